@@ -1,0 +1,102 @@
+# Needs make and Python 3.11 or newer; everything else is installed into .venv from hashed locks.
+# PYTHON=/path/to/python3.12 chooses the interpreter, ARGS="..." is passed on to the command.
+
+VENV := .venv
+PY := $(VENV)/bin/python
+PYTHONS := python3 python3.14 python3.13 python3.12 python3.11
+SUPPORTED := import sys; sys.exit(sys.version_info < (3, 11))
+PIP := $(PY) -m pip --disable-pip-version-check --no-input -q
+COMPILE := --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url
+
+.DEFAULT_GOAL := help
+.PHONY: help run test check bench demo lock clean venv runtime develop
+
+help: ## list these targets
+	@echo 'Tidegate. Targets:'
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
+
+run: runtime ## start everything on this machine; Ctrl-C stops it
+	@TIDEGATE_TIED_TO_PARENT=1 exec $(VENV)/bin/tidegate up $(ARGS)
+
+test: develop ## run the tests, with servers of their own
+	@$(PY) -m pytest $(ARGS)
+
+check: develop ## ruff, mypy --strict and the import contracts
+	@$(VENV)/bin/ruff check .
+	@$(VENV)/bin/ruff format --check .
+	@$(VENV)/bin/mypy
+	@$(VENV)/bin/lint-imports
+
+bench: develop ## measure against bare aiohttp and a plain FastAPI service
+	@$(PY) -m loadtest.bench $(ARGS)
+
+demo: develop ## 1,000 orders with their payments, then compare what was promised with what is stored
+	@$(PY) -m loadtest.demo $(ARGS)
+
+lock: ## for maintainers: pin the dependencies anew (needs uv; ARGS=--upgrade takes newer ones)
+	@command -v uv >/dev/null || { echo 'make lock needs uv: pip install uv'; exit 1; }
+	uv pip compile $(COMPILE) $(ARGS) pyproject.toml --extra embedded --group build \
+		--output-file requirements.lock
+	uv pip compile $(COMPILE) $(ARGS) pyproject.toml --extra embedded --group build --group dev \
+		--constraints requirements.lock --output-file tests/requirements.lock
+
+clean: ## remove .venv and caches; your data in .tidegate stays
+	rm -rf $(VENV) build dist ./*.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis \
+		.import_linter_cache
+	find gateway workers ops loadtest tests -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# What is installed is remembered by checksum, written down only after pip has finished: an
+# interrupted install is done again, an unchanged lock is not. The tests' lock contains the other.
+
+RUNTIME_INPUTS := requirements.lock pyproject.toml
+DEVELOP_INPUTS := $(RUNTIME_INPUTS) tests/requirements.lock
+STAMP := $(VENV)/.installed
+
+runtime: venv
+	$(call install,requirements.lock,runtime)
+
+develop: venv
+	$(call install,tests/requirements.lock,develop runtime)
+
+# $(1) is the lock, $(2) what it provides; the first of these tells whether it is there already.
+define install
+	@set -eu; \
+	runtime="runtime $$(cat $(RUNTIME_INPUTS) | sha256sum)"; \
+	develop="develop $$(cat $(DEVELOP_INPUTS) | sha256sum)"; \
+	if ! grep -qsxF "$$$(firstword $(2))" $(STAMP); then \
+		rm -f $(STAMP); \
+		echo 'installing $(1) into $(VENV) ...'; \
+		$(PIP) install --require-hashes -r $(1); \
+		$(PIP) install --no-deps --no-build-isolation -e .; \
+		for what in $(2); do eval "echo \"\$$$$what\""; done > $(STAMP).new; \
+		mv $(STAMP).new $(STAMP); \
+	fi
+endef
+
+# A half-made environment has no pip that works, and a moved one names another directory: both are
+# made anew.
+venv:
+	@set -eu; \
+	if $(PY) -c '$(SUPPORTED)' 2>/dev/null && $(PIP) --version >/dev/null 2>&1 \
+		&& grep -qF '$(CURDIR)/$(VENV)' $(VENV)/bin/activate; then exit 0; fi; \
+	sudo=; [ "$$(id -u)" = 0 ] || sudo='sudo '; \
+	found=; \
+	for python in $(if $(PYTHON),$(PYTHON),$(PYTHONS)); do \
+		if "$$python" -c '$(SUPPORTED)' 2>/dev/null; then found="$$python"; break; fi; \
+	done; \
+	if [ -z "$$found" ]; then \
+		package=python3-venv; ! command -v python3 >/dev/null || package=python3.11-venv; \
+		echo "Python 3.11 or newer is needed and $(or $(PYTHON),python3) is not." \
+			"Install it and run make again:"; \
+		echo "  $${sudo}apt-get install $$package"; \
+		exit 1; \
+	fi; \
+	if ! "$$found" -c 'import ensurepip, venv' 2>/dev/null; then \
+		echo "$$found cannot make a virtual environment." \
+			"Install one package and run make again:"; \
+		echo "  $${sudo}apt-get install $$(basename "$$found")-venv"; \
+		exit 1; \
+	fi; \
+	echo "making $(VENV) with $$("$$found" -V) ..."; \
+	rm -rf $(VENV); \
+	"$$found" -m venv $(VENV) || { rm -rf $(VENV); exit 1; }

@@ -1,0 +1,36 @@
+"""Who may do what: roles and principals."""
+
+from collections.abc import Sequence
+from typing import Literal, get_args
+
+from msgspec import Struct
+
+#: ``ingest``: submit orders. ``query``: read, private fields masked. ``query_pii``: read them in
+#: clear. ``operate``: switches and replays. ``admin``: everything but private fields.
+Role = Literal["ingest", "query", "query_pii", "operate", "admin"]
+ROLES: tuple[Role, ...] = get_args(Role)
+
+
+class Principal(Struct, frozen=True):
+    """The bearer of an API key. No channels means every channel."""
+
+    key_id: str
+    name: str
+    roles: frozenset[Role]
+    channels: frozenset[str]
+
+    def may(self, role: Role) -> bool:
+        """Say whether the key has this role, or one that includes it."""
+        if role in self.roles:
+            return True
+        if role == "query":
+            return "query_pii" in self.roles or "admin" in self.roles
+        return role in ("ingest", "operate") and "admin" in self.roles
+
+    def may_use(self, channel: str) -> bool:
+        """Say whether the key reaches this channel."""
+        return not self.channels or channel in self.channels
+
+    def visible(self) -> Sequence[str] | None:
+        """Return the channels to narrow a query to, or None for all."""
+        return sorted(self.channels) if self.channels else None

@@ -1,0 +1,92 @@
+"""Domain events: what a callback, a poll or an operator says happened to an order.
+
+Provider dialects end at ``gateway/providers/``; from there on only these exist.
+None of them carries private data, so they may be kept in clear while they wait.
+"""
+
+from datetime import datetime
+from decimal import Decimal
+
+from msgspec import Struct
+
+
+class PaymentSucceeded(Struct, frozen=True, tag="payment_succeeded"):
+    """The buyer paid ``amount`` (major units). ``transaction_id`` is the provider's number."""
+
+    transaction_id: str
+    order_no: str
+    amount: Decimal
+    currency: str
+    occurred_at: datetime
+
+
+class RefundSucceeded(Struct, frozen=True, tag="refund_succeeded"):
+    """Money went back.
+
+    ``cumulative``: ``amount`` is all that was refunded of the transaction so far (Alipay,
+    Stripe); otherwise it is this refund alone and ``refund_no`` names it (WeChat Pay).
+    ``order_no`` may be empty: the transaction then names the order.
+    """
+
+    transaction_id: str
+    order_no: str
+    refund_no: str
+    amount: Decimal
+    cumulative: bool
+    currency: str
+    occurred_at: datetime
+
+
+class Closed(Struct, frozen=True, tag="closed"):
+    """The order was given up unpaid. ``cause`` is ``timed_out`` or ``cancelled``."""
+
+    order_no: str
+    cause: str
+    occurred_at: datetime
+
+
+class Shipped(Struct, frozen=True, tag="shipped"):
+    """The parcel left. Carrier and tracking number are required."""
+
+    order_no: str
+    carrier: str
+    tracking_no: str
+    occurred_at: datetime
+
+
+class Delivered(Struct, frozen=True, tag="delivered"):
+    """The buyer has the parcel."""
+
+    order_no: str
+    occurred_at: datetime
+
+
+class Noted(Struct, frozen=True, tag="noted"):
+    """True and ours, recorded, and without effect on any order: ``kind`` says what it was."""
+
+    kind: str
+    occurred_at: datetime
+
+
+Event = PaymentSucceeded | RefundSucceeded | Closed | Shipped | Delivered | Noted
+
+
+def order_no(event: Event) -> str:
+    """Return the order number that the event names, or ``""``."""
+    return "" if isinstance(event, Noted) else event.order_no
+
+
+def transaction_id(event: Event) -> str:
+    """Return the provider's transaction number that the event names, or ``""``."""
+    return event.transaction_id if isinstance(event, PaymentSucceeded | RefundSucceeded) else ""
+
+
+def action(event: Event) -> str:
+    """Return the word for the history: ``payment_succeeded``, ``timed_out``, ..."""
+    match event:
+        case Closed():
+            return event.cause
+        case Noted():
+            return event.kind
+        case _:
+            return str(event.__struct_config__.tag)

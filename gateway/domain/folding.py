@@ -1,0 +1,135 @@
+"""Apply one event to one order. Pure: the only place that decides what an event does.
+
+``apply`` changes the ``OrderState`` and ``PaymentState`` it is given and returns the step.
+Events commute as far as money can: whichever way {placed, paid, refunded, closed} arrive,
+an order that saw all of them ends in the same state.
+"""
+
+from decimal import Decimal
+
+from gateway.domain import events, lifecycle
+from gateway.domain.following import OrderState, PaymentState, Standing, Step
+from gateway.domain.orders import Hold
+
+#: In what order events that waited together are applied: money in, money out, then the rest.
+RANK: dict[type, int] = {
+    events.PaymentSucceeded: 0,
+    events.RefundSucceeded: 1,
+    events.Closed: 2,
+    events.Shipped: 3,
+    events.Delivered: 4,
+    events.Noted: 5,
+}
+
+
+def apply(
+    event: events.Event, *, order: OrderState | None, payment: PaymentState | None, is_new: bool
+) -> Step:
+    """Say what ``event`` does, and do it to ``order`` and ``payment``.
+
+    ``payment`` is the row of the event's transaction; ``is_new`` says that this very event
+    brought it. A changed order has its version raised by one.
+    """
+    if isinstance(event, events.Noted):
+        return Step("noted")
+    if isinstance(event, events.PaymentSucceeded):
+        assert payment is not None, "a payment event brings its payment row"
+        return _pay(event, order, payment, is_new)
+    if isinstance(event, events.RefundSucceeded):
+        return _refund(event, order, payment)
+    return _move(event, order)
+
+
+def _pay(
+    event: events.PaymentSucceeded, order: OrderState | None, payment: PaymentState, is_new: bool
+) -> Step:
+    if not is_new and payment.standing != "waiting":
+        return Step("repeat")
+    if order is None:
+        # The row that waits already says all there is to say: a second message adds nothing.
+        return Step("waiting") if is_new else Step("repeat")
+    payment.order_id = order.id
+    before = order.status
+    if event.currency != order.currency or event.amount != order.payable:
+        said = f"paid {event.amount} {event.currency}, due {order.payable} {order.currency}"
+        _set_aside(order, payment, "mismatch", "amount_mismatch")
+        return Step("parked", before, before, "amount_mismatch", said)
+    if before == "pending_payment":
+        order.status = lifecycle.MOVES[before, "payment_succeeded"]
+        order.paid = event.amount
+        order.paid_at = event.occurred_at
+        order.version += 1
+        payment.standing = "applied"
+        return Step("applied", before, order.status)
+    if before == "closed" and order.paid == 0:
+        order.paid = event.amount
+        order.paid_at = event.occurred_at
+        _set_aside(order, payment, "after_close", "paid_after_close")
+        return Step("parked", before, before, "paid_after_close", "a refund is owed")
+    _set_aside(order, payment, "duplicate", "duplicate_payment")
+    return Step("parked", before, before, "duplicate_payment", "another transaction paid already")
+
+
+def _set_aside(order: OrderState, payment: PaymentState, standing: Standing, hold: Hold) -> None:
+    payment.standing = standing
+    order.hold = hold
+    order.version += 1
+
+
+def _refund(
+    event: events.RefundSucceeded, order: OrderState | None, payment: PaymentState | None
+) -> Step:
+    if order is None or payment is None or payment.standing == "waiting":
+        return Step("waiting")
+    before = order.status
+    total = _refunded_total(event, payment.refunded)
+    if event.currency != payment.currency or total > payment.amount:
+        said = f"refunded {total} {event.currency} of {payment.amount} {payment.currency}"
+        return Step("parked", before, before, "refund_exceeds_payment", said)
+    if total == payment.refunded:
+        return Step("repeat", before, before)
+    delta = total - payment.refunded
+    payment.refunded = total
+    is_full = total == payment.amount
+    if payment.standing in ("applied", "after_close"):
+        order.refunded += delta
+        if is_full:
+            order.status = lifecycle.MOVES[before, "refund_succeeded"]
+            if order.hold == "paid_after_close":
+                order.hold = None
+    elif is_full and order.hold in ("amount_mismatch", "duplicate_payment"):
+        # The wrong money went back: what the order was held for is gone.
+        order.hold = None
+    order.version += 1
+    return Step("applied", before, order.status)
+
+
+def _refunded_total(event: events.RefundSucceeded, so_far: Decimal) -> Decimal:
+    return max(so_far, event.amount) if event.cumulative else so_far + event.amount
+
+
+def _move(
+    event: events.Closed | events.Shipped | events.Delivered, order: OrderState | None
+) -> Step:
+    if order is None:
+        return Step("waiting")
+    before = order.status
+    key = (before, events.action(event))
+    if key in lifecycle.SAID_AGAIN:
+        return Step("repeat", before, before)
+    if key in lifecycle.EARLY:
+        return Step("waiting", before, before)
+    if key not in lifecycle.MOVES:
+        said = f"{key[1]} can not follow {before}"
+        return Step("parked", before, before, "impossible_transition", said)
+    order.status = lifecycle.MOVES[key]
+    order.version += 1
+    match event:
+        case events.Closed():
+            order.closed_at = event.occurred_at
+        case events.Shipped():
+            order.shipped_at = event.occurred_at
+            order.carrier, order.tracking_no = event.carrier, event.tracking_no
+        case events.Delivered():
+            order.completed_at = event.occurred_at
+    return Step("applied", before, order.status)

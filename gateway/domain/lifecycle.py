@@ -1,0 +1,47 @@
+"""The life of an order: one closed table of moves, used everywhere.
+
+A move that the table does not list is never made. What arrives early waits; what can never
+be applied is parked with a reason.
+"""
+
+from typing import Literal
+
+from gateway.domain.orders import Status
+
+Action = Literal[
+    "payment_succeeded", "timed_out", "cancelled", "shipped", "delivered", "refund_succeeded"
+]
+
+#: (from, action) -> to. A partial refund leaves the status; a full one takes this move.
+MOVES: dict[tuple[Status, str], Status] = {
+    ("pending_payment", "payment_succeeded"): "paid",
+    ("pending_payment", "timed_out"): "closed",
+    ("pending_payment", "cancelled"): "closed",
+    ("paid", "shipped"): "shipped",
+    ("shipped", "delivered"): "completed",
+    ("paid", "refund_succeeded"): "refunded",
+    ("shipped", "refund_succeeded"): "refunded",
+    ("completed", "refund_succeeded"): "refunded",
+    # What was paid after the close went back in full: nobody owes anybody.
+    ("closed", "refund_succeeded"): "refunded",
+}
+
+#: Early, not impossible: these wait for the move that must come before them.
+EARLY: frozenset[tuple[Status, str]] = frozenset(
+    {
+        ("pending_payment", "shipped"),
+        ("pending_payment", "delivered"),
+        ("paid", "delivered"),
+    }
+)
+
+#: Said again: the order already is where this would take it, or further on the same way.
+SAID_AGAIN: frozenset[tuple[Status, str]] = frozenset(
+    {
+        ("closed", "timed_out"),
+        ("closed", "cancelled"),
+        ("shipped", "shipped"),
+        ("completed", "shipped"),
+        ("completed", "delivered"),
+    }
+)

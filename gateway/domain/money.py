@@ -1,0 +1,56 @@
+"""Exact money: a ``Decimal`` in major units of an ISO 4217 currency, never a float."""
+
+from decimal import Decimal
+
+ZERO = Decimal(0)
+
+#: Largest amount of one order or payment, exclusive, in major units; fits ``numeric(18,4)``.
+AMOUNT_LIMIT = Decimal(10) ** 12
+
+_NO_DECIMALS = frozenset("BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX VND VUV XAF XOF XPF".split())
+_THREE_DECIMALS = frozenset("BHD IQD JOD KWD LYD OMR TND".split())
+_TWO_DECIMALS = frozenset(
+    """AED AFN ALL AMD ANG AOA ARS AUD AWG AZN BAM BBD BDT BGN BMD BND BOB BRL BSD BTN BWP BYN
+    BZD CAD CDF CHF CNY COP CRC CUP CVE CZK DKK DOP DZD EGP ERN ETB EUR FJD FKP GBP GEL GHS GIP
+    GMD GTQ GYD HKD HNL HTG HUF IDR ILS INR IRR JMD KES KGS KHR KPW KYD KZT LAK LBP LKR LRD LSL
+    MAD MDL MGA MKD MMK MNT MOP MRU MUR MVR MWK MXN MYR MZN NAD NGN NIO NOK NPR NZD PAB PEN PGK
+    PHP PKR PLN QAR RON RSD RUB SAR SBD SCR SDG SEK SGD SHP SLE SOS SRD SSP STN SVC SYP SZL THB
+    TJS TMT TOP TRY TTD TWD TZS UAH USD UYU UZS VES WST XCD YER ZAR ZMW ZWG""".split()
+)
+
+#: Digits after the decimal point, by currency (ISO 4217).
+DECIMALS: dict[str, int] = {
+    **dict.fromkeys(_NO_DECIMALS, 0),
+    **dict.fromkeys(_TWO_DECIMALS, 2),
+    **dict.fromkeys(_THREE_DECIMALS, 3),
+}
+
+
+def fault(amount: Decimal, decimals: int) -> str | None:
+    """Say why ``amount`` can not be money with so many decimals, or None if it can.
+
+    Looks at the exponent before doing arithmetic, so that ``1E+999999999`` costs nothing.
+    """
+    if not amount.is_finite():
+        return "must be a finite number"
+    if amount.is_signed() and amount:
+        return "must not be negative"
+    if amount.adjusted() >= 12 and amount:
+        return "must be below 1000000000000"
+    exponent = amount.as_tuple().exponent
+    if isinstance(exponent, int) and -exponent > decimals and amount != round(amount, decimals):
+        return f"must have at most {decimals} decimals"
+    return None
+
+
+def from_minor(minor: int, currency: str) -> Decimal:
+    """Turn an integer in the smallest unit (fen, cent, yen) into major units.
+
+    Raises KeyError for a currency that ISO 4217 does not list.
+    """
+    return Decimal(minor).scaleb(-DECIMALS[currency])
+
+
+def text(amount: Decimal, currency: str) -> str:
+    """Write the amount with exactly the decimals of its currency: ``"10.00"``, ``"980"``."""
+    return f"{amount:.{DECIMALS.get(currency, 2)}f}"

@@ -1,0 +1,124 @@
+"""The Standard Order Model: one shape for the orders of every channel."""
+
+from datetime import datetime
+from decimal import Decimal
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta, Struct
+
+Status = Literal["pending_payment", "paid", "shipped", "completed", "refunded", "closed"]
+
+#: Why a person must look at an order before it moves on.
+Hold = Literal[
+    "lookalike", "suspected_brushing", "amount_mismatch", "paid_after_close", "duplicate_payment"
+]
+
+ITEMS_MAX = 200
+ATTRIBUTES_MAX = 50
+ATTRIBUTES_BYTES_MAX = 8192
+
+Token = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[!-~]+$")]
+Channel = Annotated[
+    str, Meta(min_length=1, max_length=32, description="One of the configured channels.")
+]
+Money = Annotated[
+    Decimal,
+    Meta(
+        description='Major units as a decimal string, e.g. `"199.00"`; an exact JSON number is '
+        "accepted too.",
+        examples=["199.00"],
+    ),
+]
+
+
+def _text(max_length: int, min_length: int = 1) -> Any:
+    return Meta(min_length=min_length, max_length=max_length)
+
+
+class Item(Struct, frozen=True, forbid_unknown_fields=True):
+    """One line: ``quantity`` pieces of ``sku``, less a discount on the whole line."""
+
+    sku: Annotated[str, _text(64)]
+    name: Annotated[str, _text(256)]
+    quantity: Annotated[int, Meta(ge=1, le=100_000)]
+    unit_price: Money
+    discount: Money = Decimal(0)
+
+
+class Amounts(Struct, frozen=True, forbid_unknown_fields=True):
+    """Money split the way reconciliation needs it.
+
+    ``goods`` = sum of (unit_price x quantity - discount) over the items;
+    ``payable`` = goods - shop_discount - platform_subsidy + freight.
+    """
+
+    goods: Money
+    payable: Money
+    shop_discount: Money = Decimal(0)
+    platform_subsidy: Money = Decimal(0)
+    freight: Money = Decimal(0)
+
+
+class Recipient(Struct, frozen=True, forbid_unknown_fields=True):
+    """Where the parcel goes. Everything but country, province, city and district is private."""
+
+    name: Annotated[str, _text(128)]
+    phone: Annotated[str, _text(32, 5)]
+    country: Annotated[str, Meta(pattern="^[A-Z]{2}$", description="ISO 3166-1 alpha-2.")]
+    street: Annotated[str, _text(512)]
+    province: Annotated[str, _text(64, 0)] = ""
+    city: Annotated[str, _text(64, 0)] = ""
+    district: Annotated[str, _text(64, 0)] = ""
+    postcode: Annotated[str, _text(16, 0)] | None = None
+    id_number: Annotated[str, _text(32)] | None = None
+
+
+class Submission(Struct, frozen=True, forbid_unknown_fields=True):
+    """An order as a storefront submits it."""
+
+    channel: Channel
+    order_no: Token
+    buyer_id: Annotated[str, _text(128)]
+    placed_at: Annotated[datetime, Meta(tz=True)]
+    currency: Annotated[str, Meta(pattern="^[A-Z]{3}$", description="ISO 4217.")]
+    items: Annotated[list[Item], Meta(min_length=1, max_length=ITEMS_MAX)]
+    amounts: Amounts
+    recipient: Recipient
+    remark: Annotated[str, _text(1024, 0)] | None = None
+    is_test: bool = False
+    attributes: dict[str, Any] | None = None
+
+
+class Private(Struct, frozen=True, omit_defaults=True):
+    """What is sealed of an order: one envelope a row."""
+
+    name: str
+    phone: str
+    street: str
+    postcode: str | None = None
+    id_number: str | None = None
+    remark: str | None = None
+    attributes: dict[str, Any] | None = None
+
+
+def private_part(submission: Submission) -> Private:
+    """Pick out what must never reach a disk in clear."""
+    to = submission.recipient
+    return Private(
+        name=to.name,
+        phone=to.phone,
+        street=to.street,
+        postcode=to.postcode,
+        id_number=to.id_number,
+        remark=submission.remark,
+        attributes=submission.attributes,
+    )
+
+
+def decode(body: bytes) -> Submission:
+    """Decode a JSON order. Raises ``msgspec.ValidationError`` or ``msgspec.DecodeError``."""
+    return _DECODER.decode(body)
+
+
+_DECODER = msgspec.json.Decoder(Submission)

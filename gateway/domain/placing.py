@@ -1,0 +1,115 @@
+"""Placements: an order on its way in, and the verdict on a submission that met its like.
+
+``judge`` is the table of ``Idempotency`` in the README as one function. It sees what the
+ledger found and decides; the ledger only looks up and writes.
+"""
+
+from datetime import datetime
+from typing import Literal
+from uuid import UUID
+
+from msgspec import Struct
+
+from gateway.domain.orders import Hold, Status, Submission
+
+LOOKALIKE_WINDOW_S = 600
+VELOCITY_WINDOW_S = 300
+#: So many orders of one buyer with the same goods pass in a window; the next is held.
+VELOCITY_MAX = 3
+
+#: What a channel does with a look-alike that carries a request id of its own.
+LookalikePolicy = Literal["hold", "replay", "off"]
+
+
+class Placement(Struct, frozen=True):
+    """A checked submission with everything the ledger needs to store it.
+
+    The digests are those of ``domain.fingerprint``; ``phone`` is normalised.
+    """
+
+    id: UUID
+    submission: Submission
+    raw: bytes
+    phone: str
+    request_id: str | None
+    payload_digest: bytes
+    exact: bytes
+    lookalike: bytes
+    same_goods: bytes
+    policy: LookalikePolicy
+    trigger: str
+    received_at: datetime
+
+
+class Known(Struct, frozen=True):
+    """What the ledger knows of an order that was there before. ``placed_hold`` is its first."""
+
+    id: UUID
+    channel: str
+    order_no: str
+    payload_digest: bytes
+    status: Status
+    version: int
+    placed_hold: Hold | None
+    lookalike: bytes
+    request_id: str | None
+
+
+class Found(Struct, frozen=True):
+    """What a submission met: by request id, by (channel, order_no), by live fingerprint."""
+
+    by_request_id: Known | None = None
+    by_order_no: Known | None = None
+    by_lookalike: Known | None = None
+
+
+Answer = Literal["placed", "replayed", "key_reused", "conflict"]
+
+
+class Placed(Struct, frozen=True):
+    """The answer to a placement, true once it is committed.
+
+    For ``replayed`` it is the original result: how the order stood when it was placed.
+    For ``key_reused`` and ``conflict`` it names the order that stands in the way.
+    """
+
+    answer: Answer
+    id: UUID
+    channel: str
+    order_no: str
+    hold: Hold | None
+    status: Status = "pending_payment"
+    version: int = 1
+    payload_digest: bytes = b""
+    has_waiting: bool = False
+
+
+class Insert(Struct, frozen=True):
+    """The verdict that the order is new; ``hold`` if a person must look first."""
+
+    hold: Hold | None
+
+
+def judge(placement: Placement, found: Found) -> Placed | Insert:
+    """Decide what a submission is that met orders already stored."""
+    if placement.request_id is not None and (known := found.by_request_id):
+        same = known.payload_digest == placement.payload_digest
+        return _answer("replayed" if same else "key_reused", known)
+    if known := found.by_order_no:
+        same = known.payload_digest == placement.payload_digest
+        return _answer("replayed" if same else "conflict", known)
+    if known := found.by_lookalike:
+        if placement.request_id is None or placement.policy == "replay":
+            return _answer("replayed", known)
+        if placement.policy == "hold":
+            return Insert("lookalike")
+    return Insert(None)
+
+
+def _answer(answer: Answer, known: Known) -> Placed:
+    if answer == "replayed":
+        return Placed(answer, known.id, known.channel, known.order_no, known.placed_hold)
+    return Placed(
+        answer, known.id, known.channel, known.order_no, known.placed_hold,
+        known.status, known.version, known.payload_digest,
+    )  # fmt: skip

@@ -1,0 +1,128 @@
+"""Entry checks of a submitted order, beyond its shape.
+
+``check`` finds every fault at once, so that a storefront's developer fixes them in one go.
+"""
+
+from collections.abc import Collection
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+
+import msgspec
+
+from gateway.domain import money, orders, phones
+from gateway.domain.errors import Fault, Invalid
+
+#: How far a storefront's clock may run ahead of ours.
+PLACED_AHEAD_MAX = timedelta(minutes=10)
+_EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
+
+
+def check(order: orders.Submission, *, channels: Collection[str], now: datetime) -> None:
+    """Raise ``Invalid`` with every fault of ``order``; return when it may be stored."""
+    faults: list[Fault] = []
+    if order.channel not in channels:
+        known = ", ".join(sorted(channels))
+        faults.append(Fault("channel", f"unknown channel; configured are {known}"))
+    if order.placed_at > now + PLACED_AHEAD_MAX:
+        faults.append(Fault("placed_at", "lies in the future"))
+    elif order.placed_at < _EPOCH:
+        faults.append(Fault("placed_at", "lies before the year 2000"))
+    decimals = money.DECIMALS.get(order.currency)
+    if decimals is None:
+        faults.append(Fault("currency", "is not an ISO 4217 currency in use"))
+    else:
+        _check_amounts(order, decimals, faults)
+    _check_recipient(order.recipient, faults)
+    _check_text(order, faults)
+    if order.attributes is not None:
+        _check_attributes(order.attributes, faults)
+    if faults:
+        raise Invalid(*faults)
+
+
+def _check_amounts(order: orders.Submission, decimals: int, faults: list[Fault]) -> None:
+    before = len(faults)
+    goods = money.ZERO
+    for n, item in enumerate(order.items):
+        if reason := _money_fault(item.unit_price, decimals):
+            faults.append(Fault(f"items[{n}].unit_price", reason))
+        elif reason := _money_fault(item.discount, decimals):
+            faults.append(Fault(f"items[{n}].discount", reason))
+        else:
+            line = item.unit_price * item.quantity
+            if item.discount > line:
+                faults.append(Fault(f"items[{n}].discount", "is more than the line costs"))
+            goods += line - item.discount
+    amounts = order.amounts
+    for name in ("goods", "shop_discount", "platform_subsidy", "freight", "payable"):
+        if reason := _money_fault(getattr(amounts, name), decimals):
+            faults.append(Fault(f"amounts.{name}", reason))
+    if len(faults) > before:
+        return
+    if amounts.goods != goods:
+        faults.append(
+            Fault("amounts.goods", f"is {amounts.goods}, but the items add up to {goods}")
+        )
+    payable = amounts.goods - amounts.shop_discount - amounts.platform_subsidy + amounts.freight
+    if amounts.payable != payable:
+        faults.append(
+            Fault(
+                "amounts.payable",
+                f"is {amounts.payable}, but goods - shop_discount - platform_subsidy + freight "
+                f"is {payable}",
+            )
+        )
+
+
+def _money_fault(amount: Decimal, decimals: int) -> str | None:
+    # The plain case first: money.fault takes the amount apart.
+    if 0 <= amount < money.AMOUNT_LIMIT if amount.is_finite() else False:
+        exponent = amount.as_tuple().exponent
+        if -int(exponent) <= decimals:
+            return None
+    return money.fault(amount, decimals)
+
+
+def _check_recipient(to: orders.Recipient, faults: list[Fault]) -> None:
+    if to.country == "CN":
+        for name in ("province", "city", "district"):
+            if not getattr(to, name).strip():
+                faults.append(Fault(f"recipient.{name}", "is required for country CN"))
+    if phones.normalised(to.phone, to.country) is None:
+        faults.append(Fault("recipient.phone", f"is not a telephone number of {to.country}"))
+
+
+def _check_text(order: orders.Submission, faults: list[Fault]) -> None:
+    to = order.recipient
+    fields = [
+        ("buyer_id", order.buyer_id),
+        ("recipient.name", to.name),
+        ("recipient.phone", to.phone),
+        ("recipient.province", to.province),
+        ("recipient.city", to.city),
+        ("recipient.district", to.district),
+        ("recipient.street", to.street),
+        ("recipient.postcode", to.postcode or ""),
+        ("recipient.id_number", to.id_number or ""),
+        ("remark", order.remark or ""),
+    ]
+    for n, item in enumerate(order.items):
+        fields.append((f"items[{n}].sku", item.sku))
+        fields.append((f"items[{n}].name", item.name))
+    # One pass over all the text in C; a look at each field only when something is odd.
+    if "".join([text for _, text in fields]).isprintable():
+        return
+    faults.extend(
+        Fault(name, "holds a control character") for name, text in fields if _has_control(text)
+    )
+
+
+def _has_control(text: str) -> bool:
+    return any((c < " " and c not in "\t\n\r") or c == "\x7f" for c in text)
+
+
+def _check_attributes(attributes: dict[str, object], faults: list[Fault]) -> None:
+    if len(attributes) > orders.ATTRIBUTES_MAX:
+        faults.append(Fault("attributes", f"has more than {orders.ATTRIBUTES_MAX} entries"))
+    elif len(msgspec.json.encode(attributes)) > orders.ATTRIBUTES_BYTES_MAX:
+        faults.append(Fault("attributes", f"is over {orders.ATTRIBUTES_BYTES_MAX} bytes as JSON"))

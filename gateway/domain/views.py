@@ -1,0 +1,186 @@
+"""Orders as they are shown: in clear to who may see, masked to everybody else."""
+
+from datetime import datetime
+from decimal import Decimal
+from typing import Annotated, Any
+
+from msgspec import Meta, Struct
+
+from gateway.domain import money, phones
+from gateway.domain.orders import Hold, Private, Status
+
+_MASKED = "***"
+
+Amount = Annotated[str, Meta(description="Major units as a decimal string.", examples=["199.00"])]
+
+
+class ItemView(Struct, frozen=True):
+    """One line of an order."""
+
+    sku: str
+    name: str
+    quantity: int
+    unit_price: Amount
+    discount: Amount = "0"
+
+
+class AmountsView(Struct, frozen=True):
+    """The money of an order, as submitted and as it moved since."""
+
+    goods: Amount
+    shop_discount: Amount
+    platform_subsidy: Amount
+    freight: Amount
+    payable: Amount
+    paid: Amount
+    refunded: Amount
+
+
+class RecipientView(Struct, frozen=True):
+    """Where the parcel goes; private fields masked unless the key may see them."""
+
+    name: str
+    phone: Annotated[str, Meta(examples=["138****8000"])]
+    country: str
+    province: str
+    city: str
+    district: str
+    street: str
+    postcode: str | None
+    id_number: str | None
+
+
+class OrderView(Struct, frozen=True):
+    """An order as it stands."""
+
+    id: str
+    channel: str
+    order_no: str
+    status: Status
+    version: int
+    hold: Hold | None
+    is_test: bool
+    buyer_id: str
+    currency: str
+    items: list[ItemView]
+    amounts: AmountsView
+    recipient: RecipientView
+    remark: str | None
+    attributes: dict[str, Any] | None
+    carrier: str | None
+    tracking_no: str | None
+    placed_at: datetime
+    received_at: datetime
+    updated_at: datetime
+    paid_at: datetime | None
+    shipped_at: datetime | None
+    completed_at: datetime | None
+    closed_at: datetime | None
+
+
+class EventView(Struct, frozen=True):
+    """One line of an order's history."""
+
+    id: str
+    action: str
+    from_status: Status | None
+    to_status: Status | None
+    outcome: str
+    reason: str | None
+    detail: str | None
+    source: str
+    trigger: str
+    occurred_at: datetime
+    received_at: datetime
+
+
+class StoredOrder(Struct, frozen=True):
+    """An order as the ledger returns it, its private part opened."""
+
+    id: str
+    channel: str
+    order_no: str
+    status: Status
+    version: int
+    hold: Hold | None
+    is_test: bool
+    buyer_id: str
+    currency: str
+    items: list[ItemView]
+    goods: Decimal
+    shop_discount: Decimal
+    platform_subsidy: Decimal
+    freight: Decimal
+    payable: Decimal
+    paid: Decimal
+    refunded: Decimal
+    country: str
+    province: str
+    city: str
+    district: str
+    private: Private
+    carrier: str | None
+    tracking_no: str | None
+    placed_at: datetime
+    received_at: datetime
+    updated_at: datetime
+    paid_at: datetime | None
+    shipped_at: datetime | None
+    completed_at: datetime | None
+    closed_at: datetime | None
+
+
+def view(order: StoredOrder, *, in_clear: bool) -> OrderView:
+    """Return what may be shown of an order. Masked, free text is left out: it may say anything."""
+    private = order.private
+
+    def amount(value: Decimal) -> str:
+        return money.text(value, order.currency)
+
+    return OrderView(
+        id=order.id,
+        channel=order.channel,
+        order_no=order.order_no,
+        status=order.status,
+        version=order.version,
+        hold=order.hold,
+        is_test=order.is_test,
+        buyer_id=order.buyer_id,
+        currency=order.currency,
+        items=order.items,
+        amounts=AmountsView(
+            goods=amount(order.goods),
+            shop_discount=amount(order.shop_discount),
+            platform_subsidy=amount(order.platform_subsidy),
+            freight=amount(order.freight),
+            payable=amount(order.payable),
+            paid=amount(order.paid),
+            refunded=amount(order.refunded),
+        ),
+        recipient=RecipientView(
+            name=private.name if in_clear else private.name[:1] + "**",
+            phone=private.phone if in_clear else phones.masked(private.phone),
+            country=order.country,
+            province=order.province,
+            city=order.city,
+            district=order.district,
+            street=private.street if in_clear else _MASKED,
+            postcode=_shown(private.postcode, in_clear),
+            id_number=_shown(private.id_number, in_clear),
+        ),
+        remark=_shown(private.remark, in_clear),
+        attributes=private.attributes if in_clear else None,
+        carrier=order.carrier,
+        tracking_no=order.tracking_no,
+        placed_at=order.placed_at,
+        received_at=order.received_at,
+        updated_at=order.updated_at,
+        paid_at=order.paid_at,
+        shipped_at=order.shipped_at,
+        completed_at=order.completed_at,
+        closed_at=order.closed_at,
+    )
+
+
+def _shown(text: str | None, in_clear: bool) -> str | None:
+    return text if in_clear or text is None else _MASKED

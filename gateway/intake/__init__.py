@@ -1,0 +1,1 @@
+"""The one way in: accept, recognise repeats, commit in groups."""

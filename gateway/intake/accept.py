@@ -1,0 +1,116 @@
+"""The one way in. HTTP, pollers, drains and replays all end here; there is no second way."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping
+from uuid import UUID
+
+import msgspec
+
+from gateway.domain import fingerprint, phones, validation
+from gateway.domain.errors import Fault, Invalid, TidegateError, Unavailable
+from gateway.domain.following import Done, FollowUp, Settle
+from gateway.domain.orders import Submission
+from gateway.domain.placing import LookalikePolicy, Placed, Placement
+from gateway.intake import metrics
+from gateway.intake.committer import Committer
+from gateway.runtime.clock import Clock
+
+_log = logging.getLogger(__name__)
+
+
+class Intake:
+    """Accepts orders and events: recognises repeats in flight, commits the rest, answers."""
+
+    def __init__(
+        self,
+        *,
+        committer: Committer,
+        clock: Clock,
+        new_id: Callable[[], UUID],
+        policies: Mapping[str, LookalikePolicy],
+    ) -> None:
+        self._committer = committer
+        self._clock = clock
+        self._new_id = new_id
+        self._policies = policies
+        self._in_flight: dict[bytes, asyncio.Future[Placed]] = {}
+
+    def placement(
+        self, submission: Submission, *, raw: bytes, request_id: str | None, trigger: str
+    ) -> Placement:
+        """Check a submission and make it ready to store. Raises ``Invalid`` with every fault."""
+        now = self._clock.now()
+        validation.check(submission, channels=self._policies, now=now)
+        phone = phones.normalised(submission.recipient.phone, submission.recipient.country)
+        if phone is None:
+            raise Invalid(Fault("recipient.phone", "is not a telephone number"))
+        payload_digest = fingerprint.payload(submission)
+        return Placement(
+            id=self._new_id(),
+            submission=submission,
+            raw=raw,
+            phone=phone,
+            request_id=request_id,
+            payload_digest=payload_digest,
+            exact=fingerprint.exact(payload_digest, request_id),
+            lookalike=fingerprint.lookalike(submission, phone),
+            same_goods=fingerprint.same_goods(submission),
+            policy=self._policies[submission.channel],
+            trigger=trigger,
+            received_at=now,
+        )
+
+    async def accept_order(self, placement: Placement) -> Placed:
+        """Return the answer to a submission once it is committed.
+
+        Raises ``Unavailable`` (nothing was kept, or it was and a repeat will say so) and
+        ``Poisoned`` (set aside for a person).
+        """
+        future = self._in_flight.get(placement.exact)
+        if future is not None:
+            # The very same submission is being committed: share its result.
+            metrics.REMEMBERED.labels("in_flight").inc()
+            placed = msgspec.structs.replace(await future, answer="replayed", has_waiting=False)
+        else:
+            future = self._committer.place(placement)
+            self._in_flight[placement.exact] = future
+            try:
+                placed = await future
+            except Unavailable as exc:
+                metrics.UNAVAILABLE.labels(exc.part).inc()
+                raise
+            finally:
+                del self._in_flight[placement.exact]
+        metrics.PLACEMENTS.labels(placed.answer).inc()
+        return await self._settled(placed) if placed.has_waiting else placed
+
+    async def accept_event(self, follow_up: FollowUp) -> Done:
+        """Return what became of an event once it is committed. Raises as ``accept_order``."""
+        try:
+            done = await self._committer.follow(follow_up)
+        except Unavailable as exc:
+            metrics.UNAVAILABLE.labels(exc.part).inc()
+            raise
+        metrics.FOLLOW_UPS.labels(done.outcome).inc()
+        if done.reason is not None:
+            metrics.PARKED.labels(done.reason).inc()
+        return done
+
+    async def settle(self, order_id: UUID) -> Done:
+        """Apply whatever waits for an order. Raises ``Unavailable``."""
+        return await self._committer.follow(Settle(order_id))
+
+    async def _settled(self, placed: Placed) -> Placed:
+        """Apply what came before its order, so that the answer already tells of it."""
+        try:
+            done = await self.settle(placed.id)
+        except TidegateError:
+            # The order is committed and the sweeper will pair them: the answer stands.
+            _log.warning("left to the sweeper", extra={"order": str(placed.id)})
+            return placed
+        if done.status is None:
+            return placed
+        return msgspec.structs.replace(
+            placed, status=done.status, version=done.version, hold=done.hold
+        )

@@ -1,0 +1,1 @@
+"""One file per outside system, without I/O: verify, decode, reply."""

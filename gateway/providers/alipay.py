@@ -1,0 +1,300 @@
+"""Alipay (mainland open platform): asynchronous notices of a trade.
+
+Protocol: https://opendocs.alipay.com, "asynchronous notification", and the sources of
+python-alipay-sdk, alipay-sdk-python-all and alipay-sdk-nodejs-all.
+
+- A form, percent-decoded exactly once. Signed are all fields but ``sign`` and ``sign_type``,
+  empty and unknown ones too, sorted by key and joined as ``key=value`` with ``&``, in the
+  charset that the field ``charset`` names.
+- RSA PKCS#1 v1.5 with SHA-256 (``RSA2``) under **Alipay's** public key. ``RSA`` (SHA-1) is
+  never accepted.
+- Nothing that is signed tells the time of sending: what is sent again is recognised by
+  ``notify_id``, which stays the same over the eight deliveries of a day.
+- Acknowledged by the seven bytes ``success`` and by nothing else.
+
+The text that is verified is made of the decoded bytes as they came, never of text decoded
+and encoded again: what a codec does to odd characters can not matter then.
+"""
+
+import re
+from collections.abc import Sequence
+from datetime import datetime, timedelta, timezone
+from typing import Annotated
+from urllib.parse import unquote_to_bytes
+
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import padding, rsa
+from msgspec import Meta, Struct
+
+from gateway.domain import errors, events, money
+from gateway.providers import contract, fields
+
+#: China has no daylight saving time.
+_GMT8 = timezone(timedelta(hours=8))
+_KEY_BITS_MIN = 2048
+_FIELDS_MAX = 200
+
+# GB 2312 is a part of GBK, and what calls itself gb2312 often holds characters of GBK.
+_CODECS = {b"utf-8": "utf-8", b"gbk": "gbk", b"gb2312": "gbk"}
+_BAD_ESCAPE = re.compile(rb"%(?![0-9A-Fa-f]{2})")
+_TIME = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?:\.\d{1,9})?", re.ASCII)
+
+# The signed text does not say where a value ends: ``a=1&b=2`` is the field ``a`` and the field
+# ``b``, or ``a`` alone with the value ``1&b=2``. A true notice could be folded that way to hide
+# its refund, so no field that we act on may stand inside another one's value.
+_ACTED_ON = (
+    b"app_id|charset|gmt_close|gmt_payment|gmt_refund|notify_id|notify_time|notify_type|"
+    b"out_biz_no|out_trade_no|refund_fee|seller_email|seller_id|total_amount|trade_no|trade_status"
+)
+_ACTED_ON_NAMES = frozenset(_ACTED_ON.split(b"|"))
+_ACTED_ON_INSIDE = re.compile(rb"&(?:" + _ACTED_ON + rb")=")
+
+_REPLIES: dict[contract.Answer, contract.Reply] = {
+    "accepted": contract.Reply(200, b"success"),
+    # Anything but ``success`` is a failure; the status is for those who read access logs.
+    "later": contract.Reply(503, b"fail"),
+    "refused": contract.Reply(400, b"fail"),
+}
+
+
+class Options(Struct, forbid_unknown_fields=True, kw_only=True, frozen=True):
+    """What an account of Alipay can set."""
+
+    #: Our app, as notices name it.
+    app_id: Annotated[str, Meta(pattern=r"\A[!-~]{1,32}\Z")]
+    #: Who must be the payee, by number, by address, or by both.
+    seller_id: Annotated[str, Meta(pattern=r"\A[0-9]{1,32}\Z")] | None = None
+    seller_email: Annotated[str, Meta(pattern=r"\A[!-~]{1,128}\Z")] | None = None
+    #: Leave ``sign_type`` in the signed text: for old "life account" messages only.
+    keep_sign_type: bool = False
+    #: What the account is paid in; notices do not say.
+    currency: str = "CNY"
+
+
+def adapter(account: contract.Account) -> contract.Adapter:
+    """Make the adapter of one app. Raises ``ValueError`` if a key or an option is wrong.
+
+    A secret is Alipay's public key as PEM or as the console's bare base64, or the Alipay
+    public certificate as PEM. A certificate only carries the key: that it expired is not
+    noticed here, where there is no clock.
+    """
+    keys = [_key(account, secret) for secret in fields.secrets(account)]
+    options = fields.options(account, Options)
+    if options.currency not in money.DECIMALS:
+        raise fields.misconfigured(account, "has a currency that ISO 4217 does not list")
+    return Alipay(keys, options)
+
+
+def _key(account: contract.Account, secret: str) -> rsa.RSAPublicKey:
+    key: object
+    try:
+        text = secret.strip().encode()
+        if text.startswith(b"-----BEGIN CERTIFICATE-----"):
+            # Certificates of the issuer may follow; the first is the one that signs.
+            key = x509.load_pem_x509_certificates(text)[0].public_key()
+        elif text.startswith(b"-----"):
+            key = serialization.load_pem_public_key(text)
+        else:
+            der = fields.base64_bytes(b"".join(text.split()))
+            key = serialization.load_der_public_key(der or b"")
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        raise fields.misconfigured(
+            account,
+            "has a secret that is not a public key: give Alipay's public key (not your app's) "
+            "as PEM or as the bare base64 of the console, or the Alipay public certificate",
+        ) from None
+    if not isinstance(key, rsa.RSAPublicKey) or key.key_size < _KEY_BITS_MIN:
+        raise fields.misconfigured(account, f"needs an RSA key of {_KEY_BITS_MIN} bits or more")
+    return key
+
+
+class Alipay:
+    """One app of one merchant."""
+
+    def __init__(self, keys: Sequence[rsa.RSAPublicKey], options: Options) -> None:
+        self._keys = keys
+        self._options = options
+        self._unsigned = {b"sign"} if options.keep_sign_type else {b"sign", b"sign_type"}
+
+    def read(self, message: contract.Message) -> contract.Reading:
+        """Verify and decode one notice. Raises ``Refused``."""
+        form = _form(message.body)
+        text = self._check_signature(form)
+        notice = _Notice(form, _codec(form, text))
+        self._check_ours(notice)
+        key = fields.token(notice.required("notify_id"), "notify_id", fields.KEY_MAX)
+        return contract.Reading(self._items(key, notice))
+
+    def reply(self, answer: contract.Answer) -> contract.Reply:
+        """Return exactly ``success``, or something that is not."""
+        return _REPLIES[answer]
+
+    def _check_signature(self, form: dict[bytes, bytes]) -> bytes:
+        if not form.get(b"sign"):
+            raise errors.Refused("missing_signature", "no field sign")
+        # Not signed itself, so it may only ever say what is pinned here.
+        if form.get(b"sign_type") != b"RSA2":
+            raise errors.Refused("unsupported", "sign_type is not RSA2: choose RSA2 in the console")
+        signature = fields.base64_bytes(form[b"sign"])
+        if signature is None:
+            raise errors.Refused("bad_signature", "sign is not base64; was the form decoded twice?")
+        text = b"&".join(
+            [b"%b=%b" % pair for pair in sorted(form.items()) if pair[0] not in self._unsigned]
+        )
+        for key in self._keys:
+            try:
+                key.verify(signature, text, padding.PKCS1v15(), hashes.SHA256())
+            except InvalidSignature:
+                continue
+            if len(_ACTED_ON_INSIDE.findall(b"&" + text)) > len(_ACTED_ON_NAMES & form.keys()):
+                raise errors.Refused("bad_signature", "a signed field is hidden inside another")
+            return text
+        raise errors.Refused(
+            "bad_signature",
+            "not signed by the configured key: is it Alipay's public key (not your app's), of "
+            "this app, live or sandbox? Or were values changed on the way (quotes escaped)?",
+        )
+
+    def _check_ours(self, notice: "_Notice") -> None:
+        if notice.optional("app_id") != self._options.app_id:
+            raise errors.Refused("not_ours", "another app_id; live and sandbox have their own")
+        expected = {
+            "seller_id": self._options.seller_id,
+            "seller_email": self._options.seller_email,
+        }
+        said = [
+            (notice.optional(name), value)
+            for name, value in expected.items()
+            if value is not None
+        ]  # fmt: skip
+        # A notice may leave the address out; it must name the payee in one way we can check.
+        if said and not any(ours for ours, _ in said):
+            raise errors.Refused("not_ours", "names no seller")
+        if any(theirs and theirs != ours for theirs, ours in said):
+            raise errors.Refused("not_ours", "paid to another seller")
+
+    def _items(self, key: str, notice: "_Notice") -> list[contract.Item]:
+        status = notice.optional("trade_status")
+        if not status:
+            kind = fields.token(notice.required("notify_type"), "notify_type", fields.KEY_MAX)
+            if kind == "trade_status_sync":
+                raise fields.malformed("a trade notice without trade_status")
+            return [contract.Item(key, events.Noted(kind, notice.time("notify_time")))]
+        is_paid = status in ("TRADE_SUCCESS", "TRADE_FINISHED")
+        if (is_paid or status == "TRADE_CLOSED") and self._is_refund(notice):
+            # What was refunded was paid: saying so again costs a repeat, and an order whose
+            # notice of payment was lost does not stay unpaid.
+            paid = contract.Item(f"{key}:paid", self._payment(notice))
+            return [paid, contract.Item(key, self._refund(notice))]
+        if is_paid:
+            return [contract.Item(key, self._payment(notice))]
+        if status == "TRADE_CLOSED":
+            closed_at = notice.time("gmt_close", "notify_time")
+            return [contract.Item(key, events.Closed(notice.order_no(), "timed_out", closed_at))]
+        # WAIT_BUYER_PAY, or a status that is not documented: never guess that it means paid.
+        kind = fields.token(status, "trade_status", fields.KEY_MAX)
+        return [contract.Item(key, events.Noted(kind, notice.time("notify_time")))]
+
+    def _is_refund(self, notice: "_Notice") -> bool:
+        fee = notice.optional("refund_fee")
+        return bool(notice.optional("gmt_refund") or (fee and fields.decimal(fee, "refund_fee")))
+
+    def _payment(self, notice: "_Notice") -> events.PaymentSucceeded:
+        total = fields.decimal(notice.required("total_amount"), "total_amount")
+        return events.PaymentSucceeded(
+            transaction_id=notice.transaction_id(),
+            order_no=notice.order_no(),
+            amount=fields.amount(total, self._options.currency),
+            currency=self._options.currency,
+            occurred_at=notice.time("gmt_payment", "notify_time"),
+        )
+
+    def _refund(self, notice: "_Notice") -> events.RefundSucceeded:
+        total = fields.decimal(notice.required("refund_fee"), "refund_fee")
+        refund_no = notice.optional("out_biz_no")
+        if refund_no:
+            refund_no = fields.token(refund_no, "out_biz_no", fields.REFUND_NO_MAX)
+        return events.RefundSucceeded(
+            transaction_id=notice.transaction_id(),
+            order_no=notice.order_no(),
+            refund_no=refund_no,
+            amount=fields.refund_amount(total, self._options.currency),
+            cumulative=True,
+            currency=self._options.currency,
+            occurred_at=notice.time("gmt_refund", "notify_time"),
+        )
+
+
+class _Notice:
+    """The fields of a verified notice as text; an empty one counts as absent."""
+
+    def __init__(self, form: dict[bytes, bytes], codec: str) -> None:
+        self._form = form
+        self._codec = codec
+
+    def optional(self, name: str) -> str:
+        return self._form.get(name.encode(), b"").decode(self._codec)
+
+    def required(self, name: str) -> str:
+        if value := self.optional(name):
+            return value
+        raise fields.malformed(f"no field {name}")
+
+    def order_no(self) -> str:
+        return fields.order_no(self.required("out_trade_no"))
+
+    def transaction_id(self) -> str:
+        return fields.transaction_id(self.required("trade_no"))
+
+    def time(self, *names: str) -> datetime:
+        """Return the first of the named times that is there."""
+        text = next((value for name in names if (value := self.optional(name))), "")
+        if not _TIME.fullmatch(text):
+            raise fields.malformed(f"{names[-1]} is missing or not a time")
+        try:
+            return fields.moment(datetime.fromisoformat(text).replace(tzinfo=_GMT8))
+        except ValueError:
+            raise fields.malformed("a time that no calendar has") from None
+
+
+def _form(body: bytes) -> dict[bytes, bytes]:
+    """Decode the form exactly once, to bytes. Raises ``Refused``."""
+    if not body:
+        raise errors.Refused("missing_signature", "an empty body")
+    if _BAD_ESCAPE.search(body):
+        raise errors.Refused("malformed", "a % that escapes nothing: not a form, or decoded before")
+    pieces = body.split(b"&", _FIELDS_MAX)
+    if len(pieces) > _FIELDS_MAX:
+        raise errors.Refused("malformed", f"more than {_FIELDS_MAX} fields")
+    form: dict[bytes, bytes] = {}
+    for piece in pieces:
+        name, equals, value = piece.partition(b"=")
+        name = _unescaped(name)
+        if not equals or not name:
+            raise errors.Refused("malformed", "a field without a name or a value: not a form")
+        if name in form:
+            raise errors.Refused("malformed", "a field stands there twice")
+        form[name] = _unescaped(value)
+    return form
+
+
+def _unescaped(text: bytes) -> bytes:
+    if b"+" in text:
+        text = text.replace(b"+", b" ")
+    return unquote_to_bytes(text) if b"%" in text else text
+
+
+def _codec(form: dict[bytes, bytes], text: bytes) -> str:
+    """Return the codec of a verified notice whose whole text it can decode."""
+    codec = _CODECS.get(form.get(b"charset", b"utf-8").lower())
+    if codec is None:
+        raise errors.Refused("unsupported", "charset is none of utf-8, gbk, gb2312")
+    try:
+        # The joints are ASCII and end no character of these charsets, so what decodes as a
+        # whole decodes piece by piece.
+        text.decode(codec)
+    except UnicodeDecodeError:
+        raise fields.malformed("the text is not in the charset it names") from None
+    return codec

@@ -1,0 +1,89 @@
+"""What a provider's file must offer. Adapters do no I/O and read no clock.
+
+A message is read in three layers, kept apart: the signature is right, it is fresh enough,
+and it is ours (account, merchant, environment). Whatever fails raises
+``domain.errors.Refused`` with one of ``REASONS``; nothing else may escape from ``read``.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from typing import Literal, Protocol
+
+from msgspec import Struct
+
+from gateway.domain.events import Event
+
+#: Why a callback is refused: a closed list, counted per provider and account.
+REASONS = frozenset(
+    {
+        "missing_signature",  # a header or field that carries the signature is not there
+        "bad_signature",  # signed with another key, or changed on the way
+        "stale",  # signed too long ago, or ahead of our clock
+        "malformed",  # the signature is right and the content is not what the provider documents
+        "not_ours",  # another merchant, app, seller or environment
+        "unsupported",  # an algorithm, charset or content type that is not accepted
+        "probe",  # the provider tests whether we verify: refusing is the right answer
+    }
+)
+
+
+class Message(Struct, frozen=True):
+    """A callback as it arrived. ``headers`` looks names up without regard to case."""
+
+    headers: Mapping[str, str]
+    body: bytes
+    now: datetime
+
+
+class Item(Struct, frozen=True):
+    """One event of a message. ``key`` is what the provider really keeps the same on a repeat."""
+
+    key: str
+    event: Event
+
+
+class Reply(Struct, frozen=True):
+    """The bytes the provider's protocol wants to see."""
+
+    status: int
+    body: bytes
+    content_type: str = "text/plain; charset=utf-8"
+
+
+#: ``accepted``: committed, or committed before. ``later``: send it again. ``refused``: never.
+Answer = Literal["accepted", "later", "refused"]
+
+
+class Reading(Struct, frozen=True):
+    """A verified message. No items: a ping, answered ``accepted`` without a trace.
+
+    ``reply`` replaces the usual ``accepted`` reply where this very message wants its own
+    (a challenge that must be echoed).
+    """
+
+    items: Sequence[Item]
+    reply: Reply | None = None
+
+
+class Adapter(Protocol):
+    """One configured account of one provider."""
+
+    def read(self, message: Message) -> Reading:
+        """Verify and decode, all or nothing. Raises ``Refused``."""
+        ...
+
+    def reply(self, answer: Answer) -> Reply:
+        """Return what to say; constant for each answer."""
+        ...
+
+
+class Account(Struct, frozen=True):
+    """What an adapter is made from: live secrets in order of preference, and its options."""
+
+    name: str
+    secrets: Sequence[str]
+    options: Mapping[str, object]
+
+
+#: Makes an adapter. Raises ``ValueError`` with a sentence that says what to configure.
+Factory = Callable[[Account], Adapter]

@@ -1,0 +1,179 @@
+"""What several providers' files need: configuration, JSON, bounded text, money and time.
+
+What looks at a message raises ``Refused`` and nothing else. What looks at the configuration
+raises ``ValueError`` with a sentence that never shows a secret.
+
+Text is bounded here once, so that no number of an order or a transaction can spoil the batch
+of a database that carries it: printable ASCII, without blanks, no longer than its column.
+"""
+
+import binascii
+import re
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import TypeVar
+
+import msgspec
+
+from gateway.domain import errors, money
+from gateway.providers import contract
+
+ORDER_NO_MAX = 64
+TRANSACTION_ID_MAX = 128
+REFUND_NO_MAX = 128
+#: Longest key of a message and longest word for what a message is about.
+KEY_MAX = 128
+
+#: A secret and the one that replaces it: more are never live at once.
+SECRETS_MAX = 2
+
+_DECIMAL = re.compile(r"[0-9]{1,12}(?:\.[0-9]{1,8})?", re.ASCII)
+_SECONDS = re.compile(r"[0-9]{1,12}", re.ASCII)
+# Events outside these years are a sender's mistake, and comparing or converting times near
+# the ends of datetime's range raises OverflowError.
+_YEARS = range(2000, 2100)
+_UNIX_SECONDS = range(946_684_800, 4_102_444_800)
+
+T = TypeVar("T")
+
+
+def options(account: contract.Account, shape: type[T]) -> T:
+    """Decode the account's options. Raises ValueError that names the account and the option."""
+    try:
+        return msgspec.convert(dict(account.options), shape)
+    except msgspec.ValidationError as error:
+        raise ValueError(f"account {account.name!r}: wrong options: {error}") from None
+
+
+def secrets(account: contract.Account) -> Sequence[str]:
+    """Return the live secrets, one or two. Raises ValueError when there are none or more."""
+    if not 1 <= len(account.secrets) <= SECRETS_MAX:
+        raise misconfigured(
+            account, f"needs 1 or {SECRETS_MAX} secrets, has {len(account.secrets)}"
+        )
+    return account.secrets
+
+
+def misconfigured(account: contract.Account, what: str) -> ValueError:
+    """Make the error of an account that can not work; ``what`` continues its name."""
+    return ValueError(f"account {account.name!r} {what}")
+
+
+def base64_bytes(text: str | bytes) -> bytes | None:
+    """Decode strict, padded base64; None if it is anything else."""
+    try:
+        return binascii.a2b_base64(text, strict_mode=True)
+    except ValueError:
+        return None
+
+
+def decoded(decoder: msgspec.json.Decoder[T], content: bytes | msgspec.Raw) -> T:
+    """Decode JSON of which only the needed fields are typed. Raises ``Refused``."""
+    try:
+        return decoder.decode(content)
+    except RecursionError:
+        raise malformed("the JSON is nested too deeply") from None
+    except UnicodeDecodeError:
+        raise malformed("the JSON is not UTF-8") from None
+    except msgspec.MsgspecError as error:
+        # The library names the field and the type it expected, never a value.
+        raise malformed(f"not of the documented shape: {error}") from None
+
+
+def malformed(what: str) -> errors.Refused:
+    """Make the refusal of a message whose signature is right and whose content is not."""
+    return errors.Refused("malformed", what)
+
+
+def token(text: str, name: str, length_max: int) -> str:
+    """Return ``text`` if it is 1 to ``length_max`` printable ASCII characters, no blanks."""
+    if 1 <= len(text) <= length_max and text.isascii() and text.isprintable() and " " not in text:
+        return text
+    raise malformed(f"{name} is not 1 to {length_max} printable ASCII characters without blanks")
+
+
+def order_no(text: str) -> str:
+    """Return an order number that an order can really have."""
+    return token(text, "the order number", ORDER_NO_MAX)
+
+
+def transaction_id(text: str) -> str:
+    """Return the provider's number of a transaction."""
+    return token(text, "the transaction number", TRANSACTION_ID_MAX)
+
+
+def label(text: str, name: str, length_max: int) -> str:
+    """Return ``text`` of any script if it is printable, not blank and not too long."""
+    # str.isprintable is false for control characters and for lone surrogates.
+    if 1 <= len(text) <= length_max and text.isprintable() and not text.isspace():
+        return text
+    raise malformed(f"{name} is not 1 to {length_max} printable characters")
+
+
+def currency(code: str) -> str:
+    """Return an ISO 4217 code in use, upper case as given."""
+    if code in money.DECIMALS:
+        return code
+    raise malformed("the currency is not an ISO 4217 code in use")
+
+
+def amount(value: Decimal, code: str) -> Decimal:
+    """Return ``value`` with exactly the decimals of its currency; it may be zero."""
+    decimals = money.DECIMALS[currency(code)]
+    if fault := money.fault(value, decimals):
+        raise malformed(f"the amount {fault}")
+    # The value stays; a zero may carry a sign and any value a tail of zeros.
+    return round(value, decimals) if value else money.ZERO
+
+
+def refund_amount(value: Decimal, code: str) -> Decimal:
+    """Return an amount that went back: more than nothing."""
+    if returned := amount(value, code):
+        return returned
+    raise malformed("the refund is zero")
+
+
+def decimal(text: str, name: str) -> Decimal:
+    """Read a plain decimal such as ``88.80``: no sign, no exponent, ASCII digits."""
+    if _DECIMAL.fullmatch(text):
+        return Decimal(text)
+    raise malformed(f"{name} is not a plain decimal number")
+
+
+def moment(value: datetime) -> datetime:
+    """Return a time with a zone in UTC, if it lies in a year that makes sense."""
+    if value.year in _YEARS and value.tzinfo is not None:
+        return value.astimezone(UTC)
+    raise malformed("a time lies outside the years 2000 to 2099 or names no zone")
+
+
+def from_unix(seconds: int) -> datetime:
+    """Turn unix seconds into a time in UTC."""
+    if seconds in _UNIX_SECONDS:
+        return datetime.fromtimestamp(seconds, UTC)
+    raise malformed("a unix time lies outside the years 2000 to 2099")
+
+
+def signed_at(text: str) -> int:
+    """Read the unix seconds of a signature as the provider wrote them."""
+    if _SECONDS.fullmatch(text):
+        return int(text)
+    raise errors.Refused("bad_signature", "the time of the signature is not in unix seconds")
+
+
+def check_fresh(signed: int, *, now: datetime, tolerance_s: int) -> None:
+    """Raise ``Refused`` if the signature is more than ``tolerance_s`` old or ahead of us."""
+    age_s = now.timestamp() - signed
+    if age_s > tolerance_s:
+        raise errors.Refused(
+            "stale",
+            f"signed {age_s:.0f} s ago, {tolerance_s} s are allowed; "
+            "a replay, a proxy that holds requests back, or a clock that is ahead",
+        )
+    if -age_s > tolerance_s:
+        raise errors.Refused(
+            "stale",
+            f"signed {-age_s:.0f} s ahead of our clock, {tolerance_s} s are allowed; "
+            "check that this machine's clock is synchronised",
+        )

@@ -1,0 +1,292 @@
+"""Anyone who speaks Standard Webhooks 1.0.0.
+
+Protocol: https://github.com/standard-webhooks/standard-webhooks, spec/standard-webhooks.md
+
+- Headers ``webhook-id``, ``webhook-timestamp`` (unix s of this attempt), ``webhook-signature``
+  (entries ``<version>,<base64>`` separated by blanks); Svix sends the same three as ``svix-*``.
+- Signed is id + ``.`` + timestamp + ``.`` + raw body, so the id must not hold a ``.``.
+- ``v1``: HMAC-SHA256, key ``whsec_`` + base64 of 24 to 64 bytes. The key is the decoded bytes.
+- ``v1a``: Ed25519, public key ``whpk_`` + base64 of 32 bytes.
+- The configured key decides which version counts, never the request. Both kinds may be live
+  at once, so that a sender can move from one to the other.
+- The id stays the same over all retries of a message.
+
+The specification leaves ``data`` to the sender; what Tidegate books is listed at ``_READERS``.
+Amounts are in major units, a decimal string or an exact JSON number.
+"""
+
+import base64
+import hmac
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from decimal import Decimal
+from typing import Annotated
+
+import msgspec
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from msgspec import Meta, Struct
+
+from gateway.domain import errors, events
+from gateway.providers import contract, fields
+
+_SECRET, _PUBLIC_KEY, _PRIVATE_KEY = "whsec_", "whpk_", "whsk_"
+_SECRET_BYTES = range(24, 65)
+
+# Two while a key is rotated. The bound keeps a stranger from buying a millisecond of Ed25519
+# with every request.
+_ENTRIES_MAX = 8
+_CARRIER_MAX = 64
+_TRACKING_NO_MAX = 64
+
+_FAMILIES = (
+    ("webhook-id", "webhook-timestamp", "webhook-signature"),
+    ("svix-id", "svix-timestamp", "svix-signature"),
+)
+
+# 410 would switch the endpoint off at the sender and is never said.
+_REPLIES: dict[contract.Answer, contract.Reply] = {
+    "accepted": contract.Reply(200, b'{"received":true}', "application/json"),
+    "later": contract.Reply(503, b'{"received":false}', "application/json"),
+    "refused": contract.Reply(400, b'{"received":false}', "application/json"),
+}
+
+_Time = Annotated[datetime, Meta(tz=True)]
+
+
+class Options(Struct, forbid_unknown_fields=True, kw_only=True, frozen=True):
+    """What an account of a Standard Webhooks sender can set."""
+
+    #: How old, and how far ahead of our clock, a signature may be.
+    tolerance_s: Annotated[int, Meta(ge=1, le=3600)] = 300
+
+
+class _Envelope(Struct):
+    type: str
+    timestamp: _Time | None = None
+    data: msgspec.Raw = msgspec.Raw()
+
+
+class _Payment(Struct):
+    order_no: str
+    transaction_id: str
+    amount: Decimal
+    currency: str
+    occurred_at: _Time | None = None
+
+
+class _Refund(Struct):
+    transaction_id: str
+    currency: str
+    order_no: str | None = None
+    refund_no: str | None = None
+    #: This refund alone; then ``refund_no`` must name it.
+    amount: Decimal | None = None
+    #: All that was refunded of the transaction so far.
+    refunded_total: Decimal | None = None
+    occurred_at: _Time | None = None
+
+
+class _Order(Struct):
+    order_no: str
+    occurred_at: _Time | None = None
+
+
+class _Shipment(Struct):
+    order_no: str
+    carrier: str
+    tracking_no: str
+    occurred_at: _Time | None = None
+
+
+_ENVELOPE = msgspec.json.Decoder(_Envelope)
+_PAYMENT = msgspec.json.Decoder(_Payment)
+_REFUND = msgspec.json.Decoder(_Refund)
+_ORDER = msgspec.json.Decoder(_Order)
+_SHIPMENT = msgspec.json.Decoder(_Shipment)
+
+#: Says whether a base64 signature over the text is this key's.
+_Verify = Callable[[str, bytes], bool]
+
+
+def adapter(account: contract.Account) -> contract.Adapter:
+    """Make the adapter of one sender. Raises ``ValueError`` if a key is not well formed."""
+    keys = [_key(account, secret) for secret in fields.secrets(account)]
+    return StandardWebhooks(keys, fields.options(account, Options))
+
+
+class StandardWebhooks:
+    """One sender with its live keys, each with the version of signature it checks."""
+
+    def __init__(self, keys: Sequence[tuple[str, _Verify]], options: Options) -> None:
+        self._keys = keys
+        self._options = options
+
+    def read(self, message: contract.Message) -> contract.Reading:
+        """Verify and decode one message. Raises ``Refused``."""
+        key, stamp, signature = _headers(message)
+        signed = fields.signed_at(stamp)
+        self._check_signature(b"%b.%b.%b" % (key.encode(), stamp.encode(), message.body), signature)
+        fields.check_fresh(signed, now=message.now, tolerance_s=self._options.tolerance_s)
+        envelope = fields.decoded(_ENVELOPE, message.body)
+        kind = fields.token(envelope.type, "the type", fields.KEY_MAX)
+        if reader := _READERS.get(kind):
+            event = reader(kind, envelope)
+        else:
+            at = envelope.timestamp
+            event = events.Noted(kind, fields.moment(at) if at else fields.from_unix(signed))
+        return contract.Reading([contract.Item(key, event)])
+
+    def reply(self, answer: contract.Answer) -> contract.Reply:
+        """Return JSON; senders look at the status only."""
+        return _REPLIES[answer]
+
+    def _check_signature(self, text: bytes, header: str) -> None:
+        entries = header.split(" ")
+        if len(entries) > _ENTRIES_MAX:
+            raise errors.Refused("bad_signature", f"more than {_ENTRIES_MAX} signatures")
+        for version, verify in self._keys:
+            for entry in entries:
+                said, _, signature = entry.partition(",")
+                if said == version and verify(signature, text):
+                    return
+        expected = " or ".join(sorted({version for version, _ in self._keys}))
+        raise errors.Refused(
+            "bad_signature",
+            f"no {expected} signature of a live key: another key, or the body was parsed and "
+            "written again on the way",
+        )
+
+
+def _key(account: contract.Account, secret: str) -> tuple[str, _Verify]:
+    if secret.startswith(_SECRET):
+        key = _bare(account, secret, _SECRET)
+        if len(key) not in _SECRET_BYTES:
+            raise fields.misconfigured(account, "has a secret that is not of 24 to 64 bytes")
+        return "v1", lambda signature, text: _is_hmac(key, signature, text)
+    if secret.startswith(_PUBLIC_KEY):
+        try:
+            public_key = Ed25519PublicKey.from_public_bytes(_bare(account, secret, _PUBLIC_KEY))
+        except ValueError:
+            raise fields.misconfigured(account, "has a public key that is not Ed25519") from None
+        return "v1a", lambda signature, text: _is_ed25519(public_key, signature, text)
+    if secret.startswith(_PRIVATE_KEY):
+        raise fields.misconfigured(
+            account, "has the sender's private key: configure the public one, whpk_..."
+        )
+    raise fields.misconfigured(
+        account, f"has a secret that begins neither with {_SECRET} nor with {_PUBLIC_KEY}"
+    )
+
+
+def _bare(account: contract.Account, secret: str, prefix: str) -> bytes:
+    text = secret.removeprefix(prefix)
+    # Some senders show the key without its padding.
+    key = fields.base64_bytes(text + "=" * (-len(text) % 4))
+    if not key:
+        raise fields.misconfigured(account, f"has a key that is not base64 after {prefix}")
+    return key
+
+
+def _is_hmac(key: bytes, signature: str, text: bytes) -> bool:
+    expected = base64.b64encode(hmac.digest(key, text, "sha256"))
+    return hmac.compare_digest(expected, signature.encode())
+
+
+def _is_ed25519(key: Ed25519PublicKey, signature: str, text: bytes) -> bool:
+    bare = fields.base64_bytes(signature)
+    if bare is None:
+        return False
+    try:
+        key.verify(bare, text)
+    except InvalidSignature:
+        return False
+    return True
+
+
+def _headers(message: contract.Message) -> tuple[str, str, str]:
+    """Return id, timestamp and signatures, all of one family. Raises ``Refused``."""
+    for names in _FAMILIES:
+        values = [message.headers.get(name, "") for name in names]
+        if any(values):
+            break
+    for name, value in zip(names, values, strict=True):
+        if not value:
+            raise errors.Refused("missing_signature", f"no {name} header")
+        if not value.isascii():
+            raise errors.Refused("bad_signature", f"the {name} header is not ASCII")
+    key, stamp, signature = values
+    if "." in key:
+        raise errors.Refused("bad_signature", "the id holds a '.', so what was signed is unclear")
+    return fields.token(key, "the id", fields.KEY_MAX), stamp, signature
+
+
+def _when(envelope: _Envelope, data: _Payment | _Refund | _Order | _Shipment) -> datetime:
+    at = data.occurred_at or envelope.timestamp
+    if at is None:
+        raise fields.malformed("neither data.occurred_at nor timestamp says when")
+    return fields.moment(at)
+
+
+def _paid(_: str, envelope: _Envelope) -> events.Event:
+    data = fields.decoded(_PAYMENT, envelope.data)
+    return events.PaymentSucceeded(
+        transaction_id=fields.transaction_id(data.transaction_id),
+        order_no=fields.order_no(data.order_no),
+        amount=fields.amount(data.amount, data.currency),
+        currency=data.currency,
+        occurred_at=_when(envelope, data),
+    )
+
+
+def _refunded(_: str, envelope: _Envelope) -> events.Event:
+    data = fields.decoded(_REFUND, envelope.data)
+    if (data.amount is None) == (data.refunded_total is None):
+        raise fields.malformed("a refund needs either amount or refunded_total")
+    if data.amount is not None and not data.refund_no:
+        raise fields.malformed("a refund with its own amount needs refund_no")
+    value = data.refunded_total if data.amount is None else data.amount
+    assert value is not None, "one of the two is there"
+    no = data.refund_no
+    return events.RefundSucceeded(
+        transaction_id=fields.transaction_id(data.transaction_id),
+        order_no=fields.order_no(data.order_no) if data.order_no else "",
+        refund_no=fields.token(no, "refund_no", fields.REFUND_NO_MAX) if no else "",
+        amount=fields.refund_amount(value, data.currency),
+        cumulative=data.amount is None,
+        currency=data.currency,
+        occurred_at=_when(envelope, data),
+    )
+
+
+def _closed(kind: str, envelope: _Envelope) -> events.Event:
+    data = fields.decoded(_ORDER, envelope.data)
+    cause = "timed_out" if kind == "payment.expired" else "cancelled"
+    return events.Closed(fields.order_no(data.order_no), cause, _when(envelope, data))
+
+
+def _shipped(_: str, envelope: _Envelope) -> events.Event:
+    data = fields.decoded(_SHIPMENT, envelope.data)
+    return events.Shipped(
+        order_no=fields.order_no(data.order_no),
+        carrier=fields.label(data.carrier, "carrier", _CARRIER_MAX),
+        tracking_no=fields.token(data.tracking_no, "tracking_no", _TRACKING_NO_MAX),
+        occurred_at=_when(envelope, data),
+    )
+
+
+def _delivered(_: str, envelope: _Envelope) -> events.Event:
+    data = fields.decoded(_ORDER, envelope.data)
+    return events.Delivered(fields.order_no(data.order_no), _when(envelope, data))
+
+
+_READERS: dict[str, Callable[[str, _Envelope], events.Event]] = {
+    "payment.succeeded": _paid,
+    "order.paid": _paid,
+    "payment.refunded": _refunded,
+    "refund.succeeded": _refunded,
+    "order.cancelled": _closed,
+    "payment.expired": _closed,
+    "order.shipped": _shipped,
+    "order.delivered": _delivered,
+}

@@ -1,0 +1,109 @@
+"""Group commit: many callers, one flush, no linger timer.
+
+While a batch is being flushed the next one gathers. When a slot frees, whatever has gathered
+goes, bounded by rows and bytes. At low load a batch is one item and its latency one flush;
+at high load batches grow by themselves.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+#: Flushes items and returns, in order, each one's result or the exception it ends with.
+Flush = Callable[[Sequence[T]], Awaitable[Sequence[R | BaseException]]]
+
+
+class Full(Exception):
+    """As many items wait as may; taking one more would have no bound."""
+
+
+class Batcher(Generic[T, R]):
+    """Gathers items into batches and resolves each item's future after its batch was flushed."""
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        flush: Flush[T, R],
+        rows_max: int,
+        bytes_max: int,
+        in_flight: int,
+        waiting_max: int,
+    ) -> None:
+        self._name = name
+        self._flush = flush
+        self._rows_max = rows_max
+        self._bytes_max = bytes_max
+        self._slots = in_flight
+        self._waiting_max = waiting_max
+        self._queue: deque[tuple[T, int, asyncio.Future[R]]] = deque()
+        self._is_launch_due = False
+        self._running: set[asyncio.Task[None]] = set()
+        #: Items taken and not yet answered.
+        self.waiting = 0
+
+    def put(self, item: T, size: int) -> asyncio.Future[R]:
+        """Queue an item of ``size`` bytes; the future resolves after its flush.
+
+        Raises ``Full`` at the bound; the item was then not taken.
+        """
+        if self.waiting >= self._waiting_max:
+            raise Full(self._name)
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[R] = loop.create_future()
+        self._queue.append((item, size, future))
+        self.waiting += 1
+        if self._slots and not self._is_launch_due:
+            # Not at once: whoever else is ready in this turn of the loop joins the same batch.
+            self._is_launch_due = True
+            loop.call_soon(self._launch)
+        return future
+
+    async def drain(self) -> None:
+        """Return when everything taken was answered. Bound it with a timeout."""
+        while self._running or self._queue:
+            if self._running:
+                await asyncio.wait(self._running)
+            else:
+                await asyncio.sleep(0)
+
+    def _launch(self) -> None:
+        self._is_launch_due = False
+        while self._slots and self._queue:
+            self._slots -= 1
+            task = asyncio.get_running_loop().create_task(self._run(self._take()), name=self._name)
+            self._running.add(task)
+            task.add_done_callback(self._running.discard)
+
+    def _take(self) -> list[tuple[T, int, asyncio.Future[R]]]:
+        queue = self._queue
+        batch = [queue.popleft()]
+        size = batch[0][1]
+        while queue and len(batch) < self._rows_max and size + queue[0][1] <= self._bytes_max:
+            size += queue[0][1]
+            batch.append(queue.popleft())
+        return batch
+
+    async def _run(self, batch: list[tuple[T, int, asyncio.Future[R]]]) -> None:
+        results: Sequence[R | BaseException]
+        try:
+            results = await self._flush([item for item, _, _ in batch])
+        except BaseException as exc:  # every waiter must hear, whatever it was
+            results = [exc] * len(batch)
+        finally:
+            self._slots += 1
+            self.waiting -= len(batch)
+            self._launch()
+        for (_, _, future), result in zip(batch, results, strict=True):
+            if future.done():
+                continue
+            if isinstance(result, BaseException):
+                future.set_exception(result)
+                # A caller that hung up does not ask; asyncio must not complain about that.
+                future.exception()
+            else:
+                future.set_result(result)

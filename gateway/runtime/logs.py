@@ -1,0 +1,74 @@
+"""Logs: one JSON object a line on standard error.
+
+Private data is kept out by what is logged, not by filters: lines carry ids, counts, reasons
+and durations, never a body, a header or a field of a message.
+"""
+
+import logging
+import sys
+import time
+from typing import Any
+
+import orjson
+
+#: Attributes of a record that are not the caller's own fields.
+_STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
+
+
+class JsonLines(logging.Formatter):
+    """Writes a record as one line: time, level, logger, event, and the fields given."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the line. Fields come from ``extra=``; whatever has no JSON form becomes text."""
+        line: dict[str, Any] = {
+            "at": time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
+            + f".{int(record.msecs):03d}Z",
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "event": record.getMessage(),
+        }
+        line.update((k, v) for k, v in vars(record).items() if k not in _STANDARD)
+        if record.exc_info and record.exc_info[0] is not None:
+            # The kind and place of an error, not its text: messages of libraries quote values.
+            line["error"] = record.exc_info[0].__name__
+            line["trace"] = _places(record.exc_info[2])
+        return orjson.dumps(line, default=str, option=orjson.OPT_NON_STR_KEYS).decode()
+
+
+def _places(traceback: Any) -> list[str]:
+    places = []
+    while traceback is not None:
+        code = traceback.tb_frame.f_code
+        places.append(f"{code.co_filename}:{traceback.tb_lineno} {code.co_name}")
+        traceback = traceback.tb_next
+    return places[-12:]
+
+
+class Seldom(logging.Filter):
+    """Lets a message of one logger through once per ``every_s``; libraries that retry repeat."""
+
+    def __init__(self, every_s: float) -> None:
+        super().__init__()
+        self._every_s = every_s
+        self._last: dict[str, float] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Say whether this record may pass."""
+        now = time.monotonic()
+        if now - self._last.get(record.msg, -self._every_s) < self._every_s:
+            return False
+        self._last[str(record.msg)[:200]] = now
+        return True
+
+
+def configure(level: str) -> None:
+    """Send every log of this process to standard error as JSON lines."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(JsonLines())
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(level.upper())
+    # The driver's pool logs a traceback each time it can not restore a connection.
+    logging.getLogger("asyncpg").addFilter(Seldom(30.0))
+    # Malformed requests are answered and counted; the library's own lines would quote them.
+    logging.getLogger("aiohttp.server").setLevel(logging.CRITICAL)

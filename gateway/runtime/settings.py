@@ -1,0 +1,242 @@
+"""Every setting: its unit, its default and the reason for it.
+
+A setting ``drain_s`` is the environment variable ``TIDEGATE_DRAIN_S`` or the key ``drain_s``
+of the file that ``TIDEGATE_CONFIG`` names (``./tidegate.toml`` where it is not set and the
+file exists). The environment wins. Channels and provider accounts live in the file.
+A wrong or contradictory set raises ``SettingsError``: nothing starts on half a configuration.
+"""
+
+import os
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta, Struct
+
+ENV_PREFIX = "TIDEGATE_"
+DEFAULT_FILE = Path("tidegate.toml")
+
+_SECRET_FIELDS = frozenset({"database_url", "replica_urls", "redis_url"})
+_FILE_ONLY = frozenset({"channels", "accounts"})
+
+Positive = Annotated[float, Meta(gt=0)]
+Count = Annotated[int, Meta(ge=1)]
+
+
+class SettingsError(ValueError):
+    """The settings do not make sense; the message names the setting and the way out."""
+
+
+class Channel(Struct, frozen=True, forbid_unknown_fields=True):
+    """A sales channel. Orders name one of these; the list is closed."""
+
+    name: Annotated[str, Meta(pattern="^[a-z0-9_]{1,32}$")]
+    #: What to do with an order that looks like another of the last ten minutes and carries a
+    #: request id of its own: store and hold it, answer with the first, or take no notice.
+    lookalike: Literal["hold", "replay", "off"] = "hold"
+
+
+class Account(Struct, frozen=True, forbid_unknown_fields=True):
+    """An account at a payment provider: callbacks arrive at /v1/callbacks/{provider}/{name}."""
+
+    provider: Annotated[str, Meta(pattern="^[a-z0-9_]{1,32}$")]
+    name: Annotated[str, Meta(pattern="^[a-z0-9_-]{1,32}$")]
+    #: The channels whose orders this account is paid for; ``out_trade_no`` is looked up there.
+    channels: Annotated[list[str], Meta(min_length=1)]
+    #: One or two (while rotating), each ``env:NAME`` or ``file:PATH``; never the secret itself.
+    secrets: Annotated[list[str], Meta(min_length=1, max_length=2)]
+    #: What the provider's own file asks for: app id, seller, live or test.
+    options: dict[str, Any] = {}
+
+
+def _default_channels() -> list[Channel]:
+    names = ("web", "app", "mini_program", "store", "tmall", "jd", "pinduoduo", "douyin")
+    return [Channel(name) for name in names]
+
+
+class Settings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The effective settings of a process, read once at its start."""
+
+    # --- where things are ---
+
+    #: The Postgres primary, ``postgresql://…``. What must be right is settled there.
+    database_url: str
+    #: Streaming replicas, comma separated; reads go there when they have caught up.
+    replica_urls: str = ""
+    #: Redis or Valkey, ``redis://…``: makes repeats cheap. Everything works without, slower.
+    redis_url: str = ""
+    #: The key ring for sealing private fields; made by ``tidegate keys seal-init``.
+    keyring_file: str = ".tidegate/keyring.toml"
+    #: Where ``serve`` listens.
+    host: str = "127.0.0.1"
+    port: Annotated[int, Meta(ge=0, le=65535)] = 8080
+
+    # --- limits before work ---
+
+    #: Largest order in bytes. 256 KiB holds 200 lines with long names.
+    order_bytes_max: Count = 256 * 1024
+    #: Largest callback in bytes; providers stay under 20 KB.
+    callback_bytes_max: Count = 64 * 1024
+    #: Seconds for a body to arrive; a slow sender must not hold a connection.
+    body_s: Positive = 5.0
+    #: Seconds an idle or half-sent request head may hold a connection.
+    keepalive_s: Positive = 5.0
+    #: Connections per process; above it new ones are closed at once.
+    connections_max: Count = 2000
+
+    # --- group commit ---
+
+    #: Rows of one batch. Past 100 rows a statement gains little; past 500 it only adds latency.
+    batch_rows_max: Count = 200
+    #: Raw bytes of one batch, so that large orders do not make huge statements.
+    batch_bytes_max: Count = 4 * 1024 * 1024
+    #: Batches of one lane in flight. One commits while the next gathers and looks up.
+    batches_in_flight: Annotated[int, Meta(ge=1, le=8)] = 2
+    #: Events waiting for a batch in one process; above it 503, so that memory has a bound.
+    waiting_max: Count = 5000
+    #: Seconds until a batch is given up with 503; well inside the 5 s a provider waits.
+    commit_s: Positive = 3.0
+
+    # --- Postgres ---
+
+    #: Connections to the primary per process: lanes x batches in flight + reads.
+    database_pool_max: Count = 8
+    #: Connections to each replica per process.
+    replica_pool_max: Count = 4
+    #: Seconds a read waits for a replica to catch up before it goes to the primary.
+    replica_wait_s: Positive = 0.05
+    #: Seconds of lag above which a replica is left alone until it recovers.
+    replica_lag_max_s: Positive = 2.0
+    #: Seconds for one query of the read side.
+    query_s: Positive = 3.0
+
+    # --- Redis ---
+
+    #: Seconds a committed result is remembered in Redis. Postgres remembers for good.
+    results_ttl_s: Count = 600
+    #: Seconds a Redis call may take; slower than this, Postgres is the faster answer.
+    redis_s: Positive = 0.25
+    #: Seconds to leave Redis alone after a failure.
+    redis_pause_s: Positive = 1.0
+
+    # --- lifecycle ---
+
+    #: Seconds to finish what was accepted after SIGTERM.
+    drain_s: Positive = 10.0
+    #: Seconds an API key is believed without asking again; bounds how long a revoked one works.
+    api_key_ttl_s: Positive = 2.0
+
+    # --- keeping ---
+
+    #: Months that raw messages are kept; whole partitions are dropped.
+    raw_months: Count = 6
+    #: Seconds between two sweeps for payments and orders that missed each other.
+    sweep_s: Positive = 2.0
+    #: Seconds after which an event that still waits for its order is shown to a person.
+    unknown_order_s: Positive = 900.0
+
+    # --- logs ---
+
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+
+    # --- only in the file ---
+
+    channels: list[Channel] = msgspec.field(default_factory=_default_channels)
+    accounts: list[Account] = []
+
+    def channel_policies(self) -> dict[str, Literal["hold", "replay", "off"]]:
+        """Return the look-alike policy of every configured channel by its name."""
+        return {channel.name: channel.lookalike for channel in self.channels}
+
+
+def load(environ: Mapping[str, str] | None = None) -> Settings:
+    """Read file and environment. Raises ``SettingsError`` with one sentence a person can act on."""
+    environ = os.environ if environ is None else environ
+    values = _read_file(environ)
+    for name in Settings.__struct_fields__:
+        text = environ.get(ENV_PREFIX + name.upper())
+        if text is not None and name not in _FILE_ONLY:
+            values[name] = text
+    if "database_url" not in values:
+        raise SettingsError(
+            "database_url is not set: give TIDEGATE_DATABASE_URL=postgresql://user:password@host/db,"
+            " "
+            "or run `tidegate up`, which brings its own servers"
+        )
+    try:
+        settings = msgspec.convert(values, Settings, strict=False)
+    except msgspec.ValidationError as exc:
+        raise SettingsError(f"settings: {exc}") from exc
+    _refuse_contradictions(settings)
+    return settings
+
+
+def _read_file(environ: Mapping[str, str]) -> dict[str, Any]:
+    named = environ.get(ENV_PREFIX + "CONFIG")
+    path = Path(named) if named else DEFAULT_FILE
+    if not named and not path.exists():
+        return {}
+    try:
+        return tomllib.loads(path.read_text("utf-8"))
+    except OSError as exc:
+        raise SettingsError(f"{path} can not be read: {exc.strerror}") from exc
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as exc:
+        raise SettingsError(f"{path} is not valid TOML: {exc}") from exc
+
+
+def _refuse_contradictions(settings: Settings) -> None:
+    names = [channel.name for channel in settings.channels]
+    if not names or len(set(names)) != len(names):
+        raise SettingsError("channels: there must be at least one, each named once")
+    seen = set()
+    for account in settings.accounts:
+        label = f"accounts: {account.provider}/{account.name}"
+        if (account.provider, account.name) in seen:
+            raise SettingsError(f"{label} stands twice; give each account its own name")
+        seen.add((account.provider, account.name))
+        if unknown := set(account.channels) - set(names):
+            raise SettingsError(f"{label} names unknown channels {', '.join(sorted(unknown))}")
+    if settings.database_pool_max < 2 * settings.batches_in_flight + 1:
+        raise SettingsError(
+            f"database_pool_max is {settings.database_pool_max}, but two lanes of "
+            f"{settings.batches_in_flight} batches and one read need "
+            f"{2 * settings.batches_in_flight + 1}"
+        )
+    if settings.commit_s >= settings.drain_s:
+        raise SettingsError("commit_s must be below drain_s, or a drain can not finish a batch")
+    if settings.replica_urls and settings.replica_wait_s >= settings.query_s:
+        raise SettingsError("replica_wait_s must be below query_s")
+
+
+def secret(reference: str, environ: Mapping[str, str] | None = None) -> str:
+    """Fetch the secret that ``env:NAME`` or ``file:PATH`` points to, without trailing newline.
+
+    Raises ``SettingsError`` when it is not there or empty, naming the reference and not the value.
+    """
+    environ = os.environ if environ is None else environ
+    kind, _, where = reference.partition(":")
+    if kind == "env":
+        value = environ.get(where, "")
+    elif kind == "file":
+        try:
+            value = Path(where).read_text("utf-8")
+        except (OSError, UnicodeDecodeError) as exc:
+            raise SettingsError(f"secret {reference} can not be read: {exc}") from exc
+    else:
+        raise SettingsError("a secret is written env:NAME or file:PATH, never as it is")
+    value = value.rstrip("\r\n")
+    if not value:
+        raise SettingsError(f"secret {reference} is empty or not set")
+    return value
+
+
+def shown(settings: Settings) -> dict[str, Any]:
+    """Return the settings for people: URLs with passwords and secrets read ``configured``."""
+    plain: dict[str, Any] = msgspec.to_builtins(settings)
+    for name in _SECRET_FIELDS:
+        plain[name] = "configured" if plain[name] else "not set"
+    for account in plain["accounts"]:
+        account["secrets"] = ["configured"] * len(account["secrets"])
+    return plain

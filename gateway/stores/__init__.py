@@ -1,0 +1,1 @@
+"""The only SQL, the only Redis commands, and the sealing of private fields."""

@@ -1,0 +1,1 @@
+"""The ledger in PostgreSQL: every statement has a name and lives in ``statements/``."""

@@ -1,0 +1,78 @@
+"""Translate asyncpg's exceptions, once, into what the caller should do.
+
+- ``Unavailable``: Postgres is away or too slow; nobody can tell whether the batch committed,
+  and repeating it is harmless by the unique keys.
+- ``Contended``: another transaction got in the way; try the same again at once.
+- ``BadRow``: something in the batch can never be stored; find the row and set it aside.
+"""
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import asyncpg
+
+from gateway.domain.errors import TidegateError, Unavailable
+
+
+class Contended(TidegateError):
+    """Deadlock, serialization failure, or a unique key that another transaction just took."""
+
+
+class BadRow(TidegateError):
+    """A value that the database refuses: out of range, not encodable, against a constraint."""
+
+
+_CONTENDED = (
+    asyncpg.DeadlockDetectedError,
+    asyncpg.SerializationError,
+    asyncpg.UniqueViolationError,
+    asyncpg.LockNotAvailableError,
+)
+_BAD_ROW = (
+    asyncpg.DataError,
+    asyncpg.IntegrityConstraintViolationError,
+    asyncpg.exceptions.ProgramLimitExceededError,
+    asyncpg.exceptions.CharacterNotInRepertoireError,
+    asyncpg.exceptions.UntranslatableCharacterError,
+    OverflowError,
+    UnicodeEncodeError,
+)
+_AWAY = (
+    asyncpg.PostgresConnectionError,
+    asyncpg.InsufficientResourcesError,
+    asyncpg.OperatorInterventionError,
+    asyncpg.ReadOnlySQLTransactionError,
+    asyncpg.PostgresSystemError,
+    asyncpg.CannotConnectNowError,
+    asyncpg.InvalidAuthorizationSpecificationError,
+    asyncpg.InternalClientError,
+    asyncio.TimeoutError,
+    OSError,
+)
+
+
+@contextmanager
+def translated(part: str = "postgres") -> Iterator[None]:
+    """Raise the errors of this module in place of asyncpg's; leave bugs as they are."""
+    try:
+        yield
+    except _CONTENDED as exc:
+        raise Contended(str(exc)) from exc
+    except _BAD_ROW as exc:
+        raise BadRow(_reason(exc)) from exc
+    except _AWAY as exc:
+        raise Unavailable(part) from exc
+    except asyncpg.InterfaceError as exc:
+        # A closing pool, a lost connection, or an argument that no codec takes.
+        if "invalid input for query argument" in str(exc):
+            raise BadRow(_reason(exc)) from exc
+        raise Unavailable(part) from exc
+
+
+def _reason(exc: BaseException) -> str:
+    # The driver's message may quote the value: keep what names the kind of fault only.
+    state = getattr(exc, "sqlstate", None)
+    constraint = getattr(exc, "constraint_name", None)
+    name = type(exc).__name__.removesuffix("Error")
+    return f"{name}{f' ({constraint})' if constraint else ''}{f' [{state}]' if state else ''}"

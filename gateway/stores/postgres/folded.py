@@ -1,0 +1,305 @@
+"""A batch of follow-ups folded over its locked orders, and the rows that come of it.
+
+No I/O: ``Fold`` is fed what the statements read and gathers what the next one writes.
+"""
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from uuid import UUID
+
+from msgspec import Struct
+
+from gateway.domain import events, folding
+from gateway.domain.events import Event
+from gateway.domain.following import Done, FollowUp, OrderState, PaymentState, Settle, Step
+
+#: Staged for the outside world when an order reaches a status; a low number goes first.
+_TOPICS = {
+    "paid": ("order.paid", 1),
+    "shipped": ("order.shipped", 1),
+    "refunded": ("order.refunded", 2),
+    "closed": ("order.closed", 3),
+    "completed": ("order.completed", 5),
+}
+_CHANGED = ("order.changed", 5)
+
+
+class WaitingEvent(Struct):
+    """An event that came before what it is about: a row of ``waiting``."""
+
+    id: UUID
+    provider: str
+    source: str
+    transaction_id: str
+    channels: tuple[str, ...]
+    order_no: str
+    event: Event
+    trigger: str
+    received_at: datetime
+
+
+class Context(Struct):
+    """What bears on a batch beside its orders."""
+
+    payments: list[PaymentState]
+    waiting: list[WaitingEvent]
+    recorded: set[tuple[str, str]]
+
+
+class HistoryRow(Struct):
+    """A row of ``order_events``."""
+
+    id: UUID
+    order_id: UUID | None
+    source: str
+    source_key: str
+    action: str
+    from_status: str | None
+    to_status: str | None
+    outcome: str
+    reason: str | None
+    detail: str | None
+    trigger: str
+    occurred_at: datetime
+    received_at: datetime
+
+
+class OutboxRow(Struct):
+    """A row of ``outbox``."""
+
+    id: UUID
+    order_id: UUID
+    version: int
+    topic: str
+    priority: int
+    created_at: datetime
+
+
+class ParkedRow(Struct):
+    """A row of ``parked``."""
+
+    id: UUID
+    source: str
+    source_key: str
+    order_id: UUID | None
+    reason: str
+    detail: str
+    received_at: datetime
+
+
+class Fold:
+    """Takes the entries of a batch one by one and knows, at the end, every row to write."""
+
+    def __init__(
+        self,
+        *,
+        orders: Sequence[OrderState],
+        context: Context,
+        new_id: Callable[[], UUID],
+    ) -> None:
+        self._orders = {order.id: order for order in orders}
+        self._by_number = {(order.channel, order.order_no): order for order in orders}
+        self._read_versions = {order.id: order.version for order in orders}
+        self._payments = {(row.provider, row.transaction_id): row for row in context.payments}
+        self._touched: dict[UUID, PaymentState] = {}
+        self._waiting = {row.id: row for row in context.waiting}
+        self._recorded = context.recorded
+        self._new_id = new_id
+        self.history: list[HistoryRow] = []
+        self.new_waiting: list[WaitingEvent] = []
+        self.settled: list[UUID] = []
+        self.tried: list[UUID] = []
+        self.outbox: list[OutboxRow] = []
+        self.parked: list[ParkedRow] = []
+        self.raw: list[FollowUp] = []
+
+    def take(self, entry: FollowUp | Settle) -> Done:
+        """Fold one entry in and say what became of it, true once the batch is committed."""
+        if isinstance(entry, Settle):
+            order = self._orders.get(entry.order_id)
+            if order is None:
+                return Done("repeat")
+            self._settle(order)
+            return _done(Step("applied"), order)
+        key = (entry.source, entry.source_key)
+        order = self._order_of(entry.event, entry.provider, entry.channels)
+        if key in self._recorded:
+            return _done(Step("repeat"), order)
+        self._recorded.add(key)
+        step = self._apply(entry, order, entry.id, key, is_new=True)
+        if entry.raw is not None:
+            self.raw.append(entry)
+        if step.outcome == "waiting":
+            self._wait(entry)
+        elif order is not None:
+            self._settle(order)
+        return _done(step, order)
+
+    def is_empty(self) -> bool:
+        """Say whether there is nothing to write: the whole batch was repeats."""
+        return not (self.history or self.tried or self.settled)
+
+    def changed_orders(self) -> list[OrderState]:
+        """Return the orders whose version was raised."""
+        read = self._read_versions
+        return [order for order in self._orders.values() if order.version != read[order.id]]
+
+    def changed_payments(self) -> list[PaymentState]:
+        """Return the payments that are new or different."""
+        return list(self._touched.values())
+
+    def _order_of(self, event: Event, provider: str, channels: Sequence[str]) -> OrderState | None:
+        """Find the event's order: by number in the account's channels, else by transaction."""
+        if number := events.order_no(event):
+            for channel in channels:
+                if order := self._by_number.get((channel, number)):
+                    return order
+            return None
+        payment = self._payments.get((provider, events.transaction_id(event)))
+        if payment is None or payment.order_id is None:
+            return None
+        return self._orders.get(payment.order_id)
+
+    def _apply(
+        self,
+        entry: FollowUp | WaitingEvent,
+        order: OrderState | None,
+        history_id: UUID,
+        key: tuple[str, str],
+        *,
+        is_new: bool,
+    ) -> Step:
+        event = entry.event
+        payment = self._payments.get((entry.provider, events.transaction_id(event)))
+        is_new_payment = False
+        if payment is None and isinstance(event, events.PaymentSucceeded):
+            payment = self._new_payment(entry, event)
+            is_new_payment = True
+        version = order.version if order is not None else 0
+        step = folding.apply(event, order=order, payment=payment, is_new=is_new_payment)
+        if step.outcome == "waiting" and not is_new:
+            return step
+        if payment is not None and step.outcome in ("applied", "parked", "waiting"):
+            self._touched[payment.id] = payment
+        self.history.append(_history(entry, order, step, history_id, key))
+        if order is not None and order.version != version:
+            self._stage(order, step, entry.received_at)
+        if step.outcome == "parked":
+            self._park(entry, order, step, key)
+        return step
+
+    def _new_payment(
+        self, entry: FollowUp | WaitingEvent, event: events.PaymentSucceeded
+    ) -> PaymentState:
+        payment = PaymentState(
+            id=self._new_id(),
+            provider=entry.provider,
+            source=entry.source,
+            transaction_id=event.transaction_id,
+            order_id=None,
+            order_no=event.order_no,
+            currency=event.currency,
+            amount=event.amount,
+            refunded=event.amount * 0,
+            standing="waiting",
+            paid_at=event.occurred_at,
+        )
+        self._payments[payment.provider, payment.transaction_id] = payment
+        return payment
+
+    def _wait(self, entry: FollowUp) -> None:
+        row = WaitingEvent(
+            id=entry.id,
+            provider=entry.provider,
+            source=entry.source,
+            transaction_id=events.transaction_id(entry.event),
+            channels=entry.channels,
+            order_no=events.order_no(entry.event),
+            event=entry.event,
+            trigger=entry.trigger,
+            received_at=entry.received_at,
+        )
+        self._waiting[row.id] = row
+        self.new_waiting.append(row)
+
+    def _settle(self, order: OrderState) -> None:
+        """Apply whatever waits for this order, until nothing more can be."""
+        while True:
+            mine = [row for row in self._waiting.values() if self._is_about(row, order)]
+            mine.sort(key=lambda row: (folding.RANK[type(row.event)], row.received_at, row.id))
+            settled = [row for row in mine if self._try_waiting(row, order)]
+            if not settled:
+                self.tried.extend(row.id for row in mine if row not in self.new_waiting)
+                return
+
+    def _is_about(self, row: WaitingEvent, order: OrderState) -> bool:
+        if row.order_no:
+            return row.order_no == order.order_no and order.channel in row.channels
+        payment = self._payments.get((row.provider, row.transaction_id))
+        return payment is not None and payment.order_id == order.id
+
+    def _try_waiting(self, row: WaitingEvent, order: OrderState) -> bool:
+        step = self._apply(row, order, self._new_id(), ("waiting", str(row.id)), is_new=False)
+        if step.outcome == "waiting":
+            return False
+        del self._waiting[row.id]
+        if row in self.new_waiting:
+            self.new_waiting.remove(row)
+        else:
+            self.settled.append(row.id)
+        return True
+
+    def _stage(self, order: OrderState, step: Step, at: datetime) -> None:
+        is_moved = step.from_status != step.to_status
+        topic, priority = _TOPICS.get(order.status, _CHANGED) if is_moved else _CHANGED
+        self.outbox.append(OutboxRow(self._new_id(), order.id, order.version, topic, priority, at))
+
+    def _park(
+        self,
+        entry: FollowUp | WaitingEvent,
+        order: OrderState | None,
+        step: Step,
+        key: tuple[str, str],
+    ) -> None:
+        assert step.reason is not None, "what is parked has a reason"
+        self.parked.append(
+            ParkedRow(
+                id=self._new_id(),
+                source=key[0],
+                source_key=key[1],
+                order_id=order.id if order is not None else None,
+                reason=step.reason,
+                detail=step.detail,
+                received_at=entry.received_at,
+            )
+        )
+
+
+def _history(
+    entry: FollowUp | WaitingEvent,
+    order: OrderState | None,
+    step: Step,
+    id_: UUID,
+    key: tuple[str, str],
+) -> HistoryRow:
+    return HistoryRow(
+        id=id_,
+        order_id=order.id if order is not None else None,
+        source=key[0],
+        source_key=key[1],
+        action=events.action(entry.event),
+        from_status=step.from_status,
+        to_status=step.to_status,
+        outcome=step.outcome,
+        reason=step.reason,
+        detail=step.detail or None,
+        trigger=entry.trigger,
+        occurred_at=entry.event.occurred_at,
+        received_at=entry.received_at,
+    )
+
+
+def _done(step: Step, order: OrderState | None) -> Done:
+    if order is None:
+        return Done(step.outcome, reason=step.reason)
+    return Done(step.outcome, order.id, step.reason, order.status, order.version, order.hold)

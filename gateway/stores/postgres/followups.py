@@ -1,0 +1,147 @@
+"""The lane of follow-ups: payments, refunds, closes, shipments, folded into their orders.
+
+One transaction a batch: lock the orders in id order, read what else bears on them, fold in
+Python with ``domain.folding``, write back in one statement. What is already recorded is a
+repeat; what another transaction recorded meanwhile makes the whole batch fold again.
+"""
+
+from collections.abc import Callable, Sequence
+from uuid import UUID
+
+import asyncpg
+import msgspec
+
+from gateway.domain import events
+from gateway.domain.errors import Unavailable
+from gateway.domain.following import Done, FollowUp, OrderState, PaymentState, Settle
+from gateway.runtime import retry
+from gateway.stores.postgres import faults
+from gateway.stores.postgres.folded import Context, Fold, WaitingEvent
+from gateway.stores.postgres.statements import sql
+from gateway.stores.sealing import Sealer
+
+_LOCK_ORDERS = sql("lock_orders")
+_READ_CONTEXT = sql("read_context")
+_WRITE = sql("write_followups")
+
+_TRIES_MAX = 6
+
+_decode_payments = msgspec.json.Decoder(list[PaymentState]).decode
+_decode_waiting = msgspec.json.Decoder(list[WaitingEvent]).decode
+_decode_recorded = msgspec.json.Decoder(list[tuple[str, str]]).decode
+_encode = msgspec.json.Encoder().encode
+
+
+class FollowUps:
+    """Applies events to orders. Knows the statements, leaves the deciding to the domain."""
+
+    def __init__(
+        self,
+        *,
+        pool: "asyncpg.Pool[asyncpg.Record]",
+        sealer: Sealer,
+        new_id: Callable[[], UUID],
+    ) -> None:
+        self._pool = pool
+        self._sealer = sealer
+        self._new_id = new_id
+
+    async def follow(self, batch: Sequence[FollowUp | Settle]) -> list[Done]:
+        """Apply a batch; return what became of each, in order, all of it committed.
+
+        Raises ``BadRow`` when an event can not be stored (nothing of the batch is then), and
+        ``Unavailable`` when nobody can tell: repeating the batch is harmless.
+        """
+        for attempt in range(_TRIES_MAX):
+            try:
+                with faults.translated():
+                    async with self._pool.acquire() as connection, connection.transaction():
+                        return await self._follow_locked(connection, batch)
+            except faults.Contended:
+                await retry.jitter(attempt)
+        raise Unavailable("postgres")
+
+    async def _follow_locked(
+        self,
+        connection: "asyncpg.pool.PoolConnectionProxy[asyncpg.Record]",
+        batch: Sequence[FollowUp | Settle],
+    ) -> list[Done]:
+        orders = await _lock_orders(connection, batch)
+        context = await _read_context(connection, batch, orders)
+        fold = Fold(orders=orders, context=context, new_id=self._new_id)
+        done = [fold.take(entry) for entry in batch]
+        if fold.is_empty():
+            return done
+        written = await connection.fetchval(_WRITE, *self._columns(fold))
+        if written != len(fold.history):
+            raise faults.Contended("an event was recorded by another transaction meanwhile")
+        return done
+
+    def _columns(self, fold: Fold) -> list[object]:
+        seal = self._sealer.seal
+        raw = fold.raw
+        return [
+            _encode(fold.history).decode(),
+            _encode(fold.changed_orders()).decode(),
+            _encode(fold.changed_payments()).decode(),
+            _encode(fold.new_waiting).decode(),
+            fold.settled,
+            fold.tried,
+            _encode(fold.outbox).decode(),
+            _encode(fold.parked).decode(),
+            [entry.id for entry in raw],
+            [entry.source for entry in raw],
+            [seal("raw_messages.body", entry.id.bytes, entry.raw or b"") for entry in raw],
+            [entry.received_at for entry in raw],
+        ]
+
+
+async def _lock_orders(
+    connection: "asyncpg.pool.PoolConnectionProxy[asyncpg.Record]",
+    batch: Sequence[FollowUp | Settle],
+) -> list[OrderState]:
+    numbers: set[tuple[str, str]] = set()
+    transactions: set[tuple[str, str]] = set()
+    ids: set[UUID] = set()
+    for entry in batch:
+        if isinstance(entry, Settle):
+            ids.add(entry.order_id)
+            continue
+        if order_no := events.order_no(entry.event):
+            numbers.update((channel, order_no) for channel in entry.channels)
+        if transaction_id := events.transaction_id(entry.event):
+            transactions.add((entry.provider, transaction_id))
+    records = await connection.fetch(
+        _LOCK_ORDERS,
+        [channel for channel, _ in numbers],
+        [order_no for _, order_no in numbers],
+        [provider for provider, _ in transactions],
+        [transaction_id for _, transaction_id in transactions],
+        list(ids),
+    )
+    return [OrderState(*record) for record in records]
+
+
+async def _read_context(
+    connection: "asyncpg.pool.PoolConnectionProxy[asyncpg.Record]",
+    batch: Sequence[FollowUp | Settle],
+    orders: Sequence[OrderState],
+) -> Context:
+    follow_ups = [entry for entry in batch if isinstance(entry, FollowUp)]
+    named = [entry for entry in follow_ups if events.transaction_id(entry.event)]
+    record = await connection.fetchrow(
+        _READ_CONTEXT,
+        [entry.provider for entry in named],
+        [events.transaction_id(entry.event) for entry in named],
+        [order.id for order in orders],
+        [order.channel for order in orders],
+        [order.order_no for order in orders],
+        [entry.source for entry in follow_ups],
+        [entry.source_key for entry in follow_ups],
+    )
+    assert record is not None, "read_context.sql returns one row"
+    return Context(
+        payments=_decode_payments(record["payments"]),
+        waiting=_decode_waiting(record["waiting"]),
+        recorded=set(_decode_recorded(record["recorded"])),
+    )

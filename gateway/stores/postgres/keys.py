@@ -1,0 +1,84 @@
+"""API keys: made, listed and revoked with an audit row each; looked up by digest.
+
+A token is ``tg_<id>_<secret>``. The secret has 256 random bits, so a plain SHA-256 is enough:
+there is nothing to guess. Only the digest is stored; a lost token can only be replaced.
+"""
+
+import secrets
+from collections.abc import Sequence
+from datetime import datetime
+from hashlib import sha256
+
+import asyncpg
+from msgspec import Struct
+
+from gateway.domain.access import Principal, Role
+from gateway.stores.postgres import audit, faults
+from gateway.stores.postgres.statements import sql
+
+_FIND = sql("find_api_key")
+
+
+class ApiKey(Struct, frozen=True):
+    """A key as an operator sees it; the token itself is shown once, when it is made."""
+
+    id: str
+    name: str
+    roles: list[str]
+    channels: list[str]
+    created_at: datetime
+    revoked_at: datetime | None
+
+
+def digest(token: str) -> bytes:
+    """Return what is stored of a token."""
+    return sha256(token.encode("utf-8", "surrogateescape")).digest()
+
+
+class ApiKeys:
+    """The keys in the ledger."""
+
+    def __init__(self, *, pool: "asyncpg.Pool[asyncpg.Record]") -> None:
+        self._pool = pool
+
+    async def find(self, token_digest: bytes) -> Principal | None:
+        """Return the bearer of a live key. Raises ``Unavailable`` when Postgres is away."""
+        with faults.translated():
+            record = await self._pool.fetchrow(_FIND, token_digest)
+        if record is None:
+            return None
+        return Principal(
+            record["id"], record["name"], frozenset(record["roles"]), frozenset(record["channels"])
+        )
+
+    async def create(
+        self, name: str, roles: Sequence[Role], channels: Sequence[str], *, actor: str
+    ) -> tuple[ApiKey, str]:
+        """Make a key and return it with its token, which nobody can see again."""
+        key_id = secrets.token_hex(4)
+        token = f"tg_{key_id}_{secrets.token_urlsafe(32)}"
+        with faults.translated():
+            async with self._pool.acquire() as connection, connection.transaction():
+                record = await connection.fetchrow(
+                    sql("create_api_key"), key_id, name, digest(token), list(roles), list(channels)
+                )
+                detail = (
+                    f"{name}: roles {', '.join(roles)}; channels {', '.join(channels) or 'all'}"
+                )
+                await audit.append(connection, actor, "api_key.create", key_id, detail)
+        assert record is not None, "create_api_key.sql returns the row"
+        return ApiKey(*record), token
+
+    async def every(self) -> list[ApiKey]:
+        """Return all keys, revoked ones too, oldest first."""
+        with faults.translated():
+            return [ApiKey(*record) for record in await self._pool.fetch(sql("list_api_keys"))]
+
+    async def revoke(self, key_id: str, *, actor: str) -> bool:
+        """End a key. It stops working within ``api_key_ttl_s``. False: no such live key."""
+        with faults.translated():
+            async with self._pool.acquire() as connection, connection.transaction():
+                is_done = await connection.fetchval(sql("revoke_api_key"), key_id) is not None
+                if is_done:
+                    await audit.append(connection, actor, "api_key.revoke", key_id, "")
+        return is_done

@@ -1,0 +1,62 @@
+"""The ledger as the committer sees it: place, follow, park."""
+
+from collections.abc import Callable, Sequence
+from uuid import UUID
+
+import asyncpg
+
+from gateway.domain.following import Done, FollowUp, Settle
+from gateway.domain.placing import Placed, Placement
+from gateway.stores.postgres import faults
+from gateway.stores.postgres.followups import FollowUps
+from gateway.stores.postgres.placements import Placements
+from gateway.stores.postgres.statements import sql
+from gateway.stores.sealing import Sealer
+
+_PARK = sql("park")
+
+
+class Ledger:
+    """History, orders, payments and outbox, changed together or not at all."""
+
+    bad_row = faults.BadRow
+
+    def __init__(
+        self,
+        *,
+        pool: "asyncpg.Pool[asyncpg.Record]",
+        sealer: Sealer,
+        new_id: Callable[[], UUID],
+    ) -> None:
+        self._pool = pool
+        self._sealer = sealer
+        self._new_id = new_id
+        self._placements = Placements(pool=pool, sealer=sealer)
+        self._follow_ups = FollowUps(pool=pool, sealer=sealer, new_id=new_id)
+
+    async def place(self, batch: Sequence[Placement]) -> Sequence[Placed]:
+        """Store orders; see ``Placements.place``."""
+        return await self._placements.place(batch)
+
+    async def follow(self, batch: Sequence[FollowUp | Settle]) -> Sequence[Done]:
+        """Apply events; see ``FollowUps.follow``."""
+        return await self._follow_ups.follow(batch)
+
+    async def park(self, entry: Placement | FollowUp, reason: str) -> str:
+        """Set aside what can not be stored, sealed; return the id a person finds it by.
+
+        The same message set aside twice keeps its first row. Raises ``Unavailable``.
+        """
+        if isinstance(entry, Placement):
+            source, key = f"placed:{entry.submission.channel}", entry.submission.order_no
+        else:
+            source, key = entry.source, entry.source_key
+        # The key itself may be what the database refused: keep a spelling that it takes.
+        key = key.encode("ascii", "backslashreplace").replace(b"\0", b"\\0").decode()
+        id_ = self._new_id()
+        body = self._sealer.seal("parked.body", id_.bytes, entry.raw or b"")
+        with faults.translated():
+            parked = await self._pool.fetchval(
+                _PARK, id_, source, key, reason, body, entry.received_at
+            )
+        return str(parked)

@@ -1,0 +1,180 @@
+"""The lane of placements: new orders in one statement a batch, and the careful way for the rest.
+
+Nearly every order is new, so a batch is stored blindly; the unique keys and the fingerprint
+decide which rows were. Rows that met their like are looked up, judged by ``placing.judge``,
+and only those that are to be stored after all (a held look-alike) get a transaction each.
+"""
+
+from collections.abc import Sequence
+from uuid import UUID
+
+import asyncpg
+import msgspec
+
+from gateway.domain import orders, placing
+from gateway.domain.errors import Unavailable
+from gateway.domain.placing import Found, Insert, Known, Placed, Placement
+from gateway.runtime import retry
+from gateway.stores.postgres import faults
+from gateway.stores.postgres.statements import sql
+from gateway.stores.sealing import Sealer
+
+_PLACE = sql("place")
+_FIND_KNOWN = sql("find_known")
+_LOCK_FINGERPRINT = sql("lock_fingerprint")
+_DROP_STRAY = sql("drop_stray_fingerprint")
+
+_TRIES_MAX = 5
+
+_encode_private = msgspec.json.Encoder().encode
+_encode_items = msgspec.json.Encoder(decimal_format="string").encode
+
+#: What a placement became: an answer, or the reason why it can never be stored.
+Result = Placed | faults.BadRow
+
+
+class Placements:
+    """Stores orders. Knows the statements and the sealing, decides nothing."""
+
+    def __init__(self, *, pool: "asyncpg.Pool[asyncpg.Record]", sealer: Sealer) -> None:
+        self._pool = pool
+        self._sealer = sealer
+
+    async def place(self, batch: Sequence[Placement]) -> list[Placed]:
+        """Store a batch; return an answer for each, in order, all of them committed.
+
+        Raises ``BadRow`` when a row can not be stored (nothing of the batch is then), and
+        ``Unavailable`` when nobody can tell: repeating the batch is harmless.
+        """
+        answers: dict[UUID, Placed] = {}
+        first, again = _without_clashes(batch)
+        stored = await self._insert_retrying(first)
+        for placement in first:
+            if (placed := stored.get(placement.id)) is not None:
+                answers[placement.id] = placed
+            else:
+                again.append(placement)
+        if again:
+            await self._settle(again, answers)
+        return [answers[placement.id] for placement in batch]
+
+    async def _insert_retrying(self, batch: Sequence[Placement]) -> dict[UUID, Placed]:
+        rows = self._rows([(placement, None, False) for placement in batch])
+        for attempt in range(_TRIES_MAX):
+            try:
+                with faults.translated():
+                    async with self._pool.acquire() as connection:
+                        records = await connection.fetch(_PLACE, *rows)
+                return _placed(records, batch)
+            except faults.Contended:
+                await retry.jitter(attempt)
+        raise Unavailable("postgres")
+
+    async def _settle(self, again: list[Placement], answers: dict[UUID, Placed]) -> None:
+        """Answer the rows that met their like: by a look-up, or one transaction each."""
+        with faults.translated():
+            async with self._pool.acquire() as connection:
+                found = await _find_known(connection, again)
+        for n, placement in enumerate(again):
+            verdict = placing.judge(placement, found[n])
+            if isinstance(verdict, Insert):
+                verdict = await self._place_judged(placement)
+            answers[placement.id] = verdict
+
+    async def _place_judged(self, placement: Placement) -> Placed:
+        for attempt in range(_TRIES_MAX):
+            try:
+                with faults.translated():
+                    answer = await self._judge_locked(placement)
+            except faults.Contended:
+                answer = None
+            if answer is not None:
+                return answer
+            await retry.jitter(attempt)
+        raise Unavailable("postgres")
+
+    async def _judge_locked(self, placement: Placement) -> Placed | None:
+        """Judge under the fingerprint's lock and store if so decided. None: look again."""
+        async with self._pool.acquire() as connection, connection.transaction():
+            await connection.fetch(_LOCK_FINGERPRINT, placement.lookalike)
+            await connection.execute(_DROP_STRAY, placement.lookalike)
+            found = await _find_known(connection, [placement])
+            verdict = placing.judge(placement, found[0])
+            if isinstance(verdict, Placed):
+                return verdict
+            is_beside_another = found[0].by_lookalike is not None
+            rows = self._rows([(placement, verdict.hold, is_beside_another)])
+            records = await connection.fetch(_PLACE, *rows)
+            return _placed(records, [placement]).get(placement.id)
+
+    def _rows(self, batch: list[tuple[Placement, orders.Hold | None, bool]]) -> list[list[object]]:
+        """Return the columns of ``place.sql``, sorted by fingerprint, private fields sealed."""
+        seal, phone_index = self._sealer.seal, self._sealer.phone_index
+        batch.sort(key=lambda entry: entry[0].lookalike)
+        rows = []
+        for placement, hold, is_judged in batch:
+            order, row = placement.submission, placement.id.bytes
+            amounts, to = order.amounts, order.recipient
+            private = _encode_private(orders.private_part(order))
+            rows.append(
+                (
+                    placement.id, order.channel, order.order_no, placement.request_id,
+                    placement.payload_digest, placement.lookalike, placement.same_goods,
+                    order.is_test, order.currency, str(amounts.goods),
+                    str(amounts.shop_discount), str(amounts.platform_subsidy),
+                    str(amounts.freight), str(amounts.payable), order.buyer_id, to.country,
+                    to.province, to.city, to.district, phone_index(placement.phone),
+                    _encode_items(order.items).decode(), seal("orders.private", row, private),
+                    seal("raw_messages.body", row, placement.raw), order.placed_at,
+                    placement.received_at, placement.trigger, hold, is_judged,
+                )
+            )  # fmt: skip
+        return [list(column) for column in zip(*rows, strict=True)]
+
+
+def _without_clashes(batch: Sequence[Placement]) -> tuple[list[Placement], list[Placement]]:
+    """Part the batch: rows that share no key with one before them, and the rest."""
+    seen: set[object] = set()
+    first: list[Placement] = []
+    again: list[Placement] = []
+    for placement in batch:
+        channel = placement.submission.channel
+        keys: list[object] = [
+            (channel, placement.submission.order_no), placement.lookalike, placement.same_goods,
+        ]  # fmt: skip
+        if placement.request_id is not None:
+            keys.append((channel, placement.request_id, True))
+        if seen.isdisjoint(keys):
+            first.append(placement)
+        else:
+            again.append(placement)
+        seen.update(keys)
+    return first, again
+
+
+def _placed(records: Sequence[asyncpg.Record], batch: Sequence[Placement]) -> dict[UUID, Placed]:
+    by_id = {placement.id: placement.submission for placement in batch}
+    placed = {}
+    for id_, hold, has_waiting in records:
+        order = by_id[id_]
+        placed[id_] = Placed(
+            "placed", id_, order.channel, order.order_no, hold, has_waiting=has_waiting
+        )
+    return placed
+
+
+async def _find_known(
+    connection: "asyncpg.pool.PoolConnectionProxy[asyncpg.Record]", batch: Sequence[Placement]
+) -> list[Found]:
+    records = await connection.fetch(
+        _FIND_KNOWN,
+        list(range(len(batch))),
+        [placement.submission.channel for placement in batch],
+        [placement.submission.order_no for placement in batch],
+        [placement.request_id for placement in batch],
+        [placement.lookalike for placement in batch],
+    )
+    finds: list[dict[str, Known]] = [{} for _ in batch]
+    for n, how, *known in records:
+        finds[n][how] = Known(*known)
+    return [Found(**find) for find in finds]

@@ -1,0 +1,2 @@
+-- Every key ever made, oldest first.
+SELECT id, name, roles, channels, created_at, revoked_at FROM api_keys ORDER BY created_at, id

@@ -1,0 +1,16 @@
+-- A page of orders, newest first. A filter that is null does not narrow. Run with a custom plan.
+SELECT o.id, o.channel, o.order_no, o.status, o.version, o.hold, o.is_test, o.buyer_id, o.currency,
+       o.items, o.goods, o.shop_discount, o.platform_subsidy, o.freight, o.payable, o.paid,
+       o.refunded, o.country, o.province, o.city, o.district, o.private, o.carrier, o.tracking_no,
+       o.placed_at, o.received_at, o.updated_at, o.paid_at, o.shipped_at, o.completed_at,
+       o.closed_at
+  FROM orders o
+ WHERE ($1::text[] IS NULL OR o.channel = ANY ($1))
+   AND ($2::text IS NULL OR o.order_no = $2)
+   AND ($3::text IS NULL OR o.status = $3)
+   AND ($4::timestamptz IS NULL OR o.placed_at >= $4)
+   AND ($5::timestamptz IS NULL OR o.placed_at < $5)
+   AND ($6::bytea IS NULL OR o.phone_index = $6)
+   AND ($7::timestamptz IS NULL OR (o.placed_at, o.id) < ($7, $8::uuid))
+ ORDER BY o.placed_at DESC, o.id DESC
+ LIMIT $9

@@ -1,0 +1,19 @@
+-- Lock the orders that a batch of follow-ups is about, in one order (by id), so that batches
+-- can not deadlock. Found by (channel, order_no), by the transaction that paid, or by id.
+SELECT o.id, o.channel, o.order_no, o.status, o.version, o.hold, o.currency, o.payable, o.paid,
+       o.refunded, o.paid_at, o.shipped_at, o.completed_at, o.closed_at, o.carrier, o.tracking_no
+  FROM orders o
+ WHERE o.id IN (
+           SELECT n.id
+             FROM unnest($1::text[], $2::text[]) AS i (channel, order_no)
+             JOIN orders n ON n.channel = i.channel AND n.order_no = i.order_no
+           UNION
+           SELECT p.order_id
+             FROM unnest($3::text[], $4::text[]) AS i (provider, transaction_id)
+             JOIN payments p ON p.provider = i.provider AND p.transaction_id = i.transaction_id
+            WHERE p.order_id IS NOT NULL
+           UNION
+           SELECT unnest($5::uuid[])
+       )
+ ORDER BY o.id
+   FOR UPDATE OF o

@@ -1,0 +1,30 @@
+-- All that a batch of follow-ups must know beside its locked orders, in one round trip and in
+-- a snapshot taken after the locks: their payments, what waits for them, and which of the
+-- events were recorded before. Three JSON texts, decoded into typed structs.
+WITH transactions AS MATERIALIZED (
+    SELECT DISTINCT * FROM unnest($1::text[], $2::text[]) AS t (provider, transaction_id)
+), locked AS MATERIALIZED (
+    SELECT * FROM unnest($3::uuid[], $4::text[], $5::text[]) AS t (id, channel, order_no)
+), known AS MATERIALIZED (
+    SELECT p.* FROM transactions t JOIN payments p USING (provider, transaction_id)
+    UNION
+    SELECT p.* FROM locked l JOIN payments p ON p.order_id = l.id
+    UNION
+    SELECT p.* FROM locked l JOIN payments p ON p.order_no = l.order_no AND p.order_id IS NULL
+)
+SELECT (SELECT coalesce(json_agg(k), '[]')::text FROM known k) AS payments,
+       (
+           SELECT coalesce(json_agg(w), '[]')::text
+             FROM waiting w
+            WHERE w.order_no IN (SELECT order_no FROM locked)
+               OR (w.transaction_id <> '' AND (w.provider, w.transaction_id) IN (
+                      SELECT provider, transaction_id FROM known
+                      UNION ALL
+                      SELECT provider, transaction_id FROM transactions
+                  ))
+       ) AS waiting,
+       (
+           SELECT coalesce(json_agg(json_build_array(e.source, e.source_key)), '[]')::text
+             FROM unnest($6::text[], $7::text[]) AS i (source, source_key)
+             JOIN order_events e ON e.source = i.source AND e.source_key = i.source_key
+       ) AS recorded

@@ -1,0 +1,57 @@
+-- Write back a folded batch of follow-ups. $1 .. $9 are JSON arrays of rows: a batch has few
+-- rows of many kinds, and most kinds are empty. Raw bytes come as arrays of their own.
+--
+-- Returns how many events were new. Fewer than sent: somebody else recorded one of them
+-- meanwhile, and the caller rolls back and folds again.
+WITH events AS (
+    INSERT INTO order_events (
+        id, order_id, source, source_key, action, from_status, to_status, outcome, reason, detail,
+        trigger, occurred_at, received_at
+    )
+    SELECT id, order_id, source, source_key, action, from_status, to_status, outcome, reason,
+           detail, trigger, occurred_at, received_at
+      FROM json_populate_recordset(null::order_events, $1::json)
+        ON CONFLICT (source, source_key) DO NOTHING
+    RETURNING 1
+), changed AS (
+    UPDATE orders o
+       SET status = c.status, version = c.version, hold = c.hold, paid = c.paid,
+           refunded = c.refunded, paid_at = c.paid_at, shipped_at = c.shipped_at,
+           completed_at = c.completed_at, closed_at = c.closed_at, carrier = c.carrier,
+           tracking_no = c.tracking_no, updated_at = now()
+      FROM json_populate_recordset(null::orders, $2::json) c
+     WHERE o.id = c.id
+), paid AS (
+    INSERT INTO payments AS p (
+        id, provider, source, transaction_id, order_id, order_no, currency, amount, refunded,
+        standing, paid_at
+    )
+    SELECT id, provider, source, transaction_id, order_id, order_no, currency, amount, refunded,
+           standing, paid_at
+      FROM json_populate_recordset(null::payments, $3::json)
+        ON CONFLICT (id) DO UPDATE
+       SET order_id = excluded.order_id, refunded = excluded.refunded,
+           standing = excluded.standing
+), kept_waiting AS (
+    INSERT INTO waiting (
+        id, provider, source, transaction_id, channels, order_no, event, trigger, received_at
+    )
+    SELECT id, provider, source, transaction_id, channels, order_no, event, trigger, received_at
+      FROM json_populate_recordset(null::waiting, $4::json)
+), settled AS (
+    DELETE FROM waiting WHERE id = ANY ($5::uuid[])
+), tried AS (
+    UPDATE waiting SET tried_at = now() WHERE id = ANY ($6::uuid[])
+), staged AS (
+    INSERT INTO outbox (id, order_id, version, topic, priority, created_at)
+    SELECT id, order_id, version, topic, priority, created_at
+      FROM json_populate_recordset(null::outbox, $7::json)
+), set_aside AS (
+    INSERT INTO parked (id, source, source_key, order_id, reason, detail, received_at)
+    SELECT id, source, source_key, order_id, reason, detail, received_at
+      FROM json_populate_recordset(null::parked, $8::json)
+), kept AS (
+    INSERT INTO raw_messages (id, source, body, received_at)
+    SELECT * FROM unnest($9::uuid[], $10::text[], $11::bytea[], $12::timestamptz[])
+)
+SELECT count(*) FROM events

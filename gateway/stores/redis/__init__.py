@@ -1,0 +1,1 @@
+"""Committed results in Redis: a hit is always true, a miss means nothing."""

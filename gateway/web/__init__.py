@@ -1,0 +1,1 @@
+"""HTTP. Nothing else in the project knows an HTTP server."""

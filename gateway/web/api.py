@@ -1,0 +1,154 @@
+"""Every route there is, with what it takes and what it answers."""
+
+from gateway.domain import orders
+from gateway.domain.views import OrderView
+from gateway.web.callbacks import CallbackIntake
+from gateway.web.orders import OrderIntake, OrderResult
+from gateway.web.queries import LIMIT_MAX, History, OrderPage, OrderQueries
+from gateway.web.routing import Answer, Parameter, Route
+from gateway.web.status import Health, Readiness, StatusPages
+
+_TEXT = {"type": "string", "minLength": 1, "maxLength": 256}
+_TIME = {"type": "string", "format": "date-time"}
+_STORED = "The order is committed in PostgreSQL."
+_AUTH = ("unauthorised", "forbidden")
+
+
+def routes(
+    *,
+    order_intake: OrderIntake,
+    callbacks: CallbackIntake,
+    queries: OrderQueries,
+    status: StatusPages,
+) -> list[Route]:
+    """Return the table of routes over these handlers."""
+    return [
+        Route(
+            method="POST",
+            template="/v1/orders",
+            name="orders.submit",
+            handler=order_intake.submit,
+            role="ingest",
+            summary="Submit an order",
+            body=orders.Submission,
+            parameters=[
+                Parameter(
+                    "Idempotency-Key",
+                    "header",
+                    {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[ -~]+$"},
+                    "The request id, unique per order within its channel; quoted or not. "
+                    "Remembered for good.",
+                )
+            ],
+            answers=[
+                Answer(201, _STORED, OrderResult),
+                Answer(200, f"A repeat: the original result. {_STORED}", OrderResult),
+            ],
+            problems=[
+                "malformed", *_AUTH, "slow-body", "conflict", "too-large",
+                "unsupported-media-type", "invalid", "key-reused", "parked", "unavailable",
+            ],
+        ),
+        Route(
+            method="GET",
+            template="/v1/orders",
+            name="orders.list",
+            handler=queries.page,
+            role="query",
+            summary="List orders, newest first",
+            parameters=[
+                Parameter("channel", "query", _TEXT, "Only this channel."),
+                Parameter("order_no", "query", _TEXT, "Only this order number."),
+                Parameter("status", "query", orders.Status, "Only this status."),
+                Parameter("placed_from", "query", _TIME, "Placed at or after."),
+                Parameter("placed_to", "query", _TIME, "Placed before."),
+                Parameter("phone", "query", _TEXT, "Only this recipient's phone."),
+                Parameter("country", "query", _TEXT, "Country of `phone`; CN where not given."),
+                Parameter(
+                    "limit",
+                    "query",
+                    {"type": "integer", "minimum": 1, "maximum": LIMIT_MAX, "default": 50},
+                    "Orders a page.",
+                ),
+                Parameter("cursor", "query", _TEXT, "`next_cursor` of the page before."),
+            ],
+            answers=[Answer(200, "A page of orders.", OrderPage)],
+            problems=["malformed", *_AUTH, "invalid", "unavailable"],
+        ),
+        Route(
+            method="GET",
+            template="/v1/orders/{id}",
+            name="orders.one",
+            handler=queries.one,
+            role="query",
+            summary="Read an order",
+            answers=[Answer(200, "The order as it stands.", OrderView)],
+            problems=["malformed", *_AUTH, "not-found", "unavailable"],
+        ),
+        Route(
+            method="GET",
+            template="/v1/orders/{id}/events",
+            name="orders.events",
+            handler=queries.history,
+            role="query",
+            summary="Read an order's history",
+            answers=[Answer(200, "What happened, in the order of arrival.", History)],
+            problems=["malformed", *_AUTH, "not-found", "unavailable"],
+        ),
+        Route(
+            method="POST",
+            template="/v1/callbacks/{provider}/{account}",
+            name="callbacks",
+            handler=callbacks.receive,
+            role=None,
+            summary="Receive a provider's callback; authenticated by its signature",
+            body={"type": "string", "description": "As the provider signs and sends it."},
+            body_types=("application/json", "application/x-www-form-urlencoded"),
+            answers=[
+                Answer(200, "Committed. The body is what the provider expects.", None, "*/*"),
+                Answer(400, "Refused: signature, freshness or account.", None, "*/*"),
+                Answer(401, "Refused: signature, freshness or account.", None, "*/*"),
+                Answer(503, "Not now; the provider sends it again.", None, "*/*"),
+            ],
+            problems=["not-found", "slow-body", "too-large", "unsupported-media-type"],
+        ),
+        Route(
+            method="GET",
+            template="/healthz",
+            name="healthz",
+            handler=status.health,
+            role=None,
+            summary="Is the process alive?",
+            answers=[Answer(200, "It is.", Health)],
+        ),
+        Route(
+            method="GET",
+            template="/readyz",
+            name="readyz",
+            handler=status.readiness,
+            role=None,
+            summary="Should the process get traffic?",
+            answers=[
+                Answer(200, "Orders can be committed.", Readiness),
+                Answer(503, "They can not; `parts` says why.", Readiness),
+            ],
+        ),
+        Route(
+            method="GET",
+            template="/metrics",
+            name="metrics",
+            handler=status.metrics,
+            role=None,
+            summary="Metrics for Prometheus",
+            answers=[Answer(200, "Prometheus text format.", None, "text/plain")],
+        ),
+        Route(
+            method="GET",
+            template="/openapi.json",
+            name="openapi",
+            handler=status.openapi,
+            role=None,
+            summary="This document",
+            answers=[Answer(200, "OpenAPI 3.1.", {"type": "object"})],
+        ),
+    ]  # fmt: skip

@@ -1,0 +1,58 @@
+"""Reading a body: bounded in bytes and in time, before any work is spent on it."""
+
+import asyncio
+import zlib
+
+from aiohttp import StreamReader, web
+from aiohttp.http_exceptions import HttpProcessingError
+
+from gateway.web.problems import Answered, problem
+
+#: The rest of an unread body would be parsed as the next request: such replies end the connection.
+_CLOSE = "Connection: close\r\n"
+
+
+async def read(request: web.BaseRequest, *, bytes_max: int, body_s: float) -> bytes:
+    """Return the body, decompressed, of at most ``bytes_max`` bytes within ``body_s`` seconds.
+
+    Raises ``Answered`` with 400, 408 or 413; the connection is then closed.
+    """
+    content = request.content
+    if content.is_eof():
+        # Head and body came together, as they nearly always do.
+        if content.exception() is None:
+            data = content.read_nowait()
+            return data if len(data) <= bytes_max else _refuse_size(bytes_max)
+    else:
+        declared = request.content_length
+        if declared is not None and declared > bytes_max:
+            _refuse_size(bytes_max)
+        await _greet(request)
+    try:
+        async with asyncio.timeout(body_s):
+            return await _collect(content, bytes_max)
+    except TimeoutError:
+        detail = f"the body must arrive within {body_s:g} s"
+        raise Answered(problem("slow-body", detail, head=_CLOSE)) from None
+    except (web.RequestPayloadError, HttpProcessingError, zlib.error) as exc:
+        detail = "the body does not have the length or the coding that its headers say"
+        raise Answered(problem("malformed", detail, head=_CLOSE)) from exc
+
+
+async def _collect(content: StreamReader, bytes_max: int) -> bytes:
+    chunks = bytearray()
+    while chunk := await content.readany():
+        chunks += chunk
+        if len(chunks) > bytes_max:
+            _refuse_size(bytes_max)
+    return bytes(chunks)
+
+
+async def _greet(request: web.BaseRequest) -> None:
+    """Ask a client that waits for it to go on (RFC 9110, 10.1.1)."""
+    if request.headers.get("Expect", "").lower() == "100-continue" and request.transport:
+        request.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+
+
+def _refuse_size(bytes_max: int) -> bytes:
+    raise Answered(problem("too-large", f"at most {bytes_max} bytes are taken here", head=_CLOSE))

@@ -1,0 +1,118 @@
+"""POST /v1/callbacks/{provider}/{account}: a provider says that something happened."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping
+from uuid import UUID
+
+from msgspec import Struct
+
+from gateway.domain.errors import Poisoned, Refused, Unavailable
+from gateway.domain.following import FollowUp
+from gateway.intake.accept import Intake
+from gateway.providers.contract import Adapter, Answer, Message, Reading
+from gateway.runtime.clock import Clock
+from gateway.runtime.logs import Seldom
+from gateway.web import bodies
+from gateway.web.metrics import REFUSED_CALLBACKS
+from gateway.web.problems import Answered, problem
+from gateway.web.replies import Reply
+from gateway.web.requests import Request
+
+_log = logging.getLogger(__name__)
+# A provider with a wrong key repeats for days; the counter has the numbers.
+_log.addFilter(Seldom(10.0))
+
+
+class Line(Struct, frozen=True):
+    """A configured account: its adapter, and the channels whose orders it is paid for."""
+
+    provider: str
+    account: str
+    channels: tuple[str, ...]
+    adapter: Adapter
+
+
+class CallbackIntake:
+    """Handles callbacks: the same steps for every provider, its dialect behind the adapter."""
+
+    def __init__(
+        self,
+        *,
+        intake: Intake,
+        lines: Mapping[tuple[str, str], Line],
+        clock: Clock,
+        new_id: Callable[[], UUID],
+        bytes_max: int,
+        body_s: float,
+    ) -> None:
+        self._intake = intake
+        self._lines = lines
+        self._clock = clock
+        self._new_id = new_id
+        self._bytes_max = bytes_max
+        self._body_s = body_s
+
+    async def receive(self, request: Request) -> Reply:
+        """Answer in the provider's own terms, its success reply only after the commit."""
+        provider, account = request.path_values
+        line = self._lines.get((provider, account))
+        if line is None:
+            raise Answered(problem("not-found", "no such provider account is configured"))
+        if request.raw.headers.get("Content-Encoding", "identity") != "identity":
+            raise Answered(problem("unsupported-media-type", "signed bodies are taken as they are"))
+        body = await bodies.read(request.raw, bytes_max=self._bytes_max, body_s=self._body_s)
+        message = Message(headers=request.raw.headers, body=body, now=self._clock.now())
+        try:
+            reading = line.adapter.read(message)
+        except Refused as exc:
+            return self._refuse(line, exc)
+        try:
+            await self._accept(line, reading, body)
+        except Unavailable:
+            return _said(line, "later")
+        return _said(line, "accepted", reading)
+
+    async def _accept(self, line: Line, reading: Reading, body: bytes) -> None:
+        """Return when every item is committed or set aside. Raises ``Unavailable``."""
+        now = self._clock.now()
+        source = f"{line.provider}:{line.account}"
+        pending = []
+        for n, item in enumerate(reading.items):
+            follow_up = FollowUp(
+                id=self._new_id(),
+                source=source,
+                source_key=item.key,
+                provider=line.provider,
+                channels=line.channels,
+                event=item.event,
+                trigger=f"callback:{source}",
+                received_at=now,
+                raw=body if n == 0 else None,
+            )
+            pending.append(self._intake.accept_event(follow_up))
+        for result in await asyncio.gather(*pending, return_exceptions=True):
+            # What was set aside is stored and in front of a person: sending again helps nobody.
+            if isinstance(result, BaseException) and not isinstance(result, Poisoned):
+                raise result
+
+    def _refuse(self, line: Line, exc: Refused) -> Reply:
+        REFUSED_CALLBACKS.labels(line.provider, line.account, exc.reason).inc()
+        _log.warning(
+            "callback refused",
+            extra={
+                "provider": line.provider,
+                "account": line.account,
+                "reason": exc.reason,
+                "hint": exc.hint,
+            },
+        )
+        return _said(line, "refused")
+
+
+def _said(line: Line, answer: Answer, reading: Reading | None = None) -> Reply:
+    said = line.adapter.reply(answer)
+    if reading is not None and reading.reply is not None:
+        said = reading.reply
+    head = "Retry-After: 2\r\n" if answer == "later" and said.status == 503 else ""
+    return Reply(said.status, said.body, said.content_type, head)

@@ -1,0 +1,11 @@
+"""Figures of the HTTP side."""
+
+from prometheus_client import Counter, Gauge
+
+REQUESTS = Counter("tidegate_requests", "Requests by route and status.", ["route", "status"])
+REFUSED_CALLBACKS = Counter(
+    "tidegate_refused_callbacks",
+    "Callbacks refused, by provider, account and reason.",
+    ["provider", "account", "reason"],
+)
+CONNECTIONS = Gauge("tidegate_connections", "Open client connections.", multiprocess_mode="livesum")

@@ -1,0 +1,103 @@
+"""The OpenAPI 3.1 document, made from the route table and the types that the handlers use."""
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from gateway.web.problems import KINDS, Problem
+from gateway.web.replies import PROBLEM
+from gateway.web.routing import Route
+
+_REF = "#/components/schemas/{name}"
+
+
+def document(routes: Sequence[Route], *, version: str) -> bytes:
+    """Return the document as JSON."""
+    types: list[Any] = [Problem]
+    for route in routes:
+        types += [answer.schema for answer in route.answers if _is_type(answer.schema)]
+        if _is_type(route.body):
+            types.append(route.body)
+        types += [p.schema for p in route.parameters if _is_type(p.schema)]
+    schemas, components = msgspec.json.schema_components(types, ref_template=_REF)
+    known = dict(zip(map(repr, types), schemas, strict=True))
+    paths: dict[str, dict[str, Any]] = {}
+    for route in routes:
+        paths.setdefault(route.template, {})[route.method.lower()] = _operation(route, known)
+    return msgspec.json.encode(
+        {
+            "openapi": "3.1.0",
+            "info": {
+                "title": "Tidegate",
+                "version": version,
+                "summary": "Orders and payment callbacks, committed before the 2xx.",
+                "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
+            },
+            "paths": paths,
+            "components": {
+                "schemas": components,
+                "securitySchemes": {"key": {"type": "http", "scheme": "bearer"}},
+            },
+        }
+    )
+
+
+def _is_type(schema: object) -> bool:
+    return schema is not None and not isinstance(schema, dict)
+
+
+def _schema(schema: object, known: dict[str, Any]) -> Any:
+    return schema if isinstance(schema, dict) else known[repr(schema)]
+
+
+def _operation(route: Route, known: dict[str, Any]) -> dict[str, Any]:
+    operation: dict[str, Any] = {
+        "operationId": route.name,
+        "summary": route.summary,
+        "security": [] if route.role is None else [{"key": []}],
+        "responses": _responses(route, known),
+    }
+    if route.role is not None:
+        operation["description"] = f"Needs the role `{route.role}`."
+    parameters = [
+        {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
+        for name in re.findall(r"\{(\w+)\}", route.template)
+    ]
+    parameters += [
+        {
+            "name": parameter.name,
+            "in": parameter.where,
+            "description": parameter.description,
+            "schema": _schema(parameter.schema, known),
+        }
+        for parameter in route.parameters
+    ]
+    if parameters:
+        operation["parameters"] = parameters
+    if route.body is not None:
+        body = {"schema": _schema(route.body, known)}
+        operation["requestBody"] = {
+            "required": True,
+            "content": dict.fromkeys(route.body_types, body),
+        }
+    return operation
+
+
+def _responses(route: Route, known: dict[str, Any]) -> dict[str, Any]:
+    responses: dict[str, Any] = {}
+    for answer in route.answers:
+        response: dict[str, Any] = {"description": answer.description}
+        content: dict[str, Any] = {}
+        if answer.schema is not None:
+            content = {"schema": _schema(answer.schema, known)}
+        response["content"] = {answer.content_type: content}
+        responses[str(answer.status)] = response
+    for kind in route.problems:
+        status, title = KINDS[kind]
+        response = responses.setdefault(str(status), {"description": title, "content": {}})
+        if title not in response["description"]:
+            response["description"] += f" Or: {title.lower()}."
+        response["content"][PROBLEM] = {"schema": known[repr(Problem)]}
+    return responses

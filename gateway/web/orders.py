@@ -1,0 +1,132 @@
+"""POST /v1/orders: a storefront submits an order."""
+
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta, Struct
+
+from gateway.domain import orders
+from gateway.domain.errors import Fault, Invalid, Poisoned
+from gateway.domain.placing import Placed, Placement
+from gateway.intake.accept import Intake
+from gateway.web import bodies
+from gateway.web.problems import Answered, problem
+from gateway.web.replies import JSON, Reply
+from gateway.web.requests import Request, fault
+
+_REPLAYED = "Idempotency-Replayed: true\r\n"
+
+
+class OrderResult(Struct, frozen=True):
+    """The answer to a stored order; the same one for every repeat."""
+
+    id: Annotated[str, Meta(description="UUIDv7, ours.", extra_json_schema={"format": "uuid"})]
+    channel: str
+    order_no: str
+    status: orders.Status
+    version: int
+    hold: Annotated[
+        orders.Hold | None, Meta(description="Why a person must look before it moves on.")
+    ]
+
+
+_encode = msgspec.json.Encoder().encode
+
+
+class OrderIntake:
+    """Handles submissions."""
+
+    def __init__(self, *, intake: Intake, bytes_max: int, body_s: float) -> None:
+        self._intake = intake
+        self._bytes_max = bytes_max
+        self._body_s = body_s
+
+    async def submit(self, request: Request) -> Reply:
+        """Answer 201 once the order is committed, 200 to a repeat with the original result."""
+        _require_json(request.raw.headers.get("Content-Type"))
+        request_id = _request_id(request)
+        body = await bodies.read(request.raw, bytes_max=self._bytes_max, body_s=self._body_s)
+        placement = self._placement(request, body, request_id)
+        try:
+            placed = await self._intake.accept_order(placement)
+        except Poisoned as exc:
+            return problem("parked", exc.reason, context={"parked": exc.parked_id})
+        return _reply(placed, placement)
+
+    def _placement(self, request: Request, body: bytes, request_id: str | None) -> Placement:
+        principal = request.principal
+        assert principal is not None, "the route requires a role"
+        try:
+            submission = orders.decode(body)
+        except msgspec.ValidationError as exc:
+            raise Answered(problem("invalid", faults=[fault(exc)])) from None
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:
+            detail = (
+                "JSON is nested too deep" if isinstance(exc, RecursionError) else str(exc)[:200]
+            )
+            raise Answered(problem("malformed", detail)) from None
+        if not principal.may_use(submission.channel):
+            faults = [Fault("channel", "is not one of the key's channels")]
+            raise Answered(problem("forbidden", faults=faults))
+        try:
+            return self._intake.placement(
+                submission, raw=body, request_id=request_id, trigger=f"key:{principal.key_id}"
+            )
+        except Invalid as exc:
+            raise Answered(problem("invalid", faults=exc.faults)) from None
+
+
+def _reply(placed: Placed, placement: Placement) -> Reply:
+    id_ = str(placed.id)
+    if placed.answer in ("conflict", "key_reused"):
+        kind = "key-reused" if placed.answer == "key_reused" else "conflict"
+        submission = placement.submission
+        context = {
+            "existing": {
+                "id": id_,
+                "channel": placed.channel,
+                "order_no": placed.order_no,
+                "status": placed.status,
+                "version": placed.version,
+                "payload_digest": placed.payload_digest.hex(),
+            },
+            "submitted": {
+                "channel": submission.channel,
+                "order_no": submission.order_no,
+                "payload_digest": placement.payload_digest.hex(),
+            },
+        }
+        return problem(kind, context=context)
+    result = OrderResult(
+        id_, placed.channel, placed.order_no, placed.status, placed.version, placed.hold
+    )
+    location = f"Location: /v1/orders/{id_}\r\n"
+    if placed.answer == "replayed":
+        return Reply(200, _encode(result), JSON, location + _REPLAYED)
+    return Reply(201, _encode(result), JSON, location)
+
+
+def _require_json(content_type: str | None) -> None:
+    if content_type is None or content_type == JSON:
+        return
+    essence, _, parameters = content_type.partition(";")
+    charset = parameters.replace(" ", "").lower()
+    if essence.strip().lower() == JSON and charset in ("", "charset=utf-8", 'charset="utf-8"'):
+        return
+    raise Answered(problem("unsupported-media-type", "send application/json in UTF-8"))
+
+
+def _request_id(request: Request) -> str | None:
+    """Return the Idempotency-Key, quoted (a structured string) or not; None when not sent.
+
+    draft-ietf-httpapi-idempotency-key-header-07. Raises ``Answered`` for one out of bounds.
+    """
+    value = request.header("Idempotency-Key")
+    if value is None:
+        return None
+    if len(value) > 1 and value[0] == value[-1] == '"':
+        value = value[1:-1]
+    if 1 <= len(value) <= 255 and value.isascii() and value.isprintable():
+        return value
+    reason = "must have 1 to 255 visible ASCII characters"
+    raise Answered(problem("malformed", faults=[Fault("Idempotency-Key", reason)]))

@@ -1,0 +1,168 @@
+"""One gateway process: open, listen, serve, drain, close."""
+
+import asyncio
+import logging
+import signal
+import socket
+from importlib.metadata import version
+
+import uvloop
+
+from gateway.providers import contract, registry
+from gateway.runtime import logs
+from gateway.runtime.settings import Settings, SettingsError, secret
+from gateway.stores.postgres.keys import ApiKeys
+from gateway.stores.postgres.reading import Reading
+from gateway.stores.postgres.statements import sql
+from gateway.web import api, openapi
+from gateway.web.callbacks import CallbackIntake, Line
+from gateway.web.doorman import Doorman
+from gateway.web.orders import OrderIntake
+from gateway.web.queries import OrderQueries
+from gateway.web.routing import Router
+from gateway.web.server import Server
+from gateway.web.status import Probe, StatusPages
+from gateway.wiring import Gateway, open_gateway
+
+_log = logging.getLogger(__name__)
+
+_BACKLOG = 1024
+
+
+def run(settings: Settings, *, reuse_port: bool = False) -> int:
+    """Serve until SIGTERM or SIGINT, then drain; return the exit status.
+
+    Raises ``SettingsError``, ``SealingError`` or ``Unavailable`` when it can not start.
+    """
+    logs.configure(settings.log_level)
+    return uvloop.run(_serve(settings, reuse_port))
+
+
+async def _serve(settings: Settings, reuse_port: bool) -> int:
+    stopping = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopping.set)
+    async with open_gateway(settings) as gateway:
+        server = build(gateway, stopping)
+        listener = _listen(settings, reuse_port)
+        listening = await loop.create_server(server, sock=listener, backlog=_BACKLOG)
+        host, port = listener.getsockname()[:2]
+        _log.info("listening", extra={"host": host, "port": port})
+        await stopping.wait()
+        _log.info("draining", extra={"waiting": gateway.committer.waiting})
+        # New connections are refused from here on; what was accepted is finished.
+        listening.close()
+        server.pre_shutdown()
+        try:
+            async with asyncio.timeout(settings.drain_s):
+                await gateway.committer.drain()
+                await server.shutdown(settings.drain_s)
+        except TimeoutError:
+            _log.warning("drain ran out of time", extra={"waiting": gateway.committer.waiting})
+            return 1
+        _log.info("stopped")
+    return 0
+
+
+def build(gateway: Gateway, stopping: asyncio.Event) -> Server:
+    """Introduce the handlers to the parts and return the server."""
+    settings = gateway.settings
+    status = StatusPages(
+        needed={"postgres": _postgres_probe(gateway)},
+        helpful=_helpful_probes(gateway),
+        is_stopping=stopping.is_set,
+    )
+    routes = api.routes(
+        order_intake=OrderIntake(
+            intake=gateway.intake, bytes_max=settings.order_bytes_max, body_s=settings.body_s
+        ),
+        callbacks=CallbackIntake(
+            intake=gateway.intake,
+            lines=lines(settings),
+            clock=gateway.clock,
+            new_id=gateway.new_id,
+            bytes_max=settings.callback_bytes_max,
+            body_s=settings.body_s,
+        ),
+        queries=OrderQueries(
+            reading=Reading(readers=gateway.readers, sealer=gateway.stores.sealer)
+        ),
+        status=status,
+    )
+    status.document = openapi.document(routes, version=version("tidegate"))
+    return Server(
+        router=Router(routes),
+        doorman=Doorman(
+            keys=ApiKeys(pool=gateway.stores.primary),
+            clock=gateway.clock,
+            ttl_s=settings.api_key_ttl_s,
+        ),
+        connections_max=settings.connections_max,
+        keepalive_s=settings.keepalive_s,
+        write_s=settings.body_s,
+    )
+
+
+def lines(settings: Settings) -> dict[tuple[str, str], Line]:
+    """Make the adapter of every configured account. Raises ``SettingsError`` naming the account."""
+    made = {}
+    for account in settings.accounts:
+        try:
+            secrets = [secret(reference) for reference in account.secrets]
+            adapter = registry.build(
+                account.provider, contract.Account(account.name, secrets, account.options)
+            )
+        except ValueError as exc:
+            raise SettingsError(f"accounts: {account.provider}/{account.name}: {exc}") from exc
+        made[account.provider, account.name] = Line(
+            account.provider, account.name, tuple(account.channels), adapter
+        )
+    return made
+
+
+def _listen(settings: Settings, reuse_port: bool) -> socket.socket:
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    if reuse_port:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    try:
+        listener.bind((settings.host, settings.port))
+    except OSError as exc:
+        listener.close()
+        raise SettingsError(
+            f"can not listen on {settings.host}:{settings.port} ({exc.strerror}); "
+            "choose another with --port or TIDEGATE_PORT"
+        ) from exc
+    listener.setblocking(False)
+    return listener
+
+
+def _postgres_probe(gateway: Gateway) -> Probe:
+    async def probe() -> str:
+        try:
+            is_standby = await gateway.stores.primary.fetchval(sql("is_standby"))
+        except Exception as exc:  # whatever it is, it is the answer to this question
+            return f"does not answer ({type(exc).__name__})"
+        return "is a standby: point TIDEGATE_DATABASE_URL at the primary" if is_standby else ""
+
+    return probe
+
+
+def _helpful_probes(gateway: Gateway) -> dict[str, Probe]:
+    async def redis() -> str:
+        is_answering = await gateway.stores.results.is_answering()
+        return "" if is_answering else "does not answer; repeats are recognised by postgres"
+
+    async def replica() -> str:
+        lag_s = await gateway.readers.lag_s()
+        if lag_s is None:
+            return "none answers; reads go to the primary"
+        limit_s = gateway.settings.replica_lag_max_s
+        return "" if lag_s <= limit_s else f"lags {lag_s:.1f} s; reads go to the primary"
+
+    probes: dict[str, Probe] = {"redis": redis}
+    if gateway.stores.replicas:
+        probes["replica"] = replica
+    return probes

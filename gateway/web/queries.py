@@ -1,0 +1,176 @@
+"""GET /v1/orders…: one order, pages of orders, an order's history."""
+
+import base64
+import binascii
+from datetime import datetime
+from typing import get_args
+from uuid import UUID
+
+import msgspec
+from msgspec import Struct
+
+from gateway.domain import orders, phones
+from gateway.domain.access import Principal
+from gateway.domain.errors import Fault
+from gateway.domain.views import EventView, OrderView, view
+from gateway.stores.postgres.reading import Filter, Reading
+from gateway.web.problems import Answered, problem
+from gateway.web.replies import Reply
+from gateway.web.requests import Request
+
+LIMIT_MAX = 200
+_LIMIT = 50
+PARAMETERS = frozenset(
+    {
+        "channel", "order_no", "status", "placed_from", "placed_to", "phone", "country", "limit",
+        "cursor",
+    }
+)  # fmt: skip
+
+
+class OrderPage(Struct, frozen=True):
+    """Orders, newest first. ``next_cursor`` fetches the page after; null on the last one."""
+
+    orders: list[OrderView]
+    next_cursor: str | None
+
+
+class History(Struct, frozen=True):
+    """What happened to an order, in the order of arrival."""
+
+    events: list[EventView]
+
+
+_encode = msgspec.json.Encoder().encode
+
+
+class OrderQueries:
+    """Handles reads. What was acknowledged before a read is seen by it."""
+
+    def __init__(self, *, reading: Reading) -> None:
+        self._reading = reading
+
+    async def one(self, request: Request) -> Reply:
+        """Answer with an order as it stands."""
+        principal = _principal(request)
+        stored = await self._reading.order(_id(request), principal.visible())
+        if stored is None:
+            raise Answered(_missing())
+        return Reply(200, _encode(view(stored, in_clear=principal.may("query_pii"))))
+
+    async def history(self, request: Request) -> Reply:
+        """Answer with an order's history."""
+        events = await self._reading.history(_id(request), _principal(request).visible())
+        if events is None:
+            raise Answered(_missing())
+        return Reply(200, _encode(History(events)))
+
+    async def page(self, request: Request) -> Reply:
+        """Answer with a page of orders."""
+        principal = _principal(request)
+        wanted = _filter(request.query(PARAMETERS), principal)
+        found = await self._reading.page(wanted)
+        in_clear = principal.may("query_pii")
+        cursor = None
+        if len(found) == wanted.limit:
+            cursor = _cursor(found[-1].placed_at, UUID(found[-1].id))
+        return Reply(200, _encode(OrderPage([view(o, in_clear=in_clear) for o in found], cursor)))
+
+
+def _principal(request: Request) -> Principal:
+    assert request.principal is not None, "the route requires a role"
+    return request.principal
+
+
+def _missing() -> Reply:
+    return problem("not-found", "there is no such order in the key's channels")
+
+
+def _id(request: Request) -> UUID:
+    try:
+        return UUID(request.path_values[0])
+    except ValueError:
+        raise Answered(_missing()) from None
+
+
+def _filter(values: dict[str, str], principal: Principal) -> Filter:
+    faults: list[Fault] = []
+    for name, value in values.items():
+        if not value or len(value) > 256 or not value.isprintable():
+            faults.append(Fault(name, "must have 1 to 256 printable characters"))
+    if faults:
+        raise Answered(problem("invalid", faults=faults))
+    channels = principal.visible()
+    if channel := values.get("channel"):
+        if not principal.may_use(channel):
+            faults.append(Fault("channel", "is not one of the key's channels"))
+        channels = [channel]
+    status = values.get("status")
+    if status is not None and status not in get_args(orders.Status):
+        faults.append(Fault("status", f"must be one of {', '.join(get_args(orders.Status))}"))
+    wanted = Filter(
+        channels=channels,
+        order_no=values.get("order_no"),
+        status=status,
+        placed_from=_time(values, "placed_from", faults),
+        placed_to=_time(values, "placed_to", faults),
+        phone=_phone(values, faults),
+        after=_after(values, faults),
+        limit=_limit(values, faults),
+    )
+    if faults:
+        raise Answered(problem("invalid", faults=faults))
+    return wanted
+
+
+def _time(values: dict[str, str], name: str, faults: list[Fault]) -> datetime | None:
+    text = values.get(name)
+    if text is None:
+        return None
+    try:
+        # A plus sign that was not encoded arrives as a space.
+        at = msgspec.convert(text.replace(" ", "+"), datetime)
+        if at.tzinfo is not None:
+            return at
+    except (msgspec.ValidationError, ValueError):
+        pass
+    faults.append(Fault(name, "must be an RFC 3339 time with its zone"))
+    return None
+
+
+def _phone(values: dict[str, str], faults: list[Fault]) -> str | None:
+    text = values.get("phone")
+    if text is None:
+        return None
+    # Many callers forget to encode the plus sign, which then arrives as a space.
+    phone = phones.normalised(text.strip(), values.get("country", "CN"))
+    if phone is None:
+        faults.append(Fault("phone", "is not a telephone number of the country (default CN)"))
+    return phone
+
+
+def _limit(values: dict[str, str], faults: list[Fault]) -> int:
+    text = values.get("limit", str(_LIMIT))
+    if text.isascii() and text.isdigit() and len(text) < 5 and 1 <= int(text) <= LIMIT_MAX:
+        return int(text)
+    faults.append(Fault("limit", f"must be a whole number from 1 to {LIMIT_MAX}"))
+    return _LIMIT
+
+
+def _cursor(at: datetime, id_: UUID) -> str:
+    return base64.urlsafe_b64encode(f"{at.isoformat()}|{id_}".encode()).decode()
+
+
+def _after(values: dict[str, str], faults: list[Fault]) -> tuple[datetime, UUID] | None:
+    text = values.get("cursor")
+    if text is None:
+        return None
+    try:
+        at, _, id_ = base64.b64decode(text, altchars=b"-_", validate=True).decode().partition("|")
+        moment = datetime.fromisoformat(at)
+        if moment.tzinfo is not None:
+            return moment, UUID(id_)
+    except (binascii.Error, ValueError):
+        pass
+    faults.append(Fault("cursor", "must be the next_cursor of the page before, unchanged"))
+    return None

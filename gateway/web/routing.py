@@ -1,0 +1,76 @@
+"""The table of routes: what the router matches and what the OpenAPI document is made from."""
+
+import re
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Literal
+
+from msgspec import Struct
+
+from gateway.domain.access import Role
+from gateway.web.replies import Reply
+from gateway.web.requests import Request
+
+Handler = Callable[[Request], Awaitable[Reply]]
+
+
+class Parameter(Struct, frozen=True):
+    """A query parameter or request header, for the OpenAPI document."""
+
+    name: str
+    where: Literal["query", "header"]
+    schema: object
+    description: str
+
+
+class Answer(Struct, frozen=True):
+    """One documented answer. ``schema`` is a msgspec type, or None for a body without one."""
+
+    status: int
+    description: str
+    schema: object = None
+    content_type: str = "application/json"
+
+
+class Route(Struct, frozen=True):
+    """A method and a path with its handler, the role it asks for, and what it documents.
+
+    ``template`` has variables in braces; ``name`` labels metrics. Role None: open to all.
+    """
+
+    method: str
+    template: str
+    name: str
+    handler: Handler
+    role: Role | None
+    summary: str
+    answers: Sequence[Answer]
+    body: object = None
+    body_types: Sequence[str] = ("application/json",)
+    parameters: Sequence[Parameter] = ()
+    problems: Sequence[str] = ()
+
+
+class Router:
+    """Finds the route of a request target: exact paths by one look-up, others by pattern."""
+
+    def __init__(self, routes: Sequence[Route]) -> None:
+        self.routes = tuple(routes)
+        self._exact: dict[str, dict[str, Route]] = {}
+        self._patterns: dict[str, tuple[re.Pattern[str], dict[str, Route]]] = {}
+        for route in routes:
+            if "{" not in route.template:
+                self._exact.setdefault(route.template, {})[route.method] = route
+                continue
+            pattern = re.compile(re.sub(r"\\{\w+\\}", "([^/]+)", re.escape(route.template)))
+            _, methods = self._patterns.setdefault(route.template, (pattern, {}))
+            methods[route.method] = route
+
+    def find(self, path: str) -> tuple[dict[str, Route], tuple[str, ...]]:
+        """Return the routes of a path by method, and the values of its variables."""
+        methods = self._exact.get(path)
+        if methods is not None:
+            return methods, ()
+        for pattern, methods in self._patterns.values():
+            if match := pattern.fullmatch(path):
+                return methods, match.groups()
+        return {}, ()

@@ -1,0 +1,75 @@
+"""Health, readiness, metrics, and the OpenAPI document."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+
+import msgspec
+from msgspec import Struct
+
+from gateway.runtime import metrics
+from gateway.web.replies import Reply
+from gateway.web.requests import Request
+
+_PROBE_S = 1.0
+
+#: Says whether a part can do its work: an empty text, or what is the matter in a sentence.
+Probe = Callable[[], Awaitable[str]]
+
+
+class Health(Struct, frozen=True):
+    """The process is alive and its loop turns."""
+
+    status: str
+
+
+class Readiness(Struct, frozen=True):
+    """Whether this process should get traffic, and what each part says."""
+
+    ready: bool
+    parts: dict[str, str]
+
+
+class StatusPages:
+    """Handles the pages that machines watch. None of them needs a key or shows private data."""
+
+    def __init__(
+        self,
+        *,
+        needed: Mapping[str, Probe],
+        helpful: Mapping[str, Probe],
+        is_stopping: Callable[[], bool],
+    ) -> None:
+        self._needed = needed
+        self._helpful = helpful
+        self._is_stopping = is_stopping
+        self.document = b"{}"
+
+    async def health(self, request: Request) -> Reply:
+        """Answer 200 as long as the process turns."""
+        return Reply(200, msgspec.json.encode(Health("ok")))
+
+    async def readiness(self, request: Request) -> Reply:
+        """Answer 200 when orders can be committed, else 503 with the part that can not."""
+        probes = {**self._needed, **self._helpful}
+        said = dict(zip(probes, await asyncio.gather(*map(_ask, probes.values())), strict=True))
+        is_ready = not any(said[name] for name in self._needed)
+        if self._is_stopping():
+            is_ready, said["process"] = False, "is draining"
+        parts = {name: text or "ok" for name, text in said.items()}
+        return Reply(200 if is_ready else 503, msgspec.json.encode(Readiness(is_ready, parts)))
+
+    async def metrics(self, request: Request) -> Reply:
+        """Answer with all metrics in the Prometheus text format."""
+        return Reply(200, metrics.render(), metrics.CONTENT_TYPE)
+
+    async def openapi(self, request: Request) -> Reply:
+        """Answer with the OpenAPI document."""
+        return Reply(200, self.document)
+
+
+async def _ask(probe: Probe) -> str:
+    try:
+        async with asyncio.timeout(_PROBE_S):
+            return await probe()
+    except TimeoutError:
+        return f"does not answer within {_PROBE_S:g} s"

@@ -1,0 +1,81 @@
+"""Who is measured, and how each is started."""
+
+import secrets
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from loadtest.bench import databases, processes
+from loadtest.bench.servers import Addresses
+
+Name = Literal["bare", "plain", "tidegate"]
+LETTERS: dict[Name, str] = {"bare": "a", "plain": "b", "tidegate": "c"}
+TITLES: dict[Name, str] = {
+    "bare": "bare aiohttp, constant answer",
+    "plain": "FastAPI + SQLAlchemy + SETNX",
+    "tidegate": "Tidegate",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Contender:
+    """A service to measure: the module to run, and where its orders end up."""
+
+    name: Name
+    module: str
+    arguments: tuple[str, ...] = ()
+    environment: dict[str, str] = field(default_factory=dict)
+    token: str = "unused"
+    database_url: str = ""
+
+
+def prepare(name: Name, addresses: Addresses, scratch: Path) -> Contender:
+    """Make a database and keys for a contender, as its operator would."""
+    if name == "bare":
+        return Contender(name=name, module="loadtest.baseline.bare")
+    database_url = databases.create(addresses.database_url, f"bench_{name}")
+    if name == "plain":
+        return _plain(database_url, addresses)
+    return _tidegate(database_url, addresses, scratch)
+
+
+def _plain(database_url: str, addresses: Addresses) -> Contender:
+    token = secrets.token_urlsafe(24)
+    return Contender(
+        name="plain",
+        module="loadtest.baseline.plain",
+        environment={
+            "PLAIN_DATABASE_URL": database_url,
+            "PLAIN_REDIS_URL": addresses.redis_url,
+            "PLAIN_TOKEN": token,
+        },
+        token=token,
+        database_url=database_url,
+    )
+
+
+def _tidegate(database_url: str, addresses: Addresses, scratch: Path) -> Contender:
+    # An empty file of its own: a tidegate.toml that happens to lie here must not be measured.
+    config = scratch / "tidegate.toml"
+    config.touch()
+    environment = {
+        "TIDEGATE_CONFIG": str(config),
+        "TIDEGATE_DATABASE_URL": database_url,
+        "TIDEGATE_REDIS_URL": addresses.redis_url,
+        "TIDEGATE_KEYRING_FILE": str(scratch / "keyring.toml"),
+        "TIDEGATE_REPLICA_URLS": databases.named(addresses.replica_url, "bench_tidegate"),
+    }
+    processes.run("ops.cli", ["migrate"], environment)
+    processes.run("ops.cli", ["keys", "seal-init", "--if-missing"], environment)
+    create = ["keys", "create", "--name", "bench", "--role", "ingest", "--json"]
+    key = msgspec.json.decode(processes.run("ops.cli", create, environment))
+    return Contender(
+        name="tidegate",
+        module="ops.cli",
+        arguments=("serve",),
+        environment=environment,
+        token=key["token"],
+        database_url=database_url,
+    )

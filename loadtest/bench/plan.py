@@ -1,0 +1,115 @@
+"""The order of the run: who is measured when, with what running beside."""
+
+import os
+import platform
+import tempfile
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from loadtest.bench import closed, contenders, databases, opened, servers
+from loadtest.bench.closed import Closed
+from loadtest.bench.contenders import LETTERS, TITLES, Contender, Name
+from loadtest.bench.openloop import Latencies
+from loadtest.bench.sent import Kept, Sent, compare
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """What the person at the keyboard chose."""
+
+    only: tuple[Name, ...]
+    seconds: float
+    rounds: int
+    connections: int
+    openloop: bool
+    replica: bool
+
+
+class Findings(msgspec.Struct, kw_only=True):
+    """Everything that was measured; ``--json`` writes it as it stands."""
+
+    seconds: float
+    rounds: int
+    connections: int
+    replica: bool
+    cores: int
+    python: str
+    closed: dict[Name, list[Closed]]
+    opened: dict[Name, list[Latencies]]
+    kept: dict[Name, Kept]
+
+
+Say = Callable[[str], None]
+
+
+def run(options: Options, say: Say) -> Findings:
+    """Measure everybody in turn, round after round. Blocks for minutes.
+
+    In turn, because a machine changes while it is measured: a ratio is taken within a
+    round. Raises ``CannotRun``; whatever was started is stopped in any case.
+    """
+    findings = Findings(
+        seconds=options.seconds,
+        rounds=options.rounds,
+        connections=options.connections,
+        replica=options.replica,
+        cores=os.cpu_count() or 1,
+        python=platform.python_version(),
+        closed={name: [] for name in options.only},
+        opened={},
+        kept={},
+    )
+    with ExitStack() as stack:
+        scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-")))
+        addresses = servers.Addresses()
+        if set(options.only) != {"bare"}:
+            say("starting PostgreSQL and Valkey (a throw-away directory, fsync on)")
+            addresses = stack.enter_context(servers.running(replica=options.replica))
+        field = [contenders.prepare(name, addresses, scratch) for name in options.only]
+        _measure(field, options, findings, scratch, say)
+    return findings
+
+
+def _measure(
+    field: list[Contender], options: Options, findings: Findings, scratch: Path, say: Say
+) -> None:
+    sent: dict[Name, list[Sent]] = {contender.name: [] for contender in field}
+    for number in range(1, options.rounds + 1):
+        for contender in field:
+            name = contender.name
+            figures, runs = closed.measure(
+                contender,
+                number=number,
+                seconds=options.seconds,
+                connections=options.connections,
+                scratch=scratch,
+            )
+            findings.closed[name].append(figures)
+            sent[name] += runs
+            say(f"round {number} of {options.rounds}, {_called(name)}: {_progress(figures)}")
+    for contender in field:
+        # (b) is left out: it could not keep up with 2,000 a second, and nothing asks how late.
+        if options.openloop and contender.name != "plain":
+            say(f"latency at fixed rates, {_called(contender.name)}: about 45 s")
+            findings.opened[contender.name], runs = opened.measure(contender, scratch=scratch)
+            sent[contender.name] += runs
+    for contender in field:
+        if contender.database_url:
+            stored = databases.stored(contender.database_url)
+            findings.kept[contender.name] = compare(sent[contender.name], stored)
+
+
+def _called(name: Name) -> str:
+    return f"({LETTERS[name]}) {TITLES[name]}"
+
+
+def _progress(figures: Closed) -> str:
+    noise = f", others kept {figures.others_cores:.1f} cores busy"
+    return (
+        f"{figures.requests_per_s:,.0f} requests/s, p99 {figures.p99_ms:.1f} ms"
+        f"{noise if figures.others_cores > 0.2 else ''}"
+    )

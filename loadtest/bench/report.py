@@ -1,0 +1,122 @@
+"""The findings as tables for people and as JSON for programs."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any
+
+import msgspec
+
+from loadtest.bench.closed import Closed
+from loadtest.bench.contenders import LETTERS, TITLES, Name
+from loadtest.bench.plan import Findings
+from loadtest.bench.verdict import Judged, Spread, spread
+
+_NOISY_CORES = 0.2
+
+_FIGURES: tuple[tuple[str, Callable[[Closed], float], str], ...] = (
+    ("requests/s", lambda figures: figures.requests_per_s, ",.0f"),
+    ("p50 ms", lambda figures: figures.p50_ms, ".1f"),
+    ("p99 ms", lambda figures: figures.p99_ms, ".1f"),
+    ("CPU us: service", lambda figures: figures.service_cpu_us, ".0f"),
+    ("postgres", lambda figures: figures.postgres_cpu_us, ".0f"),
+    ("valkey", lambda figures: figures.valkey_cpu_us, ".0f"),
+)
+
+
+def as_json(findings: Findings, verdict: Sequence[Judged]) -> bytes:
+    """Return everything measured and judged as one JSON document."""
+    document: dict[str, Any] = msgspec.to_builtins(findings)
+    document["verdict"] = msgspec.to_builtins(verdict)
+    return msgspec.json.format(msgspec.json.encode(document), indent=2) + b"\n"
+
+
+def as_text(findings: Findings, verdict: Sequence[Judged]) -> str:
+    """Return the tables."""
+    lines = [*_closed(findings), *_opened(findings), *_kept(findings), *_judged(verdict)]
+    return "\n".join(lines)
+
+
+def _closed(findings: Findings) -> Iterator[str]:
+    replica = "with one streaming replica" if findings.replica else "without a replica, (b) and (c)"
+    yield (
+        f"Closed loop: {findings.connections} connections, distinct orders, "
+        f"{findings.rounds} x {findings.seconds:g} s, {findings.cores} cores shared by service, "
+        f"servers and generator, fsync on, {replica}."
+    )
+    yield "Median of the rounds (lowest - highest); CPU in microseconds per accepted order."
+    yield ""
+    header = ["", *(title for title, _, _ in _FIGURES), "not 2xx"]
+    yield from _table([header, *(_closed_row(*entry) for entry in findings.closed.items())])
+    yield ""
+    for name, rounds in findings.closed.items():
+        noise = max(figures.others_cores for figures in rounds)
+        if noise > _NOISY_CORES:
+            yield (
+                f"Mind: while {_called(name)} ran, processes outside the benchmark kept "
+                f"up to {noise:.1f} cores busy."
+            )
+
+
+def _closed_row(name: Name, rounds: list[Closed]) -> list[str]:
+    cells = [_called(name)]
+    for _, figure, form in _FIGURES:
+        cells.append(_spread(spread([figure(figures) for figures in rounds]), form))
+    return [*cells, f"{sum(figures.not_2xx + figures.socket_errors for figures in rounds):,}"]
+
+
+def _opened(findings: Findings) -> Iterator[str]:
+    if not findings.opened:
+        return
+    yield "Open loop: evenly spaced arrivals, latency in ms from the scheduled moment."
+    yield ""
+    rows = [["", "orders/s", "p50", "p99", "max", "accepted", "not 2xx", "unanswered",
+             "not placed", "sent late, p99"]]  # fmt: skip
+    for name, runs in findings.opened.items():
+        for run in runs:
+            times = [run.p50_ms, run.p99_ms, run.max_ms]
+            counts = [run.accepted, run.not_2xx, run.unanswered, run.not_placed]
+            rows.append(
+                [_called(name), f"{run.rate:,.0f}", *(f"{ms:.1f}" for ms in times),
+                 *(f"{count:,}" for count in counts), f"{run.sent_late_p99_ms:.1f}"]
+            )  # fmt: skip
+    yield from _table(rows)
+    yield ""
+
+
+def _kept(findings: Findings) -> Iterator[str]:
+    for name, kept in findings.kept.items():
+        yield (
+            f"{_called(name)}: {kept.acknowledged:,} orders acknowledged, {kept.stored:,} stored "
+            f"({kept.in_doubt:,} may be more: the generator hung up on them)."
+        )
+        yield from (f"  BROKEN {line}" for line in kept.broken)
+    if findings.kept:
+        yield ""
+
+
+def _judged(verdict: Sequence[Judged]) -> Iterator[str]:
+    yield "Ratios are medians of the ratio within each round."
+    yield ""
+    yield from _table(
+        [line.what, _spread(line.found, ".2f") if line.found else "", line.wanted, line.state]
+        for line in verdict
+    )
+
+
+def _called(name: Name) -> str:
+    return f"({LETTERS[name]}) {TITLES[name]}"
+
+
+def _spread(found: Spread, form: str) -> str:
+    if found.low == found.high:
+        return format(found.median, form)
+    return f"{found.median:{form}} ({found.low:{form}} - {found.high:{form}})"
+
+
+def _table(rows: Iterable[list[str]]) -> Iterator[str]:
+    cells = list(rows)
+    widths = [max(len(cell) for cell in column) for column in zip(*cells, strict=True)]
+    for row in cells:
+        first, *others = zip(row, widths, strict=True)
+        yield "  ".join(
+            [first[0].ljust(first[1]), *(cell.rjust(width) for cell, width in others)]
+        ).rstrip()

@@ -1,0 +1,28 @@
+"""`tidegate keys`: the group; API keys in `api_keys.py`, sealing keys in `seal_keys.py`."""
+
+import click
+
+from ops.commands import api_keys, seal_keys
+
+_EPILOG = """\
+\b
+Examples:
+  tidegate keys create --name storefront --role ingest --channel web
+  tidegate keys list
+  tidegate keys seal-init
+"""
+
+
+@click.group("keys", epilog=_EPILOG)
+def command() -> None:
+    """Make, list and revoke API keys; make and rotate sealing keys.
+
+    API keys let a storefront or a person in; they live in the database, as digests. Sealing keys
+    encrypt private fields; they live in a file beside the gateway, never in the database.
+    """
+
+
+for _subcommand in (api_keys.create, api_keys.list_, api_keys.revoke):
+    command.add_command(_subcommand)
+for _subcommand in (seal_keys.init, seal_keys.rotate, seal_keys.list_):
+    command.add_command(_subcommand)

@@ -1,0 +1,137 @@
+"""`tidegate keys seal-init`, `seal-rotate` and `seal-list`."""
+
+import asyncio
+import json
+import os
+from pathlib import Path
+
+import click
+
+from gateway.domain.errors import Unavailable
+from gateway.runtime import settings
+from gateway.stores import sealing
+from gateway.stores.postgres import audit
+from gateway.stores.postgres.faults import translated
+from gateway.stores.postgres.statements import sql
+from ops import connections
+from ops.commands.api_keys import actor
+from ops.failures import Failure, Wrong, unavailable
+
+
+def ring_path() -> Path:
+    """Return where the key ring belongs, by the settings. They may lack a database here."""
+    # A key ring is made before there is a database; any URL will do to read the rest.
+    loaded = settings.load({"TIDEGATE_DATABASE_URL": "postgresql://", **os.environ})
+    return Path(loaded.keyring_file)
+
+
+@click.command(
+    "seal-init",
+    epilog="""\
+\b
+Example:
+  TIDEGATE_KEYRING_FILE=/etc/tidegate/keyring.toml tidegate keys seal-init
+Exits 0 when the file is there, 2 when it was there before (without --if-missing).
+""",
+)
+@click.option("--if-missing", is_flag=True, help="Leave a key ring that is there, and exit 0.")
+def init(if_missing: bool) -> None:
+    """Make the key ring that private fields are sealed with.
+
+    Writes the file that keyring_file names, readable by its owner only. Every gateway and worker
+    needs the same file. Back it up, apart from the database: what is sealed can not be read
+    without it. A key ring that exists is never overwritten.
+    """
+    path = ring_path()
+    if _write_new(path, sealing.new_ring()):
+        click.echo(f"made the key ring {path}: back it up now, apart from the database")
+    elif if_missing:
+        sealing.load_ring(path)
+        click.echo(f"the key ring {path} is there already")
+    else:
+        raise Wrong(f"{path} exists and is not overwritten: what it sealed would be lost")
+
+
+@click.command(
+    "seal-rotate",
+    epilog="""\
+\b
+Example:
+  tidegate keys seal-rotate
+Then copy the file to every machine, and restart every gateway and worker.
+Exits 0 when the new key is active, 1 when the database is away (nothing is changed then),
+2 when there is no key ring.
+""",
+)
+def rotate() -> None:
+    """Add a sealing key and seal new fields with it.
+
+    Older keys stay in the ring, to read what they sealed. The audit log says who did it. Running
+    gateways and workers go on with the old key until they are restarted; until then they can not
+    read what restarted ones seal, so restart all of them in one go.
+    """
+    loaded = settings.load()
+    path = Path(loaded.keyring_file)
+    sealing.load_ring(path)
+    try:
+        ring = asyncio.run(_rotate(loaded, path))
+    except Unavailable as exc:
+        raise Failure(f"the new key is not in use: {unavailable(exc)}") from exc
+    click.echo(f"key {ring.active} is active in {path}, which now holds {len(ring.keys)} keys")
+    click.echo("copy the file to every machine and restart every gateway and worker")
+
+
+@click.command(
+    "seal-list",
+    short_help="List the ids of the sealing keys.",
+    epilog="""\
+\b
+Example:
+  tidegate keys seal-list --json
+Exits 0, or 2 when there is no key ring.
+""",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def list_(as_json: bool) -> None:
+    """List the ids of the sealing keys and which is active, never the keys."""
+    path = ring_path()
+    ring = sealing.load_ring(path)
+    if as_json:
+        listed = {"file": str(path), "active": ring.active, "keys": sorted(ring.keys)}
+        click.echo(json.dumps(listed))
+        return
+    click.echo(path)
+    for kid in sorted(ring.keys):
+        click.echo(f"{kid}{'  active' if kid == ring.active else ''}")
+
+
+def _write_new(path: Path, ring: sealing.KeyRing) -> bool:
+    # A link, unlike a rename, fails when the name is taken: of two at once, one is told so.
+    draft = path.with_name(f"{path.name}.{os.getpid()}")
+    if path.exists():
+        return False
+    try:
+        sealing.write_ring(draft, ring)
+        os.link(draft, path)
+    except FileExistsError:
+        return False
+    finally:
+        draft.unlink(missing_ok=True)
+    return True
+
+
+async def _rotate(loaded: settings.Settings, path: Path) -> sealing.KeyRing:
+    async with connections.primary(loaded) as pool:
+        with translated():
+            async with pool.acquire() as connection, connection.transaction():
+                # Two that rotate at once must not both make key 2: read the ring in one's turn.
+                await connection.execute(sql("lock_audit_log"))
+                ring = sealing.rotated(sealing.load_ring(path))
+                detail = f"file {path}"
+                await audit.append(
+                    connection, actor(), "sealing_key.rotate", str(ring.active), detail
+                )
+                # Before the commit: a row without its key would be a lie; the reverse can only
+                # come of a commit that fails in this instant, and is told as a failure.
+                sealing.write_ring(path, ring)
+    return ring

@@ -1,0 +1,304 @@
+"""`Servers`: PostgreSQL with its replica, and Valkey, as one thing to start and stop.
+
+with Servers(replica=False, fsync=False) as servers:      # a throw-away one, for a test
+    connect(servers.database_url)
+
+servers = Servers(state=Path(".tidegate"))                # kept between runs
+servers.start()
+try:
+    ...
+finally:
+    servers.stop()
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Protocol, Self
+
+from ops.embedded import binaries, identity, processes
+from ops.embedded.postgres import DATABASE, HOST, OWNER, SUPERUSER, Primary, Site
+from ops.embedded.processes import Runner, Service
+from ops.embedded.replica import Replica
+from ops.embedded.report import Quiet, Reporter
+from ops.embedded.state import State, open_state, open_temporary
+from ops.embedded.valkey import Valkey
+
+PRIMARY, REPLICA, VALKEY = "primary", "replica", "valkey"
+LABELS = {PRIMARY: "PostgreSQL primary", REPLICA: "PostgreSQL replica", VALKEY: "Valkey"}
+
+_SLOT_CHECK_INTERVAL_S = 30.0
+# Nothing of the caller's environment (locale, PG*, TZ) reaches a server.
+_ENVIRONMENT = {"PATH": "/usr/bin:/bin", "LC_ALL": "C", "TZ": "UTC"}
+
+
+class _Server(Protocol):
+    name: str
+    label: str
+    port: int
+    service: Service | None
+
+    def start(self) -> None: ...
+
+    def stop(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Exit:
+    """A server that is no longer of use until it is restarted."""
+
+    name: str
+    reason: str
+    log_tail: str
+
+
+class Servers:
+    """The embedded servers of one state directory.
+
+    state           the directory, kept; None for a temporary one that `stop` removes
+    postgres        start the primary (False when the user has their own)
+    replica         start its streaming replica too
+    valkey          start Valkey
+    fsync           False is faster and loses data when the machine (not a process) crashes
+    reporter        hears what happens; `report.Terminal()` prints it
+    abandon_check   called in every wait; may raise to give the start up
+
+    Use it from the main thread: on Linux the servers end with the thread that started them, so
+    that a `kill -9` of this process leaves nothing behind.
+    """
+
+    def __init__(
+        self,
+        *,
+        state: Path | None = None,
+        postgres: bool = True,
+        replica: bool = True,
+        valkey: bool = True,
+        fsync: bool = True,
+        reporter: Reporter | None = None,
+        abandon_check: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._wanted_state = state
+        self._with_postgres = postgres
+        self._with_replica = postgres and replica
+        self._with_valkey = valkey
+        self._fsync = fsync
+        self._reporter: Reporter = Quiet() if reporter is None else reporter
+        self._abandon_check = abandon_check
+        self._state: State | None = None
+        self._servers: dict[str, _Server] = {}
+        self._slot_checked_s = 0.0
+
+    def start(self) -> None:
+        """All wanted servers accept connections. On a first start they are made, which takes 1-3 s.
+
+        Raises errors.CannotStart, or what abandon_check raised; nothing is left running then.
+        """
+        try:
+            self._open()
+            self._make_servers()
+            self._start_servers()
+        except BaseException:
+            self.stop()
+            raise
+
+    def stop(self) -> None:
+        """Everything is stopped, Valkey first and the primary last; the lock is free.
+
+        Harmless when nothing runs. Takes some 50 ms, and a bounded time when a server hangs.
+        """
+        for name in (VALKEY, REPLICA, PRIMARY):
+            if name in self._servers:
+                self._servers[name].stop()
+        self._servers.clear()
+        if self._state is not None:
+            self._state.close()
+            self._state = None
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+    @property
+    def state(self) -> State:
+        """The open state directory. RuntimeError before start and after stop."""
+        if self._state is None:
+            raise RuntimeError("the servers are not started")
+        return self._state
+
+    @property
+    def names(self) -> list[str]:
+        """Those that were started, of PRIMARY, REPLICA, VALKEY."""
+        return list(self._servers)
+
+    @property
+    def database_url(self) -> str:
+        """The primary as the owner of the database, who may also create databases."""
+        return self.url_of_database(DATABASE)
+
+    @property
+    def admin_url(self) -> str:
+        """The primary as its superuser: for tests and for nothing else."""
+        return self._postgres_url(PRIMARY, SUPERUSER, DATABASE)
+
+    @property
+    def replica_url(self) -> str:
+        """The replica, same user and database. RuntimeError without one."""
+        return self.url_of_database(DATABASE, server=REPLICA)
+
+    @property
+    def redis_url(self) -> str:
+        """Valkey's database 0. RuntimeError without it."""
+        password = self.state.password(VALKEY)
+        return f"redis://:{password}@{HOST}:{self._server(VALKEY).port}/0"
+
+    def url_of_database(self, database: str, *, server: str = PRIMARY) -> str:
+        """The same with another database: one that a test has created, say."""
+        return self._postgres_url(server, OWNER, database)
+
+    def poll(self) -> list[Exit]:
+        """The servers that need `restart`: ended by themselves, or a replica left behind for good.
+
+        Call it often: it only looks, but for one query every 30 s. A server is reported at each
+        call until it is restarted.
+        """
+        exits = []
+        for name, server in self._servers.items():
+            service = server.service
+            if service is not None and service.exit_status is not None:
+                reason = f"ended by itself (status {service.exit_status})"
+                exits.append(Exit(name, reason, service.log_tail()))
+        if not exits and self._replica_is_lost():
+            exits.append(Exit(REPLICA, "was away for too long and lost its place", ""))
+        return exits
+
+    def restart(self, name: str) -> None:
+        """This server accepts connections again, on the same port. Raises errors.CannotStart."""
+        self.stop_one(name)
+        self._server(name).start()
+
+    def stop_one(self, name: str) -> None:
+        """This server is stopped in good order."""
+        self._server(name).stop()
+
+    def kill(self, name: str) -> None:
+        """This server and its children are killed (SIGKILL), as in a crash; `restart` recovers."""
+        service = self._server(name).service
+        if service is not None:
+            service.kill()
+
+    def port(self, name: str) -> int:
+        """The port of this server on 127.0.0.1. RuntimeError when it was not started."""
+        return self._server(name).port
+
+    def pid(self, name: str) -> int:
+        """The process to send signals to. RuntimeError when it was not started."""
+        service = self._server(name).service
+        if service is None:
+            raise RuntimeError(f"the {LABELS[name]} is not started")
+        return service.pid
+
+    def _open(self) -> None:
+        wanted = self._wanted_state
+        self._state = opened = open_temporary() if wanted is None else open_state(wanted)
+        killed = processes.settle_leftovers(opened.pids)
+        if killed:
+            self._reporter.say(f"An earlier run had left {', '.join(killed)} running: ended.")
+
+    def _make_servers(self) -> None:
+        if not (self._with_postgres or self._with_valkey):
+            return
+        opened, account = self.state, identity.server_account()
+        notice = opened.place_data(account)
+        if notice:
+            self._reporter.say(notice)
+        elif account is not None:
+            self._reporter.say(f"The servers run as {account.name}, since root may not run them.")
+        runner = Runner(
+            logs=opened.logs,
+            pids=opened.pids,
+            environment=_ENVIRONMENT,
+            account=account,
+            abandon_check=self._abandon_check,
+        )
+        runtime = opened.data / "runtime"
+        if self._with_valkey:
+            program = identity.reachable_valkey(binaries.find_valkey(), account, runtime)
+            self._servers[VALKEY] = Valkey(
+                name=VALKEY,
+                label=LABELS[VALKEY],
+                program=program,
+                account=account,
+                state=opened,
+                runner=runner,
+                port=opened.port(VALKEY, LABELS[VALKEY]),
+            )
+        if self._with_postgres:
+            self._make_postgres(runner, account, runtime)
+
+    def _make_postgres(
+        self, runner: Runner, account: identity.Account | None, runtime: Path
+    ) -> None:
+        found = binaries.find_postgres()
+        site = Site(
+            bin_dir=identity.reachable_postgres(found, account, runtime),
+            major=binaries.postgres_major(found),
+            account=account,
+            state=self.state,
+            runner=runner,
+            reporter=self._reporter,
+            fsync=self._fsync,
+        )
+        site.write_passfile()
+        port = self.state.port(PRIMARY, LABELS[PRIMARY])
+        self._servers[PRIMARY] = Primary(name=PRIMARY, label=LABELS[PRIMARY], site=site, port=port)
+        if self._with_replica:
+            self._servers[REPLICA] = Replica(
+                name=REPLICA,
+                label=LABELS[REPLICA],
+                site=site,
+                port=self.state.port(REPLICA, LABELS[REPLICA]),
+                primary_port=port,
+            )
+
+    def _start_servers(self) -> None:
+        valkey = self._servers.get(VALKEY)
+        if isinstance(valkey, Valkey):
+            valkey.launch()  # it gets ready while PostgreSQL starts
+        for name in (PRIMARY, REPLICA):
+            if name in self._servers:
+                with self._reporter.step(f"starting {LABELS[name]}"):
+                    self._servers[name].start()
+        if isinstance(valkey, Valkey):
+            with self._reporter.step(f"starting {LABELS[VALKEY]}"):
+                valkey.wait()
+
+    def _replica_is_lost(self) -> bool:
+        replica = self._servers.get(REPLICA)
+        now_s = time.monotonic()
+        if (
+            not isinstance(replica, Replica)
+            or now_s - self._slot_checked_s < _SLOT_CHECK_INTERVAL_S
+        ):
+            return False
+        self._slot_checked_s = now_s
+        return replica.lost_its_slot()
+
+    def _server(self, name: str) -> _Server:
+        if name not in self._servers:
+            raise RuntimeError(f"the {LABELS[name]} is not started")
+        return self._servers[name]
+
+    def _postgres_url(self, server: str, user: str, database: str) -> str:
+        port, password = self._server(server).port, self.state.password(user)
+        return f"postgresql://{user}:{password}@{HOST}:{port}/{database}"

@@ -1,0 +1,291 @@
+"""Starting, watching and stopping processes so that none of them outlives this one.
+
+Every process gets a session of its own (Ctrl-C in the terminal reaches only us, so we choose the
+order in which things end) and a parent-death signal (a `kill -9` of us ends it too, on Linux).
+"""
+
+import contextlib
+import ctypes
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import IO
+
+from ops.embedded import errors
+from ops.embedded.identity import Account
+
+LOG_BYTES_MAX = 20 * 1024 * 1024
+_POLL_INTERVAL_S = 0.01
+_KILL_PATIENCE_S = 5.0
+_PR_SET_PDEATHSIG = 1
+# Loaded here: after a fork only the bare call is safe.
+_LIBC = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
+
+
+class HelperFailed(Exception):
+    """A helper program ended with an error; the message is the end of what it said."""
+
+
+class Service:
+    """One long-lived process and its log."""
+
+    def __init__(self, *, name: str, process: subprocess.Popen[bytes], log: Path, log_start: int):
+        self.name = name
+        self.log = log
+        self.started_s = time.monotonic()
+        self._process = process
+        self._log_start = log_start
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    @property
+    def exit_status(self) -> int | None:
+        """None while it runs; negative when a signal ended it. Reaps it as soon as it is dead."""
+        return self._process.poll()
+
+    def send(self, what: signal.Signals) -> None:
+        """Sends the signal, or does nothing when the process has ended."""
+        self._process.send_signal(what)
+
+    def stop(self, how: signal.Signals, *, patience_s: float) -> bool:
+        """Asks it to end, waits, and kills it if it has not.
+
+        It is gone afterwards. False when it had to be killed.
+        """
+        self.send(how)
+        try:
+            self._process.wait(patience_s)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            return False
+        return True
+
+    def kill(self) -> None:
+        """Ends it and the processes it started, at once, as a crash of the machine would."""
+        if self.exit_status is not None:
+            return
+        children = _children(self.pid)
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self.pid, signal.SIGKILL)
+        for pid in children:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.kill(pid, signal.SIGKILL)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(_KILL_PATIENCE_S)
+
+    def log_tail(self, lines: int = 15) -> str:
+        """The last lines it has written since it was started."""
+        try:
+            with self.log.open("rb") as file:
+                size = file.seek(0, os.SEEK_END)
+                file.seek(max(self._log_start, size - 16_384))
+                text = file.read().decode("utf-8", "replace")
+        except OSError:
+            return ""
+        return "\n".join(text.splitlines()[-lines:])
+
+
+class Runner:
+    """Starts processes as one account, with one environment, logs in one place.
+
+    `pids` is where the running ones are written down, for `settle_leftovers` after a crash.
+    `abandon_check` is called in every wait and may raise to give the wait up.
+    """
+
+    def __init__(
+        self,
+        *,
+        logs: Path,
+        pids: Path,
+        environment: Mapping[str, str],
+        account: Account | None = None,
+        cwd: str = "/",
+        abandon_check: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._logs = logs
+        self._pids = pids
+        self._environment = dict(environment)
+        self._account = account
+        self._cwd = cwd
+        self.abandon_check = abandon_check
+
+    def start(self, name: str, argv: list[str], *, death_signal: signal.Signals) -> Service:
+        """The process runs, logging to `<name>.log`. Raises errors.CannotStart if it cannot."""
+        log = self._logs / f"{name}.log"
+        # A log is bounded at each start: one old file is kept.
+        if log.exists() and log.stat().st_size > LOG_BYTES_MAX:
+            log.replace(log.with_suffix(".log.1"))
+        with log.open("ab") as output:
+            log_start = output.tell()
+            process = self._spawn(argv, death_signal, subprocess.DEVNULL, output, output, {})
+        (self._pids / name).write_text(f"{process.pid} {_birth(process.pid)}\n")
+        return Service(name=name, process=process, log=log, log_start=log_start)
+
+    def run(
+        self,
+        argv: list[str],
+        *,
+        stdin: str = "",
+        variables: Mapping[str, str] | None = None,
+        timeout_s: float = 60.0,
+    ) -> str:
+        """What the program wrote to its standard output, once it has ended well.
+
+        Raises HelperFailed otherwise, errors.CannotStart if it cannot be run at all.
+        """
+        pipe = subprocess.PIPE
+        process = self._spawn(argv, signal.SIGTERM, pipe, pipe, pipe, variables or {})
+        deadline_s = time.monotonic() + timeout_s
+        to_send: bytes | None = stdin.encode()
+        try:
+            while True:
+                try:
+                    out, err = process.communicate(to_send, timeout=0.1)
+                    break
+                except subprocess.TimeoutExpired:
+                    to_send = None  # the next call goes on with what is left of it
+                    self.abandon_check()
+                    if time.monotonic() > deadline_s:
+                        raise HelperFailed(f"no end after {timeout_s:.0f} s") from None
+        finally:
+            if process.poll() is None:
+                process.kill()
+                process.wait(_KILL_PATIENCE_S)
+        if process.returncode != 0:
+            said = (err or out).decode("utf-8", "replace").strip().splitlines()[-8:]
+            raise HelperFailed("\n".join(said) or f"exit status {process.returncode}")
+        return out.decode("utf-8", "replace")
+
+    def wait_ready(
+        self, service: Service, is_ready: Callable[[], bool], *, timeout_s: float
+    ) -> None:
+        """Returns when the service is ready. Raises errors.NotReady when it ends or takes too long.
+
+        It is still running, or already gone, when this raises: the caller stops it.
+        """
+        deadline_s = time.monotonic() + timeout_s
+        while not is_ready():
+            if service.exit_status is not None:
+                raise errors.NotReady(
+                    f"The server {service.name} ended while starting (status {service.exit_status}). The end "
+                    f"of {service.log}:\n{service.log_tail()}"
+                )
+            if time.monotonic() > deadline_s:
+                raise errors.NotReady(
+                    f"The server {service.name} was not ready after {timeout_s:.0f} s. The end of "
+                    f"{service.log}:\n{service.log_tail()}"
+                )
+            self.pause()
+
+    def pause(self, seconds: float = _POLL_INTERVAL_S) -> None:
+        """One turn of a waiting loop."""
+        self.abandon_check()
+        time.sleep(seconds)
+
+    def _spawn(
+        self,
+        argv: list[str],
+        death_signal: signal.Signals,
+        stdin: int,
+        stdout: int | IO[bytes],
+        stderr: int | IO[bytes],
+        variables: Mapping[str, str],
+    ) -> subprocess.Popen[bytes]:
+        if threading.current_thread() is not threading.main_thread():
+            # The parent-death signal fires when the *thread* that spawned ends.
+            raise RuntimeError("start servers from the main thread: they die with their thread")
+        account = self._account
+        try:
+            return subprocess.Popen(
+                argv,
+                stdin=stdin,
+                stdout=stdout,
+                stderr=stderr,
+                cwd=self._cwd,
+                env={**self._environment, **variables},
+                start_new_session=True,
+                # Runs after the change of user, which would clear the death signal.
+                preexec_fn=_with_death_signal(death_signal),
+                user=None if account is None else account.uid,
+                group=None if account is None else account.gid,
+                extra_groups=None if account is None else [],
+            )
+        except (OSError, subprocess.SubprocessError) as problem:
+            raise errors.CannotStart(f"{argv[0]} cannot be started: {problem}.") from None
+
+
+def die_with_parent(death_signal: signal.Signals) -> None:
+    """From now on this process gets the signal when its parent ends. Does nothing off Linux."""
+    if _LIBC is not None:
+        _LIBC.prctl(_PR_SET_PDEATHSIG, int(death_signal), 0, 0, 0)
+
+
+def settle_leftovers(pids: Path, *, patience_s: float = 12.0) -> list[str]:
+    """Waits for, then ends, what an earlier run left running; gives the names of those killed.
+
+    Call it only while holding the state directory's lock: whoever is left then is an orphan.
+    """
+    left = {}
+    for file in pids.iterdir():
+        pid, _, birth = file.read_text().strip().partition(" ")
+        if birth and pid.isdigit() and birth == _birth(int(pid)):
+            left[file.name] = (int(pid), birth)
+        else:
+            file.unlink()
+    deadline_s = time.monotonic() + patience_s
+    while _still(left) and time.monotonic() < deadline_s:
+        time.sleep(_POLL_INTERVAL_S)
+    stuck = _still(left)
+    for name in stuck:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(left[name][0], signal.SIGKILL)
+    deadline_s = time.monotonic() + _KILL_PATIENCE_S
+    while _still(left) and time.monotonic() < deadline_s:
+        time.sleep(_POLL_INTERVAL_S)
+    for name in left:
+        (pids / name).unlink(missing_ok=True)
+    return stuck
+
+
+def _still(left: Mapping[str, tuple[int, str]]) -> list[str]:
+    return [name for name, (pid, birth) in left.items() if _birth(pid) == birth]
+
+
+def _birth(pid: int) -> str:
+    """Tells a process from a later one with the same number; "" when it is dead or unknowable."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    except OSError:
+        return ""
+    # The name, in parentheses, may hold anything: what follows it is the state, then field 4 on.
+    state, *fields = stat.rpartition(")")[2].split()
+    return "" if state in "ZX" else f"{fields[18]} {boot}"
+
+
+def _children(pid: int) -> list[int]:
+    try:
+        return [int(p) for p in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    except OSError:
+        return []
+
+
+def _with_death_signal(death_signal: signal.Signals) -> Callable[[], None] | None:
+    if _LIBC is None:
+        return None
+    prctl, parent = _LIBC.prctl, os.getpid()
+
+    def before_exec() -> None:
+        prctl(_PR_SET_PDEATHSIG, int(death_signal), 0, 0, 0)
+        # The parent may have died before the call above: then no signal would ever come.
+        if os.getppid() != parent:
+            os._exit(1)
+
+    return before_exec

@@ -1,0 +1,100 @@
+"""The streaming hot standby: a copy of the primary that follows it and answers reads.
+
+It can always be made again from the primary. So whatever keeps it from following (half made,
+promoted, its slot lost, another primary's copy) has one cure: remove it and copy anew.
+"""
+
+import time
+
+from ops.embedded import errors, identity, processes
+from ops.embedded.postgres import REPLICATOR, Server, Site
+
+SLOT = "tidegate_replica"
+_COPY_TIMEOUT_S = 900.0
+_FOLLOW_TIMEOUT_S = 10.0
+
+_SLOT_STATE = f"""
+SELECT CASE WHEN wal_status = 'lost' THEN 'lost' WHEN active THEN 'active' ELSE 'idle' END
+FROM pg_replication_slots WHERE slot_name = '{SLOT}';
+"""
+_DROP_SLOT = f"""
+SELECT pg_terminate_backend(active_pid, 5000) FROM pg_replication_slots
+WHERE slot_name = '{SLOT}' AND active;
+SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE slot_name = '{SLOT}';
+"""
+
+
+class Replica(Server):
+    """Reads only. Its primary must be running whenever it is started."""
+
+    def __init__(self, *, name: str, label: str, site: Site, port: int, primary_port: int) -> None:
+        super().__init__(name=name, label=label, site=site, port=port)
+        self._primary_port = primary_port
+
+    def start(self) -> None:
+        """It accepts connections and follows the primary. Raises errors.CannotStart."""
+        try:
+            why_anew = self._why_anew()
+            for _ in range(2):
+                if why_anew is not None:
+                    self._copy_primary(why_anew)
+                self._run(
+                    primary_conninfo=self._site.connection(
+                        port=self._primary_port, user=REPLICATOR, application_name=self.name
+                    ),
+                    primary_slot_name=SLOT,
+                )
+                if self._follows():
+                    return
+                self.stop()
+                why_anew = "could not follow the primary"
+        except processes.HelperFailed as problem:
+            raise errors.CannotStart(f"{self.label} could not be started: {problem}") from None
+        tail = self.service.log_tail() if self.service else ""
+        raise errors.NotReady(f"{self.label} cannot follow the primary. Its log ends:\n{tail}")
+
+    def lost_its_slot(self) -> bool:
+        """Whether the primary has dropped WAL the replica needs. False when it cannot tell."""
+        try:
+            return self._slot_state(timeout_s=5.0) in {"lost", ""}
+        except processes.HelperFailed:
+            return False
+
+    def _why_anew(self) -> str | None:
+        """None when the directory can be started as it is; "" when there was none."""
+        if not self._site.state.is_made(self.name):
+            half_made = self._directory.exists()
+            return "was left half made by an interrupted start" if half_made else ""
+        if not (self._directory / "standby.signal").exists():
+            return "was promoted and is no copy any more"
+        if self._slot_state() in {"lost", ""}:
+            return "was away for too long: the primary has dropped what it needs"
+        return None
+
+    def _copy_primary(self, why: str) -> None:
+        site = self._site
+        if why:
+            site.reporter.say(f"{self._directory} {why}: copied anew from the primary.")
+        site.state.remove(self.name)
+        site.state.fresh_directory(self.name, site.account)
+        site.sql(self._primary_port, _DROP_SLOT)
+        source = site.connection(port=self._primary_port, user=REPLICATOR)
+        argv = [site.program("pg_basebackup"), "-D", str(self._directory), "-d", source, "-w"]
+        argv += ["-X", "stream", "-C", "-S", SLOT, "--checkpoint=fast"]
+        site.runner.run(argv if site.fsync else [*argv, "--no-sync"], timeout_s=_COPY_TIMEOUT_S)
+        # Not pg_basebackup -R: it would write the password in clear and the port for good.
+        signal_file = self._directory / "standby.signal"
+        signal_file.touch(mode=0o600)
+        identity.hand_over(signal_file, site.account)
+        site.state.mark_made(self.name)
+
+    def _follows(self) -> bool:
+        deadline_s = time.monotonic() + _FOLLOW_TIMEOUT_S
+        while (state := self._slot_state()) != "active":
+            if state in {"lost", ""} or time.monotonic() > deadline_s:
+                return False
+            self._site.runner.pause()
+        return True
+
+    def _slot_state(self, *, timeout_s: float = 30.0) -> str:
+        return self._site.sql(self._primary_port, _SLOT_STATE, timeout_s=timeout_s)

@@ -1,0 +1,65 @@
+"""What an operator reads when a command can not do its work: one sentence and an exit status.
+
+- 2: a wrong option or setting. Nothing was tried; the same command fails the same way again.
+- 1: something failed while running; the same command may succeed later.
+
+An error that is not listed here is a bug, and keeps its traceback.
+"""
+
+import asyncio
+
+import asyncpg
+import click
+
+from gateway.domain.errors import TidegateError, Unavailable
+from gateway.runtime.settings import SettingsError
+from gateway.stores.sealing import SealingError
+from ops.embedded.errors import CannotStart
+
+
+class Failure(click.ClickException):
+    """Ends the command with one sentence on stderr and exit status 1."""
+
+    exit_code = 1
+
+
+class Wrong(Failure):
+    """Ends the command because an option or a setting is wrong: exit status 2."""
+
+    exit_code = 2
+
+
+def explained(exc: Exception) -> Failure | None:
+    """Return the sentence for an error that an operator can mend; None for a bug."""
+    if isinstance(exc, (SettingsError, SealingError)):
+        return Wrong(str(exc))
+    if isinstance(exc, Unavailable):
+        return Failure(unavailable(exc))
+    if isinstance(exc, (TidegateError, CannotStart)):
+        return Failure(str(exc))
+    if isinstance(exc, (asyncpg.PostgresError, asyncpg.InterfaceError, asyncio.TimeoutError)):
+        return Failure(reason(exc))
+    if isinstance(exc, OSError):
+        return Failure(f"{exc.strerror or exc}{f': {exc.filename}' if exc.filename else ''}")
+    return None
+
+
+def unavailable(exc: Unavailable) -> str:
+    """Say what is away and why, as far as the driver's own error tells."""
+    why = reason(exc.__cause__) if exc.__cause__ is not None else ""
+    return f"{exc}{f': {why}' if why else ''}; `tidegate doctor` looks closer"
+
+
+def reason(exc: BaseException) -> str:
+    """Say in plain words why Postgres could not be used. Never quotes a URL or a password."""
+    if isinstance(exc, asyncpg.UndefinedTableError):
+        return "the database has no schema, or an older one: run `tidegate migrate`"
+    if isinstance(exc, TimeoutError):
+        return "no answer in time"
+    if isinstance(exc, ConnectionRefusedError):
+        return "nothing listens there (connection refused)"
+    if isinstance(exc, OSError):
+        return exc.strerror or str(exc)
+    if isinstance(exc, asyncpg.PostgresError):
+        return str(exc.args[0]) if exc.args else type(exc).__name__
+    return str(exc) or type(exc).__name__

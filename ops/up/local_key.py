@@ -1,0 +1,38 @@
+"""The ready-made API key: made once, kept beside the data, made again when it is not valid."""
+
+import json
+from pathlib import Path
+
+from ops.embedded import errors
+from ops.embedded.state import write_private
+from ops.up.children import Children
+
+_ROLES = ("ingest", "query", "operate")
+
+
+def make(children: Children, file: Path) -> str:
+    """A new key, saved in the file (mode 0600). Raises errors.CannotStart."""
+    arguments = ["keys", "create", "--name", "local", "--json"]
+    for role in _ROLES:
+        arguments += ["--role", role]
+    said = children.command(*arguments)
+    try:
+        token = json.loads(said)["token"]
+    except (ValueError, KeyError, TypeError):
+        raise errors.CannotStart("`tidegate keys create --json` printed no token.") from None
+    write_private(file, f"{token}\n")
+    return str(token)
+
+
+def read(file: Path) -> str | None:
+    """The key of an earlier run, if there is one."""
+    try:
+        return file.read_text().strip() or None
+    except OSError:
+        return None
+
+
+def is_valid(children: Children, token: str) -> bool:
+    """Whether the running gateway takes it: the database may be another than last time."""
+    status, _ = children.get("/v1/orders?limit=1", api_key=token)
+    return status not in {401, 403}

@@ -1,0 +1,247 @@
+"""The order in which everything starts, is watched, and stops."""
+
+import os
+import shlex
+import signal
+import time
+import tomllib
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from gateway.runtime import settings
+from ops.embedded import errors, processes
+from ops.embedded.cluster import LABELS, PRIMARY, REPLICA, VALKEY, Servers
+from ops.embedded.report import Reporter, Terminal
+from ops.embedded.state import write_private
+from ops.up import local_key
+from ops.up.children import GATEWAY, WORKER, Children, Listen, check_listen, free_port
+from ops.up.greeting import greeting
+from ops.up.restarts import DEATHS_MAX, WINDOW_S, Deaths
+
+# Set by `make run`: then a `kill -9` of make ends us too. Anyone else's parent may go.
+TIED_TO_PARENT = "TIDEGATE_TIED_TO_PARENT"
+
+_WATCH_INTERVAL_S = 0.1
+_MIGRATE_TIMEOUT_S = 900.0
+
+
+class _Abandoned(Exception):
+    """A signal came while something was being waited for."""
+
+
+class _GivenUp(Exception):
+    """Something ended too often; the message says what, with its log."""
+
+
+def run_up(*, state_dir: Path, ephemeral: bool, host: str, port: int, processes: int) -> int:
+    """Runs everything until SIGINT, SIGTERM or SIGHUP, then drains and stops it; exit status.
+
+    0 after a signal, 1 when something ended again and again. Raises errors.CannotStart or
+    settings.SettingsError when it cannot start; whatever it had started is stopped then.
+    """
+    # The value of a dry run: a wrong tidegate.toml is told before any server is started.
+    stand_in = {"TIDEGATE_DATABASE_URL": "postgresql://not-used"}
+    drain_s = settings.load({**stand_in, **_without_empty(os.environ)}).drain_s
+    check_listen(Listen(host, port))
+    up = _Up(
+        state_dir=None if ephemeral else state_dir,
+        listen=Listen(host, port or free_port(host)),
+        gateway_processes=processes,
+        drain_s=drain_s,
+        reporter=Terminal(),
+    )
+    return up.run()
+
+
+class _Up:
+    def __init__(
+        self,
+        *,
+        state_dir: Path | None,
+        listen: Listen,
+        gateway_processes: int,
+        drain_s: float,
+        reporter: Reporter,
+    ) -> None:
+        self._listen = listen
+        self._gateway_processes = gateway_processes
+        self._drain_s = drain_s
+        self._reporter = reporter
+        self._ephemeral = state_dir is None
+        self._given = _given()
+        if self._given["replica_urls"] and not self._given["database_url"]:
+            raise errors.CannotStart(
+                "TIDEGATE_REPLICA_URLS is set and TIDEGATE_DATABASE_URL is not: replicas of which "
+                "primary? Set both for your own servers, or neither for the embedded ones."
+            )
+        self._servers = Servers(
+            state=state_dir,
+            postgres=not self._given["database_url"],
+            valkey=not self._given["redis_url"],
+            reporter=reporter,
+            abandon_check=self._abandon_check,
+        )
+        self._children: Children | None = None
+        self._stopping = False
+        self._deaths: dict[str, Deaths] = {}
+        self._due_s: dict[str, float] = {}
+
+    def run(self) -> int:
+        if os.environ.pop(TIED_TO_PARENT, ""):
+            processes.die_with_parent(signal.SIGTERM)
+        signals = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+        before = {each: signal.signal(each, self._on_signal) for each in signals}
+        try:
+            self._start()
+            while True:
+                self._watch()
+                self._abandon_check()
+                time.sleep(_WATCH_INTERVAL_S)
+        except _Abandoned:
+            return 0
+        except _GivenUp as why:
+            self._reporter.say(str(why))
+            return 1
+        finally:
+            self._stop()
+            for each, handler in before.items():
+                signal.signal(each, handler)
+
+    def _start(self) -> None:
+        self._servers.start()
+        state = self._servers.state
+        variables = self._variables(state.path)
+        self._children = children = Children(
+            listen=self._listen,
+            gateway_processes=self._gateway_processes,
+            drain_s=self._drain_s,
+            logs=state.logs,
+            pids=state.pids,
+            variables=variables,
+            abandon_check=self._abandon_check,
+        )
+        self._write_environment(state.path / "env", variables)
+        keyring = variables.get("TIDEGATE_KEYRING_FILE")
+        if keyring and not Path(keyring).exists():
+            with self._reporter.step("making sealing keys"):
+                children.command("keys", "seal-init", "--if-missing")
+        with self._reporter.step("migrating the database"):
+            children.command("migrate", timeout_s=_MIGRATE_TIMEOUT_S)
+        with self._reporter.step("starting gateway and worker"):
+            children.start(GATEWAY)
+            children.start(WORKER)
+            key_file = state.path / "api-key"
+            # Made while the gateway starts.
+            api_key = local_key.read(key_file) or local_key.make(children, key_file)
+            children.wait_ready()
+        if not local_key.is_valid(children, api_key):
+            with self._reporter.step("the saved API key is not valid here: making a new one"):
+                api_key = local_key.make(children, key_file)
+        self._reporter.say(self._greeting(api_key, state.path))
+
+    def _stop(self) -> None:
+        self._due_s.clear()
+        if self._children is not None and self._children.services:
+            with self._reporter.step("stopping gateway and worker"):
+                drained = self._children.stop()
+            if not drained:
+                self._reporter.say(f"Not all had drained after {self._drain_s:.0f} s: killed.")
+        if self._servers.names:
+            with self._reporter.step("stopping servers"):
+                self._servers.stop()
+        self._servers.stop()
+
+    def _watch(self) -> None:
+        """Notes what has ended, and starts again what is due."""
+        now_s = time.monotonic()
+        assert self._children is not None
+        for ended in self._servers.poll():
+            self._note(ended.name, LABELS[ended.name], ended.reason, ended.log_tail, now_s)
+        for name, service in self._children.services.items():
+            if service.exit_status is not None:
+                reason = f"ended by itself (status {service.exit_status})"
+                self._note(name, f"The {name}", reason, service.log_tail(), now_s)
+        for name, due_s in list(self._due_s.items()):
+            if due_s <= now_s:
+                del self._due_s[name]
+                self._start_again(name)
+
+    def _note(self, name: str, label: str, reason: str, log_tail: str, now_s: float) -> None:
+        if name in self._due_s:
+            return
+        delay_s = self._deaths.setdefault(name, Deaths()).record(now_s)
+        if delay_s is None:
+            raise _GivenUp(
+                f"{label} {reason}, the {DEATHS_MAX}th time within {WINDOW_S:.0f} s: stopping "
+                f"everything. The end of {self._servers.state.logs / name}.log:\n{log_tail}"
+            )
+        self._due_s[name] = now_s + delay_s
+        self._reporter.say(f"{label} {reason}: starting it again in {delay_s:.1f} s.")
+
+    def _start_again(self, name: str) -> None:
+        assert self._children is not None
+        if name in (GATEWAY, WORKER):
+            self._children.start(name)
+            return
+        try:
+            self._servers.restart(name)
+        except errors.CannotStart as problem:
+            self._note(name, LABELS[name], "did not start", str(problem), time.monotonic())
+        else:
+            self._reporter.say(f"{LABELS[name]} is back.")
+
+    def _variables(self, state: Path) -> dict[str, str]:
+        """What the children are told about where things are; what the user has set stays."""
+        found = {}
+        if PRIMARY in self._servers.names:
+            found["TIDEGATE_DATABASE_URL"] = self._servers.database_url
+            found["TIDEGATE_REPLICA_URLS"] = self._servers.replica_url
+        if VALKEY in self._servers.names:
+            found["TIDEGATE_REDIS_URL"] = self._servers.redis_url
+        if not self._given["keyring_file"]:
+            found["TIDEGATE_KEYRING_FILE"] = str(state / "keyring.toml")
+        return found
+
+    def _write_environment(self, file: Path, variables: dict[str, str]) -> None:
+        lines = (f"export {name}={shlex.quote(value)}\n" for name, value in variables.items())
+        write_private(file, "".join(lines))
+
+    def _greeting(self, api_key: str, state: Path) -> str:
+        places = [
+            (LABELS[name], f"127.0.0.1:{self._servers.port(name)}")
+            for name in (PRIMARY, REPLICA, VALKEY)
+            if name in self._servers.names
+        ]
+        places.append(("logs", str(state / "log")))
+        places.append(("settings", f"`. {state / 'env'}` before `tidegate doctor`, `keys`, ..."))
+        hint = (
+            "Its data goes with it."
+            if self._ephemeral
+            else "The same command starts it again with the same data and the same key."
+        )
+        return greeting(url=self._listen.url, places=places, api_key=api_key, restart_hint=hint)
+
+    def _on_signal(self, number: int, frame: FrameType | None) -> None:
+        # Only a flag: an exception could come between a start and its being written down.
+        self._stopping = True
+
+    def _abandon_check(self) -> None:
+        if self._stopping:
+            raise _Abandoned
+
+
+def _given() -> dict[str, str]:
+    """What the user has set, in the environment or in the settings file, of what we would set."""
+    named = os.environ.get("TIDEGATE_CONFIG")
+    path = Path(named) if named else settings.DEFAULT_FILE
+    # That it can be read was checked when the settings were loaded.
+    in_file: dict[str, Any] = tomllib.loads(path.read_text("utf-8")) if path.exists() else {}
+    return {
+        name: os.environ.get(settings.ENV_PREFIX + name.upper()) or str(in_file.get(name, ""))
+        for name in ("database_url", "replica_urls", "redis_url", "keyring_file")
+    }
+
+
+def _without_empty(environ: "os._Environ[str]") -> dict[str, str]:
+    return {name: value for name, value in environ.items() if value}

@@ -1,0 +1,148 @@
+"""What the tests of all providers share: messages, verdicts, and what every reading must keep."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from hypothesis import strategies as st
+from multidict import CIMultiDict
+
+from gateway.domain import errors, events, money
+from gateway.providers import contract
+
+NOW = datetime(2026, 11, 23, 12, 0, 0, tzinfo=UTC)
+NOW_S = int(NOW.timestamp())
+
+
+def account(*secrets: str, **options: object) -> contract.Account:
+    """Build an account as the settings would."""
+    return contract.Account(name="shop", secrets=secrets, options=options)
+
+
+def message(body: bytes, headers: Mapping[str, str], *, now: datetime = NOW) -> contract.Message:
+    """Build a callback as it arrives, with headers that do not mind case."""
+    return contract.Message(headers=CIMultiDict(headers), body=body, now=now)
+
+
+def read_one(adapter: contract.Adapter, callback: contract.Message) -> events.Event:
+    """Read a callback that carries one event."""
+    (item,) = adapter.read(callback).items
+    return item.event
+
+
+def refusal(adapter: contract.Adapter, callback: contract.Message) -> str:
+    """Return why the callback is refused; fail if it is not, or if no hint is given."""
+    with pytest.raises(errors.Refused) as caught:
+        adapter.read(callback)
+    assert caught.value.hint, "a refusal without a hint helps nobody"
+    assert caught.value.reason in contract.REASONS
+    return caught.value.reason
+
+
+def verdict(adapter: contract.Adapter, callback: contract.Message) -> contract.Reading | None:
+    """Return the reading, or None if it is refused; anything else that escapes is a failure."""
+    try:
+        reading = adapter.read(callback)
+    except errors.Refused as refused:
+        assert refused.reason in contract.REASONS
+        assert refused.hint
+        return None
+    for item in reading.items:
+        _check_storable(item)
+    return reading
+
+
+def _check_storable(item: contract.Item) -> None:
+    """Check what a database and the folding rely on, whatever the provider said."""
+    event = item.event
+    assert 1 <= len(item.key) <= 140
+    assert _is_token(item.key)
+    assert event.occurred_at.tzinfo is not None
+    assert 1999 <= event.occurred_at.year <= 2100
+    for text, length_max in (
+        (events.order_no(event), 64),
+        (events.transaction_id(event), 128),
+        (getattr(event, "refund_no", ""), 128),
+        (getattr(event, "tracking_no", ""), 64),
+        (getattr(event, "kind", ""), 128),
+    ):
+        assert len(text) <= length_max
+        assert not text or _is_token(text)
+    if isinstance(event, events.PaymentSucceeded | events.RefundSucceeded):
+        assert event.transaction_id
+        assert type(event.amount) is Decimal
+        assert money.fault(event.amount, money.DECIMALS[event.currency]) is None
+        assert event.amount > 0 or isinstance(event, events.PaymentSucceeded)
+        assert not event.amount.is_signed()
+    if isinstance(event, events.Closed | events.Shipped | events.Delivered):
+        assert event.order_no
+
+
+def _is_token(text: str) -> bool:
+    return all("!" <= character <= "~" for character in text)
+
+
+#: Any header value a server may hand on, surrogates of undecodable bytes included.
+header_values = st.text(st.characters(codec=None), max_size=60) | st.text("tv01=,. abc9\udce4")
+
+#: JSON values that are wrong almost everywhere.
+odd_values: st.SearchStrategy[Any] = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(),
+    st.sampled_from([0, -1, 2**53, 2**63, 2**64, 10**30, 10**400]),
+    st.floats(),
+    st.sampled_from(["", "0", "-1", "-0", "NaN", "sNaN", "1E+400", "1e-400", "1" * 3000, "\u0661"]),
+    st.sampled_from(["A\x00B", "A\n", " A", "A" * 65, "A" * 129, "\ud800", "订单", "A\u2028B"]),
+    st.sampled_from(["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00", "2026-01-01T00:00"]),
+    st.text(max_size=20),
+    st.lists(st.integers(), max_size=2),
+    st.dictionaries(st.text(max_size=5), st.text(max_size=5), max_size=2),
+)
+
+
+def replaced(tree: Any, path: list[Any], value: Any) -> Any:
+    """Return a copy of the JSON tree with one value replaced."""
+    if not path:
+        return value
+    copy = dict(tree)
+    copy[path[0]] = replaced(tree[path[0]], path[1:], value)
+    return copy
+
+
+def paths(tree: Any, so_far: tuple[Any, ...] = ()) -> list[list[Any]]:
+    """List the paths to every value of a JSON tree, the tree itself included."""
+    found = [list(so_far)]
+    if isinstance(tree, dict):
+        for key, value in tree.items():
+            found += paths(value, (*so_far, key))
+    return found
+
+
+@st.composite
+def bent(draw: st.DrawFn, tree: Any) -> Any:
+    """Draw the tree with one to three of its values replaced by odd ones."""
+    for _ in range(draw(st.integers(1, 3))):
+        tree = replaced(tree, draw(st.sampled_from(paths(tree))), draw(odd_values))
+    return tree
+
+
+@st.composite
+def tampered(draw: st.DrawFn, text: bytes) -> bytes:
+    """Draw the bytes with a flip, a cut, a doubling, a swap or an insertion."""
+    start = draw(st.integers(0, max(len(text) - 1, 0)))
+    end = draw(st.integers(start + 1, max(len(text), start + 1)))
+    part = text[start:end]
+    change = draw(st.sampled_from(["flip", "drop", "double", "swap", "insert"]))
+    if change == "flip":
+        bit = 1 << draw(st.integers(0, 7))
+        return text[:start] + bytes([text[start] ^ bit]) + text[start + 1 :]
+    if change == "drop":
+        return text[:start] + text[end:]
+    if change == "double":
+        return text[:end] + part + text[end:]
+    if change == "swap":
+        return part + text[:start] + text[end:]
+    return text[:start] + draw(st.binary(min_size=1, max_size=8)) + text[start:]

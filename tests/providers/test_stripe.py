@@ -1,0 +1,478 @@
+"""Stripe's adapter, with Stripe's own library as the counterpart.
+
+``stripe.WebhookSignature`` signs what the adapter must accept, and ``stripe.Webhook`` checks
+what the tests sign. Its age check reads the real clock and is switched off (tolerance 0);
+it has no check of the future at all, so the window is tested here alone.
+"""
+
+import hmac
+import json
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+import pytest
+import stripe as sdk
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gateway.domain import events
+from gateway.providers import contract, stripe
+
+from .support import (
+    NOW,
+    NOW_S,
+    account,
+    bent,
+    header_values,
+    message,
+    read_one,
+    refusal,
+    tampered,
+    verdict,
+)
+
+SECRET = "whsec_5WbX5kEWLlfzsGNjH64I8lOOqUB6e8FH"
+NEXT_SECRET = "whsec_nextnextnextnextnextnextnextnext"
+ADAPTER = stripe.adapter(account(SECRET))
+CREATED = datetime(2026, 11, 23, 11, 59, 0, tzinfo=UTC)
+
+INTENT: dict[str, Any] = {
+    "id": "pi_3MtwBwLkdIwHu7ix28a3tqPa",
+    "object": "payment_intent",
+    "amount": 20000,
+    "amount_received": 19900,
+    "currency": "usd",
+    "metadata": {"order_no": "SO-1001", "basket": "7"},
+    "status": "succeeded",
+}
+SESSION: dict[str, Any] = {
+    "id": "cs_test_a1b2c3",
+    "object": "checkout.session",
+    "payment_intent": "pi_3MtwBwLkdIwHu7ix28a3tqPa",
+    "payment_status": "paid",
+    "amount_total": 19900,
+    "currency": "usd",
+    "client_reference_id": "SO-1001",
+    "metadata": {},
+}
+CHARGE: dict[str, Any] = {
+    "id": "ch_3MmlLrLkdIwHu7ix0snN0B15",
+    "object": "charge",
+    "payment_intent": "pi_3MtwBwLkdIwHu7ix28a3tqPa",
+    "amount": 19900,
+    "amount_refunded": 900,
+    "currency": "usd",
+    "metadata": {"order_no": "SO-1001"},
+}
+
+
+def event(kind: str, snapshot: Any, **changes: Any) -> dict[str, Any]:
+    return {
+        "id": "evt_1NG8Du2eZvKYlo2CUI79vXWy",
+        "object": "event",
+        "api_version": "2026-09-30",
+        "created": int(CREATED.timestamp()),
+        "data": {"object": snapshot},
+        "livemode": True,
+        "pending_webhooks": 1,
+        "request": {"id": "req_1", "idempotency_key": None},
+        "type": kind,
+    } | changes
+
+
+def signature(body: bytes, *, secret: str = SECRET, at: int = NOW_S) -> str:
+    mac = hmac.new(secret.encode(), b"%d.%b" % (at, body), "sha256")
+    return f"t={at},v1={mac.hexdigest()}"
+
+
+def signed(content: Any, *, secret: str = SECRET, at: int = NOW_S) -> contract.Message:
+    body = content if isinstance(content, bytes) else json.dumps(content).encode()
+    return message(body, {"Stripe-Signature": signature(body, secret=secret, at=at)})
+
+
+PAID = signed(event("payment_intent.succeeded", INTENT))
+
+
+def test_accepts_what_the_official_library_signs() -> None:
+    """A header of the official library over non-ASCII text is accepted."""
+    body = json.dumps(event("payment_intent.succeeded", INTENT, note="付款"), ensure_ascii=False)
+    header = sdk.WebhookSignature.generate_signature_header(body, SECRET, NOW_S)
+    assert read_one(ADAPTER, message(body.encode(), {"stripe-signature": header}))
+
+
+def test_official_library_accepts_what_these_tests_sign() -> None:
+    """The tests sign as Stripe does: its library constructs the event."""
+    header = PAID.headers["Stripe-Signature"]
+    built = sdk.Webhook.construct_event(PAID.body, header, SECRET, tolerance=0)
+    assert built.id == ADAPTER.read(PAID).items[0].key
+
+
+@settings(deadline=None)
+@given(tampered(PAID.headers["Stripe-Signature"].encode()), tampered(PAID.body), st.data())
+def test_never_accepts_what_the_official_library_refuses(
+    header: bytes, body: bytes, data: st.DataObject
+) -> None:
+    """Whatever is tampered with: what the adapter accepts, the official library accepts."""
+    header, body = data.draw(
+        st.sampled_from(
+            [(header, PAID.body), (PAID.headers["Stripe-Signature"].encode(), body), (header, body)]
+        )
+    )
+    text = header.decode("utf-8", "surrogateescape")
+    if verdict(ADAPTER, message(body, {"Stripe-Signature": text})):
+        assert sdk.WebhookSignature.verify_header(body, text, SECRET, tolerance=0)
+
+
+def test_payment_intent() -> None:
+    """A succeeded intent is a payment of what was received, in major units."""
+    assert ADAPTER.read(PAID).items == [
+        contract.Item(
+            key="evt_1NG8Du2eZvKYlo2CUI79vXWy",
+            event=events.PaymentSucceeded(
+                transaction_id="pi_3MtwBwLkdIwHu7ix28a3tqPa",
+                order_no="SO-1001",
+                amount=Decimal("199.00"),
+                currency="USD",
+                occurred_at=CREATED,
+            ),
+        )
+    ]
+
+
+@pytest.mark.parametrize(
+    "kind", ["checkout.session.completed", "checkout.session.async_payment_succeeded"]
+)
+def test_checkout_session(kind: str) -> None:
+    """A paid session names the same transaction as its intent, and the order by reference."""
+    assert read_one(ADAPTER, signed(event(kind, SESSION))) == read_one(ADAPTER, PAID)
+
+
+def test_checkout_session_metadata_comes_first() -> None:
+    """Metadata names the order before the client's reference does."""
+    session = SESSION | {"metadata": {"order_no": "SO-7"}}
+    said = read_one(ADAPTER, signed(event("checkout.session.completed", session)))
+    assert events.order_no(said) == "SO-7"
+
+
+def test_checkout_session_without_intent() -> None:
+    """Without an intent the session itself is the transaction."""
+    session = SESSION | {"payment_intent": None, "metadata": None}
+    said = read_one(ADAPTER, signed(event("checkout.session.completed", session)))
+    assert events.transaction_id(said) == "cs_test_a1b2c3"
+
+
+@pytest.mark.parametrize("status", ["unpaid", "no_payment_required"])
+def test_completed_is_not_paid(status: str) -> None:
+    """A completed session that is not paid has no effect."""
+    session = SESSION | {"payment_status": status, "amount_total": None}
+    said = read_one(ADAPTER, signed(event("checkout.session.completed", session)))
+    assert said == events.Noted("checkout.session.completed", CREATED)
+
+
+def test_refund() -> None:
+    """A refunded charge says how much of its intent went back so far."""
+    assert read_one(ADAPTER, signed(event("charge.refunded", CHARGE))) == events.RefundSucceeded(
+        transaction_id="pi_3MtwBwLkdIwHu7ix28a3tqPa",
+        order_no="SO-1001",
+        refund_no="",
+        amount=Decimal("9.00"),
+        cumulative=True,
+        currency="USD",
+        occurred_at=CREATED,
+    )
+
+
+def test_refund_of_a_bare_charge() -> None:
+    """A charge without an intent and without metadata is its own transaction."""
+    charge = CHARGE | {"payment_intent": None, "metadata": {}}
+    said = read_one(ADAPTER, signed(event("charge.refunded", charge)))
+    assert (events.transaction_id(said), events.order_no(said)) == (CHARGE["id"], "")
+
+
+def test_cancelled() -> None:
+    """A cancelled intent closes its order, and is only noted if it names none."""
+    kind = "payment_intent.canceled"
+    assert read_one(ADAPTER, signed(event(kind, INTENT))) == events.Closed(
+        "SO-1001", "cancelled", CREATED
+    )
+    assert read_one(ADAPTER, signed(event(kind, {"id": "pi_1"}))) == events.Noted(kind, CREATED)
+
+
+@pytest.mark.parametrize("kind", ["charge.dispute.created", "refund.updated", "customer.created"])
+def test_other_types_are_noted(kind: str) -> None:
+    """An event without effect on orders is recorded whatever its snapshot."""
+    assert read_one(ADAPTER, signed(event(kind, {"odd": [1]}))) == events.Noted(kind, CREATED)
+
+
+@pytest.mark.parametrize("metadata", [None, {}, {"other": "x"}, {"order_no": ""}])
+def test_payment_without_order_number(metadata: Any) -> None:
+    """Money that names no order still arrives, with an empty order number."""
+    intent = INTENT | {"metadata": metadata}
+    said = read_one(ADAPTER, signed(event("payment_intent.succeeded", intent)))
+    assert isinstance(said, events.PaymentSucceeded)
+    assert said.order_no == ""
+
+
+def test_order_no_key_is_an_option() -> None:
+    """The shop chooses under which key of metadata its order number stands."""
+    adapter = stripe.adapter(account(SECRET, order_no_key="basket"))
+    assert events.order_no(read_one(adapter, PAID)) == "7"
+
+
+@pytest.mark.parametrize(
+    ("minor", "code", "amount"),
+    [
+        (1, "usd", "0.01"),
+        (0, "usd", "0"),
+        (500, "jpy", "500"),
+        (500, "isk", "5"),
+        (500, "ugx", "5"),
+        (500, "mga", "500.00"),
+        (5120, "kwd", "5.120"),
+        (1045, "huf", "10.45"),
+        (99_999_999_999_999, "eur", "999999999999.99"),
+    ],
+)
+def test_amounts(minor: int, code: str, amount: str) -> None:
+    """Stripe's integer becomes the exact amount, also where its unit is not ISO 4217's."""
+    intent = INTENT | {"amount_received": minor, "currency": code}
+    said = read_one(ADAPTER, signed(event("payment_intent.succeeded", intent)))
+    assert isinstance(said, events.PaymentSucceeded)
+    assert (said.amount, said.currency) == (Decimal(amount), code.upper())
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"amount_received": -1},
+        {"amount_received": 10**14 + 1},
+        {"amount_received": 10**400},
+        {"amount_received": 199.0},
+        {"amount_received": "19900"},
+        {"amount_received": True},
+        {"amount_received": None},
+        {"amount_received": 501, "currency": "isk"},
+        {"amount_received": 10**14, "currency": "mga"},
+        {"currency": "xyz"},
+        {"currency": ""},
+        {"currency": None},
+        {"metadata": {"order_no": "SO 1"}},
+        {"metadata": {"order_no": "SO\n"}},
+        {"metadata": {"order_no": "S\x00"}},
+        {"metadata": {"order_no": "S" * 65}},
+        {"metadata": {"order_no": 7}},
+        {"metadata": []},
+        {"id": ""},
+        {"id": "pi_\u00e9"},
+        {"id": "p" * 129},
+    ],
+)
+def test_malformed_money_is_refused(changes: dict[str, Any]) -> None:
+    """Money of the wrong shape is refused rather than guessed or dropped."""
+    said = signed(event("payment_intent.succeeded", INTENT | changes))
+    assert refusal(ADAPTER, said) == "malformed"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"{}",
+        b"[]",
+        b"null",
+        b"NaN",
+        b'{"id":',
+        b"\xff\xfe",
+        b'{"id":"\xff","object":"event","type":"a","created":1,"livemode":true}',
+        b"[" * 200_000,
+        b'{"x":' * 100_000 + b"1" + b"}" * 100_000,
+        json.dumps(event("a", {}, created=-1)).encode(),
+        json.dumps(event("a", {}, created=10**18)).encode(),
+        json.dumps(event("a", {}, created=10**30)).encode(),
+        json.dumps(event("a", {}, id="")).encode(),
+        json.dumps(event("a b", {})).encode(),
+        json.dumps(event("a" * 129, {})).encode(),
+        json.dumps(event("a", {}, data=None)).encode(),
+        json.dumps(event("payment_intent.succeeded", None)).encode(),
+        json.dumps(event("checkout.session.completed", SESSION | {"currency": None})).encode(),
+        json.dumps(event("charge.refunded", CHARGE | {"amount_refunded": 0})).encode(),
+    ],
+)
+def test_malformed_bodies_are_refused(body: bytes) -> None:
+    """A true signature over nonsense is refused as malformed."""
+    assert refusal(ADAPTER, signed(body)) == "malformed"
+
+
+def test_thin_events_are_unsupported() -> None:
+    """A thin event is refused, because taking it would acknowledge news we can not book."""
+    thin = {
+        "id": "evt_test_65R9Ijk8dKEYZcXeRWn16R9A7j1FSQ3w3TGDPLLGSM4CW0",
+        "object": "v2.core.event",
+        "type": "v1.billing.meter.error_report_triggered",
+        "created": "2026-11-23T11:59:00.000Z",
+        "livemode": True,
+        "related_object": {"id": "mtr_1", "type": "billing.meter"},
+    }
+    assert refusal(ADAPTER, signed(thin)) == "unsupported"
+
+
+def test_mode_must_match() -> None:
+    """Test events are not taken by a live account, nor live events by a test account."""
+    test_event = signed(event("payment_intent.succeeded", INTENT, livemode=False))
+    assert refusal(ADAPTER, test_event) == "not_ours"
+    test_adapter = stripe.adapter(account(SECRET, livemode=False))
+    assert read_one(test_adapter, test_event) == read_one(ADAPTER, PAID)
+    assert refusal(test_adapter, PAID) == "not_ours"
+
+
+def test_connected_account_must_match() -> None:
+    """An event of a connected account is taken only by the account configured for it."""
+    theirs = signed(event("payment_intent.succeeded", INTENT, account="acct_1"))
+    assert refusal(ADAPTER, theirs) == "not_ours"
+    connected = stripe.adapter(account(SECRET, connect_account="acct_1"))
+    assert read_one(connected, theirs) == read_one(ADAPTER, PAID)
+    assert refusal(connected, PAID) == "not_ours"
+
+
+@pytest.mark.parametrize(
+    ("offset_s", "reason"), [(-301, "stale"), (-300, None), (0, None), (300, None), (301, "stale")]
+)
+def test_window(offset_s: int, reason: str | None) -> None:
+    """300 seconds are allowed in the past and in the future, both ends included."""
+    said = signed(event("payment_intent.succeeded", INTENT), at=NOW_S + offset_s)
+    if reason:
+        assert refusal(ADAPTER, said) == reason
+    else:
+        assert ADAPTER.read(said).items
+
+
+def test_window_is_an_option() -> None:
+    """tolerance_s narrows the window."""
+    said = signed(event("payment_intent.succeeded", INTENT), at=NOW_S - 31)
+    assert refusal(stripe.adapter(account(SECRET, tolerance_s=30)), said) == "stale"
+
+
+def test_every_live_secret_counts() -> None:
+    """While a secret is rolled, either one is accepted, and either of two v1 signatures."""
+    both = stripe.adapter(account(NEXT_SECRET, SECRET))
+    body = PAID.body
+    for secret in (SECRET, NEXT_SECRET):
+        assert both.read(signed(body, secret=secret)).items
+    old = signature(body).removeprefix(f"t={NOW_S},")
+    new = signature(body, secret=NEXT_SECRET)
+    said = message(body, {"Stripe-Signature": f"{new},{old},v0=00,unknown"})
+    assert ADAPTER.read(said).items
+    assert refusal(ADAPTER, signed(body, secret=NEXT_SECRET)) == "bad_signature"
+
+
+@pytest.mark.parametrize(
+    ("header", "reason"),
+    [
+        (None, "missing_signature"),
+        ("", "missing_signature"),
+        ("t=1", "missing_signature"),
+        (PAID.headers["Stripe-Signature"].replace("v1=", "v0="), "missing_signature"),
+        (PAID.headers["Stripe-Signature"].split(",")[1], "missing_signature"),
+        (f"t={NOW_S}," + PAID.headers["Stripe-Signature"], "missing_signature"),
+        (PAID.headers["Stripe-Signature"].replace("t=", "t=+"), "bad_signature"),
+        (PAID.headers["Stripe-Signature"].replace("t=", "t=0"), "bad_signature"),
+        ("t=99999999999999999999,v1=00", "bad_signature"),
+        ("t=\u0661,v1=00", "bad_signature"),
+        (f"t={NOW_S},v1=\udce4", "bad_signature"),
+        (f"t={NOW_S},v1=", "bad_signature"),
+        (PAID.headers["Stripe-Signature"].upper().replace("T=", "t="), "missing_signature"),
+    ],
+)
+def test_headers(header: str | None, reason: str) -> None:
+    """A header that does not prove the body is refused, whatever it looks like."""
+    headers = {} if header is None else {"Stripe-Signature": header}
+    assert refusal(ADAPTER, message(PAID.body, headers)) == reason
+
+
+def test_secret_is_the_whole_text() -> None:
+    """The key is the text with its prefix; the text without it proves nothing."""
+    mac = hmac.new(SECRET[6:].encode(), b"%d.%b" % (NOW_S, PAID.body), "sha256").hexdigest()
+    said = message(PAID.body, {"Stripe-Signature": f"t={NOW_S},v1={mac}"})
+    assert refusal(ADAPTER, said) == "bad_signature"
+
+
+@settings(deadline=None)
+@given(tampered(PAID.body))
+def test_tampered_bodies_are_refused(body: bytes) -> None:
+    """A body that differs in any byte is refused."""
+    if body != PAID.body:
+        assert verdict(ADAPTER, message(body, PAID.headers)) is None
+
+
+@settings(deadline=None)
+@given(tampered(PAID.headers["Stripe-Signature"].encode()))
+def test_tampered_headers_never_change_the_message(header: bytes) -> None:
+    """A header that was tampered with is refused, or proves the very same message."""
+    text = header.decode("utf-8", "surrogateescape")
+    reading = verdict(ADAPTER, message(PAID.body, {"Stripe-Signature": text}))
+    assert reading in (None, ADAPTER.read(PAID))
+
+
+@settings(deadline=None)
+@given(st.binary(max_size=200), header_values)
+def test_any_bytes_are_refused(body: bytes, header: str) -> None:
+    """No body and no header makes anything but a refusal escape."""
+    assert verdict(ADAPTER, message(body, {"Stripe-Signature": header})) is None
+
+
+@settings(deadline=None)
+@given(
+    st.sampled_from(
+        [
+            event("payment_intent.succeeded", INTENT),
+            event("checkout.session.completed", SESSION),
+            event("charge.refunded", CHARGE),
+            event("payment_intent.canceled", INTENT),
+        ]
+    ).flatmap(bent)
+)
+def test_bent_events_are_storable_or_refused(content: Any) -> None:
+    """Whatever Stripe itself might sign, it is refused or it can be stored."""
+    verdict(ADAPTER, signed(content))
+
+
+@pytest.mark.parametrize(
+    ("answer", "status"), [("accepted", 200), ("later", 503), ("refused", 400)]
+)
+def test_replies(answer: contract.Answer, status: int) -> None:
+    """Only accepted is a 2xx, and every reply is JSON."""
+    reply = ADAPTER.reply(answer)
+    assert (reply.status, reply.content_type) == (status, "application/json")
+    assert json.loads(reply.body) == {"received": answer == "accepted"}
+
+
+@pytest.mark.parametrize(
+    ("secrets", "options", "says"),
+    [
+        ((), {}, "1 or 2 secrets"),
+        ((SECRET, NEXT_SECRET, SECRET), {}, "1 or 2 secrets"),
+        (("",), {}, "whsec_"),
+        (("sk_live_0123456789abcdef",), {}, "not an API key"),
+        ((SECRET + "\n",), {}, "whsec_"),
+        (("whsec_short",), {}, "cut short"),
+        (("whsec_\u00e9" + "a" * 30,), {}, "whsec_"),
+        ((SECRET,), {"livemod": True}, "livemod"),
+        ((SECRET,), {"livemode": "yes"}, "livemode"),
+        ((SECRET,), {"tolerance_s": 0}, "tolerance_s"),
+        ((SECRET,), {"connect_account": "me"}, "connect_account"),
+        ((SECRET,), {"order_no_key": ""}, "order_no_key"),
+    ],
+)
+def test_wrong_configuration(secrets: tuple[str, ...], options: Any, says: str) -> None:
+    """A wrong account does not start, says what to set, and does not show its secret."""
+    with pytest.raises(ValueError, match=says) as caught:
+        stripe.adapter(account(*secrets, **options))
+    assert "shop" in str(caught.value)
+    assert not any(secret.strip() and secret in str(caught.value) for secret in secrets)
+
+
+def test_late_clock_is_not_read() -> None:
+    """The only clock is the message's: a year later the same message is stale."""
+    later = contract.Message(PAID.headers, PAID.body, NOW + timedelta(days=365))
+    assert refusal(ADAPTER, later) == "stale"

@@ -1,0 +1,39 @@
+"""The housekeeper: makes months ahead, drops months past their time, purges closed windows."""
+
+import asyncio
+import logging
+
+from gateway.domain.errors import TidegateError
+from gateway.runtime import lifecycle
+from gateway.runtime.clock import Clock
+from gateway.stores.postgres.upkeep import Upkeep
+
+_log = logging.getLogger(__name__)
+
+_ROUND_S = 60.0
+
+
+class Housekeeper:
+    """Keeps the ledger's bounds, once a minute. Every step may be repeated."""
+
+    def __init__(self, *, upkeep: Upkeep, clock: Clock, raw_months: int) -> None:
+        self._upkeep = upkeep
+        self._clock = clock
+        self._raw_months = raw_months
+
+    async def run(self, stopping: asyncio.Event) -> None:
+        """Work until told to stop. What fails is tried again by the next round."""
+        while not stopping.is_set():
+            try:
+                await self.round()
+            except TidegateError as exc:
+                _log.warning("upkeep put off", extra={"reason": str(exc)})
+            await lifecycle.pause(stopping, _ROUND_S)
+
+    async def round(self) -> None:
+        """Do all of it once. Raises ``Unavailable``."""
+        now = self._clock.now()
+        await self._upkeep.make_months(now)
+        for name in await self._upkeep.drop_months(now, self._raw_months):
+            _log.info("dropped a month of raw messages", extra={"partition": name})
+        await self._upkeep.purge_windows()

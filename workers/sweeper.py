@@ -1,0 +1,52 @@
+"""The sweeper: pairs events with orders that missed each other by milliseconds.
+
+A payment and its order may be committed side by side, neither seeing the other. Both are
+there; within seconds the sweeper brings them together, through the same way in as everything.
+"""
+
+import asyncio
+import logging
+
+from gateway.domain.errors import TidegateError
+from gateway.intake.accept import Intake
+from gateway.runtime import lifecycle
+from gateway.stores.postgres.upkeep import Upkeep
+
+_log = logging.getLogger(__name__)
+
+#: Orders settled at a time; more is found by the next round at once.
+_ORDERS_MAX = 500
+
+
+class Sweeper:
+    """Settles pairs every ``sweep_s``, and shows a person what has waited too long."""
+
+    def __init__(
+        self, *, upkeep: Upkeep, intake: Intake, sweep_s: float, unknown_order_s: float
+    ) -> None:
+        self._upkeep = upkeep
+        self._intake = intake
+        self._sweep_s = sweep_s
+        self._unknown_order_s = unknown_order_s
+
+    async def run(self, stopping: asyncio.Event) -> None:
+        """Sweep until told to stop. What fails is tried again by the next round."""
+        while not stopping.is_set():
+            try:
+                settled = await self.sweep()
+            except TidegateError as exc:
+                _log.warning("sweep put off", extra={"reason": str(exc)})
+                settled = 0
+            if settled < _ORDERS_MAX:
+                await lifecycle.pause(stopping, self._sweep_s)
+
+    async def sweep(self) -> int:
+        """Settle what can be; return how many orders were. Raises ``Unavailable``."""
+        pairs = await self._upkeep.pairs_to_settle(_ORDERS_MAX)
+        if pairs:
+            await asyncio.gather(*[self._intake.settle(order_id) for order_id in pairs])
+            _log.info("paired", extra={"orders": len(pairs)})
+        shown = await self._upkeep.show_unknown(self._unknown_order_s, _ORDERS_MAX)
+        if shown:
+            _log.warning("events wait for an unknown order", extra={"parked": shown})
+        return len(pairs)
