@@ -13,9 +13,19 @@ from gateway.domain.orders import Submission
 _ENCODER = msgspec.json.Encoder()
 
 
-def _digest(parts: list[str], size: int = 16) -> bytes:
-    text = "".join([f"{len(part)}:{part}" for part in parts])
-    return blake2b(text.encode(), digest_size=size).digest()
+def _digest(text: str) -> bytes:
+    return blake2b(text.encode(), digest_size=16).digest()
+
+
+def _prefixed(part: str) -> str:
+    return f"{len(part)}:{part}"
+
+
+def _goods(order: Submission) -> str:
+    """Return channel, buyer and sorted (sku, quantity) in one text that reads only one way."""
+    lines = [f"{_prefixed(item.sku)}*{item.quantity};" for item in order.items]
+    lines.sort()
+    return _prefixed(order.channel) + _prefixed(order.buyer_id) + "".join(lines)
 
 
 def lookalike(order: Submission, phone: str) -> bytes:
@@ -23,18 +33,13 @@ def lookalike(order: Submission, phone: str) -> bytes:
 
     Two orders with the same digest within ten minutes look like one double click.
     """
-    parts = [order.channel, order.buyer_id, f"{order.amounts.payable.normalize():f}", phone]
-    for sku, quantity in sorted([(item.sku, item.quantity) for item in order.items]):
-        parts += (sku, str(quantity))
-    return _digest(parts)
+    # Both parts that follow hold no bar: the text still reads only one way.
+    return _digest(f"{_goods(order)}|{order.amounts.payable.normalize():f}|{phone}")
 
 
 def same_goods(order: Submission) -> bytes:
     """16 bytes over channel, buyer and sorted (sku, quantity): what velocity is counted by."""
-    parts = [order.channel, order.buyer_id]
-    for sku, quantity in sorted([(item.sku, item.quantity) for item in order.items]):
-        parts += (sku, str(quantity))
-    return _digest(parts)
+    return _digest(_goods(order))
 
 
 def payload(order: Submission) -> bytes:
@@ -47,9 +52,11 @@ def exact(payload_digest: bytes, request_id: str | None) -> bytes:
 
     The payload holds channel and order number, so nothing else needs to go in.
     """
-    return _digest([payload_digest.hex(), request_id or "", "" if request_id is None else "1"])
+    if request_id is None:
+        return payload_digest
+    return blake2b(payload_digest + request_id.encode(), digest_size=16).digest()
 
 
 def callback(source: str, source_key: str) -> bytes:
     """16 bytes that only the same message of the same account has."""
-    return _digest([source, source_key])
+    return _digest(_prefixed(source) + source_key)

@@ -46,8 +46,14 @@ def _pay(
     if not is_new and payment.standing != "waiting":
         return Step("repeat")
     if order is None:
-        # The row that waits already says all there is to say: a second message adds nothing.
-        return Step("waiting") if is_new else Step("repeat")
+        if is_new:
+            return Step("waiting")
+        if event.order_no and not payment.order_no:
+            # The first message of the transaction did not name its order; this one does.
+            payment.order_no = event.order_no
+            return Step("waiting")
+        # The event that waits already says all there is to say: a second one adds nothing.
+        return Step("repeat")
     payment.order_id = order.id
     before = order.status
     if event.currency != order.currency or event.amount != order.payable:

@@ -25,6 +25,16 @@ DECIMALS: dict[str, int] = {
     **dict.fromkeys(_THREE_DECIMALS, 3),
 }
 
+#: The smallest amount of a currency: ``0.01``, ``1``, ``0.001``.
+UNITS: dict[str, Decimal] = {
+    currency: Decimal(1).scaleb(-decimals) for currency, decimals in DECIMALS.items()
+}
+
+
+def is_exact(amount: Decimal, unit: Decimal) -> bool:
+    """Say whether ``amount`` is money in whole units. ``fault`` says why not."""
+    return amount.is_finite() and ZERO <= amount < AMOUNT_LIMIT and not amount % unit
+
 
 def fault(amount: Decimal, decimals: int) -> str | None:
     """Say why ``amount`` can not be money with so many decimals, or None if it can.

@@ -18,7 +18,9 @@ ITEMS_MAX = 200
 ATTRIBUTES_MAX = 50
 ATTRIBUTES_BYTES_MAX = 8192
 
-Token = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[!-~]+$")]
+# Python's `$` also matches before a final newline, JSON Schema's does not: the look-ahead
+# makes them agree.
+Token = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[!-~]+$(?!\n)")]
 Channel = Annotated[
     str, Meta(min_length=1, max_length=32, description="One of the configured channels.")
 ]
@@ -65,7 +67,7 @@ class Recipient(Struct, frozen=True, forbid_unknown_fields=True):
 
     name: Annotated[str, _text(128)]
     phone: Annotated[str, _text(32, 5)]
-    country: Annotated[str, Meta(pattern="^[A-Z]{2}$", description="ISO 3166-1 alpha-2.")]
+    country: Annotated[str, Meta(pattern=r"^[A-Z]{2}$(?!\n)", description="ISO 3166-1 alpha-2.")]
     street: Annotated[str, _text(512)]
     province: Annotated[str, _text(64, 0)] = ""
     city: Annotated[str, _text(64, 0)] = ""
@@ -81,7 +83,7 @@ class Submission(Struct, frozen=True, forbid_unknown_fields=True):
     order_no: Token
     buyer_id: Annotated[str, _text(128)]
     placed_at: Annotated[datetime, Meta(tz=True)]
-    currency: Annotated[str, Meta(pattern="^[A-Z]{3}$", description="ISO 4217.")]
+    currency: Annotated[str, Meta(pattern=r"^[A-Z]{3}$(?!\n)", description="ISO 4217.")]
     items: Annotated[list[Item], Meta(min_length=1, max_length=ITEMS_MAX)]
     amounts: Amounts
     recipient: Recipient

@@ -7,8 +7,8 @@ from uuid import UUID
 
 import msgspec
 
-from gateway.domain import fingerprint, phones, validation
-from gateway.domain.errors import Fault, Invalid, TidegateError, Unavailable
+from gateway.domain import fingerprint, validation
+from gateway.domain.errors import TidegateError, Unavailable
 from gateway.domain.following import Done, FollowUp, Settle
 from gateway.domain.orders import Submission
 from gateway.domain.placing import LookalikePolicy, Placed, Placement
@@ -41,10 +41,7 @@ class Intake:
     ) -> Placement:
         """Check a submission and make it ready to store. Raises ``Invalid`` with every fault."""
         now = self._clock.now()
-        validation.check(submission, channels=self._policies, now=now)
-        phone = phones.normalised(submission.recipient.phone, submission.recipient.country)
-        if phone is None:
-            raise Invalid(Fault("recipient.phone", "is not a telephone number"))
+        phone = validation.check(submission, channels=self._policies, now=now)
         payload_digest = fingerprint.payload(submission)
         return Placement(
             id=self._new_id(),

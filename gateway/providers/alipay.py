@@ -43,13 +43,15 @@ _TIME = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?:\.\d{1,9})?", re.ASCII)
 
 # The signed text does not say where a value ends: ``a=1&b=2`` is the field ``a`` and the field
 # ``b``, or ``a`` alone with the value ``1&b=2``. A true notice could be folded that way to hide
-# its refund, so no field that we act on may stand inside another one's value.
+# its refund or to spoil its status, so no field that we act on may stand inside another one's
+# value, nor hold another one in its own.
 _ACTED_ON = (
     b"app_id|charset|gmt_close|gmt_payment|gmt_refund|notify_id|notify_time|notify_type|"
     b"out_biz_no|out_trade_no|refund_fee|seller_email|seller_id|total_amount|trade_no|trade_status"
 )
 _ACTED_ON_NAMES = frozenset(_ACTED_ON.split(b"|"))
-_ACTED_ON_INSIDE = re.compile(rb"&(?:" + _ACTED_ON + rb")=")
+_ACTED_ON_JOINT = re.compile(rb"&(?:" + _ACTED_ON + rb")=")
+_JOINT = re.compile(rb"&[^&=]*=")
 
 _REPLIES: dict[contract.Answer, contract.Reply] = {
     "accepted": contract.Reply(200, b"success"),
@@ -148,7 +150,7 @@ class Alipay:
                 key.verify(signature, text, padding.PKCS1v15(), hashes.SHA256())
             except InvalidSignature:
                 continue
-            if len(_ACTED_ON_INSIDE.findall(b"&" + text)) > len(_ACTED_ON_NAMES & form.keys()):
+            if _is_folded(form, text):
                 raise errors.Refused("bad_signature", "a signed field is hidden inside another")
             return text
         raise errors.Refused(
@@ -160,19 +162,18 @@ class Alipay:
     def _check_ours(self, notice: "_Notice") -> None:
         if notice.optional("app_id") != self._options.app_id:
             raise errors.Refused("not_ours", "another app_id; live and sandbox have their own")
-        expected = {
-            "seller_id": self._options.seller_id,
-            "seller_email": self._options.seller_email,
-        }
-        said = [
-            (notice.optional(name), value)
-            for name, value in expected.items()
-            if value is not None
-        ]  # fmt: skip
         # A notice may leave the address out; it must name the payee in one way we can check.
-        if said and not any(ours for ours, _ in said):
+        payee = [
+            (notice.optional(name), ours)
+            for name, ours in (
+                ("seller_id", self._options.seller_id),
+                ("seller_email", self._options.seller_email),
+            )
+            if ours is not None
+        ]
+        if payee and not any(theirs for theirs, _ in payee):
             raise errors.Refused("not_ours", "names no seller")
-        if any(theirs and theirs != ours for theirs, ours in said):
+        if any(theirs and theirs != ours for theirs, ours in payee):
             raise errors.Refused("not_ours", "paid to another seller")
 
     def _items(self, key: str, notice: "_Notice") -> list[contract.Item]:
@@ -284,6 +285,14 @@ def _unescaped(text: bytes) -> bytes:
     if b"+" in text:
         text = text.replace(b"+", b" ")
     return unquote_to_bytes(text) if b"%" in text else text
+
+
+def _is_folded(form: dict[bytes, bytes], text: bytes) -> bool:
+    """Say whether the signed text joins its fields otherwise than the form does."""
+    acted_on = _ACTED_ON_NAMES & form.keys()
+    if len(_ACTED_ON_JOINT.findall(b"&" + text)) > len(acted_on):
+        return True
+    return any(_JOINT.search(form[name]) for name in acted_on)
 
 
 def _codec(form: dict[bytes, bytes], text: bytes) -> str:

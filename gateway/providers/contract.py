@@ -34,6 +34,10 @@ class Message(Struct, frozen=True):
     body: bytes
     now: datetime
 
+    def __repr__(self) -> str:
+        """Show nothing of the message: what is shown ends up in logs."""
+        return f"Message({len(self.body)} bytes)"
+
 
 class Item(Struct, frozen=True):
     """One event of a message. ``key`` is what the provider really keeps the same on a repeat."""
@@ -83,6 +87,10 @@ class Account(Struct, frozen=True):
     name: str
     secrets: Sequence[str]
     options: Mapping[str, object]
+
+    def __repr__(self) -> str:
+        """Show the name alone: what is shown ends up in logs."""
+        return f"Account({self.name!r})"
 
 
 #: Makes an adapter. Raises ``ValueError`` with a sentence that says what to configure.

@@ -32,7 +32,7 @@ class SettingsError(ValueError):
 class Channel(Struct, frozen=True, forbid_unknown_fields=True):
     """A sales channel. Orders name one of these; the list is closed."""
 
-    name: Annotated[str, Meta(pattern="^[a-z0-9_]{1,32}$")]
+    name: Annotated[str, Meta(pattern=r"^[a-z0-9_]{1,32}$(?!\n)")]
     #: What to do with an order that looks like another of the last ten minutes and carries a
     #: request id of its own: store and hold it, answer with the first, or take no notice.
     lookalike: Literal["hold", "replay", "off"] = "hold"
@@ -41,8 +41,8 @@ class Channel(Struct, frozen=True, forbid_unknown_fields=True):
 class Account(Struct, frozen=True, forbid_unknown_fields=True):
     """An account at a payment provider: callbacks arrive at /v1/callbacks/{provider}/{name}."""
 
-    provider: Annotated[str, Meta(pattern="^[a-z0-9_]{1,32}$")]
-    name: Annotated[str, Meta(pattern="^[a-z0-9_-]{1,32}$")]
+    provider: Annotated[str, Meta(pattern=r"^[a-z0-9_]{1,32}$(?!\n)")]
+    name: Annotated[str, Meta(pattern=r"^[a-z0-9_-]{1,32}$(?!\n)")]
     #: The channels whose orders this account is paid for; ``out_trade_no`` is looked up there.
     channels: Annotated[list[str], Meta(min_length=1)]
     #: One or two (while rotating), each ``env:NAME`` or ``file:PATH``; never the secret itself.

@@ -15,7 +15,7 @@ def test_builds_what_is_known() -> None:
 
 def test_unknown_provider_names_the_known() -> None:
     """An unknown provider is a sentence that lists the known ones."""
-    with pytest.raises(ValueError, match="alipay, .*standard_webhooks, stripe"):
+    with pytest.raises(ValueError, match=r"alipay, .*standard_webhooks, stripe"):
         registry.build("alipya", account("x"))
 
 

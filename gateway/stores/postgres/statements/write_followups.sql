@@ -30,8 +30,8 @@ WITH events AS (
            standing, paid_at
       FROM json_populate_recordset(null::payments, $3::json)
         ON CONFLICT (id) DO UPDATE
-       SET order_id = excluded.order_id, refunded = excluded.refunded,
-           standing = excluded.standing
+       SET order_id = excluded.order_id, order_no = excluded.order_no,
+           refunded = excluded.refunded, standing = excluded.standing
 ), kept_waiting AS (
     INSERT INTO waiting (
         id, provider, source, transaction_id, channels, order_no, event, trigger, received_at

@@ -1,0 +1,154 @@
+"""Real servers for every test that asks: one cluster a session, a fresh database a test.
+
+``servers``   the embedded PostgreSQL (primary and replica) and Valkey of the session
+``database``  the URL of a migrated, empty database of this test's own
+``settings``  settings over that database, the session's replica and Valkey
+``ledger``    an open pool for looking into that database
+``gateway``   the parts of a process, wired, in this very process
+``site``      the same behind a real HTTP socket
+``processes`` starts real ``tidegate`` processes and stops them again
+"""
+
+import asyncio
+import json
+import uuid
+from collections.abc import AsyncIterator, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import asyncpg
+import pytest
+import redis
+from gateway.runtime.settings import Account, Settings
+from gateway.stores import sealing
+from gateway.wiring import Gateway, open_gateway
+from ops.embedded.cluster import Servers
+from ops.migrations import runner
+from tests.support.processes import Processes
+from tests.support.site import Site, serve
+
+_TEMPLATE = "tidegate_template"
+
+
+@pytest.fixture(scope="session")
+def servers() -> Iterator[Servers]:
+    # No fsync: these tests kill processes, not machines. `make demo` and `make bench` keep it on.
+    with Servers(replica=True, fsync=False) as started:
+        yield started
+
+
+@pytest.fixture(scope="session")
+def keyring(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("keys") / "keyring.toml"
+    sealing.write_ring(path, sealing.new_ring())
+    return path
+
+
+@pytest.fixture(scope="session")
+def template(servers: Servers, keyring: Path) -> str:
+    async def make() -> None:
+        admin = await asyncpg.connect(servers.admin_url)
+        await admin.execute(f"CREATE DATABASE {_TEMPLATE} OWNER tidegate")
+        await admin.close()
+        made = Settings(
+            database_url=servers.url_of_database(_TEMPLATE), keyring_file=str(keyring)
+        )
+        await runner.upgrade(made, now=datetime.now(UTC), say=lambda _: None)
+
+    asyncio.run(make())
+    return _TEMPLATE
+
+
+@pytest.fixture
+async def database(servers: Servers, template: str) -> AsyncIterator[str]:
+    name = f"t_{uuid.uuid4().hex[:12]}"
+    admin = await asyncpg.connect(servers.admin_url)
+    await admin.execute(f"CREATE DATABASE {name} TEMPLATE {template} OWNER tidegate")
+    yield name
+    await admin.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+    await admin.close()
+
+
+@pytest.fixture
+def valkey(servers: Servers) -> Iterator["redis.Redis"]:
+    """The session's Valkey, emptied: digests hold no database name, so tests must not share it."""
+    client = redis.Redis.from_url(servers.redis_url, protocol=2)
+    client.flushall()
+    yield client
+    client.close()
+
+
+@pytest.fixture
+def accounts() -> list[Account]:
+    """Provider accounts of the settings; a test module overrides this."""
+    return []
+
+
+@pytest.fixture
+def settings(
+    servers: Servers,
+    database: str,
+    valkey: "redis.Redis",
+    keyring: Path,
+    accounts: list[Account],
+) -> Settings:
+    return Settings(
+        database_url=servers.url_of_database(database),
+        replica_urls=servers.url_of_database(database, server="replica"),
+        redis_url=servers.redis_url,
+        keyring_file=str(keyring),
+        port=0,
+        accounts=accounts,
+    )
+
+
+@pytest.fixture
+async def ledger(settings: Settings) -> AsyncIterator["asyncpg.Pool[asyncpg.Record]"]:
+    pool = await asyncpg.create_pool(settings.database_url, min_size=1, max_size=4)
+    yield pool
+    pool.terminate()
+
+
+@pytest.fixture
+async def gateway(settings: Settings) -> AsyncIterator[Gateway]:
+    async with open_gateway(settings) as opened:
+        yield opened
+
+
+@pytest.fixture
+async def site(gateway: Gateway) -> AsyncIterator[Site]:
+    async with serve(gateway) as served:
+        yield served
+
+
+@pytest.fixture
+def processes(settings: Settings, tmp_path: Path) -> Iterator[Processes]:
+    with Processes(settings, directory=tmp_path) as started:
+        yield started
+
+
+@pytest.fixture
+def order_json() -> bytes:
+    """One valid order, the README's."""
+    return json.dumps(
+        {
+            "channel": "web",
+            "order_no": "W-1001",
+            "buyer_id": "b-1",
+            "placed_at": "2026-11-23T10:00:00+08:00",
+            "currency": "CNY",
+            "items": [
+                {"sku": "TEA-1", "name": "Longjing tea 100 g", "quantity": 2, "unit_price": "99.50"}
+            ],
+            "amounts": {"goods": "199.00", "payable": "199.00"},
+            "recipient": {
+                "name": "Zhang San",
+                "phone": "13800138000",
+                "country": "CN",
+                "province": "Zhejiang",
+                "city": "Hangzhou",
+                "district": "Xihu",
+                "street": "Longjing Road 1",
+            },
+        }
+    ).encode()

@@ -1,0 +1,231 @@
+"""What Alipay's adapter makes of true notices, and how it is configured."""
+
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gateway.domain import events
+from gateway.providers import alipay, contract
+
+from .alipay_samples import (
+    ADAPTER,
+    ALIPAYS_KEY,
+    APP_ID,
+    FIELDS,
+    NOTIFIED_AT,
+    PAID,
+    PAYMENT,
+    REFUND,
+    REFUNDED_AT,
+    SELLER_ID,
+    notice,
+    pem,
+    private_pem,
+)
+from .support import account, read_one, refusal, verdict
+
+
+def test_payment() -> None:
+    """A successful trade is a payment; its times are GMT+8, its key the notify_id."""
+    assert ADAPTER.read(PAID).items == [contract.Item(FIELDS["notify_id"], PAYMENT)]
+    finished = notice({"trade_status": "TRADE_FINISHED", "gmt_payment": None})
+    said = read_one(ADAPTER, finished)
+    assert said.occurred_at == NOTIFIED_AT
+    assert events.transaction_id(said) == PAYMENT.transaction_id
+
+
+@pytest.mark.parametrize("status", ["TRADE_SUCCESS", "TRADE_FINISHED", "TRADE_CLOSED"])
+def test_refund_says_that_it_was_paid_too(status: str) -> None:
+    """A notice of a refund also tells of the payment, so a lost notice leaves nothing unpaid."""
+    reading = ADAPTER.read(notice({**REFUND, "trade_status": status}))
+    assert reading.items == [
+        contract.Item(REFUND["notify_id"] + ":paid", PAYMENT),
+        contract.Item(
+            REFUND["notify_id"],
+            events.RefundSucceeded(
+                transaction_id=PAYMENT.transaction_id,
+                order_no="SO-1001",
+                refund_no="R-1",
+                amount=Decimal("8.80"),
+                cumulative=True,
+                currency="CNY",
+                occurred_at=REFUNDED_AT,
+            ),
+        ),
+    ]
+
+
+def test_refund_without_number_or_time() -> None:
+    """A refund may lack its number and its time: the fee makes it one."""
+    _, item = ADAPTER.read(notice({"refund_fee": "1", "out_biz_no": ""})).items
+    assert isinstance(item.event, events.RefundSucceeded)
+    assert (item.event.refund_no, item.event.occurred_at) == ("", NOTIFIED_AT)
+
+
+@pytest.mark.parametrize("fee", [None, "", "0", "0.00"])
+def test_closed_unpaid(fee: str | None) -> None:
+    """A trade closed without a refund timed out unpaid."""
+    closed = notice({"trade_status": "TRADE_CLOSED", "refund_fee": fee, "gmt_refund": ""})
+    assert read_one(ADAPTER, closed) == events.Closed("SO-1001", "timed_out", NOTIFIED_AT)
+
+
+@pytest.mark.parametrize("status", ["WAIT_BUYER_PAY", "TRADE_PENDING"])
+def test_other_statuses_are_noted(status: str) -> None:
+    """What is unpaid, or not documented, is noted and never taken for a payment."""
+    said = read_one(ADAPTER, notice({**REFUND, "trade_status": status}))
+    assert said == events.Noted(status, NOTIFIED_AT)
+
+
+def test_other_notices_are_noted() -> None:
+    """A notice of another type is noted by its type."""
+    other = notice({"trade_status": None, "notify_type": "open_app_auth_notify"})
+    assert read_one(ADAPTER, other) == events.Noted("open_app_auth_notify", NOTIFIED_AT)
+
+
+@pytest.mark.parametrize(
+    ("options", "changes", "is_ours"),
+    [
+        ({}, {"app_id": "2021000000000000"}, False),
+        ({}, {"app_id": None}, False),
+        ({"seller_id": SELLER_ID}, {}, True),
+        ({"seller_id": SELLER_ID}, {"seller_id": "2088000000000000"}, False),
+        ({"seller_id": SELLER_ID}, {"seller_id": None}, False),
+        ({"seller_email": "shop@example.com"}, {}, True),
+        ({"seller_email": "shop@example.com"}, {"seller_email": "x@example.com"}, False),
+        ({"seller_id": SELLER_ID, "seller_email": "shop@example.com"}, {}, True),
+        (
+            {"seller_id": SELLER_ID, "seller_email": "shop@example.com"},
+            {"seller_email": None},
+            True,
+        ),
+        ({"seller_id": SELLER_ID, "seller_email": "other@example.com"}, {}, False),
+    ],
+)
+def test_ours(options: dict[str, str], changes: dict[str, str | None], is_ours: bool) -> None:
+    """The app and, where configured, the payee must be ours."""
+    adapter = alipay.adapter(account(pem(ALIPAYS_KEY), **{"app_id": APP_ID, **options}))
+    if is_ours:
+        assert adapter.read(notice(changes)) == ADAPTER.read(PAID)
+    else:
+        assert refusal(adapter, notice(changes)) == "not_ours"
+
+
+def test_currency_is_an_option() -> None:
+    """The account's currency decides the decimals of an amount."""
+    adapter = alipay.adapter(account(pem(ALIPAYS_KEY), app_id=APP_ID, currency="JPY"))
+    said = read_one(adapter, notice({"total_amount": "980.00"}))
+    assert isinstance(said, events.PaymentSucceeded)
+    assert (said.amount, said.currency) == (Decimal(980), "JPY")
+    assert refusal(adapter, PAID) == "malformed"
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"total_amount": None},
+        {"total_amount": ""},
+        {"total_amount": "-1.00"},
+        {"total_amount": "+1.00"},
+        {"total_amount": "88.801"},
+        {"total_amount": "1e2"},
+        {"total_amount": "1E+400"},
+        {"total_amount": "NaN"},
+        {"total_amount": "1_000"},
+        {"total_amount": "1" * 13},
+        {"total_amount": "1." + "0" * 4000},
+        {"total_amount": "\u0661"},
+        {"total_amount": " 1"},
+        {"total_amount": "1\n"},
+        {"out_trade_no": None},
+        {"out_trade_no": "SO 1"},
+        {"out_trade_no": "SO\n"},
+        {"out_trade_no": "S\x00"},
+        {"out_trade_no": "S" * 65},
+        {"out_trade_no": "订单"},
+        {"trade_no": ""},
+        {"trade_no": "1" * 129},
+        {"notify_id": None},
+        {"notify_id": "n" * 129},
+        {"notify_id": "a b"},
+        {"trade_status": ""},
+        {"trade_status": "TRADE SUCCESS"},
+        {"trade_status": "T" * 129},
+        {"gmt_payment": "2026-11-23T11:59:30"},
+        {"gmt_payment": "2026-11-23 11:59:30\n"},
+        {"gmt_payment": "2026-02-30 11:59:30"},
+        {"gmt_payment": "2026-11-23 24:59:30"},
+        {"gmt_payment": "0001-01-01 00:00:00"},
+        {"gmt_payment": "9999-12-31 23:59:59"},
+        {"gmt_payment": "", "notify_time": None},
+        {**REFUND, "refund_fee": None},
+        {**REFUND, "refund_fee": "0.00"},
+        {**REFUND, "refund_fee": "-8.80"},
+        {**REFUND, "gmt_refund": "yesterday"},
+        {**REFUND, "out_biz_no": "R" * 129},
+        {**REFUND, "total_amount": ""},
+    ],
+)
+def test_malformed_notices_are_refused(changes: dict[str, str | None]) -> None:
+    """What the ledger needs is there and in bounds, or the notice is refused."""
+    assert refusal(ADAPTER, notice(changes)) == "malformed"
+
+
+odd_text = st.one_of(
+    st.text(st.characters(codec="utf-8"), max_size=20),
+    st.sampled_from(["", "0", "-0", "NaN", "1E+400", "9" * 3000, "TRADE_CLOSED", "gbk", "\x00"]),
+    st.sampled_from(
+        ["2026-11-23 00:00:00.1234567891", "2000-01-01 00:00:00", "2099-12-31 23:59:59"]
+    ),
+)
+
+
+@settings(deadline=None)
+@given(st.dictionaries(st.sampled_from(sorted(FIELDS | REFUND)), st.none() | odd_text, max_size=3))
+def test_bent_notices_are_storable_or_refused(changes: dict[str, str | None]) -> None:
+    """Whatever Alipay itself might sign, it is refused or it can be stored."""
+    verdict(ADAPTER, notice({**REFUND, **changes}))
+
+
+@pytest.mark.parametrize(
+    ("answer", "status", "body"),
+    [("accepted", 200, b"success"), ("later", 503, b"fail"), ("refused", 400, b"fail")],
+)
+def test_replies(answer: contract.Answer, status: int, body: bytes) -> None:
+    """Accepted is exactly seven bytes; nothing else begins like it."""
+    reply = ADAPTER.reply(answer)
+    assert (reply.status, reply.body) == (status, body)
+
+
+def test_wrong_configuration() -> None:
+    """A wrong account does not start and says what to set."""
+    good = pem(ALIPAYS_KEY)
+    small = rsa.generate_private_key(public_exponent=65537, key_size=1024)
+    curve = ec.generate_private_key(ec.SECP256R1())
+    ours = {"app_id": APP_ID}
+    cases: list[tuple[tuple[str, ...], dict[str, Any], str]] = [
+        ((), ours, "1 or 2 secrets"),
+        ((good,) * 3, ours, "1 or 2 secrets"),
+        (("",), ours, "Alipay's public key"),
+        (("not a key",), ours, "Alipay's public key"),
+        (("\udcff",), ours, "Alipay's public key"),
+        ((good[:200],), ours, "Alipay's public key"),
+        ((private_pem(ALIPAYS_KEY),), ours, "Alipay's public key"),
+        (("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----",), ours, "Alipay's"),
+        ((pem(small),), ours, "2048 bits"),
+        ((pem(curve),), ours, "RSA"),
+        ((good,), {}, "app_id"),
+        ((good,), {"app_id": 2021}, "app_id"),
+        ((good,), {"app_id": ""}, "app_id"),
+        ((good,), {**ours, "seller_id": "x"}, "seller_id"),
+        ((good,), {**ours, "currency": "RMB"}, "ISO 4217"),
+        ((good,), {**ours, "sign_type": "RSA"}, "sign_type"),
+    ]
+    for secrets, options, says in cases:
+        with pytest.raises(ValueError, match=says) as caught:
+            alipay.adapter(account(*secrets, **options))
+        assert "shop" in str(caught.value)
+        assert "PRIVATE" not in str(caught.value)

@@ -1,0 +1,59 @@
+"""A gateway of this process behind a real socket, and a client that holds a key to it."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+import aiohttp
+from gateway.domain.access import ROLES, Role
+from gateway.stores.postgres.keys import ApiKeys
+from gateway.web import process
+from gateway.web.server import Server
+from gateway.wiring import Gateway
+
+
+@dataclass
+class Site:
+    """Where the gateway listens. ``client`` sends a key with every role."""
+
+    gateway: Gateway
+    server: Server
+    host: str
+    port: int
+    client: aiohttp.ClientSession
+    token: str
+
+    @property
+    def url(self) -> str:
+        return f"http://{self.host}:{self.port}"
+
+    async def token_for(self, *roles: Role, channels: Sequence[str] = ()) -> str:
+        """Make a key with these roles only."""
+        keys = ApiKeys(pool=self.gateway.stores.primary)
+        _, token = await keys.create("test", roles, channels, actor="test")
+        return token
+
+    async def submit(self, body: bytes, **headers: str) -> tuple[int, dict[str, object]]:
+        """POST an order; return status and decoded body."""
+        sent = {"Content-Type": "application/json"} | {
+            name.replace("_", "-"): value for name, value in headers.items()
+        }
+        async with self.client.post("/v1/orders", data=body, headers=sent) as answer:
+            return answer.status, await answer.json(content_type=None)
+
+
+@asynccontextmanager
+async def serve(gateway: Gateway) -> AsyncIterator[Site]:
+    """Listen on a free port of the loopback until the block ends."""
+    server = process.build(gateway, asyncio.Event())
+    listening = await asyncio.get_running_loop().create_server(server, "127.0.0.1", 0)
+    host, port = listening.sockets[0].getsockname()[:2]
+    keys = ApiKeys(pool=gateway.stores.primary)
+    _, token = await keys.create("test", ROLES, [], actor="test")
+    headers = {"Authorization": f"Bearer {token}"}
+    async with aiohttp.ClientSession(f"http://{host}:{port}", headers=headers) as client:
+        yield Site(gateway, server, host, port, client, token)
+    listening.close()
+    server.pre_shutdown()
+    await server.shutdown(2.0)
