@@ -90,7 +90,7 @@ async def _open_stores(settings: Settings, clock: Clock, stack: AsyncExitStack) 
     remembered: results.Results | results.NoResults = results.NoResults()
     if settings.redis_url:
         remembered = results.Results(
-            client=results.connect(settings),
+            lines=results.Lines(settings.redis_url, call_s=settings.redis_s),
             clock=clock,
             ttl_s=settings.results_ttl_s,
             pause_s=settings.redis_pause_s,

@@ -10,7 +10,8 @@ import msgspec
 
 from gateway.domain.orders import Submission
 
-_ENCODER = msgspec.json.Encoder()
+# Free-form attributes are an object too: the order of their keys must not count either.
+_ENCODER = msgspec.json.Encoder(order="deterministic")
 
 
 def _digest(text: str) -> bytes:

@@ -6,6 +6,8 @@ ZERO = Decimal(0)
 
 #: Largest amount of one order or payment, exclusive, in major units; fits ``numeric(18,4)``.
 AMOUNT_LIMIT = Decimal(10) ** 12
+#: Zeros may follow the decimals of the currency, so far: ``numeric`` refuses 16,384 of them.
+WRITTEN_DECIMALS_MAX = 18
 
 _NO_DECIMALS = frozenset("BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX VND VUV XAF XOF XPF".split())
 _THREE_DECIMALS = frozenset("BHD IQD JOD KWD LYD OMR TND".split())
@@ -33,7 +35,11 @@ UNITS: dict[str, Decimal] = {
 
 def is_exact(amount: Decimal, unit: Decimal) -> bool:
     """Say whether ``amount`` is money in whole units. ``fault`` says why not."""
-    return amount.is_finite() and ZERO <= amount < AMOUNT_LIMIT and not amount % unit
+    if not amount.is_finite() or not ZERO <= amount < AMOUNT_LIMIT:
+        return False
+    rest = amount % unit
+    # A rest of zero is as fine as the amount was written: its exponent is the longer of the two.
+    return not rest and -rest.adjusted() <= WRITTEN_DECIMALS_MAX
 
 
 def fault(amount: Decimal, decimals: int) -> str | None:
@@ -48,7 +54,9 @@ def fault(amount: Decimal, decimals: int) -> str | None:
     if amount.adjusted() >= 12 and amount:
         return "must be below 1000000000000"
     exponent = amount.as_tuple().exponent
-    if isinstance(exponent, int) and -exponent > decimals and amount != round(amount, decimals):
+    if not isinstance(exponent, int) or -exponent <= decimals:
+        return None
+    if -exponent > WRITTEN_DECIMALS_MAX or amount != round(amount, decimals):
         return f"must have at most {decimals} decimals"
     return None
 

@@ -41,7 +41,11 @@ def normalised(phone: str, country: str) -> str | None:
 
 
 def masked(phone: str) -> str:
-    """Show the first three and the last four characters of a number: ``138****8000``."""
-    if len(phone) < 8:
+    """Show the first three and the last four characters of a number: ``138****8000``.
+
+    Of a short one less is shown: four digits at least stay hidden.
+    """
+    digits = sum(map(str.isdecimal, phone))
+    if digits < 8:
         return "****"
-    return f"{phone[:3]}****{phone[-4:]}"
+    return f"{phone[:3] if digits > 10 else ''}****{phone[-4:]}"

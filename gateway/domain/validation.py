@@ -78,11 +78,12 @@ def _explain_amounts(order: orders.Submission, decimals: int, faults: list[Fault
     before = len(faults)
     goods = money.ZERO
     for n, item in enumerate(order.items):
+        here = len(faults)
         if reason := money.fault(item.unit_price, decimals):
             faults.append(Fault(f"items[{n}].unit_price", reason))
-        elif reason := money.fault(item.discount, decimals):
+        if reason := money.fault(item.discount, decimals):
             faults.append(Fault(f"items[{n}].discount", reason))
-        else:
+        if len(faults) == here:
             line = item.unit_price * item.quantity
             if item.discount > line:
                 faults.append(Fault(f"items[{n}].discount", "is more than the line costs"))

@@ -206,6 +206,8 @@ def _refuse_contradictions(settings: Settings) -> None:
         )
     if settings.commit_s >= settings.drain_s:
         raise SettingsError("commit_s must be below drain_s, or a drain can not finish a batch")
+    if settings.redis_url and not settings.redis_url.startswith(("redis://", "rediss://", "unix:")):
+        raise SettingsError("redis_url must be written redis://:password@host:6379/0")
     if settings.replica_urls and settings.replica_wait_s >= settings.query_s:
         raise SettingsError("replica_wait_s must be below query_s")
 

@@ -33,7 +33,7 @@ _ASK_AGAIN_S = 0.25
 _LOCK = -2260392592931005736
 
 
-class MigrationFailed(TidegateError):
+class MigrationError(TidegateError):
     """The schema is as it was. The message says why and what to do."""
 
 
@@ -70,7 +70,7 @@ async def upgrade(settings: Settings, *, now: datetime, say: Callable[[str], Non
 
     Harmless to repeat and to run in several places at once: waits up to ``TURN_S`` for another
     runner, and tells it by ``say``. Raises ``SettingsError`` for a wrong URL, ``Unavailable``
-    when Postgres is away, ``MigrationFailed`` when the schema can not be brought there.
+    when Postgres is away, ``MigrationError`` when the schema can not be brought there.
     """
     raw = await connections.connect(settings.database_url, setting="database_url", session=_SESSION)
 
@@ -100,12 +100,12 @@ async def _turn(
 ) -> AsyncIterator[None]:
     # Held by the session and given back with it: no lock outlives its owner, however it ends.
     if await connection.fetchval("SELECT pg_is_in_recovery()"):
-        raise MigrationFailed("database_url leads to a replica: give the primary's address")
+        raise MigrationError("database_url leads to a replica: give the primary's address")
     deadline_s = asyncio.get_running_loop().time() + TURN_S
     is_told = False
     while not await connection.fetchval("SELECT pg_try_advisory_lock($1)", _LOCK):
         if asyncio.get_running_loop().time() > deadline_s:
-            raise MigrationFailed(
+            raise MigrationError(
                 f"another migrate has been at it for {TURN_S:.0f} s: find it in pg_stat_activity "
                 "(application_name 'tidegate migrate') and end it, or wait for it"
             )
@@ -143,22 +143,22 @@ def _explained() -> Iterator[None]:
         with _unwrapped():
             yield
     except CommandError as exc:
-        raise MigrationFailed(
-            f"the database has a schema that this version of Tidegate (up to {version.HEAD}) "
-            f"does not know ({exc}): install the newer version that migrated it"
+        raise MigrationError(
+            f"this version of Tidegate ({version.HEAD}) does not know the database's schema "
+            f"({exc}): install the newer version that migrated it"
         ) from exc
     except asyncpg.LockNotAvailableError as exc:
-        raise MigrationFailed(
+        raise MigrationError(
             f"a table stayed locked for {_SESSION['lock_timeout']}, so nothing was changed: run "
             "it again, or first end the long transactions that pg_stat_activity shows"
         ) from exc
     except (asyncpg.DuplicateTableError, asyncpg.DuplicateObjectError) as exc:
-        raise MigrationFailed(
+        raise MigrationError(
             f"nothing was changed: {exc.args[0]}, and not by Tidegate; give Tidegate a database "
             "of its own"
         ) from exc
     except asyncpg.InsufficientPrivilegeError as exc:
-        raise MigrationFailed(
+        raise MigrationError(
             f"nothing was changed: {exc.args[0]}; migrate as the owner of the database"
         ) from exc
 

@@ -18,3 +18,15 @@ async def current(connection: "asyncpg.Connection[asyncpg.Record]") -> str | Non
         return None
     found: str | None = await connection.fetchval("SELECT max(version_num) FROM alembic_version")
     return found
+
+
+def complaint(found: str | None) -> str:
+    """Say what is wrong with a database at this revision and what to do; nothing if it is right."""
+    if found == HEAD:
+        return ""
+    if found is not None and found > HEAD:
+        return (
+            f"the schema is at {found}, newer than this version of Tidegate ({HEAD}): "
+            "install the newer version that migrated it"
+        )
+    return f"the schema is at {found or 'nothing yet'}, {HEAD} is needed: run `tidegate migrate`"

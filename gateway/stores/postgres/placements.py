@@ -59,6 +59,7 @@ class Placements:
         return [answers[placement.id] for placement in batch]
 
     async def _insert_retrying(self, batch: Sequence[Placement]) -> dict[UUID, Placed]:
+        batch = sorted(batch, key=_by_lookalike)
         rows = self._rows([(placement, None, False) for placement in batch])
         for attempt in range(_TRIES_MAX):
             try:
@@ -108,9 +109,8 @@ class Placements:
             return _placed(records, [placement]).get(placement.id)
 
     def _rows(self, batch: list[tuple[Placement, orders.Hold | None, bool]]) -> list[list[object]]:
-        """Return the columns of ``place.sql``, sorted by fingerprint, private fields sealed."""
+        """Return the columns of ``place.sql``, private fields sealed."""
         seal, phone_index = self._sealer.seal, self._sealer.phone_index
-        batch.sort(key=lambda entry: entry[0].lookalike)
         rows = []
         for placement, hold, is_judged in batch:
             order, row = placement.submission, placement.id.bytes
@@ -152,13 +152,18 @@ def _without_clashes(batch: Sequence[Placement]) -> tuple[list[Placement], list[
     return first, again
 
 
+def _by_lookalike(placement: Placement) -> bytes:
+    # One order for the locks of all batches; see place.sql.
+    return placement.lookalike
+
+
 def _placed(records: Sequence[asyncpg.Record], batch: Sequence[Placement]) -> dict[UUID, Placed]:
-    by_id = {placement.id: placement.submission for placement in batch}
     placed = {}
-    for id_, hold, has_waiting in records:
-        order = by_id[id_]
-        placed[id_] = Placed(
-            "placed", id_, order.channel, order.order_no, hold, has_waiting=has_waiting
+    for number, hold, has_waiting in records:
+        placement = batch[number - 1]
+        order = placement.submission
+        placed[placement.id] = Placed(
+            "placed", placement.id, order.channel, order.order_no, hold, has_waiting=has_waiting
         )
     return placed
 

@@ -19,6 +19,10 @@ async def open_primary(settings: Settings) -> "asyncpg.Pool[asyncpg.Record]":
         **_SESSION,
         "statement_timeout": str(statement_ms),
         "lock_timeout": str(statement_ms),
+        # Each statement of the write path has one good plan, by index. A plan made while the
+        # tables were empty would read them whole until the next ANALYZE.
+        "plan_cache_mode": "force_generic_plan",
+        "enable_seqscan": "off",
     }
     return await _open(settings.database_url, settings.database_pool_max, session)
 

@@ -7,7 +7,7 @@ moment and everything goes to Postgres.
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from hashlib import sha1
 from importlib.resources import files
 from typing import Any
@@ -16,7 +16,6 @@ import redis.asyncio as redis_asyncio
 import redis.exceptions
 
 from gateway.runtime.clock import Clock
-from gateway.runtime.settings import Settings
 
 _log = logging.getLogger(__name__)
 
@@ -28,30 +27,55 @@ _REMEMBER_SHA = sha1(_REMEMBER, usedforsecurity=False).hexdigest()
 _FAILURES = (redis.exceptions.RedisError, OSError, asyncio.TimeoutError)
 
 
-def connect(settings: Settings) -> "redis_asyncio.Redis":
-    """Make a client that never waits long and never retries by itself; it connects when used."""
-    pool = redis_asyncio.BlockingConnectionPool.from_url(
-        settings.redis_url,
-        max_connections=2 * settings.batches_in_flight + 2,
-        timeout=settings.redis_s,
-        protocol=2,
-        socket_timeout=settings.redis_s,
-        socket_connect_timeout=settings.redis_s,
-        retry=None,
-        retry_on_timeout=False,
-    )
-    return redis_asyncio.Redis(connection_pool=pool)
+class Lines:
+    """Connections to Redis, each used by one call at a time, kept for the next.
+
+    The library's client takes a lock, a pool entry and three wrappers a call; on the path of a
+    batch that costs as much as the call itself. Its connections do all that is needed here.
+    There are never more of them than calls at once, which the committer's slots bound.
+    """
+
+    def __init__(self, url: str, *, call_s: float) -> None:
+        pool = redis_asyncio.ConnectionPool.from_url(
+            url,
+            protocol=2,
+            socket_timeout=call_s,
+            socket_connect_timeout=call_s,
+            retry=None,
+        )
+        # The library has no annotation here.
+        self._make: Callable[[], Any] = pool.make_connection
+        self._idle: list[Any] = []
+
+    async def call(self, *words: object) -> Any:
+        """Send one command and return its reply. Raises RedisError, OSError or TimeoutError."""
+        line = self._idle.pop() if self._idle else self._make()
+        try:
+            if not line.is_connected:
+                await line.connect()
+            await line.send_packed_command(line.pack_command(*words), check_health=False)
+            reply = await line.read_response()
+        except redis.exceptions.ResponseError:
+            self._idle.append(line)
+            raise
+        except BaseException:
+            # Half a reply may be under way: this connection can not be used again.
+            await line.disconnect(nowait=True)
+            raise
+        self._idle.append(line)
+        return reply
+
+    async def close(self) -> None:
+        """Close the connections that nobody uses."""
+        while self._idle:
+            await self._idle.pop().disconnect()
 
 
 class Results:
     """What was committed, for ``ttl_s`` seconds."""
 
-    def __init__(
-        self, *, client: "redis_asyncio.Redis", clock: Clock, ttl_s: int, pause_s: float
-    ) -> None:
-        # The library's own type hints end at the method that takes any command.
-        self._call: Callable[..., Awaitable[Any]] = client.execute_command
-        self._client = client
+    def __init__(self, *, lines: Lines, clock: Clock, ttl_s: int, pause_s: float) -> None:
+        self._lines = lines
         self._clock = clock
         self._ttl_s = ttl_s
         self._pause_s = pause_s
@@ -64,7 +88,7 @@ class Results:
         if self._clock.monotonic_s() < self._paused_until_s:
             return [None] * len(digests)
         try:
-            found: list[bytes | None] = await self._call(
+            found: list[bytes | None] = await self._lines.call(
                 "MGET", *[_PREFIX + digest for digest in digests]
             )
             return found
@@ -80,23 +104,23 @@ class Results:
         arguments = (len(keys), *keys, self._ttl_s, *results.values())
         try:
             try:
-                await self._call("EVALSHA", _REMEMBER_SHA, *arguments)
+                await self._lines.call("EVALSHA", _REMEMBER_SHA, *arguments)
             except redis.exceptions.NoScriptError:
-                await self._call("EVAL", _REMEMBER, *arguments)
+                await self._lines.call("EVAL", _REMEMBER, *arguments)
         except _FAILURES as exc:
             self._pause(exc)
 
     async def is_answering(self) -> bool:
         """Say whether Redis answers now."""
         try:
-            await self._call("PING")
+            await self._lines.call("PING")
         except _FAILURES:
             return False
         return True
 
     async def close(self) -> None:
         """Close the connections."""
-        await self._client.aclose()
+        await self._lines.close()
 
     def _pause(self, exc: BaseException) -> None:
         self.failures += 1

@@ -47,7 +47,9 @@ CREATE TABLE orders (
     UNIQUE (channel, order_no)
 );
 CREATE UNIQUE INDEX orders_request_id ON orders (channel, request_id) WHERE request_id IS NOT NULL;
--- The real queries: by status and time, by channel and time, by phone. Newest first, keyset.
+-- The real queries: by time, by status and time, by channel and time, by phone. Newest first,
+-- keyset.
+CREATE INDEX orders_placed ON orders (placed_at DESC, id DESC);
 CREATE INDEX orders_status_placed ON orders (status, placed_at DESC, id DESC);
 CREATE INDEX orders_channel_placed ON orders (channel, placed_at DESC, id DESC);
 CREATE INDEX orders_phone ON orders (phone_index);

@@ -1,6 +1,6 @@
 -- Place a batch of orders: all their rows or none, one statement, one round trip.
 --
--- Promises: an order is returned exactly if this statement stored it. A row that met its like
+-- Promises: the number of an order is returned exactly if this statement stored it. A row that met its like
 -- (same channel and order number, same request id, a live fingerprint) is not returned and
 -- leaves no order behind; the caller looks at it again with `find_known`.
 -- A row with is_judged = true was looked at: it is stored even beside a live fingerprint.
@@ -15,12 +15,12 @@ WITH input AS MATERIALIZED (
                $13::text[], $14::text[], $15::text[], $16::text[], $17::text[], $18::text[],
                $19::text[], $20::bytea[], $21::text[], $22::bytea[], $23::bytea[],
                $24::timestamptz[], $25::timestamptz[], $26::text[], $27::text[], $28::bool[]
-           ) AS t (
+           ) WITH ORDINALITY AS t (
                id, channel, order_no, request_id, payload_digest, lookalike,
                same_goods, is_test, currency, goods, shop_discount, platform_subsidy,
                freight, payable, buyer_id, country, province, city,
                district, phone_index, items, private, raw,
-               placed_at, received_at, trigger, hold, is_judged
+               placed_at, received_at, trigger, hold, is_judged, n
            )
 ), claimed AS (
     INSERT INTO fingerprints AS f (lookalike, order_id, expires_at)
@@ -76,7 +76,7 @@ WITH input AS MATERIALIZED (
     SELECT i.id, i.id, 1, 'order.placed', 5, i.received_at
       FROM input i JOIN placed p ON p.id = i.id
 )
-SELECT p.id,
+SELECT i.n,
        p.hold,
        EXISTS (
            SELECT FROM waiting w WHERE w.order_no = i.order_no AND i.channel = ANY (w.channels)
