@@ -24,6 +24,7 @@ class Stores(Struct):
     """The opened stores."""
 
     primary: "asyncpg.Pool[asyncpg.Record]"
+    primary_reads: "asyncpg.Pool[asyncpg.Record]"
     replicas: list["asyncpg.Pool[asyncpg.Record]"]
     results: results.Results | results.NoResults
     sealer: sealing.Sealer
@@ -68,7 +69,7 @@ async def open_gateway(settings: Settings, *, clock: Clock | None = None) -> Asy
                 policies=settings.channel_policies(),
             ),
             readers=Readers(
-                primary=stores.primary,
+                primary=stores.primary_reads,
                 replicas=stores.replicas,
                 clock=clock,
                 wait_s=settings.replica_wait_s,
@@ -80,8 +81,10 @@ async def open_gateway(settings: Settings, *, clock: Clock | None = None) -> Asy
 
 async def _open_stores(settings: Settings, clock: Clock, stack: AsyncExitStack) -> Stores:
     sealer = sealing.Sealer(sealing.load_ring(Path(settings.keyring_file)))
-    primary = await pools.open_primary(settings)
+    primary = await pools.open_writers(settings)
     stack.push_async_callback(_close, primary)
+    primary_reads = await pools.open_readers(settings)
+    stack.push_async_callback(_close, primary_reads)
     replicas = []
     for url in pools.replica_urls(settings):
         replica = await pools.open_replica(url, settings)
@@ -96,7 +99,7 @@ async def _open_stores(settings: Settings, clock: Clock, stack: AsyncExitStack) 
             pause_s=settings.redis_pause_s,
         )
     stack.push_async_callback(remembered.close)
-    return Stores(primary, replicas, remembered, sealer)
+    return Stores(primary, primary_reads, replicas, remembered, sealer)
 
 
 async def _close(pool: "asyncpg.Pool[asyncpg.Record]") -> None:

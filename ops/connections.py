@@ -32,7 +32,7 @@ async def connect(
 async def primary(settings: Settings) -> AsyncIterator["asyncpg.Pool[asyncpg.Record]"]:
     """Give a pool on the primary, closed afterwards. Raises like ``connect``."""
     try:
-        pool = await pools.open_primary(settings)
+        pool = await pools.open_writers(settings)
     except ValueError as exc:
         raise _not_a_url("database_url") from exc
     except Unavailable as exc:

@@ -68,7 +68,7 @@ class Intake:
         if future is not None:
             # The very same submission is being committed: share its result.
             metrics.REMEMBERED.labels("in_flight").inc()
-            placed = msgspec.structs.replace(await future, answer="replayed", has_waiting=False)
+            placed = _told_again(await future)
         else:
             future = self._committer.place(placement)
             self._in_flight[placement.exact] = future
@@ -80,7 +80,9 @@ class Intake:
             finally:
                 del self._in_flight[placement.exact]
         metrics.PLACEMENTS.labels(placed.answer).inc()
-        return await self._settled(placed) if placed.has_waiting else placed
+        if placed.has_waiting:
+            await self._pair(placed)
+        return placed
 
     async def accept_event(self, follow_up: FollowUp) -> Done:
         """Return what became of an event once it is committed. Raises as ``accept_order``."""
@@ -98,16 +100,20 @@ class Intake:
         """Apply whatever waits for an order. Raises ``Unavailable``."""
         return await self._committer.follow(Settle(order_id))
 
-    async def _settled(self, placed: Placed) -> Placed:
-        """Apply what came before its order, so that the answer already tells of it."""
+    async def _pair(self, placed: Placed) -> None:
+        """Apply what came before its order. The answer stays that of a placement.
+
+        Every repeat must be told the same, and none could know what had been waiting then.
+        """
         try:
-            done = await self.settle(placed.id)
+            await self.settle(placed.id)
         except TidegateError:
             # The order is committed and the sweeper will pair them: the answer stands.
             _log.warning("left to the sweeper", extra={"order": str(placed.id)})
-            return placed
-        if done.status is None:
-            return placed
-        return msgspec.structs.replace(
-            placed, status=done.status, version=done.version, hold=done.hold
-        )
+
+
+def _told_again(placed: Placed) -> Placed:
+    """Return what a repeat in flight is told: a refusal stays one."""
+    if placed.answer != "placed":
+        return placed
+    return msgspec.structs.replace(placed, answer="replayed", has_waiting=False)

@@ -101,7 +101,7 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
     # --- Postgres ---
 
-    #: Connections to the primary per process: lanes x batches in flight + reads.
+    #: Connections to the primary per process: 2 lanes x batches in flight + 1; reads get the rest.
     database_pool_max: Count = 8
     #: Connections to each replica per process.
     replica_pool_max: Count = 4
@@ -198,11 +198,11 @@ def _refuse_contradictions(settings: Settings) -> None:
         seen.add((account.provider, account.name))
         if unknown := set(account.channels) - set(names):
             raise SettingsError(f"{label} names unknown channels {', '.join(sorted(unknown))}")
-    if settings.database_pool_max < 2 * settings.batches_in_flight + 1:
+    if settings.database_pool_max < 2 * settings.batches_in_flight + 2:
         raise SettingsError(
             f"database_pool_max is {settings.database_pool_max}, but two lanes of "
-            f"{settings.batches_in_flight} batches and one read need "
-            f"{2 * settings.batches_in_flight + 1}"
+            f"{settings.batches_in_flight} batches, one to park with and one read need "
+            f"{2 * settings.batches_in_flight + 2}"
         )
     if settings.commit_s >= settings.drain_s:
         raise SettingsError("commit_s must be below drain_s, or a drain can not finish a batch")

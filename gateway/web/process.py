@@ -94,7 +94,7 @@ def build(gateway: Gateway, stopping: asyncio.Event) -> Server:
     return Server(
         router=Router(routes),
         doorman=Doorman(
-            keys=ApiKeys(pool=gateway.stores.primary),
+            keys=ApiKeys(pool=gateway.stores.primary_reads),
             clock=gateway.clock,
             ttl_s=settings.api_key_ttl_s,
         ),
@@ -142,7 +142,7 @@ def _listen(settings: Settings, reuse_port: bool) -> socket.socket:
 def _postgres_probe(gateway: Gateway) -> Probe:
     async def probe() -> str:
         try:
-            is_standby = await gateway.stores.primary.fetchval(sql("is_standby"))
+            is_standby = await gateway.stores.primary_reads.fetchval(sql("is_standby"))
         except Exception as exc:  # whatever it is, it is the answer to this question
             return f"does not answer ({type(exc).__name__})"
         return "is a standby: point TIDEGATE_DATABASE_URL at the primary" if is_standby else ""

@@ -158,7 +158,9 @@ class Fold:
         payment = self._payments.get((provider, events.transaction_id(event)))
         if payment is None or payment.order_id is None:
             return None
-        return self._orders.get(payment.order_id)
+        order = self._orders.get(payment.order_id)
+        # An account speaks for its own channels only, whatever transaction it names.
+        return order if order is not None and order.channel in channels else None
 
     def _apply(
         self,

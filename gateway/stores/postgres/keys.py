@@ -4,6 +4,7 @@ A token is ``tg_<id>_<secret>``. The secret has 256 random bits, so a plain SHA-
 there is nothing to guess. Only the digest is stored; a lost token can only be replaced.
 """
 
+import asyncio
 import secrets
 from collections.abc import Sequence
 from datetime import datetime
@@ -17,6 +18,8 @@ from gateway.stores.postgres import audit, faults
 from gateway.stores.postgres.statements import sql
 
 _FIND = sql("find_api_key")
+#: Seconds for a look-up, the wait for a connection included.
+_FIND_S = 2.0
 
 
 class ApiKey(Struct, frozen=True):
@@ -44,7 +47,8 @@ class ApiKeys:
     async def find(self, token_digest: bytes) -> Principal | None:
         """Return the bearer of a live key. Raises ``Unavailable`` when Postgres is away."""
         with faults.translated():
-            record = await self._pool.fetchrow(_FIND, token_digest)
+            async with asyncio.timeout(_FIND_S):
+                record = await self._pool.fetchrow(_FIND, token_digest)
         if record is None:
             return None
         return Principal(

@@ -11,8 +11,16 @@ from gateway.stores.postgres import faults
 _SESSION = {"application_name": "tidegate", "timezone": "UTC", "jit": "off"}
 
 
-async def open_primary(settings: Settings) -> "asyncpg.Pool[asyncpg.Record]":
-    """Connect to the primary. Raises ``Unavailable`` when it does not answer."""
+def writers(settings: Settings) -> int:
+    """Return how many connections the two lanes can use at once, and one to park with."""
+    return 2 * settings.batches_in_flight + 1
+
+
+async def open_writers(settings: Settings) -> "asyncpg.Pool[asyncpg.Record]":
+    """Connect to the primary to write. Raises ``Unavailable`` when it does not answer.
+
+    Reads have a pool of their own: a flood of them must not keep a commit waiting.
+    """
     # A statement that outlives the gateway's patience must not go on holding row locks.
     statement_ms = int(settings.commit_s * 1000)
     session = {
@@ -24,7 +32,14 @@ async def open_primary(settings: Settings) -> "asyncpg.Pool[asyncpg.Record]":
         "plan_cache_mode": "force_generic_plan",
         "enable_seqscan": "off",
     }
-    return await _open(settings.database_url, settings.database_pool_max, session)
+    return await _open(settings.database_url, writers(settings), session)
+
+
+async def open_readers(settings: Settings) -> "asyncpg.Pool[asyncpg.Record]":
+    """Make the pool for reads that the primary must answer. It connects when first used."""
+    size = settings.database_pool_max - writers(settings)
+    session = {**_SESSION, "statement_timeout": str(int(settings.query_s * 1000))}
+    return await _open(settings.database_url, size, session, is_lazy=True)
 
 
 async def open_replica(url: str, settings: Settings) -> "asyncpg.Pool[asyncpg.Record]":
