@@ -46,7 +46,9 @@ clean: ## remove .venv and caches; your data in .tidegate stays
 	find gateway workers ops loadtest tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # What is installed is remembered by checksum, written down only after pip has finished: an
-# interrupted install is done again, an unchanged lock is not. The tests' lock contains the other.
+# interrupted install is done again, an unchanged lock is not. The tests' lock contains the other,
+# which goes first: it brings the setuptools that builds what has no wheel. Without isolation, so
+# that nothing unhashed is fetched for a build.
 
 RUNTIME_INPUTS := requirements.lock pyproject.toml
 DEVELOP_INPUTS := $(RUNTIME_INPUTS) tests/requirements.lock
@@ -65,8 +67,10 @@ define install
 	develop="develop $$(cat $(DEVELOP_INPUTS) | sha256sum)"; \
 	if ! grep -qsxF "$$$(firstword $(2))" $(STAMP); then \
 		rm -f $(STAMP); \
-		echo 'installing $(1) into $(VENV) ...'; \
-		$(PIP) install --require-hashes -r $(1); \
+		for lock in requirements.lock $(filter-out requirements.lock,$(1)); do \
+			echo "installing $$lock into $(VENV) ..."; \
+			$(PIP) install --use-pep517 --no-build-isolation --require-hashes -r $$lock; \
+		done; \
 		$(PIP) install --no-deps --no-build-isolation -e .; \
 		for what in $(2); do eval "echo \"\$$$$what\""; done > $(STAMP).new; \
 		mv $(STAMP).new $(STAMP); \
@@ -78,7 +82,7 @@ endef
 venv:
 	@set -eu; \
 	if $(PY) -c '$(SUPPORTED)' 2>/dev/null && $(PIP) --version >/dev/null 2>&1 \
-		&& grep -qF '$(CURDIR)/$(VENV)' $(VENV)/bin/activate; then exit 0; fi; \
+		&& grep -qsF '$(CURDIR)/$(VENV)' $(VENV)/bin/activate; then exit 0; fi; \
 	sudo=; [ "$$(id -u)" = 0 ] || sudo='sudo '; \
 	found=; \
 	for python in $(if $(PYTHON),$(PYTHON),$(PYTHONS)); do \

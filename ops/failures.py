@@ -39,7 +39,7 @@ def explained(exc: Exception) -> Failure | None:
         return Failure(str(exc))
     if isinstance(exc, (asyncpg.PostgresError, asyncpg.InterfaceError, asyncio.TimeoutError)):
         return Failure(reason(exc))
-    if isinstance(exc, OSError):
+    if isinstance(exc, OSError) and not isinstance(exc, BrokenPipeError):  # a reader that left
         return Failure(f"{exc.strerror or exc}{f': {exc.filename}' if exc.filename else ''}")
     return None
 

@@ -81,6 +81,17 @@ def transaction_id(event: Event) -> str:
     return event.transaction_id if isinstance(event, PaymentSucceeded | RefundSucceeded) else ""
 
 
+def refund_key(provider: str, event: Event) -> tuple[str, str] | None:
+    """Return what names a single refund whoever tells of it: (source, key) in the history.
+
+    A callback and a poll may both tell of it, each under a key of its own; added up twice, it
+    would be money that nobody gave back. Totals need no name: they are compared, not added.
+    """
+    if isinstance(event, RefundSucceeded) and not event.cumulative and event.refund_no:
+        return f"refund:{provider}", f"{event.transaction_id} {event.refund_no}"
+    return None
+
+
 def action(event: Event) -> str:
     """Return the word for the history: ``payment_succeeded``, ``timed_out``, ..."""
     match event:

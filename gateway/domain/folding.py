@@ -5,6 +5,7 @@ Events commute as far as money can: whichever way {placed, paid, refunded, close
 an order that saw all of them ends in the same state.
 """
 
+from collections.abc import Iterable
 from decimal import Decimal
 
 from gateway.domain import events, lifecycle
@@ -21,28 +22,47 @@ RANK: dict[type, int] = {
     events.Noted: 5,
 }
 
+#: What money that is not the order's holds it for until it went back, the gravest first.
+_OWED: dict[Standing, Hold] = {
+    "after_close": "paid_after_close",
+    "mismatch": "amount_mismatch",
+    "duplicate": "duplicate_payment",
+}
+
 
 def apply(
-    event: events.Event, *, order: OrderState | None, payment: PaymentState | None, is_new: bool
+    event: events.Event,
+    *,
+    order: OrderState | None,
+    payment: PaymentState | None,
+    is_new: bool,
+    payments: Iterable[PaymentState],
 ) -> Step:
     """Say what ``event`` does, and do it to ``order`` and ``payment``.
 
     ``payment`` is the row of the event's transaction; ``is_new`` says that this very event
-    brought it. A changed order has its version raised by one.
+    brought it. ``payments`` holds at least every transaction of the order.
+    A changed order has its version raised by one.
     """
     if isinstance(event, events.Noted):
         return Step("noted")
     if isinstance(event, events.PaymentSucceeded):
         assert payment is not None, "a payment event brings its payment row"
-        return _pay(event, order, payment, is_new)
+        return _pay(event, order, payment, is_new, payments)
     if isinstance(event, events.RefundSucceeded):
-        return _refund(event, order, payment)
+        return _refund(event, order, payment, payments)
     return _move(event, order)
 
 
 def _pay(
-    event: events.PaymentSucceeded, order: OrderState | None, payment: PaymentState, is_new: bool
+    event: events.PaymentSucceeded,
+    order: OrderState | None,
+    payment: PaymentState,
+    is_new: bool,
+    payments: Iterable[PaymentState],
 ) -> Step:
+    if not is_new and (contradiction := _contradiction(event, order, payment)):
+        return contradiction
     if not is_new and payment.standing != "waiting":
         return Step("repeat")
     if order is None:
@@ -58,7 +78,7 @@ def _pay(
     before = order.status
     if event.currency != order.currency or event.amount != order.payable:
         said = f"paid {event.amount} {event.currency}, due {order.payable} {order.currency}"
-        _set_aside(order, payment, "mismatch", "amount_mismatch")
+        _set_aside(order, payment, "mismatch", payments)
         return Step("parked", before, before, "amount_mismatch", said)
     if before == "pending_payment":
         order.status = lifecycle.MOVES[before, "payment_succeeded"]
@@ -70,20 +90,51 @@ def _pay(
     if before == "closed" and order.paid == 0:
         order.paid = event.amount
         order.paid_at = event.occurred_at
-        _set_aside(order, payment, "after_close", "paid_after_close")
+        _set_aside(order, payment, "after_close", payments)
         return Step("parked", before, before, "paid_after_close", "a refund is owed")
-    _set_aside(order, payment, "duplicate", "duplicate_payment")
+    _set_aside(order, payment, "duplicate", payments)
     return Step("parked", before, before, "duplicate_payment", "another transaction paid already")
 
 
-def _set_aside(order: OrderState, payment: PaymentState, standing: Standing, hold: Hold) -> None:
+def _contradiction(
+    event: events.PaymentSucceeded, order: OrderState | None, payment: PaymentState
+) -> Step | None:
+    """Return the step of a message that says of its transaction what another one did not."""
+    at = order.status if order is not None else None
+    said = f"{payment.amount} {payment.currency}"
+    if event.currency != payment.currency or event.amount != payment.amount:
+        said = f"paid {event.amount} {event.currency}, but {said} when first told"
+        return Step("parked", at, at, "amount_mismatch", said)
+    if event.order_no and payment.order_no and event.order_no != payment.order_no:
+        said = f"paid order {event.order_no}, but {payment.order_no} when first told"
+        return Step("parked", at, at, "duplicate_payment", said)
+    return None
+
+
+def _set_aside(
+    order: OrderState, payment: PaymentState, standing: Standing, payments: Iterable[PaymentState]
+) -> None:
     payment.standing = standing
-    order.hold = hold
+    order.hold = _held_for(order, payments)
     order.version += 1
 
 
+def _held_for(order: OrderState, payments: Iterable[PaymentState]) -> Hold | None:
+    """Say what holds the order: money that must go back, else what held it from the first."""
+    owed = {
+        payment.standing
+        for payment in payments
+        if payment.order_id == order.id
+        and (payment.refunded < payment.amount or not payment.amount)
+    }
+    return next((hold for standing, hold in _OWED.items() if standing in owed), order.placed_hold)
+
+
 def _refund(
-    event: events.RefundSucceeded, order: OrderState | None, payment: PaymentState | None
+    event: events.RefundSucceeded,
+    order: OrderState | None,
+    payment: PaymentState | None,
+    payments: Iterable[PaymentState],
 ) -> Step:
     if order is None or payment is None or payment.standing == "waiting":
         return Step("waiting")
@@ -101,11 +152,9 @@ def _refund(
         order.refunded += delta
         if is_full:
             order.status = lifecycle.MOVES[before, "refund_succeeded"]
-            if order.hold == "paid_after_close":
-                order.hold = None
-    elif is_full and order.hold in ("amount_mismatch", "duplicate_payment"):
-        # The wrong money went back: what the order was held for is gone.
-        order.hold = None
+    if is_full and payment.standing in _OWED:
+        # What the order was held for is gone; what else it is held for is not.
+        order.hold = _held_for(order, payments)
     order.version += 1
     return Step("applied", before, order.status)
 

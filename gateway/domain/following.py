@@ -72,6 +72,8 @@ class OrderState(Struct):
     closed_at: datetime | None = None
     carrier: str | None = None
     tracking_no: str | None = None
+    #: What the order was held for when it was placed.
+    placed_hold: Hold | None = None
 
 
 class PaymentState(Struct):

@@ -158,7 +158,7 @@ def view(order: StoredOrder, *, in_clear: bool) -> OrderView:
             refunded=amount(order.refunded),
         ),
         recipient=RecipientView(
-            name=private.name if in_clear else private.name[:1] + "**",
+            name=private.name if in_clear else _initial(private.name) + "**",
             phone=private.phone if in_clear else phones.masked(private.phone),
             country=order.country,
             province=order.province,
@@ -184,3 +184,8 @@ def view(order: StoredOrder, *, in_clear: bool) -> OrderView:
 
 def _shown(text: str | None, in_clear: bool) -> str | None:
     return text if in_clear or text is None else _MASKED
+
+
+def _initial(name: str) -> str:
+    # A name of one character is all initial: none of it is shown.
+    return name[:1] if len(name) > 1 else ""

@@ -135,9 +135,6 @@ class StandardWebhooks:
         else:
             at = envelope.timestamp
             event = events.Noted(kind, fields.moment(at) if at else fields.from_unix(signed))
-        if isinstance(event, events.RefundSucceeded) and not event.cumulative:
-            # A single refund counts once even when the sender tells of it under a new id.
-            key = f"refund:{event.refund_no}"
         return contract.Reading([contract.Item(key, event)])
 
     def reply(self, answer: contract.Answer) -> contract.Reply:

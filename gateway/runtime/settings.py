@@ -139,11 +139,14 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
     # --- logs ---
 
+    #: Least severe log line that is written; debug is for a developer's own machine.
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
     # --- only in the file ---
 
+    #: Sales channels that orders may name; a closed list, so that a misspelt one is refused.
     channels: list[Channel] = msgspec.field(default_factory=_default_channels)
+    #: Payment provider accounts whose callbacks are taken; none by default.
     accounts: list[Account] = []
 
     def channel_policies(self) -> dict[str, Literal["hold", "replay", "off"]]:
@@ -159,7 +162,7 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
         text = environ.get(ENV_PREFIX + name.upper())
         if text is not None and name not in _FILE_ONLY:
             values[name] = text
-    if "database_url" not in values:
+    if not values.get("database_url"):
         raise SettingsError(
             "database_url is not set: give TIDEGATE_DATABASE_URL=postgresql://user:password@host/db,"
             " "

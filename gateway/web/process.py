@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import resource
 import signal
 import socket
 from importlib.metadata import version
@@ -35,7 +36,15 @@ def run(settings: Settings, *, reuse_port: bool = False) -> int:
     Raises ``SettingsError``, ``SealingError`` or ``Unavailable`` when it can not start.
     """
     logs.configure(settings.log_level)
+    _raise_descriptor_limit()
     return uvloop.run(_serve(settings, reuse_port))
+
+
+def _raise_descriptor_limit() -> None:
+    # The usual soft limit of 1024 is below `connections_max`; the hard one is ours to use.
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 async def _serve(settings: Settings, reuse_port: bool) -> int:

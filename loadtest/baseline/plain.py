@@ -29,7 +29,7 @@ from sqlalchemy.ext.asyncio import (
 from loadtest.baseline import plain_models as models
 
 #: More connections than this make Postgres slower on a small machine, not faster.
-import os; POOL_SIZE = int(os.environ.get("POOL","20"))
+POOL_SIZE = 20
 #: The usual hour: Redis remembers a submission this long.
 SEEN_S = 3600
 

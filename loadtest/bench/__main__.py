@@ -1,5 +1,6 @@
 """The command: ``python -m loadtest.bench``."""
 
+import signal
 import sys
 from typing import BinaryIO
 
@@ -49,8 +50,9 @@ def main(
     replica: bool,
     json_file: BinaryIO | None,
 ) -> None:
-    """Measure Tidegate beside what it competes with, in one run and in turn.
+    r"""Measure Tidegate beside what it competes with, in one run and in turn.
 
+    \b
     (a) bare aiohttp that reads the body and answers a constant: the price of HTTP.
     (b) FastAPI, SQLAlchemy and a Redis SETNX, one commit a request: a plain team's service.
     (c) Tidegate, one process: the full path of an order, committed before the answer, sealed.
@@ -66,6 +68,8 @@ def main(
         openloop=openloop,
         replica=replica,
     )
+    # Also when a CI system ends it: the servers are stopped and their directory is removed.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         wrk.require()
         cpu.require()

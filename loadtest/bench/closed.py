@@ -4,11 +4,11 @@ from pathlib import Path
 
 import msgspec
 
-from loadtest.bench import cpu, databases, processes, wrk
+from loadtest.bench import cpu, processes, wrk
 from loadtest.bench.contenders import LETTERS, Contender
 from loadtest.bench.sent import Sent
 
-WARM_UP_S = 2.0
+WARM_UP_S = 2
 
 
 class Closed(msgspec.Struct, frozen=True, kw_only=True):
@@ -29,18 +29,16 @@ class Closed(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def measure(
-    contender: Contender, *, number: int, seconds: float, connections: int, scratch: Path
+    contender: Contender, *, number: int, seconds: int, connections: int, scratch: Path
 ) -> tuple[Closed, list[Sent]]:
     """Start the service, warm it up, measure it, stop it; say also what was sent."""
-    if contender.database_url:
-        databases.settle(contender.database_url)
     log = scratch / f"{contender.name}.log"
     with processes.serving(
         contender.module, contender.arguments, contender.environment, log
     ) as service:
         sent: list[Sent] = []
 
-        def drive(prefix: str, for_s: float) -> wrk.Tally:
+        def drive(prefix: str, for_s: int) -> wrk.Tally:
             tally = wrk.drive(
                 service.port,
                 token=contender.token,

@@ -1,11 +1,9 @@
 """What the benchmark itself asks of PostgreSQL: make a database, count what is stored."""
 
 import asyncio
-from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import make_url, text
-from sqlalchemy.engine import Row
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 
@@ -21,18 +19,18 @@ def create(server_url: str, database: str) -> str:
     return named(server_url, database)
 
 
-def settle(url: str) -> None:
+def checkpoint(admin_url: str) -> None:
     """Write out what earlier measurements left dirty, so that the next does not pay for it."""
-    asyncio.run(_ask(url, "CHECKPOINT"))
+    asyncio.run(_ask(admin_url, "CHECKPOINT"))
 
 
 def stored(url: str) -> dict[str, int]:
     """Count the stored orders of each run: the prefix of an order number says which run sent it."""
     query = "SELECT split_part(order_no, '-', 1), count(*) FROM orders GROUP BY 1"
-    return {prefix: count for prefix, count in asyncio.run(_ask(url, query))}
+    return {str(prefix): int(count) for prefix, count in asyncio.run(_ask(url, query))}
 
 
-async def _ask(url: str, statement: str) -> Sequence[Row[Any]]:
+async def _ask(url: str, statement: str) -> list[tuple[Any, ...]]:
     # Autocommit: CREATE DATABASE and CHECKPOINT refuse to run inside a transaction.
     engine = create_async_engine(
         make_url(url).set(drivername="postgresql+asyncpg"),
@@ -41,4 +39,4 @@ async def _ask(url: str, statement: str) -> Sequence[Row[Any]]:
     )
     async with engine.connect() as connection:
         result = await connection.execute(text(statement))
-        return result.all() if result.returns_rows else ()
+        return [tuple(row) for row in result] if result.returns_rows else []

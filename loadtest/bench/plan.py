@@ -15,6 +15,7 @@ from loadtest.bench.closed import Closed
 from loadtest.bench.contenders import LETTERS, TITLES, Contender, Name
 from loadtest.bench.openloop import Latencies
 from loadtest.bench.sent import Kept, Sent, compare
+from loadtest.bench.servers import Addresses
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,7 +23,7 @@ class Options:
     """What the person at the keyboard chose."""
 
     only: tuple[Name, ...]
-    seconds: float
+    seconds: int
     rounds: int
     connections: int
     openloop: bool
@@ -32,7 +33,7 @@ class Options:
 class Findings(msgspec.Struct, kw_only=True):
     """Everything that was measured; ``--json`` writes it as it stands."""
 
-    seconds: float
+    seconds: int
     rounds: int
     connections: int
     replica: bool
@@ -65,42 +66,59 @@ def run(options: Options, say: Say) -> Findings:
     )
     with ExitStack() as stack:
         scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-")))
-        addresses = servers.Addresses()
+        addresses = Addresses()
         if set(options.only) != {"bare"}:
             say("starting PostgreSQL and Valkey (a throw-away directory, fsync on)")
             addresses = stack.enter_context(servers.running(replica=options.replica))
         field = [contenders.prepare(name, addresses, scratch) for name in options.only]
-        _measure(field, options, findings, scratch, say)
+        sent: dict[Name, list[Sent]] = {name: [] for name in options.only}
+        for number in range(1, options.rounds + 1):
+            for contender in field:
+                _settle(contender, addresses)
+                sent[contender.name] += _closed(contender, number, options, findings, scratch, say)
+        for contender in field:
+            # (b) is left out: it can not keep up with 2,000 a second.
+            if options.openloop and contender.name != "plain":
+                _settle(contender, addresses)
+                sent[contender.name] += _opened(contender, findings, scratch, say)
+        for contender in field:
+            if contender.database_url:
+                stored = databases.stored(contender.database_url)
+                findings.kept[contender.name] = compare(sent[contender.name], stored)
     return findings
 
 
-def _measure(
-    field: list[Contender], options: Options, findings: Findings, scratch: Path, say: Say
-) -> None:
-    sent: dict[Name, list[Sent]] = {contender.name: [] for contender in field}
-    for number in range(1, options.rounds + 1):
-        for contender in field:
-            name = contender.name
-            figures, runs = closed.measure(
-                contender,
-                number=number,
-                seconds=options.seconds,
-                connections=options.connections,
-                scratch=scratch,
-            )
-            findings.closed[name].append(figures)
-            sent[name] += runs
-            say(f"round {number} of {options.rounds}, {_called(name)}: {_progress(figures)}")
-    for contender in field:
-        # (b) is left out: it could not keep up with 2,000 a second, and nothing asks how late.
-        if options.openloop and contender.name != "plain":
-            say(f"latency at fixed rates, {_called(contender.name)}: about 45 s")
-            findings.opened[contender.name], runs = opened.measure(contender, scratch=scratch)
-            sent[contender.name] += runs
-    for contender in field:
-        if contender.database_url:
-            stored = databases.stored(contender.database_url)
-            findings.kept[contender.name] = compare(sent[contender.name], stored)
+def _settle(contender: Contender, addresses: Addresses) -> None:
+    """Bring the servers to where this service would have them, with nothing left to write."""
+    if contender.database_url:
+        databases.checkpoint(addresses.admin_url)
+        servers.set_appendfsync(addresses.redis_url, contender.appendfsync)
+
+
+def _closed(
+    contender: Contender,
+    number: int,
+    options: Options,
+    findings: Findings,
+    scratch: Path,
+    say: Say,
+) -> list[Sent]:
+    figures, sent = closed.measure(
+        contender,
+        number=number,
+        seconds=options.seconds,
+        connections=options.connections,
+        scratch=scratch,
+    )
+    findings.closed[contender.name].append(figures)
+    say(f"round {number} of {options.rounds}, {_called(contender.name)}: {_progress(figures)}")
+    return sent
+
+
+def _opened(contender: Contender, findings: Findings, scratch: Path, say: Say) -> list[Sent]:
+    say(f"latency at fixed rates, {_called(contender.name)}: about 45 s")
+    findings.opened[contender.name], sent = opened.measure(contender, scratch=scratch)
+    return sent
 
 
 def _called(name: Name) -> str:

@@ -47,13 +47,13 @@ def _closed(findings: Findings) -> Iterator[str]:
     header = ["", *(title for title, _, _ in _FIGURES), "not 2xx"]
     yield from _table([header, *(_closed_row(*entry) for entry in findings.closed.items())])
     yield ""
-    for name, rounds in findings.closed.items():
-        noise = max(figures.others_cores for figures in rounds)
-        if noise > _NOISY_CORES:
-            yield (
-                f"Mind: while {_called(name)} ran, processes outside the benchmark kept "
-                f"up to {noise:.1f} cores busy."
-            )
+    noise = max(figures.others_cores for rounds in findings.closed.values() for figures in rounds)
+    if noise > _NOISY_CORES:
+        yield (
+            f"Mind: processes outside the benchmark kept up to {noise:.1f} of {findings.cores} "
+            "cores busy. Ratios taken on such a machine are worth little: repeat when it is quiet."
+        )
+        yield ""
 
 
 def _closed_row(name: Name, rounds: list[Closed]) -> list[str]:

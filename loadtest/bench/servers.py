@@ -1,8 +1,51 @@
-"""stand-in"""
-from typing import NamedTuple
+"""The servers the services store in: embedded, in a directory thrown away afterwards."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Literal, NamedTuple
+
+import redis
+
+from loadtest.bench.processes import CannotRun
+from ops.embedded import errors
+from ops.embedded.cluster import Servers
+
+AppendFsync = Literal["always", "everysec"]
+
+
 class Addresses(NamedTuple):
     """Where the servers listen; empty when none were needed."""
 
     database_url: str = ""
+    #: The superuser: only he may ask for a checkpoint.
+    admin_url: str = ""
     redis_url: str = ""
     replica_url: str = ""
+
+
+@contextmanager
+def running(*, replica: bool) -> Iterator[Addresses]:
+    """Start PostgreSQL and Valkey with fsync on, as in earnest; stop them after the block.
+
+    Raises ``CannotRun`` when they do not start.
+    """
+    servers = Servers(replica=replica)
+    try:
+        servers.start()
+    except errors.CannotStart as reason:
+        raise CannotRun(str(reason)) from reason
+    try:
+        yield Addresses(
+            database_url=servers.database_url,
+            admin_url=servers.admin_url,
+            redis_url=servers.redis_url,
+            replica_url=servers.replica_url if replica else "",
+        )
+    finally:
+        servers.stop()
+
+
+def set_appendfsync(redis_url: str, policy: AppendFsync) -> None:
+    """Say how soon Valkey writes through: what a cache needs is not what a journal needs."""
+    with redis.Redis.from_url(redis_url) as client:
+        client.config_set("appendfsync", policy)

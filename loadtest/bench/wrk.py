@@ -7,13 +7,13 @@ from pathlib import Path
 import msgspec
 
 from loadtest import orders
+from loadtest.bench import processes
 from loadtest.bench.processes import CannotRun
 
 HOW_TO_GET_IT = (
     "the benchmark drives the services with wrk, which is not installed.\n"
     "  Debian, Ubuntu:  apt-get install wrk\n"
-    "  Fedora:          dnf install wrk\n"
-    "  macOS:           brew install wrk"
+    "  Fedora:          dnf install wrk"
 )
 _SCRIPT = Path(__file__).with_name("orders.lua")
 _MARK = "WRK "
@@ -44,7 +44,7 @@ def require() -> None:
 
 
 def drive(
-    port: int, *, token: str, prefix: str, seconds: float, connections: int, scratch: Path
+    port: int, *, token: str, prefix: str, seconds: int, connections: int, scratch: Path
 ) -> Tally:
     """Send distinct orders over ``connections`` for ``seconds``; block until it is over.
 
@@ -55,9 +55,15 @@ def drive(
     lines = (orders.template(shape, prefix) for shape in range(orders.SHAPES))
     templates.write_bytes(b"".join(line + b"\n" for line in lines))
     url = f"http://127.0.0.1:{port}/v1/orders"
-    load = ["-t1", f"-c{connections}", f"-d{round(seconds)}s", "--timeout", "10s"]
+    load = ["-t1", f"-c{connections}", f"-d{seconds}s", "--timeout", "10s"]
     script = ["-s", str(_SCRIPT), "-H", f"Authorization: Bearer {token}", url, "--", str(templates)]
-    done = subprocess.run(["wrk", *load, *script], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        ["wrk", *load, *script],
+        capture_output=True,
+        text=True,
+        check=False,
+        preexec_fn=processes.end_with_us,
+    )
     for line in done.stdout.splitlines():
         if line.startswith(_MARK):
             return msgspec.json.decode(line.removeprefix(_MARK), type=Tally)

@@ -4,7 +4,6 @@ import asyncio
 import json
 import os
 import pwd
-from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, TypeVar
 
@@ -15,6 +14,7 @@ from gateway.domain.access import ROLES, Role
 from gateway.runtime import settings
 from gateway.stores.postgres.keys import ApiKey, ApiKeys
 from ops import connections
+from ops.commands.tables import table
 from ops.failures import Failure, Wrong
 
 _NAME_CHARS_MAX = 64
@@ -32,6 +32,13 @@ def actor() -> str:
 @click.command(
     "create",
     epilog="""\
+\b
+Roles:
+  ingest     submit orders
+  query      read orders, private fields masked
+  query_pii  read orders in clear
+  operate    switches and replays
+  admin      everything but private fields
 \b
 Examples:
   tidegate keys create --name storefront --role ingest --channel web --channel app
@@ -62,13 +69,6 @@ def create(name: str, roles: tuple[Role, ...], channels: tuple[str, ...], as_jso
 
     Only a digest is stored: a lost token is replaced, never recovered. The audit log says who
     made it. It works at once.
-
-    \b
-    ingest     submit orders
-    query      read orders, private fields masked
-    query_pii  read orders in clear
-    operate    switches and replays
-    admin      everything but private fields
     """
     loaded = settings.load()
     name = name.strip()
@@ -142,16 +142,6 @@ def revoke(key_id: str) -> None:
     if not asyncio.run(_revoke(loaded, key_id)):
         raise Failure(f"there is no live key {key_id}: see `tidegate keys list`")
     click.echo(f"revoked {key_id}; gateways refuse it within {loaded.api_key_ttl_s:g} s")
-
-
-def table(heads: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> None:
-    """Print rows under their heads, in columns as wide as they need to be."""
-    if not rows:
-        return
-    widths = [max(map(len, column)) for column in zip(heads, *rows, strict=True)]
-    for row in (heads, *rows):
-        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
-        click.echo("  ".join(cells).rstrip())
 
 
 async def _create(

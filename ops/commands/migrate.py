@@ -45,9 +45,6 @@ def command(check: bool) -> None:
 
 def _check(loaded: settings.Settings) -> None:
     found = asyncio.run(runner.revision(loaded))
-    if found != version.HEAD:
-        raise Failure(
-            f"the schema is at {found or 'nothing yet'}, this version needs {version.HEAD}: "
-            "run `tidegate migrate`"
-        )
+    if complaint := version.complaint(found):
+        raise Failure(complaint)
     click.echo(f"the schema is at {found}, as it should be")

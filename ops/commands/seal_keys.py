@@ -13,16 +13,14 @@ from gateway.stores import sealing
 from gateway.stores.postgres import audit
 from gateway.stores.postgres.faults import translated
 from gateway.stores.postgres.statements import sql
-from ops import connections
+from ops import connections, effective
 from ops.commands.api_keys import actor
 from ops.failures import Failure, Wrong, unavailable
 
 
 def ring_path() -> Path:
-    """Return where the key ring belongs, by the settings. They may lack a database here."""
-    # A key ring is made before there is a database; any URL will do to read the rest.
-    loaded = settings.load({"TIDEGATE_DATABASE_URL": "postgresql://", **os.environ})
-    return Path(loaded.keyring_file)
+    """Return where the key ring belongs: it is made before there is a database."""
+    return Path(effective.load_without_database().keyring_file)
 
 
 @click.command(

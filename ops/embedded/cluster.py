@@ -11,6 +11,7 @@ finally:
     servers.stop()
 """
 
+import contextlib
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -91,13 +92,30 @@ class Servers:
         self._servers: dict[str, _Server] = {}
         self._slot_checked_s = 0.0
 
+    def open(self) -> None:
+        """The state directory is ours and locked; what an earlier run left running has ended.
+
+        `start` does it too, when it was not done before. Raises errors.CannotStart.
+        """
+        if self._state is not None:
+            return
+        wanted = self._wanted_state
+        self._state = opened = open_temporary() if wanted is None else open_state(wanted)
+        left = processes.leftovers(opened.pids)
+        if left:
+            names = ", ".join(left)
+            with self._reporter.step(f"waiting for {names} of an earlier run to end"):
+                killed = processes.settle(left)
+            if killed:
+                self._reporter.say(f"Of an earlier run, {', '.join(killed)} had to be killed.")
+
     def start(self) -> None:
         """All wanted servers accept connections. On a first start they are made, which takes 1-3 s.
 
         Raises errors.CannotStart, or what abandon_check raised; nothing is left running then.
         """
         try:
-            self._open()
+            self.open()
             self._make_servers()
             self._start_servers()
         except BaseException:
@@ -109,13 +127,12 @@ class Servers:
 
         Harmless when nothing runs. Takes some 50 ms, and a bounded time when a server hangs.
         """
-        for name in (VALKEY, REPLICA, PRIMARY):
-            if name in self._servers:
-                self._servers[name].stop()
-        self._servers.clear()
-        if self._state is not None:
-            self._state.close()
-            self._state = None
+        # The last one in is the first to go, and an interruption of one spares none of the others.
+        with contextlib.ExitStack() as stack:
+            stack.callback(self._close)
+            for name in (PRIMARY, REPLICA, VALKEY):
+                if name in self._servers:
+                    stack.callback(self._servers[name].stop)
 
     def __enter__(self) -> Self:
         self.start()
@@ -208,12 +225,11 @@ class Servers:
             raise RuntimeError(f"the {LABELS[name]} is not started")
         return service.pid
 
-    def _open(self) -> None:
-        wanted = self._wanted_state
-        self._state = opened = open_temporary() if wanted is None else open_state(wanted)
-        killed = processes.settle_leftovers(opened.pids)
-        if killed:
-            self._reporter.say(f"An earlier run had left {', '.join(killed)} running: ended.")
+    def _close(self) -> None:
+        self._servers.clear()
+        if self._state is not None:
+            self._state.close()
+            self._state = None
 
     def _make_servers(self) -> None:
         if not (self._with_postgres or self._with_valkey):

@@ -55,6 +55,18 @@ def server_account() -> Account | None:
     return Account(entry.pw_name, entry.pw_uid, entry.pw_gid)
 
 
+def require_name(account: Account | None) -> None:
+    """Raises errors.CannotStart when initdb could not find out the name of its user."""
+    uid = os.geteuid() if account is None else account.uid
+    try:
+        pwd.getpwuid(uid)
+    except KeyError:
+        raise errors.CannotStart(
+            f"User {uid} has no entry in /etc/passwd, and PostgreSQL's initdb insists on one. Run "
+            "as a user who has, or set TIDEGATE_DATABASE_URL to a server that is already running."
+        ) from None
+
+
 def can_enter(account: Account | None, directory: Path) -> bool:
     """Whether the account may pass through this existing directory."""
     # Tried, not computed from modes: access lists and mounts have a say too.
@@ -157,10 +169,11 @@ def _unneeded(directory: str, names: list[str]) -> Iterator[str]:
 
 def _publish(half_made: Path, final: Path) -> None:
     for directory, _, files in os.walk(half_made):
-        os.chmod(directory, 0o755)
+        Path(directory).chmod(0o755)
         for name in files:
             file = Path(directory, name)
             # Installed under a strict umask the originals may be readable by their owner only.
             file.chmod(0o755 if file.stat().st_mode & 0o100 else 0o644)
+    final.parent.chmod(0o755)
     shutil.rmtree(final, ignore_errors=True)
     half_made.rename(final)

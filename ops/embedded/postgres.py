@@ -83,11 +83,13 @@ class Site:
         return self.state.data / "pgpass"
 
     def write_passfile(self) -> None:
+        """The passfile is there and up to date."""
         lines = (f"*:*:*:{role}:{self.state.password(role)}\n" for role in (SUPERUSER, REPLICATOR))
         write_private(self.passfile, "".join(lines))
         identity.hand_over(self.passfile, self.account)
 
     def program(self, name: str) -> str:
+        """The path of one of PostgreSQL's programs."""
         return str(self.bin_dir / name)
 
     def connection(self, *, port: int, user: str, **more: str) -> str:
@@ -209,6 +211,7 @@ class Primary(Server):
 
     def _initialise(self) -> None:
         site = self._site
+        identity.require_name(site.account)
         site.state.fresh_directory(self.name, site.account)
         password_file = site.state.data / "initdb-password"
         write_private(password_file, site.state.password(SUPERUSER) + "\n")
@@ -228,6 +231,7 @@ class Primary(Server):
 
 
 def busy_port(label: str, port: int) -> str:
+    """What to tell when a server found its port taken after all."""
     return (
         f"Port {port} of {label} is taken by another process "
         f"(`ss -ltnp 'sport = :{port}'` shows which). Stop that process, or delete ports.json in "
@@ -245,4 +249,4 @@ def _is_postgres(pid: int) -> bool:
         command = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")[0]
     except OSError:
         return False
-    return os.path.basename(command).startswith(b"postgres")
+    return Path(os.fsdecode(command)).name.startswith("postgres")

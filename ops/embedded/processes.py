@@ -43,6 +43,7 @@ class Service:
 
     @property
     def pid(self) -> int:
+        """Its process id, also after its end."""
         return self._process.pid
 
     @property
@@ -95,7 +96,7 @@ class Service:
 class Runner:
     """Starts processes as one account, with one environment, logs in one place.
 
-    `pids` is where the running ones are written down, for `settle_leftovers` after a crash.
+    `pids` is where the running ones are written down, for `leftovers` after a crash.
     `abandon_check` is called in every wait and may raise to give the wait up.
     """
 
@@ -174,8 +175,8 @@ class Runner:
         while not is_ready():
             if service.exit_status is not None:
                 raise errors.NotReady(
-                    f"The server {service.name} ended while starting (status {service.exit_status}). The end "
-                    f"of {service.log}:\n{service.log_tail()}"
+                    f"The server {service.name} ended while starting (status "
+                    f"{service.exit_status}). The end of {service.log}:\n{service.log_tail()}"
                 )
             if time.monotonic() > deadline_s:
                 raise errors.NotReady(
@@ -211,8 +212,9 @@ class Runner:
                 cwd=self._cwd,
                 env={**self._environment, **variables},
                 start_new_session=True,
-                # Runs after the change of user, which would clear the death signal.
-                preexec_fn=_with_death_signal(death_signal),
+                # Runs after the change of user, which would clear the death signal. It calls
+                # nothing but prctl and getppid, so no lock that a thread holds can stop it.
+                preexec_fn=_with_death_signal(death_signal),  # noqa: PLW1509
                 user=None if account is None else account.uid,
                 group=None if account is None else account.gid,
                 extra_groups=None if account is None else [],
@@ -227,11 +229,8 @@ def die_with_parent(death_signal: signal.Signals) -> None:
         _LIBC.prctl(_PR_SET_PDEATHSIG, int(death_signal), 0, 0, 0)
 
 
-def settle_leftovers(pids: Path, *, patience_s: float = 12.0) -> list[str]:
-    """Waits for, then ends, what an earlier run left running; gives the names of those killed.
-
-    Call it only while holding the state directory's lock: whoever is left then is an orphan.
-    """
+def leftovers(pids: Path) -> dict[str, tuple[int, str]]:
+    """What an earlier run left running, by name; what has ended is forgotten."""
     left = {}
     for file in pids.iterdir():
         pid, _, birth = file.read_text().strip().partition(" ")
@@ -239,19 +238,28 @@ def settle_leftovers(pids: Path, *, patience_s: float = 12.0) -> list[str]:
             left[file.name] = (int(pid), birth)
         else:
             file.unlink()
-    deadline_s = time.monotonic() + patience_s
-    while _still(left) and time.monotonic() < deadline_s:
-        time.sleep(_POLL_INTERVAL_S)
+    return left
+
+
+def settle(left: Mapping[str, tuple[int, str]], *, patience_s: float = 12.0) -> list[str]:
+    """Waits for these to end, then ends them; gives the names of those that had to be killed.
+
+    Call it only while holding the state directory's lock: whoever is left then is an orphan, and
+    has had its signal when its parent died.
+    """
+    _wait_for_end(left, patience_s)
     stuck = _still(left)
     for name in stuck:
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(left[name][0], signal.SIGKILL)
-    deadline_s = time.monotonic() + _KILL_PATIENCE_S
+    _wait_for_end(left, _KILL_PATIENCE_S)
+    return stuck
+
+
+def _wait_for_end(left: Mapping[str, tuple[int, str]], patience_s: float) -> None:
+    deadline_s = time.monotonic() + patience_s
     while _still(left) and time.monotonic() < deadline_s:
         time.sleep(_POLL_INTERVAL_S)
-    for name in left:
-        (pids / name).unlink(missing_ok=True)
-    return stuck
 
 
 def _still(left: Mapping[str, tuple[int, str]]) -> list[str]:

@@ -21,9 +21,10 @@ class Quiet:
     """Tells nobody: for the tests."""
 
     def say(self, text: str) -> None:
-        pass
+        """Nothing."""
 
     def step(self, text: str) -> contextlib.AbstractContextManager[None]:
+        """Nothing."""
         return contextlib.nullcontext()
 
 
@@ -35,11 +36,13 @@ class Terminal:
         self._line_is_open = False
 
     def say(self, text: str) -> None:
+        """One line of its own."""
         self._write(f"{self._line_break()}{text}\n")
         self._line_is_open = False
 
     @contextlib.contextmanager
     def step(self, text: str) -> Iterator[None]:
+        """A line that is finished with the time taken; broken off when the block raises."""
         began_s = time.monotonic()
         self._write(f"{self._line_break()}{text} ...")
         self._line_is_open = True

@@ -14,7 +14,6 @@ servers run as another user who has to pass through; everything in it stays priv
 
 import contextlib
 import fcntl
-import hashlib
 import json
 import os
 import random
@@ -71,13 +70,22 @@ class State:
         if not recorded:
             where = "data" if self.data.parent == self.path else str(self.data)
             write_json(self.path / "state.json", {"layout": _LAYOUT, "data": where})
+        if self.is_made("primary") and not (self.path / "passwords.json").exists():
+            raise errors.CannotStart(
+                f"{self.path}/passwords.json is gone, and the data in {self.data} cannot be opened "
+                "without it. Restore it, or remove both directories to begin anew."
+            )
+        for directory in self.data.iterdir():
+            # Another account than last time (TIDEGATE_RUN_AS) takes over what is there.
+            if directory.is_dir() and directory.name != "runtime":
+                identity.hand_over_tree(directory, account)
         if self.data.parent == self.path:
             return None
         # A copy of the state directory would point to the same data: one user at a time.
         self._lock_fds.append(_lock(self.data / "lock", self.data))
         return (
             f"The servers run as {account.name if account else 'you'}, who cannot reach "
-            f"{self.path}: their data is in {self.data}."
+            f"{self.path}: their data is in {self.data}. Keep or remove the two together."
         )
 
     def password(self, of: str) -> str:
@@ -113,6 +121,7 @@ class State:
         return (self.data / f"{name}.made").exists() and (self.data / name).is_dir()
 
     def mark_made(self, name: str) -> None:
+        """From now on the server's data directory counts as finished."""
         (self.data / f"{name}.made").write_text("finished\n")
 
     def remove(self, name: str) -> bool:
@@ -125,8 +134,10 @@ class State:
         return existed
 
     def fresh_directory(self, name: str, account: Account | None) -> Path:
-        """An empty data directory, private to the account. Raises errors.CannotStart if the disk
-        is nearly full."""
+        """An empty data directory, private to the account.
+
+        Raises errors.CannotStart if the disk is nearly full.
+        """
         free = shutil.disk_usage(self.data).free
         if free < FREE_BYTES_MIN:
             raise errors.CannotStart(
@@ -150,10 +161,13 @@ class State:
     def _choose_data(self, account: Account | None) -> Path:
         if account is None or identity.can_enter(account, self.path):
             return self.path / "data"
-        digest = hashlib.sha256(str(self.path).encode()).hexdigest()[:12]
         with _explained(SYSTEM_DATA_ROOT):
-            SYSTEM_DATA_ROOT.mkdir(mode=0o755, parents=True, exist_ok=True)
-        return SYSTEM_DATA_ROOT / digest
+            if not SYSTEM_DATA_ROOT.exists():
+                SYSTEM_DATA_ROOT.mkdir()
+                SYSTEM_DATA_ROOT.chmod(0o755)  # whatever the umask is
+        # A new name, not one made from the path: if the state directory was removed and made anew,
+        # the old data needs passwords and sealing keys that are gone.
+        return SYSTEM_DATA_ROOT / secrets.token_hex(6)
 
 
 def open_state(path: Path) -> State:
@@ -190,9 +204,11 @@ def open_temporary() -> State:
         with contextlib.suppress(OSError, errors.CannotStart):
             if old.parent.stat().st_uid == os.geteuid():
                 fd = _lock(old.parent / "lock", old.parent)
-                processes.settle_leftovers(old.parent / "pids", patience_s=1.0)
-                remove_temporary(old.parent)
-                os.close(fd)
+                try:
+                    processes.settle(processes.leftovers(old.parent / "pids"), patience_s=1.0)
+                    remove_temporary(old.parent)
+                finally:
+                    os.close(fd)
     state = open_state(Path(tempfile.mkdtemp(prefix=_TEMPORARY_PREFIX)))
     state.temporary = True
     return state
@@ -235,6 +251,7 @@ def read_json(file: Path) -> dict[str, str]:
 
 
 def write_json(file: Path, content: dict[str, str]) -> None:
+    """The file has this content and mode 0600; see write_private."""
     write_private(file, json.dumps(content, indent=2) + "\n")
 
 
@@ -243,7 +260,7 @@ def write_private(file: Path, text: str) -> None:
     new = file.with_name(file.name + ".new")
     with _explained(file):
         new.unlink(missing_ok=True)
-        with open(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as stream:
+        with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as stream:
             stream.write(text)
             stream.flush()
             os.fsync(stream.fileno())

@@ -1,5 +1,6 @@
 """The gateway, the worker and the one-off commands: this same program, as processes of its own."""
 
+import errno
 import http.client
 import os
 import signal
@@ -31,10 +32,12 @@ class Listen:
     @property
     def reach(self) -> str:
         """An address that reaches it from this machine."""
-        return {"0.0.0.0": "127.0.0.1", "": "127.0.0.1", "::": "::1"}.get(self.host, self.host)
+        everywhere = {"0.0.0.0": "127.0.0.1", "": "127.0.0.1", "::": "::1"}  # noqa: S104 - read only
+        return everywhere.get(self.host, self.host)
 
     @property
     def url(self) -> str:
+        """What to put before the path of a request from this machine."""
         host = f"[{self.reach}]" if ":" in self.reach else self.reach
         return f"http://{host}:{self.port}"
 
@@ -69,7 +72,7 @@ class Children:
             logs=logs,
             pids=pids,
             environment={**os.environ, **_same_code(), **variables},
-            cwd=os.getcwd(),
+            cwd=str(Path.cwd()),
             abandon_check=abandon_check,
         )
 
@@ -156,11 +159,18 @@ def check_listen(listen: Listen) -> None:
         try:
             probe.bind((listen.host, listen.port))
         except OSError as problem:
-            where = f"{listen.host or '*'}:{listen.port}"
+            if problem.errno == errno.EADDRINUSE:
+                way_out = (
+                    "Choose another port with --port or TIDEGATE_PORT, or stop what is there "
+                    f"(`ss -ltnp 'sport = :{listen.port}'` shows it)."
+                )
+            elif problem.errno == errno.EACCES:
+                way_out = "Choose a port above 1023 with --port or TIDEGATE_PORT."
+            else:
+                way_out = "Choose an address of this machine with --host or TIDEGATE_HOST."
             raise errors.CannotStart(
-                f"The gateway cannot listen on {where} ({problem.strerror or problem}). Choose "
-                "another with --port or TIDEGATE_PORT (--host or TIDEGATE_HOST for the address), "
-                f"or stop what is there (`ss -ltnp 'sport = :{listen.port}'` shows it)."
+                f"The gateway cannot listen on {listen.host or '*'}:{listen.port} "
+                f"({problem.strerror or problem}). {way_out}"
             ) from None
 
 

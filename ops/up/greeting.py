@@ -5,11 +5,13 @@ import os
 import shlex
 from collections.abc import Mapping, Sequence
 
-_ORDER_NO = "ORDER-NO"
+_NOW = "NOW"
 _EXAMPLE_ORDER = {
     "channel": "web",
-    "order_no": _ORDER_NO,
-    "buyer_id": "b-1",
+    "order_no": f"demo-{_NOW}",
+    # Another buyer each time too: the same one ordering the same again within ten minutes is
+    # taken for a repeat and answered with the first order.
+    "buyer_id": f"b-{_NOW}",
     "placed_at": "2026-11-23T10:00:00+08:00",
     "currency": "CNY",
     "items": [{"sku": "TEA-1", "name": "Longjing tea 100 g", "quantity": 2, "unit_price": "99.50"}],
@@ -54,8 +56,7 @@ Ctrl-C stops everything. {restart_hint}
 def curl(*, url: str, api_key: str, environ: Mapping[str, str] = os.environ) -> str:
     """A command that places the example order, under a new number each second it is pasted."""
     body = json.dumps(_EXAMPLE_ORDER, separators=(",", ":"))
-    before, _, after = body.partition(_ORDER_NO)
-    quoted = f"{shlex.quote(before + 'demo-')}$(date +%s){shlex.quote(after)}"
+    quoted = "$(date +%s)".join(shlex.quote(part) for part in body.split(_NOW))
     # A proxy of the environment would be asked to reach this machine's loopback.
     proxied = any(environ.get(name) for name in ("http_proxy", "all_proxy", "ALL_PROXY"))
     options = "--noproxy '*' " if proxied else ""

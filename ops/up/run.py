@@ -43,7 +43,6 @@ def run_up(*, state_dir: Path, ephemeral: bool, host: str, port: int, processes:
     # The value of a dry run: a wrong tidegate.toml is told before any server is started.
     stand_in = {"TIDEGATE_DATABASE_URL": "postgresql://not-used"}
     drain_s = settings.load({**stand_in, **_without_empty(os.environ)}).drain_s
-    check_listen(Listen(host, port))
     up = _Up(
         state_dir=None if ephemeral else state_dir,
         listen=Listen(host, port or free_port(host)),
@@ -90,7 +89,9 @@ class _Up:
     def run(self) -> int:
         if os.environ.pop(TIED_TO_PARENT, ""):
             processes.die_with_parent(signal.SIGTERM)
-        signals = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+        signals = [signal.SIGINT, signal.SIGTERM]
+        if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # nohup ignores it
+            signals.append(signal.SIGHUP)
         before = {each: signal.signal(each, self._on_signal) for each in signals}
         try:
             self._start()
@@ -109,6 +110,9 @@ class _Up:
                 signal.signal(each, handler)
 
     def _start(self) -> None:
+        # First: a gateway of an earlier run that was killed may still be leaving the port.
+        self._servers.open()
+        check_listen(self._listen)
         self._servers.start()
         state = self._servers.state
         variables = self._variables(state.path)

@@ -178,12 +178,27 @@ class Fold:
             payment = self._new_payment(entry, event)
             is_new_payment = True
         version = order.version if order is not None else 0
-        step = folding.apply(event, order=order, payment=payment, is_new=is_new_payment)
+        refund_key = events.refund_key(entry.provider, event)
+        if refund_key in self._recorded:
+            status = order.status if order is not None else None
+            step = Step("repeat", status, status)
+        else:
+            step = folding.apply(
+                event,
+                order=order,
+                payment=payment,
+                is_new=is_new_payment,
+                payments=self._payments.values(),
+            )
         if step.outcome == "waiting" and not is_new:
             return step
         if payment is not None and step.outcome in ("applied", "parked", "waiting"):
             self._touched[payment.id] = payment
         self.history.append(_history(entry, order, step, history_id, key))
+        if refund_key is not None and step.outcome == "applied":
+            # Not a line of the order's history: only there to be met by the next who tells of it.
+            self._recorded.add(refund_key)
+            self.history.append(_history(entry, None, Step("noted"), self._new_id(), refund_key))
         if order is not None and order.version != version:
             self._stage(order, step, entry.received_at)
         if step.outcome == "parked":

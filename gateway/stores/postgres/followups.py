@@ -129,6 +129,8 @@ async def _read_context(
 ) -> Context:
     follow_ups = [entry for entry in batch if isinstance(entry, FollowUp)]
     named = [entry for entry in follow_ups if events.transaction_id(entry.event)]
+    keys = [(entry.source, entry.source_key) for entry in follow_ups]
+    keys += [key for e in follow_ups if (key := events.refund_key(e.provider, e.event))]
     record = await connection.fetchrow(
         _READ_CONTEXT,
         [entry.provider for entry in named],
@@ -136,8 +138,8 @@ async def _read_context(
         [order.id for order in orders],
         [order.channel for order in orders],
         [order.order_no for order in orders],
-        [entry.source for entry in follow_ups],
-        [entry.source_key for entry in follow_ups],
+        [source for source, _ in keys],
+        [source_key for _, source_key in keys],
     )
     assert record is not None, "read_context.sql returns one row"
     return Context(

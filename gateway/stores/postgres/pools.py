@@ -4,9 +4,11 @@ import asyncio
 
 import asyncpg
 
-from gateway.runtime.settings import Settings
+from gateway.runtime.settings import Settings, SettingsError
 from gateway.stores.postgres import faults
 
+#: Seconds for the first connections of a pool.
+_OPEN_S = 10.0
 #: Session settings of every connection. No JIT: it costs more than a short statement takes.
 _SESSION = {"application_name": "tidegate", "timezone": "UTC", "jit": "off"}
 
@@ -32,24 +34,35 @@ async def open_writers(settings: Settings) -> "asyncpg.Pool[asyncpg.Record]":
         "plan_cache_mode": "force_generic_plan",
         "enable_seqscan": "off",
     }
-    return await _open(settings.database_url, writers(settings), session)
+    return await _open(
+        settings.database_url, writers(settings), session, answer_s=settings.commit_s
+    )
 
 
 async def open_readers(settings: Settings) -> "asyncpg.Pool[asyncpg.Record]":
     """Make the pool for reads that the primary must answer. It connects when first used."""
     size = settings.database_pool_max - writers(settings)
     session = {**_SESSION, "statement_timeout": str(int(settings.query_s * 1000))}
-    return await _open(settings.database_url, size, session, is_lazy=True)
+    return await _open(
+        settings.database_url, size, session, answer_s=settings.query_s, is_lazy=True
+    )
 
 
 async def open_replica(url: str, settings: Settings) -> "asyncpg.Pool[asyncpg.Record]":
     """Make the pool of one replica. It connects when first used, so it may be away now."""
     session = {**_SESSION, "statement_timeout": str(int(settings.query_s * 1000))}
-    return await _open(url, settings.replica_pool_max, session, is_lazy=True)
+    return await _open(
+        url, settings.replica_pool_max, session, setting="replica_urls", is_lazy=True
+    )
 
 
 async def _open(
-    url: str, size: int, session: dict[str, str], *, is_lazy: bool = False
+    url: str,
+    size: int,
+    session: dict[str, str],
+    *,
+    setting: str = "database_url",
+    is_lazy: bool = False,
 ) -> "asyncpg.Pool[asyncpg.Record]":
     pool = asyncpg.create_pool(
         url,
@@ -63,7 +76,21 @@ async def _open(
         reset=_leave_as_is,
     )
     with faults.translated():
-        return await asyncio.wait_for(pool, 10)
+        try:
+            return await asyncio.wait_for(pool, _OPEN_S)
+        except ValueError as exc:  # asyncpg's ClientConfigurationError is one too
+            raise not_a_url(setting) from exc
+
+
+def not_a_url(setting: str) -> SettingsError:
+    """Return the error for a URL that the driver does not understand.
+
+    The driver's own message may quote what it took for a port, which may be a password's end.
+    """
+    return SettingsError(
+        f"{setting} is not understood: it is written postgresql://user:password@host:port/db, "
+        "with / # ? @ : % in a password percent-encoded as %2F %23 %3F %40 %3A %25"
+    )
 
 
 async def _leave_as_is(_: object) -> None:

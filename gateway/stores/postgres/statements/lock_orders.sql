@@ -1,7 +1,8 @@
 -- Lock the orders that a batch of follow-ups is about, in one order (by id), so that batches
 -- can not deadlock. Found by (channel, order_no), by the transaction that paid, or by id.
 SELECT o.id, o.channel, o.order_no, o.status, o.version, o.hold, o.currency, o.payable, o.paid,
-       o.refunded, o.paid_at, o.shipped_at, o.completed_at, o.closed_at, o.carrier, o.tracking_no
+       o.refunded, o.paid_at, o.shipped_at, o.completed_at, o.closed_at, o.carrier, o.tracking_no,
+       o.placed_hold
   FROM orders o
  WHERE o.id IN (
            SELECT n.id

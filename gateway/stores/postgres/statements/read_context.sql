@@ -11,20 +11,29 @@ WITH transactions AS MATERIALIZED (
     SELECT p.* FROM locked l JOIN payments p ON p.order_id = l.id
     UNION
     SELECT p.* FROM locked l JOIN payments p ON p.order_no = l.order_no AND p.order_id IS NULL
+), awaiting AS MATERIALIZED (
+    SELECT w.* FROM locked l JOIN waiting w ON w.order_no = l.order_no
+    UNION
+    SELECT w.*
+      FROM (
+               SELECT provider, transaction_id FROM known
+               UNION
+               SELECT provider, transaction_id FROM transactions
+           ) t
+      JOIN waiting w ON w.provider = t.provider AND w.transaction_id = t.transaction_id
+     WHERE w.transaction_id <> ''
+), keys AS (
+    SELECT * FROM unnest($6::text[], $7::text[]) AS k (source, source_key)
+    UNION
+    -- As `events.refund_key` has it, for the refunds that wait.
+    SELECT 'refund:' || w.provider, w.transaction_id || ' ' || (w.event ->> 'refund_no')
+      FROM awaiting w
+     WHERE w.event ->> 'refund_no' <> ''
 )
 SELECT (SELECT coalesce(json_agg(k), '[]')::text FROM known k) AS payments,
-       (
-           SELECT coalesce(json_agg(w), '[]')::text
-             FROM waiting w
-            WHERE w.order_no IN (SELECT order_no FROM locked)
-               OR (w.transaction_id <> '' AND (w.provider, w.transaction_id) IN (
-                      SELECT provider, transaction_id FROM known
-                      UNION ALL
-                      SELECT provider, transaction_id FROM transactions
-                  ))
-       ) AS waiting,
+       (SELECT coalesce(json_agg(w), '[]')::text FROM awaiting w) AS waiting,
        (
            SELECT coalesce(json_agg(json_build_array(e.source, e.source_key)), '[]')::text
-             FROM unnest($6::text[], $7::text[]) AS i (source, source_key)
-             JOIN order_events e ON e.source = i.source AND e.source_key = i.source_key
+             FROM keys k
+             JOIN order_events e ON e.source = k.source AND e.source_key = k.source_key
        ) AS recorded

@@ -1,0 +1,68 @@
+"""`tidegate serve`."""
+
+import os
+import sys
+
+import click
+
+from gateway.runtime import logs, settings
+
+_PROCESSES_MAX = 64
+
+_EPILOG = """\
+\b
+Examples:
+  tidegate serve
+  tidegate serve --host 0.0.0.0 --port 8080 --processes 4
+\b
+Needs TIDEGATE_DATABASE_URL, a migrated database and a key ring
+(`tidegate doctor` looks at all three).
+\b
+Exits 0 after SIGTERM or SIGINT when everything accepted was finished,
+1 when something was cut off or a process kept dying, 2 when a setting is wrong.
+"""
+
+
+@click.command("serve", epilog=_EPILOG)
+@click.option("--host", help="Address to listen on, in place of the setting `host`.")
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    help="Port to listen on, in place of the setting `port`; 0 chooses a free one.",
+)
+@click.option(
+    "--processes",
+    type=click.IntRange(1, _PROCESSES_MAX),
+    default=1,
+    show_default=True,
+    help="Gateway processes that share the port; about one per core.",
+)
+@click.option("--reuse-port", is_flag=True, hidden=True, help="Share the port: for --processes.")
+def command(host: str | None, port: int | None, processes: int, reuse_port: bool) -> None:
+    """Run the gateway: take orders and payment callbacks over HTTP.
+
+    SIGTERM and SIGINT drain: no new connections, everything accepted is finished within drain_s
+    seconds. With several processes one that dies is started again; one that dies five times within
+    a minute, each time within seconds, ends them all.
+    """
+    loaded = settings.load(_overridden(host, port))
+    if processes > 1:
+        from ops import processes as several
+
+        logs.configure(loaded.log_level)
+        sys.exit(
+            several.run(host=loaded.host, port=loaded.port, count=processes, drain_s=loaded.drain_s)
+        )
+    # Imported here: a parent of several processes needs none of it.
+    from gateway.web import process
+
+    sys.exit(process.run(loaded, reuse_port=reuse_port))
+
+
+def _overridden(host: str | None, port: int | None) -> dict[str, str]:
+    given = dict(os.environ)
+    if host is not None:
+        given["TIDEGATE_HOST"] = host
+    if port is not None:
+        given["TIDEGATE_PORT"] = str(port)
+    return given

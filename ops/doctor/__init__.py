@@ -1,0 +1,10 @@
+"""What `tidegate doctor` looks at; each module gives findings and changes nothing.
+
+- `findings`: what a check found, how bad it is and what to do
+- `machine`: Python, packages, clock-free limits of this machine
+- `secrets`: the key ring and the provider accounts
+- `postgres`: the primary: version, durability, schema, room, audit chain
+- `replicas`: whether each follows that primary, and how closely
+- `redis_server`: version and latency
+- `rounds`: all of them in order
+"""

@@ -1,0 +1,64 @@
+"""Redis or Valkey: whether it answers, which it is, and how fast."""
+
+import time
+from typing import Any
+
+import redis.asyncio as redis_asyncio
+import redis.exceptions
+
+from gateway.runtime.settings import Settings
+from ops.doctor.findings import Finding, fail, ok, warn
+
+_VERSION_MIN = (7, 2)
+_PINGS = 5
+#: Longer than the gateway waits: a slow server is to be told from one that is away.
+_PATIENCE_S = 2.0
+
+
+async def redis_server(settings: Settings) -> list[Finding]:
+    """Look at the server that redis_url names. Without one everything works, slower."""
+    if not settings.redis_url:
+        return [ok("redis", "not set: Postgres alone recognises repeats")]
+    try:
+        client = redis_asyncio.Redis.from_url(
+            settings.redis_url,
+            protocol=2,
+            socket_timeout=_PATIENCE_S,
+            socket_connect_timeout=_PATIENCE_S,
+            retry=None,
+        )
+    except ValueError:
+        # The library's message may quote a piece of the URL.
+        return [fail("redis", "redis_url is not understood", "write redis://:password@host:6379/0")]
+    try:
+        info: dict[str, Any] = await client.info("server")
+        latency_ms = [await _ping_ms(client) for _ in range(_PINGS)]
+    except (redis.exceptions.RedisError, OSError) as exc:
+        told = f"does not answer: {exc or type(exc).__name__}"
+        return [warn("redis", told, "start it or correct redis_url; until then it is slower")]
+    finally:
+        await client.aclose()
+    return [version(info), _latency(sorted(latency_ms)[_PINGS // 2], settings.redis_s)]
+
+
+def version(info: dict[str, Any]) -> Finding:
+    """Tell Valkey from Redis: Valkey also gives the Redis version that it is compatible with."""
+    kind = "Valkey" if "valkey_version" in info else "Redis"
+    told = str(info.get("valkey_version") or info.get("redis_version") or "0")
+    if tuple(int(part) for part in told.split(".")[:2] if part.isdigit()) < _VERSION_MIN:
+        return fail("redis", f"{kind} {told}", "use Redis or Valkey 7.2 or newer")
+    return ok("redis", f"{kind} {told}")
+
+
+def _latency(median_ms: float, patience_s: float) -> Finding:
+    told = f"{median_ms:.1f} ms a call"
+    if median_ms > patience_s * 1000 / 5:
+        advice = f"bring it nearer: calls are given up after redis_s, {patience_s * 1000:g} ms"
+        return warn("redis latency", told, advice)
+    return ok("redis latency", told)
+
+
+async def _ping_ms(client: Any) -> float:
+    began_s = time.perf_counter()
+    await client.ping()
+    return (time.perf_counter() - began_s) * 1000

@@ -1,0 +1,77 @@
+"""All checks in order. What needs something that failed before is left out."""
+
+import asyncio
+from collections.abc import Mapping
+from datetime import datetime
+from pathlib import Path
+
+import asyncpg
+
+from gateway.domain.errors import TidegateError, Unavailable
+from gateway.runtime import settings
+from gateway.runtime.settings import Settings, SettingsError
+from gateway.stores.postgres.faults import translated
+from ops import connections, failures
+from ops.doctor import machine, postgres, redis_server, replicas, secrets
+from ops.doctor.findings import Finding, fail
+
+#: Seconds for all that Postgres and its replicas are asked.
+_POSTGRES_S = 60.0
+
+
+async def look(environ: Mapping[str, str], now: datetime) -> list[Finding]:
+    """Return what was found. Raises nothing that an operator can mend: that is a finding."""
+    found = [machine.python()]
+    try:
+        loaded = settings.load(environ)
+    except SettingsError as exc:
+        advice = "correct it in the environment or in tidegate.toml; nothing else was looked at"
+        return [*found, fail("settings", str(exc), advice)]
+    ring = Path(loaded.keyring_file)
+    found += [
+        machine.settings(loaded, environ),
+        machine.descriptors(loaded.connections_max),
+        machine.disk(ring.parent),
+        *secrets.key_ring(ring),
+        *secrets.accounts(loaded, environ),
+    ]
+    found += await _postgres(loaded, now)
+    found += await redis_server.redis_server(loaded)
+    return found
+
+
+async def _postgres(loaded: Settings, now: datetime) -> list[Finding]:
+    found: list[Finding] = []
+    try:
+        async with asyncio.timeout(_POSTGRES_S):
+            connection = await connections.connect(loaded.database_url, setting="database_url")
+            try:
+                with translated():
+                    await _ask(connection, loaded, now, found)
+            finally:
+                connection.terminate()
+    except SettingsError as exc:
+        found.append(fail("postgres", str(exc), "correct database_url"))
+    except (TidegateError, TimeoutError, asyncpg.PostgresError) as exc:
+        cause = exc.__cause__ if isinstance(exc, Unavailable) and exc.__cause__ else exc
+        advice = "start it, or correct database_url; until then nothing is accepted"
+        found.append(fail("postgres", f"does not answer: {failures.reason(cause)}", advice))
+    return found
+
+
+async def _ask(
+    connection: "asyncpg.Connection[asyncpg.Record]",
+    loaded: Settings,
+    now: datetime,
+    found: list[Finding],
+) -> None:
+    found += await postgres.server(connection)
+    found.append(await postgres.room(connection, loaded))
+    found.append(await postgres.clock(connection))
+    schema = await postgres.schema(connection)
+    found.append(schema)
+    if schema.level == "ok":
+        found += await postgres.contents(connection, now)
+        found += await secrets.fit(connection, Path(loaded.keyring_file))
+    if not await connection.fetchval("SELECT pg_is_in_recovery()"):
+        found += await replicas.replicas(connection, loaded)

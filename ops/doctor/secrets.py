@@ -1,0 +1,74 @@
+"""The key ring, and the secrets of provider accounts. No secret is ever shown."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import asyncpg
+
+from gateway.providers import contract, registry
+from gateway.runtime.settings import Account, Settings, SettingsError, secret
+from gateway.stores.sealing import Sealer, SealingError, load_ring
+from ops.doctor.findings import Finding, fail, ok, warn
+
+_PLACE, _ROW, _PROBE = "doctor.probe", b"row", b"\x00what was sealed must open again\xff"
+
+
+def key_ring(path: Path) -> list[Finding]:
+    """Read the ring, look at who else could, and seal and open something with it."""
+    if not path.exists():
+        advice = "make one with `tidegate keys seal-init`, or copy the one of the other gateways"
+        return [fail("key ring", f"there is none at {path}", advice)]
+    try:
+        ring = load_ring(path)
+        sealer = Sealer(ring)
+        opened = sealer.open(_PLACE, _ROW, sealer.seal(_PLACE, _ROW, _PROBE))
+    except SealingError as exc:
+        return [fail("key ring", str(exc), "restore it from its backup if anything was sealed")]
+    if opened != _PROBE:
+        return [fail("key ring", "what it seals does not open again", "restore its backup")]
+    told = f"{path}: {len(ring.keys)} keys, {ring.active} is active; seals and opens"
+    return [ok("key ring", told), _mode(path)]
+
+
+def _mode(path: Path) -> Finding:
+    mode = path.stat().st_mode & 0o777
+    told = f"{path} has mode {mode:04o}"
+    advice = f"chmod 0600 {path}"
+    if mode & 0o007:
+        return fail("key ring mode", f"{told}: every user of this machine can use it", advice)
+    if mode & 0o070:
+        return warn("key ring mode", f"{told}: its group can use it", advice)
+    return ok("key ring mode", told)
+
+
+async def fit(connection: "asyncpg.Connection[asyncpg.Record]", path: Path) -> list[Finding]:
+    """Open what was sealed last in this database: another machine may have another ring."""
+    row = await connection.fetchrow("SELECT id, private FROM orders ORDER BY id DESC LIMIT 1")
+    if row is None:
+        return []
+    try:
+        Sealer(load_ring(path)).open("orders.private", row["id"].bytes, row["private"])
+    except SealingError as exc:
+        told = f"does not open this database's newest order: {exc}"
+        return [fail("key ring fits", told, "use one and the same file for every gateway")]
+    return [ok("key ring fits", "it opens this database's newest order")]
+
+
+def accounts(settings: Settings, environ: Mapping[str, str]) -> list[Finding]:
+    """Fetch the secrets of every account and make its adapter, as the gateway will."""
+    if not settings.accounts:
+        return [ok("accounts", "none configured: no payment callbacks are taken")]
+    return [_account(account, environ) for account in settings.accounts]
+
+
+def _account(account: Account, environ: Mapping[str, str]) -> Finding:
+    check = f"account {account.provider}/{account.name}"
+    try:
+        secrets = [secret(reference, environ) for reference in account.secrets]
+    except SettingsError as exc:
+        return fail(check, str(exc), "set it in the environment of `tidegate serve`, or the file")
+    try:
+        registry.build(account.provider, contract.Account(account.name, secrets, account.options))
+    except ValueError as exc:
+        return fail(check, str(exc), "correct this account in tidegate.toml")
+    return ok(check, f"{len(secrets)} live secrets, for {', '.join(account.channels)}")

@@ -1,0 +1,222 @@
+"""`serve --processes N`: gateway processes that share one port, and the parent that keeps them.
+
+The parent serves nothing. It holds the port, starts the children, starts again the one that
+dies, and passes SIGTERM on; the kernel spreads connections over the children's own sockets.
+"""
+
+import contextlib
+import fcntl
+import logging
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+
+from prometheus_client import multiprocess
+
+import ops
+from gateway.runtime.settings import SettingsError
+from ops.embedded.processes import die_with_parent
+from ops.up.restarts import DEATHS_MAX, WINDOW_S, Deaths
+
+_log = logging.getLogger(__name__)
+
+#: A child that lived shorter died of something that a restart does not mend by itself.
+_QUICK_S = 5.0
+#: Seconds before the restart of a child that had lived longer.
+_PAUSE_S = 0.2
+#: Seconds beyond ``drain_s`` that children have to close their connections and end.
+_EXIT_MARGIN_S = 5.0
+_POLL_INTERVAL_S = 0.05
+#: A child that ends with this refuses its settings: every other would too.
+_EXIT_WRONG_SETTING = 2
+_METRICS_PREFIX = "tidegate-metrics-"
+
+
+def run(*, host: str, port: int, count: int, drain_s: float) -> int:
+    """Keep ``count`` gateways on one port until SIGTERM or SIGINT; return the exit status.
+
+    0: all drained. 1: one had to be killed, or kept dying. 2: the settings are refused.
+    None is left when this returns, nor, on Linux, when this process is killed.
+    Raises ``SettingsError`` when the port can not be had.
+    """
+    with _hold_port(host, port) as holder, _metrics_directory() as metrics:
+        held = holder.getsockname()[1]
+        arguments = ["serve", f"--host={host}", f"--port={held}", "--processes=1", "--reuse-port"]
+        supervisor = Supervisor(
+            argv=[sys.executable, "-P", "-m", "ops.cli", *arguments],
+            count=count,
+            drain_s=drain_s,
+            metrics=metrics,
+        )
+        _log.info("supervising", extra={"host": host, "port": held, "processes": count})
+        return supervisor.run()
+
+
+class Supervisor:
+    """Keeps ``count`` children that run ``argv``. Use it from the main thread."""
+
+    def __init__(self, *, argv: Sequence[str], count: int, drain_s: float, metrics: Path) -> None:
+        self._argv = list(argv)
+        self._slots = [_Slot() for _ in range(count)]
+        self._drain_s = drain_s
+        self._metrics = metrics
+        self._environment = _same_code({**os.environ, "PROMETHEUS_MULTIPROC_DIR": str(metrics)})
+        self._is_stopping = False
+
+    def run(self) -> int:
+        """Start the children and keep them; see ``run`` of this module."""
+        signals = (signal.SIGTERM, signal.SIGINT)
+        before = {number: signal.signal(number, self._on_signal) for number in signals}
+        try:
+            verdict = self._keep()
+        finally:
+            # Also when the above fails: children never outlive this.
+            are_drained = self._stop()
+            for number, handler in before.items():
+                signal.signal(number, handler)
+        return verdict or (0 if are_drained else 1)
+
+    def _keep(self) -> int:
+        while not self._is_stopping:
+            now_s = time.monotonic()
+            for slot in self._slots:
+                if slot.process is None and slot.due_s <= now_s:
+                    self._start(slot, now_s)
+                elif slot.process is not None and slot.process.poll() is not None:
+                    verdict = self._note_death(slot, slot.process, now_s)
+                    if verdict:
+                        return verdict
+            time.sleep(_POLL_INTERVAL_S)
+        return 0
+
+    def _start(self, slot: "_Slot", now_s: float) -> None:
+        parent = os.getpid()
+
+        def before_exec() -> None:
+            die_with_parent(signal.SIGTERM)
+            # The parent may have died before the call above: no signal would come then.
+            if os.getppid() != parent:
+                os._exit(1)
+
+        slot.started_s = now_s
+        slot.process = subprocess.Popen(
+            self._argv,
+            env=self._environment,
+            stdin=subprocess.DEVNULL,
+            # Ctrl-C reaches the parent only, which then tells the children in order.
+            start_new_session=True,
+            preexec_fn=before_exec,  # noqa: PLW1509  # one thread here, and two system calls
+        )
+
+    def _note_death(
+        self, slot: "_Slot", process: subprocess.Popen[bytes], now_s: float
+    ) -> int | None:
+        status = process.returncode
+        self._forget(slot, process)
+        if status == _EXIT_WRONG_SETTING:
+            return _EXIT_WRONG_SETTING
+        lived_s = now_s - slot.started_s
+        delay_s: float | None = _PAUSE_S
+        if lived_s < _QUICK_S:
+            delay_s = slot.deaths.record(now_s)
+        told = {"pid": process.pid, "status": status, "lived_s": round(lived_s, 1)}
+        if delay_s is None:
+            reason = f"{DEATHS_MAX} quick deaths within {WINDOW_S:.0f} s: stopping everything"
+            _log.error("gateway keeps dying", extra={**told, "reason": reason})
+            return 1
+        slot.due_s = now_s + delay_s
+        _log.warning("gateway died", extra={**told, "restart_in_s": round(delay_s, 1)})
+        return None
+
+    def _stop(self) -> bool:
+        deadline_s = time.monotonic() + self._drain_s + _EXIT_MARGIN_S
+        running = [slot.process for slot in self._slots if slot.process is not None]
+        for process in running:
+            process.terminate()
+        while any(process.poll() is None for process in running):
+            if time.monotonic() > deadline_s:
+                break
+            time.sleep(_POLL_INTERVAL_S)
+        late = [process for process in running if process.poll() is None]
+        for process in late:
+            _log.error("gateway did not drain in time: killed", extra={"pid": process.pid})
+            process.kill()
+            process.wait()
+        # Ended by the signal itself: it was still starting, and had accepted nothing.
+        return all(process.returncode in (0, -signal.SIGTERM) for process in running)
+
+    def _forget(self, slot: "_Slot", process: subprocess.Popen[bytes]) -> None:
+        # Its gauges (connections, events waiting) are of nobody now; its counters stay true.
+        multiprocess.mark_process_dead(process.pid, str(self._metrics))  # type: ignore[no-untyped-call]  # untyped in the library
+        slot.process = None
+
+    def _on_signal(self, number: int, frame: FrameType | None) -> None:
+        self._is_stopping = True
+
+
+class _Slot:
+    """The place of one child: who has it, and how its last ones ended."""
+
+    def __init__(self) -> None:
+        self.process: subprocess.Popen[bytes] | None = None
+        self.started_s = 0.0
+        self.due_s = 0.0
+        self.deaths = Deaths()
+
+
+def _hold_port(host: str, port: int) -> socket.socket:
+    """Return a socket that keeps the port ours between two children. The caller closes it."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    holder = socket.socket(family, socket.SOCK_STREAM)
+    holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        # Who shares a port also shares it with strangers: ask first whether anyone is there.
+        with socket.socket(family, socket.SOCK_STREAM) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind((host, port))
+        holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        # Bound and never listening: the kernel hands it no connection.
+        holder.bind((host, port))
+    except OSError as exc:
+        holder.close()
+        raise SettingsError(
+            f"can not listen on {host}:{port} ({exc.strerror}); choose another with --port or "
+            f"TIDEGATE_PORT, or stop what is there (`ss -ltnp 'sport = :{port}'` shows it)"
+        ) from exc
+    return holder
+
+
+@contextmanager
+def _metrics_directory() -> Iterator[Path]:
+    """Lend an empty directory, removed at the end or, after a kill, by the next one to start."""
+    for old in Path(tempfile.gettempdir()).glob(f"{_METRICS_PREFIX}*"):
+        with contextlib.suppress(OSError):
+            with (old / "lock").open("rb") as lock:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            shutil.rmtree(old)
+    made = Path(tempfile.mkdtemp(prefix="tidegate-new-"))
+    with (made / "lock").open("wb") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        # Under its name only when it is locked: nobody may take it for a left-over.
+        directory = made.rename(made.with_name(_METRICS_PREFIX + made.name.rpartition("-")[2]))
+        try:
+            yield directory
+        finally:
+            shutil.rmtree(directory, ignore_errors=True)
+
+
+def _same_code(environment: dict[str, str]) -> dict[str, str]:
+    # Children run this very code, from wherever it was started and whether installed or not.
+    root = str(Path(ops.__file__).resolve().parent.parent)
+    inherited = environment.get("PYTHONPATH")
+    environment["PYTHONPATH"] = os.pathsep.join([root, inherited]) if inherited else root
+    return environment

@@ -1,0 +1,1 @@
+"""Tests of the embedded servers, as root and as an ordinary user."""

@@ -1,0 +1,166 @@
+"""What was acknowledged survives, and what was left half made is made anew."""
+
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import pytest
+import redis
+
+from ops.embedded import state
+from ops.embedded.cluster import PRIMARY, REPLICA, VALKEY, Servers
+from tests.ops.embedded.support import Heard, is_alive, new_table, query
+
+ROOT = Path(__file__).resolve().parents[3]
+
+
+def test_primary_recovers_from_kill(servers: Servers) -> None:
+    """After kill -9 of the primary, everything committed is there and the replica follows on."""
+    table = new_table(servers)
+    servers.kill(PRIMARY)
+    assert [ended.name for ended in servers.poll()] == [PRIMARY]
+    servers.restart(PRIMARY)
+    assert query(servers.database_url, f"SELECT count(*) FROM {table}") == 1
+    new_table(servers)
+    assert servers.poll() == []
+
+
+def test_valkey_recovers_from_kill(servers: Servers) -> None:
+    """After kill -9 of Valkey, everything it acknowledged is there."""
+    with redis.Redis.from_url(servers.redis_url, protocol=2) as client:
+        client.xadd("journal", {"order": "1"})
+    servers.kill(VALKEY)
+    assert [ended.name for ended in servers.poll()] == [VALKEY]
+    servers.restart(VALKEY)
+    with redis.Redis.from_url(servers.redis_url, protocol=2) as client:
+        assert client.xlen("journal") == 1
+
+
+def test_promoted_replica_is_copied_anew(kept: Path) -> None:
+    """A replica that was promoted is replaced by a new copy at its next start, and said so."""
+    heard = Heard()
+    with Servers(state=kept, fsync=False, reporter=heard) as servers:
+        query(
+            servers.admin_url.replace(str(servers.port(PRIMARY)), str(servers.port(REPLICA))),
+            "SELECT pg_promote()",
+        )
+        servers.restart(REPLICA)
+        assert query(servers.replica_url, "SELECT pg_is_in_recovery()") is True
+        new_table(servers)
+    assert any("was promoted" in line for line in heard.lines)
+
+
+def test_replica_without_its_slot_is_copied_anew(kept: Path) -> None:
+    """A running replica whose place the primary has given up is reported, and replaced."""
+    heard = Heard()
+    with Servers(state=kept, fsync=False, reporter=heard) as servers:
+        os.kill(servers.pid(REPLICA), signal.SIGSTOP)  # or it would be back before the next line
+        query(
+            servers.admin_url,
+            "SELECT pg_terminate_backend(active_pid, 5000) FROM pg_replication_slots",
+            "SELECT pg_drop_replication_slot('tidegate_replica')",
+        )
+        os.kill(servers.pid(REPLICA), signal.SIGCONT)
+        assert [ended.name for ended in servers.poll()] == [REPLICA]
+        servers.restart(REPLICA)
+        new_table(servers)
+    assert any("was away for too long" in line for line in heard.lines)
+
+
+def test_killed_parent_leaves_no_orphan(kept: Path) -> None:
+    """After kill -9 of the process that started them the servers end, and the next start works."""
+    program = (
+        "import sys, time; from pathlib import Path; from ops.embedded.cluster import Servers\n"
+        "s = Servers(state=Path(sys.argv[1]), fsync=False); s.start()\n"
+        "print(*(s.pid(name) for name in s.names), flush=True); time.sleep(60)\n"
+    )
+    parent = subprocess.Popen(
+        [sys.executable, "-c", program, str(kept)],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert parent.stdout is not None
+    pids = [int(pid) for pid in parent.stdout.readline().split()]
+    assert len(pids) == 3
+    parent.kill()
+    parent.wait()
+    parent.stdout.close()
+    with Servers(state=kept, fsync=False) as servers:
+        assert not [pid for pid in pids if is_alive(pid)]
+        new_table(servers)
+
+
+def test_temporary_state_of_a_killed_run_is_removed(
+    directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a killed run with a temporary directory left on the disk goes with the next such run."""
+    monkeypatch.setattr(tempfile, "tempdir", str(directory))
+    program = (
+        "import os, signal; from ops.embedded.cluster import Servers\n"
+        "Servers(postgres=False).start(); os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    environment = {**os.environ, "TMPDIR": str(directory)}
+    subprocess.run([sys.executable, "-c", program], cwd=ROOT, env=environment, check=False)
+    left = list(directory.iterdir())
+    assert len(left) == 1
+    with Servers(postgres=False) as servers:
+        assert list(directory.iterdir()) == [servers.state.path]
+        assert servers.state.path not in left
+
+
+def test_killed_while_making_is_made_anew(directory: Path) -> None:
+    """A first start that was killed half-way is noticed, said, and done again."""
+    path = directory / "state"
+    program = (
+        "import os, signal, sys; from pathlib import Path; from ops.embedded import postgres\n"
+        "postgres.Site.sql = lambda *_: os.kill(os.getpid(), signal.SIGKILL)\n"
+        "from ops.embedded.cluster import Servers\n"
+        "Servers(state=Path(sys.argv[1]), fsync=False, valkey=False).start()\n"
+    )
+    ended = subprocess.run([sys.executable, "-c", program, str(path)], cwd=ROOT, check=False)
+    assert ended.returncode == -signal.SIGKILL
+    assert (path / "data/primary/PG_VERSION").exists()
+    heard = Heard()
+    with Servers(state=path, fsync=False, valkey=False, replica=False, reporter=heard) as servers:
+        assert query(servers.database_url, "SELECT 1") == 1
+    assert any("half made" in line for line in heard.lines)
+
+
+def test_half_made_replica_is_copied_anew(kept: Path) -> None:
+    """A replica's directory without its marker is replaced; the primary is left alone."""
+    (kept / "data/replica.made").unlink()
+    heard = Heard()
+    with Servers(state=kept, fsync=False, valkey=False, reporter=heard) as servers:
+        new_table(servers)
+    assert [line for line in heard.lines if "half made" in line]
+
+
+def test_stale_pid_file_is_no_obstacle(kept: Path) -> None:
+    """A pid file whose number now belongs to some other program does not prevent the start."""
+    stale = kept / "data/primary/postmaster.pid"
+    stale.write_text(f"{os.getpid()}\n{stale.parent}\n0\n1\n\n127.0.0.1\n0 0\nready   \n")
+    with Servers(state=kept, fsync=False, valkey=False, replica=False) as servers:
+        assert query(servers.database_url, "SELECT 1") == 1
+
+
+def test_interrupted_start_stops_what_it_started(kept: Path) -> None:
+    """A start that is given up half-way leaves no server and no lock."""
+
+    class Enough(Exception):
+        pass
+
+    def give_up() -> None:
+        if (kept / "pids" / PRIMARY).exists():
+            raise Enough
+
+    for file in (kept / "pids").iterdir():
+        file.unlink()
+    with pytest.raises(Enough):
+        Servers(state=kept, fsync=False, abandon_check=give_up).start()
+    pid = int((kept / "pids" / PRIMARY).read_text().split()[0])
+    assert not is_alive(pid)
+    state.open_state(kept).close()

@@ -1,0 +1,107 @@
+"""The servers start, keep what they were given, and leave nothing behind."""
+
+import os
+import stat
+import time
+from pathlib import Path
+
+import asyncpg
+import pytest
+import redis
+
+from ops.embedded import binaries, errors, state
+from ops.embedded.cluster import Servers
+from tests.ops.embedded.support import PATIENCE_S, has_table, is_alive, new_table, query
+
+
+def test_primary_writes_and_replica_reads(servers: Servers) -> None:
+    """What is written to the primary is read from the replica, which refuses writes."""
+    table = new_table(servers)
+    assert query(servers.replica_url, f"SELECT count(*) FROM {table}") == 1
+    with pytest.raises(asyncpg.ReadOnlySQLTransactionError):
+        query(servers.replica_url, f"INSERT INTO {table} VALUES (2)")
+    assert servers.poll() == []
+
+
+def test_owner_may_make_databases(servers: Servers) -> None:
+    """The gateway's role owns its database and can make others; it is no superuser."""
+    query(servers.database_url, "CREATE DATABASE another TEMPLATE template0")
+    assert query(servers.url_of_database("another"), "SELECT current_user") == "tidegate"
+    query(servers.database_url, "DROP DATABASE another")
+    assert query(servers.database_url, "SHOW is_superuser") == "off"
+    assert query(servers.admin_url, "SHOW is_superuser") == "on"
+
+
+def test_settings_that_promises_rest_on(servers: Servers) -> None:
+    """Text is UTF-8, time is UTC, commits are synchronous, the journal syncs and never evicts."""
+    shown = {
+        name: query(servers.database_url, f"SHOW {name}")
+        for name in ("server_encoding", "timezone", "synchronous_commit")
+    }
+    assert shown["server_encoding"] == "UTF8"
+    assert shown["timezone"] == "UTC"
+    assert shown["synchronous_commit"] == "on"
+    with redis.Redis.from_url(servers.redis_url, protocol=2) as client:
+        assert client.config_get("appendfsync") == {"appendfsync": "always"}
+        assert client.config_get("maxmemory-policy") == {"maxmemory-policy": "noeviction"}
+
+
+def test_warm_start_keeps_data_and_addresses(kept: Path) -> None:
+    """A second start is fast, with the same URLs and the same data."""
+    with Servers(state=kept, fsync=False) as first:
+        before = (first.database_url, first.replica_url, first.redis_url)
+        table = new_table(first)
+    began_s = time.monotonic()
+    with Servers(state=kept, fsync=False) as second:
+        assert time.monotonic() - began_s < PATIENCE_S
+        assert (second.database_url, second.replica_url, second.redis_url) == before
+        assert has_table(second.database_url, table)
+
+
+def test_secrets_are_private(servers: Servers, kept: Path) -> None:
+    """Passwords stand in files of mode 0600, in no command line, and not in the replica."""
+    passwords = state.read_json(kept / "passwords.json").values()
+    for file in ("passwords.json", "data/pgpass", "data/valkey.conf"):
+        assert stat.S_IMODE((kept / file).stat().st_mode) == 0o600
+    assert stat.S_IMODE(kept.stat().st_mode) & 0o077 == (0o011 if os.geteuid() == 0 else 0)
+    seen = (kept / "data/replica/postgresql.auto.conf").read_text()
+    for name in servers.names:
+        seen += Path(f"/proc/{servers.pid(name)}/cmdline").read_text()
+    assert not [password for password in passwords if password in seen]
+
+
+def test_stop_leaves_nothing(kept: Path) -> None:
+    """After stop no server runs, and stopping again is harmless."""
+    servers = Servers(state=kept, fsync=False)
+    servers.start()
+    pids = [servers.pid(name) for name in servers.names]
+    servers.stop()
+    assert len(pids) == 3
+    assert not [pid for pid in pids if is_alive(pid)]
+    servers.stop()
+
+
+def test_temporary_state_is_removed() -> None:
+    """Without a state directory a temporary one is used, and gone afterwards."""
+    with Servers(postgres=False) as servers:
+        path = servers.state.path
+        assert path.is_dir()
+    assert not path.exists()
+
+
+def other_postgres() -> Path | None:
+    for found in sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb")):
+        if int(found.parent.parent.name) >= binaries.POSTGRES_MAJOR_MIN:
+            return found.parent
+    return None
+
+
+@pytest.mark.skipif(other_postgres() is None, reason="no PostgreSQL of the system's")
+def test_binaries_named_by_the_user(kept: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another source of binaries works whole; a directory made by one version is not mixed up."""
+    monkeypatch.setenv("TIDEGATE_PG_BIN", str(other_postgres()))
+    with Servers(fsync=False, valkey=False) as servers:
+        new_table(servers)
+    if binaries.postgres_major(binaries.find_postgres()) != 18:
+        with pytest.raises(errors.CannotStart, match="was made by PostgreSQL 18"):
+            Servers(state=kept, valkey=False, fsync=False).start()

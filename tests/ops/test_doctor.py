@@ -1,0 +1,286 @@
+"""``tidegate doctor``: finds what is wrong, says what to do, and shows no secret."""
+
+import asyncio
+import json
+import resource
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import pytest
+
+from gateway.runtime.settings import Settings
+from gateway.stores import sealing
+from ops.doctor import machine, postgres, redis_server
+from ops.embedded.cluster import Servers
+from tests.ops.conftest import Cli
+from tests.support.site import Site
+
+Report = dict[str, dict[str, str]]
+
+
+def _report(cli: Cli, **variables: str) -> Report:
+    run = cli("doctor", "--json", **variables)
+    report = json.loads(run.stdout)
+    found = {finding["check"]: finding for finding in report["findings"]}
+    failed = [check for check, finding in found.items() if finding["level"] == "fail"]
+    assert report["ok"] == (not failed)
+    assert run.exit_code == (1 if failed else 0)
+    assert all(finding["advice"] for finding in found.values() if finding["level"] != "ok")
+    return found
+
+
+def _as_superuser(servers: Servers, settings: Settings, *statements: str) -> None:
+    database = settings.database_url.rpartition("/")[2]
+
+    async def run() -> None:
+        url = f"{servers.admin_url.rpartition('/')[0]}/{database}"
+        connection = await asyncpg.connect(url)
+        for statement in statements:
+            await connection.execute(statement)
+        await connection.close()
+
+    asyncio.run(run())
+
+
+def test_a_sound_set_has_nothing_to_mend(cli: Cli, replicated: Settings) -> None:
+    cli("keys", "create", "--name", "n", "--role", "ingest")
+    found = _report(cli)
+    # These tests run their servers without fsync: that it is seen is the proof that it is asked.
+    assert found.pop("durability")["level"] == "fail"
+    found.pop("descriptors")
+    assert {finding["level"] for finding in found.values()} == {"ok"}
+    assert set(found) == {
+        "python", "settings", "disk", "key ring", "key ring mode", "accounts", "postgres version",
+        "postgres role", "postgres encoding", "connections", "clock", "schema", "api keys",
+        "raw messages", "audit log", "replica 1", "redis", "redis latency",
+    }  # fmt: skip
+    assert found["redis"]["found"].startswith("Valkey ")
+
+
+def test_the_text_for_people_ends_with_a_count(cli: Cli, replicated: Settings) -> None:
+    run = cli("doctor")
+    assert "fail  durability" in run.stdout
+    assert "1 to mend" in run.stdout.splitlines()[-1]
+
+
+def test_no_secret_is_shown(cli: Cli, settings: Settings, keyring: Path) -> None:
+    shown = cli("doctor").stdout + cli("doctor", "--json").stdout
+    for url in (settings.database_url, settings.redis_url):
+        assert url.rpartition("@")[0].rpartition(":")[2] not in shown
+    for line in keyring.read_text().splitlines():
+        if '"' in line:
+            assert line.split('"')[1] not in shown
+
+
+def test_a_wrong_setting_ends_the_round(bare: Cli) -> None:
+    found = _report(bare)
+    assert found["settings"]["found"].startswith("database_url is not set")
+    assert "postgres" not in found
+
+
+def test_a_misspelt_variable_is_named(cli: Cli) -> None:
+    found = _report(cli, TIDEGATE_DRIAN_S="9")["settings"]
+    assert found["level"] == "warn"
+    assert "TIDEGATE_DRIAN_S" in found["found"]
+
+
+def test_a_server_that_is_away_is_told_and_the_rest_is_looked_at(cli: Cli) -> None:
+    found = _report(cli, TIDEGATE_DATABASE_URL="postgresql://u:hush@127.0.0.1:1/d")
+    assert found["postgres"]["level"] == "fail"
+    assert found["redis"]["level"] == "ok"
+
+
+def test_without_redis_it_is_only_slower(cli: Cli) -> None:
+    assert _report(cli, TIDEGATE_REDIS_URL="redis://127.0.0.1:1")["redis"]["level"] == "warn"
+    assert _report(cli, TIDEGATE_REDIS_URL="")["redis"]["level"] == "ok"
+    found = _report(cli, TIDEGATE_REDIS_URL="redis://:hush@h:hush")["redis"]
+    assert found["level"] == "fail"
+    assert "hush" not in found["found"]
+
+
+def test_an_empty_database_asks_for_migrate(cli: Cli, empty_database: str) -> None:
+    found = _report(cli, TIDEGATE_DATABASE_URL=empty_database)
+    assert found["schema"]["level"] == "fail"
+    assert "tidegate migrate" in found["schema"]["advice"]
+    assert "audit log" not in found
+
+
+def test_a_standby_is_not_taken_for_the_primary(cli: Cli, replicated: Settings) -> None:
+    found = _report(cli, TIDEGATE_DATABASE_URL=replicated.replica_urls)
+    assert found["postgres role"]["level"] == "fail"
+    assert "replica 1" not in found
+
+
+def test_a_primary_is_not_taken_for_a_replica(cli: Cli, settings: Settings) -> None:
+    urls = f"{settings.database_url}, postgresql://u:hush@127.0.0.1:1/d"
+    found = _report(cli, TIDEGATE_REPLICA_URLS=urls)
+    assert found["replica 1"]["level"] == "fail"
+    assert found["replica 2"]["level"] == "warn"
+
+
+def test_a_replica_of_another_primary_is_refused(
+    cli: Cli, replicated: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers = iter((1, 2))
+
+    async def identifier(connection: Any) -> int:
+        return next(answers)
+
+    monkeypatch.setattr(postgres, "system_identifier", identifier)
+    found = _report(cli)["replica 1"]
+    assert found["level"] == "fail"
+    assert "another primary" in found["found"]
+
+
+def test_a_replica_that_stands_still_is_seen(
+    cli: Cli, replicated: Settings, servers: Servers
+) -> None:
+    async def on_replica(statement: str) -> None:
+        connection = await asyncpg.connect(servers.admin_url.replace(
+            f":{servers.port('primary')}/", f":{servers.port('replica')}/"
+        ))  # fmt: skip
+        await connection.execute(statement)
+        await connection.close()
+
+    asyncio.run(on_replica("SELECT pg_wal_replay_pause()"))
+    try:
+        cli("keys", "create", "--name", "n", "--role", "ingest")
+        found = _report(cli, TIDEGATE_REPLICA_LAG_MAX_S="0.2")["replica 1"]
+    finally:
+        asyncio.run(on_replica("SELECT pg_wal_replay_resume()"))
+    assert found["level"] == "warn"
+    assert "behind" in found["found"]
+
+
+def test_a_changed_audit_row_is_found(cli: Cli, settings: Settings, servers: Servers) -> None:
+    for name in ("one", "two", "three"):
+        cli("keys", "create", "--name", name, "--role", "query")
+    _as_superuser(
+        servers,
+        settings,
+        "ALTER TABLE audit_log DISABLE TRIGGER append_only",
+        "UPDATE audit_log SET actor = 'nobody' WHERE id = 2",
+    )
+    found = _report(cli)["audit log"]
+    assert found["level"] == "fail"
+    assert "row 2" in found["found"]
+
+
+def test_a_missing_month_is_found(cli: Cli, settings: Settings, servers: Servers) -> None:
+    now = datetime.now(UTC)
+    _as_superuser(servers, settings, f"DROP TABLE raw_messages_{now.year:04d}_{now.month:02d}")
+    assert _report(cli)["raw messages"]["level"] == "warn"
+    assert cli("migrate").exit_code == 0
+    assert _report(cli)["raw messages"]["level"] == "ok"
+
+
+def test_a_lenient_server_is_found(cli: Cli, settings: Settings, servers: Servers) -> None:
+    database = settings.database_url.rpartition("/")[2]
+    _as_superuser(
+        servers,
+        settings,
+        f"ALTER DATABASE {database} SET synchronous_commit = off",
+        f"ALTER DATABASE {database} SET default_transaction_read_only = on",
+    )
+    found = _report(cli)
+    assert "synchronous_commit off" in found["durability"]["found"]
+    assert found["postgres role"]["level"] == "fail"
+
+
+def test_too_few_connections_are_found(cli: Cli) -> None:
+    assert _report(cli, TIDEGATE_DATABASE_POOL_MAX="40")["connections"]["level"] == "warn"
+    assert _report(cli, TIDEGATE_DATABASE_POOL_MAX="400")["connections"]["level"] == "fail"
+
+
+@pytest.mark.parametrize(
+    ("mode", "level"), [(0o600, "ok"), (0o400, "ok"), (0o640, "warn"), (0o644, "fail")]
+)
+def test_a_key_ring_for_everybodys_eyes_is_found(
+    cli: Cli, tmp_path: Path, mode: int, level: str
+) -> None:
+    ring = tmp_path / "ring.toml"
+    sealing.write_ring(ring, sealing.new_ring())
+    ring.chmod(mode)
+    assert _report(cli, TIDEGATE_KEYRING_FILE=str(ring))["key ring mode"]["level"] == level
+
+
+def test_a_missing_key_ring_is_found(cli: Cli) -> None:
+    found = _report(cli, TIDEGATE_KEYRING_FILE="nowhere/ring.toml")["key ring"]
+    assert found["level"] == "fail"
+    assert "seal-init" in found["advice"]
+
+
+async def test_a_key_ring_of_another_machine_is_found(
+    site: Site, cli: Cli, order_json: bytes, tmp_path: Path
+) -> None:
+    status, _ = await site.submit(order_json)
+    assert status == 201
+    ring = tmp_path / "other.toml"
+    sealing.write_ring(ring, sealing.new_ring())
+    ours = await asyncio.to_thread(_report, cli)
+    theirs = await asyncio.to_thread(_report, cli, TIDEGATE_KEYRING_FILE=str(ring))
+    assert ours["key ring fits"]["level"] == "ok"
+    assert theirs["key ring fits"]["level"] == "fail"
+
+
+def test_accounts_are_made_as_the_gateway_makes_them(cli: Cli, tmp_path: Path) -> None:
+    config = tmp_path / "accounts.toml"
+    config.write_text(
+        "".join(
+            f'[[accounts]]\nprovider = "{provider}"\nname = "{name}"\nchannels = ["web"]\n'
+            f'secrets = ["env:{variable}"]\n'
+            for provider, name, variable in (
+                ("standard_webhooks", "good", "GOOD"),
+                ("standard_webhooks", "empty", "NOT_SET"),
+                ("standard_webhooks", "bad", "BAD"),
+                ("nobody", "x", "GOOD"),
+            )
+        )
+    )
+    found = _report(
+        cli,
+        TIDEGATE_CONFIG=str(config),
+        GOOD="whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
+        BAD="whsec_!!hush!!",
+    )
+    assert found["account standard_webhooks/good"]["level"] == "ok"
+    assert "env:NOT_SET" in found["account standard_webhooks/empty"]["found"]
+    assert found["account standard_webhooks/bad"]["level"] == "fail"
+    assert "hush" not in json.dumps(found)
+    assert "unknown provider" in found["account nobody/x"]["found"]
+
+
+@pytest.mark.parametrize(
+    ("ahead_s", "level"), [(0.2, "ok"), (-0.9, "ok"), (1.5, "warn"), (-3, "warn"), (90, "fail")]
+)
+def test_a_clock_is_judged_in_both_directions(ahead_s: float, level: str) -> None:
+    assert postgres.clock_finding(timedelta(seconds=ahead_s)).level == level
+
+
+@pytest.mark.parametrize(
+    ("info", "level"),
+    [
+        ({"redis_version": "7.2.4", "valkey_version": "9.1.2"}, "ok"),
+        ({"redis_version": "7.2.4"}, "ok"),
+        ({"redis_version": "8.0.0"}, "ok"),
+        ({"redis_version": "7.0.15"}, "fail"),
+        ({}, "fail"),
+    ],
+)
+def test_valkey_and_redis_are_told_apart(info: dict[str, str], level: str) -> None:
+    found = redis_server.version(info)
+    assert found.level == level
+    assert found.found.startswith("Valkey" if "valkey_version" in info else "Redis")
+
+
+@pytest.mark.parametrize(
+    ("soft", "level"),
+    [(512, "fail"), (1024, "warn"), (4096, "ok"), (resource.RLIM_INFINITY, "ok")],
+)
+def test_descriptors_are_compared_with_the_connections(
+    monkeypatch: pytest.MonkeyPatch, soft: int, level: str
+) -> None:
+    monkeypatch.setattr(resource, "getrlimit", lambda which: (soft, soft))
+    assert machine.descriptors(2000).level == level

@@ -1,0 +1,196 @@
+"""API keys and sealing keys, made and ended by hand."""
+
+import asyncio
+import json
+import os
+import pwd
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import pytest
+
+from gateway.domain.access import Principal
+from gateway.runtime.settings import Settings
+from gateway.stores import sealing
+from gateway.stores.postgres.keys import ApiKeys, digest
+from tests.ops.conftest import Cli
+
+_ME = pwd.getpwuid(os.getuid()).pw_name
+
+
+@pytest.fixture
+def ring(tmp_path: Path) -> Path:
+    return tmp_path / "keys" / "keyring.toml"
+
+
+def _rows(settings: Settings, query: str) -> list[dict[str, Any]]:
+    async def ask() -> list[dict[str, Any]]:
+        connection = await asyncpg.connect(settings.database_url)
+        try:
+            return [dict(row) for row in await connection.fetch(query)]
+        finally:
+            await connection.close()
+
+    return asyncio.run(ask())
+
+
+def _bearer(settings: Settings, token: str) -> Principal | None:
+    async def find() -> Principal | None:
+        async with asyncpg.create_pool(settings.database_url, min_size=1) as pool:
+            return await ApiKeys(pool=pool).find(digest(token))
+
+    return asyncio.run(find())
+
+
+def test_a_made_key_opens_the_gateway_as_far_as_was_said(cli: Cli, settings: Settings) -> None:
+    run = cli(
+        "keys", "create", "--name", "shop", "--role", "ingest", "--role", "query",
+        "--channel", "web", "--channel", "web",
+    )  # fmt: skip
+    assert run.exit_code == 0
+    token = run.stdout.strip()
+    bearer = _bearer(settings, token)
+    assert bearer is not None
+    assert (bearer.name, sorted(bearer.roles)) == ("shop", ["ingest", "query"])
+    assert bearer.channels == frozenset({"web"})
+    assert token not in run.stderr
+
+
+def test_who_made_a_key_is_in_the_audit_log(cli: Cli, settings: Settings) -> None:
+    made = json.loads(cli("keys", "create", "--name", "n", "--role", "query", "--json").stdout)
+    (row,) = _rows(settings, "SELECT actor, action, subject FROM audit_log")
+    assert row == {"actor": _ME, "action": "api_key.create", "subject": made["id"]}
+
+
+def test_a_key_for_a_channel_that_there_is_not_is_refused(cli: Cli, settings: Settings) -> None:
+    run = cli("keys", "create", "--name", "n", "--role", "ingest", "--channel", "wbe")
+    assert run.exit_code == 2
+    assert "there are web, app" in run.stderr
+    assert _rows(settings, "SELECT 1 FROM api_keys") == []
+
+
+@pytest.mark.parametrize("name", ["", "   ", "a\nb", "x" * 65])
+def test_a_name_that_would_spoil_the_list_is_refused(cli: Cli, name: str) -> None:
+    assert cli("keys", "create", "--name", name, "--role", "query").exit_code == 2
+
+
+def test_the_list_shows_every_key_and_no_token(cli: Cli) -> None:
+    token = cli("keys", "create", "--name", "one", "--role", "query").stdout.strip()
+    cli("keys", "create", "--name", "two", "--role", "ingest", "--channel", "app")
+    for form in ([], ["--json"]):
+        shown = cli("keys", "list", *form).stdout
+        assert "one" in shown
+        assert "two" in shown
+        assert token.rpartition("_")[2] not in shown
+    assert [key["name"] for key in json.loads(cli("keys", "list", "--json").stdout)] == [
+        "one",
+        "two",
+    ]
+
+
+def test_a_revoked_key_is_dead_and_revoked_once(cli: Cli, settings: Settings) -> None:
+    made = json.loads(cli("keys", "create", "--name", "n", "--role", "query", "--json").stdout)
+    assert cli("keys", "revoke", made["id"]).exit_code == 0
+    assert _bearer(settings, made["token"]) is None
+    assert cli("keys", "revoke", made["id"]).exit_code == 1
+    assert "revoked" in cli("keys", "list").stdout
+
+
+def test_a_database_without_a_schema_asks_for_migrate(bare: Cli, empty_database: str) -> None:
+    run = bare("keys", "list", TIDEGATE_DATABASE_URL=empty_database)
+    assert run.exit_code == 1
+    assert "tidegate migrate" in run.stderr
+
+
+def test_a_key_ring_is_made_without_a_database(bare: Cli, ring: Path) -> None:
+    run = bare("keys", "seal-init", TIDEGATE_KEYRING_FILE=str(ring))
+    assert run.exit_code == 0
+    assert sealing.load_ring(ring).active == 1
+    assert ring.stat().st_mode & 0o777 == 0o600
+    assert [path.name for path in ring.parent.iterdir()] == [ring.name]
+
+
+def test_the_key_rings_place_may_stand_in_the_file(bare: Cli, ring: Path) -> None:
+    Path("tidegate.toml").write_text(f'keyring_file = "{ring}"\n')
+    assert bare("keys", "seal-init").exit_code == 0
+    assert ring.exists()
+
+
+def test_a_key_ring_is_never_overwritten(bare: Cli, ring: Path) -> None:
+    bare("keys", "seal-init", TIDEGATE_KEYRING_FILE=str(ring))
+    before = ring.read_bytes()
+    assert bare("keys", "seal-init", TIDEGATE_KEYRING_FILE=str(ring)).exit_code == 2
+    again = bare("keys", "seal-init", "--if-missing", TIDEGATE_KEYRING_FILE=str(ring))
+    assert again.exit_code == 0
+    assert ring.read_bytes() == before
+
+
+def test_a_damaged_key_ring_is_not_taken_for_one(bare: Cli, ring: Path) -> None:
+    ring.parent.mkdir()
+    ring.write_text("active = 1\n")
+    run = bare("keys", "seal-init", "--if-missing", TIDEGATE_KEYRING_FILE=str(ring))
+    assert run.exit_code == 2
+
+
+def test_of_several_that_make_a_key_ring_at_once_one_does(ring: Path) -> None:
+    ended = _at_once(4, ["keys", "seal-init"], {"TIDEGATE_KEYRING_FILE": str(ring)})
+    assert sorted(ended) == [0, 2, 2, 2]
+    sealing.load_ring(ring)
+
+
+def test_a_rotated_ring_still_opens_what_it_sealed(
+    cli: Cli, settings: Settings, ring: Path
+) -> None:
+    cli("keys", "seal-init", TIDEGATE_KEYRING_FILE=str(ring))
+    sealed = sealing.Sealer(sealing.load_ring(ring)).seal("t.c", b"r", b"plain")
+    run = cli("keys", "seal-rotate", TIDEGATE_KEYRING_FILE=str(ring))
+    assert run.exit_code == 0
+    assert "restart" in run.stdout
+    after = sealing.load_ring(ring)
+    assert (after.active, sorted(after.keys)) == (2, [1, 2])
+    assert sealing.Sealer(after).open("t.c", b"r", sealed) == b"plain"
+    (row,) = _rows(settings, "SELECT actor, action, subject FROM audit_log")
+    assert row == {"actor": _ME, "action": "sealing_key.rotate", "subject": "2"}
+
+
+def test_without_a_database_nothing_is_rotated(cli: Cli, ring: Path) -> None:
+    cli("keys", "seal-init", TIDEGATE_KEYRING_FILE=str(ring))
+    run = cli(
+        "keys", "seal-rotate", TIDEGATE_KEYRING_FILE=str(ring),
+        TIDEGATE_DATABASE_URL="postgresql://u@127.0.0.1:1/d",
+    )  # fmt: skip
+    assert run.exit_code == 1
+    assert sealing.load_ring(ring).active == 1
+
+
+def test_rotations_at_once_each_add_a_key(cli: Cli, settings: Settings, ring: Path) -> None:
+    cli("keys", "seal-init", TIDEGATE_KEYRING_FILE=str(ring))
+    told = {"TIDEGATE_DATABASE_URL": settings.database_url, "TIDEGATE_KEYRING_FILE": str(ring)}
+    assert _at_once(3, ["keys", "seal-rotate"], told) == [0, 0, 0]
+    assert sorted(sealing.load_ring(ring).keys) == [1, 2, 3, 4]
+
+
+def test_the_list_of_sealing_keys_shows_ids_only(bare: Cli, ring: Path) -> None:
+    sealing.write_ring(ring, sealing.rotated(sealing.new_ring()))
+    told = json.loads(bare("keys", "seal-list", "--json", TIDEGATE_KEYRING_FILE=str(ring)).stdout)
+    assert told == {"file": str(ring), "active": 2, "keys": [1, 2]}
+    shown = bare("keys", "seal-list", TIDEGATE_KEYRING_FILE=str(ring)).stdout
+    for line in ring.read_text().splitlines():
+        if line.endswith('="'):
+            assert line.split('"')[1] not in shown
+
+
+def _at_once(count: int, command: list[str], variables: dict[str, str]) -> list[int]:
+    started = [
+        subprocess.Popen(
+            [sys.executable, "-m", "ops.cli", *command],
+            env={**os.environ, **variables},
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        for _ in range(count)
+    ]
+    return [process.wait(30) for process in started]

@@ -1,0 +1,172 @@
+"""Migrations: whole or not at all, once, and one runner at a time."""
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import pytest
+from alembic.config import Config
+from alembic.script import ScriptDirectory
+
+from gateway.runtime.settings import Settings
+from ops.embedded.cluster import Servers
+from ops.migrations import runner, version
+from tests.ops.conftest import Cli
+
+_HOLDER = """
+import asyncio, asyncpg, sys
+async def hold():
+    connection = await asyncpg.connect(sys.argv[1])
+    await connection.execute(f"SELECT pg_advisory_lock({sys.argv[2]})")
+    await asyncio.sleep(60)
+asyncio.run(hold())
+"""
+
+
+def _ask(url: str, query: str) -> Any:
+    async def ask() -> Any:
+        connection = await asyncpg.connect(url)
+        try:
+            return await connection.fetchval(query)
+        finally:
+            await connection.close()
+
+    return asyncio.run(ask())
+
+
+def _tables(url: str) -> set[str]:
+    names = "SELECT array_agg(tablename::text) FROM pg_tables WHERE schemaname = 'public'"
+    return set(_ask(url, names) or [])
+
+
+def _start(url: str, *arguments: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "ops.cli", "migrate", *arguments],
+        env={**os.environ, "TIDEGATE_DATABASE_URL": url, "PYTHONUNBUFFERED": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def test_head_is_the_newest_of_one_line_of_revisions() -> None:
+    config = Config()
+    config.set_main_option("script_location", "ops:migrations")
+    scripts = ScriptDirectory.from_config(config)
+    assert scripts.get_heads() == [version.HEAD]
+    for script in scripts.walk_revisions():
+        assert Path(script.path).with_suffix(".sql").is_file()
+        with pytest.raises(RuntimeError, match=r"make an empty database|restore"):
+            script.module.downgrade()
+
+
+def test_an_empty_database_gets_the_schema_and_the_coming_months(
+    bare: Cli, empty_database: str
+) -> None:
+    run = bare("migrate", TIDEGATE_DATABASE_URL=empty_database)
+    assert (run.exit_code, run.stderr) == (0, "")
+    assert run.stdout.splitlines()[0] == "applied 0001: The ledger"
+    now = datetime.now(UTC)
+    assert {
+        "orders", "payments", "audit_log", f"raw_messages_{now.year:04d}_{now.month:02d}",
+    } <= _tables(empty_database)  # fmt: skip
+    assert _ask(empty_database, "SELECT version_num FROM alembic_version") == version.HEAD
+
+
+def test_a_second_run_changes_nothing_and_says_so(cli: Cli) -> None:
+    run = cli("migrate")
+    assert (run.exit_code, run.stdout) == (0, f"already at {version.HEAD}, nothing to apply\n")
+
+
+def test_check_looks_and_changes_nothing(bare: Cli, empty_database: str) -> None:
+    run = bare("migrate", "--check", TIDEGATE_DATABASE_URL=empty_database)
+    assert run.exit_code == 1
+    assert "run `tidegate migrate`" in run.stderr
+    assert _tables(empty_database) == set()
+    bare("migrate", TIDEGATE_DATABASE_URL=empty_database)
+    assert bare("migrate", "--check", TIDEGATE_DATABASE_URL=empty_database).exit_code == 0
+
+
+def test_of_several_runners_at_once_one_applies_and_all_succeed(empty_database: str) -> None:
+    runners = [_start(empty_database) for _ in range(4)]
+    told = [process.communicate(timeout=60)[0] for process in runners]
+    assert [process.returncode for process in runners] == [0, 0, 0, 0], told
+    assert sum("applied 0001" in text for text in told) == 1
+
+
+def test_a_runner_waits_its_turn_and_a_killed_one_gives_it_back(empty_database: str) -> None:
+    holder = subprocess.Popen([sys.executable, "-c", _HOLDER, empty_database, str(runner._LOCK)])
+    # A bigint key is kept as two halves.
+    held = "SELECT count(*) FROM pg_locks WHERE (classid::bigint << 32) | objid::bigint = "
+    _until(lambda: _ask(empty_database, f"{held} {runner._LOCK}") == 1)
+    waiting = _start(empty_database)
+    assert waiting.stdout is not None
+    assert "waiting for my turn" in waiting.stdout.readline()
+    holder.send_signal(signal.SIGKILL)
+    holder.wait()
+    told, _ = waiting.communicate(timeout=30)
+    assert (waiting.returncode, "applied 0001" in told) == (0, True)
+
+
+def test_a_migration_that_fails_half_way_leaves_nothing(bare: Cli, empty_database: str) -> None:
+    _ask(empty_database, "CREATE TABLE audit_log ()")
+    run = bare("migrate", TIDEGATE_DATABASE_URL=empty_database)
+    assert run.exit_code == 1
+    assert "nothing was changed" in run.stderr
+    assert "a database of its own" in run.stderr
+    assert _tables(empty_database) == {"audit_log"}
+
+
+def test_a_database_of_a_newer_version_is_left_alone(bare: Cli, empty_database: str) -> None:
+    bare("migrate", TIDEGATE_DATABASE_URL=empty_database)
+    _ask(empty_database, "UPDATE alembic_version SET version_num = '9999'")
+    for form in ([], ["--check"]):
+        run = bare("migrate", *form, TIDEGATE_DATABASE_URL=empty_database)
+        assert run.exit_code == 1
+        assert "9999" in run.stderr
+        assert "newer version" in run.stderr
+
+
+def test_a_replica_is_not_migrated(cli: Cli, replicated: Settings) -> None:
+    run = cli("migrate", TIDEGATE_DATABASE_URL=replicated.replica_urls)
+    assert run.exit_code == 1
+    assert "primary" in run.stderr
+
+
+def test_a_user_who_may_not_is_told_who_may(
+    bare: Cli, empty_database: str, servers: Servers
+) -> None:
+    password = "p@ss/w#rd? %"
+    escaped = "p%40ss%2Fw%23rd%3F%20%25"
+    _ask(servers.admin_url, "DROP ROLE IF EXISTS reader")
+    _ask(servers.admin_url, f"CREATE ROLE reader LOGIN PASSWORD '{password}'")
+    place = empty_database.partition("@")[2]
+    # The escapes of the password and the parameters of the URL reach the driver as they are.
+    url = f"postgresql://reader:{escaped}@{place}?application_name=x%20y&sslmode=prefer"
+    run = bare("migrate", TIDEGATE_DATABASE_URL=url)
+    assert run.exit_code == 1
+    assert "permission denied for schema public" in run.stderr
+    assert password not in run.stderr
+    assert _tables(empty_database) == set()
+
+
+def test_several_hosts_in_the_url_find_the_primary(cli: Cli, replicated: Settings) -> None:
+    place, _, database = replicated.database_url.partition("@")[2].partition("/")
+    replica = replicated.replica_urls.partition("@")[2].partition("/")[0]
+    before = replicated.database_url.partition("@")[0]
+    url = f"{before}@{replica},{place}/{database}?target_session_attrs=primary"
+    assert cli("migrate", TIDEGATE_DATABASE_URL=url).exit_code == 0
+
+
+def _until(is_so: Any) -> None:
+    deadline = time.monotonic() + 15
+    while not is_so():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)

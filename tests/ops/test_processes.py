@@ -1,0 +1,186 @@
+"""``serve --processes N``: one port, no orphan, a dead child is replaced, all drain."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import psutil  # type: ignore[import-untyped]  # it ships no types
+import pytest
+
+from ops import processes as supervising
+from ops.processes import Supervisor
+from tests.support.processes import Processes, free_port
+
+
+def _children(parent: subprocess.Popen[bytes]) -> list[psutil.Process]:
+    return list(psutil.Process(parent.pid).children())
+
+
+def _until(is_so: Callable[[], bool], seconds: float = 15.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not is_so():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def _answers(port: int) -> bool:
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/healthz", timeout=2) as answer:
+            return bool(answer.status == 200)
+    except OSError:
+        return False
+
+
+def _listeners(port: int) -> set[int]:
+    return {
+        process.pid
+        for process in psutil.process_iter()
+        for connection in _connections(process)
+        if connection.status == psutil.CONN_LISTEN and connection.laddr.port == port
+    }
+
+
+def _connections(process: psutil.Process) -> list[Any]:
+    try:
+        return list(process.net_connections("tcp"))
+    except psutil.Error:
+        return []
+
+
+def test_the_processes_share_a_port_and_their_metrics(processes: Processes) -> None:
+    port = free_port()
+    parent = processes.serve(port=port, count=2)
+    children = {child.pid for child in _children(parent)}
+    assert len(children) == 2
+    _until(lambda: _listeners(port) == children)
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=2) as answer:
+        assert b"tidegate_requests_total" in answer.read()
+    parent.terminate()
+    assert parent.wait(20) == 0
+    assert not any(psutil.pid_exists(pid) for pid in children)
+    assert not _answers(port)
+
+
+def test_a_child_that_is_killed_is_replaced_and_the_other_serves_on(processes: Processes) -> None:
+    port = free_port()
+    parent = processes.serve(port=port, count=2)
+    _until(lambda: len(_listeners(port)) == 2)
+    dead, alive = _children(parent)
+    dead.kill()
+    _until(lambda: dead.pid not in _listeners(port))
+    assert _answers(port)
+    _until(lambda: len(_listeners(port)) == 2)
+    assert alive.pid in _listeners(port)
+    assert dead.pid not in _listeners(port)
+    # Nobody's connections are counted for the dead.
+    directory = _metrics_of(alive)
+    assert not list(directory.glob(f"gauge_live*_{dead.pid}.db"))
+    parent.send_signal(signal.SIGINT)
+    assert parent.wait(20) == 0
+    assert not directory.exists()
+
+
+def test_a_killed_parent_leaves_no_orphan(processes: Processes) -> None:
+    port = free_port()
+    parent = processes.serve(port=port, count=2)
+    children = _children(parent)
+    directory = _metrics_of(children[0])
+    parent.kill()
+    parent.wait(5)
+    gone, left = psutil.wait_procs(children, timeout=15)
+    assert (len(gone), left) == (2, [])
+    # Its successor has the port, and clears away what it left.
+    successor = processes.serve(port=port, count=2)
+    assert not directory.exists()
+    successor.terminate()
+    assert successor.wait(20) == 0
+
+
+def test_port_0_is_one_port_for_all(processes: Processes) -> None:
+    parent = processes.start("serve", "--port", "0", "--processes", "2")
+    _until(lambda: processes.log_path.read_text().count('"listening"') == 2)
+    told = [json.loads(line) for line in processes.log_path.read_text().splitlines()]
+    ports = {line["port"] for line in told if "port" in line}
+    assert len(ports) == 1
+    assert _answers(ports.pop())
+    parent.terminate()
+    assert parent.wait(20) == 0
+
+
+@pytest.mark.parametrize("is_sharing", [False, True])
+def test_a_port_that_somebody_listens_on_is_refused(processes: Processes, is_sharing: bool) -> None:
+    with socket.socket() as taken:
+        if is_sharing:
+            taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        for count in ("1", "2"):
+            parent = processes.start("serve", "--port", str(port), "--processes", count)
+            assert parent.wait(20) == 2
+    told = processes.log_path.read_text()
+    assert told.count("can not listen on") == 2
+    assert "Traceback" not in told
+
+
+def test_settings_that_every_child_refuses_end_them_all(processes: Processes) -> None:
+    processes.environment["TIDEGATE_KEYRING_FILE"] = "/nowhere/keyring.toml"
+    parent = processes.start("serve", "--port", "0", "--processes", "2")
+    assert parent.wait(20) == 2
+    assert "tidegate keys seal-init" in processes.log_path.read_text()
+
+
+def _supervisor(script: str, directory: Path, *, drain_s: float = 1.0) -> Supervisor:
+    return Supervisor(
+        argv=[sys.executable, "-c", script], count=2, drain_s=drain_s, metrics=directory
+    )
+
+
+def test_children_that_keep_dying_end_the_parent(tmp_path: Path) -> None:
+    assert _supervisor("raise SystemExit(1)", tmp_path).run() == 1
+
+
+def test_a_child_that_does_not_drain_is_killed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(supervising, "_EXIT_MARGIN_S", 0.2)
+    marks = tmp_path / "ready"
+    script = (
+        "import os, pathlib, signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
+        f"pathlib.Path({str(marks)!r} + str(os.getpid())).touch(); time.sleep(60)"
+    )
+
+    def stop_when_ready() -> None:
+        _until(lambda: len(list(tmp_path.glob("ready*"))) == 2)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=stop_when_ready).start()
+    assert _supervisor(script, tmp_path, drain_s=0.2).run() == 1
+    for mark in tmp_path.glob("ready*"):
+        assert not psutil.pid_exists(int(mark.name.removeprefix("ready")))
+
+
+def test_a_directory_in_use_is_not_taken_for_a_left_over() -> None:
+    with supervising._metrics_directory() as first, supervising._metrics_directory() as second:
+        assert first.exists()
+        assert second != first
+        left_over = Path(tempfile.mkdtemp(prefix="tidegate-metrics-"))
+        (left_over / "lock").touch()
+        with supervising._metrics_directory():
+            assert not left_over.exists()
+            assert first.exists()
+    assert not first.exists()
+
+
+def _metrics_of(child: psutil.Process) -> Path:
+    return Path(child.environ()["PROMETHEUS_MULTIPROC_DIR"])

@@ -1,0 +1,177 @@
+"""`tidegate up`: one command, one paste, one Ctrl-C."""
+
+import http.client
+import json
+import os
+import re
+import shlex
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+
+from ops.up.greeting import curl
+from ops.up.restarts import DEATHS_MAX, WINDOW_S, Deaths
+
+ROOT = Path(__file__).resolve().parents[2]
+START_S = 60.0
+
+
+class Up:
+    """A running `tidegate up`, and what it has printed."""
+
+    def __init__(self, *options: str) -> None:
+        self.said = ""
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "ops.cli", "up", "--port=0", *options],
+            cwd=ROOT,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            env={name: value for name, value in os.environ.items() if "TIDEGATE" not in name},
+        )
+        assert self._process.stdout is not None
+        os.set_blocking(self._process.stdout.fileno(), False)
+
+    def wait_for(self, pattern: str) -> str:
+        """The first match in what it prints, within a bound."""
+        assert self._process.stdout is not None
+        deadline_s = time.monotonic() + START_S
+        while (found := re.search(pattern, self.said, re.DOTALL)) is None:
+            assert time.monotonic() < deadline_s, self.said
+            assert self._process.poll() is None, self.said
+            self.said += (self._process.stdout.read() or b"").decode()
+            time.sleep(0.02)
+        return found[0]
+
+    def descendants(self) -> list[int]:
+        return _descendants(self._process.pid)
+
+    def end(self, how: signal.Signals) -> int:
+        """The exit status after this signal. Harmless when it has ended."""
+        assert self._process.stdout is not None
+        if self._process.stdout.closed:
+            return self._process.wait()
+        self._process.send_signal(how)
+        try:
+            status = self._process.wait(START_S)
+        finally:
+            self._process.kill()
+            self.said += (self._process.stdout.read() or b"").decode()
+            self._process.stdout.close()
+        return status
+
+
+def _descendants(pid: int) -> list[int]:
+    children = [int(p) for p in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    return [p for child in children for p in (child, *_descendants(child))]
+
+
+def _is_alive(pid: int) -> bool:
+    return Path(f"/proc/{pid}").exists()
+
+
+def shell_words(command: str) -> list[str]:
+    """The words a shell makes of the command, which is not run."""
+    script = r'curl() { printf "%s\0" "$@"; }; ' + command
+    said = subprocess.run(["bash", "-c", script], capture_output=True, check=True)
+    return said.stdout.decode().split("\0")[:-1]
+
+
+def paste(command: str) -> tuple[int, dict[str, Any]]:
+    """Status and body of the request that the printed command makes."""
+    words = shell_words(command)
+    url = urlsplit(next(word for word in words if word.startswith("http")))
+    headers = dict(words[n + 1].split(": ", 1) for n, word in enumerate(words) if word == "-H")
+    assert url.hostname is not None
+    connection = http.client.HTTPConnection(url.hostname, url.port, timeout=10)
+    try:
+        connection.request("POST", url.path, words[words.index("-d") + 1], headers)
+        answer = connection.getresponse()
+        return answer.status, json.loads(answer.read())
+    finally:
+        connection.close()
+
+
+@pytest.fixture(scope="module")
+def up() -> Iterator[Up]:
+    """One `tidegate up --ephemeral`."""
+    running = Up("--ephemeral")
+    try:
+        running.wait_for("Ctrl-C stops")
+        yield running
+    finally:
+        running.end(signal.SIGTERM)
+
+
+def test_the_printed_command_places_an_order(up: Up) -> None:
+    """The printed curl, pasted, places an order; pasted again later, another one."""
+    command = up.wait_for(r"curl -sS.*?\n\n").strip()
+    status, first = paste(command)
+    assert status == 201
+    time.sleep(1.1)
+    status, second = paste(command)
+    assert status == 201
+    assert first["id"] != second["id"]
+
+
+def test_what_dies_is_started_again(up: Up) -> None:
+    """A gateway that is killed is started again, and said so; it answers on the same port."""
+    url = urlsplit(up.wait_for(r"http://127\.0\.0\.1:\d+"))
+    gateway = next(
+        pid for pid in up.descendants() if b"\0serve\0" in Path(f"/proc/{pid}/cmdline").read_bytes()
+    )
+    os.kill(gateway, signal.SIGKILL)
+    up.wait_for(r"The gateway ended by itself \(status -9\): starting it again")
+    deadline_s = time.monotonic() + START_S
+    while True:
+        connection = http.client.HTTPConnection("127.0.0.1", url.port, timeout=5)
+        try:
+            connection.request("GET", "/readyz")
+            if connection.getresponse().status == 200:
+                return
+        except OSError:
+            assert time.monotonic() < deadline_s
+            time.sleep(0.05)
+        finally:
+            connection.close()
+
+
+def test_a_signal_drains_and_stops_everything(up: Up) -> None:
+    """SIGINT ends it with status 0 and leaves no process and no directory."""
+    directory = Path(up.wait_for(r"logs +(\S+)").split()[-1]).parent
+    pids = up.descendants()
+    assert len(pids) >= 5
+    assert up.end(signal.SIGINT) == 0
+    assert not [pid for pid in pids if _is_alive(pid)]
+    assert not directory.exists()
+
+
+def test_the_example_is_one_word_for_the_shell() -> None:
+    """The example order survives the shell's quoting, with a number of its own."""
+    words = shell_words(curl(url="http://h:1", api_key="k'; echo", environ={}))
+    order = json.loads(words[words.index("-d") + 1])
+    assert re.fullmatch(r"demo-\d{10}", order["order_no"])
+    assert "Authorization: Bearer k'; echo" in words
+    assert (
+        shlex.split("--noproxy '*'")
+        == shell_words(curl(url="http://h:1", api_key="k", environ={"http_proxy": "http://p"}))[1:3]
+    )
+
+
+def test_restarts_back_off_and_end() -> None:
+    """Each quick death doubles the wait, and the fifth within a minute is the last."""
+    deaths = Deaths()
+    delays_s = [deaths.record(float(n)) for n in range(DEATHS_MAX)]
+    assert delays_s == [0.2, 0.4, 0.8, 1.6, None]
+
+
+def test_rare_deaths_are_forgiven() -> None:
+    """Deaths further apart than the window never add up."""
+    deaths = Deaths()
+    assert {deaths.record(n * (WINDOW_S + 1)) for n in range(20)} == {0.2}

@@ -1,0 +1,191 @@
+"""Settings: read from file and environment, refused when they contradict, secrets never shown."""
+
+import inspect
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from gateway.runtime import settings
+from gateway.runtime.settings import Account, Channel, Settings, SettingsError
+from ops import effective
+
+_URL = "postgresql://tidegate:Tr0ub4dor@db/tidegate"
+_BASE = {"TIDEGATE_DATABASE_URL": _URL}
+_ACCOUNT = """
+[[accounts]]
+provider = "stripe"
+name = "main"
+channels = ["web"]
+secrets = ["env:STRIPE"]
+"""
+
+
+@pytest.fixture(autouse=True)
+def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def _load(text: str | None = None, **variables: str) -> Settings:
+    environ = {**_BASE, **variables}
+    if text is not None:
+        Path("some.toml").write_text(text, "utf-8")
+        environ["TIDEGATE_CONFIG"] = "some.toml"
+    return settings.load(environ)
+
+
+def test_the_environment_alone_is_enough() -> None:
+    assert _load() == Settings(database_url=_URL)
+
+
+def test_the_environment_beats_the_file_and_the_file_the_default() -> None:
+    loaded = _load("port = 9000\ndrain_s = 20\n", TIDEGATE_PORT="9001")
+    assert (loaded.port, loaded.drain_s, loaded.host) == (9001, 20.0, "127.0.0.1")
+
+
+def test_the_file_beside_us_is_read_without_being_named() -> None:
+    settings.DEFAULT_FILE.write_text("port = 9000\n")
+    assert settings.load(_BASE).port == 9000
+    Path("named.toml").write_text("port = 9001\n")
+    assert settings.load({**_BASE, "TIDEGATE_CONFIG": "named.toml"}).port == 9001
+
+
+def test_channels_and_accounts_come_from_the_file_only() -> None:
+    text = f'[[channels]]\nname = "web"\nlookalike = "replay"\n{_ACCOUNT}'
+    loaded = _load(text, TIDEGATE_CHANNELS="nonsense", TIDEGATE_ACCOUNTS="nonsense")
+    assert loaded.channels == [Channel("web", "replay")]
+    assert loaded.channel_policies() == {"web": "replay"}
+    assert loaded.accounts == [Account("stripe", "main", ["web"], ["env:STRIPE"])]
+
+
+def test_variables_of_others_are_left_alone() -> None:
+    assert _load(TIDEGATE_PG_BIN="/x", HOST="example.org").host == "127.0.0.1"
+
+
+def test_without_a_database_there_is_nothing_to_run() -> None:
+    with pytest.raises(SettingsError, match="TIDEGATE_DATABASE_URL=postgresql://"):
+        settings.load({})
+
+
+@pytest.mark.parametrize(
+    ("text", "variables", "told"),
+    [
+        ("channels = []", {}, "at least one"),
+        ('[[channels]]\nname = "web"\n[[channels]]\nname = "web"', {}, "each named once"),
+        (_ACCOUNT + _ACCOUNT, {}, "stripe/main stands twice"),
+        (_ACCOUNT.replace('"web"', '"wbe"'), {}, "unknown channels wbe"),
+        ("", {"DATABASE_POOL_MAX": "4"}, "database_pool_max is 4"),
+        ("", {"BATCHES_IN_FLIGHT": "4"}, "need 10"),
+        ("", {"COMMIT_S": "10"}, "commit_s must be below drain_s"),
+        ("", {"REDIS_URL": "http://r"}, "redis_url must be written redis://"),
+        ("", {"REPLICA_URLS": "postgresql://r", "REPLICA_WAIT_S": "3"}, "replica_wait_s"),
+    ],
+)
+def test_a_contradiction_is_refused(text: str, variables: Mapping[str, str], told: str) -> None:
+    named = {f"TIDEGATE_{name}": value for name, value in variables.items()}
+    with pytest.raises(SettingsError, match=told):
+        _load(text, **named)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("port", "-1"),
+        ("port", "65536"),
+        ("port", "http"),
+        ("drain_s", "0"),
+        ("drain_s", "-3"),
+        ("batch_rows_max", "0"),
+        ("batches_in_flight", "9"),
+        ("connections_max", "many"),
+        ("log_level", "loud"),
+        ("raw_months", "1.5"),
+    ],
+)
+def test_a_value_out_of_its_range_is_refused_by_name(name: str, value: str) -> None:
+    with pytest.raises(SettingsError, match=name):
+        _load(**{f"TIDEGATE_{name.upper()}": value})
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("prot = 9000", "prot"),
+        ('[[channels]]\nname = "Web!"', "name"),
+        ('[[channels]]\nname = "web"\nlook_alike = "hold"', "look_alike"),
+        (_ACCOUNT.replace('["env:STRIPE"]', "[]"), "secrets"),
+        (_ACCOUNT.replace('["env:STRIPE"]', '["env:A", "env:B", "env:C"]'), "secrets"),
+        (_ACCOUNT.replace('channels = ["web"]', "channels = []"), "channels"),
+    ],
+)
+def test_what_the_file_may_not_say_is_refused_by_name(text: str, told: str) -> None:
+    with pytest.raises(SettingsError, match=told):
+        _load(text)
+
+
+def test_a_file_that_is_named_must_be_there() -> None:
+    with pytest.raises(SettingsError, match=r"nowhere\.toml can not be read"):
+        settings.load({**_BASE, "TIDEGATE_CONFIG": "nowhere.toml"})
+
+
+@pytest.mark.parametrize("content", [b"port = ", b"\xff\xfe", b"port = 1\nport = 2\n"])
+def test_a_file_that_is_no_toml_is_named(content: bytes) -> None:
+    Path("broken.toml").write_bytes(content)
+    with pytest.raises(SettingsError, match=r"broken\.toml is not valid TOML"):
+        settings.load({**_BASE, "TIDEGATE_CONFIG": "broken.toml"})
+
+
+def test_a_secret_comes_from_the_environment_or_a_file() -> None:
+    Path("secret").write_text("hush\n")
+    assert settings.secret("env:A", {"A": "hush"}) == "hush"
+    assert settings.secret("file:secret") == "hush"
+
+
+@pytest.mark.parametrize("reference", ["env:NOT_SET", "env:EMPTY", "file:nowhere", "file:empty"])
+def test_a_secret_that_is_not_there_is_named(reference: str) -> None:
+    Path("empty").write_text("\n")
+    with pytest.raises(SettingsError, match=reference):
+        settings.secret(reference, {"EMPTY": ""})
+
+
+def test_a_secret_written_as_it_is_is_refused_and_not_repeated() -> None:
+    with pytest.raises(SettingsError, match="env:NAME or file:PATH") as refused:
+        settings.secret("whsec_hush", {})
+    assert "hush" not in str(refused.value)
+
+
+def test_shown_settings_hold_no_secret_and_nothing_else_is_hidden() -> None:
+    loaded = Settings(
+        database_url=_URL,
+        replica_urls="postgresql://u:hush1@r",
+        redis_url="redis://:hush2@r",
+        accounts=[Account("stripe", "main", ["web"], ["env:HUSH3", "file:/hush4"])],
+    )
+    shown = settings.shown(loaded)
+    told = str(shown).lower()
+    assert "hush" not in told
+    assert "tr0ub4dor" not in told
+    assert shown["accounts"][0]["secrets"] == ["configured", "configured"]
+    plain: dict[str, Any] = msgspec.to_builtins(loaded)
+    hidden = {"database_url", "replica_urls", "redis_url", "accounts"}
+    assert {name for name in plain if plain[name] != shown[name]} == hidden
+    assert settings.shown(Settings(database_url=_URL))["redis_url"] == "not set"
+
+
+@pytest.mark.parametrize("name", Settings.__struct_fields__)
+def test_every_setting_says_why_it_is_as_it_is(name: str) -> None:
+    assert len(effective.reasons()[name]) > 20
+
+
+@pytest.mark.parametrize("name", Settings.__struct_fields__)
+def test_a_setting_in_seconds_or_bytes_says_so_in_its_name(name: str) -> None:
+    first = effective.reasons()[name].partition(" ")[0]
+    assert (first == "Seconds") == name.endswith("_s")
+
+
+def test_every_setting_is_declared_once() -> None:
+    source = inspect.getsource(Settings)
+    for name in Settings.__struct_fields__:
+        assert source.count(f"\n    {name}: ") == 1
