@@ -8,7 +8,7 @@ from typing import Literal
 import msgspec
 
 from loadtest.bench import databases, processes
-from loadtest.bench.servers import Addresses, AppendFsync
+from loadtest.bench.servers import Addresses
 
 Name = Literal["bare", "plain", "tidegate"]
 LETTERS: dict[Name, str] = {"bare": "a", "plain": "b", "tidegate": "c"}
@@ -29,8 +29,6 @@ class Contender:
     environment: dict[str, str] = field(default_factory=dict)
     token: str = ""
     database_url: str = ""
-    #: How Valkey stands while this service is measured: as its operator would have it.
-    appendfsync: AppendFsync = "always"
 
 
 def prepare(name: Name, addresses: Addresses, scratch: Path) -> Contender:
@@ -55,8 +53,6 @@ def _plain(database_url: str, addresses: Addresses) -> Contender:
         },
         token=token,
         database_url=database_url,
-        # Redis is a mere cache to this service; fsync on every SETNX would slow it for nothing.
-        appendfsync="everysec",
     )
 
 

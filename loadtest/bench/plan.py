@@ -92,7 +92,6 @@ def _settle(contender: Contender, addresses: Addresses) -> None:
     """Bring the servers to where this service would have them, with nothing left to write."""
     if contender.database_url:
         databases.checkpoint(addresses.admin_url)
-        servers.set_appendfsync(addresses.redis_url, contender.appendfsync)
 
 
 def _closed(

@@ -2,15 +2,11 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Literal, NamedTuple
-
-import redis
+from typing import NamedTuple
 
 from loadtest.bench.processes import CannotRun
 from ops.embedded import errors
 from ops.embedded.cluster import Servers
-
-AppendFsync = Literal["always", "everysec"]
 
 
 class Addresses(NamedTuple):
@@ -43,9 +39,3 @@ def running(*, replica: bool) -> Iterator[Addresses]:
         )
     finally:
         servers.stop()
-
-
-def set_appendfsync(redis_url: str, policy: AppendFsync) -> None:
-    """Say how soon Valkey writes through: what a cache needs is not what a journal needs."""
-    with redis.Redis.from_url(redis_url) as client:
-        client.config_set("appendfsync", policy)

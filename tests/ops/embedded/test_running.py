@@ -42,7 +42,7 @@ def test_settings_that_promises_rest_on(servers: Servers) -> None:
     assert shown["timezone"] == "UTC"
     assert shown["synchronous_commit"] == "on"
     with redis.Redis.from_url(servers.redis_url, protocol=2) as client:
-        assert client.config_get("appendfsync") == {"appendfsync": "always"}
+        assert client.config_get("appendfsync") == {"appendfsync": "everysec"}
         assert client.config_get("maxmemory-policy") == {"maxmemory-policy": "noeviction"}
 
 
