@@ -15,6 +15,9 @@ from gateway.domain.errors import Fault, Invalid
 #: How far a storefront's clock may run ahead of ours.
 PLACED_AHEAD_MAX = timedelta(minutes=10)
 _EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
+#: What one caller can still decode, another, deeper in calls, can not encode again: attributes
+#: at the edge of the interpreter's own limit would fail the whole batch that they are stored in.
+ATTRIBUTES_DEPTH_MAX = 16
 
 
 def check(order: orders.Submission, *, channels: Collection[str], now: datetime) -> str:
@@ -147,5 +150,20 @@ def _has_control(text: str) -> bool:
 def _check_attributes(attributes: dict[str, object], faults: list[Fault]) -> None:
     if len(attributes) > orders.ATTRIBUTES_MAX:
         faults.append(Fault("attributes", f"has more than {orders.ATTRIBUTES_MAX} entries"))
-    elif len(msgspec.json.encode(attributes)) > orders.ATTRIBUTES_BYTES_MAX:
+        return
+    try:
+        size = len(msgspec.json.encode(attributes))
+    except RecursionError:
+        size = 0
+    if size > orders.ATTRIBUTES_BYTES_MAX:
         faults.append(Fault("attributes", f"is over {orders.ATTRIBUTES_BYTES_MAX} bytes as JSON"))
+    elif size == 0 or _is_deeper(attributes, ATTRIBUTES_DEPTH_MAX):
+        faults.append(Fault("attributes", f"is nested over {ATTRIBUTES_DEPTH_MAX} levels deep"))
+
+
+def _is_deeper(value: object, levels: int) -> bool:
+    if isinstance(value, dict):
+        value = list(value.values())
+    elif not isinstance(value, list):
+        return False
+    return levels == 0 or any(_is_deeper(inner, levels - 1) for inner in value)

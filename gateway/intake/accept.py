@@ -65,24 +65,39 @@ class Intake:
         ``Poisoned`` (set aside for a person).
         """
         future = self._in_flight.get(placement.exact)
-        if future is not None:
-            # The very same submission is being committed: share its result.
-            metrics.REMEMBERED.labels("in_flight").inc()
-            placed = _told_again(await future)
-        else:
-            future = self._committer.place(placement)
-            self._in_flight[placement.exact] = future
-            try:
-                placed = await future
-            except Unavailable as exc:
-                metrics.UNAVAILABLE.labels(exc.part).inc()
-                raise
-            finally:
-                del self._in_flight[placement.exact]
-        metrics.PLACEMENTS.labels(placed.answer).inc()
+        try:
+            if future is None:
+                placed = await self._commit(placement)
+            else:
+                placed = await self._share(future, placement)
+        except Unavailable as exc:
+            metrics.UNAVAILABLE.labels(exc.part).inc()
+            raise
+        metrics.PLACEMENT[placed.answer].inc()
         if placed.has_waiting:
             await self._pair(placed)
         return placed
+
+    async def _commit(self, placement: Placement) -> Placed:
+        future = self._committer.place(placement)
+        self._in_flight[placement.exact] = future
+        try:
+            return await future
+        finally:
+            del self._in_flight[placement.exact]
+
+    async def _share(self, future: asyncio.Future[Placed], placement: Placement) -> Placed:
+        """Wait with whoever is having the very same submission committed."""
+        metrics.REMEMBERED.labels("in_flight").inc()
+        try:
+            # Shielded: to stop waiting here must not cancel what others wait for.
+            return _told_again(await asyncio.shield(future))
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if not future.cancelled() or (task is not None and task.cancelling()):
+                raise
+        # Whoever was first gave up. Its batch goes on, and the ledger knows what became of it.
+        return _told_again(await self._commit(placement))
 
     async def accept_event(self, follow_up: FollowUp) -> Done:
         """Return what became of an event once it is committed. Raises as ``accept_order``."""

@@ -73,6 +73,7 @@ class Committer:
         self._results = results
         self._commit_s = settings.commit_s
         self._remembering: set[asyncio.Task[None]] = set()
+        self._given_up: set[asyncio.Task[object]] = set()
         bounds = {
             "rows_max": settings.batch_rows_max,
             "bytes_max": settings.batch_bytes_max,
@@ -118,7 +119,8 @@ class Committer:
     async def _flush_placements(
         self, batch: Sequence[Placement]
     ) -> Sequence[Placed | BaseException]:
-        known = await self._results.look_up([placement.exact for placement in batch])
+        found = await self._results.look_up([placement.exact for placement in batch])
+        known = [None if result is None else _from_redis(result) for result in found]
         rest = [p for p, result in zip(batch, known, strict=True) if result is None]
         fresh: list[Placed | BaseException] = []
         if rest:
@@ -131,7 +133,7 @@ class Committer:
                 }
             )
         committed = iter(fresh)
-        return [next(committed) if result is None else _from_redis(result) for result in known]
+        return [next(committed) if result is None else result for result in known]
 
     async def _flush_follow_ups(
         self, batch: Sequence[FollowUp | Settle]
@@ -163,15 +165,30 @@ class Committer:
     ) -> list[R | BaseException]:
         """Commit a batch within its deadline; what it raises becomes each entry's result."""
         metrics.BATCH_ROWS.labels(lane).observe(len(batch))
+        work = asyncio.get_running_loop().create_task(
+            self._commit_or_halve(batch, commit), name=f"commit {lane}"
+        )
+        with metrics.COMMIT_S.labels(lane).time():
+            await asyncio.wait({work}, timeout=self._commit_s)
+        if not work.done():
+            self._give_up(work)
+            return [Unavailable("postgres")] * len(batch)
         try:
-            with metrics.COMMIT_S.labels(lane).time():
-                async with asyncio.timeout(self._commit_s):
-                    return await self._commit_or_halve(batch, commit)
-        except TimeoutError:
-            error: TidegateError = Unavailable("postgres")
+            return work.result()
         except TidegateError as exc:
-            error = exc
-        return [error] * len(batch)
+            return [exc] * len(batch)
+
+    def _give_up(self, work: "asyncio.Task[list[R | BaseException]]") -> None:
+        # It is told to stop and not waited for: to tell a silent server takes as long again.
+        work.cancel()
+        self._given_up.add(work)
+        work.add_done_callback(self._forget)
+
+    def _forget(self, work: asyncio.Task[object]) -> None:
+        self._given_up.discard(work)
+        if not work.cancelled():
+            # Too late for anybody to hear of it; asyncio must not complain about that.
+            work.exception()
 
     async def _commit_or_halve(
         self, batch: list[T], commit: Callable[[Sequence[T]], Awaitable[Sequence[R]]]
@@ -223,6 +240,11 @@ def _as_remembered(placed: Placed) -> Placed:
     return msgspec.structs.replace(placed, answer="replayed", has_waiting=False)
 
 
-def _from_redis(result: bytes) -> Placed:
+def _from_redis(result: bytes) -> Placed | None:
+    try:
+        placed = _decode_placed(result)
+    except msgspec.MsgspecError:
+        # Another version's words, or somebody else's: a miss, and Postgres knows the answer.
+        return None
     metrics.REMEMBERED.labels("redis").inc()
-    return _decode_placed(result)
+    return placed

@@ -7,6 +7,10 @@ from gateway.runtime.metrics import BATCH_BUCKETS, LATENCY_BUCKETS_S
 PLACEMENTS = Counter(
     "tidegate_placements", "Order submissions by answer.", ["answer"]
 )  # placed, replayed, key_reused, conflict
+#: The same by answer: to look a label up costs as much as to count.
+PLACEMENT = {
+    answer: PLACEMENTS.labels(answer) for answer in ("placed", "replayed", "key_reused", "conflict")
+}
 FOLLOW_UPS = Counter(
     "tidegate_follow_ups", "Events after the placement by outcome.", ["outcome"]
 )  # applied, repeat, waiting, parked, noted

@@ -4,6 +4,7 @@ Private data is kept out by what is logged, not by filters: lines carry ids, cou
 and durations, never a body, a header or a field of a message.
 """
 
+import json
 import logging
 import sys
 import time
@@ -25,14 +26,24 @@ class JsonLines(logging.Formatter):
             + f".{int(record.msecs):03d}Z",
             "level": record.levelname.lower(),
             "logger": record.name,
-            "event": record.getMessage(),
+            "event": _event(record),
         }
         line.update((k, v) for k, v in vars(record).items() if k not in _STANDARD)
         if record.exc_info and record.exc_info[0] is not None:
             # The kind and place of an error, not its text: messages of libraries quote values.
             line["error"] = record.exc_info[0].__name__
             line["trace"] = _places(record.exc_info[2])
-        return orjson.dumps(line, default=str, option=orjson.OPT_NON_STR_KEYS).decode()
+        try:
+            return orjson.dumps(line, default=str, option=orjson.OPT_NON_STR_KEYS).decode()
+        except TypeError:
+            # Half a surrogate pair has no UTF-8; the standard library escapes it.
+            return json.dumps(line, default=str)
+
+
+def _event(record: logging.LogRecord) -> str:
+    said = record.getMessage().partition("\n")[0]
+    # asyncio goes on with the words of the error, or with the arguments of the callback.
+    return said.partition("(")[0] if record.name == "asyncio" else said
 
 
 def _places(traceback: Any) -> list[str]:

@@ -10,6 +10,7 @@ from gateway.web.status import Health, Readiness, StatusPages
 
 _TEXT = {"type": "string", "minLength": 1, "maxLength": 256}
 _TIME = {"type": "string", "format": "date-time"}
+_COUNTRY = {"type": "string", "pattern": "^[A-Z]{2}$"}
 _STORED = "The order is committed in PostgreSQL."
 _AUTH = ("unauthorised", "forbidden")
 
@@ -63,7 +64,7 @@ def routes(
                 Parameter("placed_from", "query", _TIME, "Placed at or after."),
                 Parameter("placed_to", "query", _TIME, "Placed before."),
                 Parameter("phone", "query", _TEXT, "Only this recipient's phone."),
-                Parameter("country", "query", _TEXT, "Country of `phone`; CN where not given."),
+                Parameter("country", "query", _COUNTRY, "Country of `phone`; CN where not given."),
                 Parameter(
                     "limit",
                     "query",

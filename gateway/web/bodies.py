@@ -3,11 +3,13 @@
 import asyncio
 import zlib
 
-from aiohttp import StreamReader, web
+from aiohttp import StreamReader, hdrs, web
 from aiohttp.http_exceptions import HttpProcessingError
 
 from gateway.web.problems import Answered, problem
 
+#: What zlib is told to unpack, by Content-Encoding; every other is refused.
+_WINDOW_BITS = {"gzip": 31, "x-gzip": 31, "deflate": 15}
 #: The rest of an unread body would be parsed as the next request: such replies end the connection.
 _CLOSE = "Connection: close\r\n"
 
@@ -15,8 +17,20 @@ _CLOSE = "Connection: close\r\n"
 async def read(request: web.BaseRequest, *, bytes_max: int, body_s: float) -> bytes:
     """Return the body, decompressed, of at most ``bytes_max`` bytes within ``body_s`` seconds.
 
-    Raises ``Answered`` with 400, 408 or 413; the connection is then closed.
+    Raises ``Answered`` with 400, 408, 413 or 415; the connection is then closed.
     """
+    coding = request.headers.get(hdrs.CONTENT_ENCODING)
+    if coding is None:
+        return await _read(request, bytes_max, body_s)
+    window_bits = _WINDOW_BITS.get(coding.lower())
+    if window_bits is None and coding.lower() != "identity":
+        detail = "only gzip and deflate are unpacked here"
+        raise Answered(problem("unsupported-media-type", detail, head=_CLOSE))
+    packed = await _read(request, bytes_max, body_s)
+    return packed if window_bits is None else _unpacked(packed, window_bits, bytes_max)
+
+
+async def _read(request: web.BaseRequest, bytes_max: int, body_s: float) -> bytes:
     content = request.content
     if content.is_eof():
         # Head and body came together, as they nearly always do.
@@ -34,9 +48,23 @@ async def read(request: web.BaseRequest, *, bytes_max: int, body_s: float) -> by
     except TimeoutError:
         detail = f"the body must arrive within {body_s:g} s"
         raise Answered(problem("slow-body", detail, head=_CLOSE)) from None
-    except (web.RequestPayloadError, HttpProcessingError, zlib.error) as exc:
-        detail = "the body does not have the length or the coding that its headers say"
+    except (web.RequestPayloadError, HttpProcessingError) as exc:
+        detail = "the body does not have the length that its headers say"
         raise Answered(problem("malformed", detail, head=_CLOSE)) from exc
+
+
+def _unpacked(packed: bytes, window_bits: int, bytes_max: int) -> bytes:
+    unpacking = zlib.decompressobj(window_bits)
+    try:
+        body = unpacking.decompress(packed, bytes_max + 1)
+    except zlib.error:
+        body = b""
+    if len(body) > bytes_max:
+        _refuse_size(bytes_max)
+    if not unpacking.eof or unpacking.unused_data:
+        detail = "the body is not compressed as its Content-Encoding says"
+        raise Answered(problem("malformed", detail, head=_CLOSE))
+    return body
 
 
 async def _collect(content: StreamReader, bytes_max: int) -> bytes:

@@ -7,6 +7,7 @@ the door can not be asked would turn every small outage into a large one.
 
 import asyncio
 from collections import OrderedDict
+from functools import partial
 from hashlib import sha256
 from typing import Protocol
 
@@ -19,6 +20,8 @@ _REMEMBERED_MAX = 10_000
 _STALE_S = 300.0
 #: Look-ups at once: guesses at keys must not take the connections that orders need.
 _LOOK_UPS_MAX = 2
+#: How long a look-up is waited for before the ledger counts as away.
+_LOOK_UP_S = 1.0
 _WWW = 'WWW-Authenticate: Bearer realm="tidegate"\r\n'
 
 
@@ -38,7 +41,9 @@ class Doorman:
         self._clock = clock
         self._ttl_s = ttl_s
         self._known: OrderedDict[str, tuple[Principal | None, float]] = OrderedDict()
-        self._look_ups = asyncio.Semaphore(_LOOK_UPS_MAX)
+        self._asking: dict[str, asyncio.Task[Principal | None]] = {}
+        self._strangers = asyncio.Semaphore(_LOOK_UPS_MAX)
+        self._friends = asyncio.Semaphore(_LOOK_UPS_MAX)
 
     async def admit(self, authorization: str | None, role: Role) -> Principal:
         """Return the bearer, who has ``role``. Raises ``Answered`` with 401, 403 or 503."""
@@ -62,15 +67,37 @@ class Doorman:
         scheme, _, token = authorization.partition(" ")
         if scheme.lower() != "bearer" or not token.startswith("tg_") or len(token) > 128:
             return None
-        try:
-            async with self._look_ups:
-                principal = await self._keys.find(
-                    sha256(token.encode("utf-8", "surrogateescape")).digest()
-                )
-        except Unavailable:
-            if entry is not None and entry[1] + _STALE_S > self._clock.monotonic_s():
-                return entry[0]
-            raise
+        asking = self._asking.get(authorization)
+        if asking is None:
+            # Guesses at keys wait for each other, not in front of a key that was good just now.
+            is_friend = entry is not None and entry[0] is not None
+            lane = self._friends if is_friend else self._strangers
+            asking = asyncio.create_task(self._ask(lane, authorization, token), name="api key")
+            self._asking[authorization] = asking
+            asking.add_done_callback(partial(self._asked, authorization))
+        # Waited for from outside: what hangs in the driver does not always heed a cancellation.
+        await asyncio.wait({asking}, timeout=_LOOK_UP_S)
+        if not asking.done():
+            asking.cancel()
+        elif not asking.cancelled() and not isinstance(asking.exception(), Unavailable):
+            return asking.result()
+        if entry is not None and entry[1] + _STALE_S > self._clock.monotonic_s():
+            return entry[0]
+        raise Unavailable("postgres")
+
+    def _asked(self, authorization: str, asking: asyncio.Task[Principal | None]) -> None:
+        del self._asking[authorization]
+        if not asking.cancelled():
+            # Those who asked may all have left; asyncio must not complain about that.
+            asking.exception()
+
+    async def _ask(
+        self, lane: asyncio.Semaphore, authorization: str, token: str
+    ) -> Principal | None:
+        async with lane:
+            principal = await self._keys.find(
+                sha256(token.encode("utf-8", "surrogateescape")).digest()
+            )
         self._known[authorization] = (principal, self._clock.monotonic_s() + self._ttl_s)
         self._known.move_to_end(authorization)
         if len(self._known) > _REMEMBERED_MAX:

@@ -1,6 +1,7 @@
 """One gateway process: open, listen, serve, drain, close."""
 
 import asyncio
+import gc
 import logging
 import resource
 import signal
@@ -28,6 +29,8 @@ from gateway.wiring import Gateway, open_gateway
 _log = logging.getLogger(__name__)
 
 _BACKLOG = 1024
+#: Allocations (less frees) between two looks of the cycle collector.
+_GC_ALLOCATIONS = 20_000
 
 
 def run(settings: Settings, *, reuse_port: bool = False) -> int:
@@ -38,6 +41,18 @@ def run(settings: Settings, *, reuse_port: bool = False) -> int:
     logs.configure(settings.log_level)
     _raise_descriptor_limit()
     return uvloop.run(_serve(settings, reuse_port))
+
+
+def _collect_seldom() -> None:
+    """Let the cycle collector look at what is new, and seldom.
+
+    The objects of a request die by their reference counts. By default the collector walks them
+    every 700 allocations, which is every few requests, and now and then everything that was
+    loaded at the start: measured, 7 % of the process' time, and pauses in the middle of batches.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(_GC_ALLOCATIONS, 20, 20)
 
 
 def _raise_descriptor_limit() -> None:
@@ -57,21 +72,37 @@ async def _serve(settings: Settings, reuse_port: bool) -> int:
         listener = _listen(settings, reuse_port)
         listening = await loop.create_server(server, sock=listener, backlog=_BACKLOG)
         host, port = listener.getsockname()[:2]
+        _collect_seldom()
         _log.info("listening", extra={"host": host, "port": port})
         await stopping.wait()
         _log.info("draining", extra={"waiting": gateway.committer.waiting})
         # New connections are refused from here on; what was accepted is finished.
+        last = listener.dup()
         listening.close()
-        server.pre_shutdown()
+        await _take_last(last, server)
         try:
             async with asyncio.timeout(settings.drain_s):
+                await server.drain()
                 await gateway.committer.drain()
-                await server.shutdown(settings.drain_s)
         except TimeoutError:
             _log.warning("drain ran out of time", extra={"waiting": gateway.committer.waiting})
             return 1
         _log.info("stopped")
     return 0
+
+
+async def _take_last(listener: socket.socket, server: Server) -> None:
+    """Serve the connections that the kernel took for us, then close the listener.
+
+    Closing alone would cut them off, and their senders believe that they are connected.
+    """
+    taken = []
+    with contextlib.suppress(OSError):
+        while True:
+            taken.append(listener.accept()[0])
+    listener.close()
+    for connection in taken:
+        await asyncio.get_running_loop().connect_accepted_socket(server, connection)
 
 
 def build(gateway: Gateway, stopping: asyncio.Event) -> Server:

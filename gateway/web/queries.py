@@ -2,7 +2,7 @@
 
 import base64
 import binascii
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import get_args
 from uuid import UUID
 
@@ -131,8 +131,8 @@ def _time(values: dict[str, str], name: str, faults: list[Fault]) -> datetime | 
         # A plus sign that was not encoded arrives as a space.
         at = msgspec.convert(text.replace(" ", "+"), datetime)
         if at.tzinfo is not None:
-            return at
-    except (msgspec.ValidationError, ValueError):
+            return at.astimezone(UTC)
+    except (msgspec.ValidationError, ValueError, OverflowError):
         pass
     faults.append(Fault(name, "must be an RFC 3339 time with its zone"))
     return None
@@ -142,8 +142,12 @@ def _phone(values: dict[str, str], faults: list[Fault]) -> str | None:
     text = values.get("phone")
     if text is None:
         return None
+    country = values.get("country", "CN")
+    if not (len(country) == 2 and country.isascii() and country.isalpha() and country.isupper()):
+        faults.append(Fault("country", "must be two capital letters (ISO 3166-1)"))
+        return None
     # Many callers forget to encode the plus sign, which then arrives as a space.
-    phone = phones.normalised(text.strip(), values.get("country", "CN"))
+    phone = phones.normalised(text.strip(), country)
     if phone is None:
         faults.append(Fault("phone", "is not a telephone number of the country (default CN)"))
     return phone
@@ -169,8 +173,8 @@ def _after(values: dict[str, str], faults: list[Fault]) -> tuple[datetime, UUID]
         at, _, id_ = base64.b64decode(text, altchars=b"-_", validate=True).decode().partition("|")
         moment = datetime.fromisoformat(at)
         if moment.tzinfo is not None:
-            return moment, UUID(id_)
-    except (binascii.Error, ValueError):
+            return moment.astimezone(UTC), UUID(id_)
+    except (binascii.Error, ValueError, OverflowError):
         pass
     faults.append(Fault("cursor", "must be the next_cursor of the page before, unchanged"))
     return None

@@ -40,7 +40,7 @@ class Request:
                 self.query_text, keep_blank_values=True, errors="strict", max_num_fields=30
             )
         except ValueError:
-            raise Answered(problem("malformed", "the query can not be read as UTF-8")) from None
+            raise Answered(problem("malformed", "the query is too long or not UTF-8")) from None
         values: dict[str, str] = {}
         for name, value in pairs:
             if name not in known or name in values:

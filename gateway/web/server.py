@@ -4,9 +4,11 @@
 that costs a third of a request here; ``web.Server`` gives the protocol alone.
 """
 
+import asyncio
 import logging
-from typing import cast
+from typing import Any, cast
 
+import msgspec
 from aiohttp import web
 from aiohttp.web_protocol import RequestHandler
 from prometheus_client import Counter
@@ -26,10 +28,35 @@ _LINE_BYTES_MAX = 8190
 _HEADERS_MAX = 64
 #: How long the rest of a body that was refused is read and thrown away.
 _LINGER_S = 1.0
+#: How long a connection that is idle when we drain may still bring a request. A sender that was
+#: just answered may have sent its next one already; closing on it would leave it without answer.
+_DRAIN_IDLE_S = 0.5
+_DRAIN_POLL_S = 0.02
+_CLOSE = "Connection: close\r\n"
 
 
 class Protocol(RequestHandler):
     """aiohttp's protocol, with our shape of error for what never reached a handler."""
+
+    __slots__ = ("_write_s",)
+
+    def __init__(self, server: "Server", *, write_s: float, **options: Any) -> None:
+        super().__init__(server, **options)
+        self._write_s = write_s
+
+    async def start(self) -> None:
+        """Answer the connection's requests, then see that it really ends."""
+        transport = self.transport
+        try:
+            await super().start()
+        finally:
+            # Closing waits until the client has read what was written, and some never read.
+            if transport is not None and transport.get_write_buffer_size():
+                self._loop.call_later(self._write_s, transport.abort)
+
+    def is_idle(self) -> bool:
+        """Say whether nothing of a request is being read or answered."""
+        return self._waiter is not None and not self._waiter.done()
 
     def handle_error(
         self,
@@ -38,7 +65,11 @@ class Protocol(RequestHandler):
         exc: BaseException | None = None,
         message: str | None = None,
     ) -> web.StreamResponse:
-        """Answer what could not be parsed, and close."""
+        """Answer what could not be parsed, and close. Raises what says that nobody is there."""
+        if isinstance(exc, ConnectionError):
+            # The client hung up amid its request: no fault of ours, and nobody to answer.
+            metrics.REQUESTS.labels("hung_up", 499).inc()
+            raise exc
         metrics.REQUESTS.labels("unparsed", status).inc()
         self.close()
         reply = plain(status if 400 <= status < 600 else 400)
@@ -64,31 +95,42 @@ class Server(web.Server):
         self._keepalive_s = keepalive_s
         self._write_s = write_s
         self._counted: dict[tuple[str, int], Counter] = {}
-        metrics.CONNECTIONS.set_function(lambda: len(self._connections))
+        self._is_draining = False
 
     def __call__(self) -> RequestHandler:
         """Make the protocol of a new connection."""
         return Protocol(
             self,
+            write_s=self._write_s,
             loop=self._loop,
             keepalive_timeout=self._keepalive_s,
             lingering_time=_LINGER_S,
+            # A body is unpacked when it is wanted, and as far as it is: see ``bodies``.
+            auto_decompress=False,
             max_line_size=_LINE_BYTES_MAX,
             max_field_size=_LINE_BYTES_MAX,
             max_headers=_HEADERS_MAX,
-            access_log=None,  # type: ignore[arg-type]  # none is taken, the annotation lags
+            access_log=None,
         )
 
     def connection_made(self, handler: RequestHandler, transport: object) -> None:
         """Take a connection, or close it at once when there are too many."""
         super().connection_made(handler, transport)  # type: ignore[arg-type]
+        metrics.CONNECTIONS.inc()
         if len(self._connections) > self._connections_max:
             handler.force_close()
+
+    def connection_lost(self, handler: RequestHandler, exc: BaseException | None = None) -> None:
+        """Forget a connection that ended."""
+        super().connection_lost(handler, exc)
+        metrics.CONNECTIONS.dec()
 
     async def answer(self, raw: web.BaseRequest) -> web.StreamResponse:
         """Answer one request; whatever goes wrong becomes a reply."""
         path, _, query = raw.raw_path.partition("?")
         methods, values = self._router.find(path)
+        if not methods and not path.startswith("/"):
+            methods, values = self._router.find(_origin_form(path))
         method = "GET" if raw.method == "HEAD" else raw.method
         route = methods.get(method)
         if route is None:
@@ -97,7 +139,27 @@ class Server(web.Server):
         else:
             reply = await self._run(route, Request(raw, values, query))
             self._count(route.name, reply.status)
+        if self._is_draining and _CLOSE not in reply.head:
+            reply = msgspec.structs.replace(reply, head=reply.head + _CLOSE)
         return _one_write(reply, raw, self._write_s)
+
+    async def drain(self) -> None:
+        """Answer what was sent and close every connection; bound it with a timeout.
+
+        Each answer says that it is the connection's last. ``pre_shutdown`` and ``shutdown`` of
+        aiohttp do not do: they stop reading in the middle of a body, and close connections that
+        were just told to stay.
+        """
+        self._is_draining = True
+        loop = asyncio.get_running_loop()
+        idle_until_s = loop.time() + _DRAIN_IDLE_S
+        while self._connections:
+            await asyncio.sleep(_DRAIN_POLL_S)
+            if loop.time() < idle_until_s:
+                continue
+            for handler in list(self._connections):
+                if cast("Protocol", handler).is_idle():
+                    handler.force_close()
 
     async def _run(self, route: Route, request: Request) -> Reply:
         try:
@@ -125,6 +187,12 @@ class Server(web.Server):
         if counter is None:
             counter = self._counted[route, status] = metrics.REQUESTS.labels(route, status)
         counter.inc()
+
+
+def _origin_form(target: str) -> str:
+    """Return the path of a target that names its host too (RFC 9112, 3.2.2)."""
+    scheme, _, rest = target.partition("://")
+    return f"/{rest.partition('/')[2]}" if scheme.lower() in ("http", "https") else target
 
 
 def _no_route(methods: dict[str, Route]) -> Reply:

@@ -52,7 +52,12 @@ async def open_replica(url: str, settings: Settings) -> "asyncpg.Pool[asyncpg.Re
     """Make the pool of one replica. It connects when first used, so it may be away now."""
     session = {**_SESSION, "statement_timeout": str(int(settings.query_s * 1000))}
     return await _open(
-        url, settings.replica_pool_max, session, setting="replica_urls", is_lazy=True
+        url,
+        settings.replica_pool_max,
+        session,
+        answer_s=settings.query_s,
+        setting="replica_urls",
+        is_lazy=True,
     )
 
 
@@ -61,6 +66,7 @@ async def _open(
     size: int,
     session: dict[str, str],
     *,
+    answer_s: float,
     setting: str = "database_url",
     is_lazy: bool = False,
 ) -> "asyncpg.Pool[asyncpg.Record]":
@@ -70,6 +76,9 @@ async def _open(
         max_size=size,
         server_settings=session,
         timeout=3,
+        # A server that went silent does not even answer a cancellation: without a bound of the
+        # driver's own, whoever gave a statement up would wait for that answer for good.
+        command_timeout=answer_s,
         # Statements are prepared once per connection; idle connections stay for the next rush.
         max_inactive_connection_lifetime=0,
         statement_cache_size=200,

@@ -51,6 +51,7 @@ class Readers:
         self._wait_s = wait_s
         self._query_s = query_s
         self._turn = 0
+        self._given_up: set[asyncio.Task[bool]] = set()
         #: Reads by where they went; the share of the primary tells of replicas that lag.
         self.reads = {"replica": 0, "primary": 0}
 
@@ -99,12 +100,24 @@ class Readers:
         return None
 
     async def _has_caught_up(self, replica: _Replica, flushed: str) -> bool:
-        try:
-            async with asyncio.timeout(self._wait_s):
-                # Replay gives no event to wait for: it must be asked.
-                while not await replica.pool.fetchval(_HAS_REPLAYED, flushed):  # noqa: ASYNC110
-                    await asyncio.sleep(_POLL_S)
+        asking = asyncio.get_running_loop().create_task(_replays(replica, flushed))
+        await asyncio.wait({asking}, timeout=self._wait_s)
+        if asking.done() and asking.result():
             return True
-        except (TimeoutError, OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
-            replica.paused_until_s = self._clock.monotonic_s() + _PAUSE_S
-            return False
+        replica.paused_until_s = self._clock.monotonic_s() + _PAUSE_S
+        # Told to stop and not waited for: a silent replica does not even answer that.
+        asking.cancel()
+        self._given_up.add(asking)
+        asking.add_done_callback(self._given_up.discard)
+        return False
+
+
+async def _replays(replica: _Replica, flushed: str) -> bool:
+    """Return True once the replica has replayed so far, False when it can not be asked."""
+    try:
+        # Replay gives no event to wait for: it must be asked.
+        while not await replica.pool.fetchval(_HAS_REPLAYED, flushed):  # noqa: ASYNC110
+            await asyncio.sleep(_POLL_S)
+        return True
+    except (TimeoutError, OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+        return False
