@@ -19,6 +19,7 @@ from pathlib import Path
 import asyncpg
 import pytest
 import redis
+
 from gateway.runtime.settings import Account, Settings
 from gateway.stores import sealing
 from gateway.wiring import Gateway, open_gateway
@@ -50,9 +51,7 @@ def template(servers: Servers, keyring: Path) -> str:
         admin = await asyncpg.connect(servers.admin_url)
         await admin.execute(f"CREATE DATABASE {_TEMPLATE} OWNER tidegate")
         await admin.close()
-        made = Settings(
-            database_url=servers.url_of_database(_TEMPLATE), keyring_file=str(keyring)
-        )
+        made = Settings(database_url=servers.url_of_database(_TEMPLATE), keyring_file=str(keyring))
         await runner.upgrade(made, now=datetime.now(UTC), say=lambda _: None)
 
     asyncio.run(make())

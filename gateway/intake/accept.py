@@ -84,7 +84,9 @@ class Intake:
         try:
             return await future
         finally:
-            del self._in_flight[placement.exact]
+            # Where the first gave up, another may have taken its place by now.
+            if self._in_flight.get(placement.exact) is future:
+                del self._in_flight[placement.exact]
 
     async def _share(self, future: asyncio.Future[Placed], placement: Placement) -> Placed:
         """Wait with whoever is having the very same submission committed."""
@@ -97,7 +99,10 @@ class Intake:
             if not future.cancelled() or (task is not None and task.cancelling()):
                 raise
         # Whoever was first gave up. Its batch goes on, and the ledger knows what became of it.
-        return _told_again(await self._commit(placement))
+        successor = self._in_flight.get(placement.exact)
+        if successor is None or successor.cancelled():
+            return _told_again(await self._commit(placement))
+        return await self._share(successor, placement)
 
     async def accept_event(self, follow_up: FollowUp) -> Done:
         """Return what became of an event once it is committed. Raises as ``accept_order``."""

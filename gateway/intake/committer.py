@@ -35,8 +35,11 @@ class Ledger(Protocol):
         """The error that an entry causes that can never be stored."""
         ...
 
-    async def place(self, batch: Sequence[Placement]) -> Sequence[Placed]:
-        """Commit orders, all or none; an answer for each, in order."""
+    async def place(self, batch: Sequence[Placement]) -> Sequence[Placed | TidegateError]:
+        """Commit orders; an answer for each, in order, ``bad_row`` for one that can not be.
+
+        Raises ``bad_row`` when none was committed for the sake of one.
+        """
         ...
 
     async def follow(self, batch: Sequence[FollowUp | Settle]) -> Sequence[Done]:
@@ -160,7 +163,7 @@ class Committer:
     async def _commit(
         self,
         batch: list[T],
-        commit: Callable[[Sequence[T]], Awaitable[Sequence[R]]],
+        commit: Callable[[Sequence[T]], Awaitable[Sequence[R | TidegateError]]],
         lane: str,
     ) -> list[R | BaseException]:
         """Commit a batch within its deadline; what it raises becomes each entry's result."""
@@ -191,17 +194,24 @@ class Committer:
             work.exception()
 
     async def _commit_or_halve(
-        self, batch: list[T], commit: Callable[[Sequence[T]], Awaitable[Sequence[R]]]
+        self,
+        batch: list[T],
+        commit: Callable[[Sequence[T]], Awaitable[Sequence[R | TidegateError]]],
     ) -> list[R | BaseException]:
+        bad_row = self._ledger.bad_row
         try:
-            return list(await commit(batch))
-        except self._ledger.bad_row as exc:
-            if len(batch) == 1:
-                return [await self._set_aside(batch[0], str(exc))]
-        half = len(batch) // 2
+            done: Sequence[R | TidegateError] = await commit(batch)
+        except bad_row as exc:
+            if len(batch) > 1:
+                half = len(batch) // 2
+                return [
+                    *await self._commit_or_halve(batch[:half], commit),
+                    *await self._commit_or_halve(batch[half:], commit),
+                ]
+            done = [exc]
         return [
-            *await self._commit_or_halve(batch[:half], commit),
-            *await self._commit_or_halve(batch[half:], commit),
+            await self._set_aside(entry, str(result)) if isinstance(result, bad_row) else result
+            for entry, result in zip(batch, done, strict=True)
         ]
 
     async def _set_aside(self, entry: object, reason: str) -> Poisoned:

@@ -2,6 +2,8 @@
 
 import asyncio
 import zlib
+from collections.abc import Coroutine
+from typing import Any
 
 from aiohttp import StreamReader, hdrs, web
 from aiohttp.http_exceptions import HttpProcessingError
@@ -14,16 +16,22 @@ _WINDOW_BITS = {"gzip": 31, "x-gzip": 31, "deflate": 15}
 _CLOSE = "Connection: close\r\n"
 
 
-async def read(request: web.BaseRequest, *, bytes_max: int, body_s: float) -> bytes:
+def read(request: web.BaseRequest, *, bytes_max: int, body_s: float) -> Coroutine[Any, Any, bytes]:
     """Return the body, decompressed, of at most ``bytes_max`` bytes within ``body_s`` seconds.
 
     Raises ``Answered`` with 400, 408, 413 or 415; the connection is then closed.
     """
     coding = request.headers.get(hdrs.CONTENT_ENCODING)
     if coding is None:
-        return await _read(request, bytes_max, body_s)
-    window_bits = _WINDOW_BITS.get(coding.lower())
-    if window_bits is None and coding.lower() != "identity":
+        return _read(request, bytes_max, body_s)
+    return _read_packed(request, coding.lower(), bytes_max, body_s)
+
+
+async def _read_packed(
+    request: web.BaseRequest, coding: str, bytes_max: int, body_s: float
+) -> bytes:
+    window_bits = _WINDOW_BITS.get(coding)
+    if window_bits is None and coding != "identity":
         detail = "only gzip and deflate are unpacked here"
         raise Answered(problem("unsupported-media-type", detail, head=_CLOSE))
     packed = await _read(request, bytes_max, body_s)

@@ -1,6 +1,7 @@
 """One gateway process: open, listen, serve, drain, close."""
 
 import asyncio
+import contextlib
 import gc
 import logging
 import resource

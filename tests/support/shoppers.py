@@ -1,8 +1,9 @@
-"""Concurrent senders that never give up: orders, their payments, a tenth of all of it again."""
+"""Concurrent senders: orders, their payments, a tenth of all of it again."""
 
 import asyncio
 import random
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from itertools import count
 
 from loadtest import orders, sending
@@ -15,46 +16,50 @@ EARLY = 0.05
 
 
 class Shoppers:
-    """Each takes the next order, sends what is about it until it is answered, and goes on."""
+    """Each takes the next order, sends what is about it until it is answered, and goes on.
 
-    def __init__(self, *, payers: Payers, sender: Sender, seed: int, prefix: str = "shop") -> None:
+    With ``gives_up`` one stops for good at the first thing that is not acknowledged.
+    """
+
+    def __init__(
+        self, *, payers: Payers, sender: Sender, seed: int, gives_up: bool = False
+    ) -> None:
         self.history = History()
         self._payers = payers
         self._sender = sender
         self._rng = random.Random(seed)
-        self._prefix = prefix
+        self._gives_up = gives_up
         self._numbers: Iterator[int] = count()
         self._stopping = asyncio.Event()
-        self._running: list[asyncio.Task[None]] = []
 
-    def start(self, senders: int) -> None:
-        """Let so many of them loose."""
-        self._running = [asyncio.create_task(self._shop()) for _ in range(senders)]
-
-    async def stop(self) -> None:
-        """Let everyone finish what was begun. Raises what went wrong in any of them."""
-        self._stopping.set()
-        await asyncio.gather(*self._running)
-
-    @property
-    def answered(self) -> int:
-        """Orders and callbacks that were acknowledged so far."""
-        promises = [order.answers for order in self.history.orders.values()]
-        promises += [callback.answers for callback in self.history.callbacks]
-        return sum(any(answer.is_promise for answer in answers) for answers in promises)
+    @asynccontextmanager
+    async def shopping(self, senders: int) -> AsyncIterator[None]:
+        """Let so many of them loose for the block; at its end everyone finishes what was begun."""
+        async with asyncio.TaskGroup() as running:
+            for _ in range(senders):
+                running.create_task(self._shop())
+            yield
+            self._stopping.set()
 
     async def _shop(self) -> None:
         while not self._stopping.is_set():
             for act in self._next():
-                await self._sender.send_until_answered(act, pause_s=0.1)
-                if self._rng.random() < REPEATED:
-                    await self._sender.send_until_answered(act, pause_s=0.1)
+                twice = self._rng.random() < REPEATED
+                for _ in range(2 if twice else 1):
+                    if not await self._send(act):
+                        return
+
+    async def _send(self, act: Order | Callback) -> bool:
+        if self._gives_up:
+            return (await self._sender.send(act)).is_promise
+        await self._sender.send_until_answered(act, pause_s=0.1)
+        return True
 
     def _next(self) -> list[Order | Callback]:
         n = next(self._numbers)
         account, channel = self._payers.pick(n)
         order = sending.order(
-            orders.order(n, prefix=self._prefix, channel=channel),
+            orders.order(n, prefix="shop", channel=channel),
             self.history,
             request_id=f"checkout-{n}" if n % 2 else "",
         )

@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 import aiohttp
+
 from gateway.domain.access import ROLES, Role
 from gateway.stores.postgres.keys import ApiKeys
 from gateway.web import process

@@ -80,10 +80,15 @@ class FollowUps:
     def _columns(self, fold: Fold) -> list[object]:
         seal = self._sealer.seal
         raw = fold.raw
+        # Rows with unique keys in one order, or two batches with the same events could deadlock.
+        history = sorted(fold.history, key=lambda row: (row.source, row.source_key))
+        payments = sorted(
+            fold.changed_payments(), key=lambda row: (row.provider, row.transaction_id)
+        )
         return [
-            _encode(fold.history).decode(),
+            _encode(history).decode(),
             _encode(fold.changed_orders()).decode(),
-            _encode(fold.changed_payments()).decode(),
+            _encode(payments).decode(),
             _encode(fold.new_waiting).decode(),
             fold.settled,
             fold.tried,

@@ -34,7 +34,7 @@ class Ledger:
         self._placements = Placements(pool=pool, sealer=sealer)
         self._follow_ups = FollowUps(pool=pool, sealer=sealer, new_id=new_id)
 
-    async def place(self, batch: Sequence[Placement]) -> Sequence[Placed]:
+    async def place(self, batch: Sequence[Placement]) -> Sequence[Placed | faults.BadRow]:
         """Store orders; see ``Placements.place``."""
         return await self._placements.place(batch)
 

@@ -40,13 +40,13 @@ class Placements:
         self._pool = pool
         self._sealer = sealer
 
-    async def place(self, batch: Sequence[Placement]) -> list[Placed]:
-        """Store a batch; return an answer for each, in order, all of them committed.
+    async def place(self, batch: Sequence[Placement]) -> list[Result]:
+        """Store a batch; return what became of each, in order, all of it committed.
 
         Raises ``BadRow`` when a row can not be stored (nothing of the batch is then), and
         ``Unavailable`` when nobody can tell: repeating the batch is harmless.
         """
-        answers: dict[UUID, Placed] = {}
+        answers: dict[UUID, Result] = {}
         first, again = _without_clashes(batch)
         stored = await self._insert_retrying(first)
         for placement in first:
@@ -71,24 +71,37 @@ class Placements:
                 await retry.jitter(attempt)
         raise Unavailable("postgres")
 
-    async def _settle(self, again: list[Placement], answers: dict[UUID, Placed]) -> None:
-        """Answer the rows that met their like: by a look-up, or one transaction each."""
-        with faults.translated():
-            async with self._pool.acquire() as connection:
-                found = await _find_known(connection, again)
+    async def _settle(self, again: list[Placement], answers: dict[UUID, Result]) -> None:
+        """Answer the rows that met their like: by a look-up, or one transaction each.
+
+        A bad row is an answer here and not an error: the others of the batch are committed.
+        """
+        try:
+            with faults.translated():
+                async with self._pool.acquire() as connection:
+                    found = await _find_known(connection, again)
+        except faults.BadRow as exc:
+            if len(again) == 1:
+                answers[again[0].id] = exc
+                return
+            for placement in again:
+                await self._settle([placement], answers)
+            return
         for n, placement in enumerate(again):
-            verdict = placing.judge(placement, found[n])
+            verdict: Result | Insert = placing.judge(placement, found[n])
             if isinstance(verdict, Insert):
                 verdict = await self._place_judged(placement)
             answers[placement.id] = verdict
 
-    async def _place_judged(self, placement: Placement) -> Placed:
+    async def _place_judged(self, placement: Placement) -> Result:
         for attempt in range(_TRIES_MAX):
             try:
                 with faults.translated():
                     answer = await self._judge_locked(placement)
             except faults.Contended:
                 answer = None
+            except faults.BadRow as exc:
+                return exc
             if answer is not None:
                 return answer
             await retry.jitter(attempt)

@@ -5,7 +5,8 @@
 -- leaves no order behind; the caller looks at it again with `find_known`.
 -- A row with is_judged = true was looked at: it is stored even beside a live fingerprint.
 --
--- Rows must arrive sorted by fingerprint and without a key twice, or batches could deadlock.
+-- Rows must arrive sorted by fingerprint and without a key twice, or batches could deadlock;
+-- for the same reason the orders go in by number.
 -- The clock of the windows is the database's own, so that no gateway's clock can stretch them.
 WITH input AS MATERIALIZED (
     SELECT *
@@ -57,6 +58,7 @@ WITH input AS MATERIALIZED (
            CROSS JOIN LATERAL (
                SELECT coalesce(i.hold, CASE WHEN c.is_brushing THEN 'suspected_brushing' END) AS hold
            ) h
+     ORDER BY i.channel, i.order_no
         ON CONFLICT DO NOTHING
     RETURNING id, hold
 ), history AS (

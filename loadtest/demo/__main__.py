@@ -1,0 +1,104 @@
+"""The command: ``python -m loadtest.demo``."""
+
+import asyncio
+import secrets
+import signal
+import sys
+import tempfile
+from pathlib import Path
+
+import click
+
+from loadtest import sending, stage, stored, verify
+from loadtest.callbacks import Account
+from loadtest.callbacks.alipay import Alipay
+from loadtest.callbacks.standard_webhooks import StandardWebhooks
+from loadtest.callbacks.stripe import Stripe
+from loadtest.demo import plan, report
+from loadtest.demo.drive import drive
+from loadtest.stage import CannotRun, Stage
+from ops.embedded.report import Terminal
+
+_BROKEN, _COULD_NOT_RUN, _INTERRUPTED = 1, 2, 130
+#: How long the sweeper has to pair what missed each other, and the replica to catch up.
+_SETTLE_S = 15.0
+
+
+@click.command(epilog="Exit status: 0 every check holds, 1 one does not, 2 could not run.")
+@click.option(
+    "--orders", "count", type=click.IntRange(1, 100_000), default=1000, show_default=True,
+    help="Orders to send, each with its payment.",
+)  # fmt: skip
+@click.option(
+    "--connections", type=click.IntRange(2, 1000), default=50, show_default=True,
+    help="Connections to send over.",
+)  # fmt: skip
+@click.option("--seed", type=int, help="Draw what an earlier run drew.  [default: a new one]")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON in place of the table.")
+@click.option("--keep", is_flag=True, help="Keep the database and logs, and say where they are.")
+def main(*, count: int, connections: int, seed: int | None, as_json: bool, keep: bool) -> None:
+    """Send orders with their payments to a Tidegate of its own, then compare.
+
+    Starts PostgreSQL with a replica, Valkey, one gateway and one worker. Stripe's, Standard
+    Webhooks' and Alipay's own libraries sign the callbacks. A tenth of everything is sent
+    twice, some payments come before their order, some with a wrong amount, some are forged.
+    At the end every answer is compared with what is stored.
+    """
+    # Also when a CI system ends it: the servers are stopped and their directory is removed.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    seed = secrets.randbelow(1_000_000) if seed is None else seed
+    kept = Path(tempfile.mkdtemp(prefix="tidegate-kept-")) if keep else None
+    try:
+        findings = run(count=count, connections=connections, seed=seed, kept=kept)
+    except CannotRun as reason:
+        click.echo(f"demo: {reason}", err=True)
+        sys.exit(_COULD_NOT_RUN)
+    except KeyboardInterrupt:
+        sys.exit(_INTERRUPTED)
+    click.echo(report.as_json(findings) if as_json else "\n" + report.as_text(findings))
+    if kept is not None:
+        click.echo(
+            f"Kept in {kept}: logs in {kept / 'log'}; look at the data with\n"
+            f"  TIDEGATE_CONFIG={kept / 'tidegate.toml'} tidegate up --state-dir {kept}",
+            err=True,
+        )
+    sys.exit(0 if findings.ok else _BROKEN)
+
+
+def run(*, count: int, connections: int, seed: int, kept: Path | None) -> report.Findings:
+    """Set the stage, send, compare. Raises ``CannotRun``; nothing is left running."""
+    # Progress goes to the standard error: the output is the report.
+    reporter = Terminal(sys.stderr)
+    accounts: list[Account] = [Stripe(), StandardWebhooks(), Alipay()]
+    drawn = plan.draw(count, accounts, seed=seed)
+    with stage.running(
+        accounts, account_name=sending.ACCOUNT_NAME, reporter=reporter, kept=kept
+    ) as there:
+        return asyncio.run(_send_and_compare(drawn, there, connections, seed, reporter))
+
+
+async def _send_and_compare(
+    drawn: plan.Plan, there: Stage, connections: int, seed: int, reporter: Terminal
+) -> report.Findings:
+    reporter.say(f"sending {drawn.attempts:,} messages over {connections} connections")
+    seconds = await drive(drawn, there, connections=connections, say=reporter.say)
+    with reporter.step("waiting for sweeper and replica"):
+        settled_s = await stored.settle(there.database_url, there.replica_url, within_s=_SETTLE_S)
+    with reporter.step("comparing"):
+        checks = verify.verify(drawn.history, await stored.read_from(there.database_url))
+        primary = await stored.contents(there.database_url)
+        checks += verify.compare(primary, await stored.contents(there.replica_url))
+    return report.Findings(
+        seed=seed,
+        connections=connections,
+        attempts=drawn.attempts,
+        seconds=seconds,
+        settled_s=settled_s,
+        drawn=drawn.drawn,
+        statuses=drawn.history.statuses(),
+        checks=checks,
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,159 @@
+"""Send orders and callbacks, and write every answer down before anything is done with it."""
+
+import asyncio
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any
+
+import aiohttp
+import msgspec
+import orjson
+
+from loadtest import history
+from loadtest.callbacks import Account, Forgery, Message, Payment, Refund
+from loadtest.history import Answer, CallbackSent, History, OrderSent
+
+#: What the settings of the gateway call each account.
+ACCOUNT_NAME = "main"
+#: Longer than the gateway ever takes to say 503.
+ANSWER_S = 15.0
+_NONE, _NOT_CONNECTED = Answer(history.NO_ANSWER), Answer(history.NOT_CONNECTED)
+
+
+class Order(msgspec.Struct, kw_only=True):
+    """An order to send: its bytes, and where its answers are written down."""
+
+    sent: OrderSent
+    body: bytes
+    #: The ``Idempotency-Key``, or none.
+    request_id: str = ""
+
+
+class Callback(msgspec.Struct, kw_only=True):
+    """A callback to send: what signs it, and where its answers are written down."""
+
+    sent: CallbackSent
+    account: Account
+    message: Message
+
+
+def order(content: Mapping[str, Any], book: History, *, request_id: str = "") -> Order:
+    """Make an order ready to send, from its JSON content."""
+    sent = OrderSent(
+        channel=content["channel"],
+        order_no=content["order_no"],
+        currency=content["currency"],
+        payable=Decimal(content["amounts"]["payable"]),
+    )
+    book.add_order(sent)
+    return Order(sent=sent, body=orjson.dumps(content), request_id=request_id)
+
+
+def payment(of: OrderSent, account: Account, book: History, *, amount: Decimal) -> Callback:
+    """Make a payment of an order ready to send; the amount may be wrong."""
+    paid = _paid(of, amount)
+    return _callback("payment", of, account, account.pay(paid), book, amount)
+
+
+def forgery(of: OrderSent, account: Account, book: History, *, how: Forgery) -> Callback:
+    """Make a payment ready to send that nobody has paid, and that looks right in all else."""
+    message = account.forge(_paid(of, of.payable), how)
+    made = _callback("payment", of, account, message, book, of.payable)
+    made.sent.is_forged = True
+    return made
+
+
+def refund(
+    of: OrderSent, account: Account, book: History, *, number: int, amount: Decimal, total: Decimal
+) -> Callback:
+    """Make a refund ready to send: the ``number``-th of an order, ``total`` in all so far."""
+    message = account.refund(Refund(_paid(of, of.payable), number, amount, total))
+    told = total if account.is_cumulative else amount
+    return _callback("refund", of, account, message, book, told)
+
+
+def _paid(of: OrderSent, amount: Decimal) -> Payment:
+    return Payment(of.order_no, of.order_no, amount, of.currency)
+
+
+def _callback(
+    kind: Any, of: OrderSent, account: Account, message: Message, book: History, amount: Decimal
+) -> Callback:
+    sent = CallbackSent(
+        source=f"{account.provider}:{ACCOUNT_NAME}",
+        keys=message.keys,
+        kind=kind,
+        channel=of.channel,
+        order_no=of.order_no,
+        transaction_id=_paid(of, amount).transaction_id,
+        amount=amount,
+        currency=of.currency,
+        is_cumulative=account.is_cumulative,
+    )
+    book.callbacks.append(sent)
+    return Callback(sent=sent, account=account, message=message)
+
+
+class Sender:
+    """Sends over the connections of a session."""
+
+    def __init__(self, session: aiohttp.ClientSession, *, token: str, url: str = "") -> None:
+        self._session = session
+        self._token = token
+        self._url = url
+        #: Attempts that were made.
+        self.attempts = 0
+
+    async def send(self, what: Order | Callback) -> Answer:
+        """Make one attempt; write its answer down and return it. Never raises for a bad one."""
+        self.attempts += 1
+        try:
+            if isinstance(what, Order):
+                answer = await self._place(what)
+            else:
+                answer = await self._call_back(what)
+        except aiohttp.ClientConnectorError:
+            answer = _NOT_CONNECTED
+        except (TimeoutError, aiohttp.ClientError, OSError):
+            answer = _NONE
+        what.sent.answers.append(answer)
+        return answer
+
+    async def send_until_answered(self, what: Order | Callback, *, pause_s: float = 0.05) -> Answer:
+        """Send again until it is acknowledged or refused, as a patient sender does."""
+        while True:
+            answer = await self.send(what)
+            if answer.is_promise or 400 <= answer.status < 500:
+                return answer
+            await asyncio.sleep(pause_s)
+
+    async def _place(self, what: Order) -> Answer:
+        headers = {"Content-Type": "application/json", "Authorization": f"Bearer {self._token}"}
+        if what.request_id:
+            headers["Idempotency-Key"] = what.request_id
+        async with self._session.post(
+            f"{self._url}/v1/orders", data=what.body, headers=headers
+        ) as said:
+            body = await said.read()
+        if said.status not in (200, 201):
+            return Answer(said.status)
+        return Answer(said.status, is_promise=True, id=orjson.loads(body)["id"], body=body)
+
+    async def _call_back(self, what: Callback) -> Answer:
+        headers, content = what.message.sign()
+        path = f"/v1/callbacks/{what.account.provider}/{ACCOUNT_NAME}"
+        async with self._session.post(self._url + path, data=content, headers=headers) as said:
+            body = await said.read()
+        return Answer(said.status, is_promise=what.account.is_acknowledged(said.status, body))
+
+
+def session(connections: int, *, base_url: str | None = None) -> aiohttp.ClientSession:
+    """Return a session of that many connections at most, each waiting a bounded time."""
+    return aiohttp.ClientSession(
+        base_url,
+        # Shorter than the gateway's own: no request meets a connection that is being closed.
+        connector=aiohttp.TCPConnector(limit=connections, keepalive_timeout=4.0),
+        timeout=aiohttp.ClientTimeout(total=ANSWER_S),
+        # A proxy of the environment is not what is measured.
+        trust_env=False,
+    )

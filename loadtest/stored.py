@@ -1,0 +1,172 @@
+"""What is in the database: the other side of the comparison in ``verify``."""
+
+import asyncio
+import time
+from collections import Counter
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+import msgspec
+
+#: The tables that a replica must have alike, row by row.
+TABLES = ("orders", "order_events", "payments", "waiting", "parked", "outbox", "raw_messages")
+
+_POLL_INTERVAL_S = 0.1
+
+_ORDERS = """
+SELECT id, channel, order_no, status, version, hold, currency, payable, paid, refunded FROM orders
+"""
+_PAYMENTS = """
+SELECT provider, transaction_id, order_id, currency, amount, refunded, standing FROM payments
+"""
+_EVENTS = """
+SELECT id, order_id, source, source_key, action, from_status, to_status, outcome, reason
+  FROM order_events
+"""
+# Rows are put in an order that does not depend on where they lie.
+_DIGEST = """
+SELECT count(*), coalesce(md5(string_agg(digest, '' ORDER BY digest COLLATE "C")), '')
+  FROM (SELECT md5(t::text) AS digest FROM {table} t) AS digests
+"""
+# What waits for an order that nobody ever placed waits on, and rightly so.
+_PAIRS = """
+SELECT count(*)
+  FROM waiting w
+  JOIN orders o ON o.order_no = w.order_no AND o.channel = ANY (w.channels)
+"""
+_PARKED = "SELECT source, source_key, order_id, reason FROM parked WHERE resolved_at IS NULL"
+
+
+class Order(msgspec.Struct, frozen=True):
+    """A row of ``orders``, as far as promises go."""
+
+    id: UUID
+    channel: str
+    order_no: str
+    status: str
+    version: int
+    hold: str | None
+    currency: str
+    payable: Decimal
+    paid: Decimal
+    refunded: Decimal
+
+
+class Payment(msgspec.Struct, frozen=True):
+    """A row of ``payments``."""
+
+    provider: str
+    transaction_id: str
+    order_id: UUID | None
+    currency: str
+    amount: Decimal
+    refunded: Decimal
+    standing: str
+
+
+class Event(msgspec.Struct, frozen=True):
+    """A row of ``order_events``."""
+
+    id: UUID
+    order_id: UUID | None
+    source: str
+    source_key: str
+    action: str
+    from_status: str | None
+    to_status: str | None
+    outcome: str
+    reason: str | None
+
+
+class Parked(msgspec.Struct, frozen=True):
+    """An open row of ``parked``."""
+
+    source: str
+    source_key: str
+    order_id: UUID | None
+    reason: str
+
+
+class Stored(msgspec.Struct, kw_only=True):
+    """One database at one moment."""
+
+    orders: list[Order]
+    payments: list[Payment]
+    events: list[Event]
+    parked: list[Parked]
+    #: Order numbers of the events that still wait.
+    waiting: list[str]
+    #: How often the bytes of a message were kept, by the id of the order or event.
+    raw: Counter[UUID]
+
+
+async def read(connection: Any) -> Stored:
+    """Read all of it, in the transaction that the connection is in."""
+    return Stored(
+        orders=[Order(*row) for row in await connection.fetch(_ORDERS)],
+        payments=[Payment(*row) for row in await connection.fetch(_PAYMENTS)],
+        events=[Event(*row) for row in await connection.fetch(_EVENTS)],
+        parked=[Parked(*row) for row in await connection.fetch(_PARKED)],
+        waiting=[row[0] for row in await connection.fetch("SELECT order_no FROM waiting")],
+        raw=Counter(row[0] for row in await connection.fetch("SELECT id FROM raw_messages")),
+    )
+
+
+async def read_from(url: str) -> Stored:
+    """Read the database behind a URL as it is at one moment."""
+    connection = await asyncpg.connect(url)
+    try:
+        async with connection.transaction(isolation="repeatable_read", readonly=True):
+            return await read(connection)
+    finally:
+        await connection.close()
+
+
+class Contents(msgspec.Struct, frozen=True):
+    """A table in brief: two that are alike have the same rows and the same digest."""
+
+    rows: int
+    digest: str
+
+
+async def contents(url: str) -> dict[str, Contents]:
+    """Digest every table of a server, every column of every row."""
+    connection = await asyncpg.connect(url)
+    found = {}
+    try:
+        for table in TABLES:
+            row = await connection.fetchrow(_DIGEST.format(table=table))
+            found[table] = Contents(*row)
+    finally:
+        await connection.close()
+    return found
+
+
+async def settle(primary_url: str, replica_url: str, *, within_s: float) -> float:
+    """Wait until nothing waits for an order that is there, and the replica has everything.
+
+    Return the seconds taken.
+    Returns after ``within_s`` in any case: whatever is amiss then shows in the comparison.
+    """
+    began_s = time.monotonic()
+    primary = await asyncpg.connect(primary_url)
+    replica = await asyncpg.connect(replica_url) if replica_url else None
+    try:
+        while time.monotonic() - began_s < within_s:
+            if not await primary.fetchval(_PAIRS):
+                break
+            await asyncio.sleep(_POLL_INTERVAL_S)
+        if replica is not None:
+            written = await primary.fetchval("SELECT pg_current_wal_lsn()::text")
+            while time.monotonic() - began_s < within_s:
+                replayed = "SELECT pg_last_wal_replay_lsn() >= $1::text::pg_lsn"
+                if await replica.fetchval(replayed, written):
+                    break
+                await asyncio.sleep(_POLL_INTERVAL_S)
+    finally:
+        for connection in (primary, replica):
+            if connection is not None:
+                await connection.close()
+    return time.monotonic() - began_s

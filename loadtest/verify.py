@@ -1,0 +1,345 @@
+"""Compare what was acknowledged with what is stored: a 2xx is a promise, and this is its test.
+
+``verify`` takes the history of the senders and the rows of the ledger and knows nothing of how
+either came about, so that the demo, the kill -9 test and whoever tortures the gateway next share
+it. Three standings (see ``history``): what was acknowledged must be there, once and whole; what
+was refused must not; what is unknown may be either, but never twice and never half.
+"""
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from decimal import Decimal
+
+import msgspec
+
+from loadtest.history import CallbackSent, History, OrderSent, standing
+from loadtest.stored import Contents, Event, Order, Payment, Stored
+
+_SHOWN_MAX = 5
+_PAID_STATUSES = ("paid", "shipped", "completed")
+#: Reasons that set an order aside, which counts as a change of it.
+_HOLDING = ("amount_mismatch", "paid_after_close", "duplicate_payment")
+
+
+class Check(msgspec.Struct, frozen=True):
+    """One line of the verdict. ``wrong`` names the first few that broke it."""
+
+    name: str
+    expected: int | str
+    found: int | str
+    wrong: Sequence[str] = ()
+
+    @property
+    def ok(self) -> bool:
+        """Whether it holds."""
+        return self.expected == self.found
+
+
+def every(name: str, faults: Iterable[str]) -> Check:
+    """Make the check that all of some things are right: a text for each, empty where it is."""
+    faults = list(faults)
+    wrong = [fault for fault in faults if fault]
+    return Check(name, len(faults), len(faults) - len(wrong), wrong[:_SHOWN_MAX])
+
+
+def none(name: str, wrong: Iterable[str]) -> Check:
+    """Make the check that there is nothing of a kind."""
+    wrong = list(wrong)
+    return Check(name, 0, len(wrong), wrong[:_SHOWN_MAX])
+
+
+def verify(history: History, stored: Stored, *, tolerated: Collection[int] = ()) -> list[Check]:
+    """Compare; every check of the result must be ``ok``.
+
+    ``tolerated`` are statuses that a sender may see while something is broken on purpose, such
+    as 503 or ``history.NO_ANSWER``. Compare when nothing is on its way any more.
+    """
+    book = _Book(history, stored)
+    return [
+        every("acknowledged orders stored once, with their id", book.orders()),
+        none("orders stored that nobody may have sent", book.strange_orders()),
+        none("orders answered 201 twice, or refused and stored", book.odd_orders()),
+        none("repeats of an order answered differently", book.odd_repeats()),
+        every("paid orders paid exactly once", book.paid()),
+        none("payments and paid orders out of nothing", book.strange_payments()),
+        every("wrong amounts parked, order held, not paid", book.mismatched()),
+        every("refunds booked exactly once", book.refunded()),
+        every("acknowledged callbacks in the history once", book.recorded()),
+        none("events in the history that nobody sent", book.strange_events()),
+        every("forgeries refused with 4xx", book.forged()),
+        none("forgeries that left a trace", book.forged_traces()),
+        every("messages kept as they arrived, once", book.kept()),
+        every("orders that stand as their history says", book.told()),
+        none("parked without being wrong", book.strange_parked()),
+        none("events that still wait", stored.waiting),
+        none("answers that nobody should get", book.odd_answers(tolerated)),
+    ]
+
+
+def compare(primary: Mapping[str, Contents], replica: Mapping[str, Contents]) -> list[Check]:
+    """Compare the tables of a replica with its primary's."""
+    return [
+        Check(f"replica equals primary: {table}", _brief(there), _brief(replica[table]))
+        for table, there in primary.items()
+    ]
+
+
+def _brief(contents: Contents) -> str:
+    return f"{contents.rows:,} rows {contents.digest[:8]}"
+
+
+class _Order(msgspec.Struct):
+    """One order from both sides: what was sent about it, and every row that is about it."""
+
+    sent: OrderSent
+    rows: list[Order]
+    payments: list[Payment]
+    events: list[Event]
+    right: list[CallbackSent]
+    wrong: list[CallbackSent]
+    refunds: list[CallbackSent]
+
+
+class _Book:
+    """Both sides, indexed."""
+
+    def __init__(self, history: History, stored: Stored) -> None:
+        self._history = history
+        self._stored = stored
+        self._true = [sent for sent in history.callbacks if not sent.is_forged]
+        self._forged = [sent for sent in history.callbacks if sent.is_forged]
+        self._events: dict[tuple[str, str], list[Event]] = defaultdict(list)
+        for event in stored.events:
+            self._events[event.source, event.source_key].append(event)
+        self._transactions = {(row.provider, row.transaction_id) for row in stored.payments}
+        self._orders = self._joined()
+
+    def _joined(self) -> dict[tuple[str, str], _Order]:
+        joined = {
+            key: _Order(sent, [], [], [], [], [], []) for key, sent in self._history.orders.items()
+        }
+        by_id: dict[object, _Order] = {}
+        for row in self._stored.orders:
+            if order := joined.get((row.channel, row.order_no)):
+                order.rows.append(row)
+                by_id[row.id] = order
+        for payment in self._stored.payments:
+            if order := by_id.get(payment.order_id):
+                order.payments.append(payment)
+        for event in self._stored.events:
+            if order := by_id.get(event.order_id):
+                order.events.append(event)
+        for sent in self._true:
+            order = joined[sent.channel, sent.order_no]
+            if sent.kind == "refund":
+                order.refunds.append(sent)
+            elif (sent.amount, sent.currency) == (order.sent.payable, order.sent.currency):
+                order.right.append(sent)
+            else:
+                order.wrong.append(sent)
+        return joined
+
+    def orders(self) -> Iterable[str]:
+        for order in self._orders.values():
+            if _is_acknowledged(order.sent):
+                ids = {answer.id for answer in order.sent.answers if answer.is_promise}
+                there = [str(row.id) for row in order.rows]
+                is_right = len(there) == 1 and ids == {there[0]}
+                yield "" if is_right else f"{order.sent.order_no}: told {sorted(ids)}, has {there}"
+
+    def strange_orders(self) -> Iterable[str]:
+        seen = set()
+        for row in self._stored.orders:
+            key = row.channel, row.order_no
+            if key not in self._orders or key in seen:
+                yield f"{row.order_no} ({row.id})"
+            seen.add(key)
+
+    def odd_orders(self) -> Iterable[str]:
+        for order in self._orders.values():
+            answers = order.sent.answers
+            created = sum(answer.status == 201 for answer in answers)
+            if created > 1:
+                yield f"{order.sent.order_no}: 201 {created} times"
+            if standing(answers) == "refused" and order.rows:
+                yield f"{order.sent.order_no}: refused, and stored"
+
+    def odd_repeats(self) -> Iterable[str]:
+        for order in self._orders.values():
+            said = {answer.body for answer in order.sent.answers if answer.is_promise}
+            if len(said) > 1:
+                yield f"{order.sent.order_no}: {b' and '.join(sorted(said)).decode()}"
+
+    def paid(self) -> Iterable[str]:
+        for order in self._orders.values():
+            if any(map(_is_acknowledged, order.right)) and _is_acknowledged(order.sent):
+                yield _paid_fault(order)
+
+    def strange_payments(self) -> Iterable[str]:
+        sent = {(each.provider, each.transaction_id) for each in self._true}
+        seen = set()
+        for payment in self._stored.payments:
+            key = payment.provider, payment.transaction_id
+            if key not in sent or key in seen:
+                yield f"transaction {payment.transaction_id}"
+            seen.add(key)
+        for order in self._orders.values():
+            is_possible = any(standing(each.answers) != "refused" for each in order.right)
+            for row in order.rows:
+                if row.paid and not is_possible:
+                    yield f"{row.order_no}: {row.paid} paid, which nobody sent"
+
+    def mismatched(self) -> Iterable[str]:
+        for order in self._orders.values():
+            for sent in order.wrong:
+                if _is_acknowledged(sent) and _is_acknowledged(order.sent):
+                    yield self._mismatch_fault(order, sent)
+
+    def _mismatch_fault(self, order: _Order, sent: CallbackSent) -> str:
+        ids = {row.id for row in order.rows}
+        parked = [row for row in self._stored.parked if row.order_id in ids]
+        if [row.reason for row in parked] != ["amount_mismatch"]:
+            return f"{sent.order_no}: parked as {[row.reason for row in parked]}"
+        row = order.rows[0]
+        standings = [
+            each.standing for each in order.payments if each.transaction_id == sent.transaction_id
+        ]
+        if standings != ["mismatch"]:
+            return f"{sent.order_no}: its payment is {standings}"
+        if not order.right and (row.hold, row.paid, row.status) != (
+            "amount_mismatch", Decimal(0), "pending_payment",
+        ):  # fmt: skip
+            return f"{sent.order_no}: {row.status}, held for {row.hold}, {row.paid} paid"
+        return ""
+
+    def refunded(self) -> Iterable[str]:
+        for order in self._orders.values():
+            if any(map(_is_acknowledged, order.refunds)) and _is_acknowledged(order.sent):
+                yield _refund_fault(order)
+
+    def recorded(self) -> Iterable[str]:
+        for sent in self._true:
+            if _is_acknowledged(sent):
+                counts = [len(self._events.get((sent.source, key), ())) for key in sent.keys]
+                is_right = all(count == 1 for count in counts)
+                yield "" if is_right else f"{sent.source} {sent.keys}: recorded {counts} times"
+
+    def strange_events(self) -> Iterable[str]:
+        known = {(sent.source, key) for sent in self._true for key in sent.keys}
+        known |= {(f"placed:{channel}", order_no) for channel, order_no in self._orders}
+        # What waited is recorded again, under its own id, when its order has come.
+        known |= {("waiting", str(event.id)) for event in self._stored.events}
+        for key, events in self._events.items():
+            # What is only noted has no effect: the ledger may note what it likes.
+            if key not in known and any(event.outcome != "noted" for event in events):
+                yield " ".join(key)
+
+    def forged(self) -> Iterable[str]:
+        for sent in self._forged:
+            is_right = standing(sent.answers) == "refused"
+            said = [answer.status for answer in sent.answers]
+            yield "" if is_right else f"{sent.source} {sent.keys[0]}: answered {said}"
+
+    def forged_traces(self) -> Iterable[str]:
+        for sent in self._forged:
+            is_recorded = any((sent.source, key) in self._events for key in sent.keys)
+            if is_recorded or (sent.provider, sent.transaction_id) in self._transactions:
+                yield f"{sent.source} {sent.keys[0]} about {sent.order_no}"
+
+    def kept(self) -> Iterable[str]:
+        raw = self._stored.raw
+        for order in self._orders.values():
+            if _is_acknowledged(order.sent):
+                count = sum(raw[row.id] for row in order.rows)
+                yield "" if count == 1 else f"{order.sent.order_no}: kept {count} times"
+        for sent in self._true:
+            if _is_acknowledged(sent):
+                count = sum(raw[event.id] for event in self._events[sent.source, sent.keys[0]])
+                yield "" if count == 1 else f"{sent.source} {sent.keys[0]}: kept {count} times"
+
+    def told(self) -> Iterable[str]:
+        for order in self._orders.values():
+            for row in order.rows:
+                yield _told_fault(row, order.events)
+
+    def strange_parked(self) -> Iterable[str]:
+        held = {row.id for order in self._orders.values() if order.wrong for row in order.rows}
+        return [
+            f"{row.source} {row.source_key}: {row.reason}"
+            for row in self._stored.parked
+            if row.order_id not in held
+        ]
+
+    def odd_answers(self, tolerated: Collection[int]) -> Iterable[str]:
+        for order in self._orders.values():
+            for answer in order.sent.answers:
+                if answer.status not in (200, 201, *tolerated):
+                    yield f"{answer.status} to order {order.sent.order_no}"
+        for sent in self._true:
+            for answer in sent.answers:
+                if not answer.is_promise and answer.status not in tolerated:
+                    yield f"{answer.status} to {sent.source} {sent.keys[0]}"
+
+
+def _is_acknowledged(sent: OrderSent | CallbackSent) -> bool:
+    return standing(sent.answers) == "acknowledged"
+
+
+def _paid_fault(order: _Order) -> str:
+    number, due = order.sent.order_no, order.sent.payable
+    if len(order.rows) != 1:
+        return f"{number}: {len(order.rows)} rows"
+    row = order.rows[0]
+    applied = [payment for payment in order.payments if payment.standing == "applied"]
+    if [payment.amount for payment in applied] != [due] or row.paid != due:
+        amounts = [str(payment.amount) for payment in applied]
+        return f"{number}: {due} due, {amounts} applied, {row.paid} paid"
+    is_refunded = row.refunded == row.paid and bool(order.refunds)
+    if row.status not in (("refunded",) if is_refunded else _PAID_STATUSES):
+        return f"{number}: paid in full, and {row.status}"
+    moves = sum(
+        event.action == "payment_succeeded" and event.outcome == "applied" for event in order.events
+    )
+    return "" if moves == 1 else f"{number}: paid {moves} times in its history"
+
+
+def _refund_fault(order: _Order) -> str:
+    number = order.sent.order_no
+    certain = [sent for sent in order.refunds if _is_acknowledged(sent)]
+    possible = [sent for sent in order.refunds if standing(sent.answers) != "refused"]
+    low, high = _refunded_total(certain), _refunded_total(possible)
+    booked = sum((payment.refunded for payment in order.payments), Decimal(0))
+    for row in order.rows:
+        if not low <= row.refunded <= high or row.refunded != booked:
+            return f"{number}: {row.refunded} refunded ({booked} of payments), {low} promised"
+        if (row.status == "refunded") != (row.refunded == row.paid):
+            return f"{number}: {row.refunded} of {row.paid} refunded, and {row.status}"
+    return "" if order.rows else f"{number}: not stored"
+
+
+def _refunded_total(refunds: Sequence[CallbackSent]) -> Decimal:
+    alone = sum((sent.amount for sent in refunds if not sent.is_cumulative), Decimal(0))
+    so_far = max((sent.amount for sent in refunds if sent.is_cumulative), default=Decimal(0))
+    return alone + so_far
+
+
+def _told_fault(row: Order, events: Sequence[Event]) -> str:
+    """Say what is wrong if the order is not where the steps of its history lead."""
+    placed = [event for event in events if event.action == "placed"]
+    if len(placed) != 1:
+        return f"{row.order_no}: placed {len(placed)} times in its history"
+    steps = [event for event in events if event.outcome == "applied" and event is not placed[0]]
+    moves = {event.from_status: event.to_status for event in steps if _is_move(event)}
+    status: str | None = placed[0].to_status
+    for _ in range(len(moves)):
+        status = moves.get(status)
+    if status != row.status or len(moves) != sum(map(_is_move, steps)):
+        return f"{row.order_no}: {row.status}, but its history tells {moves}"
+    changes = len(steps) + sum(event.reason in _HOLDING for event in events)
+    if row.version != 1 + changes:
+        return f"{row.order_no}: version {row.version} after {changes} changes"
+    return ""
+
+
+def _is_move(event: Event) -> bool:
+    return event.from_status != event.to_status

@@ -1,0 +1,110 @@
+"""The ledger without a database: ``Fold`` is fed what the statements would read.
+
+It reads exactly what ``lock_orders.sql`` and ``read_context.sql`` read, and writes what
+``write_followups.sql`` writes, so that a row those overlook is missing here too.
+"""
+
+import copy
+from collections.abc import Sequence
+from uuid import UUID
+
+from gateway.domain import events
+from gateway.domain.following import Done, FollowUp, OrderState, PaymentState, Settle
+from gateway.stores.postgres.folded import Context, Fold, HistoryRow, ParkedRow, WaitingEvent
+from tests.domain.support import new_id
+
+
+class Machine:
+    """Orders, payments, history and what waits, as they are after each batch."""
+
+    def __init__(self) -> None:
+        self.orders: dict[UUID, OrderState] = {}
+        self.payments: dict[UUID, PaymentState] = {}
+        self.waiting: dict[UUID, WaitingEvent] = {}
+        self.history: dict[tuple[str, str], HistoryRow] = {}
+        self.parked: list[ParkedRow] = []
+
+    def place(self, order: OrderState) -> None:
+        """Store an order unless its number is taken, and settle what waited for it."""
+        if any(self._number(known) == self._number(order) for known in self.orders.values()):
+            return
+        self.orders[order.id] = copy.copy(order)
+        self.follow([Settle(order.id)])
+
+    def follow(self, batch: Sequence[FollowUp | Settle]) -> list[Done]:
+        """Fold a batch and keep what it writes."""
+        orders = self._lock_orders(batch)
+        fold = Fold(orders=orders, context=self._read_context(batch, orders), new_id=new_id)
+        done = [fold.take(entry) for entry in batch]
+        for row in fold.history:
+            assert (row.source, row.source_key) not in self.history, "history has each event once"
+            self.history[row.source, row.source_key] = row
+        self.orders |= {order.id: order for order in fold.changed_orders()}
+        self.payments |= {payment.id: payment for payment in fold.changed_payments()}
+        assert len({(p.provider, p.transaction_id) for p in self.payments.values()}) == len(
+            self.payments
+        ), "a transaction has one row"
+        self.waiting |= {row.id: row for row in fold.new_waiting}
+        for id_ in fold.settled:
+            del self.waiting[id_]
+        self.parked += fold.parked
+        self._check_money()
+        return done
+
+    def _check_money(self) -> None:
+        for order in self.orders.values():
+            assert 0 <= order.refunded <= order.paid
+        for payment in self.payments.values():
+            assert 0 <= payment.refunded <= payment.amount
+
+    def _lock_orders(self, batch: Sequence[FollowUp | Settle]) -> list[OrderState]:
+        ids: set[UUID] = set()
+        for entry in batch:
+            if isinstance(entry, Settle):
+                ids.add(entry.order_id)
+                continue
+            numbers = {(channel, events.order_no(entry.event)) for channel in entry.channels}
+            ids |= {id_ for id_, order in self.orders.items() if self._number(order) in numbers}
+            ids |= {
+                row.order_id
+                for row in self.payments.values()
+                if row.order_id is not None
+                and row.provider == entry.provider
+                and row.transaction_id == events.transaction_id(entry.event)
+            }
+        return [copy.copy(self.orders[id_]) for id_ in sorted(ids)]
+
+    def _read_context(
+        self, batch: Sequence[FollowUp | Settle], orders: Sequence[OrderState]
+    ) -> Context:
+        follow_ups = [entry for entry in batch if isinstance(entry, FollowUp)]
+        named = {
+            (entry.provider, transaction_id)
+            for entry in follow_ups
+            if (transaction_id := events.transaction_id(entry.event))
+        }
+        numbers = {order.order_no for order in orders}
+        ids = {order.id for order in orders}
+        payments = [
+            row
+            for row in self.payments.values()
+            if (row.provider, row.transaction_id) in named
+            or row.order_id in ids
+            or (row.order_id is None and row.order_no in numbers)
+        ]
+        transactions = named | {(row.provider, row.transaction_id) for row in payments}
+        waiting = [
+            row
+            for row in self.waiting.values()
+            if row.order_no in numbers
+            or (row.transaction_id and (row.provider, row.transaction_id) in transactions)
+        ]
+        keys: set[tuple[str, str] | None] = {(row.source, row.source_key) for row in follow_ups}
+        keys |= {events.refund_key(row.provider, row.event) for row in follow_ups}
+        keys |= {events.refund_key(row.provider, row.event) for row in waiting}
+        recorded = {key for key in self.history if key in keys}
+        return Context([copy.copy(row) for row in payments], waiting, recorded)
+
+    @staticmethod
+    def _number(order: OrderState) -> tuple[str, str]:
+        return order.channel, order.order_no

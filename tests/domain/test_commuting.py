@@ -1,0 +1,211 @@
+"""Whichever way the events of an order arrive, and however often, it ends in the same state."""
+
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gateway.domain import events
+from gateway.domain.following import FollowUp, OrderState
+from gateway.domain.orders import Hold
+from tests.domain.machine import Machine
+from tests.domain.support import (
+    DUE,
+    closed,
+    delivered,
+    follow_up,
+    order_state,
+    paid,
+    refunded,
+    shipped,
+)
+
+PLACED = "placed"
+
+CUMULATIVE = {"partial": refunded("30"), "full": refunded("100")}
+SINGLE = {
+    "partial": refunded("30", cumulative=False, refund_no="R-1"),
+    "full": refunded("70", cumulative=False, refund_no="R-2"),
+}
+NAMELESS = {"partial": refunded("30", order_no=""), "full": refunded("100", order_no="")}
+REFUNDS = {"cumulative": CUMULATIVE, "single": SINGLE, "by transaction only": NAMELESS}
+
+
+def events_of(refunds: Mapping[str, Any]) -> dict[str, FollowUp]:
+    """Return the events of one order by name; each has a key that its repeats share."""
+    told = {"paid": paid(), "paid again": paid(), **refunds, "closed": closed()}
+    return {name: follow_up(event, key=name) for name, event in told.items()}
+
+
+def arrivals(names: Sequence[str]) -> st.SearchStrategy[list[list[str]]]:
+    """Draw all of ``names`` in any order with repeats among them, parted into batches."""
+
+    def parted(drawn: tuple[list[str], list[bool]]) -> list[list[str]]:
+        batches: list[list[str]] = [[]]
+        for name, is_cut in zip(drawn[0], [*drawn[1], *[True] * len(drawn[0])], strict=False):
+            batches[-1].append(name)
+            if is_cut:
+                batches.append([])
+        return [batch for batch in batches if batch]
+
+    repeats = st.lists(st.sampled_from(names), max_size=5)
+    orders = repeats.flatmap(lambda more: st.permutations([*names, *more]))
+    return st.tuples(orders, st.lists(st.booleans(), max_size=10)).map(parted)
+
+
+def run(
+    order: OrderState, told: Mapping[str, FollowUp], batches: Sequence[Sequence[str]]
+) -> Machine:
+    """Let the batches arrive; a placement is a lane of its own, so it parts a batch in two."""
+    machine = Machine()
+    for batch in batches:
+        gathered: list[FollowUp] = []
+        for name in batch:
+            if name == PLACED:
+                machine.follow(gathered)
+                machine.place(order)
+                gathered = []
+            else:
+                gathered.append(told[name])
+        machine.follow(gathered)
+    return machine
+
+
+def state(machine: Machine) -> dict[str, Any]:
+    """Return what must not depend on the order of arrival."""
+    (order,) = machine.orders.values()
+    (payment,) = machine.payments.values()
+    return {
+        "status": order.status,
+        "hold": order.hold,
+        "paid": order.paid,
+        "refunded": order.refunded,
+        "refunded of the payment": payment.refunded,
+        "is paired": payment.order_id == order.id,
+        "waiting": len(machine.waiting),
+    }
+
+
+@pytest.mark.parametrize("hold", [None, "lookalike"])
+@pytest.mark.parametrize("kind", list(REFUNDS))
+@settings(max_examples=150, deadline=None)
+@given(data=st.data())
+def test_all_ways_lead_to_the_same_state(kind: str, hold: Hold | None, data: st.DataObject) -> None:
+    told = events_of(REFUNDS[kind])
+    order = order_state(hold=hold, placed_hold=hold)
+    machine = run(order, told, data.draw(arrivals([PLACED, *told])))
+    assert state(machine) == {
+        "status": "refunded",
+        "hold": hold,
+        "paid": DUE,
+        "refunded": DUE,
+        "refunded of the payment": DUE,
+        "is paired": True,
+        "waiting": 0,
+    }
+
+
+@pytest.mark.parametrize("kind", list(REFUNDS))
+@settings(max_examples=100, deadline=None)
+@given(data=st.data())
+def test_without_a_close_a_partial_refund_leaves_a_paid_order(
+    kind: str, data: st.DataObject
+) -> None:
+    told = events_of(REFUNDS[kind])
+    del told["closed"], told["full"]
+    machine = run(order_state(), told, data.draw(arrivals([PLACED, *told])))
+    found = state(machine)
+    assert (found["status"], found["paid"], found["refunded"]) == ("paid", DUE, 30)
+    assert (found["waiting"], machine.parked) == (0, [])
+
+
+@settings(max_examples=150, deadline=None)
+@given(data=st.data())
+def test_parcels_may_arrive_before_they_left_and_leave_before_they_were_paid(
+    data: st.DataObject,
+) -> None:
+    moves: dict[str, events.Event] = {
+        "paid": paid(),
+        "shipped": shipped(),
+        "delivered": delivered(),
+    }
+    told = {name: follow_up(event, key=name) for name, event in moves.items()}
+    machine = run(order_state(), told, data.draw(arrivals([PLACED, *told])))
+    (order,) = machine.orders.values()
+    assert (order.status, order.hold, order.paid) == ("completed", None, DUE)
+    assert (order.carrier, order.tracking_no) == ("SF", "SF-1")
+    assert (machine.waiting, machine.parked) == ({}, [])
+
+
+@settings(max_examples=150, deadline=None)
+@given(data=st.data())
+def test_wrong_money_that_went_back_leaves_no_mark_but_the_history(data: st.DataObject) -> None:
+    """The right payment, a wrong amount and its refund: the order ends paid and free."""
+    wrong = Decimal(90)
+    moves: dict[str, events.Event] = {
+        "paid": paid(),
+        "wrong": paid(wrong, transaction_id="T-2"),
+        "wrong again": paid(wrong, transaction_id="T-2"),
+        "wrong back": refunded(wrong, transaction_id="T-2"),
+    }
+    told = {name: follow_up(event, key=name) for name, event in moves.items()}
+    machine = run(order_state(), told, data.draw(arrivals([PLACED, *told])))
+    (order,) = machine.orders.values()
+    assert (order.status, order.hold) == ("paid", None)
+    assert (order.paid, order.refunded) == (DUE, Decimal(0))
+    assert [row.reason for row in machine.parked] == ["amount_mismatch"]
+
+
+@settings(max_examples=150, deadline=None)
+@given(data=st.data())
+def test_the_hold_tells_which_wrong_money_is_still_here(data: st.DataObject) -> None:
+    """Of two wrong payments one went back: whichever way they came, the order is held."""
+    moves: dict[str, events.Event] = {
+        "wrong": paid("90", transaction_id="T-2"),
+        "wrong too": paid("80", transaction_id="T-3"),
+        "one back": refunded("80", transaction_id="T-3", order_no=""),
+    }
+    told = {name: follow_up(event, key=name) for name, event in moves.items()}
+    machine = run(order_state(), told, data.draw(arrivals([PLACED, *told])))
+    (order,) = machine.orders.values()
+    assert (order.status, order.hold) == ("pending_payment", "amount_mismatch")
+    assert machine.waiting == {}
+
+
+@settings(max_examples=100, deadline=None)
+@given(data=st.data())
+def test_every_event_stands_in_the_history_once(data: st.DataObject) -> None:
+    told = events_of(CUMULATIVE)
+    machine = run(order_state(), told, data.draw(arrivals([PLACED, *told])))
+    recorded = [key for source, key in machine.history if source == "stripe:main"]
+    assert sorted(recorded) == sorted(told)
+
+
+@settings(max_examples=100, deadline=None)
+@given(data=st.data())
+def test_a_repeat_is_answered_as_one_and_changes_nothing(data: st.DataObject) -> None:
+    """Sent once more after all is over, no event raises the version."""
+    told = events_of(SINGLE)
+    machine = run(order_state(), told, data.draw(arrivals([PLACED, *told])))
+    (version,) = [order.version for order in machine.orders.values()]
+    done = machine.follow(list(told.values()))
+    assert {each.outcome for each in done} == {"repeat"}
+    assert {order.version for order in machine.orders.values()} == {version}
+
+
+@settings(max_examples=100, deadline=None)
+@given(data=st.data())
+def test_one_refund_told_under_two_keys_counts_once(data: st.DataObject) -> None:
+    """``refund_no`` names a refund: a callback and a poll may both tell of it."""
+    moves: dict[str, events.Event] = {
+        "paid": paid(),
+        "partial": refunded("30", cumulative=False, refund_no="R-1"),
+        "partial, polled": refunded("30", cumulative=False, refund_no="R-1"),
+    }
+    told = {name: follow_up(event, key=name) for name, event in moves.items()}
+    machine = run(order_state(), told, data.draw(arrivals([PLACED, *told])))
+    found = state(machine)
+    assert (found["status"], found["refunded"], found["waiting"]) == ("paid", 30, 0)

@@ -1,0 +1,132 @@
+"""Digests tell repeats from others: the same things give the same bytes, others never do."""
+
+import json
+from itertools import permutations
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.domain import fingerprint, orders
+from loadtest.orders import order
+from tests.domain.support import submission
+
+PHONE = "+8613800138000"
+
+
+def line(sku: str, quantity: int = 1) -> dict[str, Any]:
+    return {"sku": sku, "name": "Tea", "quantity": quantity, "unit_price": "10.00"}
+
+
+def goods(*lines: dict[str, Any], buyer: str = "b", channel: str = "web") -> orders.Submission:
+    amounts = {"goods": "10.00", "payable": "10.00"}
+    return submission(items=list(lines), buyer_id=buyer, channel=channel, amounts=amounts)
+
+
+def test_every_digest_has_sixteen_bytes() -> None:
+    sent = submission()
+    payload = fingerprint.payload(sent)
+    digests = [
+        payload,
+        fingerprint.exact(payload, None),
+        fingerprint.exact(payload, "r-1"),
+        fingerprint.lookalike(sent, PHONE),
+        fingerprint.same_goods(sent),
+        fingerprint.callback("stripe:main", "evt_1"),
+    ]
+    assert {len(digest) for digest in digests} == {16}
+
+
+def test_the_order_of_the_lines_does_not_count() -> None:
+    lines = [line("A"), line("B", 2), line("B", 10)]
+    sent = [goods(*shuffled) for shuffled in permutations(lines)]
+    assert len({fingerprint.lookalike(one, PHONE) for one in sent}) == 1
+    assert len({fingerprint.same_goods(one) for one in sent}) == 1
+
+
+def test_how_an_amount_is_written_does_not_count_for_a_lookalike() -> None:
+    sent = [
+        submission(items=[line("A")], amounts={"goods": "10", "payable": payable})
+        for payable in ("10", "10.00", "1E+1")
+    ]
+    assert len({fingerprint.lookalike(one, PHONE) for one in sent}) == 1
+
+
+CHANGES: list[dict[str, Any]] = [
+    {"channel": "app"},
+    {"buyer_id": "another"},
+    {"items": [line("OTHER")]},
+    {"items": [line("A", 2)]},
+    {"items": [line("A"), line("A")]},
+    {"amounts": {"goods": "10.00", "payable": "10.01"}},
+]
+
+
+@pytest.mark.parametrize("changes", CHANGES, ids=str)
+def test_a_lookalike_has_the_same_buyer_goods_and_price(changes: dict[str, Any]) -> None:
+    base: dict[str, Any] = {"items": [line("A")], "amounts": {"goods": "10.00", "payable": "10.00"}}
+    first, second = submission(**base), submission(**{**base, **changes})
+    assert fingerprint.lookalike(first, PHONE) != fingerprint.lookalike(second, PHONE)
+
+
+def test_a_lookalike_has_the_same_phone() -> None:
+    sent = submission()
+    assert fingerprint.lookalike(sent, PHONE) != fingerprint.lookalike(sent, PHONE[:-1])
+
+
+texts = st.text(
+    alphabet=st.one_of(st.sampled_from("0123456789:*;|"), st.characters(codec="utf-8")),
+    min_size=1,
+    max_size=6,
+)
+carts = st.tuples(
+    texts, texts, st.lists(st.tuples(texts, st.integers(1, 99)), min_size=1, max_size=3)
+)
+
+
+@given(carts, carts)
+def test_no_two_carts_run_together_into_the_same_bytes(
+    one: tuple[str, str, list[tuple[str, int]]], two: tuple[str, str, list[tuple[str, int]]]
+) -> None:
+    """Digits, colons and bars in the text can not imitate the lengths written before it."""
+    sent = [
+        goods(*[line(*each) for each in lines], buyer=buyer, channel=channel)
+        for channel, buyer, lines in (one, two)
+    ]
+    is_same = one[:2] == two[:2] and sorted(one[2]) == sorted(two[2])
+    assert (fingerprint.same_goods(sent[0]) == fingerprint.same_goods(sent[1])) == is_same
+    assert (fingerprint.lookalike(sent[0], "1") == fingerprint.lookalike(sent[1], "1")) == is_same
+
+
+def test_a_part_can_not_lend_characters_to_the_next() -> None:
+    assert fingerprint.callback("ab", "c") != fingerprint.callback("a", "bc")
+    assert fingerprint.callback("a", "1:b") != fingerprint.callback("a1:", "b")
+    one, two = goods(line("A"), buyer="b1:A*1;"), goods(line("A"), line("A"), buyer="b")
+    assert fingerprint.same_goods(one) != fingerprint.same_goods(two)
+
+
+def test_white_space_and_the_order_of_keys_do_not_count_for_a_payload() -> None:
+    sent = order(1, attributes={"first": {"a": 1, "b": 2}, "second": 3})
+    backwards = {
+        **dict(reversed(sent.items())),
+        "attributes": {"second": 3, "first": {"b": 2, "a": 1}},
+    }
+    spellings = [json.dumps(sent), json.dumps(sent, indent=2), json.dumps(backwards)]
+    digests = {fingerprint.payload(orders.decode(text.encode())) for text in spellings}
+    assert len(digests) == 1
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"remark": "x"}, {"is_test": True}, {"attributes": {"a": 1}}, {"recipient": {"street": "2"}}],
+    ids=str,
+)
+def test_any_field_counts_for_a_payload(changes: dict[str, Any]) -> None:
+    assert fingerprint.payload(submission()) != fingerprint.payload(submission(**changes))
+
+
+def test_the_request_id_is_part_of_the_exact_digest() -> None:
+    payload = fingerprint.payload(submission())
+    digests = {fingerprint.exact(payload, request_id) for request_id in (None, "", "1", "2")}
+    assert len(digests) == 4

@@ -1,0 +1,67 @@
+"""The table of moves is closed: every pair of status and action has exactly one meaning."""
+
+from itertools import product
+from typing import get_args
+
+import pytest
+
+from gateway.domain.lifecycle import EARLY, MOVES, SAID_AGAIN, Action
+from gateway.domain.orders import Status
+
+STATUSES: tuple[Status, ...] = get_args(Status)
+ACTIONS: tuple[Action, ...] = get_args(Action)
+
+DESIGN = {
+    ("pending_payment", "payment_succeeded"): "paid",
+    ("pending_payment", "timed_out"): "closed",
+    ("pending_payment", "cancelled"): "closed",
+    ("paid", "shipped"): "shipped",
+    ("shipped", "delivered"): "completed",
+    ("paid", "refund_succeeded"): "refunded",
+    ("shipped", "refund_succeeded"): "refunded",
+    ("completed", "refund_succeeded"): "refunded",
+    # Beyond the design's table: what was paid after the close goes back.
+    ("closed", "refund_succeeded"): "refunded",
+}
+
+
+def test_the_moves_are_those_of_the_design() -> None:
+    assert MOVES == DESIGN
+
+
+def test_every_word_of_the_table_is_a_known_status_or_action() -> None:
+    pairs = {*MOVES, *EARLY, *SAID_AGAIN}
+    assert {status for status, _ in pairs} | set(MOVES.values()) <= set(STATUSES)
+    assert {action for _, action in pairs} <= set(ACTIONS)
+
+
+@pytest.mark.parametrize(("status", "action"), list(product(STATUSES, ACTIONS)))
+def test_no_pair_has_two_meanings(status: Status, action: Action) -> None:
+    pair = (status, action)
+    assert [pair in MOVES, pair in EARLY, pair in SAID_AGAIN].count(True) <= 1
+
+
+def test_every_status_is_reached_from_the_first_and_only_refunded_has_no_way_out() -> None:
+    reached: set[str] = {"pending_payment"}
+    for _ in STATUSES:
+        reached |= {to for (status, _), to in MOVES.items() if status in reached}
+    assert reached == set(STATUSES)
+    assert set(STATUSES) - {status for status, _ in MOVES} == {"refunded"}
+
+
+def test_no_order_comes_back_to_where_it_was() -> None:
+    """The moves have no circle, so an order's life ends."""
+    for start in STATUSES:
+        onward: set[str] = set()
+        for _ in STATUSES:
+            onward |= {to for (at, _), to in MOVES.items() if at == start or at in onward}
+        assert start not in onward
+
+
+def test_what_is_early_is_possible_later() -> None:
+    """Whatever waits has a move that is reached from where it waits."""
+    for status, action in EARLY:
+        onward: set[Status] = {status}
+        for _ in STATUSES:
+            onward |= {to for (at, _), to in MOVES.items() if at in onward}
+        assert any((later, action) in MOVES for later in onward)

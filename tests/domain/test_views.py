@@ -1,0 +1,81 @@
+"""An order is shown in clear to who may see, masked to everybody else."""
+
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+import pytest
+
+from gateway.domain import views
+from gateway.domain.orders import Private
+from tests.domain.support import NOW, new_id
+
+PRIVATE = Private(
+    name="张三丰",
+    phone="13800138000",
+    street="龙井路 1 号",
+    postcode="310013",
+    id_number="330106198001010010",
+    remark="call 13800138000",
+    attributes={"note": "canary"},
+)
+
+
+def stored(private: Private = PRIVATE, **changes: Any) -> views.StoredOrder:
+    money = Decimal("10.0000")
+    names = ("goods", "shop_discount", "platform_subsidy", "freight", "payable", "paid", "refunded")
+    times = ("paid_at", "shipped_at", "completed_at", "closed_at", "carrier", "tracking_no")
+    made: dict[str, Any] = {
+        **dict.fromkeys(names, money),
+        **dict.fromkeys(times),
+        **dict.fromkeys(("placed_at", "received_at", "updated_at"), NOW),
+        **dict.fromkeys(("country", "province", "city", "district"), "CN"),
+        "id": str(new_id()),
+        "channel": "web",
+        "order_no": "W-1",
+        "status": "paid",
+        "version": 2,
+        "hold": None,
+        "is_test": False,
+        "buyer_id": "b-1",
+        "currency": "CNY",
+        "items": [],
+        "private": private,
+    }
+    return views.StoredOrder(**made | changes)
+
+
+def test_in_clear_everything_is_shown() -> None:
+    shown = views.view(stored(), in_clear=True)
+    to = shown.recipient
+    assert (to.name, to.phone, to.street) == (PRIVATE.name, PRIVATE.phone, PRIVATE.street)
+    assert (to.postcode, to.id_number) == (PRIVATE.postcode, PRIVATE.id_number)
+    assert (shown.remark, shown.attributes) == (PRIVATE.remark, PRIVATE.attributes)
+
+
+def test_masked_nothing_private_is_left() -> None:
+    shown = views.view(stored(), in_clear=False)
+    to = shown.recipient
+    assert (to.name, to.phone, to.street) == ("张**", "138****8000", "***")
+    assert (to.postcode, to.id_number, shown.remark) == ("***", "***", "***")
+    assert shown.attributes is None
+    text = msgspec.json.encode(shown).decode()
+    secrets = ("三丰", "0138", "龙井", "310013", "19800101", "canary")
+    assert not any(secret in text for secret in secrets)
+
+
+def test_masked_what_was_not_given_still_reads_as_not_given() -> None:
+    bare = Private(name="Z", phone="13800138000", street="1")
+    shown = views.view(stored(bare), in_clear=False)
+    assert (shown.recipient.postcode, shown.recipient.id_number, shown.remark) == (None, None, None)
+
+
+@pytest.mark.parametrize(("currency", "text"), [("JPY", "10"), ("CNY", "10.00"), ("KWD", "10.000")])
+def test_every_amount_has_the_decimals_of_its_currency(currency: str, text: str) -> None:
+    amounts = msgspec.structs.asdict(views.view(stored(currency=currency), in_clear=False).amounts)
+    assert set(amounts.values()) == {text}
+
+
+def test_a_name_of_one_character_is_not_shown_whole() -> None:
+    only = Private(name="张", phone="13800138000", street="1")
+    assert views.view(stored(only), in_clear=False).recipient.name == "**"

@@ -1,0 +1,106 @@
+"""A ledger that does as it is told, and an intake over it. Without servers, without sleeping."""
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from gateway.domain.errors import TidegateError
+from gateway.domain.following import Done, FollowUp, Settle
+from gateway.domain.placing import Placed, Placement
+from gateway.intake.accept import Intake
+from gateway.intake.committer import Committer
+from gateway.runtime.settings import Settings
+from tests.domain.support import NOW, new_id
+
+
+class BadRow(TidegateError):
+    """What this ledger says of a row that it can not store."""
+
+
+class ToldLedger:
+    """Answers a batch once ``gate`` is open, with what ``answer`` makes of each entry.
+
+    An ``answer`` that raises fails the whole batch, as one bad row does in a database.
+    """
+
+    bad_row = BadRow
+
+    def __init__(self) -> None:
+        self.gate = asyncio.Event()
+        self.gate.set()
+        self.batches: list[Sequence[Any]] = []
+        self.parked: list[tuple[object, str]] = []
+        self.answer: Callable[[Any], Any] = answered
+
+    async def place(self, batch: Sequence[Placement]) -> Sequence[Placed]:
+        return await self._commit(batch)
+
+    async def follow(self, batch: Sequence[FollowUp | Settle]) -> Sequence[Done]:
+        return await self._commit(batch)
+
+    async def park(self, entry: Placement | FollowUp, reason: str) -> str:
+        self.parked.append((entry, reason))
+        return f"parked-{len(self.parked)}"
+
+    async def _commit(self, batch: Sequence[Any]) -> Sequence[Any]:
+        self.batches.append(batch)
+        await self.gate.wait()
+        return [self.answer(entry) for entry in batch]
+
+
+class ToldResults:
+    """Remembers what it is told, digests as they are."""
+
+    def __init__(self) -> None:
+        self.kept: dict[bytes, bytes] = {}
+
+    async def look_up(self, digests: Sequence[bytes]) -> Sequence[bytes | None]:
+        return [self.kept.get(digest) for digest in digests]
+
+    async def remember(self, results: Mapping[bytes, bytes]) -> None:
+        self.kept.update(results)
+
+
+class StoppedClock:
+    """Stands still until a test moves it."""
+
+    def __init__(self) -> None:
+        self.at = NOW
+        self.at_s = 0.0
+
+    def now(self) -> datetime:
+        return self.at
+
+    def monotonic_s(self) -> float:
+        return self.at_s
+
+
+class Way:
+    """The way in over a ledger and results that do as they are told."""
+
+    def __init__(self, **settings: Any) -> None:
+        made = Settings(database_url="postgresql://nowhere", **settings)
+        self.ledger = ToldLedger()
+        self.results = ToldResults()
+        self.committer = Committer(ledger=self.ledger, results=self.results, settings=made)
+        self.intake = Intake(
+            committer=self.committer,
+            clock=StoppedClock(),
+            new_id=new_id,
+            policies=made.channel_policies(),
+        )
+
+
+def answered(entry: Placement | FollowUp | Settle) -> Placed | Done:
+    """Return the plainest answer there is to an entry."""
+    if isinstance(entry, Placement):
+        sent = entry.submission
+        return Placed("placed", entry.id, sent.channel, sent.order_no, None)
+    return Done("applied")
+
+
+async def turns(count: int = 10) -> None:
+    """Let everything that is ready run, some turns of the loop long."""
+    for _ in range(count):
+        await asyncio.sleep(0)

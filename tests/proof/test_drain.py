@@ -1,0 +1,72 @@
+"""SIGTERM in the middle of a request: what was begun is finished, what is idle holds nothing up."""
+
+import asyncio
+import signal
+import time
+
+from tests.support.processes import Processes, free_port
+
+#: More than an idle connection is waited for, and much less than a drain may take.
+QUICK_S = 3.0
+
+
+async def test_a_body_that_is_on_its_way_is_read_and_answered(
+    processes: Processes, order_json: bytes
+) -> None:
+    port = free_port()
+    token = await processes.make_token("ingest")
+    gateway = await asyncio.to_thread(processes.serve, port=port)
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    head = (
+        f"POST /v1/orders HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\n"
+        f"Content-Type: application/json\r\nContent-Length: {len(order_json)}\r\n\r\n"
+    )
+    half = len(order_json) // 2
+    writer.write(head.encode() + order_json[:half])
+    await writer.drain()
+    await asyncio.sleep(0.3)
+    gateway.send_signal(signal.SIGTERM)
+    await asyncio.sleep(1.0)
+    writer.write(order_json[half:])
+    async with asyncio.timeout(QUICK_S):
+        answer = await reader.read()
+    status, *headers = answer.partition(b"\r\n\r\n")[0].split(b"\r\n")
+    assert status.startswith(b"HTTP/1.1 201 ")
+    assert b"Connection: close" in headers
+    writer.close()
+    assert await asyncio.to_thread(gateway.wait, QUICK_S) == 0
+
+
+async def test_a_connection_that_stays_is_told_to_go_with_its_next_answer(
+    processes: Processes,
+) -> None:
+    port = free_port()
+    gateway = await asyncio.to_thread(processes.serve, port=port)
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    greeting = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
+    writer.write(greeting)
+    assert b"Connection: close" not in await reader.readuntil(b"}")
+    gateway.send_signal(signal.SIGTERM)
+    await asyncio.sleep(0.2)
+    writer.write(greeting)
+    async with asyncio.timeout(QUICK_S):
+        answer = await reader.read()
+    assert answer.startswith(b"HTTP/1.1 200 ")
+    assert b"Connection: close" in answer
+    writer.close()
+    assert await asyncio.to_thread(gateway.wait, QUICK_S) == 0
+
+
+async def test_connections_that_send_nothing_do_not_hold_the_end_up(processes: Processes) -> None:
+    port = free_port()
+    gateway = await asyncio.to_thread(processes.serve, port=port)
+    silent = [await asyncio.open_connection("127.0.0.1", port) for _ in range(5)]
+    silent[0][1].write(b"POST /v1/orders HTTP/1.1\r\nHo")
+    await asyncio.sleep(0.2)
+    began_s = time.monotonic()
+    gateway.send_signal(signal.SIGTERM)
+    assert await asyncio.to_thread(gateway.wait, QUICK_S) == 0
+    assert time.monotonic() - began_s < QUICK_S
+    for reader, writer in silent:
+        assert await reader.read() == b""
+        writer.close()

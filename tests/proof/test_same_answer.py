@@ -1,0 +1,37 @@
+"""A repeat gets the answer of the original, whatever else happens to the order meanwhile."""
+
+import asyncio
+import json
+
+import orjson
+
+from loadtest import orders, sending
+from loadtest.history import History
+from tests.support.payers import Payers
+from tests.support.site import Site
+
+
+async def test_a_repeat_after_an_early_payment_gets_the_original_answer(
+    site: Site, payers: Payers
+) -> None:
+    account, channel = payers.pick(0)
+    book = History()
+    order = sending.order(orders.order(0, channel=channel), book)
+    payment = sending.payment(order.sent, account, book, amount=order.sent.payable)
+    sender = sending.Sender(site.client, token=site.token)
+    for act in (payment, order, order):
+        answer = await sender.send(act)
+        assert answer.is_promise
+    first, second = (orjson.loads(answer.body) for answer in order.sent.answers)
+    assert first == second
+    paid = await site.gateway.stores.primary.fetchval("SELECT status FROM orders")
+    assert paid == "paid"
+
+
+async def test_conflicting_repeats_in_flight_are_all_told_of_the_conflict(
+    site: Site, order_json: bytes
+) -> None:
+    await site.submit(order_json)
+    other = json.dumps({**json.loads(order_json), "remark": "another"}).encode()
+    answers = await asyncio.gather(*(site.submit(other) for _ in range(20)))
+    assert [status for status, _ in answers] == [409] * 20

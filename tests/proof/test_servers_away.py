@@ -1,0 +1,206 @@
+"""The servers behind the gateway go away under load: slower or an honest 503, and no loss.
+
+These tests have servers of their own: they kill, freeze and empty them.
+"""
+
+import asyncio
+import contextlib
+import random
+import signal
+import uuid
+from collections.abc import AsyncIterator, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import aiohttp
+import asyncpg
+import psutil  # type: ignore[import-untyped]  # it ships no types
+import pytest
+import redis
+
+from gateway.runtime.settings import Settings
+from loadtest import orders, sending, stored, verify
+from loadtest.history import Answer, History
+from loadtest.sending import Callback, Order
+from ops.embedded.cluster import PRIMARY, VALKEY, Servers
+from ops.migrations import runner
+from tests.support.payers import Payers
+from tests.support.processes import Processes, free_port
+from tests.support.shoppers import Shoppers
+
+SENDERS = 24
+SETTLE_S = 15.0
+_TEMPLATE = "tidegate_template"
+
+
+@pytest.fixture(scope="module")
+def servers() -> Iterator[Servers]:
+    with Servers(replica=True, fsync=False) as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def template(servers: Servers, keyring: Path) -> str:
+    async def make() -> None:
+        admin = await asyncpg.connect(servers.admin_url)
+        await admin.execute(f"CREATE DATABASE {_TEMPLATE} OWNER tidegate")
+        await admin.close()
+        made = Settings(database_url=servers.url_of_database(_TEMPLATE), keyring_file=str(keyring))
+        await runner.upgrade(made, now=datetime.now(UTC), say=lambda _: None)
+
+    asyncio.run(make())
+    return _TEMPLATE
+
+
+@pytest.fixture
+async def database(servers: Servers, template: str) -> AsyncIterator[str]:
+    # Asked for anew at the end: no connection outlives what is done here.
+    name = f"t_{uuid.uuid4().hex[:12]}"
+    for statement in (
+        f"CREATE DATABASE {name} TEMPLATE {template} OWNER tidegate",
+        f"DROP DATABASE {name} WITH (FORCE)",
+    ):
+        admin = await asyncpg.connect(servers.admin_url)
+        await admin.execute(statement)
+        await admin.close()
+        if statement.startswith("CREATE"):
+            yield name
+
+
+@pytest.fixture
+async def session(processes: Processes) -> AsyncIterator[aiohttp.ClientSession]:
+    """Connections to a gateway with a worker beside it."""
+    port = free_port()
+    processes.start("work")
+    await asyncio.to_thread(processes.serve, port=port)
+    async with sending.session(2 * SENDERS, base_url=f"http://127.0.0.1:{port}") as opened:
+        yield opened
+
+
+async def broken(settings: Settings, history: History, *tolerated: int) -> list[str]:
+    """Wait until all has settled, compare, replica included, and return what does not hold."""
+    primary, replica = settings.database_url, settings.replica_urls
+    await stored.settle(primary, replica, within_s=SETTLE_S)
+    checks = verify.verify(history, await stored.read_from(primary), tolerated=tolerated)
+    checks += verify.compare(await stored.contents(primary), await stored.contents(replica))
+    return [f"{check.name}: {check.wrong}" for check in checks if not check.ok]
+
+
+async def test_emptying_valkey_amid_10000_duplicates_makes_no_duplicate(
+    processes: Processes,
+    payers: Payers,
+    settings: Settings,
+    session: aiohttp.ClientSession,
+    valkey: "redis.Redis",
+) -> None:
+    history = History()
+    sender = sending.Sender(session, token=await processes.make_token("ingest"))
+    acts: list[Order | Callback] = []
+    for n in range(500):
+        account, channel = payers.pick(n)
+        content = orders.order(n, prefix="again", channel=channel)
+        order = sending.order(content, history, request_id=f"k{n}" if n % 2 else "")
+        acts += [order, sending.payment(order.sent, account, history, amount=order.sent.payable)]
+    rng = random.Random(1)
+    acts = [act for act in acts for _ in range(10)]
+    rng.shuffle(acts)
+    emptied_at = {2_000, 4_000, 6_000, 8_000}
+
+    async def send() -> None:
+        while acts:
+            if len(acts) in emptied_at:
+                valkey.flushall()
+            await sender.send(acts.pop())
+
+    async with asyncio.TaskGroup() as senders:
+        for _ in range(SENDERS):
+            senders.create_task(send())
+    assert sender.attempts == 10_000
+    assert history.statuses() == {200: 9_500, 201: 500}
+    assert await broken(settings, history) == []
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGSTOP], ids=["killed", "frozen"])
+async def test_without_valkey_everything_works_slower(
+    processes: Processes,
+    payers: Payers,
+    settings: Settings,
+    session: aiohttp.ClientSession,
+    servers: Servers,
+    how: signal.Signals,
+) -> None:
+    sender = sending.Sender(session, token=await processes.make_token("ingest"))
+    shoppers = Shoppers(payers=payers, sender=sender, seed=1)
+    async with shoppers.shopping(SENDERS):
+        await asyncio.sleep(0.5)
+        before = sender.attempts
+        with gone(servers, VALKEY, how):
+            await asyncio.sleep(2.5)
+            meanwhile = sender.attempts - before
+        await asyncio.sleep(1.0)
+    assert meanwhile > 200
+    assert set(shoppers.history.statuses()) == {200, 201}
+    assert await broken(settings, shoppers.history) == []
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGSTOP], ids=["killed", "frozen"])
+async def test_without_postgres_the_answer_is_503_until_it_is_back(
+    processes: Processes,
+    payers: Payers,
+    settings: Settings,
+    session: aiohttp.ClientSession,
+    servers: Servers,
+    how: signal.Signals,
+) -> None:
+    token = await processes.make_token("ingest")
+    headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
+    sender = sending.Sender(session, token=token)
+    shoppers = Shoppers(payers=payers, sender=sender, seed=1)
+    probe = sending.order(orders.order(0, prefix="probe"), shoppers.history)
+    async with shoppers.shopping(SENDERS):
+        await asyncio.sleep(0.5)
+        with gone(servers, PRIMARY, how):
+            # One batch may be given up before it, and then its own.
+            async with asyncio.timeout(2 * settings.commit_s + 1.0):
+                async with session.post("/v1/orders", data=probe.body, headers=headers) as refused:
+                    probe.sent.answers.append(Answer(refused.status))
+                    assert refused.status == 503
+                    assert int(refused.headers["Retry-After"]) >= 1
+            assert await status_of(session, "/readyz") == 503
+            assert await status_of(session, "/healthz") == 200
+            await asyncio.sleep(1.5)
+        # Nobody restarts the gateway: it finds its way back.
+        async with asyncio.timeout(10):
+            while await status_of(session, "/readyz") != 200:
+                await asyncio.sleep(0.1)
+        answered = sum(shoppers.history.statuses().get(status, 0) for status in (200, 201))
+        await asyncio.sleep(1.0)
+    statuses = shoppers.history.statuses()
+    assert statuses[200] + statuses[201] > answered + 100
+    assert set(statuses) == {200, 201, 503}
+    assert await broken(settings, shoppers.history, 503) == []
+
+
+async def status_of(session: aiohttp.ClientSession, path: str) -> int:
+    async with session.get(path) as answer:
+        return answer.status
+
+
+@contextlib.contextmanager
+def gone(servers: Servers, name: str, how: signal.Signals) -> Iterator[None]:
+    """Take a server away for the block: killed and started again, or frozen and thawed."""
+    process = psutil.Process(servers.pid(name))
+    family = [process, *process.children(recursive=True)]
+    if how == signal.SIGKILL:
+        servers.kill(name)
+    else:
+        for each in family:
+            each.suspend()
+    try:
+        yield
+    finally:
+        if how == signal.SIGKILL:
+            servers.restart(name)
+        else:
+            for each in family:
+                each.resume()

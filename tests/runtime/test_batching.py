@@ -1,0 +1,196 @@
+"""Group commit: what comes while one batch is flushed goes with the next, and all are answered."""
+
+import asyncio
+from collections.abc import Sequence
+
+import pytest
+
+from gateway.runtime.batching import Batcher, Full
+
+
+class Gate:
+    """A flush that waits until it is let through and says what it was given."""
+
+    def __init__(self) -> None:
+        self.batches: list[list[int]] = []
+        self.opened = asyncio.Semaphore(0)
+        self.fails_with: BaseException | None = None
+
+    async def flush(self, batch: Sequence[int]) -> Sequence[int | BaseException]:
+        self.batches.append(list(batch))
+        await self.opened.acquire()
+        if self.fails_with is not None:
+            raise self.fails_with
+        return [ValueError(item) if item < 0 else item * 10 for item in batch]
+
+    def batcher(
+        self,
+        *,
+        rows_max: int = 100,
+        bytes_max: int = 1000,
+        in_flight: int = 1,
+        waiting_max: int = 1000,
+    ) -> Batcher[int, int]:
+        return Batcher(
+            name="test",
+            flush=self.flush,
+            rows_max=rows_max,
+            bytes_max=bytes_max,
+            in_flight=in_flight,
+            waiting_max=waiting_max,
+        )
+
+    async def let(self, count: int = 1) -> None:
+        """Let so many batches through and everything that follows from it happen."""
+        for _ in range(count):
+            self.opened.release()
+            await turns()
+
+
+async def turns() -> None:
+    for _ in range(10):
+        await asyncio.sleep(0)
+
+
+async def test_one_item_alone_goes_at_once() -> None:
+    gate = Gate()
+    future = gate.batcher().put(1, 1)
+    await turns()
+    assert gate.batches == [[1]]
+    await gate.let()
+    assert await future == 10
+
+
+async def test_all_that_are_ready_in_one_turn_of_the_loop_share_a_batch() -> None:
+    gate = Gate()
+    batcher = gate.batcher()
+    futures = [batcher.put(n, 1) for n in range(5)]
+    await turns()
+    assert gate.batches == [[0, 1, 2, 3, 4]]
+    await gate.let()
+    assert await asyncio.gather(*futures) == [0, 10, 20, 30, 40]
+
+
+async def test_what_comes_during_a_flush_gathers_and_goes_with_the_next() -> None:
+    gate = Gate()
+    batcher = gate.batcher()
+    batcher.put(1, 1)
+    await turns()
+    for n in (2, 3, 4):
+        batcher.put(n, 1)
+        await turns()
+    assert gate.batches == [[1]]
+    await gate.let()
+    assert gate.batches == [[1], [2, 3, 4]]
+
+
+async def test_no_more_batches_are_in_flight_than_there_are_slots() -> None:
+    gate = Gate()
+    batcher = gate.batcher(rows_max=1, in_flight=2)
+    for n in range(5):
+        batcher.put(n, 1)
+    await turns()
+    assert gate.batches == [[0], [1]]
+    await gate.let()
+    assert gate.batches == [[0], [1], [2]]
+
+
+async def test_a_batch_is_bounded_by_rows() -> None:
+    gate = Gate()
+    batcher = gate.batcher(rows_max=2)
+    for n in range(5):
+        batcher.put(n, 1)
+    await gate.let(3)
+    assert gate.batches == [[0, 1], [2, 3], [4]]
+
+
+async def test_a_batch_is_bounded_by_bytes_and_one_that_is_larger_goes_alone() -> None:
+    gate = Gate()
+    batcher = gate.batcher(bytes_max=10)
+    for n, size in enumerate((5, 5, 1, 99, 1)):
+        batcher.put(n, size)
+    await gate.let(4)
+    assert gate.batches == [[0, 1], [2], [3], [4]]
+
+
+async def test_at_the_bound_the_next_is_not_taken() -> None:
+    gate = Gate()
+    batcher = gate.batcher(waiting_max=2)
+    futures = [batcher.put(n, 1) for n in range(2)]
+    with pytest.raises(Full):
+        batcher.put(2, 1)
+    assert batcher.waiting == 2
+    await gate.let()
+    assert await asyncio.gather(*futures) == [0, 10]
+    assert batcher.waiting == 0
+    batcher.put(3, 1)
+
+
+async def test_items_in_a_flush_count_as_waiting() -> None:
+    gate = Gate()
+    batcher = gate.batcher(waiting_max=1)
+    batcher.put(1, 1)
+    await turns()
+    assert gate.batches == [[1]]
+    with pytest.raises(Full):
+        batcher.put(2, 1)
+
+
+@pytest.mark.parametrize("error", [ValueError("no"), asyncio.CancelledError(), SystemExit(1)])
+async def test_a_flush_that_breaks_is_heard_by_every_waiter(error: BaseException) -> None:
+    gate = Gate()
+    gate.fails_with = error
+    batcher = gate.batcher()
+    futures = [batcher.put(n, 1) for n in range(3)]
+    await gate.let()
+    heard = await asyncio.gather(*futures, return_exceptions=True)
+    assert [type(each) for each in heard] == [type(error)] * 3
+
+
+async def test_after_a_broken_flush_the_next_batch_goes_as_ever() -> None:
+    gate = Gate()
+    gate.fails_with = ValueError("no")
+    batcher = gate.batcher()
+    first = batcher.put(1, 1)
+    await gate.let()
+    gate.fails_with = None
+    second = batcher.put(2, 1)
+    await gate.let()
+    assert isinstance(first.exception(), ValueError)
+    assert await second == 20
+
+
+async def test_one_entry_may_fail_alone() -> None:
+    gate = Gate()
+    batcher = gate.batcher()
+    futures = [batcher.put(n, 1) for n in (1, -2, 3)]
+    await gate.let()
+    heard = await asyncio.gather(*futures, return_exceptions=True)
+    assert [heard[0], type(heard[1]), heard[2]] == [10, ValueError, 30]
+
+
+async def test_a_waiter_that_left_disturbs_nobody() -> None:
+    gate = Gate()
+    batcher = gate.batcher()
+    futures = [batcher.put(n, 1) for n in range(3)]
+    await turns()
+    futures[1].cancel()
+    await gate.let()
+    assert (await futures[0], await futures[2]) == (0, 20)
+    assert batcher.waiting == 0
+
+
+async def test_a_drain_returns_when_all_that_was_taken_is_answered() -> None:
+    gate = Gate()
+    batcher = gate.batcher(rows_max=1)
+    futures = [batcher.put(n, 1) for n in range(3)]
+    draining = asyncio.create_task(batcher.drain())
+    await gate.let(2)
+    assert not draining.done()
+    await gate.let()
+    await draining
+    assert [future.result() for future in futures] == [0, 10, 20]
+
+
+async def test_a_drain_of_nothing_returns_at_once() -> None:
+    await Gate().batcher().drain()

@@ -1,0 +1,81 @@
+"""Log lines: the kind and the place of what went wrong, never the words of a message."""
+
+import asyncio
+import gc
+import io
+import json
+import logging
+from collections.abc import Iterator
+
+import pytest
+
+from gateway.runtime import logs
+
+SECRET = "13987650123"
+
+
+@pytest.fixture
+def printed() -> Iterator[io.StringIO]:
+    """What the root logger prints."""
+    stream = io.StringIO()
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(logs.JsonLines())
+    root = logging.getLogger()
+    root.addHandler(handler)
+    yield stream
+    root.removeHandler(handler)
+
+
+def _lines(printed: io.StringIO) -> list[dict[str, object]]:
+    return [json.loads(line) for line in printed.getvalue().splitlines()]
+
+
+async def test_an_error_that_nobody_asked_for_keeps_its_words_to_itself(
+    printed: io.StringIO,
+) -> None:
+    async def fail() -> None:
+        raise ValueError(f"invalid input for query argument $1: {SECRET!r}")
+
+    task = asyncio.create_task(fail())
+    await asyncio.wait({task})
+    del task
+    gc.collect()
+    (line,) = _lines(printed)
+    assert line["event"] == "Task exception was never retrieved"
+    assert line["error"] == "ValueError"
+    assert SECRET not in printed.getvalue()
+
+
+async def test_a_callback_that_fails_keeps_its_arguments_to_itself(printed: io.StringIO) -> None:
+    def fail(phone: str) -> None:
+        raise ValueError(phone)
+
+    asyncio.get_running_loop().call_soon(fail, SECRET)
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    (line,) = _lines(printed)
+    assert line["error"] == "ValueError"
+    assert SECRET not in printed.getvalue()
+
+
+def test_an_error_with_its_cause_shows_neither_words(printed: io.StringIO) -> None:
+    try:
+        try:
+            raise KeyError(SECRET)
+        except KeyError as exc:
+            raise ValueError(f"no {SECRET}") from exc
+    except ValueError:
+        logging.getLogger("gateway.test").exception("it failed", extra={"route": "orders.submit"})
+    (line,) = _lines(printed)
+    assert (line["event"], line["error"], line["route"]) == (
+        "it failed", "ValueError", "orders.submit",
+    )  # fmt: skip
+    assert SECRET not in printed.getvalue()
+    assert "test_logs.py" in str(line["trace"])
+
+
+def test_every_line_is_one_json_object(printed: io.StringIO) -> None:
+    logger = logging.getLogger("gateway.test")
+    logger.warning("two\nlines", extra={"odd": b"\xff", "lone": "\ud800", "set": {1}})
+    logger.warning("%s and %s", "one", 2)
+    assert [line["event"] for line in _lines(printed)] == ["two", "one and 2"]

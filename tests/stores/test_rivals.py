@@ -1,0 +1,299 @@
+"""Two processes on one database: the unique keys decide, and whoever loses reads the result."""
+
+from collections import Counter
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack
+
+import pytest
+import redis
+
+from gateway.domain import orders
+from gateway.domain.following import Done
+from gateway.domain.placing import Placed
+from gateway.runtime.settings import Settings
+from gateway.wiring import Gateway
+from tests.domain.support import closed, due, paid, refunded, submission
+from tests.stores.support import (
+    Database,
+    at_once,
+    counts,
+    gateways,
+    order,
+    placement,
+    rows,
+    submit,
+    tell,
+    told,
+    with_,
+)
+
+
+@pytest.fixture
+async def rivals(settings: Settings) -> AsyncIterator[list[Gateway]]:
+    """Two gateways that know nothing of each other, without Redis between them."""
+    alone = with_(settings, redis_url="", replica_urls="")
+    async with gateways(alone, alone) as opened:
+        yield opened
+
+
+def like(n: int, *, phone: int = 0) -> orders.Submission:
+    item = {"sku": "A", "name": "Tea", "quantity": 1, "unit_price": "10"}
+    return submission(
+        n,
+        buyer_id="b",
+        items=[item],
+        amounts={"goods": "10", "payable": "10", "freight": "0"},
+        recipient={"phone": f"1380013800{phone}"},
+    )
+
+
+def answers(heard: Sequence[object]) -> list[Placed]:
+    assert all(isinstance(each, Placed) for each in heard), Counter(map(repr, heard))
+    return [each for each in heard if isinstance(each, Placed)]
+
+
+async def test_a_hundred_identical_orders_at_the_same_instant_are_one(
+    rivals: list[Gateway], ledger: Database
+) -> None:
+    heard = answers(await at_once([submit(rivals[n % 2], due(1), "r-1") for n in range(100)]))
+    assert Counter(each.answer for each in heard) == {"placed": 1, "replayed": 99}
+    assert {each.id for each in heard} == {(await rows(ledger, "orders", "id"))[0][0]}
+    assert (await counts(ledger))["orders"] == 1
+
+
+async def test_a_hundred_identical_orders_past_the_sharing_are_still_one(
+    rivals: list[Gateway], ledger: Database
+) -> None:
+    """Each one reaches the ledger by itself, in batches of both processes."""
+    sent = [(rivals[n % 2], placement(rivals[n % 2], due(1))) for n in range(100)]
+    heard = answers(await at_once([gateway.committer.place(each) for gateway, each in sent]))
+    assert Counter(each.answer for each in heard) == {"placed": 1, "replayed": 99}
+    assert len({each.id for each in heard}) == 1
+    made = await counts(ledger)
+    assert (made["orders"], made["order_events"], made["outbox"], made["raw_messages"]) == (
+        1,
+        1,
+        1,
+        1,
+    )
+
+
+async def test_one_number_with_different_payloads_at_once_has_one_winner(
+    rivals: list[Gateway], ledger: Database
+) -> None:
+    number = due(1).order_no
+    sent = [due(n, order_no=number) for n in range(1, 21)]
+    heard = answers(await at_once([submit(rivals[n % 2], each) for n, each in enumerate(sent)]))
+    assert Counter(each.answer for each in heard) == {"placed": 1, "conflict": 19}
+    assert len({each.id for each in heard}) == 1
+    assert (await counts(ledger))["orders"] == 1
+
+
+async def test_one_request_id_with_different_orders_at_once_has_one_winner(
+    rivals: list[Gateway], ledger: Database
+) -> None:
+    sent = [due(n) for n in range(1, 21)]
+    heard = answers(
+        await at_once([submit(rivals[n % 2], each, "r-1") for n, each in enumerate(sent)])
+    )
+    assert Counter(each.answer for each in heard) == {"placed": 1, "key_reused": 19}
+    assert (await counts(ledger))["orders"] == 1
+
+
+async def test_lookalikes_at_once_are_one_without_request_ids_and_held_with_them(
+    rivals: list[Gateway], ledger: Database
+) -> None:
+    clicks = [submit(rivals[n % 2], like(n)) for n in range(20)]
+    heard = answers(await at_once(clicks))
+    assert Counter(each.answer for each in heard) == {"placed": 1, "replayed": 19}
+    ordered = [submit(rivals[n % 2], like(n), f"r-{n}") for n in range(100, 110)]
+    held = answers(await at_once(ordered))
+    assert Counter((each.answer, each.hold) for each in held) == {("placed", "lookalike"): 10}
+    assert (await counts(ledger))["orders"] == 11
+
+
+async def test_the_fourth_order_of_the_same_goods_is_held_even_at_once(
+    rivals: list[Gateway], ledger: Database
+) -> None:
+    """Ten phones, one buyer, one moment, two processes: three pass."""
+    ordered = [submit(rivals[n % 2], like(n, phone=n)) for n in range(10)]
+    heard = answers(await at_once(ordered))
+    assert Counter(each.hold for each in heard) == {None: 3, "suspected_brushing": 7}
+    stored = await rows(ledger, "orders", "hold")
+    assert Counter(hold for (hold,) in stored) == {None: 3, "suspected_brushing": 7}
+
+
+async def test_conflicting_batches_in_opposite_order_end_without_an_error(
+    rivals: list[Gateway], ledger: Database
+) -> None:
+    """Same looks, same numbers, same goods, crosswise: whatever deadlocks is tried again."""
+    there = [due(n) for n in range(60)]
+    back = [due(n, order_no=due(59 - n).order_no, remark="x") for n in reversed(range(60))]
+    for round_ in range(3):
+        heard = answers(
+            await at_once(
+                [submit(rivals[0], each, f"{round_}-a-{each.order_no}") for each in there]
+                + [submit(rivals[1], each, f"{round_}-b-{each.order_no}") for each in back]
+            )
+        )
+        assert len(heard) == 120
+    made = await counts(ledger)
+    assert made["orders"] == made["order_events"] == made["outbox"] == made["raw_messages"]
+    assert made["orders"] == 60
+
+
+async def test_one_event_told_to_both_at_once_has_one_effect(
+    rivals: list[Gateway], ledger: Database
+) -> None:
+    await submit(rivals[0], due(1, order_no="W-1"))
+    heard = await at_once([tell(rivals[n % 2], paid(), "evt_1") for n in range(40)])
+    assert Counter(each.outcome for each in heard) == {"applied": 1, "repeat": 39}
+    stored = await order(ledger)
+    assert (stored["status"], stored["version"]) == ("paid", 2)
+    made = await counts(ledger)
+    assert (made["payments"], made["order_events"], made["outbox"]) == (1, 2, 2)
+
+
+async def test_one_event_of_an_unknown_order_told_to_both_at_once_waits_once(
+    rivals: list[Gateway], ledger: Database
+) -> None:
+    """There is no order to lock: the unique key of the history decides."""
+    heard = await at_once([tell(rivals[n % 2], paid(), "evt_1") for n in range(40)])
+    assert Counter(each.outcome for each in heard) == {"waiting": 1, "repeat": 39}
+    made = await counts(ledger)
+    assert (made["payments"], made["waiting"], made["order_events"]) == (1, 1, 1)
+
+
+async def test_one_payment_under_different_keys_told_to_both_at_once_is_one_payment(
+    rivals: list[Gateway], ledger: Database
+) -> None:
+    heard = await at_once([tell(rivals[n % 2], paid()) for n in range(20)])
+    assert all(isinstance(each, Done) for each in heard)
+    await submit(rivals[0], due(1, order_no="W-1"))
+    stored = await order(ledger)
+    assert (stored["status"], stored["hold"], stored["paid"]) == ("paid", None, 100)
+    made = await counts(ledger)
+    assert (made["payments"], made["waiting"], made["parked"]) == (1, 0, 0)
+
+
+async def test_events_of_many_orders_in_opposite_order_end_without_an_error(
+    rivals: list[Gateway], ledger: Database
+) -> None:
+    numbers = [f"W-{n}" for n in range(40)]
+    await at_once([submit(rivals[0], due(n, order_no=no)) for n, no in enumerate(numbers)])
+    there = [tell(rivals[0], paid(order_no=no, transaction_id=f"T-{no}"), no) for no in numbers]
+    back = [
+        tell(rivals[1], refunded(order_no=no, transaction_id=f"T-{no}"), f"r-{no}")
+        for no in reversed(numbers)
+    ]
+    again = [
+        tell(rivals[1], paid(order_no=no, transaction_id=f"T-{no}"), no) for no in reversed(numbers)
+    ]
+    heard = await at_once(there + back + again)
+    assert all(isinstance(each, Done) for each in heard), Counter(map(repr, heard))
+    stored = await rows(ledger, "orders", "status", "refunded")
+    assert Counter(stored) == {("refunded", 100): 40}
+    assert (await counts(ledger))["waiting"] == 0
+
+
+async def deadlocks(opened: Sequence[Gateway], ledger: Database) -> int:
+    """Return how many deadlocks the database had to break; each cost a second."""
+    for gateway in opened:
+        async with AsyncExitStack() as stack:
+            pool = gateway.stores.primary
+            for _ in range(pool.get_size()):
+                connection = await stack.enter_async_context(pool.acquire())
+                await connection.execute("SELECT pg_stat_force_next_flush()")
+    found = "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()"
+    return int(await ledger.fetchval(found))
+
+
+async def test_the_same_events_in_opposite_order_do_not_deadlock(
+    rivals: list[Gateway], ledger: Database
+) -> None:
+    """Batches write the history in one order, so two with the same events queue up, no more."""
+    events = [paid(order_no=f"U-{n}", transaction_id=f"U-{n}") for n in range(200)]
+    for round_ in range(10):
+        made = [told(rivals[0], event, f"{round_}-{event.order_no}") for event in events]
+        heard = await at_once(
+            [rivals[0].intake.accept_event(each) for each in made]
+            + [rivals[1].intake.accept_event(each) for each in reversed(made)]
+        )
+        assert all(isinstance(each, Done) for each in heard), Counter(map(repr, heard))
+    assert (await counts(ledger))["waiting"] == 200
+    assert await deadlocks(rivals, ledger) == 0
+
+
+async def test_the_same_numbers_in_opposite_order_do_not_deadlock(
+    rivals: list[Gateway], ledger: Database
+) -> None:
+    """Other buyers, so the looks are in another order than the numbers."""
+    for round_ in range(20):
+        sent = [
+            [due(n, order_no=f"{round_}-{n}", buyer_id=f"{who}-{round_}-{n}") for n in range(100)]
+            for who in range(2)
+        ]
+        heard = answers(
+            await at_once(
+                [submit(rivals[0], each) for each in sent[0]]
+                + [submit(rivals[1], each) for each in reversed(sent[1])]
+            )
+        )
+        assert Counter(each.answer for each in heard) == {"placed": 100, "conflict": 100}
+    assert await deadlocks(rivals, ledger) == 0
+
+
+async def test_a_payment_and_its_order_at_the_same_instant_find_each_other(
+    rivals: list[Gateway], ledger: Database
+) -> None:
+    """Side by side they may miss each other; one sweep later they have not."""
+    numbers = [f"W-{n}" for n in range(30)]
+    sent = [submit(rivals[0], due(n, order_no=no)) for n, no in enumerate(numbers)]
+    told_ = [tell(rivals[1], paid(order_no=no, transaction_id=f"T-{no}")) for no in numbers]
+    heard = await at_once([each for pair in zip(sent, told_, strict=True) for each in pair])
+    assert not [each for each in heard if isinstance(each, BaseException)]
+    for order_id in await rivals[0].upkeep.pairs_to_settle(500):
+        await rivals[0].intake.settle(order_id)
+    assert Counter(await rows(ledger, "orders", "status", "version")) == {("paid", 2): 30}
+    assert (await counts(ledger))["waiting"] == 0
+
+
+async def test_a_close_and_a_payment_at_the_same_instant_never_lose_the_money(
+    rivals: list[Gateway], ledger: Database
+) -> None:
+    numbers = [f"W-{n}" for n in range(30)]
+    await at_once([submit(rivals[0], due(n, order_no=no)) for n, no in enumerate(numbers)])
+    await at_once(
+        [tell(rivals[0], paid(order_no=no, transaction_id=f"T-{no}")) for no in numbers]
+        + [tell(rivals[1], closed(order_no=no)) for no in numbers]
+    )
+    ends = Counter(await rows(ledger, "orders", "status", "hold", "paid"))
+    assert set(ends) <= {("paid", None, 100), ("closed", "paid_after_close", 100)}
+    assert sum(ends.values()) == 30
+    assert (await counts(ledger))["parked"] == 30
+
+
+async def test_wiping_redis_amid_ten_thousand_duplicates_duplicates_nothing(
+    settings: Settings, ledger: Database, valkey: "redis.Redis"
+) -> None:
+    """100 orders, each sent 100 times through two processes; Redis is wiped again and again."""
+    sent = [due(n) for n in range(100)]
+    ids: dict[str, set[object]] = {each.order_no: set() for each in sent}
+    placed = 0
+    async with gateways(settings, settings) as opened:
+        for round_ in range(100):
+            if round_ % 20 == 10:
+                valkey.flushall()
+            each_sent = [submit(opened[(n + round_) % 2], each) for n, each in enumerate(sent)]
+            for each, heard in zip(sent, answers(await at_once(each_sent)), strict=True):
+                ids[each.order_no].add(heard.id)
+                placed += heard.answer == "placed"
+    assert placed == 100
+    assert {len(each) for each in ids.values()} == {1}
+    made = await counts(ledger)
+    assert (made["orders"], made["order_events"], made["outbox"], made["raw_messages"]) == (
+        100,
+        100,
+        100,
+        100,
+    )

@@ -1,0 +1,1 @@
+"""The HTTP side, from outside: real sockets, real servers behind it."""

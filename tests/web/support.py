@@ -1,0 +1,238 @@
+"""What the web tests share: orders, raw requests, a clock moved by hand, a cable to cut."""
+
+import asyncio
+import contextlib
+import copy
+import itertools
+import json
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from loadtest.orders import order as distinct_order
+
+#: No reply of a healthy gateway takes so long; whatever does hangs.
+PATIENCE_S = 8.0
+
+_serial = itertools.count(1)
+
+
+def order(**changes: Any) -> dict[str, Any]:
+    """Return a valid order unlike any other, with ``changes`` to its fields."""
+    return distinct_order(next(_serial), prefix="web", **changes)
+
+
+def order_bytes(**changes: Any) -> bytes:
+    """Return such an order as JSON."""
+    return json.dumps(order(**changes)).encode()
+
+
+def edited(tree: Any, path: Sequence[str | int], value: Any) -> Any:
+    """Return a copy of a JSON tree with one value put in place."""
+    made = copy.deepcopy(tree)
+    at = made
+    for step in path[:-1]:
+        at = at[step]
+    at[path[-1]] = value
+    return made
+
+
+def without(tree: Any, path: Sequence[str | int]) -> Any:
+    """Return a copy of a JSON tree with one value left out."""
+    made = copy.deepcopy(tree)
+    at = made
+    for step in path[:-1]:
+        at = at[step]
+    del at[path[-1]]
+    return made
+
+
+def with_token(tree: Any, path: Sequence[str | int], token: str) -> bytes:
+    """Return the JSON with a bare token in one place, which need not be JSON at all."""
+    return json.dumps(edited(tree, path, "@@")).encode().replace(b'"@@"', token.encode())
+
+
+@dataclass
+class Answer:
+    """A reply as it came over the wire."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes = b""
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+    @property
+    def fields(self) -> list[str]:
+        """The wrong fields that a problem names."""
+        return [error["field"] for error in self.json.get("errors", [])]
+
+
+def check(answer: Answer) -> Answer:
+    """Fail unless the answer is a success, or an error in the one shape that errors have here."""
+    assert answer.status < 500 or answer.status == 503, answer
+    if answer.status >= 400 and answer.body:
+        assert answer.headers["content-type"] == "application/problem+json", answer
+        said = answer.json
+        assert said["type"].startswith("/problems/"), answer
+        assert said["status"] == answer.status, answer
+        assert said["title"], answer
+    return answer
+
+
+@dataclass
+class Wire:
+    """Sends bytes as they are to a gateway and reads what comes back."""
+
+    host: str
+    port: int
+    token: str
+
+    def request(
+        self,
+        method: str,
+        target: str,
+        body: bytes | None = None,
+        headers: Sequence[tuple[str, str]] = (),
+        *,
+        version: str = "HTTP/1.1",
+        has_length: bool = True,
+        has_key: bool = True,
+    ) -> bytes:
+        """Return the bytes of a request that is the connection's last but for ``headers``."""
+        lines = [f"{method} {target} {version}", "Host: gateway"]
+        if has_key:
+            lines.append(f"Authorization: Bearer {self.token}")
+        if body is not None and has_length:
+            lines.append(f"Content-Length: {len(body)}")
+        lines += [f"{name}: {value}" for name, value in headers]
+        head = "\r\n".join([*lines, "", ""])
+        return head.encode("latin-1") + (body or b"")
+
+    async def answers(self, sent: bytes, *, is_last: bool = False) -> list[Answer]:
+        """Send, and return the replies until the gateway closes. Fails when it does not."""
+        reader, writer = await asyncio.open_connection(self.host, self.port)
+        async with asyncio.timeout(PATIENCE_S):
+            writer.write(sent)
+            if is_last:
+                writer.write_eof()
+            received = []
+            with contextlib.suppress(ConnectionResetError):
+                while (answer := await read_answer(reader, sent[:5] == b"HEAD ")) is not None:
+                    received.append(answer)
+        writer.close()
+        return received
+
+    async def answer(self, sent: bytes) -> Answer:
+        """Send one request that ends its connection, and return its one reply, checked."""
+        (answer,) = await self.answers(sent)
+        return check(answer)
+
+    async def ask(
+        self,
+        method: str,
+        target: str,
+        body: bytes | None = None,
+        headers: Mapping[str, str] | Sequence[tuple[str, str]] = (),
+        **how: Any,
+    ) -> Answer:
+        """Send one request on a connection of its own and return the checked reply."""
+        listed = list(headers.items()) if isinstance(headers, Mapping) else list(headers)
+        listed.append(("Connection", "close"))
+        return await self.answer(self.request(method, target, body, listed, **how))
+
+    async def submit(
+        self, body: bytes, headers: Mapping[str, str] | Sequence[tuple[str, str]] = (), **how: Any
+    ) -> Answer:
+        """POST an order on a connection of its own."""
+        return await self.ask("POST", "/v1/orders", body, headers, **how)
+
+
+async def read_answer(reader: asyncio.StreamReader, is_head: bool = False) -> Answer | None:
+    """Read one reply; None when the connection ended before it began."""
+    line = await reader.readline()
+    if not line:
+        return None
+    answer = Answer(int(line.split()[1]), {})
+    while (line := await reader.readline()) != b"\r\n":
+        assert line, "the reply ends inside its head"
+        name, _, value = line.decode("latin-1").partition(":")
+        answer.headers[name.lower()] = value.strip()
+    if answer.status != 100 and not is_head:
+        answer.body = await reader.readexactly(int(answer.headers["content-length"]))
+    return answer
+
+
+@dataclass
+class ManualClock:
+    """A clock that stands until it is moved."""
+
+    at: datetime = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
+    elapsed_s: float = 0.0
+
+    def now(self) -> datetime:
+        return self.at + timedelta(seconds=self.elapsed_s)
+
+    def monotonic_s(self) -> float:
+        return self.elapsed_s
+
+
+@dataclass
+class Cable:
+    """A TCP connection between the gateway and a server that can be cut or go silent."""
+
+    server_port: int
+    port: int = 0
+    _is_silent: bool = False
+    _is_cut: bool = False
+    _writers: set[asyncio.StreamWriter] = field(default_factory=set)
+
+    def cut(self) -> None:
+        """End every connection, and every new one at once, as a server that died."""
+        self._is_cut = True
+        for writer in list(self._writers):
+            writer.transport.abort()
+
+    def silence(self) -> None:
+        """Take what is sent and pass nothing on, as a server that hangs."""
+        self._is_silent = True
+
+    def mend(self) -> None:
+        """Let new connections through again."""
+        self._is_cut = self._is_silent = False
+
+    async def carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if self._is_cut:
+            writer.transport.abort()
+            return
+        their_reader, their_writer = await asyncio.open_connection("127.0.0.1", self.server_port)
+        ends = {writer, their_writer}
+        self._writers |= ends
+        try:
+            await asyncio.gather(self._pass(reader, their_writer), self._pass(their_reader, writer))
+        finally:
+            self._writers -= ends
+            for end in ends:
+                end.close()
+
+    async def _pass(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(ConnectionError):
+            while chunk := await reader.read(1 << 16):
+                if not self._is_silent:
+                    writer.write(chunk)
+        writer.close()
+
+
+@asynccontextmanager
+async def cable(server_port: int) -> AsyncIterator[Cable]:
+    """Lend a cable to a port of this machine."""
+    laid = Cable(server_port)
+    listening = await asyncio.start_server(laid.carry, "127.0.0.1", 0)
+    laid.port = listening.sockets[0].getsockname()[1]
+    yield laid
+    listening.close()
+    laid.cut()

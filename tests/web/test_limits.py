@@ -1,0 +1,304 @@
+"""Clients that dawdle, leave, or never read: what they hold is bounded and given back."""
+
+import asyncio
+import contextlib
+import gc
+import json
+import socket
+import struct
+import time
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import asyncpg
+import msgspec
+import psutil  # type: ignore[import-untyped]  # it ships no types
+import pytest
+from prometheus_client import REGISTRY
+
+from gateway.runtime.settings import Settings
+from tests.support.processes import Processes, free_port
+from tests.support.site import Site
+from tests.web.support import Wire, check, order_bytes, read_answer
+
+#: Short, so that the tests are.
+PATIENCE_S = 0.5
+CONNECTIONS_MAX = 230
+MIB = 1 << 20
+
+
+@pytest.fixture
+def settings(settings: Settings) -> Settings:
+    return msgspec.structs.replace(
+        settings, keepalive_s=PATIENCE_S, body_s=PATIENCE_S, connections_max=CONNECTIONS_MAX
+    )
+
+
+@pytest.fixture(autouse=True)
+async def _nothing_is_left(site: Site) -> AsyncIterator[None]:
+    """Whatever a test's clients did: no connection, no task, no order in flight stays behind."""
+    gc.collect()
+    before = {task.get_name() for task in asyncio.all_tasks()}
+    yield
+    # The site's own client may hold one connection; those of the test are all gone.
+    await _until(lambda: len(site.server.connections) == 0)
+    await _until(lambda: site.gateway.committer.waiting == 0)
+    assert site.gateway.intake._in_flight == {}
+    await _until(lambda: _strays(before) == [])
+
+
+def _strays(before: set[str]) -> list[str]:
+    return [
+        repr(task)
+        for task in asyncio.all_tasks()
+        if task.get_name() not in before and "RequestHandler" in repr(task)
+    ]
+
+
+async def _until(is_so: Callable[[], bool], within_s: float = 8.0) -> float:
+    """Wait until something is so and return how long it took; fail when it does not happen."""
+    began = time.monotonic()
+    while not is_so():
+        assert time.monotonic() - began < within_s, "it did not happen"
+        await asyncio.sleep(0.01)
+    return time.monotonic() - began
+
+
+async def _closed_after(reader: asyncio.StreamReader) -> float:
+    """Wait until the gateway ends a connection and return how long it took."""
+    began = time.monotonic()
+    async with asyncio.timeout(8):
+        with contextlib.suppress(ConnectionError):
+            while await reader.read(1 << 16):
+                pass
+    return time.monotonic() - began
+
+
+def _hang_up(writer: asyncio.StreamWriter) -> None:
+    """End a connection with a reset, as a client does that crashes."""
+    kernel = writer.get_extra_info("socket")
+    kernel.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    writer.transport.abort()
+
+
+@pytest.mark.parametrize("sent", [b"", b"GET /healthz HTTP/1.1\r\nHost: x\r\nX-Slow: "])
+async def test_a_head_that_does_not_come_ends_the_connection(wire: Wire, sent: bytes) -> None:
+    reader, writer = await asyncio.open_connection(wire.host, wire.port)
+    writer.write(sent)
+
+    async def drip() -> None:
+        with contextlib.suppress(ConnectionError):
+            while sent:
+                writer.write(b"a")
+                await writer.drain()
+                await asyncio.sleep(0.05)
+
+    dripping = asyncio.create_task(drip())
+    took_s = await _closed_after(reader)
+    dripping.cancel()
+    writer.close()
+    assert PATIENCE_S * 0.8 < took_s < PATIENCE_S + 1
+
+
+async def test_an_idle_connection_is_closed(wire: Wire) -> None:
+    reader, writer = await asyncio.open_connection(wire.host, wire.port)
+    writer.write(wire.request("GET", "/healthz"))
+    answer = await read_answer(reader)
+    assert answer is not None
+    assert answer.status == 200
+    assert PATIENCE_S * 0.8 < await _closed_after(reader) < PATIENCE_S + 1
+    writer.close()
+
+
+@pytest.mark.parametrize("how", ["length", "chunks", "compressed"])
+async def test_a_slow_body_gets_408_and_the_connection_ends(wire: Wire, how: str) -> None:
+    headers = [("Content-Length", "5000")]
+    piece = b" "
+    if how == "chunks":
+        headers, piece = [("Transfer-Encoding", "chunked")], b"1\r\n \r\n"
+    elif how == "compressed":
+        headers.append(("Content-Encoding", "gzip"))
+    reader, writer = await asyncio.open_connection(wire.host, wire.port)
+    writer.write(wire.request("POST", "/v1/orders", None, headers))
+
+    async def drip() -> None:
+        with contextlib.suppress(ConnectionError):
+            while True:
+                writer.write(piece)
+                await writer.drain()
+                await asyncio.sleep(0.05)
+
+    dripping = asyncio.create_task(drip())
+    began = time.monotonic()
+    async with asyncio.timeout(5):
+        answer = await read_answer(reader)
+    assert answer is not None
+    assert check(answer).status == 408
+    assert answer.headers["connection"] == "close"
+    assert time.monotonic() - began < PATIENCE_S + 1
+    # What still comes is taken for a second, so that the reply is not lost; no longer.
+    assert await _closed_after(reader) < 2
+    dripping.cancel()
+    writer.close()
+
+
+async def test_who_is_refused_may_not_dawdle_either(wire: Wire) -> None:
+    reader, writer = await asyncio.open_connection(wire.host, wire.port)
+    writer.write(
+        wire.request("POST", "/v1/orders", b"{", [("Content-Length", "5000")], has_length=False,
+                     has_key=False)
+    )  # fmt: skip
+    answer = await read_answer(reader)
+    assert answer is not None
+    assert answer.status == 401
+    assert await _closed_after(reader) < 2.5
+    writer.close()
+
+
+async def test_who_leaves_in_the_middle_leaves_nothing_behind(
+    wire: Wire, ledger: "asyncpg.Pool[asyncpg.Record]"
+) -> None:
+    failures = _failures()
+    body = order_bytes()
+    whole = wire.request("POST", "/v1/orders", body)
+    counted = "SELECT count(*) FROM orders"
+    before = await ledger.fetchval(counted)
+    for end in (0, 1, 20, len(whole) - len(body), len(whole) - len(body) // 2, len(whole) - 1):
+        for leave in (_hang_up, asyncio.StreamWriter.close):
+            _, writer = await asyncio.open_connection(wire.host, wire.port)
+            writer.write(whole[:end])
+            await writer.drain()
+            await asyncio.sleep(0.01)
+            leave(writer)
+    await asyncio.sleep(0.05)
+    assert await ledger.fetchval(counted) == before
+    # A client that leaves is no fault of ours, and no alarm should ring for it.
+    assert _failures() == failures
+
+
+def _failures() -> float:
+    return sum(
+        sample.value
+        for metric in REGISTRY.collect()
+        if metric.name == "tidegate_requests"
+        for sample in metric.samples
+        if sample.name.endswith("_total") and sample.labels["status"] in ("500", "504")
+    )
+
+
+async def test_an_order_whose_sender_left_is_committed_once_or_not_at_all(
+    wire: Wire, ledger: "asyncpg.Pool[asyncpg.Record]"
+) -> None:
+    bodies = [order_bytes() for _ in range(20)]
+    async with ledger.acquire() as connection, connection.transaction():
+        # Nothing can be placed while this lasts: every sender leaves before its answer.
+        await connection.execute("LOCK TABLE orders IN SHARE MODE")
+        for n, body in enumerate(bodies):
+            _, writer = await asyncio.open_connection(wire.host, wire.port)
+            writer.write(wire.request("POST", "/v1/orders", body))
+            await writer.drain()
+            await asyncio.sleep(0.01)
+            (_hang_up if n % 2 else asyncio.StreamWriter.close)(writer)
+        await asyncio.sleep(0.05)
+    for body in bodies:
+        again = await wire.submit(body)
+        assert again.status in (200, 201)
+        stored = "SELECT count(*) FROM orders WHERE order_no = $1"
+        assert await ledger.fetchval(stored, json.loads(body)["order_no"]) == 1
+
+
+def _deaf(site: Site) -> socket.socket:
+    """Connect with hardly any room for what comes back."""
+    client = socket.socket()
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    client.connect((site.host, site.port))
+    client.setblocking(False)
+    return client
+
+
+async def test_who_never_reads_is_dropped(site: Site, wire: Wire) -> None:
+    client = _deaf(site)
+    asking = wire.request("GET", "/openapi.json") * 400
+    with contextlib.suppress(ConnectionError, TimeoutError):
+        async with asyncio.timeout(1):
+            await asyncio.get_running_loop().sock_sendall(client, asking)
+    assert await _until(lambda: len(site.server.connections) == 0) < 3 * PATIENCE_S + 1
+    client.close()
+
+
+@pytest.mark.parametrize("last", ["keep-alive", "close"])
+async def test_who_never_reads_the_last_reply_is_dropped_too(
+    site: Site, wire: Wire, last: str
+) -> None:
+    client = _deaf(site)
+    loop = asyncio.get_running_loop()
+    unread = 0
+    for _ in range(2000):
+        await loop.sock_sendall(client, wire.request("GET", "/openapi.json"))
+        await asyncio.sleep(0.005)
+        (transport,) = _transports(site)
+        if unread := transport.get_write_buffer_size():
+            break
+    # Less than what makes a handler wait for the reader.
+    assert 0 < unread < 64 * 1024
+    if last == "close":
+        await loop.sock_sendall(
+            client, wire.request("GET", "/healthz", headers=[("Connection", "close")])
+        )
+    assert await _until(lambda: len(site.server.connections) == 0) < 3 * PATIENCE_S + 1
+    client.close()
+
+
+def _transports(site: Site) -> list[Any]:
+    return [handler.transport for handler in site.server.connections]
+
+
+async def test_connections_have_a_bound(site: Site, wire: Wire) -> None:
+    held = [await asyncio.open_connection(wire.host, wire.port) for _ in range(CONNECTIONS_MAX)]
+    reader, writer = await asyncio.open_connection(wire.host, wire.port)
+    async with asyncio.timeout(PATIENCE_S):
+        with contextlib.suppress(ConnectionError):
+            assert await reader.read() == b""
+    writer.close()
+    first_reader, first_writer = held[0]
+    first_writer.write(wire.request("GET", "/healthz"))
+    answer = await read_answer(first_reader)
+    assert answer is not None
+    assert answer.status == 200
+    for _, writer in held[1:]:
+        _hang_up(writer)
+    await _until(lambda: len(site.server.connections) == 1)
+    assert (await wire.ask("GET", "/healthz")).status == 200
+    first_writer.close()
+
+
+async def test_200_half_open_clients_cost_little_and_delay_nobody(wire: Wire) -> None:
+    rss = psutil.Process().memory_info
+    await wire.submit(order_bytes())
+    before = rss().rss
+    half = wire.request("POST", "/v1/orders", None, [("X-Long", "a" * 4000)])[:-2]
+    held = []
+    for _ in range(200):
+        reader, writer = await asyncio.open_connection(wire.host, wire.port)
+        writer.write(half)
+        held.append((reader, writer))
+    began = time.monotonic()
+    assert (await wire.submit(order_bytes())).status == 201
+    assert time.monotonic() - began < 1
+    assert rss().rss - before < 20 * MIB
+    took = await asyncio.gather(*[_closed_after(reader) for reader, _ in held])
+    assert max(took) < PATIENCE_S + 1.5
+    for _, writer in held:
+        writer.close()
+
+
+async def test_open_connections_are_counted_over_all_processes(processes: Processes) -> None:
+    port = free_port()
+    processes.environment["TIDEGATE_KEEPALIVE_S"] = "5"
+    processes.serve(port=port, count=2)
+    held = [await asyncio.open_connection("127.0.0.1", port) for _ in range(12)]
+    metrics = (await Wire("127.0.0.1", port, "").ask("GET", "/metrics", has_key=False)).body
+    (line,) = (li for li in metrics.splitlines() if li.startswith(b"tidegate_connections "))
+    assert 12 <= float(line.split()[1]) < 20
+    for _, writer in held:
+        writer.close()
