@@ -4,6 +4,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Annotated, Any
 
+import msgspec
 from msgspec import Meta, Struct
 
 from gateway.domain import money, phones
@@ -147,7 +148,14 @@ def view(order: StoredOrder, *, in_clear: bool) -> OrderView:
         is_test=order.is_test,
         buyer_id=order.buyer_id,
         currency=order.currency,
-        items=order.items,
+        items=[
+            msgspec.structs.replace(
+                item,
+                unit_price=amount(Decimal(item.unit_price)),
+                discount=amount(Decimal(item.discount)),
+            )
+            for item in order.items
+        ],
         amounts=AmountsView(
             goods=amount(order.goods),
             shop_discount=amount(order.shop_discount),

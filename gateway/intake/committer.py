@@ -89,8 +89,6 @@ class Committer:
         self._follow_ups: Batcher[FollowUp | Settle, Done] = Batcher(
             name="follow_ups", flush=self._flush_follow_ups, **bounds
         )
-        metrics.WAITING.labels("placements").set_function(lambda: self._placements.waiting)
-        metrics.WAITING.labels("follow_ups").set_function(lambda: self._follow_ups.waiting)
 
     def place(self, placement: Placement) -> asyncio.Future[Placed]:
         """Queue an order. Raises ``Unavailable`` when too many wait."""
@@ -168,11 +166,13 @@ class Committer:
     ) -> list[R | BaseException]:
         """Commit a batch within its deadline; what it raises becomes each entry's result."""
         metrics.BATCH_ROWS.labels(lane).observe(len(batch))
+        metrics.WAITING.labels(lane).set(self._waiting(lane))
         work = asyncio.get_running_loop().create_task(
             self._commit_or_halve(batch, commit), name=f"commit {lane}"
         )
         with metrics.COMMIT_S.labels(lane).time():
             await asyncio.wait({work}, timeout=self._commit_s)
+        metrics.WAITING.labels(lane).set(self._waiting(lane) - len(batch))
         if not work.done():
             self._give_up(work)
             return [Unavailable("postgres")] * len(batch)
@@ -180,6 +180,9 @@ class Committer:
             return work.result()
         except TidegateError as exc:
             return [exc] * len(batch)
+
+    def _waiting(self, lane: str) -> int:
+        return (self._placements if lane == "placements" else self._follow_ups).waiting
 
     def _give_up(self, work: "asyncio.Task[list[R | BaseException]]") -> None:
         # It is told to stop and not waited for: to tell a silent server takes as long again.

@@ -55,6 +55,10 @@ def _places(traceback: Any) -> list[str]:
     return places[-12:]
 
 
+#: Messages remembered by one filter: some libraries put what varies into the message itself.
+_MESSAGES_MAX = 1000
+
+
 class Seldom(logging.Filter):
     """Lets a message of one logger through once per ``every_s``; libraries that retry repeat."""
 
@@ -66,9 +70,12 @@ class Seldom(logging.Filter):
     def filter(self, record: logging.LogRecord) -> bool:
         """Say whether this record may pass."""
         now = time.monotonic()
-        if now - self._last.get(record.msg, -self._every_s) < self._every_s:
+        message = str(record.msg)[:200]
+        if now - self._last.get(message, -self._every_s) < self._every_s:
             return False
-        self._last[str(record.msg)[:200]] = now
+        if len(self._last) >= _MESSAGES_MAX:
+            self._last.clear()
+        self._last[message] = now
         return True
 
 

@@ -99,7 +99,8 @@ class CallbackIntake:
     def _refuse(self, line: Line, exc: Refused) -> Reply:
         REFUSED_CALLBACKS.labels(line.provider, line.account, exc.reason).inc()
         _log.warning(
-            "callback refused",
+            # Repeats are told by the text: with the account in it, each has its own ten seconds.
+            f"callback of {line.provider}/{line.account} refused: {exc.reason}",
             extra={
                 "provider": line.provider,
                 "account": line.account,

@@ -177,10 +177,10 @@ class Server(web.Server):
             return problem("unavailable", head="Retry-After: 1\r\n")
         except ConnectionError:
             raise
-        except Exception as exc:
+        except Exception:
             # Kind and place are logged; the text may hold what must not be.
             _log.exception("a request failed", extra={"route": route.name})
-            return problem("internal", type(exc).__name__)
+            return problem("internal")
 
     def _count(self, route: str, status: int) -> None:
         counter = self._counted.get((route, status))

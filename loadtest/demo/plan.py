@@ -10,8 +10,8 @@ from decimal import Decimal
 import msgspec
 
 from loadtest import orders, sending
-from loadtest.callbacks import Account
-from loadtest.history import History
+from loadtest.callbacks import Account, Forgery
+from loadtest.history import History, OrderSent
 from loadtest.sending import Callback, Order
 from loadtest.stage import CHANNELS
 
@@ -23,6 +23,8 @@ MISMATCHED = 0.02
 FORGED = 0.01
 #: Of the orders paid: a part of it back, all of it back, a part and then the rest.
 PARTLY_REFUNDED, REFUNDED, REFUNDED_TWICE = 0.03, 0.02, 0.01
+
+_CENT = Decimal("0.01")
 
 Act = Order | Callback
 
@@ -53,56 +55,74 @@ class Plan(msgspec.Struct, kw_only=True):
 def draw(count: int, accounts: Sequence[Account], *, seed: int) -> Plan:
     """Draw the scripts of ``count`` orders."""
     rng = random.Random(seed)
+    fates = _Fates(count, rng)
     history = History()
-    # Forged, wrong and refunded exclude each other; what comes early or races may be any.
-    fates = rng.sample(range(count), count)
-    forged, mismatched = _take(fates, count, FORGED), _take(fates, count, MISMATCHED)
-    partly, fully = _take(fates, count, PARTLY_REFUNDED), _take(fates, count, REFUNDED)
-    twice = _take(fates, count, REFUNDED_TWICE)
-    times = rng.sample(range(count), count)
-    early, racing = _take(times, count, EARLY), _take(times, count, RACING)
     scripts = []
     for n in range(count):
         content = orders.order(n, prefix="demo", channel=CHANNELS[n % len(CHANNELS)])
         # Every other storefront sends a request id; the others are known by their order number.
-        request_id = f"checkout-{n}" if n % 2 else ""
-        order = sending.order(content, history, request_id=request_id)
-        account = accounts[n % len(accounts)]
-        about: list[Act]
-        if n in forged:
-            how = account.forgeries[len(history.callbacks) % len(account.forgeries)]
-            about = [sending.forgery(order.sent, account, history, how=how)]
-        else:
-            due = order.sent.payable
-            amount = _wrong(due, rng) if n in mismatched else due
-            about = [sending.payment(order.sent, account, history, amount=amount)]
-            part = (due * Decimal("0.3")).quantize(Decimal("0.01"))
-            parts = [due] if n in fully else [part] if n in partly else []
-            parts = [part, due - part] if n in twice else parts
-            for number, back in enumerate(parts, start=1):
-                total = sum(parts[:number], Decimal(0))
-                about.append(
-                    sending.refund(
-                        order.sent, account, history, number=number, amount=back, total=total
-                    )
-                )
-        scripts.append(Script(groups=_in_time(order, about, n in early, n in racing)))
+        order = sending.order(content, history, request_id=f"checkout-{n}" if n % 2 else "")
+        about = _about(n, order.sent, accounts[n % len(accounts)], fates, history)
+        scripts.append(Script(groups=_in_time(order, about, fates, n)))
     at_once, later = _repeat(scripts, rng)
-    return Plan(
-        scripts=scripts,
-        history=history,
-        drawn={
-            "orders": count,
-            "callbacks": len(history.callbacks),
-            "payments before their order": len(early),
-            "payments racing their order": len(racing),
-            "wrong amounts": len(mismatched),
-            "forged": len(forged),
-            "refunds": len(partly) + len(fully) + 2 * len(twice),
-            "repeats at the same instant": at_once,
-            "repeats later": later,
-        },
-    )
+    drawn = {"orders": count, "callbacks": len(history.callbacks), **fates.counts()}
+    drawn |= {"repeats at the same instant": at_once, "repeats later": later}
+    return Plan(scripts=scripts, history=history, drawn=drawn)
+
+
+class _Fates:
+    """Which orders something befalls, by number."""
+
+    def __init__(self, count: int, rng: random.Random) -> None:
+        self.rng = rng
+        # Forged, wrong and refunded exclude each other; what comes early or races may be any.
+        left = rng.sample(range(count), count)
+        self.forged, self.mismatched = _take(left, count, FORGED), _take(left, count, MISMATCHED)
+        self.partly, self.fully = _take(left, count, PARTLY_REFUNDED), _take(left, count, REFUNDED)
+        self.twice = _take(left, count, REFUNDED_TWICE)
+        left = rng.sample(range(count), count)
+        self.early, self.racing = _take(left, count, EARLY), _take(left, count, RACING)
+        self._forgeries = 0
+
+    def next_forgery(self, account: Account) -> Forgery:
+        """Try one way to forge after the other."""
+        self._forgeries += 1
+        return account.forgeries[self._forgeries % len(account.forgeries)]
+
+    def refunds(self, n: int, due: Decimal) -> list[Decimal]:
+        """What goes back of order ``n``, one refund after the other."""
+        part = (due * Decimal("0.3")).quantize(_CENT)
+        if n in self.twice:
+            return [part, due - part]
+        return [due] if n in self.fully else [part] if n in self.partly else []
+
+    def counts(self) -> dict[str, int]:
+        """How many of each, for the reader of the report."""
+        return {
+            "payments before their order": len(self.early),
+            "payments racing their order": len(self.racing),
+            "wrong amounts": len(self.mismatched),
+            "forged": len(self.forged),
+            "refunds": len(self.partly) + len(self.fully) + 2 * len(self.twice),
+        }
+
+
+def _about(
+    n: int, order: OrderSent, account: Account, fates: _Fates, history: History
+) -> list[Act]:
+    """Draw the callbacks about an order: its payment, true or not, and what went back of it."""
+    if n in fates.forged:
+        return [sending.forgery(order, account, history, how=fates.next_forgery(account))]
+    due = order.payable
+    amount = _wrong(due, fates.rng) if n in fates.mismatched else due
+    about: list[Act] = [sending.payment(order, account, history, amount=amount)]
+    total = Decimal(0)
+    for number, back in enumerate(fates.refunds(n, due), start=1):
+        total += back
+        about.append(
+            sending.refund(order, account, history, number=number, amount=back, total=total)
+        )
+    return about
 
 
 def _take(drawn: list[int], count: int, share: float) -> set[int]:
@@ -111,14 +131,13 @@ def _take(drawn: list[int], count: int, share: float) -> set[int]:
 
 
 def _wrong(due: Decimal, rng: random.Random) -> Decimal:
-    cent = Decimal("0.01")
-    return rng.choice([due - cent, due + cent, cent, due * 10])
+    return rng.choice([due - _CENT, due + _CENT, _CENT, due * 10])
 
 
-def _in_time(order: Order, about: list[Act], is_early: bool, is_racing: bool) -> list[list[Act]]:
-    if is_racing:
+def _in_time(order: Order, about: list[Act], fates: _Fates, n: int) -> list[list[Act]]:
+    if n in fates.racing:
         return [[order, about[0]], *([act] for act in about[1:])]
-    acts: list[Act] = [*about, order] if is_early else [order, *about]
+    acts: list[Act] = [*about, order] if n in fates.early else [order, *about]
     return [[act] for act in acts]
 
 

@@ -1,10 +1,13 @@
-"""Provider accounts for every proof."""
+"""Provider accounts for every proof, and a ledger to damage."""
 
+import asyncio
 from pathlib import Path
 
 import pytest
 
 from gateway.runtime.settings import Account
+from ops.embedded.cluster import Servers
+from tests.support import played
 from tests.support.payers import Payers
 
 
@@ -16,3 +19,14 @@ def payers(tmp_path: Path) -> Payers:
 @pytest.fixture
 def accounts(payers: Payers) -> list[Account]:
     return payers.settings
+
+
+@pytest.fixture(scope="session")
+def world(
+    servers: Servers, template: str, keyring: Path, tmp_path_factory: pytest.TempPathFactory
+) -> played.Played:
+    """Played once; a test that changes it changes a copy, or rolls back."""
+    directory = tmp_path_factory.mktemp("played")
+    return asyncio.run(
+        played.play(servers, template=template, keyring=keyring, directory=directory)
+    )

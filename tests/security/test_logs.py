@@ -79,3 +79,17 @@ def test_every_line_is_one_json_object(printed: io.StringIO) -> None:
     logger.warning("two\nlines", extra={"odd": b"\xff", "lone": "\ud800", "set": {1}})
     logger.warning("%s and %s", "one", 2)
     assert [line["event"] for line in _lines(printed)] == ["two", "one and 2"]
+
+
+def test_what_repeats_is_let_through_seldom_however_long_it_is() -> None:
+    seldom = logs.Seldom(3600.0)
+    for message in ("short", "long " * 100):
+        record = logging.makeLogRecord({"msg": message})
+        assert [seldom.filter(record) for _ in range(3)] == [True, False, False]
+
+
+def test_messages_that_are_all_different_are_not_all_remembered() -> None:
+    seldom = logs.Seldom(3600.0)
+    for n in range(5000):
+        assert seldom.filter(logging.makeLogRecord({"msg": f"connection {n} was lost"}))
+    assert len(seldom._last) <= 1000

@@ -17,6 +17,7 @@ class Cable:
         self._sound = asyncio.Event()
         self._sound.set()
         self._is_cut = False
+        self._loses_answers = False
         self._ends: set[asyncio.StreamWriter] = set()
         self._carrying: set[asyncio.Task[None]] = set()
         self._server: asyncio.Server | None = None
@@ -35,6 +36,10 @@ class Cable:
         """Carry nothing any more; connections stay open and new ones are still taken."""
         self._sound.clear()
 
+    def lose_answers(self) -> None:
+        """Carry what is asked and drop what is answered."""
+        self._loses_answers = True
+
     def cut(self) -> None:
         """End all connections with a reset and take no new one."""
         self._is_cut = True
@@ -43,7 +48,7 @@ class Cable:
 
     def mend(self) -> None:
         """Carry again: what was silenced goes on, what was cut may connect anew."""
-        self._is_cut = False
+        self._is_cut = self._loses_answers = False
         self._sound.set()
 
     async def lay(self) -> None:
@@ -65,14 +70,19 @@ class Cable:
         behind = await asyncio.open_connection(self._parts.hostname, self._parts.port)
         self._ends |= {writer, behind[1]}
         for source, sink in ((reader, behind[1]), (behind[0], writer)):
-            task = asyncio.get_running_loop().create_task(self._carry(source, sink))
+            carry = self._carry(source, sink, is_answer=sink is writer)
+            task = asyncio.get_running_loop().create_task(carry)
             self._carrying.add(task)
             task.add_done_callback(self._carrying.discard)
 
-    async def _carry(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
+    async def _carry(
+        self, source: asyncio.StreamReader, sink: asyncio.StreamWriter, *, is_answer: bool
+    ) -> None:
         with contextlib.suppress(OSError):
             while chunk := await source.read(_CHUNK):
                 await self._sound.wait()
+                if is_answer and self._loses_answers:
+                    continue
                 sink.write(chunk)
                 await sink.drain()
         self._ends.discard(sink)

@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 from gateway.domain import events
 from gateway.wiring import Gateway
@@ -24,7 +23,9 @@ NAMES = [PLACED, "paid", "paid again", "partial", "full", "closed"]
 
 def events_of(kind: str, order_no: str) -> dict[str, events.Event]:
     transaction = {"transaction_id": f"T-{order_no}"}
-    named = {**transaction, "order_no": "" if kind == "by transaction only" else order_no}
+    named: dict[str, Any] = {**transaction, "order_no": order_no}
+    if kind == "by transaction only":
+        named["order_no"] = ""
     if kind == "single":
         partial = refunded("30", cumulative=False, refund_no="R-1", **named)
         full = refunded("70", cumulative=False, refund_no="R-2", **named)

@@ -259,7 +259,8 @@ async def test_a_whole_life_in_one_batch_in_any_order(gateway: Gateway, ledger: 
     stores = gateway.stores
     real = Ledger(pool=stores.primary, sealer=stores.sealer, new_id=gateway.new_id)
     await placed(gateway)
-    sent = [refunded("100"), delivered(), shipped(), refunded("30", order_no=""), paid()]
+    part = refunded("30", order_no="")
+    sent: list[events.Event] = [refunded("100"), delivered(), shipped(), part, paid()]
     await real.follow([told(gateway, event) for event in sent])
     stored = await state(ledger)
     assert stored[:4] == ("refunded", None, 100, 100)

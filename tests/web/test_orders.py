@@ -367,3 +367,10 @@ async def test_roles_of_a_key_add_up(site: Site, wire: Wire) -> None:
     wire.token = await site.token_for(*roles)
     placed = await wire.submit(order_bytes())
     assert (await wire.ask("GET", placed.headers["location"])).status == 200
+
+
+async def test_items_show_money_as_the_amounts_do(wire: Wire) -> None:
+    answer = await wire.submit(_priced('"1E+2"'))
+    shown = (await wire.ask("GET", answer.headers["location"])).json
+    assert shown["amounts"]["payable"] == "100.00"
+    assert shown["items"][0]["unit_price"] == "100.00"

@@ -35,7 +35,8 @@ _BAD_ROW = (
     asyncpg.exceptions.ProgramLimitExceededError,
     asyncpg.exceptions.CharacterNotInRepertoireError,
     asyncpg.exceptions.UntranslatableCharacterError,
-    OverflowError,
+    # Out of the range of a column's type, or no number to reckon with (NaN, Infinity).
+    ArithmeticError,
     UnicodeEncodeError,
 )
 _AWAY = (

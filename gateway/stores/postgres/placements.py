@@ -60,7 +60,8 @@ class Placements:
 
     async def _insert_retrying(self, batch: Sequence[Placement]) -> dict[UUID, Placed]:
         batch = sorted(batch, key=_by_lookalike)
-        rows = self._rows([(placement, None, False) for placement in batch])
+        with faults.translated():
+            rows = self._rows([(placement, None, False) for placement in batch])
         for attempt in range(_TRIES_MAX):
             try:
                 with faults.translated():

@@ -1,5 +1,6 @@
 -- Show a person what has waited too long for its order. It goes on waiting; the shown row is
--- how somebody learns of it. One row of `parked` an event.
+-- how somebody learns of it. One row of `parked` an event. Where the order is there after all,
+-- the event waits for another one that must come before it.
 WITH late AS (
     UPDATE waiting
        SET shown_at = now()
@@ -9,10 +10,23 @@ WITH late AS (
                 ORDER BY received_at LIMIT $2
                   FOR UPDATE SKIP LOCKED
            )
-    RETURNING id, source, order_no, transaction_id, received_at
+    RETURNING id, source, provider, channels, order_no, transaction_id, event, received_at
 )
 INSERT INTO parked (id, source, source_key, order_id, reason, detail, received_at)
-SELECT id, source, id::text, NULL, 'unknown_order',
-       format('no order %s for transaction %s', order_no, transaction_id), received_at
-  FROM late
+SELECT l.id, l.source, l.id::text, o.id, 'unknown_order',
+       CASE WHEN o.id IS NULL
+            THEN format('no order %s for transaction %s', l.order_no, l.transaction_id)
+            ELSE format('%s waits for what must come before it', l.event ->> 'type')
+       END,
+       l.received_at
+  FROM late l
+       LEFT JOIN LATERAL (
+           SELECT n.id FROM orders n
+            WHERE n.order_no = l.order_no AND n.channel = ANY (l.channels)
+           UNION ALL
+           SELECT p.order_id FROM payments p
+            WHERE p.provider = l.provider AND p.transaction_id = l.transaction_id
+              AND l.order_no = '' AND p.order_id IS NOT NULL
+            LIMIT 1
+       ) o ON true
 RETURNING id

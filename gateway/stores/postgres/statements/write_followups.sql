@@ -39,7 +39,14 @@ WITH events AS (
     SELECT id, provider, source, transaction_id, channels, order_no, event, trigger, received_at
       FROM json_populate_recordset(null::waiting, $4::json)
 ), settled AS (
-    DELETE FROM waiting WHERE id = ANY ($5::uuid[])
+    DELETE FROM waiting WHERE id = ANY ($5::uuid[]) RETURNING id, shown_at
+), resolved AS (
+    -- What was shown to a person as waiting too long need not be looked for any more.
+    UPDATE parked p
+       SET resolved_at = now()
+      FROM settled s
+     WHERE s.shown_at IS NOT NULL AND p.source_key = s.id::text
+       AND p.reason = 'unknown_order' AND p.resolved_at IS NULL
 ), tried AS (
     UPDATE waiting SET tried_at = now() WHERE id = ANY ($6::uuid[])
 ), staged AS (

@@ -1,0 +1,115 @@
+"""The verifier can fail: each promise that an answer made and the ledger breaks is reported."""
+
+import copy
+import uuid
+from collections.abc import Callable
+
+import pytest
+
+from loadtest import stored, verify
+from loadtest.history import NO_ANSWER, Answer, History, OrderSent
+from tests.support.played import Played
+
+ONCE = "acknowledged orders stored once, with their id"
+FORGED = "forgeries refused with 4xx"
+ANSWERS = "answers that nobody should get"
+TWICE = "orders answered 201 twice, or refused and stored"
+DIFFERENT = "repeats of an order answered differently"
+
+
+def failing(checks: list[verify.Check]) -> set[str]:
+    return {check.name for check in checks if not check.ok}
+
+
+def first_order(history: History) -> OrderSent:
+    return next(iter(history.orders.values()))
+
+
+def told_another_id(history: History) -> None:
+    first_order(history).answers.append(Answer(200, is_promise=True, id=str(uuid.uuid4())))
+
+
+def told_twice_that_it_is_new(history: History) -> None:
+    order = first_order(history)
+    order.answers.append(next(each for each in order.answers if each.status == 201))
+
+
+def told_of_an_error(history: History) -> None:
+    first_order(history).answers.append(Answer(500))
+
+
+def got_no_answer(history: History) -> None:
+    first_order(history).answers.append(Answer(NO_ANSWER))
+
+
+def refused_and_stored(history: History) -> None:
+    first_order(history).answers[:] = [Answer(422)]
+
+
+def told_something_else(history: History) -> None:
+    order = first_order(history)
+    order.answers.append(Answer(200, is_promise=True, id=order.answers[0].id, body=b"{}"))
+
+
+def took_a_forgery(history: History) -> None:
+    next(c for c in history.callbacks if c.is_forged).answers.append(Answer(200, is_promise=True))
+
+
+def acknowledged_and_lost(history: History) -> None:
+    order = first_order(history)
+    lost = OrderSent(
+        channel=order.channel, order_no="lost", currency="CNY", payable=order.payable,
+        answers=[Answer(201, is_promise=True, id=str(uuid.uuid4()))],
+    )  # fmt: skip
+    history.add_order(lost)
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        (told_another_id, ONCE),
+        (told_twice_that_it_is_new, TWICE),
+        (refused_and_stored, TWICE),
+        (told_something_else, DIFFERENT),
+        (told_of_an_error, ANSWERS),
+        (got_no_answer, ANSWERS),
+        (took_a_forgery, FORGED),
+        (acknowledged_and_lost, ONCE),
+    ],
+)
+async def test_a_broken_promise_is_reported(
+    world: Played, change: Callable[[History], None], expected: str
+) -> None:
+    history = copy.deepcopy(world.history)
+    change(history)
+    found = await stored.read_from(world.url)
+    assert expected in failing(verify.verify(history, found))
+
+
+@pytest.mark.parametrize("is_stored", [True, False])
+async def test_what_got_no_answer_may_be_stored_or_not(world: Played, is_stored: bool) -> None:
+    history = copy.deepcopy(world.history)
+    order = next(
+        order
+        for (_, order_no), order in history.orders.items()
+        if not any(sent.is_forged for sent in history.callbacks if sent.order_no == order_no)
+    )
+    about = [sent for sent in history.callbacks if sent.order_no == order.order_no]
+    for answers in (order.answers, *(sent.answers for sent in about)):
+        answers[:] = [Answer(NO_ANSWER), Answer(503)]
+    found = await stored.read_from(world.url)
+    if not is_stored:
+        row = next(row for row in found.orders if row.order_no == order.order_no)
+        found.orders.remove(row)
+        found.payments = [each for each in found.payments if each.order_id != row.id]
+        found.events = [each for each in found.events if each.order_id != row.id]
+        found.parked = [each for each in found.parked if each.order_id != row.id]
+    assert failing(verify.verify(history, found, tolerated={NO_ANSWER, 503})) == set()
+
+
+def test_a_replica_that_differs_in_one_row_or_one_value_is_reported() -> None:
+    primary = {"orders": stored.Contents(2, "aaaaaaaa"), "payments": stored.Contents(1, "cccccccc")}
+    assert failing(verify.compare(primary, primary)) == set()
+    for there in (stored.Contents(1, "aaaaaaaa"), stored.Contents(2, "bbbbbbbb")):
+        checks = verify.compare(primary, {**primary, "orders": there})
+        assert failing(checks) == {"replica equals primary: orders"}

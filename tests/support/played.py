@@ -1,0 +1,52 @@
+"""A small run of the demo, played against a ledger of its own."""
+
+import dataclasses
+from pathlib import Path
+
+import asyncpg
+
+from gateway.runtime.settings import Settings
+from gateway.wiring import open_gateway
+from loadtest.demo import plan
+from loadtest.demo.drive import drive
+from loadtest.history import CallbackSent, History
+from loadtest.stage import Stage
+from ops.embedded.cluster import Servers
+from tests.support.payers import Payers
+from tests.support.site import serve
+from workers.sweeper import Sweeper
+
+ORDERS = 60
+
+
+@dataclasses.dataclass
+class Played:
+    """A ledger that is right, and what was sent to it."""
+
+    history: History
+    url: str
+    forged: CallbackSent
+
+
+async def play(servers: Servers, *, template: str, keyring: Path, directory: Path) -> Played:
+    """Make a database, send the demo to a gateway over it, and pair what missed each other."""
+    name = "t_played"
+    admin = await asyncpg.connect(servers.admin_url)
+    await admin.execute(f"CREATE DATABASE {name} TEMPLATE {template} OWNER tidegate")
+    await admin.close()
+    payers = Payers(directory)
+    drawn = plan.draw(ORDERS, payers.accounts, seed=1)
+    settings = Settings(
+        database_url=servers.url_of_database(name),
+        keyring_file=str(keyring),
+        accounts=payers.settings,
+    )
+    async with open_gateway(settings) as gateway, serve(gateway) as site:
+        there = Stage(site.url, site.token, settings.database_url, "", directory)
+        await drive(drawn, there, connections=20, say=lambda _: None)
+        sweeper = Sweeper(
+            upkeep=gateway.upkeep, intake=gateway.intake, sweep_s=1, unknown_order_s=900
+        )
+        await sweeper.sweep()
+    forged = next(sent for sent in drawn.history.callbacks if sent.is_forged)
+    return Played(drawn.history, settings.database_url, forged)
