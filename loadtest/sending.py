@@ -1,6 +1,7 @@
 """Send orders and callbacks, and write every answer down before anything is done with it."""
 
 import asyncio
+import time
 from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
@@ -103,10 +104,13 @@ class Sender:
         self._url = url
         #: Attempts that were made.
         self.attempts = 0
+        #: Seconds that the slowest callback took: providers wait for five.
+        self.slowest_callback_s = 0.0
 
     async def send(self, what: Order | Callback) -> Answer:
         """Make one attempt; write its answer down and return it. Never raises for a bad one."""
         self.attempts += 1
+        began_s = time.monotonic()
         try:
             if isinstance(what, Order):
                 answer = await self._place(what)
@@ -116,6 +120,9 @@ class Sender:
             answer = _NOT_CONNECTED
         except (TimeoutError, aiohttp.ClientError, OSError):
             answer = _NONE
+        if isinstance(what, Callback):
+            took_s = time.monotonic() - began_s
+            self.slowest_callback_s = max(self.slowest_callback_s, took_s)
         what.sent.answers.append(answer)
         return answer
 

@@ -9,7 +9,7 @@ parked with its reason, and the rest commits.
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import msgspec
 
@@ -77,11 +77,14 @@ class Committer:
         self._commit_s = settings.commit_s
         self._remembering: set[asyncio.Task[None]] = set()
         self._given_up: set[asyncio.Task[object]] = set()
-        bounds = {
+        bounds: dict[str, Any] = {
             "rows_max": settings.batch_rows_max,
             "bytes_max": settings.batch_bytes_max,
             "in_flight": settings.batches_in_flight,
             "waiting_max": settings.waiting_max,
+            # Waiting and committing together stay below the 5 s that a provider waits.
+            "wait_s": settings.commit_s / 2,
+            "late": lambda: Unavailable("postgres"),
         }
         self._placements: Batcher[Placement, Placed] = Batcher(
             name="placements", flush=self._flush_placements, **bounds

@@ -206,10 +206,12 @@ def _is_ed25519(key: Ed25519PublicKey, signature: str, text: bytes) -> bool:
 
 def _headers(message: contract.Message) -> tuple[str, str, str]:
     """Return id, timestamp and signatures, all of one family. Raises ``Refused``."""
-    for names in _FAMILIES:
-        values = [message.headers.get(name, "") for name in names]
-        if any(values):
+    names = _FAMILIES[0]
+    for family in _FAMILIES:
+        if any(name in message.headers for name in family):
+            names = family
             break
+    values = [message.headers.get(name, "") for name in names]
     for name, value in zip(names, values, strict=True):
         if not value:
             raise errors.Refused("missing_signature", f"no {name} header")

@@ -6,6 +6,7 @@ at high load batches grow by themselves.
 """
 
 import asyncio
+import math
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Generic, TypeVar
@@ -21,6 +22,10 @@ class Full(Exception):
     """As many items wait as may; taking one more would have no bound."""
 
 
+class Late(Exception):
+    """An item waited too long for its flush to begin; it was not flushed."""
+
+
 class Batcher(Generic[T, R]):
     """Gathers items into batches and resolves each item's future after its batch was flushed."""
 
@@ -33,14 +38,19 @@ class Batcher(Generic[T, R]):
         bytes_max: int,
         in_flight: int,
         waiting_max: int,
+        wait_s: float = math.inf,
+        late: Callable[[], Exception] = Late,
     ) -> None:
+        """Bound batches, and what waits for one: an item older than ``wait_s`` ends as ``late``."""
         self._name = name
         self._flush = flush
         self._rows_max = rows_max
         self._bytes_max = bytes_max
         self._slots = in_flight
         self._waiting_max = waiting_max
-        self._queue: deque[tuple[T, int, asyncio.Future[R]]] = deque()
+        self._wait_s = wait_s
+        self._late = late
+        self._queue: deque[tuple[T, int, asyncio.Future[R], float]] = deque()
         self._is_launch_due = False
         self._running: set[asyncio.Task[None]] = set()
         #: Items taken and not yet answered.
@@ -55,7 +65,7 @@ class Batcher(Generic[T, R]):
             raise Full(self._name)
         loop = asyncio.get_running_loop()
         future: asyncio.Future[R] = loop.create_future()
-        self._queue.append((item, size, future))
+        self._queue.append((item, size, future, loop.time()))
         self.waiting += 1
         if self._slots and not self._is_launch_due:
             # Not at once: whoever else is ready in this turn of the loop joins the same batch.
@@ -73,13 +83,23 @@ class Batcher(Generic[T, R]):
 
     def _launch(self) -> None:
         self._is_launch_due = False
+        loop = asyncio.get_running_loop()
+        self._drop_late(loop.time() - self._wait_s)
         while self._slots and self._queue:
             self._slots -= 1
-            task = asyncio.get_running_loop().create_task(self._run(self._take()), name=self._name)
+            task = loop.create_task(self._run(self._take()), name=self._name)
             self._running.add(task)
             task.add_done_callback(self._running.discard)
 
-    def _take(self) -> list[tuple[T, int, asyncio.Future[R]]]:
+    def _drop_late(self, since_s: float) -> None:
+        # When flushes hang, those behind them would wait for one deadline after the other.
+        queue = self._queue
+        while queue and queue[0][3] < since_s:
+            future = queue.popleft()[2]
+            self.waiting -= 1
+            _fail(future, self._late())
+
+    def _take(self) -> list[tuple[T, int, asyncio.Future[R], float]]:
         queue = self._queue
         batch = [queue.popleft()]
         size = batch[0][1]
@@ -88,22 +108,25 @@ class Batcher(Generic[T, R]):
             batch.append(queue.popleft())
         return batch
 
-    async def _run(self, batch: list[tuple[T, int, asyncio.Future[R]]]) -> None:
+    async def _run(self, batch: list[tuple[T, int, asyncio.Future[R], float]]) -> None:
         results: Sequence[R | BaseException]
         try:
-            results = await self._flush([item for item, _, _ in batch])
+            results = await self._flush([item for item, *_ in batch])
         except BaseException as exc:  # every waiter must hear, whatever it was
             results = [exc] * len(batch)
         finally:
             self._slots += 1
             self.waiting -= len(batch)
             self._launch()
-        for (_, _, future), result in zip(batch, results, strict=True):
-            if future.done():
-                continue
+        for (_, _, future, _), result in zip(batch, results, strict=True):
             if isinstance(result, BaseException):
-                future.set_exception(result)
-                # A caller that hung up does not ask; asyncio must not complain about that.
-                future.exception()
-            else:
+                _fail(future, result)
+            elif not future.done():
                 future.set_result(result)
+
+
+def _fail(future: "asyncio.Future[R]", error: BaseException) -> None:
+    if not future.done():
+        future.set_exception(error)
+        # A caller that hung up does not ask; asyncio must not complain about that.
+        future.exception()

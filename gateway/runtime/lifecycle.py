@@ -31,19 +31,19 @@ async def supervise(tasks: Mapping[str, Task], stopping: asyncio.Event, *, drain
     }
     told: asyncio.Task[Any] = asyncio.create_task(stopping.wait(), name="stopping")
     done, _ = await asyncio.wait({*running, told}, return_when=asyncio.FIRST_COMPLETED)
-    is_clean = True
-    for task in done & running.keys():
-        if not stopping.is_set() or task.exception() is not None:
-            is_clean = False
-            _log.error("task ended early", extra={"task": running[task]}, exc_info=task.exception())
+    early = {task for task in done & running.keys() if not stopping.is_set()}
     stopping.set()
-    _, late = await asyncio.wait(running, timeout=drain_s)
+    ended, late = await asyncio.wait(running, timeout=drain_s)
     for task in late:
-        is_clean = False
         _log.warning("task did not end in time", extra={"task": running[task]})
         task.cancel()
+    failed = {task for task in ended if task.cancelled() or task.exception() is not None}
+    for task in early | failed:
+        error = None if task.cancelled() else task.exception()
+        event = "task ended early" if task in early else "task failed in its drain"
+        _log.error(event, extra={"task": running[task]}, exc_info=error)
     await asyncio.gather(*running, told, return_exceptions=True)
-    return is_clean
+    return not (early or failed or late)
 
 
 async def pause(stopping: asyncio.Event, seconds: float) -> None:

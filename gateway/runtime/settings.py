@@ -21,8 +21,9 @@ DEFAULT_FILE = Path("tidegate.toml")
 _SECRET_FIELDS = frozenset({"database_url", "replica_urls", "redis_url"})
 _FILE_ONLY = frozenset({"channels", "accounts"})
 
-Positive = Annotated[float, Meta(gt=0)]
-Count = Annotated[int, Meta(ge=1)]
+#: Seconds and numbers have an upper bound too: what has none is no setting but a mistake.
+Positive = Annotated[float, Meta(gt=0, le=7 * 86400)]
+Count = Annotated[int, Meta(ge=1, le=1 << 30)]
 
 
 class SettingsError(ValueError):
@@ -96,7 +97,8 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     batches_in_flight: Annotated[int, Meta(ge=1, le=8)] = 2
     #: Events waiting for a batch in one process; above it 503, so that memory has a bound.
     waiting_max: Count = 5000
-    #: Seconds until a batch is given up with 503; well inside the 5 s a provider waits.
+    #: Seconds until a batch is given up with 503. An event waits half as long for its batch, at
+    #: most: together well inside the 5 s a provider waits.
     commit_s: Positive = 3.0
 
     # --- Postgres ---
@@ -209,6 +211,11 @@ def _refuse_contradictions(settings: Settings) -> None:
         )
     if settings.commit_s >= settings.drain_s:
         raise SettingsError("commit_s must be below drain_s, or a drain can not finish a batch")
+    urls = [settings.database_url, *filter(None, settings.replica_urls.split(","))]
+    if not all(url.strip().startswith(("postgresql://", "postgres://")) for url in urls):
+        raise SettingsError(
+            "database_url and replica_urls must be written postgresql://user:password@host:port/db"
+        )
     if settings.redis_url and not settings.redis_url.startswith(("redis://", "rediss://", "unix:")):
         raise SettingsError("redis_url must be written redis://:password@host:6379/0")
     if settings.replica_urls and settings.replica_wait_s >= settings.query_s:

@@ -93,7 +93,7 @@ def routes(
             handler=queries.history,
             role="query",
             summary="Read an order's history",
-            answers=[Answer(200, "What happened, in the order of arrival.", History)],
+            answers=[Answer(200, "What happened, step by step.", History)],
             problems=["malformed", *_AUTH, "not-found", "unavailable"],
         ),
         Route(

@@ -36,7 +36,7 @@ class OrderPage(Struct, frozen=True):
 
 
 class History(Struct, frozen=True):
-    """What happened to an order, in the order of arrival."""
+    """What happened to an order, step by step."""
 
     events: list[EventView]
 

@@ -115,6 +115,7 @@ class Server(web.Server):
 
     def connection_made(self, handler: RequestHandler, transport: object) -> None:
         """Take a connection, or close it at once when there are too many."""
+        # The library's own parameter is narrower than what asyncio hands over.
         super().connection_made(handler, transport)  # type: ignore[arg-type]
         metrics.CONNECTIONS.inc()
         if len(self._connections) > self._connections_max:

@@ -218,6 +218,20 @@ async def test_what_waits_keeps_all_that_it_said(gateway: Gateway, ledger: Datab
     assert msgspec.json.decode(kept, type=events.RefundSucceeded) == event
 
 
+async def test_what_is_tried_in_vain_and_then_applied_in_one_batch_waits_no_more(
+    gateway: Gateway, ledger: Database
+) -> None:
+    """The close has nothing for the refund that waits; the payment behind it in the batch has."""
+    await placed(gateway)
+    await tell(gateway, refunded("30"))
+    stores = gateway.stores
+    real = Ledger(pool=stores.primary, sealer=stores.sealer, new_id=gateway.new_id)
+    await real.follow([told(gateway, closed()), told(gateway, paid())])
+    assert (await counts(ledger))["waiting"] == 0
+    assert await state(ledger) == ("closed", "paid_after_close", 100, 30, 4)
+    assert (await tell(gateway, refunded("100"))).status == "refunded"
+
+
 # --- again ---
 
 

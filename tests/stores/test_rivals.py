@@ -1,18 +1,23 @@
 """Two processes on one database: the unique keys decide, and whoever loses reads the result."""
 
+import random
 from collections import Counter
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
+from typing import Any
+from uuid import UUID
 
 import pytest
 import redis
 
-from gateway.domain import orders
+from gateway.domain import events, orders
 from gateway.domain.following import Done
 from gateway.domain.placing import Placed
 from gateway.runtime.settings import Settings
+from gateway.stores.postgres import followups
+from gateway.stores.postgres.folded import Context
 from gateway.wiring import Gateway
-from tests.domain.support import closed, due, paid, refunded, submission
+from tests.domain.support import closed, delivered, due, paid, refunded, shipped, submission
 from tests.stores.support import (
     Database,
     at_once,
@@ -26,6 +31,25 @@ from tests.stores.support import (
     told,
     with_,
 )
+
+
+class Between:
+    """Lets something happen after the next batch has read and before it writes."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self._read = followups._read_context
+        self._happening: Callable[[], Awaitable[Any]] | None = None
+        monkeypatch.setattr(followups, "_read_context", self._read_and_let_happen)
+
+    def reading_and_writing(self, happening: Callable[[], Awaitable[Any]]) -> None:
+        self._happening = happening
+
+    async def _read_and_let_happen(self, *arguments: Any) -> Context:
+        context = await self._read(*arguments)
+        happening, self._happening = self._happening, None
+        if happening is not None:
+            await happening()
+        return context
 
 
 @pytest.fixture
@@ -212,6 +236,7 @@ async def test_the_same_events_in_opposite_order_do_not_deadlock(
     rivals: list[Gateway], ledger: Database
 ) -> None:
     """Batches write the history in one order, so two with the same events queue up, no more."""
+    before = await deadlocks(rivals, ledger)
     events = [paid(order_no=f"U-{n}", transaction_id=f"U-{n}") for n in range(200)]
     for round_ in range(10):
         made = [told(rivals[0], event, f"{round_}-{event.order_no}") for event in events]
@@ -221,13 +246,14 @@ async def test_the_same_events_in_opposite_order_do_not_deadlock(
         )
         assert all(isinstance(each, Done) for each in heard), Counter(map(repr, heard))
     assert (await counts(ledger))["waiting"] == 200
-    assert await deadlocks(rivals, ledger) == 0
+    assert await deadlocks(rivals, ledger) == before
 
 
 async def test_the_same_numbers_in_opposite_order_do_not_deadlock(
     rivals: list[Gateway], ledger: Database
 ) -> None:
     """Other buyers, so the looks are in another order than the numbers."""
+    before = await deadlocks(rivals, ledger)
     for round_ in range(20):
         sent = [
             [due(n, order_no=f"{round_}-{n}", buyer_id=f"{who}-{round_}-{n}") for n in range(100)]
@@ -240,7 +266,7 @@ async def test_the_same_numbers_in_opposite_order_do_not_deadlock(
             )
         )
         assert Counter(each.answer for each in heard) == {"placed": 100, "conflict": 100}
-    assert await deadlocks(rivals, ledger) == 0
+    assert await deadlocks(rivals, ledger) == before
 
 
 async def test_a_payment_and_its_order_at_the_same_instant_find_each_other(
@@ -297,3 +323,107 @@ async def test_wiping_redis_amid_ten_thousand_duplicates_duplicates_nothing(
         100,
         100,
     )
+
+
+# --- what is read without the order's lock must not be written over what is newer ---
+
+
+@pytest.fixture
+def between(monkeypatch: pytest.MonkeyPatch) -> Between:
+    return Between(monkeypatch)
+
+
+async def placed_beside(gateway: Gateway, ledger: Database) -> UUID:
+    """Store order W-1 as one whose placement did not see what waits for it."""
+    sent = placement(gateway, due(1, order_no="W-1"))
+    return (await gateway.committer.place(sent)).id
+
+
+async def test_an_early_refund_does_not_unpair_the_payment_that_it_read_too_soon(
+    rivals: list[Gateway], ledger: Database, between: Between
+) -> None:
+    """It names the transaction only, so it locks no order; meanwhile the payment finds its own."""
+    await tell(rivals[0], paid())
+    order_id = await placed_beside(rivals[0], ledger)
+    between.reading_and_writing(lambda: rivals[0].intake.settle(order_id))
+    done = await tell(rivals[1], refunded("100", order_no=""))
+    assert done.outcome == "waiting"
+    assert await rows(ledger, "payments", "standing", "order_id") == [("applied", order_id)]
+    for each in await rivals[0].upkeep.pairs_to_settle(500):
+        await rivals[0].intake.settle(each)
+    stored = await order(ledger)
+    assert (stored["status"], stored["refunded"]) == ("refunded", 100)
+    assert await rows(ledger, "payments", "refunded") == [(100,)]
+
+
+async def test_a_message_that_names_the_order_late_does_not_unpair_the_payment(
+    rivals: list[Gateway], ledger: Database, between: Between
+) -> None:
+    """Three messages of one transaction: one names no order, one names it before it is there."""
+    await tell(rivals[0], paid(order_no=""))
+
+    async def place_and_pay() -> None:
+        await placed_beside(rivals[0], ledger)
+        await tell(rivals[0], paid())
+
+    between.reading_and_writing(place_and_pay)
+    await tell(rivals[1], paid())
+    stored = await order(ledger)
+    assert (stored["status"], stored["hold"], stored["paid"]) == ("paid", None, 100)
+    assert await rows(ledger, "payments", "standing", "order_id") == [("applied", stored["id"])]
+    for each in await rivals[0].upkeep.pairs_to_settle(500):
+        await rivals[0].intake.settle(each)
+    made = await counts(ledger)
+    assert (made["waiting"], made["parked"], (await order(ledger))["version"]) == (0, 0, 2)
+
+
+async def test_a_contradiction_read_too_soon_does_not_unpair_the_payment(
+    rivals: list[Gateway], ledger: Database, between: Between
+) -> None:
+    await tell(rivals[0], paid())
+
+    async def place_and_settle() -> None:
+        await rivals[0].intake.settle(await placed_beside(rivals[0], ledger))
+
+    between.reading_and_writing(place_and_settle)
+    done = await tell(rivals[1], paid("99.99"))
+    assert (done.outcome, done.reason) == ("parked", "amount_mismatch")
+    stored = await order(ledger)
+    assert (stored["status"], stored["version"]) == ("paid", 2)
+    assert await rows(ledger, "payments", "standing", "order_id") == [("applied", stored["id"])]
+
+
+@pytest.mark.parametrize("seed", range(3))
+async def test_a_storm_of_everything_through_both_ends_as_a_calm_would(
+    rivals: list[Gateway], ledger: Database, seed: int
+) -> None:
+    """20 orders and all that befalls them, shuffled, repeated, at the same instant."""
+    drawn = random.Random(seed)
+    numbers = [f"W-{n}" for n in range(20)]
+    sent: list[Awaitable[Any]] = []
+    for n, no in enumerate(numbers):
+        transaction, wrong = f"T-{no}", f"X-{no}"
+        befalling: dict[str, events.Event] = {
+            "paid": paid(order_no=no, transaction_id=transaction),
+            "paid, nameless": paid(order_no="", transaction_id=transaction),
+            "part back": refunded("30", order_no="", transaction_id=transaction),
+            "shipped": shipped(no),
+            "delivered": delivered(no),
+            "wrong": paid("90", order_no=no, transaction_id=wrong),
+            "wrong back": refunded("90", order_no="", transaction_id=wrong),
+        }
+        repeated = drawn.choices(list(befalling), k=4)
+        for name in [*befalling, *repeated]:
+            sent.append(tell(drawn.choice(rivals), befalling[name], f"{no}/{name}"))
+        sent += [submit(drawn.choice(rivals), due(n, order_no=no)) for _ in range(2)]
+    drawn.shuffle(sent)
+    heard = await at_once(sent)
+    assert not [each for each in heard if isinstance(each, BaseException)]
+    for _ in range(2):
+        for order_id in await rivals[0].upkeep.pairs_to_settle(500):
+            await rivals[0].intake.settle(order_id)
+    ends = await rows(ledger, "orders", "status", "hold", "paid", "refunded")
+    assert Counter(ends) == {("completed", None, 100, 30): 20}
+    payments = await rows(ledger, "payments", "left(transaction_id, 1)", "standing", "refunded")
+    assert Counter(payments) == {("T", "applied", 30): 20, ("X", "mismatch", 90): 20}
+    assert (await counts(ledger))["waiting"] == 0

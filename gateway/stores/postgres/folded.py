@@ -108,7 +108,9 @@ class Fold:
         self.history: list[HistoryRow] = []
         self.new_waiting: list[WaitingEvent] = []
         self.settled: list[UUID] = []
-        self.tried: list[UUID] = []
+        #: Left to wait. A row that a later entry settles is taken out again: the statement
+        #: that writes can not both mark a row and delete it, and would do only one of them.
+        self.tried: set[UUID] = set()
         self.outbox: list[OutboxRow] = []
         self.parked: list[ParkedRow] = []
         self.raw: list[FollowUp] = []
@@ -246,7 +248,7 @@ class Fold:
             mine.sort(key=lambda row: (folding.RANK[type(row.event)], row.received_at, row.id))
             settled = [row for row in mine if self._try_waiting(row, order)]
             if not settled:
-                self.tried.extend(row.id for row in mine if row not in self.new_waiting)
+                self.tried.update(row.id for row in mine if row not in self.new_waiting)
                 return
 
     def _is_about(self, row: WaitingEvent, order: OrderState) -> bool:
@@ -263,6 +265,7 @@ class Fold:
         if row in self.new_waiting:
             self.new_waiting.remove(row)
         else:
+            self.tried.discard(row.id)
             self.settled.append(row.id)
         return True
 

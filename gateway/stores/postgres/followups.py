@@ -91,7 +91,7 @@ class FollowUps:
             _encode(payments).decode(),
             _encode(fold.new_waiting).decode(),
             fold.settled,
-            fold.tried,
+            list(fold.tried),
             _encode(fold.outbox).decode(),
             _encode(fold.parked).decode(),
             [entry.id for entry in raw],

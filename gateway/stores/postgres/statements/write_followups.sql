@@ -32,6 +32,9 @@ WITH events AS (
         ON CONFLICT (id) DO UPDATE
        SET order_id = excluded.order_id, order_no = excluded.order_no,
            refunded = excluded.refunded, standing = excluded.standing
+           -- A payment that has its order is changed under that order's lock only. One that was
+           -- read before it had, with no order locked, must not be written over what it is now.
+     WHERE p.order_id IS NULL OR p.order_id = excluded.order_id
 ), kept_waiting AS (
     INSERT INTO waiting (
         id, provider, source, transaction_id, channels, order_no, event, trigger, received_at

@@ -1,0 +1,72 @@
+"""The housekeeper keeps the ledger's bounds and survives a database that is away."""
+
+import asyncio
+import logging
+from datetime import UTC, datetime
+
+import pytest
+
+from gateway.domain.errors import Unavailable
+from gateway.wiring import Gateway
+from tests.intake.support import StoppedClock
+from tests.stores.support import Database
+from workers.housekeeper import Housekeeper
+
+
+def housekeeper(gateway: Gateway, clock: StoppedClock) -> Housekeeper:
+    return Housekeeper(upkeep=gateway.upkeep, clock=clock, raw_months=6)
+
+
+async def months(ledger: Database) -> set[str]:
+    found = await ledger.fetch("SELECT inhrelid::regclass::text FROM pg_inherits")
+    return {name for (name,) in found}
+
+
+async def test_a_round_makes_months_drops_months_and_purges(
+    gateway: Gateway, ledger: Database
+) -> None:
+    clock = StoppedClock()
+    clock.at = datetime(2031, 11, 15, tzinfo=UTC)
+    await housekeeper(gateway, clock).round()
+    assert {f"raw_messages_2031_{month}" for month in (11, 12)} <= await months(ledger)
+    await ledger.execute(
+        "INSERT INTO fingerprints VALUES ('x', gen_random_uuid(), now() - interval '1 hour')"
+    )
+    clock.at = datetime(2032, 6, 1, tzinfo=UTC)
+    await housekeeper(gateway, clock).round()
+    assert "raw_messages_2031_11" not in await months(ledger)
+    assert "raw_messages_2031_12" in await months(ledger)
+    assert await ledger.fetchval("SELECT count(*) FROM fingerprints") == 0
+
+
+async def test_a_month_without_a_partition_does_not_keep_the_rest_from_being_done(
+    gateway: Gateway, ledger: Database
+) -> None:
+    """The worker was away for months: messages of this one lie where those of no month do."""
+    clock = StoppedClock()
+    clock.at = datetime(2031, 11, 15, tzinfo=UTC)
+    await ledger.execute(
+        "INSERT INTO raw_messages VALUES (gen_random_uuid(), 'test', '', $1)", clock.at
+    )
+    await ledger.execute(
+        "INSERT INTO fingerprints VALUES ('x', gen_random_uuid(), now() - interval '1 hour')"
+    )
+    await housekeeper(gateway, clock).round()
+    assert "raw_messages_2031_12" in await months(ledger)
+    assert await ledger.fetchval("SELECT count(*) FROM fingerprints") == 0
+
+
+async def test_a_round_that_fails_is_put_off_and_not_the_end(
+    gateway: Gateway, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    stopping = asyncio.Event()
+
+    async def failing(_: datetime) -> None:
+        stopping.set()
+        raise Unavailable("postgres")
+
+    monkeypatch.setattr(gateway.upkeep, "make_months", failing)
+    with caplog.at_level(logging.WARNING):
+        async with asyncio.timeout(5):
+            await housekeeper(gateway, StoppedClock()).run(stopping)
+    assert [line.message for line in caplog.records] == ["upkeep put off"]
