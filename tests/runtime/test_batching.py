@@ -194,3 +194,34 @@ async def test_a_drain_returns_when_all_that_was_taken_is_answered() -> None:
 
 async def test_a_drain_of_nothing_returns_at_once() -> None:
     await Gate().batcher().drain()
+
+
+async def test_what_waited_too_long_for_its_flush_ends_late_and_is_not_flushed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Behind a flush that hangs, the old are told so; who came later still goes."""
+    loop = asyncio.get_running_loop()
+    real_s, ahead = loop.time, [0.0]
+    monkeypatch.setattr(loop, "time", lambda: real_s() + ahead[0])
+    gate = Gate()
+    batcher = Batcher(
+        name="test",
+        flush=gate.flush,
+        rows_max=100,
+        bytes_max=1000,
+        in_flight=1,
+        waiting_max=10,
+        wait_s=10.0,
+        late=lambda: TimeoutError("late"),
+    )
+    hanging = batcher.put(1, 1)
+    await turns()
+    old = batcher.put(2, 1)
+    ahead[0] = 11.0
+    young = batcher.put(3, 1)
+    await gate.let(2)
+    assert gate.batches == [[1], [3]]
+    assert (await hanging, await young) == (10, 30)
+    with pytest.raises(TimeoutError, match="late"):
+        await old
+    assert batcher.waiting == 0

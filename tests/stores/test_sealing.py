@@ -136,10 +136,6 @@ def test_a_ring_is_written_for_the_owner_alone_and_read_back(tmp_path: Path) -> 
     assert [each.name for each in path.parent.iterdir()] == ["keyring.toml"]
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="write_ring opens a draft that lies there already with the mode that it has",
-)
 def test_a_draft_left_lying_about_does_not_open_the_ring_to_others(tmp_path: Path) -> None:
     path = tmp_path / "keyring.toml"
     draft = tmp_path / "keyring.toml.new"
