@@ -112,12 +112,14 @@ class Batcher(Generic[T, R]):
         results: Sequence[R | BaseException]
         try:
             results = await self._flush([item for item, *_ in batch])
+        except GeneratorExit:
+            # The loop is gone and this task with it: nobody waits any more.
+            raise
         except BaseException as exc:  # every waiter must hear, whatever it was
             results = [exc] * len(batch)
-        finally:
-            self._slots += 1
-            self.waiting -= len(batch)
-            self._launch()
+        self._slots += 1
+        self.waiting -= len(batch)
+        self._launch()
         for (_, _, future, _), result in zip(batch, results, strict=True):
             if isinstance(result, BaseException):
                 _fail(future, result)

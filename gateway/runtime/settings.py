@@ -214,7 +214,8 @@ def _refuse_contradictions(settings: Settings) -> None:
     urls = [settings.database_url, *filter(None, settings.replica_urls.split(","))]
     if not all(url.strip().startswith(("postgresql://", "postgres://")) for url in urls):
         raise SettingsError(
-            "database_url and replica_urls must be written postgresql://user:password@host:port/db"
+            "database_url and replica_urls are written postgresql://user:password@host:port/db, "
+            "with / # ? @ : % in a password percent-encoded"
         )
     if settings.redis_url and not settings.redis_url.startswith(("redis://", "rediss://", "unix:")):
         raise SettingsError("redis_url must be written redis://:password@host:6379/0")
