@@ -6,7 +6,7 @@ PY := $(VENV)/bin/python
 PYTHONS := python3 python3.14 python3.13 python3.12 python3.11
 SUPPORTED := import sys; sys.exit(sys.version_info < (3, 11))
 PIP := $(PY) -m pip --disable-pip-version-check --no-input -q
-COMPILE := --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url
+COMPILE := --universal --python-version 3.11 --generate-hashes --no-header
 
 .DEFAULT_GOAL := help
 .PHONY: help run test check bench demo lock clean venv runtime develop
