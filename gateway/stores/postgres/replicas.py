@@ -11,11 +11,17 @@ from contextlib import asynccontextmanager
 
 import asyncpg
 from msgspec import Struct
+from prometheus_client import Counter
 
 from gateway.domain.errors import Unavailable
 from gateway.runtime.clock import Clock
 from gateway.stores.postgres import faults
 
+_READS = Counter(
+    "tidegate_reads",
+    "Reads by who answered; a growing share of the primary tells of replicas that lag.",
+    ["where"],
+)
 _PAUSE_S = 1.0
 _POLL_S = 0.002
 _FLUSHED = "SELECT pg_current_wal_flush_lsn()::text"
@@ -51,9 +57,9 @@ class Readers:
         self._wait_s = wait_s
         self._query_s = query_s
         self._turn = 0
-        self._given_up: set[asyncio.Task[bool]] = set()
-        #: Reads by where they went; the share of the primary tells of replicas that lag.
+        #: Reads through this object by who answered; ``/metrics`` has the sum of all.
         self.reads = {"replica": 0, "primary": 0}
+        self._given_up: set[asyncio.Task[bool]] = set()
 
     @asynccontextmanager
     async def reader(
@@ -70,11 +76,11 @@ class Readers:
                     if replica is not None:
                         flushed = await self._primary.fetchval(_FLUSHED)
                         if await self._has_caught_up(replica, flushed):
-                            self.reads["replica"] += 1
+                            self._count("replica")
                             async with replica.pool.acquire() as connection:
                                 yield connection
                             return
-                    self.reads["primary"] += 1
+                    self._count("primary")
                     async with self._primary.acquire() as connection:
                         yield connection
         except TimeoutError as exc:
@@ -90,6 +96,10 @@ class Readers:
             except (TimeoutError, OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
                 continue
         return min(lags, default=None)
+
+    def _count(self, where: str) -> None:
+        self.reads[where] += 1
+        _READS.labels(where).inc()
 
     def _next(self) -> _Replica | None:
         now = self._clock.monotonic_s()
