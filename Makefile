@@ -9,7 +9,7 @@ PIP := $(PY) -m pip --disable-pip-version-check --no-input -q
 COMPILE := --universal --python-version 3.11 --generate-hashes --no-header
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check bench demo lock clean venv runtime develop
+.PHONY: help run test check bench demo torture lock clean venv runtime develop
 
 help: ## list these targets
 	@echo 'Tidegate. Targets:'
@@ -32,6 +32,9 @@ bench: develop ## measure against bare aiohttp and a plain FastAPI service
 
 demo: develop ## 1,000 orders with their payments, then compare what was promised with what is stored
 	@$(PY) -m loadtest.demo $(ARGS)
+
+torture: develop ## kill, freeze, fill and cut every part under load, and compare; takes a while
+	@$(PY) -m tests.torture $(ARGS)
 
 lock: ## for maintainers: pin the dependencies anew (needs uv; ARGS=--upgrade takes newer ones)
 	@command -v uv >/dev/null || { echo 'make lock needs uv: pip install uv'; exit 1; }

@@ -1,5 +1,7 @@
 """Opens the stores in order, introduces the parts to each other, closes in reverse."""
 
+import logging
+import random
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
@@ -7,8 +9,13 @@ from pathlib import Path
 import asyncpg
 from msgspec import Struct
 
+from gateway.domain.errors import Unavailable
 from gateway.intake.accept import Intake
 from gateway.intake.committer import Committer
+from gateway.intake.durable import Durable
+from gateway.intake.journal import Journal
+from gateway.intake.journaled import Envelopes
+from gateway.runtime.breaker import Breaker
 from gateway.runtime.clock import Clock, SystemClock
 from gateway.runtime.ids import UUIDv7
 from gateway.runtime.settings import Settings
@@ -18,6 +25,9 @@ from gateway.stores.postgres.ledger import Ledger
 from gateway.stores.postgres.replicas import Readers
 from gateway.stores.postgres.upkeep import Upkeep
 from gateway.stores.redis import results
+from gateway.stores.redis.streams import Streams
+
+_log = logging.getLogger(__name__)
 
 
 class Stores(Struct):
@@ -27,6 +37,8 @@ class Stores(Struct):
     primary_reads: "asyncpg.Pool[asyncpg.Record]"
     replicas: list["asyncpg.Pool[asyncpg.Record]"]
     results: results.Results | results.NoResults
+    #: The journal's; None where no Redis is configured.
+    streams: Streams | None
     sealer: sealing.Sealer
 
 
@@ -39,6 +51,7 @@ class Gateway(Struct):
     stores: Stores
     committer: Committer
     intake: Intake
+    journal: Journal | None
     readers: Readers
     upkeep: Upkeep
 
@@ -47,14 +60,34 @@ class Gateway(Struct):
 async def open_gateway(settings: Settings, *, clock: Clock | None = None) -> AsyncIterator[Gateway]:
     """Lend the parts of a process; what was accepted is finished before the stores close.
 
-    Raises ``Unavailable`` when the primary does not answer and ``SealingError`` without a ring.
+    Raises ``Unavailable`` when the primary does not answer and there is no journal to write to
+    meanwhile, and ``SealingError`` without a ring.
     """
     clock = clock or SystemClock()
     async with AsyncExitStack() as stack:
-        stores = await _open_stores(settings, clock, stack)
+        sealer = sealing.Sealer(sealing.load_ring(Path(settings.keyring_file)))
+        streams = _open_streams(settings, stack)
+        journal = await _open_journal(streams, sealer, clock=clock, settings=settings)
+        stores = Stores(
+            # A gateway that is started in the middle of an outage journals until it is over.
+            await _open_writers(settings, stack, is_lazy=journal is not None and journal.is_usable),
+            _lend(await pools.open_readers(settings), stack),
+            [
+                _lend(await pools.open_replica(url, settings), stack)
+                for url in pools.replica_urls(settings)
+            ],
+            _open_results(settings, clock, stack),
+            streams,
+            sealer,
+        )
         new_id = UUIDv7()
-        ledger = Ledger(pool=stores.primary, sealer=stores.sealer, new_id=new_id)
-        committer = Committer(ledger=ledger, results=stores.results, settings=settings)
+        ledger = Ledger(pool=stores.primary, sealer=stores.sealer, new_id=new_id, is_late=False)
+        committer = Committer(
+            durable=durable(ledger, journal, clock=clock, settings=settings),
+            results=stores.results,
+            settings=settings,
+            is_draining=False,
+        )
         stack.push_async_callback(committer.drain)
         yield Gateway(
             settings=settings,
@@ -68,6 +101,7 @@ async def open_gateway(settings: Settings, *, clock: Clock | None = None) -> Asy
                 new_id=new_id,
                 policies=settings.channel_policies(),
             ),
+            journal=journal,
             readers=Readers(
                 primary=stores.primary_reads,
                 replicas=stores.replicas,
@@ -79,29 +113,82 @@ async def open_gateway(settings: Settings, *, clock: Clock | None = None) -> Asy
         )
 
 
-async def _open_stores(settings: Settings, clock: Clock, stack: AsyncExitStack) -> Stores:
-    sealer = sealing.Sealer(sealing.load_ring(Path(settings.keyring_file)))
-    primary = await pools.open_writers(settings)
-    stack.push_async_callback(_close, primary)
-    primary_reads = await pools.open_readers(settings)
-    stack.push_async_callback(_close, primary_reads)
-    replicas = []
-    for url in pools.replica_urls(settings):
-        replica = await pools.open_replica(url, settings)
-        stack.push_async_callback(_close, replica)
-        replicas.append(replica)
-    remembered: results.Results | results.NoResults = results.NoResults()
-    if settings.redis_url:
-        remembered = results.Results(
-            lines=results.Lines(settings.redis_url, call_s=settings.redis_s),
-            clock=clock,
-            ttl_s=settings.results_ttl_s,
-            pause_s=settings.redis_pause_s,
-        )
+def durable(
+    ledger: Ledger, journal: Journal | None, *, clock: Clock, settings: Settings
+) -> Durable:
+    """Make what commits batches to a ledger, with a breaker of its own."""
+    return Durable(
+        ledger=ledger,
+        fallback=journal,
+        # Batches are few and big: two that fail within two seconds tell enough.
+        breaker=Breaker(
+            window_s=2.0,
+            calls_min=2,
+            failed_share=0.5,
+            open_s=0.5,
+            open_s_max=5.0,
+            probes=3,
+            probe_s=10.0,
+            jitter=random.random,
+        ),
+        clock=clock,
+        commit_s=settings.commit_s,
+        fallback_after_s=settings.journal_after_s,
+    )
+
+
+def _open_streams(settings: Settings, stack: AsyncExitStack) -> Streams | None:
+    url = settings.journal_url or settings.redis_url
+    if not url:
+        return None
+    streams = Streams(url=url, shards=settings.journal_shards, call_s=settings.journal_s)
+    stack.push_async_callback(streams.close)
+    return streams
+
+
+async def _open_journal(
+    streams: Streams | None, sealer: sealing.Sealer, *, clock: Clock, settings: Settings
+) -> Journal | None:
+    if streams is None:
+        return None
+    envelopes = Envelopes(sealer=sealer)
+    journal = Journal(streams=streams, envelopes=envelopes, clock=clock, settings=settings)
+    await journal.check()
+    return journal
+
+
+async def _open_writers(
+    settings: Settings, stack: AsyncExitStack, *, is_lazy: bool
+) -> "asyncpg.Pool[asyncpg.Record]":
+    """Connect to the primary; a lazy pool is lent even where it does not answer."""
+    try:
+        pool = await pools.open_writers(settings, is_lazy=False)
+    except Unavailable:
+        if not is_lazy:
+            raise
+        _log.error("postgres does not answer: starting without it, to journal")
+        pool = await pools.open_writers(settings, is_lazy=True)
+    return _lend(pool, stack)
+
+
+def _open_results(
+    settings: Settings, clock: Clock, stack: AsyncExitStack
+) -> results.Results | results.NoResults:
+    if not settings.redis_url:
+        return results.NoResults()
+    remembered = results.Results(
+        lines=results.Lines(settings.redis_url, call_s=settings.redis_s),
+        clock=clock,
+        ttl_s=settings.results_ttl_s,
+        pause_s=settings.redis_pause_s,
+    )
     stack.push_async_callback(remembered.close)
-    return Stores(primary, primary_reads, replicas, remembered, sealer)
+    return remembered
 
 
-async def _close(pool: "asyncpg.Pool[asyncpg.Record]") -> None:
+def _lend(
+    pool: "asyncpg.Pool[asyncpg.Record]", stack: AsyncExitStack
+) -> "asyncpg.Pool[asyncpg.Record]":
     # Whatever still runs was given its time by the drain before.
-    pool.terminate()
+    stack.callback(pool.terminate)
+    return pool

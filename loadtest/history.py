@@ -2,7 +2,8 @@
 
 A message is acknowledged, refused or unknown. Unknown is what no answer came to, and what was
 answered 5xx: a batch that ran out of time may have been committed all the same, so the sender
-can not know and the verifier takes either.
+can not know and the verifier takes either. A 202 is an acknowledgement like any other: it is
+for the gateway to bring what it journaled to the ledger.
 """
 
 from collections.abc import Iterable, Sequence
@@ -16,6 +17,9 @@ Standing = Literal["acknowledged", "refused", "unknown"]
 
 #: The status of an attempt that got no answer: cut off, or not within its time.
 NO_ANSWER = 0
+#: The status of an order that was journaled. The id that came with it stays good for good, but the
+#: ledger may know the order under another.
+JOURNALED = 202
 #: The status of an attempt that found nobody listening: nothing of it was sent.
 NOT_CONNECTED = -1
 

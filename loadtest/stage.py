@@ -102,6 +102,7 @@ def _environment(servers: Servers, config: Path, keyring: Path) -> Mapping[str, 
         "TIDEGATE_DATABASE_URL": servers.database_url,
         "TIDEGATE_REPLICA_URLS": servers.replica_url,
         "TIDEGATE_REDIS_URL": servers.redis_url,
+        "TIDEGATE_JOURNAL_URL": servers.journal_url,
         "TIDEGATE_KEYRING_FILE": str(keyring),
     }
 

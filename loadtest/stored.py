@@ -36,6 +36,7 @@ SELECT count(*)
   FROM waiting w
   JOIN orders o ON o.order_no = w.order_no AND o.channel = ANY (w.channels)
 """
+_ALIASES = "SELECT alias, order_id FROM order_aliases"
 _PARKED = "SELECT source, source_key, order_id, reason FROM parked WHERE resolved_at IS NULL"
 
 
@@ -98,6 +99,8 @@ class Stored(msgspec.Struct, kw_only=True):
     parked: list[Parked]
     #: Order numbers of the events that still wait.
     waiting: list[str]
+    #: Ids that were given out for an order that has another, and that one.
+    aliases: dict[UUID, UUID]
     #: How often the bytes of a message were kept, by the id of the order or event.
     raw: Counter[UUID]
 
@@ -110,6 +113,7 @@ async def read(connection: Any) -> Stored:
         events=[Event(*row) for row in await connection.fetch(_EVENTS)],
         parked=[Parked(*row) for row in await connection.fetch(_PARKED)],
         waiting=[row[0] for row in await connection.fetch("SELECT order_no FROM waiting")],
+        aliases=dict([tuple(row) for row in await connection.fetch(_ALIASES)]),
         raw=Counter(row[0] for row in await connection.fetch("SELECT id FROM raw_messages")),
     )
 

@@ -9,10 +9,11 @@ was refused must not; what is unknown may be either, but never twice and never h
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from decimal import Decimal
+from uuid import UUID
 
 import msgspec
 
-from loadtest.history import CallbackSent, History, OrderSent, standing
+from loadtest.history import JOURNALED, Answer, CallbackSent, History, OrderSent, standing
 from loadtest.stored import Contents, Event, Order, Payment, Stored
 
 _SHOWN_MAX = 5
@@ -48,11 +49,19 @@ def none(name: str, wrong: Iterable[str]) -> Check:
     return Check(name, 0, len(wrong), wrong[:_SHOWN_MAX])
 
 
-def verify(history: History, stored: Stored, *, tolerated: Collection[int] = ()) -> list[Check]:
+def verify(
+    history: History,
+    stored: Stored,
+    *,
+    tolerated: Collection[int] = (),
+    parking: Collection[str] = (),
+) -> list[Check]:
     """Compare; every check of the result must be ``ok``.
 
     ``tolerated`` are statuses that a sender may see while something is broken on purpose, such
-    as 503 or ``history.NO_ANSWER``. Compare when nothing is on its way any more.
+    as 503, ``history.JOURNALED`` or ``history.NO_ANSWER``; ``parking`` is how the
+    reasons begin for which messages may be set aside then. Compare when nothing is on its way
+    any more.
     """
     book = _Book(history, stored)
     return [
@@ -70,7 +79,8 @@ def verify(history: History, stored: Stored, *, tolerated: Collection[int] = ())
         none("forgeries that left a trace", book.forged_traces()),
         every("messages kept as they arrived, once", book.kept()),
         every("orders that stand as their history says", book.told()),
-        none("parked without being wrong", book.strange_parked()),
+        none("parked without being wrong", book.strange_parked(parking)),
+        none("aliases of nothing, or of what has that id", book.strange_aliases()),
         none("events that still wait", stored.waiting),
         none("answers that nobody should get", book.odd_answers(tolerated)),
     ]
@@ -142,10 +152,16 @@ class _Book:
     def orders(self) -> Iterable[str]:
         for order in self._orders.values():
             if _is_acknowledged(order.sent):
-                ids = {answer.id for answer in order.sent.answers if answer.is_promise}
+                ids = {self._id(answer) for answer in order.sent.answers if answer.is_promise}
                 there = [str(row.id) for row in order.rows]
                 is_right = len(there) == 1 and ids == {there[0]}
                 yield "" if is_right else f"{order.sent.order_no}: told {sorted(ids)}, has {there}"
+
+    def _id(self, answer: Answer) -> str:
+        # Only an id that was given out in need may be another than the order's.
+        if answer.status == JOURNALED and answer.id:
+            return str(self._stored.aliases.get(UUID(answer.id), answer.id))
+        return answer.id
 
     def strange_orders(self) -> Iterable[str]:
         seen = set()
@@ -166,9 +182,16 @@ class _Book:
 
     def odd_repeats(self) -> Iterable[str]:
         for order in self._orders.values():
-            said = {answer.body for answer in order.sent.answers if answer.is_promise}
-            if len(said) > 1:
-                yield f"{order.sent.order_no}: {b' and '.join(sorted(said)).decode()}"
+            promises = [answer for answer in order.sent.answers if answer.is_promise]
+            # The journal gives one answer and the ledger one: the id may differ, see the aliases.
+            for is_journaled in (True, False):
+                said = {
+                    answer.body
+                    for answer in promises
+                    if (answer.status == JOURNALED) == is_journaled
+                }
+                if len(said) > 1:
+                    yield f"{order.sent.order_no}: {b' and '.join(sorted(said)).decode()}"
 
     def paid(self) -> Iterable[str]:
         for order in self._orders.values():
@@ -262,13 +285,19 @@ class _Book:
             for row in order.rows:
                 yield _told_fault(row, order.events)
 
-    def strange_parked(self) -> Iterable[str]:
+    def strange_parked(self, parking: Collection[str]) -> Iterable[str]:
         held = {row.id for order in self._orders.values() if order.wrong for row in order.rows}
         return [
             f"{row.source} {row.source_key}: {row.reason}"
             for row in self._stored.parked
-            if row.order_id not in held
+            if row.order_id not in held and not row.reason.startswith(tuple(parking))
         ]
+
+    def strange_aliases(self) -> Iterable[str]:
+        ids = {row.id for row in self._stored.orders}
+        for alias, order_id in self._stored.aliases.items():
+            if alias in ids or order_id not in ids:
+                yield f"{alias} for {order_id}"
 
     def odd_answers(self, tolerated: Collection[int]) -> Iterable[str]:
         for order in self._orders.values():

@@ -30,7 +30,7 @@ async def connect(
 @asynccontextmanager
 async def primary(settings: Settings) -> AsyncIterator["asyncpg.Pool[asyncpg.Record]"]:
     """Give a pool on the primary, closed afterwards. Raises like ``connect``."""
-    pool = await pools.open_writers(settings)
+    pool = await pools.open_writers(settings, is_lazy=False)
     try:
         yield pool
     finally:

@@ -1,8 +1,8 @@
 """Real servers for every test that asks: one cluster a session, a fresh database a test.
 
-``servers``   the embedded PostgreSQL (primary and replica) and Valkey of the session
+``servers``   the embedded PostgreSQL (primary and replica), Valkey and journal of the session
 ``database``  the URL of a migrated, empty database of this test's own
-``settings``  settings over that database, the session's replica and Valkey
+``settings``  settings over that database, the session's replica, Valkey and journal
 ``ledger``    an open pool for looking into that database
 ``gateway``   the parts of a process, wired, in this very process
 ``site``      the same behind a real HTTP socket
@@ -34,6 +34,7 @@ _TEMPLATE = "tidegate_template"
 @pytest.fixture(scope="session")
 def servers() -> Iterator[Servers]:
     # No fsync: these tests kill processes, not machines. `make demo` and `make bench` keep it on.
+    # The journal's server syncs all the same: the gateway uses no other.
     with Servers(replica=True, fsync=False) as started:
         yield started
 
@@ -78,6 +79,15 @@ def valkey(servers: Servers) -> Iterator["redis.Redis"]:
 
 
 @pytest.fixture
+def journal_server(servers: Servers) -> Iterator["redis.Redis"]:
+    """The session's server of the journal, emptied for the same reason."""
+    client = redis.Redis.from_url(servers.journal_url, protocol=2)
+    client.flushall()
+    yield client
+    client.close()
+
+
+@pytest.fixture
 def accounts() -> list[Account]:
     """Provider accounts of the settings; a test module overrides this."""
     return []
@@ -88,6 +98,7 @@ def settings(
     servers: Servers,
     database: str,
     valkey: "redis.Redis",
+    journal_server: "redis.Redis",
     keyring: Path,
     accounts: list[Account],
 ) -> Settings:
@@ -95,6 +106,9 @@ def settings(
         database_url=servers.url_of_database(database),
         replica_urls=servers.url_of_database(database, server="replica"),
         redis_url=servers.redis_url,
+        journal_url=servers.journal_url,
+        # A busy machine is no outage: only what tests one has the patience of production.
+        journal_after_s=2.5,
         keyring_file=str(keyring),
         port=0,
         accounts=accounts,

@@ -6,9 +6,15 @@ import signal
 
 import uvloop
 
+from gateway.intake.accept import Intake
+from gateway.intake.committer import Committer
+from gateway.intake.journaled import Envelopes
 from gateway.runtime import lifecycle, logs
 from gateway.runtime.settings import Settings
-from gateway.wiring import Gateway, open_gateway
+from gateway.stores.postgres.aliases import Aliases
+from gateway.stores.postgres.ledger import Ledger
+from gateway.wiring import Gateway, durable, open_gateway
+from workers.drainer import Drainer
 from workers.housekeeper import Housekeeper
 from workers.sweeper import Sweeper
 
@@ -38,7 +44,9 @@ async def _work(settings: Settings) -> int:
 def tasks(gateway: Gateway) -> dict[str, lifecycle.Task]:
     """Return the tasks of a worker by name."""
     settings = gateway.settings
+    drainer = {} if gateway.stores.streams is None else {"drainer": _drainer(gateway)}
     return {
+        **drainer,
         "sweeper": Sweeper(
             upkeep=gateway.upkeep,
             intake=gateway.intake,
@@ -49,3 +57,31 @@ def tasks(gateway: Gateway) -> dict[str, lifecycle.Task]:
             upkeep=gateway.upkeep, clock=gateway.clock, raw_months=settings.raw_months
         ),
     }
+
+
+def _drainer(gateway: Gateway) -> Drainer:
+    """Make a drainer with a way in of its own: what it brings must not be journaled again."""
+    settings, stores = gateway.settings, gateway.stores
+    assert stores.streams is not None, "only asked for where there is a journal"
+    ledger = Ledger(pool=stores.primary, sealer=stores.sealer, new_id=gateway.new_id, is_late=True)
+    committer = Committer(
+        durable=durable(ledger, None, clock=gateway.clock, settings=settings),
+        results=stores.results,
+        settings=settings,
+        is_draining=True,
+    )
+    return Drainer(
+        streams=stores.streams,
+        envelopes=Envelopes(sealer=stores.sealer),
+        intake=Intake(
+            committer=committer,
+            clock=gateway.clock,
+            new_id=gateway.new_id,
+            policies=settings.channel_policies(),
+        ),
+        ledger=ledger,
+        aliases=Aliases(pool=stores.primary),
+        clock=gateway.clock,
+        # A name for each life: what an earlier one held is taken over, not mixed up with ours.
+        consumer=str(gateway.new_id()),
+    )

@@ -61,3 +61,18 @@ def exact(payload_digest: bytes, request_id: str | None) -> bytes:
 def callback(source: str, source_key: str) -> bytes:
     """16 bytes that only the same message of the same account has."""
     return _digest(_prefixed(source) + source_key)
+
+
+def order_number(channel: str, order_no: str) -> bytes:
+    """16 bytes that only this order number of this channel has."""
+    return _digest(f"order|{_prefixed(channel)}{order_no}")
+
+
+def buyer(channel: str, buyer_id: str) -> bytes:
+    """16 bytes that only this buyer of this channel has."""
+    return _digest(f"buyer|{_prefixed(channel)}{buyer_id}")
+
+
+def request(channel: str, request_id: str) -> bytes:
+    """16 bytes that only this request id within this channel has."""
+    return _digest(f"request|{_prefixed(channel)}{request_id}")

@@ -11,8 +11,9 @@ from gateway.domain.events import Event
 from gateway.domain.orders import Hold, Status
 
 #: What became of an event.
-#: ``waiting``: kept until its order or its payment comes; ``noted``: recorded, no effect.
-Outcome = Literal["applied", "repeat", "waiting", "parked", "noted"]
+#: ``waiting``: kept until its order or its payment comes; ``noted``: recorded, no effect;
+#: ``journaled``: kept until Postgres can take it.
+Outcome = Literal["applied", "repeat", "waiting", "parked", "noted", "journaled"]
 
 #: Why something was set aside for a person.
 ParkReason = Literal[
@@ -103,7 +104,7 @@ class Step(Struct):
 
 
 class Done(Struct, frozen=True):
-    """The answer to a follow-up, true once it is committed."""
+    """The answer to a follow-up, true once it is committed or journaled."""
 
     outcome: Outcome
     order_id: UUID | None = None

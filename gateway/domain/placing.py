@@ -53,6 +53,7 @@ class Known(Struct, frozen=True):
     placed_hold: Hold | None
     lookalike: bytes
     request_id: str | None
+    received_at: datetime
 
 
 class Found(Struct, frozen=True):
@@ -67,7 +68,7 @@ Answer = Literal["placed", "replayed", "key_reused", "conflict"]
 
 
 class Placed(Struct, frozen=True):
-    """The answer to a placement, true once it is committed.
+    """The answer to a placement, true once it is committed or journaled.
 
     For ``replayed`` it is the original result: how the order stood when it was placed.
     For ``key_reused`` and ``conflict`` it names the order that stands in the way.
@@ -82,6 +83,8 @@ class Placed(Struct, frozen=True):
     version: int = 1
     payload_digest: bytes = b""
     has_waiting: bool = False
+    #: Durable in the journal; the ledger has yet to hear of it.
+    is_journaled: bool = False
 
 
 class Insert(Struct, frozen=True):

@@ -3,16 +3,17 @@
 import asyncio
 import logging
 from collections.abc import Callable, Mapping
+from datetime import datetime
 from uuid import UUID
 
 import msgspec
 
-from gateway.domain import fingerprint, validation
+from gateway.domain import fingerprint, orders, validation
 from gateway.domain.errors import TidegateError, Unavailable
 from gateway.domain.following import Done, FollowUp, Settle
 from gateway.domain.orders import Submission
 from gateway.domain.placing import LookalikePolicy, Placed, Placement
-from gateway.intake import metrics
+from gateway.intake import journaled, metrics
 from gateway.intake.committer import Committer
 from gateway.runtime.clock import Clock
 
@@ -40,11 +41,43 @@ class Intake:
         self, submission: Submission, *, raw: bytes, request_id: str | None, trigger: str
     ) -> Placement:
         """Check a submission and make it ready to store. Raises ``Invalid`` with every fault."""
-        now = self._clock.now()
-        phone = validation.check(submission, channels=self._policies, now=now)
+        return self._placement(
+            submission,
+            id_=self._new_id(),
+            raw=raw,
+            request_id=request_id,
+            trigger=trigger,
+            received_at=self._clock.now(),
+        )
+
+    def journaled_placement(self, order: journaled.Order) -> Placement:
+        """Make an order ready to store that was journaled: as it was when it arrived.
+
+        Raises ``Invalid`` or ``msgspec.MsgspecError`` when it would not be accepted any more.
+        """
+        return self._placement(
+            orders.decode(order.raw),
+            id_=order.id,
+            raw=order.raw,
+            request_id=order.request_id,
+            trigger=order.trigger,
+            received_at=order.received_at,
+        )
+
+    def _placement(
+        self,
+        submission: Submission,
+        *,
+        id_: UUID,
+        raw: bytes,
+        request_id: str | None,
+        trigger: str,
+        received_at: datetime,
+    ) -> Placement:
+        phone = validation.check(submission, channels=self._policies, now=received_at)
         payload_digest = fingerprint.payload(submission)
         return Placement(
-            id=self._new_id(),
+            id=id_,
             submission=submission,
             raw=raw,
             phone=phone,
@@ -55,11 +88,11 @@ class Intake:
             same_goods=fingerprint.same_goods(submission),
             policy=self._policies[submission.channel],
             trigger=trigger,
-            received_at=now,
+            received_at=received_at,
         )
 
     async def accept_order(self, placement: Placement) -> Placed:
-        """Return the answer to a submission once it is committed.
+        """Return the answer to a submission once it is committed or journaled.
 
         Raises ``Unavailable`` (nothing was kept, or it was and a repeat will say so) and
         ``Poisoned`` (set aside for a person).
@@ -105,7 +138,10 @@ class Intake:
         return await self._share(successor, placement)
 
     async def accept_event(self, follow_up: FollowUp) -> Done:
-        """Return what became of an event once it is committed. Raises as ``accept_order``."""
+        """Return what became of an event once it is committed or journaled.
+
+        Raises as ``accept_order``.
+        """
         try:
             done = await self._committer.follow(follow_up)
         except Unavailable as exc:

@@ -1,65 +1,35 @@
 """The committer: two lanes of group commit, so that the fast stay fast.
 
 Placements only insert; follow-ups lock the orders they change. A batch first asks Redis which
-of its entries were committed before, commits the rest, answers, and then lets Redis know.
-One bad row fails a whole statement: the batch is halved until the culprit stands alone, it is
-parked with its reason, and the rest commits.
+of its entries were made durable before, makes the rest so, answers, and then lets Redis know.
 """
 
 import asyncio
-import logging
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any, Protocol, TypeVar
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
 
 import msgspec
 
 from gateway.domain import fingerprint
-from gateway.domain.errors import Poisoned, TidegateError, Unavailable
+from gateway.domain.errors import Unavailable
 from gateway.domain.following import Done, FollowUp, Settle
+from gateway.domain.journaling import Lane
 from gateway.domain.placing import Placed, Placement
 from gateway.intake import metrics
+from gateway.intake.durable import Durable
 from gateway.runtime.batching import Batcher, Full
 from gateway.runtime.settings import Settings
 
-_log = logging.getLogger(__name__)
-
-T = TypeVar("T")
-R = TypeVar("R")
-
-
-class Ledger(Protocol):
-    """Where events become true. ``bad_row`` is the error that one unstorable entry causes."""
-
-    @property
-    def bad_row(self) -> type[TidegateError]:
-        """The error that an entry causes that can never be stored."""
-        ...
-
-    async def place(self, batch: Sequence[Placement]) -> Sequence[Placed | TidegateError]:
-        """Commit orders; an answer for each, in order, ``bad_row`` for one that can not be.
-
-        Raises ``bad_row`` when none was committed for the sake of one.
-        """
-        ...
-
-    async def follow(self, batch: Sequence[FollowUp | Settle]) -> Sequence[Done]:
-        """Commit events, all or none; what became of each, in order."""
-        ...
-
-    async def park(self, entry: Placement | FollowUp, reason: str) -> str:
-        """Set an entry aside; the id a person finds it by."""
-        ...
-
 
 class Results(Protocol):
-    """Where committed results are remembered. Never raises, never lies."""
+    """Where durable results are remembered. Never raises, never lies."""
 
     async def look_up(self, digests: Sequence[bytes]) -> Sequence[bytes | None]:
         """The result of each digest, or None."""
         ...
 
     async def remember(self, results: Mapping[bytes, bytes]) -> None:
-        """Keep results that are committed."""
+        """Keep results that are committed or journaled."""
         ...
 
 
@@ -69,14 +39,20 @@ _REPEAT = Done("repeat")
 
 
 class Committer:
-    """Takes events, answers each after its commit."""
+    """Takes events, answers each once it is durable."""
 
-    def __init__(self, *, ledger: Ledger, results: Results, settings: Settings) -> None:
-        self._ledger = ledger
+    def __init__(
+        self, *, durable: Durable, results: Results, settings: Settings, is_draining: bool
+    ) -> None:
+        """``is_draining``: what comes was journaled, and must reach the ledger.
+
+        That Redis remembers it says no more than that, so Redis is told and not asked.
+        """
+        self._durable = durable
         self._results = results
-        self._commit_s = settings.commit_s
+        self._is_draining = is_draining
+        self._behind_rows = settings.journal_queue
         self._remembering: set[asyncio.Task[None]] = set()
-        self._given_up: set[asyncio.Task[object]] = set()
         bounds: dict[str, Any] = {
             "rows_max": settings.batch_rows_max,
             "bytes_max": settings.batch_bytes_max,
@@ -123,12 +99,14 @@ class Committer:
     async def _flush_placements(
         self, batch: Sequence[Placement]
     ) -> Sequence[Placed | BaseException]:
-        found = await self._results.look_up([placement.exact for placement in batch])
+        found = await self._look_up([placement.exact for placement in batch])
         known = [None if result is None else _from_redis(result) for result in found]
         rest = [p for p, result in zip(batch, known, strict=True) if result is None]
-        fresh: list[Placed | BaseException] = []
+        fresh: Sequence[Placed | BaseException] = []
         if rest:
-            fresh = await self._commit(rest, self._ledger.place, "placements")
+            is_behind = self._observe("placements", len(rest), self._placements.waiting)
+            fresh = await self._durable.place(rest, is_behind=is_behind)
+            self._observe_waiting("placements", self._placements.waiting - len(batch))
             self._remember(
                 {
                     placement.exact: _encode_placed(_as_remembered(placed))
@@ -136,96 +114,46 @@ class Committer:
                     if isinstance(placed, Placed) and _is_repeatable(placement, placed)
                 }
             )
-        committed = iter(fresh)
-        return [next(committed) if result is None else result for result in known]
+        answers = iter(fresh)
+        return [next(answers) if result is None else result for result in known]
 
     async def _flush_follow_ups(
         self, batch: Sequence[FollowUp | Settle]
     ) -> Sequence[Done | BaseException]:
         digests = [_digest(entry) for entry in batch]
         asked = [digest for digest in digests if digest is not None]
-        answers = await self._results.look_up(asked) if asked else []
+        answers = await self._look_up(asked) if asked else []
         known = {d for d, found in zip(asked, answers, strict=True) if found is not None}
         if known:
             metrics.REMEMBERED.labels("redis").inc(len(known))
         rest = [e for e, digest in zip(batch, digests, strict=True) if digest not in known]
-        fresh: list[Done | BaseException] = []
+        fresh: Sequence[Done | BaseException] = []
         if rest:
-            fresh = await self._commit(rest, self._ledger.follow, "follow_ups")
+            is_behind = self._observe("follow_ups", len(rest), self._follow_ups.waiting)
+            fresh = await self._durable.follow(rest, is_behind=is_behind)
+            self._observe_waiting("follow_ups", self._follow_ups.waiting - len(batch))
             done = {
                 digest: b"1"
                 for entry, result in zip(rest, fresh, strict=True)
                 if isinstance(result, Done) and (digest := _digest(entry)) is not None
             }
             self._remember(done)
-        committed = iter(fresh)
-        return [_REPEAT if digest in known else next(committed) for digest in digests]
+        results = iter(fresh)
+        return [_REPEAT if digest in known else next(results) for digest in digests]
 
-    async def _commit(
-        self,
-        batch: list[T],
-        commit: Callable[[Sequence[T]], Awaitable[Sequence[R | TidegateError]]],
-        lane: str,
-    ) -> list[R | BaseException]:
-        """Commit a batch within its deadline; what it raises becomes each entry's result."""
-        metrics.BATCH_ROWS.labels(lane).observe(len(batch))
-        metrics.WAITING.labels(lane).set(self._waiting(lane))
-        work = asyncio.get_running_loop().create_task(
-            self._commit_or_halve(batch, commit), name=f"commit {lane}"
-        )
-        with metrics.COMMIT_S.labels(lane).time():
-            await asyncio.wait({work}, timeout=self._commit_s)
-        metrics.WAITING.labels(lane).set(self._waiting(lane) - len(batch))
-        if not work.done():
-            self._give_up(work)
-            return [Unavailable("postgres")] * len(batch)
-        try:
-            return work.result()
-        except TidegateError as exc:
-            return [exc] * len(batch)
+    async def _look_up(self, digests: Sequence[bytes]) -> Sequence[bytes | None]:
+        if self._is_draining:
+            return [None] * len(digests)
+        return await self._results.look_up(digests)
 
-    def _waiting(self, lane: str) -> int:
-        return (self._placements if lane == "placements" else self._follow_ups).waiting
+    def _observe(self, lane: Lane, rows: int, waiting: int) -> bool:
+        """Count a batch, and say whether too much waits behind it."""
+        metrics.BATCH_ROWS.labels(lane).observe(rows)
+        self._observe_waiting(lane, waiting)
+        return waiting > self._behind_rows
 
-    def _give_up(self, work: "asyncio.Task[list[R | BaseException]]") -> None:
-        # It is told to stop and not waited for: to tell a silent server takes as long again.
-        work.cancel()
-        self._given_up.add(work)
-        work.add_done_callback(self._forget)
-
-    def _forget(self, work: asyncio.Task[object]) -> None:
-        self._given_up.discard(work)
-        if not work.cancelled():
-            # Too late for anybody to hear of it; asyncio must not complain about that.
-            work.exception()
-
-    async def _commit_or_halve(
-        self,
-        batch: list[T],
-        commit: Callable[[Sequence[T]], Awaitable[Sequence[R | TidegateError]]],
-    ) -> list[R | BaseException]:
-        bad_row = self._ledger.bad_row
-        try:
-            done: Sequence[R | TidegateError] = await commit(batch)
-        except bad_row as exc:
-            if len(batch) > 1:
-                half = len(batch) // 2
-                return [
-                    *await self._commit_or_halve(batch[:half], commit),
-                    *await self._commit_or_halve(batch[half:], commit),
-                ]
-            done = [exc]
-        return [
-            await self._set_aside(entry, str(result)) if isinstance(result, bad_row) else result
-            for entry, result in zip(batch, done, strict=True)
-        ]
-
-    async def _set_aside(self, entry: object, reason: str) -> Poisoned:
-        assert isinstance(entry, Placement | FollowUp), "a Settle carries nothing that can be bad"
-        parked_id = await self._ledger.park(entry, reason)
-        metrics.PARKED.labels("poison").inc()
-        _log.error("parked what can not be stored", extra={"parked": parked_id, "reason": reason})
-        return Poisoned(parked_id, reason)
+    def _observe_waiting(self, lane: Lane, waiting: int) -> None:
+        metrics.WAITING.labels(lane).set(waiting)
 
     def _remember(self, results: Mapping[bytes, bytes]) -> None:
         if not results:

@@ -13,11 +13,33 @@ PLACEMENT = {
 }
 FOLLOW_UPS = Counter(
     "tidegate_follow_ups", "Events after the placement by outcome.", ["outcome"]
-)  # applied, repeat, waiting, parked, noted
+)  # applied, repeat, waiting, parked, noted, journaled
 PARKED = Counter("tidegate_parked", "What was set aside for a person, by reason.", ["reason"])
 REMEMBERED = Counter(
     "tidegate_remembered", "Repeats answered without Postgres, by where from.", ["where"]
-)  # in_flight, redis
+)  # in_flight, redis, journal
+JOURNALED = Counter(
+    "tidegate_journaled", "Events journaled because Postgres could not take them.", ["lane"]
+)
+JOURNAL_USABLE = Gauge(
+    "tidegate_journal_usable", "1 while the journal would be used.", multiprocess_mode="livemin"
+)
+JOURNAL_ENTRIES = Gauge(
+    "tidegate_journal_entries", "Events that wait in the journal.", multiprocess_mode="mostrecent"
+)
+JOURNAL_OLDEST_S = Gauge(
+    "tidegate_journal_oldest_seconds",
+    "Age of the oldest event in the journal.",
+    multiprocess_mode="mostrecent",
+)
+JOURNAL_FILL = Gauge(
+    "tidegate_journal_fill", "Share of the journal's memory used.", multiprocess_mode="mostrecent"
+)
+BREAKER_OPEN = Gauge(
+    "tidegate_breaker_open",
+    "1 while Postgres is not asked to commit, 0.5 while it is tried.",
+    multiprocess_mode="livemax",
+)
 UNAVAILABLE = Counter(
     "tidegate_unavailable", "Events answered 503 by the part that could not answer.", ["part"]
 )

@@ -1,12 +1,12 @@
 """Group commit: many callers, one flush, no linger timer.
 
-While a batch is being flushed the next one gathers. When a slot frees, whatever has gathered
-goes, bounded by rows and bytes. At low load a batch is one item and its latency one flush;
-at high load batches grow by themselves.
+While a batch is being flushed the next one gathers. With nothing in flight, whatever has
+gathered goes; beside another batch, once there is enough of it. Batches are bounded by rows
+and bytes. At low load a batch is one item and its latency one flush; at high load batches grow
+by themselves.
 """
 
 import asyncio
-import math
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Generic, TypeVar
@@ -16,6 +16,11 @@ R = TypeVar("R")
 
 #: Flushes items and returns, in order, each one's result or the exception it ends with.
 Flush = Callable[[Sequence[T]], Awaitable[Sequence[R | BaseException]]]
+
+#: Items that are enough for a batch of their own, however many are in flight. Fuller batches are
+#: cheaper: 32 rows instead of 20 took a tenth off what PostgreSQL and the gateway spend on a row.
+#: To wait for more would let one large batch that is stuck hold back the others.
+_PLENTY = 32
 
 
 class Full(Exception):
@@ -38,10 +43,10 @@ class Batcher(Generic[T, R]):
         bytes_max: int,
         in_flight: int,
         waiting_max: int,
-        wait_s: float = math.inf,
-        late: Callable[[], Exception] = Late,
+        wait_s: float,
+        late: Callable[[], Exception],
     ) -> None:
-        """Bound batches, and what waits for one: an item older than ``wait_s`` ends as ``late``."""
+        """Bound batches, and what waits for one: after ``wait_s`` an item ends as ``late``."""
         self._name = name
         self._flush = flush
         self._rows_max = rows_max
@@ -50,8 +55,10 @@ class Batcher(Generic[T, R]):
         self._waiting_max = waiting_max
         self._wait_s = wait_s
         self._late = late
+        # Item, its size, its future, and the time by which its flush must have begun.
         self._queue: deque[tuple[T, int, asyncio.Future[R], float]] = deque()
         self._is_launch_due = False
+        self._is_timer_set = False
         self._running: set[asyncio.Task[None]] = set()
         #: Items taken and not yet answered.
         self.waiting = 0
@@ -65,9 +72,12 @@ class Batcher(Generic[T, R]):
             raise Full(self._name)
         loop = asyncio.get_running_loop()
         future: asyncio.Future[R] = loop.create_future()
-        self._queue.append((item, size, future, loop.time()))
+        due_s = loop.time() + self._wait_s
+        self._queue.append((item, size, future, due_s))
         self.waiting += 1
-        if self._slots and not self._is_launch_due:
+        if not self._is_timer_set:
+            self._set_timer(due_s)
+        if self._slots and not self._is_launch_due and self._is_enough():
             # Not at once: whoever else is ready in this turn of the loop joins the same batch.
             self._is_launch_due = True
             loop.call_soon(self._launch)
@@ -81,20 +91,37 @@ class Batcher(Generic[T, R]):
             else:
                 await asyncio.sleep(0)
 
+    def _is_enough(self) -> bool:
+        queued = len(self._queue)
+        # A full batch gains nothing by waiting.
+        return queued >= min(self.waiting - queued, _PLENTY, self._rows_max)
+
     def _launch(self) -> None:
         self._is_launch_due = False
         loop = asyncio.get_running_loop()
-        self._drop_late(loop.time() - self._wait_s)
-        while self._slots and self._queue:
+        self._drop_late(loop.time())
+        while self._slots and self._queue and self._is_enough():
             self._slots -= 1
             task = loop.create_task(self._run(self._take()), name=self._name)
             self._running.add(task)
             task.add_done_callback(self._running.discard)
 
-    def _drop_late(self, since_s: float) -> None:
+    def _set_timer(self, due_s: float) -> None:
+        # One for all: it is not moved when its item goes, but finds the next one's time then.
+        self._is_timer_set = True
+        asyncio.get_running_loop().call_at(due_s, self._on_timer, due_s)
+
+    def _on_timer(self, due_s: float) -> None:
+        self._is_timer_set = False
+        # A loop may count in milliseconds and be early by a part of one.
+        self._drop_late(max(due_s, asyncio.get_running_loop().time()))
+        if self._queue:
+            self._set_timer(self._queue[0][3])
+
+    def _drop_late(self, now_s: float) -> None:
         # When flushes hang, those behind them would wait for one deadline after the other.
         queue = self._queue
-        while queue and queue[0][3] < since_s:
+        while queue and queue[0][3] <= now_s:
             future = queue.popleft()[2]
             self.waiting -= 1
             _fail(future, self._late())

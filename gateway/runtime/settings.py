@@ -18,7 +18,7 @@ from msgspec import Meta, Struct
 ENV_PREFIX = "TIDEGATE_"
 DEFAULT_FILE = Path("tidegate.toml")
 
-_SECRET_FIELDS = frozenset({"database_url", "replica_urls", "redis_url"})
+_SECRET_FIELDS = frozenset({"database_url", "replica_urls", "redis_url", "journal_url"})
 _FILE_ONLY = frozenset({"channels", "accounts"})
 
 #: Seconds and numbers have an upper bound too: what has none is no setting but a mistake.
@@ -123,6 +123,27 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     #: Seconds to leave Redis alone after a failure.
     redis_pause_s: Positive = 1.0
 
+    # --- the journal, for the time that Postgres is away ---
+
+    #: Redis or Valkey that keeps what Postgres can not take now; empty: the one of ``redis_url``.
+    #: It must run with appendonly, appendfsync always, noeviction and a maxmemory, or it is not
+    #: used.
+    journal_url: str = ""
+    #: Streams the journal is spread over. More nodes of a cluster share the work; raise it only.
+    journal_shards: Annotated[int, Meta(ge=1, le=64)] = 4
+    #: Seconds until a batch that Postgres did not commit is journaled and answered with 202.
+    journal_after_s: Positive = 1.0
+    #: Events waiting for a batch above which batches are journaled: Postgres can not keep up.
+    journal_queue: Count = 2000
+    #: Seconds a journal call may take; a provider waits 5 s for everything together.
+    journal_s: Positive = 0.5
+    #: Seconds between two looks whether the journal's server would keep its word.
+    journal_check_s: Positive = 10.0
+    #: Share of the journal's memory above which nothing is journaled: 503 is better than a halt.
+    journal_fill_max: Annotated[float, Meta(gt=0, le=1)] = 0.95
+    #: Seconds a journaled order is recognised by the journal; the ledger knows it for good.
+    journal_claim_s: Count = 24 * 3600
+
     # --- lifecycle ---
 
     #: Seconds to finish what was accepted after SIGTERM.
@@ -217,8 +238,15 @@ def _refuse_contradictions(settings: Settings) -> None:
             "database_url and replica_urls are written postgresql://user:password@host:port/db, "
             "with / # ? @ : % in a password percent-encoded"
         )
-    if settings.redis_url and not settings.redis_url.startswith(("redis://", "rediss://", "unix:")):
-        raise SettingsError("redis_url must be written redis://:password@host:6379/0")
+    for name in ("redis_url", "journal_url"):
+        url = getattr(settings, name)
+        if url and not url.startswith(("redis://", "rediss://", "unix:")):
+            raise SettingsError(f"{name} must be written redis://:password@host:6379/0")
+    if settings.journal_after_s + settings.journal_s > settings.commit_s:
+        raise SettingsError(
+            "journal_after_s and journal_s together must not be above commit_s, "
+            "or nobody waits any more when a batch is journaled"
+        )
     if settings.replica_urls and settings.replica_wait_s >= settings.query_s:
         raise SettingsError("replica_wait_s must be below query_s")
 

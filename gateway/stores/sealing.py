@@ -32,7 +32,7 @@ _SUBKEY_MESSAGES_MAX = 1 << 30
 _SUBKEYS_KEPT = 1024
 
 
-class SealingError(Exception):
+class SealingError(ValueError):
     """An envelope can not be opened: another key ring, another row, or damaged bytes."""
 
 

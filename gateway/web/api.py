@@ -44,6 +44,12 @@ def routes(
             answers=[
                 Answer(201, _STORED, OrderResult),
                 Answer(200, f"A repeat: the original result. {_STORED}", OrderResult),
+                Answer(
+                    202,
+                    "PostgreSQL can not take it now: the order is synced in the journal and will "
+                    "be committed under this id, which stays good if a repeat got another one.",
+                    OrderResult,
+                ),
             ],
             problems=[
                 "malformed", *_AUTH, "slow-body", "conflict", "too-large",

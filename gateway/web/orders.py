@@ -42,7 +42,10 @@ class OrderIntake:
         self._body_s = body_s
 
     async def submit(self, request: Request) -> Reply:
-        """Answer 201 once the order is committed, 200 to a repeat with the original result."""
+        """Answer 201 once the order is committed, 200 to a repeat with the original result.
+
+        202 where Postgres could not take it: it is synced in the journal and will be committed.
+        """
         _require_json(request.raw.headers.get("Content-Type"))
         request_id = _request_id(request)
         body = await bodies.read(request.raw, bytes_max=self._bytes_max, body_s=self._body_s)
@@ -100,10 +103,13 @@ def _reply(placed: Placed, placement: Placement) -> Reply:
     result = OrderResult(
         id_, placed.channel, placed.order_no, placed.status, placed.version, placed.hold
     )
-    location = f"Location: /v1/orders/{id_}\r\n"
+    head = f"Location: /v1/orders/{id_}\r\n"
+    status = 201
     if placed.answer == "replayed":
-        return Reply(200, _encode(result), JSON, location + _REPLAYED)
-    return Reply(201, _encode(result), JSON, location)
+        status, head = 200, head + _REPLAYED
+    if placed.is_journaled:
+        status = 202
+    return Reply(status, _encode(result), JSON, head)
 
 
 def _require_json(content_type: str | None) -> None:

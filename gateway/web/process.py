@@ -12,7 +12,7 @@ from importlib.metadata import version
 import uvloop
 
 from gateway.providers import contract, registry
-from gateway.runtime import logs
+from gateway.runtime import lifecycle, logs
 from gateway.runtime.settings import Settings, SettingsError, secret
 from gateway.stores.postgres.keys import ApiKeys
 from gateway.stores.postgres.reading import Reading
@@ -75,7 +75,8 @@ async def _serve(settings: Settings, reuse_port: bool) -> int:
         host, port = listener.getsockname()[:2]
         _collect_seldom()
         _log.info("listening", extra={"host": host, "port": port})
-        await stopping.wait()
+        # A task that dies sets `stopping`: the process drains, and says that it failed.
+        is_clean = await lifecycle.supervise(_tasks(gateway), stopping, drain_s=settings.drain_s)
         _log.info("draining", extra={"waiting": gateway.committer.waiting})
         # New connections are refused from here on; what was accepted is finished.
         last = listener.dup()
@@ -89,7 +90,12 @@ async def _serve(settings: Settings, reuse_port: bool) -> int:
             _log.warning("drain ran out of time", extra={"waiting": gateway.committer.waiting})
             return 1
         _log.info("stopped")
-    return 0
+    return 0 if is_clean else 1
+
+
+def _tasks(gateway: Gateway) -> dict[str, lifecycle.Task]:
+    """Return the long-lived tasks of a gateway by name."""
+    return {} if gateway.journal is None else {"journal": gateway.journal}
 
 
 async def _take_last(listener: socket.socket, server: Server) -> None:
@@ -111,6 +117,7 @@ def build(gateway: Gateway, stopping: asyncio.Event) -> Server:
     settings = gateway.settings
     status = StatusPages(
         needed={"postgres": _postgres_probe(gateway)},
+        instead=_journal_probe(gateway),
         helpful=_helpful_probes(gateway),
         is_stopping=stopping.is_set,
     )
@@ -189,6 +196,17 @@ def _postgres_probe(gateway: Gateway) -> Probe:
         return "is a standby: point TIDEGATE_DATABASE_URL at the primary" if is_standby else ""
 
     return probe
+
+
+def _journal_probe(gateway: Gateway) -> dict[str, Probe]:
+    journal = gateway.journal
+    if journal is None:
+        return {}
+
+    async def probe() -> str:
+        return f"is not used: {journal.reason}" if journal.reason else ""
+
+    return {"journal": probe}
 
 
 def _helpful_probes(gateway: Gateway) -> dict[str, Probe]:

@@ -45,7 +45,10 @@ _encode = msgspec.json.Encoder().encode
 
 
 class OrderQueries:
-    """Handles reads. What was acknowledged before a read is seen by it."""
+    """Handles reads. What was acknowledged before a read is seen by it.
+
+    While the primary is away, what was acknowledged longer ago than the header ``Age`` says is.
+    """
 
     def __init__(self, *, reading: Reading) -> None:
         self._reading = reading
@@ -53,17 +56,18 @@ class OrderQueries:
     async def one(self, request: Request) -> Reply:
         """Answer with an order as it stands."""
         principal = _principal(request)
-        stored = await self._reading.order(_id(request), principal.visible())
-        if stored is None:
+        found = await self._reading.order(_id(request), principal.visible())
+        if found is None:
             raise Answered(_missing())
-        return Reply(200, _encode(view(stored, in_clear=principal.may("query_pii"))))
+        shown = view(found.value, in_clear=principal.may("query_pii"))
+        return Reply(200, _encode(shown), head=_age(found.age_s))
 
     async def history(self, request: Request) -> Reply:
         """Answer with an order's history."""
-        events = await self._reading.history(_id(request), _principal(request).visible())
-        if events is None:
+        found = await self._reading.history(_id(request), _principal(request).visible())
+        if found is None:
             raise Answered(_missing())
-        return Reply(200, _encode(History(events)))
+        return Reply(200, _encode(History(found.value)), head=_age(found.age_s))
 
     async def page(self, request: Request) -> Reply:
         """Answer with a page of orders."""
@@ -71,15 +75,22 @@ class OrderQueries:
         wanted = _filter(request.query(PARAMETERS), principal)
         found = await self._reading.page(wanted)
         in_clear = principal.may("query_pii")
+        page = found.value
         cursor = None
-        if len(found) == wanted.limit:
-            cursor = _cursor(found[-1].placed_at, UUID(found[-1].id))
-        return Reply(200, _encode(OrderPage([view(o, in_clear=in_clear) for o in found], cursor)))
+        if len(page) == wanted.limit:
+            cursor = _cursor(page[-1].placed_at, UUID(page[-1].id))
+        shown = OrderPage([view(order, in_clear=in_clear) for order in page], cursor)
+        return Reply(200, _encode(shown), head=_age(found.age_s))
 
 
 def _principal(request: Request) -> Principal:
     assert request.principal is not None, "the route requires a role"
     return request.principal
+
+
+def _age(age_s: int | None) -> str:
+    """Return the head line of an answer that may be old, and of no other."""
+    return "" if age_s is None else f"Age: {age_s}\r\n"
 
 
 def _missing() -> Reply:

@@ -36,10 +36,12 @@ class StatusPages:
         self,
         *,
         needed: Mapping[str, Probe],
+        instead: Mapping[str, Probe],
         helpful: Mapping[str, Probe],
         is_stopping: Callable[[], bool],
     ) -> None:
         self._needed = needed
+        self._instead = instead
         self._helpful = helpful
         self._is_stopping = is_stopping
         self.document = b"{}"
@@ -49,10 +51,15 @@ class StatusPages:
         return Reply(200, msgspec.json.encode(Health("ok")))
 
     async def readiness(self, request: Request) -> Reply:
-        """Answer 200 when orders can be committed, else 503 with the part that can not."""
-        probes = {**self._needed, **self._helpful}
+        """Answer 200 when orders can be taken, else 503 with the part that can not.
+
+        They are when all that is needed answers, or all that there is instead.
+        """
+        probes = {**self._needed, **self._instead, **self._helpful}
         said = dict(zip(probes, await asyncio.gather(*map(_ask, probes.values())), strict=True))
         is_ready = not any(said[name] for name in self._needed)
+        if self._instead and not is_ready:
+            is_ready = not any(said[name] for name in self._instead)
         if self._is_stopping():
             is_ready, said["process"] = False, "is draining"
         parts = {name: text or "ok" for name, text in said.items()}

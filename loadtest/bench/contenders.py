@@ -64,6 +64,7 @@ def _tidegate(database_url: str, addresses: Addresses, scratch: Path) -> Contend
         "TIDEGATE_CONFIG": str(config),
         "TIDEGATE_DATABASE_URL": database_url,
         "TIDEGATE_REDIS_URL": addresses.redis_url,
+        "TIDEGATE_JOURNAL_URL": addresses.journal_url,
         "TIDEGATE_KEYRING_FILE": str(scratch / "keyring.toml"),
         "TIDEGATE_REPLICA_URLS": databases.named(addresses.replica_url, "bench_tidegate"),
     }

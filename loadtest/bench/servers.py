@@ -16,12 +16,13 @@ class Addresses(NamedTuple):
     #: The superuser: only he may ask for a checkpoint.
     admin_url: str = ""
     redis_url: str = ""
+    journal_url: str = ""
     replica_url: str = ""
 
 
 @contextmanager
 def running(*, replica: bool) -> Iterator[Addresses]:
-    """Start PostgreSQL and Valkey with fsync on, as in earnest; stop them after the block.
+    """Start PostgreSQL, Valkey and the journal as in earnest, with fsync on; stop them after.
 
     Raises ``CannotRun`` when they do not start.
     """
@@ -35,6 +36,7 @@ def running(*, replica: bool) -> Iterator[Addresses]:
             database_url=servers.database_url,
             admin_url=servers.admin_url,
             redis_url=servers.redis_url,
+            journal_url=servers.journal_url,
             replica_url=servers.replica_url if replica else "",
         )
     finally:

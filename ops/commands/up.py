@@ -16,8 +16,8 @@ Examples:
   tidegate up
   tidegate up --ephemeral --port 0
 \b
-Servers that you name (TIDEGATE_DATABASE_URL, TIDEGATE_REDIS_URL) are used
-in place of its own. Ctrl-C drains and stops all that it started.
+Servers that you name (TIDEGATE_DATABASE_URL, TIDEGATE_REDIS_URL,
+TIDEGATE_JOURNAL_URL) are used in place of its own. Ctrl-C drains and stops all that it started.
 \b
 Exits 0 after Ctrl-C or SIGTERM, 1 when something could not start or kept
 dying, 2 when a setting is wrong.
@@ -51,8 +51,9 @@ def command(
 ) -> None:
     """Run everything on this machine, servers included.
 
-    Starts PostgreSQL with a replica and Valkey, makes the schema and the keys, runs a gateway and
-    a worker, and prints where they listen, an API key and a request to paste.
+    Starts PostgreSQL with a replica and two Valkeys (results and journal), makes the schema and
+    the keys, runs a gateway and a worker, and prints where they listen, an API key and a request
+    to paste.
     """
     loaded = effective.load_without_database()
     sys.exit(

@@ -6,5 +6,6 @@
 - `postgres`: the primary: version, durability, schema, room, audit chain
 - `replicas`: whether each follows that primary, and how closely
 - `redis_server`: version and latency
+- `journal_server`: whether it would keep its word, how full it is, what waits in it
 - `rounds`: all of them in order
 """

@@ -1,6 +1,8 @@
 """Redis or Valkey: whether it answers, which it is, and how fast."""
 
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import redis.asyncio as redis_asyncio
@@ -9,10 +11,12 @@ import redis.exceptions
 from gateway.runtime.settings import Settings
 from ops.doctor.findings import Finding, fail, ok, warn
 
+#: Longer than the gateway waits: a slow server is to be told from one that is away.
+PATIENCE_S = 2.0
+#: What a server that can not be asked raises.
+FAILURES = (redis.exceptions.RedisError, OSError)
 _VERSION_MIN = (7, 2)
 _PINGS = 5
-#: Longer than the gateway waits: a slow server is to be told from one that is away.
-_PATIENCE_S = 2.0
 
 
 async def redis_server(settings: Settings) -> list[Finding]:
@@ -20,34 +24,50 @@ async def redis_server(settings: Settings) -> list[Finding]:
     if not settings.redis_url:
         return [ok("redis", "not set: Postgres alone recognises repeats")]
     try:
-        client = redis_asyncio.Redis.from_url(
-            settings.redis_url,
-            protocol=2,
-            socket_timeout=_PATIENCE_S,
-            socket_connect_timeout=_PATIENCE_S,
-            retry=None,
-        )
+        async with _connected(settings.redis_url) as client:
+            info: dict[str, Any] = await client.info("server")
+            latency_ms = [await _ping_ms(client) for _ in range(_PINGS)]
     except ValueError:
         # The library's message may quote a piece of the URL.
         return [fail("redis", "redis_url is not understood", "write redis://:password@host:6379/0")]
-    try:
-        info: dict[str, Any] = await client.info("server")
-        latency_ms = [await _ping_ms(client) for _ in range(_PINGS)]
-    except (redis.exceptions.RedisError, OSError) as exc:
+    except FAILURES as exc:
         told = f"does not answer: {exc or type(exc).__name__}"
         return [warn("redis", told, "start it or correct redis_url; until then it is slower")]
-    finally:
-        await client.aclose()
-    return [version(info), _latency(sorted(latency_ms)[_PINGS // 2], settings.redis_s)]
+    return [
+        version(info, check="redis"),
+        _latency(sorted(latency_ms)[_PINGS // 2], settings.redis_s),
+    ]
 
 
-def version(info: dict[str, Any]) -> Finding:
+async def about(url: str) -> dict[str, Any]:
+    """Return what a server says of itself. Raises one of FAILURES; ValueError for no URL."""
+    async with _connected(url) as client:
+        info: dict[str, Any] = await client.info("server")
+        return info
+
+
+def version(info: dict[str, Any], *, check: str) -> Finding:
     """Tell Valkey from Redis: Valkey also gives the Redis version that it is compatible with."""
     kind = "Valkey" if "valkey_version" in info else "Redis"
     told = str(info.get("valkey_version") or info.get("redis_version") or "0")
     if tuple(int(part) for part in told.split(".")[:2] if part.isdigit()) < _VERSION_MIN:
-        return fail("redis", f"{kind} {told}", "use Redis or Valkey 7.2 or newer")
-    return ok("redis", f"{kind} {told}")
+        return fail(check, f"{kind} {told}", "use Redis or Valkey 7.2 or newer")
+    return ok(check, f"{kind} {told}")
+
+
+@asynccontextmanager
+async def _connected(url: str) -> AsyncIterator[Any]:
+    client = redis_asyncio.Redis.from_url(
+        url,
+        protocol=2,
+        socket_timeout=PATIENCE_S,
+        socket_connect_timeout=PATIENCE_S,
+        retry=None,
+    )
+    try:
+        yield client
+    finally:
+        await client.aclose()
 
 
 def _latency(median_ms: float, patience_s: float) -> Finding:

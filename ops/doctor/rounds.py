@@ -12,7 +12,7 @@ from gateway.runtime import settings
 from gateway.runtime.settings import Settings, SettingsError
 from gateway.stores.postgres.faults import translated
 from ops import connections, failures
-from ops.doctor import machine, postgres, redis_server, replicas, secrets
+from ops.doctor import journal_server, machine, postgres, redis_server, replicas, secrets
 from ops.doctor.findings import Finding, fail
 
 #: Seconds for all that Postgres and its replicas are asked.
@@ -37,6 +37,7 @@ async def look(environ: Mapping[str, str], now: datetime) -> list[Finding]:
     ]
     found += await _postgres(loaded, now)
     found += await redis_server.redis_server(loaded)
+    found += await journal_server.journal_server(loaded)
     return found
 
 

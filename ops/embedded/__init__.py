@@ -8,7 +8,7 @@
     state       the state directory: lock, passwords, ports, what is finished and what is half made
     postgres    the primary
     replica     its streaming hot standby
-    valkey      the Redis side
+    valkey      the Redis side: committed results, and the journal
     cluster     `Servers`: all of the above, in order
 
 Nothing here imports the gateway, and nothing outside `ops` and the tests imports this.

@@ -1,4 +1,4 @@
-"""`Servers`: PostgreSQL with its replica, and Valkey, as one thing to start and stop.
+"""`Servers`: PostgreSQL with its replica, Valkey and the journal, as one thing to start and stop.
 
 with Servers(replica=False, fsync=False) as servers:      # a throw-away one, for a test
     connect(servers.database_url)
@@ -19,7 +19,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Protocol, Self
 
-from ops.embedded import binaries, identity, processes
+from ops.embedded import binaries, identity, processes, valkey
 from ops.embedded.postgres import DATABASE, HOST, OWNER, SUPERUSER, Primary, Site
 from ops.embedded.processes import Runner, Service
 from ops.embedded.replica import Replica
@@ -27,8 +27,14 @@ from ops.embedded.report import Quiet, Reporter
 from ops.embedded.state import State, open_state, open_temporary
 from ops.embedded.valkey import Valkey
 
-PRIMARY, REPLICA, VALKEY = "primary", "replica", "valkey"
-LABELS = {PRIMARY: "PostgreSQL primary", REPLICA: "PostgreSQL replica", VALKEY: "Valkey"}
+PRIMARY, REPLICA, VALKEY, JOURNAL = "primary", "replica", "valkey", "journal"
+LABELS = {
+    PRIMARY: "PostgreSQL primary",
+    REPLICA: "PostgreSQL replica",
+    VALKEY: "Valkey",
+    JOURNAL: "Valkey for the journal",
+}
+_SYNCING = {VALKEY: valkey.RESULTS, JOURNAL: valkey.JOURNAL}
 
 _SLOT_CHECK_INTERVAL_S = 30.0
 # Nothing of the caller's environment (locale, PG*, TZ) reaches a server.
@@ -62,7 +68,9 @@ class Servers:
     postgres        start the primary (False when the user has their own)
     replica         start its streaming replica too
     valkey          start Valkey
-    fsync           False is faster and loses data when the machine (not a process) crashes
+    journal         start a second Valkey, which syncs before it answers
+    fsync           False is faster and loses what PostgreSQL holds when the machine (not a process)
+                    crashes; the journal syncs in any case, or the gateway would not use it
     reporter        hears what happens; `report.Terminal()` prints it
     abandon_check   called in every wait; may raise to give the start up
 
@@ -77,6 +85,7 @@ class Servers:
         postgres: bool = True,
         replica: bool = True,
         valkey: bool = True,
+        journal: bool = True,
         fsync: bool = True,
         reporter: Reporter | None = None,
         abandon_check: Callable[[], None] = lambda: None,
@@ -84,7 +93,8 @@ class Servers:
         self._wanted_state = state
         self._with_postgres = postgres
         self._with_replica = postgres and replica
-        self._with_valkey = valkey
+        wanted_valkeys = {VALKEY: valkey, JOURNAL: journal}
+        self._valkeys = [name for name, is_wanted in wanted_valkeys.items() if is_wanted]
         self._fsync = fsync
         self._reporter: Reporter = Quiet() if reporter is None else reporter
         self._abandon_check = abandon_check
@@ -123,14 +133,14 @@ class Servers:
             raise
 
     def stop(self) -> None:
-        """Everything is stopped, Valkey first and the primary last; the lock is free.
+        """Everything is stopped, the journal first and the primary last; the lock is free.
 
-        Harmless when nothing runs. Takes some 50 ms, and a bounded time when a server hangs.
+        Harmless when nothing runs. Takes some 200 ms, and a bounded time when a server hangs.
         """
         # The last one in is the first to go, and an interruption of one spares none of the others.
         with contextlib.ExitStack() as stack:
             stack.callback(self._close)
-            for name in (PRIMARY, REPLICA, VALKEY):
+            for name in (PRIMARY, REPLICA, VALKEY, JOURNAL):
                 if name in self._servers:
                     stack.callback(self._servers[name].stop)
 
@@ -155,7 +165,7 @@ class Servers:
 
     @property
     def names(self) -> list[str]:
-        """Those that were started, of PRIMARY, REPLICA, VALKEY."""
+        """Those that were started, of PRIMARY, REPLICA, VALKEY, JOURNAL."""
         return list(self._servers)
 
     @property
@@ -176,8 +186,12 @@ class Servers:
     @property
     def redis_url(self) -> str:
         """Valkey's database 0. RuntimeError without it."""
-        password = self.state.password(VALKEY)
-        return f"redis://:{password}@{HOST}:{self._server(VALKEY).port}/0"
+        return self._valkey_url(VALKEY)
+
+    @property
+    def journal_url(self) -> str:
+        """Database 0 of the journal's server. RuntimeError without it."""
+        return self._valkey_url(JOURNAL)
 
     def url_of_database(self, database: str, *, server: str = PRIMARY) -> str:
         """The same with another database: one that a test has created, say."""
@@ -232,7 +246,7 @@ class Servers:
             self._state = None
 
     def _make_servers(self) -> None:
-        if not (self._with_postgres or self._with_valkey):
+        if not (self._with_postgres or self._valkeys):
             return
         opened, account = self.state, identity.server_account()
         notice = opened.place_data(account)
@@ -248,19 +262,26 @@ class Servers:
             abandon_check=self._abandon_check,
         )
         runtime = opened.data / "runtime"
-        if self._with_valkey:
-            program = identity.reachable_valkey(binaries.find_valkey(), account, runtime)
-            self._servers[VALKEY] = Valkey(
-                name=VALKEY,
-                label=LABELS[VALKEY],
-                program=program,
-                account=account,
-                state=opened,
-                runner=runner,
-                port=opened.port(VALKEY, LABELS[VALKEY]),
-            )
+        if self._valkeys:
+            self._make_valkeys(runner, account, runtime)
         if self._with_postgres:
             self._make_postgres(runner, account, runtime)
+
+    def _make_valkeys(
+        self, runner: Runner, account: identity.Account | None, runtime: Path
+    ) -> None:
+        program = identity.reachable_valkey(binaries.find_valkey(), account, runtime)
+        for name in self._valkeys:
+            self._servers[name] = Valkey(
+                name=name,
+                label=LABELS[name],
+                program=program,
+                account=account,
+                state=self.state,
+                runner=runner,
+                port=self.state.port(name, LABELS[name]),
+                syncing=_SYNCING[name],
+            )
 
     def _make_postgres(
         self, runner: Runner, account: identity.Account | None, runtime: Path
@@ -288,16 +309,16 @@ class Servers:
             )
 
     def _start_servers(self) -> None:
-        valkey = self._servers.get(VALKEY)
-        if isinstance(valkey, Valkey):
-            valkey.launch()  # it gets ready while PostgreSQL starts
+        valkeys = [server for server in self._servers.values() if isinstance(server, Valkey)]
+        for server in valkeys:
+            server.launch()  # it gets ready while PostgreSQL starts
         for name in (PRIMARY, REPLICA):
             if name in self._servers:
                 with self._reporter.step(f"starting {LABELS[name]}"):
                     self._servers[name].start()
-        if isinstance(valkey, Valkey):
-            with self._reporter.step(f"starting {LABELS[VALKEY]}"):
-                valkey.wait()
+        for server in valkeys:
+            with self._reporter.step(f"starting {server.label}"):
+                server.wait()
 
     def _replica_is_lost(self) -> bool:
         replica = self._servers.get(REPLICA)
@@ -314,6 +335,10 @@ class Servers:
         if name not in self._servers:
             raise RuntimeError(f"the {LABELS[name]} is not started")
         return self._servers[name]
+
+    def _valkey_url(self, name: str) -> str:
+        port, password = self._server(name).port, self.state.password(name)
+        return f"redis://:{password}@{HOST}:{port}/0"
 
     def _postgres_url(self, server: str, user: str, database: str) -> str:
         port, password = self._server(server).port, self.state.password(user)

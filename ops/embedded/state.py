@@ -6,7 +6,8 @@
     ports.json        chosen free once; delete it to have new ones chosen
     pids/             who was running, for the run after a crash
     log/              one file per process
-    data/             the servers' own directories, and *.made: a marker for each finished one
+    data/             the servers' own directories, and *.made: a marker for each finished one of
+                      PostgreSQL's
 
 The directory is private to whoever ran the command (0700). For root it is 0711, because the
 servers run as another user who has to pass through; everything in it stays private (0600, 0700).

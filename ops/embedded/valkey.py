@@ -1,4 +1,8 @@
-"""Valkey on 127.0.0.1, set up as a journal must be: it syncs before it answers, and keeps all."""
+"""Valkey on 127.0.0.1: one server for committed results, and one for the journal.
+
+They differ in what an answer means. Results can be had again from PostgreSQL; an order in the
+journal was answered with 202 and is nowhere else.
+"""
 
 import contextlib
 import signal
@@ -22,19 +26,23 @@ protected-mode yes
 requirepass {password}
 daemonize no
 dir {directory}
-# Only committed results are kept here, and losing them costs a look-up in PostgreSQL: a sync a
-# second is enough, and one a write would make every look-up wait for the disk.
-appendonly yes
-appendfsync everysec
 save ""
+appendonly yes
+{syncing}
 # Full means refused, never forgotten.
 maxmemory 256mb
 maxmemory-policy noeviction
 """
 
+#: Losing a second of them costs look-ups in PostgreSQL; a sync at each write would make every
+#: look-up wait for the disk.
+RESULTS = "appendfsync everysec"
+#: What is answered is on the disk, also while the file is being rewritten.
+JOURNAL = "appendfsync always\nno-appendfsync-on-rewrite no"
+
 
 class Valkey:
-    """The one server of the Redis side."""
+    """One server. ``syncing`` is RESULTS or JOURNAL: the lines of its configuration that differ."""
 
     def __init__(
         self,
@@ -46,6 +54,7 @@ class Valkey:
         state: State,
         runner: Runner,
         port: int,
+        syncing: str,
     ) -> None:
         self.name = name
         self.label = label
@@ -55,19 +64,22 @@ class Valkey:
         self._account = account
         self._state = state
         self._runner = runner
+        self._syncing = syncing
         self._password = state.password(name)
 
     def launch(self) -> None:
         """The process is starting: `wait` tells when it is ready. Raises errors.CannotStart."""
         directory = self._state.data / self.name
-        if not self._state.is_made(self.name):
-            # Nothing of value can be in it yet: the marker is set before the first start.
-            self._state.remove(self.name)
+        # Begun or finished, Valkey takes it as it is: what may hold orders is never made anew.
+        if not directory.exists():
             self._state.fresh_directory(self.name, self._account)
-            self._state.mark_made(self.name)
-        config = self._state.data / "valkey.conf"
+        config = self._state.data / f"{self.name}.conf"
         text = _CONFIG.format(
-            host=HOST, port=self.port, password=self._password, directory=_quoted(str(directory))
+            host=HOST,
+            port=self.port,
+            password=self._password,
+            directory=_quoted(str(directory)),
+            syncing=self._syncing,
         )
         write_private(config, text)
         identity.hand_over(config, self._account)

@@ -11,7 +11,7 @@ from typing import Any
 
 from gateway.runtime import settings
 from ops.embedded import errors, processes
-from ops.embedded.cluster import LABELS, PRIMARY, REPLICA, VALKEY, Servers
+from ops.embedded.cluster import JOURNAL, LABELS, PRIMARY, REPLICA, VALKEY, Servers
 from ops.embedded.report import Reporter, Terminal
 from ops.embedded.state import write_private
 from ops.up import local_key
@@ -78,6 +78,9 @@ class _Up:
             state=state_dir,
             postgres=not self._given["database_url"],
             valkey=not self._given["redis_url"],
+            # A journal that is removed at the end may not take orders for a database that stays.
+            journal=not self._given["journal_url"]
+            and not (self._ephemeral and self._given["database_url"]),
             reporter=reporter,
             abandon_check=self._abandon_check,
         )
@@ -203,6 +206,8 @@ class _Up:
             found["TIDEGATE_REPLICA_URLS"] = self._servers.replica_url
         if VALKEY in self._servers.names:
             found["TIDEGATE_REDIS_URL"] = self._servers.redis_url
+        if JOURNAL in self._servers.names:
+            found["TIDEGATE_JOURNAL_URL"] = self._servers.journal_url
         if not self._given["keyring_file"]:
             found["TIDEGATE_KEYRING_FILE"] = str(state / "keyring.toml")
         return found
@@ -214,7 +219,7 @@ class _Up:
     def _greeting(self, api_key: str, state: Path) -> str:
         places = [
             (LABELS[name], f"127.0.0.1:{self._servers.port(name)}")
-            for name in (PRIMARY, REPLICA, VALKEY)
+            for name in (PRIMARY, REPLICA, VALKEY, JOURNAL)
             if name in self._servers.names
         ]
         places.append(("logs", str(state / "log")))
@@ -243,7 +248,7 @@ def _given() -> dict[str, str]:
     in_file: dict[str, Any] = tomllib.loads(path.read_text("utf-8")) if path.exists() else {}
     return {
         name: os.environ.get(settings.ENV_PREFIX + name.upper()) or str(in_file.get(name, ""))
-        for name in ("database_url", "replica_urls", "redis_url", "keyring_file")
+        for name in ("database_url", "replica_urls", "redis_url", "journal_url", "keyring_file")
     }
 
 

@@ -25,6 +25,7 @@ def known(of: Placement, **changes: Any) -> Known:
         "placed_hold": None,
         "lookalike": of.lookalike,
         "request_id": of.request_id,
+        "received_at": of.received_at,
     }
     return Known(**made | changes)
 

@@ -10,6 +10,8 @@ from gateway.domain.following import Done, FollowUp, Settle
 from gateway.domain.placing import Placed, Placement
 from gateway.intake.accept import Intake
 from gateway.intake.committer import Committer
+from gateway.intake.durable import Durable, Fallback
+from gateway.runtime.breaker import Breaker
 from gateway.runtime.settings import Settings
 from tests.domain.support import NOW, new_id
 
@@ -79,14 +81,36 @@ class StoppedClock:
 class Way:
     """The way in over a ledger and results that do as they are told."""
 
-    def __init__(self, **settings: Any) -> None:
+    def __init__(
+        self, *, fallback: Fallback | None = None, is_draining: bool = False, **settings: Any
+    ) -> None:
         made = Settings(database_url="postgresql://nowhere", **settings)
         self.ledger = ToldLedger()
         self.results = ToldResults()
-        self.committer = Committer(ledger=self.ledger, results=self.results, settings=made)
+        self.clock = StoppedClock()
+        self.durable = Durable(
+            ledger=self.ledger,
+            fallback=fallback,
+            breaker=Breaker(
+                window_s=2.0,
+                calls_min=2,
+                failed_share=0.5,
+                open_s=0.5,
+                open_s_max=5.0,
+                probes=3,
+                probe_s=10.0,
+                jitter=lambda: 0.0,
+            ),
+            clock=self.clock,
+            commit_s=made.commit_s,
+            fallback_after_s=made.journal_after_s,
+        )
+        self.committer = Committer(
+            durable=self.durable, results=self.results, settings=made, is_draining=is_draining
+        )
         self.intake = Intake(
             committer=self.committer,
-            clock=StoppedClock(),
+            clock=self.clock,
             new_id=new_id,
             policies=made.channel_policies(),
         )

@@ -36,7 +36,11 @@ def test_the_table_names_every_setting(bare: Cli) -> None:
 def test_secrets_read_configured(bare: Cli) -> None:
     for form in ([], ["--json"]):
         run = bare(
-            "config", *form, TIDEGATE_DATABASE_URL=_URL, TIDEGATE_REDIS_URL="redis://:hush@r"
+            "config",
+            *form,
+            TIDEGATE_DATABASE_URL=_URL,
+            TIDEGATE_REDIS_URL="redis://:hush@r",
+            TIDEGATE_JOURNAL_URL="redis://:hush@j",
         )
         assert "configured" in run.stdout
         assert "Tr0ub4dor" not in run.stdout

@@ -2,22 +2,31 @@
 
 import asyncio
 import json
+import re
 import resource
+import time
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import asyncpg
 import pytest
+import redis
 
+from gateway.domain.journaling import Entry
 from gateway.runtime.settings import Settings
 from gateway.stores import sealing
+from gateway.stores.redis.streams import Streams
 from ops.doctor import machine, postgres, redis_server
 from ops.embedded.cluster import Servers
 from tests.ops.conftest import Cli
 from tests.support.site import Site
 
 Report = dict[str, dict[str, str]]
+_JOURNAL_SETTINGS = (
+    "appendonly", "appendfsync", "no-appendfsync-on-rewrite", "maxmemory-policy", "maxmemory",
+)  # fmt: skip
 
 
 def _report(cli: Cli, **variables: str) -> Report:
@@ -54,7 +63,8 @@ def test_a_sound_set_has_nothing_to_mend(cli: Cli, replicated: Settings) -> None
     assert set(found) == {
         "python", "settings", "disk", "key ring", "key ring mode", "accounts", "postgres version",
         "postgres role", "postgres encoding", "connections", "clock", "schema", "api keys",
-        "raw messages", "audit log", "replica 1", "redis", "redis latency",
+        "raw messages", "audit log", "replica 1", "redis", "redis latency", "journal",
+        "journal keeps its word", "journal waiting", "journal fill", "journal's own server",
     }  # fmt: skip
     assert found["redis"]["found"].startswith("Valkey ")
 
@@ -67,7 +77,7 @@ def test_the_text_for_people_ends_with_a_count(cli: Cli, replicated: Settings) -
 
 def test_no_secret_is_shown(cli: Cli, settings: Settings, keyring: Path) -> None:
     shown = cli("doctor").stdout + cli("doctor", "--json").stdout
-    for url in (settings.database_url, settings.redis_url):
+    for url in (settings.database_url, settings.redis_url, settings.journal_url):
         assert url.rpartition("@")[0].rpartition(":")[2] not in shown
     for line in keyring.read_text().splitlines():
         if '"' in line:
@@ -98,6 +108,115 @@ def test_without_redis_it_is_only_slower(cli: Cli) -> None:
     found = _report(cli, TIDEGATE_REDIS_URL="redis://:hush@h:hush")["redis"]
     assert found["level"] == "fail"
     assert "hush" not in found["found"]
+
+
+@pytest.fixture
+def lenient(journal_server: "redis.Redis") -> Iterator["redis.Redis"]:
+    """The journal's server, whose settings a test may change; they are as before afterwards."""
+    before = {name: journal_server.config_get(name)[name] for name in _JOURNAL_SETTINGS}
+    yield journal_server
+    for name, value in before.items():
+        journal_server.config_set(name, str(value))
+    # Turned on again, the file is written anew before it counts.
+    deadline_s = time.monotonic() + 10
+    while any(
+        journal_server.info("persistence")[f"aof_rewrite_{what}"]
+        for what in ("in_progress", "scheduled")
+    ):
+        assert time.monotonic() < deadline_s
+        time.sleep(0.01)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("appendonly", "no"),
+        ("appendfsync", "everysec"),
+        ("no-appendfsync-on-rewrite", "yes"),
+        ("maxmemory-policy", "allkeys-lru"),
+        ("maxmemory", "0"),
+    ],
+)
+def test_a_journal_that_would_not_keep_its_word_is_found(
+    cli: Cli, lenient: "redis.Redis", name: str, value: str
+) -> None:
+    lenient.config_set(name, value)
+    found = _report(cli)["journal keeps its word"]
+    assert found["level"] == "fail"
+    assert name in found["found"]
+    assert "503" in found["advice"]
+
+
+def test_results_are_no_journal(cli: Cli) -> None:
+    found = _report(cli, TIDEGATE_JOURNAL_URL="")
+    assert found["journal keeps its word"]["level"] == "warn"
+    assert "appendfsync" in found["journal keeps its word"]["found"]
+    assert "orders are refused with 503" in found["journal keeps its word"]["advice"]
+    assert "journal's own server" not in found
+
+
+def test_results_and_journal_on_one_server_are_noted(cli: Cli, settings: Settings) -> None:
+    by_default = _report(cli, TIDEGATE_JOURNAL_URL="", TIDEGATE_REDIS_URL=settings.journal_url)
+    # By another name, and another database of it: FLUSHALL takes them all.
+    renamed = settings.journal_url.replace("127.0.0.1", "localhost").removesuffix("0") + "3"
+    by_both = _report(cli, TIDEGATE_REDIS_URL=renamed)
+    for found in (by_default, by_both):
+        assert found["journal keeps its word"]["level"] == "ok"
+        assert found["journal's own server"]["level"] == "warn"
+        assert "FLUSHALL" in found["journal's own server"]["found"]
+
+
+def test_without_any_journal_it_is_told_what_happens(cli: Cli) -> None:
+    found = _report(cli, TIDEGATE_JOURNAL_URL="", TIDEGATE_REDIS_URL="")["journal"]
+    assert found["level"] == "warn"
+    assert "503" in found["found"]
+
+
+def test_a_journal_that_is_away_is_told(cli: Cli) -> None:
+    found = _report(cli, TIDEGATE_JOURNAL_URL="redis://:hush@127.0.0.1:1")["journal"]
+    assert found["level"] == "fail"
+    assert "waiting in it" in found["advice"]
+    nobody = "redis://:hush@127.0.0.1:1"
+    found = _report(cli, TIDEGATE_JOURNAL_URL="", TIDEGATE_REDIS_URL=nobody)["journal"]
+    assert found["level"] == "warn"
+    found = _report(cli, TIDEGATE_JOURNAL_URL="redis://:hush@h:hush")["journal"]
+    assert found["level"] == "fail"
+    assert "hush" not in json.dumps(found)
+
+
+def test_what_waits_in_the_journal_is_told(
+    cli: Cli, settings: Settings, journal_server: "redis.Redis"
+) -> None:
+    assert _report(cli)["journal waiting"]["found"] == "nothing"
+    asyncio.run(_journaled(settings, count=3))
+    found = _report(cli)["journal waiting"]
+    assert found["level"] == "ok"
+    assert found["found"].startswith("3 entries")
+    minutes_ago_ms = int(datetime.now(UTC).timestamp() * 1000) - 300_000
+    stream = "tidegate:{journal1}:follow_ups"
+    journal_server.xadd(stream, {"e": b"sealed"}, id=f"{minutes_ago_ms}-0")
+    found = _report(cli)["journal waiting"]
+    assert found["level"] == "warn"
+    assert re.match(r"4 entries, the oldest for 30\d s", found["found"])
+
+
+async def _journaled(settings: Settings, *, count: int) -> None:
+    streams = Streams(url=settings.journal_url, shards=settings.journal_shards, call_s=2.0)
+    entries = [
+        Entry(envelope=b"sealed", claims=((bytes([n]), 60),), known=b"id") for n in range(count)
+    ]
+    assert await streams.append(0, "placements", entries) == [None] * count
+    await streams.close()
+
+
+def test_a_journal_that_fills_is_told_before_it_is_full(cli: Cli, lenient: "redis.Redis") -> None:
+    # Beside this a connection more or less is nothing; in pieces, which leave no big buffers.
+    for number in range(128):
+        lenient.set(f"ballast{number}", bytes(64 * 1024))
+    used_bytes = lenient.info("memory")["used_memory"]
+    for share, level in ((0.5, "ok"), (0.85, "warn"), (1.05, "fail")):
+        lenient.config_set("maxmemory", int(used_bytes / share))
+        assert _report(cli)["journal fill"]["level"] == level
 
 
 def test_an_empty_database_asks_for_migrate(cli: Cli, empty_database: str) -> None:
@@ -270,8 +389,8 @@ def test_a_clock_is_judged_in_both_directions(ahead_s: float, level: str) -> Non
     ],
 )
 def test_valkey_and_redis_are_told_apart(info: dict[str, str], level: str) -> None:
-    found = redis_server.version(info)
-    assert found.level == level
+    found = redis_server.version(info, check="redis")
+    assert (found.check, found.level) == ("redis", level)
     assert found.found.startswith("Valkey" if "valkey_version" in info else "Redis")
 
 

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from datetime import UTC, datetime
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,31 @@ async def hold():
     await asyncio.sleep(60)
 asyncio.run(hold())
 """
+
+
+_ORDER = """
+INSERT INTO orders (
+    id, channel, order_no, payload_digest, lookalike, currency, goods, shop_discount,
+    platform_subsidy, freight, payable, buyer_id, country, province, city, district, phone_index,
+    items, private, placed_at, received_at, updated_at
+)
+VALUES (
+    gen_random_uuid(), 'web', 'W-1', '', '', 'CNY', 1, 0, 0, 0, 1, 'b', 'CN', '', '', '', '',
+    '[]', '', now(), now(), now()
+)
+"""
+
+
+def _run(url: str, *scripts: str) -> None:
+    async def run() -> None:
+        connection = await asyncpg.connect(url)
+        try:
+            for script in scripts:
+                await connection.execute(script)
+        finally:
+            await connection.close()
+
+    asyncio.run(run())
 
 
 def _ask(url: str, query: str) -> Any:
@@ -83,6 +109,25 @@ def test_an_empty_database_gets_the_schema_and_the_coming_months(
 def test_a_second_run_changes_nothing_and_says_so(cli: Cli) -> None:
     run = cli("migrate")
     assert (run.exit_code, run.stdout) == (0, f"already at {version.HEAD}, nothing to apply\n")
+
+
+def test_a_database_in_use_is_brought_forward_with_all_that_is_in_it(
+    bare: Cli, empty_database: str
+) -> None:
+    _run(
+        empty_database,
+        (files("ops.migrations") / "versions" / "0001_ledger.sql").read_text("utf-8"),
+        "CREATE TABLE alembic_version (version_num varchar(32) PRIMARY KEY)",
+        "INSERT INTO alembic_version VALUES ('0001')",
+        _ORDER,
+    )
+    before = _ask(empty_database, "SELECT orders::text FROM orders")
+    run = bare("migrate", TIDEGATE_DATABASE_URL=empty_database)
+    assert run.exit_code == 0
+    assert run.stdout.splitlines()[0] == "applied 0002: Aliases of orders"
+    assert _ask(empty_database, "SELECT orders::text FROM orders") == before
+    assert "order_aliases" in _tables(empty_database)
+    assert bare("migrate", "--check", TIDEGATE_DATABASE_URL=empty_database).exit_code == 0
 
 
 def test_check_looks_and_changes_nothing(bare: Cli, empty_database: str) -> None:

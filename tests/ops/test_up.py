@@ -15,7 +15,9 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+import redis
 
+from gateway.runtime.settings import Settings
 from ops.up.greeting import curl
 from ops.up.restarts import DEATHS_MAX, WINDOW_S, Deaths
 
@@ -26,14 +28,15 @@ START_S = 60.0
 class Up:
     """A running `tidegate up`, and what it has printed."""
 
-    def __init__(self, *options: str) -> None:
+    def __init__(self, *options: str, **variables: str) -> None:
+        inherited = {name: value for name, value in os.environ.items() if "TIDEGATE" not in name}
         self.said = ""
         self._process = subprocess.Popen(
             [sys.executable, "-m", "ops.cli", "up", "--port=0", *options],
             cwd=ROOT,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            env={name: value for name, value in os.environ.items() if "TIDEGATE" not in name},
+            env={**inherited, **variables},
         )
         assert self._process.stdout is not None
         os.set_blocking(self._process.stdout.fileno(), False)
@@ -51,6 +54,13 @@ class Up:
 
     def descendants(self) -> list[int]:
         return _descendants(self._process.pid)
+
+    def started(self) -> dict[str, int]:
+        """The processes it has started itself, by name."""
+        directory = Path(self.wait_for(r"logs +(\S+)").split()[-1]).parent
+        return {
+            file.name: int(file.read_text().split()[0]) for file in (directory / "pids").iterdir()
+        }
 
     def end(self, how: signal.Signals) -> int:
         """The exit status after this signal. Harmless when it has ended."""
@@ -70,6 +80,14 @@ class Up:
 def _descendants(pid: int) -> list[int]:
     children = [int(p) for p in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
     return [p for child in children for p in (child, *_descendants(child))]
+
+
+def _variable(pid: int, name: str) -> str:
+    """The variable of this process' environment; empty when it is not set."""
+    for line in Path(f"/proc/{pid}/environ").read_text().split("\0"):
+        if line.startswith(f"{name}="):
+            return line.partition("=")[2]
+    return ""
 
 
 def _is_alive(pid: int) -> bool:
@@ -123,10 +141,7 @@ def test_the_printed_command_places_an_order(up: Up) -> None:
 def test_what_dies_is_started_again(up: Up) -> None:
     """A gateway that is killed is started again, and said so; it answers on the same port."""
     url = urlsplit(up.wait_for(r"http://127\.0\.0\.1:\d+"))
-    gateway = next(
-        pid for pid in up.descendants() if b"\0serve\0" in Path(f"/proc/{pid}/cmdline").read_bytes()
-    )
-    os.kill(gateway, signal.SIGKILL)
+    os.kill(up.started()["gateway"], signal.SIGKILL)
     up.wait_for(r"The gateway ended by itself \(status -9\): starting it again")
     deadline_s = time.monotonic() + START_S
     while True:
@@ -142,6 +157,30 @@ def test_what_dies_is_started_again(up: Up) -> None:
             connection.close()
 
 
+def test_everybody_is_told_where_the_journal_is(up: Up) -> None:
+    """Gateway, worker, the file of settings and the greeting name the journal's own server."""
+    place = up.wait_for(r"Valkey for the journal +127\.0\.0\.1:\d+").split()[-1]
+    directory = Path(up.wait_for(r"logs +(\S+)").split()[-1]).parent
+    pids = up.started()
+    url = _variable(pids["worker"], "TIDEGATE_JOURNAL_URL")
+    assert url.endswith(f"@{place}/0")
+    assert _variable(pids["gateway"], "TIDEGATE_JOURNAL_URL") == url
+    assert f"export TIDEGATE_JOURNAL_URL={url}\n" in (directory / "env").read_text()
+    assert _variable(pids["worker"], "TIDEGATE_REDIS_URL") != url
+
+
+def test_a_journal_that_dies_is_started_again(up: Up) -> None:
+    """The journal's server is started again like the others, and has kept what it was given."""
+    url = _variable(up.started()["worker"], "TIDEGATE_JOURNAL_URL")
+    with redis.Redis.from_url(url, protocol=2) as client:
+        client.set("kept", "1")
+    os.kill(up.started()["journal"], signal.SIGKILL)
+    up.wait_for(r"Valkey for the journal ended by itself \(status -9\): starting it again")
+    up.wait_for(r"Valkey for the journal is back")
+    with redis.Redis.from_url(url, protocol=2) as client:
+        assert client.get("kept") == b"1"
+
+
 def test_a_signal_drains_and_stops_everything(up: Up) -> None:
     """SIGINT ends it with status 0 and leaves no process and no directory."""
     directory = Path(up.wait_for(r"logs +(\S+)").split()[-1]).parent
@@ -150,6 +189,22 @@ def test_a_signal_drains_and_stops_everything(up: Up) -> None:
     assert up.end(signal.SIGINT) == 0
     assert not [pid for pid in pids if _is_alive(pid)]
     assert not directory.exists()
+
+
+def test_no_journal_is_thrown_away_under_a_database_that_stays(settings: Settings) -> None:
+    """With `--ephemeral` and the user's own database there is no journal that ends with it."""
+    up = Up(
+        "--ephemeral",
+        TIDEGATE_DATABASE_URL=settings.database_url,
+        TIDEGATE_KEYRING_FILE=settings.keyring_file,
+    )
+    try:
+        up.wait_for("Ctrl-C stops")
+        pids = up.started()
+        assert set(pids) == {"valkey", "gateway", "worker"}
+        assert not _variable(pids["worker"], "TIDEGATE_JOURNAL_URL")
+    finally:
+        up.end(signal.SIGTERM)
 
 
 def test_the_example_is_one_word_for_the_shell() -> None:

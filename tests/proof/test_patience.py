@@ -23,6 +23,7 @@ async def test_what_waits_behind_hanging_flushes_is_told_soon() -> None:
         in_flight=2,
         waiting_max=1000,
         wait_s=WAIT_S,
+        late=Late,
     )
     began_s = time.monotonic()
     told = await asyncio.gather(*(batcher.put(n, 1) for n in range(1000)), return_exceptions=True)
@@ -50,6 +51,7 @@ async def test_what_is_not_late_goes_after_what_is() -> None:
         in_flight=1,
         waiting_max=10,
         wait_s=WAIT_S,
+        late=Late,
     )
     first, late = batcher.put(1, 1), batcher.put(2, 1)
     await asyncio.sleep(HANG_S - WAIT_S / 2)

@@ -1,11 +1,15 @@
 """Group commit: what comes while one batch is flushed goes with the next, and all are answered."""
 
 import asyncio
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from gateway.runtime.batching import Batcher, Full
+from gateway.runtime.batching import Batcher, Full, Late
 
 
 class Gate:
@@ -30,6 +34,7 @@ class Gate:
         bytes_max: int = 1000,
         in_flight: int = 1,
         waiting_max: int = 1000,
+        wait_s: float = 3600.0,
     ) -> Batcher[int, int]:
         return Batcher(
             name="test",
@@ -38,6 +43,8 @@ class Gate:
             bytes_max=bytes_max,
             in_flight=in_flight,
             waiting_max=waiting_max,
+            wait_s=wait_s,
+            late=Late,
         )
 
     async def let(self, count: int = 1) -> None:
@@ -225,3 +232,186 @@ async def test_what_waited_too_long_for_its_flush_ends_late_and_is_not_flushed(
     with pytest.raises(TimeoutError, match="late"):
         await old
     assert batcher.waiting == 0
+
+
+async def test_beside_another_batch_the_next_goes_when_as_many_wait_as_are_in_flight() -> None:
+    gate = Gate()
+    batcher = gate.batcher(in_flight=2)
+    for n in range(5):
+        batcher.put(n, 1)
+    await turns()
+    for n in range(5, 9):
+        batcher.put(n, 1)
+        await turns()
+    assert gate.batches == [[0, 1, 2, 3, 4]]
+    batcher.put(9, 1)
+    await turns()
+    assert gate.batches == [[0, 1, 2, 3, 4], [5, 6, 7, 8, 9]]
+
+
+async def test_beside_a_large_batch_thirty_two_are_enough() -> None:
+    gate = Gate()
+    batcher = gate.batcher(in_flight=2)
+    for n in range(100):
+        batcher.put(n, 1)
+    await turns()
+    for n in range(31):
+        batcher.put(n, 1)
+    await turns()
+    assert [len(batch) for batch in gate.batches] == [100]
+    batcher.put(31, 1)
+    await turns()
+    assert [len(batch) for batch in gate.batches] == [100, 32]
+
+
+async def test_when_the_last_flush_ends_what_has_gathered_goes_however_little() -> None:
+    gate = Gate()
+    batcher = gate.batcher(in_flight=2)
+    for n in range(5):
+        batcher.put(n, 1)
+    await turns()
+    batcher.put(5, 1)
+    await turns()
+    assert gate.batches == [[0, 1, 2, 3, 4]]
+    await gate.let()
+    assert gate.batches == [[0, 1, 2, 3, 4], [5]]
+
+
+async def test_behind_a_stuck_flush_an_item_is_told_in_time_though_nothing_else_comes() -> None:
+    gate = Gate()
+    batcher = gate.batcher(in_flight=2, wait_s=0.05)
+    loop = asyncio.get_running_loop()
+    stuck = [batcher.put(n, 1) for n in range(3)]
+    await turns()
+    began_s = loop.time()
+    first = batcher.put(3, 1)
+    await asyncio.sleep(0.01)
+    second = batcher.put(4, 1)
+    for future, at_s in ((first, 0.05), (second, 0.06)):
+        with pytest.raises(Late):
+            await asyncio.wait_for(future, timeout=2)
+        assert loop.time() - began_s >= at_s - 0.002
+    with pytest.raises(Late):
+        await asyncio.wait_for(batcher.put(5, 1), timeout=2)  # nobody waited for a moment
+    assert gate.batches == [[0, 1, 2]]
+    assert batcher.waiting == 3
+    await gate.let()
+    assert await asyncio.gather(*stuck) == [0, 10, 20]
+
+
+async def test_however_many_wait_there_is_one_timer(monkeypatch: pytest.MonkeyPatch) -> None:
+    loop = asyncio.get_running_loop()
+    real, timers = loop.call_at, list[float]()
+
+    def call_at(when: float, callback: Callable[..., object], *args: Any) -> asyncio.TimerHandle:
+        timers.append(when)
+        return real(when, callback, *args)
+
+    monkeypatch.setattr(loop, "call_at", call_at)
+    gate = Gate()
+    batcher = gate.batcher()
+    for n in range(50):
+        batcher.put(n, 1)
+        await turns()
+    await gate.let(2)
+    assert [len(batch) for batch in gate.batches] == [1, 49]
+    assert len(timers) == 1
+
+
+class StillLoop(asyncio.SelectorEventLoop):
+    """A loop whose clock moves when it is told to."""
+
+    now_s = 0.0
+
+    def time(self) -> float:
+        return self.now_s
+
+
+WAIT_S = 10
+
+
+class Model:
+    """What must be in flight, waiting and late, said in the fewest words."""
+
+    def __init__(self, slots: int, rows_max: int) -> None:
+        self.slots = slots
+        self.rows_max = rows_max
+        self.queue: deque[tuple[int, int]] = deque()
+        self.flights: list[list[int]] = []
+        self.late: set[int] = set()
+
+    def settle(self, now: int) -> None:
+        while self.queue and now - self.queue[0][1] >= WAIT_S:
+            self.late.add(self.queue.popleft()[0])
+        while self.queue and len(self.flights) < self.slots:
+            rows = sum(len(flight) for flight in self.flights)
+            if self.flights and len(self.queue) < min(rows, 32, self.rows_max):
+                break
+            count = min(len(self.queue), self.rows_max)
+            self.flights.append([self.queue.popleft()[0] for _ in range(count)])
+
+
+STEPS = st.lists(
+    st.one_of(
+        st.tuples(st.just("put"), st.integers(1, 90)),
+        st.tuples(st.just("end"), st.integers(0, 3)),
+        st.tuples(st.just("wait"), st.integers(1, WAIT_S)),
+    ),
+    max_size=40,
+)
+
+
+@given(slots=st.integers(1, 4), rows_max=st.sampled_from((7, 40, 200)), steps=STEPS)
+@settings(deadline=None)
+def test_nothing_is_stranded_and_batches_start_when_they_should(
+    slots: int, rows_max: int, steps: list[tuple[str, int]]
+) -> None:
+    loop = StillLoop()
+    with asyncio.Runner(loop_factory=lambda: loop) as runner:
+        runner.run(follow_the_model(loop, Model(slots, rows_max), steps))
+
+
+async def follow_the_model(loop: StillLoop, model: Model, steps: list[tuple[str, int]]) -> None:
+    futures = list[asyncio.Future[int]]()
+    flights: list[tuple[list[int], asyncio.Event]] = []
+
+    async def flush(batch: Sequence[int]) -> Sequence[int]:
+        flight = (list(batch), asyncio.Event())
+        flights.append(flight)
+        await flight[1].wait()
+        flights.remove(flight)
+        return batch
+
+    batcher = Batcher[int, int](
+        name="test",
+        flush=flush,
+        rows_max=model.rows_max,
+        bytes_max=1000,
+        in_flight=model.slots,
+        waiting_max=10_000,
+        wait_s=float(WAIT_S),
+        late=Late,
+    )
+    todo = deque(steps)
+    while todo or flights:
+        what, count = todo.popleft() if todo else ("end", 0)
+        if what == "put":
+            for _ in range(count):
+                model.queue.append((len(futures), int(loop.now_s)))
+                futures.append(batcher.put(len(futures), 1))
+        elif what == "wait":
+            loop.now_s += count
+        elif flights:
+            flights[count % len(flights)][1].set()
+            model.flights.pop(count % len(model.flights))
+        await turns()
+        model.settle(int(loop.now_s))
+        assert [batch for batch, _ in flights] == model.flights
+        assert flights or batcher.waiting == 0
+        assert batcher.waiting == len(model.queue) + sum(len(rows) for rows in model.flights)
+    for n, future in enumerate(futures):
+        assert future.done()
+        if n in model.late:
+            assert isinstance(future.exception(), Late)
+        else:
+            assert future.result() == n

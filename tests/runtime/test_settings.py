@@ -161,6 +161,7 @@ def test_shown_settings_hold_no_secret_and_nothing_else_is_hidden() -> None:
         database_url=_URL,
         replica_urls="postgresql://u:hush1@r",
         redis_url="redis://:hush2@r",
+        journal_url="redis://:hush5@j",
         accounts=[Account("stripe", "main", ["web"], ["env:HUSH3", "file:/hush4"])],
     )
     shown = settings.shown(loaded)
@@ -169,7 +170,7 @@ def test_shown_settings_hold_no_secret_and_nothing_else_is_hidden() -> None:
     assert "tr0ub4dor" not in told
     assert shown["accounts"][0]["secrets"] == ["configured", "configured"]
     plain: dict[str, Any] = msgspec.to_builtins(loaded)
-    hidden = {"database_url", "replica_urls", "redis_url", "accounts"}
+    hidden = {"database_url", "replica_urls", "redis_url", "journal_url", "accounts"}
     assert {name for name in plain if plain[name] != shown[name]} == hidden
     assert settings.shown(Settings(database_url=_URL))["redis_url"] == "not set"
 

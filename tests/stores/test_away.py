@@ -12,8 +12,8 @@ from gateway.runtime.settings import Settings
 from gateway.stores.postgres.reading import Reading
 from gateway.wiring import Gateway
 from tests.domain.support import due, paid
-from tests.stores.cable import Cable, cable_to
 from tests.stores.support import Database, at_once, counts, gateways, order, submit, tell, with_
+from tests.support.cable import Cable, cable_to
 from tests.support.processes import free_port
 
 COMMIT_S = 0.3
@@ -24,7 +24,13 @@ async def over_a_cable(settings: Settings) -> AsyncIterator[tuple[Gateway, Cable
     """Open a gateway whose primary hangs on a cable, and which is not patient."""
     async with cable_to(settings.database_url) as cable:
         changed = with_(
-            settings, database_url=cable.url, commit_s=COMMIT_S, query_s=0.3, replica_urls=""
+            settings,
+            database_url=cable.url,
+            commit_s=COMMIT_S,
+            query_s=0.3,
+            replica_urls="",
+            # Without a journal: what Postgres does not take is refused.
+            journal_url="",
         )
         async with gateways(changed) as (gateway,):
             await submit(gateway, due(1, order_no="W-1"))
@@ -106,7 +112,13 @@ async def test_a_silent_primary_does_not_hold_up_the_end_of_the_process(
     settings: Settings,
 ) -> None:
     async with cable_to(settings.database_url) as cable:
-        changed = with_(settings, database_url=cable.url, commit_s=COMMIT_S, replica_urls="")
+        changed = with_(
+            settings,
+            database_url=cable.url,
+            commit_s=COMMIT_S,
+            replica_urls="",
+            journal_url="",
+        )
         started = asyncio.get_running_loop().time()
         async with gateways(changed) as (gateway,):
             cable.silence()
@@ -126,11 +138,19 @@ async def test_reads_of_a_silent_primary_are_given_up(settings: Settings) -> Non
                 await reading.order(gateway.new_id(), None)
 
 
-async def test_a_gateway_does_not_start_without_its_primary(settings: Settings) -> None:
-    nowhere = with_(settings, database_url=f"postgresql://u:p@127.0.0.1:{free_port()}/x")
+async def test_without_its_primary_and_a_journal_a_gateway_does_not_start(
+    settings: Settings,
+) -> None:
+    nowhere = f"postgresql://u:p@127.0.0.1:{free_port()}/x"
     with pytest.raises(Unavailable):
-        async with gateways(nowhere):
+        async with gateways(with_(settings, database_url=nowhere, journal_url="")):
             pass
+
+
+async def test_without_its_primary_it_starts_to_journal(settings: Settings) -> None:
+    nowhere = f"postgresql://u:p@127.0.0.1:{free_port()}/x"
+    async with gateways(with_(settings, database_url=nowhere)) as (gateway,):
+        assert (await submit(gateway, due(1))).is_journaled
 
 
 # --- Redis ---

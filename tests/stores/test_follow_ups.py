@@ -225,7 +225,7 @@ async def test_what_is_tried_in_vain_and_then_applied_in_one_batch_waits_no_more
     await placed(gateway)
     await tell(gateway, refunded("30"))
     stores = gateway.stores
-    real = Ledger(pool=stores.primary, sealer=stores.sealer, new_id=gateway.new_id)
+    real = Ledger(pool=stores.primary, sealer=stores.sealer, new_id=gateway.new_id, is_late=False)
     await real.follow([told(gateway, closed()), told(gateway, paid())])
     assert (await counts(ledger))["waiting"] == 0
     assert await state(ledger) == ("closed", "paid_after_close", 100, 30, 4)
@@ -261,7 +261,7 @@ async def test_the_same_event_twice_in_one_batch_has_one_effect(
     gateway: Gateway, ledger: Database
 ) -> None:
     stores = gateway.stores
-    real = Ledger(pool=stores.primary, sealer=stores.sealer, new_id=gateway.new_id)
+    real = Ledger(pool=stores.primary, sealer=stores.sealer, new_id=gateway.new_id, is_late=False)
     await placed(gateway)
     batch = [told(gateway, paid(), "evt_1") for _ in range(3)]
     assert [done.outcome for done in await real.follow(batch)] == ["applied", "repeat", "repeat"]
@@ -271,7 +271,7 @@ async def test_the_same_event_twice_in_one_batch_has_one_effect(
 
 async def test_a_whole_life_in_one_batch_in_any_order(gateway: Gateway, ledger: Database) -> None:
     stores = gateway.stores
-    real = Ledger(pool=stores.primary, sealer=stores.sealer, new_id=gateway.new_id)
+    real = Ledger(pool=stores.primary, sealer=stores.sealer, new_id=gateway.new_id, is_late=False)
     await placed(gateway)
     part = refunded("30", order_no="")
     sent: list[events.Event] = [refunded("100"), delivered(), shipped(), part, paid()]

@@ -31,7 +31,7 @@ def like(n: int, **changes: Any) -> orders.Submission:
 @pytest.fixture
 def real(gateway: Gateway) -> Ledger:
     stores = gateway.stores
-    return Ledger(pool=stores.primary, sealer=stores.sealer, new_id=gateway.new_id)
+    return Ledger(pool=stores.primary, sealer=stores.sealer, new_id=gateway.new_id, is_late=False)
 
 
 def said(answers: "list[Placed] | tuple[Placed, ...]") -> list[str]:

@@ -14,8 +14,8 @@ from gateway.stores.postgres.reading import Filter, Reading
 from gateway.wiring import Gateway
 from ops.embedded.cluster import Servers
 from tests.domain.support import DUE, due, paid, placement, shipped
-from tests.stores.cable import cable_to
 from tests.stores.support import Database, gateways, submit, tell, until, with_
+from tests.support.cable import cable_to
 from tests.support.processes import free_port
 
 
@@ -60,7 +60,7 @@ async def test_without_a_replica_the_primary_answers(settings: Settings) -> None
     async with gateways(with_(settings, replica_urls="")) as (gateway,):
         placed = await submit(gateway, due(1))
         assert await found(gateway, placed.id)
-        assert gateway.readers.reads == {"replica": 0, "primary": 1}
+        assert gateway.readers.reads == {"replica": 0, "primary": 1, "stale": 0}
         assert await gateway.readers.lag_s() is None
 
 
@@ -69,7 +69,7 @@ async def test_a_replica_that_is_away_is_left_alone(settings: Settings) -> None:
     async with gateways(away) as (gateway,):
         for n in range(10):
             assert await found(gateway, (await submit(gateway, due(n))).id)
-        assert gateway.readers.reads == {"replica": 0, "primary": 10}
+        assert gateway.readers.reads == {"replica": 0, "primary": 10, "stale": 0}
         assert await gateway.readers.lag_s() is None
 
 
@@ -146,8 +146,10 @@ async def test_an_order_is_read_as_it_was_sent_and_moved(gateway: Gateway) -> No
     placed = await submit(gateway, due(1, order_no="W-1"))
     for event in (paid(), shipped()):
         await tell(gateway, event)
-    stored = await reading(gateway).order(placed.id, None)
-    assert stored is not None
+    read = await reading(gateway).order(placed.id, None)
+    assert read is not None
+    assert read.age_s is None
+    stored = read.value
     assert (stored.id, stored.order_no, stored.status) == (str(placed.id), "W-1", "shipped")
     assert (stored.paid, stored.carrier, stored.version) == (DUE, "SF", 3)
     assert stored.private.phone == "13800000001"
@@ -160,7 +162,7 @@ async def test_a_key_of_other_channels_finds_nothing(gateway: Gateway) -> None:
     assert await reader.order(placed.id, ["web"]) is not None
     assert await reader.order(placed.id, ["app"]) is None
     assert await reader.history(placed.id, ["app"]) is None
-    assert await reader.page(Filter(channels=["app"])) == []
+    assert (await reader.page(Filter(channels=["app"]))).value == []
 
 
 async def test_the_history_tells_the_steps_in_their_order(gateway: Gateway) -> None:
@@ -169,7 +171,7 @@ async def test_the_history_tells_the_steps_in_their_order(gateway: Gateway) -> N
     await tell(gateway, paid(transaction_id="T-2"))
     history = await reading(gateway).history(placed.id, None)
     assert history is not None
-    assert [(line.action, line.to_status, line.outcome) for line in history] == [
+    assert [(line.action, line.to_status, line.outcome) for line in history.value] == [
         ("placed", "pending_payment", "applied"),
         ("payment_succeeded", "paid", "applied"),
         ("payment_succeeded", "paid", "parked"),
@@ -177,7 +179,7 @@ async def test_the_history_tells_the_steps_in_their_order(gateway: Gateway) -> N
 
 
 async def numbers(gateway: Gateway, **wanted: Any) -> list[str]:
-    return [order.order_no for order in await reading(gateway).page(Filter(**wanted))]
+    return [order.order_no for order in (await reading(gateway).page(Filter(**wanted))).value]
 
 
 async def test_a_page_is_narrowed_by_each_filter(gateway: Gateway) -> None:
@@ -203,7 +205,7 @@ async def test_pages_lead_through_all_orders_once_even_with_equal_times(gateway:
         await submit(gateway, due(n))
     seen: list[str] = []
     after = None
-    while page := await reading(gateway).page(Filter(limit=7, after=after)):
+    while page := (await reading(gateway).page(Filter(limit=7, after=after))).value:
         seen += [order.id for order in page]
         after = (page[-1].placed_at, UUID(page[-1].id))
     assert len(seen) == len(set(seen)) == 25

@@ -286,7 +286,13 @@ class TestWithoutPostgres:
         assert url != settings.database_url
         # Patience as configured would make the test long.
         return msgspec.structs.replace(
-            settings, database_url=url, replica_urls="", commit_s=1.0, query_s=1.0
+            settings,
+            database_url=url,
+            replica_urls="",
+            commit_s=1.0,
+            query_s=1.0,
+            # Without a journal: what one does then is in test_outage.
+            journal_url="",
         )
 
     @pytest.fixture

@@ -15,8 +15,12 @@ from tests.support.site import Site
 from tests.web.support import ManualClock, Wire, order_bytes
 
 TTL_S = 2.0
-#: How long a key that was good goes on working while nobody can be asked.
-STALE_S = 300.0
+#: How long an outage may last until a key that was in use stops working.
+STALE_S = 3600.0
+#: How long before the outage the last look-up of a key may lie.
+IDLE_S = 300.0
+#: How long nobody is asked after a look-up failed.
+PAUSE_S = 1.0
 
 
 @dataclass
@@ -162,12 +166,89 @@ async def test_while_nobody_can_be_asked_keys_seen_before_go_on_for_a_while(
     assert await _status(doorman, never_seen) == 503
     assert await _status(doorman, "Bearer tg_guess") == 401
     # Going on does not prolong itself.
-    clock.elapsed_s = TTL_S + STALE_S - 1
+    began_s = TTL_S + 1
+    clock.elapsed_s = began_s + STALE_S - PAUSE_S
     assert await _status(doorman, good) == 200
-    clock.elapsed_s = TTL_S + STALE_S
+    clock.elapsed_s = began_s + STALE_S
     assert await _status(doorman, good) == 503
+    assert await _status(doorman, "Bearer tg_guess") == 503
     keys.is_away = False
+    clock.elapsed_s += PAUSE_S
     assert await _status(doorman, good) == 200
+
+
+async def test_a_key_revoked_before_the_outage_stays_refused(
+    doorman: Doorman, keys: Keys, clock: ManualClock
+) -> None:
+    """Whether that was noticed, or the key was idle for so long that it need not have been."""
+    idle, noticed, active = keys.add("tg_idle"), keys.add("tg_noticed"), keys.add("tg_active")
+    for key in (idle, noticed, active):
+        assert await _status(doorman, key) == 200
+    for token in ("tg_idle", "tg_noticed"):
+        del keys.known[sha256(token.encode()).digest()]
+    clock.elapsed_s = TTL_S + IDLE_S
+    assert await _status(doorman, noticed) == 401
+    assert await _status(doorman, active) == 200
+    keys.is_away = True
+    clock.elapsed_s += TTL_S
+    statuses = {key: await _status(doorman, key) for key in (active, noticed, idle)}
+    assert statuses == {active: 200, noticed: 401, idle: 503}
+    # An hour on, what was noticed has not been forgotten.
+    clock.elapsed_s += STALE_S - 1
+    assert await _status(doorman, noticed) == 401
+
+
+async def test_while_nobody_can_be_asked_nobody_is_each_time(
+    doorman: Doorman, keys: Keys, clock: ManualClock
+) -> None:
+    goods = [keys.add(f"tg_{n}") for n in range(50)]
+    for good in goods:
+        assert await _status(doorman, good) == 200
+    clock.elapsed_s = TTL_S
+    keys.is_away = True
+    asked = keys.look_ups
+    for good in goods:
+        assert await _status(doorman, good) == 200
+    assert keys.look_ups == asked + 1
+    clock.elapsed_s += PAUSE_S
+    assert await _status(doorman, goods[0]) == 200
+    assert keys.look_ups == asked + 2
+    # As soon as one look-up is answered, all are looked up again.
+    keys.is_away = False
+    clock.elapsed_s += PAUSE_S
+    keys.known.clear()
+    assert {await _status(doorman, good) for good in goods} == {401}
+
+
+async def test_a_slow_look_up_still_finds_out_who_was_revoked(
+    doorman: Doorman, keys: Keys, clock: ManualClock
+) -> None:
+    """Let in on the word of before, the bearer is out as soon as the ledger has answered."""
+    good = keys.add("tg_good")
+    assert await _status(doorman, good) == 200
+    clock.elapsed_s = TTL_S
+    keys.known.clear()
+    keys.open.clear()
+    assert await _status(doorman, good) == 200
+    keys.open.set()
+    async with asyncio.timeout(5):
+        while await _status(doorman, good) != 401:
+            await asyncio.sleep(0)
+
+
+async def test_guesses_that_take_long_do_not_make_the_ledger_count_as_away(
+    doorman: Doorman, keys: Keys, clock: ManualClock
+) -> None:
+    """Or whoever guesses could keep a revoked key alive."""
+    good = keys.add("tg_good")
+    assert await _status(doorman, good) == 200
+    clock.elapsed_s = TTL_S - PAUSE_S / 2
+    keys.open.clear()
+    assert await _status(doorman, "Bearer tg_guess") == 503
+    keys.open.set()
+    clock.elapsed_s = TTL_S
+    keys.known.clear()
+    assert await _status(doorman, good) == 401
 
 
 async def test_a_look_up_that_hangs_holds_nobody_for_long(

@@ -1,6 +1,7 @@
 """The ledger as the committer sees it: place, follow, park."""
 
 from collections.abc import Callable, Sequence
+from datetime import datetime
 from uuid import UUID
 
 import asyncpg
@@ -14,10 +15,14 @@ from gateway.stores.postgres.statements import sql
 from gateway.stores.sealing import Sealer
 
 _PARK = sql("park")
+_LOCK_PARKING = sql("lock_parking")
 
 
 class Ledger:
-    """History, orders, payments and outbox, changed together or not at all."""
+    """History, orders, payments and outbox, changed together or not at all.
+
+    A late ledger judges the windows of orders by when each was received.
+    """
 
     bad_row = faults.BadRow
 
@@ -27,11 +32,12 @@ class Ledger:
         pool: "asyncpg.Pool[asyncpg.Record]",
         sealer: Sealer,
         new_id: Callable[[], UUID],
+        is_late: bool,
     ) -> None:
         self._pool = pool
         self._sealer = sealer
         self._new_id = new_id
-        self._placements = Placements(pool=pool, sealer=sealer)
+        self._placements = Placements(pool=pool, sealer=sealer, is_late=is_late)
         self._follow_ups = FollowUps(pool=pool, sealer=sealer, new_id=new_id)
 
     async def place(self, batch: Sequence[Placement]) -> Sequence[Placed | faults.BadRow]:
@@ -51,12 +57,23 @@ class Ledger:
             source, key = f"placed:{entry.submission.channel}", entry.submission.order_no
         else:
             source, key = entry.source, entry.source_key
+        return await self.set_aside(source, key, entry.raw or b"", reason, entry.received_at)
+
+    async def set_aside(
+        self, source: str, source_key: str, body: bytes, reason: str, received_at: datetime
+    ) -> str:
+        """Set aside bytes that nobody could read, sealed; return the id a person finds them by.
+
+        The same source and key set aside twice keep their first row. Raises ``Unavailable``.
+        """
         # The key itself may be what the database refused: keep a spelling that it takes.
-        key = key.encode("ascii", "backslashreplace").replace(b"\0", b"\\0").decode()
+        key = source_key.encode("ascii", "backslashreplace").replace(b"\0", b"\\0").decode()
         id_ = self._new_id()
-        body = self._sealer.seal("parked.body", id_.bytes, entry.raw or b"")
+        sealed = self._sealer.seal("parked.body", id_.bytes, body)
         with faults.translated():
-            parked = await self._pool.fetchval(
-                _PARK, id_, source, key, reason, body, entry.received_at
-            )
+            async with self._pool.acquire() as connection, connection.transaction():
+                await connection.execute(_LOCK_PARKING, source, key)
+                parked = await connection.fetchval(
+                    _PARK, id_, source, key, reason, sealed, received_at
+                )
         return str(parked)

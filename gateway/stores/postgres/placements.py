@@ -3,6 +3,10 @@
 Nearly every order is new, so a batch is stored blindly; the unique keys and the fingerprint
 decide which rows were. Rows that met their like are looked up, judged by ``placing.judge``,
 and only those that are to be stored after all (a held look-alike) get a transaction each.
+
+Late placements were received while the ledger could not be asked. Their windows are those of
+when they were received, and they are looked up before they are stored: by now the fingerprint
+of an order they look like may be gone.
 """
 
 from collections.abc import Sequence
@@ -36,9 +40,12 @@ Result = Placed | faults.BadRow
 class Placements:
     """Stores orders. Knows the statements and the sealing, decides nothing."""
 
-    def __init__(self, *, pool: "asyncpg.Pool[asyncpg.Record]", sealer: Sealer) -> None:
+    def __init__(
+        self, *, pool: "asyncpg.Pool[asyncpg.Record]", sealer: Sealer, is_late: bool
+    ) -> None:
         self._pool = pool
         self._sealer = sealer
+        self._is_late = is_late
 
     async def place(self, batch: Sequence[Placement]) -> list[Result]:
         """Store a batch; return what became of each, in order, all of it committed.
@@ -46,19 +53,36 @@ class Placements:
         Raises ``BadRow`` when a row can not be stored (nothing of the batch is then), and
         ``Unavailable`` when nobody can tell: repeating the batch is harmless.
         """
-        answers: dict[UUID, Result] = {}
+        answers: dict[int, Result] = {}
         first, again = _without_clashes(batch)
-        stored = await self._insert_retrying(first)
-        for placement in first:
-            if (placed := stored.get(placement.id)) is not None:
-                answers[placement.id] = placed
+        if self._is_late:
+            first, known = await self._without_known(batch, first)
+            again += known
+        stored = await self._insert_retrying([batch[n] for n in first])
+        for n in first:
+            if (placed := stored.get(batch[n].id)) is not None:
+                answers[n] = placed
             else:
-                again.append(placement)
+                again.append(n)
         if again:
-            await self._settle(again, answers)
-        return [answers[placement.id] for placement in batch]
+            await self._settle(batch, sorted(again), answers)
+        return [answers[n] for n in range(len(batch))]
+
+    async def _without_known(
+        self, batch: Sequence[Placement], positions: Sequence[int]
+    ) -> tuple[list[int], list[int]]:
+        """Part the rows that met nothing yet from those that met their like."""
+        with faults.translated():
+            async with self._pool.acquire() as connection:
+                found = await self._find_known(connection, [batch[n] for n in positions])
+        nothing = Found()
+        new = [n for n, met in zip(positions, found, strict=True) if met == nothing]
+        known = [n for n, met in zip(positions, found, strict=True) if met != nothing]
+        return new, known
 
     async def _insert_retrying(self, batch: Sequence[Placement]) -> dict[UUID, Placed]:
+        if not batch:
+            return {}
         batch = sorted(batch, key=_by_lookalike)
         with faults.translated():
             rows = self._rows([(placement, None, False) for placement in batch])
@@ -66,13 +90,15 @@ class Placements:
             try:
                 with faults.translated():
                     async with self._pool.acquire() as connection:
-                        records = await connection.fetch(_PLACE, *rows)
+                        records = await connection.fetch(_PLACE, *rows, self._is_late)
                 return _placed(records, batch)
             except faults.Contended:
                 await retry.jitter(attempt)
         raise Unavailable("postgres")
 
-    async def _settle(self, again: list[Placement], answers: dict[UUID, Result]) -> None:
+    async def _settle(
+        self, batch: Sequence[Placement], again: Sequence[int], answers: dict[int, Result]
+    ) -> None:
         """Answer the rows that met their like: by a look-up, or one transaction each.
 
         A bad row is an answer here and not an error: the others of the batch are committed.
@@ -80,19 +106,19 @@ class Placements:
         try:
             with faults.translated():
                 async with self._pool.acquire() as connection:
-                    found = await _find_known(connection, again)
+                    found = await self._find_known(connection, [batch[n] for n in again])
         except faults.BadRow as exc:
             if len(again) == 1:
-                answers[again[0].id] = exc
+                answers[again[0]] = exc
                 return
-            for placement in again:
-                await self._settle([placement], answers)
+            for n in again:
+                await self._settle(batch, [n], answers)
             return
-        for n, placement in enumerate(again):
-            verdict: Result | Insert = placing.judge(placement, found[n])
+        for n, met in zip(again, found, strict=True):
+            verdict: Result | Insert = placing.judge(batch[n], met)
             if isinstance(verdict, Insert):
-                verdict = await self._place_judged(placement)
-            answers[placement.id] = verdict
+                verdict = await self._place_judged(batch[n])
+            answers[n] = verdict
 
     async def _place_judged(self, placement: Placement) -> Result:
         for attempt in range(_TRIES_MAX):
@@ -111,16 +137,39 @@ class Placements:
     async def _judge_locked(self, placement: Placement) -> Placed | None:
         """Judge under the fingerprint's lock and store if so decided. None: look again."""
         async with self._pool.acquire() as connection, connection.transaction():
-            await connection.fetch(_LOCK_FINGERPRINT, placement.lookalike)
-            await connection.execute(_DROP_STRAY, placement.lookalike)
-            found = await _find_known(connection, [placement])
+            look = placement.lookalike
+            is_held = await connection.fetchval(_LOCK_FINGERPRINT, look) is not None
+            is_stray = await connection.fetchval(_DROP_STRAY, look) is not None
+            found = await self._find_known(connection, [placement])
             verdict = placing.judge(placement, found[0])
             if isinstance(verdict, Placed):
                 return verdict
-            is_beside_another = found[0].by_lookalike is not None
-            rows = self._rows([(placement, verdict.hold, is_beside_another)])
-            records = await connection.fetch(_PLACE, *rows)
+            # Who holds the fingerprint still may be stored beside it; who found none must claim it.
+            rows = self._rows([(placement, verdict.hold, is_held and not is_stray)])
+            records = await connection.fetch(_PLACE, *rows, self._is_late)
             return _placed(records, [placement]).get(placement.id)
+
+    async def _find_known(
+        self,
+        connection: "asyncpg.pool.PoolConnectionProxy[asyncpg.Record]",
+        batch: Sequence[Placement],
+    ) -> list[Found]:
+        phone_index = self._sealer.phone_index
+        records = await connection.fetch(
+            _FIND_KNOWN,
+            list(range(len(batch))),
+            [placement.submission.channel for placement in batch],
+            [placement.submission.order_no for placement in batch],
+            [placement.request_id for placement in batch],
+            [placement.lookalike for placement in batch],
+            [phone_index(placement.phone) for placement in batch],
+            [placement.received_at for placement in batch],
+            self._is_late,
+        )
+        finds: list[dict[str, Known]] = [{} for _ in batch]
+        for n, how, *known in records:
+            finds[n][how] = Known(*known)
+        return [Found(**find) for find in finds]
 
     def _rows(self, batch: list[tuple[Placement, orders.Hold | None, bool]]) -> list[list[object]]:
         """Return the columns of ``place.sql``, private fields sealed."""
@@ -146,12 +195,12 @@ class Placements:
         return [list(column) for column in zip(*rows, strict=True)]
 
 
-def _without_clashes(batch: Sequence[Placement]) -> tuple[list[Placement], list[Placement]]:
-    """Part the batch: rows that share no key with one before them, and the rest."""
+def _without_clashes(batch: Sequence[Placement]) -> tuple[list[int], list[int]]:
+    """Part the positions: rows that share no key with one before them, and the rest."""
     seen: set[object] = set()
-    first: list[Placement] = []
-    again: list[Placement] = []
-    for placement in batch:
+    first: list[int] = []
+    again: list[int] = []
+    for n, placement in enumerate(batch):
         channel = placement.submission.channel
         keys: list[object] = [
             (channel, placement.submission.order_no), placement.lookalike, placement.same_goods,
@@ -159,9 +208,9 @@ def _without_clashes(batch: Sequence[Placement]) -> tuple[list[Placement], list[
         if placement.request_id is not None:
             keys.append((channel, placement.request_id, True))
         if seen.isdisjoint(keys):
-            first.append(placement)
+            first.append(n)
         else:
-            again.append(placement)
+            again.append(n)
         seen.update(keys)
     return first, again
 
@@ -180,20 +229,3 @@ def _placed(records: Sequence[asyncpg.Record], batch: Sequence[Placement]) -> di
             "placed", placement.id, order.channel, order.order_no, hold, has_waiting=has_waiting
         )
     return placed
-
-
-async def _find_known(
-    connection: "asyncpg.pool.PoolConnectionProxy[asyncpg.Record]", batch: Sequence[Placement]
-) -> list[Found]:
-    records = await connection.fetch(
-        _FIND_KNOWN,
-        list(range(len(batch))),
-        [placement.submission.channel for placement in batch],
-        [placement.submission.order_no for placement in batch],
-        [placement.request_id for placement in batch],
-        [placement.lookalike for placement in batch],
-    )
-    finds: list[dict[str, Known]] = [{} for _ in batch]
-    for n, how, *known in records:
-        finds[n][how] = Known(*known)
-    return [Found(**find) for find in finds]

@@ -18,8 +18,10 @@ def writers(settings: Settings) -> int:
     return 2 * settings.batches_in_flight + 1
 
 
-async def open_writers(settings: Settings) -> "asyncpg.Pool[asyncpg.Record]":
+async def open_writers(settings: Settings, *, is_lazy: bool) -> "asyncpg.Pool[asyncpg.Record]":
     """Connect to the primary to write. Raises ``Unavailable`` when it does not answer.
+
+    A lazy pool connects when it is first used, so the primary may be away now.
 
     Reads have a pool of their own: a flood of them must not keep a commit waiting.
     """
@@ -35,7 +37,11 @@ async def open_writers(settings: Settings) -> "asyncpg.Pool[asyncpg.Record]":
         "enable_seqscan": "off",
     }
     return await _open(
-        settings.database_url, writers(settings), session, answer_s=settings.commit_s
+        settings.database_url,
+        writers(settings),
+        session,
+        answer_s=settings.commit_s,
+        is_lazy=is_lazy,
     )
 
 

@@ -1,133 +1,140 @@
-"""Reads go to a replica that has caught up, else to the primary.
+"""Reads go to a replica that has caught up, else to the primary, else they are old and say so.
 
 What was acknowledged before a read began is seen by it: the primary is asked how far its log is
 flushed (one cheap call), and the replica must have replayed that far. A replica that does not
-get there within ``wait_s`` is left alone for a while.
+get there within ``wait_s`` is left alone for a while. What falls to the primary is bounded, so
+that reads without a replica take nothing from commits. While the primary is away, a replica
+answers with what it has, and the answer carries its age.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+import math
+from collections.abc import Iterator, Sequence
+from typing import Generic, Literal
 
-import asyncpg
 from msgspec import Struct
 from prometheus_client import Counter
 
 from gateway.domain.errors import Unavailable
 from gateway.runtime.clock import Clock
 from gateway.stores.postgres import faults
+from gateway.stores.postgres.lending import Connection, Gate, Pool, ended_after, lent
+from gateway.stores.postgres.primary import FAILURES, Primary
+from gateway.stores.postgres.replica import Behind, Replica, T, Work
+from gateway.stores.postgres.statements import sql
 
 _READS = Counter(
     "tidegate_reads",
-    "Reads by who answered; a growing share of the primary tells of replicas that lag.",
+    "Reads by who answered; a growing share of the primary tells of replicas that lag, and "
+    "stale ones of a primary that is away.",
     ["where"],
 )
-_PAUSE_S = 1.0
-_POLL_S = 0.002
-_FLUSHED = "SELECT pg_current_wal_flush_lsn()::text"
-_HAS_REPLAYED = "SELECT pg_last_wal_replay_lsn() >= $1::text::pg_lsn"
-# Nothing received that is not replayed: no lag, however long ago the last transaction was.
-_LAG_S = """
-SELECT CASE WHEN pg_last_wal_receive_lsn() = pg_last_wal_replay_lsn() THEN 0
-            ELSE coalesce(extract(epoch FROM now() - pg_last_xact_replay_timestamp()), 0)
-       END::float8
-"""
+Where = Literal["replica", "primary", "stale"]
 
 
-class _Replica(Struct):
-    pool: "asyncpg.Pool[asyncpg.Record]"
-    paused_until_s: float = 0.0
+class Answer(Struct, Generic[T], frozen=True):
+    """What was read. ``age_s``: what was acknowledged longer ago is in it; None: everything is."""
+
+    value: T
+    age_s: int | None = None
 
 
 class Readers:
-    """Gives out connections for reading."""
+    """Runs the queries of the read side on the server that can answer them best."""
 
     def __init__(
         self,
         *,
-        primary: "asyncpg.Pool[asyncpg.Record]",
-        replicas: Sequence["asyncpg.Pool[asyncpg.Record]"],
+        primary: Pool,
+        replicas: Sequence[Pool],
         clock: Clock,
         wait_s: float,
         query_s: float,
     ) -> None:
-        self._primary = primary
-        self._replicas = [_Replica(pool) for pool in replicas]
-        self._clock = clock
-        self._wait_s = wait_s
+        self._pool = primary
+        self._primary = Primary(pool=primary, clock=clock)
+        # One connection is left to those who ask for keys, and how far the primary is.
+        self._gate = Gate(max(1, primary.get_max_size() - 1))
+        self._replicas = [Replica(pool=pool, clock=clock, wait_s=wait_s) for pool in replicas]
         self._query_s = query_s
         self._turn = 0
         #: Reads through this object by who answered; ``/metrics`` has the sum of all.
-        self.reads = {"replica": 0, "primary": 0}
-        self._given_up: set[asyncio.Task[bool]] = set()
+        self.reads: dict[Where, int] = {"replica": 0, "primary": 0, "stale": 0}
+        for where in self.reads:
+            _READS.labels(where)
 
-    @asynccontextmanager
-    async def reader(
-        self,
-    ) -> AsyncIterator["asyncpg.pool.PoolConnectionProxy[asyncpg.Record]"]:
-        """Lend a connection that sees everything acknowledged before this call.
+    async def read(self, work: Work[T]) -> Answer[T]:
+        """Run ``work`` on a connection and return its result. It may run twice, and only reads.
 
-        Raises ``Unavailable`` when neither a replica nor the primary answers in time.
+        Raises ``Unavailable`` when nobody answers in time, or too many ask for the primary.
         """
-        try:
-            with faults.translated():
-                async with asyncio.timeout(self._query_s):
-                    replica = self._next()
-                    if replica is not None:
-                        flushed = await self._primary.fetchval(_FLUSHED)
-                        if await self._has_caught_up(replica, flushed):
-                            self._count("replica")
-                            async with replica.pool.acquire() as connection:
-                                yield connection
-                            return
-                    self._count("primary")
-                    async with self._primary.acquire() as connection:
-                        yield connection
-        except TimeoutError as exc:
-            raise Unavailable("postgres") from exc
+        until_s = asyncio.get_running_loop().time() + self._query_s
+        with faults.translated():
+            if not self._replicas:
+                return self._answer("primary", await self._on_primary(work, until_s))
+            mark = await self._primary.mark()
+            if mark is None:
+                return await self._stale(work, until_s)
+            replica = next((each for each in self._in_turn() if each.is_promising), None)
+            if replica is not None:
+                try:
+                    return self._answer("replica", await replica.read(work, mark, until_s))
+                except (Behind, Unavailable, *FAILURES):
+                    pass  # the primary answers, or says what is wrong
+            try:
+                return self._answer("primary", await self._on_primary(work, until_s))
+            except _Lost:
+                return await self._stale(work, until_s)
 
     async def lag_s(self) -> float | None:
-        """Return the least lag of the replicas in seconds; None when none answers."""
-        lags = []
-        for replica in self._replicas:
-            try:
-                async with asyncio.timeout(self._query_s):
-                    lags.append(float(await replica.pool.fetchval(_LAG_S)))
-            except (TimeoutError, OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
-                continue
-        return min(lags, default=None)
+        """Return the least lag of the replicas in seconds; None when none is of use."""
+        lags = await asyncio.gather(*(replica.lag_s() for replica in self._replicas))
+        return min((lag for lag in lags if lag is not None), default=None)
 
-    def _count(self, where: str) -> None:
+    async def _on_primary(self, work: Work[T], until_s: float) -> T:
+        async with self._gate.passed():
+            try:
+                with faults.translated():
+                    async with lent(self._pool) as connection:
+                        left_s = until_s - asyncio.get_running_loop().time()
+                        with ended_after(connection, left_s):
+                            if await _is_standby(connection):
+                                raise Unavailable("postgres")
+                            return await work(connection)
+            except Unavailable as exc:
+                raise _Lost("postgres") from exc
+
+    async def _stale(self, work: Work[T], until_s: float) -> Answer[T]:
+        for replica in self._in_turn():
+            if not replica.is_answering:
+                continue
+            try:
+                value, age_s = await replica.read_stale(work, self._primary.timeline, until_s)
+            except (Behind, Unavailable, *FAILURES):
+                continue
+            # At least one: the answer is not of now, even where all was there a moment ago.
+            return self._answer("stale", value, max(1, math.ceil(age_s)))
+        raise Unavailable("postgres")
+
+    def _answer(self, where: Where, value: T, age_s: int | None = None) -> Answer[T]:
         self.reads[where] += 1
         _READS.labels(where).inc()
+        return Answer(value, age_s)
 
-    def _next(self) -> _Replica | None:
-        now = self._clock.monotonic_s()
-        for _ in self._replicas:
-            self._turn = (self._turn + 1) % len(self._replicas)
-            if self._replicas[self._turn].paused_until_s <= now:
-                return self._replicas[self._turn]
-        return None
+    def _in_turn(self) -> Iterator[Replica]:
+        """Give each replica once, another one first at each call."""
+        self._turn += 1
+        for n in range(len(self._replicas)):
+            yield self._replicas[(self._turn + n) % len(self._replicas)]
 
-    async def _has_caught_up(self, replica: _Replica, flushed: str) -> bool:
-        asking = asyncio.get_running_loop().create_task(_replays(replica, flushed))
-        await asyncio.wait({asking}, timeout=self._wait_s)
-        if asking.done() and asking.result():
-            return True
-        replica.paused_until_s = self._clock.monotonic_s() + _PAUSE_S
-        # Told to stop and not waited for: a silent replica does not even answer that.
-        asking.cancel()
-        self._given_up.add(asking)
-        asking.add_done_callback(self._given_up.discard)
+
+class _Lost(Unavailable):
+    """The primary did not answer, or is none any more; as opposed to: too many ask it."""
+
+
+async def _is_standby(connection: Connection) -> bool:
+    # The server tells with its answers, so that it need not be asked. A connection that was idle
+    # since a promotion has not been told yet.
+    if getattr(connection.get_settings(), "in_hot_standby", "off") != "on":
         return False
-
-
-async def _replays(replica: _Replica, flushed: str) -> bool:
-    """Return True once the replica has replayed so far, False when it can not be asked."""
-    try:
-        # Replay gives no event to wait for: it must be asked.
-        while not await replica.pool.fetchval(_HAS_REPLAYED, flushed):  # noqa: ASYNC110
-            await asyncio.sleep(_POLL_S)
-        return True
-    except (TimeoutError, OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
-        return False
+    return bool(await connection.fetchval(sql("is_standby")))

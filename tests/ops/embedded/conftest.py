@@ -20,7 +20,7 @@ def directory() -> Iterator[Path]:
 
 @pytest.fixture(scope="package")
 def kept() -> Iterator[Path]:
-    """A state directory with all three servers made and stopped; tests start them again."""
+    """A state directory with all servers made and stopped; tests start them again."""
     directory = new_directory()
     with Servers(state=directory / "state", fsync=False):
         pass
@@ -30,6 +30,6 @@ def kept() -> Iterator[Path]:
 
 @pytest.fixture
 def servers(kept: Path) -> Iterator[Servers]:
-    """All three servers, running."""
+    """All servers, running."""
     with Servers(state=kept, fsync=False) as running:
         yield running

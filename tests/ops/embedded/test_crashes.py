@@ -11,7 +11,7 @@ import pytest
 import redis
 
 from ops.embedded import state
-from ops.embedded.cluster import PRIMARY, REPLICA, VALKEY, Servers
+from ops.embedded.cluster import JOURNAL, PRIMARY, REPLICA, VALKEY, Servers
 from tests.ops.embedded.support import Heard, is_alive, new_table, query
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -28,15 +28,19 @@ def test_primary_recovers_from_kill(servers: Servers) -> None:
     assert servers.poll() == []
 
 
-def test_valkey_recovers_from_kill(servers: Servers) -> None:
-    """After kill -9 of Valkey, everything it acknowledged is there."""
-    with redis.Redis.from_url(servers.redis_url, protocol=2) as client:
-        client.xadd("journal", {"order": "1"})
-    servers.kill(VALKEY)
-    assert [ended.name for ended in servers.poll()] == [VALKEY]
-    servers.restart(VALKEY)
-    with redis.Redis.from_url(servers.redis_url, protocol=2) as client:
-        assert client.xlen("journal") == 1
+@pytest.mark.parametrize("name", [VALKEY, JOURNAL])
+def test_valkey_recovers_from_kill(servers: Servers, name: str) -> None:
+    """After kill -9 of a Valkey, everything it acknowledged is there; the other ran on."""
+    url = {VALKEY: servers.redis_url, JOURNAL: servers.journal_url}[name]
+    with redis.Redis.from_url(url, protocol=2) as client:
+        client.delete("kept")
+        client.xadd("kept", {"order": "1"})
+    servers.kill(name)
+    assert [ended.name for ended in servers.poll()] == [name]
+    servers.restart(name)
+    assert servers.poll() == []
+    with redis.Redis.from_url(url, protocol=2) as client:
+        assert client.xlen("kept") == 1
 
 
 def test_promoted_replica_is_copied_anew(kept: Path) -> None:
@@ -85,7 +89,7 @@ def test_killed_parent_leaves_no_orphan(kept: Path) -> None:
     )
     assert parent.stdout is not None
     pids = [int(pid) for pid in parent.stdout.readline().split()]
-    assert len(pids) == 3
+    assert len(pids) == 4
     parent.kill()
     parent.wait()
     parent.stdout.close()

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from ops.embedded import binaries, errors, state
-from ops.embedded.cluster import PRIMARY, REPLICA, VALKEY, Servers
+from ops.embedded.cluster import JOURNAL, PRIMARY, REPLICA, VALKEY, Servers
 from tests.ops.embedded.support import new_table
 
 
-@pytest.mark.parametrize("name", [PRIMARY, REPLICA, VALKEY])
+@pytest.mark.parametrize("name", [PRIMARY, REPLICA, VALKEY, JOURNAL])
 def test_busy_port_is_named_with_a_way_out(kept: Path, name: str) -> None:
     """A saved port that someone else took is named; with new ports everything works again."""
     port = int(state.read_json(kept / "ports.json")[name])

@@ -1,6 +1,7 @@
 """The servers start, keep what they were given, and leave nothing behind."""
 
 import os
+import shutil
 import stat
 import time
 from pathlib import Path
@@ -10,7 +11,7 @@ import pytest
 import redis
 
 from ops.embedded import binaries, errors, state
-from ops.embedded.cluster import Servers
+from ops.embedded.cluster import JOURNAL, VALKEY, Servers
 from tests.ops.embedded.support import PATIENCE_S, has_table, is_alive, new_table, query
 
 
@@ -33,7 +34,7 @@ def test_owner_may_make_databases(servers: Servers) -> None:
 
 
 def test_settings_that_promises_rest_on(servers: Servers) -> None:
-    """Text is UTF-8, time is UTC, commits are synchronous, the journal syncs and never evicts."""
+    """Text is UTF-8, time is UTC, commits are synchronous, nothing is evicted."""
     shown = {
         name: query(servers.database_url, f"SHOW {name}")
         for name in ("server_encoding", "timezone", "synchronous_commit")
@@ -46,22 +47,79 @@ def test_settings_that_promises_rest_on(servers: Servers) -> None:
         assert client.config_get("maxmemory-policy") == {"maxmemory-policy": "noeviction"}
 
 
+def test_the_journal_syncs_before_it_answers(servers: Servers) -> None:
+    """Whatever is asked of PostgreSQL: the journal syncs each write, and refuses when full."""
+    wanted = {
+        "appendonly": "yes",
+        "appendfsync": "always",
+        "no-appendfsync-on-rewrite": "no",
+        "maxmemory-policy": "noeviction",
+        "maxmemory": str(256 * 2**20),
+    }
+    assert query(servers.database_url, "SHOW fsync") == "off"
+    with redis.Redis.from_url(servers.journal_url, protocol=2) as client:
+        assert client.config_get(*wanted) == wanted
+
+
+def test_results_and_journal_are_two_servers(servers: Servers) -> None:
+    """Emptying the results leaves the journal alone; the password of one opens not the other."""
+    with redis.Redis.from_url(servers.journal_url, protocol=2) as journal:
+        journal.set("kept", "1")
+        with redis.Redis.from_url(servers.redis_url, protocol=2) as results:
+            results.flushall()
+        assert journal.get("kept") == b"1"
+    mixed = f"{servers.redis_url.rpartition('@')[0]}@127.0.0.1:{servers.port(JOURNAL)}/0"
+    with (
+        redis.Redis.from_url(mixed, protocol=2) as stranger,
+        pytest.raises(redis.exceptions.AuthenticationError),
+    ):
+        stranger.ping()
+
+
+def test_a_directory_without_a_journal_gets_one(kept: Path) -> None:
+    """What an earlier version made starts, keeps its addresses and data, and has a journal then."""
+    with Servers(state=kept, fsync=False) as first:
+        before = (first.database_url, first.redis_url)
+        table = new_table(first)
+    shutil.rmtree(kept / "data/journal")
+    (kept / "data/journal.conf").unlink()
+    for name in ("ports.json", "passwords.json"):
+        known = state.read_json(kept / name)
+        del known[JOURNAL]
+        state.write_json(kept / name, known)
+    with Servers(state=kept, fsync=False) as servers:
+        assert (servers.database_url, servers.redis_url) == before
+        assert has_table(servers.database_url, table)
+        with redis.Redis.from_url(servers.journal_url, protocol=2) as client:
+            assert client.ping()
+
+
+def test_what_is_not_wanted_is_not_started(kept: Path) -> None:
+    """Each Valkey can be left out: then it has no URL and nothing of it runs."""
+    with Servers(state=kept, postgres=False, journal=False) as servers:
+        assert servers.names == [VALKEY]
+        with pytest.raises(RuntimeError, match="journal is not started"):
+            _ = servers.journal_url
+    with Servers(state=kept, postgres=False, valkey=False) as servers:
+        assert servers.names == [JOURNAL]
+
+
 def test_warm_start_keeps_data_and_addresses(kept: Path) -> None:
     """A second start is fast, with the same URLs and the same data."""
     with Servers(state=kept, fsync=False) as first:
-        before = (first.database_url, first.replica_url, first.redis_url)
+        before = urls(first)
         table = new_table(first)
     began_s = time.monotonic()
     with Servers(state=kept, fsync=False) as second:
         assert time.monotonic() - began_s < PATIENCE_S
-        assert (second.database_url, second.replica_url, second.redis_url) == before
+        assert urls(second) == before
         assert has_table(second.database_url, table)
 
 
 def test_secrets_are_private(servers: Servers, kept: Path) -> None:
     """Passwords stand in files of mode 0600, in no command line, and not in the replica."""
     passwords = state.read_json(kept / "passwords.json").values()
-    for file in ("passwords.json", "data/pgpass", "data/valkey.conf"):
+    for file in ("passwords.json", "data/pgpass", "data/valkey.conf", "data/journal.conf"):
         assert stat.S_IMODE((kept / file).stat().st_mode) == 0o600
     assert stat.S_IMODE(kept.stat().st_mode) & 0o077 == (0o011 if os.geteuid() == 0 else 0)
     seen = (kept / "data/replica/postgresql.auto.conf").read_text()
@@ -76,7 +134,7 @@ def test_stop_leaves_nothing(kept: Path) -> None:
     servers.start()
     pids = [servers.pid(name) for name in servers.names]
     servers.stop()
-    assert len(pids) == 3
+    assert len(pids) == 4
     assert not [pid for pid in pids if is_alive(pid)]
     servers.stop()
 
@@ -87,6 +145,10 @@ def test_temporary_state_is_removed() -> None:
         path = servers.state.path
         assert path.is_dir()
     assert not path.exists()
+
+
+def urls(servers: Servers) -> list[str]:
+    return [servers.database_url, servers.replica_url, servers.redis_url, servers.journal_url]
 
 
 def other_postgres() -> Path | None:

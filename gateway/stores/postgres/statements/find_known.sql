@@ -1,20 +1,43 @@
--- What each submission met: an order with its request id, with its (channel, order_no), or
--- behind a live fingerprint. `n` is the position in the arrays; a row a find.
+-- What each submission met: an order with its request id, with its (channel, order_no), or one
+-- that looks the same. `n` is the position in the arrays; a row a find.
+--
+-- A look-alike stands behind a live fingerprint. Of a late batch ($8) it is the first order
+-- received within ten minutes of the submission, before or after: by then its fingerprint may
+-- have been purged, or belong to a later order. Who has the same look has the same phone, so an
+-- index finds it. An order held as a look-alike opens no window of its own.
 WITH input AS MATERIALIZED (
     SELECT *
-      FROM unnest($1::int[], $2::text[], $3::text[], $4::text[], $5::bytea[])
-           AS t (n, channel, order_no, request_id, lookalike)
+      FROM unnest(
+               $1::int[], $2::text[], $3::text[], $4::text[], $5::bytea[], $6::bytea[],
+               $7::timestamptz[]
+           ) AS t (n, channel, order_no, request_id, lookalike, phone_index, received_at)
 )
 SELECT i.n, 'by_request_id' AS how, o.id, o.channel, o.order_no, o.payload_digest, o.status,
-       o.version, o.placed_hold, o.lookalike, o.request_id
+       o.version, o.placed_hold, o.lookalike, o.request_id, o.received_at
   FROM input i JOIN orders o ON o.channel = i.channel AND o.request_id = i.request_id
 UNION ALL
 SELECT i.n, 'by_order_no', o.id, o.channel, o.order_no, o.payload_digest, o.status,
-       o.version, o.placed_hold, o.lookalike, o.request_id
+       o.version, o.placed_hold, o.lookalike, o.request_id, o.received_at
   FROM input i JOIN orders o ON o.channel = i.channel AND o.order_no = i.order_no
 UNION ALL
 SELECT i.n, 'by_lookalike', o.id, o.channel, o.order_no, o.payload_digest, o.status,
-       o.version, o.placed_hold, o.lookalike, o.request_id
+       o.version, o.placed_hold, o.lookalike, o.request_id, o.received_at
   FROM input i
   JOIN fingerprints f ON f.lookalike = i.lookalike AND f.expires_at > now()
   JOIN orders o ON o.id = f.order_id
+ WHERE NOT $8::bool
+UNION ALL
+SELECT i.n, 'by_lookalike', l.*
+  FROM input i
+       CROSS JOIN LATERAL (
+           SELECT o.id, o.channel, o.order_no, o.payload_digest, o.status, o.version,
+                  o.placed_hold, o.lookalike, o.request_id, o.received_at
+             FROM orders o
+            WHERE o.phone_index = i.phone_index AND o.lookalike = i.lookalike
+              AND o.received_at > i.received_at - interval '10 minutes'
+              AND o.received_at < i.received_at + interval '10 minutes'
+              AND o.placed_hold IS DISTINCT FROM 'lookalike'
+            ORDER BY o.received_at, o.id
+            LIMIT 1
+       ) l
+ WHERE $8

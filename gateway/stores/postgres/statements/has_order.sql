@@ -1,2 +1,8 @@
--- Whether an order exists in these channels (null: in any).
-SELECT true FROM orders o WHERE o.id = $1 AND ($2::text[] IS NULL OR o.channel = ANY ($2))
+-- Whether an order exists in these channels (null: in any), by its id or else by an alias of it.
+SELECT true
+  FROM orders o
+ WHERE o.id = coalesce(
+           (SELECT n.id FROM orders n WHERE n.id = $1),
+           (SELECT a.order_id FROM order_aliases a WHERE a.alias = $1)
+       )
+   AND ($2::text[] IS NULL OR o.channel = ANY ($2))

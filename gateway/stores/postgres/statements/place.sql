@@ -8,8 +8,12 @@
 -- Rows must arrive sorted by fingerprint and without a key twice, or batches could deadlock;
 -- for the same reason the orders go in by number.
 -- The clock of the windows is the database's own, so that no gateway's clock can stretch them.
+-- A late batch ($29) is judged by when each row was received: orders that came minutes apart are
+-- not one moment because they are stored in one. The database could not be asked then, so the
+-- gateway's clock is the only witness; nobody sets that time anew, and one that is yet to come
+-- counts as now, so that no window ends later than a live one would.
 WITH input AS MATERIALIZED (
-    SELECT *
+    SELECT *, CASE WHEN $29::bool THEN least(received_at, now()) ELSE now() END AS judged_at
       FROM unnest(
                $1::uuid[], $2::text[], $3::text[], $4::text[], $5::bytea[], $6::bytea[],
                $7::bytea[], $8::bool[], $9::text[], $10::text[], $11::text[], $12::text[],
@@ -25,10 +29,10 @@ WITH input AS MATERIALIZED (
            )
 ), claimed AS (
     INSERT INTO fingerprints AS f (lookalike, order_id, expires_at)
-    SELECT lookalike, id, now() + interval '10 minutes' FROM input
+    SELECT lookalike, id, judged_at + interval '10 minutes' FROM input
         ON CONFLICT (lookalike) DO UPDATE
        SET order_id = excluded.order_id, expires_at = excluded.expires_at
-     WHERE f.expires_at <= now()
+     WHERE f.expires_at <= excluded.expires_at - interval '10 minutes'
     RETURNING f.order_id
 ), entitled AS (
     SELECT i.*
@@ -36,12 +40,23 @@ WITH input AS MATERIALIZED (
      WHERE i.is_judged OR i.id IN (SELECT order_id FROM claimed)
 ), counted AS (
     -- The last four times of one buyer with the same goods; a full window holds the fourth.
+    -- Late ones are sorted in among more of them, for later orders may have been counted before.
     INSERT INTO velocity AS v (same_goods, recent)
-    SELECT same_goods, ARRAY[now()] FROM entitled ORDER BY same_goods
+    SELECT same_goods, ARRAY[judged_at] FROM entitled ORDER BY same_goods
         ON CONFLICT (same_goods) DO UPDATE
-       SET recent = (v.recent || now())[greatest(1, cardinality(v.recent) - 2):]
-    RETURNING same_goods,
-              cardinality(recent) = 4 AND recent[1] > now() - interval '5 minutes' AS is_brushing
+       SET recent = CASE
+               WHEN $29 THEN ARRAY(
+                   SELECT l.at
+                     FROM (
+                              SELECT at FROM unnest(v.recent || excluded.recent) AS t (at)
+                               ORDER BY at DESC
+                               LIMIT 16
+                          ) l
+                    ORDER BY l.at
+               )
+               ELSE (v.recent || excluded.recent)[greatest(1, cardinality(v.recent) - 2):]
+           END
+    RETURNING same_goods, recent
 ), placed AS (
     INSERT INTO orders (
         id, channel, order_no, request_id, payload_digest, lookalike, placed_hold, hold, is_test,
@@ -56,7 +71,19 @@ WITH input AS MATERIALIZED (
       FROM entitled i
       JOIN counted c ON c.same_goods = i.same_goods
            CROSS JOIN LATERAL (
-               SELECT coalesce(i.hold, CASE WHEN c.is_brushing THEN 'suspected_brushing' END) AS hold
+               SELECT CASE
+                          WHEN $29 THEN EXISTS (
+                              -- Four in any five minutes that this one falls in.
+                              SELECT FROM generate_subscripts(c.recent, 1) AS s (first)
+                               WHERE i.judged_at BETWEEN c.recent[first] AND c.recent[first + 3]
+                                 AND c.recent[first] > c.recent[first + 3] - interval '5 minutes'
+                          )
+                          ELSE cardinality(c.recent) = 4
+                               AND c.recent[1] > now() - interval '5 minutes'
+                      END AS is_brushing
+           ) b
+           CROSS JOIN LATERAL (
+               SELECT coalesce(i.hold, CASE WHEN b.is_brushing THEN 'suspected_brushing' END) AS hold
            ) h
      ORDER BY i.channel, i.order_no
         ON CONFLICT DO NOTHING

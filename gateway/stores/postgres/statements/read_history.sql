@@ -1,8 +1,12 @@
--- An order's history in the order of its steps: ids are made one after the other, also for an
--- event that arrived before its order and was applied later.
+-- The history of an order, by its id or else by an alias of it, in the order of its steps: ids
+-- are made one after the other, also for an event that arrived before its order and was applied
+-- later.
 SELECT id, action, from_status, to_status, outcome, reason, detail, source, trigger, occurred_at,
        received_at
   FROM order_events
- WHERE order_id = $1
+ WHERE order_id = coalesce(
+           (SELECT n.id FROM orders n WHERE n.id = $1),
+           (SELECT a.order_id FROM order_aliases a WHERE a.alias = $1)
+       )
  ORDER BY id
  LIMIT 1000

@@ -1,0 +1,22 @@
+"""What is journaled while the ledger can not be asked."""
+
+from typing import Literal
+
+from msgspec import Struct
+
+#: Each lane of the committer has streams of its own, so that payments can be drained first.
+Lane = Literal["placements", "follow_ups"]
+
+
+class Entry(Struct, frozen=True):
+    """An event on its way into the journal.
+
+    ``envelope`` is sealed. ``claims`` are the digests by which a repeat is recognised, each
+    with the seconds it is kept for; ``known`` is what a repeat is told, kept under each claim.
+    A forced entry is appended although its like is there, whose claims stay as they are.
+    """
+
+    envelope: bytes
+    claims: tuple[tuple[bytes, int], ...]
+    known: bytes
+    is_forced: bool = False

@@ -1,0 +1,94 @@
+"""What an event looks like in the journal, and how it is read again.
+
+An order is kept as it was sent, with what only its arrival could tell; everything else follows
+from it again. An event is kept as it was decoded: its signature is fresh only once.
+"""
+
+from datetime import datetime
+from typing import Protocol
+from uuid import UUID
+
+import msgspec
+from msgspec import Struct
+
+from gateway.domain.errors import TidegateError
+from gateway.domain.following import FollowUp
+from gateway.domain.journaling import Lane
+from gateway.domain.placing import Placement
+
+
+class Order(Struct, frozen=True):
+    """A submission that was checked and accepted at ``received_at``."""
+
+    id: UUID
+    raw: bytes
+    request_id: str | None
+    trigger: str
+    received_at: datetime
+
+
+class Unreadable(TidegateError):
+    """An entry that this process can not read: another key ring, another version, or damage."""
+
+
+class Sealer(Protocol):
+    """Seals what leaves the process. ``open`` raises when an envelope is not what it says."""
+
+    def seal(self, place: str, row: bytes, plain: bytes) -> bytes:
+        """The envelope of some bytes, bound to where they belong."""
+        ...
+
+    def open(self, place: str, row: bytes, envelope: bytes) -> bytes:
+        """The bytes of an envelope."""
+        ...
+
+
+_PLACE = "journal.entry"
+_encode = msgspec.msgpack.Encoder().encode
+_decode_order = msgspec.msgpack.Decoder(Order).decode
+_decode_follow_up = msgspec.msgpack.Decoder(FollowUp).decode
+
+
+class Envelopes:
+    """Seals entries for the journal and opens them again. Envelopes are bound to their lane."""
+
+    def __init__(self, *, sealer: Sealer) -> None:
+        self._sealer = sealer
+
+    def order(self, placement: Placement) -> bytes:
+        """Return the envelope of an order."""
+        order = Order(
+            placement.id,
+            placement.raw,
+            placement.request_id,
+            placement.trigger,
+            placement.received_at,
+        )
+        return self._seal("placements", _encode(order))
+
+    def follow_up(self, follow_up: FollowUp) -> bytes:
+        """Return the envelope of an event."""
+        return self._seal("follow_ups", _encode(follow_up))
+
+    def open_order(self, envelope: bytes) -> Order:
+        """Return the order. Raises ``Unreadable``."""
+        try:
+            return _decode_order(self._open("placements", envelope))
+        except msgspec.MsgspecError as exc:
+            raise Unreadable("not an order of this version") from exc
+
+    def open_follow_up(self, envelope: bytes) -> FollowUp:
+        """Return the event. Raises ``Unreadable``."""
+        try:
+            return _decode_follow_up(self._open("follow_ups", envelope))
+        except msgspec.MsgspecError as exc:
+            raise Unreadable("not an event of this version") from exc
+
+    def _seal(self, lane: Lane, plain: bytes) -> bytes:
+        return self._sealer.seal(_PLACE, lane.encode(), plain)
+
+    def _open(self, lane: Lane, envelope: bytes) -> bytes:
+        try:
+            return self._sealer.open(_PLACE, lane.encode(), envelope)
+        except ValueError as exc:
+            raise Unreadable(str(exc)) from exc

@@ -1,0 +1,152 @@
+"""The breaker: stops asking a server that fails, and finds out cheaply when it is back.
+
+    closed ──too many failed──> open ──its pause is over──> half_open ──all succeeded──> closed
+                                  ^                              │
+                                  └──────────one failed──────────┘
+
+Pure: it has no clock and does no I/O. Whoever asks passes monotonic seconds, gets a permit,
+and settles it once it knows; only what says something of the server may succeed or fail.
+"""
+
+from collections import deque
+from collections.abc import Callable
+from typing import Literal
+
+State = Literal["closed", "open", "half_open"]
+
+#: Calls are counted by slices of the window, so that memory has a bound whatever the rate.
+_SLICES = 10
+
+
+class Permit:
+    """Leave to make one call. The first settling counts; a second does nothing."""
+
+    __slots__ = ("_breaker", "generation", "given_s", "is_settled")
+
+    def __init__(self, breaker: "Breaker", *, generation: int, given_s: float) -> None:
+        self._breaker = breaker
+        self.generation = generation
+        self.given_s = given_s
+        self.is_settled = False
+
+    def succeed(self, now_s: float) -> None:
+        """The server did what it was asked."""
+        self._breaker.settle(self, now_s, has_failed=False)
+
+    def fail(self, now_s: float) -> None:
+        """The server could not do it, or not in time."""
+        self._breaker.settle(self, now_s, has_failed=True)
+
+    def withdraw(self) -> None:
+        """The call says nothing of the server: bad data, or whoever asked has left."""
+        self._breaker.withdraw(self)
+
+
+class Breaker:
+    """Gives permits while enough calls succeed, and none for a while when too many fail.
+
+    It opens when at least ``calls_min`` calls settled within ``window_s`` and at least
+    ``failed_share`` of them failed. It stays open for ``open_s``, twice as long each time it
+    opens again without having closed, up to ``open_s_max``; ``jitter`` gives the share of the
+    pause that is added to it, so that processes do not come back at the same moment.
+    """
+
+    def __init__(
+        self,
+        *,
+        window_s: float,
+        calls_min: int,
+        failed_share: float,
+        open_s: float,
+        open_s_max: float,
+        probes: int,
+        probe_s: float,
+        jitter: Callable[[], float],
+    ) -> None:
+        self._slice_s = window_s / _SLICES
+        self._calls_min = calls_min
+        self._failed_share = failed_share
+        self._open_s = open_s
+        self._open_s_max = open_s_max
+        self._probes = probes
+        self._probe_s = probe_s
+        self._jitter = jitter
+        self.state: State = "closed"
+        #: How often it opened, first and again.
+        self.opened = 0
+        # One more with each change of state: a permit of an earlier one says nothing of this one.
+        self._generation = 0
+        # Number of the slice, calls, failed calls; the oldest first.
+        self._slices: deque[list[int]] = deque()
+        self._pause_s = open_s
+        self._until_s = 0.0
+        self._out: set[Permit] = set()
+        self._succeeded = 0
+
+    def ask(self, now_s: float) -> Permit | None:
+        """Leave to call, or None: do not call. Half-open, the probe's place is taken on return."""
+        if self.state == "open" and now_s >= self._until_s:
+            self._change("half_open")
+        if self.state == "half_open" and any(self._is_overdue(p, now_s) for p in self._out):
+            self._open(now_s)
+        if self.state == "open":
+            return None
+        if self.state == "half_open" and len(self._out) + self._succeeded >= self._probes:
+            return None
+        permit = Permit(self, generation=self._generation, given_s=now_s)
+        if self.state == "half_open":
+            self._out.add(permit)
+        return permit
+
+    def settle(self, permit: Permit, now_s: float, *, has_failed: bool) -> None:
+        """Count what became of a call; nothing, if the state it was permitted in is over."""
+        if not self._is_first(permit):
+            return
+        if self.state == "closed":
+            self._count(now_s, has_failed=has_failed)
+        elif has_failed or self._is_overdue(permit, now_s):
+            self._open(now_s)
+        else:
+            self._succeeded += 1
+            if self._succeeded == self._probes:
+                self._pause_s = self._open_s
+                self._change("closed")
+
+    def withdraw(self, permit: Permit) -> None:
+        """Give a permit's place back and count nothing."""
+        self._is_first(permit)
+
+    def _is_first(self, permit: Permit) -> bool:
+        is_first = not permit.is_settled and permit.generation == self._generation
+        permit.is_settled = True
+        self._out.discard(permit)
+        return is_first
+
+    def _is_overdue(self, permit: Permit, now_s: float) -> bool:
+        return now_s - permit.given_s > self._probe_s
+
+    def _count(self, now_s: float, *, has_failed: bool) -> None:
+        slices, number = self._slices, int(now_s / self._slice_s)
+        if not slices or slices[-1][0] < number:
+            slices.append([number, 0, 0])
+        slices[-1][1] += 1
+        slices[-1][2] += has_failed
+        while slices[0][0] <= number - _SLICES:
+            slices.popleft()
+        calls = sum(each[1] for each in slices)
+        failed = sum(each[2] for each in slices)
+        if calls >= self._calls_min and failed >= self._failed_share * calls:
+            self._open(now_s)
+
+    def _open(self, now_s: float) -> None:
+        self._until_s = now_s + self._pause_s * (1 + self._jitter())
+        self._pause_s = min(2 * self._pause_s, self._open_s_max)
+        self.opened += 1
+        self._change("open")
+
+    def _change(self, state: State) -> None:
+        self.state = state
+        self._generation += 1
+        self._slices.clear()
+        self._out.clear()
+        self._succeeded = 0

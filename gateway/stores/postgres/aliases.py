@@ -1,0 +1,26 @@
+"""Aliases: ids that were given out for an order which turned out to be another."""
+
+from collections.abc import Sequence
+from uuid import UUID
+
+import asyncpg
+
+from gateway.stores.postgres import faults
+from gateway.stores.postgres.statements import sql
+
+_ADD = sql("add_aliases")
+
+
+class Aliases:
+    """Lets whoever was given an id find the order that it stands for."""
+
+    def __init__(self, *, pool: "asyncpg.Pool[asyncpg.Record]") -> None:
+        self._pool = pool
+
+    async def add(self, pairs: Sequence[tuple[UUID, UUID]]) -> None:
+        """Keep (alias, order id) for good. Repeats are harmless. Raises ``Unavailable``."""
+        if not pairs:
+            return
+        alias, order_id = zip(*pairs, strict=True)
+        with faults.translated():
+            await self._pool.execute(_ADD, alias, order_id)

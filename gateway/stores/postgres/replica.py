@@ -1,0 +1,159 @@
+"""A replica: whether it follows the primary, has caught up, and else how old its answers are.
+
+It is of use for an answer of now when it is a standby on the primary's timeline and has replayed
+what the primary had flushed. One that stayed behind at a failover may be further in its log than
+the new primary and still hold another history: the position alone proves nothing.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+import asyncpg
+
+from gateway.domain.errors import Unavailable
+from gateway.runtime.clock import Clock
+from gateway.stores.postgres.lending import ANSWER_S, Connection, Gate, Pool, ended_after, lent
+from gateway.stores.postgres.primary import FAILURES, Mark
+from gateway.stores.postgres.statements import sql
+
+T = TypeVar("T")
+Work = Callable[[Connection], Awaitable[T]]
+
+_LINE, _HAS_REPLAYED, _BEHIND, _LAG = map(
+    sql, ("replica_line", "has_replayed", "replica_behind", "replica_lag")
+)
+#: Seconds to leave a replica alone that is silent, lags, or follows another timeline.
+_PAUSE_S = 1.0
+#: Seconds that a look at a replica's timeline is believed. A failover takes longer, and shows in
+#: the primary's own timeline at once.
+_LINE_S = 1.0
+_POLL_S = 0.002
+#: Faults of one query, which say nothing of the server.
+_OF_A_QUERY = (asyncpg.QueryCanceledError, asyncpg.SerializationError)
+
+
+class Behind(Exception):
+    """The replica answers, but not for now."""
+
+
+def follows(primary_timeline: int, timeline: int, *, is_standby: bool) -> bool:
+    """Say whether what a replica has replayed is a part of the primary's history."""
+    return is_standby and timeline == primary_timeline
+
+
+class Replica:
+    """One replica, with what is known of it."""
+
+    def __init__(self, *, pool: Pool, clock: Clock, wait_s: float) -> None:
+        self._pool = pool
+        self._clock = clock
+        self._wait_s = wait_s
+        self._gate = Gate(pool.get_max_size())
+        self._silent_until_s = 0.0
+        self._behind_until_s = 0.0
+        # The timeline it was last seen to share with the primary, and until when that is believed.
+        self._compared: int | None = None
+        self._compared_until_s = 0.0
+        self._caught_up_s: float | None = None
+        #: Whether it was seen on an older timeline than the primary's: its history is another.
+        self.is_left_behind = False
+
+    @property
+    def is_answering(self) -> bool:
+        """Whether it may be asked at all."""
+        return self._silent_until_s <= self._clock.monotonic_s()
+
+    @property
+    def is_promising(self) -> bool:
+        """Whether it may be asked for an answer of now."""
+        return self.is_answering and self._behind_until_s <= self._clock.monotonic_s()
+
+    async def read(self, work: Work[T], mark: Mark, until_s: float) -> T:
+        """Return the work's result, which knows everything up to ``mark``.
+
+        Raises ``Behind``, ``Unavailable`` or one of ``FAILURES``; it is then left alone a while.
+        """
+        async with self._gate.passed():
+            try:
+                async with lent(self._pool) as connection:
+                    with ended_after(connection, self._wait_s + ANSWER_S):
+                        await self._catch_up(connection, mark)
+                    return await _done(work, connection, until_s)
+            except Behind:
+                self._behind_until_s = self._clock.monotonic_s() + _PAUSE_S
+                raise
+            except FAILURES as exc:
+                self._note(exc)
+                raise
+
+    async def read_stale(
+        self, work: Work[T], primary_timeline: int | None, until_s: float
+    ) -> tuple[T, float]:
+        """Return the work's result and its age: what was acknowledged before that is in it.
+
+        Raises ``Behind`` on another history, ``Unavailable``, or one of ``FAILURES``.
+        """
+        async with self._gate.passed():
+            try:
+                async with lent(self._pool) as connection:
+                    with ended_after(connection, ANSWER_S):
+                        if primary_timeline is not None and primary_timeline != self._compared:
+                            await self._compare(connection, primary_timeline)
+                        if self.is_left_behind:
+                            raise Behind
+                        age_s = await self._age_s(connection)
+                    return await _done(work, connection, until_s), age_s
+            except FAILURES as exc:
+                self._note(exc)
+                raise
+
+    async def lag_s(self) -> float | None:
+        """Return the seconds of log it has yet to replay; None when it is of no use."""
+        if self.is_left_behind:
+            return None
+        try:
+            async with lent(self._pool) as connection:
+                with ended_after(connection, ANSWER_S):
+                    return float(await connection.fetchval(_LAG))
+        except FAILURES:
+            return None
+
+    async def _catch_up(self, connection: Connection, mark: Mark) -> None:
+        loop = asyncio.get_running_loop()
+        until_s = loop.time() + self._wait_s
+        if mark.timeline != self._compared or self._compared_until_s <= mark.asked_s:
+            await self._compare(connection, mark.timeline)
+            if self._compared is None:
+                raise Behind
+        # Replay gives no event to wait for: it must be asked.
+        while not await connection.fetchval(_HAS_REPLAYED, mark.flushed):
+            if loop.time() + _POLL_S > until_s:
+                raise Behind
+            await asyncio.sleep(_POLL_S)
+        self._caught_up_s = mark.asked_s
+
+    async def _compare(self, connection: Connection, primary_timeline: int) -> None:
+        is_standby, timeline = await connection.fetchrow(_LINE)
+        is_following = follows(primary_timeline, timeline, is_standby=is_standby)
+        self.is_left_behind = timeline < primary_timeline
+        self._compared = primary_timeline if is_following else None
+        self._compared_until_s = self._clock.monotonic_s() + _LINE_S
+
+    async def _age_s(self, connection: Connection) -> float:
+        now_s = self._clock.monotonic_s()
+        age_s = float(await connection.fetchval(_BEHIND))
+        # Nothing may have been written for long: what it proved to have then, it has.
+        return age_s if self._caught_up_s is None else min(age_s, now_s - self._caught_up_s)
+
+    def _note(self, exc: BaseException) -> None:
+        if not isinstance(exc, _OF_A_QUERY):
+            self._silent_until_s = self._clock.monotonic_s() + _PAUSE_S
+
+
+async def _done(work: Work[T], connection: Connection, until_s: float) -> T:
+    left_s = until_s - asyncio.get_running_loop().time()
+    if left_s <= 0:
+        raise Unavailable("postgres")
+    with ended_after(connection, left_s):
+        return await work(connection)

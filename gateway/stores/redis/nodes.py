@@ -1,0 +1,153 @@
+"""Which node of a Redis Cluster has a key, or the one server that is no cluster.
+
+The library's own cluster client asks the nodes one after the other when it looks for a new
+map, and closes the connections of all when one is down: a node that is frozen then takes the
+others with it. Here each node has a client of its own, and the map is the first that anyone
+gives.
+"""
+
+import asyncio
+from collections.abc import Coroutine, Iterable
+from typing import Any, TypeAlias, TypeVar
+from urllib.parse import urlsplit, urlunsplit
+
+import redis.asyncio as redis_asyncio
+import redis.exceptions
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.crc import REDIS_CLUSTER_HASH_SLOTS, key_slot
+
+#: A client of the library, which has no annotations where they are needed.
+Client: TypeAlias = Any
+T = TypeVar("T")
+
+#: The host and port of a node.
+Address: TypeAlias = tuple[str, int]
+
+FAILURES = (redis.exceptions.RedisError, OSError, asyncio.TimeoutError)
+
+
+class Nodes:
+    """The nodes behind ``url``, which are looked for when they are first needed.
+
+    Nothing is sent twice but what a node has declined with the name of another. A call that is
+    given up or fails half way closes its connection: no reply is ever taken for another's.
+    """
+
+    def __init__(self, *, url: str, call_s: float) -> None:
+        self._url = url
+        self._call_s = call_s
+        self._seed = self._open(url)
+        self._owners: list[tuple[range, Address]] = []
+        self._clients: dict[Address, Client] = {}
+        self._asking: set[asyncio.Task[Any]] = set()
+        self._is_stale = True
+
+    async def call(self, key: bytes, *words: Any) -> Any:
+        """Send one command to the node that has ``key``. Raises one of ``FAILURES``."""
+        if self._is_stale:
+            await self._learn()
+        try:
+            return await self._owner(key).execute_command(*words)
+        except redis.exceptions.NoScriptError:
+            raise
+        except redis.exceptions.MovedError as moved:
+            self._is_stale = True
+            return await self._client((moved.host, moved.port)).execute_command(*words)
+        except BaseException:
+            self._is_stale = True
+            raise
+
+    async def primaries(self) -> dict[str, Client]:
+        """Give every node that has keys, by ``host:port``. Raises one of ``FAILURES``."""
+        await self._learn()
+        addresses = {address for _, address in self._owners}
+        return {f"{host}:{port}": self._client((host, port)) for host, port in addresses}
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await asyncio.gather(*self._asking, return_exceptions=True)
+        for client in (self._seed, *self._clients.values()):
+            await client.aclose()
+
+    async def _learn(self) -> None:
+        asked = [(self._seed, _address(self._url))]
+        asked += [(client, address) for address, client in self._clients.items()]
+        self._owners = await self._first(_owners(client, address) for client, address in asked)
+        self._is_stale = False
+        named = {address for _, address in self._owners}
+        for address in self._clients.keys() - named:
+            # Another call may have learned the same meanwhile.
+            if (client := self._clients.pop(address, None)) is not None:
+                await client.aclose()
+
+    async def _first(self, asking: Iterable[Coroutine[Any, Any, T]]) -> T:
+        """Give the first answer; the last failure when nobody answers."""
+        tasks = [asyncio.create_task(each) for each in asking]
+        self._asking.update(tasks)
+        failure: BaseException | None = None
+        try:
+            for answer in asyncio.as_completed(tasks):
+                try:
+                    return await answer
+                except FAILURES as exc:
+                    failure = exc
+        finally:
+            # Not waited for: the library may miss being cancelled, and ends at its time limit.
+            for task in tasks:
+                task.add_done_callback(self._forget)
+                task.cancel()
+        raise failure or redis.exceptions.ClusterError("there is no node to ask")
+
+    def _forget(self, task: asyncio.Task[Any]) -> None:
+        self._asking.discard(task)
+        if not task.cancelled():
+            # Looked at, so that nobody complains that it was not.
+            task.exception()
+
+    def _owner(self, key: bytes) -> Client:
+        slot = key_slot(key)
+        for slots, address in self._owners:
+            if slot in slots:
+                return self._client(address)
+        raise redis.exceptions.ClusterError("no node has the slot")
+
+    def _client(self, address: Address) -> Client:
+        if address == _address(self._url):
+            return self._seed
+        if address not in self._clients:
+            host, port = address
+            parts = urlsplit(self._url)
+            login, at, _ = parts.netloc.rpartition("@")
+            where = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+            url = urlunsplit(parts._replace(netloc=f"{login}{at}{where}"))
+            self._clients[address] = self._open(url)
+        return self._clients[address]
+
+    def _open(self, url: str) -> Client:
+        return redis_asyncio.Redis.from_url(
+            url,
+            protocol=2,
+            socket_timeout=self._call_s,
+            socket_connect_timeout=self._call_s,
+            retry=Retry(NoBackoff(), 0),
+        )
+
+
+async def _owners(client: Client, address: Address) -> list[tuple[range, Address]]:
+    """Ask a node who has which slots."""
+    if not (await client.info("cluster")).get("cluster_enabled"):
+        return [(range(REDIS_CLUSTER_HASH_SLOTS), address)]
+    rows = await client.execute_command("CLUSTER SLOTS")
+    if not rows:
+        raise redis.exceptions.ClusterError("the node is in no cluster")
+    # A node that does not know its own name gives none.
+    return [
+        (range(first, last + 1), (primary[0].decode() or address[0], primary[1]))
+        for first, last, primary, *_ in rows
+    ]
+
+
+def _address(url: str) -> Address:
+    parts = urlsplit(url)
+    return parts.hostname or parts.path, parts.port or 6379

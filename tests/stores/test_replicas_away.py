@@ -1,0 +1,292 @@
+"""Reads while servers are away: bounded on the primary, old and saying so on a replica."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from gateway.domain.errors import Unavailable
+from gateway.runtime.clock import SystemClock
+from gateway.runtime.settings import Settings
+from gateway.stores.postgres import lending, pools
+from gateway.stores.postgres.keys import ApiKeys, digest
+from gateway.stores.postgres.lending import Connection
+from gateway.stores.postgres.reading import Filter
+from gateway.stores.postgres.replicas import Readers
+from gateway.wiring import Gateway
+from ops.embedded.cluster import Servers
+from tests.domain.support import due
+from tests.stores.support import at_once, gateways, submit, until, with_
+from tests.stores.test_readers import paused_replay, reading, warm
+from tests.support.cable import Cable, cable_to
+from tests.support.processes import free_port
+
+#: Far longer than a read may wait for a primary that is away.
+QUERY_S = 3.0
+
+
+@asynccontextmanager
+async def over_cables(settings: Settings) -> AsyncIterator[tuple[Gateway, Cable, Cable, UUID]]:
+    """Open a gateway with a cable to the primary and one to the replica, and an order on both."""
+    async with (
+        cable_to(settings.database_url) as primary,
+        cable_to(settings.replica_urls) as replica,
+    ):
+        changed = with_(
+            settings,
+            database_url=primary.url,
+            replica_urls=replica.url,
+            query_s=QUERY_S,
+            replica_wait_s=0.5,
+        )
+        async with gateways(changed) as (gateway,):
+            placed = await submit(gateway, due(1))
+            await warm(gateway)
+            assert await age_of(gateway, placed.id) is None
+            yield gateway, primary, replica, placed.id
+            for cable in (primary, replica):
+                cable.mend()
+
+
+async def age_of(gateway: Gateway, id_: UUID) -> int | None:
+    read = await reading(gateway).order(id_, None)
+    assert read is not None
+    return read.age_s
+
+
+async def took_s(work: Awaitable[Any]) -> float:
+    loop = asyncio.get_running_loop()
+    started_s = loop.time()
+    await asyncio.gather(work, return_exceptions=True)
+    return loop.time() - started_s
+
+
+def sleeping(seconds: float) -> Callable[[Connection], Awaitable[object]]:
+    """Return a query that takes its time."""
+
+    async def work(connection: Connection) -> object:
+        return await connection.fetchval("SELECT 1 FROM pg_sleep($1)", seconds)
+
+    return work
+
+
+# --- the primary is away ---
+
+
+@pytest.mark.parametrize("fault", ["cut", "silence"])
+async def test_with_the_primary_away_a_replica_answers_and_says_how_old_it_is(
+    settings: Settings, fault: str
+) -> None:
+    async with over_cables(settings) as (gateway, primary, _, id_):
+        getattr(primary, fault)()
+        first = asyncio.ensure_future(age_of(gateway, id_))
+        assert await took_s(first) < 1.0
+        ages = [first.result()]
+
+        async def several() -> None:
+            ages.extend([await age_of(gateway, id_) for _ in range(20)])
+
+        # Asked once and then left alone: each on its own would wait for the primary again.
+        assert await took_s(several()) < 20 * lending.ANSWER_S / 2
+        assert all(age is not None and 1 <= age <= 10 for age in ages)
+        history = await reading(gateway).history(id_, None)
+        page = await reading(gateway).page(Filter())
+        assert history is not None
+        assert history.age_s
+        assert page.age_s
+        assert [order.id for order in page.value] == [str(id_)]
+        assert gateway.readers.reads["stale"] == 23
+
+
+async def test_readers_who_come_at_once_wait_for_a_silent_primary_together(
+    settings: Settings,
+) -> None:
+    async with over_cables(settings) as (gateway, primary, _, id_):
+        primary.silence()
+        reads = asyncio.gather(*[age_of(gateway, id_) for _ in range(60)])
+        assert await took_s(reads) < 1.5
+        assert all(reads.result())
+
+
+async def test_what_a_replica_of_old_does_not_have_may_exist(settings: Settings) -> None:
+    async with over_cables(settings) as (gateway, primary, _, _):
+        reader, nobody = reading(gateway), gateway.new_id()
+        assert await reader.order(nobody, None) is None
+        primary.cut()
+        for read in (reader.order(nobody, None), reader.history(nobody, None)):
+            with pytest.raises(Unavailable):
+                await read
+
+
+async def test_the_age_grows_and_goes_when_the_primary_is_back(settings: Settings) -> None:
+    async with over_cables(settings) as (gateway, primary, _, id_):
+        primary.cut()
+        first = await age_of(gateway, id_)
+
+        async def is_older() -> bool:
+            return (await age_of(gateway, id_) or 0) > (first or 0)
+
+        await until(is_older)
+        primary.mend()
+
+        async def is_of_now() -> bool:
+            return await age_of(gateway, id_) is None
+
+        await until(is_of_now)
+        placed = await submit(gateway, due(2))
+        assert await age_of(gateway, placed.id) is None
+
+
+async def test_the_age_covers_what_the_replica_has_not_replayed(
+    servers: Servers, settings: Settings
+) -> None:
+    """It lags and the primary goes: the answer is as old as what it has, not as the outage."""
+    async with over_cables(settings) as (gateway, primary, _, id_), paused_replay(servers):
+        late = await submit(gateway, due(2))
+        assert await age_of(gateway, late.id) is None
+        await asyncio.sleep(2.1)
+        primary.cut()
+        age_s = await age_of(gateway, id_)
+        assert age_s is not None
+        assert age_s >= 3
+        with pytest.raises(Unavailable):
+            await reading(gateway).order(late.id, None)
+
+
+async def test_with_primary_and_replica_silent_reads_are_given_up_soon(
+    settings: Settings,
+) -> None:
+    async with over_cables(settings) as (gateway, primary, replica, id_):
+        primary.silence()
+        replica.silence()
+        for bound_s in (1.5, 0.1):
+            read = asyncio.ensure_future(age_of(gateway, id_))
+            assert await took_s(read) < bound_s
+            assert isinstance(read.exception(), Unavailable)
+
+
+async def test_a_primary_that_became_a_standby_counts_as_away(settings: Settings) -> None:
+    """After a failover elsewhere: nobody could tell how old what it has is."""
+    demoted = with_(settings, database_url=settings.replica_urls)
+    primary = await pools.open_readers(demoted)
+    replica = await pools.open_replica(settings.replica_urls, settings)
+
+    def readers(replicas: Sequence[lending.Pool]) -> Readers:
+        return Readers(
+            primary=primary, replicas=replicas, clock=SystemClock(), wait_s=0.05, query_s=QUERY_S
+        )
+
+    async def work(connection: Connection) -> object:
+        return await connection.fetchval("SELECT 1")
+
+    with pytest.raises(Unavailable):
+        await readers([]).read(work)
+    assert (await readers([replica]).read(work)).age_s
+    for pool in (primary, replica):
+        pool.terminate()
+
+
+async def test_a_read_amid_which_the_replica_goes_is_answered_by_the_primary(
+    settings: Settings,
+) -> None:
+    async with over_cables(settings) as (gateway, _, replica, _):
+        before = dict(gateway.readers.reads)
+        running = asyncio.ensure_future(gateway.readers.read(sleeping(0.3)))
+        await asyncio.sleep(0.1)
+        replica.cut()
+        assert (await running).value == 1
+        assert gateway.readers.reads == {**before, "primary": before["primary"] + 1}
+
+
+async def test_a_read_amid_which_the_primary_goes_is_answered_by_a_replica_that_lags(
+    servers: Servers, settings: Settings
+) -> None:
+    async with over_cables(settings) as (gateway, primary, _, _), paused_replay(servers):
+        await submit(gateway, due(2))
+        begun = []
+
+        async def work(connection: Connection) -> object:
+            begun.append(connection)
+            return await sleeping(0.3)(connection)
+
+        async def has_begun() -> bool:
+            return bool(begun)
+
+        running = asyncio.ensure_future(gateway.readers.read(work))
+        await until(has_begun)
+        primary.cut()
+        assert (await running).age_s
+        assert len(begun) == 2
+
+
+# --- the replicas are away ---
+
+
+@pytest.fixture
+def alone(settings: Settings) -> Settings:
+    """Settings with a replica that is not there."""
+    return with_(settings, replica_urls=f"postgresql://u:p@127.0.0.1:{free_port()}/x")
+
+
+async def test_a_flood_of_reads_is_refused_quickly_and_delays_no_commit_and_no_key(
+    alone: Settings,
+) -> None:
+    async with gateways(alone) as (gateway,):
+        key, token = await ApiKeys(pool=gateway.stores.primary).create(
+            "till", ["ingest"], [], actor="test"
+        )
+        keys = ApiKeys(pool=gateway.stores.primary_reads)
+        await keys.find(digest(token))
+        await submit(gateway, due(1))
+        loop = asyncio.get_running_loop()
+        started_s = loop.time()
+        refused_s = []
+
+        async def read() -> None:
+            try:
+                await gateway.readers.read(sleeping(2.0))
+            except Unavailable:
+                refused_s.append(loop.time() - started_s)
+
+        async def most_are_refused() -> bool:
+            return len(refused_s) >= 300 - lending.WAITING_MAX - 2
+
+        reads = [asyncio.create_task(read()) for _ in range(300)]
+        await until(most_are_refused, bound_s=1.0)
+        assert await took_s(submit(gateway, due(2))) < 0.7
+        found = asyncio.ensure_future(keys.find(digest(token)))
+        assert await took_s(found) < 0.7
+        principal = found.result()
+        assert principal is not None
+        assert principal.key_id == key.id
+        await asyncio.gather(*reads)
+        assert gateway.readers.reads["primary"] == 2
+        assert len(refused_s) == 298
+        assert max(refused_s) < 1.5
+
+
+async def test_a_queue_that_is_full_refuses_at_once() -> None:
+    gate = lending.Gate(1)
+
+    async def pass_() -> None:
+        async with gate.passed():
+            await asyncio.sleep(0)
+
+    async with gate.passed():
+        queue = [asyncio.create_task(pass_()) for _ in range(lending.WAITING_MAX + 5)]
+        await asyncio.sleep(0)
+        assert sum(task.done() for task in queue) == 5
+    heard = await at_once(queue)
+    assert [type(each) for each in heard[-5:]] == [Unavailable] * 5
+    assert heard[:-5] == [None] * lending.WAITING_MAX
+
+
+async def test_reads_that_are_short_are_queued_and_answered(alone: Settings) -> None:
+    async with gateways(alone) as (gateway,):
+        placed = await submit(gateway, due(1))
+        await age_of(gateway, placed.id)
+        heard = await at_once([age_of(gateway, placed.id) for _ in range(lending.WAITING_MAX)])
+        assert heard == [None] * lending.WAITING_MAX

@@ -1,0 +1,104 @@
+"""The command: ``python -m tests.torture``."""
+
+import secrets
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+
+from ops.embedded.errors import CannotStart
+from tests.torture import catalogue, rounds
+from tests.torture.fault import Fault
+from tests.torture.harness import Options, play
+from tests.torture.rounds import Round
+
+_COULD_NOT_RUN, _INTERRUPTED = 2, 130
+_EPILOG = """\
+Exit status: 0 every promise holds and every control was seen through, 1 not so, 2 something could
+not be played here (the table says what it lacks).
+"""
+
+
+@click.command(epilog=_EPILOG)
+@click.option("--only", multiple=True, metavar="NAME", help="Play these; part of a name will do.")
+@click.option("--list", "is_list", is_flag=True, help="Print what there is, and end.")
+@click.option("--controls", is_flag=True, help="Play the controls too, which must be seen through.")
+@click.option("--quick", is_flag=True, help="Let faults last a few seconds, and kill 20 times.")
+@click.option(
+    "--cycles", type=click.IntRange(1, 100_000), help="How often to kill.  [default: 200]"
+)
+@click.option("--seed", type=int, help="Draw what an earlier run drew.  [default: a new one]")
+@click.option(
+    "--json", "json_file", metavar="FILE", type=click.Path(dir_okay=False, path_type=Path),
+    help="Write what is known of each round there too.",
+)  # fmt: skip
+@click.option(
+    "--keep", "kept", metavar="DIR", type=click.Path(file_okay=False, path_type=Path),
+    help="Leave the logs of each round there.",
+)  # fmt: skip
+def main(
+    *,
+    only: Sequence[str],
+    is_list: bool,
+    controls: bool,
+    quick: bool,
+    cycles: int | None,
+    seed: int | None,
+    json_file: Path | None,
+    kept: Path | None,
+) -> None:
+    """Break every part of a running Tidegate under load; compare what was promised with what is.
+
+    Each round starts servers of its own (PostgreSQL, Valkey, the journal), gateways, workers and
+    senders that never give up; strikes, mends, and waits until all is well again without a human.
+    Then: nothing acknowledged missing, nothing twice, every refusal an honest one.
+    """
+    # Also when a CI system ends it: nothing is left running.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    chosen = _choose(only, with_controls=controls)
+    if is_list:
+        for fault in chosen:
+            click.echo(f"{fault.name}{' (control)' if fault.is_control else ''}\n    {fault.sees}")
+        return
+    seed = secrets.randbelow(1_000_000) if seed is None else seed
+    options = Options(
+        seed=seed,
+        is_quick=quick,
+        cycles=cycles or (20 if quick else 200),
+        say=lambda text: click.echo(f"    {text}", err=True),
+        kept=kept,
+    )
+    played: list[Round] = []
+    try:
+        for n, fault in enumerate(chosen, 1):
+            click.echo(f"[{n}/{len(chosen)}] {fault.name}", err=True)
+            played.append(play(fault, options))
+            click.echo(f"    {played[-1].verdict}, {played[-1].took_s:.0f} s", err=True)
+    except CannotStart as reason:
+        click.echo(f"torture: {reason}", err=True)
+        sys.exit(_COULD_NOT_RUN)
+    except KeyboardInterrupt:
+        sys.exit(_INTERRUPTED)
+    finally:
+        if played:
+            click.echo(f"{rounds.as_text(played)}\nseed {seed}")
+            if json_file is not None:
+                json_file.write_bytes(rounds.as_json(played, seed=seed))
+    sys.exit(rounds.exit_status(played))
+
+
+def _choose(names: Sequence[str], *, with_controls: bool) -> list[Fault]:
+    """Return what is to be played: a control that is named is meant."""
+    everything = list(catalogue.faults().values())
+    for name in names:
+        if not any(name in fault.name for fault in everything):
+            raise click.BadParameter(f"no fault is called {name!r}: --list shows them all")
+    if names:
+        return [fault for fault in everything if any(name in fault.name for name in names)]
+    return [fault for fault in everything if with_controls or not fault.is_control]
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,144 @@
+"""What is sent is the fault: messages no table takes, entries nobody can read, and storms."""
+
+import asyncio
+import random
+from collections.abc import Sequence
+
+from loadtest import orders, sending
+from loadtest.history import History
+from loadtest.sending import Callback, Order
+from loadtest.stored import Stored
+from loadtest.verify import Check
+from ops.embedded.cluster import PRIMARY
+from tests.torture.fault import Fault
+from tests.torture.world import World
+
+_POISONED = 50
+_PREFIX = "poison"
+#: A table that refuses some rows: what no check foresaw is refused like this.
+_REFUSING = (
+    f"ALTER TABLE orders ADD CONSTRAINT poison CHECK (order_no NOT LIKE '{_PREFIX}%') NOT VALID"
+)
+_COPIES = 10
+
+
+class Poison(Fault):
+    """Orders that the ledger refuses, alone and among those it takes, live and at the drain.
+
+    The journal holds entries that nobody can read as well. All of it is parked, and nothing that
+    is right waits for it.
+    """
+
+    name = "poison rows"
+    sees = "tidegate_parked_total rises; `parked` tells which messages and why."
+    do = "Look at each row of `parked`: its body is sealed and kept there."
+    expects_202 = True
+    parks = frozenset({"[23514]", "unreadable"})
+    lasts_s, quick_s = 4.0, 2.0
+    refusals = frozenset({503})
+
+    def __init__(self) -> None:
+        #: Kept apart: what becomes of them is not what becomes of an order.
+        self._history = History()
+        self._planted = 0
+
+    async def strike(self, world: World) -> None:
+        async with world.admin() as connection:
+            await connection.execute(_REFUSING)
+        await self._send(world, 0)
+        await world.kill_server(PRIMARY)
+        await asyncio.sleep(1.0)
+        await self._send(world, _POISONED)
+        async with world.journal() as client:
+            streams = [key async for key in client.scan_iter("tidegate:*", _type="stream")]
+            for stream in streams:
+                await client.xadd(stream, {b"e": b"\xff not an envelope"})
+                await client.xadd(stream, {b"nothing": b"known"})
+        self._planted = 2 * len(streams)
+
+    async def _send(self, world: World, first: int) -> None:
+        made = [
+            sending.order(orders.order(n, prefix=_PREFIX), self._history)
+            for n in range(first, first + _POISONED)
+        ]
+        await asyncio.gather(*[world.crowd.send_until_answered(order) for order in made])
+
+    async def mend(self, world: World) -> None:
+        await world.restart_server(PRIMARY)
+
+    async def judge(self, world: World, found: Stored) -> Sequence[Check]:
+        parked = [row for row in found.parked if row.reason.startswith("[23514]")]
+        answers = self._history.statuses()
+        world.say(f"poison was answered {answers}; planted {self._planted} unreadable entries")
+        unreadable = [row for row in found.parked if row.reason.startswith("unreadable")]
+        return [
+            Check("poisonous orders parked once", 2 * _POISONED, len(parked)),
+            Check("poisonous orders stored", 0, sum(map(_is_poison, found.orders))),
+            Check("unreadable entries parked once", self._planted, len(unreadable)),
+        ]
+
+
+def _is_poison(row: "Order | object") -> bool:
+    return str(getattr(row, "order_no", "")).startswith(_PREFIX)
+
+
+class Storm(Fault):
+    """The same thousand messages ten times each, all at once, to two gateways."""
+
+    name = "duplicate storm"
+    sees = "tidegate_remembered_total rises; the load of PostgreSQL hardly does."
+    gateways = 2
+    rate, senders = 5000.0, 4
+    lasts_s = quick_s = 0.0
+    refusals = frozenset()
+    _ways = 64
+
+    async def strike(self, world: World) -> None:
+        acts = self._acts(world)
+        total = len(acts)
+        async with asyncio.TaskGroup() as storm:
+            for _ in range(self._ways):
+                storm.create_task(self._send(world, acts))
+            await self.meanwhile(world, acts, total)
+
+    async def _send(self, world: World, acts: list[Order | Callback]) -> None:
+        while acts:
+            await world.crowd.send_until_answered(acts.pop(), pause_s=0.1)
+
+    async def meanwhile(self, world: World, acts: Sequence[object], total: int) -> None:
+        """Do something else in the middle of it."""
+
+    def _acts(self, world: World) -> list[Order | Callback]:
+        history = world.shoppers.history
+        acts: list[Order | Callback] = []
+        for n in range(100 if world.is_quick else 500):
+            account, channel = world.payers.pick(n)
+            content = orders.order(n, prefix="storm", channel=channel)
+            order = sending.order(content, history, request_id=f"storm-{n}" if n % 2 else "")
+            payable = order.sent.payable
+            acts += [order, sending.payment(order.sent, account, history, amount=payable)]
+        acts *= _COPIES
+        random.Random(world.rng.random()).shuffle(acts)
+        return acts
+
+
+class StormInOutage(Storm):
+    """The same while PostgreSQL dies and comes back: the journal tells repeats too."""
+
+    name = "duplicate storm, postgres killed amid"
+    sees = "Repeats are answered 202 with the first id, or 200 once the ledger knows them."
+    expects_202 = True
+    refusals = frozenset({503})
+
+    async def meanwhile(self, world: World, acts: Sequence[object], total: int) -> None:
+        await self._until(acts, total * 3 // 4)
+        await world.kill_server(PRIMARY)
+        await self._until(acts, total // 4)
+        await world.restart_server(PRIMARY)
+
+    async def _until(self, acts: Sequence[object], left: int) -> None:
+        while len(acts) > left:
+            await asyncio.sleep(0.02)
+
+
+FAULTS = (Poison(), Storm(), StormInOutage())

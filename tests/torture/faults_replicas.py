@@ -1,0 +1,149 @@
+"""The replica goes away or falls behind, and the primary with a replica beside it."""
+
+import asyncio
+import time
+from collections.abc import Sequence
+
+import aiohttp
+import asyncpg
+
+from loadtest.history import NO_ANSWER
+from loadtest.stored import Stored
+from loadtest.verify import Check, none
+from ops.embedded.cluster import PRIMARY, REPLICA
+from tests.torture.fault import Fault
+from tests.torture.world import World
+
+_OK, _UNAVAILABLE = 200, 503
+_READ_EVERY_S = 0.05
+#: Read among so many of the newest orders.
+_NEWEST = 50
+#: Longer than a read may take, for a reader who has something else to do.
+_PATIENCE_S = 3.0
+
+
+class Reading(Fault):
+    """Readers ask again and again for orders that were acknowledged just now."""
+
+    replica = True
+    lasts_s, quick_s = 30.0, 4.0
+    refusals = frozenset()
+    #: Statuses a reader may see besides 200.
+    told: frozenset[int] = frozenset()
+
+    def __init__(self) -> None:
+        self._reading: asyncio.Task[None] | None = None
+        self._odd: list[str] = []
+        self._answers = self._aged = 0
+
+    async def strike(self, world: World) -> None:
+        await self.break_it(world)
+        self._reading = asyncio.create_task(self._read(world), name="read")
+
+    async def break_it(self, world: World) -> None:
+        raise NotImplementedError
+
+    async def _read(self, world: World) -> None:
+        url = f"http://127.0.0.1:{world.gateways[0].port}"
+        headers = {"Authorization": f"Bearer {world.token}"}
+        timeout = aiohttp.ClientTimeout(total=_PATIENCE_S)
+        async with aiohttp.ClientSession(url, headers=headers, timeout=timeout) as client:
+            while True:
+                await asyncio.sleep(_READ_EVERY_S)
+                known = [
+                    answer.id
+                    for order in list(world.shoppers.history.orders.values())[-_NEWEST:]
+                    for answer in order.answers[:1]
+                    if answer.status in (200, 201)
+                ]
+                if known:
+                    await self._read_one(client, world.rng.choice(known))
+
+    async def _read_one(self, client: aiohttp.ClientSession, id_: str) -> None:
+        began_s = time.monotonic()
+        try:
+            async with client.get(f"/v1/orders/{id_}") as said:
+                await said.read()
+                status, age = said.status, said.headers.get("Age")
+        except (TimeoutError, aiohttp.ClientError):
+            status, age = NO_ANSWER, None
+        if status == _OK:
+            self._answers += 1
+            self._aged += age is not None
+        elif status not in self.told:
+            self._odd.append(f"{status} after {time.monotonic() - began_s:.1f} s")
+
+    async def mend(self, world: World) -> None:
+        assert self._reading is not None, "after the strike"
+        self._reading.cancel()
+        await asyncio.wait({self._reading})
+        world.say(f"{self._answers} reads, {self._aged} of them with an age")
+        await self.repair(world)
+
+    async def repair(self, world: World) -> None:
+        raise NotImplementedError
+
+    async def judge(self, world: World, found: Stored) -> Sequence[Check]:
+        return [
+            none("reads of what was acknowledged that went wrong", self._odd),
+            Check("anything could be read", True, self._answers > 0),
+        ]
+
+
+class ReplicaKilled(Reading):
+    """The replica is gone."""
+
+    name = "replica killed"
+    sees = 'tidegate_reads_total{where="primary"} rises; /readyz names the replica.'
+
+    async def break_it(self, world: World) -> None:
+        await world.kill_server(REPLICA)
+
+    async def repair(self, world: World) -> None:
+        await world.restart_server(REPLICA)
+
+
+class ReplicaLagging(Reading):
+    """The replica receives everything and replays nothing."""
+
+    name = "replica lagging"
+    sees = 'tidegate_reads_total{where="primary"} rises; `doctor` says how far it is behind.'
+
+    async def break_it(self, world: World) -> None:
+        await self._tell(world, "SELECT pg_wal_replay_pause()")
+
+    async def repair(self, world: World) -> None:
+        await self._tell(world, "SELECT pg_wal_replay_resume()")
+
+    async def _tell(self, world: World, statement: str) -> None:
+        url = world.servers.admin_url.replace(
+            f":{world.servers.port(PRIMARY)}/", f":{world.servers.port(REPLICA)}/"
+        )
+        connection = await asyncpg.connect(url)
+        try:
+            await connection.execute(statement)
+        finally:
+            await connection.close()
+
+
+class PrimaryKilledBesideReplica(Reading):
+    """The primary is gone, and the replica is all there is to read from."""
+
+    name = "postgres killed, replica left"
+    sees = "Orders are answered 202; reads come from the replica and say how old they are (Age)."
+    expects_202 = True
+    lasts_s = 10.0
+    refusals = told = frozenset({_UNAVAILABLE})
+
+    async def break_it(self, world: World) -> None:
+        await world.kill_server(PRIMARY)
+
+    async def repair(self, world: World) -> None:
+        await world.restart_server(PRIMARY)
+
+    async def judge(self, world: World, found: Stored) -> Sequence[Check]:
+        aged = Check("reads without the primary say how old they are", True, self._aged > 0)
+        return [*await super().judge(world, found), aged]
+
+
+FAULTS = (ReplicaKilled(), ReplicaLagging(), PrimaryKilledBesideReplica())

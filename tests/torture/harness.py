@@ -1,0 +1,195 @@
+"""One round: start the real system, send, strike, mend, wait until it is well, and judge."""
+
+import asyncio
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import msgspec
+
+from loadtest import stored, verify
+from loadtest.history import JOURNALED
+from loadtest.verify import Check
+from ops.embedded.cluster import Servers
+from tests.torture import mainly, probing, tally
+from tests.torture.fault import Fault, Impossible
+from tests.torture.mainly import OnMain
+from tests.torture.rounds import Round
+from tests.torture.world import World
+
+#: Seconds of load before the strike, and after everything is well again.
+WARM_S = 2.0
+AFTER_S = 1.0
+#: Seconds in which senders must have got their answers once nothing new is begun.
+_FINISH_S = 30.0
+_SETTLE_S = 30.0
+_LOOK_S = 0.1
+
+
+class Options(msgspec.Struct, frozen=True, kw_only=True):
+    """How rounds are played."""
+
+    seed: int
+    is_quick: bool
+    #: How often a fault that kills again and again does it.
+    cycles: int
+    say: Callable[[str], None] = lambda _: None
+    #: Where the files of each round stay; without it they go.
+    kept: Path | None = None
+
+
+class _Course(msgspec.Struct):
+    """How the load went."""
+
+    recovered_s: float | None = None
+    journaled_s: float | None = None
+    is_finished: bool = True
+
+
+def play(fault: Fault, options: Options) -> Round:
+    """Play one round with servers of its own. Call it from the main thread."""
+    began_s = time.monotonic()
+    with _directory(fault, options.kept) as directory:
+        try:
+            with Servers(replica=fault.replica, fsync=fault.fsync) as servers:
+                played = mainly.run(
+                    lambda on_main: _play(fault, servers, directory, options, on_main)
+                )
+        except Impossible as exc:
+            played = Round(
+                fault=fault.name, is_control=fault.is_control, outcome="not run", wrong=[str(exc)]
+            )
+    played.took_s = time.monotonic() - began_s
+    return played
+
+
+@contextmanager
+def _directory(fault: Fault, kept: Path | None) -> Iterator[Path]:
+    if kept is None:
+        with tempfile.TemporaryDirectory(prefix="torture-") as made:
+            yield Path(made)
+    else:
+        directory = kept / fault.name.replace(" ", "-").replace("/", "-")
+        directory.mkdir(parents=True, exist_ok=True)
+        yield directory
+
+
+async def _play(
+    fault: Fault, servers: Servers, directory: Path, options: Options, on_main: OnMain
+) -> Round:
+    world = World(
+        servers=servers,
+        directory=directory,
+        fault=fault,
+        seed=options.seed,
+        is_quick=options.is_quick,
+        cycles=options.cycles,
+        say=options.say,
+        on_main=on_main,
+    )
+    try:
+        await fault.prepare(world)
+        await world.start()
+        attending = asyncio.create_task(world.attend(), name="attend")
+        try:
+            async with world.sending():
+                course = await _load(world)
+                return await _judged(world, course)
+        finally:
+            attending.cancel()
+            with suppress(asyncio.CancelledError):
+                await attending
+    finally:
+        try:
+            await fault.release(world)
+        finally:
+            await world.stop()
+
+
+async def _load(world: World) -> _Course:
+    """Send from before the strike until after the recovery."""
+    fault, course = world.fault, _Course()
+    loop = asyncio.get_running_loop()
+    try:
+        async with asyncio.timeout(None) as patience, world.shoppers.shopping(fault.senders):
+            await asyncio.sleep(WARM_S)
+            world.crowd.first_s.clear()
+            struck_s = time.monotonic()
+            await fault.strike(world)
+            await asyncio.sleep(fault.quick_s if world.is_quick else fault.lasts_s)
+            await fault.mend(world)
+            mended_s = time.monotonic()
+            world.say(f"mended after {mended_s - struck_s:.1f} s, {_heard(world)}")
+            course.recovered_s = await _recovered(world, mended_s)
+            if course.recovered_s is not None:
+                await asyncio.sleep(AFTER_S)
+            if JOURNALED in world.crowd.first_s:
+                course.journaled_s = world.crowd.first_s[JOURNALED] - struck_s
+            patience.reschedule(loop.time() + _FINISH_S)
+    except TimeoutError:
+        course.is_finished = False
+    return course
+
+
+def _heard(world: World) -> str:
+    return f"answers by status {world.shoppers.history.statuses()}"
+
+
+async def _recovered(world: World, mended_s: float) -> float | None:
+    """Wait until everything is well again, under load; the seconds it took, or None: it is not."""
+    reason = "nothing was looked at"
+    while time.monotonic() - mended_s < world.fault.recovers_s:
+        reason = await probing.ailing(world, since_s=mended_s)
+        if not reason:
+            return time.monotonic() - mended_s
+        await asyncio.sleep(_LOOK_S)
+    world.say(f"not recovered: {reason}")
+    return None
+
+
+async def _judged(world: World, course: _Course) -> Round:
+    """Wait until nothing is on its way any more, and compare."""
+    fault, history = world.fault, world.shoppers.history
+    await stored.settle(world.database_url, world.replica_url, within_s=_SETTLE_S)
+    deadline_s = time.monotonic() + _SETTLE_S
+    while await world.journaled() and time.monotonic() < deadline_s:
+        await asyncio.sleep(_LOOK_S)
+    found = await stored.read_from(world.database_url)
+    counted = tally.count(history, found)
+    checks = verify.verify(
+        history, found, tolerated={JOURNALED, *fault.refusals}, parking=fault.parks
+    )
+    checks += [
+        _is("everything was well again in time", course.recovered_s is not None),
+        _is("every sender got an answer in the end", course.is_finished),
+        Check("entries left in the journal", 0, await world.journaled()),
+        verify.none("processes that ended by themselves", world.ended),
+        verify.none("503 that do not say when to come back", world.crowd.dishonest),
+        await probing.ids_resolve(world),
+        *await fault.judge(world, found),
+    ]
+    if fault.expects_202:
+        checks.append(_is("the journal stepped in", counted.journaled > 0))
+    if fault.replica:
+        primary = await stored.contents(world.database_url)
+        checks += verify.compare(primary, await stored.contents(world.replica_url))
+    broken = [check for check in checks if not check.ok]
+    if fault.is_control and not any(fault.breaks in check.name for check in broken):
+        # Something else is wrong, and what was planted was not seen.
+        broken = []
+    return Round(
+        fault=fault.name,
+        is_control=fault.is_control,
+        outcome="broken" if broken else "held",
+        wrong=[f"{c.name}: {c.found}, not {c.expected} {list(c.wrong)}" for c in broken],
+        tally=counted,
+        statuses=history.statuses(),
+        recovered_s=course.recovered_s,
+        journaled_s=course.journaled_s,
+    )
+
+
+def _is(name: str, holds: bool) -> Check:
+    return Check(name, "yes", "yes" if holds else "no")

@@ -1,0 +1,62 @@
+"""Look at the system from outside, as one who operates it would."""
+
+import asyncio
+
+import aiohttp
+import asyncpg
+import redis
+
+from loadtest.history import JOURNALED
+from loadtest.verify import Check, every
+from tests.torture.world import World
+
+_ASKED_AT_ONCE = 16
+_CREATED = 201
+_PAIRS = """
+SELECT count(*) FROM waiting w JOIN orders o ON o.order_no = w.order_no
+   AND o.channel = ANY (w.channels)
+"""
+#: What a server or its client says while it is away.
+_AWAY = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, redis.RedisError)
+
+
+async def ailing(world: World, *, since_s: float) -> str:
+    """Say what is not well again yet, or nothing."""
+    if world.crowd.last_s.get(_CREATED, 0.0) < since_s:
+        return "no order was committed since"
+    for gateway in world.gateways:
+        if not await world.is_ready(gateway):
+            return f"{gateway.name} is not ready"
+    try:
+        if journaled := await world.journaled():
+            return f"{journaled} entries are in the journal"
+        async with asyncio.timeout(1), world.admin() as connection:
+            if pairs := await connection.fetchval(_PAIRS):
+                return f"{pairs} events wait beside their orders"
+    except _AWAY as exc:
+        return f"{type(exc).__name__}: {exc}"
+    return ""
+
+
+async def ids_resolve(world: World) -> Check:
+    """Ask for every id that came with a 202: it must be good for good."""
+    told = {
+        answer.id: order.order_no
+        for order in world.shoppers.history.orders.values()
+        for answer in order.answers
+        if answer.status == JOURNALED
+    }
+    slots = asyncio.Semaphore(_ASKED_AT_ONCE)
+    url = f"http://127.0.0.1:{world.gateways[0].port}"
+    headers = {"Authorization": f"Bearer {world.token}"}
+    async with aiohttp.ClientSession(url, headers=headers) as client:
+
+        async def fault_of(id_: str, order_no: str) -> str:
+            async with slots, client.get(f"/v1/orders/{id_}") as said:
+                body = await said.json(content_type=None)
+                found = body.get("order_no")
+                is_right = said.status == 200 and found == order_no
+                return "" if is_right else f"{id_} of {order_no}: {said.status} {found}"
+
+        faults = await asyncio.gather(*[fault_of(*each) for each in told.items()])
+    return every("ids told with 202 resolve", faults)

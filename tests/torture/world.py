@@ -1,0 +1,297 @@
+"""The real system that faults strike: servers, gateways, workers, and senders that never give up.
+
+Servers may be started from the main thread only, because they end with the thread that started
+them, and the loop must not stand still while one recovers. So the loop runs in a thread of its
+own and asks the main thread (``stage.Main``) for what only that may do.
+"""
+
+import asyncio
+import random
+import signal
+import subprocess
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, TypeVar
+
+import aiohttp
+import asyncpg
+import msgspec
+import psutil  # type: ignore[import-untyped]  # it ships no types
+import redis.asyncio
+
+from gateway.runtime.settings import Settings
+from gateway.stores import sealing
+from ops.embedded.cluster import Servers
+from ops.migrations import runner
+from tests.support.payers import Payers
+from tests.support.processes import Processes, free_port
+from tests.support.shoppers import Shoppers
+from tests.torture.fault import Fault
+from tests.torture.senders import Crowd
+
+T = TypeVar("T")
+#: Runs a call on the main thread and returns what it returns.
+OnMain = Callable[[Callable[[], T]], Awaitable[T]]
+
+_READY_S = 30.0
+#: Seconds until a process that ended is started again, as a service manager would.
+_RESTART_S = 0.1
+_RESTART_SOON_DEAD_S = 1.0
+_STOP_S = 20.0
+
+
+class Member:
+    """A gateway or worker that is started again whenever it ends, unless ``is_held``."""
+
+    def __init__(self, name: str, command: tuple[str, ...], *, port: int = 0) -> None:
+        self.name = name
+        self.command = command
+        self.port = port
+        self.process: subprocess.Popen[bytes] | None = None
+        self.started_s = 0.0
+        #: Stays down, and is not counted as ended, while a fault holds it.
+        self.is_held = False
+        #: Its next end is the fault's doing.
+        self.is_doomed = False
+
+    @property
+    def pid(self) -> int:
+        assert self.process is not None, "it was started"
+        return self.process.pid
+
+    def send(self, what: signal.Signals) -> None:
+        """Send a signal, if it lives."""
+        if self.process is not None and self.process.poll() is None:
+            self.process.send_signal(what)
+
+    def stop(self) -> None:
+        """Stand still from now on, until SIGCONT or the end."""
+        self.send(signal.SIGSTOP)
+
+    def kill(self) -> None:
+        """kill -9, expected: it is started again, and not held against it."""
+        self.end(signal.SIGKILL)
+
+    def end(self, how: signal.Signals) -> None:
+        """Have it end by a signal, expected; it is started again when it has ended."""
+        self.is_doomed = True
+        self.send(how)
+
+
+class World:
+    """Everything a fault can reach. ``settings`` and ``environment`` count until the start."""
+
+    def __init__(
+        self,
+        *,
+        servers: Servers,
+        directory: Path,
+        fault: Fault,
+        seed: int,
+        is_quick: bool,
+        cycles: int,
+        say: Callable[[str], None],
+        on_main: Callable[[Callable[[], Any]], Awaitable[Any]],
+    ) -> None:
+        self.servers = servers
+        self.directory = directory
+        self.fault = fault
+        self.rng = random.Random(seed)
+        self.is_quick = is_quick
+        #: How often faults that kill again and again do it.
+        self.cycles = cycles
+        self.say = say
+        self.on_main = on_main
+        self.environment: dict[str, str] = {}
+        self.payers = Payers(directory)
+        keyring = directory / "keyring.toml"
+        sealing.write_ring(keyring, sealing.new_ring())
+        self.settings = Settings(
+            database_url=servers.database_url,
+            replica_urls=servers.replica_url if fault.replica else "",
+            redis_url=servers.redis_url,
+            journal_url=servers.journal_url,
+            keyring_file=str(keyring),
+            accounts=self.payers.settings,
+        )
+        self.gateways = [
+            Member(f"gateway {n + 1}", ("serve", "--port", str(port)), port=port)
+            for n, port in enumerate(free_port() for _ in range(fault.gateways))
+        ]
+        self.workers = [Member(f"worker {n + 1}", ("work",)) for n in range(fault.workers)]
+        #: Processes that ended and no fault had ended them, with their status.
+        self.ended: list[str] = []
+        self.token = ""
+        self._processes: Processes | None = None
+        self._crowd: Crowd | None = None
+        self._shoppers: Shoppers | None = None
+
+    # --- the servers, directly and not through what a fault put in between ---
+
+    @property
+    def database_url(self) -> str:
+        """The primary, as the owner of the ledger."""
+        return self.servers.database_url
+
+    @property
+    def replica_url(self) -> str:
+        """The replica, or nothing."""
+        return self.servers.replica_url if self.fault.replica else ""
+
+    def change(self, **settings: Any) -> None:
+        """Change settings of the gateways and workers that are still to be started."""
+        self.settings = msgspec.structs.replace(self.settings, **settings)
+
+    async def kill_server(self, name: str) -> None:
+        """kill -9 of a server and all its processes."""
+        await asyncio.to_thread(self.servers.kill, name)
+
+    async def restart_server(self, name: str) -> None:
+        """Start a server again that was killed or stopped; it has recovered when this returns."""
+        await self.on_main(lambda: self.servers.restart(name))
+
+    def family(self, name: str) -> list[psutil.Process]:
+        """Return the processes of a server, the first one first."""
+        process = psutil.Process(self.servers.pid(name))
+        return [process, *process.children(recursive=True)]
+
+    def freeze(self, name: str) -> None:
+        """SIGSTOP to every process of a server."""
+        self._signal_server(name, signal.SIGSTOP)
+
+    def thaw(self, name: str) -> None:
+        """SIGCONT to every process of a server."""
+        self._signal_server(name, signal.SIGCONT)
+
+    def _signal_server(self, name: str, what: signal.Signals) -> None:
+        for process in self.family(name):
+            with suppress(psutil.NoSuchProcess):
+                process.send_signal(what)
+
+    @asynccontextmanager
+    async def admin(self) -> AsyncIterator[Any]:
+        """Lend a connection to the ledger as the server's superuser."""
+        connection = await asyncpg.connect(self.servers.admin_url)
+        try:
+            yield connection
+        finally:
+            await connection.close()
+
+    @asynccontextmanager
+    async def journal(self) -> AsyncIterator["redis.asyncio.Redis"]:
+        """Lend a connection to the journal's server."""
+        client = redis.asyncio.Redis.from_url(self.servers.journal_url, protocol=2)
+        try:
+            yield client
+        finally:
+            await client.aclose()
+
+    async def journaled(self) -> int:
+        """Count what the journal holds and the ledger may not have yet."""
+        async with self.journal() as client:
+            keys = [key async for key in client.scan_iter("tidegate:{journal*}:*", _type="stream")]
+            return sum([await client.xlen(key) for key in keys])
+
+    # --- the processes ---
+
+    async def start(self) -> None:
+        """Migrate, make a key, start everything and return once every gateway is ready."""
+        await runner.upgrade(
+            msgspec.structs.replace(self.settings, database_url=self.database_url),
+            now=datetime.now(UTC),
+            say=lambda _: None,
+        )
+        self._processes = Processes(self.settings, directory=self.directory)
+        self.token = await self._processes.make_token("ingest", "query")
+        self._processes.environment |= self.environment
+        for member in (*self.workers, *self.gateways):
+            self.start_member(member)
+        async with asyncio.timeout(_READY_S):
+            for gateway in self.gateways:
+                while not await self.is_ready(gateway):
+                    await asyncio.sleep(0.05)
+
+    def start_member(self, member: Member) -> None:
+        """Start a gateway or worker; it is attended from now on."""
+        assert self._processes is not None, "started after the world"
+        member.process = self._processes.start(*member.command)
+        member.started_s = time.monotonic()
+        member.is_doomed = member.is_held = False
+
+    async def attend(self) -> None:
+        """Start again what ends, until cancelled: nobody else does."""
+        while True:
+            for member in (*self.gateways, *self.workers):
+                if not member.is_held and member.process is not None:
+                    await self._attend(member, member.process)
+            await asyncio.sleep(0.02)
+
+    async def _attend(self, member: Member, process: subprocess.Popen[bytes]) -> None:
+        status = process.poll()
+        if status is None:
+            return
+        if not member.is_doomed or status > 0:
+            self.ended.append(f"{member.name} ended with {status}")
+        lived_s = time.monotonic() - member.started_s
+        if member.is_doomed or lived_s > _RESTART_SOON_DEAD_S:
+            await asyncio.sleep(_RESTART_S)
+        else:
+            await asyncio.sleep(_RESTART_SOON_DEAD_S)
+        self.start_member(member)
+
+    async def is_ready(self, gateway: Member) -> bool:
+        """Say whether a gateway answers /readyz with 200."""
+        timeout = aiohttp.ClientTimeout(total=1.0)
+        url = f"http://127.0.0.1:{gateway.port}/readyz"
+        try:
+            async with aiohttp.ClientSession(timeout=timeout) as client, client.get(url) as said:
+                return said.status == 200
+        except (TimeoutError, aiohttp.ClientError, OSError):
+            return False
+
+    async def stop(self) -> None:
+        """End gateways and workers; kill what is still there after its time."""
+        members = [member for member in (*self.gateways, *self.workers) if member.process]
+        for member in members:
+            member.is_held = True
+            member.send(signal.SIGCONT)
+            member.send(signal.SIGTERM)
+        deadline_s = time.monotonic() + _STOP_S
+        for member in members:
+            assert member.process is not None
+            while member.process.poll() is None and time.monotonic() < deadline_s:
+                await asyncio.sleep(0.05)
+        if self._processes is not None:
+            self._processes.__exit__(None, None, None)
+
+    # --- the senders ---
+
+    @property
+    def crowd(self) -> Crowd:
+        """Everyone who sends."""
+        assert self._crowd is not None, "lent by sending()"
+        return self._crowd
+
+    @property
+    def shoppers(self) -> Shoppers:
+        """Those who order and pay; ``history`` is what they saw."""
+        assert self._shoppers is not None, "lent by sending()"
+        return self._shoppers
+
+    @asynccontextmanager
+    async def sending(self) -> AsyncIterator[None]:
+        """Lend the senders: orders, payments, a tenth again, at the fault's rate, to all gateways.
+
+        They run in ``shoppers.shopping()``, and not before.
+        """
+        urls = [f"http://127.0.0.1:{gateway.port}" for gateway in self.gateways]
+        async with Crowd.connected(
+            urls, token=self.token, rate=self.fault.rate, seed=self.rng.randrange(1 << 30)
+        ) as self._crowd:
+            self._shoppers = Shoppers(
+                payers=self.payers, sender=self._crowd, seed=self.rng.randrange(1 << 30)
+            )
+            yield

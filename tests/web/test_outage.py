@@ -1,0 +1,116 @@
+"""While Postgres is away: 202 out of the journal, in the sender's own terms, and nobody lied to."""
+
+import json
+import uuid
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from decimal import Decimal
+
+import msgspec
+import pytest
+
+from gateway.runtime import settings as configuration
+from gateway.runtime.settings import Settings
+from gateway.wiring import open_gateway
+from loadtest.callbacks import Payment
+from loadtest.stage import CHANNELS
+from tests.support.cable import Cable, cable_to
+from tests.support.payers import Payers
+from tests.support.site import serve
+from tests.web.support import Wire, order, order_bytes
+
+
+@pytest.fixture(scope="module")
+def payers(tmp_path_factory: pytest.TempPathFactory) -> Payers:
+    return Payers(tmp_path_factory.mktemp("secrets"))
+
+
+@pytest.fixture
+def accounts(payers: Payers) -> list[configuration.Account]:
+    return payers.settings
+
+
+@asynccontextmanager
+async def _site(settings: Settings) -> AsyncIterator[tuple[Wire, Cable]]:
+    async with cable_to(settings.database_url) as cable:
+        changed = msgspec.structs.replace(
+            settings, database_url=cable.url, replica_urls="", journal_after_s=0.3
+        )
+        async with open_gateway(changed) as gateway, serve(gateway) as site:
+            wire = Wire(site.host, site.port, site.token)
+            # The door remembers the key from here on.
+            assert (await wire.submit(order_bytes())).status == 201
+            yield wire, cable
+            cable.mend()
+
+
+@pytest.fixture
+async def outage(settings: Settings) -> AsyncIterator[Wire]:
+    async with _site(settings) as (wire, cable):
+        cable.cut()
+        yield wire
+
+
+async def test_an_order_is_answered_202_under_an_id_that_its_repeats_get_too(
+    outage: Wire,
+) -> None:
+    body = order_bytes()
+    first = await outage.submit(body)
+    again = await outage.submit(body)
+    assert (first.status, again.status) == (202, 202)
+    assert first.headers["location"] == f"/v1/orders/{json.loads(first.body)['id']}"
+    assert "idempotency-replayed" not in first.headers
+    assert again.headers["idempotency-replayed"] == "true"
+    assert again.body == first.body
+    assert uuid.UUID(json.loads(first.body)["id"]).version == 7
+
+
+async def test_another_order_under_the_same_number_is_409(outage: Wire) -> None:
+    sent = order()
+    assert (await outage.submit(json.dumps(sent).encode())).status == 202
+    other = await outage.submit(json.dumps({**sent, "remark": "changed"}).encode())
+    assert other.status == 409
+    assert json.loads(other.body)["context"]["existing"]["order_no"] == sent["order_no"]
+
+
+async def test_a_bad_order_is_refused_as_ever(outage: Wire) -> None:
+    assert (await outage.submit(order_bytes(currency="nonsense"))).status == 422
+
+
+@pytest.mark.parametrize("n", range(3))
+async def test_a_callback_gets_its_providers_success(outage: Wire, payers: Payers, n: int) -> None:
+    payer = payers.accounts[n]
+    sent = order(channel=CHANNELS[n])
+    amount = Decimal(sent["amounts"]["payable"]).quantize(Decimal("0.01"))
+    payment = Payment(uuid.uuid4().hex, sent["order_no"], amount, sent["currency"])
+    for _ in range(2):
+        posted = payer.pay(payment).sign()
+        raw = outage.request(
+            "POST",
+            f"/v1/callbacks/{payer.provider}/main",
+            posted.body,
+            [*dict(posted.headers).items(), ("Connection", "close")],
+        )
+        (answer,) = await outage.answers(raw)
+        assert payer.is_acknowledged(answer.status, answer.body)
+
+
+async def test_the_gateway_is_ready_and_says_what_is_away(outage: Wire) -> None:
+    ready = await outage.ask("GET", "/readyz")
+    parts = json.loads(ready.body)["parts"]
+    assert ready.status == 200
+    assert parts["postgres"] != "ok"
+    assert parts["journal"] == "ok"
+
+
+async def test_without_a_fit_journal_it_is_503_and_not_ready(settings: Settings) -> None:
+    unfit = msgspec.structs.replace(settings, journal_url=settings.redis_url)
+    async with _site(unfit) as (wire, cable):
+        cable.cut()
+        refused = await wire.submit(order_bytes())
+        assert refused.status == 503
+        assert int(refused.headers["retry-after"]) >= 1
+        closing = [("Connection", "close")]
+        (ready,) = await wire.answers(wire.request("GET", "/readyz", headers=closing))
+        assert ready.status == 503
+        assert "appendfsync" in json.loads(ready.body)["parts"]["journal"]

@@ -1,0 +1,319 @@
+"""What was journaled while Postgres was away reaches the ledger, once, whatever dies meanwhile."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import pytest
+import redis
+
+from gateway.domain import orders
+from gateway.domain.errors import Unavailable
+from gateway.domain.following import Done
+from gateway.domain.journaling import Entry
+from gateway.domain.placing import Placed
+from gateway.runtime.settings import Settings
+from gateway.stores.postgres.reading import Reading
+from gateway.wiring import Gateway, open_gateway
+from tests.domain.support import due, paid
+from tests.stores.support import Database, counts, order, rows, submit, tell, with_
+from tests.support.cable import Cable, cable_to
+from workers import drainer, supervisor
+from workers.drainer import Drainer
+
+AFTER_S = 0.2
+
+
+def numbered(n: int = 1, **changes: Any) -> orders.Submission:
+    """Return order ``W-n``."""
+    return due(n, **{"order_no": f"W-{n}", **changes})
+
+
+class Outage:
+    """A gateway whose primary hangs on a cable, with a journal, and a drainer beside it."""
+
+    def __init__(self, gateway: Gateway, cable: Cable) -> None:
+        self.gateway = gateway
+        self.cable = cable
+
+    def drainer(self, **parts: Any) -> Drainer:
+        """Make a drainer as the worker does, some of its parts put in place."""
+        made = supervisor.tasks(self.gateway)["drainer"]
+        assert isinstance(made, Drainer)
+        for name, part in parts.items():
+            setattr(made, f"_{name}", part)
+        return made
+
+    async def mend(self) -> None:
+        """Bring Postgres back and wait until orders are committed again."""
+        self.cable.mend()
+        async with asyncio.timeout(10):
+            n = 0
+            while True:
+                n += 1
+                try:
+                    if not (await submit(self.gateway, numbered(900_000 + n))).is_journaled:
+                        return
+                except Unavailable:
+                    pass
+                await asyncio.sleep(0.1)
+
+    async def drained(self) -> None:
+        """Drain as a worker does until nothing waits."""
+        worker = self.drainer()
+        async with asyncio.timeout(10):
+            while await self.waiting():
+                await worker.round()
+
+    async def waiting(self) -> int:
+        """Return how many entries the journal holds."""
+        streams = self.gateway.stores.streams
+        assert streams is not None
+        return (await streams.depth()).entries
+
+
+@asynccontextmanager
+async def _outage(settings: Settings) -> AsyncIterator[Outage]:
+    async with cable_to(settings.database_url) as cable:
+        changed = with_(settings, database_url=cable.url, replica_urls="", journal_after_s=AFTER_S)
+        async with open_gateway(changed) as gateway:
+            yield Outage(gateway, cable)
+            cable.mend()
+
+
+@pytest.fixture
+async def outage(settings: Settings) -> AsyncIterator[Outage]:
+    async with _outage(settings) as started:
+        yield started
+
+
+@pytest.mark.parametrize("fault", ["cut", "silence", "lose_answers"])
+async def test_orders_and_payments_of_an_outage_are_drained_once(
+    outage: Outage, ledger: Database, fault: str
+) -> None:
+    gateway = outage.gateway
+    await submit(gateway, numbered(0))
+    getattr(outage.cable, fault)()
+    placed = await asyncio.gather(*[submit(gateway, numbered(n)) for n in range(1, 31)])
+    heard = await asyncio.gather(
+        *[tell(gateway, paid(order_no=f"W-{n}", transaction_id=f"T-{n}")) for n in range(1, 31)]
+    )
+    assert all(each.is_journaled for each in placed)
+    assert set(heard) == {Done("journaled")}
+    await outage.mend()
+    await outage.drained()
+    for n, each in enumerate(placed, start=1):
+        stored = await order(ledger, f"W-{n}")
+        assert (stored["id"], stored["status"]) == (each.id, "paid")
+    assert (await counts(ledger))["payments"] == 30
+    assert (await counts(ledger))["parked"] == 0
+
+
+async def test_repeats_within_an_outage_are_recognised_by_the_journal(outage: Outage) -> None:
+    gateway = outage.gateway
+    outage.cable.cut()
+    first = await submit(gateway, numbered(1), "key-1")
+    again = await submit(gateway, numbered(1), "key-1")
+    assert (again.answer, again.id, again.is_journaled) == ("replayed", first.id, True)
+    # Without what Redis remembers too.
+    await gateway.committer.drain()
+    redis.Redis.from_url(gateway.settings.redis_url).flushall()
+    again = await submit(gateway, numbered(1), "key-1")
+    assert (again.answer, again.id, again.is_journaled) == ("replayed", first.id, True)
+    other = await submit(gateway, numbered(1, remark="another"), "key-1")
+    assert (other.answer, other.id) == ("key_reused", first.id)
+    other = await submit(gateway, numbered(1, remark="another"))
+    assert (other.answer, other.id) == ("conflict", first.id)
+    event = paid()
+    assert await tell(gateway, event, "evt-1") == Done("journaled")
+    assert (await tell(gateway, event, "evt-1")).outcome == "repeat"
+    assert await outage.waiting() == 2
+
+
+async def test_an_order_stored_before_the_outage_leaves_an_alias(
+    outage: Outage, ledger: Database
+) -> None:
+    gateway = outage.gateway
+    before = await submit(gateway, numbered(1))
+    await gateway.committer.drain()
+    redis.Redis.from_url(gateway.settings.redis_url).flushall()
+    outage.cable.cut()
+    during = await submit(gateway, numbered(1))
+    assert during.is_journaled
+    assert during.id != before.id
+    await outage.mend()
+    await outage.drained()
+    reading = Reading(readers=gateway.readers, sealer=gateway.stores.sealer)
+    found = await reading.order(during.id, None)
+    assert found is not None
+    assert UUID(found.value.id) == before.id
+    assert await ledger.fetchval("SELECT count(*) FROM orders WHERE order_no = 'W-1'") == 1
+
+
+async def test_an_order_that_contradicts_a_stored_one_is_parked(
+    outage: Outage, ledger: Database
+) -> None:
+    gateway = outage.gateway
+    before = await submit(gateway, numbered(1))
+    outage.cable.cut()
+    assert (await submit(gateway, numbered(1, remark="another"))).is_journaled
+    await outage.mend()
+    await outage.drained()
+    assert await rows(ledger, "parked", "detail") == [(f"conflict with order {before.id}",)]
+    assert (await order(ledger))["id"] == before.id
+
+
+async def test_what_nobody_can_read_is_parked_and_the_rest_goes_on(
+    outage: Outage, ledger: Database
+) -> None:
+    gateway = outage.gateway
+    streams = gateway.stores.streams
+    assert streams is not None
+    outage.cable.cut()
+    for shard in range(streams.shards):
+        await streams.append(shard, "placements", [Entry(b"no envelope", (), b"")])
+    placed = await submit(gateway, numbered(1))
+    await outage.mend()
+    await outage.drained()
+    assert (await order(ledger))["id"] == placed.id
+    reasons = [detail for (detail,) in await rows(ledger, "parked", "detail")]
+    assert len(reasons) == streams.shards
+    assert all(reason.startswith("unreadable") for reason in reasons)
+
+
+async def test_a_drainer_that_dies_between_commit_and_acknowledgement_repeats_harmlessly(
+    outage: Outage, ledger: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gateway = outage.gateway
+    outage.cable.cut()
+    placed = [await submit(gateway, numbered(n)) for n in range(1, 6)]
+    await tell(gateway, paid(order_no="W-1"))
+    await outage.mend()
+    dying = outage.drainer()
+    kept = await outage.waiting()
+    streams = gateway.stores.streams
+    assert streams is not None
+    with monkeypatch.context() as patch:
+
+        async def die(*_: object) -> None:
+            raise Unavailable("journal")
+
+        patch.setattr(streams, "settle", die)
+        for _ in range(2):
+            with pytest.raises(Unavailable):
+                await dying.round()
+    assert await outage.waiting() == kept
+    # Another takes over what the dead one had read.
+    monkeypatch.setattr(drainer, "_DEAD_S", 0.0)
+    await outage.drained()
+    assert await outage.waiting() == 0
+    assert {each.id for each in placed} <= {id_ for (id_,) in await rows(ledger, "orders", "id")}
+    assert (await order(ledger, "W-1"))["status"] == "paid"
+    assert (await counts(ledger))["payments"] == 1
+
+
+async def test_nothing_leaves_the_journal_while_postgres_is_away(outage: Outage) -> None:
+    outage.cable.cut()
+    await submit(outage.gateway, numbered(1))
+    await tell(outage.gateway, paid())
+    worker = outage.drainer()
+    for _ in range(5):
+        assert await worker.round() == 0
+    assert await outage.waiting() == 2
+
+
+async def test_a_look_alike_of_an_outage_is_held(outage: Outage, ledger: Database) -> None:
+    gateway = outage.gateway
+    outage.cable.cut()
+    first = await submit(gateway, numbered(1), "key-1")
+    twin: Placed = await submit(gateway, numbered(1, order_no="W-2"), "key-2")
+    same: Placed = await submit(gateway, numbered(1, order_no="W-3"))
+    assert twin.is_journaled
+    assert twin.id != first.id
+    assert (same.answer, same.id) == ("replayed", first.id)
+    await outage.mend()
+    await outage.drained()
+    assert {(await order(ledger, number))["hold"] for number in ("W-1", "W-2")} == {
+        None,
+        "lookalike",
+    }
+    assert await ledger.fetchval("SELECT count(*) FROM orders WHERE order_no = 'W-3'") == 0
+
+
+async def test_a_journal_that_would_not_keep_its_word_is_not_used(
+    settings: Settings,
+) -> None:
+    # The server of the results syncs once a second.
+    async with _outage(with_(settings, journal_url=settings.redis_url)) as outage:
+        journal = outage.gateway.journal
+        assert journal is not None
+        assert "set appendfsync to always" in journal.reason
+        outage.cable.cut()
+        with pytest.raises(Unavailable):
+            await submit(outage.gateway, numbered(1))
+        assert await outage.waiting() == 0
+
+
+async def test_a_full_journal_refuses(outage: Outage) -> None:
+    journal_server = redis.Redis.from_url(outage.gateway.settings.journal_url)
+    limit = str(journal_server.config_get("maxmemory")["maxmemory"])
+    outage.cable.cut()
+    journal_server.config_set("maxmemory", journal_server.info("memory")["used_memory"])
+    try:
+        with pytest.raises(Unavailable):
+            await submit(outage.gateway, numbered(1))
+    finally:
+        journal_server.config_set("maxmemory", limit)
+    assert await outage.waiting() == 0
+
+
+async def test_with_both_away_nothing_is_kept(outage: Outage, ledger: Database) -> None:
+    gateway = outage.gateway
+    streams = gateway.stores.streams
+    assert streams is not None
+    outage.cable.cut()
+    async with cable_to(gateway.settings.journal_url) as journal_cable:
+        other = type(streams)(url=journal_cable.url, shards=4, call_s=0.5)
+        assert gateway.journal is not None
+        gateway.journal._streams = other
+        journal_cable.cut()
+        with pytest.raises(Unavailable):
+            await submit(gateway, numbered(1))
+        with pytest.raises(Unavailable):
+            await tell(gateway, paid())
+        await other.close()
+    assert await outage.waiting() == 0
+    assert (await counts(ledger))["orders"] == 0
+
+
+async def test_orders_an_hour_apart_are_not_brushing_because_they_are_drained_together(
+    outage: Outage, ledger: Database
+) -> None:
+    gateway = outage.gateway
+    outage.cable.cut()
+    clock = gateway.clock
+    now = datetime.now(UTC)
+
+    class Backward:
+        def __init__(self, minutes: int) -> None:
+            self._at = now - timedelta(minutes=minutes)
+
+        def now(self) -> datetime:
+            return self._at
+
+        def monotonic_s(self) -> float:
+            return clock.monotonic_s()
+
+    for n, minutes in enumerate((80, 60, 40, 20), start=1):
+        gateway.intake._clock = Backward(minutes)
+        assert (await submit(gateway, numbered(1, order_no=f"W-{n}"), f"key-{n}")).is_journaled
+    gateway.intake._clock = clock
+    # The claims live in real time: all four are look-alikes of one instant to them, and held
+    # look-alikes are stored; the ledger then judges by when each was received.
+    await outage.mend()
+    await outage.drained()
+    holds = [(await order(ledger, f"W-{n}"))["hold"] for n in range(1, 5)]
+    assert holds == [None, None, None, None]

@@ -1,0 +1,201 @@
+"""The drainer: brings what was journaled to the ledger, through the same way in as everything.
+
+Entries are acknowledged after their commit, never before: whatever dies in between is drained
+again, and the unique keys make that harmless. Payments and shipments go before orders. Several
+drainers share the streams; what a dead one held is taken over.
+"""
+
+import asyncio
+import logging
+from uuid import UUID
+
+import msgspec
+from msgspec import Struct
+
+from gateway.domain.errors import Invalid, Poisoned, TidegateError
+from gateway.domain.journaling import Lane
+from gateway.domain.placing import Placed
+from gateway.intake.accept import Intake
+from gateway.intake.journaled import Envelopes, Order, Unreadable
+from gateway.runtime import lifecycle
+from gateway.runtime.clock import Clock
+from gateway.stores.postgres.aliases import Aliases
+from gateway.stores.postgres.ledger import Ledger
+from gateway.stores.redis.streams import Read, Streams
+
+_log = logging.getLogger(__name__)
+
+_LANES: tuple[Lane, ...] = ("follow_ups", "placements")
+#: Entries of one stream at a time: a batch of the committer.
+_READ_MAX = 200
+#: Seconds between two looks at empty streams.
+_LOOK_S = 0.2
+#: Seconds to leave a part alone that does not answer.
+_AWAY_S = 0.5
+#: Seconds after which an entry that was read and not acknowledged is anybody's.
+_DEAD_S = 15.0
+#: Seconds between two looks for such entries.
+_TAKE_OVER_S = 5.0
+#: How often an entry may fail for a reason that nobody foresaw, before a person must look.
+_TRIES_MAX = 3
+
+
+class _Fate(Struct, frozen=True):
+    """What became of an entry: whether it may leave the journal, and the alias it leaves."""
+
+    is_settled: bool
+    alias: tuple[UUID, UUID] | None = None
+
+
+_SETTLED = _Fate(True)
+_KEPT = _Fate(False)
+
+
+class Drainer:
+    """Empties the journal. One of several, told apart by ``consumer``."""
+
+    def __init__(
+        self,
+        *,
+        streams: Streams,
+        envelopes: Envelopes,
+        intake: Intake,
+        ledger: Ledger,
+        aliases: Aliases,
+        clock: Clock,
+        consumer: str,
+    ) -> None:
+        self._streams = streams
+        self._envelopes = envelopes
+        self._intake = intake
+        self._ledger = ledger
+        self._aliases = aliases
+        self._clock = clock
+        self._consumer = consumer
+        self._held: dict[tuple[int, Lane], list[Read]] = {}
+        self._tries: dict[str, int] = {}
+        self._took_over_s = float("-inf")
+
+    async def run(self, stopping: asyncio.Event) -> None:
+        """Drain until told to stop. What fails is kept and tried again."""
+        while not stopping.is_set():
+            try:
+                settled = await self.round()
+            except TidegateError as exc:
+                _log.warning("drain put off", extra={"reason": str(exc)})
+                settled = 0
+            if self._held:
+                await lifecycle.pause(stopping, _AWAY_S)
+            elif not settled:
+                await lifecycle.pause(stopping, _LOOK_S)
+
+    async def round(self) -> int:
+        """Bring over a batch of each stream, payments and shipments first; return how many left.
+
+        Raises ``Unavailable`` when the journal does not answer.
+        """
+        takes_over = self._clock.monotonic_s() - self._took_over_s > _TAKE_OVER_S
+        settled = 0
+        for lane in _LANES:
+            counts = await asyncio.gather(
+                *[
+                    self._drain(shard, lane, takes_over=takes_over)
+                    for shard in range(self._streams.shards)
+                ],
+                return_exceptions=True,
+            )
+            # A node of a cluster that is away does not keep the others' entries waiting.
+            for count in counts:
+                if isinstance(count, int):
+                    settled += count
+            failed = [count for count in counts if isinstance(count, BaseException)]
+            if failed:
+                raise failed[0]
+        if takes_over:
+            self._took_over_s = self._clock.monotonic_s()
+        if settled:
+            _log.info("drained", extra={"entries": settled})
+        return settled
+
+    async def _drain(self, shard: int, lane: Lane, *, takes_over: bool) -> int:
+        reads = self._held.pop((shard, lane), [])
+        if not reads and takes_over:
+            reads = await self._streams.take_over(
+                shard, lane, consumer=self._consumer, idle_s=_DEAD_S, count=_READ_MAX
+            )
+        if not reads:
+            reads = await self._streams.read(shard, lane, consumer=self._consumer, count=_READ_MAX)
+        if not reads:
+            return 0
+        # Held until it is settled: an error on the way must not make this process forget it.
+        self._held[shard, lane] = reads
+        fates = await asyncio.gather(*[self._bring(shard, lane, read) for read in reads])
+        await self._aliases.add([fate.alias for fate in fates if fate.alias is not None])
+        done = [r.entry_id for r, fate in zip(reads, fates, strict=True) if fate.is_settled]
+        if done:
+            await self._streams.settle(shard, lane, done)
+        for entry_id in done:
+            self._tries.pop(entry_id, None)
+        kept = [read for read, fate in zip(reads, fates, strict=True) if not fate.is_settled]
+        if kept:
+            self._held[shard, lane] = kept
+        else:
+            del self._held[shard, lane]
+        return len(done)
+
+    async def _bring(self, shard: int, lane: Lane, read: Read) -> _Fate:
+        """Bring one entry to the ledger and say what became of it. Never raises."""
+        try:
+            if lane == "follow_ups":
+                await self._intake.accept_event(self._envelopes.open_follow_up(read.envelope))
+                return _SETTLED
+            return await self._bring_order(self._envelopes.open_order(read.envelope))
+        except Poisoned:
+            # The committer has parked it.
+            return _SETTLED
+        except Unreadable as exc:
+            return await self._set_aside(shard, lane, read, f"unreadable: {exc}")
+        except TidegateError:
+            # Away, or contended for long: its turn comes again.
+            return _KEPT
+        except Exception:
+            _log.exception("an entry of the journal failed", extra={"entry": read.entry_id})
+            tries = self._tries[read.entry_id] = self._tries.get(read.entry_id, 0) + 1
+            if tries < _TRIES_MAX:
+                return _KEPT
+            return await self._set_aside(shard, lane, read, "failed at the drain")
+
+    async def _bring_order(self, order: Order) -> _Fate:
+        try:
+            placement = self._intake.journaled_placement(order)
+        except (Invalid, msgspec.MsgspecError) as exc:
+            reason = f"not accepted any more: {type(exc).__name__}"
+            await self._park("journal:placements", str(order.id), order.raw, reason, order)
+            return _SETTLED
+        placed = await self._intake.accept_order(placement)
+        if placed.answer in ("conflict", "key_reused"):
+            # Acknowledged while nobody could know; now a person must choose between the two.
+            await self._park(
+                f"journal:{placed.channel}", str(order.id), order.raw, _against(placed), order
+            )
+            return _SETTLED
+        return _Fate(True, None if placed.id == order.id else (order.id, placed.id))
+
+    async def _set_aside(self, shard: int, lane: Lane, read: Read, reason: str) -> _Fate:
+        try:
+            source = f"journal{shard}:{lane}"
+            parked_id = await self._ledger.set_aside(
+                source, read.entry_id, read.envelope, reason, self._clock.now()
+            )
+        except TidegateError:
+            return _KEPT
+        _log.error("parked out of the journal", extra={"parked": parked_id, "reason": reason})
+        return _SETTLED
+
+    async def _park(self, source: str, key: str, body: bytes, reason: str, order: Order) -> None:
+        parked_id = await self._ledger.set_aside(source, key, body, reason, order.received_at)
+        _log.error("parked out of the journal", extra={"parked": parked_id, "reason": reason})
+
+
+def _against(placed: Placed) -> str:
+    return f"{placed.answer} with order {placed.id}"
