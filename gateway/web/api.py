@@ -12,6 +12,12 @@ _TEXT = {"type": "string", "minLength": 1, "maxLength": 256}
 _TIME = {"type": "string", "format": "date-time"}
 _COUNTRY = {"type": "string", "pattern": "^[A-Z]{2}$"}
 _STORED = "The order is committed in PostgreSQL."
+_AGE = (
+    "Age",
+    {"type": "integer", "minimum": 1},
+    "Only while the primary does not answer: what was acknowledged longer ago than so many "
+    "seconds is in the answer.",
+)
 _AUTH = ("unauthorised", "forbidden")
 
 
@@ -79,7 +85,7 @@ def routes(
                 ),
                 Parameter("cursor", "query", _TEXT, "`next_cursor` of the page before."),
             ],
-            answers=[Answer(200, "A page of orders.", OrderPage)],
+            answers=[Answer(200, "A page of orders.", OrderPage, headers=[_AGE])],
             problems=["malformed", *_AUTH, "invalid", "unavailable"],
         ),
         Route(
@@ -89,7 +95,7 @@ def routes(
             handler=queries.one,
             role="query",
             summary="Read an order",
-            answers=[Answer(200, "The order as it stands.", OrderView)],
+            answers=[Answer(200, "The order as it stands.", OrderView, headers=[_AGE])],
             problems=["malformed", *_AUTH, "not-found", "unavailable"],
         ),
         Route(
@@ -99,7 +105,7 @@ def routes(
             handler=queries.history,
             role="query",
             summary="Read an order's history",
-            answers=[Answer(200, "What happened, step by step.", History)],
+            answers=[Answer(200, "What happened, step by step.", History, headers=[_AGE])],
             problems=["malformed", *_AUTH, "not-found", "unavailable"],
         ),
         Route(
@@ -112,7 +118,7 @@ def routes(
             body={"type": "string", "description": "As the provider signs and sends it."},
             body_types=("application/json", "application/x-www-form-urlencoded"),
             answers=[
-                Answer(200, "Committed. The body is what the provider expects.", None, "*/*"),
+                Answer(200, "Committed or journaled. The body is what the provider expects.", None, "*/*"),
                 Answer(400, "Refused: signature, freshness or account.", None, "*/*"),
                 Answer(401, "Refused: signature, freshness or account.", None, "*/*"),
                 Answer(503, "Not now; the provider sends it again.", None, "*/*"),
@@ -136,7 +142,7 @@ def routes(
             role=None,
             summary="Should the process get traffic?",
             answers=[
-                Answer(200, "Orders can be committed.", Readiness),
+                Answer(200, "Orders can be committed, or journaled.", Readiness),
                 Answer(503, "They can not; `parts` says why.", Readiness),
             ],
         ),

@@ -93,6 +93,11 @@ def _responses(route: Route, known: dict[str, Any]) -> dict[str, Any]:
         if answer.schema is not None:
             content = {"schema": _schema(answer.schema, known)}
         response["content"] = {answer.content_type: content}
+        if answer.headers:
+            response["headers"] = {
+                name: {"schema": schema, "description": description}
+                for name, schema, description in answer.headers
+            }
         responses[str(answer.status)] = response
     for kind in route.problems:
         status, title = KINDS[kind]

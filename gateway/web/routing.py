@@ -29,6 +29,8 @@ class Answer(Struct, frozen=True):
     description: str
     schema: object = None
     content_type: str = "application/json"
+    #: Headers that it may carry: name, JSON schema and description.
+    headers: Sequence[tuple[str, dict[str, object], str]] = ()
 
 
 class Route(Struct, frozen=True):
