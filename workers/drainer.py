@@ -74,6 +74,8 @@ class Drainer:
         self._consumer = consumer
         self._held: dict[tuple[int, Lane], list[Read]] = {}
         self._tries: dict[str, int] = {}
+        #: Streams whose last answer was lost: entries may be ours without our knowing.
+        self._unsure: set[tuple[int, Lane]] = set()
         self._took_over_s = float("-inf")
 
     async def run(self, stopping: asyncio.Event) -> None:
@@ -124,7 +126,7 @@ class Drainer:
                 shard, lane, consumer=self._consumer, idle_s=_DEAD_S, count=_READ_MAX
             )
         if not reads:
-            reads = await self._streams.read(shard, lane, consumer=self._consumer, count=_READ_MAX)
+            reads = await self._read(shard, lane)
         if not reads:
             return 0
         # Held until it is settled: an error on the way must not make this process forget it.
@@ -142,6 +144,19 @@ class Drainer:
         else:
             del self._held[shard, lane]
         return len(done)
+
+    async def _read(self, shard: int, lane: Lane) -> list[Read]:
+        reads: list[Read] = []
+        is_unsure = (shard, lane) in self._unsure
+        self._unsure.add((shard, lane))
+        if is_unsure:
+            reads = await self._streams.read_again(
+                shard, lane, consumer=self._consumer, count=_READ_MAX
+            )
+        if not reads:
+            reads = await self._streams.read(shard, lane, consumer=self._consumer, count=_READ_MAX)
+        self._unsure.discard((shard, lane))
+        return reads
 
     async def _bring(self, shard: int, lane: Lane, read: Read) -> _Fate:
         """Bring one entry to the ledger and say what became of it. Never raises."""

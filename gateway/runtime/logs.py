@@ -87,6 +87,6 @@ def configure(level: str) -> None:
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
     # The driver's pool logs a traceback each time it can not restore a connection.
-    logging.getLogger("asyncpg").addFilter(Seldom(30.0))
+    logging.getLogger("asyncpg.pool").addFilter(Seldom(30.0))
     # Malformed requests are answered and counted; the library's own lines would quote them.
     logging.getLogger("aiohttp.server").setLevel(logging.CRITICAL)

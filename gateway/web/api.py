@@ -118,7 +118,12 @@ def routes(
             body={"type": "string", "description": "As the provider signs and sends it."},
             body_types=("application/json", "application/x-www-form-urlencoded"),
             answers=[
-                Answer(200, "Committed or journaled. The body is what the provider expects.", None, "*/*"),
+                Answer(
+                    200,
+                    "Committed or journaled. The body is what the provider expects.",
+                    None,
+                    "*/*",
+                ),
                 Answer(400, "Refused: signature, freshness or account.", None, "*/*"),
                 Answer(401, "Refused: signature, freshness or account.", None, "*/*"),
                 Answer(503, "Not now; the provider sends it again.", None, "*/*"),

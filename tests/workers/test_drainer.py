@@ -215,6 +215,33 @@ async def test_a_drainer_that_dies_between_commit_and_acknowledgement_repeats_ha
     assert (await counts(ledger))["payments"] == 1
 
 
+async def test_entries_whose_reading_was_lost_on_its_way_are_drained_at_once(
+    outage: Outage, ledger: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gateway = outage.gateway
+    outage.cable.cut()
+    placed = await submit(gateway, numbered(1))
+    await outage.mend()
+    worker, streams = outage.drainer(), gateway.stores.streams
+    assert streams is not None
+    with monkeypatch.context() as patch:
+        read = streams.read
+
+        async def lose(*stream: Any, **how: Any) -> Any:
+            await read(*stream, **how)
+            raise Unavailable("journal")
+
+        patch.setattr(streams, "read", lose)
+        for _ in range(2):
+            with pytest.raises(Unavailable):
+                await worker.round()
+    assert await outage.waiting()
+    async with asyncio.timeout(5):
+        while await outage.waiting():
+            await worker.round()
+    assert (await order(ledger))["id"] == placed.id
+
+
 async def test_nothing_leaves_the_journal_while_postgres_is_away(outage: Outage) -> None:
     outage.cable.cut()
     await submit(outage.gateway, numbered(1))

@@ -100,12 +100,22 @@ class Streams:
     async def read(self, shard: int, lane: Lane, *, consumer: str, count: int) -> list[Read]:
         """Take up to ``count`` entries that nobody has in hand yet, oldest first; never waits.
 
-        An answer that is lost on its way leaves them in this consumer's hand: ``take_over``.
+        An answer that is lost on its way leaves them in this consumer's hand: ``read_again``.
         """
+        return await self._read(shard, lane, consumer, count, ">")
+
+    async def read_again(self, shard: int, lane: Lane, *, consumer: str, count: int) -> list[Read]:
+        """Return up to ``count`` entries that lie in this consumer's own hand, oldest first."""
+        return await self._read(shard, lane, consumer, count, "0")
+
+    async def _read(
+        self, shard: int, lane: Lane, consumer: str, count: int, after: str
+    ) -> list[Read]:
         key = _stream(shard, lane)
         async with self._in_time():
-            reading = ("XREADGROUP", "GROUP", _GROUP, consumer, "COUNT", count, "STREAMS", key, ">")
-            streams = await self._of_group(key, *reading)
+            group = ("GROUP", _GROUP, consumer)
+            wanted = ("COUNT", count, "STREAMS", key, after)
+            streams = await self._of_group(key, "XREADGROUP", *group, *wanted)
         return _reads(streams[0][1]) if streams else []
 
     async def take_over(
