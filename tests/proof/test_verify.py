@@ -24,6 +24,7 @@ KEPT = "messages kept as they arrived, once"
 TOLD = "orders that stand as their history says"
 PARKED = "parked without being wrong"
 WAITING = "events that still wait"
+ALIASES = "aliases of nothing, or of what has that id"
 
 
 async def failed(world: Played, *damage: str) -> set[str]:
@@ -47,6 +48,15 @@ async def failed(world: Played, *damage: str) -> set[str]:
         await attempt.rollback()
         await connection.close()
     return failing(verify.verify(world.history, found))
+
+
+async def test_what_is_parked_for_a_reason_that_was_expected_is_not_reported(
+    world: Played,
+) -> None:
+    found = await stored.read_from(world.url)
+    found.parked.append(stored.Parked("placed:web", "x", None, "poison"))
+    assert failing(verify.verify(world.history, found)) == {PARKED}
+    assert failing(verify.verify(world.history, found, parking={"poison"})) == set()
 
 
 def failing(checks: list[verify.Check]) -> set[str]:
@@ -180,6 +190,14 @@ DAMAGE: dict[str, tuple[list[str], set[str]]] = {
     "an order moved without a history": (
         [f"UPDATE orders SET status = 'shipped' WHERE id = {ONE_PAID}"],
         {TOLD},
+    ),
+    "an alias leads nowhere": (
+        ["INSERT INTO order_aliases SELECT gen_random_uuid(), gen_random_uuid()"],
+        {ALIASES},
+    ),
+    "an alias is the id of an order": (
+        [f"INSERT INTO order_aliases (alias, order_id) SELECT o.id, o.id FROM {ONE_PAID} AS o"],
+        {ALIASES},
     ),
     "an event still waits": (
         [

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from loadtest import stored, verify
-from loadtest.history import NO_ANSWER, Answer, History, OrderSent
+from loadtest.history import JOURNALED, NO_ANSWER, Answer, History, OrderSent
 from tests.support.played import Played
 
 ONCE = "acknowledged orders stored once, with their id"
@@ -55,6 +55,26 @@ def took_a_forgery(history: History) -> None:
     next(c for c in history.callbacks if c.is_forged).answers.append(Answer(200, is_promise=True))
 
 
+def told_twice_by_the_journal_and_differently(history: History) -> None:
+    order = first_order(history)
+    for body in (b"{}", b"[]"):
+        order.answers.append(journaled(order.answers[0].id, body))
+
+
+def journaled_under_an_id_that_is_nowhere(history: History) -> None:
+    first_order(history).answers.append(journaled(str(uuid.uuid4())))
+
+
+def journaled_and_lost(history: History) -> None:
+    acknowledged_and_lost(history)
+    *_, order = history.orders.values()
+    order.answers[:] = [journaled(order.answers[0].id)]
+
+
+def journaled(id_: str, body: bytes = b"") -> Answer:
+    return Answer(JOURNALED, is_promise=True, id=id_, body=body)
+
+
 def acknowledged_and_lost(history: History) -> None:
     order = first_order(history)
     lost = OrderSent(
@@ -75,6 +95,10 @@ def acknowledged_and_lost(history: History) -> None:
         (got_no_answer, ANSWERS),
         (took_a_forgery, FORGED),
         (acknowledged_and_lost, ONCE),
+        (journaled_and_lost, ONCE),
+        (journaled_under_an_id_that_is_nowhere, ONCE),
+        (journaled_under_an_id_that_is_nowhere, ANSWERS),
+        (told_twice_by_the_journal_and_differently, DIFFERENT),
     ],
 )
 async def test_a_broken_promise_is_reported(
@@ -84,6 +108,23 @@ async def test_a_broken_promise_is_reported(
     change(history)
     found = await stored.read_from(world.url)
     assert expected in failing(verify.verify(history, found))
+
+
+@pytest.mark.parametrize(
+    ("status", "broken"), [(JOURNALED, set()), (200, {ONCE, DIFFERENT}), (201, {ONCE, DIFFERENT})]
+)
+async def test_only_an_id_that_the_journal_gave_may_be_an_alias(
+    world: Played, status: int, broken: set[str]
+) -> None:
+    history = copy.deepcopy(world.history)
+    order = first_order(history)
+    alias = uuid.uuid4()
+    found = await stored.read_from(world.url)
+    found.aliases[alias] = uuid.UUID(order.answers[0].id)
+    order.answers.append(Answer(status, is_promise=True, id=str(alias), body=b"journaled"))
+    failed = failing(verify.verify(history, found, tolerated={JOURNALED}))
+    assert broken <= failed
+    assert bool(failed) == bool(broken)
 
 
 @pytest.mark.parametrize("is_stored", [True, False])

@@ -57,7 +57,7 @@ def main(
     """
     # Also when a CI system ends it: nothing is left running.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    chosen = _choose(only, with_controls=controls)
+    chosen = _choose(only, with_controls=controls or is_list)
     if is_list:
         for fault in chosen:
             click.echo(f"{fault.name}{' (control)' if fault.is_control else ''}\n    {fault.sees}")

@@ -25,7 +25,7 @@ def library() -> Path:
     found = [path for place in places if place.is_dir() for path in place.glob(_OF_DEBIAN)]
     if package is not None and package.origin is not None:
         vendored = "vendor/libfaketime/src/libfaketime.so.1"
-        found.insert(0, Path(package.origin).with_name("") / vendored)
+        found.insert(0, Path(package.origin).parent / vendored)
     for path in found:
         if path.is_file():
             return path

@@ -47,7 +47,8 @@ class SmallDisk:
         if mounted.returncode != 0:
             self._directory.rmdir()
             self._set_aside.rename(self._directory)
-            raise Impossible(f"a small disk can not be mounted here: {mounted.stderr.strip()}")
+            why = mounted.stderr.partition("\n")[0].rpartition(": ")[2]
+            raise Impossible(f"a small disk can not be mounted here: mount says {why!r}")
         self._is_mounted = True
         subprocess.run(["cp", "-a", f"{self._set_aside}/.", str(self._directory)], check=True)
 

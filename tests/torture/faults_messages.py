@@ -4,7 +4,7 @@ import asyncio
 import random
 from collections.abc import Sequence
 
-from loadtest import orders, sending
+from loadtest import orders, sending, stored
 from loadtest.history import History
 from loadtest.sending import Callback, Order
 from loadtest.stored import Stored
@@ -20,6 +20,7 @@ _REFUSING = (
     f"ALTER TABLE orders ADD CONSTRAINT poison CHECK (order_no NOT LIKE '{_PREFIX}%') NOT VALID"
 )
 _COPIES = 10
+_OUTAGE_S = 1.5
 
 
 class Poison(Fault):
@@ -33,7 +34,7 @@ class Poison(Fault):
     sees = "tidegate_parked_total rises; `parked` tells which messages and why."
     do = "Look at each row of `parked`: its body is sealed and kept there."
     expects_202 = True
-    parks = frozenset({"[23514]", "unreadable"})
+    parks = frozenset({"poison"})
     lasts_s, quick_s = 4.0, 2.0
     refusals = frozenset({503})
 
@@ -67,19 +68,19 @@ class Poison(Fault):
         await world.restart_server(PRIMARY)
 
     async def judge(self, world: World, found: Stored) -> Sequence[Check]:
-        parked = [row for row in found.parked if row.reason.startswith("[23514]")]
         answers = self._history.statuses()
         world.say(f"poison was answered {answers}; planted {self._planted} unreadable entries")
-        unreadable = [row for row in found.parked if row.reason.startswith("unreadable")]
+        parked = [(row.source.partition(":")[0], row.source_key) for row in found.parked]
+        orders_parked = sum(source == "placed" for source, _ in parked)
         return [
-            Check("poisonous orders parked once", 2 * _POISONED, len(parked)),
+            Check("poisonous orders parked once", 2 * _POISONED, orders_parked),
             Check("poisonous orders stored", 0, sum(map(_is_poison, found.orders))),
-            Check("unreadable entries parked once", self._planted, len(unreadable)),
+            Check("unreadable entries parked once", self._planted, len(parked) - orders_parked),
         ]
 
 
-def _is_poison(row: "Order | object") -> bool:
-    return str(getattr(row, "order_no", "")).startswith(_PREFIX)
+def _is_poison(row: stored.Order) -> bool:
+    return row.order_no.startswith(_PREFIX)
 
 
 class Storm(Fault):
@@ -134,6 +135,7 @@ class StormInOutage(Storm):
         await self._until(acts, total * 3 // 4)
         await world.kill_server(PRIMARY)
         await self._until(acts, total // 4)
+        await asyncio.sleep(_OUTAGE_S)
         await world.restart_server(PRIMARY)
 
     async def _until(self, acts: Sequence[object], left: int) -> None:

@@ -37,13 +37,17 @@ class LossyDisk:
             raise Impossible("there is no /dev/fuse: load the kernel's module (`modprobe fuse`)")
         self._directory.rename(self._disk)
         self._directory.mkdir()
-        self.power_up()
+        try:
+            self.power_up()
+        except Impossible:
+            self.remove()
+            raise
 
     def power_up(self) -> None:
         """It shows what was synced. Raises ``Impossible`` when it can not be mounted."""
         where = [str(self._disk), str(self._directory)]
         command = [sys.executable, "-m", "tests.torture.lossy_fs", *where]
-        self._process = process = subprocess.Popen(command, stderr=subprocess.PIPE)
+        process = subprocess.Popen(command, stderr=subprocess.PIPE)
         deadline_s = time.monotonic() + _MOUNT_S
         while not self._directory.is_mount():
             if process.poll() is not None or time.monotonic() > deadline_s:
@@ -51,6 +55,7 @@ class LossyDisk:
                 said = process.communicate()[1].decode().strip().splitlines()[-1:]
                 raise Impossible(f"a lossy disk can not be mounted: {' '.join(said)}")
             time.sleep(0.01)
+        self._process = process
 
     def cut_power(self) -> None:
         """What was not synced is gone, and so is the disk, until it has power again."""

@@ -92,15 +92,16 @@ async def _play(
     try:
         await fault.prepare(world)
         await world.start()
-        attending = asyncio.create_task(world.attend(), name="attend")
-        try:
-            async with world.sending():
+        async with world.sending():
+            helping = [asyncio.create_task(work) for work in (world.attend(), world.balance())]
+            try:
                 course = await _load(world)
                 return await _judged(world, course)
-        finally:
-            attending.cancel()
-            with suppress(asyncio.CancelledError):
-                await attending
+            finally:
+                for task in helping:
+                    task.cancel()
+                with suppress(asyncio.CancelledError):
+                    await asyncio.gather(*helping)
     finally:
         try:
             await fault.release(world)
@@ -188,6 +189,7 @@ async def _judged(world: World, course: _Course) -> Round:
         statuses=history.statuses(),
         recovered_s=course.recovered_s,
         journaled_s=course.journaled_s,
+        slowest_callback_s=round(world.crowd.slowest_callback_s, 2),
     )
 
 

@@ -24,6 +24,8 @@ class Round(msgspec.Struct, kw_only=True):
     #: Seconds from the mend until everything was well, and from the strike to the first 202.
     recovered_s: float | None = None
     journaled_s: float | None = None
+    #: Seconds that the slowest callback was waited for: a provider gives up after five.
+    slowest_callback_s: float = 0.0
     took_s: float = 0.0
 
     @property

@@ -17,7 +17,7 @@ from loadtest.sending import Callback, Order, Sender
 _CONNECTIONS = 256
 #: Seconds that the rate may be behind and still be caught up with.
 _BEHIND_MAX_S = 0.5
-#: Seconds that a gateway is left out after it was not there, as a balancer does.
+#: Seconds that a gateway is left out after it was not there.
 _AWAY_S = 0.3
 
 
@@ -63,10 +63,14 @@ class Crowd(Sender):
         self._url = url
         answer = await super().send(what)
         if answer.status == NOT_CONNECTED:
-            self._away_until_s[url] = time.monotonic() + _AWAY_S
+            self.leave_out(url)
         self.last_s[answer.status] = time.monotonic()
         self.first_s.setdefault(answer.status, time.monotonic())
         return answer
+
+    def leave_out(self, url: str) -> None:
+        """Send nothing there for a while, if there is anywhere else."""
+        self._away_until_s[url] = time.monotonic() + _AWAY_S
 
     def _choose(self) -> str:
         now_s = time.monotonic()

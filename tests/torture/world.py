@@ -41,6 +41,9 @@ _READY_S = 30.0
 _RESTART_S = 0.1
 _RESTART_SOON_DEAD_S = 1.0
 _STOP_S = 20.0
+#: Seconds in which a gateway must say that it turns, and between two questions. Both together are
+#: less than one is left out for.
+_HEALTHY_S, _BALANCE_S = 0.2, 0.05
 
 
 class Member:
@@ -242,10 +245,24 @@ class World:
             await asyncio.sleep(_RESTART_SOON_DEAD_S)
         self.start_member(member)
 
+    async def balance(self) -> None:
+        """Keep senders from gateways that do not turn, as a balancer does, until cancelled."""
+        while True:
+            for gateway in self.gateways:
+                if not await self._answers(gateway, "/healthz", within_s=_HEALTHY_S):
+                    self.crowd.leave_out(self._url(gateway))
+            await asyncio.sleep(_BALANCE_S)
+
     async def is_ready(self, gateway: Member) -> bool:
         """Say whether a gateway answers /readyz with 200."""
-        timeout = aiohttp.ClientTimeout(total=1.0)
-        url = f"http://127.0.0.1:{gateway.port}/readyz"
+        return await self._answers(gateway, "/readyz", within_s=1.0)
+
+    def _url(self, gateway: Member) -> str:
+        return f"http://127.0.0.1:{gateway.port}"
+
+    async def _answers(self, gateway: Member, path: str, *, within_s: float) -> bool:
+        timeout = aiohttp.ClientTimeout(total=within_s)
+        url = self._url(gateway) + path
         try:
             async with aiohttp.ClientSession(timeout=timeout) as client, client.get(url) as said:
                 return said.status == 200
@@ -287,7 +304,7 @@ class World:
 
         They run in ``shoppers.shopping()``, and not before.
         """
-        urls = [f"http://127.0.0.1:{gateway.port}" for gateway in self.gateways]
+        urls = list(map(self._url, self.gateways))
         async with Crowd.connected(
             urls, token=self.token, rate=self.fault.rate, seed=self.rng.randrange(1 << 30)
         ) as self._crowd:
