@@ -74,6 +74,8 @@ class Drainer:
         self._consumer = consumer
         self._held: dict[tuple[int, Lane], list[Read]] = {}
         self._tries: dict[str, int] = {}
+        #: How many entries of a stream go at a time, where it is not as many as may.
+        self._sizes: dict[tuple[int, Lane], int] = {}
         #: Streams whose last answer was lost: entries may be ours without our knowing.
         self._unsure: set[tuple[int, Lane]] = set()
         self._took_over_s = float("-inf")
@@ -86,7 +88,7 @@ class Drainer:
             except TidegateError as exc:
                 _log.warning("drain put off", extra={"reason": str(exc)})
                 settled = 0
-            if self._held:
+            if self._held and not settled:
                 await lifecycle.pause(stopping, _AWAY_S)
             elif not settled:
                 await lifecycle.pause(stopping, _LOOK_S)
@@ -97,41 +99,52 @@ class Drainer:
         Raises ``Unavailable`` when the journal does not answer.
         """
         takes_over = self._clock.monotonic_s() - self._took_over_s > _TAKE_OVER_S
-        settled = 0
+        counts: list[int | BaseException] = []
         for lane in _LANES:
-            counts = await asyncio.gather(
-                *[
-                    self._drain(shard, lane, takes_over=takes_over)
-                    for shard in range(self._streams.shards)
-                ],
-                return_exceptions=True,
-            )
-            # A node of a cluster that is away does not keep the others' entries waiting.
-            for count in counts:
-                if isinstance(count, int):
-                    settled += count
-            failed = [count for count in counts if isinstance(count, BaseException)]
-            if failed:
-                raise failed[0]
+            streams = [
+                self._drain(shard, lane, takes_over=takes_over)
+                for shard in range(self._streams.shards)
+            ]
+            if self._is_alone():
+                # One after the other, so that what fails is known to fail by itself.
+                for stream in streams:
+                    counts += await asyncio.gather(stream, return_exceptions=True)
+            else:
+                counts += await asyncio.gather(*streams, return_exceptions=True)
         if takes_over:
             self._took_over_s = self._clock.monotonic_s()
+        settled = sum(count for count in counts if isinstance(count, int))
         if settled:
             _log.info("drained", extra={"entries": settled})
+        # A node of a cluster that is away has not kept the others' entries waiting.
+        for count in counts:
+            if isinstance(count, BaseException) and (not settled or _is_a_fault(count)):
+                raise count
         return settled
 
+    def _is_alone(self) -> bool:
+        return 1 in self._sizes.values()
+
     async def _drain(self, shard: int, lane: Lane, *, takes_over: bool) -> int:
-        reads = self._held.pop((shard, lane), [])
-        if not reads and takes_over:
-            reads = await self._streams.take_over(
-                shard, lane, consumer=self._consumer, idle_s=_DEAD_S, count=_READ_MAX
+        stream = (shard, lane)
+        size = self._sizes.get(stream, _READ_MAX)
+        # Smaller from now on, unless all of it goes well: what is too much at a time, or fails
+        # for the sake of one, must not keep the rest in the journal.
+        self._sizes[stream] = max(1, size // 2)
+        held = self._held.get(stream, [])
+        if not held and takes_over:
+            held = await self._streams.take_over(
+                shard, lane, consumer=self._consumer, idle_s=_DEAD_S, count=size
             )
-        if not reads:
-            reads = await self._read(shard, lane)
-        if not reads:
+        if not held:
+            held = await self._read(shard, lane, size)
+        if not held:
+            self._sizes.pop(stream)
             return 0
         # Held until it is settled: an error on the way must not make this process forget it.
-        self._held[shard, lane] = reads
-        fates = await asyncio.gather(*[self._bring(shard, lane, read) for read in reads])
+        self._held[stream] = held
+        reads, rest = held[:size], held[size:]
+        fates = await asyncio.gather(*[self._bring(shard, lane, read, size) for read in reads])
         await self._aliases.add([fate.alias for fate in fates if fate.alias is not None])
         done = [r.entry_id for r, fate in zip(reads, fates, strict=True) if fate.is_settled]
         if done:
@@ -139,26 +152,26 @@ class Drainer:
         for entry_id in done:
             self._tries.pop(entry_id, None)
         kept = [read for read, fate in zip(reads, fates, strict=True) if not fate.is_settled]
-        if kept:
-            self._held[shard, lane] = kept
-        else:
-            del self._held[shard, lane]
+        if not kept:
+            self._sizes[stream] = min(_READ_MAX, size * 2)
+        # What failed goes behind what was not tried yet.
+        self._held[stream] = rest + kept
+        if not self._held[stream]:
+            del self._held[stream]
         return len(done)
 
-    async def _read(self, shard: int, lane: Lane) -> list[Read]:
+    async def _read(self, shard: int, lane: Lane, size: int) -> list[Read]:
         reads: list[Read] = []
         is_unsure = (shard, lane) in self._unsure
         self._unsure.add((shard, lane))
         if is_unsure:
-            reads = await self._streams.read_again(
-                shard, lane, consumer=self._consumer, count=_READ_MAX
-            )
+            reads = await self._streams.read_again(shard, lane, consumer=self._consumer, count=size)
         if not reads:
-            reads = await self._streams.read(shard, lane, consumer=self._consumer, count=_READ_MAX)
+            reads = await self._streams.read(shard, lane, consumer=self._consumer, count=size)
         self._unsure.discard((shard, lane))
         return reads
 
-    async def _bring(self, shard: int, lane: Lane, read: Read) -> _Fate:
+    async def _bring(self, shard: int, lane: Lane, read: Read, size: int) -> _Fate:
         """Bring one entry to the ledger and say what became of it. Never raises."""
         try:
             if lane == "follow_ups":
@@ -175,6 +188,9 @@ class Drainer:
             return _KEPT
         except Exception:
             _log.exception("an entry of the journal failed", extra={"entry": read.entry_id})
+            if size > 1:
+                # It may have failed for the sake of another: it is tried alone before it counts.
+                return _KEPT
             tries = self._tries[read.entry_id] = self._tries.get(read.entry_id, 0) + 1
             if tries < _TRIES_MAX:
                 return _KEPT
@@ -210,6 +226,10 @@ class Drainer:
     async def _park(self, source: str, key: str, body: bytes, reason: str, order: Order) -> None:
         parked_id = await self._ledger.set_aside(source, key, body, reason, order.received_at)
         _log.error("parked out of the journal", extra={"parked": parked_id, "reason": reason})
+
+
+def _is_a_fault(error: BaseException) -> bool:
+    return not isinstance(error, TidegateError)
 
 
 def _against(placed: Placed) -> str:

@@ -162,12 +162,15 @@ class Durable:
         now_s = self._clock.monotonic_s()
         try:
             results = work.result()
-        except Unavailable:
-            permit.fail(now_s)
+        except Unavailable as exc:
+            # Contention that outlived its retries says that Postgres is there.
+            if exc.part == "postgres":
+                permit.fail(now_s)
+            else:
+                permit.succeed(now_s)
             self._say_state()
             return None
         except TidegateError as exc:
-            # Contention that outlived its retries: Postgres is there.
             permit.succeed(now_s)
             return [exc] * rows
         except BaseException:

@@ -115,7 +115,10 @@ class Journal:
 
     async def check(self) -> None:
         """Find out whether the journal may be used; what changed is logged."""
-        reason = await self._streams.fitness()
+        try:
+            reason = await self._streams.fitness()
+        except Exception as exc:  # whatever it is, it is the answer to this question
+            reason = f"its server can not be looked at ({type(exc).__name__})"
         if reason != self.reason:
             if reason:
                 _log.error("the journal is not used: %s", reason)
@@ -123,7 +126,7 @@ class Journal:
                 _log.info("the journal stands ready")
         self.reason = reason
         metrics.JOURNAL_USABLE.set(not reason)
-        with contextlib.suppress(Unavailable):
+        with contextlib.suppress(Exception):
             depth = await self._streams.depth()
             metrics.JOURNAL_ENTRIES.set(depth.entries)
             metrics.JOURNAL_OLDEST_S.set(depth.oldest_s)
@@ -255,11 +258,12 @@ def _claims(placement: Placement, claim_s: int) -> list[tuple[How, bytes, int]]:
 
 
 def _found(claims: Sequence[tuple[How, bytes, int]], met: Sequence[bytes | None]) -> Found:
-    finds = {
-        how: _decode_known(value)
-        for (how, *_), value in zip(claims, met, strict=True)
-        if value is not None
-    }
+    finds = {}
+    for (how, *_), value in zip(claims, met, strict=True):
+        # Another version's words are a miss: the order is appended, and the ledger knows it.
+        with contextlib.suppress(msgspec.MsgspecError):
+            if value is not None:
+                finds[how] = _decode_known(value)
     return Found(**finds)
 
 

@@ -25,7 +25,7 @@ not be played here (the table says what it lacks).
 @click.option("--only", multiple=True, metavar="NAME", help="Play these; part of a name will do.")
 @click.option("--list", "is_list", is_flag=True, help="Print what there is, and end.")
 @click.option("--controls", is_flag=True, help="Play the controls too, which must be seen through.")
-@click.option("--quick", is_flag=True, help="Let faults last a few seconds, and kill 20 times.")
+@click.option("--quick", is_flag=True, help="Faults last a few seconds, and kill 20 times.")
 @click.option(
     "--cycles", type=click.IntRange(1, 100_000), help="How often to kill.  [default: 200]"
 )

@@ -17,6 +17,8 @@ from tests.torture.world import Member, World
 #: Seconds that a gateway lives before it is killed, at most.
 _LIFE_S = 0.5
 _OUTAGE_S = 3.0
+#: Longer than a worker takes for what was journaled in an outage.
+_DRAINED_S = 4.0
 
 
 class GatewaysKilled(Fault):
@@ -131,22 +133,26 @@ class WorkerFrozen(Fault):
     lasts_s, quick_s = 40.0, 4.0
 
     def __init__(self) -> None:
-        self._left = 0
+        self._held = self._left = 0
 
     async def strike(self, world: World) -> None:
         await world.kill_server(PRIMARY)
         await asyncio.sleep(_OUTAGE_S)
-        await world.restart_server(PRIMARY)
+        # Both have read what they can not bring anywhere now.
         world.workers[0].stop()
+        await world.restart_server(PRIMARY)
+        await asyncio.sleep(_DRAINED_S)
+        self._held = await world.journaled()
 
     async def mend(self, world: World) -> None:
         self._left = await world.journaled()
         world.workers[0].send(signal.SIGCONT)
 
     async def judge(self, world: World, found: Stored) -> Sequence[Check]:
+        held = Check("the frozen worker held entries", True, self._held > 0)
         if world.is_quick:
-            return []
-        return [Check("entries left with the frozen worker", 0, self._left)]
+            return [held]
+        return [held, Check("entries that nobody took over from it", 0, self._left)]
 
 
 class WorkerKilled(Fault):

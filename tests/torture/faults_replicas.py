@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Sequence
+from itertools import islice
 
 import aiohttp
 import asyncpg
@@ -14,7 +15,7 @@ from ops.embedded.cluster import PRIMARY, REPLICA
 from tests.torture.fault import Fault
 from tests.torture.world import World
 
-_OK, _UNAVAILABLE = 200, 503
+_OK, _CREATED, _UNAVAILABLE = 200, 201, 503
 _READ_EVERY_S = 0.05
 #: Read among so many of the newest orders.
 _NEWEST = 50
@@ -34,7 +35,7 @@ class Reading(Fault):
     def __init__(self) -> None:
         self._reading: asyncio.Task[None] | None = None
         self._odd: list[str] = []
-        self._answers = self._aged = 0
+        self._answers = self._aged = self._refused = 0
 
     async def strike(self, world: World) -> None:
         await self.break_it(world)
@@ -50,14 +51,18 @@ class Reading(Fault):
         async with aiohttp.ClientSession(url, headers=headers, timeout=timeout) as client:
             while True:
                 await asyncio.sleep(_READ_EVERY_S)
-                known = [
-                    answer.id
-                    for order in list(world.shoppers.history.orders.values())[-_NEWEST:]
-                    for answer in order.answers[:1]
-                    if answer.status in (200, 201)
-                ]
+                known = self._known(world)
                 if known:
                     await self._read_one(client, world.rng.choice(known))
+
+    def _known(self, world: World) -> list[str]:
+        committed = (
+            answer.id
+            for order in reversed(world.shoppers.history.orders.values())
+            for answer in order.answers[:1]
+            if answer.status == _CREATED
+        )
+        return list(islice(committed, _NEWEST))
 
     async def _read_one(self, client: aiohttp.ClientSession, id_: str) -> None:
         began_s = time.monotonic()
@@ -70,14 +75,18 @@ class Reading(Fault):
         if status == _OK:
             self._answers += 1
             self._aged += age is not None
-        elif status not in self.told:
+        elif status in self.told:
+            self._refused += 1
+        else:
             self._odd.append(f"{status} after {time.monotonic() - began_s:.1f} s")
 
     async def mend(self, world: World) -> None:
         assert self._reading is not None, "after the strike"
         self._reading.cancel()
         await asyncio.wait({self._reading})
-        world.say(f"{self._answers} reads, {self._aged} of them with an age")
+        world.say(
+            f"{self._answers} reads, {self._aged} of them with an age, {self._refused} refused"
+        )
         await self.repair(world)
 
     async def repair(self, world: World) -> None:

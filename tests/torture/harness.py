@@ -19,9 +19,9 @@ from tests.torture.mainly import OnMain
 from tests.torture.rounds import Round
 from tests.torture.world import World
 
-#: Seconds of load before the strike, and after everything is well again.
-WARM_S = 2.0
-AFTER_S = 1.0
+#: Seconds of load before the strike, and after everything is well again; with ``--quick`` half.
+_WARM_S = 2.0
+_AFTER_S = 1.0
 #: Seconds in which senders must have got their answers once nothing new is begun.
 _FINISH_S = 30.0
 _SETTLE_S = 30.0
@@ -113,9 +113,10 @@ async def _load(world: World) -> _Course:
     """Send from before the strike until after the recovery."""
     fault, course = world.fault, _Course()
     loop = asyncio.get_running_loop()
+    haste = 0.5 if world.is_quick else 1.0
     try:
         async with asyncio.timeout(None) as patience, world.shoppers.shopping(fault.senders):
-            await asyncio.sleep(WARM_S)
+            await asyncio.sleep(_WARM_S * haste)
             world.crowd.first_s.clear()
             struck_s = time.monotonic()
             await fault.strike(world)
@@ -125,7 +126,7 @@ async def _load(world: World) -> _Course:
             world.say(f"mended after {mended_s - struck_s:.1f} s, {_heard(world)}")
             course.recovered_s = await _recovered(world, mended_s)
             if course.recovered_s is not None:
-                await asyncio.sleep(AFTER_S)
+                await asyncio.sleep(_AFTER_S * haste)
             if JOURNALED in world.crowd.first_s:
                 course.journaled_s = world.crowd.first_s[JOURNALED] - struck_s
             patience.reschedule(loop.time() + _FINISH_S)

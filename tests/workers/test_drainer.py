@@ -1,6 +1,7 @@
 """What was journaled while Postgres was away reaches the ledger, once, whatever dies meanwhile."""
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
@@ -16,6 +17,7 @@ from gateway.domain.following import Done
 from gateway.domain.journaling import Entry
 from gateway.domain.placing import Placed
 from gateway.runtime.settings import Settings
+from gateway.stores.postgres.placements import Placements
 from gateway.stores.postgres.reading import Reading
 from gateway.wiring import Gateway, open_gateway
 from tests.domain.support import due, paid
@@ -232,14 +234,80 @@ async def test_entries_whose_reading_was_lost_on_its_way_are_drained_at_once(
             raise Unavailable("journal")
 
         patch.setattr(streams, "read", lose)
-        for _ in range(2):
-            with pytest.raises(Unavailable):
-                await worker.round()
+        with pytest.raises(Unavailable):
+            await worker.round()
     assert await outage.waiting()
     async with asyncio.timeout(5):
         while await outage.waiting():
             await worker.round()
     assert (await order(ledger))["id"] == placed.id
+
+
+async def test_a_node_that_is_away_does_not_keep_the_others_entries(
+    outage: Outage, ledger: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gateway = outage.gateway
+    outage.cable.cut()
+    placed = [await submit(gateway, numbered(n, buyer_id=f"buyer-{n}")) for n in range(1, 13)]
+    await outage.mend()
+    streams = gateway.stores.streams
+    assert streams is not None
+    worker, read = outage.drainer(), streams.read
+
+    async def away(shard: int, *more: Any, **how: Any) -> Any:
+        if shard == 0:
+            raise Unavailable("journal")
+        return await read(shard, *more, **how)
+
+    monkeypatch.setattr(streams, "read", away)
+    for _ in range(3):
+        with contextlib.suppress(Unavailable):
+            await worker.round()
+    assert len({each.id for each in placed} & set(await _ids(ledger))) > 0
+    assert 0 < await outage.waiting() < 12
+
+
+async def test_an_entry_that_fails_as_nobody_foresaw_is_parked_alone(
+    outage: Outage, ledger: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gateway = outage.gateway
+    outage.cable.cut()
+    placed = [await submit(gateway, numbered(n)) for n in range(1, 21)]
+    await outage.mend()
+    rows_of = Placements._rows
+
+    def fail(self: Placements, batch: Any) -> Any:
+        if any(placement.id == placed[7].id for placement, *_ in batch):
+            raise KeyError("nobody foresaw this")
+        return rows_of(self, batch)
+
+    monkeypatch.setattr(Placements, "_rows", fail)
+    await outage.drained()
+    missing = {each.id for each in placed} - set(await _ids(ledger))
+    assert missing == {placed[7].id}
+    assert await rows(ledger, "parked", "detail") == [("failed at the drain",)]
+
+
+async def test_a_schema_that_is_not_ours_parks_nothing(outage: Outage, ledger: Database) -> None:
+    gateway = outage.gateway
+    outage.cable.cut()
+    placed = [await submit(gateway, numbered(n)) for n in range(1, 6)]
+    await outage.mend()
+    await ledger.execute("ALTER TABLE orders RENAME COLUMN district TO ward")
+    worker = outage.drainer()
+    for _ in range(5):
+        assert await worker.round() == 0
+    assert (await counts(ledger))["parked"] == 0
+    await ledger.execute("ALTER TABLE orders RENAME COLUMN ward TO district")
+    async with asyncio.timeout(15):
+        while await outage.waiting():
+            await worker.round()
+            await asyncio.sleep(0.05)
+    assert {each.id for each in placed} <= set(await _ids(ledger))
+
+
+async def _ids(ledger: Database) -> list[UUID]:
+    return [id_ for (id_,) in await rows(ledger, "orders", "id")]
 
 
 async def test_nothing_leaves_the_journal_while_postgres_is_away(outage: Outage) -> None:

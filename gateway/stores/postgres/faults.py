@@ -1,18 +1,21 @@
 """Translate asyncpg's exceptions, once, into what the caller should do.
 
-- ``Unavailable``: Postgres is away or too slow; nobody can tell whether the batch committed,
-  and repeating it is harmless by the unique keys.
+- ``Unavailable``: Postgres is away, too slow, or not as we need it; nobody can tell whether the
+  batch committed, and repeating it is harmless by the unique keys.
 - ``Contended``: another transaction got in the way; try the same again at once.
 - ``BadRow``: something in the batch can never be stored; find the row and set it aside.
 """
 
 import asyncio
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import asyncpg
 
 from gateway.domain.errors import TidegateError, Unavailable
+
+_log = logging.getLogger(__name__)
 
 
 class Contended(TidegateError):
@@ -68,6 +71,11 @@ def translated(part: str = "postgres") -> Iterator[None]:
         # A closing pool, a lost connection, or an argument that no codec takes.
         if "invalid input for query argument" in str(exc):
             raise BadRow(_reason(exc)) from exc
+        raise Unavailable(part) from exc
+    except asyncpg.PostgresError as exc:
+        # A missing column or grant, an internal error: it says something of the server, or of a
+        # schema that is not ours, and nothing of the entries.
+        _log.error("postgres refuses a statement", extra={"sqlstate": exc.sqlstate})
         raise Unavailable(part) from exc
 
 

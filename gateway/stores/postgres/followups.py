@@ -59,7 +59,7 @@ class FollowUps:
                         return await self._follow_locked(connection, batch)
             except faults.Contended:
                 await retry.jitter(attempt)
-        raise Unavailable("postgres")
+        raise Unavailable("contention")
 
     async def _follow_locked(
         self,

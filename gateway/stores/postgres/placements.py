@@ -94,7 +94,7 @@ class Placements:
                 return _placed(records, batch)
             except faults.Contended:
                 await retry.jitter(attempt)
-        raise Unavailable("postgres")
+        raise Unavailable("contention")
 
     async def _settle(
         self, batch: Sequence[Placement], again: Sequence[int], answers: dict[int, Result]
@@ -132,7 +132,7 @@ class Placements:
             if answer is not None:
                 return answer
             await retry.jitter(attempt)
-        raise Unavailable("postgres")
+        raise Unavailable("contention")
 
     async def _judge_locked(self, placement: Placement) -> Placed | None:
         """Judge under the fingerprint's lock and store if so decided. None: look again."""

@@ -143,7 +143,7 @@ async def _owners(client: Client, address: Address) -> list[tuple[range, Address
         raise redis.exceptions.ClusterError("the node is in no cluster")
     # A node that does not know its own name gives none.
     return [
-        (range(first, last + 1), (primary[0].decode() or address[0], primary[1]))
+        (range(first, last + 1), ((primary[0] or b"").decode() or address[0], primary[1]))
         for first, last, primary, *_ in rows
     ]
 
