@@ -315,7 +315,7 @@ async def test_a_canary_is_found_nowhere(
     said += await _questions(wire)
     metrics = await wire.ask("GET", "/metrics")
 
-    # A fault of our own: its line in the log names the kind of error, not what was in hand.
+    # A schema that is not ours: its line in the log names the kind of error, not what was in hand.
     await admin.execute("ALTER TABLE orders RENAME TO elsewhere")
     broken = json.dumps(_sung(9)).encode()
     failed = await wire.answers(
@@ -325,9 +325,7 @@ async def test_a_canary_is_found_nowhere(
         wire.request("GET", f"/v1/orders?phone={PHONE}", headers=[("Connection", "close")])
     )
     await admin.execute("ALTER TABLE elsewhere RENAME TO orders")
-    for answer in failed:
-        title = "Something went wrong on our side"
-        assert answer.json == {"type": "/problems/internal", "title": title, "status": 500}
+    assert [answer.status for answer in failed] == [202, 503]
 
     found: dict[str, list[str]] = {}
     everything = [*answers, *said, *failed]
@@ -347,7 +345,7 @@ async def test_a_canary_is_found_nowhere(
     # The search finds what may be found, in every kind of place.
     assert _hits(tables["public.orders"], [CONTROL]) == [CONTROL]
     assert _hits(_kept(valkey), ["canary-00000001"]) == ["canary-00000001"]
-    assert "a request failed" in processes.log_path.read_text()
+    assert "postgres refuses a statement" in processes.log_path.read_text()
     assert "parked what can not be stored" in processes.log_path.read_text()
     assert {name for name, rows in tables.items() if rows} >= {
         "public.orders", "public.order_events", "public.payments", "public.parked",
