@@ -1,15 +1,16 @@
 -- Show a person what has waited too long for its order. It goes on waiting; the shown row is
 -- how somebody learns of it. One row of `parked` an event. Where the order is there after all,
--- the event waits for another one that must come before it.
+-- the event waits for another one that must come before it. An array, not IN: a plan that asks
+-- the subquery again for each row finds other rows each time and passes the limit.
 WITH late AS (
     UPDATE waiting
        SET shown_at = now()
-     WHERE id IN (
+     WHERE id = ANY (ARRAY(
                SELECT id FROM waiting
                 WHERE shown_at IS NULL AND received_at < now() - make_interval(secs => $1)
                 ORDER BY received_at LIMIT $2
                   FOR UPDATE SKIP LOCKED
-           )
+           ))
     RETURNING id, source, provider, channels, order_no, transaction_id, event, received_at
 )
 INSERT INTO parked (id, source, source_key, order_id, reason, detail, received_at)
