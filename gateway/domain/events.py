@@ -68,7 +68,20 @@ class Noted(Struct, frozen=True, tag="noted"):
     occurred_at: datetime
 
 
-Event = PaymentSucceeded | RefundSucceeded | Closed | Shipped | Delivered | Noted
+class Unmapped(Struct, frozen=True, tag="unmapped"):
+    """True and ours, and nothing that we could book: parked, so that a person sees it.
+
+    ``kind`` is the provider's word; ``detail`` says in words what could not be mapped and holds
+    nothing private. ``order_no`` may be empty.
+    """
+
+    kind: str
+    order_no: str
+    detail: str
+    occurred_at: datetime
+
+
+Event = PaymentSucceeded | RefundSucceeded | Closed | Shipped | Delivered | Noted | Unmapped
 
 
 def order_no(event: Event) -> str:
@@ -97,7 +110,7 @@ def action(event: Event) -> str:
     match event:
         case Closed():
             return event.cause
-        case Noted():
+        case Noted() | Unmapped():
             return event.kind
         case _:
             return str(event.__struct_config__.tag)

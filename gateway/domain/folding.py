@@ -20,6 +20,7 @@ RANK: dict[type, int] = {
     events.Shipped: 3,
     events.Delivered: 4,
     events.Noted: 5,
+    events.Unmapped: 6,
 }
 
 #: What money that is not the order's holds it for until it went back, the gravest first.
@@ -46,6 +47,9 @@ def apply(
     """
     if isinstance(event, events.Noted):
         return Step("noted")
+    if isinstance(event, events.Unmapped):
+        at = order.status if order is not None else None
+        return Step("parked", at, at, "unmapped", event.detail)
     if isinstance(event, events.PaymentSucceeded):
         assert payment is not None, "a payment event brings its payment row"
         return _pay(event, order, payment, is_new, payments)

@@ -23,6 +23,7 @@ ParkReason = Literal[
     "refund_exceeds_payment",
     "impossible_transition",
     "unknown_order",
+    "unmapped",
     "poison",
 ]
 

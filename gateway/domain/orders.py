@@ -15,6 +15,7 @@ Hold = Literal[
 ]
 
 ITEMS_MAX = 200
+QUANTITY_MAX = 100_000
 ATTRIBUTES_MAX = 50
 ATTRIBUTES_BYTES_MAX = 8192
 
@@ -43,7 +44,7 @@ class Item(Struct, frozen=True, forbid_unknown_fields=True):
 
     sku: Annotated[str, _text(64)]
     name: Annotated[str, _text(256)]
-    quantity: Annotated[int, Meta(ge=1, le=100_000)]
+    quantity: Annotated[int, Meta(ge=1, le=QUANTITY_MAX)]
     unit_price: Money
     discount: Money = Decimal(0)
 
@@ -124,3 +125,21 @@ def decode(body: bytes) -> Submission:
 
 
 _DECODER = msgspec.json.Decoder(Submission)
+
+
+def kept(submission: Submission) -> bytes:
+    """Write an order that no storefront wrote for us, for ``restored``."""
+    return msgspec.json.encode(submission)
+
+
+def restored(text: bytes) -> Submission:
+    """Read what ``kept`` wrote. Bounds are not checked: a shop's order may lack an address."""
+    order = msgspec.json.decode(text)
+    prices = ("unit_price", "discount")
+    order["items"] = [
+        Item(**item | {name: Decimal(item[name]) for name in prices}) for item in order["items"]
+    ]
+    order["amounts"] = Amounts(**{name: Decimal(n) for name, n in order["amounts"].items()})
+    order["recipient"] = Recipient(**order["recipient"])
+    order["placed_at"] = datetime.fromisoformat(order["placed_at"])
+    return Submission(**order)

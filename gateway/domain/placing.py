@@ -24,7 +24,8 @@ LookalikePolicy = Literal["hold", "replay", "off"]
 class Placement(Struct, frozen=True):
     """A checked submission with everything the ledger needs to store it.
 
-    The digests are those of ``domain.fingerprint``; ``phone`` is normalised.
+    The digests are those of ``domain.fingerprint``; ``phone`` is normalised. ``is_told``: a shop
+    took the order and told us of it; ``raw`` is then its message and not the submission.
     """
 
     id: UUID
@@ -39,6 +40,7 @@ class Placement(Struct, frozen=True):
     policy: LookalikePolicy
     trigger: str
     received_at: datetime
+    is_told: bool = False
 
 
 class Known(Struct, frozen=True):

@@ -20,9 +20,13 @@ _EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
 ATTRIBUTES_DEPTH_MAX = 16
 
 
-def check(order: orders.Submission, *, channels: Collection[str], now: datetime) -> str:
+def check(
+    order: orders.Submission, *, channels: Collection[str], now: datetime, is_told: bool = False
+) -> str:
     """Return the recipient's normalised phone when ``order`` may be stored.
 
+    An order that a shop took already (``is_told``) may go without an address or a telephone
+    number that we know the pattern of: it is not ours to send back. Its phone is then ``""``.
     Raises ``Invalid`` with every fault.
     """
     faults: list[Fault] = []
@@ -38,7 +42,11 @@ def check(order: orders.Submission, *, channels: Collection[str], now: datetime)
         faults.append(Fault("currency", "is not an ISO 4217 currency in use"))
     else:
         _check_amounts(order, decimals, faults)
-    phone = _check_recipient(order.recipient, faults)
+    if is_told:
+        phone = phones.normalised(order.recipient.phone, order.recipient.country) or ""
+        _check_lengths(order, faults)
+    else:
+        phone = _check_recipient(order.recipient, faults)
     _check_text(order, faults)
     if order.attributes is not None:
         _check_attributes(order.attributes, faults)
@@ -116,6 +124,37 @@ def _check_recipient(to: orders.Recipient, faults: list[Fault]) -> str:
         faults.append(Fault("recipient.phone", f"is not a telephone number of {to.country}"))
         return ""
     return phone
+
+
+def _check_lengths(order: orders.Submission, faults: list[Fault]) -> None:
+    """Find what decoding finds in a submitted order: text too long, lines or pieces too many."""
+    to = order.recipient
+    texts: list[tuple[str, str, range]] = [
+        ("order_no", order.order_no, range(1, 65)),
+        ("buyer_id", order.buyer_id, range(1, 129)),
+        ("recipient.name", to.name, range(129)),
+        ("recipient.phone", to.phone, range(33)),
+        ("recipient.country", to.country, range(2, 3)),
+        ("recipient.province", to.province, range(65)),
+        ("recipient.city", to.city, range(65)),
+        ("recipient.district", to.district, range(65)),
+        ("recipient.street", to.street, range(513)),
+        ("recipient.postcode", to.postcode or "", range(17)),
+        ("recipient.id_number", to.id_number or "", range(33)),
+        ("remark", order.remark or "", range(1025)),
+    ]
+    for n, item in enumerate(order.items):
+        texts.append((f"items[{n}].sku", item.sku, range(1, 65)))
+        texts.append((f"items[{n}].name", item.name, range(1, 257)))
+        if not 1 <= item.quantity <= orders.QUANTITY_MAX:
+            faults.append(Fault(f"items[{n}].quantity", f"is not 1 to {orders.QUANTITY_MAX}"))
+    faults.extend(
+        Fault(name, f"has {len(text)} characters, not {lengths.start} to {lengths.stop - 1}")
+        for name, text, lengths in texts
+        if len(text) not in lengths
+    )
+    if not 1 <= len(order.items) <= orders.ITEMS_MAX:
+        faults.append(Fault("items", f"are not 1 to {orders.ITEMS_MAX}"))
 
 
 def _check_text(order: orders.Submission, faults: list[Fault]) -> None:

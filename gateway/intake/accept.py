@@ -50,18 +50,35 @@ class Intake:
             received_at=self._clock.now(),
         )
 
+    def told_placement(self, submission: Submission, *, raw: bytes, trigger: str) -> Placement:
+        """Check an order that a shop took and told us of. Raises ``Invalid`` with every fault.
+
+        Its number is what makes it one and the same: a second order of the same goods is
+        another order, held for a look by the channel's policy and never taken for a repeat.
+        """
+        return self._placement(
+            submission,
+            id_=self._new_id(),
+            raw=raw,
+            request_id=_request_id(submission),
+            trigger=trigger,
+            received_at=self._clock.now(),
+            is_told=True,
+        )
+
     def journaled_placement(self, order: journaled.Order) -> Placement:
         """Make an order ready to store that was journaled: as it was when it arrived.
 
         Raises ``Invalid`` or ``msgspec.MsgspecError`` when it would not be accepted any more.
         """
         return self._placement(
-            orders.decode(order.raw),
+            orders.decode(order.raw) if order.told is None else orders.restored(order.told),
             id_=order.id,
             raw=order.raw,
             request_id=order.request_id,
             trigger=order.trigger,
             received_at=order.received_at,
+            is_told=order.told is not None,
         )
 
     def _placement(
@@ -73,8 +90,11 @@ class Intake:
         request_id: str | None,
         trigger: str,
         received_at: datetime,
+        is_told: bool = False,
     ) -> Placement:
-        phone = validation.check(submission, channels=self._policies, now=received_at)
+        phone = validation.check(
+            submission, channels=self._policies, now=received_at, is_told=is_told
+        )
         payload_digest = fingerprint.payload(submission)
         return Placement(
             id=id_,
@@ -89,6 +109,7 @@ class Intake:
             policy=self._policies[submission.channel],
             trigger=trigger,
             received_at=received_at,
+            is_told=is_told,
         )
 
     async def accept_order(self, placement: Placement) -> Placed:
@@ -166,6 +187,10 @@ class Intake:
         except TidegateError:
             # The order is committed and the sweeper will pair them: the answer stands.
             _log.warning("left to the sweeper", extra={"order": str(placed.id)})
+
+
+def _request_id(submission: Submission) -> str:
+    return f"order:{submission.order_no}"
 
 
 def _told_again(placed: Placed) -> Placed:

@@ -1,7 +1,8 @@
 """What an event looks like in the journal, and how it is read again.
 
 An order is kept as it was sent, with what only its arrival could tell; everything else follows
-from it again. An event is kept as it was decoded: its signature is fresh only once.
+from it again. An event, and the order of a shop, is kept as it was decoded: its signature is
+fresh only once.
 """
 
 from datetime import datetime
@@ -11,6 +12,7 @@ from uuid import UUID
 import msgspec
 from msgspec import Struct
 
+from gateway.domain import orders
 from gateway.domain.errors import TidegateError
 from gateway.domain.following import FollowUp
 from gateway.domain.journaling import Lane
@@ -18,13 +20,17 @@ from gateway.domain.placing import Placement
 
 
 class Order(Struct, frozen=True):
-    """A submission that was checked and accepted at ``received_at``."""
+    """A submission that was checked and accepted at ``received_at``.
+
+    ``told`` is the order where ``raw`` is the message of a shop.
+    """
 
     id: UUID
     raw: bytes
     request_id: str | None
     trigger: str
     received_at: datetime
+    told: bytes | None = None
 
 
 class Unreadable(TidegateError):
@@ -63,6 +69,7 @@ class Envelopes:
             placement.request_id,
             placement.trigger,
             placement.received_at,
+            orders.kept(placement.submission) if placement.is_told else None,
         )
         return self._seal("placements", _encode(order))
 

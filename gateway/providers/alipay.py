@@ -20,25 +20,22 @@ import re
 from collections.abc import Sequence
 from datetime import datetime, timedelta, timezone
 from typing import Annotated
-from urllib.parse import unquote_to_bytes
 
-from cryptography import x509
-from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import padding, rsa
+from cryptography.hazmat.primitives.asymmetric import rsa
 from msgspec import Meta, Struct
 
 from gateway.domain import errors, events, money
-from gateway.providers import contract, fields
+from gateway.providers import contract, fields, forms, keys
 
 #: China has no daylight saving time.
 _GMT8 = timezone(timedelta(hours=8))
-_KEY_BITS_MIN = 2048
-_FIELDS_MAX = 200
+_WHOSE = (
+    "Alipay's public key (not your app's) as PEM or as the bare base64 of the console, or the "
+    "Alipay public certificate"
+)
 
 # GB 2312 is a part of GBK, and what calls itself gb2312 often holds characters of GBK.
 _CODECS = {b"utf-8": "utf-8", b"gbk": "gbk", b"gb2312": "gbk"}
-_BAD_ESCAPE = re.compile(rb"%(?![0-9A-Fa-f]{2})")
 _TIME = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?:\.\d{1,9})?", re.ASCII)
 
 # The signed text does not say where a value ends: ``a=1&b=2`` is the field ``a`` and the field
@@ -82,47 +79,24 @@ def adapter(account: contract.Account) -> contract.Adapter:
     public certificate as PEM. A certificate only carries the key: that it expired is not
     noticed here, where there is no clock.
     """
-    keys = [_key(account, secret) for secret in fields.secrets(account)]
+    live = [keys.public_key(account, secret, whose=_WHOSE) for secret in fields.secrets(account)]
     options = fields.options(account, Options)
     if options.currency not in money.DECIMALS:
         raise fields.misconfigured(account, "has a currency that ISO 4217 does not list")
-    return Alipay(keys, options)
-
-
-def _key(account: contract.Account, secret: str) -> rsa.RSAPublicKey:
-    key: object
-    try:
-        text = secret.strip().encode()
-        if text.startswith(b"-----BEGIN CERTIFICATE-----"):
-            # Certificates of the issuer may follow; the first is the one that signs.
-            key = x509.load_pem_x509_certificates(text)[0].public_key()
-        elif text.startswith(b"-----"):
-            key = serialization.load_pem_public_key(text)
-        else:
-            der = fields.base64_bytes(b"".join(text.split()))
-            key = serialization.load_der_public_key(der or b"")
-    except (ValueError, TypeError, UnsupportedAlgorithm):
-        raise fields.misconfigured(
-            account,
-            "has a secret that is not a public key: give Alipay's public key (not your app's) "
-            "as PEM or as the bare base64 of the console, or the Alipay public certificate",
-        ) from None
-    if not isinstance(key, rsa.RSAPublicKey) or key.key_size < _KEY_BITS_MIN:
-        raise fields.misconfigured(account, f"needs an RSA key of {_KEY_BITS_MIN} bits or more")
-    return key
+    return Alipay(live, options)
 
 
 class Alipay:
     """One app of one merchant."""
 
-    def __init__(self, keys: Sequence[rsa.RSAPublicKey], options: Options) -> None:
-        self._keys = keys
+    def __init__(self, live: Sequence[rsa.RSAPublicKey], options: Options) -> None:
+        self._keys = live
         self._options = options
         self._unsigned = {b"sign"} if options.keep_sign_type else {b"sign", b"sign_type"}
 
     def read(self, message: contract.Message) -> contract.Reading:
         """Verify and decode one notice. Raises ``Refused``."""
-        form = _form(message.body)
+        form = forms.decoded(message.body)
         text = self._check_signature(form)
         notice = _Notice(form, _codec(form, text))
         self._check_ours(notice)
@@ -146,9 +120,7 @@ class Alipay:
             [b"%b=%b" % pair for pair in sorted(form.items()) if pair[0] not in self._unsigned]
         )
         for key in self._keys:
-            try:
-                key.verify(signature, text, padding.PKCS1v15(), hashes.SHA256())
-            except InvalidSignature:
+            if not keys.is_signed(key, signature, text):
                 continue
             if _is_folded(form, text):
                 raise errors.Refused("bad_signature", "a signed field is hidden inside another")
@@ -258,33 +230,6 @@ class _Notice:
             return fields.moment(datetime.fromisoformat(text).replace(tzinfo=_GMT8))
         except ValueError:
             raise fields.malformed("a time that no calendar has") from None
-
-
-def _form(body: bytes) -> dict[bytes, bytes]:
-    """Decode the form exactly once, to bytes. Raises ``Refused``."""
-    if not body:
-        raise errors.Refused("missing_signature", "an empty body")
-    if _BAD_ESCAPE.search(body):
-        raise errors.Refused("malformed", "a % that escapes nothing: not a form, or decoded before")
-    pieces = body.split(b"&", _FIELDS_MAX)
-    if len(pieces) > _FIELDS_MAX:
-        raise errors.Refused("malformed", f"more than {_FIELDS_MAX} fields")
-    form: dict[bytes, bytes] = {}
-    for piece in pieces:
-        name, equals, value = piece.partition(b"=")
-        name = _unescaped(name)
-        if not equals or not name:
-            raise errors.Refused("malformed", "a field without a name or a value: not a form")
-        if name in form:
-            raise errors.Refused("malformed", "a field stands there twice")
-        form[name] = _unescaped(value)
-    return form
-
-
-def _unescaped(text: bytes) -> bytes:
-    if b"+" in text:
-        text = text.replace(b"+", b" ")
-    return unquote_to_bytes(text) if b"%" in text else text
 
 
 def _is_folded(form: dict[bytes, bytes], text: bytes) -> bool:

@@ -7,11 +7,12 @@ and it is ours (account, merchant, environment). Whatever fails raises
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 from msgspec import Struct
 
 from gateway.domain.events import Event
+from gateway.domain.orders import Submission
 
 #: Why a callback is refused: a closed list, counted per provider and account.
 REASONS = frozenset(
@@ -40,10 +41,14 @@ class Message(Struct, frozen=True):
 
 
 class Item(Struct, frozen=True):
-    """One event of a message. ``key`` is what the provider really keeps the same on a repeat."""
+    """One thing a message tells: an event, or an order that a shop took.
+
+    ``key`` is what the provider really keeps the same on a repeat. Items of one message are
+    accepted in their order, so an order comes before what happened to it.
+    """
 
     key: str
-    event: Event
+    event: Event | Submission
 
 
 class Reply(Struct, frozen=True):
@@ -70,7 +75,11 @@ class Reading(Struct, frozen=True):
 
 
 class Adapter(Protocol):
-    """One configured account of one provider."""
+    """One configured account of one provider.
+
+    ``read`` raises ``DocumentMissing`` where a message names a public document that is not
+    known yet; only adapters that are ``Learner`` may.
+    """
 
     def read(self, message: Message) -> Reading:
         """Verify and decode, all or nothing. Raises ``Refused``."""
@@ -81,12 +90,36 @@ class Adapter(Protocol):
         ...
 
 
+class DocumentMissing(Exception):
+    """A message can only be judged with the public document at ``url``: fetch it and ask again.
+
+    The adapter has checked that ``url`` is https and on its own closed list of hosts.
+    """
+
+    def __init__(self, url: str) -> None:
+        super().__init__(url)
+        self.url = url
+
+
+@runtime_checkable
+class Learner(Protocol):
+    """An adapter that is handed public documents (a certificate chain) by who may do I/O."""
+
+    def learn(self, url: str, content: bytes, *, now: datetime) -> None:
+        """Check and keep the document of ``DocumentMissing``. Raises ``Refused``."""
+        ...
+
+
 class Account(Struct, frozen=True):
-    """What an adapter is made from: live secrets in order of preference, and its options."""
+    """What an adapter is made from: live secrets in order of preference, and its options.
+
+    ``channels`` are those whose orders the account is paid for, or whose orders a shop sends.
+    """
 
     name: str
     secrets: Sequence[str]
     options: Mapping[str, object]
+    channels: Sequence[str] = ()
 
     def __repr__(self) -> str:
         """Show the name alone: what is shown ends up in logs."""

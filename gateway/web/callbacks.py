@@ -1,15 +1,14 @@
 """POST /v1/callbacks/{provider}/{account}: a provider says that something happened."""
 
-import asyncio
 import logging
 from collections.abc import Callable, Mapping
 from uuid import UUID
 
 from msgspec import Struct
 
-from gateway.domain.errors import Poisoned, Refused, Unavailable
-from gateway.domain.following import FollowUp
+from gateway.domain.errors import Refused, Unavailable
 from gateway.intake.accept import Intake
+from gateway.intake.told import Told, accept
 from gateway.providers.contract import Adapter, Answer, Message, Reading
 from gateway.runtime.clock import Clock
 from gateway.runtime.logs import Seldom
@@ -75,26 +74,17 @@ class CallbackIntake:
 
     async def _accept(self, line: Line, reading: Reading, body: bytes) -> None:
         """Return when every item is committed or set aside. Raises ``Unavailable``."""
-        now = self._clock.now()
         source = f"{line.provider}:{line.account}"
-        pending = []
-        for n, item in enumerate(reading.items):
-            follow_up = FollowUp(
-                id=self._new_id(),
-                source=source,
-                source_key=item.key,
-                provider=line.provider,
-                channels=line.channels,
-                event=item.event,
-                trigger=f"callback:{source}",
-                received_at=now,
-                raw=body if n == 0 else None,
-            )
-            pending.append(self._intake.accept_event(follow_up))
-        for result in await asyncio.gather(*pending, return_exceptions=True):
-            # What was set aside is stored and in front of a person: sending again helps nobody.
-            if isinstance(result, BaseException) and not isinstance(result, Poisoned):
-                raise result
+        told = Told(
+            source=source,
+            provider=line.provider,
+            channels=line.channels,
+            trigger=f"callback:{source}",
+            items=[(item.key, item.event) for item in reading.items],
+            body=body,
+            received_at=self._clock.now(),
+        )
+        await accept(told, intake=self._intake, new_id=self._new_id)
 
     def _refuse(self, line: Line, exc: Refused) -> Reply:
         REFUSED_CALLBACKS.labels(line.provider, line.account, exc.reason).inc()

@@ -159,7 +159,8 @@ def lines(settings: Settings) -> dict[tuple[str, str], Line]:
         try:
             secrets = [secret(reference) for reference in account.secrets]
             adapter = registry.build(
-                account.provider, contract.Account(account.name, secrets, account.options)
+                account.provider,
+                contract.Account(account.name, secrets, account.options, account.channels),
             )
         except ValueError as exc:
             raise SettingsError(f"accounts: {account.provider}/{account.name}: {exc}") from exc

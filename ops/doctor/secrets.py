@@ -68,7 +68,10 @@ def _account(account: Account, environ: Mapping[str, str]) -> Finding:
     except SettingsError as exc:
         return fail(check, str(exc), "set it in the environment of `tidegate serve`, or the file")
     try:
-        registry.build(account.provider, contract.Account(account.name, secrets, account.options))
+        registry.build(
+            account.provider,
+            contract.Account(account.name, secrets, account.options, account.channels),
+        )
     except ValueError as exc:
         return fail(check, str(exc), "correct this account in tidegate.toml")
     return ok(check, f"{len(secrets)} live secrets, for {', '.join(account.channels)}")

@@ -231,3 +231,37 @@ def test_how_far_ahead_a_storefront_clock_may_run_is_exact() -> None:
     assert list(faults(due(placed_at=(ahead + timedelta(microseconds=1)).isoformat()))) == [
         "placed_at"
     ]
+
+
+# --- orders that a shop took ---
+
+
+def told(**changes: Any) -> Submission:
+    """Return an order as an adapter builds it: nothing of it was checked by decoding."""
+    return msgspec.structs.replace(due(), **changes)
+
+
+def test_a_shops_order_may_lack_an_address_and_a_telephone_number() -> None:
+    sent = told(recipient=orders.Recipient(name="", phone="", country="CN", street=""))
+    assert validation.check(sent, channels=CHANNELS, now=NOW, is_told=True) == ""
+    assert set(faults(sent)) >= {"recipient.phone", "recipient.province"}
+
+
+def test_a_shops_order_must_fit_like_any_other() -> None:
+    recipient = orders.Recipient(name="n" * 129, phone="1" * 33, country="DEU", street="s" * 513)
+    lines = [orders.Item("", "", 0, Decimal(1))]
+    sent = told(recipient=recipient, items=lines, buyer_id="", order_no="1" * 65)
+    with pytest.raises(Invalid) as caught:
+        validation.check(sent, channels=CHANNELS, now=NOW, is_told=True)
+    found = {fault.field for fault in caught.value.faults}
+    assert found == {
+        "amounts.goods", "items[0].quantity", "order_no", "buyer_id", "recipient.name",
+        "recipient.phone", "recipient.country", "recipient.street", "items[0].sku",
+        "items[0].name",
+    }  # fmt: skip
+
+
+def test_a_shops_order_is_kept_and_restored_as_it_was() -> None:
+    nowhere = orders.Recipient(name="", phone="", country="DE", street="")
+    for sent in (due(), told(recipient=nowhere, attributes={"a": [1.5, None]}, remark="x")):
+        assert orders.restored(orders.kept(sent)) == sent

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import strategies as st
 from multidict import CIMultiDict
 
-from gateway.domain import errors, events, money
+from gateway.domain import errors, events, money, orders
 from gateway.providers import contract
 
 NOW = datetime(2026, 11, 23, 12, 0, 0, tzinfo=UTC)
@@ -18,7 +18,7 @@ NOW_S = int(NOW.timestamp())
 
 def account(*secrets: str, **options: object) -> contract.Account:
     """Build an account as the settings would."""
-    return contract.Account(name="shop", secrets=secrets, options=options)
+    return contract.Account(name="shop", secrets=secrets, options=options, channels=("web",))
 
 
 def message(body: bytes, headers: Mapping[str, str], *, now: datetime = NOW) -> contract.Message:
@@ -29,6 +29,7 @@ def message(body: bytes, headers: Mapping[str, str], *, now: datetime = NOW) -> 
 def read_one(adapter: contract.Adapter, callback: contract.Message) -> events.Event:
     """Read a callback that carries one event."""
     (item,) = adapter.read(callback).items
+    assert not isinstance(item.event, orders.Submission)
     return item.event
 
 
@@ -59,6 +60,13 @@ def _check_storable(item: contract.Item) -> None:
     event = item.event
     assert 1 <= len(item.key) <= 140
     assert _is_token(item.key)
+    if isinstance(event, orders.Submission):
+        assert _is_token(event.order_no)
+        assert 1 <= len(event.order_no) <= 64
+        assert event.placed_at.tzinfo is not None
+        assert len(event.recipient.country) == 2
+        assert 1 <= len(event.items) <= orders.ITEMS_MAX
+        return
     assert event.occurred_at.tzinfo is not None
     assert 1999 <= event.occurred_at.year <= 2100
     for text, length_max in (

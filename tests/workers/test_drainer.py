@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+import msgspec
 import pytest
 import redis
 
@@ -16,6 +17,7 @@ from gateway.domain.errors import Unavailable
 from gateway.domain.following import Done
 from gateway.domain.journaling import Entry
 from gateway.domain.placing import Placed
+from gateway.intake import told
 from gateway.runtime.settings import Settings
 from gateway.stores.postgres.placements import Placements
 from gateway.stores.postgres.reading import Reading
@@ -111,6 +113,35 @@ async def test_orders_and_payments_of_an_outage_are_drained_once(
         stored = await order(ledger, f"W-{n}")
         assert (stored["id"], stored["status"]) == (each.id, "paid")
     assert (await counts(ledger))["payments"] == 30
+    assert (await counts(ledger))["parked"] == 0
+
+
+async def test_the_order_of_a_shop_is_drained_as_it_was_read(
+    outage: Outage, ledger: Database
+) -> None:
+    """Its message is no submission, and it may lack what a storefront must send."""
+    gateway = outage.gateway
+    nowhere = orders.Recipient(name="", phone="", country="DE", street="")
+    bought = numbered(1, attributes={"gift": 1.5})
+    bought = msgspec.structs.replace(bought, recipient=nowhere)
+    message = told.Told(
+        source="shop:main",
+        provider="shop",
+        channels=("web",),
+        trigger="callback:shop:main",
+        items=[("m-1:placed", bought), ("m-1:paid", paid())],
+        body=b"<order/>",
+        received_at=datetime.now(UTC),
+    )
+    outage.cable.cut()
+    for _ in range(2):
+        await told.accept(message, intake=gateway.intake, new_id=gateway.new_id)
+    assert await outage.waiting() == 2
+    await outage.mend()
+    await outage.drained()
+    # Told again, it is recognised: nothing of it changed on the way.
+    await told.accept(message, intake=gateway.intake, new_id=gateway.new_id)
+    assert (await order(ledger))["status"] == "paid"
     assert (await counts(ledger))["parked"] == 0
 
 

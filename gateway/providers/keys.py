@@ -1,0 +1,59 @@
+"""RSA keys and certificates of providers: read from the configuration, and used to verify."""
+
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import padding, rsa
+
+from gateway.providers import contract, fields
+
+KEY_BITS_MIN = 2048
+_CERTIFICATE = b"-----BEGIN CERTIFICATE-----"
+# Made once: a verification is a matter of 30 microseconds.
+_PADDING = padding.PKCS1v15()
+_SHA256 = hashes.SHA256()
+
+
+def public_key(account: contract.Account, secret: str, *, whose: str) -> rsa.RSAPublicKey:
+    """Read an RSA public key: PEM, the bare base64 of a console, or a certificate as PEM.
+
+    A certificate only carries the key: that it expired is not noticed here, where there is no
+    clock. Raises ``ValueError`` that says ``whose`` key to give.
+    """
+    key: object
+    try:
+        text = secret.strip().encode()
+        if text.startswith(_CERTIFICATE):
+            # Certificates of the issuer may follow; the first is the one that signs.
+            key = x509.load_pem_x509_certificates(text)[0].public_key()
+        elif text.startswith(b"-----"):
+            key = serialization.load_pem_public_key(text)
+        else:
+            der = fields.base64_bytes(b"".join(text.split()))
+            key = serialization.load_der_public_key(der or b"")
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        raise fields.misconfigured(
+            account, f"has a secret that is not a public key: give {whose}"
+        ) from None
+    if not isinstance(key, rsa.RSAPublicKey) or key.key_size < KEY_BITS_MIN:
+        raise fields.misconfigured(account, f"needs an RSA key of {KEY_BITS_MIN} bits or more")
+    return key
+
+
+def certificates(account: contract.Account, secret: str, *, whose: str) -> list[x509.Certificate]:
+    """Read one or more certificates as PEM. Raises ``ValueError`` that says ``whose`` to give."""
+    try:
+        return x509.load_pem_x509_certificates(secret.strip().encode())
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        raise fields.misconfigured(
+            account, f"has a secret that is not a certificate as PEM: give {whose}"
+        ) from None
+
+
+def is_signed(key: rsa.RSAPublicKey, signature: bytes, text: bytes) -> bool:
+    """Say whether ``signature`` is RSA PKCS#1 v1.5 with SHA-256 over ``text``."""
+    try:
+        key.verify(signature, text, _PADDING, _SHA256)
+    except InvalidSignature:
+        return False
+    return True

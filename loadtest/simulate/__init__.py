@@ -1,0 +1,1 @@
+"""The providers' side of their protocols: realistic messages, signed as they sign them."""
