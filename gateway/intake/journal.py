@@ -11,6 +11,7 @@ import contextlib
 import logging
 from collections.abc import Sequence
 from typing import Literal, Protocol
+from uuid import UUID
 
 import msgspec
 
@@ -81,6 +82,8 @@ class Streams(Protocol):
         ...
 
 
+#: How far the clocks of processes and servers may be apart.
+_CLOCKS_APART_S = 60.0
 _encode_known = msgspec.msgpack.Encoder().encode
 _decode_known = msgspec.msgpack.Decoder(Known).decode
 
@@ -99,6 +102,7 @@ class Journal:
         self._check_s = settings.journal_check_s
         self._fill = 0.0
         self._fill_at_s = float("-inf")
+        self._entries = 0
         #: Why the journal is not used, in a sentence; empty when it is.
         self.reason = "was not looked at yet"
 
@@ -128,9 +132,22 @@ class Journal:
         metrics.JOURNAL_USABLE.set(not reason)
         with contextlib.suppress(Exception):
             depth = await self._streams.depth()
+            self._entries = depth.entries
             metrics.JOURNAL_ENTRIES.set(depth.entries)
             metrics.JOURNAL_OLDEST_S.set(depth.oldest_s)
             metrics.JOURNAL_FILL.set(depth.fill)
+
+    async def may_hold(self, id_: UUID) -> bool:
+        """Say whether an order that the ledger does not know may still wait here.
+
+        An id tells when it was made, and nothing that waits is older than the oldest entry.
+        """
+        try:
+            depth = await self._streams.depth()
+        except Unavailable:
+            return self._entries > 0
+        oldest_s = self._clock.now().timestamp() - depth.oldest_s - _CLOCKS_APART_S
+        return depth.entries > 0 and (id_.int >> 80) / 1000 >= oldest_s
 
     async def place(self, batch: Sequence[Placement]) -> Sequence[Placed | BaseException]:
         """Journal orders; an answer for each in order, ``Unavailable`` where nobody can tell."""

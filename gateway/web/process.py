@@ -134,7 +134,8 @@ def build(gateway: Gateway, stopping: asyncio.Event) -> Server:
             body_s=settings.body_s,
         ),
         queries=OrderQueries(
-            reading=Reading(readers=gateway.readers, sealer=gateway.stores.sealer)
+            reading=Reading(readers=gateway.readers, sealer=gateway.stores.sealer),
+            journal=gateway.journal,
         ),
         status=status,
     )
@@ -142,7 +143,7 @@ def build(gateway: Gateway, stopping: asyncio.Event) -> Server:
     return Server(
         router=Router(routes),
         doorman=Doorman(
-            keys=ApiKeys(pool=gateway.stores.primary_reads),
+            keys=ApiKeys(pool=gateway.stores.primary_reads, replicas=gateway.stores.replicas),
             clock=gateway.clock,
             ttl_s=settings.api_key_ttl_s,
         ),

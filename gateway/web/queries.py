@@ -3,7 +3,7 @@
 import base64
 import binascii
 from datetime import UTC, datetime
-from typing import get_args
+from typing import Protocol, get_args
 from uuid import UUID
 
 import msgspec
@@ -44,21 +44,30 @@ class History(Struct, frozen=True):
 _encode = msgspec.json.Encoder().encode
 
 
+class Journal(Protocol):
+    """Where orders wait that the ledger has not seen."""
+
+    async def may_hold(self, id_: UUID) -> bool:
+        """Whether the order of this id may be among them."""
+        ...
+
+
 class OrderQueries:
     """Handles reads. What was acknowledged before a read is seen by it.
 
     While the primary is away, what was acknowledged longer ago than the header ``Age`` says is.
     """
 
-    def __init__(self, *, reading: Reading) -> None:
+    def __init__(self, *, reading: Reading, journal: Journal | None) -> None:
         self._reading = reading
+        self._journal = journal
 
     async def one(self, request: Request) -> Reply:
         """Answer with an order as it stands."""
         principal = _principal(request)
         found = await self._reading.order(_id(request), principal.visible())
         if found is None:
-            raise Answered(_missing())
+            raise Answered(await self._unknown(_id(request)))
         shown = view(found.value, in_clear=principal.may("query_pii"))
         return Reply(200, _encode(shown), head=_age(found.age_s))
 
@@ -66,8 +75,15 @@ class OrderQueries:
         """Answer with an order's history."""
         found = await self._reading.history(_id(request), _principal(request).visible())
         if found is None:
-            raise Answered(_missing())
+            raise Answered(await self._unknown(_id(request)))
         return Reply(200, _encode(History(found.value)), head=_age(found.age_s))
+
+    async def _unknown(self, id_: UUID) -> Reply:
+        """Say that there is no such order, or that it may yet come out of the journal."""
+        if self._journal is not None and await self._journal.may_hold(id_):
+            detail = "the order may still be on its way from the journal into the ledger"
+            return problem("unavailable", detail, head="Retry-After: 1\r\n")
+        return _missing()
 
     async def page(self, request: Request) -> Reply:
         """Answer with a page of orders."""

@@ -222,6 +222,34 @@ async def test_a_read_amid_which_the_primary_goes_is_answered_by_a_replica_that_
         assert len(begun) == 2
 
 
+@pytest.mark.parametrize("fault", ["cut", "silence"])
+async def test_an_api_key_is_found_on_a_replica(settings: Settings, fault: str) -> None:
+    async with over_cables(settings) as (gateway, primary, replica, _):
+        made, token = await ApiKeys(pool=gateway.stores.primary).create(
+            "till", ["ingest"], [], actor="test"
+        )
+        keys = ApiKeys(pool=gateway.stores.primary_reads, replicas=gateway.stores.replicas)
+        only = ApiKeys(pool=gateway.stores.replicas[0])
+
+        async def is_there() -> bool:
+            return await only.find(digest(token)) is not None
+
+        await until(is_there)
+        getattr(primary, fault)()
+        started_s = asyncio.get_running_loop().time()
+        found = await keys.find(digest(token))
+        # A stranger's look-up is waited for no longer than a second.
+        assert asyncio.get_running_loop().time() - started_s < 0.8
+        assert found is not None
+        assert found.key_id == made.id
+        # What a replica lacks may have been made since: nobody is refused on its word.
+        with pytest.raises(Unavailable):
+            await keys.find(digest("tg_unknown"))
+        replica.cut()
+        with pytest.raises(Unavailable):
+            await keys.find(digest(token))
+
+
 # --- the replicas are away ---
 
 

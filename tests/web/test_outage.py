@@ -1,5 +1,6 @@
 """While Postgres is away: 202 out of the journal, in the sender's own terms, and nobody lied to."""
 
+import asyncio
 import json
 import uuid
 from collections.abc import AsyncIterator
@@ -63,6 +64,24 @@ async def test_an_order_is_answered_202_under_an_id_that_its_repeats_get_too(
     assert again.headers["idempotency-replayed"] == "true"
     assert again.body == first.body
     assert uuid.UUID(json.loads(first.body)["id"]).version == 7
+
+
+async def test_an_order_that_waits_in_the_journal_is_not_said_to_be_unknown(
+    settings: Settings,
+) -> None:
+    """PostgreSQL is back and has not heard of it yet."""
+    async with _site(settings) as (wire, cable):
+        cable.cut()
+        id_ = json.loads((await wire.submit(order_bytes())).body)["id"]
+        cable.mend()
+        async with asyncio.timeout(10):
+            while (await wire.submit(order_bytes())).status != 201:
+                await asyncio.sleep(0.1)
+        for path in (f"/v1/orders/{id_}", f"/v1/orders/{id_}/events"):
+            answer = await wire.ask("GET", path)
+            assert (answer.status, answer.headers["retry-after"]) == (503, "1")
+        # Made long before anything that waits.
+        assert (await wire.ask("GET", f"/v1/orders/{uuid.UUID(int=0)}")).status == 404
 
 
 async def test_another_order_under_the_same_number_is_409(outage: Wire) -> None:

@@ -5,6 +5,7 @@ there is nothing to guess. Only the digest is stored; a lost token can only be r
 """
 
 import asyncio
+import contextlib
 import secrets
 from collections.abc import Sequence
 from datetime import datetime
@@ -14,12 +15,15 @@ import asyncpg
 from msgspec import Struct
 
 from gateway.domain.access import Principal, Role
+from gateway.domain.errors import Unavailable
 from gateway.stores.postgres import audit, faults
 from gateway.stores.postgres.statements import sql
 
 _FIND = sql("find_api_key")
 #: Seconds for a look-up, the wait for a connection included.
 _FIND_S = 2.0
+#: Seconds that the primary has to itself before the replicas are asked too.
+_PRIMARY_S = 0.25
 
 
 class ApiKey(Struct, frozen=True):
@@ -39,21 +43,36 @@ def digest(token: str) -> bytes:
 
 
 class ApiKeys:
-    """The keys in the ledger."""
+    """The keys in the ledger. ``replicas`` are only asked while the primary does not answer."""
 
-    def __init__(self, *, pool: "asyncpg.Pool[asyncpg.Record]") -> None:
+    def __init__(
+        self,
+        *,
+        pool: "asyncpg.Pool[asyncpg.Record]",
+        replicas: "Sequence[asyncpg.Pool[asyncpg.Record]]" = (),
+    ) -> None:
         self._pool = pool
+        self._replicas = replicas
 
     async def find(self, token_digest: bytes) -> Principal | None:
-        """Return the bearer of a live key. Raises ``Unavailable`` when Postgres is away."""
-        with faults.translated():
-            async with asyncio.timeout(_FIND_S):
-                record = await self._pool.fetchrow(_FIND, token_digest)
-        if record is None:
-            return None
-        return Principal(
-            record["id"], record["name"], frozenset(record["roles"]), frozenset(record["channels"])
-        )
+        """Return the bearer of a live key. Raises ``Unavailable`` when Postgres is away.
+
+        While the primary is away nobody can revoke a key, so a replica knows all but what was
+        done in the last moment before. That it lacks a key proves nothing: it may lag.
+        """
+        asking = asyncio.create_task(_find(self._pool, token_digest), name="api key on primary")
+        try:
+            await asyncio.wait({asking}, timeout=_PRIMARY_S if self._replicas else None)
+            if asking.done() and not isinstance(asking.exception(), Unavailable):
+                return asking.result()
+            for replica in self._replicas:
+                with contextlib.suppress(Unavailable):
+                    if principal := await _find(replica, token_digest):
+                        return principal
+            return await asking
+        finally:
+            asking.cancel()
+            asking.add_done_callback(_seen)
 
     async def create(
         self, name: str, roles: Sequence[Role], channels: Sequence[str], *, actor: str
@@ -86,3 +105,20 @@ class ApiKeys:
                 if is_done:
                     await audit.append(connection, actor, "api_key.revoke", key_id, "")
         return is_done
+
+
+async def _find(pool: "asyncpg.Pool[asyncpg.Record]", token_digest: bytes) -> Principal | None:
+    with faults.translated():
+        async with asyncio.timeout(_FIND_S):
+            record = await pool.fetchrow(_FIND, token_digest)
+    if record is None:
+        return None
+    return Principal(
+        record["id"], record["name"], frozenset(record["roles"]), frozenset(record["channels"])
+    )
+
+
+def _seen(asking: "asyncio.Task[Principal | None]") -> None:
+    # Where a replica answered first, nobody asks what became of the primary.
+    if not asking.cancelled():
+        asking.exception()
