@@ -491,3 +491,21 @@ async def test_of_two_orders_with_one_number_the_channel_named_first_is_meant(
 
 async def test_a_settle_of_an_unknown_order_is_no_error(gateway: Gateway) -> None:
     assert (await gateway.intake.settle(gateway.new_id())).outcome == "repeat"
+
+
+async def test_one_transaction_told_by_two_accounts_leaves_nothing_stuck(
+    gateway: Gateway, ledger: Database
+) -> None:
+    """What the second account waited with is a repeat by the time its own order comes."""
+    elsewhere = {"source": "stripe:app", "channels": ("app",)}
+    await tell(gateway, paid(), **elsewhere)
+    await placed(gateway)
+    await tell(gateway, paid())
+    assert (await state(ledger))[0] == "paid"
+    other = await submit(gateway, due(2, channel="app", order_no="W-1"))
+    await gateway.intake.settle(other.id)
+    assert await ledger.fetchval("SELECT status FROM orders WHERE channel = 'app'") == (
+        "pending_payment"
+    )
+    found = await counts(ledger)
+    assert (found["waiting"], found["payments"]) == (0, 1)

@@ -5,7 +5,7 @@ WITH transactions AS MATERIALIZED (
     SELECT DISTINCT * FROM unnest($1::text[], $2::text[]) AS t (provider, transaction_id)
 ), locked AS MATERIALIZED (
     SELECT * FROM unnest($3::uuid[], $4::text[], $5::text[]) AS t (id, channel, order_no)
-), known AS MATERIALIZED (
+), near AS MATERIALIZED (
     SELECT p.* FROM transactions t JOIN payments p USING (provider, transaction_id)
     UNION
     SELECT p.* FROM locked l JOIN payments p ON p.order_id = l.id
@@ -16,11 +16,17 @@ WITH transactions AS MATERIALIZED (
     UNION
     SELECT w.*
       FROM (
-               SELECT provider, transaction_id FROM known
+               SELECT provider, transaction_id FROM near
                UNION
                SELECT provider, transaction_id FROM transactions
            ) t
       JOIN waiting w ON w.provider = t.provider AND w.transaction_id = t.transaction_id
+     WHERE w.transaction_id <> ''
+), known AS (
+    SELECT * FROM near
+    UNION
+    -- Of what waits too: two accounts may have told of one transaction, each for its channels.
+    SELECT p.* FROM awaiting w JOIN payments p USING (provider, transaction_id)
      WHERE w.transaction_id <> ''
 ), keys AS (
     SELECT * FROM unnest($6::text[], $7::text[]) AS k (source, source_key)
