@@ -142,7 +142,7 @@ class Sender:
             f"{self._url}/v1/orders", data=what.body, headers=headers
         ) as said:
             body = await said.read()
-        if said.status not in (200, 201):
+        if said.status not in (200, 201, 202):
             return Answer(said.status)
         return Answer(said.status, is_promise=True, id=orjson.loads(body)["id"], body=body)
 

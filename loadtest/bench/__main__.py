@@ -57,7 +57,7 @@ def main(
     (b) FastAPI, SQLAlchemy and a Redis SETNX, one commit a request: a plain team's service.
     (c) Tidegate, one process: the full path of an order, committed before the answer, sealed.
 
-    Needs wrk (Debian, Ubuntu: apt-get install wrk). PostgreSQL and Valkey are brought along
+    Needs wrk (Debian, Ubuntu: apt-get install wrk). PostgreSQL and two Valkeys are brought along
     and thrown away. Takes about four minutes.
     """
     options = plan.Options(

@@ -39,7 +39,7 @@ _SETTLE_S = 15.0
 def main(*, count: int, connections: int, seed: int | None, as_json: bool, keep: bool) -> None:
     """Send orders with their payments to a Tidegate of its own, then compare.
 
-    Starts PostgreSQL with a replica, Valkey, one gateway and one worker. Stripe's, Standard
+    Starts PostgreSQL with a replica, two Valkeys, one gateway and one worker. Stripe's, Standard
     Webhooks' and Alipay's own libraries sign the callbacks. A tenth of everything is sent
     twice, some payments come before their order, some with a wrong amount, some are forged.
     At the end every answer is compared with what is stored.
