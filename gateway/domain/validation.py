@@ -9,7 +9,7 @@ from decimal import Decimal
 
 import msgspec
 
-from gateway.domain import money, orders, phones
+from gateway.domain import countries, money, orders, phones
 from gateway.domain.errors import Fault, Invalid
 
 #: How far a storefront's clock may run ahead of ours.
@@ -119,6 +119,9 @@ def _check_recipient(to: orders.Recipient, faults: list[Fault]) -> str:
         for name in ("province", "city", "district"):
             if not getattr(to, name).strip():
                 faults.append(Fault(f"recipient.{name}", "is required for country CN"))
+    if to.country not in countries.CODES:
+        faults.append(Fault("recipient.country", "is not a country of ISO 3166-1"))
+        return ""
     phone = phones.normalised(to.phone, to.country)
     if phone is None:
         faults.append(Fault("recipient.phone", f"is not a telephone number of {to.country}"))

@@ -70,6 +70,8 @@ WRONG: list[tuple[str, Submission]] = [
     ("amounts.shop_discount", priced({}, payable="110", shop_discount="-10")),
     ("amounts.platform_subsidy", priced({}, platform_subsidy="Infinity")),
     ("amounts.freight", priced({}, freight="0.001")),
+    ("recipient.country", due(recipient={"country": "ZZ"})),
+    ("recipient.country", due(recipient={"country": "UK"})),
     ("recipient.province", due(recipient={"province": ""})),
     ("recipient.city", due(recipient={"city": " \t"})),
     ("recipient.district", due(recipient={"district": "\u3000"})),
