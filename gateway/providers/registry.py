@@ -1,11 +1,28 @@
 """The providers there are. A new one is a file beside this one and a line here."""
 
-from gateway.providers import alipay, contract, standard_webhooks, stripe
+from gateway.providers import (
+    alipay,
+    contract,
+    doudian,
+    douyin_pay,
+    kuaidi100,
+    paypal,
+    standard_webhooks,
+    stripe,
+    wechatpay,
+    youzan,
+)
 
 FACTORIES: dict[str, contract.Factory] = {
     "alipay": alipay.adapter,
+    "doudian": doudian.adapter,
+    "douyin_pay": douyin_pay.adapter,
+    "kuaidi100": kuaidi100.adapter,
+    "paypal": paypal.adapter,
     "standard_webhooks": standard_webhooks.adapter,
     "stripe": stripe.adapter,
+    "wechatpay": wechatpay.adapter,
+    "youzan": youzan.adapter,
 }
 
 

@@ -1,7 +1,7 @@
 """POST /v1/callbacks/{provider}/{account}: a provider says that something happened."""
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from uuid import UUID
 
 from msgspec import Struct
@@ -9,7 +9,7 @@ from msgspec import Struct
 from gateway.domain.errors import Refused, Unavailable
 from gateway.intake.accept import Intake
 from gateway.intake.told import Told, accept
-from gateway.providers.contract import Adapter, Answer, Message, Reading
+from gateway.providers.contract import Adapter, Answer, DocumentMissing, Learner, Message, Reading
 from gateway.runtime.clock import Clock
 from gateway.runtime.logs import Seldom
 from gateway.web import bodies
@@ -42,6 +42,7 @@ class CallbackIntake:
         lines: Mapping[tuple[str, str], Line],
         clock: Clock,
         new_id: Callable[[], UUID],
+        fetch: Callable[[str], Awaitable[bytes]],
         bytes_max: int,
         body_s: float,
     ) -> None:
@@ -49,6 +50,7 @@ class CallbackIntake:
         self._lines = lines
         self._clock = clock
         self._new_id = new_id
+        self._fetch = fetch
         self._bytes_max = bytes_max
         self._body_s = body_s
 
@@ -63,14 +65,24 @@ class CallbackIntake:
         body = await bodies.read(request.raw, bytes_max=self._bytes_max, body_s=self._body_s)
         message = Message(headers=request.raw.headers, body=body, now=self._clock.now())
         try:
-            reading = line.adapter.read(message)
+            reading = await self._read(line.adapter, message)
+            await self._accept(line, reading, body)
         except Refused as exc:
             return self._refuse(line, exc)
-        try:
-            await self._accept(line, reading, body)
         except Unavailable:
             return _said(line, "later")
         return _said(line, "accepted", reading)
+
+    async def _read(self, adapter: Adapter, message: Message) -> Reading:
+        """Return what was told. Raises ``Refused``, or ``Unavailable`` without a document."""
+        try:
+            return adapter.read(message)
+        except DocumentMissing as missing:
+            if not isinstance(adapter, Learner):
+                raise
+            content = await self._fetch(missing.url)
+            adapter.learn(missing.url, content, now=self._clock.now())
+        return adapter.read(message)
 
     async def _accept(self, line: Line, reading: Reading, body: bytes) -> None:
         """Return when every item is committed or set aside. Raises ``Unavailable``."""

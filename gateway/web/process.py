@@ -19,6 +19,7 @@ from gateway.stores.postgres.reading import Reading
 from gateway.stores.postgres.statements import sql
 from gateway.web import api, openapi
 from gateway.web.callbacks import CallbackIntake, Line
+from gateway.web.documents import Documents
 from gateway.web.doorman import Doorman
 from gateway.web.orders import OrderIntake
 from gateway.web.queries import OrderQueries
@@ -68,8 +69,10 @@ async def _serve(settings: Settings, reuse_port: bool) -> int:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
-    async with open_gateway(settings) as gateway:
-        server = build(gateway, stopping)
+    async with open_gateway(settings) as gateway, contextlib.AsyncExitStack() as stack:
+        documents = Documents(clock=gateway.clock)
+        stack.push_async_callback(documents.close)
+        server = build(gateway, stopping, documents=documents)
         listener = _listen(settings, reuse_port)
         listening = await loop.create_server(server, sock=listener, backlog=_BACKLOG)
         host, port = listener.getsockname()[:2]
@@ -112,7 +115,7 @@ async def _take_last(listener: socket.socket, server: Server) -> None:
         await asyncio.get_running_loop().connect_accepted_socket(server, connection)
 
 
-def build(gateway: Gateway, stopping: asyncio.Event) -> Server:
+def build(gateway: Gateway, stopping: asyncio.Event, *, documents: Documents) -> Server:
     """Introduce the handlers to the parts and return the server."""
     settings = gateway.settings
     status = StatusPages(
@@ -130,6 +133,7 @@ def build(gateway: Gateway, stopping: asyncio.Event) -> Server:
             lines=lines(settings),
             clock=gateway.clock,
             new_id=gateway.new_id,
+            fetch=documents.fetch,
             bytes_max=settings.callback_bytes_max,
             body_s=settings.body_s,
         ),

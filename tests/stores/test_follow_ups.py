@@ -497,8 +497,7 @@ async def test_one_transaction_told_by_two_accounts_leaves_nothing_stuck(
     gateway: Gateway, ledger: Database
 ) -> None:
     """What the second account waited with is a repeat by the time its own order comes."""
-    elsewhere = {"source": "stripe:app", "channels": ("app",)}
-    await tell(gateway, paid(), **elsewhere)
+    await tell(gateway, paid(), source="stripe:app", channels=("app",))
     await placed(gateway)
     await tell(gateway, paid())
     assert (await state(ledger))[0] == "paid"

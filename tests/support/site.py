@@ -10,6 +10,7 @@ import aiohttp
 from gateway.domain.access import ROLES, Role
 from gateway.stores.postgres.keys import ApiKeys
 from gateway.web import process
+from gateway.web.documents import Documents
 from gateway.web.server import Server
 from gateway.wiring import Gateway
 
@@ -47,7 +48,8 @@ class Site:
 @asynccontextmanager
 async def serve(gateway: Gateway) -> AsyncIterator[Site]:
     """Listen on a free port of the loopback until the block ends."""
-    server = process.build(gateway, asyncio.Event())
+    documents = Documents(clock=gateway.clock)
+    server = process.build(gateway, asyncio.Event(), documents=documents)
     listening = await asyncio.get_running_loop().create_server(server, "127.0.0.1", 0)
     host, port = listening.sockets[0].getsockname()[:2]
     keys = ApiKeys(pool=gateway.stores.primary)
@@ -58,3 +60,4 @@ async def serve(gateway: Gateway) -> AsyncIterator[Site]:
     listening.close()
     server.pre_shutdown()
     await server.shutdown(2.0)
+    await documents.close()

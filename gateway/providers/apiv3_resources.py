@@ -1,0 +1,166 @@
+"""What the decrypted resources of WeChat Pay and Douyin Pay say: payments and refunds.
+
+Amounts are integers in fen; a refund is told by itself, under the number its merchant gave it.
+"""
+
+from collections.abc import Container
+from datetime import datetime
+from decimal import Decimal
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta, Struct
+
+from gateway.domain import errors, events, money
+from gateway.providers import apiv3, contract, fields
+
+#: States of a payment in which no money came; REFUND is not one of them.
+_UNPAID = frozenset({"NOTPAY", "CLOSED", "REVOKED", "USERPAYING", "PAYERROR"})
+_REFUND_STATUSES = frozenset({"SUCCESS", "CLOSED", "PROCESSING", "ABNORMAL"})
+
+
+class Parties(Struct):
+    """Whom a resource is about; every field may be missing."""
+
+    mchid: str | None = None
+    appid: str | None = None
+    # A service provider and the merchant it works for.
+    sp_mchid: str | None = None
+    sp_appid: str | None = None
+    sub_mchid: str | None = None
+    # One payment for the orders of several merchants.
+    combine_mchid: str | None = None
+
+
+class _PaymentAmount(Struct):
+    total: int
+    currency: str | None = None
+
+
+class _Payment(Struct):
+    out_trade_no: str
+    trade_state: str
+    transaction_id: str | None = None
+    success_time: str | None = None
+    amount: _PaymentAmount | None = None
+
+
+class _RefundAmount(Struct):
+    refund: int
+    currency: str | None = None
+
+
+class _Refund(Struct):
+    out_trade_no: str
+    out_refund_no: str
+    refund_status: str
+    transaction_id: str | None = None
+    success_time: str | None = None
+    amount: _RefundAmount | None = None
+
+
+_PARTIES = msgspec.json.Decoder(Parties)
+_PAYMENT = msgspec.json.Decoder(_Payment)
+_REFUND = msgspec.json.Decoder(_Refund)
+
+_Time = Annotated[datetime, Meta(tz=True)]
+
+
+def parties(notice: apiv3.Notice) -> Parties:
+    """Say whom the notice is about. Raises ``Refused``."""
+    return fields.decoded(_PARTIES, notice.plain)
+
+
+def check_app(appid: str | None, ours: Container[str]) -> None:
+    """Raise ``Refused`` where the notice names an app and it is none of ours; empty is any."""
+    if ours and appid is not None and appid not in ours:
+        raise errors.Refused("not_ours", "another app; see the option appids")
+
+
+def currency(account: contract.Account, code: str) -> str:
+    """Return the option ``currency`` if ISO 4217 lists it. Raises ``ValueError``."""
+    if code not in money.DECIMALS:
+        raise fields.misconfigured(account, "has a currency that ISO 4217 does not list")
+    return code
+
+
+def payment(notice: apiv3.Notice, *, currency: str) -> events.Event:
+    """Map a payment; only SUCCESS is one. Raises ``Refused``."""
+    said = fields.decoded(_PAYMENT, notice.plain)
+    if said.trade_state == "SUCCESS":
+        if said.amount is None or said.transaction_id is None:
+            raise fields.malformed("a payment without its amount or its number")
+        # What the order cost; payer_total is less where somebody else pays a coupon.
+        amount, code = _money(said.amount.total, said.amount.currency or currency)
+        return events.PaymentSucceeded(
+            transaction_id=fields.transaction_id(said.transaction_id),
+            order_no=fields.order_no(said.out_trade_no),
+            amount=amount,
+            currency=code,
+            occurred_at=_occurred_at(said.success_time, notice),
+        )
+    if said.trade_state in _UNPAID:
+        return events.Noted(notice.kind, notice.created_at)
+    return unmapped(
+        notice,
+        "the state of the payment is neither SUCCESS nor one without money: ask the provider",
+        order_no=fields.order_no(said.out_trade_no),
+    )
+
+
+def refund(notice: apiv3.Notice, *, currency: str) -> events.Event:
+    """Map a refund by its own status. Raises ``Refused``."""
+    said = fields.decoded(_REFUND, notice.plain)
+    order_no = fields.order_no(said.out_trade_no)
+    refund_no = fields.token(said.out_refund_no, "out_refund_no", fields.REFUND_NO_MAX)
+    word = notice.kind.rpartition(".")[2]
+    if word in _REFUND_STATUSES and word != said.refund_status:
+        return unmapped(
+            notice, f"event type and status of refund {refund_no} disagree", order_no=order_no
+        )
+    match said.refund_status:
+        case "SUCCESS":
+            if said.amount is None or said.transaction_id is None:
+                raise fields.malformed("a refund without its amount or the payment's number")
+            amount, code = _money(said.amount.refund, said.amount.currency or currency)
+            return events.RefundSucceeded(
+                transaction_id=fields.transaction_id(said.transaction_id),
+                order_no=order_no,
+                refund_no=refund_no,
+                amount=fields.refund_amount(amount, code),
+                cumulative=False,
+                currency=code,
+                occurred_at=_occurred_at(said.success_time, notice),
+            )
+        # Given up, or still on its way: nothing moved, and who asked for it can see it.
+        case "CLOSED" | "PROCESSING":
+            return events.Noted(notice.kind, notice.created_at)
+        case "ABNORMAL":
+            return unmapped(
+                notice,
+                f"refund {refund_no} did not reach the buyer (card closed or frozen): "
+                "finish it in the merchant console",
+                order_no=order_no,
+            )
+        case _:
+            return unmapped(
+                notice, f"refund {refund_no} has a status that is not known", order_no=order_no
+            )
+
+
+def unmapped(notice: apiv3.Notice, detail: str, *, order_no: str = "") -> events.Unmapped:
+    """Make the event of a notice that a person must look at."""
+    return events.Unmapped(notice.kind, order_no, detail, notice.created_at)
+
+
+def _occurred_at(text: str | None, notice: apiv3.Notice) -> datetime:
+    if not text:
+        return notice.created_at
+    try:
+        return fields.moment(msgspec.convert(text, _Time))
+    except msgspec.ValidationError:
+        raise fields.malformed("success_time is not a time with a zone") from None
+
+
+def _money(minor: int, code: str) -> tuple[Decimal, str]:
+    return fields.amount(money.from_minor(minor, fields.currency(code)), code), code

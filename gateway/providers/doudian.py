@@ -1,0 +1,305 @@
+"""Doudian (Douyin shop): message push.
+
+Protocol: https://op.jinritemai.com, "message push", and the source of doudian (PyPI).
+
+- ``event-sign`` is the lower-case hex MD5 of app_key + raw body + app_secret; ``app-id`` names
+  our app. The algorithm is pinned: nothing in a request chooses another.
+- The body is a list. Each item has a ``tag``, a ``msg_id`` that a repeat keeps, and ``data`` as
+  JSON text or as an object. Every item is handled; the push is acknowledged as a whole.
+- On saving the address the platform sends tag ``0``: a greeting, answered like the rest.
+- Amounts are in fen, times in unix seconds.
+
+Buyer and address come encrypted and the lines of an order do not come at all, so no push can
+place an order. Told is what it proves: paid, shipped, completed, cancelled, refunded. The order
+itself comes from elsewhere, and what is told before it came waits for it.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from decimal import Decimal
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta, Struct
+
+from gateway.domain import errors, events, money
+from gateway.providers import contract, fields, md5
+
+_CURRENCY = "CNY"
+_ITEMS_MAX = 1000
+_FEN_LIMIT = 10**14
+_CARRIER_MAX = 64
+_TRACKING_NO_MAX = 64
+_CASH_ON_DELIVERY = 0
+_GREETING = "0"
+
+_REPLIES: dict[contract.Answer, contract.Reply] = {
+    "accepted": contract.Reply(200, b'{"code":0,"msg":"success"}', "application/json"),
+    "later": contract.Reply(503, b'{"code":1,"msg":"fail"}', "application/json"),
+    "refused": contract.Reply(400, b'{"code":1,"msg":"fail"}', "application/json"),
+}
+
+#: What a tag tells. ``noted``: nothing that changes an order.
+Meaning = Literal["paid", "shipped", "completed", "cancelled", "refunded", "noted"]
+
+# Confirmed are 101 and 103. The others are as public SDKs have them; an item of such a tag that
+# is not of the shape its meaning has is parked, so a wrong number can not do harm.
+# 100 tells that an order was created, and nothing of it but its number.
+_MEANINGS: Mapping[str, Meaning] = {
+    "100": "noted",
+    "101": "paid",
+    "102": "shipped",
+    "103": "completed",
+    "106": "cancelled",
+    "108": "shipped",  # in part; the order has one state for both
+    "206": "refunded",
+    "225": "refunded",
+}
+
+_Number = Annotated[str, Meta(pattern=r"\A[0-9]{1,20}\Z")]
+_Tag = Annotated[str, Meta(pattern=r"\A[0-9]{1,8}\Z")]
+#: The platform writes its numbers as text in one message and as a number in the next.
+_Id = int | str
+
+
+class Options(Struct, forbid_unknown_fields=True, kw_only=True, frozen=True):
+    """What an account of Doudian can set."""
+
+    #: Our app, as the header ``app-id`` names it. It is also the first part of what is signed.
+    app_key: Annotated[str, Meta(pattern=r"\A[!-~]{1,64}\Z")]
+    #: The shops whose messages we take.
+    shop_ids: Annotated[tuple[_Number, ...], Meta(min_length=1)]
+    #: What tags mean that the platform means otherwise than we think; ``noted`` switches one off.
+    tags: dict[_Tag, Meaning] = {}
+
+
+class _Item(Struct):
+    tag: _Id
+    msg_id: _Id = ""
+    data: msgspec.Raw = msgspec.Raw()
+
+
+class _Data(Struct):
+    shop_id: _Id | None = None
+    p_id: _Id | None = None
+
+
+class _Paid(_Data):
+    pay_amount: int | None = None
+    pay_time: int | None = None
+    pay_type: int | None = None
+
+
+class _Logistics(Struct):
+    express_company_id: str = ""
+    logistics_code: str = ""
+
+
+class _Shipped(_Data):
+    logistics_msg: _Logistics | None = None
+    update_time: int | None = None
+
+
+class _Completed(_Data, kw_only=True):
+    complete_time: int
+
+
+class _Cancelled(_Data, kw_only=True):
+    cancel_time: int
+
+
+class _Refunded(_Data, kw_only=True):
+    aftersale_id: _Id
+    refund_amount: int
+    #: Without it nothing says that the money went back.
+    success_time: int
+
+
+_BODY = msgspec.json.Decoder(list[_Item])
+_TEXT = msgspec.json.Decoder(str)
+_DATA = msgspec.json.Decoder(_Data)
+_PAID = msgspec.json.Decoder(_Paid)
+_SHIPPED = msgspec.json.Decoder(_Shipped)
+_COMPLETED = msgspec.json.Decoder(_Completed)
+_CANCELLED = msgspec.json.Decoder(_Cancelled)
+_REFUNDED = msgspec.json.Decoder(_Refunded)
+
+
+def adapter(account: contract.Account) -> contract.Adapter:
+    """Make the adapter of one app. Raises ``ValueError`` if it can not work."""
+    secrets = md5.secrets(account, whose="the app's app_secret", length_min=16)
+    return Doudian(secrets, fields.options(account, Options))
+
+
+class Doudian:
+    """One app, for the shops that are ours."""
+
+    def __init__(self, secrets: Sequence[bytes], options: Options) -> None:
+        self._secrets = secrets
+        self._app_key = options.app_key
+        self._shop_ids = frozenset(options.shop_ids)
+        self._meanings = {**_MEANINGS, **options.tags}
+
+    def read(self, message: contract.Message) -> contract.Reading:
+        """Verify and decode one push, all items of it. Raises ``Refused``."""
+        self._check_signature(message)
+        items = fields.decoded(_BODY, message.body)
+        if len(items) > _ITEMS_MAX:
+            raise fields.malformed(f"more than {_ITEMS_MAX} messages in one push")
+        told = [item for item in items if _text(item.tag) != _GREETING]
+        news = [_News(item, message.now) for item in _once(told)]
+        # One address serves all the shops of an app. A push that is none of our business is
+        # refused; in a mixed one, ours must not wait for a shop that nobody entered.
+        if news and all(one.shop_id and one.shop_id not in self._shop_ids for one in news):
+            raise errors.Refused("not_ours", "another shop; enter it in shop_ids if it is yours")
+        return contract.Reading([contract.Item(one.key, self._event(one)) for one in news])
+
+    def reply(self, answer: contract.Answer) -> contract.Reply:
+        """Return JSON; only code 0 is an acknowledgement."""
+        return _REPLIES[answer]
+
+    def _check_signature(self, message: contract.Message) -> None:
+        signature = message.headers.get("event-sign")
+        if not signature:
+            raise errors.Refused("missing_signature", "no event-sign header")
+        if message.headers.get("app-id") != self._app_key:
+            raise errors.Refused("not_ours", "the app-id header is not our app_key")
+        if not md5.is_signed((self._app_key.encode(), message.body), signature, self._secrets):
+            raise errors.Refused(
+                "bad_signature",
+                "not signed with this app's app_secret, or the body was parsed and written "
+                "again on the way",
+            )
+
+    def _event(self, news: "_News") -> events.Event:
+        if not news.shop_id:
+            return news.unmapped("names no shop, so it is not known whose it is")
+        if news.shop_id not in self._shop_ids:
+            return news.unmapped("of a shop that is not in shop_ids")
+        reader = _READERS.get(self._meanings.get(news.tag, "noted"))
+        if reader is None:
+            return events.Noted(news.kind, news.now)
+        try:
+            return reader(news)
+        except errors.Refused as refused:
+            return news.unmapped(refused.hint)
+
+
+class _News:
+    """One item of a verified push. Raises ``Refused`` if it has no tag or no number."""
+
+    def __init__(self, item: _Item, now: datetime) -> None:
+        self.tag = fields.token(_text(item.tag), "the tag", 8)
+        self.key = fields.token(_text(item.msg_id), "msg_id", fields.KEY_MAX)
+        self.kind = f"tag:{self.tag}"
+        self.now = now
+        self.data: msgspec.Raw | bytes = item.data
+        self.shop_id = self._p_id = ""
+        try:
+            if bytes(item.data).lstrip().startswith(b'"'):
+                self.data = fields.decoded(_TEXT, item.data).encode()
+            data = fields.decoded(_DATA, self.data)
+            self.shop_id, self._p_id = _text(data.shop_id), _text(data.p_id)
+        except errors.Refused:
+            # It stays without a shop and is parked.
+            pass
+
+    def order_no(self) -> str:
+        return fields.order_no(self._p_id)
+
+    def at(self, seconds: int | None) -> datetime:
+        """Turn a time of the platform into ours; where it gives none, now."""
+        return fields.from_unix(seconds) if seconds else self.now
+
+    def unmapped(self, detail: str) -> events.Unmapped:
+        try:
+            order_no = self.order_no()
+        except errors.Refused:
+            order_no = ""
+        return events.Unmapped(self.kind, order_no, detail, self.now)
+
+
+def _once(items: Sequence[_Item]) -> list[_Item]:
+    """Drop what stands there twice. Raises ``Refused`` if one number tells two things."""
+    found: dict[str, _Item] = {}
+    for item in items:
+        known = found.setdefault(_text(item.msg_id), item)
+        if (known.tag, bytes(known.data)) != (item.tag, bytes(item.data)):
+            raise fields.malformed("two messages of one push have the same msg_id")
+    return list(found.values())
+
+
+def _text(number: _Id | None) -> str:
+    if isinstance(number, int):
+        # No number of the platform is longer than 64 bits, and very long ones can not be written.
+        return str(number) if 0 <= number < 1 << 64 else ""
+    return number or ""
+
+
+def _fen(minor: int) -> Decimal:
+    if not 0 <= minor < _FEN_LIMIT:
+        raise fields.malformed("the amount is negative or too large")
+    return fields.amount(money.from_minor(minor, _CURRENCY), _CURRENCY)
+
+
+def _paid(news: _News) -> events.Event:
+    data = fields.decoded(_PAID, news.data)
+    if data.pay_type == _CASH_ON_DELIVERY:
+        # The order was confirmed; the money comes with the parcel.
+        return events.Noted(news.kind, news.at(data.pay_time))
+    if data.pay_amount is None:
+        raise fields.malformed("paid, and not how much")
+    order_no = news.order_no()
+    return events.PaymentSucceeded(
+        # The push names no payment. An order is paid once, and refunds name the order too.
+        transaction_id=order_no,
+        order_no=order_no,
+        amount=_fen(data.pay_amount),
+        currency=_CURRENCY,
+        occurred_at=news.at(data.pay_time),
+    )
+
+
+def _shipped(news: _News) -> events.Event:
+    data = fields.decoded(_SHIPPED, news.data)
+    logistics = data.logistics_msg or _Logistics()
+    return events.Shipped(
+        order_no=news.order_no(),
+        carrier=fields.label(logistics.express_company_id, "the carrier", _CARRIER_MAX),
+        tracking_no=fields.token(logistics.logistics_code, "the tracking number", _TRACKING_NO_MAX),
+        occurred_at=news.at(data.update_time),
+    )
+
+
+def _completed(news: _News) -> events.Event:
+    data = fields.decoded(_COMPLETED, news.data)
+    return events.Delivered(news.order_no(), news.at(data.complete_time))
+
+
+def _cancelled(news: _News) -> events.Event:
+    data = fields.decoded(_CANCELLED, news.data)
+    return events.Closed(news.order_no(), "cancelled", news.at(data.cancel_time))
+
+
+def _refunded(news: _News) -> events.Event:
+    data = fields.decoded(_REFUNDED, news.data)
+    order_no = news.order_no()
+    refund_no = fields.token(_text(data.aftersale_id), "aftersale_id", fields.REFUND_NO_MAX)
+    return events.RefundSucceeded(
+        transaction_id=order_no,
+        order_no=order_no,
+        refund_no=refund_no,
+        amount=fields.refund_amount(_fen(data.refund_amount), _CURRENCY),
+        cumulative=False,
+        currency=_CURRENCY,
+        occurred_at=news.at(data.success_time),
+    )
+
+
+_READERS: Mapping[str, Callable[[_News], events.Event]] = {
+    "paid": _paid,
+    "shipped": _shipped,
+    "completed": _completed,
+    "cancelled": _cancelled,
+    "refunded": _refunded,
+}

@@ -1,0 +1,111 @@
+"""Douyin Pay, the merchant API: callbacks of payments and refunds.
+
+Protocol: https://pay.douyinpay.com, and the sources of bytedance-douyinpay, douyinpay-go (both
+official) and douyinpay. The envelope is WeChat Pay's, described in ``apiv3.py``, with headers
+``Douyinpay-*`` and platform certificates alone.
+
+Douyin has other schemes, which are not read here: the mini-program trade system (``Byte-*``),
+guaranteed payment (``msg_signature``), life-service webhooks (``X-Douyin-Signature``), the shop
+(``doudian.py``), and SM2 with SM4 for merchants who chose those.
+
+The sources agree on the bytes and differ on words. What is not confirmed is an option.
+"""
+
+from typing import Annotated
+
+from msgspec import Meta, Struct
+
+from gateway.domain import errors, events
+from gateway.providers import apiv3, apiv3_resources, contract, fields
+
+# The documentation and the Python packages write underscores, the official Go package hyphens.
+_ALGORITHMS = frozenset({"AEAD_AES_256_GCM", "AEAD-AES-256-GCM"})
+_WHOSE_CERTIFICATE = (
+    "a Douyin Pay platform certificate (not your merchant certificate) in certificates"
+)
+
+_Number = Annotated[str, Meta(pattern=r"\A[0-9]{1,32}\Z")]
+_App = Annotated[str, Meta(pattern=r"\A[!-~]{1,64}\Z")]
+_EventType = Annotated[str, Meta(pattern=r"\A[!-~]{1,64}\Z")]
+
+
+class Options(Struct, forbid_unknown_fields=True, kw_only=True, frozen=True):
+    """What an account of Douyin Pay can set."""
+
+    #: Our merchant number.
+    mchid: _Number
+    #: The apps that orders are paid in, where a callback names one; none given takes all.
+    appids: tuple[_App, ...] = ()
+    #: Douyin Pay's platform certificates as PEM.
+    certificates: Annotated[tuple[str, ...], Meta(min_length=1)]
+    #: The event types that tell of a payment and of a refund. UNCONFIRMED: one official package
+    #: documents PAYMENT.*, another TRANSACTION.*; what is in neither list is parked.
+    payment_events: tuple[_EventType, ...] = ("PAYMENT.SUCCESS", "TRANSACTION.SUCCESS")
+    refund_events: tuple[_EventType, ...] = ("REFUND.SUCCESS", "REFUND.CLOSED", "REFUND.ABNORMAL")
+    #: What a callback is in that names no currency.
+    currency: str = "CNY"
+    #: How old, and how far ahead of our clock, a signature may be. UNCONFIRMED: 300 s is the
+    #: official Python package's; should retries turn out to keep their first signature, 86640
+    #: (24 h 4 min) covers all of them, and a replay is still recognised by its id.
+    tolerance_s: Annotated[int, Meta(ge=1, le=86_640)] = 300
+
+
+def adapter(account: contract.Account) -> contract.Adapter:
+    """Make the adapter of one merchant. Raises ``ValueError`` if it can not work.
+
+    A secret is the merchant's key for encryption: 32 characters, or base64 of 32 bytes; while it
+    is changed, the old and the new one.
+    """
+    ciphers = apiv3.ciphers(account, may_be_base64=True)
+    options = fields.options(account, Options)
+    apiv3_resources.currency(account, options.currency)
+    envelope = apiv3.Envelope(
+        name="Douyinpay",
+        signers=apiv3.from_certificates(account, options.certificates, whose=_WHOSE_CERTIFICATE),
+        ciphers=ciphers,
+        algorithms=_ALGORITHMS,
+        tolerance_s=options.tolerance_s,
+    )
+    return DouyinPay(envelope, options)
+
+
+class DouyinPay:
+    """One merchant."""
+
+    def __init__(self, envelope: apiv3.Envelope, options: Options) -> None:
+        self._envelope = envelope
+        self._options = options
+
+    def read(self, message: contract.Message) -> contract.Reading:
+        """Verify, decrypt and decode one callback. Raises ``Refused``."""
+        notice = self._envelope.opened(message)
+        return contract.Reading([contract.Item(notice.key, self._event(notice))])
+
+    def reply(self, answer: contract.Answer) -> contract.Reply:
+        """Return JSON whose ``code`` is SUCCESS or not."""
+        return apiv3.REPLIES[answer]
+
+    def _event(self, notice: apiv3.Notice) -> events.Event:
+        options = self._options
+        is_payment = notice.kind in options.payment_events
+        is_refund = notice.kind in options.refund_events
+        self._check_ours(apiv3_resources.parties(notice), must_be_named=is_payment or is_refund)
+        if is_payment:
+            return apiv3_resources.payment(notice, currency=options.currency)
+        if is_refund:
+            return apiv3_resources.refund(notice, currency=options.currency)
+        # A payment that failed, as the official Go package documents it.
+        if notice.kind == "TRANSACTION.FAIL":
+            return events.Noted(notice.kind, notice.created_at)
+        return apiv3_resources.unmapped(
+            notice,
+            "an event type that is not booked; see the options payment_events and refund_events",
+        )
+
+    def _check_ours(self, parties: apiv3_resources.Parties, *, must_be_named: bool) -> None:
+        if parties.mchid is None and must_be_named:
+            raise errors.Refused("not_ours", "names no merchant")
+        # A service provider's callbacks name two; how is not confirmed, so they are not taken.
+        if parties.mchid not in (None, self._options.mchid) or parties.sp_mchid is not None:
+            raise errors.Refused("not_ours", "another merchant; see the option mchid")
+        apiv3_resources.check_app(parties.appid, self._options.appids)

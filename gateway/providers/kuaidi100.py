@@ -1,0 +1,187 @@
+"""Kuaidi100: pushed tracking of parcels.
+
+Protocol: https://api.kuaidi100.com, "push of subscribed parcels", and public integrations. No
+independent client confirms it.
+
+- A form with ``param`` (JSON text) and ``sign``, the hex MD5 of the decoded ``param`` + salt,
+  upper case as documented and compared without regard to case.
+- ``sign`` only comes where the subscription gave a salt. Without one anybody could tell us where
+  parcels are, so what is not signed is refused.
+- Each push holds the whole track of one parcel. No time is signed, and nothing in a push names
+  the merchant or the order: whoever knows the salt is Kuaidi100, and the salt says it is ours.
+
+A parcel is known by its courier and its number; which order it belongs to, a push does not say.
+What changes nothing is recorded; what an order would have to learn is parked with the number.
+"""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+
+import msgspec
+from msgspec import Struct
+
+from gateway.domain import errors, events
+from gateway.providers import contract, fields, forms, md5
+
+_WORD_MAX = 64
+
+_REPLIES: dict[contract.Answer, contract.Reply] = {
+    "accepted": contract.Reply(
+        200, '{"result":true,"returnCode":"200","message":"成功"}'.encode(), "application/json"
+    ),
+    "later": contract.Reply(
+        503, '{"result":false,"returnCode":"500","message":"失败"}'.encode(), "application/json"
+    ),
+    "refused": contract.Reply(
+        400, '{"result":false,"returnCode":"400","message":"失败"}'.encode(), "application/json"
+    ),
+}
+
+_DELIVERED = "3"
+_ON_ITS_WAY: Mapping[str, str] = {
+    "0": "in_transit",
+    "1": "collected",
+    "5": "out_for_delivery",
+    "7": "forwarded",
+    "8": "customs",
+}
+_TROUBLE: Mapping[str, str] = {
+    "2": "the courier reports a problem",
+    "4": "returned, and signed for by the sender",
+    "6": "on its way back",
+    "14": "refused by the recipient",
+}
+#: The courier gave no news for days, or never knew the number.
+_ABORTED = "abort"
+
+
+class Options(Struct, forbid_unknown_fields=True, kw_only=True, frozen=True):
+    """What an account of Kuaidi100 can set."""
+
+    #: Park every delivery, since no push names its order. False only records deliveries: for
+    #: who learns of them elsewhere. Parcels in trouble are parked either way.
+    park_delivered: bool = True
+
+
+class _Push(Struct, rename={"last_result": "lastResult"}):
+    status: str = ""
+    last_result: msgspec.Raw = msgspec.Raw(b"{}")
+
+
+class _Scan(Struct):
+    ftime: str | None = None
+    time: str | None = None
+
+
+class _Track(Struct):
+    com: str = ""
+    nu: str = ""
+    state: str | int = ""
+    data: list[_Scan] | None = None
+
+
+_PUSH = msgspec.json.Decoder(_Push)
+_TRACK = msgspec.json.Decoder(_Track)
+
+
+def adapter(account: contract.Account) -> contract.Adapter:
+    """Make the adapter of one salt. Raises ``ValueError`` if it can not work."""
+    salts = md5.secrets(account, whose="the salt of your subscriptions", length_min=8)
+    return Kuaidi100(salts, fields.options(account, Options))
+
+
+class Kuaidi100:
+    """The parcels subscribed to under one salt."""
+
+    def __init__(self, salts: Sequence[bytes], options: Options) -> None:
+        self._salts = salts
+        self._options = options
+
+    def read(self, message: contract.Message) -> contract.Reading:
+        """Verify and decode one push. Raises ``Refused``."""
+        form = forms.decoded(message.body)
+        param = self._signed_param(form)
+        push = fields.decoded(_PUSH, param)
+        try:
+            track = fields.decoded(_TRACK, push.last_result)
+            parcel = _Parcel(push.status, track, param, message.now)
+            item = contract.Item(parcel.key, self._event(parcel))
+        except errors.Refused as refused:
+            unmapped = events.Unmapped("push", "", refused.hint, message.now)
+            item = contract.Item(_digest(param), unmapped)
+        return contract.Reading([item])
+
+    def reply(self, answer: contract.Answer) -> contract.Reply:
+        """Return JSON; only ``result`` true with code 200 is an acknowledgement."""
+        return _REPLIES[answer]
+
+    def _signed_param(self, form: Mapping[bytes, bytes]) -> bytes:
+        signature, param = form.get(b"sign"), form.get(b"param", b"")
+        if not signature:
+            raise errors.Refused(
+                "missing_signature", "no field sign: give a salt when you subscribe to a parcel"
+            )
+        if not md5.is_signed((param,), signature.lower(), self._salts):
+            raise errors.Refused(
+                "bad_signature",
+                "not signed with this salt: was the parcel subscribed to with another one, or "
+                "the form decoded twice on the way?",
+            )
+        return param
+
+    def _event(self, parcel: "_Parcel") -> events.Event:
+        if parcel.status == _ABORTED:
+            return parcel.unmapped("abort", "no more news: the courier has none of it")
+        if parcel.state == _DELIVERED:
+            if self._options.park_delivered:
+                return parcel.unmapped("delivered", "delivered; a push names no order")
+            return events.Noted("delivered", parcel.at)
+        if detail := _TROUBLE.get(parcel.state):
+            return parcel.unmapped("trouble", detail)
+        if kind := _ON_ITS_WAY.get(parcel.state):
+            return events.Noted(kind, parcel.at)
+        return parcel.unmapped("unknown", "its state is not documented")
+
+
+class _Parcel:
+    """One parcel as a verified push shows it. Raises ``Refused`` if it has no number."""
+
+    def __init__(self, status: str, track: _Track, param: bytes, now: datetime) -> None:
+        self.status = status
+        self.state = _state(track.state)
+        self._com = fields.token(track.com, "com", _WORD_MAX)
+        self._nu = fields.token(track.nu, "nu", _WORD_MAX)
+        times = sorted(_times(track.data or ()))
+        #: When it happened: the newest scan, where one has a time.
+        self.at = times[-1] if times else now
+        # A push about a parcel on its way is known by the whole of it. Trouble and delivery are
+        # told again with a longer track, and are one thing for as long as this parcel lives;
+        # its first scan tells it from the next one that gets the same number.
+        is_on_its_way = self.state in _ON_ITS_WAY and status != _ABORTED
+        life = (self._com, self._nu, status == _ABORTED, self.state, times[0] if times else "")
+        self.key = _digest(param if is_on_its_way else repr(life).encode())
+
+    def unmapped(self, kind: str, what: str) -> events.Unmapped:
+        return events.Unmapped(kind, "", f"parcel {self._nu} of {self._com}: {what}", self.at)
+
+
+def _state(state: str | int) -> str:
+    if isinstance(state, int):
+        return str(state) if 0 <= state < 10_000 else ""
+    return state
+
+
+def _times(scans: Sequence[_Scan]) -> list[datetime]:
+    times = []
+    for scan in scans:
+        try:
+            # The zone is not documented; every courier of the service writes China's.
+            times.append(fields.from_china(scan.ftime or scan.time or "", "ftime"))
+        except errors.Refused:
+            continue
+    return times
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.blake2b(content, digest_size=16).hexdigest()

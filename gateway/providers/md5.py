@@ -1,0 +1,49 @@
+"""MD5 over a text with the secret behind it: how Youzan, Doudian and Kuaidi100 sign.
+
+MD5 is what these protocols prescribe and no choice of ours. Two things follow from it:
+
+- The parts are joined without their lengths. What stands before the body is configured and never
+  taken from a request, and a secret holds no blank; so bytes could only move between the end of
+  the body and the front of another live secret. A JSON object or list that gained or lost its
+  last character is none any more. Hence the rule: what was signed counts only when the whole of
+  it was decoded as one JSON object or list.
+- Nothing signed tells the time of sending. What is sent again is recognised by its key.
+"""
+
+import hashlib
+import hmac
+from collections.abc import Sequence
+
+from gateway.providers import contract, fields
+
+
+def secrets(account: contract.Account, *, whose: str, length_min: int) -> Sequence[bytes]:
+    """Return the live secrets. Raises ``ValueError`` that says what to copy from where."""
+    live = []
+    for secret in fields.secrets(account):
+        is_text = secret.isascii() and secret.isprintable() and " " not in secret
+        if not is_text or len(secret) < length_min:
+            raise fields.misconfigured(
+                account,
+                f"has a secret that is not {whose}: at least {length_min} printable ASCII "
+                "characters without blanks",
+            )
+        live.append(secret.encode())
+    return live
+
+
+def is_signed(text: Sequence[bytes], signature: str | bytes, secrets: Sequence[bytes]) -> bool:
+    """Say whether ``signature`` is the lower-case hex MD5 of the parts and one of the secrets."""
+    if isinstance(signature, str):
+        if not signature.isascii():
+            return False
+        signature = signature.encode()
+    begun = hashlib.md5(usedforsecurity=False)  # the protocol's own choice, see above
+    for part in text:
+        begun.update(part)
+    for secret in secrets:
+        whole = begun.copy()
+        whole.update(secret)
+        if hmac.compare_digest(whole.hexdigest().encode(), signature):
+            return True
+    return False

@@ -1,0 +1,238 @@
+"""PayPal: webhooks of the REST API, verified here and not by asking PayPal.
+
+Protocol: https://developer.paypal.com/api/rest/webhooks, "Integrate webhooks", and the source of
+paypalrestsdk. What an event means for an order stands in ``paypal_events``.
+
+- ``PAYPAL-TRANSMISSION-SIG`` is RSA PKCS#1 v1.5 with SHA-256 over
+  ``<transmission id>|<transmission time>|<webhook id>|<CRC-32 of the raw body, decimal>``.
+- The webhook id is the one that PayPal's console gave to our address. It is not in the message,
+  so it is what makes a message ours, and it is the "secret" of the account.
+- The key is in a certificate at ``PAYPAL-CERT-URL``. The sender chooses that address, so it must
+  be on an exact list of PayPal's hosts: anything looser lets anyone sign with a key of his own.
+- An adapter does no I/O: ``read`` raises ``DocumentMissing``, who may fetch hands the text to
+  ``learn``, and what was learned is kept. Chains that an account is configured with are not
+  fetched at all.
+- Events of the console's simulator are signed for the webhook id ``WEBHOOK_ID``, and any
+  developer may have them sent to any address: they are probes, and refused.
+- A CRC-32 is no digest. Whoever has seen one signed message, headers included, can make another
+  body that fits it. Its headers are as private as a password, and ``tolerance_s`` bounds how
+  long they are worth anything.
+
+Trusted are DigiCert's roots, which PayPal's own libraries trust, not whatever this machine
+trusts: an adapter reads no files, and one issuer is a smaller list than a hundred and fifty.
+"""
+
+import re
+import zlib
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Annotated, Literal
+
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import rsa
+from msgspec import Meta, Struct
+
+from gateway.domain import errors
+from gateway.providers import (
+    contract,
+    fields,
+    keys,
+    paypal_certificates,
+    paypal_events,
+    paypal_roots,
+)
+
+_WEBHOOK_ID = re.compile(r"[A-Za-z0-9]{1,50}", re.ASCII)
+#: What PayPal's console signs its made-up events for.
+_SIMULATED = b"WEBHOOK_ID"
+
+_HOSTS = {
+    "live": frozenset({"api.paypal.com", "api-m.paypal.com"}),
+    "sandbox": frozenset({"api.sandbox.paypal.com", "api-m.sandbox.paypal.com"}),
+}
+# Neither user, port, query nor fragment, nor a character that two readers of an address could
+# take in two ways.
+_URL = re.compile(r"https://([a-z.-]{1,64})/[A-Za-z0-9._~/-]{1,300}", re.ASCII)
+_ID = re.compile(r"[!-{}~]{1,100}", re.ASCII)
+_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:Z|[+-]\d\d:\d\d)", re.ASCII)
+
+#: PayPal signs with one certificate and the one that follows it.
+_SIGNERS_MAX = 8
+
+_REPLIES: dict[contract.Answer, contract.Reply] = {
+    "accepted": contract.Reply(200, b'{"received":true}', "application/json"),
+    # Any other status than 2xx makes PayPal send it again, up to 25 times over three days.
+    "later": contract.Reply(503, b'{"received":false}', "application/json"),
+    "refused": contract.Reply(400, b'{"received":false}', "application/json"),
+}
+
+
+class Options(Struct, forbid_unknown_fields=True, kw_only=True, frozen=True):
+    """What an account of PayPal can set."""
+
+    #: Where the webhook was made; the other environment's messages are refused.
+    environment: Literal["live", "sandbox"] = "live"
+    #: Who must have been paid; for apps that act for several merchants. Money that names no
+    #: merchant is refused then.
+    merchant_id: Annotated[str, Meta(pattern=r"\A[0-9A-Za-z]{1,32}\Z")] | None = None
+    #: In which field of a capture the shop puts its order number.
+    order_no_field: Literal["invoice_id", "custom_id"] = "invoice_id"
+    #: How old, and how far ahead of our clock, a transmission may be. PayPal publishes no
+    #: window, and whether a retry carries a new time is not documented: the default is the three
+    #: days of its retries and some hours.
+    tolerance_s: Annotated[int, Meta(ge=60, le=2_592_000)] = 300_000
+    #: Certificates as PEM, in place of DigiCert's roots, that may end a chain: a root, or the
+    #: issuer itself if PayPal's document comes without it.
+    roots: Annotated[str, Meta(max_length=65_536)] | None = None
+    #: Chains as PEM by their address: not fetched. For machines without a way out, and for tests.
+    chains: Annotated[dict[str, str], Meta(max_length=_SIGNERS_MAX)] = {}
+
+
+class _Transmission(Struct, frozen=True):
+    """The headers, each of the shape it must have, and nothing proved yet."""
+
+    id: str
+    time: str
+    signature: bytes
+    cert_url: str
+
+
+def adapter(account: contract.Account) -> contract.Adapter:
+    """Make the adapter of one webhook. Raises ``ValueError`` if it can not work."""
+    webhook_ids = _webhook_ids(account)
+    options = fields.options(account, Options)
+    roots = _certificates(account, "roots", options.roots or paypal_roots.TRUSTED)
+    for url, chain in options.chains.items():
+        if not _is_allowed(url, options.environment):
+            raise fields.misconfigured(
+                account, f"has a chain for an address that is not of PayPal's {options.environment}"
+            )
+        _certificates(account, "chains", chain)
+    return PayPal(webhook_ids, options, roots)
+
+
+def _certificates(account: contract.Account, option: str, pem: str) -> Sequence[x509.Certificate]:
+    try:
+        return paypal_certificates.read(pem.encode())
+    except paypal_certificates.FAULTS:
+        raise fields.misconfigured(
+            account, f"has an option {option} that is not one or more certificates as PEM"
+        ) from None
+
+
+def _webhook_ids(account: contract.Account) -> Sequence[bytes]:
+    found = []
+    for secret in fields.secrets(account):
+        if not _WEBHOOK_ID.fullmatch(secret):
+            raise fields.misconfigured(
+                account,
+                "has a secret that is not a webhook id: copy the id that PayPal's console shows "
+                "beside the webhook's address, not the client's secret",
+            )
+        found.append(secret.encode())
+    return found
+
+
+class PayPal:
+    """One webhook of one app, live or sandbox."""
+
+    def __init__(
+        self, webhook_ids: Sequence[bytes], options: Options, roots: Sequence[x509.Certificate]
+    ) -> None:
+        self._webhook_ids = webhook_ids
+        self._options = options
+        self._roots = roots
+        self._signers: dict[str, paypal_certificates.Signer] = {}
+
+    def read(self, message: contract.Message) -> contract.Reading:
+        """Verify and decode one event. Raises ``Refused`` or ``DocumentMissing``."""
+        sent = _transmission(message.headers)
+        self._check_url(sent.cert_url)
+        self._check_signature(sent, message.body, self._key(sent.cert_url, message.now))
+        fields.check_fresh(
+            _signed_at(sent.time), now=message.now, tolerance_s=self._options.tolerance_s
+        )
+        item = paypal_events.item(
+            message.body,
+            order_no_field=self._options.order_no_field,
+            merchant_id=self._options.merchant_id,
+        )
+        return contract.Reading([item])
+
+    def reply(self, answer: contract.Answer) -> contract.Reply:
+        """Return JSON; PayPal looks at the status only."""
+        return _REPLIES[answer]
+
+    def learn(self, url: str, content: bytes, *, now: datetime) -> None:
+        """Check a certificate chain and keep its key. Raises ``Refused``."""
+        self._check_url(url)
+        signer = paypal_certificates.signer(content, roots=self._roots, now=now)
+        self._signers.pop(url, None)
+        while len(self._signers) >= _SIGNERS_MAX:
+            del self._signers[next(iter(self._signers))]
+        self._signers[url] = signer
+
+    def _key(self, url: str, now: datetime) -> rsa.RSAPublicKey:
+        known = self._signers.get(url)
+        if known is None or not known.is_valid(now):
+            if url not in self._options.chains:
+                raise contract.DocumentMissing(url)
+            self.learn(url, self._options.chains[url].encode(), now=now)
+            known = self._signers[url]
+        return known.key
+
+    def _check_url(self, url: str) -> None:
+        if _is_allowed(url, self._options.environment):
+            return
+        other = "sandbox" if self._options.environment == "live" else "live"
+        if _is_allowed(url, other):
+            raise errors.Refused("not_ours", f"of PayPal's {other}; see the option environment")
+        raise errors.Refused("bad_signature", "PAYPAL-CERT-URL is not on a host of PayPal's list")
+
+    def _check_signature(self, sent: _Transmission, body: bytes, key: rsa.RSAPublicKey) -> None:
+        head, checksum = f"{sent.id}|{sent.time}".encode(), zlib.crc32(body)
+        for webhook_id in self._webhook_ids:
+            if keys.is_signed(key, sent.signature, b"%b|%b|%d" % (head, webhook_id, checksum)):
+                return
+        if keys.is_signed(key, sent.signature, b"%b|%b|%d" % (head, _SIMULATED, checksum)):
+            raise errors.Refused(
+                "probe", "an event of the webhooks simulator in PayPal's console: made up"
+            )
+        raise errors.Refused(
+            "bad_signature",
+            "not signed for the configured webhook id (each address in PayPal's console has its "
+            "own, and so have live and sandbox), or the body was parsed and written again",
+        )
+
+
+def _is_allowed(url: str, environment: str) -> bool:
+    found = _URL.fullmatch(url)
+    return found is not None and found[1] in _HOSTS[environment]
+
+
+def _transmission(headers: Mapping[str, str]) -> _Transmission:
+    """Take the five headers. Raises ``Refused``."""
+    sent = [
+        headers.get(f"PAYPAL-{name}")
+        for name in ("TRANSMISSION-ID", "TRANSMISSION-TIME", "TRANSMISSION-SIG", "CERT-URL")
+    ]
+    if not all(sent):
+        raise errors.Refused("missing_signature", "a PAYPAL- header of the signature is missing")
+    # What is not ASCII, half a surrogate pair included, matches none of the shapes.
+    id_, time, signature, cert_url = (text or "" for text in sent)
+    # Pinned: what a message asks for may only ever be what is done anyway.
+    if headers.get("PAYPAL-AUTH-ALGO") != "SHA256withRSA":
+        raise errors.Refused("unsupported", "PAYPAL-AUTH-ALGO is not SHA256withRSA")
+    decoded = fields.base64_bytes(signature) if signature.isascii() else None
+    if decoded is None:
+        raise errors.Refused("bad_signature", "PAYPAL-TRANSMISSION-SIG is not base64")
+    if not _ID.fullmatch(id_) or not _TIME.fullmatch(time):
+        raise errors.Refused("bad_signature", "the transmission has an odd id or time")
+    return _Transmission(id_, time, decoded, cert_url)
+
+
+def _signed_at(text: str) -> int:
+    try:
+        return int(fields.moment(datetime.fromisoformat(text)).timestamp())
+    except ValueError:
+        raise fields.malformed("the transmission's time is one that no calendar has") from None

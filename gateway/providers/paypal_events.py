@@ -1,0 +1,210 @@
+"""What an event of PayPal means for an order.
+
+A completed capture is money; an approved order is not. A refund names the capture it gives back
+part of by a link, and its own number keeps it apart from other refunds of that capture.
+Whatever else moves money is parked for a person, and what moves none is noted.
+"""
+
+import re
+from collections.abc import Callable
+from datetime import datetime
+from decimal import Decimal
+
+import msgspec
+from msgspec import Struct
+
+from gateway.domain import errors, events
+from gateway.providers import contract, fields
+
+# PayPal gives these no decimals, ISO 4217 gives them two. (JPY has none in either.)
+# Source: https://developer.paypal.com/reports/reference/supported-currencies, its footnotes.
+_WHOLE = frozenset({"HUF", "TWD"})
+
+#: A capture with one of these states was paid, whatever became of it since.
+_PAID = frozenset({"COMPLETED", "PARTIALLY_REFUNDED", "REFUNDED"})
+
+#: Money moved, and how is not something that can be booked from the message alone: taken back
+#: in a dispute, or told by the older Payments API.
+_MONEY_ELSEWHERE = frozenset(
+    {
+        "PAYMENT.CAPTURE.REVERSED",
+        "PAYMENT.SALE.COMPLETED",
+        "PAYMENT.SALE.REFUNDED",
+        "PAYMENT.SALE.REVERSED",
+    }
+)
+
+_CAPTURE_URL = re.compile(r"https://[^/?#]{1,100}/v2/payments/captures/([0-9A-Za-z]{1,64})")
+
+
+class _Event(Struct):
+    id: str
+    event_type: str
+    create_time: datetime
+    resource: msgspec.Raw
+    resource_type: str = ""
+    resource_version: str = ""
+
+
+class _Amount(Struct):
+    value: str
+    currency_code: str
+
+
+class _Merchant(Struct):
+    merchant_id: str | None = None
+
+
+class _Link(Struct):
+    href: str = ""
+    rel: str = ""
+
+
+class _Related(Struct):
+    capture_id: str | None = None
+
+
+class _Supplement(Struct):
+    related_ids: _Related | None = None
+
+
+class _Capture(Struct):
+    id: str
+    status: str
+    amount: _Amount
+    invoice_id: str | None = None
+    custom_id: str | None = None
+    payee: _Merchant | None = None
+
+
+class _Refund(Struct):
+    id: str
+    status: str
+    amount: _Amount
+    links: list[_Link] = []
+    supplementary_data: _Supplement | None = None
+    #: Whose money went back: here the payer is the merchant.
+    payer: _Merchant | None = None
+
+
+_EVENT = msgspec.json.Decoder(_Event)
+_CAPTURE = msgspec.json.Decoder(_Capture)
+_REFUND = msgspec.json.Decoder(_Refund)
+
+
+class _Occurred(Struct, frozen=True):
+    """One verified event, its resource not yet decoded."""
+
+    kind: str
+    resource: msgspec.Raw
+    at: datetime
+    order_no_field: str
+    merchant_id: str | None
+
+    def check_merchant(self, named: _Merchant | None) -> None:
+        """Raise ``Refused`` unless the money is that of the configured merchant, if one is."""
+        if self.merchant_id is None:
+            return
+        if named is None or named.merchant_id is None:
+            raise errors.Refused(
+                "not_ours", "names no merchant; PayPal may leave it out, see merchant_id"
+            )
+        if named.merchant_id != self.merchant_id:
+            raise errors.Refused("not_ours", "paid to another merchant")
+
+    def unmapped(self, detail: str) -> events.Unmapped:
+        """Park it: it is true, and nothing that can be booked."""
+        return events.Unmapped(self.kind, "", detail, self.at)
+
+
+def item(body: bytes, *, order_no_field: str, merchant_id: str | None) -> contract.Item:
+    """Decode a verified message. Raises ``Refused``."""
+    event = fields.decoded(_EVENT, body)
+    key = fields.token(event.id, "the event id", fields.KEY_MAX)
+    kind = fields.token(event.event_type, "the event type", fields.KEY_MAX)
+    occurred = _Occurred(
+        kind, event.resource, fields.moment(event.create_time), order_no_field, merchant_id
+    )
+    if kind not in _READERS:
+        return contract.Item(key, _other(occurred))
+    resource_type, reader = _READERS[kind]
+    # Samples of PayPal's own leave the version out; a wrong guess ends in a wrong shape.
+    if event.resource_type != resource_type or event.resource_version not in ("", "2.0"):
+        return contract.Item(key, occurred.unmapped("of another version of the Payments API"))
+    return contract.Item(key, reader(occurred))
+
+
+def _other(occurred: _Occurred) -> events.Event:
+    if occurred.kind in _MONEY_ELSEWHERE:
+        return occurred.unmapped("money moved: look it up at PayPal")
+    return events.Noted(occurred.kind, occurred.at)
+
+
+def _captured(occurred: _Occurred) -> events.Event:
+    capture = fields.decoded(_CAPTURE, occurred.resource)
+    occurred.check_merchant(capture.payee)
+    if capture.status not in _PAID:
+        return occurred.unmapped("a completed capture whose status says otherwise")
+    amount, currency = _money(capture.amount)
+    number = (
+        capture.invoice_id if occurred.order_no_field == "invoice_id" else capture.custom_id
+    ) or ""
+    try:
+        # Money is real without the number of an order.
+        number = fields.order_no(number) if number else ""
+    except errors.Refused:
+        # PayPal takes 127 characters of any kind there: true, and no number of an order of ours.
+        return occurred.unmapped(f"paid, but {occurred.order_no_field} is no order number")
+    return events.PaymentSucceeded(
+        transaction_id=fields.transaction_id(capture.id),
+        order_no=number,
+        amount=amount,
+        currency=currency,
+        occurred_at=occurred.at,
+    )
+
+
+def _refunded(occurred: _Occurred) -> events.Event:
+    refund = fields.decoded(_REFUND, occurred.resource)
+    occurred.check_merchant(refund.payer)
+    if refund.status != "COMPLETED":
+        return occurred.unmapped("a refund whose status is not COMPLETED")
+    capture_id = _capture_of(refund)
+    if not capture_id:
+        return occurred.unmapped("a refund that does not say of which capture")
+    amount, currency = _money(refund.amount)
+    return events.RefundSucceeded(
+        transaction_id=fields.transaction_id(capture_id),
+        # A refund has an invoice number of its own, which whoever refunds may choose: the
+        # capture names the order.
+        order_no="",
+        refund_no=fields.token(refund.id, "the refund number", fields.REFUND_NO_MAX),
+        amount=fields.refund_amount(amount, currency),
+        cumulative=False,
+        currency=currency,
+        occurred_at=occurred.at,
+    )
+
+
+def _capture_of(refund: _Refund) -> str:
+    for link in refund.links:
+        if link.rel == "up" and (found := _CAPTURE_URL.fullmatch(link.href)):
+            return found[1]
+    related = refund.supplementary_data and refund.supplementary_data.related_ids
+    return (related and related.capture_id) or ""
+
+
+def _money(amount: _Amount) -> tuple[Decimal, str]:
+    """Read a decimal text in major units, with the decimals that PayPal gives the currency."""
+    currency = fields.currency(amount.currency_code)
+    value = fields.amount(fields.decimal(amount.value, "the amount"), currency)
+    if currency in _WHOLE and value != value.to_integral_value():
+        raise fields.malformed(f"PayPal gives {currency} no decimals")
+    return value, currency
+
+
+#: What the resource of an event must be, and who reads it.
+_READERS: dict[str, tuple[str, Callable[[_Occurred], events.Event]]] = {
+    "PAYMENT.CAPTURE.COMPLETED": ("capture", _captured),
+    "PAYMENT.CAPTURE.REFUNDED": ("refund", _refunded),
+}

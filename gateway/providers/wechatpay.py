@@ -1,0 +1,144 @@
+"""WeChat Pay API v3: callbacks of payments and refunds.
+
+Protocol: https://pay.weixin.qq.com, "callback notifications" and "verify signatures", and the
+sources of wechatpayv3 and wechatpay-axios-plugin. The envelope is described in ``apiv3.py``.
+
+- ``Wechatpay-Serial`` chooses the key of this very message: ``PUB_KEY_ID_…`` is the WeChat Pay
+  public key of that id, anything else the serial of a platform certificate. While a merchant
+  moves from one to the other both arrive, mixed.
+- Now and then a callback comes whose signature begins with ``WECHATPAY/SIGNTEST/`` and is wrong
+  on purpose. A 2xx to it means "does not verify"; the true one is sent again.
+- Every delivery is signed afresh, so the window can be narrow; the ``id`` of the body stays.
+
+API v2 (XML, ``sign``) is another protocol and not read here.
+"""
+
+from typing import Annotated
+
+from msgspec import Meta, Struct
+
+from gateway.domain import errors, events
+from gateway.providers import apiv3, apiv3_resources, contract, fields, keys
+
+_PROBE = "WECHATPAY/SIGNTEST/"
+_SIGNATURE_TYPE = "WECHATPAY2-SHA256-RSA2048"
+_ALGORITHMS = frozenset({"AEAD_AES_256_GCM"})
+_REFUNDS = frozenset({"REFUND.SUCCESS", "REFUND.CLOSED", "REFUND.ABNORMAL"})
+_WHOSE_KEY = "the WeChat Pay public key as PEM (not your merchant certificate) in public_keys"
+_WHOSE_CERTIFICATE = (
+    "a WeChat Pay platform certificate (not your merchant certificate) in certificates"
+)
+
+_Number = Annotated[str, Meta(pattern=r"\A[0-9]{1,32}\Z")]
+_App = Annotated[str, Meta(pattern=r"\A[!-~]{1,64}\Z")]
+
+
+class PublicKey(Struct, forbid_unknown_fields=True, frozen=True):
+    """The WeChat Pay public key, which callbacks name by its id."""
+
+    id: Annotated[str, Meta(pattern=r"\APUB_KEY_ID_[0-9A-Za-z]{1,64}\Z")]
+    pem: str
+
+
+class Options(Struct, forbid_unknown_fields=True, kw_only=True, frozen=True):
+    """What an account of WeChat Pay can set."""
+
+    #: Our merchant number; for a service provider its own (``sp_mchid``).
+    mchid: _Number
+    #: Whose payments a service provider takes. Given, only those; without, only our own.
+    sub_mchids: tuple[_Number, ...] = ()
+    #: The apps that orders are paid in, where a callback names one; none given takes all.
+    appids: tuple[_App, ...] = ()
+    #: The keys of WeChat Pay in its two modes; at least one of either kind.
+    public_keys: tuple[PublicKey, ...] = ()
+    certificates: tuple[str, ...] = ()
+    #: What a callback is in that names no currency, as refunds do.
+    currency: str = "CNY"
+    #: How old, and how far ahead of our clock, a signature may be.
+    tolerance_s: Annotated[int, Meta(ge=1, le=3600)] = 300
+
+
+def adapter(account: contract.Account) -> contract.Adapter:
+    """Make the adapter of one merchant. Raises ``ValueError`` if it can not work.
+
+    A secret is the merchant's APIv3 key; while it is changed, the old and the new one.
+    """
+    ciphers = apiv3.ciphers(account, may_be_base64=False)
+    options = fields.options(account, Options)
+    apiv3_resources.currency(account, options.currency)
+    envelope = apiv3.Envelope(
+        name="Wechatpay",
+        signers=_signers(account, options),
+        ciphers=ciphers,
+        algorithms=_ALGORITHMS,
+        tolerance_s=options.tolerance_s,
+    )
+    return WeChatPay(envelope, options)
+
+
+def _signers(account: contract.Account, options: Options) -> dict[str, apiv3.Signer]:
+    signers = apiv3.from_certificates(account, options.certificates, whose=_WHOSE_CERTIFICATE)
+    for each in options.public_keys:
+        key = keys.public_key(account, each.pem, whose=_WHOSE_KEY)
+        signers[apiv3.folded(each.id)] = apiv3.Signer(key)
+    if not signers:
+        raise fields.misconfigured(
+            account, "has neither public_keys nor certificates: nothing could be verified"
+        )
+    return signers
+
+
+class WeChatPay:
+    """One merchant, or one service provider with its merchants."""
+
+    def __init__(self, envelope: apiv3.Envelope, options: Options) -> None:
+        self._envelope = envelope
+        self._options = options
+
+    def read(self, message: contract.Message) -> contract.Reading:
+        """Verify, decrypt and decode one callback. Raises ``Refused``."""
+        if message.headers.get("Wechatpay-Signature", "").startswith(_PROBE):
+            raise errors.Refused("probe", "WeChat Pay tests whether signatures are verified")
+        # It is not signed itself, so it may only ever say what is pinned; saying nothing is fine.
+        if message.headers.get("Wechatpay-Signature-Type", _SIGNATURE_TYPE) != _SIGNATURE_TYPE:
+            raise errors.Refused("unsupported", f"the signature is not {_SIGNATURE_TYPE}")
+        notice = self._envelope.opened(message)
+        # The merchant's own self test (POST /v3/security/echo); it names no merchant.
+        if notice.kind.startswith("SECURITY_ECHO."):
+            return contract.Reading([])
+        return contract.Reading([contract.Item(notice.key, self._event(notice))])
+
+    def reply(self, answer: contract.Answer) -> contract.Reply:
+        """Return JSON; WeChat Pay looks at the status only."""
+        return apiv3.REPLIES[answer]
+
+    def _event(self, notice: apiv3.Notice) -> events.Event:
+        parties = apiv3_resources.parties(notice)
+        is_money = notice.kind == "TRANSACTION.SUCCESS" or notice.kind in _REFUNDS
+        self._check_ours(parties, must_be_named=is_money)
+        if not is_money:
+            return apiv3_resources.unmapped(notice, "an event type that is not booked")
+        if parties.combine_mchid is not None:
+            return apiv3_resources.unmapped(notice, "a combined payment of several orders")
+        if notice.kind == "TRANSACTION.SUCCESS":
+            return apiv3_resources.payment(notice, currency=self._options.currency)
+        return apiv3_resources.refund(notice, currency=self._options.currency)
+
+    def _check_ours(self, parties: apiv3_resources.Parties, *, must_be_named: bool) -> None:
+        options = self._options
+        named = {parties.mchid, parties.combine_mchid, parties.sp_mchid} - {None}
+        if not named:
+            # Other products may name nobody; that our APIv3 key decrypts it makes it ours.
+            if must_be_named:
+                raise errors.Refused("not_ours", "names no merchant")
+            return
+        if named != {options.mchid}:
+            raise errors.Refused("not_ours", "another merchant; see the option mchid")
+        if parties.sub_mchid is None:
+            if options.sub_mchids and must_be_named and parties.combine_mchid is None:
+                raise errors.Refused("not_ours", "a payment of our own; see the option sub_mchids")
+        elif parties.sub_mchid not in options.sub_mchids:
+            raise errors.Refused(
+                "not_ours", "a merchant that we do not work for; see the option sub_mchids"
+            )
+        apiv3_resources.check_app(parties.appid or parties.sp_appid, options.appids)

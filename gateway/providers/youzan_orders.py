@@ -1,0 +1,332 @@
+"""Youzan's whole order: the order it places, and what its status says happened to it.
+
+Messages at every turn of its life hold the whole order, and all of them must make the same one:
+only what stays as it was goes into it. Where the amounts do not add up, the order is parked and
+what happened to it is told nevertheless.
+
+- A line is ``price`` x ``num``, less its own discount, which leaves ``total_fee``.
+- ``pay_info.payment`` is what the buyer owes: the lines, less what the whole order was reduced
+  by, plus ``post_fee``.
+- Some shops get names, numbers and addresses encrypted. What is too long for its column for
+  that reason goes, sealed, into the attributes under its own name.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from gateway.domain import errors, events, money, orders
+from gateway.providers import contract, fields
+
+CURRENCY = "CNY"
+_COUNTRY = "CN"
+_NAME_MAX, _SKU_MAX, _CARRIER_MAX, _TRACKING_NO_MAX = 256, 64, 64, 64
+_BUYER_MAX = 128
+
+_UNPAID = "WAIT_BUYER_PAY"
+_SHIPPED = "WAIT_BUYER_CONFIRM_GOODS"
+_COMPLETED = "TRADE_SUCCESS"
+#: Paid. Of an order paid in parts (a deposit, then the rest) the first two may mean the deposit.
+_PAID = frozenset({"TRADE_PAID", "WAIT_CONFIRM"})
+_PAID_IN_FULL = frozenset({"WAIT_SELLER_SEND_GOODS", _SHIPPED, _COMPLETED})
+_CLOSED = frozenset({"TRADE_CLOSED", "TRADE_REFUND"})
+
+_Id = int | str
+#: Makes what is told of that which can not be booked: kind, order number, detail, when.
+Hint = Callable[[str, str, str, datetime], events.Event]
+
+
+class _OrderInfo(Struct):
+    tid: str
+    status: str
+    created: str
+    update_time: str | None = None
+    pay_time: str | None = None
+    success_time: str | None = None
+    close_type: _Id | None = None
+
+
+class _PayInfo(Struct):
+    payment: Decimal
+    post_fee: Decimal | None = None
+    phase_payments: list[msgspec.Raw] | None = None
+
+
+class _Line(Struct):
+    num: int
+    price: Decimal
+    total_fee: Decimal | None = None
+    title: str | None = None
+    outer_sku_id: str | None = None
+    outer_item_id: str | None = None
+    sku_id: _Id | None = None
+    item_id: _Id | None = None
+    oid: _Id | None = None
+
+
+class _Address(Struct):
+    receiver_name: str | None = None
+    receiver_tel: str | None = None
+    delivery_province: str | None = None
+    delivery_city: str | None = None
+    delivery_district: str | None = None
+    delivery_address: str | None = None
+    delivery_postal_code: str | None = None
+
+
+class _Buyer(Struct):
+    buyer_id: _Id | None = None
+    yz_open_id: str | None = None
+    fans_id: _Id | None = None
+
+
+class _Remark(Struct):
+    buyer_message: str | None = None
+
+
+class _Head(Struct):
+    order_info: _OrderInfo
+
+
+class _Order(_Head, kw_only=True):
+    pay_info: _PayInfo
+    orders: list[_Line]
+    address_info: _Address | None = None
+    buyer_info: _Buyer | None = None
+    remark_info: _Remark | None = None
+
+
+class _Content(Struct):
+    full_order_info: msgspec.Raw
+    delivery_order: msgspec.Raw = msgspec.Raw(b"null")
+
+
+class _Express(Struct):
+    express_id: _Id | None = None
+    express_no: str | None = None
+
+
+class _Parcel(Struct):
+    express_info: _Express | None = None
+
+
+class _Delivery(Struct):
+    dists: list[_Parcel] | None = None
+
+
+_CONTENT = msgspec.json.Decoder(_Content)
+_HEAD = msgspec.json.Decoder(_Head)
+_ORDER = msgspec.json.Decoder(_Order)
+_DELIVERIES = msgspec.json.Decoder(list[_Delivery] | None)
+
+
+def items(
+    key: str, kind: str, content: bytes, *, now: datetime, channel: str, hint: Hint
+) -> list[contract.Item]:
+    """Return the order and what happened to it. Raises ``Refused`` if it names no order."""
+    message = fields.decoded(_CONTENT, content)
+    info = fields.decoded(_HEAD, message.full_order_info).order_info
+    told = _Told(key, kind, fields.order_no(info.tid), info, now, hint)
+    try:
+        order = fields.decoded(_ORDER, message.full_order_info)
+        placed: events.Event | orders.Submission = _submission(order, told.order_no, channel)
+    except errors.Refused as refused:
+        unmapped = events.Unmapped(kind, told.order_no, refused.hint, told.at(info.update_time))
+        return [contract.Item(f"{key}:placed", unmapped)]
+    except _Unclear as unclear:
+        placed = events.Unmapped(kind, told.order_no, str(unclear), told.at(info.update_time))
+    found = [contract.Item(f"{key}:placed", placed)]
+    try:
+        found.extend(told.happened(order, message.delivery_order))
+    except errors.Refused as refused:
+        unmapped = events.Unmapped(kind, told.order_no, refused.hint, now)
+        found.append(contract.Item(f"{key}:status", unmapped))
+    return found
+
+
+class _Unclear(Exception):
+    """The order is well formed and can not be stored as one."""
+
+
+class _Told(Struct, frozen=True):
+    """What is known of a message from its head."""
+
+    key: str
+    kind: str
+    order_no: str
+    info: _OrderInfo
+    now: datetime
+    hint: Hint
+
+    def at(self, text: str | None) -> datetime:
+        """Read a time; where there is none that can be read, it is now."""
+        try:
+            return fields.from_china(text or "", "a time")
+        except errors.Refused:
+            return self.now
+
+    def happened(self, order: _Order, deliveries: msgspec.Raw) -> list[contract.Item]:
+        """Say what the status says, money first."""
+        status = self.info.status
+        is_closed_paid = status in _CLOSED and bool(self.info.pay_time)
+        if status == _UNPAID:
+            return []
+        if status in _CLOSED and not is_closed_paid:
+            return [self._item("closed", self._given_up())]
+        if status not in _PAID | _PAID_IN_FULL | _CLOSED:
+            unknown = events.Unmapped(
+                self.kind, self.order_no, "its status is not documented", self.now
+            )
+            return [self._item("status", unknown)]
+        if order.pay_info.phase_payments and status in _PAID:
+            detail = "paid in parts, of which this may be the first"
+            at = self.at(self.info.pay_time)
+            return [self._item("paid", self.hint(self.kind, self.order_no, detail, at))]
+        found = [self._item("paid", self._payment(order))]
+        if is_closed_paid:
+            detail = "closed after it was paid; refunds have messages of their own"
+            at = self.at(self.info.update_time)
+            found.append(self._item("closed", self.hint(self.kind, self.order_no, detail, at)))
+        if status in (_SHIPPED, _COMPLETED):
+            found.extend(self._delivery(status, deliveries))
+        return found
+
+    def _item(self, what: str, event: events.Event) -> contract.Item:
+        return contract.Item(f"{self.key}:{what}", event)
+
+    def _payment(self, order: _Order) -> events.Event:
+        return events.PaymentSucceeded(
+            # Refunds name the order and no payment, so the order stands for its payment.
+            transaction_id=self.order_no,
+            order_no=self.order_no,
+            amount=fields.amount(order.pay_info.payment, CURRENCY),
+            currency=CURRENCY,
+            occurred_at=self.at(self.info.pay_time),
+        )
+
+    def _given_up(self) -> events.Event:
+        cause = "timed_out" if str(self.info.close_type) == "1" else "cancelled"
+        return events.Closed(self.order_no, cause, self.at(self.info.update_time))
+
+    def _delivery(self, status: str, raw: msgspec.Raw) -> list[contract.Item]:
+        at, found = self.at(self.info.update_time), []
+        if parcel := _parcel(raw):
+            carrier, tracking_no = parcel
+            shipped = events.Shipped(self.order_no, carrier, tracking_no, at)
+            found.append(self._item("shipped", shipped))
+        elif status == _SHIPPED:
+            detail = "shipped; the message gives no tracking number"
+            shipped_hint = self.hint(self.kind, self.order_no, detail, at)
+            found.append(self._item("shipped", shipped_hint))
+        if status == _COMPLETED:
+            done = events.Delivered(self.order_no, self.at(self.info.success_time))
+            found.append(self._item("delivered", done))
+        return found
+
+
+def _parcel(raw: msgspec.Raw) -> tuple[str, str] | None:
+    """Return carrier and number of the first parcel that has both."""
+    for delivery in fields.decoded(_DELIVERIES, raw) or ():
+        for parcel in delivery.dists or ():
+            express = parcel.express_info
+            if express and express.express_id and express.express_no:
+                carrier = fields.token(str(express.express_id), "the carrier", _CARRIER_MAX)
+                number = fields.token(express.express_no, "express_no", _TRACKING_NO_MAX)
+                return carrier, number
+    return None
+
+
+def _submission(order: _Order, order_no: str, channel: str) -> orders.Submission:
+    """Make the order. Raises ``Refused`` or ``_Unclear``."""
+    lines = [_item(line) for line in order.orders]
+    if not 1 <= len(lines) <= orders.ITEMS_MAX:
+        raise _Unclear(f"has not 1 to {orders.ITEMS_MAX} lines")
+    goods = sum((line.unit_price * line.quantity - line.discount for line in lines), money.ZERO)
+    payable = fields.amount(order.pay_info.payment, CURRENCY)
+    freight = fields.amount(order.pay_info.post_fee or money.ZERO, CURRENCY)
+    reduced = goods + freight - payable
+    if not money.ZERO <= reduced <= goods:
+        raise _Unclear("lines, freight and payment do not add up")
+    recipient, sealed = _recipient(order.address_info or _Address())
+    remark = _known(order.remark_info.buyer_message if order.remark_info else None)
+    if len(remark) > 1024:
+        remark, sealed["buyer_message"] = "", remark
+    return orders.Submission(
+        channel=channel,
+        order_no=order_no,
+        buyer_id=_buyer_id(order.buyer_info or _Buyer(), order_no),
+        placed_at=fields.from_china(order.order_info.created, "created"),
+        currency=CURRENCY,
+        items=lines,
+        amounts=orders.Amounts(
+            goods=goods, payable=payable, shop_discount=reduced, freight=freight
+        ),
+        recipient=recipient,
+        remark=remark or None,
+        attributes=sealed or None,
+    )
+
+
+def _item(line: _Line) -> orders.Item:
+    if not 1 <= line.num <= orders.QUANTITY_MAX:
+        raise _Unclear("a line has no quantity that an order can have")
+    price = fields.amount(line.price, CURRENCY)
+    full = price * line.num
+    left = full if line.total_fee is None else fields.amount(line.total_fee, CURRENCY)
+    if left > full:
+        raise _Unclear("a line costs more than its price")
+    numbers = (line.outer_sku_id, line.outer_item_id, line.sku_id, line.item_id, line.oid)
+    texts = [_known(number) for number in numbers]
+    sku = next((text for text in texts if text and len(text) <= _SKU_MAX), "unknown")
+    name = _known(line.title)[:_NAME_MAX] or sku
+    return orders.Item(
+        sku=sku, name=name, quantity=line.num, unit_price=price, discount=full - left
+    )
+
+
+def _recipient(address: _Address) -> tuple[orders.Recipient, dict[str, Any]]:
+    """Return the recipient, and under their names what does not fit its column."""
+    columns: Mapping[str, tuple[str | None, int]] = {
+        "receiver_name": (address.receiver_name, 128),
+        "receiver_tel": (address.receiver_tel, 32),
+        "delivery_address": (address.delivery_address, 512),
+        "delivery_province": (address.delivery_province, 64),
+        "delivery_city": (address.delivery_city, 64),
+        "delivery_district": (address.delivery_district, 64),
+        "delivery_postal_code": (address.delivery_postal_code, 16),
+    }
+    texts = {name: _known(text) for name, (text, _) in columns.items()}
+    sealed: dict[str, Any] = {
+        name: text for name, text in texts.items() if len(text) > columns[name][1]
+    }
+    fitting = {name: "" if name in sealed else text for name, text in texts.items()}
+    recipient = orders.Recipient(
+        name=fitting["receiver_name"],
+        phone=fitting["receiver_tel"],
+        country=_COUNTRY,
+        street=fitting["delivery_address"],
+        province=fitting["delivery_province"],
+        city=fitting["delivery_city"],
+        district=fitting["delivery_district"],
+        postcode=fitting["delivery_postal_code"] or None,
+    )
+    return recipient, sealed
+
+
+def _buyer_id(buyer: _Buyer, order_no: str) -> str:
+    numbers: Sequence[_Id | None] = (buyer.buyer_id, buyer.yz_open_id, buyer.fans_id)
+    texts = [_known(number) for number in numbers]
+    known = next((text for text in texts if text and len(text) <= _BUYER_MAX), "")
+    # A guest has no number; his order must not look like that of every other guest.
+    return known or f"order:{order_no}"
+
+
+def _known(value: _Id | None) -> str:
+    """Return what a field says, or ``""``: Youzan writes ``0`` and ``"null"`` for nothing too."""
+    if isinstance(value, int):
+        return str(value) if 0 < value < 1 << 64 else ""
+    return "" if value in (None, "null", "0") else value

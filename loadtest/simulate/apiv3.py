@@ -1,0 +1,251 @@
+"""The envelope that WeChat Pay and Douyin Pay share, made as the provider makes it.
+
+What a callback tells comes from ``wechatpay.py`` and ``douyin_pay.py``; here it is encrypted for
+the merchant, put into the body, and signed. Every number is drawn from the trade's serial, so
+a repeat names the same; timestamp, nonces and signature are new for each delivery.
+
+In ``Account.private`` stand private keys as PEM, under any name. Each belongs to an entry of
+``public_keys`` or ``certificates`` in the options and signs under the serial of that entry.
+"""
+
+import base64
+import hashlib
+import json
+import secrets
+import uuid
+import zlib
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta, timezone
+from decimal import Decimal
+from typing import Any, Protocol
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import padding, rsa
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.x509.oid import NameOID
+from msgspec import Struct
+
+from loadtest.simulate.contract import Account, Forgery, Kind, Posted, Trade
+
+_GMT8 = timezone(timedelta(hours=8))
+_IDS = uuid.UUID("6f2f4a0e-54f6-4f4f-8f0e-7d1f0a3f3a53")
+#: Older than any window: Douyin Pay's may be opened to 24 hours and 4 minutes.
+_STALE = timedelta(hours=25)
+# Simulated certificates are made without a clock, so they are valid whenever one looks.
+_VALID = (datetime(2020, 1, 1, tzinfo=UTC), datetime(2099, 1, 1, tzinfo=UTC))
+
+
+class Told(Struct, frozen=True):
+    """What one callback tells, not yet encrypted."""
+
+    event_type: str
+    original_type: str
+    summary: str
+    resource: Mapping[str, Any]
+
+
+class Dialect(Protocol):
+    """What differs between the providers."""
+
+    #: Begins the four headers of the signature.
+    name: str
+    #: What else stands in the headers.
+    headers: Mapping[str, str]
+
+    def told(self, kind: Kind, trade: Trade, *, at: datetime, mchid: str) -> Told:
+        """Say what a callback of this kind tells the merchant."""
+        ...
+
+
+class Signer(Struct, frozen=True):
+    """A key of the provider, and the serial that names it."""
+
+    serial: str
+    key: rsa.RSAPrivateKey
+
+
+class Callbacks:
+    """Makes the callbacks of one dialect for one account."""
+
+    def __init__(self, account: Account, dialect: Dialect) -> None:
+        self._dialect = dialect
+        self._signers = _signers(account)
+        self._apiv3_key = symmetric_key(account.secrets[0])
+        self._mchid = str(account.options["mchid"])
+        self._foreign_key: rsa.RSAPrivateKey | None = None
+
+    def message(self, kind: Kind, trade: Trade, *, at: datetime, attempt: int = 0) -> Posted:
+        """Make the delivery number ``attempt`` of a callback."""
+        seed = f"{trade.serial}/{kind}/{attempt}/{at.timestamp()}"
+        body = self._body(kind, trade, at=at, seed=seed, mchid=self._mchid, key=self._apiv3_key)
+        return self._posted(body, self._signer(trade, attempt), at=at, seed=seed)
+
+    def forged(self, how: Forgery, kind: Kind, trade: Trade, *, at: datetime) -> Posted:
+        """Make a callback that must be refused."""
+        seed = f"{trade.serial}/{kind}/{how}/{at.timestamp()}"
+        signer, mchid, key = self._signer(trade, 0), self._mchid, self._apiv3_key
+        if how == "stale":
+            at -= _STALE
+        if how == "not_ours":
+            mchid = str(int(mchid) + 1)
+        if how == "not_ours" and kind == "ping":
+            # It names no merchant: that it is another's shows in the key alone.
+            key = secrets.token_bytes(32)
+        body = self._body(kind, trade, at=at, seed=seed, mchid=mchid, key=key)
+        if how == "foreign_key":
+            signer = Signer(signer.serial, self._foreign())
+        posted = self._posted(body, signer, at=at, seed=seed)
+        if how == "changed":
+            # A true callback sold as a new one.
+            ours, theirs = (_event_id(f"{trade.serial}{mark}", kind).encode() for mark in ("", "x"))
+            return Posted(posted.headers, posted.body.replace(ours, theirs))
+        if how == "unsigned":
+            return Posted({"Content-Type": "application/json"}, posted.body)
+        return posted
+
+    def _body(
+        self, kind: Kind, trade: Trade, *, at: datetime, seed: str, mchid: str, key: bytes
+    ) -> bytes:
+        told = self._dialect.told(kind, trade, at=at, mchid=mchid)
+        nonce, extra = _hex(f"resource/{seed}", 12), told.original_type
+        plain = _json(told.resource)
+        content = {
+            "id": _event_id(trade.serial, kind),
+            "create_time": rfc3339(at),
+            "resource_type": "encrypt-resource",
+            "event_type": told.event_type,
+            "summary": told.summary,
+            "resource": {
+                "original_type": told.original_type,
+                "algorithm": "AEAD_AES_256_GCM",
+                "ciphertext": _base64(AESGCM(key).encrypt(nonce.encode(), plain, extra.encode())),
+                "associated_data": extra,
+                "nonce": nonce,
+            },
+        }
+        return _json(content)
+
+    def _posted(self, body: bytes, signer: Signer, *, at: datetime, seed: str) -> Posted:
+        stamp, nonce = str(int(at.timestamp())), _hex(f"header/{seed}", 32).upper()
+        text = f"{stamp}\n{nonce}\n".encode() + body + b"\n"
+        signature = signer.key.sign(text, padding.PKCS1v15(), hashes.SHA256())
+        name = self._dialect.name
+        signed = {
+            f"{name}-Timestamp": stamp,
+            f"{name}-Nonce": nonce,
+            f"{name}-Serial": signer.serial,
+            f"{name}-Signature": _base64(signature),
+        }
+        return Posted({"Content-Type": "application/json", **self._dialect.headers, **signed}, body)
+
+    def _signer(self, trade: Trade, attempt: int) -> Signer:
+        # With two live keys callbacks arrive under either, and so do repeats.
+        turn = zlib.crc32(trade.serial.encode()) + attempt
+        return self._signers[turn % len(self._signers)]
+
+    def _foreign(self) -> rsa.RSAPrivateKey:
+        if self._foreign_key is None:
+            self._foreign_key = new_key()
+        return self._foreign_key
+
+
+def fen(amount: Decimal, trade: Trade) -> int:
+    """Turn yuan into fen, exactly. Raises ``ValueError``."""
+    minor = int(amount.scaleb(2))
+    if trade.currency != "CNY" or minor != amount.scaleb(2):
+        raise ValueError("amounts are in CNY, with two decimals at most")
+    return minor
+
+
+def digits(seed: str, count: int) -> str:
+    """Draw so many decimal digits from a seed, the same every time."""
+    return str(int(hashlib.sha256(seed.encode()).hexdigest(), 16))[-count:]
+
+
+def rfc3339(at: datetime) -> str:
+    """Write a time as China's clocks show it."""
+    return at.astimezone(_GMT8).isoformat(timespec="seconds")
+
+
+def symmetric_key(secret: str) -> bytes:
+    """Return the bytes of an APIv3 key: 32 characters, or 44 of base64."""
+    return secret.encode() if len(secret) == 32 else base64.b64decode(secret)
+
+
+def new_key() -> rsa.RSAPrivateKey:
+    """Make a key of the size that the providers use."""
+    return rsa.generate_private_key(public_exponent=65537, key_size=2048)
+
+
+def private_pem(key: rsa.RSAPrivateKey) -> str:
+    """Write a private key for ``Account.private``."""
+    encoding, plain = serialization.Encoding.PEM, serialization.NoEncryption()
+    return key.private_bytes(encoding, serialization.PrivateFormat.PKCS8, plain).decode()
+
+
+def public_pem(key: rsa.RSAPrivateKey) -> str:
+    """Write its public key for the option ``public_keys``."""
+    return _public_bytes(key.public_key()).decode()
+
+
+def certificate_pem(key: rsa.RSAPrivateKey, *, subject: str) -> str:
+    """Certify the key for the option ``certificates``; it is its own issuer."""
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, subject)])
+    certificate = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+        .not_valid_before(_VALID[0])
+        .not_valid_after(_VALID[1])
+        .sign(key, hashes.SHA256())
+    )
+    return certificate.public_bytes(serialization.Encoding.PEM).decode()
+
+
+def options_of(account: Account, name: str) -> list[Any]:
+    """Return an option that is a list; empty where it is not given."""
+    found = account.options.get(name, ())
+    return list(found) if isinstance(found, list | tuple) else []
+
+
+def _signers(account: Account) -> list[Signer]:
+    serials = {}
+    for entry in options_of(account, "public_keys"):
+        key = serialization.load_pem_public_key(entry["pem"].encode())
+        serials[_public_bytes(key)] = entry["id"]
+    for pem in options_of(account, "certificates"):
+        certificate = x509.load_pem_x509_certificate(pem.strip().encode())
+        serials[_public_bytes(certificate.public_key())] = f"{certificate.serial_number:040X}"
+    signers = []
+    for pem in account.private.values():
+        private = serialization.load_pem_private_key(pem.encode(), None)
+        serial = serials.get(_public_bytes(private.public_key()))
+        if serial is not None and isinstance(private, rsa.RSAPrivateKey):
+            signers.append(Signer(serial, private))
+    if not signers:
+        raise ValueError(
+            "no private key belongs to one of the account's public_keys or certificates: "
+            "only the provider has those of a real account, so make an account to simulate with"
+        )
+    return signers
+
+
+def _public_bytes(key: Any) -> bytes:
+    spki = serialization.PublicFormat.SubjectPublicKeyInfo
+    written: bytes = key.public_bytes(serialization.Encoding.PEM, spki)
+    return written
+
+
+def _event_id(serial: str, kind: Kind) -> str:
+    return str(uuid.uuid5(_IDS, f"{serial}/{kind}"))
+
+
+def _hex(seed: str, length: int) -> str:
+    return hashlib.sha256(seed.encode()).hexdigest()[:length]
+
+
+def _base64(raw: bytes) -> str:
+    return base64.b64encode(raw).decode()
+
+
+def _json(content: Any) -> bytes:
+    return json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode()

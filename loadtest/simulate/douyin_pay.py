@@ -1,0 +1,130 @@
+"""Douyin Pay, the merchant API: callbacks of payments and refunds.
+
+Written from the models of douyinpay-go and douyinpay-java, both official.
+"""
+
+import json
+import secrets
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, Literal
+
+from loadtest.simulate import apiv3
+from loadtest.simulate.contract import Account, Forgery, Kind, Posted, Simulator, Trade
+
+KINDS: frozenset[Kind] = frozenset({"paid", "partial_refund", "refund"})
+FORGERIES: frozenset[Forgery] = frozenset(
+    {"foreign_key", "changed", "unsigned", "stale", "not_ours"}
+)
+CURRENCIES = ("CNY",)
+
+_RefundKind = Literal["partial_refund", "refund"]
+
+
+def create() -> Account:
+    """Make an account with one platform certificate."""
+    key = apiv3.new_key()
+    return Account(
+        secrets=(secrets.token_hex(16),),
+        options={
+            "mchid": f"80{secrets.randbelow(10**14):014}",
+            "appids": [f"aw{secrets.token_hex(7)}"],
+            "certificates": [apiv3.certificate_pem(key, subject="douyinpay.com")],
+        },
+        private={"certificate": apiv3.private_pem(key)},
+    )
+
+
+def simulator(account: Account) -> Simulator:
+    """Make Douyin Pay's side of an account. Raises ``ValueError`` without its private key."""
+    return DouyinPay(account)
+
+
+class DouyinPay:
+    """Douyin Pay, seen from its own side."""
+
+    def __init__(self, account: Account) -> None:
+        self._callbacks = apiv3.Callbacks(account, _Dialect(account))
+
+    def message(self, kind: Kind, trade: Trade, *, at: datetime, attempt: int = 0) -> Posted:
+        """Make one delivery of a callback."""
+        return self._callbacks.message(kind, trade, at=at, attempt=attempt)
+
+    def forged(self, how: Forgery, kind: Kind, trade: Trade, *, at: datetime) -> Posted:
+        """Make a callback that must be refused."""
+        return self._callbacks.forged(how, kind, trade, at=at)
+
+    def is_acknowledged(self, status: int, content_type: str, body: bytes) -> bool:
+        """Want 200 and the word SUCCESS as ``code``."""
+        try:
+            said = json.loads(body)
+        except ValueError:
+            return False
+        return status == 200 and isinstance(said, dict) and said.get("code") == "SUCCESS"
+
+
+class _Dialect:
+    name = "Douyinpay"
+    headers: Mapping[str, str] = {"Accept": "application/json"}
+
+    def __init__(self, account: Account) -> None:
+        appids = apiv3.options_of(account, "appids")
+        self._appid = str(appids[0]) if appids else "aw00000000000000"
+
+    def told(self, kind: Kind, trade: Trade, *, at: datetime, mchid: str) -> apiv3.Told:
+        if kind == "paid":
+            said = self._payment(trade, at=at, mchid=mchid)
+            return apiv3.Told("TRANSACTION.SUCCESS", "transaction", "支付成功", said)
+        if kind in ("partial_refund", "refund"):
+            said = _refund(kind, trade, at=at, mchid=mchid)
+            return apiv3.Told("REFUND.SUCCESS", "refund", "退款成功", said)
+        raise ValueError(f"Douyin Pay tells of no {kind}")
+
+    def _payment(self, trade: Trade, *, at: datetime, mchid: str) -> dict[str, Any]:
+        total = apiv3.fen(trade.amount, trade)
+        return {
+            "appid": self._appid,
+            "mchid": mchid,
+            "out_trade_no": trade.order_no,
+            "transaction_id": _transaction_id(trade),
+            "trade_type": "JSAPI",
+            "trade_state": "SUCCESS",
+            "trade_state_desc": "支付成功",
+            "bank_type": "OTHERS",
+            "attach": "",
+            "success_time": apiv3.rfc3339(at),
+            "payer": {"openid": f"_000{apiv3.digits(f'payer/{trade.serial}', 28)}"},
+            "amount": {
+                "total": total,
+                "payer_total": total,
+                "currency": "CNY",
+                "payer_currency": "CNY",
+            },
+        }
+
+
+def _refund(kind: _RefundKind, trade: Trade, *, at: datetime, mchid: str) -> dict[str, Any]:
+    total = apiv3.fen(trade.amount, trade)
+    part = apiv3.fen(trade.refunded, trade)
+    back = part if kind == "partial_refund" else total - part
+    return {
+        "mchid": mchid,
+        "out_trade_no": trade.order_no,
+        "transaction_id": _transaction_id(trade),
+        "out_refund_no": f"{'P' if kind == 'partial_refund' else 'R'}{trade.serial}",
+        "refund_id": f"DR{apiv3.digits(f'{kind}/{trade.serial}', 26)}",
+        "refund_status": "SUCCESS",
+        "success_time": apiv3.rfc3339(at),
+        "user_received_account": "支付用户零钱",
+        "amount": {
+            "total": total,
+            "refund": back,
+            "payer_total": total,
+            "payer_refund": back,
+            "currency": "CNY",
+        },
+    }
+
+
+def _transaction_id(trade: Trade) -> str:
+    return f"DP{apiv3.digits(f'transaction/{trade.serial}', 26)}"

@@ -1,0 +1,158 @@
+"""WeChat Pay API v3: callbacks of payments and refunds, its probes and its self test.
+
+Written from pay.weixin.qq.com: every field that a callback of a payment in an official account
+(JSAPI) carries. With the option ``sub_mchids`` they are those of a service provider.
+"""
+
+import secrets
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, Literal
+
+from loadtest.simulate import apiv3
+from loadtest.simulate.contract import Account, Forgery, Kind, Posted, Simulator, Trade
+
+KINDS: frozenset[Kind] = frozenset({"paid", "partial_refund", "refund", "probe", "ping"})
+FORGERIES: frozenset[Forgery] = frozenset(
+    {"foreign_key", "changed", "unsigned", "stale", "not_ours"}
+)
+CURRENCIES = ("CNY",)
+
+_SIGNATURE = "Wechatpay-Signature"
+_RefundKind = Literal["partial_refund", "refund"]
+
+
+def create() -> Account:
+    """Make an account in the middle of its move from certificates to the public key."""
+    public, certified = apiv3.new_key(), apiv3.new_key()
+    return Account(
+        secrets=(secrets.token_hex(16),),
+        options={
+            "mchid": f"19{secrets.randbelow(10**8):08}",
+            "appids": [f"wx{secrets.token_hex(8)}"],
+            "public_keys": [
+                {
+                    "id": f"PUB_KEY_ID_{secrets.randbelow(10**32):032}",
+                    "pem": apiv3.public_pem(public),
+                }
+            ],
+            "certificates": [apiv3.certificate_pem(certified, subject="Tenpay.com sign")],
+        },
+        private={
+            "public_key": apiv3.private_pem(public),
+            "certificate": apiv3.private_pem(certified),
+        },
+    )
+
+
+def simulator(account: Account) -> Simulator:
+    """Make WeChat Pay's side of an account. Raises ``ValueError`` without its private key."""
+    return WeChatPay(account)
+
+
+class WeChatPay:
+    """WeChat Pay, seen from its own side."""
+
+    def __init__(self, account: Account) -> None:
+        self._callbacks = apiv3.Callbacks(account, _Dialect(account))
+
+    def message(self, kind: Kind, trade: Trade, *, at: datetime, attempt: int = 0) -> Posted:
+        """Make one delivery of a callback."""
+        posted = self._callbacks.message(kind, trade, at=at, attempt=attempt)
+        if kind != "probe":
+            return posted
+        # A callback like any other, with a signature that is no signature.
+        wrong = f"WECHATPAY/SIGNTEST/{posted.headers[_SIGNATURE]}"
+        return Posted({**posted.headers, _SIGNATURE: wrong}, posted.body)
+
+    def forged(self, how: Forgery, kind: Kind, trade: Trade, *, at: datetime) -> Posted:
+        """Make a callback that must be refused."""
+        return self._callbacks.forged(how, kind, trade, at=at)
+
+    def is_acknowledged(self, status: int, content_type: str, body: bytes) -> bool:
+        """Look at the status alone: 200 with a ``FAIL`` in it is taken for success."""
+        return status in (200, 204)
+
+
+class _Dialect:
+    name = "Wechatpay"
+    headers: Mapping[str, str] = {
+        "Accept": "*/*",
+        "User-Agent": "Mozilla/4.0",
+        "Pragma": "no-cache",
+        "Wechatpay-Signature-Type": "WECHATPAY2-SHA256-RSA2048",
+    }
+
+    def __init__(self, account: Account) -> None:
+        appids = apiv3.options_of(account, "appids")
+        self._appid = str(appids[0]) if appids else "wx8888888888888888"
+        partners = apiv3.options_of(account, "sub_mchids")
+        self._sub_mchid = str(partners[0]) if partners else None
+
+    def told(self, kind: Kind, trade: Trade, *, at: datetime, mchid: str) -> apiv3.Told:
+        if kind == "ping":
+            said = {"echo_message": "echo", "encrypt_echo_message": "echo"}
+            return apiv3.Told("SECURITY_ECHO.SUCCESS", "security", "验签测试", said)
+        if kind in ("paid", "probe"):
+            said = self._payment(trade, at=at, mchid=mchid)
+            return apiv3.Told("TRANSACTION.SUCCESS", "transaction", "支付成功", said)
+        if kind in ("partial_refund", "refund"):
+            said = self._refund(kind, trade, at=at, mchid=mchid)
+            return apiv3.Told("REFUND.SUCCESS", "refund", "退款成功", said)
+        raise ValueError(f"WeChat Pay tells of no {kind}")
+
+    def _parties(self, mchid: str) -> dict[str, Any]:
+        if self._sub_mchid is None:
+            return {"mchid": mchid}
+        return {"sp_mchid": mchid, "sub_mchid": self._sub_mchid}
+
+    def _payment(self, trade: Trade, *, at: datetime, mchid: str) -> dict[str, Any]:
+        total = apiv3.fen(trade.amount, trade)
+        app = "appid" if self._sub_mchid is None else "sp_appid"
+        openid = "openid" if self._sub_mchid is None else "sp_openid"
+        return {
+            **self._parties(mchid),
+            app: self._appid,
+            "out_trade_no": trade.order_no,
+            "transaction_id": _transaction_id(trade),
+            "trade_type": "JSAPI",
+            "trade_state": "SUCCESS",
+            "trade_state_desc": "支付成功",
+            "bank_type": "OTHERS",
+            "attach": "",
+            "success_time": apiv3.rfc3339(at),
+            "payer": {openid: f"oUpF8u{apiv3.digits(f'payer/{trade.serial}', 22)}"},
+            "amount": {
+                "total": total,
+                "payer_total": total,
+                "currency": "CNY",
+                "payer_currency": "CNY",
+            },
+        }
+
+    def _refund(
+        self, kind: _RefundKind, trade: Trade, *, at: datetime, mchid: str
+    ) -> dict[str, Any]:
+        total = apiv3.fen(trade.amount, trade)
+        part = apiv3.fen(trade.refunded, trade)
+        back = part if kind == "partial_refund" else total - part
+        return {
+            **self._parties(mchid),
+            "out_trade_no": trade.order_no,
+            "transaction_id": _transaction_id(trade),
+            "out_refund_no": f"{'P' if kind == 'partial_refund' else 'R'}{trade.serial}",
+            "refund_id": f"5030{apiv3.digits(f'{kind}/{trade.serial}', 25)}",
+            "refund_status": "SUCCESS",
+            "success_time": apiv3.rfc3339(at),
+            "user_received_account": "支付用户零钱",
+            "amount": {
+                "total": total,
+                "refund": back,
+                "payer_total": total,
+                "payer_refund": back,
+            },
+        }
+
+
+def _transaction_id(trade: Trade) -> str:
+    return f"4200{apiv3.digits(f'transaction/{trade.serial}', 24)}"

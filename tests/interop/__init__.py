@@ -1,0 +1,1 @@
+"""Each provider's independent clients: they sign what we verify, and verify what we simulate."""

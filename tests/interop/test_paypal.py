@@ -1,0 +1,185 @@
+"""PayPal's adapter and simulator against PayPal's own library, retired as it is.
+
+The whole of ``WebhookEvent.verify`` runs: only its request for the certificate is answered here,
+and the roots it trusts are replaced by the simulator's. It has nothing that signs; what it makes
+of a message to compare a signature with is signed with the OpenSSL that it uses.
+"""
+
+import base64
+import json
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+import pytest
+
+from gateway.domain import errors, events
+from gateway.providers import contract, paypal, paypal_roots
+from loadtest.simulate import paypal as simulated
+from loadtest.simulate.contract import Kind, Posted, Trade
+from tests.interop.elsewhere import Elsewhere
+from tests.providers.support import message, read_one
+
+# The library reads the machine's clock: the message is sent now.
+NOW = datetime.now(UTC)
+ACCOUNT = simulated.create()
+SIMULATOR = simulated.simulator(ACCOUNT)
+TRADE = Trade("S1", "SO-1001", Decimal("199.00"), Decimal("9.00"), "USD")
+ROOTS = str(ACCOUNT.options["roots"])
+CHAINS = ACCOUNT.options["chains"]
+assert isinstance(CHAINS, dict)
+((URL, CHAIN),) = CHAINS.items()
+
+_VERIFY = """
+import json, sys, tempfile
+from unittest import mock
+from paypalrestsdk import WebhookEvent
+
+given = json.load(sys.stdin)
+root = tempfile.NamedTemporaryFile("w")
+root.write(given["root"]); root.flush()
+WebhookEvent._WebhookEvent__cert_chain_path = [root.name]
+said = []
+for message in given["messages"]:
+    h = {name.lower(): value for name, value in message["headers"].items()}
+    with mock.patch("paypalrestsdk.notifications.requests.get") as get:
+        get.return_value.text = given["chain"]
+        said.append(WebhookEvent.verify(
+            h["paypal-transmission-id"], h["paypal-transmission-time"], given["webhook_id"],
+            message["body"], h["paypal-cert-url"], h["paypal-transmission-sig"],
+            h["paypal-auth-algo"],
+        ))
+        assert get.call_args.args == (given["url"],)
+print(json.dumps(said))
+"""
+
+_SIGN = """
+import base64, json, sys
+from OpenSSL import crypto
+from paypalrestsdk import WebhookEvent
+
+given = json.load(sys.stdin)
+key = crypto.load_privatekey(crypto.FILETYPE_PEM, given["key"])
+text = WebhookEvent._get_expected_sig(
+    given["transmission"], given["time"], given["webhook_id"], given["body"]
+)
+print(json.dumps(base64.b64encode(crypto.sign(key, text.encode(), "sha256")).decode()))
+"""
+
+_ROOTS = """
+import json, os, paypalrestsdk
+folder = os.path.join(os.path.dirname(paypalrestsdk.__file__), "data")
+print(json.dumps(open(os.path.join(folder, "DigiCertHighAssuranceEVRootCA.crt.pem")).read()))
+"""
+
+
+def _verified(elsewhere: Elsewhere, *sent: Posted) -> list[bool]:
+    said: list[bool] = elsewhere.run(
+        _VERIFY,
+        root=ROOTS,
+        chain=CHAIN,
+        url=URL,
+        webhook_id=ACCOUNT.secrets[0],
+        messages=[{"headers": dict(one.headers), "body": one.body.decode()} for one in sent],
+    )
+    return said
+
+
+def _adapter(**options: Any) -> contract.Adapter:
+    return paypal.adapter(
+        contract.Account("shop", ACCOUNT.secrets, {**ACCOUNT.options, **options}, ("web",))
+    )
+
+
+def _read(posted: Posted, **options: Any) -> events.Event:
+    return read_one(_adapter(**options), message(posted.body, posted.headers, now=NOW))
+
+
+def test_the_library_verifies_what_we_simulate(elsewhere: Elsewhere) -> None:
+    """True messages of every kind, and none of the forged ones that it can tell."""
+    kinds: tuple[Kind, ...] = ("paid", "partial_refund", "refund")
+    true = [SIMULATOR.message(kind, TRADE, at=NOW) for kind in kinds]
+    again = SIMULATOR.message("paid", TRADE, at=NOW, attempt=1)
+    assert again.headers["PAYPAL-TRANSMISSION-ID"] != true[0].headers["PAYPAL-TRANSMISSION-ID"]
+    forged = [
+        SIMULATOR.forged("foreign_key", "paid", TRADE, at=NOW),
+        SIMULATOR.forged("changed", "paid", TRADE, at=NOW),
+        SIMULATOR.forged("not_ours", "paid", TRADE, at=NOW),
+        SIMULATOR.message("probe", TRADE, at=NOW),
+    ]
+    said = _verified(elsewhere, *true, again, *forged)
+    assert said == [True] * 4 + [False] * 4
+
+
+def test_the_library_and_the_adapter_agree_on_a_certificate(elsewhere: Elsewhere) -> None:
+    """What one will not believe, the other will not either: here, somebody else's root."""
+    stranger = simulated.create()
+    posted = simulated.simulator(
+        msgspec.structs.replace(stranger, secrets=ACCOUNT.secrets)
+    ).message("paid", TRADE, at=NOW)
+    posted = Posted({**posted.headers, "PAYPAL-CERT-URL": URL}, posted.body)
+    assert _verified(elsewhere, posted) == [False]
+    with pytest.raises(errors.Refused):
+        _read(posted)
+    with pytest.raises(errors.Refused):
+        _read(SIMULATOR.message("paid", TRADE, at=NOW), roots=str(stranger.options["roots"]))
+
+
+def test_we_accept_what_the_library_signs(elsewhere: Elsewhere) -> None:
+    """The text is the library's own, of a body that is not ASCII and whose checksum is large."""
+    body = SIMULATOR.message("paid", TRADE, at=NOW).body.decode()
+    body = body.replace('"summary":"', '"summary":"付款 ')
+    time = NOW.strftime("%Y-%m-%dT%H:%M:%SZ")
+    signature = elsewhere.run(
+        _SIGN,
+        key=ACCOUNT.private["key"],
+        transmission="dfb3be50-fd74-11e4-8bf3-77339302725b",
+        time=time,
+        webhook_id=ACCOUNT.secrets[0],
+        body=body,
+    )
+    assert base64.b64decode(signature)
+    posted = Posted(
+        {
+            "Paypal-Transmission-Id": "dfb3be50-fd74-11e4-8bf3-77339302725b",
+            "Paypal-Transmission-Time": time,
+            "Paypal-Transmission-Sig": signature,
+            "Paypal-Auth-Algo": "SHA256withRSA",
+            "Paypal-Cert-Url": URL,
+        },
+        body.encode(),
+    )
+    assert isinstance(_read(posted), events.PaymentSucceeded)
+
+
+def test_we_accept_what_we_simulate() -> None:
+    """Paid, then a part back, then the rest: the amounts add up, the numbers belong together."""
+    paid = _read(SIMULATOR.message("paid", TRADE, at=NOW))
+    part = _read(SIMULATOR.message("partial_refund", TRADE, at=NOW))
+    rest = _read(SIMULATOR.message("refund", TRADE, at=NOW))
+    assert isinstance(paid, events.PaymentSucceeded)
+    assert isinstance(part, events.RefundSucceeded)
+    assert isinstance(rest, events.RefundSucceeded)
+    assert (paid.order_no, paid.amount) == ("SO-1001", Decimal("199.00"))
+    assert part.amount + rest.amount == paid.amount
+    assert paid.transaction_id == part.transaction_id == rest.transaction_id
+    assert part.refund_no != rest.refund_no
+
+
+@pytest.mark.parametrize(("currency", "amount"), [("JPY", "980"), ("HUF", "1500"), ("EUR", "0.07")])
+def test_currencies(currency: str, amount: str) -> None:
+    """Currencies without decimals at PayPal come as whole numbers, and with ISO's decimals here."""
+    trade = Trade("S2", "SO-2", Decimal(amount), Decimal(0), currency)
+    posted = SIMULATOR.message("paid", trade, at=NOW)
+    assert json.loads(posted.body)["resource"]["amount"]["value"] == amount
+    said = _read(posted)
+    assert isinstance(said, events.PaymentSucceeded)
+    assert (said.amount, said.currency) == (Decimal(amount), currency)
+
+
+def test_the_default_roots_hold_the_librarys(elsewhere: Elsewhere) -> None:
+    """Whom PayPal's own library trusts, an account without options trusts too."""
+    theirs = elsewhere.run(_ROOTS)
+    lines = [line for line in theirs.splitlines() if line and not line.startswith("--")]
+    assert "".join(lines) in paypal_roots.TRUSTED.replace("\n", "")

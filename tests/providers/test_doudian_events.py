@@ -1,0 +1,250 @@
+"""What Doudian's adapter makes of true pushes, and how it is configured."""
+
+import json
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gateway.domain import events
+from gateway.providers import contract, doudian
+
+from .doudian_samples import (
+    ADAPTER,
+    AT,
+    CANCELLED_DATA,
+    COMPLETED_DATA,
+    GREETING,
+    OPTIONS,
+    ORDER_NO,
+    PAID,
+    PAID_DATA,
+    REFUNDED_DATA,
+    SECRET,
+    SHIPPED_DATA,
+    SHOP_ID,
+    TRADE,
+    item,
+    signed,
+)
+from .support import NOW, account, bent, read_one, refusal, verdict
+
+PAYMENT = events.PaymentSucceeded(ORDER_NO, ORDER_NO, Decimal("19.90"), "CNY", AT)
+REFUND = events.RefundSucceeded(
+    ORDER_NO, ORDER_NO, "7002120615012532524", Decimal("8.90"), False, "CNY", AT
+)
+
+
+def one(tag: object, data: Any) -> events.Event:
+    return read_one(ADAPTER, signed([item(tag, data)]))
+
+
+def test_paid() -> None:
+    """A payment is in yuan, names its order to the last digit, and is known by msg_id."""
+    assert ADAPTER.read(PAID).items == [contract.Item("6816:101:1679", PAYMENT)]
+
+
+@pytest.mark.parametrize(
+    ("tag", "data", "event"),
+    [
+        ("102", SHIPPED_DATA, events.Shipped(ORDER_NO, "yunda", "4313408", AT)),
+        ("108", SHIPPED_DATA, events.Shipped(ORDER_NO, "yunda", "4313408", AT)),
+        ("103", COMPLETED_DATA, events.Delivered(ORDER_NO, AT)),
+        ("106", CANCELLED_DATA, events.Closed(ORDER_NO, "cancelled", AT)),
+        ("206", REFUNDED_DATA, REFUND),
+        ("225", REFUNDED_DATA, REFUND),
+        ("100", TRADE | {"create_time": 1795521599}, events.Noted("tag:100", NOW)),
+        ("200", REFUNDED_DATA, events.Noted("tag:200", NOW)),
+        ("99999", TRADE, events.Noted("tag:99999", NOW)),
+    ],
+)
+def test_tags(tag: str, data: Any, event: events.Event) -> None:
+    """Each tag tells what it proves, and nothing more."""
+    assert one(tag, data) == event
+
+
+def test_every_item_is_handled() -> None:
+    """A push of several messages tells all of them, each under its own number."""
+    push = [item("101", PAID_DATA, "a"), item("102", SHIPPED_DATA, "b"), GREETING]
+    reading = ADAPTER.read(signed([*push, item("206", REFUNDED_DATA, "c")]))
+    assert [told.key for told in reading.items] == ["a", "b", "c"]
+    assert [told.event for told in reading.items][0::2] == [PAYMENT, REFUND]
+
+
+def test_greeting_is_acknowledged() -> None:
+    """Tag 0 tells nothing and is answered like the rest; so is an empty push."""
+    for push in ([GREETING], [{"tag": 0, "data": "x"}], []):
+        assert ADAPTER.read(signed(push)) == contract.Reading([])
+
+
+def test_data_as_an_object_and_numbers_as_text() -> None:
+    """The platform writes data and numbers in two ways; both say the same."""
+    data = PAID_DATA | {"p_id": ORDER_NO, "shop_id": str(SHOP_ID)}
+    push = [{"tag": 101, "msg_id": 7, "data": data}]
+    assert ADAPTER.read(signed(push)).items == [contract.Item("7", PAYMENT)]
+
+
+def test_cash_on_delivery_is_not_paid() -> None:
+    """An order confirmed to be paid at the door has not been paid."""
+    assert one("101", PAID_DATA | {"pay_type": 0}) == events.Noted("tag:101", AT)
+
+
+def test_repeat_inside_a_push() -> None:
+    """The same message twice in a push is told once; two under one number are refused."""
+    twice = [item("101", PAID_DATA), item("101", PAID_DATA)]
+    assert ADAPTER.read(signed(twice)) == ADAPTER.read(PAID)
+    other = [item("101", PAID_DATA), item("101", PAID_DATA | {"pay_amount": 1})]
+    assert refusal(ADAPTER, signed(other)) == "malformed"
+
+
+def test_other_shops() -> None:
+    """A push for another shop is refused; in a mixed one, ours is told and theirs is parked."""
+    theirs = item("101", PAID_DATA | {"shop_id": SHOP_ID + 1}, "theirs")
+    assert refusal(ADAPTER, signed([theirs])) == "not_ours"
+    assert refusal(ADAPTER, signed([GREETING, theirs])) == "not_ours"
+    ours, parked = ADAPTER.read(signed([item("101", PAID_DATA), theirs])).items
+    assert ours.event == PAYMENT
+    assert isinstance(parked.event, events.Unmapped)
+    assert "shop_ids" in parked.event.detail
+
+
+@pytest.mark.parametrize(
+    ("tag", "data"),
+    [
+        ("101", PAID_DATA | {"pay_amount": None}),
+        ("101", PAID_DATA | {"pay_amount": -1}),
+        ("101", PAID_DATA | {"pay_amount": 10**400}),
+        ("101", PAID_DATA | {"pay_amount": 19.9}),
+        ("101", PAID_DATA | {"pay_amount": "1990"}),
+        ("101", PAID_DATA | {"p_id": None}),
+        ("101", PAID_DATA | {"p_id": 2**70}),
+        ("101", PAID_DATA | {"p_id": "A B"}),
+        ("101", PAID_DATA | {"pay_time": 1}),
+        ("102", SHIPPED_DATA | {"logistics_msg": None}),
+        ("102", SHIPPED_DATA | {"logistics_msg": {"express_company_id": "yunda"}}),
+        # What a tag with another meaning would look like.
+        ("103", PAID_DATA),
+        ("106", COMPLETED_DATA),
+        ("206", CANCELLED_DATA),
+        ("206", REFUNDED_DATA | {"refund_amount": 0}),
+        ("206", {k: v for k, v in REFUNDED_DATA.items() if k != "success_time"}),
+        ("101", "not JSON"),
+        ("101", "[]"),
+        ("101", {"p_id": 1}),
+    ],
+)
+def test_what_can_not_be_booked_is_parked(tag: str, data: Any) -> None:
+    """An item that is not of its documented shape is parked and stops none of the others."""
+    push = [item(tag, data, "odd"), item("101", PAID_DATA)]
+    odd, good = ADAPTER.read(signed(push)).items
+    assert good.event == PAYMENT
+    assert isinstance(odd.event, events.Unmapped)
+    assert odd.event.kind == f"tag:{tag}"
+    assert odd.event.detail
+
+
+def test_parked_item_names_its_order() -> None:
+    """What is parked still says which order it was about."""
+    said = one("102", SHIPPED_DATA | {"logistics_msg": None})
+    assert isinstance(said, events.Unmapped)
+    assert said.order_no == ORDER_NO
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"{}",
+        b"null",
+        b"[1]",
+        b"[[]]",
+        b'[{"msg_id":"1"}]',
+        b'[{"tag":"101","data":"{}"}]',
+        b'[{"tag":"101","msg_id":"a b","data":"{}"}]',
+        b'[{"tag":"1 1","msg_id":"1","data":"{}"}]',
+        b'[{"tag":101,"msg_id":' + b"9" * 5000 + b"}]",
+        b'[{"tag":"101","msg_id":"\\ud800"}]',
+        b"[" * 20000,
+        b"\xff",
+        json.dumps([item("0", "x", str(n)) for n in range(1001)]).encode(),
+    ],
+)
+def test_malformed_bodies_are_refused(body: bytes) -> None:
+    """A true signature over what is no push is refused as malformed."""
+    assert refusal(ADAPTER, signed(body)) == "malformed"
+
+
+def test_tags_are_an_option() -> None:
+    """A merchant can switch a tag off or give it another meaning."""
+    options = OPTIONS | {"tags": {"206": "noted", "777": "refunded"}}
+    adapter = doudian.adapter(account(SECRET, **options))
+    push = [item("206", REFUNDED_DATA, "a"), item("777", REFUNDED_DATA, "b")]
+    assert [told.event for told in adapter.read(signed(push)).items] == [
+        events.Noted("tag:206", NOW),
+        REFUND,
+    ]
+
+
+@settings(deadline=None)
+@given(
+    st.sampled_from(
+        [
+            ("101", PAID_DATA),
+            ("102", SHIPPED_DATA),
+            ("103", COMPLETED_DATA),
+            ("106", CANCELLED_DATA),
+            ("206", REFUNDED_DATA),
+        ]
+    ).flatmap(lambda told: st.tuples(st.just(told[0]), bent(told[1])))
+)
+def test_bent_items_are_storable_or_refused(told: tuple[str, Any]) -> None:
+    """Whatever the platform itself might sign, it is refused or it can be stored."""
+    tag, data = told
+    verdict(ADAPTER, signed([{"tag": tag, "msg_id": "1", "data": data}]))
+
+
+@settings(deadline=None)
+@given(bent(item("101", PAID_DATA)))
+def test_bent_envelopes_are_storable_or_refused(content: Any) -> None:
+    """The same for what surrounds the data."""
+    verdict(ADAPTER, signed([content]))
+
+
+@pytest.mark.parametrize(
+    ("answer", "status", "body"),
+    [
+        ("accepted", 200, b'{"code":0,"msg":"success"}'),
+        ("later", 503, b'{"code":1,"msg":"fail"}'),
+        ("refused", 400, b'{"code":1,"msg":"fail"}'),
+    ],
+)
+def test_replies(answer: contract.Answer, status: int, body: bytes) -> None:
+    """Only code 0 with 200 acknowledges."""
+    assert ADAPTER.reply(answer) == contract.Reply(status, body, "application/json")
+
+
+@pytest.mark.parametrize(
+    ("secrets", "options", "says"),
+    [
+        ((), OPTIONS, "1 or 2 secrets"),
+        (("",), OPTIONS, "app_secret"),
+        (("short",), OPTIONS, "app_secret"),
+        ((SECRET + " ",), OPTIONS, "app_secret"),
+        ((SECRET + "\u00e9",), OPTIONS, "app_secret"),
+        ((SECRET,), {"shop_ids": ["1"]}, "app_key"),
+        ((SECRET,), OPTIONS | {"app_key": ""}, "app_key"),
+        ((SECRET,), {"app_key": "7"}, "shop_ids"),
+        ((SECRET,), OPTIONS | {"shop_ids": []}, "shop_ids"),
+        ((SECRET,), OPTIONS | {"shop_ids": ["x"]}, "shop_ids"),
+        ((SECRET,), OPTIONS | {"tags": {"x": "paid"}}, "tags"),
+        ((SECRET,), OPTIONS | {"tags": {"1": "bought"}}, "tags"),
+        ((SECRET,), OPTIONS | {"shop": "1"}, "shop"),
+    ],
+)
+def test_wrong_configuration(secrets: tuple[str, ...], options: Any, says: str) -> None:
+    """A wrong account does not start, says what to set, and does not show its secret."""
+    with pytest.raises(ValueError, match=says) as caught:
+        doudian.adapter(account(*secrets, **options))
+    assert not any(secret and secret in str(caught.value) for secret in secrets)

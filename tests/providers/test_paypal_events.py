@@ -1,0 +1,345 @@
+"""What PayPal's adapter makes of true events, and how it is configured."""
+
+import json
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gateway.domain import events
+from gateway.providers import contract, paypal, paypal_roots
+
+from .paypal_samples import (
+    ADAPTER,
+    CAPTURE,
+    CHAIN,
+    NEXT_WEBHOOK_ID,
+    OCCURRED,
+    PAID,
+    REFUND,
+    URL,
+    WEBHOOK_ID,
+    event,
+    learned,
+    paid,
+    refunded,
+    signed,
+    without,
+)
+from .support import account, bent, read_one, refusal, verdict
+
+
+def test_capture() -> None:
+    """A completed capture is a payment, in major units, under the capture's number."""
+    assert ADAPTER.read(PAID).items == [
+        contract.Item(
+            key="WH-58D329510W468432D-8HN650336L201105X",
+            event=events.PaymentSucceeded(
+                transaction_id="02335565G34798738",
+                order_no="SO-1001",
+                amount=Decimal("199.00"),
+                currency="USD",
+                occurred_at=OCCURRED,
+            ),
+        )
+    ]
+
+
+def test_refund() -> None:
+    """A refund is itself alone; its capture names the order, not its own invoice number."""
+    assert read_one(ADAPTER, signed(refunded())) == events.RefundSucceeded(
+        transaction_id="02335565G34798738",
+        order_no="",
+        refund_no="55105082X5896632E",
+        amount=Decimal("9.00"),
+        cumulative=False,
+        currency="USD",
+        occurred_at=OCCURRED,
+    )
+
+
+def test_refund_names_its_capture_in_another_way() -> None:
+    """Without the link, the related ids name the capture."""
+    related = {"related_ids": {"order_id": "1W5313654M9708630", "capture_id": "3C679366HH908993F"}}
+    said = read_one(ADAPTER, signed(refunded(links=[], supplementary_data=related)))
+    assert events.transaction_id(said) == "3C679366HH908993F"
+
+
+@pytest.mark.parametrize(
+    "links",
+    [
+        [],
+        [{"rel": "up", "href": "https://api.paypal.com/v2/checkout/orders/1W5313654M9708630"}],
+        [{"rel": "self", "href": "https://api.paypal.com/v2/payments/captures/0233"}],
+        [{"rel": "up", "href": "https://api.paypal.com/v2/payments/captures/0233/refund"}],
+        [{"rel": "up", "href": "https://api.paypal.com/v2/payments/captures/"}],
+        [{"rel": "up"}, {}],
+    ],
+)
+def test_refund_of_nothing_is_parked(links: list[dict[str, str]]) -> None:
+    """A refund that names no capture is money back all the same: a person must see it."""
+    assert isinstance(read_one(ADAPTER, signed(refunded(links=links))), events.Unmapped)
+
+
+@pytest.mark.parametrize("status", ["COMPLETED", "PARTIALLY_REFUNDED", "REFUNDED"])
+def test_what_was_refunded_was_paid(status: str) -> None:
+    """The capture may have moved on before the event was written."""
+    assert isinstance(read_one(ADAPTER, signed(paid(status=status))), events.PaymentSucceeded)
+
+
+@pytest.mark.parametrize("status", ["PENDING", "DECLINED", "FAILED", "", "completed", "NEW"])
+def test_a_status_that_says_otherwise_is_parked(status: str) -> None:
+    """Never guess that an odd status means paid, or refunded."""
+    for content in (paid(status=status), refunded(status=status)):
+        assert isinstance(read_one(ADAPTER, signed(content)), events.Unmapped)
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "CHECKOUT.ORDER.APPROVED",
+        "CHECKOUT.ORDER.COMPLETED",
+        "PAYMENT.CAPTURE.PENDING",
+        "PAYMENT.CAPTURE.DENIED",
+        "PAYMENT.AUTHORIZATION.CREATED",
+        "PAYMENT.REFUND.PENDING",
+    ],
+)
+def test_what_moves_no_money_is_noted(kind: str) -> None:
+    """An approved order is not paid, nor is a pending capture; their resources do not matter."""
+    for resource in (CAPTURE, {"odd": [1]}, None):
+        assert read_one(ADAPTER, signed(event(kind, resource))) == events.Noted(kind, OCCURRED)
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "PAYMENT.CAPTURE.REVERSED",
+        "PAYMENT.SALE.COMPLETED",
+        "PAYMENT.SALE.REFUNDED",
+        "PAYMENT.SALE.REVERSED",
+    ],
+)
+def test_money_that_can_not_be_booked_is_parked(kind: str) -> None:
+    """Money taken back in a dispute, or told by the older interface, is shown to a person."""
+    said = read_one(ADAPTER, signed(event(kind, {"odd": [1]})))
+    assert isinstance(said, events.Unmapped)
+    assert (said.kind, said.occurred_at) == (kind, OCCURRED)
+
+
+@pytest.mark.parametrize("changes", [{"resource_version": "1.0"}, {"resource_type": "sale"}])
+def test_other_versions_are_parked(changes: dict[str, str]) -> None:
+    """The same event of the older interface has another shape."""
+    for content in (paid(), refunded()):
+        assert isinstance(read_one(ADAPTER, signed(content | changes)), events.Unmapped)
+
+
+def test_the_version_may_be_left_out() -> None:
+    """PayPal's own samples do not always name it."""
+    assert read_one(ADAPTER, signed(without(paid(), "resource_version"))) == read_one(ADAPTER, PAID)
+
+
+@pytest.mark.parametrize("number", [None, ""])
+def test_payment_without_order_number(number: str | None) -> None:
+    """Money that names no order still arrives, with an empty order number."""
+    said = read_one(ADAPTER, signed(paid(invoice_id=number)))
+    assert isinstance(said, events.PaymentSucceeded)
+    assert said.order_no == ""
+
+
+@pytest.mark.parametrize("number", ["SO 1", "SO\n", "S\x00", "S" * 65, "订单"])
+def test_number_that_no_order_has_is_parked(number: str) -> None:
+    """PayPal takes any characters as an invoice number: the money is true, and has no order."""
+    said = read_one(ADAPTER, signed(paid(invoice_id=number)))
+    assert isinstance(said, events.Unmapped)
+    assert number not in said.detail
+
+
+def test_number_that_is_no_text_is_refused() -> None:
+    """Half a surrogate pair is not JSON that PayPal could have written."""
+    assert refusal(ADAPTER, signed(paid(invoice_id="\ud800"))) == "malformed"
+
+
+def test_order_no_field_is_an_option() -> None:
+    """The shop chooses in which field its order number stands."""
+    assert events.order_no(read_one(learned(order_no_field="custom_id"), PAID)) == "cart-7"
+
+
+def test_merchant_must_match() -> None:
+    """With a merchant configured, money of another or of nobody is refused, news is not."""
+    ours, theirs = learned(merchant_id="3SQBR4YEWZ4BA"), learned(merchant_id="OTHER00000000")
+    for content in (paid(), refunded()):
+        assert read_one(ours, signed(content)) == read_one(ADAPTER, signed(content))
+        assert refusal(theirs, signed(content)) == "not_ours"
+    for content in (
+        paid(payee={"email_address": "merchant@example.com"}),
+        event("PAYMENT.CAPTURE.COMPLETED", without(CAPTURE, "payee")),
+        event("PAYMENT.CAPTURE.REFUNDED", without(REFUND, "payer")),
+    ):
+        assert refusal(ours, signed(content)) == "not_ours"
+        assert ADAPTER.read(signed(content)).items
+    assert ours.read(signed(event("PAYMENT.CAPTURE.DENIED", {}))).items
+
+
+@pytest.mark.parametrize(
+    ("value", "code", "amount"),
+    [
+        ("0.01", "USD", "0.01"),
+        ("0.00", "USD", "0"),
+        ("100", "EUR", "100.00"),
+        ("100.0", "EUR", "100.00"),
+        ("500", "JPY", "500"),
+        ("500.00", "JPY", "500"),
+        ("1500", "HUF", "1500.00"),
+        ("1500.00", "TWD", "1500.00"),
+        ("999999999999.99", "GBP", "999999999999.99"),
+    ],
+)
+def test_amounts(value: str, code: str, amount: str) -> None:
+    """PayPal's text becomes the exact amount, with the decimals of ISO 4217."""
+    said = read_one(ADAPTER, signed(paid(amount={"value": value, "currency_code": code})))
+    assert isinstance(said, events.PaymentSucceeded)
+    assert (str(said.amount), said.currency) == (amount, code)
+
+
+@pytest.mark.parametrize(
+    ("value", "code"),
+    [
+        ("10.5", "HUF"),
+        ("10.50", "TWD"),
+        ("10.5", "JPY"),
+        ("1.001", "USD"),
+        ("-1.00", "USD"),
+        ("+1.00", "USD"),
+        ("1e3", "USD"),
+        ("1,000.00", "USD"),
+        ("NaN", "USD"),
+        ("", "USD"),
+        (" 1", "USD"),
+        ("\u0661", "USD"),
+        ("1" * 3000, "USD"),
+        (1, "USD"),
+        (1.5, "USD"),
+        (None, "USD"),
+        ("1.00", "usd"),
+        ("1.00", "XXX"),
+        ("1.00", None),
+    ],
+)
+def test_malformed_money_is_refused(value: Any, code: Any) -> None:
+    """Money of the wrong shape is refused rather than guessed or dropped."""
+    money = {"value": value, "currency_code": code}
+    assert refusal(ADAPTER, signed(paid(amount=money))) == "malformed"
+    assert refusal(ADAPTER, signed(refunded(amount=money))) == "malformed"
+
+
+def test_a_refund_of_zero_is_refused() -> None:
+    """Nothing that went back is no refund."""
+    nothing = {"value": "0.00", "currency_code": "USD"}
+    assert refusal(ADAPTER, signed(refunded(amount=nothing))) == "malformed"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"{}",
+        b"[]",
+        b"null",
+        b"NaN",
+        b'{"id":',
+        b"\xff\xfe",
+        b"[" * 200_000,
+        b'{"x":' * 100_000 + b"1" + b"}" * 100_000,
+        json.dumps(event("A.B", {}, id="")).encode(),
+        json.dumps(event("A.B", {}, id="W" * 129)).encode(),
+        json.dumps(event("A.B", {}, id="W H")).encode(),
+        json.dumps(event("A B", {})).encode(),
+        json.dumps(event("A" * 129, {})).encode(),
+        json.dumps(event("A.B", {}, create_time="2026-11-23T11:59:07")).encode(),
+        json.dumps(event("A.B", {}, create_time="0001-01-01T00:00:00+14:00")).encode(),
+        json.dumps(event("A.B", {}, create_time=1)).encode(),
+        json.dumps(without(event("A.B", {}), "resource")).encode(),
+        json.dumps(paid(id="")).encode(),
+        json.dumps(paid(id="C" * 129)).encode(),
+        json.dumps(paid(id=7)).encode(),
+        json.dumps(paid(amount=None)).encode(),
+        json.dumps(paid(payee=[])).encode(),
+        json.dumps(refunded(id="a b")).encode(),
+        json.dumps(refunded(links={})).encode(),
+        json.dumps(event("PAYMENT.CAPTURE.COMPLETED", None)).encode(),
+    ],
+)
+def test_malformed_bodies_are_refused(body: bytes) -> None:
+    """A true signature over nonsense is refused as malformed."""
+    assert refusal(ADAPTER, signed(body)) == "malformed"
+
+
+def test_huge_numbers_and_doubled_keys() -> None:
+    """What is not read may be anything, and of a doubled key one is taken for good."""
+    body = json.dumps(paid()).encode()
+    padded = body.replace(b'"final_capture": true', b'"final_capture": 1' + b"0" * 400)
+    assert read_one(ADAPTER, signed(padded)) == read_one(ADAPTER, PAID)
+    doubled = body.replace(b'"invoice_id"', b'"invoice_id": "SO-1", "invoice_id"')
+    assert events.order_no(read_one(ADAPTER, signed(doubled))) == "SO-1001"
+
+
+@settings(deadline=None)
+@given(
+    st.sampled_from([paid(), refunded(), event("PAYMENT.CAPTURE.REVERSED", CAPTURE)]).flatmap(bent)
+)
+def test_bent_events_are_storable_or_refused(content: Any) -> None:
+    """Whatever PayPal itself might sign, it is refused or it can be stored."""
+    verdict(ADAPTER, signed(content))
+
+
+@pytest.mark.parametrize(
+    ("answer", "status"), [("accepted", 200), ("later", 503), ("refused", 400)]
+)
+def test_replies(answer: contract.Answer, status: int) -> None:
+    """Only accepted is a 2xx, and every reply is JSON."""
+    reply = ADAPTER.reply(answer)
+    assert (reply.status, reply.content_type) == (status, "application/json")
+    assert json.loads(reply.body) == {"received": answer == "accepted"}
+
+
+@pytest.mark.parametrize(
+    ("secrets", "options", "says"),
+    [
+        ((), {}, "1 or 2 secrets"),
+        ((WEBHOOK_ID, NEXT_WEBHOOK_ID, WEBHOOK_ID), {}, "1 or 2 secrets"),
+        (("",), {}, "not a webhook id"),
+        (("WEBHOOK_ID",), {}, "not a webhook id"),
+        ((WEBHOOK_ID + "\n",), {}, "not a webhook id"),
+        (("4JH86294D|297924G",), {}, "not a webhook id"),
+        (("4JH86294D6297924\u0661",), {}, "not a webhook id"),
+        ((WEBHOOK_ID,), {"enviroment": "live"}, "enviroment"),
+        ((WEBHOOK_ID,), {"environment": "test"}, "environment"),
+        ((WEBHOOK_ID,), {"tolerance_s": 0}, "tolerance_s"),
+        ((WEBHOOK_ID,), {"tolerance_s": 10**7}, "tolerance_s"),
+        ((WEBHOOK_ID,), {"merchant_id": "me@example.com"}, "merchant_id"),
+        ((WEBHOOK_ID,), {"order_no_field": "id"}, "order_no_field"),
+        ((WEBHOOK_ID,), {"roots": "no"}, "option roots"),
+        ((WEBHOOK_ID,), {"roots": "\ud800"}, "option roots"),
+        ((WEBHOOK_ID,), {"chains": {URL: "no"}}, "option chains"),
+        ((WEBHOOK_ID,), {"chains": {URL + "?a": CHAIN}}, "not of PayPal's live"),
+        ((WEBHOOK_ID,), {"environment": "sandbox", "chains": {URL: CHAIN}}, "PayPal's sandbox"),
+        ((WEBHOOK_ID,), {"chains": dict.fromkeys(map(str, range(9)), CHAIN)}, "chains"),
+    ],
+)
+def test_wrong_configuration(secrets: tuple[str, ...], options: Any, says: str) -> None:
+    """A wrong account does not start, says what to set, and does not show its secret."""
+    with pytest.raises(ValueError, match=says) as caught:
+        paypal.adapter(account(*secrets, **options))
+    assert "shop" in str(caught.value)
+    assert not any(secret.strip() and secret in str(caught.value) for secret in secrets)
+
+
+def test_the_default_trusts_digicert() -> None:
+    """An account needs nothing but its webhook id; every root is named in the list itself."""
+    adapter = paypal.adapter(account(WEBHOOK_ID))
+    assert isinstance(adapter, paypal.PayPal)
+    named = [line for line in paypal_roots.TRUSTED.splitlines() if line.startswith("DigiCert ")]
+    assert len(named) == paypal_roots.TRUSTED.count("BEGIN CERTIFICATE") == 5

@@ -1,0 +1,320 @@
+"""What WeChat Pay's adapter makes of true callbacks, and whose it takes."""
+
+import json
+from datetime import timedelta
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gateway.domain import events
+from gateway.providers import contract
+
+from .apiv3_samples import CREATED, MCHID, PAID_AT, PAYMENT, REFUND, callback, encrypted
+from .support import bent, read_one, refusal, verdict
+from .wechatpay_samples import ADAPTER, PAID, adapter, signed
+
+PARTNER = {"sp_mchid": MCHID, "sub_mchid": "1900000200", "sp_appid": "wx8888888888888888"}
+
+
+def paid(**changes: Any) -> contract.Message:
+    return signed(callback("TRANSACTION.SUCCESS", PAYMENT | changes))
+
+
+def refunded(status: str = "SUCCESS", **changes: Any) -> contract.Message:
+    return signed(callback(f"REFUND.{status}", REFUND | {"refund_status": status} | changes))
+
+
+def without(content: dict[str, Any], *names: str) -> dict[str, Any]:
+    return {name: value for name, value in content.items() if name not in names}
+
+
+def test_payment() -> None:
+    """A successful transaction is a payment of what the order cost, coupons included."""
+    assert ADAPTER.read(PAID).items == [
+        contract.Item(
+            key="EV-2018022511223320873",
+            event=events.PaymentSucceeded(
+                transaction_id="4200000000202611231234567890",
+                order_no="SO-1001",
+                amount=Decimal("199.00"),
+                currency="CNY",
+                occurred_at=PAID_AT,
+            ),
+        )
+    ]
+
+
+def test_refund() -> None:
+    """A refund is told by itself, under the merchant's own number for it."""
+    assert read_one(ADAPTER, refunded()) == events.RefundSucceeded(
+        transaction_id="4200000000202611231234567890",
+        order_no="SO-1001",
+        refund_no="RF-1",
+        amount=Decimal("9.00"),
+        cumulative=False,
+        currency="CNY",
+        occurred_at=PAID_AT,
+    )
+
+
+def test_a_closed_refund_is_noted() -> None:
+    """A refund that was given up moved nothing; its time and amount may be missing."""
+    said = signed(
+        callback("REFUND.CLOSED", without(REFUND, "amount", "success_time", "refund_status"))
+    )
+    assert refusal(ADAPTER, said) == "malformed"
+    assert read_one(ADAPTER, refunded("CLOSED", amount=None, success_time="")) == events.Noted(
+        "REFUND.CLOSED", CREATED
+    )
+
+
+def test_an_abnormal_refund_is_for_a_person() -> None:
+    """Money that did not reach the buyer is parked, with what to do."""
+    said = read_one(ADAPTER, refunded("ABNORMAL"))
+    assert isinstance(said, events.Unmapped)
+    assert (said.kind, said.order_no, said.occurred_at) == ("REFUND.ABNORMAL", "SO-1001", CREATED)
+    assert "RF-1" in said.detail
+    assert "merchant console" in said.detail
+
+
+@pytest.mark.parametrize("status", ["CLOSED", "ABNORMAL", "PROCESSING"])
+def test_contradictions_are_for_a_person(status: str) -> None:
+    """A refund whose event and status disagree is not booked."""
+    said = signed(callback("REFUND.SUCCESS", REFUND | {"refund_status": status}))
+    assert isinstance(read_one(ADAPTER, said), events.Unmapped)
+
+
+@pytest.mark.parametrize("state", ["NOTPAY", "CLOSED", "REVOKED", "USERPAYING", "PAYERROR"])
+def test_states_without_money_are_noted(state: str) -> None:
+    """No other state than SUCCESS is a payment."""
+    assert read_one(ADAPTER, paid(trade_state=state)) == events.Noted(
+        "TRANSACTION.SUCCESS", CREATED
+    )
+
+
+@pytest.mark.parametrize("state", ["REFUND", "success", "SUCCESS ", "PAID", ""])
+def test_states_that_say_something_else_are_for_a_person(state: str) -> None:
+    """A state that is not documented as unpaid is parked, and never guessed to be paid."""
+    said = read_one(ADAPTER, paid(trade_state=state))
+    assert isinstance(said, events.Unmapped)
+    assert said.order_no == "SO-1001"
+
+
+@pytest.mark.parametrize("kind", ["PAYSCORE.USER_PAID", "TRANSACTION.PAY_BACK", "COUPON.USE"])
+@pytest.mark.parametrize("resource", [{}, PAYMENT, {"mchid": MCHID, "odd": [1]}])
+def test_other_events_are_for_a_person(kind: str, resource: Any) -> None:
+    """An event that is not booked is parked as soon as it is ours, whatever it tells."""
+    said = read_one(ADAPTER, signed(callback(kind, resource)))
+    assert isinstance(said, events.Unmapped)
+    assert said.kind == kind
+
+
+def test_a_combined_payment_is_for_a_person() -> None:
+    """One payment for several orders is not taken for a payment of one."""
+    resource = {"combine_mchid": MCHID, "combine_out_trade_no": "P1", "sub_orders": []}
+    said = read_one(ADAPTER, signed(callback("TRANSACTION.SUCCESS", resource)))
+    assert isinstance(said, events.Unmapped)
+    theirs = signed(callback("TRANSACTION.SUCCESS", resource | {"combine_mchid": "1"}))
+    assert refusal(ADAPTER, theirs) == "not_ours"
+
+
+def test_the_self_test_is_acknowledged_without_a_trace() -> None:
+    """SECURITY_ECHO is answered like any other and leaves nothing."""
+    said = signed(callback("SECURITY_ECHO.SUCCESS", {"echo_message": "hello"}))
+    assert ADAPTER.read(said) == contract.Reading([])
+    resource = encrypted({}, secret=b"x" * 32)
+    wrong = signed(callback("SECURITY_ECHO.SUCCESS", {}, resource=resource))
+    assert refusal(ADAPTER, wrong) == "malformed"
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"mchid": "1900000110"},
+        {"mchid": None},
+        {"mchid": ""},
+        {"appid": "wx0000000000000000"},
+        {"sub_mchid": "1900000200"},
+        {"sp_mchid": "1900000200"},
+        {"combine_mchid": "1900000200"},
+    ],
+)
+def test_other_merchants_and_apps_are_not_ours(changes: Any) -> None:
+    """A payment to another merchant, of another app or of a partner is refused."""
+    assert refusal(ADAPTER, paid(**changes)) == "not_ours"
+    if "appid" not in changes:
+        assert refusal(ADAPTER, refunded(**changes)) == "not_ours"
+
+
+def test_apps_are_checked_where_they_are_named() -> None:
+    """A refund names no app, and without the option any app is taken."""
+    assert read_one(ADAPTER, refunded())
+    assert ADAPTER.read(paid(appid=None)).items
+    assert adapter(appids=[]).read(paid(appid="wx0")).items
+
+
+def test_partners() -> None:
+    """A service provider takes what its merchants are paid, and nothing of its own."""
+    partner = adapter(sub_mchids=["1900000200"])
+    payment = without(PAYMENT, "mchid", "appid") | PARTNER
+    said = signed(callback("TRANSACTION.SUCCESS", payment))
+    assert read_one(partner, said) == read_one(ADAPTER, PAID)
+    refund = signed(callback("REFUND.SUCCESS", without(REFUND, "mchid") | PARTNER))
+    assert read_one(partner, refund) == read_one(ADAPTER, refunded())
+    assert refusal(partner, PAID) == "not_ours"
+    assert refusal(ADAPTER, said) == "not_ours"
+    for changes in ({"sub_mchid": "1900000201"}, {"sp_mchid": "1"}, {"sp_appid": "wx0"}):
+        theirs = signed(callback("TRANSACTION.SUCCESS", payment | changes))
+        assert refusal(partner, theirs) == "not_ours"
+
+
+def test_currency() -> None:
+    """Refunds name no currency: it is the account's."""
+    cross_border = adapter(currency="HKD")
+    said = read_one(cross_border, refunded())
+    assert isinstance(said, events.RefundSucceeded)
+    assert (said.amount, said.currency) == (Decimal("9.00"), "HKD")
+    assert read_one(cross_border, PAID) == read_one(ADAPTER, PAID)
+
+
+@pytest.mark.parametrize(
+    ("total", "amount"),
+    [(1, "0.01"), (0, "0"), (100, "1.00"), (99_999_999_999_999, "999999999999.99")],
+)
+def test_fen(total: int, amount: str) -> None:
+    """Fen become yuan, exactly."""
+    said = read_one(ADAPTER, paid(amount={"total": total, "currency": "CNY"}))
+    assert isinstance(said, events.PaymentSucceeded)
+    assert said.amount == Decimal(amount)
+
+
+def test_times() -> None:
+    """Milliseconds are kept, and without a time of success the callback's own counts."""
+    said = read_one(ADAPTER, paid(success_time="2026-11-23T11:58:34.120Z"))
+    assert isinstance(said, events.PaymentSucceeded)
+    assert said.occurred_at == PAID_AT + timedelta(milliseconds=120)
+    for missing in ("", None):
+        said = read_one(ADAPTER, paid(success_time=missing))
+        assert isinstance(said, events.PaymentSucceeded)
+        assert said.occurred_at == CREATED
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"amount": None},
+        {"amount": {}},
+        {"amount": {"total": "19900"}},
+        {"amount": {"total": 199.0}},
+        {"amount": {"total": True}},
+        {"amount": {"total": -1}},
+        {"amount": {"total": 10**14}},
+        {"amount": {"total": 10**18}},
+        {"amount": {"total": 10**400}},
+        {"amount": {"total": 1, "currency": "RMB"}},
+        {"out_trade_no": None},
+        {"out_trade_no": ""},
+        {"out_trade_no": "SO 1"},
+        {"out_trade_no": "S\x00"},
+        {"out_trade_no": "S" * 65},
+        {"out_trade_no": 7},
+        {"transaction_id": None},
+        {"transaction_id": ""},
+        {"transaction_id": "é"},
+        {"trade_state": None},
+        {"success_time": "yesterday"},
+        {"success_time": "2026-11-23T19:58:34"},
+        {"success_time": "0001-01-01T00:00:00+14:00"},
+        {"success_time": "9999-12-31T23:59:59-14:00"},
+        {"mchid": 1900000109},
+    ],
+)
+def test_malformed_payments_are_refused(changes: Any) -> None:
+    """A payment of the wrong shape is refused rather than guessed or dropped."""
+    assert refusal(ADAPTER, paid(**changes)) == "malformed"
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"amount": {"refund": 0}},
+        {"amount": {"refund": -1}},
+        {"amount": {"total": 19900}},
+        {"amount": None},
+        {"out_refund_no": ""},
+        {"out_refund_no": None},
+        {"out_refund_no": "R" * 129},
+        {"transaction_id": None},
+        {"out_trade_no": ""},
+        {"refund_status": None},
+    ],
+)
+def test_malformed_refunds_are_refused(changes: Any) -> None:
+    """A refund of the wrong shape is refused rather than guessed or dropped."""
+    said = signed(callback("REFUND.SUCCESS", REFUND | changes))
+    assert refusal(ADAPTER, said) == "malformed"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"{}",
+        b"[]",
+        b"null",
+        b"NaN",
+        b'{"id":',
+        b"\xff\xfe",
+        b"[" * 200_000,
+        b'{"x":' * 100_000 + b"1" + b"}" * 100_000,
+        b'{"id":"\\ud800"}',
+        json.dumps(callback("A", {}, id="")).encode(),
+        json.dumps(callback("A", {}, id="E" * 129)).encode(),
+        json.dumps(callback("A", {}, id=7)).encode(),
+        json.dumps(callback("A B", {})).encode(),
+        json.dumps(callback("A", {}, create_time="2026-11-23T19:59:00")).encode(),
+        json.dumps(callback("A", {}, create_time="0001-01-01T00:00:00+14:00")).encode(),
+        json.dumps(callback("A", {}, resource=None)).encode(),
+        json.dumps(callback("A", {}, resource="x")).encode(),
+        json.dumps(callback("TRANSACTION.SUCCESS", [])).encode(),
+        json.dumps(callback("TRANSACTION.SUCCESS", b"{")).encode(),
+        json.dumps(callback("TRANSACTION.SUCCESS", b"\xff")).encode(),
+        json.dumps(callback("TRANSACTION.SUCCESS", b"[" * 40_000)).encode(),
+    ],
+)
+def test_malformed_bodies_are_refused(body: bytes) -> None:
+    """A true signature over nonsense is refused as malformed."""
+    assert refusal(ADAPTER, signed(body)) == "malformed"
+
+
+@settings(deadline=None)
+@given(
+    st.sampled_from(["TRANSACTION.SUCCESS", "REFUND.SUCCESS", "REFUND.ABNORMAL", "COUPON.USE"]),
+    st.sampled_from([PAYMENT, REFUND]).flatmap(bent),
+)
+def test_bent_resources_are_storable_or_refused(kind: str, resource: Any) -> None:
+    """Whatever WeChat Pay itself might encrypt, it is refused or it can be stored."""
+    verdict(ADAPTER, signed(callback(kind, resource)))
+
+
+@settings(deadline=None)
+@given(bent(callback("TRANSACTION.SUCCESS", PAYMENT)))
+def test_bent_bodies_are_storable_or_refused(body: Any) -> None:
+    """Whatever WeChat Pay itself might sign, it is refused or it can be stored."""
+    verdict(ADAPTER, signed(body))
+
+
+@pytest.mark.parametrize(
+    ("answer", "status", "body"),
+    [
+        ("accepted", 200, b'{"code":"SUCCESS","message":"OK"}'),
+        ("later", 503, b'{"code":"FAIL","message":"try again"}'),
+        ("refused", 400, b'{"code":"FAIL","message":"refused"}'),
+    ],
+)
+def test_replies(answer: contract.Answer, status: int, body: bytes) -> None:
+    """Only accepted is a 2xx; failures are the documented JSON."""
+    assert ADAPTER.reply(answer) == contract.Reply(status, body, "application/json")

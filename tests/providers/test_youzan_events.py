@@ -1,0 +1,419 @@
+"""What Youzan's adapter makes of true messages, and how it is configured."""
+
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gateway.domain import events, orders, validation
+from gateway.providers import contract, youzan
+
+from .support import NOW, account, bent, read_one, refusal, replaced, verdict
+from .youzan_samples import (
+    ADAPTER,
+    CLOSE,
+    FULL,
+    LINES,
+    OPTIONS,
+    ORDER,
+    PAID,
+    PAID_AT,
+    REFUND,
+    SECRET,
+    TID,
+    UPDATED,
+    full,
+    signed,
+    told,
+)
+
+PAYMENT = events.PaymentSucceeded(TID, TID, Decimal("88.80"), "CNY", PAID_AT)
+PARCEL = [{"dists": [{"express_info": {"express_id": 4, "express_no": "YT8800"}}]}]
+
+
+def said(kind: str, content: Any, **how: Any) -> list[events.Event | orders.Submission]:
+    return [item.event for item in ADAPTER.read(told(kind, content, **how)).items]
+
+
+def order_with(**changes: Any) -> events.Event | orders.Submission:
+    """Read an order of which parts are exchanged, and return what it became."""
+    content = full("WAIT_BUYER_PAY", pay_time="")
+    content["full_order_info"] = content["full_order_info"] | changes
+    return said("trade_TradeCreate", content)[0]
+
+
+def test_paid_order() -> None:
+    """A message that holds the whole order places it and pays it, in this order."""
+    placed, paid = ADAPTER.read(PAID).items
+    assert (placed.event, paid.event) == (ORDER, PAYMENT)
+    assert placed.key.removesuffix(":placed") == paid.key.removesuffix(":paid")
+
+
+def test_order_can_be_stored() -> None:
+    """The order passes the checks that orders of shops have to pass."""
+    phone = validation.check(ORDER, channels=("web",), now=NOW, is_told=True)
+    assert phone == "+8613800138000"
+
+
+@pytest.mark.parametrize("how", ["quote", "quote_plus", "text", "object"])
+def test_msg_is_written_in_four_ways(how: str) -> None:
+    """However ``msg`` is escaped, pluses, blanks and per cents in it are what they were."""
+    assert said("trade_TradePaid", full("TRADE_PAID"), how=how) == [ORDER, PAYMENT]
+
+
+@pytest.mark.parametrize(
+    ("status", "changes", "then"),
+    [
+        ("WAIT_BUYER_PAY", {"pay_time": ""}, []),
+        ("TRADE_PAID", {}, [PAYMENT]),
+        ("WAIT_CONFIRM", {}, [PAYMENT]),
+        ("WAIT_SELLER_SEND_GOODS", {}, [PAYMENT]),
+        (
+            "TRADE_SUCCESS",
+            {"success_time": "2026-11-23 20:00:00"},
+            [PAYMENT, events.Delivered(TID, UPDATED)],
+        ),
+        (
+            "TRADE_CLOSED",
+            {"pay_time": "", "close_type": 1},
+            [events.Closed(TID, "timed_out", UPDATED)],
+        ),
+        (
+            "TRADE_CLOSED",
+            {"pay_time": None, "close_type": 4},
+            [events.Closed(TID, "cancelled", UPDATED)],
+        ),
+    ],
+)
+def test_statuses(status: str, changes: Any, then: list[events.Event]) -> None:
+    """Each status says what happened; the order it happened to is always the same."""
+    assert said("trade_TradePaid", full(status, **changes)) == [ORDER, *then]
+
+
+@pytest.mark.parametrize("status", ["TRADE_CLOSED", "TRADE_REFUND"])
+def test_closed_after_payment(status: str) -> None:
+    """What was closed after it was paid was paid, and is never told as given up unpaid."""
+    order, paid, closed = said("trade_TradeClose", full(status, close_type=2))
+    assert (order, paid) == (ORDER, PAYMENT)
+    assert isinstance(closed, events.Unmapped)
+
+
+def test_shipped_with_a_number() -> None:
+    """A shipped order with a parcel's number is shipped; without one it is parked."""
+    content = full("WAIT_BUYER_CONFIRM_GOODS")
+    assert isinstance(said("trade_TradeSellerShip", content)[2], events.Unmapped)
+    content["delivery_order"] = [{"dists": [{"express_info": {"express_no": ""}}]}, *PARCEL]
+    assert said("trade_TradeSellerShip", content) == [
+        ORDER,
+        PAYMENT,
+        events.Shipped(TID, "4", "YT8800", UPDATED),
+    ]
+    content["delivery_order"] = {"odd": 1}
+    odd = said("trade_TradeSellerShip", content)
+    assert odd[0] == ORDER
+    assert isinstance(odd[-1], events.Unmapped)
+
+
+def test_paid_in_parts() -> None:
+    """Of an order with a deposit, "paid" may mean the deposit: not until it may be shipped."""
+    content = full("TRADE_PAID")
+    pay_info = FULL["pay_info"] | {"phase_payments": [{"phase": 1}, {"phase": 2}]}
+    content["full_order_info"]["pay_info"] = pay_info
+    order, paid = said("trade_TradePaid", content)
+    assert order == ORDER
+    assert isinstance(paid, events.Unmapped)
+    info = content["full_order_info"]["order_info"]
+    info["status"] = "WAIT_SELLER_SEND_GOODS"
+    assert said("trade_TradeBuyerPay", content) == [ORDER, PAYMENT]
+
+
+def test_unknown_status_is_parked() -> None:
+    """A status that is not documented never means paid."""
+    order, unknown = said("trade_TradePaid", full("WAIT_GROUP"))
+    assert order == ORDER
+    assert isinstance(unknown, events.Unmapped)
+
+
+@pytest.mark.parametrize(
+    ("close_type", "event"),
+    [
+        (1, events.Closed(TID, "timed_out", UPDATED)),
+        (4, events.Closed(TID, "cancelled", UPDATED)),
+        ("5", events.Closed(TID, "cancelled", UPDATED)),
+        (2, events.Noted("trade_TradeClose", UPDATED)),
+    ],
+)
+def test_close(close_type: object, event: events.Event) -> None:
+    """Closed unpaid is closed; closed after a refund is told by the refund."""
+    content = CLOSE | {"close_type": close_type}
+    assert said("trade_TradeClose", content) == [event]
+
+
+@pytest.mark.parametrize("close_type", [0, None, 13, 99, "x", 10**30])
+def test_unclear_close_is_parked(close_type: object) -> None:
+    """Closed for a reason that may mean paid elsewhere is for a person."""
+    (event,) = said("trade_TradeClose", CLOSE | {"close_type": close_type})
+    assert isinstance(event, events.Unmapped)
+    assert event.order_no == TID
+
+
+@pytest.mark.parametrize("kind", ["trade_refund_RefundSuccess", "youzan_trade_RefundSuccess"])
+def test_refund(kind: str) -> None:
+    """A refund is one of the order's payment, under its own number."""
+    assert said(kind, REFUND, how="object") == [
+        events.RefundSucceeded(
+            TID, TID, "202611240900580000031002", Decimal("8.80"), False, "CNY", UPDATED
+        )
+    ]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"tid": None},
+        {"tid": "E 1"},
+        {"refunded_fee": "0"},
+        {"refunded_fee": "-1"},
+        {"refunded_fee": "8.805"},
+        {"refunded_fee": "NaN"},
+        {"refunded_fee": "1E+400"},
+        {"refunded_fee": None},
+        {"refund_id": None},
+        {"refund_id": "a b"},
+        {"update_time": "2026-02-30 20:00:00"},
+    ],
+)
+def test_odd_refunds_are_parked(changes: dict[str, object]) -> None:
+    """Money of the wrong shape is neither guessed nor dropped."""
+    (event,) = said("trade_refund_RefundSuccess", REFUND | changes)
+    assert isinstance(event, events.Unmapped)
+    assert event.detail
+
+
+def test_which_messages_tell_of_refunds_is_an_option() -> None:
+    """An agreed refund is parked until the merchant says that it means money."""
+    kind = "trade_refund_RefundSellerAgree"
+    (event,) = said(kind, REFUND)
+    assert isinstance(event, events.Unmapped)
+    trusting = youzan.adapter(account(SECRET, **OPTIONS, refund_types=[kind]))
+    assert isinstance(read_one(trusting, told(kind, REFUND)), events.RefundSucceeded)
+
+
+@pytest.mark.parametrize(
+    "kind", ["trade_TradeSellerShip", "trade_TradePaid", "trade_TradeBuyerPay"]
+)
+def test_hints(kind: str) -> None:
+    """A message that only names its order is parked, or recorded if the merchant prefers."""
+    content = {"tid": TID, "update_time": "2026-11-23 20:00:00"}
+    (event,) = said(kind, content)
+    assert isinstance(event, events.Unmapped)
+    assert (event.kind, event.order_no, event.occurred_at) == (kind, TID, UPDATED)
+    quiet = youzan.adapter(account(SECRET, **OPTIONS, park_hints=False))
+    assert read_one(quiet, told(kind, content)) == events.Noted(kind, UPDATED)
+
+
+def test_completed() -> None:
+    """A finished trade is one whose buyer has the parcel."""
+    content = {"tid": TID, "update_time": "2026-11-23 20:00:00"}
+    assert said("trade_TradeSuccess", content) == [events.Delivered(TID, UPDATED)]
+
+
+def test_other_messages_are_noted() -> None:
+    """What changes no order is recorded; what does not say what it is, is parked."""
+    assert said("trade_TradeMemoModified", {"tid": TID}) == [
+        events.Noted("trade_TradeMemoModified", NOW)
+    ]
+    (untyped,) = said("", {"tid": TID})
+    assert isinstance(untyped, events.Unmapped)
+
+
+@pytest.mark.parametrize("test", [True, "true"])
+def test_test_messages_change_nothing(test: object) -> None:
+    """A test from the console is acknowledged and has no effect on any order."""
+    assert said("trade_TradePaid", full("TRADE_PAID"), test=test) == [events.Noted("test", NOW)]
+
+
+def test_order_without_buyer_address_and_remark() -> None:
+    """What is sold at a counter or sent by mail has no recipient and is an order still."""
+    order = order_with(address_info=None, buyer_info=None, remark_info=None)
+    assert isinstance(order, orders.Submission)
+    assert order.buyer_id == f"order:{TID}"
+    assert (order.remark, order.recipient.name, order.recipient.country) == (None, "", "CN")
+    assert validation.check(order, channels=("web",), now=NOW, is_told=True) == ""
+
+
+def test_encrypted_fields_are_kept() -> None:
+    """What is too long for its column because it is encrypted goes into the sealed attributes."""
+    cipher = "$" + "x" * 200 + "$1$"
+    address = FULL["address_info"] | {"receiver_tel": cipher, "receiver_name": cipher}
+    order = order_with(address_info=address)
+    assert isinstance(order, orders.Submission)
+    assert (order.recipient.phone, order.recipient.name) == ("", "")
+    assert order.attributes == {"receiver_tel": cipher, "receiver_name": cipher}
+    assert validation.check(order, channels=("web",), now=NOW, is_told=True) == ""
+
+
+@pytest.mark.parametrize(
+    ("changes", "sku"),
+    [
+        ({}, "8001-red"),
+        ({"outer_sku_id": None}, "8001"),
+        ({"outer_sku_id": "null", "outer_item_id": ""}, "36"),
+        ({"outer_sku_id": "", "outer_item_id": None, "sku_id": 0}, "457842156"),
+        ({"outer_sku_id": "x" * 65, "outer_item_id": None}, "36"),
+    ],
+)
+def test_sku(changes: dict[str, object], sku: str) -> None:
+    """The shop's own number names the goods, and Youzan's where there is none."""
+    order = order_with(orders=[LINES[0], LINES[1] | changes])
+    assert isinstance(order, orders.Submission)
+    assert order.items[1].sku == sku
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"orders": []},
+        {"orders": [LINES[0]] * 201},
+        {"orders": [LINES[0] | {"num": 0}]},
+        {"orders": [LINES[0] | {"num": 10**400}]},
+        {"orders": [LINES[0] | {"price": "1E+400"}]},
+        {"orders": [LINES[0] | {"price": "-1"}]},
+        {"orders": [LINES[0] | {"total_fee": "80.01"}]},
+        {"pay_info": {"payment": "95.01", "post_fee": "10.00"}},
+        {"pay_info": {"payment": "88.805", "post_fee": "10.00"}},
+        {"pay_info": {"payment": "-0.01"}},
+        {"pay_info": None},
+        {"orders": "none"},
+    ],
+)
+def test_order_that_does_not_add_up_is_parked(changes: dict[str, object]) -> None:
+    """An order that can not be stored to the fen is parked under its number."""
+    parked = order_with(**changes)
+    assert isinstance(parked, events.Unmapped)
+    assert (parked.kind, parked.order_no) == ("trade_TradeCreate", TID)
+    assert parked.detail
+
+
+def test_payment_of_a_parked_order_is_told() -> None:
+    """Money does not wait for the lines to add up."""
+    content = full("TRADE_PAID")
+    content["full_order_info"]["orders"] = [LINES[0] | {"total_fee": "80.01"}]
+    parked, paid = said("trade_TradePaid", content)
+    assert isinstance(parked, events.Unmapped)
+    assert paid == PAYMENT
+
+
+def test_free_order() -> None:
+    """An order of nothing is placed and paid with nothing."""
+    content = full("TRADE_PAID")
+    content["full_order_info"]["pay_info"] = {"payment": "0.00", "post_fee": "0.00"}
+    order, paid = said("trade_TradePaid", content)
+    assert isinstance(order, orders.Submission)
+    assert order.amounts.shop_discount == order.amounts.goods == Decimal("85.00")
+    assert isinstance(paid, events.PaymentSucceeded)
+    assert paid.amount == 0
+
+
+@pytest.mark.parametrize("msg", [None, "", "%", "%7B", "%zz", "null", 7, [], "%ff%fe", "{" * 9999])
+def test_odd_msg_is_parked(msg: object) -> None:
+    """A true message whose content can not be read is parked, not dropped."""
+    (event,) = said("trade_TradePaid", None, msg=msg)
+    assert isinstance(event, events.Unmapped)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"[]",
+        b"null",
+        b"{",
+        b'{"type":7,"kdt_id":63077}',
+        b'{"type":"a b","kdt_id":63077}',
+        b'{"type":"\\ud800","kdt_id":63077}',
+        b'{"type":"' + b"a" * 129 + b'","kdt_id":63077}',
+        b'{"kdt_id":' + b"9" * 5000 + b"}",
+        b'{"a":' * 20000,
+        b"\xff",
+    ],
+)
+def test_malformed_bodies_are_refused(content: bytes) -> None:
+    """A true signature over what is no message is refused as malformed."""
+    assert refusal(ADAPTER, signed(content)) == "malformed"
+
+
+@settings(deadline=None)
+@given(
+    st.sampled_from(
+        [
+            full("TRADE_SUCCESS"),
+            full("TRADE_CLOSED") | {"delivery_order": PARCEL},
+            full("WAIT_BUYER_CONFIRM_GOODS") | {"delivery_order": PARCEL},
+        ]
+    ).flatmap(bent)
+)
+def test_bent_orders_are_storable_or_parked(content: Any) -> None:
+    """Whatever Youzan itself might sign about an order, it can be stored."""
+    assert verdict(ADAPTER, told("trade_TradePaid", content, how="object")) is not None
+
+
+@settings(deadline=None)
+@given(bent(LINES[1]))
+def test_bent_lines_are_storable_or_parked(line: Any) -> None:
+    """The same for the lines of an order."""
+    content = replaced(full("TRADE_PAID"), ["full_order_info", "orders"], [LINES[0], line])
+    assert verdict(ADAPTER, told("trade_TradePaid", content, how="object")) is not None
+
+
+@settings(deadline=None)
+@given(st.sampled_from(["trade_TradeClose", "trade_refund_RefundSuccess"]), bent(CLOSE | REFUND))
+def test_bent_messages_are_storable_or_parked(kind: str, content: Any) -> None:
+    """The same for messages of few words."""
+    assert verdict(ADAPTER, told(kind, content, how="object")) is not None
+
+
+@pytest.mark.parametrize(
+    ("answer", "status", "body"),
+    [
+        ("accepted", 200, b'{"code":0,"msg":"success"}'),
+        ("later", 503, b'{"code":1,"msg":"failed"}'),
+        ("refused", 400, b'{"code":1,"msg":"failed"}'),
+    ],
+)
+def test_replies(answer: contract.Answer, status: int, body: bytes) -> None:
+    """Youzan looks for the word success, so only one reply may hold it."""
+    assert ADAPTER.reply(answer) == contract.Reply(status, body, "application/json")
+    assert (b"success" in body) is (answer == "accepted")
+
+
+@pytest.mark.parametrize(
+    ("secrets", "options", "says"),
+    [
+        ((), OPTIONS, "1 or 2 secrets"),
+        (("",), OPTIONS, "client_secret"),
+        (("short",), OPTIONS, "client_secret"),
+        ((" " + SECRET,), OPTIONS, "client_secret"),
+        ((SECRET,), {"kdt_ids": ["1"]}, "client_id"),
+        ((SECRET,), {"client_id": "c"}, "kdt_ids"),
+        ((SECRET,), OPTIONS | {"kdt_ids": []}, "kdt_ids"),
+        ((SECRET,), OPTIONS | {"kdt_ids": ["x"]}, "kdt_ids"),
+        ((SECRET,), OPTIONS | {"refund_types": [""]}, "refund_types"),
+        ((SECRET,), OPTIONS | {"kdt_id": "1"}, "kdt_id"),
+    ],
+)
+def test_wrong_configuration(secrets: tuple[str, ...], options: Any, says: str) -> None:
+    """A wrong account does not start, says what to set, and does not show its secret."""
+    with pytest.raises(ValueError, match=says) as caught:
+        youzan.adapter(account(*secrets, **options))
+    assert not any(secret.strip() and secret in str(caught.value) for secret in secrets)
+
+
+@pytest.mark.parametrize("channels", [(), ("web", "app")])
+def test_needs_one_channel(channels: tuple[str, ...]) -> None:
+    """A shop's orders go to one channel."""
+    shop = contract.Account("shop", (SECRET,), OPTIONS, channels)
+    with pytest.raises(ValueError, match="one channel"):
+        youzan.adapter(shop)
