@@ -100,6 +100,7 @@ class _Transmission(Struct, frozen=True):
 def adapter(account: contract.Account) -> contract.Adapter:
     """Make the adapter of one webhook. Raises ``ValueError`` if it can not work."""
     webhook_ids = _webhook_ids(account)
+    webhook_ids = _webhook_ids(account)
     options = fields.options(account, Options)
     roots = _certificates(account, "roots", options.roots or paypal_roots.TRUSTED)
     for url, chain in options.chains.items():

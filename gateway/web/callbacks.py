@@ -81,8 +81,12 @@ class CallbackIntake:
             if not isinstance(adapter, Learner):
                 raise
             content = await self._fetch(missing.url)
-            adapter.learn(missing.url, content, now=self._clock.now())
-        return adapter.read(message)
+            # As of the message's own time: what is learnt then is known when it is read again.
+            adapter.learn(missing.url, content, now=message.now)
+        try:
+            return adapter.read(message)
+        except DocumentMissing:
+            raise Unavailable("the document of a message") from None
 
     async def _accept(self, line: Line, reading: Reading, body: bytes) -> None:
         """Return when every item is committed or set aside. Raises ``Unavailable``."""
