@@ -6,6 +6,7 @@ that is all digits writes it as a number, as the platform does.
 
 import hashlib
 import json
+import secrets
 from datetime import datetime, timedelta, timezone
 from decimal import Decimal
 from typing import Any
@@ -28,7 +29,7 @@ _TAGS: dict[Kind, str] = {
 def create() -> Account:
     """Make a new app with a secret of its own."""
     return Account(
-        secrets=("b4f8a1d2-7c3e-4f56-9a0b-1c2d3e4f5a6b",),
+        secrets=(secrets.token_hex(18),),
         options={"app_key": "7012345678901234567", "shop_ids": ["12036350"]},
         private={},
     )

@@ -6,6 +6,7 @@ the trade's serial. There is no message of another merchant: the salt is all tha
 
 import hashlib
 import json
+import secrets
 from datetime import datetime, timedelta, timezone
 from typing import Any
 from urllib.parse import urlencode
@@ -22,7 +23,7 @@ _GMT8 = timezone(timedelta(hours=8))
 
 def create() -> Account:
     """Make a new account with a salt of its own."""
-    return Account(secrets=("q8ZtLw3nVb6y",), options={}, private={})
+    return Account(secrets=(secrets.token_hex(8),), options={}, private={})
 
 
 def simulator(account: Account) -> "Kuaidi100":

@@ -5,6 +5,7 @@ A repeat keeps everything but ``sendCount``, and so is signed anew.
 
 import hashlib
 import json
+import secrets
 import uuid
 from datetime import datetime, timedelta, timezone
 from decimal import Decimal
@@ -35,7 +36,7 @@ _TYPES: dict[Kind, tuple[str, str]] = {
 def create() -> Account:
     """Make a new app with a secret of its own."""
     return Account(
-        secrets=("7f9c2ba4e88f827d616045507605853e",),
+        secrets=(secrets.token_hex(16),),
         options={"client_id": "50535be20334f52771", "kdt_ids": ["63077"]},
         private={},
     )

@@ -58,9 +58,7 @@ def signature(body: bytes, *, secret: str = SECRET, app_key: str = APP_KEY) -> s
     return hashlib.md5(app_key.encode() + body + secret.encode()).hexdigest()
 
 
-def signed(
-    content: Any, *, secret: str = SECRET, app_key: str = APP_KEY
-) -> contract.Message:
+def signed(content: Any, *, secret: str = SECRET, app_key: str = APP_KEY) -> contract.Message:
     body = content if isinstance(content, bytes) else json.dumps(content).encode()
     said = {"app-id": app_key, "event-sign": signature(body, secret=secret, app_key=app_key)}
     return message(body, said)

@@ -96,9 +96,7 @@ def test_nothing_moves_between_the_parts() -> None:
 
 def test_repeat_has_the_same_key() -> None:
     """What Youzan counts and renumbers on a repeat does not make another message of it."""
-    again = signed(
-        body("trade_TradeClose", CLOSE, sendCount=3, msg_id="another", sign="another")
-    )
+    again = signed(body("trade_TradeClose", CLOSE, sendCount=3, msg_id="another", sign="another"))
     first = told("trade_TradeClose", CLOSE)
     assert ADAPTER.read(again) == ADAPTER.read(first)
 

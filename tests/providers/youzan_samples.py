@@ -131,27 +131,27 @@ def full(status: str, **changes: Any) -> dict[str, Any]:
 
 def body(kind: str, content: Any, *, how: str = "quote", **changes: Any) -> bytes:
     """Build a body; ``how`` says in which way ``msg`` is written."""
-    text = json.dumps(content, ensure_ascii=False)
-    written = {
-        "quote": quote(text, safe=""),
-        "quote_plus": quote_plus(text),
-        "text": text,
-        "object": content,
-    }
     envelope = {
         "client_id": CLIENT_ID,
         "id": TID,
         "kdt_id": 63077,
         "kdt_name": "有赞的店",
         "mode": 1,
-        "msg": written[how],
+        "msg": _written(content, how),
         "msg_id": "6dc15f0b-8682-4812-b635-ab66e199f330",
         "status": "",
         "test": False,
         "type": kind,
         "version": 1795521600,
     }
-    return json.dumps(envelope | changes, ensure_ascii=False).encode()
+    return json.dumps(envelope | changes).encode()
+
+
+def _written(content: Any, how: str) -> Any:
+    if how == "object":
+        return content
+    text = json.dumps(content, ensure_ascii=False)
+    return {"quote": quote(text, safe=""), "quote_plus": quote_plus(text), "text": text}[how]
 
 
 def signature(content: bytes, *, secret: str = SECRET, client_id: str = CLIENT_ID) -> str:

@@ -1,0 +1,193 @@
+"""What Kuaidi100's adapter makes of true pushes, and how it is configured."""
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+
+from gateway.domain import events
+from gateway.providers import contract, kuaidi100
+
+from .kuaidi100_samples import (
+    ADAPTER,
+    COLLECTED_AT,
+    COLLECTED_SCAN,
+    DELIVERED,
+    RESULT,
+    SALT,
+    SIGNED_AT,
+    SIGNED_SCAN,
+    param,
+    signed,
+)
+from .support import NOW, account, bent, read_one, refusal, verdict
+
+PARCEL = "parcel YT4846451105011 of yuantong"
+
+
+def one(status: str = "polling", **changes: Any) -> events.Event:
+    return read_one(ADAPTER, signed(param(status, **changes)))
+
+
+def key(status: str = "polling", **changes: Any) -> str:
+    (item,) = ADAPTER.read(signed(param(status, **changes))).items
+    return item.key
+
+
+def test_delivered() -> None:
+    """A delivery names no order: it is parked with the parcel's number, when it was signed for."""
+    assert read_one(ADAPTER, DELIVERED) == events.Unmapped(
+        "delivered", "", f"{PARCEL}: delivered; a push names no order", SIGNED_AT
+    )
+
+
+def test_delivered_may_be_recorded_only() -> None:
+    """Who learns of deliveries elsewhere does not have them parked."""
+    quiet = kuaidi100.adapter(account(SALT, park_delivered=False))
+    assert read_one(quiet, DELIVERED) == events.Noted("delivered", SIGNED_AT)
+
+
+@pytest.mark.parametrize(
+    ("state", "kind"),
+    [
+        ("0", "in_transit"),
+        ("1", "collected"),
+        ("5", "out_for_delivery"),
+        ("7", "forwarded"),
+        ("8", "customs"),
+        (1, "collected"),
+    ],
+)
+def test_on_its_way(state: object, kind: str) -> None:
+    """What changes no order is recorded."""
+    assert one(state=state, data=[COLLECTED_SCAN]) == events.Noted(kind, COLLECTED_AT)
+
+
+@pytest.mark.parametrize("state", ["2", "4", "6", "14", 14])
+def test_trouble(state: object) -> None:
+    """A parcel in trouble is for a person, whatever the options say."""
+    for adapter in (ADAPTER, kuaidi100.adapter(account(SALT, park_delivered=False))):
+        event = read_one(adapter, signed(param(state=state)))
+        assert isinstance(event, events.Unmapped)
+        assert event.kind == "trouble"
+        assert event.detail.startswith(PARCEL)
+
+
+@pytest.mark.parametrize("state", ["", "9", "301", 10**400, -1, "x" * 500])
+def test_unknown_state_is_parked(state: object) -> None:
+    """A state that is not documented is never taken for a delivery."""
+    event = one(state=state)
+    assert isinstance(event, events.Unmapped)
+    assert event.kind == "unknown"
+
+
+def test_abort_is_parked() -> None:
+    """When the service gives a parcel up, somebody must know, whatever its last state."""
+    event = one("abort", state="0", data=[])
+    assert isinstance(event, events.Unmapped)
+    assert (event.kind, event.occurred_at) == ("abort", NOW)
+
+
+def test_told_again_with_a_longer_track() -> None:
+    """Trouble and delivery are one thing each, however often and long they are told."""
+    more = {"ftime": "2026-11-24 09:00:00"}
+    for state in ("2", "3", "4"):
+        longer = key(state=state, data=[more, SIGNED_SCAN, COLLECTED_SCAN])
+        assert key(state=state) == longer == key(state=state, message="other")
+    assert key(state="0", data=[COLLECTED_SCAN]) != key(state="0", data=[SIGNED_SCAN])
+    assert len({key(state=state) for state in ("2", "3", "4", "6", "14", "99")}) == 6
+
+
+def test_next_parcel_of_the_same_number() -> None:
+    """Couriers use numbers again: another first scan is another parcel."""
+    later = [{"ftime": "2027-11-22 18:00:00"}]
+    assert key(state="3") != key(state="3", data=later)
+    assert key(state="3") != key(state="3", com="ems")
+
+
+@pytest.mark.parametrize(
+    "result",
+    [
+        None,
+        "x",
+        [],
+        {},
+        RESULT | {"nu": ""},
+        RESULT | {"nu": "A B"},
+        RESULT | {"nu": "A" * 65},
+        RESULT | {"nu": 7},
+        RESULT | {"com": "圆通"},
+        RESULT | {"state": None},
+        RESULT | {"data": "x"},
+    ],
+)
+def test_what_names_no_parcel_is_parked(result: Any) -> None:
+    """A true push that is not of the documented shape is parked, not dropped."""
+    event = read_one(ADAPTER, signed(json.dumps({"lastResult": result})))
+    assert isinstance(event, events.Unmapped)
+    assert event.detail
+
+
+def test_odd_times_do_not_matter() -> None:
+    """A scan without a time that can be read is passed over."""
+    scans = [{"ftime": "gestern"}, {"ftime": "2026-02-30 00:00:00"}, {}, COLLECTED_SCAN]
+    event = one(state="1", data=scans)
+    assert event == events.Noted("collected", COLLECTED_AT)
+    assert one(state="1", data=scans[:3]) == events.Noted("collected", NOW)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [b"", b"[]", b"null", b"7", b"{", b'{"status":7}', b'{"a":' * 20000, b"\xff", b"{}{}"],
+)
+def test_malformed_params_are_refused(text: bytes) -> None:
+    """A true signature over what is no JSON object is refused as malformed."""
+    assert refusal(ADAPTER, signed(text)) == "malformed"
+
+
+@settings(deadline=None)
+@given(bent({"status": "polling", "lastResult": RESULT}))
+def test_bent_pushes_are_storable_or_refused(content: Any) -> None:
+    """Whatever Kuaidi100 itself might sign, it is refused or it can be stored."""
+    verdict(ADAPTER, signed(json.dumps(content)))
+
+
+@settings(deadline=None)
+@given(bent(SIGNED_SCAN))
+def test_bent_scans_are_storable_or_refused(scan: Any) -> None:
+    """The same for the scans of a track."""
+    verdict(ADAPTER, signed(json.dumps({"lastResult": RESULT | {"data": [scan]}})))
+
+
+@pytest.mark.parametrize(
+    ("answer", "status", "body"),
+    [
+        ("accepted", 200, '{"result":true,"returnCode":"200","message":"成功"}'),
+        ("later", 503, '{"result":false,"returnCode":"500","message":"失败"}'),
+        ("refused", 400, '{"result":false,"returnCode":"400","message":"失败"}'),
+    ],
+)
+def test_replies(answer: contract.Answer, status: int, body: str) -> None:
+    """Only a result of true with 200 acknowledges."""
+    expected = contract.Reply(status, body.encode(), "application/json")
+    assert ADAPTER.reply(answer) == expected
+
+
+@pytest.mark.parametrize(
+    ("secrets", "options", "says"),
+    [
+        ((), {}, "1 or 2 secrets"),
+        (("",), {}, "the salt"),
+        (("short",), {}, "the salt"),
+        ((SALT + " ",), {}, "the salt"),
+        ((SALT + "\n",), {}, "the salt"),
+        ((SALT,), {"park_delivered": "no"}, "park_delivered"),
+        ((SALT,), {"salt": "x"}, "salt"),
+    ],
+)
+def test_wrong_configuration(secrets: tuple[str, ...], options: Any, says: str) -> None:
+    """A wrong account does not start, says what to set, and does not show its secret."""
+    with pytest.raises(ValueError, match=says) as caught:
+        kuaidi100.adapter(account(*secrets, **options))
+    assert not any(secret.strip() and secret in str(caught.value) for secret in secrets)
