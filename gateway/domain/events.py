@@ -55,10 +55,15 @@ class Shipped(Struct, frozen=True, tag="shipped"):
 
 
 class Delivered(Struct, frozen=True, tag="delivered"):
-    """The buyer has the parcel."""
+    """The buyer has the parcel.
+
+    A courier names no order: ``order_no`` is empty then, and the one order in the account's
+    channels that was shipped under ``tracking_no`` is meant.
+    """
 
     order_no: str
     occurred_at: datetime
+    tracking_no: str = ""
 
 
 class Noted(Struct, frozen=True, tag="noted"):
@@ -92,6 +97,11 @@ def order_no(event: Event) -> str:
 def transaction_id(event: Event) -> str:
     """Return the provider's transaction number that the event names, or ``""``."""
     return event.transaction_id if isinstance(event, PaymentSucceeded | RefundSucceeded) else ""
+
+
+def tracking_no(event: Event) -> str:
+    """Return the tracking number that stands for the order where none is named, or ``""``."""
+    return event.tracking_no if isinstance(event, Delivered) and not event.order_no else ""
 
 
 def refund_key(provider: str, event: Event) -> tuple[str, str] | None:

@@ -171,6 +171,10 @@ def _move(
     event: events.Closed | events.Shipped | events.Delivered, order: OrderState | None
 ) -> Step:
     if order is None:
+        if parcel := events.tracking_no(event):
+            # Shipped long ago, or not by us: nothing will come that this could wait for.
+            said = f"not one order was shipped under {parcel}"
+            return Step("parked", reason="unknown_order", detail=said)
         return Step("waiting")
     before = order.status
     key = (before, events.action(event))

@@ -11,7 +11,8 @@ independent client confirms it.
   the merchant or the order: whoever knows the salt is Kuaidi100, and the salt says it is ours.
 
 A parcel is known by its courier and its number; which order it belongs to, a push does not say.
-What changes nothing is recorded; what an order would have to learn is parked with the number.
+A delivery is booked to the one order that was shipped under the number. What changes nothing is
+recorded; parcels in trouble are parked with their number.
 """
 
 import hashlib
@@ -57,11 +58,7 @@ _ABORTED = "abort"
 
 
 class Options(Struct, forbid_unknown_fields=True, kw_only=True, frozen=True):
-    """What an account of Kuaidi100 can set."""
-
-    #: Park every delivery, since no push names its order. False only records deliveries: for
-    #: who learns of them elsewhere. Parcels in trouble are parked either way.
-    park_delivered: bool = True
+    """An account of Kuaidi100 has nothing to set beside its salt."""
 
 
 class _Push(Struct, rename={"last_result": "lastResult"}):
@@ -88,15 +85,15 @@ _TRACK = msgspec.json.Decoder(_Track)
 def adapter(account: contract.Account) -> contract.Adapter:
     """Make the adapter of one salt. Raises ``ValueError`` if it can not work."""
     salts = md5.secrets(account, whose="the salt of your subscriptions", length_min=8)
-    return Kuaidi100(salts, fields.options(account, Options))
+    fields.options(account, Options)
+    return Kuaidi100(salts)
 
 
 class Kuaidi100:
     """The parcels subscribed to under one salt."""
 
-    def __init__(self, salts: Sequence[bytes], options: Options) -> None:
+    def __init__(self, salts: Sequence[bytes]) -> None:
         self._salts = salts
-        self._options = options
 
     def read(self, message: contract.Message) -> contract.Reading:
         """Verify and decode one push. Raises ``Refused``."""
@@ -134,9 +131,8 @@ class Kuaidi100:
         if parcel.status == _ABORTED:
             return parcel.unmapped("abort", "no more news: the courier has none of it")
         if parcel.state == _DELIVERED:
-            if self._options.park_delivered:
-                return parcel.unmapped("delivered", "delivered; a push names no order")
-            return events.Noted("delivered", parcel.at)
+            # No push names its order: the parcel's number does.
+            return events.Delivered("", parcel.at, parcel.no)
         if detail := _TROUBLE.get(parcel.state):
             return parcel.unmapped("trouble", detail)
         if kind := _ON_ITS_WAY.get(parcel.state):
@@ -151,7 +147,7 @@ class _Parcel:
         self.status = status
         self.state = _state(track.state)
         self._com = fields.token(track.com, "com", _WORD_MAX)
-        self._nu = fields.token(track.nu, "nu", _WORD_MAX)
+        self.no = fields.token(track.nu, "nu", _WORD_MAX)
         times = sorted(_times(track.data or ()))
         #: When it happened: the newest scan, where one has a time.
         self.at = times[-1] if times else now
@@ -159,11 +155,11 @@ class _Parcel:
         # told again with a longer track, and are one thing for as long as this parcel lives;
         # its first scan tells it from the next one that gets the same number.
         is_on_its_way = self.state in _ON_ITS_WAY and status != _ABORTED
-        life = (self._com, self._nu, status == _ABORTED, self.state, times[0] if times else "")
+        life = (self._com, self.no, status == _ABORTED, self.state, times[0] if times else "")
         self.key = _digest(param if is_on_its_way else repr(life).encode())
 
     def unmapped(self, kind: str, what: str) -> events.Unmapped:
-        return events.Unmapped(kind, "", f"parcel {self._nu} of {self._com}: {what}", self.at)
+        return events.Unmapped(kind, "", f"parcel {self.no} of {self._com}: {what}", self.at)
 
 
 def _state(state: str | int) -> str:

@@ -85,7 +85,7 @@ def _check_storable(item: contract.Item) -> None:
         assert event.amount > 0 or isinstance(event, events.PaymentSucceeded)
         assert not event.amount.is_signed()
     if isinstance(event, events.Closed | events.Shipped | events.Delivered):
-        assert event.order_no
+        assert event.order_no or events.tracking_no(event)
 
 
 def _is_token(text: str) -> bool:

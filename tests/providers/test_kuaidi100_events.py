@@ -36,16 +36,8 @@ def key(status: str = "polling", **changes: Any) -> str:
 
 
 def test_delivered() -> None:
-    """A delivery names no order: it is parked with the parcel's number, when it was signed for."""
-    assert read_one(ADAPTER, DELIVERED) == events.Unmapped(
-        "delivered", "", f"{PARCEL}: delivered; a push names no order", SIGNED_AT
-    )
-
-
-def test_delivered_may_be_recorded_only() -> None:
-    """Who learns of deliveries elsewhere does not have them parked."""
-    quiet = kuaidi100.adapter(account(SALT, park_delivered=False))
-    assert read_one(quiet, DELIVERED) == events.Noted("delivered", SIGNED_AT)
+    """A delivery names no order: the parcel's number stands for it."""
+    assert read_one(ADAPTER, DELIVERED) == events.Delivered("", SIGNED_AT, "YT4846451105011")
 
 
 @pytest.mark.parametrize(
@@ -66,12 +58,11 @@ def test_on_its_way(state: object, kind: str) -> None:
 
 @pytest.mark.parametrize("state", ["2", "4", "6", "14", 14])
 def test_trouble(state: object) -> None:
-    """A parcel in trouble is for a person, whatever the options say."""
-    for adapter in (ADAPTER, kuaidi100.adapter(account(SALT, park_delivered=False))):
-        event = read_one(adapter, signed(param(state=state)))
-        assert isinstance(event, events.Unmapped)
-        assert event.kind == "trouble"
-        assert event.detail.startswith(PARCEL)
+    """A parcel in trouble is for a person."""
+    event = read_one(ADAPTER, signed(param(state=state)))
+    assert isinstance(event, events.Unmapped)
+    assert event.kind == "trouble"
+    assert event.detail.startswith(PARCEL)
 
 
 @pytest.mark.parametrize("state", ["", "9", "301", 10**400, -1, "x" * 500])
@@ -182,7 +173,6 @@ def test_replies(answer: contract.Answer, status: int, body: str) -> None:
         (("short",), {}, "the salt"),
         ((SALT + " ",), {}, "the salt"),
         ((SALT + "\n",), {}, "the salt"),
-        ((SALT,), {"park_delivered": "no"}, "park_delivered"),
         ((SALT,), {"salt": "x"}, "salt"),
     ],
 )

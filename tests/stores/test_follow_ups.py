@@ -508,3 +508,53 @@ async def test_one_transaction_told_by_two_accounts_leaves_nothing_stuck(
     )
     found = await counts(ledger)
     assert (found["waiting"], found["payments"]) == (0, 1)
+
+
+# --- parcels ---
+
+
+def arrived(parcel: str) -> events.Delivered:
+    return events.Delivered("", NOW, parcel)
+
+
+async def test_a_courier_completes_the_order_that_was_shipped_under_its_number(
+    gateway: Gateway, ledger: Database
+) -> None:
+    await placed(gateway)
+    for event in (paid(), shipped()):
+        await tell(gateway, event)
+    parcel = (await order(ledger))["tracking_no"]
+    for _ in range(2):
+        await tell(gateway, arrived(parcel), "push-1")
+    assert (await state(ledger))[0] == "completed"
+    assert (await counts(ledger))["parked"] == 0
+
+
+async def test_a_parcel_of_no_order_or_of_another_channels_is_parked(
+    gateway: Gateway, ledger: Database
+) -> None:
+    await placed(gateway)
+    for event in (paid(), shipped()):
+        await tell(gateway, event)
+    parcel = (await order(ledger))["tracking_no"]
+    await tell(gateway, arrived("elsewhere"))
+    await tell(gateway, arrived(parcel), channels=("app",))
+    assert (await state(ledger))[0] == "shipped"
+    assert await rows(ledger, "parked", "reason", "detail") == [
+        ("unknown_order", "not one order was shipped under elsewhere"),
+        ("unknown_order", f"not one order was shipped under {parcel}"),
+    ]
+    assert (await counts(ledger))["waiting"] == 0
+
+
+async def test_a_parcel_of_two_orders_is_parked(gateway: Gateway, ledger: Database) -> None:
+    for n in (1, 2):
+        await placed(gateway, n, order_no=f"W-{n}")
+        await tell(gateway, paid(order_no=f"W-{n}", transaction_id=f"T-{n}"))
+        await tell(gateway, shipped(order_no=f"W-{n}"))
+    await tell(gateway, arrived((await order(ledger))["tracking_no"]))
+    assert [row["status"] for row in await ledger.fetch("SELECT status FROM orders")] == [
+        "shipped",
+        "shipped",
+    ]
+    assert (await counts(ledger))["parked"] == 1

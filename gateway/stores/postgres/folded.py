@@ -151,12 +151,16 @@ class Fold:
         return list(self._touched.values())
 
     def _order_of(self, event: Event, provider: str, channels: Sequence[str]) -> OrderState | None:
-        """Find the event's order: by number in the account's channels, else by transaction."""
+        """Find the event's order in the account's channels: by number, parcel or transaction."""
         if number := events.order_no(event):
             for channel in channels:
                 if order := self._by_number.get((channel, number)):
                     return order
             return None
+        if parcel := events.tracking_no(event):
+            shipped = [order for order in self._orders.values() if order.tracking_no == parcel]
+            ours = [order for order in shipped if order.channel in channels]
+            return ours[0] if len(ours) == 1 else None
         payment = self._payments.get((provider, events.transaction_id(event)))
         if payment is None or payment.order_id is None:
             return None

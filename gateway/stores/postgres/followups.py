@@ -107,6 +107,7 @@ async def _lock_orders(
 ) -> list[OrderState]:
     numbers: set[tuple[str, str]] = set()
     transactions: set[tuple[str, str]] = set()
+    parcels: set[tuple[str, str]] = set()
     ids: set[UUID] = set()
     for entry in batch:
         if isinstance(entry, Settle):
@@ -116,12 +117,16 @@ async def _lock_orders(
             numbers.update((channel, order_no) for channel in entry.channels)
         if transaction_id := events.transaction_id(entry.event):
             transactions.add((entry.provider, transaction_id))
+        if tracking_no := events.tracking_no(entry.event):
+            parcels.update((channel, tracking_no) for channel in entry.channels)
     records = await connection.fetch(
         _LOCK_ORDERS,
         [channel for channel, _ in numbers],
         [order_no for _, order_no in numbers],
         [provider for provider, _ in transactions],
         [transaction_id for _, transaction_id in transactions],
+        [channel for channel, _ in parcels],
+        [tracking_no for _, tracking_no in parcels],
         list(ids),
     )
     return [OrderState(*record) for record in records]

@@ -1,5 +1,6 @@
 -- Lock the orders that a batch of follow-ups is about, in one order (by id), so that batches
--- can not deadlock. Found by (channel, order_no), by the transaction that paid, or by id.
+-- can not deadlock. Found by (channel, order_no), by the transaction that paid, by the tracking
+-- number of their parcel, or by id.
 SELECT o.id, o.channel, o.order_no, o.status, o.version, o.hold, o.currency, o.payable, o.paid,
        o.refunded, o.paid_at, o.shipped_at, o.completed_at, o.closed_at, o.carrier, o.tracking_no,
        o.placed_hold
@@ -14,7 +15,11 @@ SELECT o.id, o.channel, o.order_no, o.status, o.version, o.hold, o.currency, o.p
              JOIN payments p ON p.provider = i.provider AND p.transaction_id = i.transaction_id
             WHERE p.order_id IS NOT NULL
            UNION
-           SELECT unnest($5::uuid[])
+           SELECT n.id
+             FROM unnest($5::text[], $6::text[]) AS i (channel, tracking_no)
+             JOIN orders n ON n.tracking_no = i.tracking_no AND n.channel = i.channel
+           UNION
+           SELECT unnest($7::uuid[])
        )
  ORDER BY o.id
    FOR UPDATE OF o
