@@ -1,0 +1,196 @@
+"""What every provider tells, through real HTTP into the real ledger: each effect once.
+
+The providers' side is `loadtest.simulate`; a provider that has a simulator is tried by itself.
+"""
+
+import importlib
+import itertools
+import json
+import pkgutil
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import asyncpg
+import pytest
+
+from gateway.domain import events
+from gateway.runtime import settings as configuration
+from loadtest import simulate
+from loadtest.simulate.contract import Account, Kind, Simulator, Trade
+from tests.stores.support import tell
+from tests.support.site import Site
+from tests.web.support import order
+
+SIMULATED: dict[str, ModuleType] = {
+    name: module
+    for _, name, _ in pkgutil.iter_modules(simulate.__path__)
+    if hasattr(module := importlib.import_module(f"loadtest.simulate.{name}"), "KINDS")
+}
+ACCOUNTS: dict[str, Account] = {name: made.create() for name, made in SIMULATED.items()}
+MONEY: Sequence[Kind] = ("paid", "partial_refund", "refund")
+PAID = [name for name, module in SIMULATED.items() if module.KINDS.issuperset(MONEY)]
+CASES = [(name, currency) for name in PAID for currency in SIMULATED[name].CURRENCIES]
+#: Whole units, cents, and thousandths: what the amounts below are rounded to.
+DECIMALS = dict.fromkeys(["JPY", "KRW", "CLP", "ISK"], 0) | dict.fromkeys(["KWD", "BHD"], 3)
+_NOTHING = ("freight", "shop_discount", "platform_subsidy")
+_serial = itertools.count(1)
+
+
+@pytest.fixture
+def accounts(tmp_path: Path) -> list[configuration.Account]:
+    made = []
+    for name, account in ACCOUNTS.items():
+        files = [tmp_path / f"{name}.{n}" for n in range(len(account.secrets))]
+        for file, secret in zip(files, account.secrets, strict=True):
+            file.write_text(secret, "utf-8")
+        secrets = [f"file:{file}" for file in files]
+        options = dict(account.options)
+        made.append(configuration.Account(name, "main", ["web"], secrets, options))
+    return made
+
+
+class Played:
+    """One provider and one order of it."""
+
+    def __init__(self, site: Site, name: str, currency: str) -> None:
+        self._site = site
+        self._name = name
+        self._kinds = SIMULATED[name].KINDS
+        self._simulator: Simulator = SIMULATED[name].simulator(ACCOUNTS[name])
+        step = Decimal(1).scaleb(-DECIMALS.get(currency, 2))
+        n = next(_serial)
+        self.trade = Trade(
+            serial=f"{n:06d}",
+            order_no=f"E{n:06d}",
+            amount=199 + 5 * step,
+            refunded=9 * step,
+            currency=currency,
+        )
+        self._at = datetime.now(UTC) - timedelta(seconds=30)
+
+    async def place(self) -> None:
+        """Bring the order: the shop's own message, or a storefront's submission."""
+        if "placed" in self._kinds:
+            await self.say("placed")
+            return
+        due = str(self.trade.amount)
+        item = {"sku": "TEA-1", "name": "Tea", "quantity": 1, "unit_price": due}
+        sent = order(
+            order_no=self.trade.order_no,
+            channel="web",
+            currency=self.trade.currency,
+            items=[item],
+            amounts={"goods": due, "payable": due} | dict.fromkeys(_NOTHING, "0"),
+        )
+        status, said = await self._site.submit(json.dumps(sent).encode())
+        assert status in (200, 201), said
+
+    async def say(self, kind: Kind, *, times: int = 2) -> None:
+        """Post a message, again and again, and see that the provider is content."""
+        for attempt in range(times):
+            posted = self._simulator.message(kind, self.trade, at=self._at, attempt=attempt)
+            path = f"/v1/callbacks/{self._name}/main"
+            async with self._site.client.post(
+                path, data=posted.body, headers=posted.headers
+            ) as answer:
+                body = await answer.read()
+                said = answer.status, answer.headers.get("Content-Type", ""), body
+            assert self._simulator.is_acknowledged(*said), (kind, attempt, said)
+
+    async def stored(self, ledger: "asyncpg.Pool[asyncpg.Record]") -> dict[str, Any]:
+        found = await ledger.fetchrow(
+            "SELECT status, currency, paid, refunded, hold FROM orders WHERE order_no = $1",
+            self.trade.order_no,
+        )
+        assert found is not None
+        return dict(found)
+
+
+@pytest.mark.parametrize(("name", "currency"), CASES)
+async def test_paid_refunded_in_part_and_in_full(
+    site: Site, ledger: "asyncpg.Pool[asyncpg.Record]", name: str, currency: str
+) -> None:
+    played = Played(site, name, currency)
+    trade = played.trade
+    await played.place()
+    for kind, status, refunded in (
+        ("paid", "paid", Decimal(0)),
+        ("partial_refund", "paid", trade.refunded),
+        ("refund", "refunded", trade.amount),
+    ):
+        await played.say(kind)  # type: ignore[arg-type]
+        assert await played.stored(ledger) == {
+            "status": status,
+            "currency": currency,
+            "paid": trade.amount,
+            "refunded": refunded,
+            "hold": None,
+        }
+    assert await ledger.fetchval("SELECT count(*) FROM parked") == 0
+
+
+@pytest.mark.parametrize("name", PAID)
+@pytest.mark.parametrize("told", list(itertools.permutations(MONEY))[1:], ids=" ".join)
+async def test_in_any_order_and_before_the_order_itself(
+    site: Site, ledger: "asyncpg.Pool[asyncpg.Record]", name: str, told: Sequence[Kind]
+) -> None:
+    played = Played(site, name, SIMULATED[name].CURRENCIES[0])
+    for kind in told:
+        await played.say(kind)
+    await played.place()
+    found = await played.stored(ledger)
+    assert (found["status"], found["paid"]) == ("refunded", played.trade.amount)
+    assert found["refunded"] == played.trade.amount
+    assert await ledger.fetchval("SELECT count(*) FROM parked") == 0
+    assert await ledger.fetchval("SELECT count(*) FROM waiting") == 0
+
+
+@pytest.mark.parametrize(
+    "name", [name for name, module in SIMULATED.items() if "closed" in module.KINDS]
+)
+async def test_given_up_unpaid(
+    site: Site, ledger: "asyncpg.Pool[asyncpg.Record]", name: str
+) -> None:
+    played = Played(site, name, SIMULATED[name].CURRENCIES[0])
+    await played.place()
+    await played.say("closed")
+    assert (await played.stored(ledger))["status"] == "closed"
+
+
+async def test_a_courier_completes_what_was_shipped(
+    site: Site, ledger: "asyncpg.Pool[asyncpg.Record]"
+) -> None:
+    shop, courier = Played(site, "wechatpay", "CNY"), Played(site, "kuaidi100", "CNY")
+    await shop.place()
+    await shop.say("paid")
+    number = f"YT{courier.trade.serial}"
+    left = events.Shipped(shop.trade.order_no, "yuantong", number, datetime.now(UTC))
+    await tell(site.gateway, left)
+    await courier.say("shipped")
+    assert (await shop.stored(ledger))["status"] == "shipped"
+    await courier.say("delivered")
+    assert (await shop.stored(ledger))["status"] == "completed"
+
+
+@pytest.mark.parametrize("name", sorted(SIMULATED))
+async def test_what_is_forged_or_only_a_probe_leaves_nothing(
+    site: Site, ledger: "asyncpg.Pool[asyncpg.Record]", name: str
+) -> None:
+    module = SIMULATED[name]
+    simulator: Simulator = module.simulator(ACCOUNTS[name])
+    kind: Kind = "paid" if "paid" in module.KINDS else "delivered"
+    trade = Played(site, name, module.CURRENCIES[0]).trade
+    now = datetime.now(UTC)
+    messages = [simulator.forged(how, kind, trade, at=now) for how in sorted(module.FORGERIES)]
+    if "probe" in module.KINDS:
+        messages.append(simulator.message("probe", trade, at=now))
+    for posted in messages:
+        path = f"/v1/callbacks/{name}/main"
+        async with site.client.post(path, data=posted.body, headers=posted.headers) as answer:
+            assert 400 <= answer.status < 500
+    for table in ("order_events", "payments", "raw_messages", "parked", "waiting"):
+        assert await ledger.fetchval(f"SELECT count(*) FROM {table}") == 0
