@@ -5,12 +5,14 @@ characters can not matter as long as nothing is text.
 """
 
 import re
+from collections.abc import Mapping
 from urllib.parse import unquote_to_bytes
 
 from gateway.domain import errors
 
 FIELDS_MAX = 200
 _BAD_ESCAPE = re.compile(rb"%(?![0-9A-Fa-f]{2})")
+_JOINT = re.compile(rb"&[^&=]*=")
 
 
 def decoded(body: bytes) -> dict[bytes, bytes]:
@@ -32,6 +34,28 @@ def decoded(body: bytes) -> dict[bytes, bytes]:
             raise errors.Refused("malformed", "a field stands there twice")
         form[name] = _unescaped(value)
     return form
+
+
+class Joints:
+    """Finds fields that were folded into others, or made of others' values.
+
+    Where what is signed is ``key=value`` joined with ``&``, the signed text does not say where a
+    value ends: ``a=1&b=2`` is the field ``a`` and the field ``b``, or ``a`` alone with the value
+    ``1&b=2``. A true message could be folded that way to hide its refund or to spoil its status.
+    So no field that is acted on may stand inside another one's value, nor hold another in its own.
+    """
+
+    def __init__(self, *acted_on: str) -> None:
+        names = [re.escape(name.encode()) for name in acted_on]
+        self._names = frozenset(name.encode() for name in acted_on)
+        self._joint = re.compile(b"&(?:%b)=" % b"|".join(names))
+
+    def is_folded(self, form: Mapping[bytes, bytes], text: bytes) -> bool:
+        """Say whether the signed text may join its fields otherwise than the form does."""
+        acted_on = self._names & form.keys()
+        if len(self._joint.findall(b"&" + text)) > len(acted_on):
+            return True
+        return any(_JOINT.search(form[name]) for name in acted_on)
 
 
 def _unescaped(text: bytes) -> bytes:

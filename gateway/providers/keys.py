@@ -9,6 +9,18 @@ from gateway.providers import contract, fields
 
 KEY_BITS_MIN = 2048
 _CERTIFICATE = b"-----BEGIN CERTIFICATE-----"
+
+#: Whatever odd thing stands in a certificate, the library says so with one of these, some of
+#: them only when the field is looked at.
+CERTIFICATE_FAULTS = (
+    ValueError,
+    TypeError,
+    UnsupportedAlgorithm,
+    x509.AttributeNotFound,
+    x509.DuplicateExtension,
+    x509.InvalidVersion,
+    x509.UnsupportedGeneralNameType,
+)
 # Made once: a verification is a matter of 30 microseconds.
 _PADDING = padding.PKCS1v15()
 _SHA256 = hashes.SHA256()

@@ -9,6 +9,7 @@ from gateway.providers import (
     paypal,
     standard_webhooks,
     stripe,
+    unionpay,
     wechatpay,
     youzan,
 )
@@ -21,6 +22,7 @@ FACTORIES: dict[str, contract.Factory] = {
     "paypal": paypal.adapter,
     "standard_webhooks": standard_webhooks.adapter,
     "stripe": stripe.adapter,
+    "unionpay": unionpay.adapter,
     "wechatpay": wechatpay.adapter,
     "youzan": youzan.adapter,
 }

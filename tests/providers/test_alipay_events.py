@@ -2,13 +2,14 @@
 
 from decimal import Decimal
 from typing import Any
+from uuid import UUID
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.domain import events
+from gateway.domain import events, folding, following
 from gateway.providers import alipay, contract
 
 from .alipay_samples import (
@@ -36,6 +37,31 @@ def test_payment() -> None:
     said = read_one(ADAPTER, finished)
     assert said.occurred_at == NOTIFIED_AT
     assert events.transaction_id(said) == PAYMENT.transaction_id
+
+
+def test_finished_is_counted_once() -> None:
+    """The end of the refund period is a notice of its own about a payment that is known."""
+    first, later = (
+        ADAPTER.read(notice({"trade_status": status, "notify_id": key})).items
+        for status, key in (("TRADE_SUCCESS", "n1"), ("TRADE_FINISHED", "n2"))
+    )
+    assert (first[0].key, later[0].key) == ("n1", "n2")
+    assert later[0].event == first[0].event == PAYMENT
+    known = following.PaymentState(
+        id=UUID(int=1),
+        provider="alipay",
+        source="alipay:shop",
+        transaction_id=PAYMENT.transaction_id,
+        order_id=None,
+        order_no=PAYMENT.order_no,
+        currency="CNY",
+        amount=PAYMENT.amount,
+        refunded=Decimal(0),
+        standing="applied",
+        paid_at=PAYMENT.occurred_at,
+    )
+    step = folding.apply(PAYMENT, order=None, payment=known, is_new=False, payments=[known])
+    assert step.outcome == "repeat"
 
 
 @pytest.mark.parametrize("status", ["TRADE_SUCCESS", "TRADE_FINISHED", "TRADE_CLOSED"])
@@ -73,11 +99,17 @@ def test_closed_unpaid(fee: str | None) -> None:
     assert read_one(ADAPTER, closed) == events.Closed("SO-1001", "timed_out", NOTIFIED_AT)
 
 
-@pytest.mark.parametrize("status", ["WAIT_BUYER_PAY", "TRADE_PENDING"])
-def test_other_statuses_are_noted(status: str) -> None:
-    """What is unpaid, or not documented, is noted and never taken for a payment."""
-    said = read_one(ADAPTER, notice({**REFUND, "trade_status": status}))
-    assert said == events.Noted(status, NOTIFIED_AT)
+def test_unpaid_is_noted() -> None:
+    """A trade that waits for its buyer is noted and never taken for a payment."""
+    said = read_one(ADAPTER, notice({**REFUND, "trade_status": "WAIT_BUYER_PAY"}))
+    assert said == events.Noted("WAIT_BUYER_PAY", NOTIFIED_AT)
+
+
+def test_unknown_statuses_are_parked() -> None:
+    """A status that is not documented is put before a person and never taken for a payment."""
+    said = read_one(ADAPTER, notice({**REFUND, "trade_status": "TRADE_PENDING"}))
+    assert isinstance(said, events.Unmapped)
+    assert (said.kind, said.order_no, said.occurred_at) == ("TRADE_PENDING", "SO-1001", NOTIFIED_AT)
 
 
 def test_other_notices_are_noted() -> None:

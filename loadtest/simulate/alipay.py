@@ -1,0 +1,149 @@
+"""Alipay's side (mainland open platform): notices of a trade, in any charset it knows.
+
+Written from opendocs.alipay.com: every field that the notice of a page or app payment carries.
+In ``Account.private`` stands ``key``, Alipay's own private key as PEM, and, where it is not
+utf-8, the ``charset`` that the app is set to.
+"""
+
+import secrets
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Literal
+
+from cryptography.hazmat.primitives.asymmetric import rsa
+
+from loadtest.simulate import sorted_forms
+from loadtest.simulate.contract import Account, Forgery, Kind, Posted, Simulator, Trade
+
+KINDS: frozenset[Kind] = frozenset({"paid", "partial_refund", "refund", "closed"})
+#: Nothing that is signed tells when, so no notice is too old.
+FORGERIES: frozenset[Forgery] = frozenset({"foreign_key", "changed", "unsigned", "not_ours"})
+CURRENCIES = ("CNY",)
+
+Charset = Literal["utf-8", "gbk", "gb2312"]
+_CHARSETS: tuple[str, ...] = ("utf-8", "gbk", "gb2312")
+# Escaped by the merchant before it was escaped by Alipay: decoding it twice spoils the signature.
+_PASSBACK = "merchantBizType%3D3C%26note%3D100%25+1"
+
+
+def create(*, charset: Charset = "utf-8") -> Account:
+    """Make an account of one app, with keys of Alipay's own for it."""
+    key = sorted_forms.new_key()
+    return Account(
+        secrets=(sorted_forms.public_pem(key),),
+        options={
+            "app_id": f"2021{secrets.randbelow(10**12):012}",
+            "seller_id": f"2088{secrets.randbelow(10**12):012}",
+        },
+        private={"key": sorted_forms.private_pem(key), "charset": charset},
+    )
+
+
+def simulator(account: Account) -> Simulator:
+    """Make Alipay's side of an account. Raises ``ValueError`` without its private key."""
+    return Alipay(account)
+
+
+class Alipay:
+    """Alipay, seen from its own side."""
+
+    def __init__(self, account: Account) -> None:
+        self._key = sorted_forms.private_key(account.private, "key", whose="Alipay")
+        self._options = account.options
+        self._charset = account.private.get("charset", "utf-8")
+        if self._charset not in _CHARSETS:
+            raise ValueError(f"the charset is none of {', '.join(_CHARSETS)}")
+
+    def message(self, kind: Kind, trade: Trade, *, at: datetime, attempt: int = 0) -> Posted:
+        """Make one delivery: the ``notify_id`` is kept, only the time of the notice is new."""
+        return self._posted(self._signed(self._notice(kind, trade, at), self._key))
+
+    def forged(self, how: Forgery, kind: Kind, trade: Trade, *, at: datetime) -> Posted:
+        """Make a notice that must be refused."""
+        notice = self._notice(kind, trade, at)
+        if how == "not_ours":
+            notice["app_id"] = notice["auth_app_id"] = sorted_forms.another(notice["app_id"])
+        signed = self._signed(notice, sorted_forms.new_key() if how == "foreign_key" else self._key)
+        if how == "changed":
+            # A true notice sold as that of another order.
+            signed["out_trade_no"] += "X"
+        if how == "unsigned":
+            signed = notice
+        return self._posted(signed)
+
+    def is_acknowledged(self, status: int, content_type: str, body: bytes) -> bool:
+        """Want the seven bytes, and nothing else."""
+        return status == 200 and body == b"success"
+
+    def _notice(self, kind: Kind, trade: Trade, at: datetime) -> dict[str, str]:
+        if kind not in KINDS:
+            raise ValueError(f"Alipay tells of no {kind}")
+        if trade.currency != self._options.get("currency", "CNY"):
+            raise ValueError("amounts are in the currency of the account: notices do not name one")
+        sorted_forms.check_cents(trade)
+        now = _time(at)
+        return {
+            "gmt_create": now,
+            "charset": self._charset,
+            **self._payee(),
+            "subject": "龙井茶 & 杯子 100% + 1",
+            "body": "",
+            "buyer_id": f"2088{sorted_forms.digits(f'buyer/{trade.serial}', 12)}",
+            "buyer_logon_id": "159****5620",
+            "passback_params": _PASSBACK,
+            "notify_id": sorted_forms.digits(f"notice/{kind}/{trade.serial}", 34),
+            "notify_type": "trade_status_sync",
+            "notify_time": now,
+            "trade_no": sorted_forms.digits(f"trade/{trade.serial}", 28),
+            "out_trade_no": trade.order_no,
+            "total_amount": f"{trade.amount:.2f}",
+            "version": "1.0",
+            **_told(kind, trade, at),
+        }
+
+    def _payee(self) -> dict[str, str]:
+        app_id = str(self._options["app_id"])
+        return {
+            "app_id": app_id,
+            "auth_app_id": app_id,
+            "seller_id": str(self._options.get("seller_id") or "2088000000000000"),
+            "seller_email": str(self._options.get("seller_email") or "shop@example.com"),
+        }
+
+    def _signed(self, notice: Mapping[str, str], key: rsa.RSAPrivateKey) -> dict[str, str]:
+        typed = {**notice, "sign_type": "RSA2"}
+        # Only the old "life account" signs its sign_type too.
+        signed = typed if self._options.get("keep_sign_type") else notice
+        text = sorted_forms.text(signed, codec=self._charset)
+        return {**typed, "sign": sorted_forms.signature(key, text)}
+
+    def _posted(self, fields: Mapping[str, str]) -> Posted:
+        return sorted_forms.posted(fields, codec=self._charset)
+
+
+def _told(kind: Kind, trade: Trade, at: datetime) -> dict[str, str]:
+    if kind == "closed":
+        return {"trade_status": "TRADE_CLOSED", "gmt_close": _time(at)}
+    amount = f"{trade.amount:.2f}"
+    paid = {
+        "trade_status": "TRADE_SUCCESS",
+        "gmt_payment": _time(at),
+        "receipt_amount": amount,
+        "invoice_amount": amount,
+        "buyer_pay_amount": amount,
+        "point_amount": "0.00",
+        "fund_bill_list": f'[{{"amount":"{amount}","fundChannel":"ALIPAYACCOUNT"}}]',
+    }
+    if kind == "paid":
+        return paid
+    # ``refund_fee`` is all that went back so far.
+    back = {"gmt_refund": f"{_time(at)}.{at.microsecond // 1000:03}"}
+    if kind == "partial_refund":
+        fee = {"refund_fee": f"{trade.refunded:.2f}", "out_biz_no": f"P{trade.serial}"}
+        return {**paid, **back, **fee}
+    fee = {"refund_fee": amount, "out_biz_no": f"R{trade.serial}"}
+    return {**paid, **back, **fee, "trade_status": "TRADE_CLOSED", "gmt_close": _time(at)}
+
+
+def _time(at: datetime) -> str:
+    return f"{at.astimezone(sorted_forms.GMT8):%Y-%m-%d %H:%M:%S}"

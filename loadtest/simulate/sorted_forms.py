@@ -1,0 +1,83 @@
+"""What Alipay and UnionPay have in common: forms, signed over their sorted fields.
+
+Every number is drawn from the trade's serial, so a repeat names the same. An RSA signature of
+PKCS#1 v1.5 is the same each time, too.
+"""
+
+import base64
+import hashlib
+from collections.abc import Mapping
+from datetime import timedelta, timezone
+from urllib.parse import quote_plus
+
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import padding, rsa
+
+from loadtest.simulate.contract import Posted, Trade
+
+GMT8 = timezone(timedelta(hours=8))
+
+
+def text(fields: Mapping[str, str], *, codec: str = "utf-8") -> bytes:
+    """Join the fields, sorted by the bytes of their names, as they are signed."""
+    return "&".join(f"{name}={fields[name]}" for name in sorted(fields)).encode(codec)
+
+
+def signature(key: rsa.RSAPrivateKey, signed: bytes) -> str:
+    """Sign with RSA PKCS#1 v1.5 and SHA-256, as base64."""
+    return base64.b64encode(key.sign(signed, padding.PKCS1v15(), hashes.SHA256())).decode()
+
+
+def posted(fields: Mapping[str, str], *, codec: str = "utf-8") -> Posted:
+    """Make the form post, percent-encoded once."""
+    pairs = [f"{name}={quote_plus(value.encode(codec))}" for name, value in fields.items()]
+    headers = {"Content-Type": f"application/x-www-form-urlencoded; charset={codec.upper()}"}
+    return Posted(headers, "&".join(pairs).encode())
+
+
+def digits(seed: str, count: int) -> str:
+    """Draw so many decimal digits from a seed, the same every time."""
+    return str(int(hashlib.sha256(seed.encode()).hexdigest(), 16))[-count:]
+
+
+def another(number: str) -> str:
+    """Return the number of somebody else, of the same length."""
+    return number[:-1] + ("1" if number[-1] != "1" else "2")
+
+
+def check_cents(trade: Trade) -> None:
+    """Raise ``ValueError`` if the trade's amounts have more than two decimals."""
+    for amount in (trade.amount, trade.refunded):
+        if amount.scaleb(2) % 1:
+            raise ValueError("amounts have two decimals at most")
+
+
+def new_key() -> rsa.RSAPrivateKey:
+    """Make a key of the size that the providers use."""
+    return rsa.generate_private_key(public_exponent=65537, key_size=2048)
+
+
+def private_pem(key: rsa.RSAPrivateKey) -> str:
+    """Write a private key for ``Account.private``."""
+    encoding, plain = serialization.Encoding.PEM, serialization.NoEncryption()
+    return key.private_bytes(encoding, serialization.PrivateFormat.PKCS8, plain).decode()
+
+
+def public_pem(key: rsa.RSAPrivateKey) -> str:
+    """Write its public key as the gateway takes it."""
+    spki = serialization.PublicFormat.SubjectPublicKeyInfo
+    return key.public_key().public_bytes(serialization.Encoding.PEM, spki).decode()
+
+
+def private_key(private: Mapping[str, str], name: str, *, whose: str) -> rsa.RSAPrivateKey:
+    """Read a private key of ``Account.private``. Raises ``ValueError``."""
+    pem = private.get(name)
+    if not pem:
+        raise ValueError(
+            f"no private key {name!r}: only {whose} has that of a real account, so make an "
+            "account to simulate with"
+        )
+    key = serialization.load_pem_private_key(pem.encode(), None)
+    if not isinstance(key, rsa.RSAPrivateKey):
+        raise ValueError(f"the private key {name!r} is not an RSA key")
+    return key

@@ -1,0 +1,214 @@
+"""UnionPay's side (online gateway 5.1.0): back-end notices of payments and refunds.
+
+Written from the notices that UnionPay shows in its own demonstration programs. A repeat is the
+same in every byte. In ``Account.private`` stand ``key``, the private key that UnionPay signs
+with, and ``certificate``, which is sent along with every notice; both as PEM.
+"""
+
+import hashlib
+import secrets
+from collections.abc import Mapping
+from datetime import UTC, datetime
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+from loadtest.simulate import sorted_forms
+from loadtest.simulate.contract import Account, Forgery, Kind, Posted, Simulator, Trade
+
+KINDS: frozenset[Kind] = frozenset({"paid", "partial_refund", "refund"})
+#: Nothing that is signed tells when it was sent, so no notice is too old.
+FORGERIES: frozenset[Forgery] = frozenset({"foreign_key", "changed", "unsigned", "not_ours"})
+CURRENCIES = ("CNY",)
+
+#: As UnionPay's certificates name it, between two numbers.
+ORGANISATION = "中国银联股份有限公司"
+# Simulated certificates are made without a clock, so they are valid whenever one looks.
+_VALID = (datetime(2020, 1, 1, tzinfo=UTC), datetime(2099, 1, 1, tzinfo=UTC))
+
+
+def create() -> Account:
+    """Make an account: an authority of its own, and UnionPay's certificate issued by it."""
+    authority, key = Authority(), sorted_forms.new_key()
+    return Account(
+        secrets=(authority.pem,),
+        options={"mer_id": f"7772900{secrets.randbelow(10**8):08}"},
+        private={
+            "key": sorted_forms.private_pem(key),
+            "certificate": authority.certified(key, organisation=ORGANISATION),
+        },
+    )
+
+
+def simulator(account: Account) -> Simulator:
+    """Make UnionPay's side of an account. Raises ``ValueError`` without its private key."""
+    return UnionPay(account)
+
+
+class Authority:
+    """Like CFCA: a root, and an intermediate that certifies UnionPay and its merchants."""
+
+    def __init__(self) -> None:
+        root_key, self._key = sorted_forms.new_key(), sorted_forms.new_key()
+        root, self._name = _name("SIM CS CA", "SIM CFCA"), _name("SIM OCA1", "SIM CFCA")
+        root_pem = _certificate(root, root, root_key, root_key, is_authority=True)
+        #: The intermediate and its root, as the gateway takes them.
+        self.pem = _certificate(self._name, root, self._key, root_key, is_authority=True) + root_pem
+
+    def certified(
+        self,
+        key: rsa.RSAPrivateKey,
+        *,
+        organisation: str,
+        valid: tuple[datetime, datetime] = _VALID,
+    ) -> str:
+        """Certify that the key is an organisation's, as PEM."""
+        name = _name(f"041@8310000000083040@{organisation}@00016494", "SIM OCA1")
+        return _certificate(name, self._name, key, self._key, is_authority=False, valid=valid)
+
+
+class UnionPay:
+    """UnionPay, seen from its own side."""
+
+    def __init__(self, account: Account) -> None:
+        self._key = sorted_forms.private_key(account.private, "key", whose="UnionPay")
+        self._certificate = account.private.get("certificate", "")
+        if not self._certificate:
+            raise ValueError("no certificate that belongs to the private key")
+        self._mer_id = str(account.options["mer_id"])
+
+    def message(self, kind: Kind, trade: Trade, *, at: datetime, attempt: int = 0) -> Posted:
+        """Make a notice. A repeat is the same in every byte."""
+        notice = self._notice(kind, trade, at)
+        return sorted_forms.posted(_signed(notice, self._key, self._certificate))
+
+    def forged(self, how: Forgery, kind: Kind, trade: Trade, *, at: datetime) -> Posted:
+        """Make a notice that must be refused."""
+        notice = self._notice(kind, trade, at)
+        key, certificate = self._key, self._certificate
+        if how == "not_ours":
+            notice["merId"] = sorted_forms.another(self._mer_id)
+        if how == "foreign_key":
+            # Everything is right, except that it is an authority of the forger's own.
+            key = sorted_forms.new_key()
+            certificate = Authority().certified(key, organisation=ORGANISATION)
+        signed = _signed(notice, key, certificate)
+        if how == "changed":
+            # A true notice sold as that of another order.
+            signed["orderId"] += "X"
+        if how == "unsigned":
+            signed = notice
+        return sorted_forms.posted(signed)
+
+    def is_acknowledged(self, status: int, content_type: str, body: bytes) -> bool:
+        """Look at the status alone."""
+        return status in (200, 302)
+
+    def _notice(self, kind: Kind, trade: Trade, at: datetime) -> dict[str, str]:
+        if kind not in KINDS:
+            raise ValueError(f"UnionPay tells of no {kind}")
+        if trade.currency != "CNY":
+            raise ValueError("amounts are in CNY")
+        sorted_forms.check_cents(trade)
+        now = at.astimezone(sorted_forms.GMT8)
+        payment = _query_id("paid", trade)
+        told = {
+            "orderId": trade.order_no,
+            "queryId": payment,
+            "txnType": "01",
+            "txnSubType": "01",
+            "txnAmt": f"{trade.amount.scaleb(2):.0f}",
+            "accNo": "6216***********0018",
+            "payCardType": "01",
+            "bizType": "000201",
+        }
+        if kind != "paid":
+            part = trade.refunded if kind == "partial_refund" else trade.amount - trade.refunded
+            told = {
+                "orderId": f"{'P' if kind == 'partial_refund' else 'R'}{trade.serial}",
+                "origQryId": payment,
+                "queryId": _query_id(kind, trade),
+                "txnType": "04",
+                "txnSubType": "00",
+                "txnAmt": f"{part.scaleb(2):.0f}",
+                "bizType": "000000",
+            }
+        return {
+            "accessType": "0",
+            "currencyCode": "156",
+            "encoding": "UTF-8",
+            "merId": self._mer_id,
+            "reqReserved": "cGF5Lz1hJmI9Yw==",
+            "respCode": "00",
+            "respMsg": "成功[0000000]",
+            "settleAmt": told["txnAmt"],
+            "settleCurrencyCode": "156",
+            "settleDate": f"{now:%m%d}",
+            "signMethod": "01",
+            "traceNo": sorted_forms.digits(f"trace/{kind}/{trade.serial}", 6),
+            "traceTime": f"{now:%m%d%H%M%S}",
+            "txnTime": f"{now:%Y%m%d%H%M%S}",
+            "version": "5.1.0",
+            **told,
+        }
+
+
+def _signed(notice: Mapping[str, str], key: rsa.RSAPrivateKey, pem: str) -> dict[str, str]:
+    # The certificate goes over the wire, and into the signed text, with the line ends of Windows.
+    lines = pem.strip().splitlines()
+    fields = {**notice, "signPubKeyCert": "\r\n".join(lines)}
+    digest = hashlib.sha256(sorted_forms.text(fields)).hexdigest().encode()
+    return {**fields, "signature": sorted_forms.signature(key, digest)}
+
+
+def _query_id(kind: Kind, trade: Trade) -> str:
+    return sorted_forms.digits(f"query/{kind}/{trade.serial}", 21)
+
+
+def _name(common_name: str, organisation: str) -> x509.Name:
+    return x509.Name(
+        [
+            x509.NameAttribute(NameOID.COUNTRY_NAME, "CN"),
+            x509.NameAttribute(NameOID.ORGANIZATION_NAME, organisation),
+            x509.NameAttribute(NameOID.COMMON_NAME, common_name),
+        ]
+    )
+
+
+def _certificate(
+    subject: x509.Name,
+    issuer: x509.Name,
+    key: rsa.RSAPrivateKey,
+    issuers_key: rsa.RSAPrivateKey,
+    *,
+    is_authority: bool,
+    valid: tuple[datetime, datetime] = _VALID,
+) -> str:
+    serial = x509.random_serial_number()
+    builder = x509.CertificateBuilder(issuer, subject, key.public_key(), serial, *valid)
+    if is_authority:
+        # May issue for one level below: an intermediate is issued by the root, the rest by it.
+        builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=1), True)
+    else:
+        purposes = [ExtendedKeyUsageOID.CLIENT_AUTH, ExtendedKeyUsageOID.EMAIL_PROTECTION]
+        builder = builder.add_extension(x509.ExtendedKeyUsage(purposes), False)
+    builder = builder.add_extension(_usage(is_authority=is_authority), is_authority)
+    return (
+        builder.sign(issuers_key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM).decode()
+    )
+
+
+def _usage(*, is_authority: bool) -> x509.KeyUsage:
+    return x509.KeyUsage(
+        digital_signature=not is_authority,
+        content_commitment=not is_authority,
+        key_encipherment=not is_authority,
+        data_encipherment=not is_authority,
+        key_agreement=not is_authority,
+        key_cert_sign=is_authority,
+        crl_sign=is_authority,
+        encipher_only=False,
+        decipher_only=False,
+    )

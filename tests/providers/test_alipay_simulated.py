@@ -1,0 +1,119 @@
+"""The simulated Alipay: what it tells is read, what it forges is refused."""
+
+from datetime import timedelta
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from gateway.domain import events
+from gateway.providers import alipay, contract
+from loadtest.simulate import alipay as simulated
+from loadtest.simulate.contract import Account, Trade
+
+from .alipay_samples import ADAPTER
+from .support import NOW, account, message, refusal
+
+TRADE = Trade("T1", "SO-1001", Decimal("199.00"), Decimal("9.01"), "CNY")
+
+
+def read(ours: Account, kind: Any, **how: Any) -> contract.Reading:
+    posted = simulated.simulator(ours).message(kind, TRADE, **{"at": NOW, **how})
+    adapter = alipay.adapter(account(*ours.secrets, **ours.options))
+    return adapter.read(message(posted.body, posted.headers))
+
+
+@pytest.mark.parametrize("charset", ["utf-8", "gbk", "gb2312"])
+def test_the_simulator_tells_the_whole_story(charset: Any) -> None:
+    """Paid, refunded in part, refunded in all, or closed: what it says is what is read."""
+    ours = simulated.create(charset=charset)
+    (paid,) = read(ours, "paid").items
+    payment = paid.event
+    assert isinstance(payment, events.PaymentSucceeded)
+    assert (payment.order_no, payment.amount, payment.currency, payment.occurred_at) == (
+        "SO-1001",
+        Decimal("199.00"),
+        "CNY",
+        NOW,
+    )
+    for kind, total in (("partial_refund", "9.01"), ("refund", "199.00")):
+        again, refund = read(ours, kind).items
+        assert again.event == payment
+        assert isinstance(refund.event, events.RefundSucceeded)
+        assert refund.event.transaction_id == payment.transaction_id
+        assert (refund.event.amount, refund.event.cumulative) == (Decimal(total), True)
+    (closed,) = read(ours, "closed").items
+    assert closed.event == events.Closed("SO-1001", "timed_out", NOW)
+
+
+def test_a_repeat_keeps_its_notify_id() -> None:
+    """Sent again later, the notice has another time, another signature and the same key."""
+    ours = simulated.create()
+    later = NOW + timedelta(minutes=4)
+    simulator = simulated.simulator(ours)
+    first, again = (simulator.message("paid", TRADE, at=at) for at in (NOW, later))
+    assert first.body != again.body
+    keys = {read(ours, "paid", at=at, attempt=n).items[0].key for n, at in enumerate((NOW, later))}
+    assert len(keys) == 1
+
+
+def test_old_messages_sign_their_type() -> None:
+    """With keep_sign_type the simulator signs as the old messages are signed."""
+    made = simulated.create()
+    old = Account(made.secrets, {**made.options, "keep_sign_type": True}, made.private)
+    assert read(old, "paid") == read(made, "paid")
+
+
+def test_the_simulator_needs_what_only_alipay_has() -> None:
+    """With the options of a real account alone nothing can be signed, and it says so."""
+    made = simulated.create()
+    with pytest.raises(ValueError, match="only Alipay has"):
+        simulated.simulator(Account(made.secrets, made.options, {}))
+    with pytest.raises(ValueError, match="charset"):
+        private = {**made.private, "charset": "utf-16"}
+        simulated.simulator(Account(made.secrets, made.options, private))
+
+
+@pytest.mark.parametrize(
+    ("kind", "trade"),
+    [
+        ("paid", Trade("T", "SO", Decimal("1.001"), Decimal(0), "CNY")),
+        ("paid", Trade("T", "SO", Decimal("1.00"), Decimal(0), "USD")),
+        ("shipped", TRADE),
+    ],
+)
+def test_the_simulator_refuses_what_it_can_not_tell(kind: Any, trade: Trade) -> None:
+    """Amounts in the account's currency with two decimals, and what Alipay tells of."""
+    with pytest.raises(ValueError, match=r"amounts|tells of no"):
+        simulated.simulator(simulated.create()).message(kind, trade, at=NOW)
+
+
+@pytest.mark.parametrize(
+    ("how", "reason"),
+    [
+        ("foreign_key", "bad_signature"),
+        ("changed", "bad_signature"),
+        ("unsigned", "missing_signature"),
+        ("not_ours", "not_ours"),
+    ],
+)
+def test_simulated_forgeries_are_refused(how: Any, reason: str) -> None:
+    """Every forgery of every kind is refused for the reason that it was forged for."""
+    ours = simulated.create()
+    assert how in simulated.FORGERIES
+    adapter = alipay.adapter(account(*ours.secrets, **ours.options))
+    simulator = simulated.simulator(ours)
+    for kind in sorted(simulated.KINDS):
+        posted = simulator.forged(how, kind, TRADE, at=NOW)
+        assert refusal(adapter, message(posted.body, posted.headers)) == reason
+
+
+def test_the_simulator_knows_an_acknowledgement() -> None:
+    """Alipay wants 200 and the seven bytes, nothing more."""
+    simulator = simulated.simulator(simulated.create())
+    for answer in ("accepted", "later", "refused"):
+        reply = ADAPTER.reply(answer)
+        said = simulator.is_acknowledged(reply.status, reply.content_type, reply.body)
+        assert said == (answer == "accepted")
+    for status, body in ((200, b"success\n"), (200, b'"success"'), (200, b""), (302, b"success")):
+        assert not simulator.is_acknowledged(status, "text/plain", body)

@@ -1,0 +1,301 @@
+"""What UnionPay's adapter makes of true notices, and how it is configured."""
+
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gateway.domain import events
+from gateway.providers import contract, unionpay
+from loadtest.simulate import unionpay as simulated
+from loadtest.simulate.contract import Account, Trade
+
+from .support import NOW, account, message, read_one, refusal, verdict
+from .unionpay_samples import (
+    ADAPTER,
+    FIELDS,
+    ISSUERS,
+    LEAF,
+    MER_ID,
+    OCA_NAME,
+    PAID,
+    PAID_AT,
+    PAYMENT,
+    REFUND,
+    REFUNDED,
+    REFUNDED_AT,
+    certificate,
+    named,
+    new_key,
+    notice,
+    oca,
+    root,
+)
+
+TRADE = Trade("T1", "SO1001", Decimal("199.00"), Decimal("9.01"), "CNY")
+
+
+def test_payment() -> None:
+    """A successful payment: fen, GMT+8, known by its queryId and type."""
+    assert ADAPTER.read(PAID).items == [contract.Item("201703241011516777928:01", PAYMENT)]
+
+
+def test_success_with_a_defect_is_success() -> None:
+    """A6 is a success that UnionPay has yet to finish with the bank."""
+    assert ADAPTER.read(notice({"respCode": "A6"})) == ADAPTER.read(PAID)
+
+
+@pytest.mark.parametrize("kind", ["04", "31"])
+def test_refund(kind: str) -> None:
+    """A refund, or the undoing of a payment, is found by the payment's queryId."""
+    said = ADAPTER.read(notice({**REFUND, "txnType": kind}))
+    assert said.items == [contract.Item(f"052401051658427863998:{kind}", REFUNDED)]
+
+
+def test_refund_may_lack_a_currency() -> None:
+    """The currency is that of the payment; another one than CNY is never assumed."""
+    assert read_one(ADAPTER, notice({**REFUND, "currencyCode": None})) == REFUNDED
+
+
+@pytest.mark.parametrize(
+    ("changes", "kind", "order_no", "says"),
+    [
+        ({"txnType": "02"}, "txnType_02", "SO1001000001", "txnType 02"),
+        ({"txnType": "03"}, "txnType_03", "SO1001000001", "txnType 03"),
+        ({"txnType": "32"}, "txnType_32", "SO1001000001", "txnType 32"),
+        ({"txnType": "1"}, "txnType_1", "SO1001000001", "txnType 1"),
+        ({"currencyCode": "344"}, "payment", "SO1001000001", "156"),
+        ({"currencyCode": "CNY"}, "payment", "SO1001000001", "156"),
+        ({"currencyCode": None}, "payment", "SO1001000001", "156"),
+        ({**REFUND, "currencyCode": "840"}, "refund", "", "156"),
+        ({**REFUND, "origQryId": None}, "refund", "", "origQryId"),
+        ({**REFUND, "respCode": "34"}, "refund_failed", "", "respCode 34"),
+        ({**REFUND, "txnType": "31", "respCode": "05"}, "refund_failed", "", "respCode 05"),
+    ],
+)
+def test_what_can_not_be_booked_is_parked(
+    changes: dict[str, str | None], kind: str, order_no: str, says: str
+) -> None:
+    """What is true and ours and no payment or refund in CNY is put before a person."""
+    said = read_one(ADAPTER, notice(changes))
+    assert isinstance(said, events.Unmapped)
+    assert (said.kind, said.order_no) == (kind, order_no)
+    assert said.occurred_at in (PAID_AT, REFUNDED_AT)
+    assert says in said.detail
+
+
+def test_failed_payment_is_noted() -> None:
+    """Any other answer than success leaves the order unpaid."""
+    said = ADAPTER.read(notice({"respCode": "05"}))
+    noted = events.Noted("txnType_01:05", PAID_AT)
+    assert said.items == [contract.Item("201703241011516777928:01:05", noted)]
+
+
+def test_success_after_failure_is_no_repeat() -> None:
+    """A transaction that failed or hung may succeed later: its success has a key of its own."""
+    keys = [
+        ADAPTER.read(notice({**REFUND, "respCode": code})).items[0].key for code in ("05", "00")
+    ]
+    assert keys[0] != keys[1]
+
+
+def test_failed_early() -> None:
+    """What failed before it had a queryId is named by order number and time."""
+    (item,) = ADAPTER.read(notice({"queryId": None, "respCode": "10"})).items
+    assert item.key == "SO1001000001:20261123115930:01:10"
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"txnAmt": None},
+        {"txnAmt": ""},
+        {"txnAmt": "88.80"},
+        {"txnAmt": "-1"},
+        {"txnAmt": "+1"},
+        {"txnAmt": "1e3"},
+        {"txnAmt": "1_000"},
+        {"txnAmt": "1" * 13},
+        {"txnAmt": "9" * 4000},
+        {"txnAmt": "\u0661"},
+        {"txnAmt": " 1"},
+        {"txnAmt": "1\n"},
+        {"orderId": None},
+        {"orderId": "SO 1"},
+        {"orderId": "S\x00"},
+        {"orderId": "S" * 65},
+        {"orderId": "订单"},
+        {"queryId": None},
+        {"queryId": ""},
+        {"queryId": "1" * 129},
+        {"txnTime": None},
+        {"txnTime": "2026112311593"},
+        {"txnTime": "20260230115930"},
+        {"txnTime": "20261123245930"},
+        {"txnTime": "00010101000000"},
+        {"txnTime": "99991231235959"},
+        {"txnTime": "20261123115930\n"},
+        {"txnType": None},
+        {"txnType": "支付"},
+        {"txnType": "1" * 9},
+        {"respCode": None},
+        {"respCode": "0 0"},
+        {**REFUND, "txnAmt": "0"},
+        {**REFUND, "origQryId": "1" * 129},
+        {**REFUND, "origQryId": "订"},
+        {"txnType": "02", "orderId": None},
+    ],
+)
+def test_malformed_notices_are_refused(changes: dict[str, str | None]) -> None:
+    """What the ledger needs is there and in bounds, or the notice is refused."""
+    assert refusal(ADAPTER, notice(changes)) == "malformed"
+
+
+@pytest.mark.parametrize("mer_id", [None, "", "777290058110049", MER_ID.lower() + "0"])
+def test_another_merchant_is_not_ours(mer_id: str | None) -> None:
+    """UnionPay signs for every merchant with the same key."""
+    assert refusal(ADAPTER, notice({"merId": mer_id})) == "not_ours"
+
+
+odd_text = st.one_of(
+    st.text(st.characters(codec="utf-8"), max_size=20),
+    st.sampled_from(
+        ["", "0", "00", "A6", "01", "04", "31", "156", "-0", "NaN", "9" * 3000, "\x00"]
+    ),
+    st.sampled_from(["20991231235959", "20000101000000", "20000101075959", "5.1.0", "&a=b"]),
+)
+
+
+@settings(deadline=None)
+@given(st.dictionaries(st.sampled_from(sorted(FIELDS | REFUND)), st.none() | odd_text, max_size=3))
+def test_bent_notices_are_storable_or_refused(changes: dict[str, str | None]) -> None:
+    """Whatever UnionPay itself might sign, it is refused or it can be stored."""
+    verdict(ADAPTER, notice({**REFUND, **changes}))
+    verdict(ADAPTER, notice(changes))
+
+
+@pytest.mark.parametrize(
+    ("answer", "status", "body"),
+    [("accepted", 200, b"ok"), ("later", 503, b"fail"), ("refused", 400, b"fail")],
+)
+def test_replies(answer: contract.Answer, status: int, body: bytes) -> None:
+    """UnionPay looks at the status: neither 200 nor 302 is said without a commit."""
+    reply = ADAPTER.reply(answer)
+    assert (reply.status, reply.body) == (status, body)
+    simulator = simulated.simulator(simulated.create())
+    said = simulator.is_acknowledged(reply.status, reply.content_type, reply.body)
+    assert said == (answer == "accepted")
+
+
+def test_wrong_configuration() -> None:
+    """A wrong account does not start and says what to set."""
+    ours = {"mer_id": MER_ID}
+    own, weak = new_key("own"), new_key("weak", 1024)
+    no_authority = certificate(OCA_NAME, OCA_NAME, own, own)
+    small = certificate(named("S"), named("S"), weak, weak)
+    cases: list[tuple[tuple[str, ...], dict[str, Any], str]] = [
+        ((), ours, "1 or 2 secrets"),
+        ((ISSUERS,) * 3, ours, "1 or 2 secrets"),
+        (("",), ours, "CFCA's root and intermediate"),
+        (("not a certificate",), ours, "CFCA's root and intermediate"),
+        (("\udcff",), ours, "CFCA's root and intermediate"),
+        ((ISSUERS[:300],), ours, "CFCA's root and intermediate"),
+        ((oca(),), ours, "without the root"),
+        ((LEAF + ISSUERS,), ours, "may not issue"),
+        ((no_authority,), ours, "may not issue"),
+        ((small,), ours, "may not issue"),
+        ((ISSUERS,), {}, "mer_id"),
+        ((ISSUERS,), {"mer_id": 777290058110048}, "mer_id"),
+        ((ISSUERS,), {"mer_id": "77729005811004"}, "mer_id"),
+        ((ISSUERS,), {**ours, "organisations": []}, "organisations"),
+        ((ISSUERS,), {**ours, "organisations": ["a@b"]}, "organisations"),
+        ((ISSUERS,), {**ours, "version": "5.0.0"}, "version"),
+    ]
+    for secrets, options, says in cases:
+        with pytest.raises(ValueError, match=says) as caught:
+            unionpay.adapter(account(*secrets, **options))
+        assert "shop" in str(caught.value)
+        assert "BEGIN" not in str(caught.value)
+
+
+def test_the_root_alone_may_be_the_issuer() -> None:
+    """An account is not made wrong by a root without an intermediate; nothing else is issued."""
+    adapter = unionpay.adapter(account(root(), mer_id=MER_ID))
+    assert refusal(adapter, PAID) == "bad_signature"
+
+
+def simulate(ours: Account, kind: Any, at: datetime = NOW) -> events.Event:
+    posted = simulated.simulator(ours).message(kind, TRADE, at=at)
+    adapter = unionpay.adapter(account(*ours.secrets, **ours.options))
+    return read_one(adapter, message(posted.body, posted.headers))
+
+
+def test_the_simulator_tells_the_whole_story() -> None:
+    """Paid, refunded in part, refunded for the rest: what the simulator says is what is read."""
+    ours = simulated.create()
+    read = {kind: simulate(ours, kind) for kind in simulated.KINDS}
+    paid, part, rest = (read[kind] for kind in ("paid", "partial_refund", "refund"))
+    assert isinstance(paid, events.PaymentSucceeded)
+    assert isinstance(part, events.RefundSucceeded)
+    assert isinstance(rest, events.RefundSucceeded)
+    assert (paid.order_no, paid.amount, paid.currency, paid.occurred_at) == (
+        "SO1001",
+        Decimal("199.00"),
+        "CNY",
+        NOW,
+    )
+    assert paid.transaction_id == part.transaction_id == rest.transaction_id
+    assert (part.amount, rest.amount) == (Decimal("9.01"), Decimal("189.99"))
+    assert part.refund_no != rest.refund_no
+
+
+def test_the_simulator_repeats_itself() -> None:
+    """A repeat is the same in every byte."""
+    simulator = simulated.simulator(simulated.create())
+    first, again = (simulator.message("paid", TRADE, at=NOW, attempt=n) for n in (0, 1))
+    assert first == again
+
+
+def test_the_simulator_needs_unionpays_key() -> None:
+    """With the options of a real account alone nothing can be signed, and it says so."""
+    made = simulated.create()
+    with pytest.raises(ValueError, match="only UnionPay has"):
+        simulated.simulator(Account(made.secrets, made.options, {}))
+    with pytest.raises(ValueError, match="no certificate"):
+        simulated.simulator(Account(made.secrets, made.options, {"key": made.private["key"]}))
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        Trade("T", "SO1", Decimal("1.001"), Decimal(0), "CNY"),
+        Trade("T", "SO1", Decimal("1.00"), Decimal(0), "USD"),
+    ],
+)
+def test_the_simulator_refuses_money_it_can_not_tell(wrong: Trade) -> None:
+    """Only whole fen of CNY."""
+    with pytest.raises(ValueError, match="amounts"):
+        simulated.simulator(simulated.create()).message("paid", wrong, at=NOW)
+
+
+@pytest.mark.parametrize(
+    ("how", "reason"),
+    [
+        ("foreign_key", "bad_signature"),
+        ("changed", "bad_signature"),
+        ("unsigned", "missing_signature"),
+        ("not_ours", "not_ours"),
+    ],
+)
+def test_simulated_forgeries_are_refused(how: Any, reason: str) -> None:
+    """Every forgery of every kind is refused for the reason that it was forged for."""
+    ours = simulated.create()
+    assert how in simulated.FORGERIES
+    adapter = unionpay.adapter(account(*ours.secrets, **ours.options))
+    simulator = simulated.simulator(ours)
+    for kind in sorted(simulated.KINDS):
+        posted = simulator.forged(how, kind, TRADE, at=NOW)
+        assert refusal(adapter, message(posted.body, posted.headers)) == reason
