@@ -1,0 +1,62 @@
+"""An account that both sides hold: kept in a file, and written as a section of tidegate.toml."""
+
+import json
+import os
+from pathlib import Path
+
+import msgspec
+
+from loadtest.simulate.contract import Account
+
+
+def load(path: Path) -> Account:
+    """Read an account. Raises ``ValueError`` that says what is wrong with the file."""
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=Account)
+    except (OSError, msgspec.MsgspecError) as exc:
+        raise ValueError(f"{path} holds no simulated account: {exc}") from None
+
+
+def save(path: Path, account: Account) -> None:
+    """Write an account and, beside it, its secrets, for nobody but the owner to read.
+
+    Raises ``FileExistsError`` when there is one already, and ``OSError``.
+    """
+    _write(path, json.dumps(msgspec.to_builtins(account), indent=2) + "\n")
+    for file, secret in zip(secret_files(path, account), account.secrets, strict=True):
+        _write(file, secret)
+
+
+def secret_files(path: Path, account: Account) -> list[Path]:
+    """Name the files of the secrets that the gateway is configured with."""
+    return [path.with_name(f"{path.name}.secret{n}") for n, _ in enumerate(account.secrets, 1)]
+
+
+def section(provider: str, name: str, channel: str, *, path: Path, account: Account) -> str:
+    """Return what to put into tidegate.toml so that the gateway knows the account."""
+    secrets = [f"file:{file.absolute()}" for file in secret_files(path, account)]
+    lines = [
+        "[[accounts]]",
+        f"provider = {_toml(provider)}",
+        f"name = {_toml(name)}",
+        f"channels = {_toml([channel])}",
+        f"secrets = {_toml(secrets)}",
+    ]
+    if account.options:
+        lines.append(f"options = {_toml(dict(account.options))}")
+    return "\n".join(lines)
+
+
+def _write(path: Path, text: str) -> None:
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        file.write(text)
+
+
+def _toml(value: object) -> str:
+    # What options hold is what JSON can say; only objects are written otherwise.
+    if isinstance(value, dict):
+        pairs = [f"{json.dumps(key)} = {_toml(inner)}" for key, inner in value.items()]
+        return "{ " + ", ".join(pairs) + " }"
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(map(_toml, value)) + "]"
+    return json.dumps(value, ensure_ascii=False)

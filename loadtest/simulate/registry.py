@@ -1,0 +1,37 @@
+"""The simulated providers there are: every module beside this one that offers a simulator."""
+
+import importlib
+import pkgutil
+from typing import Protocol, cast
+
+from loadtest import simulate
+from loadtest.simulate.contract import Account, Forgery, Kind, Simulator
+
+_SHARED = frozenset({"apiv3", "contract", "keys", "registry", "sending", "sorted_forms"})
+
+
+class Provider(Protocol):
+    """What a provider's module offers."""
+
+    KINDS: frozenset[Kind]
+    FORGERIES: frozenset[Forgery]
+    CURRENCIES: tuple[str, ...]
+
+    def create(self) -> Account:
+        """A new account with keys of its own."""
+        ...
+
+    def simulator(self, account: Account) -> Simulator:
+        """The provider's side of an account."""
+        ...
+
+
+def names() -> list[str]:
+    """Return the providers by name."""
+    found = {module.name for module in pkgutil.iter_modules(simulate.__path__)}
+    return sorted(found - _SHARED)
+
+
+def provider(name: str) -> Provider:
+    """Return one provider of ``names``."""
+    return cast("Provider", importlib.import_module(f"loadtest.simulate.{name}"))
