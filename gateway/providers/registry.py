@@ -1,6 +1,7 @@
 """The providers there are. A new one is a file beside this one and a line here."""
 
 from gateway.providers import (
+    adyen,
     alipay,
     contract,
     doudian,
@@ -15,6 +16,7 @@ from gateway.providers import (
 )
 
 FACTORIES: dict[str, contract.Factory] = {
+    "adyen": adyen.adapter,
     "alipay": alipay.adapter,
     "doudian": doudian.adapter,
     "douyin_pay": douyin_pay.adapter,

@@ -1,0 +1,149 @@
+"""Adyen's side: the standard webhook of payments, one signed item in each message.
+
+Written from Adyen's documentation, not from the gateway. A repeat keeps the whole item; no send
+time and nothing else is made anew.
+"""
+
+import base64
+import hashlib
+import hmac
+import json
+import secrets
+from datetime import datetime, timedelta, timezone
+from decimal import Decimal
+from typing import Any
+
+from loadtest.simulate.contract import Account, Forgery, Kind, Posted, Simulator, Trade
+
+KINDS: frozenset[Kind] = frozenset({"paid", "partial_refund", "refund"})
+#: Nothing that is signed tells when, so no message is too old.
+FORGERIES: frozenset[Forgery] = frozenset({"foreign_key", "changed", "unsigned", "not_ours"})
+CURRENCIES = ("EUR", "JPY", "ISK", "KWD")
+
+_ALPHABET = "BCDFGHJKLMNPQRSTVWXZ23456789"
+_CENTRAL_EUROPE = timezone(timedelta(hours=1))
+# By Adyen's table of currencies; two where a currency is in none of these.
+_WHOLE = frozenset("CVE DJF GNF IDR JPY KMF KRW PYG RWF UGX VND VUV XAF XOF XPF".split())
+_THOUSANDTHS = frozenset("BHD IQD JOD KWD LYD OMR TND".split())
+
+
+def create() -> Account:
+    """Make the webhook of a new merchant account."""
+    return Account(
+        secrets=(secrets.token_hex(32).upper(),),
+        options={"merchant_account": f"Simulated{secrets.randbelow(10**6):06}ECOM"},
+        private={},
+    )
+
+
+def simulator(account: Account) -> Simulator:
+    """Take Adyen's side of an account."""
+    return _Adyen(account)
+
+
+class _Adyen:
+    def __init__(self, account: Account) -> None:
+        self._key = bytes.fromhex(account.secrets[0])
+        self._merchant_account = str(account.options["merchant_account"])
+        self._live = "true" if account.options.get("live", True) else "false"
+
+    def message(self, kind: Kind, trade: Trade, *, at: datetime, attempt: int = 0) -> Posted:
+        return self._posted(self._signed(self._item(kind, trade, at), self._key))
+
+    def forged(self, how: Forgery, kind: Kind, trade: Trade, *, at: datetime) -> Posted:
+        item = self._item(kind, trade, at)
+        key = self._key
+        if how == "foreign_key":
+            key = hashlib.sha256(key).digest()
+        elif how == "not_ours":
+            # A true message to another merchant account of the same company.
+            item["merchantAccountCode"] = f"{self._merchant_account}2"
+        item = self._signed(item, key)
+        if how == "changed":
+            item["amount"]["value"] += 1000
+        elif how == "unsigned":
+            del item["additionalData"]["hmacSignature"]
+        return self._posted(item)
+
+    def is_acknowledged(self, status: int, content_type: str, body: bytes) -> bool:
+        """Want what satisfies the oldest set-ups as well."""
+        return 200 <= status < 300 and body == b"[accepted]"
+
+    def _posted(self, item: dict[str, Any]) -> Posted:
+        content = {"live": self._live, "notificationItems": [{"NotificationRequestItem": item}]}
+        headers = {
+            "Content-Type": "application/json; charset=utf-8",
+            "User-Agent": "Adyen HttpClient 1.0",
+        }
+        return Posted(headers, json.dumps(content, separators=(",", ":")).encode())
+
+    def _signed(self, item: dict[str, Any], key: bytes) -> dict[str, Any]:
+        text = ":".join(
+            str(part)
+            for part in (
+                item["pspReference"],
+                item.get("originalReference", ""),
+                item["merchantAccountCode"],
+                item["merchantReference"],
+                item["amount"]["value"],
+                item["amount"]["currency"],
+                item["eventCode"],
+                item["success"],
+            )
+        )
+        signature = base64.b64encode(hmac.digest(key, text.encode(), "sha256")).decode()
+        return {**item, "additionalData": {**item["additionalData"], "hmacSignature": signature}}
+
+    def _item(self, kind: Kind, trade: Trade, at: datetime) -> dict[str, Any]:
+        payment = _reference("payment", trade.serial)
+        common = {
+            "eventDate": at.astimezone(_CENTRAL_EUROPE).isoformat(timespec="seconds"),
+            "merchantAccountCode": self._merchant_account,
+            "paymentMethod": "mc",
+            "success": "true",
+        }
+        if kind == "paid":
+            return {
+                "additionalData": {
+                    "authCode": "073123",
+                    "cardSummary": "0008",
+                    "expiryDate": "03/2030",
+                    "paymentMethodVariant": "mcstandardcredit",
+                },
+                "amount": _amount(trade.amount, trade.currency),
+                "eventCode": "AUTHORISATION",
+                "merchantReference": trade.order_no,
+                "operations": ["CANCEL", "CAPTURE", "REFUND"],
+                "pspReference": payment,
+                "reason": "073123:0008:03/2030",
+                **common,
+            }
+        if kind in ("partial_refund", "refund"):
+            is_first = kind == "partial_refund"
+            returned = trade.refunded if is_first else trade.amount - trade.refunded
+            return {
+                "additionalData": {"bookingDate": common["eventDate"]},
+                "amount": _amount(returned, trade.currency),
+                "eventCode": "REFUND",
+                "merchantReference": f"return-{trade.serial}-{1 if is_first else 2}",
+                "originalReference": payment,
+                "pspReference": _reference(kind, trade.serial),
+                "reason": "",
+                **common,
+            }
+        raise ValueError(f"Adyen does not tell {kind}")
+
+
+def _reference(what: str, serial: str) -> str:
+    """Make 16 letters and digits as Adyen does, always the same for the same thing."""
+    number = int.from_bytes(hashlib.sha256(f"{what} {serial}".encode()).digest())
+    base = len(_ALPHABET)
+    return "".join(_ALPHABET[number // base**place % base] for place in range(16))
+
+
+def _amount(amount: Decimal, currency: str) -> dict[str, Any]:
+    digits = 0 if currency in _WHOLE else 3 if currency in _THOUSANDTHS else 2
+    value = amount.scaleb(digits)
+    if value != int(value):
+        raise ValueError(f"Adyen has no {amount} {currency}")
+    return {"value": int(value), "currency": currency}

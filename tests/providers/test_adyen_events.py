@@ -1,0 +1,343 @@
+"""What Adyen's adapter makes of true messages, and how it is configured."""
+
+import json
+from datetime import timedelta
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gateway.domain import events, money
+from gateway.providers import adyen, contract
+
+from .adyen_samples import (
+    ADAPTER,
+    AT,
+    NEXT_SECRET,
+    OPTIONS,
+    PAID,
+    PAYMENT,
+    REFUND,
+    SECRET,
+    envelope,
+    posted,
+    signed,
+    with_signature,
+)
+from .support import NOW, account, bent, read_one, refusal, verdict
+
+
+def told(changes: dict[str, Any], item: dict[str, Any] = PAYMENT) -> events.Event:
+    return read_one(ADAPTER, signed(item | changes))
+
+
+def test_payment() -> None:
+    """A successful authorisation is a payment of the order that merchantReference names."""
+    assert ADAPTER.read(PAID).items == [
+        contract.Item(
+            key="NC6HT9CRT65ZGN82:AUTHORISATION:true",
+            event=events.PaymentSucceeded(
+                transaction_id="NC6HT9CRT65ZGN82",
+                order_no="SO-1001",
+                amount=Decimal("199.00"),
+                currency="EUR",
+                occurred_at=AT,
+            ),
+        )
+    ]
+
+
+def test_refund() -> None:
+    """A refund is one refund of the payment it names; its own reference names no order."""
+    assert ADAPTER.read(signed(REFUND)).items == [
+        contract.Item(
+            key="KHQC5N7G84BLNK43:REFUND:true",
+            event=events.RefundSucceeded(
+                transaction_id="NC6HT9CRT65ZGN82",
+                order_no="",
+                refund_no="KHQC5N7G84BLNK43",
+                amount=Decimal("9.00"),
+                cumulative=False,
+                currency="EUR",
+                occurred_at=AT,
+            ),
+        )
+    ]
+
+
+def test_batch() -> None:
+    """All items of a message are told, in their order, and a repeated one once."""
+    again = PAYMENT | {"additionalData": {"authCode": "better"}}
+    reading = ADAPTER.read(signed(PAYMENT, REFUND, again))
+    assert [item.key for item in reading.items] == [
+        "NC6HT9CRT65ZGN82:AUTHORISATION:true",
+        "KHQC5N7G84BLNK43:REFUND:true",
+    ]
+
+
+def test_one_key_tells_one_thing() -> None:
+    """Two items of one key with other values are refused."""
+    other = PAYMENT | {"amount": {"currency": "EUR", "value": 1}}
+    assert refusal(ADAPTER, signed(PAYMENT, other)) == "malformed"
+
+
+@pytest.mark.parametrize(
+    ("changes", "kind"),
+    [
+        ({"success": "false"}, "AUTHORISATION:false"),
+        ({"amount": {"currency": "EUR", "value": 0}}, "AUTHORISATION:zero"),
+        ({"eventCode": "CAPTURE"}, "CAPTURE"),
+        ({"eventCode": "CANCELLATION", "success": "false"}, "CANCELLATION:false"),
+        ({"eventCode": "REPORT_AVAILABLE"}, "REPORT_AVAILABLE"),
+    ],
+)
+def test_harmless_events_are_noted(changes: dict[str, Any], kind: str) -> None:
+    """What changes nothing that was booked is recorded."""
+    assert told(changes) == events.Noted(kind, AT)
+
+
+def test_a_cancelled_authorisation_is_parked() -> None:
+    """It was booked as paid, and the money will not come."""
+    event = told({"eventCode": "CANCELLATION"}, REFUND)
+    assert isinstance(event, events.Unmapped)
+    assert event.detail == "the authorisation was cancelled; payment NC6HT9CRT65ZGN82"
+
+
+@pytest.mark.parametrize("success", ["true", "false"])
+@pytest.mark.parametrize(
+    "code",
+    [
+        "CAPTURE_FAILED", "REFUND_FAILED", "REFUNDED_REVERSED", "CANCEL_OR_REFUND", "CHARGEBACK",
+        "CHARGEBACK_REVERSED", "SECOND_CHARGEBACK", "TECHNICAL_CANCEL", "AUTHORISATION_ADJUSTMENT",
+        "NOTIFICATION_OF_CHARGEBACK", "REFUND_WITH_DATA", "SOMETHING_NEW", "authorisation",
+    ],
+)  # fmt: skip
+def test_what_a_person_must_see_is_parked(code: str, success: str) -> None:
+    """Whatever may move money in a way that can not be booked is parked, known or not."""
+    event = told({"eventCode": code, "success": success}, REFUND)
+    assert isinstance(event, events.Unmapped)
+    assert (event.kind, event.order_no) == (code + ("" if success == "true" else ":false"), "")
+    assert event.detail.endswith("; payment NC6HT9CRT65ZGN82")
+
+
+@pytest.mark.parametrize(
+    ("item", "changes"),
+    [
+        (REFUND, {"success": "false"}),
+        (REFUND, {"originalReference": ""}),
+        (REFUND, {"originalReference": "A B"}),
+        (REFUND, {"amount": {"currency": "EUR", "value": 0}}),
+        (REFUND, {"amount": None}),
+        (PAYMENT, {"eventCode": "CAPTURE", "success": "false"}),
+        (PAYMENT, {"amount": None}),
+        (PAYMENT, {"amount": {"currency": "EUR"}}),
+        (PAYMENT, {"amount": {"value": 5}}),
+        (PAYMENT, {"amount": {"currency": "EUR", "value": -1}}),
+        (PAYMENT, {"amount": {"currency": "EUR", "value": 10**14}}),
+        (PAYMENT, {"amount": {"currency": "eur", "value": 100}}),
+        (PAYMENT, {"amount": {"currency": "XYZ", "value": 100}}),
+        (PAYMENT, {"amount": {"currency": "BIF", "value": 100}}),
+        (PAYMENT, {"amount": {"currency": "ISK", "value": 101}}),
+        (PAYMENT, {"merchantReference": "订单 7"}),
+        (PAYMENT, {"merchantReference": "S" * 65}),
+    ],
+)
+def test_what_can_not_be_booked_is_parked(item: Any, changes: dict[str, Any]) -> None:
+    """A true message that makes no sense to us is acknowledged: refused, it would block others."""
+    event = told(changes, item)
+    assert isinstance(event, events.Unmapped)
+    assert event.detail
+
+
+@pytest.mark.parametrize("reference", ["", None])
+def test_payment_without_order_number(reference: Any) -> None:
+    """Money that names no order still arrives, with an empty order number."""
+    event = told({"merchantReference": reference})
+    assert isinstance(event, events.PaymentSucceeded)
+    assert event.order_no == ""
+
+
+def test_order_numbers_may_hold_colons() -> None:
+    """The one value that may hold a colon is read as it is."""
+    assert events.order_no(told({"merchantReference": "SO:1001:EUR"})) == "SO:1001:EUR"
+
+
+@pytest.mark.parametrize(
+    ("minor", "code", "amount"),
+    [
+        (1, "EUR", "0.01"),
+        (500, "JPY", "500"),
+        (500, "KRW", "500"),
+        (500, "UGX", "500"),
+        (5125, "KWD", "5.125"),
+        (5125, "IQD", "5.125"),
+        (500, "CLP", "5"),
+        (500, "ISK", "5"),
+        (500, "CVE", "500.00"),
+        (500, "IDR", "500.00"),
+        (500, "MGA", "5.00"),
+        (99_999_999_999_999, "EUR", "999999999999.99"),
+    ],
+)
+def test_amounts(minor: int, code: str, amount: str) -> None:
+    """Adyen's integer becomes the exact amount, also where its unit is not ISO 4217's."""
+    event = told({"amount": {"currency": code, "value": minor}})
+    assert isinstance(event, events.PaymentSucceeded)
+    assert (event.amount, event.currency) == (Decimal(amount), code)
+
+
+def test_currencies_that_differ_from_iso() -> None:
+    """Adyen's page names four; the one that Adyen's sources leave unclear is not there."""
+    assert {
+        code: digits for code, digits in adyen.DECIMALS.items() if digits != money.DECIMALS[code]
+    } == {"CLP": 2, "CVE": 0, "IDR": 0, "ISK": 2}
+    assert money.DECIMALS.keys() - adyen.DECIMALS.keys() == {"BIF"}
+
+
+@pytest.mark.parametrize(
+    "date",
+    [
+        None, 7, "", "yesterday", "2026-11-23T12:59:30", "0001-01-01T00:00:00+14:00", {"a": []},
+        (NOW + timedelta(days=2)).isoformat(), (NOW - timedelta(days=61)).isoformat(),
+    ],
+)  # fmt: skip
+def test_unsigned_time_that_can_not_be_is_ours(date: Any) -> None:
+    """eventDate is not signed: one that is odd or far off is replaced, and stops nothing."""
+    event = told({"eventDate": date})
+    assert isinstance(event, events.PaymentSucceeded)
+    assert event.occurred_at == NOW
+
+
+def test_time_of_a_late_retry_is_kept() -> None:
+    """A retry comes up to 30 days late and still says when it happened."""
+    at = NOW - timedelta(days=30)
+    event = told({"eventDate": at.isoformat()})
+    assert isinstance(event, events.PaymentSucceeded)
+    assert event.occurred_at == at
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"{}",
+        b'{"live":',
+        b'{"live":"true"}',
+        b'{"live":"true","notificationItems":[]}',
+        b'{"live":"true","notificationItems":[{}]}',
+        b'{"live":"true","notificationItems":[{"NotificationRequestItem":null}]}',
+        b'{"live":"\xff"}',
+        b'{"x":' * 100_000 + b"1" + b"}" * 100_000,
+        json.dumps(envelope(with_signature(PAYMENT), live=True)).encode(),
+        json.dumps(envelope(*[with_signature(PAYMENT)] * 101)).encode(),
+        PAID.body.replace(b"19900", b"1" * 5000),
+        PAID.body.replace(b"19900", b"199e2"),
+        PAID.body.replace(b"SO-1001", b"\\ud800"),
+        PAID.body.replace(b'"true", "additional', b'true, "additional'),
+    ],
+)
+def test_bodies_of_another_shape(body: bytes) -> None:
+    """What is not the documented shape is refused, signed or not."""
+    if body != PAID.body:
+        assert refusal(ADAPTER, posted(body)) == "malformed"
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"pspReference": ""},
+        {"pspReference": "A B"},
+        {"pspReference": "\u00e9"},
+        {"pspReference": "A" * 65},
+        {"eventCode": ""},
+        {"eventCode": "A\n"},
+        {"eventCode": "A" * 49},
+    ],
+)
+def test_an_item_that_nothing_names_is_refused(changes: dict[str, Any]) -> None:
+    """Without a key that can be stored nothing can be kept, not even parked."""
+    assert refusal(ADAPTER, signed(PAYMENT | changes)) == "malformed"
+
+
+def test_doubled_names_of_json_change_nothing() -> None:
+    """Of a name that stands there twice, what is verified is what is booked."""
+    forged = PAID.body.replace(b'"value": 19900', b'"value": 1, "value": 19900')
+    assert forged != PAID.body
+    assert ADAPTER.read(posted(forged)) == ADAPTER.read(PAID)
+    forged = PAID.body.replace(b'"value": 19900', b'"value": 19900, "value": 1')
+    assert refusal(ADAPTER, posted(forged)) == "bad_signature"
+
+
+def test_environment_must_match() -> None:
+    """Test messages are not taken by a live account, nor live ones by a test account."""
+    tried = signed(PAYMENT, live="false")
+    assert refusal(ADAPTER, tried) == "not_ours"
+    test_adapter = adyen.adapter(account(SECRET, live=False, **OPTIONS))
+    assert test_adapter.read(tried) == ADAPTER.read(PAID)
+    assert refusal(test_adapter, PAID) == "not_ours"
+
+
+@pytest.mark.parametrize("code", ["Other", "testmerchant", "TestMerchant:x", "", None])
+def test_merchant_account_must_match(code: Any) -> None:
+    """Payments of another merchant account of the company are not ours."""
+    assert refusal(ADAPTER, signed(PAYMENT | {"merchantAccountCode": code})) == "not_ours"
+
+
+@settings(deadline=None, max_examples=200)
+@given(st.sampled_from([PAYMENT, REFUND]).flatmap(bent))
+def test_bent_items_are_storable_or_refused(item: Any) -> None:
+    """Whatever Adyen itself might sign, it is refused or it can be stored."""
+    try:
+        content = envelope(with_signature(item))
+    except (AttributeError, KeyError, TypeError, ValueError):
+        content = envelope(item)
+    verdict(ADAPTER, posted(content))
+
+
+@settings(deadline=None)
+@given(st.data())
+def test_bent_messages_are_storable_or_refused(data: st.DataObject) -> None:
+    """Whatever stands around the items."""
+    content = envelope(with_signature(PAYMENT))
+    name = data.draw(st.sampled_from(["live", "notificationItems"]))
+    part = data.draw(bent({name: content[name]}))
+    verdict(ADAPTER, posted(content | part if isinstance(part, dict) else part))
+
+
+@pytest.mark.parametrize(
+    ("answer", "status", "body"),
+    [
+        ("accepted", 200, b"[accepted]"),
+        ("later", 503, b"[later]"),
+        ("refused", 400, b"[refused]"),
+    ],
+)
+def test_replies(answer: contract.Answer, status: int, body: bytes) -> None:
+    """Only accepted is a 2xx, and says so in the way that old set-ups want."""
+    assert ADAPTER.reply(answer) == contract.Reply(status, body, "text/plain; charset=utf-8")
+
+
+@pytest.mark.parametrize(
+    ("secrets", "options", "says"),
+    [
+        ((), OPTIONS, "1 or 2 secrets"),
+        ((SECRET, NEXT_SECRET, SECRET), OPTIONS, "1 or 2 secrets"),
+        (("",), OPTIONS, "64 hex"),
+        ((SECRET[:-2],), OPTIONS, "64 hex"),
+        ((SECRET + "\n",), OPTIONS, "64 hex"),
+        ((SECRET[:-1] + "G",), OPTIONS, "64 hex"),
+        ((SECRET[:-1] + "\u0661",), OPTIONS, "64 hex"),
+        ((SECRET,), {}, "merchant_account"),
+        ((SECRET,), {"merchant_account": ""}, "merchant_account"),
+        ((SECRET,), {"merchant_account": "A:B"}, "merchant_account"),
+        ((SECRET,), OPTIONS | {"live": "true"}, "live"),
+        ((SECRET,), OPTIONS | {"liv": True}, "liv"),
+    ],
+)
+def test_wrong_configuration(secrets: tuple[str, ...], options: Any, says: str) -> None:
+    """A wrong account does not start, says what to set, and does not show its secret."""
+    with pytest.raises(ValueError, match=says) as caught:
+        adyen.adapter(account(*secrets, **options))
+    assert "shop" in str(caught.value)
+    assert not any(secret.strip() and secret in str(caught.value) for secret in secrets)
