@@ -15,6 +15,7 @@ from gateway.intake.committer import Committer
 from gateway.intake.durable import Durable
 from gateway.intake.journal import Journal
 from gateway.intake.journaled import Envelopes
+from gateway.intake.refusals import Refusals
 from gateway.runtime.breaker import Breaker
 from gateway.runtime.clock import Clock, SystemClock
 from gateway.runtime.ids import UUIDv7
@@ -22,6 +23,7 @@ from gateway.runtime.settings import Settings
 from gateway.stores import sealing
 from gateway.stores.postgres import pools
 from gateway.stores.postgres.ledger import Ledger
+from gateway.stores.postgres.refused import RefusedCallbacks
 from gateway.stores.postgres.replicas import Readers
 from gateway.stores.postgres.upkeep import Upkeep
 from gateway.stores.redis import results
@@ -52,6 +54,7 @@ class Gateway(Struct):
     committer: Committer
     intake: Intake
     journal: Journal | None
+    refusals: Refusals
     readers: Readers
     upkeep: Upkeep
 
@@ -102,6 +105,11 @@ async def open_gateway(settings: Settings, *, clock: Clock | None = None) -> Asy
                 policies=settings.channel_policies(),
             ),
             journal=journal,
+            refusals=Refusals(
+                store=RefusedCallbacks(pool=stores.primary, sealer=stores.sealer),
+                new_id=new_id,
+                minute_max=settings.refused_minute_max,
+            ),
             readers=Readers(
                 primary=stores.primary_reads,
                 replicas=stores.replicas,

@@ -1,7 +1,8 @@
-"""The housekeeper: makes months ahead, drops months past their time, purges closed windows."""
+"""The housekeeper: makes months ahead, drops months past their time, purges what is over."""
 
 import asyncio
 import logging
+from datetime import timedelta
 
 from gateway.domain.errors import TidegateError
 from gateway.runtime import lifecycle
@@ -16,10 +17,20 @@ _ROUND_S = 60.0
 class Housekeeper:
     """Keeps the ledger's bounds, once a minute. Every step may be repeated."""
 
-    def __init__(self, *, upkeep: Upkeep, clock: Clock, raw_months: int) -> None:
+    def __init__(
+        self,
+        *,
+        upkeep: Upkeep,
+        clock: Clock,
+        raw_months: int,
+        refused_keep_h: int,
+        refused_rows_max: int,
+    ) -> None:
         self._upkeep = upkeep
         self._clock = clock
         self._raw_months = raw_months
+        self._refused_keep = timedelta(hours=refused_keep_h)
+        self._refused_rows_max = refused_rows_max
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Work until told to stop. What fails is tried again by the next round."""
@@ -37,3 +48,4 @@ class Housekeeper:
         for name in await self._upkeep.drop_months(now, self._raw_months):
             _log.info("dropped a month of raw messages", extra={"partition": name})
         await self._upkeep.purge_windows()
+        await self._upkeep.purge_refused(now - self._refused_keep, self._refused_rows_max)

@@ -54,7 +54,11 @@ def tasks(gateway: Gateway) -> dict[str, lifecycle.Task]:
             unknown_order_s=settings.unknown_order_s,
         ),
         "housekeeper": Housekeeper(
-            upkeep=gateway.upkeep, clock=gateway.clock, raw_months=settings.raw_months
+            upkeep=gateway.upkeep,
+            clock=gateway.clock,
+            raw_months=settings.raw_months,
+            refused_keep_h=settings.refused_keep_h,
+            refused_rows_max=settings.refused_rows_max,
         ),
     }
 

@@ -15,6 +15,9 @@ FOLLOW_UPS = Counter(
     "tidegate_follow_ups", "Events after the placement by outcome.", ["outcome"]
 )  # applied, repeat, waiting, parked, noted, journaled
 PARKED = Counter("tidegate_parked", "What was set aside for a person, by reason.", ["reason"])
+REFUSED_UNKEPT = Counter(
+    "tidegate_refused_callbacks_unkept", "Refused callbacks counted but not kept.", ["bound"]
+)  # minute, waiting
 REMEMBERED = Counter(
     "tidegate_remembered", "Repeats answered without Postgres, by where from.", ["where"]
 )  # in_flight, redis, journal

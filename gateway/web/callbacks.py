@@ -8,6 +8,7 @@ from msgspec import Struct
 
 from gateway.domain.errors import Refused, Unavailable
 from gateway.intake.accept import Intake
+from gateway.intake.refusals import Refusals
 from gateway.intake.told import Told, accept
 from gateway.providers.contract import Adapter, Answer, DocumentMissing, Learner, Message, Reading
 from gateway.runtime.clock import Clock
@@ -40,6 +41,7 @@ class CallbackIntake:
         *,
         intake: Intake,
         lines: Mapping[tuple[str, str], Line],
+        refusals: Refusals,
         clock: Clock,
         new_id: Callable[[], UUID],
         fetch: Callable[[str], Awaitable[bytes]],
@@ -48,6 +50,7 @@ class CallbackIntake:
     ) -> None:
         self._intake = intake
         self._lines = lines
+        self._refusals = refusals
         self._clock = clock
         self._new_id = new_id
         self._fetch = fetch
@@ -68,7 +71,7 @@ class CallbackIntake:
             reading = await self._read(line.adapter, message)
             await self._accept(line, reading, body)
         except Refused as exc:
-            return self._refuse(line, exc)
+            return self._refuse(line, exc, message)
         except Unavailable:
             return _said(line, "later")
         return _said(line, "accepted", reading)
@@ -102,8 +105,16 @@ class CallbackIntake:
         )
         await accept(told, intake=self._intake, new_id=self._new_id)
 
-    def _refuse(self, line: Line, exc: Refused) -> Reply:
+    def _refuse(self, line: Line, exc: Refused, message: Message) -> Reply:
         REFUSED_CALLBACKS.labels(line.provider, line.account, exc.reason).inc()
+        self._refusals.note(
+            line.provider,
+            line.account,
+            exc,
+            headers=message.headers.items(),
+            body=message.body,
+            at=message.now,
+        )
         _log.warning(
             # Repeats are told by the text: with the account in it, each has its own ten seconds.
             f"callback of {line.provider}/{line.account} refused: {exc.reason}",

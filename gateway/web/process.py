@@ -98,7 +98,8 @@ async def _serve(settings: Settings, reuse_port: bool) -> int:
 
 def _tasks(gateway: Gateway) -> dict[str, lifecycle.Task]:
     """Return the long-lived tasks of a gateway by name."""
-    return {} if gateway.journal is None else {"journal": gateway.journal}
+    journal = {} if gateway.journal is None else {"journal": gateway.journal}
+    return {"refusals": gateway.refusals, **journal}
 
 
 async def _take_last(listener: socket.socket, server: Server) -> None:
@@ -131,6 +132,7 @@ def build(gateway: Gateway, stopping: asyncio.Event, *, documents: Documents) ->
         callbacks=CallbackIntake(
             intake=gateway.intake,
             lines=lines(settings),
+            refusals=gateway.refusals,
             clock=gateway.clock,
             new_id=gateway.new_id,
             fetch=documents.fetch,

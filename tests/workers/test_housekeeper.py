@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -14,7 +14,9 @@ from workers.housekeeper import Housekeeper
 
 
 def housekeeper(gateway: Gateway, clock: StoppedClock) -> Housekeeper:
-    return Housekeeper(upkeep=gateway.upkeep, clock=clock, raw_months=6)
+    return Housekeeper(
+        upkeep=gateway.upkeep, clock=clock, raw_months=6, refused_keep_h=72, refused_rows_max=5
+    )
 
 
 async def months(ledger: Database) -> set[str]:
@@ -37,6 +39,27 @@ async def test_a_round_makes_months_drops_months_and_purges(
     assert "raw_messages_2031_11" not in await months(ledger)
     assert "raw_messages_2031_12" in await months(ledger)
     assert await ledger.fetchval("SELECT count(*) FROM fingerprints") == 0
+
+
+async def test_refused_callbacks_are_kept_for_their_hours_and_not_beyond_their_number(
+    gateway: Gateway, ledger: Database
+) -> None:
+    clock = StoppedClock()
+    clock.at = datetime(2031, 11, 15, tzinfo=UTC)
+    await ledger.execute(
+        "INSERT INTO refused_callbacks SELECT"
+        " ('00000000-0000-7000-8000-00000000000' || n)::uuid, 'stripe', 'main', 'stale', '',"
+        " $1::timestamptz - make_interval(hours => 80 - 10 * n), 0, ''"
+        " FROM generate_series(0, 7) n",
+        clock.at,
+    )
+    await housekeeper(gateway, clock).round()
+    left = await ledger.fetch("SELECT right(id::text, 1) FROM refused_callbacks ORDER BY id")
+    assert [n for (n,) in left] == ["3", "4", "5", "6", "7"]
+    clock.at += timedelta(hours=40)
+    await housekeeper(gateway, clock).round()
+    left = await ledger.fetch("SELECT right(id::text, 1) FROM refused_callbacks ORDER BY id")
+    assert [n for (n,) in left] == ["5", "6", "7"]
 
 
 async def test_a_month_without_a_partition_does_not_keep_the_rest_from_being_done(

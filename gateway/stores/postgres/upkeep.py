@@ -1,4 +1,4 @@
-"""Upkeep of the ledger: months of raw messages, expired windows, events that wait too long."""
+"""Upkeep of the ledger: months of raw messages, expired rows, events that wait too long."""
 
 import re
 from datetime import UTC, datetime
@@ -62,6 +62,13 @@ class Upkeep:
         with faults.translated():
             return await self._in_batches("purge_fingerprints") + await self._in_batches(
                 "purge_velocity"
+            )
+
+    async def purge_refused(self, before: datetime, rows_max: int) -> int:
+        """Delete refused callbacks from before a time, then the oldest beyond ``rows_max``."""
+        with faults.translated():
+            return await self._in_batches("purge_refused", before) + await self._in_batches(
+                "trim_refused", rows_max
             )
 
     async def _in_batches(self, name: str, *arguments: object) -> int:

@@ -1,0 +1,141 @@
+"""`tidegate callbacks refused`: what providers sent and the gateway did not take."""
+
+import asyncio
+import json
+from pathlib import Path
+from uuid import UUID
+
+import click
+import msgspec
+
+from gateway.domain.refusals import RefusedCallback
+from gateway.providers.contract import REASONS
+from gateway.runtime import settings
+from gateway.stores import sealing
+from gateway.stores.postgres.refused import Listed, RefusedCallbacks
+from ops import connections
+from ops.commands.api_keys import actor
+from ops.commands.tables import table
+from ops.failures import Failure
+
+_LIMIT_MAX = 1000
+
+
+@click.group("callbacks")
+def command() -> None:
+    """Look at the callbacks that were refused."""
+
+
+@command.command(
+    "refused",
+    epilog="""\
+\b
+Examples:
+  tidegate callbacks refused --provider stripe
+  tidegate callbacks refused --reason bad_signature --json
+  tidegate callbacks refused --show 019f3c5e-7d30-7c31-a6c1-5b1d3f6a2e10
+\b
+The page of each provider (gateway/providers/NAME.md) says what a reason means there.
+Exits 0, or 1 when the database is away or there is no such callback.
+""",
+)
+@click.option("--provider", help="Only of this provider.")
+@click.option("--account", help="Only of this account.")
+@click.option("--reason", type=click.Choice(sorted(REASONS)), help="Only for this reason.")
+@click.option(
+    "--limit",
+    default=50,
+    show_default=True,
+    type=click.IntRange(1, _LIMIT_MAX),
+    help="How many, newest first.",
+)
+@click.option(
+    "--show",
+    "shown",
+    type=click.UUID,
+    metavar="ID",
+    help="Print one with its headers and its body, unsealed. The audit log says who looked.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def refused(
+    provider: str | None,
+    account: str | None,
+    reason: str | None,
+    limit: int,
+    shown: UUID | None,
+    as_json: bool,
+) -> None:
+    """List refused callbacks, newest first, with the commonest cause; or show one.
+
+    They are kept sealed for refused_keep_h hours, some of each account and reason a minute; the
+    metric tidegate_refused_callbacks has the true numbers.
+    """
+    loaded = settings.load()
+    if shown is not None:
+        _show(asyncio.run(_opened(loaded, shown)), shown, as_json)
+        return
+    rows = asyncio.run(_listed(loaded, provider, account, reason, limit))
+    if as_json:
+        click.echo(json.dumps(msgspec.to_builtins(rows)))
+        return
+    if not rows:
+        click.echo("no refused callbacks are kept", err=True)
+        return
+    table(
+        ("ID", "RECEIVED (UTC)", "ACCOUNT", "REASON", "BYTES", "HINT"),
+        [
+            (
+                str(row.id),
+                f"{row.received_at:%Y-%m-%d %H:%M:%S}",
+                f"{row.provider}/{row.account}",
+                row.reason,
+                str(row.bytes),
+                row.hint,
+            )
+            for row in rows
+        ],
+    )
+
+
+def _show(found: RefusedCallback | None, id_: UUID, as_json: bool) -> None:
+    if found is None:
+        raise Failure(f"no refused callback {id_} is kept: see `tidegate callbacks refused`")
+    body = found.body.decode(errors="backslashreplace")
+    if as_json:
+        # JSON has no bytes; a body that is not UTF-8 shows its odd bytes as \\xNN.
+        click.echo(json.dumps({**msgspec.to_builtins(found), "body": body}))
+        return
+    click.echo(f"{found.provider}/{found.account} at {found.received_at:%Y-%m-%d %H:%M:%S} UTC")
+    click.echo(f"refused: {found.reason}: {found.hint}\n")
+    for name, value in found.headers:
+        click.echo(_printable(f"{name}: {value}"))
+    click.echo()
+    click.echo("\n".join(_printable(line) for line in body.splitlines()))
+
+
+def _printable(text: str) -> str:
+    """Return one line that can not steer the terminal: whoever sent it is not trusted."""
+    return "".join(
+        char if char.isprintable() or char == "\t" else repr(char)[1:-1] for char in text
+    )
+
+
+async def _listed(
+    loaded: settings.Settings,
+    provider: str | None,
+    account: str | None,
+    reason: str | None,
+    limit: int,
+) -> list[Listed]:
+    async with connections.primary(loaded) as pool:
+        store = RefusedCallbacks(pool=pool, sealer=_sealer(loaded))
+        return await store.newest(provider=provider, account=account, reason=reason, limit=limit)
+
+
+async def _opened(loaded: settings.Settings, id_: UUID) -> RefusedCallback | None:
+    async with connections.primary(loaded) as pool:
+        return await RefusedCallbacks(pool=pool, sealer=_sealer(loaded)).open(id_, actor=actor())
+
+
+def _sealer(loaded: settings.Settings) -> sealing.Sealer:
+    return sealing.Sealer(sealing.load_ring(Path(loaded.keyring_file)))
