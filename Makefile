@@ -9,11 +9,11 @@ PIP := $(PY) -m pip --disable-pip-version-check --no-input -q
 COMPILE := --universal --python-version 3.11 --generate-hashes --no-header
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check bench demo torture lock clean venv runtime develop
+.PHONY: help run test check bench bench-providers demo torture lock clean venv runtime develop
 
 help: ## list these targets
 	@echo 'Tidegate. Targets:'
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 24
 
 run: runtime ## start everything on this machine; Ctrl-C stops it
 	@TIDEGATE_TIED_TO_PARENT=1 exec $(VENV)/bin/tidegate up $(ARGS)
@@ -29,6 +29,9 @@ check: develop ## ruff, mypy --strict and the import contracts
 
 bench: develop ## measure against bare aiohttp and a plain FastAPI service
 	@$(PY) -m loadtest.bench $(ARGS)
+
+bench-providers: develop ## time each provider's verify and decode beside its independent client
+	@$(PY) -m tests.bench_providers $(ARGS)
 
 demo: develop ## 1,000 orders with their payments, then compare what was promised with what is stored
 	@$(PY) -m loadtest.demo $(ARGS)

@@ -193,11 +193,13 @@ class _News:
         self.key = fields.token(_text(item.msg_id), "msg_id", fields.KEY_MAX)
         self.kind = f"tag:{self.tag}"
         self.now = now
-        self.data: msgspec.Raw | bytes = item.data
+        self.data = b""
         self.shop_id = self._p_id = ""
         try:
-            if bytes(item.data).lstrip().startswith(b'"'):
-                self.data = fields.decoded(_TEXT, item.data).encode()
+            content = bytes(item.data)
+            if content.lstrip().startswith(b'"'):
+                content = fields.decoded(_TEXT, content).encode()
+            self.data = content
             data = fields.decoded(_DATA, self.data)
             self.shop_id, self._p_id = _text(data.shop_id), _text(data.p_id)
         except errors.Refused:
@@ -219,8 +221,10 @@ class _News:
         return events.Unmapped(self.kind, order_no, detail, self.now)
 
 
-def _once(items: Sequence[_Item]) -> list[_Item]:
+def _once(items: list[_Item]) -> list[_Item]:
     """Drop what stands there twice. Raises ``Refused`` if one number tells two things."""
+    if len(items) < 2:
+        return items
     found: dict[str, _Item] = {}
     for item in items:
         known = found.setdefault(_text(item.msg_id), item)
@@ -239,7 +243,8 @@ def _text(number: _Id | None) -> str:
 def _fen(minor: int) -> Decimal:
     if not 0 <= minor < _FEN_LIMIT:
         raise fields.malformed("the amount is negative or too large")
-    return fields.amount(money.from_minor(minor, _CURRENCY), _CURRENCY)
+    # Exact, and written with two decimals, however many fen.
+    return money.from_minor(minor, _CURRENCY)
 
 
 def _paid(news: _News) -> events.Event:

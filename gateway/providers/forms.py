@@ -5,8 +5,8 @@ characters can not matter as long as nothing is text.
 """
 
 import re
+from binascii import a2b_qp
 from collections.abc import Mapping
-from urllib.parse import unquote_to_bytes
 
 from gateway.domain import errors
 
@@ -27,12 +27,12 @@ def decoded(body: bytes) -> dict[bytes, bytes]:
     form: dict[bytes, bytes] = {}
     for piece in pieces:
         name, equals, value = piece.partition(b"=")
-        name = _unescaped(name)
+        name = _value(name)
         if not equals or not name:
             raise errors.Refused("malformed", "a field without a name or a value: not a form")
         if name in form:
             raise errors.Refused("malformed", "a field stands there twice")
-        form[name] = _unescaped(value)
+        form[name] = _value(value)
     return form
 
 
@@ -58,7 +58,17 @@ class Joints:
         return any(_JOINT.search(form[name]) for name in acted_on)
 
 
-def _unescaped(text: bytes) -> bytes:
-    if b"+" in text:
-        text = text.replace(b"+", b" ")
-    return unquote_to_bytes(text) if b"%" in text else text
+def unescaped(text: bytes) -> bytes:
+    """Decode the ``%xx`` of a text; one that escapes nothing leaves all of it as it is.
+
+    Of JSON and of Chinese in a form nearly everything is escaped, and escape by escape, as
+    ``unquote_to_bytes`` goes, took nine tenths of the time of a message. Quoted-printable is the
+    same code under another sign, and is decoded in C.
+    """
+    if b"%" not in text or _BAD_ESCAPE.search(text):
+        return text
+    return a2b_qp(text.replace(b"=", b"=3D").replace(b"%", b"="))
+
+
+def _value(text: bytes) -> bytes:
+    return unescaped(text.replace(b"+", b" "))

@@ -34,16 +34,13 @@ def secrets(account: contract.Account, *, whose: str, length_min: int) -> Sequen
 
 def is_signed(text: Sequence[bytes], signature: str | bytes, secrets: Sequence[bytes]) -> bool:
     """Say whether ``signature`` is the lower-case hex MD5 of the parts and one of the secrets."""
-    if isinstance(signature, str):
-        if not signature.isascii():
-            return False
-        signature = signature.encode()
-    begun = hashlib.md5(usedforsecurity=False)  # the protocol's own choice, see above
-    for part in text:
-        begun.update(part)
+    if isinstance(signature, bytes):
+        signature = signature.decode("ascii", "replace")
+    if not signature.isascii():
+        return False
     for secret in secrets:
-        whole = begun.copy()
-        whole.update(secret)
-        if hmac.compare_digest(whole.hexdigest().encode(), signature):
+        # The protocol's own choice of a digest, see above.
+        digest = hashlib.md5(b"".join((*text, secret)), usedforsecurity=False).hexdigest()
+        if hmac.compare_digest(digest, signature):
             return True
     return False

@@ -18,13 +18,12 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import Annotated
-from urllib.parse import unquote_to_bytes
 
 import msgspec
 from msgspec import Meta, Struct
 
 from gateway.domain import errors, events
-from gateway.providers import contract, fields, md5, youzan_orders
+from gateway.providers import contract, fields, forms, md5, youzan_orders
 
 _REPLIES: dict[contract.Answer, contract.Reply] = {
     "accepted": contract.Reply(200, b'{"code":0,"msg":"success"}', "application/json"),
@@ -231,7 +230,7 @@ def _decoded(msg: msgspec.Raw) -> bytes:
     # hold blanks, so where none stands there as ``%20``, each ``+`` is one.
     if "%20" not in text:
         text = text.replace("+", " ")
-    return unquote_to_bytes(text)
+    return forms.unescaped(text.encode())
 
 
 def _text(number: _Id | None) -> str:
