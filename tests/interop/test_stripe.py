@@ -1,0 +1,75 @@
+"""Stripe's simulator against Stripe's own library; the adapter against what the library signs."""
+
+from datetime import UTC, datetime
+from decimal import Decimal
+
+import pytest
+import stripe as sdk
+
+from gateway.domain import events
+from gateway.providers import stripe
+from loadtest.simulate import stripe as simulated
+from loadtest.simulate.contract import Forgery, Kind, Trade
+from tests.providers.support import account, message, read_one, refusal
+
+# The library reads the machine's clock: the messages are sent now.
+NOW = datetime.now(UTC)
+OURS = simulated.create()
+SIMULATOR = simulated.simulator(OURS)
+ADAPTER = stripe.adapter(account(*OURS.secrets, **OURS.options))
+
+
+def trade(currency: str = "EUR") -> Trade:
+    return Trade("S1", "SO-1001", Decimal(199), Decimal(9), currency)
+
+
+@pytest.mark.parametrize("kind", sorted(simulated.KINDS))
+def test_the_library_constructs_what_is_simulated(kind: Kind) -> None:
+    posted = SIMULATOR.message(kind, trade(), at=NOW)
+    signature = posted.headers["Stripe-Signature"]
+    event = sdk.Webhook.construct_event(posted.body, signature, OURS.secrets[0])
+    assert event.type.startswith(("payment_intent.", "charge."))
+    (item,) = ADAPTER.read(message(posted.body, posted.headers, now=NOW)).items
+    assert item.key == event.id
+
+
+@pytest.mark.parametrize("how", ["foreign_key", "changed", "unsigned", "stale"])
+def test_both_refuse_what_is_forged(how: Forgery) -> None:
+    posted = SIMULATOR.forged(how, "paid", trade(), at=NOW)
+    with pytest.raises(sdk.SignatureVerificationError):
+        sdk.Webhook.construct_event(
+            posted.body, posted.headers["Stripe-Signature"], OURS.secrets[0]
+        )
+    assert refusal(ADAPTER, message(posted.body, posted.headers, now=NOW))
+
+
+def test_what_the_library_signs_is_accepted_with_either_secret() -> None:
+    """Both secrets sign while the endpoint's secret is rolled."""
+    posted = SIMULATOR.message("paid", trade(), at=NOW)
+    old, new = OURS.secrets[0], simulated.create().secrets[0]
+    both = stripe.adapter(account(new, old))
+    for secret in (old, new):
+        header = sdk.WebhookSignature.generate_signature_header(
+            posted.body.decode(), secret, int(NOW.timestamp())
+        )
+        told = read_one(both, message(posted.body, {"Stripe-Signature": header}, now=NOW))
+        assert isinstance(told, events.PaymentSucceeded)
+
+
+@pytest.mark.parametrize("currency", simulated.CURRENCIES)
+def test_amounts_arrive_in_the_unit_of_their_currency(currency: str) -> None:
+    """No decimals, three, and none though sent with two."""
+    told = {}
+    for kind in sorted(simulated.KINDS):
+        posted = SIMULATOR.message(kind, trade(currency), at=NOW)
+        told[kind] = read_one(ADAPTER, message(posted.body, posted.headers, now=NOW))
+    paid, part, whole, closed = (
+        told[kind] for kind in ("paid", "partial_refund", "refund", "closed")
+    )
+    assert isinstance(paid, events.PaymentSucceeded)
+    assert isinstance(part, events.RefundSucceeded)
+    assert isinstance(whole, events.RefundSucceeded)
+    assert isinstance(closed, events.Closed)
+    assert (paid.amount, paid.currency) == (Decimal(199), currency)
+    assert (part.amount, whole.amount) == (Decimal(9), Decimal(199))
+    assert part.transaction_id == paid.transaction_id
