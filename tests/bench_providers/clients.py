@@ -12,8 +12,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import parse_qsl
 
+import standardwebhooks
 import stripe
-import svix
 from Adyen import util
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
@@ -99,8 +99,8 @@ def douyin_pay(account: Account, posted: Posted) -> Reader:
 
 
 def standard_webhooks(account: Account, posted: Posted) -> Reader:
-    """Let svix's library, which the others follow, verify and decode."""
-    client = svix.Webhook(account.secrets[0])
+    """Let the specification's own library verify and decode."""
+    client = standardwebhooks.Webhook(account.secrets[0])
     headers = dict(posted.headers)
     return lambda: client.verify(posted.body, headers)
 
@@ -135,7 +135,7 @@ CLIENTS: Mapping[str, tuple[str, Callable[[Account, Posted], Reader]]] = {
     "alipay": ("python-alipay-sdk", alipay),
     "doudian": ("doudian", doudian),
     "douyin_pay": ("douyinpay", douyin_pay),
-    "standard_webhooks": ("svix", standard_webhooks),
+    "standard_webhooks": ("standardwebhooks", standard_webhooks),
     "stripe": ("stripe", stripe_),
     "wechatpay": ("wechatpayv3", wechatpay),
 }
