@@ -12,6 +12,7 @@ from gateway.providers import (
     stripe,
     unionpay,
     wechatpay,
+    woocommerce,
     youzan,
 )
 
@@ -26,6 +27,7 @@ FACTORIES: dict[str, contract.Factory] = {
     "stripe": stripe.adapter,
     "unionpay": unionpay.adapter,
     "wechatpay": wechatpay.adapter,
+    "woocommerce": woocommerce.adapter,
     "youzan": youzan.adapter,
 }
 

@@ -52,6 +52,7 @@ TABLE: dict[str, tuple[str, str, str, str]] = {
         '{"code":"FAIL","message":"refused"}',
         '{"code":"FAIL","message":"try again"}',
     ),
+    "woocommerce": (_JSON, '{"received":true}', '{"received":false}', '{"received":false}'),
     "youzan": (
         _JSON,
         '{"code":0,"msg":"success"}',

@@ -1,0 +1,125 @@
+"""WooCommerce: order webhooks of one shop, which place orders and say what became of them.
+
+Protocol: WC_Webhook in the woocommerce repository; https://woocommerce.github.io/woocommerce-rest-api-docs/
+
+- Signed is the raw body, HMAC-SHA256, base64. Topic, source and delivery id stand in headers that
+  are not signed: nothing is decided by them. What a message is, its content says.
+- Every message holds the whole order as it stands and carries no number of its own, so what it
+  tells is known by order, payment or refund: a repeat, or the next message about the same order,
+  changes nothing twice.
+- When a webhook is made, the shop posts ``webhook_id=<n>`` unsigned and wants 200. That is all
+  that is ever taken without a signature, and it does nothing.
+- WooCommerce does not repeat a message that was not taken.
+"""
+
+import base64
+import hashlib
+import hmac
+import re
+from collections.abc import Sequence
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta, Struct
+
+from gateway.domain import errors, events
+from gateway.providers import contract, fields, woocommerce_orders
+
+_PING = re.compile(rb"webhook_id=[0-9]{1,20}", re.ASCII)
+
+_REPLIES: dict[contract.Answer, contract.Reply] = {
+    "accepted": contract.Reply(200, b'{"received":true}', "application/json"),
+    "later": contract.Reply(503, b'{"received":false}', "application/json"),
+    "refused": contract.Reply(400, b'{"received":false}', "application/json"),
+}
+
+
+class Options(Struct, forbid_unknown_fields=True, kw_only=True, frozen=True):
+    """What an account of WooCommerce can set."""
+
+    #: The country of an order that names none (goods without delivery), as in ISO 3166-1.
+    country: Annotated[str, Meta(pattern=r"\A[A-Z]{2}\Z")] = "US"
+
+
+class _Head(Struct):
+    id: int
+    number: str | int | None = None
+    line_items: msgspec.Raw = msgspec.Raw()
+
+
+_HEAD = msgspec.json.Decoder(_Head)
+_NAMES = msgspec.json.Decoder(dict[str, msgspec.Raw])
+
+
+def adapter(account: contract.Account) -> contract.Adapter:
+    """Make the adapter of one shop. Raises ``ValueError`` if it can not work."""
+    keys = []
+    for secret in fields.secrets(account):
+        if not secret.strip() or not secret.isprintable():
+            raise fields.misconfigured(
+                account, "has an empty secret: copy the field Secret of the webhook"
+            )
+        keys.append(secret.encode())
+    if len(account.channels) != 1:
+        raise fields.misconfigured(account, "needs exactly one channel: the one its orders get")
+    return WooCommerce(keys, fields.options(account, Options), account.channels[0])
+
+
+class WooCommerce:
+    """The webhooks of one shop, whose orders go to one channel."""
+
+    def __init__(self, keys: Sequence[bytes], options: Options, channel: str) -> None:
+        self._keys = keys
+        self._options = options
+        self._channel = channel
+
+    def read(self, message: contract.Message) -> contract.Reading:
+        """Verify and decode one message. Raises ``Refused``."""
+        signature = message.headers.get("X-WC-Webhook-Signature")
+        if not signature:
+            if _PING.fullmatch(message.body):
+                return contract.Reading([])
+            raise errors.Refused(
+                "missing_signature",
+                "no X-WC-Webhook-Signature header: give the webhook a secret, or a proxy drops it",
+            )
+        self._check_signature(signature, message.body)
+        digest = hashlib.blake2b(message.body, digest_size=12).hexdigest()
+        head = fields.decoded(_HEAD, message.body)
+        if not 0 < head.id < 1 << 63:
+            raise fields.malformed("the id is not a number that a shop gives")
+        if not head.line_items and head.number is None:
+            return contract.Reading([self._no_order(head.id, digest, message)])
+        return contract.Reading(
+            woocommerce_orders.items(
+                message.body,
+                digest=digest,
+                now=message.now,
+                channel=self._channel,
+                country=self._options.country,
+            )
+        )
+
+    def reply(self, answer: contract.Answer) -> contract.Reply:
+        """Return JSON; WooCommerce looks at the status only."""
+        return _REPLIES[answer]
+
+    def _check_signature(self, signature: str, body: bytes) -> None:
+        if signature.isascii():
+            for key in self._keys:
+                expected = base64.b64encode(hmac.digest(key, body, "sha256")).decode()
+                if hmac.compare_digest(expected, signature):
+                    return
+        raise errors.Refused(
+            "bad_signature",
+            "signed with another secret (each webhook has its own), or the body was parsed and "
+            "written again on the way",
+        )
+
+    def _no_order(self, id_: int, digest: str, message: contract.Message) -> contract.Item:
+        if fields.decoded(_NAMES, message.body).keys() != {"id"}:
+            # A customer, a product, a coupon: true, ours, and none of our business.
+            return contract.Item(f"other:{digest}", events.Noted("no_order", message.now))
+        detail = f"order {id_} was deleted at the shop; the message holds nothing but its id"
+        unmapped = events.Unmapped("order.deleted", "", detail, message.now)
+        return contract.Item(f"order:{id_}:deleted", unmapped)

@@ -1,0 +1,275 @@
+"""WooCommerce: whose message it is, the order it makes, and what it says became of it."""
+
+from datetime import UTC, datetime
+from decimal import ROUND_HALF_UP, Decimal
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gateway.domain import errors, events, money, orders, validation
+from gateway.providers import contract, woocommerce
+
+from .support import NOW, account, bent, message, refusal, verdict
+from .woocommerce_samples import ADAPTER, LINE, NEXT_SECRET, ORDER, SECRET, changed, posted
+
+AT = datetime(2026, 11, 23, 11, tzinfo=UTC)
+
+
+def told(callback: contract.Message) -> tuple[Any, list[Any]]:
+    """Return what is placed, and what happened to it."""
+    placed, *happened = ADAPTER.read(callback).items
+    return placed.event, [item.event for item in happened]
+
+
+def placed(**changes: Any) -> orders.Submission:
+    order, _ = told(changed(**changes))
+    assert isinstance(order, orders.Submission), order
+    validation.check(order, channels={"web"}, now=NOW, is_told=True)
+    return order
+
+
+def test_the_order_in_the_standard_model() -> None:
+    order = placed()
+    assert (order.order_no, order.buyer_id, order.currency) == ("1727", "26", "EUR")
+    assert order.placed_at == datetime(2026, 11, 23, 10, tzinfo=UTC)
+    assert order.items == [
+        orders.Item("WA-1", "Woo Album", 3, Decimal("11.90"), Decimal("3.57")),
+        orders.Item("fee", "Gift wrap", 1, Decimal("2.38")),
+    ]
+    assert order.amounts == orders.Amounts(
+        goods=Decimal("34.51"),
+        payable=Decimal("39.46"),
+        shop_discount=Decimal("1.00"),
+        freight=Decimal("5.95"),
+    )
+    to = order.recipient
+    assert (to.name, to.country, to.city, to.postcode) == (
+        "Erika Mustermann",
+        "DE",
+        "Köln",
+        "51147",
+    )
+    assert (to.street, order.remark) == ("Heidestr. 17, 2. Stock", "ring twice")
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"status": "pending", "date_paid_gmt": None, "transaction_id": ""},
+        {"status": "completed", "date_completed_gmt": "2026-11-24T08:00:00"},
+        {"refunds": [{"id": 9, "total": "-5.00"}]},
+        {"status": "refunded", "refunds": [{"id": 9, "total": "-39.46"}]},
+        {"date_modified_gmt": "2026-11-25T00:00:00"},
+        {"status": "a-plugins-own"},
+    ],
+)
+def test_every_message_makes_the_same_order(changes: Any) -> None:
+    assert placed(**changes) == placed()
+
+
+def test_an_order_without_delivery_or_account() -> None:
+    empty = dict.fromkeys(ORDER["billing"], "")
+    order = placed(customer_id=0, shipping=empty, billing={**empty, "first_name": "Li"})
+    assert (order.buyer_id, order.recipient.name, order.recipient.country) == (
+        "order:1727", "Li", "DE",
+    )  # fmt: skip
+    assert placed(number=1727, customer_note="x" * 1025).attributes == {"customer_note": "x" * 1025}
+
+
+def test_paid() -> None:
+    _, happened = told(changed())
+    assert happened == [
+        events.PaymentSucceeded(
+            transaction_id="web:1727",
+            order_no="1727",
+            amount=Decimal("39.46"),
+            currency="EUR",
+            occurred_at=datetime(2026, 11, 23, 10, 30, tzinfo=UTC),
+        )
+    ]
+
+
+def test_refunds_are_told_each_by_its_number() -> None:
+    refunds = [{"id": 9, "total": "-5.00"}, {"id": 10, "total": "-34.46"}]
+    paid, one, two = told(changed(status="refunded", refunds=refunds))[1]
+    assert isinstance(paid, events.PaymentSucceeded)
+    assert [(r.refund_no, r.amount, r.cumulative) for r in (one, two)] == [
+        ("9", Decimal("5.00"), False),
+        ("10", Decimal("34.46"), False),
+    ]
+    assert one.transaction_id == paid.transaction_id
+
+
+def test_what_is_told_again_has_the_same_key() -> None:
+    """Paid is told by every later message; it is one thing. Another content is another message."""
+    one = ADAPTER.read(changed(refunds=[{"id": 9, "total": "-5.00"}])).items
+    two = ADAPTER.read(changed(status="completed", refunds=[{"id": 9, "total": "-5.00"}])).items
+    assert [item.key for item in one[1:]] == ["order:727:paid", "order:727:refund:9"]
+    assert [item.key for item in two[1:3]] == [item.key for item in one[1:]]
+    assert one[0].key != two[0].key
+    assert ADAPTER.read(changed()).items[0].key == ADAPTER.read(changed()).items[0].key
+
+
+@pytest.mark.parametrize(
+    ("changes", "kinds"),
+    [
+        ({"status": "pending", "date_paid_gmt": None}, []),
+        ({"status": "on-hold", "date_paid_gmt": None}, []),
+        ({"status": "failed", "date_paid_gmt": None}, []),
+        ({"status": "processing", "date_paid_gmt": None}, []),
+        ({"status": "cancelled", "date_paid_gmt": None}, [events.Closed]),
+        ({"status": "cancelled"}, [events.PaymentSucceeded, events.Unmapped]),
+        ({"status": "completed"}, [events.PaymentSucceeded, events.Delivered]),
+        ({"status": "completed", "date_paid_gmt": None}, [events.Unmapped]),
+        ({"status": "refunded"}, [events.PaymentSucceeded, events.Unmapped]),
+        ({"status": "trash"}, [events.Unmapped]),
+        ({"status": "shipped-by-plugin"}, [events.Unmapped]),
+        ({"refunds": [{"id": 9, "total": "5.00"}]}, [events.Unmapped]),
+        ({"refunds": [{"id": 0, "total": "-5.00"}]}, [events.Unmapped]),
+        ({"refunds": [{"id": 9, "total": "-1.00"}] * 2}, [events.Unmapped]),
+        ({"refunds": [{"id": 9, "total": "0.00"}]}, [events.Unmapped]),
+    ],
+)
+def test_what_the_status_says(changes: Any, kinds: list[type]) -> None:
+    order, happened = told(changed(**changes))
+    assert isinstance(order, orders.Submission)
+    assert [type(event) for event in happened] == kinds
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"total": "39.51"},
+        {"total": "-1.00"},
+        {"total": "NaN"},
+        {"total": "sNaN"},
+        {"total": "1E+400"},
+        {"currency": "XXQ"},
+        {"line_items": []},
+        {"line_items": [LINE | {"quantity": 0}]},
+        {"line_items": [LINE | {"quantity": 0.5}]},
+        {"line_items": [LINE | {"total": "-27.00"}]},
+        {"line_items": [LINE | {"total": "27.001"}]},
+        {"line_items": [LINE] * 201},
+        {"shipping_lines": [{"total": "-5.95"}]},
+        {"date_created_gmt": "yesterday"},
+    ],
+)
+def test_an_order_that_is_not_clear_is_parked(changes: Any) -> None:
+    order, _ = told(changed(**changes))
+    assert isinstance(order, events.Unmapped)
+    assert (order.order_no, order.kind) == ("1727", "order.processing")
+
+
+def test_what_is_no_order() -> None:
+    (deleted,) = ADAPTER.read(posted({"id": 727})).items
+    assert isinstance(deleted.event, events.Unmapped)
+    assert "727" in deleted.event.detail
+    (product,) = ADAPTER.read(posted({"id": 93, "name": "Album", "price": "9.00"})).items
+    assert product.event == events.Noted("no_order", NOW)
+    (basket,) = ADAPTER.read(changed(status="checkout-draft")).items
+    assert basket.event == events.Noted("order.checkout-draft", NOW)
+
+
+cents = st.integers(0, 10**7).map(lambda n: Decimal(n).scaleb(-2))
+rates = st.sampled_from([Decimal(0), Decimal("0.07"), Decimal("0.19"), Decimal("0.2125")])
+
+
+@st.composite
+def figures(draw: st.DrawFn, *, is_signed: bool = False) -> tuple[dict[str, Any], Decimal]:
+    """Draw a line as the shop rounds it, and what it really costs."""
+    net = draw(cents) * (-1 if is_signed and draw(st.booleans()) else 1)
+    tax = net * draw(rates)
+    shown = tax.quantize(Decimal("0.01"), ROUND_HALF_UP)
+    return {"total": str(net), "total_tax": str(shown)}, net + tax
+
+
+@settings(deadline=None, max_examples=200)
+@given(
+    st.lists(st.tuples(figures(), st.integers(1, 99), cents), min_size=1, max_size=8),
+    st.lists(figures(is_signed=True), max_size=3),
+    st.lists(figures(), max_size=2),
+    st.integers(-3, 3),
+)
+def test_whatever_adds_up_at_the_shop_adds_up_here(
+    lines: Any, fees: Any, shipping: Any, off: int
+) -> None:
+    """The shop's own total, to the cent; and an order that is further off than rounding is not."""
+    exact = sum((cost for (_, cost), _, _ in lines), Decimal(0))
+    exact += sum((cost for _, cost in [*fees, *shipping]), Decimal(0))
+    total = exact.quantize(Decimal("0.01"), ROUND_HALF_UP)
+    count = 2 * (len(lines) + len(fees) + len(shipping))
+    is_off = abs(off) == 3
+    total += off // 3 * Decimal("0.01") * (count + 1) if is_off else 0
+    order, _ = told(
+        changed(
+            total=str(total),
+            line_items=[
+                LINE | shown | {"quantity": n, "subtotal": str(Decimal(shown["total"]) + coupon)}
+                for (shown, _), n, coupon in lines
+            ],
+            fee_lines=[shown for shown, _ in fees],
+            shipping_lines=[shown for shown, _ in shipping],
+        )
+    )
+    if total < 0 or is_off:
+        assert isinstance(order, events.Unmapped)
+        return
+    if isinstance(order, events.Unmapped):
+        pytest.fail(order.detail)
+    assert order.amounts.payable == total
+    try:
+        validation.check(order, channels={"web"}, now=NOW, is_told=True)
+    except errors.Invalid as invalid:
+        # Nothing is stored that is not right: the gateway parks it.
+        assert all("amounts" in fault.field for fault in invalid.faults)
+        assert order.amounts.goods - order.amounts.shop_discount < 0 or total >= money.AMOUNT_LIMIT
+
+
+@settings(deadline=None, max_examples=200)
+@given(bent(ORDER))
+def test_bent_orders_are_storable_or_refused(order: Any) -> None:
+    """Whatever the shop itself might sign."""
+    try:
+        callback = posted(order)
+    except (TypeError, ValueError):
+        return
+    verdict(ADAPTER, callback)
+
+
+def test_rotation_and_refusals() -> None:
+    both = woocommerce.adapter(account(NEXT_SECRET, SECRET))
+    assert both.read(changed()).items
+    assert both.read(posted(ORDER, secret=NEXT_SECRET)).items
+    assert refusal(ADAPTER, posted(ORDER, secret=NEXT_SECRET)) == "bad_signature"
+    assert refusal(ADAPTER, message(b"{}", {})) == "missing_signature"
+    assert refusal(ADAPTER, posted(b"webhook_id=7")) == "malformed"
+
+
+@pytest.mark.parametrize("body", [b"webhook_id=7", b"webhook_id=12345678901234567890"])
+def test_a_ping_is_answered_and_does_nothing(body: bytes) -> None:
+    assert ADAPTER.read(message(body, {})) == contract.Reading([])
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"webhook_id=", b"webhook_id=7&x=1", b"webhook_id=7\n", b" webhook_id=7", b"webhook_id=-7"],
+)
+def test_what_is_not_quite_a_ping_is_refused(body: bytes) -> None:
+    assert refusal(ADAPTER, message(body, {})) == "missing_signature"
+
+
+@pytest.mark.parametrize(
+    ("secrets", "options", "channels", "says"),
+    [
+        ((), {}, ("web",), "1 or 2 secrets"),
+        (("",), {}, ("web",), "empty secret"),
+        ((SECRET,), {"country": "Germany"}, ("web",), "country"),
+        ((SECRET,), {}, ("web", "app"), "exactly one channel"),
+    ],
+)
+def test_wrong_configuration(secrets: Any, options: Any, channels: Any, says: str) -> None:
+    with pytest.raises(ValueError, match=says):
+        woocommerce.adapter(contract.Account("shop", secrets, options, channels))
