@@ -23,7 +23,7 @@ MODULES = {name: registry.provider(name) for name in registry.names()}
 ACCOUNTS = {name: module.create() for name, module in MODULES.items()}
 _TEXT, _JSON = "text/plain; charset=utf-8", "application/json"
 
-#: By provider: the content type, and the bodies of 200, 400 and 503.
+#: By provider: the content type, and the bodies of 200, 400 (Shopify: 401) and 503.
 TABLE: dict[str, tuple[str, str, str, str]] = {
     "adyen": (_TEXT, "[accepted]", "[refused]", "[later]"),
     "alipay": (_TEXT, "success", "fail", "fail"),
@@ -43,6 +43,7 @@ TABLE: dict[str, tuple[str, str, str, str]] = {
         '{"result":false,"returnCode":"500","message":"失败"}',
     ),
     "paypal": (_JSON, '{"received":true}', '{"received":false}', '{"received":false}'),
+    "shopify": (_JSON, '{"received":true}', '{"received":false}', '{"received":false}'),
     "standard_webhooks": (_JSON, '{"received":true}', '{"received":false}', '{"received":false}'),
     "stripe": (_JSON, '{"received":true}', '{"received":false}', '{"received":false}'),
     "unionpay": (_TEXT, "ok", "fail", "fail"),
@@ -97,8 +98,9 @@ async def test_replies(site: Site, monkeypatch: pytest.MonkeyPatch, name: str) -
     for attempt in (0, 1, 1):
         posted = simulator.message(kind, trade, at=now, attempt=attempt)
         assert await say(posted) == ((200, content_type, accepted), True)
+    refusal = 401 if name == "shopify" else 400
     forged = simulator.forged("foreign_key", kind, trade, at=now)
-    assert await say(forged) == ((400, content_type, refused), False)
+    assert await say(forged) == ((refusal, content_type, refused), False)
 
     async def away(*_: object, **__: object) -> None:
         raise Unavailable("postgres")

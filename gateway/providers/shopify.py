@@ -1,0 +1,142 @@
+"""Shopify: webhooks of one shop, which place orders and say what became of them.
+
+Protocol: https://shopify.dev/docs/apps/build/webhooks/subscribe/https and
+https://shopify.dev/docs/api/admin-rest/latest/resources/order
+
+- Signed is the raw body, HMAC-SHA256 with the app's client secret as text, base64.
+- Topic, shop, webhook id and event id stand in headers that are not signed. The shop's can only
+  refuse; what a message is, its content says; what it tells is known by order, payment or refund.
+  So the topics that one action fires, and repeats, change nothing twice.
+- A repeat holds the order as it was when it was first sent: messages arrive out of order.
+"""
+
+import base64
+import hashlib
+import hmac
+from collections.abc import Sequence
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta, Struct
+
+from gateway.domain import errors, events
+from gateway.providers import contract, fields, shopify_orders
+
+_SECRET_CHARACTERS_MIN = 16
+
+_REPLIES: dict[contract.Answer, contract.Reply] = {
+    "accepted": contract.Reply(200, b'{"received":true}', "application/json"),
+    "later": contract.Reply(503, b'{"received":false}', "application/json"),
+    "refused": contract.Reply(401, b'{"received":false}', "application/json"),
+}
+
+#: What Shopify asks every app to see to, by a name that only that message holds.
+_DUTIES = {
+    "orders_to_redact": ("customers.redact", "erase the customer's data within 30 days"),
+    "data_request": ("customers.data_request", "send the merchant the customer's data"),
+}
+_SHOP_REDACT = frozenset({"shop_id", "shop_domain"})
+
+
+class Options(Struct, forbid_unknown_fields=True, kw_only=True, frozen=True):
+    """What an account of Shopify can set."""
+
+    #: The shop, as ``X-Shopify-Shop-Domain`` names it. One secret signs for all shops of an app.
+    shop: Annotated[str, Meta(pattern=r"\A[a-z0-9][a-z0-9-]{0,62}\.myshopify\.com\Z")]
+    #: Orders of the bogus gateway: ``noted`` records them, ``taken`` books them as tests.
+    test_orders: Literal["noted", "taken"] = "noted"
+    #: Park that an order was fulfilled where no parcel has a number (digital goods never have).
+    park_untracked: bool = True
+    #: The country of an order that names none (goods without delivery), as in ISO 3166-1.
+    country: Annotated[str, Meta(pattern=r"\A[A-Z]{2}\Z")] = "US"
+
+
+_NAMES = msgspec.json.Decoder(dict[str, msgspec.Raw])
+
+
+def adapter(account: contract.Account) -> contract.Adapter:
+    """Make the adapter of one shop. Raises ``ValueError`` if it can not work."""
+    keys = []
+    for secret in fields.secrets(account):
+        is_text = secret.isascii() and secret.isprintable() and " " not in secret
+        if not is_text or len(secret) < _SECRET_CHARACTERS_MIN:
+            raise fields.misconfigured(
+                account,
+                "has a secret that is not the app's client secret (or, for webhooks made in the "
+                "admin, the secret shown there)",
+            )
+        keys.append(secret.encode())
+    if len(account.channels) != 1:
+        raise fields.misconfigured(account, "needs exactly one channel: the one its orders get")
+    return Shopify(keys, fields.options(account, Options), account.channels[0])
+
+
+class Shopify:
+    """One shop, whose orders go to one channel."""
+
+    def __init__(self, keys: Sequence[bytes], options: Options, channel: str) -> None:
+        self._keys = keys
+        self._options = options
+        self._channel = channel
+
+    def read(self, message: contract.Message) -> contract.Reading:
+        """Verify and decode one message. Raises ``Refused``."""
+        self._check_signature(message)
+        if message.headers.get("X-Shopify-Shop-Domain") != self._options.shop:
+            raise errors.Refused("not_ours", "a message of another shop; see the option shop")
+        digest = hashlib.blake2b(message.body, digest_size=12).hexdigest()
+        names = fields.decoded(_NAMES, message.body)
+        if "line_items" in names and "financial_status" in names:
+            found = shopify_orders.items(
+                message.body,
+                digest=digest,
+                now=message.now,
+                channel=self._channel,
+                country=self._options.country,
+                park_untracked=self._options.park_untracked,
+                take_tests=self._options.test_orders == "taken",
+            )
+        elif "order_id" in names and "transactions" in names:
+            found = shopify_orders.refund(message.body, digest=digest, now=message.now)
+        else:
+            found = [_no_order(names, digest, message)]
+        return contract.Reading(found)
+
+    def reply(self, answer: contract.Answer) -> contract.Reply:
+        """Return JSON; Shopify looks at the status, and wants 401 for a wrong signature."""
+        return _REPLIES[answer]
+
+    def _check_signature(self, message: contract.Message) -> None:
+        signature = message.headers.get("X-Shopify-Hmac-Sha256")
+        if not signature:
+            raise errors.Refused("missing_signature", "no X-Shopify-Hmac-Sha256 header")
+        if signature.isascii():
+            for key in self._keys:
+                expected = base64.b64encode(hmac.digest(key, message.body, "sha256")).decode()
+                if hmac.compare_digest(expected, signature):
+                    return
+        raise errors.Refused(
+            "bad_signature",
+            "signed with another secret (webhooks made in the admin have one of their own; an "
+            "app's old one is used for up to an hour), or the body was parsed and written again",
+        )
+
+
+def _no_order(
+    names: dict[str, msgspec.Raw], digest: str, message: contract.Message
+) -> contract.Item:
+    for name, (kind, duty) in _DUTIES.items():
+        if name in names:
+            event: events.Event = events.Unmapped(kind, "", f"Shopify asks: {duty}", message.now)
+            break
+    else:
+        if names.keys() == _SHOP_REDACT:
+            detail = "Shopify asks: erase the shop's data within 30 days"
+            event = events.Unmapped("shop.redact", "", detail, message.now)
+        elif names.keys() == {"id"}:
+            detail = "an order was deleted at the shop; the message holds nothing but its id"
+            event = events.Unmapped("orders.delete", "", detail, message.now)
+        else:
+            # A product, a customer, a fulfilment, which the order's own messages tell as well.
+            event = events.Noted("no_order", message.now)
+    return contract.Item(f"other:{digest}", event)

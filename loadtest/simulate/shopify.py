@@ -1,0 +1,227 @@
+"""Shopify's side: one shop's order webhooks, signed with the app's client secret.
+
+Written from Shopify's documentation, not from the gateway. A repeat is the same body under the
+same webhook id.
+"""
+
+import base64
+import hashlib
+import hmac
+import json
+import secrets
+import uuid
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from loadtest.simulate.contract import Account, Forgery, Kind, Posted, Simulator, Trade
+
+KINDS: frozenset[Kind] = frozenset(
+    {"placed", "paid", "partial_refund", "refund", "closed", "shipped"}
+)
+#: Nothing that is signed tells when.
+FORGERIES: frozenset[Forgery] = frozenset({"foreign_key", "changed", "unsigned", "not_ours"})
+CURRENCIES = ("EUR", "JPY", "KWD")
+
+_DECIMALS = {"JPY": 0, "KRW": 0, "KWD": 3, "BHD": 3}
+_IDS = uuid.UUID("d1b3d0d5-8a0d-4f13-9a0b-8d2c36c4fb14")
+_TOPICS: dict[Kind, tuple[str, str]] = {
+    "placed": ("orders/create", "pending"),
+    "paid": ("orders/paid", "paid"),
+    "partial_refund": ("orders/updated", "partially_refunded"),
+    "refund": ("refunds/create", "refunded"),
+    "closed": ("orders/cancelled", "voided"),
+    "shipped": ("orders/fulfilled", "paid"),
+}
+
+
+def create() -> Account:
+    """Make a shop with an app of its own."""
+    shop = f"simulated-{secrets.randbelow(10**6):06}.myshopify.com"
+    return Account(secrets=(secrets.token_hex(16),), options={"shop": shop}, private={})
+
+
+def simulator(account: Account) -> Simulator:
+    """Take Shopify's side for one shop."""
+    return _Shop(account)
+
+
+class _Shop:
+    def __init__(self, account: Account) -> None:
+        self._key = account.secrets[0].encode()
+        self._shop = str(account.options["shop"])
+
+    def message(self, kind: Kind, trade: Trade, *, at: datetime, attempt: int = 0) -> Posted:
+        return self._posted(kind, trade, at, _content(kind, trade, at), self._key)
+
+    def forged(self, how: Forgery, kind: Kind, trade: Trade, *, at: datetime) -> Posted:
+        content = _content(kind, trade, at)
+        key = self._key + b"x" if how == "foreign_key" else self._key
+        posted = self._posted(kind, trade, at, content, key)
+        if how == "changed":
+            content["note"] = "to another address"
+            return Posted(posted.headers, _body(content))
+        if how == "unsigned":
+            name = "X-Shopify-Hmac-Sha256"
+            return Posted({k: v for k, v in posted.headers.items() if k != name}, posted.body)
+        if how == "not_ours":
+            # A true message: the same app, installed in another shop.
+            headers = {**posted.headers, "X-Shopify-Shop-Domain": "another-shop.myshopify.com"}
+            return Posted(headers, posted.body)
+        return posted
+
+    def is_acknowledged(self, status: int, content_type: str, body: bytes) -> bool:
+        """Want any 2xx."""
+        return 200 <= status < 300
+
+    def _posted(
+        self, kind: Kind, trade: Trade, at: datetime, content: dict[str, Any], key: bytes
+    ) -> Posted:
+        body = _body(content)
+        headers = {
+            "Content-Type": "application/json",
+            "X-Shopify-Topic": _TOPICS[kind][0],
+            "X-Shopify-Hmac-Sha256": base64.b64encode(hmac.digest(key, body, "sha256")).decode(),
+            "X-Shopify-Shop-Domain": self._shop,
+            "X-Shopify-API-Version": "2026-10",
+            "X-Shopify-Webhook-Id": str(uuid.uuid5(_IDS, f"{kind} {trade.serial}")),
+            "X-Shopify-Event-Id": str(uuid.uuid5(_IDS, f"event {trade.serial}")),
+            "X-Shopify-Triggered-At": at.isoformat(),
+        }
+        return Posted(headers, body)
+
+
+def _body(content: dict[str, Any]) -> bytes:
+    # As Shopify writes it: slashes escaped, letters of every script as they are.
+    return (
+        json.dumps(content, separators=(",", ":"), ensure_ascii=False).replace("/", "\\/").encode()
+    )
+
+
+def _number(what: str, trade: Trade) -> int:
+    """Make a number beyond 2^53 that stays the same for the same thing."""
+    digest = hashlib.sha256(f"{what} {trade.serial}".encode()).digest()
+    return (1 << 53) + int.from_bytes(digest[:6])
+
+
+def _content(kind: Kind, trade: Trade, at: datetime) -> dict[str, Any]:
+    if kind not in _TOPICS:
+        raise ValueError(f"Shopify does not tell {kind}")
+    first = _refund("first", trade, trade.refunded, at)
+    second = _refund("second", trade, trade.amount - trade.refunded, at)
+    if kind == "refund":
+        return second
+    return _order(kind, trade, at, [first] if kind == "partial_refund" else [])
+
+
+def _refund(which: str, trade: Trade, amount: Decimal, at: datetime) -> dict[str, Any]:
+    return {
+        "id": _number(which, trade),
+        "order_id": _number("order", trade),
+        "created_at": at.isoformat(),
+        "note": "",
+        "restock": False,
+        "transactions": [
+            {
+                "id": _number(f"{which} transaction", trade),
+                "order_id": _number("order", trade),
+                "kind": "refund",
+                "gateway": "shopify_payments",
+                "status": "success",
+                "amount": str(amount),
+                "currency": trade.currency,
+                "parent_id": _number("sale", trade),
+            }
+        ],
+        "refund_line_items": [],
+        "order_adjustments": [],
+    }
+
+
+def _order(kind: Kind, trade: Trade, at: datetime, refunds: list[dict[str, Any]]) -> dict[str, Any]:
+    unit = Decimal(1).scaleb(-_DECIMALS.get(trade.currency, 2))
+    amount = trade.amount.quantize(unit)
+    if amount != trade.amount:
+        raise ValueError(f"there is no {trade.amount} {trade.currency}")
+    shipping, coupon = 5 * unit, 2 * unit
+    tax = (amount * 19 / 119).quantize(unit)
+    pieces = 3
+    # Price before tax and coupon: what the pieces leave over is on a second line.
+    net = amount - shipping - tax
+    price = ((net + coupon) / pieces).quantize(unit, "ROUND_FLOOR")
+    rest = net + coupon - price * pieces
+    parcel = {
+        "id": _number("parcel", trade),
+        "status": "success",
+        "tracking_company": "DHL Express",
+        "tracking_number": f"JD{trade.serial}",
+        "created_at": at.isoformat(),
+    }
+    address = {
+        "first_name": "Erika",
+        "last_name": "Mustermann",
+        "name": "Erika Mustermann",
+        "company": None,
+        "address1": "Heidestraße 17",
+        "address2": None,
+        "city": "Köln",
+        "province": None,
+        "zip": "51147",
+        "country": "Germany",
+        "country_code": "DE",
+        "phone": "+49 221 1234567",
+    }
+    line = {"variant_id": _number("variant", trade), "taxable": True, "gift_card": False}
+    return {
+        "id": _number("order", trade),
+        "admin_graphql_api_id": f"gid://shopify/Order/{_number('order', trade)}",
+        "name": trade.order_no,
+        "order_number": 1001,
+        "created_at": "2026-11-20T09:15:30+01:00",
+        "updated_at": at.isoformat(),
+        "cancelled_at": at.isoformat() if kind == "closed" else None,
+        "currency": trade.currency,
+        "presentment_currency": trade.currency,
+        "taxes_included": False,
+        "total_price": str(amount),
+        "current_total_price": str(
+            amount - sum(Decimal(r["transactions"][0]["amount"]) for r in refunds)
+        ),
+        "total_tax": str(tax),
+        "total_discounts": str(coupon),
+        "total_tip_received": "0.00",
+        "financial_status": _TOPICS[kind][1],
+        "fulfillment_status": "fulfilled" if kind == "shipped" else None,
+        "test": False,
+        "note": None,
+        "customer": {"id": _number("customer", trade), "email": "erika@example.com"},
+        "billing_address": address,
+        "shipping_address": address,
+        "line_items": [
+            {
+                **line,
+                "id": 1,
+                "sku": "TEA-1",
+                "name": "Tea - green",
+                "title": "Tea",
+                "quantity": pieces,
+                "price": str(price),
+                "discount_allocations": [{"amount": str(coupon)}],
+                "tax_lines": [{"title": "VAT", "rate": 0.19, "price": str(tax)}],
+            },
+            {
+                **line,
+                "id": 2,
+                "sku": "",
+                "name": "Sample",
+                "title": "Sample",
+                "quantity": 1,
+                "price": str(rest),
+                "discount_allocations": [],
+                "tax_lines": [],
+            },
+        ],
+        "shipping_lines": [{"id": 3, "title": "Standard", "price": str(shipping), "tax_lines": []}],
+        "refunds": refunds,
+        "fulfillments": [parcel] if kind == "shipped" else [],
+    }

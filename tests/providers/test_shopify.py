@@ -1,0 +1,315 @@
+"""Shopify: whose message it is, the order it makes, and what it says became of it."""
+
+from datetime import UTC, datetime
+from decimal import ROUND_HALF_UP, Decimal
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gateway.domain import events, orders, validation
+from gateway.providers import contract, shopify
+
+from .shopify_samples import (
+    ADAPTER,
+    ADDRESS,
+    LINE,
+    NEXT_SECRET,
+    ORDER,
+    ORDER_ID,
+    REFUND,
+    SECRET,
+    SHOP,
+    changed,
+    posted,
+)
+from .support import NOW, account, bent, message, refusal, verdict
+
+AT = datetime(2026, 11, 23, 11, tzinfo=UTC)
+PARCEL = {"status": "success", "tracking_company": "DHL", "tracking_number": "JD1"}
+
+
+def told(callback: contract.Message) -> tuple[Any, list[Any]]:
+    """Return what is placed, and what happened to it."""
+    placed, *happened = ADAPTER.read(callback).items
+    return placed.event, [item.event for item in happened]
+
+
+def placed(**changes: Any) -> orders.Submission:
+    order, _ = told(changed(**changes))
+    assert isinstance(order, orders.Submission), order
+    validation.check(order, channels={"web"}, now=NOW, is_told=True)
+    return order
+
+
+def test_the_order_in_the_standard_model() -> None:
+    order = placed()
+    assert (order.order_no, order.buyer_id, order.currency) == ("#1001", "207119551", "EUR")
+    assert order.placed_at == datetime(2026, 11, 23, 10, tzinfo=UTC)
+    assert order.items == [
+        orders.Item("IPOD-1", "IPod - pink", 3, Decimal("11.71"), Decimal("3.00"))
+    ]
+    assert order.amounts == orders.Amounts(
+        goods=Decimal("32.13"), payable=Decimal("38.08"), freight=Decimal("5.95")
+    )
+    to = order.recipient
+    assert (to.name, to.country, to.city, to.postcode) == (
+        "Erika Mustermann",
+        "DE",
+        "Köln",
+        "51147",
+    )
+    assert (to.street, order.remark) == ("Heidestr. 17, 2. Stock", "ring twice")
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"financial_status": "pending"},
+        {"financial_status": None},
+        {"financial_status": "partially_refunded", "refunds": [REFUND]},
+        {"fulfillment_status": "fulfilled", "fulfillments": [PARCEL]},
+        {"cancelled_at": "2026-11-23T12:00:00+01:00", "financial_status": "voided"},
+        {"updated_at": "2026-11-25T00:00:00Z", "current_total_price": "0.00"},
+    ],
+)
+def test_every_message_makes_the_same_order(changes: Any) -> None:
+    assert placed(**changes) == placed()
+
+
+def test_taxes_in_the_prices_tips_and_duties() -> None:
+    included = placed(taxes_included=True, total_price="32.00")
+    assert included.items[0].unit_price == Decimal("10.00")
+    duties = {"shop_money": {"amount": "4.00", "currency_code": "EUR"}}
+    order = placed(total_price="44.08", total_tip_received="2.00", original_total_duties_set=duties)
+    assert [(i.sku, i.unit_price) for i in order.items[1:]] == [
+        ("tip", Decimal("2.00")),
+        ("duties", Decimal("4.00")),
+    ]
+    # A tip that is in the total already is not taken twice.
+    assert len(placed(total_tip_received="2.00").items) == 1
+
+
+def test_an_order_without_delivery_or_customer() -> None:
+    order = placed(customer=None, shipping_address=None, billing_address=None)
+    assert (order.buyer_id, order.recipient.name, order.recipient.country) == (
+        "order:#1001",
+        "",
+        "US",
+    )
+    long = placed(note="x" * 1025, shipping_address=ADDRESS | {"phone": "0" * 40})
+    assert long.attributes == {"note": "x" * 1025, "phone": "0" * 40}
+
+
+def test_paid_refunded_and_shipped() -> None:
+    _, (paid, refund, shipped) = told(
+        changed(
+            financial_status="partially_refunded",
+            refunds=[REFUND],
+            fulfillment_status="fulfilled",
+            fulfillments=[{"status": "cancelled", "tracking_number": "X"}, PARCEL],
+        )
+    )
+    assert paid == events.PaymentSucceeded(str(ORDER_ID), "#1001", Decimal("38.08"), "EUR", AT)
+    assert (refund.transaction_id, refund.refund_no, refund.amount, refund.cumulative) == (
+        str(ORDER_ID), "509562969", Decimal("6.00"), False,
+    )  # fmt: skip
+    assert (shipped.order_no, shipped.carrier, shipped.tracking_no) == ("#1001", "DHL", "JD1")
+
+
+def test_a_refunds_own_message_tells_the_same_under_the_same_key() -> None:
+    (own,) = ADAPTER.read(posted(REFUND)).items
+    items = ADAPTER.read(changed(financial_status="partially_refunded", refunds=[REFUND])).items
+    assert own.key == items[2].key == "refund:509562969"
+    assert isinstance(own.event, events.RefundSucceeded)
+    assert isinstance(items[2].event, events.RefundSucceeded)
+    assert (own.event.order_no, own.event.amount) == ("", items[2].event.amount)
+    (restocked,) = ADAPTER.read(posted(REFUND | {"transactions": []})).items
+    assert restocked.event == events.Noted("refund:no_money", NOW)
+    mixed = [dict(t, currency=c) for t, c in zip(REFUND["transactions"], "AB", strict=False)]
+    (unclear,) = ADAPTER.read(posted(REFUND | {"transactions": mixed})).items
+    assert isinstance(unclear.event, events.Unmapped)
+
+
+def test_what_is_told_again_has_the_same_key() -> None:
+    """One action fires several topics; another content is another message."""
+    one = ADAPTER.read(changed()).items
+    two = ADAPTER.read(changed(updated_at="2026-11-23T15:00:00Z")).items
+    assert [item.key for item in one[1:]] == [f"order:{ORDER_ID}:paid"]
+    assert one[1].key == two[1].key
+    assert one[0].key != two[0].key
+    assert ADAPTER.read(changed()).items[0].key == one[0].key
+
+
+CANCELLED = {"cancelled_at": "2026-11-23T12:00:00+01:00"}
+
+
+@pytest.mark.parametrize(
+    ("changes", "kinds"),
+    [
+        ({"financial_status": "pending"}, []),
+        ({"financial_status": "authorized"}, []),
+        ({"financial_status": "voided"}, []),
+        ({"financial_status": "pending", **CANCELLED}, [events.Closed]),
+        ({"financial_status": "partially_paid"}, [events.Unmapped]),
+        ({"financial_status": "something_new"}, [events.Unmapped]),
+        (CANCELLED, [events.PaymentSucceeded, events.Unmapped]),
+        ({"financial_status": "refunded"}, [events.PaymentSucceeded, events.Unmapped]),
+        (
+            {"financial_status": "refunded", "refunds": [REFUND], **CANCELLED},
+            [events.PaymentSucceeded, events.RefundSucceeded],
+        ),
+        ({"refunds": [REFUND, REFUND]}, [events.Unmapped]),
+        ({"refunds": [REFUND | {"id": -1}]}, [events.Unmapped]),
+        ({"fulfillment_status": "partial", "fulfillments": [PARCEL]}, [events.PaymentSucceeded]),
+        (
+            {"fulfillment_status": "fulfilled"},
+            [events.PaymentSucceeded, events.Unmapped],
+        ),
+    ],
+)
+def test_what_the_states_say(changes: Any, kinds: list[type]) -> None:
+    order, happened = told(changed(**changes))
+    assert isinstance(order, orders.Submission)
+    assert [type(event) for event in happened] == kinds
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"total_price": "38.09"},
+        {"total_price": "-1.00"},
+        {"total_price": "NaN"},
+        {"total_price": "sNaN"},
+        {"total_price": "1E+400"},
+        {"currency": "XXQ"},
+        {"line_items": []},
+        {"line_items": [LINE | {"quantity": 0}]},
+        {"line_items": [LINE | {"price": "-10.00"}]},
+        {"line_items": [LINE | {"discount_allocations": [{"amount": "31.00"}]}]},
+        {"line_items": [LINE] * 201},
+        {"shipping_lines": [{"price": "5.00", "discount_allocations": [{"amount": "6.00"}]}]},
+        {"created_at": "2026-11-23T11:00:00"},
+        {"customer": {"id": -5}},
+    ],
+)
+def test_an_order_that_is_not_clear_is_parked(changes: Any) -> None:
+    order, _ = told(changed(**changes))
+    assert isinstance(order, events.Unmapped)
+    assert (order.order_no, order.kind) == ("#1001", "order.paid")
+
+
+@pytest.mark.parametrize(
+    ("content", "kind"),
+    [
+        ({"id": ORDER_ID}, "orders.delete"),
+        ({"shop_id": 1, "shop_domain": SHOP}, "shop.redact"),
+        ({"shop_id": 1, "customer": {}, "orders_to_redact": [1]}, "customers.redact"),
+        ({"shop_id": 1, "customer": {}, "data_request": {"id": 9}}, "customers.data_request"),
+    ],
+)
+def test_what_a_person_must_see_to_is_parked(content: Any, kind: str) -> None:
+    (item,) = ADAPTER.read(posted(content)).items
+    assert isinstance(item.event, events.Unmapped)
+    assert item.event.kind == kind
+
+
+def test_what_is_none_of_our_business_is_noted() -> None:
+    (product,) = ADAPTER.read(posted({"id": 1, "title": "IPod"})).items
+    assert product.event == events.Noted("no_order", NOW)
+    (test,) = ADAPTER.read(changed(test=True)).items
+    assert test.event == events.Noted("test", NOW)
+    taking = shopify.adapter(account(SECRET, shop=SHOP, test_orders="taken", park_untracked=False))
+    order, *happened = taking.read(changed(test=True, fulfillment_status="fulfilled")).items
+    assert isinstance(order.event, orders.Submission)
+    assert order.event.is_test
+    assert [type(item.event) for item in happened] == [events.PaymentSucceeded]
+
+
+cents = st.integers(0, 10**7).map(lambda n: Decimal(n).scaleb(-2))
+
+
+@st.composite
+def lines(draw: st.DrawFn) -> tuple[dict[str, Any], Decimal, Decimal]:
+    """Draw a line as Shopify shows it, what it costs, and its tax."""
+    price, quantity = draw(cents), draw(st.integers(1, 9))
+    full = price * quantity
+    off = (full * draw(st.integers(0, 100)) / 100).quantize(Decimal("0.01"), ROUND_HALF_UP)
+    tax = ((full - off) * draw(st.sampled_from([0, 7, 19])) / 100).quantize(Decimal("0.01"))
+    shown = {
+        "price": str(price),
+        "quantity": quantity,
+        "discount_allocations": [{"amount": str(off)}],
+        "tax_lines": [{"price": str(tax)}],
+    }
+    return shown, full - off, tax
+
+
+@settings(deadline=None, max_examples=200)
+@given(
+    st.lists(lines(), min_size=1, max_size=8),
+    st.lists(lines(), max_size=2),
+    st.booleans(),
+    st.sampled_from([Decimal(0), Decimal("0.01"), Decimal("-0.01")]),
+)
+def test_whatever_adds_up_at_the_shop_adds_up_here(
+    goods: Any, shipping: Any, is_included: bool, off: Decimal
+) -> None:
+    """The shop's own total, to the cent; an order that is a cent off is not stored."""
+    shipping = [({**shown, "quantity": 1}, cost, tax) for shown, cost, tax in shipping
+                if shown["quantity"] == 1]  # fmt: skip
+    total = sum((cost for _, cost, _ in [*goods, *shipping]), Decimal(0)) + off
+    if not is_included:
+        total += sum((tax for _, _, tax in [*goods, *shipping]), Decimal(0))
+    order, _ = told(
+        changed(
+            total_price=str(total),
+            taxes_included=is_included,
+            line_items=[LINE | shown for shown, _, _ in goods],
+            shipping_lines=[shown for shown, _, _ in shipping],
+        )
+    )
+    if off:
+        assert isinstance(order, events.Unmapped)
+        return
+    assert isinstance(order, orders.Submission), order
+    assert order.amounts.payable == total
+    validation.check(order, channels={"web"}, now=NOW, is_told=True)
+
+
+@settings(deadline=None, max_examples=200)
+@given(st.one_of(bent(ORDER), bent(REFUND)))
+def test_bent_messages_are_storable_or_refused(content: Any) -> None:
+    """Whatever Shopify itself might sign."""
+    try:
+        callback = posted(content)
+    except (TypeError, ValueError):
+        return
+    verdict(ADAPTER, callback)
+
+
+def test_rotation_and_refusals() -> None:
+    both = shopify.adapter(account(NEXT_SECRET, SECRET, shop=SHOP))
+    assert both.read(changed()).items
+    assert both.read(posted(ORDER, secret=NEXT_SECRET)).items
+    assert refusal(ADAPTER, posted(ORDER, secret=NEXT_SECRET)) == "bad_signature"
+    assert refusal(ADAPTER, posted(ORDER, shop="other.myshopify.com")) == "not_ours"
+    assert refusal(ADAPTER, message(b"{}", {"X-Shopify-Shop-Domain": SHOP})) == "missing_signature"
+    assert refusal(ADAPTER, posted(b"[]")) == "malformed"
+    assert refusal(ADAPTER, changed(name="")) == "malformed"
+
+
+@pytest.mark.parametrize(
+    ("secrets", "options", "channels", "says"),
+    [
+        ((), {"shop": SHOP}, ("web",), "1 or 2 secrets"),
+        (("short",), {"shop": SHOP}, ("web",), "client secret"),
+        ((SECRET,), {}, ("web",), "shop"),
+        ((SECRET,), {"shop": "https://" + SHOP}, ("web",), "shop"),
+        ((SECRET,), {"shop": SHOP}, ("web", "app"), "exactly one channel"),
+    ],
+)
+def test_wrong_configuration(secrets: Any, options: Any, channels: Any, says: str) -> None:
+    with pytest.raises(ValueError, match=says):
+        shopify.adapter(contract.Account("main", secrets, options, channels))
