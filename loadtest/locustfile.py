@@ -16,6 +16,10 @@ The shape of a sale: a quiet minute (``--quiet-s``) at a twentieth of the peak, 
 peak within ten seconds, the peak held for ``--hold-s``, two minutes (``--after-s``) at two
 fifths. It ends by itself; Locust's own ``--users`` and ``--run-time`` have no say in it.
 
+With ``--payments wechatpay=wechatpay.json`` every acknowledged order is paid as well: by a
+simulated provider, whose account ``tidegate simulate wechatpay --keys wechatpay.json`` makes.
+Given several times, buyers spread over the providers. It must take payments in CNY.
+
 Orders carry ``is_test``. Whoever asks, asks for an order that was acknowledged before, so a
 lost one is a failure. Exit status 1 when more than 0.1 % of all requests failed.
 """
@@ -26,6 +30,9 @@ import random
 import secrets
 import time
 from collections import deque
+from datetime import UTC, datetime
+from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 from locust import FastHttpUser, LoadTestShape, constant_pacing, events, task
@@ -33,6 +40,8 @@ from locust.argument_parser import LocustArgumentParser
 from locust.env import Environment
 
 from loadtest import orders
+from loadtest.simulate import keys, registry
+from loadtest.simulate.contract import Simulator, Trade
 
 #: Also how long an answer may take. Below the gateway's ``keepalive_s`` of 5 s, so that users
 #: keep their connections, as a storefront's servers do.
@@ -46,6 +55,8 @@ _CLIMB_S = 10.0
 _prefix = f"sale{secrets.token_hex(4)}"
 _serials = itertools.count()
 _acknowledged: deque[str] = deque(maxlen=10_000)
+#: Path of the callbacks and the provider's side, for each of ``--payments``.
+_providers: list[tuple[str, Simulator]] = []
 
 
 class Buyer(FastHttpUser):
@@ -69,6 +80,8 @@ class Buyer(FastHttpUser):
         placed = self._submit("POST /v1/orders", body, request_id, expected=201)
         if placed is not None:
             _acknowledged.append(placed)
+            if _providers:
+                self._pay(body)
             if random.random() < DOUBLE_CLICKS:
                 self._submit("POST /v1/orders (again)", body, request_id, 200, same=placed)
 
@@ -83,6 +96,21 @@ class Buyer(FastHttpUser):
         ) as response:
             if response.status_code != 200:
                 response.failure(f"acknowledged, but answered with {response.status_code}")
+
+    def _pay(self, order: Any) -> None:
+        """Have a provider tell that the order was paid in full, and see that it is content."""
+        path, simulator = random.choice(_providers)
+        due = Decimal(order["amounts"]["payable"])
+        serial = order["order_no"].replace("-", "")
+        trade = Trade(serial, order["order_no"], due, Decimal(0), order["currency"])
+        posted = simulator.message("paid", trade, at=datetime.now(UTC))
+        with _untyped(self).client.post(
+            path, data=posted.body, headers=dict(posted.headers), name=path, catch_response=True
+        ) as response:
+            content_type = response.headers.get("Content-Type", "") if response.headers else ""
+            body = response.content or b""
+            if not simulator.is_acknowledged(response.status_code, content_type, body):
+                response.failure(f"a payment was answered with {response.status_code}")
 
     def _submit(
         self, name: str, body: Any, request_id: str, expected: int, same: str | None = None
@@ -134,11 +162,38 @@ def _add_options(parser: LocustArgumentParser) -> None:
     parser.add_argument("--peak", type=float, default=20.0, help="arrivals per second at the peak")
     parser.add_argument("--quiet-s", type=float, default=60.0, help="seconds before the climb")
     parser.add_argument("--hold-s", type=float, default=300.0, help="seconds to hold the peak")
+    parser.add_argument(
+        "--payments",
+        action="append",
+        default=[],
+        metavar="PROVIDER[/ACCOUNT]=FILE",
+        help="pay the orders through this simulated account (its name: main); repeatable",
+    )
     parser.add_argument("--after-s", type=float, default=120.0, help="seconds after the peak")
 
 
-def _refuse_without_key(environment: Environment, **_: Any) -> None:
+def _prepare(environment: Environment, **_: Any) -> None:
     _api_key()
+    _providers.clear()
+    # Without parsed options Locust is driven by a program of its own.
+    said = _untyped(environment.parsed_options).payments if environment.parsed_options else []
+    _providers.extend(map(_provider, said))
+
+
+def _provider(said: str) -> tuple[str, Simulator]:
+    line, equals, file = said.partition("=")
+    provider, _, account = line.partition("/")
+    if not equals or provider not in registry.names():
+        known = ", ".join(registry.names())
+        raise SystemExit(f"--payments {said}: say PROVIDER=FILE, with a provider of {known}")
+    played = registry.provider(provider)
+    if "paid" not in played.KINDS or "CNY" not in played.CURRENCIES:
+        raise SystemExit(f"--payments {said}: {provider} takes no payments in CNY here")
+    try:
+        held = keys.load(Path(file))
+    except ValueError as exc:
+        raise SystemExit(f"--payments {said}: {exc}") from None
+    return f"/v1/callbacks/{provider}/{account or 'main'}", played.simulator(held)
 
 
 def _judge(environment: Environment, **_: Any) -> None:
@@ -148,5 +203,5 @@ def _judge(environment: Environment, **_: Any) -> None:
 
 
 _untyped(events.init_command_line_parser).add_listener(_add_options)
-_untyped(events.init).add_listener(_refuse_without_key)
+_untyped(events.init).add_listener(_prepare)
 _untyped(events.quitting).add_listener(_judge)

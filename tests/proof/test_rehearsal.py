@@ -1,0 +1,76 @@
+"""The Locust scenarios, against a gateway: orders are placed, and simulated providers pay them."""
+
+import asyncio
+import os
+import sys
+from pathlib import Path
+
+import asyncpg
+import pytest
+
+from gateway.runtime import settings as configuration
+from loadtest.simulate import keys, wechatpay
+from tests.support.site import Site
+
+ACCOUNT = wechatpay.create()
+_ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture
+def accounts(tmp_path: Path) -> list[configuration.Account]:
+    path = tmp_path / "wechatpay.json"
+    keys.save(path, ACCOUNT)
+    secrets = [f"file:{file}" for file in keys.secret_files(path, ACCOUNT)]
+    return [configuration.Account("wechatpay", "main", ["web"], secrets, dict(ACCOUNT.options))]
+
+
+async def locust(site: Site, *arguments: str) -> tuple[int, str]:
+    running = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "locust", "-f", str(_ROOT / "loadtest" / "locustfile.py"),
+        "--headless", "--only-summary", *arguments,
+        cwd=_ROOT,
+        env={
+            **os.environ,
+            "TIDEGATE_API_KEY": site.token,
+            "LOCUST_HOST": f"http://{site.host}:{site.port}",
+        },
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )  # fmt: skip
+    said, _ = await asyncio.wait_for(running.communicate(), 60)
+    assert running.returncode is not None
+    return running.returncode, said.decode()
+
+
+async def test_orders_are_placed_and_paid(
+    site: Site, ledger: "asyncpg.Pool[asyncpg.Record]", tmp_path: Path
+) -> None:
+    """Nothing fails, and every payment that was told stands at its order."""
+    status, said = await locust(
+        site, "--peak", "10", "--quiet-s", "0", "--hold-s", "1", "--after-s", "0",
+        "--payments", f"wechatpay={tmp_path / 'wechatpay.json'}",
+    )  # fmt: skip
+    assert status == 0, said
+    counts = dict(
+        await ledger.fetch("SELECT status, count(*) FROM orders WHERE is_test GROUP BY status")
+    )
+    assert counts.get("paid", 0) > 10, said
+    # An order may have been placed in the moment the rehearsal ended.
+    assert counts.get("pending_payment", 0) <= counts["paid"] / 4
+    assert await ledger.fetchval("SELECT count(*) FROM payments") == counts["paid"]
+    assert await ledger.fetchval("SELECT count(*) FROM parked") == 0
+
+
+@pytest.mark.parametrize(
+    ("payments", "says"),
+    [
+        ("nobody=x.json", "say PROVIDER=FILE"),
+        ("wechatpay", "say PROVIDER=FILE"),
+        ("wechatpay=missing.json", "holds no simulated account"),
+        ("kuaidi100=x.json", "takes no payments in CNY"),
+    ],
+)
+async def test_a_wrong_account_is_named(site: Site, payments: str, says: str) -> None:
+    status, said = await locust(site, "--payments", payments)
+    assert status != 0
+    assert says in said
