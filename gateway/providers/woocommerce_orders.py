@@ -186,7 +186,7 @@ class _Told(Struct, frozen=True):
             raise fields.malformed("two refunds with one number")
         found = []
         for refund in refunds:
-            if not 0 < refund.id < 1 << 63 or refund.total > 0:
+            if not 0 < refund.id < 1 << 63 or _signed(refund.total, currency) > 0:
                 raise fields.malformed("a refund without a number, or that takes money")
             event = events.RefundSucceeded(
                 transaction_id=self.transaction_id,

@@ -115,7 +115,7 @@ def replaced(tree: Any, path: list[Any], value: Any) -> Any:
     """Return a copy of the JSON tree with one value replaced."""
     if not path:
         return value
-    copy = dict(tree)
+    copy = list(tree) if isinstance(tree, list) else dict(tree)
     copy[path[0]] = replaced(tree[path[0]], path[1:], value)
     return copy
 
@@ -123,9 +123,9 @@ def replaced(tree: Any, path: list[Any], value: Any) -> Any:
 def paths(tree: Any, so_far: tuple[Any, ...] = ()) -> list[list[Any]]:
     """List the paths to every value of a JSON tree, the tree itself included."""
     found = [list(so_far)]
-    if isinstance(tree, dict):
-        for key, value in tree.items():
-            found += paths(value, (*so_far, key))
+    children = enumerate(tree) if isinstance(tree, list) else getattr(tree, "items", tuple)()
+    for key, value in children:
+        found += paths(value, (*so_far, key))
     return found
 
 

@@ -128,6 +128,8 @@ def test_what_is_told_again_has_the_same_key() -> None:
         ({"status": "shipped-by-plugin"}, [events.Unmapped]),
         ({"refunds": [{"id": 9, "total": "5.00"}]}, [events.Unmapped]),
         ({"refunds": [{"id": 0, "total": "-5.00"}]}, [events.Unmapped]),
+        ({"refunds": [{"id": 9, "total": "NaN"}]}, [events.Unmapped]),
+        ({"refunds": [{"id": 9, "total": "-sNaN"}]}, [events.Unmapped]),
         ({"refunds": [{"id": 9, "total": "-1.00"}] * 2}, [events.Unmapped]),
         ({"refunds": [{"id": 9, "total": "0.00"}]}, [events.Unmapped]),
     ],
