@@ -70,13 +70,17 @@ class Refusals:
         if len(self._waiting) >= _WAITING_MAX:
             REFUSED_UNKEPT.labels("waiting").inc()
             return
-        cut = [
-            (name[:_HEADER_CHARS_MAX], value[:_HEADER_CHARS_MAX])
-            for name, value in islice(headers, _HEADERS_MAX)
-        ]
+        cut = [(_plain(name), _plain(value)) for name, value in islice(headers, _HEADERS_MAX)]
         self._waiting.append(
             RefusedCallback(
-                self._new_id(), provider, account, refused.reason, refused.hint, at, cut, body
+                self._new_id(),
+                provider,
+                account,
+                refused.reason,
+                _plain(refused.hint),
+                at,
+                cut,
+                body,
             )
         )
 
@@ -97,5 +101,26 @@ class Refusals:
         except Unavailable as exc:
             _log.warning("refused callbacks wait to be kept", extra={"reason": str(exc)})
             return
+        except Exception as exc:
+            # What strangers send must never end this task, and the process with it.
+            _log.error("refused callbacks could not be kept", extra={"error": type(exc).__name__})
+            await self._write_each(rows)
         # Only this takes away, and `note` adds behind.
         del self._waiting[: len(rows)]
+
+    async def _write_each(self, rows: Sequence[RefusedCallback]) -> None:
+        """Write the rows one by one: one that can not be stored must not take others with it."""
+        for row in rows:
+            try:
+                await self._store.add([row])
+            except Exception:
+                REFUSED_UNKEPT.labels("unstorable").inc()
+
+
+def _plain(text: str) -> str:
+    """Return text that UTF-8 and PostgreSQL can hold, within the bound.
+
+    Bytes of a header that are not UTF-8 arrive as lone surrogates.
+    """
+    spelt = text[:_HEADER_CHARS_MAX].encode("utf-8", "backslashreplace").decode()
+    return spelt.replace("\x00", "\\x00")[:_HEADER_CHARS_MAX]

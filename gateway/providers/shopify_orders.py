@@ -65,6 +65,10 @@ class _Address(Struct):
     phone: str | None = None
 
 
+#: States of a transaction that is not over yet.
+_UNDERWAY = frozenset({"pending", "awaiting_response", "unknown"})
+
+
 class _Transaction(Struct):
     kind: str
     status: str
@@ -76,7 +80,6 @@ class _Refund(Struct):
     id: int
     transactions: list[_Transaction] = []
     created_at: str | None = None
-    order_id: int = 0
 
 
 class _Fulfilment(Struct):
@@ -109,6 +112,8 @@ class _Order(_Head, kw_only=True):
     line_items: list[_Line]
     taxes_included: bool = False
     shipping_lines: list[_Line] = []
+    current_total_price: Decimal | None = None
+    total_outstanding: Decimal | None = None
     total_tip_received: Decimal | None = None
     original_total_duties_set: _Money | None = None
     refunds: list[_Refund] = []
@@ -123,7 +128,6 @@ class _Order(_Head, kw_only=True):
 
 _HEAD = msgspec.json.Decoder(_Head)
 _ORDER = msgspec.json.Decoder(_Order)
-_REFUND = msgspec.json.Decoder(_Refund)
 
 
 class _Unclear(Exception):
@@ -142,10 +146,17 @@ def items(
 ) -> list[contract.Item]:
     """Return the order and what happened to it. Raises ``Refused`` if it names no order."""
     head = fields.decoded(_HEAD, body)
-    order_no, key = fields.order_no(head.name), f"order:{_id(head.id)}"
+    key = f"order:{_id(head.id)}"
     kind = fields.token(f"order.{head.financial_status}", "financial_status", fields.KEY_MAX)
     if head.test and not take_tests:
         return [contract.Item(f"{key}:{digest}", events.Noted("test", now))]
+    try:
+        order_no = fields.order_no(head.name)
+    except errors.Refused as refused:
+        # A shop chooses how its numbers look: a true message, that must not be refused for it.
+        detail = f"{refused.hint}; order {_id(head.id)}"
+        unmapped = events.Unmapped(kind, "", detail, _time(head.updated_at, now))
+        return [contract.Item(f"{key}:{digest}", unmapped)]
     try:
         order = fields.decoded(_ORDER, body)
     except errors.Refused as refused:
@@ -158,20 +169,6 @@ def items(
     except errors.Refused as refused:
         found.append(told.noticed(refused.hint))
     return found
-
-
-def refund(body: bytes, *, digest: str, now: datetime) -> list[contract.Item]:
-    """Return what a refund's own message tells; the order's later ones tell the same."""
-    made = fields.decoded(_REFUND, body)
-    try:
-        event = _returned(made, _id(made.order_id), "", None, now)
-    except errors.Refused as refused:
-        detail = f"{refused.hint}; order {_id(made.order_id)}"
-        event = events.Unmapped("refund", "", detail, _time(made.created_at, now))
-        return [contract.Item(f"refund:{digest}", event)]
-    if event is None:
-        return [contract.Item(f"refund:{digest}", events.Noted("refund:no_money", now))]
-    return [contract.Item(f"refund:{_id(made.id)}", event)]
 
 
 class _Told(Struct, frozen=True):
@@ -210,49 +207,103 @@ class _Told(Struct, frozen=True):
             return [self.noticed("paid in part")]
         if status not in _PAID:
             return [self.noticed("its financial_status is not documented")]
-        payment = events.PaymentSucceeded(
-            # Refunds name the order and no payment, so the order's id, unique at Shopify,
-            # stands for its payment.
-            transaction_id=_id(order.id),
-            order_no=self.order_no,
-            amount=fields.amount(order.total_price, order.currency),
-            currency=order.currency,
-            occurred_at=at,
-        )
         refunds = self._refunds()
-        found = [self._item("paid", payment), *refunds]
-        if status == "paid" and order.cancelled_at is not None and not refunds:
+        found = self._paid(at, refunds) + refunds
+        if status == "paid" and order.cancelled_at is not None and not order.refunds:
             found.append(self.noticed("cancelled after it was paid, and nothing went back"))
-        if status != "paid" and not refunds:
+        if status != "paid" and not order.refunds:
             found.append(self.noticed(f"{status}, and the message does not say how much"))
         if order.fulfillment_status == "fulfilled":
             found.extend(self._shipped(park_untracked))
         return found
 
+    def _paid(self, at: datetime, refunds: Sequence[contract.Item]) -> list[contract.Item]:
+        """Say that the total was paid; a total that can not have been is for a person.
+
+        Shopify does not say how much was paid. It is the total, unless the order was edited or
+        a part of it is still owed, or what went back does not add up to what came.
+        """
+        order, status = self.order, self.order.financial_status
+        total = fields.amount(order.total_price, order.currency)
+        back = sum(
+            (i.event.amount for i in refunds if isinstance(i.event, events.RefundSucceeded)),
+            money.ZERO,
+        )
+        is_edited = not order.refunds and _differs(order.current_total_price, total)
+        is_all_back = status != "refunded" or back == total or self._has_pending()
+        if is_edited or not is_all_back or _differs(order.total_outstanding, money.ZERO):
+            return [self.noticed(f"{status}, and how much was paid can not be told", "unclear")]
+        payment = events.PaymentSucceeded(
+            # Refunds name the order and no payment, so the order's id, unique at Shopify,
+            # stands for its payment.
+            transaction_id=_id(order.id),
+            order_no=self.order_no,
+            amount=total,
+            currency=order.currency,
+            occurred_at=at,
+        )
+        return [self._item("paid", payment)]
+
+    def _has_pending(self) -> bool:
+        return any(_is_pending(made) for made in self.order.refunds)
+
     def _refunds(self) -> list[contract.Item]:
-        order = self.order
-        if len(order.refunds) > _REFUNDS_MAX:
-            raise fields.malformed(f"more than {_REFUNDS_MAX} refunds")
-        if len({made.id for made in order.refunds}) < len(order.refunds):
-            raise fields.malformed("two refunds with one number")
-        found = []
-        for made in order.refunds:
-            event = _returned(made, _id(order.id), self.order_no, order.currency, self.now)
+        """Say what went back; one that is odd is parked and keeps nothing else from being told."""
+        found: list[contract.Item] = []
+        seen = set()
+        for n, made in enumerate(self.order.refunds[:_REFUNDS_MAX]):
+            try:
+                event = self._returned(made)
+                if made.id in seen:
+                    raise fields.malformed("two refunds with one number")
+            except errors.Refused as refused:
+                found.append(self.noticed(refused.hint, f"refund_{n}"))
+                continue
+            seen.add(made.id)
             if event is not None:
                 found.append(contract.Item(f"refund:{_id(made.id)}", event))
+        if len(self.order.refunds) > _REFUNDS_MAX:
+            found.append(self.noticed(f"more than {_REFUNDS_MAX} refunds", "refunds"))
         return found
+
+    def _returned(self, made: _Refund) -> events.Event | None:
+        """Return the money that went back; None where only goods did, or it is not over yet."""
+        currency, refund_no = self.order.currency, _id(made.id)
+        if _is_pending(made):
+            return None
+        done = [t for t in made.transactions if t.kind == "refund" and t.status == "success"]
+        if any(t.currency not in (None, currency) for t in done):
+            raise fields.malformed("a refund in another currency than the order's")
+        amount = sum((fields.amount(t.amount, currency) for t in done), money.ZERO)
+        if not amount:
+            return None
+        return events.RefundSucceeded(
+            transaction_id=_id(self.order.id),
+            order_no=self.order_no,
+            refund_no=refund_no,
+            amount=fields.refund_amount(amount, currency),
+            cumulative=False,
+            currency=currency,
+            occurred_at=_time(made.created_at, self.now),
+        )
 
     def _shipped(self, park_untracked: bool) -> list[contract.Item]:
         for parcel in self.order.fulfillments:
-            if parcel.status == "success" and parcel.tracking_number:
-                number = parcel.tracking_number.strip()
+            # Staff paste numbers as they are printed, with blanks in them.
+            number = "".join((parcel.tracking_number or "").split())
+            if parcel.status != "success" or not number:
+                continue
+            carrier = (parcel.tracking_company or "").strip() or "unknown"
+            try:
                 shipped = events.Shipped(
                     self.order_no,
-                    fields.label(parcel.tracking_company or "unknown", "carrier", _CARRIER_MAX),
+                    fields.label(carrier, "carrier", _CARRIER_MAX),
                     fields.token(number, "the tracking number", _TRACKING_NO_MAX),
                     _time(parcel.created_at, self.now),
                 )
-                return [self._item("shipped", shipped)]
+            except errors.Refused:
+                continue
+            return [self._item("shipped", shipped)]
         if not park_untracked:
             return []
         detail = "fulfilled, and no parcel has a number; see the option park_untracked"
@@ -261,9 +312,9 @@ class _Told(Struct, frozen=True):
     def _item(self, what: str, event: events.Event) -> contract.Item:
         return contract.Item(f"{self.key}:{what}", event)
 
-    def noticed(self, detail: str) -> contract.Item:
+    def noticed(self, detail: str, what: str = "status") -> contract.Item:
         """Park what a person must see, beside the order itself."""
-        return self._item(f"status:{self.digest}", self._unmapped(detail))
+        return self._item(f"{what}:{self.digest}", self._unmapped(detail))
 
     def _unmapped(self, detail: str) -> events.Unmapped:
         return events.Unmapped(
@@ -271,27 +322,13 @@ class _Told(Struct, frozen=True):
         )
 
 
-def _returned(
-    made: _Refund, transaction_id: str, order_no: str, currency: str | None, now: datetime
-) -> events.Event | None:
-    """Return the money that went back; None where only goods did. Raises ``Refused``."""
-    done = [t for t in made.transactions if t.kind == "refund" and t.status == "success"]
-    if not done:
-        return None
-    codes = {t.currency or currency for t in done}
-    code = next(iter(codes))
-    if len(codes) != 1 or code is None or currency not in (None, code):
-        raise fields.malformed("a refund in another currency than the order's")
-    amount = sum((fields.amount(t.amount, code) for t in done), money.ZERO)
-    return events.RefundSucceeded(
-        transaction_id=transaction_id,
-        order_no=order_no,
-        refund_no=_id(made.id),
-        amount=fields.refund_amount(amount, code),
-        cumulative=False,
-        currency=code,
-        occurred_at=_time(made.created_at, now),
-    )
+def _is_pending(made: _Refund) -> bool:
+    # Told now, its key would be spent, and what is to follow never booked.
+    return any(t.kind == "refund" and t.status in _UNDERWAY for t in made.transactions)
+
+
+def _differs(amount: Decimal | None, expected: Decimal) -> bool:
+    return amount is not None and (not amount.is_finite() or amount != expected)
 
 
 def _id(number: int) -> str:

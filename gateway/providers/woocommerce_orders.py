@@ -98,11 +98,17 @@ def items(
     head = fields.decoded(_HEAD, body)
     if isinstance(head.number, int) and not 0 < head.number < 1 << 63:
         raise fields.malformed("the number is not one that a shop gives")
-    order_no = fields.order_no(str(head.number))
     kind = fields.token(f"order.{head.status}", "the status", fields.KEY_MAX)
     if head.status == "checkout-draft":
         # A basket, not an order.
         return [contract.Item(f"order:{head.id}:{digest}", events.Noted(kind, now))]
+    try:
+        order_no = fields.order_no(str(head.number))
+    except errors.Refused as refused:
+        # Plug-ins choose how numbers look: a true message, that must not be refused for it.
+        detail = f"{refused.hint}; order {_id(head.id)}"
+        unmapped = events.Unmapped(kind, "", detail, _time(head.date_modified_gmt, now))
+        return [contract.Item(f"order:{_id(head.id)}:{digest}", unmapped)]
     try:
         order = fields.decoded(_ORDER, body)
     except errors.Refused as refused:
@@ -177,35 +183,49 @@ class _Told(Struct, frozen=True):
         )
 
     def _refunds(self) -> list[contract.Item]:
-        refunds, currency = self.order.refunds, self.order.currency
-        if len(refunds) > _REFUNDS_MAX:
-            return [self.noticed(f"more than {_REFUNDS_MAX} refunds")]
-        if not refunds and self.order.status == "refunded":
+        """Say what went back; one that is odd is parked and keeps nothing else from being told."""
+        if not self.order.refunds and self.order.status == "refunded":
             return [self.noticed("refunded, and the message does not say how much")]
-        if len({refund.id for refund in refunds}) < len(refunds):
-            raise fields.malformed("two refunds with one number")
-        found = []
-        for refund in refunds:
-            if not 0 < refund.id < 1 << 63 or _signed(refund.total, currency) > 0:
-                raise fields.malformed("a refund without a number, or that takes money")
-            event = events.RefundSucceeded(
-                transaction_id=self.transaction_id,
-                order_no=self.order_no,
-                refund_no=str(refund.id),
-                amount=fields.refund_amount(refund.total.copy_abs(), currency),
-                cumulative=False,
-                currency=currency,
-                occurred_at=self._at(self.order.date_modified_gmt),
-            )
-            found.append(self._item(f"refund:{refund.id}", event))
+        found: list[contract.Item] = []
+        seen = set()
+        for n, refund in enumerate(self.order.refunds[:_REFUNDS_MAX]):
+            try:
+                event = self._returned(refund)
+                if refund.id in seen:
+                    raise fields.malformed("two refunds with one number")
+            except errors.Refused as refused:
+                found.append(self.noticed(refused.hint, f"refund_{n}"))
+                continue
+            seen.add(refund.id)
+            if event is not None:
+                found.append(self._item(f"refund:{refund.id}", event))
+        if len(self.order.refunds) > _REFUNDS_MAX:
+            found.append(self.noticed(f"more than {_REFUNDS_MAX} refunds", "refunds"))
         return found
+
+    def _returned(self, refund: _Refund) -> events.Event | None:
+        """Return the money that went back; None where only goods did."""
+        amount = _signed(refund.total, self.order.currency)
+        if amount > 0:
+            raise fields.malformed("a refund that takes money")
+        if not amount:
+            return None
+        return events.RefundSucceeded(
+            transaction_id=self.transaction_id,
+            order_no=self.order_no,
+            refund_no=_id(refund.id),
+            amount=-amount,
+            cumulative=False,
+            currency=self.order.currency,
+            occurred_at=self._at(self.order.date_modified_gmt),
+        )
 
     def _item(self, what: str, event: events.Event) -> contract.Item:
         return contract.Item(f"order:{self.order.id}:{what}", event)
 
-    def noticed(self, detail: str) -> contract.Item:
+    def noticed(self, detail: str, what: str = "status") -> contract.Item:
         """Park what a person must see, beside the order itself."""
-        return self._item(f"status:{self.digest}", self._unmapped(detail))
+        return self._item(f"{what}:{self.digest}", self._unmapped(detail))
 
     def _unmapped(self, detail: str) -> events.Unmapped:
         at = self._at(self.order.date_modified_gmt)
@@ -213,6 +233,12 @@ class _Told(Struct, frozen=True):
 
     def _at(self, text: str | None) -> datetime:
         return _time(text, self.now)
+
+
+def _id(number: int) -> str:
+    if 0 < number < 1 << 63:
+        return str(number)
+    raise fields.malformed("an id is not a number that a shop gives")
 
 
 def _time(text: str | None, now: datetime) -> datetime:

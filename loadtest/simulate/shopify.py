@@ -29,7 +29,7 @@ _TOPICS: dict[Kind, tuple[str, str]] = {
     "placed": ("orders/create", "pending"),
     "paid": ("orders/paid", "paid"),
     "partial_refund": ("orders/updated", "partially_refunded"),
-    "refund": ("refunds/create", "refunded"),
+    "refund": ("orders/updated", "refunded"),
     "closed": ("orders/cancelled", "voided"),
     "shipped": ("orders/fulfilled", "paid"),
 }
@@ -109,9 +109,8 @@ def _content(kind: Kind, trade: Trade, at: datetime) -> dict[str, Any]:
         raise ValueError(f"Shopify does not tell {kind}")
     first = _refund("first", trade, trade.refunded, at)
     second = _refund("second", trade, trade.amount - trade.refunded, at)
-    if kind == "refund":
-        return second
-    return _order(kind, trade, at, [first] if kind == "partial_refund" else [])
+    refunds = {"partial_refund": [first], "refund": [first, second]}
+    return _order(kind, trade, at, refunds.get(kind, []))
 
 
 def _refund(which: str, trade: Trade, amount: Decimal, at: datetime) -> dict[str, Any]:

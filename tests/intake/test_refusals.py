@@ -82,6 +82,39 @@ async def test_headers_are_cut_to_a_bound() -> None:
     assert {len(value) for _, value in row.headers} == {2048}
 
 
+class Picky(Shelf):
+    """Fails as a whole for the sake of one."""
+
+    async def add(self, rows: Sequence[RefusedCallback]) -> None:
+        if any(row.body == b"bad" for row in rows):
+            raise UnicodeEncodeError("utf-8", "\udcff", 0, 1, "surrogates not allowed")
+        await super().add(rows)
+
+
+async def test_one_that_can_not_be_stored_takes_neither_the_others_nor_the_task() -> None:
+    shelf = Picky()
+    kept = refusals(shelf)
+    for body in (b"one", b"bad", b"two"):
+        note(kept, body=body)
+    stopping = asyncio.Event()
+    stopping.set()
+    await kept.run(stopping)
+    assert [row.body for row in shelf.rows] == [b"one", b"two"]
+    await kept.write()
+    assert len(shelf.rows) == 2
+
+
+async def test_bytes_that_are_no_text_are_spelt_out() -> None:
+    shelf = Shelf()
+    kept = refusals(shelf)
+    headers = [("X-\udcff", "a\udce4\x00b" * 2000)]
+    kept.note("stripe", "main", Refused("stale", "h\udcff"), headers=headers, body=b"", at=AT)
+    await kept.write()
+    ((name, value),) = shelf.rows[0].headers
+    assert (name, value[:14], len(value)) == ("X-\\udcff", "a\\udce4\\x00ba\\"[:14], 2048)
+    assert shelf.rows[0].hint == "h\\udcff"
+
+
 async def test_a_stop_writes_what_is_left() -> None:
     shelf = Shelf()
     kept = refusals(shelf)

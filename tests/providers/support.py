@@ -1,6 +1,6 @@
 """What the tests of all providers share: messages, verdicts, and what every reading must keep."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
@@ -123,7 +123,11 @@ def replaced(tree: Any, path: list[Any], value: Any) -> Any:
 def paths(tree: Any, so_far: tuple[Any, ...] = ()) -> list[list[Any]]:
     """List the paths to every value of a JSON tree, the tree itself included."""
     found = [list(so_far)]
-    children = enumerate(tree) if isinstance(tree, list) else getattr(tree, "items", tuple)()
+    children: Iterable[tuple[Any, Any]] = ()
+    if isinstance(tree, dict):
+        children = tree.items()
+    elif isinstance(tree, list):
+        children = enumerate(tree)
     for key, value in children:
         found += paths(value, (*so_far, key))
     return found

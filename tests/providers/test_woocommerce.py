@@ -112,6 +112,9 @@ def test_what_is_told_again_has_the_same_key() -> None:
     assert ADAPTER.read(changed()).items[0].key == ADAPTER.read(changed()).items[0].key
 
 
+PAID_AND_PARKED: list[type] = [events.PaymentSucceeded, events.Unmapped]
+
+
 @pytest.mark.parametrize(
     ("changes", "kinds"),
     [
@@ -126,12 +129,23 @@ def test_what_is_told_again_has_the_same_key() -> None:
         ({"status": "refunded"}, [events.PaymentSucceeded, events.Unmapped]),
         ({"status": "trash"}, [events.Unmapped]),
         ({"status": "shipped-by-plugin"}, [events.Unmapped]),
-        ({"refunds": [{"id": 9, "total": "5.00"}]}, [events.Unmapped]),
-        ({"refunds": [{"id": 0, "total": "-5.00"}]}, [events.Unmapped]),
-        ({"refunds": [{"id": 9, "total": "NaN"}]}, [events.Unmapped]),
-        ({"refunds": [{"id": 9, "total": "-sNaN"}]}, [events.Unmapped]),
-        ({"refunds": [{"id": 9, "total": "-1.00"}] * 2}, [events.Unmapped]),
-        ({"refunds": [{"id": 9, "total": "0.00"}]}, [events.Unmapped]),
+        # An odd refund is parked and keeps nothing else from being told.
+        ({"refunds": [{"id": 9, "total": "5.00"}]}, PAID_AND_PARKED),
+        ({"refunds": [{"id": 0, "total": "-5.00"}]}, PAID_AND_PARKED),
+        ({"refunds": [{"id": 9, "total": "NaN"}]}, PAID_AND_PARKED),
+        ({"refunds": [{"id": 9, "total": "-sNaN"}]}, PAID_AND_PARKED),
+        ({"refunds": [{"id": 9, "total": "0.00"}]}, [events.PaymentSucceeded]),
+        (
+            {"refunds": [{"id": 9, "total": "-1.00"}] * 2},
+            [events.PaymentSucceeded, events.RefundSucceeded, events.Unmapped],
+        ),
+        (
+            {
+                "status": "completed",
+                "refunds": [{"id": 1, "total": "0.001"}, {"id": 2, "total": "-5.00"}],
+            },
+            [*PAID_AND_PARKED, events.RefundSucceeded, events.Delivered],
+        ),
     ],
 )
 def test_what_the_status_says(changes: Any, kinds: list[type]) -> None:
@@ -275,3 +289,16 @@ def test_what_is_not_quite_a_ping_is_refused(body: bytes) -> None:
 def test_wrong_configuration(secrets: Any, options: Any, channels: Any, says: str) -> None:
     with pytest.raises(ValueError, match=says):
         woocommerce.adapter(contract.Account("shop", secrets, options, channels))
+
+
+@pytest.mark.parametrize("number", ["2026 / 17", "№17", "x" * 65])
+def test_a_number_that_we_can_not_hold_is_parked_and_not_refused(number: str) -> None:
+    (item,) = ADAPTER.read(changed(number=number)).items
+    assert isinstance(item.event, events.Unmapped)
+    assert (item.event.order_no, "order 727" in item.event.detail) == ("", True)
+
+
+def test_what_is_parked_of_one_message_has_keys_of_its_own() -> None:
+    refunds = [{"id": n, "total": "5.00"} for n in (1, 2)]
+    keys = [item.key for item in ADAPTER.read(changed(refunds=refunds, status="cancelled")).items]
+    assert len(keys) == len(set(keys)) == 5

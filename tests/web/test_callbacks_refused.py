@@ -12,6 +12,7 @@ from gateway.runtime import settings as configuration
 from gateway.stores.postgres import audit
 from ops import cli
 from tests.support.site import Site
+from tests.web.support import Wire
 
 PATH = "/v1/callbacks/standard_webhooks/main"
 BODY = b'{"type":"payment.succeeded","buyer":"Wang Fang"}'
@@ -96,3 +97,14 @@ async def test_one_that_is_not_there_is_said(site: Site, monkeypatch: pytest.Mon
     done = await asyncio.to_thread(CliRunner().invoke, cli.main, called)
     assert done.exit_code == 1
     assert "no refused callback" in done.output
+
+
+async def test_a_header_that_is_no_text_is_kept_too(
+    site: Site, wire: Wire, ledger: "asyncpg.Pool[asyncpg.Record]"
+) -> None:
+    """It ended the process once: what strangers send reaches the encoder of what is kept."""
+    sent = wire.request("POST", PATH, BODY, [("X-Odd", "\xff\xfe"), ("Connection", "close")])
+    (answer,) = await wire.answers(sent)
+    assert answer.status == 400
+    await site.gateway.refusals.write()
+    assert await ledger.fetchval("SELECT count(*) FROM refused_callbacks") == 1
