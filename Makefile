@@ -9,7 +9,7 @@ PIP := $(PY) -m pip --disable-pip-version-check --no-input -q
 COMPILE := --universal --python-version 3.11 --generate-hashes --no-header
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check bench bench-providers demo torture lock clean venv runtime develop
+.PHONY: help run test check bench bench-providers bench-overload demo torture lock clean venv runtime develop
 
 help: ## list these targets
 	@echo 'Tidegate. Targets:'
@@ -32,6 +32,9 @@ bench: develop ## measure against bare aiohttp and a plain FastAPI service
 
 bench-providers: develop ## time each provider's verify and decode beside its independent client
 	@$(PY) -m tests.bench_providers $(ARGS)
+
+bench-overload: develop ## what is left at 2, 5 and 10 times the capacity; needs root and two cores
+	@$(PY) -m loadtest.overload $(ARGS)
 
 demo: develop ## 1,000 orders with their payments, then compare what was promised with what is stored
 	@$(PY) -m loadtest.demo $(ARGS)

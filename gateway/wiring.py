@@ -15,6 +15,7 @@ from gateway.intake.committer import Committer
 from gateway.intake.durable import Durable
 from gateway.intake.journal import Journal
 from gateway.intake.journaled import Envelopes
+from gateway.intake.overload import Overload
 from gateway.intake.refusals import Refusals
 from gateway.runtime.breaker import Breaker
 from gateway.runtime.clock import Clock, SystemClock
@@ -54,6 +55,7 @@ class Gateway(Struct):
     committer: Committer
     intake: Intake
     journal: Journal | None
+    overload: Overload
     refusals: Refusals
     readers: Readers
     upkeep: Upkeep
@@ -85,8 +87,9 @@ async def open_gateway(settings: Settings, *, clock: Clock | None = None) -> Asy
         )
         new_id = UUIDv7()
         ledger = Ledger(pool=stores.primary, sealer=stores.sealer, new_id=new_id, is_late=False)
+        commits = durable(ledger, journal, clock=clock, settings=settings)
         committer = Committer(
-            durable=durable(ledger, journal, clock=clock, settings=settings),
+            durable=commits,
             results=stores.results,
             settings=settings,
             is_draining=False,
@@ -105,6 +108,13 @@ async def open_gateway(settings: Settings, *, clock: Clock | None = None) -> Asy
                 policies=settings.channel_policies(),
             ),
             journal=journal,
+            overload=Overload(
+                committer=committer,
+                journal=journal,
+                commits_s=commits.commits_s,
+                clock=clock,
+                settings=settings,
+            ),
             refusals=Refusals(
                 store=RefusedCallbacks(pool=stores.primary, sealer=stores.sealer),
                 new_id=new_id,

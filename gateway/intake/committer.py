@@ -89,6 +89,22 @@ class Committer:
         """Events taken and not yet answered."""
         return self._placements.waiting + self._follow_ups.waiting
 
+    @property
+    def waiting_bytes(self) -> int:
+        """The bytes of these events, as they arrived."""
+        return self._placements.waiting_bytes + self._follow_ups.waiting_bytes
+
+    @property
+    def answered(self) -> int:
+        """Events answered so far."""
+        return self._placements.answered + self._follow_ups.answered
+
+    def answer_s(self) -> float:
+        """Return the seconds in which 19 of 20 batches were answered, of the last five."""
+        now_s = asyncio.get_running_loop().time()
+        lanes = (self._placements.waits_s, self._follow_ups.waits_s)
+        return max(lane.at(0.95, now_s) for lane in lanes)
+
     async def drain(self) -> None:
         """Return when everything taken was answered and Redis was told."""
         await self._placements.drain()

@@ -18,6 +18,7 @@ from gateway.domain.placing import Placed, Placement
 from gateway.intake import metrics
 from gateway.runtime.breaker import Breaker, Permit, State
 from gateway.runtime.clock import Clock
+from gateway.runtime.recent import Recent
 
 _log = logging.getLogger(__name__)
 
@@ -89,6 +90,8 @@ class Durable:
         self._fallback_after_s = min(fallback_after_s, commit_s)
         self._given_up: set[asyncio.Task[object]] = set()
         self._said: State = "closed"
+        #: Seconds that the commits of the last ten seconds took; those given up on count too.
+        self.commits_s = Recent(window_s=10.0)
 
     async def place(
         self, batch: list[Placement], *, is_behind: bool
@@ -143,6 +146,7 @@ class Durable:
             self._commit_or_halve(batch, commit), name=f"commit {lane}"
         )
         deadline_s = self._fallback_after_s if has_fallback else self._commit_s
+        began_s = self._clock.monotonic_s()
         try:
             with metrics.COMMIT_S.labels(lane).time():
                 await asyncio.wait({work}, timeout=deadline_s)
@@ -150,6 +154,8 @@ class Durable:
             permit.withdraw()
             work.cancel()
             raise
+        now_s = self._clock.monotonic_s()
+        self.commits_s.add(now_s - began_s, now_s)
         if not work.done():
             permit.fail(self._clock.monotonic_s())
             self._give_up(work)

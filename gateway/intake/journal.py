@@ -30,6 +30,8 @@ _log = logging.getLogger(__name__)
 
 #: Seconds that a figure of the journal's memory is believed while it is being written to.
 _FILL_S = 0.25
+#: Seconds between two looks while something waits: its age is part of the load.
+_BUSY_S = 1.0
 _REPEAT = Done("repeat")
 _JOURNALED = Done("journaled")
 
@@ -103,6 +105,9 @@ class Journal:
         self._fill = 0.0
         self._fill_at_s = float("-inf")
         self._entries = 0
+        #: As last looked at: seconds since the oldest that waits came, share of memory used.
+        self.oldest_s = 0.0
+        self.fill = 0.0
         #: Why the journal is not used, in a sentence; empty when it is.
         self.reason = "was not looked at yet"
 
@@ -115,7 +120,8 @@ class Journal:
         """Look again and again whether the server would keep its word, until told to stop."""
         while not stopping.is_set():
             await self.check()
-            await lifecycle.pause(stopping, self._check_s)
+            pause_s = min(self._check_s, _BUSY_S) if self._entries else self._check_s
+            await lifecycle.pause(stopping, pause_s)
 
     async def check(self) -> None:
         """Find out whether the journal may be used; what changed is logged."""
@@ -132,7 +138,7 @@ class Journal:
         metrics.JOURNAL_USABLE.set(not reason)
         with contextlib.suppress(Exception):
             depth = await self._streams.depth()
-            self._entries = depth.entries
+            self._entries, self.oldest_s, self.fill = depth.entries, depth.oldest_s, depth.fill
             metrics.JOURNAL_ENTRIES.set(depth.entries)
             metrics.JOURNAL_OLDEST_S.set(depth.oldest_s)
             metrics.JOURNAL_FILL.set(depth.fill)

@@ -17,7 +17,7 @@ FOLLOW_UPS = Counter(
 PARKED = Counter("tidegate_parked", "What was set aside for a person, by reason.", ["reason"])
 REFUSED_UNKEPT = Counter(
     "tidegate_refused_callbacks_unkept", "Refused callbacks counted but not kept.", ["bound"]
-)  # minute, waiting
+)  # minute, waiting, unstorable
 REMEMBERED = Counter(
     "tidegate_remembered", "Repeats answered without Postgres, by where from.", ["where"]
 )  # in_flight, redis, journal
@@ -55,3 +55,29 @@ COMMIT_S = Histogram(
 WAITING = Gauge(
     "tidegate_waiting", "Events waiting for their commit.", ["lane"], multiprocess_mode="livesum"
 )
+LOAD = Gauge(
+    "tidegate_load",
+    "Load of the busiest process: 0 idle, 0.8 lesser features begin to go, 1 full.",
+    ["side"],
+    multiprocess_mode="livemax",
+)  # front, back
+LOAD_SIGNAL = Gauge(
+    "tidegate_load_signal", "Share of the load by signal.", ["signal"], multiprocess_mode="livemax"
+)
+SLOTS = Gauge(
+    "tidegate_slots",
+    "Requests between first byte and batch, their limit, and that of all until their answer.",
+    ["what"],
+    multiprocess_mode="livesum",
+)
+SHED_SHARE = Gauge(
+    "tidegate_shed_share",
+    "Share of a tier's requests that is refused for load.",
+    ["tier"],
+    multiprocess_mode="livemax",
+)
+SHED = Counter(
+    "tidegate_shed",
+    "Requests refused for load; with mode watch, those that would have been.",
+    ["feature", "reason", "mode"],
+)  # reasons: shed, slots, inflight, stall

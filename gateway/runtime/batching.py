@@ -11,6 +11,8 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Generic, TypeVar
 
+from gateway.runtime.recent import Recent
+
 T = TypeVar("T")
 R = TypeVar("R")
 
@@ -21,6 +23,8 @@ Flush = Callable[[Sequence[T]], Awaitable[Sequence[R | BaseException]]]
 #: cheaper: 32 rows instead of 20 took a tenth off what PostgreSQL and the gateway spend on a row.
 #: To wait for more would let one large batch that is stuck hold back the others.
 _PLENTY = 32
+#: Seconds for which it is remembered how long batches waited.
+_WAITS_S = 5.0
 
 
 class Full(Exception):
@@ -60,8 +64,12 @@ class Batcher(Generic[T, R]):
         self._is_launch_due = False
         self._is_timer_set = False
         self._running: set[asyncio.Task[None]] = set()
-        #: Items taken and not yet answered.
+        #: Items taken and not yet answered, their bytes, and items answered so far.
         self.waiting = 0
+        self.waiting_bytes = 0
+        self.answered = 0
+        #: Seconds from the taking to the answer of each batch's oldest item.
+        self.waits_s = Recent(window_s=_WAITS_S)
 
     def put(self, item: T, size: int) -> asyncio.Future[R]:
         """Queue an item of ``size`` bytes; the future resolves after its flush.
@@ -75,6 +83,7 @@ class Batcher(Generic[T, R]):
         due_s = loop.time() + self._wait_s
         self._queue.append((item, size, future, due_s))
         self.waiting += 1
+        self.waiting_bytes += size
         if not self._is_timer_set:
             self._set_timer(due_s)
         if self._slots and not self._is_launch_due and self._is_enough():
@@ -122,8 +131,9 @@ class Batcher(Generic[T, R]):
         # When flushes hang, those behind them would wait for one deadline after the other.
         queue = self._queue
         while queue and queue[0][3] <= now_s:
-            future = queue.popleft()[2]
+            _, size, future, _ = queue.popleft()
             self.waiting -= 1
+            self.waiting_bytes -= size
             _fail(future, self._late())
 
     def _take(self) -> list[tuple[T, int, asyncio.Future[R], float]]:
@@ -146,6 +156,10 @@ class Batcher(Generic[T, R]):
             results = [exc] * len(batch)
         self._slots += 1
         self.waiting -= len(batch)
+        self.answered += len(batch)
+        self.waiting_bytes -= sum(size for _, size, *_ in batch)
+        now_s = asyncio.get_running_loop().time()
+        self.waits_s.add(now_s - (batch[0][3] - self._wait_s), now_s)
         self._launch()
         for (_, _, future, _), result in zip(batch, results, strict=True):
             if isinstance(result, BaseException):

@@ -87,6 +87,16 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     #: Connections per process; above it new ones are closed at once.
     connections_max: Count = 2000
 
+    # --- overload ---
+
+    #: ``act``: refuse the lesser features under load. ``watch``: measure, count what would have
+    #: been refused, and refuse nothing.
+    shedding: Literal["act", "watch"] = "act"
+    #: Requests a second of one process that count as full load by themselves; 0: no such number.
+    requests_per_s_max: Annotated[float, Meta(ge=0, le=1e6)] = 0.0
+    #: Bytes that may wait for their commit until submissions are refused to keep memory bounded.
+    ack_bytes_max: Count = 64 * 1024 * 1024
+
     # --- group commit ---
 
     #: Rows of one batch. Past 100 rows a statement gains little; past 500 it only adds latency.

@@ -1,6 +1,6 @@
 """Every route there is, with what it takes and what it answers."""
 
-from gateway.domain import orders
+from gateway.domain import features, orders
 from gateway.domain.views import OrderView
 from gateway.web.callbacks import CallbackIntake
 from gateway.web.orders import OrderIntake, OrderResult
@@ -34,6 +34,7 @@ def routes(
             method="POST",
             template="/v1/orders",
             name="orders.submit",
+            feature=features.ORDER_SUBMISSION,
             handler=order_intake.submit,
             role="ingest",
             summary="Submit an order",
@@ -60,12 +61,14 @@ def routes(
             problems=[
                 "malformed", *_AUTH, "slow-body", "conflict", "too-large",
                 "unsupported-media-type", "invalid", "key-reused", "parked", "unavailable",
+                "overloaded",
             ],
         ),
         Route(
             method="GET",
             template="/v1/orders",
             name="orders.list",
+            feature=features.ORDER_LISTS,
             handler=queries.page,
             role="query",
             summary="List orders, newest first",
@@ -86,32 +89,35 @@ def routes(
                 Parameter("cursor", "query", _TEXT, "`next_cursor` of the page before."),
             ],
             answers=[Answer(200, "A page of orders.", OrderPage, headers=[_AGE])],
-            problems=["malformed", *_AUTH, "invalid", "unavailable"],
+            problems=["malformed", *_AUTH, "invalid", "unavailable", "overloaded"],
         ),
         Route(
             method="GET",
             template="/v1/orders/{id}",
             name="orders.one",
+            feature=features.ORDER_READS,
             handler=queries.one,
             role="query",
             summary="Read an order",
             answers=[Answer(200, "The order as it stands.", OrderView, headers=[_AGE])],
-            problems=["malformed", *_AUTH, "not-found", "unavailable"],
+            problems=["malformed", *_AUTH, "not-found", "unavailable", "overloaded"],
         ),
         Route(
             method="GET",
             template="/v1/orders/{id}/events",
             name="orders.events",
+            feature=features.ORDER_READS,
             handler=queries.history,
             role="query",
             summary="Read an order's history",
             answers=[Answer(200, "What happened, step by step.", History, headers=[_AGE])],
-            problems=["malformed", *_AUTH, "not-found", "unavailable"],
+            problems=["malformed", *_AUTH, "not-found", "unavailable", "overloaded"],
         ),
         Route(
             method="POST",
             template="/v1/callbacks/{provider}/{account}",
             name="callbacks",
+            feature=features.CALLBACKS,
             handler=callbacks.receive,
             role=None,
             summary="Receive a provider's callback; authenticated by its signature",

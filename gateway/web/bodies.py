@@ -9,6 +9,7 @@ from aiohttp import StreamReader, hdrs, web
 from aiohttp.http_exceptions import HttpProcessingError
 
 from gateway.web.problems import Answered, problem
+from gateway.web.requests import Request
 
 #: What zlib is told to unpack, by Content-Encoding; every other is refused.
 _WINDOW_BITS = {"gzip": 31, "x-gzip": 31, "deflate": 15}
@@ -16,20 +17,19 @@ _WINDOW_BITS = {"gzip": 31, "x-gzip": 31, "deflate": 15}
 _CLOSE = "Connection: close\r\n"
 
 
-def read(request: web.BaseRequest, *, bytes_max: int, body_s: float) -> Coroutine[Any, Any, bytes]:
+def read(request: Request, *, bytes_max: int, body_s: float) -> Coroutine[Any, Any, bytes]:
     """Return the body, decompressed, of at most ``bytes_max`` bytes within ``body_s`` seconds.
 
-    Raises ``Answered`` with 400, 408, 413 or 415; the connection is then closed.
+    Raises ``Answered`` with 400, 408, 413 or 415; the connection is then closed. Raises
+    ``Overloaded`` when the slot that is given back while the body is on its way is then taken.
     """
-    coding = request.headers.get(hdrs.CONTENT_ENCODING)
+    coding = request.raw.headers.get(hdrs.CONTENT_ENCODING)
     if coding is None:
         return _read(request, bytes_max, body_s)
     return _read_packed(request, coding.lower(), bytes_max, body_s)
 
 
-async def _read_packed(
-    request: web.BaseRequest, coding: str, bytes_max: int, body_s: float
-) -> bytes:
+async def _read_packed(request: Request, coding: str, bytes_max: int, body_s: float) -> bytes:
     window_bits = _WINDOW_BITS.get(coding)
     if window_bits is None and coding != "identity":
         detail = "only gzip and deflate are unpacked here"
@@ -38,27 +38,30 @@ async def _read_packed(
     return packed if window_bits is None else _unpacked(packed, window_bits, bytes_max)
 
 
-async def _read(request: web.BaseRequest, bytes_max: int, body_s: float) -> bytes:
-    content = request.content
+async def _read(request: Request, bytes_max: int, body_s: float) -> bytes:
+    content = request.raw.content
     if content.is_eof():
         # Head and body came together, as they nearly always do.
         if content.exception() is None:
             data = content.read_nowait()
             return data if len(data) <= bytes_max else _refuse_size(bytes_max)
     else:
-        declared = request.content_length
+        declared = request.raw.content_length
         if declared is not None and declared > bytes_max:
             _refuse_size(bytes_max)
-        await _greet(request)
+        request.leave_slot()
+        _greet(request.raw)
     try:
         async with asyncio.timeout(body_s):
-            return await _collect(content, bytes_max)
+            body = await _collect(content, bytes_max)
     except TimeoutError:
         detail = f"the body must arrive within {body_s:g} s"
         raise Answered(problem("slow-body", detail, head=_CLOSE)) from None
     except (web.RequestPayloadError, HttpProcessingError) as exc:
         detail = "the body does not have the length that its headers say"
         raise Answered(problem("malformed", detail, head=_CLOSE)) from exc
+    request.enter_slot()
+    return body
 
 
 def _unpacked(packed: bytes, window_bits: int, bytes_max: int) -> bytes:
@@ -84,7 +87,7 @@ async def _collect(content: StreamReader, bytes_max: int) -> bytes:
     return bytes(chunks)
 
 
-async def _greet(request: web.BaseRequest) -> None:
+def _greet(request: web.BaseRequest) -> None:
     """Ask a client that waits for it to go on (RFC 9110, 10.1.1)."""
     if request.headers.get("Expect", "").lower() == "100-continue" and request.transport:
         request.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")

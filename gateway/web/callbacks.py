@@ -65,10 +65,11 @@ class CallbackIntake:
             raise Answered(problem("not-found", "no such provider account is configured"))
         if request.raw.headers.get("Content-Encoding", "identity") != "identity":
             raise Answered(problem("unsupported-media-type", "signed bodies are taken as they are"))
-        body = await bodies.read(request.raw, bytes_max=self._bytes_max, body_s=self._body_s)
+        body = await bodies.read(request, bytes_max=self._bytes_max, body_s=self._body_s)
         message = Message(headers=request.raw.headers, body=body, now=self._clock.now())
         try:
-            reading = await self._read(line.adapter, message)
+            reading = await self._read(line.adapter, message, request)
+            request.leave_slot()
             await self._accept(line, reading, body)
         except Refused as exc:
             return self._refuse(line, exc, message)
@@ -76,13 +77,14 @@ class CallbackIntake:
             return _said(line, "later")
         return _said(line, "accepted", reading)
 
-    async def _read(self, adapter: Adapter, message: Message) -> Reading:
+    async def _read(self, adapter: Adapter, message: Message, request: Request) -> Reading:
         """Return what was told. Raises ``Refused``, or ``Unavailable`` without a document."""
         try:
             return adapter.read(message)
         except DocumentMissing as missing:
             if not isinstance(adapter, Learner):
                 raise
+            request.leave_slot()
             content = await self._fetch(missing.url)
             # As of the message's own time: what is learnt then is known when it is read again.
             adapter.learn(missing.url, content, now=message.now)

@@ -58,6 +58,13 @@ class Doorman:
         self._away_since_s: float | None = None
         self._paused_until_s = 0.0
 
+    def recall(self, authorization: str | None, role: Role) -> Principal | None:
+        """Return a bearer of ``role`` who was looked up just now, without waiting, or None."""
+        entry = self._known.get(authorization or "")
+        if entry is None or entry[0] is None or entry[1] <= self._clock.monotonic_s():
+            return None
+        return entry[0] if entry[0].may(role) else None
+
     async def admit(self, authorization: str | None, role: Role) -> Principal:
         """Return the bearer, who has ``role``. Raises ``Answered`` with 401, 403 or 503."""
         if authorization is None:

@@ -48,8 +48,9 @@ class OrderIntake:
         """
         _require_json(request.raw.headers.get("Content-Type"))
         request_id = _request_id(request)
-        body = await bodies.read(request.raw, bytes_max=self._bytes_max, body_s=self._body_s)
+        body = await bodies.read(request, bytes_max=self._bytes_max, body_s=self._body_s)
         placement = self._placement(request, body, request_id)
+        request.leave_slot()
         try:
             placed = await self._intake.accept_order(placement)
         except Poisoned as exc:

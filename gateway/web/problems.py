@@ -46,6 +46,7 @@ KINDS: dict[str, tuple[int, str]] = {
     "parked": (422, "This can not be stored; it was set aside for a person"),
     "internal": (500, "Something went wrong on our side"),
     "unavailable": (503, "Not now; please send it again"),
+    "overloaded": (503, "Too much at once; please send it again later"),
 }
 
 _encode = msgspec.json.Encoder().encode

@@ -21,6 +21,7 @@ from gateway.web import api, openapi
 from gateway.web.callbacks import CallbackIntake, Line
 from gateway.web.documents import Documents
 from gateway.web.doorman import Doorman
+from gateway.web.gate import Gate
 from gateway.web.orders import OrderIntake
 from gateway.web.queries import OrderQueries
 from gateway.web.routing import Router
@@ -99,7 +100,7 @@ async def _serve(settings: Settings, reuse_port: bool) -> int:
 def _tasks(gateway: Gateway) -> dict[str, lifecycle.Task]:
     """Return the long-lived tasks of a gateway by name."""
     journal = {} if gateway.journal is None else {"journal": gateway.journal}
-    return {"refusals": gateway.refusals, **journal}
+    return {"overload": gateway.overload, "refusals": gateway.refusals, **journal}
 
 
 async def _take_last(listener: socket.socket, server: Server) -> None:
@@ -119,6 +120,7 @@ async def _take_last(listener: socket.socket, server: Server) -> None:
 def build(gateway: Gateway, stopping: asyncio.Event, *, documents: Documents) -> Server:
     """Introduce the handlers to the parts and return the server."""
     settings = gateway.settings
+    configured = lines(settings)
     status = StatusPages(
         needed={"postgres": _postgres_probe(gateway)},
         instead=_journal_probe(gateway),
@@ -131,7 +133,7 @@ def build(gateway: Gateway, stopping: asyncio.Event, *, documents: Documents) ->
         ),
         callbacks=CallbackIntake(
             intake=gateway.intake,
-            lines=lines(settings),
+            lines=configured,
             refusals=gateway.refusals,
             clock=gateway.clock,
             new_id=gateway.new_id,
@@ -152,6 +154,11 @@ def build(gateway: Gateway, stopping: asyncio.Event, *, documents: Documents) ->
             keys=ApiKeys(pool=gateway.stores.primary_reads, replicas=gateway.stores.replicas),
             clock=gateway.clock,
             ttl_s=settings.api_key_ttl_s,
+        ),
+        gate=Gate(
+            overload=gateway.overload,
+            routes=routes,
+            later={way: line.adapter.reply("later") for way, line in configured.items()},
         ),
         connections_max=settings.connections_max,
         keepalive_s=settings.keepalive_s,

@@ -9,12 +9,14 @@ import asyncio
 import time
 from email.utils import formatdate
 from http import HTTPStatus
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from msgspec import Struct
 
 if TYPE_CHECKING:
-    from aiohttp.web import BaseRequest
+    from aiohttp.web import BaseRequest, StreamResponse
+
+    from gateway.web.protocol import Protocol
 
 JSON = "application/json"
 PROBLEM = "application/problem+json"
@@ -66,7 +68,7 @@ class OneWrite:
         self._write_s = write_s
         self.status = reply.status
         self.body_length = len(reply.body)
-        self.keep_alive: bool | None = True
+        self.keep_alive = True
 
     async def prepare(self, request: "BaseRequest") -> None:
         """Write the whole reply. Raises ConnectionError when nobody is there to read it."""
@@ -86,6 +88,7 @@ class OneWrite:
             f"Content-Length: {len(reply.body)}\r\n{reply.head}{connection}\r\n"
         ).encode("latin-1")
         transport.write(head if self._is_head else head + reply.body)
+        cast("Protocol", request.protocol).is_answered = self.keep_alive
         if transport.get_write_buffer_size() > _BUFFERED_BYTES_MAX:
             await self._wait_for_reader(request)
 
@@ -100,3 +103,8 @@ class OneWrite:
             if request.transport is not None:
                 request.transport.abort()
             raise ConnectionResetError("the client does not read") from None
+
+
+def one_write(reply: Reply, raw: "BaseRequest", write_s: float) -> "StreamResponse":
+    """Make the response to a request; aiohttp asks of one only what ``OneWrite`` has."""
+    return cast("StreamResponse", OneWrite(reply, is_head=raw.method == "HEAD", write_s=write_s))

@@ -8,6 +8,7 @@ from aiohttp import web
 
 from gateway.domain.access import Principal
 from gateway.domain.errors import Fault
+from gateway.intake.overload import Slot
 from gateway.web.problems import Answered, problem
 
 _AT = re.compile(r"^(?P<reason>.*) - at `\$?\.?(?P<path>.*)`$", re.DOTALL)
@@ -16,15 +17,32 @@ _MISSING = re.compile(r"^Object missing required field `(?P<name>.*)`$", re.DOTA
 
 
 class Request:
-    """One request: aiohttp's, the variables of its path, and who asks."""
+    """One request: aiohttp's, the variables of its path, who asks, and its slot."""
 
-    __slots__ = ("path_values", "principal", "query_text", "raw")
+    __slots__ = ("path_values", "principal", "query_text", "raw", "slot")
 
-    def __init__(self, raw: web.BaseRequest, path_values: tuple[str, ...], query_text: str) -> None:
+    def __init__(
+        self,
+        raw: web.BaseRequest,
+        path_values: tuple[str, ...],
+        query_text: str,
+        slot: Slot | None,
+    ) -> None:
         self.raw = raw
         self.path_values = path_values
         self.query_text = query_text
+        self.slot = slot
         self.principal: Principal | None = None
+
+    def leave_slot(self) -> None:
+        """Give the slot back: what follows waits for others and needs no CPU. May be repeated."""
+        if self.slot is not None:
+            self.slot.leave()
+
+    def enter_slot(self) -> None:
+        """Take a slot again, if it was given back. Raises ``Overloaded``."""
+        if self.slot is not None:
+            self.slot.enter()
 
     def header(self, name: str) -> str | None:
         """Return a header; None when it is not there. Raises ``Answered`` when it comes twice."""

@@ -7,6 +7,7 @@ from typing import Literal
 from msgspec import Struct
 
 from gateway.domain.access import Role
+from gateway.domain.features import Feature
 from gateway.web.replies import Reply
 from gateway.web.requests import Request
 
@@ -37,6 +38,7 @@ class Route(Struct, frozen=True):
     """A method and a path with its handler, the role it asks for, and what it documents.
 
     ``template`` has variables in braces; ``name`` labels metrics. Role None: open to all.
+    ``feature`` is what it belongs to when something must be refused; None: never refused for load.
     """
 
     method: str
@@ -50,6 +52,7 @@ class Route(Struct, frozen=True):
     body_types: Sequence[str] = ("application/json",)
     parameters: Sequence[Parameter] = ()
     problems: Sequence[str] = ()
+    feature: Feature | None = None
 
 
 class Router:

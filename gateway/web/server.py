@@ -6,7 +6,7 @@ that costs a third of a request here; ``web.Server`` gives the protocol alone.
 
 import asyncio
 import logging
-from typing import Any, cast
+from typing import cast
 
 import msgspec
 from aiohttp import web
@@ -14,10 +14,14 @@ from aiohttp.web_protocol import RequestHandler
 from prometheus_client import Counter
 
 from gateway.domain.errors import TidegateError, Unavailable
+from gateway.domain.features import Feature
+from gateway.intake.overload import Overloaded, Refusal, Slot
 from gateway.web import metrics
 from gateway.web.doorman import Doorman
-from gateway.web.problems import Answered, plain, problem
-from gateway.web.replies import OneWrite, Reply
+from gateway.web.gate import Gate
+from gateway.web.problems import Answered, problem
+from gateway.web.protocol import LINGER_S, Protocol
+from gateway.web.replies import Reply, one_write
 from gateway.web.requests import Request
 from gateway.web.routing import Route, Router
 
@@ -26,54 +30,11 @@ _log = logging.getLogger(__name__)
 #: Lines and count of a request's head. Providers' longest signatures stay well below.
 _LINE_BYTES_MAX = 8190
 _HEADERS_MAX = 64
-#: How long the rest of a body that was refused is read and thrown away.
-_LINGER_S = 1.0
 #: How long a connection that is idle when we drain may still bring a request. A sender that was
 #: just answered may have sent its next one already; closing on it would leave it without answer.
 _DRAIN_IDLE_S = 0.5
 _DRAIN_POLL_S = 0.02
 _CLOSE = "Connection: close\r\n"
-
-
-class Protocol(RequestHandler):
-    """aiohttp's protocol, with our shape of error for what never reached a handler."""
-
-    __slots__ = ("_write_s",)
-
-    def __init__(self, server: "Server", *, write_s: float, **options: Any) -> None:
-        super().__init__(server, **options)
-        self._write_s = write_s
-
-    async def start(self) -> None:
-        """Answer the connection's requests, then see that it really ends."""
-        transport = self.transport
-        try:
-            await super().start()
-        finally:
-            # Closing waits until the client has read what was written, and some never read.
-            if transport is not None and transport.get_write_buffer_size():
-                self._loop.call_later(self._write_s, transport.abort)
-
-    def is_idle(self) -> bool:
-        """Say whether nothing of a request is being read or answered."""
-        return self._waiter is not None and not self._waiter.done()
-
-    def handle_error(
-        self,
-        request: web.BaseRequest,
-        status: int = 500,
-        exc: BaseException | None = None,
-        message: str | None = None,
-    ) -> web.StreamResponse:
-        """Answer what could not be parsed, and close. Raises what says that nobody is there."""
-        if isinstance(exc, ConnectionError):
-            # The client hung up amid its request: no fault of ours, and nobody to answer.
-            metrics.REQUESTS.labels("hung_up", 499).inc()
-            raise exc
-        metrics.REQUESTS.labels("unparsed", status).inc()
-        self.close()
-        reply = plain(status if 400 <= status < 600 else 400)
-        return _one_write(Reply(reply.status, reply.body, reply.content_type), request, 1.0)
 
 
 class Server(web.Server):
@@ -84,6 +45,7 @@ class Server(web.Server):
         *,
         router: Router,
         doorman: Doorman,
+        gate: Gate,
         connections_max: int,
         keepalive_s: float,
         write_s: float,
@@ -91,6 +53,7 @@ class Server(web.Server):
         super().__init__(self.answer)
         self._router = router
         self._doorman = doorman
+        self._gate = gate
         self._connections_max = connections_max
         self._keepalive_s = keepalive_s
         self._write_s = write_s
@@ -101,10 +64,11 @@ class Server(web.Server):
         """Make the protocol of a new connection."""
         return Protocol(
             self,
+            gate=self._gate,
             write_s=self._write_s,
             loop=self._loop,
             keepalive_timeout=self._keepalive_s,
-            lingering_time=_LINGER_S,
+            lingering_time=LINGER_S,
             # A body is unpacked when it is wanted, and as far as it is: see ``bodies``.
             auto_decompress=False,
             max_line_size=_LINE_BYTES_MAX,
@@ -134,15 +98,20 @@ class Server(web.Server):
             methods, values = self._router.find(_origin_form(path))
         method = "GET" if raw.method == "HEAD" else raw.method
         route = methods.get(method)
-        if route is None:
-            reply = _no_route(methods)
-            self._count("none", reply.status)
-        else:
-            reply = await self._run(route, Request(raw, values, query))
-            self._count(route.name, reply.status)
+        request = Request(raw, values, query, cast("Protocol", raw.protocol).take_slot())
+        try:
+            if route is None:
+                reply = _no_route(methods)
+                self._count("none", reply.status)
+            else:
+                reply = await self._run(route, request)
+                self._count(route.name, reply.status)
+        finally:
+            if request.slot is not None and request.slot.is_held:
+                request.slot.leave()
         if self._is_draining and _CLOSE not in reply.head:
             reply = msgspec.structs.replace(reply, head=reply.head + _CLOSE)
-        return _one_write(reply, raw, self._write_s)
+        return one_write(reply, raw, self._write_s)
 
     async def drain(self) -> None:
         """Answer what was sent and close every connection; bound it with a timeout.
@@ -164,12 +133,24 @@ class Server(web.Server):
 
     async def _run(self, route: Route, request: Request) -> Reply:
         try:
+            if route.feature is not None:
+                if request.slot is None:
+                    request.slot = self._ask(route.feature)
+                if route.feature.tier > 1:
+                    request.slot.begin()
             if route.role is not None:
                 authorization = request.header("Authorization")
-                request.principal = await self._doorman.admit(authorization, route.role)
+                request.principal = self._doorman.recall(authorization, route.role)
+                if request.principal is None:
+                    # The key is looked up meanwhile, and others may use the CPU.
+                    request.leave_slot()
+                    request.principal = await self._doorman.admit(authorization, route.role)
+                    request.enter_slot()
             return await route.handler(request)
         except Answered as exc:
             return exc.reply
+        except Overloaded as exc:
+            return self._gate.reply(exc.refusal, request.raw.method, request.raw.path)
         except Unavailable as exc:
             head = f"Retry-After: {max(1, round(exc.retry_after_s))}\r\n"
             return problem("unavailable", f"{exc.part} can not answer now", head=head)
@@ -182,6 +163,16 @@ class Server(web.Server):
             # Kind and place are logged; the text may hold what must not be.
             _log.exception("a request failed", extra={"route": route.name})
             return problem("internal")
+
+    def _ask(self, feature: Feature) -> Slot:
+        """Decide about a request late. Raises ``Overloaded``.
+
+        Its first bytes did not tell what it is, or came before the one before was answered.
+        """
+        asked = self._gate.ask(feature)
+        if isinstance(asked, Refusal):
+            raise Overloaded(asked)
+        return asked
 
     def _count(self, route: str, status: int) -> None:
         counter = self._counted.get((route, status))
@@ -201,9 +192,3 @@ def _no_route(methods: dict[str, Route]) -> Reply:
         return problem("not-found", "see /openapi.json for the paths there are")
     allowed = ", ".join(sorted({*methods, *(["HEAD"] if "GET" in methods else [])}))
     return problem("method-not-allowed", f"allowed: {allowed}", head=f"Allow: {allowed}\r\n")
-
-
-def _one_write(reply: Reply, raw: web.BaseRequest, write_s: float) -> web.StreamResponse:
-    # aiohttp asks of a response only what OneWrite has.
-    response = OneWrite(reply, is_head=raw.method == "HEAD", write_s=write_s)
-    return cast("web.StreamResponse", response)

@@ -1,0 +1,36 @@
+"""What the gateway does, and what goes first when there is too much: the one closed list.
+
+The lower its tier, the longer a feature is kept. Tiers 0 and 1 are the core: they are never shed
+to keep something lesser alive. Health, readiness and metrics belong to no tier; an operator needs
+them most when everything else is dark.
+"""
+
+from typing import Literal, get_args
+
+from msgspec import Struct
+
+Tier = Literal[0, 1, 2, 3]
+TIERS: tuple[Tier, ...] = get_args(Tier)
+
+Name = Literal["callbacks", "order_submission", "order_reads", "order_lists"]
+
+
+class Feature(Struct, frozen=True):
+    """Something that can be refused by itself."""
+
+    name: Name
+    tier: Tier
+
+    @property
+    def is_core(self) -> bool:
+        """Whether orders or payments come in through it."""
+        return self.tier <= 1
+
+
+CALLBACKS = Feature("callbacks", 0)
+ORDER_SUBMISSION = Feature("order_submission", 1)
+#: One order by its id: what a shop asks for when its own answer got lost.
+ORDER_READS = Feature("order_reads", 2)
+ORDER_LISTS = Feature("order_lists", 3)
+
+FEATURES: tuple[Feature, ...] = (CALLBACKS, ORDER_SUBMISSION, ORDER_READS, ORDER_LISTS)

@@ -1,0 +1,137 @@
+"""The load figure: one number out of many signals, and the name of the one that decided.
+
+0 is idle, 0.80 is where the lesser features begin to go dark, 1.00 is where there is no more to
+give. Pure: measurements and monotonic seconds are passed in.
+
+A signal that says how full a queue is may decide alone. CPU may not: a loop that is half busy
+wakes for every single event and may use all it is given, a busy one takes many at a time. It
+counts in full only when a queue agrees.
+"""
+
+import math
+from collections.abc import Mapping
+from typing import Literal
+
+from msgspec import Struct
+
+Signal = Literal[
+    "lag", "sojourn", "slots", "inflight", "ackwait", "acklat", "rss", "fds", "rate", "cpu",
+    "jage", "jfill", "dbbatch",
+]  # fmt: skip
+
+#: No signal counts for more than this, however far it is past its end.
+SHARE_MAX = 1.25
+#: What CPU counts for at most while no queue agrees: below every threshold at which a feature
+#: comes back, so that a busy loop neither sheds nor keeps anything dark.
+_CPU_ALONE = 0.65
+_CPU_AGREED = 0.5
+_QUEUES: tuple[Signal, ...] = ("lag", "sojourn", "slots", "inflight")
+#: Seconds until about two thirds of a step have gone through: quick to see trouble, slow to
+#: believe that it is over.
+_RISE_S = 0.07
+_FALL_S = 2.0
+
+
+class Points(Struct, frozen=True):
+    """Where a measured value counts as 0.80 and as 1.00; straight lines between 0 and these."""
+
+    at_80: float
+    at_100: float
+
+    def share(self, value: float) -> float:
+        """Return the share that ``value`` stands for, between 0 and ``SHARE_MAX``."""
+        if not value > 0:
+            return 0.0
+        if value < self.at_80:
+            return 0.8 * value / self.at_80
+        return min(SHARE_MAX, 0.8 + 0.2 * (value - self.at_80) / (self.at_100 - self.at_80))
+
+
+_FULLNESS = Points(0.80, 1.00)
+
+#: What a process measures at its own front: seconds, or shares of a limit.
+FRONT: Mapping[Signal, Points] = {
+    "lag": Points(0.025, 0.075),
+    "sojourn": Points(0.020, 0.060),
+    "slots": _FULLNESS,
+    "inflight": _FULLNESS,
+    "ackwait": _FULLNESS,
+    "acklat": Points(0.100, 0.400),
+    "rss": Points(0.80, 0.95),
+    "fds": Points(0.80, 0.95),
+    "rate": _FULLNESS,
+    "cpu": _FULLNESS,
+}
+#: What lies behind it: seconds, and the share of the journal's memory.
+BACK: Mapping[Signal, Points] = {
+    "jage": Points(5.0, 30.0),
+    "jfill": _FULLNESS,
+    "dbbatch": Points(0.5, 2.0),
+}
+#: What grows with everything that is accepted and can not be given back by waiting.
+_HARD: tuple[Signal, ...] = ("ackwait", "rss", "fds")
+
+
+class Load(Struct, frozen=True):
+    """The load at one moment. ``figure`` is the higher of ``front`` and ``back``."""
+
+    figure: float
+    front: float
+    back: float
+    #: Unsmoothed: memory, descriptors and bytes that wait, which alone may shed submissions.
+    hard: float
+    #: What decided the figure.
+    signal: Signal
+    shares: Mapping[Signal, float]
+
+
+IDLE = Load(0.0, 0.0, 0.0, 0.0, "lag", dict.fromkeys((*FRONT, *BACK), 0.0))
+
+
+class LoadFigure:
+    """Turns measurements into the load, tick by tick."""
+
+    def __init__(self) -> None:
+        self._front = _Smoothed("lag")
+        self._back = _Smoothed("jage")
+
+    def take(self, measured: Mapping[Signal, float], now_s: float) -> Load:
+        """Return the load after these measurements; a signal that is not measured counts 0."""
+        shares: dict[Signal, float] = {
+            name: points.share(measured.get(name, 0.0))
+            for name, points in (*FRONT.items(), *BACK.items())
+        }
+        if max(shares[name] for name in _QUEUES) < _CPU_AGREED:
+            shares["cpu"] = min(shares["cpu"], _CPU_ALONE)
+        front = self._front.take({name: shares[name] for name in FRONT}, now_s)
+        back = self._back.take({name: shares[name] for name in BACK}, now_s)
+        side = self._front if front >= back else self._back
+        return Load(
+            figure=max(front, back),
+            front=front,
+            back=back,
+            hard=max(shares[name] for name in _HARD),
+            signal=side.signal,
+            shares=shares,
+        )
+
+
+class _Smoothed:
+    """The highest of some shares, rising fast and falling slowly."""
+
+    def __init__(self, signal: Signal) -> None:
+        self.signal: Signal = signal
+        self._value = 0.0
+        self._at_s: float | None = None
+
+    def take(self, shares: Mapping[Signal, float], now_s: float) -> float:
+        highest = max(shares, key=shares.__getitem__)
+        raw = shares[highest]
+        elapsed_s = 0.05 if self._at_s is None else max(0.0, now_s - self._at_s)
+        self._at_s = now_s
+        if raw >= self._value:
+            # While the figure falls, the one that raised it stays its reason.
+            self.signal = highest
+        towards_s = _RISE_S if raw >= self._value else _FALL_S
+        self._value += (raw - self._value) * (1.0 - math.exp(-elapsed_s / towards_s))
+        return self._value

@@ -1,0 +1,303 @@
+"""Overload: measures, decides, and says why. What is here acts; its parts only decide.
+
+Each process looks after itself by what it sees itself. Every 50 ms the load figure is taken and
+moves the tiers' breakers; every request asks once, before it is parsed.
+"""
+
+import asyncio
+import logging
+import time
+from collections import Counter, deque
+from typing import Literal, Protocol
+
+from msgspec import Struct
+
+from gateway.domain.features import FEATURES, TIERS, Feature, Tier
+from gateway.intake import metrics
+from gateway.intake.admission import InFlight, Slots
+from gateway.intake.load import IDLE, LoadFigure, Signal
+from gateway.intake.shedding import RULES, Shedding
+from gateway.runtime import machine
+from gateway.runtime.clock import Clock
+from gateway.runtime.recent import Recent
+from gateway.runtime.settings import Settings
+from gateway.runtime.watchdog import Watchdog
+
+_log = logging.getLogger(__name__)
+
+TICK_S = 0.05
+#: Ticks over which lateness and CPU are looked at; also those between two showings of metrics.
+_TICKS = 5
+_TICKS_PER_S = round(1 / TICK_S)
+_SOJOURN_S = 0.5
+#: What a refusal costs, about, to know how much of the time refusals take.
+_REFUSAL_S = 12e-6
+#: How much longer than a second or two a refused one should stay away, by the breaker's state.
+_FACTORS = {"closed": 1, "recovering": 1, "shedding": 1, "open": 2}
+
+Reason = Literal["shed", "slots", "inflight", "stall"]
+
+
+class Refusal(Struct, frozen=True):
+    """Why a request is not taken now, and after how many seconds about it may come again."""
+
+    feature: Feature
+    reason: Reason
+    signal: Signal
+    factor: int
+
+
+class Overloaded(Exception):
+    """Ends a request that lost its place while its body was on its way."""
+
+    def __init__(self, refusal: Refusal) -> None:
+        super().__init__(refusal.reason)
+        self.refusal = refusal
+
+
+class Committer(Protocol):
+    """What waits for its commit."""
+
+    @property
+    def waiting_bytes(self) -> int:
+        """Bytes of what was taken and not yet answered."""
+        ...
+
+    @property
+    def waiting(self) -> int:
+        """What was taken and not yet answered."""
+        ...
+
+    @property
+    def answered(self) -> int:
+        """What was answered so far."""
+        ...
+
+    def answer_s(self) -> float:
+        """Seconds in which 19 of 20 batches are answered."""
+        ...
+
+
+class Journal(Protocol):
+    """What waits to be drained, as last looked at."""
+
+    @property
+    def oldest_s(self) -> float:
+        """Age of the oldest entry."""
+        ...
+
+    @property
+    def fill(self) -> float:
+        """Share of its memory used."""
+        ...
+
+
+class Slot:
+    """One request's place between its first byte and its batch."""
+
+    __slots__ = ("_overload", "feature", "given_s", "is_held")
+
+    def __init__(self, overload: "Overload", feature: Feature, given_s: float) -> None:
+        self._overload = overload
+        self.feature = feature
+        self.given_s = given_s
+        self.is_held = True
+
+    def begin(self) -> None:
+        """Say that the handler starts. Not asked of core, where leaving tells as much."""
+        self._overload.note_start(self.given_s)
+
+    def leave(self) -> None:
+        """Give the place back: nothing more of the CPU is wanted now. Repeats are harmless."""
+        if self.is_held:
+            self.is_held = False
+            overload = self._overload
+            overload.slots.leave(self.feature.tier, overload.now_s() - self.given_s)
+
+    def enter(self) -> None:
+        """Take a place again after having waited. Raises ``Overloaded``."""
+        if self.is_held:
+            return
+        asked = self._overload.ask(self.feature)
+        if isinstance(asked, Refusal):
+            raise Overloaded(asked)
+        # The new place is kept by this slot.
+        self.given_s, self.is_held = asked.given_s, True
+
+
+class Overload:
+    """Who may come in now."""
+
+    def __init__(
+        self,
+        *,
+        committer: Committer,
+        journal: Journal | None,
+        commits_s: Recent,
+        clock: Clock,
+        settings: Settings,
+    ) -> None:
+        self._committer = committer
+        self._journal = journal
+        self._commits_s = commits_s
+        self.now_s = clock.monotonic_s
+        self._watchdog = Watchdog(clock=clock)
+        self._is_acting = settings.shedding == "act"
+        self._rate_max = settings.requests_per_s_max
+        self._ack_bytes_max = settings.ack_bytes_max
+        self._figure = LoadFigure()
+        self.load = IDLE
+        self.slots = Slots()
+        self.in_flight = InFlight()
+        self.tiers: dict[Tier, Shedding] = {tier: Shedding(RULES[tier]) for tier in RULES}
+        self._breakers = [self.tiers.get(tier) for tier in TIERS]
+        self._sojourns_s = Recent(window_s=_SOJOURN_S)
+        self._late_s: deque[float] = deque(maxlen=_TICKS)
+        self._cpu_s: deque[tuple[float, float]] = deque(maxlen=_TICKS + 1)
+        self._asked = 0
+        self._rates: deque[tuple[float, int]] = deque(maxlen=_TICKS_PER_S + 1)
+        self._answered: deque[tuple[float, int]] = deque(maxlen=2 * _TICKS + 1)
+        # Plain numbers in the way of a request; metrics are told of them now and then.
+        self._refused: Counter[tuple[str, Reason]] = Counter()
+        self._refused_in_window = 0
+        self._ticks = 0
+        self._cores = 1.0
+        self._slow: dict[Signal, float] = {}
+
+    def ask(self, feature: Feature) -> Slot | Refusal:
+        """Decide about one request; its slot is taken on return."""
+        tier = feature.tier
+        self._asked += 1
+        breaker = self._breakers[tier]
+        if breaker is not None and breaker.share and breaker.refuses():
+            refusal = self._refuse(feature, "shed", _FACTORS[breaker.state])
+            if refusal is not None:
+                return refusal
+        elif tier > 1 and self._watchdog.is_stalled:
+            refusal = self._refuse(feature, "stall", 1)
+            if refusal is not None:
+                return refusal
+        limit = self.in_flight.limit
+        if limit is not None and self._committer.waiting + self.slots.in_use >= limit:
+            refusal = self._refuse(feature, "inflight", 1)
+            if refusal is not None:
+                return refusal
+        if not self.slots.reserve(tier):
+            refusal = self._refuse(feature, "slots", 1)
+            if refusal is not None:
+                return refusal
+            self.slots.force()
+        return Slot(self, feature, self.now_s())
+
+    def note_start(self, given_s: float) -> None:
+        """Take note of how long a request waited for its handler."""
+        now_s = self.now_s()
+        self._sojourns_s.add(now_s - given_s, now_s)
+
+    async def run(self, stopping: asyncio.Event) -> None:
+        """Take the load again and again until told to stop."""
+        self._watchdog.start()
+        try:
+            while not stopping.is_set():
+                due_s = self.now_s() + TICK_S
+                await asyncio.sleep(TICK_S)
+                now_s = self.now_s()
+                self.tick(now_s - due_s, time.thread_time(), now_s)
+        finally:
+            self._watchdog.stop()
+
+    def tick(self, late_s: float, cpu_s: float, now_s: float) -> None:
+        """Take the load once. ``late_s``: of this tick; ``cpu_s``: of this thread until now."""
+        self._ticks += 1
+        self._watchdog.beat()
+        self._late_s.append(late_s)
+        self._cpu_s.append((now_s, cpu_s))
+        self._rates.append((now_s, self._asked))
+        self._answered.append((now_s, self._committer.answered))
+        if self._ticks % _TICKS_PER_S == 1:
+            self._look_around()
+        if self._ticks % (2 * _TICKS) == 1:
+            self._slow["acklat"] = self._committer.answer_s()
+            self._slow["dbbatch"] = self._commits_s.at(0.95, now_s)
+        self.load = self._figure.take(self._measured(now_s), now_s)
+        for tier, breaker in self.tiers.items():
+            if breaker.take(self.load.hard if tier <= 1 else self.load.figure, now_s):
+                self._say(tier, breaker)
+        if self._ticks % (2 * _TICKS) == 0:
+            window_s = 2 * _TICKS * TICK_S
+            self.slots.adapt(refusing=self._refused_in_window * _REFUSAL_S / window_s)
+            self._refused_in_window = 0
+        if self._ticks % _TICKS == 0:
+            self.in_flight.adapt(
+                answered_per_s=_slope(self._answered),
+                cpu=_slope(self._cpu_s) / self._cores,
+                commit_s=self._commits_s.at(0.05, now_s),
+            )
+        if self._ticks % _TICKS == 0:
+            self._show()
+
+    def _refuse(self, feature: Feature, reason: Reason, factor: int) -> Refusal | None:
+        self._refused[feature.name, reason] += 1
+        if not self._is_acting:
+            return None
+        self._refused_in_window += 1
+        return Refusal(feature, reason, self.load.signal, factor)
+
+    def _look_around(self) -> None:
+        """Measure what changes slowly and costs more to find out."""
+        self._cores = min(1.0, machine.cpu_cores())
+        self._slow["rss"] = machine.memory_bytes() / machine.memory_bytes_max()
+        self._slow["fds"] = machine.descriptors() / max(1, machine.descriptors_max())
+
+    def _measured(self, now_s: float) -> dict[Signal, float]:
+        measured: dict[Signal, float] = dict(self._slow)
+        # The second latest: one hiccup of the machine is no load, and load is late again at once.
+        measured["lag"] = sorted(self._late_s)[-2] if len(self._late_s) > 1 else 0.0
+        measured["sojourn"] = max(self.slots.wait_s(), self._sojourns_s.at(0.90, now_s))
+        measured["slots"] = self.slots.mean_use(now_s)
+        if self.in_flight.limit is not None:
+            waiting = self._committer.waiting + self.slots.in_use
+            measured["inflight"] = waiting / self.in_flight.limit
+        measured["ackwait"] = self._committer.waiting_bytes / self._ack_bytes_max
+        measured["cpu"] = _slope(self._cpu_s) / self._cores
+        if self._rate_max:
+            measured["rate"] = _slope(self._rates) / self._rate_max
+        if self._journal is not None:
+            measured["jage"] = self._journal.oldest_s
+            measured["jfill"] = self._journal.fill / 0.9
+        return measured
+
+    def _say(self, tier: Tier, breaker: Shedding) -> None:
+        _log.warning(
+            "tier %d is %s" if self._is_acting else "tier %d would be %s",
+            tier,
+            breaker.state,
+            extra={
+                "features": [each.name for each in FEATURES if each.tier == tier],
+                "load": round(self.load.figure, 3),
+                "signal": self.load.signal,
+            },
+        )
+
+    def _show(self) -> None:
+        load = self.load
+        metrics.LOAD.labels("front").set(load.front)
+        metrics.LOAD.labels("back").set(load.back)
+        for signal, share in load.shares.items():
+            metrics.LOAD_SIGNAL.labels(signal).set(share)
+        metrics.SLOTS.labels("limit").set(self.slots.limit)
+        metrics.SLOTS.labels("in_flight_limit").set(self.in_flight.limit or 0)
+        metrics.SLOTS.labels("in_use").set(self.slots.in_use)
+        for tier in TIERS:
+            breaker = self.tiers.get(tier)
+            metrics.SHED_SHARE.labels(str(tier)).set(breaker.share if breaker else 0.0)
+        mode = "act" if self._is_acting else "watch"
+        for (feature, reason), count in self._refused.items():
+            metrics.SHED.labels(feature, reason, mode).inc(count)
+        self._refused.clear()
+
+
+def _slope(points: "deque[tuple[float, float]] | deque[tuple[float, int]]") -> float:
+    """Return by how much the second number grew per second, from the first point to the last."""
+    (from_s, start), (to_s, end) = points[0], points[-1]
+    return (end - start) / (to_s - from_s) if to_s > from_s else 0.0

@@ -1,0 +1,127 @@
+"""When a tier goes dark and how it comes back: a state machine for each, with passed-in time.
+
+    closed ──load at `on` for two ticks──> shedding ──load at `full`──> open
+      ^  ^──────────load below `off` for a while─┘                      │
+      └──all admitted── recovering <──below `off` for a while───────────┘
+
+Between `on` and `full` a growing share is refused. A tier that comes back does so step by step;
+one that falls back again must be quiet for twice as long before the next try.
+"""
+
+from collections.abc import Mapping
+from typing import Literal
+
+from msgspec import Struct
+
+from gateway.domain.features import Tier
+
+State = Literal["closed", "shedding", "open", "recovering"]
+
+_TICKS_ON = 2
+#: A relapse doubles the time that must be quiet; ten quiet minutes forgive.
+_QUIET_S_MAX = 60.0
+_FORGIVEN_S = 600.0
+
+
+class Rule(Struct, frozen=True):
+    """The loads at which a tier's features begin to go, are all gone, and may come back."""
+
+    on: float
+    full: float
+    off: float
+    #: Seconds below ``off`` until the way back begins.
+    quiet_s: float = 5.0
+    #: Seconds that a tier stays dark at least: one that flickers helps nobody.
+    open_s: float = 10.0
+    #: Share admitted more in each second of the way back.
+    step: float = 0.10
+
+
+#: All lesser tiers are at work by 0.86 and gone by 0.90. Submissions follow the hard figure
+#: (memory, descriptors, bytes that wait) and no queue: those are bounded by slots. Callbacks
+#: have no rule at all: only slots bound them.
+RULES: Mapping[Tier, Rule] = {
+    1: Rule(1.10, 1.20, 0.95, quiet_s=1.0, open_s=1.0, step=0.50),
+    2: Rule(0.86, 0.90, 0.76),
+    3: Rule(0.82, 0.86, 0.72),
+}
+
+
+class Shedding:
+    """One tier's breaker."""
+
+    def __init__(self, rule: Rule) -> None:
+        self._rule = rule
+        self.state: State = "closed"
+        #: Share of requests to refuse, 0 to 1.
+        self.share = 0.0
+        self._ticks = 0
+        self._since_s = 0.0
+        self._at_s: float | None = None
+        self._quiet_since_s: float | None = None
+        self._quiet_s = rule.quiet_s
+        self._owed = 0.0
+
+    def take(self, load: float, now_s: float) -> bool:
+        """Take the load of one tick; return whether the state changed."""
+        before = self.state
+        elapsed_s = 0.0 if self._at_s is None else max(0.0, now_s - self._at_s)
+        self._at_s = now_s
+        self._ticks = self._ticks + 1 if load >= self._rule.on else 0
+        if load >= self._rule.off:
+            self._quiet_since_s = None
+        elif self._quiet_since_s is None:
+            self._quiet_since_s = now_s
+        if self.state in ("closed", "recovering"):
+            self._watch(load, now_s, elapsed_s)
+        else:
+            self._shed(load, now_s)
+        return self.state != before
+
+    def refuses(self) -> bool:
+        """Say whether the next request is one of the share; spread evenly, without chance."""
+        if self.share <= 0.0:
+            return False
+        self._owed += self.share
+        if self._owed < 1.0:
+            return False
+        self._owed -= 1.0
+        return True
+
+    def _watch(self, load: float, now_s: float, elapsed_s: float) -> None:
+        rule = self._rule
+        if self._ticks >= _TICKS_ON:
+            if self.state == "recovering":
+                self._quiet_s = min(_QUIET_S_MAX, 2 * self._quiet_s)
+                self._become("open", now_s)
+                return
+            self._become("shedding", now_s)
+            self._shed(load, now_s)
+        elif self.state == "recovering":
+            if load < rule.off:
+                self.share = max(0.0, self.share - rule.step * elapsed_s)
+            if self.share == 0.0:
+                self._become("closed", now_s)
+        elif now_s - self._since_s >= _FORGIVEN_S:
+            self._quiet_s = rule.quiet_s
+
+    def _shed(self, load: float, now_s: float) -> None:
+        rule = self._rule
+        if self.state == "shedding":
+            self.share = min(1.0, max(0.0, (load - rule.on) / (rule.full - rule.on)))
+            if load >= rule.full:
+                self._become("open", now_s)
+                return
+        quiet_since_s = self._quiet_since_s
+        if quiet_since_s is None or now_s - quiet_since_s < self._quiet_s:
+            return
+        if self.state == "shedding":
+            self._become("closed", now_s)
+        elif now_s - self._since_s >= rule.open_s:
+            self._become("recovering", now_s)
+
+    def _become(self, state: State, now_s: float) -> None:
+        self.state = state
+        self._since_s = now_s
+        if state in ("open", "closed"):
+            self.share = 1.0 if state == "open" else 0.0

@@ -1,0 +1,199 @@
+"""The gate: decides on the first bytes of a request, and refuses in bytes made beforehand.
+
+Here nothing was parsed yet and nothing of the body is wanted. A refusal costs a small part of what
+an accepted request costs, which is what keeps a flood of them from taking all there is.
+"""
+
+import itertools
+import time
+from collections.abc import Mapping, Sequence
+from email.utils import formatdate
+
+from msgspec import Struct
+
+from gateway.domain.features import Feature
+from gateway.intake.overload import Overload, Refusal, Slot
+from gateway.providers import contract
+from gateway.web.problems import problem
+from gateway.web.replies import Reply
+from gateway.web.routing import Route
+
+#: A body up to so long is read and thrown away to keep the connection; a longer one ends it.
+_SKIPPED_BYTES_MAX = 64 * 1024
+_LENGTH_DIGITS_MAX = 7
+_HEADS_MAX = 256
+_HEAD_END = b"\r\n\r\n"
+#: Seconds that are told apart, so that those who were refused together do not come back together.
+_JITTER_S = 3
+
+
+class Turned(Struct, frozen=True):
+    """A request that was refused: the answer, where its head ended, and how long its body is.
+
+    ``is_last``: the connection ends with the answer.
+    """
+
+    answer: bytes
+    head_bytes: int
+    body_bytes: int
+    is_last: bool
+
+
+class Gate:
+    """Knows requests by their first line."""
+
+    def __init__(
+        self,
+        *,
+        overload: Overload,
+        routes: Sequence[Route],
+        later: Mapping[tuple[str, str], contract.Reply],
+    ) -> None:
+        """``later`` has each provider account's own words for "not now, send it again"."""
+        self._overload = overload
+        self._features: dict[bytes, Feature] = {}
+        self._prefixes: list[tuple[bytes, Feature]] = []
+        self._later: dict[bytes, contract.Reply] = {}
+        for route in routes:
+            if route.feature is None:
+                continue
+            fixed, brace, _ = f"{route.method} {route.template}".encode().partition(b"{")
+            if not brace:
+                self._features[fixed] = route.feature
+            elif not route.template.endswith("/{provider}/{account}"):
+                self._prefixes.append((fixed, route.feature))
+            else:
+                # One that is not configured is nobody's: it goes on and is told so.
+                for (provider, account), reply in later.items():
+                    way = fixed + f"{provider}/{account}".encode()
+                    self._features[way] = route.feature
+                    self._later[way] = reply
+        self._serial = itertools.count()
+        self._second = 0
+        self._bodies: dict[bytes, int | None] = {}
+        self._made: dict[tuple[object, ...], bytes] = {}
+
+    def ask(self, feature: Feature) -> Slot | Refusal:
+        """Decide about a request whose first bytes did not tell what it is."""
+        return self._overload.ask(feature)
+
+    def look(self, data: bytes) -> Slot | Turned | None:
+        """Decide about the request that begins with ``data``; None: can not be told from them."""
+        end = data.find(_HEAD_END)
+        if end < 0:
+            return None
+        way = data[: data.find(b" HTTP/", 0, end)]
+        feature = self._features.get(way)
+        if feature is None:
+            way = way.partition(b"?")[0]
+            feature = self._features.get(way)
+        if feature is None:
+            for prefix, found in self._prefixes:
+                if way.startswith(prefix):
+                    feature = found
+                    break
+            else:
+                return None
+        asked = self._overload.ask(feature)
+        if isinstance(asked, Slot):
+            return asked
+        body_bytes = self._body_bytes(data[: end + 2])
+        is_last = body_bytes is None
+        return Turned(self._answer(asked, way, is_last), end + 4, body_bytes or 0, is_last)
+
+    def _body_bytes(self, head: bytes) -> int | None:
+        """Remember what heads said: a client that is refused sends the same one again."""
+        try:
+            return self._bodies[head]
+        except KeyError:
+            if len(self._bodies) >= _HEADS_MAX:
+                self._bodies.clear()
+            body_bytes = self._bodies[head] = _body_bytes(head.lower())
+            return body_bytes
+
+    def reply(self, refusal: Refusal, method: str, path: str) -> Reply:
+        """Make the answer to a request that was read before it was refused."""
+        way = f"{method} {path}".encode("utf-8", "surrogateescape")
+        return self._reply(refusal, way, self._retry_after_s(refusal))
+
+    def _retry_after_s(self, refusal: Refusal) -> int:
+        return refusal.factor * (1 + next(self._serial) % _JITTER_S)
+
+    def _answer(self, refusal: Refusal, way: bytes, is_last: bool) -> bytes:
+        second = int(time.time())
+        if second != self._second:
+            # The date is in them.
+            self._second = second
+            self._made.clear()
+        retry_after_s = self._retry_after_s(refusal)
+        # Only the words of callbacks differ by where they were sent.
+        kind = way if way in self._later else refusal.feature.name
+        key = (kind, refusal.reason, refusal.signal, retry_after_s, is_last)
+        made = self._made.get(key)
+        if made is None:
+            reply = self._reply(refusal, way, retry_after_s)
+            made = self._made[key] = _written(reply, second, is_last)
+        return made
+
+    def _reply(self, refusal: Refusal, way: bytes, retry_after_s: int) -> Reply:
+        head = f"Retry-After: {retry_after_s}\r\n"
+        later = self._later.get(way)
+        if later is not None:
+            return Reply(later.status, later.body, later.content_type, head)
+        feature = refusal.feature
+        context = {"feature": feature.name, "tier": feature.tier, "reason": refusal.reason}
+        detail = f"{_REASONS[refusal.reason]}; the load's highest signal is {refusal.signal}"
+        return problem("overloaded", detail, context=context, head=head)
+
+
+_REASONS = {
+    "shed": "this feature is dark so that orders and payments get through",
+    "slots": "as many requests are in work as can be",
+    "inflight": "as many requests wait for their answer as can be answered soon",
+    "stall": "the process is held up",
+}
+
+
+def _written(reply: Reply, second: int, is_last: bool) -> bytes:
+    connection = "Connection: close\r\n" if is_last else ""
+    # The phrase is for people and may be left empty (RFC 9112, 4); the rest is as in ``replies``.
+    head = (
+        f"HTTP/1.1 {reply.status} Later\r\nServer: tidegate\r\n"
+        f"Date: {formatdate(second, usegmt=True)}\r\nContent-Type: {reply.content_type}\r\n"
+        f"Content-Length: {len(reply.body)}\r\n{reply.head}{connection}\r\n"
+    )
+    return head.encode("latin-1") + reply.body
+
+
+def _body_bytes(head: bytes) -> int | None:
+    """Return how long the body is that follows this head, in lower case.
+
+    None where that is not as plain as can be: then the connection must end, or what we skip and
+    what a proxy takes for the body could differ (RFC 9112, 11.2).
+    """
+    if (
+        b"\ntransfer-encoding" in head
+        or b"\nexpect" in head
+        or b"\nupgrade" in head
+        or b"\n " in head
+        or b"\n\t" in head
+        or b" http/1.1\r\n" not in head
+        or head.count(b"\n") != head.count(b"\r\n")
+    ):
+        return None
+    at = head.find(b"\nconnection")
+    if at >= 0 and not head.startswith(b": keep-alive\r\n", at + 11):
+        return None
+    at = head.find(b"\ncontent-length")
+    if at < 0:
+        return 0
+    digits = head[at + 16 : head.find(b"\r", at)].strip(b" \t")
+    is_plain = (
+        head[at + 15 : at + 16] == b":"
+        and digits.isdigit()
+        and len(digits) <= _LENGTH_DIGITS_MAX
+        and head.find(b"\ncontent-length", at + 1) < 0
+    )
+    if not is_plain or int(digits) > _SKIPPED_BYTES_MAX:
+        return None
+    return int(digits)

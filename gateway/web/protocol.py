@@ -1,0 +1,185 @@
+"""The connection: aiohttp's protocol behind the gate."""
+
+import asyncio
+import sys
+from typing import TYPE_CHECKING, Any
+
+from aiohttp import hdrs, web
+from aiohttp.http_parser import RawRequestMessage
+from aiohttp.web_protocol import RequestHandler
+
+from gateway.intake.overload import Slot
+from gateway.web import metrics
+from gateway.web.gate import Gate, Turned
+from gateway.web.problems import plain
+from gateway.web.replies import Reply, one_write
+
+if TYPE_CHECKING:
+    from gateway.web.server import Server
+
+#: Bytes of refusals that a client may leave unread before it is cut off.
+_UNREAD_BYTES_MAX = 64 * 1024
+#: How long the rest of a body that was refused is read and thrown away.
+LINGER_S = 1.0
+
+
+class Protocol(RequestHandler):
+    """aiohttp's protocol, behind the gate, with our shape of error for what no handler saw."""
+
+    __slots__ = (
+        "_body_bytes", "_gate", "_head", "_is_blurred", "_skip_bytes", "_slot", "_write_s",
+        "is_answered",
+    )  # fmt: skip
+
+    def __init__(self, server: "Server", *, gate: Gate, write_s: float, **options: Any) -> None:
+        super().__init__(server, **options)
+        self._gate = gate
+        self._write_s = write_s
+        # A request is refused by its first bytes, so it must be known where one begins. What the
+        # parser was given of a head, and what is still to come of a body; blurred: lost track, as
+        # of a client that does not wait for its answers. Then the server decides, at more cost.
+        self._head = b""
+        self._body_bytes = 0
+        self._is_blurred = False
+        # What is still to come of the body of a request that was refused.
+        self._skip_bytes = 0
+        #: Whether the last request that was parsed has its answer, and may be followed.
+        self.is_answered = False
+        self._slot: Slot | None = None
+
+    def data_received(self, data: bytes) -> None:
+        """Refuse what can not be taken now; hand the rest to the parser."""
+        if self._skip_bytes:
+            skipped, data = data[: self._skip_bytes], data[self._skip_bytes :]
+            self._skip_bytes -= len(skipped)
+            if not data:
+                return
+        if self._is_blurred or not data:
+            RequestHandler.data_received(self, data)
+        elif self._body_bytes:
+            self._body_bytes -= len(data)
+            self._is_blurred = self._body_bytes < 0
+            RequestHandler.data_received(self, data)
+        elif self._head or not self._is_between():
+            self._parse(data)
+        else:
+            found = self._gate.look(data)
+            if isinstance(found, Slot):
+                self._slot = found
+            elif found is not None:
+                data = self._turn_away_all(data, found)
+            if data:
+                self._parse(data)
+
+    def _turn_away_all(self, data: bytes, found: Turned) -> bytes:
+        """Refuse the request that ``data`` begins with, and those behind it; return the rest."""
+        while True:
+            self._turn_away(found.answer, found.is_last)
+            if found.is_last:
+                return b""
+            request_bytes = found.head_bytes + found.body_bytes
+            self._skip_bytes = max(0, request_bytes - len(data))
+            data = data[request_bytes:]
+            following = self._gate.look(data) if data else None
+            if not isinstance(following, Turned):
+                self._slot = following
+                return data
+            found = following
+
+    def _parse(self, data: bytes) -> None:
+        """Hand a head, or a part of one, to the parser, and find out where the request ends."""
+        known = self._request_count
+        self._head = self._head + data if self._head else data
+        RequestHandler.data_received(self, data)
+        if self._request_count == known:
+            return
+        self.is_answered = False
+        head, self._head = self._head, b""
+        end = head.find(b"\r\n\r\n")
+        message = self._messages[-1][0] if self._messages else None
+        if (
+            end < 0
+            or self._request_count != known + 1
+            or not isinstance(message, RawRequestMessage)
+        ):
+            self._is_blurred = True
+            return
+        body_bytes = int(message.headers.get(hdrs.CONTENT_LENGTH, 0))
+        self._body_bytes = body_bytes - (len(head) - end - 4)
+        if self._body_bytes < 0:
+            self._body_bytes, self._is_blurred = 0, True
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        """Forget the connection; what it held is free again."""
+        if (slot := self.take_slot()) is not None:
+            slot.leave()
+        super().connection_lost(exc)
+
+    def take_slot(self) -> Slot | None:
+        """Return the slot of the request that was admitted here and is about to be handled."""
+        slot, self._slot = self._slot, None
+        return slot
+
+    def _is_between(self) -> bool:
+        """Say whether a request may begin now: none is read, waiting or being answered."""
+        waiter = self._waiter
+        if waiter is not None:
+            return not waiter.done()
+        # The task that waits for requests may not have run yet: before the first, and after an
+        # answer, which a client may take and send its next one before we are given the CPU again.
+        is_open = not self._force_close and not self._close
+        return is_open and (not self._request_count or (self.is_answered and not self._messages))
+
+    def _turn_away(self, answer: bytes, is_last: bool) -> None:
+        transport = self.transport
+        assert transport is not None
+        transport.write(answer)
+        # It was not idle: its time to be closed begins anew.
+        self._next_keepalive_close_time = self._loop.time() + self._keepalive_timeout
+        if is_last:
+            self._end(transport)
+        elif transport.get_write_buffer_size() > _UNREAD_BYTES_MAX:
+            transport.abort()
+
+    def _end(self, transport: asyncio.Transport) -> None:
+        """End the connection, but read on for a moment.
+
+        A reset would take the answer away from a client that is still sending.
+        """
+        self._skip_bytes = sys.maxsize
+        transport.write_eof()
+        self.close()
+        self._loop.call_later(LINGER_S, transport.close)
+
+    async def start(self) -> None:
+        """Answer the connection's requests, then see that it really ends."""
+        transport = self.transport
+        try:
+            await super().start()
+        finally:
+            # Closing waits until the client has read what was written, and some never read.
+            if transport is not None and transport.get_write_buffer_size():
+                self._loop.call_later(self._write_s, transport.abort)
+
+    def is_idle(self) -> bool:
+        """Say whether nothing of a request is being read or answered."""
+        return self._waiter is not None and not self._waiter.done()
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        """Answer what could not be parsed, and close. Raises what says that nobody is there."""
+        if isinstance(exc, ConnectionError):
+            # The client hung up amid its request: no fault of ours, and nobody to answer.
+            metrics.REQUESTS.labels("hung_up", 499).inc()
+            raise exc
+        metrics.REQUESTS.labels("unparsed", status).inc()
+        if (slot := self.take_slot()) is not None:
+            slot.leave()
+        self.close()
+        reply = plain(status if 400 <= status < 600 else 400)
+        return one_write(Reply(reply.status, reply.body, reply.content_type), request, 1.0)

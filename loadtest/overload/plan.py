@@ -1,0 +1,283 @@
+"""The order of the run: capacity, floods, quiet, steps, and the control that must fail."""
+
+import os
+import platform
+import re
+import tempfile
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from statistics import median
+from threading import Event, Thread
+from typing import NamedTuple
+
+import msgspec
+
+from loadtest.bench import contenders, cpu, databases, processes, servers
+from loadtest.bench.processes import CannotRun
+from loadtest.overload import cage
+from loadtest.overload.flood import Outcome, Phase
+
+Say = Callable[[str], None]
+
+#: How many times the capacity is offered.
+TIMES = (2, 5, 10)
+#: Connections of the closed loop that finds the capacity: enough to keep the gateway busy, and
+#: fewer than it has slots.
+_PROBE_CONNECTIONS = 64
+_WARM_UP_S = 3.0
+_LISTS_PER_S = 20.0
+
+
+class Options(NamedTuple):
+    """What the person at the keyboard chose."""
+
+    cores: float
+    seconds: int
+    rounds: int
+    quiet_s: int
+
+
+class Steps(msgspec.Struct, frozen=True, kw_only=True):
+    """A step from half of the capacity to five times, and back. None: it did not happen."""
+
+    #: Milliseconds from the step until the last list was answered.
+    dark_after_ms: float | None
+    #: Seconds from the step back until every list is answered again.
+    back_after_s: float | None
+
+
+class Findings(msgspec.Struct, kw_only=True):
+    """Everything that was measured; ``--json`` writes it as it stands."""
+
+    held_to_cores: float
+    cores: int
+    python: str
+    #: Orders a second in a closed loop, each probe, and their median.
+    probes: list[float]
+    capacity: float
+    #: By how many times the capacity was offered as orders.
+    flood: dict[int, list[Outcome]]
+    #: The same without shedding: the control.
+    unshed: list[Outcome]
+    #: Orders at 0.6 of the capacity, the rest lists, in one process.
+    mixed: dict[int, list[Phase]]
+    #: CPU of a refused order as a share of that of an accepted one.
+    refusal_cost: list[float]
+    quiet: Phase
+    #: Shares of the looks at which the load was 0.7 or more at half of the capacity, and below 0.8
+    #: at all of it.
+    high_at_half: float
+    low_at_full: float
+    steps: list[Steps]
+
+
+class Site(NamedTuple):
+    """The gateway in its cage, and the keys to it."""
+
+    pid: int
+    port: int
+    environment: dict[str, str]
+
+
+def run(options: Options, say: Say) -> Findings:
+    """Measure. Blocks for minutes. Raises ``CannotRun``; whatever was started is stopped."""
+    if len(os.sched_getaffinity(0)) < 2:
+        raise CannotRun("two cores are needed: one for the gateway, one for the flood")
+    with ExitStack() as stack:
+        scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="overload-")))
+        say("starting PostgreSQL and Valkey (a throw-away directory, fsync on)")
+        addresses = stack.enter_context(servers.running(replica=False))
+        tidegate = contenders.prepare("tidegate", addresses, scratch)
+        create = ["keys", "create", "--name", "lists", "--role", "query", "--json"]
+        lists = msgspec.json.decode(processes.run("ops.cli", create, tidegate.environment))
+        keys = {"FLOOD_ORDER_TOKEN": tidegate.token, "FLOOD_LIST_TOKEN": lists["token"]}
+        bench = _Bench(options, tidegate, keys, addresses.admin_url, scratch, say)
+        return bench.run()
+
+
+class _Flooded(NamedTuple):
+    warm_up: Outcome
+    found: Outcome
+    cpu_s: float
+
+    def refusal_s(self, accept_s: float) -> float:
+        """Return the CPU seconds of a refusal: what is left when the accepted are paid for."""
+        accepted = self.warm_up.accepted + self.found.accepted
+        return (self.cpu_s - accept_s * accepted) / (self.warm_up.refused + self.found.refused)
+
+
+class _Bench:
+    def __init__(
+        self,
+        options: Options,
+        contender: contenders.Contender,
+        keys: dict[str, str],
+        admin_url: str,
+        scratch: Path,
+        say: Say,
+    ) -> None:
+        self._options = options
+        self._contender = contender
+        self._keys = keys
+        self._admin_url = admin_url
+        self._scratch = scratch
+        self._say = say
+        self._runs = 0
+
+    def run(self) -> Findings:
+        options, say = self._options, self._say
+        with self._serving("act") as site:
+            self._probe(site)
+            probes = [self._probe(site) for _ in range(5)]
+            capacity = median(probes)
+            say(f"capacity of {options.cores:g} of a core: {capacity:,.0f} orders/s")
+            flood: dict[int, list[Outcome]] = {times: [] for times in TIMES}
+            mixed: dict[int, list[Phase]] = {times: [] for times in TIMES}
+            costs = []
+            for number in range(options.rounds):
+                label = f"round {number + 1} of {options.rounds}"
+                accept_s = self._accept_cpu_s(site)
+                for times in TIMES:
+                    flooded = self._flood(site, times * capacity)
+                    flood[times].append(flooded.found)
+                    say(f"{label}, orders at {times} x: {_said(flooded.found, capacity)}")
+                    if times == TIMES[-1] and flooded.found.refused:
+                        costs.append(flooded.refusal_s(accept_s) / accept_s)
+                    self._calm(site, capacity)
+                for times in TIMES:
+                    phase = self._mixed(site, capacity, times)
+                    mixed[times].append(phase)
+                    say(f"{label}, lists at {times} x: {_said(phase.outcomes['order'], capacity)}")
+                    self._calm(site, capacity)
+        with self._serving("act") as site:
+            say(f"0.7 of the capacity for {options.quiet_s} s: nothing may be refused")
+            share = 0.7 * capacity - _LISTS_PER_S
+            quiet = self._phases(site, [(share, _LISTS_PER_S, options.quiet_s)])[0]
+            half, full = self._looks(site, capacity, 0.5), self._looks(site, capacity, 1.0)
+            steps = []
+            for _ in range(options.rounds):
+                steps.append(self._step(site, capacity))
+                say(f"step to 5 x and back: {steps[-1]}")
+        with self._serving("watch") as site:
+            unshed = []
+            for _ in range(options.rounds):
+                unshed.append(self._flood(site, 5 * capacity).found)
+                say(f"the control, 5 x without shedding: {_said(unshed[-1], capacity)}")
+                self._calm(site, capacity)
+        return Findings(
+            held_to_cores=options.cores,
+            cores=os.cpu_count() or 1,
+            python=platform.python_version(),
+            probes=probes,
+            capacity=capacity,
+            flood=flood,
+            unshed=unshed,
+            mixed=mixed,
+            refusal_cost=costs,
+            quiet=quiet,
+            high_at_half=sum(load >= 0.7 for load in half) / max(1, len(half)),
+            low_at_full=sum(load < 0.8 for load in full) / max(1, len(full)),
+            steps=steps,
+        )
+
+    @contextmanager
+    def _serving(self, shedding: str) -> Iterator[Site]:
+        databases.checkpoint(self._admin_url)
+        environment = {**self._contender.environment, "TIDEGATE_SHEDDING": shedding}
+        log = self._scratch / "gateway.log"
+        with processes.serving("ops.cli", ("serve",), environment, log) as running:
+            os.sched_setaffinity(running.pid, {min(os.sched_getaffinity(0))})
+            with cage.held(running.pid, self._options.cores):
+                yield Site(running.pid, running.port, environment)
+
+    def _ask(self, site: Site, *arguments: str) -> bytes:
+        self._runs += 1
+        common = ("--port", str(site.port), "--prefix", f"f{self._runs:03d}")
+        return processes.run("loadtest.overload.flood", [*common, *arguments], self._keys).encode()
+
+    def _probe(self, site: Site, seconds: float = 4.0) -> float:
+        how = ("--closed", str(_PROBE_CONNECTIONS), "--seconds", str(seconds))
+        rate: float = msgspec.json.decode(self._ask(site, *how))
+        return rate
+
+    def _phases(self, site: Site, phases: list[tuple[float, float, float]]) -> list[Phase]:
+        written = msgspec.json.encode(phases).decode()
+        return msgspec.json.decode(self._ask(site, "--phases", written), type=list[Phase])
+
+    def _accept_cpu_s(self, site: Site) -> float:
+        """Measure the CPU of an accepted order, at the capacity, where batches are full."""
+        before = cpu.usage(site.pid)
+        seconds = 4.0
+        rate = self._probe(site, seconds)
+        return cpu.usage(site.pid).since(before).service_s / (rate * seconds)
+
+    def _flood(self, site: Site, rate: float) -> "_Flooded":
+        """Offer orders; return what became of them during and after the warm-up, and the CPU."""
+        before = cpu.usage(site.pid)
+        phases = [(rate, 0.0, _WARM_UP_S), (rate, 0.0, float(self._options.seconds))]
+        warm_up, found = [phase.outcomes["order"] for phase in self._phases(site, phases)]
+        return _Flooded(warm_up, found, cpu.usage(site.pid).since(before).service_s)
+
+    def _mixed(self, site: Site, capacity: float, times: int) -> Phase:
+        core, rest = 0.6 * capacity, (times - 0.6) * capacity
+        phases = [(core, rest, _WARM_UP_S), (core, rest, float(self._options.seconds))]
+        return self._phases(site, phases)[1]
+
+    def _calm(self, site: Site, capacity: float) -> None:
+        """Let what waits be committed and the load fall, before the next is measured."""
+        self._phases(site, [(0.1 * capacity, 0.0, 2.0)])
+
+    def _looks(self, site: Site, capacity: float, share: float) -> list[float]:
+        """Read the load while a share of the capacity is offered, after five seconds of it."""
+        seen: list[float] = []
+        ending = Event()
+
+        def look() -> None:
+            ending.wait(6.0)
+            while not ending.wait(0.25):
+                seen.append(_load(site.port))
+
+        looking = Thread(target=look)
+        looking.start()
+        if share < 1:
+            self._phases(site, [(share * capacity, 0.0, 15.0)])
+        else:
+            self._probe(site, 15.0)
+        ending.set()
+        looking.join()
+        return seen[:-2]
+
+    def _step(self, site: Site, capacity: float) -> Steps:
+        before, step, after = self._phases(
+            site,
+            [
+                (0.5 * capacity, _LISTS_PER_S, 5.0),
+                (5.0 * capacity, _LISTS_PER_S, 10.0),
+                (0.5 * capacity, _LISTS_PER_S, 60.0),
+            ],
+        )
+        del before
+        answered = [n for n, count in enumerate(step.lists_accepted) if count]
+        refused = [n for n, count in enumerate(after.lists_refused) if count]
+        is_dark = bool(step.lists_refused and sum(step.lists_refused[-50:]))
+        is_back = not refused or refused[-1] < len(after.lists_refused) - 1
+        dark_ms = 100.0 * (answered[-1] + 1 if answered else 0)
+        back_s = 0.1 * (refused[-1] + 1 if refused else 0)
+        return Steps(
+            dark_after_ms=dark_ms if is_dark else None, back_after_s=back_s if is_back else None
+        )
+
+
+def _load(port: int) -> float:
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as answer:
+        shown = answer.read().decode()
+    return max(float(value) for value in re.findall(r"^tidegate_load\{.*\} (\S+)$", shown, re.M))
+
+
+def _said(found: Outcome, capacity: float) -> str:
+    return (
+        f"{found.good_per_s / capacity:.0%} of the capacity, p99 {found.p99_ms:.0f} ms, "
+        f"refused {found.refused}, unanswered {found.unanswered}, not placed {found.not_placed}"
+    )

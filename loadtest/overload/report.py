@@ -1,0 +1,161 @@
+"""The findings as a table, held against the floors."""
+
+from collections.abc import Iterator, Sequence
+from statistics import median
+
+import msgspec
+
+from loadtest.overload.flood import Outcome
+from loadtest.overload.plan import TIMES, Findings
+
+#: At how many times the capacity: goodput as a share of it, p99 in milliseconds.
+_FLOOD_FLOORS = {2: (0.95, 100), 5: (0.75, 150), 10: (0.50, 250)}
+#: Share of orders that succeed beside a flood of lists, in one and the same process.
+_MIXED_FLOORS = {2: 0.98, 5: 0.95, 10: 0.80}
+
+
+class Judged(msgspec.Struct, frozen=True, kw_only=True):
+    """One line of the verdict."""
+
+    what: str
+    found: str
+    floor: str
+    is_held: bool
+
+
+def judge(findings: Findings) -> list[Judged]:
+    """Hold the findings against every floor."""
+    return [*_floods(findings), *_others(findings)]
+
+
+def _floods(findings: Findings) -> Iterator[Judged]:
+    for times in TIMES:
+        goodput, p99_ms = _goodput(findings, findings.flood[times]), _p99(findings.flood[times])
+        floor, floor_ms = _FLOOD_FLOORS[times]
+        yield Judged(
+            what=f"orders at {times} x the capacity",
+            found=f"{goodput:.0%} of it, p99 {p99_ms:.0f} ms",
+            floor=f"{floor:.0%}, {floor_ms} ms",
+            is_held=goodput >= floor and p99_ms <= floor_ms,
+        )
+    control = _goodput(findings, findings.unshed)
+    control_ms = _p99(findings.unshed)
+    floor, floor_ms = _FLOOD_FLOORS[5]
+    yield Judged(
+        what="the control: 5 x without shedding",
+        found=f"{control:.0%}, p99 {control_ms:.0f} ms",
+        floor=f"must fail: below {floor:.0%} or above {floor_ms} ms",
+        is_held=control < floor or control_ms > floor_ms,
+    )
+    for times in TIMES:
+        shares = [phase.outcomes["order"] for phase in findings.mixed[times]]
+        share = median(found.good / max(1, found.due) for found in shares)
+        yield Judged(
+            what=f"orders at 0.6, lists up to {times} x, one process",
+            found=f"{share:.1%} of orders answered",
+            floor=f"{_MIXED_FLOORS[times]:.0%}",
+            is_held=share >= _MIXED_FLOORS[times],
+        )
+
+
+def _others(findings: Findings) -> Iterator[Judged]:
+    cost = median(findings.refusal_cost or [float("nan")])
+    yield Judged(
+        what="cost of a refusal, of an accepted order",
+        found=f"{cost:.3f}",
+        floor="0.06",
+        is_held=cost <= 0.06,
+    )
+    quiet = findings.quiet.outcomes
+    refused = sum(found.refused for found in quiet.values())
+    share = refused / max(1, sum(found.due for found in quiet.values()))
+    lists = quiet["list"].refused / max(1, quiet["list"].due)
+    yield Judged(
+        what="refused at 0.7 of the capacity",
+        found=f"{share:.2%} of all, {lists:.2%} of lists",
+        floor="0.1 %",
+        is_held=share <= 0.001 and lists <= 0.001,
+    )
+    yield Judged(
+        what="load at half of the capacity is 0.7 or more",
+        found=f"{findings.high_at_half:.1%} of looks",
+        floor="1 %",
+        is_held=findings.high_at_half <= 0.01,
+    )
+    yield Judged(
+        what="load at the capacity is below 0.8",
+        found=f"{findings.low_at_full:.1%} of looks",
+        floor="0 %",
+        is_held=findings.low_at_full == 0,
+    )
+    yield _worst(
+        "lists gone after a step to 5 x",
+        [step.dark_after_ms for step in findings.steps], "ms", 500,
+    )  # fmt: skip
+    yield _worst(
+        "lists back after the step back", [step.back_after_s for step in findings.steps], "s", 45
+    )
+
+
+def _worst(what: str, values: Sequence[float | None], unit: str, limit: float) -> Judged:
+    known = [value for value in values if value is not None]
+    is_complete = len(known) == len(values) and bool(known)
+    return Judged(
+        what=what,
+        found=f"{max(known):.0f} {unit}" if is_complete else "never",
+        floor=f"{limit:g} {unit}",
+        is_held=is_complete and max(known) <= limit,
+    )
+
+
+def as_text(findings: Findings, judged: Sequence[Judged]) -> str:
+    """Return the tables."""
+    lines = [
+        f"Capacity P: {findings.capacity:,.0f} orders/s with {findings.held_to_cores:g} of a core "
+        f"({min(findings.probes):,.0f} - {max(findings.probes):,.0f}), Python {findings.python}.",
+        "Median of the rounds; goodput: answered 2xx within a second of when it was due.",
+        "",
+    ]
+    rows: list[tuple[str, ...]] = [
+        ("", "goodput/P", "p50 ms", "p99 ms", "max ms", "refused", "unanswered", "not placed")
+    ]
+    rows += [_row(f"orders at {n} x", findings, findings.flood[n]) for n in TIMES]
+    rows += [
+        _row(f"0.6 P of orders, lists to {n} x", findings,
+             [phase.outcomes["order"] for phase in findings.mixed[n]])
+        for n in TIMES
+    ]  # fmt: skip
+    rows.append(_row("orders at 5 x, not shed", findings, findings.unshed))
+    lines += _table(rows)
+    lines.append("")
+    verdict = [("", "found", "floor", "")]
+    verdict += [(j.what, j.found, j.floor, "held" if j.is_held else "MISSED") for j in judged]
+    lines += _table(verdict)
+    return "\n".join(lines)
+
+
+def _row(name: str, findings: Findings, found: Sequence[Outcome]) -> tuple[str, ...]:
+    def middle(field: str) -> str:
+        return f"{median(getattr(each, field) for each in found):,.0f}"
+
+    fields = ("p50_ms", "p99_ms", "max_ms", "refused", "unanswered", "not_placed")
+    return (name, f"{_goodput(findings, found):.0%}", *map(middle, fields))
+
+
+def _table(rows: Sequence[tuple[str, ...]]) -> list[str]:
+    widths = [max(len(row[n]) for row in rows) for n in range(len(rows[0]))]
+    return [
+        "  ".join(
+            cell.ljust(width) if n == 0 else cell.rjust(width)
+            for n, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in rows
+    ]
+
+
+def _goodput(findings: Findings, found: Sequence[Outcome]) -> float:
+    return median(each.good_per_s for each in found) / findings.capacity
+
+
+def _p99(found: Sequence[Outcome]) -> float:
+    return median(each.p99_ms for each in found)

@@ -1,0 +1,289 @@
+"""The rim of overload: what it measures, whom it refuses, what it says of it."""
+
+import asyncio
+import logging
+from dataclasses import dataclass
+
+import msgspec
+import pytest
+from prometheus_client import REGISTRY
+
+from gateway.domain import features
+from gateway.intake.overload import TICK_S, Overload, Overloaded, Refusal, Slot
+from gateway.runtime.recent import Recent
+from gateway.runtime.settings import Settings
+from gateway.runtime.watchdog import STALL_S, Watchdog
+from tests.intake.support import StoppedClock
+
+SETTINGS = Settings(database_url="postgresql://nowhere/none")
+
+
+@dataclass
+class ToldCommitter:
+    waiting_bytes: int = 0
+    waiting: int = 0
+    answered: int = 0
+    waits_s: float = 0.0
+
+    def answer_s(self) -> float:
+        return self.waits_s
+
+
+@dataclass
+class ToldJournal:
+    oldest_s: float = 0.0
+    fill: float = 0.0
+
+
+class Ticked:
+    """Overload with its clock and what it looks at."""
+
+    def __init__(self, settings: Settings = SETTINGS) -> None:
+        self.clock = StoppedClock()
+        self.committer = ToldCommitter()
+        self.journal = ToldJournal()
+        self.commits_s = Recent(window_s=10.0)
+        self.overload = Overload(
+            committer=self.committer,
+            journal=self.journal,
+            commits_s=self.commits_s,
+            clock=self.clock,
+            settings=settings,
+        )
+        self.cpu_s = 0.0
+
+    def tick(self, seconds: float = TICK_S, *, late_s: float = 0.0, cpu: float = 0.0) -> None:
+        for _ in range(max(1, round(seconds / TICK_S))):
+            self.clock.at_s += TICK_S
+            self.cpu_s += TICK_S * cpu
+            self.overload.tick(late_s, self.cpu_s, self.clock.at_s)
+
+    def refused(self, feature: features.Feature, of: int = 100) -> int:
+        refused = 0
+        for _ in range(of):
+            asked = self.overload.ask(feature)
+            if isinstance(asked, Slot):
+                asked.leave()
+            else:
+                refused += 1
+        return refused
+
+
+def test_at_rest_nobody_is_refused() -> None:
+    ticked = Ticked()
+    ticked.tick(5.0, cpu=0.6)
+    assert ticked.overload.load.figure < 0.7
+    assert [ticked.refused(feature) for feature in features.FEATURES] == [0, 0, 0, 0]
+
+
+def test_a_late_loop_sheds_the_lesser_within_half_a_second_and_no_core() -> None:
+    ticked = Ticked()
+    ticked.tick(1.0)
+    ticked.tick(0.2, late_s=0.2)
+    assert ticked.refused(features.ORDER_LISTS) == 100
+    assert ticked.refused(features.ORDER_READS) == 100
+    assert ticked.refused(features.ORDER_SUBMISSION) == 0
+    assert ticked.refused(features.CALLBACKS) == 0
+    assert ticked.overload.load.signal == "lag"
+
+
+def test_one_hiccup_of_the_machine_sheds_nothing() -> None:
+    ticked = Ticked()
+    ticked.tick(1.0)
+    ticked.tick(late_s=3.0)
+    ticked.tick(1.0)
+    assert ticked.refused(features.ORDER_LISTS) == 0
+
+
+@pytest.mark.parametrize(
+    "signal",
+    [
+        "sojourn",
+        "slots",
+        "inflight",
+        "ackwait",
+        "acklat",
+        "cpu",
+        "rate",
+        "jage",
+        "jfill",
+        "dbbatch",
+    ],
+)  # fmt: skip
+def test_every_signal_is_measured(signal: str) -> None:
+    rate_max = 100.0 if signal == "rate" else 0.0
+    ticked = Ticked(msgspec.structs.replace(SETTINGS, requests_per_s_max=rate_max))
+    overload, cpu = ticked.overload, 0.0
+    match signal:
+        case "ackwait":
+            ticked.committer.waiting_bytes = SETTINGS.ack_bytes_max
+        case "acklat":
+            ticked.committer.waits_s = 0.5
+        case "inflight":
+            cpu, ticked.committer.waiting = 0.95, 96
+        case "cpu":
+            # With a queue that agrees.
+            cpu, ticked.committer.waiting = 1.0, 80
+        case "jage":
+            ticked.journal.oldest_s = 31.0
+        case "jfill":
+            ticked.journal.fill = 0.9
+        case "dbbatch":
+            ticked.commits_s.add(2.5, 0.0)
+    for _ in range(60):
+        if signal == "rate":
+            ticked.refused(features.CALLBACKS, of=6)
+        if signal == "sojourn":
+            asked = overload.ask(features.CALLBACKS)
+            assert isinstance(asked, Slot)
+            ticked.clock.at_s += 0.07
+            asked.leave()
+        if signal == "slots":
+            # All of them, given back at the end of the tick.
+            held = [overload.ask(features.CALLBACKS) for _ in range(overload.slots.limit)]
+            ticked.clock.at_s += TICK_S
+            for each in held:
+                assert isinstance(each, Slot)
+                each.leave()
+            ticked.clock.at_s -= TICK_S
+        ticked.tick(cpu=cpu)
+    assert overload.load.signal == signal, overload.load
+    assert overload.load.figure == pytest.approx(1.0, abs=0.26)
+
+
+def test_only_bytes_that_wait_shed_submissions_and_never_callbacks() -> None:
+    ticked = Ticked()
+    ticked.committer.waiting_bytes = 2 * SETTINGS.ack_bytes_max
+    ticked.tick(0.2)
+    assert ticked.refused(features.ORDER_SUBMISSION) == 100
+    assert ticked.refused(features.CALLBACKS) == 0
+    ticked.committer.waiting_bytes = 0
+    ticked.tick(5.0)
+    assert ticked.refused(features.ORDER_SUBMISSION) == 0
+
+
+def test_a_refusal_says_why_and_how_long() -> None:
+    ticked = Ticked()
+    ticked.tick(0.3, late_s=0.2)
+    refusal = ticked.overload.ask(features.ORDER_LISTS)
+    assert isinstance(refusal, Refusal)
+    assert (refusal.reason, refusal.signal, refusal.factor) == ("shed", "lag", 2)
+
+
+def test_a_slot_is_given_back_once_and_taken_again() -> None:
+    ticked = Ticked()
+    slot = ticked.overload.ask(features.CALLBACKS)
+    assert isinstance(slot, Slot)
+    assert ticked.overload.slots.in_use == 1
+    slot.enter()
+    assert ticked.overload.slots.in_use == 1, "it was never away"
+    slot.leave()
+    slot.leave()
+    assert ticked.overload.slots.in_use == 0
+    slot.enter()
+    assert ticked.overload.slots.in_use == 1
+    slot.leave()
+    while ticked.overload.slots.reserve(0):
+        pass
+    with pytest.raises(Overloaded) as caught:
+        slot.enter()
+    assert caught.value.refusal.reason == "slots"
+    before = ticked.overload.slots.in_use
+    slot.leave()
+    assert ticked.overload.slots.in_use == before
+
+
+def test_watching_refuses_nothing() -> None:
+    ticked = Ticked(msgspec.structs.replace(SETTINGS, shedding="watch"))
+    ticked.tick(1.0, late_s=1.0)
+    assert ticked.refused(features.ORDER_LISTS) == 0
+    slots = [ticked.overload.ask(features.CALLBACKS) for _ in range(2000)]
+    assert all(isinstance(slot, Slot) for slot in slots)
+    for slot in slots:
+        assert isinstance(slot, Slot)
+        slot.leave()
+    assert ticked.overload.slots.in_use == 0
+
+
+def test_a_change_is_logged_once_and_refusals_are_not(caplog: pytest.LogCaptureFixture) -> None:
+    ticked = Ticked()
+    with caplog.at_level(logging.INFO):
+        ticked.tick(1.0, late_s=1.0)
+        ticked.refused(features.ORDER_LISTS, of=1000)
+        ticked.tick(1.0, late_s=1.0)
+    said = [record.getMessage() for record in caplog.records]
+    assert sorted(said) == ["tier 2 is open", "tier 3 is open"]
+    assert caplog.records[0].__dict__["signal"] == "lag"
+
+
+def test_what_was_refused_is_counted() -> None:
+    def counted() -> float:
+        labels = {"feature": "order_lists", "reason": "shed", "mode": "act"}
+        return REGISTRY.get_sample_value("tidegate_shed_total", labels) or 0.0
+
+    ticked = Ticked()
+    ticked.tick(1.0, late_s=1.0)
+    before = counted()
+    ticked.refused(features.ORDER_LISTS, of=7)
+    ticked.tick(0.5)
+    assert counted() == before + 7
+    assert REGISTRY.get_sample_value("tidegate_shed_share", {"tier": "3"}) == 1.0
+
+
+async def test_it_runs_until_told_to_stop_and_sees_a_loop_that_is_held_up(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    ticked = Ticked()
+    stopping = asyncio.Event()
+    running = asyncio.create_task(ticked.overload.run(stopping))
+    await asyncio.sleep(3 * TICK_S)
+    stopping.set()
+    await asyncio.wait_for(running, 5.0)
+
+
+def test_the_watchdog_says_where_and_only_once(caplog: pytest.LogCaptureFixture) -> None:
+    clock = StoppedClock()
+    watchdog = Watchdog(clock=clock)
+    clock.at_s += STALL_S - 0.01
+    watchdog.look()
+    assert not watchdog.is_stalled
+    clock.at_s += 0.02
+    for _ in range(3):
+        watchdog.look()
+    assert watchdog.is_stalled
+    (record,) = caplog.records
+    assert any("test_overload" in place for place in record.__dict__["at"])
+    watchdog.beat()
+    assert not watchdog.is_stalled
+
+
+def test_while_the_loop_is_held_up_the_lesser_wait() -> None:
+    ticked = Ticked()
+    watchdog = ticked.overload._watchdog
+    ticked.clock.at_s += 2 * STALL_S
+    watchdog.look()
+    assert ticked.refused(features.ORDER_LISTS) == 100
+    assert ticked.refused(features.ORDER_SUBMISSION) == 0
+    ticked.tick()
+    assert ticked.refused(features.ORDER_LISTS) == 0
+
+
+def test_in_flight_is_bounded_only_while_the_cpu_is_short() -> None:
+    ticked = Ticked()
+    ticked.committer.waiting = 4000
+    ticked.tick(1.0, cpu=0.5)
+    assert ticked.refused(features.ORDER_SUBMISSION) == 0, (
+        "it waits for Postgres, and costs nothing"
+    )
+    for _ in range(20):
+        ticked.committer.answered += 100
+        ticked.tick(cpu=1.0)
+    # 2,000 answers a second, 50 ms: as many as can be answered in time, callbacks too.
+    assert ticked.overload.in_flight.limit == pytest.approx(100, abs=1)
+    assert ticked.refused(features.ORDER_SUBMISSION) == 100
+    assert ticked.refused(features.CALLBACKS) == 100
+    ticked.committer.waiting = 80
+    assert ticked.refused(features.CALLBACKS) == 0
+    ticked.tick(0.5, cpu=0.5)
+    ticked.committer.waiting = 4000
+    assert ticked.refused(features.ORDER_SUBMISSION) == 0

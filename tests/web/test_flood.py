@@ -1,0 +1,100 @@
+"""The overload benchmark's own parts: the flood counts what happens, and the verdict can fail."""
+
+import asyncio
+import os
+import sys
+
+import msgspec
+import pytest
+
+from gateway.intake.overload import Overload
+from loadtest.overload import report
+from loadtest.overload.flood import Outcome, Phase
+from loadtest.overload.plan import TIMES, Findings, Steps
+from tests.support.site import Site
+
+
+async def flood(site: Site, *arguments: str) -> bytes:
+    command = ["-m", "loadtest.overload.flood", "--port", str(site.port), *arguments]
+    child = await asyncio.create_subprocess_exec(
+        sys.executable,
+        *command,
+        env={**os.environ, "FLOOD_ORDER_TOKEN": site.token, "FLOOD_LIST_TOKEN": site.token},
+        stdout=asyncio.subprocess.PIPE,
+    )
+    said, _ = await asyncio.wait_for(child.communicate(), 30.0)
+    assert child.returncode == 0
+    return said
+
+
+async def test_what_is_sent_on_schedule_is_accounted_for(site: Site) -> None:
+    overload: Overload = site.gateway.overload
+    overload.tiers[3].state, overload.tiers[3].share = "open", 1.0
+    said = await flood(site, "--phases", "[[100,20,1],[50,0,1]]", "--prefix", "fa")
+    first, second = msgspec.json.decode(said, type=list[Phase])
+    orders, lists = first.outcomes["order"], first.outcomes["list"]
+    assert (orders.due, orders.accepted, orders.refused) == (100, 100, 0)
+    assert (lists.due, lists.accepted, lists.refused) == (20, 0, 20)
+    assert (sum(first.lists_refused), sum(first.lists_accepted)) == (20, 0)
+    assert second.outcomes["order"].due == second.outcomes["order"].accepted == 50
+    assert 0 < orders.p50_ms <= orders.p99_ms <= orders.max_ms
+    assert overload.slots.in_use == 0
+
+
+async def test_the_closed_loop_says_a_rate(site: Site) -> None:
+    said = await flood(site, "--closed", "4", "--seconds", "0.5", "--prefix", "fb")
+    assert msgspec.json.decode(said, type=float) > 10
+
+
+def outcome(**changes: float) -> Outcome:
+    made: dict[str, float] = {"seconds": 1.0, "due": 1000, "accepted": 1000, "good": 1000}
+    return msgspec.convert(made | {"p99_ms": 10.0} | changes, Outcome)
+
+
+def phase(**changes: float) -> Phase:
+    outcomes = {"order": outcome(**changes), "list": outcome()}
+    return msgspec.convert(
+        {"outcomes": outcomes, "lists_accepted": [1], "lists_refused": [0]}, Phase
+    )
+
+
+def findings(**changes: object) -> Findings:
+    good = Findings(
+        held_to_cores=0.25,
+        cores=2,
+        python="3",
+        probes=[1000.0],
+        capacity=1000.0,
+        flood={times: [outcome()] for times in TIMES},
+        unshed=[outcome(good=0)],
+        mixed={times: [phase()] for times in TIMES},
+        refusal_cost=[0.05],
+        quiet=phase(),
+        high_at_half=0.0,
+        low_at_full=0.0,
+        steps=[Steps(dark_after_ms=200.0, back_after_s=20.0)],
+    )
+    return msgspec.structs.replace(good, **changes)
+
+
+@pytest.mark.parametrize(
+    ("changes", "missed"),
+    [
+        ({}, 0),
+        ({"flood": {2: [outcome(good=900)], 5: [outcome(good=900)], 10: [outcome()]}}, 1),
+        ({"flood": {times: [outcome(p99_ms=260)] for times in TIMES}}, 3),
+        ({"unshed": [outcome()]}, 1),
+        ({"mixed": {times: [phase(good=900)] for times in TIMES}}, 2),
+        ({"refusal_cost": [0.07]}, 1),
+        ({"refusal_cost": []}, 1),
+        ({"quiet": phase(refused=3)}, 1),
+        ({"high_at_half": 0.02, "low_at_full": 0.1}, 2),
+        ({"steps": [Steps(dark_after_ms=600.0, back_after_s=46.0)]}, 2),
+        ({"steps": [Steps(dark_after_ms=None, back_after_s=None)]}, 2),
+    ],
+)
+def test_every_floor_can_be_missed(changes: dict[str, object], missed: int) -> None:
+    found = findings(**changes)
+    judged = report.judge(found)
+    assert sum(not each.is_held for each in judged) == missed
+    assert report.as_text(found, judged).count("MISSED") == missed
