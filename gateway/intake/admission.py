@@ -13,7 +13,8 @@ from gateway.domain.features import TIERS, Tier
 _LIMIT_START = 128
 LIMIT_MIN = 8
 LIMIT_MAX = 1024
-#: Share of the slots that a tier may fill; the rest is kept for those before it.
+#: Share of the slots, and of what may be in flight, that a tier may fill; the rest is kept for
+#: those before it.
 _PART: dict[Tier, float] = {0: 1.0, 1: 0.9, 2: 0.5, 3: 0.5}
 #: Seconds that nine in ten of those admitted should have a slot at most.
 _SLOT_S = 0.025
@@ -105,7 +106,11 @@ class Slots:
 
     def _set_limit(self, limit: int) -> None:
         self.limit = min(LIMIT_MAX, max(LIMIT_MIN, limit))
-        self._parts = [max(1, int(self.limit * _PART[tier])) for tier in TIERS]
+        self._parts = _parts(self.limit)
+
+
+def _parts(limit: int) -> list[int]:
+    return [max(1, int(limit * _PART[tier])) for tier in TIERS]
 
 
 def _ninth(samples: list[float]) -> float:
@@ -124,7 +129,12 @@ class InFlight:
     def __init__(self) -> None:
         #: None: no bound but the committer's own.
         self.limit: int | None = None
+        self._parts: list[int] = []
         self._rate = 0.0
+
+    def has_room(self, tier: Tier, in_flight: int) -> bool:
+        """Say whether one more of this tier may be on its way beside so many."""
+        return self.limit is None or in_flight < self._parts[tier]
 
     def adapt(self, *, answered_per_s: float, cpu: float, commit_s: float) -> None:
         """Set the limit by the rate of answers, the share of CPU used, and what a commit takes."""
@@ -134,3 +144,4 @@ class InFlight:
             self.limit = None
             return
         self.limit = max(_IN_FLIGHT_MIN, int(self._rate * (_ANSWER_S + commit_s)))
+        self._parts = _parts(self.limit)

@@ -177,8 +177,10 @@ class Overload:
             refusal = self._refuse(feature, "stall", 1)
             if refusal is not None:
                 return refusal
-        limit = self.in_flight.limit
-        if limit is not None and self._committer.waiting + self.slots.in_use >= limit:
+        in_flight = self.in_flight
+        if in_flight.limit is not None and not in_flight.has_room(
+            tier, self._committer.waiting + self.slots.in_use
+        ):
             refusal = self._refuse(feature, "inflight", 1)
             if refusal is not None:
                 return refusal
@@ -233,7 +235,6 @@ class Overload:
                 cpu=_slope(self._cpu_s) / self._cores,
                 commit_s=self._commits_s.at(0.05, now_s),
             )
-        if self._ticks % _TICKS == 0:
             self._show()
 
     def _refuse(self, feature: Feature, reason: Reason, factor: int) -> Refusal | None:
@@ -245,8 +246,8 @@ class Overload:
 
     def _look_around(self) -> None:
         """Measure what changes slowly and costs more to find out."""
-        self._cores = min(1.0, machine.cpu_cores())
-        self._slow["rss"] = machine.memory_bytes() / machine.memory_bytes_max()
+        self._cores = max(0.01, min(1.0, machine.cpu_cores()))
+        self._slow["rss"] = machine.memory_bytes() / max(1, machine.memory_bytes_max())
         self._slow["fds"] = machine.descriptors() / max(1, machine.descriptors_max())
 
     def _measured(self, now_s: float) -> dict[Signal, float]:

@@ -94,6 +94,10 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     shedding: Literal["act", "watch"] = "act"
     #: Requests a second of one process that count as full load by themselves; 0: no such number.
     requests_per_s_max: Annotated[float, Meta(ge=0, le=1e6)] = 0.0
+    #: Requests a second that one API key may make of one process, beyond which it is answered 429;
+    #: 0: as many as it likes. And how many it may make at once.
+    key_requests_per_s_max: Annotated[float, Meta(ge=0, le=1e6)] = 0.0
+    key_burst: Count = 100
     #: Bytes that may wait for their commit until submissions are refused to keep memory bounded.
     ack_bytes_max: Count = 64 * 1024 * 1024
 

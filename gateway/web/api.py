@@ -18,7 +18,7 @@ _AGE = (
     "Only while the primary does not answer: what was acknowledged longer ago than so many "
     "seconds is in the answer.",
 )
-_AUTH = ("unauthorised", "forbidden")
+_AUTH = ("unauthorised", "forbidden", "quota-exceeded")
 
 
 def routes(

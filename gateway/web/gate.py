@@ -68,6 +68,8 @@ class Gate:
                     way = fixed + f"{provider}/{account}".encode()
                     self._features[way] = route.feature
                     self._later[way] = reply
+        #: Whether every answer is its connection's last.
+        self.is_draining = False
         self._serial = itertools.count()
         self._second = 0
         self._bodies: dict[bytes, int | None] = {}
@@ -98,7 +100,7 @@ class Gate:
         if isinstance(asked, Slot):
             return asked
         body_bytes = self._body_bytes(data[: end + 2])
-        is_last = body_bytes is None
+        is_last = body_bytes is None or self.is_draining
         return Turned(self._answer(asked, way, is_last), end + 4, body_bytes or 0, is_last)
 
     def _body_bytes(self, head: bytes) -> int | None:

@@ -8,4 +8,5 @@ REFUSED_CALLBACKS = Counter(
     "Callbacks refused, by provider, account and reason.",
     ["provider", "account", "reason"],
 )
+QUOTA_REFUSED = Counter("tidegate_quota_refused", "Requests beyond the quota of their API key.")
 CONNECTIONS = Gauge("tidegate_connections", "Open client connections.", multiprocess_mode="livesum")

@@ -11,6 +11,7 @@ from importlib.metadata import version
 
 import uvloop
 
+from gateway.intake.quotas import Quotas
 from gateway.providers import contract, registry
 from gateway.runtime import lifecycle, logs
 from gateway.runtime.settings import Settings, SettingsError, secret
@@ -160,6 +161,8 @@ def build(gateway: Gateway, stopping: asyncio.Event, *, documents: Documents) ->
             routes=routes,
             later={way: line.adapter.reply("later") for way, line in configured.items()},
         ),
+        quotas=Quotas(rate=settings.key_requests_per_s_max, burst=settings.key_burst),
+        clock=gateway.clock,
         connections_max=settings.connections_max,
         keepalive_s=settings.keepalive_s,
         write_s=settings.body_s,

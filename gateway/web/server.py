@@ -6,6 +6,7 @@ that costs a third of a request here; ``web.Server`` gives the protocol alone.
 
 import asyncio
 import logging
+import math
 from typing import cast
 
 import msgspec
@@ -13,9 +14,12 @@ from aiohttp import web
 from aiohttp.web_protocol import RequestHandler
 from prometheus_client import Counter
 
+from gateway.domain.access import Principal
 from gateway.domain.errors import TidegateError, Unavailable
 from gateway.domain.features import Feature
 from gateway.intake.overload import Overloaded, Refusal, Slot
+from gateway.intake.quotas import Quotas
+from gateway.runtime.clock import Clock
 from gateway.web import metrics
 from gateway.web.doorman import Doorman
 from gateway.web.gate import Gate
@@ -46,6 +50,8 @@ class Server(web.Server):
         router: Router,
         doorman: Doorman,
         gate: Gate,
+        quotas: Quotas,
+        clock: Clock,
         connections_max: int,
         keepalive_s: float,
         write_s: float,
@@ -54,6 +60,8 @@ class Server(web.Server):
         self._router = router
         self._doorman = doorman
         self._gate = gate
+        self._quotas = quotas
+        self._clock = clock
         self._connections_max = connections_max
         self._keepalive_s = keepalive_s
         self._write_s = write_s
@@ -120,7 +128,7 @@ class Server(web.Server):
         aiohttp do not do: they stop reading in the middle of a body, and close connections that
         were just told to stay.
         """
-        self._is_draining = True
+        self._is_draining = self._gate.is_draining = True
         loop = asyncio.get_running_loop()
         idle_until_s = loop.time() + _DRAIN_IDLE_S
         while self._connections:
@@ -146,6 +154,7 @@ class Server(web.Server):
                     request.leave_slot()
                     request.principal = await self._doorman.admit(authorization, route.role)
                     request.enter_slot()
+                self._count_in(request.principal)
             return await route.handler(request)
         except Answered as exc:
             return exc.reply
@@ -163,6 +172,14 @@ class Server(web.Server):
             # Kind and place are logged; the text may hold what must not be.
             _log.exception("a request failed", extra={"route": route.name})
             return problem("internal")
+
+    def _count_in(self, principal: Principal) -> None:
+        """Count a request in its key's quota. Raises ``Answered`` with 429."""
+        wait_s = self._quotas.wait_s(principal.key_id, self._clock.monotonic_s())
+        if wait_s:
+            metrics.QUOTA_REFUSED.inc()
+            head = f"Retry-After: {math.ceil(wait_s)}\r\n"
+            raise Answered(problem("quota-exceeded", head=head))
 
     def _ask(self, feature: Feature) -> Slot:
         """Decide about a request late. Raises ``Overloaded``.

@@ -10,6 +10,7 @@ from prometheus_client import REGISTRY
 
 from gateway.domain import features
 from gateway.intake.overload import TICK_S, Overload, Overloaded, Refusal, Slot
+from gateway.runtime import machine
 from gateway.runtime.recent import Recent
 from gateway.runtime.settings import Settings
 from gateway.runtime.watchdog import STALL_S, Watchdog
@@ -280,10 +281,27 @@ def test_in_flight_is_bounded_only_while_the_cpu_is_short() -> None:
         ticked.tick(cpu=1.0)
     # 2,000 answers a second, 50 ms: as many as can be answered in time, callbacks too.
     assert ticked.overload.in_flight.limit == pytest.approx(100, abs=1)
+    ticked.committer.waiting = 101
     assert ticked.refused(features.ORDER_SUBMISSION) == 100
     assert ticked.refused(features.CALLBACKS) == 100
+    ticked.committer.waiting = 95
+    assert ticked.refused(features.ORDER_SUBMISSION) == 100, "a tenth is kept for callbacks"
+    assert ticked.refused(features.CALLBACKS) == 0
     ticked.committer.waiting = 80
+    assert ticked.refused(features.ORDER_SUBMISSION) == 0
     assert ticked.refused(features.CALLBACKS) == 0
     ticked.tick(0.5, cpu=0.5)
     ticked.committer.waiting = 4000
     assert ticked.refused(features.ORDER_SUBMISSION) == 0
+
+
+def test_nonsense_of_the_machine_ends_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    ticked = Ticked()
+    monkeypatch.setattr(machine, "cpu_cores", lambda: 0.0)
+    monkeypatch.setattr(machine, "memory_bytes_max", lambda: 0)
+    monkeypatch.setattr(machine, "descriptors_max", lambda: 0)
+    ticked.tick(3.0, cpu=1.0)
+    ticked.clock.at_s -= 100.0
+    ticked.tick(3.0)
+    ticked.overload.tick(float("nan"), float("nan"), ticked.clock.at_s)
+    assert ticked.overload.load.figure == ticked.overload.load.figure

@@ -311,3 +311,22 @@ async def test_readiness_and_the_document_are_never_refused(wire: Wire, overload
             assert (await wire.ask("GET", path)).status == 200
     document = json.loads((await wire.ask("GET", "/openapi.json")).body)
     assert "503" in document["paths"]["/v1/orders"]["get"]["responses"]
+
+
+async def test_while_draining_a_refusal_is_its_connections_last(
+    wire: Wire, overload: Overload, site: Site
+) -> None:
+    reader, writer = await asyncio.open_connection(wire.host, wire.port)
+    await asyncio.sleep(0.05)
+    draining = asyncio.create_task(site.server.drain())
+    await asyncio.sleep(0.05)
+    with full(overload):
+        writer.write(post(wire))
+        async with asyncio.timeout(PATIENCE_S):
+            answer = await read_answer(reader)
+            assert answer is not None
+            assert refused(answer, "order_submission", "slots")
+            assert answer.headers["connection"] == "close"
+            assert await reader.read() == b""
+    writer.close()
+    await asyncio.wait_for(draining, PATIENCE_S)
