@@ -25,7 +25,7 @@ SHARE_MAX = 1.25
 #: comes back, so that a busy loop neither sheds nor keeps anything dark.
 _CPU_ALONE = 0.65
 _CPU_AGREED = 0.5
-_QUEUES: tuple[Signal, ...] = ("lag", "sojourn", "slots", "inflight")
+_QUEUES: tuple[Signal, ...] = ("lag", "sojourn", "slots")
 #: Seconds until about two thirds of a step have gone through: quick to see trouble, slow to
 #: believe that it is over.
 _RISE_S = 0.07

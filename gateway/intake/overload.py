@@ -157,6 +157,7 @@ class Overload:
         self._asked = 0
         self._rates: deque[tuple[float, int]] = deque(maxlen=_TICKS_PER_S + 1)
         self._answered: deque[tuple[float, int]] = deque(maxlen=2 * _TICKS + 1)
+        self._in_flight: deque[float] = deque(maxlen=_TICKS)
         # Plain numbers in the way of a request; metrics are told of them now and then.
         self._refused: Counter[tuple[str, Reason]] = Counter()
         self._refused_in_window = 0
@@ -216,6 +217,9 @@ class Overload:
         self._cpu_s.append((now_s, cpu_s))
         self._rates.append((now_s, self._asked))
         self._answered.append((now_s, self._committer.answered))
+        limit = self.in_flight.limit
+        waiting = self._committer.waiting + self.slots.in_use
+        self._in_flight.append(0.0 if limit is None else waiting / limit)
         if self._ticks % _TICKS_PER_S == 1:
             self._look_around()
         if self._ticks % (2 * _TICKS) == 1:
@@ -256,9 +260,9 @@ class Overload:
         measured["lag"] = sorted(self._late_s)[-2] if len(self._late_s) > 1 else 0.0
         measured["sojourn"] = max(self.slots.wait_s(), self._sojourns_s.at(0.90, now_s))
         measured["slots"] = self.slots.mean_use(now_s)
-        if self.in_flight.limit is not None:
-            waiting = self._committer.waiting + self.slots.in_use
-            measured["inflight"] = waiting / self.in_flight.limit
+        # The least of the last ticks is the queue that stands; what comes and goes with each commit
+        # is how batches work.
+        measured["inflight"] = min(self._in_flight)
         measured["ackwait"] = self._committer.waiting_bytes / self._ack_bytes_max
         measured["cpu"] = _slope(self._cpu_s) / self._cores
         if self._rate_max:

@@ -123,8 +123,7 @@ def test_every_signal_is_measured(signal: str) -> None:
         case "inflight":
             cpu, ticked.committer.waiting = 0.95, 96
         case "cpu":
-            # With a queue that agrees.
-            cpu, ticked.committer.waiting = 1.0, 80
+            cpu = 1.0
         case "jage":
             ticked.journal.oldest_s = 31.0
         case "jfill":
@@ -134,6 +133,13 @@ def test_every_signal_is_measured(signal: str) -> None:
     for _ in range(60):
         if signal == "rate":
             ticked.refused(features.CALLBACKS, of=6)
+        if signal == "cpu":
+            # A queue that agrees.
+            asked = overload.ask(features.CALLBACKS)
+            assert isinstance(asked, Slot)
+            ticked.clock.at_s += 0.015
+            asked.leave()
+            ticked.clock.at_s -= 0.015
         if signal == "sojourn":
             asked = overload.ask(features.CALLBACKS)
             assert isinstance(asked, Slot)
@@ -305,3 +311,14 @@ def test_nonsense_of_the_machine_ends_nothing(monkeypatch: pytest.MonkeyPatch) -
     ticked.tick(3.0)
     ticked.overload.tick(float("nan"), float("nan"), ticked.clock.at_s)
     assert ticked.overload.load.figure == ticked.overload.load.figure
+
+
+def test_what_comes_and_goes_with_each_commit_is_no_load() -> None:
+    ticked = Ticked()
+    for n in range(100):
+        ticked.committer.waiting = 90 if n % 3 else 10
+        ticked.tick(cpu=1.0)
+    assert ticked.refused(features.ORDER_LISTS) == 0
+    ticked.committer.waiting = 96
+    ticked.tick(0.45, cpu=1.0)
+    assert ticked.refused(features.ORDER_LISTS) > 0
