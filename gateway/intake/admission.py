@@ -28,7 +28,7 @@ _CPU_SHORT = 0.9
 #: Seconds that an answer may take beside the commit itself, and the least that may be on its way:
 #: fewer would make batches small, and small batches are dear.
 _ANSWER_S = 0.05
-_IN_FLIGHT_MIN = 96
+_IN_FLIGHT_MIN = 128
 _RATE_KEPT = 0.9
 #: Share of the time that refusals may take until the wait is theirs to answer for: a smaller limit
 #: would refuse more and cure nothing.

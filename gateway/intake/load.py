@@ -5,10 +5,11 @@ give. Pure: measurements and monotonic seconds are passed in.
 
 A signal that says how full a queue is may decide alone. CPU may not: a loop that is half busy
 wakes for every single event and may use all it is given, a busy one takes many at a time. It
-counts in full only when a queue agrees.
+counts in full only when a queue agrees, and goes on agreeing for a quarter of a second.
 """
 
 import math
+from collections import deque
 from collections.abc import Mapping
 from typing import Literal
 
@@ -25,6 +26,7 @@ SHARE_MAX = 1.25
 #: comes back, so that a busy loop neither sheds nor keeps anything dark.
 _CPU_ALONE = 0.65
 _CPU_AGREED = 0.5
+_STANDS_TICKS = 5
 _QUEUES: tuple[Signal, ...] = ("lag", "sojourn", "slots")
 #: Seconds until about two thirds of a step have gone through: quick to see trouble, slow to
 #: believe that it is over.
@@ -94,6 +96,8 @@ class LoadFigure:
     def __init__(self) -> None:
         self._front = _Smoothed("lag")
         self._back = _Smoothed("jage")
+        # A queue agrees that stands; one that comes and goes is how a busy loop works.
+        self._queues: deque[float] = deque(maxlen=_STANDS_TICKS)
 
     def take(self, measured: Mapping[Signal, float], now_s: float) -> Load:
         """Return the load after these measurements; a signal that is not measured counts 0."""
@@ -101,7 +105,8 @@ class LoadFigure:
             name: points.share(measured.get(name, 0.0))
             for name, points in (*FRONT.items(), *BACK.items())
         }
-        if max(shares[name] for name in _QUEUES) < _CPU_AGREED:
+        self._queues.append(max(shares[name] for name in _QUEUES))
+        if min(self._queues) < _CPU_AGREED:
             shares["cpu"] = min(shares["cpu"], _CPU_ALONE)
         front = self._front.take({name: shares[name] for name in FRONT}, now_s)
         back = self._back.take({name: shares[name] for name in BACK}, now_s)

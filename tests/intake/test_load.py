@@ -64,6 +64,14 @@ def test_cpu_counts_where_a_queue_agrees() -> None:
     assert load.signal == "cpu"
 
 
+def test_a_queue_that_comes_and_goes_does_not_agree() -> None:
+    figure = LoadFigure()
+    for n in range(200):
+        waits: dict[Signal, float] = {"cpu": 1.0, "sojourn": 0.018 if n % 5 else 0.0}
+        load = figure.take(waits, n * TICK_S)
+    assert load.figure < 0.72
+
+
 def test_it_rises_in_two_ticks_and_falls_in_seconds() -> None:
     figure = LoadFigure()
     figure.take({}, 0.0)

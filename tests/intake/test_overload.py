@@ -121,7 +121,7 @@ def test_every_signal_is_measured(signal: str) -> None:
         case "acklat":
             ticked.committer.waits_s = 0.5
         case "inflight":
-            cpu, ticked.committer.waiting = 0.95, 96
+            cpu, ticked.committer.waiting = 0.95, 128
         case "cpu":
             cpu = 1.0
         case "jage":
@@ -283,17 +283,17 @@ def test_in_flight_is_bounded_only_while_the_cpu_is_short() -> None:
         "it waits for Postgres, and costs nothing"
     )
     for _ in range(20):
-        ticked.committer.answered += 100
+        ticked.committer.answered += 200
         ticked.tick(cpu=1.0)
-    # 2,000 answers a second, 50 ms: as many as can be answered in time, callbacks too.
-    assert ticked.overload.in_flight.limit == pytest.approx(100, abs=1)
-    ticked.committer.waiting = 101
+    # 4,000 answers a second, 50 ms: as many as can be answered in time, callbacks too.
+    assert ticked.overload.in_flight.limit == pytest.approx(200, abs=1)
+    ticked.committer.waiting = 201
     assert ticked.refused(features.ORDER_SUBMISSION) == 100
     assert ticked.refused(features.CALLBACKS) == 100
-    ticked.committer.waiting = 95
+    ticked.committer.waiting = 190
     assert ticked.refused(features.ORDER_SUBMISSION) == 100, "a tenth is kept for callbacks"
     assert ticked.refused(features.CALLBACKS) == 0
-    ticked.committer.waiting = 80
+    ticked.committer.waiting = 150
     assert ticked.refused(features.ORDER_SUBMISSION) == 0
     assert ticked.refused(features.CALLBACKS) == 0
     ticked.tick(0.5, cpu=0.5)
@@ -316,9 +316,9 @@ def test_nonsense_of_the_machine_ends_nothing(monkeypatch: pytest.MonkeyPatch) -
 def test_what_comes_and_goes_with_each_commit_is_no_load() -> None:
     ticked = Ticked()
     for n in range(100):
-        ticked.committer.waiting = 90 if n % 3 else 10
+        ticked.committer.waiting = 120 if n % 3 else 10
         ticked.tick(cpu=1.0)
     assert ticked.refused(features.ORDER_LISTS) == 0
-    ticked.committer.waiting = 96
+    ticked.committer.waiting = 128
     ticked.tick(0.45, cpu=1.0)
     assert ticked.refused(features.ORDER_LISTS) > 0
