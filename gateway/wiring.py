@@ -15,6 +15,7 @@ from gateway.intake.committer import Committer
 from gateway.intake.durable import Durable
 from gateway.intake.journal import Journal
 from gateway.intake.journaled import Envelopes
+from gateway.intake.modes import Modes
 from gateway.intake.overload import Overload
 from gateway.intake.refusals import Refusals
 from gateway.runtime.breaker import Breaker
@@ -22,10 +23,13 @@ from gateway.runtime.clock import Clock, SystemClock
 from gateway.runtime.ids import UUIDv7
 from gateway.runtime.settings import Settings
 from gateway.stores import sealing
+from gateway.stores.drawer import Drawer
 from gateway.stores.postgres import pools
 from gateway.stores.postgres.ledger import Ledger
 from gateway.stores.postgres.refused import RefusedCallbacks
 from gateway.stores.postgres.replicas import Readers
+from gateway.stores.postgres.said_here import SaidHere
+from gateway.stores.postgres.switches import Switches
 from gateway.stores.postgres.upkeep import Upkeep
 from gateway.stores.redis import results
 from gateway.stores.redis.streams import Streams
@@ -56,6 +60,8 @@ class Gateway(Struct):
     intake: Intake
     journal: Journal | None
     overload: Overload
+    modes: Modes
+    switches: Switches
     refusals: Refusals
     readers: Readers
     upkeep: Upkeep
@@ -95,6 +101,14 @@ async def open_gateway(settings: Settings, *, clock: Clock | None = None) -> Asy
             is_draining=False,
         )
         stack.push_async_callback(committer.drain)
+        switches = Switches(pool=stores.primary)
+        modes = Modes(
+            ledger=switches,
+            local=SaidHere(
+                drawer=Drawer(directory=Path(settings.control_dir)), switches=switches, clock=clock
+            ),
+            clock=clock,
+        )
         yield Gateway(
             settings=settings,
             clock=clock,
@@ -112,9 +126,12 @@ async def open_gateway(settings: Settings, *, clock: Clock | None = None) -> Asy
                 committer=committer,
                 journal=journal,
                 commits_s=commits.commits_s,
+                modes=modes,
                 clock=clock,
                 settings=settings,
             ),
+            modes=modes,
+            switches=switches,
             refusals=Refusals(
                 store=RefusedCallbacks(pool=stores.primary, sealer=stores.sealer),
                 new_id=new_id,

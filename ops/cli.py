@@ -17,6 +17,7 @@ COMMANDS = {
     "doctor": "Check servers, settings, clock and keys, and say what to do.",
     "config": "Print the effective settings and where each comes from.",
     "keys": "Make, list and revoke API keys; make and rotate sealing keys.",
+    "shed": "Refuse or take a feature by hand, for a while.",
     "callbacks": "Look at the callbacks that were refused.",
     "simulate": "Play a payment provider or shop: sign messages and post them to a gateway.",
     "version": "Print the versions of Tidegate, its schema and Python.",

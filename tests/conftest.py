@@ -101,6 +101,7 @@ def settings(
     journal_server: "redis.Redis",
     keyring: Path,
     accounts: list[Account],
+    tmp_path: Path,
 ) -> Settings:
     return Settings(
         database_url=servers.url_of_database(database),
@@ -111,6 +112,7 @@ def settings(
         journal_after_s=2.5,
         keyring_file=str(keyring),
         port=0,
+        control_dir=str(tmp_path / "control"),
         accounts=accounts,
     )
 

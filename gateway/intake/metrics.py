@@ -81,3 +81,9 @@ SHED = Counter(
     "Requests refused for load; with mode watch, those that would have been.",
     ["feature", "reason", "mode"],
 )  # reasons: shed, slots, inflight, stall
+FORCED = Gauge(
+    "tidegate_forced",
+    "1 while an operator has a feature refused (shed) or taken (admit) whatever the load.",
+    ["feature", "word"],
+    multiprocess_mode="livemax",
+)

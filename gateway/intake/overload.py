@@ -8,11 +8,13 @@ import asyncio
 import logging
 import time
 from collections import Counter, deque
+from collections.abc import Mapping
 from typing import Literal, Protocol
 
 from msgspec import Struct
 
 from gateway.domain.features import FEATURES, TIERS, Feature, Tier
+from gateway.domain.modes import Word
 from gateway.intake import metrics
 from gateway.intake.admission import InFlight, Slots
 from gateway.intake.load import IDLE, LoadFigure, Signal
@@ -32,10 +34,12 @@ _TICKS_PER_S = round(1 / TICK_S)
 _SOJOURN_S = 0.5
 #: What a refusal costs, about, to know how much of the time refusals take.
 _REFUSAL_S = 12e-6
-#: How much longer than a second or two a refused one should stay away, by the breaker's state.
+#: Where an operator wants none of it, it is a matter of minutes: how much longer than a second or
+#: two a refused one should stay away then; and else, by the breaker's state.
+_OPERATOR_FACTOR = 5
 _FACTORS = {"closed": 1, "recovering": 1, "shedding": 1, "open": 2}
 
-Reason = Literal["shed", "slots", "inflight", "stall"]
+Reason = Literal["shed", "slots", "inflight", "stall", "operator"]
 
 
 class Refusal(Struct, frozen=True):
@@ -92,6 +96,19 @@ class Journal(Protocol):
         ...
 
 
+class Modes(Protocol):
+    """What operators said."""
+
+    @property
+    def words(self) -> Mapping[str, Word]:
+        """What is said of a feature, by its name."""
+        ...
+
+    def tick(self, now_s: float) -> None:
+        """Take back what has ended."""
+        ...
+
+
 class Slot:
     """One request's place between its first byte and its batch."""
 
@@ -134,12 +151,14 @@ class Overload:
         committer: Committer,
         journal: Journal | None,
         commits_s: Recent,
+        modes: Modes,
         clock: Clock,
         settings: Settings,
     ) -> None:
         self._committer = committer
         self._journal = journal
         self._commits_s = commits_s
+        self._modes = modes
         self.now_s = clock.monotonic_s
         self._watchdog = Watchdog(clock=clock)
         self._is_acting = settings.shedding == "act"
@@ -170,7 +189,11 @@ class Overload:
         tier = feature.tier
         self._asked += 1
         breaker = self._breakers[tier]
-        if breaker is not None and breaker.share and breaker.refuses():
+        if self._modes.words and (word := self._modes.words.get(feature.name)):
+            refusal = self._obey(feature, word)
+            if refusal is not None:
+                return refusal
+        elif breaker is not None and breaker.share and breaker.refuses():
             refusal = self._refuse(feature, "shed", _FACTORS[breaker.state])
             if refusal is not None:
                 return refusal
@@ -213,6 +236,7 @@ class Overload:
         """Take the load once. ``late_s``: of this tick; ``cpu_s``: of this thread until now."""
         self._ticks += 1
         self._watchdog.beat()
+        self._modes.tick(now_s)
         self._late_s.append(late_s)
         self._cpu_s.append((now_s, cpu_s))
         self._rates.append((now_s, self._asked))
@@ -240,6 +264,19 @@ class Overload:
                 commit_s=self._commits_s.at(0.05, now_s),
             )
             self._show()
+
+    def _obey(self, feature: Feature, word: Word) -> Refusal | None:
+        """Do as an operator said. What would end the process is stronger than any word."""
+        if word == "shed":
+            refusal = Refusal(feature, "operator", self.load.signal, _OPERATOR_FACTOR)
+            self._refused[feature.name, "operator"] += 1
+            self._refused_in_window += 1
+            return refusal
+        if self._watchdog.is_stalled and feature.tier > 1:
+            return self._refuse(feature, "stall", 1)
+        if self.load.hard >= 1.0 and feature.tier > 0:
+            return self._refuse(feature, "shed", 2)
+        return None
 
     def _refuse(self, feature: Feature, reason: Reason, factor: int) -> Refusal | None:
         self._refused[feature.name, reason] += 1

@@ -101,6 +101,15 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     #: Bytes that may wait for their commit until submissions are refused to keep memory bounded.
     ack_bytes_max: Count = 64 * 1024 * 1024
 
+    # --- operators ---
+
+    #: Where `/v1/admin/…` listens, for keys with the role `operate`; port 0: nowhere.
+    admin_host: str = "127.0.0.1"
+    admin_port: Annotated[int, Meta(ge=0, le=65535)] = 0
+    #: The directory of this machine where processes can be asked without any server, and where what
+    #: an operator says is kept while the database is away. The same for all on a machine.
+    control_dir: str = ".tidegate/control"
+
     # --- group commit ---
 
     #: Rows of one batch. Past 100 rows a statement gains little; past 500 it only adds latency.

@@ -153,6 +153,7 @@ _REASONS = {
     "slots": "as many requests are in work as can be",
     "inflight": "as many requests wait for their answer as can be answered soon",
     "stall": "the process is held up",
+    "operator": "an operator has this feature refused for now",
 }
 
 

@@ -7,18 +7,22 @@ import logging
 import resource
 import signal
 import socket
+from collections.abc import Awaitable, Callable
 from importlib.metadata import version
+from pathlib import Path
 
 import uvloop
 
+from gateway.intake import state
 from gateway.intake.quotas import Quotas
 from gateway.providers import contract, registry
 from gateway.runtime import lifecycle, logs
+from gateway.runtime.control import Control
 from gateway.runtime.settings import Settings, SettingsError, secret
 from gateway.stores.postgres.keys import ApiKeys
 from gateway.stores.postgres.reading import Reading
 from gateway.stores.postgres.statements import sql
-from gateway.web import api, openapi
+from gateway.web import admin, api, openapi
 from gateway.web.callbacks import CallbackIntake, Line
 from gateway.web.documents import Documents
 from gateway.web.doorman import Doorman
@@ -33,6 +37,8 @@ from gateway.wiring import Gateway, open_gateway
 _log = logging.getLogger(__name__)
 
 _BACKLOG = 1024
+#: Seconds that an operator's last request may take when the process ends.
+_OPERATORS_S = 2.0
 #: Allocations (less frees) between two looks of the cycle collector.
 _GC_ALLOCATIONS = 20_000
 
@@ -75,8 +81,9 @@ async def _serve(settings: Settings, reuse_port: bool) -> int:
         documents = Documents(clock=gateway.clock)
         stack.push_async_callback(documents.close)
         server = build(gateway, stopping, documents=documents)
-        listener = _listen(settings, reuse_port)
+        listener = _listen(settings.host, settings.port, reuse_port)
         listening = await loop.create_server(server, sock=listener, backlog=_BACKLOG)
+        stack.push_async_callback(await _listen_to_operators(gateway, reuse_port))
         host, port = listener.getsockname()[:2]
         _collect_seldom()
         _log.info("listening", extra={"host": host, "port": port})
@@ -98,10 +105,36 @@ async def _serve(settings: Settings, reuse_port: bool) -> int:
     return 0 if is_clean else 1
 
 
+async def _listen_to_operators(gateway: Gateway, reuse_port: bool) -> Callable[[], Awaitable[None]]:
+    """Open the operators' own port, where one is configured; return what closes it again."""
+    settings = gateway.settings
+    server = admin.build(gateway)
+    if settings.admin_port:
+        listener = _listen(settings.admin_host, settings.admin_port, reuse_port)
+        await asyncio.get_running_loop().create_server(server, sock=listener)
+        _log.info("operators", extra={"host": settings.admin_host, "port": settings.admin_port})
+
+    async def close() -> None:
+        async with asyncio.timeout(_OPERATORS_S):
+            await server.drain()
+
+    return close
+
+
 def _tasks(gateway: Gateway) -> dict[str, lifecycle.Task]:
     """Return the long-lived tasks of a gateway by name."""
     journal = {} if gateway.journal is None else {"journal": gateway.journal}
-    return {"overload": gateway.overload, "refusals": gateway.refusals, **journal}
+    control = Control(
+        directory=Path(gateway.settings.control_dir),
+        answer=state.Answers(overload=gateway.overload, modes=gateway.modes).answer,
+    )
+    return {
+        "overload": gateway.overload,
+        "modes": gateway.modes,
+        "control": control,
+        "refusals": gateway.refusals,
+        **journal,
+    }
 
 
 async def _take_last(listener: socket.socket, server: Server) -> None:
@@ -187,19 +220,19 @@ def lines(settings: Settings) -> dict[tuple[str, str], Line]:
     return made
 
 
-def _listen(settings: Settings, reuse_port: bool) -> socket.socket:
-    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+def _listen(host: str, port: int, reuse_port: bool) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     if reuse_port:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
     try:
-        listener.bind((settings.host, settings.port))
+        listener.bind((host, port))
     except OSError as exc:
         listener.close()
         raise SettingsError(
-            f"can not listen on {settings.host}:{settings.port} ({exc.strerror}); "
-            "choose another with --port or TIDEGATE_PORT"
+            f"can not listen on {host}:{port} ({exc.strerror}); "
+            "choose another with --port, TIDEGATE_PORT or TIDEGATE_ADMIN_PORT"
         ) from exc
     listener.setblocking(False)
     return listener

@@ -70,6 +70,28 @@ def serving(
         _stop(child)
 
 
+@contextmanager
+def working(
+    module: str, arguments: Sequence[str], environment: Mapping[str, str], log: Path
+) -> Iterator[int]:
+    """Run ``python -m module ...``, which listens nowhere, until the block ends; yield its pid."""
+    with log.open("ab") as output:
+        child = subprocess.Popen(
+            [sys.executable, "-m", module, *arguments],
+            env={**os.environ, **environment},
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            preexec_fn=end_with_us,  # noqa: PLW1509 - there are no threads to fork beside
+        )
+    try:
+        yield child.pid
+        if child.poll() is not None:
+            raise CannotRun(f"{module} ended while it was needed:\n{_tail(log)}")
+    finally:
+        _stop(child)
+
+
 def run(module: str, arguments: Sequence[str], environment: Mapping[str, str]) -> str:
     """Run ``python -m module ...`` to its end and return what it printed."""
     done = subprocess.run(

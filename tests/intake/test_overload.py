@@ -2,13 +2,14 @@
 
 import asyncio
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import msgspec
 import pytest
 from prometheus_client import REGISTRY
 
 from gateway.domain import features
+from gateway.domain.modes import Word
 from gateway.intake.overload import TICK_S, Overload, Overloaded, Refusal, Slot
 from gateway.runtime import machine
 from gateway.runtime.recent import Recent
@@ -36,6 +37,14 @@ class ToldJournal:
     fill: float = 0.0
 
 
+@dataclass
+class ToldModes:
+    words: dict[str, Word] = field(default_factory=dict)
+
+    def tick(self, now_s: float) -> None:
+        pass
+
+
 class Ticked:
     """Overload with its clock and what it looks at."""
 
@@ -44,10 +53,12 @@ class Ticked:
         self.committer = ToldCommitter()
         self.journal = ToldJournal()
         self.commits_s = Recent(window_s=10.0)
+        self.modes = ToldModes()
         self.overload = Overload(
             committer=self.committer,
             journal=self.journal,
             commits_s=self.commits_s,
+            modes=self.modes,
             clock=self.clock,
             settings=settings,
         )
@@ -322,3 +333,46 @@ def test_what_comes_and_goes_with_each_commit_is_no_load() -> None:
     ticked.committer.waiting = 128
     ticked.tick(0.45, cpu=1.0)
     assert ticked.refused(features.ORDER_LISTS) > 0
+
+
+# --- operators ---
+
+
+@pytest.mark.parametrize("shedding", ["act", "watch"])
+def test_what_an_operator_refuses_is_refused_at_rest(shedding: str) -> None:
+    ticked = Ticked(msgspec.structs.replace(SETTINGS, shedding=shedding))
+    ticked.modes.words["order_lists"] = "shed"
+    asked = ticked.overload.ask(features.ORDER_LISTS)
+    assert isinstance(asked, Refusal)
+    assert asked.reason == "operator"
+    assert ticked.refused(features.ORDER_READS) == 0
+
+
+def test_what_an_operator_wants_taken_is_taken_under_load() -> None:
+    ticked = Ticked()
+    ticked.tick(1.0)
+    ticked.tick(0.5, late_s=0.2)
+    assert ticked.refused(features.ORDER_LISTS) == 100
+    ticked.modes.words["order_lists"] = "admit"
+    assert ticked.refused(features.ORDER_LISTS) == 0
+    assert ticked.refused(features.ORDER_READS) == 100
+
+
+def test_what_would_end_the_process_is_stronger_than_any_word() -> None:
+    ticked = Ticked()
+    ticked.modes.words["order_lists"] = "admit"
+    ticked.committer.waiting_bytes = SETTINGS.ack_bytes_max
+    ticked.tick(0.5)
+    assert ticked.refused(features.ORDER_LISTS) == 100
+    ticked.committer.waiting_bytes = 0
+    ticked.tick(0.5)
+    assert ticked.refused(features.ORDER_LISTS) == 0
+
+
+def test_a_word_to_take_makes_no_slots() -> None:
+    ticked = Ticked()
+    ticked.modes.words["order_lists"] = "admit"
+    held = 0
+    while isinstance(ticked.overload.ask(features.ORDER_LISTS), Slot):
+        held += 1
+    assert held <= ticked.overload.slots.limit

@@ -128,6 +128,7 @@ def test_a_database_in_use_is_brought_forward_with_all_that_is_in_it(
         "applied 0002: Aliases of orders",
         "applied 0003: Orders by the tracking number of their parcel",
         "applied 0004: Refused callbacks, kept for a while",
+        "applied 0005: Operators' modes",
     ]
     assert _ask(empty_database, "SELECT orders::text FROM orders") == before
     assert "order_aliases" in _tables(empty_database)

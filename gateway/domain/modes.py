@@ -1,0 +1,114 @@
+"""Modes: what an operator said about a feature or a tier, for how long, and why.
+
+``shed`` refuses it whatever the load, ``admit`` takes it whatever the load as far as memory and
+slots go; without a mode the load decides. A word on one feature beats one on its tier. Every mode
+ends by itself.
+"""
+
+import re
+from collections.abc import Iterable
+from typing import Literal, get_args
+
+from msgspec import Struct
+
+from gateway.domain.features import FEATURES, TIERS, Feature
+
+Word = Literal["shed", "admit"]
+WORDS: tuple[Word, ...] = get_args(Word)
+
+#: Seconds that a mode lasts where nothing else is said, and at most: one that is forgotten must
+#: not outlive the shift of who set it.
+DEFAULT_S = 1800.0
+LONGEST_S = 4 * 3600.0
+#: Seconds within which a second person must agree.
+AGREE_S = 600.0
+_REASON_CHARS_MAX = 200
+_ACTOR_CHARS_MAX = 100
+_DURATION = re.compile(r"(?:([0-9]{1,3})h)?(?:([0-9]{1,5})m)?(?:([0-9]{1,6})s?)?$(?!\n)")
+
+
+class Wrong(ValueError):
+    """What was asked makes no sense; the message names the field and the way out."""
+
+    def __init__(self, field: str, reason: str) -> None:
+        super().__init__(f"{field} {reason}")
+        self.field = field
+        self.reason = reason
+
+
+class Order(Struct, frozen=True):
+    """What an operator wants: ``word`` for ``target`` (a feature, or ``tier0`` …) for ``for_s``."""
+
+    target: str
+    word: Word
+    for_s: float
+    reason: str
+    actor: str
+
+
+class Mode(Struct, frozen=True):
+    """A mode as it stands. ``left_s``: seconds until it ends, when it was read."""
+
+    target: str
+    word: Word
+    reason: str
+    actor: str
+    left_s: float
+    #: Who agreed, where a second person had to.
+    second: str | None = None
+    #: It waits for a second person and counts for nothing yet.
+    is_asked: bool = False
+
+
+def targets() -> list[str]:
+    """Return everything that a mode can be set on."""
+    return [*(feature.name for feature in FEATURES), *(f"tier{tier}" for tier in TIERS)]
+
+
+def features_of(target: str) -> list[Feature]:
+    """Return the features that a target means. Raises ``Wrong`` for one that there is not."""
+    found = [each for each in FEATURES if target in (each.name, f"tier{each.tier}")]
+    if not found and target not in targets():
+        raise Wrong("target", f"must be one of {', '.join(targets())}")
+    return found
+
+
+def check(order: Order) -> None:
+    """Raise ``Wrong`` for an order that can not be carried out."""
+    features_of(order.target)
+    if order.word not in WORDS:
+        raise Wrong("mode", f"must be one of {', '.join(WORDS)}")
+    if not 1 <= order.for_s <= LONGEST_S:
+        raise Wrong("for_s", f"must be from 1 to {LONGEST_S:.0f} seconds")
+    for name, text, longest in (
+        ("reason", order.reason, _REASON_CHARS_MAX),
+        ("actor", order.actor, _ACTOR_CHARS_MAX),
+    ):
+        if not text.strip() or len(text) > longest or not text.isprintable():
+            raise Wrong(name, f"must have 1 to {longest} printable characters")
+
+
+def needs_second(target: str, word: Word) -> bool:
+    """Say whether one person alone may not order this: nobody sheds orders and payments alone."""
+    return word == "shed" and any(feature.is_core for feature in features_of(target))
+
+
+def words(modes: Iterable[Mode]) -> dict[str, Word]:
+    """Return what is said of each feature by its name; one that nothing is said of is missing."""
+    said: dict[str, Word] = {}
+    standing = [mode for mode in modes if not mode.is_asked and mode.left_s > 0]
+    # What is said of the feature itself comes last and overwrites what is said of its tier.
+    for mode in sorted(standing, key=lambda mode: not mode.target.startswith("tier")):
+        for feature in FEATURES:
+            if mode.target in (feature.name, f"tier{feature.tier}"):
+                said[feature.name] = mode.word
+    return said
+
+
+def seconds(text: str) -> float:
+    """Read ``30m``, ``1h30m`` or ``90``. Raises ``Wrong``."""
+    match = _DURATION.match(text.strip().lower())
+    if match is None or not any(match.groups()):
+        raise Wrong("for", "is written like 30m, 1h30m or 90s")
+    hours, minutes, rest = (int(part or 0) for part in match.groups())
+    return float(hours * 3600 + minutes * 60 + rest)

@@ -1,0 +1,138 @@
+"""The drawer: a directory on this machine for what operators say while the ledger is away.
+
+One file a change, complete or not there, synced before it counts. It outlives the processes, and
+goes into the ledger, with its audit row, when that is back. Whose file it is says who wrote it.
+"""
+
+import contextlib
+import fcntl
+import os
+import pwd
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+import msgspec
+from msgspec import Struct
+
+from gateway.domain import modes
+from gateway.domain.modes import Mode, Word
+
+_SUFFIX = ".change"
+_FILE_BYTES_MAX = 4096
+_FILES_MAX = 100
+
+
+class Change(Struct, frozen=True):
+    """What was said: ``word`` None leaves the target to the load again."""
+
+    target: str
+    word: Word | None
+    for_s: float
+    reason: str
+    at: datetime
+    #: The owner of the file; what a file says of this is not believed.
+    actor: str = ""
+
+    def mode(self, now: datetime) -> Mode | None:
+        """Return the mode that it makes, with what is left of it."""
+        if self.word is None:
+            return None
+        left_s = self.for_s - max(0.0, (now - self.at).total_seconds())
+        return Mode(self.target, self.word, self.reason, self.actor, min(left_s, self.for_s))
+
+
+def laid(known: list[Mode], changes: list[Change], now: datetime) -> list[Mode]:
+    """Return the modes of the ledger with the later changes of this machine laid over them."""
+    by_target = {(mode.target, mode.is_asked): mode for mode in known}
+    for change in sorted(changes, key=lambda change: change.at):
+        mode = change.mode(now)
+        by_target.pop((change.target, False), None)
+        if mode is not None and mode.left_s > 0:
+            by_target[change.target, False] = mode
+    return list(by_target.values())
+
+
+class Drawer:
+    """The changes in one directory."""
+
+    def __init__(self, *, directory: Path) -> None:
+        self.directory = directory
+
+    def put(self, change: Change) -> None:
+        """Keep a change; it is on the disk afterwards. Raises ``OSError``."""
+        self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        name = f"{change.at.timestamp():.6f}-{secrets.token_hex(4)}"
+        unfinished = self.directory / f".{name}"
+        with unfinished.open("xb") as file:
+            file.write(msgspec.json.encode(change))
+            file.flush()
+            os.fsync(file.fileno())
+        unfinished.rename(self.directory / f"{name}{_SUFFIX}")
+        directory = os.open(self.directory, os.O_RDONLY)
+        try:
+            os.fsync(directory)
+        finally:
+            os.close(directory)
+
+    def every(self) -> list[Change]:
+        """Return all changes, the oldest first; a file that is none is left out."""
+        changes = []
+        for path in self._paths():
+            with contextlib.suppress(OSError), path.open("rb") as file:
+                if (change := _read(file.fileno())) is not None:
+                    changes.append(change)
+        return changes
+
+    @contextmanager
+    def taking(self) -> Iterator[Iterator[tuple[Change, Path]]]:
+        """Lend the changes to whoever brings them into the ledger, one process at a time.
+
+        Each is to be unlinked when it is there. Lends none while another process has them.
+        """
+        with contextlib.ExitStack() as stack:
+            try:
+                lock = stack.enter_context((self.directory / ".lock").open("wb"))
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                yield iter(())
+                return
+            yield self._each()
+
+    def _each(self) -> Iterator[tuple[Change, Path]]:
+        for path in self._paths():
+            with contextlib.suppress(OSError), path.open("rb") as file:
+                change = _read(file.fileno())
+            if change is not None:
+                yield change, path
+
+    def _paths(self) -> list[Path]:
+        try:
+            return sorted(self.directory.glob(f"*{_SUFFIX}"))[:_FILES_MAX]
+        except OSError:
+            return []
+
+
+def _read(descriptor: int) -> Change | None:
+    """Decode a change that could have been ordered; None for anything else."""
+    try:
+        change = msgspec.json.decode(os.read(descriptor, _FILE_BYTES_MAX), type=Change)
+        order = modes.Order(change.target, change.word or "admit", change.for_s, change.reason, "-")
+        modes.check(order)
+    except (msgspec.MsgspecError, modes.Wrong, UnicodeDecodeError):
+        return None
+    if change.at.tzinfo is None or modes.needs_second(order.target, order.word):
+        return None
+    return msgspec.structs.replace(
+        change, actor=owner(os.fstat(descriptor).st_uid), at=change.at.astimezone(UTC)
+    )
+
+
+def owner(uid: int) -> str:
+    """Return the name of an operating-system user."""
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:  # usual in containers
+        return f"uid {uid}"

@@ -1,0 +1,2 @@
+-- Whether exactly this was written down. The log holds what people did: it is small.
+SELECT EXISTS (SELECT FROM audit_log WHERE actor = $1 AND action = $2 AND subject = $3 AND detail = $4)

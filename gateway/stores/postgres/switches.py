@@ -1,0 +1,116 @@
+"""Operators' modes: a row for each that stands, changed together with its audit row."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import asyncpg
+
+from gateway.domain import modes
+from gateway.domain.modes import Mode, Order
+from gateway.stores.postgres import audit, faults
+from gateway.stores.postgres.lending import Connection
+from gateway.stores.postgres.statements import sql
+
+#: Seconds that a call may take, the wait for a connection included.
+_CALL_S = 2.0
+#: Who ends what ends by itself, in the audit log.
+_BY_ITSELF = "tidegate"
+
+
+class Switches:
+    """The modes in the ledger. Every call raises ``Unavailable`` when Postgres is away."""
+
+    def __init__(self, *, pool: "asyncpg.Pool[asyncpg.Record]") -> None:
+        self._pool = pool
+
+    async def every(self) -> list[Mode]:
+        """Return every mode that stands or is asked for.
+
+        What ended is taken away, with its audit row, by whoever sees it first.
+        """
+        with faults.translated():
+            async with asyncio.timeout(_CALL_S):
+                records = await self._pool.fetch(sql("list_switches"))
+        found = [Mode(**dict(record)) for record in records]
+        if any(mode.left_s <= 0 for mode in found):
+            await self._end()
+        return [mode for mode in found if mode.left_s > 0]
+
+    async def set(self, order: Order) -> bool:
+        """Carry out an order at once, or ask for a second person where one is needed.
+
+        Returns whether it stands already. Raises ``modes.Wrong``.
+        """
+        modes.check(order)
+        is_asked = modes.needs_second(order.target, order.word)
+        async with self.changing() as connection:
+            await _write(connection, order, is_asked=is_asked, second=None)
+            action = "switch.ask" if is_asked else "switch.set"
+            await audit.append(connection, order.actor, action, order.target, _told(order))
+        return not is_asked
+
+    async def agree(self, target: str, *, actor: str) -> Order | None:
+        """Carry out what another person asked for; None when nothing is asked, or no longer.
+
+        Raises ``modes.Wrong`` when it is the same person.
+        """
+        modes.features_of(target)
+        async with self.changing() as connection:
+            record = await connection.fetchrow(sql("asked_switch"), target)
+            if record is None:
+                return None
+            order = Order(
+                target, record["word"], record["for_s"], record["reason"], record["actor"]
+            )
+            if order.actor == actor:
+                raise modes.Wrong("actor", f"must be another person than {actor}, who asked for it")
+            await connection.execute(sql("drop_asked_switch"), target)
+            await _write(connection, order, is_asked=False, second=actor)
+            detail = f"asked by {order.actor}; {_told(order)}"
+            await audit.append(connection, actor, "switch.agree", target, detail)
+        return order
+
+    async def clear(self, target: str, *, actor: str) -> bool:
+        """Leave a target to the load again; False when nothing was said of it."""
+        modes.features_of(target)
+        async with self.changing() as connection:
+            taken = await connection.fetch(sql("clear_switch"), target)
+            if taken:
+                await audit.append(connection, actor, "switch.clear", target, _taken(taken))
+        return bool(taken)
+
+    @asynccontextmanager
+    async def changing(self) -> AsyncIterator[Connection]:
+        """Lend a transaction in which a mode is changed and audited. Raises ``Unavailable``."""
+        with faults.translated():
+            async with asyncio.timeout(_CALL_S):
+                async with self._pool.acquire() as connection, connection.transaction():
+                    yield connection
+
+    async def _end(self) -> None:
+        async with self.changing() as connection:
+            for record in await connection.fetch(sql("end_switches")):
+                await audit.append(
+                    connection, _BY_ITSELF, "switch.end", record["target"], _taken([record])
+                )
+
+
+async def _write(
+    connection: Connection, order: Order, *, is_asked: bool, second: str | None
+) -> None:
+    lasts_s = modes.AGREE_S if is_asked else order.for_s
+    await connection.execute(
+        sql("set_switch"), order.target, order.word, order.reason, order.actor, is_asked, second,
+        order.for_s, lasts_s,
+    )  # fmt: skip
+
+
+def _told(order: Order) -> str:
+    return f"{order.word} for {order.for_s:.0f} s: {order.reason}"
+
+
+def _taken(records: "list[asyncpg.Record]") -> str:
+    return ", ".join(
+        f"{record['word']}{' (asked)' if record['is_asked'] else ''}" for record in records
+    )

@@ -1,0 +1,198 @@
+"""`tidegate shed`."""
+
+import asyncio
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal
+
+import click
+import msgspec
+
+from gateway.domain import modes
+from gateway.domain.errors import Unavailable
+from gateway.domain.modes import Mode, Order
+from gateway.runtime import control, settings
+from gateway.stores.drawer import Change, Drawer
+from gateway.stores.postgres.switches import Switches
+from ops import connections
+from ops.commands.api_keys import actor
+from ops.commands.tables import table
+from ops.failures import Failure, Wrong
+
+_WORDS: dict[str, modes.Word] = {"on": "shed", "off": "admit"}
+
+_EPILOG = """\
+\b
+  on      refuse it, whatever the load
+  off     take it, whatever the load, as far as slots and memory go
+  auto    leave it to the load again
+  agree   as a second person: let what another one asked for stand
+\b
+Examples:
+  tidegate shed
+  tidegate shed order_lists on --for 30m --reason "replica is being rebuilt"
+  tidegate shed tier3 off --for 10m --reason "the warehouse needs its lists now"
+  tidegate shed tier3 auto
+\b
+It stands for 30 minutes unless --for says otherwise, for 4 hours at most, and ends by itself;
+every process follows within 2 seconds. To refuse callbacks or orders takes two people.
+While the database is away, what is said counts on this machine alone and is brought into the
+database, with its audit row, afterwards; give control_dir as the gateways have it.
+\b
+Exits 0 when it stands or waits for a second person, 1 when it could not be done,
+2 for a wrong option.
+"""
+
+
+@click.command("shed", epilog=_EPILOG)
+@click.argument("target", required=False)
+@click.argument("word", required=False, type=click.Choice(["on", "off", "auto", "agree"]))
+@click.option("--for", "for_", default="30m", show_default=True, help="How long: 30m, 1h30m, 90s.")
+@click.option("--reason", default="", help="Why; for the audit log and for whoever wonders.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def command(target: str | None, word: str | None, for_: str, reason: str, as_json: bool) -> None:
+    """Refuse or take a feature by hand, for a while.
+
+    TARGET is a feature or a whole tier, tier0 to tier4 (any wrong name lists them). Without a
+    target: show what stands.
+    """
+    loaded = settings.load()
+    try:
+        if target is None:
+            _show(loaded, as_json)
+            return
+        modes.features_of(target)
+        if word is None:
+            raise Wrong("say on, off, auto or agree behind the target")
+        if word == "agree":
+            _agree(loaded, target, as_json)
+        elif word == "auto":
+            _clear(loaded, target, reason, as_json)
+        else:
+            order = Order(target, _WORDS[word], modes.seconds(for_), reason, actor())
+            modes.check(order)
+            _set(loaded, order, as_json)
+    except modes.Wrong as exc:
+        raise Wrong(str(exc)) from exc
+
+
+def _show(loaded: settings.Settings, as_json: bool) -> None:
+    where: Literal["database", "this machine"] = "database"
+    try:
+        found = asyncio.run(_every(loaded))
+    except Unavailable as exc:
+        answers = control.ask(Path(loaded.control_dir), b"state").values()
+        if not answers:
+            raise Failure(
+                f"{exc}, and no gateway on this machine answers in {loaded.control_dir}"
+            ) from exc
+        where = "this machine"
+        found = msgspec.convert(json.loads(next(iter(answers)))["modes"], list[Mode])
+    if as_json:
+        click.echo(json.dumps({"where": where, "modes": msgspec.to_builtins(found)}))
+        return
+    if not found:
+        click.echo("no modes: everything is left to the load", err=True)
+    rows = [
+        (
+            mode.target,
+            {"shed": "refused", "admit": "taken"}[mode.word],
+            "waits for a second person" if mode.is_asked else "stands",
+            f"{mode.left_s / 60:.0f} min",
+            mode.actor + (f", {mode.second}" if mode.second else ""),
+            mode.reason,
+        )
+        for mode in found
+    ]
+    table(("TARGET", "IS", "STATE", "LEFT", "WHO", "WHY"), rows)
+
+
+def _set(loaded: settings.Settings, order: Order, as_json: bool) -> None:
+    needs_second = modes.needs_second(order.target, order.word)
+    try:
+        asyncio.run(_order(loaded, order))
+    except Unavailable as exc:
+        if needs_second:
+            raise Failure(
+                f"{exc}: to refuse {order.target} takes two people, whom only the database knows"
+            ) from exc
+        change = Change(order.target, order.word, order.for_s, order.reason, datetime.now(UTC))
+        _keep_here(loaded, change, as_json)
+        return
+    if needs_second:
+        said = (
+            f"{order.target} waits for a second person, who has {modes.AGREE_S / 60:.0f} minutes: "
+            f"tidegate shed {order.target} agree"
+        )
+    else:
+        done = "refused" if order.word == "shed" else "taken whatever the load"
+        said = f"{order.target} is {done} for {order.for_s / 60:g} min, everywhere within 2 s"
+    _say(as_json, said, stands=not needs_second, where="database", processes=None)
+
+
+def _clear(loaded: settings.Settings, target: str, reason: str, as_json: bool) -> None:
+    try:
+        was_set = asyncio.run(_left(loaded, target))
+    except Unavailable:
+        change = Change(target, None, modes.LONGEST_S, reason or "left to the load", _now())
+        _keep_here(loaded, change, as_json)
+        return
+    said = f"{target} is left to the load{'' if was_set else ', as it was'}"
+    _say(as_json, said, stands=was_set, where="database", processes=None)
+
+
+def _agree(loaded: settings.Settings, target: str, as_json: bool) -> None:
+    order = asyncio.run(_agreed(loaded, target))
+    if order is None:
+        raise Failure(f"nothing is asked for {target}, or no longer: see `tidegate shed`")
+    said = f"{target} is refused for {order.for_s / 60:g} min, as {order.actor} asked"
+    _say(as_json, said, stands=True, where="database", processes=None)
+
+
+def _keep_here(loaded: settings.Settings, change: Change, as_json: bool) -> None:
+    """Keep a change on this machine and have its gateways look at it."""
+    directory = Path(loaded.control_dir)
+    Drawer(directory=directory).put(change)
+    reached = sorted(control.ask(directory, b"look"))
+    said = (
+        f"the database is away: {change.target} is kept on this machine alone, "
+        f"{len(reached)} gateway{'s follow' if len(reached) != 1 else ' follows'}"
+    )
+    if not reached:
+        said += f"; none listens in {directory}, is control_dir the same as theirs?"
+    _say(as_json, said, stands=bool(reached), where="this machine", processes=reached)
+
+
+def _say(
+    as_json: bool, said: str, *, stands: bool, where: str, processes: list[int] | None
+) -> None:
+    if as_json:
+        told: dict[str, Any] = {"said": said, "stands": stands, "where": where}
+        click.echo(json.dumps(told | ({} if processes is None else {"processes": processes})))
+        return
+    click.echo(said)
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+async def _every(loaded: settings.Settings) -> list[Mode]:
+    async with connections.primary(loaded) as pool:
+        return await Switches(pool=pool).every()
+
+
+async def _order(loaded: settings.Settings, order: Order) -> None:
+    async with connections.primary(loaded) as pool:
+        await Switches(pool=pool).set(order)
+
+
+async def _left(loaded: settings.Settings, target: str) -> bool:
+    async with connections.primary(loaded) as pool:
+        return await Switches(pool=pool).clear(target, actor=actor())
+
+
+async def _agreed(loaded: settings.Settings, target: str) -> Order | None:
+    async with connections.primary(loaded) as pool:
+        return await Switches(pool=pool).agree(target, actor=actor())

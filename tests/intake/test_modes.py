@@ -1,0 +1,112 @@
+"""What a process knows of operators' words: heard, ended in time, kept when nobody answers."""
+
+import asyncio
+
+import msgspec
+
+from gateway.domain.errors import Unavailable
+from gateway.domain.modes import Mode
+from gateway.intake.modes import Modes
+from tests.intake.support import StoppedClock
+
+SHED = Mode("order_lists", "shed", "r", "ann", 60.0)
+
+
+class ToldLedger:
+    def __init__(self) -> None:
+        self.modes: list[Mode] = []
+        self.is_away = False
+        self.gate = asyncio.Event()
+        self.gate.set()
+
+    async def every(self) -> list[Mode]:
+        await self.gate.wait()
+        if self.is_away:
+            raise Unavailable("postgres")
+        return list(self.modes)
+
+
+class ToldLocal:
+    def __init__(self) -> None:
+        self.modes: list[Mode] = []
+        self.brought_in = 0
+
+    def over(self, known: list[Mode]) -> list[Mode]:
+        return [*known, *self.modes]
+
+    async def bring_in(self) -> None:
+        self.brought_in += 1
+
+
+class Site:
+    def __init__(self) -> None:
+        self.clock = StoppedClock()
+        self.ledger = ToldLedger()
+        self.local = ToldLocal()
+        self.modes = Modes(ledger=self.ledger, local=self.local, clock=self.clock)
+
+
+async def test_what_is_said_is_known_after_a_look() -> None:
+    site = Site()
+    site.ledger.modes = [SHED]
+    assert site.modes.words == {}
+    await site.modes.look()
+    assert site.modes.words == {"order_lists": "shed"}
+    site.ledger.modes = []
+    await site.modes.look()
+    assert site.modes.words == {}
+
+
+async def test_a_mode_ends_by_itself_and_not_before() -> None:
+    site = Site()
+    site.ledger.modes = [SHED]
+    await site.modes.look()
+    site.clock.at_s += 59.9
+    site.modes.tick(site.clock.at_s)
+    assert site.modes.words
+    site.clock.at_s += 0.1
+    site.modes.tick(site.clock.at_s)
+    assert site.modes.words == {}
+    assert site.modes.standing() == []
+
+
+async def test_while_the_ledger_is_away_the_known_modes_stand_until_their_end() -> None:
+    site = Site()
+    site.ledger.modes = [SHED]
+    await site.modes.look()
+    site.ledger.is_away = True
+    site.clock.at_s += 50.0
+    await site.modes.look()
+    assert site.modes.words == {"order_lists": "shed"}
+    assert [mode.left_s for mode in site.modes.standing()] == [10.0]
+    site.clock.at_s += 10.0
+    await site.modes.look()
+    assert site.modes.words == {}
+
+
+async def test_what_is_said_here_counts_without_the_ledger_and_waits_to_be_brought_in() -> None:
+    site = Site()
+    site.ledger.is_away = True
+    site.local.modes = [SHED]
+    await site.modes.look()
+    assert site.modes.words == {"order_lists": "shed"}
+    assert site.local.brought_in == 0
+    site.ledger.is_away = False
+    await site.modes.look()
+    assert site.local.brought_in == 1
+
+
+async def test_a_silent_ledger_holds_up_nothing_and_is_heard_when_it_speaks() -> None:
+    site = Site()
+    site.ledger.modes = [SHED]
+    site.ledger.gate.clear()
+    site.local.modes = [msgspec.structs.replace(SHED, target="order_reads")]
+    async with asyncio.timeout(5):
+        await site.modes.look()
+    assert site.modes.words == {"order_reads": "shed"}
+    site.clock.at_s += 20.0
+    site.ledger.gate.set()
+    await site.modes.look()
+    assert site.modes.words == {"order_lists": "shed", "order_reads": "shed"}
+    # What was left of it is counted from when it was asked, not from when it was heard.
+    assert {mode.target: mode.left_s for mode in site.modes.standing()}["order_lists"] == 40.0

@@ -1,0 +1,174 @@
+"""An operator's word: everywhere within two seconds, ended by itself, and heard without a store."""
+
+import asyncio
+import json
+import os
+import signal
+import sys
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import asyncpg
+import msgspec
+import pytest
+
+from gateway.runtime.settings import Settings
+from tests.support.cable import Cable, cable_to
+from tests.support.processes import Processes, free_port
+
+#: From the word to the last process; and that through the local socket, with every store away.
+REACHED_S = 2.0
+REACHED_LOCALLY_S = 5.0
+#: How late the end of a mode may be.
+LATE_S = 1.0
+
+
+@pytest.fixture
+async def cables(settings: Settings) -> AsyncIterator[dict[str, Cable]]:
+    async with cable_to(settings.database_url) as ledger, cable_to(settings.redis_url) as valkey:
+        yield {"ledger": ledger, "valkey": valkey}
+
+
+@pytest.fixture
+def behind_cables(settings: Settings, cables: dict[str, Cable], tmp_path: Path) -> Settings:
+    return msgspec.structs.replace(
+        settings,
+        database_url=cables["ledger"].url,
+        redis_url=cables["valkey"].url,
+        journal_url=cables["valkey"].url,
+        control_dir=str(tmp_path / "control"),
+    )
+
+
+async def tidegate(processes: Processes, *arguments: str) -> tuple[int, dict[str, Any]]:
+    """Run the command with --json."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "ops.cli", *arguments, "--json",
+        env=processes.environment, stdout=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    output, _ = await process.communicate()
+    return process.returncode or 0, json.loads(output) if output.strip() else {}
+
+
+async def listed(client: aiohttp.ClientSession, port: int) -> str:
+    """Ask for a list; return the reason of its refusal, or nothing."""
+    async with client.get(f"http://127.0.0.1:{port}/v1/orders") as answer:
+        if answer.status == 503:
+            said = await answer.json(content_type=None)
+            return str(said.get("context", {}).get("reason", said["type"]))
+        return ""
+
+
+async def wait_for(
+    client: aiohttp.ClientSession, ports: list[int], reason: str, within_s: float
+) -> float:
+    """Return the seconds until every process refuses lists for this reason."""
+    began_s = time.monotonic()
+    while True:
+        said = [await listed(client, port) for port in ports]
+        elapsed_s = time.monotonic() - began_s
+        if all(each == reason for each in said):
+            return elapsed_s
+        assert elapsed_s < within_s, said
+        await asyncio.sleep(0.02)
+
+
+@pytest.fixture
+async def ports(processes: Processes) -> list[int]:
+    made = [free_port(), free_port()]
+    for port in made:
+        await asyncio.to_thread(processes.serve, port=port)
+    return made
+
+
+@pytest.fixture
+async def client(processes: Processes) -> AsyncIterator[aiohttp.ClientSession]:
+    token = await processes.make_token("query")
+    headers = {"Authorization": f"Bearer {token}"}
+    async with aiohttp.ClientSession(headers=headers) as session:
+        yield session
+
+
+async def test_a_word_reaches_every_process_in_two_seconds_and_ends_in_time(
+    processes: Processes,
+    ports: list[int],
+    client: aiohttp.ClientSession,
+    ledger: "asyncpg.Pool[asyncpg.Record]",
+) -> None:
+    await wait_for(client, ports, "", 5.0)
+    order = ("shed", "order_lists", "on", "--for", "4s", "--reason", "rebuild")
+    status, said = await tidegate(processes, *order)
+    said_s = time.monotonic()
+    assert (status, said["stands"], said["where"]) == (0, True, "database")
+    await wait_for(client, ports, "operator", REACHED_S)
+    # It was said a moment before the command could tell.
+    await wait_for(client, ports, "", 4.0 + LATE_S)
+    assert time.monotonic() - said_s > 1.0
+    async with asyncio.timeout(5):
+        while await ledger.fetchval("SELECT count(*) FROM switches"):
+            await asyncio.sleep(0.05)
+    rows = await ledger.fetch(
+        "SELECT action FROM audit_log WHERE subject = 'order_lists' ORDER BY id"
+    )
+    assert [row["action"] for row in rows] == ["switch.set", "switch.end"]
+
+
+async def test_a_word_outlives_the_process(
+    processes: Processes, client: aiohttp.ClientSession
+) -> None:
+    port = free_port()
+    first = await asyncio.to_thread(processes.serve, port=port)
+    order = ("shed", "tier3", "on", "--for", "5m", "--reason", "rebuild")
+    assert (await tidegate(processes, *order))[0] == 0
+    await wait_for(client, [port], "operator", REACHED_S)
+    os.killpg(first.pid, signal.SIGKILL)
+    first.wait()
+    await asyncio.to_thread(processes.serve, port=port)
+    await wait_for(client, [port], "operator", REACHED_S)
+    assert (await tidegate(processes, "shed", "tier3", "auto"))[1]["stands"] is True
+    await wait_for(client, [port], "", REACHED_S)
+
+
+async def test_with_every_store_away_it_is_heard_on_the_machine_and_written_down_later(
+    behind_cables: Settings,
+    cables: dict[str, Cable],
+    ledger: "asyncpg.Pool[asyncpg.Record]",
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "behind").mkdir()
+    with Processes(behind_cables, directory=tmp_path / "behind") as processes:
+        ports = [free_port(), free_port()]
+        for port in ports:
+            await asyncio.to_thread(processes.serve, port=port)
+        token = await processes.make_token("query")
+        headers = {"Authorization": f"Bearer {token}"}
+        async with aiohttp.ClientSession(headers=headers) as client:
+            await wait_for(client, ports, "", 5.0)
+            for cable in cables.values():
+                cable.cut()
+            began_s = time.monotonic()
+            order = ("shed", "order_lists", "on", "--for", "5m", "--reason", "all is away")
+            status, said = await tidegate(processes, *order)
+            assert (status, said["where"]) == (0, "this machine")
+            assert len(said["processes"]) == 2
+            await wait_for(client, ports, "operator", REACHED_LOCALLY_S)
+            assert time.monotonic() - began_s < REACHED_LOCALLY_S
+            # Nobody alone sheds the core, least of all now.
+            core = ("shed", "callbacks", "on", "--reason", "panic")
+            assert (await tidegate(processes, *core))[0] == 1
+            shown = (await tidegate(processes, "shed"))[1]
+            assert [mode["target"] for mode in shown["modes"]] == ["order_lists"]
+            assert await ledger.fetchval("SELECT count(*) FROM switches") == 0
+            for cable in cables.values():
+                cable.mend()
+            async with asyncio.timeout(15):
+                while not await ledger.fetchval("SELECT count(*) FROM switches"):
+                    await asyncio.sleep(0.05)
+            assert list((tmp_path / "control").glob("*.change")) == []
+            await wait_for(client, ports, "operator", REACHED_S)
+    rows = await ledger.fetch("SELECT detail FROM audit_log WHERE action = 'switch.set'")
+    assert len(rows) == 1
+    assert "said on a gateway's machine" in rows[0]["detail"]

@@ -1,0 +1,135 @@
+"""Operators' modes in the ledger: each change with its audit row, by the database's clock."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import asyncpg
+import pytest
+
+from gateway.domain.modes import Order, Wrong
+from gateway.stores.postgres import audit
+from gateway.stores.postgres.switches import Switches
+from tests.stores.support import Database
+
+
+@pytest.fixture
+def switches(ledger: Database) -> Switches:
+    return Switches(pool=ledger)
+
+
+@pytest.fixture
+async def admin(
+    ledger: Database, superuser_url: str
+) -> AsyncIterator["asyncpg.Connection[asyncpg.Record]"]:
+    connection = await asyncpg.connect(superuser_url)
+    yield connection
+    await connection.close()
+
+
+def order(target: str = "order_lists", **changes: object) -> Order:
+    plain = {"word": "shed", "for_s": 60.0, "reason": "rebuild", "actor": "ann"}
+    return Order(target, **{**plain, **changes})  # type: ignore[arg-type]
+
+
+async def audited(ledger: Database) -> list[tuple[str, str, str]]:
+    rows = await ledger.fetch("SELECT actor, action, subject FROM audit_log ORDER BY id")
+    return [tuple(row) for row in rows]
+
+
+async def test_a_mode_stands_with_what_is_left_of_it_and_an_audit_row(
+    switches: Switches, ledger: Database
+) -> None:
+    assert await switches.set(order())
+    (mode,) = await switches.every()
+    assert (mode.target, mode.word, mode.reason, mode.actor) == (
+        "order_lists", "shed", "rebuild", "ann",
+    )  # fmt: skip
+    assert 50 < mode.left_s <= 60
+    assert await audited(ledger) == [("ann", "switch.set", "order_lists")]
+
+
+async def test_the_last_word_counts(switches: Switches) -> None:
+    await switches.set(order())
+    await switches.set(order(word="admit", actor="bob", for_s=120.0))
+    (mode,) = await switches.every()
+    assert (mode.word, mode.actor) == ("admit", "bob")
+    assert mode.left_s > 100
+
+
+async def test_a_mode_is_taken_back_once(switches: Switches, ledger: Database) -> None:
+    await switches.set(order())
+    assert await switches.clear("order_lists", actor="bob")
+    assert await switches.every() == []
+    assert not await switches.clear("order_lists", actor="bob")
+    assert [action for _, action, _ in await audited(ledger)] == ["switch.set", "switch.clear"]
+
+
+async def test_what_ends_by_itself_is_taken_away_with_one_audit_row(
+    switches: Switches, ledger: Database, admin: "asyncpg.Connection[asyncpg.Record]"
+) -> None:
+    await switches.set(order())
+    await admin.execute("UPDATE switches SET until = now() - interval '1 second'")
+    seen = await asyncio.gather(*(switches.every() for _ in range(4)))
+    assert seen == [[]] * 4
+    assert await ledger.fetchval("SELECT count(*) FROM switches") == 0
+    assert [action for _, action, _ in await audited(ledger)] == ["switch.set", "switch.end"]
+    assert await audit.first_break(admin) is None
+
+
+async def test_the_core_is_shed_by_two(switches: Switches, ledger: Database) -> None:
+    assert not await switches.set(order("callbacks"))
+    (asked,) = await switches.every()
+    assert asked.is_asked
+    with pytest.raises(Wrong):
+        await switches.agree("callbacks", actor="ann")
+    assert await switches.agree("callbacks", actor="bob") == order("callbacks")
+    (mode,) = await switches.every()
+    assert (mode.is_asked, mode.actor, mode.second) == (False, "ann", "bob")
+    assert 50 < mode.left_s <= 60
+    assert await switches.agree("callbacks", actor="bob") is None
+    assert [action for _, action, _ in await audited(ledger)] == ["switch.ask", "switch.agree"]
+
+
+async def test_agreement_comes_too_late(
+    switches: Switches, admin: "asyncpg.Connection[asyncpg.Record]"
+) -> None:
+    await switches.set(order("tier1"))
+    await admin.execute("UPDATE switches SET until = now() - interval '1 second'")
+    assert await switches.agree("tier1", actor="bob") is None
+    assert await switches.every() == []
+
+
+async def test_of_two_who_agree_at_once_one_does(switches: Switches, ledger: Database) -> None:
+    await switches.set(order("callbacks"))
+    done = await asyncio.gather(
+        *(switches.agree("callbacks", actor=name) for name in ("bob", "cid"))
+    )
+    assert sorted(each is None for each in done) == [False, True]
+    assert len(await audited(ledger)) == 2
+
+
+async def test_what_stands_stays_while_something_is_asked(switches: Switches) -> None:
+    await switches.set(order("callbacks", word="admit"))
+    await switches.set(order("callbacks"))
+    assert [(mode.word, mode.is_asked) for mode in await switches.every()] == [
+        ("admit", False), ("shed", True),
+    ]  # fmt: skip
+
+
+async def test_the_database_itself_refuses_more_than_four_hours(
+    admin: "asyncpg.Connection[asyncpg.Record]", switches: Switches
+) -> None:
+    await switches.set(order())
+    with pytest.raises(asyncpg.CheckViolationError):
+        await admin.execute("UPDATE switches SET until = until + interval '5 hours'")
+    with pytest.raises(Wrong):
+        await switches.set(order(for_s=5 * 3600.0))
+
+
+async def test_a_wrong_order_changes_nothing(switches: Switches, ledger: Database) -> None:
+    for wrong in (order("nothing"), order(reason="\x00"), order(word="maybe")):
+        with pytest.raises(Wrong):
+            await switches.set(wrong)
+    with pytest.raises(Wrong):
+        await switches.clear("nothing", actor="ann")
+    assert await audited(ledger) == []

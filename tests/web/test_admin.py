@@ -1,0 +1,122 @@
+"""/v1/admin: what operators see and say over HTTP."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+
+import pytest
+
+from gateway.domain import features
+from gateway.intake.overload import Refusal
+from gateway.web import admin
+from tests.support.site import Site
+from tests.web.support import Wire
+
+
+@pytest.fixture
+async def operators(site: Site) -> AsyncIterator[Wire]:
+    server = admin.build(site.gateway)
+    listening = await asyncio.get_running_loop().create_server(server, "127.0.0.1", 0)
+    host, port = listening.sockets[0].getsockname()[:2]
+    yield Wire(host, port, await site.token_for("operate"))
+    for target in ("order_lists", "tier3", "callbacks"):
+        await site.gateway.switches.clear(target, actor="test")
+    listening.close()
+    server.pre_shutdown()
+    await server.shutdown(2.0)
+
+
+def order(**changes: object) -> bytes:
+    return json.dumps({"mode": "shed", "for_s": 60, "reason": "rebuild", **changes}).encode()
+
+
+async def test_a_mode_is_set_and_taken_back(operators: Wire, site: Site) -> None:
+    way = "/v1/admin/modes/order_lists"
+    answer = await operators.ask("PUT", way, order())
+    assert (answer.status, answer.json) == (200, {"target": "order_lists", "is_asked": False})
+    (mode,) = (await operators.ask("GET", "/v1/admin/modes")).json["modes"]
+    assert (mode["word"], mode["reason"]) == ("shed", "rebuild")
+    assert mode["actor"].startswith("test (key ")
+    # The process that was told follows at once.
+    asked = site.gateway.overload.ask(features.ORDER_LISTS)
+    assert isinstance(asked, Refusal)
+    load = (await operators.ask("GET", "/v1/admin/load")).json
+    assert [each["target"] for each in load["modes"]] == ["order_lists"]
+    assert {each["tier"] for each in load["tiers"]} >= {1, 2, 3}
+    answer = await operators.ask("DELETE", way)
+    assert answer.json == {"target": "order_lists", "was_set": True}
+    assert not isinstance(site.gateway.overload.ask(features.ORDER_LISTS), Refusal)
+    assert (await operators.ask("DELETE", way)).json["was_set"] is False
+
+
+async def test_to_refuse_the_core_takes_two_keys(operators: Wire, site: Site) -> None:
+    way = "/v1/admin/modes/callbacks"
+    assert (await operators.ask("PUT", way, order())).json["is_asked"] is True
+    assert not isinstance(site.gateway.overload.ask(features.CALLBACKS), Refusal)
+    alone = await operators.ask("POST", f"{way}/agreement")
+    assert alone.status == 403
+    second = Wire(operators.host, operators.port, await site.token_for("operate"))
+    assert (await second.ask("POST", f"{way}/agreement")).status == 200
+    assert isinstance(site.gateway.overload.ask(features.CALLBACKS), Refusal)
+    assert (await second.ask("POST", f"{way}/agreement")).status == 404
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "field"),
+    [
+        (b"", 400, None),
+        (b"{", 400, None),
+        (b"\xff", 400, None),
+        (b"[]", 422, "body"),
+        (b"null", 422, "body"),
+        (order(mode="maybe"), 422, "mode"),
+        (order(for_s=0), 422, "for_s"),
+        (order(for_s=14401), 422, "for_s"),
+        (order(for_s="60"), 422, "for_s"),
+        (order(reason=""), 422, "reason"),
+        (order(reason="a\x00"), 422, "reason"),
+        (order(more=1), 422, "more"),
+        (b'{"mode":"shed","for_s":1e400,"reason":"r"}', 422, "for_s"),
+        (b'{"mode":"shed","for_s":NaN,"reason":"r"}', 400, None),
+        (b'{"mode":"shed"}', 422, "reason"),
+        (b"x" * 5000, 413, None),
+    ],
+)
+async def test_a_wrong_order_is_explained_and_changes_nothing(
+    operators: Wire, site: Site, body: bytes, status: int, field: str | None
+) -> None:
+    answer = await operators.ask("PUT", "/v1/admin/modes/order_lists", body)
+    assert answer.status == status
+    assert field is None or answer.fields == [field]
+    assert await site.gateway.switches.every() == []
+
+
+async def test_what_there_is_not_is_not_found(operators: Wire) -> None:
+    for target in ("nothing", "tier9", "%00", "callbacks%2F"):
+        answer = await operators.ask("PUT", f"/v1/admin/modes/{target}", order())
+        assert answer.status == 404
+    assert (await operators.ask("GET", "/v1/orders")).status == 404
+    assert (await operators.ask("PATCH", "/v1/admin/modes")).status == 405
+
+
+@pytest.mark.parametrize("role", ["ingest", "query", "query_pii"])
+async def test_others_may_not(operators: Wire, site: Site, role: str) -> None:
+    stranger = Wire(operators.host, operators.port, await site.token_for(role))  # type: ignore[arg-type]
+    for method, way in (
+        ("GET", "/v1/admin/load"),
+        ("GET", "/v1/admin/modes"),
+        ("PUT", "/v1/admin/modes/order_lists"),
+        ("POST", "/v1/admin/modes/callbacks/agreement"),
+        ("DELETE", "/v1/admin/modes/order_lists"),
+    ):
+        assert (await stranger.ask(method, way)).status == 403
+        assert (await stranger.ask(method, way, has_key=False)).status == 401
+
+
+async def test_the_public_listener_knows_nothing_of_it(wire: Wire) -> None:
+    assert (await wire.ask("GET", "/v1/admin/load")).status == 404
+
+
+async def test_its_document_names_its_routes(operators: Wire) -> None:
+    paths = (await operators.ask("GET", "/openapi.json")).json["paths"]
+    assert "/v1/admin/modes/{target}/agreement" in paths
