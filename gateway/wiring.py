@@ -18,6 +18,7 @@ from gateway.intake.journaled import Envelopes
 from gateway.intake.modes import Modes
 from gateway.intake.overload import Overload
 from gateway.intake.refusals import Refusals
+from gateway.intake.remarks import Remarks
 from gateway.runtime.breaker import Breaker
 from gateway.runtime.clock import Clock, SystemClock
 from gateway.runtime.ids import UUIDv7
@@ -25,6 +26,7 @@ from gateway.runtime.settings import Settings
 from gateway.stores import sealing
 from gateway.stores.drawer import Drawer
 from gateway.stores.postgres import pools
+from gateway.stores.postgres import remarks as stored_remarks
 from gateway.stores.postgres.ledger import Ledger
 from gateway.stores.postgres.refused import RefusedCallbacks
 from gateway.stores.postgres.replicas import Readers
@@ -58,6 +60,7 @@ class Gateway(Struct):
     stores: Stores
     committer: Committer
     intake: Intake
+    remarks: Remarks
     journal: Journal | None
     overload: Overload
     modes: Modes
@@ -120,6 +123,15 @@ async def open_gateway(settings: Settings, *, clock: Clock | None = None) -> Asy
                 clock=clock,
                 new_id=new_id,
                 policies=settings.channel_policies(),
+            ),
+            remarks=Remarks(
+                store=stored_remarks.Remarks(
+                    pool=stores.primary,
+                    sealer=stores.sealer,
+                    new_id=new_id,
+                    edit_s=settings.commit_s,
+                ),
+                clock=clock,
             ),
             journal=journal,
             overload=Overload(

@@ -5,8 +5,9 @@ from typing import Literal, get_args
 
 from msgspec import Struct
 
-#: ``ingest``: submit orders. ``query``: read, private fields masked. ``query_pii``: read them in
-#: clear. ``operate``: switches and replays. ``admin``: everything but private fields.
+#: ``ingest``: submit orders, change their remarks. ``query``: read, private fields masked.
+#: ``query_pii``: read them in clear. ``operate``: switches and replays. ``admin``: everything but
+#: private fields.
 Role = Literal["ingest", "query", "query_pii", "operate", "admin"]
 ROLES: tuple[Role, ...] = get_args(Role)
 

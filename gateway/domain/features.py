@@ -12,7 +12,9 @@ from msgspec import Struct
 Tier = Literal[0, 1, 2, 3]
 TIERS: tuple[Tier, ...] = get_args(Tier)
 
-Name = Literal["callbacks", "order_submission", "order_reads", "order_lists"]
+Name = Literal[
+    "callbacks", "order_submission", "order_reads", "order_remarks", "order_lists"
+]  # fmt: skip
 
 
 class Feature(Struct, frozen=True):
@@ -31,6 +33,10 @@ CALLBACKS = Feature("callbacks", 0)
 ORDER_SUBMISSION = Feature("order_submission", 1)
 #: One order by its id: what a shop asks for when its own answer got lost.
 ORDER_READS = Feature("order_reads", 2)
+#: The remark of an order that is there: nothing is lost where it is changed a little later.
+ORDER_REMARKS = Feature("order_remarks", 2)
 ORDER_LISTS = Feature("order_lists", 3)
 
-FEATURES: tuple[Feature, ...] = (CALLBACKS, ORDER_SUBMISSION, ORDER_READS, ORDER_LISTS)
+FEATURES: tuple[Feature, ...] = (
+    CALLBACKS, ORDER_SUBMISSION, ORDER_READS, ORDER_REMARKS, ORDER_LISTS,
+)  # fmt: skip

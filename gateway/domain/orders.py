@@ -39,6 +39,10 @@ def _text(max_length: int, min_length: int = 1) -> Any:
     return Meta(min_length=min_length, max_length=max_length)
 
 
+#: What the buyer, or the shop for him, wants to be heeded. It may say anything: it is private.
+Remark = Annotated[str, _text(1024, 0)]
+
+
 class Item(Struct, frozen=True, forbid_unknown_fields=True):
     """One line: ``quantity`` pieces of ``sku``, less a discount on the whole line."""
 
@@ -88,7 +92,7 @@ class Submission(Struct, frozen=True, forbid_unknown_fields=True):
     items: Annotated[list[Item], Meta(min_length=1, max_length=ITEMS_MAX)]
     amounts: Amounts
     recipient: Recipient
-    remark: Annotated[str, _text(1024, 0)] | None = None
+    remark: Remark | None = None
     is_test: bool = False
     attributes: dict[str, Any] | None = None
 

@@ -18,6 +18,7 @@ _EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
 #: What one caller can still decode, another, deeper in calls, can not encode again: attributes
 #: at the edge of the interpreter's own limit would fail the whole batch that they are stored in.
 ATTRIBUTES_DEPTH_MAX = 16
+_CONTROL = "holds a control character"
 
 
 def check(
@@ -53,6 +54,12 @@ def check(
     if faults:
         raise Invalid(*faults)
     return phone
+
+
+def check_remark(remark: str | None) -> None:
+    """Raise ``Invalid`` for a remark that an order could not have been submitted with."""
+    if remark is not None and _has_control(remark):
+        raise Invalid(Fault("remark", _CONTROL))
 
 
 def _check_amounts(order: orders.Submission, decimals: int, faults: list[Fault]) -> None:
@@ -180,9 +187,7 @@ def _check_text(order: orders.Submission, faults: list[Fault]) -> None:
     # One pass over all the text in C; a look at each field only when something is odd.
     if "".join([text for _, text in fields]).isprintable():
         return
-    faults.extend(
-        Fault(name, "holds a control character") for name, text in fields if _has_control(text)
-    )
+    faults.extend(Fault(name, _CONTROL) for name, text in fields if _has_control(text))
 
 
 def _has_control(text: str) -> bool:

@@ -14,6 +14,9 @@ PLACEMENT = {
 FOLLOW_UPS = Counter(
     "tidegate_follow_ups", "Events after the placement by outcome.", ["outcome"]
 )  # applied, repeat, waiting, parked, noted, journaled
+REMARKS = Counter(
+    "tidegate_remarks", "Requests to change the remark of an order, by answer.", ["answer"]
+)  # changed, same, version_changed, unknown
 PARKED = Counter("tidegate_parked", "What was set aside for a person, by reason.", ["reason"])
 REFUSED_UNKEPT = Counter(
     "tidegate_refused_callbacks_unkept", "Refused callbacks counted but not kept.", ["bound"]

@@ -126,8 +126,9 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
     # --- Postgres ---
 
-    #: Connections to the primary per process: 2 lanes x batches in flight + 1; reads get the rest.
-    database_pool_max: Count = 8
+    #: Connections to the primary per process: 2 lanes x batches in flight, one to park with and one
+    #: to change remarks; reads get the rest.
+    database_pool_max: Count = 9
     #: Connections to each replica per process.
     replica_pool_max: Count = 4
     #: Seconds a read waits for a replica to catch up before it goes to the primary.
@@ -253,11 +254,11 @@ def _refuse_contradictions(settings: Settings) -> None:
         seen.add((account.provider, account.name))
         if unknown := set(account.channels) - set(names):
             raise SettingsError(f"{label} names unknown channels {', '.join(sorted(unknown))}")
-    if settings.database_pool_max < 2 * settings.batches_in_flight + 2:
+    if settings.database_pool_max < 2 * settings.batches_in_flight + 3:
         raise SettingsError(
             f"database_pool_max is {settings.database_pool_max}, but two lanes of "
-            f"{settings.batches_in_flight} batches, one to park with and one read need "
-            f"{2 * settings.batches_in_flight + 2}"
+            f"{settings.batches_in_flight} batches, one to park with, one for remarks and one "
+            f"read need {2 * settings.batches_in_flight + 3}"
         )
     if settings.commit_s >= settings.drain_s:
         raise SettingsError("commit_s must be below drain_s, or a drain can not finish a batch")

@@ -1,10 +1,12 @@
 """Every route there is, with what it takes and what it answers."""
 
 from gateway.domain import features, orders
+from gateway.domain.remarks import RemarkChange
 from gateway.domain.views import OrderView
 from gateway.web.callbacks import CallbackIntake
 from gateway.web.orders import OrderIntake, OrderResult
 from gateway.web.queries import LIMIT_MAX, History, OrderPage, OrderQueries
+from gateway.web.remarks import VERSION_PATTERN, RemarkIntake
 from gateway.web.routing import Answer, Parameter, Route
 from gateway.web.status import Health, Readiness, StatusPages
 
@@ -26,6 +28,7 @@ def routes(
     order_intake: OrderIntake,
     callbacks: CallbackIntake,
     queries: OrderQueries,
+    remarks: RemarkIntake,
     status: StatusPages,
 ) -> list[Route]:
     """Return the table of routes over these handlers."""
@@ -112,6 +115,38 @@ def routes(
             summary="Read an order's history",
             answers=[Answer(200, "What happened, step by step.", History, headers=[_AGE])],
             problems=["malformed", *_AUTH, "not-found", "unavailable", "overloaded"],
+        ),
+        Route(
+            method="PATCH",
+            template="/v1/orders/{id}/remark",
+            name="orders.remark",
+            feature=features.ORDER_REMARKS,
+            handler=remarks.change,
+            role="ingest",
+            summary="Change an order's remark",
+            body=RemarkChange,
+            parameters=[
+                Parameter(
+                    "If-Match",
+                    "header",
+                    {"type": "string", "pattern": VERSION_PATTERN},
+                    "The only `version` of the order that may be changed, in double quotes. Where "
+                    "it is not sent the last change wins. No matter where the order has this very "
+                    "remark already: so a repeat is answered as the first was.",
+                )
+            ],
+            answers=[
+                Answer(
+                    200,
+                    "The order has this remark, in PostgreSQL, and `version` is its version. "
+                    "Nothing was written where it had the same one before.",
+                    OrderResult,
+                )
+            ],
+            problems=[
+                "malformed", *_AUTH, "not-found", "slow-body", "version-changed", "too-large",
+                "unsupported-media-type", "invalid", "unavailable", "overloaded",
+            ],
         ),
         Route(
             method="POST",

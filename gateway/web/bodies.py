@@ -1,20 +1,47 @@
-"""Reading a body: bounded in bytes and in time, before any work is spent on it."""
+"""Reading a body: bounded in bytes and in time, before any work is spent on it; and its JSON."""
 
 import asyncio
 import zlib
-from collections.abc import Coroutine
-from typing import Any
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeVar
 
+import msgspec
 from aiohttp import StreamReader, hdrs, web
 from aiohttp.http_exceptions import HttpProcessingError
 
 from gateway.web.problems import Answered, problem
-from gateway.web.requests import Request
+from gateway.web.replies import JSON
+from gateway.web.requests import Request, fault
+
+_T = TypeVar("_T")
 
 #: What zlib is told to unpack, by Content-Encoding; every other is refused.
 _WINDOW_BITS = {"gzip": 31, "x-gzip": 31, "deflate": 15}
 #: The rest of an unread body would be parsed as the next request: such replies end the connection.
 _CLOSE = "Connection: close\r\n"
+
+
+def require_json(request: Request) -> None:
+    """Raise ``Answered`` with 415 where the request says that its body is no JSON in UTF-8."""
+    content_type = request.raw.headers.get(hdrs.CONTENT_TYPE)
+    if content_type is None or content_type == JSON:
+        return
+    essence, _, parameters = content_type.partition(";")
+    charset = parameters.replace(" ", "").lower()
+    if essence.strip().lower() == JSON and charset in ("", "charset=utf-8", 'charset="utf-8"'):
+        return
+    raise Answered(problem("unsupported-media-type", "send application/json in UTF-8"))
+
+
+def decoded(decode: Callable[[bytes], _T], body: bytes) -> _T:
+    """Return what ``decode`` makes of JSON. Raises ``Answered``: 400 for what is none, or 422."""
+    try:
+        return decode(body)
+    except msgspec.ValidationError as exc:
+        raise Answered(problem("invalid", faults=[fault(exc)])) from None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:
+        detail = "JSON is nested too deep" if isinstance(exc, RecursionError) else str(exc)[:200]
+        raise Answered(problem("malformed", detail)) from None
 
 
 def read(request: Request, *, bytes_max: int, body_s: float) -> Coroutine[Any, Any, bytes]:

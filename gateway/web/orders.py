@@ -12,13 +12,13 @@ from gateway.intake.accept import Intake
 from gateway.web import bodies
 from gateway.web.problems import Answered, problem
 from gateway.web.replies import JSON, Reply
-from gateway.web.requests import Request, fault
+from gateway.web.requests import Request
 
 _REPLAYED = "Idempotency-Replayed: true\r\n"
 
 
 class OrderResult(Struct, frozen=True):
-    """The answer to a stored order; the same one for every repeat."""
+    """How a stored order stands. To a submission: as it was placed, the same for every repeat."""
 
     id: Annotated[str, Meta(description="UUIDv7, ours.", extra_json_schema={"format": "uuid"})]
     channel: str
@@ -46,7 +46,7 @@ class OrderIntake:
 
         202 where Postgres could not take it: it is synced in the journal and will be committed.
         """
-        _require_json(request.raw.headers.get("Content-Type"))
+        bodies.require_json(request)
         request_id = _request_id(request)
         body = await bodies.read(request, bytes_max=self._bytes_max, body_s=self._body_s)
         placement = self._placement(request, body, request_id)
@@ -60,15 +60,7 @@ class OrderIntake:
     def _placement(self, request: Request, body: bytes, request_id: str | None) -> Placement:
         principal = request.principal
         assert principal is not None, "the route requires a role"
-        try:
-            submission = orders.decode(body)
-        except msgspec.ValidationError as exc:
-            raise Answered(problem("invalid", faults=[fault(exc)])) from None
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:
-            detail = (
-                "JSON is nested too deep" if isinstance(exc, RecursionError) else str(exc)[:200]
-            )
-            raise Answered(problem("malformed", detail)) from None
+        submission = bodies.decoded(orders.decode, body)
         if not principal.may_use(submission.channel):
             faults = [Fault("channel", "is not one of the key's channels")]
             raise Answered(problem("forbidden", faults=faults))
@@ -111,16 +103,6 @@ def _reply(placed: Placed, placement: Placement) -> Reply:
     if placed.is_journaled:
         status = 202
     return Reply(status, _encode(result), JSON, head)
-
-
-def _require_json(content_type: str | None) -> None:
-    if content_type is None or content_type == JSON:
-        return
-    essence, _, parameters = content_type.partition(";")
-    charset = parameters.replace(" ", "").lower()
-    if essence.strip().lower() == JSON and charset in ("", "charset=utf-8", 'charset="utf-8"'):
-        return
-    raise Answered(problem("unsupported-media-type", "send application/json in UTF-8"))
 
 
 def _request_id(request: Request) -> str | None:

@@ -39,6 +39,7 @@ KINDS: dict[str, tuple[int, str]] = {
     "method-not-allowed": (405, "This path does not take that method"),
     "slow-body": (408, "The body did not arrive in time"),
     "conflict": (409, "The order number is taken by another order"),
+    "version-changed": (412, "The order has another version by now"),
     "too-large": (413, "The body is too large"),
     "unsupported-media-type": (415, "The body is of a kind that is not taken here"),
     "invalid": (422, "The content is not right"),

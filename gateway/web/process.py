@@ -29,6 +29,7 @@ from gateway.web.doorman import Doorman
 from gateway.web.gate import Gate
 from gateway.web.orders import OrderIntake
 from gateway.web.queries import OrderQueries
+from gateway.web.remarks import RemarkIntake
 from gateway.web.routing import Router
 from gateway.web.server import Server
 from gateway.web.status import Probe, StatusPages
@@ -178,6 +179,9 @@ def build(gateway: Gateway, stopping: asyncio.Event, *, documents: Documents) ->
         queries=OrderQueries(
             reading=Reading(readers=gateway.readers, sealer=gateway.stores.sealer),
             journal=gateway.journal,
+        ),
+        remarks=RemarkIntake(
+            remarks=gateway.remarks, journal=gateway.journal, body_s=settings.body_s
         ),
         status=status,
     )

@@ -3,7 +3,7 @@
 import base64
 import binascii
 from datetime import UTC, datetime
-from typing import Protocol, get_args
+from typing import get_args
 from uuid import UUID
 
 import msgspec
@@ -17,6 +17,7 @@ from gateway.stores.postgres.reading import Filter, Reading
 from gateway.web.problems import Answered, problem
 from gateway.web.replies import Reply
 from gateway.web.requests import Request
+from gateway.web.unknown import Journal, order_id, unknown
 
 LIMIT_MAX = 200
 _LIMIT = 50
@@ -44,14 +45,6 @@ class History(Struct, frozen=True):
 _encode = msgspec.json.Encoder().encode
 
 
-class Journal(Protocol):
-    """Where orders wait that the ledger has not seen."""
-
-    async def may_hold(self, id_: UUID) -> bool:
-        """Whether the order of this id may be among them."""
-        ...
-
-
 class OrderQueries:
     """Handles reads. What was acknowledged before a read is seen by it.
 
@@ -64,26 +57,20 @@ class OrderQueries:
 
     async def one(self, request: Request) -> Reply:
         """Answer with an order as it stands."""
-        principal = _principal(request)
-        found = await self._reading.order(_id(request), principal.visible())
+        principal, id_ = _principal(request), order_id(request)
+        found = await self._reading.order(id_, principal.visible())
         if found is None:
-            raise Answered(await self._unknown(_id(request)))
+            raise Answered(await unknown(id_, self._journal))
         shown = view(found.value, in_clear=principal.may("query_pii"))
         return Reply(200, _encode(shown), head=_age(found.age_s))
 
     async def history(self, request: Request) -> Reply:
         """Answer with an order's history."""
-        found = await self._reading.history(_id(request), _principal(request).visible())
+        id_ = order_id(request)
+        found = await self._reading.history(id_, _principal(request).visible())
         if found is None:
-            raise Answered(await self._unknown(_id(request)))
+            raise Answered(await unknown(id_, self._journal))
         return Reply(200, _encode(History(found.value)), head=_age(found.age_s))
-
-    async def _unknown(self, id_: UUID) -> Reply:
-        """Say that there is no such order, or that it may yet come out of the journal."""
-        if self._journal is not None and await self._journal.may_hold(id_):
-            detail = "the order may still be on its way from the journal into the ledger"
-            return problem("unavailable", detail, head="Retry-After: 1\r\n")
-        return _missing()
 
     async def page(self, request: Request) -> Reply:
         """Answer with a page of orders."""
@@ -107,17 +94,6 @@ def _principal(request: Request) -> Principal:
 def _age(age_s: int | None) -> str:
     """Return the head line of an answer that may be old, and of no other."""
     return "" if age_s is None else f"Age: {age_s}\r\n"
-
-
-def _missing() -> Reply:
-    return problem("not-found", "there is no such order in the key's channels")
-
-
-def _id(request: Request) -> UUID:
-    try:
-        return UUID(request.path_values[0])
-    except ValueError:
-        raise Answered(_missing()) from None
 
 
 def _filter(values: dict[str, str], principal: Principal) -> Filter:

@@ -77,7 +77,7 @@ def test_without_a_database_there_is_nothing_to_run() -> None:
         (_ACCOUNT + _ACCOUNT, {}, "stripe/main stands twice"),
         (_ACCOUNT.replace('"web"', '"wbe"'), {}, "unknown channels wbe"),
         ("", {"DATABASE_POOL_MAX": "4"}, "database_pool_max is 4"),
-        ("", {"BATCHES_IN_FLIGHT": "4"}, "need 10"),
+        ("", {"BATCHES_IN_FLIGHT": "4"}, "need 11"),
         ("", {"COMMIT_S": "10"}, "commit_s must be below drain_s"),
         ("", {"REDIS_URL": "http://r"}, "redis_url must be written redis://"),
         ("", {"REPLICA_URLS": "postgresql://r", "REPLICA_WAIT_S": "3"}, "replica_wait_s"),

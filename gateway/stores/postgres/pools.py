@@ -14,8 +14,8 @@ _SESSION = {"application_name": "tidegate", "timezone": "UTC", "jit": "off"}
 
 
 def writers(settings: Settings) -> int:
-    """Return how many connections the two lanes can use at once, and one to park with."""
-    return 2 * settings.batches_in_flight + 1
+    """Return how many connections the two lanes can use, one to park with, one for remarks."""
+    return 2 * settings.batches_in_flight + 2
 
 
 async def open_writers(settings: Settings, *, is_lazy: bool) -> "asyncpg.Pool[asyncpg.Record]":

@@ -1,0 +1,100 @@
+"""The remark of an order, changed after the order was placed.
+
+The text is private: it lives in the order's sealed part and in the sealed message that changed
+it, and nowhere else. History and outbox only tell that it changed.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Literal
+from uuid import UUID
+
+import msgspec
+from msgspec import Struct
+
+from gateway.domain.orders import Hold, Remark, Status
+
+
+class RemarkChange(Struct, frozen=True, forbid_unknown_fields=True):
+    """What the remark of an order shall be; null takes it away."""
+
+    remark: Remark | None
+
+    def __repr__(self) -> str:
+        """Show nothing of the text: what is shown ends up in logs."""
+        return "RemarkChange()"
+
+
+class Edit(Struct, frozen=True):
+    """A change on its way in. ``order_id`` may be an alias; ``channels`` None: of any channel.
+
+    ``version`` is the only one that it may change, where the sender named one.
+    """
+
+    order_id: UUID
+    channels: Sequence[str] | None
+    remark: str | None
+    version: int | None
+    raw: bytes
+    trigger: str
+    received_at: datetime
+
+    def __repr__(self) -> str:
+        """Show nothing of the text."""
+        return f"Edit({self.order_id}, {self.trigger})"
+
+
+#: ``same``: the order has this remark already; ``version_changed``: it has another version than
+#: the one that may be changed. Nothing was written then.
+Answer = Literal["changed", "same", "version_changed"]
+
+
+class Edited(Struct, frozen=True):
+    """What became of an edit, true once it is committed, and how the order stands then."""
+
+    answer: Answer
+    id: UUID
+    channel: str
+    order_no: str
+    status: Status
+    version: int
+    hold: Hold | None
+
+
+class Replace(Struct, frozen=True):
+    """The verdict that the remark is another: the private part as it is to be sealed."""
+
+    private: bytes
+
+
+_decode = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+_encode = msgspec.json.Encoder().encode
+_ABSENT = msgspec.Raw(b"null")
+
+
+def decode(body: bytes) -> RemarkChange:
+    """Decode a JSON change. Raises ``msgspec.ValidationError`` or ``msgspec.DecodeError``."""
+    return _DECODER.decode(body)
+
+
+_DECODER = msgspec.json.Decoder(RemarkChange)
+
+
+def judge(
+    edit: Edit, *, version: int, private: bytes
+) -> Replace | Literal["same", "version_changed"]:
+    """Decide about an edit of an order of this version, whose private part is opened.
+
+    A remark that is there already is no conflict, whatever version was named: the sender may not
+    have heard the answer the first time, and what he wants is so (RFC 9110, 13.1.1).
+    """
+    fields = _decode(private)
+    if msgspec.json.decode(fields.get("remark", _ABSENT)) == edit.remark:
+        return "same"
+    if edit.version not in (None, version):
+        return "version_changed"
+    # All else stays byte for byte: no second reading of it changes what was stored.
+    fields.pop("remark", None)
+    if edit.remark is not None:
+        fields["remark"] = msgspec.Raw(_encode(edit.remark))
+    return Replace(_encode(fields))

@@ -1,0 +1,56 @@
+"""The way in for changes of a remark: checked here, settled under the order's lock by the ledger.
+
+They are not journaled. A remark is no order and no money: while Postgres is away its sender is
+told to come again, and nothing is promised.
+"""
+
+from collections.abc import Sequence
+from typing import Protocol
+from uuid import UUID
+
+from gateway.domain import validation
+from gateway.domain.errors import Unavailable
+from gateway.domain.remarks import Edit, Edited, RemarkChange
+from gateway.intake import metrics
+from gateway.runtime.clock import Clock
+
+
+class Store(Protocol):
+    """Where the orders are."""
+
+    async def change(self, edit: Edit) -> Edited | None:
+        """Apply an edit; None where there is no such order. Raises ``Unavailable``."""
+        ...
+
+
+class Remarks:
+    """Changes the remarks of orders."""
+
+    def __init__(self, *, store: Store, clock: Clock) -> None:
+        self._store = store
+        self._clock = clock
+
+    async def change(
+        self,
+        order_id: UUID,
+        change: RemarkChange,
+        *,
+        channels: Sequence[str] | None,
+        version: int | None,
+        raw: bytes,
+        trigger: str,
+    ) -> Edited | None:
+        """Return what became of a change, committed; None: no order of these channels has the id.
+
+        Raises ``Invalid``, and ``Unavailable`` when nothing was kept or nobody can tell: the same
+        change sent again is harmless.
+        """
+        validation.check_remark(change.remark)
+        edit = Edit(order_id, channels, change.remark, version, raw, trigger, self._clock.now())
+        try:
+            edited = await self._store.change(edit)
+        except Unavailable as exc:
+            metrics.UNAVAILABLE.labels(exc.part).inc()
+            raise
+        metrics.REMARKS.labels("unknown" if edited is None else edited.answer).inc()
+        return edited

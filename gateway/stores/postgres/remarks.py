@@ -1,0 +1,110 @@
+"""Remarks: changed one order at a time, under the same lock as whatever else befalls the order.
+
+A payment that is folded meanwhile waits for the lock or is waited for, and neither writes what
+the other does: follow-ups leave the private part alone, and this leaves the rest. Only one order
+is locked, and the key of its line in the history is its own, so nothing can wait in a circle.
+"""
+
+import asyncio
+from collections.abc import Callable
+from uuid import UUID
+
+import asyncpg
+
+from gateway.domain import remarks
+from gateway.domain.errors import Unavailable
+from gateway.domain.remarks import Edit, Edited
+from gateway.runtime import retry
+from gateway.stores.postgres import faults
+from gateway.stores.postgres.lending import Connection, Gate, Pool, ended_after, lent
+from gateway.stores.postgres.statements import sql
+from gateway.stores.sealing import Sealer
+
+_LOCK = sql("lock_order")
+_WRITE = sql("write_remark")
+
+_TRIES_MAX = 6
+#: Of the connections that write: the others are for orders and payments.
+_AT_ONCE = 1
+_PRIVATE = "orders.private"
+_MESSAGE = "raw_messages.body"
+
+
+class Remarks:
+    """Changes remarks in the ledger. Knows the statements and the sealing, decides nothing."""
+
+    def __init__(
+        self, *, pool: Pool, sealer: Sealer, new_id: Callable[[], UUID], edit_s: float
+    ) -> None:
+        """``edit_s``: seconds after which an edit is given up, whatever it waits for."""
+        self._pool = pool
+        self._sealer = sealer
+        self._new_id = new_id
+        self._edit_s = edit_s
+        self._gate = Gate(_AT_ONCE)
+
+    async def change(self, edit: Edit) -> Edited | None:
+        """Apply an edit; return what became of it, committed. None: there is no such order.
+
+        Raises ``Unavailable`` when nothing was kept or nobody can tell: an edit that was applied
+        is found so by its repeat.
+        """
+        until_s = asyncio.get_running_loop().time() + self._edit_s
+        async with self._gate.passed():
+            for attempt in range(_TRIES_MAX):
+                try:
+                    return await self._try(edit, until_s)
+                except faults.Contended:
+                    await retry.jitter(attempt)
+        raise Unavailable("contention")
+
+    async def _try(self, edit: Edit, until_s: float) -> Edited | None:
+        with faults.translated():
+            async with lent(self._pool) as connection:
+                left_s = until_s - asyncio.get_running_loop().time()
+                with ended_after(connection, left_s):
+                    async with connection.transaction():
+                        return await self._change_locked(connection, edit)
+
+    async def _change_locked(self, connection: Connection, edit: Edit) -> Edited | None:
+        record = await connection.fetchrow(_LOCK, edit.order_id, edit.channels)
+        if record is None:
+            return None
+        id_: UUID = record["id"]
+        channel, status, version = record["channel"], record["status"], record["version"]
+        private = self._sealer.open(_PRIVATE, id_.bytes, record["private"])
+        verdict = remarks.judge(edit, version=version, private=private)
+        answer: remarks.Answer = "changed"
+        if isinstance(verdict, remarks.Replace):
+            version += 1
+            await self._write(connection, edit, record, version, verdict.private)
+        else:
+            answer = verdict
+        return Edited(answer, id_, channel, record["order_no"], status, version, record["hold"])
+
+    async def _write(
+        self,
+        connection: Connection,
+        edit: Edit,
+        order: asyncpg.Record,
+        version: int,
+        private: bytes,
+    ) -> None:
+        id_: UUID = order["id"]
+        # Made under the lock: ids in the order of the steps are what the history is sorted by.
+        event_id = self._new_id()
+        await connection.execute(
+            _WRITE,
+            id_,
+            version,
+            self._sealer.seal(_PRIVATE, id_.bytes, private),
+            event_id,
+            f"remark:{order['channel']}",
+            # A version of an order is reached once.
+            f"{id_}:{version}",
+            order["status"],
+            edit.trigger,
+            edit.received_at,
+            self._sealer.seal(_MESSAGE, event_id.bytes, edit.raw),
+            self._new_id(),
+        )
