@@ -142,6 +142,31 @@ async def _submissions(wire: Wire) -> list[Answer]:
     return answers
 
 
+async def _edits(wire: Wire, path: str) -> list[Answer]:
+    """Send the canary to an order's remark in every way that ends differently."""
+    sung = json.dumps({"remark": f"{CANARY['remark']} {PHONE} {CANARY['name']} 金丝雀"}).encode()
+    answers = [
+        await wire.ask("PATCH", f"{where}/remark", body, [("User-Agent", PHONE), *headers])
+        for where, body, headers in (
+            (path, sung, []),
+            (path, sung, [("If-Match", '"1"')]),
+            (path, sung.replace(b'"}', b'!"}'), [("If-Match", '"1"')]),
+            (path, sung, [("If-Match", PHONE)]),
+            (path, sung.replace(b'"}', b'\\u0000"}'), []),
+            (path, sung[:-2], []),
+            (path, sung.replace(b"}", b',"nick":"%b"}' % PHONE.encode()), []),
+            (path, json.dumps({"remark": [CANARY["remark"]]}).encode(), []),
+            (path, json.dumps({"remark": CANARY["remark"] * 99}).encode(), []),
+            (path, sung.ljust(20_000), []),
+            (path, sung, [("Content-Type", CANARY["name"])]),
+            (f"/v1/orders/{quote(CANARY['name'])}", sung, []),
+        )
+    ]
+    statuses = [answer.status for answer in answers]
+    assert statuses == [200, 200, 412, 400, 422, 400, 422, 422, 422, 413, 415, 404]
+    return answers
+
+
 async def _questions(wire: Wire) -> list[Answer]:
     """Put the canary into paths, queries and headers."""
     placed = (await wire.ask("GET", f"/v1/orders?phone={PHONE}")).json["orders"]
@@ -300,7 +325,8 @@ async def test_a_canary_is_found_nowhere(
     wire = Wire("127.0.0.1", port, token)
 
     answers = await _submissions(wire)
-    said = [await wire.ask("GET", answers[0].headers["location"])]
+    said = await _edits(wire, answers[0].headers["location"])
+    said.append(await wire.ask("GET", answers[0].headers["location"]))
     for provider, headers, body in _callbacks(payers):
         asked = wire.request(
             "POST",

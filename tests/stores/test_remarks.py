@@ -379,6 +379,28 @@ async def test_with_postgres_away_an_edit_is_refused_in_time_and_not_journaled(
     assert (await private(gateway, ledger)).remark == "back"
 
 
+async def test_an_edit_of_many_slow_steps_is_given_up_as_a_whole(
+    settings: Settings, ledger: Database
+) -> None:
+    """No step takes as long as an edit may, and all of them together take longer."""
+    async with cable_to(settings.database_url) as cable:
+        changed = with_(
+            settings, database_url=cable.url, commit_s=COMMIT_S, journal_after_s=0.3,
+            replica_urls="",
+        )  # fmt: skip
+        async with gateways(changed) as (gateway,):
+            id_ = await placed(gateway)
+            cable.slow(0.2)
+            loop = asyncio.get_running_loop()
+            started = loop.time()
+            with pytest.raises(Unavailable):
+                await change(gateway, id_, "a")
+            assert loop.time() - started < COMMIT_S + 0.4
+            cable.mend()
+            assert await change(gateway, id_, "b") is not None
+    assert (await order(ledger))["version"] == 2
+
+
 async def test_an_order_that_somebody_holds_is_given_up_in_time(
     settings: Settings, ledger: Database
 ) -> None:

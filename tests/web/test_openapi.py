@@ -114,7 +114,7 @@ async def test_answers_are_as_documented(site: Site, wire: Wire, document: dict[
     body = json.dumps(sent).encode()
     other = Wire(wire.host, wire.port, await site.token_for("operate"))
     orders, one, history = "/v1/orders", "/v1/orders/{id}", "/v1/orders/{id}/events"
-    callbacks = "/v1/callbacks/{provider}/{account}"
+    callbacks, remark = "/v1/callbacks/{provider}/{account}", "/v1/orders/{id}/remark"
     placed = await wire.submit(body, {"Idempotency-Key": "openapi"})
     path = placed.headers["location"]
     masked = Wire(wire.host, wire.port, await site.token_for("query"))
@@ -141,6 +141,22 @@ async def test_answers_are_as_documented(site: Site, wire: Wire, document: dict[
         (history, "get", await wire.ask("GET", f"{path}/events")),
         (history, "get", await wire.ask("GET", "/v1/orders/x/events")),
         (callbacks, "post", await wire.ask("POST", "/v1/callbacks/a/b", b"")),
+        *[
+            (remark, "patch", await wire.ask("PATCH", f"{where}/remark", sent_, headers))
+            for where, sent_, headers in (
+                (path, b'{"remark":"a"}', {}),
+                (path, b'{"remark":null}', {"If-Match": '"2"'}),
+                (path, b'{"remark":"b"}', {"If-Match": '"2"'}),
+                (path, b'{"remark":"b"}', {"If-Match": "2"}),
+                (path, b'{"remark":"b"}', {"Content-Type": "text/plain"}),
+                (path, b"{", {}),
+                (path, b"{}", {}),
+                (path, b" " * 20_000, {}),
+                ("/v1/orders/x", b'{"remark":"b"}', {}),
+            )
+        ],
+        (remark, "patch", await masked.ask("PATCH", f"{path}/remark", b'{"remark":"b"}')),
+        (remark, "patch", await wire.ask("PATCH", f"{path}/remark", has_key=False)),
         ("/healthz", "get", await wire.ask("GET", "/healthz")),
         ("/readyz", "get", await wire.ask("GET", "/readyz")),
         ("/metrics", "get", await wire.ask("GET", "/metrics")),
@@ -154,7 +170,7 @@ async def test_answers_are_as_documented(site: Site, wire: Wire, document: dict[
     assert faults == {}
     statuses = {(template, method, answer.status) for template, method, answer in got}
     assert {status for _, _, status in statuses} == {
-        200, 201, 400, 401, 403, 404, 409, 413, 415, 422,
+        200, 201, 400, 401, 403, 404, 409, 412, 413, 415, 422,
     }  # fmt: skip
 
 
@@ -173,6 +189,25 @@ async def test_what_the_handler_takes_is_what_the_schema_says(document: dict[str
         edited(order(), ["currency"], "rmb"),
     ):
         assert not schema.is_valid(wrong)
+
+
+async def test_a_remark_is_taken_as_its_schema_says(document: dict[str, Any]) -> None:
+    operation = document["paths"]["/v1/orders/{id}/remark"]["patch"]
+    assert "`ingest`" in operation["description"]
+    (in_path, if_match) = operation["parameters"]
+    assert (in_path["in"], if_match["in"], if_match["name"]) == ("path", "header", "If-Match")
+    for value, is_valid in (('"1"', True), ("1", False), ('W/"1"', False), ('"0"', False)):
+        assert jsonschema_rs.Draft202012Validator(if_match["schema"]).is_valid(value) is is_valid
+    schema = operation["requestBody"]["content"]["application/json"]["schema"]
+    validator = jsonschema_rs.Draft202012Validator(
+        {"components": document["components"], "allOf": [schema]}
+    )
+    for body, is_valid in (
+        ({"remark": "a"}, True), ({"remark": None}, True), ({"remark": "x" * 1024}, True),
+        ({"remark": "x" * 1025}, False), ({"remark": 1}, False), ({}, False),
+        ({"remark": "a", "x": 1}, False),
+    ):  # fmt: skip
+        assert validator.is_valid(body) is is_valid, body
 
 
 async def test_problems_have_one_of_the_listed_types(wire: Wire) -> None:

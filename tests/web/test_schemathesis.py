@@ -105,6 +105,12 @@ def test_what_it_makes_up_about_what_is_there_does_too(
     for template in ("/v1/orders/{id}", "/v1/orders/{id}/events"):
         seen = _statuses(schema[template]["GET"], GenerationMode.POSITIVE, session, there)
         assert set(seen) == {"200"}
+    remark = schema["/v1/orders/{id}/remark"]["PATCH"]
+    right = _statuses(remark, GenerationMode.POSITIVE, session, there)
+    assert right["200"]
+    assert set(right) <= {"200", "412", "422"}
+    wrong = _statuses(remark, GenerationMode.NEGATIVE, session, there)
+    assert wrong["422"]
     for provider in PROVIDERS:
         account = {"provider": provider, "account": "main"}
         callback = schema["/v1/callbacks/{provider}/{account}"]["POST"]
