@@ -1,0 +1,69 @@
+"""The way in for remarks: what reaches the ledger, and what is counted."""
+
+import pytest
+from prometheus_client import REGISTRY
+
+from gateway.domain.errors import Invalid, Unavailable
+from gateway.domain.remarks import Answer, Edit, Edited, RemarkChange
+from gateway.intake.remarks import Remarks
+from tests.domain.support import NOW, new_id
+from tests.intake.support import StoppedClock
+
+ID = new_id()
+
+
+class ToldStore:
+    """Answers as it is told and keeps what it was asked."""
+
+    def __init__(self, answer: Edited | Unavailable | None) -> None:
+        self.answer = answer
+        self.asked: list[Edit] = []
+
+    async def change(self, edit: Edit) -> Edited | None:
+        self.asked.append(edit)
+        if isinstance(self.answer, Unavailable):
+            raise self.answer
+        return self.answer
+
+
+def edited(answer: Answer) -> Edited:
+    return Edited(answer, ID, "web", "W-1", "paid", 3, None)
+
+
+async def change(store: ToldStore, remark: str | None) -> Edited | None:
+    intake = Remarks(store=store, clock=StoppedClock())
+    return await intake.change(
+        ID, RemarkChange(remark), channels=["web"], version=2, raw=b"{}", trigger="key:1"
+    )
+
+
+def counted(name: str, **labels: str) -> float:
+    return REGISTRY.get_sample_value(f"tidegate_{name}_total", labels) or 0.0
+
+
+async def test_the_ledger_is_asked_with_all_that_was_said() -> None:
+    store = ToldStore(edited("changed"))
+    assert await change(store, "a") == edited("changed")
+    assert store.asked == [Edit(ID, ["web"], "a", 2, b"{}", "key:1", NOW)]
+
+
+async def test_what_no_order_may_hold_does_not_reach_the_ledger() -> None:
+    store = ToldStore(edited("changed"))
+    with pytest.raises(Invalid):
+        await change(store, "a\0")
+    assert store.asked == []
+
+
+@pytest.mark.parametrize("answer", ["changed", "same", "version_changed", None])
+async def test_each_answer_is_counted(answer: Answer | None) -> None:
+    label = answer or "unknown"
+    before = counted("remarks", answer=label)
+    await change(ToldStore(answer and edited(answer)), "a")
+    assert counted("remarks", answer=label) == before + 1
+
+
+async def test_what_could_not_be_answered_is_counted_and_passed_on() -> None:
+    before = counted("unavailable", part="postgres")
+    with pytest.raises(Unavailable):
+        await change(ToldStore(Unavailable("postgres")), "a")
+    assert counted("unavailable", part="postgres") == before + 1
