@@ -18,6 +18,7 @@ COMMANDS = {
     "config": "Print the effective settings and where each comes from.",
     "keys": "Make, list and revoke API keys; make and rotate sealing keys.",
     "shed": "Refuse or take a feature by hand, for a while.",
+    "plan": "Say beforehand what goes dark during a sale, and when.",
     "callbacks": "Look at the callbacks that were refused.",
     "simulate": "Play a payment provider or shop: sign messages and post them to a gateway.",
     "version": "Print the versions of Tidegate, its schema and Python.",

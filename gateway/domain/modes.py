@@ -1,25 +1,28 @@
 """Modes: what an operator said about a feature or a tier, for how long, and why.
 
 ``shed`` refuses it whatever the load, ``admit`` takes it whatever the load as far as memory and
-slots go; without a mode the load decides. A word on one feature beats one on its tier. Every mode
-ends by itself.
+slots go, ``early`` has a tier go dark at a lower load; without a mode the load decides. What was
+said for now beats what was planned, and a word on one feature one on its tier. Every mode ends by
+itself.
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Literal, get_args
 
 from msgspec import Struct
 
-from gateway.domain.features import FEATURES, TIERS, Feature
+from gateway.domain.features import FEATURES, TIERS, Feature, Tier
 
-Word = Literal["shed", "admit"]
+Word = Literal["shed", "admit", "early"]
 WORDS: tuple[Word, ...] = get_args(Word)
 
 #: Seconds that a mode lasts where nothing else is said, and at most: one that is forgotten must
 #: not outlive the shift of who set it.
 DEFAULT_S = 1800.0
 LONGEST_S = 4 * 3600.0
+#: By how much more the load counts for a tier that is to go early.
+EARLIER = 0.10
 #: Seconds within which a second person must agree.
 AGREE_S = 600.0
 _REASON_CHARS_MAX = 200
@@ -58,6 +61,9 @@ class Mode(Struct, frozen=True):
     second: str | None = None
     #: It waits for a second person and counts for nothing yet.
     is_asked: bool = False
+    #: The plan that it is a step of, and the seconds until it begins.
+    plan: str | None = None
+    starts_s: float = 0.0
 
 
 def targets() -> list[str]:
@@ -80,12 +86,19 @@ def check(order: Order) -> None:
         raise Wrong("mode", f"must be one of {', '.join(WORDS)}")
     if not 1 <= order.for_s <= LONGEST_S:
         raise Wrong("for_s", f"must be from 1 to {LONGEST_S:.0f} seconds")
+    check_early(order.target, order.word)
     for name, text, longest in (
         ("reason", order.reason, _REASON_CHARS_MAX),
         ("actor", order.actor, _ACTOR_CHARS_MAX),
     ):
         if not text.strip() or len(text) > longest or not text.isprintable():
             raise Wrong(name, f"must have 1 to {longest} printable characters")
+
+
+def check_early(target: str, word: Word) -> None:
+    """Raise ``Wrong`` where ``early`` is said of what no load figure moves, or of a part of it."""
+    if word == "early" and target not in (f"tier{tier}" for tier in TIERS if tier > 1):
+        raise Wrong("mode", "early can be said of tier2 and the tiers above it alone")
 
 
 def needs_second(target: str, word: Word) -> bool:
@@ -96,13 +109,22 @@ def needs_second(target: str, word: Word) -> bool:
 def words(modes: Iterable[Mode]) -> dict[str, Word]:
     """Return what is said of each feature by its name; one that nothing is said of is missing."""
     said: dict[str, Word] = {}
-    standing = [mode for mode in modes if not mode.is_asked and mode.left_s > 0]
-    # What is said of the feature itself comes last and overwrites what is said of its tier.
-    for mode in sorted(standing, key=lambda mode: not mode.target.startswith("tier")):
+    for mode in _standing(modes):
         for feature in FEATURES:
             if mode.target in (feature.name, f"tier{feature.tier}"):
                 said[feature.name] = mode.word
     return said
+
+
+def _standing(modes: Iterable[Mode]) -> list[Mode]:
+    """Return the modes that count now; the stronger word comes later."""
+    now = [m for m in modes if not m.is_asked and m.left_s > 0 and m.starts_s <= 0]
+    return sorted(now, key=lambda m: (m.plan is None, not m.target.startswith("tier")))
+
+
+def early(words: Mapping[str, Word]) -> frozenset[Tier]:
+    """Return the tiers that are to go early: of which nothing else is said by now."""
+    return frozenset(each.tier for each in FEATURES if words.get(each.name) == "early")
 
 
 def seconds(text: str) -> float:

@@ -10,9 +10,11 @@ from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 import msgspec
+from msgspec import Struct
 
 from gateway.domain import modes
 from gateway.domain.errors import Unavailable
+from gateway.domain.features import Tier
 from gateway.domain.modes import Mode, Word
 from gateway.intake import metrics
 from gateway.runtime import lifecycle
@@ -21,6 +23,7 @@ from gateway.runtime.clock import Clock
 _log = logging.getLogger(__name__)
 
 _LOOK_S = 1.0
+_TO: Mapping[Word, str] = {"shed": "be refused", "admit": "be taken", "early": "go early"}
 #: Seconds that a look waits for the ledger; it goes on asking beyond that, and is heard later.
 _WAIT_S = 0.8
 
@@ -45,8 +48,28 @@ class Local(Protocol):
         ...
 
 
+class _Window(Struct, frozen=True):
+    """A mode and its time, by this process' monotonic clock."""
+
+    mode: Mode
+    begins_s: float
+    ends_s: float
+
+    def at(self, now_s: float) -> Mode:
+        """Return the mode with what is left of it, and until it begins, now."""
+        return msgspec.structs.replace(
+            self.mode,
+            left_s=round(self.ends_s - now_s, 1),
+            starts_s=round(max(0.0, self.begins_s - now_s), 1),
+        )
+
+
 class Modes:
-    """The modes that stand now. ``words`` has what is said of a feature, by its name."""
+    """The modes of now, by feature and by tier.
+
+    ``words`` has what is said of a feature, by its name; ``early`` the tiers that are to go dark
+    at a lower load.
+    """
 
     def __init__(self, *, ledger: Ledger, local: Local, clock: Clock) -> None:
         self._ledger = ledger
@@ -58,9 +81,11 @@ class Modes:
         # As read, and when: what is left of each is counted from there, by the monotonic clock.
         self._known: Sequence[Mode] = ()
         self._known_at_s = 0.0
-        self._standing: Sequence[tuple[Mode, float]] = ()
-        self._next_end_s = float("inf")
+        self._windows: Sequence[_Window] = ()
+        self._next_change_s = float("inf")
+        self._said: Mapping[str, Word] = {}
         self.words: Mapping[str, Word] = {}
+        self.early: frozenset[Tier] = frozenset()
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Look again and again until told to stop."""
@@ -82,18 +107,14 @@ class Modes:
         self._settle()
 
     def tick(self, now_s: float) -> None:
-        """Take back what has ended."""
-        if now_s >= self._next_end_s:
-            self._stand([each for each in self._standing if each[1] > now_s])
+        """Take back what has ended, and begin what was planned for now."""
+        if now_s >= self._next_change_s:
+            self._stand(now_s)
 
     def standing(self) -> list[Mode]:
-        """Return the modes with what is left of each now, those that are only asked for too."""
+        """Return the modes that have not ended, those that are asked for or planned too."""
         now_s = self._clock.monotonic_s()
-        return [
-            msgspec.structs.replace(mode, left_s=round(ends_s - now_s, 1))
-            for mode, ends_s in self._standing
-            if ends_s > now_s
-        ]
+        return [window.at(now_s) for window in self._windows if window.ends_s > now_s]
 
     async def _hear(self, asked: asyncio.Task[list[Mode]]) -> None:
         try:
@@ -113,23 +134,36 @@ class Modes:
         now_s = self._clock.monotonic_s()
         since_s = now_s - self._known_at_s
         known = [
-            msgspec.structs.replace(mode, left_s=mode.left_s - since_s) for mode in self._known
+            msgspec.structs.replace(
+                mode,
+                left_s=mode.left_s - since_s,
+                starts_s=mode.starts_s - since_s,
+            )
+            for mode in self._known
         ]
         laid = self._local.over([mode for mode in known if mode.left_s > 0])
-        self._stand([(mode, now_s + mode.left_s) for mode in laid])
+        self._windows = [
+            _Window(mode, now_s + max(0.0, mode.starts_s), now_s + mode.left_s) for mode in laid
+        ]
+        self._stand(now_s)
 
-    def _stand(self, standing: Sequence[tuple[Mode, float]]) -> None:
-        self._standing = standing
-        self._next_end_s = min((ends_s for _, ends_s in standing), default=float("inf"))
-        words = modes.words(mode for mode, _ in standing)
-        if words == self.words:
+    def _stand(self, now_s: float) -> None:
+        """Find out what is said now, and when that changes by itself."""
+        times = [at for each in self._windows for at in (each.begins_s, each.ends_s) if at > now_s]
+        self._next_change_s = min(times, default=float("inf"))
+        said = modes.words(
+            window.at(now_s) for window in self._windows if window.begins_s <= now_s < window.ends_s
+        )
+        if said == self._said:
             return
-        for name in {**self.words, **words}:
-            word = words.get(name)
-            _log.warning("operators: %s is %s", name, f"to {word}" if word else "left to the load")
+        for name in {**self._said, **said}:
+            word = said.get(name)
+            _log.warning("operators: %s is %s", name, f"to {_TO[word]}" if word else "left alone")
             for each in modes.WORDS:
                 metrics.FORCED.labels(name, each).set(each == word)
-        self.words = words
+        self._said = said
+        self.words = {name: word for name, word in said.items() if word != "early"}
+        self.early = modes.early(said)
 
 
 def _heard(asking: asyncio.Task[list[Mode]]) -> None:

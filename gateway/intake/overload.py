@@ -14,7 +14,7 @@ from typing import Literal, Protocol
 from msgspec import Struct
 
 from gateway.domain.features import FEATURES, TIERS, Feature, Tier
-from gateway.domain.modes import Word
+from gateway.domain.modes import EARLIER, Word
 from gateway.intake import metrics
 from gateway.intake.admission import InFlight, Slots
 from gateway.intake.load import IDLE, LoadFigure, Signal
@@ -104,8 +104,13 @@ class Modes(Protocol):
         """What is said of a feature, by its name."""
         ...
 
+    @property
+    def early(self) -> frozenset[Tier]:
+        """The tiers that are to go dark at a lower load."""
+        ...
+
     def tick(self, now_s: float) -> None:
-        """Take back what has ended."""
+        """Take back what has ended, and begin what was planned."""
         ...
 
 
@@ -251,7 +256,10 @@ class Overload:
             self._slow["dbbatch"] = self._commits_s.at(0.95, now_s)
         self.load = self._figure.take(self._measured(now_s), now_s)
         for tier, breaker in self.tiers.items():
-            if breaker.take(self.load.hard if tier <= 1 else self.load.figure, now_s):
+            load = self.load.hard if tier <= 1 else self.load.figure
+            if tier in self._modes.early:
+                load += EARLIER
+            if breaker.take(load, now_s):
                 self._say(tier, breaker)
         if self._ticks % (2 * _TICKS) == 0:
             window_s = 2 * _TICKS * TICK_S

@@ -46,13 +46,17 @@ class Change(Struct, frozen=True):
 
 def laid(known: list[Mode], changes: list[Change], now: datetime) -> list[Mode]:
     """Return the modes of the ledger with the later changes of this machine laid over them."""
-    by_target = {(mode.target, mode.is_asked): mode for mode in known}
+    by_target = {(mode.target, mode.is_asked, _step(mode)): mode for mode in known}
     for change in sorted(changes, key=lambda change: change.at):
         mode = change.mode(now)
-        by_target.pop((change.target, False), None)
+        by_target.pop((change.target, False, None), None)
         if mode is not None and mode.left_s > 0:
-            by_target[change.target, False] = mode
+            by_target[change.target, False, None] = mode
     return list(by_target.values())
+
+
+def _step(mode: Mode) -> tuple[str, float] | None:
+    return None if mode.plan is None else (mode.plan, mode.starts_s)
 
 
 class Drawer:

@@ -1,33 +1,27 @@
 """/v1/admin/…: what operators see and say. Its own listener; every route asks for ``operate``."""
 
-from importlib.metadata import version
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 import msgspec
 from msgspec import Meta, Struct
 
-from gateway.domain import modes
+from gateway.domain import modes, plans
 from gateway.domain.errors import Fault
 from gateway.domain.modes import Mode, Order, Word
+from gateway.domain.plans import Plan, Step
 from gateway.intake import state
 from gateway.intake.modes import Modes
 from gateway.intake.overload import Overload
-from gateway.intake.quotas import Quotas
-from gateway.stores.postgres.keys import ApiKeys
-from gateway.stores.postgres.switches import Switches
-from gateway.web import bodies, openapi
-from gateway.web.doorman import Doorman
-from gateway.web.gate import Gate
+from gateway.runtime.clock import Clock
+from gateway.stores.postgres.switches import Planned, Switches
+from gateway.web import bodies
 from gateway.web.problems import Answered, problem
 from gateway.web.replies import Reply
 from gateway.web.requests import Request, fault
-from gateway.web.routing import Answer, Route, Router
-from gateway.web.server import Server
-from gateway.wiring import Gateway
 
-_BYTES_MAX = 4096
-_CONNECTIONS_MAX = 50
-_AUTH = ("unauthorised", "forbidden")
+_BYTES_MAX = 16 * 1024
+
+T = TypeVar("T")
 
 _encode = msgspec.json.Encoder().encode
 
@@ -60,15 +54,41 @@ class Cleared(Struct, frozen=True):
     was_set: bool
 
 
+class PlanOrder(Struct, frozen=True, forbid_unknown_fields=True):
+    """The steps of a plan, in place of those it had."""
+
+    steps: list[Step]
+
+
+class PlanList(Struct, frozen=True):
+    """The steps of all plans, those of the last week too."""
+
+    steps: list[Planned]
+
+
+class PlanChanged(Struct, frozen=True):
+    """The plan is set or dropped; ``was_there``: there was one of its name before."""
+
+    name: str
+    was_there: bool
+
+
 class Operations:
     """Handles what operators ask."""
 
     def __init__(
-        self, *, switches: Switches, modes: Modes, overload: Overload, body_s: float
+        self,
+        *,
+        switches: Switches,
+        modes: Modes,
+        overload: Overload,
+        clock: Clock,
+        body_s: float,
     ) -> None:
         self._switches = switches
         self._modes = modes
         self._overload = overload
+        self._clock = clock
         self._body_s = body_s
 
     async def load(self, request: Request) -> Reply:
@@ -81,13 +101,7 @@ class Operations:
 
     async def set(self, request: Request) -> Reply:
         """Set a mode, or ask for it where a second person must agree."""
-        body = await bodies.read(request, bytes_max=_BYTES_MAX, body_s=self._body_s)
-        try:
-            wanted = msgspec.json.decode(body, type=ModeOrder)
-        except msgspec.ValidationError as exc:
-            raise Answered(problem("invalid", faults=[fault(exc)])) from None
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            raise Answered(problem("malformed", "the body is not JSON")) from None
+        wanted = await self._body(request, ModeOrder)
         target = _target(request)
         order = Order(target, wanted.mode, wanted.for_s, wanted.reason, _actor(request))
         try:
@@ -116,6 +130,39 @@ class Operations:
         await self._modes.look()
         return Reply(200, _encode(Cleared(target, was_set)))
 
+    async def every_plan(self, request: Request) -> Reply:
+        """Answer with all plans."""
+        return Reply(200, _encode(PlanList(await self._switches.planned())))
+
+    async def plan(self, request: Request) -> Reply:
+        """Put a plan in place of the one of its name."""
+        wanted = await self._body(request, PlanOrder)
+        plan = Plan(name=request.path_values[0], steps=wanted.steps)
+        try:
+            plans.check(plan, self._clock.now())
+        except modes.Wrong as exc:
+            raise Answered(problem("invalid", faults=[Fault(exc.field, exc.reason)])) from None
+        was_there = await self._switches.plan(plan, actor=_actor(request))
+        await self._modes.look()
+        return Reply(200, _encode(PlanChanged(plan.name, was_there)))
+
+    async def drop_plan(self, request: Request) -> Reply:
+        """Drop a plan, its steps that have begun too."""
+        name = request.path_values[0]
+        if not await self._switches.drop_plan(name, actor=_actor(request)):
+            raise Answered(problem("not-found", "there is no plan of this name"))
+        await self._modes.look()
+        return Reply(200, _encode(PlanChanged(name, True)))
+
+    async def _body(self, request: Request, type_: type[T]) -> T:
+        body = await bodies.read(request, bytes_max=_BYTES_MAX, body_s=self._body_s)
+        try:
+            return msgspec.json.decode(body, type=type_)
+        except msgspec.ValidationError as exc:
+            raise Answered(problem("invalid", faults=[fault(exc)])) from None
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            raise Answered(problem("malformed", "the body is not JSON")) from None
+
 
 def _actor(request: Request) -> str:
     principal = request.principal
@@ -129,107 +176,3 @@ def _target(request: Request) -> str:
         detail = f"there are modes of {', '.join(modes.targets())}"
         raise Answered(problem("not-found", detail))
     return target
-
-
-def routes(operations: Operations) -> list[Route]:
-    """Return the table of the operators' routes."""
-    one = "/v1/admin/modes/{target}"
-    return [
-        Route(
-            method="GET",
-            template="/v1/admin/load",
-            name="admin.load",
-            handler=operations.load,
-            role="operate",
-            summary="See the load of the process that answers",
-            answers=[Answer(200, "Its load, tiers and modes.", state.State)],
-            problems=[*_AUTH, "unavailable"],
-        ),
-        Route(
-            method="GET",
-            template="/v1/admin/modes",
-            name="admin.modes",
-            handler=operations.every,
-            role="operate",
-            summary="List the modes that stand or are asked for",
-            answers=[Answer(200, "All modes.", ModeList)],
-            problems=[*_AUTH, "unavailable"],
-        ),
-        Route(
-            method="PUT",
-            template=one,
-            name="admin.modes.set",
-            handler=operations.set,
-            role="operate",
-            summary="Refuse or take a feature or a tier whatever the load, for a while",
-            body=ModeOrder,
-            answers=[Answer(200, "It stands, with its audit row, or waits for agreement.", Said)],
-            problems=[
-                "malformed", *_AUTH, "not-found", "slow-body", "too-large",
-                "unsupported-media-type", "invalid", "unavailable",
-            ],
-        ),
-        Route(
-            method="POST",
-            template=f"{one}/agreement",
-            name="admin.modes.agree",
-            handler=operations.agree,
-            role="operate",
-            summary="Agree, as a second person, to what was asked for",
-            answers=[Answer(200, "It stands, with its audit row.", Said)],
-            problems=[*_AUTH, "not-found", "unavailable"],
-        ),
-        Route(
-            method="DELETE",
-            template=one,
-            name="admin.modes.clear",
-            handler=operations.clear,
-            role="operate",
-            summary="Leave a feature or a tier to the load again",
-            answers=[Answer(200, "It is left to the load, with its audit row.", Cleared)],
-            problems=[*_AUTH, "not-found", "unavailable"],
-        ),
-    ]  # fmt: skip
-
-
-def build(gateway: Gateway) -> Server:
-    """Return the operators' server over the parts of a process."""
-    settings = gateway.settings
-
-    async def document(request: Request) -> Reply:
-        return Reply(200, described)
-
-    table = [
-        *routes(
-            Operations(
-                switches=gateway.switches,
-                modes=gateway.modes,
-                overload=gateway.overload,
-                body_s=settings.body_s,
-            )
-        ),
-        Route(
-            method="GET",
-            template="/openapi.json",
-            name="admin.openapi",
-            handler=document,
-            role=None,
-            summary="This document",
-            answers=[Answer(200, "OpenAPI 3.1.", {"type": "object"})],
-        ),
-    ]
-    described = openapi.document(table, version=version("tidegate"))
-    return Server(
-        router=Router(table),
-        doorman=Doorman(
-            keys=ApiKeys(pool=gateway.stores.primary_reads, replicas=gateway.stores.replicas),
-            clock=gateway.clock,
-            ttl_s=settings.api_key_ttl_s,
-        ),
-        gate=Gate(overload=gateway.overload, routes=table, later={}),
-        quotas=Quotas(rate=0.0, burst=1),
-        clock=gateway.clock,
-        connections_max=_CONNECTIONS_MAX,
-        keepalive_s=settings.keepalive_s,
-        write_s=settings.body_s,
-    )

@@ -22,7 +22,7 @@ from gateway.runtime.settings import Settings, SettingsError, secret
 from gateway.stores.postgres.keys import ApiKeys
 from gateway.stores.postgres.reading import Reading
 from gateway.stores.postgres.statements import sql
-from gateway.web import admin, api, openapi
+from gateway.web import admin_api, api, openapi
 from gateway.web.callbacks import CallbackIntake, Line
 from gateway.web.documents import Documents
 from gateway.web.doorman import Doorman
@@ -109,7 +109,7 @@ async def _serve(settings: Settings, reuse_port: bool) -> int:
 async def _listen_to_operators(gateway: Gateway, reuse_port: bool) -> Callable[[], Awaitable[None]]:
     """Open the operators' own port, where one is configured; return what closes it again."""
     settings = gateway.settings
-    server = admin.build(gateway)
+    server = admin_api.build(gateway)
     if settings.admin_port:
         listener = _listen(settings.admin_host, settings.admin_port, reuse_port)
         await asyncio.get_running_loop().create_server(server, sock=listener)

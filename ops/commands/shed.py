@@ -20,12 +20,19 @@ from ops.commands.api_keys import actor
 from ops.commands.tables import table
 from ops.failures import Failure, Wrong
 
-_WORDS: dict[str, modes.Word] = {"on": "shed", "off": "admit"}
+_WORDS: dict[str, modes.Word] = {"on": "shed", "off": "admit", "early": "early"}
+
+_DONE: dict[modes.Word, str] = {
+    "shed": "refused",
+    "admit": "taken whatever the load",
+    "early": "to go early",
+}
 
 _EPILOG = """\
 \b
   on      refuse it, whatever the load
   off     take it, whatever the load, as far as slots and memory go
+  early   have a tier go dark at a load that is lower by 0.10
   auto    leave it to the load again
   agree   as a second person: let what another one asked for stand
 \b
@@ -47,7 +54,7 @@ Exits 0 when it stands or waits for a second person, 1 when it could not be done
 
 @click.command("shed", epilog=_EPILOG)
 @click.argument("target", required=False)
-@click.argument("word", required=False, type=click.Choice(["on", "off", "auto", "agree"]))
+@click.argument("word", required=False, type=click.Choice([*_WORDS, "auto", "agree"]))
 @click.option("--for", "for_", default="30m", show_default=True, help="How long: 30m, 1h30m, 90s.")
 @click.option("--reason", default="", help="Why; for the audit log and for whoever wonders.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
@@ -64,7 +71,7 @@ def command(target: str | None, word: str | None, for_: str, reason: str, as_jso
             return
         modes.features_of(target)
         if word is None:
-            raise Wrong("say on, off, auto or agree behind the target")
+            raise Wrong("say on, off, early, auto or agree behind the target")
         if word == "agree":
             _agree(loaded, target, as_json)
         elif word == "auto":
@@ -97,8 +104,8 @@ def _show(loaded: settings.Settings, as_json: bool) -> None:
     rows = [
         (
             mode.target,
-            {"shed": "refused", "admit": "taken"}[mode.word],
-            "waits for a second person" if mode.is_asked else "stands",
+            _DONE[mode.word],
+            _state(mode),
             f"{mode.left_s / 60:.0f} min",
             mode.actor + (f", {mode.second}" if mode.second else ""),
             mode.reason,
@@ -126,8 +133,8 @@ def _set(loaded: settings.Settings, order: Order, as_json: bool) -> None:
             f"tidegate shed {order.target} agree"
         )
     else:
-        done = "refused" if order.word == "shed" else "taken whatever the load"
-        said = f"{order.target} is {done} for {order.for_s / 60:g} min, everywhere within 2 s"
+        lasts = f"{order.for_s / 60:g} min"
+        said = f"{order.target} is {_DONE[order.word]} for {lasts}, everywhere within 2 s"
     _say(as_json, said, stands=not needs_second, where="database", processes=None)
 
 
@@ -172,6 +179,15 @@ def _say(
         click.echo(json.dumps(told | ({} if processes is None else {"processes": processes})))
         return
     click.echo(said)
+
+
+def _state(mode: Mode) -> str:
+    if mode.is_asked:
+        return "waits for a second person"
+    if mode.plan is None:
+        return "stands"
+    begins = f"begins in {mode.starts_s / 60:.0f} min" if mode.starts_s > 0 else "stands"
+    return f"{begins} (plan {mode.plan})"
 
 
 def _now() -> datetime:

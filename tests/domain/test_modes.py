@@ -32,6 +32,20 @@ def test_what_is_only_asked_for_or_has_ended_counts_for_nothing() -> None:
     assert modes.words([mode("order_lists", "shed", left_s=0.0)]) == {}
 
 
+def test_what_is_said_for_now_beats_what_was_planned() -> None:
+    planned = mode("order_lists", "shed", plan="sale")
+    assert modes.words([planned])["order_lists"] == "shed"
+    assert modes.words([mode("tier3", "admit"), planned])["order_lists"] == "admit"
+    assert modes.words([mode("order_lists", "shed", plan="sale", starts_s=1.0)]) == {}
+
+
+@pytest.mark.parametrize("target", ["order_lists", "tier0", "tier1", "callbacks"])
+def test_early_is_said_of_whole_lesser_tiers(target: str) -> None:
+    modes.check(Order("tier2", "early", 60.0, "r", "a"))
+    with pytest.raises(Wrong):
+        modes.check(Order(target, "early", 60.0, "r", "a"))
+
+
 def test_nobody_sheds_the_core_alone() -> None:
     alone = {target for target in modes.targets() if modes.needs_second(target, "shed")}
     assert alone == {"callbacks", "order_submission", "tier0", "tier1"}

@@ -110,3 +110,25 @@ async def test_a_silent_ledger_holds_up_nothing_and_is_heard_when_it_speaks() ->
     assert site.modes.words == {"order_lists": "shed", "order_reads": "shed"}
     # What was left of it is counted from when it was asked, not from when it was heard.
     assert {mode.target: mode.left_s for mode in site.modes.standing()}["order_lists"] == 40.0
+
+
+async def test_what_is_planned_begins_and_ends_by_itself_also_without_the_ledger() -> None:
+    site = Site()
+    step = msgspec.structs.replace(SHED, plan="sale", starts_s=30.0, left_s=90.0)
+    site.ledger.modes = [step]
+    await site.modes.look()
+    site.ledger.is_away = True
+    said = []
+    for _ in range(10):
+        said.append(bool(site.modes.words))
+        site.clock.at_s += 10.0
+        site.modes.tick(site.clock.at_s)
+    assert said == [False] * 3 + [True] * 6 + [False]
+
+
+async def test_a_tier_that_goes_early_is_no_forced_feature() -> None:
+    site = Site()
+    site.ledger.modes = [msgspec.structs.replace(SHED, target="tier3", word="early")]
+    await site.modes.look()
+    assert not site.modes.words
+    assert site.modes.early == frozenset({3})

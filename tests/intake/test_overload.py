@@ -40,6 +40,7 @@ class ToldJournal:
 @dataclass
 class ToldModes:
     words: dict[str, Word] = field(default_factory=dict)
+    early: frozenset[features.Tier] = frozenset()
 
     def tick(self, now_s: float) -> None:
         pass
@@ -377,3 +378,16 @@ def test_a_word_to_take_makes_no_slots() -> None:
     while isinstance(ticked.overload.ask(features.ORDER_LISTS), Slot):
         held += 1
     assert held <= ticked.overload.slots.limit
+
+
+def test_a_tier_that_is_to_go_early_goes_at_a_lower_load() -> None:
+    # 0.75 of the load: below every tier's threshold, and not when it counts 0.10 more.
+    dark = []
+    for early in (frozenset[features.Tier](), frozenset[features.Tier]({3})):
+        ticked = Ticked()
+        ticked.modes.early = early
+        ticked.tick(2.0, late_s=0.75 * 0.025 / 0.8)
+        dark.append((ticked.refused(features.ORDER_LISTS), ticked.refused(features.ORDER_READS)))
+    assert dark[0] == (0, 0)
+    assert dark[1][0] > 0
+    assert dark[1][1] == 0

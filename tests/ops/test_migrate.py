@@ -124,7 +124,7 @@ def test_a_database_in_use_is_brought_forward_with_all_that_is_in_it(
     before = _ask(empty_database, "SELECT orders::text FROM orders")
     run = bare("migrate", TIDEGATE_DATABASE_URL=empty_database)
     assert run.exit_code == 0
-    assert run.stdout.splitlines()[:3] == [
+    assert run.stdout.splitlines()[:4] == [
         "applied 0002: Aliases of orders",
         "applied 0003: Orders by the tracking number of their parcel",
         "applied 0004: Refused callbacks, kept for a while",

@@ -2,11 +2,13 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
 
 import asyncpg
 import pytest
 
 from gateway.domain.modes import Order, Wrong
+from gateway.domain.plans import Plan, Step
 from gateway.stores.postgres import audit
 from gateway.stores.postgres.switches import Switches
 from tests.stores.support import Database
@@ -133,3 +135,58 @@ async def test_a_wrong_order_changes_nothing(switches: Switches, ledger: Databas
     with pytest.raises(Wrong):
         await switches.clear("nothing", actor="ann")
     assert await audited(ledger) == []
+
+
+# --- plans ---
+
+
+def plan(*targets: str) -> Plan:
+    begin = datetime.now(UTC)
+    return Plan(
+        name="sale",
+        steps=[
+            Step(
+                target=target,
+                mode="shed",
+                from_at=begin + timedelta(hours=2 * n),
+                until=begin + timedelta(hours=2 * n + 1),
+                reason="sale",
+            )
+            for n, target in enumerate(targets)
+        ],
+    )
+
+
+async def test_steps_are_told_with_the_time_until_they_begin(switches: Switches) -> None:
+    assert not await switches.plan(plan("tier2", "tier3"), actor="ann")
+    first, second = await switches.every()
+    assert (first.target, first.plan, first.starts_s) == ("tier2", "sale", 0.0)
+    assert 7100 < second.starts_s <= 7200
+    assert 10700 < second.left_s <= 10800
+
+
+async def test_a_plan_is_replaced_as_a_whole_and_dropped_once(
+    switches: Switches, ledger: Database
+) -> None:
+    await switches.plan(plan("tier2", "tier3"), actor="ann")
+    assert await switches.plan(plan("order_lists"), actor="ann")
+    assert [step.target for step in await switches.planned()] == ["order_lists"]
+    assert await switches.drop_plan("sale", actor="bob")
+    assert not await switches.drop_plan("sale", actor="bob")
+    assert await switches.every() == []
+    assert [action for _, action, _ in await audited(ledger)] == [
+        "plan.set", "plan.set", "plan.drop",
+    ]  # fmt: skip
+
+
+async def test_steps_that_are_over_are_told_no_more_and_end_nothing(
+    switches: Switches, ledger: Database, admin: "asyncpg.Connection[asyncpg.Record]"
+) -> None:
+    await switches.plan(plan("tier2"), actor="ann")
+    await admin.execute(
+        "UPDATE planned"
+        "   SET from_at = from_at - interval '90 min', until = until - interval '90 min'"
+    )
+    assert await switches.every() == []
+    assert len(await switches.planned()) == 1
+    assert len(await audited(ledger)) == 1

@@ -3,19 +3,20 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from gateway.domain import features
 from gateway.intake.overload import Refusal
-from gateway.web import admin
+from gateway.web import admin_api
 from tests.support.site import Site
 from tests.web.support import Wire
 
 
 @pytest.fixture
 async def operators(site: Site) -> AsyncIterator[Wire]:
-    server = admin.build(site.gateway)
+    server = admin_api.build(site.gateway)
     listening = await asyncio.get_running_loop().create_server(server, "127.0.0.1", 0)
     host, port = listening.sockets[0].getsockname()[:2]
     yield Wire(host, port, await site.token_for("operate"))
@@ -79,7 +80,7 @@ async def test_to_refuse_the_core_takes_two_keys(operators: Wire, site: Site) ->
         (b'{"mode":"shed","for_s":1e400,"reason":"r"}', 422, "for_s"),
         (b'{"mode":"shed","for_s":NaN,"reason":"r"}', 400, None),
         (b'{"mode":"shed"}', 422, "reason"),
-        (b"x" * 5000, 413, None),
+        (b"x" * 20_000, 413, None),
     ],
 )
 async def test_a_wrong_order_is_explained_and_changes_nothing(
@@ -120,3 +121,49 @@ async def test_the_public_listener_knows_nothing_of_it(wire: Wire) -> None:
 async def test_its_document_names_its_routes(operators: Wire) -> None:
     paths = (await operators.ask("GET", "/openapi.json")).json["paths"]
     assert "/v1/admin/modes/{target}/agreement" in paths
+
+
+def steps(**changes: object) -> bytes:
+    now = datetime.now(UTC)
+    step = {
+        "target": "tier3", "mode": "shed", "reason": "sale",
+        "from_at": now.isoformat(), "until": (now + timedelta(hours=1)).isoformat(),
+    }  # fmt: skip
+    return json.dumps({"steps": [{**step, **changes}]}).encode()
+
+
+async def test_a_plan_is_set_followed_and_dropped(operators: Wire, site: Site) -> None:
+    way = "/v1/admin/plans/sale"
+    assert (await operators.ask("PUT", way, steps())).json == {"name": "sale", "was_there": False}
+    assert isinstance(site.gateway.overload.ask(features.ORDER_LISTS), Refusal)
+    (step,) = (await operators.ask("GET", "/v1/admin/plans")).json["steps"]
+    assert (step["plan"], step["target"]) == ("sale", "tier3")
+    assert (await operators.ask("PUT", way, steps(mode="early"))).json["was_there"] is True
+    assert not isinstance(site.gateway.overload.ask(features.ORDER_LISTS), Refusal)
+    assert (await operators.ask("DELETE", way)).status == 200
+    assert (await operators.ask("DELETE", way)).status == 404
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        (steps(target="callbacks"), "steps[0].target"),
+        (steps(target="nothing"), "steps[0].target"),
+        (steps(until="2020-01-01T00:00:00Z"), "steps[0].until"),
+        (steps(from_at="2020-01-01T00:00:00"), "steps[0].from_at"),
+        (steps(from_at="soon"), "steps[0].from_at"),
+        (steps(more=1), "steps[0].more"),
+        (b'{"steps":[]}', "steps"),
+        (b"{}", "steps"),
+    ],
+)
+async def test_a_wrong_plan_is_explained(operators: Wire, body: bytes, field: str) -> None:
+    answer = await operators.ask("PUT", "/v1/admin/plans/sale", body)
+    assert (answer.status, answer.fields) == (422, [field])
+    assert (await operators.ask("GET", "/v1/admin/plans")).json == {"steps": []}
+
+
+async def test_the_name_of_a_plan_is_plain(operators: Wire) -> None:
+    for name in ("A", "a%20b", "%00", "x" * 65):
+        assert (await operators.ask("PUT", f"/v1/admin/plans/{name}", steps())).status == 422
+        assert (await operators.ask("DELETE", f"/v1/admin/plans/{name}")).status == 404

@@ -3,11 +3,14 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import datetime
 
 import asyncpg
+from msgspec import Struct
 
 from gateway.domain import modes
-from gateway.domain.modes import Mode, Order
+from gateway.domain.modes import Mode, Order, Word
+from gateway.domain.plans import Plan
 from gateway.stores.postgres import audit, faults
 from gateway.stores.postgres.lending import Connection
 from gateway.stores.postgres.statements import sql
@@ -16,6 +19,18 @@ from gateway.stores.postgres.statements import sql
 _CALL_S = 2.0
 #: Who ends what ends by itself, in the audit log.
 _BY_ITSELF = "tidegate"
+
+
+class Planned(Struct, frozen=True):
+    """A step of a plan as it is kept."""
+
+    plan: str
+    target: str
+    mode: Word
+    reason: str
+    actor: str
+    from_at: datetime
+    until: datetime
 
 
 class Switches:
@@ -79,6 +94,44 @@ class Switches:
             if taken:
                 await audit.append(connection, actor, "switch.clear", target, _taken(taken))
         return bool(taken)
+
+    async def plan(self, plan: Plan, *, actor: str) -> bool:
+        """Put a checked plan in place of the one of its name; whether there was one."""
+        steps = plan.steps
+        async with self.changing() as connection:
+            dropped = await connection.fetch(sql("drop_planned"), plan.name)
+            await connection.execute(
+                sql("add_planned"),
+                plan.name,
+                actor,
+                [step.target for step in steps],
+                [step.mode for step in steps],
+                [step.reason for step in steps],
+                [step.from_at for step in steps],
+                [step.until for step in steps],
+            )
+            told = (
+                f"{each.target} {each.mode} {each.from_at.isoformat()} to {each.until.isoformat()}"
+                for each in steps
+            )
+            await audit.append(connection, actor, "plan.set", plan.name, "; ".join(told))
+        return bool(dropped)
+
+    async def drop_plan(self, name: str, *, actor: str) -> bool:
+        """Drop a plan, its steps that have begun too; False when there is none of that name."""
+        async with self.changing() as connection:
+            dropped = await connection.fetch(sql("drop_planned"), name)
+            if dropped:
+                detail = f"{len(dropped)} steps"
+                await audit.append(connection, actor, "plan.drop", name, detail)
+        return bool(dropped)
+
+    async def planned(self) -> list[Planned]:
+        """Return all steps of all plans, also those of the last week that are over."""
+        with faults.translated():
+            async with asyncio.timeout(_CALL_S):
+                records = await self._pool.fetch(sql("list_planned"))
+        return [Planned(**dict(record)) for record in records]
 
     @asynccontextmanager
     async def changing(self) -> AsyncIterator[Connection]:

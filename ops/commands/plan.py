@@ -1,0 +1,167 @@
+"""`tidegate plan`: what is to be dark, or alight, during a sale, said beforehand."""
+
+import asyncio
+import json
+import tomllib
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TypeVar
+
+import click
+import msgspec
+
+from gateway.domain import modes, plans
+from gateway.domain.plans import Plan
+from gateway.runtime import settings
+from gateway.stores.postgres.switches import Switches
+from ops import connections
+from ops.commands.api_keys import actor
+from ops.commands.tables import table
+from ops.failures import Failure, Wrong
+
+T = TypeVar("T")
+
+_EPILOG = """\
+\b
+A plan is a TOML file:
+  name = "double-eleven"
+  [[steps]]
+  target  = "tier4"                      # a feature, or tier2 to tier4
+  mode    = "shed"                       # shed, admit, or early (tiers alone)
+  from_at = 2026-11-27T19:50:00+08:00
+  until   = 2026-11-27T22:00:00+08:00    # four hours later at most
+  reason  = "the sale opens at eight"
+\b
+Examples:
+  tidegate plan check sale.toml
+  tidegate plan set sale.toml
+  tidegate plan list
+  tidegate plan drop double-eleven
+\b
+Steps begin and end by themselves, in every process, also when the database is away by then.
+What is said meanwhile with `tidegate shed` beats the plan.
+"""
+
+
+@click.group("plan", epilog=_EPILOG)
+def command() -> None:
+    """Say beforehand what goes dark during a sale, and when."""
+
+
+@command.command(
+    "check",
+    epilog="""\
+\b
+Example:
+  tidegate plan check sale.toml
+Exits 0 when it makes sense, 2 when it does not.
+""",
+)
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+def check(file: Path) -> None:
+    """Read a plan and say what it would do; nothing is changed."""
+    _tell(_read(file))
+
+
+@command.command(
+    "set",
+    epilog="""\
+\b
+Example:
+  tidegate plan set sale.toml
+Exits 0 when every process will follow it, 1 when the database is away, 2 when it is wrong.
+""",
+)
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def set_(file: Path, as_json: bool) -> None:
+    """Put a plan in place of the one of its name, with an audit row."""
+    plan = _read(file)
+    was_there = _ask(lambda switches: switches.plan(plan, actor=actor()))
+    if as_json:
+        click.echo(json.dumps({"plan": plan.name, "was_there": was_there}))
+        return
+    _tell(plan)
+    click.echo(f"{plan.name} is set{', in place of the one before' if was_there else ''}", err=True)
+
+
+@command.command(
+    "list",
+    epilog="""\
+\b
+Example:
+  tidegate plan list --json
+Exits 0, or 1 when the database is away.
+""",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON array of steps.")
+def list_(as_json: bool) -> None:
+    """List the steps of all plans, those of the last week too."""
+    steps = _ask(lambda switches: switches.planned())
+    if as_json:
+        click.echo(json.dumps(msgspec.to_builtins(steps)))
+        return
+    if not steps:
+        click.echo("there are no plans: `tidegate plan --help` shows how one is written", err=True)
+    heads = ("PLAN", "TARGET", "MODE", "FROM", "UNTIL", "WHO", "WHY")
+    table(
+        heads,
+        [
+            (each.plan, each.target, each.mode, _at(each.from_at), _at(each.until), each.actor,
+             each.reason)
+            for each in steps
+        ],
+    )  # fmt: skip
+
+
+@command.command(
+    "drop",
+    epilog="""\
+\b
+Example:
+  tidegate plan drop double-eleven
+Exits 0 when it is dropped, 1 when there is none of that name.
+""",
+)
+@click.argument("name")
+def drop(name: str) -> None:
+    """Drop a plan, with an audit row; what it has darkened is left to the load within 2 s."""
+    if not _ask(lambda switches: switches.drop_plan(name, actor=actor())):
+        raise Failure(f"there is no plan {name}: see `tidegate plan list`")
+    click.echo(f"{name} is dropped")
+
+
+def _read(file: Path) -> Plan:
+    try:
+        content = tomllib.loads(file.read_text("utf-8"))
+        plan = msgspec.convert(content, Plan)
+        plans.check(plan, datetime.now(UTC))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as exc:
+        raise Wrong(f"{file} is not valid TOML: {exc}") from exc
+    except (msgspec.ValidationError, modes.Wrong) as exc:
+        raise Wrong(f"{file}: {exc}") from exc
+    return plan
+
+
+def _tell(plan: Plan) -> None:
+    rows = [
+        (_at(step.from_at), _at(step.until), step.target, step.mode, step.reason)
+        for step in sorted(plan.steps, key=lambda step: step.from_at)
+    ]
+    table(("FROM", "UNTIL", "TARGET", "MODE", "WHY"), rows)
+
+
+def _ask(work: Callable[[Switches], Awaitable[T]]) -> T:
+    loaded = settings.load()
+
+    async def ask() -> T:
+        async with connections.primary(loaded) as pool:
+            return await work(Switches(pool=pool))
+
+    return asyncio.run(ask())
+
+
+def _at(at: datetime) -> str:
+    # In the zone of whoever reads it: a sale begins by the clock on the wall.
+    return at.astimezone().strftime("%Y-%m-%d %H:%M:%S %z")

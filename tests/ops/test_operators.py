@@ -1,0 +1,102 @@
+"""`tidegate shed` and `tidegate plan`: what they say, what they refuse, how they exit."""
+
+import json
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from tests.ops.conftest import Cli
+
+PLAN = """
+name = "sale"
+[[steps]]
+target  = "tier3"
+mode    = "shed"
+from_at = {from_at}
+until   = {until}
+reason  = "the sale opens"
+"""
+
+
+def written(directory: Path, **changes: str) -> str:
+    begin = datetime.now(UTC).replace(microsecond=0)
+    times = {"from_at": begin.isoformat(), "until": (begin + timedelta(hours=1)).isoformat()}
+    path = directory / "sale.toml"
+    path.write_text(PLAN.format(**{**times, **changes}))
+    return str(path)
+
+
+def test_a_word_is_said_shown_and_taken_back(cli: Cli) -> None:
+    said = cli("shed", "order_lists", "on", "--for", "10m", "--reason", "rebuild")
+    assert said.exit_code == 0, said.stderr
+    assert "everywhere within 2 s" in said.stdout
+    shown = cli("shed")
+    assert "order_lists" in shown.stdout
+    assert "rebuild" in shown.stdout
+    (mode,) = json.loads(cli("shed", "--json").stdout)["modes"]
+    assert mode["word"] == "shed"
+    assert cli("shed", "order_lists", "auto").exit_code == 0
+    assert json.loads(cli("shed", "--json").stdout) == {"where": "database", "modes": []}
+
+
+def test_one_person_alone_only_asks_for_the_core_to_be_shed(cli: Cli) -> None:
+    asked = cli("shed", "callbacks", "on", "--reason", "r", "--json")
+    assert json.loads(asked.stdout)["stands"] is False
+    agreed = cli("shed", "callbacks", "agree")
+    assert agreed.exit_code == 2
+    assert "another person" in agreed.stderr
+    assert cli("shed", "order_lists", "agree").exit_code == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("nothing", "on", "--reason", "r"), "order_lists"),
+        (("order_lists",), "say on, off"),
+        (("order_lists", "on"), "reason"),
+        (("order_lists", "on", "--reason", "r", "--for", "5h"), "for_s"),
+        (("order_lists", "on", "--reason", "r", "--for", "soon"), "30m"),
+        (("order_lists", "early", "--reason", "r"), "tier2"),
+        (("order_lists", "maybe"), "maybe"),
+    ],
+)
+def test_a_wrong_word_is_explained(cli: Cli, arguments: tuple[str, ...], said: str) -> None:
+    run = cli("shed", *arguments)
+    assert run.exit_code == 2
+    assert said in run.stderr
+
+
+def test_a_plan_is_checked_set_listed_and_dropped(cli: Cli, tmp_path: Path) -> None:
+    file = written(tmp_path)
+    assert "the sale opens" in cli("plan", "check", file).stdout
+    assert json.loads(cli("plan", "list", "--json").stdout) == []
+    assert json.loads(cli("plan", "set", file, "--json").stdout) == {
+        "plan": "sale", "was_there": False,
+    }  # fmt: skip
+    (step,) = json.loads(cli("plan", "list", "--json").stdout)
+    assert (step["plan"], step["target"], step["mode"]) == ("sale", "tier3", "shed")
+    assert "stands (plan sale)" in cli("shed").stdout
+    assert cli("plan", "drop", "sale").exit_code == 0
+    assert cli("plan", "drop", "sale").exit_code == 1
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("name = ", "TOML"),
+        ('name = "sale"', "steps"),
+        ('name = "sale"\nsteps = []', "steps"),
+        ('name = "sale"\nmore = 1\nsteps = []', "more"),
+        (PLAN.format(from_at="2020-01-01T00:00:00Z", until="2020-01-01T01:00:00Z"), "is over"),
+        (PLAN.format(from_at="2020-01-01", until="2020-01-02"), "from_at"),
+        (PLAN.format(from_at='"soon"', until='"later"'), "from_at"),
+    ],
+)
+def test_a_wrong_plan_is_explained(cli: Cli, tmp_path: Path, content: str, said: str) -> None:
+    file = tmp_path / "wrong.toml"
+    file.write_text(content)
+    run = cli("plan", "set", str(file))
+    assert run.exit_code == 2
+    assert said in run.stderr
+    assert json.loads(cli("plan", "list", "--json").stdout) == []
