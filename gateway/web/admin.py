@@ -17,7 +17,7 @@ from gateway.stores.postgres.switches import Planned, Switches
 from gateway.web import bodies
 from gateway.web.problems import Answered, problem
 from gateway.web.replies import Reply
-from gateway.web.requests import Request, fault
+from gateway.web.requests import Request
 
 _BYTES_MAX = 16 * 1024
 
@@ -155,13 +155,9 @@ class Operations:
         return Reply(200, _encode(PlanChanged(name, True)))
 
     async def _body(self, request: Request, type_: type[T]) -> T:
+        bodies.require_json(request)
         body = await bodies.read(request, bytes_max=_BYTES_MAX, body_s=self._body_s)
-        try:
-            return msgspec.json.decode(body, type=type_)
-        except msgspec.ValidationError as exc:
-            raise Answered(problem("invalid", faults=[fault(exc)])) from None
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            raise Answered(problem("malformed", "the body is not JSON")) from None
+        return bodies.decoded(msgspec.json.Decoder(type_).decode, body)
 
 
 def _actor(request: Request) -> str:

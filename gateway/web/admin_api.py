@@ -105,7 +105,10 @@ def routes(operations: Operations) -> list[Route]:
             summary="Say beforehand what goes dark during a sale, and when",
             body=PlanOrder,
             answers=[Answer(200, "It is set, with its audit row.", PlanChanged)],
-            problems=["malformed", *_AUTH, "slow-body", "too-large", "invalid", "unavailable"],
+            problems=[
+                "malformed", *_AUTH, "slow-body", "too-large", "unsupported-media-type", "invalid",
+                "unavailable",
+            ],
         ),
         Route(
             method="DELETE",
