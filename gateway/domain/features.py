@@ -9,11 +9,12 @@ from typing import Literal, get_args
 
 from msgspec import Struct
 
-Tier = Literal[0, 1, 2, 3]
+Tier = Literal[0, 1, 2, 3, 4]
 TIERS: tuple[Tier, ...] = get_args(Tier)
 
 Name = Literal[
-    "callbacks", "order_submission", "order_reads", "order_remarks", "order_lists"
+    "callbacks", "order_submission", "order_reads", "order_remarks", "order_lists", "order_export",
+    "live_stream",
 ]  # fmt: skip
 
 
@@ -36,7 +37,9 @@ ORDER_READS = Feature("order_reads", 2)
 #: The remark of an order that is there: nothing is lost where it is changed a little later.
 ORDER_REMARKS = Feature("order_remarks", 2)
 ORDER_LISTS = Feature("order_lists", 3)
+ORDER_EXPORT = Feature("order_export", 4)
+LIVE_STREAM = Feature("live_stream", 4)
 
 FEATURES: tuple[Feature, ...] = (
-    CALLBACKS, ORDER_SUBMISSION, ORDER_READS, ORDER_REMARKS, ORDER_LISTS,
+    CALLBACKS, ORDER_SUBMISSION, ORDER_READS, ORDER_REMARKS, ORDER_LISTS, ORDER_EXPORT, LIVE_STREAM,
 )  # fmt: skip

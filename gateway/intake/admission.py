@@ -15,7 +15,7 @@ LIMIT_MIN = 8
 LIMIT_MAX = 1024
 #: Share of the slots, and of what may be in flight, that a tier may fill; the rest is kept for
 #: those before it.
-_PART: dict[Tier, float] = {0: 1.0, 1: 0.9, 2: 0.5, 3: 0.5}
+_PART: dict[Tier, float] = {0: 1.0, 1: 0.9, 2: 0.5, 3: 0.5, 4: 0.5}
 #: Seconds that nine in ten of those admitted should have a slot at most.
 _SLOT_S = 0.025
 _SAMPLES_MIN = 50

@@ -220,6 +220,22 @@ class Overload:
             self.slots.force()
         return Slot(self, feature, self.now_s())
 
+    @property
+    def waiting(self) -> int:
+        """What was taken and not yet answered."""
+        return self._committer.waiting
+
+    def darkness(self, feature: Feature) -> float:
+        """Return the share of a feature that is refused for load, or by an operator, right now.
+
+        For what was let in before and goes on for long; nothing is counted.
+        """
+        word = self._modes.words.get(feature.name)
+        if word is not None:
+            return 1.0 if word == "shed" else 0.0
+        breaker = self._breakers[feature.tier]
+        return breaker.share if breaker is not None and self._is_acting else 0.0
+
     def note_start(self, given_s: float) -> None:
         """Take note of how long a request waited for its handler."""
         now_s = self.now_s()

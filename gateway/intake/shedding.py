@@ -44,6 +44,7 @@ RULES: Mapping[Tier, Rule] = {
     1: Rule(1.10, 1.20, 0.95, quiet_s=1.0, open_s=1.0, step=0.50),
     2: Rule(0.86, 0.90, 0.76),
     3: Rule(0.82, 0.86, 0.72),
+    4: Rule(0.80, 0.82, 0.70),
 }
 
 

@@ -138,6 +138,15 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     #: Seconds for one query of the read side.
     query_s: Positive = 3.0
 
+    # --- exports and streams ---
+
+    #: Orders of one export; one that is larger is broken off, never quietly cut short.
+    export_rows_max: Count = 1_000_000
+    #: Exports at once in one process; each reads pages of the read side as fast as it is read.
+    exports_max: Count = 2
+    #: Live streams at once in one process.
+    streams_max: Count = 50
+
     # --- Redis ---
 
     #: Seconds a committed result is remembered in Redis. Postgres remembers for good.

@@ -4,11 +4,13 @@ from gateway.domain import features, orders
 from gateway.domain.remarks import RemarkChange
 from gateway.domain.views import OrderView
 from gateway.web.callbacks import CallbackIntake
+from gateway.web.exports import OrderExports
 from gateway.web.orders import OrderIntake, OrderResult
 from gateway.web.queries import LIMIT_MAX, History, OrderPage, OrderQueries
 from gateway.web.remarks import VERSION_PATTERN, RemarkIntake
 from gateway.web.routing import Answer, Parameter, Route
 from gateway.web.status import Health, Readiness, StatusPages
+from gateway.web.stream import LiveStream
 
 _TEXT = {"type": "string", "minLength": 1, "maxLength": 256}
 _TIME = {"type": "string", "format": "date-time"}
@@ -20,6 +22,15 @@ _AGE = (
     "Only while the primary does not answer: what was acknowledged longer ago than so many "
     "seconds is in the answer.",
 )
+_FILTERS = [
+    Parameter("channel", "query", _TEXT, "Only this channel."),
+    Parameter("order_no", "query", _TEXT, "Only this order number."),
+    Parameter("status", "query", orders.Status, "Only this status."),
+    Parameter("placed_from", "query", _TIME, "Placed at or after."),
+    Parameter("placed_to", "query", _TIME, "Placed before."),
+    Parameter("phone", "query", _TEXT, "Only this recipient's phone."),
+    Parameter("country", "query", _COUNTRY, "Country of `phone`; CN where not given."),
+]
 _AUTH = ("unauthorised", "forbidden", "quota-exceeded")
 
 
@@ -28,6 +39,8 @@ def routes(
     order_intake: OrderIntake,
     callbacks: CallbackIntake,
     queries: OrderQueries,
+    exports: OrderExports,
+    stream: LiveStream,
     remarks: RemarkIntake,
     status: StatusPages,
 ) -> list[Route]:
@@ -76,13 +89,7 @@ def routes(
             role="query",
             summary="List orders, newest first",
             parameters=[
-                Parameter("channel", "query", _TEXT, "Only this channel."),
-                Parameter("order_no", "query", _TEXT, "Only this order number."),
-                Parameter("status", "query", orders.Status, "Only this status."),
-                Parameter("placed_from", "query", _TIME, "Placed at or after."),
-                Parameter("placed_to", "query", _TIME, "Placed before."),
-                Parameter("phone", "query", _TEXT, "Only this recipient's phone."),
-                Parameter("country", "query", _COUNTRY, "Country of `phone`; CN where not given."),
+                *_FILTERS,
                 Parameter(
                     "limit",
                     "query",
@@ -92,6 +99,54 @@ def routes(
                 Parameter("cursor", "query", _TEXT, "`next_cursor` of the page before."),
             ],
             answers=[Answer(200, "A page of orders.", OrderPage, headers=[_AGE])],
+            problems=["malformed", *_AUTH, "invalid", "unavailable", "overloaded"],
+        ),
+        Route(
+            method="GET",
+            template="/v1/orders/export",
+            name="orders.export",
+            feature=features.ORDER_EXPORT,
+            handler=exports.export,
+            role="query",
+            summary="Export orders as CSV, newest first",
+            parameters=[
+                *_FILTERS,
+                Parameter(
+                    "bom",
+                    "query",
+                    {"type": "string", "enum": ["true", "false"], "default": "false"},
+                    "Begin with a byte order mark, which some spreadsheets need to see UTF-8.",
+                ),
+            ],
+            answers=[
+                Answer(
+                    200,
+                    "A row for each order, streamed; a connection that ends before the last chunk "
+                    "means that it was broken off. Masked unless the key has `query_pii`. The "
+                    "audit log has it.",
+                    None,
+                    "text/csv",
+                )
+            ],
+            problems=["malformed", *_AUTH, "invalid", "unavailable", "overloaded"],
+        ),
+        Route(
+            method="GET",
+            template="/v1/stream",
+            name="stream",
+            feature=features.LIVE_STREAM,
+            handler=stream.open,
+            role="query",
+            summary="Follow the process' counters as server-sent events",
+            answers=[
+                Answer(
+                    200,
+                    "An event `tick` each second (each ten while a part of them is refused), and "
+                    "`dark` before it ends because of load.",
+                    None,
+                    "text/event-stream",
+                )
+            ],
             problems=["malformed", *_AUTH, "invalid", "unavailable", "overloaded"],
         ),
         Route(

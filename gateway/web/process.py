@@ -19,6 +19,7 @@ from gateway.providers import contract, registry
 from gateway.runtime import lifecycle, logs
 from gateway.runtime.control import Control
 from gateway.runtime.settings import Settings, SettingsError, secret
+from gateway.stores.postgres.audit_log import AuditLog
 from gateway.stores.postgres.keys import ApiKeys
 from gateway.stores.postgres.reading import Reading
 from gateway.stores.postgres.statements import sql
@@ -26,6 +27,7 @@ from gateway.web import admin_api, api, openapi
 from gateway.web.callbacks import CallbackIntake, Line
 from gateway.web.documents import Documents
 from gateway.web.doorman import Doorman
+from gateway.web.exports import OrderExports
 from gateway.web.gate import Gate
 from gateway.web.orders import OrderIntake
 from gateway.web.queries import OrderQueries
@@ -33,6 +35,7 @@ from gateway.web.remarks import RemarkIntake
 from gateway.web.routing import Router
 from gateway.web.server import Server
 from gateway.web.status import Probe, StatusPages
+from gateway.web.stream import LiveStream
 from gateway.wiring import Gateway, open_gateway
 
 _log = logging.getLogger(__name__)
@@ -156,6 +159,7 @@ def build(gateway: Gateway, stopping: asyncio.Event, *, documents: Documents) ->
     """Introduce the handlers to the parts and return the server."""
     settings = gateway.settings
     configured = lines(settings)
+    reading = Reading(readers=gateway.readers, sealer=gateway.stores.sealer)
     status = StatusPages(
         needed={"postgres": _postgres_probe(gateway)},
         instead=_journal_probe(gateway),
@@ -176,9 +180,19 @@ def build(gateway: Gateway, stopping: asyncio.Event, *, documents: Documents) ->
             bytes_max=settings.callback_bytes_max,
             body_s=settings.body_s,
         ),
-        queries=OrderQueries(
-            reading=Reading(readers=gateway.readers, sealer=gateway.stores.sealer),
-            journal=gateway.journal,
+        queries=OrderQueries(reading=reading, journal=gateway.journal),
+        exports=OrderExports(
+            reading=reading,
+            audit=AuditLog(pool=gateway.stores.primary_reads),
+            overload=gateway.overload,
+            rows_max=settings.export_rows_max,
+            exports_max=settings.exports_max,
+        ),
+        stream=LiveStream(
+            overload=gateway.overload,
+            stopping=stopping,
+            clock=gateway.clock,
+            streams_max=settings.streams_max,
         ),
         remarks=RemarkIntake(
             remarks=gateway.remarks, journal=gateway.journal, body_s=settings.body_s

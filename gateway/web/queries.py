@@ -57,7 +57,7 @@ class OrderQueries:
 
     async def one(self, request: Request) -> Reply:
         """Answer with an order as it stands."""
-        principal, id_ = _principal(request), order_id(request)
+        principal, id_ = principal_of(request), order_id(request)
         found = await self._reading.order(id_, principal.visible())
         if found is None:
             raise Answered(await unknown(id_, self._journal))
@@ -67,26 +67,27 @@ class OrderQueries:
     async def history(self, request: Request) -> Reply:
         """Answer with an order's history."""
         id_ = order_id(request)
-        found = await self._reading.history(id_, _principal(request).visible())
+        found = await self._reading.history(id_, principal_of(request).visible())
         if found is None:
             raise Answered(await unknown(id_, self._journal))
         return Reply(200, _encode(History(found.value)), head=_age(found.age_s))
 
     async def page(self, request: Request) -> Reply:
         """Answer with a page of orders."""
-        principal = _principal(request)
-        wanted = _filter(request.query(PARAMETERS), principal)
-        found = await self._reading.page(wanted)
+        principal = principal_of(request)
+        asked = wanted(request.query(PARAMETERS), principal)
+        found = await self._reading.page(asked)
         in_clear = principal.may("query_pii")
         page = found.value
         cursor = None
-        if len(page) == wanted.limit:
+        if len(page) == asked.limit:
             cursor = _cursor(page[-1].placed_at, UUID(page[-1].id))
         shown = OrderPage([view(order, in_clear=in_clear) for order in page], cursor)
         return Reply(200, _encode(shown), head=_age(found.age_s))
 
 
-def _principal(request: Request) -> Principal:
+def principal_of(request: Request) -> Principal:
+    """Return who asks."""
     assert request.principal is not None, "the route requires a role"
     return request.principal
 
@@ -96,7 +97,8 @@ def _age(age_s: int | None) -> str:
     return "" if age_s is None else f"Age: {age_s}\r\n"
 
 
-def _filter(values: dict[str, str], principal: Principal) -> Filter:
+def wanted(values: dict[str, str], principal: Principal) -> Filter:
+    """Return what a query asks for, within the key's channels. Raises ``Answered`` with 422."""
     faults: list[Fault] = []
     for name, value in values.items():
         if not value or len(value) > 256 or not value.isprintable():
@@ -111,7 +113,7 @@ def _filter(values: dict[str, str], principal: Principal) -> Filter:
     status = values.get("status")
     if status is not None and status not in get_args(orders.Status):
         faults.append(Fault("status", f"must be one of {', '.join(get_args(orders.Status))}"))
-    wanted = Filter(
+    asked = Filter(
         channels=channels,
         order_no=values.get("order_no"),
         status=status,
@@ -123,7 +125,7 @@ def _filter(values: dict[str, str], principal: Principal) -> Filter:
     )
     if faults:
         raise Answered(problem("invalid", faults=faults))
-    return wanted
+    return asked
 
 
 def _time(values: dict[str, str], name: str, faults: list[Fault]) -> datetime | None:

@@ -8,10 +8,10 @@ from msgspec import Struct
 
 from gateway.domain.access import Role
 from gateway.domain.features import Feature
-from gateway.web.replies import Reply
+from gateway.web.replies import Reply, Streamed
 from gateway.web.requests import Request
 
-Handler = Callable[[Request], Awaitable[Reply]]
+Handler = Callable[[Request], Awaitable[Reply | Streamed]]
 
 
 class Parameter(Struct, frozen=True):

@@ -25,7 +25,7 @@ from gateway.web.doorman import Doorman
 from gateway.web.gate import Gate
 from gateway.web.problems import Answered, problem
 from gateway.web.protocol import LINGER_S, Protocol
-from gateway.web.replies import Reply, one_write
+from gateway.web.replies import Reply, Streamed, written
 from gateway.web.requests import Request
 from gateway.web.routing import Route, Router
 
@@ -107,6 +107,7 @@ class Server(web.Server):
         method = "GET" if raw.method == "HEAD" else raw.method
         route = methods.get(method)
         request = Request(raw, values, query, cast("Protocol", raw.protocol).take_slot())
+        reply: Reply | Streamed
         try:
             if route is None:
                 reply = _no_route(methods)
@@ -119,7 +120,7 @@ class Server(web.Server):
                 request.slot.leave()
         if self._is_draining and _CLOSE not in reply.head:
             reply = msgspec.structs.replace(reply, head=reply.head + _CLOSE)
-        return one_write(reply, raw, self._write_s)
+        return written(reply, raw, self._write_s)
 
     async def drain(self) -> None:
         """Answer what was sent and close every connection; bound it with a timeout.
@@ -139,7 +140,7 @@ class Server(web.Server):
                 if cast("Protocol", handler).is_idle():
                     handler.force_close()
 
-    async def _run(self, route: Route, request: Request) -> Reply:
+    async def _run(self, route: Route, request: Request) -> Reply | Streamed:
         try:
             if route.feature is not None:
                 if request.slot is None:

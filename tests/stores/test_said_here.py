@@ -13,8 +13,6 @@ from gateway.stores.postgres.said_here import SaidHere
 from gateway.stores.postgres.switches import Switches
 from tests.stores.support import Database
 
-NOW = datetime.now(UTC)
-
 
 def change(target: str = "order_lists", **changes: object) -> Change:
     plain = {"word": "shed", "for_s": 600.0, "reason": "rebuild", "at": datetime.now(UTC)}
@@ -47,9 +45,9 @@ def test_an_empty_drawer_says_nothing(here: SaidHere, drawer: Drawer) -> None:
 
 
 def test_the_newer_word_lies_over_what_is_known(here: SaidHere, drawer: Drawer) -> None:
-    drawer.put(change(at=NOW - timedelta(seconds=30)))
-    drawer.put(change(word="admit", at=NOW - timedelta(seconds=10)))
-    drawer.put(change("tier2", word=None, at=NOW))
+    drawer.put(change(at=datetime.now(UTC) - timedelta(seconds=30)))
+    drawer.put(change(word="admit", at=datetime.now(UTC) - timedelta(seconds=10)))
+    drawer.put(change("tier2", word=None, at=datetime.now(UTC)))
     known = [Mode("order_lists", "shed", "r", "a", 5.0), Mode("tier2", "shed", "r", "a", 5.0)]
     (mode,) = here.over(known)
     assert (mode.target, mode.word) == ("order_lists", "admit")
@@ -57,12 +55,12 @@ def test_the_newer_word_lies_over_what_is_known(here: SaidHere, drawer: Drawer) 
 
 
 def test_its_time_runs_out(here: SaidHere, drawer: Drawer) -> None:
-    drawer.put(change(for_s=60.0, at=NOW - timedelta(seconds=61)))
+    drawer.put(change(for_s=60.0, at=datetime.now(UTC) - timedelta(seconds=61)))
     assert here.over([]) == []
 
 
 def test_a_time_that_is_yet_to_come_stretches_nothing(here: SaidHere, drawer: Drawer) -> None:
-    drawer.put(change(for_s=60.0, at=NOW + timedelta(days=1)))
+    drawer.put(change(for_s=60.0, at=datetime.now(UTC) + timedelta(days=1)))
     (mode,) = here.over([])
     assert mode.left_s <= 60
 
@@ -99,7 +97,7 @@ def test_whose_file_it_is_says_who_wrote_it(drawer: Drawer) -> None:
 async def test_it_is_brought_in_once_with_its_audit_row(
     drawer: Drawer, here: SaidHere, switches: Switches, ledger: Database
 ) -> None:
-    drawer.put(change(at=NOW - timedelta(seconds=100)))
+    drawer.put(change(at=datetime.now(UTC) - timedelta(seconds=100)))
     drawer.put(change("tier2", word="admit"))
     await here.bring_in()
     await here.bring_in()
@@ -125,7 +123,7 @@ async def test_a_process_that_dies_before_it_clears_up_leaves_no_second_row(
 async def test_what_the_ledger_heard_later_stays(
     drawer: Drawer, here: SaidHere, switches: Switches, ledger: Database
 ) -> None:
-    early = NOW - timedelta(seconds=100)
+    early = datetime.now(UTC) - timedelta(seconds=100)
     await switches.set(Order("order_lists", "admit", 60.0, "r", "ann"))
     await switches.set(Order("tier2", "admit", 60.0, "r", "ann"))
     drawer.put(change(at=early))

@@ -67,6 +67,11 @@ class Answer:
         return json.loads(self.body)
 
     @property
+    def is_endless(self) -> bool:
+        """A stream of events: only its first ones are read."""
+        return self.headers.get("content-type") == "text/event-stream"
+
+    @property
     def fields(self) -> list[str]:
         """The wrong fields that a problem names."""
         return [error["field"] for error in self.json.get("errors", [])]
@@ -124,6 +129,8 @@ class Wire:
             with contextlib.suppress(ConnectionResetError):
                 while (answer := await read_answer(reader, sent[:5] == b"HEAD ")) is not None:
                     received.append(answer)
+                    if answer.is_endless:
+                        break
         writer.close()
         return received
 
@@ -152,6 +159,18 @@ class Wire:
         return await self.ask("POST", "/v1/orders", body, headers, **how)
 
 
+async def _read_chunks(reader: asyncio.StreamReader, is_endless: bool) -> bytes:
+    """Read a chunked body to its end, or until it has its first event."""
+    body = b""
+    while size := int(await reader.readline(), 16):
+        body += await reader.readexactly(size)
+        assert await reader.readexactly(2) == b"\r\n"
+        if is_endless and b"event:" in body and body.endswith(b"\n\n"):
+            return body
+    assert await reader.readline() == b"\r\n"
+    return body
+
+
 async def read_answer(reader: asyncio.StreamReader, is_head: bool = False) -> Answer | None:
     """Read one reply; None when the connection ended before it began."""
     line = await reader.readline()
@@ -163,7 +182,10 @@ async def read_answer(reader: asyncio.StreamReader, is_head: bool = False) -> An
         name, _, value = line.decode("latin-1").partition(":")
         answer.headers[name.lower()] = value.strip()
     if answer.status != 100 and not is_head:
-        answer.body = await reader.readexactly(int(answer.headers["content-length"]))
+        if answer.headers.get("transfer-encoding") == "chunked":
+            answer.body = await _read_chunks(reader, answer.is_endless)
+        else:
+            answer.body = await reader.readexactly(int(answer.headers["content-length"]))
     return answer
 
 
