@@ -232,7 +232,7 @@ def test_a_change_is_logged_once_and_refusals_are_not(caplog: pytest.LogCaptureF
         ticked.refused(features.ORDER_LISTS, of=1000)
         ticked.tick(1.0, late_s=1.0)
     said = [record.getMessage() for record in caplog.records]
-    assert sorted(said) == ["tier 2 is open", "tier 3 is open"]
+    assert sorted(said) == ["tier 2 is open", "tier 3 is open", "tier 4 is open"]
     assert caplog.records[0].__dict__["signal"] == "lag"
 
 
