@@ -74,17 +74,19 @@ class Gateway(Struct):
 async def open_gateway(settings: Settings, *, clock: Clock | None = None) -> AsyncIterator[Gateway]:
     """Lend the parts of a process; what was accepted is finished before the stores close.
 
-    Raises ``Unavailable`` when the primary does not answer and there is no journal to write to
-    meanwhile, and ``SealingError`` without a ring.
+    Raises ``Unavailable`` when the primary does not answer, there is no journal to write to
+    meanwhile and the role is not ``query``, and ``SealingError`` without a ring.
     """
     clock = clock or SystemClock()
     async with AsyncExitStack() as stack:
         sealer = sealing.Sealer(sealing.load_ring(Path(settings.keyring_file)))
         streams = _open_streams(settings, stack)
         journal = await _open_journal(streams, sealer, clock=clock, settings=settings)
+        is_usable = journal is not None and journal.is_usable
         stores = Stores(
-            # A gateway that is started in the middle of an outage journals until it is over.
-            await _open_writers(settings, stack, is_lazy=journal is not None and journal.is_usable),
+            # A gateway that is started in the middle of an outage journals until it is over; one
+            # that only reads does so from a replica, or waits.
+            await _open_writers(settings, stack, is_lazy=is_usable or settings.role == "query"),
             _lend(await pools.open_readers(settings), stack),
             [
                 _lend(await pools.open_replica(url, settings), stack)
@@ -213,7 +215,7 @@ async def _open_writers(
     except Unavailable:
         if not is_lazy:
             raise
-        _log.error("postgres does not answer: starting without it, to journal")
+        _log.error("postgres does not answer: starting without it")
         pool = await pools.open_writers(settings, is_lazy=True)
     return _lend(pool, stack)
 

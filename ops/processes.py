@@ -23,7 +23,7 @@ from types import FrameType
 from prometheus_client import multiprocess
 
 import ops
-from gateway.runtime.settings import SettingsError
+from gateway.runtime.settings import ProcessRole, SettingsError
 from ops.embedded.processes import die_with_parent
 from ops.up.restarts import DEATHS_MAX, WINDOW_S, Deaths
 
@@ -41,7 +41,7 @@ _EXIT_WRONG_SETTING = 2
 _METRICS_PREFIX = "tidegate-metrics-"
 
 
-def run(*, host: str, port: int, count: int, drain_s: float) -> int:
+def run(*, host: str, port: int, role: ProcessRole, count: int, drain_s: float) -> int:
     """Keep ``count`` gateways on one port until SIGTERM or SIGINT; return the exit status.
 
     0: all drained. 1: one had to be killed, or kept dying. 2: the settings are refused.
@@ -50,7 +50,10 @@ def run(*, host: str, port: int, count: int, drain_s: float) -> int:
     """
     with _hold_port(host, port) as holder, _metrics_directory() as metrics:
         held = holder.getsockname()[1]
-        arguments = ["serve", f"--host={host}", f"--port={held}", "--processes=1", "--reuse-port"]
+        arguments = [
+            "serve", f"--host={host}", f"--port={held}", f"--role={role}", "--processes=1",
+            "--reuse-port",
+        ]  # fmt: skip
         supervisor = Supervisor(
             argv=[sys.executable, "-P", "-m", "ops.cli", *arguments],
             count=count,

@@ -21,6 +21,8 @@ DEFAULT_FILE = Path("tidegate.toml")
 _SECRET_FIELDS = frozenset({"database_url", "replica_urls", "redis_url", "journal_url"})
 _FILE_ONLY = frozenset({"channels", "accounts"})
 
+#: What a gateway process answers.
+ProcessRole = Literal["core", "query", "all"]
 #: Seconds and numbers have an upper bound too: what has none is no setting but a mistake.
 Positive = Annotated[float, Meta(gt=0, le=7 * 86400)]
 Count = Annotated[int, Meta(ge=1, le=1 << 30)]
@@ -73,6 +75,9 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     #: Where ``serve`` listens.
     host: str = "127.0.0.1"
     port: Annotated[int, Meta(ge=0, le=65535)] = 8080
+    #: What ``serve`` answers: ``core``: orders and callbacks; ``query``: the rest; ``all``: both.
+    #: Core in processes of its own loses nothing to a flood of the rest.
+    role: ProcessRole = "all"
 
     # --- limits before work ---
 

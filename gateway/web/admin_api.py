@@ -158,7 +158,7 @@ def build(gateway: Gateway) -> Server:
             clock=gateway.clock,
             ttl_s=settings.api_key_ttl_s,
         ),
-        gate=Gate(overload=gateway.overload, routes=table, later={}),
+        gate=Gate(overload=gateway.overload, role="all", routes=table, later={}),
         quotas=Quotas(rate=0.0, burst=1),
         clock=gateway.clock,
         connections_max=_CONNECTIONS_MAX,

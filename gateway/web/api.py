@@ -243,7 +243,12 @@ def routes(
             role=None,
             summary="Should the process get traffic?",
             answers=[
-                Answer(200, "Orders can be committed, or journaled.", Readiness),
+                Answer(
+                    200,
+                    "Orders can be committed, or journaled. Of a process of the role `query`: "
+                    "they can be read.",
+                    Readiness,
+                ),
                 Answer(503, "They can not; `parts` says why.", Readiness),
             ],
         ),

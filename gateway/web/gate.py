@@ -5,6 +5,7 @@ an accepted request costs, which is what keeps a flood of them from taking all t
 """
 
 import itertools
+import re
 import time
 from collections.abc import Mapping, Sequence
 from email.utils import formatdate
@@ -14,6 +15,8 @@ from msgspec import Struct
 from gateway.domain.features import Feature
 from gateway.intake.overload import Overload, Refusal, Slot
 from gateway.providers import contract
+from gateway.runtime.settings import ProcessRole
+from gateway.web import metrics, roles, routing
 from gateway.web.problems import problem
 from gateway.web.replies import Reply
 from gateway.web.routing import Route
@@ -46,16 +49,23 @@ class Gate:
         self,
         *,
         overload: Overload,
+        role: ProcessRole,
         routes: Sequence[Route],
         later: Mapping[tuple[str, str], contract.Reply],
     ) -> None:
         """``later`` has each provider account's own words for "not now, send it again"."""
+        # What processes of the other role serve.
+        self._elsewhere: list[tuple[re.Pattern[bytes], Reply]] = []
         self._overload = overload
         self._features: dict[bytes, Feature] = {}
         self._prefixes: list[tuple[bytes, Feature]] = []
         self._later: dict[bytes, contract.Reply] = {}
         for route in routes:
             if route.feature is None:
+                continue
+            if not roles.serves(role, route):
+                way = f"{route.method} {routing.pattern(route.template)}".encode()
+                self._elsewhere.append((re.compile(way), roles.misdirected(route)))
                 continue
             fixed, brace, _ = f"{route.method} {route.template}".encode().partition(b"{")
             if not brace:
@@ -95,13 +105,29 @@ class Gate:
                     feature = found
                     break
             else:
-                return None
+                return self._misdirect(way, data[: end + 2])
         asked = self._overload.ask(feature)
         if isinstance(asked, Slot):
             return asked
         body_bytes = self._body_bytes(data[: end + 2])
         is_last = body_bytes is None or self.is_draining
         return Turned(self._answer(asked, way, is_last), end + 4, body_bytes or 0, is_last)
+
+    def _misdirect(self, way: bytes, head: bytes) -> Turned | None:
+        """Turn away what processes of the other role serve; None: all else."""
+        found = (reply for ways, reply in self._elsewhere if ways.fullmatch(way))
+        reply = next(found, None)
+        if reply is None:
+            return None
+        _MISDIRECTED.inc()
+        body_bytes = self._body_bytes(head)
+        is_last = body_bytes is None or self.is_draining
+        second = self._forget_old()
+        key = (reply.body, is_last)
+        made = self._made.get(key)
+        if made is None:
+            made = self._made[key] = _written(reply, "Misdirected Request", second, is_last)
+        return Turned(made, len(head) + 2, body_bytes or 0, is_last)
 
     def _body_bytes(self, head: bytes) -> int | None:
         """Remember what heads said: a client that is refused sends the same one again."""
@@ -122,11 +148,7 @@ class Gate:
         return refusal.factor * (1 + next(self._serial) % _JITTER_S)
 
     def _answer(self, refusal: Refusal, way: bytes, is_last: bool) -> bytes:
-        second = int(time.time())
-        if second != self._second:
-            # The date is in them.
-            self._second = second
-            self._made.clear()
+        second = self._forget_old()
         retry_after_s = self._retry_after_s(refusal)
         # Only the words of callbacks differ by where they were sent.
         kind = way if way in self._later else refusal.feature.name
@@ -134,8 +156,16 @@ class Gate:
         made = self._made.get(key)
         if made is None:
             reply = self._reply(refusal, way, retry_after_s)
-            made = self._made[key] = _written(reply, second, is_last)
+            made = self._made[key] = _written(reply, "Later", second, is_last)
         return made
+
+    def _forget_old(self) -> int:
+        """Forget the answers of another second, whose date is in them; return the one it is."""
+        second = int(time.time())
+        if second != self._second:
+            self._second = second
+            self._made.clear()
+        return second
 
     def _reply(self, refusal: Refusal, way: bytes, retry_after_s: int) -> Reply:
         head = f"Retry-After: {retry_after_s}\r\n"
@@ -148,6 +178,7 @@ class Gate:
         return problem("overloaded", detail, context=context, head=head)
 
 
+_MISDIRECTED = metrics.REQUESTS.labels("misdirected", 421)
 _REASONS = {
     "shed": "this feature is dark so that orders and payments get through",
     "slots": "as many requests are in work as can be",
@@ -157,11 +188,11 @@ _REASONS = {
 }
 
 
-def _written(reply: Reply, second: int, is_last: bool) -> bytes:
+def _written(reply: Reply, phrase: str, second: int, is_last: bool) -> bytes:
     connection = "Connection: close\r\n" if is_last else ""
-    # The phrase is for people and may be left empty (RFC 9112, 4); the rest is as in ``replies``.
+    # The phrase is for people (RFC 9112, 4); the rest is as in ``replies``.
     head = (
-        f"HTTP/1.1 {reply.status} Later\r\nServer: tidegate\r\n"
+        f"HTTP/1.1 {reply.status} {phrase}\r\nServer: tidegate\r\n"
         f"Date: {formatdate(second, usegmt=True)}\r\nContent-Type: {reply.content_type}\r\n"
         f"Content-Length: {len(reply.body)}\r\n{reply.head}{connection}\r\n"
     )

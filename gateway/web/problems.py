@@ -42,6 +42,7 @@ KINDS: dict[str, tuple[int, str]] = {
     "version-changed": (412, "The order has another version by now"),
     "too-large": (413, "The body is too large"),
     "unsupported-media-type": (415, "The body is of a kind that is not taken here"),
+    "misdirected": (421, "This process does not serve that path"),
     "invalid": (422, "The content is not right"),
     "key-reused": (422, "The Idempotency-Key was used for another order"),
     "parked": (422, "This can not be stored; it was set aside for a person"),

@@ -22,8 +22,7 @@ from gateway.runtime.settings import Settings, SettingsError, secret
 from gateway.stores.postgres.audit_log import AuditLog
 from gateway.stores.postgres.keys import ApiKeys
 from gateway.stores.postgres.reading import Reading
-from gateway.stores.postgres.statements import sql
-from gateway.web import admin_api, api, openapi
+from gateway.web import admin_api, api, openapi, probes, roles
 from gateway.web.callbacks import CallbackIntake, Line
 from gateway.web.documents import Documents
 from gateway.web.doorman import Doorman
@@ -34,7 +33,7 @@ from gateway.web.queries import OrderQueries
 from gateway.web.remarks import RemarkIntake
 from gateway.web.routing import Router
 from gateway.web.server import Server
-from gateway.web.status import Probe, StatusPages
+from gateway.web.status import StatusPages
 from gateway.web.stream import LiveStream
 from gateway.wiring import Gateway, open_gateway
 
@@ -90,7 +89,7 @@ async def _serve(settings: Settings, reuse_port: bool) -> int:
         stack.push_async_callback(await _listen_to_operators(gateway, reuse_port))
         host, port = listener.getsockname()[:2]
         _collect_seldom()
-        _log.info("listening", extra={"host": host, "port": port})
+        _log.info("listening", extra={"host": host, "port": port, "role": settings.role})
         # A task that dies sets `stopping`: the process drains, and says that it failed.
         is_clean = await lifecycle.supervise(_tasks(gateway), stopping, drain_s=settings.drain_s)
         _log.info("draining", extra={"waiting": gateway.committer.waiting})
@@ -158,12 +157,13 @@ async def _take_last(listener: socket.socket, server: Server) -> None:
 def build(gateway: Gateway, stopping: asyncio.Event, *, documents: Documents) -> Server:
     """Introduce the handlers to the parts and return the server."""
     settings = gateway.settings
-    configured = lines(settings)
+    # Who reads needs no provider's secrets, and can not leak what it does not have.
+    configured = {} if settings.role == "query" else lines(settings)
     reading = Reading(readers=gateway.readers, sealer=gateway.stores.sealer)
     status = StatusPages(
-        needed={"postgres": _postgres_probe(gateway)},
-        instead=_journal_probe(gateway),
-        helpful=_helpful_probes(gateway),
+        needed=probes.needed(gateway),
+        instead=probes.instead(gateway),
+        helpful=probes.helpful(gateway),
         is_stopping=stopping.is_set,
     )
     routes = api.routes(
@@ -199,9 +199,10 @@ def build(gateway: Gateway, stopping: asyncio.Event, *, documents: Documents) ->
         ),
         status=status,
     )
-    status.document = openapi.document(routes, version=version("tidegate"))
+    served = [route for route in routes if roles.serves(settings.role, route)]
+    status.document = openapi.document(served, version=version("tidegate"))
     return Server(
-        router=Router(routes),
+        router=Router(roles.table(settings.role, routes)),
         doorman=Doorman(
             keys=ApiKeys(pool=gateway.stores.primary_reads, replicas=gateway.stores.replicas),
             clock=gateway.clock,
@@ -209,6 +210,7 @@ def build(gateway: Gateway, stopping: asyncio.Event, *, documents: Documents) ->
         ),
         gate=Gate(
             overload=gateway.overload,
+            role=settings.role,
             routes=routes,
             later={way: line.adapter.reply("later") for way, line in configured.items()},
         ),
@@ -254,43 +256,3 @@ def _listen(host: str, port: int, reuse_port: bool) -> socket.socket:
         ) from exc
     listener.setblocking(False)
     return listener
-
-
-def _postgres_probe(gateway: Gateway) -> Probe:
-    async def probe() -> str:
-        try:
-            is_standby = await gateway.stores.primary_reads.fetchval(sql("is_standby"))
-        except Exception as exc:  # whatever it is, it is the answer to this question
-            return f"does not answer ({type(exc).__name__})"
-        return "is a standby: point TIDEGATE_DATABASE_URL at the primary" if is_standby else ""
-
-    return probe
-
-
-def _journal_probe(gateway: Gateway) -> dict[str, Probe]:
-    journal = gateway.journal
-    if journal is None:
-        return {}
-
-    async def probe() -> str:
-        return f"is not used: {journal.reason}" if journal.reason else ""
-
-    return {"journal": probe}
-
-
-def _helpful_probes(gateway: Gateway) -> dict[str, Probe]:
-    async def redis() -> str:
-        is_answering = await gateway.stores.results.is_answering()
-        return "" if is_answering else "does not answer; repeats are recognised by postgres"
-
-    async def replica() -> str:
-        lag_s = await gateway.readers.lag_s()
-        if lag_s is None:
-            return "none answers; reads go to the primary"
-        limit_s = gateway.settings.replica_lag_max_s
-        return "" if lag_s <= limit_s else f"lags {lag_s:.1f} s; reads go to the primary"
-
-    probes: dict[str, Probe] = {"redis": redis}
-    if gateway.stores.replicas:
-        probes["replica"] = replica
-    return probes

@@ -55,6 +55,11 @@ class Route(Struct, frozen=True):
     feature: Feature | None = None
 
 
+def pattern(template: str) -> str:
+    """Return the regular expression of a template's paths; each variable is a group."""
+    return re.sub(r"\\{\w+\\}", "([^/]+)", re.escape(template))
+
+
 class Router:
     """Finds the route of a request target: exact paths by one look-up, others by pattern."""
 
@@ -66,8 +71,8 @@ class Router:
             if "{" not in route.template:
                 self._exact.setdefault(route.template, {})[route.method] = route
                 continue
-            pattern = re.compile(re.sub(r"\\{\w+\\}", "([^/]+)", re.escape(route.template)))
-            _, methods = self._patterns.setdefault(route.template, (pattern, {}))
+            compiled = re.compile(pattern(route.template))
+            _, methods = self._patterns.setdefault(route.template, (compiled, {}))
             methods[route.method] = route
 
     def find(self, path: str) -> tuple[dict[str, Route], tuple[str, ...]]:
@@ -75,7 +80,7 @@ class Router:
         methods = self._exact.get(path)
         if methods is not None:
             return methods, ()
-        for pattern, methods in self._patterns.values():
-            if match := pattern.fullmatch(path):
+        for compiled, methods in self._patterns.values():
+            if match := compiled.fullmatch(path):
                 return methods, match.groups()
         return {}, ()

@@ -51,7 +51,7 @@ class StatusPages:
         return Reply(200, msgspec.json.encode(Health("ok")))
 
     async def readiness(self, request: Request) -> Reply:
-        """Answer 200 when orders can be taken, else 503 with the part that can not.
+        """Answer 200 when what it serves can be served, else 503 with the part that can not.
 
         They are when all that is needed answers, or all that there is instead.
         """

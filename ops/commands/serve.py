@@ -2,6 +2,7 @@
 
 import os
 import sys
+from typing import get_args
 
 import click
 
@@ -14,6 +15,7 @@ _EPILOG = """\
 Examples:
   tidegate serve
   tidegate serve --host 0.0.0.0 --port 8080 --processes 4
+  tidegate serve --role core --port 8081 & tidegate serve --role query --port 8091
 \b
 Needs TIDEGATE_DATABASE_URL, a migrated database and a key ring
 (`tidegate doctor` looks at all three).
@@ -37,21 +39,39 @@ Exits 0 after SIGTERM or SIGINT when everything accepted was finished,
     show_default=True,
     help="Gateway processes that share the port; about one per core.",
 )
+@click.option(
+    "--role",
+    type=click.Choice(get_args(settings.ProcessRole)),
+    help="What to answer, in place of the setting `role`: core: orders and callbacks; query: "
+    "everything else; all.",
+)
 @click.option("--reuse-port", is_flag=True, hidden=True, help="Share the port: for --processes.")
-def command(host: str | None, port: int | None, processes: int, reuse_port: bool) -> None:
+def command(
+    *, host: str | None, port: int | None, processes: int, role: str | None, reuse_port: bool
+) -> None:
     """Run the gateway: take orders and payment callbacks over HTTP.
+
+    Processes of the roles core and query keep orders and callbacks apart from everything else, with
+    a port each and a front before them (see ops/front): what is sent to the wrong one is answered
+    421.
 
     SIGTERM and SIGINT drain: no new connections, everything accepted is finished within drain_s
     seconds. With several processes one that dies is started again; one that dies five times within
     a minute, each time within seconds, ends them all.
     """
-    loaded = settings.load(_overridden(host, port))
+    loaded = settings.load(_overridden(host=host, port=port, role=role))
     if processes > 1:
         from ops import processes as several
 
         logs.configure(loaded.log_level)
         sys.exit(
-            several.run(host=loaded.host, port=loaded.port, count=processes, drain_s=loaded.drain_s)
+            several.run(
+                host=loaded.host,
+                port=loaded.port,
+                role=loaded.role,
+                count=processes,
+                drain_s=loaded.drain_s,
+            )
         )
     # Imported here: a parent of several processes needs none of it.
     from gateway.web import process
@@ -59,10 +79,10 @@ def command(host: str | None, port: int | None, processes: int, reuse_port: bool
     sys.exit(process.run(loaded, reuse_port=reuse_port))
 
 
-def _overridden(host: str | None, port: int | None) -> dict[str, str]:
-    given = dict(os.environ)
-    if host is not None:
-        given["TIDEGATE_HOST"] = host
-    if port is not None:
-        given["TIDEGATE_PORT"] = str(port)
-    return given
+def _overridden(**options: str | int | None) -> dict[str, str]:
+    given = {
+        f"TIDEGATE_{name.upper()}": str(value)
+        for name, value in options.items()
+        if value is not None
+    }
+    return {**os.environ, **given}

@@ -26,6 +26,13 @@ def test_each_setting_says_where_it_comes_from(bare: Cli) -> None:
     assert lines["drain_s"]["reason"].startswith("Seconds to finish")
 
 
+def test_the_role_of_a_process_is_shown_and_a_wrong_one_refused(bare: Cli) -> None:
+    line = _by_name(bare("config", "--json", TIDEGATE_ROLE="core").stdout)["role"]
+    assert (line["value"], line["default"], line["source"]) == ("core", "all", "environment")
+    refused = bare("config", TIDEGATE_ROLE="both")
+    assert (refused.exit_code, "role" in refused.stderr) == (2, True)
+
+
 def test_the_table_names_every_setting(bare: Cli) -> None:
     run = bare("config", TIDEGATE_DATABASE_URL=_URL)
     assert run.exit_code == 0

@@ -9,6 +9,7 @@ import sys
 import tempfile
 import threading
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
@@ -41,6 +42,14 @@ def _answers(port: int) -> bool:
         return False
 
 
+def _status(port: int, path: str) -> int:
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=2) as answer:
+            return int(answer.status)
+    except urllib.error.HTTPError as refused:
+        return int(refused.code)
+
+
 def _listeners(port: int) -> set[int]:
     return {
         process.pid
@@ -69,6 +78,17 @@ def test_the_processes_share_a_port_and_their_metrics(processes: Processes) -> N
     assert parent.wait(20) == 0
     assert not any(psutil.pid_exists(pid) for pid in children)
     assert not _answers(port)
+
+
+def test_the_processes_have_the_role_of_their_parent(processes: Processes) -> None:
+    port = free_port()
+    # The option wins over the variable, for the children too.
+    processes.environment["TIDEGATE_ROLE"] = "query"
+    processes.serve(port=port, count=2, role="core")
+    _until(lambda: len(_listeners(port)) == 2)
+    # As many connections as it takes until both will have had one.
+    assert {_status(port, "/v1/orders?limit=1") for _ in range(20)} == {421}
+    assert {_status(port, "/healthz") for _ in range(20)} == {200}
 
 
 def test_a_child_that_is_killed_is_replaced_and_the_other_serves_on(processes: Processes) -> None:

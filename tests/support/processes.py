@@ -15,7 +15,7 @@ from types import TracebackType
 from typing import Self
 
 from gateway.domain.access import Role
-from gateway.runtime.settings import Settings
+from gateway.runtime.settings import ProcessRole, Settings
 
 _FILE_ONLY = {"channels", "accounts"}
 _READY_S = 20.0
@@ -41,9 +41,12 @@ class Processes:
         config.write_text(_toml(settings), "utf-8")
         self.environment["TIDEGATE_CONFIG"] = str(config)
 
-    def serve(self, *, port: int, count: int = 1) -> subprocess.Popen[bytes]:
+    def serve(
+        self, *, port: int, count: int = 1, role: ProcessRole = "all"
+    ) -> subprocess.Popen[bytes]:
         """Start a gateway on ``port`` and return once it is ready."""
-        process = self.start("serve", "--port", str(port), "--processes", str(count))
+        words = ["--port", str(port), "--processes", str(count), "--role", role]
+        process = self.start("serve", *words)
         self.wait_ready(port, process)
         return process
 
