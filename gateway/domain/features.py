@@ -14,7 +14,7 @@ TIERS: tuple[Tier, ...] = get_args(Tier)
 
 Name = Literal[
     "callbacks", "order_submission", "order_reads", "order_remarks", "order_lists", "order_export",
-    "live_stream",
+    "live_stream", "inventory_check",
 ]  # fmt: skip
 
 
@@ -37,9 +37,12 @@ ORDER_READS = Feature("order_reads", 2)
 #: The remark of an order that is there: nothing is lost where it is changed a little later.
 ORDER_REMARKS = Feature("order_remarks", 2)
 ORDER_LISTS = Feature("order_lists", 3)
+#: Whether the goods are there, asked while an order comes in. Dark, the order is taken unchecked.
+INVENTORY_CHECK = Feature("inventory_check", 3)
 ORDER_EXPORT = Feature("order_export", 4)
 LIVE_STREAM = Feature("live_stream", 4)
 
 FEATURES: tuple[Feature, ...] = (
-    CALLBACKS, ORDER_SUBMISSION, ORDER_READS, ORDER_REMARKS, ORDER_LISTS, ORDER_EXPORT, LIVE_STREAM,
+    CALLBACKS, ORDER_SUBMISSION, ORDER_READS, ORDER_REMARKS, ORDER_LISTS, INVENTORY_CHECK,
+    ORDER_EXPORT, LIVE_STREAM,
 )  # fmt: skip

@@ -21,6 +21,11 @@ VELOCITY_MAX = 3
 LookalikePolicy = Literal["hold", "replay", "off"]
 
 
+#: What the stock said of an order: all is there, nobody could be asked, or something is missing.
+#: None: it is never asked. What is missing is stored by nobody, and answered if it is a repeat.
+Stock = Literal["checked", "unchecked", "missing"]
+
+
 class Placement(Struct, frozen=True):
     """A checked submission with everything the ledger needs to store it.
 
@@ -41,6 +46,7 @@ class Placement(Struct, frozen=True):
     trigger: str
     received_at: datetime
     is_told: bool = False
+    stock: Stock | None = None
 
 
 class Known(Struct, frozen=True):
@@ -66,14 +72,15 @@ class Found(Struct, frozen=True):
     by_lookalike: Known | None = None
 
 
-Answer = Literal["placed", "replayed", "key_reused", "conflict"]
+Answer = Literal["placed", "replayed", "key_reused", "conflict", "out_of_stock"]
 
 
 class Placed(Struct, frozen=True):
     """The answer to a placement, true once it is committed or journaled.
 
     For ``replayed`` it is the original result: how the order stood when it was placed.
-    For ``key_reused`` and ``conflict`` it names the order that stands in the way.
+    For ``key_reused`` and ``conflict`` it names the order that stands in the way. For
+    ``out_of_stock`` nothing was stored, and ``id`` is nobody's.
     """
 
     answer: Answer
@@ -96,7 +103,10 @@ class Insert(Struct, frozen=True):
 
 
 def judge(placement: Placement, found: Found) -> Placed | Insert:
-    """Decide what a submission is that met orders already stored."""
+    """Decide what a submission is that met orders already stored.
+
+    A repeat is one whatever became of the stock since.
+    """
     if placement.request_id is not None and (known := found.by_request_id):
         same = known.payload_digest == placement.payload_digest
         return _answer("replayed" if same else "key_reused", known)
@@ -109,6 +119,12 @@ def judge(placement: Placement, found: Found) -> Placed | Insert:
         if placement.policy == "hold":
             return Insert("lookalike")
     return Insert(None)
+
+
+def out_of_stock(placement: Placement) -> Placed:
+    """Return the answer to an order that is new and can not be had."""
+    order = placement.submission
+    return Placed("out_of_stock", placement.id, order.channel, order.order_no, None)
 
 
 def _answer(answer: Answer, known: Known) -> Placed:

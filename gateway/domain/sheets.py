@@ -14,7 +14,8 @@ COLUMNS = (
     "goods", "shop_discount", "platform_subsidy", "freight", "payable", "paid", "refunded",
     "recipient_name", "recipient_phone", "country", "province", "city", "district", "street",
     "postcode", "id_number", "remark", "carrier", "tracking_no", "placed_at", "received_at",
-    "updated_at", "paid_at", "shipped_at", "completed_at", "closed_at", "items", "attributes",
+    "updated_at", "paid_at", "shipped_at", "completed_at", "closed_at", "stock_check", "items",
+    "attributes",
 )  # fmt: skip
 
 #: What makes a spreadsheet take a cell for a formula (OWASP, CSV Injection).
@@ -45,7 +46,7 @@ def _row(order: OrderView) -> tuple[str, ...]:
         _harmless(order.tracking_no), _time(order.placed_at), _time(order.received_at),
         _time(order.updated_at), _time(order.paid_at), _time(order.shipped_at),
         _time(order.completed_at), _time(order.closed_at),
-        msgspec.json.encode(order.items).decode(), attributes,
+        order.stock_check or "", msgspec.json.encode(order.items).decode(), attributes,
     )  # fmt: skip
 
 

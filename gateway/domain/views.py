@@ -2,7 +2,7 @@
 
 from datetime import datetime
 from decimal import Decimal
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta, Struct
@@ -13,6 +13,14 @@ from gateway.domain.orders import Hold, Private, Status
 _MASKED = "***"
 
 Amount = Annotated[str, Meta(description="Major units as a decimal string.", examples=["199.00"])]
+
+
+StockCheck = Annotated[
+    Literal["checked", "unchecked"],
+    Meta(
+        description="Whether the inventory was asked when the order came; null where it never is."
+    ),
+]
 
 
 class ItemView(Struct, frozen=True):
@@ -77,6 +85,7 @@ class OrderView(Struct, frozen=True):
     shipped_at: datetime | None
     completed_at: datetime | None
     closed_at: datetime | None
+    stock_check: StockCheck | None
 
 
 class EventView(Struct, frozen=True):
@@ -129,6 +138,7 @@ class StoredOrder(Struct, frozen=True):
     shipped_at: datetime | None
     completed_at: datetime | None
     closed_at: datetime | None
+    stock_check: StockCheck | None
 
 
 def view(order: StoredOrder, *, in_clear: bool) -> OrderView:
@@ -187,6 +197,7 @@ def view(order: StoredOrder, *, in_clear: bool) -> OrderView:
         shipped_at=order.shipped_at,
         completed_at=order.completed_at,
         closed_at=order.closed_at,
+        stock_check=order.stock_check,
     )
 
 

@@ -12,7 +12,7 @@ from gateway.domain import fingerprint, orders, validation
 from gateway.domain.errors import TidegateError, Unavailable
 from gateway.domain.following import Done, FollowUp, Settle
 from gateway.domain.orders import Submission
-from gateway.domain.placing import LookalikePolicy, Placed, Placement
+from gateway.domain.placing import LookalikePolicy, Placed, Placement, Stock
 from gateway.intake import journaled, metrics
 from gateway.intake.committer import Committer
 from gateway.runtime.clock import Clock
@@ -79,6 +79,7 @@ class Intake:
             trigger=order.trigger,
             received_at=order.received_at,
             is_told=order.told is not None,
+            stock=order.stock,
         )
 
     def _placement(
@@ -91,6 +92,7 @@ class Intake:
         trigger: str,
         received_at: datetime,
         is_told: bool = False,
+        stock: Stock | None = None,
     ) -> Placement:
         phone = validation.check(
             submission, channels=self._policies, now=received_at, is_told=is_told
@@ -110,6 +112,7 @@ class Intake:
             trigger=trigger,
             received_at=received_at,
             is_told=is_told,
+            stock=stock,
         )
 
     async def accept_order(self, placement: Placement) -> Placed:

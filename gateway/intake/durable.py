@@ -105,7 +105,13 @@ class Durable:
             return placed
         if self._fallback is None or not self._fallback.is_usable:
             return [Unavailable("postgres")] * len(batch)
-        return await self._fallback.place(batch)
+        # What is out of stock is stored nowhere, and only Postgres knows whether it is a repeat.
+        kept = [placement for placement in batch if placement.stock != "missing"]
+        journaled = iter(await self._fallback.place(kept) if kept else ())
+        return [
+            Unavailable("postgres") if placement.stock == "missing" else next(journaled)
+            for placement in batch
+        ]
 
     async def follow(
         self, batch: list[FollowUp | Settle], *, is_behind: bool

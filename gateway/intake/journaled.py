@@ -16,7 +16,7 @@ from gateway.domain import orders
 from gateway.domain.errors import TidegateError
 from gateway.domain.following import FollowUp
 from gateway.domain.journaling import Lane
-from gateway.domain.placing import Placement
+from gateway.domain.placing import Placement, Stock
 
 
 class Order(Struct, frozen=True):
@@ -31,6 +31,7 @@ class Order(Struct, frozen=True):
     trigger: str
     received_at: datetime
     told: bytes | None = None
+    stock: Stock | None = None
 
 
 class Unreadable(TidegateError):
@@ -70,6 +71,7 @@ class Envelopes:
             placement.trigger,
             placement.received_at,
             orders.kept(placement.submission) if placement.is_told else None,
+            placement.stock,
         )
         return self._seal("placements", _encode(order))
 

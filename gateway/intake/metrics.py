@@ -6,10 +6,11 @@ from gateway.runtime.metrics import BATCH_BUCKETS, LATENCY_BUCKETS_S
 
 PLACEMENTS = Counter(
     "tidegate_placements", "Order submissions by answer.", ["answer"]
-)  # placed, replayed, key_reused, conflict
+)  # placed, replayed, key_reused, conflict, out_of_stock
 #: The same by answer: to look a label up costs as much as to count.
 PLACEMENT = {
-    answer: PLACEMENTS.labels(answer) for answer in ("placed", "replayed", "key_reused", "conflict")
+    answer: PLACEMENTS.labels(answer)
+    for answer in ("placed", "replayed", "key_reused", "conflict", "out_of_stock")
 }
 FOLLOW_UPS = Counter(
     "tidegate_follow_ups", "Events after the placement by outcome.", ["outcome"]
@@ -89,4 +90,12 @@ FORCED = Gauge(
     "1 while an operator has a feature refused (shed) or taken (admit) whatever the load.",
     ["feature", "word"],
     multiprocess_mode="livemax",
+)
+STOCK = Counter(
+    "tidegate_stock_checks", "Orders by what came of asking for their stock.", ["outcome"]
+)  # checked, missing, dark, away, busy, failed
+STOCK_S = Histogram(
+    "tidegate_stock_check_seconds",
+    "Seconds that the inventory took to answer.",
+    buckets=LATENCY_BUCKETS_S,
 )

@@ -220,6 +220,18 @@ class Overload:
             self.slots.force()
         return Slot(self, feature, self.now_s())
 
+    def skips(self, feature: Feature) -> bool:
+        """Say whether a part of a request is to be left out now; that is counted as a refusal."""
+        breaker = self._breakers[feature.tier]
+        word = self._modes.words.get(feature.name)
+        if word is None:
+            if breaker is None or not breaker.refuses():
+                return False
+        elif word == "admit":
+            return False
+        self._refused[feature.name, "shed" if word is None else "operator"] += 1
+        return word == "shed" or self._is_acting
+
     @property
     def waiting(self) -> int:
         """What was taken and not yet answered."""

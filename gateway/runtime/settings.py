@@ -143,6 +143,15 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     #: Seconds for one query of the read side.
     query_s: Positive = 3.0
 
+    # --- the live inventory ---
+
+    #: Where the stock of an order is asked while it comes in, ``http(s)://…``; empty: nowhere.
+    inventory_url: str = ""
+    #: The bearer's token for it, ``env:NAME`` or ``file:PATH``; empty: none is sent.
+    inventory_token: str = ""
+    #: Seconds that it may take; an order that has waited so long is taken unchecked.
+    inventory_s: Positive = 0.2
+
     # --- exports and streams ---
 
     #: Orders of one export; one that is larger is broken off, never quietly cut short.
@@ -286,6 +295,8 @@ def _refuse_contradictions(settings: Settings) -> None:
         url = getattr(settings, name)
         if url and not url.startswith(("redis://", "rediss://", "unix:")):
             raise SettingsError(f"{name} must be written redis://:password@host:6379/0")
+    if settings.inventory_url and not settings.inventory_url.startswith(("https://", "http://")):
+        raise SettingsError("inventory_url must be written https://host/path, or be empty")
     if settings.journal_after_s + settings.journal_s > settings.commit_s:
         raise SettingsError(
             "journal_after_s and journal_s together must not be above commit_s, "

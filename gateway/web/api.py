@@ -75,7 +75,7 @@ def routes(
                 ),
             ],
             problems=[
-                "malformed", *_AUTH, "slow-body", "conflict", "too-large",
+                "malformed", *_AUTH, "slow-body", "conflict", "out-of-stock", "too-large",
                 "unsupported-media-type", "invalid", "key-reused", "parked", "unavailable",
                 "overloaded",
             ],

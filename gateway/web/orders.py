@@ -1,5 +1,6 @@
 """POST /v1/orders: a storefront submits an order."""
 
+from collections.abc import Collection
 from typing import Annotated
 
 import msgspec
@@ -9,6 +10,7 @@ from gateway.domain import orders
 from gateway.domain.errors import Fault, Invalid, Poisoned
 from gateway.domain.placing import Placed, Placement
 from gateway.intake.accept import Intake
+from gateway.intake.stock import StockCheck
 from gateway.web import bodies
 from gateway.web.problems import Answered, problem
 from gateway.web.replies import JSON, Reply
@@ -36,8 +38,12 @@ _encode = msgspec.json.Encoder().encode
 class OrderIntake:
     """Handles submissions."""
 
-    def __init__(self, *, intake: Intake, bytes_max: int, body_s: float) -> None:
+    def __init__(
+        self, *, intake: Intake, stock: StockCheck | None, bytes_max: int, body_s: float
+    ) -> None:
+        """``stock``: asked about every order, where there is an inventory."""
         self._intake = intake
+        self._stock = stock
         self._bytes_max = bytes_max
         self._body_s = body_s
 
@@ -51,10 +57,17 @@ class OrderIntake:
         body = await bodies.read(request, bytes_max=self._bytes_max, body_s=self._body_s)
         placement = self._placement(request, body, request_id)
         request.leave_slot()
+        missing: Collection[str] = ()
+        if self._stock is not None:
+            answer = await self._stock.ask(placement.submission)
+            placement = msgspec.structs.replace(placement, stock=answer.stock)
+            missing = answer.missing
         try:
             placed = await self._intake.accept_order(placement)
         except Poisoned as exc:
             return problem("parked", exc.reason, context={"parked": exc.parked_id})
+        if placed.answer == "out_of_stock":
+            return _out_of_stock(placement, missing)
         return _reply(placed, placement)
 
     def _placement(self, request: Request, body: bytes, request_id: str | None) -> Placement:
@@ -103,6 +116,15 @@ def _reply(placed: Placed, placement: Placement) -> Reply:
     if placed.is_journaled:
         status = 202
     return Reply(status, _encode(result), JSON, head)
+
+
+def _out_of_stock(placement: Placement, missing: Collection[str]) -> Reply:
+    faults = [
+        Fault(f"items[{number}].sku", f"{item.sku} can not be had")
+        for number, item in enumerate(placement.submission.items)
+        if item.sku in missing
+    ]
+    return problem("out-of-stock", "nothing was stored", faults=faults)
 
 
 def _request_id(request: Request) -> str | None:

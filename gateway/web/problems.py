@@ -40,6 +40,7 @@ KINDS: dict[str, tuple[int, str]] = {
     "slow-body": (408, "The body did not arrive in time"),
     "conflict": (409, "The order number is taken by another order"),
     "version-changed": (412, "The order has another version by now"),
+    "out-of-stock": (409, "Something in the order can not be had"),
     "too-large": (413, "The body is too large"),
     "unsupported-media-type": (415, "The body is of a kind that is not taken here"),
     "misdirected": (421, "This process does not serve that path"),

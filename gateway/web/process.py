@@ -13,8 +13,9 @@ from pathlib import Path
 
 import uvloop
 
-from gateway.intake import state
+from gateway.intake import state, stock
 from gateway.intake.quotas import Quotas
+from gateway.intake.stock import Inventory, StockCheck
 from gateway.providers import contract, registry
 from gateway.runtime import lifecycle, logs
 from gateway.runtime.control import Control
@@ -28,6 +29,7 @@ from gateway.web.documents import Documents
 from gateway.web.doorman import Doorman
 from gateway.web.exports import OrderExports
 from gateway.web.gate import Gate
+from gateway.web.inventory import HttpInventory
 from gateway.web.orders import OrderIntake
 from gateway.web.queries import OrderQueries
 from gateway.web.remarks import RemarkIntake
@@ -83,7 +85,9 @@ async def _serve(settings: Settings, reuse_port: bool) -> int:
     async with open_gateway(settings) as gateway, contextlib.AsyncExitStack() as stack:
         documents = Documents(clock=gateway.clock)
         stack.push_async_callback(documents.close)
-        server = build(gateway, stopping, documents=documents)
+        inventory = open_inventory(settings)
+        stack.push_async_callback(inventory.close)
+        server = build(gateway, stopping, documents=documents, inventory=inventory)
         listener = _listen(settings.host, settings.port, reuse_port)
         listening = await loop.create_server(server, sock=listener, backlog=_BACKLOG)
         stack.push_async_callback(await _listen_to_operators(gateway, reuse_port))
@@ -154,7 +158,31 @@ async def _take_last(listener: socket.socket, server: Server) -> None:
         await asyncio.get_running_loop().connect_accepted_socket(server, connection)
 
 
-def build(gateway: Gateway, stopping: asyncio.Event, *, documents: Documents) -> Server:
+def open_inventory(settings: Settings) -> HttpInventory:
+    """Make the client of the inventory; it is closed by the caller. Raises ``SettingsError``."""
+    token = settings.inventory_token
+    return HttpInventory(
+        url=settings.inventory_url,
+        token=secret(token) if token else "",
+        call_s=settings.inventory_s,
+    )
+
+
+def _stock_check(gateway: Gateway, inventory: Inventory) -> StockCheck | None:
+    if not gateway.settings.inventory_url:
+        return None
+    return StockCheck(
+        inventory=inventory,
+        overload=gateway.overload,
+        breaker=stock.breaker(),
+        clock=gateway.clock,
+        call_s=gateway.settings.inventory_s,
+    )
+
+
+def build(
+    gateway: Gateway, stopping: asyncio.Event, *, documents: Documents, inventory: Inventory
+) -> Server:
     """Introduce the handlers to the parts and return the server."""
     settings = gateway.settings
     # Who reads needs no provider's secrets, and can not leak what it does not have.
@@ -168,7 +196,10 @@ def build(gateway: Gateway, stopping: asyncio.Event, *, documents: Documents) ->
     )
     routes = api.routes(
         order_intake=OrderIntake(
-            intake=gateway.intake, bytes_max=settings.order_bytes_max, body_s=settings.body_s
+            intake=gateway.intake,
+            stock=_stock_check(gateway, inventory),
+            bytes_max=settings.order_bytes_max,
+            body_s=settings.body_s,
         ),
         callbacks=CallbackIntake(
             intake=gateway.intake,

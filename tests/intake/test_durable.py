@@ -71,6 +71,17 @@ async def test_a_batch_past_its_deadline_is_journaled(way: Way, fallback: ToldFa
     assert fallback.kept == [order]
 
 
+async def test_what_is_out_of_stock_is_never_journaled(way: Way, fallback: ToldFallback) -> None:
+    way.ledger.answer = _raise(Unavailable("postgres"))
+    missing = msgspec.structs.replace(_order(), stock="missing")
+    order = _order()
+    answers = await asyncio.gather(
+        way.intake.accept_order(missing), way.intake.accept_order(order), return_exceptions=True
+    )
+    assert isinstance(answers[0], Unavailable)
+    assert fallback.kept == [order]
+
+
 async def test_without_a_usable_journal_it_is_refused(way: Way, fallback: ToldFallback) -> None:
     fallback.is_usable = False
     way.ledger.answer = _raise(Unavailable("postgres"))

@@ -108,6 +108,37 @@ def _hexes(row: str) -> list[str]:
     return ["".join(c for c in part if c in "0123456789abcdef") for part in row.split("\\x")[1:]]
 
 
+# --- out of stock ---
+
+
+def missing(placement: Placement) -> Placement:
+    return msgspec.structs.replace(placement, stock="missing")
+
+
+async def test_what_is_out_of_stock_leaves_no_trace_beside_others_that_are_stored(
+    gateway: Gateway, real: Ledger, ledger: Database
+) -> None:
+    gone, there = missing(placement(gateway, due(1))), placement(gateway, due(2))
+    answers = await place(gateway, real, gone, there)
+    assert said(answers) == ["out_of_stock", "placed"]
+    assert await rows(ledger, "orders", "id") == [(there.id,)]
+    assert await ledger.fetchval("SELECT count(*) FROM fingerprints") == 1
+    assert await ledger.fetchval("SELECT count(*) FROM velocity") == 1
+    # It is taken as new once the goods are there.
+    assert said(await place(gateway, real, placement(gateway, due(1)))) == ["placed"]
+
+
+async def test_a_repeat_of_what_is_out_of_stock_by_now_gets_the_first_answer(
+    gateway: Gateway, real: Ledger, ledger: Database
+) -> None:
+    (first,) = await place(gateway, real, placement(gateway, due(1), "r-1"))
+    again = missing(placement(gateway, due(1), "r-1"))
+    (answer,) = await place(gateway, real, again)
+    assert (answer.answer, answer.id) == ("replayed", first.id)
+    changed = missing(placement(gateway, due(1, remark="x")))
+    assert said(await place(gateway, real, changed)) == ["conflict"]
+
+
 # --- clashes inside one batch ---
 
 

@@ -49,7 +49,8 @@ class Site:
 async def serve(gateway: Gateway) -> AsyncIterator[Site]:
     """Listen on a free port of the loopback until the block ends."""
     documents = Documents(clock=gateway.clock)
-    server = process.build(gateway, asyncio.Event(), documents=documents)
+    inventory = process.open_inventory(gateway.settings)
+    server = process.build(gateway, asyncio.Event(), documents=documents, inventory=inventory)
     listening = await asyncio.get_running_loop().create_server(server, "127.0.0.1", 0)
     host, port = listening.sockets[0].getsockname()[:2]
     keys = ApiKeys(pool=gateway.stores.primary)
@@ -61,3 +62,4 @@ async def serve(gateway: Gateway) -> AsyncIterator[Site]:
     server.pre_shutdown()
     await server.shutdown(2.0)
     await documents.close()
+    await inventory.close()

@@ -23,7 +23,7 @@ from gateway.stores.postgres.placements import Placements
 from gateway.stores.postgres.reading import Reading
 from gateway.wiring import Gateway, open_gateway
 from tests.domain.support import due, paid
-from tests.stores.support import Database, counts, order, rows, submit, tell, with_
+from tests.stores.support import Database, counts, order, placement, rows, submit, tell, with_
 from tests.support.cable import Cable, cable_to
 from workers import drainer, supervisor
 from workers.drainer import Drainer
@@ -114,6 +114,18 @@ async def test_orders_and_payments_of_an_outage_are_drained_once(
         assert (stored["id"], stored["status"]) == (each.id, "paid")
     assert (await counts(ledger))["payments"] == 30
     assert (await counts(ledger))["parked"] == 0
+
+
+async def test_what_was_said_of_the_stock_outlives_the_journal(
+    outage: Outage, ledger: Database
+) -> None:
+    gateway = outage.gateway
+    outage.cable.cut()
+    marked = msgspec.structs.replace(placement(gateway, numbered(1)), stock="unchecked")
+    assert (await gateway.intake.accept_order(marked)).is_journaled
+    await outage.mend()
+    await outage.drained()
+    assert (await order(ledger))["stock_check"] == "unchecked"
 
 
 async def test_the_order_of_a_shop_is_drained_as_it_was_read(

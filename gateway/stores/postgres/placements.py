@@ -55,6 +55,10 @@ class Placements:
         """
         answers: dict[int, Result] = {}
         first, again = _without_clashes(batch)
+        if any(placement.stock == "missing" for placement in batch):
+            # Not to be stored: only looked up, for it may be a repeat.
+            again += [n for n in first if batch[n].stock == "missing"]
+            first = [n for n in first if batch[n].stock != "missing"]
         if self._is_late:
             first, known = await self._without_known(batch, first)
             again += known
@@ -117,7 +121,12 @@ class Placements:
         for n, met in zip(again, found, strict=True):
             verdict: Result | Insert = placing.judge(batch[n], met)
             if isinstance(verdict, Insert):
-                verdict = await self._place_judged(batch[n])
+                is_missing = batch[n].stock == "missing"
+                verdict = (
+                    placing.out_of_stock(batch[n])
+                    if is_missing
+                    else await self._place_judged(batch[n])
+                )
             answers[n] = verdict
 
     async def _place_judged(self, placement: Placement) -> Result:
@@ -189,7 +198,7 @@ class Placements:
                     to.province, to.city, to.district, phone_index(placement.phone),
                     _encode_items(order.items).decode(), seal("orders.private", row, private),
                     seal("raw_messages.body", row, placement.raw), order.placed_at,
-                    placement.received_at, placement.trigger, hold, is_judged,
+                    placement.received_at, placement.trigger, hold, is_judged, placement.stock,
                 )
             )  # fmt: skip
         return [list(column) for column in zip(*rows, strict=True)]

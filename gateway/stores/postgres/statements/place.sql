@@ -8,24 +8,25 @@
 -- Rows must arrive sorted by fingerprint and without a key twice, or batches could deadlock;
 -- for the same reason the orders go in by number.
 -- The clock of the windows is the database's own, so that no gateway's clock can stretch them.
--- A late batch ($29) is judged by when each row was received: orders that came minutes apart are
+-- A late batch ($30) is judged by when each row was received: orders that came minutes apart are
 -- not one moment because they are stored in one. The database could not be asked then, so the
 -- gateway's clock is the only witness; nobody sets that time anew, and one that is yet to come
 -- counts as now, so that no window ends later than a live one would.
 WITH input AS MATERIALIZED (
-    SELECT *, CASE WHEN $29::bool THEN least(received_at, now()) ELSE now() END AS judged_at
+    SELECT *, CASE WHEN $30::bool THEN least(received_at, now()) ELSE now() END AS judged_at
       FROM unnest(
                $1::uuid[], $2::text[], $3::text[], $4::text[], $5::bytea[], $6::bytea[],
                $7::bytea[], $8::bool[], $9::text[], $10::text[], $11::text[], $12::text[],
                $13::text[], $14::text[], $15::text[], $16::text[], $17::text[], $18::text[],
                $19::text[], $20::bytea[], $21::text[], $22::bytea[], $23::bytea[],
-               $24::timestamptz[], $25::timestamptz[], $26::text[], $27::text[], $28::bool[]
+               $24::timestamptz[], $25::timestamptz[], $26::text[], $27::text[], $28::bool[],
+               $29::text[]
            ) WITH ORDINALITY AS t (
                id, channel, order_no, request_id, payload_digest, lookalike,
                same_goods, is_test, currency, goods, shop_discount, platform_subsidy,
                freight, payable, buyer_id, country, province, city,
                district, phone_index, items, private, raw,
-               placed_at, received_at, trigger, hold, is_judged, n
+               placed_at, received_at, trigger, hold, is_judged, stock_check, n
            )
 ), claimed AS (
     INSERT INTO fingerprints AS f (lookalike, order_id, expires_at)
@@ -45,7 +46,7 @@ WITH input AS MATERIALIZED (
     SELECT same_goods, ARRAY[judged_at] FROM entitled ORDER BY same_goods
         ON CONFLICT (same_goods) DO UPDATE
        SET recent = CASE
-               WHEN $29 THEN ARRAY(
+               WHEN $30 THEN ARRAY(
                    SELECT l.at
                      FROM (
                               SELECT at FROM unnest(v.recent || excluded.recent) AS t (at)
@@ -61,18 +62,19 @@ WITH input AS MATERIALIZED (
     INSERT INTO orders (
         id, channel, order_no, request_id, payload_digest, lookalike, placed_hold, hold, is_test,
         currency, goods, shop_discount, platform_subsidy, freight, payable, buyer_id, country,
-        province, city, district, phone_index, items, private, placed_at, received_at, updated_at
+        province, city, district, phone_index, items, private, placed_at, received_at, updated_at,
+        stock_check
     )
     SELECT i.id, i.channel, i.order_no, i.request_id, i.payload_digest, i.lookalike,
            h.hold, h.hold, i.is_test, i.currency, i.goods::numeric, i.shop_discount::numeric,
            i.platform_subsidy::numeric, i.freight::numeric, i.payable::numeric, i.buyer_id,
            i.country, i.province, i.city, i.district, i.phone_index, i.items::jsonb, i.private,
-           i.placed_at, i.received_at, i.received_at
+           i.placed_at, i.received_at, i.received_at, i.stock_check
       FROM entitled i
       JOIN counted c ON c.same_goods = i.same_goods
            CROSS JOIN LATERAL (
                SELECT CASE
-                          WHEN $29 THEN EXISTS (
+                          WHEN $30 THEN EXISTS (
                               -- Four in any five minutes that this one falls in.
                               SELECT FROM generate_subscripts(c.recent, 1) AS s (first)
                                WHERE i.judged_at BETWEEN c.recent[first] AND c.recent[first + 3]
