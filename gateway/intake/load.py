@@ -5,7 +5,8 @@ give. Pure: measurements and monotonic seconds are passed in.
 
 A signal that says how full a queue is may decide alone. CPU may not: a loop that is half busy
 wakes for every single event and may use all it is given, a busy one takes many at a time. It
-counts in full only when a queue agrees, and goes on agreeing for a quarter of a second.
+counts in full only when a queue agreed for nine tenths of the last second: a hiccup of the
+machine leaves a queue behind as well, for a fraction of one.
 """
 
 import math
@@ -26,7 +27,8 @@ SHARE_MAX = 1.25
 #: comes back, so that a busy loop neither sheds nor keeps anything dark.
 _CPU_ALONE = 0.65
 _CPU_AGREED = 0.5
-_STANDS_TICKS = 5
+_STANDS_TICKS = 20
+_STANDS_SHARE = 0.10
 _QUEUES: tuple[Signal, ...] = ("lag", "sojourn", "slots")
 #: Seconds until about two thirds of a step have gone through: quick to see trouble, slow to
 #: believe that it is over.
@@ -106,7 +108,7 @@ class LoadFigure:
             for name, points in (*FRONT.items(), *BACK.items())
         }
         self._queues.append(max(shares[name] for name in _QUEUES))
-        if min(self._queues) < _CPU_AGREED:
+        if self._standing() < _CPU_AGREED:
             shares["cpu"] = min(shares["cpu"], _CPU_ALONE)
         front = self._front.take({name: shares[name] for name in FRONT}, now_s)
         back = self._back.take({name: shares[name] for name in BACK}, now_s)
@@ -119,6 +121,12 @@ class LoadFigure:
             signal=side.signal,
             shares=shares,
         )
+
+    def _standing(self) -> float:
+        """Return what the queues were above for nine tenths of the last ticks; 0 until then."""
+        if len(self._queues) < _STANDS_TICKS:
+            return 0.0
+        return sorted(self._queues)[int(_STANDS_SHARE * _STANDS_TICKS)]
 
 
 class _Smoothed:

@@ -25,7 +25,8 @@ def stored(private: Private = PRIVATE, **changes: Any) -> views.StoredOrder:
     money = Decimal("10.0000")
     names = ("goods", "shop_discount", "platform_subsidy", "freight", "payable", "paid", "refunded")
     times = (
-        "paid_at", "shipped_at", "completed_at", "closed_at", "carrier", "tracking_no", "stock_check",
+        "paid_at", "shipped_at", "completed_at", "closed_at", "carrier", "tracking_no",
+        "stock_check",
     )  # fmt: skip
     made: dict[str, Any] = {
         **dict.fromkeys(names, money),

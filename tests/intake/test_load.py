@@ -59,9 +59,17 @@ def test_cpu_alone_does_not_shed() -> None:
 
 
 def test_cpu_counts_where_a_queue_agrees() -> None:
-    load = after(1.0, {"cpu": 0.96, "sojourn": FRONT["sojourn"].at_80 * 0.5 / 0.8}, LoadFigure(), 0)
+    load = after(2.0, {"cpu": 0.96, "sojourn": FRONT["sojourn"].at_80 * 0.5 / 0.8}, LoadFigure(), 0)
     assert load.figure == pytest.approx(0.96, abs=0.01)
     assert load.signal == "cpu"
+
+
+def test_what_a_hiccup_left_behind_does_not_agree() -> None:
+    figure = LoadFigure()
+    after(10.0, {"cpu": 1.0}, figure, 0)
+    load = after(0.4, {"cpu": 1.0, "sojourn": 0.018}, figure, 10.0)
+    assert load.signal != "cpu"
+    assert load.figure < 0.8
 
 
 def test_a_queue_that_comes_and_goes_does_not_agree() -> None:
