@@ -277,6 +277,7 @@ class Overload:
         limit = self.in_flight.limit
         waiting = self._committer.waiting + self.slots.in_use
         self._in_flight.append(0.0 if limit is None else waiting / limit)
+        self.in_flight.look(min(self._in_flight))
         if self._ticks % _TICKS_PER_S == 1:
             self._look_around()
         if self._ticks % (2 * _TICKS) == 1:

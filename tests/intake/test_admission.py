@@ -118,3 +118,20 @@ def test_the_limit_has_bounds_and_nothing_is_counted_twice(
         assert LIMIT_MIN <= slots.limit <= LIMIT_MAX
         assert slots.in_use == 0
     assert fill(slots, 0) == slots.limit
+
+
+def test_a_burst_may_exceed_the_limit_and_a_queue_that_stands_may_not() -> None:
+    in_flight = InFlight()
+    in_flight.adapt(answered_per_s=4000.0, cpu=1.0, commit_s=0.01)
+    limit = in_flight.limit
+    assert limit == 240
+    in_flight.look(0.05)
+    assert in_flight.has_room(0, 2 * limit - 1)
+    assert not in_flight.has_room(0, 2 * limit)
+    assert in_flight.has_room(3, limit - 1)
+    assert not in_flight.has_room(3, limit)
+    in_flight.look(0.5)
+    assert not in_flight.has_room(0, limit)
+    assert not in_flight.has_room(3, limit // 2)
+    in_flight.look(0.0)
+    assert in_flight.has_room(0, limit)
