@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.domain.features import Tier
-from gateway.intake.admission import LIMIT_MAX, LIMIT_MIN, Slots
+from gateway.intake.admission import LIMIT_MAX, LIMIT_MIN, InFlight, Slots
 
 
 def fill(slots: Slots, tier: Tier) -> int:
@@ -124,7 +124,7 @@ def test_a_burst_may_exceed_the_limit_and_a_queue_that_stands_may_not() -> None:
     in_flight = InFlight()
     in_flight.adapt(answered_per_s=4000.0, cpu=1.0, commit_s=0.01)
     limit = in_flight.limit
-    assert limit == 240
+    assert limit == 240, limit
     in_flight.look(0.05)
     assert in_flight.has_room(0, 2 * limit - 1)
     assert not in_flight.has_room(0, 2 * limit)
