@@ -42,6 +42,10 @@ _FACTORS = {"closed": 1, "recovering": 1, "shedding": 1, "open": 2}
 Reason = Literal["shed", "slots", "inflight", "stall", "operator"]
 
 
+#: Reasons for which a feature is dark, rather than the process at its end.
+DARK: frozenset[Reason] = frozenset({"shed", "operator"})
+
+
 class Refusal(Struct, frozen=True):
     """Why a request is not taken now, and after how many seconds about it may come again."""
 
@@ -236,6 +240,11 @@ class Overload:
     def waiting(self) -> int:
         """What was taken and not yet answered."""
         return self._committer.waiting
+
+    def take_back(self, refusal: Refusal) -> None:
+        """Count a refusal no more: it is decided about again."""
+        self._refused[refusal.feature.name, refusal.reason] -= 1
+        self._refused_in_window -= 1
 
     def darkness(self, feature: Feature) -> float:
         """Return the share of a feature that is refused for load, or by an operator, right now.

@@ -22,6 +22,7 @@ from gateway.web.replies import Reply
 from gateway.web.requests import Request
 from gateway.web.routing import Answer, Route, Router
 from gateway.web.server import Server
+from gateway.web.shelf import Shelf
 from gateway.wiring import Gateway
 
 _CONNECTIONS_MAX = 50
@@ -158,7 +159,13 @@ def build(gateway: Gateway) -> Server:
             clock=gateway.clock,
             ttl_s=settings.api_key_ttl_s,
         ),
-        gate=Gate(overload=gateway.overload, role="all", routes=table, later={}),
+        gate=Gate(
+            overload=gateway.overload,
+            role="all",
+            routes=table,
+            later={},
+            shelf=Shelf(clock=gateway.clock),
+        ),
         quotas=Quotas(rate=0.0, burst=1),
         clock=gateway.clock,
         connections_max=_CONNECTIONS_MAX,

@@ -19,8 +19,8 @@ _STORED = "The order is committed in PostgreSQL."
 _AGE = (
     "Age",
     {"type": "integer", "minimum": 1},
-    "Only while the primary does not answer: what was acknowledged longer ago than so many "
-    "seconds is in the answer.",
+    "Only while the primary does not answer, or lists are dark: what was acknowledged longer ago "
+    "than so many seconds is in the answer.",
 )
 _FILTERS = [
     Parameter("channel", "query", _TEXT, "Only this channel."),
@@ -86,6 +86,7 @@ def routes(
             name="orders.list",
             feature=features.ORDER_LISTS,
             handler=queries.page,
+            instead=queries.page_of_before,
             role="query",
             summary="List orders, newest first",
             parameters=[
@@ -98,7 +99,15 @@ def routes(
                 ),
                 Parameter("cursor", "query", _TEXT, "`next_cursor` of the page before."),
             ],
-            answers=[Answer(200, "A page of orders.", OrderPage, headers=[_AGE])],
+            answers=[
+                Answer(
+                    200,
+                    "A page of orders. While lists are dark: the answer that the same key had to "
+                    "the same question within the last minute, with its `Age`, if there is one.",
+                    OrderPage,
+                    headers=[_AGE],
+                )
+            ],
             problems=["malformed", *_AUTH, "invalid", "unavailable", "overloaded"],
         ),
         Route(

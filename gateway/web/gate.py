@@ -13,13 +13,14 @@ from email.utils import formatdate
 from msgspec import Struct
 
 from gateway.domain.features import Feature
-from gateway.intake.overload import Overload, Refusal, Slot
+from gateway.intake.overload import DARK, Overload, Refusal, Slot
 from gateway.providers import contract
 from gateway.runtime.settings import ProcessRole
 from gateway.web import metrics, roles, routing
 from gateway.web.problems import problem
 from gateway.web.replies import Reply
 from gateway.web.routing import Route
+from gateway.web.shelf import Shelf
 
 #: A body up to so long is read and thrown away to keep the connection; a longer one ends it.
 _SKIPPED_BYTES_MAX = 64 * 1024
@@ -52,11 +53,14 @@ class Gate:
         role: ProcessRole,
         routes: Sequence[Route],
         later: Mapping[tuple[str, str], contract.Reply],
+        shelf: Shelf,
     ) -> None:
         """``later`` has each provider account's own words for "not now, send it again"."""
         # What processes of the other role serve.
         self._elsewhere: list[tuple[re.Pattern[bytes], Reply]] = []
         self._overload = overload
+        self._shelf = shelf
+        self._shelved: set[bytes] = set()
         self._features: dict[bytes, Feature] = {}
         self._prefixes: list[tuple[bytes, Feature]] = []
         self._later: dict[bytes, contract.Reply] = {}
@@ -67,6 +71,8 @@ class Gate:
                 way = f"{route.method} {routing.pattern(route.template)}".encode()
                 self._elsewhere.append((re.compile(way), roles.misdirected(route)))
                 continue
+            if route.instead is not None:
+                self._shelved.add(f"{route.method} {route.template}".encode())
             fixed, brace, _ = f"{route.method} {route.template}".encode().partition(b"{")
             if not brace:
                 self._features[fixed] = route.feature
@@ -109,9 +115,17 @@ class Gate:
         asked = self._overload.ask(feature)
         if isinstance(asked, Slot):
             return asked
+        if way in self._shelved and asked.reason in DARK and self._is_shelved(data):
+            # Parsed after all, and decided about again: only the server knows who may see it.
+            self._overload.take_back(asked)
+            return None
         body_bytes = self._body_bytes(data[: end + 2])
         is_last = body_bytes is None or self.is_draining
         return Turned(self._answer(asked, way, is_last), end + 4, body_bytes or 0, is_last)
+
+    def _is_shelved(self, data: bytes) -> bool:
+        target = data[data.find(b" ") + 1 : data.find(b" HTTP/")]
+        return self._shelf.is_worth_asking(target.decode("utf-8", "surrogateescape"))
 
     def _misdirect(self, way: bytes, head: bytes) -> Turned | None:
         """Turn away what processes of the other role serve; None: all else."""

@@ -10,3 +10,6 @@ REFUSED_CALLBACKS = Counter(
 )
 QUOTA_REFUSED = Counter("tidegate_quota_refused", "Requests beyond the quota of their API key.")
 CONNECTIONS = Gauge("tidegate_connections", "Open client connections.", multiprocess_mode="livesum")
+SHELVED = Counter(
+    "tidegate_shelf_answers", "Pages given from the last minute's while lists were dark."
+)

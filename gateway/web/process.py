@@ -35,6 +35,7 @@ from gateway.web.queries import OrderQueries
 from gateway.web.remarks import RemarkIntake
 from gateway.web.routing import Router
 from gateway.web.server import Server
+from gateway.web.shelf import Shelf
 from gateway.web.status import StatusPages
 from gateway.web.stream import LiveStream
 from gateway.wiring import Gateway, open_gateway
@@ -187,6 +188,7 @@ def build(
     settings = gateway.settings
     # Who reads needs no provider's secrets, and can not leak what it does not have.
     configured = {} if settings.role == "query" else lines(settings)
+    shelf = Shelf(clock=gateway.clock)
     reading = Reading(readers=gateway.readers, sealer=gateway.stores.sealer)
     status = StatusPages(
         needed=probes.needed(gateway),
@@ -211,7 +213,7 @@ def build(
             bytes_max=settings.callback_bytes_max,
             body_s=settings.body_s,
         ),
-        queries=OrderQueries(reading=reading, journal=gateway.journal),
+        queries=OrderQueries(reading=reading, journal=gateway.journal, shelf=shelf),
         exports=OrderExports(
             reading=reading,
             audit=AuditLog(pool=gateway.stores.primary_reads),
@@ -244,6 +246,7 @@ def build(
             role=settings.role,
             routes=routes,
             later={way: line.adapter.reply("later") for way, line in configured.items()},
+            shelf=shelf,
         ),
         quotas=Quotas(rate=settings.key_requests_per_s_max, burst=settings.key_burst),
         clock=gateway.clock,

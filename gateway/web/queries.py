@@ -17,6 +17,7 @@ from gateway.stores.postgres.reading import Filter, Reading
 from gateway.web.problems import Answered, problem
 from gateway.web.replies import Reply
 from gateway.web.requests import Request
+from gateway.web.shelf import Shelf
 from gateway.web.unknown import Journal, order_id, unknown
 
 LIMIT_MAX = 200
@@ -51,9 +52,10 @@ class OrderQueries:
     While the primary is away, what was acknowledged longer ago than the header ``Age`` says is.
     """
 
-    def __init__(self, *, reading: Reading, journal: Journal | None) -> None:
+    def __init__(self, *, reading: Reading, journal: Journal | None, shelf: Shelf) -> None:
         self._reading = reading
         self._journal = journal
+        self._shelf = shelf
 
     async def one(self, request: Request) -> Reply:
         """Answer with an order as it stands."""
@@ -83,7 +85,14 @@ class OrderQueries:
         if len(page) == asked.limit:
             cursor = _cursor(page[-1].placed_at, UUID(page[-1].id))
         shown = OrderPage([view(order, in_clear=in_clear) for order in page], cursor)
-        return Reply(200, _encode(shown), head=_age(found.age_s))
+        body = _encode(shown)
+        self._shelf.put(principal.key_id, request.raw.raw_path, body, found.age_s or 0)
+        return Reply(200, body, head=_age(found.age_s))
+
+    def page_of_before(self, request: Request) -> Reply | None:
+        """Return the answer that the same key had to the same question within the last minute."""
+        found = self._shelf.get(principal_of(request).key_id, request.raw.raw_path)
+        return None if found is None else Reply(200, found[0], head=_age(found[1]))
 
 
 def principal_of(request: Request) -> Principal:

@@ -53,6 +53,8 @@ class Route(Struct, frozen=True):
     parameters: Sequence[Parameter] = ()
     problems: Sequence[str] = ()
     feature: Feature | None = None
+    #: Answers for ``handler`` while its feature is dark, from what is at hand; None: not this one.
+    instead: Callable[[Request], Reply | None] | None = None
 
 
 def pattern(template: str) -> str:

@@ -17,7 +17,7 @@ from prometheus_client import Counter
 from gateway.domain.access import Principal
 from gateway.domain.errors import TidegateError, Unavailable
 from gateway.domain.features import Feature
-from gateway.intake.overload import Overloaded, Refusal, Slot
+from gateway.intake.overload import DARK, Overloaded, Refusal, Slot
 from gateway.intake.quotas import Quotas
 from gateway.runtime.clock import Clock
 from gateway.web import metrics
@@ -160,7 +160,7 @@ class Server(web.Server):
         except Answered as exc:
             return exc.reply
         except Overloaded as exc:
-            return self._gate.reply(exc.refusal, request.raw.method, request.raw.path)
+            return await self._instead(route, request, exc.refusal)
         except Unavailable as exc:
             head = f"Retry-After: {max(1, round(exc.retry_after_s))}\r\n"
             return problem("unavailable", f"{exc.part} can not answer now", head=head)
@@ -173,6 +173,22 @@ class Server(web.Server):
             # Kind and place are logged; the text may hold what must not be.
             _log.exception("a request failed", extra={"route": route.name})
             return problem("internal")
+
+    async def _instead(self, route: Route, request: Request, refusal: Refusal) -> Reply:
+        """Answer a request that is refused: from what is at hand, for who may see it, or not."""
+        reply = None
+        if route.instead is not None and route.role is not None and refusal.reason in DARK:
+            try:
+                authorization = request.header("Authorization")
+                request.principal = await self._doorman.admit(authorization, route.role)
+                reply = route.instead(request)
+                if reply is not None:
+                    metrics.SHELVED.inc()
+            except Answered as exc:
+                return exc.reply
+            except Unavailable:
+                pass  # nobody can say whose key it is: a refusal it stays
+        return reply or self._gate.reply(refusal, request.raw.method, request.raw.path)
 
     def _count_in(self, principal: Principal) -> None:
         """Count a request in its key's quota. Raises ``Answered`` with 429."""
