@@ -27,8 +27,8 @@ class Protocol(RequestHandler):
     """aiohttp's protocol, behind the gate, with our shape of error for what no handler saw."""
 
     __slots__ = (
-        "_body_bytes", "_gate", "_head", "_is_blurred", "_skip_bytes", "_slot", "_write_s",
-        "is_answered",
+        "_body_bytes", "_gate", "_head", "_is_blurred", "_parsed", "_skip_bytes", "_slot",
+        "_write_s", "is_answered",
     )  # fmt: skip
 
     def __init__(self, server: "Server", *, gate: Gate, write_s: float, **options: Any) -> None:
@@ -41,6 +41,8 @@ class Protocol(RequestHandler):
         self._head = b""
         self._body_bytes = 0
         self._is_blurred = False
+        # How many requests were found where they begin.
+        self._parsed = 0
         # What is still to come of the body of a request that was refused.
         self._skip_bytes = 0
         #: Whether the last request that was parsed has its answer, and may be followed.
@@ -88,19 +90,24 @@ class Protocol(RequestHandler):
 
     def _parse(self, data: bytes) -> None:
         """Hand a head, or a part of one, to the parser, and find out where the request ends."""
-        known = self._request_count
-        self._head = self._head + data if self._head else data
+        # The parser skips empty lines before a request (RFC 9112, 2.2): they are of no head.
+        self._head = (self._head + data if self._head else data).lstrip(b"\r\n")
         RequestHandler.data_received(self, data)
-        if self._request_count == known:
+        if self._request_count == self._parsed:
             return
         self.is_answered = False
+        self._parsed += 1
         head, self._head = self._head, b""
         end = head.find(b"\r\n\r\n")
         message = self._messages[-1][0] if self._messages else None
         if (
             end < 0
-            or self._request_count != known + 1
+            # More than one, or one that the parser had kept back and found by itself.
+            or self._request_count != self._parsed
             or not isinstance(message, RawRequestMessage)
+            # Their ends are known to the parser alone.
+            or message.chunked
+            or message.upgrade
         ):
             self._is_blurred = True
             return
