@@ -26,7 +26,11 @@ from gateway.web.shelf import Shelf
 _SKIPPED_BYTES_MAX = 64 * 1024
 _LENGTH_DIGITS_MAX = 7
 _HEADS_MAX = 256
+#: A longer head is not remembered, so that all of them have a bound.
+_HEAD_BYTES_MAX = 4096
 _HEAD_END = b"\r\n\r\n"
+#: Every byte but control characters; the tabulator is a blank.
+_SEEN = bytes(byte for byte in range(256) if byte > 31 and byte != 127) + b"\t"
 #: Seconds that are told apart, so that those who were refused together do not come back together.
 _JITTER_S = 3
 
@@ -145,6 +149,8 @@ class Gate:
 
     def _body_bytes(self, head: bytes) -> int | None:
         """Remember what heads said: a client that is refused sends the same one again."""
+        if len(head) > _HEAD_BYTES_MAX:
+            return _body_bytes(head.lower())
         try:
             return self._bodies[head]
         except KeyError:
@@ -219,18 +225,22 @@ def _body_bytes(head: bytes) -> int | None:
     None where that is not as plain as can be: then the connection must end, or what we skip and
     what a proxy takes for the body could differ (RFC 9112, 11.2).
     """
+    lines = head.count(b"\r\n")
     if (
-        b"\ntransfer-encoding" in head
+        not head.endswith(b" http/1.1", 0, head.find(b"\r\n"))
+        # Nothing that another reader could take for the end of a line, or for none.
+        or head.translate(None, _SEEN) != b"\r\n" * lines
+        or b"\ntransfer-encoding" in head
         or b"\nexpect" in head
         or b"\nupgrade" in head
         or b"\n " in head
         or b"\n\t" in head
-        or b" http/1.1\r\n" not in head
-        or head.count(b"\n") != head.count(b"\r\n")
     ):
         return None
     at = head.find(b"\nconnection")
-    if at >= 0 and not head.startswith(b": keep-alive\r\n", at + 11):
+    if at >= 0 and (
+        not head.startswith(b": keep-alive\r\n", at + 11) or head.find(b"\nconnection", at + 1) >= 0
+    ):
         return None
     at = head.find(b"\ncontent-length")
     if at < 0:

@@ -157,6 +157,11 @@ async def test_a_callback_hears_later_in_its_providers_words(
         [("Connection", "upgrade"), ("Upgrade", "websocket")],
         [("X-Folded", "a\r\n b")],
         [("X-Bare", "a\nContent-Length: 5")],
+        [("X-Bare", "a\rTransfer-Encoding: chunked")],
+        [("X-Bare", "a\r"), ("X-Also", "b")],
+        [("X-Null", "\0")],
+        [("Content-Length\v", "5")],
+        [("Connection", "keep-alive"), ("Connection", "close")],
     ],
 )
 async def test_a_body_that_is_not_plain_ends_the_connection(
@@ -170,10 +175,22 @@ async def test_a_body_that_is_not_plain_ends_the_connection(
         assert answer.headers["connection"] == "close"
 
 
+async def test_long_heads_are_not_remembered(wire: Wire, overload: Overload, site: Site) -> None:
+    long = [("X-Pad", "p" * 8000)]
+    with full(overload):
+        for headers in ([], long):
+            (answer, _) = await wire.answers(post(wire, *headers) + last(wire))
+            assert refused(answer, "order_submission", "slots")
+            assert "connection" not in answer.headers
+    assert all(len(head) < 5000 for head in site.server._gate._bodies)
+
+
 async def test_http_1_0_ends_with_the_answer(wire: Wire, overload: Overload) -> None:
     with full(overload):
-        (answer,) = await wire.answers(post(wire, version="HTTP/1.0"))
-        assert refused(answer, "order_submission", "slots")
+        for headers in ([], [("X-Pad", "a HTTP/1.1")]):
+            (answer,) = await wire.answers(post(wire, *headers, version="HTTP/1.0"))
+            assert refused(answer, "order_submission", "slots")
+            assert answer.headers["connection"] == "close"
 
 
 async def test_a_client_that_still_sends_hears_why(wire: Wire, overload: Overload) -> None:
