@@ -1,4 +1,4 @@
-"""Quotas: how many requests a second one API key may make of this process.
+"""Quotas: how many requests a second one API key, or one channel, may make of this process.
 
 The generic cell rate algorithm (ITU-T I.371): one time a key, no window whose edge lets twice as
 many through. Pure: monotonic seconds are passed in.

@@ -39,6 +39,10 @@ class Channel(Struct, frozen=True, forbid_unknown_fields=True):
     #: What to do with an order that looks like another of the last ten minutes and carries a
     #: request id of its own: store and hold it, answer with the first, or take no notice.
     lookalike: Literal["hold", "replay", "off"] = "hold"
+    #: Orders a second that storefronts may submit for it to one process, beyond which they are
+    #: answered 429; 0: as many as they like. And how many at once.
+    orders_per_s_max: Annotated[float, Meta(ge=0, le=1e6)] = 0.0
+    orders_burst: Count = 100
 
 
 class Account(Struct, frozen=True, forbid_unknown_fields=True):

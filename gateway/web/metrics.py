@@ -8,7 +8,9 @@ REFUSED_CALLBACKS = Counter(
     "Callbacks refused, by provider, account and reason.",
     ["provider", "account", "reason"],
 )
-QUOTA_REFUSED = Counter("tidegate_quota_refused", "Requests beyond the quota of their API key.")
+QUOTA_REFUSED = Counter(
+    "tidegate_quota_refused", "Requests beyond the quota of their API key or channel."
+)
 CONNECTIONS = Gauge("tidegate_connections", "Open client connections.", multiprocess_mode="livesum")
 SHELVED = Counter(
     "tidegate_shelf_answers", "Pages given from the last minute's while lists were dark."

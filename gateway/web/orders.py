@@ -1,6 +1,7 @@
 """POST /v1/orders: a storefront submits an order."""
 
-from collections.abc import Collection
+import math
+from collections.abc import Collection, Mapping
 from typing import Annotated
 
 import msgspec
@@ -10,8 +11,10 @@ from gateway.domain import orders
 from gateway.domain.errors import Fault, Invalid, Poisoned
 from gateway.domain.placing import Placed, Placement
 from gateway.intake.accept import Intake
+from gateway.intake.quotas import Quotas
 from gateway.intake.stock import StockCheck
-from gateway.web import bodies
+from gateway.runtime.clock import Clock
+from gateway.web import bodies, metrics
 from gateway.web.problems import Answered, problem
 from gateway.web.replies import JSON, Reply
 from gateway.web.requests import Request
@@ -39,11 +42,23 @@ class OrderIntake:
     """Handles submissions."""
 
     def __init__(
-        self, *, intake: Intake, stock: StockCheck | None, bytes_max: int, body_s: float
+        self,
+        *,
+        intake: Intake,
+        stock: StockCheck | None,
+        quotas: Mapping[str, Quotas],
+        clock: Clock,
+        bytes_max: int,
+        body_s: float,
     ) -> None:
-        """``stock``: asked about every order, where there is an inventory."""
+        """``stock``: asked about every order, where there is an inventory.
+
+        ``quotas``: of the channels that have one, by name.
+        """
         self._intake = intake
         self._stock = stock
+        self._quotas = quotas
+        self._clock = clock
         self._bytes_max = bytes_max
         self._body_s = body_s
 
@@ -77,12 +92,24 @@ class OrderIntake:
         if not principal.may_use(submission.channel):
             faults = [Fault("channel", "is not one of the key's channels")]
             raise Answered(problem("forbidden", faults=faults))
+        if self._quotas:
+            self._count_in(submission.channel)
         try:
             return self._intake.placement(
                 submission, raw=body, request_id=request_id, trigger=f"key:{principal.key_id}"
             )
         except Invalid as exc:
             raise Answered(problem("invalid", faults=exc.faults)) from None
+
+    def _count_in(self, channel: str) -> None:
+        """Count an order in its channel's quota. Raises ``Answered`` with 429."""
+        quota = self._quotas.get(channel)
+        wait_s = quota.wait_s(channel, self._clock.monotonic_s()) if quota else 0.0
+        if wait_s:
+            metrics.QUOTA_REFUSED.inc()
+            detail = f"the channel {channel} takes no more orders at this moment"
+            head = f"Retry-After: {math.ceil(wait_s)}\r\n"
+            raise Answered(problem("quota-exceeded", detail, head=head))
 
 
 def _reply(placed: Placed, placement: Placement) -> Reply:

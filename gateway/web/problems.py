@@ -47,7 +47,7 @@ KINDS: dict[str, tuple[int, str]] = {
     "invalid": (422, "The content is not right"),
     "key-reused": (422, "The Idempotency-Key was used for another order"),
     "parked": (422, "This can not be stored; it was set aside for a person"),
-    "quota-exceeded": (429, "The key makes more requests than it may"),
+    "quota-exceeded": (429, "More requests than the quota allows"),
     "internal": (500, "Something went wrong on our side"),
     "unavailable": (503, "Not now; please send it again"),
     "overloaded": (503, "Too much at once; please send it again later"),

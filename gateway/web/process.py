@@ -200,6 +200,12 @@ def build(
         order_intake=OrderIntake(
             intake=gateway.intake,
             stock=_stock_check(gateway, inventory),
+            quotas={
+                channel.name: Quotas(rate=channel.orders_per_s_max, burst=channel.orders_burst)
+                for channel in settings.channels
+                if channel.orders_per_s_max
+            },
+            clock=gateway.clock,
             bytes_max=settings.order_bytes_max,
             body_s=settings.body_s,
         ),
