@@ -106,6 +106,13 @@ async def open_gateway(settings: Settings, *, clock: Clock | None = None) -> Asy
             is_draining=False,
         )
         stack.push_async_callback(committer.drain)
+        readers = Readers(
+            primary=stores.primary_reads,
+            replicas=stores.replicas,
+            clock=clock,
+            wait_s=settings.replica_wait_s,
+            query_s=settings.query_s,
+        )
         switches = Switches(pool=stores.primary)
         modes = Modes(
             ledger=switches,
@@ -140,6 +147,7 @@ async def open_gateway(settings: Settings, *, clock: Clock | None = None) -> Asy
                 committer=committer,
                 journal=journal,
                 commits_s=commits.commits_s,
+                readers=readers,
                 modes=modes,
                 clock=clock,
                 settings=settings,
@@ -151,13 +159,7 @@ async def open_gateway(settings: Settings, *, clock: Clock | None = None) -> Asy
                 new_id=new_id,
                 minute_max=settings.refused_minute_max,
             ),
-            readers=Readers(
-                primary=stores.primary_reads,
-                replicas=stores.replicas,
-                clock=clock,
-                wait_s=settings.replica_wait_s,
-                query_s=settings.query_s,
-            ),
+            readers=readers,
             upkeep=Upkeep(pool=stores.primary),
         )
 

@@ -18,7 +18,7 @@ from msgspec import Struct
 
 Signal = Literal[
     "lag", "sojourn", "slots", "inflight", "ackwait", "acklat", "rss", "fds", "rate", "cpu",
-    "jage", "jfill", "dbbatch",
+    "jage", "jfill", "dbbatch", "dbpool",
 ]  # fmt: skip
 
 #: No signal counts for more than this, however far it is past its end.
@@ -71,6 +71,8 @@ BACK: Mapping[Signal, Points] = {
     "jage": Points(5.0, 30.0),
     "jfill": _FULLNESS,
     "dbbatch": Points(0.5, 2.0),
+    # A read that waits a quarter of a second is sent away.
+    "dbpool": Points(0.1, 0.25),
 }
 #: What grows with everything that is accepted and can not be given back by waiting.
 _HARD: tuple[Signal, ...] = ("ackwait", "rss", "fds")

@@ -100,6 +100,14 @@ class Journal(Protocol):
         ...
 
 
+class Readers(Protocol):
+    """Who reads."""
+
+    def wait_s(self) -> float:
+        """Seconds in which 19 of 20 reads get a connection."""
+        ...
+
+
 class Modes(Protocol):
     """What operators said."""
 
@@ -160,6 +168,7 @@ class Overload:
         committer: Committer,
         journal: Journal | None,
         commits_s: Recent,
+        readers: Readers,
         modes: Modes,
         clock: Clock,
         settings: Settings,
@@ -167,6 +176,7 @@ class Overload:
         self._committer = committer
         self._journal = journal
         self._commits_s = commits_s
+        self._readers = readers
         self._modes = modes
         self.now_s = clock.monotonic_s
         self._watchdog = Watchdog(clock=clock)
@@ -292,6 +302,7 @@ class Overload:
         if self._ticks % (2 * _TICKS) == 1:
             self._slow["acklat"] = self._committer.answer_s()
             self._slow["dbbatch"] = self._commits_s.at(0.95, now_s)
+            self._slow["dbpool"] = self._readers.wait_s()
         self.load = self._figure.take(self._measured(now_s), now_s)
         for tier, breaker in self.tiers.items():
             load = self.load.hard if tier <= 1 else self.load.figure

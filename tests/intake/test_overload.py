@@ -38,6 +38,14 @@ class ToldJournal:
 
 
 @dataclass
+class ToldReaders:
+    waits_s: float = 0.0
+
+    def wait_s(self) -> float:
+        return self.waits_s
+
+
+@dataclass
 class ToldModes:
     words: dict[str, Word] = field(default_factory=dict)
     early: frozenset[features.Tier] = frozenset()
@@ -55,11 +63,13 @@ class Ticked:
         self.journal = ToldJournal()
         self.commits_s = Recent(window_s=10.0)
         self.modes = ToldModes()
+        self.readers = ToldReaders()
         self.overload = Overload(
             committer=self.committer,
             journal=self.journal,
             commits_s=self.commits_s,
             modes=self.modes,
+            readers=self.readers,
             clock=self.clock,
             settings=settings,
         )
@@ -122,6 +132,7 @@ def test_one_hiccup_of_the_machine_sheds_nothing() -> None:
         "jage",
         "jfill",
         "dbbatch",
+        "dbpool",
     ],
 )  # fmt: skip
 def test_every_signal_is_measured(signal: str) -> None:
@@ -143,6 +154,8 @@ def test_every_signal_is_measured(signal: str) -> None:
             ticked.journal.fill = 0.9
         case "dbbatch":
             ticked.commits_s.add(2.5, 0.0)
+        case "dbpool":
+            ticked.readers.waits_s = 0.3
     for _ in range(60):
         if signal == "rate":
             ticked.refused(features.CALLBACKS, of=6)

@@ -8,6 +8,7 @@ from typing import TypeAlias
 import asyncpg
 
 from gateway.domain.errors import Unavailable
+from gateway.runtime.recent import Recent
 
 Pool: TypeAlias = "asyncpg.Pool[asyncpg.Record]"
 Connection: TypeAlias = "asyncpg.pool.PoolConnectionProxy[asyncpg.Record]"
@@ -27,11 +28,16 @@ class Gate:
     def __init__(self, at_once: int) -> None:
         self._free = asyncio.Semaphore(at_once)
         self._waiting = 0
+        #: Seconds that reads of the last ten seconds waited; those sent away waited the longest.
+        self.waits_s = Recent(window_s=10.0)
 
     @asynccontextmanager
     async def passed(self) -> AsyncIterator[None]:
         """Hold one of the places. Raises ``Unavailable`` when there is none in time."""
+        loop = asyncio.get_running_loop()
+        began_s = loop.time()
         if self._free.locked() and self._waiting >= WAITING_MAX:
+            self.waits_s.add(WAIT_S, began_s)
             raise Unavailable("postgres")
         self._waiting += 1
         try:
@@ -41,6 +47,7 @@ class Gate:
             raise Unavailable("postgres") from exc
         finally:
             self._waiting -= 1
+            self.waits_s.add(loop.time() - began_s, loop.time())
         try:
             yield
         finally:

@@ -13,6 +13,7 @@ import asyncpg
 
 from gateway.domain.errors import Unavailable
 from gateway.runtime.clock import Clock
+from gateway.runtime.recent import Recent
 from gateway.stores.postgres.lending import ANSWER_S, Connection, Gate, Pool, ended_after, lent
 from gateway.stores.postgres.primary import FAILURES, Mark
 from gateway.stores.postgres.statements import sql
@@ -58,6 +59,11 @@ class Replica:
         self._caught_up_s: float | None = None
         #: Whether it was seen on an older timeline than the primary's: its history is another.
         self.is_left_behind = False
+
+    @property
+    def waits_s(self) -> Recent:
+        """Seconds that reads waited for a connection to it."""
+        return self._gate.waits_s
 
     @property
     def is_answering(self) -> bool:

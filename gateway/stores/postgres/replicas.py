@@ -86,6 +86,12 @@ class Readers:
             except _Lost:
                 return await self._stale(work, until_s)
 
+    def wait_s(self) -> float:
+        """Return the seconds in which 19 of 20 reads of the last ten seconds got a connection."""
+        now_s = asyncio.get_running_loop().time()
+        gates = [self._gate.waits_s, *(replica.waits_s for replica in self._replicas)]
+        return max(waits_s.at(0.95, now_s) for waits_s in gates)
+
     async def lag_s(self) -> float | None:
         """Return the least lag of the replicas in seconds; None when none is of use."""
         lags = await asyncio.gather(*(replica.lag_s() for replica in self._replicas))
