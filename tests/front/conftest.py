@@ -1,0 +1,76 @@
+"""Gateways of both roles, and a front before them."""
+
+import asyncio
+import subprocess
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from gateway.runtime.settings import Account
+from loadtest import sending
+from tests.support import fronts
+from tests.support.fronts import Kind, Limits
+from tests.support.payers import Payers
+from tests.support.processes import Processes, free_port
+
+
+@dataclass
+class Gateways:
+    """A process of each role, a key to both, and where to put a front before them."""
+
+    core: subprocess.Popen[bytes]
+    query: subprocess.Popen[bytes]
+    core_port: int
+    query_port: int
+    token: str
+    kind: Kind
+    directory: Path
+
+    @contextmanager
+    def fronted(self, limits: Limits | None = None) -> Iterator[str]:
+        """Lend the URL of a front."""
+        with fronts.standing(
+            self.kind,
+            core=[self.core_port],
+            query=[self.query_port],
+            directory=self.directory,
+            limits=limits,
+        ) as port:
+            yield f"http://127.0.0.1:{port}"
+
+
+@pytest.fixture(params=["haproxy", "nginx"])
+def kind(request: pytest.FixtureRequest) -> Kind:
+    kind: Kind = request.param
+    fronts.program(kind)
+    return kind
+
+
+@pytest.fixture
+def payers(tmp_path: Path) -> Payers:
+    return Payers(tmp_path)
+
+
+@pytest.fixture
+def accounts(payers: Payers) -> list[Account]:
+    return payers.settings
+
+
+@pytest.fixture
+async def gateways(kind: Kind, processes: Processes, tmp_path: Path) -> Gateways:
+    processes.environment["TIDEGATE_KEEPALIVE_S"] = "75"
+    token = await processes.make_token("ingest", "query")
+    core_port, query_port = free_port(), free_port()
+    core = await asyncio.to_thread(processes.serve, port=core_port, role="core")
+    query = await asyncio.to_thread(processes.serve, port=query_port, role="query")
+    return Gateways(core, query, core_port, query_port, token, kind, tmp_path)
+
+
+@pytest.fixture
+async def session() -> AsyncIterator[aiohttp.ClientSession]:
+    async with sending.session(200) as opened:
+        yield opened

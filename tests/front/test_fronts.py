@@ -1,0 +1,305 @@
+"""What both fronts promise: who is asked, what is refused, and that nothing is sent twice."""
+
+import asyncio
+import os
+import re
+import signal
+import subprocess
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+
+import aiohttp
+import asyncpg
+import orjson
+import pytest
+
+from loadtest import orders, sending
+from loadtest.history import History
+from loadtest.orders import order_bytes
+from tests.front.conftest import Gateways
+from tests.support import fronts
+from tests.support.fronts import Kind, Limits
+from tests.support.payers import Payers
+from tests.support.processes import free_port
+from tests.web.support import Answer, Wire, read_answer
+
+LIMITS = Limits(core=8, kept=4, queued=4, query=4)
+#: What is refused early is refused long before a gateway could have answered.
+EARLY_S = 1.0
+
+
+@contextmanager
+def frozen(process: subprocess.Popen[bytes]) -> Iterator[None]:
+    """Stop a gateway: what it was sent stays in flight."""
+    os.kill(process.pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(process.pid, signal.SIGCONT)
+
+
+def key(gateways: Gateways) -> dict[str, str]:
+    return {"Authorization": f"Bearer {gateways.token}", "Content-Type": "application/json"}
+
+
+def is_problem(said: aiohttp.ClientResponse, status: int, kind: str, body: bytes) -> bool:
+    assert said.status == status, (said.status, body)
+    assert said.headers["Content-Type"] == "application/problem+json"
+    told = orjson.loads(body)
+    assert told["status"] == status
+    if status == 503:
+        assert 1 <= int(said.headers["Retry-After"]) <= 3
+    return bool(told["type"] == f"/problems/{kind}")
+
+
+async def test_orders_and_callbacks_go_to_core_and_all_else_to_query(
+    gateways: Gateways, session: aiohttp.ClientSession, payers: Payers
+) -> None:
+    history = History()
+    account, channel = payers.pick(0)
+    with gateways.fronted() as url:
+        sender = sending.Sender(session, token=gateways.token, url=url)
+        order = sending.order(orders.order(1, prefix="front", channel=channel), history)
+        placed = await sender.send(order)
+        assert placed.status == 201
+        payment = sending.payment(order.sent, account, history, amount=order.sent.payable)
+        assert (await sender.send(payment)).is_promise
+        async with asyncio.timeout(10):
+            while (read := await get(session, f"{url}/v1/orders/{placed.id}", gateways))[0] == 404:
+                await asyncio.sleep(0.05)
+        assert (read[0], orjson.loads(read[1])["status"]) == (200, "paid")
+        for path in ("/v1/orders?limit=1", f"/v1/orders/{placed.id}/events"):
+            assert (await get(session, url + path, gateways))[0] == 200
+        known = orjson.loads((await get(session, f"{url}/openapi.json", gateways))[1])["paths"]
+        assert "/v1/callbacks/{provider}/{account}" not in known
+        assert (await get(session, f"{url}/metrics", gateways))[0] == 404
+        assert (await get(session, f"{url}/readyz", gateways))[0] == 200
+        async with session.delete(f"{url}/v1/orders", headers=key(gateways)) as refused:
+            assert refused.status == 405
+    # Nobody was sent what is another's.
+    for port in (gateways.core_port, gateways.query_port):
+        _, figures = await get(session, f"http://127.0.0.1:{port}/metrics", gateways)
+        told = rb'requests_total{route="\w+",status="421"} [1-9]'
+        assert not re.search(told, figures)
+
+
+async def get(session: aiohttp.ClientSession, url: str, gateways: Gateways) -> tuple[int, bytes]:
+    async with session.get(url, headers=key(gateways)) as answer:
+        return answer.status, await answer.read()
+
+
+async def test_what_is_too_large_ends_at_the_front(
+    gateways: Gateways, session: aiohttp.ClientSession
+) -> None:
+    with gateways.fronted() as url, frozen(gateways.core):
+        for path, size in (("/v1/orders", 256), ("/v1/callbacks/stripe/main", 64)):
+            body = b" " * (size * 1024 + 1)
+            async with session.post(url + path, data=body, headers=key(gateways)) as answer:
+                assert is_problem(answer, 413, "too-large", await answer.read())
+
+
+async def test_a_flood_of_lists_is_refused_early_and_costs_core_nothing(
+    gateways: Gateways, session: aiohttp.ClientSession
+) -> None:
+    with gateways.fronted(LIMITS) as url:
+        with frozen(gateways.query):
+            asked = [get(session, f"{url}/v1/orders", gateways) for _ in range(20)]
+            lists = [asyncio.create_task(each) for each in asked]
+            refused = await first(lists, 20 - LIMITS.query)
+            assert {status for status, _ in refused} == {503}
+            history = History()
+            sender = sending.Sender(session, token=gateways.token, url=url)
+            for n in range(20):
+                placed = sending.order(orders.order(n, prefix="flooded"), history)
+                assert (await sender.send(placed)).status == 201
+            async with session.get(f"{url}/v1/orders", headers=key(gateways)) as answer:
+                body = await answer.read()
+                assert is_problem(answer, 503, told_by(gateways.kind), body)
+            let_in = [task for task in lists if not task.done()]
+            assert len(let_in) == LIMITS.query
+        # They are answered once it turns again.
+        answers = await asyncio.gather(*let_in)
+    assert [status for status, _ in answers] == [200] * LIMITS.query
+
+
+def told_by(kind: Kind) -> str:
+    """The kind of problem that a full pool is: nginx can not tell it from one that is away."""
+    return "overloaded" if kind == "haproxy" else "unavailable"
+
+
+async def first(
+    tasks: list["asyncio.Task[tuple[int, bytes]]"], wanted: int
+) -> list[tuple[int, bytes]]:
+    """Return what so many of the tasks returned, which must come early."""
+    found = []
+    async with asyncio.timeout(EARLY_S):
+        for ended in asyncio.as_completed(tasks):
+            found.append(await ended)
+            if len(found) == wanted:
+                break
+    return found
+
+
+async def test_submissions_are_refused_early_and_callbacks_have_room_beyond(
+    gateways: Gateways,
+    session: aiohttp.ClientSession,
+    payers: Payers,
+    ledger: "asyncpg.Pool[asyncpg.Record]",
+) -> None:
+    history = History()
+    account, channel = payers.pick(0)
+
+    async def submit(n: int) -> tuple[int, bytes]:
+        body = orjson.dumps(orders.order(n, prefix="room", channel=channel))
+        async with session.post(f"{url}/v1/orders", data=body, headers=key(gateways)) as said:
+            content = await said.read()
+            assert said.status != 503 or is_problem(said, 503, told_by(gateways.kind), content)
+            return said.status, content
+
+    room = LIMITS.core - LIMITS.kept
+    with gateways.fronted(LIMITS) as url:
+        sender = sending.Sender(session, token=gateways.token, url=url)
+        with frozen(gateways.core):
+            sent = [asyncio.create_task(submit(n)) for n in range(20)]
+            refused = await first(sent, 20 - room)
+            assert {status for status, _ in refused} == {503}
+            # Core is full for submissions; callbacks get in still, and wait there.
+            paid = []
+            for n in range(LIMITS.kept):
+                order = sending.order(
+                    orders.order(100 + n, prefix="room", channel=channel), history
+                )
+                payment = sending.payment(order.sent, account, history, amount=order.sent.payable)
+                paid.append(asyncio.create_task(sender.send(payment)))
+            await asyncio.sleep(0.3)
+            assert not any(task.done() for task in paid)
+            # Beyond that a callback is refused too, as fast as its provider could wish.
+            async with asyncio.timeout(EARLY_S):
+                assert (await sender.send(payment)).status == 503
+            gone = [task for task in sent if not task.done()]
+            assert len(gone) == room
+        assert [status for status, _ in await asyncio.gather(*gone)] == [201] * room
+        assert all(answer.is_promise for answer in await asyncio.gather(*paid))
+    # What was refused left nothing.
+    assert await ledger.fetchval("SELECT count(*) FROM orders") == room
+
+
+async def test_a_client_that_hangs_up_leaves_no_place_taken(
+    gateways: Gateways, ledger: "asyncpg.Pool[asyncpg.Record]"
+) -> None:
+    with gateways.fronted(LIMITS) as url:
+        wire = Wire("127.0.0.1", int(url.rpartition(":")[2]), gateways.token)
+        json_ = [("Content-Type", "application/json")]
+        for n in range(4 * LIMITS.core):
+            whole = wire.request("POST", "/v1/orders", order_bytes(n, "hung"), json_)
+            _, writer = await asyncio.open_connection(wire.host, wire.port)
+            # Amid its head, amid its body, or as soon as all was sent.
+            writer.write(whole[: (40, len(whole) - 50, len(whole))[n % 3]])
+            await writer.drain()
+            writer.transport.abort()
+        async with asyncio.timeout(10):
+            while True:
+                placed = await wire.submit(order_bytes(1000, "hung"), json_)
+                if placed.status in (200, 201):
+                    break
+                await asyncio.sleep(0.05)
+    # Whether those of which all was sent were taken nobody was told; never twice, and no other.
+    count = await ledger.fetchval("SELECT count(*) FROM orders")
+    assert 1 <= count <= 1 + 4 * LIMITS.core // 3
+    events = await ledger.fetchval("SELECT count(*) FROM order_events")
+    assert events == count
+
+
+@asynccontextmanager
+async def dropping(seen: list[bytes]) -> AsyncIterator[int]:
+    """Lend the port of a gateway that dies of every order: it reads one and answers nothing."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = await reader.readuntil(b"\r\n\r\n")
+        if head.startswith(b"GET /readyz "):
+            writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+        else:
+            seen.append(head.partition(b"\r\n")[0])
+        writer.close()
+
+    listening = await asyncio.start_server(serve, "127.0.0.1", 0)
+    yield listening.sockets[0].getsockname()[1]
+    listening.close()
+
+
+async def test_an_order_that_may_have_been_taken_is_not_sent_twice(
+    kind: Kind, tmp_path: Path
+) -> None:
+    seen: list[bytes] = []
+    async with dropping(seen) as one, dropping(seen) as two:
+        with fronts.standing(
+            kind, core=[one, two], query=[free_port()], directory=tmp_path
+        ) as port:
+            wire = Wire("127.0.0.1", port, "tg_x")
+            for path in ("/v1/orders", "/v1/callbacks/stripe/main"):
+                seen.clear()
+                said = await post(wire, path)
+                assert said.status in (502, 503)
+                assert said.headers["content-type"] == "application/problem+json"
+                assert int(said.headers["retry-after"]) >= 1
+                assert seen == [f"POST {path} HTTP/1.1".encode()]
+
+
+async def post(wire: Wire, path: str) -> Answer:
+    reader, writer = await asyncio.open_connection(wire.host, wire.port)
+    writer.write(wire.request("POST", path, b"{}"))
+    async with asyncio.timeout(10):
+        answer = await read_answer(reader)
+    writer.close()
+    assert answer is not None
+    return answer
+
+
+async def test_what_was_not_even_connected_goes_to_another_server(
+    gateways: Gateways, session: aiohttp.ClientSession
+) -> None:
+    with fronts.standing(
+        gateways.kind,
+        core=[free_port(), gateways.core_port],
+        query=[free_port(), gateways.query_port],
+        directory=gateways.directory,
+    ) as port:
+        url = f"http://127.0.0.1:{port}"
+        history = History()
+        sender = sending.Sender(session, token=gateways.token, url=url)
+        for n in range(10):
+            placed = sending.order(orders.order(n, prefix="elsewhere"), history)
+            assert (await sender.send(placed)).status == 201
+            assert (await get(session, f"{url}/v1/orders?limit=1", gateways))[0] == 200
+
+
+async def test_with_all_of_core_away_reads_go_on(
+    gateways: Gateways, session: aiohttp.ClientSession
+) -> None:
+    gateways.core.kill()
+    gateways.core.wait(5)
+    with gateways.fronted() as url:
+        async with session.post(f"{url}/v1/orders", data=b"{}", headers=key(gateways)) as answer:
+            assert is_problem(answer, 503, "unavailable", await answer.read())
+        assert (await get(session, f"{url}/v1/orders?limit=1", gateways))[0] == 200
+        async with asyncio.timeout(10):
+            while (await get(session, f"{url}/readyz", gateways))[0] != 503:
+                await asyncio.sleep(0.05)
+
+
+@pytest.mark.parametrize("path", ["/v1/orders", "/v1/callbacks/stripe/main"])
+async def test_a_body_that_trickles_takes_no_gateways_time(gateways: Gateways, path: str) -> None:
+    """The place it would need is not even taken: others get all of them meanwhile."""
+    with gateways.fronted(LIMITS) as url:
+        wire = Wire("127.0.0.1", int(url.rpartition(":")[2]), gateways.token)
+        writers = []
+        for _ in range(4 * LIMITS.core):
+            _, writer = await asyncio.open_connection(wire.host, wire.port)
+            writer.write(wire.request("POST", path, b"{" * 1000)[:-900])
+            await writer.drain()
+            writers.append(writer)
+        placed = await wire.submit(order_bytes(1, "slow"), [("Content-Type", "application/json")])
+        assert placed.status == 201
+        for writer in writers:
+            writer.transport.abort()

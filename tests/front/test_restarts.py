@@ -1,0 +1,88 @@
+"""Core gateways are ended and killed under load, behind a front: nothing acknowledged is lost."""
+
+import asyncio
+import signal
+from collections import Counter
+from pathlib import Path
+
+import aiohttp
+
+from gateway.runtime.settings import Settings
+from loadtest import sending, stored, verify
+from loadtest.history import NO_ANSWER
+from tests.support import fronts
+from tests.support.fronts import Kind
+from tests.support.payers import Payers
+from tests.support.processes import Processes, free_port
+from tests.support.shoppers import Shoppers
+
+SENDERS = 16
+#: What a front says of a gateway that ended while it was asked; haproxy also hangs up, as on a
+#: connection that was kept alive its client knows to send that again.
+OF_THE_FRONT = (NO_ANSWER, 502, 503, 504)
+
+
+async def test_gateways_that_end_and_come_back_lose_no_acknowledged_order(
+    kind: Kind, processes: Processes, payers: Payers, settings: Settings, tmp_path: Path
+) -> None:
+    processes.environment["TIDEGATE_KEEPALIVE_S"] = "75"
+    token = await processes.make_token("ingest")
+    processes.start("work")
+    ports = [free_port(), free_port()]
+    running = {
+        port: await asyncio.to_thread(processes.serve, port=port, role="core") for port in ports
+    }
+    with fronts.standing(kind, core=ports, query=[free_port()], directory=tmp_path) as port:
+        async with sending.session(SENDERS, base_url=f"http://127.0.0.1:{port}") as session:
+            sender = sending.Sender(session, token=token)
+            shoppers = Shoppers(payers=payers, sender=sender, seed=1)
+            async with shoppers.shopping(SENDERS):
+                for how in (signal.SIGTERM, signal.SIGKILL):
+                    for each in ports:
+                        await until_answered(shoppers, 50)
+                        running[each].send_signal(how)
+                        # The other one serves on, before and after it is known to be away.
+                        await until_answered(shoppers, 100)
+                        status = await asyncio.to_thread(running[each].wait, 15)
+                        assert status == (0 if how == signal.SIGTERM else -signal.SIGKILL)
+                        if how == signal.SIGTERM:
+                            told = refused(shoppers)
+                        running[each] = await asyncio.to_thread(
+                            processes.serve, port=each, role="core"
+                        )
+                        # As whoever restarts one after the other does.
+                        await until_asked(each)
+                await until_answered(shoppers, 50)
+    # One that is told to end answers what it took: at most what met its very last moment failed.
+    assert told.total() <= SENDERS // 2, told
+    assert set(refused(shoppers)) <= set(OF_THE_FRONT)
+    await stored.settle(settings.database_url, "", within_s=15.0)
+    found = await stored.read_from(settings.database_url)
+    checks = verify.verify(shoppers.history, found, tolerated=OF_THE_FRONT)
+    assert [check.name for check in checks if not check.ok] == []
+
+
+async def until_answered(shoppers: Shoppers, more: int) -> None:
+    wanted = acknowledged(shoppers) + more
+    async with asyncio.timeout(15):
+        while acknowledged(shoppers) < wanted:
+            await asyncio.sleep(0.02)
+
+
+async def until_asked(port: int) -> None:
+    """Wait until the front sends orders to the gateway on this port again."""
+    async with aiohttp.ClientSession() as session, asyncio.timeout(15):
+        while True:
+            async with session.get(f"http://127.0.0.1:{port}/metrics") as answer:
+                if 'route="orders.submit"' in await answer.text():
+                    return
+            await asyncio.sleep(0.05)
+
+
+def acknowledged(shoppers: Shoppers) -> int:
+    return sum(n for status, n in shoppers.history.statuses().items() if status in (200, 201))
+
+
+def refused(shoppers: Shoppers) -> Counter[int]:
+    statuses = shoppers.history.statuses()
+    return Counter({each: n for each, n in statuses.items() if each not in (200, 201)})
