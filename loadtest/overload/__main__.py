@@ -8,7 +8,7 @@ import click
 import msgspec
 
 from loadtest.bench.processes import CannotRun
-from loadtest.overload import plan, report
+from loadtest.overload import apart, front, plan, report
 
 _FLOOR_MISSED = 1
 _COULD_NOT_RUN = 2
@@ -48,7 +48,7 @@ def main(
     # Also when a CI system ends it: the servers are stopped and their directory is removed.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        findings = plan.run(options, lambda line: click.echo(line, err=True))
+        findings = _measure(options)
     except CannotRun as reason:
         click.echo(f"bench-overload: {reason}", err=True)
         sys.exit(_COULD_NOT_RUN)
@@ -61,6 +61,25 @@ def main(
     to_error = json_file is not None and json_file.name == "<stdout>"
     click.echo("\n" + report.as_text(findings, judged), err=to_error)
     sys.exit(0 if all(each.is_held for each in judged) else _FLOOR_MISSED)
+
+
+def _measure(options: plan.Options) -> plan.Findings:
+    def say(line: str) -> None:
+        click.echo(line, err=True)
+
+    with plan.prepared(options, say) as bench:
+        findings = bench.run()
+        for times in plan.TIMES:
+            say(f"orders at 0.6, lists up to {times} x in a process of their own")
+            rounds = [apart.beside(bench, findings.capacity, times) for _ in range(options.rounds)]
+            findings.apart[times] = rounds
+        for times in plan.TIMES:
+            say(f"orders at {times} x through HAProxy")
+            if found := front.flood(bench, findings.capacity, times):
+                findings.fronted[times] = found
+            else:
+                say("  not installed: apt-get install haproxy")
+    return findings
 
 
 if __name__ == "__main__":

@@ -1,7 +1,6 @@
 """Holds a process to a part of a core, by a CPU quota of a control group of its own."""
 
 import contextlib
-import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,7 +17,7 @@ _PERIOD_US = 8000
 def held(pid: int, cores: float) -> Iterator[None]:
     """Hold a process to so much of a core until the block ends. Raises ``CannotRun``."""
     is_unified = (_GROUPS / "cgroup.controllers").exists()
-    group = (_GROUPS if is_unified else _GROUPS / "cpu") / f"tidegate-bench-{os.getpid()}"
+    group = (_GROUPS if is_unified else _GROUPS / "cpu") / f"tidegate-bench-{pid}"
     quota_us = round(cores * _PERIOD_US)
     try:
         group.mkdir(exist_ok=True)

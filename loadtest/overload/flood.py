@@ -27,6 +27,8 @@ PATIENCE_S = 1.0
 #: How long the last answers are waited for.
 _GRACE_S = 2.0
 _READ_BYTES = 65536
+_LENGTH = b"Content-Length: "
+_CLOSE = b"connection: close"
 _MARK = orders.MARK.encode()
 _BUCKET_S = 0.1
 
@@ -231,15 +233,14 @@ class Flood:
             if end < 0:
                 connection.received = received
                 continue
-            at = received.find(b"Content-Length: ", 0, end) + 16
-            length = int(received[at : received.find(b"\r", at)])
+            length = _length(received[:end])
             if len(received) < end + 4 + length:
                 connection.received = received
                 continue
             connection.received = b""
             self._answered(connection, int(received[9:12]))
             del self._busy[number]
-            if received.find(b"Connection: close", 0, end) >= 0:
+            if _CLOSE in received[:end].lower():
                 connection.socket.close()
             else:
                 self._idle.append(connection)
@@ -268,6 +269,17 @@ class Flood:
             buckets = found.lists_accepted if is_good else found.lists_refused
             bucket = int((connection.due_s - self._starts_s[phase]) / _BUCKET_S)
             buckets[min(bucket, len(buckets) - 1)] += 1
+
+
+def _length(head: bytes) -> int:
+    """Return the length of the body; who answers writes the header's name as he likes."""
+    at = head.find(_LENGTH)
+    if at < 0:
+        at = head.lower().find(_LENGTH.lower())
+    if at < 0:
+        return 0
+    end = head.find(b"\r", at)
+    return int(head[at + len(_LENGTH) : end if end >= 0 else None])
 
 
 def closed(flood: Flood, *, connections: int, seconds: float) -> float:

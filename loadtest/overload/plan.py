@@ -26,7 +26,7 @@ TIMES = (2, 5, 10)
 #: Connections of the closed loop that finds the capacity: enough to keep the gateway busy, and
 #: fewer than it has slots.
 _PROBE_CONNECTIONS = 64
-_WARM_UP_S = 3.0
+WARM_UP_S = 3.0
 _LISTS_PER_S = 20.0
 
 
@@ -63,6 +63,10 @@ class Findings(msgspec.Struct, kw_only=True):
     unshed: list[Outcome]
     #: Orders at 0.6 of the capacity, the rest lists, in one process.
     mixed: dict[int, list[Phase]]
+    #: The same with lists in a process of their own: what became of the orders.
+    apart: dict[int, list[Outcome]]
+    #: Orders through HAProxy, which refuses in front; empty where it is not installed.
+    fronted: dict[int, list[Outcome]]
     #: CPU of a refused order as a share of that of an accepted one.
     refusal_cost: list[float]
     quiet: Phase
@@ -81,8 +85,9 @@ class Site(NamedTuple):
     environment: dict[str, str]
 
 
-def run(options: Options, say: Say) -> Findings:
-    """Measure. Blocks for minutes. Raises ``CannotRun``; whatever was started is stopped."""
+@contextmanager
+def prepared(options: Options, say: Say) -> Iterator["Bench"]:
+    """Lend a bench over servers of its own. Raises ``CannotRun``; what was started is stopped."""
     if len(os.sched_getaffinity(0)) < 2:
         raise CannotRun("two cores are needed: one for the gateway, one for the flood")
     with ExitStack() as stack:
@@ -99,8 +104,7 @@ def run(options: Options, say: Say) -> Findings:
             "ops.cli", ("work",), tidegate.environment, scratch / "worker.log"
         )
         stack.enter_context(working)
-        bench = _Bench(options, tidegate, keys, addresses.admin_url, scratch, say)
-        return bench.run()
+        yield Bench(options, tidegate, keys, addresses.admin_url, scratch, say)
 
 
 class _Flooded(NamedTuple):
@@ -114,7 +118,9 @@ class _Flooded(NamedTuple):
         return (self.cpu_s - accept_s * accepted) / (self.warm_up.refused + self.found.refused)
 
 
-class _Bench:
+class Bench:
+    """A gateway in its cage, what is offered to it, and what becomes of that."""
+
     def __init__(
         self,
         options: Options,
@@ -124,7 +130,7 @@ class _Bench:
         scratch: Path,
         say: Say,
     ) -> None:
-        self._options = options
+        self.options = options
         self._contender = contender
         self._keys = keys
         self._admin_url = admin_url
@@ -133,10 +139,11 @@ class _Bench:
         self._runs = 0
 
     def run(self) -> Findings:
-        options, say = self._options, self._say
-        with self._serving("act") as site:
-            self._probe(site)
-            probes = [self._probe(site) for _ in range(5)]
+        """Measure one process alone. Blocks for minutes."""
+        options, say = self.options, self._say
+        with self.serving("act") as site:
+            self.probe(site)
+            probes = [self.probe(site) for _ in range(5)]
             capacity = median(probes)
             say(f"capacity of {options.cores:g} of a core: {capacity:,.0f} orders/s")
             flood: dict[int, list[Outcome]] = {times: [] for times in TIMES}
@@ -157,20 +164,20 @@ class _Bench:
                     mixed[times].append(phase)
                     say(f"{label}, lists at {times} x: {_said(phase.outcomes['order'], capacity)}")
                     self._calm(site, capacity)
-        with self._serving("act") as site:
+        with self.serving("act") as site:
             # Cold, it is slower than what was measured; and what that darkened comes back first.
-            self._probe(site)
-            self._phases(site, [(0.3 * capacity, 0.0, 30.0)])
+            self.probe(site)
+            self.phases(site, [(0.3 * capacity, 0.0, 30.0)])
             say(f"0.7 of the capacity for {options.quiet_s} s: nothing may be refused")
             share = 0.7 * capacity - _LISTS_PER_S
-            quiet = self._phases(site, [(share, _LISTS_PER_S, options.quiet_s)])[0]
+            quiet = self.phases(site, [(share, _LISTS_PER_S, options.quiet_s)])[0]
             half, full = self._looks(site, capacity, 0.5), self._looks(site, capacity, 1.0)
             steps = []
             for _ in range(options.rounds):
-                self._phases(site, [(0.3 * capacity, 0.0, 30.0)])
+                self.phases(site, [(0.3 * capacity, 0.0, 30.0)])
                 steps.append(self._step(site, capacity))
                 say(f"step to 5 x and back: {steps[-1]}")
-        with self._serving("watch") as site:
+        with self.serving("watch") as site:
             unshed = []
             for _ in range(options.rounds):
                 unshed.append(self._flood(site, 5 * capacity).found)
@@ -185,6 +192,8 @@ class _Bench:
             flood=flood,
             unshed=unshed,
             mixed=mixed,
+            apart={},
+            fronted={},
             refusal_cost=costs,
             quiet=quiet,
             high_at_half=sum(load >= 0.7 for load in half) / max(1, len(half)),
@@ -193,13 +202,15 @@ class _Bench:
         )
 
     @contextmanager
-    def _serving(self, shedding: str) -> Iterator[Site]:
+    def serving(self, shedding: str, **settings: str) -> Iterator[Site]:
+        """Lend a gateway in a cage, with these settings."""
         databases.checkpoint(self._admin_url)
-        environment = {**self._contender.environment, "TIDEGATE_SHEDDING": shedding}
+        given = {f"TIDEGATE_{name.upper()}": value for name, value in settings.items()}
+        environment = {**self._contender.environment, "TIDEGATE_SHEDDING": shedding, **given}
         log = self._scratch / "gateway.log"
         with processes.serving("ops.cli", ("serve",), environment, log) as running:
             os.sched_setaffinity(running.pid, {min(os.sched_getaffinity(0))})
-            with cage.held(running.pid, self._options.cores):
+            with cage.held(running.pid, self.options.cores):
                 yield Site(running.pid, running.port, environment)
 
     def _ask(self, site: Site, *arguments: str) -> bytes:
@@ -207,12 +218,14 @@ class _Bench:
         common = ("--port", str(site.port), "--prefix", f"f{self._runs:03d}")
         return processes.run("loadtest.overload.flood", [*common, *arguments], self._keys).encode()
 
-    def _probe(self, site: Site, seconds: float = 4.0) -> float:
+    def probe(self, site: Site, seconds: float = 4.0) -> float:
+        """Return the orders a second of a closed loop."""
         how = ("--closed", str(_PROBE_CONNECTIONS), "--seconds", str(seconds))
         rate: float = msgspec.json.decode(self._ask(site, *how))
         return rate
 
-    def _phases(self, site: Site, phases: list[tuple[float, float, float]]) -> list[Phase]:
+    def phases(self, site: Site, phases: list[tuple[float, float, float]]) -> list[Phase]:
+        """Offer (orders/s, lists/s, seconds), one after the other; return what became of them."""
         written = msgspec.json.encode(phases).decode()
         return msgspec.json.decode(self._ask(site, "--phases", written), type=list[Phase])
 
@@ -220,24 +233,24 @@ class _Bench:
         """Measure the CPU of an accepted order, at the capacity, where batches are full."""
         before = cpu.usage(site.pid)
         seconds = 4.0
-        rate = self._probe(site, seconds)
+        rate = self.probe(site, seconds)
         return cpu.usage(site.pid).since(before).service_s / (rate * seconds)
 
     def _flood(self, site: Site, rate: float) -> "_Flooded":
         """Offer orders; return what became of them during and after the warm-up, and the CPU."""
         before = cpu.usage(site.pid)
-        phases = [(rate, 0.0, _WARM_UP_S), (rate, 0.0, float(self._options.seconds))]
-        warm_up, found = [phase.outcomes["order"] for phase in self._phases(site, phases)]
+        phases = [(rate, 0.0, WARM_UP_S), (rate, 0.0, float(self.options.seconds))]
+        warm_up, found = [phase.outcomes["order"] for phase in self.phases(site, phases)]
         return _Flooded(warm_up, found, cpu.usage(site.pid).since(before).service_s)
 
     def _mixed(self, site: Site, capacity: float, times: int) -> Phase:
         core, rest = 0.6 * capacity, (times - 0.6) * capacity
-        phases = [(core, rest, _WARM_UP_S), (core, rest, float(self._options.seconds))]
-        return self._phases(site, phases)[1]
+        phases = [(core, rest, WARM_UP_S), (core, rest, float(self.options.seconds))]
+        return self.phases(site, phases)[1]
 
     def _calm(self, site: Site, capacity: float) -> None:
         """Let what waits be committed and the load fall, before the next is measured."""
-        self._phases(site, [(0.1 * capacity, 0.0, 2.0)])
+        self.phases(site, [(0.1 * capacity, 0.0, 2.0)])
 
     def _looks(self, site: Site, capacity: float, share: float) -> list[float]:
         """Read the load while a share of the capacity is offered, after five seconds of it."""
@@ -252,15 +265,15 @@ class _Bench:
         looking = Thread(target=look)
         looking.start()
         if share < 1:
-            self._phases(site, [(share * capacity, 0.0, 15.0)])
+            self.phases(site, [(share * capacity, 0.0, 15.0)])
         else:
-            self._probe(site, 15.0)
+            self.probe(site, 15.0)
         ending.set()
         looking.join()
         return seen[:-2]
 
     def _step(self, site: Site, capacity: float) -> Steps:
-        before, step, after = self._phases(
+        before, step, after = self.phases(
             site,
             [
                 (0.5 * capacity, _LISTS_PER_S, 5.0),

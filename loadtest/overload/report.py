@@ -13,6 +13,11 @@ _FLOOD_FLOORS = {2: (0.95, 100), 5: (0.75, 150), 10: (0.50, 250)}
 #: Share of orders that succeed beside a flood of lists, in one and the same process.
 _MIXED_FLOORS = {2: 0.98, 5: 0.95, 10: 0.80}
 
+#: The same where lists have a process of their own: share, and p99 in milliseconds.
+_APART_FLOOR, _APART_FLOOR_MS = 0.995, 100
+#: Goodput at ten times the capacity where HAProxy refuses in front.
+_FRONTED_AIM = 0.80
+
 
 class Judged(msgspec.Struct, frozen=True, kw_only=True):
     """One line of the verdict."""
@@ -25,7 +30,7 @@ class Judged(msgspec.Struct, frozen=True, kw_only=True):
 
 def judge(findings: Findings) -> list[Judged]:
     """Hold the findings against every floor."""
-    return [*_floods(findings), *_others(findings)]
+    return [*_floods(findings), *_apart(findings), *_others(findings)]
 
 
 def _floods(findings: Findings) -> Iterator[Judged]:
@@ -55,6 +60,25 @@ def _floods(findings: Findings) -> Iterator[Judged]:
             found=f"{share:.1%} of orders answered",
             floor=f"{_MIXED_FLOORS[times]:.0%}",
             is_held=share >= _MIXED_FLOORS[times],
+        )
+
+
+def _apart(findings: Findings) -> Iterator[Judged]:
+    for times, found in findings.apart.items():
+        share = median(each.good / max(1, each.due) for each in found)
+        yield Judged(
+            what=f"orders at 0.6, lists up to {times} x, apart",
+            found=f"{share:.2%} of orders answered, p99 {_p99(found):.0f} ms",
+            floor=f"{_APART_FLOOR:.1%}, {_APART_FLOOR_MS} ms",
+            is_held=share >= _APART_FLOOR and _p99(found) <= _APART_FLOOR_MS,
+        )
+    if found := findings.fronted.get(10, []):
+        goodput = _goodput(findings, found)
+        yield Judged(
+            what="orders at 10 x the capacity through HAProxy",
+            found=f"{goodput:.0%} of it, p99 {_p99(found):.0f} ms",
+            floor=f"{_FRONTED_AIM:.0%}",
+            is_held=goodput >= _FRONTED_AIM,
         )
 
 
@@ -125,6 +149,14 @@ def as_text(findings: Findings, judged: Sequence[Judged]) -> str:
              [phase.outcomes["order"] for phase in findings.mixed[n]])
         for n in TIMES
     ]  # fmt: skip
+    rows += [
+        _row(f"0.6 P of orders, lists to {n} x, apart", findings, found)
+        for n, found in findings.apart.items()
+    ]
+    rows += [
+        _row(f"orders at {n} x through HAProxy", findings, found)
+        for n, found in findings.fronted.items()
+    ]
     rows.append(_row("orders at 5 x, not shed", findings, findings.unshed))
     lines += _table(rows)
     lines.append("")

@@ -1,0 +1,81 @@
+"""HAProxy in front of the gateway, over the file that is shipped: it refuses, the gateway works."""
+
+import os
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from loadtest.bench import processes
+from loadtest.bench.processes import CannotRun
+from loadtest.overload.flood import CONNECTIONS_MAX, Outcome
+from loadtest.overload.plan import WARM_UP_S, Bench
+
+_FILE = Path(__file__).resolve().parents[2] / "ops" / "front" / "haproxy.cfg"
+_START_S = 10.0
+#: In flight at one core process that has a whole core to itself, and what of it is for callbacks.
+_IN_FLIGHT = 512
+_KEPT = 128
+
+
+def flood(bench: Bench, capacity: float, times: int) -> list[Outcome]:
+    """Offer orders through the front; return each round's outcome. Empty: it is not installed."""
+    program = shutil.which("haproxy", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
+    if program is None:
+        return []
+    seconds, rate = float(bench.options.seconds), times * capacity
+    found = []
+    with bench.serving("act", role="core", keepalive_s="75") as core:
+        bench.probe(core)
+        with _standing(program, core.port, bench.options.cores) as port:
+            fronted = core._replace(port=port)
+            for _ in range(bench.options.rounds):
+                phases = bench.phases(fronted, [(rate, 0.0, WARM_UP_S), (rate, 0.0, seconds)])
+                found.append(phases[1].outcomes["order"])
+                time.sleep(1.0)
+    return found
+
+
+@contextmanager
+def _standing(program: str, core_port: int, cores: float) -> Iterator[int]:
+    port = processes.free_port()
+    places = {
+        "FRONT_BIND": f"127.0.0.1:{port}",
+        "FRONT_METRICS_BIND": f"127.0.0.1:{processes.free_port()}",
+        "FRONT_CORE_1": f"127.0.0.1:{core_port}",
+        "FRONT_QUERY_1": f"127.0.0.1:{core_port}",
+        "FRONT_CORE_IN_FLIGHT_MAX": str(round(_IN_FLIGHT * cores)),
+        "FRONT_CALLBACKS_KEPT": str(round(_KEPT * cores)),
+        "FRONT_CONNECTIONS_MAX": str(2 * CONNECTIONS_MAX),
+        "FRONT_SOURCE_CONNECTIONS_MAX": str(2 * CONNECTIONS_MAX),
+    }
+    child = subprocess.Popen(
+        [program, "-db", "-f", str(_FILE)],
+        env={**os.environ, **places},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        preexec_fn=processes.end_with_us,  # noqa: PLW1509 - its threads have ended
+    )
+    try:
+        deadline_s = time.monotonic() + _START_S
+        while not _listens(port):
+            if child.poll() is not None or time.monotonic() > deadline_s:
+                raise CannotRun(f"haproxy did not start: try `haproxy -c -f {_FILE.name}`")
+            time.sleep(0.05)
+        # It asks whether the gateway is ready before it sends it anything.
+        time.sleep(1.5)
+        yield port
+    finally:
+        child.terminate()
+        child.wait(10)
+
+
+def _listens(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=1).close()
+    except OSError:
+        return False
+    return True
