@@ -10,9 +10,11 @@ import asyncpg
 from msgspec import Struct
 
 from gateway.domain.errors import Unavailable
+from gateway.intake import peers
 from gateway.intake.accept import Intake
 from gateway.intake.committer import Committer
 from gateway.intake.durable import Durable
+from gateway.intake.heard import Heard
 from gateway.intake.journal import Journal
 from gateway.intake.journaled import Envelopes
 from gateway.intake.modes import Modes
@@ -34,6 +36,7 @@ from gateway.stores.postgres.said_here import SaidHere
 from gateway.stores.postgres.switches import Switches
 from gateway.stores.postgres.upkeep import Upkeep
 from gateway.stores.redis import results
+from gateway.stores.redis.states import States
 from gateway.stores.redis.streams import Streams
 
 _log = logging.getLogger(__name__)
@@ -48,6 +51,8 @@ class Stores(Struct):
     results: results.Results | results.NoResults
     #: The journal's; None where no Redis is configured.
     streams: Streams | None
+    #: How processes stand; None where no Redis is configured.
+    states: States | None
     sealer: sealing.Sealer
 
 
@@ -63,6 +68,8 @@ class Gateway(Struct):
     remarks: Remarks
     journal: Journal | None
     overload: Overload
+    #: What other processes told.
+    heard: Heard
     modes: Modes
     switches: Switches
     refusals: Refusals
@@ -94,6 +101,7 @@ async def open_gateway(settings: Settings, *, clock: Clock | None = None) -> Asy
             ],
             _open_results(settings, clock, stack),
             streams,
+            _open_states(settings, stack),
             sealer,
         )
         new_id = UUIDv7()
@@ -121,6 +129,7 @@ async def open_gateway(settings: Settings, *, clock: Clock | None = None) -> Asy
             ),
             clock=clock,
         )
+        heard = Heard()
         yield Gateway(
             settings=settings,
             clock=clock,
@@ -149,9 +158,11 @@ async def open_gateway(settings: Settings, *, clock: Clock | None = None) -> Asy
                 commits_s=commits.commits_s,
                 readers=readers,
                 modes=modes,
+                heard=heard,
                 clock=clock,
                 settings=settings,
             ),
+            heard=heard,
             modes=modes,
             switches=switches,
             refusals=Refusals(
@@ -235,6 +246,14 @@ def _open_results(
     )
     stack.push_async_callback(remembered.close)
     return remembered
+
+
+def _open_states(settings: Settings, stack: AsyncExitStack) -> States | None:
+    if not settings.redis_url:
+        return None
+    states = States(url=settings.redis_url, call_s=settings.redis_s, kept_s=peers.KEPT_S)
+    stack.push_async_callback(states.close)
+    return states
 
 
 def _lend(

@@ -18,7 +18,7 @@ from msgspec import Struct
 
 Signal = Literal[
     "lag", "sojourn", "slots", "inflight", "ackwait", "acklat", "rss", "fds", "rate", "cpu",
-    "jage", "jfill", "dbbatch", "dbpool",
+    "jage", "jfill", "dbbatch", "dbpool", "peers",
 ]  # fmt: skip
 
 #: No signal counts for more than this, however far it is past its end.
@@ -66,14 +66,19 @@ FRONT: Mapping[Signal, Points] = {
     "rate": _FULLNESS,
     "cpu": _FULLNESS,
 }
-#: What lies behind it: seconds, and the share of the journal's memory.
+#: What lies behind it: seconds, the share of the journal's memory, and the worst that any other
+#: process sees behind itself, which is behind all of them.
 BACK: Mapping[Signal, Points] = {
     "jage": Points(5.0, 30.0),
     "jfill": _FULLNESS,
     "dbbatch": Points(0.5, 2.0),
     # A read that waits a quarter of a second is sent away.
     "dbpool": Points(0.1, 0.25),
+    "peers": _FULLNESS,
 }
+#: What a process sees itself and lies behind all: all that it may tell the others. Told what they
+#: told, two would keep each other dark for ever; and what its own readers wait for is its own.
+_OWN_BACK: tuple[Signal, ...] = ("jage", "jfill", "dbbatch")
 #: What grows with everything that is accepted and can not be given back by waiting.
 _HARD: tuple[Signal, ...] = ("ackwait", "rss", "fds")
 
@@ -84,6 +89,8 @@ class Load(Struct, frozen=True):
     figure: float
     front: float
     back: float
+    #: ``back`` without what other processes told.
+    own_back: float
     #: Unsmoothed: memory, descriptors and bytes that wait, which alone may shed submissions.
     hard: float
     #: What decided the figure.
@@ -91,7 +98,7 @@ class Load(Struct, frozen=True):
     shares: Mapping[Signal, float]
 
 
-IDLE = Load(0.0, 0.0, 0.0, 0.0, "lag", dict.fromkeys((*FRONT, *BACK), 0.0))
+IDLE = Load(0.0, 0.0, 0.0, 0.0, 0.0, "lag", dict.fromkeys((*FRONT, *BACK), 0.0))
 
 
 class LoadFigure:
@@ -100,6 +107,7 @@ class LoadFigure:
     def __init__(self) -> None:
         self._front = _Smoothed("lag")
         self._back = _Smoothed("jage")
+        self._own_back = _Smoothed("jage")
         # A queue agrees that stands; one that comes and goes is how a busy loop works.
         self._queues: deque[float] = deque(maxlen=_STANDS_TICKS)
 
@@ -119,6 +127,7 @@ class LoadFigure:
             figure=max(front, back),
             front=front,
             back=back,
+            own_back=self._own_back.take({name: shares[name] for name in _OWN_BACK}, now_s),
             hard=max(shares[name] for name in _HARD),
             signal=side.signal,
             shares=shares,

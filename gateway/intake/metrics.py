@@ -68,6 +68,11 @@ LOAD = Gauge(
 LOAD_SIGNAL = Gauge(
     "tidegate_load_signal", "Share of the load by signal.", ["signal"], multiprocess_mode="livemax"
 )
+PEERS = Gauge(
+    "tidegate_peers",
+    "Other processes of which it is known now what lies behind them, by whoever knows fewest.",
+    multiprocess_mode="livemin",
+)
 SLOTS = Gauge(
     "tidegate_slots",
     "Requests between first byte and batch, their limit, and that of all until their answer.",

@@ -8,8 +8,7 @@ import asyncio
 import logging
 import time
 from collections import Counter, deque
-from collections.abc import Mapping
-from typing import Literal, Protocol
+from typing import Literal
 
 from msgspec import Struct
 
@@ -17,11 +16,14 @@ from gateway.domain.features import FEATURES, TIERS, Feature, Tier
 from gateway.domain.modes import EARLIER, Word
 from gateway.intake import metrics
 from gateway.intake.admission import InFlight, Slots
+from gateway.intake.heard import Heard
 from gateway.intake.load import IDLE, LoadFigure, Signal
 from gateway.intake.shedding import RULES, Shedding
+from gateway.intake.sources import Committer, Journal, Modes, Readers
+from gateway.intake.tally import Tally
 from gateway.runtime import machine
 from gateway.runtime.clock import Clock
-from gateway.runtime.recent import Recent
+from gateway.runtime.recent import Recent, slope
 from gateway.runtime.settings import Settings
 from gateway.runtime.watchdog import Watchdog
 
@@ -63,69 +65,6 @@ class Overloaded(Exception):
         self.refusal = refusal
 
 
-class Committer(Protocol):
-    """What waits for its commit."""
-
-    @property
-    def waiting_bytes(self) -> int:
-        """Bytes of what was taken and not yet answered."""
-        ...
-
-    @property
-    def waiting(self) -> int:
-        """What was taken and not yet answered."""
-        ...
-
-    @property
-    def answered(self) -> int:
-        """What was answered so far."""
-        ...
-
-    def answer_s(self) -> float:
-        """Seconds in which 19 of 20 batches are answered."""
-        ...
-
-
-class Journal(Protocol):
-    """What waits to be drained, as last looked at."""
-
-    @property
-    def oldest_s(self) -> float:
-        """Age of the oldest entry."""
-        ...
-
-    @property
-    def fill(self) -> float:
-        """Share of its memory used."""
-        ...
-
-
-class Readers(Protocol):
-    """Who reads."""
-
-    def wait_s(self) -> float:
-        """Seconds in which 19 of 20 reads get a connection."""
-        ...
-
-
-class Modes(Protocol):
-    """What operators said."""
-
-    @property
-    def words(self) -> Mapping[str, Word]:
-        """What is said of a feature, by its name."""
-        ...
-
-    @property
-    def early(self) -> frozenset[Tier]:
-        """The tiers that are to go dark at a lower load."""
-        ...
-
-    def tick(self, now_s: float) -> None:
-        """Take back what has ended, and begin what was planned."""
-        ...
-
-
 class Slot:
     """One request's place between its first byte and its batch."""
 
@@ -152,7 +91,7 @@ class Slot:
         """Take a place again after having waited. Raises ``Overloaded``."""
         if self.is_held:
             return
-        asked = self._overload.ask(self.feature)
+        asked = self._overload.ask_again(self.feature)
         if isinstance(asked, Refusal):
             raise Overloaded(asked)
         # The new place is kept by this slot.
@@ -170,6 +109,7 @@ class Overload:
         commits_s: Recent,
         readers: Readers,
         modes: Modes,
+        heard: Heard,
         clock: Clock,
         settings: Settings,
     ) -> None:
@@ -178,6 +118,7 @@ class Overload:
         self._commits_s = commits_s
         self._readers = readers
         self._modes = modes
+        self._heard = heard
         self.now_s = clock.monotonic_s
         self._watchdog = Watchdog(clock=clock)
         self._is_acting = settings.shedding == "act"
@@ -199,6 +140,7 @@ class Overload:
         # Plain numbers in the way of a request; metrics are told of them now and then.
         self._refused: Counter[tuple[str, Reason]] = Counter()
         self._refused_in_window = 0
+        self.tally = Tally()
         self._ticks = 0
         self._cores = 1.0
         self._slow: dict[Signal, float] = {}
@@ -234,6 +176,11 @@ class Overload:
             self.slots.force()
         return Slot(self, feature, self.now_s())
 
+    def ask_again(self, feature: Feature) -> Slot | Refusal:
+        """Decide about one that had left its slot: the request is counted once."""
+        self._asked -= 1
+        return self.ask(feature)
+
     def skips(self, feature: Feature) -> bool:
         """Say whether a part of a request is to be left out now; that is counted as a refusal."""
         breaker = self._breakers[feature.tier]
@@ -243,6 +190,7 @@ class Overload:
                 return False
         elif word == "admit":
             return False
+        self._asked += 1
         self._refused[feature.name, "shed" if word is None else "operator"] += 1
         return word == "shed" or self._is_acting
 
@@ -255,6 +203,7 @@ class Overload:
         """Count a refusal no more: it is decided about again."""
         self._refused[refusal.feature.name, refusal.reason] -= 1
         self._refused_in_window -= 1
+        self._asked -= 1
 
     def darkness(self, feature: Feature) -> float:
         """Return the share of a feature that is refused for load, or by an operator, right now.
@@ -316,8 +265,8 @@ class Overload:
             self._refused_in_window = 0
         if self._ticks % _TICKS == 0:
             self.in_flight.adapt(
-                answered_per_s=_slope(self._answered),
-                cpu=_slope(self._cpu_s) / self._cores,
+                answered_per_s=slope(self._answered),
+                cpu=slope(self._cpu_s) / self._cores,
                 commit_s=self._commits_s.at(0.05, now_s),
             )
             self._show()
@@ -358,12 +307,13 @@ class Overload:
         # is how batches work.
         measured["inflight"] = min(self._in_flight)
         measured["ackwait"] = self._committer.waiting_bytes / self._ack_bytes_max
-        measured["cpu"] = _slope(self._cpu_s) / self._cores
+        measured["cpu"] = slope(self._cpu_s) / self._cores
         if self._rate_max:
-            measured["rate"] = _slope(self._rates) / self._rate_max
+            measured["rate"] = slope(self._rates) / self._rate_max
         if self._journal is not None:
             measured["jage"] = self._journal.oldest_s
             measured["jfill"] = self._journal.fill / 0.9
+        measured["peers"] = self._heard.back(now_s)
         return measured
 
     def _say(self, tier: Tier, breaker: Shedding) -> None:
@@ -391,12 +341,10 @@ class Overload:
             breaker = self.tiers.get(tier)
             metrics.SHED_SHARE.labels(str(tier)).set(breaker.share if breaker else 0.0)
         mode = "act" if self._is_acting else "watch"
+        refused: Counter[str] = Counter()
         for (feature, reason), count in self._refused.items():
             metrics.SHED.labels(feature, reason, mode).inc(count)
+            if self._is_acting or reason == "operator":
+                refused[feature] += count
         self._refused.clear()
-
-
-def _slope(points: "deque[tuple[float, float]] | deque[tuple[float, int]]") -> float:
-    """Return by how much the second number grew per second, from the first point to the last."""
-    (from_s, start), (to_s, end) = points[0], points[-1]
-    return (end - start) / (to_s - from_s) if to_s > from_s else 0.0
+        self.tally.note(self.now_s(), asked=self._asked, refused=refused)

@@ -26,3 +26,9 @@ class Recent:
             return 0.0
         values = sorted([value for _, value in kept])
         return values[min(len(values) - 1, int(len(values) * share))]
+
+
+def slope(points: "deque[tuple[float, float]] | deque[tuple[float, int]]") -> float:
+    """Return by how much the second number grew per second, from the first point to the last."""
+    (from_s, start), (to_s, end) = points[0], points[-1]
+    return (end - start) / (to_s - from_s) if to_s > from_s else 0.0

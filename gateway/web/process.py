@@ -13,7 +13,7 @@ from pathlib import Path
 
 import uvloop
 
-from gateway.intake import state, stock
+from gateway.intake import peers, state, stock
 from gateway.intake.quotas import Quotas
 from gateway.intake.stock import Inventory, StockCheck
 from gateway.providers import contract, registry
@@ -96,7 +96,9 @@ async def _serve(settings: Settings, reuse_port: bool) -> int:
         _collect_seldom()
         _log.info("listening", extra={"host": host, "port": port, "role": settings.role})
         # A task that dies sets `stopping`: the process drains, and says that it failed.
-        is_clean = await lifecycle.supervise(_tasks(gateway), stopping, drain_s=settings.drain_s)
+        is_clean = await lifecycle.supervise(
+            _tasks(gateway, port), stopping, drain_s=settings.drain_s
+        )
         _log.info("draining", extra={"waiting": gateway.committer.waiting})
         # New connections are refused from here on; what was accepted is finished.
         last = listener.dup()
@@ -129,7 +131,7 @@ async def _listen_to_operators(gateway: Gateway, reuse_port: bool) -> Callable[[
     return close
 
 
-def _tasks(gateway: Gateway) -> dict[str, lifecycle.Task]:
+def _tasks(gateway: Gateway, port: int) -> dict[str, lifecycle.Task]:
     """Return the long-lived tasks of a gateway by name."""
     journal = {} if gateway.journal is None else {"journal": gateway.journal}
     control = Control(
@@ -142,7 +144,29 @@ def _tasks(gateway: Gateway) -> dict[str, lifecycle.Task]:
         "control": control,
         "refusals": gateway.refusals,
         **journal,
+        **_peers(gateway, port),
     }
+
+
+def _peers(gateway: Gateway, port: int) -> dict[str, lifecycle.Task]:
+    states = gateway.stores.states
+    if states is None:
+        return {}
+    told = peers.Peers(
+        states=states,
+        heard=gateway.heard,
+        overload=gateway.overload,
+        committer=gateway.committer,
+        modes=gateway.modes,
+        who=peers.who(
+            role="gateway",
+            port=port,
+            started_at=gateway.clock.now(),
+            version=version("tidegate"),
+        ),
+        clock=gateway.clock,
+    )
+    return {"peers": told}
 
 
 async def _take_last(listener: socket.socket, server: Server) -> None:

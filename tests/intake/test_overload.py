@@ -10,6 +10,7 @@ from prometheus_client import REGISTRY
 
 from gateway.domain import features
 from gateway.domain.modes import Word
+from gateway.intake.heard import Heard
 from gateway.intake.overload import TICK_S, Overload, Overloaded, Refusal, Slot
 from gateway.runtime import machine
 from gateway.runtime.recent import Recent
@@ -64,12 +65,14 @@ class Ticked:
         self.commits_s = Recent(window_s=10.0)
         self.modes = ToldModes()
         self.readers = ToldReaders()
+        self.heard = Heard()
         self.overload = Overload(
             committer=self.committer,
             journal=self.journal,
             commits_s=self.commits_s,
             modes=self.modes,
             readers=self.readers,
+            heard=self.heard,
             clock=self.clock,
             settings=settings,
         )
@@ -133,6 +136,7 @@ def test_one_hiccup_of_the_machine_sheds_nothing() -> None:
         "jfill",
         "dbbatch",
         "dbpool",
+        "peers",
     ],
 )  # fmt: skip
 def test_every_signal_is_measured(signal: str) -> None:
@@ -156,6 +160,8 @@ def test_every_signal_is_measured(signal: str) -> None:
             ticked.commits_s.add(2.5, 0.0)
         case "dbpool":
             ticked.readers.waits_s = 0.3
+        case "peers":
+            ticked.heard.hear([(1.0, 60.0)])
     for _ in range(60):
         if signal == "rate":
             ticked.refused(features.CALLBACKS, of=6)

@@ -8,34 +8,21 @@ replica loses what had not reached it, as replicas of Redis follow without being
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Iterable, Sequence
 from contextlib import asynccontextmanager
-from hashlib import sha1
-from importlib.resources import files
-from typing import Any, NamedTuple, TypeVar, get_args
+from typing import Any, TypeVar, get_args
 
 import redis.exceptions
 from msgspec import Struct
 
 from gateway.domain.errors import Unavailable
 from gateway.domain.journaling import Entry, Lane
+from gateway.stores.redis import scripting
 from gateway.stores.redis.nodes import FAILURES, Client, Nodes
+from gateway.stores.redis.scripting import script
 
 T = TypeVar("T")
 
 _GROUP = "drainers"
-_SCRIPTS = files(__name__.rpartition(".")[0]).joinpath("scripts")
-
-
-class _Script(NamedTuple):
-    text: bytes
-    sha: str
-
-
-def _script(name: str) -> _Script:
-    text = _SCRIPTS.joinpath(f"{name}.lua").read_bytes()
-    return _Script(text, sha1(text, usedforsecurity=False).hexdigest())
-
-
-_APPEND, _SETTLE, _DEPTH = _script("append"), _script("settle"), _script("depth")
+_APPEND, _SETTLE, _DEPTH = script("append"), script("settle"), script("depth")
 
 #: A server set otherwise may forget what it has said yes to.
 _KEEPS_ITS_WORD = {
@@ -94,7 +81,9 @@ class Streams:
             # A claim without a second left would be an error in the middle of the script.
             words += [max(1, seconds) for _, seconds in entry.claims]
         async with self._in_time():
-            found: list[list[bytes | None] | None] = await self._run(_APPEND, keys, words)
+            found: list[list[bytes | None] | None] = await scripting.run(
+                self._nodes, _APPEND, keys, words
+            )
         return found
 
     async def read(self, shard: int, lane: Lane, *, consumer: str, count: int) -> list[Read]:
@@ -139,7 +128,9 @@ class Streams:
         """Remove entries that were read and are committed; others are left. Repeats harmless."""
         if entry_ids:
             async with self._in_time():
-                await self._run(_SETTLE, [_stream(shard, lane)], [_GROUP, *entry_ids])
+                await scripting.run(
+                    self._nodes, _SETTLE, [_stream(shard, lane)], [_GROUP, *entry_ids]
+                )
 
     async def depth(self) -> Depth:
         """Look at all streams. Raises ``Unavailable`` when one of them can not be seen."""
@@ -190,13 +181,6 @@ class Streams:
         except FAILURES as exc:
             raise Unavailable("journal") from exc
 
-    async def _run(self, script: _Script, keys: Sequence[bytes], words: Sequence[Any]) -> Any:
-        arguments = (len(keys), *keys, *words)
-        try:
-            return await self._nodes.call(keys[0], "EVALSHA", script.sha, *arguments)
-        except redis.exceptions.NoScriptError:
-            return await self._nodes.call(keys[0], "EVAL", script.text, *arguments)
-
     async def _of_group(self, key: bytes, *words: Any) -> Any:
         """Send a command that needs the group, which is made when it is missing."""
         try:
@@ -219,7 +203,7 @@ class Streams:
     async def _depth_of(self, shard: int) -> tuple[int, int]:
         streams = [_stream(shard, lane) for lane in get_args(Lane)]
         async with self._in_time():
-            entries, oldest_ms = await self._run(_DEPTH, streams, [])
+            entries, oldest_ms = await scripting.run(self._nodes, _DEPTH, streams, [])
         return entries, oldest_ms
 
     async def _fill_of(self, node: Client) -> float:
