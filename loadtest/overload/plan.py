@@ -70,6 +70,8 @@ class Findings(msgspec.Struct, kw_only=True):
     #: CPU of a refused order as a share of that of an accepted one.
     refusal_cost: list[float]
     quiet: Phase
+    #: Orders at 0.7 of the capacity, from ten seconds after a flood of ten times it has ended.
+    after_flood: Outcome
     #: Shares of the looks at which the load was 0.7 or more at half of the capacity, and below 0.8
     #: at all of it.
     high_at_half: float
@@ -171,6 +173,12 @@ class Bench:
             say(f"0.7 of the capacity for {options.quiet_s} s: nothing may be refused")
             share = 0.7 * capacity - _LISTS_PER_S
             quiet = self.phases(site, [(share, _LISTS_PER_S, options.quiet_s)])[0]
+            say("ten times the capacity for 10 s, then 0.7 of it: well again after 10 s")
+            after = self.phases(
+                site,
+                [(10 * capacity, 0.0, 10.0), (0.7 * capacity, 0.0, 10.0), (0.7 * capacity, 0.0, 10.0)],
+            )[2]
+            self.phases(site, [(0.3 * capacity, 0.0, 30.0)])
             half, full = self._looks(site, capacity, 0.5), self._looks(site, capacity, 1.0)
             steps = []
             for _ in range(options.rounds):
@@ -196,6 +204,7 @@ class Bench:
             fronted={},
             refusal_cost=costs,
             quiet=quiet,
+            after_flood=after.outcomes["order"],
             high_at_half=sum(load >= 0.7 for load in half) / max(1, len(half)),
             low_at_full=sum(load < 0.8 for load in full) / max(1, len(full)),
             steps=steps,

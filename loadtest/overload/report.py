@@ -15,6 +15,8 @@ _MIXED_FLOORS = {2: 0.98, 5: 0.95, 10: 0.80}
 
 #: The same where lists have a process of their own: share, and p99 in milliseconds.
 _APART_FLOOR, _APART_FLOOR_MS = 0.995, 100
+#: Share of orders answered when a flood is over: what it left behind must not keep itself going.
+_AFTER_FLOOR = 0.99
 #: Goodput at ten times the capacity where HAProxy refuses in front.
 _FRONTED_AIM = 0.80
 
@@ -99,6 +101,13 @@ def _others(findings: Findings) -> Iterator[Judged]:
         found=f"{share:.2%} of all, {lists:.2%} of lists",
         floor="0.1 %",
         is_held=share <= 0.001 and lists <= 0.001,
+    )
+    after = findings.after_flood
+    yield Judged(
+        what="orders at 0.7, 10 s after a flood of 10 x",
+        found=f"{after.good / max(1, after.due):.2%} of orders answered",
+        floor=f"{_AFTER_FLOOR:.0%}",
+        is_held=after.good >= _AFTER_FLOOR * after.due,
     )
     yield Judged(
         what="load at half of the capacity is 0.7 or more",
