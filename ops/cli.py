@@ -17,6 +17,7 @@ COMMANDS = {
     "doctor": "Check servers, settings, clock and keys, and say what to do.",
     "config": "Print the effective settings and where each comes from.",
     "keys": "Make, list and revoke API keys; make and rotate sealing keys.",
+    "load": "Show the load of every gateway process, and what each refuses.",
     "shed": "Refuse or take a feature by hand, for a while.",
     "plan": "Say beforehand what goes dark during a sale, and when.",
     "callbacks": "Look at the callbacks that were refused.",

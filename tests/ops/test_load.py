@@ -1,0 +1,249 @@
+"""`tidegate load`: what it shows of real gateways, and how it ends."""
+
+import asyncio
+import contextlib
+import json
+import os
+import pty
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from gateway.domain.features import TIERS
+from gateway.intake import peers
+from gateway.intake.peers import KEPT_S, Process
+from gateway.runtime.settings import Settings
+from gateway.stores.redis.states import States
+from ops import load_view
+from ops.load_view import Row
+from tests.domain.support import NOW
+from tests.ops.conftest import Cli
+from tests.support.processes import Processes, free_port
+from tests.support.valkey_cluster import server_in
+
+_SECRET = "Tr0ub4dor"
+_HIDE, _SHOW = b"\x1b[?25l", b"\x1b[?25h"
+
+
+def process(**changes: object) -> Process:
+    told = Process(
+        host="node-1",
+        pid=7,
+        role="gateway",
+        port=8080,
+        started_at=NOW,
+        version="1",
+        load=0.42,
+        front=0.42,
+        back=0.1,
+        signal="sojourn",
+        shares={"sojourn": 0.42},
+        tiers=[peers.Tier(tier, "closed", 0.0) for tier in TIERS],
+        slots_limit=128,
+        slots_in_use=3,
+        in_flight_limit=None,
+        waiting=11,
+        accepted_per_s=1234.4,
+        refused_per_s={"2": 5.0, "3": 7.0},
+    )
+    return msgspec.structs.replace(told, **changes)
+
+
+def view(*processes: Process, unreadable: int = 0, rows_max: int | None = None) -> list[str]:
+    rows = [Row(each, 0.3) for each in processes]
+    return load_view.told(peers.summary(processes), rows, unreadable=unreadable, rows_max=rows_max)
+
+
+def publish(settings: Settings, *told: Process | bytes) -> None:
+    async def tell() -> None:
+        states = States(url=settings.redis_url, call_s=2.0, kept_s=KEPT_S)
+        for n, each in enumerate(told):
+            state = each if isinstance(each, bytes) else msgspec.json.encode(each)
+            await states.publish(f"p{n}", back=0.0, state=state)
+        await states.close()
+
+    asyncio.run(tell())
+
+
+# --- a real gateway ---
+
+
+def test_every_process_of_a_gateway_is_shown_and_one_that_dies_is_gone(
+    cli: Cli, processes: Processes
+) -> None:
+    ports = [free_port(), free_port()]
+    started = [processes.serve(port=port) for port in ports]
+    said = json.loads(cli("load", "--json").stdout)
+    assert {each["port"] for each in said["processes"]} == set(ports)
+    assert {each["pid"] for each in said["processes"]} == {each.pid for each in started}
+    assert said["summary"]["processes"] == 2
+    for each in said["processes"]:
+        assert each["age_s"] < KEPT_S
+        assert each["slots_limit"] >= 8
+        assert [tier["tier"] for tier in each["tiers"]] == list(TIERS)
+        assert each["shares"].keys() >= {"lag", "jage", "peers"}
+        assert each["signal"] in each["shares"]
+    shown = cli("load", "--once")
+    assert shown.exit_code == 0
+    assert shown.stdout.startswith("2 processes   highest load 0.")
+    assert all(f"/{each.pid} " in shown.stdout for each in started)
+    os.killpg(started[0].pid, signal.SIGKILL)
+    deadline = time.monotonic() + KEPT_S + 5.0
+    while json.loads(cli("load", "--json", "--once").stdout)["summary"]["processes"] == 2:
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
+def test_what_several_processes_of_one_port_do_is_told_apart(
+    cli: Cli, processes: Processes
+) -> None:
+    port = free_port()
+    processes.serve(port=port, count=2)
+    deadline = time.monotonic() + 10.0
+    while len(said := json.loads(cli("load", "--json").stdout)["processes"]) < 2:
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    assert {each["port"] for each in said} == {port}
+    assert len({each["pid"] for each in said}) == 2
+
+
+# --- what it prints ---
+
+
+def test_a_view_has_a_line_for_all_and_one_for_each() -> None:
+    dark = [
+        peers.Tier(0, "closed", 0.0),
+        peers.Tier(1, "recovering", 0.25),
+        peers.Tier(2, "shedding", 0.4),
+        peers.Tier(3, "open", 1.0),
+    ]
+    lines = view(process(), process(host="node-0", load=0.9, tiers=dark, said={"callbacks": "x"}))
+    assert lines[0] == (
+        "2 processes   highest load 0.90   front p75 0.42   worst back 0.10   "
+        "accepted 2469/s   refused 24/s"
+    )
+    assert lines[2].split()[:4] == ["PROCESS", "PORT", "LOAD", "SIGNAL"]
+    assert " ".join(lines[3].split()) == (
+        "node-0/7 8080 0.90 sojourn -* back 25% shed 40% open 3/128 11 1234 12 0.3 s"
+    )
+    assert " ".join(lines[4].split()) == "node-1/7 8080 0.42 sojourn - - - - 3/128 11 1234 12 0.3 s"
+
+
+def test_where_there_is_no_room_the_busiest_are_shown_in_their_places() -> None:
+    many = [process(pid=pid, load=load) for pid, load in ((1, 0.2), (2, 0.9), (3, 0.1), (4, 0.5))]
+    lines = view(*many, rows_max=2)
+    assert [line.split()[0] for line in lines[3:5]] == ["node-1/2", "node-1/4"]
+    assert lines[5] == "and 2 more that are less busy"
+
+
+def test_nothing_that_others_write_moves_the_cursor() -> None:
+    lines = view(process(host="\x1b[2J\r\nnode", signal="\x07" * 500), unreadable=1)
+    assert all(line.isprintable() for line in lines)
+    assert any("1 of another version" in line for line in lines)
+
+
+def test_without_processes_it_says_what_to_look_at(cli: Cli) -> None:
+    run = cli("load")
+    assert run.exit_code == 0
+    assert "tidegate serve" in run.stdout
+    said = json.loads(cli("load", "--json").stdout)
+    assert (said["processes"], said["summary"]["processes"], said["error"]) == ([], 0, "")
+
+
+def test_states_that_can_not_be_read_are_counted(cli: Cli, settings: Settings) -> None:
+    publish(settings, process(), b'{"host": 1}', b"\xff")
+    said = json.loads(cli("load", "--json", "--once").stdout)
+    assert (len(said["processes"]), said["unreadable"]) == (1, 2)
+
+
+# --- how it ends ---
+
+
+@pytest.mark.parametrize("words", [("load",), ("load", "--json"), ("load", "--interval", "1")])
+def test_a_redis_that_is_away_is_one_sentence_and_status_1(
+    bare: Cli, words: tuple[str, ...]
+) -> None:
+    run = bare(*words, TIDEGATE_REDIS_URL=f"redis://:{_SECRET}@127.0.0.1:1/0")
+    assert run.exit_code == 1
+    assert "redis can not be asked" in run.stderr
+    assert "tidegate_load" in run.stderr
+    assert run.stderr.count("\n") == 1
+    assert _SECRET not in run.output
+
+
+@pytest.mark.parametrize(
+    ("words", "url", "says"),
+    [
+        (("load",), "", "TIDEGATE_REDIS_URL"),
+        (("load", "--interval", "0"), "redis://127.0.0.1:1/0", "--interval"),
+        (("load", "--once", "--interval", "1"), "redis://127.0.0.1:1/0", "--once"),
+        (("load", "tier3"), "redis://127.0.0.1:1/0", "tier3"),
+        (("load",), f"redis://:{_SECRET}@127.0.0.1:port/0", "redis_url is not understood"),
+    ],
+)
+def test_what_is_wrong_is_said_with_the_way_out_and_status_2(
+    bare: Cli, words: tuple[str, ...], url: str, says: str
+) -> None:
+    run = bare(*words, TIDEGATE_REDIS_URL=url)
+    assert run.exit_code == 2
+    assert says in run.stderr
+    assert _SECRET not in run.output
+
+
+def test_without_redis_url_it_says_where_else_to_look(bare: Cli) -> None:
+    assert "tidegate_load" in bare("load").stderr
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_live_view_ends_well_with_the_cursor_back(
+    settings: Settings, tmp_path: Path, number: signal.Signals
+) -> None:
+    publish(settings, process())
+    terminal, theirs = pty.openpty()
+    running = start(settings.redis_url, "--interval", "0.2", stdout=theirs)
+    os.close(theirs)
+    drawn = b""
+    while drawn.count(b"front p75") < 3:
+        drawn += os.read(terminal, 65536)
+    assert _HIDE in drawn
+    assert b"node-1/7" in drawn
+    assert _SHOW not in drawn
+    running.send_signal(number)
+    with contextlib.suppress(OSError):  # the other end of a terminal is closed so
+        while chunk := os.read(terminal, 65536):
+            drawn += chunk
+    os.close(terminal)
+    assert running.wait(10) == 0
+    assert drawn.rstrip().endswith(_SHOW)
+
+
+def test_live_json_is_one_object_a_line_and_goes_on_while_redis_is_away(tmp_path: Path) -> None:
+    with server_in(tmp_path) as server:
+        running = start(server.url, "--json", "--interval", "0.2", stdout=subprocess.PIPE)
+        assert running.stdout is not None
+        assert json.loads(running.stdout.readline())["error"] == ""
+        server.kill()
+        while not (said := json.loads(running.stdout.readline()))["error"]:
+            pass
+        assert (said["summary"], said["processes"]) == (None, [])
+        server.start()
+        while json.loads(running.stdout.readline())["error"]:
+            pass
+        running.send_signal(signal.SIGINT)
+        running.stdout.read()
+        running.stdout.close()
+        assert running.wait(10) == 0
+
+
+def start(redis_url: str, *words: str, stdout: int) -> subprocess.Popen[bytes]:
+    environment = {n: v for n, v in os.environ.items() if not n.startswith("TIDEGATE_")}
+    return subprocess.Popen(
+        [sys.executable, "-m", "ops.cli", "load", *words],
+        env={**environment, "TIDEGATE_REDIS_URL": redis_url, "TERM": "xterm"},
+        stdout=stdout,
+    )
