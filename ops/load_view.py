@@ -16,7 +16,7 @@ from ops.commands.tables import lines
 _BEGIN, _END = "\x1b[?25l\x1b[?7l\x1b[2J", "\x1b[?7h\x1b[?25h"
 _HOME, _REST_OF_LINE, _REST_OF_SCREEN = "\x1b[H", "\x1b[K", "\x1b[J"
 _HEADS = (
-    *("PROCESS", "PORT", "LOAD", "SIGNAL"), *(f"T{tier}" for tier in TIERS),
+    *("PROCESS", "ROLE", "PORT", "LOAD", "SIGNAL"), *(f"T{tier}" for tier in TIERS),
     *("SLOTS", "WAITING", "ACCEPTED/S", "REFUSED/S", "AGE"),
 )  # fmt: skip
 _LEGEND = (
@@ -95,6 +95,7 @@ def _cells(row: Row) -> tuple[str, ...]:
     tiers = {tier.tier: tier for tier in process.tiers}
     return (
         f"{_plain(process.host)}/{process.pid}",
+        _plain(process.role),
         str(process.port),
         f"{process.load:.2f}",
         _plain(process.signal),

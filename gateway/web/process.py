@@ -159,7 +159,7 @@ def _peers(gateway: Gateway, port: int) -> dict[str, lifecycle.Task]:
         committer=gateway.committer,
         modes=gateway.modes,
         who=peers.who(
-            role="gateway",
+            role=gateway.settings.role,
             port=port,
             started_at=gateway.clock.now(),
             version=version("tidegate"),

@@ -232,6 +232,18 @@ def test_a_slot_is_given_back_once_and_taken_again() -> None:
     assert ticked.overload.slots.in_use == before
 
 
+def test_one_that_comes_back_for_its_slot_is_counted_once() -> None:
+    ticked = Ticked()
+    for _ in range(60):
+        slot = ticked.overload.ask(features.CALLBACKS)
+        assert isinstance(slot, Slot)
+        slot.leave()
+        slot.enter()
+        slot.leave()
+        ticked.tick()
+    assert ticked.overload.tally.accepted_per_s() == pytest.approx(20)
+
+
 def test_watching_refuses_nothing() -> None:
     ticked = Ticked(msgspec.structs.replace(SETTINGS, shedding="watch"))
     ticked.tick(1.0, late_s=1.0)

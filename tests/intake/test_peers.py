@@ -61,7 +61,7 @@ class Fleet:
                 overload=each.overload,
                 committer=each.committer,
                 modes=each.modes,
-                who=peers.who(role="gateway", port=8080 + n, started_at=NOW, version="1"),
+                who=peers.who(role="all", port=8080 + n, started_at=NOW, version="1"),
                 clock=each.clock,
             )
             for n, each in enumerate(self.ticked)

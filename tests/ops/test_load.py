@@ -34,7 +34,7 @@ def process(**changes: object) -> Process:
     told = Process(
         host="node-1",
         pid=7,
-        role="gateway",
+        role="all",
         port=8080,
         started_at=NOW,
         version="1",
@@ -59,12 +59,12 @@ def view(*processes: Process, unreadable: int = 0, rows_max: int | None = None) 
     return load_view.told(peers.summary(processes), rows, unreadable=unreadable, rows_max=rows_max)
 
 
-def publish(settings: Settings, *told: Process | bytes) -> None:
+def publish(settings: Settings, *told: Process | bytes, back: float = 0.0) -> None:
     async def tell() -> None:
         states = States(url=settings.redis_url, call_s=2.0, kept_s=KEPT_S)
         for n, each in enumerate(told):
             state = each if isinstance(each, bytes) else msgspec.json.encode(each)
-            await states.publish(f"p{n}", back=0.0, state=state)
+            await states.publish(f"p{n}", back=back, state=state)
         await states.close()
 
     asyncio.run(tell())
@@ -85,6 +85,7 @@ def test_every_process_of_a_gateway_is_shown_and_one_that_dies_is_gone(
     for each in said["processes"]:
         assert each["age_s"] < KEPT_S
         assert each["slots_limit"] >= 8
+        assert each["role"] == "all"
         assert [tier["tier"] for tier in each["tiers"]] == list(TIERS)
         assert each["shares"].keys() >= {"lag", "jage", "peers"}
         assert each["signal"] in each["shares"]
@@ -112,6 +113,29 @@ def test_what_several_processes_of_one_port_do_is_told_apart(
     assert len({each["pid"] for each in said}) == 2
 
 
+def test_a_gateway_hears_what_lies_behind_another_and_forgets_it(
+    cli: Cli, processes: Processes, settings: Settings
+) -> None:
+    processes.serve(port=free_port())
+
+    def shown() -> tuple[float, float, float]:
+        (said,) = json.loads(cli("load", "--json").stdout)["processes"]
+        return said["shares"]["peers"], said["load"], said["back"]
+
+    def wait_until(is_heard: bool, *, telling: bool) -> None:
+        deadline = time.monotonic() + KEPT_S + 12.0
+        while ((told := shown())[0] > 0.9 and told[1] > 0.9) is not is_heard:
+            assert time.monotonic() < deadline, told
+            assert told[2] < 0.8, "what was heard is not told on"
+            if telling:
+                publish(settings, b"", back=1.0)
+            time.sleep(0.1)
+
+    wait_until(True, telling=True)
+    wait_until(False, telling=False)
+    assert shown()[0] == 0.0
+
+
 # --- what it prints ---
 
 
@@ -121,17 +145,20 @@ def test_a_view_has_a_line_for_all_and_one_for_each() -> None:
         peers.Tier(1, "recovering", 0.25),
         peers.Tier(2, "shedding", 0.4),
         peers.Tier(3, "open", 1.0),
+        peers.Tier(4, "open", 1.0),
     ]
     lines = view(process(), process(host="node-0", load=0.9, tiers=dark, said={"callbacks": "x"}))
     assert lines[0] == (
         "2 processes   highest load 0.90   front p75 0.42   worst back 0.10   "
         "accepted 2469/s   refused 24/s"
     )
-    assert lines[2].split()[:4] == ["PROCESS", "PORT", "LOAD", "SIGNAL"]
+    assert lines[2].split()[:5] == ["PROCESS", "ROLE", "PORT", "LOAD", "SIGNAL"]
     assert " ".join(lines[3].split()) == (
-        "node-0/7 8080 0.90 sojourn -* back 25% shed 40% open 3/128 11 1234 12 0.3 s"
+        "node-0/7 all 8080 0.90 sojourn -* back 25% shed 40% open open 3/128 11 1234 12 0.3 s"
     )
-    assert " ".join(lines[4].split()) == "node-1/7 8080 0.42 sojourn - - - - 3/128 11 1234 12 0.3 s"
+    assert " ".join(lines[4].split()) == (
+        "node-1/7 all 8080 0.42 sojourn - - - - - 3/128 11 1234 12 0.3 s"
+    )
 
 
 def test_where_there_is_no_room_the_busiest_are_shown_in_their_places() -> None:

@@ -184,7 +184,7 @@ async def test_two_processes_over_a_server_that_dies_and_comes_back(tmp_path: Pa
                 overload=each.overload,
                 committer=each.committer,
                 modes=each.modes,
-                who=peers.who(role="gateway", port=1, started_at=NOW, version="1"),
+                who=peers.who(role="all", port=1, started_at=NOW, version="1"),
                 clock=each.clock,
             )
             for states, each in zip(opened, ticked, strict=True)
