@@ -110,10 +110,11 @@ class Flood:
         self._port = port
         self._phases = phases
         self._head, self._tail = _template(prefix, order_token)
+        # Each asks for another page: one that was given just now would be given again in the dark.
         self._list = (
-            "GET /v1/orders?limit=1 HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+            "GET /v1/orders?limit=1&order_no={} HTTP/1.1\r\nHost: 127.0.0.1\r\n"
             f"Authorization: Bearer {list_token}\r\n\r\n"
-        ).encode()
+        )
         self._serial = 0
         self._poll = select.epoll()
         self._busy: dict[int, _Connection] = {}
@@ -206,9 +207,9 @@ class Flood:
         return connection
 
     def _request(self, kind: Kind) -> bytes:
-        if kind == "list":
-            return self._list
         self._serial += 1
+        if kind == "list":
+            return self._list.format(self._serial).encode()
         return self._head + self._tail.replace(_MARK, b"%08d" % self._serial)
 
     def _receive(self, wait_s: float) -> None:

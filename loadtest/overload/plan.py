@@ -176,7 +176,11 @@ class Bench:
             say("ten times the capacity for 10 s, then 0.7 of it: well again after 10 s")
             after = self.phases(
                 site,
-                [(10 * capacity, 0.0, 10.0), (0.7 * capacity, 0.0, 10.0), (0.7 * capacity, 0.0, 10.0)],
+                [
+                    (10 * capacity, 0.0, 10.0),
+                    (0.7 * capacity, 0.0, 10.0),
+                    (0.7 * capacity, 0.0, 10.0),
+                ],
             )[2]
             self.phases(site, [(0.3 * capacity, 0.0, 30.0)])
             half, full = self._looks(site, capacity, 0.5), self._looks(site, capacity, 1.0)
