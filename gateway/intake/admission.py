@@ -106,8 +106,10 @@ class Slots:
         if slot_s > _SLOT_S:
             if refusing <= _REFUSING_MAX:
                 self._set_limit(int(self.limit * (0.8 if slot_s > 2 * _SLOT_S else 0.9)))
-        elif peak >= 0.8 * self.limit and slot_s < _SLOT_S / 2:
-            self._set_limit(self.limit + max(1, self.limit // 8))
+        elif peak >= 0.8 * self.limit:
+            # Also where the wait is just what is aimed at: a limit that fell in a flood would else
+            # stay where it fell, and refuse when the flood is long over.
+            self._set_limit(self.limit + (max(1, self.limit // 8) if slot_s < _SLOT_S / 2 else 1))
 
     def _set_limit(self, limit: int) -> None:
         self.limit = min(LIMIT_MAX, max(LIMIT_MIN, limit))

@@ -260,7 +260,8 @@ class Overload:
             if breaker.take(load, now_s):
                 self._say(tier, breaker)
         if self._ticks % (2 * _TICKS) == 0:
-            window_s = 2 * _TICKS * TICK_S
+            # Of the time there is: held to a quarter of a core, the loop has a quarter of it.
+            window_s = 2 * _TICKS * TICK_S * self._cores
             self.slots.adapt(refusing=self._refused_in_window * _REFUSAL_S / window_s)
             self._refused_in_window = 0
         if self._ticks % _TICKS == 0:

@@ -66,6 +66,24 @@ def test_quick_slots_that_were_all_used_make_more() -> None:
     assert slots.limit == before + before // 8
 
 
+def test_a_limit_that_fell_in_a_flood_rises_again_when_waits_are_as_aimed_at() -> None:
+    slots = Slots()
+    for _ in range(30):
+        serve(slots, 0.080, at_once=200)
+        slots.adapt(refusing=0.0)
+    assert slots.limit == LIMIT_MIN
+    # A steady load for which there are far too few: nine at once, each for 15 ms.
+    for _ in range(10):
+        serve(slots, 0.015, at_once=9)
+        slots.adapt(refusing=0.0)
+    assert slots.limit > 9
+    # And no further than it is used.
+    for _ in range(50):
+        serve(slots, 0.015, at_once=9)
+        slots.adapt(refusing=0.0)
+    assert slots.limit == 12
+
+
 def test_few_samples_say_nothing_and_reads_say_nothing_of_the_cpu() -> None:
     slots = Slots()
     before = slots.limit

@@ -10,6 +10,7 @@ from prometheus_client import REGISTRY
 
 from gateway.domain import features
 from gateway.domain.modes import Word
+from gateway.intake.admission import Slots
 from gateway.intake.heard import Heard
 from gateway.intake.overload import TICK_S, Overload, Overloaded, Refusal, Slot
 from gateway.runtime import machine
@@ -343,6 +344,26 @@ def test_in_flight_is_bounded_only_while_the_cpu_is_short() -> None:
     ticked.tick(0.5, cpu=0.5)
     ticked.committer.waiting = 4000
     assert ticked.refused(features.ORDER_SUBMISSION) == 0
+
+
+def test_what_refusals_take_is_of_the_time_there_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    # 20,000 refusals a second are a quarter of a core's time: all there is for who has a quarter.
+    limits = []
+    for cores in (1.0, 0.25):
+        monkeypatch.setattr(machine, "cpu_cores", lambda cores=cores: cores)
+        ticked = Ticked()
+        ticked.tick(1.0, late_s=0.2)
+        for _ in range(10):
+            ticked.refused(features.ORDER_LISTS, of=1000)
+            for _ in range(10):
+                slot = ticked.overload.ask(features.ORDER_SUBMISSION)
+                assert isinstance(slot, Slot)
+                ticked.clock.at_s += 0.08
+                slot.leave()
+                ticked.clock.at_s -= 0.08
+            ticked.tick()
+        limits.append(ticked.overload.slots.limit)
+    assert limits[0] < limits[1] == Slots().limit
 
 
 def test_nonsense_of_the_machine_ends_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
