@@ -29,8 +29,8 @@ _INTERRUPTED = 130
     help="How often each is measured.",
 )  # fmt: skip
 @click.option(
-    "--quiet-seconds", type=click.IntRange(min=5), default=60, show_default=True,
-    help="How long 0.7 of the capacity is offered.",
+    "--quiet-seconds", type=click.IntRange(min=5), default=15, show_default=True,
+    help="How long 0.7 of the capacity is offered, five times.",
 )  # fmt: skip
 @click.option(
     "--json", "json_file", type=click.File("wb"),
