@@ -13,7 +13,7 @@ import msgspec
 from msgspec import Struct
 
 from gateway.domain import modes
-from gateway.domain.errors import Unavailable
+from gateway.domain.errors import TidegateError
 from gateway.domain.features import Tier
 from gateway.domain.modes import Mode, Word
 from gateway.intake import metrics
@@ -100,10 +100,12 @@ class Modes:
             self._asking = asyncio.create_task(self._ledger.every(), name="modes")
             self._asking.add_done_callback(_heard)
         # Waited for from outside: what hangs in the driver does not always heed a cancellation.
-        await asyncio.wait({self._asking}, timeout=_WAIT_S)
-        if self._asking.done():
-            asked, self._asking = self._asking, None
-            await self._hear(asked)
+        asking = self._asking
+        await asyncio.wait({asking}, timeout=_WAIT_S)
+        # Whoever else looked meanwhile may have heard it already.
+        if asking.done() and self._asking is asking:
+            self._asking = None
+            await self._hear(asking)
         self._settle()
 
     def tick(self, now_s: float) -> None:
@@ -119,7 +121,7 @@ class Modes:
     async def _hear(self, asked: asyncio.Task[list[Mode]]) -> None:
         try:
             known = asked.result()
-        except (Unavailable, asyncio.CancelledError) as exc:
+        except (TidegateError, asyncio.CancelledError) as exc:
             if not self._is_away:
                 _log.warning("modes can not be read; the known ones stand: %s", exc)
             self._is_away = True
@@ -127,8 +129,9 @@ class Modes:
         self._known, self._known_at_s, self._is_away = known, self._asked_at_s, False
         try:
             await self._local.bring_in()
-        except Unavailable:
-            _log.warning("what was said on this machine waits for the ledger")
+        except (TidegateError, OSError) as exc:
+            kind = type(exc).__name__
+            _log.warning("what was said on this machine waits for the ledger", extra={"kind": kind})
 
     def _settle(self) -> None:
         now_s = self._clock.monotonic_s()

@@ -123,15 +123,15 @@ def _read(descriptor: int) -> Change | None:
     """Decode a change that could have been ordered; None for anything else."""
     try:
         change = msgspec.json.decode(os.read(descriptor, _FILE_BYTES_MAX), type=Change)
+        at = change.at.astimezone(UTC)
         order = modes.Order(change.target, change.word or "admit", change.for_s, change.reason, "-")
         modes.check(order)
-    except (msgspec.MsgspecError, modes.Wrong, UnicodeDecodeError):
+    except (msgspec.MsgspecError, ValueError, OverflowError, RecursionError):
+        # Whatever is in there: it must not end the process that looks.
         return None
     if change.at.tzinfo is None or modes.needs_second(order.target, order.word):
         return None
-    return msgspec.structs.replace(
-        change, actor=owner(os.fstat(descriptor).st_uid), at=change.at.astimezone(UTC)
-    )
+    return msgspec.structs.replace(change, actor=owner(os.fstat(descriptor).st_uid), at=at)
 
 
 def owner(uid: int) -> str:

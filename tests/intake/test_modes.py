@@ -4,7 +4,7 @@ import asyncio
 
 import msgspec
 
-from gateway.domain.errors import Unavailable
+from gateway.domain.errors import TidegateError, Unavailable
 from gateway.domain.modes import Mode
 from gateway.intake.modes import Modes
 from tests.intake.support import StoppedClock
@@ -16,6 +16,7 @@ class ToldLedger:
     def __init__(self) -> None:
         self.modes: list[Mode] = []
         self.is_away = False
+        self.fault: Exception | None = None
         self.gate = asyncio.Event()
         self.gate.set()
 
@@ -23,6 +24,8 @@ class ToldLedger:
         await self.gate.wait()
         if self.is_away:
             raise Unavailable("postgres")
+        if self.fault is not None:
+            raise self.fault
         return list(self.modes)
 
 
@@ -30,12 +33,15 @@ class ToldLocal:
     def __init__(self) -> None:
         self.modes: list[Mode] = []
         self.brought_in = 0
+        self.fault: Exception | None = None
 
     def over(self, known: list[Mode]) -> list[Mode]:
         return [*known, *self.modes]
 
     async def bring_in(self) -> None:
         self.brought_in += 1
+        if self.fault is not None:
+            raise self.fault
 
 
 class Site:
@@ -132,3 +138,26 @@ async def test_a_tier_that_goes_early_is_no_forced_feature() -> None:
     await site.modes.look()
     assert not site.modes.words
     assert site.modes.early == frozenset({3})
+
+
+async def test_two_may_look_at_once() -> None:
+    site = Site()
+    site.ledger.modes = [SHED]
+    site.ledger.gate.clear()
+    looking = [asyncio.create_task(site.modes.look()) for _ in range(3)]
+    await asyncio.sleep(0)
+    site.ledger.gate.set()
+    await asyncio.gather(*looking)
+    assert site.modes.words == {"order_lists": "shed"}
+
+
+async def test_no_fault_of_the_ledger_or_the_drawer_ends_the_looking() -> None:
+    site = Site()
+    site.ledger.modes = [SHED]
+    for fault in (Unavailable("postgres"), TidegateError("contended"), PermissionError("drawer")):
+        site.local.fault = fault
+        await site.modes.look()
+        assert site.modes.words == {"order_lists": "shed"}
+    site.ledger.fault = TidegateError("contended")
+    await site.modes.look()
+    assert site.modes.words == {"order_lists": "shed"}

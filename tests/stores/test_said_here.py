@@ -72,6 +72,8 @@ def test_a_time_that_is_yet_to_come_stretches_nothing(here: SaidHere, drawer: Dr
         b"\xff",
         b"{}",
         b"[" * 5000,
+        b'{"x":' + b"[" * 4000,
+        b'{"target":"order_lists","word":"shed","for_s":60,"reason":"r","at":"0001-01-01T00:00:00+14:00"}',
         json.dumps({"target": "x", "word": "shed", "for_s": 1, "reason": "r"}).encode(),
         b'{"target":"callbacks","word":"shed","for_s":60,"reason":"r","at":"2026-11-24T10:00:00Z"}',
         b'{"target":"order_lists","word":"shed","for_s":99999,"reason":"r","at":"2026-11-24T10:00:00Z"}',
