@@ -304,10 +304,17 @@ def _kept(client: "redis.Redis") -> str:
     for key in client.scan_iter(count=1000):
         said.append(repr(key))
         kind = client.type(key)
-        assert kind == b"string", f"this test can not read a {kind!r} yet"
-        value = client.get(key)
-        assert isinstance(value, bytes)
-        said.append(value.decode("utf-8", "backslashreplace"))
+        values: list[object]
+        if kind == b"hash":
+            values = [part for pair in client.hgetall(key).items() for part in pair]
+        elif kind == b"zset":
+            values = list(client.zrange(key, 0, -1))
+        else:
+            assert kind == b"string", f"this test can not read a {kind!r} yet"
+            values = [client.get(key)]
+        for value in values:
+            assert isinstance(value, bytes)
+            said.append(value.decode("utf-8", "backslashreplace"))
     return "\n".join(said)
 
 

@@ -34,8 +34,12 @@ async def test_a_method_that_a_path_does_not_take_gets_405_and_those_it_takes(wi
 async def test_head_is_get_without_a_body(wire: Wire) -> None:
     placed = await wire.submit(order_bytes())
     for path in ("/healthz", "/readyz", "/openapi.json", placed.headers["location"]):
-        head, get = await wire.ask("HEAD", path), await wire.ask("GET", path)
-        assert (head.status, head.body) == (200, b"")
+        # How a part stands may change between two questions.
+        for _ in range(5):
+            head, get = await wire.ask("HEAD", path), await wire.ask("GET", path)
+            assert (head.status, head.body) == (200, b"")
+            if head.headers["content-length"] == str(len(get.body)):
+                break
         assert head.headers["content-length"] == str(len(get.body))
         assert head.headers["content-type"] == get.headers["content-type"]
     assert (await wire.ask("HEAD", "/nowhere")).status == 404
