@@ -137,6 +137,9 @@ class Intake:
 
     async def _commit(self, placement: Placement) -> Placed:
         future = self._committer.place(placement)
+        if placement.stock == "missing":
+            # No answer for others: each was asked about by itself, and may be there by now.
+            return await future
         self._in_flight[placement.exact] = future
         try:
             return await future

@@ -3,7 +3,8 @@
     POST {inventory_url}   {"channel": "web", "items": [{"sku": "A-1", "quantity": 2}]}
     200                    {"unavailable": ["A-1"]}
 
-Anything else, and anything later, counts as no answer.
+Anything else, and anything later, counts as no answer; so does what is compressed, which could
+unfold to any size.
 """
 
 import aiohttp
@@ -11,10 +12,10 @@ import msgspec
 from msgspec import Struct
 
 from gateway.domain.errors import Unavailable
-from gateway.domain.orders import ITEMS_MAX, Submission
+from gateway.domain.orders import Submission
 from gateway.intake.stock import CALLS_MAX
 
-#: Every SKU of the largest order, and some.
+#: Every SKU of the largest order, and many that nobody ordered.
 _ANSWER_BYTES_MAX = 64 * 1024
 
 
@@ -42,14 +43,18 @@ class HttpInventory:
     def __init__(self, *, url: str, token: str, call_s: float) -> None:
         """``token``: sent as a bearer's where it is not empty."""
         self._url = url
-        self._headers = {"Content-Type": "application/json", "User-Agent": "tidegate"}
+        self._headers = {
+            "Accept-Encoding": "identity",
+            "Content-Type": "application/json",
+            "User-Agent": "tidegate",
+        }
         if token:
             self._headers["Authorization"] = f"Bearer {token}"
         self._call_s = call_s
         self._session: aiohttp.ClientSession | None = None
 
     async def missing(self, submission: Submission) -> list[str]:
-        """Return the SKUs that can not be had. Raises ``Unavailable``."""
+        """Return the SKUs that can not be had, of whatever order. Raises ``Unavailable``."""
         lines = [_Line(item.sku, item.quantity) for item in submission.items]
         question = _encode(_Question(submission.channel, lines))
         try:
@@ -58,12 +63,14 @@ class HttpInventory:
             ) as response:
                 if response.status != 200:
                     raise Unavailable("inventory")
+                if response.headers.get("Content-Encoding", "identity") != "identity":
+                    raise Unavailable("inventory")
                 body = await self._body(response)
             said = _decode(body).unavailable
-        except (aiohttp.ClientError, msgspec.MsgspecError, OSError, ValueError) as exc:
-            # ValueError: what is no JSON in UTF-8, or nested too deep.
+        except (aiohttp.ClientError, OSError, ValueError, RecursionError) as exc:
+            # ValueError: what is no JSON, no UTF-8 or no such answer; Recursion: nested too deep.
             raise Unavailable("inventory") from exc
-        return said[:ITEMS_MAX]
+        return said
 
     async def close(self) -> None:
         """Give up what is being asked."""
@@ -85,5 +92,6 @@ class HttpInventory:
                 timeout=aiohttp.ClientTimeout(total=self._call_s),
                 cookie_jar=aiohttp.DummyCookieJar(),
                 headers=self._headers,
+                auto_decompress=False,
             )
         return self._session

@@ -2,11 +2,13 @@
 
 import asyncio
 
+import msgspec
 import pytest
 
+from gateway.domain import placing
 from gateway.domain.errors import Invalid, Poisoned, Unavailable
 from gateway.domain.following import Done, Settle
-from gateway.domain.placing import Placed, Placement
+from gateway.domain.placing import Placed, Placement, Stock
 from gateway.intake import metrics
 from tests.domain.support import due, follow_up, paid, placement
 from tests.intake.support import BadRow, Way, answered, turns
@@ -69,6 +71,34 @@ async def test_a_refusal_in_flight_is_told_to_all_as_one() -> None:
     way.ledger.gate.set()
     assert {answer.answer for answer in await asyncio.gather(*asked)} == {"conflict"}
     assert way.results.kept == {}
+
+
+def _by_stock(entry: Placement) -> Placed:
+    if entry.stock == "missing":
+        return placing.out_of_stock(entry)
+    order = entry.submission
+    return Placed("placed", entry.id, order.channel, order.order_no, None)
+
+
+def _of(stock: Stock) -> Placement:
+    return msgspec.structs.replace(placement(due(1)), stock=stock)
+
+
+async def test_what_is_out_of_stock_is_told_to_nobody_else() -> None:
+    """Each was asked about by itself: the goods may be back, or nobody could be asked."""
+    way = Way()
+    way.ledger.answer = _by_stock
+    way.ledger.gate.clear()
+    stocks: list[Stock] = ["missing", "checked", "unchecked", "missing"]
+    asked = []
+    for stock in stocks:
+        asked.append(asyncio.create_task(way.intake.accept_order(_of(stock))))
+        await turns()
+    way.ledger.gate.set()
+    answers = [placed.answer for placed in await asyncio.gather(*asked)]
+    # The last is a repeat of what is being stored, whatever became of the goods since.
+    assert answers == ["out_of_stock", "placed", "replayed", "replayed"]
+    assert not way.intake._in_flight
 
 
 async def test_who_shares_a_failure_is_told_of_it_and_counted() -> None:

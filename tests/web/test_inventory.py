@@ -1,6 +1,7 @@
 """Orders beside a real inventory: honest, slow, broken, rude, and gone."""
 
 import asyncio
+import gzip
 import json
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
@@ -23,6 +24,7 @@ class Shelf:
     unavailable: list[str] = field(default_factory=list)
     answer: web.Response | None = None
     waits: asyncio.Event | None = None
+    hangs_up: bool = False
     questions: list[Any] = field(default_factory=list)
     headers: list[Any] = field(default_factory=list)
     port: int = 0
@@ -32,6 +34,9 @@ class Shelf:
         self.headers.append(request.headers)
         if self.waits is not None:
             await self.waits.wait()
+        if self.hangs_up:
+            assert request.transport is not None
+            request.transport.abort()
         return self.answer or web.json_response({"unavailable": self.unavailable})
 
 
@@ -122,6 +127,12 @@ async def test_a_repeat_is_told_the_original_though_the_goods_are_gone(
         lambda: web.Response(body=b""),
         lambda: web.Response(body=b"\xff"),
         lambda: web.Response(body=b"[" * 10_000),
+        lambda: web.Response(
+            body=b'{"unavailable": [], "x": ' + b"[" * 20_000 + b"]" * 20_000 + b"}"
+        ),
+        lambda: web.Response(
+            body=gzip.compress(b'{"unavailable": []}'), headers={"Content-Encoding": "gzip"}
+        ),
         lambda: web.Response(body=b'{"unavailable": "A"}'),
         lambda: web.Response(body=b"{}"),
         lambda: web.Response(body=b'{"unavailable": ["' + b"x" * 100_000 + b'"]}'),
@@ -134,6 +145,23 @@ async def test_an_answer_that_is_none_leaves_the_order_unchecked(
     placed = await wire.submit(json.dumps(order()).encode())
     assert placed.status == 201
     assert await mark(wire, placed.headers["location"]) == "unchecked"
+
+
+async def test_one_that_hangs_up_leaves_the_order_unchecked(wire: Wire, shelf: Shelf) -> None:
+    shelf.hangs_up = True
+    placed = await wire.submit(json.dumps(order()).encode())
+    assert placed.status == 201
+    assert await mark(wire, placed.headers["location"]) == "unchecked"
+    assert len(shelf.questions) == 1
+
+
+async def test_however_much_is_gone_what_was_ordered_is_found_in_it(
+    wire: Wire, shelf: Shelf
+) -> None:
+    sent = order()
+    shelf.unavailable = [*(f"GONE-{n}" for n in range(300)), sent["items"][0]["sku"]]
+    answer = await wire.submit(json.dumps(sent).encode())
+    assert answer.json["type"] == "/problems/out-of-stock"
 
 
 async def test_one_that_is_too_slow_leaves_the_order_unchecked(wire: Wire, shelf: Shelf) -> None:
