@@ -134,6 +134,8 @@ class Overload:
         self._late_s: deque[float] = deque(maxlen=_TICKS)
         self._cpu_s: deque[tuple[float, float]] = deque(maxlen=_TICKS + 1)
         self._asked = 0
+        # Parts of requests: their refusals are told with the others, their rate is nobody's.
+        self._skipped = 0
         self._rates: deque[tuple[float, int]] = deque(maxlen=_TICKS_PER_S + 1)
         self._answered: deque[tuple[float, int]] = deque(maxlen=2 * _TICKS + 1)
         self._in_flight: deque[float] = deque(maxlen=_TICKS)
@@ -182,16 +184,23 @@ class Overload:
         return self.ask(feature)
 
     def skips(self, feature: Feature) -> bool:
-        """Say whether a part of a request is to be left out now; that is counted as a refusal."""
+        """Say whether a part of a request is to be left out now; that is counted as a refusal.
+
+        Decided as ``ask`` decides, but for slots: the request has been let in, and counted.
+        """
         breaker = self._breakers[feature.tier]
         word = self._modes.words.get(feature.name)
-        if word is None:
-            if breaker is None or not breaker.refuses():
-                return False
-        elif word == "admit":
+        reason: Reason
+        if word == "shed":
+            reason = "operator"
+        elif self._watchdog.is_stalled:
+            reason = "stall"
+        elif self.load.hard >= 1.0 if word else breaker is not None and breaker.refuses():
+            reason = "shed"
+        else:
             return False
-        self._asked += 1
-        self._refused[feature.name, "shed" if word is None else "operator"] += 1
+        self._skipped += 1
+        self._refused[feature.name, reason] += 1
         return word == "shed" or self._is_acting
 
     @property
@@ -348,4 +357,4 @@ class Overload:
             if self._is_acting or reason == "operator":
                 refused[feature] += count
         self._refused.clear()
-        self.tally.note(self.now_s(), asked=self._asked, refused=refused)
+        self.tally.note(self.now_s(), asked=self._asked + self._skipped, refused=refused)

@@ -443,3 +443,70 @@ def test_a_tier_that_is_to_go_early_goes_at_a_lower_load() -> None:
     assert dark[0] == (0, 0)
     assert dark[1][0] > 0
     assert dark[1][1] == 0
+
+
+# --- parts of a request ---
+
+
+def _skipped(ticked: Ticked, of: int = 100) -> int:
+    return sum(ticked.overload.skips(features.INVENTORY_CHECK) for _ in range(of))
+
+
+def _counted(reason: str, mode: str = "act") -> float:
+    labels = {"feature": "inventory_check", "reason": reason, "mode": mode}
+    return REGISTRY.get_sample_value("tidegate_shed_total", labels) or 0.0
+
+
+def test_a_part_is_left_out_with_its_tier_and_takes_no_slot() -> None:
+    ticked = Ticked()
+    ticked.tick(1.0)
+    assert _skipped(ticked) == 0
+    ticked.tick(0.5, late_s=0.2)
+    before, in_use = _counted("shed"), ticked.overload.slots.in_use
+    assert _skipped(ticked) == 100
+    assert ticked.overload.slots.in_use == in_use
+    ticked.tick(1.0, late_s=0.2)
+    assert _counted("shed") == before + 100
+
+
+def test_who_only_watches_leaves_nothing_out_and_counts_what_it_would() -> None:
+    ticked = Ticked(msgspec.structs.replace(SETTINGS, shedding="watch"))
+    ticked.tick(1.0)
+    ticked.tick(0.5, late_s=0.2)
+    before = _counted("shed", "watch")
+    assert _skipped(ticked) == 0
+    ticked.tick(1.0, late_s=0.2)
+    assert _counted("shed", "watch") == before + 100
+
+
+def test_a_part_is_left_out_and_kept_as_an_operator_says() -> None:
+    ticked = Ticked()
+    ticked.modes.words["inventory_check"] = "shed"
+    assert _skipped(ticked) == 100
+    ticked.modes.words["inventory_check"] = "admit"
+    ticked.tick(1.0)
+    ticked.tick(0.5, late_s=0.2)
+    assert _skipped(ticked) == 0
+    ticked.committer.waiting_bytes = SETTINGS.ack_bytes_max
+    ticked.tick(0.5)
+    assert _skipped(ticked) == 100, "what would end the process is stronger than any word"
+
+
+def test_while_the_loop_is_held_up_parts_are_left_out() -> None:
+    ticked = Ticked()
+    ticked.clock.at_s += 2 * STALL_S
+    ticked.overload._watchdog.look()
+    assert _skipped(ticked) == 100
+    ticked.tick()
+    assert _skipped(ticked) == 0
+
+
+def test_a_part_that_is_left_out_is_no_request() -> None:
+    ticked = Ticked(msgspec.structs.replace(SETTINGS, requests_per_s_max=100))
+    ticked.modes.words["inventory_check"] = "shed"
+    for _ in range(60):
+        assert ticked.refused(features.ORDER_SUBMISSION, of=3) == 0
+        assert _skipped(ticked, of=3) == 3
+        ticked.tick()
+    assert ticked.overload.load.shares["rate"] == pytest.approx(3 / TICK_S / 100, rel=0.1)
+    assert ticked.overload.tally.accepted_per_s() == pytest.approx(3 / TICK_S, rel=0.1)
