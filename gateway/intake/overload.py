@@ -134,7 +134,7 @@ class Overload:
         self._late_s: deque[float] = deque(maxlen=_TICKS)
         self._cpu_s: deque[tuple[float, float]] = deque(maxlen=_TICKS + 1)
         self._asked = 0
-        # Parts of requests: their refusals are told with the others, their rate is nobody's.
+        # Parts of requests that were let in: told as refusals, no requests of their own.
         self._skipped = 0
         self._rates: deque[tuple[float, int]] = deque(maxlen=_TICKS_PER_S + 1)
         self._answered: deque[tuple[float, int]] = deque(maxlen=2 * _TICKS + 1)
@@ -184,10 +184,7 @@ class Overload:
         return self.ask(feature)
 
     def skips(self, feature: Feature) -> bool:
-        """Say whether a part of a request is to be left out now; that is counted as a refusal.
-
-        Decided as ``ask`` decides, but for slots: the request has been let in, and counted.
-        """
+        """Say whether a part of a request is to be left out now; that is counted as a refusal."""
         breaker = self._breakers[feature.tier]
         word = self._modes.words.get(feature.name)
         reason: Reason
@@ -199,9 +196,10 @@ class Overload:
             reason = "shed"
         else:
             return False
-        self._skipped += 1
         self._refused[feature.name, reason] += 1
-        return word == "shed" or self._is_acting
+        is_skipped = word == "shed" or self._is_acting
+        self._skipped += is_skipped
+        return is_skipped
 
     @property
     def waiting(self) -> int:

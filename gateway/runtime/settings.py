@@ -15,10 +15,14 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta, Struct
 
+from gateway.runtime import addresses
+
 ENV_PREFIX = "TIDEGATE_"
 DEFAULT_FILE = Path("tidegate.toml")
 
-_SECRET_FIELDS = frozenset({"database_url", "replica_urls", "redis_url", "journal_url"})
+_SECRET_FIELDS = frozenset(
+    {"database_url", "replica_urls", "redis_url", "journal_url", "inventory_token"}
+)
 _FILE_ONLY = frozenset({"channels", "accounts"})
 
 #: What a gateway process answers.
@@ -299,8 +303,10 @@ def _refuse_contradictions(settings: Settings) -> None:
         url = getattr(settings, name)
         if url and not url.startswith(("redis://", "rediss://", "unix:")):
             raise SettingsError(f"{name} must be written redis://:password@host:6379/0")
-    if settings.inventory_url and not settings.inventory_url.startswith(("https://", "http://")):
-        raise SettingsError("inventory_url must be written https://host/path, or be empty")
+    if settings.inventory_url and not addresses.is_plain_http(settings.inventory_url):
+        raise SettingsError(
+            "inventory_url must be written https://host/path without a password, or be empty"
+        )
     if settings.journal_after_s + settings.journal_s > settings.commit_s:
         raise SettingsError(
             "journal_after_s and journal_s together must not be above commit_s, "

@@ -185,7 +185,8 @@ async def _take_last(listener: socket.socket, server: Server) -> None:
 
 def open_inventory(settings: Settings) -> HttpInventory:
     """Make the client of the inventory; it is closed by the caller. Raises ``SettingsError``."""
-    token = settings.inventory_token
+    # Its secret is fetched by who asks alone.
+    token = settings.inventory_token if _asks_inventory(settings) else ""
     return HttpInventory(
         url=settings.inventory_url,
         token=secret(token) if token else "",
@@ -193,8 +194,12 @@ def open_inventory(settings: Settings) -> HttpInventory:
     )
 
 
+def _asks_inventory(settings: Settings) -> bool:
+    return bool(settings.inventory_url) and settings.role != "query"
+
+
 def _stock_check(gateway: Gateway, inventory: Inventory) -> StockCheck | None:
-    if not gateway.settings.inventory_url:
+    if not _asks_inventory(gateway.settings):
         return None
     return StockCheck(
         inventory=inventory,

@@ -34,6 +34,7 @@ async def look(environ: Mapping[str, str], now: datetime) -> list[Finding]:
         machine.disk(ring.parent),
         *secrets.key_ring(ring),
         *secrets.accounts(loaded, environ),
+        *secrets.inventory(loaded, environ),
     ]
     found += await _postgres(loaded, now)
     found += await redis_server.redis_server(loaded)

@@ -1,4 +1,4 @@
-"""The key ring, and the secrets of provider accounts. No secret is ever shown."""
+"""The key ring, and the secrets of accounts and of the inventory. No secret is ever shown."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -59,6 +59,21 @@ def accounts(settings: Settings, environ: Mapping[str, str]) -> list[Finding]:
     if not settings.accounts:
         return [ok("accounts", "none configured: no payment callbacks are taken")]
     return [_account(account, environ) for account in settings.accounts]
+
+
+def inventory(settings: Settings, environ: Mapping[str, str]) -> list[Finding]:
+    """Fetch the token of the live inventory, where one is asked. Nobody is asked here."""
+    if not settings.inventory_url:
+        return []
+    told = f"{settings.inventory_url} is asked, within {settings.inventory_s:g} s"
+    if not settings.inventory_token:
+        return [ok("inventory", f"{told}, without a token")]
+    try:
+        secret(settings.inventory_token, environ)
+    except SettingsError as exc:
+        advice = "set it in the environment of `tidegate serve`, or the file"
+        return [fail("inventory", str(exc), advice)]
+    return [ok("inventory", f"{told}, with a token")]
 
 
 def _account(account: Account, environ: Mapping[str, str]) -> Finding:

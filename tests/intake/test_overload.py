@@ -477,6 +477,7 @@ def test_who_only_watches_leaves_nothing_out_and_counts_what_it_would() -> None:
     assert _skipped(ticked) == 0
     ticked.tick(1.0, late_s=0.2)
     assert _counted("shed", "watch") == before + 100
+    assert ticked.overload.tally.accepted_per_s() == 0.0
 
 
 def test_a_part_is_left_out_and_kept_as_an_operator_says() -> None:

@@ -48,8 +48,11 @@ def test_secrets_read_configured(bare: Cli) -> None:
             TIDEGATE_DATABASE_URL=_URL,
             TIDEGATE_REDIS_URL="redis://:hush@r",
             TIDEGATE_JOURNAL_URL="redis://:hush@j",
+            TIDEGATE_INVENTORY_URL="http://stock/ask",
+            TIDEGATE_INVENTORY_TOKEN="hush",
         )
         assert "configured" in run.stdout
+        assert "http://stock/ask" in run.stdout
         assert "Tr0ub4dor" not in run.stdout
         assert "hush" not in run.stdout
 

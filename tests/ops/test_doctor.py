@@ -372,6 +372,29 @@ def test_accounts_are_made_as_the_gateway_makes_them(cli: Cli, tmp_path: Path) -
 
 
 @pytest.mark.parametrize(
+    ("token", "level", "told"),
+    [
+        ("", "ok", "http://stock/ask is asked, within 0.2 s, without a token"),
+        ("env:STOCK", "ok", "with a token"),
+        ("env:NOT_SET", "fail", "env:NOT_SET"),
+        ("hush", "fail", "env:NAME"),
+    ],
+)
+def test_the_token_of_the_inventory_is_looked_for(
+    cli: Cli, token: str, level: str, told: str
+) -> None:
+    found = _report(
+        cli,
+        TIDEGATE_INVENTORY_URL="http://stock/ask",
+        TIDEGATE_INVENTORY_TOKEN=token,
+        STOCK="hush",
+    )
+    assert found["inventory"]["level"] == level
+    assert told in found["inventory"]["found"]
+    assert "hush" not in json.dumps(found)
+
+
+@pytest.mark.parametrize(
     ("ahead_s", "level"), [(0.2, "ok"), (-0.9, "ok"), (1.5, "warn"), (-3, "warn"), (90, "fail")]
 )
 def test_a_clock_is_judged_in_both_directions(ahead_s: float, level: str) -> None:

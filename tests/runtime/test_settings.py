@@ -80,6 +80,19 @@ def test_without_a_database_there_is_nothing_to_run() -> None:
         ("", {"BATCHES_IN_FLIGHT": "4"}, "need 11"),
         ("", {"COMMIT_S": "10"}, "commit_s must be below drain_s"),
         ("", {"REDIS_URL": "http://r"}, "redis_url must be written redis://"),
+        *(
+            ("", {"INVENTORY_URL": url}, "inventory_url must be written https://")
+            for url in (
+                "stock.example/ask",
+                "ftp://h/x",
+                "http://",
+                "http://:80/x",
+                "http://h:99999/x",
+                "http://[::1/x",
+                "http://a b/x",
+                "http://u:hush@h/x",
+            )
+        ),
         ("", {"REPLICA_URLS": "postgresql://r", "REPLICA_WAIT_S": "3"}, "replica_wait_s"),
     ],
 )
@@ -163,6 +176,7 @@ def test_shown_settings_hold_no_secret_and_nothing_else_is_hidden() -> None:
         redis_url="redis://:hush2@r",
         journal_url="redis://:hush5@j",
         accounts=[Account("stripe", "main", ["web"], ["env:HUSH3", "file:/hush4"])],
+        inventory_token="hush6",
     )
     shown = settings.shown(loaded)
     told = str(shown).lower()
@@ -170,7 +184,9 @@ def test_shown_settings_hold_no_secret_and_nothing_else_is_hidden() -> None:
     assert "tr0ub4dor" not in told
     assert shown["accounts"][0]["secrets"] == ["configured", "configured"]
     plain: dict[str, Any] = msgspec.to_builtins(loaded)
-    hidden = {"database_url", "replica_urls", "redis_url", "journal_url", "accounts"}
+    hidden = {
+        "database_url", "replica_urls", "redis_url", "journal_url", "accounts", "inventory_token",
+    }  # fmt: skip
     assert {name for name in plain if plain[name] != shown[name]} == hidden
     assert settings.shown(Settings(database_url=_URL))["redis_url"] == "not set"
 

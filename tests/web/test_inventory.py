@@ -12,7 +12,8 @@ import pytest
 import redis
 from aiohttp import web
 
-from gateway.runtime.settings import Settings
+from gateway.runtime.settings import Settings, SettingsError
+from gateway.web import process
 from tests.support.site import Site
 from tests.web.support import Wire, order
 
@@ -190,3 +191,12 @@ async def test_without_an_inventory_there_is_no_mark(site: Site, wire: Wire) -> 
     route.handler.__self__._stock = None  # type: ignore[attr-defined]
     placed = await wire.submit(json.dumps(order()).encode())
     assert await mark(wire, placed.headers["location"]) is None
+
+
+def test_who_asks_nobody_needs_no_token(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("STOCK_TOKEN")
+    with pytest.raises(SettingsError, match="env:STOCK_TOKEN"):
+        process.open_inventory(settings)
+    process.open_inventory(msgspec.structs.replace(settings, role="query"))

@@ -1,0 +1,14 @@
+"""Addresses that settings name."""
+
+from urllib.parse import urlsplit
+
+
+def is_plain_http(text: str) -> bool:
+    """Say whether it is http(s)://host/path that can be asked, and shown: it has no password."""
+    try:
+        url = urlsplit(text)
+        is_sound = bool(url.hostname) and url.port != 0
+    except ValueError:
+        return False
+    is_plain = text.isprintable() and " " not in text and "@" not in url.netloc
+    return text.startswith(("https://", "http://")) and is_sound and is_plain
