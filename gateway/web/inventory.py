@@ -63,8 +63,6 @@ class HttpInventory:
             ) as response:
                 if response.status != 200:
                     raise Unavailable("inventory")
-                if response.headers.get("Content-Encoding", "identity") != "identity":
-                    raise Unavailable("inventory")
                 body = await self._body(response)
             said = _decode(body).unavailable
         except (aiohttp.ClientError, OSError, ValueError, RecursionError) as exc:
