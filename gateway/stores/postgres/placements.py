@@ -94,7 +94,7 @@ class Placements:
             try:
                 with faults.translated():
                     async with self._pool.acquire() as connection:
-                        records = await connection.fetch(_PLACE, *rows, self._is_late)
+                        records = await connection.fetch(_PLACE, rows, self._is_late)
                 return _placed(records, batch)
             except faults.Contended:
                 await retry.jitter(attempt)
@@ -155,7 +155,7 @@ class Placements:
                 return verdict
             # Who holds the fingerprint still may be stored beside it; who found none must claim it.
             rows = self._rows([(placement, verdict.hold, is_held and not is_stray)])
-            records = await connection.fetch(_PLACE, *rows, self._is_late)
+            records = await connection.fetch(_PLACE, rows, self._is_late)
             return _placed(records, [placement]).get(placement.id)
 
     async def _find_known(
@@ -180,10 +180,12 @@ class Placements:
             finds[n][how] = Known(*known)
         return [Found(**find) for find in finds]
 
-    def _rows(self, batch: list[tuple[Placement, orders.Hold | None, bool]]) -> list[list[object]]:
-        """Return the columns of ``place.sql``, private fields sealed."""
+    def _rows(
+        self, batch: list[tuple[Placement, orders.Hold | None, bool]]
+    ) -> list[tuple[object, ...]]:
+        """Return the rows of ``place.sql`` (type ``placement_row``), private fields sealed."""
         seal, phone_index = self._sealer.seal, self._sealer.phone_index
-        rows = []
+        rows: list[tuple[object, ...]] = []
         for placement, hold, is_judged in batch:
             order, row = placement.submission, placement.id.bytes
             amounts, to = order.amounts, order.recipient
@@ -201,7 +203,7 @@ class Placements:
                     placement.received_at, placement.trigger, hold, is_judged, placement.stock,
                 )
             )  # fmt: skip
-        return [list(column) for column in zip(*rows, strict=True)]
+        return rows
 
 
 def _without_clashes(batch: Sequence[Placement]) -> tuple[list[int], list[int]]:

@@ -8,20 +8,13 @@
 -- Rows must arrive sorted by fingerprint and without a key twice, or batches could deadlock;
 -- for the same reason the orders go in by number.
 -- The clock of the windows is the database's own, so that no gateway's clock can stretch them.
--- A late batch ($30) is judged by when each row was received: orders that came minutes apart are
+-- A late batch ($2) is judged by when each row was received: orders that came minutes apart are
 -- not one moment because they are stored in one. The database could not be asked then, so the
 -- gateway's clock is the only witness; nobody sets that time anew, and one that is yet to come
 -- counts as now, so that no window ends later than a live one would.
 WITH input AS MATERIALIZED (
-    SELECT *, CASE WHEN $30::bool THEN least(received_at, now()) ELSE now() END AS judged_at
-      FROM unnest(
-               $1::uuid[], $2::text[], $3::text[], $4::text[], $5::bytea[], $6::bytea[],
-               $7::bytea[], $8::bool[], $9::text[], $10::text[], $11::text[], $12::text[],
-               $13::text[], $14::text[], $15::text[], $16::text[], $17::text[], $18::text[],
-               $19::text[], $20::bytea[], $21::text[], $22::bytea[], $23::bytea[],
-               $24::timestamptz[], $25::timestamptz[], $26::text[], $27::text[], $28::bool[],
-               $29::text[]
-           ) WITH ORDINALITY AS t (
+    SELECT *, CASE WHEN $2::bool THEN least(received_at, now()) ELSE now() END AS judged_at
+      FROM unnest($1::placement_row[]) WITH ORDINALITY AS t (
                id, channel, order_no, request_id, payload_digest, lookalike,
                same_goods, is_test, currency, goods, shop_discount, platform_subsidy,
                freight, payable, buyer_id, country, province, city,
@@ -46,7 +39,7 @@ WITH input AS MATERIALIZED (
     SELECT same_goods, ARRAY[judged_at] FROM entitled ORDER BY same_goods
         ON CONFLICT (same_goods) DO UPDATE
        SET recent = CASE
-               WHEN $30 THEN ARRAY(
+               WHEN $2 THEN ARRAY(
                    SELECT l.at
                      FROM (
                               SELECT at FROM unnest(v.recent || excluded.recent) AS t (at)
@@ -74,7 +67,7 @@ WITH input AS MATERIALIZED (
       JOIN counted c ON c.same_goods = i.same_goods
            CROSS JOIN LATERAL (
                SELECT CASE
-                          WHEN $30 THEN EXISTS (
+                          WHEN $2 THEN EXISTS (
                               -- Four in any five minutes that this one falls in.
                               SELECT FROM generate_subscripts(c.recent, 1) AS s (first)
                                WHERE i.judged_at BETWEEN c.recent[first] AND c.recent[first + 3]
