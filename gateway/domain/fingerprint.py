@@ -29,18 +29,17 @@ def _goods(order: Submission) -> str:
     return _prefixed(order.channel) + _prefixed(order.buyer_id) + "".join(lines)
 
 
-def lookalike(order: Submission, phone: str) -> bytes:
-    """16 bytes over channel, buyer, sorted (sku, quantity), payable and recipient's phone.
+def looks(order: Submission, phone: str) -> tuple[bytes, bytes]:
+    """Return what an order looks like, and what velocity is counted by: 16 bytes each.
 
-    Two orders with the same digest within ten minutes look like one double click.
+    The second is over channel, buyer and sorted (sku, quantity); the first over payable and the
+    recipient's phone as well. Two orders with the same first within ten minutes look like one
+    double click.
     """
+    same_goods = _goods(order)
     # Both parts that follow hold no bar: the text still reads only one way.
-    return _digest(f"{_goods(order)}|{order.amounts.payable.normalize():f}|{phone}")
-
-
-def same_goods(order: Submission) -> bytes:
-    """16 bytes over channel, buyer and sorted (sku, quantity): what velocity is counted by."""
-    return _digest(_goods(order))
+    lookalike = f"{same_goods}|{order.amounts.payable.normalize():f}|{phone}"
+    return _digest(lookalike), _digest(same_goods)
 
 
 def payload(order: Submission) -> bytes:

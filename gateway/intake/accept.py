@@ -98,6 +98,7 @@ class Intake:
             submission, channels=self._policies, now=received_at, is_told=is_told
         )
         payload_digest = fingerprint.payload(submission)
+        lookalike, same_goods = fingerprint.looks(submission, phone)
         return Placement(
             id=id_,
             submission=submission,
@@ -106,8 +107,8 @@ class Intake:
             request_id=request_id,
             payload_digest=payload_digest,
             exact=fingerprint.exact(payload_digest, request_id),
-            lookalike=fingerprint.lookalike(submission, phone),
-            same_goods=fingerprint.same_goods(submission),
+            lookalike=lookalike,
+            same_goods=same_goods,
             policy=self._policies[submission.channel],
             trigger=trigger,
             received_at=received_at,
@@ -132,21 +133,55 @@ class Intake:
             raise
         metrics.PLACEMENT[placed.answer].inc()
         if placed.has_waiting:
-            await self._pair(placed)
+            await self.pair(placed)
+        return placed
+
+    def begin(self, placement: Placement) -> asyncio.Future[Placed] | None:
+        """Queue an order and return a future for ``end``; None: it is one for ``accept_order``.
+
+        The same way in, for whoever can be called back: a coroutine for each order and a task to
+        run it cost more than its place in the batch. Raises ``Unavailable``.
+        """
+        if placement.exact in self._in_flight or placement.stock == "missing":
+            return None
+        try:
+            return self._queue(placement)
+        except Unavailable as exc:
+            metrics.UNAVAILABLE.labels(exc.part).inc()
+            raise
+
+    def end(self, placement: Placement, future: asyncio.Future[Placed]) -> Placed:
+        """Return what became of an order whose future is done. Raises as ``accept_order``.
+
+        ``has_waiting``: the answer is told after ``pair``.
+        """
+        self._forget(placement, future)
+        try:
+            placed = future.result()
+        except Unavailable as exc:
+            metrics.UNAVAILABLE.labels(exc.part).inc()
+            raise
+        metrics.PLACEMENT[placed.answer].inc()
         return placed
 
     async def _commit(self, placement: Placement) -> Placed:
-        future = self._committer.place(placement)
         if placement.stock == "missing":
             # No answer for others: each was asked about by itself, and may be there by now.
-            return await future
-        self._in_flight[placement.exact] = future
+            return await self._committer.place(placement)
+        future = self._queue(placement)
         try:
             return await future
         finally:
-            # Where the first gave up, another may have taken its place by now.
-            if self._in_flight.get(placement.exact) is future:
-                del self._in_flight[placement.exact]
+            self._forget(placement, future)
+
+    def _queue(self, placement: Placement) -> asyncio.Future[Placed]:
+        future = self._in_flight[placement.exact] = self._committer.place(placement)
+        return future
+
+    def _forget(self, placement: Placement, future: asyncio.Future[Placed]) -> None:
+        # Where the first gave up, another may have taken its place by now.
+        if self._in_flight.get(placement.exact) is future:
+            del self._in_flight[placement.exact]
 
     async def _share(self, future: asyncio.Future[Placed], placement: Placement) -> Placed:
         """Wait with whoever is having the very same submission committed."""
@@ -183,7 +218,7 @@ class Intake:
         """Apply whatever waits for an order. Raises ``Unavailable``."""
         return await self._committer.follow(Settle(order_id))
 
-    async def _pair(self, placed: Placed) -> None:
+    async def pair(self, placed: Placed) -> None:
         """Apply what came before its order. The answer stays that of a placement.
 
         Every repeat must be told the same, and none could know what had been waiting then.

@@ -10,7 +10,7 @@ from aiohttp import StreamReader, hdrs, web
 from aiohttp.http_exceptions import HttpProcessingError
 
 from gateway.web.problems import Answered, problem
-from gateway.web.replies import JSON
+from gateway.web.replies import CLOSE, JSON
 from gateway.web.requests import Request, fault
 
 _T = TypeVar("_T")
@@ -18,19 +18,22 @@ _T = TypeVar("_T")
 #: What zlib is told to unpack, by Content-Encoding; every other is refused.
 _WINDOW_BITS = {"gzip": 31, "x-gzip": 31, "deflate": 15}
 #: The rest of an unread body would be parsed as the next request: such replies end the connection.
-_CLOSE = "Connection: close\r\n"
 
 
 def require_json(request: Request) -> None:
     """Raise ``Answered`` with 415 where the request says that its body is no JSON in UTF-8."""
     content_type = request.raw.headers.get(hdrs.CONTENT_TYPE)
-    if content_type is None or content_type == JSON:
-        return
+    if content_type is not None and not is_json(content_type):
+        raise Answered(problem("unsupported-media-type", "send application/json in UTF-8"))
+
+
+def is_json(content_type: str) -> bool:
+    """Say whether a Content-Type is that of JSON in UTF-8."""
+    if content_type == JSON:
+        return True
     essence, _, parameters = content_type.partition(";")
     charset = parameters.replace(" ", "").lower()
-    if essence.strip().lower() == JSON and charset in ("", "charset=utf-8", 'charset="utf-8"'):
-        return
-    raise Answered(problem("unsupported-media-type", "send application/json in UTF-8"))
+    return essence.strip().lower() == JSON and charset in ("", "charset=utf-8", 'charset="utf-8"')
 
 
 def decoded(decode: Callable[[bytes], _T], body: bytes) -> _T:
@@ -60,7 +63,7 @@ async def _read_packed(request: Request, coding: str, bytes_max: int, body_s: fl
     window_bits = _WINDOW_BITS.get(coding)
     if window_bits is None and coding != "identity":
         detail = "only gzip and deflate are unpacked here"
-        raise Answered(problem("unsupported-media-type", detail, head=_CLOSE))
+        raise Answered(problem("unsupported-media-type", detail, head=CLOSE))
     packed = await _read(request, bytes_max, body_s)
     return packed if window_bits is None else _unpacked(packed, window_bits, bytes_max)
 
@@ -83,10 +86,10 @@ async def _read(request: Request, bytes_max: int, body_s: float) -> bytes:
             body = await _collect(content, bytes_max)
     except TimeoutError:
         detail = f"the body must arrive within {body_s:g} s"
-        raise Answered(problem("slow-body", detail, head=_CLOSE)) from None
+        raise Answered(problem("slow-body", detail, head=CLOSE)) from None
     except (web.RequestPayloadError, HttpProcessingError) as exc:
         detail = "the body does not have the length that its headers say"
-        raise Answered(problem("malformed", detail, head=_CLOSE)) from exc
+        raise Answered(problem("malformed", detail, head=CLOSE)) from exc
     request.enter_slot()
     return body
 
@@ -101,7 +104,7 @@ def _unpacked(packed: bytes, window_bits: int, bytes_max: int) -> bytes:
         _refuse_size(bytes_max)
     if not unpacking.eof or unpacking.unused_data:
         detail = "the body is not compressed as its Content-Encoding says"
-        raise Answered(problem("malformed", detail, head=_CLOSE))
+        raise Answered(problem("malformed", detail, head=CLOSE))
     return body
 
 
@@ -121,4 +124,4 @@ def _greet(request: web.BaseRequest) -> None:
 
 
 def _refuse_size(bytes_max: int) -> bytes:
-    raise Answered(problem("too-large", f"at most {bytes_max} bytes are taken here", head=_CLOSE))
+    raise Answered(problem("too-large", f"at most {bytes_max} bytes are taken here", head=CLOSE))

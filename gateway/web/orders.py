@@ -1,5 +1,6 @@
 """POST /v1/orders: a storefront submits an order."""
 
+import asyncio
 import math
 from collections.abc import Collection, Mapping
 from typing import Annotated
@@ -8,6 +9,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from gateway.domain import orders
+from gateway.domain.access import Principal
 from gateway.domain.errors import Fault, Invalid, Poisoned
 from gateway.domain.placing import Placed, Placement
 from gateway.intake.accept import Intake
@@ -15,6 +17,7 @@ from gateway.intake.quotas import Quotas
 from gateway.intake.stock import StockCheck
 from gateway.runtime.clock import Clock
 from gateway.web import bodies, metrics
+from gateway.web.heads import Submitted
 from gateway.web.problems import Answered, problem
 from gateway.web.replies import JSON, Reply
 from gateway.web.requests import Request
@@ -36,6 +39,13 @@ class OrderResult(Struct, frozen=True):
 
 
 _encode = msgspec.json.Encoder().encode
+
+
+class Begun(Struct, frozen=True):
+    """An order on its way: ``future`` is its place in a batch, None where others go before it."""
+
+    placement: Placement
+    future: asyncio.Future[Placed] | None
 
 
 class OrderIntake:
@@ -68,26 +78,55 @@ class OrderIntake:
         202 where Postgres could not take it: it is synced in the journal and will be committed.
         """
         bodies.require_json(request)
-        request_id = _request_id(request)
+        request_id = _request_id(request.header("Idempotency-Key"))
         body = await bodies.read(request, bytes_max=self._bytes_max, body_s=self._body_s)
-        placement = self._placement(request, body, request_id)
+        principal = request.principal
+        assert principal is not None, "the route requires a role"
+        placement = self._placement(principal, body, request_id)
         request.leave_slot()
         missing: Collection[str] = ()
         if self._stock is not None:
             answer = await self._stock.ask(placement.submission)
             placement = msgspec.structs.replace(placement, stock=answer.stock)
             missing = answer.missing
+        return await self._accepted(placement, missing)
+
+    def begin(self, principal: Principal, submitted: Submitted) -> Begun:
+        """Queue an order that came whole, as ``submit`` where there is no inventory to ask.
+
+        Raises ``Answered`` and ``Unavailable``.
+        """
+        request_id = _request_id(submitted.request_id)
+        placement = self._placement(principal, submitted.body, request_id)
+        return Begun(placement, self._intake.begin(placement))
+
+    def end(self, begun: Begun) -> Reply | None:
+        """Return the answer once the future is done; None: ``finish`` makes it. Raises as it."""
+        assert begun.future is not None
+        try:
+            placed = self._intake.end(begun.placement, begun.future)
+        except Poisoned as exc:
+            return _parked(exc)
+        return None if placed.has_waiting else _reply(placed, begun.placement)
+
+    async def finish(self, begun: Begun) -> Reply:
+        """Answer an order that must wait for others than its batch. Raises ``Unavailable``."""
+        if begun.future is None:
+            return await self._accepted(begun.placement)
+        placed = begun.future.result()
+        await self._intake.pair(placed)
+        return _reply(placed, begun.placement)
+
+    async def _accepted(self, placement: Placement, missing: Collection[str] = ()) -> Reply:
         try:
             placed = await self._intake.accept_order(placement)
         except Poisoned as exc:
-            return problem("parked", exc.reason, context={"parked": exc.parked_id})
+            return _parked(exc)
         if placed.answer == "out_of_stock":
             return _out_of_stock(placement, missing)
         return _reply(placed, placement)
 
-    def _placement(self, request: Request, body: bytes, request_id: str | None) -> Placement:
-        principal = request.principal
-        assert principal is not None, "the route requires a role"
+    def _placement(self, principal: Principal, body: bytes, request_id: str | None) -> Placement:
         submission = bodies.decoded(orders.decode, body)
         if not principal.may_use(submission.channel):
             faults = [Fault("channel", "is not one of the key's channels")]
@@ -145,6 +184,10 @@ def _reply(placed: Placed, placement: Placement) -> Reply:
     return Reply(status, _encode(result), JSON, head)
 
 
+def _parked(exc: Poisoned) -> Reply:
+    return problem("parked", exc.reason, context={"parked": exc.parked_id})
+
+
 def _out_of_stock(placement: Placement, missing: Collection[str]) -> Reply:
     faults = [
         Fault(f"items[{number}].sku", f"{item.sku} can not be had")
@@ -154,12 +197,11 @@ def _out_of_stock(placement: Placement, missing: Collection[str]) -> Reply:
     return problem("out-of-stock", "nothing was stored", faults=faults)
 
 
-def _request_id(request: Request) -> str | None:
+def _request_id(value: str | None) -> str | None:
     """Return the Idempotency-Key, quoted (a structured string) or not; None when not sent.
 
     draft-ietf-httpapi-idempotency-key-header-07. Raises ``Answered`` for one out of bounds.
     """
-    value = request.header("Idempotency-Key")
     if value is None:
         return None
     if len(value) > 1 and value[0] == value[-1] == '"':

@@ -225,19 +225,20 @@ def build(
         helpful=probes.helpful(gateway),
         is_stopping=stopping.is_set,
     )
+    order_intake = OrderIntake(
+        intake=gateway.intake,
+        stock=_stock_check(gateway, inventory),
+        quotas={
+            channel.name: Quotas(rate=channel.orders_per_s_max, burst=channel.orders_burst)
+            for channel in settings.channels
+            if channel.orders_per_s_max
+        },
+        clock=gateway.clock,
+        bytes_max=settings.order_bytes_max,
+        body_s=settings.body_s,
+    )
     routes = api.routes(
-        order_intake=OrderIntake(
-            intake=gateway.intake,
-            stock=_stock_check(gateway, inventory),
-            quotas={
-                channel.name: Quotas(rate=channel.orders_per_s_max, burst=channel.orders_burst)
-                for channel in settings.channels
-                if channel.orders_per_s_max
-            },
-            clock=gateway.clock,
-            bytes_max=settings.order_bytes_max,
-            body_s=settings.body_s,
-        ),
+        order_intake=order_intake,
         callbacks=CallbackIntake(
             intake=gateway.intake,
             lines=configured,
@@ -288,6 +289,11 @@ def build(
         connections_max=settings.connections_max,
         keepalive_s=settings.keepalive_s,
         write_s=settings.body_s,
+        # Who asks an inventory waits for it, and one that only reads takes no orders.
+        plain_orders=None
+        if settings.role == "query" or _asks_inventory(settings)
+        else order_intake,
+        plain_bytes_max=settings.order_bytes_max,
     )
 
 

@@ -8,11 +8,13 @@ from aiohttp import hdrs, web
 from aiohttp.http_parser import RawRequestMessage
 from aiohttp.web_protocol import RequestHandler
 
+from gateway.domain.features import ORDER_SUBMISSION
 from gateway.intake.overload import Slot
 from gateway.web import metrics
+from gateway.web.express import Express
 from gateway.web.gate import Gate, Turned
 from gateway.web.problems import plain
-from gateway.web.replies import Reply, one_write
+from gateway.web.replies import CLOSE, Reply, head_bytes, one_write
 
 if TYPE_CHECKING:
     from gateway.web.server import Server
@@ -27,13 +29,22 @@ class Protocol(RequestHandler):
     """aiohttp's protocol, behind the gate, with our shape of error for what no handler saw."""
 
     __slots__ = (
-        "_body_bytes", "_gate", "_head", "_is_blurred", "_parsed", "_skip_bytes", "_slot",
-        "_write_s", "is_answered",
+        "_behind", "_body_bytes", "_express", "_gate", "_head", "_is_blurred", "_is_taken",
+        "_parsed", "_skip_bytes", "_slot", "_write_s", "is_answered",
     )  # fmt: skip
 
-    def __init__(self, server: "Server", *, gate: Gate, write_s: float, **options: Any) -> None:
+    def __init__(
+        self,
+        server: "Server",
+        *,
+        gate: Gate,
+        express: Express | None,
+        write_s: float,
+        **options: Any,
+    ) -> None:
         super().__init__(server, **options)
         self._gate = gate
+        self._express = express
         self._write_s = write_s
         # A request is refused by its first bytes, so it must be known where one begins. What the
         # parser was given of a head, and what is still to come of a body; blurred: lost track, as
@@ -48,9 +59,18 @@ class Protocol(RequestHandler):
         #: Whether the last request that was parsed has its answer, and may be followed.
         self.is_answered = False
         self._slot: Slot | None = None
+        # Whether a request went the short way and has no answer yet, and what came behind it.
+        self._is_taken = False
+        self._behind = b""
 
     def data_received(self, data: bytes) -> None:
-        """Refuse what can not be taken now; hand the rest to the parser."""
+        """Refuse what can not be taken now; hand the rest to the short way or to the parser."""
+        if self._is_taken:
+            # Answers must come in order: what is behind waits, and its sender with it.
+            self._behind += data
+            if self.transport is not None:
+                self.transport.pause_reading()
+            return
         if self._skip_bytes:
             skipped, data = data[: self._skip_bytes], data[self._skip_bytes :]
             self._skip_bytes -= len(skipped)
@@ -67,11 +87,51 @@ class Protocol(RequestHandler):
         else:
             found = self._gate.look(data)
             if isinstance(found, Slot):
+                if self._is_taken_by_express(data, found):
+                    return
                 self._slot = found
             elif found is not None:
                 data = self._turn_away_all(data, found)
             if data:
                 self._parse(data)
+
+    def _is_taken_by_express(self, data: bytes, slot: Slot) -> bool:
+        if self._express is None or self._gate.is_draining:
+            return False
+        assert self.transport is not None
+        # Who does not read his answers goes the long way, which waits for him.
+        if slot.feature is not ORDER_SUBMISSION or self.transport.get_write_buffer_size():
+            return False
+        # Before it is taken, for it may be answered at once.
+        self._is_taken = True
+        if self._express.take(data, slot, self):
+            return True
+        self._is_taken = False
+        return False
+
+    def answer(self, reply: Reply, *, is_last: bool) -> None:
+        """Answer the request that went the short way, then look at what came behind it."""
+        self._is_taken = False
+        behind, self._behind = self._behind, b""
+        transport = self.transport
+        if transport is None or transport.is_closing():
+            return
+        if behind:
+            transport.resume_reading()
+        is_last = is_last or self._gate.is_draining
+        transport.write(head_bytes(reply, CLOSE if is_last else "") + reply.body)
+        if is_last:
+            self._end(transport)
+            return
+        self._next_keepalive_close_time = self._loop.time() + self._keepalive_timeout
+        if behind:
+            self.data_received(behind)
+
+    def _process_keepalive(self) -> None:
+        if self._is_taken:
+            # Not idle: its time begins with its answer.
+            self._next_keepalive_close_time = self._loop.time() + self._keepalive_timeout
+        super()._process_keepalive()
 
     def _turn_away_all(self, data: bytes, found: Turned) -> bytes:
         """Refuse the request that ``data`` begins with, and those behind it; return the rest."""
@@ -170,7 +230,7 @@ class Protocol(RequestHandler):
 
     def is_idle(self) -> bool:
         """Say whether nothing of a request is being read or answered."""
-        return self._waiter is not None and not self._waiter.done()
+        return not self._is_taken and self._waiter is not None and not self._waiter.done()
 
     def handle_error(
         self,

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 JSON = "application/json"
 PROBLEM = "application/problem+json"
 TEXT = "text/plain; charset=utf-8"
+#: The line of a head that says that the connection ends with the answer.
+CLOSE = "Connection: close\r\n"
 
 _STATUS_LINES = {
     status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\nServer: tidegate\r\n"
@@ -72,6 +74,14 @@ class _Date:
 _date = _Date()
 
 
+def head_bytes(reply: Reply, connection: str) -> bytes:
+    """Return the head of a reply; ``connection``: the line about what becomes of it, or none."""
+    return (
+        f"{_STATUS_LINES[reply.status]}{_date.line()}Content-Type: {reply.content_type}\r\n"
+        f"Content-Length: {len(reply.body)}\r\n{reply.head}{connection}\r\n"
+    ).encode("latin-1")
+
+
 class _Writes:
     """What both kinds of reply do on a connection."""
 
@@ -107,16 +117,13 @@ class OneWrite(_Writes):
         if transport is None or transport.is_closing():
             raise ConnectionResetError("the client hung up")
         # A closing reply to a body that was not read to its end: the rest must not be parsed.
-        self.keep_alive = request.keep_alive and "Connection: close" not in reply.head
+        self.keep_alive = request.keep_alive and CLOSE not in reply.head
         connection = ""
         if not self.keep_alive:
-            connection = "" if "Connection: close" in reply.head else "Connection: close\r\n"
+            connection = "" if CLOSE in reply.head else CLOSE
         elif request.version.minor == 0:
             connection = "Connection: keep-alive\r\n"
-        head = (
-            f"{_STATUS_LINES[reply.status]}{_date.line()}Content-Type: {reply.content_type}\r\n"
-            f"Content-Length: {len(reply.body)}\r\n{reply.head}{connection}\r\n"
-        ).encode("latin-1")
+        head = head_bytes(reply, connection)
         transport.write(head if self._is_head else head + reply.body)
         cast("Protocol", request.protocol).is_answered = self.keep_alive
         if transport.get_write_buffer_size() > _BUFFERED_BYTES_MAX:
@@ -163,11 +170,11 @@ class ManyWrites(_Writes):
             raise ConnectionResetError("the client hung up")
         # HTTP/1.0 knows no chunks: there the end of the connection is the end of the body.
         is_chunked = request.version.minor > 0
-        is_last = not (request.keep_alive and is_chunked) or "Connection: close" in reply.head
+        is_last = not (request.keep_alive and is_chunked) or CLOSE in reply.head
         self.keep_alive = not is_last
         lines = "Transfer-Encoding: chunked\r\n" if is_chunked else ""
-        if is_last and "Connection: close" not in reply.head:
-            lines += "Connection: close\r\n"
+        if is_last and CLOSE not in reply.head:
+            lines += CLOSE
         head = (
             f"{_STATUS_LINES[reply.status]}{_date.line()}Content-Type: {reply.content_type}\r\n"
             f"{lines}{reply.head}\r\n"

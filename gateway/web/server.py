@@ -22,10 +22,12 @@ from gateway.intake.quotas import Quotas
 from gateway.runtime.clock import Clock
 from gateway.web import metrics
 from gateway.web.doorman import Doorman
+from gateway.web.express import Express
 from gateway.web.gate import Gate
+from gateway.web.orders import OrderIntake
 from gateway.web.problems import Answered, problem
 from gateway.web.protocol import LINGER_S, Protocol
-from gateway.web.replies import Reply, Streamed, written
+from gateway.web.replies import CLOSE, Reply, Streamed, written
 from gateway.web.requests import Request
 from gateway.web.routing import Route, Router
 
@@ -38,7 +40,6 @@ _HEADERS_MAX = 64
 #: just answered may have sent its next one already; closing on it would leave it without answer.
 _DRAIN_IDLE_S = 0.5
 _DRAIN_POLL_S = 0.02
-_CLOSE = "Connection: close\r\n"
 
 
 class Server(web.Server):
@@ -55,7 +56,10 @@ class Server(web.Server):
         connections_max: int,
         keepalive_s: float,
         write_s: float,
+        plain_orders: OrderIntake | None = None,
+        plain_bytes_max: int = 0,
     ) -> None:
+        """``plain_orders``: takes submissions of at most so many bytes the short way, if any."""
         super().__init__(self.answer)
         self._router = router
         self._doorman = doorman
@@ -67,12 +71,18 @@ class Server(web.Server):
         self._write_s = write_s
         self._counted: dict[tuple[str, int], Counter] = {}
         self._is_draining = False
+        self._express = None
+        if plain_orders is not None:
+            self._express = Express(
+                orders=plain_orders, doorman=doorman, desk=self, bytes_max=plain_bytes_max
+            )
 
     def __call__(self) -> RequestHandler:
         """Make the protocol of a new connection."""
         return Protocol(
             self,
             gate=self._gate,
+            express=self._express,
             write_s=self._write_s,
             loop=self._loop,
             keepalive_timeout=self._keepalive_s,
@@ -111,15 +121,15 @@ class Server(web.Server):
         try:
             if route is None:
                 reply = _no_route(methods)
-                self._count("none", reply.status)
+                self.count("none", reply.status)
             else:
                 reply = await self._run(route, request)
-                self._count(route.name, reply.status)
+                self.count(route.name, reply.status)
         finally:
             if request.slot is not None and request.slot.is_held:
                 request.slot.leave()
-        if self._is_draining and _CLOSE not in reply.head:
-            reply = msgspec.structs.replace(reply, head=reply.head + _CLOSE)
+        if self._is_draining and CLOSE not in reply.head:
+            reply = msgspec.structs.replace(reply, head=reply.head + CLOSE)
         return written(reply, raw, self._write_s)
 
     async def drain(self) -> None:
@@ -155,24 +165,28 @@ class Server(web.Server):
                     request.leave_slot()
                     request.principal = await self._doorman.admit(authorization, route.role)
                     request.enter_slot()
-                self._count_in(request.principal)
+                self.count_in(request.principal)
             return await route.handler(request)
-        except Answered as exc:
-            return exc.reply
         except Overloaded as exc:
             return await self._instead(route, request, exc.refusal)
-        except Unavailable as exc:
-            head = f"Retry-After: {max(1, round(exc.retry_after_s))}\r\n"
-            return problem("unavailable", f"{exc.part} can not answer now", head=head)
-        except TidegateError:
-            # Contention that outlived its retries: nothing was kept, sending it again is right.
-            return problem("unavailable", head="Retry-After: 1\r\n")
         except ConnectionError:
             raise
-        except Exception:
-            # Kind and place are logged; the text may hold what must not be.
-            _log.exception("a request failed", extra={"route": route.name})
-            return problem("internal")
+        except Exception as exc:
+            return self.explained(exc, route.name)
+
+    def explained(self, exc: BaseException, route: str) -> Reply:
+        """Make the reply to a request that ended with an error; what nobody meant is logged."""
+        if isinstance(exc, Answered):
+            return exc.reply
+        if isinstance(exc, Unavailable):
+            head = f"Retry-After: {max(1, round(exc.retry_after_s))}\r\n"
+            return problem("unavailable", f"{exc.part} can not answer now", head=head)
+        if isinstance(exc, TidegateError):
+            # Contention that outlived its retries: nothing was kept, sending it again is right.
+            return problem("unavailable", head="Retry-After: 1\r\n")
+        # Kind and place are logged; the text may hold what must not be.
+        _log.error("a request failed", exc_info=exc, extra={"route": route})
+        return problem("internal")
 
     async def _instead(self, route: Route, request: Request, refusal: Refusal) -> Reply:
         """Answer a request that is refused: from what is at hand, for who may see it, or not."""
@@ -190,7 +204,7 @@ class Server(web.Server):
                 pass  # nobody can say whose key it is: a refusal it stays
         return reply or self._gate.reply(refusal, request.raw.method, request.raw.path)
 
-    def _count_in(self, principal: Principal) -> None:
+    def count_in(self, principal: Principal) -> None:
         """Count a request in its key's quota. Raises ``Answered`` with 429."""
         wait_s = self._quotas.wait_s(principal.key_id, self._clock.monotonic_s())
         if wait_s:
@@ -208,7 +222,8 @@ class Server(web.Server):
             raise Overloaded(asked)
         return asked
 
-    def _count(self, route: str, status: int) -> None:
+    def count(self, route: str, status: int) -> None:
+        """Count a request by how it was answered."""
         counter = self._counted.get((route, status))
         if counter is None:
             counter = self._counted[route, status] = metrics.REQUESTS.labels(route, status)

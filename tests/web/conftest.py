@@ -13,7 +13,7 @@ import uvloop
 
 from ops.embedded.cluster import Servers
 from tests.support.site import Site
-from tests.web.support import Wire
+from tests.web.support import LONG_WAY, Wire
 
 
 def pytest_asyncio_loop_factories(
@@ -33,6 +33,14 @@ def _no_fault_is_swallowed(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
 @pytest.fixture
 def wire(site: Site) -> Wire:
     return Wire(site.host, site.port, site.token)
+
+
+@pytest.fixture(params=["short way", "long way"])
+async def both_ways(request: pytest.FixtureRequest, wire: Wire) -> Wire:
+    """The same, for submissions by each way; the short one is for keys that were seen lately."""
+    wire.always = LONG_WAY if request.param == "long way" else ()
+    assert (await wire.submit(b"{}")).status == 422
+    return wire
 
 
 @pytest.fixture(scope="module")

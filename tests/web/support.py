@@ -16,6 +16,9 @@ from loadtest.orders import order as distinct_order
 #: No reply of a healthy gateway takes so long; whatever does hangs.
 PATIENCE_S = 8.0
 
+#: A header that changes nothing, but that makes a submission go the long way.
+LONG_WAY: Sequence[tuple[str, str]] = (("TE", "trailers"),)
+
 _serial = itertools.count(1)
 
 
@@ -96,6 +99,8 @@ class Wire:
     host: str
     port: int
     token: str
+    #: Sent with every request.
+    always: Sequence[tuple[str, str]] = ()
 
     def request(
         self,
@@ -114,7 +119,7 @@ class Wire:
             lines.append(f"Authorization: Bearer {self.token}")
         if body is not None and has_length:
             lines.append(f"Content-Length: {len(body)}")
-        lines += [f"{name}: {value}" for name, value in headers]
+        lines += [f"{name}: {value}" for name, value in (*self.always, *headers)]
         head = "\r\n".join([*lines, "", ""])
         return head.encode("latin-1") + (body or b"")
 

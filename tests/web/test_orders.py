@@ -1,6 +1,7 @@
 """POST /v1/orders: the shapes of its answers, its request ids, its keys, its faults."""
 
 import asyncio
+import itertools
 import json
 import uuid
 from collections import Counter
@@ -8,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import asyncpg
+import pytest
 
 from gateway.domain.access import ROLES, Role
 from tests.support.site import Site
@@ -23,6 +25,20 @@ from tests.web.support import (
 )
 
 _KEY = "Idempotency-Key"
+
+
+#: Keys are remembered for good, so each test has its own.
+_serial = itertools.count()
+
+
+@pytest.fixture
+def request_id() -> str:
+    return f"r-{next(_serial)}"
+
+
+@pytest.fixture
+def wire(both_ways: Wire) -> Wire:
+    return both_ways
 
 
 async def test_a_new_order_is_told_where_it_is(wire: Wire) -> None:
@@ -75,40 +91,40 @@ async def test_a_taken_order_number_shows_both_orders(wire: Wire) -> None:
     assert existing["payload_digest"] != submitted["payload_digest"]
 
 
-async def test_a_reused_request_id_is_refused(wire: Wire) -> None:
-    first = await wire.submit(order_bytes(), {_KEY: "one"})
-    answer = await wire.submit(order_bytes(), {_KEY: "one"})
+async def test_a_reused_request_id_is_refused(wire: Wire, request_id: str) -> None:
+    first = await wire.submit(order_bytes(), {_KEY: request_id})
+    answer = await wire.submit(order_bytes(), {_KEY: request_id})
     assert answer.status == 422
     assert answer.json["type"] == "/problems/key-reused"
     assert answer.json["context"]["existing"]["id"] == first.json["id"]
 
 
-async def test_refusals_sent_at_one_instant_are_all_refusals(wire: Wire) -> None:
+async def test_refusals_sent_at_one_instant_are_all_refusals(wire: Wire, request_id: str) -> None:
     sent = order()
-    await wire.submit(json.dumps(sent).encode(), {_KEY: "first"})
+    await wire.submit(json.dumps(sent).encode(), {_KEY: request_id})
     other = json.dumps(sent | {"buyer_id": "another"}).encode()
     conflicts = await asyncio.gather(*[wire.submit(other) for _ in range(8)])
     assert [answer.status for answer in conflicts] == [409] * 8
     reused = order_bytes()
-    answers = await asyncio.gather(*[wire.submit(reused, {_KEY: "first"}) for _ in range(8)])
+    answers = await asyncio.gather(*[wire.submit(reused, {_KEY: request_id}) for _ in range(8)])
     assert [answer.status for answer in answers] == [422] * 8
 
 
-async def test_one_instant_makes_one_order(wire: Wire) -> None:
+async def test_one_instant_makes_one_order(wire: Wire, request_id: str) -> None:
     body = order_bytes()
-    answers = await asyncio.gather(*[wire.submit(body, {_KEY: "k"}) for _ in range(20)])
+    answers = await asyncio.gather(*[wire.submit(body, {_KEY: request_id}) for _ in range(20)])
     assert Counter(answer.status for answer in answers) == {201: 1, 200: 19}
     assert len({answer.body for answer in answers}) == 1
 
 
-async def test_quotes_around_a_request_id_do_not_count(wire: Wire) -> None:
+async def test_quotes_around_a_request_id_do_not_count(wire: Wire, request_id: str) -> None:
     body = order_bytes()
-    first = await wire.submit(body, {_KEY: '"8e03978e-40d5-43dd-bc93-6894a57f9324"'})
-    again = await wire.submit(body, {_KEY: "8e03978e-40d5-43dd-bc93-6894a57f9324"})
+    first = await wire.submit(body, {_KEY: f'"{request_id}"'})
+    again = await wire.submit(body, {_KEY: request_id})
     assert (first.status, again.status) == (201, 200)
 
 
-async def test_a_request_id_out_of_bounds_is_named(wire: Wire) -> None:
+async def test_a_request_id_out_of_bounds_is_named(wire: Wire, request_id: str) -> None:
     for bad in ("", '""', "x" * 256, '"' + "x" * 256 + '"', "\xe9", "a\tb"):
         answer = await wire.submit(order_bytes(), {_KEY: bad})
         assert answer.status == 400, bad
@@ -116,13 +132,14 @@ async def test_a_request_id_out_of_bounds_is_named(wire: Wire) -> None:
     twice = await wire.submit(order_bytes(), [(_KEY, "a"), (_KEY, "a")])
     assert twice.status == 400
     assert _KEY in twice.json["detail"]
-    longest = await wire.submit(order_bytes(), {_KEY: '"' + "x" * 255 + '"'})
+    longest = await wire.submit(order_bytes(), {_KEY: '"' + request_id.ljust(255, "x") + '"'})
     assert longest.status == 201
 
 
-async def test_a_request_id_belongs_to_its_channel(wire: Wire) -> None:
+async def test_a_request_id_belongs_to_its_channel(wire: Wire, request_id: str) -> None:
     answers = [
-        await wire.submit(order_bytes(channel=channel), {_KEY: "two"}) for channel in ("web", "app")
+        await wire.submit(order_bytes(channel=channel), {_KEY: request_id})
+        for channel in ("web", "app")
     ]
     assert [answer.status for answer in answers] == [201, 201]
 

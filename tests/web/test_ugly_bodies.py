@@ -56,7 +56,8 @@ _UGLY = {
 
 
 @pytest.mark.parametrize("name", _UGLY)
-async def test_an_ugly_body_gets_its_4xx(wire: Wire, name: str) -> None:
+async def test_an_ugly_body_gets_its_4xx(both_ways: Wire, name: str) -> None:
+    wire = both_ways
     body, due = _UGLY[name]
     answer = await wire.submit(body)
     assert answer.status == due

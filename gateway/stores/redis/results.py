@@ -39,10 +39,12 @@ class Lines:
         pool = redis_asyncio.ConnectionPool.from_url(
             url,
             protocol=2,
-            socket_timeout=call_s,
+            # One bound around the whole call instead: the library's own makes a task to write.
+            socket_timeout=None,
             socket_connect_timeout=call_s,
             retry=None,
         )
+        self._call_s = call_s
         # The library has no annotation here.
         self._make: Callable[[], Any] = pool.make_connection
         self._idle: list[Any] = []
@@ -51,10 +53,11 @@ class Lines:
         """Send one command and return its reply. Raises RedisError, OSError or TimeoutError."""
         line = self._idle.pop() if self._idle else self._make()
         try:
-            if not line.is_connected:
-                await line.connect()
-            await line.send_packed_command(line.pack_command(*words), check_health=False)
-            reply = await line.read_response()
+            async with asyncio.timeout(self._call_s):
+                if not line.is_connected:
+                    await line.connect()
+                await line.send_packed_command(line.pack_command(*words), check_health=False)
+                reply = await line.read_response()
         except redis.exceptions.ResponseError:
             self._idle.append(line)
             raise

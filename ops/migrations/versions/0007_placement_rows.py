@@ -15,6 +15,4 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     """Refuse: this program needs the type, and an older one is not hindered by it."""
-    raise RuntimeError(
-        "an older version runs with this type as well; to go back, restore a backup"
-    )
+    raise RuntimeError("an older version runs with this type as well; to go back, restore a backup")
