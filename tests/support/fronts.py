@@ -51,8 +51,12 @@ def standing(
     directory: Path,
     limits: Limits | None = None,
 ) -> Iterator[int]:
-    """Lend the port of a front before the gateways on these ports. Skips where it is missing."""
-    port, limits = free_port(), limits or Limits()
+    """Lend the port of a front before the gateways on these ports. Skips where it is missing.
+
+    Given limits, it has one CPU and so one thread: two that decide at the same instant may both
+    let the last one in, and what is counted here is counted to the one.
+    """
+    port, exact, limits = free_port(), limits is not None, limits or Limits()
     log = directory / f"{kind}.log"
     if kind == "haproxy":
         command, variables = (
@@ -76,7 +80,12 @@ def standing(
         command += ["-e", str(log), "-g", "daemon off;"]
     with log.open("ab") as out:
         process = subprocess.Popen(
-            command, env={**os.environ, **variables}, stdout=out, stderr=out, start_new_session=True
+            command,
+            env={**os.environ, **variables},
+            stdout=out,
+            stderr=out,
+            start_new_session=True,
+            preexec_fn=_take_one_cpu if exact else None,
         )
     try:
         _wait(port, process, log)
@@ -84,6 +93,10 @@ def standing(
     finally:
         process.terminate()
         process.wait(10)
+
+
+def _take_one_cpu() -> None:
+    os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
 
 
 def _nginx(
