@@ -78,14 +78,11 @@ def standing(
         file.write_text(_nginx(port, core, query, directory, limits), "utf-8")
         command, variables = [program(kind), "-p", str(directory), "-c", str(file)], {}
         command += ["-e", str(log), "-g", "daemon off;"]
+    if exact:
+        command = ["taskset", "-c", str(min(os.sched_getaffinity(0))), *command]
     with log.open("ab") as out:
         process = subprocess.Popen(
-            command,
-            env={**os.environ, **variables},
-            stdout=out,
-            stderr=out,
-            start_new_session=True,
-            preexec_fn=_take_one_cpu if exact else None,
+            command, env={**os.environ, **variables}, stdout=out, stderr=out, start_new_session=True
         )
     try:
         _wait(port, process, log)
@@ -93,10 +90,6 @@ def standing(
     finally:
         process.terminate()
         process.wait(10)
-
-
-def _take_one_cpu() -> None:
-    os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
 
 
 def _nginx(
