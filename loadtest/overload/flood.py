@@ -41,8 +41,10 @@ class Outcome(msgspec.Struct, kw_only=True):
     #: Answered 2xx; good: within a second.
     accepted: int = 0
     good: int = 0
-    #: Answered 503.
+    #: Answered 503, and not sent again.
     refused: int = 0
+    #: Answered 503 and sent again at once.
+    retried: int = 0
     other: int = 0
     #: Sent, and no answer came.
     unanswered: int = 0
@@ -83,7 +85,7 @@ class _Stream:
 
 
 class _Connection:
-    __slots__ = ("due_s", "kind", "phase", "received", "socket")
+    __slots__ = ("due_s", "kind", "phase", "received", "socket", "tries")
 
     def __init__(self, port: int) -> None:
         self.socket = socket.create_connection(("127.0.0.1", port), timeout=5)
@@ -93,6 +95,7 @@ class _Connection:
         self.due_s = 0.0
         self.kind: Kind = "order"
         self.phase = 0
+        self.tries = 0
 
 
 class Flood:
@@ -106,8 +109,11 @@ class Flood:
         prefix: str,
         order_token: str,
         list_token: str,
+        tries: int = 1,
     ) -> None:
+        """``tries``: how often a request is sent in all when it is refused."""
         self._port = port
+        self._tries = tries
         self._phases = phases
         self._head, self._tail = _template(prefix, order_token)
         # Each asks for another page: one that was given just now would be given again in the dark.
@@ -119,7 +125,7 @@ class Flood:
         self._poll = select.epoll()
         self._busy: dict[int, _Connection] = {}
         self._idle: list[_Connection] = []
-        self._waiting: deque[tuple[Kind, float, int]] = deque()
+        self._waiting: deque[tuple[Kind, float, int, int]] = deque()
         self._found = [
             Phase(
                 outcomes={
@@ -149,7 +155,7 @@ class Flood:
         while (self._busy or self._waiting) and time.monotonic() < until_s:
             self._place()
             self._receive(0.05)
-        for kind, _, phase in self._waiting:
+        for kind, _, phase, _ in self._waiting:
             self._found[phase].outcomes[kind].not_placed += 1
         for connection in self._busy.values():
             self._found[connection.phase].outcomes[connection.kind].unanswered += 1
@@ -165,7 +171,7 @@ class Flood:
                 while (due_s := stream.next_s()) <= now_s:
                     stream.sent += 1
                     outcome.due += 1
-                    self._waiting.append((stream.kind, due_s, phase))
+                    self._waiting.append((stream.kind, due_s, phase, 1))
             self._place()
             following_s = min(end_s, *(stream.next_s() for stream in streams))
             if following_s >= end_s and now_s >= end_s:
@@ -175,7 +181,7 @@ class Flood:
     def _place(self) -> None:
         waiting, now_s = self._waiting, time.monotonic()
         while waiting:
-            kind, due_s, phase = waiting[0]
+            kind, due_s, phase, tries = waiting[0]
             if now_s - due_s > PATIENCE_S:
                 waiting.popleft()
                 self._found[phase].outcomes[kind].not_placed += 1
@@ -185,12 +191,13 @@ class Flood:
                 return
             waiting.popleft()
             connection.kind, connection.due_s, connection.phase = kind, due_s, phase
+            connection.tries = tries
             try:
                 connection.socket.send(self._request(kind))
             except OSError:
                 # Closed while it was idle: nothing was taken.
                 connection.socket.close()
-                waiting.appendleft((kind, due_s, phase))
+                waiting.appendleft((kind, due_s, phase, tries))
                 continue
             self._busy[connection.socket.fileno()] = connection
 
@@ -261,6 +268,9 @@ class Flood:
             outcome.accepted += 1
             outcome.good += took_s <= PATIENCE_S
             self._latency_s.setdefault((phase, kind), []).append(took_s)
+        elif status == 503 and connection.tries < self._tries:
+            outcome.retried += 1
+            self._waiting.append((kind, time.monotonic(), phase, connection.tries + 1))
         elif status == 503:
             outcome.refused += 1
         else:
@@ -289,7 +299,7 @@ def closed(flood: Flood, *, connections: int, seconds: float) -> float:
     until_s = time.monotonic() + seconds
     while (now_s := time.monotonic()) < until_s:
         while len(flood._busy) + len(flood._waiting) < connections:
-            flood._waiting.append(("order", now_s, 0))
+            flood._waiting.append(("order", now_s, 0, 1))
         flood._place()
         flood._receive(0.01)
     return flood._found[0].outcomes["order"].accepted / seconds
@@ -319,6 +329,7 @@ def _summarise(outcome: Outcome, latencies_s: list[float]) -> None:
 @click.option("--phases", default="[]", help="JSON: [[orders/s, lists/s, seconds], …]")
 @click.option("--closed", "connections", type=int, default=0, help="Closed loop instead.")
 @click.option("--seconds", type=float, default=4.0, help="Of the closed loop.")
+@click.option("--tries", type=int, default=1, help="How often to send what is refused, in all.")
 @click.option("--prefix", required=True, help="Must be new for every run against one service.")
 @click.option("--order-token", envvar="FLOOD_ORDER_TOKEN", default="")
 @click.option("--list-token", envvar="FLOOD_LIST_TOKEN", default="")
@@ -327,6 +338,7 @@ def main(
     phases: str,
     connections: int,
     seconds: float,
+    tries: int,
     prefix: str,
     order_token: str,
     list_token: str,
@@ -341,6 +353,7 @@ def main(
         prefix=prefix,
         order_token=order_token,
         list_token=list_token,
+        tries=tries,
     )
     gc.disable()  # a collection in mid-run would be measured as the gateway's latency
     if connections:

@@ -29,6 +29,8 @@ _PROBE_CONNECTIONS = 64
 WARM_UP_S = 3.0
 _LISTS_PER_S = 20.0
 _WINDOWS = 5
+#: How long clients that try again storm, until it is seen whether that keeps itself going.
+_STORM_S = 60.0
 #: How long what a probe darkened takes to come back.
 _REST_S = 25.0
 
@@ -72,9 +74,16 @@ class Findings(msgspec.Struct, kw_only=True):
     fronted: dict[int, list[Outcome]]
     #: CPU of a refused order as a share of that of an accepted one.
     refusal_cost: list[float]
+    #: The same share, of a refusal by bare sockets that do nothing else, at the same rate.
+    least_refusal_cost: list[float]
+    #: Five times the capacity, decided when a request was parsed: a control.
+    late: list[Outcome]
+    #: Windows at 0.7 of the capacity where CPU decides alone: a control.
+    cpu_alone: list[Phase]
     #: Windows of lists beside orders at 0.7 of what was the capacity right before each.
     quiet: list[Phase]
-    #: Orders at 0.7 of the capacity, from ten seconds after a flood of ten times it has ended.
+    #: Orders at 0.7 of the capacity, from ten seconds after a flood of ten times it has ended, in
+    #: which whoever was refused sent three more times at once.
     after_flood: Outcome
     #: Shares of the looks at which the load was 0.7 or more at half of the capacity, and below 0.8
     #: at all of it.
@@ -154,10 +163,11 @@ class Bench:
             say(f"capacity of {options.cores:g} of a core: {capacity:,.0f} orders/s")
             flood: dict[int, list[Outcome]] = {times: [] for times in TIMES}
             mixed: dict[int, list[Phase]] = {times: [] for times in TIMES}
-            costs = []
+            costs, accepts = [], []
             for number in range(options.rounds):
                 label = f"round {number + 1} of {options.rounds}"
                 accept_s = self._accept_cpu_s(site)
+                accepts.append(accept_s)
                 for times in TIMES:
                     flooded = self._flood(site, times * capacity)
                     flood[times].append(flooded.found)
@@ -176,14 +186,17 @@ class Bench:
             self.phases(site, [(0.3 * capacity, 0.0, 30.0)])
             say(f"0.7 of the capacity for {_WINDOWS} x {options.quiet_s} s: nothing may be refused")
             quiet = [self._quiet(site) for _ in range(_WINDOWS)]
-            say("ten times the capacity for 10 s, then 0.7 of it: well again after 10 s")
+            say(
+                f"ten times the capacity for {_STORM_S:.0f} s, each refused order sent 3 more times"
+            )
             after = self.phases(
                 site,
                 [
-                    (10 * capacity, 0.0, 10.0),
+                    (10 * capacity, 0.0, _STORM_S),
                     (0.7 * capacity, 0.0, 10.0),
                     (0.7 * capacity, 0.0, 10.0),
                 ],
+                tries=4,
             )[2]
             self.phases(site, [(0.3 * capacity, 0.0, 30.0)])
             half, full = self._looks(site, capacity, 0.5), self._looks(site, capacity, 1.0)
@@ -198,6 +211,7 @@ class Bench:
                 unshed.append(self._flood(site, 5 * capacity).found)
                 say(f"the control, 5 x without shedding: {_said(unshed[-1], capacity)}")
                 self._calm(site, capacity)
+        late, cpu_alone = self._controls(capacity)
         return Findings(
             held_to_cores=options.cores,
             cores=os.cpu_count() or 1,
@@ -210,6 +224,9 @@ class Bench:
             apart={},
             fronted={},
             refusal_cost=costs,
+            least_refusal_cost=[self._least_refusal_s(capacity) / each for each in accepts],
+            late=late,
+            cpu_alone=cpu_alone,
             quiet=quiet,
             after_flood=after.outcomes["order"],
             high_at_half=sum(load >= 0.7 for load in half) / max(1, len(half)),
@@ -217,14 +234,46 @@ class Bench:
             steps=steps,
         )
 
+    def _controls(self, capacity: float) -> tuple[list[Outcome], list[Phase]]:
+        """Measure what is known to be wrong, which must miss its floor."""
+        late, rounds = [], range(self.options.rounds)
+        with self.serving("act", control="late") as site:
+            self.probe(site)
+            for _ in rounds:
+                late.append(self._flood(site, 5 * capacity).found)
+                self._say(f"the control, decided late, 5 x: {_said(late[-1], capacity)}")
+                self._calm(site, capacity)
+        with self.serving("act", control="cpu") as site:
+            self._say("the control, CPU alone, at 0.7 of the capacity")
+            self.probe(site)
+            self.phases(site, [(0.3 * capacity, 0.0, 30.0)])
+            return late, [self._quiet(site) for _ in rounds]
+
+    def _least_refusal_s(self, capacity: float) -> float:
+        """Return the CPU seconds in which bare sockets refuse an order of a flood."""
+        with self._caged("loadtest.baseline.refuser", (), {}) as site:
+            before = cpu.usage(site.pid)
+            phases = self.phases(site, [(TIMES[-1] * capacity, 0.0, float(self.options.seconds))])
+            used_s = cpu.usage(site.pid).since(before).service_s
+            return used_s / max(1, phases[0].outcomes["order"].refused)
+
     @contextmanager
-    def serving(self, shedding: str, **settings: str) -> Iterator[Site]:
-        """Lend a gateway in a cage, with these settings."""
+    def serving(self, shedding: str, control: str = "", **settings: str) -> Iterator[Site]:
+        """Lend a gateway in a cage, with these settings; ``control``: with this made wrong."""
         databases.checkpoint(self._admin_url)
         given = {f"TIDEGATE_{name.upper()}": value for name, value in settings.items()}
         environment = {**self._contender.environment, "TIDEGATE_SHEDDING": shedding, **given}
+        # Named, not imported: what is measured is talked to from outside.
+        module, which = ("tests.overload_controls", (control,)) if control else ("ops.cli", ())
+        with self._caged(module, (*which, "serve"), environment) as site:
+            yield site
+
+    @contextmanager
+    def _caged(
+        self, module: str, arguments: tuple[str, ...], environment: dict[str, str]
+    ) -> Iterator[Site]:
         log = self._scratch / "gateway.log"
-        with processes.serving("ops.cli", ("serve",), environment, log) as running:
+        with processes.serving(module, arguments, environment, log) as running:
             os.sched_setaffinity(running.pid, {min(os.sched_getaffinity(0))})
             with cage.held(running.pid, self.options.cores):
                 yield Site(running.pid, running.port, environment)
@@ -240,10 +289,15 @@ class Bench:
         rate: float = msgspec.json.decode(self._ask(site, *how))
         return rate
 
-    def phases(self, site: Site, phases: list[tuple[float, float, float]]) -> list[Phase]:
-        """Offer (orders/s, lists/s, seconds), one after the other; return what became of them."""
-        written = msgspec.json.encode(phases).decode()
-        return msgspec.json.decode(self._ask(site, "--phases", written), type=list[Phase])
+    def phases(
+        self, site: Site, phases: list[tuple[float, float, float]], *, tries: int = 1
+    ) -> list[Phase]:
+        """Offer (orders/s, lists/s, seconds), one after the other; return what became of them.
+
+        ``tries``: how often each is sent while it is refused.
+        """
+        how = ("--phases", msgspec.json.encode(phases).decode(), "--tries", str(tries))
+        return msgspec.json.decode(self._ask(site, *how), type=list[Phase])
 
     def _accept_cpu_s(self, site: Site) -> float:
         """Measure the CPU of an accepted order, at the capacity, where batches are full."""

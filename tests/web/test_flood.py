@@ -2,15 +2,20 @@
 
 import asyncio
 import os
+import subprocess
 import sys
+from importlib.metadata import version
+from pathlib import Path
 
 import msgspec
 import pytest
 
 from gateway.intake.overload import Overload
+from loadtest.bench import processes
 from loadtest.overload import report
 from loadtest.overload.flood import Outcome, Phase
 from loadtest.overload.plan import TIMES, Findings, Steps
+from tests.overload_controls import CONTROLS
 from tests.support.site import Site
 
 
@@ -39,6 +44,34 @@ async def test_what_is_sent_on_schedule_is_accounted_for(site: Site) -> None:
     assert second.outcomes["order"].due == second.outcomes["order"].accepted == 50
     assert 0 < orders.p50_ms <= orders.p99_ms <= orders.max_ms
     assert overload.slots.in_use == 0
+
+
+async def test_whoever_is_refused_may_send_again(site: Site) -> None:
+    """Four times in all, which is still one list, refused once."""
+    overload: Overload = site.gateway.overload
+    overload.tiers[3].state, overload.tiers[3].share = "open", 1.0
+    said = await flood(site, "--phases", "[[0,20,1]]", "--prefix", "fc", "--tries", "4")
+    (found,) = msgspec.json.decode(said, type=list[Phase])
+    lists = found.outcomes["list"]
+    assert (lists.due, lists.accepted, lists.refused, lists.retried) == (20, 0, 20, 60)
+
+
+async def test_bare_sockets_refuse_whatever_comes(tmp_path: Path) -> None:
+    with processes.serving("loadtest.baseline.refuser", (), {}, tmp_path / "log") as running:
+        command = ["-m", "loadtest.overload.flood", "--port", str(running.port)]
+        command += ["--phases", "[[200,0,1]]", "--prefix", "fd"]
+        said = await asyncio.to_thread(
+            subprocess.run, [sys.executable, *command], capture_output=True, timeout=30, check=True
+        )
+    (found,) = msgspec.json.decode(said.stdout, type=list[Phase])
+    assert (found.outcomes["order"].due, found.outcomes["order"].refused) == (200, 200)
+
+
+@pytest.mark.parametrize("which", sorted(CONTROLS))
+def test_a_control_is_the_gateway_all_the_same(which: str) -> None:
+    command = [sys.executable, "-m", "tests.overload_controls", which, "version"]
+    said = subprocess.run(command, capture_output=True, text=True, timeout=30, check=True)
+    assert version("tidegate") in said.stdout
 
 
 async def test_the_closed_loop_says_a_rate(site: Site) -> None:
@@ -71,6 +104,9 @@ def findings(**changes: object) -> Findings:
         apart={times: [outcome()] for times in TIMES},
         fronted={times: [outcome()] for times in TIMES},
         refusal_cost=[0.05],
+        least_refusal_cost=[0.04],
+        late=[outcome(good=100)],
+        cpu_alone=[phase(refused=100)],
         quiet=[phase()],
         after_flood=outcome(),
         high_at_half=0.0,
@@ -87,6 +123,8 @@ def findings(**changes: object) -> Findings:
         ({"flood": {2: [outcome(good=900)], 5: [outcome(good=900)], 10: [outcome()]}}, 1),
         ({"flood": {times: [outcome(p99_ms=260)] for times in TIMES}}, 3),
         ({"unshed": [outcome()]}, 1),
+        ({"late": [outcome()]}, 1),
+        ({"cpu_alone": [phase(refused=1)]}, 1),
         ({"apart": {times: [outcome(good=990)] for times in TIMES}}, 3),
         ({"apart": {10: [outcome(p99_ms=101)]}}, 1),
         ({"fronted": {10: [outcome(good=790)]}}, 1),

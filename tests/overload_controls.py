@@ -1,0 +1,33 @@
+"""The gateway with one thing of its overload control made wrong, for `make bench-overload`.
+
+    python -m tests.overload_controls late serve --port 8080
+
+A floor that such a gateway holds proves nothing.
+"""
+
+import sys
+
+from gateway.intake import load
+from gateway.web.gate import Gate
+from ops.cli import main
+
+
+def _late() -> None:
+    """Decide when a request was parsed, as a middleware would, and not on its first bytes."""
+
+    def look(self: Gate, data: bytes) -> None:
+        return None
+
+    Gate.look = look  # type: ignore[method-assign]
+
+
+def _cpu() -> None:
+    """Let CPU decide alone, without a queue that agrees."""
+    load._CPU_ALONE = load.SHARE_MAX
+
+
+CONTROLS = {"late": _late, "cpu": _cpu}
+
+if __name__ == "__main__":
+    CONTROLS[sys.argv.pop(1)]()
+    main()
