@@ -148,11 +148,6 @@ async def test_every_row_of_the_table(
     await check(TABLE[case], answers, ledger)
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="place.sql counts a row before it knows whether the order number is taken; to look "
-    "first would cost every order an index probe",
-)
 async def test_refused_orders_of_other_looks_are_not_counted_as_orders(
     settings: Settings, ledger: Database
 ) -> None:

@@ -274,9 +274,9 @@ async def test_a_look_whose_order_was_never_stored_stands_in_nobodys_way(
     gateway: Gateway, ledger: Database
 ) -> None:
     """A refused placement may have claimed its look: the next who has it is stored all the same."""
-    await submit(gateway, due(1))
-    refused = await submit(gateway, like(1, order_no=due(1).order_no))
-    assert refused.answer == "conflict"
+    await submit(gateway, due(1), "r-1")
+    refused = await submit(gateway, like(9), "r-1")
+    assert refused.answer == "key_reused"
     assert len(await rows_of_looks(ledger)) == 2
     placed = await submit(gateway, like(2))
     assert (placed.answer, placed.hold) == ("placed", None)

@@ -13,7 +13,16 @@
 -- gateway's clock is the only witness; nobody sets that time anew, and one that is yet to come
 -- counts as now, so that no window ends later than a live one would.
 WITH input AS MATERIALIZED (
-    SELECT *, CASE WHEN $2::bool THEN least(received_at, now()) ELSE now() END AS judged_at
+    SELECT *,
+           CASE WHEN $2::bool THEN least(received_at, now()) ELSE now() END AS judged_at,
+           -- Looked up before it is counted. Asked of the history, which one index alone can
+           -- answer, and limited: a plan that is free to choose, and is made while the tables are
+           -- empty, reads them whole when they are not.
+           (
+               SELECT true FROM order_events e
+                WHERE e.source = 'placed:' || t.channel AND e.source_key = t.order_no
+                LIMIT 1
+           ) IS NOT NULL AS is_taken
       FROM unnest($1::placement_row[]) WITH ORDINALITY AS t (
                id, channel, order_no, request_id, payload_digest, lookalike,
                same_goods, is_test, currency, goods, shop_discount, platform_subsidy,
@@ -23,7 +32,7 @@ WITH input AS MATERIALIZED (
            )
 ), claimed AS (
     INSERT INTO fingerprints AS f (lookalike, order_id, expires_at)
-    SELECT lookalike, id, judged_at + interval '10 minutes' FROM input
+    SELECT lookalike, id, judged_at + interval '10 minutes' FROM input WHERE NOT is_taken
         ON CONFLICT (lookalike) DO UPDATE
        SET order_id = excluded.order_id, expires_at = excluded.expires_at
      WHERE f.expires_at <= excluded.expires_at - interval '10 minutes'
