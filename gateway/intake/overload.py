@@ -262,9 +262,8 @@ class Overload:
         self.load = self._figure.take(self._measured(now_s), now_s)
         for tier, breaker in self.tiers.items():
             load = self.load.hard if tier <= 1 else self.load.figure
-            if tier in self._modes.early:
-                load += EARLIER
-            if breaker.take(load, now_s):
+            earlier = EARLIER if tier in self._modes.early else 0.0
+            if breaker.take(load, now_s, earlier=earlier):
                 self._say(tier, breaker)
         if self._ticks % (2 * _TICKS) == 0:
             # Of the time there is: held to a quarter of a core, the loop has a quarter of it.

@@ -41,7 +41,7 @@ class Rule(Struct, frozen=True):
 #: (memory, descriptors, bytes that wait) and no queue: those are bounded by slots. Callbacks
 #: have no rule at all: only slots bound them.
 RULES: Mapping[Tier, Rule] = {
-    1: Rule(1.10, 1.20, 0.95, quiet_s=1.0, open_s=1.0, step=0.50),
+    1: Rule(1.00, 1.05, 0.95, quiet_s=1.0, open_s=1.0, step=0.50),
     2: Rule(0.86, 0.90, 0.76),
     3: Rule(0.82, 0.86, 0.72),
     4: Rule(0.80, 0.82, 0.70),
@@ -63,20 +63,25 @@ class Shedding:
         self._quiet_s = rule.quiet_s
         self._owed = 0.0
 
-    def take(self, load: float, now_s: float) -> bool:
-        """Take the load of one tick; return whether the state changed."""
+    def take(self, load: float, now_s: float, *, earlier: float = 0.0) -> bool:
+        """Take the load of one tick; return whether the state changed.
+
+        ``earlier``: by how much less load it goes. It comes back at the same as ever: a loop that
+        is merely busy would else keep it dark for good.
+        """
         before = self.state
         elapsed_s = 0.0 if self._at_s is None else max(0.0, now_s - self._at_s)
         self._at_s = now_s
-        self._ticks = self._ticks + 1 if load >= self._rule.on else 0
+        pushed = load + earlier
+        self._ticks = self._ticks + 1 if pushed >= self._rule.on else 0
         if load >= self._rule.off:
             self._quiet_since_s = None
         elif self._quiet_since_s is None:
             self._quiet_since_s = now_s
         if self.state in ("closed", "recovering"):
-            self._watch(load, now_s, elapsed_s)
+            self._watch(load, pushed, now_s, elapsed_s)
         else:
-            self._shed(load, now_s)
+            self._shed(pushed, now_s)
         return self.state != before
 
     def refuses(self) -> bool:
@@ -89,7 +94,7 @@ class Shedding:
         self._owed -= 1.0
         return True
 
-    def _watch(self, load: float, now_s: float, elapsed_s: float) -> None:
+    def _watch(self, load: float, pushed: float, now_s: float, elapsed_s: float) -> None:
         rule = self._rule
         if self._ticks >= _TICKS_ON:
             if self.state == "recovering":
@@ -97,7 +102,7 @@ class Shedding:
                 self._become("open", now_s)
                 return
             self._become("shedding", now_s)
-            self._shed(load, now_s)
+            self._shed(pushed, now_s)
         elif self.state == "recovering":
             if load < rule.off:
                 self.share = max(0.0, self.share - rule.step * elapsed_s)
@@ -106,11 +111,11 @@ class Shedding:
         elif now_s - self._since_s >= _FORGIVEN_S:
             self._quiet_s = rule.quiet_s
 
-    def _shed(self, load: float, now_s: float) -> None:
+    def _shed(self, pushed: float, now_s: float) -> None:
         rule = self._rule
         if self.state == "shedding":
-            self.share = min(1.0, max(0.0, (load - rule.on) / (rule.full - rule.on)))
-            if load >= rule.full:
+            self.share = min(1.0, max(0.0, (pushed - rule.on) / (rule.full - rule.on)))
+            if pushed >= rule.full:
                 self._become("open", now_s)
                 return
         quiet_since_s = self._quiet_since_s

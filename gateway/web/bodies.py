@@ -17,7 +17,6 @@ _T = TypeVar("_T")
 
 #: What zlib is told to unpack, by Content-Encoding; every other is refused.
 _WINDOW_BITS = {"gzip": 31, "x-gzip": 31, "deflate": 15}
-#: The rest of an unread body would be parsed as the next request: such replies end the connection.
 
 
 def require_json(request: Request) -> None:

@@ -12,6 +12,7 @@ from typing import Protocol
 
 from gateway.domain.access import Principal
 from gateway.intake.overload import Slot
+from gateway.web import metrics
 from gateway.web.doorman import Doorman
 from gateway.web.heads import Heads
 from gateway.web.orders import Begun, OrderIntake
@@ -57,6 +58,7 @@ class Express:
         self._desk = desk
         self._heads = Heads(bytes_max=bytes_max)
         self._finishing: set[asyncio.Future[Reply]] = set()
+        self._turn_s: float | None = None
 
     def take(self, data: bytes, slot: Slot, connection: Connection) -> bool:
         """Take the submission that ``data`` is, whole; ``connection`` is told its answer later.
@@ -70,6 +72,7 @@ class Express:
         if principal is None:
             return False
         answer = partial(self._answer, connection, submitted.said.is_last)
+        slot.given_s = self._began_s(slot.given_s)
         try:
             self._desk.count_in(principal)
             begun = self._orders.begin(principal, submitted)
@@ -83,6 +86,16 @@ class Express:
         else:
             begun.future.add_done_callback(partial(self._on_done, begun, answer))
         return True
+
+    def _began_s(self, now_s: float) -> float:
+        """Return when this turn of the loop began: what is ready in one has waited since then."""
+        if self._turn_s is None:
+            self._turn_s = now_s
+            asyncio.get_running_loop().call_soon(self._end_turn)
+        return self._turn_s
+
+    def _end_turn(self) -> None:
+        self._turn_s = None
 
     def _on_done(self, begun: Begun, answer: Answer, _: object) -> None:
         try:
@@ -108,5 +121,9 @@ class Express:
         answer(reply)
 
     def _answer(self, connection: Connection, is_last: bool, reply: Reply) -> None:
-        self._desk.count(_ROUTE, reply.status)
-        connection.answer(reply, is_last=is_last)
+        metrics.SHORT_WAY.inc()
+        try:
+            self._desk.count(_ROUTE, reply.status)
+        finally:
+            # Whatever goes wrong: nobody else would ever answer it.
+            connection.answer(reply, is_last=is_last)

@@ -13,22 +13,25 @@ from gateway.web.bodies import is_json
 from gateway.web.replies import JSON
 
 _LINE = b"POST /v1/orders HTTP/1.1\r\n"
+_LINE_END = b"\r\n"
 _HEAD_END = b"\r\n\r\n"
 _LENGTH = b"\r\ncontent-length: "
 _REQUEST_ID = b"\r\nidempotency-key: "
 #: A field: its name is a token, its value visible ASCII and blanks; nothing is folded.
 _FIELD = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):([\t -~]*)")
-#: What changes how a body is read, or must not come twice where it was cut out.
+#: What changes how a body is read or a connection ends, or must not come twice.
 _NOT_PLAIN = frozenset(
     {
         b"content-length", b"idempotency-key", b"transfer-encoding", b"content-encoding",
-        b"expect", b"upgrade", b"trailer", b"te",
+        b"expect", b"upgrade", b"trailer", b"te", b"proxy-connection", b"sec-websocket-key1",
     }
 )  # fmt: skip
 _LENGTH_DIGITS_MAX = 6
 _HEAD_BYTES_MAX = 4096
 _FIELDS_MAX = 60
-_HEADS_MAX = 256
+#: Heads that are remembered: a front adds its clients' addresses. Longer ones are read anew.
+_HEADS_MAX = 1024
+_KEPT_BYTES_MAX = 1024
 
 
 class Said(Struct, frozen=True):
@@ -65,7 +68,7 @@ class Heads:
         lower = head.lower()
         at = lower.find(_LENGTH)
         digits_at = at + len(_LENGTH)
-        digits_end = lower.find(b"\r", digits_at)
+        digits_end = lower.find(_LINE_END, digits_at)
         digits = lower[digits_at:digits_end]
         if at < 0 or not digits.isdigit() or len(digits) > _LENGTH_DIGITS_MAX:
             return None
@@ -76,7 +79,7 @@ class Heads:
         request_id = None
         at = lower.find(_REQUEST_ID)
         if at >= 0:
-            value_end = lower.find(b"\r", at + 2)
+            value_end = lower.find(_LINE_END, at + 2)
             value = head[at + len(_REQUEST_ID) : value_end]
             request_id = value.decode("latin-1")
             if not value or not (request_id.isascii() and request_id.isprintable()):
@@ -91,16 +94,18 @@ class Heads:
         return None if said is None else Submitted(said, request_id, data[end + 4 :])
 
     def _learn(self, head: bytes) -> Said | None:
-        if len(self._known) >= _HEADS_MAX:
-            self._known.clear()
-        said = self._known[head] = _read(head)
+        said = _read(head)
+        if len(head) <= _KEPT_BYTES_MAX:
+            if len(self._known) >= _HEADS_MAX:
+                del self._known[next(iter(self._known))]
+            self._known[head] = said
         return said
 
 
 def _read(head: bytes) -> Said | None:
     """Return what the fields of a plain head say; None of every other."""
     fields: dict[bytes, bytes] = {}
-    lines = head[2:-2].split(b"\r\n")
+    lines = head[2:-2].split(_LINE_END)
     if len(lines) > _FIELDS_MAX:
         return None
     for line in lines:

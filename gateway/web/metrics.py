@@ -3,6 +3,9 @@
 from prometheus_client import Counter, Gauge
 
 REQUESTS = Counter("tidegate_requests", "Requests by route and status.", ["route", "status"])
+SHORT_WAY = Counter(
+    "tidegate_short_way", "Submissions that were answered from the bytes they came as."
+)
 REFUSED_CALLBACKS = Counter(
     "tidegate_refused_callbacks",
     "Callbacks refused, by provider, account and reason.",

@@ -224,6 +224,7 @@ def build(
         instead=probes.instead(gateway),
         helpful=probes.helpful(gateway),
         is_stopping=stopping.is_set,
+        clock=gateway.clock,
     )
     order_intake = OrderIntake(
         intake=gateway.intake,

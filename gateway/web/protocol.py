@@ -29,8 +29,8 @@ class Protocol(RequestHandler):
     """aiohttp's protocol, behind the gate, with our shape of error for what no handler saw."""
 
     __slots__ = (
-        "_behind", "_body_bytes", "_express", "_gate", "_head", "_is_blurred", "_is_taken",
-        "_parsed", "_skip_bytes", "_slot", "_write_s", "is_answered",
+        "_behind", "_body_bytes", "_express", "_gate", "_head", "_is_blurred", "_is_half_closed",
+        "_is_taken", "_parsed", "_skip_bytes", "_slot", "_write_s", "is_answered",
     )  # fmt: skip
 
     def __init__(
@@ -62,6 +62,8 @@ class Protocol(RequestHandler):
         # Whether a request went the short way and has no answer yet, and what came behind it.
         self._is_taken = False
         self._behind = b""
+        # Whether the client stopped sending meanwhile.
+        self._is_half_closed = False
 
     def data_received(self, data: bytes) -> None:
         """Refuse what can not be taken now; hand the rest to the short way or to the parser."""
@@ -104,10 +106,15 @@ class Protocol(RequestHandler):
             return False
         # Before it is taken, for it may be answered at once.
         self._is_taken = True
-        if self._express.take(data, slot, self):
-            return True
-        self._is_taken = False
-        return False
+        try:
+            is_taken = self._express.take(data, slot, self)
+        except BaseException:
+            self._is_taken = False
+            slot.leave()
+            raise
+        if not is_taken:
+            self._is_taken = False
+        return is_taken
 
     def answer(self, reply: Reply, *, is_last: bool) -> None:
         """Answer the request that went the short way, then look at what came behind it."""
@@ -116,16 +123,28 @@ class Protocol(RequestHandler):
         transport = self.transport
         if transport is None or transport.is_closing():
             return
+        is_last = is_last or self._is_half_closed or self._gate.is_draining
+        try:
+            transport.write(head_bytes(reply, CLOSE if is_last else "") + reply.body)
+        except BaseException:
+            transport.abort()
+            raise
         if behind:
             transport.resume_reading()
-        is_last = is_last or self._gate.is_draining
-        transport.write(head_bytes(reply, CLOSE if is_last else "") + reply.body)
         if is_last:
-            self._end(transport)
+            self._end(transport, is_read_on=bool(behind))
             return
         self._next_keepalive_close_time = self._loop.time() + self._keepalive_timeout
         if behind:
             self.data_received(behind)
+
+    def eof_received(self) -> bool | None:  # type: ignore[override]  # as asyncio has it
+        """Keep the connection of a client that stopped sending until it has its answer."""
+        if self._is_taken:
+            self._is_half_closed = True
+            return True
+        super().eof_received()
+        return None
 
     def _process_keepalive(self) -> None:
         if self._is_taken:
@@ -204,18 +223,21 @@ class Protocol(RequestHandler):
         # It was not idle: its time to be closed begins anew.
         self._next_keepalive_close_time = self._loop.time() + self._keepalive_timeout
         if is_last:
-            self._end(transport)
+            self._end(transport, is_read_on=True)
         elif transport.get_write_buffer_size() > _UNREAD_BYTES_MAX:
             transport.abort()
 
-    def _end(self, transport: asyncio.Transport) -> None:
-        """End the connection, but read on for a moment.
+    def _end(self, transport: asyncio.Transport, *, is_read_on: bool) -> None:
+        """End the connection; but read on for a moment where its client may be still sending.
 
-        A reset would take the answer away from a client that is still sending.
+        A reset would take the answer away from it.
         """
+        self.close()
+        if not is_read_on:
+            transport.close()
+            return
         self._skip_bytes = sys.maxsize
         transport.write_eof()
-        self.close()
         self._loop.call_later(LINGER_S, transport.close)
 
     async def start(self) -> None:

@@ -7,10 +7,13 @@ import msgspec
 from msgspec import Struct
 
 from gateway.runtime import metrics
+from gateway.runtime.clock import Clock
 from gateway.web.replies import Reply
 from gateway.web.requests import Request
 
 _PROBE_S = 1.0
+#: Share of the time that metrics may take to be rendered.
+_RENDERING_MAX = 0.05
 
 #: Says whether a part can do its work: an empty text, or what is the matter in a sentence.
 Probe = Callable[[], Awaitable[str]]
@@ -39,11 +42,16 @@ class StatusPages:
         instead: Mapping[str, Probe],
         helpful: Mapping[str, Probe],
         is_stopping: Callable[[], bool],
+        clock: Clock,
     ) -> None:
         self._needed = needed
         self._instead = instead
         self._helpful = helpful
         self._is_stopping = is_stopping
+        self._clock = clock
+        self._shown = b""
+        self._shown_until_s = 0.0
+        self._asking: asyncio.Task[dict[str, str]] | None = None
         self.document = b"{}"
 
     async def health(self, request: Request) -> Reply:
@@ -55,8 +63,10 @@ class StatusPages:
 
         They are when all that is needed answers, or all that there is instead.
         """
-        probes = {**self._needed, **self._instead, **self._helpful}
-        said = dict(zip(probes, await asyncio.gather(*map(_ask, probes.values())), strict=True))
+        # Nobody needs a key to ask: whoever comes while the parts are asked shares the answer.
+        if self._asking is None:
+            self._asking = asyncio.create_task(self._ask_all(), name="readiness")
+        said = dict(await asyncio.shield(self._asking))
         is_ready = not any(said[name] for name in self._needed)
         if self._instead and not is_ready:
             is_ready = not any(said[name] for name in self._instead)
@@ -65,9 +75,23 @@ class StatusPages:
         parts = {name: text or "ok" for name, text in said.items()}
         return Reply(200 if is_ready else 503, msgspec.json.encode(Readiness(is_ready, parts)))
 
+    async def _ask_all(self) -> dict[str, str]:
+        probes = {**self._needed, **self._instead, **self._helpful}
+        try:
+            answers = await asyncio.gather(*map(_ask, probes.values()))
+        finally:
+            self._asking = None
+        return dict(zip(probes, answers, strict=True))
+
     async def metrics(self, request: Request) -> Reply:
-        """Answer with all metrics in the Prometheus text format."""
-        return Reply(200, metrics.render(), metrics.CONTENT_TYPE)
+        """Answer with all metrics in the Prometheus text format, as of a moment ago at most."""
+        began_s = self._clock.monotonic_s()
+        if began_s >= self._shown_until_s:
+            self._shown = metrics.render()
+            ended_s = self._clock.monotonic_s()
+            # Nobody needs a key to ask: whoever does without end gets a small part of the time.
+            self._shown_until_s = ended_s + (ended_s - began_s) / _RENDERING_MAX
+        return Reply(200, self._shown, metrics.CONTENT_TYPE)
 
     async def openapi(self, request: Request) -> Reply:
         """Answer with the OpenAPI document."""

@@ -445,6 +445,38 @@ def test_a_tier_that_is_to_go_early_goes_at_a_lower_load() -> None:
     assert dark[1][1] == 0
 
 
+@pytest.mark.parametrize("tier", [2, 3, 4])
+def test_what_was_to_go_early_comes_back_while_the_loop_is_merely_busy(tier: features.Tier) -> None:
+    """CPU without a queue counts for 0.65, and must keep nothing dark."""
+    ticked = Ticked()
+    ticked.modes.early = frozenset({tier})
+    ticked.tick(2.0, late_s=0.2)
+    assert ticked.overload.tiers[tier].state == "open"
+    ticked.tick(60.0, cpu=1.0)
+    assert ticked.overload.load.shares["cpu"] > 0.6
+    assert ticked.overload.tiers[tier].state == "closed"
+
+
+@pytest.mark.parametrize("word", [None, "admit"])
+@pytest.mark.parametrize(("share", "is_dark"), [(0.94, False), (0.96, True), (1.0, True)])
+@pytest.mark.parametrize("what", ["memory", "descriptors"])
+def test_memory_and_descriptors_at_their_end_shed_submissions(
+    monkeypatch: pytest.MonkeyPatch, what: str, share: float, is_dark: bool, word: Word | None
+) -> None:
+    """Also where an operator wants them taken whatever the load, and never callbacks."""
+    used, limit = {"memory": ("memory_bytes", "memory_bytes_max")}.get(
+        what, ("descriptors", "descriptors_max")
+    )
+    monkeypatch.setattr(machine, used, lambda: round(1000 * share))
+    monkeypatch.setattr(machine, limit, lambda: 1000)
+    ticked = Ticked()
+    if word is not None:
+        ticked.modes.words["order_submission"] = word
+    ticked.tick(3.0)
+    assert (ticked.refused(features.ORDER_SUBMISSION) > 0) == is_dark
+    assert ticked.refused(features.CALLBACKS) == 0
+
+
 # --- parts of a request ---
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import time
 from collections.abc import Iterator
 
 import asyncpg
@@ -10,6 +11,8 @@ import pytest
 
 from gateway.runtime import settings as configuration
 from gateway.web.express import Express
+from gateway.web.heads import Heads
+from gateway.web.orders import OrderIntake
 from tests.support.site import Site
 from tests.web.support import LONG_WAY, PATIENCE_S, Answer, Wire, order_bytes, read_answer
 
@@ -168,6 +171,70 @@ async def test_whoever_hangs_up_takes_nobody_along(
     assert (await wire.submit(body)).status in (200, 201)
     assert site.gateway.overload.slots.in_use == 0
     assert not site.gateway.intake._in_flight
+
+
+async def test_who_stops_sending_has_his_answer_all_the_same(line: Line, taken: list[bool]) -> None:
+    line.send(order_bytes())
+    await asyncio.sleep(0)
+    line.writer.write_eof()
+    (answer,) = await line.heard(1)
+    assert (answer.status, answer.headers["connection"]) == (201, "close")
+    assert taken == [True]
+    async with asyncio.timeout(PATIENCE_S):
+        assert await line.reader.read() == b""
+
+
+async def test_the_last_of_a_connection_ends_it_at_once(line: Line, site: Site) -> None:
+    line.send(order_bytes(), Connection="close")
+    (answer,) = await line.heard(1)
+    assert (answer.status, answer.headers["connection"]) == (201, "close")
+    async with asyncio.timeout(0.5):
+        assert await line.reader.read() == b""
+        while site.server.connections:
+            await asyncio.sleep(0.01)
+
+
+async def test_what_waited_behind_others_of_its_turn_is_seen_as_waiting(
+    wire: Wire, site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Taken one after the other without a pause, they would all seem to come just in time."""
+    assert (await wire.submit(b"{}")).status == 422
+    begin = OrderIntake.begin
+
+    def slow(*args: object) -> object:
+        time.sleep(0.002)
+        return begin(*args)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(OrderIntake, "begin", slow)
+    lines = [Line(wire, *await asyncio.open_connection(wire.host, wire.port)) for _ in range(40)]
+    await asyncio.sleep(0.1)
+    for line in lines:
+        line.send(order_bytes())
+    for line in lines:
+        assert [answer.status for answer in await line.heard(1)] == [201]
+    assert site.gateway.overload.slots.wait_s() > 0.03
+
+
+@pytest.mark.parametrize("place", ["count", "read"])
+async def test_an_error_that_nobody_meant_leaves_nothing_hanging(
+    line: Line, site: Site, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    def fails(*args: object) -> None:
+        raise RuntimeError(place)
+
+    asyncio.get_running_loop().set_exception_handler(lambda *_: None)
+    with monkeypatch.context() as patched:
+        if place == "count":
+            patched.setattr(site.server, "count", fails)
+        else:
+            patched.setattr(Heads, "read", fails)
+        line.send(order_bytes())
+        async with asyncio.timeout(PATIENCE_S):
+            answer = await read_answer(line.reader)
+    assert (answer is not None) == (place == "count")
+    assert site.gateway.overload.slots.in_use == 0
+    async with asyncio.timeout(PATIENCE_S):
+        await site.server.drain()
 
 
 async def test_a_drain_answers_what_was_taken_and_ends_the_connection(
