@@ -43,8 +43,16 @@ class Local(Protocol):
         """The modes with what is newer here laid over them."""
         ...
 
-    async def bring_in(self) -> None:
-        """Bring it into the ledger, which answers now. Raises ``Unavailable``."""
+    async def bring_in(self) -> bool:
+        """Bring it into the ledger, which answers now; whether any was. Raises ``Unavailable``."""
+        ...
+
+    def remember(self, known: list[Mode]) -> None:
+        """Keep what the ledger says for whoever starts while it is away. Raises ``OSError``."""
+        ...
+
+    def recalled(self) -> list[Mode]:
+        """What was kept and has not ended."""
         ...
 
 
@@ -78,6 +86,7 @@ class Modes:
         self._asking: asyncio.Task[list[Mode]] | None = None
         self._asked_at_s = 0.0
         self._is_away = False
+        self._has_heard = False
         # As read, and when: what is left of each is counted from there, by the monotonic clock.
         self._known: Sequence[Mode] = ()
         self._known_at_s = 0.0
@@ -125,10 +134,19 @@ class Modes:
             if not self._is_away:
                 _log.warning("modes can not be read; the known ones stand: %s", exc)
             self._is_away = True
+            if not self._has_heard:
+                # Started while it is away: what it said last to this machine stands until its end.
+                self._known, self._known_at_s = self._local.recalled(), self._clock.monotonic_s()
+                self._has_heard = True
             return
         self._known, self._known_at_s, self._is_away = known, self._asked_at_s, False
+        self._has_heard = True
         try:
-            await self._local.bring_in()
+            if await self._local.bring_in():
+                # Read anew: what was brought in is in neither place else, until the next look.
+                self._known_at_s = self._clock.monotonic_s()
+                self._known = known = await self._ledger.every()
+            self._local.remember(known)
         except (TidegateError, OSError) as exc:
             kind = type(exc).__name__
             _log.warning("what was said on this machine waits for the ledger", extra={"kind": kind})
@@ -161,6 +179,8 @@ class Modes:
             return
         for name in {**self._said, **said}:
             word = said.get(name)
+            if word == self._said.get(name):
+                continue
             _log.warning("operators: %s is %s", name, f"to {_TO[word]}" if word else "left alone")
             for each in modes.WORDS:
                 metrics.FORCED.labels(name, each).set(each == word)

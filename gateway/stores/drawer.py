@@ -6,12 +6,13 @@ goes into the ledger, with its audit row, when that is back. Whose file it is sa
 
 import contextlib
 import fcntl
+import logging
 import os
 import pwd
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import msgspec
@@ -20,8 +21,14 @@ from msgspec import Struct
 from gateway.domain import modes
 from gateway.domain.modes import Mode, Word
 
+_log = logging.getLogger(__name__)
+
 _SUFFIX = ".change"
+#: What is no change is put aside under this name, so that it stands in nobody's way.
+_BAD = ".bad"
+_KNOWN = "known"
 _FILE_BYTES_MAX = 4096
+_KNOWN_BYTES_MAX = 256 * 1024
 _FILES_MAX = 100
 
 
@@ -59,22 +66,64 @@ def _step(mode: Mode) -> tuple[str, float] | None:
     return None if mode.plan is None else (mode.plan, mode.starts_s)
 
 
+class _Known(Struct, frozen=True):
+    """A mode of the ledger, with its time by the clock on the wall."""
+
+    mode: Mode
+    begins_at: datetime
+    ends_at: datetime
+
+    def at(self, now: datetime) -> Mode:
+        """Return the mode with what is left of it, and never more than there was."""
+        left_s = (self.ends_at - now).total_seconds()
+        starts_s = max(0.0, (self.begins_at - now).total_seconds())
+        return msgspec.structs.replace(
+            self.mode, left_s=min(left_s, self.mode.left_s), starts_s=starts_s
+        )
+
+
 class Drawer:
-    """The changes in one directory."""
+    """The changes in one directory, and what the ledger said last."""
 
     def __init__(self, *, directory: Path) -> None:
         self.directory = directory
 
     def put(self, change: Change) -> None:
         """Keep a change; it is on the disk afterwards. Raises ``OSError``."""
+        name = f"{change.at.timestamp():.6f}-{secrets.token_hex(4)}{_SUFFIX}"
+        self._write(name, msgspec.json.encode(change))
+
+    def keep_known(self, known: list[Mode], now: datetime) -> None:
+        """Keep what the ledger said, for a process that starts while it is away. As ``put``."""
+        kept = [
+            _Known(
+                mode, now + timedelta(seconds=mode.starts_s), now + timedelta(seconds=mode.left_s)
+            )
+            for mode in known
+        ]
+        self._write(_KNOWN, msgspec.json.encode(kept))
+
+    def known(self, now: datetime) -> list[Mode]:
+        """Return what the ledger said last and has not ended; nothing where nobody kept it."""
+        try:
+            with (self.directory / _KNOWN).open("rb") as file:
+                # Others may say what they like in files of their own, not what the ledger said.
+                if os.fstat(file.fileno()).st_uid != os.getuid():
+                    return []
+                kept = msgspec.json.decode(file.read(_KNOWN_BYTES_MAX), type=list[_Known])
+            found = [each.at(now) for each in kept]
+        except (OSError, msgspec.MsgspecError, ValueError, TypeError, RecursionError):
+            return []
+        return [mode for mode in found if mode.left_s > 0 and mode.target in modes.targets()]
+
+    def _write(self, name: str, content: bytes) -> None:
         self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        name = f"{change.at.timestamp():.6f}-{secrets.token_hex(4)}"
-        unfinished = self.directory / f".{name}"
+        unfinished = self.directory / f".{name}-{secrets.token_hex(4)}"
         with unfinished.open("xb") as file:
-            file.write(msgspec.json.encode(change))
+            file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        unfinished.rename(self.directory / f"{name}{_SUFFIX}")
+        unfinished.rename(self.directory / name)
         directory = os.open(self.directory, os.O_RDONLY)
         try:
             os.fsync(directory)
@@ -82,13 +131,8 @@ class Drawer:
             os.close(directory)
 
     def every(self) -> list[Change]:
-        """Return all changes, the oldest first; a file that is none is left out."""
-        changes = []
-        for path in self._paths():
-            with contextlib.suppress(OSError), path.open("rb") as file:
-                if (change := _read(file.fileno())) is not None:
-                    changes.append(change)
-        return changes
+        """Return all changes, the oldest first; a file that is none is put aside."""
+        return [change for change, _ in self._each()]
 
     @contextmanager
     def taking(self) -> Iterator[Iterator[tuple[Change, Path]]]:
@@ -107,10 +151,17 @@ class Drawer:
 
     def _each(self) -> Iterator[tuple[Change, Path]]:
         for path in self._paths():
-            with contextlib.suppress(OSError), path.open("rb") as file:
-                change = _read(file.fileno())
+            try:
+                with path.open("rb") as file:
+                    change = _read(file.fileno())
+            except OSError:
+                continue
             if change is not None:
                 yield change, path
+                continue
+            _log.warning("put aside what is no change", extra={"file": path.name})
+            with contextlib.suppress(OSError):
+                path.rename(path.with_suffix(_BAD))
 
     def _paths(self) -> list[Path]:
         try:

@@ -19,7 +19,7 @@ from gateway.web.problems import Answered, problem
 from gateway.web.replies import Reply
 from gateway.web.requests import Request
 
-_BYTES_MAX = 16 * 1024
+_BYTES_MAX = 64 * 1024
 
 T = TypeVar("T")
 
@@ -140,9 +140,9 @@ class Operations:
         plan = Plan(name=request.path_values[0], steps=wanted.steps)
         try:
             plans.check(plan, self._clock.now())
+            was_there = await self._switches.plan(plan, actor=_actor(request))
         except modes.Wrong as exc:
             raise Answered(problem("invalid", faults=[Fault(exc.field, exc.reason)])) from None
-        was_there = await self._switches.plan(plan, actor=_actor(request))
         await self._modes.look()
         return Reply(200, _encode(PlanChanged(plan.name, was_there)))
 

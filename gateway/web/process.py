@@ -125,8 +125,12 @@ async def _listen_to_operators(gateway: Gateway, reuse_port: bool) -> Callable[[
         _log.info("operators", extra={"host": settings.admin_host, "port": settings.admin_port})
 
     async def close() -> None:
-        async with asyncio.timeout(_OPERATORS_S):
-            await server.drain()
+        try:
+            async with asyncio.timeout(_OPERATORS_S):
+                await server.drain()
+        except TimeoutError:
+            # Half a request of an operator is no reason to say that the process failed.
+            await server.shutdown(0.0)
 
     return close
 

@@ -195,6 +195,7 @@ class Server(web.Server):
             try:
                 authorization = request.header("Authorization")
                 request.principal = await self._doorman.admit(authorization, route.role)
+                self.count_in(request.principal)
                 reply = route.instead(request)
                 if reply is not None:
                     metrics.SHELVED.inc()

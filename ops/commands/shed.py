@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
@@ -86,19 +87,23 @@ def command(target: str | None, word: str | None, for_: str, reason: str, as_jso
 
 def _show(loaded: settings.Settings, as_json: bool) -> None:
     where: Literal["database", "this machine"] = "database"
+    apart: list[int] = []
     try:
         found = asyncio.run(_every(loaded))
     except Unavailable as exc:
-        answers = control.ask(Path(loaded.control_dir), b"state").values()
+        answers = control.ask(Path(loaded.control_dir), b"state")
         if not answers:
             raise Failure(
                 f"{exc}, and no gateway on this machine answers in {loaded.control_dir}"
             ) from exc
         where = "this machine"
-        found = msgspec.convert(json.loads(next(iter(answers)))["modes"], list[Mode])
+        found, apart = _merged(answers)
     if as_json:
-        click.echo(json.dumps({"where": where, "modes": msgspec.to_builtins(found)}))
+        told = {"where": where, "modes": msgspec.to_builtins(found), "apart": apart}
+        click.echo(json.dumps(told))
         return
+    for pid in apart:
+        click.echo(f"the gateway {pid} does not follow all of this", err=True)
     if not found:
         click.echo("no modes: everything is left to the load", err=True)
     rows = [
@@ -113,6 +118,21 @@ def _show(loaded: settings.Settings, as_json: bool) -> None:
         for mode in found
     ]
     table(("TARGET", "IS", "STATE", "LEFT", "WHO", "WHY"), rows)
+
+
+def _merged(answers: Mapping[int, bytes]) -> tuple[list[Mode], list[int]]:
+    """Return what any of the gateways follows, and those that do not follow all of it."""
+    told = {
+        pid: msgspec.convert(json.loads(answer)["modes"], list[Mode])
+        for pid, answer in answers.items()
+    }
+    found = {(mode.target, mode.word, mode.plan): mode for all_ in told.values() for mode in all_}
+    apart = [
+        pid
+        for pid, all_ in told.items()
+        if {(mode.target, mode.word, mode.plan) for mode in all_} != set(found)
+    ]
+    return list(found.values()), apart
 
 
 def _set(loaded: settings.Settings, order: Order, as_json: bool) -> None:
@@ -133,20 +153,29 @@ def _set(loaded: settings.Settings, order: Order, as_json: bool) -> None:
             f"tidegate shed {order.target} agree"
         )
     else:
-        lasts = f"{order.for_s / 60:g} min"
+        lasts = f"{order.for_s / 60:.0f} min" if order.for_s >= 60 else f"{order.for_s:.0f} s"
         said = f"{order.target} is {_DONE[order.word]} for {lasts}, everywhere within 2 s"
     _say(as_json, said, stands=not needs_second, where="database", processes=None)
 
 
 def _clear(loaded: settings.Settings, target: str, reason: str, as_json: bool) -> None:
+    reason = reason or "left to the load"
+    modes.check(Order(target, "admit", modes.LONGEST_S, reason, actor()))
     try:
-        was_set = asyncio.run(_left(loaded, target))
+        was_set, holding = asyncio.run(_left(loaded, target, reason))
     except Unavailable:
-        change = Change(target, None, modes.LONGEST_S, reason or "left to the load", _now())
-        _keep_here(loaded, change, as_json)
+        _keep_here(loaded, Change(target, None, modes.LONGEST_S, reason, _now()), as_json)
         return
     said = f"{target} is left to the load{'' if was_set else ', as it was'}"
+    if holding:
+        said = f"nothing is said of {target} itself {'any more' if was_set else 'as it was'}, but "
+        said += "; ".join(_held(mode) for mode in holding)
     _say(as_json, said, stands=was_set, where="database", processes=None)
+
+
+def _held(mode: Mode) -> str:
+    by = f"the plan {mode.plan}" if mode.plan else mode.actor
+    return f"{mode.target} is {_DONE[mode.word]} ({by}, {mode.left_s / 60:.0f} min more)"
 
 
 def _agree(loaded: settings.Settings, target: str, as_json: bool) -> None:
@@ -169,6 +198,8 @@ def _keep_here(loaded: settings.Settings, change: Change, as_json: bool) -> None
     if not reached:
         said += f"; none listens in {directory}, is control_dir the same as theirs?"
     _say(as_json, said, stands=bool(reached), where="this machine", processes=reached)
+    if not reached:
+        raise click.exceptions.Exit(1)
 
 
 def _say(
@@ -204,9 +235,19 @@ async def _order(loaded: settings.Settings, order: Order) -> None:
         await Switches(pool=pool).set(order)
 
 
-async def _left(loaded: settings.Settings, target: str) -> bool:
+async def _left(loaded: settings.Settings, target: str, reason: str) -> tuple[bool, list[Mode]]:
+    """Leave a target to the load; return whether it was not, and what holds some of it still."""
     async with connections.primary(loaded) as pool:
-        return await Switches(pool=pool).clear(target, actor=actor())
+        switches = Switches(pool=pool)
+        was_set = await switches.clear(target, actor=actor(), reason=reason)
+        mine = modes.features_of(target)
+        return was_set, [
+            mode
+            for mode in await switches.every()
+            if not mode.is_asked
+            and mode.starts_s <= 0
+            and any(feature in mine for feature in modes.features_of(mode.target))
+        ]
 
 
 async def _agreed(loaded: settings.Settings, target: str) -> Order | None:

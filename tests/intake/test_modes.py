@@ -3,6 +3,7 @@
 import asyncio
 
 import msgspec
+import pytest
 
 from gateway.domain.errors import TidegateError, Unavailable
 from gateway.domain.modes import Mode
@@ -30,25 +31,36 @@ class ToldLedger:
 
 
 class ToldLocal:
-    def __init__(self) -> None:
+    def __init__(self, ledger: ToldLedger) -> None:
         self.modes: list[Mode] = []
+        self.kept: list[Mode] = []
         self.brought_in = 0
         self.fault: Exception | None = None
+        self._ledger = ledger
 
     def over(self, known: list[Mode]) -> list[Mode]:
         return [*known, *self.modes]
 
-    async def bring_in(self) -> None:
+    async def bring_in(self) -> bool:
         self.brought_in += 1
         if self.fault is not None:
             raise self.fault
+        taken, self.modes = self.modes, []
+        self._ledger.modes += taken
+        return bool(taken)
+
+    def remember(self, known: list[Mode]) -> None:
+        self.kept = list(known)
+
+    def recalled(self) -> list[Mode]:
+        return list(self.kept)
 
 
 class Site:
     def __init__(self) -> None:
         self.clock = StoppedClock()
         self.ledger = ToldLedger()
-        self.local = ToldLocal()
+        self.local = ToldLocal(self.ledger)
         self.modes = Modes(ledger=self.ledger, local=self.local, clock=self.clock)
 
 
@@ -102,11 +114,54 @@ async def test_what_is_said_here_counts_without_the_ledger_and_waits_to_be_broug
     assert site.local.brought_in == 1
 
 
+async def test_a_word_stands_while_it_is_brought_in() -> None:
+    """It leaves the drawer then, and the ledger had been read before."""
+    site = Site()
+    site.ledger.is_away = True
+    site.local.modes = [SHED]
+    await site.modes.look()
+    site.ledger.is_away = False
+    await site.modes.look()
+    assert site.local.modes == []
+    assert site.modes.words == {"order_lists": "shed"}
+
+
+async def test_who_starts_while_the_ledger_is_away_knows_what_it_said_last() -> None:
+    before = Site()
+    before.ledger.modes = [SHED]
+    await before.modes.look()
+    site = Site()
+    site.ledger.is_away = True
+    site.local.kept = before.local.kept
+    await site.modes.look()
+    assert site.modes.words == {"order_lists": "shed"}
+    site.clock.at_s += 61.0
+    await site.modes.look()
+    assert site.modes.words == {}
+    site.ledger.is_away = False
+    site.ledger.modes = [msgspec.structs.replace(SHED, target="order_reads")]
+    await site.modes.look()
+    assert site.modes.words == {"order_reads": "shed"}
+
+
+async def test_only_what_changes_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    site = Site()
+    site.ledger.modes = [SHED]
+    await site.modes.look()
+    caplog.clear()
+    site.ledger.modes = [SHED, msgspec.structs.replace(SHED, target="order_reads")]
+    await site.modes.look()
+    assert [record.getMessage() for record in caplog.records] == [
+        "operators: order_reads is to be refused"
+    ]
+
+
 async def test_a_silent_ledger_holds_up_nothing_and_is_heard_when_it_speaks() -> None:
     site = Site()
     site.ledger.modes = [SHED]
     site.ledger.gate.clear()
     site.local.modes = [msgspec.structs.replace(SHED, target="order_reads")]
+    site.local.fault = Unavailable("postgres")
     async with asyncio.timeout(5):
         await site.modes.look()
     assert site.modes.words == {"order_reads": "shed"}

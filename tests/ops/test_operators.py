@@ -37,7 +37,20 @@ def test_a_word_is_said_shown_and_taken_back(cli: Cli) -> None:
     (mode,) = json.loads(cli("shed", "--json").stdout)["modes"]
     assert mode["word"] == "shed"
     assert cli("shed", "order_lists", "auto").exit_code == 0
-    assert json.loads(cli("shed", "--json").stdout) == {"where": "database", "modes": []}
+    left = json.loads(cli("shed", "--json").stdout)
+    assert left == {"where": "database", "modes": [], "apart": []}
+
+
+def test_what_still_holds_a_target_is_told(cli: Cli) -> None:
+    assert cli("shed", "tier3", "on", "--for", "20m", "--reason", "r").exit_code == 0
+    said = cli("shed", "order_lists", "auto", "--reason", "enough")
+    assert said.exit_code == 0
+    assert "tier3 is refused" in said.stdout
+    assert "20 min more" in said.stdout
+
+
+def test_a_short_time_is_told_in_seconds(cli: Cli) -> None:
+    assert "25 s" in cli("shed", "tier4", "on", "--for", "25s", "--reason", "r").stdout
 
 
 def test_one_person_alone_only_asks_for_the_core_to_be_shed(cli: Cli) -> None:
@@ -59,6 +72,8 @@ def test_one_person_alone_only_asks_for_the_core_to_be_shed(cli: Cli) -> None:
         (("order_lists", "on", "--reason", "r", "--for", "soon"), "30m"),
         (("order_lists", "early", "--reason", "r"), "tier2"),
         (("order_lists", "maybe"), "maybe"),
+        (("order_lists", "auto", "--reason", "bad\x1b[31m"), "reason"),
+        (("order_lists", "auto", "--reason", "x" * 201), "reason"),
     ],
 )
 def test_a_wrong_word_is_explained(cli: Cli, arguments: tuple[str, ...], said: str) -> None:

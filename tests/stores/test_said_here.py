@@ -1,6 +1,7 @@
 """What is said on a machine while the ledger is away: it counts, survives, and is brought in."""
 
 import json
+import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from gateway.stores.drawer import Change, Drawer
 from gateway.stores.postgres.said_here import SaidHere
 from gateway.stores.postgres.switches import Switches
 from tests.stores.support import Database
+from tests.web.support import ManualClock
 
 
 def change(target: str = "order_lists", **changes: object) -> Change:
@@ -141,3 +143,62 @@ async def test_only_one_process_brings_in(drawer: Drawer, here: SaidHere, ledger
         await here.bring_in()
         assert await ledger.fetchval("SELECT count(*) FROM audit_log") == 0
         assert len(list(mine)) == 1
+
+
+def test_what_is_no_change_is_put_aside_and_stands_in_nobodys_way(
+    here: SaidHere, drawer: Drawer
+) -> None:
+    drawer.put(change("order_reads"))
+    for n in range(150):
+        (drawer.directory / f"0-{n}.change").write_text("junk")
+    drawer.put(change())
+    # A look takes so many at most.
+    found = [here.over([]) for _ in range(2)][-1]
+    assert {mode.target for mode in found} == {"order_lists", "order_reads"}
+    assert len(list(drawer.directory.glob("*.bad"))) == 150
+
+
+def test_what_the_ledger_said_is_kept_for_who_starts_without_it(
+    here: SaidHere, drawer: Drawer
+) -> None:
+    known = [
+        Mode("order_lists", "shed", "r", "ann", 600.0),
+        Mode("callbacks", "shed", "r", "ann", 300.0, second="ben"),
+        Mode("tier4", "shed", "r", "ann", 900.0, plan="sale", starts_s=300.0),
+        Mode("order_reads", "admit", "r", "ann", 0.01),
+    ]
+    here.remember(known)
+    before = (drawer.directory / "known").stat().st_mtime_ns
+    here.remember(known)
+    assert (drawer.directory / "known").stat().st_mtime_ns == before, "nothing had changed"
+    time.sleep(0.02)
+    found = here.recalled()
+    assert [mode.target for mode in found] == ["order_lists", "callbacks", "tier4"]
+    assert 599 < found[0].left_s < 600
+    assert found[1].second == "ben"
+    assert 299 < found[2].starts_s < 300
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"junk", b"[]", b"[" * 100_000, b'[{"mode":{"target":"x"}}]', b"\xff", b"{}"],
+)
+def test_a_damaged_memory_of_the_ledger_is_none(
+    here: SaidHere, drawer: Drawer, content: bytes
+) -> None:
+    drawer.directory.mkdir()
+    (drawer.directory / "known").write_bytes(content)
+    assert here.recalled() == []
+
+
+def test_a_change_that_is_dated_ahead_ends_all_the_same(drawer: Drawer, switches: Switches) -> None:
+    """A clock that was set back may not stretch it."""
+    clock = ManualClock()
+    here = SaidHere(drawer=drawer, switches=switches, clock=clock)
+    drawer.put(change(for_s=60.0, at=clock.now() + timedelta(hours=1)))
+    (mode,) = here.over([])
+    assert mode.left_s == 60.0
+    clock.elapsed_s += 59.0
+    assert [mode.left_s for mode in here.over([])] == [1.0]
+    clock.elapsed_s += 1.0
+    assert here.over([]) == []

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import asyncpg
 import pytest
 
-from gateway.domain.modes import Order, Wrong
+from gateway.domain.modes import Order, Word, Wrong
 from gateway.domain.plans import Plan, Step
 from gateway.stores.postgres import audit
 from gateway.stores.postgres.switches import Switches
@@ -90,6 +90,40 @@ async def test_the_core_is_shed_by_two(switches: Switches, ledger: Database) -> 
     assert 50 < mode.left_s <= 60
     assert await switches.agree("callbacks", actor="bob") is None
     assert [action for _, action, _ in await audited(ledger)] == ["switch.ask", "switch.agree"]
+
+
+async def test_two_keys_of_one_name_are_one_person(switches: Switches) -> None:
+    await switches.set(order("callbacks", actor="ann (key a1)"))
+    with pytest.raises(Wrong, match="another person"):
+        await switches.agree("callbacks", actor="ann (key b2)")
+    assert await switches.agree("callbacks", actor="bob (key b2)") is not None
+
+
+async def test_the_audit_row_of_a_word_taken_back_says_why(
+    switches: Switches, ledger: Database
+) -> None:
+    await switches.set(order())
+    await switches.clear("order_lists", actor="ann", reason="it is over")
+    detail = await ledger.fetchval("SELECT detail FROM audit_log WHERE action = 'switch.clear'")
+    assert detail == "shed: it is over"
+
+
+async def test_plans_do_not_contradict_each_other(switches: Switches, ledger: Database) -> None:
+    now = datetime.now(UTC)
+
+    def saying(name: str, target: str, word: Word, begins: int, ends: int) -> Plan:
+        begin, end = (now + timedelta(minutes=minutes) for minutes in (begins, ends))
+        step = Step(target=target, mode=word, from_at=begin, until=end, reason="sale")
+        return Plan(name=name, steps=[step])
+
+    await switches.plan(saying("a", "tier4", "shed", 0, 60), actor="ann")
+    with pytest.raises(Wrong, match="overlaps with what the plan a says of tier4"):
+        await switches.plan(saying("b", "tier4", "admit", 59, 70), actor="ann")
+    await switches.plan(saying("b", "tier4", "admit", 60, 70), actor="ann")
+    await switches.plan(saying("b", "tier3", "admit", 0, 60), actor="ann")
+    await switches.plan(saying("a", "tier4", "admit", 0, 60), actor="ann")
+    told = await ledger.fetchval("SELECT detail FROM audit_log ORDER BY id LIMIT 1")
+    assert told.endswith(": sale")
 
 
 async def test_agreement_comes_too_late(

@@ -30,10 +30,12 @@ class Site:
     def url(self) -> str:
         return f"http://{self.host}:{self.port}"
 
-    async def token_for(self, *roles: Role, channels: Sequence[str] = ()) -> str:
+    async def token_for(
+        self, *roles: Role, channels: Sequence[str] = (), name: str = "test"
+    ) -> str:
         """Make a key with these roles only."""
         keys = ApiKeys(pool=self.gateway.stores.primary)
-        _, token = await keys.create("test", roles, channels, actor="test")
+        _, token = await keys.create(name, roles, channels, actor="test")
         return token
 
     async def submit(self, body: bytes, **headers: str) -> tuple[int, dict[str, object]]:

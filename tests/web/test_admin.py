@@ -50,13 +50,16 @@ async def test_a_mode_is_set_and_taken_back(operators: Wire, site: Site) -> None
     assert (await operators.ask("DELETE", way)).json["was_set"] is False
 
 
-async def test_to_refuse_the_core_takes_two_keys(operators: Wire, site: Site) -> None:
+async def test_to_refuse_the_core_takes_two_people(operators: Wire, site: Site) -> None:
     way = "/v1/admin/modes/callbacks"
     assert (await operators.ask("PUT", way, order())).json["is_asked"] is True
     assert not isinstance(site.gateway.overload.ask(features.CALLBACKS), Refusal)
     alone = await operators.ask("POST", f"{way}/agreement")
     assert alone.status == 403
-    second = Wire(operators.host, operators.port, await site.token_for("operate"))
+    same = Wire(operators.host, operators.port, await site.token_for("operate"))
+    assert (await same.ask("POST", f"{way}/agreement")).status == 403
+    token = await site.token_for("operate", name="another")
+    second = Wire(operators.host, operators.port, token)
     assert (await second.ask("POST", f"{way}/agreement")).status == 200
     assert isinstance(site.gateway.overload.ask(features.CALLBACKS), Refusal)
     assert (await second.ask("POST", f"{way}/agreement")).status == 404
@@ -80,7 +83,7 @@ async def test_to_refuse_the_core_takes_two_keys(operators: Wire, site: Site) ->
         (b'{"mode":"shed","for_s":1e400,"reason":"r"}', 422, "for_s"),
         (b'{"mode":"shed","for_s":NaN,"reason":"r"}', 400, None),
         (b'{"mode":"shed"}', 422, "reason"),
-        (b"x" * 20_000, 413, None),
+        (b"x" * 70_000, 413, None),
     ],
 )
 async def test_a_wrong_order_is_explained_and_changes_nothing(

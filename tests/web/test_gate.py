@@ -347,3 +347,19 @@ async def test_while_draining_a_refusal_is_its_connections_last(
             assert await reader.read() == b""
     writer.close()
     await asyncio.wait_for(draining, PATIENCE_S)
+
+
+async def test_a_connection_lost_before_its_handler_began_gives_its_slot_back(
+    wire: Wire, site: Site, overload: Overload
+) -> None:
+    """Both in one turn of the loop, as they come when a client sends and is gone."""
+    _, writer = await asyncio.open_connection(wire.host, wire.port)
+    async with asyncio.timeout(PATIENCE_S):
+        while not site.server.connections:
+            await asyncio.sleep(0.01)
+    (handler,) = site.server.connections
+    handler.data_received(wire.request(*LIST))
+    assert overload.slots.in_use == 1
+    handler.connection_lost(None)
+    assert overload.slots.in_use == 0
+    writer.close()

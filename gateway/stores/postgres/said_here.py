@@ -1,5 +1,9 @@
 """What was said on this machine while the ledger was away: it counts at once, and is brought in."""
 
+from datetime import datetime, timedelta
+
+import msgspec
+
 from gateway.domain.modes import Mode
 from gateway.runtime.clock import Clock
 from gateway.stores import drawer
@@ -7,6 +11,8 @@ from gateway.stores.drawer import Change, Drawer
 from gateway.stores.postgres import audit
 from gateway.stores.postgres.statements import sql
 from gateway.stores.postgres.switches import Switches
+
+_AHEAD_MAX = 100
 
 
 class SaidHere:
@@ -16,24 +22,59 @@ class SaidHere:
         self._drawer = drawer
         self._switches = switches
         self._clock = clock
+        # When each change that is dated ahead was seen first: its time counts from there.
+        self._ahead_s: dict[tuple[str, datetime], float] = {}
+        self._kept: list[object] = []
 
     def over(self, known: list[Mode]) -> list[Mode]:
         """Return the modes with what is newer here laid over them."""
-        changes = self._drawer.every()
-        return drawer.laid(known, changes, self._clock.now()) if changes else known
+        now = self._clock.now()
+        changes = [self._seen(change, now) for change in self._drawer.every()]
+        return drawer.laid(known, changes, now) if changes else known
 
-    async def bring_in(self) -> None:
+    def _seen(self, change: Change, now: datetime) -> Change:
+        """Return a change as of when it was seen first: no clock set back can stretch it."""
+        if change.at <= now:
+            return change
+        now_s = self._clock.monotonic_s()
+        if len(self._ahead_s) >= _AHEAD_MAX:
+            self._ahead_s.clear()
+        seen_s = self._ahead_s.setdefault((change.target, change.at), now_s)
+        return msgspec.structs.replace(change, at=now - timedelta(seconds=now_s - seen_s))
+
+    def remember(self, known: list[Mode]) -> None:
+        """Keep what the ledger says on this machine, where it changed. Raises ``OSError``."""
+        # Ends are read anew each time, to a part of a second.
+        now_s = self._clock.now().timestamp()
+        looks: list[object] = [
+            (each.target, each.word, each.reason, each.actor, each.second, each.is_asked,
+             each.plan, round((now_s + each.left_s) / 10))
+            for each in known
+        ]  # fmt: skip
+        if looks != self._kept:
+            self._drawer.keep_known(known, self._clock.now())
+            self._kept = looks
+
+    def recalled(self) -> list[Mode]:
+        """Return what the ledger said last to whoever was here before."""
+        return self._drawer.known(self._clock.now())
+
+    async def bring_in(self) -> bool:
         """Write each change and its audit row in one transaction, then take it out of the drawer.
 
-        Raises ``Unavailable``; what is not written stays where it is. A change that was written by
-        a process that then died is recognised by its audit row.
+        Returns whether anything was taken out. Raises ``Unavailable``; what is not written stays
+        where it is. A change that was written by a process that then died is recognised by its
+        audit row.
         """
         if not self._drawer.every():
-            return
+            return False
+        is_any = False
         with self._drawer.taking() as taken:
             for change, path in taken:
                 await self._write(change)
                 path.unlink(missing_ok=True)
+                is_any = True
+        return is_any
 
     async def _write(self, change: Change) -> None:
         action = "switch.clear" if change.word is None else "switch.set"

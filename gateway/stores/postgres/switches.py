@@ -78,7 +78,7 @@ class Switches:
             order = Order(
                 target, record["word"], record["for_s"], record["reason"], record["actor"]
             )
-            if order.actor == actor:
+            if _person(order.actor) == _person(actor):
                 raise modes.Wrong("actor", f"must be another person than {actor}, who asked for it")
             await connection.execute(sql("drop_asked_switch"), target)
             await _write(connection, order, is_asked=False, second=actor)
@@ -86,20 +86,35 @@ class Switches:
             await audit.append(connection, actor, "switch.agree", target, detail)
         return order
 
-    async def clear(self, target: str, *, actor: str) -> bool:
+    async def clear(self, target: str, *, actor: str, reason: str = "") -> bool:
         """Leave a target to the load again; False when nothing was said of it."""
         modes.features_of(target)
         async with self.changing() as connection:
             taken = await connection.fetch(sql("clear_switch"), target)
             if taken:
-                await audit.append(connection, actor, "switch.clear", target, _taken(taken))
+                detail = f"{_taken(taken)}{f': {reason}' if reason else ''}"
+                await audit.append(connection, actor, "switch.clear", target, detail)
         return bool(taken)
 
     async def plan(self, plan: Plan, *, actor: str) -> bool:
-        """Put a checked plan in place of the one of its name; whether there was one."""
+        """Put a checked plan in place of the one of its name; whether there was one.
+
+        Raises ``modes.Wrong`` where another plan says something else of a target at that time.
+        """
         steps = plan.steps
         async with self.changing() as connection:
             dropped = await connection.fetch(sql("drop_planned"), plan.name)
+            other = await connection.fetchrow(
+                sql("other_plan"),
+                [step.target for step in steps],
+                [step.from_at for step in steps],
+                [step.until for step in steps],
+            )
+            if other is not None:
+                raise modes.Wrong(
+                    f"steps[{other['n'] - 1}]",
+                    f"overlaps with what the plan {other['plan']} says of {other['target']}",
+                )
             await connection.execute(
                 sql("add_planned"),
                 plan.name,
@@ -112,6 +127,7 @@ class Switches:
             )
             told = (
                 f"{each.target} {each.mode} {each.from_at.isoformat()} to {each.until.isoformat()}"
+                f": {each.reason}"
                 for each in steps
             )
             await audit.append(connection, actor, "plan.set", plan.name, "; ".join(told))
@@ -157,6 +173,11 @@ async def _write(
         sql("set_switch"), order.target, order.word, order.reason, order.actor, is_asked, second,
         order.for_s, lasts_s,
     )  # fmt: skip
+
+
+def _person(actor: str) -> str:
+    """Return the name of an actor without that of his key: two keys of one are one person."""
+    return actor.partition(" (")[0]
 
 
 def _told(order: Order) -> str:
