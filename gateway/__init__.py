@@ -10,7 +10,8 @@ The path of an event, one folder a step:
                    shared by the whole batch
 5. ``web/``        the sender gets the reply its protocol expects
 
-Steps 2 to 4 are ``intake.accept``; there is no second way in.
+Steps 2 to 4 are ``intake.accept``; there is no second way in. A plain submission is handed to it
+straight from its bytes (``web/express.py``), everything else through a request (``web/server.py``).
 ``domain/`` says what is true of orders and money, without I/O and without a clock.
 ``runtime/`` is machinery that never heard of an order.
 ``wiring.py`` introduces the parts to each other.

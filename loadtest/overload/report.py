@@ -166,6 +166,7 @@ def as_text(findings: Findings, judged: Sequence[Judged]) -> str:
         f"Capacity P: {findings.capacity:,.0f} orders/s with {findings.held_to_cores:g} of a core "
         f"({min(findings.probes):,.0f} - {max(findings.probes):,.0f}), Python {findings.python}.",
         "Median of the rounds; goodput: answered 2xx within a second of when it was due.",
+        _bound(findings),
         "",
     ]
     rows: list[tuple[str, ...]] = [
@@ -193,6 +194,15 @@ def as_text(findings: Findings, judged: Sequence[Judged]) -> str:
     verdict += [(j.what, j.found, j.floor, "held" if j.is_held else "MISSED") for j in judged]
     lines += _table(verdict)
     return "\n".join(lines)
+
+
+def _bound(findings: Findings) -> str:
+    """Say what would be left if refusals cost no more than the kernel and a bare loop take."""
+    least = median(findings.least_refusal_cost or [float("nan")])
+    left = (max(0.0, (1 - times * least) / (1 - least)) for times in TIMES)
+    shares = " / ".join(f"{share:.0%}" for share in left)
+    at = " / ".join(f"{times}" for times in TIMES)
+    return f"If one process refused at the price of bare sockets, {shares} would be left at {at} x."
 
 
 def _row(name: str, findings: Findings, found: Sequence[Outcome]) -> tuple[str, ...]:

@@ -210,6 +210,9 @@ class _Up:
             found["TIDEGATE_JOURNAL_URL"] = self._servers.journal_url
         if not self._given["keyring_file"]:
             found["TIDEGATE_KEYRING_FILE"] = str(state / "keyring.toml")
+        if not self._given["control_dir"]:
+            # Named in full: the command must look into the same one, wherever it is given.
+            found["TIDEGATE_CONTROL_DIR"] = str(state.resolve() / "control")
         return found
 
     def _write_environment(self, file: Path, variables: dict[str, str]) -> None:
@@ -240,6 +243,12 @@ class _Up:
             raise _Abandoned
 
 
+#: Settings that say where things are, which we fill in where the user has not.
+_PLACES = (
+    "database_url", "replica_urls", "redis_url", "journal_url", "keyring_file", "control_dir",
+)  # fmt: skip
+
+
 def _given() -> dict[str, str]:
     """What the user has set, in the environment or in the settings file, of what we would set."""
     named = os.environ.get("TIDEGATE_CONFIG")
@@ -248,7 +257,7 @@ def _given() -> dict[str, str]:
     in_file: dict[str, Any] = tomllib.loads(path.read_text("utf-8")) if path.exists() else {}
     return {
         name: os.environ.get(settings.ENV_PREFIX + name.upper()) or str(in_file.get(name, ""))
-        for name in ("database_url", "replica_urls", "redis_url", "journal_url", "keyring_file")
+        for name in _PLACES
     }
 
 
