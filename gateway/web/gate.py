@@ -106,6 +106,7 @@ class Gate:
             return None
         way = data[: data.find(b" HTTP/", 0, end)]
         feature = self._features.get(way)
+        is_varied = feature is None
         if feature is None:
             way = way.partition(b"?")[0]
             feature = self._features.get(way)
@@ -115,7 +116,7 @@ class Gate:
                     feature = found
                     break
             else:
-                return self._misdirect(way, data[: end + 2])
+                return self._misdirect(way, data, end)
         asked = self._overload.ask(feature)
         if isinstance(asked, Slot):
             return asked
@@ -123,7 +124,7 @@ class Gate:
             # Parsed after all, and decided about again: only the server knows who may see it.
             self._overload.take_back(asked)
             return None
-        body_bytes = self._body_bytes(data[: end + 2])
+        body_bytes = self._body_bytes(data, end, is_varied=is_varied)
         is_last = body_bytes is None or self.is_draining
         return Turned(self._answer(asked, way, is_last), end + 4, body_bytes or 0, is_last)
 
@@ -131,32 +132,43 @@ class Gate:
         target = data[data.find(b" ") + 1 : data.find(b" HTTP/")]
         return self._shelf.is_worth_asking(target.decode("utf-8", "surrogateescape"))
 
-    def _misdirect(self, way: bytes, head: bytes) -> Turned | None:
+    def _misdirect(self, way: bytes, data: bytes, end: int) -> Turned | None:
         """Turn away what processes of the other role serve; None: all else."""
         found = (reply for ways, reply in self._elsewhere if ways.fullmatch(way))
         reply = next(found, None)
         if reply is None:
             return None
         _MISDIRECTED.inc()
-        body_bytes = self._body_bytes(head)
+        body_bytes = self._body_bytes(data, end, is_varied=True)
         is_last = body_bytes is None or self.is_draining
         second = self._forget_old()
         key = (reply.body, is_last)
         made = self._made.get(key)
         if made is None:
             made = self._made[key] = _written(reply, "Misdirected Request", second, is_last)
-        return Turned(made, len(head) + 2, body_bytes or 0, is_last)
+        return Turned(made, end + 4, body_bytes or 0, is_last)
 
-    def _body_bytes(self, head: bytes) -> int | None:
-        """Remember what heads said: a client that is refused sends the same one again."""
+    def _body_bytes(self, data: bytes, end: int, *, is_varied: bool) -> int | None:
+        """Return how long the body is of the request whose head ends there, as ``_declared``.
+
+        What heads said is remembered: a client that is refused sends the same one again.
+        ``is_varied``: but for its first line, in which it asks for something else each time.
+        """
+        begin = 0
+        if is_varied:
+            begin = data.find(b"\r\n")
+            line = data[:begin]
+            if not line.endswith(b" HTTP/1.1") or line.translate(None, _SEEN):
+                return None
+        head = data[begin : end + 2]
         if len(head) > _HEAD_BYTES_MAX:
-            return _body_bytes(head.lower())
+            return _declared(head.lower())
         try:
             return self._bodies[head]
         except KeyError:
             if len(self._bodies) >= _HEADS_MAX:
                 self._bodies.clear()
-            body_bytes = self._bodies[head] = _body_bytes(head.lower())
+            body_bytes = self._bodies[head] = _declared(head.lower())
             return body_bytes
 
     def reply(self, refusal: Refusal, method: str, path: str) -> Reply:
@@ -219,15 +231,15 @@ def _written(reply: Reply, phrase: str, second: int, is_last: bool) -> bytes:
     return head.encode("latin-1") + reply.body
 
 
-def _body_bytes(head: bytes) -> int | None:
-    """Return how long the body is that follows this head, in lower case.
+def _declared(head: bytes) -> int | None:
+    """Return how long the body is that follows this head, in lower case, or these fields of one.
 
     None where that is not as plain as can be: then the connection must end, or what we skip and
     what a proxy takes for the body could differ (RFC 9112, 11.2).
     """
     lines = head.count(b"\r\n")
     if (
-        not head.endswith(b" http/1.1", 0, head.find(b"\r\n"))
+        (not head.endswith(b" http/1.1", 0, head.find(b"\r\n")) and not head.startswith(b"\r\n"))
         # Nothing that another reader could take for the end of a line, or for none.
         or head.translate(None, _SEEN) != b"\r\n" * lines
         or b"\ntransfer-encoding" in head
