@@ -28,6 +28,7 @@ TIMES = (2, 5, 10)
 _PROBE_CONNECTIONS = 64
 WARM_UP_S = 3.0
 _LISTS_PER_S = 20.0
+_LISTS_TIER = 3
 _WINDOWS = 5
 #: How long clients that try again storm, until it is seen whether that keeps itself going.
 _STORM_S = 60.0
@@ -51,6 +52,8 @@ class Steps(msgspec.Struct, frozen=True, kw_only=True):
     dark_after_ms: float | None
     #: Seconds from the step back until every list is answered again.
     back_after_s: float | None
+    #: How often lists went dark or came back in a minute, by the gateway's own log.
+    flips_per_min: float
 
 
 class Findings(msgspec.Struct, kw_only=True):
@@ -149,7 +152,7 @@ class Bench:
         self._contender = contender
         self._keys = keys
         self._admin_url = admin_url
-        self._scratch = scratch
+        self._log = scratch / "gateway.log"
         self._say = say
         self._runs = 0
 
@@ -272,8 +275,7 @@ class Bench:
     def _caged(
         self, module: str, arguments: tuple[str, ...], environment: dict[str, str]
     ) -> Iterator[Site]:
-        log = self._scratch / "gateway.log"
-        with processes.serving(module, arguments, environment, log) as running:
+        with processes.serving(module, arguments, environment, self._log) as running:
             os.sched_setaffinity(running.pid, {min(os.sched_getaffinity(0))})
             with cage.held(running.pid, self.options.cores):
                 yield Site(running.pid, running.port, environment)
@@ -349,15 +351,14 @@ class Bench:
         return seen[:-2]
 
     def _step(self, site: Site, capacity: float) -> Steps:
-        before, step, after = self.phases(
-            site,
-            [
-                (0.5 * capacity, _LISTS_PER_S, 5.0),
-                (5.0 * capacity, _LISTS_PER_S, 10.0),
-                (0.5 * capacity, _LISTS_PER_S, 60.0),
-            ],
+        logged = self._log.stat().st_size
+        seconds = (5.0, 10.0, 60.0)
+        rates = (0.5 * capacity, 5.0 * capacity, 0.5 * capacity)
+        _, step, after = self.phases(
+            site, [(rate, _LISTS_PER_S, each) for rate, each in zip(rates, seconds, strict=True)]
         )
-        del before
+        said = self._log.read_text()[logged:]
+        flips = len(re.findall(rf'"tier {_LISTS_TIER} is (?:open|closed)"', said))
         answered = [n for n, count in enumerate(step.lists_accepted) if count]
         refused = [n for n, count in enumerate(after.lists_refused) if count]
         is_dark = bool(step.lists_refused and sum(step.lists_refused[-50:]))
@@ -365,7 +366,9 @@ class Bench:
         dark_ms = 100.0 * (answered[-1] + 1 if answered else 0)
         back_s = 0.1 * (refused[-1] + 1 if refused else 0)
         return Steps(
-            dark_after_ms=dark_ms if is_dark else None, back_after_s=back_s if is_back else None
+            dark_after_ms=dark_ms if is_dark else None,
+            back_after_s=back_s if is_back else None,
+            flips_per_min=60 * flips / sum(seconds),
         )
 
 

@@ -142,6 +142,9 @@ def _others(findings: Findings) -> Iterator[Judged]:
     yield _worst(
         "lists back after the step back", [step.back_after_s for step in findings.steps], "s", 45
     )
+    yield _worst(
+        "lists dark or back, a minute", [step.flips_per_min for step in findings.steps], "times", 2
+    )
 
 
 def _refused(phase: Phase, kinds: Sequence[Kind]) -> float:
@@ -154,7 +157,7 @@ def _worst(what: str, values: Sequence[float | None], unit: str, limit: float) -
     is_complete = len(known) == len(values) and bool(known)
     return Judged(
         what=what,
-        found=f"{max(known):.0f} {unit}" if is_complete else "never",
+        found=f"{max(known):.3g} {unit}" if is_complete else "never",
         floor=f"{limit:g} {unit}",
         is_held=is_complete and max(known) <= limit,
     )
