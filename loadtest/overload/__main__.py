@@ -8,7 +8,7 @@ import click
 import msgspec
 
 from loadtest.bench.processes import CannotRun
-from loadtest.overload import apart, front, plan, report
+from loadtest.overload import apart, controls, front, plan, report
 
 _FLOOR_MISSED = 1
 _COULD_NOT_RUN = 2
@@ -42,7 +42,7 @@ def main(
     """Measure what is left of the gateway at two, five and ten times its capacity.
 
     Needs two cores, root, and control groups that can be written. PostgreSQL and two Valkeys are
-    brought along and thrown away. Takes about fifteen minutes.
+    brought along and thrown away. Takes about half an hour.
     """
     options = plan.Options(cores=cores, seconds=seconds, rounds=rounds, quiet_s=quiet_seconds)
     # Also when a CI system ends it: the servers are stopped and their directory is removed.
@@ -69,6 +69,10 @@ def _measure(options: plan.Options) -> plan.Findings:
 
     with plan.prepared(options, say) as bench:
         findings = bench.run()
+        findings.late = controls.late(bench, findings.capacity)
+        findings.cpu_alone = controls.cpu_alone(bench, findings.capacity)
+        least_s = controls.least_refusal_s(bench, findings.capacity)
+        findings.least_refusal_cost = [least_s / accept_s for accept_s in findings.accept_s]
         for times in plan.TIMES:
             say(f"orders at 0.6, lists up to {times} x in a process of their own")
             rounds = [apart.beside(bench, findings.capacity, times) for _ in range(options.rounds)]

@@ -77,6 +77,8 @@ class Findings(msgspec.Struct, kw_only=True):
     fronted: dict[int, list[Outcome]]
     #: CPU of a refused order as a share of that of an accepted one.
     refusal_cost: list[float]
+    #: The CPU seconds of an accepted order, before each round.
+    accept_s: list[float]
     #: The same share, of a refusal by bare sockets that do nothing else, at the same rate.
     least_refusal_cost: list[float]
     #: Five times the capacity, decided when a request was parsed: a control.
@@ -153,12 +155,12 @@ class Bench:
         self._keys = keys
         self._admin_url = admin_url
         self._log = scratch / "gateway.log"
-        self._say = say
+        self.say = say
         self._runs = 0
 
     def run(self) -> Findings:
         """Measure one process alone. Blocks for minutes."""
-        options, say = self.options, self._say
+        options, say = self.options, self.say
         with self.serving("act") as site:
             self.probe(site)
             probes = [self.probe(site) for _ in range(5)]
@@ -172,23 +174,23 @@ class Bench:
                 accept_s = self._accept_cpu_s(site)
                 accepts.append(accept_s)
                 for times in TIMES:
-                    flooded = self._flood(site, times * capacity)
+                    flooded = self.flood(site, times * capacity)
                     flood[times].append(flooded.found)
-                    say(f"{label}, orders at {times} x: {_said(flooded.found, capacity)}")
+                    say(f"{label}, orders at {times} x: {said(flooded.found, capacity)}")
                     if times == TIMES[-1] and flooded.found.refused:
                         costs.append(flooded.refusal_s(accept_s) / accept_s)
-                    self._calm(site, capacity)
+                    self.calm(site, capacity)
                 for times in TIMES:
                     phase = self._mixed(site, capacity, times)
                     mixed[times].append(phase)
-                    say(f"{label}, lists at {times} x: {_said(phase.outcomes['order'], capacity)}")
-                    self._calm(site, capacity)
+                    say(f"{label}, lists at {times} x: {said(phase.outcomes['order'], capacity)}")
+                    self.calm(site, capacity)
         with self.serving("act") as site:
             # Cold, it is slower than what was measured; and what that darkened comes back first.
             self.probe(site)
             self.phases(site, [(0.3 * capacity, 0.0, 30.0)])
             say(f"0.7 of the capacity for {_WINDOWS} x {options.quiet_s} s: nothing may be refused")
-            quiet = [self._quiet(site) for _ in range(_WINDOWS)]
+            quiet = [self.quiet(site) for _ in range(_WINDOWS)]
             say(
                 f"ten times the capacity for {_STORM_S:.0f} s, each refused order sent 3 more times"
             )
@@ -211,10 +213,9 @@ class Bench:
         with self.serving("watch") as site:
             unshed = []
             for _ in range(options.rounds):
-                unshed.append(self._flood(site, 5 * capacity).found)
-                say(f"the control, 5 x without shedding: {_said(unshed[-1], capacity)}")
-                self._calm(site, capacity)
-        late, cpu_alone = self._controls(capacity)
+                unshed.append(self.flood(site, 5 * capacity).found)
+                say(f"the control, 5 x without shedding: {said(unshed[-1], capacity)}")
+                self.calm(site, capacity)
         return Findings(
             held_to_cores=options.cores,
             cores=os.cpu_count() or 1,
@@ -227,38 +228,16 @@ class Bench:
             apart={},
             fronted={},
             refusal_cost=costs,
-            least_refusal_cost=[self._least_refusal_s(capacity) / each for each in accepts],
-            late=late,
-            cpu_alone=cpu_alone,
+            accept_s=accepts,
+            least_refusal_cost=[],
+            late=[],
+            cpu_alone=[],
             quiet=quiet,
             after_flood=after.outcomes["order"],
             high_at_half=sum(load >= 0.7 for load in half) / max(1, len(half)),
             low_at_full=sum(load < 0.8 for load in full) / max(1, len(full)),
             steps=steps,
         )
-
-    def _controls(self, capacity: float) -> tuple[list[Outcome], list[Phase]]:
-        """Measure what is known to be wrong, which must miss its floor."""
-        late, rounds = [], range(self.options.rounds)
-        with self.serving("act", control="late") as site:
-            self.probe(site)
-            for _ in rounds:
-                late.append(self._flood(site, 5 * capacity).found)
-                self._say(f"the control, decided late, 5 x: {_said(late[-1], capacity)}")
-                self._calm(site, capacity)
-        with self.serving("act", control="cpu") as site:
-            self._say("the control, CPU alone, at 0.7 of the capacity")
-            self.probe(site)
-            self.phases(site, [(0.3 * capacity, 0.0, 30.0)])
-            return late, [self._quiet(site) for _ in rounds]
-
-    def _least_refusal_s(self, capacity: float) -> float:
-        """Return the CPU seconds in which bare sockets refuse an order of a flood."""
-        with self._caged("loadtest.baseline.refuser", (), {}) as site:
-            before = cpu.usage(site.pid)
-            phases = self.phases(site, [(TIMES[-1] * capacity, 0.0, float(self.options.seconds))])
-            used_s = cpu.usage(site.pid).since(before).service_s
-            return used_s / max(1, phases[0].outcomes["order"].refused)
 
     @contextmanager
     def serving(self, shedding: str, control: str = "", **settings: str) -> Iterator[Site]:
@@ -268,13 +247,14 @@ class Bench:
         environment = {**self._contender.environment, "TIDEGATE_SHEDDING": shedding, **given}
         # Named, not imported: what is measured is talked to from outside.
         module, which = ("tests.overload_controls", (control,)) if control else ("ops.cli", ())
-        with self._caged(module, (*which, "serve"), environment) as site:
+        with self.caged(module, (*which, "serve"), environment) as site:
             yield site
 
     @contextmanager
-    def _caged(
+    def caged(
         self, module: str, arguments: tuple[str, ...], environment: dict[str, str]
     ) -> Iterator[Site]:
+        """Lend a server of orders, held to its part of a core."""
         with processes.serving(module, arguments, environment, self._log) as running:
             os.sched_setaffinity(running.pid, {min(os.sched_getaffinity(0))})
             with cage.held(running.pid, self.options.cores):
@@ -308,7 +288,7 @@ class Bench:
         rate = self.probe(site, seconds)
         return cpu.usage(site.pid).since(before).service_s / (rate * seconds)
 
-    def _flood(self, site: Site, rate: float) -> "_Flooded":
+    def flood(self, site: Site, rate: float) -> "_Flooded":
         """Offer orders; return what became of them during and after the warm-up, and the CPU."""
         before = cpu.usage(site.pid)
         phases = [(rate, 0.0, WARM_UP_S), (rate, 0.0, float(self.options.seconds))]
@@ -320,13 +300,13 @@ class Bench:
         phases = [(core, rest, WARM_UP_S), (core, rest, float(self.options.seconds))]
         return self.phases(site, phases)[1]
 
-    def _quiet(self, site: Site) -> Phase:
+    def quiet(self, site: Site) -> Phase:
         """Offer 0.7 of the capacity as it is now: a shared machine is not the same all the time."""
         share = 0.7 * self.probe(site) - _LISTS_PER_S
         rest = (0.3 * share, 0.0, _REST_S)
         return self.phases(site, [rest, (share, _LISTS_PER_S, self.options.quiet_s)])[1]
 
-    def _calm(self, site: Site, capacity: float) -> None:
+    def calm(self, site: Site, capacity: float) -> None:
         """Let what waits be committed and the load fall, before the next is measured."""
         self.phases(site, [(0.1 * capacity, 0.0, 2.0)])
 
@@ -378,7 +358,8 @@ def _load(port: int) -> float:
     return max(float(value) for value in re.findall(r"^tidegate_load\{.*\} (\S+)$", shown, re.M))
 
 
-def _said(found: Outcome, capacity: float) -> str:
+def said(found: Outcome, capacity: float) -> str:
+    """Say in a line what became of a flood."""
     return (
         f"{found.good_per_s / capacity:.0%} of the capacity, p99 {found.p99_ms:.0f} ms, "
         f"refused {found.refused}, unanswered {found.unanswered}, not placed {found.not_placed}"

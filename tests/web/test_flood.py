@@ -104,6 +104,7 @@ def findings(**changes: object) -> Findings:
         apart={times: [outcome()] for times in TIMES},
         fronted={times: [outcome()] for times in TIMES},
         refusal_cost=[0.05],
+        accept_s=[1e-4],
         least_refusal_cost=[0.04],
         late=[outcome(good=100)],
         cpu_alone=[phase(refused=100)],
