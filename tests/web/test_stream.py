@@ -109,3 +109,18 @@ async def test_a_head_request_opens_nothing(wire: Wire, streams: LiveStream) -> 
     answer = await wire.ask("HEAD", "/v1/stream")
     assert (answer.status, answer.body) == (200, b"")
     assert streams.running == 0
+
+
+@pytest.mark.parametrize(("share", "pauses"), [(0.0, 1), (0.5, 10)])
+async def test_while_it_goes_dark_it_tells_ten_times_more_seldom(
+    streams: LiveStream, site: Site, share: float, pauses: int
+) -> None:
+    breaker = site.gateway.overload.tiers[4]
+    breaker.state, breaker.share = "shedding" if share else "closed", share
+    pieces = streams._events()
+    assert (await anext(pieces)).startswith(b"retry:")
+    assert b"event: tick" in await anext(pieces)
+    found = [await anext(pieces) for _ in range(pauses + 1)]
+    assert found[:-1] == [b""] * pauses
+    assert b"event: tick" in found[-1]
+    await pieces.aclose()
