@@ -12,8 +12,9 @@ from gateway.web.replies import Reply
 from gateway.web.requests import Request
 
 _PROBE_S = 1.0
-#: Share of the time that metrics may take to be rendered.
-_RENDERING_MAX = 0.05
+#: Share of the time that metrics may take to be rendered, and seconds that may be saved up.
+_RENDERING_PART = 0.05
+_RENDERING_S = 0.25
 
 #: Says whether a part can do its work: an empty text, or what is the matter in a sentence.
 Probe = Callable[[], Awaitable[str]]
@@ -50,7 +51,7 @@ class StatusPages:
         self._is_stopping = is_stopping
         self._clock = clock
         self._shown = b""
-        self._shown_until_s = 0.0
+        self._budget_s, self._paid_at_s = _RENDERING_S, clock.monotonic_s()
         self._asking: asyncio.Task[dict[str, str]] | None = None
         self.document = b"{}"
 
@@ -84,13 +85,16 @@ class StatusPages:
         return dict(zip(probes, answers, strict=True))
 
     async def metrics(self, request: Request) -> Reply:
-        """Answer with all metrics in the Prometheus text format, as of a moment ago at most."""
-        began_s = self._clock.monotonic_s()
-        if began_s >= self._shown_until_s:
+        """Answer with all metrics in the Prometheus text format.
+
+        Nobody needs a key to ask. Whoever asks without end is told what was shown before.
+        """
+        now_s = self._clock.monotonic_s()
+        earned_s = (now_s - self._paid_at_s) * _RENDERING_PART
+        self._budget_s, self._paid_at_s = min(_RENDERING_S, self._budget_s + earned_s), now_s
+        if self._budget_s > 0:
             self._shown = metrics.render()
-            ended_s = self._clock.monotonic_s()
-            # Nobody needs a key to ask: whoever does without end gets a small part of the time.
-            self._shown_until_s = ended_s + (ended_s - began_s) / _RENDERING_MAX
+            self._budget_s -= self._clock.monotonic_s() - now_s
         return Reply(200, self._shown, metrics.CONTENT_TYPE)
 
     async def openapi(self, request: Request) -> Reply:
