@@ -146,10 +146,13 @@ class Modes:
                 # Read anew: what was brought in is in neither place else, until the next look.
                 self._known_at_s = self._clock.monotonic_s()
                 self._known = known = await self._ledger.every()
-            self._local.remember(known)
         except (TidegateError, OSError) as exc:
             kind = type(exc).__name__
             _log.warning("what was said on this machine waits for the ledger", extra={"kind": kind})
+        try:
+            self._local.remember(known)
+        except OSError as exc:
+            _log.warning("modes can not be kept for a start without the ledger: %s", exc.strerror)
 
     def _settle(self) -> None:
         now_s = self._clock.monotonic_s()

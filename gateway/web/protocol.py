@@ -70,7 +70,7 @@ class Protocol(RequestHandler):
         if self._is_taken:
             # Answers must come in order: what is behind waits, and its sender with it.
             self._behind += data
-            if self.transport is not None:
+            if data and self.transport is not None:
                 self.transport.pause_reading()
             return
         if self._skip_bytes:

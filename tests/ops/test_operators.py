@@ -4,8 +4,11 @@ import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import msgspec
 import pytest
 
+from gateway.domain.modes import Mode
+from ops.commands import shed
 from tests.ops.conftest import Cli
 
 PLAN = """
@@ -115,3 +118,14 @@ def test_a_wrong_plan_is_explained(cli: Cli, tmp_path: Path, content: str, said:
     assert run.exit_code == 2
     assert said in run.stderr
     assert json.loads(cli("plan", "list", "--json").stdout) == []
+
+
+def test_gateways_that_do_not_follow_all_of_it_are_named() -> None:
+    def told(*targets: str) -> bytes:
+        modes = [Mode(target, "shed", "r", "ann", 60.0) for target in targets]
+        return json.dumps({"modes": msgspec.to_builtins(modes)}).encode()
+
+    found, apart = shed._merged({1: told("tier3", "tier4"), 2: told("tier4"), 3: told()})
+    assert {mode.target for mode in found} == {"tier3", "tier4"}
+    assert apart == [2, 3]
+    assert shed._merged({1: told("tier4"), 2: told("tier4")})[1] == []

@@ -5,6 +5,7 @@ import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from gateway.domain.modes import Mode, Order
@@ -202,3 +203,27 @@ def test_a_change_that_is_dated_ahead_ends_all_the_same(drawer: Drawer, switches
     assert [mode.left_s for mode in here.over([])] == [1.0]
     clock.elapsed_s += 1.0
     assert here.over([]) == []
+
+
+def test_what_differs_by_the_reading_alone_is_not_written_again(
+    here: SaidHere, drawer: Drawer
+) -> None:
+    """Whatever the end is: none may lie where two readings always differ."""
+    for tenths in range(100):
+        known = Mode("order_lists", "shed", "r", "ann", 600.0 + tenths / 10)
+        here.remember([known])
+        written = (drawer.directory / "known").stat().st_mtime_ns
+        here.remember([msgspec.structs.replace(known, left_s=known.left_s + 0.02)])
+        assert (drawer.directory / "known").stat().st_mtime_ns == written
+    here.remember([msgspec.structs.replace(known, left_s=known.left_s + 60)])
+    assert 665 < here.recalled()[0].left_s < 671
+
+
+def test_what_can_not_be_kept_is_told_once(switches: Switches, tmp_path: Path) -> None:
+    (tmp_path / "control").write_text("a file where the directory should be")
+    drawer = Drawer(directory=tmp_path / "control")
+    here = SaidHere(drawer=drawer, switches=switches, clock=SystemClock())
+    known = [Mode("order_lists", "shed", "r", "ann", 600.0)]
+    with pytest.raises(OSError, match="control"):
+        here.remember(known)
+    here.remember(known)

@@ -13,6 +13,7 @@ from gateway.stores.postgres.statements import sql
 from gateway.stores.postgres.switches import Switches
 
 _AHEAD_MAX = 100
+_SAME_END_S = 5.0
 
 
 class SaidHere:
@@ -25,6 +26,7 @@ class SaidHere:
         # When each change that is dated ahead was seen first: its time counts from there.
         self._ahead_s: dict[tuple[str, datetime], float] = {}
         self._kept: list[object] = []
+        self._kept_ends_s: list[float] = []
 
     def over(self, known: list[Mode]) -> list[Mode]:
         """Return the modes with what is newer here laid over them."""
@@ -44,16 +46,21 @@ class SaidHere:
 
     def remember(self, known: list[Mode]) -> None:
         """Keep what the ledger says on this machine, where it changed. Raises ``OSError``."""
-        # Ends are read anew each time, to a part of a second.
-        now_s = self._clock.now().timestamp()
+        now = self._clock.now()
         looks: list[object] = [
-            (each.target, each.word, each.reason, each.actor, each.second, each.is_asked,
-             each.plan, round((now_s + each.left_s) / 10))
+            (each.target, each.word, each.reason, each.actor, each.second, each.is_asked, each.plan)
             for each in known
-        ]  # fmt: skip
-        if looks != self._kept:
-            self._drawer.keep_known(known, self._clock.now())
-            self._kept = looks
+        ]
+        ends_s = [now.timestamp() + each.left_s for each in known]
+        # Ends are read anew each time and differ by what the reading took: no reason to write.
+        if looks == self._kept and all(
+            abs(end_s - kept_s) < _SAME_END_S
+            for end_s, kept_s in zip(ends_s, self._kept_ends_s, strict=True)
+        ):
+            return
+        # Before it is written: what can not be is told once, and not with every look.
+        self._kept, self._kept_ends_s = looks, ends_s
+        self._drawer.keep_known(known, now)
 
     def recalled(self) -> list[Mode]:
         """Return what the ledger said last to whoever was here before."""
