@@ -139,22 +139,16 @@ class InFlight:
     def __init__(self) -> None:
         #: None: no bound but the committer's own.
         self.limit: int | None = None
-        self._parts: list[int] = []
-        self._burst_parts: list[int] = []
+        #: How many may be on their way for one more of a tier to be let in; None: no bound.
+        self.rooms: list[int] | None = None
         self._rate = 0.0
         #: Whether the least of the last looks was still a queue.
         self.is_standing = False
 
-    def has_room(self, tier: Tier, in_flight: int) -> bool:
-        """Say whether one more of this tier may be on its way beside so many."""
-        if self.limit is None:
-            return True
-        parts = self._parts if self.is_standing else self._burst_parts
-        return in_flight < parts[tier]
-
     def look(self, least: float) -> None:
         """Take note of the least share of the limit that was on its way in the last looks."""
         self.is_standing = least >= _STANDING
+        self._set_rooms()
 
     def adapt(self, *, answered_per_s: float, cpu: float, commit_s: float) -> None:
         """Set the limit by the rate of answers, the share of CPU used, and what a commit takes."""
@@ -162,7 +156,12 @@ class InFlight:
         self._rate = max(answered_per_s, _RATE_KEPT * self._rate)
         if cpu < _CPU_SHORT:
             self.limit = None
-            return
-        self.limit = max(_IN_FLIGHT_MIN, int(self._rate * (_ANSWER_S + commit_s)))
-        self._parts = _parts(self.limit)
-        self._burst_parts = _parts(_BURST * self.limit)
+        else:
+            self.limit = max(_IN_FLIGHT_MIN, int(self._rate * (_ANSWER_S + commit_s)))
+        self._set_rooms()
+
+    def _set_rooms(self) -> None:
+        if self.limit is None:
+            self.rooms = None
+        else:
+            self.rooms = _parts(self.limit if self.is_standing else _BURST * self.limit)

@@ -8,9 +8,6 @@ import asyncio
 import logging
 import time
 from collections import Counter, deque
-from typing import Literal
-
-from msgspec import Struct
 
 from gateway.domain.features import FEATURES, TIERS, Feature, Tier
 from gateway.domain.modes import EARLIER, Word
@@ -18,6 +15,7 @@ from gateway.intake import metrics
 from gateway.intake.admission import InFlight, Slots
 from gateway.intake.heard import Heard
 from gateway.intake.load import IDLE, LoadFigure, Signal
+from gateway.intake.refusing import Reason, Refusal, Refusing
 from gateway.intake.shedding import RULES, Shedding
 from gateway.intake.sources import Committer, Journal, Modes, Readers
 from gateway.intake.tally import Tally
@@ -40,22 +38,6 @@ _REFUSAL_S = 12e-6
 #: two a refused one should stay away then; and else, by the breaker's state.
 _OPERATOR_FACTOR = 5
 _FACTORS = {"closed": 1, "recovering": 1, "shedding": 1, "open": 2}
-
-Reason = Literal["shed", "slots", "inflight", "stall", "operator"]
-
-
-#: Reasons for which a feature is dark, rather than the process at its end.
-DARK: frozenset[Reason] = frozenset({"shed", "operator"})
-
-
-class Refusal(Struct, frozen=True):
-    """Why a request is not taken now, and after how many seconds about it may come again."""
-
-    feature: Feature
-    reason: Reason
-    signal: Signal
-    factor: int
-
 
 class Overloaded(Exception):
     """Ends a request that lost its place while its body was on its way."""
@@ -140,8 +122,8 @@ class Overload:
         self._answered: deque[tuple[float, int]] = deque(maxlen=2 * _TICKS + 1)
         self._in_flight: deque[float] = deque(maxlen=_TICKS)
         # Plain numbers in the way of a request; metrics are told of them now and then.
-        self._refused: Counter[tuple[str, Reason]] = Counter()
-        self._refused_in_window = 0
+        self._refusing = Refusing(is_acting=self._is_acting)
+        self._refuse = self._refusing.give
         self.tally = Tally()
         self._ticks = 0
         self._cores = 1.0
@@ -157,22 +139,20 @@ class Overload:
             if refusal is not None:
                 return refusal
         elif breaker is not None and breaker.share and breaker.refuses():
-            refusal = self._refuse(feature, "shed", _FACTORS[breaker.state])
+            refusal = self._refuse(feature, "shed", self.load.signal, _FACTORS[breaker.state])
             if refusal is not None:
                 return refusal
         elif tier > 1 and self._watchdog.is_stalled:
-            refusal = self._refuse(feature, "stall", 1)
+            refusal = self._refuse(feature, "stall", self.load.signal, 1)
             if refusal is not None:
                 return refusal
-        in_flight = self.in_flight
-        if in_flight.limit is not None and not in_flight.has_room(
-            tier, self._committer.waiting + self.slots.in_use
-        ):
-            refusal = self._refuse(feature, "inflight", 1)
+        rooms = self.in_flight.rooms
+        if rooms is not None and self._committer.waiting + self.slots.in_use >= rooms[tier]:
+            refusal = self._refuse(feature, "inflight", self.load.signal, 1)
             if refusal is not None:
                 return refusal
         if not self.slots.reserve(tier):
-            refusal = self._refuse(feature, "slots", 1)
+            refusal = self._refuse(feature, "slots", self.load.signal, 1)
             if refusal is not None:
                 return refusal
             self.slots.force()
@@ -196,7 +176,7 @@ class Overload:
             reason = "shed"
         else:
             return False
-        self._refused[feature.name, reason] += 1
+        self._refusing.count(feature, reason, self.load.signal, 1)
         is_skipped = word == "shed" or self._is_acting
         self._skipped += is_skipped
         return is_skipped
@@ -208,8 +188,7 @@ class Overload:
 
     def take_back(self, refusal: Refusal) -> None:
         """Count a refusal no more: it is decided about again."""
-        self._refused[refusal.feature.name, refusal.reason] -= 1
-        self._refused_in_window -= 1
+        refusal.count -= 1
         self._asked -= 1
 
     def darkness(self, feature: Feature) -> float:
@@ -268,8 +247,8 @@ class Overload:
         if self._ticks % (2 * _TICKS) == 0:
             # Of the time there is: held to a quarter of a core, the loop has a quarter of it.
             window_s = 2 * _TICKS * TICK_S * self._cores
-            self.slots.adapt(refusing=self._refused_in_window * _REFUSAL_S / window_s)
-            self._refused_in_window = 0
+            refused = self._refusing.weigh() if self._is_acting else 0
+            self.slots.adapt(refusing=refused * _REFUSAL_S / window_s)
         if self._ticks % _TICKS == 0:
             self.in_flight.adapt(
                 answered_per_s=slope(self._answered),
@@ -281,22 +260,12 @@ class Overload:
     def _obey(self, feature: Feature, word: Word) -> Refusal | None:
         """Do as an operator said. What would end the process is stronger than any word."""
         if word == "shed":
-            refusal = Refusal(feature, "operator", self.load.signal, _OPERATOR_FACTOR)
-            self._refused[feature.name, "operator"] += 1
-            self._refused_in_window += 1
-            return refusal
+            return self._refusing.count(feature, "operator", self.load.signal, _OPERATOR_FACTOR)
         if self._watchdog.is_stalled and feature.tier > 1:
-            return self._refuse(feature, "stall", 1)
+            return self._refuse(feature, "stall", self.load.signal, 1)
         if self.load.hard >= 1.0 and feature.tier > 0:
-            return self._refuse(feature, "shed", 2)
+            return self._refuse(feature, "shed", self.load.signal, 2)
         return None
-
-    def _refuse(self, feature: Feature, reason: Reason, factor: int) -> Refusal | None:
-        self._refused[feature.name, reason] += 1
-        if not self._is_acting:
-            return None
-        self._refused_in_window += 1
-        return Refusal(feature, reason, self.load.signal, factor)
 
     def _look_around(self) -> None:
         """Measure what changes slowly and costs more to find out."""
@@ -349,9 +318,8 @@ class Overload:
             metrics.SHED_SHARE.labels(str(tier)).set(breaker.share if breaker else 0.0)
         mode = "act" if self._is_acting else "watch"
         refused: Counter[str] = Counter()
-        for (feature, reason), count in self._refused.items():
+        for (feature, reason), count in self._refusing.tell().items():
             metrics.SHED.labels(feature, reason, mode).inc(count)
             if self._is_acting or reason == "operator":
                 refused[feature] += count
-        self._refused.clear()
         self.tally.note(self.now_s(), asked=self._asked + self._skipped, refused=refused)

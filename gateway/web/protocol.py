@@ -19,8 +19,6 @@ from gateway.web.replies import CLOSE, Reply, head_bytes, one_write
 if TYPE_CHECKING:
     from gateway.web.server import Server
 
-#: Bytes of refusals that a client may leave unread before it is cut off.
-_UNREAD_BYTES_MAX = 64 * 1024
 #: How long the rest of a body that was refused is read and thrown away.
 LINGER_S = 1.0
 
@@ -29,8 +27,8 @@ class Protocol(RequestHandler):
     """aiohttp's protocol, behind the gate, with our shape of error for what no handler saw."""
 
     __slots__ = (
-        "_behind", "_body_bytes", "_express", "_gate", "_head", "_is_blurred", "_is_half_closed",
-        "_is_taken", "_parsed", "_skip_bytes", "_slot", "_write_s", "is_answered",
+        "_behind", "_body_bytes", "_express", "_gate", "_head", "_is_at_rest", "_is_blurred",
+        "_is_half_closed", "_is_taken", "_parsed", "_skip_bytes", "_slot", "_write_s", "is_answered",
     )  # fmt: skip
 
     def __init__(
@@ -54,6 +52,9 @@ class Protocol(RequestHandler):
         self._is_blurred = False
         # How many requests were found where they begin.
         self._parsed = 0
+        # Whether all that came was refused or answered the short way, and the next that comes begins
+        # a request. False: it is to be found out.
+        self._is_at_rest = True
         # What is still to come of the body of a request that was refused.
         self._skip_bytes = 0
         #: Whether the last request that was parsed has its answer, and may be followed.
@@ -67,6 +68,15 @@ class Protocol(RequestHandler):
 
     def data_received(self, data: bytes) -> None:
         """Refuse what can not be taken now; hand the rest to the short way or to the parser."""
+        if self._is_at_rest and data:
+            found = self._gate.look(data)
+            if isinstance(found, Turned) and found.request_bytes == len(data) and not found.is_last:
+                # What nearly all of a flood is: nothing but the next one can follow it.
+                self._turn_away(found.answer)
+                return
+            self._is_at_rest = False
+            self._begin(data, found)
+            return
         if self._is_taken:
             # Answers must come in order: what is behind waits, and its sender with it.
             self._behind += data
@@ -76,8 +86,10 @@ class Protocol(RequestHandler):
         if self._skip_bytes:
             skipped, data = data[: self._skip_bytes], data[self._skip_bytes :]
             self._skip_bytes -= len(skipped)
-            if not data:
-                return
+            self._is_at_rest = not self._skip_bytes
+            if data:
+                self.data_received(data)
+            return
         if self._is_blurred or not data:
             RequestHandler.data_received(self, data)
         elif self._body_bytes:
@@ -87,15 +99,18 @@ class Protocol(RequestHandler):
         elif self._head or not self._is_between():
             self._parse(data)
         else:
-            found = self._gate.look(data)
-            if isinstance(found, Slot):
-                if self._is_taken_by_express(data, found):
-                    return
-                self._slot = found
-            elif found is not None:
-                data = self._turn_away_all(data, found)
-            if data:
-                self._parse(data)
+            self._begin(data, self._gate.look(data))
+
+    def _begin(self, data: bytes, found: Slot | Turned | None) -> None:
+        """Do with a request that begins with ``data`` as the gate decided."""
+        if isinstance(found, Slot):
+            if self._is_taken_by_express(data, found):
+                return
+            self._slot = found
+        elif found is not None:
+            data = self._turn_away_all(data, found)
+        if data:
+            self._parse(data)
 
     def _is_taken_by_express(self, data: bytes, slot: Slot) -> bool:
         if self._express is None or self._gate.is_draining:
@@ -135,6 +150,7 @@ class Protocol(RequestHandler):
             self._end(transport, is_read_on=bool(behind))
             return
         self._next_keepalive_close_time = self._loop.time() + self._keepalive_timeout
+        self._is_at_rest = True
         if behind:
             self.data_received(behind)
 
@@ -155,13 +171,17 @@ class Protocol(RequestHandler):
     def _turn_away_all(self, data: bytes, found: Turned) -> bytes:
         """Refuse the request that ``data`` begins with, and those behind it; return the rest."""
         while True:
-            self._turn_away(found.answer, found.is_last)
+            self._turn_away(found.answer)
             if found.is_last:
+                if self.transport is not None:
+                    self._end(self.transport, is_read_on=True)
                 return b""
-            request_bytes = found.head_bytes + found.body_bytes
-            self._skip_bytes = max(0, request_bytes - len(data))
-            data = data[request_bytes:]
-            following = self._gate.look(data) if data else None
+            self._skip_bytes = max(0, found.request_bytes - len(data))
+            data = data[found.request_bytes :]
+            if not data:
+                self._is_at_rest = not self._skip_bytes
+                return b""
+            following = self._gate.look(data)
             if not isinstance(following, Turned):
                 self._slot = following
                 return data
@@ -216,15 +236,14 @@ class Protocol(RequestHandler):
         is_open = not self._force_close and not self._close
         return is_open and (not self._request_count or (self.is_answered and not self._messages))
 
-    def _turn_away(self, answer: bytes, is_last: bool) -> None:
+    def _turn_away(self, answer: bytes) -> None:
         transport = self.transport
         assert transport is not None
         transport.write(answer)
         # It was not idle: its time to be closed begins anew.
         self._next_keepalive_close_time = self._loop.time() + self._keepalive_timeout
-        if is_last:
-            self._end(transport, is_read_on=True)
-        elif transport.get_write_buffer_size() > _UNREAD_BYTES_MAX:
+        if self._paused:
+            # It leaves more unread than a connection keeps (64 KiB).
             transport.abort()
 
     def _end(self, transport: asyncio.Transport, *, is_read_on: bool) -> None:

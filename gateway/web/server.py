@@ -17,8 +17,9 @@ from prometheus_client import Counter
 from gateway.domain.access import Principal
 from gateway.domain.errors import TidegateError, Unavailable
 from gateway.domain.features import Feature
-from gateway.intake.overload import DARK, Overloaded, Refusal, Slot
+from gateway.intake.overload import Overloaded, Slot
 from gateway.intake.quotas import Quotas
+from gateway.intake.refusing import DARK, Refusal
 from gateway.runtime.clock import Clock
 from gateway.web import metrics
 from gateway.web.doorman import Doorman

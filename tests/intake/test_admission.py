@@ -144,12 +144,9 @@ def test_a_burst_may_exceed_the_limit_and_a_queue_that_stands_may_not() -> None:
     limit = in_flight.limit
     assert limit == 240, limit
     in_flight.look(0.05)
-    assert in_flight.has_room(0, 2 * limit - 1)
-    assert not in_flight.has_room(0, 2 * limit)
-    assert in_flight.has_room(3, limit - 1)
-    assert not in_flight.has_room(3, limit)
+    assert in_flight.rooms is not None
+    assert (in_flight.rooms[0], in_flight.rooms[3]) == (2 * limit, limit)
     in_flight.look(0.5)
-    assert not in_flight.has_room(0, limit)
-    assert not in_flight.has_room(3, limit // 2)
+    assert (in_flight.rooms[0], in_flight.rooms[3]) == (limit, limit // 2)
     in_flight.look(0.0)
-    assert in_flight.has_room(0, limit)
+    assert in_flight.rooms[0] == 2 * limit

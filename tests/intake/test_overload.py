@@ -12,7 +12,8 @@ from gateway.domain import features
 from gateway.domain.modes import Word
 from gateway.intake.admission import Slots
 from gateway.intake.heard import Heard
-from gateway.intake.overload import TICK_S, Overload, Overloaded, Refusal, Slot
+from gateway.intake.overload import TICK_S, Overload, Overloaded, Slot
+from gateway.intake.refusing import Refusal
 from gateway.runtime import machine
 from gateway.runtime.recent import Recent
 from gateway.runtime.settings import Settings

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from gateway.domain import features
-from gateway.intake.overload import Refusal
+from gateway.intake.refusing import Refusal
 from gateway.web import admin_api
 from tests.support.site import Site
 from tests.web.support import Wire

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 import pytest
 
 from gateway.domain import features, sheets
-from gateway.intake.overload import Refusal
+from gateway.intake.refusing import Refusal
 from gateway.web import exports
 from gateway.web.exports import OrderExports
 from tests.support.site import Site
