@@ -30,11 +30,10 @@ _CPU_SHORT = 0.9
 _ANSWER_S = 0.05
 _IN_FLIGHT_MIN = 128
 _RATE_KEPT = 0.9
-#: Share of the limit that is a queue when nothing less was seen for a quarter of a second, and by
-#: how much a burst may exceed the limit. Measured: 0.05 at seven tenths of the capacity, 0.5 and
-#: more in a flood.
-_STANDING = 0.25
-_BURST = 2
+#: How much of the limit may be on its way while nobody is refused, and while nearly all are.
+#: Measured: what a hiccup leaves behind is worked off; in a flood, who is let in is answered soon.
+_ROOM_QUIET = 2.0
+_ROOM_FLOOD = 0.5
 #: Share of the time that refusals may take until the wait is theirs to answer for: a smaller limit
 #: would refuse more and cure nothing.
 _REFUSING_MAX = 0.30
@@ -132,8 +131,8 @@ class InFlight:
     bounded by the committer. Without, everything admitted makes everybody wait longer: then as
     many may be on their way as can be answered in the time aimed at (bandwidth x delay).
 
-    A burst is no flood: twice as many may be, as long as no queue stands. One that the machine
-    left behind in a moment it gave us nothing is worked off; one that stays is bounded.
+    A burst is no flood. While nobody is refused twice as many may be; the larger the share that is
+    refused, the fewer: in a flood whatever waits, waits behind refusals too.
     """
 
     def __init__(self) -> None:
@@ -142,12 +141,11 @@ class InFlight:
         #: How many may be on their way for one more of a tier to be let in; None: no bound.
         self.rooms: list[int] | None = None
         self._rate = 0.0
-        #: Whether the least of the last looks was still a queue.
-        self.is_standing = False
+        self._refused = 0.0
 
-    def look(self, least: float) -> None:
-        """Take note of the least share of the limit that was on its way in the last looks."""
-        self.is_standing = least >= _STANDING
+    def look(self, refused: float) -> None:
+        """Take note of the share of requests that was refused lately."""
+        self._refused = refused
         self._set_rooms()
 
     def adapt(self, *, answered_per_s: float, cpu: float, commit_s: float) -> None:
@@ -164,4 +162,5 @@ class InFlight:
         if self.limit is None:
             self.rooms = None
         else:
-            self.rooms = _parts(self.limit if self.is_standing else _BURST * self.limit)
+            part = _ROOM_QUIET + (_ROOM_FLOOD - _ROOM_QUIET) * self._refused
+            self.rooms = _parts(int(part * self.limit))

@@ -33,11 +33,12 @@ _TICKS = 5
 _TICKS_PER_S = round(1 / TICK_S)
 _SOJOURN_S = 0.5
 #: What a refusal costs, about, to know how much of the time refusals take.
-_REFUSAL_S = 12e-6
+_REFUSAL_S = 10e-6
 #: Where an operator wants none of it, it is a matter of minutes: how much longer than a second or
 #: two a refused one should stay away then; and else, by the breaker's state.
 _OPERATOR_FACTOR = 5
 _FACTORS = {"closed": 1, "recovering": 1, "shedding": 1, "open": 2}
+
 
 class Overloaded(Exception):
     """Ends a request that lost its place while its body was on its way."""
@@ -121,6 +122,8 @@ class Overload:
         self._rates: deque[tuple[float, int]] = deque(maxlen=_TICKS_PER_S + 1)
         self._answered: deque[tuple[float, int]] = deque(maxlen=2 * _TICKS + 1)
         self._in_flight: deque[float] = deque(maxlen=_TICKS)
+        # What was asked and what was refused until each tick of the last half second.
+        self._refused: deque[tuple[int, int]] = deque(maxlen=2 * _TICKS + 1)
         # Plain numbers in the way of a request; metrics are told of them now and then.
         self._refusing = Refusing(is_acting=self._is_acting)
         self._refuse = self._refusing.give
@@ -186,6 +189,15 @@ class Overload:
         """What was taken and not yet answered."""
         return self._committer.waiting
 
+    def is_short(self) -> bool:
+        """Say whether the CPU is what everybody waits for."""
+        return self.in_flight.limit is not None
+
+    def refuse_again(self, refusal: Refusal) -> None:
+        """Count another request that is refused for what one was refused a moment ago."""
+        self._asked += 1
+        refusal.count += 1
+
     def take_back(self, refusal: Refusal) -> None:
         """Count a refusal no more: it is decided about again."""
         refusal.count -= 1
@@ -231,7 +243,8 @@ class Overload:
         limit = self.in_flight.limit
         waiting = self._committer.waiting + self.slots.in_use
         self._in_flight.append(0.0 if limit is None else waiting / limit)
-        self.in_flight.look(min(self._in_flight))
+        self._refused.append((self._asked, self._refusing.total))
+        self.in_flight.look(self._refused_share())
         if self._ticks % _TICKS_PER_S == 1:
             self._look_around()
         if self._ticks % (2 * _TICKS) == 1:
@@ -247,8 +260,7 @@ class Overload:
         if self._ticks % (2 * _TICKS) == 0:
             # Of the time there is: held to a quarter of a core, the loop has a quarter of it.
             window_s = 2 * _TICKS * TICK_S * self._cores
-            refused = self._refusing.weigh() if self._is_acting else 0
-            self.slots.adapt(refusing=refused * _REFUSAL_S / window_s)
+            self.slots.adapt(refusing=self._refused_lately() * _REFUSAL_S / window_s)
         if self._ticks % _TICKS == 0:
             self.in_flight.adapt(
                 answered_per_s=slope(self._answered),
@@ -266,6 +278,13 @@ class Overload:
         if self.load.hard >= 1.0 and feature.tier > 0:
             return self._refuse(feature, "shed", self.load.signal, 2)
         return None
+
+    def _refused_lately(self) -> int:
+        return self._refused[-1][1] - self._refused[0][1] if self._is_acting else 0
+
+    def _refused_share(self) -> float:
+        asked = self._refused[-1][0] - self._refused[0][0]
+        return min(1.0, max(0.0, self._refused_lately() / asked)) if asked > 0 else 0.0
 
     def _look_around(self) -> None:
         """Measure what changes slowly and costs more to find out."""

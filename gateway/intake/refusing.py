@@ -15,6 +15,8 @@ from gateway.intake.load import Signal
 Reason = Literal["shed", "slots", "inflight", "stall", "operator"]
 #: Reasons for which a feature is dark, rather than the process at its end.
 DARK: frozenset[Reason] = frozenset({"shed", "operator"})
+#: Reasons that hold until something is answered: what is refused for them would be again.
+FULL: frozenset[Reason] = frozenset({"slots", "inflight"})
 
 
 class Refusal(Struct, eq=False):
@@ -39,7 +41,6 @@ class Refusing:
         # Bounded: features x reasons x signals x factors.
         self._kinds: dict[tuple[str, Reason, Signal, int], Refusal] = {}
         self._told: Counter[tuple[str, Reason]] = Counter()
-        self._weighed = 0
 
     def give(self, feature: Feature, reason: Reason, signal: Signal, factor: int) -> Refusal | None:
         """Refuse one request for load; None where that is only watched."""
@@ -64,8 +65,7 @@ class Refusing:
         self._told = told
         return since
 
-    def weigh(self) -> int:
-        """Return how many were given since this was last asked, in all."""
-        total = sum(refusal.count for refusal in self._kinds.values())
-        since, self._weighed = total - self._weighed, total
-        return since
+    @property
+    def total(self) -> int:
+        """How many were given in all."""
+        return sum(refusal.count for refusal in self._kinds.values())

@@ -9,13 +9,14 @@ import math
 import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from email.utils import formatdate
 
 from msgspec import Struct
 
 from gateway.domain.features import Feature
 from gateway.intake.overload import Overload, Slot
-from gateway.intake.refusing import DARK, Refusal
+from gateway.intake.refusing import DARK, FULL, Refusal
 from gateway.providers import contract
 from gateway.runtime.settings import ProcessRole
 from gateway.web import metrics, roles, routing
@@ -31,7 +32,7 @@ _JITTER_S = 3
 
 
 class Turned(Struct, frozen=True):
-    """A request that was refused: the answer, and the bytes of its head and body.
+    """A request that was refused and is not all there is: the answer, its own bytes.
 
     ``is_last``: the connection ends with the answer.
     """
@@ -97,6 +98,8 @@ class Gate:
         #: Whether every answer is its connection's last.
         self.is_draining = False
         self._serial = itertools.count()
+        # What there is no room for in this turn; None between turns.
+        self._full: dict[_Way, Refusal] | None = None
         # In which second the answers were made: the date is in them.
         self._made_at_s = 0
         self._misdirected: dict[tuple[bytes, bool], bytes] = {}
@@ -112,12 +115,25 @@ class Gate:
         known = self._ways[way] = _Way(feature, later, is_shelved, {}, {})
         self._lines[way + b" HTTP/1.1"] = known
 
+    @contextmanager
+    def turn(self) -> Iterator[None]:
+        """Look at what is ready in one go: where there is no room, there is none until it ends."""
+        self._forget_old()
+        self._full = {}
+        try:
+            yield
+        finally:
+            self._full = None
+
     def ask(self, feature: Feature) -> Slot | Refusal:
         """Decide about a request whose first bytes did not tell what it is."""
         return self._overload.ask(feature)
 
-    def look(self, data: bytes) -> Slot | Turned | None:
-        """Decide about the request that begins with ``data``; None: can not be told from them."""
+    def look(self, data: bytes) -> Slot | Turned | bytes | None:
+        """Decide about the request that begins with ``data``; None: can not be told from them.
+
+        Bytes: ``data`` is one whole request that is refused with these, and its connection stays.
+        """
         end = data.find(_HEAD_END)
         if end < 0:
             return None
@@ -129,17 +145,36 @@ class Gate:
             way = self._find(line)
             if way is None:
                 return self._misdirect(line, data[line_end : end + 2])
-        asked = self._overload.ask(way.feature)
-        if isinstance(asked, Slot):
-            return asked
-        if way.is_shelved and asked.reason in DARK and self._is_shelved(line):
-            # Parsed after all, and decided about again: only the server knows who may see it.
-            self._overload.take_back(asked)
-            return None
+        full = self._full
+        asked: Slot | Refusal | None = full.get(way) if full else None
+        if isinstance(asked, Refusal):
+            self._overload.refuse_again(asked)
+        else:
+            asked = self._overload.ask(way.feature)
+            if isinstance(asked, Slot):
+                return asked
+            if full is None:
+                self._forget_old()
+            elif asked.reason in FULL:
+                full[way] = asked
+            if way.is_shelved and asked.reason in DARK and self._is_shelved(line):
+                # Parsed after all, and decided about again: only the server knows who may see it.
+                self._overload.take_back(asked)
+                return None
         fields = data[line_end : end + 2]
-        body_bytes = self._body_bytes(line, fields) if is_varied else self._framing.body_bytes(fields)
+        body_bytes = (
+            self._body_bytes(line, fields) if is_varied else self._framing.body_bytes(fields)
+        )
+        request_bytes = end + 4 + (body_bytes or 0)
         is_last = body_bytes is None or self.is_draining
-        return Turned(self._answer(asked, way, is_last), end + 4 + (body_bytes or 0), is_last)
+        answers = way.last_answers if is_last else way.answers
+        try:
+            answer = next(answers[asked])
+        except KeyError:
+            answer = next(self._make(asked, way, answers, is_last))
+        if request_bytes == len(data) and not is_last:
+            return answer
+        return Turned(answer, request_bytes, is_last)
 
     def _find(self, line: bytes) -> _Way | None:
         target = _target(line)
@@ -181,16 +216,17 @@ class Gate:
         after_s = refusal.factor * (1 + next(self._serial) % _JITTER_S)
         return _reply(refusal, way.later if way is not None else None, after_s)
 
-    def _answer(self, refusal: Refusal, way: _Way, is_last: bool) -> bytes:
-        answers = way.last_answers if is_last else way.answers
-        answer = answers.get(refusal)
-        if answer is None or not self._made_at_s <= time.time() < self._made_at_s + 1.0:
-            self._forget_old()
-            answer = answers[refusal] = itertools.cycle(
+    @staticmethod
+    def _make(
+        refusal: Refusal, way: _Way, answers: dict[Refusal, Iterator[bytes]], is_last: bool
+    ) -> Iterator[bytes]:
+        made = answers[refusal] = itertools.cycle(
+            [
                 _written(_reply(refusal, way.later, refusal.factor * after_s), "Later", is_last)
                 for after_s in range(1, _JITTER_S + 1)
-            )
-        return next(answer)
+            ]
+        )
+        return made
 
     def _forget_old(self) -> None:
         """Forget the answers of another second."""

@@ -26,6 +26,7 @@ from gateway.stores.postgres.reading import Reading
 from gateway.web import admin_api, api, openapi, probes, roles
 from gateway.web.callbacks import CallbackIntake, Line
 from gateway.web.documents import Documents
+from gateway.web.door import Door
 from gateway.web.doorman import Doorman
 from gateway.web.exports import OrderExports
 from gateway.web.gate import Gate
@@ -90,8 +91,9 @@ async def _serve(settings: Settings, reuse_port: bool) -> int:
         stack.push_async_callback(inventory.close)
         server = build(gateway, stopping, documents=documents, inventory=inventory)
         listener = _listen(settings.host, settings.port, reuse_port)
-        listening = await loop.create_server(server, sock=listener, backlog=_BACKLOG)
-        stack.push_async_callback(await _listen_to_operators(gateway, reuse_port))
+        door = open_door(server, listener, gateway)
+        stack.callback(door.close)
+        stack.push_async_callback(_listen_to_operators(gateway, reuse_port))
         host, port = listener.getsockname()[:2]
         _collect_seldom()
         _log.info("listening", extra={"host": host, "port": port, "role": settings.role})
@@ -101,9 +103,7 @@ async def _serve(settings: Settings, reuse_port: bool) -> int:
         )
         _log.info("draining", extra={"waiting": gateway.committer.waiting})
         # New connections are refused from here on; what was accepted is finished.
-        last = listener.dup()
-        listening.close()
-        await _take_last(last, server)
+        door.stop()
         try:
             async with asyncio.timeout(settings.drain_s):
                 await server.drain()
@@ -115,24 +115,28 @@ async def _serve(settings: Settings, reuse_port: bool) -> int:
     return 0 if is_clean else 1
 
 
-async def _listen_to_operators(gateway: Gateway, reuse_port: bool) -> Callable[[], Awaitable[None]]:
+def _listen_to_operators(gateway: Gateway, reuse_port: bool) -> Callable[[], Awaitable[None]]:
     """Open the operators' own port, where one is configured; return what closes it again."""
     settings = gateway.settings
+    if not settings.admin_port:
+        return _nothing
     server = admin_api.build(gateway)
-    if settings.admin_port:
-        listener = _listen(settings.admin_host, settings.admin_port, reuse_port)
-        await asyncio.get_running_loop().create_server(server, sock=listener)
-        _log.info("operators", extra={"host": settings.admin_host, "port": settings.admin_port})
+    listener = _listen(settings.admin_host, settings.admin_port, reuse_port)
+    door = open_door(server, listener, gateway)
+    _log.info("operators", extra={"host": settings.admin_host, "port": settings.admin_port})
 
     async def close() -> None:
-        try:
+        # Half a request of an operator is no reason to say that the process failed.
+        with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_OPERATORS_S):
                 await server.drain()
-        except TimeoutError:
-            # Half a request of an operator is no reason to say that the process failed.
-            await server.shutdown(0.0)
+        door.close()
 
     return close
+
+
+async def _nothing() -> None:
+    pass
 
 
 def _tasks(gateway: Gateway, port: int) -> dict[str, lifecycle.Task]:
@@ -173,18 +177,15 @@ def _peers(gateway: Gateway, port: int) -> dict[str, lifecycle.Task]:
     return {"peers": told}
 
 
-async def _take_last(listener: socket.socket, server: Server) -> None:
-    """Serve the connections that the kernel took for us, then close the listener.
-
-    Closing alone would cut them off, and their senders believe that they are connected.
-    """
-    taken = []
-    with contextlib.suppress(OSError):
-        while True:
-            taken.append(listener.accept()[0])
-    listener.close()
-    for connection in taken:
-        await asyncio.get_running_loop().connect_accepted_socket(server, connection)
+def open_door(server: Server, listener: socket.socket, gateway: Gateway) -> Door:
+    """Serve a listener until the door is closed."""
+    return Door(
+        listener=listener,
+        backlog=_BACKLOG,
+        protocol=server,
+        gate=server.gate,
+        is_short=gateway.overload.is_short,
+    )
 
 
 def open_inventory(settings: Settings) -> HttpInventory:

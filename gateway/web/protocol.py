@@ -2,7 +2,7 @@
 
 import asyncio
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from aiohttp import hdrs, web
 from aiohttp.http_parser import RawRequestMessage
@@ -18,6 +18,7 @@ from gateway.web.replies import CLOSE, Reply, head_bytes, one_write
 
 if TYPE_CHECKING:
     from gateway.web.server import Server
+    from gateway.web.sockets import ClientSocket
 
 #: How long the rest of a body that was refused is read and thrown away.
 LINGER_S = 1.0
@@ -27,8 +28,8 @@ class Protocol(RequestHandler):
     """aiohttp's protocol, behind the gate, with our shape of error for what no handler saw."""
 
     __slots__ = (
-        "_behind", "_body_bytes", "_express", "_gate", "_head", "_is_at_rest", "_is_blurred",
-        "_is_half_closed", "_is_taken", "_parsed", "_skip_bytes", "_slot", "_write_s", "is_answered",
+        "_behind", "_body_bytes", "_express", "_gate", "_head", "_is_blurred", "_is_half_closed",
+        "_is_taken", "_parsed", "_skip_bytes", "_slot", "_socket", "_write_s", "is_answered",
     )  # fmt: skip
 
     def __init__(
@@ -52,9 +53,6 @@ class Protocol(RequestHandler):
         self._is_blurred = False
         # How many requests were found where they begin.
         self._parsed = 0
-        # Whether all that came was refused or answered the short way, and the next that comes begins
-        # a request. False: it is to be found out.
-        self._is_at_rest = True
         # What is still to come of the body of a request that was refused.
         self._skip_bytes = 0
         #: Whether the last request that was parsed has its answer, and may be followed.
@@ -66,17 +64,13 @@ class Protocol(RequestHandler):
         # Whether the client stopped sending meanwhile.
         self._is_half_closed = False
 
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Take the connection up."""
+        self._socket = cast("ClientSocket", transport)
+        super().connection_made(transport)
+
     def data_received(self, data: bytes) -> None:
         """Refuse what can not be taken now; hand the rest to the short way or to the parser."""
-        if self._is_at_rest and data:
-            found = self._gate.look(data)
-            if isinstance(found, Turned) and found.request_bytes == len(data) and not found.is_last:
-                # What nearly all of a flood is: nothing but the next one can follow it.
-                self._turn_away(found.answer)
-                return
-            self._is_at_rest = False
-            self._begin(data, found)
-            return
         if self._is_taken:
             # Answers must come in order: what is behind waits, and its sender with it.
             self._behind += data
@@ -86,10 +80,10 @@ class Protocol(RequestHandler):
         if self._skip_bytes:
             skipped, data = data[: self._skip_bytes], data[self._skip_bytes :]
             self._skip_bytes -= len(skipped)
-            self._is_at_rest = not self._skip_bytes
-            if data:
-                self.data_received(data)
-            return
+            if not data:
+                if not self._skip_bytes:
+                    self._socket.rest()
+                return
         if self._is_blurred or not data:
             RequestHandler.data_received(self, data)
         elif self._body_bytes:
@@ -99,10 +93,10 @@ class Protocol(RequestHandler):
         elif self._head or not self._is_between():
             self._parse(data)
         else:
-            self._begin(data, self._gate.look(data))
+            self.begin(data, self._gate.look(data))
 
-    def _begin(self, data: bytes, found: Slot | Turned | None) -> None:
-        """Do with a request that begins with ``data`` as the gate decided."""
+    def begin(self, data: bytes, found: Slot | Turned | bytes | None) -> None:
+        """Do with the request that begins with ``data`` as the gate decided."""
         if isinstance(found, Slot):
             if self._is_taken_by_express(data, found):
                 return
@@ -150,9 +144,10 @@ class Protocol(RequestHandler):
             self._end(transport, is_read_on=bool(behind))
             return
         self._next_keepalive_close_time = self._loop.time() + self._keepalive_timeout
-        self._is_at_rest = True
         if behind:
             self.data_received(behind)
+        else:
+            self._socket.rest()
 
     def eof_received(self) -> bool | None:  # type: ignore[override]  # as asyncio has it
         """Keep the connection of a client that stopped sending until it has its answer."""
@@ -163,14 +158,14 @@ class Protocol(RequestHandler):
         return None
 
     def _process_keepalive(self) -> None:
-        if self._is_taken:
-            # Not idle: its time begins with its answer.
+        if self._is_taken or self._socket.was_answered():
+            # Not idle: its time begins with its answer, or with this look at it.
             self._next_keepalive_close_time = self._loop.time() + self._keepalive_timeout
         super()._process_keepalive()
 
-    def _turn_away_all(self, data: bytes, found: Turned) -> bytes:
+    def _turn_away_all(self, data: bytes, found: Turned | bytes) -> bytes:
         """Refuse the request that ``data`` begins with, and those behind it; return the rest."""
-        while True:
+        while isinstance(found, Turned):
             self._turn_away(found.answer)
             if found.is_last:
                 if self.transport is not None:
@@ -179,13 +174,15 @@ class Protocol(RequestHandler):
             self._skip_bytes = max(0, found.request_bytes - len(data))
             data = data[found.request_bytes :]
             if not data:
-                self._is_at_rest = not self._skip_bytes
                 return b""
             following = self._gate.look(data)
-            if not isinstance(following, Turned):
+            if not isinstance(following, Turned | bytes):
                 self._slot = following
                 return data
             found = following
+        self._turn_away(found)
+        self._socket.rest()
+        return b""
 
     def _parse(self, data: bytes) -> None:
         """Hand a head, or a part of one, to the parser, and find out where the request ends."""

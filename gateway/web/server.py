@@ -64,7 +64,8 @@ class Server(web.Server):
         super().__init__(self.answer)
         self._router = router
         self._doorman = doorman
-        self._gate = gate
+        #: Decides about requests on their first bytes.
+        self.gate = gate
         self._quotas = quotas
         self._clock = clock
         self._connections_max = connections_max
@@ -78,11 +79,11 @@ class Server(web.Server):
                 orders=plain_orders, doorman=doorman, desk=self, bytes_max=plain_bytes_max
             )
 
-    def __call__(self) -> RequestHandler:
+    def __call__(self) -> Protocol:
         """Make the protocol of a new connection."""
         return Protocol(
             self,
-            gate=self._gate,
+            gate=self.gate,
             express=self._express,
             write_s=self._write_s,
             loop=self._loop,
@@ -140,7 +141,7 @@ class Server(web.Server):
         aiohttp do not do: they stop reading in the middle of a body, and close connections that
         were just told to stay.
         """
-        self._is_draining = self._gate.is_draining = True
+        self._is_draining = self.gate.is_draining = True
         loop = asyncio.get_running_loop()
         idle_until_s = loop.time() + _DRAIN_IDLE_S
         while self._connections:
@@ -204,7 +205,7 @@ class Server(web.Server):
                 return exc.reply
             except Unavailable:
                 pass  # nobody can say whose key it is: a refusal it stays
-        return reply or self._gate.reply(refusal, request.raw.method, request.raw.path)
+        return reply or self.gate.reply(refusal, request.raw.method, request.raw.path)
 
     def count_in(self, principal: Principal) -> None:
         """Count a request in its key's quota. Raises ``Answered`` with 429."""
@@ -219,7 +220,7 @@ class Server(web.Server):
 
         Its first bytes did not tell what it is, or came before the one before was answered.
         """
-        asked = self._gate.ask(feature)
+        asked = self.gate.ask(feature)
         if isinstance(asked, Refusal):
             raise Overloaded(asked)
         return asked

@@ -138,15 +138,19 @@ def test_the_limit_has_bounds_and_nothing_is_counted_twice(
     assert fill(slots, 0) == slots.limit
 
 
-def test_a_burst_may_exceed_the_limit_and_a_queue_that_stands_may_not() -> None:
+def test_a_burst_may_exceed_the_limit_and_a_flood_may_not_fill_it() -> None:
     in_flight = InFlight()
     in_flight.adapt(answered_per_s=4000.0, cpu=1.0, commit_s=0.01)
     limit = in_flight.limit
     assert limit == 240, limit
-    in_flight.look(0.05)
-    assert in_flight.rooms is not None
-    assert (in_flight.rooms[0], in_flight.rooms[3]) == (2 * limit, limit)
-    in_flight.look(0.5)
-    assert (in_flight.rooms[0], in_flight.rooms[3]) == (limit, limit // 2)
-    in_flight.look(0.0)
-    assert in_flight.rooms[0] == 2 * limit
+
+    def rooms(refused: float) -> tuple[int, int]:
+        in_flight.look(refused)
+        assert in_flight.rooms is not None
+        return in_flight.rooms[0], in_flight.rooms[3]
+
+    assert rooms(0.0) == (2 * limit, limit)
+    assert rooms(0.5) == (1.25 * limit, 0.625 * limit)
+    assert rooms(1.0) == (limit // 2, limit // 4)
+    in_flight.adapt(answered_per_s=4000.0, cpu=0.5, commit_s=0.01)
+    assert in_flight.rooms is None

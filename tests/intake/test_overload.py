@@ -333,15 +333,24 @@ def test_in_flight_is_bounded_only_while_the_cpu_is_short() -> None:
         ticked.tick(cpu=1.0)
     # 4,000 answers a second, 50 ms: as many as can be answered in time, callbacks too.
     assert ticked.overload.in_flight.limit == pytest.approx(200, abs=1)
-    ticked.committer.waiting = 201
+    # Twice as many, while nobody is refused.
+    ticked.committer.waiting = 401
     assert ticked.refused(features.ORDER_SUBMISSION) == 100
     assert ticked.refused(features.CALLBACKS) == 100
-    ticked.committer.waiting = 190
+    ticked.committer.waiting = 380
     assert ticked.refused(features.ORDER_SUBMISSION) == 100, "a tenth is kept for callbacks"
     assert ticked.refused(features.CALLBACKS) == 0
-    ticked.committer.waiting = 150
+    ticked.committer.waiting = 300
     assert ticked.refused(features.ORDER_SUBMISSION) == 0
     assert ticked.refused(features.CALLBACKS) == 0
+    # Half of the last ones were refused, and it is forgotten half a second later.
+    ticked.tick(cpu=1.0)
+    assert ticked.refused(features.ORDER_SUBMISSION) == 100
+    assert ticked.refused(features.CALLBACKS) == 100
+    for _ in range(12):
+        ticked.committer.answered += 200
+        ticked.tick(cpu=1.0)
+    assert ticked.refused(features.ORDER_SUBMISSION) == 0
     ticked.tick(0.5, cpu=0.5)
     ticked.committer.waiting = 4000
     assert ticked.refused(features.ORDER_SUBMISSION) == 0

@@ -1,6 +1,7 @@
 """A gateway of this process behind a real socket, and a client that holds a key to it."""
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -53,15 +54,17 @@ async def serve(gateway: Gateway) -> AsyncIterator[Site]:
     documents = Documents(clock=gateway.clock)
     inventory = process.open_inventory(gateway.settings)
     server = process.build(gateway, asyncio.Event(), documents=documents, inventory=inventory)
-    listening = await asyncio.get_running_loop().create_server(server, "127.0.0.1", 0)
-    host, port = listening.sockets[0].getsockname()[:2]
+    listener = socket.create_server(("127.0.0.1", 0))
+    host, port = listener.getsockname()
+    door = process.open_door(server, listener, gateway)
     keys = ApiKeys(pool=gateway.stores.primary)
     _, token = await keys.create("test", ROLES, [], actor="test")
     headers = {"Authorization": f"Bearer {token}"}
     async with aiohttp.ClientSession(f"http://{host}:{port}", headers=headers) as client:
         yield Site(gateway, server, host, port, client, token)
-    listening.close()
+    door.stop()
     server.pre_shutdown()
     await server.shutdown(2.0)
+    door.close()
     await documents.close()
     await inventory.close()

@@ -1,7 +1,7 @@
 """/v1/admin: what operators see and say over HTTP."""
 
-import asyncio
 import json
+import socket
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 
@@ -9,7 +9,7 @@ import pytest
 
 from gateway.domain import features
 from gateway.intake.refusing import Refusal
-from gateway.web import admin_api
+from gateway.web import admin_api, process
 from tests.support.site import Site
 from tests.web.support import Wire
 
@@ -17,14 +17,15 @@ from tests.web.support import Wire
 @pytest.fixture
 async def operators(site: Site) -> AsyncIterator[Wire]:
     server = admin_api.build(site.gateway)
-    listening = await asyncio.get_running_loop().create_server(server, "127.0.0.1", 0)
-    host, port = listening.sockets[0].getsockname()[:2]
+    listener = socket.create_server(("127.0.0.1", 0))
+    host, port = listener.getsockname()
+    door = process.open_door(server, listener, site.gateway)
     yield Wire(host, port, await site.token_for("operate"))
     for target in ("order_lists", "tier3", "callbacks"):
         await site.gateway.switches.clear(target, actor="test")
-    listening.close()
     server.pre_shutdown()
     await server.shutdown(2.0)
+    door.close()
 
 
 def order(**changes: object) -> bytes:

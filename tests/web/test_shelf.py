@@ -50,7 +50,7 @@ async def test_a_page_that_was_given_is_not_counted_as_refused(site: Site, wire:
     overload = site.gateway.overload
     assert (await wire.ask("GET", "/v1/orders?limit=2")).status == 200
     # Once, by the server's own decision; not by the gate's as well.
-    assert overload._refused["order_lists", "shed"] == 1
+    assert overload._refusing.tell()["order_lists", "shed"] == 1
 
 
 def test_a_page_is_kept_for_a_minute_and_grows_older() -> None:
