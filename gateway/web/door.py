@@ -136,7 +136,11 @@ class Door:
             except OSError as exc:
                 sockets[number].lose(exc)
                 continue
-            found = look(data)
+            try:
+                found = look(data)
+            except Exception as exc:
+                sockets[number].fail(exc)
+                continue
             if not isinstance(found, bytes):
                 resting[number] = 0
                 sockets[number].begin(data, found)

@@ -54,7 +54,7 @@ class ClientSocket(asyncio.Transport):
             self._protocol.connection_made(self)
             self.rest()
         except Exception as exc:
-            self._fail(exc)
+            self.fail(exc)
 
     def begin(self, data: bytes, found: "Slot | Turned | None") -> None:
         """Hand on what begins a request, and what the gate found; nothing: the client's end."""
@@ -64,7 +64,7 @@ class ClientSocket(asyncio.Transport):
             else:
                 self._end_input()
         except Exception as exc:
-            self._fail(exc)
+            self.fail(exc)
 
     def on_events(self, events: int) -> None:
         """Send and read as far as it goes now."""
@@ -78,7 +78,7 @@ class ClientSocket(asyncio.Transport):
                 # Nothing more will come, and nobody reads.
                 self.lose(None)
         except Exception as exc:
-            self._fail(exc)
+            self.fail(exc)
 
     def rest(self) -> None:
         """Say that all that came was answered: what comes next begins a request."""
@@ -101,6 +101,12 @@ class ClientSocket(asyncio.Transport):
         self._unsent.clear()
         self._door.forget(self)
         asyncio.get_running_loop().call_soon(self._end, exc)
+
+    def fail(self, exc: Exception) -> None:
+        """End with an error that nobody meant, which is one connection's and not everybody's."""
+        context = {"message": "a connection failed", "exception": exc, "transport": self}
+        asyncio.get_running_loop().call_exception_handler(context)
+        self.lose(exc)
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
         """Send at once what goes, and the rest as the client reads."""
@@ -235,12 +241,6 @@ class ClientSocket(asyncio.Transport):
         if events != self._events and not self._is_lost:
             self._events = events
             self._door.watch(self._number, events)
-
-    def _fail(self, exc: Exception) -> None:
-        """End with an error that nobody meant, which is one connection's and not everybody's."""
-        context = {"message": "a connection failed", "exception": exc, "transport": self}
-        asyncio.get_running_loop().call_exception_handler(context)
-        self.lose(exc)
 
     def _end(self, exc: Exception | None) -> None:
         try:

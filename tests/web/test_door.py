@@ -1,0 +1,201 @@
+"""The door: connections are read and refused without the loop, and behave as they would with it."""
+
+import asyncio
+import errno
+import socket
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+
+import msgspec
+import pytest
+
+from gateway.domain.features import ORDER_SUBMISSION
+from gateway.intake.overload import Overload, Slot
+from gateway.runtime import settings as configuration
+from gateway.web import door as doors
+from gateway.web import process
+from gateway.web.door import Door
+from gateway.web.gate import Gate
+from tests.support.site import Site
+from tests.web.support import PATIENCE_S, Answer, Wire, order_bytes, read_answer
+from tests.web.test_gate import full, last, post
+
+_IDLE_S = 0.4
+
+
+@pytest.fixture
+def settings(settings: configuration.Settings) -> configuration.Settings:
+    return msgspec.structs.replace(settings, keepalive_s=_IDLE_S)
+
+
+@pytest.fixture
+def overload(site: Site) -> Iterator[Overload]:
+    overload = site.gateway.overload
+    yield overload
+    assert overload.slots.in_use == 0, "a slot was not given back"
+
+
+async def _next(reader: asyncio.StreamReader) -> Answer:
+    async with asyncio.timeout(PATIENCE_S):
+        answer = await read_answer(reader)
+    assert answer is not None, "the connection ended"
+    return answer
+
+
+async def _refused(wire: Wire, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    writer.write(post(wire))
+    assert (await _next(reader)).status == 503
+
+
+async def test_whoever_is_refused_again_and_again_is_not_idle(
+    wire: Wire, overload: Overload
+) -> None:
+    reader, writer = await asyncio.open_connection(wire.host, wire.port)
+    with full(overload):
+        for _ in range(5):
+            await _refused(wire, reader, writer)
+            await asyncio.sleep(0.6 * _IDLE_S)
+    writer.write(last(wire))
+    assert (await _next(reader)).status == 200
+    writer.close()
+
+
+async def test_whoever_was_refused_and_is_idle_is_let_go(
+    site: Site, wire: Wire, overload: Overload
+) -> None:
+    reader, writer = await asyncio.open_connection(wire.host, wire.port)
+    with full(overload):
+        await _refused(wire, reader, writer)
+        async with asyncio.timeout(4 * _IDLE_S):
+            assert await reader.read() == b""
+    writer.close()
+
+
+async def test_answers_that_were_not_read_at_once_come_whole_and_in_order(
+    wire: Wire, overload: Overload
+) -> None:
+    client = socket.socket()
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
+    client.connect((wire.host, wire.port))
+    client.setblocking(False)
+    reader, writer = await asyncio.open_connection(sock=client, limit=1024)
+    count = 60
+    with full(overload):
+        for _ in range(count):
+            writer.write(post(wire))
+            # Each by itself: none of them is behind another.
+            await asyncio.sleep(0.002)
+        for _ in range(count):
+            assert (await _next(reader)).status == 503
+    writer.write(wire.request("POST", "/v1/orders", order_bytes(), [("X", "y")]))
+    assert (await _next(reader)).status in (201, 415)
+    writer.close()
+
+
+async def test_there_is_no_room_for_a_turn_and_no_longer(site: Site, overload: Overload) -> None:
+    gate, wire = site.server.gate, Wire("g", 0, "t")
+    asked = post(wire)
+    with gate.turn():
+        with full(overload):
+            assert isinstance(gate.look(asked), bytes)
+        # Decided a moment ago, and nothing was answered since.
+        assert isinstance(gate.look(asked), bytes)
+    found = gate.look(asked)
+    assert isinstance(found, Slot)
+    found.leave()
+    assert overload._refusing.tell()[ORDER_SUBMISSION.name, "slots"] == 2
+
+
+async def test_an_error_nobody_meant_ends_one_connection(
+    wire: Wire, overload: Overload, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    look, told = Gate.look, []
+
+    def failing(self: Gate, data: bytes) -> object:
+        if b"X-Fail" in data:
+            raise ZeroDivisionError
+        return look(self, data)
+
+    monkeypatch.setattr(Gate, "look", failing)
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(lambda _, context: told.append(context["exception"]))
+    assert await wire.answers(post(wire, ("X-Fail", "1"))) == []
+    assert [type(each) for each in told] == [ZeroDivisionError]
+    assert (await wire.ask("GET", "/healthz")).status == 200
+
+
+@pytest.mark.parametrize("is_short", [False, True])
+async def test_with_little_cpu_all_are_served_the_same(
+    wire: Wire, overload: Overload, monkeypatch: pytest.MonkeyPatch, is_short: bool
+) -> None:
+    monkeypatch.setattr(Overload, "is_short", lambda self: is_short)
+    asked = [wire.submit(order_bytes()) for _ in range(20)]
+    assert {answer.status for answer in await asyncio.gather(*asked)} == {201}
+    is_short = not is_short
+    assert (await wire.ask("GET", "/healthz")).status == 200
+    assert (await wire.ask("GET", "/healthz")).status == 200
+
+
+@asynccontextmanager
+async def _another(site: Site) -> AsyncIterator[tuple[Door, Wire]]:
+    listener = socket.create_server(("127.0.0.1", 0))
+    host, port = listener.getsockname()
+    door = process.open_door(site.server, listener, site.gateway)
+    yield door, Wire(host, port, site.token)
+    door.close()
+
+
+class _Exhausted:
+    """A listener for whose next connections no descriptor is left."""
+
+    def __init__(self, listener: socket.socket, times: int) -> None:
+        self._listener = listener
+        self.times = times
+
+    def accept(self) -> tuple[socket.socket, object]:
+        if self.times:
+            self.times -= 1
+            raise OSError(errno.EMFILE, "Too many open files")
+        return self._listener.accept()
+
+    def close(self) -> None:
+        self._listener.close()
+
+
+async def test_where_no_descriptor_is_left_connections_wait_and_the_loop_does_not_spin(
+    site: Site, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(doors, "_SHORTAGE_S", 0.1)
+    async with _another(site) as (door, wire):
+        door._listener = _Exhausted(door._listener, 2)  # type: ignore[assignment]
+        assert (await wire.ask("GET", "/healthz")).status == 200
+    said = [record for record in caplog.records if record.name == doors.__name__]
+    assert [record.reason for record in said] == ["Too many open files"] * 2  # type: ignore[attr-defined]
+
+
+async def test_who_was_connected_when_the_door_closed_is_served(site: Site) -> None:
+    async with _another(site) as (door, wire):
+        clients = [socket.create_connection((wire.host, wire.port)) for _ in range(100)]
+        door.stop()
+        reader, writer = await asyncio.open_connection(sock=clients[-1])
+        writer.write(last(wire))
+        assert (await _next(reader)).status == 200
+        with pytest.raises(ConnectionRefusedError):
+            await asyncio.open_connection(wire.host, wire.port)
+        writer.close()
+        for client in clients:
+            client.close()
+
+
+async def test_a_closed_door_leaves_nothing_behind(site: Site) -> None:
+    async with _another(site) as (door, wire):
+        reader, writer = await asyncio.open_connection(wire.host, wire.port)
+        await asyncio.sleep(0.05)
+        assert len(site.server.connections) == 1
+        door.close()
+        async with asyncio.timeout(PATIENCE_S):
+            assert await reader.read() == b""
+            while site.server.connections:
+                await asyncio.sleep(0)
+        door.close()
+        writer.close()
