@@ -145,22 +145,9 @@ class Gate:
             way = self._find(line)
             if way is None:
                 return self._misdirect(line, data[line_end : end + 2])
-        full = self._full
-        asked: Slot | Refusal | None = full.get(way) if full else None
-        if isinstance(asked, Refusal):
-            self._overload.refuse_again(asked)
-        else:
-            asked = self._overload.ask(way.feature)
-            if isinstance(asked, Slot):
-                return asked
-            if full is None:
-                self._forget_old()
-            elif asked.reason in FULL:
-                full[way] = asked
-            if way.is_shelved and asked.reason in DARK and self._is_shelved(line):
-                # Parsed after all, and decided about again: only the server knows who may see it.
-                self._overload.take_back(asked)
-                return None
+        asked = self._decide(way, line)
+        if not isinstance(asked, Refusal):
+            return asked
         fields = data[line_end : end + 2]
         body_bytes = (
             self._body_bytes(line, fields) if is_varied else self._framing.body_bytes(fields)
@@ -175,6 +162,25 @@ class Gate:
         if request_bytes == len(data) and not is_last:
             return answer
         return Turned(answer, request_bytes, is_last)
+
+    def _decide(self, way: _Way, line: bytes) -> Slot | Refusal | None:
+        """Decide; None: to be parsed, for it may be answered though it is refused."""
+        full = self._full
+        if full and (refusal := full.get(way)) is not None:
+            self._overload.refuse_again(refusal)
+            return refusal
+        asked = self._overload.ask(way.feature)
+        if isinstance(asked, Slot):
+            return asked
+        if full is None:
+            self._forget_old()
+        elif asked.reason in FULL:
+            full[way] = asked
+        if way.is_shelved and asked.reason in DARK and self._is_shelved(line):
+            # Decided about again: only the server knows who may see it.
+            self._overload.take_back(asked)
+            return None
+        return asked
 
     def _find(self, line: bytes) -> _Way | None:
         target = _target(line)
