@@ -119,6 +119,7 @@ class Overload:
         self._asked = 0
         # Parts of requests that were let in: told as refusals, no requests of their own.
         self._skipped = 0
+        self._skips: Counter[tuple[str, Reason]] = Counter()
         self._rates: deque[tuple[float, int]] = deque(maxlen=_TICKS_PER_S + 1)
         self._answered: deque[tuple[float, int]] = deque(maxlen=2 * _TICKS + 1)
         self._in_flight: deque[float] = deque(maxlen=_TICKS)
@@ -179,7 +180,7 @@ class Overload:
             reason = "shed"
         else:
             return False
-        self._refusing.count(feature, reason, self.load.signal, 1)
+        self._skips[feature.name, reason] += 1
         is_skipped = word == "shed" or self._is_acting
         self._skipped += is_skipped
         return is_skipped
@@ -280,7 +281,7 @@ class Overload:
         return None
 
     def _refused_lately(self) -> int:
-        return self._refused[-1][1] - self._refused[0][1] if self._is_acting else 0
+        return self._refused[-1][1] - self._refused[0][1]
 
     def _refused_share(self) -> float:
         asked = self._refused[-1][0] - self._refused[0][0]
@@ -337,8 +338,9 @@ class Overload:
             metrics.SHED_SHARE.labels(str(tier)).set(breaker.share if breaker else 0.0)
         mode = "act" if self._is_acting else "watch"
         refused: Counter[str] = Counter()
-        for (feature, reason), count in self._refusing.tell().items():
+        for (feature, reason), count in (self._refusing.tell() + self._skips).items():
             metrics.SHED.labels(feature, reason, mode).inc(count)
             if self._is_acting or reason == "operator":
                 refused[feature] += count
+        self._skips.clear()
         self.tally.note(self.now_s(), asked=self._asked + self._skipped, refused=refused)

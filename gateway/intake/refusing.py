@@ -67,5 +67,9 @@ class Refusing:
 
     @property
     def total(self) -> int:
-        """How many were given in all."""
-        return sum(refusal.count for refusal in self._kinds.values())
+        """How many requests were really refused."""
+        return sum(
+            refusal.count
+            for refusal in self._kinds.values()
+            if self._is_acting or refusal.reason == "operator"
+        )

@@ -8,7 +8,6 @@ one call tells who sent something, and whoever is refused costs a read, a look a
 
 import asyncio
 import contextlib
-import errno
 import logging
 import os
 import select
@@ -27,9 +26,8 @@ _TAKEN_MAX = 64
 #: Seconds between two turns while the CPU is short. What is on its way goes first then; and the
 #: more come in one turn, the less each costs.
 _TURN_S = 0.005
-#: Seconds until connections are taken again where no descriptor or memory was left for one.
+#: Seconds until connections are taken again where one could not be.
 _SHORTAGE_S = 0.5
-_SHORTAGES = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 
 
 class Door:
@@ -57,10 +55,12 @@ class Door:
         listener.setblocking(False)
         listener.listen(backlog)
         self._number = listener.fileno()
+        self._make_room(self._number)
         self._epoll = select.epoll()
         self._epoll.register(self._number, select.EPOLLIN)
-        self._loop.add_reader(self._epoll.fileno(), self._on_ready)
+        # None: the loop tells when somebody sent something.
         self._timer: asyncio.TimerHandle | None = None
+        self._loop.add_reader(self._epoll.fileno(), self._on_ready)
 
     def stop(self) -> None:
         """Take the connections that the kernel took for us, and no more after them.
@@ -71,7 +71,8 @@ class Door:
             return
         with contextlib.suppress(OSError):
             while True:
-                self._take(self._listener.accept()[0])
+                with contextlib.suppress(ConnectionAbortedError):
+                    self._take(self._listener.accept()[0])
         with contextlib.suppress(OSError):
             self._epoll.unregister(self._number)
         self._number = -1
@@ -97,20 +98,26 @@ class Door:
         """Look after a connection no more."""
         del self._sockets[connection.number]
         self.resting[connection.number] = 0
-        self._epoll.unregister(connection.number)
+        with contextlib.suppress(OSError):
+            self._epoll.unregister(connection.number)
 
     def _on_ready(self) -> None:
-        self._turn()
-        if self._is_short():
-            self._loop.remove_reader(self._epoll.fileno())
-            self._timer = self._loop.call_later(_TURN_S, self._on_time)
+        is_full = False
+        try:
+            is_full = self._turn()
+        finally:
+            # Whatever went wrong for one: the others are looked at again.
+            self._plan(is_full)
 
-    def _on_time(self) -> None:
-        is_full = self._turn()
+    def _plan(self, is_full: bool) -> None:
+        """See that another turn comes: soon while the CPU is short, or else when it is wanted."""
+        if self._epoll.closed:
+            return
         if self._is_short():
-            wait_s = 0.0 if is_full else _TURN_S
-            self._timer = self._loop.call_later(wait_s, self._on_time)
-        else:
+            if self._timer is None:
+                self._loop.remove_reader(self._epoll.fileno())
+            self._timer = self._loop.call_later(0.0 if is_full else _TURN_S, self._on_ready)
+        elif self._timer is not None:
             self._timer = None
             self._loop.add_reader(self._epoll.fileno(), self._on_ready)
 
@@ -126,35 +133,35 @@ class Door:
         resting, sockets, look = self.resting, self._sockets, self._gate.look
         read, write = os.read, os.write
         for number, events in ready:
-            if not resting[number] or events != select.EPOLLIN:
-                self._hand_on(number, events)
-                continue
+            found = None
             try:
+                if not resting[number] or events != select.EPOLLIN:
+                    self._hand_on(number, events)
+                    continue
                 data = read(number, READ_BYTES)
-            except BlockingIOError:
-                continue
-            except OSError as exc:
-                sockets[number].lose(exc)
-                continue
-            try:
                 found = look(data)
-            except Exception as exc:
-                sockets[number].fail(exc)
-                continue
-            if not isinstance(found, bytes):
-                resting[number] = 0
-                sockets[number].begin(data, found)
-                continue
-            resting[number] = 2
-            try:
+                if not isinstance(found, bytes):
+                    sockets[number].begin(data, found)
+                    continue
+                resting[number] = 2
                 sent = write(number, found)
+                if sent != len(found):
+                    sockets[number].write(found[sent:])
             except BlockingIOError:
-                sent = 0
-            except OSError as exc:
-                sockets[number].lose(exc)
-                continue
-            if sent != len(found):
-                sockets[number].write(found[sent:])
+                # Nothing came after all; or nothing can be sent, as nothing is read there.
+                if isinstance(found, bytes):
+                    sockets[number].write(found)
+            except Exception as exc:
+                self._give_up(number, exc)
+
+    def _give_up(self, number: int, exc: Exception) -> None:
+        connection = self._sockets.get(number)
+        if connection is None:
+            raise exc
+        if isinstance(exc, OSError):
+            connection.lose(exc)
+        else:
+            connection.fail(exc)
 
     def _hand_on(self, number: int, events: int) -> None:
         # One that was given up in this turn may still be among the events.
@@ -171,9 +178,7 @@ class Door:
         except (BlockingIOError, ConnectionAbortedError):
             pass
         except OSError as exc:
-            if exc.errno not in _SHORTAGES:
-                raise
-            # It would be told again at once, without end.
+            # No descriptor is left, most of all. It would be told again at once, without end.
             _log.warning("a connection can not be taken", extra={"reason": exc.strerror})
             self._epoll.unregister(self._number)
             self._loop.call_later(_SHORTAGE_S, self._listen_again)
@@ -185,10 +190,16 @@ class Door:
     def _take(self, connection: socket.socket) -> None:
         connection.setblocking(False)
         number = connection.fileno()
+        self._make_room(number)
+        try:
+            self._epoll.register(number, select.EPOLLIN)
+        except OSError:
+            connection.close()
+            raise
+        made = ClientSocket(door=self, connection=connection, protocol=self._protocol())
+        self._sockets[number] = made
+        made.start()
+
+    def _make_room(self, number: int) -> None:
         if number >= len(self.resting):
             self.resting.extend(bytes(number))
-        protocol = self._protocol()
-        made = ClientSocket(door=self, connection=connection, protocol=protocol)
-        self._sockets[number] = made
-        self._epoll.register(number, select.EPOLLIN)
-        made.start()

@@ -26,7 +26,7 @@ class ClientSocket(asyncio.Transport):
 
     __slots__ = (
         "_door", "_events", "_is_closing", "_is_eof_due", "_is_full", "_is_lost", "_number",
-        "_protocol", "_socket", "_unsent",
+        "_protocol", "_socket", "_unsent", "_was_answered",
     )  # fmt: skip
 
     def __init__(self, *, door: "Door", connection: socket.socket, protocol: "Protocol") -> None:
@@ -42,6 +42,8 @@ class ClientSocket(asyncio.Transport):
         self._is_eof_due = False
         self._is_closing = False
         self._is_lost = False
+        # Whether the door answered before it handed on what is here now.
+        self._was_answered = False
 
     @property
     def number(self) -> int:
@@ -58,6 +60,9 @@ class ClientSocket(asyncio.Transport):
 
     def begin(self, data: bytes, found: "Slot | Turned | None") -> None:
         """Hand on what begins a request, and what the gate found; nothing: the client's end."""
+        resting = self._door.resting
+        self._was_answered = resting[self._number] == 2
+        resting[self._number] = 0
         try:
             if data:
                 self._protocol.begin(data, found)
@@ -71,6 +76,8 @@ class ClientSocket(asyncio.Transport):
         try:
             if events & select.EPOLLOUT:
                 self._send()
+            if self._is_lost:
+                return
             if self._events & select.EPOLLIN:
                 if events & ~select.EPOLLOUT:
                     self._read()
@@ -87,11 +94,12 @@ class ClientSocket(asyncio.Transport):
 
     def was_answered(self) -> bool:
         """Say whether the door answered since this was last asked."""
+        was, self._was_answered = self._was_answered, False
         resting = self._door.resting
-        if resting[self._number] < 2:
-            return False
-        resting[self._number] = 1
-        return True
+        if resting[self._number] == 2:
+            resting[self._number] = 1
+            return True
+        return was
 
     def lose(self, exc: Exception | None) -> None:
         """Give up the connection: nothing more is sent, and the protocol is told in a moment."""
@@ -247,3 +255,5 @@ class ClientSocket(asyncio.Transport):
             self._protocol.connection_lost(exc)
         finally:
             self._socket.close()
+            # Each holds the other, and the collector of such circles comes seldom.
+            del self._protocol

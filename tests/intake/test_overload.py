@@ -356,6 +356,21 @@ def test_in_flight_is_bounded_only_while_the_cpu_is_short() -> None:
     assert ticked.refused(features.ORDER_SUBMISSION) == 0
 
 
+def test_what_is_left_out_of_an_order_leaves_room_for_orders() -> None:
+    ticked = Ticked()
+    ticked.modes.words = {features.INVENTORY_CHECK.name: "shed"}
+    ticked.tick(0.5, cpu=1.0)
+    rooms = ticked.overload.in_flight.rooms
+    for _ in range(20):
+        for _ in range(20):
+            slot = ticked.overload.ask(features.ORDER_SUBMISSION)
+            assert isinstance(slot, Slot)
+            slot.leave()
+            assert ticked.overload.skips(features.INVENTORY_CHECK)
+        ticked.tick(cpu=1.0)
+    assert ticked.overload.in_flight.rooms == rooms
+
+
 def test_what_refusals_take_is_of_the_time_there_is(monkeypatch: pytest.MonkeyPatch) -> None:
     # 20,000 refusals a second are a quarter of a core's time: all there is for who has a quarter.
     limits = []

@@ -1,10 +1,15 @@
 """The door: connections are read and refused without the loop, and behave as they would with it."""
 
 import asyncio
+import contextlib
 import errno
+import gc
+import os
+import select
 import socket
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 import msgspec
 import pytest
@@ -16,6 +21,7 @@ from gateway.web import door as doors
 from gateway.web import process
 from gateway.web.door import Door
 from gateway.web.gate import Gate
+from gateway.web.sockets import ClientSocket
 from tests.support.site import Site
 from tests.web.support import PATIENCE_S, Answer, Wire, order_bytes, read_answer
 from tests.web.test_gate import full, last, post
@@ -92,6 +98,22 @@ async def test_answers_that_were_not_read_at_once_come_whole_and_in_order(
     writer.close()
 
 
+async def test_whoever_was_refused_may_be_slow_with_the_next_head(
+    wire: Wire, overload: Overload
+) -> None:
+    reader, writer = await asyncio.open_connection(wire.host, wire.port)
+    with full(overload):
+        for _ in range(4):
+            await asyncio.sleep(0.2 * _IDLE_S)
+            await _refused(wire, reader, writer)
+        # It would have been idle amid this head, had nothing been refused.
+        writer.write(post(wire)[:40])
+        await asyncio.sleep(0.5 * _IDLE_S)
+        writer.write(post(wire)[40:])
+        assert (await _next(reader)).status == 503
+    writer.close()
+
+
 async def test_there_is_no_room_for_a_turn_and_no_longer(site: Site, overload: Overload) -> None:
     gate, wire = site.server.gate, Wire("g", 0, "t")
     asked = post(wire)
@@ -145,32 +167,102 @@ async def _another(site: Site) -> AsyncIterator[tuple[Door, Wire]]:
     door.close()
 
 
-class _Exhausted:
-    """A listener for whose next connections no descriptor is left."""
+class _Failing:
+    """A listener that can not take its next connections."""
 
-    def __init__(self, listener: socket.socket, times: int) -> None:
+    def __init__(self, listener: socket.socket, number: int) -> None:
         self._listener = listener
-        self.times = times
+        self._error = OSError(number, os.strerror(number))
+        self.times = 2
 
     def accept(self) -> tuple[socket.socket, object]:
         if self.times:
             self.times -= 1
-            raise OSError(errno.EMFILE, "Too many open files")
+            raise self._error
         return self._listener.accept()
 
     def close(self) -> None:
         self._listener.close()
 
 
-async def test_where_no_descriptor_is_left_connections_wait_and_the_loop_does_not_spin(
-    site: Site, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+@pytest.mark.parametrize("is_short", [False, True])
+@pytest.mark.parametrize("number", [errno.EMFILE, errno.EPROTO, errno.EPERM])
+async def test_where_a_connection_can_not_be_taken_it_waits_and_the_loop_does_not_spin(
+    site: Site,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    number: int,
+    is_short: bool,
+) -> None:
+    monkeypatch.setattr(doors, "_SHORTAGE_S", 0.1)
+    monkeypatch.setattr(Overload, "is_short", lambda self: is_short)
+    async with _another(site) as (door, wire):
+        door._listener = _Failing(door._listener, number)  # type: ignore[assignment]
+        assert (await wire.ask("GET", "/healthz")).status == 200
+    said = [vars(record) for record in caplog.records if record.name == doors.__name__]
+    assert [record["reason"] for record in said] == [os.strerror(number)] * 2
+
+
+async def test_a_connection_that_can_not_be_watched_is_let_go(
+    site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(doors, "_SHORTAGE_S", 0.1)
     async with _another(site) as (door, wire):
-        door._listener = _Exhausted(door._listener, 2)  # type: ignore[assignment]
+        watch, door._epoll = door._epoll, _Full(door._epoll)  # type: ignore[assignment]
+        client = socket.create_connection((wire.host, wire.port))
+        reader, writer = await asyncio.open_connection(sock=client)
+        async with asyncio.timeout(PATIENCE_S):
+            assert await reader.read() == b""
+        door._epoll = watch
         assert (await wire.ask("GET", "/healthz")).status == 200
-    said = [record for record in caplog.records if record.name == doors.__name__]
-    assert [record.reason for record in said] == ["Too many open files"] * 2  # type: ignore[attr-defined]
+        writer.close()
+
+
+class _Full:
+    """As many descriptors are watched as a user may; but for the listener's."""
+
+    def __init__(self, epoll: select.epoll) -> None:
+        self._epoll = epoll
+        self._is_full = True
+
+    def register(self, number: int, events: int) -> None:
+        is_full, self._is_full = self._is_full, False
+        if is_full:
+            raise OSError(errno.ENOSPC, "no room")
+        self._epoll.register(number, events)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._epoll, name)
+
+
+async def test_with_a_thousand_descriptors_open_it_listens_all_the_same(site: Site) -> None:
+    with contextlib.ExitStack() as stack:
+        for _ in range(1100):
+            stack.enter_context(open(os.devnull, "rb"))
+        async with _another(site) as (_, wire):
+            assert (await wire.ask("GET", "/healthz")).status == 200
+
+
+async def test_connections_that_ended_leave_no_circle_behind(site: Site, wire: Wire) -> None:
+    async def connect() -> None:
+        _, writer = await asyncio.open_connection(wire.host, wire.port)
+        writer.write(last(wire))
+        await writer.drain()
+        while site.server.connections:
+            await asyncio.sleep(0.01)
+        writer.close()
+
+    await connect()
+    gc.collect()
+    gc.disable()
+    try:
+        for _ in range(10):
+            await connect()
+        await asyncio.sleep(0.05)
+        alive = sum(type(each) is ClientSocket for each in gc.get_objects())
+    finally:
+        gc.enable()
+    assert alive < 3
 
 
 async def test_who_was_connected_when_the_door_closed_is_served(site: Site) -> None:
