@@ -119,6 +119,10 @@ def _parts(limit: int) -> list[int]:
     return [max(1, int(limit * _PART[tier])) for tier in TIERS]
 
 
+def _between(part: float, refused: float) -> float:
+    return _PART[1] + (part - _PART[1]) * refused
+
+
 def _ninth(samples: list[float]) -> float:
     return sorted(samples)[len(samples) * 9 // 10] if samples else 0.0
 
@@ -140,27 +144,27 @@ class InFlight:
         self.limit: int | None = None
         #: How many may be on their way for one more of a tier to be let in; None: no bound.
         self.rooms: list[int] | None = None
+        self._limit_short = _IN_FLIGHT_MIN
         self._rate = 0.0
-        self._refused = 0.0
 
-    def look(self, refused: float) -> None:
-        """Take note of the share of requests that was refused lately."""
-        self._refused = refused
-        self._set_rooms()
+    def look(self, *, refused: float, cpu: float) -> None:
+        """Take note of the share of requests refused, and of the CPU used, in the last moments.
 
-    def adapt(self, *, answered_per_s: float, cpu: float, commit_s: float) -> None:
-        """Set the limit by the rate of answers, the share of CPU used, and what a commit takes."""
+        A stall of Postgres is over before a mean would show that the CPU is idle meanwhile.
+        """
+        if cpu < _CPU_SHORT:
+            self.limit = self.rooms = None
+            return
+        self.limit = self._limit_short
+        room = int(self.limit * (_ROOM_QUIET + (_ROOM_FLOOD - _ROOM_QUIET) * refused))
+        # Nothing is kept from the lesser while nobody is refused: that would be the first refusal.
+        self.rooms = [
+            max(1, int(room * (_PART[tier] if tier <= 1 else _between(_PART[tier], refused))))
+            for tier in TIERS
+        ]
+
+    def adapt(self, *, answered_per_s: float, commit_s: float) -> None:
+        """Find the limit by the rate of answers and what a commit takes."""
         # Rising at once and falling slowly: one slow moment is not what can be done.
         self._rate = max(answered_per_s, _RATE_KEPT * self._rate)
-        if cpu < _CPU_SHORT:
-            self.limit = None
-        else:
-            self.limit = max(_IN_FLIGHT_MIN, int(self._rate * (_ANSWER_S + commit_s)))
-        self._set_rooms()
-
-    def _set_rooms(self) -> None:
-        if self.limit is None:
-            self.rooms = None
-        else:
-            part = _ROOM_QUIET + (_ROOM_FLOOD - _ROOM_QUIET) * self._refused
-            self.rooms = _parts(int(part * self.limit))
+        self._limit_short = max(_IN_FLIGHT_MIN, int(self._rate * (_ANSWER_S + commit_s)))

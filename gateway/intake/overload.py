@@ -30,6 +30,8 @@ _log = logging.getLogger(__name__)
 TICK_S = 0.05
 #: Ticks over which lateness and CPU are looked at; also those between two showings of metrics.
 _TICKS = 5
+#: And those that tell whether the CPU is short at this moment.
+_TICKS_NOW = 3
 _TICKS_PER_S = round(1 / TICK_S)
 _SOJOURN_S = 0.5
 #: What a refusal costs, about, to know how much of the time refusals take.
@@ -116,6 +118,7 @@ class Overload:
         self._sojourns_s = Recent(window_s=_SOJOURN_S)
         self._late_s: deque[float] = deque(maxlen=_TICKS)
         self._cpu_s: deque[tuple[float, float]] = deque(maxlen=_TICKS + 1)
+        self._cpu_now_s: deque[tuple[float, float]] = deque(maxlen=_TICKS_NOW + 1)
         self._asked = 0
         # Parts of requests that were let in: told as refusals, no requests of their own.
         self._skipped = 0
@@ -239,13 +242,14 @@ class Overload:
         self._modes.tick(now_s)
         self._late_s.append(late_s)
         self._cpu_s.append((now_s, cpu_s))
+        self._cpu_now_s.append((now_s, cpu_s))
         self._rates.append((now_s, self._asked))
         self._answered.append((now_s, self._committer.answered))
         limit = self.in_flight.limit
         waiting = self._committer.waiting + self.slots.in_use
         self._in_flight.append(0.0 if limit is None else waiting / limit)
         self._refused.append((self._asked, self._refusing.total))
-        self.in_flight.look(self._refused_share())
+        self.in_flight.look(refused=self._refused_share(), cpu=slope(self._cpu_now_s) / self._cores)
         if self._ticks % _TICKS_PER_S == 1:
             self._look_around()
         if self._ticks % (2 * _TICKS) == 1:
@@ -265,7 +269,6 @@ class Overload:
         if self._ticks % _TICKS == 0:
             self.in_flight.adapt(
                 answered_per_s=slope(self._answered),
-                cpu=slope(self._cpu_s) / self._cores,
                 commit_s=self._commits_s.at(0.05, now_s),
             )
             self._show()

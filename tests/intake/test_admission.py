@@ -140,17 +140,18 @@ def test_the_limit_has_bounds_and_nothing_is_counted_twice(
 
 def test_a_burst_may_exceed_the_limit_and_a_flood_may_not_fill_it() -> None:
     in_flight = InFlight()
-    in_flight.adapt(answered_per_s=4000.0, cpu=1.0, commit_s=0.01)
-    limit = in_flight.limit
-    assert limit == 240, limit
+    in_flight.adapt(answered_per_s=4000.0, commit_s=0.01)
+    limit = 240
 
     def rooms(refused: float) -> tuple[int, int]:
-        in_flight.look(refused)
+        in_flight.look(refused=refused, cpu=1.0)
+        assert in_flight.limit == limit
         assert in_flight.rooms is not None
         return in_flight.rooms[0], in_flight.rooms[3]
 
-    assert rooms(0.0) == (2 * limit, limit)
-    assert rooms(0.5) == (1.25 * limit, 0.625 * limit)
+    # As much as for orders while nobody is refused, and half of all when everybody is.
+    assert rooms(0.0) == (2 * limit, int(0.9 * 2 * limit))
+    assert rooms(0.5) == (1.25 * limit, int(0.7 * 1.25 * limit))
     assert rooms(1.0) == (limit // 2, limit // 4)
-    in_flight.adapt(answered_per_s=4000.0, cpu=0.5, commit_s=0.01)
-    assert in_flight.rooms is None
+    in_flight.look(refused=1.0, cpu=0.5)
+    assert (in_flight.limit, in_flight.rooms) == (None, None)
