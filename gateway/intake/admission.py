@@ -144,15 +144,17 @@ class InFlight:
         self.limit: int | None = None
         #: How many may be on their way for one more of a tier to be let in; None: no bound.
         self.rooms: list[int] | None = None
+        self._is_short = False
         self._limit_short = _IN_FLIGHT_MIN
         self._rate = 0.0
 
     def look(self, *, refused: float, cpu: float) -> None:
         """Take note of the share of requests refused, and of the CPU used, in the last moments.
 
-        A stall of Postgres is over before a mean would show that the CPU is idle meanwhile.
+        A stall of Postgres is over before a mean would show that the CPU is idle meanwhile. In a
+        flood it may be idle for a moment too, which is none to let everybody in.
         """
-        if cpu < _CPU_SHORT:
+        if not self._is_short or (cpu < _CPU_SHORT and not refused):
             self.limit = self.rooms = None
             return
         self.limit = self._limit_short
@@ -163,8 +165,9 @@ class InFlight:
             for tier in TIERS
         ]
 
-    def adapt(self, *, answered_per_s: float, commit_s: float) -> None:
-        """Find the limit by the rate of answers and what a commit takes."""
+    def adapt(self, *, answered_per_s: float, cpu: float, commit_s: float) -> None:
+        """Find the limit by the rate of answers, the share of CPU used, and what a commit takes."""
+        self._is_short = cpu >= _CPU_SHORT
         # Rising at once and falling slowly: one slow moment is not what can be done.
         self._rate = max(answered_per_s, _RATE_KEPT * self._rate)
         self._limit_short = max(_IN_FLIGHT_MIN, int(self._rate * (_ANSWER_S + commit_s)))

@@ -269,6 +269,7 @@ class Overload:
         if self._ticks % _TICKS == 0:
             self.in_flight.adapt(
                 answered_per_s=slope(self._answered),
+                cpu=slope(self._cpu_s) / self._cores,
                 commit_s=self._commits_s.at(0.05, now_s),
             )
             self._show()

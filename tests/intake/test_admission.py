@@ -140,7 +140,7 @@ def test_the_limit_has_bounds_and_nothing_is_counted_twice(
 
 def test_a_burst_may_exceed_the_limit_and_a_flood_may_not_fill_it() -> None:
     in_flight = InFlight()
-    in_flight.adapt(answered_per_s=4000.0, commit_s=0.01)
+    in_flight.adapt(answered_per_s=4000.0, cpu=1.0, commit_s=0.01)
     limit = 240
 
     def rooms(refused: float) -> tuple[int, int]:
@@ -153,5 +153,13 @@ def test_a_burst_may_exceed_the_limit_and_a_flood_may_not_fill_it() -> None:
     assert rooms(0.0) == (2 * limit, int(0.9 * 2 * limit))
     assert rooms(0.5) == (1.25 * limit, int(0.7 * 1.25 * limit))
     assert rooms(1.0) == (limit // 2, limit // 4)
-    in_flight.look(refused=1.0, cpu=0.5)
-    assert (in_flight.limit, in_flight.rooms) == (None, None)
+
+    def is_bounded(refused: float, cpu: float) -> bool:
+        in_flight.look(refused=refused, cpu=cpu)
+        return in_flight.limit is not None and in_flight.rooms is not None
+
+    # Idle for a moment: a stall behind us where nobody was refused, and else nothing new.
+    assert is_bounded(0.1, 0.5)
+    assert not is_bounded(0.0, 0.5)
+    in_flight.adapt(answered_per_s=4000.0, cpu=0.5, commit_s=0.01)
+    assert not is_bounded(1.0, 1.0)
