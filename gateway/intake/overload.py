@@ -118,7 +118,6 @@ class Overload:
         self._sojourns_s = Recent(window_s=_SOJOURN_S)
         self._late_s: deque[float] = deque(maxlen=_TICKS)
         self._cpu_s: deque[tuple[float, float]] = deque(maxlen=_TICKS + 1)
-        self._cpu_now_s: deque[tuple[float, float]] = deque(maxlen=_TICKS_NOW + 1)
         self._asked = 0
         # Parts of requests that were let in: told as refusals, no requests of their own.
         self._skipped = 0
@@ -242,14 +241,14 @@ class Overload:
         self._modes.tick(now_s)
         self._late_s.append(late_s)
         self._cpu_s.append((now_s, cpu_s))
-        self._cpu_now_s.append((now_s, cpu_s))
         self._rates.append((now_s, self._asked))
         self._answered.append((now_s, self._committer.answered))
         limit = self.in_flight.limit
         waiting = self._committer.waiting + self.slots.in_use
         self._in_flight.append(0.0 if limit is None else waiting / limit)
         self._refused.append((self._asked, self._refusing.total))
-        self.in_flight.look(refused=self._refused_share(), cpu=slope(self._cpu_now_s) / self._cores)
+        cpu = slope(self._cpu_s, last=_TICKS_NOW) / self._cores
+        self.in_flight.look(refused=self._refused_share(), cpu=cpu)
         if self._ticks % _TICKS_PER_S == 1:
             self._look_around()
         if self._ticks % (2 * _TICKS) == 1:

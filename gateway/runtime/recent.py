@@ -28,7 +28,13 @@ class Recent:
         return values[min(len(values) - 1, int(len(values) * share))]
 
 
-def slope(points: "deque[tuple[float, float]] | deque[tuple[float, int]]") -> float:
-    """Return by how much the second number grew per second, from the first point to the last."""
-    (from_s, start), (to_s, end) = points[0], points[-1]
+def slope(
+    points: "deque[tuple[float, float]] | deque[tuple[float, int]]", *, last: int | None = None
+) -> float:
+    """Return by how much the second number grew per second, from the first point to the last.
+
+    ``last``: over so many steps at most.
+    """
+    first = 0 if last is None else max(0, len(points) - 1 - last)
+    (from_s, start), (to_s, end) = points[first], points[-1]
     return (end - start) / (to_s - from_s) if to_s > from_s else 0.0

@@ -124,8 +124,11 @@ class Door:
     def _turn(self) -> bool:
         """Refuse, or hand on, what was sent until now; return whether there may be more."""
         ready = self._epoll.poll(0, _EVENTS_MAX)
-        with self._gate.turn():
+        self._gate.begin_turn()
+        try:
             self._serve(ready)
+        finally:
+            self._gate.end_turn()
         return len(ready) == _EVENTS_MAX
 
     def _serve(self, ready: list[tuple[int, int]]) -> None:

@@ -9,7 +9,6 @@ import math
 import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from email.utils import formatdate
 
 from msgspec import Struct
@@ -32,7 +31,7 @@ _JITTER_S = 3
 
 
 class Turned(Struct, frozen=True):
-    """A request that was refused and is not all there is: the answer, its own bytes.
+    """A request that was refused: the answer, and the bytes of its head and body.
 
     ``is_last``: the connection ends with the answer.
     """
@@ -115,15 +114,14 @@ class Gate:
         known = self._ways[way] = _Way(feature, later, is_shelved, {}, {})
         self._lines[way + b" HTTP/1.1"] = known
 
-    @contextmanager
-    def turn(self) -> Iterator[None]:
+    def begin_turn(self) -> None:
         """Look at what is ready in one go: where there is no room, there is none until it ends."""
         self._forget_old()
         self._full = {}
-        try:
-            yield
-        finally:
-            self._full = None
+
+    def end_turn(self) -> None:
+        """Ask anew for every request."""
+        self._full = None
 
     def ask(self, feature: Feature) -> Slot | Refusal:
         """Decide about a request whose first bytes did not tell what it is."""

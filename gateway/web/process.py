@@ -93,7 +93,8 @@ async def _serve(settings: Settings, reuse_port: bool) -> int:
         listener = _listen(settings.host, settings.port, reuse_port)
         door = open_door(server, listener, gateway)
         stack.callback(door.close)
-        stack.push_async_callback(_listen_to_operators(gateway, reuse_port))
+        if settings.admin_port:
+            stack.push_async_callback(_listen_to_operators(gateway, reuse_port))
         host, port = listener.getsockname()[:2]
         _collect_seldom()
         _log.info("listening", extra={"host": host, "port": port, "role": settings.role})
@@ -116,10 +117,8 @@ async def _serve(settings: Settings, reuse_port: bool) -> int:
 
 
 def _listen_to_operators(gateway: Gateway, reuse_port: bool) -> Callable[[], Awaitable[None]]:
-    """Open the operators' own port, where one is configured; return what closes it again."""
+    """Open the operators' own port; return what closes it again."""
     settings = gateway.settings
-    if not settings.admin_port:
-        return _nothing
     server = admin_api.build(gateway)
     listener = _listen(settings.admin_host, settings.admin_port, reuse_port)
     door = open_door(server, listener, gateway)
@@ -133,10 +132,6 @@ def _listen_to_operators(gateway: Gateway, reuse_port: bool) -> Callable[[], Awa
         door.close()
 
     return close
-
-
-async def _nothing() -> None:
-    pass
 
 
 def _tasks(gateway: Gateway, port: int) -> dict[str, lifecycle.Task]:

@@ -124,14 +124,8 @@ class ClientSocket(asyncio.Transport):
             return
         sent = 0
         if not self._unsent:
-            try:
-                sent = self._socket.send(data)
-            except BlockingIOError:
-                pass
-            except OSError as exc:
-                self.lose(exc)
-                return
-            if sent == len(data):
+            sent = self._put(data)
+            if sent == len(data) or self._is_lost:
                 return
             self._door.resting[self._number] = 0
             self._want(self._events | select.EPOLLOUT)
@@ -220,13 +214,19 @@ class ClientSocket(asyncio.Transport):
         if not self._protocol.eof_received():
             self.close()
 
-    def _send(self) -> None:
+    def _put(self, data: bytes | bytearray | memoryview) -> int:
+        """Return how much went; the connection is lost where nothing ever will."""
         try:
-            sent = self._socket.send(self._unsent)
+            return self._socket.send(data)
         except BlockingIOError:
-            return
+            return 0
         except OSError as exc:
             self.lose(exc)
+            return 0
+
+    def _send(self) -> None:
+        sent = self._put(self._unsent)
+        if not sent:
             return
         del self._unsent[:sent]
         if not self._unsent:

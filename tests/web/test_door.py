@@ -117,11 +117,12 @@ async def test_whoever_was_refused_may_be_slow_with_the_next_head(
 async def test_there_is_no_room_for_a_turn_and_no_longer(site: Site, overload: Overload) -> None:
     gate, wire = site.server.gate, Wire("g", 0, "t")
     asked = post(wire)
-    with gate.turn():
-        with full(overload):
-            assert isinstance(gate.look(asked), bytes)
-        # Decided a moment ago, and nothing was answered since.
+    gate.begin_turn()
+    with full(overload):
         assert isinstance(gate.look(asked), bytes)
+    # Decided a moment ago, and nothing was answered since.
+    assert isinstance(gate.look(asked), bytes)
+    gate.end_turn()
     found = gate.look(asked)
     assert isinstance(found, Slot)
     found.leave()
@@ -201,6 +202,62 @@ async def test_where_a_connection_can_not_be_taken_it_waits_and_the_loop_does_no
         assert (await wire.ask("GET", "/healthz")).status == 200
     said = [vars(record) for record in caplog.records if record.name == doors.__name__]
     assert [record["reason"] for record in said] == [os.strerror(number)] * 2
+
+
+@pytest.mark.parametrize("is_short", [False, True])
+async def test_an_error_in_one_turn_stops_none_after_it(
+    site: Site, monkeypatch: pytest.MonkeyPatch, is_short: bool
+) -> None:
+    monkeypatch.setattr(Overload, "is_short", lambda self: is_short)
+    told: list[object] = []
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(lambda _, context: told.append(context["exception"]))
+    async with _another(site) as (door, wire):
+        assert (await wire.ask("GET", "/healthz")).status == 200
+        take = door._take
+
+        def failing(connection: socket.socket) -> None:
+            monkeypatch.setattr(door, "_take", take)
+            connection.close()
+            raise ZeroDivisionError
+
+        monkeypatch.setattr(door, "_take", failing)
+        assert await wire.answers(last(wire)) == []
+        assert (await wire.ask("GET", "/healthz")).status == 200
+    assert [type(each) for each in told] == [ZeroDivisionError]
+
+
+class _Deaf(asyncio.Protocol):
+    """Takes note of what it is told."""
+
+    def __init__(self) -> None:
+        self.told: list[object] = []
+
+    def data_received(self, data: bytes) -> None:
+        self.told.append(data)
+
+    def pause_writing(self) -> None:
+        pass
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.told.append(type(exc))
+
+
+async def test_nothing_is_handed_on_of_a_client_that_turned_out_to_be_gone(site: Site) -> None:
+    ours, theirs = socket.socketpair()
+    ours.setblocking(False)
+    async with _another(site) as (door, _):
+        protocol = _Deaf()
+        made = ClientSocket(door=door, connection=ours, protocol=protocol)  # type: ignore[arg-type]
+        door._sockets[made.number] = made
+        door._epoll.register(made.number, select.EPOLLIN)
+        made.write(b"x" * 4_000_000)
+        assert made.get_write_buffer_size()
+        theirs.send(b"GET")
+        theirs.close()
+        made.on_events(select.EPOLLIN | select.EPOLLOUT | select.EPOLLHUP)
+        await asyncio.sleep(0)
+    assert protocol.told == [BrokenPipeError] or protocol.told == [ConnectionResetError]
 
 
 async def test_a_connection_that_can_not_be_watched_is_let_go(
