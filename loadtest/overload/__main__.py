@@ -8,7 +8,8 @@ import click
 import msgspec
 
 from loadtest.bench.processes import CannotRun
-from loadtest.overload import apart, controls, front, plan, report
+from loadtest.overload import plan, report, site
+from loadtest.overload.findings import Findings
 
 _FLOOR_MISSED = 1
 _COULD_NOT_RUN = 2
@@ -44,7 +45,7 @@ def main(
     Needs two cores, root, and control groups that can be written. PostgreSQL and two Valkeys are
     brought along and thrown away. Takes about half an hour.
     """
-    options = plan.Options(cores=cores, seconds=seconds, rounds=rounds, quiet_s=quiet_seconds)
+    options = site.Options(cores=cores, seconds=seconds, rounds=rounds, quiet_s=quiet_seconds)
     # Also when a CI system ends it: the servers are stopped and their directory is removed.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
@@ -63,27 +64,12 @@ def main(
     sys.exit(0 if all(each.is_held for each in judged) else _FLOOR_MISSED)
 
 
-def _measure(options: plan.Options) -> plan.Findings:
+def _measure(options: site.Options) -> Findings:
     def say(line: str) -> None:
         click.echo(line, err=True)
 
-    with plan.prepared(options, say) as bench:
-        findings = bench.run()
-        findings.late = controls.late(bench, findings.capacity)
-        findings.cpu_alone = controls.cpu_alone(bench, findings.capacity)
-        least_s = controls.least_refusal_s(bench, findings.capacity)
-        findings.least_refusal_cost = [least_s / accept_s for accept_s in findings.accept_s]
-        for times in plan.TIMES:
-            say(f"orders at 0.6, lists up to {times} x in a process of their own")
-            rounds = [apart.beside(bench, findings.capacity, times) for _ in range(options.rounds)]
-            findings.apart[times] = rounds
-        for times in plan.TIMES:
-            say(f"orders at {times} x through HAProxy")
-            if found := front.flood(bench, findings.capacity, times):
-                findings.fronted[times] = found
-            else:
-                say("  not installed: apt-get install haproxy")
-    return findings
+    with site.prepared(options, say) as bench:
+        return plan.run(bench)
 
 
 if __name__ == "__main__":

@@ -2,26 +2,26 @@
 
 from concurrent.futures import ThreadPoolExecutor
 
-from loadtest.overload.flood import Outcome
-from loadtest.overload.plan import WARM_UP_S, Bench
-
-_CORE_SHARE = 0.6
+from loadtest.overload.findings import Trial
+from loadtest.overload.site import CORE_SHARE, WARM_UP_S, Bench, said
 
 
-def beside(bench: Bench, capacity: float, times: int) -> Outcome:
-    """Offer 0.6 of the capacity as orders, the rest as lists to a second process.
+def beside(bench: Bench, times: int) -> list[Trial]:
+    """Offer 0.6 of the capacity as orders, the rest as lists to a second process, each round."""
+    return [_round(bench, times) for _ in range(bench.options.rounds)]
 
-    Returns what became of the orders.
-    """
-    seconds = float(bench.options.seconds)
-    orders, lists = _CORE_SHARE * capacity, (times - _CORE_SHARE) * capacity
+
+def _round(bench: Bench, times: int) -> Trial:
+    seconds = WARM_UP_S + bench.options.seconds
     with (
         bench.serving("act", role="core") as core,
         bench.serving("act", role="query") as query,
         ThreadPoolExecutor(2) as both,
     ):
-        bench.probe(core)
-        flooding = both.submit(bench.phases, query, [(0.0, lists, WARM_UP_S + seconds)])
-        found = bench.phases(core, [(orders, 0.0, WARM_UP_S), (orders, 0.0, seconds)])
+        capacity = bench.capacity(core)
+        lists = (times - CORE_SHARE) * capacity
+        flooding = both.submit(bench.phases, query, [(0.0, lists, seconds)])
+        trial = bench.offer(core, capacity, orders=CORE_SHARE).trial
         flooding.result()
-    return found[1].outcomes["order"]
+    bench.say(f"orders at {CORE_SHARE}, lists to {times} x in a process apart: {said(trial)}")
+    return trial

@@ -12,14 +12,12 @@ import socket
 import sys
 import time
 from collections import deque
-from typing import Literal
 
 import click
 import msgspec
 
 from loadtest import orders
-
-Kind = Literal["order", "list"]
+from loadtest.overload.outcomes import Kind, Outcome, Phase
 
 #: Beyond so many connections a request waits; after a second it counts as not placed.
 CONNECTIONS_MAX = 1500
@@ -31,41 +29,6 @@ _LENGTH = b"Content-Length: "
 _CLOSE = b"connection: close"
 _MARK = orders.MARK.encode()
 _BUCKET_S = 0.1
-
-
-class Outcome(msgspec.Struct, kw_only=True):
-    """What became of one kind of request in one phase. Milliseconds from the due moment."""
-
-    seconds: float
-    due: int = 0
-    #: Answered 2xx; good: within a second.
-    accepted: int = 0
-    good: int = 0
-    #: Answered 503, and not sent again.
-    refused: int = 0
-    #: Answered 503 and sent again at once.
-    retried: int = 0
-    other: int = 0
-    #: Sent, and no answer came.
-    unanswered: int = 0
-    #: No connection was free within a second.
-    not_placed: int = 0
-    p50_ms: float = 0.0
-    p99_ms: float = 0.0
-    max_ms: float = 0.0
-
-    @property
-    def good_per_s(self) -> float:
-        """Goodput."""
-        return self.good / self.seconds
-
-
-class Phase(msgspec.Struct, kw_only=True):
-    """One phase: the outcome by kind, and what lists were answered, by tenths of a second."""
-
-    outcomes: dict[Kind, Outcome]
-    lists_accepted: list[int]
-    lists_refused: list[int]
 
 
 class _Stream:
@@ -160,7 +123,7 @@ class Flood:
         for connection in self._busy.values():
             self._found[connection.phase].outcomes[connection.kind].unanswered += 1
         for (phase, kind), latencies in self._latency_s.items():
-            _summarise(self._found[phase].outcomes[kind], latencies)
+            self._found[phase].outcomes[kind].summarise(latencies)
         return self._found
 
     def _run(self, phase: int, streams: list[_Stream], end_s: float) -> None:
@@ -313,15 +276,6 @@ def _template(prefix: str, token: str) -> tuple[bytes, bytes]:
         f"Authorization: Bearer {token}\r\nContent-Length: {len(body)}\r\n\r\n"
     )
     return head.encode(), body
-
-
-def _summarise(outcome: Outcome, latencies_s: list[float]) -> None:
-    latencies_s.sort()
-
-    def at(share: float) -> float:
-        return round(1e3 * latencies_s[min(len(latencies_s) - 1, int(share * len(latencies_s)))], 2)
-
-    outcome.p50_ms, outcome.p99_ms, outcome.max_ms = at(0.5), at(0.99), at(1.0)
 
 
 @click.command()

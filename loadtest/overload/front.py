@@ -11,8 +11,9 @@ from pathlib import Path
 
 from loadtest.bench import processes
 from loadtest.bench.processes import CannotRun
-from loadtest.overload.flood import CONNECTIONS_MAX, Outcome
-from loadtest.overload.plan import WARM_UP_S, Bench
+from loadtest.overload.findings import TIMES, Trial
+from loadtest.overload.flood import CONNECTIONS_MAX
+from loadtest.overload.site import Bench, said
 
 _FILE = Path(__file__).resolve().parents[2] / "ops" / "front" / "haproxy.cfg"
 _START_S = 10.0
@@ -21,21 +22,28 @@ _IN_FLIGHT = 512
 _KEPT = 128
 
 
-def flood(bench: Bench, capacity: float, times: int) -> list[Outcome]:
-    """Offer orders through the front; return each round's outcome. Empty: it is not installed."""
+def floods(bench: Bench) -> dict[int, list[Trial]]:
+    """Offer orders through the front, each round; empty where it is not installed."""
     program = shutil.which("haproxy", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
     if program is None:
-        return []
-    seconds, rate = float(bench.options.seconds), times * capacity
+        bench.say("HAProxy is not installed: apt-get install haproxy")
+        return {}
+    return {times: _flood(bench, program, times) for times in TIMES}
+
+
+def _flood(bench: Bench, program: str, times: int) -> list[Trial]:
     found = []
-    with bench.serving("act", role="core", keepalive_s="75") as core:
-        bench.probe(core)
-        with _standing(program, core.port, bench.options.cores) as port:
-            fronted = core._replace(port=port)
-            for _ in range(bench.options.rounds):
-                phases = bench.phases(fronted, [(rate, 0.0, WARM_UP_S), (rate, 0.0, seconds)])
-                found.append(phases[1].outcomes["order"])
-                time.sleep(1.0)
+    with (
+        bench.serving("act", role="core", keepalive_s="75") as core,
+        _standing(program, core.port, bench.options.cores) as port,
+    ):
+        fronted = core._replace(port=port)
+        for _ in range(bench.options.rounds):
+            # What the gateway itself can do, as everywhere.
+            capacity = bench.capacity(core)
+            found.append(bench.offer(fronted, capacity, orders=times).trial)
+            bench.say(f"orders at {times} x through HAProxy: {said(found[-1])}")
+            time.sleep(1.0)
     return found
 
 

@@ -5,8 +5,8 @@ from statistics import median
 
 import msgspec
 
-from loadtest.overload.flood import Kind, Outcome, Phase
-from loadtest.overload.plan import TIMES, Findings
+from loadtest.overload.findings import TIMES, Findings, Trial
+from loadtest.overload.outcomes import Kind, Phase
 
 #: At how many times the capacity: goodput as a share of it, p99 in milliseconds.
 _FLOOD_FLOORS = {2: (0.95, 100), 5: (0.75, 150), 10: (0.50, 250)}
@@ -37,7 +37,7 @@ def judge(findings: Findings) -> list[Judged]:
 
 def _floods(findings: Findings) -> Iterator[Judged]:
     for times in TIMES:
-        goodput, p99_ms = _goodput(findings, findings.flood[times]), _p99(findings.flood[times])
+        goodput, p99_ms = _goodput(findings.flood[times]), _p99(findings.flood[times])
         floor, floor_ms = _FLOOD_FLOORS[times]
         yield Judged(
             what=f"orders at {times} x the capacity",
@@ -45,11 +45,10 @@ def _floods(findings: Findings) -> Iterator[Judged]:
             floor=f"{floor:.0%}, {floor_ms} ms",
             is_held=goodput >= floor and p99_ms <= floor_ms,
         )
-    yield _control("without shedding", findings, findings.unshed)
-    yield _control("decided when parsed", findings, findings.late)
+    yield _control("without shedding", findings.unshed)
+    yield _control("decided when parsed", findings.late)
     for times in TIMES:
-        shares = [phase.outcomes["order"] for phase in findings.mixed[times]]
-        share = median(found.good / max(1, found.due) for found in shares)
+        share = _answered(findings.mixed[times])
         yield Judged(
             what=f"orders at 0.6, lists up to {times} x, one process",
             found=f"{share:.1%} of orders answered",
@@ -58,9 +57,9 @@ def _floods(findings: Findings) -> Iterator[Judged]:
         )
 
 
-def _control(what: str, findings: Findings, found: Sequence[Outcome]) -> Judged:
+def _control(what: str, found: Sequence[Trial]) -> Judged:
     """Judge what is known to be wrong: it must miss the floor of five times the capacity."""
-    goodput, p99_ms = _goodput(findings, found), _p99(found)
+    goodput, p99_ms = _goodput(found), _p99(found)
     floor, floor_ms = _FLOOD_FLOORS[5]
     return Judged(
         what=f"the control: 5 x, {what}",
@@ -72,7 +71,7 @@ def _control(what: str, findings: Findings, found: Sequence[Outcome]) -> Judged:
 
 def _apart(findings: Findings) -> Iterator[Judged]:
     for times, found in findings.apart.items():
-        share = median(each.good / max(1, each.due) for each in found)
+        share = _answered(found)
         yield Judged(
             what=f"orders at 0.6, lists up to {times} x, apart",
             found=f"{share:.2%} of orders answered, p99 {_p99(found):.0f} ms",
@@ -80,7 +79,7 @@ def _apart(findings: Findings) -> Iterator[Judged]:
             is_held=share >= _APART_FLOOR and _p99(found) <= _APART_FLOOR_MS,
         )
     if found := findings.fronted.get(10, []):
-        goodput = _goodput(findings, found)
+        goodput = _goodput(found)
         yield Judged(
             what="orders at 10 x the capacity through HAProxy",
             found=f"{goodput:.0%} of it, p99 {_p99(found):.0f} ms",
@@ -116,21 +115,21 @@ def _others(findings: Findings) -> Iterator[Judged]:
         floor="must fail: above 0.1 %",
         is_held=alone > 0.001,
     )
-    after = findings.after_flood
+    after = findings.after_flood.answered
     yield Judged(
         what="orders at 0.7, 10 s after a storm of retries at 10 x",
-        found=f"{after.good / max(1, after.due):.2%} of orders answered",
+        found=f"{after:.2%} of orders answered",
         floor=f"{_AFTER_FLOOR:.0%}",
-        is_held=after.good >= _AFTER_FLOOR * after.due,
+        is_held=after >= _AFTER_FLOOR,
     )
     yield Judged(
-        what="load at half of the capacity is 0.7 or more",
+        what="load while half of the capacity is offered: 0.7 or more",
         found=f"{findings.high_at_half:.1%} of looks",
         floor="1 %",
         is_held=findings.high_at_half <= 0.01,
     )
     yield Judged(
-        what="load at the capacity is below 0.8",
+        what="load while all of it is offered: below 0.8",
         found=f"{findings.low_at_full:.1%} of looks",
         floor="0 %",
         is_held=findings.low_at_full == 0,
@@ -166,31 +165,26 @@ def _worst(what: str, values: Sequence[float | None], unit: str, limit: float) -
 def as_text(findings: Findings, judged: Sequence[Judged]) -> str:
     """Return the tables."""
     lines = [
-        f"Capacity P: {findings.capacity:,.0f} orders/s with {findings.held_to_cores:g} of a core "
-        f"({min(findings.probes):,.0f} - {max(findings.probes):,.0f}), Python {findings.python}.",
-        "Median of the rounds; goodput: answered 2xx within a second of when it was due.",
+        f"Capacity P: {median(findings.probes):,.0f} orders/s with {findings.held_to_cores:g} of a "
+        f"core ({min(findings.probes):,.0f} - {max(findings.probes):,.0f}), "
+        f"Python {findings.python}.",
+        "Median of the rounds, against P right before each; goodput: answered 2xx within a second "
+        "of when it was due.",
         _bound(findings),
         "",
     ]
     rows: list[tuple[str, ...]] = [
         ("", "goodput/P", "p50 ms", "p99 ms", "max ms", "refused", "unanswered", "not placed")
     ]
-    rows += [_row(f"orders at {n} x", findings, findings.flood[n]) for n in TIMES]
-    rows += [
-        _row(f"0.6 P of orders, lists to {n} x", findings,
-             [phase.outcomes["order"] for phase in findings.mixed[n]])
-        for n in TIMES
-    ]  # fmt: skip
-    rows += [
-        _row(f"0.6 P of orders, lists to {n} x, apart", findings, found)
-        for n, found in findings.apart.items()
-    ]
-    rows += [
-        _row(f"orders at {n} x through HAProxy", findings, found)
-        for n, found in findings.fronted.items()
-    ]
-    rows.append(_row("orders at 5 x, not shed", findings, findings.unshed))
-    rows.append(_row("orders at 5 x, decided when parsed", findings, findings.late))
+    for what, found in (
+        ("orders at {} x", findings.flood),
+        ("0.6 P of orders, lists to {} x", findings.mixed),
+        ("0.6 P of orders, lists to {} x, apart", findings.apart),
+        ("orders at {} x through HAProxy", findings.fronted),
+        ("orders at {} x, not shed", {5: findings.unshed}),
+        ("orders at {} x, decided when parsed", {5: findings.late}),
+    ):
+        rows += [_row(what.format(times), trials) for times, trials in found.items()]
     lines += _table(rows)
     lines.append("")
     verdict = [("", "found", "floor", "")]
@@ -208,12 +202,12 @@ def _bound(findings: Findings) -> str:
     return f"If one process refused at the price of bare sockets, {shares} would be left at {at} x."
 
 
-def _row(name: str, findings: Findings, found: Sequence[Outcome]) -> tuple[str, ...]:
+def _row(name: str, found: Sequence[Trial]) -> tuple[str, ...]:
     def middle(field: str) -> str:
-        return f"{median(getattr(each, field) for each in found):,.0f}"
+        return f"{median(getattr(each.orders, field) for each in found):,.0f}"
 
     fields = ("p50_ms", "p99_ms", "max_ms", "refused", "unanswered", "not_placed")
-    return (name, f"{_goodput(findings, found):.0%}", *map(middle, fields))
+    return (name, f"{_goodput(found):.0%}", *map(middle, fields))
 
 
 def _table(rows: Sequence[tuple[str, ...]]) -> list[str]:
@@ -227,9 +221,13 @@ def _table(rows: Sequence[tuple[str, ...]]) -> list[str]:
     ]
 
 
-def _goodput(findings: Findings, found: Sequence[Outcome]) -> float:
-    return median(each.good_per_s for each in found) / findings.capacity
+def _goodput(found: Sequence[Trial]) -> float:
+    return median(each.goodput for each in found)
 
 
-def _p99(found: Sequence[Outcome]) -> float:
-    return median(each.p99_ms for each in found)
+def _answered(found: Sequence[Trial]) -> float:
+    return median(each.answered for each in found)
+
+
+def _p99(found: Sequence[Trial]) -> float:
+    return median(each.orders.p99_ms for each in found)

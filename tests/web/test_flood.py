@@ -13,8 +13,8 @@ import pytest
 from gateway.intake.overload import Overload
 from loadtest.bench import processes
 from loadtest.overload import report
-from loadtest.overload.flood import Outcome, Phase
-from loadtest.overload.plan import TIMES, Findings, Steps
+from loadtest.overload.findings import TIMES, Findings, Steps, Trial
+from loadtest.overload.outcomes import Outcome, Phase
 from tests.overload_controls import CONTROLS
 from tests.support.site import Site
 
@@ -84,6 +84,10 @@ def outcome(**changes: float) -> Outcome:
     return msgspec.convert(made | {"p99_ms": 10.0} | changes, Outcome)
 
 
+def trial(**changes: float) -> Trial:
+    return Trial(1000.0, outcome(**changes))
+
+
 def phase(**changes: float) -> Phase:
     outcomes = {"order": outcome(**changes), "list": outcome()}
     return msgspec.convert(
@@ -97,19 +101,18 @@ def findings(**changes: object) -> Findings:
         cores=2,
         python="3",
         probes=[1000.0],
-        capacity=1000.0,
-        flood={times: [outcome()] for times in TIMES},
-        unshed=[outcome(good=0)],
-        mixed={times: [phase()] for times in TIMES},
-        apart={times: [outcome()] for times in TIMES},
-        fronted={times: [outcome()] for times in TIMES},
+        flood={times: [trial()] for times in TIMES},
+        unshed=[trial(good=0)],
+        mixed={times: [trial()] for times in TIMES},
+        apart={times: [trial()] for times in TIMES},
+        fronted={times: [trial()] for times in TIMES},
         refusal_cost=[0.05],
         accept_s=[1e-4],
         least_refusal_cost=[0.04],
-        late=[outcome(good=100)],
+        late=[trial(good=100)],
         cpu_alone=[phase(refused=100)],
         quiet=[phase()],
-        after_flood=outcome(),
+        after_flood=trial(),
         high_at_half=0.0,
         low_at_full=0.0,
         steps=[Steps(dark_after_ms=200.0, back_after_s=20.0, flips_per_min=1.6)],
@@ -121,17 +124,17 @@ def findings(**changes: object) -> Findings:
     ("changes", "missed"),
     [
         ({}, 0),
-        ({"flood": {2: [outcome(good=900)], 5: [outcome(good=900)], 10: [outcome()]}}, 1),
-        ({"flood": {times: [outcome(p99_ms=260)] for times in TIMES}}, 3),
-        ({"unshed": [outcome()]}, 1),
-        ({"late": [outcome()]}, 1),
+        ({"flood": {2: [trial(good=900)], 5: [trial(good=900)], 10: [trial()]}}, 1),
+        ({"flood": {times: [trial(p99_ms=260)] for times in TIMES}}, 3),
+        ({"unshed": [trial()]}, 1),
+        ({"late": [trial()]}, 1),
         ({"cpu_alone": [phase(refused=1)]}, 1),
-        ({"apart": {times: [outcome(good=990)] for times in TIMES}}, 3),
-        ({"apart": {10: [outcome(p99_ms=101)]}}, 1),
-        ({"fronted": {10: [outcome(good=790)]}}, 1),
+        ({"apart": {times: [trial(good=990)] for times in TIMES}}, 3),
+        ({"apart": {10: [trial(p99_ms=101)]}}, 1),
+        ({"fronted": {10: [trial(good=790)]}}, 1),
         ({"fronted": {}}, 0),
-        ({"after_flood": outcome(good=980)}, 1),
-        ({"mixed": {times: [phase(good=900)] for times in TIMES}}, 2),
+        ({"after_flood": trial(good=980)}, 1),
+        ({"mixed": {times: [trial(good=900)] for times in TIMES}}, 2),
         ({"refusal_cost": [0.07]}, 1),
         ({"refusal_cost": []}, 1),
         ({"quiet": [phase(refused=3)]}, 1),

@@ -1,0 +1,240 @@
+"""A gateway in its cage, what is offered to it, and what becomes of that.
+
+A shared machine is not the same all the time: 0.7 of the capacity of half an hour ago was measured
+to be all of it. So the capacity is found anew right before each trial.
+"""
+
+import os
+import re
+import tempfile
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from statistics import median
+from threading import Event, Thread
+from typing import NamedTuple
+
+import msgspec
+
+from loadtest.bench import contenders, cpu, databases, processes, servers
+from loadtest.bench.processes import CannotRun
+from loadtest.overload import cage
+from loadtest.overload.findings import Trial
+from loadtest.overload.outcomes import Outcome, Phase
+
+Say = Callable[[str], None]
+
+#: Connections of the closed loop that finds the capacity: enough to keep the gateway busy, and
+#: fewer than it has slots.
+_PROBE_CONNECTIONS = 64
+#: So many of the last probes say together what the capacity is now.
+_PROBES = 3
+#: The part of the capacity that is orders where the rest is lists.
+CORE_SHARE = 0.6
+WARM_UP_S = 3.0
+LISTS_PER_S = 20.0
+#: How long what a probe darkened takes to come back.
+_REST_S = 25.0
+
+
+class Options(NamedTuple):
+    """What the person at the keyboard chose."""
+
+    cores: float
+    seconds: int
+    rounds: int
+    quiet_s: int
+
+
+class Site(NamedTuple):
+    """The gateway in its cage, and the keys to it."""
+
+    pid: int
+    port: int
+    environment: dict[str, str]
+
+
+class Flooded(NamedTuple):
+    """A flood of orders, and the CPU it took."""
+
+    trial: Trial
+    warm_up: Outcome
+    cpu_s: float
+
+    def refusal_s(self, accept_s: float) -> float:
+        """Return the CPU seconds of a refusal: what is left when the accepted are paid for."""
+        found = self.trial.orders
+        accepted = self.warm_up.accepted + found.accepted
+        return (self.cpu_s - accept_s * accepted) / (self.warm_up.refused + found.refused)
+
+
+@contextmanager
+def prepared(options: Options, say: Say) -> Iterator["Bench"]:
+    """Lend a bench over servers of its own. Raises ``CannotRun``; what was started is stopped."""
+    if len(os.sched_getaffinity(0)) < 2:
+        raise CannotRun("two cores are needed: one for the gateway, one for the flood")
+    with ExitStack() as stack:
+        scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="overload-")))
+        say("starting PostgreSQL and Valkey (a throw-away directory, fsync on)")
+        addresses = stack.enter_context(servers.running(replica=False))
+        tidegate = contenders.prepare("tidegate", addresses, scratch)
+        create = ["keys", "create", "--name", "lists", "--role", "query", "--json"]
+        lists = msgspec.json.decode(processes.run("ops.cli", create, tidegate.environment))
+        keys = {"FLOOD_ORDER_TOKEN": tidegate.token, "FLOOD_LIST_TOKEN": lists["token"]}
+        # What a flood drove into the journal is drained, as it is wherever the gateway runs: an old
+        # journal is load, and would be counted as false alarm in what is measured next.
+        working = processes.working(
+            "ops.cli", ("work",), tidegate.environment, scratch / "worker.log"
+        )
+        stack.enter_context(working)
+        yield Bench(options, tidegate, keys, addresses.admin_url, scratch, say)
+
+
+class Bench:
+    """Serves gateways in cages, and offers them orders and lists."""
+
+    def __init__(
+        self,
+        options: Options,
+        contender: contenders.Contender,
+        keys: dict[str, str],
+        admin_url: str,
+        scratch: Path,
+        say: Say,
+    ) -> None:
+        self.options = options
+        self.say = say
+        #: Orders a second of a closed loop, each time it was found.
+        self.probes: list[float] = []
+        self._contender = contender
+        self._keys = keys
+        self._admin_url = admin_url
+        self._log = scratch / "gateway.log"
+        self._runs = 0
+
+    @contextmanager
+    def serving(self, shedding: str, control: str = "", **settings: str) -> Iterator[Site]:
+        """Lend a warm gateway in a cage, with these settings; ``control``: with this made wrong."""
+        databases.checkpoint(self._admin_url)
+        given = {f"TIDEGATE_{name.upper()}": value for name, value in settings.items()}
+        environment = {**self._contender.environment, "TIDEGATE_SHEDDING": shedding, **given}
+        # Named, not imported: what is measured is talked to from outside.
+        module, which = ("tests.overload_controls", (control,)) if control else ("ops.cli", ())
+        with self.caged(module, (*which, "serve"), environment) as site:
+            if settings.get("role") != "query":
+                # Cold, it is slower than it will be.
+                self._closed_loop(site, 4.0)
+            yield site
+
+    @contextmanager
+    def caged(
+        self, module: str, arguments: tuple[str, ...], environment: dict[str, str]
+    ) -> Iterator[Site]:
+        """Lend a server of orders, held to its part of a core."""
+        with processes.serving(module, arguments, environment, self._log) as running:
+            os.sched_setaffinity(running.pid, {min(os.sched_getaffinity(0))})
+            with cage.held(running.pid, self.options.cores):
+                yield Site(running.pid, running.port, environment)
+
+    def capacity(self, site: Site) -> float:
+        """Probe what it can do, and return that: the median of the last probes."""
+        self.probes.append(self._closed_loop(site, 4.0))
+        return median(self.probes[-_PROBES:])
+
+    def accept_cpu_s(self, site: Site) -> float:
+        """Return the CPU seconds of an accepted order, at the capacity, where batches are full."""
+        seconds = 4.0
+        before = cpu.usage(site.pid)
+        accepted = seconds * self._closed_loop(site, seconds)
+        return cpu.usage(site.pid).since(before).service_s / accepted
+
+    def phases(
+        self, site: Site, phases: list[tuple[float, float, float]], *, tries: int = 1
+    ) -> list[Phase]:
+        """Offer (orders/s, lists/s, seconds), one after the other; return what became of them.
+
+        ``tries``: how often each is sent while it is refused.
+        """
+        how = ("--phases", msgspec.json.encode(phases).decode(), "--tries", str(tries))
+        return msgspec.json.decode(self._ask(site, *how), type=list[Phase])
+
+    def offer(self, site: Site, capacity: float, *, orders: float, lists: float = 0.0) -> Flooded:
+        """Offer multiples of this capacity; return what became of the orders, and the CPU."""
+        before = cpu.usage(site.pid)
+        rates, seconds = (orders * capacity, lists * capacity), float(self.options.seconds)
+        found = self.phases(site, [(*rates, WARM_UP_S), (*rates, seconds)])
+        warm_up, outcome = [phase.outcomes["order"] for phase in found]
+        used_s = cpu.usage(site.pid).since(before).service_s
+        return Flooded(Trial(capacity, outcome), warm_up, used_s)
+
+    def rest(self, site: Site, capacity: float, *, orders: float, seconds: float) -> None:
+        """Offer little, so that what waits is committed and the load falls."""
+        self.phases(site, [(orders * capacity, 0.0, seconds)])
+
+    def quiet(self, site: Site) -> Phase:
+        """Offer 0.7 of the capacity, of which a few are lists; nothing of it may be refused."""
+        orders = 0.7 * self.capacity(site) - LISTS_PER_S
+        rest = (0.3 * orders, 0.0, _REST_S)
+        return self.phases(site, [rest, (orders, LISTS_PER_S, self.options.quiet_s)])[1]
+
+    def looks(self, site: Site, share: float) -> list[float]:
+        """Read the load while a share of the capacity is offered, after five seconds of it."""
+        capacity = self.capacity(site)
+        self.rest(site, capacity, orders=0.3, seconds=_REST_S)
+        seen: list[float] = []
+        ending = Event()
+
+        def look() -> None:
+            ending.wait(6.0)
+            while not ending.wait(0.25):
+                seen.append(_load(site.port))
+
+        looking = Thread(target=look)
+        looking.start()
+        self.phases(site, [(share * capacity, 0.0, 15.0)])
+        ending.set()
+        looking.join()
+        # The flood ends before its process does.
+        return seen[:-2]
+
+    def logged(self) -> "Logged":
+        """Return what the gateways say from now on."""
+        return Logged(self._log)
+
+    def _closed_loop(self, site: Site, seconds: float) -> float:
+        how = ("--closed", str(_PROBE_CONNECTIONS), "--seconds", str(seconds))
+        rate: float = msgspec.json.decode(self._ask(site, *how))
+        return rate
+
+    def _ask(self, site: Site, *arguments: str) -> bytes:
+        self._runs += 1
+        common = ("--port", str(site.port), "--prefix", f"f{self._runs:03d}")
+        return processes.run("loadtest.overload.flood", [*common, *arguments], self._keys).encode()
+
+
+class Logged:
+    """The end of a log."""
+
+    def __init__(self, log: Path) -> None:
+        self._log = log
+        self._from = log.stat().st_size
+
+    def count(self, pattern: str) -> int:
+        """Return how often a regular expression is found there by now."""
+        return len(re.findall(pattern, self._log.read_text()[self._from :]))
+
+
+def _load(port: int) -> float:
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as answer:
+        shown = answer.read().decode()
+    return max(float(value) for value in re.findall(r"^tidegate_load\{.*\} (\S+)$", shown, re.M))
+
+
+def said(trial: Trial) -> str:
+    """Say in a line what became of a flood."""
+    found = trial.orders
+    return (
+        f"{trial.goodput:.0%} of {trial.capacity:,.0f}/s, p99 {found.p99_ms:.0f} ms, "
+        f"refused {found.refused}, unanswered {found.unanswered}, not placed {found.not_placed}"
+    )
