@@ -193,8 +193,8 @@ class Overload:
         return self._committer.waiting
 
     def is_short(self) -> bool:
-        """Say whether the CPU is what everybody waits for."""
-        return self.in_flight.limit is not None
+        """Say whether the CPU is what everybody waits for, where anything is done about it."""
+        return self._is_acting and self.in_flight.limit is not None
 
     def refuse_again(self, refusal: Refusal) -> None:
         """Count another request that is refused for what one was refused a moment ago."""

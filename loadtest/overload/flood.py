@@ -7,6 +7,7 @@ request was due. ``epoll`` and bare sockets: a client library would cost more th
 """
 
 import gc
+import os
 import select
 import socket
 import sys
@@ -284,6 +285,7 @@ def _template(prefix: str, token: str) -> tuple[bytes, bytes]:
 @click.option("--closed", "connections", type=int, default=0, help="Closed loop instead.")
 @click.option("--seconds", type=float, default=4.0, help="Of the closed loop.")
 @click.option("--tries", type=int, default=1, help="How often to send what is refused, in all.")
+@click.option("--leave-core", type=int, help="Leave this core to the gateway.")
 @click.option("--prefix", required=True, help="Must be new for every run against one service.")
 @click.option("--order-token", envvar="FLOOD_ORDER_TOKEN", default="")
 @click.option("--list-token", envvar="FLOOD_LIST_TOKEN", default="")
@@ -293,6 +295,7 @@ def main(
     connections: int,
     seconds: float,
     tries: int,
+    leave_core: int | None,
     prefix: str,
     order_token: str,
     list_token: str,
@@ -309,6 +312,8 @@ def main(
         list_token=list_token,
         tries=tries,
     )
+    if leave_core is not None:
+        os.sched_setaffinity(0, os.sched_getaffinity(0) - {leave_core})
     gc.disable()  # a collection in mid-run would be measured as the gateway's latency
     if connections:
         rate = closed(flood, connections=connections, seconds=seconds)

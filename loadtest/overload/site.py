@@ -111,6 +111,7 @@ class Bench:
         self._keys = keys
         self._admin_url = admin_url
         self._log = scratch / "gateway.log"
+        self._core = min(os.sched_getaffinity(0))
         self._runs = 0
 
     @contextmanager
@@ -133,7 +134,7 @@ class Bench:
     ) -> Iterator[Site]:
         """Lend a server of orders, held to its part of a core."""
         with processes.serving(module, arguments, environment, self._log) as running:
-            os.sched_setaffinity(running.pid, {min(os.sched_getaffinity(0))})
+            os.sched_setaffinity(running.pid, {self._core})
             with cage.held(running.pid, self.options.cores):
                 yield Site(running.pid, running.port, environment)
 
@@ -209,7 +210,8 @@ class Bench:
 
     def _ask(self, site: Site, *arguments: str) -> bytes:
         self._runs += 1
-        common = ("--port", str(site.port), "--prefix", f"f{self._runs:03d}")
+        common = ["--port", str(site.port), "--leave-core", str(self._core)]
+        common += ["--prefix", f"f{self._runs:03d}"]
         return processes.run("loadtest.overload.flood", [*common, *arguments], self._keys).encode()
 
 

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from dataclasses import dataclass, field
+from typing import Literal
 
 import msgspec
 import pytest
@@ -354,6 +355,15 @@ def test_in_flight_is_bounded_only_while_the_cpu_is_short() -> None:
     ticked.tick(0.5, cpu=0.5)
     ticked.committer.waiting = 4000
     assert ticked.refused(features.ORDER_SUBMISSION) == 0
+
+
+@pytest.mark.parametrize("shedding", ["act", "watch"])
+def test_who_only_watches_makes_nobody_wait(shedding: Literal["act", "watch"]) -> None:
+    ticked = Ticked(msgspec.structs.replace(SETTINGS, shedding=shedding))
+    assert not ticked.overload.is_short()
+    ticked.tick(1.0, cpu=1.0)
+    assert ticked.overload.in_flight.limit is not None
+    assert ticked.overload.is_short() is (shedding == "act")
 
 
 def test_what_is_left_out_of_an_order_leaves_room_for_orders() -> None:
