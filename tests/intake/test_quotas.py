@@ -26,7 +26,7 @@ def test_keys_are_bounded() -> None:
     quotas = Quotas(rate=1.0, burst=1)
     for n in range(20_000):
         quotas.wait_s(str(n), 0.0)
-    assert len(quotas._due_s) == 10_000
+    assert len(quotas._counts) == 10_000
 
 
 @given(
