@@ -2,7 +2,7 @@
 
 import logging
 import random
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
@@ -10,7 +10,7 @@ import asyncpg
 from msgspec import Struct
 
 from gateway.domain.errors import Unavailable
-from gateway.intake import peers
+from gateway.intake import peers, quotas
 from gateway.intake.accept import Intake
 from gateway.intake.committer import Committer
 from gateway.intake.durable import Durable
@@ -19,6 +19,7 @@ from gateway.intake.journal import Journal
 from gateway.intake.journaled import Envelopes
 from gateway.intake.modes import Modes
 from gateway.intake.overload import Overload
+from gateway.intake.quotas import Quotas
 from gateway.intake.refusals import Refusals
 from gateway.intake.remarks import Remarks
 from gateway.runtime.breaker import Breaker
@@ -38,6 +39,7 @@ from gateway.stores.postgres.upkeep import Upkeep
 from gateway.stores.redis import results
 from gateway.stores.redis.states import States
 from gateway.stores.redis.streams import Streams
+from gateway.stores.redis.totals import Totals
 
 _log = logging.getLogger(__name__)
 
@@ -53,6 +55,8 @@ class Stores(Struct):
     streams: Streams | None
     #: How processes stand; None where no Redis is configured.
     states: States | None
+    #: What all processes let in of quotas; None where no Redis is configured.
+    totals: Totals | None
     sealer: sealing.Sealer
 
 
@@ -70,6 +74,10 @@ class Gateway(Struct):
     overload: Overload
     #: What other processes told.
     heard: Heard
+    #: What each API key may ask.
+    key_quotas: Quotas
+    #: What may be submitted for the channels that have a quota, by name.
+    channel_quotas: Mapping[str, Quotas]
     modes: Modes
     switches: Switches
     refusals: Refusals
@@ -102,6 +110,7 @@ async def open_gateway(settings: Settings, *, clock: Clock | None = None) -> Asy
             _open_results(settings, clock, stack),
             streams,
             _open_states(settings, stack),
+            _open_totals(settings, stack),
             sealer,
         )
         new_id = UUIDv7()
@@ -163,6 +172,12 @@ async def open_gateway(settings: Settings, *, clock: Clock | None = None) -> Asy
                 settings=settings,
             ),
             heard=heard,
+            key_quotas=Quotas(rate=settings.key_requests_per_s_max, burst=settings.key_burst),
+            channel_quotas={
+                channel.name: Quotas(rate=channel.orders_per_s_max, burst=channel.orders_burst)
+                for channel in settings.channels
+                if channel.orders_per_s_max
+            },
             modes=modes,
             switches=switches,
             refusals=Refusals(
@@ -254,6 +269,19 @@ def _open_states(settings: Settings, stack: AsyncExitStack) -> States | None:
     states = States(url=settings.redis_url, call_s=settings.redis_s, kept_s=peers.KEPT_S)
     stack.push_async_callback(states.close)
     return states
+
+
+def _open_totals(settings: Settings, stack: AsyncExitStack) -> Totals | None:
+    if not settings.redis_url:
+        return None
+    totals = Totals(
+        url=settings.redis_url,
+        call_s=settings.redis_s,
+        half_s=quotas.HALF_S,
+        debt_s=quotas.DEBT_S,
+    )
+    stack.push_async_callback(totals.close)
+    return totals
 
 
 def _lend(

@@ -43,8 +43,8 @@ class Channel(Struct, frozen=True, forbid_unknown_fields=True):
     #: What to do with an order that looks like another of the last ten minutes and carries a
     #: request id of its own: store and hold it, answer with the first, or take no notice.
     lookalike: Literal["hold", "replay", "off"] = "hold"
-    #: Orders a second that storefronts may submit for it to one process, beyond which they are
-    #: answered 429; 0: as many as they like. And how many at once.
+    #: Orders a second that storefronts may submit for it to all processes together, beyond which
+    #: they are answered 429; 0: as many as they like. And how many at once.
     orders_per_s_max: Annotated[float, Meta(ge=0, le=1e6)] = 0.0
     orders_burst: Count = 100
 
@@ -107,8 +107,8 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     shedding: Literal["act", "watch"] = "act"
     #: Requests a second of one process that count as full load by themselves; 0: no such number.
     requests_per_s_max: Annotated[float, Meta(ge=0, le=1e6)] = 0.0
-    #: Requests a second that one API key may make of one process, beyond which it is answered 429;
-    #: 0: as many as it likes. And how many it may make at once.
+    #: Requests a second that one API key may make of all processes together, beyond which it is
+    #: answered 429; 0: as many as it likes. And how many at once. Without Redis: of each process.
     key_requests_per_s_max: Annotated[float, Meta(ge=0, le=1e6)] = 0.0
     key_burst: Count = 100
     #: Bytes that may wait for their commit until submissions are refused to keep memory bounded.

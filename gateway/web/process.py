@@ -14,7 +14,7 @@ from pathlib import Path
 import uvloop
 
 from gateway.intake import peers, state, stock
-from gateway.intake.quotas import Quotas
+from gateway.intake.shared_quotas import SharedQuotas
 from gateway.intake.stock import Inventory, StockCheck
 from gateway.providers import contract, registry
 from gateway.runtime import lifecycle, logs
@@ -148,6 +148,7 @@ def _tasks(gateway: Gateway, port: int) -> dict[str, lifecycle.Task]:
         "refusals": gateway.refusals,
         **journal,
         **_peers(gateway, port),
+        **_shared_quotas(gateway),
     }
 
 
@@ -170,6 +171,16 @@ def _peers(gateway: Gateway, port: int) -> dict[str, lifecycle.Task]:
         clock=gateway.clock,
     )
     return {"peers": told}
+
+
+def _shared_quotas(gateway: Gateway) -> dict[str, lifecycle.Task]:
+    totals = gateway.stores.totals
+    quotas = [("channel", each) for each in gateway.channel_quotas.values()]
+    if gateway.settings.key_requests_per_s_max:
+        quotas.append(("key", gateway.key_quotas))
+    if totals is None or not quotas:
+        return {}
+    return {"quotas": SharedQuotas(totals=totals, quotas=quotas, clock=gateway.clock)}
 
 
 def open_door(server: Server, listener: socket.socket, gateway: Gateway) -> Door:
@@ -229,11 +240,7 @@ def build(
     order_intake = OrderIntake(
         intake=gateway.intake,
         stock=_stock_check(gateway, inventory),
-        quotas={
-            channel.name: Quotas(rate=channel.orders_per_s_max, burst=channel.orders_burst)
-            for channel in settings.channels
-            if channel.orders_per_s_max
-        },
+        quotas=gateway.channel_quotas,
         clock=gateway.clock,
         bytes_max=settings.order_bytes_max,
         body_s=settings.body_s,
@@ -285,7 +292,7 @@ def build(
             later={way: line.adapter.reply("later") for way, line in configured.items()},
             shelf=shelf,
         ),
-        quotas=Quotas(rate=settings.key_requests_per_s_max, burst=settings.key_burst),
+        quotas=gateway.key_quotas,
         clock=gateway.clock,
         connections_max=settings.connections_max,
         keepalive_s=settings.keepalive_s,
