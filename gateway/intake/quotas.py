@@ -84,7 +84,9 @@ class Quotas:
         else:
             self._counts.move_to_end(key)
         count.asked += 1
-        ahead_s = max(0.0, count.ahead_s - (now_s - count.at_s) * count.keep) + self._every_s
+        # Compared in place: a call of max() here and below takes a third of the time of it all.
+        ahead_s = count.ahead_s - (now_s - count.at_s) * count.keep
+        ahead_s = self._every_s + (ahead_s if ahead_s > 0.0 else 0.0)
         early_s = ahead_s - self._burst_s
         # Half a millionth: the times were added up in binary.
         if early_s > 5e-7:
@@ -92,7 +94,8 @@ class Quotas:
             return min(early_s / count.keep, early_s + DEBT_S)
         count.let_in += 1
         count.ahead_s, count.at_s = ahead_s, now_s
-        count.due_s = max(count.due_s, now_s) + self._every_s
+        due_s = count.due_s
+        count.due_s = self._every_s + (due_s if due_s > now_s else now_s)
         return 0.0
 
     def take(self, now_s: float) -> Sequence[Used]:

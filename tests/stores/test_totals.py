@@ -198,6 +198,7 @@ async def test_two_processes_over_a_server_that_dies_and_comes_back(tmp_path: Pa
         assert await turn(0, 5) == [0, 1]
         assert await turn(0, 5) == [0, 0]
         server.kill()
+        await turn(0, 1)
         clock.at_s += 3000.0
         assert await turn(5, 5) == [4, 3], "each by itself"
         server.client.close()
