@@ -2,7 +2,7 @@
 
 The lower its tier, the longer a feature is kept. Tiers 0 and 1 are the core: they are never shed
 to keep something lesser alive. Health, readiness and metrics belong to no tier; an operator needs
-them most when everything else is dark.
+them most when everything else is dark. What belongs to no feature of its own is ``OTHER``.
 """
 
 from typing import Literal, get_args
@@ -14,7 +14,7 @@ TIERS: tuple[Tier, ...] = get_args(Tier)
 
 Name = Literal[
     "callbacks", "order_submission", "order_reads", "order_remarks", "order_lists", "order_export",
-    "live_stream", "inventory_check",
+    "live_stream", "inventory_check", "other",
 ]  # fmt: skip
 
 
@@ -41,8 +41,11 @@ ORDER_LISTS = Feature("order_lists", 3)
 INVENTORY_CHECK = Feature("inventory_check", 3)
 ORDER_EXPORT = Feature("order_export", 4)
 LIVE_STREAM = Feature("live_stream", 4)
+#: Unknown paths, methods that a path does not take, callbacks of nobody, the API's description:
+#: to say what is wrong with a request costs as much as to serve one.
+OTHER = Feature("other", 4)
 
 FEATURES: tuple[Feature, ...] = (
     CALLBACKS, ORDER_SUBMISSION, ORDER_READS, ORDER_REMARKS, ORDER_LISTS, INVENTORY_CHECK,
-    ORDER_EXPORT, LIVE_STREAM,
+    ORDER_EXPORT, LIVE_STREAM, OTHER,
 )  # fmt: skip

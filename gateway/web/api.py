@@ -274,9 +274,11 @@ def routes(
             method="GET",
             template="/openapi.json",
             name="openapi",
+            feature=features.OTHER,
             handler=status.openapi,
             role=None,
             summary="This document",
             answers=[Answer(200, "OpenAPI 3.1.", {"type": "object"})],
+            problems=["overloaded"],
         ),
     ]  # fmt: skip

@@ -13,7 +13,7 @@ from email.utils import formatdate
 
 from msgspec import Struct
 
-from gateway.domain.features import Feature
+from gateway.domain.features import OTHER, Feature
 from gateway.intake.overload import Overload, Slot
 from gateway.intake.refusing import DARK, FULL, Refusal
 from gateway.providers import contract
@@ -26,6 +26,10 @@ from gateway.web.routing import Route
 from gateway.web.shelf import Shelf
 
 _HEAD_END = b"\r\n\r\n"
+#: A first line that is read in one way only: its method, and its path without what is asked for.
+_LINE = re.compile(rb"([A-Z-]+) (/[!->@-~\x80-\xff]*)(?:\?[!-~\x80-\xff]*)? HTTP/1\.[01]")
+#: How the templates end whose paths are known by the accounts that are configured.
+_OF_ACCOUNT = "/{provider}/{account}"
 #: Seconds that are told apart, so that those who were refused together do not come back together.
 _JITTER_S = 3
 
@@ -53,6 +57,8 @@ class _Way(Struct, eq=False):
     answers: dict[Refusal, Iterator[bytes]]
     #: The same where it is the connection's last.
     last_answers: dict[Refusal, Iterator[bytes]]
+    #: Whether its answers have no body: who asks by HEAD takes what follows the head for the next.
+    is_bare: bool = False
 
 
 class Gate:
@@ -78,20 +84,26 @@ class Gate:
         self._lines: dict[bytes, _Way] = {}
         self._ways: dict[bytes, _Way] = {}
         self._prefixes: list[tuple[bytes, _Way]] = []
+        # What belongs to no feature, by GET and the like, and by HEAD; and what is never refused.
+        self._other = _Way(OTHER, None, False, {}, {})
+        self._other_bare = _Way(OTHER, None, False, {}, {}, is_bare=True)
+        self._exempt = re.compile(b"|".join(_pattern(r) for r in routes if r.feature is None))
+        # Where no route is ever refused, nothing is.
+        self._has_other = any(route.feature is not None for route in routes)
+        self._accounts = frozenset(later)
         for route in routes:
             if route.feature is None:
                 continue
             if not roles.serves(role, route):
-                way = f"{route.method} {routing.pattern(route.template)}".encode()
-                self._elsewhere.append((re.compile(way), roles.misdirected(route)))
+                self._elsewhere.append((re.compile(_pattern(route)), roles.misdirected(route)))
                 continue
             fixed, brace, _ = f"{route.method} {route.template}".encode().partition(b"{")
             if not brace:
                 self._know(fixed, route.feature, is_shelved=route.instead is not None)
-            elif not route.template.endswith("/{provider}/{account}"):
+            elif not route.template.endswith(_OF_ACCOUNT):
                 self._prefixes.append((fixed, _Way(route.feature, None, False, {}, {})))
             else:
-                # One that is not configured is nobody's: it goes on and is told so.
+                # One that is not configured is nobody's, and belongs to no feature.
                 for (provider, account), reply in later.items():
                     self._know(fixed + f"{provider}/{account}".encode(), route.feature, reply)
         #: Whether every answer is its connection's last.
@@ -127,6 +139,17 @@ class Gate:
         """Decide about a request whose first bytes did not tell what it is."""
         return self._overload.ask(feature)
 
+    def belongs(self, route: Route | None, values: tuple[str, ...]) -> Feature | None:
+        """Return what a request belongs to when something must be refused; None: it never is.
+
+        It has this route, or none, and these values of the variables in its path.
+        """
+        if route is None:
+            return OTHER if self._has_other else None
+        if route.feature is None or not route.template.endswith(_OF_ACCOUNT):
+            return route.feature
+        return route.feature if values in self._accounts else OTHER
+
     def look(self, data: bytes) -> Slot | Turned | bytes | None:
         """Decide about the request that begins with ``data``; None: can not be told from them.
 
@@ -140,9 +163,14 @@ class Gate:
         way = self._lines.get(line)
         is_varied = way is None
         if way is None:
-            way = self._find(line)
+            way = self._find(_target(line))
             if way is None:
-                return self._misdirect(line, data[line_end : end + 2])
+                turned = self._misdirect(line, data[line_end : end + 2])
+                if turned is not None:
+                    return turned
+                way = self._find_other(line)
+                if way is None:
+                    return None
         asked = self._decide(way, line)
         if not isinstance(asked, Refusal):
             return asked
@@ -180,14 +208,33 @@ class Gate:
             return None
         return asked
 
-    def _find(self, line: bytes) -> _Way | None:
-        target = _target(line)
+    def _find(self, target: bytes) -> _Way | None:
         way = self._ways.get(target)
         if way is None:
             for prefix, found in self._prefixes:
                 if target.startswith(prefix):
                     return found
         return way
+
+    def _find_other(self, line: bytes) -> _Way | None:
+        """Find the way of what belongs to no feature; None: only the parser can tell, or a probe.
+
+        Not remembered: of such lines there is no end.
+        """
+        read = _LINE.fullmatch(line) if self._has_other else None
+        if read is None:
+            return None
+        method, path = read.groups()
+        if method != b"HEAD":
+            return None if self._exempt.fullmatch(method + b" " + path) else self._other
+        # The router takes it for GET: whatever is known as that is for the server to decide about.
+        target = b"GET " + path
+        is_known = (
+            self._exempt.fullmatch(target)
+            or self._find(target) is not None
+            or any(ways.fullmatch(target) for ways, _ in self._elsewhere)
+        )
+        return None if is_known else self._other_bare
 
     def _body_bytes(self, line: bytes, fields: bytes) -> int | None:
         return self._framing.body_bytes(fields) if is_plain(line) else None
@@ -226,7 +273,12 @@ class Gate:
     ) -> Iterator[bytes]:
         made = answers[refusal] = itertools.cycle(
             [
-                _written(_reply(refusal, way.later, refusal.factor * after_s), "Later", is_last)
+                _written(
+                    _reply(refusal, way.later, refusal.factor * after_s),
+                    "Later",
+                    is_last,
+                    is_bare=way.is_bare,
+                )
                 for after_s in range(1, _JITTER_S + 1)
             ]
         )
@@ -239,7 +291,8 @@ class Gate:
             return
         self._made_at_s = second
         self._misdirected.clear()
-        for way in (*self._ways.values(), *(way for _, way in self._prefixes)):
+        others = (self._other, self._other_bare)
+        for way in (*self._ways.values(), *(way for _, way in self._prefixes), *others):
             way.answers.clear()
             way.last_answers.clear()
 
@@ -264,13 +317,18 @@ _REASONS = {
 }
 
 
+def _pattern(route: Route) -> bytes:
+    """Return the regular expression of method and path of a route's requests."""
+    return f"{route.method} {routing.pattern(route.template)}".encode()
+
+
 def _target(line: bytes) -> bytes:
     """Return method and path of a first line, without what is asked for; nothing of no request."""
     target, is_http, _ = line.partition(b" HTTP/")
     return target.partition(b"?")[0] if is_http else b""
 
 
-def _written(reply: Reply, phrase: str, is_last: bool) -> bytes:
+def _written(reply: Reply, phrase: str, is_last: bool, *, is_bare: bool = False) -> bytes:
     connection = "Connection: close\r\n" if is_last else ""
     # The phrase is for people (RFC 9112, 4); the rest is as in ``replies``.
     head = (
@@ -278,4 +336,4 @@ def _written(reply: Reply, phrase: str, is_last: bool) -> bytes:
         f"Date: {formatdate(usegmt=True)}\r\nContent-Type: {reply.content_type}\r\n"
         f"Content-Length: {len(reply.body)}\r\n{reply.head}{connection}\r\n"
     )
-    return head.encode("latin-1") + reply.body
+    return head.encode("latin-1") + (b"" if is_bare else reply.body)

@@ -1,13 +1,14 @@
 """What a process of each role serves, so that what is read can not take the CPU of what comes in.
 
-A route is of the core or not by its feature, wherever its path lies. What belongs to no feature
-(health, readiness, metrics, the OpenAPI document) is served by every process.
+A route is of the core or not by its feature, wherever its path lies. What belongs to none of its
+own (health, readiness, metrics, the OpenAPI document) is served by every process.
 """
 
 from collections.abc import Sequence
 
 import msgspec
 
+from gateway.domain.features import OTHER
 from gateway.runtime.settings import ProcessRole
 from gateway.web.problems import problem
 from gateway.web.replies import Reply
@@ -17,7 +18,7 @@ from gateway.web.routing import Route
 
 def serves(role: ProcessRole, route: Route) -> bool:
     """Say whether a process of this role answers this route itself."""
-    if role == "all" or route.feature is None:
+    if role == "all" or route.feature is None or route.feature is OTHER:
         return True
     return route.feature.is_core == (role == "core")
 

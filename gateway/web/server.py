@@ -16,8 +16,7 @@ from prometheus_client import Counter
 
 from gateway.domain.access import Principal
 from gateway.domain.errors import TidegateError, Unavailable
-from gateway.domain.features import Feature
-from gateway.intake.overload import Overloaded, Slot
+from gateway.intake.overload import Overloaded
 from gateway.intake.quotas import Quotas
 from gateway.intake.refusing import DARK, Refusal
 from gateway.runtime.clock import Clock
@@ -122,7 +121,7 @@ class Server(web.Server):
         reply: Reply | Streamed
         try:
             if route is None:
-                reply = _no_route(methods)
+                reply = self._turn_away(request, methods)
                 self.count("none", reply.status)
             else:
                 reply = await self._run(route, request)
@@ -154,11 +153,7 @@ class Server(web.Server):
 
     async def _run(self, route: Route, request: Request) -> Reply | Streamed:
         try:
-            if route.feature is not None:
-                if request.slot is None:
-                    request.slot = self._ask(route.feature)
-                if route.feature.tier > 1:
-                    request.slot.begin()
+            self._enter(request, route)
             if route.role is not None:
                 authorization = request.header("Authorization")
                 request.principal = self._doorman.recall(authorization, route.role)
@@ -215,15 +210,30 @@ class Server(web.Server):
             head = f"Retry-After: {math.ceil(wait_s)}\r\n"
             raise Answered(problem("quota-exceeded", head=head))
 
-    def _ask(self, feature: Feature) -> Slot:
-        """Decide about a request late. Raises ``Overloaded``.
+    def _turn_away(self, request: Request, methods: dict[str, Route]) -> Reply:
+        """Say what is wrong with a request that has no route, if there is room for that."""
+        try:
+            self._enter(request, None)
+        except Overloaded as exc:
+            return self.gate.reply(exc.refusal, request.raw.method, request.raw.path)
+        return _no_route(methods)
 
-        Its first bytes did not tell what it is, or came before the one before was answered.
+    def _enter(self, request: Request, route: Route | None) -> None:
+        """See that a request has a slot, unless it belongs to what needs none.
+
+        Decides late, and raises ``Overloaded``, where its first bytes did not tell what it is, or
+        came before the one before was answered.
         """
-        asked = self.gate.ask(feature)
-        if isinstance(asked, Refusal):
-            raise Overloaded(asked)
-        return asked
+        if request.slot is None:
+            feature = self.gate.belongs(route, request.path_values)
+            if feature is None:
+                return
+            asked = self.gate.ask(feature)
+            if isinstance(asked, Refusal):
+                raise Overloaded(asked)
+            request.slot = asked
+        if request.slot.feature.tier > 1:
+            request.slot.begin()
 
     def count(self, route: str, status: int) -> None:
         """Count a request by how it was answered."""

@@ -1,0 +1,312 @@
+"""What belongs to no feature: refused for load like the rest, and probes never are."""
+
+import asyncio
+import contextlib
+import itertools
+import json
+import socket
+from collections.abc import AsyncIterator, Iterator, Sized
+from contextlib import asynccontextmanager
+from typing import cast
+
+import msgspec
+import pytest
+
+from gateway.domain.features import OTHER
+from gateway.domain.modes import Word
+from gateway.intake.modes import Modes
+from gateway.intake.overload import Overload, Slot
+from gateway.runtime.settings import ProcessRole, Settings
+from gateway.web import admin_api, process
+from gateway.web.gate import Gate
+from gateway.wiring import open_gateway
+from tests.support.site import Site, serve
+from tests.web.support import PATIENCE_S, Answer, Wire, order_bytes, read_answer
+from tests.web.test_gate import darken, full, last, refused
+
+_LAST = ("Connection", "close")
+#: Method and target of requests that belong to no feature.
+_OTHERS = [
+    ("GET", "/"), ("GET", "/nothing"), ("GET", "/nothing?a=/healthz"),
+    ("POST", "/nothing"), ("PUT", "/v1/orders"), ("DELETE", "/v1/orders/x"), ("GET", "//healthz"),
+    ("GET", "/healthz/"), ("GET", "/HEALTHZ"), ("GET", "/%68ealthz"), ("GET", "/healthz;a=1"),
+    ("GET", "/v1/admin/load"), ("POST", "/healthz"), ("OPTIONS", "/metrics"), ("PATCH", "/readyz"),
+    ("GET", "/openapi.json"), ("GET", "/openapi.json?a=1"), ("M-SEARCH", "/healthz"),
+    ("POST", "/v1/callbacks/"), ("POST", "/v1/callbacks/stripe/nobody"),
+    ("GET", "/v1/callbacks/stripe/nobody"), ("OPTIONS", "/v1/orders"), ("GET", "/caf\xe9"),
+]  # fmt: skip
+#: Targets of probes, as probes and those who ask by hand write them.
+_PROBES = [
+    *("/healthz", "/readyz", "/metrics", "/healthz?x=1", "/readyz?", "/metrics?name[]=up"),
+    *("http://gateway/healthz", "HTTP://gateway:80/readyz", "https://gateway/metrics?a=b"),
+]
+
+
+@pytest.fixture
+def overload(site: Site) -> Iterator[Overload]:
+    overload = site.gateway.overload
+    yield overload
+    assert overload.slots.in_use == 0, "a slot was not given back"
+
+
+@pytest.fixture
+def gate(site: Site) -> Gate:
+    return site.server.gate
+
+
+@contextlib.contextmanager
+def _said(overload: Overload, **words: Word) -> Iterator[None]:
+    """As if an operator had said so."""
+    modes = cast("Modes", overload._modes)
+    modes.words = words
+    yield
+    modes.words = {}
+
+
+def _is_other(answer: Answer, reason: str = "shed") -> bool:
+    return refused(answer, "other", reason) and answer.json["context"]["tier"] == 4
+
+
+async def test_what_belongs_to_no_feature_is_refused_on_its_first_bytes(
+    wire: Wire, overload: Overload, gate: Gate
+) -> None:
+    darken(overload, 4)
+    for method, target in _OTHERS:
+        request = wire.request(method, target, b"x" * 10)
+        assert isinstance(gate.look(request), bytes), (method, target)
+        answers = await wire.answers(request + wire.request(method, target) + last(wire))
+        assert [answer.status for answer in answers] == [503, 503, 200]
+        assert all(_is_other(answer) for answer in answers[:2])
+        assert "connection" not in answers[0].headers
+
+
+async def test_it_goes_first_and_nothing_else_with_it(wire: Wire, overload: Overload) -> None:
+    darken(overload, 4)
+    assert (await wire.ask("GET", "/v1/orders?limit=1")).status == 200
+    placed = await wire.submit(order_bytes())
+    assert placed.status == 201
+    for method in ("GET", "HEAD"):
+        assert (await wire.ask(method, placed.headers["location"])).status == 200
+        assert (await wire.ask(method, "/v1/orders?limit=1")).status == 200
+
+
+async def test_while_there_is_room_each_is_told_what_is_wrong(wire: Wire, gate: Gate) -> None:
+    for (method, target), status in (
+        (("GET", "/nothing"), 404),
+        (("PUT", "/v1/orders"), 405),
+        (("GET", "/openapi.json"), 200),
+        (("POST", "/v1/callbacks/stripe/nobody"), 404),
+        (("HEAD", "/nothing"), 404),
+    ):
+        found = gate.look(wire.request(method, target))
+        assert method == "HEAD" or isinstance(found, Slot)
+        if isinstance(found, Slot):
+            assert found.feature is OTHER
+            found.leave()
+        assert (await wire.ask(method, target)).status == status
+
+
+@pytest.mark.parametrize("version", ["HTTP/1.0", "HTTP/1.1"])
+async def test_probes_are_never_refused(wire: Wire, overload: Overload, version: str) -> None:
+    darken(overload, 1, 2, 3, 4)
+    with full(overload), _said(overload, other="shed"):
+        for method, target in itertools.product(("GET", "HEAD"), _PROBES):
+            answer = await wire.ask(method, target, version=version)
+            assert (answer.status, not answer.body) == (200, method == "HEAD"), target
+
+
+async def test_a_probe_is_what_the_router_serves_as_one(wire: Wire, overload: Overload) -> None:
+    """However it is written: what is answered in quiet times is answered in the dark."""
+    spellings = [
+        f"{method} {before}{path}{behind} HTTP/{version}\r\n"
+        for method in ("GET", "HEAD", " GET", "get", "GET ")
+        for before in ("", "/", "http://g", "http://g/", "//g", "*", "\r\n", "http:")
+        for path in ("/healthz",)
+        for behind in ("", "?a", "#a", "?a#b", "/", " ", "\t", "?\xe9")
+        for version in ("1.0", "1.1", "1.2", "2.0")
+    ]
+    rest = b"Host: g\r\nConnection: close\r\n\r\n"
+
+    async def statuses() -> list[int]:
+        return [await _status(wire, each.encode("latin-1") + rest) for each in spellings]
+
+    quiet = await statuses()
+    assert quiet.count(200) > 10
+    darken(overload, 1, 2, 3, 4)
+    with full(overload):
+        dark = await statuses()
+    changed = {(was, now) for was, now in zip(quiet, dark, strict=True) if was != now}
+    assert changed <= {(404, 503), (400, 503)}
+    assert (404, 503) in changed
+
+
+async def _status(wire: Wire, sent: bytes) -> int:
+    reader, writer = await asyncio.open_connection(wire.host, wire.port)
+    writer.write(sent)
+    async with asyncio.timeout(PATIENCE_S):
+        received = await reader.read()
+    writer.close()
+    return int(received.split(b" ", 2)[1])
+
+
+async def test_a_head_request_is_refused_without_a_body(wire: Wire, overload: Overload) -> None:
+    darken(overload, 4)
+    reader, writer = await asyncio.open_connection(wire.host, wire.port)
+    async with asyncio.timeout(PATIENCE_S):
+        for method in ("HEAD", "GET", "HEAD"):
+            writer.write(wire.request(method, "/nothing"))
+            answer = await read_answer(reader, is_head=method == "HEAD")
+            assert answer is not None
+            assert answer.status == 503
+            assert int(answer.headers["content-length"]) > 100
+            assert 1 <= int(answer.headers["retry-after"]) <= 6
+        writer.write(last(wire))
+        assert b"HTTP/1.1 200 OK" in await reader.read()
+    writer.close()
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+@pytest.mark.parametrize("target", ["http://gateway/nothing", "/openapi.json", "http://gateway"])
+async def test_what_its_first_bytes_do_not_tell_is_refused_all_the_same(
+    wire: Wire, overload: Overload, method: str, target: str
+) -> None:
+    darken(overload, 4)
+    answer = (await wire.answers(wire.request(method, target, headers=[_LAST])))[0]
+    assert answer.status == 503
+    # Behind another one that is still being answered.
+    sent = wire.request("GET", "/readyz") + wire.request(method, "/nothing")
+    _, behind = await _two(wire, sent, is_head=method == "HEAD")
+    assert behind.status == 503
+    assert method == "HEAD" or _is_other(behind)
+
+
+async def _two(wire: Wire, sent: bytes, *, is_head: bool) -> tuple[Answer, Answer]:
+    reader, writer = await asyncio.open_connection(wire.host, wire.port)
+    writer.write(sent)
+    async with asyncio.timeout(PATIENCE_S):
+        first, second = await read_answer(reader), await read_answer(reader, is_head)
+    writer.close()
+    assert first is not None
+    assert second is not None
+    return first, second
+
+
+async def test_a_callback_that_is_nobodys_is_other_however_it_comes(
+    wire: Wire, overload: Overload
+) -> None:
+    darken(overload, 4)
+    for target in ("/v1/callbacks/stripe/nobody", "http://g/v1/callbacks/stripe/nobody"):
+        assert _is_other(await wire.ask("POST", target, b"{}"))
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"hello\r\n\r\n",
+        b"GET  /nothing HTTP/1.1\r\nHost: g\r\n\r\n",
+        b"GET /nothing HTTP/1.1 \r\nHost: g\r\n\r\n",
+        b"GET /nothing HTTP/9.9\r\nHost: g\r\n\r\n",
+        b"GET /no thing HTTP/1.1\r\nHost: g\r\n\r\n",
+        b"GET /nothing HTTP/1.1\nHost: g\r\n\r\n",
+        b"GET /nothing\x00 HTTP/1.1\r\nHost: g\r\n\r\n",
+        b"get /nothing HTTP/1.1\r\nHost: g\r\n\r\n",
+        b"GET nothing HTTP/1.1\r\nHost: g\r\n\r\n",
+        b"GET * HTTP/1.1\r\nHost: g\r\n\r\n",
+        b"CONNECT g:1 HTTP/1.1\r\nHost: g\r\n\r\n",
+        b"\r\n\r\nGET /nothing HTTP/1.1\r\nHost: g\r\n\r\n",
+        b"\x16\x03\x01\x02\x00\x01\x00\r\n\r\n",
+        b"GET /nothing HTTP/1.1\r\nHost: g\r\n",
+        b"GET /nothing HTTP/1.1",
+    ],
+)
+async def test_what_is_no_whole_request_goes_on_to_the_parser(
+    overload: Overload, gate: Gate, sent: bytes
+) -> None:
+    darken(overload, 4)
+    assert gate.look(sent) is None
+
+
+async def test_unknown_paths_are_not_remembered(wire: Wire, overload: Overload, gate: Gate) -> None:
+    def kept() -> int:
+        held: list[Sized] = [gate._lines, gate._ways, gate._framing._known, gate._full or {}]
+        return sum(len(each) for each in [*held, overload._refusing._kinds])
+
+    darken(overload, 4)
+    gate.begin_turn()
+    assert isinstance(gate.look(wire.request("GET", "/nothing")), bytes)
+    before = kept()
+    for n in range(1000):
+        for method in ("GET", "POST", f"M{'X' * (n % 9)}"):
+            assert isinstance(gate.look(wire.request(method, f"/n{n}?{n}")), bytes)
+    gate.end_turn()
+    assert kept() == before
+
+
+async def test_an_operators_word_on_it_counts(wire: Wire, overload: Overload) -> None:
+    with _said(overload, other="shed"):
+        assert _is_other(await wire.ask("GET", "/nothing"), "operator")
+        assert (await wire.ask("GET", "/healthz")).status == 200
+    darken(overload, 4)
+    with _said(overload, other="admit"):
+        assert (await wire.ask("GET", "/nothing")).status == 404
+    for n in range(1, 6):
+        overload.tick(0.0, 0.0, overload.now_s() + n * 0.05)
+    shown = (await wire.ask("GET", "/metrics")).body.decode()
+    assert 'tidegate_shed_total{feature="other",mode="act",reason="operator"}' in shown
+
+
+async def test_operators_are_never_refused_on_their_own_port(
+    site: Site, overload: Overload
+) -> None:
+    async with _operators(site) as wire:
+        darken(overload, 1, 2, 3, 4)
+        with full(overload):
+            assert (await wire.ask("GET", "/v1/admin/load")).status == 200
+            assert (await wire.ask("GET", "/openapi.json")).status == 200
+            assert (await wire.ask("GET", "/nothing")).status == 404
+            assert (await wire.ask("DELETE", "/v1/admin/load")).status == 405
+
+
+@asynccontextmanager
+async def _operators(site: Site) -> AsyncIterator[Wire]:
+    server = admin_api.build(site.gateway)
+    listener = socket.create_server(("127.0.0.1", 0))
+    host, port = listener.getsockname()
+    door = process.open_door(server, listener, site.gateway)
+    yield Wire(host, port, await site.token_for("operate"))
+    server.pre_shutdown()
+    await server.shutdown(2.0)
+    door.close()
+
+
+@pytest.mark.parametrize(
+    ("role", "method", "target"),
+    [
+        ("core", "GET", "/v1/orders?limit=1"), ("core", "GET", "/v1/orders/x"),
+        ("core", "HEAD", "/v1/orders"), ("core", "GET", "http://g/v1/orders"),
+        ("query", "POST", "/v1/orders"), ("query", "POST", "/v1/callbacks/stripe/nobody"),
+        ("query", "POST", "http://g/v1/callbacks/stripe/nobody"),
+    ],
+)  # fmt: skip
+async def test_what_the_other_role_serves_is_misdirected_also_in_the_dark(
+    settings: Settings, role: ProcessRole, method: str, target: str
+) -> None:
+    changed = msgspec.structs.replace(settings, role=role)
+    async with open_gateway(changed) as gateway, serve(gateway) as site:
+        wire = Wire(site.host, site.port, site.token)
+        darken(gateway.overload, 1, 2, 3, 4)
+        with full(gateway.overload):
+            (answer,) = await wire.answers(wire.request(method, target, headers=[_LAST]))
+            assert answer.status == 421
+            assert _is_other(await wire.ask("GET", "/nothing"))
+            assert (await wire.ask("GET", "/readyz")).status == 200
+        gateway.overload.tiers[4].share = 0.0
+        assert (await wire.ask("GET", "/openapi.json")).status == 200
+        assert gateway.overload.slots.in_use == 0
+
+
+async def test_the_document_says_that_it_may_be_refused(wire: Wire) -> None:
+    document = json.loads((await wire.ask("GET", "/openapi.json")).body)
+    assert "503" in document["paths"]["/openapi.json"]["get"]["responses"]
+    for path in ("/healthz", "/metrics"):
+        assert "503" not in document["paths"][path]["get"]["responses"]
