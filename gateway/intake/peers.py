@@ -76,7 +76,7 @@ class Process(Struct, frozen=True, kw_only=True):
 
 
 class Summary(Struct, frozen=True):
-    """All processes in one line; zeros without any."""
+    """All processes together; zeros without any."""
 
     processes: int
     load_highest: float
@@ -85,6 +85,12 @@ class Summary(Struct, frozen=True):
     back_worst: float
     accepted_per_s: float
     refused_per_s: float
+    #: Of the tiers that this version knows.
+    refused_per_s_by_tier: dict[str, float]
+    #: The largest share of each tier that any process refuses for load.
+    dark: dict[str, float]
+    #: Events waiting for their commit.
+    waiting: int
 
 
 class Who(Struct, frozen=True):
@@ -129,7 +135,7 @@ def who(*, role: str, port: int, started_at: datetime, version: str) -> Who:
 
 
 def summary(processes: Sequence[Process]) -> Summary:
-    """Return all processes in one line."""
+    """Return all processes together."""
     fronts = sorted(process.front for process in processes)
     return Summary(
         processes=len(processes),
@@ -138,6 +144,17 @@ def summary(processes: Sequence[Process]) -> Summary:
         back_worst=max((process.back for process in processes), default=0.0),
         accepted_per_s=round(sum(process.accepted_per_s for process in processes), 1),
         refused_per_s=round(sum(sum(each.refused_per_s.values()) for each in processes), 1),
+        refused_per_s_by_tier={
+            tier: round(sum(each.refused_per_s.get(tier, 0.0) for each in processes), 1)
+            for tier in map(str, TIERS)
+        },
+        dark={
+            str(tier): max(
+                (t.share for p in processes for t in p.tiers if t.tier == tier), default=0.0
+            )
+            for tier in TIERS
+        },
+        waiting=sum(process.waiting for process in processes),
     )
 
 

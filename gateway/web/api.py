@@ -10,7 +10,7 @@ from gateway.web.queries import LIMIT_MAX, History, OrderPage, OrderQueries
 from gateway.web.remarks import VERSION_PATTERN, RemarkIntake
 from gateway.web.routing import Answer, Parameter, Route
 from gateway.web.status import Health, Readiness, StatusPages
-from gateway.web.stream import LiveStream
+from gateway.web.stream import LiveStream, Tick
 
 _TEXT = {"type": "string", "minLength": 1, "maxLength": 256}
 _TIME = {"type": "string", "format": "date-time"}
@@ -146,14 +146,17 @@ def routes(
             feature=features.LIVE_STREAM,
             handler=stream.open,
             role="query",
-            summary="Follow the process' counters as server-sent events",
+            summary="Follow live counters as server-sent events",
             answers=[
                 Answer(
                     200,
                     "An event `tick` each second (each ten while a part of them is refused), and "
-                    "`dark` before it ends because of load.",
+                    "`dark` before it ends because of load. What is at the top of a tick is of the "
+                    "process that answers; `gateway` is all of them, by what each told through "
+                    "Redis, and null while that is away.",
                     None,
                     "text/event-stream",
+                    data=Tick,
                 )
             ],
             problems=["malformed", *_AUTH, "invalid", "unavailable", "overloaded"],

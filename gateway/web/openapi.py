@@ -18,6 +18,7 @@ def document(routes: Sequence[Route], *, version: str) -> bytes:
     types: list[Any] = [Problem]
     for route in routes:
         types += [answer.schema for answer in route.answers if _is_type(answer.schema)]
+        types += [answer.data for answer in route.answers if _is_type(answer.data)]
         if _is_type(route.body):
             types.append(route.body)
         types += [p.schema for p in route.parameters if _is_type(p.schema)]
@@ -50,6 +51,12 @@ def _is_type(schema: object) -> bool:
 
 def _schema(schema: object, known: dict[str, Any]) -> Any:
     return schema if isinstance(schema, dict) else known[repr(schema)]
+
+
+def _event(data: object, known: dict[str, Any]) -> Any:
+    """Describe the events of a stream, in the words that OpenAPI 3.2 has for them."""
+    carried = {"contentMediaType": "application/json", "contentSchema": _schema(data, known)}
+    return {"type": "object", "properties": {"data": {"type": "string", **carried}}}
 
 
 def _operation(route: Route, known: dict[str, Any]) -> dict[str, Any]:
@@ -92,6 +99,8 @@ def _responses(route: Route, known: dict[str, Any]) -> dict[str, Any]:
         content: dict[str, Any] = {}
         if answer.schema is not None:
             content = {"schema": _schema(answer.schema, known)}
+        if answer.data is not None:
+            content["x-itemSchema"] = _event(answer.data, known)
         response["content"] = {answer.content_type: content}
         if answer.headers:
             response["headers"] = {

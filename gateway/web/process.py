@@ -14,6 +14,7 @@ from pathlib import Path
 import uvloop
 
 from gateway.intake import peers, state, stock
+from gateway.intake.fleet import Alone, Fleet
 from gateway.intake.shared_quotas import SharedQuotas
 from gateway.intake.stock import Inventory, StockCheck
 from gateway.providers import contract, registry
@@ -183,6 +184,11 @@ def _shared_quotas(gateway: Gateway) -> dict[str, lifecycle.Task]:
     return {"quotas": SharedQuotas(totals=totals, quotas=quotas, clock=gateway.clock)}
 
 
+def _fleet(gateway: Gateway) -> Fleet | Alone:
+    states = gateway.stores.states
+    return Alone() if states is None else Fleet(states=states, clock=gateway.clock)
+
+
 def open_door(server: Server, listener: socket.socket, gateway: Gateway) -> Door:
     """Serve a listener until the door is closed."""
     return Door(
@@ -267,6 +273,7 @@ def build(
         ),
         stream=LiveStream(
             overload=gateway.overload,
+            fleet=_fleet(gateway),
             stopping=stopping,
             clock=gateway.clock,
             streams_max=settings.streams_max,

@@ -24,7 +24,10 @@ class Parameter(Struct, frozen=True):
 
 
 class Answer(Struct, frozen=True):
-    """One documented answer. ``schema`` is a msgspec type, or None for a body without one."""
+    """One documented answer. ``schema`` is a msgspec type, or None for a body without one.
+
+    ``data`` is the type of what each event carries, where the body is a stream of them.
+    """
 
     status: int
     description: str
@@ -32,6 +35,7 @@ class Answer(Struct, frozen=True):
     content_type: str = "application/json"
     #: Headers that it may carry: name, JSON schema and description.
     headers: Sequence[tuple[str, dict[str, object], str]] = ()
+    data: object = None
 
 
 class Route(Struct, frozen=True):

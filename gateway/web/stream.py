@@ -1,9 +1,13 @@
-"""GET /v1/stream: live counters of the process, as server-sent events (WHATWG HTML, 9.2)."""
+"""GET /v1/stream: live counters of the process, and how the whole gateway stands.
+
+Server-sent events (WHATWG HTML, 9.2).
+"""
 
 import asyncio
 import os
 from collections.abc import AsyncGenerator, Mapping
 from datetime import datetime
+from typing import Protocol
 
 import msgspec
 from msgspec import Struct
@@ -11,6 +15,7 @@ from prometheus_client import Counter
 
 from gateway.domain.features import FEATURES, LIVE_STREAM, TIERS
 from gateway.intake import metrics
+from gateway.intake.fleet import Whole
 from gateway.intake.overload import Overload
 from gateway.runtime import lifecycle
 from gateway.runtime.clock import Clock
@@ -47,6 +52,16 @@ class Tick(Struct, frozen=True):
     waiting: int
     totals: Counters
     per_s: Counters
+    #: All processes, by what each told; None: they do not know of each other now.
+    gateway: Whole | None
+
+
+class Fleet(Protocol):
+    """All processes."""
+
+    async def look(self) -> Whole | None:
+        """Return how they stand, in bounded time; None: nobody can tell. Raises nothing."""
+        ...
 
 
 class LiveStream:
@@ -56,12 +71,14 @@ class LiveStream:
         self,
         *,
         overload: Overload,
+        fleet: Fleet,
         stopping: asyncio.Event,
         clock: Clock,
         streams_max: int,
         every_s: float = EVERY_S,
     ) -> None:
         self._overload = overload
+        self._fleet = fleet
         self._stopping = stopping
         self._clock = clock
         self._streams_max = streams_max
@@ -88,9 +105,12 @@ class LiveStream:
             if darkness >= 1:
                 yield f"event: dark\nretry: {_DARK_RETRY_MS}\ndata: {{}}\n\n".encode()
                 return
+            # Before the counters are taken, for it may wait for a moment.
+            gateway = await self._fleet.look()
             now, now_s = counters(), self._clock.monotonic_s()
             number += 1
-            data = msgspec.json.encode(self._tick(now, before, max(0.001, now_s - before_s)))
+            tick = self._tick(now, before, max(0.001, now_s - before_s), gateway)
+            data = msgspec.json.encode(tick)
             before, before_s = now, now_s
             yield b"id: %d\nevent: tick\ndata: %b\n\n" % (number, data)
             seldom = round(SELDOM_S / EVERY_S) if darkness > 0 else 1
@@ -102,7 +122,9 @@ class LiveStream:
     def _leave(self) -> None:
         self.running -= 1
 
-    def _tick(self, now: Counters, before: Counters, elapsed_s: float) -> Tick:
+    def _tick(
+        self, now: Counters, before: Counters, elapsed_s: float, gateway: Whole | None
+    ) -> Tick:
         overload = self._overload
         return Tick(
             at=self._clock.now(),
@@ -121,6 +143,7 @@ class LiveStream:
                 _rates(now.events, before.events, elapsed_s),
                 _rates(now.refused, before.refused, elapsed_s),
             ),
+            gateway=gateway,
         )
 
 

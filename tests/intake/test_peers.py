@@ -18,7 +18,7 @@ from gateway.domain.features import TIERS
 from gateway.intake import peers
 from gateway.intake.load import BACK, LoadFigure
 from gateway.intake.overload import TICK_S, Slot
-from gateway.intake.peers import KEPT_S, TELL_S, Peers, Process
+from gateway.intake.peers import KEPT_S, TELL_S, Peers, Process, Tier
 from tests.domain.support import NOW
 from tests.intake.test_overload import Ticked
 
@@ -240,6 +240,24 @@ def test_a_summary(fronts: list[float], p75: float) -> None:
     assert (found.processes, found.front_p75) == (len(fronts), p75)
     assert found.load_highest == pytest.approx(max(fronts) + 0.1 if fronts else 0.0)
     assert found.back_worst == pytest.approx(max(fronts) / 2 if fronts else 0.0)
+
+
+def test_a_summary_adds_up_what_is_done_and_names_the_worst_of_each_tier() -> None:
+    one = msgspec.structs.replace(
+        _process(), waiting=3, accepted_per_s=1.25, refused_per_s={"2": 1.0, "4": 0.25},
+        tiers=[Tier(2, "shedding", 0.4), Tier(4, "open", 1.0)],
+    )  # fmt: skip
+    other = msgspec.structs.replace(
+        _process(), waiting=4, accepted_per_s=2.5, refused_per_s={"4": 2.5, "9": 7.0},
+        tiers=[Tier(2, "shedding", 0.6), Tier(9, "open", 1.0)],
+    )  # fmt: skip
+    found = peers.summary([one, other])
+    assert (found.waiting, found.accepted_per_s) == (7, 3.8)
+    assert found.refused_per_s == 10.8, "also of tiers that only another version knows"
+    assert found.refused_per_s_by_tier == {"0": 0.0, "1": 0.0, "2": 1.0, "3": 0.0, "4": 2.8}
+    assert found.dark == {"0": 0.0, "1": 0.0, "2": 0.6, "3": 0.0, "4": 1.0}
+    nobody = peers.summary([])
+    assert set(nobody.dark.values()) | set(nobody.refused_per_s_by_tier.values()) == {0.0}
 
 
 @pytest.mark.parametrize("signal", sorted(set(BACK) - {"peers", "dbpool"}))

@@ -2,12 +2,26 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+import os
+import time
+from collections.abc import AsyncIterator, Iterator, Sequence
+from pathlib import Path
 
+import jsonschema_rs
+import msgspec
+import psutil  # type: ignore[import-untyped]  # it ships no types
 import pytest
+import requests
 
+from gateway.intake import peers
+from gateway.intake.peers import KEPT_S
+from gateway.runtime.settings import Settings
+from gateway.stores.redis.states import Published, States
 from gateway.web.stream import LiveStream
+from tests.ops.test_load import process
+from tests.support.processes import Processes, free_port
 from tests.support.site import Site
+from tests.support.valkey_cluster import Server, server_in
 from tests.web.support import Wire, order_bytes
 
 
@@ -124,3 +138,161 @@ async def test_while_it_goes_dark_it_tells_ten_times_more_seldom(
     assert found[:-1] == [b""] * pauses
     assert b"event: tick" in found[-1]
     await pieces.aclose()
+
+
+@pytest.fixture
+async def two_states(settings: Settings, streams: LiveStream) -> AsyncIterator[States]:
+    """Two processes tell how they stand, through the real Valkey."""
+    states = States(url=settings.redis_url, call_s=2.0, kept_s=KEPT_S)
+    dark = [peers.Tier(tier, "open", 1.0) for tier in (3, 4)]
+    one = process(pid=1, load=0.2, back=0.1, waiting=3, accepted_per_s=10.0)
+    other = process(
+        pid=2, role="query", load=0.9, back=0.7, signal="dbpool", tiers=dark, waiting=4,
+        accepted_per_s=20.0, refused_per_s={"4": 5.0},
+    )  # fmt: skip
+    for n, each in enumerate((one, other)):
+        await states.publish(f"p{n}", back=each.back, state=msgspec.json.encode(each))
+    yield states
+    await states.close()
+
+
+def counted(streams: LiveStream, monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """Return when the states are read, from now on."""
+    told, reads = streams._fleet._states, []  # type: ignore[attr-defined]
+    published = told.published
+
+    async def noting() -> Sequence[Published]:
+        reads.append(time.monotonic())
+        found: Sequence[Published] = await published()
+        return found
+
+    monkeypatch.setattr(told, "published", noting)
+    return reads
+
+
+async def test_the_whole_gateway_is_in_each_event(
+    two_states: States, opened: asyncio.StreamReader
+) -> None:
+    data = json.loads((await event(opened))["data"])
+    assert data["pid"] == os.getpid(), "what it knows itself is there as before"
+    gateway = data["gateway"]
+    assert gateway["summary"] == {
+        "processes": 2, "load_highest": 0.9, "front_p75": 0.42, "back_worst": 0.7,
+        "accepted_per_s": 30.0, "refused_per_s": 17.0, "waiting": 7,
+        "refused_per_s_by_tier": {"0": 0.0, "1": 0.0, "2": 5.0, "3": 7.0, "4": 5.0},
+        "dark": {"0": 0.0, "1": 0.0, "2": 0.0, "3": 1.0, "4": 1.0},
+    }  # fmt: skip
+    first, second = gateway["processes"]
+    assert [first[name] for name in ("host", "pid", "role", "load")] == ["node-1", 1, "all", 0.2]
+    assert [second[name] for name in ("pid", "role", "signal")] == [2, "query", "dbpool"]
+    assert (second["accepted_per_s"], second["refused_per_s"]) == (20.0, 5.0)
+    assert (gateway["more"], gateway["unreadable"]) == (0, 0)
+
+
+async def test_states_are_read_once_a_second_for_all_streams_and_only_while_one_is_open(
+    two_states: States, streams: LiveStream, wire: Wire, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reads = counted(streams, monkeypatch)
+    assert (await wire.ask("HEAD", "/v1/stream")).status == 200
+    assert reads == []
+    opened = [await asyncio.open_connection(wire.host, wire.port) for _ in range(10)]
+    began_s = time.monotonic()
+    for reader, writer in opened:
+        writer.write(wire.request("GET", "/v1/stream"))
+        await reader.readuntil(b"\r\n\r\n")
+    while time.monotonic() < began_s + 1.5:
+        for reader, _ in opened:
+            assert json.loads((await event(reader))["data"])["gateway"] is not None
+    assert len(reads) == 2
+    assert reads[1] - reads[0] >= 0.99
+    for _, writer in opened:
+        writer.transport.abort()
+    async with asyncio.timeout(5):
+        while streams.running:
+            await asyncio.sleep(0.01)
+    await asyncio.sleep(1.2)
+    assert len(reads) == 2
+
+
+async def test_an_event_is_as_documented(
+    two_states: States, opened: asyncio.StreamReader, wire: Wire
+) -> None:
+    document = (await wire.ask("GET", "/openapi.json")).json
+    content = document["paths"]["/v1/stream"]["get"]["responses"]["200"]["content"]
+    item = content["text/event-stream"]["x-itemSchema"]["properties"]["data"]
+    assert item["contentMediaType"] == "application/json"
+    bundle = {"components": document["components"], "allOf": [item["contentSchema"]]}
+    validator = jsonschema_rs.Draft202012Validator(bundle)
+    data = json.loads((await event(opened))["data"])
+    assert [str(error) for error in validator.iter_errors(data)] == []
+    assert validator.is_valid(data | {"gateway": None})
+    assert not validator.is_valid({name: data[name] for name in data if name != "gateway"})
+
+
+class TestWithoutRedis:
+    @pytest.fixture
+    def settings(self, settings: Settings) -> Settings:
+        return msgspec.structs.replace(settings, redis_url="", journal_url="")
+
+    async def test_there_is_no_gateway_to_tell_of(self, opened: asyncio.StreamReader) -> None:
+        for _ in range(2):
+            data = json.loads((await event(opened))["data"])
+            assert data["gateway"] is None
+            assert data["pid"] == os.getpid()
+
+
+class TestAway:
+    @pytest.fixture
+    def server(self, tmp_path: Path) -> Iterator[Server]:
+        with server_in(tmp_path) as server:
+            yield server
+
+    @pytest.fixture
+    def settings(self, settings: Settings, server: Server) -> Settings:
+        return msgspec.structs.replace(settings, redis_url=server.url)
+
+    async def test_a_redis_that_is_away_or_silent_stops_no_stream(
+        self, two_states: States, opened: asyncio.StreamReader, server: Server
+    ) -> None:
+        async def until(is_null: bool) -> None:
+            async with asyncio.timeout(10):
+                longest_s = 0.0
+                while True:
+                    began_s = time.monotonic()
+                    data = json.loads((await event(opened))["data"])
+                    longest_s = max(longest_s, time.monotonic() - began_s)
+                    if (data["gateway"] is None) is is_null:
+                        break
+            assert longest_s < 1.0, "an event waits for one call at most"
+
+        await until(False)
+        with server.frozen():
+            await until(True)
+        await until(False)
+        server.kill()
+        await until(True)
+        server.start()
+        await until(False)
+
+
+def test_every_process_tells_of_all_of_them(processes: Processes) -> None:
+    port = free_port()
+    parent = processes.serve(port=port, count=2)
+    token = asyncio.run(processes.make_token("query"))
+    children = {each.pid for each in psutil.Process(parent.pid).children()}
+    headers = {"Authorization": f"Bearer {token}"}
+    with requests.get(
+        f"http://127.0.0.1:{port}/v1/stream", headers=headers, stream=True, timeout=10
+    ) as answer:
+        deadline_s = time.monotonic() + 15
+        for line in answer.iter_lines():
+            assert time.monotonic() < deadline_s
+            if not line.startswith(b"data: "):
+                continue
+            data = json.loads(line.removeprefix(b"data: "))
+            gateway = data["gateway"]
+            if gateway is not None and gateway["summary"]["processes"] == 2:
+                break
+    assert {each["pid"] for each in gateway["processes"]} == children
+    assert data["pid"] in children
+    assert all(each["age_s"] < KEPT_S for each in gateway["processes"])
