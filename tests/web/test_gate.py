@@ -226,6 +226,10 @@ async def test_a_slow_body_holds_no_slot_and_asks_again(wire: Wire, overload: Ov
         b"GET /v1/orders HTTP/9.9\r\n\r\n",
         b"GET /v1/orders \r\n\r\n",
         b"POST /v1/callbacks/wechatpay/shop HTTP/1.1\r\nHost: g\r\nContent-Length: 2\r\n\r\n{}",
+        b"POST /nothing HTTP/1.1\r\nHost: g\r\nContent-Length: 9\r\n\r\n{}",
+        b"GET /nothing HTTP/1.1\r\nHost: g\r\nBad header\r\n\r\n",
+        b"FETCH /nothing HTTP/1.1\r\nHost: g\r\n\r\n",
+        b"CONNECT /nothing HTTP/1.1\r\nHost: g\r\n\r\n",
     ],
 )
 @pytest.mark.parametrize("leaves", [False, True])
