@@ -18,6 +18,9 @@ from gateway.runtime.clock import Clock
 
 #: Seconds between two reads at least.
 READ_S = 1.0
+#: Who looks each second comes a moment too early now and then, as timers are: so many seconds he
+#: waits for the read that is due then. He would else be told the same twice.
+_EARLY_S = 0.05
 #: Processes that are listed; of more, the busiest.
 LISTED_MAX = 64
 #: Characters of a text that another process told.
@@ -98,17 +101,19 @@ class Fleet:
         Waits for a read where one is due, never for longer, and never raises for what is away.
         """
         now_s = self._clock.monotonic_s()
-        if self._reading is None and now_s >= self._due_s:
-            self._due_s = now_s + READ_S
-            self._reading = asyncio.create_task(self._read(), name="fleet")
+        early_s = max(0.0, self._due_s - now_s)
+        if self._reading is None and early_s <= _EARLY_S:
+            self._due_s = now_s + early_s + READ_S
+            self._reading = asyncio.create_task(self._read(early_s), name="fleet")
         if self._reading is not None:
             # Whoever leaves meanwhile does not take it away from the others.
             await asyncio.shield(self._reading)
         return self._seen
 
-    async def _read(self) -> None:
-        at = self._clock.now()
+    async def _read(self, early_s: float) -> None:
         try:
+            await asyncio.sleep(early_s)
+            at = self._clock.now()
             self._seen = whole(await self._states.published(), at=at)
         except Unavailable:
             self._seen = None

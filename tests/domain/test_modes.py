@@ -39,6 +39,13 @@ def test_what_is_said_for_now_beats_what_was_planned() -> None:
     assert modes.words([mode("order_lists", "shed", plan="sale", starts_s=1.0)]) == {}
 
 
+def test_what_belongs_to_no_feature_is_one_of_tier_4_that_one_person_may_refuse() -> None:
+    assert modes.features_of("other") == [features.OTHER]
+    assert features.OTHER in modes.features_of("tier4")
+    assert modes.words([mode("tier4", "shed"), mode("other", "admit")])["other"] == "admit"
+    assert not modes.needs_second("other", "shed")
+
+
 @pytest.mark.parametrize("target", ["order_lists", "tier0", "tier1", "callbacks"])
 def test_early_is_said_of_whole_lesser_tiers(target: str) -> None:
     modes.check(Order("tier2", "early", 60.0, "r", "a"))
