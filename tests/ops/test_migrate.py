@@ -124,13 +124,14 @@ def test_a_database_in_use_is_brought_forward_with_all_that_is_in_it(
     before = _ask(empty_database, "SELECT to_jsonb(orders)::text FROM orders")
     run = bare("migrate", TIDEGATE_DATABASE_URL=empty_database)
     assert run.exit_code == 0
-    assert run.stdout.splitlines()[:6] == [
+    assert run.stdout.splitlines()[:7] == [
         "applied 0002: Aliases of orders",
         "applied 0003: Orders by the tracking number of their parcel",
         "applied 0004: Refused callbacks, kept for a while",
         "applied 0005: Operators' modes",
         "applied 0006: Whether the stock was asked about an order",
         "applied 0007: The shape in which orders are handed over",
+        "applied 0008: Whether a step's beginning and end were written down",
     ]
     # New columns are empty, all else is as it was.
     as_before = "SELECT (to_jsonb(orders) - 'stock_check')::text FROM orders"

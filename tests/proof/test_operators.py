@@ -8,6 +8,7 @@ import signal
 import sys
 import time
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -118,6 +119,30 @@ async def test_a_word_reaches_every_process_in_two_seconds_and_ends_in_time(
         "SELECT action FROM audit_log WHERE subject = 'order_lists' ORDER BY id"
     )
     assert [row["action"] for row in rows] == ["switch.set", "switch.end"]
+
+
+async def test_a_step_begins_and_ends_in_every_process_and_is_written_down_once(
+    processes: Processes,
+    ports: list[int],
+    client: aiohttp.ClientSession,
+    ledger: "asyncpg.Pool[asyncpg.Record]",
+    tmp_path: Path,
+) -> None:
+    begin = datetime.now(UTC) + timedelta(seconds=3)
+    file = tmp_path / "sale.toml"
+    file.write_text(
+        f'name = "sale"\n[[steps]]\ntarget = "order_lists"\nmode = "shed"\nreason = "it opens"\n'
+        f"from_at = {begin.isoformat()}\nuntil = {(begin + timedelta(seconds=3)).isoformat()}\n"
+    )
+    assert (await tidegate(processes, "plan", "set", str(file)))[0] == 0
+    await wait_for(client, ports, "operator", 3.0 + LATE_S)
+    await wait_for(client, ports, "", 3.0 + LATE_S)
+    # Every process has looked since.
+    await asyncio.sleep(2.0)
+    rows = await ledger.fetch("SELECT action, subject FROM audit_log ORDER BY id")
+    assert [tuple(row) for row in rows][-3:] == [
+        ("plan.set", "sale"), ("plan.begin", "order_lists"), ("plan.end", "order_lists"),
+    ]  # fmt: skip
 
 
 async def test_a_word_outlives_the_process(

@@ -1,11 +1,25 @@
 """The audit log: append-only, each row chained to the one before by its hash."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from hashlib import sha256
 
 import asyncpg
+from msgspec import Struct
 
 from gateway.stores.postgres.statements import sql
+
+#: Who did what happened by itself.
+BY_ITSELF = "tidegate"
+
+
+class Entry(Struct, frozen=True):
+    """A row to be written: who did what to whom, and more of it."""
+
+    actor: str
+    action: str
+    subject: str
+    detail: str
 
 
 async def append(
@@ -15,15 +29,32 @@ async def append(
     subject: str,
     detail: str,
 ) -> None:
-    """Add a row in the caller's transaction. Writers take turns, so that the chain has no fork."""
+    """Add a row in the caller's transaction. As ``append_all``."""
+    await append_all(connection, [Entry(actor, action, subject, detail)])
+
+
+async def append_all(
+    connection: "asyncpg.pool.PoolConnectionProxy[asyncpg.Record]", entries: Sequence[Entry]
+) -> None:
+    """Add rows in the caller's transaction. Writers take turns, so that the chain has no fork.
+
+    The turn lasts until the transaction ends: whatever else it may have to wait for comes before.
+    """
+    if not entries:
+        return
     await connection.execute(sql("lock_audit_log"))
     last = await connection.fetchrow(sql("last_audit_row"))
     number, previous = (last["id"], bytes(last["hash"])) if last else (0, bytes(32))
     at = datetime.now(UTC)
-    link = chained(previous, number + 1, at, actor, action, subject, detail)
-    await connection.execute(
-        sql("append_audit_row"), number + 1, at, actor, action, subject, detail, previous, link
-    )
+    rows = []
+    for each in entries:
+        number += 1
+        link = chained(previous, number, at, each.actor, each.action, each.subject, each.detail)
+        rows.append(
+            (number, at, each.actor, each.action, each.subject, each.detail, previous, link)
+        )
+        previous = link
+    await connection.executemany(sql("append_audit_row"), rows)
 
 
 def chained(

@@ -1,6 +1,7 @@
 """Operators' modes: a row for each that stands, changed together with its audit row."""
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import datetime
@@ -9,16 +10,18 @@ import asyncpg
 from msgspec import Struct
 
 from gateway.domain import modes
+from gateway.domain.errors import TidegateError
 from gateway.domain.modes import Mode, Order, Word
 from gateway.domain.plans import Plan
-from gateway.stores.postgres import audit, faults
+from gateway.stores.postgres import audit, faults, steps
+from gateway.stores.postgres.audit import Entry
 from gateway.stores.postgres.lending import Connection
 from gateway.stores.postgres.statements import sql
 
+_log = logging.getLogger(__name__)
+
 #: Seconds that a call may take, the wait for a connection included.
 _CALL_S = 2.0
-#: Who ends what ends by itself, in the audit log.
-_BY_ITSELF = "tidegate"
 
 
 class Planned(Struct, frozen=True):
@@ -38,19 +41,20 @@ class Switches:
 
     def __init__(self, *, pool: "asyncpg.Pool[asyncpg.Record]") -> None:
         self._pool = pool
+        self._is_behind = False
 
     async def every(self) -> list[Mode]:
         """Return every mode that stands or is asked for.
 
-        What ended is taken away, with its audit row, by whoever sees it first.
+        What began or ended by itself is written down by whoever sees it first. Where that fails it
+        is left to a later look: it may not keep anybody from knowing what stands.
         """
         with faults.translated():
             async with asyncio.timeout(_CALL_S):
                 records = await self._pool.fetch(sql("list_switches"))
-        found = [Mode(**dict(record)) for record in records]
-        if any(mode.left_s <= 0 for mode in found):
-            await self._end()
-        return [mode for mode in found if mode.left_s > 0]
+        if any(record["is_due"] for record in records):
+            await self._tell()
+        return [mode for mode in map(_mode, records) if mode.left_s > 0]
 
     async def set(self, order: Order) -> bool:
         """Carry out an order at once, or ask for a second person where one is needed.
@@ -101,14 +105,21 @@ class Switches:
 
         Raises ``modes.Wrong`` where another plan says something else of a target at that time.
         """
-        steps = plan.steps
+        wanted = plan.steps
+        same = {(each.target, each.mode, each.from_at) for each in wanted}
         async with self.changing() as connection:
             dropped = await connection.fetch(sql("drop_planned"), plan.name)
+            # A step that goes on in the new plan has begun already, and does not end.
+            going_on = {
+                _step(each): each["begin_told_at"]
+                for each in dropped
+                if _step(each) in same and not each["is_over"]
+            }
             other = await connection.fetchrow(
                 sql("other_plan"),
-                [step.target for step in steps],
-                [step.from_at for step in steps],
-                [step.until for step in steps],
+                [step.target for step in wanted],
+                [step.from_at for step in wanted],
+                [step.until for step in wanted],
             )
             if other is not None:
                 raise modes.Wrong(
@@ -119,18 +130,22 @@ class Switches:
                 sql("add_planned"),
                 plan.name,
                 actor,
-                [step.target for step in steps],
-                [step.mode for step in steps],
-                [step.reason for step in steps],
-                [step.from_at for step in steps],
-                [step.until for step in steps],
+                [step.target for step in wanted],
+                [step.mode for step in wanted],
+                [step.reason for step in wanted],
+                [step.from_at for step in wanted],
+                [step.until for step in wanted],
+                [going_on.get((step.target, step.mode, step.from_at)) for step in wanted],
             )
             told = (
                 f"{each.target} {each.mode} {each.from_at.isoformat()} to {each.until.isoformat()}"
                 f": {each.reason}"
-                for each in steps
+                for each in wanted
             )
-            await audit.append(connection, actor, "plan.set", plan.name, "; ".join(told))
+            gone = [each for each in dropped if _step(each) not in going_on]
+            ends = steps.taken_away(gone, actor=actor, why="its plan was replaced")
+            set_ = Entry(actor, "plan.set", plan.name, "; ".join(told))
+            await audit.append_all(connection, [*ends, set_])
         return bool(dropped)
 
     async def drop_plan(self, name: str, *, actor: str) -> bool:
@@ -138,8 +153,9 @@ class Switches:
         async with self.changing() as connection:
             dropped = await connection.fetch(sql("drop_planned"), name)
             if dropped:
-                detail = f"{len(dropped)} steps"
-                await audit.append(connection, actor, "plan.drop", name, detail)
+                ends = steps.taken_away(dropped, actor=actor, why="its plan was dropped")
+                drop = Entry(actor, "plan.drop", name, steps.counted(dropped))
+                await audit.append_all(connection, [*ends, drop])
         return bool(dropped)
 
     async def planned(self) -> list[Planned]:
@@ -157,12 +173,33 @@ class Switches:
                 async with self._pool.acquire() as connection, connection.transaction():
                     yield connection
 
-    async def _end(self) -> None:
-        async with self.changing() as connection:
-            for record in await connection.fetch(sql("end_switches")):
-                await audit.append(
-                    connection, _BY_ITSELF, "switch.end", record["target"], _taken([record])
-                )
+    async def _tell(self) -> None:
+        """Take away what ended, and write down what began or ended by itself, once for all."""
+        try:
+            async with self.changing() as connection:
+                ended = await connection.fetch(sql("end_switches"))
+                due = await steps.due(connection)
+                entries = [
+                    Entry(audit.BY_ITSELF, "switch.end", each["target"], _taken([each]))
+                    for each in ended
+                ]
+                await audit.append_all(connection, [*entries, *due])
+        except TidegateError as exc:
+            if not self._is_behind:
+                _log.warning("what began or ended by itself is written down later: %s", exc)
+            self._is_behind = True
+        else:
+            self._is_behind = False
+
+
+def _mode(record: "asyncpg.Record") -> Mode:
+    fields = dict(record)
+    del fields["is_due"]
+    return Mode(**fields)
+
+
+def _step(record: "asyncpg.Record") -> tuple[str, Word, datetime]:
+    return record["target"], record["word"], record["from_at"]
 
 
 async def _write(

@@ -1,13 +1,16 @@
 -- All modes, those that ended too, with the seconds that each has left by the database's clock;
--- and the steps of plans that begin within a day, so that they begin without the database as well.
+-- the steps of plans that begin within a day, so that they begin without the database as well; and
+-- those that are over while nobody has written it down. `is_due`: something began or ended by
+-- itself and has no audit row yet.
 SELECT target, word, reason, actor,
        extract(epoch FROM until - now())::double precision AS left_s, second, is_asked,
-       NULL AS plan, 0::double precision AS starts_s
+       NULL AS plan, 0::double precision AS starts_s, until <= now() AS is_due
   FROM switches
  UNION ALL
 SELECT target, word, reason, actor,
        extract(epoch FROM until - now())::double precision, NULL, false,
-       plan, greatest(0, extract(epoch FROM from_at - now()))::double precision
+       plan, greatest(0, extract(epoch FROM from_at - now()))::double precision,
+       (from_at <= now() AND begin_told_at IS NULL) OR until <= now()
   FROM planned
- WHERE until > now() AND from_at < now() + interval '1 day'
+ WHERE (until > now() OR end_told_at IS NULL) AND from_at < now() + interval '1 day'
  ORDER BY target, is_asked, plan NULLS FIRST, starts_s
