@@ -1,11 +1,17 @@
 """The local socket: asked and answered on one machine, whatever is in its directory."""
 
 import asyncio
+import contextlib
 import os
 import socket
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+import threading
+import time
+from collections.abc import AsyncIterator, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
+
+import pytest
 
 from gateway.runtime import control
 from gateway.runtime.control import Control
@@ -72,6 +78,97 @@ async def test_rubbish_and_hang_ups_end_nothing(tmp_path: Path) -> None:
                 line.connect(str(path))
                 line.sendall(rubbish)
         assert await asyncio.to_thread(control.ask, tmp_path, b"look")
+
+
+# --- several of them, of which some are frozen ---
+
+
+@contextmanager
+def bound(
+    directory: Path, pids: Iterable[int], *, backlog: int = 5
+) -> Iterator[list[socket.socket]]:
+    """Lend sockets that listen under these numbers; nobody takes what comes."""
+    directory.mkdir(exist_ok=True)
+    with contextlib.ExitStack() as stack:
+        made = [stack.enter_context(socket.socket(socket.AF_UNIX)) for _ in pids]
+        for pid, line in zip(pids, made, strict=True):
+            line.bind(str(directory / f"{pid}.sock"))
+            line.listen(backlog)
+        yield made
+
+
+def test_all_are_asked_before_any_has_answered(tmp_path: Path) -> None:
+    """Each waits with its answer until all have the question: one after another, none would."""
+    pids = range(1, 9)
+    all_asked = threading.Barrier(len(pids))
+
+    def answer(listening: socket.socket) -> None:
+        line, _ = listening.accept()
+        with line:
+            assert line.recv(100) == b"look\n"
+            with contextlib.suppress(threading.BrokenBarrierError):
+                all_asked.wait(5)
+                line.sendall(b"yes\n")
+
+    with bound(tmp_path, pids) as listening, ThreadPoolExecutor(len(pids)) as threads:
+        for each in listening:
+            threads.submit(answer, each)
+        assert control.ask(tmp_path, b"look") == dict.fromkeys(pids, b"yes")
+
+
+async def test_however_many_are_frozen_the_others_are_heard_within_one_deadline(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(control, "_ANSWERED_S", 0.3)
+    async with listening(tmp_path):
+        with bound(tmp_path, range(1, 41)):
+            began_s = time.monotonic()
+            answers = await asyncio.to_thread(control.ask, tmp_path, b"look")
+    assert answers == {os.getpid(): b"<look>"}
+    # One after another they would take forty times the deadline.
+    assert time.monotonic() - began_s < 20 * 0.3
+
+
+def test_one_that_answers_without_an_end_has_no_time_of_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(control, "_ANSWERED_S", 0.3)
+
+    def go_on(listening: socket.socket) -> None:
+        line, _ = listening.accept()
+        with line, contextlib.suppress(ConnectionError):
+            while True:
+                line.sendall(b"x")
+                time.sleep(0.01)
+
+    with bound(tmp_path, [1]) as (line,), ThreadPoolExecutor(1) as threads:
+        threads.submit(go_on, line)
+        assert control.ask(tmp_path, b"look") == {}
+
+
+def test_one_that_takes_no_more_connections_does_not_answer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(control, "_ANSWERED_S", 0.1)
+    with bound(tmp_path, [1], backlog=0):
+        for _ in range(3):
+            assert control.ask(tmp_path, b"look") == {}
+    with bound(tmp_path, [2], backlog=0), socket.socket(socket.AF_UNIX) as first:
+        first.connect(str(tmp_path / "2.sock"))
+        assert control.ask(tmp_path, b"look") == {}
+        assert (tmp_path / "2.sock").exists()
+
+
+def test_what_is_cut_off_is_no_answer(tmp_path: Path) -> None:
+    def cut(listening: socket.socket) -> None:
+        line, _ = listening.accept()
+        with line:
+            line.recv(100)
+            line.sendall(b"half an ans")
+
+    with bound(tmp_path, [1]) as (line,), ThreadPoolExecutor(1) as threads:
+        threads.submit(cut, line)
+        assert control.ask(tmp_path, b"look") == {}
 
 
 async def test_without_a_place_to_listen_it_does_without(tmp_path: Path) -> None:
