@@ -1,15 +1,20 @@
 """Connections to Postgres for commands, which explain themselves when there is none."""
 
-from collections.abc import AsyncIterator, Mapping
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
+from typing import TypeVar
 
 import asyncpg
 
+from gateway.domain.errors import Unavailable
 from gateway.runtime.settings import Settings
 from gateway.stores.postgres import pools
 from gateway.stores.postgres.faults import translated
 
 _CONNECT_S = 5.0
+
+T = TypeVar("T")
 
 
 async def connect(
@@ -33,5 +38,32 @@ async def primary(settings: Settings) -> AsyncIterator["asyncpg.Pool[asyncpg.Rec
     pool = await pools.open_writers(settings, is_lazy=False)
     try:
         yield pool
-    finally:
-        await pool.close()
+    except BaseException:
+        # A server that went silent does not even take leave.
+        pool.terminate()
+        raise
+    await pool.close()
+
+
+async def briefly(
+    settings: Settings,
+    work: "Callable[[asyncpg.Pool[asyncpg.Record]], Awaitable[T]]",
+    *,
+    within_s: float,
+) -> T:
+    """Do some work with a pool on the primary, or give it up when all of it takes longer.
+
+    Raises like ``connect``. Nobody can tell whether what was given up was done all the same.
+    """
+
+    async def done() -> T:
+        async with primary(settings) as pool:
+            return await work(pool)
+
+    doing = asyncio.create_task(done(), name="briefly")
+    # Waited for from outside: what hangs in the driver does not always heed a cancellation.
+    await asyncio.wait({doing}, timeout=within_s)
+    if not doing.done():
+        doing.cancel()
+        raise Unavailable("postgres") from TimeoutError()
+    return doing.result()

@@ -2,10 +2,10 @@
 
 import asyncio
 import json
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import click
 import msgspec
@@ -20,6 +20,12 @@ from ops import connections
 from ops.commands.api_keys import actor
 from ops.commands.tables import table
 from ops.failures import Failure, Wrong
+
+T = TypeVar("T")
+
+#: Seconds that the database has for a word. With those that the gateways of a machine have to
+#: answer, and the start of the command, it is to count within five.
+_LEDGER_S = 2.0
 
 _WORDS: dict[str, modes.Word] = {"on": "shed", "off": "admit", "early": "early"}
 
@@ -226,19 +232,17 @@ def _now() -> datetime:
 
 
 async def _every(loaded: settings.Settings) -> list[Mode]:
-    async with connections.primary(loaded) as pool:
-        return await Switches(pool=pool).every()
+    return await _soon(loaded, lambda switches: switches.every())
 
 
 async def _order(loaded: settings.Settings, order: Order) -> None:
-    async with connections.primary(loaded) as pool:
-        await Switches(pool=pool).set(order)
+    await _soon(loaded, lambda switches: switches.set(order))
 
 
 async def _left(loaded: settings.Settings, target: str, reason: str) -> tuple[bool, list[Mode]]:
     """Leave a target to the load; return whether it was not, and what holds some of it still."""
-    async with connections.primary(loaded) as pool:
-        switches = Switches(pool=pool)
+
+    async def leave(switches: Switches) -> tuple[bool, list[Mode]]:
         was_set = await switches.clear(target, actor=actor(), reason=reason)
         mine = modes.features_of(target)
         return was_set, [
@@ -248,6 +252,15 @@ async def _left(loaded: settings.Settings, target: str, reason: str) -> tuple[bo
             and mode.starts_s <= 0
             and any(feature in mine for feature in modes.features_of(mode.target))
         ]
+
+    return await _soon(loaded, leave)
+
+
+async def _soon(loaded: settings.Settings, work: Callable[[Switches], Awaitable[T]]) -> T:
+    """Ask the database. Raises ``Unavailable`` in time for the machine to be told instead."""
+    return await connections.briefly(
+        loaded, lambda pool: work(Switches(pool=pool)), within_s=_LEDGER_S
+    )
 
 
 async def _agreed(loaded: settings.Settings, target: str) -> Order | None:

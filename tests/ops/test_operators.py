@@ -1,15 +1,25 @@
 """`tidegate shed` and `tidegate plan`: what they say, what they refuse, how they exit."""
 
+import asyncio
+import contextlib
 import json
+import socket
+import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import asyncpg
 import msgspec
 import pytest
 
+from gateway.domain.errors import Unavailable
 from gateway.domain.modes import Mode
+from gateway.runtime.settings import Settings
+from gateway.stores.postgres.switches import Switches
+from ops import connections
 from ops.commands import shed
 from tests.ops.conftest import Cli
+from tests.support.cable import cable_to
 
 PLAN = """
 name = "sale"
@@ -129,3 +139,55 @@ def test_gateways_that_do_not_follow_all_of_it_are_named() -> None:
     assert {mode.target for mode in found} == {"tier3", "tier4"}
     assert apart == [2, 3]
     assert shed._merged({1: told("tier4"), 2: told("tier4")})[1] == []
+
+
+# --- with the database frozen ---
+
+#: From the command to the word that counts on the machine.
+LOCALLY_S = 5.0
+
+
+def test_with_the_database_and_every_gateway_frozen_it_says_so_in_time(
+    cli: Cli, tmp_path: Path
+) -> None:
+    directory = tmp_path / "control"
+    directory.mkdir()
+    with contextlib.ExitStack() as stack:
+        # Who listens and never takes a connection is what a stopped process looks like.
+        database = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
+        for pid in range(1, 9):
+            gateway = stack.enter_context(socket.socket(socket.AF_UNIX))
+            gateway.bind(str(directory / f"{pid}.sock"))
+            gateway.listen()
+        url = f"postgresql://u:p@127.0.0.1:{database.getsockname()[1]}/d"
+        began_s = time.monotonic()
+        said = cli(
+            "shed", "order_lists", "on", "--reason", "r", "--json",
+            TIDEGATE_DATABASE_URL=url, TIDEGATE_CONTROL_DIR=str(directory),
+        )  # fmt: skip
+        assert time.monotonic() - began_s < LOCALLY_S
+    assert said.exit_code == 1
+    told = json.loads(said.stdout)
+    assert (told["where"], told["processes"]) == ("this machine", [])
+    assert len(list(directory.glob("*.change"))) == 1, "who thaws finds it"
+
+
+async def test_a_database_that_goes_silent_in_the_middle_is_given_up_in_time(
+    settings: Settings,
+) -> None:
+    """The driver waits for the answer to its cancellation, and the command does not."""
+    loop = asyncio.get_running_loop()
+    async with cable_to(settings.database_url) as cable:
+        behind = msgspec.structs.replace(settings, database_url=cable.url)
+
+        async def ask(pool: "asyncpg.Pool[asyncpg.Record]") -> list[Mode]:
+            loop.call_soon_threadsafe(cable.silence)
+            await asyncio.sleep(0.1)
+            return await Switches(pool=pool).every()
+
+        def run() -> None:
+            with pytest.raises(Unavailable):
+                asyncio.run(connections.briefly(behind, ask, within_s=0.5))
+
+        async with asyncio.timeout(LOCALLY_S):
+            await asyncio.to_thread(run)

@@ -10,7 +10,7 @@ import time
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import aiohttp
 import asyncpg
@@ -161,7 +161,9 @@ async def test_a_word_outlives_the_process(
     await wait_for(client, [port], "", REACHED_S)
 
 
+@pytest.mark.parametrize("how", ["cut", "silence"])
 async def test_with_every_store_away_it_is_heard_on_the_machine_and_written_down_later(
+    how: Literal["cut", "silence"],
     behind_cables: Settings,
     cables: dict[str, Cable],
     ledger: "asyncpg.Pool[asyncpg.Record]",
@@ -177,7 +179,7 @@ async def test_with_every_store_away_it_is_heard_on_the_machine_and_written_down
         async with aiohttp.ClientSession(headers=headers) as client:
             await wait_for(client, ports, "", 5.0)
             for cable in cables.values():
-                cable.cut()
+                getattr(cable, how)()
             began_s = time.monotonic()
             order = ("shed", "order_lists", "on", "--for", "5m", "--reason", "all is away")
             status, said = await tidegate(processes, *order)
