@@ -8,7 +8,10 @@ import pty
 import signal
 import subprocess
 import sys
+import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import msgspec
@@ -26,6 +29,8 @@ from tests.ops.conftest import Cli
 from tests.support.processes import Processes, free_port
 from tests.support.valkey_cluster import server_in
 
+#: Many times what any of these tests takes.
+_LIVES_S = 60.0
 _SECRET = "Tr0ub4dor"
 _HIDE, _SHOW = b"\x1b[?25l", b"\x1b[?25h"
 
@@ -232,26 +237,28 @@ def test_a_live_view_ends_well_with_the_cursor_back(
 ) -> None:
     publish(settings, process())
     terminal, theirs = pty.openpty()
-    running = start(settings.redis_url, "--interval", "0.2", stdout=theirs)
-    os.close(theirs)
-    drawn = b""
-    while drawn.count(b"front p75") < 3:
-        drawn += os.read(terminal, 65536)
-    assert _HIDE in drawn
-    assert b"node-1/7" in drawn
-    assert _SHOW not in drawn
-    running.send_signal(number)
-    with contextlib.suppress(OSError):  # the other end of a terminal is closed so
-        while chunk := os.read(terminal, 65536):
-            drawn += chunk
-    os.close(terminal)
-    assert running.wait(10) == 0
+    with started(settings.redis_url, "--interval", "0.2", stdout=theirs) as running:
+        os.close(theirs)
+        drawn = b""
+        while drawn.count(b"front p75") < 3:
+            drawn += os.read(terminal, 65536)
+        assert _HIDE in drawn
+        assert b"node-1/7" in drawn
+        assert _SHOW not in drawn
+        running.send_signal(number)
+        with contextlib.suppress(OSError):  # the other end of a terminal is closed so
+            while chunk := os.read(terminal, 65536):
+                drawn += chunk
+        os.close(terminal)
+        assert running.wait(10) == 0
     assert drawn.rstrip().endswith(_SHOW)
 
 
 def test_live_json_is_one_object_a_line_and_goes_on_while_redis_is_away(tmp_path: Path) -> None:
-    with server_in(tmp_path) as server:
-        running = start(server.url, "--json", "--interval", "0.2", stdout=subprocess.PIPE)
+    with (
+        server_in(tmp_path) as server,
+        started(server.url, "--json", "--interval", "0.2", stdout=subprocess.PIPE) as running,
+    ):
         assert running.stdout is not None
         assert json.loads(running.stdout.readline())["error"] == ""
         server.kill()
@@ -267,10 +274,29 @@ def test_live_json_is_one_object_a_line_and_goes_on_while_redis_is_away(tmp_path
         assert running.wait(10) == 0
 
 
-def start(redis_url: str, *words: str, stdout: int) -> subprocess.Popen[bytes]:
+@contextmanager
+def started(redis_url: str, *words: str, stdout: int) -> Iterator[subprocess.Popen[bytes]]:
+    """Lend a view that runs, as a shell starts one in the foreground.
+
+    Whoever reads from it reads to an end: it is killed after a while.
+    """
     environment = {n: v for n, v in os.environ.items() if not n.startswith("TIDEGATE_")}
-    return subprocess.Popen(
-        [sys.executable, "-m", "ops.cli", "load", *words],
-        env={**environment, "TIDEGATE_REDIS_URL": redis_url, "TERM": "xterm"},
-        stdout=stdout,
-    )
+    # Where the tests run SIGINT may be ignored, as behind `nohup`; that is inherited, and a command
+    # does well to leave it at that. A handler is no more there in the program that is started.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        running = subprocess.Popen(
+            [sys.executable, "-m", "ops.cli", "load", *words],
+            env={**environment, "TIDEGATE_REDIS_URL": redis_url, "TERM": "xterm"},
+            stdout=stdout,
+        )
+    finally:
+        signal.signal(signal.SIGINT, before)
+    bound = threading.Timer(_LIVES_S, running.kill)
+    bound.start()
+    try:
+        yield running
+    finally:
+        bound.cancel()
+        running.kill()
+        running.wait(10)
