@@ -2,7 +2,10 @@
 
 import asyncio
 import signal
+import subprocess
 import time
+
+import asyncpg
 
 from tests.support.processes import Processes, free_port
 
@@ -70,3 +73,65 @@ async def test_connections_that_send_nothing_do_not_hold_the_end_up(processes: P
     for reader, writer in silent:
         assert await reader.read() == b""
         writer.close()
+
+
+# --- an operator's order, on the port of their own ---
+
+_ORDER = b'{"mode":"shed","for_s":600,"reason":"rebuild"}'
+_HALF = len(_ORDER) // 2
+
+
+async def half_ordered(
+    processes: Processes,
+) -> tuple[subprocess.Popen[bytes], asyncio.StreamReader, asyncio.StreamWriter]:
+    """Have half an order sent when SIGTERM comes; return what serves it and the connection."""
+    admin_port = free_port()
+    processes.environment["TIDEGATE_ADMIN_PORT"] = str(admin_port)
+    token = await processes.make_token("operate")
+    gateway = await asyncio.to_thread(processes.serve, port=free_port())
+    reader, writer = await asyncio.open_connection("127.0.0.1", admin_port)
+    head = (
+        f"PUT /v1/admin/modes/order_lists HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\n"
+        f"Content-Type: application/json\r\nContent-Length: {len(_ORDER)}\r\n\r\n"
+    )
+    writer.write(head.encode() + _ORDER[:_HALF])
+    await writer.drain()
+    await asyncio.sleep(0.3)
+    gateway.send_signal(signal.SIGTERM)
+    await asyncio.sleep(0.5)
+    return gateway, reader, writer
+
+
+async def said(ledger: "asyncpg.Pool[asyncpg.Record]") -> tuple[int, list[str]]:
+    """Return how many modes are stored, and what is in the audit log of them."""
+    stored = await ledger.fetchval("SELECT count(*) FROM switches")
+    rows = await ledger.fetch("SELECT action FROM audit_log WHERE action LIKE 'switch%'")
+    return stored, [row["action"] for row in rows]
+
+
+async def test_half_an_order_that_is_completed_is_carried_out_and_answered(
+    processes: Processes, ledger: "asyncpg.Pool[asyncpg.Record]"
+) -> None:
+    gateway, reader, writer = await half_ordered(processes)
+    assert await said(ledger) == (0, [])
+    writer.write(_ORDER[_HALF:])
+    async with asyncio.timeout(QUICK_S):
+        answer = await reader.read()
+    assert answer.startswith(b"HTTP/1.1 200 ")
+    assert b"Connection: close" in answer
+    writer.close()
+    assert await asyncio.to_thread(gateway.wait, QUICK_S) == 0
+    assert await said(ledger) == (1, ["switch.set"])
+
+
+async def test_half_an_order_that_stays_half_is_not_carried_out_and_holds_nothing_up(
+    processes: Processes, ledger: "asyncpg.Pool[asyncpg.Record]"
+) -> None:
+    gateway, reader, writer = await half_ordered(processes)
+    assert await asyncio.to_thread(gateway.wait, QUICK_S) == 0
+    async with asyncio.timeout(QUICK_S):
+        answer = await reader.read()
+    assert b"HTTP/1.1 2" not in answer
+    writer.close()
+    assert await said(ledger) == (0, [])
+    assert "Traceback" not in processes.log_path.read_text()
