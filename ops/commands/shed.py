@@ -26,6 +26,8 @@ T = TypeVar("T")
 #: Seconds that the database has for a word. With those that the gateways of a machine have to
 #: answer, and the start of the command, it is to count within five.
 _LEDGER_S = 2.0
+#: What takes two people can be told nobody else: it waits longer.
+_PATIENCE_S = 8.0
 
 _WORDS: dict[str, modes.Word] = {"on": "shed", "off": "admit", "early": "early"}
 
@@ -232,11 +234,13 @@ def _now() -> datetime:
 
 
 async def _every(loaded: settings.Settings) -> list[Mode]:
-    return await _soon(loaded, lambda switches: switches.every())
+    return await _asked(loaded, lambda switches: switches.every())
 
 
 async def _order(loaded: settings.Settings, order: Order) -> None:
-    await _soon(loaded, lambda switches: switches.set(order))
+    is_alone = not modes.needs_second(order.target, order.word)
+    within_s = _LEDGER_S if is_alone else _PATIENCE_S
+    await _asked(loaded, lambda switches: switches.set(order), within_s=within_s)
 
 
 async def _left(loaded: settings.Settings, target: str, reason: str) -> tuple[bool, list[Mode]]:
@@ -253,16 +257,22 @@ async def _left(loaded: settings.Settings, target: str, reason: str) -> tuple[bo
             and any(feature in mine for feature in modes.features_of(mode.target))
         ]
 
-    return await _soon(loaded, leave)
-
-
-async def _soon(loaded: settings.Settings, work: Callable[[Switches], Awaitable[T]]) -> T:
-    """Ask the database. Raises ``Unavailable`` in time for the machine to be told instead."""
-    return await connections.briefly(
-        loaded, lambda pool: work(Switches(pool=pool)), within_s=_LEDGER_S
-    )
+    return await _asked(loaded, leave)
 
 
 async def _agreed(loaded: settings.Settings, target: str) -> Order | None:
-    async with connections.primary(loaded) as pool:
-        return await Switches(pool=pool).agree(target, actor=actor())
+    return await _asked(
+        loaded, lambda switches: switches.agree(target, actor=actor()), within_s=_PATIENCE_S
+    )
+
+
+async def _asked(
+    loaded: settings.Settings,
+    work: Callable[[Switches], Awaitable[T]],
+    *,
+    within_s: float = _LEDGER_S,
+) -> T:
+    """Ask the database. Raises ``Unavailable`` when all of it takes longer."""
+    return await connections.briefly(
+        loaded, lambda pool: work(Switches(pool=pool)), within_s=within_s
+    )
