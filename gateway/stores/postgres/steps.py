@@ -3,7 +3,6 @@
 Each that begins has one row and, however it ends, another.
 """
 
-from collections.abc import Iterable
 from datetime import datetime
 
 import asyncpg
@@ -25,9 +24,8 @@ async def due(connection: Connection) -> list[Entry]:
     return _of_themselves(await connection.fetch(sql("tell_planned"), AT_ONCE_MAX))
 
 
-def taken_away(records: "Iterable[asyncpg.Record]", *, actor: str, why: str) -> list[Entry]:
+def taken_away(records: "list[asyncpg.Record]", *, actor: str, why: str) -> list[Entry]:
     """Return the rows to be written for dropped steps: what nobody had seen, and what ends now."""
-    records = list(records)
     return [
         *_of_themselves(records),
         *(
@@ -47,9 +45,9 @@ def counted(records: "list[asyncpg.Record]") -> str:
     )
 
 
-def _of_themselves(records: "Iterable[asyncpg.Record]") -> list[Entry]:
+def _of_themselves(records: "list[asyncpg.Record]") -> list[Entry]:
     """Return the rows in the order in which it happened; at one moment what ends comes first."""
-    found: list[tuple[datetime, bool, audit.Entry]] = []
+    found: list[tuple[datetime, bool, Entry]] = []
     for record in records:
         for is_begin, column, action in (
             (True, "from_at", "plan.begin"),
