@@ -95,7 +95,8 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     callback_bytes_max: Count = 64 * 1024
     #: Seconds for a body to arrive; a slow sender must not hold a connection.
     body_s: Positive = 5.0
-    #: Seconds an idle or half-sent request head may hold a connection.
+    #: Seconds an idle or half-sent request head may hold a connection; up to a quarter more, so
+    #: that those that came together do not end together.
     keepalive_s: Positive = 5.0
     #: Connections per process; above it new ones are closed at once.
     connections_max: Count = 2000

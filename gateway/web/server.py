@@ -5,6 +5,7 @@ that costs a third of a request here; ``web.Server`` gives the protocol alone.
 """
 
 import asyncio
+import itertools
 import logging
 import math
 from typing import cast
@@ -40,6 +41,19 @@ _HEADERS_MAX = 64
 #: just answered may have sent its next one already; closing on it would leave it without answer.
 _DRAIN_IDLE_S = 0.5
 _DRAIN_POLL_S = 0.02
+#: By what part longer than others a connection may be idle, at most.
+_APART_MAX = 0.25
+#: Multiples of it, without their whole part, lie evenly however many there are.
+_GOLDEN = (math.sqrt(5.0) - 1.0) / 2.0
+
+
+def _apart(serial: int) -> float:
+    """Return by what part longer than others a connection may be idle.
+
+    What a flood opened at one moment would be closed at one moment: 1,400 of them were seen to
+    hold up all others for a quarter of a second, ten seconds after the flood.
+    """
+    return _APART_MAX * (serial * _GOLDEN % 1.0)
 
 
 class Server(web.Server):
@@ -70,6 +84,7 @@ class Server(web.Server):
         self._connections_max = connections_max
         self._keepalive_s = keepalive_s
         self._write_s = write_s
+        self._serial = itertools.count()
         self._counted: dict[tuple[str, int], Counter] = {}
         self._is_draining = False
         self._express = None
@@ -86,7 +101,7 @@ class Server(web.Server):
             express=self._express,
             write_s=self._write_s,
             loop=self._loop,
-            keepalive_timeout=self._keepalive_s,
+            keepalive_timeout=self._keepalive_s * (1.0 + _apart(next(self._serial))),
             lingering_time=LINGER_S,
             # A body is unpacked when it is wanted, and as far as it is: see ``bodies``.
             auto_decompress=False,

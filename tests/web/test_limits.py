@@ -8,6 +8,7 @@ import socket
 import struct
 import time
 from collections.abc import AsyncIterator, Callable
+from itertools import pairwise
 from typing import Any
 
 import asyncpg
@@ -98,6 +99,15 @@ async def test_a_head_that_does_not_come_ends_the_connection(wire: Wire, sent: b
     dripping.cancel()
     writer.close()
     assert PATIENCE_S * 0.8 < took_s < PATIENCE_S + 1
+
+
+async def test_connections_that_came_together_do_not_end_together(site: Site) -> None:
+    kept_s = sorted(site.server()._keepalive_timeout for _ in range(100))
+    assert kept_s[0] >= PATIENCE_S
+    assert kept_s[-1] <= 1.25 * PATIENCE_S
+    # Evenly: a hundredth of the quarter lies between two, and nowhere three times as much.
+    apart_s = [later - earlier for earlier, later in pairwise(kept_s)]
+    assert max(apart_s) < 3 * 0.0025 * PATIENCE_S
 
 
 async def test_an_idle_connection_is_closed(wire: Wire) -> None:
