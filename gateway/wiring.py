@@ -278,7 +278,6 @@ def _open_totals(settings: Settings, stack: AsyncExitStack) -> Totals | None:
         url=settings.redis_url,
         call_s=settings.redis_s,
         half_s=quotas.HALF_S,
-        debt_s=quotas.DEBT_S,
     )
     stack.push_async_callback(totals.close)
     return totals

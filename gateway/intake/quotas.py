@@ -18,8 +18,10 @@ from msgspec import Struct
 _KEYS_MAX = 10_000
 #: Keys that are told at once, at most. Of more the quietest are counted by each process alone.
 TOLD_MAX = 500
-#: Seconds beyond its burst that a key can be ahead by what others let in. It is locked out for no
-#: longer than that when they stop; a burst through all processes is paid back as far as this.
+#: Bursts, and seconds, beyond its own that a key can be ahead by what others let in: bursts through
+#: so many processes more are paid back whole. What is beyond that is forgiven, so that nobody is
+#: locked out for good.
+_DEBT_BURSTS = 8
 DEBT_S = 2.0
 #: Seconds after which what was asked counts half, in how the processes share a key's rate.
 HALF_S = 1.0
@@ -38,7 +40,8 @@ class Used(Struct, frozen=True):
     asked: int
     let_in: int
     every_s: float
-    burst_s: float
+    #: Seconds that all processes together can be ahead of its rate.
+    most_s: float
 
 
 class _Count:
@@ -67,6 +70,7 @@ class Quotas:
     def __init__(self, *, rate: float, burst: int) -> None:
         self._every_s = 1.0 / rate if rate else 0.0
         self._burst_s = burst * self._every_s
+        self._most_s = (1 + _DEBT_BURSTS) * self._burst_s + DEBT_S
         # Latest asked last: those that were asked since the last time are the last ones.
         self._counts: OrderedDict[str, _Count] = OrderedDict()
         self._shared: list[_Count] = []
@@ -116,7 +120,7 @@ class Quotas:
         asked += [(0, key, count) for key, count in self._told if not count.asked]
         busiest = heapq.nlargest(TOLD_MAX, asked, key=lambda each: each[0])
         used = [
-            Used(key, number, count.let_in, self._every_s, self._burst_s)
+            Used(key, number, count.let_in, self._every_s, self._most_s)
             for number, key, count in busiest
         ]
         for number, _, count in busiest:
@@ -137,7 +141,7 @@ class Quotas:
         if count is None:
             return
         # What was let in since then is not among it.
-        ahead_s = min(ahead_s, self._burst_s + DEBT_S) + count.let_in * self._every_s
+        ahead_s = min(ahead_s, self._most_s) + count.let_in * self._every_s
         # Never less than was let in here: who forgot what he was told knows less than this.
         count.due_s = max(count.due_s, told_s + ahead_s)
         count.presume_nothing(now_s)

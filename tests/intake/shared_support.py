@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from gateway.domain.errors import Unavailable
-from gateway.intake.quotas import DEBT_S, HALF_S, Quotas, Used
+from gateway.intake.quotas import HALF_S, Quotas, Used
 from gateway.intake.shared_quotas import TELL_S, SharedQuotas
 from tests.intake.support import StoppedClock
 
@@ -33,7 +33,7 @@ class ToldTotals:
         for each in used:
             due_s, lately, since_s = self.kept.get(each.key, (0.0, 0.0, now_s))
             due_s = max(due_s, now_s - within_s) + each.let_in * each.every_s
-            due_s = min(due_s, now_s + each.burst_s + DEBT_S)
+            due_s = min(due_s, now_s + each.most_s)
             asked = each.asked + lately * 0.5 ** (max(0.0, now_s - since_s) / HALF_S)
             self.kept[each.key] = (due_s, asked, now_s)
             totals.append(ToldTotal(max(0.0, due_s - now_s), asked))

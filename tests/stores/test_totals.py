@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from gateway.domain.errors import Unavailable
-from gateway.intake.quotas import DEBT_S, HALF_S, TOLD_MAX, Quotas, Used
+from gateway.intake.quotas import HALF_S, TOLD_MAX, Quotas, Used
 from gateway.intake.shared_quotas import SharedQuotas
+from gateway.stores.redis import scripting
 from gateway.stores.redis.totals import Total, Totals
 from tests.intake.shared_support import ToldTotals
 from tests.intake.support import StoppedClock
@@ -43,11 +44,13 @@ async def totals(server: Server) -> AsyncIterator[Totals]:
 
 
 def of(server: Server) -> Totals:
-    return Totals(url=server.url, call_s=CALL_S, half_s=HALF_S, debt_s=DEBT_S)
+    return Totals(url=server.url, call_s=CALL_S, half_s=HALF_S)
 
 
-def used(let_in: int, asked: int = 0, *, key: str = "k", every_s: float = SLOW_S) -> Used:
-    return Used(key, asked or let_in, let_in, every_s, 100 * every_s)
+def used(
+    let_in: int, asked: int = 0, *, key: str = "k", every_s: float = SLOW_S, most: int = 100
+) -> Used:
+    return Used(key, asked or let_in, let_in, every_s, most * every_s)
 
 
 async def add(totals: Totals, *told: Used, within_s: float = 0.0) -> list[Total]:
@@ -83,7 +86,7 @@ async def test_all_are_told_of_all(totals: Totals) -> None:
 
 async def test_what_was_let_in_at_the_rate_is_nothing_ahead(totals: Totals) -> None:
     for _ in range(5):
-        (total,) = await add(totals, used(50, every_s=0.01), within_s=0.5)
+        (total,) = await add(totals, used(50, every_s=0.01, most=300), within_s=0.5)
     # Five half seconds within what the calls took: the first of them was let in before.
     assert 1.5 <= total.ahead_s <= 2.0
     (total,) = await add(totals, used(50, key="other", every_s=0.01), within_s=0.5)
@@ -96,7 +99,7 @@ async def test_nothing_is_further_ahead_than_its_burst_and_a_debt(
 ) -> None:
     for _ in range(2):
         (total,) = await add(totals, used(let_in))
-        assert total.ahead_s == pytest.approx(100 * SLOW_S + DEBT_S, abs=0.001)
+        assert total.ahead_s == pytest.approx(100 * SLOW_S, abs=0.001)
 
 
 @pytest.mark.parametrize("rate", [1e6, 1e-6, 1e-300, 5e-324])
@@ -154,7 +157,7 @@ async def test_a_clock_that_was_set_locks_nobody_out(
     moved = hours * 3600 * 10**6
     server.client.set(KEY, b"%d %b %d" % (int(due) + moved, asked, int(since) + moved))
     (total,) = await add(totals, used(1, every_s=0.1))
-    assert total.ahead_s <= 100 * 0.1 + DEBT_S
+    assert total.ahead_s <= 100 * 0.1
     assert total.asked <= 2.0
 
 
@@ -217,3 +220,15 @@ async def test_on_a_cluster_it_lies_on_one_node_whichever_is_named(tmp_path: Pat
                 assert total.ahead_s == pytest.approx((n + 1) * SLOW_S, abs=5.0)
             await totals.close()
         assert sorted(node.client.dbsize() for node in nodes) == [0, 0, 6]
+
+
+@pytest.mark.parametrize("told", [None, [], [[b"1", b"2"], [b"3", b"4"]], [[b"x", b"y"]], [1]])
+async def test_what_the_script_never_gives_is_as_good_as_no_answer(
+    totals: Totals, monkeypatch: pytest.MonkeyPatch, told: object
+) -> None:
+    async def odd(*_: object) -> object:
+        return told
+
+    monkeypatch.setattr(scripting, "run", odd)
+    with pytest.raises(Unavailable):
+        await add(totals, used(1))

@@ -48,8 +48,8 @@ class Used(Protocol):
         ...
 
     @property
-    def burst_s(self) -> float:
-        """Seconds that it may be ahead of its rate."""
+    def most_s(self) -> float:
+        """Seconds that all can be ahead of its rate; what is beyond that is forgotten."""
         ...
 
 
@@ -63,13 +63,12 @@ class Total(Struct, frozen=True):
 class Totals:
     """The totals of all quotas. Every call ends within ``call_s``, or raises ``Unavailable``.
 
-    What was asked counts half after ``half_s``; nothing is ahead by more than its burst and
-    ``debt_s``. Nothing is connected before the first call.
+    What was asked counts half after ``half_s``. Nothing is connected before the first call.
     """
 
-    def __init__(self, *, url: str, call_s: float, half_s: float, debt_s: float) -> None:
+    def __init__(self, *, url: str, call_s: float, half_s: float) -> None:
         self._call_s = call_s
-        self._half_us, self._debt_us = _us(half_s), _us(debt_s)
+        self._half_us = _us(half_s)
         self._nodes = Nodes(url=url, call_s=call_s)
 
     async def add(self, used: Sequence[Used], *, within_s: float) -> list[Total]:
@@ -77,16 +76,20 @@ class Totals:
 
         Raises ``Unavailable``; it may be added all the same.
         """
-        words: list[Any] = [_us(within_s), self._half_us, self._debt_us]
+        words: list[Any] = [_us(within_s), self._half_us]
         for each in used:
-            words += (each.let_in, each.asked, _us(each.every_s), _us(each.burst_s))
+            words += (each.let_in, each.asked, _us(each.every_s), _us(each.most_s))
         keys = [_PREFIX + each.key.encode() for each in used]
         try:
             async with asyncio.timeout(self._call_s):
                 told = await scripting.run(self._nodes, _USE, keys, words)
-        except FAILURES as exc:
+            totals = [Total(int(ahead_us) / 1e6, float(asked)) for ahead_us, asked in told]
+        except (*FAILURES, ValueError, TypeError) as exc:
             raise Unavailable("redis") from exc
-        return [Total(int(ahead_us) / 1e6, float(asked)) for ahead_us, asked in told]
+        if len(totals) != len(used):
+            # Not of the script: whatever stands between answers for it.
+            raise Unavailable("redis")
+        return totals
 
     async def close(self) -> None:
         """Close the connections."""
