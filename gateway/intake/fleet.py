@@ -28,12 +28,13 @@ _TEXT_CHARS_MAX = 64
 
 
 class Member(Struct, frozen=True, kw_only=True):
-    """One process as it told it last, ``age_s`` before it was read."""
+    """One process as it told it last, ``age_s`` before it was read.
 
-    host: str
+    Where it runs is for operators alone.
+    """
+
     pid: int
     role: str
-    port: int
     load: float
     signal: str
     waiting: int
@@ -111,14 +112,16 @@ class Fleet:
         return self._seen
 
     async def _read(self, early_s: float) -> None:
+        seen: Whole | None = None
         try:
             await asyncio.sleep(early_s)
             at = self._clock.now()
-            self._seen = whole(await self._states.published(), at=at)
+            seen = whole(await self._states.published(), at=at)
         except Unavailable:
-            self._seen = None
+            pass
         finally:
-            self._reading = None
+            # Nothing is old: whatever else went wrong, it is not known how they stand.
+            self._seen, self._reading = seen, None
 
 
 def whole(published: Sequence[Published], *, at: datetime) -> Whole:
@@ -126,11 +129,12 @@ def whole(published: Sequence[Published], *, at: datetime) -> Whole:
     told = [(peers.decoded(each.state), each.age_s) for each in published]
     read = [(process, age_s) for process, age_s in told if process is not None]
     busiest = sorted(read, key=lambda each: each[0].load, reverse=True)[:LISTED_MAX]
+    busiest.sort(key=lambda each: (each[0].host, each[0].pid))
     listed = [_member(process, age_s) for process, age_s in busiest]
     return Whole(
         at=at,
         summary=peers.summary([process for process, _ in read]),
-        processes=sorted(listed, key=lambda each: (each.host, each.pid)),
+        processes=listed,
         more=len(read) - len(listed),
         unreadable=len(told) - len(read),
     )
@@ -138,10 +142,8 @@ def whole(published: Sequence[Published], *, at: datetime) -> Whole:
 
 def _member(process: Process, age_s: float) -> Member:
     return Member(
-        host=process.host[:_TEXT_CHARS_MAX],
         pid=process.pid,
         role=process.role[:_TEXT_CHARS_MAX],
-        port=process.port,
         load=process.load,
         signal=process.signal[:_TEXT_CHARS_MAX],
         waiting=process.waiting,

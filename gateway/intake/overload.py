@@ -207,14 +207,14 @@ class Overload:
         self._asked -= 1
 
     def darkness(self, feature: Feature) -> float:
-        """Return the share of a feature that is refused for load, or by an operator, right now.
-
-        For what was let in before and goes on for long; nothing is counted.
-        """
-        word = self._modes.words.get(feature.name)
-        if word is not None:
+        """Return the share of a feature that is refused now, by operators too. Counts nothing."""
+        if word := self._modes.words.get(feature.name):
             return 1.0 if word == "shed" else 0.0
-        breaker = self._breakers[feature.tier]
+        return self.refused_share(feature.tier)
+
+    def refused_share(self, tier: Tier) -> float:
+        """Return the share of a tier's requests that is refused for load now."""
+        breaker = self._breakers[tier]
         return breaker.share if breaker is not None and self._is_acting else 0.0
 
     def note_start(self, given_s: float) -> None:

@@ -228,7 +228,7 @@ class Peers:
             signal=load.signal,
             shares={name: round(share, 3) for name, share in load.shares.items()},
             tiers=[
-                Tier(tier, breaker.state, round(breaker.share, 3))
+                Tier(tier, breaker.state, round(overload.refused_share(tier), 3))
                 if (breaker := overload.tiers.get(tier))
                 else Tier(tier, "closed", 0.0)
                 for tier in TIERS

@@ -40,7 +40,7 @@ def of(overload: Overload, modes: Modes) -> State:
         signal=load.signal,
         shares={name: round(share, 3) for name, share in load.shares.items()},
         tiers=[
-            TierState(tier, breaker.state, round(breaker.share, 3))
+            TierState(tier, breaker.state, round(overload.refused_share(tier), 3))
             for tier, breaker in overload.tiers.items()
         ],
         modes=modes.standing(),

@@ -225,6 +225,9 @@ class Gate:
         if read is None:
             return None
         method, path = read.groups()
+        if method == b"CONNECT":
+            # Has no body, whatever it declares (RFC 9110, 9.3.6).
+            return None
         if method != b"HEAD":
             return None if self._exempt.fullmatch(method + b" " + path) else self._other
         # The router takes it for GET: whatever is known as that is for the server to decide about.

@@ -132,7 +132,7 @@ class LiveStream:
             load=round(overload.load.figure, 3),
             signal=overload.load.signal,
             dark={
-                str(tier): round(overload.tiers[tier].share, 3)
+                str(tier): round(overload.refused_share(tier), 3)
                 for tier in TIERS
                 if tier in overload.tiers
             },

@@ -42,7 +42,7 @@ class Findings(msgspec.Struct, kw_only=True):
     held_to_cores: float
     cores: int
     python: str
-    #: Orders a second in a closed loop: each probe, in their order.
+    #: Orders a second in a closed loop: each probe but those of controls, in their order.
     probes: list[float]
     #: By how many times the capacity was offered as orders.
     flood: dict[int, list[Trial]]

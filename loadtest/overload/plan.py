@@ -6,15 +6,13 @@ import platform
 from loadtest.overload import apart, controls, front
 from loadtest.overload.findings import TIMES, Findings, Steps, Trial
 from loadtest.overload.outcomes import Phase
-from loadtest.overload.site import CORE_SHARE, LISTS_PER_S, Bench, Site, said
+from loadtest.overload.site import CORE_SHARE, LISTS_PER_S, REST_S, Bench, Site, said
 
 _LISTS_TIER = 3
 _WINDOWS = 5
 #: How long clients that try again storm, until it is seen whether that keeps itself going.
 _STORM_S = 60.0
 _TRIES = 4
-#: How long the lesser features take to come back, at most.
-_REST_S = 30.0
 
 
 def run(bench: Bench) -> Findings:
@@ -91,13 +89,13 @@ def _storm(bench: Bench, site: Site) -> Trial:
     *_, after = bench.phases(site, [storm, quiet, quiet], tries=_TRIES)
     trial = Trial(capacity, after.outcomes["order"])
     bench.say(f"  10 s later {trial.answered:.2%} of the orders are answered")
-    bench.rest(site, capacity, orders=0.3, seconds=_REST_S)
+    bench.rest(site, capacity, orders=0.3, seconds=REST_S)
     return trial
 
 
 def _step(bench: Bench, site: Site) -> Steps:
     capacity = bench.capacity(site)
-    bench.rest(site, capacity, orders=0.3, seconds=_REST_S)
+    bench.rest(site, capacity, orders=0.3, seconds=REST_S)
     logged = bench.logged()
     seconds = (5.0, 10.0, 60.0)
     rates = (0.5 * capacity, 5.0 * capacity, 0.5 * capacity)

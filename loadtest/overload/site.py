@@ -4,6 +4,7 @@ A shared machine is not the same all the time: 0.7 of the capacity of half an ho
 to be all of it. So the capacity is found anew right before each trial.
 """
 
+import contextlib
 import os
 import re
 import tempfile
@@ -34,8 +35,10 @@ _PROBES = 3
 CORE_SHARE = 0.6
 WARM_UP_S = 3.0
 LISTS_PER_S = 20.0
+#: Looks at the load without which nothing can be said of it.
+_LOOKS_MIN = 16
 #: How long what a probe darkened takes to come back.
-_REST_S = 25.0
+REST_S = 30.0
 
 
 class Options(NamedTuple):
@@ -105,19 +108,24 @@ class Bench:
     ) -> None:
         self.options = options
         self.say = say
-        #: Orders a second of a closed loop, each time it was found.
+        #: Orders a second of a closed loop, each time it was found; not of controls.
         self.probes: list[float] = []
+        # The same of the one that serves now.
+        self._lately: list[float] = []
         self._contender = contender
         self._keys = keys
         self._admin_url = admin_url
         self._log = scratch / "gateway.log"
         self._core = min(os.sched_getaffinity(0))
         self._runs = 0
+        self._is_control = False
 
     @contextmanager
     def serving(self, shedding: str, control: str = "", **settings: str) -> Iterator[Site]:
         """Lend a warm gateway in a cage, with these settings; ``control``: with this made wrong."""
         databases.checkpoint(self._admin_url)
+        self._lately = []
+        self._is_control = bool(control) or shedding != "act"
         given = {f"TIDEGATE_{name.upper()}": value for name, value in settings.items()}
         environment = {**self._contender.environment, "TIDEGATE_SHEDDING": shedding, **given}
         # Named, not imported: what is measured is talked to from outside.
@@ -140,8 +148,11 @@ class Bench:
 
     def capacity(self, site: Site) -> float:
         """Probe what it can do, and return that: the median of the last probes."""
-        self.probes.append(self._closed_loop(site, 4.0))
-        return median(self.probes[-_PROBES:])
+        found = self._closed_loop(site, 4.0)
+        self._lately = [*self._lately, found][-_PROBES:]
+        if not self._is_control:
+            self.probes.append(found)
+        return median(self._lately)
 
     def accept_cpu_s(self, site: Site) -> float:
         """Return the CPU seconds of an accepted order, at the capacity, where batches are full."""
@@ -176,26 +187,31 @@ class Bench:
     def quiet(self, site: Site) -> Phase:
         """Offer 0.7 of the capacity, of which a few are lists; nothing of it may be refused."""
         orders = 0.7 * self.capacity(site) - LISTS_PER_S
-        rest = (0.3 * orders, 0.0, _REST_S)
+        rest = (0.3 * orders, 0.0, REST_S)
         return self.phases(site, [rest, (orders, LISTS_PER_S, self.options.quiet_s)])[1]
 
     def looks(self, site: Site, share: float) -> list[float]:
         """Read the load while a share of the capacity is offered, after five seconds of it."""
         capacity = self.capacity(site)
-        self.rest(site, capacity, orders=0.3, seconds=_REST_S)
+        self.rest(site, capacity, orders=0.3, seconds=REST_S)
         seen: list[float] = []
         ending = Event()
 
         def look() -> None:
             ending.wait(6.0)
             while not ending.wait(0.25):
-                seen.append(_load(site.port))
+                with contextlib.suppress(OSError):
+                    seen.append(_load(site.port))
 
         looking = Thread(target=look)
         looking.start()
-        self.phases(site, [(share * capacity, 0.0, 15.0)])
-        ending.set()
-        looking.join()
+        try:
+            self.phases(site, [(share * capacity, 0.0, 15.0)])
+        finally:
+            ending.set()
+            looking.join()
+        if len(seen) < _LOOKS_MIN:
+            raise CannotRun(f"the load was told {len(seen)} times, too few to judge it")
         # The flood ends before its process does.
         return seen[:-2]
 
@@ -224,7 +240,7 @@ class Logged:
 
     def count(self, pattern: str) -> int:
         """Return how often a regular expression is found there by now."""
-        return len(re.findall(pattern, self._log.read_text()[self._from :]))
+        return len(re.findall(pattern, self._log.read_bytes()[self._from :].decode()))
 
 
 def _load(port: int) -> float:

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from typing import cast
 
 import msgspec
 import pytest
@@ -157,7 +158,7 @@ def test_all_are_in_the_summary_and_each_in_its_place() -> None:
         process(pid=9, load=0.9, waiting=4, accepted_per_s=10.0, refused_per_s={"4": 2.0}),
         process(host="node-0", pid=8, role="query", signal="dbpool", back=0.5),
     )
-    assert [(each.host, each.pid) for each in found.processes] == [("node-0", 8), ("node-1", 9)]
+    assert [each.pid for each in found.processes] == [8, 9]
     assert (found.summary.processes, found.summary.load_highest) == (2, 0.9)
     assert (found.summary.back_worst, found.summary.waiting) == (0.5, 15)
     first, second = found.processes
@@ -187,3 +188,15 @@ def test_what_can_not_be_read_is_counted_and_in_no_figure() -> None:
     published = [*told(process()), Published(b"{}", 0.1), Published(b"\xff", 0.1)]
     found = fleet.whole(published, at=NOW)
     assert (len(found.processes), found.summary.processes, found.unreadable) == (1, 1, 2)
+
+
+async def test_what_goes_wrong_leaves_nothing_old_behind(
+    looked_at: Fleet, states: States, clock: Clock
+) -> None:
+    states.told = told(process())
+    assert await looked_at.look() is not None
+    clock.at_s += READ_S
+    states.told = cast("list[Published]", [None])
+    with pytest.raises(AttributeError):
+        await looked_at.look()
+    assert await looked_at.look() is None

@@ -367,6 +367,10 @@ def test_who_only_watches_makes_nobody_wait(shedding: Literal["act", "watch"]) -
     ticked.tick(1.0, cpu=1.0)
     assert ticked.overload.in_flight.limit is not None
     assert ticked.overload.is_short() is (shedding == "act")
+    ticked.tick(2.0, late_s=0.2)
+    assert ticked.overload.tiers[3].share == 1.0
+    assert ticked.overload.refused_share(3) == (1.0 if shedding == "act" else 0.0)
+    assert ticked.overload.refused_share(0) == 0.0
 
 
 def test_what_is_left_out_of_an_order_leaves_room_for_orders() -> None:

@@ -13,6 +13,7 @@ from redis.crc import key_slot
 from gateway.domain.errors import Unavailable
 from gateway.intake import peers
 from gateway.intake.peers import KEPT_S, Peers
+from gateway.stores.redis import scripting
 from gateway.stores.redis import states as stored
 from gateway.stores.redis.states import States
 from tests.domain.support import NOW
@@ -225,3 +226,17 @@ async def test_on_a_cluster_it_lies_on_one_node_whichever_is_named(tmp_path: Pat
         assert sorted(node.client.dbsize() for node in nodes) == [0, 0, 3]
         for states in opened:
             await states.close()
+
+
+@pytest.mark.parametrize("told", [None, [1], [[b"0.5"]], [[b"0.5", None]]])
+async def test_what_the_script_never_gives_is_as_good_as_no_answer(
+    states: States, monkeypatch: pytest.MonkeyPatch, told: object
+) -> None:
+    async def odd(*_: object) -> object:
+        return told
+
+    monkeypatch.setattr(scripting, "run", odd)
+    with pytest.raises(Unavailable):
+        await states.publish("p", back=0.0, state=b"{}")
+    with pytest.raises(Unavailable):
+        await states.published()

@@ -199,6 +199,24 @@ async def test_a_callback_that_is_nobodys_is_other_however_it_comes(
         assert _is_other(await wire.ask("POST", target, b"{}"))
 
 
+async def test_what_follows_connect_is_the_next_request_in_the_dark_too(
+    wire: Wire, overload: Overload
+) -> None:
+    """It has no body, whatever it declares: the parser and the gate must not differ."""
+    sent = (
+        b"CONNECT /x HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\n"
+        b"helloGET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+    )
+
+    async def statuses() -> list[int]:
+        return [answer.status for answer in await wire.answers(sent)]
+
+    light = await statuses()
+    darken(overload, 4)
+    assert 200 not in light
+    assert 200 not in await statuses()
+
+
 @pytest.mark.parametrize(
     "sent",
     [

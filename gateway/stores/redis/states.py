@@ -6,7 +6,7 @@ died is gone then, whoever looks. Nothing depends on it; what is lost is publish
 
 import asyncio
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from msgspec import Struct
@@ -56,14 +56,16 @@ class States:
         all the same.
         """
         keys, words = [_HEARD, _BACKS, _STATES], [process, back, state, self._kept_ms, COUNT_MAX]
-        told = await self._run(_PUBLISH, keys, words)
-        backs = ((_number(back), age_ms) for back, age_ms in told)
-        return [Back(back, age_ms / 1000) for back, age_ms in backs if back is not None]
+        with _understood():
+            told = await self._run(_PUBLISH, keys, words)
+            backs = [(_number(back), age_ms) for back, age_ms in told]
+            return [Back(back, age_ms / 1000) for back, age_ms in backs if back is not None]
 
     async def published(self) -> list[Published]:
         """Return the states of all processes, the newest first. Raises ``Unavailable``."""
-        told = await self._run(_PUBLISHED, [_HEARD, _STATES], [self._kept_ms, COUNT_MAX])
-        return [Published(state, age_ms / 1000) for state, age_ms in told]
+        with _understood():
+            told = await self._run(_PUBLISHED, [_HEARD, _STATES], [self._kept_ms, COUNT_MAX])
+            return [Published(state, age_ms / 1000) for state, age_ms in told]
 
     async def close(self) -> None:
         """Close the connections."""
@@ -75,6 +77,15 @@ class States:
                 return await scripting.run(self._nodes, called, keys, words)
         except FAILURES as exc:
             raise Unavailable("redis") from exc
+
+
+@contextlib.contextmanager
+def _understood() -> Iterator[None]:
+    """Raise ``Unavailable`` for what is no answer of the script: something else answered for it."""
+    try:
+        yield
+    except (ValueError, TypeError) as exc:
+        raise Unavailable("redis") from exc
 
 
 def _number(text: bytes) -> float | None:
