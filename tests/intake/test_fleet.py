@@ -12,7 +12,6 @@ from gateway.domain.errors import Unavailable
 from gateway.intake import fleet
 from gateway.intake.fleet import LISTED_MAX, READ_S, Alone, Fleet
 from gateway.intake.peers import Process
-from gateway.runtime.clock import SystemClock
 from gateway.stores.redis.states import Published
 from tests.domain.support import NOW
 from tests.ops.test_load import process
@@ -91,18 +90,23 @@ async def test_however_many_look_it_is_read_once_a_second(
 
 
 async def test_who_comes_a_moment_too_early_is_told_anew_all_the_same(
-    states: States,
+    looked_at: Fleet, states: States, clock: Clock
 ) -> None:
     """A stream that looks each second would else tell the same twice, now and then."""
-    clock = SystemClock()
-    looked_at = Fleet(states=states, clock=clock)
     await looked_at.look()
-    began_s = clock.monotonic_s()
-    looked_at._due_s = began_s + 0.03
+    clock.at_s += READ_S - 0.03
+    loop = asyncio.get_running_loop()
+    began_s = loop.time()
     await looked_at.look()
     assert states.reads == 2
-    assert clock.monotonic_s() - began_s >= 0.028, "and no sooner than it is due"
-    assert looked_at._due_s == pytest.approx(began_s + 0.03 + READ_S, abs=1e-6)
+    assert loop.time() - began_s >= 0.028, "and no sooner than it is due"
+    # The next is due a second after the one that was due.
+    clock.at_s += READ_S - 0.03
+    await looked_at.look()
+    assert states.reads == 2
+    clock.at_s += 0.03
+    await looked_at.look()
+    assert states.reads == 3
 
 
 async def test_what_is_away_is_null_until_it_is_back(
