@@ -135,7 +135,7 @@ async def test_where_nothing_begins_or_ends_a_look_is_one_statement(
     await later(admin, 15)
     await switches.every()
 
-    def refuse() -> None:
+    def refuse(**_: float) -> None:
         raise AssertionError("nothing has changed")
 
     monkeypatch.setattr(switches, "changing", refuse)

@@ -1,7 +1,7 @@
 """Operators' modes in the ledger: each change with its audit row, by the database's clock."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 
 import asyncpg
@@ -10,6 +10,7 @@ import pytest
 from gateway.domain.modes import Order, Word, Wrong
 from gateway.domain.plans import Plan, Step
 from gateway.stores.postgres import audit
+from gateway.stores.postgres.statements import sql
 from gateway.stores.postgres.switches import Switches
 from tests.stores.support import Database
 
@@ -76,6 +77,66 @@ async def test_what_ends_by_itself_is_taken_away_with_one_audit_row(
     assert await ledger.fetchval("SELECT count(*) FROM switches") == 0
     assert [action for _, action, _ in await audited(ledger)] == ["switch.set", "switch.end"]
     assert await audit.first_break(admin) is None
+
+
+@pytest.fixture
+async def orphaned(
+    admin: "asyncpg.Connection[asyncpg.Record]",
+) -> AsyncIterator[Callable[[], Awaitable[None]]]:
+    """Has commits wait for a standby that is lost."""
+
+    async def wait_for(names: str) -> None:
+        await admin.execute(f"ALTER SYSTEM SET synchronous_standby_names = '{names}'")
+        await admin.execute("SELECT pg_reload_conf()")
+        async with asyncio.timeout(5):
+            while await admin.fetchval("SHOW synchronous_standby_names") != names:
+                await asyncio.sleep(0.02)
+
+    yield lambda: wait_for("lost")
+    await wait_for("")
+
+
+#: Well below what a command has for all of it.
+SOON_S = 1.0
+
+
+async def due(switches: Switches, admin: "asyncpg.Connection[asyncpg.Record]") -> None:
+    """Have one mode stand and another one just over."""
+    await switches.set(order())
+    await switches.set(order("tier4"))
+    await admin.execute(
+        "UPDATE switches SET until = now() - interval '1 second' WHERE target = 'tier4'"
+    )
+
+
+async def test_who_keeps_the_audit_log_keeps_nobody_from_knowing_what_stands(
+    switches: Switches,
+    ledger: Database,
+    admin: "asyncpg.Connection[asyncpg.Record]",
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    await due(switches, admin)
+    async with admin.transaction():
+        await admin.execute(sql("lock_audit_log"))
+        for _ in range(2):
+            async with asyncio.timeout(SOON_S):
+                seen = await switches.every()
+            assert [mode.target for mode in seen] == ["order_lists"]
+    assert len([each for each in caplog.records if "written down later" in each.message]) == 1
+    await switches.every()
+    assert (await audited(ledger))[2:] == [("tidegate", "switch.end", "tier4")]
+
+
+async def test_a_lost_standby_keeps_nobody_from_knowing_what_stands(
+    switches: Switches,
+    admin: "asyncpg.Connection[asyncpg.Record]",
+    orphaned: Callable[[], Awaitable[None]],
+) -> None:
+    await due(switches, admin)
+    await orphaned()
+    async with asyncio.timeout(SOON_S):
+        seen = await switches.every()
+    assert [mode.target for mode in seen] == ["order_lists"]
 
 
 async def test_the_core_is_shed_by_two(switches: Switches, ledger: Database) -> None:

@@ -22,6 +22,10 @@ _log = logging.getLogger(__name__)
 
 #: Seconds that a call may take, the wait for a connection included.
 _CALL_S = 2.0
+#: Seconds that a look has to write down what began or ended by itself. It takes milliseconds; who
+#: keeps the audit log, or a lost standby, is left to a later look: whoever looks needs the answer
+#: within what a command (2.0 s in all) or a gateway's look (0.8 s) has.
+_TELL_S = 0.3
 
 
 class Planned(Struct, frozen=True):
@@ -166,17 +170,17 @@ class Switches:
         return [Planned(**dict(record)) for record in records]
 
     @asynccontextmanager
-    async def changing(self) -> AsyncIterator[Connection]:
+    async def changing(self, *, within_s: float = _CALL_S) -> AsyncIterator[Connection]:
         """Lend a transaction in which a mode is changed and audited. Raises ``Unavailable``."""
         with faults.translated():
-            async with asyncio.timeout(_CALL_S):
+            async with asyncio.timeout(within_s):
                 async with self._pool.acquire() as connection, connection.transaction():
                     yield connection
 
     async def _tell(self) -> None:
         """Take away what ended, and write down what began or ended by itself, once for all."""
         try:
-            async with self.changing() as connection:
+            async with self.changing(within_s=_TELL_S) as connection:
                 ended = await connection.fetch(sql("end_switches"))
                 due = await steps.due(connection)
                 entries = [
