@@ -24,7 +24,8 @@ _log = logging.getLogger(__name__)
 
 _LOOK_S = 1.0
 _TO: Mapping[Word, str] = {"shed": "be refused", "admit": "be taken", "early": "go early"}
-#: Seconds that a look waits for the ledger; it goes on asking beyond that, and is heard later.
+#: Seconds that a look waits for the ledger, be it asked or told; what takes longer goes on, and is
+#: heard later. Whoever asks this machine's gateways to look waits 1.5 s for them.
 _WAIT_S = 0.8
 
 
@@ -85,6 +86,7 @@ class Modes:
         self._clock = clock
         self._asking: asyncio.Task[list[Mode]] | None = None
         self._asked_at_s = 0.0
+        self._bringing: asyncio.Task[bool] | None = None
         self._is_away = False
         self._has_heard = False
         # As read, and when: what is left of each is counted from there, by the monotonic clock.
@@ -104,18 +106,22 @@ class Modes:
 
     async def look(self) -> None:
         """Find out what was said. Never raises for what is away, and never waits long for it."""
-        if self._asking is None:
-            self._asked_at_s = self._clock.monotonic_s()
-            self._asking = asyncio.create_task(self._ledger.every(), name="modes")
-            self._asking.add_done_callback(_heard)
-        # Waited for from outside: what hangs in the driver does not always heed a cancellation.
-        asking = self._asking
-        await asyncio.wait({asking}, timeout=_WAIT_S)
-        # Whoever else looked meanwhile may have heard it already.
-        if asking.done() and self._asking is asking:
-            self._asking = None
-            await self._hear(asking)
-        self._settle()
+        loop = asyncio.get_running_loop()
+        until_s = loop.time() + _WAIT_S
+        self._hear_brought()
+        # Not while something is brought in: what was read before it was there, and heard after it
+        # left the drawer, would not have it.
+        is_heard = self._bringing is None and await self._ask()
+        now_s = self._clock.monotonic_s()
+        laid = self._settle(now_s)
+        if is_heard:
+            # It is to stand from here while it moves from the drawer into the ledger.
+            self._known, self._known_at_s = laid, now_s
+            self._bringing = asyncio.create_task(self._local.bring_in(), name="bring in")
+            self._bringing.add_done_callback(_heard)
+        if self._bringing is not None:
+            await asyncio.wait({self._bringing}, timeout=max(0.0, until_s - loop.time()))
+            self._hear_brought()
 
     def tick(self, now_s: float) -> None:
         """Take back what has ended, and begin what was planned for now."""
@@ -127,7 +133,22 @@ class Modes:
         now_s = self._clock.monotonic_s()
         return [window.at(now_s) for window in self._windows if window.ends_s > now_s]
 
-    async def _hear(self, asked: asyncio.Task[list[Mode]]) -> None:
+    async def _ask(self) -> bool:
+        """Ask the ledger what was said; whether it told it in time, and nobody else heard it."""
+        if self._asking is None:
+            self._asked_at_s = self._clock.monotonic_s()
+            self._asking = asyncio.create_task(self._ledger.every(), name="modes")
+            self._asking.add_done_callback(_heard)
+        # Waited for from outside: what hangs in the driver does not always heed a cancellation.
+        asking = self._asking
+        await asyncio.wait({asking}, timeout=_WAIT_S)
+        # Whoever else looked meanwhile may have heard it already.
+        if not asking.done() or self._asking is not asking:
+            return False
+        self._asking = None
+        return self._hear(asking)
+
+    def _hear(self, asked: asyncio.Task[list[Mode]]) -> bool:
         try:
             known = asked.result()
         except (TidegateError, asyncio.CancelledError) as exc:
@@ -138,24 +159,36 @@ class Modes:
                 # Started while it is away: what it said last to this machine stands until its end.
                 self._known, self._known_at_s = self._local.recalled(), self._clock.monotonic_s()
                 self._has_heard = True
-            return
+            return False
         self._known, self._known_at_s, self._is_away = known, self._asked_at_s, False
         self._has_heard = True
+        self._remember(known)
+        return True
+
+    def _hear_brought(self) -> None:
+        """Hear what became of what is brought in, once that is known."""
+        bringing = self._bringing
+        if bringing is None or not bringing.done():
+            return
+        self._bringing = None
         try:
-            if await self._local.bring_in():
-                # Read anew: what was brought in is in neither place else, until the next look.
-                self._known_at_s = self._clock.monotonic_s()
-                self._known = known = await self._ledger.every()
-        except (TidegateError, OSError) as exc:
+            is_any = bringing.result()
+        except (TidegateError, OSError, asyncio.CancelledError) as exc:
             kind = type(exc).__name__
             _log.warning("what was said on this machine waits for the ledger", extra={"kind": kind})
+            return
+        if is_any:
+            # The drawer has it no more, and the ledger may be away before it is read again.
+            self._remember(self._left(self._clock.monotonic_s()))
+
+    def _remember(self, known: list[Mode]) -> None:
         try:
             self._local.remember(known)
         except OSError as exc:
             _log.warning("modes can not be kept for a start without the ledger: %s", exc.strerror)
 
-    def _settle(self) -> None:
-        now_s = self._clock.monotonic_s()
+    def _left(self, now_s: float) -> list[Mode]:
+        """Return what is known and has not ended, with what is left of it."""
         since_s = now_s - self._known_at_s
         known = [
             msgspec.structs.replace(
@@ -165,11 +198,16 @@ class Modes:
             )
             for mode in self._known
         ]
-        laid = self._local.over([mode for mode in known if mode.left_s > 0])
+        return [mode for mode in known if mode.left_s > 0]
+
+    def _settle(self, now_s: float) -> list[Mode]:
+        """Have what is known stand, with what was said on this machine laid over it."""
+        laid = self._local.over(self._left(now_s))
         self._windows = [
             _Window(mode, now_s + max(0.0, mode.starts_s), now_s + mode.left_s) for mode in laid
         ]
         self._stand(now_s)
+        return laid
 
     def _stand(self, now_s: float) -> None:
         """Find out what is said now, and when that changes by itself."""
@@ -192,7 +230,7 @@ class Modes:
         self.early = modes.early(said)
 
 
-def _heard(asking: asyncio.Task[list[Mode]]) -> None:
+def _heard(asking: asyncio.Task[list[Mode]] | asyncio.Task[bool]) -> None:
     # The process may end before anybody asks; asyncio must not complain about that.
     if not asking.cancelled():
         asking.exception()

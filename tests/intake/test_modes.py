@@ -36,6 +36,8 @@ class ToldLocal:
         self.kept: list[Mode] = []
         self.brought_in = 0
         self.fault: Exception | None = None
+        self.gate = asyncio.Event()
+        self.gate.set()
         self._ledger = ledger
 
     def over(self, known: list[Mode]) -> list[Mode]:
@@ -43,6 +45,7 @@ class ToldLocal:
 
     async def bring_in(self) -> bool:
         self.brought_in += 1
+        await self.gate.wait()
         if self.fault is not None:
             raise self.fault
         taken, self.modes = self.modes, []
@@ -124,6 +127,36 @@ async def test_a_word_stands_while_it_is_brought_in() -> None:
     await site.modes.look()
     assert site.local.modes == []
     assert site.modes.words == {"order_lists": "shed"}
+
+
+async def test_what_is_long_in_being_brought_in_holds_up_nothing_and_stands_meanwhile() -> None:
+    site = Site()
+    site.ledger.modes = [msgspec.structs.replace(SHED, target="order_reads")]
+    site.local.modes = [SHED]
+    site.local.gate.clear()
+    both = {"order_lists": "shed", "order_reads": "shed"}
+    looking = asyncio.create_task(site.modes.look())
+    async with asyncio.timeout(0.5):
+        while site.modes.words != both:
+            await asyncio.sleep(0.01)
+    # Within what the local socket gives a process to answer, with time to spare.
+    async with asyncio.timeout(1.2):
+        await looking
+    async with asyncio.timeout(1.2):
+        await site.modes.look()
+    assert site.local.brought_in == 1, "it goes on"
+    site.local.gate.set()
+    while site.local.modes:
+        await asyncio.sleep(0)
+    # Whoever looks right now finds it in the drawer no more.
+    site.ledger.gate.clear()
+    await site.modes.look()
+    assert site.modes.words == both
+    assert {mode.target for mode in site.local.kept} == set(both)
+    site.ledger.gate.set()
+    site.ledger.modes = []
+    await site.modes.look()
+    assert site.modes.words == {}
 
 
 async def test_who_starts_while_the_ledger_is_away_knows_what_it_said_last() -> None:
