@@ -68,13 +68,18 @@ class Control:
         writer.close()
 
 
+def sockets(directory: Path) -> list[Path]:
+    """Return the sockets in a directory, also of those that do not answer."""
+    return sorted(directory.glob(f"*{_SUFFIX}"))
+
+
 def ask(directory: Path, question: bytes) -> dict[int, bytes]:
     """Ask every process that listens in a directory; the answers by process id.
 
     All are asked at once: however many are frozen, it returns within a second and a half, without
     those. What a dead process left there is taken away.
     """
-    paths = sorted(directory.glob(f"*{_SUFFIX}"))
+    paths = sockets(directory)
     if not paths:
         return {}
     with contextlib.ExitStack() as stack:

@@ -204,7 +204,12 @@ def _keep_here(loaded: settings.Settings, change: Change, as_json: bool) -> None
         f"{len(reached)} gateway{'s follow' if len(reached) != 1 else ' follows'}"
     )
     if not reached:
-        said += f"; none listens in {directory}, is control_dir the same as theirs?"
+        # What dead processes left there was taken away by asking.
+        silent = len(control.sockets(directory))
+        if silent:
+            said += f"; {silent} listen in {directory} but did not answer in time: see if they run"
+        else:
+            said += f"; none listens in {directory}, is control_dir the same as theirs?"
     _say(as_json, said, stands=bool(reached), where="this machine", processes=reached)
     if not reached:
         raise click.exceptions.Exit(1)

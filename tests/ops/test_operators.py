@@ -169,7 +169,20 @@ def test_with_the_database_and_every_gateway_frozen_it_says_so_in_time(
     assert said.exit_code == 1
     told = json.loads(said.stdout)
     assert (told["where"], told["processes"]) == ("this machine", [])
+    assert "8 listen in" in told["said"]
+    assert "control_dir" not in told["said"]
     assert len(list(directory.glob("*.change"))) == 1, "who thaws finds it"
+
+
+def test_where_nobody_listens_the_directory_may_be_another(cli: Cli, tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as database:
+        url = f"postgresql://u:p@127.0.0.1:{database.getsockname()[1]}/d"
+        said = cli(
+            "shed", "order_lists", "on", "--reason", "r",
+            TIDEGATE_DATABASE_URL=url, TIDEGATE_CONTROL_DIR=str(tmp_path / "control"),
+        )  # fmt: skip
+    assert said.exit_code == 1
+    assert "is control_dir the same as theirs?" in said.stdout
 
 
 async def test_a_database_that_goes_silent_in_the_middle_is_given_up_in_time(
