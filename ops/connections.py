@@ -13,6 +13,8 @@ from gateway.stores.postgres import pools
 from gateway.stores.postgres.faults import translated
 
 _CONNECT_S = 5.0
+#: Seconds for what was given up to end. With its connections gone it takes a few turns of the loop.
+_END_S = 0.1
 
 T = TypeVar("T")
 
@@ -55,15 +57,25 @@ async def briefly(
 
     Raises like ``connect``. Nobody can tell whether what was given up was done all the same.
     """
+    opened: list[asyncpg.Pool[asyncpg.Record]] = []
 
     async def done() -> T:
         async with primary(settings) as pool:
+            opened.append(pool)
             return await work(pool)
 
     doing = asyncio.create_task(done(), name="briefly")
     # Waited for from outside: what hangs in the driver does not always heed a cancellation.
     await asyncio.wait({doing}, timeout=within_s)
     if not doing.done():
+        # Before it is cancelled: a transaction waits for the answer to its rollback, and who ends
+        # the loop waits for that.
+        for pool in opened:
+            pool.terminate()
         doing.cancel()
+        # However it ends, nobody is to be told of it: it was given up.
+        await asyncio.wait({doing}, timeout=_END_S)
+        if doing.done() and not doing.cancelled():
+            doing.exception()
         raise Unavailable("postgres") from TimeoutError()
     return doing.result()

@@ -204,3 +204,27 @@ async def test_a_database_that_goes_silent_in_the_middle_is_given_up_in_time(
 
         async with asyncio.timeout(LOCALLY_S):
             await asyncio.to_thread(run)
+
+
+async def test_what_hangs_in_a_transaction_is_given_up_in_time(
+    settings: Settings, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The command ends then too, without a word of what it left."""
+    loop = asyncio.get_running_loop()
+    async with cable_to(settings.database_url) as cable:
+        behind = msgspec.structs.replace(settings, database_url=cable.url)
+
+        async def ask(pool: "asyncpg.Pool[asyncpg.Record]") -> None:
+            async with Switches(pool=pool).changing() as connection:
+                loop.call_soon_threadsafe(cable.silence)
+                await asyncio.sleep(0.1)
+                await connection.execute("SELECT 1")
+
+        def run() -> float:
+            began_s = time.monotonic()
+            with pytest.raises(Unavailable):
+                asyncio.run(connections.briefly(behind, ask, within_s=0.5))
+            return time.monotonic() - began_s
+
+        assert await asyncio.to_thread(run) < 1.0
+    assert [each.getMessage() for each in caplog.records if each.name == "asyncio"] == []
