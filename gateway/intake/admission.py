@@ -119,10 +119,6 @@ def _parts(limit: int) -> list[int]:
     return [max(1, int(limit * _PART[tier])) for tier in TIERS]
 
 
-def _room(limit: int, refused: float) -> int:
-    return int(limit * (_ROOM_QUIET + (_ROOM_FLOOD - _ROOM_QUIET) * refused))
-
-
 def _between(part: float, refused: float) -> float:
     return _PART[1] + (part - _PART[1]) * refused
 
@@ -140,8 +136,7 @@ class InFlight:
     many may be on their way as can be answered in the time aimed at (bandwidth x delay).
 
     A burst is no flood. While nobody is refused twice as many may be; the larger the share that is
-    refused, the fewer: in a flood whatever waits, waits behind refusals too. What is refused of the
-    lesser takes no room from the core.
+    refused, the fewer: in a flood whatever waits, waits behind refusals too.
     """
 
     def __init__(self) -> None:
@@ -153,10 +148,8 @@ class InFlight:
         self._limit_short = _IN_FLIGHT_MIN
         self._rate = 0.0
 
-    def look(self, *, refused: float, core_refused: float, cpu: float) -> None:
-        """Take note of the shares of requests refused, and of the CPU used, in the last moments.
-
-        ``refused``: of all requests; ``core_refused``: of those of the core.
+    def look(self, *, refused: float, cpu: float) -> None:
+        """Take note of the share of requests refused, and of the CPU used, in the last moments.
 
         A stall of Postgres is over before a mean would show that the CPU is idle meanwhile. In a
         flood it may be idle for a moment too, which is none to let everybody in.
@@ -165,10 +158,10 @@ class InFlight:
             self.limit = self.rooms = None
             return
         self.limit = self._limit_short
-        core, rest = _room(self.limit, core_refused), _room(self.limit, refused)
+        room = int(self.limit * (_ROOM_QUIET + (_ROOM_FLOOD - _ROOM_QUIET) * refused))
         # Nothing is kept from the lesser while nobody is refused: that would be the first refusal.
         self.rooms = [
-            max(1, int(core * _PART[tier] if tier <= 1 else rest * _between(_PART[tier], refused)))
+            max(1, int(room * (_PART[tier] if tier <= 1 else _between(_PART[tier], refused))))
             for tier in TIERS
         ]
 

@@ -14,7 +14,6 @@ from gateway.domain.modes import EARLIER, Word
 from gateway.intake import metrics
 from gateway.intake.admission import InFlight, Slots
 from gateway.intake.heard import Heard
-from gateway.intake.lately import Lately
 from gateway.intake.load import IDLE, LoadFigure, Signal
 from gateway.intake.refusing import Reason, Refusal, Refusing
 from gateway.intake.shedding import RULES, Shedding
@@ -126,7 +125,8 @@ class Overload:
         self._rates: deque[tuple[float, int]] = deque(maxlen=_TICKS_PER_S + 1)
         self._answered: deque[tuple[float, int]] = deque(maxlen=2 * _TICKS + 1)
         self._in_flight: deque[float] = deque(maxlen=_TICKS)
-        self._lately = Lately(ticks=2 * _TICKS)
+        # What was asked and what was refused until each tick of the last half second.
+        self._refused: deque[tuple[int, int]] = deque(maxlen=2 * _TICKS + 1)
         # Plain numbers in the way of a request; metrics are told of them now and then.
         self._refusing = Refusing(is_acting=self._is_acting)
         self._refuse = self._refusing.give
@@ -246,17 +246,9 @@ class Overload:
         limit = self.in_flight.limit
         waiting = self._committer.waiting + self.slots.in_use
         self._in_flight.append(0.0 if limit is None else waiting / limit)
-        self._lately.note(
-            asked=self._asked,
-            refused=self._refusing.total,
-            core_refused=self._refusing.core,
-            answered=self._committer.answered,
-        )
-        self.in_flight.look(
-            refused=self._lately.share,
-            core_refused=self._lately.core_share,
-            cpu=slope(self._cpu_s, last=_TICKS_NOW) / self._cores,
-        )
+        self._refused.append((self._asked, self._refusing.total))
+        cpu = slope(self._cpu_s, last=_TICKS_NOW) / self._cores
+        self.in_flight.look(refused=self._refused_share(), cpu=cpu)
         if self._ticks % _TICKS_PER_S == 1:
             self._look_around()
         if self._ticks % (2 * _TICKS) == 1:
@@ -272,7 +264,7 @@ class Overload:
         if self._ticks % (2 * _TICKS) == 0:
             # Of the time there is: held to a quarter of a core, the loop has a quarter of it.
             window_s = 2 * _TICKS * TICK_S * self._cores
-            self.slots.adapt(refusing=self._lately.refused * _REFUSAL_S / window_s)
+            self.slots.adapt(refusing=self._refused_lately() * _REFUSAL_S / window_s)
         if self._ticks % _TICKS == 0:
             self.in_flight.adapt(
                 answered_per_s=slope(self._answered),
@@ -290,6 +282,13 @@ class Overload:
         if self.load.hard >= 1.0 and feature.tier > 0:
             return self._refuse(feature, "shed", self.load.signal, 2)
         return None
+
+    def _refused_lately(self) -> int:
+        return self._refused[-1][1] - self._refused[0][1]
+
+    def _refused_share(self) -> float:
+        asked = self._refused[-1][0] - self._refused[0][0]
+        return min(1.0, max(0.0, self._refused_lately() / asked)) if asked > 0 else 0.0
 
     def _look_around(self) -> None:
         """Measure what changes slowly and costs more to find out."""

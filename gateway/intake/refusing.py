@@ -5,7 +5,6 @@ each would cost as much as to decide. Metrics and the load are told of the count
 """
 
 from collections import Counter
-from collections.abc import Iterator
 from typing import Literal
 
 from msgspec import Struct
@@ -69,14 +68,8 @@ class Refusing:
     @property
     def total(self) -> int:
         """How many requests were really refused."""
-        return sum(refusal.count for refusal in self._really())
-
-    @property
-    def core(self) -> int:
-        """How many of them were of the core."""
-        return sum(refusal.count for refusal in self._really() if refusal.feature.is_core)
-
-    def _really(self) -> Iterator[Refusal]:
-        for refusal in self._kinds.values():
-            if self._is_acting or refusal.reason == "operator":
-                yield refusal
+        return sum(
+            refusal.count
+            for refusal in self._kinds.values()
+            if self._is_acting or refusal.reason == "operator"
+        )

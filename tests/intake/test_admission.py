@@ -143,9 +143,8 @@ def test_a_burst_may_exceed_the_limit_and_a_flood_may_not_fill_it() -> None:
     in_flight.adapt(answered_per_s=4000.0, cpu=1.0, commit_s=0.01)
     limit = 240
 
-    def rooms(refused: float, core_refused: float | None = None) -> tuple[int, int]:
-        core = refused if core_refused is None else core_refused
-        in_flight.look(refused=refused, core_refused=core, cpu=1.0)
+    def rooms(refused: float) -> tuple[int, int]:
+        in_flight.look(refused=refused, cpu=1.0)
         assert in_flight.limit == limit
         assert in_flight.rooms is not None
         return in_flight.rooms[0], in_flight.rooms[3]
@@ -154,11 +153,9 @@ def test_a_burst_may_exceed_the_limit_and_a_flood_may_not_fill_it() -> None:
     assert rooms(0.0) == (2 * limit, int(0.9 * 2 * limit))
     assert rooms(0.5) == (1.25 * limit, int(0.7 * 1.25 * limit))
     assert rooms(1.0) == (limit // 2, limit // 4)
-    # A flood of the lesser alone: the core may have its bursts.
-    assert rooms(1.0, 0.0) == (2 * limit, limit // 4)
 
     def is_bounded(refused: float, cpu: float) -> bool:
-        in_flight.look(refused=refused, core_refused=refused, cpu=cpu)
+        in_flight.look(refused=refused, cpu=cpu)
         return in_flight.limit is not None and in_flight.rooms is not None
 
     # Idle for a moment: a stall behind us where nobody was refused, and else nothing new.
