@@ -27,7 +27,8 @@ import msgspec
 from msgspec import Meta, Struct
 
 from gateway.domain import errors, events, money
-from gateway.providers import contract, fields
+from gateway.providers import contract
+from gateway.providers.shared import fields
 
 _KEY = re.compile(r"[0-9A-Fa-f]{64}", re.ASCII)
 _ITEMS_MAX = 100

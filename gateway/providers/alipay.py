@@ -25,7 +25,8 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from msgspec import Meta, Struct
 
 from gateway.domain import errors, events, money
-from gateway.providers import contract, fields, forms, keys
+from gateway.providers import contract
+from gateway.providers.shared import fields, forms, keys
 
 #: China has no daylight saving time.
 _GMT8 = timezone(timedelta(hours=8))

@@ -23,7 +23,8 @@ import msgspec
 from msgspec import Meta, Struct
 
 from gateway.domain import errors, events, money
-from gateway.providers import contract, fields, md5
+from gateway.providers import contract
+from gateway.providers.shared import fields, md5
 
 _CURRENCY = "CNY"
 _ITEMS_MAX = 1000

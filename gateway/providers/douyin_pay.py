@@ -16,7 +16,8 @@ from typing import Annotated
 from msgspec import Meta, Struct
 
 from gateway.domain import errors, events
-from gateway.providers import apiv3, apiv3_resources, contract, fields
+from gateway.providers import contract
+from gateway.providers.shared import apiv3, apiv3_resources, fields
 
 # The documentation and the Python packages write underscores, the official Go package hyphens.
 _ALGORITHMS = frozenset({"AEAD_AES_256_GCM", "AEAD-AES-256-GCM"})

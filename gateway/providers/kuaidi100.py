@@ -23,7 +23,8 @@ import msgspec
 from msgspec import Struct
 
 from gateway.domain import errors, events
-from gateway.providers import contract, fields, forms, md5
+from gateway.providers import contract
+from gateway.providers.shared import fields, forms, md5
 
 _WORD_MAX = 64
 

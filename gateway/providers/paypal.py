@@ -33,14 +33,8 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from msgspec import Meta, Struct
 
 from gateway.domain import errors
-from gateway.providers import (
-    contract,
-    fields,
-    keys,
-    paypal_certificates,
-    paypal_events,
-    paypal_roots,
-)
+from gateway.providers import contract, paypal_certificates, paypal_events, paypal_roots
+from gateway.providers.shared import fields, keys
 
 _WEBHOOK_ID = re.compile(r"[A-Za-z0-9]{1,50}", re.ASCII)
 #: What PayPal's console signs its made-up events for.

@@ -15,7 +15,7 @@ from cryptography.x509.oid import NameOID
 from msgspec import Struct
 
 from gateway.domain import errors
-from gateway.providers import keys
+from gateway.providers.shared import keys
 
 #: A leaf, its issuers and some to spare: each costs time to try.
 CERTIFICATES_MAX = 8

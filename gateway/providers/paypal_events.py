@@ -14,7 +14,8 @@ import msgspec
 from msgspec import Struct
 
 from gateway.domain import errors, events
-from gateway.providers import contract, fields
+from gateway.providers import contract
+from gateway.providers.shared import fields
 
 # PayPal gives these no decimals, ISO 4217 gives them two. (JPY has none in either.)
 # Source: https://developer.paypal.com/reports/reference/supported-currencies, its footnotes.

@@ -20,7 +20,8 @@ import msgspec
 from msgspec import Meta, Struct
 
 from gateway.domain import errors, events
-from gateway.providers import contract, fields, shopify_orders
+from gateway.providers import contract, shopify_orders
+from gateway.providers.shared import fields
 
 _SECRET_CHARACTERS_MIN = 16
 

@@ -28,7 +28,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from msgspec import Meta, Struct
 
 from gateway.domain import errors, events
-from gateway.providers import contract, fields
+from gateway.providers import contract
+from gateway.providers.shared import fields
 
 _SECRET, _PUBLIC_KEY, _PRIVATE_KEY = "whsec_", "whpk_", "whsk_"
 _SECRET_BYTES = range(24, 65)

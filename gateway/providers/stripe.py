@@ -19,7 +19,8 @@ import msgspec
 from msgspec import Meta, Struct
 
 from gateway.domain import errors, events, money
-from gateway.providers import contract, fields
+from gateway.providers import contract
+from gateway.providers.shared import fields
 
 _PREFIX = "whsec_"
 _SECRET_CHARACTERS_MIN = 16

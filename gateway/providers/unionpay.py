@@ -26,7 +26,8 @@ from typing import Annotated
 from msgspec import Meta, Struct
 
 from gateway.domain import errors, events, money
-from gateway.providers import contract, fields, forms, keys, unionpay_certificates
+from gateway.providers import contract, unionpay_certificates
+from gateway.providers.shared import fields, forms, keys
 
 #: China has no daylight saving time.
 _GMT8 = timezone(timedelta(hours=8))

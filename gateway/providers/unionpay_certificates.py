@@ -20,7 +20,8 @@ from cryptography.x509.oid import ExtensionOID, NameOID, SignatureAlgorithmOID
 from msgspec import Struct
 
 from gateway.domain import errors
-from gateway.providers import contract, fields, keys
+from gateway.providers import contract
+from gateway.providers.shared import fields, keys
 
 #: One certificate of UnionPay takes 1.6 KB.
 PEM_BYTES_MAX = 8192

@@ -18,7 +18,8 @@ from typing import Annotated
 from msgspec import Meta, Struct
 
 from gateway.domain import errors, events
-from gateway.providers import apiv3, apiv3_resources, contract, fields, keys
+from gateway.providers import contract
+from gateway.providers.shared import apiv3, apiv3_resources, fields, keys
 
 _PROBE = "WECHATPAY/SIGNTEST/"
 _SIGNATURE_TYPE = "WECHATPAY2-SHA256-RSA2048"

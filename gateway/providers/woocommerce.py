@@ -23,7 +23,8 @@ import msgspec
 from msgspec import Meta, Struct
 
 from gateway.domain import errors, events
-from gateway.providers import contract, fields, woocommerce_orders
+from gateway.providers import contract, woocommerce_orders
+from gateway.providers.shared import fields
 
 _PING = re.compile(rb"webhook_id=[0-9]{1,20}", re.ASCII)
 

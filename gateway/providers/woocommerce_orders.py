@@ -21,7 +21,8 @@ import msgspec
 from msgspec import Struct
 
 from gateway.domain import errors, events, money, orders
-from gateway.providers import contract, fields
+from gateway.providers import contract
+from gateway.providers.shared import fields
 
 _NAME_MAX, _SKU_MAX = 256, 64
 _REFUNDS_MAX = 100

@@ -23,7 +23,8 @@ import msgspec
 from msgspec import Meta, Struct
 
 from gateway.domain import errors, events
-from gateway.providers import contract, fields, forms, md5, youzan_orders
+from gateway.providers import contract, youzan_orders
+from gateway.providers.shared import fields, forms, md5
 
 _REPLIES: dict[contract.Answer, contract.Reply] = {
     "accepted": contract.Reply(200, b'{"code":0,"msg":"success"}', "application/json"),

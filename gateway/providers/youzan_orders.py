@@ -20,7 +20,8 @@ import msgspec
 from msgspec import Struct
 
 from gateway.domain import errors, events, money, orders
-from gateway.providers import contract, fields
+from gateway.providers import contract
+from gateway.providers.shared import fields
 
 CURRENCY = "CNY"
 _COUNTRY = "CN"

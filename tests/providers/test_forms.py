@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.providers import forms
+from gateway.providers.shared import forms
 
 _BAD = re.compile(rb"%(?![0-9A-Fa-f]{2})")
 _PIECES = st.sampled_from(

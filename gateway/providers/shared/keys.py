@@ -5,7 +5,8 @@ from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
-from gateway.providers import contract, fields
+from gateway.providers import contract
+from gateway.providers.shared import fields
 
 KEY_BITS_MIN = 2048
 _CERTIFICATE = b"-----BEGIN CERTIFICATE-----"

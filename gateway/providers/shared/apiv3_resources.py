@@ -12,7 +12,8 @@ import msgspec
 from msgspec import Meta, Struct
 
 from gateway.domain import errors, events, money
-from gateway.providers import apiv3, contract, fields
+from gateway.providers import contract
+from gateway.providers.shared import apiv3, fields
 
 #: States of a payment in which no money came; REFUND is not one of them.
 _UNPAID = frozenset({"NOTPAY", "CLOSED", "REVOKED", "USERPAYING", "PAYERROR"})

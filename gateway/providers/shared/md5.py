@@ -14,7 +14,8 @@ import hashlib
 import hmac
 from collections.abc import Sequence
 
-from gateway.providers import contract, fields
+from gateway.providers import contract
+from gateway.providers.shared import fields
 
 
 def secrets(account: contract.Account, *, whose: str, length_min: int) -> Sequence[bytes]:

@@ -18,7 +18,8 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from msgspec import Meta, Struct
 
 from gateway.domain import errors
-from gateway.providers import contract, fields, keys
+from gateway.providers import contract
+from gateway.providers.shared import fields, keys
 
 KEY_BYTES = 32
 _NONCE_BYTES = 12

@@ -1,0 +1,1 @@
+"""What the files of several providers share; it knows no provider by name."""
