@@ -40,8 +40,8 @@ from locust.argument_parser import LocustArgumentParser
 from locust.env import Environment
 
 from loadtest import orders
-from loadtest.simulate import keys, registry
-from loadtest.simulate.contract import Simulator, Trade
+from ops.simulators import keys, registry
+from ops.simulators.contract import Simulator, Trade
 
 #: Also how long an answer may take. Below the gateway's ``keepalive_s`` of 5 s, so that users
 #: keep their connections, as a storefront's servers do.

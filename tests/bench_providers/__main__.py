@@ -13,8 +13,8 @@ from msgspec import Struct, to_builtins
 from multidict import CIMultiDict
 
 from gateway.providers import contract, registry
-from loadtest.simulate import registry as simulated
-from loadtest.simulate.contract import Posted, Trade
+from ops.simulators import registry as simulated
+from ops.simulators.contract import Posted, Trade
 from tests.bench_providers.clients import CLIENTS
 
 _SLOWER = 1

@@ -9,8 +9,8 @@ from Adyen import util
 
 from gateway.domain import events
 from gateway.providers import adyen
-from loadtest.simulate import adyen as simulated
-from loadtest.simulate.contract import Kind, Trade
+from ops.simulators import adyen as simulated
+from ops.simulators.contract import Kind, Trade
 from tests.providers.adyen_samples import ADAPTER, PAYMENT, REFUND, SECRET, envelope, posted
 from tests.providers.support import NOW, account, message, read_one, refusal
 

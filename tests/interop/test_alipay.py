@@ -19,9 +19,9 @@ from hypothesis import given, settings
 
 from gateway.domain import events
 from gateway.providers import alipay, contract
-from loadtest.simulate import alipay as simulated
-from loadtest.simulate import sorted_forms
-from loadtest.simulate.contract import Account, Kind, Posted, Trade
+from ops.simulators import alipay as simulated
+from ops.simulators import sorted_forms
+from ops.simulators.contract import Account, Kind, Posted, Trade
 from tests.interop.elsewhere import Elsewhere
 from tests.providers.support import account, message, tampered, verdict
 

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.providers import doudian
-from loadtest.simulate import doudian as simulated
-from loadtest.simulate.contract import Forgery, Kind, Trade
+from ops.simulators import doudian as simulated
+from ops.simulators.contract import Forgery, Kind, Trade
 from tests.providers.support import account, message, tampered, verdict
 
 ACCOUNT = simulated.create()

@@ -16,8 +16,8 @@ import pytest
 
 from gateway.domain import errors, events
 from gateway.providers import contract, paypal, paypal_roots
-from loadtest.simulate import paypal as simulated
-from loadtest.simulate.contract import Kind, Posted, Trade
+from ops.simulators import paypal as simulated
+from ops.simulators.contract import Kind, Posted, Trade
 from tests.interop.elsewhere import Elsewhere
 from tests.providers.support import message, read_one
 

@@ -17,8 +17,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 
 from gateway.domain import events
 from gateway.providers import standard_webhooks
-from loadtest.simulate import standard_webhooks as simulated
-from loadtest.simulate.contract import Forgery, Kind, Trade
+from ops.simulators import standard_webhooks as simulated
+from ops.simulators.contract import Forgery, Kind, Trade
 from tests.providers.support import account, message, read_one, refusal
 
 # The libraries read the machine's clock: the messages are sent now.

@@ -8,8 +8,8 @@ import stripe as sdk
 
 from gateway.domain import events
 from gateway.providers import stripe
-from loadtest.simulate import stripe as simulated
-from loadtest.simulate.contract import Forgery, Kind, Trade
+from ops.simulators import stripe as simulated
+from ops.simulators.contract import Forgery, Kind, Trade
 from tests.providers.support import account, message, read_one, refusal
 
 # The library reads the machine's clock: the messages are sent now.

@@ -16,8 +16,8 @@ from urllib.parse import parse_qsl, urlencode
 import pytest
 
 from gateway.providers import contract, unionpay
-from loadtest.simulate import unionpay as simulated
-from loadtest.simulate.contract import Forgery, Kind, Posted, Trade
+from ops.simulators import unionpay as simulated
+from ops.simulators.contract import Forgery, Kind, Posted, Trade
 from tests.providers.support import account, message, refusal
 
 pytestmark = pytest.mark.skipif(

@@ -11,8 +11,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from gateway.runtime import settings as configuration
-from loadtest.simulate import keys, registry
 from ops.cli import main
+from ops.simulators import keys, registry
 from tests.support.processes import free_port
 from tests.support.site import Site
 

@@ -1,6 +1,6 @@
 """What every provider tells, through real HTTP into the real ledger: each effect once.
 
-The providers' side is `loadtest.simulate`; a provider that has a simulator is tried by itself.
+The providers' side is `ops.simulators`; a provider that has a simulator is tried by itself.
 """
 
 import importlib
@@ -19,16 +19,16 @@ import pytest
 
 from gateway.domain import events
 from gateway.runtime import settings as configuration
-from loadtest import simulate
-from loadtest.simulate.contract import Account, Kind, Simulator, Trade
+from ops import simulators
+from ops.simulators.contract import Account, Kind, Simulator, Trade
 from tests.stores.support import tell
 from tests.support.site import Site
 from tests.web.support import order
 
 SIMULATED: dict[str, ModuleType] = {
     name: module
-    for _, name, _ in pkgutil.iter_modules(simulate.__path__)
-    if hasattr(module := importlib.import_module(f"loadtest.simulate.{name}"), "KINDS")
+    for _, name, _ in pkgutil.iter_modules(simulators.__path__)
+    if hasattr(module := importlib.import_module(f"ops.simulators.{name}"), "KINDS")
 }
 ACCOUNTS: dict[str, Account] = {name: made.create() for name, made in SIMULATED.items()}
 MONEY: Sequence[Kind] = ("paid", "partial_refund", "refund")

@@ -9,7 +9,7 @@ import asyncpg
 import pytest
 
 from gateway.runtime import settings as configuration
-from loadtest.simulate import keys, wechatpay
+from ops.simulators import keys, wechatpay
 from tests.support.site import Site
 
 ACCOUNT = wechatpay.create()

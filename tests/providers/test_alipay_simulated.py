@@ -8,8 +8,8 @@ import pytest
 
 from gateway.domain import events
 from gateway.providers import alipay, contract
-from loadtest.simulate import alipay as simulated
-from loadtest.simulate.contract import Account, Trade
+from ops.simulators import alipay as simulated
+from ops.simulators.contract import Account, Trade
 
 from .alipay_samples import ADAPTER
 from .support import NOW, account, message, refusal

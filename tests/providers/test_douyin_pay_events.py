@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from gateway.domain import events
 from gateway.providers import contract, douyin_pay
-from loadtest.simulate import douyin_pay as simulated
-from loadtest.simulate.contract import Trade
+from ops.simulators import douyin_pay as simulated
+from ops.simulators.contract import Trade
 
 from .apiv3_samples import CREATED, MCHID, PAID_AT, PAYMENT, REFUND, callback
 from .douyin_pay_samples import ADAPTER, PAID, adapter, signed

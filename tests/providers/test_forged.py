@@ -16,8 +16,8 @@ from multidict import CIMultiDict
 
 from gateway.domain import errors, events
 from gateway.providers import contract, registry
-from loadtest.simulate import registry as simulated
-from loadtest.simulate.contract import Account, Forgery, Kind, Posted, Simulator, Trade
+from ops.simulators import registry as simulated
+from ops.simulators.contract import Account, Forgery, Kind, Posted, Simulator, Trade
 
 from .support import NOW, header_values, tampered
 

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from gateway.domain import events
 from gateway.providers import contract, unionpay
-from loadtest.simulate import unionpay as simulated
-from loadtest.simulate.contract import Account, Trade
+from ops.simulators import unionpay as simulated
+from ops.simulators.contract import Account, Trade
 
 from .support import NOW, account, message, read_one, refusal, verdict
 from .unionpay_samples import (

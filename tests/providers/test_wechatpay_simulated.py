@@ -7,8 +7,8 @@ import pytest
 
 from gateway.domain import events
 from gateway.providers import contract, wechatpay
-from loadtest.simulate import wechatpay as simulated
-from loadtest.simulate.contract import Account, Trade
+from ops.simulators import wechatpay as simulated
+from ops.simulators.contract import Account, Trade
 
 from .support import NOW, account, message, refusal
 from .wechatpay_samples import ADAPTER

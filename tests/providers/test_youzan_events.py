@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from gateway.domain import events, orders, validation
 from gateway.providers import contract, youzan
-from loadtest.simulate import youzan as simulated
-from loadtest.simulate.contract import Trade
+from ops.simulators import youzan as simulated
+from ops.simulators.contract import Trade
 
 from .support import NOW, account, bent, message, read_one, refusal, replaced, verdict
 from .youzan_samples import (

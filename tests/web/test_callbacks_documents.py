@@ -12,8 +12,8 @@ from gateway.domain.errors import Unavailable
 from gateway.runtime import settings as configuration
 from gateway.web.documents import Documents
 from gateway.wiring import Gateway
-from loadtest.simulate import paypal
-from loadtest.simulate.contract import Trade
+from ops.simulators import paypal
+from ops.simulators.contract import Trade
 from tests.support.site import Site, serve
 
 ACCOUNT = paypal.create()

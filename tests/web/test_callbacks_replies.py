@@ -15,8 +15,8 @@ from gateway.domain.errors import Unavailable
 from gateway.providers.registry import FACTORIES
 from gateway.runtime import settings as configuration
 from gateway.web import callbacks
-from loadtest.simulate import registry
-from loadtest.simulate.contract import Posted, Trade
+from ops.simulators import registry
+from ops.simulators.contract import Posted, Trade
 from tests.support.site import Site
 
 MODULES = {name: registry.provider(name) for name in registry.names()}

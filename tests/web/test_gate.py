@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from gateway.intake.overload import Overload
 from gateway.runtime import settings as configuration
-from loadtest.simulate import registry
+from ops.simulators import registry
 from tests.support.site import Site
 from tests.web.support import PATIENCE_S, Answer, Wire, check, order_bytes, read_answer
 

@@ -13,7 +13,7 @@ from urllib.parse import quote_plus
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
-from loadtest.simulate.contract import Posted, Trade
+from ops.simulators.contract import Posted, Trade
 
 GMT8 = timezone(timedelta(hours=8))
 

@@ -12,7 +12,7 @@ from decimal import Decimal
 from typing import Any
 from urllib.parse import quote
 
-from loadtest.simulate.contract import Account, Forgery, Kind, Posted, Trade
+from ops.simulators.contract import Account, Forgery, Kind, Posted, Trade
 
 KINDS: frozenset[Kind] = frozenset(
     {"placed", "paid", "partial_refund", "refund", "closed", "delivered", "ping"}

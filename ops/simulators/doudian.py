@@ -11,7 +11,7 @@ from datetime import datetime, timedelta, timezone
 from decimal import Decimal
 from typing import Any
 
-from loadtest.simulate.contract import Account, Forgery, Kind, Posted, Trade
+from ops.simulators.contract import Account, Forgery, Kind, Posted, Trade
 
 KINDS: frozenset[Kind] = frozenset(
     {"paid", "partial_refund", "refund", "closed", "shipped", "delivered", "ping"}

@@ -26,7 +26,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.x509.oid import NameOID
 from msgspec import Struct
 
-from loadtest.simulate.contract import Account, Forgery, Kind, Posted, Trade
+from ops.simulators.contract import Account, Forgery, Kind, Posted, Trade
 
 _GMT8 = timezone(timedelta(hours=8))
 _IDS = uuid.UUID("6f2f4a0e-54f6-4f4f-8f0e-7d1f0a3f3a53")

@@ -13,7 +13,7 @@ from datetime import datetime, timedelta, timezone
 from decimal import Decimal
 from typing import Any
 
-from loadtest.simulate.contract import Account, Forgery, Kind, Posted, Simulator, Trade
+from ops.simulators.contract import Account, Forgery, Kind, Posted, Simulator, Trade
 
 KINDS: frozenset[Kind] = frozenset({"paid", "partial_refund", "refund"})
 #: Nothing that is signed tells when, so no message is too old.

@@ -15,7 +15,7 @@ from typing import Any
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from loadtest.simulate.contract import Account, Forgery, Kind, Posted, Simulator, Trade
+from ops.simulators.contract import Account, Forgery, Kind, Posted, Simulator, Trade
 
 KINDS: frozenset[Kind] = frozenset(
     {"paid", "partial_refund", "refund", "closed", "shipped", "delivered"}

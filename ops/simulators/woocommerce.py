@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
-from loadtest.simulate.contract import Account, Forgery, Kind, Posted, Simulator, Trade
+from ops.simulators.contract import Account, Forgery, Kind, Posted, Simulator, Trade
 
 KINDS: frozenset[Kind] = frozenset(
     {"placed", "paid", "partial_refund", "refund", "closed", "delivered", "ping"}

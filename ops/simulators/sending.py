@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 import aiohttp
 from msgspec import Struct
 
-from loadtest.simulate.contract import Forgery, Kind, Posted, Simulator, Trade
+from ops.simulators.contract import Forgery, Kind, Posted, Simulator, Trade
 
 _TRADES_AT_ONCE = 32
 _ANSWER_S = 15.0

@@ -4,8 +4,8 @@ import importlib
 import pkgutil
 from typing import Protocol, cast
 
-from loadtest import simulate
-from loadtest.simulate.contract import Account, Forgery, Kind, Simulator
+from ops import simulators
+from ops.simulators.contract import Account, Forgery, Kind, Simulator
 
 _SHARED = frozenset({"apiv3", "contract", "keys", "registry", "sending", "sorted_forms"})
 
@@ -28,10 +28,10 @@ class Provider(Protocol):
 
 def names() -> list[str]:
     """Return the providers by name."""
-    found = {module.name for module in pkgutil.iter_modules(simulate.__path__)}
+    found = {module.name for module in pkgutil.iter_modules(simulators.__path__)}
     return sorted(found - _SHARED)
 
 
 def provider(name: str) -> Provider:
     """Return one provider of ``names``."""
-    return cast("Provider", importlib.import_module(f"loadtest.simulate.{name}"))
+    return cast("Provider", importlib.import_module(f"ops.simulators.{name}"))

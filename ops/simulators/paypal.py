@@ -25,7 +25,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from cryptography.x509.oid import NameOID
 
-from loadtest.simulate.contract import Account, Forgery, Kind, Posted, Simulator, Trade
+from ops.simulators.contract import Account, Forgery, Kind, Posted, Simulator, Trade
 
 KINDS: frozenset[Kind] = frozenset({"paid", "partial_refund", "refund", "probe"})
 FORGERIES: frozenset[Forgery] = frozenset(

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta, timezone
 from typing import Any
 from urllib.parse import urlencode
 
-from loadtest.simulate.contract import Account, Forgery, Kind, Posted, Trade
+from ops.simulators.contract import Account, Forgery, Kind, Posted, Trade
 
 KINDS: frozenset[Kind] = frozenset({"shipped", "delivered"})
 FORGERIES: frozenset[Forgery] = frozenset({"foreign_key", "changed", "unsigned"})

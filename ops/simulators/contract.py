@@ -73,7 +73,7 @@ class Simulator(Protocol):
         ...
 
 
-# Each module ``loadtest/simulate/<provider>.py`` offers besides:
+# Each module ``ops/simulators/<provider>.py`` offers besides:
 #
 #   KINDS: frozenset[Kind]            what it can tell
 #   FORGERIES: frozenset[Forgery]     what makes sense to forge

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import msgspec
 
-from loadtest.simulate.contract import Account
+from ops.simulators.contract import Account
 
 
 def load(path: Path) -> Account:

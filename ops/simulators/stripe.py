@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-from loadtest.simulate.contract import Account, Forgery, Kind, Posted, Simulator, Trade
+from ops.simulators.contract import Account, Forgery, Kind, Posted, Simulator, Trade
 
 KINDS: frozenset[Kind] = frozenset({"paid", "partial_refund", "refund", "closed"})
 FORGERIES: frozenset[Forgery] = frozenset(
