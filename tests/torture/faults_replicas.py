@@ -8,10 +8,10 @@ from itertools import islice
 import aiohttp
 import asyncpg
 
-from loadtest.history import NO_ANSWER
 from loadtest.stored import Stored
 from loadtest.verify import Check, none
 from ops.embedded.cluster import PRIMARY, REPLICA
+from tests.torture import reader
 from tests.torture.fault import Fault
 from tests.torture.world import World
 
@@ -24,7 +24,10 @@ _PATIENCE_S = 3.0
 
 
 class Reading(Fault):
-    """Readers ask again and again for orders that were acknowledged just now."""
+    """Readers ask again and again for orders that were acknowledged just now.
+
+    On a busy machine some are shed: that is counted by itself and is no wrong answer.
+    """
 
     replica = True
     lasts_s, quick_s = 30.0, 4.0
@@ -35,7 +38,7 @@ class Reading(Fault):
     def __init__(self) -> None:
         self._reading: asyncio.Task[None] | None = None
         self._odd: list[str] = []
-        self._answers = self._aged = self._refused = 0
+        self._answers = self._aged = self._refused = self._shed = 0
 
     async def strike(self, world: World) -> None:
         await self.break_it(world)
@@ -67,25 +70,26 @@ class Reading(Fault):
     async def _read_one(self, client: aiohttp.ClientSession, id_: str) -> None:
         began_s = time.monotonic()
         try:
-            async with client.get(f"/v1/orders/{id_}") as said:
-                await said.read()
-                status, age = said.status, said.headers.get("Age")
+            read = await reader.read_once(client, id_)
         except (TimeoutError, aiohttp.ClientError):
-            status, age = NO_ANSWER, None
-        if status == _OK:
+            read = reader.NOTHING
+        if read.status == _OK:
             self._answers += 1
-            self._aged += age is not None
-        elif status in self.told:
+            self._aged += read.age is not None
+        elif read.is_shed:
+            self._shed += 1
+        elif read.status in self.told:
             self._refused += 1
         else:
-            self._odd.append(f"{status} after {time.monotonic() - began_s:.1f} s")
+            self._odd.append(f"{read} after {time.monotonic() - began_s:.1f} s")
 
     async def mend(self, world: World) -> None:
         assert self._reading is not None, "after the strike"
         self._reading.cancel()
         await asyncio.wait({self._reading})
         world.say(
-            f"{self._answers} reads, {self._aged} of them with an age, {self._refused} refused"
+            f"{self._answers} reads, {self._aged} of them with an age, {self._refused} refused, "
+            f"{self._shed} shed for load"
         )
         await self.repair(world)
 

@@ -163,13 +163,14 @@ async def _judged(world: World, course: _Course) -> Round:
     checks = verify.verify(
         history, found, tolerated={JOURNALED, *fault.refusals}, parking=fault.parks
     )
+    resolving, resolved_s = await probing.ids_resolve(world)
     checks += [
         _is("everything was well again in time", course.recovered_s is not None),
         _is("every sender got an answer in the end", course.is_finished),
         Check("entries left in the journal", 0, await world.journaled()),
         verify.none("processes that ended by themselves", world.ended),
         verify.none("503 that do not say when to come back", world.crowd.dishonest),
-        await probing.ids_resolve(world),
+        resolving,
         *await fault.judge(world, found),
     ]
     if fault.expects_202:
@@ -190,6 +191,7 @@ async def _judged(world: World, course: _Course) -> Round:
         statuses=history.statuses(),
         recovered_s=course.recovered_s,
         journaled_s=course.journaled_s,
+        resolved_s=round(resolved_s, 1) if counted.journaled else None,
         slowest_callback_s=round(world.crowd.slowest_callback_s, 2),
     )
 

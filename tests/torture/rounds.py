@@ -7,7 +7,9 @@ import msgspec
 
 from tests.torture.tally import Tally
 
-_COLUMNS = "fault", "acked", "202", "refused", "unknown", "lost", "twice", "well", "1st 202", ""
+_COLUMNS = (
+    "fault", "acked", "202", "refused", "unknown", "lost", "twice", "well", "1st 202", "reads", "",
+)  # fmt: skip
 
 
 class Round(msgspec.Struct, kw_only=True):
@@ -24,6 +26,9 @@ class Round(msgspec.Struct, kw_only=True):
     #: Seconds from the mend until everything was well, and from the strike to the first 202.
     recovered_s: float | None = None
     journaled_s: float | None = None
+    #: Seconds, after all was well, until every id that came with a 202 could be read: reads that
+    #: were shed during the fault come back step by step.
+    resolved_s: float | None = None
     #: Seconds that the slowest callback was waited for: a provider gives up after five.
     slowest_callback_s: float = 0.0
     took_s: float = 0.0
@@ -81,6 +86,6 @@ def _row(played: Round) -> tuple[str, ...]:
         figures = [f"{number:,}" for number in numbers]
     times = [
         "-" if seconds is None else f"{seconds:.1f} s"
-        for seconds in (played.recovered_s, played.journaled_s)
+        for seconds in (played.recovered_s, played.journaled_s, played.resolved_s)
     ]
     return (played.fault, *figures, *times, played.verdict)
