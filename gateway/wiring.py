@@ -10,36 +10,36 @@ import asyncpg
 from msgspec import Struct
 
 from gateway.domain.errors import Unavailable
-from gateway.intake import peers, quotas
 from gateway.intake.accept import Intake
+from gateway.intake.batch_writer import Durable
 from gateway.intake.committer import Committer
-from gateway.intake.durable import Durable
-from gateway.intake.heard import Heard
 from gateway.intake.journal import Journal
-from gateway.intake.journaled import Envelopes
-from gateway.intake.modes import Modes
-from gateway.intake.overload import Overload
-from gateway.intake.quotas import Quotas
-from gateway.intake.refusals import Refusals
+from gateway.intake.journal_codec import Envelopes
+from gateway.intake.rejected_callbacks import Refusals
 from gateway.intake.remarks import Remarks
-from gateway.runtime.breaker import Breaker
+from gateway.overload import peers, rate_limit
+from gateway.overload.admission import Overload
+from gateway.overload.heard import Heard
+from gateway.overload.overrides import Modes
+from gateway.overload.rate_limit import Quotas
+from gateway.runtime.circuit_breaker import Breaker
 from gateway.runtime.clock import Clock, SystemClock
 from gateway.runtime.ids import UUIDv7
 from gateway.runtime.settings import Settings
 from gateway.stores import sealing
-from gateway.stores.drawer import Drawer
+from gateway.stores.override_spool import Drawer
 from gateway.stores.postgres import pools
 from gateway.stores.postgres import remarks as stored_remarks
 from gateway.stores.postgres.ledger import Ledger
-from gateway.stores.postgres.refused import RefusedCallbacks
+from gateway.stores.postgres.local_overrides import SaidHere
+from gateway.stores.postgres.maintenance import Upkeep
+from gateway.stores.postgres.overrides import Switches
+from gateway.stores.postgres.rejected_callbacks import RefusedCallbacks
 from gateway.stores.postgres.replicas import Readers
-from gateway.stores.postgres.said_here import SaidHere
-from gateway.stores.postgres.switches import Switches
-from gateway.stores.postgres.upkeep import Upkeep
-from gateway.stores.redis import results
-from gateway.stores.redis.states import States
-from gateway.stores.redis.streams import Streams
-from gateway.stores.redis.totals import Totals
+from gateway.stores.redis import result_cache
+from gateway.stores.redis.journal_streams import Streams
+from gateway.stores.redis.process_states import States
+from gateway.stores.redis.rate_limit_totals import Totals
 
 _log = logging.getLogger(__name__)
 
@@ -50,7 +50,7 @@ class Stores(Struct):
     primary: "asyncpg.Pool[asyncpg.Record]"
     primary_reads: "asyncpg.Pool[asyncpg.Record]"
     replicas: list["asyncpg.Pool[asyncpg.Record]"]
-    results: results.Results | results.NoResults
+    results: result_cache.Results | result_cache.NoResults
     #: The journal's; None where no Redis is configured.
     streams: Streams | None
     #: How processes stand; None where no Redis is configured.
@@ -250,11 +250,11 @@ async def _open_writers(
 
 def _open_results(
     settings: Settings, clock: Clock, stack: AsyncExitStack
-) -> results.Results | results.NoResults:
+) -> result_cache.Results | result_cache.NoResults:
     if not settings.redis_url:
-        return results.NoResults()
-    remembered = results.Results(
-        lines=results.Lines(settings.redis_url, call_s=settings.redis_s),
+        return result_cache.NoResults()
+    remembered = result_cache.Results(
+        lines=result_cache.Lines(settings.redis_url, call_s=settings.redis_s),
         clock=clock,
         ttl_s=settings.results_ttl_s,
         pause_s=settings.redis_pause_s,
@@ -277,7 +277,7 @@ def _open_totals(settings: Settings, stack: AsyncExitStack) -> Totals | None:
     totals = Totals(
         url=settings.redis_url,
         call_s=settings.redis_s,
-        half_s=quotas.HALF_S,
+        half_s=rate_limit.HALF_S,
     )
     stack.push_async_callback(totals.close)
     return totals

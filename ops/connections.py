@@ -10,7 +10,7 @@ import asyncpg
 from gateway.domain.errors import Unavailable
 from gateway.runtime.settings import Settings
 from gateway.stores.postgres import pools
-from gateway.stores.postgres.faults import translated
+from gateway.stores.postgres.errors import translated
 
 _CONNECT_S = 5.0
 #: Seconds for what was given up to end. With its connections gone it takes a few turns of the loop.

@@ -9,7 +9,7 @@ import click
 from msgspec import Struct
 
 from gateway.domain.features import FEATURES, TIERS
-from gateway.intake.peers import Process, Summary, Tier
+from gateway.overload.peers import Process, Summary, Tier
 from ops.commands.tables import lines
 
 #: The cursor hidden and long lines cut off; and both as they were.

@@ -7,8 +7,8 @@ A floor that such a gateway holds proves nothing.
 
 import sys
 
-from gateway.intake import load
-from gateway.web.gate import Gate
+from gateway.overload import load
+from gateway.web.transport.early_rejection import Gate
 from ops.cli import main
 
 

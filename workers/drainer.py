@@ -16,12 +16,12 @@ from gateway.domain.errors import Invalid, Poisoned, TidegateError
 from gateway.domain.journaling import Lane
 from gateway.domain.placing import Placed
 from gateway.intake.accept import Intake
-from gateway.intake.journaled import Envelopes, Order, Unreadable
+from gateway.intake.journal_codec import Envelopes, Order, Unreadable
 from gateway.runtime import lifecycle
 from gateway.runtime.clock import Clock
 from gateway.stores.postgres.aliases import Aliases
 from gateway.stores.postgres.ledger import Ledger
-from gateway.stores.redis.streams import Read, Streams
+from gateway.stores.redis.journal_streams import Read, Streams
 
 _log = logging.getLogger(__name__)
 

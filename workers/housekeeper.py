@@ -7,7 +7,7 @@ from datetime import timedelta
 from gateway.domain.errors import TidegateError
 from gateway.runtime import lifecycle
 from gateway.runtime.clock import Clock
-from gateway.stores.postgres.upkeep import Upkeep
+from gateway.stores.postgres.maintenance import Upkeep
 
 _log = logging.getLogger(__name__)
 

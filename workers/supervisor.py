@@ -8,7 +8,7 @@ import uvloop
 
 from gateway.intake.accept import Intake
 from gateway.intake.committer import Committer
-from gateway.intake.journaled import Envelopes
+from gateway.intake.journal_codec import Envelopes
 from gateway.runtime import lifecycle, logs
 from gateway.runtime.settings import Settings
 from gateway.stores.postgres.aliases import Aliases

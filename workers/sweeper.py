@@ -10,7 +10,7 @@ import logging
 from gateway.domain.errors import TidegateError
 from gateway.intake.accept import Intake
 from gateway.runtime import lifecycle
-from gateway.stores.postgres.upkeep import Upkeep
+from gateway.stores.postgres.maintenance import Upkeep
 
 _log = logging.getLogger(__name__)
 

@@ -6,8 +6,8 @@ from datetime import datetime, timedelta
 
 from msgspec import Struct
 
-from gateway.domain import modes
-from gateway.domain.modes import Order, Word, Wrong
+from gateway.domain import overrides
+from gateway.domain.overrides import Order, Word, Wrong
 
 STEPS_MAX = 50
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}$(?!\n)")
@@ -52,16 +52,16 @@ def _check_step(step: Step, now: datetime) -> None:
             raise Wrong(name, "must have its zone, as in 2026-11-27T20:00:00+08:00")
     if step.until <= step.from_at:
         raise Wrong("until", "must be after from_at")
-    if (step.until - step.from_at).total_seconds() > modes.LONGEST_S:
-        hours = modes.LONGEST_S / 3600
+    if (step.until - step.from_at).total_seconds() > overrides.LONGEST_S:
+        hours = overrides.LONGEST_S / 3600
         raise Wrong("until", f"must be {hours:g} hours after from_at at most; add another step")
     if step.until <= now:
         raise Wrong("until", "is over")
     if step.from_at > now + _AHEAD_MAX:
         raise Wrong("from_at", "is more than a year ahead")
     lasts_s = max(1.0, (step.until - step.from_at).total_seconds())
-    modes.check(Order(step.target, step.mode, lasts_s, step.reason, "-"))
-    if modes.needs_second(step.target, step.mode):
+    overrides.check(Order(step.target, step.mode, lasts_s, step.reason, "-"))
+    if overrides.needs_second(step.target, step.mode):
         raise Wrong("target", "is the core: nobody plans to refuse orders or payments")
 
 

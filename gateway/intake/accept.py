@@ -13,7 +13,7 @@ from gateway.domain.errors import TidegateError, Unavailable
 from gateway.domain.following import Done, FollowUp, Settle
 from gateway.domain.orders import Submission
 from gateway.domain.placing import LookalikePolicy, Placed, Placement, Stock
-from gateway.intake import journaled, metrics
+from gateway.intake import journal_codec, metrics
 from gateway.intake.committer import Committer
 from gateway.runtime.clock import Clock
 
@@ -66,7 +66,7 @@ class Intake:
             is_told=True,
         )
 
-    def journaled_placement(self, order: journaled.Order) -> Placement:
+    def journaled_placement(self, order: journal_codec.Order) -> Placement:
         """Make an order ready to store that was journaled: as it was when it arrived.
 
         Raises ``Invalid`` or ``msgspec.MsgspecError`` when it would not be accepted any more.

@@ -16,7 +16,7 @@ from gateway.domain.following import Done, FollowUp, Settle
 from gateway.domain.journaling import Lane
 from gateway.domain.placing import Placed, Placement
 from gateway.intake import metrics
-from gateway.intake.durable import Durable
+from gateway.intake.batch_writer import Durable
 from gateway.runtime.batching import Batcher, Full
 from gateway.runtime.settings import Settings
 

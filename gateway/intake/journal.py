@@ -21,7 +21,7 @@ from gateway.domain.following import Done, FollowUp
 from gateway.domain.journaling import Entry, Lane
 from gateway.domain.placing import LOOKALIKE_WINDOW_S, Found, Known, Placed, Placement
 from gateway.intake import metrics
-from gateway.intake.journaled import Envelopes
+from gateway.intake.journal_codec import Envelopes
 from gateway.runtime import lifecycle
 from gateway.runtime.clock import Clock
 from gateway.runtime.settings import Settings

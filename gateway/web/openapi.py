@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from gateway.web.problems import KINDS, Problem
-from gateway.web.replies import PROBLEM
+from gateway.web.response import PROBLEM
 from gateway.web.routing import Route
 
 _REF = "#/components/schemas/{name}"

@@ -8,7 +8,7 @@ import msgspec
 from msgspec import Meta, Struct, field
 
 from gateway.domain.errors import Fault
-from gateway.web.replies import PROBLEM, Reply
+from gateway.web.response import PROBLEM, Reply
 
 
 class FieldError(Struct, frozen=True):

@@ -13,33 +13,35 @@ from pathlib import Path
 
 import uvloop
 
-from gateway.intake import peers, state, stock
-from gateway.intake.fleet import Alone, Fleet
-from gateway.intake.shared_quotas import SharedQuotas
-from gateway.intake.stock import Inventory, StockCheck
+from gateway.clients.documents import Documents
+from gateway.clients.inventory import HttpInventory
+from gateway.intake import stock_check
+from gateway.intake.stock_check import Inventory, StockCheck
+from gateway.overload import peers, snapshot
+from gateway.overload.cluster_view import Alone, Fleet
+from gateway.overload.rate_limit_sync import SharedQuotas
 from gateway.providers import contract, registry
 from gateway.runtime import lifecycle, logs
-from gateway.runtime.control import Control
+from gateway.runtime.control_socket import Control
 from gateway.runtime.settings import Settings, SettingsError, secret
+from gateway.stores.postgres.api_keys import ApiKeys
 from gateway.stores.postgres.audit_log import AuditLog
-from gateway.stores.postgres.keys import ApiKeys
-from gateway.stores.postgres.reading import Reading
-from gateway.web import admin_api, api, openapi, probes, roles
-from gateway.web.callbacks import CallbackIntake, Line
-from gateway.web.documents import Documents
-from gateway.web.door import Door
-from gateway.web.doorman import Doorman
-from gateway.web.exports import OrderExports
-from gateway.web.gate import Gate
-from gateway.web.inventory import HttpInventory
-from gateway.web.orders import OrderIntake
-from gateway.web.queries import OrderQueries
-from gateway.web.remarks import RemarkIntake
+from gateway.stores.postgres.order_reader import Reading
+from gateway.web import admin_routes, openapi, roles, routes
+from gateway.web.authentication import Doorman
+from gateway.web.dispatcher import Server
+from gateway.web.handlers import readiness
+from gateway.web.handlers.callbacks import CallbackIntake, Line
+from gateway.web.handlers.exports import OrderExports
+from gateway.web.handlers.health import StatusPages
+from gateway.web.handlers.orders import OrderIntake
+from gateway.web.handlers.queries import OrderQueries
+from gateway.web.handlers.remarks import RemarkIntake
+from gateway.web.handlers.stream import LiveStream
+from gateway.web.response_cache import Shelf
 from gateway.web.routing import Router
-from gateway.web.server import Server
-from gateway.web.shelf import Shelf
-from gateway.web.status import StatusPages
-from gateway.web.stream import LiveStream
+from gateway.web.transport.early_rejection import Gate
+from gateway.web.transport.listener import Door
 from gateway.wiring import Gateway, open_gateway
 
 _log = logging.getLogger(__name__)
@@ -120,7 +122,7 @@ async def _serve(settings: Settings, reuse_port: bool) -> int:
 def _listen_to_operators(gateway: Gateway, reuse_port: bool) -> Callable[[], Awaitable[None]]:
     """Open the operators' own port; return what closes it again."""
     settings = gateway.settings
-    server = admin_api.build(gateway)
+    server = admin_routes.build(gateway)
     listener = _listen(settings.admin_host, settings.admin_port, reuse_port)
     door = open_door(server, listener, gateway)
     _log.info("operators", extra={"host": settings.admin_host, "port": settings.admin_port})
@@ -140,7 +142,7 @@ def _tasks(gateway: Gateway, port: int) -> dict[str, lifecycle.Task]:
     journal = {} if gateway.journal is None else {"journal": gateway.journal}
     control = Control(
         directory=Path(gateway.settings.control_dir),
-        answer=state.Answers(overload=gateway.overload, modes=gateway.modes).answer,
+        answer=snapshot.Answers(overload=gateway.overload, modes=gateway.modes).answer,
     )
     return {
         "overload": gateway.overload,
@@ -208,6 +210,7 @@ def open_inventory(settings: Settings) -> HttpInventory:
         url=settings.inventory_url,
         token=secret(token) if token else "",
         call_s=settings.inventory_s,
+        calls_max=stock_check.CALLS_MAX,
     )
 
 
@@ -221,7 +224,7 @@ def _stock_check(gateway: Gateway, inventory: Inventory) -> StockCheck | None:
     return StockCheck(
         inventory=inventory,
         overload=gateway.overload,
-        breaker=stock.breaker(),
+        breaker=stock_check.breaker(),
         clock=gateway.clock,
         call_s=gateway.settings.inventory_s,
     )
@@ -237,9 +240,9 @@ def build(
     shelf = Shelf(clock=gateway.clock)
     reading = Reading(readers=gateway.readers, sealer=gateway.stores.sealer)
     status = StatusPages(
-        needed=probes.needed(gateway),
-        instead=probes.instead(gateway),
-        helpful=probes.helpful(gateway),
+        needed=readiness.needed(gateway),
+        instead=readiness.instead(gateway),
+        helpful=readiness.helpful(gateway),
         is_stopping=stopping.is_set,
         clock=gateway.clock,
     )
@@ -251,7 +254,7 @@ def build(
         bytes_max=settings.order_bytes_max,
         body_s=settings.body_s,
     )
-    routes = api.routes(
+    every_route = routes.all_routes(
         order_intake=order_intake,
         callbacks=CallbackIntake(
             intake=gateway.intake,
@@ -283,10 +286,10 @@ def build(
         ),
         status=status,
     )
-    served = [route for route in routes if roles.serves(settings.role, route)]
+    served = [route for route in every_route if roles.serves(settings.role, route)]
     status.document = openapi.document(served, version=version("tidegate"))
     return Server(
-        router=Router(roles.table(settings.role, routes)),
+        router=Router(roles.table(settings.role, every_route)),
         doorman=Doorman(
             keys=ApiKeys(pool=gateway.stores.primary_reads, replicas=gateway.stores.replicas),
             clock=gateway.clock,
@@ -295,7 +298,7 @@ def build(
         gate=Gate(
             overload=gateway.overload,
             role=settings.role,
-            routes=routes,
+            routes=every_route,
             later={way: line.adapter.reply("later") for way, line in configured.items()},
             shelf=shelf,
         ),

@@ -11,8 +11,8 @@ import msgspec
 from gateway.domain.features import OTHER
 from gateway.runtime.settings import ProcessRole
 from gateway.web.problems import problem
-from gateway.web.replies import Reply
-from gateway.web.requests import Request
+from gateway.web.request import Request
+from gateway.web.response import Reply
 from gateway.web.routing import Route
 
 

@@ -8,8 +8,8 @@ from msgspec import Struct
 
 from gateway.domain.access import Role
 from gateway.domain.features import Feature
-from gateway.web.replies import Reply, Streamed
-from gateway.web.requests import Request
+from gateway.web.request import Request
+from gateway.web.response import Reply, Streamed
 
 Handler = Callable[[Request], Awaitable[Reply | Streamed]]
 

@@ -12,7 +12,7 @@ import msgspec
 
 from gateway.domain.access import ROLES, Role
 from gateway.runtime import settings
-from gateway.stores.postgres.keys import ApiKey, ApiKeys
+from gateway.stores.postgres.api_keys import ApiKey, ApiKeys
 from ops import connections
 from ops.commands.tables import table
 from ops.failures import Failure, Wrong

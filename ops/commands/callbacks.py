@@ -8,11 +8,11 @@ from uuid import UUID
 import click
 import msgspec
 
-from gateway.domain.refusals import RefusedCallback
+from gateway.domain.rejected_callbacks import RefusedCallback
 from gateway.providers.contract import REASONS
 from gateway.runtime import settings
 from gateway.stores import sealing
-from gateway.stores.postgres.refused import Listed, RefusedCallbacks
+from gateway.stores.postgres.rejected_callbacks import Listed, RefusedCallbacks
 from ops import connections
 from ops.commands.api_keys import actor
 from ops.commands.tables import table

@@ -14,9 +14,9 @@ import msgspec
 from msgspec import Struct
 
 from gateway.domain.errors import Unavailable
-from gateway.intake import peers
+from gateway.overload import peers
 from gateway.runtime.settings import Settings
-from gateway.stores.redis.states import States
+from gateway.stores.redis.process_states import States
 from ops import effective, load_view
 from ops.failures import Failure, Wrong
 from ops.load_view import Row

@@ -11,10 +11,10 @@ from typing import TypeVar
 import click
 import msgspec
 
-from gateway.domain import modes, plans
+from gateway.domain import overrides, plans
 from gateway.domain.plans import Plan
 from gateway.runtime import settings
-from gateway.stores.postgres.switches import Switches
+from gateway.stores.postgres.overrides import Switches
 from ops import connections
 from ops.commands.api_keys import actor
 from ops.commands.tables import table
@@ -139,7 +139,7 @@ def _read(file: Path) -> Plan:
         plans.check(plan, datetime.now(UTC))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as exc:
         raise Wrong(f"{file} is not valid TOML: {exc}") from exc
-    except (msgspec.ValidationError, modes.Wrong) as exc:
+    except (msgspec.ValidationError, overrides.Wrong) as exc:
         raise Wrong(f"{file}: {exc}") from exc
     return plan
 

@@ -11,7 +11,7 @@ from gateway.domain.errors import Unavailable
 from gateway.runtime import settings
 from gateway.stores import sealing
 from gateway.stores.postgres import audit
-from gateway.stores.postgres.faults import translated
+from gateway.stores.postgres.errors import translated
 from gateway.stores.postgres.statements import sql
 from ops import connections, effective
 from ops.commands.api_keys import actor

@@ -10,12 +10,12 @@ from typing import Any, Literal, TypeVar
 import click
 import msgspec
 
-from gateway.domain import modes
+from gateway.domain import overrides
 from gateway.domain.errors import Unavailable
-from gateway.domain.modes import Mode, Order
-from gateway.runtime import control, settings
-from gateway.stores.drawer import Change, Drawer
-from gateway.stores.postgres.switches import Switches
+from gateway.domain.overrides import Mode, Order
+from gateway.runtime import control_socket, settings
+from gateway.stores.override_spool import Change, Drawer
+from gateway.stores.postgres.overrides import Switches
 from ops import connections
 from ops.commands.api_keys import actor
 from ops.commands.tables import table
@@ -29,9 +29,9 @@ _LEDGER_S = 2.0
 #: What takes two people can be told nobody else: it waits longer.
 _PATIENCE_S = 8.0
 
-_WORDS: dict[str, modes.Word] = {"on": "shed", "off": "admit", "early": "early"}
+_WORDS: dict[str, overrides.Word] = {"on": "shed", "off": "admit", "early": "early"}
 
-_DONE: dict[modes.Word, str] = {
+_DONE: dict[overrides.Word, str] = {
     "shed": "refused",
     "admit": "taken whatever the load",
     "early": "to go early",
@@ -78,7 +78,7 @@ def command(target: str | None, word: str | None, for_: str, reason: str, as_jso
         if target is None:
             _show(loaded, as_json)
             return
-        modes.features_of(target)
+        overrides.features_of(target)
         if word is None:
             raise Wrong("say on, off, early, auto or agree behind the target")
         if word == "agree":
@@ -86,10 +86,10 @@ def command(target: str | None, word: str | None, for_: str, reason: str, as_jso
         elif word == "auto":
             _clear(loaded, target, reason, as_json)
         else:
-            order = Order(target, _WORDS[word], modes.seconds(for_), reason, actor())
-            modes.check(order)
+            order = Order(target, _WORDS[word], overrides.seconds(for_), reason, actor())
+            overrides.check(order)
             _set(loaded, order, as_json)
-    except modes.Wrong as exc:
+    except overrides.Wrong as exc:
         raise Wrong(str(exc)) from exc
 
 
@@ -99,7 +99,7 @@ def _show(loaded: settings.Settings, as_json: bool) -> None:
     try:
         found = asyncio.run(_every(loaded))
     except Unavailable as exc:
-        answers = control.ask(Path(loaded.control_dir), b"state")
+        answers = control_socket.ask(Path(loaded.control_dir), b"state")
         if not answers:
             raise Failure(
                 f"{exc}, and no gateway on this machine answers in {loaded.control_dir}"
@@ -144,7 +144,7 @@ def _merged(answers: Mapping[int, bytes]) -> tuple[list[Mode], list[int]]:
 
 
 def _set(loaded: settings.Settings, order: Order, as_json: bool) -> None:
-    needs_second = modes.needs_second(order.target, order.word)
+    needs_second = overrides.needs_second(order.target, order.word)
     try:
         asyncio.run(_order(loaded, order))
     except Unavailable as exc:
@@ -156,8 +156,9 @@ def _set(loaded: settings.Settings, order: Order, as_json: bool) -> None:
         _keep_here(loaded, change, as_json)
         return
     if needs_second:
+        agree_min = overrides.AGREE_S / 60
         said = (
-            f"{order.target} waits for a second person, who has {modes.AGREE_S / 60:.0f} minutes: "
+            f"{order.target} waits for a second person, who has {agree_min:.0f} minutes: "
             f"tidegate shed {order.target} agree"
         )
     else:
@@ -168,11 +169,11 @@ def _set(loaded: settings.Settings, order: Order, as_json: bool) -> None:
 
 def _clear(loaded: settings.Settings, target: str, reason: str, as_json: bool) -> None:
     reason = reason or "left to the load"
-    modes.check(Order(target, "admit", modes.LONGEST_S, reason, actor()))
+    overrides.check(Order(target, "admit", overrides.LONGEST_S, reason, actor()))
     try:
         was_set, holding = asyncio.run(_left(loaded, target, reason))
     except Unavailable:
-        _keep_here(loaded, Change(target, None, modes.LONGEST_S, reason, _now()), as_json)
+        _keep_here(loaded, Change(target, None, overrides.LONGEST_S, reason, _now()), as_json)
         return
     said = f"{target} is left to the load{'' if was_set else ', as it was'}"
     if holding:
@@ -198,14 +199,14 @@ def _keep_here(loaded: settings.Settings, change: Change, as_json: bool) -> None
     """Keep a change on this machine and have its gateways look at it."""
     directory = Path(loaded.control_dir)
     Drawer(directory=directory).put(change)
-    reached = sorted(control.ask(directory, b"look"))
+    reached = sorted(control_socket.ask(directory, b"look"))
     said = (
         f"the database is away: {change.target} is kept on this machine alone, "
         f"{len(reached)} gateway{'s follow' if len(reached) != 1 else ' follows'}"
     )
     if not reached:
         # What dead processes left there was taken away by asking.
-        silent = len(control.sockets(directory))
+        silent = len(control_socket.sockets(directory))
         if silent:
             said += f"; {silent} listen in {directory} but did not answer in time: see if they run"
         else:
@@ -243,7 +244,7 @@ async def _every(loaded: settings.Settings) -> list[Mode]:
 
 
 async def _order(loaded: settings.Settings, order: Order) -> None:
-    is_alone = not modes.needs_second(order.target, order.word)
+    is_alone = not overrides.needs_second(order.target, order.word)
     within_s = _LEDGER_S if is_alone else _PATIENCE_S
     await _asked(loaded, lambda switches: switches.set(order), within_s=within_s)
 
@@ -253,13 +254,13 @@ async def _left(loaded: settings.Settings, target: str, reason: str) -> tuple[bo
 
     async def leave(switches: Switches) -> tuple[bool, list[Mode]]:
         was_set = await switches.clear(target, actor=actor(), reason=reason)
-        mine = modes.features_of(target)
+        mine = overrides.features_of(target)
         return was_set, [
             mode
             for mode in await switches.every()
             if not mode.is_asked
             and mode.starts_s <= 0
-            and any(feature in mine for feature in modes.features_of(mode.target))
+            and any(feature in mine for feature in overrides.features_of(mode.target))
         ]
 
     return await _asked(loaded, leave)

@@ -4,7 +4,7 @@ from typing import Any
 
 from gateway.domain.errors import Unavailable
 from gateway.runtime.settings import Settings
-from gateway.stores.redis.streams import Depth, Streams
+from gateway.stores.redis.journal_streams import Depth, Streams
 from ops import failures
 from ops.doctor import redis_server
 from ops.doctor.findings import Finding, fail, ok, warn

@@ -10,7 +10,7 @@ import asyncpg
 from gateway.domain.errors import TidegateError, Unavailable
 from gateway.runtime import settings
 from gateway.runtime.settings import Settings, SettingsError
-from gateway.stores.postgres.faults import translated
+from gateway.stores.postgres.errors import translated
 from ops import connections, failures
 from ops.doctor import journal_server, machine, postgres, redis_server, replicas, secrets
 from ops.doctor.findings import Finding, fail

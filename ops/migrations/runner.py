@@ -19,8 +19,8 @@ from sqlalchemy.pool import NullPool
 
 from gateway.domain.errors import TidegateError
 from gateway.runtime.settings import Settings
-from gateway.stores.postgres.faults import translated
-from gateway.stores.postgres.upkeep import Upkeep
+from gateway.stores.postgres.errors import translated
+from gateway.stores.postgres.maintenance import Upkeep
 from ops import connections
 from ops.migrations import version
 

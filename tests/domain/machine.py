@@ -10,7 +10,13 @@ from uuid import UUID
 
 from gateway.domain import events
 from gateway.domain.following import Done, FollowUp, OrderState, PaymentState, Settle
-from gateway.stores.postgres.folded import Context, Fold, HistoryRow, ParkedRow, WaitingEvent
+from gateway.stores.postgres.followup_batch import (
+    Context,
+    Fold,
+    HistoryRow,
+    ParkedRow,
+    WaitingEvent,
+)
 from tests.domain.support import new_id
 
 

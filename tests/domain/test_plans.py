@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from gateway.domain import plans
-from gateway.domain.modes import Wrong
+from gateway.domain.overrides import Wrong
 from gateway.domain.plans import Plan, Step
 from tests.domain.support import NOW
 

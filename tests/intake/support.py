@@ -9,9 +9,9 @@ from gateway.domain.errors import TidegateError
 from gateway.domain.following import Done, FollowUp, Settle
 from gateway.domain.placing import Placed, Placement
 from gateway.intake.accept import Intake
+from gateway.intake.batch_writer import Durable, Fallback
 from gateway.intake.committer import Committer
-from gateway.intake.durable import Durable, Fallback
-from gateway.runtime.breaker import Breaker
+from gateway.runtime.circuit_breaker import Breaker
 from gateway.runtime.settings import Settings
 from tests.domain.support import NOW, new_id
 

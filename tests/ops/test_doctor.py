@@ -17,7 +17,7 @@ import redis
 from gateway.domain.journaling import Entry
 from gateway.runtime.settings import Settings
 from gateway.stores import sealing
-from gateway.stores.redis.streams import Streams
+from gateway.stores.redis.journal_streams import Streams
 from ops.doctor import machine, postgres, redis_server
 from ops.embedded.cluster import Servers
 from tests.ops.conftest import Cli

@@ -15,7 +15,7 @@ import pytest
 from gateway.domain.access import Principal
 from gateway.runtime.settings import Settings
 from gateway.stores import sealing
-from gateway.stores.postgres.keys import ApiKeys, digest
+from gateway.stores.postgres.api_keys import ApiKeys, digest
 from tests.ops.conftest import Cli
 
 _ME = pwd.getpwuid(os.getuid()).pw_name

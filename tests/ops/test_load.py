@@ -18,10 +18,10 @@ import msgspec
 import pytest
 
 from gateway.domain.features import TIERS
-from gateway.intake import peers
-from gateway.intake.peers import KEPT_S, Process
+from gateway.overload import peers
+from gateway.overload.peers import KEPT_S, Process
 from gateway.runtime.settings import Settings
-from gateway.stores.redis.states import States
+from gateway.stores.redis.process_states import States
 from ops import load_view
 from ops.load_view import Row
 from tests.domain.support import NOW

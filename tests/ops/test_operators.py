@@ -13,9 +13,9 @@ import msgspec
 import pytest
 
 from gateway.domain.errors import Unavailable
-from gateway.domain.modes import Mode
+from gateway.domain.overrides import Mode
 from gateway.runtime.settings import Settings
-from gateway.stores.postgres.switches import Switches
+from gateway.stores.postgres.overrides import Switches
 from ops import connections
 from ops.commands import shed
 from tests.ops.conftest import Cli

@@ -9,7 +9,7 @@ import redis
 
 from gateway.domain.errors import Unavailable
 from gateway.runtime.settings import Settings
-from gateway.stores.postgres.reading import Reading
+from gateway.stores.postgres.order_reader import Reading
 from gateway.wiring import Gateway
 from tests.domain.support import due, paid
 from tests.stores.support import Database, at_once, counts, gateways, order, submit, tell, with_

@@ -13,7 +13,7 @@ import pytest
 from gateway.domain import orders
 from gateway.domain.placing import LookalikePolicy, Placed, Placement
 from gateway.runtime.settings import Settings
-from gateway.stores.postgres import faults
+from gateway.stores.postgres import errors
 from gateway.stores.postgres.ledger import Ledger
 from gateway.wiring import Gateway
 from tests.domain import support
@@ -412,7 +412,7 @@ async def test_a_bad_row_spoils_its_batch_before_anything_is_stored(
 ) -> None:
     """The committer halves the batch until it stands alone."""
     good = received(like(1), then, 0)
-    with pytest.raises(faults.BadRow):
+    with pytest.raises(errors.BadRow):
         await late.place([good, bad(due(2), then)])
     assert (await counts(ledger))["orders"] == 0
     assert said(await place(late, good)) == ["placed"]
@@ -424,7 +424,7 @@ async def test_a_bad_row_that_looks_like_another_is_told_alone(
     good = received(like(1), then, 0)
     first, second = await late.place([good, bad(like(2), then)])
     assert isinstance(first, Placed)
-    assert isinstance(second, faults.BadRow)
+    assert isinstance(second, errors.BadRow)
     assert await rows(ledger, "orders", "id") == [(good.id,)]
 
 

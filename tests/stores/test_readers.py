@@ -10,7 +10,7 @@ import asyncpg
 import msgspec
 
 from gateway.runtime.settings import Settings
-from gateway.stores.postgres.reading import Filter, Reading
+from gateway.stores.postgres.order_reader import Filter, Reading
 from gateway.wiring import Gateway
 from ops.embedded.cluster import Servers
 from tests.domain.support import DUE, due, paid, placement, shipped

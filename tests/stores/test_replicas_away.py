@@ -11,10 +11,10 @@ import pytest
 from gateway.domain.errors import Unavailable
 from gateway.runtime.clock import SystemClock
 from gateway.runtime.settings import Settings
-from gateway.stores.postgres import lending, pools
-from gateway.stores.postgres.keys import ApiKeys, digest
-from gateway.stores.postgres.lending import Connection
-from gateway.stores.postgres.reading import Filter
+from gateway.stores.postgres import pools, read_limiter
+from gateway.stores.postgres.api_keys import ApiKeys, digest
+from gateway.stores.postgres.order_reader import Filter
+from gateway.stores.postgres.read_limiter import Connection
 from gateway.stores.postgres.replicas import Readers
 from gateway.wiring import Gateway
 from ops.embedded.cluster import Servers
@@ -90,7 +90,7 @@ async def test_with_the_primary_away_a_replica_answers_and_says_how_old_it_is(
             ages.extend([await age_of(gateway, id_) for _ in range(20)])
 
         # Asked once and then left alone: each on its own would wait for the primary again.
-        assert await took_s(several()) < 20 * lending.ANSWER_S / 2
+        assert await took_s(several()) < 20 * read_limiter.ANSWER_S / 2
         assert all(age is not None and 1 <= age <= 10 for age in ages)
         history = await reading(gateway).history(id_, None)
         page = await reading(gateway).page(Filter())
@@ -174,7 +174,7 @@ async def test_a_primary_that_became_a_standby_counts_as_away(settings: Settings
     primary = await pools.open_readers(demoted)
     replica = await pools.open_replica(settings.replica_urls, settings)
 
-    def readers(replicas: Sequence[lending.Pool]) -> Readers:
+    def readers(replicas: Sequence[read_limiter.Pool]) -> Readers:
         return Readers(
             primary=primary, replicas=replicas, clock=SystemClock(), wait_s=0.05, query_s=QUERY_S
         )
@@ -280,7 +280,7 @@ async def test_a_flood_of_reads_is_refused_quickly_and_delays_no_commit_and_no_k
                 refused_s.append(loop.time() - started_s)
 
         async def most_are_refused() -> bool:
-            return len(refused_s) >= 300 - lending.WAITING_MAX - 2
+            return len(refused_s) >= 300 - read_limiter.WAITING_MAX - 2
 
         reads = [asyncio.create_task(read()) for _ in range(300)]
         await until(most_are_refused, bound_s=1.0)
@@ -297,24 +297,24 @@ async def test_a_flood_of_reads_is_refused_quickly_and_delays_no_commit_and_no_k
 
 
 async def test_a_queue_that_is_full_refuses_at_once() -> None:
-    gate = lending.Gate(1)
+    gate = read_limiter.Gate(1)
 
     async def pass_() -> None:
         async with gate.passed():
             await asyncio.sleep(0)
 
     async with gate.passed():
-        queue = [asyncio.create_task(pass_()) for _ in range(lending.WAITING_MAX + 5)]
+        queue = [asyncio.create_task(pass_()) for _ in range(read_limiter.WAITING_MAX + 5)]
         await asyncio.sleep(0)
         assert sum(task.done() for task in queue) == 5
     heard = await at_once(queue)
     assert [type(each) for each in heard[-5:]] == [Unavailable] * 5
-    assert heard[:-5] == [None] * lending.WAITING_MAX
+    assert heard[:-5] == [None] * read_limiter.WAITING_MAX
 
 
 async def test_reads_that_are_short_are_queued_and_answered(alone: Settings) -> None:
     async with gateways(alone) as (gateway,):
         placed = await submit(gateway, due(1))
         await age_of(gateway, placed.id)
-        heard = await at_once([age_of(gateway, placed.id) for _ in range(lending.WAITING_MAX)])
-        assert heard == [None] * lending.WAITING_MAX
+        heard = await at_once([age_of(gateway, placed.id) for _ in range(read_limiter.WAITING_MAX)])
+        assert heard == [None] * read_limiter.WAITING_MAX

@@ -14,7 +14,7 @@ from gateway.domain.errors import Unavailable
 from gateway.runtime.clock import SystemClock
 from gateway.runtime.settings import Settings
 from gateway.stores.postgres import pools
-from gateway.stores.postgres.lending import Connection
+from gateway.stores.postgres.read_limiter import Connection
 from gateway.stores.postgres.replica import follows
 from gateway.stores.postgres.replicas import Readers
 from ops.embedded.cluster import PRIMARY, REPLICA, Servers

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 
 import aiohttp
 
+from gateway.clients.documents import Documents
 from gateway.domain.access import ROLES, Role
-from gateway.stores.postgres.keys import ApiKeys
+from gateway.stores.postgres.api_keys import ApiKeys
 from gateway.web import process
-from gateway.web.documents import Documents
-from gateway.web.server import Server
+from gateway.web.dispatcher import Server
 from gateway.wiring import Gateway
 
 

@@ -8,15 +8,15 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from gateway.domain import features
-from gateway.intake.refusing import Refusal
-from gateway.web import admin_api, process
+from gateway.overload.rejections import Refusal
+from gateway.web import admin_routes, process
 from tests.support.site import Site
 from tests.web.support import Wire
 
 
 @pytest.fixture
 async def operators(site: Site) -> AsyncIterator[Wire]:
-    server = admin_api.build(site.gateway)
+    server = admin_routes.build(site.gateway)
     listener = socket.create_server(("127.0.0.1", 0))
     host, port = listener.getsockname()
     door = process.open_door(server, listener, site.gateway)

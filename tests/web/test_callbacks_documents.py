@@ -8,9 +8,9 @@ from pathlib import Path
 import aiohttp
 import pytest
 
+from gateway.clients.documents import Documents
 from gateway.domain.errors import Unavailable
 from gateway.runtime import settings as configuration
-from gateway.web.documents import Documents
 from gateway.wiring import Gateway
 from ops.simulators import paypal
 from ops.simulators.contract import Trade

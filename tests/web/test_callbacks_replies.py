@@ -14,7 +14,7 @@ import pytest
 from gateway.domain.errors import Unavailable
 from gateway.providers.registry import FACTORIES
 from gateway.runtime import settings as configuration
-from gateway.web import callbacks
+from gateway.web.handlers import callbacks
 from ops.simulators import registry
 from ops.simulators.contract import Posted, Trade
 from tests.support.site import Site

@@ -9,10 +9,10 @@ from datetime import UTC, datetime
 
 import pytest
 
-from gateway.domain import features, sheets
-from gateway.intake.refusing import Refusal
-from gateway.web import exports
-from gateway.web.exports import OrderExports
+from gateway.domain import features, order_csv
+from gateway.overload.rejections import Refusal
+from gateway.web.handlers import exports
+from gateway.web.handlers.exports import OrderExports
 from tests.support.site import Site
 from tests.web.support import Wire, order
 
@@ -52,7 +52,7 @@ async def test_every_order_is_a_row_as_it_would_be_read(site: Site, wire: Wire) 
     assert answer.headers["content-type"].startswith("text/csv")
     assert "attachment" in answer.headers["content-disposition"]
     (row,) = read(answer.body)
-    assert tuple(row) == sheets.COLUMNS
+    assert tuple(row) == order_csv.COLUMNS
     shown = (await wire.ask("GET", placed.headers["location"])).json
     assert row["id"] == shown["id"]
     assert row["payable"] == shown["amounts"]["payable"]
@@ -190,7 +190,7 @@ async def test_the_connection_goes_on_after_it(wire: Wire) -> None:
     last = wire.request("GET", "/healthz", None, [("Connection", "close")])
     answers = await wire.answers(asked + last)
     assert [answer.status for answer in answers] == [200, 200]
-    assert answers[0].body == sheets.head()
+    assert answers[0].body == order_csv.head()
 
 
 async def test_old_clients_read_to_the_end_of_the_connection(wire: Wire) -> None:
@@ -199,7 +199,7 @@ async def test_old_clients_read_to_the_end_of_the_connection(wire: Wire) -> None
     head, _, body = (await asyncio.wait_for(reader.read(), 5)).partition(b"\r\n\r\n")
     writer.close()
     assert b"chunked" not in head
-    assert body == sheets.head()
+    assert body == order_csv.head()
 
 
 async def test_a_head_request_reads_nothing(wire: Wire, the_exports: OrderExports) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from gateway.intake.overload import Overload
+from gateway.overload.admission import Overload
 from loadtest.bench import processes
 from loadtest.overload import report
 from loadtest.overload.findings import TIMES, Findings, Steps, Trial

@@ -10,8 +10,8 @@ import pytest
 from schemathesis.specs.openapi.definitions import OPENAPI_31
 
 from gateway.web.problems import KINDS
-from gateway.web.replies import Reply
-from gateway.web.requests import Request
+from gateway.web.request import Request
+from gateway.web.response import Reply
 from gateway.web.routing import Answer as Documented
 from gateway.web.routing import Route, Router
 from tests.support.site import Site

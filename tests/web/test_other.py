@@ -13,16 +13,16 @@ import msgspec
 import pytest
 
 from gateway.domain.features import OTHER
-from gateway.domain.modes import Word
-from gateway.intake.modes import Modes
-from gateway.intake.overload import Overload, Slot
+from gateway.domain.overrides import Word
+from gateway.overload.admission import Overload, Slot
+from gateway.overload.overrides import Modes
 from gateway.runtime.settings import ProcessRole, Settings
-from gateway.web import admin_api, process
-from gateway.web.gate import Gate
+from gateway.web import admin_routes, process
+from gateway.web.transport.early_rejection import Gate
 from gateway.wiring import open_gateway
 from tests.support.site import Site, serve
 from tests.web.support import PATIENCE_S, Answer, Wire, order_bytes, read_answer
-from tests.web.test_gate import darken, full, last, refused
+from tests.web.test_early_rejection import darken, full, last, refused
 
 _LAST = ("Connection", "close")
 #: Method and target of requests that belong to no feature.
@@ -287,7 +287,7 @@ async def test_operators_are_never_refused_on_their_own_port(
 
 @asynccontextmanager
 async def _operators(site: Site) -> AsyncIterator[Wire]:
-    server = admin_api.build(site.gateway)
+    server = admin_routes.build(site.gateway)
     listener = socket.create_server(("127.0.0.1", 0))
     host, port = listener.getsockname()
     door = process.open_door(server, listener, site.gateway)

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from gateway.intake.overload import Overload
+from gateway.overload.admission import Overload
 from gateway.runtime.settings import Settings
-from gateway.web import remarks
+from gateway.web.handlers import remarks
 from gateway.wiring import open_gateway
 from tests.stores.support import with_
 from tests.support.cable import cable_to

@@ -14,11 +14,11 @@ import psutil  # type: ignore[import-untyped]  # it ships no types
 import pytest
 import requests
 
-from gateway.intake import peers
-from gateway.intake.peers import KEPT_S
+from gateway.overload import peers
+from gateway.overload.peers import KEPT_S
 from gateway.runtime.settings import Settings
-from gateway.stores.redis.states import Published, States
-from gateway.web.stream import LiveStream
+from gateway.stores.redis.process_states import Published, States
+from gateway.web.handlers.stream import LiveStream
 from tests.ops.test_load import process
 from tests.support.processes import Processes, free_port
 from tests.support.site import Site

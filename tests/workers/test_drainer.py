@@ -17,10 +17,10 @@ from gateway.domain.errors import Unavailable
 from gateway.domain.following import Done
 from gateway.domain.journaling import Entry
 from gateway.domain.placing import Placed
-from gateway.intake import told
+from gateway.intake import shop_message
 from gateway.runtime.settings import Settings
+from gateway.stores.postgres.order_reader import Reading
 from gateway.stores.postgres.placements import Placements
-from gateway.stores.postgres.reading import Reading
 from gateway.wiring import Gateway, open_gateway
 from tests.domain.support import due, paid
 from tests.stores.support import Database, counts, order, placement, rows, submit, tell, with_
@@ -136,7 +136,7 @@ async def test_the_order_of_a_shop_is_drained_as_it_was_read(
     nowhere = orders.Recipient(name="", phone="", country="DE", street="")
     bought = numbered(1, attributes={"gift": 1.5})
     bought = msgspec.structs.replace(bought, recipient=nowhere)
-    message = told.Told(
+    message = shop_message.Told(
         source="shop:main",
         provider="shop",
         channels=("web",),
@@ -147,12 +147,12 @@ async def test_the_order_of_a_shop_is_drained_as_it_was_read(
     )
     outage.cable.cut()
     for _ in range(2):
-        await told.accept(message, intake=gateway.intake, new_id=gateway.new_id)
+        await shop_message.accept(message, intake=gateway.intake, new_id=gateway.new_id)
     assert await outage.waiting() == 2
     await outage.mend()
     await outage.drained()
     # Told again, it is recognised: nothing of it changed on the way.
-    await told.accept(message, intake=gateway.intake, new_id=gateway.new_id)
+    await shop_message.accept(message, intake=gateway.intake, new_id=gateway.new_id)
     assert (await order(ledger))["status"] == "paid"
     assert (await counts(ledger))["parked"] == 0
 

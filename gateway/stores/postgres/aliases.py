@@ -5,7 +5,7 @@ from uuid import UUID
 
 import asyncpg
 
-from gateway.stores.postgres import faults
+from gateway.stores.postgres import errors
 from gateway.stores.postgres.statements import sql
 
 _ADD = sql("add_aliases")
@@ -22,5 +22,5 @@ class Aliases:
         if not pairs:
             return
         alias, order_id = zip(*pairs, strict=True)
-        with faults.translated():
+        with errors.translated():
             await self._pool.execute(_ADD, alias, order_id)

@@ -4,7 +4,7 @@ import asyncio
 
 import asyncpg
 
-from gateway.stores.postgres import audit, faults
+from gateway.stores.postgres import audit, errors
 
 _CALL_S = 2.0
 
@@ -17,7 +17,7 @@ class AuditLog:
 
     async def append(self, actor: str, action: str, subject: str, detail: str) -> None:
         """Write a row down; it is committed afterwards."""
-        with faults.translated():
+        with errors.translated():
             async with asyncio.timeout(_CALL_S):
                 async with self._pool.acquire() as connection, connection.transaction():
                     await audit.append(connection, actor, action, subject, detail)

@@ -15,8 +15,8 @@ from gateway.domain import events
 from gateway.domain.errors import Unavailable
 from gateway.domain.following import Done, FollowUp, OrderState, PaymentState, Settle
 from gateway.runtime import retry
-from gateway.stores.postgres import faults
-from gateway.stores.postgres.folded import Context, Fold, WaitingEvent
+from gateway.stores.postgres import errors
+from gateway.stores.postgres.followup_batch import Context, Fold, WaitingEvent
 from gateway.stores.postgres.statements import sql
 from gateway.stores.sealing import Sealer
 
@@ -54,10 +54,10 @@ class FollowUps:
         """
         for attempt in range(_TRIES_MAX):
             try:
-                with faults.translated():
+                with errors.translated():
                     async with self._pool.acquire() as connection, connection.transaction():
                         return await self._follow_locked(connection, batch)
-            except faults.Contended:
+            except errors.Contended:
                 await retry.jitter(attempt)
         raise Unavailable("contention")
 
@@ -74,7 +74,7 @@ class FollowUps:
             return done
         written = await connection.fetchval(_WRITE, *self._columns(fold))
         if written != len(fold.history):
-            raise faults.Contended("an event was recorded by another transaction meanwhile")
+            raise errors.Contended("an event was recorded by another transaction meanwhile")
         return done
 
     def _columns(self, fold: Fold) -> list[object]:

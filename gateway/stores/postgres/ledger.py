@@ -8,7 +8,7 @@ import asyncpg
 
 from gateway.domain.following import Done, FollowUp, Settle
 from gateway.domain.placing import Placed, Placement
-from gateway.stores.postgres import faults
+from gateway.stores.postgres import errors
 from gateway.stores.postgres.followups import FollowUps
 from gateway.stores.postgres.placements import Placements
 from gateway.stores.postgres.statements import sql
@@ -24,7 +24,7 @@ class Ledger:
     A late ledger judges the windows of orders by when each was received.
     """
 
-    bad_row = faults.BadRow
+    bad_row = errors.BadRow
 
     def __init__(
         self,
@@ -40,7 +40,7 @@ class Ledger:
         self._placements = Placements(pool=pool, sealer=sealer, is_late=is_late)
         self._follow_ups = FollowUps(pool=pool, sealer=sealer, new_id=new_id)
 
-    async def place(self, batch: Sequence[Placement]) -> Sequence[Placed | faults.BadRow]:
+    async def place(self, batch: Sequence[Placement]) -> Sequence[Placed | errors.BadRow]:
         """Store orders; see ``Placements.place``."""
         return await self._placements.place(batch)
 
@@ -70,7 +70,7 @@ class Ledger:
         key = source_key.encode("ascii", "backslashreplace").replace(b"\0", b"\\0").decode()
         id_ = self._new_id()
         sealed = self._sealer.seal("parked.body", id_.bytes, body)
-        with faults.translated():
+        with errors.translated():
             async with self._pool.acquire() as connection, connection.transaction():
                 await connection.execute(_LOCK_PARKING, source, key)
                 parked = await connection.fetchval(

@@ -19,7 +19,7 @@ from gateway.domain import orders, placing
 from gateway.domain.errors import Unavailable
 from gateway.domain.placing import Found, Insert, Known, Placed, Placement
 from gateway.runtime import retry
-from gateway.stores.postgres import faults
+from gateway.stores.postgres import errors
 from gateway.stores.postgres.statements import sql
 from gateway.stores.sealing import Sealer
 
@@ -34,7 +34,7 @@ _encode_private = msgspec.json.Encoder().encode
 _encode_items = msgspec.json.Encoder(decimal_format="string").encode
 
 #: What a placement became: an answer, or the reason why it can never be stored.
-Result = Placed | faults.BadRow
+Result = Placed | errors.BadRow
 
 
 class Placements:
@@ -76,7 +76,7 @@ class Placements:
         self, batch: Sequence[Placement], positions: Sequence[int]
     ) -> tuple[list[int], list[int]]:
         """Part the rows that met nothing yet from those that met their like."""
-        with faults.translated():
+        with errors.translated():
             async with self._pool.acquire() as connection:
                 found = await self._find_known(connection, [batch[n] for n in positions])
         nothing = Found()
@@ -88,15 +88,15 @@ class Placements:
         if not batch:
             return {}
         batch = sorted(batch, key=_by_lookalike)
-        with faults.translated():
+        with errors.translated():
             rows = self._rows([(placement, None, False) for placement in batch])
         for attempt in range(_TRIES_MAX):
             try:
-                with faults.translated():
+                with errors.translated():
                     async with self._pool.acquire() as connection:
                         records = await connection.fetch(_PLACE, rows, self._is_late)
                 return _placed(records, batch)
-            except faults.Contended:
+            except errors.Contended:
                 await retry.jitter(attempt)
         raise Unavailable("contention")
 
@@ -108,10 +108,10 @@ class Placements:
         A bad row is an answer here and not an error: the others of the batch are committed.
         """
         try:
-            with faults.translated():
+            with errors.translated():
                 async with self._pool.acquire() as connection:
                     found = await self._find_known(connection, [batch[n] for n in again])
-        except faults.BadRow as exc:
+        except errors.BadRow as exc:
             if len(again) == 1:
                 answers[again[0]] = exc
                 return
@@ -132,11 +132,11 @@ class Placements:
     async def _place_judged(self, placement: Placement) -> Result:
         for attempt in range(_TRIES_MAX):
             try:
-                with faults.translated():
+                with errors.translated():
                     answer = await self._judge_locked(placement)
-            except faults.Contended:
+            except errors.Contended:
                 answer = None
-            except faults.BadRow as exc:
+            except errors.BadRow as exc:
                 return exc
             if answer is not None:
                 return answer

@@ -5,7 +5,7 @@ import asyncio
 import asyncpg
 
 from gateway.runtime.settings import Settings, SettingsError
-from gateway.stores.postgres import faults
+from gateway.stores.postgres import errors
 
 #: Seconds for the first connections of a pool.
 _OPEN_S = 10.0
@@ -90,7 +90,7 @@ async def _open(
         statement_cache_size=200,
         reset=_leave_as_is,
     )
-    with faults.translated():
+    with errors.translated():
         try:
             return await asyncio.wait_for(pool, _OPEN_S)
         except ValueError as exc:  # asyncpg's ClientConfigurationError is one too

@@ -6,7 +6,7 @@ import asyncpg
 from msgspec import Struct
 
 from gateway.runtime.clock import Clock
-from gateway.stores.postgres.lending import ANSWER_S, Pool, ended_after, lent
+from gateway.stores.postgres.read_limiter import ANSWER_S, Pool, ended_after, lent
 from gateway.stores.postgres.statements import sql
 
 _MARK = sql("mark_primary")

@@ -15,8 +15,8 @@ from gateway.domain import remarks
 from gateway.domain.errors import Unavailable
 from gateway.domain.remarks import Edit, Edited
 from gateway.runtime import retry
-from gateway.stores.postgres import faults
-from gateway.stores.postgres.lending import Connection, Gate, Pool, ended_after, lent
+from gateway.stores.postgres import errors
+from gateway.stores.postgres.read_limiter import Connection, Gate, Pool, ended_after, lent
 from gateway.stores.postgres.statements import sql
 from gateway.stores.sealing import Sealer
 
@@ -54,12 +54,12 @@ class Remarks:
             for attempt in range(_TRIES_MAX):
                 try:
                     return await self._try(edit, until_s)
-                except faults.Contended:
+                except errors.Contended:
                     await retry.jitter(attempt)
         raise Unavailable("contention")
 
     async def _try(self, edit: Edit, until_s: float) -> Edited | None:
-        with faults.translated():
+        with errors.translated():
             async with lent(self._pool) as connection:
                 left_s = until_s - asyncio.get_running_loop().time()
                 with ended_after(connection, left_s):

@@ -14,8 +14,8 @@ import asyncpg
 from gateway.domain.errors import Unavailable
 from gateway.runtime.clock import Clock
 from gateway.runtime.recent import Recent
-from gateway.stores.postgres.lending import ANSWER_S, Connection, Gate, Pool, ended_after, lent
 from gateway.stores.postgres.primary import FAILURES, Mark
+from gateway.stores.postgres.read_limiter import ANSWER_S, Connection, Gate, Pool, ended_after, lent
 from gateway.stores.postgres.statements import sql
 
 T = TypeVar("T")

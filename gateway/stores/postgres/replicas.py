@@ -17,9 +17,9 @@ from prometheus_client import Counter
 
 from gateway.domain.errors import Unavailable
 from gateway.runtime.clock import Clock
-from gateway.stores.postgres import faults
-from gateway.stores.postgres.lending import Connection, Gate, Pool, ended_after, lent
+from gateway.stores.postgres import errors
 from gateway.stores.postgres.primary import FAILURES, Primary
+from gateway.stores.postgres.read_limiter import Connection, Gate, Pool, ended_after, lent
 from gateway.stores.postgres.replica import Behind, Replica, T, Work
 from gateway.stores.postgres.statements import sql
 
@@ -69,7 +69,7 @@ class Readers:
         Raises ``Unavailable`` when nobody answers in time, or too many ask for the primary.
         """
         until_s = asyncio.get_running_loop().time() + self._query_s
-        with faults.translated():
+        with errors.translated():
             if not self._replicas:
                 return self._answer("primary", await self._on_primary(work, until_s))
             mark = await self._primary.mark()
@@ -100,7 +100,7 @@ class Readers:
     async def _on_primary(self, work: Work[T], until_s: float) -> T:
         async with self._gate.passed():
             try:
-                with faults.translated():
+                with errors.translated():
                     async with lent(self._pool) as connection:
                         left_s = until_s - asyncio.get_running_loop().time()
                         with ended_after(connection, left_s):

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import redis.exceptions
 
-from gateway.stores.redis.nodes import Nodes
+from gateway.stores.redis.cluster_client import Nodes
 
 _SCRIPTS = files(__name__.rpartition(".")[0]).joinpath("scripts")
 

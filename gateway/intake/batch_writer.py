@@ -1,0 +1,239 @@
+"""A batch is made durable: committed in time, or journaled, or said to be neither.
+
+One bad row fails a whole statement: the batch is halved until the culprit stands alone, it is
+parked with its reason, and the rest commits. Where Postgres does not answer in time the batch
+is journaled instead. It may have been committed all the same, which nobody can tell then: the
+unique keys make its second coming harmless.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Protocol, TypeVar
+
+from gateway.domain.errors import Poisoned, TidegateError, Unavailable
+from gateway.domain.following import Done, FollowUp, Settle
+from gateway.domain.journaling import Lane
+from gateway.domain.placing import Placed, Placement
+from gateway.intake import metrics
+from gateway.runtime.circuit_breaker import Breaker, Permit, State
+from gateway.runtime.clock import Clock
+from gateway.runtime.recent import Recent
+
+_log = logging.getLogger(__name__)
+
+_OPENNESS: dict[State, float] = {"closed": 0.0, "half_open": 0.5, "open": 1.0}
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+class Ledger(Protocol):
+    """Where events become true. ``bad_row`` is the error that one unstorable entry causes."""
+
+    @property
+    def bad_row(self) -> type[TidegateError]:
+        """The error that an entry causes that can never be stored."""
+        ...
+
+    async def place(self, batch: Sequence[Placement]) -> Sequence[Placed | TidegateError]:
+        """Commit orders; an answer for each, in order, ``bad_row`` for one that can not be.
+
+        Raises ``bad_row`` when none was committed for the sake of one.
+        """
+        ...
+
+    async def follow(self, batch: Sequence[FollowUp | Settle]) -> Sequence[Done]:
+        """Commit events, all or none; what became of each, in order."""
+        ...
+
+    async def park(self, entry: Placement | FollowUp, reason: str) -> str:
+        """Set an entry aside; the id a person finds it by."""
+        ...
+
+
+class Fallback(Protocol):
+    """Where a batch goes that Postgres does not take. Never raises."""
+
+    @property
+    def is_usable(self) -> bool:
+        """Whether it can be relied upon now."""
+        ...
+
+    async def place(self, batch: Sequence[Placement]) -> Sequence[Placed | BaseException]:
+        """Keep orders; an answer for each, or ``Unavailable``."""
+        ...
+
+    async def follow(self, batch: Sequence[FollowUp]) -> Sequence[Done | BaseException]:
+        """Keep events; an answer for each, or ``Unavailable``."""
+        ...
+
+
+class Durable:
+    """Commits batches, and journals what can not be committed in time."""
+
+    def __init__(
+        self,
+        *,
+        ledger: Ledger,
+        fallback: Fallback | None,
+        breaker: Breaker,
+        clock: Clock,
+        commit_s: float,
+        fallback_after_s: float,
+    ) -> None:
+        self._ledger = ledger
+        self._fallback = fallback
+        self._breaker = breaker
+        self._clock = clock
+        self._commit_s = commit_s
+        self._fallback_after_s = min(fallback_after_s, commit_s)
+        self._given_up: set[asyncio.Task[object]] = set()
+        self._said: State = "closed"
+        #: Seconds that the commits of the last ten seconds took; those given up on count too.
+        self.commits_s = Recent(window_s=10.0)
+
+    async def place(
+        self, batch: list[Placement], *, is_behind: bool
+    ) -> Sequence[Placed | BaseException]:
+        """Make orders durable; an answer for each or the error it ends with.
+
+        ``is_behind``: so much waits that Postgres should not be asked where there is a journal.
+        """
+        placed = await self._commit(batch, self._ledger.place, "placements", is_behind)
+        if placed is not None:
+            return placed
+        if self._fallback is None or not self._fallback.is_usable:
+            return [Unavailable("postgres")] * len(batch)
+        # What is out of stock is stored nowhere, and only Postgres knows whether it is a repeat.
+        kept = [placement for placement in batch if placement.stock != "missing"]
+        journaled = iter(await self._fallback.place(kept) if kept else ())
+        return [
+            Unavailable("postgres") if placement.stock == "missing" else next(journaled)
+            for placement in batch
+        ]
+
+    async def follow(
+        self, batch: list[FollowUp | Settle], *, is_behind: bool
+    ) -> Sequence[Done | BaseException]:
+        """Make events durable; as ``place``. A ``Settle`` is never journaled: the sweeper asks."""
+        done = await self._commit(batch, self._ledger.follow, "follow_ups", is_behind)
+        if done is not None:
+            return done
+        if self._fallback is None or not self._fallback.is_usable:
+            return [Unavailable("postgres")] * len(batch)
+        events = [entry for entry in batch if isinstance(entry, FollowUp)]
+        journaled = iter(await self._fallback.follow(events))
+        return [
+            next(journaled) if isinstance(entry, FollowUp) else Unavailable("postgres")
+            for entry in batch
+        ]
+
+    async def _commit(
+        self,
+        batch: list[T],
+        commit: Callable[[Sequence[T]], Awaitable[Sequence[R | TidegateError]]],
+        lane: Lane,
+        is_behind: bool,
+    ) -> list[R | BaseException] | None:
+        """Commit a batch within its deadline; what it raises becomes each entry's result.
+
+        None: Postgres was not asked, or did not answer, and nobody knows what it did.
+        """
+        has_fallback = self._fallback is not None and self._fallback.is_usable
+        permit = self._breaker.ask(self._clock.monotonic_s())
+        self._say_state()
+        if permit is None:
+            return None
+        if is_behind and has_fallback:
+            permit.withdraw()
+            return None
+        work = asyncio.get_running_loop().create_task(
+            self._commit_or_halve(batch, commit), name=f"commit {lane}"
+        )
+        deadline_s = self._fallback_after_s if has_fallback else self._commit_s
+        began_s = self._clock.monotonic_s()
+        try:
+            with metrics.COMMIT_S.labels(lane).time():
+                await asyncio.wait({work}, timeout=deadline_s)
+        except asyncio.CancelledError:
+            permit.withdraw()
+            work.cancel()
+            raise
+        now_s = self._clock.monotonic_s()
+        self.commits_s.add(now_s - began_s, now_s)
+        if not work.done():
+            permit.fail(self._clock.monotonic_s())
+            self._give_up(work)
+            return None
+        return self._outcome(work, permit, len(batch))
+
+    def _outcome(
+        self, work: "asyncio.Task[list[R | BaseException]]", permit: Permit, rows: int
+    ) -> list[R | BaseException] | None:
+        now_s = self._clock.monotonic_s()
+        try:
+            results = work.result()
+        except Unavailable as exc:
+            # Contention that outlived its retries says that Postgres is there.
+            if exc.part == "postgres":
+                permit.fail(now_s)
+            else:
+                permit.succeed(now_s)
+            self._say_state()
+            return None
+        except TidegateError as exc:
+            permit.succeed(now_s)
+            return [exc] * rows
+        except BaseException:
+            permit.withdraw()
+            raise
+        permit.succeed(now_s)
+        return results
+
+    def _say_state(self) -> None:
+        state = self._breaker.state
+        if state != self._said:
+            self._said = state
+            metrics.BREAKER_OPEN.set(_OPENNESS[state])
+            _log.warning("postgres: the breaker is %s", state)
+
+    def _give_up(self, work: "asyncio.Task[list[R | BaseException]]") -> None:
+        # It is told to stop and not waited for: to tell a silent server takes as long again.
+        work.cancel()
+        self._given_up.add(work)
+        work.add_done_callback(self._forget)
+
+    def _forget(self, work: asyncio.Task[object]) -> None:
+        self._given_up.discard(work)
+        if not work.cancelled():
+            # Too late for anybody to hear of it; asyncio must not complain about that.
+            work.exception()
+
+    async def _commit_or_halve(
+        self,
+        batch: list[T],
+        commit: Callable[[Sequence[T]], Awaitable[Sequence[R | TidegateError]]],
+    ) -> list[R | BaseException]:
+        bad_row = self._ledger.bad_row
+        try:
+            done: Sequence[R | TidegateError] = await commit(batch)
+        except bad_row as exc:
+            if len(batch) > 1:
+                half = len(batch) // 2
+                return [
+                    *await self._commit_or_halve(batch[:half], commit),
+                    *await self._commit_or_halve(batch[half:], commit),
+                ]
+            done = [exc]
+        return [
+            await self._set_aside(entry, str(result)) if isinstance(result, bad_row) else result
+            for entry, result in zip(batch, done, strict=True)
+        ]
+
+    async def _set_aside(self, entry: object, reason: str) -> Poisoned:
+        assert isinstance(entry, Placement | FollowUp), "a Settle carries nothing that can be bad"
+        parked_id = await self._ledger.park(entry, reason)
+        metrics.PARKED.labels("poison").inc()
+        _log.error("parked what can not be stored", extra={"parked": parked_id, "reason": reason})
+        return Poisoned(parked_id, reason)

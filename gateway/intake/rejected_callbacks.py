@@ -1,0 +1,126 @@
+"""Keeps some of the callbacks that were refused, without ever being in the way of the others.
+
+Anyone may post to the address of an account, so what is kept is bounded three times: so many a
+minute for each account and reason, so many waiting to be written, so many rows in all (the
+housekeeper trims those). What is beyond is counted, and only counted.
+"""
+
+import asyncio
+import logging
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime
+from itertools import islice
+from typing import Protocol
+from uuid import UUID
+
+from gateway.domain.errors import Refused, Unavailable
+from gateway.domain.rejected_callbacks import RefusedCallback
+from gateway.intake.metrics import REFUSED_UNKEPT
+from gateway.runtime import lifecycle
+
+_log = logging.getLogger(__name__)
+
+_WAITING_MAX = 200
+_ROUND_S = 1.0
+_HEADERS_MAX = 64
+_HEADER_CHARS_MAX = 2048
+
+
+class Store(Protocol):
+    """Where refused callbacks are kept."""
+
+    async def add(self, rows: Sequence[RefusedCallback]) -> None:
+        """Keep them. Raises ``Unavailable``; adding the same again is harmless then."""
+        ...
+
+
+class Refusals:
+    """Takes refused callbacks without waiting, and writes them once a second."""
+
+    def __init__(self, *, store: Store, new_id: Callable[[], UUID], minute_max: int) -> None:
+        self._store = store
+        self._new_id = new_id
+        self._minute_max = minute_max
+        self._minute: datetime | None = None
+        # By account and reason: both from closed lists, so this is small.
+        self._noted: Counter[tuple[str, str, str]] = Counter()
+        self._waiting: list[RefusedCallback] = []
+
+    def note(
+        self,
+        provider: str,
+        account: str,
+        refused: Refused,
+        *,
+        headers: Iterable[tuple[str, str]],
+        body: bytes,
+        at: datetime,
+    ) -> None:
+        """Have it kept, if there is room. Headers beyond the bounds are cut off."""
+        minute = at.replace(second=0, microsecond=0)
+        if minute != self._minute:
+            self._minute = minute
+            self._noted.clear()
+        line = provider, account, refused.reason
+        self._noted[line] += 1
+        if self._noted[line] > self._minute_max:
+            REFUSED_UNKEPT.labels("minute").inc()
+            return
+        if len(self._waiting) >= _WAITING_MAX:
+            REFUSED_UNKEPT.labels("waiting").inc()
+            return
+        cut = [(_plain(name), _plain(value)) for name, value in islice(headers, _HEADERS_MAX)]
+        self._waiting.append(
+            RefusedCallback(
+                self._new_id(),
+                provider,
+                account,
+                refused.reason,
+                _plain(refused.hint),
+                at,
+                cut,
+                body,
+            )
+        )
+
+    async def run(self, stopping: asyncio.Event) -> None:
+        """Write once a second until told to stop, and what is left then."""
+        while not stopping.is_set():
+            await lifecycle.pause(stopping, _ROUND_S)
+            await self.write()
+        await self.write()
+
+    async def write(self) -> None:
+        """Write what waits. What can not be written now waits for the next time."""
+        if not self._waiting:
+            return
+        rows = list(self._waiting)
+        try:
+            await self._store.add(rows)
+        except Unavailable as exc:
+            _log.warning("refused callbacks wait to be kept", extra={"reason": str(exc)})
+            return
+        except Exception as exc:
+            # What strangers send must never end this task, and the process with it.
+            _log.error("refused callbacks could not be kept", extra={"error": type(exc).__name__})
+            await self._write_each(rows)
+        # Only this takes away, and `note` adds behind.
+        del self._waiting[: len(rows)]
+
+    async def _write_each(self, rows: Sequence[RefusedCallback]) -> None:
+        """Write the rows one by one: one that can not be stored must not take others with it."""
+        for row in rows:
+            try:
+                await self._store.add([row])
+            except Exception:
+                REFUSED_UNKEPT.labels("unstorable").inc()
+
+
+def _plain(text: str) -> str:
+    """Return text that UTF-8 and PostgreSQL can hold, within the bound.
+
+    Bytes of a header that are not UTF-8 arrive as lone surrogates.
+    """
+    spelt = text[:_HEADER_CHARS_MAX].encode("utf-8", "backslashreplace").decode()
+    return spelt.replace("\x00", "\\x00")[:_HEADER_CHARS_MAX]

@@ -1,0 +1,1 @@
+"""May this request enter now: load, admission, shedding, overrides, rate limits, peers."""

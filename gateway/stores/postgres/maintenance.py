@@ -1,0 +1,101 @@
+"""Upkeep of the ledger: months of raw messages, expired rows, events that wait too long."""
+
+import re
+from datetime import UTC, datetime
+from uuid import UUID
+
+import asyncpg
+
+from gateway.stores.postgres import errors
+from gateway.stores.postgres.statements import sql
+
+#: Months made ahead of the present one.
+MONTHS_AHEAD = 2
+_BATCH_ROWS = 5000
+
+
+class Upkeep:
+    """What workers do to the ledger between events. Every call is bounded and may be repeated."""
+
+    def __init__(self, *, pool: "asyncpg.Pool[asyncpg.Record]") -> None:
+        self._pool = pool
+
+    async def make_months(self, now: datetime) -> None:
+        """Make the partitions of this month and the next ones where they are missing.
+
+        A month that has begun without its partition stays without: its messages lie where those
+        of no month do, and are dropped from there when their time has come.
+        """
+        this = _month(now)
+        with errors.translated():
+            made = {name for (name,) in await self._pool.fetch(sql("list_months"))}
+            for month in range(this, this + MONTHS_AHEAD + 1):
+                first, after = _first_day(month), _first_day(month + 1)
+                if f"raw_messages_{first:%Y_%m}" in made:
+                    continue
+                if await self._pool.fetchval(sql("has_strays"), first, after):
+                    continue
+                await self._pool.execute(
+                    sql("make_month").format(
+                        year=first.year,
+                        month=first.month,
+                        next_year=after.year,
+                        next_month=after.month,
+                    )
+                )
+
+    async def drop_months(self, now: datetime, keep: int) -> list[str]:
+        """Drop the months of raw messages older than ``keep`` months; return their names."""
+        oldest = _month(now) - keep
+        dropped = []
+        with errors.translated():
+            for (name,) in await self._pool.fetch(sql("list_months")):
+                match = re.fullmatch(r"raw_messages_(\d{4})_(\d{2})", name)
+                if match and int(match[1]) * 12 + int(match[2]) - 1 < oldest:
+                    await self._pool.execute(f"DROP TABLE {name}")
+                    dropped.append(name)
+            await self._in_batches("drop_strays", _first_day(oldest))
+        return dropped
+
+    async def purge_windows(self) -> int:
+        """Delete fingerprints and counts whose window is over; return how many rows went."""
+        with errors.translated():
+            return await self._in_batches("purge_fingerprints") + await self._in_batches(
+                "purge_velocity"
+            )
+
+    async def purge_refused(self, before: datetime, rows_max: int) -> int:
+        """Delete refused callbacks from before a time, then the oldest beyond ``rows_max``."""
+        with errors.translated():
+            return await self._in_batches("purge_refused", before) + await self._in_batches(
+                "trim_refused", rows_max
+            )
+
+    async def _in_batches(self, name: str, *arguments: object) -> int:
+        """Run a deletion until it finds no full batch any more; return how many rows went."""
+        gone = 0
+        while True:
+            tag = await self._pool.execute(sql(name), *arguments, _BATCH_ROWS)
+            rows = int(tag.rpartition(" ")[2])
+            gone += rows
+            if rows < _BATCH_ROWS:
+                return gone
+
+    async def pairs_to_settle(self, limit: int) -> list[UUID]:
+        """Return orders for which something waits that was not tried in their present state."""
+        with errors.translated():
+            return [id_ for (id_,) in await self._pool.fetch(sql("pairs_to_settle"), limit)]
+
+    async def show_unknown(self, after_s: float, limit: int) -> int:
+        """Park a note about events that wait longer than ``after_s``; return how many."""
+        with errors.translated():
+            return len(await self._pool.fetch(sql("show_unknown"), after_s, limit))
+
+
+def _month(at: datetime) -> int:
+    """Number the months, so that they can be counted with."""
+    return at.year * 12 + at.month - 1
+
+
+def _first_day(month: int) -> datetime:
+    return datetime(month // 12, month % 12 + 1, 1, tzinfo=UTC)

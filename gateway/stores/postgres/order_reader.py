@@ -1,0 +1,112 @@
+"""The read side: one order, a page of orders, a history.
+
+While the primary is away the answers have an age, and what is not found may exist all the same.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+from uuid import UUID
+
+import asyncpg
+import msgspec
+from msgspec import Struct
+
+from gateway.domain.errors import Unavailable
+from gateway.domain.orders import Private
+from gateway.domain.views import EventView, ItemView, StoredOrder
+from gateway.stores.postgres.read_limiter import Connection
+from gateway.stores.postgres.replicas import Answer, Readers
+from gateway.stores.postgres.statements import sql
+from gateway.stores.sealing import Sealer
+
+_decode_items = msgspec.json.Decoder(list[ItemView]).decode
+_decode_private = msgspec.json.Decoder(Private).decode
+
+
+class Filter(Struct, frozen=True):
+    """What a page of orders is narrowed to. ``channels`` None: all; times are of ``placed_at``.
+
+    ``phone`` is normalised. ``after`` is the (placed_at, id) of the last order of the page before.
+    """
+
+    channels: Sequence[str] | None = None
+    order_no: str | None = None
+    status: str | None = None
+    placed_from: datetime | None = None
+    placed_to: datetime | None = None
+    phone: str | None = None
+    after: tuple[datetime, UUID] | None = None
+    limit: int = 50
+
+
+class Reading:
+    """Finds orders: what was acknowledged before a call, unless its answer has an age."""
+
+    def __init__(self, *, readers: Readers, sealer: Sealer) -> None:
+        self._readers = readers
+        self._sealer = sealer
+
+    async def order(self, id_: UUID, channels: Sequence[str] | None) -> Answer[StoredOrder] | None:
+        """Return an order of these channels; None when there is none. Raises ``Unavailable``."""
+
+        async def work(connection: Connection) -> asyncpg.Record | None:
+            return await connection.fetchrow(sql("read_order"), id_, channels)
+
+        read = await self._readers.read(work)
+        if read.value is None:
+            _check_is_of_now(read.age_s)
+            return None
+        return Answer(self._stored(read.value), read.age_s)
+
+    async def page(self, wanted: Filter) -> Answer[list[StoredOrder]]:
+        """Return a page, newest first by (placed_at, id). Raises ``Unavailable``."""
+        index = None if wanted.phone is None else self._sealer.phone_index(wanted.phone)
+        after_at, after_id = wanted.after or (None, None)
+        arguments = [
+            wanted.channels, wanted.order_no, wanted.status, wanted.placed_from,
+            wanted.placed_to, index, after_at, after_id, wanted.limit,
+        ]  # fmt: skip
+
+        async def work(connection: Connection) -> list[asyncpg.Record]:
+            async with connection.transaction(readonly=True):
+                # Optional filters: a plan made for the values at hand, not for every combination.
+                await connection.execute("SET LOCAL plan_cache_mode = force_custom_plan")
+                return list(await connection.fetch(sql("list_orders"), *arguments))
+
+        read = await self._readers.read(work)
+        return Answer([self._stored(record) for record in read.value], read.age_s)
+
+    async def history(
+        self, id_: UUID, channels: Sequence[str] | None
+    ) -> Answer[list[EventView]] | None:
+        """Return an order's history, oldest first; None when there is no such order.
+
+        Raises ``Unavailable``.
+        """
+
+        async def work(connection: Connection) -> list[EventView] | None:
+            if await connection.fetchval(sql("has_order"), id_, channels) is None:
+                return None
+            records = await connection.fetch(sql("read_history"), id_)
+            return [EventView(str(record[0]), *record[1:]) for record in records]
+
+        read = await self._readers.read(work)
+        if read.value is None:
+            _check_is_of_now(read.age_s)
+            return None
+        return Answer(read.value, read.age_s)
+
+    def _stored(self, record: Sequence[object]) -> StoredOrder:
+        fields = dict(record.items())  # type: ignore[attr-defined]  # an asyncpg.Record
+        row: UUID = fields["id"]
+        private = self._sealer.open("orders.private", row.bytes, fields["private"])
+        fields["id"] = str(row)
+        fields["items"] = _decode_items(fields["items"])
+        fields["private"] = _decode_private(private)
+        return StoredOrder(**fields)
+
+
+def _check_is_of_now(age_s: int | None) -> None:
+    """Raise ``Unavailable`` when what was not found may have been written since."""
+    if age_s is not None:
+        raise Unavailable("postgres")

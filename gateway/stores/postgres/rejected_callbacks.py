@@ -1,0 +1,96 @@
+"""Refused callbacks: kept sealed and for a short while, for people alone."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from uuid import UUID
+
+import asyncpg
+import msgspec
+from msgspec import Struct
+
+from gateway.domain.rejected_callbacks import RefusedCallback
+from gateway.stores.postgres import audit, errors
+from gateway.stores.postgres.statements import sql
+from gateway.stores.sealing import Sealer
+
+_PLACE = "refused_callbacks.message"
+
+
+class _Message(Struct, array_like=True):
+    headers: list[tuple[str, str]]
+    body: bytes
+
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(_Message).decode
+
+
+class Listed(Struct, frozen=True):
+    """A refused callback without its content. ``bytes`` is the length of the body."""
+
+    id: UUID
+    provider: str
+    account: str
+    reason: str
+    hint: str
+    received_at: datetime
+    bytes: int
+
+
+class RefusedCallbacks:
+    """The table of refused callbacks. Every call raises ``Unavailable`` when Postgres is away."""
+
+    def __init__(self, *, pool: "asyncpg.Pool[asyncpg.Record]", sealer: Sealer) -> None:
+        self._pool = pool
+        self._sealer = sealer
+
+    async def add(self, rows: Sequence[RefusedCallback]) -> None:
+        """Keep them; what is kept already stays."""
+        sealed = [
+            self._sealer.seal(_PLACE, row.id.bytes, _encode(_Message(list(row.headers), row.body)))
+            for row in rows
+        ]
+        with errors.translated():
+            await self._pool.execute(
+                sql("add_refused"),
+                [row.id for row in rows],
+                [row.provider for row in rows],
+                [row.account for row in rows],
+                [row.reason for row in rows],
+                [row.hint for row in rows],
+                [row.received_at for row in rows],
+                [len(row.body) for row in rows],
+                sealed,
+            )
+
+    async def newest(
+        self, *, provider: str | None, account: str | None, reason: str | None, limit: int
+    ) -> list[Listed]:
+        """Return the newest ones, newest first; None asks for any."""
+        with errors.translated():
+            rows = await self._pool.fetch(sql("list_refused"), provider, account, reason, limit)
+        return [Listed(**dict(row)) for row in rows]
+
+    async def open(self, id_: UUID, *, actor: str) -> RefusedCallback | None:
+        """Return one with its content; the audit log says who looked. None if there is none.
+
+        Raises ``SealingError`` when the key it was sealed with is gone.
+        """
+        with errors.translated():
+            async with self._pool.acquire() as connection, connection.transaction():
+                row = await connection.fetchrow(sql("read_refused"), id_)
+                if row is None:
+                    return None
+                message = _decode(self._sealer.open(_PLACE, id_.bytes, row["message"]))
+                detail = f"{row['provider']}/{row['account']}"
+                await audit.append(connection, actor, "show_refused", str(id_), detail)
+        return RefusedCallback(
+            id_,
+            row["provider"],
+            row["account"],
+            row["reason"],
+            row["hint"],
+            row["received_at"],
+            message.headers,
+            message.body,
+        )

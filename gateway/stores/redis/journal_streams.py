@@ -1,0 +1,267 @@
+"""The journal: streams that keep events while Postgres can not take them.
+
+Each shard has a stream for each lane and claims of its own, all on one node of a cluster. What
+``append`` returned is on disk, if ``fitness`` finds nothing wrong; a node that fails over to a
+replica loses what had not reached it, as replicas of Redis follow without being waited for.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Iterable, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, TypeVar, get_args
+
+import redis.exceptions
+from msgspec import Struct
+
+from gateway.domain.errors import Unavailable
+from gateway.domain.journaling import Entry, Lane
+from gateway.stores.redis import scripting
+from gateway.stores.redis.cluster_client import FAILURES, Client, Nodes
+from gateway.stores.redis.scripting import script
+
+T = TypeVar("T")
+
+_GROUP = "drainers"
+_APPEND, _SETTLE, _DEPTH = script("append"), script("settle"), script("depth")
+
+#: A server set otherwise may forget what it has said yes to.
+_KEEPS_ITS_WORD = {
+    "appendonly": "yes",
+    "appendfsync": "always",
+    "no-appendfsync-on-rewrite": "no",
+    "maxmemory-policy": "noeviction",
+}
+
+
+class Read(Struct, frozen=True):
+    """An entry that a drainer has in hand until it settles it. What is no entry has no bytes."""
+
+    entry_id: str
+    envelope: bytes
+
+
+class Depth(Struct, frozen=True):
+    """What waits: appended and not settled. ``fill`` is the share of memory of the fullest node."""
+
+    entries: int
+    oldest_s: float
+    fill: float
+
+
+class Streams:
+    """The journal's streams. Every call ends within ``call_s``, or raises ``Unavailable``.
+
+    The exceptions are ``fitness``, ``fill`` and ``depth``, which ask twice or three times.
+    Nothing is connected before the first call, and nothing is ever sent twice.
+    """
+
+    def __init__(self, *, url: str, shards: int, call_s: float) -> None:
+        self.shards = shards
+        self._call_s = call_s
+        self._nodes = Nodes(url=url, call_s=call_s)
+
+    async def append(
+        self, shard: int, lane: Lane, entries: Sequence[Entry]
+    ) -> list[list[bytes | None] | None]:
+        """Append entries in order; for each None, or what stands under each of its claims.
+
+        An entry with a claim that stands is not appended and claims nothing; a later one sees
+        the claims of those before it. Entries and claims are kept all or none. A server that
+        refuses (its memory is full, it loads, it is no primary) has kept nothing. Of one that does
+        not answer nobody can tell: it may have done all of it, or do so once it goes on, and one
+        whose disk is full ends itself. Raises ``Unavailable`` for both.
+        """
+        if not entries:
+            return []
+        keys = [_stream(shard, lane)]
+        words: list[bytes | str | int] = [_GROUP]
+        for entry in entries:
+            keys += [_hash_tag(shard) + b":claim:" + digest for digest, _ in entry.claims]
+            words += [entry.envelope, entry.known, int(entry.is_forced), len(entry.claims)]
+            # A claim without a second left would be an error in the middle of the script.
+            words += [max(1, seconds) for _, seconds in entry.claims]
+        async with self._in_time():
+            found: list[list[bytes | None] | None] = await scripting.run(
+                self._nodes, _APPEND, keys, words
+            )
+        return found
+
+    async def read(self, shard: int, lane: Lane, *, consumer: str, count: int) -> list[Read]:
+        """Take up to ``count`` entries that nobody has in hand yet, oldest first; never waits.
+
+        An answer that is lost on its way leaves them in this consumer's hand: ``read_again``.
+        """
+        return await self._read(shard, lane, consumer, count, ">")
+
+    async def read_again(self, shard: int, lane: Lane, *, consumer: str, count: int) -> list[Read]:
+        """Return up to ``count`` entries that lie in this consumer's own hand, oldest first."""
+        return await self._read(shard, lane, consumer, count, "0")
+
+    async def _read(
+        self, shard: int, lane: Lane, consumer: str, count: int, after: str
+    ) -> list[Read]:
+        key = _stream(shard, lane)
+        async with self._in_time():
+            group = ("GROUP", _GROUP, consumer)
+            wanted = ("COUNT", count, "STREAMS", key, after)
+            streams = await self._of_group(key, "XREADGROUP", *group, *wanted)
+        return _reads(streams[0][1]) if streams else []
+
+    async def take_over(
+        self, shard: int, lane: Lane, *, consumer: str, idle_s: float, count: int
+    ) -> list[Read]:
+        """Take up to ``count`` entries that lie in a consumer's hand, our own too, for ``idle_s``.
+
+        Nobody else is given them for as long again.
+        """
+        key, idle_ms = _stream(shard, lane), int(idle_s * 1000)
+        cursor: bytes | str = "0-0"
+        entries: list[Any] = []
+        async with self._in_time():
+            # One call looks at ten times the count: the idle ones may be further on.
+            while not entries and cursor != b"0-0":
+                taking = ("XAUTOCLAIM", key, _GROUP, consumer, idle_ms, cursor, "COUNT", count)
+                cursor, entries, *_ = await self._of_group(key, *taking)
+        return _reads(entries)
+
+    async def settle(self, shard: int, lane: Lane, entry_ids: Sequence[str]) -> None:
+        """Remove entries that were read and are committed; others are left. Repeats harmless."""
+        if entry_ids:
+            async with self._in_time():
+                await scripting.run(
+                    self._nodes, _SETTLE, [_stream(shard, lane)], [_GROUP, *entry_ids]
+                )
+
+    async def depth(self) -> Depth:
+        """Look at all streams. Raises ``Unavailable`` when one of them can not be seen."""
+        counted, failures = await _all(self._depth_of(shard) for shard in range(self.shards))
+        if failures:
+            raise failures[0]
+        return Depth(
+            entries=sum(entries for entries, _ in counted),
+            oldest_s=max(age_ms for _, age_ms in counted) / 1000,
+            fill=await self.fill(),
+        )
+
+    async def fill(self) -> float:
+        """Give the share of its memory that the fullest of the nodes that answer has used.
+
+        Raises ``Unavailable`` when none answers.
+        """
+        nodes = await self._primaries()
+        shares, failures = await _all(self._fill_of(node) for node in nodes.values())
+        if not shares:
+            raise failures[0]
+        return max(shares)
+
+    async def fitness(self) -> str:
+        """Say what keeps the journal's server from keeping its word, and what to change; or "".
+
+        Of a cluster, every primary that answers is judged: the shards of one that does not are
+        unavailable by themselves, and the others go on. Never raises.
+        """
+        try:
+            nodes = await self._primaries()
+        except Unavailable as exc:
+            return _silent(exc)
+        judged, failures = await _all(self._judge(name, node) for name, node in nodes.items())
+        if not judged:
+            return _silent(failures[0])
+        return next(filter(None, judged), "")
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._nodes.close()
+
+    @asynccontextmanager
+    async def _in_time(self) -> AsyncIterator[None]:
+        try:
+            async with asyncio.timeout(self._call_s):
+                yield
+        except FAILURES as exc:
+            raise Unavailable("journal") from exc
+
+    async def _of_group(self, key: bytes, *words: Any) -> Any:
+        """Send a command that needs the group, which is made when it is missing."""
+        try:
+            return await self._nodes.call(key, *words)
+        except redis.exceptions.ResponseError as exc:
+            if not str(exc).startswith("NOGROUP"):
+                raise
+        try:
+            await self._nodes.call(key, "XGROUP", "CREATE", key, _GROUP, "0", "MKSTREAM")
+        except redis.exceptions.ResponseError as exc:
+            # Another drainer was faster.
+            if not str(exc).startswith("BUSYGROUP"):
+                raise
+        return await self._nodes.call(key, *words)
+
+    async def _primaries(self) -> dict[str, Client]:
+        async with self._in_time():
+            return await self._nodes.primaries()
+
+    async def _depth_of(self, shard: int) -> tuple[int, int]:
+        streams = [_stream(shard, lane) for lane in get_args(Lane)]
+        async with self._in_time():
+            entries, oldest_ms = await scripting.run(self._nodes, _DEPTH, streams, [])
+        return entries, oldest_ms
+
+    async def _fill_of(self, node: Client) -> float:
+        async with self._in_time():
+            memory = await node.info("memory")
+        used, bound = int(memory["used_memory"]), int(memory["maxmemory"])
+        # Without a bound there is no share of it: ``fitness`` says so.
+        return used / bound if bound else 0.0
+
+    async def _judge(self, name: str, node: Client) -> str:
+        server = f"the journal's server {name}"
+        async with self._in_time():
+            try:
+                told = await node.config_get(*_KEEPS_ITS_WORD, "maxmemory")
+            except redis.exceptions.ResponseError:
+                return (
+                    f"{server} does not let its settings be read: allow its user CONFIG GET "
+                    "(ACL +config|get), or set journal_url to a server that does"
+                )
+            state = await node.info("persistence", "replication")
+        wrong = [
+            f"{name} to {right} (it is {told.get(name) or 'unknown'})"
+            for name, right in _KEEPS_ITS_WORD.items()
+            if told.get(name) != right
+        ]
+        if told.get("maxmemory", "0") == "0":
+            wrong.append("maxmemory to what it may use (it has no bound)")
+        if wrong:
+            return f"{server} would not keep its word: set {', '.join(wrong)}"
+        if state["role"] != "master":
+            return f"{server} is a replica: set journal_url to its primary"
+        if state["aof_last_write_status"] != "ok":
+            return f"{server} can not write its file: make room on its disk (its setting dir)"
+        return ""
+
+
+def _hash_tag(shard: int) -> bytes:
+    # The braces are a hash tag: the keys of one call live on one node of a cluster.
+    return b"tidegate:{journal%d}" % shard
+
+
+def _stream(shard: int, lane: Lane) -> bytes:
+    return _hash_tag(shard) + b":" + lane.encode()
+
+
+def _reads(entries: Sequence[tuple[bytes, dict[bytes, bytes]]]) -> list[Read]:
+    return [Read(entry_id.decode(), fields.get(b"envelope", b"")) for entry_id, fields in entries]
+
+
+def _silent(exc: BaseException) -> str:
+    why = type(exc.__cause__ or exc).__name__
+    return f"the journal's server does not answer ({why}): start it, or correct journal_url"
+
+
+async def _all(asking: Iterable[Awaitable[T]]) -> tuple[list[T], list[BaseException]]:
+    """Await them together: the answers, and the failures."""
+    heard = await asyncio.gather(*asking, return_exceptions=True)
+    return (
+        [each for each in heard if not isinstance(each, BaseException)],
+        [each for each in heard if isinstance(each, BaseException)],
+    )

@@ -1,0 +1,174 @@
+"""The operators' listener: its routes, and its server over the parts of a process."""
+
+from importlib.metadata import version
+
+from gateway.overload import snapshot
+from gateway.overload.rate_limit import Quotas
+from gateway.stores.postgres.api_keys import ApiKeys
+from gateway.web import openapi
+from gateway.web.authentication import Doorman
+from gateway.web.dispatcher import Server
+from gateway.web.handlers.admin import (
+    Cleared,
+    ModeList,
+    ModeOrder,
+    Operations,
+    PlanChanged,
+    PlanList,
+    PlanOrder,
+    Said,
+)
+from gateway.web.request import Request
+from gateway.web.response import Reply
+from gateway.web.response_cache import Shelf
+from gateway.web.routing import Answer, Route, Router
+from gateway.web.transport.early_rejection import Gate
+from gateway.wiring import Gateway
+
+_CONNECTIONS_MAX = 50
+_AUTH = ("unauthorised", "forbidden")
+
+
+def all_routes(operations: Operations) -> list[Route]:
+    """Return the table of the operators' routes."""
+    one = "/v1/admin/modes/{target}"
+    return [
+        Route(
+            method="GET",
+            template="/v1/admin/load",
+            name="admin.load",
+            handler=operations.load,
+            role="operate",
+            summary="See the load of the process that answers",
+            answers=[Answer(200, "Its load, tiers and modes.", snapshot.State)],
+            problems=[*_AUTH, "unavailable"],
+        ),
+        Route(
+            method="GET",
+            template="/v1/admin/modes",
+            name="admin.modes",
+            handler=operations.every,
+            role="operate",
+            summary="List the modes that stand or are asked for",
+            answers=[Answer(200, "All modes.", ModeList)],
+            problems=[*_AUTH, "unavailable"],
+        ),
+        Route(
+            method="PUT",
+            template=one,
+            name="admin.modes.set",
+            handler=operations.set,
+            role="operate",
+            summary="Refuse or take a feature or a tier whatever the load, for a while",
+            body=ModeOrder,
+            answers=[Answer(200, "It stands, with its audit row, or waits for agreement.", Said)],
+            problems=[
+                "malformed", *_AUTH, "not-found", "slow-body", "too-large",
+                "unsupported-media-type", "invalid", "unavailable",
+            ],
+        ),
+        Route(
+            method="POST",
+            template=f"{one}/agreement",
+            name="admin.modes.agree",
+            handler=operations.agree,
+            role="operate",
+            summary="Agree, as a second person, to what was asked for",
+            answers=[Answer(200, "It stands, with its audit row.", Said)],
+            problems=[*_AUTH, "not-found", "unavailable"],
+        ),
+        Route(
+            method="DELETE",
+            template=one,
+            name="admin.modes.clear",
+            handler=operations.clear,
+            role="operate",
+            summary="Leave a feature or a tier to the load again",
+            answers=[Answer(200, "It is left to the load, with its audit row.", Cleared)],
+            problems=[*_AUTH, "not-found", "unavailable"],
+        ),
+        Route(
+            method="GET",
+            template="/v1/admin/plans",
+            name="admin.plans",
+            handler=operations.every_plan,
+            role="operate",
+            summary="List the steps of all plans",
+            answers=[Answer(200, "All steps.", PlanList)],
+            problems=[*_AUTH, "unavailable"],
+        ),
+        Route(
+            method="PUT",
+            template="/v1/admin/plans/{name}",
+            name="admin.plans.set",
+            handler=operations.plan,
+            role="operate",
+            summary="Say beforehand what goes dark during a sale, and when",
+            body=PlanOrder,
+            answers=[Answer(200, "It is set, with its audit row.", PlanChanged)],
+            problems=[
+                "malformed", *_AUTH, "slow-body", "too-large", "unsupported-media-type", "invalid",
+                "unavailable",
+            ],
+        ),
+        Route(
+            method="DELETE",
+            template="/v1/admin/plans/{name}",
+            name="admin.plans.drop",
+            handler=operations.drop_plan,
+            role="operate",
+            summary="Drop a plan",
+            answers=[Answer(200, "It is dropped, with its audit row.", PlanChanged)],
+            problems=[*_AUTH, "not-found", "unavailable"],
+        ),
+    ]  # fmt: skip
+
+
+def build(gateway: Gateway) -> Server:
+    """Return the operators' server over the parts of a process."""
+    settings = gateway.settings
+
+    async def document(request: Request) -> Reply:
+        return Reply(200, described)
+
+    table = [
+        *all_routes(
+            Operations(
+                switches=gateway.switches,
+                modes=gateway.modes,
+                overload=gateway.overload,
+                clock=gateway.clock,
+                body_s=settings.body_s,
+            )
+        ),
+        Route(
+            method="GET",
+            template="/openapi.json",
+            name="admin.openapi",
+            handler=document,
+            role=None,
+            summary="This document",
+            answers=[Answer(200, "OpenAPI 3.1.", {"type": "object"})],
+        ),
+    ]
+    described = openapi.document(table, version=version("tidegate"))
+    return Server(
+        router=Router(table),
+        doorman=Doorman(
+            keys=ApiKeys(pool=gateway.stores.primary_reads, replicas=gateway.stores.replicas),
+            clock=gateway.clock,
+            ttl_s=settings.api_key_ttl_s,
+        ),
+        gate=Gate(
+            overload=gateway.overload,
+            role="all",
+            routes=table,
+            later={},
+            shelf=Shelf(clock=gateway.clock),
+        ),
+        quotas=Quotas(rate=0.0, burst=1),
+        clock=gateway.clock,
+        connections_max=_CONNECTIONS_MAX,
+        keepalive_s=settings.keepalive_s,
+        write_s=settings.body_s,
+    )

@@ -1,0 +1,1 @@
+"""Plain submissions, from their bytes to a batch in one call."""

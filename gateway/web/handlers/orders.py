@@ -1,0 +1,212 @@
+"""POST /v1/orders: a storefront submits an order."""
+
+import asyncio
+import math
+from collections.abc import Collection, Mapping
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta, Struct
+
+from gateway.domain import orders
+from gateway.domain.access import Principal
+from gateway.domain.errors import Fault, Invalid, Poisoned
+from gateway.domain.placing import Placed, Placement
+from gateway.intake.accept import Intake
+from gateway.intake.stock_check import StockCheck
+from gateway.overload.rate_limit import Quotas
+from gateway.runtime.clock import Clock
+from gateway.web import metrics, request_body
+from gateway.web.fast_path.parser import Submitted
+from gateway.web.problems import Answered, problem
+from gateway.web.request import Request
+from gateway.web.response import JSON, Reply
+
+_REPLAYED = "Idempotency-Replayed: true\r\n"
+
+
+class OrderResult(Struct, frozen=True):
+    """How a stored order stands. To a submission: as it was placed, the same for every repeat."""
+
+    id: Annotated[str, Meta(description="UUIDv7, ours.", extra_json_schema={"format": "uuid"})]
+    channel: str
+    order_no: str
+    status: orders.Status
+    version: int
+    hold: Annotated[
+        orders.Hold | None, Meta(description="Why a person must look before it moves on.")
+    ]
+
+
+_encode = msgspec.json.Encoder().encode
+
+
+class Begun(Struct, frozen=True):
+    """An order on its way: ``future`` is its place in a batch, None where others go before it."""
+
+    placement: Placement
+    future: asyncio.Future[Placed] | None
+
+
+class OrderIntake:
+    """Handles submissions."""
+
+    def __init__(
+        self,
+        *,
+        intake: Intake,
+        stock: StockCheck | None,
+        quotas: Mapping[str, Quotas],
+        clock: Clock,
+        bytes_max: int,
+        body_s: float,
+    ) -> None:
+        """``stock``: asked about every order, where there is an inventory.
+
+        ``quotas``: of the channels that have one, by name.
+        """
+        self._intake = intake
+        self._stock = stock
+        self._quotas = quotas
+        self._clock = clock
+        self._bytes_max = bytes_max
+        self._body_s = body_s
+
+    async def submit(self, request: Request) -> Reply:
+        """Answer 201 once the order is committed, 200 to a repeat with the original result.
+
+        202 where Postgres could not take it: it is synced in the journal and will be committed.
+        """
+        request_body.require_json(request)
+        request_id = _request_id(request.header("Idempotency-Key"))
+        body = await request_body.read(request, bytes_max=self._bytes_max, body_s=self._body_s)
+        principal = request.principal
+        assert principal is not None, "the route requires a role"
+        placement = self._placement(principal, body, request_id)
+        request.leave_slot()
+        missing: Collection[str] = ()
+        if self._stock is not None:
+            answer = await self._stock.ask(placement.submission)
+            placement = msgspec.structs.replace(placement, stock=answer.stock)
+            missing = answer.missing
+        return await self._accepted(placement, missing)
+
+    def begin(self, principal: Principal, submitted: Submitted) -> Begun:
+        """Queue an order that came whole, as ``submit`` where there is no inventory to ask.
+
+        Raises ``Answered`` and ``Unavailable``.
+        """
+        request_id = _request_id(submitted.request_id)
+        placement = self._placement(principal, submitted.body, request_id)
+        return Begun(placement, self._intake.begin(placement))
+
+    def end(self, begun: Begun) -> Reply | None:
+        """Return the answer once the future is done; None: ``finish`` makes it. Raises as it."""
+        assert begun.future is not None
+        try:
+            placed = self._intake.end(begun.placement, begun.future)
+        except Poisoned as exc:
+            return _parked(exc)
+        return None if placed.has_waiting else _reply(placed, begun.placement)
+
+    async def finish(self, begun: Begun) -> Reply:
+        """Answer an order that must wait for others than its batch. Raises ``Unavailable``."""
+        if begun.future is None:
+            return await self._accepted(begun.placement)
+        placed = begun.future.result()
+        await self._intake.pair(placed)
+        return _reply(placed, begun.placement)
+
+    async def _accepted(self, placement: Placement, missing: Collection[str] = ()) -> Reply:
+        try:
+            placed = await self._intake.accept_order(placement)
+        except Poisoned as exc:
+            return _parked(exc)
+        if placed.answer == "out_of_stock":
+            return _out_of_stock(placement, missing)
+        return _reply(placed, placement)
+
+    def _placement(self, principal: Principal, body: bytes, request_id: str | None) -> Placement:
+        submission = request_body.decoded(orders.decode, body)
+        if not principal.may_use(submission.channel):
+            faults = [Fault("channel", "is not one of the key's channels")]
+            raise Answered(problem("forbidden", faults=faults))
+        if self._quotas:
+            self._count_in(submission.channel)
+        try:
+            return self._intake.placement(
+                submission, raw=body, request_id=request_id, trigger=f"key:{principal.key_id}"
+            )
+        except Invalid as exc:
+            raise Answered(problem("invalid", faults=exc.faults)) from None
+
+    def _count_in(self, channel: str) -> None:
+        """Count an order in its channel's quota. Raises ``Answered`` with 429."""
+        quota = self._quotas.get(channel)
+        wait_s = quota.wait_s(channel, self._clock.monotonic_s()) if quota else 0.0
+        if wait_s:
+            metrics.QUOTA_REFUSED.inc()
+            detail = f"the channel {channel} takes no more orders at this moment"
+            head = f"Retry-After: {math.ceil(wait_s)}\r\n"
+            raise Answered(problem("quota-exceeded", detail, head=head))
+
+
+def _reply(placed: Placed, placement: Placement) -> Reply:
+    id_ = str(placed.id)
+    if placed.answer in ("conflict", "key_reused"):
+        kind = "key-reused" if placed.answer == "key_reused" else "conflict"
+        submission = placement.submission
+        context = {
+            "existing": {
+                "id": id_,
+                "channel": placed.channel,
+                "order_no": placed.order_no,
+                "status": placed.status,
+                "version": placed.version,
+                "payload_digest": placed.payload_digest.hex(),
+            },
+            "submitted": {
+                "channel": submission.channel,
+                "order_no": submission.order_no,
+                "payload_digest": placement.payload_digest.hex(),
+            },
+        }
+        return problem(kind, context=context)
+    result = OrderResult(
+        id_, placed.channel, placed.order_no, placed.status, placed.version, placed.hold
+    )
+    head = f"Location: /v1/orders/{id_}\r\n"
+    status = 201
+    if placed.answer == "replayed":
+        status, head = 200, head + _REPLAYED
+    if placed.is_journaled:
+        status = 202
+    return Reply(status, _encode(result), JSON, head)
+
+
+def _parked(exc: Poisoned) -> Reply:
+    return problem("parked", exc.reason, context={"parked": exc.parked_id})
+
+
+def _out_of_stock(placement: Placement, missing: Collection[str]) -> Reply:
+    faults = [
+        Fault(f"items[{number}].sku", f"{item.sku} can not be had")
+        for number, item in enumerate(placement.submission.items)
+        if item.sku in missing
+    ]
+    return problem("out-of-stock", "nothing was stored", faults=faults)
+
+
+def _request_id(value: str | None) -> str | None:
+    """Return the Idempotency-Key, quoted (a structured string) or not; None when not sent.
+
+    draft-ietf-httpapi-idempotency-key-header-07. Raises ``Answered`` for one out of bounds.
+    """
+    if value is None:
+        return None
+    if len(value) > 1 and value[0] == value[-1] == '"':
+        value = value[1:-1]
+    if 1 <= len(value) <= 255 and value.isascii() and value.isprintable():
+        return value
+    reason = "must have 1 to 255 visible ASCII characters"
+    raise Answered(problem("malformed", faults=[Fault("Idempotency-Key", reason)]))

@@ -1,0 +1,80 @@
+"""PATCH /v1/orders/{id}/remark: the remark of an order that is there."""
+
+import re
+
+import msgspec
+
+from gateway.domain import remarks
+from gateway.domain.errors import Fault, Invalid
+from gateway.domain.remarks import Edited
+from gateway.intake.remarks import Remarks
+from gateway.web import request_body
+from gateway.web.handlers.missing_order import Journal, order_id, unknown
+from gateway.web.handlers.orders import OrderResult
+from gateway.web.problems import Answered, problem
+from gateway.web.request import Request
+from gateway.web.response import Reply
+
+#: A remark of the greatest length, with each character escaped, takes 12 KiB.
+BYTES_MAX = 16 * 1024
+VERSION_PATTERN = r'^"[1-9][0-9]{0,9}"$'
+_VERSION = re.compile(VERSION_PATTERN)
+
+_encode = msgspec.json.Encoder().encode
+
+
+class RemarkIntake:
+    """Handles changes of remarks."""
+
+    def __init__(self, *, remarks: Remarks, journal: Journal | None, body_s: float) -> None:
+        self._remarks = remarks
+        self._journal = journal
+        self._body_s = body_s
+
+    async def change(self, request: Request) -> Reply:
+        """Answer 200 once the order has the remark, also where it had it before.
+
+        412 where it is of another version than If-Match names. It has not changed then.
+        """
+        principal = request.principal
+        assert principal is not None, "the route requires a role"
+        request_body.require_json(request)
+        id_, version = order_id(request), _version(request)
+        body = await request_body.read(request, bytes_max=BYTES_MAX, body_s=self._body_s)
+        change = request_body.decoded(remarks.decode, body)
+        try:
+            edited = await self._remarks.change(
+                id_,
+                change,
+                channels=principal.visible(),
+                version=version,
+                raw=body,
+                trigger=f"key:{principal.key_id}",
+            )
+        except Invalid as exc:
+            raise Answered(problem("invalid", faults=exc.faults)) from None
+        if edited is None:
+            raise Answered(await unknown(id_, self._journal))
+        return _reply(edited)
+
+
+def _reply(edited: Edited) -> Reply:
+    id_ = str(edited.id)
+    if edited.answer == "version_changed":
+        context = {"id": id_, "version": edited.version}
+        return problem("version-changed", "read it again, then decide", context=context)
+    result = OrderResult(
+        id_, edited.channel, edited.order_no, edited.status, edited.version, edited.hold
+    )
+    return Reply(200, _encode(result))
+
+
+def _version(request: Request) -> int | None:
+    """Return the version that If-Match names; None when not sent. Raises ``Answered``."""
+    value = request.header("If-Match")
+    if value is None:
+        return None
+    if _VERSION.fullmatch(value):
+        return int(value[1:-1])
+    reason = 'must be one version of the order in double quotes, as in "3"'
+    raise Answered(problem("malformed", faults=[Fault("If-Match", reason)]))

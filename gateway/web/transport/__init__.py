@@ -1,0 +1,1 @@
+"""Connections: the listener, client sockets, early rejection and body framing."""

@@ -1,0 +1,308 @@
+"""Documents over real TLS: what is fetched, what is not, how often, and how long it may take."""
+
+import asyncio
+import ipaddress
+import ssl
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+from gateway.clients import documents
+from gateway.clients.documents import Documents
+from gateway.domain.errors import Unavailable
+from tests.web.support import ManualClock
+
+FOUND = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nchain"
+PATIENCE_S = 5.0
+
+
+@dataclass
+class Shelf:
+    """An HTTPS server that answers everything with ``answer``, and counts."""
+
+    port: int = 0
+    answer: bytes = FOUND
+    requests: list[bytes] = field(default_factory=list)
+    #: Answers wait for it.
+    may_answer: asyncio.Event = field(default_factory=asyncio.Event)
+    open: int = 0
+    open_max: int = 0
+
+    def url(self, path: str = "cert", host: str = "localhost", scheme: str = "https") -> str:
+        return f"{scheme}://{host}:{self.port}/{path}"
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.open += 1
+        self.open_max = max(self.open, self.open_max)
+        try:
+            self.requests.append(await reader.readuntil(b"\r\n\r\n"))
+            await self.may_answer.wait()
+            writer.write(self.answer)
+            await writer.drain()
+        except (ConnectionError, asyncio.IncompleteReadError):
+            pass
+        finally:
+            self.open -= 1
+            writer.close()
+
+
+@pytest.fixture(scope="module")
+def pem(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Make the certificate and key of ``localhost``, which is its own authority."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
+    names: list[x509.GeneralName] = [
+        x509.DNSName("localhost"),
+        x509.IPAddress(ipaddress.ip_address("::1")),
+    ]
+    now = datetime.now(UTC)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName(names), critical=False)
+        .add_extension(x509.BasicConstraints(True, None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    path = tmp_path_factory.mktemp("tls") / "localhost.pem"
+    path.write_bytes(
+        key.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        )
+        + certificate.public_bytes(serialization.Encoding.PEM)
+    )
+    yield path
+
+
+@pytest.fixture
+async def shelf(pem: Path) -> AsyncIterator[Shelf]:
+    made = Shelf()
+    made.may_answer.set()
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(pem)
+    server = await asyncio.start_server(made.serve, "127.0.0.1", 0, ssl=context)
+    made.port = server.sockets[0].getsockname()[1]
+    yield made
+    made.may_answer.set()
+    server.close()
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    return ManualClock()
+
+
+@pytest.fixture
+async def library(pem: Path, clock: ManualClock) -> AsyncIterator[Documents]:
+    tls = ssl.create_default_context(cafile=str(pem))
+    made = Documents(clock=clock, tls=tls, fetch_s=1.0)
+    yield made
+    async with asyncio.timeout(PATIENCE_S):
+        await made.close()
+
+
+async def _is_had(library: Documents, url: str) -> bool:
+    try:
+        async with asyncio.timeout(PATIENCE_S):
+            assert await library.fetch(url) == b"chain"
+    except Unavailable as away:
+        assert away.retry_after_s > 0
+        return False
+    return True
+
+
+async def test_a_document_is_fetched(shelf: Shelf, library: Documents) -> None:
+    """One plain request, without cookies or anything of the message that asked."""
+    assert await _is_had(library, shelf.url("v1/notifications/certs/CERT-1"))
+    (request,) = shelf.requests
+    lines = request.decode().lower().splitlines()
+    assert lines[0] == "get /v1/notifications/certs/cert-1 http/1.1"
+    assert "accept-encoding: identity" in lines
+    assert not any(line.startswith(("cookie", "authorization")) for line in lines)
+
+
+async def test_a_body_in_pieces_is_put_together(shelf: Shelf, library: Documents) -> None:
+    shelf.answer = (
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nch\r\n3\r\nain\r\n0\r\n\r\n"
+    )
+    assert await _is_had(library, shelf.url())
+
+
+@pytest.mark.parametrize("scheme", ["http", "HTTPS", "ftp", "file", ""])
+async def test_https_only(shelf: Shelf, library: Documents, scheme: str) -> None:
+    """Nothing is asked for in clear, nor in any other way."""
+    assert not await _is_had(library, shelf.url(scheme=scheme))
+    assert shelf.requests == []
+
+
+@pytest.mark.parametrize("url", ["", "https://", "https:///cert", "https://[/", "https://a b/"])
+async def test_what_is_no_address(library: Documents, url: str) -> None:
+    assert not await _is_had(library, url)
+
+
+async def test_the_server_must_prove_who_it_is(
+    shelf: Shelf, library: Documents, clock: ManualClock
+) -> None:
+    """Neither a certificate for another name nor one of an unknown authority will do."""
+    assert not await _is_had(library, shelf.url(host="127.0.0.1"))
+    strict = Documents(clock=clock)
+    assert not await _is_had(strict, shelf.url())
+    await strict.close()
+    assert shelf.requests == []
+
+
+@pytest.mark.parametrize("status", ["301 Moved", "302 Found", "307 Temporary", "308 Permanent"])
+async def test_redirects_are_not_followed(shelf: Shelf, library: Documents, status: str) -> None:
+    target = shelf.url("elsewhere")
+    shelf.answer = f"HTTP/1.1 {status}\r\nLocation: {target}\r\nContent-Length: 0\r\n\r\n".encode()
+    assert not await _is_had(library, shelf.url())
+    assert len(shelf.requests) == 1
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"HTTP/1.1 404 Not Found\r\nContent-Length: 5\r\n\r\nchain",
+        b"HTTP/1.1 500 Oops\r\nContent-Length: 5\r\n\r\nchain",
+        b"HTTP/1.1 204 No Content\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\ncha",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Encoding: gzip\r\n\r\nchain",
+        b"SSH-2.0-OpenSSH_9.6\r\n",
+        b"HTTP/1.1 200 OK\r\nX: " + b"y" * 100_000 + b"\r\n\r\nchain",
+        b"",
+    ],
+)
+async def test_other_answers_are_no_document(
+    shelf: Shelf, library: Documents, answer: bytes
+) -> None:
+    shelf.answer = answer
+    assert not await _is_had(library, shelf.url())
+
+
+@pytest.mark.parametrize("head", [b"Content-Length: %d\r\n\r\n", b"Connection: close\r\n\r\n"])
+@pytest.mark.parametrize("extra", [0, 1])
+async def test_a_document_has_a_bound(
+    shelf: Shelf, library: Documents, head: bytes, extra: int
+) -> None:
+    """64 KiB are a document and one byte more is not, whether its length is announced or not."""
+    size = documents.DOCUMENT_BYTES_MAX + extra
+    head = head % size if b"%d" in head else head
+    shelf.answer = b"HTTP/1.1 200 OK\r\n" + head + b"x" * size
+    if extra:
+        assert not await _is_had(library, shelf.url())
+    else:
+        assert len(await library.fetch(shelf.url())) == size
+
+
+async def test_a_server_that_hangs_is_given_up(shelf: Shelf, library: Documents) -> None:
+    """The deadline is for the whole of it, and the default leaves time for the commit."""
+    shelf.may_answer.clear()
+    began = time.monotonic()
+    assert not await _is_had(library, shelf.url())
+    assert time.monotonic() - began < 1.0 + 1.0
+    assert documents.FETCH_S <= 2.0
+
+
+async def test_a_server_that_is_not_there(library: Documents, shelf: Shelf) -> None:
+    assert not await _is_had(library, "https://localhost:1/cert")
+
+
+async def test_many_messages_are_one_request(shelf: Shelf, library: Documents) -> None:
+    """However many wait for an address, it is asked once, and all get the answer."""
+    shelf.may_answer.clear()
+    waiting = [asyncio.create_task(library.fetch(shelf.url())) for _ in range(50)]
+    await _until(lambda: len(shelf.requests) == 1)
+    shelf.may_answer.set()
+    assert set(await asyncio.gather(*waiting)) == {b"chain"}
+    assert len(shelf.requests) == 1
+
+
+async def test_whoever_leaves_takes_nothing_from_the_others(
+    shelf: Shelf, library: Documents
+) -> None:
+    """A sender that gives up does not end the request that others wait for."""
+    shelf.may_answer.clear()
+    first, second = (asyncio.create_task(library.fetch(shelf.url())) for _ in range(2))
+    await _until(lambda: len(shelf.requests) == 1)
+    first.cancel()
+    shelf.may_answer.set()
+    assert await second == b"chain"
+    with pytest.raises(asyncio.CancelledError):
+        await first
+
+
+@pytest.mark.parametrize("is_there", [True, False])
+async def test_outcomes_are_remembered_for_a_while(
+    shelf: Shelf, library: Documents, clock: ManualClock, is_there: bool
+) -> None:
+    """A flood of messages that name an address is one request to it in 30 s."""
+    if not is_there:
+        shelf.answer = b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n"
+    for _ in range(5):
+        assert await _is_had(library, shelf.url()) is is_there
+        clock.elapsed_s += 7.4
+    assert len(shelf.requests) == 1
+    clock.elapsed_s += documents.REMEMBERED_S
+    shelf.answer = FOUND
+    assert await _is_had(library, shelf.url())
+    assert len(shelf.requests) == 2
+
+
+async def test_what_is_remembered_has_a_bound(shelf: Shelf, library: Documents) -> None:
+    """The oldest address is forgotten first."""
+    for n in range(documents.REMEMBERED_MAX):
+        assert await _is_had(library, shelf.url(f"{n}"))
+    assert await _is_had(library, shelf.url("0"))
+    assert len(shelf.requests) == documents.REMEMBERED_MAX
+    assert await _is_had(library, shelf.url("more"))
+    assert await _is_had(library, shelf.url("1"))
+    assert len(shelf.requests) == documents.REMEMBERED_MAX + 1
+    assert await _is_had(library, shelf.url("0"))
+    assert len(shelf.requests) == documents.REMEMBERED_MAX + 2
+
+
+async def test_few_addresses_at_once(shelf: Shelf, library: Documents) -> None:
+    """Above it nobody waits: the message is to come again."""
+    shelf.may_answer.clear()
+    waiting = [
+        asyncio.create_task(library.fetch(shelf.url(f"{n}"))) for n in range(documents.FETCHES_MAX)
+    ]
+    await _until(lambda: len(shelf.requests) == documents.FETCHES_MAX)
+    assert not await _is_had(library, shelf.url("one-too-many"))
+    shelf.may_answer.set()
+    assert set(await asyncio.gather(*waiting)) == {b"chain"}
+    assert shelf.open_max == documents.FETCHES_MAX
+    # It was not tried, so it is not remembered as a failure.
+    assert await _is_had(library, shelf.url("one-too-many"))
+
+
+async def test_closing_gives_up_what_is_fetched(shelf: Shelf, library: Documents) -> None:
+    """Whoever waits is told to come again, and nothing is fetched any more."""
+    shelf.may_answer.clear()
+    waiting = asyncio.create_task(_is_had(library, shelf.url()))
+    await _until(lambda: len(shelf.requests) == 1)
+    async with asyncio.timeout(PATIENCE_S):
+        await library.close()
+        assert await waiting is False
+    assert not await _is_had(library, shelf.url("another"))
+    assert len(shelf.requests) == 1
+
+
+async def _until(is_so: Callable[[], bool]) -> None:
+    async with asyncio.timeout(PATIENCE_S):
+        while not is_so():
+            await asyncio.sleep(0.005)

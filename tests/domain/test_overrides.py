@@ -1,0 +1,109 @@
+"""Modes: what an operator may order, and which of two words counts."""
+
+import contextlib
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.domain import features, overrides
+from gateway.domain.overrides import Mode, Order, Wrong
+
+
+def mode(target: str, word: overrides.Word, **changes: object) -> Mode:
+    plain = {"reason": "r", "actor": "a", "left_s": 60.0}
+    return Mode(target, word, **{**plain, **changes})  # type: ignore[arg-type]
+
+
+def test_a_word_on_a_tier_is_one_on_each_of_its_features() -> None:
+    lists = {each.name for each in features.FEATURES if each.tier == 3}
+    assert overrides.words([mode("tier3", "shed")]) == dict.fromkeys(lists, "shed")
+
+
+@pytest.mark.parametrize("is_tier_first", [True, False])
+def test_a_word_on_a_feature_beats_one_on_its_tier(is_tier_first: bool) -> None:
+    said = [mode("tier3", "shed"), mode("order_lists", "admit")]
+    words = overrides.words(said if is_tier_first else said[::-1])
+    assert words["order_lists"] == "admit"
+
+
+def test_what_is_only_asked_for_or_has_ended_counts_for_nothing() -> None:
+    assert overrides.words([mode("callbacks", "shed", is_asked=True)]) == {}
+    assert overrides.words([mode("order_lists", "shed", left_s=0.0)]) == {}
+
+
+def test_what_is_said_for_now_beats_what_was_planned() -> None:
+    planned = mode("order_lists", "shed", plan="sale")
+    assert overrides.words([planned])["order_lists"] == "shed"
+    assert overrides.words([mode("tier3", "admit"), planned])["order_lists"] == "admit"
+    assert overrides.words([mode("order_lists", "shed", plan="sale", starts_s=1.0)]) == {}
+
+
+def test_what_belongs_to_no_feature_is_one_of_tier_4_that_one_person_may_refuse() -> None:
+    assert overrides.features_of("other") == [features.OTHER]
+    assert features.OTHER in overrides.features_of("tier4")
+    assert overrides.words([mode("tier4", "shed"), mode("other", "admit")])["other"] == "admit"
+    assert not overrides.needs_second("other", "shed")
+
+
+@pytest.mark.parametrize("target", ["order_lists", "tier0", "tier1", "callbacks"])
+def test_early_is_said_of_whole_lesser_tiers(target: str) -> None:
+    overrides.check(Order("tier2", "early", 60.0, "r", "a"))
+    with pytest.raises(Wrong):
+        overrides.check(Order(target, "early", 60.0, "r", "a"))
+
+
+def test_nobody_sheds_the_core_alone() -> None:
+    alone = {target for target in overrides.targets() if overrides.needs_second(target, "shed")}
+    assert alone == {"callbacks", "order_submission", "tier0", "tier1"}
+    assert not any(overrides.needs_second(target, "admit") for target in overrides.targets())
+
+
+@pytest.mark.parametrize(
+    ("changes", "field"),
+    [
+        ({"target": "nothing"}, "target"),
+        ({"target": ""}, "target"),
+        ({"target": "tier9"}, "target"),
+        ({"word": "maybe"}, "mode"),
+        ({"for_s": 0.0}, "for_s"),
+        ({"for_s": -5.0}, "for_s"),
+        ({"for_s": 4 * 3600.0 + 1}, "for_s"),
+        ({"for_s": float("nan")}, "for_s"),
+        ({"for_s": float("inf")}, "for_s"),
+        ({"reason": ""}, "reason"),
+        ({"reason": "  "}, "reason"),
+        ({"reason": "a\x00b"}, "reason"),
+        ({"reason": "\udc80"}, "reason"),
+        ({"reason": "x" * 201}, "reason"),
+        ({"actor": ""}, "actor"),
+    ],
+)
+def test_an_order_that_makes_no_sense_names_its_field(
+    changes: dict[str, object], field: str
+) -> None:
+    plain = {"target": "order_lists", "word": "shed", "for_s": 60.0, "reason": "r", "actor": "a"}
+    overrides.check(Order(**plain))  # type: ignore[arg-type]
+    with pytest.raises(Wrong) as wrong:
+        overrides.check(Order(**{**plain, **changes}))  # type: ignore[arg-type]
+    assert wrong.value.field == field
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [("30m", 1800), ("1h30m", 5400), ("90s", 90), ("90", 90), ("4h", 14400), (" 5M ", 300)],
+)
+def test_durations_are_read_as_people_write_them(text: str, seconds: float) -> None:
+    assert overrides.seconds(text) == seconds
+
+
+@pytest.mark.parametrize("text", ["", "h", "m", "1.5h", "-5m", "5m\n5m", "1e9", "½h", "٣m"])
+def test_what_is_no_duration_is_refused(text: str) -> None:
+    with pytest.raises(Wrong):
+        overrides.seconds(text)
+
+
+@given(st.text(max_size=12))
+def test_no_text_breaks_the_reading_of_durations(text: str) -> None:
+    with contextlib.suppress(Wrong):
+        assert overrides.seconds(text) >= 0

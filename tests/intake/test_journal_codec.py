@@ -1,0 +1,43 @@
+"""What an order looks like in the journal: its mark is kept, and what was kept without is read."""
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from gateway.domain.placing import Stock
+from gateway.intake.journal_codec import Envelopes
+from tests.domain.support import due, placement
+
+
+class Clear:
+    """Seals nothing, but binds to the place and the row."""
+
+    def seal(self, place: str, row: bytes, plain: bytes) -> bytes:
+        return place.encode() + b"|" + row + b"|" + plain
+
+    def open(self, place: str, row: bytes, envelope: bytes) -> bytes:
+        head = self.seal(place, row, b"")
+        if not envelope.startswith(head):
+            raise ValueError("another envelope")
+        return envelope.removeprefix(head)
+
+
+ENVELOPES = Envelopes(sealer=Clear())
+STOCKS: list[Stock | None] = ["checked", "unchecked", None]
+
+
+@pytest.mark.parametrize("stock", STOCKS)
+def test_the_mark_of_an_order_is_kept(stock: Stock | None) -> None:
+    sent = msgspec.structs.replace(placement(due(1)), stock=stock)
+    assert ENVELOPES.open_order(ENVELOPES.order(sent)).stock == stock
+
+
+def test_an_order_of_a_version_that_knew_no_stock_is_read() -> None:
+    sent = placement(due(1))
+    envelope = ENVELOPES.order(sent)
+    head = Clear().seal("journal.entry", b"placements", b"")
+    kept: dict[str, Any] = msgspec.msgpack.decode(envelope.removeprefix(head))
+    del kept["stock"]
+    order = ENVELOPES.open_order(head + msgspec.msgpack.encode(kept))
+    assert (order.id, order.raw, order.stock) == (sent.id, sent.raw, None)

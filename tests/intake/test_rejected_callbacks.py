@@ -1,0 +1,134 @@
+"""What is kept of refused callbacks is bounded, and never waits for the store."""
+
+import asyncio
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+
+from gateway.domain.errors import Refused, Unavailable
+from gateway.domain.rejected_callbacks import RefusedCallback
+from gateway.intake.rejected_callbacks import Refusals
+from gateway.runtime.ids import UUIDv7
+
+AT = datetime(2026, 11, 24, 12, 0, 30, tzinfo=UTC)
+
+
+class Shelf:
+    """A store that can be away."""
+
+    def __init__(self) -> None:
+        self.rows: list[RefusedCallback] = []
+        self.is_away = False
+
+    async def add(self, rows: Sequence[RefusedCallback]) -> None:
+        if self.is_away:
+            raise Unavailable("postgres")
+        self.rows += rows
+
+
+def refusals(shelf: Shelf, minute_max: int = 3) -> Refusals:
+    return Refusals(store=shelf, new_id=UUIDv7(), minute_max=minute_max)
+
+
+def note(
+    kept: Refusals,
+    reason: str = "stale",
+    account: str = "main",
+    at: datetime = AT,
+    body: bytes = b"",
+) -> None:
+    refused = Refused(reason, "a wrong clock")
+    kept.note("stripe", account, refused, headers=[("A", "b")], body=body, at=at)
+
+
+async def test_so_many_a_minute_of_each_account_and_reason() -> None:
+    shelf = Shelf()
+    kept = refusals(shelf)
+    for _ in range(9):
+        note(kept, "stale")
+        note(kept, "bad_signature")
+        note(kept, "stale", account="other")
+    await kept.write()
+    assert len(shelf.rows) == 9
+    note(kept, at=AT + timedelta(seconds=29))
+    await kept.write()
+    assert len(shelf.rows) == 9
+    note(kept, at=AT + timedelta(seconds=30))
+    await kept.write()
+    assert len(shelf.rows) == 10
+
+
+async def test_what_can_not_be_written_waits_within_a_bound() -> None:
+    shelf = Shelf()
+    shelf.is_away = True
+    kept = refusals(shelf, minute_max=1000)
+    for n in range(300):
+        note(kept, body=b"%d" % n)
+    await kept.write()
+    assert shelf.rows == []
+    shelf.is_away = False
+    await kept.write()
+    await kept.write()
+    assert [row.body for row in shelf.rows] == [b"%d" % n for n in range(200)]
+
+
+async def test_headers_are_cut_to_a_bound() -> None:
+    shelf = Shelf()
+    kept = refusals(shelf)
+    headers = [(f"X-{n}", "v" * 5000) for n in range(500)]
+    kept.note("stripe", "main", Refused("stale", ""), headers=headers, body=b"", at=AT)
+    await kept.write()
+    (row,) = shelf.rows
+    assert len(row.headers) == 64
+    assert {len(value) for _, value in row.headers} == {2048}
+
+
+class Picky(Shelf):
+    """Fails as a whole for the sake of one."""
+
+    async def add(self, rows: Sequence[RefusedCallback]) -> None:
+        if any(row.body == b"bad" for row in rows):
+            raise UnicodeEncodeError("utf-8", "\udcff", 0, 1, "surrogates not allowed")
+        await super().add(rows)
+
+
+async def test_one_that_can_not_be_stored_takes_neither_the_others_nor_the_task() -> None:
+    shelf = Picky()
+    kept = refusals(shelf)
+    for body in (b"one", b"bad", b"two"):
+        note(kept, body=body)
+    stopping = asyncio.Event()
+    stopping.set()
+    await kept.run(stopping)
+    assert [row.body for row in shelf.rows] == [b"one", b"two"]
+    await kept.write()
+    assert len(shelf.rows) == 2
+
+
+async def test_bytes_that_are_no_text_are_spelt_out() -> None:
+    shelf = Shelf()
+    kept = refusals(shelf)
+    headers = [("X-\udcff", "a\udce4\x00b" * 2000)]
+    kept.note("stripe", "main", Refused("stale", "h\udcff"), headers=headers, body=b"", at=AT)
+    await kept.write()
+    ((name, value),) = shelf.rows[0].headers
+    assert (name, value[:14], len(value)) == ("X-\\udcff", "a\\udce4\\x00ba\\"[:14], 2048)
+    assert shelf.rows[0].hint == "h\\udcff"
+
+
+async def test_a_stop_writes_what_is_left() -> None:
+    shelf = Shelf()
+    kept = refusals(shelf)
+    note(kept)
+    stopping = asyncio.Event()
+    stopping.set()
+    running = asyncio.create_task(kept.run(stopping))
+    await running
+    # Told to stop before it began: nothing was taken since, but what waited is written.
+    assert len(shelf.rows) == 1
+
+
+def test_it_shows_nothing_of_the_message() -> None:
+    row = RefusedCallback(
+        UUIDv7()(), "stripe", "main", "stale", "", AT, [("A", "secret")], b"secret"
+    )
+    assert "secret" not in repr(row)

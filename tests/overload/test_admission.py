@@ -1,0 +1,584 @@
+"""The rim of overload: what it measures, whom it refuses, what it says of it."""
+
+import asyncio
+import logging
+from dataclasses import dataclass, field
+from typing import Literal
+
+import msgspec
+import pytest
+from prometheus_client import REGISTRY
+
+from gateway.domain import features
+from gateway.domain.overrides import Word
+from gateway.overload.admission import TICK_S, Overload, Overloaded, Slot
+from gateway.overload.concurrency import Slots
+from gateway.overload.heard import Heard
+from gateway.overload.rejections import Refusal
+from gateway.runtime import machine
+from gateway.runtime.recent import Recent
+from gateway.runtime.settings import Settings
+from gateway.runtime.watchdog import STALL_S, Watchdog
+from tests.intake.support import StoppedClock
+
+SETTINGS = Settings(database_url="postgresql://nowhere/none")
+
+
+@dataclass
+class ToldCommitter:
+    waiting_bytes: int = 0
+    waiting: int = 0
+    answered: int = 0
+    waits_s: float = 0.0
+
+    def answer_s(self) -> float:
+        return self.waits_s
+
+
+@dataclass
+class ToldJournal:
+    oldest_s: float = 0.0
+    fill: float = 0.0
+
+
+@dataclass
+class ToldReaders:
+    waits_s: float = 0.0
+
+    def wait_s(self) -> float:
+        return self.waits_s
+
+
+@dataclass
+class ToldModes:
+    words: dict[str, Word] = field(default_factory=dict)
+    early: frozenset[features.Tier] = frozenset()
+
+    def tick(self, now_s: float) -> None:
+        pass
+
+
+class Ticked:
+    """Overload with its clock and what it looks at."""
+
+    def __init__(self, settings: Settings = SETTINGS) -> None:
+        self.clock = StoppedClock()
+        self.committer = ToldCommitter()
+        self.journal = ToldJournal()
+        self.commits_s = Recent(window_s=10.0)
+        self.modes = ToldModes()
+        self.readers = ToldReaders()
+        self.heard = Heard()
+        self.overload = Overload(
+            committer=self.committer,
+            journal=self.journal,
+            commits_s=self.commits_s,
+            modes=self.modes,
+            readers=self.readers,
+            heard=self.heard,
+            clock=self.clock,
+            settings=settings,
+        )
+        self.cpu_s = 0.0
+
+    def tick(self, seconds: float = TICK_S, *, late_s: float = 0.0, cpu: float = 0.0) -> None:
+        for _ in range(max(1, round(seconds / TICK_S))):
+            self.clock.at_s += TICK_S
+            self.cpu_s += TICK_S * cpu
+            self.overload.tick(late_s, self.cpu_s, self.clock.at_s)
+
+    def refused(self, feature: features.Feature, of: int = 100) -> int:
+        refused = 0
+        for _ in range(of):
+            asked = self.overload.ask(feature)
+            if isinstance(asked, Slot):
+                asked.leave()
+            else:
+                refused += 1
+        return refused
+
+
+def test_at_rest_nobody_is_refused() -> None:
+    ticked = Ticked()
+    ticked.tick(5.0, cpu=0.6)
+    assert ticked.overload.load.figure < 0.7
+    assert {ticked.refused(feature) for feature in features.FEATURES} == {0}
+
+
+def test_a_late_loop_sheds_the_lesser_within_half_a_second_and_no_core() -> None:
+    ticked = Ticked()
+    ticked.tick(1.0)
+    ticked.tick(0.2, late_s=0.2)
+    assert ticked.refused(features.ORDER_LISTS) == 100
+    assert ticked.refused(features.ORDER_READS) == 100
+    assert ticked.refused(features.ORDER_REMARKS) == 100
+    assert ticked.refused(features.ORDER_SUBMISSION) == 0
+    assert ticked.refused(features.CALLBACKS) == 0
+    assert ticked.overload.load.signal == "lag"
+
+
+def test_one_hiccup_of_the_machine_sheds_nothing() -> None:
+    ticked = Ticked()
+    ticked.tick(1.0)
+    ticked.tick(late_s=3.0)
+    ticked.tick(1.0)
+    assert ticked.refused(features.ORDER_LISTS) == 0
+
+
+@pytest.mark.parametrize(
+    "signal",
+    [
+        "sojourn",
+        "slots",
+        "inflight",
+        "ackwait",
+        "acklat",
+        "cpu",
+        "rate",
+        "jage",
+        "jfill",
+        "dbbatch",
+        "dbpool",
+        "peers",
+    ],
+)  # fmt: skip
+def test_every_signal_is_measured(signal: str) -> None:
+    rate_max = 100.0 if signal == "rate" else 0.0
+    ticked = Ticked(msgspec.structs.replace(SETTINGS, requests_per_s_max=rate_max))
+    overload, cpu = ticked.overload, 0.0
+    match signal:
+        case "ackwait":
+            ticked.committer.waiting_bytes = SETTINGS.ack_bytes_max
+        case "acklat":
+            ticked.committer.waits_s = 0.5
+        case "inflight":
+            cpu, ticked.committer.waiting = 0.95, 128
+        case "cpu":
+            cpu = 1.0
+        case "jage":
+            ticked.journal.oldest_s = 31.0
+        case "jfill":
+            ticked.journal.fill = 0.9
+        case "dbbatch":
+            ticked.commits_s.add(2.5, 0.0)
+        case "dbpool":
+            ticked.readers.waits_s = 0.3
+        case "peers":
+            ticked.heard.hear([(1.0, 60.0)])
+    for _ in range(60):
+        if signal == "rate":
+            ticked.refused(features.CALLBACKS, of=6)
+        if signal == "cpu":
+            # A queue that agrees.
+            asked = overload.ask(features.CALLBACKS)
+            assert isinstance(asked, Slot)
+            ticked.clock.at_s += 0.015
+            asked.leave()
+            ticked.clock.at_s -= 0.015
+        if signal == "sojourn":
+            asked = overload.ask(features.CALLBACKS)
+            assert isinstance(asked, Slot)
+            ticked.clock.at_s += 0.07
+            asked.leave()
+        if signal == "slots":
+            # All of them, given back at the end of the tick.
+            held = [overload.ask(features.CALLBACKS) for _ in range(overload.slots.limit)]
+            ticked.clock.at_s += TICK_S
+            for each in held:
+                assert isinstance(each, Slot)
+                each.leave()
+            ticked.clock.at_s -= TICK_S
+        ticked.tick(cpu=cpu)
+    assert overload.load.signal == signal, overload.load
+    assert overload.load.figure == pytest.approx(1.0, abs=0.26)
+
+
+def test_only_bytes_that_wait_shed_submissions_and_never_callbacks() -> None:
+    ticked = Ticked()
+    ticked.committer.waiting_bytes = 2 * SETTINGS.ack_bytes_max
+    ticked.tick(0.2)
+    assert ticked.refused(features.ORDER_SUBMISSION) == 100
+    assert ticked.refused(features.CALLBACKS) == 0
+    ticked.committer.waiting_bytes = 0
+    ticked.tick(5.0)
+    assert ticked.refused(features.ORDER_SUBMISSION) == 0
+
+
+def test_a_refusal_says_why_and_how_long() -> None:
+    ticked = Ticked()
+    ticked.tick(0.3, late_s=0.2)
+    refusal = ticked.overload.ask(features.ORDER_LISTS)
+    assert isinstance(refusal, Refusal)
+    assert (refusal.reason, refusal.signal, refusal.factor) == ("shed", "lag", 2)
+
+
+def test_a_slot_is_given_back_once_and_taken_again() -> None:
+    ticked = Ticked()
+    slot = ticked.overload.ask(features.CALLBACKS)
+    assert isinstance(slot, Slot)
+    assert ticked.overload.slots.in_use == 1
+    slot.enter()
+    assert ticked.overload.slots.in_use == 1, "it was never away"
+    slot.leave()
+    slot.leave()
+    assert ticked.overload.slots.in_use == 0
+    slot.enter()
+    assert ticked.overload.slots.in_use == 1
+    slot.leave()
+    while ticked.overload.slots.reserve(0):
+        pass
+    with pytest.raises(Overloaded) as caught:
+        slot.enter()
+    assert caught.value.refusal.reason == "slots"
+    before = ticked.overload.slots.in_use
+    slot.leave()
+    assert ticked.overload.slots.in_use == before
+
+
+def test_one_that_comes_back_for_its_slot_is_counted_once() -> None:
+    ticked = Ticked()
+    for _ in range(60):
+        slot = ticked.overload.ask(features.CALLBACKS)
+        assert isinstance(slot, Slot)
+        slot.leave()
+        slot.enter()
+        slot.leave()
+        ticked.tick()
+    assert ticked.overload.tally.accepted_per_s() == pytest.approx(20)
+
+
+def test_watching_refuses_nothing() -> None:
+    ticked = Ticked(msgspec.structs.replace(SETTINGS, shedding="watch"))
+    ticked.tick(1.0, late_s=1.0)
+    assert ticked.refused(features.ORDER_LISTS) == 0
+    slots = [ticked.overload.ask(features.CALLBACKS) for _ in range(2000)]
+    assert all(isinstance(slot, Slot) for slot in slots)
+    for slot in slots:
+        assert isinstance(slot, Slot)
+        slot.leave()
+    assert ticked.overload.slots.in_use == 0
+
+
+def test_a_change_is_logged_once_and_refusals_are_not(caplog: pytest.LogCaptureFixture) -> None:
+    ticked = Ticked()
+    with caplog.at_level(logging.INFO):
+        ticked.tick(1.0, late_s=1.0)
+        ticked.refused(features.ORDER_LISTS, of=1000)
+        ticked.tick(1.0, late_s=1.0)
+    said = [record.getMessage() for record in caplog.records]
+    assert sorted(said) == ["tier 2 is open", "tier 3 is open", "tier 4 is open"]
+    assert caplog.records[0].__dict__["signal"] == "lag"
+
+
+def test_what_was_refused_is_counted() -> None:
+    def counted() -> float:
+        labels = {"feature": "order_lists", "reason": "shed", "mode": "act"}
+        return REGISTRY.get_sample_value("tidegate_shed_total", labels) or 0.0
+
+    ticked = Ticked()
+    ticked.tick(1.0, late_s=1.0)
+    before = counted()
+    ticked.refused(features.ORDER_LISTS, of=7)
+    ticked.tick(0.5)
+    assert counted() == before + 7
+    assert REGISTRY.get_sample_value("tidegate_shed_share", {"tier": "3"}) == 1.0
+
+
+async def test_it_runs_until_told_to_stop_and_sees_a_loop_that_is_held_up(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    ticked = Ticked()
+    stopping = asyncio.Event()
+    running = asyncio.create_task(ticked.overload.run(stopping))
+    await asyncio.sleep(3 * TICK_S)
+    stopping.set()
+    await asyncio.wait_for(running, 5.0)
+
+
+def test_the_watchdog_says_where_and_only_once(caplog: pytest.LogCaptureFixture) -> None:
+    clock = StoppedClock()
+    watchdog = Watchdog(clock=clock)
+    clock.at_s += STALL_S - 0.01
+    watchdog.look()
+    assert not watchdog.is_stalled
+    clock.at_s += 0.02
+    for _ in range(3):
+        watchdog.look()
+    assert watchdog.is_stalled
+    (record,) = caplog.records
+    assert any("test_admission" in place for place in record.__dict__["at"])
+    watchdog.beat()
+    assert not watchdog.is_stalled
+
+
+def test_while_the_loop_is_held_up_the_lesser_wait() -> None:
+    ticked = Ticked()
+    watchdog = ticked.overload._watchdog
+    ticked.clock.at_s += 2 * STALL_S
+    watchdog.look()
+    assert ticked.refused(features.ORDER_LISTS) == 100
+    assert ticked.refused(features.ORDER_SUBMISSION) == 0
+    ticked.tick()
+    assert ticked.refused(features.ORDER_LISTS) == 0
+
+
+def test_in_flight_is_bounded_only_while_the_cpu_is_short() -> None:
+    ticked = Ticked()
+    ticked.committer.waiting = 4000
+    ticked.tick(1.0, cpu=0.5)
+    assert ticked.refused(features.ORDER_SUBMISSION) == 0, (
+        "it waits for Postgres, and costs nothing"
+    )
+    for _ in range(20):
+        ticked.committer.answered += 200
+        ticked.tick(cpu=1.0)
+    # 4,000 answers a second, 50 ms: as many as can be answered in time, callbacks too.
+    assert ticked.overload.in_flight.limit == pytest.approx(200, abs=1)
+    # Twice as many, while nobody is refused.
+    ticked.committer.waiting = 401
+    assert ticked.refused(features.ORDER_SUBMISSION) == 100
+    assert ticked.refused(features.CALLBACKS) == 100
+    ticked.committer.waiting = 380
+    assert ticked.refused(features.ORDER_SUBMISSION) == 100, "a tenth is kept for callbacks"
+    assert ticked.refused(features.CALLBACKS) == 0
+    ticked.committer.waiting = 300
+    assert ticked.refused(features.ORDER_SUBMISSION) == 0
+    assert ticked.refused(features.CALLBACKS) == 0
+    # Half of the last ones were refused, and it is forgotten half a second later.
+    ticked.tick(cpu=1.0)
+    assert ticked.refused(features.ORDER_SUBMISSION) == 100
+    assert ticked.refused(features.CALLBACKS) == 100
+    for _ in range(12):
+        ticked.committer.answered += 200
+        ticked.tick(cpu=1.0)
+    assert ticked.refused(features.ORDER_SUBMISSION) == 0
+    ticked.tick(0.5, cpu=0.5)
+    ticked.committer.waiting = 4000
+    assert ticked.refused(features.ORDER_SUBMISSION) == 0
+
+
+@pytest.mark.parametrize("shedding", ["act", "watch"])
+def test_who_only_watches_makes_nobody_wait(shedding: Literal["act", "watch"]) -> None:
+    ticked = Ticked(msgspec.structs.replace(SETTINGS, shedding=shedding))
+    assert not ticked.overload.is_short()
+    ticked.tick(1.0, cpu=1.0)
+    assert ticked.overload.in_flight.limit is not None
+    assert ticked.overload.is_short() is (shedding == "act")
+    ticked.tick(2.0, late_s=0.2)
+    assert ticked.overload.tiers[3].share == 1.0
+    assert ticked.overload.refused_share(3) == (1.0 if shedding == "act" else 0.0)
+    assert ticked.overload.refused_share(0) == 0.0
+
+
+def test_what_is_left_out_of_an_order_leaves_room_for_orders() -> None:
+    ticked = Ticked()
+    ticked.modes.words = {features.INVENTORY_CHECK.name: "shed"}
+    ticked.tick(0.5, cpu=1.0)
+    rooms = ticked.overload.in_flight.rooms
+    for _ in range(20):
+        for _ in range(20):
+            slot = ticked.overload.ask(features.ORDER_SUBMISSION)
+            assert isinstance(slot, Slot)
+            slot.leave()
+            assert ticked.overload.skips(features.INVENTORY_CHECK)
+        ticked.tick(cpu=1.0)
+    assert ticked.overload.in_flight.rooms == rooms
+
+
+def test_what_refusals_take_is_of_the_time_there_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    # 20,000 refusals a second are a quarter of a core's time: all there is for who has a quarter.
+    limits = []
+    for cores in (1.0, 0.25):
+        monkeypatch.setattr(machine, "cpu_cores", lambda cores=cores: cores)
+        ticked = Ticked()
+        ticked.tick(1.0, late_s=0.2)
+        for _ in range(10):
+            ticked.refused(features.ORDER_LISTS, of=1000)
+            for _ in range(10):
+                slot = ticked.overload.ask(features.ORDER_SUBMISSION)
+                assert isinstance(slot, Slot)
+                ticked.clock.at_s += 0.08
+                slot.leave()
+                ticked.clock.at_s -= 0.08
+            ticked.tick()
+        limits.append(ticked.overload.slots.limit)
+    assert limits[0] < limits[1] == Slots().limit
+
+
+def test_nonsense_of_the_machine_ends_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    ticked = Ticked()
+    monkeypatch.setattr(machine, "cpu_cores", lambda: 0.0)
+    monkeypatch.setattr(machine, "memory_bytes_max", lambda: 0)
+    monkeypatch.setattr(machine, "descriptors_max", lambda: 0)
+    ticked.tick(3.0, cpu=1.0)
+    ticked.clock.at_s -= 100.0
+    ticked.tick(3.0)
+    ticked.overload.tick(float("nan"), float("nan"), ticked.clock.at_s)
+    assert ticked.overload.load.figure == ticked.overload.load.figure
+
+
+def test_what_comes_and_goes_with_each_commit_is_no_load() -> None:
+    ticked = Ticked()
+    for n in range(100):
+        ticked.committer.waiting = 120 if n % 3 else 10
+        ticked.tick(cpu=1.0)
+    assert ticked.refused(features.ORDER_LISTS) == 0
+    ticked.committer.waiting = 128
+    ticked.tick(0.45, cpu=1.0)
+    assert ticked.refused(features.ORDER_LISTS) > 0
+
+
+# --- operators ---
+
+
+@pytest.mark.parametrize("shedding", ["act", "watch"])
+def test_what_an_operator_refuses_is_refused_at_rest(shedding: str) -> None:
+    ticked = Ticked(msgspec.structs.replace(SETTINGS, shedding=shedding))
+    ticked.modes.words["order_lists"] = "shed"
+    asked = ticked.overload.ask(features.ORDER_LISTS)
+    assert isinstance(asked, Refusal)
+    assert asked.reason == "operator"
+    assert ticked.refused(features.ORDER_READS) == 0
+
+
+def test_what_an_operator_wants_taken_is_taken_under_load() -> None:
+    ticked = Ticked()
+    ticked.tick(1.0)
+    ticked.tick(0.5, late_s=0.2)
+    assert ticked.refused(features.ORDER_LISTS) == 100
+    ticked.modes.words["order_lists"] = "admit"
+    assert ticked.refused(features.ORDER_LISTS) == 0
+    assert ticked.refused(features.ORDER_READS) == 100
+
+
+def test_what_would_end_the_process_is_stronger_than_any_word() -> None:
+    ticked = Ticked()
+    ticked.modes.words["order_lists"] = "admit"
+    ticked.committer.waiting_bytes = SETTINGS.ack_bytes_max
+    ticked.tick(0.5)
+    assert ticked.refused(features.ORDER_LISTS) == 100
+    ticked.committer.waiting_bytes = 0
+    ticked.tick(0.5)
+    assert ticked.refused(features.ORDER_LISTS) == 0
+
+
+def test_a_word_to_take_makes_no_slots() -> None:
+    ticked = Ticked()
+    ticked.modes.words["order_lists"] = "admit"
+    held = 0
+    while isinstance(ticked.overload.ask(features.ORDER_LISTS), Slot):
+        held += 1
+    assert held <= ticked.overload.slots.limit
+
+
+def test_a_tier_that_is_to_go_early_goes_at_a_lower_load() -> None:
+    # 0.75 of the load: below every tier's threshold, and not when it counts 0.10 more.
+    dark = []
+    for early in (frozenset[features.Tier](), frozenset[features.Tier]({3})):
+        ticked = Ticked()
+        ticked.modes.early = early
+        ticked.tick(2.0, late_s=0.75 * 0.025 / 0.8)
+        dark.append((ticked.refused(features.ORDER_LISTS), ticked.refused(features.ORDER_READS)))
+    assert dark[0] == (0, 0)
+    assert dark[1][0] > 0
+    assert dark[1][1] == 0
+
+
+@pytest.mark.parametrize("tier", [2, 3, 4])
+def test_what_was_to_go_early_comes_back_while_the_loop_is_merely_busy(tier: features.Tier) -> None:
+    """CPU without a queue counts for 0.65, and must keep nothing dark."""
+    ticked = Ticked()
+    ticked.modes.early = frozenset({tier})
+    ticked.tick(2.0, late_s=0.2)
+    assert ticked.overload.tiers[tier].state == "open"
+    ticked.tick(60.0, cpu=1.0)
+    assert ticked.overload.load.shares["cpu"] > 0.6
+    assert ticked.overload.tiers[tier].state == "closed"
+
+
+@pytest.mark.parametrize("word", [None, "admit"])
+@pytest.mark.parametrize(("share", "is_dark"), [(0.94, False), (0.96, True), (1.0, True)])
+@pytest.mark.parametrize("what", ["memory", "descriptors"])
+def test_memory_and_descriptors_at_their_end_shed_submissions(
+    monkeypatch: pytest.MonkeyPatch, what: str, share: float, is_dark: bool, word: Word | None
+) -> None:
+    """Also where an operator wants them taken whatever the load, and never callbacks."""
+    used, limit = {"memory": ("memory_bytes", "memory_bytes_max")}.get(
+        what, ("descriptors", "descriptors_max")
+    )
+    monkeypatch.setattr(machine, used, lambda: round(1000 * share))
+    monkeypatch.setattr(machine, limit, lambda: 1000)
+    ticked = Ticked()
+    if word is not None:
+        ticked.modes.words["order_submission"] = word
+    ticked.tick(3.0)
+    assert (ticked.refused(features.ORDER_SUBMISSION) > 0) == is_dark
+    assert ticked.refused(features.CALLBACKS) == 0
+
+
+# --- parts of a request ---
+
+
+def _skipped(ticked: Ticked, of: int = 100) -> int:
+    return sum(ticked.overload.skips(features.INVENTORY_CHECK) for _ in range(of))
+
+
+def _counted(reason: str, mode: str = "act") -> float:
+    labels = {"feature": "inventory_check", "reason": reason, "mode": mode}
+    return REGISTRY.get_sample_value("tidegate_shed_total", labels) or 0.0
+
+
+def test_a_part_is_left_out_with_its_tier_and_takes_no_slot() -> None:
+    ticked = Ticked()
+    ticked.tick(1.0)
+    assert _skipped(ticked) == 0
+    ticked.tick(0.5, late_s=0.2)
+    before, in_use = _counted("shed"), ticked.overload.slots.in_use
+    assert _skipped(ticked) == 100
+    assert ticked.overload.slots.in_use == in_use
+    ticked.tick(1.0, late_s=0.2)
+    assert _counted("shed") == before + 100
+
+
+def test_who_only_watches_leaves_nothing_out_and_counts_what_it_would() -> None:
+    ticked = Ticked(msgspec.structs.replace(SETTINGS, shedding="watch"))
+    ticked.tick(1.0)
+    ticked.tick(0.5, late_s=0.2)
+    before = _counted("shed", "watch")
+    assert _skipped(ticked) == 0
+    ticked.tick(1.0, late_s=0.2)
+    assert _counted("shed", "watch") == before + 100
+    assert ticked.overload.tally.accepted_per_s() == 0.0
+
+
+def test_a_part_is_left_out_and_kept_as_an_operator_says() -> None:
+    ticked = Ticked()
+    ticked.modes.words["inventory_check"] = "shed"
+    assert _skipped(ticked) == 100
+    ticked.modes.words["inventory_check"] = "admit"
+    ticked.tick(1.0)
+    ticked.tick(0.5, late_s=0.2)
+    assert _skipped(ticked) == 0
+    ticked.committer.waiting_bytes = SETTINGS.ack_bytes_max
+    ticked.tick(0.5)
+    assert _skipped(ticked) == 100, "what would end the process is stronger than any word"
+
+
+def test_while_the_loop_is_held_up_parts_are_left_out() -> None:
+    ticked = Ticked()
+    ticked.clock.at_s += 2 * STALL_S
+    ticked.overload._watchdog.look()
+    assert _skipped(ticked) == 100
+    ticked.tick()
+    assert _skipped(ticked) == 0
+
+
+def test_a_part_that_is_left_out_is_no_request() -> None:
+    ticked = Ticked(msgspec.structs.replace(SETTINGS, requests_per_s_max=100))
+    ticked.modes.words["inventory_check"] = "shed"
+    for _ in range(60):
+        assert ticked.refused(features.ORDER_SUBMISSION, of=3) == 0
+        assert _skipped(ticked, of=3) == 3
+        ticked.tick()
+    assert ticked.overload.load.shares["rate"] == pytest.approx(3 / TICK_S / 100, rel=0.1)
+    assert ticked.overload.tally.accepted_per_s() == pytest.approx(3 / TICK_S, rel=0.1)

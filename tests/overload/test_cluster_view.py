@@ -1,0 +1,206 @@
+"""All processes together: read once a second however many look, bounded, and null when away."""
+
+import asyncio
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import cast
+
+import msgspec
+import pytest
+
+from gateway.domain.errors import Unavailable
+from gateway.overload import cluster_view
+from gateway.overload.cluster_view import LISTED_MAX, READ_S, Alone, Fleet
+from gateway.overload.peers import Process
+from gateway.stores.redis.process_states import Published
+from tests.domain.support import NOW
+from tests.ops.test_load import process
+
+
+class Clock:
+    """Stands until it is moved."""
+
+    def __init__(self) -> None:
+        self.at_s = 100.0
+
+    def now(self) -> datetime:
+        return NOW + timedelta(seconds=self.at_s)
+
+    def monotonic_s(self) -> float:
+        return self.at_s
+
+
+class States:
+    """Tells what it was given, when it may."""
+
+    def __init__(self) -> None:
+        self.told: list[Published] = []
+        self.reads = 0
+        self.is_away = False
+        self.may_answer = asyncio.Event()
+        self.may_answer.set()
+
+    async def published(self) -> Sequence[Published]:
+        self.reads += 1
+        await self.may_answer.wait()
+        if self.is_away:
+            raise Unavailable("redis")
+        return self.told
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def states() -> States:
+    return States()
+
+
+@pytest.fixture
+def looked_at(states: States, clock: Clock) -> Fleet:
+    return Fleet(states=states, clock=clock)
+
+
+def told(*processes: Process, age_s: float = 0.3) -> list[Published]:
+    return [Published(msgspec.json.encode(each), age_s) for each in processes]
+
+
+def seen(*processes: Process) -> cluster_view.Whole:
+    return cluster_view.whole(told(*processes), at=NOW)
+
+
+async def test_however_many_look_it_is_read_once_a_second(
+    looked_at: Fleet, states: States, clock: Clock
+) -> None:
+    assert states.reads == 0, "nobody looks"
+    states.told = told(process())
+    for n in range(1, 4):
+        found = await asyncio.gather(*[looked_at.look() for _ in range(50)])
+        assert states.reads == n
+        assert len({id(each) for each in found}) == 1
+        whole = found[0]
+        assert whole is not None
+        assert whole.at == clock.now()
+        clock.at_s += READ_S - 0.1
+        assert await looked_at.look() is whole
+        clock.at_s += 0.1
+    assert states.reads == 3
+
+
+async def test_who_comes_a_moment_too_early_is_told_anew_all_the_same(
+    looked_at: Fleet, states: States, clock: Clock
+) -> None:
+    """A stream that looks each second would else tell the same twice, now and then."""
+    await looked_at.look()
+    clock.at_s += READ_S - 0.03
+    loop = asyncio.get_running_loop()
+    began_s = loop.time()
+    await looked_at.look()
+    assert states.reads == 2
+    assert loop.time() - began_s >= 0.028, "and no sooner than it is due"
+    # The next is due a second after the one that was due.
+    clock.at_s += READ_S - 0.03
+    await looked_at.look()
+    assert states.reads == 2
+    clock.at_s += 0.03
+    await looked_at.look()
+    assert states.reads == 3
+
+
+async def test_what_is_away_is_null_until_it_is_back(
+    looked_at: Fleet, states: States, clock: Clock
+) -> None:
+    assert await looked_at.look() is not None
+    states.is_away = True
+    clock.at_s += READ_S
+    assert [await looked_at.look(), await looked_at.look()] == [None, None]
+    assert states.reads == 2, "also what is away is asked once a second"
+    states.is_away = False
+    clock.at_s += READ_S
+    assert await looked_at.look() is not None
+
+
+async def test_who_leaves_does_not_take_the_read_from_the_others(
+    looked_at: Fleet, states: States
+) -> None:
+    states.may_answer.clear()
+    first, second = (asyncio.create_task(looked_at.look()) for _ in range(2))
+    await asyncio.sleep(0)
+    first.cancel()
+    await asyncio.wait([first])
+    assert first.cancelled()
+    states.may_answer.set()
+    assert await second is not None
+    assert states.reads == 1
+
+
+async def test_when_all_have_left_the_next_one_reads_again(
+    looked_at: Fleet, states: States, clock: Clock
+) -> None:
+    states.may_answer.clear()
+    looking = asyncio.create_task(looked_at.look())
+    await asyncio.sleep(0)
+    looking.cancel()
+    await asyncio.wait([looking])
+    states.may_answer.set()
+    await asyncio.sleep(0)
+    clock.at_s += 3600.0
+    states.told = told(process())
+    whole = await looked_at.look()
+    assert whole is not None
+    assert whole.summary.processes == 1
+
+
+async def test_without_redis_nobody_can_tell() -> None:
+    assert await Alone().look() is None
+
+
+def test_all_are_in_the_summary_and_each_in_its_place() -> None:
+    found = seen(
+        process(pid=9, load=0.9, waiting=4, accepted_per_s=10.0, refused_per_s={"4": 2.0}),
+        process(host="node-0", pid=8, role="query", signal="dbpool", back=0.5),
+    )
+    assert [each.pid for each in found.processes] == [8, 9]
+    assert (found.summary.processes, found.summary.load_highest) == (2, 0.9)
+    assert (found.summary.back_worst, found.summary.waiting) == (0.5, 15)
+    first, second = found.processes
+    assert (first.role, first.signal, first.age_s) == ("query", "dbpool", 0.3)
+    assert (second.load, second.accepted_per_s, second.refused_per_s) == (0.9, 10.0, 2.0)
+    assert (found.more, found.unreadable) == (0, 0)
+
+
+def test_of_many_the_busiest_are_listed_and_all_are_counted() -> None:
+    many = [process(pid=n, load=n / 512) for n in range(512)]
+    found = seen(*many)
+    assert [each.pid for each in found.processes] == list(range(512 - LISTED_MAX, 512))
+    assert (found.more, found.summary.processes) == (512 - LISTED_MAX, 512)
+    assert len(msgspec.json.encode(found)) < 20_000
+
+
+def test_what_another_wrote_does_not_make_it_long() -> None:
+    long = "\N{BANKNOTE WITH YEN SIGN}\n" * 50_000
+    strange = {f"t{n}": 1.0 for n in range(1000)}
+    odd = process(host=long, role=long, signal=long, refused_per_s=strange, said={long: long})
+    encoded = msgspec.json.encode(seen(odd))
+    assert len(encoded) < 2000
+    assert b"\n" not in encoded
+
+
+def test_what_can_not_be_read_is_counted_and_in_no_figure() -> None:
+    published = [*told(process()), Published(b"{}", 0.1), Published(b"\xff", 0.1)]
+    found = cluster_view.whole(published, at=NOW)
+    assert (len(found.processes), found.summary.processes, found.unreadable) == (1, 1, 2)
+
+
+async def test_what_goes_wrong_leaves_nothing_old_behind(
+    looked_at: Fleet, states: States, clock: Clock
+) -> None:
+    states.told = told(process())
+    assert await looked_at.look() is not None
+    clock.at_s += READ_S
+    states.told = cast("list[Published]", [None])
+    with pytest.raises(AttributeError):
+        await looked_at.look()
+    assert await looked_at.look() is None

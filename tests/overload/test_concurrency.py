@@ -1,0 +1,165 @@
+"""Slots: who gets one, and how their number finds itself."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.domain.features import Tier
+from gateway.overload.concurrency import LIMIT_MAX, LIMIT_MIN, InFlight, Slots
+
+
+def fill(slots: Slots, tier: Tier) -> int:
+    taken = 0
+    while slots.reserve(tier):
+        taken += 1
+    return taken
+
+
+def serve(slots: Slots, slot_s: float, *, at_once: int, rounds: int = 10) -> None:
+    """Let requests come in bursts that each keep their slots for a while."""
+    for _ in range(rounds):
+        got = sum(slots.reserve(0) for _ in range(at_once))
+        for _ in range(got):
+            slots.leave(0, slot_s)
+
+
+def test_the_lesser_leave_room_for_the_core() -> None:
+    slots = Slots()
+    limit = slots.limit
+    assert fill(slots, 3) == limit // 2
+    assert fill(slots, 2) == 0
+    assert fill(slots, 1) == int(limit * 0.9) - limit // 2
+    assert fill(slots, 0) == limit - int(limit * 0.9)
+    assert not slots.reserve(0)
+    slots.leave(3, 0.1)
+    assert not slots.reserve(3)
+    assert slots.reserve(0), "a free slot always admits core"
+
+
+def test_slow_slots_make_fewer_of_them() -> None:
+    slots = Slots()
+    before = slots.limit
+    serve(slots, 0.030, at_once=20)
+    slots.adapt(refusing=0.0)
+    assert slots.limit == int(before * 0.9)
+    serve(slots, 0.080, at_once=20)
+    slots.adapt(refusing=0.0)
+    assert slots.limit == int(int(before * 0.9) * 0.8)
+
+
+def test_a_wait_that_refusals_cause_is_not_cured_by_more_of_them() -> None:
+    slots = Slots()
+    before = slots.limit
+    serve(slots, 0.080, at_once=20)
+    slots.adapt(refusing=0.31)
+    assert slots.limit == before
+
+
+def test_quick_slots_that_were_all_used_make_more() -> None:
+    slots = Slots()
+    before = slots.limit
+    serve(slots, 0.005, at_once=before)
+    slots.adapt(refusing=0.0)
+    assert slots.limit == before + before // 8
+    # The last window's peak does not count again.
+    serve(slots, 0.005, at_once=10)
+    slots.adapt(refusing=0.0)
+    assert slots.limit == before + before // 8
+
+
+def test_a_limit_that_fell_in_a_flood_rises_again_when_waits_are_as_aimed_at() -> None:
+    slots = Slots()
+    for _ in range(30):
+        serve(slots, 0.080, at_once=200)
+        slots.adapt(refusing=0.0)
+    assert slots.limit == LIMIT_MIN
+    # A steady load for which there are far too few: nine at once, each for 15 ms.
+    for _ in range(10):
+        serve(slots, 0.015, at_once=9)
+        slots.adapt(refusing=0.0)
+    assert slots.limit > 9
+    # And no further than it is used.
+    for _ in range(50):
+        serve(slots, 0.015, at_once=9)
+        slots.adapt(refusing=0.0)
+    assert slots.limit == 12
+
+
+def test_few_samples_say_nothing_and_reads_say_nothing_of_the_cpu() -> None:
+    slots = Slots()
+    before = slots.limit
+    serve(slots, 1.0, at_once=4, rounds=10)
+    slots.adapt(refusing=0.0)
+    for _ in range(200):
+        assert slots.reserve(3)
+        slots.leave(3, 1.0)
+    slots.adapt(refusing=0.0)
+    assert slots.limit == before
+
+
+def test_the_mean_use_is_over_time() -> None:
+    slots = Slots()
+    slots.mean_use(0.0)
+    half = slots.limit // 2
+    for _ in range(half):
+        slots.reserve(0)
+    for _ in range(half):
+        slots.leave(0, 1.0)
+    assert slots.mean_use(4.0) == 0.125
+    assert slots.mean_use(5.0) == 0.0
+    assert slots.mean_use(5.0) == 0.0
+    slots.force()
+    assert slots.in_use == 1
+
+
+def test_the_wait_is_that_of_lately() -> None:
+    slots = Slots()
+    assert slots.wait_s() == 0.0
+    serve(slots, 0.001, at_once=20, rounds=1)
+    assert slots.wait_s() == 0.001
+    slots.adapt(refusing=0.0)
+    assert slots.wait_s() == 0.001, "a new window knows nothing yet"
+    serve(slots, 0.050, at_once=20, rounds=1)
+    assert slots.wait_s() == 0.050
+    slots.adapt(refusing=0.0)
+    slots.adapt(refusing=0.0)
+    assert slots.wait_s() == 0.0, "nobody came"
+
+
+@given(st.lists(st.tuples(st.floats(0, 1), st.integers(1, 300), st.floats(0, 1)), max_size=60))
+def test_the_limit_has_bounds_and_nothing_is_counted_twice(
+    windows: list[tuple[float, int, float]],
+) -> None:
+    slots = Slots()
+    for slot_s, at_once, refusing in windows:
+        serve(slots, slot_s, at_once=at_once, rounds=2)
+        slots.adapt(refusing=refusing)
+        assert LIMIT_MIN <= slots.limit <= LIMIT_MAX
+        assert slots.in_use == 0
+    assert fill(slots, 0) == slots.limit
+
+
+def test_a_burst_may_exceed_the_limit_and_a_flood_may_not_fill_it() -> None:
+    in_flight = InFlight()
+    in_flight.adapt(answered_per_s=4000.0, cpu=1.0, commit_s=0.01)
+    limit = 240
+
+    def rooms(refused: float) -> tuple[int, int]:
+        in_flight.look(refused=refused, cpu=1.0)
+        assert in_flight.limit == limit
+        assert in_flight.rooms is not None
+        return in_flight.rooms[0], in_flight.rooms[3]
+
+    # As much as for orders while nobody is refused, and half of all when everybody is.
+    assert rooms(0.0) == (2 * limit, int(0.9 * 2 * limit))
+    assert rooms(0.5) == (1.25 * limit, int(0.7 * 1.25 * limit))
+    assert rooms(1.0) == (limit // 2, limit // 4)
+
+    def is_bounded(refused: float, cpu: float) -> bool:
+        in_flight.look(refused=refused, cpu=cpu)
+        return in_flight.limit is not None and in_flight.rooms is not None
+
+    # Idle for a moment: a stall behind us where nobody was refused, and else nothing new.
+    assert is_bounded(0.1, 0.5)
+    assert not is_bounded(0.0, 0.5)
+    in_flight.adapt(answered_per_s=4000.0, cpu=0.5, commit_s=0.01)
+    assert not is_bounded(1.0, 1.0)

@@ -1,0 +1,34 @@
+"""Requests let in and refused each second."""
+
+import pytest
+
+from gateway.domain.features import TIERS
+from gateway.overload.request_rates import Tally
+
+
+def test_nothing_is_known_before_the_second_note() -> None:
+    tally = Tally()
+    assert tally.accepted_per_s() == 0.0
+    tally.note(1.0, asked=10, refused={})
+    assert tally.accepted_per_s() == 0.0
+    assert tally.refused_per_s() == dict.fromkeys(TIERS, 0.0)
+
+
+def test_what_was_not_refused_was_let_in_and_old_seconds_do_not_count() -> None:
+    tally = Tally()
+    for n in range(41):
+        # 400 asked a second, and in the first half of the time 80 and 20 refused.
+        refused = {"order_lists": 20, "order_reads": 5} if n < 20 else {}
+        tally.note(n * 0.25, asked=n * 100, refused=refused)
+        if n == 16:
+            assert tally.accepted_per_s() == pytest.approx(300)
+            assert tally.refused_per_s() == {0: 0, 1: 0, 2: 20, 3: 80, 4: 0}
+    assert tally.accepted_per_s() == pytest.approx(400)
+    assert sum(tally.refused_per_s().values()) == 0
+
+
+def test_two_notes_at_once_divide_by_no_zero() -> None:
+    tally = Tally()
+    tally.note(1.0, asked=0, refused={})
+    tally.note(1.0, asked=1, refused={"callbacks": 1})
+    assert tally.accepted_per_s() == 0.0

@@ -1,0 +1,295 @@
+"""Steps of plans in the audit log: each that begins ends, and both are written once."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from typing import Any, TypeAlias
+
+import asyncpg
+import pytest
+
+from gateway.domain.errors import Unavailable
+from gateway.domain.overrides import Order, Word
+from gateway.domain.plans import Plan, Step
+from gateway.stores.postgres import audit, plan_audit
+from gateway.stores.postgres.overrides import Switches
+from tests.stores.support import Database
+
+Admin: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
+BEGIN = ("tidegate", "plan.begin", "tier3")
+END = ("tidegate", "plan.end", "tier3")
+
+
+@pytest.fixture
+def switches(ledger: Database) -> Switches:
+    return Switches(pool=ledger)
+
+
+@pytest.fixture
+async def admin(ledger: Database, superuser_url: str) -> AsyncIterator[Admin]:
+    connection = await asyncpg.connect(superuser_url)
+    yield connection
+    assert await audit.first_break(connection) is None
+    await connection.close()
+
+
+def step(
+    target: str = "tier3",
+    *,
+    begins_min: float = 0.0,
+    ends_min: float = 60.0,
+    mode: Word = "shed",
+    now: datetime | None = None,
+) -> Step:
+    now = now or datetime.now(UTC)
+    begin, end = (now + timedelta(minutes=minutes) for minutes in (begins_min, ends_min))
+    return Step(target=target, mode=mode, from_at=begin, until=end, reason="it opens")
+
+
+def plan(*planned: Step, name: str = "sale") -> Plan:
+    return Plan(name=name, steps=planned or [step()])
+
+
+async def told(ledger: Database) -> list[tuple[str, str, str]]:
+    """Return what was written of steps: who, what, of which target."""
+    rows = await ledger.fetch(
+        "SELECT actor, action, subject FROM audit_log"
+        " WHERE action IN ('plan.begin', 'plan.end') ORDER BY id"
+    )
+    return [tuple(row) for row in rows]
+
+
+async def details(ledger: Database, action: str) -> list[str]:
+    rows = await ledger.fetch("SELECT detail FROM audit_log WHERE action = $1 ORDER BY id", action)
+    return [row["detail"] for row in rows]
+
+
+async def later(admin: Admin, minutes: float) -> None:
+    """Have all steps begin and end so much sooner, by the database's clock."""
+    await admin.execute(
+        "UPDATE planned SET from_at = from_at - $1::interval, until = until - $1::interval",
+        timedelta(minutes=minutes),
+    )
+
+
+async def test_a_step_begins_and_ends_with_a_row_each(
+    switches: Switches, ledger: Database, admin: Admin
+) -> None:
+    await switches.plan(plan(step(begins_min=30, ends_min=60)), actor="ann")
+    await switches.every()
+    assert await told(ledger) == []
+    await later(admin, 31)
+    await switches.every()
+    await switches.every()
+    assert await told(ledger) == [BEGIN]
+    await later(admin, 30)
+    assert await switches.every() == []
+    await switches.every()
+    assert await told(ledger) == [BEGIN, END]
+    (begun,), (ended,) = await details(ledger, "plan.begin"), await details(ledger, "plan.end")
+    assert begun.startswith("sale: shed 20")
+    assert begun.endswith(": it opens")
+    assert ended.endswith(": it opens")
+
+
+async def test_of_many_who_see_it_at_once_one_writes_it(
+    switches: Switches, ledger: Database, pools_of_four: list[Database], admin: Admin
+) -> None:
+    for minutes, rows in ((31, 1), (30, 2)):
+        if rows == 1:
+            await switches.plan(plan(step(begins_min=30, ends_min=60)), actor="ann")
+        await later(admin, minutes)
+        looking = [Switches(pool=pool).every() for pool in pools_of_four for _ in range(3)]
+        seen = await asyncio.gather(*looking)
+        assert len({len(modes) for modes in seen}) == 1
+        assert len(await told(ledger)) == rows
+
+
+@pytest.fixture
+async def pools_of_four(superuser_url: str) -> AsyncIterator[list[Database]]:
+    pools = [await asyncpg.create_pool(superuser_url, min_size=3, max_size=3) for _ in range(4)]
+    yield pools
+    for pool in pools:
+        pool.terminate()
+
+
+async def test_a_step_that_nobody_saw_gets_both_late(
+    switches: Switches, ledger: Database, admin: Admin
+) -> None:
+    await switches.plan(plan(step(ends_min=10), step(begins_min=10, ends_min=20)), actor="ann")
+    await later(admin, 60 * 24 * 9)
+    # Old steps are cleared away with the next plan, but not before they are told.
+    await switches.plan(plan(step("tier4", begins_min=5), name="other"), actor="ann")
+    assert [mode.target for mode in await switches.every()] == ["tier4"]
+    assert await told(ledger) == [BEGIN, END, BEGIN, END]
+    await switches.drop_plan("other", actor="ann")
+    assert await switches.planned() == []
+
+
+async def test_where_nothing_begins_or_ends_a_look_is_one_statement(
+    switches: Switches, admin: Admin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await switches.set(Order("order_lists", "shed", 60.0, "r", "ann"))
+    await switches.plan(plan(step(ends_min=10), step(begins_min=10, ends_min=20)), actor="ann")
+    await later(admin, 15)
+    await switches.every()
+
+    def refuse(**_: float) -> None:
+        raise AssertionError("nothing has changed")
+
+    monkeypatch.setattr(switches, "changing", refuse)
+    assert len(await switches.every()) == 2
+
+
+async def test_a_plan_that_is_dropped_ends_what_had_begun(
+    switches: Switches, ledger: Database, admin: Admin
+) -> None:
+    over, runs, comes = (
+        step(ends_min=10),
+        step(begins_min=10),
+        step("tier4", begins_min=90, ends_min=99),
+    )
+    await switches.plan(plan(over, runs, comes), actor="ann")
+    await later(admin, 15)
+    await switches.every()
+    assert await told(ledger) == [BEGIN, END, BEGIN]
+    await switches.drop_plan("sale", actor="bob")
+    await switches.every()
+    assert await told(ledger) == [BEGIN, END, BEGIN, ("bob", "plan.end", "tier3")]
+    assert await details(ledger, "plan.drop") == ["3 steps: 1 over, 1 running, 1 to come"]
+    assert (await details(ledger, "plan.end"))[-1].endswith(": it opens; its plan was dropped")
+
+
+async def test_what_nobody_had_seen_when_the_plan_is_dropped_is_told_by_who_drops_it(
+    switches: Switches, ledger: Database, admin: Admin
+) -> None:
+    await switches.plan(plan(step(ends_min=10), step(begins_min=10)), actor="ann")
+    await later(admin, 15)
+    await switches.drop_plan("sale", actor="bob")
+    assert await told(ledger) == [BEGIN, END, BEGIN, ("bob", "plan.end", "tier3")]
+
+
+async def test_a_plan_that_is_dropped_and_set_again_begins_again(
+    switches: Switches, ledger: Database, admin: Admin
+) -> None:
+    same = plan(step())
+    for _ in range(2):
+        await switches.plan(same, actor="ann")
+        await switches.every()
+        await switches.drop_plan("sale", actor="ann")
+    assert await told(ledger) == 2 * [BEGIN, ("ann", "plan.end", "tier3")]
+
+
+async def test_a_step_that_stays_in_a_plan_goes_on(
+    switches: Switches, ledger: Database, admin: Admin
+) -> None:
+    now = datetime.now(UTC) - timedelta(minutes=1)
+    await switches.plan(plan(step(now=now)), actor="ann")
+    await switches.every()
+    longer = step(ends_min=90, now=now), step("tier4", begins_min=50, now=now)
+    assert await switches.plan(plan(*longer), actor="bob")
+    await switches.every()
+    assert await told(ledger) == [BEGIN]
+    await later(admin, 100)
+    await switches.every()
+    assert sorted(await told(ledger)) == sorted(
+        [BEGIN, END, ("tidegate", "plan.begin", "tier4"), ("tidegate", "plan.end", "tier4")]
+    )
+
+
+@pytest.mark.parametrize("changes", [{"target": "tier4"}, {"mode": "admit"}, {"begins_min": -1}])
+async def test_a_step_that_its_plan_has_no_more_ends(
+    switches: Switches, ledger: Database, admin: Admin, changes: dict[str, Any]
+) -> None:
+    other = step(**changes)
+    await switches.plan(plan(step()), actor="ann")
+    await switches.every()
+    await switches.plan(plan(other), actor="bob")
+    await switches.every()
+    assert await told(ledger) == [
+        BEGIN, ("bob", "plan.end", "tier3"), ("tidegate", "plan.begin", other.target),
+    ]  # fmt: skip
+    assert (await details(ledger, "plan.end"))[0].endswith("; its plan was replaced")
+
+
+async def test_a_step_that_was_over_and_is_made_longer_begins_again(
+    switches: Switches, ledger: Database, admin: Admin
+) -> None:
+    now = datetime.now(UTC) - timedelta(minutes=30)
+    await switches.plan(plan(step(ends_min=60, now=now)), actor="ann")
+    await admin.execute("UPDATE planned SET until = now() - interval '1 second'")
+    await switches.plan(plan(step(ends_min=60, now=now)), actor="ann")
+    await switches.every()
+    assert await told(ledger) == [BEGIN, END, BEGIN]
+
+
+async def test_more_than_a_look_tells_is_told_by_the_next(
+    switches: Switches, ledger: Database, admin: Admin
+) -> None:
+    n = 0
+    while n < plan_audit.AT_ONCE_MAX + 50:
+        many = [step(begins_min=m, ends_min=m + 1) for m in range(n, n + 50)]
+        await switches.plan(plan(*many, name=f"p{n}"), actor="ann")
+        n += 50
+    await later(admin, n + 1)
+    for looks in range(1, 3):
+        await switches.every()
+        assert len(await told(ledger)) == min(n, looks * plan_audit.AT_ONCE_MAX) * 2
+    assert await told(ledger) == n * [BEGIN, END]
+
+
+async def test_what_can_not_be_written_now_is_told_and_written_later(
+    switches: Switches, ledger: Database, admin: Admin
+) -> None:
+    """A read-only moment keeps no process from knowing what stands."""
+    await switches.plan(plan(step(), step("tier4", begins_min=-2, ends_min=1)), actor="ann")
+    await switches.set(Order("order_lists", "shed", 60.0, "r", "ann"))
+    await later(admin, 1)
+    await admin.execute("UPDATE switches SET until = now() - interval '1 second'")
+    name = json.dumps(await admin.fetchval("SELECT current_database()"))
+    await admin.execute(f"ALTER DATABASE {name} SET default_transaction_read_only = on")
+    try:
+        await ledger.expire_connections()
+        assert [mode.target for mode in await switches.every()] == ["tier3"]
+        with pytest.raises(Unavailable):
+            await switches.drop_plan("sale", actor="ann")
+        assert await told(ledger) == []
+    finally:
+        await admin.execute(f"ALTER DATABASE {name} RESET default_transaction_read_only")
+        await ledger.expire_connections()
+    await switches.every()
+    assert sorted(await told(ledger)) == [
+        BEGIN, ("tidegate", "plan.begin", "tier4"), ("tidegate", "plan.end", "tier4"),
+    ]  # fmt: skip
+
+
+async def test_what_is_remembered_is_written(
+    switches: Switches, ledger: Database, admin: Admin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who dies between the two leaves neither."""
+    await switches.plan(plan(step()), actor="ann")
+    write = audit.append_all
+
+    async def die(*_: Any) -> None:
+        raise Unavailable("postgres")
+
+    monkeypatch.setattr(audit, "append_all", die)
+    await switches.every()
+    assert await told(ledger) == []
+    monkeypatch.setattr(audit, "append_all", write)
+    await switches.every()
+    assert await told(ledger) == [BEGIN]
+
+
+async def test_who_is_busy_with_a_step_keeps_nobody_else_waiting(
+    switches: Switches, ledger: Database, admin: Admin
+) -> None:
+    await switches.plan(plan(step(), step("tier4")), actor="ann")
+    async with admin.transaction():
+        await admin.execute("SELECT 1 FROM planned WHERE target = 'tier3' FOR UPDATE")
+        async with asyncio.timeout(1):
+            await switches.every()
+        assert await told(ledger) == [("tidegate", "plan.begin", "tier4")]
+    await switches.every()
+    assert (await told(ledger))[1:] == [BEGIN]

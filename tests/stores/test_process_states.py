@@ -1,0 +1,242 @@
+"""How processes stand, through a real Valkey: heard by all, aged by its clock, back after it was
+away; on a server alone and on a cluster.
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+from redis.crc import key_slot
+
+from gateway.domain.errors import Unavailable
+from gateway.overload import peers
+from gateway.overload.peers import KEPT_S, Peers
+from gateway.stores.redis import process_states as stored
+from gateway.stores.redis import scripting
+from gateway.stores.redis.process_states import States
+from tests.domain.support import NOW
+from tests.overload.test_admission import Ticked
+from tests.support.valkey_cluster import Server, cluster_in, server_in
+
+CALL_S = 0.5
+KEYS = [b"tidegate:{load}:heard", b"tidegate:{load}:backs", b"tidegate:{load}:states"]
+HEARD, BACKS, STATES = KEYS
+
+
+@pytest.fixture(scope="module")
+def started(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with server_in(tmp_path_factory.mktemp("states")) as server:
+        yield server
+
+
+@pytest.fixture
+def server(started: Server) -> Server:
+    started.client.flushall()
+    return started
+
+
+@pytest.fixture
+async def states(server: Server) -> AsyncIterator[States]:
+    opened = States(url=server.url, call_s=CALL_S, kept_s=KEPT_S)
+    yield opened
+    await opened.close()
+
+
+async def tell(states: States, process: str, back: float = 0.5) -> dict[float, float]:
+    """Publish; return what lies behind the others with its age."""
+    told = await states.publish(process, back=back, state=f"state of {process}".encode())
+    return {each.back: each.age_s for each in told}
+
+
+async def shown(states: States) -> dict[bytes, float]:
+    return {each.state: each.age_s for each in await states.published()}
+
+
+def push_back(server: Server, process: str, seconds: float) -> None:
+    """As if a process had been heard so much earlier."""
+    server.client.zincrby(HEARD, -seconds * 1000, process)
+
+
+async def test_each_hears_all_others_and_not_itself(states: States) -> None:
+    assert await tell(states, "a", 0.25) == {}
+    assert set(await tell(states, "b", 0.75)) == {0.25}
+    assert set(await tell(states, "c", 1.25)) == {0.25, 0.75}
+    assert set(await tell(states, "a", 0.5)) == {0.75, 1.25}
+    assert set(await shown(states)) == {b"state of a", b"state of b", b"state of c"}
+
+
+async def test_a_turn_is_one_round_trip(states: States, server: Server) -> None:
+    def reads() -> int:
+        return int(server.client.info("stats")["total_reads_processed"])
+
+    for name in ("a", "b"):
+        await tell(states, name)
+    before = reads()
+    for _ in range(10):
+        await tell(states, "a")
+    assert reads() == before + 10 + 1, "the last one is this question"
+
+
+async def test_what_was_told_ages_and_is_gone_after_three_seconds(
+    states: States, server: Server
+) -> None:
+    await tell(states, "old", 0.9)
+    push_back(server, "old", 2.0)
+    (age_s,) = (await tell(states, "b", 0.1)).values()
+    assert 2.0 <= age_s < 2.8
+    assert 2.0 <= (await shown(states))[b"state of old"] < 2.9
+    push_back(server, "old", 1.1)
+    assert set(await shown(states)) == {b"state of b"}, "also before anyone took it away"
+    assert await tell(states, "b", 0.1) == {}
+    assert [server.client.zcard(HEARD), *(server.client.hlen(k) for k in KEYS[1:])] == [1, 1, 1]
+
+
+async def test_what_was_heard_in_a_time_to_come_is_of_nobody(
+    states: States, server: Server
+) -> None:
+    """The server's clock was set back, or another server took over."""
+    await tell(states, "ahead", 0.9)
+    push_back(server, "ahead", -3600.0)
+    assert await shown(states) == {}
+    assert await tell(states, "b") == {}
+    assert server.client.zcard(HEARD) == 1
+    assert set(await tell(states, "ahead", 0.9)) == {0.5}
+    assert set(await tell(states, "b")) == {0.9}
+
+
+async def test_when_all_are_gone_nothing_is_left(states: States, server: Server) -> None:
+    await tell(states, "a")
+    assert all(0 < server.client.pttl(key) <= KEPT_S * 1000 for key in KEYS)
+
+
+async def test_no_more_are_read_than_the_bound(
+    states: States, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stored, "COUNT_MAX", 4)
+    for n in range(9):
+        await tell(states, f"p{n}", n / 10)
+        push_back(server, f"p{n}", (9 - n) / 10)
+    assert set(await tell(states, "last")) == {0.6, 0.7, 0.8}
+    assert len(await shown(states)) == 4
+    for n in range(9):
+        push_back(server, f"p{n}", 3.0)
+    for _ in range(3):
+        await tell(states, "last")
+    assert server.client.zcard(HEARD) == 1, "those that are gone are taken away bit by bit"
+
+
+@pytest.mark.parametrize("lost", KEYS)
+async def test_what_a_full_server_throws_away_is_there_again_after_a_turn(
+    states: States, server: Server, lost: bytes
+) -> None:
+    for name in ("a", "b", "dead"):
+        await tell(states, name)
+    server.client.delete(lost)
+    await tell(states, "a", 0.1)
+    await tell(states, "b", 0.2)
+    assert 0.2 in await tell(states, "a", 0.1)
+    assert {b"state of a", b"state of b"} <= set(await shown(states))
+    push_back(server, "dead", 3600.0) if lost != HEARD else None
+    await tell(states, "a")
+    assert [server.client.zcard(HEARD), *(server.client.hlen(k) for k in KEYS[1:])] == [2, 2, 2]
+
+
+async def test_what_is_no_number_is_read_over(states: States, server: Server) -> None:
+    await tell(states, "a", 0.3)
+    await tell(states, "stranger")
+    server.client.hset(BACKS, "stranger", "\x00much")
+    assert set(await tell(states, "b")) == {0.3}
+
+
+async def test_a_server_that_refuses_is_unavailable(states: States, server: Server) -> None:
+    server.client.set(HEARD, "a plain value")
+    with pytest.raises(Unavailable):
+        await tell(states, "a")
+    with pytest.raises(Unavailable):
+        await shown(states)
+
+
+async def test_a_frozen_server_is_given_up_in_time(states: States, server: Server) -> None:
+    await tell(states, "a")
+    with server.frozen():
+        began_s = time.monotonic()
+        with pytest.raises(Unavailable):
+            await tell(states, "a")
+        assert time.monotonic() - began_s < CALL_S + 0.4
+    async with asyncio.timeout(10):
+        while True:
+            try:
+                await tell(states, "a")
+                break
+            except Unavailable:
+                await asyncio.sleep(0.02)
+
+
+async def test_two_processes_over_a_server_that_dies_and_comes_back(tmp_path: Path) -> None:
+    with server_in(tmp_path) as server:
+        opened = [States(url=server.url, call_s=CALL_S, kept_s=KEPT_S) for _ in range(2)]
+        ticked = [Ticked(), Ticked()]
+        told = [
+            Peers(
+                states=states,
+                heard=each.heard,
+                overload=each.overload,
+                committer=each.committer,
+                modes=each.modes,
+                who=peers.who(role="all", port=1, started_at=NOW, version="1"),
+                clock=each.clock,
+            )
+            for states, each in zip(opened, ticked, strict=True)
+        ]
+
+        async def go(seconds: float) -> float:
+            """Return what the second one takes for the load of what lies behind."""
+            for _ in range(round(seconds / 0.5)):
+                for each, telling in zip(ticked, told, strict=True):
+                    each.tick(0.5)
+                    await telling.exchange()
+            return ticked[1].overload.load.back
+
+        ticked[0].journal.fill = 0.9
+        assert await go(2.0) > 0.9
+        server.kill()
+        await go(KEPT_S + 0.5)
+        assert ticked[1].heard.count(ticked[1].clock.at_s) == 0
+        assert await go(12.0) < 0.05
+        assert ticked[0].overload.load.back > 0.9
+        server.start()
+        assert await go(2.0) > 0.9
+        ticked[0].journal.fill = 0.0
+        assert await go(30.0) < 0.05
+        for states in opened:
+            await states.close()
+
+
+async def test_on_a_cluster_it_lies_on_one_node_whichever_is_named(tmp_path: Path) -> None:
+    assert len({key_slot(key) for key in KEYS}) == 1
+    with cluster_in(tmp_path) as nodes:
+        opened = [States(url=node.url, call_s=CALL_S, kept_s=KEPT_S) for node in nodes]
+        for n, states in enumerate(opened):
+            await tell(states, f"p{n}", n / 10)
+        for states in opened:
+            assert len(await shown(states)) == 3
+        assert set(await tell(opened[0], "p0", 0.0)) == {0.1, 0.2}
+        assert sorted(node.client.dbsize() for node in nodes) == [0, 0, 3]
+        for states in opened:
+            await states.close()
+
+
+@pytest.mark.parametrize("told", [None, [1], [[b"0.5"]], [[b"0.5", None]]])
+async def test_what_the_script_never_gives_is_as_good_as_no_answer(
+    states: States, monkeypatch: pytest.MonkeyPatch, told: object
+) -> None:
+    async def odd(*_: object) -> object:
+        return told
+
+    monkeypatch.setattr(scripting, "run", odd)
+    with pytest.raises(Unavailable):
+        await states.publish("p", back=0.0, state=b"{}")
+    with pytest.raises(Unavailable):
+        await states.published()

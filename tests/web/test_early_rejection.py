@@ -1,0 +1,365 @@
+"""The gate: what is refused on its first bytes, and that the connection stays in step with it."""
+
+import asyncio
+import contextlib
+import itertools
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import HealthCheck, given
+from hypothesis import settings as examples
+from hypothesis import strategies as st
+
+from gateway.overload.admission import Overload
+from gateway.runtime import settings as configuration
+from ops.simulators import registry
+from tests.support.site import Site
+from tests.web.support import PATIENCE_S, Answer, Wire, check, order_bytes, read_answer
+
+WECHAT = registry.provider("wechatpay")
+ACCOUNT = WECHAT.create()
+LIST = ("GET", "/v1/orders?limit=1")
+
+
+@pytest.fixture
+def settings(
+    settings: configuration.Settings, monkeypatch: pytest.MonkeyPatch
+) -> configuration.Settings:
+    names = [f"GATE_SECRET_{n}" for n in range(len(ACCOUNT.secrets))]
+    for name, secret in zip(names, ACCOUNT.secrets, strict=True):
+        monkeypatch.setenv(name, secret)
+    account = configuration.Account(
+        "wechatpay", "shop", ["web"], [f"env:{name}" for name in names], dict(ACCOUNT.options)
+    )
+    return msgspec.structs.replace(settings, accounts=[account])
+
+
+@pytest.fixture
+def overload(site: Site) -> Iterator[Overload]:
+    overload = site.gateway.overload
+    yield overload
+    assert overload.slots.in_use == 0, "a slot was not given back"
+
+
+@contextlib.contextmanager
+def full(overload: Overload) -> Iterator[None]:
+    """Take every slot there is."""
+    taken = 0
+    while overload.slots.reserve(0):
+        taken += 1
+    yield
+    for _ in range(taken):
+        overload.slots.leave(0, 0.0)
+
+
+def darken(overload: Overload, *tiers: int) -> None:
+    for tier in tiers:
+        breaker = overload.tiers[tier]  # type: ignore[index]
+        breaker.state, breaker.share = "open", 1.0
+
+
+def refused(answer: Answer, feature: str, reason: str) -> bool:
+    said = answer.json
+    assert said["type"] == "/problems/overloaded", said
+    assert said["context"]["reason"] == reason, said
+    assert 1 <= int(answer.headers["retry-after"]) <= 6
+    return bool(check(answer).status == 503 and said["context"]["feature"] == feature)
+
+
+def post(wire: Wire, *headers: tuple[str, str], **how: Any) -> bytes:
+    return wire.request("POST", "/v1/orders", order_bytes(), headers, **how)
+
+
+def last(wire: Wire) -> bytes:
+    return wire.request("GET", "/healthz", headers=[("Connection", "close")])
+
+
+async def test_a_dark_tier_is_refused_and_nothing_else(wire: Wire, overload: Overload) -> None:
+    darken(overload, 3)
+    sent = wire.request(*LIST) + wire.request("GET", "/metrics")
+    listed, metrics = (await wire.answers(sent + last(wire)))[:2]
+    assert refused(listed, "order_lists", "shed")
+    assert listed.json["context"]["tier"] == 3
+    assert metrics.status == 200
+    placed = await wire.submit(order_bytes())
+    assert placed.status == 201
+    assert (await wire.ask("GET", f"/v1/orders/{placed.json['id']}")).status == 200
+    darken(overload, 2)
+    read = await wire.ask("GET", f"/v1/orders/{placed.json['id']}/events")
+    assert refused(read, "order_reads", "shed")
+
+
+async def test_those_refused_together_are_not_told_to_return_together(
+    wire: Wire, overload: Overload
+) -> None:
+    darken(overload, 3)
+    answers = await wire.answers(wire.request(*LIST) * 9 + last(wire))
+    assert len({answer.headers["retry-after"] for answer in answers[:-1]}) == 3
+
+
+async def test_a_refused_order_leaves_no_trace_and_keeps_its_connection(
+    wire: Wire, overload: Overload, site: Site
+) -> None:
+    body = order_bytes()
+    request = wire.request("POST", "/v1/orders", body)
+    reader, writer = await asyncio.open_connection(wire.host, wire.port)
+    async with asyncio.timeout(PATIENCE_S):
+        with full(overload):
+            for cut in (len(request), len(request) - 1, len(request) - len(body), 5):
+                writer.write(request[:cut])
+                await writer.drain()
+                if request[cut:]:
+                    await asyncio.sleep(0.02)
+                    writer.write(request[cut:])
+                answer = await read_answer(reader)
+                assert answer is not None
+                assert refused(answer, "order_submission", "slots")
+        writer.write(request)
+        answer = await read_answer(reader)
+    assert answer is not None
+    assert answer.status == 201
+    assert "idempotency-replayed" not in answer.headers
+    writer.close()
+
+
+async def test_a_callback_hears_later_in_its_providers_words(
+    wire: Wire, overload: Overload
+) -> None:
+    way = "/v1/callbacks/wechatpay/shop"
+    with full(overload):
+        answer = (await wire.answers(wire.request("POST", way, b"{}") + last(wire)))[0]
+        assert (answer.status, answer.json) == (503, {"code": "FAIL", "message": "try again"})
+        assert answer.headers["retry-after"] in "123"
+        # The late way says the same: an absolute target is not told by its first bytes.
+        late = await wire.answers(
+            wire.request("POST", f"http://gateway{way}", b"{}", [("Connection", "close")])
+        )
+        assert [late[0].status, late[0].body] == [503, answer.body]
+        unknown = await wire.ask("POST", "/v1/callbacks/wechatpay/nobody", b"{}")
+        assert refused(unknown, "other", "slots")
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        [("Transfer-Encoding", "chunked")],
+        [("Expect", "100-continue"), ("Content-Length", "5")],
+        [("Content-Length", "5"), ("Content-Length", "5")],
+        [("Content-Length", "5"), ("Content-Length", "6")],
+        [("Content-Length", "+5")],
+        [("Content-Length", "99999999999999999999")],
+        [("Content-Length ", "5")],
+        [("Content-Length", "65537")],
+        [("Connection", "close")],
+        [("Connection", "upgrade"), ("Upgrade", "websocket")],
+        [("X-Folded", "a\r\n b")],
+        [("X-Bare", "a\nContent-Length: 5")],
+        [("X-Bare", "a\rTransfer-Encoding: chunked")],
+        [("X-Bare", "a\r"), ("X-Also", "b")],
+        [("X-Null", "\0")],
+        [("Content-Length\v", "5")],
+        [("Connection", "keep-alive"), ("Connection", "close")],
+    ],
+)
+async def test_a_body_that_is_not_plain_ends_the_connection(
+    wire: Wire, overload: Overload, headers: list[tuple[str, str]]
+) -> None:
+    # Were the connection kept, what follows could be taken for the body by one side only.
+    request = wire.request("POST", "/v1/orders", headers=headers)
+    with full(overload):
+        (answer,) = await wire.answers(request + post(wire) + last(wire))
+        assert refused(answer, "order_submission", "slots")
+        assert answer.headers["connection"] == "close"
+
+
+async def test_long_heads_are_not_remembered(wire: Wire, overload: Overload, site: Site) -> None:
+    long = [("X-Pad", "p" * 8000)]
+    with full(overload):
+        for headers in ([], long):
+            (answer, _) = await wire.answers(post(wire, *headers) + last(wire))
+            assert refused(answer, "order_submission", "slots")
+            assert "connection" not in answer.headers
+    assert all(len(head) < 5000 for head in site.server.gate._framing._known)
+
+
+async def test_http_1_0_ends_with_the_answer(wire: Wire, overload: Overload) -> None:
+    with full(overload):
+        for headers in ([], [("X-Pad", "a HTTP/1.1")]):
+            (answer,) = await wire.answers(post(wire, *headers, version="HTTP/1.0"))
+            assert refused(answer, "order_submission", "slots")
+            assert answer.headers["connection"] == "close"
+
+
+async def test_a_client_that_still_sends_hears_why(wire: Wire, overload: Overload) -> None:
+    """A connection that is cut with bytes unread is reset, and the answer is lost with it."""
+    head = wire.request("POST", "/v1/orders", headers=[("Content-Length", str(200_000))])
+    with full(overload):
+        (answer,) = await wire.answers(head + b"x" * 200_000)
+        assert refused(answer, "order_submission", "slots")
+
+
+async def test_a_slow_body_holds_no_slot_and_asks_again(wire: Wire, overload: Overload) -> None:
+    request = post(wire, ("Connection", "close"))
+    reader, writer = await asyncio.open_connection(wire.host, wire.port)
+    writer.write(request[:-10])
+    await writer.drain()
+    await asyncio.sleep(0.1)
+    assert overload.slots.in_use == 0
+    with full(overload):
+        writer.write(request[-10:])
+        answer = await read_answer(reader)
+        assert answer is not None
+        assert refused(answer, "order_submission", "slots")
+    writer.close()
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"POST /v1/orders HTTP/1.1\r\nHost: g\r\nContent-Length: 9\r\n\r\n{}",
+        b"POST /v1/orders HTTP/1.1\r\nHost: g\r\nContent-Length: x\r\n\r\n{}",
+        b"POST /v1/orders HTTP/1.1\r\nHost: g\r\nBad header\r\n\r\n{}",
+        b"POST /v1/orders HTTP/1.1\r\nHost: g\r\nContent-Length: 2\r\n\r\n{}",
+        b"GET /v1/orders HTTP/9.9\r\n\r\n",
+        b"GET /v1/orders \r\n\r\n",
+        b"POST /v1/callbacks/wechatpay/shop HTTP/1.1\r\nHost: g\r\nContent-Length: 2\r\n\r\n{}",
+        b"POST /nothing HTTP/1.1\r\nHost: g\r\nContent-Length: 9\r\n\r\n{}",
+        b"GET /nothing HTTP/1.1\r\nHost: g\r\nBad header\r\n\r\n",
+        b"FETCH /nothing HTTP/1.1\r\nHost: g\r\n\r\n",
+        b"CONNECT /nothing HTTP/1.1\r\nHost: g\r\n\r\n",
+    ],
+)
+@pytest.mark.parametrize("leaves", [False, True])
+async def test_nothing_keeps_a_slot(
+    wire: Wire, overload: Overload, sent: bytes, leaves: bool
+) -> None:
+    for _ in range(3):
+        reader, writer = await asyncio.open_connection(wire.host, wire.port)
+        writer.write(sent)
+        if leaves:
+            writer.transport.abort()
+            await asyncio.sleep(0.02)
+            continue
+        writer.write_eof()
+        with contextlib.suppress(ConnectionError):
+            await asyncio.wait_for(reader.read(), PATIENCE_S)
+        writer.close()
+    async with asyncio.timeout(PATIENCE_S):
+        while overload.slots.in_use:
+            await asyncio.sleep(0.01)
+
+
+async def test_orders_that_do_not_wait_for_answers_are_all_placed(
+    wire: Wire, overload: Overload
+) -> None:
+    answers = await wire.answers(post(wire) + post(wire) + wire.request(*LIST) + last(wire))
+    assert [answer.status for answer in answers] == [201, 201, 200, 200]
+
+
+_KINDS = {"order": 503, "list": 503, "health": 200, "unknown": 503, "metrics": 200, "get body": 503}
+
+
+def _request(wire: Wire, kind: str, n: int) -> bytes:
+    if kind == "order":
+        return wire.request("POST", "/v1/orders", b"POST /v1/orders HTTP/1.1\r\n\r\n" * n)
+    if kind == "get body":
+        return wire.request("GET", "/v1/orders", b"GET /healthz HTTP/1.1\r\n\r\n")
+    way = {"list": LIST[1], "health": "/healthz", "unknown": "/nothing", "metrics": "/metrics"}
+    return wire.request("GET", way[kind])
+
+
+@examples(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(
+    kinds=st.lists(st.tuples(st.sampled_from(sorted(_KINDS)), st.integers(0, 60)), max_size=8),
+    cuts=st.lists(st.integers(0, 4000), max_size=6),
+    waits=st.booleans(),
+)
+async def test_however_it_is_cut_up_each_request_gets_its_own_answer(
+    wire: Wire, overload: Overload, kinds: list[tuple[str, int]], cuts: list[int], waits: bool
+) -> None:
+    """Bodies that look like requests, requests in pieces, requests that come together."""
+    requests = [_request(wire, kind, n) for kind, n in kinds] + [last(wire)]
+    sent = b"".join(requests)
+    ends = list(itertools.accumulate(map(len, requests))) if waits else []
+    at = sorted({*[cut % len(sent) for cut in cuts], *ends, 0, len(sent)})
+    with full(overload):
+        reader, writer = await asyncio.open_connection(wire.host, wire.port)
+        answers = []
+        async with asyncio.timeout(PATIENCE_S):
+            for start, end in itertools.pairwise(at):
+                writer.write(sent[start:end])
+                await writer.drain()
+                if end in ends:
+                    answers.append(await read_answer(reader))
+                else:
+                    await asyncio.sleep(0.002)
+            while (answer := await read_answer(reader)) is not None:
+                answers.append(answer)
+        writer.close()
+    statuses = [answer.status for answer in answers if answer is not None]
+    assert statuses == [*(_KINDS[kind] for kind, _ in kinds), 200]
+
+
+class TestWatching:
+    @pytest.fixture
+    def settings(self, settings: configuration.Settings) -> configuration.Settings:
+        return msgspec.structs.replace(settings, shedding="watch")
+
+    async def test_nothing_is_refused_and_everything_counted(
+        self, wire: Wire, overload: Overload
+    ) -> None:
+        darken(overload, 3)
+        with full(overload):
+            assert (await wire.ask(*LIST)).status == 200
+            assert (await wire.submit(order_bytes())).status == 201
+        for n in range(1, 6):
+            overload.tick(0.0, 0.0, overload.now_s() + n * 0.05)
+        shown = (await wire.ask("GET", "/metrics")).body.decode()
+        for feature, reason in (("order_lists", "shed"), ("order_submission", "slots")):
+            labels = f'feature="{feature}",mode="watch",reason="{reason}"'
+            assert f"tidegate_shed_total{{{labels}}}" in shown
+
+
+async def test_whoever_may_be_refused_is_told_beforehand(wire: Wire) -> None:
+    document = json.loads((await wire.ask("GET", "/openapi.json")).body)
+    assert "503" in document["paths"]["/v1/orders"]["get"]["responses"]
+
+
+async def test_while_draining_a_refusal_is_its_connections_last(
+    wire: Wire, overload: Overload, site: Site
+) -> None:
+    reader, writer = await asyncio.open_connection(wire.host, wire.port)
+    await asyncio.sleep(0.05)
+    draining = asyncio.create_task(site.server.drain())
+    await asyncio.sleep(0.05)
+    with full(overload):
+        writer.write(post(wire))
+        async with asyncio.timeout(PATIENCE_S):
+            answer = await read_answer(reader)
+            assert answer is not None
+            assert refused(answer, "order_submission", "slots")
+            assert answer.headers["connection"] == "close"
+            assert await reader.read() == b""
+    writer.close()
+    await asyncio.wait_for(draining, PATIENCE_S)
+
+
+async def test_a_connection_lost_before_its_handler_began_gives_its_slot_back(
+    wire: Wire, site: Site, overload: Overload
+) -> None:
+    """Both in one turn of the loop, as they come when a client sends and is gone."""
+    _, writer = await asyncio.open_connection(wire.host, wire.port)
+    async with asyncio.timeout(PATIENCE_S):
+        while not site.server.connections:
+            await asyncio.sleep(0.01)
+    (handler,) = site.server.connections
+    handler.data_received(wire.request(*LIST))
+    assert overload.slots.in_use == 1
+    handler.connection_lost(None)
+    assert overload.slots.in_use == 0
+    writer.close()

@@ -1,0 +1,96 @@
+"""While lists are dark a page of the last minute may be had again, by its own key, with its age."""
+
+import pytest
+
+from gateway.web.response_cache import GIVEN_PER_S, Shelf
+from tests.support.site import Site
+from tests.web.support import ManualClock, Wire, order_bytes
+
+
+def darken(site: Site) -> None:
+    breaker = site.gateway.overload.tiers[3]
+    breaker.state, breaker.share = "open", 1.0
+
+
+async def test_a_page_of_before_comes_with_its_age(site: Site, wire: Wire) -> None:
+    await wire.submit(order_bytes())
+    before = await wire.ask("GET", "/v1/orders?limit=2")
+    assert "age" not in before.headers
+    darken(site)
+    again = await wire.ask("GET", "/v1/orders?limit=2")
+    assert (again.status, again.body) == (200, before.body)
+    assert again.headers["age"] == "1"
+    refused = await wire.ask("GET", "/v1/orders?limit=3")
+    assert (refused.status, refused.json["type"]) == (503, "/problems/overloaded")
+
+
+async def test_nobody_gets_what_another_key_was_shown(site: Site, wire: Wire) -> None:
+    await wire.submit(order_bytes())
+    await wire.ask("GET", "/v1/orders?limit=2")
+    darken(site)
+    masked = Wire(wire.host, wire.port, await site.token_for("query"))
+    assert (await masked.ask("GET", "/v1/orders?limit=2")).status == 503
+    no_reader = Wire(wire.host, wire.port, await site.token_for("ingest"))
+    assert (await no_reader.ask("GET", "/v1/orders?limit=2")).status == 403
+    assert (await wire.ask("GET", "/v1/orders?limit=2", has_key=False)).status == 401
+
+
+async def test_a_core_that_is_full_gives_nothing_from_the_shelf(
+    site: Site, wire: Wire, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await wire.ask("GET", "/v1/orders?limit=2")
+    monkeypatch.setattr(site.gateway.overload.slots, "reserve", lambda tier: False)
+    answer = await wire.ask("GET", "/v1/orders?limit=2")
+    assert (answer.status, answer.json["context"]["reason"]) == (503, "slots")
+
+
+async def test_a_page_that_was_given_is_not_counted_as_refused(site: Site, wire: Wire) -> None:
+    await wire.ask("GET", "/v1/orders?limit=2")
+    darken(site)
+    overload = site.gateway.overload
+    assert (await wire.ask("GET", "/v1/orders?limit=2")).status == 200
+    # Once, by the server's own decision; not by the gate's as well.
+    assert overload._refusing.tell()["order_lists", "shed"] == 1
+
+
+def test_a_page_is_kept_for_a_minute_and_grows_older() -> None:
+    clock = ManualClock()
+    shelf = Shelf(clock=clock)
+    shelf.put("k", "/v1/orders", b"page", 0)
+    clock.elapsed_s += 0.5
+    assert shelf.get("k", "/v1/orders") == (b"page", 1)
+    clock.elapsed_s += 30.0
+    assert shelf.get("k", "/v1/orders") == (b"page", 31)
+    assert shelf.is_worth_asking("/v1/orders")
+    clock.elapsed_s += 30.0
+    assert shelf.get("k", "/v1/orders") is None
+    assert not shelf.is_worth_asking("/v1/orders")
+
+
+def test_the_age_that_a_page_had_counts() -> None:
+    clock = ManualClock()
+    shelf = Shelf(clock=clock)
+    shelf.put("k", "/v1/orders", b"page", 55)
+    clock.elapsed_s += 6.0
+    assert shelf.get("k", "/v1/orders") is None
+
+
+def test_only_so_many_are_given_a_second() -> None:
+    clock = ManualClock()
+    shelf = Shelf(clock=clock)
+    shelf.put("k", "/v1/orders", b"page", 0)
+    asked = [shelf.is_worth_asking("/v1/orders") for _ in range(GIVEN_PER_S + 10)]
+    assert asked.count(True) == GIVEN_PER_S
+    clock.elapsed_s += 1.0
+    assert shelf.is_worth_asking("/v1/orders")
+
+
+def test_it_is_bounded() -> None:
+    shelf = Shelf(clock=ManualClock())
+    for n in range(5000):
+        shelf.put("k", f"/v1/orders?cursor={n}", b"x" * 200_000, 0)
+    assert len(shelf._pages) <= 256
+    assert shelf._bytes <= 16 * 1024 * 1024
+    assert len(shelf._until_s) <= 600
+    shelf.put("k", "/big", b"x" * 300_000, 0)
+    assert shelf.get("k", "/big") is None
