@@ -11,35 +11,35 @@ from msgspec import Struct
 
 from gateway.domain.errors import Unavailable
 from gateway.intake.accept import Intake
-from gateway.intake.batch_writer import Durable
+from gateway.intake.batch_writer import BatchWriter
 from gateway.intake.committer import Committer
 from gateway.intake.journal import Journal
 from gateway.intake.journal_codec import Envelopes
-from gateway.intake.rejected_callbacks import Refusals
+from gateway.intake.rejected_callbacks import RejectedCallbackRecorder
 from gateway.intake.remarks import Remarks
 from gateway.overload import peers, rate_limit
 from gateway.overload.admission import Overload
 from gateway.overload.heard import Heard
-from gateway.overload.overrides import Modes
-from gateway.overload.rate_limit import Quotas
-from gateway.runtime.circuit_breaker import Breaker
+from gateway.overload.overrides import Overrides
+from gateway.overload.rate_limit import RateLimits
+from gateway.runtime.circuit_breaker import CircuitBreaker
 from gateway.runtime.clock import Clock, SystemClock
 from gateway.runtime.ids import UUIDv7
 from gateway.runtime.settings import Settings
 from gateway.stores import sealing
-from gateway.stores.override_spool import Drawer
+from gateway.stores.override_spool import OverrideSpool
 from gateway.stores.postgres import pools
 from gateway.stores.postgres import remarks as stored_remarks
 from gateway.stores.postgres.ledger import Ledger
-from gateway.stores.postgres.local_overrides import SaidHere
-from gateway.stores.postgres.maintenance import Upkeep
-from gateway.stores.postgres.overrides import Switches
-from gateway.stores.postgres.rejected_callbacks import RefusedCallbacks
+from gateway.stores.postgres.local_overrides import LocalOverrides
+from gateway.stores.postgres.maintenance import Maintenance
+from gateway.stores.postgres.overrides import OverrideStore
+from gateway.stores.postgres.rejected_callbacks import RejectedCallbacks
 from gateway.stores.postgres.replicas import Readers
-from gateway.stores.redis import result_cache
-from gateway.stores.redis.journal_streams import Streams
-from gateway.stores.redis.process_states import States
-from gateway.stores.redis.rate_limit_totals import Totals
+from gateway.stores.redis.journal_streams import JournalStreams
+from gateway.stores.redis.process_states import ProcessStates
+from gateway.stores.redis.rate_limit_totals import RateLimitTotals
+from gateway.stores.redis.result_cache import Connections, NoResultCache, ResultCache
 
 _log = logging.getLogger(__name__)
 
@@ -50,13 +50,13 @@ class Stores(Struct):
     primary: "asyncpg.Pool[asyncpg.Record]"
     primary_reads: "asyncpg.Pool[asyncpg.Record]"
     replicas: list["asyncpg.Pool[asyncpg.Record]"]
-    results: result_cache.Results | result_cache.NoResults
+    result_cache: ResultCache | NoResultCache
     #: The journal's; None where no Redis is configured.
-    streams: Streams | None
+    journal_streams: JournalStreams | None
     #: How processes stand; None where no Redis is configured.
-    states: States | None
+    process_states: ProcessStates | None
     #: What all processes let in of quotas; None where no Redis is configured.
-    totals: Totals | None
+    rate_limit_totals: RateLimitTotals | None
     sealer: sealing.Sealer
 
 
@@ -75,14 +75,14 @@ class Gateway(Struct):
     #: What other processes told.
     heard: Heard
     #: What each API key may ask.
-    key_quotas: Quotas
+    key_rate_limits: RateLimits
     #: What may be submitted for the channels that have a quota, by name.
-    channel_quotas: Mapping[str, Quotas]
-    modes: Modes
-    switches: Switches
-    refusals: Refusals
+    channel_rate_limits: Mapping[str, RateLimits]
+    overrides: Overrides
+    override_store: OverrideStore
+    rejected_callbacks: RejectedCallbackRecorder
     readers: Readers
-    upkeep: Upkeep
+    maintenance: Maintenance
 
 
 @asynccontextmanager
@@ -118,7 +118,7 @@ async def open_gateway(settings: Settings, *, clock: Clock | None = None) -> Asy
         commits = durable(ledger, journal, clock=clock, settings=settings)
         committer = Committer(
             durable=commits,
-            results=stores.results,
+            results=stores.result_cache,
             settings=settings,
             is_draining=False,
         )
@@ -130,11 +130,13 @@ async def open_gateway(settings: Settings, *, clock: Clock | None = None) -> Asy
             wait_s=settings.replica_wait_s,
             query_s=settings.query_s,
         )
-        switches = Switches(pool=stores.primary)
-        modes = Modes(
-            ledger=switches,
-            local=SaidHere(
-                drawer=Drawer(directory=Path(settings.control_dir)), switches=switches, clock=clock
+        override_store = OverrideStore(pool=stores.primary)
+        overrides = Overrides(
+            ledger=override_store,
+            local=LocalOverrides(
+                drawer=OverrideSpool(directory=Path(settings.control_dir)),
+                switches=override_store,
+                clock=clock,
             ),
             clock=clock,
         )
@@ -166,39 +168,41 @@ async def open_gateway(settings: Settings, *, clock: Clock | None = None) -> Asy
                 journal=journal,
                 commits_s=commits.commits_s,
                 readers=readers,
-                modes=modes,
+                modes=overrides,
                 heard=heard,
                 clock=clock,
                 settings=settings,
             ),
             heard=heard,
-            key_quotas=Quotas(rate=settings.key_requests_per_s_max, burst=settings.key_burst),
-            channel_quotas={
-                channel.name: Quotas(rate=channel.orders_per_s_max, burst=channel.orders_burst)
+            key_rate_limits=RateLimits(
+                rate=settings.key_requests_per_s_max, burst=settings.key_burst
+            ),
+            channel_rate_limits={
+                channel.name: RateLimits(rate=channel.orders_per_s_max, burst=channel.orders_burst)
                 for channel in settings.channels
                 if channel.orders_per_s_max
             },
-            modes=modes,
-            switches=switches,
-            refusals=Refusals(
-                store=RefusedCallbacks(pool=stores.primary, sealer=stores.sealer),
+            overrides=overrides,
+            override_store=override_store,
+            rejected_callbacks=RejectedCallbackRecorder(
+                store=RejectedCallbacks(pool=stores.primary, sealer=stores.sealer),
                 new_id=new_id,
                 minute_max=settings.refused_minute_max,
             ),
             readers=readers,
-            upkeep=Upkeep(pool=stores.primary),
+            maintenance=Maintenance(pool=stores.primary),
         )
 
 
 def durable(
     ledger: Ledger, journal: Journal | None, *, clock: Clock, settings: Settings
-) -> Durable:
+) -> BatchWriter:
     """Make what commits batches to a ledger, with a breaker of its own."""
-    return Durable(
+    return BatchWriter(
         ledger=ledger,
         fallback=journal,
         # Batches are few and big: two that fail within two seconds tell enough.
-        breaker=Breaker(
+        breaker=CircuitBreaker(
             window_s=2.0,
             calls_min=2,
             failed_share=0.5,
@@ -214,17 +218,17 @@ def durable(
     )
 
 
-def _open_streams(settings: Settings, stack: AsyncExitStack) -> Streams | None:
+def _open_streams(settings: Settings, stack: AsyncExitStack) -> JournalStreams | None:
     url = settings.journal_url or settings.redis_url
     if not url:
         return None
-    streams = Streams(url=url, shards=settings.journal_shards, call_s=settings.journal_s)
+    streams = JournalStreams(url=url, shards=settings.journal_shards, call_s=settings.journal_s)
     stack.push_async_callback(streams.close)
     return streams
 
 
 async def _open_journal(
-    streams: Streams | None, sealer: sealing.Sealer, *, clock: Clock, settings: Settings
+    streams: JournalStreams | None, sealer: sealing.Sealer, *, clock: Clock, settings: Settings
 ) -> Journal | None:
     if streams is None:
         return None
@@ -250,11 +254,11 @@ async def _open_writers(
 
 def _open_results(
     settings: Settings, clock: Clock, stack: AsyncExitStack
-) -> result_cache.Results | result_cache.NoResults:
+) -> ResultCache | NoResultCache:
     if not settings.redis_url:
-        return result_cache.NoResults()
-    remembered = result_cache.Results(
-        lines=result_cache.Lines(settings.redis_url, call_s=settings.redis_s),
+        return NoResultCache()
+    remembered = ResultCache(
+        lines=Connections(settings.redis_url, call_s=settings.redis_s),
         clock=clock,
         ttl_s=settings.results_ttl_s,
         pause_s=settings.redis_pause_s,
@@ -263,18 +267,18 @@ def _open_results(
     return remembered
 
 
-def _open_states(settings: Settings, stack: AsyncExitStack) -> States | None:
+def _open_states(settings: Settings, stack: AsyncExitStack) -> ProcessStates | None:
     if not settings.redis_url:
         return None
-    states = States(url=settings.redis_url, call_s=settings.redis_s, kept_s=peers.KEPT_S)
+    states = ProcessStates(url=settings.redis_url, call_s=settings.redis_s, kept_s=peers.KEPT_S)
     stack.push_async_callback(states.close)
     return states
 
 
-def _open_totals(settings: Settings, stack: AsyncExitStack) -> Totals | None:
+def _open_totals(settings: Settings, stack: AsyncExitStack) -> RateLimitTotals | None:
     if not settings.redis_url:
         return None
-    totals = Totals(
+    totals = RateLimitTotals(
         url=settings.redis_url,
         call_s=settings.redis_s,
         half_s=rate_limit.HALF_S,

@@ -8,17 +8,17 @@ A floor that such a gateway holds proves nothing.
 import sys
 
 from gateway.overload import load
-from gateway.web.transport.early_rejection import Gate
+from gateway.web.transport.early_rejection import EarlyRejection
 from ops.cli import main
 
 
 def _late() -> None:
     """Decide when a request was parsed, as a middleware would, and not on its first bytes."""
 
-    def look(self: Gate, data: bytes) -> None:
+    def look(self: EarlyRejection, data: bytes) -> None:
         return None
 
-    Gate.look = look  # type: ignore[method-assign]
+    EarlyRejection.look = look  # type: ignore[method-assign]
 
 
 def _cpu() -> None:

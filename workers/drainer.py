@@ -21,7 +21,7 @@ from gateway.runtime import lifecycle
 from gateway.runtime.clock import Clock
 from gateway.stores.postgres.aliases import Aliases
 from gateway.stores.postgres.ledger import Ledger
-from gateway.stores.redis.journal_streams import Read, Streams
+from gateway.stores.redis.journal_streams import JournalStreams, Read
 
 _log = logging.getLogger(__name__)
 
@@ -57,7 +57,7 @@ class Drainer:
     def __init__(
         self,
         *,
-        streams: Streams,
+        streams: JournalStreams,
         envelopes: Envelopes,
         intake: Intake,
         ledger: Ledger,

@@ -7,7 +7,7 @@ from datetime import timedelta
 from gateway.domain.errors import TidegateError
 from gateway.runtime import lifecycle
 from gateway.runtime.clock import Clock
-from gateway.stores.postgres.maintenance import Upkeep
+from gateway.stores.postgres.maintenance import Maintenance
 
 _log = logging.getLogger(__name__)
 
@@ -20,7 +20,7 @@ class Housekeeper:
     def __init__(
         self,
         *,
-        upkeep: Upkeep,
+        upkeep: Maintenance,
         clock: Clock,
         raw_months: int,
         refused_keep_h: int,

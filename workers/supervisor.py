@@ -44,17 +44,17 @@ async def _work(settings: Settings) -> int:
 def tasks(gateway: Gateway) -> dict[str, lifecycle.Task]:
     """Return the tasks of a worker by name."""
     settings = gateway.settings
-    drainer = {} if gateway.stores.streams is None else {"drainer": _drainer(gateway)}
+    drainer = {} if gateway.stores.journal_streams is None else {"drainer": _drainer(gateway)}
     return {
         **drainer,
         "sweeper": Sweeper(
-            upkeep=gateway.upkeep,
+            upkeep=gateway.maintenance,
             intake=gateway.intake,
             sweep_s=settings.sweep_s,
             unknown_order_s=settings.unknown_order_s,
         ),
         "housekeeper": Housekeeper(
-            upkeep=gateway.upkeep,
+            upkeep=gateway.maintenance,
             clock=gateway.clock,
             raw_months=settings.raw_months,
             refused_keep_h=settings.refused_keep_h,
@@ -66,16 +66,16 @@ def tasks(gateway: Gateway) -> dict[str, lifecycle.Task]:
 def _drainer(gateway: Gateway) -> Drainer:
     """Make a drainer with a way in of its own: what it brings must not be journaled again."""
     settings, stores = gateway.settings, gateway.stores
-    assert stores.streams is not None, "only asked for where there is a journal"
+    assert stores.journal_streams is not None, "only asked for where there is a journal"
     ledger = Ledger(pool=stores.primary, sealer=stores.sealer, new_id=gateway.new_id, is_late=True)
     committer = Committer(
         durable=durable(ledger, None, clock=gateway.clock, settings=settings),
-        results=stores.results,
+        results=stores.result_cache,
         settings=settings,
         is_draining=True,
     )
     return Drainer(
-        streams=stores.streams,
+        streams=stores.journal_streams,
         envelopes=Envelopes(sealer=stores.sealer),
         intake=Intake(
             committer=committer,

@@ -10,7 +10,7 @@ import logging
 from gateway.domain.errors import TidegateError
 from gateway.intake.accept import Intake
 from gateway.runtime import lifecycle
-from gateway.stores.postgres.maintenance import Upkeep
+from gateway.stores.postgres.maintenance import Maintenance
 
 _log = logging.getLogger(__name__)
 
@@ -22,7 +22,7 @@ class Sweeper:
     """Settles pairs every ``sweep_s``, and shows a person what has waited too long."""
 
     def __init__(
-        self, *, upkeep: Upkeep, intake: Intake, sweep_s: float, unknown_order_s: float
+        self, *, upkeep: Maintenance, intake: Intake, sweep_s: float, unknown_order_s: float
     ) -> None:
         self._upkeep = upkeep
         self._intake = intake

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from msgspec import Struct
 
 from gateway.domain import overrides
-from gateway.domain.overrides import Order, Word, Wrong
+from gateway.domain.overrides import Action, InvalidOverride, OverrideRequest
 
 STEPS_MAX = 50
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}$(?!\n)")
@@ -19,7 +19,7 @@ class Step(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """One step: ``mode`` for ``target`` from ``from_at`` until ``until``, four hours at most."""
 
     target: str
-    mode: Word
+    mode: Action
     from_at: datetime
     until: datetime
     reason: str
@@ -33,40 +33,42 @@ class Plan(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
 
 def check(plan: Plan, now: datetime) -> None:
-    """Raise ``Wrong`` for a plan that can not be carried out, naming the field in its step."""
+    """Raise ``InvalidOverride``, naming the field, for a plan that cannot be carried out."""
     if not _NAME.match(plan.name):
-        raise Wrong("name", "must be of a-z, 0-9, - and _, 64 characters at most")
+        raise InvalidOverride("name", "must be of a-z, 0-9, - and _, 64 characters at most")
     if not 1 <= len(plan.steps) <= STEPS_MAX:
-        raise Wrong("steps", f"must be 1 to {STEPS_MAX}")
+        raise InvalidOverride("steps", f"must be 1 to {STEPS_MAX}")
     for number, step in enumerate(plan.steps):
         try:
             _check_step(step, now)
             _check_alone(step, plan.steps[:number])
-        except Wrong as exc:
-            raise Wrong(f"steps[{number}].{exc.field}", exc.reason) from None
+        except InvalidOverride as exc:
+            raise InvalidOverride(f"steps[{number}].{exc.field}", exc.reason) from None
 
 
 def _check_step(step: Step, now: datetime) -> None:
     for name, at in (("from_at", step.from_at), ("until", step.until)):
         if at.tzinfo is None:
-            raise Wrong(name, "must have its zone, as in 2026-11-27T20:00:00+08:00")
+            raise InvalidOverride(name, "must have its zone, as in 2026-11-27T20:00:00+08:00")
     if step.until <= step.from_at:
-        raise Wrong("until", "must be after from_at")
+        raise InvalidOverride("until", "must be after from_at")
     if (step.until - step.from_at).total_seconds() > overrides.LONGEST_S:
         hours = overrides.LONGEST_S / 3600
-        raise Wrong("until", f"must be {hours:g} hours after from_at at most; add another step")
+        raise InvalidOverride(
+            "until", f"must be {hours:g} hours after from_at at most; add another step"
+        )
     if step.until <= now:
-        raise Wrong("until", "is over")
+        raise InvalidOverride("until", "is over")
     if step.from_at > now + _AHEAD_MAX:
-        raise Wrong("from_at", "is more than a year ahead")
+        raise InvalidOverride("from_at", "is more than a year ahead")
     lasts_s = max(1.0, (step.until - step.from_at).total_seconds())
-    overrides.check(Order(step.target, step.mode, lasts_s, step.reason, "-"))
+    overrides.check(OverrideRequest(step.target, step.mode, lasts_s, step.reason, "-"))
     if overrides.needs_second(step.target, step.mode):
-        raise Wrong("target", "is the core: nobody plans to refuse orders or payments")
+        raise InvalidOverride("target", "is the core: nobody plans to refuse orders or payments")
 
 
 def _check_alone(step: Step, others: Sequence[Step]) -> None:
     for other in others:
         is_apart = step.until <= other.from_at or step.from_at >= other.until
         if step.target == other.target and not is_apart:
-            raise Wrong("from_at", f"overlaps another step of {step.target}")
+            raise InvalidOverride("from_at", f"overlaps another step of {step.target}")

@@ -7,7 +7,7 @@ from uuid import UUID
 from msgspec import Struct
 
 
-class RefusedCallback(Struct, frozen=True):
+class RejectedCallback(Struct, frozen=True):
     """What arrived and why it was refused. ``headers`` and ``body`` may hold private data."""
 
     id: UUID

@@ -16,7 +16,7 @@ from gateway.domain.following import Done, FollowUp, Settle
 from gateway.domain.journaling import Lane
 from gateway.domain.placing import Placed, Placement
 from gateway.intake import metrics
-from gateway.runtime.circuit_breaker import Breaker, Permit, State
+from gateway.runtime.circuit_breaker import CircuitBreaker, Permit, State
 from gateway.runtime.clock import Clock
 from gateway.runtime.recent import Recent
 
@@ -69,7 +69,7 @@ class Fallback(Protocol):
         ...
 
 
-class Durable:
+class BatchWriter:
     """Commits batches, and journals what can not be committed in time."""
 
     def __init__(
@@ -77,7 +77,7 @@ class Durable:
         *,
         ledger: Ledger,
         fallback: Fallback | None,
-        breaker: Breaker,
+        breaker: CircuitBreaker,
         clock: Clock,
         commit_s: float,
         fallback_after_s: float,

@@ -16,7 +16,7 @@ from gateway.domain.following import Done, FollowUp, Settle
 from gateway.domain.journaling import Lane
 from gateway.domain.placing import Placed, Placement
 from gateway.intake import metrics
-from gateway.intake.batch_writer import Durable
+from gateway.intake.batch_writer import BatchWriter
 from gateway.runtime.batching import Batcher, Full
 from gateway.runtime.settings import Settings
 
@@ -42,7 +42,7 @@ class Committer:
     """Takes events, answers each once it is durable."""
 
     def __init__(
-        self, *, durable: Durable, results: Results, settings: Settings, is_draining: bool
+        self, *, durable: BatchWriter, results: Results, settings: Settings, is_draining: bool
     ) -> None:
         """``is_draining``: what comes was journaled, and must reach the ledger.
 

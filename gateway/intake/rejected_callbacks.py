@@ -15,7 +15,7 @@ from typing import Protocol
 from uuid import UUID
 
 from gateway.domain.errors import Refused, Unavailable
-from gateway.domain.rejected_callbacks import RefusedCallback
+from gateway.domain.rejected_callbacks import RejectedCallback
 from gateway.intake.metrics import REFUSED_UNKEPT
 from gateway.runtime import lifecycle
 
@@ -30,12 +30,12 @@ _HEADER_CHARS_MAX = 2048
 class Store(Protocol):
     """Where refused callbacks are kept."""
 
-    async def add(self, rows: Sequence[RefusedCallback]) -> None:
+    async def add(self, rows: Sequence[RejectedCallback]) -> None:
         """Keep them. Raises ``Unavailable``; adding the same again is harmless then."""
         ...
 
 
-class Refusals:
+class RejectedCallbackRecorder:
     """Takes refused callbacks without waiting, and writes them once a second."""
 
     def __init__(self, *, store: Store, new_id: Callable[[], UUID], minute_max: int) -> None:
@@ -45,7 +45,7 @@ class Refusals:
         self._minute: datetime | None = None
         # By account and reason: both from closed lists, so this is small.
         self._noted: Counter[tuple[str, str, str]] = Counter()
-        self._waiting: list[RefusedCallback] = []
+        self._waiting: list[RejectedCallback] = []
 
     def note(
         self,
@@ -72,7 +72,7 @@ class Refusals:
             return
         cut = [(_plain(name), _plain(value)) for name, value in islice(headers, _HEADERS_MAX)]
         self._waiting.append(
-            RefusedCallback(
+            RejectedCallback(
                 self._new_id(),
                 provider,
                 account,
@@ -108,7 +108,7 @@ class Refusals:
         # Only this takes away, and `note` adds behind.
         del self._waiting[: len(rows)]
 
-    async def _write_each(self, rows: Sequence[RefusedCallback]) -> None:
+    async def _write_each(self, rows: Sequence[RejectedCallback]) -> None:
         """Write the rows one by one: one that can not be stored must not take others with it."""
         for row in rows:
             try:

@@ -16,7 +16,7 @@ from gateway.intake.accept import Intake
 _DETAIL_MAX = 500
 
 
-class Told(Struct, frozen=True):
+class ShopMessage(Struct, frozen=True):
     """A verified message. ``items`` are (key, what it tells), an order before its events.
 
     ``source`` is ``<provider>:<account>``; ``channels`` those whose orders it may speak of.
@@ -31,7 +31,7 @@ class Told(Struct, frozen=True):
     received_at: datetime
 
 
-async def accept(told: Told, *, intake: Intake, new_id: Callable[[], UUID]) -> None:
+async def accept(told: ShopMessage, *, intake: Intake, new_id: Callable[[], UUID]) -> None:
     """Return when everything that was told is committed, journaled or set aside.
 
     Raises ``Unavailable``; telling it all again is harmless then. An order that can not be
@@ -70,7 +70,7 @@ async def accept(told: Told, *, intake: Intake, new_id: Callable[[], UUID]) -> N
             raise result
 
 
-async def _place(told: Told, order: Submission, *, intake: Intake) -> tuple[str, bool]:
+async def _place(told: ShopMessage, order: Submission, *, intake: Intake) -> tuple[str, bool]:
     """Place an order; return why a person must look (or ``""``), and whether it is new."""
     try:
         placement = intake.told_placement(order, raw=told.body, trigger=told.trigger)

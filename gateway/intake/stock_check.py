@@ -16,7 +16,7 @@ from gateway.domain.features import INVENTORY_CHECK, Feature
 from gateway.domain.orders import Submission
 from gateway.domain.placing import Stock
 from gateway.intake import metrics
-from gateway.runtime.circuit_breaker import Breaker
+from gateway.runtime.circuit_breaker import CircuitBreaker
 from gateway.runtime.clock import Clock
 
 #: Questions at once: what waits for an inventory holds memory, and an order.
@@ -50,9 +50,9 @@ class Answer(Struct, frozen=True):
 _UNCHECKED = Answer("unchecked")
 
 
-def breaker() -> Breaker:
+def breaker() -> CircuitBreaker:
     """Make the breaker of an inventory: half of ten calls in ten seconds open it."""
-    return Breaker(
+    return CircuitBreaker(
         window_s=10.0,
         calls_min=10,
         failed_share=0.5,
@@ -72,7 +72,7 @@ class StockCheck:
         *,
         inventory: Inventory,
         overload: Shedding,
-        breaker: Breaker,
+        breaker: CircuitBreaker,
         clock: Clock,
         call_s: float,
     ) -> None:

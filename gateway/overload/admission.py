@@ -10,15 +10,15 @@ import time
 from collections import Counter, deque
 
 from gateway.domain.features import FEATURES, TIERS, Feature, Tier
-from gateway.domain.overrides import EARLIER, Word
+from gateway.domain.overrides import EARLIER, Action
 from gateway.overload import metrics
-from gateway.overload.concurrency import InFlight, Slots
+from gateway.overload.concurrency import ConcurrencyLimit, InFlightLimit
 from gateway.overload.heard import Heard
 from gateway.overload.load import IDLE, LoadFigure, Signal
-from gateway.overload.rejections import Reason, Refusal, Refusing
-from gateway.overload.request_rates import Tally
+from gateway.overload.rejections import Reason, Rejection, Rejections
+from gateway.overload.request_rates import RequestRates
 from gateway.overload.sources import Committer, Journal, Modes, Readers
-from gateway.overload.tier_breaker import RULES, Shedding
+from gateway.overload.tier_breaker import RULES, TierBreaker
 from gateway.runtime import machine
 from gateway.runtime.clock import Clock
 from gateway.runtime.recent import Recent, slope
@@ -45,7 +45,7 @@ _FACTORS = {"closed": 1, "recovering": 1, "shedding": 1, "open": 2}
 class Overloaded(Exception):
     """Ends a request that lost its place while its body was on its way."""
 
-    def __init__(self, refusal: Refusal) -> None:
+    def __init__(self, refusal: Rejection) -> None:
         super().__init__(refusal.reason)
         self.refusal = refusal
 
@@ -77,7 +77,7 @@ class Slot:
         if self.is_held:
             return
         asked = self._overload.ask_again(self.feature)
-        if isinstance(asked, Refusal):
+        if isinstance(asked, Rejection):
             raise Overloaded(asked)
         # The new place is kept by this slot.
         self.given_s, self.is_held = asked.given_s, True
@@ -111,9 +111,9 @@ class Overload:
         self._ack_bytes_max = settings.ack_bytes_max
         self._figure = LoadFigure()
         self.load = IDLE
-        self.slots = Slots()
-        self.in_flight = InFlight()
-        self.tiers: dict[Tier, Shedding] = {tier: Shedding(RULES[tier]) for tier in RULES}
+        self.slots = ConcurrencyLimit()
+        self.in_flight = InFlightLimit()
+        self.tiers: dict[Tier, TierBreaker] = {tier: TierBreaker(RULES[tier]) for tier in RULES}
         self._breakers = [self.tiers.get(tier) for tier in TIERS]
         self._sojourns_s = Recent(window_s=_SOJOURN_S)
         self._late_s: deque[float] = deque(maxlen=_TICKS)
@@ -128,14 +128,14 @@ class Overload:
         # What was asked and what was refused until each tick of the last half second.
         self._refused: deque[tuple[int, int]] = deque(maxlen=2 * _TICKS + 1)
         # Plain numbers in the way of a request; metrics are told of them now and then.
-        self._refusing = Refusing(is_acting=self._is_acting)
+        self._refusing = Rejections(is_acting=self._is_acting)
         self._refuse = self._refusing.give
-        self.tally = Tally()
+        self.tally = RequestRates()
         self._ticks = 0
         self._cores = 1.0
         self._slow: dict[Signal, float] = {}
 
-    def ask(self, feature: Feature) -> Slot | Refusal:
+    def ask(self, feature: Feature) -> Slot | Rejection:
         """Decide about one request; its slot is taken on return."""
         tier = feature.tier
         self._asked += 1
@@ -164,7 +164,7 @@ class Overload:
             self.slots.force()
         return Slot(self, feature, self.now_s())
 
-    def ask_again(self, feature: Feature) -> Slot | Refusal:
+    def ask_again(self, feature: Feature) -> Slot | Rejection:
         """Decide about one that had left its slot: the request is counted once."""
         self._asked -= 1
         return self.ask(feature)
@@ -196,12 +196,12 @@ class Overload:
         """Say whether the CPU is what everybody waits for, where anything is done about it."""
         return self._is_acting and self.in_flight.limit is not None
 
-    def refuse_again(self, refusal: Refusal) -> None:
+    def refuse_again(self, refusal: Rejection) -> None:
         """Count another request that is refused for what one was refused a moment ago."""
         self._asked += 1
         refusal.count += 1
 
-    def take_back(self, refusal: Refusal) -> None:
+    def take_back(self, refusal: Rejection) -> None:
         """Count a refusal no more: it is decided about again."""
         refusal.count -= 1
         self._asked -= 1
@@ -273,7 +273,7 @@ class Overload:
             )
             self._show()
 
-    def _obey(self, feature: Feature, word: Word) -> Refusal | None:
+    def _obey(self, feature: Feature, word: Action) -> Rejection | None:
         """Do as an operator said. What would end the process is stronger than any word."""
         if word == "shed":
             return self._refusing.count(feature, "operator", self.load.signal, _OPERATOR_FACTOR)
@@ -315,7 +315,7 @@ class Overload:
         measured["peers"] = self._heard.back(now_s)
         return measured
 
-    def _say(self, tier: Tier, breaker: Shedding) -> None:
+    def _say(self, tier: Tier, breaker: TierBreaker) -> None:
         _log.warning(
             "tier %d is %s" if self._is_acting else "tier %d would be %s",
             tier,

@@ -86,7 +86,7 @@ class Alone:
         return None
 
 
-class Fleet:
+class ClusterView:
     """Reads how all processes stand while somebody looks."""
 
     def __init__(self, *, states: States, clock: Clock) -> None:

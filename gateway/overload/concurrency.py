@@ -39,7 +39,7 @@ _ROOM_FLOOD = 0.5
 _REFUSING_MAX = 0.30
 
 
-class Slots:
+class ConcurrencyLimit:
     """Counts the slots in use and finds out how many there may be."""
 
     def __init__(self) -> None:
@@ -127,7 +127,7 @@ def _ninth(samples: list[float]) -> float:
     return sorted(samples)[len(samples) * 9 // 10] if samples else 0.0
 
 
-class InFlight:
+class InFlightLimit:
     """How many of core may be on their way from first byte to answer while the CPU is short.
 
     Slots bound the first half of that way; the second, from the batch to the answer, needs the CPU

@@ -15,7 +15,7 @@ from msgspec import Struct
 from gateway.domain import overrides
 from gateway.domain.errors import TidegateError
 from gateway.domain.features import Tier
-from gateway.domain.overrides import Mode, Word
+from gateway.domain.overrides import Action, Override
 from gateway.overload import metrics
 from gateway.runtime import lifecycle
 from gateway.runtime.clock import Clock
@@ -23,7 +23,7 @@ from gateway.runtime.clock import Clock
 _log = logging.getLogger(__name__)
 
 _LOOK_S = 1.0
-_TO: Mapping[Word, str] = {"shed": "be refused", "admit": "be taken", "early": "go early"}
+_TO: Mapping[Action, str] = {"shed": "be refused", "admit": "be taken", "early": "go early"}
 #: Seconds that a look waits for the ledger, be it asked or told; what takes longer goes on, and is
 #: heard later. Whoever asks this machine's gateways to look waits 1.5 s for them.
 _WAIT_S = 0.8
@@ -32,7 +32,7 @@ _WAIT_S = 0.8
 class Ledger(Protocol):
     """Where modes are kept for all."""
 
-    async def every(self) -> list[Mode]:
+    async def every(self) -> list[Override]:
         """Every mode that stands or is asked for. Raises ``Unavailable``."""
         ...
 
@@ -40,7 +40,7 @@ class Ledger(Protocol):
 class Local(Protocol):
     """What was said on this machine and is not in the ledger yet."""
 
-    def over(self, known: list[Mode]) -> list[Mode]:
+    def over(self, known: list[Override]) -> list[Override]:
         """The modes with what is newer here laid over them."""
         ...
 
@@ -48,11 +48,11 @@ class Local(Protocol):
         """Bring it into the ledger, which answers now; whether any was. Raises ``Unavailable``."""
         ...
 
-    def remember(self, known: list[Mode]) -> None:
+    def remember(self, known: list[Override]) -> None:
         """Keep what the ledger says for whoever starts while it is away. Raises ``OSError``."""
         ...
 
-    def recalled(self) -> list[Mode]:
+    def recalled(self) -> list[Override]:
         """What was kept and has not ended."""
         ...
 
@@ -60,11 +60,11 @@ class Local(Protocol):
 class _Window(Struct, frozen=True):
     """A mode and its time, by this process' monotonic clock."""
 
-    mode: Mode
+    mode: Override
     begins_s: float
     ends_s: float
 
-    def at(self, now_s: float) -> Mode:
+    def at(self, now_s: float) -> Override:
         """Return the mode with what is left of it, and until it begins, now."""
         return msgspec.structs.replace(
             self.mode,
@@ -73,7 +73,7 @@ class _Window(Struct, frozen=True):
         )
 
 
-class Modes:
+class Overrides:
     """The modes of now, by feature and by tier.
 
     ``words`` has what is said of a feature, by its name; ``early`` the tiers that are to go dark
@@ -84,18 +84,18 @@ class Modes:
         self._ledger = ledger
         self._local = local
         self._clock = clock
-        self._asking: asyncio.Task[list[Mode]] | None = None
+        self._asking: asyncio.Task[list[Override]] | None = None
         self._asked_at_s = 0.0
         self._bringing: asyncio.Task[bool] | None = None
         self._is_away = False
         self._has_heard = False
         # As read, and when: what is left of each is counted from there, by the monotonic clock.
-        self._known: Sequence[Mode] = ()
+        self._known: Sequence[Override] = ()
         self._known_at_s = 0.0
         self._windows: Sequence[_Window] = ()
         self._next_change_s = float("inf")
-        self._said: Mapping[str, Word] = {}
-        self.words: Mapping[str, Word] = {}
+        self._said: Mapping[str, Action] = {}
+        self.words: Mapping[str, Action] = {}
         self.early: frozenset[Tier] = frozenset()
 
     async def run(self, stopping: asyncio.Event) -> None:
@@ -128,7 +128,7 @@ class Modes:
         if now_s >= self._next_change_s:
             self._stand(now_s)
 
-    def standing(self) -> list[Mode]:
+    def standing(self) -> list[Override]:
         """Return the modes that have not ended, those that are asked for or planned too."""
         now_s = self._clock.monotonic_s()
         return [window.at(now_s) for window in self._windows if window.ends_s > now_s]
@@ -148,7 +148,7 @@ class Modes:
         self._asking = None
         return self._hear(asking)
 
-    def _hear(self, asked: asyncio.Task[list[Mode]]) -> bool:
+    def _hear(self, asked: asyncio.Task[list[Override]]) -> bool:
         try:
             known = asked.result()
         except (TidegateError, asyncio.CancelledError) as exc:
@@ -181,13 +181,13 @@ class Modes:
             # The drawer has it no more, and the ledger may be away before it is read again.
             self._remember(self._left(self._clock.monotonic_s()))
 
-    def _remember(self, known: list[Mode]) -> None:
+    def _remember(self, known: list[Override]) -> None:
         try:
             self._local.remember(known)
         except OSError as exc:
             _log.warning("modes can not be kept for a start without the ledger: %s", exc.strerror)
 
-    def _left(self, now_s: float) -> list[Mode]:
+    def _left(self, now_s: float) -> list[Override]:
         """Return what is known and has not ended, with what is left of it."""
         since_s = now_s - self._known_at_s
         known = [
@@ -200,7 +200,7 @@ class Modes:
         ]
         return [mode for mode in known if mode.left_s > 0]
 
-    def _settle(self, now_s: float) -> list[Mode]:
+    def _settle(self, now_s: float) -> list[Override]:
         """Have what is known stand, with what was said on this machine laid over it."""
         laid = self._local.over(self._left(now_s))
         self._windows = [
@@ -223,14 +223,14 @@ class Modes:
             if word == self._said.get(name):
                 continue
             _log.warning("operators: %s is %s", name, f"to {_TO[word]}" if word else "left alone")
-            for each in overrides.WORDS:
+            for each in overrides.ACTIONS:
                 metrics.FORCED.labels(name, each).set(each == word)
         self._said = said
         self.words = {name: word for name, word in said.items() if word != "early"}
         self.early = overrides.early(said)
 
 
-def _heard(asking: asyncio.Task[list[Mode]] | asyncio.Task[bool]) -> None:
+def _heard(asking: asyncio.Task[list[Override]] | asyncio.Task[bool]) -> None:
     # The process may end before anybody asks; asyncio must not complain about that.
     if not asking.cancelled():
         asking.exception()

@@ -64,7 +64,7 @@ class _Count:
         self.ahead_s, self.at_s, self.keep = max(0.0, self.due_s - now_s), now_s, 1.0
 
 
-class Quotas:
+class RateLimits:
     """Counts requests by key. ``rate`` 0: there is no quota."""
 
     def __init__(self, *, rate: float, burst: int) -> None:

@@ -12,7 +12,7 @@ from typing import Protocol
 import msgspec
 
 from gateway.domain.errors import Unavailable
-from gateway.overload.rate_limit import Quotas, Used
+from gateway.overload.rate_limit import RateLimits, Used
 from gateway.runtime import lifecycle
 from gateway.runtime.clock import Clock
 
@@ -44,11 +44,11 @@ class Totals(Protocol):
         ...
 
 
-class SharedQuotas:
+class RateLimitSync:
     """Tells the others what this process let in, and counts here what they did."""
 
     def __init__(
-        self, *, totals: Totals, quotas: Sequence[tuple[str, Quotas]], clock: Clock
+        self, *, totals: Totals, quotas: Sequence[tuple[str, RateLimits]], clock: Clock
     ) -> None:
         """``quotas``: each with what its keys are of, as no two may be told by one name."""
         self._totals = totals

@@ -19,7 +19,7 @@ DARK: frozenset[Reason] = frozenset({"shed", "operator"})
 FULL: frozenset[Reason] = frozenset({"slots", "inflight"})
 
 
-class Refusal(Struct, eq=False):
+class Rejection(Struct, eq=False):
     """Why a request is not taken now, and after how many seconds about it may come again.
 
     Every one of a kind is the same object; ``count`` is how often it was given.
@@ -32,27 +32,29 @@ class Refusal(Struct, eq=False):
     count: int = 0
 
 
-class Refusing:
+class Rejections:
     """Gives refusals, and tells how many of them. What is told is told once."""
 
     def __init__(self, *, is_acting: bool) -> None:
         """``is_acting``: whether load refuses; else it is only counted what it would refuse."""
         self._is_acting = is_acting
         # Bounded: features x reasons x signals x factors.
-        self._kinds: dict[tuple[str, Reason, Signal, int], Refusal] = {}
+        self._kinds: dict[tuple[str, Reason, Signal, int], Rejection] = {}
         self._told: Counter[tuple[str, Reason]] = Counter()
 
-    def give(self, feature: Feature, reason: Reason, signal: Signal, factor: int) -> Refusal | None:
+    def give(
+        self, feature: Feature, reason: Reason, signal: Signal, factor: int
+    ) -> Rejection | None:
         """Refuse one request for load; None where that is only watched."""
         refusal = self.count(feature, reason, signal, factor)
         return refusal if self._is_acting else None
 
-    def count(self, feature: Feature, reason: Reason, signal: Signal, factor: int) -> Refusal:
+    def count(self, feature: Feature, reason: Reason, signal: Signal, factor: int) -> Rejection:
         """Refuse one request, whether load refuses or not."""
         kind = (feature.name, reason, signal, factor)
         refusal = self._kinds.get(kind)
         if refusal is None:
-            refusal = self._kinds[kind] = Refusal(feature, reason, signal, factor)
+            refusal = self._kinds[kind] = Rejection(feature, reason, signal, factor)
         refusal.count += 1
         return refusal
 

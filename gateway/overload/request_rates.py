@@ -17,7 +17,7 @@ class _Counted(Struct, frozen=True):
     refused: Mapping[Tier, int]
 
 
-class Tally:
+class RequestRates:
     """Counts what was asked and what was refused. Pure: monotonic seconds are passed in."""
 
     def __init__(self) -> None:

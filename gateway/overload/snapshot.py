@@ -6,10 +6,10 @@ from collections.abc import Mapping
 import msgspec
 from msgspec import Struct
 
-from gateway.domain.overrides import Mode
+from gateway.domain.overrides import Override
 from gateway.overload.admission import Overload
 from gateway.overload.load import Signal
-from gateway.overload.overrides import Modes
+from gateway.overload.overrides import Overrides
 
 
 class TierState(Struct, frozen=True):
@@ -28,10 +28,10 @@ class State(Struct, frozen=True):
     signal: Signal
     shares: Mapping[Signal, float]
     tiers: list[TierState]
-    modes: list[Mode]
+    modes: list[Override]
 
 
-def of(overload: Overload, modes: Modes) -> State:
+def of(overload: Overload, modes: Overrides) -> State:
     """Return the state of this process."""
     load = overload.load
     return State(
@@ -50,7 +50,7 @@ def of(overload: Overload, modes: Modes) -> State:
 class Answers:
     """What the local socket answers."""
 
-    def __init__(self, *, overload: Overload, modes: Modes) -> None:
+    def __init__(self, *, overload: Overload, modes: Overrides) -> None:
         self._overload = overload
         self._modes = modes
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Protocol
 
 from gateway.domain.features import Tier
-from gateway.domain.overrides import Word
+from gateway.domain.overrides import Action
 
 
 class Committer(Protocol):
@@ -56,7 +56,7 @@ class Modes(Protocol):
     """What operators said."""
 
     @property
-    def words(self) -> Mapping[str, Word]:
+    def words(self) -> Mapping[str, Action]:
         """What is said of a feature, by its name."""
         ...
 

@@ -48,7 +48,7 @@ RULES: Mapping[Tier, Rule] = {
 }
 
 
-class Shedding:
+class TierBreaker:
     """One tier's breaker."""
 
     def __init__(self, rule: Rule) -> None:

@@ -23,7 +23,7 @@ class Permit:
 
     __slots__ = ("_breaker", "generation", "given_s", "is_settled")
 
-    def __init__(self, breaker: "Breaker", *, generation: int, given_s: float) -> None:
+    def __init__(self, breaker: "CircuitBreaker", *, generation: int, given_s: float) -> None:
         self._breaker = breaker
         self.generation = generation
         self.given_s = given_s
@@ -42,7 +42,7 @@ class Permit:
         self._breaker.withdraw(self)
 
 
-class Breaker:
+class CircuitBreaker:
     """Gives permits while enough calls succeed, and none for a while when too many fail.
 
     It opens when at least ``calls_min`` calls settled within ``window_s`` and at least

@@ -19,7 +19,7 @@ import msgspec
 from msgspec import Struct
 
 from gateway.domain import overrides
-from gateway.domain.overrides import Mode, Word
+from gateway.domain.overrides import Action, Override
 
 _log = logging.getLogger(__name__)
 
@@ -32,26 +32,26 @@ _KNOWN_BYTES_MAX = 256 * 1024
 _FILES_MAX = 100
 
 
-class Change(Struct, frozen=True):
+class SpooledChange(Struct, frozen=True):
     """What was said: ``word`` None leaves the target to the load again."""
 
     target: str
-    word: Word | None
+    word: Action | None
     for_s: float
     reason: str
     at: datetime
     #: The owner of the file; what a file says of this is not believed.
     actor: str = ""
 
-    def mode(self, now: datetime) -> Mode | None:
+    def mode(self, now: datetime) -> Override | None:
         """Return the mode that it makes, with what is left of it."""
         if self.word is None:
             return None
         left_s = self.for_s - max(0.0, (now - self.at).total_seconds())
-        return Mode(self.target, self.word, self.reason, self.actor, min(left_s, self.for_s))
+        return Override(self.target, self.word, self.reason, self.actor, min(left_s, self.for_s))
 
 
-def laid(known: list[Mode], changes: list[Change], now: datetime) -> list[Mode]:
+def overlaid(known: list[Override], changes: list[SpooledChange], now: datetime) -> list[Override]:
     """Return the modes of the ledger with the later changes of this machine laid over them."""
     by_target = {(mode.target, mode.is_asked, _step(mode)): mode for mode in known}
     for change in sorted(changes, key=lambda change: change.at):
@@ -62,18 +62,18 @@ def laid(known: list[Mode], changes: list[Change], now: datetime) -> list[Mode]:
     return list(by_target.values())
 
 
-def _step(mode: Mode) -> tuple[str, float] | None:
+def _step(mode: Override) -> tuple[str, float] | None:
     return None if mode.plan is None else (mode.plan, mode.starts_s)
 
 
 class _Known(Struct, frozen=True):
     """A mode of the ledger, with its time by the clock on the wall."""
 
-    mode: Mode
+    mode: Override
     begins_at: datetime
     ends_at: datetime
 
-    def at(self, now: datetime) -> Mode:
+    def at(self, now: datetime) -> Override:
         """Return the mode with what is left of it, and never more than there was."""
         left_s = (self.ends_at - now).total_seconds()
         starts_s = max(0.0, (self.begins_at - now).total_seconds())
@@ -82,18 +82,18 @@ class _Known(Struct, frozen=True):
         )
 
 
-class Drawer:
+class OverrideSpool:
     """The changes in one directory, and what the ledger said last."""
 
     def __init__(self, *, directory: Path) -> None:
         self.directory = directory
 
-    def put(self, change: Change) -> None:
+    def put(self, change: SpooledChange) -> None:
         """Keep a change; it is on the disk afterwards. Raises ``OSError``."""
         name = f"{change.at.timestamp():.6f}-{secrets.token_hex(4)}{_SUFFIX}"
         self._write(name, msgspec.json.encode(change))
 
-    def keep_known(self, known: list[Mode], now: datetime) -> None:
+    def keep_known(self, known: list[Override], now: datetime) -> None:
         """Keep what the ledger said, for a process that starts while it is away. As ``put``."""
         kept = [
             _Known(
@@ -103,7 +103,7 @@ class Drawer:
         ]
         self._write(_KNOWN, msgspec.json.encode(kept))
 
-    def known(self, now: datetime) -> list[Mode]:
+    def known(self, now: datetime) -> list[Override]:
         """Return what the ledger said last and has not ended; nothing where nobody kept it."""
         try:
             with (self.directory / _KNOWN).open("rb") as file:
@@ -130,12 +130,12 @@ class Drawer:
         finally:
             os.close(directory)
 
-    def every(self) -> list[Change]:
+    def every(self) -> list[SpooledChange]:
         """Return all changes, the oldest first; a file that is none is put aside."""
         return [change for change, _ in self._each()]
 
     @contextmanager
-    def taking(self) -> Iterator[Iterator[tuple[Change, Path]]]:
+    def taking(self) -> Iterator[Iterator[tuple[SpooledChange, Path]]]:
         """Lend the changes to whoever brings them into the ledger, one process at a time.
 
         Each is to be unlinked when it is there. Lends none while another process has them.
@@ -149,7 +149,7 @@ class Drawer:
                 return
             yield self._each()
 
-    def _each(self) -> Iterator[tuple[Change, Path]]:
+    def _each(self) -> Iterator[tuple[SpooledChange, Path]]:
         for path in self._paths():
             try:
                 with path.open("rb") as file:
@@ -170,12 +170,12 @@ class Drawer:
             return []
 
 
-def _read(descriptor: int) -> Change | None:
+def _read(descriptor: int) -> SpooledChange | None:
     """Decode a change that could have been ordered; None for anything else."""
     try:
-        change = msgspec.json.decode(os.read(descriptor, _FILE_BYTES_MAX), type=Change)
+        change = msgspec.json.decode(os.read(descriptor, _FILE_BYTES_MAX), type=SpooledChange)
         at = change.at.astimezone(UTC)
-        order = overrides.Order(
+        order = overrides.OverrideRequest(
             change.target, change.word or "admit", change.for_s, change.reason, "-"
         )
         overrides.check(order)

@@ -3,26 +3,26 @@
 from importlib.metadata import version
 
 from gateway.overload import snapshot
-from gateway.overload.rate_limit import Quotas
+from gateway.overload.rate_limit import RateLimits
 from gateway.stores.postgres.api_keys import ApiKeys
 from gateway.web import openapi
-from gateway.web.authentication import Doorman
-from gateway.web.dispatcher import Server
+from gateway.web.authentication import Authenticator
+from gateway.web.dispatcher import Dispatcher
 from gateway.web.handlers.admin import (
     Cleared,
-    ModeList,
-    ModeOrder,
     Operations,
+    OverrideBody,
+    OverrideList,
+    OverrideResult,
     PlanChanged,
     PlanList,
     PlanOrder,
-    Said,
 )
 from gateway.web.request import Request
-from gateway.web.response import Reply
-from gateway.web.response_cache import Shelf
+from gateway.web.response import Response
+from gateway.web.response_cache import ResponseCache
 from gateway.web.routing import Answer, Route, Router
-from gateway.web.transport.early_rejection import Gate
+from gateway.web.transport.early_rejection import EarlyRejection
 from gateway.wiring import Gateway
 
 _CONNECTIONS_MAX = 50
@@ -50,7 +50,7 @@ def all_routes(operations: Operations) -> list[Route]:
             handler=operations.every,
             role="operate",
             summary="List the modes that stand or are asked for",
-            answers=[Answer(200, "All modes.", ModeList)],
+            answers=[Answer(200, "All modes.", OverrideList)],
             problems=[*_AUTH, "unavailable"],
         ),
         Route(
@@ -60,8 +60,10 @@ def all_routes(operations: Operations) -> list[Route]:
             handler=operations.set,
             role="operate",
             summary="Refuse or take a feature or a tier whatever the load, for a while",
-            body=ModeOrder,
-            answers=[Answer(200, "It stands, with its audit row, or waits for agreement.", Said)],
+            body=OverrideBody,
+            answers=[
+                Answer(200, "Set with its audit row, or waiting for agreement.", OverrideResult)
+            ],
             problems=[
                 "malformed", *_AUTH, "not-found", "slow-body", "too-large",
                 "unsupported-media-type", "invalid", "unavailable",
@@ -74,7 +76,7 @@ def all_routes(operations: Operations) -> list[Route]:
             handler=operations.agree,
             role="operate",
             summary="Agree, as a second person, to what was asked for",
-            answers=[Answer(200, "It stands, with its audit row.", Said)],
+            answers=[Answer(200, "It stands, with its audit row.", OverrideResult)],
             problems=[*_AUTH, "not-found", "unavailable"],
         ),
         Route(
@@ -124,18 +126,18 @@ def all_routes(operations: Operations) -> list[Route]:
     ]  # fmt: skip
 
 
-def build(gateway: Gateway) -> Server:
+def build(gateway: Gateway) -> Dispatcher:
     """Return the operators' server over the parts of a process."""
     settings = gateway.settings
 
-    async def document(request: Request) -> Reply:
-        return Reply(200, described)
+    async def document(request: Request) -> Response:
+        return Response(200, described)
 
     table = [
         *all_routes(
             Operations(
-                switches=gateway.switches,
-                modes=gateway.modes,
+                switches=gateway.override_store,
+                modes=gateway.overrides,
                 overload=gateway.overload,
                 clock=gateway.clock,
                 body_s=settings.body_s,
@@ -152,21 +154,21 @@ def build(gateway: Gateway) -> Server:
         ),
     ]
     described = openapi.document(table, version=version("tidegate"))
-    return Server(
+    return Dispatcher(
         router=Router(table),
-        doorman=Doorman(
+        authenticator=Authenticator(
             keys=ApiKeys(pool=gateway.stores.primary_reads, replicas=gateway.stores.replicas),
             clock=gateway.clock,
             ttl_s=settings.api_key_ttl_s,
         ),
-        gate=Gate(
+        gate=EarlyRejection(
             overload=gateway.overload,
             role="all",
             routes=table,
             later={},
-            shelf=Shelf(clock=gateway.clock),
+            shelf=ResponseCache(clock=gateway.clock),
         ),
-        quotas=Quotas(rate=0.0, burst=1),
+        quotas=RateLimits(rate=0.0, burst=1),
         clock=gateway.clock,
         connections_max=_CONNECTIONS_MAX,
         keepalive_s=settings.keepalive_s,

@@ -44,7 +44,7 @@ class Keys(Protocol):
         ...
 
 
-class Doorman:
+class Authenticator:
     """Turns an Authorization header into a principal."""
 
     def __init__(self, *, keys: Keys, clock: Clock, ttl_s: float) -> None:

@@ -18,19 +18,19 @@ from prometheus_client import Counter
 from gateway.domain.access import Principal
 from gateway.domain.errors import TidegateError, Unavailable
 from gateway.overload.admission import Overloaded
-from gateway.overload.rate_limit import Quotas
-from gateway.overload.rejections import DARK, Refusal
+from gateway.overload.rate_limit import RateLimits
+from gateway.overload.rejections import DARK, Rejection
 from gateway.runtime.clock import Clock
 from gateway.web import metrics
-from gateway.web.authentication import Doorman
-from gateway.web.fast_path.handler import Express
+from gateway.web.authentication import Authenticator
+from gateway.web.fast_path.handler import FastPath
 from gateway.web.handlers.orders import OrderIntake
 from gateway.web.problems import Answered, problem
 from gateway.web.request import Request
-from gateway.web.response import CLOSE, Reply, Streamed, written
+from gateway.web.response import CLOSE, Response, StreamedResponse, written
 from gateway.web.routing import Route, Router
-from gateway.web.transport.connection import LINGER_S, Protocol
-from gateway.web.transport.early_rejection import Gate
+from gateway.web.transport.connection import LINGER_S, HttpConnection
+from gateway.web.transport.early_rejection import EarlyRejection
 
 _log = logging.getLogger(__name__)
 
@@ -56,16 +56,16 @@ def _apart(serial: int) -> float:
     return _APART_MAX * (serial * _GOLDEN % 1.0)
 
 
-class Server(web.Server):
+class Dispatcher(web.Server):
     """Accepts connections up to a bound and dispatches their requests."""
 
     def __init__(
         self,
         *,
         router: Router,
-        doorman: Doorman,
-        gate: Gate,
-        quotas: Quotas,
+        authenticator: Authenticator,
+        gate: EarlyRejection,
+        quotas: RateLimits,
         clock: Clock,
         connections_max: int,
         keepalive_s: float,
@@ -76,7 +76,7 @@ class Server(web.Server):
         """``plain_orders``: takes submissions of at most so many bytes the short way, if any."""
         super().__init__(self.answer)
         self._router = router
-        self._doorman = doorman
+        self._authenticator = authenticator
         #: Decides about requests on their first bytes.
         self.gate = gate
         self._quotas = quotas
@@ -89,13 +89,16 @@ class Server(web.Server):
         self._is_draining = False
         self._express = None
         if plain_orders is not None:
-            self._express = Express(
-                orders=plain_orders, doorman=doorman, desk=self, bytes_max=plain_bytes_max
+            self._express = FastPath(
+                orders=plain_orders,
+                authenticator=authenticator,
+                desk=self,
+                bytes_max=plain_bytes_max,
             )
 
-    def __call__(self) -> Protocol:
+    def __call__(self) -> HttpConnection:
         """Make the protocol of a new connection."""
-        return Protocol(
+        return HttpConnection(
             self,
             gate=self.gate,
             express=self._express,
@@ -132,8 +135,8 @@ class Server(web.Server):
             methods, values = self._router.find(_origin_form(path))
         method = "GET" if raw.method == "HEAD" else raw.method
         route = methods.get(method)
-        request = Request(raw, values, query, cast("Protocol", raw.protocol).take_slot())
-        reply: Reply | Streamed
+        request = Request(raw, values, query, cast("HttpConnection", raw.protocol).take_slot())
+        reply: Response | StreamedResponse
         try:
             if route is None:
                 reply = self._turn_away(request, methods)
@@ -163,19 +166,19 @@ class Server(web.Server):
             if loop.time() < idle_until_s:
                 continue
             for handler in list(self._connections):
-                if cast("Protocol", handler).is_idle():
+                if cast("HttpConnection", handler).is_idle():
                     handler.force_close()
 
-    async def _run(self, route: Route, request: Request) -> Reply | Streamed:
+    async def _run(self, route: Route, request: Request) -> Response | StreamedResponse:
         try:
             self._enter(request, route)
             if route.role is not None:
                 authorization = request.header("Authorization")
-                request.principal = self._doorman.recall(authorization, route.role)
+                request.principal = self._authenticator.recall(authorization, route.role)
                 if request.principal is None:
                     # The key is looked up meanwhile, and others may use the CPU.
                     request.leave_slot()
-                    request.principal = await self._doorman.admit(authorization, route.role)
+                    request.principal = await self._authenticator.admit(authorization, route.role)
                     request.enter_slot()
                 self.count_in(request.principal)
             return await route.handler(request)
@@ -186,7 +189,7 @@ class Server(web.Server):
         except Exception as exc:
             return self.explained(exc, route.name)
 
-    def explained(self, exc: BaseException, route: str) -> Reply:
+    def explained(self, exc: BaseException, route: str) -> Response:
         """Make the reply to a request that ended with an error; what nobody meant is logged."""
         if isinstance(exc, Answered):
             return exc.reply
@@ -200,13 +203,13 @@ class Server(web.Server):
         _log.error("a request failed", exc_info=exc, extra={"route": route})
         return problem("internal")
 
-    async def _instead(self, route: Route, request: Request, refusal: Refusal) -> Reply:
+    async def _instead(self, route: Route, request: Request, refusal: Rejection) -> Response:
         """Answer a request that is refused: from what is at hand, for who may see it, or not."""
         reply = None
         if route.instead is not None and route.role is not None and refusal.reason in DARK:
             try:
                 authorization = request.header("Authorization")
-                request.principal = await self._doorman.admit(authorization, route.role)
+                request.principal = await self._authenticator.admit(authorization, route.role)
                 self.count_in(request.principal)
                 reply = route.instead(request)
                 if reply is not None:
@@ -225,7 +228,7 @@ class Server(web.Server):
             head = f"Retry-After: {math.ceil(wait_s)}\r\n"
             raise Answered(problem("quota-exceeded", head=head))
 
-    def _turn_away(self, request: Request, methods: dict[str, Route]) -> Reply:
+    def _turn_away(self, request: Request, methods: dict[str, Route]) -> Response:
         """Say what is wrong with a request that has no route, if there is room for that."""
         try:
             self._enter(request, None)
@@ -244,7 +247,7 @@ class Server(web.Server):
             if feature is None:
                 return
             asked = self.gate.ask(feature)
-            if isinstance(asked, Refusal):
+            if isinstance(asked, Rejection):
                 raise Overloaded(asked)
             request.slot = asked
         if request.slot.feature.tier > 1:
@@ -264,7 +267,7 @@ def _origin_form(target: str) -> str:
     return f"/{rest.partition('/')[2]}" if scheme.lower() in ("http", "https") else target
 
 
-def _no_route(methods: dict[str, Route]) -> Reply:
+def _no_route(methods: dict[str, Route]) -> Response:
     if not methods:
         return problem("not-found", "see /openapi.json for the paths there are")
     allowed = ", ".join(sorted({*methods, *(["HEAD"] if "GET" in methods else [])}))

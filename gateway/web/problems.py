@@ -8,7 +8,7 @@ import msgspec
 from msgspec import Meta, Struct, field
 
 from gateway.domain.errors import Fault
-from gateway.web.response import PROBLEM, Reply
+from gateway.web.response import PROBLEM, Response
 
 
 class FieldError(Struct, frozen=True):
@@ -63,23 +63,23 @@ def problem(
     faults: Sequence[Fault] = (),
     context: dict[str, Any] | None = None,
     head: str = "",
-) -> Reply:
+) -> Response:
     """Make the reply of one kind of problem."""
     status, title = KINDS[kind]
     errors = [FieldError(fault.field, fault.reason) for fault in faults]
     body = Problem(f"/problems/{kind}", title, status, detail, errors, context or {})
-    return Reply(status, _encode(body), PROBLEM, head)
+    return Response(status, _encode(body), PROBLEM, head)
 
 
-def plain(status: int) -> Reply:
+def plain(status: int) -> Response:
     """Make the reply for a request that was not even HTTP as we take it."""
     phrase = HTTPStatus(status).phrase
-    return Reply(status, _encode(Problem("/problems/malformed", phrase, status)), PROBLEM)
+    return Response(status, _encode(Problem("/problems/malformed", phrase, status)), PROBLEM)
 
 
 class Answered(Exception):
     """Ends a request with a reply from wherever it was found out."""
 
-    def __init__(self, reply: Reply) -> None:
+    def __init__(self, reply: Response) -> None:
         super().__init__(reply.status)
         self.reply = reply

@@ -18,30 +18,30 @@ from gateway.clients.inventory import HttpInventory
 from gateway.intake import stock_check
 from gateway.intake.stock_check import Inventory, StockCheck
 from gateway.overload import peers, snapshot
-from gateway.overload.cluster_view import Alone, Fleet
-from gateway.overload.rate_limit_sync import SharedQuotas
+from gateway.overload.cluster_view import Alone, ClusterView
+from gateway.overload.rate_limit_sync import RateLimitSync
 from gateway.providers import contract, registry
 from gateway.runtime import lifecycle, logs
 from gateway.runtime.control_socket import Control
 from gateway.runtime.settings import Settings, SettingsError, secret
 from gateway.stores.postgres.api_keys import ApiKeys
 from gateway.stores.postgres.audit_log import AuditLog
-from gateway.stores.postgres.order_reader import Reading
+from gateway.stores.postgres.order_reader import OrderReader
 from gateway.web import admin_routes, openapi, roles, routes
-from gateway.web.authentication import Doorman
-from gateway.web.dispatcher import Server
+from gateway.web.authentication import Authenticator
+from gateway.web.dispatcher import Dispatcher
 from gateway.web.handlers import readiness
-from gateway.web.handlers.callbacks import CallbackIntake, Line
+from gateway.web.handlers.callbacks import CallbackIntake, ProviderAccount
 from gateway.web.handlers.exports import OrderExports
 from gateway.web.handlers.health import StatusPages
 from gateway.web.handlers.orders import OrderIntake
 from gateway.web.handlers.queries import OrderQueries
 from gateway.web.handlers.remarks import RemarkIntake
 from gateway.web.handlers.stream import LiveStream
-from gateway.web.response_cache import Shelf
+from gateway.web.response_cache import ResponseCache
 from gateway.web.routing import Router
-from gateway.web.transport.early_rejection import Gate
-from gateway.web.transport.listener import Door
+from gateway.web.transport.early_rejection import EarlyRejection
+from gateway.web.transport.listener import Listener
 from gateway.wiring import Gateway, open_gateway
 
 _log = logging.getLogger(__name__)
@@ -94,7 +94,7 @@ async def _serve(settings: Settings, reuse_port: bool) -> int:
         stack.push_async_callback(inventory.close)
         server = build(gateway, stopping, documents=documents, inventory=inventory)
         listener = _listen(settings.host, settings.port, reuse_port)
-        door = open_door(server, listener, gateway)
+        door = open_listener(server, listener, gateway)
         stack.callback(door.close)
         if settings.admin_port:
             stack.push_async_callback(_listen_to_operators(gateway, reuse_port))
@@ -124,7 +124,7 @@ def _listen_to_operators(gateway: Gateway, reuse_port: bool) -> Callable[[], Awa
     settings = gateway.settings
     server = admin_routes.build(gateway)
     listener = _listen(settings.admin_host, settings.admin_port, reuse_port)
-    door = open_door(server, listener, gateway)
+    door = open_listener(server, listener, gateway)
     _log.info("operators", extra={"host": settings.admin_host, "port": settings.admin_port})
 
     async def close() -> None:
@@ -142,13 +142,13 @@ def _tasks(gateway: Gateway, port: int) -> dict[str, lifecycle.Task]:
     journal = {} if gateway.journal is None else {"journal": gateway.journal}
     control = Control(
         directory=Path(gateway.settings.control_dir),
-        answer=snapshot.Answers(overload=gateway.overload, modes=gateway.modes).answer,
+        answer=snapshot.Answers(overload=gateway.overload, modes=gateway.overrides).answer,
     )
     return {
         "overload": gateway.overload,
-        "modes": gateway.modes,
+        "modes": gateway.overrides,
         "control": control,
-        "refusals": gateway.refusals,
+        "refusals": gateway.rejected_callbacks,
         **journal,
         **_peers(gateway, port),
         **_shared_quotas(gateway),
@@ -156,7 +156,7 @@ def _tasks(gateway: Gateway, port: int) -> dict[str, lifecycle.Task]:
 
 
 def _peers(gateway: Gateway, port: int) -> dict[str, lifecycle.Task]:
-    states = gateway.stores.states
+    states = gateway.stores.process_states
     if states is None:
         return {}
     told = peers.Peers(
@@ -164,7 +164,7 @@ def _peers(gateway: Gateway, port: int) -> dict[str, lifecycle.Task]:
         heard=gateway.heard,
         overload=gateway.overload,
         committer=gateway.committer,
-        modes=gateway.modes,
+        modes=gateway.overrides,
         who=peers.who(
             role=gateway.settings.role,
             port=port,
@@ -177,23 +177,23 @@ def _peers(gateway: Gateway, port: int) -> dict[str, lifecycle.Task]:
 
 
 def _shared_quotas(gateway: Gateway) -> dict[str, lifecycle.Task]:
-    totals = gateway.stores.totals
-    quotas = [("channel", each) for each in gateway.channel_quotas.values()]
+    totals = gateway.stores.rate_limit_totals
+    quotas = [("channel", each) for each in gateway.channel_rate_limits.values()]
     if gateway.settings.key_requests_per_s_max:
-        quotas.append(("key", gateway.key_quotas))
+        quotas.append(("key", gateway.key_rate_limits))
     if totals is None or not quotas:
         return {}
-    return {"quotas": SharedQuotas(totals=totals, quotas=quotas, clock=gateway.clock)}
+    return {"quotas": RateLimitSync(totals=totals, quotas=quotas, clock=gateway.clock)}
 
 
-def _fleet(gateway: Gateway) -> Fleet | Alone:
-    states = gateway.stores.states
-    return Alone() if states is None else Fleet(states=states, clock=gateway.clock)
+def _fleet(gateway: Gateway) -> ClusterView | Alone:
+    states = gateway.stores.process_states
+    return Alone() if states is None else ClusterView(states=states, clock=gateway.clock)
 
 
-def open_door(server: Server, listener: socket.socket, gateway: Gateway) -> Door:
+def open_listener(server: Dispatcher, listener: socket.socket, gateway: Gateway) -> Listener:
     """Serve a listener until the door is closed."""
-    return Door(
+    return Listener(
         listener=listener,
         backlog=_BACKLOG,
         protocol=server,
@@ -232,13 +232,13 @@ def _stock_check(gateway: Gateway, inventory: Inventory) -> StockCheck | None:
 
 def build(
     gateway: Gateway, stopping: asyncio.Event, *, documents: Documents, inventory: Inventory
-) -> Server:
+) -> Dispatcher:
     """Introduce the handlers to the parts and return the server."""
     settings = gateway.settings
     # Who reads needs no provider's secrets, and can not leak what it does not have.
-    configured = {} if settings.role == "query" else lines(settings)
-    shelf = Shelf(clock=gateway.clock)
-    reading = Reading(readers=gateway.readers, sealer=gateway.stores.sealer)
+    configured = {} if settings.role == "query" else provider_accounts(settings)
+    shelf = ResponseCache(clock=gateway.clock)
+    reading = OrderReader(readers=gateway.readers, sealer=gateway.stores.sealer)
     status = StatusPages(
         needed=readiness.needed(gateway),
         instead=readiness.instead(gateway),
@@ -249,7 +249,7 @@ def build(
     order_intake = OrderIntake(
         intake=gateway.intake,
         stock=_stock_check(gateway, inventory),
-        quotas=gateway.channel_quotas,
+        quotas=gateway.channel_rate_limits,
         clock=gateway.clock,
         bytes_max=settings.order_bytes_max,
         body_s=settings.body_s,
@@ -259,7 +259,7 @@ def build(
         callbacks=CallbackIntake(
             intake=gateway.intake,
             lines=configured,
-            refusals=gateway.refusals,
+            refusals=gateway.rejected_callbacks,
             clock=gateway.clock,
             new_id=gateway.new_id,
             fetch=documents.fetch,
@@ -288,21 +288,21 @@ def build(
     )
     served = [route for route in every_route if roles.serves(settings.role, route)]
     status.document = openapi.document(served, version=version("tidegate"))
-    return Server(
+    return Dispatcher(
         router=Router(roles.table(settings.role, every_route)),
-        doorman=Doorman(
+        authenticator=Authenticator(
             keys=ApiKeys(pool=gateway.stores.primary_reads, replicas=gateway.stores.replicas),
             clock=gateway.clock,
             ttl_s=settings.api_key_ttl_s,
         ),
-        gate=Gate(
+        gate=EarlyRejection(
             overload=gateway.overload,
             role=settings.role,
             routes=every_route,
             later={way: line.adapter.reply("later") for way, line in configured.items()},
             shelf=shelf,
         ),
-        quotas=gateway.key_quotas,
+        quotas=gateway.key_rate_limits,
         clock=gateway.clock,
         connections_max=settings.connections_max,
         keepalive_s=settings.keepalive_s,
@@ -315,7 +315,7 @@ def build(
     )
 
 
-def lines(settings: Settings) -> dict[tuple[str, str], Line]:
+def provider_accounts(settings: Settings) -> dict[tuple[str, str], ProviderAccount]:
     """Make the adapter of every configured account. Raises ``SettingsError`` naming the account."""
     made = {}
     for account in settings.accounts:
@@ -327,7 +327,7 @@ def lines(settings: Settings) -> dict[tuple[str, str], Line]:
             )
         except ValueError as exc:
             raise SettingsError(f"accounts: {account.provider}/{account.name}: {exc}") from exc
-        made[account.provider, account.name] = Line(
+        made[account.provider, account.name] = ProviderAccount(
             account.provider, account.name, tuple(account.channels), adapter
         )
     return made

@@ -17,7 +17,7 @@ from msgspec import Struct
 if TYPE_CHECKING:
     from aiohttp.web import BaseRequest, StreamResponse
 
-    from gateway.web.transport.connection import Protocol
+    from gateway.web.transport.connection import HttpConnection
 
 JSON = "application/json"
 PROBLEM = "application/problem+json"
@@ -33,7 +33,7 @@ _STATUS_LINES = {
 _BUFFERED_BYTES_MAX = 64 * 1024
 
 
-class Reply(Struct, frozen=True):
+class Response(Struct, frozen=True):
     """Status, body and head lines (each ``Name: value`` ended by CR LF)."""
 
     status: int
@@ -42,7 +42,7 @@ class Reply(Struct, frozen=True):
     head: str = ""
 
 
-class Streamed(Struct, frozen=True):
+class StreamedResponse(Struct, frozen=True):
     """A reply whose body comes piece by piece, for as long as it takes. ``head`` as of ``Reply``.
 
     An error of ``pieces`` breaks the connection off, so that nobody takes a part for the whole.
@@ -74,7 +74,7 @@ class _Date:
 _date = _Date()
 
 
-def head_bytes(reply: Reply, connection: str) -> bytes:
+def head_bytes(reply: Response, connection: str) -> bytes:
     """Return the head of a reply; ``connection``: the line about what becomes of it, or none."""
     return (
         f"{_STATUS_LINES[reply.status]}{_date.line()}Content-Type: {reply.content_type}\r\n"
@@ -98,11 +98,11 @@ class _Writes:
 
 
 class OneWrite(_Writes):
-    """What aiohttp's protocol wants of a response, around a ``Reply``."""
+    """What aiohttp's protocol wants of a response, around a ``Response``."""
 
     __slots__ = ("_is_head", "_reply", "_write_s", "body_length", "keep_alive", "status")
 
-    def __init__(self, reply: Reply, *, is_head: bool, write_s: float) -> None:
+    def __init__(self, reply: Response, *, is_head: bool, write_s: float) -> None:
         self._reply = reply
         self._is_head = is_head
         self._write_s = write_s
@@ -125,7 +125,7 @@ class OneWrite(_Writes):
             connection = "Connection: keep-alive\r\n"
         head = head_bytes(reply, connection)
         transport.write(head if self._is_head else head + reply.body)
-        cast("Protocol", request.protocol).is_answered = self.keep_alive
+        cast("HttpConnection", request.protocol).is_answered = self.keep_alive
         if transport.get_write_buffer_size() > _BUFFERED_BYTES_MAX:
             await self._wait_for_reader(request)
 
@@ -134,9 +134,9 @@ class OneWrite(_Writes):
 
 
 class ManyWrites(_Writes):
-    """What aiohttp's protocol wants of a response, around a ``Streamed``."""
+    """What aiohttp's protocol wants of a response, around a ``StreamedResponse``."""
 
-    def __init__(self, reply: Streamed, *, is_head: bool, write_s: float) -> None:
+    def __init__(self, reply: StreamedResponse, *, is_head: bool, write_s: float) -> None:
         self._reply = reply
         self._is_head = is_head
         self._write_s = write_s
@@ -191,17 +191,19 @@ class ManyWrites(_Writes):
                     await self._wait_for_reader(request)
             if is_chunked:
                 transport.write(b"0\r\n\r\n")
-        cast("Protocol", request.protocol).is_answered = self.keep_alive
+        cast("HttpConnection", request.protocol).is_answered = self.keep_alive
 
 
-def written(reply: "Reply | Streamed", raw: "BaseRequest", write_s: float) -> "StreamResponse":
+def written(
+    reply: "Response | StreamedResponse", raw: "BaseRequest", write_s: float
+) -> "StreamResponse":
     """Make the response to a request; aiohttp asks of one only what these have."""
-    if isinstance(reply, Streamed):
+    if isinstance(reply, StreamedResponse):
         many = ManyWrites(reply, is_head=raw.method == "HEAD", write_s=write_s)
         return cast("StreamResponse", many)
     return one_write(reply, raw, write_s)
 
 
-def one_write(reply: Reply, raw: "BaseRequest", write_s: float) -> "StreamResponse":
+def one_write(reply: Response, raw: "BaseRequest", write_s: float) -> "StreamResponse":
     """Make the response to a request; aiohttp asks of one only what ``OneWrite`` has."""
     return cast("StreamResponse", OneWrite(reply, is_head=raw.method == "HEAD", write_s=write_s))

@@ -24,7 +24,7 @@ class _Page(Struct, frozen=True):
     at_s: float
 
 
-class Shelf:
+class ResponseCache:
     """Keeps answers by who asked and for what; bounded in number, bytes and time."""
 
     def __init__(self, *, clock: Clock) -> None:

@@ -12,7 +12,7 @@ from gateway.domain.features import OTHER
 from gateway.runtime.settings import ProcessRole
 from gateway.web.problems import problem
 from gateway.web.request import Request
-from gateway.web.response import Reply
+from gateway.web.response import Response
 from gateway.web.routing import Route
 
 
@@ -28,7 +28,7 @@ def table(role: ProcessRole, routes: Sequence[Route]) -> list[Route]:
     return [route if serves(role, route) else _turned_away(route) for route in routes]
 
 
-def misdirected(route: Route) -> Reply:
+def misdirected(route: Route) -> Response:
     """Make the answer of a process that does not serve the route: 421, and who does."""
     role = "core" if route.feature is not None and route.feature.is_core else "query"
     detail = f"processes of the role `{role}` serve this: the front in between sent it to another"
@@ -38,7 +38,7 @@ def misdirected(route: Route) -> Reply:
 def _turned_away(route: Route) -> Route:
     reply = misdirected(route)
 
-    async def answer(_: Request) -> Reply:
+    async def answer(_: Request) -> Response:
         return reply
 
     return msgspec.structs.replace(route, handler=answer, role=None, feature=None)

@@ -9,9 +9,9 @@ from msgspec import Struct
 from gateway.domain.access import Role
 from gateway.domain.features import Feature
 from gateway.web.request import Request
-from gateway.web.response import Reply, Streamed
+from gateway.web.response import Response, StreamedResponse
 
-Handler = Callable[[Request], Awaitable[Reply | Streamed]]
+Handler = Callable[[Request], Awaitable[Response | StreamedResponse]]
 
 
 class Parameter(Struct, frozen=True):
@@ -58,7 +58,7 @@ class Route(Struct, frozen=True):
     problems: Sequence[str] = ()
     feature: Feature | None = None
     #: Answers for ``handler`` while its feature is dark, from what is at hand; None: not this one.
-    instead: Callable[[Request], Reply | None] | None = None
+    instead: Callable[[Request], Response | None] | None = None
 
 
 def pattern(template: str) -> str:

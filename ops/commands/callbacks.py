@@ -8,11 +8,11 @@ from uuid import UUID
 import click
 import msgspec
 
-from gateway.domain.rejected_callbacks import RefusedCallback
+from gateway.domain.rejected_callbacks import RejectedCallback
 from gateway.providers.contract import REASONS
 from gateway.runtime import settings
 from gateway.stores import sealing
-from gateway.stores.postgres.rejected_callbacks import Listed, RefusedCallbacks
+from gateway.stores.postgres.rejected_callbacks import Listed, RejectedCallbacks
 from ops import connections
 from ops.commands.api_keys import actor
 from ops.commands.tables import table
@@ -97,7 +97,7 @@ def refused(
     )
 
 
-def _show(found: RefusedCallback | None, id_: UUID, as_json: bool) -> None:
+def _show(found: RejectedCallback | None, id_: UUID, as_json: bool) -> None:
     if found is None:
         raise Failure(f"no refused callback {id_} is kept: see `tidegate callbacks refused`")
     body = found.body.decode(errors="backslashreplace")
@@ -128,13 +128,13 @@ async def _listed(
     limit: int,
 ) -> list[Listed]:
     async with connections.primary(loaded) as pool:
-        store = RefusedCallbacks(pool=pool, sealer=_sealer(loaded))
+        store = RejectedCallbacks(pool=pool, sealer=_sealer(loaded))
         return await store.newest(provider=provider, account=account, reason=reason, limit=limit)
 
 
-async def _opened(loaded: settings.Settings, id_: UUID) -> RefusedCallback | None:
+async def _opened(loaded: settings.Settings, id_: UUID) -> RejectedCallback | None:
     async with connections.primary(loaded) as pool:
-        return await RefusedCallbacks(pool=pool, sealer=_sealer(loaded)).open(id_, actor=actor())
+        return await RejectedCallbacks(pool=pool, sealer=_sealer(loaded)).open(id_, actor=actor())
 
 
 def _sealer(loaded: settings.Settings) -> sealing.Sealer:

@@ -16,7 +16,7 @@ from msgspec import Struct
 from gateway.domain.errors import Unavailable
 from gateway.overload import peers
 from gateway.runtime.settings import Settings
-from gateway.stores.redis.process_states import States
+from gateway.stores.redis.process_states import ProcessStates
 from ops import effective, load_view
 from ops.failures import Failure, Wrong
 from ops.load_view import Row
@@ -119,9 +119,9 @@ async def _live(loaded: Settings, as_json: bool, interval_s: float) -> None:
 
 
 @asynccontextmanager
-async def _opened(loaded: Settings) -> AsyncIterator[States]:
+async def _opened(loaded: Settings) -> AsyncIterator[ProcessStates]:
     try:
-        states = States(url=loaded.redis_url, call_s=_PATIENCE_S, kept_s=peers.KEPT_S)
+        states = ProcessStates(url=loaded.redis_url, call_s=_PATIENCE_S, kept_s=peers.KEPT_S)
     except ValueError as exc:
         # The library's message may quote a piece of the URL.
         raise Wrong("redis_url is not understood: write redis://:password@host:6379/0") from exc
@@ -131,7 +131,7 @@ async def _opened(loaded: Settings) -> AsyncIterator[States]:
         await states.close()
 
 
-async def _look(states: States) -> Report:
+async def _look(states: ProcessStates) -> Report:
     """Look at all processes. Raises ``Failure``."""
     try:
         published = await states.published()

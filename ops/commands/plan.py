@@ -14,7 +14,7 @@ import msgspec
 from gateway.domain import overrides, plans
 from gateway.domain.plans import Plan
 from gateway.runtime import settings
-from gateway.stores.postgres.overrides import Switches
+from gateway.stores.postgres.overrides import OverrideStore
 from ops import connections
 from ops.commands.api_keys import actor
 from ops.commands.tables import table
@@ -139,7 +139,7 @@ def _read(file: Path) -> Plan:
         plans.check(plan, datetime.now(UTC))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as exc:
         raise Wrong(f"{file} is not valid TOML: {exc}") from exc
-    except (msgspec.ValidationError, overrides.Wrong) as exc:
+    except (msgspec.ValidationError, overrides.InvalidOverride) as exc:
         raise Wrong(f"{file}: {exc}") from exc
     return plan
 
@@ -152,12 +152,12 @@ def _tell(plan: Plan) -> None:
     table(("FROM", "UNTIL", "TARGET", "MODE", "WHY"), rows)
 
 
-def _ask(work: Callable[[Switches], Awaitable[T]]) -> T:
+def _ask(work: Callable[[OverrideStore], Awaitable[T]]) -> T:
     loaded = settings.load()
 
     async def ask() -> T:
         async with connections.primary(loaded) as pool:
-            return await work(Switches(pool=pool))
+            return await work(OverrideStore(pool=pool))
 
     return asyncio.run(ask())
 

@@ -12,10 +12,10 @@ import msgspec
 
 from gateway.domain import overrides
 from gateway.domain.errors import Unavailable
-from gateway.domain.overrides import Mode, Order
+from gateway.domain.overrides import Override, OverrideRequest
 from gateway.runtime import control_socket, settings
-from gateway.stores.override_spool import Change, Drawer
-from gateway.stores.postgres.overrides import Switches
+from gateway.stores.override_spool import OverrideSpool, SpooledChange
+from gateway.stores.postgres.overrides import OverrideStore
 from ops import connections
 from ops.commands.api_keys import actor
 from ops.commands.tables import table
@@ -29,9 +29,9 @@ _LEDGER_S = 2.0
 #: What takes two people can be told nobody else: it waits longer.
 _PATIENCE_S = 8.0
 
-_WORDS: dict[str, overrides.Word] = {"on": "shed", "off": "admit", "early": "early"}
+_WORDS: dict[str, overrides.Action] = {"on": "shed", "off": "admit", "early": "early"}
 
-_DONE: dict[overrides.Word, str] = {
+_DONE: dict[overrides.Action, str] = {
     "shed": "refused",
     "admit": "taken whatever the load",
     "early": "to go early",
@@ -86,10 +86,10 @@ def command(target: str | None, word: str | None, for_: str, reason: str, as_jso
         elif word == "auto":
             _clear(loaded, target, reason, as_json)
         else:
-            order = Order(target, _WORDS[word], overrides.seconds(for_), reason, actor())
+            order = OverrideRequest(target, _WORDS[word], overrides.seconds(for_), reason, actor())
             overrides.check(order)
             _set(loaded, order, as_json)
-    except overrides.Wrong as exc:
+    except overrides.InvalidOverride as exc:
         raise Wrong(str(exc)) from exc
 
 
@@ -128,10 +128,10 @@ def _show(loaded: settings.Settings, as_json: bool) -> None:
     table(("TARGET", "IS", "STATE", "LEFT", "WHO", "WHY"), rows)
 
 
-def _merged(answers: Mapping[int, bytes]) -> tuple[list[Mode], list[int]]:
+def _merged(answers: Mapping[int, bytes]) -> tuple[list[Override], list[int]]:
     """Return what any of the gateways follows, and those that do not follow all of it."""
     told = {
-        pid: msgspec.convert(json.loads(answer)["modes"], list[Mode])
+        pid: msgspec.convert(json.loads(answer)["modes"], list[Override])
         for pid, answer in answers.items()
     }
     found = {(mode.target, mode.word, mode.plan): mode for all_ in told.values() for mode in all_}
@@ -143,7 +143,7 @@ def _merged(answers: Mapping[int, bytes]) -> tuple[list[Mode], list[int]]:
     return list(found.values()), apart
 
 
-def _set(loaded: settings.Settings, order: Order, as_json: bool) -> None:
+def _set(loaded: settings.Settings, order: OverrideRequest, as_json: bool) -> None:
     needs_second = overrides.needs_second(order.target, order.word)
     try:
         asyncio.run(_order(loaded, order))
@@ -152,7 +152,9 @@ def _set(loaded: settings.Settings, order: Order, as_json: bool) -> None:
             raise Failure(
                 f"{exc}: to refuse {order.target} takes two people, whom only the database knows"
             ) from exc
-        change = Change(order.target, order.word, order.for_s, order.reason, datetime.now(UTC))
+        change = SpooledChange(
+            order.target, order.word, order.for_s, order.reason, datetime.now(UTC)
+        )
         _keep_here(loaded, change, as_json)
         return
     if needs_second:
@@ -169,11 +171,13 @@ def _set(loaded: settings.Settings, order: Order, as_json: bool) -> None:
 
 def _clear(loaded: settings.Settings, target: str, reason: str, as_json: bool) -> None:
     reason = reason or "left to the load"
-    overrides.check(Order(target, "admit", overrides.LONGEST_S, reason, actor()))
+    overrides.check(OverrideRequest(target, "admit", overrides.LONGEST_S, reason, actor()))
     try:
         was_set, holding = asyncio.run(_left(loaded, target, reason))
     except Unavailable:
-        _keep_here(loaded, Change(target, None, overrides.LONGEST_S, reason, _now()), as_json)
+        _keep_here(
+            loaded, SpooledChange(target, None, overrides.LONGEST_S, reason, _now()), as_json
+        )
         return
     said = f"{target} is left to the load{'' if was_set else ', as it was'}"
     if holding:
@@ -182,7 +186,7 @@ def _clear(loaded: settings.Settings, target: str, reason: str, as_json: bool) -
     _say(as_json, said, stands=was_set, where="database", processes=None)
 
 
-def _held(mode: Mode) -> str:
+def _held(mode: Override) -> str:
     by = f"the plan {mode.plan}" if mode.plan else mode.actor
     return f"{mode.target} is {_DONE[mode.word]} ({by}, {mode.left_s / 60:.0f} min more)"
 
@@ -195,10 +199,10 @@ def _agree(loaded: settings.Settings, target: str, as_json: bool) -> None:
     _say(as_json, said, stands=True, where="database", processes=None)
 
 
-def _keep_here(loaded: settings.Settings, change: Change, as_json: bool) -> None:
+def _keep_here(loaded: settings.Settings, change: SpooledChange, as_json: bool) -> None:
     """Keep a change on this machine and have its gateways look at it."""
     directory = Path(loaded.control_dir)
-    Drawer(directory=directory).put(change)
+    OverrideSpool(directory=directory).put(change)
     reached = sorted(control_socket.ask(directory, b"look"))
     said = (
         f"the database is away: {change.target} is kept on this machine alone, "
@@ -226,7 +230,7 @@ def _say(
     click.echo(said)
 
 
-def _state(mode: Mode) -> str:
+def _state(mode: Override) -> str:
     if mode.is_asked:
         return "waits for a second person"
     if mode.plan is None:
@@ -239,20 +243,20 @@ def _now() -> datetime:
     return datetime.now(UTC)
 
 
-async def _every(loaded: settings.Settings) -> list[Mode]:
+async def _every(loaded: settings.Settings) -> list[Override]:
     return await _asked(loaded, lambda switches: switches.every())
 
 
-async def _order(loaded: settings.Settings, order: Order) -> None:
+async def _order(loaded: settings.Settings, order: OverrideRequest) -> None:
     is_alone = not overrides.needs_second(order.target, order.word)
     within_s = _LEDGER_S if is_alone else _PATIENCE_S
     await _asked(loaded, lambda switches: switches.set(order), within_s=within_s)
 
 
-async def _left(loaded: settings.Settings, target: str, reason: str) -> tuple[bool, list[Mode]]:
+async def _left(loaded: settings.Settings, target: str, reason: str) -> tuple[bool, list[Override]]:
     """Leave a target to the load; return whether it was not, and what holds some of it still."""
 
-    async def leave(switches: Switches) -> tuple[bool, list[Mode]]:
+    async def leave(switches: OverrideStore) -> tuple[bool, list[Override]]:
         was_set = await switches.clear(target, actor=actor(), reason=reason)
         mine = overrides.features_of(target)
         return was_set, [
@@ -266,7 +270,7 @@ async def _left(loaded: settings.Settings, target: str, reason: str) -> tuple[bo
     return await _asked(loaded, leave)
 
 
-async def _agreed(loaded: settings.Settings, target: str) -> Order | None:
+async def _agreed(loaded: settings.Settings, target: str) -> OverrideRequest | None:
     return await _asked(
         loaded, lambda switches: switches.agree(target, actor=actor()), within_s=_PATIENCE_S
     )
@@ -274,11 +278,11 @@ async def _agreed(loaded: settings.Settings, target: str) -> Order | None:
 
 async def _asked(
     loaded: settings.Settings,
-    work: Callable[[Switches], Awaitable[T]],
+    work: Callable[[OverrideStore], Awaitable[T]],
     *,
     within_s: float = _LEDGER_S,
 ) -> T:
     """Ask the database. Raises ``Unavailable`` when all of it takes longer."""
     return await connections.briefly(
-        loaded, lambda pool: work(Switches(pool=pool)), within_s=within_s
+        loaded, lambda pool: work(OverrideStore(pool=pool)), within_s=within_s
     )

@@ -4,7 +4,7 @@ from typing import Any
 
 from gateway.domain.errors import Unavailable
 from gateway.runtime.settings import Settings
-from gateway.stores.redis.journal_streams import Depth, Streams
+from gateway.stores.redis.journal_streams import Depth, JournalStreams
 from ops import failures
 from ops.doctor import redis_server
 from ops.doctor.findings import Finding, fail, ok, warn
@@ -29,7 +29,9 @@ async def journal_server(settings: Settings) -> list[Finding]:
         return [warn("journal", f"none: {_WITHOUT}", advice)]
     try:
         about = await redis_server.about(url)
-        streams = Streams(url=url, shards=settings.journal_shards, call_s=redis_server.PATIENCE_S)
+        streams = JournalStreams(
+            url=url, shards=settings.journal_shards, call_s=redis_server.PATIENCE_S
+        )
     except ValueError:
         # The library's message may quote a piece of the URL.
         advice = f"write {name} as redis://:password@host:6379/0"

@@ -20,7 +20,7 @@ from sqlalchemy.pool import NullPool
 from gateway.domain.errors import TidegateError
 from gateway.runtime.settings import Settings
 from gateway.stores.postgres.errors import translated
-from gateway.stores.postgres.maintenance import Upkeep
+from gateway.stores.postgres.maintenance import Maintenance
 from ops import connections
 from ops.migrations import version
 
@@ -134,7 +134,7 @@ def _run_alembic(connection: Connection) -> list[Step]:
 
 async def _make_months(settings: Settings, now: datetime) -> None:
     async with connections.primary(settings) as pool:
-        await Upkeep(pool=pool).make_months(now)
+        await Maintenance(pool=pool).make_months(now)
 
 
 @contextmanager

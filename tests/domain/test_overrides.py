@@ -7,12 +7,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.domain import features, overrides
-from gateway.domain.overrides import Mode, Order, Wrong
+from gateway.domain.overrides import InvalidOverride, Override, OverrideRequest
 
 
-def mode(target: str, word: overrides.Word, **changes: object) -> Mode:
+def mode(target: str, word: overrides.Action, **changes: object) -> Override:
     plain = {"reason": "r", "actor": "a", "left_s": 60.0}
-    return Mode(target, word, **{**plain, **changes})  # type: ignore[arg-type]
+    return Override(target, word, **{**plain, **changes})  # type: ignore[arg-type]
 
 
 def test_a_word_on_a_tier_is_one_on_each_of_its_features() -> None:
@@ -48,9 +48,9 @@ def test_what_belongs_to_no_feature_is_one_of_tier_4_that_one_person_may_refuse(
 
 @pytest.mark.parametrize("target", ["order_lists", "tier0", "tier1", "callbacks"])
 def test_early_is_said_of_whole_lesser_tiers(target: str) -> None:
-    overrides.check(Order("tier2", "early", 60.0, "r", "a"))
-    with pytest.raises(Wrong):
-        overrides.check(Order(target, "early", 60.0, "r", "a"))
+    overrides.check(OverrideRequest("tier2", "early", 60.0, "r", "a"))
+    with pytest.raises(InvalidOverride):
+        overrides.check(OverrideRequest(target, "early", 60.0, "r", "a"))
 
 
 def test_nobody_sheds_the_core_alone() -> None:
@@ -83,9 +83,9 @@ def test_an_order_that_makes_no_sense_names_its_field(
     changes: dict[str, object], field: str
 ) -> None:
     plain = {"target": "order_lists", "word": "shed", "for_s": 60.0, "reason": "r", "actor": "a"}
-    overrides.check(Order(**plain))  # type: ignore[arg-type]
-    with pytest.raises(Wrong) as wrong:
-        overrides.check(Order(**{**plain, **changes}))  # type: ignore[arg-type]
+    overrides.check(OverrideRequest(**plain))  # type: ignore[arg-type]
+    with pytest.raises(InvalidOverride) as wrong:
+        overrides.check(OverrideRequest(**{**plain, **changes}))  # type: ignore[arg-type]
     assert wrong.value.field == field
 
 
@@ -99,11 +99,11 @@ def test_durations_are_read_as_people_write_them(text: str, seconds: float) -> N
 
 @pytest.mark.parametrize("text", ["", "h", "m", "1.5h", "-5m", "5m\n5m", "1e9", "½h", "٣m"])
 def test_what_is_no_duration_is_refused(text: str) -> None:
-    with pytest.raises(Wrong):
+    with pytest.raises(InvalidOverride):
         overrides.seconds(text)
 
 
 @given(st.text(max_size=12))
 def test_no_text_breaks_the_reading_of_durations(text: str) -> None:
-    with contextlib.suppress(Wrong):
+    with contextlib.suppress(InvalidOverride):
         assert overrides.seconds(text) >= 0

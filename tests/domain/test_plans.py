@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from gateway.domain import plans
-from gateway.domain.overrides import Wrong
+from gateway.domain.overrides import InvalidOverride
 from gateway.domain.plans import Plan, Step
 from tests.domain.support import NOW
 
@@ -44,20 +44,20 @@ def test_a_plan_may_have_steps_that_follow_each_other() -> None:
     ],
 )
 def test_a_wrong_step_is_named(changes: dict[str, object], field: str) -> None:
-    with pytest.raises(Wrong) as wrong:
+    with pytest.raises(InvalidOverride) as wrong:
         plans.check(Plan(name="sale", steps=[step(target="tier2"), step(**changes)]), NOW)
     assert wrong.value.field == f"steps[1].{field}"
 
 
 def test_two_steps_of_one_target_do_not_overlap() -> None:
-    with pytest.raises(Wrong) as wrong:
+    with pytest.raises(InvalidOverride) as wrong:
         plans.check(Plan(name="sale", steps=[step(), step(from_at=NOW + 2 * HOUR)]), NOW)
     assert wrong.value.field == "steps[1].from_at"
 
 
 @pytest.mark.parametrize("name", ["", "A", "a b", "x" * 65, "a\n", "-a", "ä"])
 def test_a_name_is_plain(name: str) -> None:
-    with pytest.raises(Wrong):
+    with pytest.raises(InvalidOverride):
         plans.check(Plan(name=name, steps=[step()]), NOW)
 
 
@@ -67,6 +67,6 @@ def test_a_plan_has_some_steps_and_not_too_many(count: int) -> None:
         msgspec.structs.replace(step(), from_at=NOW + n * HOUR, until=NOW + (n + 1) * HOUR)
         for n in range(count)
     ]
-    with pytest.raises(Wrong) as wrong:
+    with pytest.raises(InvalidOverride) as wrong:
         plans.check(Plan(name="sale", steps=steps), NOW)
     assert wrong.value.field == "steps"

@@ -9,9 +9,9 @@ from gateway.domain.errors import TidegateError
 from gateway.domain.following import Done, FollowUp, Settle
 from gateway.domain.placing import Placed, Placement
 from gateway.intake.accept import Intake
-from gateway.intake.batch_writer import Durable, Fallback
+from gateway.intake.batch_writer import BatchWriter, Fallback
 from gateway.intake.committer import Committer
-from gateway.runtime.circuit_breaker import Breaker
+from gateway.runtime.circuit_breaker import CircuitBreaker
 from gateway.runtime.settings import Settings
 from tests.domain.support import NOW, new_id
 
@@ -88,10 +88,10 @@ class Way:
         self.ledger = ToldLedger()
         self.results = ToldResults()
         self.clock = StoppedClock()
-        self.durable = Durable(
+        self.durable = BatchWriter(
             ledger=self.ledger,
             fallback=fallback,
-            breaker=Breaker(
+            breaker=CircuitBreaker(
                 window_s=2.0,
                 calls_min=2,
                 failed_share=0.5,

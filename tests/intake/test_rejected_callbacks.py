@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 from gateway.domain.errors import Refused, Unavailable
-from gateway.domain.rejected_callbacks import RefusedCallback
-from gateway.intake.rejected_callbacks import Refusals
+from gateway.domain.rejected_callbacks import RejectedCallback
+from gateway.intake.rejected_callbacks import RejectedCallbackRecorder
 from gateway.runtime.ids import UUIDv7
 
 AT = datetime(2026, 11, 24, 12, 0, 30, tzinfo=UTC)
@@ -16,21 +16,21 @@ class Shelf:
     """A store that can be away."""
 
     def __init__(self) -> None:
-        self.rows: list[RefusedCallback] = []
+        self.rows: list[RejectedCallback] = []
         self.is_away = False
 
-    async def add(self, rows: Sequence[RefusedCallback]) -> None:
+    async def add(self, rows: Sequence[RejectedCallback]) -> None:
         if self.is_away:
             raise Unavailable("postgres")
         self.rows += rows
 
 
-def refusals(shelf: Shelf, minute_max: int = 3) -> Refusals:
-    return Refusals(store=shelf, new_id=UUIDv7(), minute_max=minute_max)
+def refusals(shelf: Shelf, minute_max: int = 3) -> RejectedCallbackRecorder:
+    return RejectedCallbackRecorder(store=shelf, new_id=UUIDv7(), minute_max=minute_max)
 
 
 def note(
-    kept: Refusals,
+    kept: RejectedCallbackRecorder,
     reason: str = "stale",
     account: str = "main",
     at: datetime = AT,
@@ -85,7 +85,7 @@ async def test_headers_are_cut_to_a_bound() -> None:
 class Picky(Shelf):
     """Fails as a whole for the sake of one."""
 
-    async def add(self, rows: Sequence[RefusedCallback]) -> None:
+    async def add(self, rows: Sequence[RejectedCallback]) -> None:
         if any(row.body == b"bad" for row in rows):
             raise UnicodeEncodeError("utf-8", "\udcff", 0, 1, "surrogates not allowed")
         await super().add(rows)
@@ -128,7 +128,7 @@ async def test_a_stop_writes_what_is_left() -> None:
 
 
 def test_it_shows_nothing_of_the_message() -> None:
-    row = RefusedCallback(
+    row = RejectedCallback(
         UUIDv7()(), "stripe", "main", "stale", "", AT, [("A", "secret")], b"secret"
     )
     assert "secret" not in repr(row)

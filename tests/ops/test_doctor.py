@@ -17,7 +17,7 @@ import redis
 from gateway.domain.journaling import Entry
 from gateway.runtime.settings import Settings
 from gateway.stores import sealing
-from gateway.stores.redis.journal_streams import Streams
+from gateway.stores.redis.journal_streams import JournalStreams
 from ops.doctor import machine, postgres, redis_server
 from ops.embedded.cluster import Servers
 from tests.ops.conftest import Cli
@@ -201,7 +201,7 @@ def test_what_waits_in_the_journal_is_told(
 
 
 async def _journaled(settings: Settings, *, count: int) -> None:
-    streams = Streams(url=settings.journal_url, shards=settings.journal_shards, call_s=2.0)
+    streams = JournalStreams(url=settings.journal_url, shards=settings.journal_shards, call_s=2.0)
     entries = [
         Entry(envelope=b"sealed", claims=((bytes([n]), 60),), known=b"id") for n in range(count)
     ]

@@ -21,7 +21,7 @@ from gateway.domain.features import TIERS
 from gateway.overload import peers
 from gateway.overload.peers import KEPT_S, Process
 from gateway.runtime.settings import Settings
-from gateway.stores.redis.process_states import States
+from gateway.stores.redis.process_states import ProcessStates
 from ops import load_view
 from ops.load_view import Row
 from tests.domain.support import NOW
@@ -66,7 +66,7 @@ def view(*processes: Process, unreadable: int = 0, rows_max: int | None = None) 
 
 def publish(settings: Settings, *told: Process | bytes, back: float = 0.0) -> None:
     async def tell() -> None:
-        states = States(url=settings.redis_url, call_s=2.0, kept_s=KEPT_S)
+        states = ProcessStates(url=settings.redis_url, call_s=2.0, kept_s=KEPT_S)
         for n, each in enumerate(told):
             state = each if isinstance(each, bytes) else msgspec.json.encode(each)
             await states.publish(f"p{n}", back=back, state=state)

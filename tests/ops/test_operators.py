@@ -13,9 +13,9 @@ import msgspec
 import pytest
 
 from gateway.domain.errors import Unavailable
-from gateway.domain.overrides import Mode
+from gateway.domain.overrides import Override
 from gateway.runtime.settings import Settings
-from gateway.stores.postgres.overrides import Switches
+from gateway.stores.postgres.overrides import OverrideStore
 from ops import connections
 from ops.commands import shed
 from tests.ops.conftest import Cli
@@ -132,7 +132,7 @@ def test_a_wrong_plan_is_explained(cli: Cli, tmp_path: Path, content: str, said:
 
 def test_gateways_that_do_not_follow_all_of_it_are_named() -> None:
     def told(*targets: str) -> bytes:
-        modes = [Mode(target, "shed", "r", "ann", 60.0) for target in targets]
+        modes = [Override(target, "shed", "r", "ann", 60.0) for target in targets]
         return json.dumps({"modes": msgspec.to_builtins(modes)}).encode()
 
     found, apart = shed._merged({1: told("tier3", "tier4"), 2: told("tier4"), 3: told()})
@@ -193,10 +193,10 @@ async def test_a_database_that_goes_silent_in_the_middle_is_given_up_in_time(
     async with cable_to(settings.database_url) as cable:
         behind = msgspec.structs.replace(settings, database_url=cable.url)
 
-        async def ask(pool: "asyncpg.Pool[asyncpg.Record]") -> list[Mode]:
+        async def ask(pool: "asyncpg.Pool[asyncpg.Record]") -> list[Override]:
             loop.call_soon_threadsafe(cable.silence)
             await asyncio.sleep(0.1)
-            return await Switches(pool=pool).every()
+            return await OverrideStore(pool=pool).every()
 
         def run() -> None:
             with pytest.raises(Unavailable):
@@ -215,7 +215,7 @@ async def test_what_hangs_in_a_transaction_is_given_up_in_time(
         behind = msgspec.structs.replace(settings, database_url=cable.url)
 
         async def ask(pool: "asyncpg.Pool[asyncpg.Record]") -> None:
-            async with Switches(pool=pool).changing() as connection:
+            async with OverrideStore(pool=pool).changing() as connection:
                 loop.call_soon_threadsafe(cable.silence)
                 await asyncio.sleep(0.1)
                 await connection.execute("SELECT 1")

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from gateway.domain.errors import Unavailable
-from gateway.overload.rate_limit import HALF_S, Quotas, Used
-from gateway.overload.rate_limit_sync import TELL_S, SharedQuotas
+from gateway.overload.rate_limit import HALF_S, RateLimits, Used
+from gateway.overload.rate_limit_sync import TELL_S, RateLimitSync
 from tests.intake.support import StoppedClock
 
 
@@ -53,18 +53,18 @@ class Fleet:
         self.totals = ToldTotals(self.clock)
         self.rate = rate
         self.burst = burst
-        self.quotas: list[Quotas] = []
-        self.telling: list[SharedQuotas] = []
+        self.quotas: list[RateLimits] = []
+        self.telling: list[RateLimitSync] = []
         for _ in range(count):
             self.join()
         self._ticks = 0
 
     def join(self) -> None:
         """One more process starts."""
-        quotas = Quotas(rate=self.rate, burst=self.burst)
+        quotas = RateLimits(rate=self.rate, burst=self.burst)
         self.quotas.append(quotas)
         self.telling.append(
-            SharedQuotas(totals=self.totals, quotas=[("key", quotas)], clock=self.clock)
+            RateLimitSync(totals=self.totals, quotas=[("key", quotas)], clock=self.clock)
         )
 
     def ask(self, number: int, times: int = 1, key: str = "k") -> int:

@@ -10,11 +10,11 @@ import pytest
 from prometheus_client import REGISTRY
 
 from gateway.domain import features
-from gateway.domain.overrides import Word
+from gateway.domain.overrides import Action
 from gateway.overload.admission import TICK_S, Overload, Overloaded, Slot
-from gateway.overload.concurrency import Slots
+from gateway.overload.concurrency import ConcurrencyLimit
 from gateway.overload.heard import Heard
-from gateway.overload.rejections import Refusal
+from gateway.overload.rejections import Rejection
 from gateway.runtime import machine
 from gateway.runtime.recent import Recent
 from gateway.runtime.settings import Settings
@@ -51,7 +51,7 @@ class ToldReaders:
 
 @dataclass
 class ToldModes:
-    words: dict[str, Word] = field(default_factory=dict)
+    words: dict[str, Action] = field(default_factory=dict)
     early: frozenset[features.Tier] = frozenset()
 
     def tick(self, now_s: float) -> None:
@@ -208,7 +208,7 @@ def test_a_refusal_says_why_and_how_long() -> None:
     ticked = Ticked()
     ticked.tick(0.3, late_s=0.2)
     refusal = ticked.overload.ask(features.ORDER_LISTS)
-    assert isinstance(refusal, Refusal)
+    assert isinstance(refusal, Rejection)
     assert (refusal.reason, refusal.signal, refusal.factor) == ("shed", "lag", 2)
 
 
@@ -402,7 +402,7 @@ def test_what_refusals_take_is_of_the_time_there_is(monkeypatch: pytest.MonkeyPa
                 ticked.clock.at_s -= 0.08
             ticked.tick()
         limits.append(ticked.overload.slots.limit)
-    assert limits[0] < limits[1] == Slots().limit
+    assert limits[0] < limits[1] == ConcurrencyLimit().limit
 
 
 def test_nonsense_of_the_machine_ends_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -436,7 +436,7 @@ def test_what_an_operator_refuses_is_refused_at_rest(shedding: str) -> None:
     ticked = Ticked(msgspec.structs.replace(SETTINGS, shedding=shedding))
     ticked.modes.words["order_lists"] = "shed"
     asked = ticked.overload.ask(features.ORDER_LISTS)
-    assert isinstance(asked, Refusal)
+    assert isinstance(asked, Rejection)
     assert asked.reason == "operator"
     assert ticked.refused(features.ORDER_READS) == 0
 
@@ -500,7 +500,7 @@ def test_what_was_to_go_early_comes_back_while_the_loop_is_merely_busy(tier: fea
 @pytest.mark.parametrize(("share", "is_dark"), [(0.94, False), (0.96, True), (1.0, True)])
 @pytest.mark.parametrize("what", ["memory", "descriptors"])
 def test_memory_and_descriptors_at_their_end_shed_submissions(
-    monkeypatch: pytest.MonkeyPatch, what: str, share: float, is_dark: bool, word: Word | None
+    monkeypatch: pytest.MonkeyPatch, what: str, share: float, is_dark: bool, word: Action | None
 ) -> None:
     """Also where an operator wants them taken whatever the load, and never callbacks."""
     used, limit = {"memory": ("memory_bytes", "memory_bytes_max")}.get(

@@ -10,7 +10,7 @@ import pytest
 
 from gateway.domain.errors import Unavailable
 from gateway.overload import cluster_view
-from gateway.overload.cluster_view import LISTED_MAX, READ_S, Alone, Fleet
+from gateway.overload.cluster_view import LISTED_MAX, READ_S, Alone, ClusterView
 from gateway.overload.peers import Process
 from gateway.stores.redis.process_states import Published
 from tests.domain.support import NOW
@@ -59,8 +59,8 @@ def states() -> States:
 
 
 @pytest.fixture
-def looked_at(states: States, clock: Clock) -> Fleet:
-    return Fleet(states=states, clock=clock)
+def looked_at(states: States, clock: Clock) -> ClusterView:
+    return ClusterView(states=states, clock=clock)
 
 
 def told(*processes: Process, age_s: float = 0.3) -> list[Published]:
@@ -72,7 +72,7 @@ def seen(*processes: Process) -> cluster_view.Whole:
 
 
 async def test_however_many_look_it_is_read_once_a_second(
-    looked_at: Fleet, states: States, clock: Clock
+    looked_at: ClusterView, states: States, clock: Clock
 ) -> None:
     assert states.reads == 0, "nobody looks"
     states.told = told(process())
@@ -90,7 +90,7 @@ async def test_however_many_look_it_is_read_once_a_second(
 
 
 async def test_who_comes_a_moment_too_early_is_told_anew_all_the_same(
-    looked_at: Fleet, states: States, clock: Clock
+    looked_at: ClusterView, states: States, clock: Clock
 ) -> None:
     """A stream that looks each second would else tell the same twice, now and then."""
     await looked_at.look()
@@ -110,7 +110,7 @@ async def test_who_comes_a_moment_too_early_is_told_anew_all_the_same(
 
 
 async def test_what_is_away_is_null_until_it_is_back(
-    looked_at: Fleet, states: States, clock: Clock
+    looked_at: ClusterView, states: States, clock: Clock
 ) -> None:
     assert await looked_at.look() is not None
     states.is_away = True
@@ -123,7 +123,7 @@ async def test_what_is_away_is_null_until_it_is_back(
 
 
 async def test_who_leaves_does_not_take_the_read_from_the_others(
-    looked_at: Fleet, states: States
+    looked_at: ClusterView, states: States
 ) -> None:
     states.may_answer.clear()
     first, second = (asyncio.create_task(looked_at.look()) for _ in range(2))
@@ -137,7 +137,7 @@ async def test_who_leaves_does_not_take_the_read_from_the_others(
 
 
 async def test_when_all_have_left_the_next_one_reads_again(
-    looked_at: Fleet, states: States, clock: Clock
+    looked_at: ClusterView, states: States, clock: Clock
 ) -> None:
     states.may_answer.clear()
     looking = asyncio.create_task(looked_at.look())
@@ -195,7 +195,7 @@ def test_what_can_not_be_read_is_counted_and_in_no_figure() -> None:
 
 
 async def test_what_goes_wrong_leaves_nothing_old_behind(
-    looked_at: Fleet, states: States, clock: Clock
+    looked_at: ClusterView, states: States, clock: Clock
 ) -> None:
     states.told = told(process())
     assert await looked_at.look() is not None

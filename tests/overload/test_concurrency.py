@@ -4,17 +4,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.domain.features import Tier
-from gateway.overload.concurrency import LIMIT_MAX, LIMIT_MIN, InFlight, Slots
+from gateway.overload.concurrency import LIMIT_MAX, LIMIT_MIN, ConcurrencyLimit, InFlightLimit
 
 
-def fill(slots: Slots, tier: Tier) -> int:
+def fill(slots: ConcurrencyLimit, tier: Tier) -> int:
     taken = 0
     while slots.reserve(tier):
         taken += 1
     return taken
 
 
-def serve(slots: Slots, slot_s: float, *, at_once: int, rounds: int = 10) -> None:
+def serve(slots: ConcurrencyLimit, slot_s: float, *, at_once: int, rounds: int = 10) -> None:
     """Let requests come in bursts that each keep their slots for a while."""
     for _ in range(rounds):
         got = sum(slots.reserve(0) for _ in range(at_once))
@@ -23,7 +23,7 @@ def serve(slots: Slots, slot_s: float, *, at_once: int, rounds: int = 10) -> Non
 
 
 def test_the_lesser_leave_room_for_the_core() -> None:
-    slots = Slots()
+    slots = ConcurrencyLimit()
     limit = slots.limit
     assert fill(slots, 3) == limit // 2
     assert fill(slots, 2) == 0
@@ -36,7 +36,7 @@ def test_the_lesser_leave_room_for_the_core() -> None:
 
 
 def test_slow_slots_make_fewer_of_them() -> None:
-    slots = Slots()
+    slots = ConcurrencyLimit()
     before = slots.limit
     serve(slots, 0.030, at_once=20)
     slots.adapt(refusing=0.0)
@@ -47,7 +47,7 @@ def test_slow_slots_make_fewer_of_them() -> None:
 
 
 def test_a_wait_that_refusals_cause_is_not_cured_by_more_of_them() -> None:
-    slots = Slots()
+    slots = ConcurrencyLimit()
     before = slots.limit
     serve(slots, 0.080, at_once=20)
     slots.adapt(refusing=0.31)
@@ -55,7 +55,7 @@ def test_a_wait_that_refusals_cause_is_not_cured_by_more_of_them() -> None:
 
 
 def test_quick_slots_that_were_all_used_make_more() -> None:
-    slots = Slots()
+    slots = ConcurrencyLimit()
     before = slots.limit
     serve(slots, 0.005, at_once=before)
     slots.adapt(refusing=0.0)
@@ -67,7 +67,7 @@ def test_quick_slots_that_were_all_used_make_more() -> None:
 
 
 def test_a_limit_that_fell_in_a_flood_rises_again_when_waits_are_as_aimed_at() -> None:
-    slots = Slots()
+    slots = ConcurrencyLimit()
     for _ in range(30):
         serve(slots, 0.080, at_once=200)
         slots.adapt(refusing=0.0)
@@ -85,7 +85,7 @@ def test_a_limit_that_fell_in_a_flood_rises_again_when_waits_are_as_aimed_at() -
 
 
 def test_few_samples_say_nothing_and_reads_say_nothing_of_the_cpu() -> None:
-    slots = Slots()
+    slots = ConcurrencyLimit()
     before = slots.limit
     serve(slots, 1.0, at_once=4, rounds=10)
     slots.adapt(refusing=0.0)
@@ -97,7 +97,7 @@ def test_few_samples_say_nothing_and_reads_say_nothing_of_the_cpu() -> None:
 
 
 def test_the_mean_use_is_over_time() -> None:
-    slots = Slots()
+    slots = ConcurrencyLimit()
     slots.mean_use(0.0)
     half = slots.limit // 2
     for _ in range(half):
@@ -112,7 +112,7 @@ def test_the_mean_use_is_over_time() -> None:
 
 
 def test_the_wait_is_that_of_lately() -> None:
-    slots = Slots()
+    slots = ConcurrencyLimit()
     assert slots.wait_s() == 0.0
     serve(slots, 0.001, at_once=20, rounds=1)
     assert slots.wait_s() == 0.001
@@ -129,7 +129,7 @@ def test_the_wait_is_that_of_lately() -> None:
 def test_the_limit_has_bounds_and_nothing_is_counted_twice(
     windows: list[tuple[float, int, float]],
 ) -> None:
-    slots = Slots()
+    slots = ConcurrencyLimit()
     for slot_s, at_once, refusing in windows:
         serve(slots, slot_s, at_once=at_once, rounds=2)
         slots.adapt(refusing=refusing)
@@ -139,7 +139,7 @@ def test_the_limit_has_bounds_and_nothing_is_counted_twice(
 
 
 def test_a_burst_may_exceed_the_limit_and_a_flood_may_not_fill_it() -> None:
-    in_flight = InFlight()
+    in_flight = InFlightLimit()
     in_flight.adapt(answered_per_s=4000.0, cpu=1.0, commit_s=0.01)
     limit = 240
 

@@ -6,22 +6,22 @@ import msgspec
 import pytest
 
 from gateway.domain.errors import TidegateError, Unavailable
-from gateway.domain.overrides import Mode
-from gateway.overload.overrides import Modes
+from gateway.domain.overrides import Override
+from gateway.overload.overrides import Overrides
 from tests.intake.support import StoppedClock
 
-SHED = Mode("order_lists", "shed", "r", "ann", 60.0)
+SHED = Override("order_lists", "shed", "r", "ann", 60.0)
 
 
 class ToldLedger:
     def __init__(self) -> None:
-        self.modes: list[Mode] = []
+        self.modes: list[Override] = []
         self.is_away = False
         self.fault: Exception | None = None
         self.gate = asyncio.Event()
         self.gate.set()
 
-    async def every(self) -> list[Mode]:
+    async def every(self) -> list[Override]:
         await self.gate.wait()
         if self.is_away:
             raise Unavailable("postgres")
@@ -32,15 +32,15 @@ class ToldLedger:
 
 class ToldLocal:
     def __init__(self, ledger: ToldLedger) -> None:
-        self.modes: list[Mode] = []
-        self.kept: list[Mode] = []
+        self.modes: list[Override] = []
+        self.kept: list[Override] = []
         self.brought_in = 0
         self.fault: Exception | None = None
         self.gate = asyncio.Event()
         self.gate.set()
         self._ledger = ledger
 
-    def over(self, known: list[Mode]) -> list[Mode]:
+    def over(self, known: list[Override]) -> list[Override]:
         return [*known, *self.modes]
 
     async def bring_in(self) -> bool:
@@ -52,10 +52,10 @@ class ToldLocal:
         self._ledger.modes += taken
         return bool(taken)
 
-    def remember(self, known: list[Mode]) -> None:
+    def remember(self, known: list[Override]) -> None:
         self.kept = list(known)
 
-    def recalled(self) -> list[Mode]:
+    def recalled(self) -> list[Override]:
         return list(self.kept)
 
 
@@ -64,7 +64,7 @@ class Site:
         self.clock = StoppedClock()
         self.ledger = ToldLedger()
         self.local = ToldLocal(self.ledger)
-        self.modes = Modes(ledger=self.ledger, local=self.local, clock=self.clock)
+        self.modes = Overrides(ledger=self.ledger, local=self.local, clock=self.clock)
 
 
 async def test_what_is_said_is_known_after_a_look() -> None:

@@ -3,11 +3,11 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.overload.rate_limit import Quotas
+from gateway.overload.rate_limit import RateLimits
 
 
 def test_a_burst_and_then_the_rate() -> None:
-    quotas = Quotas(rate=10.0, burst=5)
+    quotas = RateLimits(rate=10.0, burst=5)
     assert [quotas.wait_s("k", 0.0) for _ in range(5)] == [0.0] * 5
     assert abs(quotas.wait_s("k", 0.0) - 0.1) < 1e-6
     assert quotas.wait_s("k", 0.05) > 0
@@ -18,12 +18,12 @@ def test_a_burst_and_then_the_rate() -> None:
 
 
 def test_no_rate_is_no_quota() -> None:
-    quotas = Quotas(rate=0.0, burst=1)
+    quotas = RateLimits(rate=0.0, burst=1)
     assert [quotas.wait_s("k", 0.0) for _ in range(1000)] == [0.0] * 1000
 
 
 def test_keys_are_bounded() -> None:
-    quotas = Quotas(rate=1.0, burst=1)
+    quotas = RateLimits(rate=1.0, burst=1)
     for n in range(20_000):
         quotas.wait_s(str(n), 0.0)
     assert len(quotas._counts) == 10_000
@@ -35,7 +35,7 @@ def test_keys_are_bounded() -> None:
     st.lists(st.floats(0, 0.5), max_size=200),
 )
 def test_never_more_than_burst_and_rate_allow(rate: float, burst: int, gaps: list[float]) -> None:
-    quotas, now_s, taken = Quotas(rate=rate, burst=burst), 0.0, 0
+    quotas, now_s, taken = RateLimits(rate=rate, burst=burst), 0.0, 0
     for gap_s in gaps:
         now_s += gap_s
         wait_s = quotas.wait_s("k", now_s)

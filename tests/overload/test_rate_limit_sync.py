@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.overload import rate_limit as counted
-from gateway.overload.rate_limit import DEBT_S, Quotas, Used
-from gateway.overload.rate_limit_sync import SharedQuotas
+from gateway.overload.rate_limit import DEBT_S, RateLimits, Used
+from gateway.overload.rate_limit_sync import RateLimitSync
 from tests.intake.support import StoppedClock
 from tests.overload.rate_limit_support import Fleet, ToldTotal, ToldTotals
 
@@ -53,7 +53,7 @@ async def test_who_keeps_to_his_rate_over_several_processes_is_never_refused(
 
 async def test_one_process_alone_counts_as_if_nobody_was_told() -> None:
     fleet = Fleet(1, rate=100.0, burst=10)
-    alone = Quotas(rate=100.0, burst=10)
+    alone = RateLimits(rate=100.0, burst=10)
     for n in range(2000):
         fleet.clock.at_s += 0.003 if n % 400 < 300 else 0.02
         assert bool(fleet.ask(0)) == (alone.wait_s("k", fleet.clock.at_s) == 0.0)
@@ -190,7 +190,7 @@ async def test_nothing_is_told_where_nothing_is_asked_or_there_is_no_quota() -> 
 
 
 def test_the_busiest_are_told_and_no_more_than_the_bound() -> None:
-    quotas = Quotas(rate=10.0, burst=5)
+    quotas = RateLimits(rate=10.0, burst=5)
     for n in range(10_001):
         for _ in range(7 if n % 1000 == 1 else 1):
             quotas.wait_s(str(n), 0.0)
@@ -207,8 +207,8 @@ def test_the_busiest_are_told_and_no_more_than_the_bound() -> None:
 async def test_keys_are_told_by_what_they_are_of() -> None:
     clock = StoppedClock()
     totals = ToldTotals(clock)
-    of_keys, of_channel = Quotas(rate=1.0, burst=1), Quotas(rate=2.0, burst=2)
-    telling = SharedQuotas(
+    of_keys, of_channel = RateLimits(rate=1.0, burst=1), RateLimits(rate=2.0, burst=2)
+    telling = RateLimitSync(
         totals=totals, quotas=[("key", of_keys), ("channel", of_channel)], clock=clock
     )
     of_keys.wait_s("web", 0.0)
@@ -218,7 +218,7 @@ async def test_keys_are_told_by_what_they_are_of() -> None:
 
 
 def test_what_is_heard_of_a_key_that_was_forgotten_is_nothing() -> None:
-    quotas = Quotas(rate=1.0, burst=1)
+    quotas = RateLimits(rate=1.0, burst=1)
     quotas.hear("unknown", ahead_s=5.0, asked=10.0, told_s=0.0, now_s=0.0)
     assert quotas.wait_s("unknown", 0.0) == 0.0
 
@@ -233,7 +233,7 @@ def test_what_is_heard_of_a_key_that_was_forgotten_is_nothing() -> None:
 def test_whatever_is_heard_locks_nobody_out_for_long(
     ahead_s: float, asked: float, rate: float, burst: int, times: int
 ) -> None:
-    quotas = Quotas(rate=rate, burst=burst)
+    quotas = RateLimits(rate=rate, burst=burst)
     for _ in range(times + 1):
         quotas.wait_s("k", 0.0)
     quotas.take(0.5)
@@ -267,7 +267,7 @@ async def test_no_process_lets_in_more_than_it_would_alone(
 
 async def test_a_hanging_redis_holds_up_nobody_and_the_task_ends_when_told() -> None:
     clock = StoppedClock()
-    quotas = Quotas(rate=10.0, burst=10)
+    quotas = RateLimits(rate=10.0, burst=10)
     asked, answered = asyncio.Event(), asyncio.Event()
 
     class Hanging(ToldTotals):
@@ -276,7 +276,7 @@ async def test_a_hanging_redis_holds_up_nobody_and_the_task_ends_when_told() -> 
             await answered.wait()
             return await super().add(used, within_s=within_s)
 
-    telling = SharedQuotas(totals=Hanging(clock), quotas=[("key", quotas)], clock=clock)
+    telling = RateLimitSync(totals=Hanging(clock), quotas=[("key", quotas)], clock=clock)
     for _ in range(4):
         quotas.wait_s("k", 0.0)
     stopping = asyncio.Event()

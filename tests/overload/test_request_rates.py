@@ -3,11 +3,11 @@
 import pytest
 
 from gateway.domain.features import TIERS
-from gateway.overload.request_rates import Tally
+from gateway.overload.request_rates import RequestRates
 
 
 def test_nothing_is_known_before_the_second_note() -> None:
-    tally = Tally()
+    tally = RequestRates()
     assert tally.accepted_per_s() == 0.0
     tally.note(1.0, asked=10, refused={})
     assert tally.accepted_per_s() == 0.0
@@ -15,7 +15,7 @@ def test_nothing_is_known_before_the_second_note() -> None:
 
 
 def test_what_was_not_refused_was_let_in_and_old_seconds_do_not_count() -> None:
-    tally = Tally()
+    tally = RequestRates()
     for n in range(41):
         # 400 asked a second, and in the first half of the time 80 and 20 refused.
         refused = {"order_lists": 20, "order_reads": 5} if n < 20 else {}
@@ -28,7 +28,7 @@ def test_what_was_not_refused_was_let_in_and_old_seconds_do_not_count() -> None:
 
 
 def test_two_notes_at_once_divide_by_no_zero() -> None:
-    tally = Tally()
+    tally = RequestRates()
     tally.note(1.0, asked=0, refused={})
     tally.note(1.0, asked=1, refused={"callbacks": 1})
     assert tally.accepted_per_s() == 0.0

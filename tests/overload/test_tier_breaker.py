@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.domain.features import FEATURES, TIERS
-from gateway.overload.tier_breaker import RULES, Rule, Shedding
+from gateway.overload.tier_breaker import RULES, Rule, TierBreaker
 
 TICK_S = 0.05
 RULE = RULES[3]
@@ -17,7 +17,7 @@ class Clocked:
     """A breaker with its clock."""
 
     def __init__(self, rule: Rule = RULE) -> None:
-        self.breaker = Shedding(rule)
+        self.breaker = TierBreaker(rule)
         self.at_s = 0.0
 
     def hold(self, load: float, seconds: float) -> str:

@@ -7,7 +7,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from gateway.runtime.circuit_breaker import Breaker, Permit
+from gateway.runtime.circuit_breaker import CircuitBreaker, Permit
 
 WINDOW_S = 10.0
 CALLS_MIN = 4
@@ -17,8 +17,8 @@ PROBES = 3
 PROBE_S = 1.0
 
 
-def breaker(*, jitter: float = 0.0) -> Breaker:
-    return Breaker(
+def breaker(*, jitter: float = 0.0) -> CircuitBreaker:
+    return CircuitBreaker(
         window_s=WINDOW_S,
         calls_min=CALLS_MIN,
         failed_share=0.5,
@@ -30,7 +30,7 @@ def breaker(*, jitter: float = 0.0) -> Breaker:
     )
 
 
-def permit(of: Breaker, now_s: float) -> Permit:
+def permit(of: CircuitBreaker, now_s: float) -> Permit:
     given = of.ask(now_s)
     assert given is not None
     return given
@@ -45,7 +45,7 @@ def settle(given: Permit, how: str, now_s: float) -> None:
         given.withdraw()
 
 
-def opened(*, at_s: float = 0.0, jitter: float = 0.0) -> Breaker:
+def opened(*, at_s: float = 0.0, jitter: float = 0.0) -> CircuitBreaker:
     it = breaker(jitter=jitter)
     for _ in range(CALLS_MIN):
         permit(it, at_s).fail(at_s)
@@ -53,7 +53,7 @@ def opened(*, at_s: float = 0.0, jitter: float = 0.0) -> Breaker:
     return it
 
 
-def probing(*, at_s: float = OPEN_S) -> tuple[Breaker, list[Permit]]:
+def probing(*, at_s: float = OPEN_S) -> tuple[CircuitBreaker, list[Permit]]:
     it = opened(at_s=at_s - OPEN_S)
     return it, [permit(it, at_s) for _ in range(PROBES)]
 

@@ -9,7 +9,7 @@ import redis
 
 from gateway.domain.errors import Unavailable
 from gateway.runtime.settings import Settings
-from gateway.stores.postgres.order_reader import Reading
+from gateway.stores.postgres.order_reader import OrderReader
 from gateway.wiring import Gateway
 from tests.domain.support import due, paid
 from tests.stores.support import Database, at_once, counts, gateways, order, submit, tell, with_
@@ -130,7 +130,7 @@ async def test_a_silent_primary_does_not_hold_up_the_end_of_the_process(
 
 async def test_reads_of_a_silent_primary_are_given_up(settings: Settings) -> None:
     async with over_a_cable(settings) as (gateway, cable):
-        reading = Reading(readers=gateway.readers, sealer=gateway.stores.sealer)
+        reading = OrderReader(readers=gateway.readers, sealer=gateway.stores.sealer)
         assert await reading.order(gateway.new_id(), None) is None
         cable.silence()
         with pytest.raises(Unavailable):
@@ -178,7 +178,7 @@ async def test_with_redis_at_a_wrong_port_everything_works(
     wrong = with_(settings, redis_url=f"redis://127.0.0.1:{free_port()}/0")
     async with gateways(wrong) as (gateway,):
         await go_through_everything(gateway, ledger)
-        assert gateway.stores.results.failures > 0
+        assert gateway.stores.result_cache.failures > 0
 
 
 async def test_with_a_silent_redis_everything_works_and_it_is_asked_seldom(
@@ -194,7 +194,7 @@ async def test_with_a_silent_redis_everything_works_and_it_is_asked_seldom(
             for n in range(101, 121):
                 await submit(gateway, due(n))
             assert await seconds(started) < 1.5
-            assert 1 <= gateway.stores.results.failures <= 3
+            assert 1 <= gateway.stores.result_cache.failures <= 3
 
 
 async def test_redis_is_used_again_when_it_is_back(

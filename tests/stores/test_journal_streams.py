@@ -9,7 +9,7 @@ import pytest
 
 from gateway.domain.errors import Unavailable
 from gateway.domain.journaling import Entry, Lane
-from gateway.stores.redis.journal_streams import Read, Streams
+from gateway.stores.redis.journal_streams import JournalStreams, Read
 from tests.support.processes import free_port
 from tests.support.valkey_cluster import Server, server_in
 
@@ -32,8 +32,8 @@ def server(started: Server) -> Server:
 
 
 @pytest.fixture
-async def streams(server: Server) -> AsyncIterator[Streams]:
-    opened = Streams(url=server.url, shards=4, call_s=CALL_S)
+async def streams(server: Server) -> AsyncIterator[JournalStreams]:
+    opened = JournalStreams(url=server.url, shards=4, call_s=CALL_S)
     yield opened
     await opened.close()
 
@@ -45,11 +45,11 @@ def entry(
     return Entry(envelope, tuple((each, 77) for each in claims), known or b"id-%d" % n, is_forced)
 
 
-async def put(streams: Streams, *entries: Entry) -> list[list[bytes | None] | None]:
+async def put(streams: JournalStreams, *entries: Entry) -> list[list[bytes | None] | None]:
     return await streams.append(0, "placements", entries)
 
 
-async def fetch(streams: Streams, consumer: str = "one", count: int = 1000) -> list[Read]:
+async def fetch(streams: JournalStreams, consumer: str = "one", count: int = 1000) -> list[Read]:
     return await streams.read(0, "placements", consumer=consumer, count=count)
 
 
@@ -68,14 +68,14 @@ def claims_of(server: Server) -> list[bytes]:
 # --- appending ---
 
 
-async def test_entries_are_read_in_the_order_they_were_appended(streams: Streams) -> None:
+async def test_entries_are_read_in_the_order_they_were_appended(streams: JournalStreams) -> None:
     assert await put(streams, *(entry(n) for n in range(3))) == [None] * 3
     assert await put(streams, entry(3)) == [None]
     assert envelopes(await fetch(streams)) == [b"envelope-%d" % n for n in range(4)]
 
 
 async def test_a_repeat_is_told_what_stands_and_leaves_nothing(
-    streams: Streams, server: Server
+    streams: JournalStreams, server: Server
 ) -> None:
     await put(streams, entry(1, b"a", b"b"))
     assert await put(streams, entry(2, b"c", b"b", b"a")) == [[None, b"id-1", b"id-1"]]
@@ -84,7 +84,7 @@ async def test_a_repeat_is_told_what_stands_and_leaves_nothing(
 
 
 async def test_a_later_entry_sees_the_claims_of_an_earlier_one_of_the_same_call(
-    streams: Streams,
+    streams: JournalStreams,
 ) -> None:
     batch = [entry(1, b"a"), entry(2, b"b", b"a"), entry(3, b"b"), entry(4, b"b", b"c")]
     assert await put(streams, *batch) == [None, [None, b"id-1"], None, [b"id-3", None]]
@@ -92,7 +92,7 @@ async def test_a_later_entry_sees_the_claims_of_an_earlier_one_of_the_same_call(
 
 
 async def test_a_forced_entry_is_appended_and_changes_no_claim_that_stands(
-    streams: Streams, server: Server
+    streams: JournalStreams, server: Server
 ) -> None:
     await put(streams, entry(1, b"a"))
     assert await put(streams, entry(2, b"a", b"b", is_forced=True)) == [None]
@@ -100,20 +100,22 @@ async def test_a_forced_entry_is_appended_and_changes_no_claim_that_stands(
     assert len(await fetch(streams)) == 2
 
 
-async def test_claims_expire(streams: Streams, server: Server) -> None:
+async def test_claims_expire(streams: JournalStreams, server: Server) -> None:
     await put(streams, Entry(b"e", ((b"a", 77), (b"b", 0)), b"id"))
     assert 70 < server.client.ttl("tidegate:{journal0}:claim:a") <= 77
     assert server.client.pttl("tidegate:{journal0}:claim:b") <= 1000
 
 
-async def test_of_many_who_claim_the_same_at_once_one_is_appended(streams: Streams) -> None:
+async def test_of_many_who_claim_the_same_at_once_one_is_appended(streams: JournalStreams) -> None:
     heard = await asyncio.gather(*(put(streams, entry(n, b"a")) for n in range(20)))
     assert sorted(each == [None] for each in heard) == [False] * 19 + [True]
     (kept,) = await fetch(streams)
     assert kept.envelope == b"envelope-%d" % heard.index([None])
 
 
-async def test_lanes_have_streams_and_shards_have_claims_of_their_own(streams: Streams) -> None:
+async def test_lanes_have_streams_and_shards_have_claims_of_their_own(
+    streams: JournalStreams,
+) -> None:
     for shard in range(4):
         assert await streams.append(shard, "placements", [entry(1, b"a")]) == [None]
         assert await streams.append(shard, "follow_ups", [entry(2, b"b")]) == [None]
@@ -124,7 +126,7 @@ async def test_lanes_have_streams_and_shards_have_claims_of_their_own(streams: S
 
 
 async def test_the_largest_batch_is_taken(server: Server) -> None:
-    streams = Streams(url=server.url, shards=1, call_s=10)
+    streams = JournalStreams(url=server.url, shards=1, call_s=10)
     batch = [entry(n, b"a%d" % n, size=256 * 1024 if n < 15 else 1024) for n in range(200)]
     assert await put(streams, *batch) == [None] * 200
     assert envelopes(await fetch(streams)) == [each.envelope for each in batch]
@@ -132,7 +134,7 @@ async def test_the_largest_batch_is_taken(server: Server) -> None:
 
 
 async def test_nothing_to_append_asks_nobody() -> None:
-    streams = Streams(url=f"redis://127.0.0.1:{free_port()}/0", shards=1, call_s=CALL_S)
+    streams = JournalStreams(url=f"redis://127.0.0.1:{free_port()}/0", shards=1, call_s=CALL_S)
     assert await put(streams) == []
     await streams.settle(0, "placements", [])
 
@@ -140,7 +142,7 @@ async def test_nothing_to_append_asks_nobody() -> None:
 # --- draining ---
 
 
-async def test_reading_does_not_wait_and_gives_nothing_twice(streams: Streams) -> None:
+async def test_reading_does_not_wait_and_gives_nothing_twice(streams: JournalStreams) -> None:
     assert await fetch(streams) == []
     await put(streams, *(entry(n) for n in range(3)))
     assert envelopes(await fetch(streams, count=2)) == [b"envelope-0", b"envelope-1"]
@@ -148,7 +150,7 @@ async def test_reading_does_not_wait_and_gives_nothing_twice(streams: Streams) -
     assert await fetch(streams) == []
 
 
-async def test_drainers_that_read_at_once_share_the_entries(streams: Streams) -> None:
+async def test_drainers_that_read_at_once_share_the_entries(streams: JournalStreams) -> None:
     await put(streams, *(entry(n) for n in range(300)))
 
     async def drain(consumer: str) -> list[Read]:
@@ -166,7 +168,7 @@ async def test_drainers_that_read_at_once_share_the_entries(streams: Streams) ->
 
 
 async def test_what_is_settled_is_gone_and_what_is_not_stays(
-    streams: Streams, server: Server
+    streams: JournalStreams, server: Server
 ) -> None:
     await put(streams, *(entry(n) for n in range(3)))
     read = await fetch(streams, count=2)
@@ -180,7 +182,7 @@ async def test_what_is_settled_is_gone_and_what_is_not_stays(
 
 
 async def test_what_a_dead_drainer_had_in_hand_is_taken_over(
-    streams: Streams, server: Server
+    streams: JournalStreams, server: Server
 ) -> None:
     await put(streams, *(entry(n) for n in range(30)))
     held = await fetch(streams, "dead")
@@ -197,19 +199,19 @@ async def test_what_a_dead_drainer_had_in_hand_is_taken_over(
 
 
 async def test_a_drainer_takes_over_from_itself_what_it_never_heard_of(
-    streams: Streams,
+    streams: JournalStreams,
 ) -> None:
     await put(streams, entry(1))
     read = await fetch(streams, "one")
     assert await streams.take_over(0, "placements", consumer="one", idle_s=0, count=9) == read
 
 
-async def test_taking_over_where_there_is_nothing_gives_nothing(streams: Streams) -> None:
+async def test_taking_over_where_there_is_nothing_gives_nothing(streams: JournalStreams) -> None:
     assert await streams.take_over(0, "placements", consumer="one", idle_s=0, count=9) == []
 
 
 async def test_an_entry_of_somebody_else_is_read_as_no_bytes(
-    streams: Streams, server: Server
+    streams: JournalStreams, server: Server
 ) -> None:
     server.client.xadd(PLACEMENTS, {"what": "ever"})
     (read,) = await fetch(streams)
@@ -220,7 +222,7 @@ async def test_an_entry_of_somebody_else_is_read_as_no_bytes(
 
 
 async def test_when_all_is_wiped_in_the_middle_everybody_goes_on(
-    streams: Streams, server: Server
+    streams: JournalStreams, server: Server
 ) -> None:
     await put(streams, entry(1, b"a"), entry(2))
     held = await fetch(streams, count=1)
@@ -236,7 +238,7 @@ async def test_when_all_is_wiped_in_the_middle_everybody_goes_on(
 
 
 async def test_after_a_wipe_an_old_id_removes_no_new_entry(
-    streams: Streams, server: Server
+    streams: JournalStreams, server: Server
 ) -> None:
     await put(streams, entry(1))
     (held,) = await fetch(streams)
@@ -247,7 +249,7 @@ async def test_after_a_wipe_an_old_id_removes_no_new_entry(
 
 
 async def test_a_server_that_has_forgotten_the_scripts_is_told_again(
-    streams: Streams, server: Server
+    streams: JournalStreams, server: Server
 ) -> None:
     for n in range(3):
         server.client.script_flush()
@@ -255,7 +257,7 @@ async def test_a_server_that_has_forgotten_the_scripts_is_told_again(
 
 
 async def test_what_was_appended_survives_a_crash_and_the_next_call_succeeds(
-    streams: Streams, server: Server
+    streams: JournalStreams, server: Server
 ) -> None:
     await put(streams, entry(1, b"a"), entry(2))
     held = await fetch(streams, count=1)
@@ -274,7 +276,7 @@ async def test_what_was_appended_survives_a_crash_and_the_next_call_succeeds(
 
 
 async def test_a_full_server_takes_nothing_of_a_batch_and_can_still_be_drained(
-    streams: Streams, server: Server
+    streams: JournalStreams, server: Server
 ) -> None:
     await put(streams, entry(1, b"a"), entry(2))
     with server.set_to(maxmemory="1"):
@@ -292,7 +294,7 @@ async def test_a_full_server_takes_nothing_of_a_batch_and_can_still_be_drained(
 
 
 async def test_a_batch_during_which_the_memory_runs_out_is_kept_whole(
-    streams: Streams, server: Server
+    streams: JournalStreams, server: Server
 ) -> None:
     used = int(server.client.info("memory")["used_memory"])
     kept = refused = 0
@@ -312,7 +314,7 @@ async def test_a_batch_during_which_the_memory_runs_out_is_kept_whole(
 
 
 async def test_a_key_that_is_no_stream_refuses_the_batch_as_a_whole(
-    streams: Streams, server: Server
+    streams: JournalStreams, server: Server
 ) -> None:
     server.client.set(PLACEMENTS, "no stream")
     with pytest.raises(Unavailable):
@@ -321,7 +323,7 @@ async def test_a_key_that_is_no_stream_refuses_the_batch_as_a_whole(
 
 
 async def test_a_frozen_server_is_given_up_in_time_and_answers_are_never_mixed_up(
-    streams: Streams, server: Server
+    streams: JournalStreams, server: Server
 ) -> None:
     loop = asyncio.get_running_loop()
     await asyncio.gather(*(put(streams, entry(n, b"a")) for n in range(4)))
@@ -343,7 +345,7 @@ async def test_a_frozen_server_is_given_up_in_time_and_answers_are_never_mixed_u
 
 
 async def test_a_call_that_is_given_up_by_its_caller_mixes_up_nothing(
-    streams: Streams, server: Server
+    streams: JournalStreams, server: Server
 ) -> None:
     await put(streams, entry(1, b"a"))
     with server.frozen():
@@ -359,7 +361,7 @@ async def test_a_call_that_is_given_up_by_its_caller_mixes_up_nothing(
 # --- looking ---
 
 
-async def test_the_depth_counts_what_is_not_settled_in_all_streams(streams: Streams) -> None:
+async def test_the_depth_counts_what_is_not_settled_in_all_streams(streams: JournalStreams) -> None:
     empty = await streams.depth()
     assert (empty.entries, empty.oldest_s) == (0, 0)
     assert 0 < empty.fill < 1
@@ -372,7 +374,7 @@ async def test_the_depth_counts_what_is_not_settled_in_all_streams(streams: Stre
     assert (await streams.depth()).entries == 8
 
 
-async def test_the_oldest_entry_has_an_age(streams: Streams, server: Server) -> None:
+async def test_the_oldest_entry_has_an_age(streams: JournalStreams, server: Server) -> None:
     seconds, _ = server.client.time()
     server.client.xadd(PLACEMENTS, {"envelope": "old"}, id=f"{(seconds - 100) * 1000}-0")
     await streams.append(3, "follow_ups", [entry(1)])
@@ -380,14 +382,14 @@ async def test_the_oldest_entry_has_an_age(streams: Streams, server: Server) -> 
 
 
 async def test_the_fill_is_the_share_of_the_memory_that_is_used(
-    streams: Streams, server: Server
+    streams: JournalStreams, server: Server
 ) -> None:
     used = int(server.client.info("memory")["used_memory"])
     with server.set_to(maxmemory=str(used * 2)):
         assert 0.4 < await streams.fill() < 0.75
 
 
-async def test_a_server_set_up_right_is_fit(streams: Streams) -> None:
+async def test_a_server_set_up_right_is_fit(streams: JournalStreams) -> None:
     assert await streams.fitness() == ""
 
 
@@ -402,14 +404,14 @@ async def test_a_server_set_up_right_is_fit(streams: Streams) -> None:
     ],
 )
 async def test_a_server_set_up_wrong_is_unfit_and_the_sentence_names_the_setting(
-    streams: Streams, server: Server, name: str, value: str, told: str
+    streams: JournalStreams, server: Server, name: str, value: str, told: str
 ) -> None:
     with server.set_to(**{name: value}):
         assert told in await streams.fitness()
     assert await streams.fitness() == ""
 
 
-async def test_a_replica_is_unfit(streams: Streams, server: Server) -> None:
+async def test_a_replica_is_unfit(streams: JournalStreams, server: Server) -> None:
     server.client.replicaof("127.0.0.1", free_port())
     try:
         assert "is a replica" in await streams.fitness()
@@ -424,7 +426,7 @@ async def test_a_server_that_hides_its_settings_is_unfit(server: Server) -> None
         "app", enabled=True, passwords=["+secret"], keys="*", commands=["+@all", "-config"]
     )
     url = server.url.replace("redis://", "redis://app:secret@")
-    streams = Streams(url=url, shards=1, call_s=CALL_S)
+    streams = JournalStreams(url=url, shards=1, call_s=CALL_S)
     assert await put(streams, entry(1)) == [None]
     assert "allow its user CONFIG GET" in await streams.fitness()
     await streams.close()
@@ -432,7 +434,7 @@ async def test_a_server_that_hides_its_settings_is_unfit(server: Server) -> None
 
 
 async def test_where_nobody_listens_everything_is_unavailable() -> None:
-    streams = Streams(url=f"redis://127.0.0.1:{free_port()}/0", shards=2, call_s=CALL_S)
+    streams = JournalStreams(url=f"redis://127.0.0.1:{free_port()}/0", shards=2, call_s=CALL_S)
     assert "does not answer" in await streams.fitness()
     for call in (put(streams, entry(1)), fetch(streams), streams.depth(), streams.fill()):
         with pytest.raises(Unavailable):

@@ -8,7 +8,7 @@ from redis.crc import key_slot
 
 from gateway.domain.errors import Unavailable
 from gateway.domain.journaling import Entry
-from gateway.stores.redis.journal_streams import Streams
+from gateway.stores.redis.journal_streams import JournalStreams
 from tests.support.valkey_cluster import Server, cluster_in
 
 CALL_S = 0.5
@@ -30,13 +30,15 @@ def nodes(started: list[Server]) -> list[Server]:
 
 
 @pytest.fixture
-async def streams(nodes: list[Server]) -> AsyncIterator[Streams]:
-    opened = Streams(url=nodes[0].url, shards=SHARDS, call_s=CALL_S)
+async def streams(nodes: list[Server]) -> AsyncIterator[JournalStreams]:
+    opened = JournalStreams(url=nodes[0].url, shards=SHARDS, call_s=CALL_S)
     yield opened
     await opened.close()
 
 
-async def put(streams: Streams, shard: int, *claims: bytes) -> list[list[bytes | None] | None]:
+async def put(
+    streams: JournalStreams, shard: int, *claims: bytes
+) -> list[list[bytes | None] | None]:
     entry = Entry(b"envelope", tuple((each, 60) for each in claims), b"id")
     return await streams.append(shard, "placements", [entry])
 
@@ -49,7 +51,7 @@ def shards_of(node: Server) -> set[int]:
     return {shard for shard, slot in slots.items() if any(slot in each for each in ranges)}
 
 
-async def goes_on(streams: Streams, shard: int) -> None:
+async def goes_on(streams: JournalStreams, shard: int) -> None:
     """A whole round of this shard works, from the claim to the end."""
     assert await put(streams, shard, b"round") == [None]
     assert await put(streams, shard, b"round") == [[b"id"]]
@@ -58,7 +60,7 @@ async def goes_on(streams: Streams, shard: int) -> None:
     assert read
 
 
-async def until_back(streams: Streams, shards: set[int]) -> None:
+async def until_back(streams: JournalStreams, shards: set[int]) -> None:
     async with asyncio.timeout(10):
         for shard in shards:
             while True:
@@ -70,7 +72,7 @@ async def until_back(streams: Streams, shards: set[int]) -> None:
 
 
 async def test_the_shards_are_spread_over_the_nodes_and_all_work(
-    streams: Streams, nodes: list[Server]
+    streams: JournalStreams, nodes: list[Server]
 ) -> None:
     for shard in range(SHARDS):
         await goes_on(streams, shard)
@@ -84,14 +86,14 @@ async def test_the_shards_are_spread_over_the_nodes_and_all_work(
 
 async def test_any_node_may_be_the_one_that_is_named(nodes: list[Server]) -> None:
     for node in nodes:
-        streams = Streams(url=node.url, shards=SHARDS, call_s=CALL_S)
+        streams = JournalStreams(url=node.url, shards=SHARDS, call_s=CALL_S)
         for shard in range(SHARDS):
             await put(streams, shard, b"claim")
         await streams.close()
     assert sum(node.client.dbsize() for node in nodes) == 2 * SHARDS
 
 
-async def test_the_fullest_node_counts(streams: Streams, nodes: list[Server]) -> None:
+async def test_the_fullest_node_counts(streams: JournalStreams, nodes: list[Server]) -> None:
     used = int(nodes[1].client.info("memory")["used_memory"])
     with nodes[1].set_to(maxmemory=str(used * 5 // 4)):
         assert await streams.fill() > 0.7
@@ -99,7 +101,7 @@ async def test_the_fullest_node_counts(streams: Streams, nodes: list[Server]) ->
 
 
 async def test_one_node_that_is_set_up_wrong_is_named(
-    streams: Streams, nodes: list[Server]
+    streams: JournalStreams, nodes: list[Server]
 ) -> None:
     with nodes[2].set_to(appendfsync="everysec"):
         told = await streams.fitness()
@@ -107,7 +109,7 @@ async def test_one_node_that_is_set_up_wrong_is_named(
 
 
 async def test_the_shards_of_a_killed_node_are_unavailable_and_the_others_go_on(
-    streams: Streams, nodes: list[Server]
+    streams: JournalStreams, nodes: list[Server]
 ) -> None:
     dead = shards_of(nodes[2])
     assert 0 < len(dead) < SHARDS
@@ -132,7 +134,9 @@ async def test_the_shards_of_a_killed_node_are_unavailable_and_the_others_go_on(
         assert await put(streams, shard, b"before") == [[b"id"]]
 
 
-async def test_a_frozen_node_holds_up_nobody_else(streams: Streams, nodes: list[Server]) -> None:
+async def test_a_frozen_node_holds_up_nobody_else(
+    streams: JournalStreams, nodes: list[Server]
+) -> None:
     """Also when it is the one that is named, and while its own shards are being asked."""
     loop = asyncio.get_running_loop()
     dead = shards_of(nodes[0])
@@ -158,7 +162,9 @@ async def test_a_frozen_node_holds_up_nobody_else(streams: Streams, nodes: list[
     await until_back(streams, dead)
 
 
-async def test_a_shard_that_has_moved_is_followed(streams: Streams, nodes: list[Server]) -> None:
+async def test_a_shard_that_has_moved_is_followed(
+    streams: JournalStreams, nodes: list[Server]
+) -> None:
     shard = min(shards_of(nodes[0]))
     slot = key_slot(b"{journal%d}" % shard)
     for each in range(SHARDS):

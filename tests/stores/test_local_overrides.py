@@ -8,61 +8,68 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from gateway.domain.overrides import Mode, Order
+from gateway.domain.overrides import Override, OverrideRequest
 from gateway.runtime.clock import SystemClock
-from gateway.stores.override_spool import Change, Drawer
-from gateway.stores.postgres.local_overrides import SaidHere
-from gateway.stores.postgres.overrides import Switches
+from gateway.stores.override_spool import OverrideSpool, SpooledChange
+from gateway.stores.postgres.local_overrides import LocalOverrides
+from gateway.stores.postgres.overrides import OverrideStore
 from tests.stores.support import Database
 from tests.web.support import ManualClock
 
 
-def change(target: str = "order_lists", **changes: object) -> Change:
+def change(target: str = "order_lists", **changes: object) -> SpooledChange:
     plain = {"word": "shed", "for_s": 600.0, "reason": "rebuild", "at": datetime.now(UTC)}
-    return Change(target, **{**plain, **changes})  # type: ignore[arg-type]
+    return SpooledChange(target, **{**plain, **changes})  # type: ignore[arg-type]
 
 
 @pytest.fixture
-def drawer(tmp_path: Path) -> Drawer:
-    return Drawer(directory=tmp_path / "control")
+def drawer(tmp_path: Path) -> OverrideSpool:
+    return OverrideSpool(directory=tmp_path / "control")
 
 
 @pytest.fixture
-def switches(ledger: Database) -> Switches:
-    return Switches(pool=ledger)
+def switches(ledger: Database) -> OverrideStore:
+    return OverrideStore(pool=ledger)
 
 
 @pytest.fixture
-def here(drawer: Drawer, switches: Switches) -> SaidHere:
-    return SaidHere(drawer=drawer, switches=switches, clock=SystemClock())
+def here(drawer: OverrideSpool, switches: OverrideStore) -> LocalOverrides:
+    return LocalOverrides(drawer=drawer, switches=switches, clock=SystemClock())
 
 
-def shown(modes: list[Mode]) -> list[tuple[str, str]]:
+def shown(modes: list[Override]) -> list[tuple[str, str]]:
     return [(mode.target, mode.word) for mode in modes]
 
 
-def test_an_empty_drawer_says_nothing(here: SaidHere, drawer: Drawer) -> None:
-    known = [Mode("order_lists", "shed", "r", "a", 5.0)]
+def test_an_empty_drawer_says_nothing(here: LocalOverrides, drawer: OverrideSpool) -> None:
+    known = [Override("order_lists", "shed", "r", "a", 5.0)]
     assert here.over(known) == known
     assert not drawer.directory.exists()
 
 
-def test_the_newer_word_lies_over_what_is_known(here: SaidHere, drawer: Drawer) -> None:
+def test_the_newer_word_lies_over_what_is_known(
+    here: LocalOverrides, drawer: OverrideSpool
+) -> None:
     drawer.put(change(at=datetime.now(UTC) - timedelta(seconds=30)))
     drawer.put(change(word="admit", at=datetime.now(UTC) - timedelta(seconds=10)))
     drawer.put(change("tier2", word=None, at=datetime.now(UTC)))
-    known = [Mode("order_lists", "shed", "r", "a", 5.0), Mode("tier2", "shed", "r", "a", 5.0)]
+    known = [
+        Override("order_lists", "shed", "r", "a", 5.0),
+        Override("tier2", "shed", "r", "a", 5.0),
+    ]
     (mode,) = here.over(known)
     assert (mode.target, mode.word) == ("order_lists", "admit")
     assert 500 < mode.left_s <= 600
 
 
-def test_its_time_runs_out(here: SaidHere, drawer: Drawer) -> None:
+def test_its_time_runs_out(here: LocalOverrides, drawer: OverrideSpool) -> None:
     drawer.put(change(for_s=60.0, at=datetime.now(UTC) - timedelta(seconds=61)))
     assert here.over([]) == []
 
 
-def test_a_time_that_is_yet_to_come_stretches_nothing(here: SaidHere, drawer: Drawer) -> None:
+def test_a_time_that_is_yet_to_come_stretches_nothing(
+    here: LocalOverrides, drawer: OverrideSpool
+) -> None:
     drawer.put(change(for_s=60.0, at=datetime.now(UTC) + timedelta(days=1)))
     (mode,) = here.over([])
     assert mode.left_s <= 60
@@ -84,7 +91,7 @@ def test_a_time_that_is_yet_to_come_stretches_nothing(here: SaidHere, drawer: Dr
     ],
 )
 async def test_what_nobody_may_order_alone_or_at_all_is_not_heard(
-    drawer: Drawer, here: SaidHere, ledger: Database, content: bytes
+    drawer: OverrideSpool, here: LocalOverrides, ledger: Database, content: bytes
 ) -> None:
     drawer.directory.mkdir(parents=True)
     (drawer.directory / "1.change").write_bytes(content)
@@ -93,14 +100,14 @@ async def test_what_nobody_may_order_alone_or_at_all_is_not_heard(
     assert await ledger.fetchval("SELECT count(*) FROM audit_log") == 0
 
 
-def test_whose_file_it_is_says_who_wrote_it(drawer: Drawer) -> None:
+def test_whose_file_it_is_says_who_wrote_it(drawer: OverrideSpool) -> None:
     drawer.put(change(actor="somebody else"))
     (kept,) = drawer.every()
     assert kept.actor == drawer.directory.owner()
 
 
 async def test_it_is_brought_in_once_with_its_audit_row(
-    drawer: Drawer, here: SaidHere, switches: Switches, ledger: Database
+    drawer: OverrideSpool, here: LocalOverrides, switches: OverrideStore, ledger: Database
 ) -> None:
     drawer.put(change(at=datetime.now(UTC) - timedelta(seconds=100)))
     drawer.put(change("tier2", word="admit"))
@@ -115,7 +122,7 @@ async def test_it_is_brought_in_once_with_its_audit_row(
 
 
 async def test_a_process_that_dies_before_it_clears_up_leaves_no_second_row(
-    drawer: Drawer, here: SaidHere, ledger: Database
+    drawer: OverrideSpool, here: LocalOverrides, ledger: Database
 ) -> None:
     said = change()
     drawer.put(said)
@@ -126,11 +133,11 @@ async def test_a_process_that_dies_before_it_clears_up_leaves_no_second_row(
 
 
 async def test_what_the_ledger_heard_later_stays(
-    drawer: Drawer, here: SaidHere, switches: Switches, ledger: Database
+    drawer: OverrideSpool, here: LocalOverrides, switches: OverrideStore, ledger: Database
 ) -> None:
     early = datetime.now(UTC) - timedelta(seconds=100)
-    await switches.set(Order("order_lists", "admit", 60.0, "r", "ann"))
-    await switches.set(Order("tier2", "admit", 60.0, "r", "ann"))
+    await switches.set(OverrideRequest("order_lists", "admit", 60.0, "r", "ann"))
+    await switches.set(OverrideRequest("tier2", "admit", 60.0, "r", "ann"))
     drawer.put(change(at=early))
     drawer.put(change("tier2", word=None, at=early))
     await here.bring_in()
@@ -138,7 +145,9 @@ async def test_what_the_ledger_heard_later_stays(
     assert await ledger.fetchval("SELECT count(*) FROM audit_log") == 4
 
 
-async def test_only_one_process_brings_in(drawer: Drawer, here: SaidHere, ledger: Database) -> None:
+async def test_only_one_process_brings_in(
+    drawer: OverrideSpool, here: LocalOverrides, ledger: Database
+) -> None:
     drawer.put(change())
     with drawer.taking() as mine:
         await here.bring_in()
@@ -147,7 +156,7 @@ async def test_only_one_process_brings_in(drawer: Drawer, here: SaidHere, ledger
 
 
 def test_what_is_no_change_is_put_aside_and_stands_in_nobodys_way(
-    here: SaidHere, drawer: Drawer
+    here: LocalOverrides, drawer: OverrideSpool
 ) -> None:
     drawer.put(change("order_reads"))
     for n in range(150):
@@ -160,13 +169,13 @@ def test_what_is_no_change_is_put_aside_and_stands_in_nobodys_way(
 
 
 def test_what_the_ledger_said_is_kept_for_who_starts_without_it(
-    here: SaidHere, drawer: Drawer
+    here: LocalOverrides, drawer: OverrideSpool
 ) -> None:
     known = [
-        Mode("order_lists", "shed", "r", "ann", 600.0),
-        Mode("callbacks", "shed", "r", "ann", 300.0, second="ben"),
-        Mode("tier4", "shed", "r", "ann", 900.0, plan="sale", starts_s=300.0),
-        Mode("order_reads", "admit", "r", "ann", 0.01),
+        Override("order_lists", "shed", "r", "ann", 600.0),
+        Override("callbacks", "shed", "r", "ann", 300.0, second="ben"),
+        Override("tier4", "shed", "r", "ann", 900.0, plan="sale", starts_s=300.0),
+        Override("order_reads", "admit", "r", "ann", 0.01),
     ]
     here.remember(known)
     before = (drawer.directory / "known").stat().st_mtime_ns
@@ -185,17 +194,19 @@ def test_what_the_ledger_said_is_kept_for_who_starts_without_it(
     [b"", b"junk", b"[]", b"[" * 100_000, b'[{"mode":{"target":"x"}}]', b"\xff", b"{}"],
 )
 def test_a_damaged_memory_of_the_ledger_is_none(
-    here: SaidHere, drawer: Drawer, content: bytes
+    here: LocalOverrides, drawer: OverrideSpool, content: bytes
 ) -> None:
     drawer.directory.mkdir()
     (drawer.directory / "known").write_bytes(content)
     assert here.recalled() == []
 
 
-def test_a_change_that_is_dated_ahead_ends_all_the_same(drawer: Drawer, switches: Switches) -> None:
+def test_a_change_that_is_dated_ahead_ends_all_the_same(
+    drawer: OverrideSpool, switches: OverrideStore
+) -> None:
     """A clock that was set back may not stretch it."""
     clock = ManualClock()
-    here = SaidHere(drawer=drawer, switches=switches, clock=clock)
+    here = LocalOverrides(drawer=drawer, switches=switches, clock=clock)
     drawer.put(change(for_s=60.0, at=clock.now() + timedelta(hours=1)))
     (mode,) = here.over([])
     assert mode.left_s == 60.0
@@ -206,11 +217,11 @@ def test_a_change_that_is_dated_ahead_ends_all_the_same(drawer: Drawer, switches
 
 
 def test_what_differs_by_the_reading_alone_is_not_written_again(
-    here: SaidHere, drawer: Drawer
+    here: LocalOverrides, drawer: OverrideSpool
 ) -> None:
     """Whatever the end is: none may lie where two readings always differ."""
     for tenths in range(100):
-        known = Mode("order_lists", "shed", "r", "ann", 600.0 + tenths / 10)
+        known = Override("order_lists", "shed", "r", "ann", 600.0 + tenths / 10)
         here.remember([known])
         written = (drawer.directory / "known").stat().st_mtime_ns
         here.remember([msgspec.structs.replace(known, left_s=known.left_s + 0.02)])
@@ -219,11 +230,11 @@ def test_what_differs_by_the_reading_alone_is_not_written_again(
     assert 665 < here.recalled()[0].left_s < 671
 
 
-def test_what_can_not_be_kept_is_told_once(switches: Switches, tmp_path: Path) -> None:
+def test_what_can_not_be_kept_is_told_once(switches: OverrideStore, tmp_path: Path) -> None:
     (tmp_path / "control").write_text("a file where the directory should be")
-    drawer = Drawer(directory=tmp_path / "control")
-    here = SaidHere(drawer=drawer, switches=switches, clock=SystemClock())
-    known = [Mode("order_lists", "shed", "r", "ann", 600.0)]
+    drawer = OverrideSpool(directory=tmp_path / "control")
+    here = LocalOverrides(drawer=drawer, switches=switches, clock=SystemClock())
+    known = [Override("order_lists", "shed", "r", "ann", 600.0)]
     with pytest.raises(OSError, match="control"):
         here.remember(known)
     here.remember(known)

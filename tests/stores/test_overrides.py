@@ -7,17 +7,17 @@ from datetime import UTC, datetime, timedelta
 import asyncpg
 import pytest
 
-from gateway.domain.overrides import Order, Word, Wrong
+from gateway.domain.overrides import Action, InvalidOverride, OverrideRequest
 from gateway.domain.plans import Plan, Step
 from gateway.stores.postgres import audit
-from gateway.stores.postgres.overrides import Switches
+from gateway.stores.postgres.overrides import OverrideStore
 from gateway.stores.postgres.statements import sql
 from tests.stores.support import Database
 
 
 @pytest.fixture
-def switches(ledger: Database) -> Switches:
-    return Switches(pool=ledger)
+def switches(ledger: Database) -> OverrideStore:
+    return OverrideStore(pool=ledger)
 
 
 @pytest.fixture
@@ -29,9 +29,9 @@ async def admin(
     await connection.close()
 
 
-def order(target: str = "order_lists", **changes: object) -> Order:
+def order(target: str = "order_lists", **changes: object) -> OverrideRequest:
     plain = {"word": "shed", "for_s": 60.0, "reason": "rebuild", "actor": "ann"}
-    return Order(target, **{**plain, **changes})  # type: ignore[arg-type]
+    return OverrideRequest(target, **{**plain, **changes})  # type: ignore[arg-type]
 
 
 async def audited(ledger: Database) -> list[tuple[str, str, str]]:
@@ -40,7 +40,7 @@ async def audited(ledger: Database) -> list[tuple[str, str, str]]:
 
 
 async def test_a_mode_stands_with_what_is_left_of_it_and_an_audit_row(
-    switches: Switches, ledger: Database
+    switches: OverrideStore, ledger: Database
 ) -> None:
     assert await switches.set(order())
     (mode,) = await switches.every()
@@ -51,7 +51,7 @@ async def test_a_mode_stands_with_what_is_left_of_it_and_an_audit_row(
     assert await audited(ledger) == [("ann", "switch.set", "order_lists")]
 
 
-async def test_the_last_word_counts(switches: Switches) -> None:
+async def test_the_last_word_counts(switches: OverrideStore) -> None:
     await switches.set(order())
     await switches.set(order(word="admit", actor="bob", for_s=120.0))
     (mode,) = await switches.every()
@@ -59,7 +59,7 @@ async def test_the_last_word_counts(switches: Switches) -> None:
     assert mode.left_s > 100
 
 
-async def test_a_mode_is_taken_back_once(switches: Switches, ledger: Database) -> None:
+async def test_a_mode_is_taken_back_once(switches: OverrideStore, ledger: Database) -> None:
     await switches.set(order())
     assert await switches.clear("order_lists", actor="bob")
     assert await switches.every() == []
@@ -68,7 +68,7 @@ async def test_a_mode_is_taken_back_once(switches: Switches, ledger: Database) -
 
 
 async def test_what_ends_by_itself_is_taken_away_with_one_audit_row(
-    switches: Switches, ledger: Database, admin: "asyncpg.Connection[asyncpg.Record]"
+    switches: OverrideStore, ledger: Database, admin: "asyncpg.Connection[asyncpg.Record]"
 ) -> None:
     await switches.set(order())
     await admin.execute("UPDATE switches SET until = now() - interval '1 second'")
@@ -100,7 +100,7 @@ async def orphaned(
 SOON_S = 1.0
 
 
-async def due(switches: Switches, admin: "asyncpg.Connection[asyncpg.Record]") -> None:
+async def due(switches: OverrideStore, admin: "asyncpg.Connection[asyncpg.Record]") -> None:
     """Have one mode stand and another one just over."""
     await switches.set(order())
     await switches.set(order("tier4"))
@@ -110,7 +110,7 @@ async def due(switches: Switches, admin: "asyncpg.Connection[asyncpg.Record]") -
 
 
 async def test_who_keeps_the_audit_log_keeps_nobody_from_knowing_what_stands(
-    switches: Switches,
+    switches: OverrideStore,
     ledger: Database,
     admin: "asyncpg.Connection[asyncpg.Record]",
     caplog: pytest.LogCaptureFixture,
@@ -128,7 +128,7 @@ async def test_who_keeps_the_audit_log_keeps_nobody_from_knowing_what_stands(
 
 
 async def test_a_lost_standby_keeps_nobody_from_knowing_what_stands(
-    switches: Switches,
+    switches: OverrideStore,
     admin: "asyncpg.Connection[asyncpg.Record]",
     orphaned: Callable[[], Awaitable[None]],
 ) -> None:
@@ -139,11 +139,11 @@ async def test_a_lost_standby_keeps_nobody_from_knowing_what_stands(
     assert [mode.target for mode in seen] == ["order_lists"]
 
 
-async def test_the_core_is_shed_by_two(switches: Switches, ledger: Database) -> None:
+async def test_the_core_is_shed_by_two(switches: OverrideStore, ledger: Database) -> None:
     assert not await switches.set(order("callbacks"))
     (asked,) = await switches.every()
     assert asked.is_asked
-    with pytest.raises(Wrong):
+    with pytest.raises(InvalidOverride):
         await switches.agree("callbacks", actor="ann")
     assert await switches.agree("callbacks", actor="bob") == order("callbacks")
     (mode,) = await switches.every()
@@ -153,15 +153,15 @@ async def test_the_core_is_shed_by_two(switches: Switches, ledger: Database) -> 
     assert [action for _, action, _ in await audited(ledger)] == ["switch.ask", "switch.agree"]
 
 
-async def test_two_keys_of_one_name_are_one_person(switches: Switches) -> None:
+async def test_two_keys_of_one_name_are_one_person(switches: OverrideStore) -> None:
     await switches.set(order("callbacks", actor="ann (key a1)"))
-    with pytest.raises(Wrong, match="another person"):
+    with pytest.raises(InvalidOverride, match="another person"):
         await switches.agree("callbacks", actor="ann (key b2)")
     assert await switches.agree("callbacks", actor="bob (key b2)") is not None
 
 
 async def test_the_audit_row_of_a_word_taken_back_says_why(
-    switches: Switches, ledger: Database
+    switches: OverrideStore, ledger: Database
 ) -> None:
     await switches.set(order())
     await switches.clear("order_lists", actor="ann", reason="it is over")
@@ -169,16 +169,18 @@ async def test_the_audit_row_of_a_word_taken_back_says_why(
     assert detail == "shed: it is over"
 
 
-async def test_plans_do_not_contradict_each_other(switches: Switches, ledger: Database) -> None:
+async def test_plans_do_not_contradict_each_other(
+    switches: OverrideStore, ledger: Database
+) -> None:
     now = datetime.now(UTC)
 
-    def saying(name: str, target: str, word: Word, begins: int, ends: int) -> Plan:
+    def saying(name: str, target: str, word: Action, begins: int, ends: int) -> Plan:
         begin, end = (now + timedelta(minutes=minutes) for minutes in (begins, ends))
         step = Step(target=target, mode=word, from_at=begin, until=end, reason="sale")
         return Plan(name=name, steps=[step])
 
     await switches.plan(saying("a", "tier4", "shed", 0, 60), actor="ann")
-    with pytest.raises(Wrong, match="overlaps with what the plan a says of tier4"):
+    with pytest.raises(InvalidOverride, match="overlaps with what the plan a says of tier4"):
         await switches.plan(saying("b", "tier4", "admit", 59, 70), actor="ann")
     await switches.plan(saying("b", "tier4", "admit", 60, 70), actor="ann")
     await switches.plan(saying("b", "tier3", "admit", 0, 60), actor="ann")
@@ -188,7 +190,7 @@ async def test_plans_do_not_contradict_each_other(switches: Switches, ledger: Da
 
 
 async def test_agreement_comes_too_late(
-    switches: Switches, admin: "asyncpg.Connection[asyncpg.Record]"
+    switches: OverrideStore, admin: "asyncpg.Connection[asyncpg.Record]"
 ) -> None:
     await switches.set(order("tier1"))
     await admin.execute("UPDATE switches SET until = now() - interval '1 second'")
@@ -196,7 +198,7 @@ async def test_agreement_comes_too_late(
     assert await switches.every() == []
 
 
-async def test_of_two_who_agree_at_once_one_does(switches: Switches, ledger: Database) -> None:
+async def test_of_two_who_agree_at_once_one_does(switches: OverrideStore, ledger: Database) -> None:
     await switches.set(order("callbacks"))
     done = await asyncio.gather(
         *(switches.agree("callbacks", actor=name) for name in ("bob", "cid"))
@@ -205,7 +207,7 @@ async def test_of_two_who_agree_at_once_one_does(switches: Switches, ledger: Dat
     assert len(await audited(ledger)) == 2
 
 
-async def test_what_stands_stays_while_something_is_asked(switches: Switches) -> None:
+async def test_what_stands_stays_while_something_is_asked(switches: OverrideStore) -> None:
     await switches.set(order("callbacks", word="admit"))
     await switches.set(order("callbacks"))
     assert [(mode.word, mode.is_asked) for mode in await switches.every()] == [
@@ -214,20 +216,20 @@ async def test_what_stands_stays_while_something_is_asked(switches: Switches) ->
 
 
 async def test_the_database_itself_refuses_more_than_four_hours(
-    admin: "asyncpg.Connection[asyncpg.Record]", switches: Switches
+    admin: "asyncpg.Connection[asyncpg.Record]", switches: OverrideStore
 ) -> None:
     await switches.set(order())
     with pytest.raises(asyncpg.CheckViolationError):
         await admin.execute("UPDATE switches SET until = until + interval '5 hours'")
-    with pytest.raises(Wrong):
+    with pytest.raises(InvalidOverride):
         await switches.set(order(for_s=5 * 3600.0))
 
 
-async def test_a_wrong_order_changes_nothing(switches: Switches, ledger: Database) -> None:
+async def test_a_wrong_order_changes_nothing(switches: OverrideStore, ledger: Database) -> None:
     for wrong in (order("nothing"), order(reason="\x00"), order(word="maybe")):
-        with pytest.raises(Wrong):
+        with pytest.raises(InvalidOverride):
             await switches.set(wrong)
-    with pytest.raises(Wrong):
+    with pytest.raises(InvalidOverride):
         await switches.clear("nothing", actor="ann")
     assert await audited(ledger) == []
 
@@ -252,7 +254,7 @@ def plan(*targets: str) -> Plan:
     )
 
 
-async def test_steps_are_told_with_the_time_until_they_begin(switches: Switches) -> None:
+async def test_steps_are_told_with_the_time_until_they_begin(switches: OverrideStore) -> None:
     assert not await switches.plan(plan("tier2", "tier3"), actor="ann")
     first, second = await switches.every()
     assert (first.target, first.plan, first.starts_s) == ("tier2", "sale", 0.0)
@@ -261,7 +263,7 @@ async def test_steps_are_told_with_the_time_until_they_begin(switches: Switches)
 
 
 async def test_a_plan_is_replaced_as_a_whole_and_dropped_once(
-    switches: Switches, ledger: Database
+    switches: OverrideStore, ledger: Database
 ) -> None:
     await switches.plan(plan("tier2", "tier3"), actor="ann")
     assert await switches.plan(plan("order_lists"), actor="ann")
@@ -275,7 +277,7 @@ async def test_a_plan_is_replaced_as_a_whole_and_dropped_once(
 
 
 async def test_steps_that_are_over_stand_no_more(
-    switches: Switches, ledger: Database, admin: "asyncpg.Connection[asyncpg.Record]"
+    switches: OverrideStore, ledger: Database, admin: "asyncpg.Connection[asyncpg.Record]"
 ) -> None:
     await switches.plan(plan("tier2"), actor="ann")
     await admin.execute(

@@ -10,10 +10,10 @@ import asyncpg
 import pytest
 
 from gateway.domain.errors import Unavailable
-from gateway.domain.overrides import Order, Word
+from gateway.domain.overrides import Action, OverrideRequest
 from gateway.domain.plans import Plan, Step
 from gateway.stores.postgres import audit, plan_audit
-from gateway.stores.postgres.overrides import Switches
+from gateway.stores.postgres.overrides import OverrideStore
 from tests.stores.support import Database
 
 Admin: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
@@ -22,8 +22,8 @@ END = ("tidegate", "plan.end", "tier3")
 
 
 @pytest.fixture
-def switches(ledger: Database) -> Switches:
-    return Switches(pool=ledger)
+def switches(ledger: Database) -> OverrideStore:
+    return OverrideStore(pool=ledger)
 
 
 @pytest.fixture
@@ -39,7 +39,7 @@ def step(
     *,
     begins_min: float = 0.0,
     ends_min: float = 60.0,
-    mode: Word = "shed",
+    mode: Action = "shed",
     now: datetime | None = None,
 ) -> Step:
     now = now or datetime.now(UTC)
@@ -74,7 +74,7 @@ async def later(admin: Admin, minutes: float) -> None:
 
 
 async def test_a_step_begins_and_ends_with_a_row_each(
-    switches: Switches, ledger: Database, admin: Admin
+    switches: OverrideStore, ledger: Database, admin: Admin
 ) -> None:
     await switches.plan(plan(step(begins_min=30, ends_min=60)), actor="ann")
     await switches.every()
@@ -94,13 +94,13 @@ async def test_a_step_begins_and_ends_with_a_row_each(
 
 
 async def test_of_many_who_see_it_at_once_one_writes_it(
-    switches: Switches, ledger: Database, pools_of_four: list[Database], admin: Admin
+    switches: OverrideStore, ledger: Database, pools_of_four: list[Database], admin: Admin
 ) -> None:
     for minutes, rows in ((31, 1), (30, 2)):
         if rows == 1:
             await switches.plan(plan(step(begins_min=30, ends_min=60)), actor="ann")
         await later(admin, minutes)
-        looking = [Switches(pool=pool).every() for pool in pools_of_four for _ in range(3)]
+        looking = [OverrideStore(pool=pool).every() for pool in pools_of_four for _ in range(3)]
         seen = await asyncio.gather(*looking)
         assert len({len(modes) for modes in seen}) == 1
         assert len(await told(ledger)) == rows
@@ -115,7 +115,7 @@ async def pools_of_four(superuser_url: str) -> AsyncIterator[list[Database]]:
 
 
 async def test_a_step_that_nobody_saw_gets_both_late(
-    switches: Switches, ledger: Database, admin: Admin
+    switches: OverrideStore, ledger: Database, admin: Admin
 ) -> None:
     await switches.plan(plan(step(ends_min=10), step(begins_min=10, ends_min=20)), actor="ann")
     await later(admin, 60 * 24 * 9)
@@ -128,9 +128,9 @@ async def test_a_step_that_nobody_saw_gets_both_late(
 
 
 async def test_where_nothing_begins_or_ends_a_look_is_one_statement(
-    switches: Switches, admin: Admin, monkeypatch: pytest.MonkeyPatch
+    switches: OverrideStore, admin: Admin, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    await switches.set(Order("order_lists", "shed", 60.0, "r", "ann"))
+    await switches.set(OverrideRequest("order_lists", "shed", 60.0, "r", "ann"))
     await switches.plan(plan(step(ends_min=10), step(begins_min=10, ends_min=20)), actor="ann")
     await later(admin, 15)
     await switches.every()
@@ -143,7 +143,7 @@ async def test_where_nothing_begins_or_ends_a_look_is_one_statement(
 
 
 async def test_a_plan_that_is_dropped_ends_what_had_begun(
-    switches: Switches, ledger: Database, admin: Admin
+    switches: OverrideStore, ledger: Database, admin: Admin
 ) -> None:
     over, runs, comes = (
         step(ends_min=10),
@@ -162,7 +162,7 @@ async def test_a_plan_that_is_dropped_ends_what_had_begun(
 
 
 async def test_what_nobody_had_seen_when_the_plan_is_dropped_is_told_by_who_drops_it(
-    switches: Switches, ledger: Database, admin: Admin
+    switches: OverrideStore, ledger: Database, admin: Admin
 ) -> None:
     await switches.plan(plan(step(ends_min=10), step(begins_min=10)), actor="ann")
     await later(admin, 15)
@@ -171,7 +171,7 @@ async def test_what_nobody_had_seen_when_the_plan_is_dropped_is_told_by_who_drop
 
 
 async def test_a_plan_that_is_dropped_and_set_again_begins_again(
-    switches: Switches, ledger: Database, admin: Admin
+    switches: OverrideStore, ledger: Database, admin: Admin
 ) -> None:
     same = plan(step())
     for _ in range(2):
@@ -182,7 +182,7 @@ async def test_a_plan_that_is_dropped_and_set_again_begins_again(
 
 
 async def test_a_step_that_stays_in_a_plan_goes_on(
-    switches: Switches, ledger: Database, admin: Admin
+    switches: OverrideStore, ledger: Database, admin: Admin
 ) -> None:
     now = datetime.now(UTC) - timedelta(minutes=1)
     await switches.plan(plan(step(now=now)), actor="ann")
@@ -200,7 +200,7 @@ async def test_a_step_that_stays_in_a_plan_goes_on(
 
 @pytest.mark.parametrize("changes", [{"target": "tier4"}, {"mode": "admit"}, {"begins_min": -1}])
 async def test_a_step_that_its_plan_has_no_more_ends(
-    switches: Switches, ledger: Database, admin: Admin, changes: dict[str, Any]
+    switches: OverrideStore, ledger: Database, admin: Admin, changes: dict[str, Any]
 ) -> None:
     other = step(**changes)
     await switches.plan(plan(step()), actor="ann")
@@ -214,7 +214,7 @@ async def test_a_step_that_its_plan_has_no_more_ends(
 
 
 async def test_a_step_that_was_over_and_is_made_longer_begins_again(
-    switches: Switches, ledger: Database, admin: Admin
+    switches: OverrideStore, ledger: Database, admin: Admin
 ) -> None:
     now = datetime.now(UTC) - timedelta(minutes=30)
     await switches.plan(plan(step(ends_min=60, now=now)), actor="ann")
@@ -225,7 +225,7 @@ async def test_a_step_that_was_over_and_is_made_longer_begins_again(
 
 
 async def test_more_than_a_look_tells_is_told_by_the_next(
-    switches: Switches, ledger: Database, admin: Admin
+    switches: OverrideStore, ledger: Database, admin: Admin
 ) -> None:
     n = 0
     while n < plan_audit.AT_ONCE_MAX + 50:
@@ -240,11 +240,11 @@ async def test_more_than_a_look_tells_is_told_by_the_next(
 
 
 async def test_what_can_not_be_written_now_is_told_and_written_later(
-    switches: Switches, ledger: Database, admin: Admin
+    switches: OverrideStore, ledger: Database, admin: Admin
 ) -> None:
     """A read-only moment keeps no process from knowing what stands."""
     await switches.plan(plan(step(), step("tier4", begins_min=-2, ends_min=1)), actor="ann")
-    await switches.set(Order("order_lists", "shed", 60.0, "r", "ann"))
+    await switches.set(OverrideRequest("order_lists", "shed", 60.0, "r", "ann"))
     await later(admin, 1)
     await admin.execute("UPDATE switches SET until = now() - interval '1 second'")
     name = json.dumps(await admin.fetchval("SELECT current_database()"))
@@ -265,7 +265,7 @@ async def test_what_can_not_be_written_now_is_told_and_written_later(
 
 
 async def test_what_is_remembered_is_written(
-    switches: Switches, ledger: Database, admin: Admin, monkeypatch: pytest.MonkeyPatch
+    switches: OverrideStore, ledger: Database, admin: Admin, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Who dies between the two leaves neither."""
     await switches.plan(plan(step()), actor="ann")
@@ -283,7 +283,7 @@ async def test_what_is_remembered_is_written(
 
 
 async def test_who_is_busy_with_a_step_keeps_nobody_else_waiting(
-    switches: Switches, ledger: Database, admin: Admin
+    switches: OverrideStore, ledger: Database, admin: Admin
 ) -> None:
     await switches.plan(plan(step(), step("tier4")), actor="ann")
     async with admin.transaction():

@@ -15,7 +15,7 @@ from gateway.overload import peers
 from gateway.overload.peers import KEPT_S, Peers
 from gateway.stores.redis import process_states as stored
 from gateway.stores.redis import scripting
-from gateway.stores.redis.process_states import States
+from gateway.stores.redis.process_states import ProcessStates
 from tests.domain.support import NOW
 from tests.overload.test_admission import Ticked
 from tests.support.valkey_cluster import Server, cluster_in, server_in
@@ -38,19 +38,19 @@ def server(started: Server) -> Server:
 
 
 @pytest.fixture
-async def states(server: Server) -> AsyncIterator[States]:
-    opened = States(url=server.url, call_s=CALL_S, kept_s=KEPT_S)
+async def states(server: Server) -> AsyncIterator[ProcessStates]:
+    opened = ProcessStates(url=server.url, call_s=CALL_S, kept_s=KEPT_S)
     yield opened
     await opened.close()
 
 
-async def tell(states: States, process: str, back: float = 0.5) -> dict[float, float]:
+async def tell(states: ProcessStates, process: str, back: float = 0.5) -> dict[float, float]:
     """Publish; return what lies behind the others with its age."""
     told = await states.publish(process, back=back, state=f"state of {process}".encode())
     return {each.back: each.age_s for each in told}
 
 
-async def shown(states: States) -> dict[bytes, float]:
+async def shown(states: ProcessStates) -> dict[bytes, float]:
     return {each.state: each.age_s for each in await states.published()}
 
 
@@ -59,7 +59,7 @@ def push_back(server: Server, process: str, seconds: float) -> None:
     server.client.zincrby(HEARD, -seconds * 1000, process)
 
 
-async def test_each_hears_all_others_and_not_itself(states: States) -> None:
+async def test_each_hears_all_others_and_not_itself(states: ProcessStates) -> None:
     assert await tell(states, "a", 0.25) == {}
     assert set(await tell(states, "b", 0.75)) == {0.25}
     assert set(await tell(states, "c", 1.25)) == {0.25, 0.75}
@@ -67,7 +67,7 @@ async def test_each_hears_all_others_and_not_itself(states: States) -> None:
     assert set(await shown(states)) == {b"state of a", b"state of b", b"state of c"}
 
 
-async def test_a_turn_is_one_round_trip(states: States, server: Server) -> None:
+async def test_a_turn_is_one_round_trip(states: ProcessStates, server: Server) -> None:
     def reads() -> int:
         return int(server.client.info("stats")["total_reads_processed"])
 
@@ -80,7 +80,7 @@ async def test_a_turn_is_one_round_trip(states: States, server: Server) -> None:
 
 
 async def test_what_was_told_ages_and_is_gone_after_three_seconds(
-    states: States, server: Server
+    states: ProcessStates, server: Server
 ) -> None:
     await tell(states, "old", 0.9)
     push_back(server, "old", 2.0)
@@ -94,7 +94,7 @@ async def test_what_was_told_ages_and_is_gone_after_three_seconds(
 
 
 async def test_what_was_heard_in_a_time_to_come_is_of_nobody(
-    states: States, server: Server
+    states: ProcessStates, server: Server
 ) -> None:
     """The server's clock was set back, or another server took over."""
     await tell(states, "ahead", 0.9)
@@ -106,13 +106,13 @@ async def test_what_was_heard_in_a_time_to_come_is_of_nobody(
     assert set(await tell(states, "b")) == {0.9}
 
 
-async def test_when_all_are_gone_nothing_is_left(states: States, server: Server) -> None:
+async def test_when_all_are_gone_nothing_is_left(states: ProcessStates, server: Server) -> None:
     await tell(states, "a")
     assert all(0 < server.client.pttl(key) <= KEPT_S * 1000 for key in KEYS)
 
 
 async def test_no_more_are_read_than_the_bound(
-    states: States, server: Server, monkeypatch: pytest.MonkeyPatch
+    states: ProcessStates, server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(stored, "COUNT_MAX", 4)
     for n in range(9):
@@ -129,7 +129,7 @@ async def test_no_more_are_read_than_the_bound(
 
 @pytest.mark.parametrize("lost", KEYS)
 async def test_what_a_full_server_throws_away_is_there_again_after_a_turn(
-    states: States, server: Server, lost: bytes
+    states: ProcessStates, server: Server, lost: bytes
 ) -> None:
     for name in ("a", "b", "dead"):
         await tell(states, name)
@@ -143,14 +143,14 @@ async def test_what_a_full_server_throws_away_is_there_again_after_a_turn(
     assert [server.client.zcard(HEARD), *(server.client.hlen(k) for k in KEYS[1:])] == [2, 2, 2]
 
 
-async def test_what_is_no_number_is_read_over(states: States, server: Server) -> None:
+async def test_what_is_no_number_is_read_over(states: ProcessStates, server: Server) -> None:
     await tell(states, "a", 0.3)
     await tell(states, "stranger")
     server.client.hset(BACKS, "stranger", "\x00much")
     assert set(await tell(states, "b")) == {0.3}
 
 
-async def test_a_server_that_refuses_is_unavailable(states: States, server: Server) -> None:
+async def test_a_server_that_refuses_is_unavailable(states: ProcessStates, server: Server) -> None:
     server.client.set(HEARD, "a plain value")
     with pytest.raises(Unavailable):
         await tell(states, "a")
@@ -158,7 +158,7 @@ async def test_a_server_that_refuses_is_unavailable(states: States, server: Serv
         await shown(states)
 
 
-async def test_a_frozen_server_is_given_up_in_time(states: States, server: Server) -> None:
+async def test_a_frozen_server_is_given_up_in_time(states: ProcessStates, server: Server) -> None:
     await tell(states, "a")
     with server.frozen():
         began_s = time.monotonic()
@@ -176,7 +176,7 @@ async def test_a_frozen_server_is_given_up_in_time(states: States, server: Serve
 
 async def test_two_processes_over_a_server_that_dies_and_comes_back(tmp_path: Path) -> None:
     with server_in(tmp_path) as server:
-        opened = [States(url=server.url, call_s=CALL_S, kept_s=KEPT_S) for _ in range(2)]
+        opened = [ProcessStates(url=server.url, call_s=CALL_S, kept_s=KEPT_S) for _ in range(2)]
         ticked = [Ticked(), Ticked()]
         told = [
             Peers(
@@ -217,7 +217,7 @@ async def test_two_processes_over_a_server_that_dies_and_comes_back(tmp_path: Pa
 async def test_on_a_cluster_it_lies_on_one_node_whichever_is_named(tmp_path: Path) -> None:
     assert len({key_slot(key) for key in KEYS}) == 1
     with cluster_in(tmp_path) as nodes:
-        opened = [States(url=node.url, call_s=CALL_S, kept_s=KEPT_S) for node in nodes]
+        opened = [ProcessStates(url=node.url, call_s=CALL_S, kept_s=KEPT_S) for node in nodes]
         for n, states in enumerate(opened):
             await tell(states, f"p{n}", n / 10)
         for states in opened:
@@ -230,7 +230,7 @@ async def test_on_a_cluster_it_lies_on_one_node_whichever_is_named(tmp_path: Pat
 
 @pytest.mark.parametrize("told", [None, [1], [[b"0.5"]], [[b"0.5", None]]])
 async def test_what_the_script_never_gives_is_as_good_as_no_answer(
-    states: States, monkeypatch: pytest.MonkeyPatch, told: object
+    states: ProcessStates, monkeypatch: pytest.MonkeyPatch, told: object
 ) -> None:
     async def odd(*_: object) -> object:
         return told

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from gateway.domain.errors import Unavailable
-from gateway.overload.rate_limit import HALF_S, TOLD_MAX, Quotas, Used
-from gateway.overload.rate_limit_sync import SharedQuotas
+from gateway.overload.rate_limit import HALF_S, TOLD_MAX, RateLimits, Used
+from gateway.overload.rate_limit_sync import RateLimitSync
 from gateway.stores.redis import scripting
-from gateway.stores.redis.rate_limit_totals import Total, Totals
+from gateway.stores.redis.rate_limit_totals import RateLimitTotals, Total
 from tests.intake.support import StoppedClock
 from tests.overload.rate_limit_support import ToldTotals
 from tests.support.valkey_cluster import Server, cluster_in, server_in
@@ -37,14 +37,14 @@ def server(started: Server) -> Server:
 
 
 @pytest.fixture
-async def totals(server: Server) -> AsyncIterator[Totals]:
+async def totals(server: Server) -> AsyncIterator[RateLimitTotals]:
     opened = of(server)
     yield opened
     await opened.close()
 
 
-def of(server: Server) -> Totals:
-    return Totals(url=server.url, call_s=CALL_S, half_s=HALF_S)
+def of(server: Server) -> RateLimitTotals:
+    return RateLimitTotals(url=server.url, call_s=CALL_S, half_s=HALF_S)
 
 
 def used(
@@ -53,11 +53,11 @@ def used(
     return Used(key, asked or let_in, let_in, every_s, most * every_s)
 
 
-async def add(totals: Totals, *told: Used, within_s: float = 0.0) -> list[Total]:
+async def add(totals: RateLimitTotals, *told: Used, within_s: float = 0.0) -> list[Total]:
     return await totals.add(told, within_s=within_s)
 
 
-async def test_it_is_kept_as_in_the_table_of_the_tests(totals: Totals) -> None:
+async def test_it_is_kept_as_in_the_table_of_the_tests(totals: RateLimitTotals) -> None:
     clock, chance = StoppedClock(), random.Random(1)
     table = ToldTotals(clock)
     began_s = time.monotonic()
@@ -76,7 +76,7 @@ async def test_it_is_kept_as_in_the_table_of_the_tests(totals: Totals) -> None:
             assert one.asked == pytest.approx(other.asked, rel=0.3, abs=0.01)
 
 
-async def test_all_are_told_of_all(totals: Totals) -> None:
+async def test_all_are_told_of_all(totals: RateLimitTotals) -> None:
     (first,) = await add(totals, used(1))
     (second,) = await add(totals, used(2, 5))
     assert first.ahead_s == pytest.approx(1 * SLOW_S, abs=CALL_S)
@@ -84,7 +84,7 @@ async def test_all_are_told_of_all(totals: Totals) -> None:
     assert (first.asked, 5.0 < second.asked <= 6.0) == (1.0, True)
 
 
-async def test_what_was_let_in_at_the_rate_is_nothing_ahead(totals: Totals) -> None:
+async def test_what_was_let_in_at_the_rate_is_nothing_ahead(totals: RateLimitTotals) -> None:
     for _ in range(5):
         (total,) = await add(totals, used(50, every_s=0.01, most=300), within_s=0.5)
     # Five half seconds within what the calls took: the first of them was let in before.
@@ -95,7 +95,7 @@ async def test_what_was_let_in_at_the_rate_is_nothing_ahead(totals: Totals) -> N
 
 @pytest.mark.parametrize("let_in", [101, 10**6, 10**15])
 async def test_nothing_is_further_ahead_than_its_burst_and_a_debt(
-    totals: Totals, let_in: int
+    totals: RateLimitTotals, let_in: int
 ) -> None:
     for _ in range(2):
         (total,) = await add(totals, used(let_in))
@@ -103,15 +103,15 @@ async def test_nothing_is_further_ahead_than_its_burst_and_a_debt(
 
 
 @pytest.mark.parametrize("rate", [1e6, 1e-6, 1e-300, 5e-324])
-async def test_whatever_the_rate(totals: Totals, rate: float) -> None:
-    quotas = Quotas(rate=rate, burst=1 << 30)
+async def test_whatever_the_rate(totals: RateLimitTotals, rate: float) -> None:
+    quotas = RateLimits(rate=rate, burst=1 << 30)
     for _ in range(3):
         quotas.wait_s("k", 0.0)
         (total,) = await totals.add(quotas.take(0.0), within_s=0.5)
         assert 0.0 <= total.ahead_s < 1e10
 
 
-async def test_a_turn_is_one_round_trip(totals: Totals, server: Server) -> None:
+async def test_a_turn_is_one_round_trip(totals: RateLimitTotals, server: Server) -> None:
     def reads() -> int:
         return int(server.client.info("stats")["total_reads_processed"])
 
@@ -123,7 +123,7 @@ async def test_a_turn_is_one_round_trip(totals: Totals, server: Server) -> None:
 
 
 async def test_when_nobody_is_ahead_any_more_nothing_is_left(
-    totals: Totals, server: Server
+    totals: RateLimitTotals, server: Server
 ) -> None:
     await add(totals, used(3, every_s=1.0))
     assert 10_000 < server.client.pttl(KEY) <= 13_000
@@ -131,7 +131,9 @@ async def test_when_nobody_is_ahead_any_more_nothing_is_left(
     assert 9_000 < server.client.pttl("tidegate:{load}:quota:quiet") <= 10_000
 
 
-async def test_wiped_it_is_as_if_nobody_had_used_anything(totals: Totals, server: Server) -> None:
+async def test_wiped_it_is_as_if_nobody_had_used_anything(
+    totals: RateLimitTotals, server: Server
+) -> None:
     await add(totals, used(50))
     server.client.flushall()
     (total,) = await add(totals, used(1))
@@ -141,7 +143,7 @@ async def test_wiped_it_is_as_if_nobody_had_used_anything(totals: Totals, server
 
 @pytest.mark.parametrize("kept", [b"", b"plain", b"1 2 3", b"-5 1.000 1", b"nan nan nan"])
 async def test_what_is_not_ours_is_written_over(
-    totals: Totals, server: Server, kept: bytes
+    totals: RateLimitTotals, server: Server, kept: bytes
 ) -> None:
     server.client.set(KEY, kept)
     (total,) = await add(totals, used(1))
@@ -150,7 +152,7 @@ async def test_what_is_not_ours_is_written_over(
 
 @pytest.mark.parametrize("hours", [-5, 5])
 async def test_a_clock_that_was_set_locks_nobody_out(
-    totals: Totals, server: Server, hours: int
+    totals: RateLimitTotals, server: Server, hours: int
 ) -> None:
     await add(totals, used(1, every_s=0.1))
     due, asked, since = server.client.get(KEY).split()
@@ -161,13 +163,15 @@ async def test_a_clock_that_was_set_locks_nobody_out(
     assert total.asked <= 2.0
 
 
-async def test_a_server_that_refuses_is_unavailable(totals: Totals, server: Server) -> None:
+async def test_a_server_that_refuses_is_unavailable(
+    totals: RateLimitTotals, server: Server
+) -> None:
     server.client.hset(KEY, "a", "b")
     with pytest.raises(Unavailable):
         await add(totals, used(1))
 
 
-async def test_a_frozen_server_is_given_up_in_time(totals: Totals, server: Server) -> None:
+async def test_a_frozen_server_is_given_up_in_time(totals: RateLimitTotals, server: Server) -> None:
     await add(totals, used(1))
     with server.frozen():
         began_s = time.monotonic()
@@ -180,9 +184,9 @@ async def test_two_processes_over_a_server_that_dies_and_comes_back(tmp_path: Pa
     clock = StoppedClock()
     with server_in(tmp_path) as server:
         opened = [of(server), of(server)]
-        quotas = [Quotas(rate=0.001, burst=10) for _ in opened]
+        quotas = [RateLimits(rate=0.001, burst=10) for _ in opened]
         telling = [
-            SharedQuotas(totals=totals, quotas=[("key", each)], clock=clock)
+            RateLimitSync(totals=totals, quotas=[("key", each)], clock=clock)
             for totals, each in zip(opened, quotas, strict=True)
         ]
 
@@ -224,7 +228,7 @@ async def test_on_a_cluster_it_lies_on_one_node_whichever_is_named(tmp_path: Pat
 
 @pytest.mark.parametrize("told", [None, [], [[b"1", b"2"], [b"3", b"4"]], [[b"x", b"y"]], [1]])
 async def test_what_the_script_never_gives_is_as_good_as_no_answer(
-    totals: Totals, monkeypatch: pytest.MonkeyPatch, told: object
+    totals: RateLimitTotals, monkeypatch: pytest.MonkeyPatch, told: object
 ) -> None:
     async def odd(*_: object) -> object:
         return told

@@ -10,7 +10,7 @@ import asyncpg
 import msgspec
 
 from gateway.runtime.settings import Settings
-from gateway.stores.postgres.order_reader import Filter, Reading
+from gateway.stores.postgres.order_reader import Filter, OrderReader
 from gateway.wiring import Gateway
 from ops.embedded.cluster import Servers
 from tests.domain.support import DUE, due, paid, placement, shipped
@@ -19,8 +19,8 @@ from tests.support.cable import cable_to
 from tests.support.processes import free_port
 
 
-def reading(gateway: Gateway) -> Reading:
-    return Reading(readers=gateway.readers, sealer=gateway.stores.sealer)
+def reading(gateway: Gateway) -> OrderReader:
+    return OrderReader(readers=gateway.readers, sealer=gateway.stores.sealer)
 
 
 async def found(gateway: Gateway, id_: UUID) -> bool:

@@ -365,8 +365,8 @@ async def test_with_postgres_away_an_edit_is_refused_in_time_and_not_journaled(
             heard = await at_once([change(gateway, id_, f"{n}") for n in range(100)])
             assert {type(each) for each in heard} == {Unavailable}
             assert loop.time() - started < COMMIT_S + 0.7
-            assert gateway.stores.streams is not None
-            assert (await gateway.stores.streams.depth()).entries == 0
+            assert gateway.stores.journal_streams is not None
+            assert (await gateway.stores.journal_streams.depth()).entries == 0
             cable.mend()
 
             async def is_back() -> bool:

@@ -297,7 +297,7 @@ async def test_a_flood_of_reads_is_refused_quickly_and_delays_no_commit_and_no_k
 
 
 async def test_a_queue_that_is_full_refuses_at_once() -> None:
-    gate = read_limiter.Gate(1)
+    gate = read_limiter.ReadLimiter(1)
 
     async def pass_() -> None:
         async with gate.passed():

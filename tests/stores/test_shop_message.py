@@ -24,7 +24,7 @@ def bought(n: int = 1, **changes: Any) -> orders.Submission:
 async def tell(
     gateway: Gateway, *items: events.Event | orders.Submission, key: str = "m-1"
 ) -> None:
-    message = shop_message.Told(
+    message = shop_message.ShopMessage(
         source="shop:main",
         provider="shop",
         channels=("web",),

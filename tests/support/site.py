@@ -12,7 +12,7 @@ from gateway.clients.documents import Documents
 from gateway.domain.access import ROLES, Role
 from gateway.stores.postgres.api_keys import ApiKeys
 from gateway.web import process
-from gateway.web.dispatcher import Server
+from gateway.web.dispatcher import Dispatcher
 from gateway.wiring import Gateway
 
 
@@ -21,7 +21,7 @@ class Site:
     """Where the gateway listens. ``client`` sends a key with every role."""
 
     gateway: Gateway
-    server: Server
+    server: Dispatcher
     host: str
     port: int
     client: aiohttp.ClientSession
@@ -56,7 +56,7 @@ async def serve(gateway: Gateway) -> AsyncIterator[Site]:
     server = process.build(gateway, asyncio.Event(), documents=documents, inventory=inventory)
     listener = socket.create_server(("127.0.0.1", 0))
     host, port = listener.getsockname()
-    door = process.open_door(server, listener, gateway)
+    door = process.open_listener(server, listener, gateway)
     keys = ApiKeys(pool=gateway.stores.primary)
     _, token = await keys.create("test", ROLES, [], actor="test")
     headers = {"Authorization": f"Bearer {token}"}

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from gateway.domain import features
-from gateway.overload.rejections import Refusal
+from gateway.overload.rejections import Rejection
 from gateway.web import admin_routes, process
 from tests.support.site import Site
 from tests.web.support import Wire
@@ -19,10 +19,10 @@ async def operators(site: Site) -> AsyncIterator[Wire]:
     server = admin_routes.build(site.gateway)
     listener = socket.create_server(("127.0.0.1", 0))
     host, port = listener.getsockname()
-    door = process.open_door(server, listener, site.gateway)
+    door = process.open_listener(server, listener, site.gateway)
     yield Wire(host, port, await site.token_for("operate"))
     for target in ("order_lists", "tier3", "callbacks"):
-        await site.gateway.switches.clear(target, actor="test")
+        await site.gateway.override_store.clear(target, actor="test")
     server.pre_shutdown()
     await server.shutdown(2.0)
     door.close()
@@ -41,20 +41,20 @@ async def test_a_mode_is_set_and_taken_back(operators: Wire, site: Site) -> None
     assert mode["actor"].startswith("test (key ")
     # The process that was told follows at once.
     asked = site.gateway.overload.ask(features.ORDER_LISTS)
-    assert isinstance(asked, Refusal)
+    assert isinstance(asked, Rejection)
     load = (await operators.ask("GET", "/v1/admin/load")).json
     assert [each["target"] for each in load["modes"]] == ["order_lists"]
     assert {each["tier"] for each in load["tiers"]} >= {1, 2, 3}
     answer = await operators.ask("DELETE", way)
     assert answer.json == {"target": "order_lists", "was_set": True}
-    assert not isinstance(site.gateway.overload.ask(features.ORDER_LISTS), Refusal)
+    assert not isinstance(site.gateway.overload.ask(features.ORDER_LISTS), Rejection)
     assert (await operators.ask("DELETE", way)).json["was_set"] is False
 
 
 async def test_to_refuse_the_core_takes_two_people(operators: Wire, site: Site) -> None:
     way = "/v1/admin/modes/callbacks"
     assert (await operators.ask("PUT", way, order())).json["is_asked"] is True
-    assert not isinstance(site.gateway.overload.ask(features.CALLBACKS), Refusal)
+    assert not isinstance(site.gateway.overload.ask(features.CALLBACKS), Rejection)
     alone = await operators.ask("POST", f"{way}/agreement")
     assert alone.status == 403
     same = Wire(operators.host, operators.port, await site.token_for("operate"))
@@ -62,7 +62,7 @@ async def test_to_refuse_the_core_takes_two_people(operators: Wire, site: Site) 
     token = await site.token_for("operate", name="another")
     second = Wire(operators.host, operators.port, token)
     assert (await second.ask("POST", f"{way}/agreement")).status == 200
-    assert isinstance(site.gateway.overload.ask(features.CALLBACKS), Refusal)
+    assert isinstance(site.gateway.overload.ask(features.CALLBACKS), Rejection)
     assert (await second.ask("POST", f"{way}/agreement")).status == 404
 
 
@@ -93,7 +93,7 @@ async def test_a_wrong_order_is_explained_and_changes_nothing(
     answer = await operators.ask("PUT", "/v1/admin/modes/order_lists", body)
     assert answer.status == status
     assert field is None or answer.fields == [field]
-    assert await site.gateway.switches.every() == []
+    assert await site.gateway.override_store.every() == []
 
 
 async def test_what_there_is_not_is_not_found(operators: Wire) -> None:
@@ -139,11 +139,11 @@ def steps(**changes: object) -> bytes:
 async def test_a_plan_is_set_followed_and_dropped(operators: Wire, site: Site) -> None:
     way = "/v1/admin/plans/sale"
     assert (await operators.ask("PUT", way, steps())).json == {"name": "sale", "was_there": False}
-    assert isinstance(site.gateway.overload.ask(features.ORDER_LISTS), Refusal)
+    assert isinstance(site.gateway.overload.ask(features.ORDER_LISTS), Rejection)
     (step,) = (await operators.ask("GET", "/v1/admin/plans")).json["steps"]
     assert (step["plan"], step["target"]) == ("sale", "tier3")
     assert (await operators.ask("PUT", way, steps(mode="early"))).json["was_there"] is True
-    assert not isinstance(site.gateway.overload.ask(features.ORDER_LISTS), Refusal)
+    assert not isinstance(site.gateway.overload.ask(features.ORDER_LISTS), Rejection)
     assert (await operators.ask("DELETE", way)).status == 200
     assert (await operators.ask("DELETE", way)).status == 404
 

@@ -9,7 +9,7 @@ import pytest
 from gateway.domain.access import Principal
 from gateway.domain.errors import Unavailable
 from gateway.stores.postgres.api_keys import ApiKeys
-from gateway.web.authentication import Doorman
+from gateway.web.authentication import Authenticator
 from gateway.web.problems import Answered
 from tests.support.site import Site
 from tests.web.support import ManualClock, Wire, order_bytes
@@ -67,14 +67,14 @@ def clock() -> ManualClock:
 
 
 @pytest.fixture
-def doorman(keys: Keys, clock: ManualClock) -> Doorman:
-    return Doorman(keys=keys, clock=clock, ttl_s=TTL_S)
+def authenticator(keys: Keys, clock: ManualClock) -> Authenticator:
+    return Authenticator(keys=keys, clock=clock, ttl_s=TTL_S)
 
 
-async def _status(doorman: Doorman, authorization: str) -> int:
+async def _status(authenticator: Authenticator, authorization: str) -> int:
     """Ask to be let in: 200, or the status of the refusal."""
     try:
-        await doorman.admit(authorization, "ingest")
+        await authenticator.admit(authorization, "ingest")
     except Answered as exc:
         return exc.reply.status
     except Unavailable:
@@ -83,196 +83,202 @@ async def _status(doorman: Doorman, authorization: str) -> int:
 
 
 async def test_a_key_is_looked_up_once_and_believed_for_a_moment(
-    doorman: Doorman, keys: Keys, clock: ManualClock
+    authenticator: Authenticator, keys: Keys, clock: ManualClock
 ) -> None:
     good = keys.add("tg_good")
     for _ in range(50):
-        assert await _status(doorman, good) == 200
+        assert await _status(authenticator, good) == 200
     assert keys.look_ups == 1
     clock.elapsed_s = TTL_S
-    assert await _status(doorman, good) == 200
+    assert await _status(authenticator, good) == 200
     assert keys.look_ups == 2
 
 
 async def test_a_revoked_key_stops_working_within_the_moment(
-    doorman: Doorman, keys: Keys, clock: ManualClock
+    authenticator: Authenticator, keys: Keys, clock: ManualClock
 ) -> None:
     good = keys.add("tg_good")
-    assert await _status(doorman, good) == 200
+    assert await _status(authenticator, good) == 200
     keys.known.clear()
     clock.elapsed_s = TTL_S - 0.01
-    assert await _status(doorman, good) == 200
+    assert await _status(authenticator, good) == 200
     clock.elapsed_s = TTL_S
-    assert await _status(doorman, good) == 401
+    assert await _status(authenticator, good) == 401
 
 
 async def test_an_unknown_key_costs_one_look_up_a_moment(
-    doorman: Doorman, keys: Keys, clock: ManualClock
+    authenticator: Authenticator, keys: Keys, clock: ManualClock
 ) -> None:
     for _ in range(50):
-        assert await _status(doorman, "Bearer tg_guess") == 401
+        assert await _status(authenticator, "Bearer tg_guess") == 401
     assert keys.look_ups == 1
     clock.elapsed_s = TTL_S
-    assert await _status(doorman, "Bearer tg_guess") == 401
+    assert await _status(authenticator, "Bearer tg_guess") == 401
     assert keys.look_ups == 2
 
 
-async def test_what_can_not_be_a_key_is_not_looked_up(doorman: Doorman, keys: Keys) -> None:
+async def test_what_can_not_be_a_key_is_not_looked_up(
+    authenticator: Authenticator, keys: Keys
+) -> None:
     for nonsense in ("", "Bearer", "Bearer x", "Basic tg_x", "tg_x", "Bearer tg_" + "x" * 200):
-        assert await _status(doorman, nonsense) == 401
+        assert await _status(authenticator, nonsense) == 401
     assert keys.look_ups == 0
 
 
 async def test_those_who_come_at_once_with_one_key_share_a_look_up(
-    doorman: Doorman, keys: Keys, clock: ManualClock
+    authenticator: Authenticator, keys: Keys, clock: ManualClock
 ) -> None:
     good = keys.add("tg_good")
     for due in (1, 2):
-        assert set(await asyncio.gather(*[_status(doorman, good) for _ in range(100)])) == {200}
+        assert set(await asyncio.gather(*[_status(authenticator, good) for _ in range(100)])) == {
+            200
+        }
         assert keys.look_ups == due
         clock.elapsed_s += TTL_S
 
 
-async def test_guesses_are_looked_up_two_at_once(doorman: Doorman, keys: Keys) -> None:
-    guesses = [_status(doorman, f"Bearer tg_{n}") for n in range(200)]
+async def test_guesses_are_looked_up_two_at_once(authenticator: Authenticator, keys: Keys) -> None:
+    guesses = [_status(authenticator, f"Bearer tg_{n}") for n in range(200)]
     assert set(await asyncio.gather(*guesses)) == {401}
     assert keys.at_once_max <= 2
 
 
 async def test_guesses_do_not_delay_a_key_that_was_good_before(
-    doorman: Doorman, keys: Keys, clock: ManualClock
+    authenticator: Authenticator, keys: Keys, clock: ManualClock
 ) -> None:
     good = keys.add("tg_good")
-    assert await _status(doorman, good) == 200
+    assert await _status(authenticator, good) == 200
     clock.elapsed_s = TTL_S
-    guesses = [asyncio.create_task(_status(doorman, f"Bearer tg_{n}")) for n in range(500)]
+    guesses = [asyncio.create_task(_status(authenticator, f"Bearer tg_{n}")) for n in range(500)]
     for _ in range(4):
         await asyncio.sleep(0)
     before = keys.look_ups
-    assert await _status(doorman, good) == 200
+    assert await _status(authenticator, good) == 200
     assert keys.look_ups - before < 20
     await asyncio.gather(*guesses)
 
 
 async def test_while_nobody_can_be_asked_keys_seen_before_go_on_for_a_while(
-    doorman: Doorman, keys: Keys, clock: ManualClock
+    authenticator: Authenticator, keys: Keys, clock: ManualClock
 ) -> None:
     good, never_seen = keys.add("tg_good"), keys.add("tg_new")
-    assert await _status(doorman, good) == 200
-    assert await _status(doorman, "Bearer tg_guess") == 401
+    assert await _status(authenticator, good) == 200
+    assert await _status(authenticator, "Bearer tg_guess") == 401
     keys.is_away = True
     clock.elapsed_s = TTL_S + 1
-    assert await _status(doorman, good) == 200
-    assert await _status(doorman, never_seen) == 503
-    assert await _status(doorman, "Bearer tg_guess") == 401
+    assert await _status(authenticator, good) == 200
+    assert await _status(authenticator, never_seen) == 503
+    assert await _status(authenticator, "Bearer tg_guess") == 401
     # Going on does not prolong itself.
     began_s = TTL_S + 1
     clock.elapsed_s = began_s + STALE_S - PAUSE_S
-    assert await _status(doorman, good) == 200
+    assert await _status(authenticator, good) == 200
     clock.elapsed_s = began_s + STALE_S
-    assert await _status(doorman, good) == 503
-    assert await _status(doorman, "Bearer tg_guess") == 503
+    assert await _status(authenticator, good) == 503
+    assert await _status(authenticator, "Bearer tg_guess") == 503
     keys.is_away = False
     clock.elapsed_s += PAUSE_S
-    assert await _status(doorman, good) == 200
+    assert await _status(authenticator, good) == 200
 
 
 async def test_a_key_revoked_before_the_outage_stays_refused(
-    doorman: Doorman, keys: Keys, clock: ManualClock
+    authenticator: Authenticator, keys: Keys, clock: ManualClock
 ) -> None:
     """Whether that was noticed, or the key was idle for so long that it need not have been."""
     idle, noticed, active = keys.add("tg_idle"), keys.add("tg_noticed"), keys.add("tg_active")
     for key in (idle, noticed, active):
-        assert await _status(doorman, key) == 200
+        assert await _status(authenticator, key) == 200
     for token in ("tg_idle", "tg_noticed"):
         del keys.known[sha256(token.encode()).digest()]
     clock.elapsed_s = TTL_S + IDLE_S
-    assert await _status(doorman, noticed) == 401
-    assert await _status(doorman, active) == 200
+    assert await _status(authenticator, noticed) == 401
+    assert await _status(authenticator, active) == 200
     keys.is_away = True
     clock.elapsed_s += TTL_S
-    statuses = {key: await _status(doorman, key) for key in (active, noticed, idle)}
+    statuses = {key: await _status(authenticator, key) for key in (active, noticed, idle)}
     assert statuses == {active: 200, noticed: 401, idle: 503}
     # An hour on, what was noticed has not been forgotten.
     clock.elapsed_s += STALE_S - 1
-    assert await _status(doorman, noticed) == 401
+    assert await _status(authenticator, noticed) == 401
 
 
 async def test_while_nobody_can_be_asked_nobody_is_each_time(
-    doorman: Doorman, keys: Keys, clock: ManualClock
+    authenticator: Authenticator, keys: Keys, clock: ManualClock
 ) -> None:
     goods = [keys.add(f"tg_{n}") for n in range(50)]
     for good in goods:
-        assert await _status(doorman, good) == 200
+        assert await _status(authenticator, good) == 200
     clock.elapsed_s = TTL_S
     keys.is_away = True
     asked = keys.look_ups
     for good in goods:
-        assert await _status(doorman, good) == 200
+        assert await _status(authenticator, good) == 200
     assert keys.look_ups == asked + 1
     clock.elapsed_s += PAUSE_S
-    assert await _status(doorman, goods[0]) == 200
+    assert await _status(authenticator, goods[0]) == 200
     assert keys.look_ups == asked + 2
     # As soon as one look-up is answered, all are looked up again.
     keys.is_away = False
     clock.elapsed_s += PAUSE_S
     keys.known.clear()
-    assert {await _status(doorman, good) for good in goods} == {401}
+    assert {await _status(authenticator, good) for good in goods} == {401}
 
 
 async def test_a_slow_look_up_still_finds_out_who_was_revoked(
-    doorman: Doorman, keys: Keys, clock: ManualClock
+    authenticator: Authenticator, keys: Keys, clock: ManualClock
 ) -> None:
     """Let in on the word of before, the bearer is out as soon as the ledger has answered."""
     good = keys.add("tg_good")
-    assert await _status(doorman, good) == 200
+    assert await _status(authenticator, good) == 200
     clock.elapsed_s = TTL_S
     keys.known.clear()
     keys.open.clear()
-    assert await _status(doorman, good) == 200
+    assert await _status(authenticator, good) == 200
     keys.open.set()
     async with asyncio.timeout(5):
-        while await _status(doorman, good) != 401:
+        while await _status(authenticator, good) != 401:
             await asyncio.sleep(0)
 
 
 async def test_guesses_that_take_long_do_not_make_the_ledger_count_as_away(
-    doorman: Doorman, keys: Keys, clock: ManualClock
+    authenticator: Authenticator, keys: Keys, clock: ManualClock
 ) -> None:
     """Or whoever guesses could keep a revoked key alive."""
     good = keys.add("tg_good")
-    assert await _status(doorman, good) == 200
+    assert await _status(authenticator, good) == 200
     clock.elapsed_s = TTL_S - PAUSE_S / 2
     keys.open.clear()
-    assert await _status(doorman, "Bearer tg_guess") == 503
+    assert await _status(authenticator, "Bearer tg_guess") == 503
     keys.open.set()
     clock.elapsed_s = TTL_S
     keys.known.clear()
-    assert await _status(doorman, good) == 401
+    assert await _status(authenticator, good) == 401
 
 
 async def test_a_look_up_that_hangs_holds_nobody_for_long(
-    doorman: Doorman, keys: Keys, clock: ManualClock
+    authenticator: Authenticator, keys: Keys, clock: ManualClock
 ) -> None:
     good, never_seen = keys.add("tg_good"), keys.add("tg_new")
-    assert await _status(doorman, good) == 200
+    assert await _status(authenticator, good) == 200
     clock.elapsed_s = TTL_S
     keys.open.clear()
     async with asyncio.timeout(5):
         asked = [good, never_seen, *[f"Bearer tg_{n}" for n in range(50)]]
-        statuses = await asyncio.gather(*[_status(doorman, key) for key in asked])
+        statuses = await asyncio.gather(*[_status(authenticator, key) for key in asked])
     assert statuses == [200, 503, *[503] * 50]
     assert keys.at_once <= 4
     keys.open.set()
-    assert await _status(doorman, never_seen) == 200
+    assert await _status(authenticator, never_seen) == 200
 
 
-async def test_a_caller_who_leaves_takes_no_other_along(doorman: Doorman, keys: Keys) -> None:
+async def test_a_caller_who_leaves_takes_no_other_along(
+    authenticator: Authenticator, keys: Keys
+) -> None:
     good = keys.add("tg_good")
     keys.open.clear()
-    first = asyncio.create_task(_status(doorman, good))
+    first = asyncio.create_task(_status(authenticator, good))
     await asyncio.sleep(0)
-    second = asyncio.create_task(_status(doorman, good))
+    second = asyncio.create_task(_status(authenticator, good))
     await asyncio.sleep(0)
     first.cancel()
     await asyncio.sleep(0)

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import settings as examples
 from hypothesis import strategies as st
 
-from gateway.web.transport.body_framing import Framing, _declared
+from gateway.web.transport.body_framing import BodyFraming, _declared
 
 _FIELD = st.sampled_from(
     [
@@ -24,13 +24,13 @@ _FIELDS = st.lists(_FIELD, max_size=5).map(lambda fields: b"\r\n".join([b"", *fi
 @given(st.lists(_FIELDS, min_size=1, max_size=8))
 @examples(max_examples=500, deadline=None)
 def test_what_was_said_before_changes_nothing(met: list[bytes]) -> None:
-    framing = Framing()
+    framing = BodyFraming()
     for fields in met + met:
         assert framing.body_bytes(fields) == _declared(fields.lower()), fields
 
 
 def test_a_key_and_a_length_of_their_own_are_not_remembered() -> None:
-    framing = Framing()
+    framing = BodyFraming()
     for number in range(1000):
         fields = b"\r\nHost: g\r\nIdempotency-Key: k%d\r\nContent-Length: %d\r\n" % (number, number)
         assert framing.body_bytes(fields) == number
@@ -38,7 +38,7 @@ def test_a_key_and_a_length_of_their_own_are_not_remembered() -> None:
 
 
 def test_memory_has_a_bound() -> None:
-    framing = Framing()
+    framing = BodyFraming()
     for number in range(2000):
         assert framing.body_bytes(b"\r\nHost: g%d\r\n" % number) == 0
     assert len(framing._known) <= 256

@@ -34,7 +34,7 @@ async def refuse(site: Site, body: bytes = BODY) -> None:
     headers = {"webhook-id": "m1", "webhook-timestamp": "1", "webhook-signature": "v1,AAAA"}
     async with site.client.post(PATH, data=body, headers=headers) as answer:
         assert 400 <= answer.status < 500
-    await site.gateway.refusals.write()
+    await site.gateway.rejected_callbacks.write()
 
 
 async def test_it_is_sealed_and_listed_with_its_reason(
@@ -55,7 +55,7 @@ async def test_what_is_accepted_is_not_kept(
 ) -> None:
     async with site.client.post("/v1/callbacks/stripe/none", data=BODY) as answer:
         assert answer.status == 404
-    await site.gateway.refusals.write()
+    await site.gateway.rejected_callbacks.write()
     assert await ledger.fetchval("SELECT count(*) FROM refused_callbacks") == 0
 
 
@@ -106,5 +106,5 @@ async def test_a_header_that_is_no_text_is_kept_too(
     sent = wire.request("POST", PATH, BODY, [("X-Odd", "\xff\xfe"), ("Connection", "close")])
     (answer,) = await wire.answers(sent)
     assert answer.status == 400
-    await site.gateway.refusals.write()
+    await site.gateway.rejected_callbacks.write()
     assert await ledger.fetchval("SELECT count(*) FROM refused_callbacks") == 1

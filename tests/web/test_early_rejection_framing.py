@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from gateway.overload.admission import Overload
-from gateway.web.transport.connection import Protocol
+from gateway.web.transport.connection import HttpConnection
 from tests.support.site import Site
 from tests.web.support import PATIENCE_S, Answer, Wire, read_answer
 from tests.web.test_early_rejection import full, last
@@ -105,7 +105,9 @@ async def test_empty_lines_are_not_kept(wire: Wire, site: Site) -> None:
             writer.write(b"\r\n" * 32_768)
             await writer.drain()
         await asyncio.sleep(0.05)
-        (connection,) = [each for each in site.server.connections if isinstance(each, Protocol)]
+        (connection,) = [
+            each for each in site.server.connections if isinstance(each, HttpConnection)
+        ]
         assert connection._head == b""
         writer.write(last(wire))
         answer = await read_answer(reader)

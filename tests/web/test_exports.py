@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 import pytest
 
 from gateway.domain import features, order_csv
-from gateway.overload.rejections import Refusal
+from gateway.overload.rejections import Rejection
 from gateway.web.handlers import exports
 from gateway.web.handlers.exports import OrderExports
 from tests.support.site import Site
@@ -182,7 +182,7 @@ async def test_it_is_refused_at_the_gate_by_its_own_name(site: Site, wire: Wire)
     assert answer.status == 503
     assert answer.json["context"]["feature"] == "order_export"
     assert (await wire.ask("GET", "/v1/orders")).status == 200
-    assert isinstance(site.gateway.overload.ask(features.LIVE_STREAM), Refusal)
+    assert isinstance(site.gateway.overload.ask(features.LIVE_STREAM), Rejection)
 
 
 async def test_the_connection_goes_on_after_it(wire: Wire) -> None:

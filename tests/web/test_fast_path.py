@@ -10,8 +10,8 @@ import msgspec
 import pytest
 
 from gateway.runtime import settings as configuration
-from gateway.web.fast_path.handler import Express
-from gateway.web.fast_path.parser import Heads
+from gateway.web.fast_path.handler import FastPath
+from gateway.web.fast_path.parser import SubmissionParser
 from gateway.web.handlers.orders import OrderIntake
 from tests.support.site import Site
 from tests.web.support import LONG_WAY, PATIENCE_S, Answer, Wire, order_bytes, read_answer
@@ -26,13 +26,13 @@ def settings(settings: configuration.Settings) -> configuration.Settings:
 def taken(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[bool]]:
     """Whether each submission went the short way, in order."""
     found: list[bool] = []
-    take = Express.take
+    take = FastPath.take
 
     def noted(*args: object) -> bool:
         found.append(take(*args))  # type: ignore[arg-type]
         return found[-1]
 
-    monkeypatch.setattr(Express, "take", noted)
+    monkeypatch.setattr(FastPath, "take", noted)
     yield found
 
 
@@ -227,7 +227,7 @@ async def test_an_error_that_nobody_meant_leaves_nothing_hanging(
         if place == "count":
             patched.setattr(site.server, "count", fails)
         else:
-            patched.setattr(Heads, "read", fails)
+            patched.setattr(SubmissionParser, "read", fails)
         line.send(order_bytes())
         async with asyncio.timeout(PATIENCE_S):
             answer = await read_answer(line.reader)

@@ -10,7 +10,7 @@ from aiohttp.http_parser import HttpRequestParser
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from gateway.web.fast_path.parser import Heads, Said, Submitted
+from gateway.web.fast_path.parser import ParsedHead, ParsedSubmission, SubmissionParser
 
 _MAX = 1000
 _BASE = ("Host: shop", "Authorization: Bearer k", "Content-Length: 2")
@@ -20,19 +20,19 @@ def _sent(*fields: str, line: str = "POST /v1/orders HTTP/1.1", body: bytes = b"
     return "\r\n".join([line, *fields, "", ""]).encode("latin-1") + body
 
 
-def _read(data: bytes) -> Submitted | None:
-    return Heads(bytes_max=_MAX).read(data)
+def _read(data: bytes) -> ParsedSubmission | None:
+    return SubmissionParser(bytes_max=_MAX).read(data)
 
 
 def test_a_plain_submission_is_read() -> None:
     key = "Idempotency-Key: a b"
     read = _read(_sent(*_BASE, key, "Content-Type: application/json", "X-Trace: 1"))
-    assert read == Submitted(Said("Bearer k", False), "a b", b"{}")
+    assert read == ParsedSubmission(ParsedHead("Bearer k", False), "a b", b"{}")
 
 
 def test_names_are_of_any_case_and_values_as_they_are() -> None:
     fields = ("host: Shop", "AUTHORIZATION: Bearer K", "content-length: 2", "idempotency-key: Ab")
-    assert _read(_sent(*fields)) == Submitted(Said("Bearer K", False), "Ab", b"{}")
+    assert _read(_sent(*fields)) == ParsedSubmission(ParsedHead("Bearer K", False), "Ab", b"{}")
 
 
 @pytest.mark.parametrize(("said", "is_last"), [("keep-alive", False), ("close", True)])
@@ -43,16 +43,16 @@ def test_what_becomes_of_the_connection_is_read(said: str, is_last: bool) -> Non
 
 
 def test_a_head_that_was_met_before_says_the_same_with_another_body_and_key() -> None:
-    heads = Heads(bytes_max=_MAX)
+    heads = SubmissionParser(bytes_max=_MAX)
     for key, body in (("a", b"{}"), ("b", b'{"a":1}'), ("a", b"")):
         length = f"Content-Length: {len(body)}"
         sent = _sent(*_BASE[:2], length, f"Idempotency-Key: {key}", body=body)
-        assert heads.read(sent) == Submitted(Said("Bearer k", False), key, body)
+        assert heads.read(sent) == ParsedSubmission(ParsedHead("Bearer k", False), key, body)
     assert len(heads._known) == 1
 
 
 def test_what_is_remembered_has_a_bound() -> None:
-    heads = Heads(bytes_max=_MAX)
+    heads = SubmissionParser(bytes_max=_MAX)
     for n in range(3000):
         assert heads.read(_sent(*_BASE, f"X-Trace: {n}", "X-Pad: " + "x" * (n % 1100))) is not None
     assert 0 < len(heads._known) <= 1024
@@ -121,7 +121,7 @@ def test_what_is_not_plain_is_left_to_the_parser(data: bytes) -> None:
 
 def test_a_line_of_blanks_takes_no_longer_than_its_length() -> None:
     """A pattern that tries every way to part blanks would take seconds here."""
-    heads = Heads(bytes_max=_MAX)
+    heads = SubmissionParser(bytes_max=_MAX)
     for n in range(200):
         assert heads.read(_sent(*_BASE, f"X-{n}: " + " " * 3500 + "\x01")) is None
 

@@ -19,9 +19,9 @@ from gateway.overload.admission import Overload, Slot
 from gateway.runtime import settings as configuration
 from gateway.web import process
 from gateway.web.transport import listener as doors
-from gateway.web.transport.client_transport import ClientSocket
-from gateway.web.transport.early_rejection import Gate
-from gateway.web.transport.listener import Door
+from gateway.web.transport.client_transport import ClientTransport
+from gateway.web.transport.early_rejection import EarlyRejection
+from gateway.web.transport.listener import Listener
 from tests.support.site import Site
 from tests.web.support import PATIENCE_S, Answer, Wire, order_bytes, read_answer
 from tests.web.test_early_rejection import full, last, post
@@ -132,14 +132,14 @@ async def test_there_is_no_room_for_a_turn_and_no_longer(site: Site, overload: O
 async def test_an_error_nobody_meant_ends_one_connection(
     wire: Wire, overload: Overload, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    look, told = Gate.look, []
+    look, told = EarlyRejection.look, []
 
-    def failing(self: Gate, data: bytes) -> object:
+    def failing(self: EarlyRejection, data: bytes) -> object:
         if b"X-Fail" in data:
             raise ZeroDivisionError
         return look(self, data)
 
-    monkeypatch.setattr(Gate, "look", failing)
+    monkeypatch.setattr(EarlyRejection, "look", failing)
     loop = asyncio.get_running_loop()
     loop.set_exception_handler(lambda _, context: told.append(context["exception"]))
     assert await wire.answers(post(wire, ("X-Fail", "1"))) == []
@@ -160,10 +160,10 @@ async def test_with_little_cpu_all_are_served_the_same(
 
 
 @asynccontextmanager
-async def _another(site: Site) -> AsyncIterator[tuple[Door, Wire]]:
+async def _another(site: Site) -> AsyncIterator[tuple[Listener, Wire]]:
     listener = socket.create_server(("127.0.0.1", 0))
     host, port = listener.getsockname()
-    door = process.open_door(site.server, listener, site.gateway)
+    door = process.open_listener(site.server, listener, site.gateway)
     yield door, Wire(host, port, site.token)
     door.close()
 
@@ -248,7 +248,7 @@ async def test_nothing_is_handed_on_of_a_client_that_turned_out_to_be_gone(site:
     ours.setblocking(False)
     async with _another(site) as (door, _):
         protocol = _Deaf()
-        made = ClientSocket(door=door, connection=ours, protocol=protocol)  # type: ignore[arg-type]
+        made = ClientTransport(door=door, connection=ours, protocol=protocol)  # type: ignore[arg-type]
         door._sockets[made.number] = made
         door._epoll.register(made.number, select.EPOLLIN)
         made.write(b"x" * 4_000_000)
@@ -316,7 +316,7 @@ async def test_connections_that_ended_leave_no_circle_behind(site: Site, wire: W
         for _ in range(10):
             await connect()
         await asyncio.sleep(0.05)
-        alive = sum(type(each) is ClientSocket for each in gc.get_objects())
+        alive = sum(type(each) is ClientTransport for each in gc.get_objects())
     finally:
         gc.enable()
     assert alive < 3

@@ -11,7 +11,7 @@ from schemathesis.specs.openapi.definitions import OPENAPI_31
 
 from gateway.web.problems import KINDS
 from gateway.web.request import Request
-from gateway.web.response import Reply
+from gateway.web.response import Response
 from gateway.web.routing import Answer as Documented
 from gateway.web.routing import Route, Router
 from tests.support.site import Site
@@ -53,8 +53,8 @@ async def test_every_route_is_documented_and_every_documented_path_is_routed(
 async def test_a_route_that_is_not_documented_would_be_noticed(
     site: Site, document: dict[str, Any]
 ) -> None:
-    async def secret(_: Request) -> Reply:
-        return Reply(200)
+    async def secret(_: Request) -> Response:
+        return Response(200)
 
     routes = [
         *site.server._router.routes,

@@ -13,12 +13,12 @@ import msgspec
 import pytest
 
 from gateway.domain.features import OTHER
-from gateway.domain.overrides import Word
+from gateway.domain.overrides import Action
 from gateway.overload.admission import Overload, Slot
-from gateway.overload.overrides import Modes
+from gateway.overload.overrides import Overrides
 from gateway.runtime.settings import ProcessRole, Settings
 from gateway.web import admin_routes, process
-from gateway.web.transport.early_rejection import Gate
+from gateway.web.transport.early_rejection import EarlyRejection
 from gateway.wiring import open_gateway
 from tests.support.site import Site, serve
 from tests.web.support import PATIENCE_S, Answer, Wire, order_bytes, read_answer
@@ -50,14 +50,14 @@ def overload(site: Site) -> Iterator[Overload]:
 
 
 @pytest.fixture
-def gate(site: Site) -> Gate:
+def gate(site: Site) -> EarlyRejection:
     return site.server.gate
 
 
 @contextlib.contextmanager
-def _said(overload: Overload, **words: Word) -> Iterator[None]:
+def _said(overload: Overload, **words: Action) -> Iterator[None]:
     """As if an operator had said so."""
-    modes = cast("Modes", overload._modes)
+    modes = cast("Overrides", overload._modes)
     modes.words = words
     yield
     modes.words = {}
@@ -68,7 +68,7 @@ def _is_other(answer: Answer, reason: str = "shed") -> bool:
 
 
 async def test_what_belongs_to_no_feature_is_refused_on_its_first_bytes(
-    wire: Wire, overload: Overload, gate: Gate
+    wire: Wire, overload: Overload, gate: EarlyRejection
 ) -> None:
     darken(overload, 4)
     for method, target in _OTHERS:
@@ -90,7 +90,9 @@ async def test_it_goes_first_and_nothing_else_with_it(wire: Wire, overload: Over
         assert (await wire.ask(method, "/v1/orders?limit=1")).status == 200
 
 
-async def test_while_there_is_room_each_is_told_what_is_wrong(wire: Wire, gate: Gate) -> None:
+async def test_while_there_is_room_each_is_told_what_is_wrong(
+    wire: Wire, gate: EarlyRejection
+) -> None:
     for (method, target), status in (
         (("GET", "/nothing"), 404),
         (("PUT", "/v1/orders"), 405),
@@ -238,13 +240,15 @@ async def test_what_follows_connect_is_the_next_request_in_the_dark_too(
     ],
 )
 async def test_what_is_no_whole_request_goes_on_to_the_parser(
-    overload: Overload, gate: Gate, sent: bytes
+    overload: Overload, gate: EarlyRejection, sent: bytes
 ) -> None:
     darken(overload, 4)
     assert gate.look(sent) is None
 
 
-async def test_unknown_paths_are_not_remembered(wire: Wire, overload: Overload, gate: Gate) -> None:
+async def test_unknown_paths_are_not_remembered(
+    wire: Wire, overload: Overload, gate: EarlyRejection
+) -> None:
     def kept() -> int:
         held: list[Sized] = [gate._lines, gate._ways, gate._framing._known, gate._full or {}]
         return sum(len(each) for each in [*held, overload._refusing._kinds])
@@ -290,7 +294,7 @@ async def _operators(site: Site) -> AsyncIterator[Wire]:
     server = admin_routes.build(site.gateway)
     listener = socket.create_server(("127.0.0.1", 0))
     host, port = listener.getsockname()
-    door = process.open_door(server, listener, site.gateway)
+    door = process.open_listener(server, listener, site.gateway)
     yield Wire(host, port, await site.token_for("operate"))
     server.pre_shutdown()
     await server.shutdown(2.0)

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 import redis
 
-from gateway.overload.rate_limit_sync import SharedQuotas
+from gateway.overload.rate_limit_sync import RateLimitSync
 from gateway.runtime.settings import Settings
 from gateway.web import process
 from gateway.wiring import Gateway, open_gateway
@@ -58,7 +58,7 @@ async def test_a_channel_beyond_its_quota_is_told_so_whatever_the_key(of_channel
 async def tell(*gateways: Gateway) -> None:
     """All of them tell what they let in, and hear of it."""
     for gateway in (*gateways, *gateways):
-        await cast("SharedQuotas", process._tasks(gateway, 0)["quotas"]).exchange()
+        await cast("RateLimitSync", process._tasks(gateway, 0)["quotas"]).exchange()
 
 
 async def test_a_channel_is_counted_over_processes_whatever_the_key(of_channel: Settings) -> None:

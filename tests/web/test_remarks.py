@@ -284,8 +284,8 @@ async def test_while_postgres_is_away_it_is_503_and_not_journaled(
             assert int(away.headers["retry-after"]) >= 1
             journaled = await wire.submit(order_bytes())
             assert journaled.status == 202
-            assert gateway.stores.streams is not None
-            assert (await gateway.stores.streams.depth()).entries == 1
+            assert gateway.stores.journal_streams is not None
+            assert (await gateway.stores.journal_streams.depth()).entries == 1
             cable.mend()
             async with asyncio.timeout(10):
                 while (await patch(wire, there, "b")).status != 200:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from gateway.web.response_cache import GIVEN_PER_S, Shelf
+from gateway.web.response_cache import GIVEN_PER_S, ResponseCache
 from tests.support.site import Site
 from tests.web.support import ManualClock, Wire, order_bytes
 
@@ -55,7 +55,7 @@ async def test_a_page_that_was_given_is_not_counted_as_refused(site: Site, wire:
 
 def test_a_page_is_kept_for_a_minute_and_grows_older() -> None:
     clock = ManualClock()
-    shelf = Shelf(clock=clock)
+    shelf = ResponseCache(clock=clock)
     shelf.put("k", "/v1/orders", b"page", 0)
     clock.elapsed_s += 0.5
     assert shelf.get("k", "/v1/orders") == (b"page", 1)
@@ -69,7 +69,7 @@ def test_a_page_is_kept_for_a_minute_and_grows_older() -> None:
 
 def test_the_age_that_a_page_had_counts() -> None:
     clock = ManualClock()
-    shelf = Shelf(clock=clock)
+    shelf = ResponseCache(clock=clock)
     shelf.put("k", "/v1/orders", b"page", 55)
     clock.elapsed_s += 6.0
     assert shelf.get("k", "/v1/orders") is None
@@ -77,7 +77,7 @@ def test_the_age_that_a_page_had_counts() -> None:
 
 def test_only_so_many_are_given_a_second() -> None:
     clock = ManualClock()
-    shelf = Shelf(clock=clock)
+    shelf = ResponseCache(clock=clock)
     shelf.put("k", "/v1/orders", b"page", 0)
     asked = [shelf.is_worth_asking("/v1/orders") for _ in range(GIVEN_PER_S + 10)]
     assert asked.count(True) == GIVEN_PER_S
@@ -86,7 +86,7 @@ def test_only_so_many_are_given_a_second() -> None:
 
 
 def test_it_is_bounded() -> None:
-    shelf = Shelf(clock=ManualClock())
+    shelf = ResponseCache(clock=ManualClock())
     for n in range(5000):
         shelf.put("k", f"/v1/orders?cursor={n}", b"x" * 200_000, 0)
     assert len(shelf._pages) <= 256

@@ -17,7 +17,7 @@ import requests
 from gateway.overload import peers
 from gateway.overload.peers import KEPT_S
 from gateway.runtime.settings import Settings
-from gateway.stores.redis.process_states import Published, States
+from gateway.stores.redis.process_states import ProcessStates, Published
 from gateway.web.handlers.stream import LiveStream
 from tests.ops.test_load import process
 from tests.support.processes import Processes, free_port
@@ -142,9 +142,9 @@ async def test_while_it_goes_dark_it_tells_ten_times_more_seldom(
 
 
 @pytest.fixture
-async def two_states(settings: Settings, streams: LiveStream) -> AsyncIterator[States]:
+async def two_states(settings: Settings, streams: LiveStream) -> AsyncIterator[ProcessStates]:
     """Two processes tell how they stand, through the real Valkey."""
-    states = States(url=settings.redis_url, call_s=2.0, kept_s=KEPT_S)
+    states = ProcessStates(url=settings.redis_url, call_s=2.0, kept_s=KEPT_S)
     dark = [peers.Tier(tier, "open", 1.0) for tier in (3, 4)]
     one = process(pid=1, load=0.2, back=0.1, waiting=3, accepted_per_s=10.0)
     other = process(
@@ -172,7 +172,7 @@ def counted(streams: LiveStream, monkeypatch: pytest.MonkeyPatch) -> list[float]
 
 
 async def test_the_whole_gateway_is_in_each_event(
-    two_states: States, opened: asyncio.StreamReader
+    two_states: ProcessStates, opened: asyncio.StreamReader
 ) -> None:
     data = json.loads((await event(opened))["data"])
     assert data["pid"] == os.getpid(), "what it knows itself is there as before"
@@ -192,7 +192,7 @@ async def test_the_whole_gateway_is_in_each_event(
 
 
 async def test_states_are_read_once_a_second_for_all_streams_and_only_while_one_is_open(
-    two_states: States, streams: LiveStream, wire: Wire, monkeypatch: pytest.MonkeyPatch
+    two_states: ProcessStates, streams: LiveStream, wire: Wire, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     reads = counted(streams, monkeypatch)
     assert (await wire.ask("HEAD", "/v1/stream")).status == 200
@@ -219,7 +219,7 @@ async def test_states_are_read_once_a_second_for_all_streams_and_only_while_one_
 
 
 async def test_an_event_is_as_documented(
-    two_states: States, opened: asyncio.StreamReader, wire: Wire
+    two_states: ProcessStates, opened: asyncio.StreamReader, wire: Wire
 ) -> None:
     document = (await wire.ask("GET", "/openapi.json")).json
     content = document["paths"]["/v1/stream"]["get"]["responses"]["200"]["content"]
@@ -256,7 +256,7 @@ class TestAway:
         return msgspec.structs.replace(settings, redis_url=server.url)
 
     async def test_a_redis_that_is_away_or_silent_stops_no_stream(
-        self, two_states: States, opened: asyncio.StreamReader, server: Server
+        self, two_states: ProcessStates, opened: asyncio.StreamReader, server: Server
     ) -> None:
         async def until(is_null: bool) -> None:
             async with asyncio.timeout(10):

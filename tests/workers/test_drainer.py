@@ -19,7 +19,7 @@ from gateway.domain.journaling import Entry
 from gateway.domain.placing import Placed
 from gateway.intake import shop_message
 from gateway.runtime.settings import Settings
-from gateway.stores.postgres.order_reader import Reading
+from gateway.stores.postgres.order_reader import OrderReader
 from gateway.stores.postgres.placements import Placements
 from gateway.wiring import Gateway, open_gateway
 from tests.domain.support import due, paid
@@ -74,7 +74,7 @@ class Outage:
 
     async def waiting(self) -> int:
         """Return how many entries the journal holds."""
-        streams = self.gateway.stores.streams
+        streams = self.gateway.stores.journal_streams
         assert streams is not None
         return (await streams.depth()).entries
 
@@ -136,7 +136,7 @@ async def test_the_order_of_a_shop_is_drained_as_it_was_read(
     nowhere = orders.Recipient(name="", phone="", country="DE", street="")
     bought = numbered(1, attributes={"gift": 1.5})
     bought = msgspec.structs.replace(bought, recipient=nowhere)
-    message = shop_message.Told(
+    message = shop_message.ShopMessage(
         source="shop:main",
         provider="shop",
         channels=("web",),
@@ -191,7 +191,7 @@ async def test_an_order_stored_before_the_outage_leaves_an_alias(
     assert during.id != before.id
     await outage.mend()
     await outage.drained()
-    reading = Reading(readers=gateway.readers, sealer=gateway.stores.sealer)
+    reading = OrderReader(readers=gateway.readers, sealer=gateway.stores.sealer)
     found = await reading.order(during.id, None)
     assert found is not None
     assert UUID(found.value.id) == before.id
@@ -215,7 +215,7 @@ async def test_what_nobody_can_read_is_parked_and_the_rest_goes_on(
     outage: Outage, ledger: Database
 ) -> None:
     gateway = outage.gateway
-    streams = gateway.stores.streams
+    streams = gateway.stores.journal_streams
     assert streams is not None
     outage.cable.cut()
     for shard in range(streams.shards):
@@ -239,7 +239,7 @@ async def test_a_drainer_that_dies_between_commit_and_acknowledgement_repeats_ha
     await outage.mend()
     dying = outage.drainer()
     kept = await outage.waiting()
-    streams = gateway.stores.streams
+    streams = gateway.stores.journal_streams
     assert streams is not None
     with monkeypatch.context() as patch:
 
@@ -267,7 +267,7 @@ async def test_entries_whose_reading_was_lost_on_its_way_are_drained_at_once(
     outage.cable.cut()
     placed = await submit(gateway, numbered(1))
     await outage.mend()
-    worker, streams = outage.drainer(), gateway.stores.streams
+    worker, streams = outage.drainer(), gateway.stores.journal_streams
     assert streams is not None
     with monkeypatch.context() as patch:
         read = streams.read
@@ -293,7 +293,7 @@ async def test_a_node_that_is_away_does_not_keep_the_others_entries(
     outage.cable.cut()
     placed = [await submit(gateway, numbered(n, buyer_id=f"buyer-{n}")) for n in range(1, 13)]
     await outage.mend()
-    streams = gateway.stores.streams
+    streams = gateway.stores.journal_streams
     assert streams is not None
     worker, read = outage.drainer(), streams.read
 
@@ -410,7 +410,7 @@ async def test_a_full_journal_refuses(outage: Outage) -> None:
 
 async def test_with_both_away_nothing_is_kept(outage: Outage, ledger: Database) -> None:
     gateway = outage.gateway
-    streams = gateway.stores.streams
+    streams = gateway.stores.journal_streams
     assert streams is not None
     outage.cable.cut()
     async with cable_to(gateway.settings.journal_url) as journal_cable:

@@ -15,7 +15,7 @@ from workers.housekeeper import Housekeeper
 
 def housekeeper(gateway: Gateway, clock: StoppedClock) -> Housekeeper:
     return Housekeeper(
-        upkeep=gateway.upkeep, clock=clock, raw_months=6, refused_keep_h=72, refused_rows_max=5
+        upkeep=gateway.maintenance, clock=clock, raw_months=6, refused_keep_h=72, refused_rows_max=5
     )
 
 
@@ -88,7 +88,7 @@ async def test_a_round_that_fails_is_put_off_and_not_the_end(
         stopping.set()
         raise Unavailable("postgres")
 
-    monkeypatch.setattr(gateway.upkeep, "make_months", failing)
+    monkeypatch.setattr(gateway.maintenance, "make_months", failing)
     with caplog.at_level(logging.WARNING):
         async with asyncio.timeout(5):
             await housekeeper(gateway, StoppedClock()).run(stopping)

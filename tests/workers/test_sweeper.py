@@ -18,7 +18,7 @@ from workers.sweeper import Sweeper
 
 def sweeper(gateway: Gateway, *, unknown_order_s: float = 900.0) -> Sweeper:
     return Sweeper(
-        upkeep=gateway.upkeep,
+        upkeep=gateway.maintenance,
         intake=gateway.intake,
         sweep_s=3600.0,
         unknown_order_s=unknown_order_s,
@@ -134,9 +134,9 @@ async def test_a_sweep_that_fails_is_put_off_and_not_the_end(
             stopping.set()
         raise Unavailable("postgres")
 
-    monkeypatch.setattr(gateway.upkeep, "pairs_to_settle", failing)
+    monkeypatch.setattr(gateway.maintenance, "pairs_to_settle", failing)
     task = Sweeper(
-        upkeep=gateway.upkeep, intake=gateway.intake, sweep_s=0.001, unknown_order_s=900.0
+        upkeep=gateway.maintenance, intake=gateway.intake, sweep_s=0.001, unknown_order_s=900.0
     )
     with caplog.at_level(logging.WARNING):
         async with asyncio.timeout(5):

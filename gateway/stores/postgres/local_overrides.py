@@ -4,22 +4,22 @@ from datetime import datetime, timedelta
 
 import msgspec
 
-from gateway.domain.overrides import Mode
+from gateway.domain.overrides import Override
 from gateway.runtime.clock import Clock
 from gateway.stores import override_spool
-from gateway.stores.override_spool import Change, Drawer
+from gateway.stores.override_spool import OverrideSpool, SpooledChange
 from gateway.stores.postgres import audit
-from gateway.stores.postgres.overrides import Switches
+from gateway.stores.postgres.overrides import OverrideStore
 from gateway.stores.postgres.statements import sql
 
 _AHEAD_MAX = 100
 _SAME_END_S = 5.0
 
 
-class SaidHere:
+class LocalOverrides:
     """The drawer in front of the ledger's modes."""
 
-    def __init__(self, *, drawer: Drawer, switches: Switches, clock: Clock) -> None:
+    def __init__(self, *, drawer: OverrideSpool, switches: OverrideStore, clock: Clock) -> None:
         self._drawer = drawer
         self._switches = switches
         self._clock = clock
@@ -28,13 +28,13 @@ class SaidHere:
         self._kept: list[object] = []
         self._kept_ends_s: list[float] = []
 
-    def over(self, known: list[Mode]) -> list[Mode]:
+    def over(self, known: list[Override]) -> list[Override]:
         """Return the modes with what is newer here laid over them."""
         now = self._clock.now()
         changes = [self._seen(change, now) for change in self._drawer.every()]
-        return override_spool.laid(known, changes, now) if changes else known
+        return override_spool.overlaid(known, changes, now) if changes else known
 
-    def _seen(self, change: Change, now: datetime) -> Change:
+    def _seen(self, change: SpooledChange, now: datetime) -> SpooledChange:
         """Return a change as of when it was seen first: no clock set back can stretch it."""
         if change.at <= now:
             return change
@@ -44,7 +44,7 @@ class SaidHere:
         seen_s = self._ahead_s.setdefault((change.target, change.at), now_s)
         return msgspec.structs.replace(change, at=now - timedelta(seconds=now_s - seen_s))
 
-    def remember(self, known: list[Mode]) -> None:
+    def remember(self, known: list[Override]) -> None:
         """Keep what the ledger says on this machine, where it changed. Raises ``OSError``."""
         now = self._clock.now()
         looks: list[object] = [
@@ -62,7 +62,7 @@ class SaidHere:
         self._kept, self._kept_ends_s = looks, ends_s
         self._drawer.keep_known(known, now)
 
-    def recalled(self) -> list[Mode]:
+    def recalled(self) -> list[Override]:
         """Return what the ledger said last to whoever was here before."""
         return self._drawer.known(self._clock.now())
 
@@ -83,7 +83,7 @@ class SaidHere:
                 is_any = True
         return is_any
 
-    async def _write(self, change: Change) -> None:
+    async def _write(self, change: SpooledChange) -> None:
         action = "switch.clear" if change.word is None else "switch.set"
         detail = f"{change.word or 'auto'} for {change.for_s:.0f} s: {change.reason}"
         detail += f"; said on a gateway's machine at {change.at.isoformat()}"

@@ -14,7 +14,7 @@ MONTHS_AHEAD = 2
 _BATCH_ROWS = 5000
 
 
-class Upkeep:
+class Maintenance:
     """What workers do to the ledger between events. Every call is bounded and may be repeated."""
 
     def __init__(self, *, pool: "asyncpg.Pool[asyncpg.Record]") -> None:

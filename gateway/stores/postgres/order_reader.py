@@ -39,7 +39,7 @@ class Filter(Struct, frozen=True):
     limit: int = 50
 
 
-class Reading:
+class OrderReader:
     """Finds orders: what was acknowledged before a call, unless its answer has an age."""
 
     def __init__(self, *, readers: Readers, sealer: Sealer) -> None:

@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from gateway.domain import overrides
 from gateway.domain.errors import TidegateError
-from gateway.domain.overrides import Mode, Order, Word
+from gateway.domain.overrides import Action, Override, OverrideRequest
 from gateway.domain.plans import Plan
 from gateway.stores.postgres import audit, errors, plan_audit
 from gateway.stores.postgres.audit import Entry
@@ -33,21 +33,21 @@ class Planned(Struct, frozen=True):
 
     plan: str
     target: str
-    mode: Word
+    mode: Action
     reason: str
     actor: str
     from_at: datetime
     until: datetime
 
 
-class Switches:
+class OverrideStore:
     """The modes in the ledger. Every call raises ``Unavailable`` when Postgres is away."""
 
     def __init__(self, *, pool: "asyncpg.Pool[asyncpg.Record]") -> None:
         self._pool = pool
         self._is_behind = False
 
-    async def every(self) -> list[Mode]:
+    async def every(self) -> list[Override]:
         """Return every mode that stands or is asked for.
 
         What began or ended by itself is written down by whoever sees it first. Where that fails it
@@ -60,7 +60,7 @@ class Switches:
             await self._tell()
         return [mode for mode in map(_mode, records) if mode.left_s > 0]
 
-    async def set(self, order: Order) -> bool:
+    async def set(self, order: OverrideRequest) -> bool:
         """Carry out an order at once, or ask for a second person where one is needed.
 
         Returns whether it stands already. Raises ``modes.Wrong``.
@@ -73,7 +73,7 @@ class Switches:
             await audit.append(connection, order.actor, action, order.target, _told(order))
         return not is_asked
 
-    async def agree(self, target: str, *, actor: str) -> Order | None:
+    async def agree(self, target: str, *, actor: str) -> OverrideRequest | None:
         """Carry out what another person asked for; None when nothing is asked, or no longer.
 
         Raises ``modes.Wrong`` when it is the same person.
@@ -83,11 +83,11 @@ class Switches:
             record = await connection.fetchrow(sql("asked_switch"), target)
             if record is None:
                 return None
-            order = Order(
+            order = OverrideRequest(
                 target, record["word"], record["for_s"], record["reason"], record["actor"]
             )
             if _person(order.actor) == _person(actor):
-                raise overrides.Wrong(
+                raise overrides.InvalidOverride(
                     "actor", f"must be another person than {actor}, who asked for it"
                 )
             await connection.execute(sql("drop_asked_switch"), target)
@@ -128,7 +128,7 @@ class Switches:
                 [step.until for step in wanted],
             )
             if other is not None:
-                raise overrides.Wrong(
+                raise overrides.InvalidOverride(
                     f"steps[{other['n'] - 1}]",
                     f"overlaps with what the plan {other['plan']} says of {other['target']}",
                 )
@@ -198,18 +198,18 @@ class Switches:
             self._is_behind = False
 
 
-def _mode(record: "asyncpg.Record") -> Mode:
+def _mode(record: "asyncpg.Record") -> Override:
     fields = dict(record)
     del fields["is_due"]
-    return Mode(**fields)
+    return Override(**fields)
 
 
-def _step(record: "asyncpg.Record") -> tuple[str, Word, datetime]:
+def _step(record: "asyncpg.Record") -> tuple[str, Action, datetime]:
     return record["target"], record["word"], record["from_at"]
 
 
 async def _write(
-    connection: Connection, order: Order, *, is_asked: bool, second: str | None
+    connection: Connection, order: OverrideRequest, *, is_asked: bool, second: str | None
 ) -> None:
     lasts_s = overrides.AGREE_S if is_asked else order.for_s
     await connection.execute(
@@ -223,7 +223,7 @@ def _person(actor: str) -> str:
     return actor.partition(" (")[0]
 
 
-def _told(order: Order) -> str:
+def _told(order: OverrideRequest) -> str:
     return f"{order.word} for {order.for_s:.0f} s: {order.reason}"
 
 

@@ -22,7 +22,7 @@ WAITING_MAX = 64
 WAIT_S = 0.25
 
 
-class Gate:
+class ReadLimiter:
     """Lets ``at_once`` through; a few more wait briefly and the rest is refused at once."""
 
     def __init__(self, at_once: int) -> None:

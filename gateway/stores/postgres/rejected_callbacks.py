@@ -8,7 +8,7 @@ import asyncpg
 import msgspec
 from msgspec import Struct
 
-from gateway.domain.rejected_callbacks import RefusedCallback
+from gateway.domain.rejected_callbacks import RejectedCallback
 from gateway.stores.postgres import audit, errors
 from gateway.stores.postgres.statements import sql
 from gateway.stores.sealing import Sealer
@@ -37,14 +37,14 @@ class Listed(Struct, frozen=True):
     bytes: int
 
 
-class RefusedCallbacks:
+class RejectedCallbacks:
     """The table of refused callbacks. Every call raises ``Unavailable`` when Postgres is away."""
 
     def __init__(self, *, pool: "asyncpg.Pool[asyncpg.Record]", sealer: Sealer) -> None:
         self._pool = pool
         self._sealer = sealer
 
-    async def add(self, rows: Sequence[RefusedCallback]) -> None:
+    async def add(self, rows: Sequence[RejectedCallback]) -> None:
         """Keep them; what is kept already stays."""
         sealed = [
             self._sealer.seal(_PLACE, row.id.bytes, _encode(_Message(list(row.headers), row.body)))
@@ -71,7 +71,7 @@ class RefusedCallbacks:
             rows = await self._pool.fetch(sql("list_refused"), provider, account, reason, limit)
         return [Listed(**dict(row)) for row in rows]
 
-    async def open(self, id_: UUID, *, actor: str) -> RefusedCallback | None:
+    async def open(self, id_: UUID, *, actor: str) -> RejectedCallback | None:
         """Return one with its content; the audit log says who looked. None if there is none.
 
         Raises ``SealingError`` when the key it was sealed with is gone.
@@ -84,7 +84,7 @@ class RefusedCallbacks:
                 message = _decode(self._sealer.open(_PLACE, id_.bytes, row["message"]))
                 detail = f"{row['provider']}/{row['account']}"
                 await audit.append(connection, actor, "show_refused", str(id_), detail)
-        return RefusedCallback(
+        return RejectedCallback(
             id_,
             row["provider"],
             row["account"],

@@ -16,7 +16,7 @@ from gateway.domain.errors import Unavailable
 from gateway.domain.remarks import Edit, Edited
 from gateway.runtime import retry
 from gateway.stores.postgres import errors
-from gateway.stores.postgres.read_limiter import Connection, Gate, Pool, ended_after, lent
+from gateway.stores.postgres.read_limiter import Connection, Pool, ReadLimiter, ended_after, lent
 from gateway.stores.postgres.statements import sql
 from gateway.stores.sealing import Sealer
 
@@ -41,7 +41,7 @@ class Remarks:
         self._sealer = sealer
         self._new_id = new_id
         self._edit_s = edit_s
-        self._gate = Gate(_AT_ONCE)
+        self._gate = ReadLimiter(_AT_ONCE)
 
     async def change(self, edit: Edit) -> Edited | None:
         """Apply an edit; return what became of it, committed. None: there is no such order.

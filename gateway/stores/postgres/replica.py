@@ -15,7 +15,14 @@ from gateway.domain.errors import Unavailable
 from gateway.runtime.clock import Clock
 from gateway.runtime.recent import Recent
 from gateway.stores.postgres.primary import FAILURES, Mark
-from gateway.stores.postgres.read_limiter import ANSWER_S, Connection, Gate, Pool, ended_after, lent
+from gateway.stores.postgres.read_limiter import (
+    ANSWER_S,
+    Connection,
+    Pool,
+    ReadLimiter,
+    ended_after,
+    lent,
+)
 from gateway.stores.postgres.statements import sql
 
 T = TypeVar("T")
@@ -50,7 +57,7 @@ class Replica:
         self._pool = pool
         self._clock = clock
         self._wait_s = wait_s
-        self._gate = Gate(pool.get_max_size())
+        self._gate = ReadLimiter(pool.get_max_size())
         self._silent_until_s = 0.0
         self._behind_until_s = 0.0
         # The timeline it was last seen to share with the primary, and until when that is believed.

@@ -19,7 +19,7 @@ from gateway.domain.errors import Unavailable
 from gateway.runtime.clock import Clock
 from gateway.stores.postgres import errors
 from gateway.stores.postgres.primary import FAILURES, Primary
-from gateway.stores.postgres.read_limiter import Connection, Gate, Pool, ended_after, lent
+from gateway.stores.postgres.read_limiter import Connection, Pool, ReadLimiter, ended_after, lent
 from gateway.stores.postgres.replica import Behind, Replica, T, Work
 from gateway.stores.postgres.statements import sql
 
@@ -54,7 +54,7 @@ class Readers:
         self._pool = primary
         self._primary = Primary(pool=primary, clock=clock)
         # One connection is left to those who ask for keys, and how far the primary is.
-        self._gate = Gate(max(1, primary.get_max_size() - 1))
+        self._gate = ReadLimiter(max(1, primary.get_max_size() - 1))
         self._replicas = [Replica(pool=pool, clock=clock, wait_s=wait_s) for pool in replicas]
         self._query_s = query_s
         self._turn = 0

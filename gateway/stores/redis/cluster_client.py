@@ -27,7 +27,7 @@ Address: TypeAlias = tuple[str, int]
 FAILURES = (redis.exceptions.RedisError, OSError, asyncio.TimeoutError)
 
 
-class Nodes:
+class ClusterClient:
     """The nodes behind ``url``, which are looked for when they are first needed.
 
     Nothing is sent twice but what a node has declined with the name of another. A call that is

@@ -16,7 +16,7 @@ from msgspec import Struct
 from gateway.domain.errors import Unavailable
 from gateway.domain.journaling import Entry, Lane
 from gateway.stores.redis import scripting
-from gateway.stores.redis.cluster_client import FAILURES, Client, Nodes
+from gateway.stores.redis.cluster_client import FAILURES, Client, ClusterClient
 from gateway.stores.redis.scripting import script
 
 T = TypeVar("T")
@@ -48,7 +48,7 @@ class Depth(Struct, frozen=True):
     fill: float
 
 
-class Streams:
+class JournalStreams:
     """The journal's streams. Every call ends within ``call_s``, or raises ``Unavailable``.
 
     The exceptions are ``fitness``, ``fill`` and ``depth``, which ask twice or three times.
@@ -58,7 +58,7 @@ class Streams:
     def __init__(self, *, url: str, shards: int, call_s: float) -> None:
         self.shards = shards
         self._call_s = call_s
-        self._nodes = Nodes(url=url, call_s=call_s)
+        self._nodes = ClusterClient(url=url, call_s=call_s)
 
     async def append(
         self, shard: int, lane: Lane, entries: Sequence[Entry]

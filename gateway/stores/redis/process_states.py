@@ -13,7 +13,7 @@ from msgspec import Struct
 
 from gateway.domain.errors import Unavailable
 from gateway.stores.redis import scripting
-from gateway.stores.redis.cluster_client import FAILURES, Nodes
+from gateway.stores.redis.cluster_client import FAILURES, ClusterClient
 from gateway.stores.redis.scripting import Script, script
 
 #: Processes that are looked at; of more, those that published last.
@@ -38,7 +38,7 @@ class Published(Struct, frozen=True):
     age_s: float
 
 
-class States:
+class ProcessStates:
     """The states of all processes. Every call ends within ``call_s``, or raises ``Unavailable``.
 
     Nothing is connected before the first call.
@@ -47,7 +47,7 @@ class States:
     def __init__(self, *, url: str, call_s: float, kept_s: float) -> None:
         self._kept_ms = round(kept_s * 1000)
         self._call_s = call_s
-        self._nodes = Nodes(url=url, call_s=call_s)
+        self._nodes = ClusterClient(url=url, call_s=call_s)
 
     async def publish(self, process: str, *, back: float, state: bytes) -> list[Back]:
         """Publish the state of a process and what lies behind it; return that of the others.

@@ -14,7 +14,7 @@ from msgspec import Struct
 
 from gateway.domain.errors import Unavailable
 from gateway.stores.redis import scripting
-from gateway.stores.redis.cluster_client import FAILURES, Nodes
+from gateway.stores.redis.cluster_client import FAILURES, ClusterClient
 from gateway.stores.redis.scripting import script
 
 # The braces are a hash tag: all of it lives on one node of a cluster.
@@ -60,7 +60,7 @@ class Total(Struct, frozen=True):
     asked: float
 
 
-class Totals:
+class RateLimitTotals:
     """The totals of all quotas. Every call ends within ``call_s``, or raises ``Unavailable``.
 
     What was asked counts half after ``half_s``. Nothing is connected before the first call.
@@ -69,7 +69,7 @@ class Totals:
     def __init__(self, *, url: str, call_s: float, half_s: float) -> None:
         self._call_s = call_s
         self._half_us = _us(half_s)
-        self._nodes = Nodes(url=url, call_s=call_s)
+        self._nodes = ClusterClient(url=url, call_s=call_s)
 
     async def add(self, used: Sequence[Used], *, within_s: float) -> list[Total]:
         """Add what was let in within the last ``within_s``; return the total of each quota.

@@ -27,7 +27,7 @@ _REMEMBER_SHA = sha1(_REMEMBER, usedforsecurity=False).hexdigest()
 _FAILURES = (redis.exceptions.RedisError, OSError, asyncio.TimeoutError)
 
 
-class Lines:
+class Connections:
     """Connections to Redis, each used by one call at a time, kept for the next.
 
     The library's client takes a lock, a pool entry and three wrappers a call; on the path of a
@@ -74,10 +74,10 @@ class Lines:
             await self._idle.pop().disconnect()
 
 
-class Results:
+class ResultCache:
     """What was committed, for ``ttl_s`` seconds."""
 
-    def __init__(self, *, lines: Lines, clock: Clock, ttl_s: int, pause_s: float) -> None:
+    def __init__(self, *, lines: Connections, clock: Clock, ttl_s: int, pause_s: float) -> None:
         self._lines = lines
         self._clock = clock
         self._ttl_s = ttl_s
@@ -133,7 +133,7 @@ class Results:
         )
 
 
-class NoResults:
+class NoResultCache:
     """Stands in where no Redis is configured: remembers nothing, forgets nothing."""
 
     failures = 0

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import redis.exceptions
 
-from gateway.stores.redis.cluster_client import Nodes
+from gateway.stores.redis.cluster_client import ClusterClient
 
 _SCRIPTS = files(__name__.rpartition(".")[0]).joinpath("scripts")
 
@@ -25,7 +25,9 @@ def script(name: str) -> Script:
     return Script(text, sha1(text, usedforsecurity=False).hexdigest())
 
 
-async def run(nodes: Nodes, called: Script, keys: Sequence[bytes], words: Sequence[Any]) -> Any:
+async def run(
+    nodes: ClusterClient, called: Script, keys: Sequence[bytes], words: Sequence[Any]
+) -> Any:
     """Run a script on the node that has its keys; the text is sent where it is not known yet.
 
     Raises one of ``FAILURES``.

@@ -13,25 +13,25 @@ from typing import Protocol
 from gateway.domain.access import Principal
 from gateway.overload.admission import Slot
 from gateway.web import metrics
-from gateway.web.authentication import Doorman
-from gateway.web.fast_path.parser import Heads
-from gateway.web.handlers.orders import Begun, OrderIntake
-from gateway.web.response import Reply
+from gateway.web.authentication import Authenticator
+from gateway.web.fast_path.parser import SubmissionParser
+from gateway.web.handlers.orders import OrderIntake, PendingOrder
+from gateway.web.response import Response
 
 _ROUTE = "orders.submit"
 
-Answer = Callable[[Reply], None]
+Answer = Callable[[Response], None]
 
 
 class Connection(Protocol):
     """Where a submission came from, and its answer goes."""
 
-    def answer(self, reply: Reply, *, is_last: bool) -> None:
+    def answer(self, reply: Response, *, is_last: bool) -> None:
         """Write the answer, if anybody is still there; ``is_last``: and end the connection."""
         ...
 
 
-class Desk(Protocol):
+class RequestAccounting(Protocol):
     """What the server does for requests of either way."""
 
     def count_in(self, principal: Principal) -> None:
@@ -42,22 +42,27 @@ class Desk(Protocol):
         """Count a request by how it was answered."""
         ...
 
-    def explained(self, exc: BaseException, route: str) -> Reply:
+    def explained(self, exc: BaseException, route: str) -> Response:
         """Make the reply to a request that ended with an error."""
         ...
 
 
-class Express:
+class FastPath:
     """Takes plain submissions of keys that were seen lately."""
 
     def __init__(
-        self, *, orders: OrderIntake, doorman: Doorman, desk: Desk, bytes_max: int
+        self,
+        *,
+        orders: OrderIntake,
+        authenticator: Authenticator,
+        desk: RequestAccounting,
+        bytes_max: int,
     ) -> None:
         self._orders = orders
-        self._doorman = doorman
+        self._authenticator = authenticator
         self._desk = desk
-        self._heads = Heads(bytes_max=bytes_max)
-        self._finishing: set[asyncio.Future[Reply]] = set()
+        self._heads = SubmissionParser(bytes_max=bytes_max)
+        self._finishing: set[asyncio.Future[Response]] = set()
         self._turn_s: float | None = None
 
     def take(self, data: bytes, slot: Slot, connection: Connection) -> bool:
@@ -68,7 +73,7 @@ class Express:
         submitted = self._heads.read(data)
         if submitted is None:
             return False
-        principal = self._doorman.recall(submitted.said.authorization, "ingest")
+        principal = self._authenticator.recall(submitted.said.authorization, "ingest")
         if principal is None:
             return False
         answer = partial(self._answer, connection, submitted.said.is_last)
@@ -97,7 +102,7 @@ class Express:
     def _end_turn(self) -> None:
         self._turn_s = None
 
-    def _on_done(self, begun: Begun, answer: Answer, _: object) -> None:
+    def _on_done(self, begun: PendingOrder, answer: Answer, _: object) -> None:
         try:
             reply = self._orders.end(begun)
         except (Exception, asyncio.CancelledError) as exc:
@@ -107,12 +112,12 @@ class Express:
         else:
             answer(reply)
 
-    def _finish(self, begun: Begun, answer: Answer) -> None:
+    def _finish(self, begun: PendingOrder, answer: Answer) -> None:
         task = asyncio.ensure_future(self._orders.finish(begun))
         self._finishing.add(task)
         task.add_done_callback(partial(self._on_finished, answer))
 
-    def _on_finished(self, answer: Answer, task: "asyncio.Future[Reply]") -> None:
+    def _on_finished(self, answer: Answer, task: "asyncio.Future[Response]") -> None:
         self._finishing.discard(task)
         try:
             reply = task.result()
@@ -120,7 +125,7 @@ class Express:
             reply = self._desk.explained(exc, _ROUTE)
         answer(reply)
 
-    def _answer(self, connection: Connection, is_last: bool, reply: Reply) -> None:
+    def _answer(self, connection: Connection, is_last: bool, reply: Response) -> None:
         metrics.SHORT_WAY.inc()
         try:
             self._desk.count(_ROUTE, reply.status)

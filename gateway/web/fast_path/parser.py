@@ -34,30 +34,30 @@ _HEADS_MAX = 1024
 _KEPT_BYTES_MAX = 1024
 
 
-class Said(Struct, frozen=True):
+class ParsedHead(Struct, frozen=True):
     """What a plain head says for every order it is sent with. ``is_last``: of its connection."""
 
     authorization: str
     is_last: bool
 
 
-class Submitted(Struct, frozen=True):
+class ParsedSubmission(Struct, frozen=True):
     """A submission that came whole."""
 
-    said: Said
+    said: ParsedHead
     request_id: str | None
     body: bytes
 
 
-class Heads:
+class SubmissionParser:
     """Reads submissions, and remembers what heads said."""
 
     def __init__(self, *, bytes_max: int) -> None:
         """``bytes_max``: of a body."""
         self._bytes_max = bytes_max
-        self._known: dict[bytes, Said | None] = {}
+        self._known: dict[bytes, ParsedHead | None] = {}
 
-    def read(self, data: bytes) -> Submitted | None:
+    def read(self, data: bytes) -> ParsedSubmission | None:
         """Return the one submission that ``data`` is; None where the parser must find out."""
         if not data.startswith(_LINE):
             return None
@@ -91,9 +91,9 @@ class Heads:
             said = self._known[head]
         except KeyError:
             said = self._learn(head)
-        return None if said is None else Submitted(said, request_id, data[end + 4 :])
+        return None if said is None else ParsedSubmission(said, request_id, data[end + 4 :])
 
-    def _learn(self, head: bytes) -> Said | None:
+    def _learn(self, head: bytes) -> ParsedHead | None:
         said = _read(head)
         if len(head) <= _KEPT_BYTES_MAX:
             if len(self._known) >= _HEADS_MAX:
@@ -102,7 +102,7 @@ class Heads:
         return said
 
 
-def _read(head: bytes) -> Said | None:
+def _read(head: bytes) -> ParsedHead | None:
     """Return what the fields of a plain head say; None of every other."""
     fields: dict[bytes, bytes] = {}
     lines = head[2:-2].split(_LINE_END)
@@ -126,4 +126,4 @@ def _read(head: bytes) -> Said | None:
         or not is_json(content_type)
     ):
         return None
-    return Said(authorization.decode("ascii"), connection == b"close")
+    return ParsedHead(authorization.decode("ascii"), connection == b"close")

@@ -7,17 +7,17 @@ from msgspec import Meta, Struct
 
 from gateway.domain import overrides, plans
 from gateway.domain.errors import Fault
-from gateway.domain.overrides import Mode, Order, Word
+from gateway.domain.overrides import Action, Override, OverrideRequest
 from gateway.domain.plans import Plan, Step
 from gateway.overload import snapshot
 from gateway.overload.admission import Overload
-from gateway.overload.overrides import Modes
+from gateway.overload.overrides import Overrides
 from gateway.runtime.clock import Clock
-from gateway.stores.postgres.overrides import Planned, Switches
+from gateway.stores.postgres.overrides import OverrideStore, Planned
 from gateway.web import request_body
 from gateway.web.problems import Answered, problem
 from gateway.web.request import Request
-from gateway.web.response import Reply
+from gateway.web.response import Response
 
 _BYTES_MAX = 64 * 1024
 
@@ -26,21 +26,21 @@ T = TypeVar("T")
 _encode = msgspec.json.Encoder().encode
 
 
-class ModeOrder(Struct, frozen=True, forbid_unknown_fields=True):
+class OverrideBody(Struct, frozen=True, forbid_unknown_fields=True):
     """``shed``: refuse it. ``admit``: take it whatever the load. For so long, and why."""
 
-    mode: Word
+    mode: Action
     reason: str
     for_s: Annotated[float, Meta(ge=1, le=overrides.LONGEST_S)] = overrides.DEFAULT_S
 
 
-class ModeList(Struct, frozen=True):
+class OverrideList(Struct, frozen=True):
     """The modes that stand, and those that wait for a second person."""
 
-    modes: list[Mode]
+    modes: list[Override]
 
 
-class Said(Struct, frozen=True):
+class OverrideResult(Struct, frozen=True):
     """What became of it. ``is_asked``: it waits for a second person to agree, within 10 minutes."""
 
     target: str
@@ -79,8 +79,8 @@ class Operations:
     def __init__(
         self,
         *,
-        switches: Switches,
-        modes: Modes,
+        switches: OverrideStore,
+        modes: Overrides,
         overload: Overload,
         clock: Clock,
         body_s: float,
@@ -91,68 +91,68 @@ class Operations:
         self._clock = clock
         self._body_s = body_s
 
-    async def load(self, request: Request) -> Reply:
+    async def load(self, request: Request) -> Response:
         """Answer with how this process stands."""
-        return Reply(200, _encode(snapshot.of(self._overload, self._modes)))
+        return Response(200, _encode(snapshot.of(self._overload, self._modes)))
 
-    async def every(self, request: Request) -> Reply:
+    async def every(self, request: Request) -> Response:
         """Answer with all modes."""
-        return Reply(200, _encode(ModeList(await self._switches.every())))
+        return Response(200, _encode(OverrideList(await self._switches.every())))
 
-    async def set(self, request: Request) -> Reply:
+    async def set(self, request: Request) -> Response:
         """Set a mode, or ask for it where a second person must agree."""
-        wanted = await self._body(request, ModeOrder)
+        wanted = await self._body(request, OverrideBody)
         target = _target(request)
-        order = Order(target, wanted.mode, wanted.for_s, wanted.reason, _actor(request))
+        order = OverrideRequest(target, wanted.mode, wanted.for_s, wanted.reason, _actor(request))
         try:
             stands = await self._switches.set(order)
-        except overrides.Wrong as exc:
+        except overrides.InvalidOverride as exc:
             raise Answered(problem("invalid", faults=[Fault(exc.field, exc.reason)])) from None
         await self._modes.look()
-        return Reply(200, _encode(Said(target, not stands)))
+        return Response(200, _encode(OverrideResult(target, not stands)))
 
-    async def agree(self, request: Request) -> Reply:
+    async def agree(self, request: Request) -> Response:
         """Set what another person asked for."""
         target = _target(request)
         try:
             order = await self._switches.agree(target, actor=_actor(request))
-        except overrides.Wrong as exc:
+        except overrides.InvalidOverride as exc:
             raise Answered(problem("forbidden", str(exc))) from None
         if order is None:
             raise Answered(problem("not-found", f"nothing is asked for {target}, or no longer"))
         await self._modes.look()
-        return Reply(200, _encode(Said(target, False)))
+        return Response(200, _encode(OverrideResult(target, False)))
 
-    async def clear(self, request: Request) -> Reply:
+    async def clear(self, request: Request) -> Response:
         """Leave a target to the load again."""
         target = _target(request)
         was_set = await self._switches.clear(target, actor=_actor(request))
         await self._modes.look()
-        return Reply(200, _encode(Cleared(target, was_set)))
+        return Response(200, _encode(Cleared(target, was_set)))
 
-    async def every_plan(self, request: Request) -> Reply:
+    async def every_plan(self, request: Request) -> Response:
         """Answer with all plans."""
-        return Reply(200, _encode(PlanList(await self._switches.planned())))
+        return Response(200, _encode(PlanList(await self._switches.planned())))
 
-    async def plan(self, request: Request) -> Reply:
+    async def plan(self, request: Request) -> Response:
         """Put a plan in place of the one of its name."""
         wanted = await self._body(request, PlanOrder)
         plan = Plan(name=request.path_values[0], steps=wanted.steps)
         try:
             plans.check(plan, self._clock.now())
             was_there = await self._switches.plan(plan, actor=_actor(request))
-        except overrides.Wrong as exc:
+        except overrides.InvalidOverride as exc:
             raise Answered(problem("invalid", faults=[Fault(exc.field, exc.reason)])) from None
         await self._modes.look()
-        return Reply(200, _encode(PlanChanged(plan.name, was_there)))
+        return Response(200, _encode(PlanChanged(plan.name, was_there)))
 
-    async def drop_plan(self, request: Request) -> Reply:
+    async def drop_plan(self, request: Request) -> Response:
         """Drop a plan, its steps that have begun too."""
         name = request.path_values[0]
         if not await self._switches.drop_plan(name, actor=_actor(request)):
             raise Answered(problem("not-found", "there is no plan of this name"))
         await self._modes.look()
-        return Reply(200, _encode(PlanChanged(name, True)))
+        return Response(200, _encode(PlanChanged(name, True)))
 
     async def _body(self, request: Request, type_: type[T]) -> T:
         request_body.require_json(request)

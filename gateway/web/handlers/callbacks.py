@@ -8,8 +8,8 @@ from msgspec import Struct
 
 from gateway.domain.errors import Refused, Unavailable
 from gateway.intake.accept import Intake
-from gateway.intake.rejected_callbacks import Refusals
-from gateway.intake.shop_message import Told, accept
+from gateway.intake.rejected_callbacks import RejectedCallbackRecorder
+from gateway.intake.shop_message import ShopMessage, accept
 from gateway.providers.contract import Adapter, Answer, DocumentMissing, Learner, Message, Reading
 from gateway.runtime.clock import Clock
 from gateway.runtime.logs import Seldom
@@ -17,14 +17,14 @@ from gateway.web import request_body
 from gateway.web.metrics import REFUSED_CALLBACKS
 from gateway.web.problems import Answered, problem
 from gateway.web.request import Request
-from gateway.web.response import Reply
+from gateway.web.response import Response
 
 _log = logging.getLogger(__name__)
 # A provider with a wrong key repeats for days; the counter has the numbers.
 _log.addFilter(Seldom(10.0))
 
 
-class Line(Struct, frozen=True):
+class ProviderAccount(Struct, frozen=True):
     """A configured account: its adapter, and the channels whose orders it is paid for."""
 
     provider: str
@@ -40,8 +40,8 @@ class CallbackIntake:
         self,
         *,
         intake: Intake,
-        lines: Mapping[tuple[str, str], Line],
-        refusals: Refusals,
+        lines: Mapping[tuple[str, str], ProviderAccount],
+        refusals: RejectedCallbackRecorder,
         clock: Clock,
         new_id: Callable[[], UUID],
         fetch: Callable[[str], Awaitable[bytes]],
@@ -57,7 +57,7 @@ class CallbackIntake:
         self._bytes_max = bytes_max
         self._body_s = body_s
 
-    async def receive(self, request: Request) -> Reply:
+    async def receive(self, request: Request) -> Response:
         """Answer in the provider's own terms, its success reply only after the commit."""
         provider, account = request.path_values
         line = self._lines.get((provider, account))
@@ -93,10 +93,10 @@ class CallbackIntake:
         except DocumentMissing:
             raise Unavailable("the document of a message") from None
 
-    async def _accept(self, line: Line, reading: Reading, body: bytes) -> None:
+    async def _accept(self, line: ProviderAccount, reading: Reading, body: bytes) -> None:
         """Return when every item is committed or set aside. Raises ``Unavailable``."""
         source = f"{line.provider}:{line.account}"
-        told = Told(
+        told = ShopMessage(
             source=source,
             provider=line.provider,
             channels=line.channels,
@@ -107,7 +107,7 @@ class CallbackIntake:
         )
         await accept(told, intake=self._intake, new_id=self._new_id)
 
-    def _refuse(self, line: Line, exc: Refused, message: Message) -> Reply:
+    def _refuse(self, line: ProviderAccount, exc: Refused, message: Message) -> Response:
         REFUSED_CALLBACKS.labels(line.provider, line.account, exc.reason).inc()
         self._refusals.note(
             line.provider,
@@ -130,9 +130,9 @@ class CallbackIntake:
         return _said(line, "refused")
 
 
-def _said(line: Line, answer: Answer, reading: Reading | None = None) -> Reply:
+def _said(line: ProviderAccount, answer: Answer, reading: Reading | None = None) -> Response:
     said = line.adapter.reply(answer)
     if reading is not None and reading.reply is not None:
         said = reading.reply
     head = "Retry-After: 2\r\n" if answer == "later" and said.status == 503 else ""
-    return Reply(said.status, said.body, said.content_type, head)
+    return Response(said.status, said.body, said.content_type, head)

@@ -14,11 +14,11 @@ from gateway.domain.errors import Fault, TidegateError
 from gateway.domain.views import view
 from gateway.overload.admission import Overload
 from gateway.stores.postgres.audit_log import AuditLog
-from gateway.stores.postgres.order_reader import Filter, Reading
+from gateway.stores.postgres.order_reader import Filter, OrderReader
 from gateway.web.handlers.queries import PARAMETERS, principal_of, wanted
 from gateway.web.problems import Answered, problem
 from gateway.web.request import Request
-from gateway.web.response import Streamed
+from gateway.web.response import StreamedResponse
 
 _log = logging.getLogger(__name__)
 
@@ -40,7 +40,7 @@ class OrderExports:
     def __init__(
         self,
         *,
-        reading: Reading,
+        reading: OrderReader,
         audit: AuditLog,
         overload: Overload,
         rows_max: int,
@@ -56,7 +56,7 @@ class OrderExports:
         self._dark_s = dark_s
         self.running = 0
 
-    async def export(self, request: Request) -> Streamed:
+    async def export(self, request: Request) -> StreamedResponse:
         """Answer with all orders that the query means, once it is written down who wants them."""
         principal = principal_of(request)
         values = request.query(EXPORT_PARAMETERS)
@@ -77,7 +77,7 @@ class OrderExports:
             self.running -= 1
             raise
         name = f"orders-{datetime.now(UTC):%Y%m%dT%H%M%SZ}.csv"
-        return Streamed(
+        return StreamedResponse(
             200,
             self._pieces(asked, principal, _BOM if bom == "true" else b""),
             "text/csv; charset=utf-8; header=present",

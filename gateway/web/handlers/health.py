@@ -9,7 +9,7 @@ from msgspec import Struct
 from gateway.runtime import metrics
 from gateway.runtime.clock import Clock
 from gateway.web.request import Request
-from gateway.web.response import Reply
+from gateway.web.response import Response
 
 _PROBE_S = 1.0
 #: Share of the time that metrics may take to be rendered, and seconds that may be saved up.
@@ -55,11 +55,11 @@ class StatusPages:
         self._asking: asyncio.Task[dict[str, str]] | None = None
         self.document = b"{}"
 
-    async def health(self, request: Request) -> Reply:
+    async def health(self, request: Request) -> Response:
         """Answer 200 as long as the process turns."""
-        return Reply(200, msgspec.json.encode(Health("ok")))
+        return Response(200, msgspec.json.encode(Health("ok")))
 
-    async def readiness(self, request: Request) -> Reply:
+    async def readiness(self, request: Request) -> Response:
         """Answer 200 when what it serves can be served, else 503 with the part that can not.
 
         They are when all that is needed answers, or all that there is instead.
@@ -74,7 +74,7 @@ class StatusPages:
         if self._is_stopping():
             is_ready, said["process"] = False, "is draining"
         parts = {name: text or "ok" for name, text in said.items()}
-        return Reply(200 if is_ready else 503, msgspec.json.encode(Readiness(is_ready, parts)))
+        return Response(200 if is_ready else 503, msgspec.json.encode(Readiness(is_ready, parts)))
 
     async def _ask_all(self) -> dict[str, str]:
         probes = {**self._needed, **self._instead, **self._helpful}
@@ -84,7 +84,7 @@ class StatusPages:
             self._asking = None
         return dict(zip(probes, answers, strict=True))
 
-    async def metrics(self, request: Request) -> Reply:
+    async def metrics(self, request: Request) -> Response:
         """Answer with all metrics in the Prometheus text format.
 
         Nobody needs a key to ask. Whoever asks without end is told what was shown before.
@@ -95,11 +95,11 @@ class StatusPages:
         if self._budget_s > 0:
             self._shown = metrics.render()
             self._budget_s -= self._clock.monotonic_s() - now_s
-        return Reply(200, self._shown, metrics.CONTENT_TYPE)
+        return Response(200, self._shown, metrics.CONTENT_TYPE)
 
-    async def openapi(self, request: Request) -> Reply:
+    async def openapi(self, request: Request) -> Response:
         """Answer with the OpenAPI document."""
-        return Reply(200, self.document)
+        return Response(200, self.document)
 
 
 async def _ask(probe: Probe) -> str:

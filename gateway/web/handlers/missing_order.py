@@ -5,7 +5,7 @@ from uuid import UUID
 
 from gateway.web.problems import Answered, problem
 from gateway.web.request import Request
-from gateway.web.response import Reply
+from gateway.web.response import Response
 
 
 class Journal(Protocol):
@@ -24,7 +24,7 @@ def order_id(request: Request) -> UUID:
         raise Answered(_missing()) from None
 
 
-async def unknown(id_: UUID, journal: Journal | None) -> Reply:
+async def unknown(id_: UUID, journal: Journal | None) -> Response:
     """Say that there is no such order, or that it may yet come out of the journal."""
     if journal is not None and await journal.may_hold(id_):
         detail = "the order may still be on its way from the journal into the ledger"
@@ -32,5 +32,5 @@ async def unknown(id_: UUID, journal: Journal | None) -> Reply:
     return _missing()
 
 
-def _missing() -> Reply:
+def _missing() -> Response:
     return problem("not-found", "there is no such order in the key's channels")

@@ -14,13 +14,13 @@ from gateway.domain.errors import Fault, Invalid, Poisoned
 from gateway.domain.placing import Placed, Placement
 from gateway.intake.accept import Intake
 from gateway.intake.stock_check import StockCheck
-from gateway.overload.rate_limit import Quotas
+from gateway.overload.rate_limit import RateLimits
 from gateway.runtime.clock import Clock
 from gateway.web import metrics, request_body
-from gateway.web.fast_path.parser import Submitted
+from gateway.web.fast_path.parser import ParsedSubmission
 from gateway.web.problems import Answered, problem
 from gateway.web.request import Request
-from gateway.web.response import JSON, Reply
+from gateway.web.response import JSON, Response
 
 _REPLAYED = "Idempotency-Replayed: true\r\n"
 
@@ -41,7 +41,7 @@ class OrderResult(Struct, frozen=True):
 _encode = msgspec.json.Encoder().encode
 
 
-class Begun(Struct, frozen=True):
+class PendingOrder(Struct, frozen=True):
     """An order on its way: ``future`` is its place in a batch, None where others go before it."""
 
     placement: Placement
@@ -56,7 +56,7 @@ class OrderIntake:
         *,
         intake: Intake,
         stock: StockCheck | None,
-        quotas: Mapping[str, Quotas],
+        quotas: Mapping[str, RateLimits],
         clock: Clock,
         bytes_max: int,
         body_s: float,
@@ -72,7 +72,7 @@ class OrderIntake:
         self._bytes_max = bytes_max
         self._body_s = body_s
 
-    async def submit(self, request: Request) -> Reply:
+    async def submit(self, request: Request) -> Response:
         """Answer 201 once the order is committed, 200 to a repeat with the original result.
 
         202 where Postgres could not take it: it is synced in the journal and will be committed.
@@ -91,16 +91,16 @@ class OrderIntake:
             missing = answer.missing
         return await self._accepted(placement, missing)
 
-    def begin(self, principal: Principal, submitted: Submitted) -> Begun:
+    def begin(self, principal: Principal, submitted: ParsedSubmission) -> PendingOrder:
         """Queue an order that came whole, as ``submit`` where there is no inventory to ask.
 
         Raises ``Answered`` and ``Unavailable``.
         """
         request_id = _request_id(submitted.request_id)
         placement = self._placement(principal, submitted.body, request_id)
-        return Begun(placement, self._intake.begin(placement))
+        return PendingOrder(placement, self._intake.begin(placement))
 
-    def end(self, begun: Begun) -> Reply | None:
+    def end(self, begun: PendingOrder) -> Response | None:
         """Return the answer once the future is done; None: ``finish`` makes it. Raises as it."""
         assert begun.future is not None
         try:
@@ -109,7 +109,7 @@ class OrderIntake:
             return _parked(exc)
         return None if placed.has_waiting else _reply(placed, begun.placement)
 
-    async def finish(self, begun: Begun) -> Reply:
+    async def finish(self, begun: PendingOrder) -> Response:
         """Answer an order that must wait for others than its batch. Raises ``Unavailable``."""
         if begun.future is None:
             return await self._accepted(begun.placement)
@@ -117,7 +117,7 @@ class OrderIntake:
         await self._intake.pair(placed)
         return _reply(placed, begun.placement)
 
-    async def _accepted(self, placement: Placement, missing: Collection[str] = ()) -> Reply:
+    async def _accepted(self, placement: Placement, missing: Collection[str] = ()) -> Response:
         try:
             placed = await self._intake.accept_order(placement)
         except Poisoned as exc:
@@ -151,7 +151,7 @@ class OrderIntake:
             raise Answered(problem("quota-exceeded", detail, head=head))
 
 
-def _reply(placed: Placed, placement: Placement) -> Reply:
+def _reply(placed: Placed, placement: Placement) -> Response:
     id_ = str(placed.id)
     if placed.answer in ("conflict", "key_reused"):
         kind = "key-reused" if placed.answer == "key_reused" else "conflict"
@@ -181,14 +181,14 @@ def _reply(placed: Placed, placement: Placement) -> Reply:
         status, head = 200, head + _REPLAYED
     if placed.is_journaled:
         status = 202
-    return Reply(status, _encode(result), JSON, head)
+    return Response(status, _encode(result), JSON, head)
 
 
-def _parked(exc: Poisoned) -> Reply:
+def _parked(exc: Poisoned) -> Response:
     return problem("parked", exc.reason, context={"parked": exc.parked_id})
 
 
-def _out_of_stock(placement: Placement, missing: Collection[str]) -> Reply:
+def _out_of_stock(placement: Placement, missing: Collection[str]) -> Response:
     faults = [
         Fault(f"items[{number}].sku", f"{item.sku} can not be had")
         for number, item in enumerate(placement.submission.items)

@@ -13,12 +13,12 @@ from gateway.domain import orders, phones
 from gateway.domain.access import Principal
 from gateway.domain.errors import Fault
 from gateway.domain.views import EventView, OrderView, view
-from gateway.stores.postgres.order_reader import Filter, Reading
+from gateway.stores.postgres.order_reader import Filter, OrderReader
 from gateway.web.handlers.missing_order import Journal, order_id, unknown
 from gateway.web.problems import Answered, problem
 from gateway.web.request import Request
-from gateway.web.response import Reply
-from gateway.web.response_cache import Shelf
+from gateway.web.response import Response
+from gateway.web.response_cache import ResponseCache
 
 LIMIT_MAX = 200
 _LIMIT = 50
@@ -52,29 +52,31 @@ class OrderQueries:
     While the primary is away, what was acknowledged longer ago than the header ``Age`` says is.
     """
 
-    def __init__(self, *, reading: Reading, journal: Journal | None, shelf: Shelf) -> None:
+    def __init__(
+        self, *, reading: OrderReader, journal: Journal | None, shelf: ResponseCache
+    ) -> None:
         self._reading = reading
         self._journal = journal
         self._shelf = shelf
 
-    async def one(self, request: Request) -> Reply:
+    async def one(self, request: Request) -> Response:
         """Answer with an order as it stands."""
         principal, id_ = principal_of(request), order_id(request)
         found = await self._reading.order(id_, principal.visible())
         if found is None:
             raise Answered(await unknown(id_, self._journal))
         shown = view(found.value, in_clear=principal.may("query_pii"))
-        return Reply(200, _encode(shown), head=_age(found.age_s))
+        return Response(200, _encode(shown), head=_age(found.age_s))
 
-    async def history(self, request: Request) -> Reply:
+    async def history(self, request: Request) -> Response:
         """Answer with an order's history."""
         id_ = order_id(request)
         found = await self._reading.history(id_, principal_of(request).visible())
         if found is None:
             raise Answered(await unknown(id_, self._journal))
-        return Reply(200, _encode(History(found.value)), head=_age(found.age_s))
+        return Response(200, _encode(History(found.value)), head=_age(found.age_s))
 
-    async def page(self, request: Request) -> Reply:
+    async def page(self, request: Request) -> Response:
         """Answer with a page of orders."""
         principal = principal_of(request)
         asked = wanted(request.query(PARAMETERS), principal)
@@ -87,12 +89,12 @@ class OrderQueries:
         shown = OrderPage([view(order, in_clear=in_clear) for order in page], cursor)
         body = _encode(shown)
         self._shelf.put(principal.key_id, request.raw.raw_path, body, found.age_s or 0)
-        return Reply(200, body, head=_age(found.age_s))
+        return Response(200, body, head=_age(found.age_s))
 
-    def page_of_before(self, request: Request) -> Reply | None:
+    def page_of_before(self, request: Request) -> Response | None:
         """Return the answer that the same key had to the same question within the last minute."""
         found = self._shelf.get(principal_of(request).key_id, request.raw.raw_path)
-        return None if found is None else Reply(200, found[0], head=_age(found[1]))
+        return None if found is None else Response(200, found[0], head=_age(found[1]))
 
 
 def principal_of(request: Request) -> Principal:

@@ -29,7 +29,7 @@ def helpful(gateway: Gateway) -> dict[str, Probe]:
         return {}
 
     async def redis() -> str:
-        is_answering = await gateway.stores.results.is_answering()
+        is_answering = await gateway.stores.result_cache.is_answering()
         return "" if is_answering else "does not answer; repeats are recognised by postgres"
 
     async def replica() -> str:

@@ -13,7 +13,7 @@ from gateway.web.handlers.missing_order import Journal, order_id, unknown
 from gateway.web.handlers.orders import OrderResult
 from gateway.web.problems import Answered, problem
 from gateway.web.request import Request
-from gateway.web.response import Reply
+from gateway.web.response import Response
 
 #: A remark of the greatest length, with each character escaped, takes 12 KiB.
 BYTES_MAX = 16 * 1024
@@ -31,7 +31,7 @@ class RemarkIntake:
         self._journal = journal
         self._body_s = body_s
 
-    async def change(self, request: Request) -> Reply:
+    async def change(self, request: Request) -> Response:
         """Answer 200 once the order has the remark, also where it had it before.
 
         412 where it is of another version than If-Match names. It has not changed then.
@@ -58,7 +58,7 @@ class RemarkIntake:
         return _reply(edited)
 
 
-def _reply(edited: Edited) -> Reply:
+def _reply(edited: Edited) -> Response:
     id_ = str(edited.id)
     if edited.answer == "version_changed":
         context = {"id": id_, "version": edited.version}
@@ -66,7 +66,7 @@ def _reply(edited: Edited) -> Reply:
     result = OrderResult(
         id_, edited.channel, edited.order_no, edited.status, edited.version, edited.hold
     )
-    return Reply(200, _encode(result))
+    return Response(200, _encode(result))
 
 
 def _version(request: Request) -> int | None:

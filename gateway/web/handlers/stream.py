@@ -22,7 +22,7 @@ from gateway.runtime import lifecycle
 from gateway.runtime.clock import Clock
 from gateway.web.problems import Answered, problem
 from gateway.web.request import Request
-from gateway.web.response import Streamed
+from gateway.web.response import StreamedResponse
 
 #: Seconds between two events; and while a part of what is so live is refused.
 EVERY_S = 1.0
@@ -86,7 +86,7 @@ class LiveStream:
         self._every_s = every_s
         self.running = 0
 
-    async def open(self, request: Request) -> Streamed:
+    async def open(self, request: Request) -> StreamedResponse:
         """Answer with an event each second for as long as the client stays."""
         request.query(frozenset())
         if self.running >= self._streams_max:
@@ -95,7 +95,7 @@ class LiveStream:
         self.running += 1
         request.leave_slot()
         head = "Cache-Control: no-store\r\n"
-        return Streamed(200, self._events(), "text/event-stream", self._leave, head)
+        return StreamedResponse(200, self._events(), "text/event-stream", self._leave, head)
 
     async def _events(self) -> AsyncGenerator[bytes, None]:
         number = 0

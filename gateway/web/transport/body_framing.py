@@ -23,7 +23,7 @@ def is_plain(line: bytes) -> bool:
     return line.endswith(b" HTTP/1.1") and not line.translate(None, _SEEN)
 
 
-class Framing:
+class BodyFraming:
     """Reads fields, and remembers what they said: a client that is refused sends them again."""
 
     def __init__(self) -> None:

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from gateway.overload.admission import Slot
-    from gateway.web.transport.connection import Protocol
-    from gateway.web.transport.early_rejection import Turned
-    from gateway.web.transport.listener import Door
+    from gateway.web.transport.connection import HttpConnection
+    from gateway.web.transport.early_rejection import RejectedRequest
+    from gateway.web.transport.listener import Listener
 
 READ_BYTES = 64 * 1024
 #: Unsent bytes above which whoever writes is told to wait, and below which to go on.
@@ -21,7 +21,7 @@ _HIGH_BYTES = 64 * 1024
 _LOW_BYTES = 16 * 1024
 
 
-class ClientSocket(asyncio.Transport):
+class ClientTransport(asyncio.Transport):
     """One connection of a client. Behaves as the transports of asyncio do, where not said."""
 
     __slots__ = (
@@ -29,7 +29,9 @@ class ClientSocket(asyncio.Transport):
         "_protocol", "_socket", "_unsent", "_was_answered",
     )  # fmt: skip
 
-    def __init__(self, *, door: "Door", connection: socket.socket, protocol: "Protocol") -> None:
+    def __init__(
+        self, *, door: "Listener", connection: socket.socket, protocol: "HttpConnection"
+    ) -> None:
         super().__init__()
         self._door = door
         self._socket = connection
@@ -58,7 +60,7 @@ class ClientSocket(asyncio.Transport):
         except Exception as exc:
             self.fail(exc)
 
-    def begin(self, data: bytes, found: "Slot | Turned | None") -> None:
+    def begin(self, data: bytes, found: "Slot | RejectedRequest | None") -> None:
         """Hand on what begins a request, and what the gate found; nothing: the client's end."""
         resting = self._door.resting
         self._was_answered = resting[self._number] == 2

@@ -11,20 +11,20 @@ from aiohttp.web_protocol import RequestHandler
 from gateway.domain.features import ORDER_SUBMISSION
 from gateway.overload.admission import Slot
 from gateway.web import metrics
-from gateway.web.fast_path.handler import Express
+from gateway.web.fast_path.handler import FastPath
 from gateway.web.problems import plain
-from gateway.web.response import CLOSE, Reply, head_bytes, one_write
-from gateway.web.transport.early_rejection import Gate, Turned
+from gateway.web.response import CLOSE, Response, head_bytes, one_write
+from gateway.web.transport.early_rejection import EarlyRejection, RejectedRequest
 
 if TYPE_CHECKING:
-    from gateway.web.dispatcher import Server
-    from gateway.web.transport.client_transport import ClientSocket
+    from gateway.web.dispatcher import Dispatcher
+    from gateway.web.transport.client_transport import ClientTransport
 
 #: How long the rest of a body that was refused is read and thrown away.
 LINGER_S = 1.0
 
 
-class Protocol(RequestHandler):
+class HttpConnection(RequestHandler):
     """aiohttp's protocol, behind the gate, with our shape of error for what no handler saw."""
 
     __slots__ = (
@@ -34,10 +34,10 @@ class Protocol(RequestHandler):
 
     def __init__(
         self,
-        server: "Server",
+        server: "Dispatcher",
         *,
-        gate: Gate,
-        express: Express | None,
+        gate: EarlyRejection,
+        express: FastPath | None,
         write_s: float,
         **options: Any,
     ) -> None:
@@ -66,7 +66,7 @@ class Protocol(RequestHandler):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take the connection up."""
-        self._socket = cast("ClientSocket", transport)
+        self._socket = cast("ClientTransport", transport)
         super().connection_made(transport)
 
     def data_received(self, data: bytes) -> None:
@@ -95,7 +95,7 @@ class Protocol(RequestHandler):
         else:
             self.begin(data, self._gate.look(data))
 
-    def begin(self, data: bytes, found: Slot | Turned | bytes | None) -> None:
+    def begin(self, data: bytes, found: Slot | RejectedRequest | bytes | None) -> None:
         """Do with the request that begins with ``data`` as the gate decided."""
         if isinstance(found, Slot):
             if self._is_taken_by_express(data, found):
@@ -125,7 +125,7 @@ class Protocol(RequestHandler):
             self._is_taken = False
         return is_taken
 
-    def answer(self, reply: Reply, *, is_last: bool) -> None:
+    def answer(self, reply: Response, *, is_last: bool) -> None:
         """Answer the request that went the short way, then look at what came behind it."""
         self._is_taken = False
         behind, self._behind = self._behind, b""
@@ -163,9 +163,9 @@ class Protocol(RequestHandler):
             self._next_keepalive_close_time = self._loop.time() + self._keepalive_timeout
         super()._process_keepalive()
 
-    def _turn_away_all(self, data: bytes, found: Turned | bytes) -> bytes:
+    def _turn_away_all(self, data: bytes, found: RejectedRequest | bytes) -> bytes:
         """Refuse the request that ``data`` begins with, and those behind it; return the rest."""
-        while isinstance(found, Turned):
+        while isinstance(found, RejectedRequest):
             self._turn_away(found.answer)
             if found.is_last:
                 if self.transport is not None:
@@ -176,7 +176,7 @@ class Protocol(RequestHandler):
             if not data:
                 return b""
             following = self._gate.look(data)
-            if not isinstance(following, Turned | bytes):
+            if not isinstance(following, RejectedRequest | bytes):
                 self._slot = following
                 return data
             found = following
@@ -287,4 +287,4 @@ class Protocol(RequestHandler):
             slot.leave()
         self.close()
         reply = plain(status if 400 <= status < 600 else 400)
-        return one_write(Reply(reply.status, reply.body, reply.content_type), request, 1.0)
+        return one_write(Response(reply.status, reply.body, reply.content_type), request, 1.0)

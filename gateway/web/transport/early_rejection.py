@@ -15,15 +15,15 @@ from msgspec import Struct
 
 from gateway.domain.features import OTHER, Feature
 from gateway.overload.admission import Overload, Slot
-from gateway.overload.rejections import DARK, FULL, Refusal
+from gateway.overload.rejections import DARK, FULL, Rejection
 from gateway.providers import contract
 from gateway.runtime.settings import ProcessRole
 from gateway.web import metrics, roles, routing
 from gateway.web.problems import problem
-from gateway.web.response import Reply
-from gateway.web.response_cache import Shelf
+from gateway.web.response import Response
+from gateway.web.response_cache import ResponseCache
 from gateway.web.routing import Route
-from gateway.web.transport.body_framing import Framing, is_plain
+from gateway.web.transport.body_framing import BodyFraming, is_plain
 
 _HEAD_END = b"\r\n\r\n"
 #: A first line that is read in one way only: its method, and its path without what is asked for.
@@ -34,7 +34,7 @@ _OF_ACCOUNT = "/{provider}/{account}"
 _JITTER_S = 3
 
 
-class Turned(Struct, frozen=True):
+class RejectedRequest(Struct, frozen=True):
     """A request that was refused: the answer, and the bytes of its head and body.
 
     ``is_last``: the connection ends with the answer.
@@ -54,14 +54,14 @@ class _Way(Struct, eq=False):
     #: Whether a refused one may be answered with a page that was given lately.
     is_shelved: bool
     #: What a refusal is answered with: bytes that differ by when to come again.
-    answers: dict[Refusal, Iterator[bytes]]
+    answers: dict[Rejection, Iterator[bytes]]
     #: The same where it is the connection's last.
-    last_answers: dict[Refusal, Iterator[bytes]]
+    last_answers: dict[Rejection, Iterator[bytes]]
     #: Whether its answers have no body: who asks by HEAD takes what follows the head for the next.
     is_bare: bool = False
 
 
-class Gate:
+class EarlyRejection:
     """Knows requests by their first line."""
 
     def __init__(
@@ -71,14 +71,14 @@ class Gate:
         role: ProcessRole,
         routes: Sequence[Route],
         later: Mapping[tuple[str, str], contract.Reply],
-        shelf: Shelf,
+        shelf: ResponseCache,
     ) -> None:
         """``later`` has each provider account's own words for "not now, send it again"."""
         # What processes of the other role serve.
-        self._elsewhere: list[tuple[re.Pattern[bytes], Reply]] = []
+        self._elsewhere: list[tuple[re.Pattern[bytes], Response]] = []
         self._overload = overload
         self._shelf = shelf
-        self._framing = Framing()
+        self._framing = BodyFraming()
         # By the whole first line of a request that asks for nothing beside, and by what is before
         # its query, of which there is no end; and those that end with somebody's number.
         self._lines: dict[bytes, _Way] = {}
@@ -110,7 +110,7 @@ class Gate:
         self.is_draining = False
         self._serial = itertools.count()
         # What there is no room for in this turn; None between turns.
-        self._full: dict[_Way, Refusal] | None = None
+        self._full: dict[_Way, Rejection] | None = None
         # In which second the answers were made: the date is in them.
         self._made_at_s = 0
         self._misdirected: dict[tuple[bytes, bool], bytes] = {}
@@ -135,7 +135,7 @@ class Gate:
         """Ask anew for every request."""
         self._full = None
 
-    def ask(self, feature: Feature) -> Slot | Refusal:
+    def ask(self, feature: Feature) -> Slot | Rejection:
         """Decide about a request whose first bytes did not tell what it is."""
         return self._overload.ask(feature)
 
@@ -150,7 +150,7 @@ class Gate:
             return route.feature
         return route.feature if values in self._accounts else OTHER
 
-    def look(self, data: bytes) -> Slot | Turned | bytes | None:
+    def look(self, data: bytes) -> Slot | RejectedRequest | bytes | None:
         """Decide about the request that begins with ``data``; None: can not be told from them.
 
         Bytes: ``data`` is one whole request that is refused with these, and its connection stays.
@@ -172,7 +172,7 @@ class Gate:
                 if way is None:
                     return None
         asked = self._decide(way, line)
-        if not isinstance(asked, Refusal):
+        if not isinstance(asked, Rejection):
             return asked
         fields = data[line_end : end + 2]
         body_bytes = (
@@ -187,9 +187,9 @@ class Gate:
             answer = next(self._make(asked, way, answers, is_last))
         if request_bytes == len(data) and not is_last:
             return answer
-        return Turned(answer, request_bytes, is_last)
+        return RejectedRequest(answer, request_bytes, is_last)
 
-    def _decide(self, way: _Way, line: bytes) -> Slot | Refusal | None:
+    def _decide(self, way: _Way, line: bytes) -> Slot | Rejection | None:
         """Decide; None: to be parsed, for it may be answered though it is refused."""
         full = self._full
         if full and (refusal := full.get(way)) is not None:
@@ -246,7 +246,7 @@ class Gate:
         target = line.partition(b" ")[2].partition(b" HTTP/")[0]
         return self._shelf.is_worth_asking(target.decode("utf-8", "surrogateescape"))
 
-    def _misdirect(self, line: bytes, fields: bytes) -> Turned | None:
+    def _misdirect(self, line: bytes, fields: bytes) -> RejectedRequest | None:
         """Turn away what processes of the other role serve; None: all else."""
         target = _target(line)
         found = (reply for ways, reply in self._elsewhere if ways.fullmatch(target))
@@ -261,9 +261,9 @@ class Gate:
         made = self._misdirected.get(key)
         if made is None:
             made = self._misdirected[key] = _written(reply, "Misdirected Request", is_last)
-        return Turned(made, len(line) + len(fields) + 2 + (body_bytes or 0), is_last)
+        return RejectedRequest(made, len(line) + len(fields) + 2 + (body_bytes or 0), is_last)
 
-    def reply(self, refusal: Refusal, method: str, path: str) -> Reply:
+    def reply(self, refusal: Rejection, method: str, path: str) -> Response:
         """Make the answer to a request that was read before it was refused."""
         line = f"{method} {path}".encode("utf-8", "surrogateescape")
         way = self._ways.get(line)
@@ -272,7 +272,7 @@ class Gate:
 
     @staticmethod
     def _make(
-        refusal: Refusal, way: _Way, answers: dict[Refusal, Iterator[bytes]], is_last: bool
+        refusal: Rejection, way: _Way, answers: dict[Rejection, Iterator[bytes]], is_last: bool
     ) -> Iterator[bytes]:
         made = answers[refusal] = itertools.cycle(
             [
@@ -300,10 +300,10 @@ class Gate:
             way.last_answers.clear()
 
 
-def _reply(refusal: Refusal, later: contract.Reply | None, after_s: int) -> Reply:
+def _reply(refusal: Rejection, later: contract.Reply | None, after_s: int) -> Response:
     head = f"Retry-After: {after_s}\r\n"
     if later is not None:
-        return Reply(later.status, later.body, later.content_type, head)
+        return Response(later.status, later.body, later.content_type, head)
     feature = refusal.feature
     context = {"feature": feature.name, "tier": feature.tier, "reason": refusal.reason}
     detail = f"{_REASONS[refusal.reason]}; the load's highest signal is {refusal.signal}"
@@ -331,7 +331,7 @@ def _target(line: bytes) -> bytes:
     return target.partition(b"?")[0] if is_http else b""
 
 
-def _written(reply: Reply, phrase: str, is_last: bool, *, is_bare: bool = False) -> bytes:
+def _written(reply: Response, phrase: str, is_last: bool, *, is_bare: bool = False) -> bytes:
     connection = "Connection: close\r\n" if is_last else ""
     # The phrase is for people (RFC 9112, 4); the rest is as in ``replies``.
     head = (

@@ -14,9 +14,9 @@ import select
 import socket
 from collections.abc import Callable
 
-from gateway.web.transport.client_transport import READ_BYTES, ClientSocket
-from gateway.web.transport.connection import Protocol
-from gateway.web.transport.early_rejection import Gate
+from gateway.web.transport.client_transport import READ_BYTES, ClientTransport
+from gateway.web.transport.connection import HttpConnection
+from gateway.web.transport.early_rejection import EarlyRejection
 
 _log = logging.getLogger(__name__)
 
@@ -30,7 +30,7 @@ _TURN_S = 0.005
 _SHORTAGE_S = 0.5
 
 
-class Door:
+class Listener:
     """Serves one listener until it is closed."""
 
     def __init__(
@@ -38,8 +38,8 @@ class Door:
         *,
         listener: socket.socket,
         backlog: int,
-        protocol: Callable[[], Protocol],
-        gate: Gate,
+        protocol: Callable[[], HttpConnection],
+        gate: EarlyRejection,
         is_short: Callable[[], bool],
     ) -> None:
         """Listen. ``protocol`` makes one for each connection; ``is_short``: whether the CPU is."""
@@ -48,7 +48,7 @@ class Door:
         self._protocol = protocol
         self._gate = gate
         self._is_short = is_short
-        self._sockets: dict[int, ClientSocket] = {}
+        self._sockets: dict[int, ClientTransport] = {}
         #: By descriptor: 1 where the next that comes begins a request, 2 where besides one was
         #: answered here since somebody asked; 0 where the protocol must see it.
         self.resting = bytearray(1024)
@@ -94,7 +94,7 @@ class Door:
         """Look out for these events of a connection."""
         self._epoll.modify(number, events)
 
-    def forget(self, connection: ClientSocket) -> None:
+    def forget(self, connection: ClientTransport) -> None:
         """Look after a connection no more."""
         del self._sockets[connection.number]
         self.resting[connection.number] = 0
@@ -199,7 +199,7 @@ class Door:
         except OSError:
             connection.close()
             raise
-        made = ClientSocket(door=self, connection=connection, protocol=self._protocol())
+        made = ClientTransport(door=self, connection=connection, protocol=self._protocol())
         self._sockets[number] = made
         made.start()
 
