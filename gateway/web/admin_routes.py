@@ -1,13 +1,6 @@
-"""The operators' listener: its routes, and its server over the parts of a process."""
-
-from importlib.metadata import version
+"""The routes of the operators' listener, with what each takes and answers."""
 
 from gateway.overload import snapshot
-from gateway.overload.rate_limit import RateLimits
-from gateway.stores.postgres.api_keys import ApiKeys
-from gateway.web import openapi
-from gateway.web.authentication import Authenticator
-from gateway.web.dispatcher import Dispatcher
 from gateway.web.handlers.admin import (
     Cleared,
     Operations,
@@ -18,14 +11,8 @@ from gateway.web.handlers.admin import (
     PlanList,
     PlanOrder,
 )
-from gateway.web.request import Request
-from gateway.web.response import Response
-from gateway.web.response_cache import ResponseCache
-from gateway.web.routing import Answer, Route, Router
-from gateway.web.transport.early_rejection import EarlyRejection
-from gateway.wiring import Gateway
+from gateway.web.routing import Answer, Route
 
-_CONNECTIONS_MAX = 50
 _AUTH = ("unauthorised", "forbidden")
 
 
@@ -124,53 +111,3 @@ def all_routes(operations: Operations) -> list[Route]:
             problems=[*_AUTH, "not-found", "unavailable"],
         ),
     ]  # fmt: skip
-
-
-def build(gateway: Gateway) -> Dispatcher:
-    """Return the operators' server over the parts of a process."""
-    settings = gateway.settings
-
-    async def document(request: Request) -> Response:
-        return Response(200, described)
-
-    table = [
-        *all_routes(
-            Operations(
-                switches=gateway.override_store,
-                modes=gateway.overrides,
-                overload=gateway.overload,
-                clock=gateway.clock,
-                body_s=settings.body_s,
-            )
-        ),
-        Route(
-            method="GET",
-            template="/openapi.json",
-            name="admin.openapi",
-            handler=document,
-            role=None,
-            summary="This document",
-            answers=[Answer(200, "OpenAPI 3.1.", {"type": "object"})],
-        ),
-    ]
-    described = openapi.document(table, version=version("tidegate"))
-    return Dispatcher(
-        router=Router(table),
-        authenticator=Authenticator(
-            keys=ApiKeys(pool=gateway.stores.primary_reads, replicas=gateway.stores.replicas),
-            clock=gateway.clock,
-            ttl_s=settings.api_key_ttl_s,
-        ),
-        gate=EarlyRejection(
-            overload=gateway.overload,
-            role="all",
-            routes=table,
-            later={},
-            shelf=ResponseCache(clock=gateway.clock),
-        ),
-        quotas=RateLimits(rate=0.0, burst=1),
-        clock=gateway.clock,
-        connections_max=_CONNECTIONS_MAX,
-        keepalive_s=settings.keepalive_s,
-        write_s=settings.body_s,
-    )

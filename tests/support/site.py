@@ -11,7 +11,7 @@ import aiohttp
 from gateway.clients.documents import Documents
 from gateway.domain.access import ROLES, Role
 from gateway.stores.postgres.api_keys import ApiKeys
-from gateway.web import process
+from gateway.web import process, wiring
 from gateway.web.dispatcher import Dispatcher
 from gateway.wiring import Gateway
 
@@ -52,8 +52,8 @@ class Site:
 async def serve(gateway: Gateway) -> AsyncIterator[Site]:
     """Listen on a free port of the loopback until the block ends."""
     documents = Documents(clock=gateway.clock)
-    inventory = process.open_inventory(gateway.settings)
-    server = process.build(gateway, asyncio.Event(), documents=documents, inventory=inventory)
+    inventory = wiring.open_inventory(gateway.settings)
+    server = wiring.build_server(gateway, asyncio.Event(), documents=documents, inventory=inventory)
     listener = socket.create_server(("127.0.0.1", 0))
     host, port = listener.getsockname()
     door = process.open_listener(server, listener, gateway)

@@ -9,14 +9,14 @@ import pytest
 
 from gateway.domain import features
 from gateway.overload.rejections import Rejection
-from gateway.web import admin_routes, process
+from gateway.web import process, wiring
 from tests.support.site import Site
 from tests.web.support import Wire
 
 
 @pytest.fixture
 async def operators(site: Site) -> AsyncIterator[Wire]:
-    server = admin_routes.build(site.gateway)
+    server = wiring.build_admin_server(site.gateway)
     listener = socket.create_server(("127.0.0.1", 0))
     host, port = listener.getsockname()
     door = process.open_listener(server, listener, site.gateway)

@@ -13,7 +13,7 @@ import redis
 from aiohttp import web
 
 from gateway.runtime.settings import Settings, SettingsError
-from gateway.web import process
+from gateway.web import wiring
 from tests.support.site import Site
 from tests.web.support import Wire, order
 
@@ -198,5 +198,5 @@ def test_who_asks_nobody_needs_no_token(
 ) -> None:
     monkeypatch.delenv("STOCK_TOKEN")
     with pytest.raises(SettingsError, match="env:STOCK_TOKEN"):
-        process.open_inventory(settings)
-    process.open_inventory(msgspec.structs.replace(settings, role="query"))
+        wiring.open_inventory(settings)
+    wiring.open_inventory(msgspec.structs.replace(settings, role="query"))

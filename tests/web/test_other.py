@@ -17,7 +17,7 @@ from gateway.domain.overrides import Action
 from gateway.overload.admission import Overload, Slot
 from gateway.overload.overrides import Overrides
 from gateway.runtime.settings import ProcessRole, Settings
-from gateway.web import admin_routes, process
+from gateway.web import process, wiring
 from gateway.web.transport.early_rejection import EarlyRejection
 from gateway.wiring import open_gateway
 from tests.support.site import Site, serve
@@ -291,7 +291,7 @@ async def test_operators_are_never_refused_on_their_own_port(
 
 @asynccontextmanager
 async def _operators(site: Site) -> AsyncIterator[Wire]:
-    server = admin_routes.build(site.gateway)
+    server = wiring.build_admin_server(site.gateway)
     listener = socket.create_server(("127.0.0.1", 0))
     host, port = listener.getsockname()
     door = process.open_listener(server, listener, site.gateway)

@@ -8,7 +8,7 @@ import redis
 
 from gateway.overload.rate_limit_sync import RateLimitSync
 from gateway.runtime.settings import Settings
-from gateway.web import process
+from gateway.web import wiring
 from gateway.wiring import Gateway, open_gateway
 from tests.support.site import Site, serve
 from tests.web.support import Wire, order_bytes
@@ -58,7 +58,7 @@ async def test_a_channel_beyond_its_quota_is_told_so_whatever_the_key(of_channel
 async def tell(*gateways: Gateway) -> None:
     """All of them tell what they let in, and hear of it."""
     for gateway in (*gateways, *gateways):
-        await cast("RateLimitSync", process._tasks(gateway, 0)["quotas"]).exchange()
+        await cast("RateLimitSync", wiring.tasks(gateway, 0)["quotas"]).exchange()
 
 
 async def test_a_channel_is_counted_over_processes_whatever_the_key(of_channel: Settings) -> None:
@@ -119,4 +119,4 @@ async def test_without_quotas_or_redis_nothing_is_told(
         redis_url=settings.redis_url if url is None else url,
     )
     async with open_gateway(changed) as gateway:
-        assert "quotas" not in process._tasks(gateway, 0)
+        assert "quotas" not in wiring.tasks(gateway, 0)
