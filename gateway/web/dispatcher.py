@@ -27,7 +27,7 @@ from gateway.web.fast_path.handler import FastPath
 from gateway.web.handlers.orders import OrderIntake
 from gateway.web.problems import Answered, problem
 from gateway.web.request import Request
-from gateway.web.response import CLOSE, Response, StreamedResponse, written
+from gateway.web.response import CLOSE, Response, StreamedResponse, writer_for
 from gateway.web.routing import Route, Router
 from gateway.web.transport.connection import LINGER_S, HttpConnection
 from gateway.web.transport.early_rejection import EarlyRejection
@@ -149,7 +149,7 @@ class Dispatcher(web.Server):
                 request.slot.leave()
         if self._is_draining and CLOSE not in reply.head:
             reply = msgspec.structs.replace(reply, head=reply.head + CLOSE)
-        return written(reply, raw, self._write_s)
+        return writer_for(reply, raw, self._write_s)
 
     async def drain(self) -> None:
         """Answer what was sent and close every connection; bound it with a timeout.

@@ -1,8 +1,8 @@
-"""Replies, written in one piece.
+"""HTTP responses, and the writers that send them on a connection.
 
-A reply is its final bytes: the head is put together once, and head and body leave in one write.
-``web.Response`` builds a header multidict and serialises it for each answer, which costs about
-as much as decoding the order; see ``ops/decisions/0005-http-server.md``.
+The head is put together as text and leaves with the body in one write. ``aiohttp.web.Response``
+builds a header multidict and serialises it for each response, which costs about as much as
+decoding an order; see ``ops/decisions/0005-http-server.md``.
 """
 
 import asyncio
@@ -10,31 +10,30 @@ import time
 from collections.abc import AsyncGenerator, Callable
 from email.utils import formatdate
 from http import HTTPStatus
-from typing import TYPE_CHECKING, cast
+from typing import Protocol, cast
 
+from aiohttp.web import BaseRequest, StreamResponse
 from msgspec import Struct
-
-if TYPE_CHECKING:
-    from aiohttp.web import BaseRequest, StreamResponse
-
-    from gateway.web.transport.connection import HttpConnection
 
 JSON = "application/json"
 PROBLEM = "application/problem+json"
-TEXT = "text/plain; charset=utf-8"
-#: The line of a head that says that the connection ends with the answer.
+#: The header line of the last response on a connection.
 CLOSE = "Connection: close\r\n"
 
 _STATUS_LINES = {
     status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\nServer: tidegate\r\n"
     for status in HTTPStatus
 }
-#: Bytes that may stand in the socket's buffer before the handler waits for the client to read.
+#: Unsent bytes above which a handler waits for the client to read (back-pressure).
 _BUFFERED_BYTES_MAX = 64 * 1024
 
 
 class Response(Struct, frozen=True):
-    """Status, body and head lines (each ``Name: value`` ended by CR LF)."""
+    """A response of known length.
+
+    ``head`` has further header lines, each ``Name: value`` ended by CR LF, in Latin-1. Date,
+    Server, Content-Type and Content-Length are added when it is written.
+    """
 
     status: int
     body: bytes = b""
@@ -43,10 +42,11 @@ class Response(Struct, frozen=True):
 
 
 class StreamedResponse(Struct, frozen=True):
-    """A reply whose body comes piece by piece, for as long as it takes. ``head`` as of ``Reply``.
+    """A response whose body is sent in pieces as they become ready.
 
-    An error of ``pieces`` breaks the connection off, so that nobody takes a part for the whole.
-    However it ends, also before it began, ``pieces`` is closed and ``done`` is called, once.
+    ``head`` is as of ``Response``. An error of ``pieces`` aborts the connection, so that no client
+    mistakes a part for the whole. However it ends, even before the first piece, ``pieces`` is
+    closed and then ``done`` is called, once.
     """
 
     status: int
@@ -56,8 +56,19 @@ class StreamedResponse(Struct, frozen=True):
     head: str = ""
 
 
+class _Connection(Protocol):
+    """What a writer needs of the connection (``transport.connection.HttpConnection``)."""
+
+    #: Whether the last request that was parsed has its response, and another may follow.
+    is_answered: bool
+
+    async def _drain_helper(self) -> None:
+        """Wait until the transport takes more. Raises ConnectionError when it is lost."""
+        ...
+
+
 class _Date:
-    """The Date header, made once a second."""
+    """The Date header, formatted once per second."""
 
     def __init__(self) -> None:
         self._second = 0
@@ -74,78 +85,81 @@ class _Date:
 _date = _Date()
 
 
-def head_bytes(reply: Response, connection: str) -> bytes:
-    """Return the head of a reply; ``connection``: the line about what becomes of it, or none."""
+def head_bytes(response: Response, connection: str) -> bytes:
+    """Return the head of a response, with the empty line that ends it.
+
+    ``connection``: the Connection header's line ended by CR LF, or "" for none.
+    """
     return (
-        f"{_STATUS_LINES[reply.status]}{_date.line()}Content-Type: {reply.content_type}\r\n"
-        f"Content-Length: {len(reply.body)}\r\n{reply.head}{connection}\r\n"
+        f"{_STATUS_LINES[response.status]}{_date.line()}Content-Type: {response.content_type}\r\n"
+        f"Content-Length: {len(response.body)}\r\n{response.head}{connection}\r\n"
     ).encode("latin-1")
 
 
-class _Writes:
-    """What both kinds of reply do on a connection."""
+class _Writer:
+    """What both writers share."""
 
     _write_s: float
 
-    async def _wait_for_reader(self, request: "BaseRequest") -> None:
+    async def _wait_for_client(self, request: BaseRequest) -> None:
         try:
             async with asyncio.timeout(self._write_s):
-                await request.protocol._drain_helper()
+                await cast("_Connection", request.protocol)._drain_helper()
         except TimeoutError:
             if request.transport is not None:
                 request.transport.abort()
             raise ConnectionResetError("the client does not read") from None
 
 
-class OneWrite(_Writes):
-    """What aiohttp's protocol wants of a response, around a ``Response``."""
+class ResponseWriter(_Writer):
+    """Sends a ``Response`` in one write; has what aiohttp's protocol uses of a StreamResponse."""
 
-    __slots__ = ("_is_head", "_reply", "_write_s", "body_length", "keep_alive", "status")
+    __slots__ = ("_is_head", "_response", "_write_s", "body_length", "keep_alive", "status")
 
-    def __init__(self, reply: Response, *, is_head: bool, write_s: float) -> None:
-        self._reply = reply
+    def __init__(self, response: Response, *, is_head: bool, write_s: float) -> None:
+        self._response = response
         self._is_head = is_head
         self._write_s = write_s
-        self.status = reply.status
-        self.body_length = len(reply.body)
+        self.status = response.status
+        self.body_length = len(response.body)
         self.keep_alive = True
 
-    async def prepare(self, request: "BaseRequest") -> None:
-        """Write the whole reply. Raises ConnectionError when nobody is there to read it."""
-        reply = self._reply
+    async def prepare(self, request: BaseRequest) -> None:
+        """Write all of it. Raises ConnectionError when the client is gone or does not read."""
+        response = self._response
         transport = request.transport
         if transport is None or transport.is_closing():
             raise ConnectionResetError("the client hung up")
-        # A closing reply to a body that was not read to its end: the rest must not be parsed.
-        self.keep_alive = request.keep_alive and CLOSE not in reply.head
+        # A body may be unread where the connection closes: the rest of it must not be parsed.
+        self.keep_alive = request.keep_alive and CLOSE not in response.head
         connection = ""
         if not self.keep_alive:
-            connection = "" if CLOSE in reply.head else CLOSE
+            connection = "" if CLOSE in response.head else CLOSE
         elif request.version.minor == 0:
             connection = "Connection: keep-alive\r\n"
-        head = head_bytes(reply, connection)
-        transport.write(head if self._is_head else head + reply.body)
-        cast("HttpConnection", request.protocol).is_answered = self.keep_alive
+        head = head_bytes(response, connection)
+        transport.write(head if self._is_head else head + response.body)
+        cast("_Connection", request.protocol).is_answered = self.keep_alive
         if transport.get_write_buffer_size() > _BUFFERED_BYTES_MAX:
-            await self._wait_for_reader(request)
+            await self._wait_for_client(request)
 
     async def write_eof(self) -> None:
-        """Do nothing: everything was written at once."""
+        """Do nothing: ``prepare`` wrote everything."""
 
 
-class ManyWrites(_Writes):
-    """What aiohttp's protocol wants of a response, around a ``StreamedResponse``."""
+class StreamedResponseWriter(_Writer):
+    """Sends a ``StreamedResponse``; has what aiohttp's protocol uses of a StreamResponse."""
 
-    def __init__(self, reply: StreamedResponse, *, is_head: bool, write_s: float) -> None:
-        self._reply = reply
+    def __init__(self, response: StreamedResponse, *, is_head: bool, write_s: float) -> None:
+        self._response = response
         self._is_head = is_head
         self._write_s = write_s
-        self.status = reply.status
+        self.status = response.status
         self.body_length = 0
         self.keep_alive = True
 
-    async def prepare(self, request: "BaseRequest") -> None:
-        """Write all of it. Raises ConnectionError when nobody reads it, or it broke off."""
+    async def prepare(self, request: BaseRequest) -> None:
+        """Write all of it. Raises ConnectionError when it could not be sent whole."""
         try:
             await self._write(request)
         except ConnectionError:
@@ -153,57 +167,65 @@ class ManyWrites(_Writes):
         except Exception as exc:
             if request.transport is not None:
                 request.transport.abort()
-            raise ConnectionResetError("the answer broke off") from exc
+            raise ConnectionResetError("the response broke off") from exc
         finally:
-            # One that never began has nothing to clean up, and does not.
+            # A generator that never started runs none of its own clean-up.
             try:
-                await self._reply.pieces.aclose()
+                await self._response.pieces.aclose()
             finally:
-                self._reply.done()
+                self._response.done()
 
     async def write_eof(self) -> None:
-        """Do nothing: everything was written."""
+        """Do nothing: ``prepare`` wrote everything."""
 
-    async def _write(self, request: "BaseRequest") -> None:
-        reply, transport = self._reply, request.transport
+    async def _write(self, request: BaseRequest) -> None:
+        response, transport = self._response, request.transport
         if transport is None or transport.is_closing():
             raise ConnectionResetError("the client hung up")
-        # HTTP/1.0 knows no chunks: there the end of the connection is the end of the body.
+        # HTTP/1.0 has no chunks: there the end of the connection ends the body.
         is_chunked = request.version.minor > 0
-        is_last = not (request.keep_alive and is_chunked) or CLOSE in reply.head
+        is_last = not (request.keep_alive and is_chunked) or CLOSE in response.head
         self.keep_alive = not is_last
         lines = "Transfer-Encoding: chunked\r\n" if is_chunked else ""
-        if is_last and CLOSE not in reply.head:
+        if is_last and CLOSE not in response.head:
             lines += CLOSE
         head = (
-            f"{_STATUS_LINES[reply.status]}{_date.line()}Content-Type: {reply.content_type}\r\n"
-            f"{lines}{reply.head}\r\n"
+            f"{_STATUS_LINES[response.status]}{_date.line()}"
+            f"Content-Type: {response.content_type}\r\n{lines}{response.head}\r\n"
         )
         transport.write(head.encode("latin-1"))
         if not self._is_head:
-            async for piece in reply.pieces:
-                # Asked anew each time: the client may be gone, which closes the transport.
+            async for piece in response.pieces:
+                # Read anew each time: it is None once the client is gone.
                 if request.transport is None or transport.is_closing():
                     raise ConnectionResetError("the client hung up")
                 if piece:
                     transport.write(b"%x\r\n%b\r\n" % (len(piece), piece) if is_chunked else piece)
                 if transport.get_write_buffer_size() > _BUFFERED_BYTES_MAX:
-                    await self._wait_for_reader(request)
+                    await self._wait_for_client(request)
             if is_chunked:
                 transport.write(b"0\r\n\r\n")
-        cast("HttpConnection", request.protocol).is_answered = self.keep_alive
+        cast("_Connection", request.protocol).is_answered = self.keep_alive
 
 
-def written(
-    reply: "Response | StreamedResponse", raw: "BaseRequest", write_s: float
-) -> "StreamResponse":
-    """Make the response to a request; aiohttp asks of one only what these have."""
-    if isinstance(reply, StreamedResponse):
-        many = ManyWrites(reply, is_head=raw.method == "HEAD", write_s=write_s)
-        return cast("StreamResponse", many)
-    return one_write(reply, raw, write_s)
+def writer_for(
+    response: Response | StreamedResponse, request: BaseRequest, write_s: float
+) -> StreamResponse:
+    """Return the writer of a response to this request, typed as what aiohttp expects.
+
+    ``write_s``: seconds that the client may leave more than 64 KiB unread.
+    """
+    if isinstance(response, StreamedResponse):
+        streamed = StreamedResponseWriter(
+            response, is_head=request.method == "HEAD", write_s=write_s
+        )
+        return cast("StreamResponse", streamed)
+    return response_writer(response, request, write_s)
 
 
-def one_write(reply: Response, raw: "BaseRequest", write_s: float) -> "StreamResponse":
-    """Make the response to a request; aiohttp asks of one only what ``OneWrite`` has."""
-    return cast("StreamResponse", OneWrite(reply, is_head=raw.method == "HEAD", write_s=write_s))
+def response_writer(response: Response, request: BaseRequest, write_s: float) -> StreamResponse:
+    """Do the same for a response of known length."""
+    return cast(
+        "StreamResponse",
+        ResponseWriter(response, is_head=request.method == "HEAD", write_s=write_s),
+    )

@@ -13,7 +13,7 @@ from gateway.overload.admission import Slot
 from gateway.web import metrics
 from gateway.web.fast_path.handler import FastPath
 from gateway.web.problems import plain
-from gateway.web.response import CLOSE, Response, head_bytes, one_write
+from gateway.web.response import CLOSE, Response, head_bytes, response_writer
 from gateway.web.transport.early_rejection import EarlyRejection, RejectedRequest
 
 if TYPE_CHECKING:
@@ -287,4 +287,4 @@ class HttpConnection(RequestHandler):
             slot.leave()
         self.close()
         reply = plain(status if 400 <= status < 600 else 400)
-        return one_write(Response(reply.status, reply.body, reply.content_type), request, 1.0)
+        return response_writer(Response(reply.status, reply.body, reply.content_type), request, 1.0)
