@@ -14,7 +14,7 @@ from gateway.intake.accept import Intake
 from gateway.intake.batch_writer import BatchWriter
 from gateway.intake.committer import Committer
 from gateway.intake.journal import Journal
-from gateway.intake.journal_codec import Envelopes
+from gateway.intake.journal_codec import JournalCodec
 from gateway.intake.rejected_callbacks import RejectedCallbackRecorder
 from gateway.intake.remarks import Remarks
 from gateway.overload import peers, rate_limit
@@ -115,10 +115,10 @@ async def open_gateway(settings: Settings, *, clock: Clock | None = None) -> Asy
         )
         new_id = UUIDv7()
         ledger = Ledger(pool=stores.primary, sealer=stores.sealer, new_id=new_id, is_late=False)
-        commits = durable(ledger, journal, clock=clock, settings=settings)
+        writer = batch_writer(ledger, journal, clock=clock, settings=settings)
         committer = Committer(
-            durable=commits,
-            results=stores.result_cache,
+            writer=writer,
+            cache=stores.result_cache,
             settings=settings,
             is_draining=False,
         )
@@ -166,7 +166,7 @@ async def open_gateway(settings: Settings, *, clock: Clock | None = None) -> Asy
             overload=Overload(
                 committer=committer,
                 journal=journal,
-                commits_s=commits.commits_s,
+                commits_s=writer.commits_s,
                 readers=readers,
                 modes=overrides,
                 heard=heard,
@@ -194,7 +194,7 @@ async def open_gateway(settings: Settings, *, clock: Clock | None = None) -> Asy
         )
 
 
-def durable(
+def batch_writer(
     ledger: Ledger, journal: Journal | None, *, clock: Clock, settings: Settings
 ) -> BatchWriter:
     """Make what commits batches to a ledger, with a breaker of its own."""
@@ -232,8 +232,8 @@ async def _open_journal(
 ) -> Journal | None:
     if streams is None:
         return None
-    envelopes = Envelopes(sealer=sealer)
-    journal = Journal(streams=streams, envelopes=envelopes, clock=clock, settings=settings)
+    codec = JournalCodec(sealer=sealer)
+    journal = Journal(streams=streams, codec=codec, clock=clock, settings=settings)
     await journal.check()
     return journal
 

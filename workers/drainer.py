@@ -16,7 +16,7 @@ from gateway.domain.errors import Invalid, Poisoned, TidegateError
 from gateway.domain.journaling import Lane
 from gateway.domain.placing import Placed
 from gateway.intake.accept import Intake
-from gateway.intake.journal_codec import Envelopes, Order, Unreadable
+from gateway.intake.journal_codec import JournalCodec, JournaledOrder, Unreadable
 from gateway.runtime import lifecycle
 from gateway.runtime.clock import Clock
 from gateway.stores.postgres.aliases import Aliases
@@ -58,7 +58,7 @@ class Drainer:
         self,
         *,
         streams: JournalStreams,
-        envelopes: Envelopes,
+        codec: JournalCodec,
         intake: Intake,
         ledger: Ledger,
         aliases: Aliases,
@@ -66,7 +66,7 @@ class Drainer:
         consumer: str,
     ) -> None:
         self._streams = streams
-        self._envelopes = envelopes
+        self._codec = codec
         self._intake = intake
         self._ledger = ledger
         self._aliases = aliases
@@ -175,9 +175,9 @@ class Drainer:
         """Bring one entry to the ledger and say what became of it. Never raises."""
         try:
             if lane == "follow_ups":
-                await self._intake.accept_event(self._envelopes.open_follow_up(read.envelope))
+                await self._intake.accept_event(self._codec.decode_follow_up(read.envelope))
                 return _SETTLED
-            return await self._bring_order(self._envelopes.open_order(read.envelope))
+            return await self._bring_order(self._codec.decode_order(read.envelope))
         except Poisoned:
             # The committer has parked it.
             return _SETTLED
@@ -196,7 +196,7 @@ class Drainer:
                 return _KEPT
             return await self._set_aside(shard, lane, read, "failed at the drain")
 
-    async def _bring_order(self, order: Order) -> _Fate:
+    async def _bring_order(self, order: JournaledOrder) -> _Fate:
         try:
             placement = self._intake.journaled_placement(order)
         except (Invalid, msgspec.MsgspecError) as exc:
@@ -223,7 +223,9 @@ class Drainer:
         _log.error("parked out of the journal", extra={"parked": parked_id, "reason": reason})
         return _SETTLED
 
-    async def _park(self, source: str, key: str, body: bytes, reason: str, order: Order) -> None:
+    async def _park(
+        self, source: str, key: str, body: bytes, reason: str, order: JournaledOrder
+    ) -> None:
         parked_id = await self._ledger.set_aside(source, key, body, reason, order.received_at)
         _log.error("parked out of the journal", extra={"parked": parked_id, "reason": reason})
 

@@ -8,12 +8,12 @@ import uvloop
 
 from gateway.intake.accept import Intake
 from gateway.intake.committer import Committer
-from gateway.intake.journal_codec import Envelopes
+from gateway.intake.journal_codec import JournalCodec
 from gateway.runtime import lifecycle, logs
 from gateway.runtime.settings import Settings
 from gateway.stores.postgres.aliases import Aliases
 from gateway.stores.postgres.ledger import Ledger
-from gateway.wiring import Gateway, durable, open_gateway
+from gateway.wiring import Gateway, batch_writer, open_gateway
 from workers.drainer import Drainer
 from workers.housekeeper import Housekeeper
 from workers.sweeper import Sweeper
@@ -69,14 +69,14 @@ def _drainer(gateway: Gateway) -> Drainer:
     assert stores.journal_streams is not None, "only asked for where there is a journal"
     ledger = Ledger(pool=stores.primary, sealer=stores.sealer, new_id=gateway.new_id, is_late=True)
     committer = Committer(
-        durable=durable(ledger, None, clock=gateway.clock, settings=settings),
-        results=stores.result_cache,
+        writer=batch_writer(ledger, None, clock=gateway.clock, settings=settings),
+        cache=stores.result_cache,
         settings=settings,
         is_draining=True,
     )
     return Drainer(
         streams=stores.journal_streams,
-        envelopes=Envelopes(sealer=stores.sealer),
+        codec=JournalCodec(sealer=stores.sealer),
         intake=Intake(
             committer=committer,
             clock=gateway.clock,

@@ -29,7 +29,7 @@ def _goods(order: Submission) -> str:
     return _prefixed(order.channel) + _prefixed(order.buyer_id) + "".join(lines)
 
 
-def looks(order: Submission, phone: str) -> tuple[bytes, bytes]:
+def similarity(order: Submission, phone: str) -> tuple[bytes, bytes]:
     """Return what an order looks like, and what velocity is counted by: 16 bytes each.
 
     The second is over channel, buyer and sorted (sku, quantity); the first over payable and the

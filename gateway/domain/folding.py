@@ -8,7 +8,7 @@ an order that saw all of them ends in the same state.
 from collections.abc import Iterable
 from decimal import Decimal
 
-from gateway.domain import events, lifecycle
+from gateway.domain import events, transitions
 from gateway.domain.following import OrderState, PaymentState, Standing, Step
 from gateway.domain.orders import Hold
 
@@ -81,11 +81,11 @@ def _pay(
     payment.order_id = order.id
     before = order.status
     if event.currency != order.currency or event.amount != order.payable:
-        said = f"paid {event.amount} {event.currency}, due {order.payable} {order.currency}"
-        _set_aside(order, payment, "mismatch", payments)
-        return Step("parked", before, before, "amount_mismatch", said)
+        detail = f"paid {event.amount} {event.currency}, due {order.payable} {order.currency}"
+        _mark_not_due(order, payment, "mismatch", payments)
+        return Step("parked", before, before, "amount_mismatch", detail)
     if before == "pending_payment":
-        order.status = lifecycle.MOVES[before, "payment_succeeded"]
+        order.status = transitions.TRANSITIONS[before, "payment_succeeded"]
         order.paid = event.amount
         order.paid_at = event.occurred_at
         order.version += 1
@@ -94,9 +94,9 @@ def _pay(
     if before == "closed" and order.paid == 0:
         order.paid = event.amount
         order.paid_at = event.occurred_at
-        _set_aside(order, payment, "after_close", payments)
+        _mark_not_due(order, payment, "after_close", payments)
         return Step("parked", before, before, "paid_after_close", "a refund is owed")
-    _set_aside(order, payment, "duplicate", payments)
+    _mark_not_due(order, payment, "duplicate", payments)
     return Step("parked", before, before, "duplicate_payment", "another transaction paid already")
 
 
@@ -105,17 +105,17 @@ def _contradiction(
 ) -> Step | None:
     """Return the step of a message that says of its transaction what another one did not."""
     at = order.status if order is not None else None
-    said = f"{payment.amount} {payment.currency}"
+    detail = f"{payment.amount} {payment.currency}"
     if event.currency != payment.currency or event.amount != payment.amount:
-        said = f"paid {event.amount} {event.currency}, but {said} when first told"
-        return Step("parked", at, at, "amount_mismatch", said)
+        detail = f"paid {event.amount} {event.currency}, but {detail} when first told"
+        return Step("parked", at, at, "amount_mismatch", detail)
     if event.order_no and payment.order_no and event.order_no != payment.order_no:
-        said = f"paid order {event.order_no}, but {payment.order_no} when first told"
-        return Step("parked", at, at, "duplicate_payment", said)
+        detail = f"paid order {event.order_no}, but {payment.order_no} when first told"
+        return Step("parked", at, at, "duplicate_payment", detail)
     return None
 
 
-def _set_aside(
+def _mark_not_due(
     order: OrderState, payment: PaymentState, standing: Standing, payments: Iterable[PaymentState]
 ) -> None:
     payment.standing = standing
@@ -145,8 +145,8 @@ def _refund(
     before = order.status
     total = _refunded_total(event, payment.refunded)
     if event.currency != payment.currency or total > payment.amount:
-        said = f"refunded {total} {event.currency} of {payment.amount} {payment.currency}"
-        return Step("parked", before, before, "refund_exceeds_payment", said)
+        detail = f"refunded {total} {event.currency} of {payment.amount} {payment.currency}"
+        return Step("parked", before, before, "refund_exceeds_payment", detail)
     if total == payment.refunded:
         return Step("repeat", before, before)
     delta = total - payment.refunded
@@ -155,7 +155,7 @@ def _refund(
     if payment.standing in ("applied", "after_close"):
         order.refunded += delta
         if is_full:
-            order.status = lifecycle.MOVES[before, "refund_succeeded"]
+            order.status = transitions.TRANSITIONS[before, "refund_succeeded"]
     if is_full and payment.standing in _OWED:
         # What the order was held for is gone; what else it is held for is not.
         order.hold = _held_for(order, payments)
@@ -173,19 +173,19 @@ def _move(
     if order is None:
         if parcel := events.tracking_no(event):
             # Shipped long ago, or not by us: nothing will come that this could wait for.
-            said = f"not one order was shipped under {parcel}"
-            return Step("parked", reason="unknown_order", detail=said)
+            detail = f"not one order was shipped under {parcel}"
+            return Step("parked", reason="unknown_order", detail=detail)
         return Step("waiting")
     before = order.status
     key = (before, events.action(event))
-    if key in lifecycle.SAID_AGAIN:
+    if key in transitions.REPEATED:
         return Step("repeat", before, before)
-    if key in lifecycle.EARLY:
+    if key in transitions.PREMATURE:
         return Step("waiting", before, before)
-    if key not in lifecycle.MOVES:
-        said = f"{key[1]} can not follow {before}"
-        return Step("parked", before, before, "impossible_transition", said)
-    order.status = lifecycle.MOVES[key]
+    if key not in transitions.TRANSITIONS:
+        detail = f"{key[1]} can not follow {before}"
+        return Step("parked", before, before, "impossible_transition", detail)
+    order.status = transitions.TRANSITIONS[key]
     order.version += 1
     match event:
         case events.Closed():

@@ -12,11 +12,11 @@ class Entry(Struct, frozen=True):
     """An event on its way into the journal.
 
     ``envelope`` is sealed. ``claims`` are the digests by which a repeat is recognised, each
-    with the seconds it is kept for; ``known`` is what a repeat is told, kept under each claim.
+    with the seconds it is kept for; ``claim_value`` is what a repeat finds stored under each claim.
     A forced entry is appended although its like is there, whose claims stay as they are.
     """
 
     envelope: bytes
     claims: tuple[tuple[bytes, int], ...]
-    known: bytes
+    claim_value: bytes
     is_forced: bool = False

@@ -131,12 +131,12 @@ def decode(body: bytes) -> Submission:
 _DECODER = msgspec.json.Decoder(Submission)
 
 
-def kept(submission: Submission) -> bytes:
+def encode_shop_order(submission: Submission) -> bytes:
     """Write an order that no storefront wrote for us, for ``restored``."""
     return msgspec.json.encode(submission)
 
 
-def restored(text: bytes) -> Submission:
+def decode_shop_order(text: bytes) -> Submission:
     """Read what ``kept`` wrote. Bounds are not checked: a shop's order may lack an address."""
     order = msgspec.json.decode(text)
     prices = ("unit_price", "discount")

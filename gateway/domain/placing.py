@@ -29,8 +29,8 @@ Stock = Literal["checked", "unchecked", "missing"]
 class Placement(Struct, frozen=True):
     """A checked submission with everything the ledger needs to store it.
 
-    The digests are those of ``domain.fingerprint``; ``phone`` is normalised. ``is_told``: a shop
-    took the order and told us of it; ``raw`` is then its message and not the submission.
+    The digests are those of ``domain.fingerprint``; ``phone`` is normalised. ``is_from_shop``:
+    a shop took the order and reported it; ``raw`` is then its message and not the submission.
     """
 
     id: UUID
@@ -45,11 +45,11 @@ class Placement(Struct, frozen=True):
     policy: LookalikePolicy
     trigger: str
     received_at: datetime
-    is_told: bool = False
+    is_from_shop: bool = False
     stock: Stock | None = None
 
 
-class Known(Struct, frozen=True):
+class ExistingOrder(Struct, frozen=True):
     """What the ledger knows of an order that was there before. ``placed_hold`` is its first."""
 
     id: UUID
@@ -64,12 +64,12 @@ class Known(Struct, frozen=True):
     received_at: datetime
 
 
-class Found(Struct, frozen=True):
+class Matches(Struct, frozen=True):
     """What a submission met: by request id, by (channel, order_no), by live fingerprint."""
 
-    by_request_id: Known | None = None
-    by_order_no: Known | None = None
-    by_lookalike: Known | None = None
+    by_request_id: ExistingOrder | None = None
+    by_order_no: ExistingOrder | None = None
+    by_lookalike: ExistingOrder | None = None
 
 
 Answer = Literal["placed", "replayed", "key_reused", "conflict", "out_of_stock"]
@@ -102,20 +102,20 @@ class Insert(Struct, frozen=True):
     hold: Hold | None
 
 
-def judge(placement: Placement, found: Found) -> Placed | Insert:
+def judge(placement: Placement, matches: Matches) -> Placed | Insert:
     """Decide what a submission is that met orders already stored.
 
     A repeat is one whatever became of the stock since.
     """
-    if placement.request_id is not None and (known := found.by_request_id):
-        same = known.payload_digest == placement.payload_digest
-        return _answer("replayed" if same else "key_reused", known)
-    if known := found.by_order_no:
-        same = known.payload_digest == placement.payload_digest
-        return _answer("replayed" if same else "conflict", known)
-    if known := found.by_lookalike:
+    if placement.request_id is not None and (existing := matches.by_request_id):
+        same = existing.payload_digest == placement.payload_digest
+        return _answer("replayed" if same else "key_reused", existing)
+    if existing := matches.by_order_no:
+        same = existing.payload_digest == placement.payload_digest
+        return _answer("replayed" if same else "conflict", existing)
+    if existing := matches.by_lookalike:
         if placement.request_id is None or placement.policy == "replay":
-            return _answer("replayed", known)
+            return _answer("replayed", existing)
         if placement.policy == "hold":
             return Insert("lookalike")
     return Insert(None)
@@ -127,10 +127,12 @@ def out_of_stock(placement: Placement) -> Placed:
     return Placed("out_of_stock", placement.id, order.channel, order.order_no, None)
 
 
-def _answer(answer: Answer, known: Known) -> Placed:
+def _answer(answer: Answer, existing: ExistingOrder) -> Placed:
     if answer == "replayed":
-        return Placed(answer, known.id, known.channel, known.order_no, known.placed_hold)
+        return Placed(
+            answer, existing.id, existing.channel, existing.order_no, existing.placed_hold
+        )
     return Placed(
-        answer, known.id, known.channel, known.order_no, known.placed_hold,
-        known.status, known.version, known.payload_digest,
+        answer, existing.id, existing.channel, existing.order_no, existing.placed_hold,
+        existing.status, existing.version, existing.payload_digest,
     )  # fmt: skip

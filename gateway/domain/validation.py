@@ -22,11 +22,15 @@ _CONTROL = "holds a control character"
 
 
 def check(
-    order: orders.Submission, *, channels: Collection[str], now: datetime, is_told: bool = False
+    order: orders.Submission,
+    *,
+    channels: Collection[str],
+    now: datetime,
+    is_from_shop: bool = False,
 ) -> str:
     """Return the recipient's normalised phone when ``order`` may be stored.
 
-    An order that a shop took already (``is_told``) may go without an address or a telephone
+    An order that a shop took already (``is_from_shop``) may go without an address or a telephone
     number that we know the pattern of: it is not ours to send back. Its phone is then ``""``.
     Raises ``Invalid`` with every fault.
     """
@@ -43,7 +47,7 @@ def check(
         faults.append(Fault("currency", "is not an ISO 4217 currency in use"))
     else:
         _check_amounts(order, decimals, faults)
-    if is_told:
+    if is_from_shop:
         phone = phones.normalised(order.recipient.phone, order.recipient.country) or ""
         _check_lengths(order, faults)
     else:

@@ -50,7 +50,7 @@ class Intake:
             received_at=self._clock.now(),
         )
 
-    def told_placement(self, submission: Submission, *, raw: bytes, trigger: str) -> Placement:
+    def shop_placement(self, submission: Submission, *, raw: bytes, trigger: str) -> Placement:
         """Check an order that a shop took and told us of. Raises ``Invalid`` with every fault.
 
         Its number is what makes it one and the same: a second order of the same goods is
@@ -63,22 +63,24 @@ class Intake:
             request_id=_request_id(submission),
             trigger=trigger,
             received_at=self._clock.now(),
-            is_told=True,
+            is_from_shop=True,
         )
 
-    def journaled_placement(self, order: journal_codec.Order) -> Placement:
+    def journaled_placement(self, order: journal_codec.JournaledOrder) -> Placement:
         """Make an order ready to store that was journaled: as it was when it arrived.
 
         Raises ``Invalid`` or ``msgspec.MsgspecError`` when it would not be accepted any more.
         """
         return self._placement(
-            orders.decode(order.raw) if order.told is None else orders.restored(order.told),
+            orders.decode(order.raw)
+            if order.shop_order is None
+            else orders.decode_shop_order(order.shop_order),
             id_=order.id,
             raw=order.raw,
             request_id=order.request_id,
             trigger=order.trigger,
             received_at=order.received_at,
-            is_told=order.told is not None,
+            is_from_shop=order.shop_order is not None,
             stock=order.stock,
         )
 
@@ -91,14 +93,14 @@ class Intake:
         request_id: str | None,
         trigger: str,
         received_at: datetime,
-        is_told: bool = False,
+        is_from_shop: bool = False,
         stock: Stock | None = None,
     ) -> Placement:
         phone = validation.check(
-            submission, channels=self._policies, now=received_at, is_told=is_told
+            submission, channels=self._policies, now=received_at, is_from_shop=is_from_shop
         )
         payload_digest = fingerprint.payload(submission)
-        lookalike, same_goods = fingerprint.looks(submission, phone)
+        lookalike, same_goods = fingerprint.similarity(submission, phone)
         return Placement(
             id=id_,
             submission=submission,
@@ -112,7 +114,7 @@ class Intake:
             policy=self._policies[submission.channel],
             trigger=trigger,
             received_at=received_at,
-            is_told=is_told,
+            is_from_shop=is_from_shop,
             stock=stock,
         )
 
@@ -185,10 +187,10 @@ class Intake:
 
     async def _share(self, future: asyncio.Future[Placed], placement: Placement) -> Placed:
         """Wait with whoever is having the very same submission committed."""
-        metrics.REMEMBERED.labels("in_flight").inc()
+        metrics.REPEATS.labels("in_flight").inc()
         try:
             # Shielded: to stop waiting here must not cancel what others wait for.
-            return _told_again(await asyncio.shield(future))
+            return _as_repeat(await asyncio.shield(future))
         except asyncio.CancelledError:
             task = asyncio.current_task()
             if not future.cancelled() or (task is not None and task.cancelling()):
@@ -196,7 +198,7 @@ class Intake:
         # Whoever was first gave up. Its batch goes on, and the ledger knows what became of it.
         successor = self._in_flight.get(placement.exact)
         if successor is None or successor.cancelled():
-            return _told_again(await self._commit(placement))
+            return _as_repeat(await self._commit(placement))
         return await self._share(successor, placement)
 
     async def accept_event(self, follow_up: FollowUp) -> Done:
@@ -234,7 +236,7 @@ def _request_id(submission: Submission) -> str:
     return f"order:{submission.order_no}"
 
 
-def _told_again(placed: Placed) -> Placed:
+def _as_repeat(placed: Placed) -> Placed:
     """Return what a repeat in flight is told: a refusal stays one."""
     if placed.answer != "placed":
         return placed

@@ -88,8 +88,8 @@ class BatchWriter:
         self._clock = clock
         self._commit_s = commit_s
         self._fallback_after_s = min(fallback_after_s, commit_s)
-        self._given_up: set[asyncio.Task[object]] = set()
-        self._said: State = "closed"
+        self._abandoned: set[asyncio.Task[object]] = set()
+        self._logged_state: State = "closed"
         #: Seconds that the commits of the last ten seconds took; those given up on count too.
         self.commits_s = Recent(window_s=10.0)
 
@@ -106,8 +106,8 @@ class BatchWriter:
         if self._fallback is None or not self._fallback.is_usable:
             return [Unavailable("postgres")] * len(batch)
         # What is out of stock is stored nowhere, and only Postgres knows whether it is a repeat.
-        kept = [placement for placement in batch if placement.stock != "missing"]
-        journaled = iter(await self._fallback.place(kept) if kept else ())
+        storable = [placement for placement in batch if placement.stock != "missing"]
+        journaled = iter(await self._fallback.place(storable) if storable else ())
         return [
             Unavailable("postgres") if placement.stock == "missing" else next(journaled)
             for placement in batch
@@ -142,14 +142,14 @@ class BatchWriter:
         """
         has_fallback = self._fallback is not None and self._fallback.is_usable
         permit = self._breaker.ask(self._clock.monotonic_s())
-        self._say_state()
+        self._report_state()
         if permit is None:
             return None
         if is_behind and has_fallback:
             permit.withdraw()
             return None
         work = asyncio.get_running_loop().create_task(
-            self._commit_or_halve(batch, commit), name=f"commit {lane}"
+            self._commit_or_bisect(batch, commit), name=f"commit {lane}"
         )
         deadline_s = self._fallback_after_s if has_fallback else self._commit_s
         began_s = self._clock.monotonic_s()
@@ -164,7 +164,7 @@ class BatchWriter:
         self.commits_s.add(now_s - began_s, now_s)
         if not work.done():
             permit.fail(self._clock.monotonic_s())
-            self._give_up(work)
+            self._abandon(work)
             return None
         return self._outcome(work, permit, len(batch))
 
@@ -180,7 +180,7 @@ class BatchWriter:
                 permit.fail(now_s)
             else:
                 permit.succeed(now_s)
-            self._say_state()
+            self._report_state()
             return None
         except TidegateError as exc:
             permit.succeed(now_s)
@@ -191,26 +191,26 @@ class BatchWriter:
         permit.succeed(now_s)
         return results
 
-    def _say_state(self) -> None:
+    def _report_state(self) -> None:
         state = self._breaker.state
-        if state != self._said:
-            self._said = state
+        if state != self._logged_state:
+            self._logged_state = state
             metrics.BREAKER_OPEN.set(_OPENNESS[state])
             _log.warning("postgres: the breaker is %s", state)
 
-    def _give_up(self, work: "asyncio.Task[list[R | BaseException]]") -> None:
+    def _abandon(self, work: "asyncio.Task[list[R | BaseException]]") -> None:
         # It is told to stop and not waited for: to tell a silent server takes as long again.
         work.cancel()
-        self._given_up.add(work)
+        self._abandoned.add(work)
         work.add_done_callback(self._forget)
 
     def _forget(self, work: asyncio.Task[object]) -> None:
-        self._given_up.discard(work)
+        self._abandoned.discard(work)
         if not work.cancelled():
             # Too late for anybody to hear of it; asyncio must not complain about that.
             work.exception()
 
-    async def _commit_or_halve(
+    async def _commit_or_bisect(
         self,
         batch: list[T],
         commit: Callable[[Sequence[T]], Awaitable[Sequence[R | TidegateError]]],
@@ -222,16 +222,16 @@ class BatchWriter:
             if len(batch) > 1:
                 half = len(batch) // 2
                 return [
-                    *await self._commit_or_halve(batch[:half], commit),
-                    *await self._commit_or_halve(batch[half:], commit),
+                    *await self._commit_or_bisect(batch[:half], commit),
+                    *await self._commit_or_bisect(batch[half:], commit),
                 ]
             done = [exc]
         return [
-            await self._set_aside(entry, str(result)) if isinstance(result, bad_row) else result
+            await self._park(entry, str(result)) if isinstance(result, bad_row) else result
             for entry, result in zip(batch, done, strict=True)
         ]
 
-    async def _set_aside(self, entry: object, reason: str) -> Poisoned:
+    async def _park(self, entry: object, reason: str) -> Poisoned:
         assert isinstance(entry, Placement | FollowUp), "a Settle carries nothing that can be bad"
         parked_id = await self._ledger.park(entry, reason)
         metrics.PARKED.labels("poison").inc()

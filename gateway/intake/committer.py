@@ -21,14 +21,14 @@ from gateway.runtime.batching import Batcher, Full
 from gateway.runtime.settings import Settings
 
 
-class Results(Protocol):
+class ResultCache(Protocol):
     """Where durable results are remembered. Never raises, never lies."""
 
     async def look_up(self, digests: Sequence[bytes]) -> Sequence[bytes | None]:
         """The result of each digest, or None."""
         ...
 
-    async def remember(self, results: Mapping[bytes, bytes]) -> None:
+    async def store(self, results: Mapping[bytes, bytes]) -> None:
         """Keep results that are committed or journaled."""
         ...
 
@@ -42,17 +42,17 @@ class Committer:
     """Takes events, answers each once it is durable."""
 
     def __init__(
-        self, *, durable: BatchWriter, results: Results, settings: Settings, is_draining: bool
+        self, *, writer: BatchWriter, cache: ResultCache, settings: Settings, is_draining: bool
     ) -> None:
         """``is_draining``: what comes was journaled, and must reach the ledger.
 
         That Redis remembers it says no more than that, so Redis is told and not asked.
         """
-        self._durable = durable
-        self._results = results
+        self._writer = writer
+        self._cache = cache
         self._is_draining = is_draining
         self._behind_rows = settings.journal_queue
-        self._remembering: set[asyncio.Task[None]] = set()
+        self._storing: set[asyncio.Task[None]] = set()
         bounds: dict[str, Any] = {
             "rows_max": settings.batch_rows_max,
             "bytes_max": settings.batch_bytes_max,
@@ -109,8 +109,8 @@ class Committer:
         """Return when everything taken was answered and Redis was told."""
         await self._placements.drain()
         await self._follow_ups.drain()
-        if self._remembering:
-            await asyncio.wait(self._remembering)
+        if self._storing:
+            await asyncio.wait(self._storing)
 
     async def _flush_placements(
         self, batch: Sequence[Placement]
@@ -121,11 +121,11 @@ class Committer:
         fresh: Sequence[Placed | BaseException] = []
         if rest:
             is_behind = self._observe("placements", len(rest), self._placements.waiting)
-            fresh = await self._durable.place(rest, is_behind=is_behind)
+            fresh = await self._writer.place(rest, is_behind=is_behind)
             self._observe_waiting("placements", self._placements.waiting - len(batch))
-            self._remember(
+            self._store(
                 {
-                    placement.exact: _encode_placed(_as_remembered(placed))
+                    placement.exact: _encode_placed(_as_repeat(placed))
                     for placement, placed in zip(rest, fresh, strict=True)
                     if isinstance(placed, Placed) and _is_repeatable(placement, placed)
                 }
@@ -141,26 +141,26 @@ class Committer:
         answers = await self._look_up(asked) if asked else []
         known = {d for d, found in zip(asked, answers, strict=True) if found is not None}
         if known:
-            metrics.REMEMBERED.labels("redis").inc(len(known))
+            metrics.REPEATS.labels("redis").inc(len(known))
         rest = [e for e, digest in zip(batch, digests, strict=True) if digest not in known]
         fresh: Sequence[Done | BaseException] = []
         if rest:
             is_behind = self._observe("follow_ups", len(rest), self._follow_ups.waiting)
-            fresh = await self._durable.follow(rest, is_behind=is_behind)
+            fresh = await self._writer.follow(rest, is_behind=is_behind)
             self._observe_waiting("follow_ups", self._follow_ups.waiting - len(batch))
             done = {
                 digest: b"1"
                 for entry, result in zip(rest, fresh, strict=True)
                 if isinstance(result, Done) and (digest := _digest(entry)) is not None
             }
-            self._remember(done)
+            self._store(done)
         results = iter(fresh)
         return [_REPEAT if digest in known else next(results) for digest in digests]
 
     async def _look_up(self, digests: Sequence[bytes]) -> Sequence[bytes | None]:
         if self._is_draining:
             return [None] * len(digests)
-        return await self._results.look_up(digests)
+        return await self._cache.look_up(digests)
 
     def _observe(self, lane: Lane, rows: int, waiting: int) -> bool:
         """Count a batch, and say whether too much waits behind it."""
@@ -171,15 +171,15 @@ class Committer:
     def _observe_waiting(self, lane: Lane, waiting: int) -> None:
         metrics.WAITING.labels(lane).set(waiting)
 
-    def _remember(self, results: Mapping[bytes, bytes]) -> None:
+    def _store(self, results: Mapping[bytes, bytes]) -> None:
         if not results:
             return
         # Outside the reply's way: the answers are true already.
         task = asyncio.get_running_loop().create_task(
-            self._results.remember(results), name="remember"
+            self._cache.store(results), name="store results"
         )
-        self._remembering.add(task)
-        task.add_done_callback(self._remembering.discard)
+        self._storing.add(task)
+        task.add_done_callback(self._storing.discard)
 
 
 def _digest(entry: FollowUp | Settle) -> bytes | None:
@@ -196,7 +196,7 @@ def _is_repeatable(placement: Placement, placed: Placed) -> bool:
     )
 
 
-def _as_remembered(placed: Placed) -> Placed:
+def _as_repeat(placed: Placed) -> Placed:
     return msgspec.structs.replace(placed, answer="replayed", has_waiting=False)
 
 
@@ -206,5 +206,5 @@ def _from_redis(result: bytes) -> Placed | None:
     except msgspec.MsgspecError:
         # Another version's words, or somebody else's: a miss, and Postgres knows the answer.
         return None
-    metrics.REMEMBERED.labels("redis").inc()
+    metrics.REPEATS.labels("redis").inc()
     return placed

@@ -19,9 +19,9 @@ from gateway.domain import fingerprint, placing
 from gateway.domain.errors import TidegateError, Unavailable
 from gateway.domain.following import Done, FollowUp
 from gateway.domain.journaling import Entry, Lane
-from gateway.domain.placing import LOOKALIKE_WINDOW_S, Found, Known, Placed, Placement
+from gateway.domain.placing import LOOKALIKE_WINDOW_S, ExistingOrder, Matches, Placed, Placement
 from gateway.intake import metrics
-from gateway.intake.journal_codec import Envelopes
+from gateway.intake.journal_codec import JournalCodec
 from gateway.runtime import lifecycle
 from gateway.runtime.clock import Clock
 from gateway.runtime.settings import Settings
@@ -35,7 +35,7 @@ _BUSY_S = 1.0
 _REPEAT = Done("repeat")
 _JOURNALED = Done("journaled")
 
-How = Literal["by_order_no", "by_request_id", "by_lookalike"]
+MatchKind = Literal["by_order_no", "by_request_id", "by_lookalike"]
 
 
 class Depth(Protocol):
@@ -86,18 +86,18 @@ class Streams(Protocol):
 
 #: How far the clocks of processes and servers may be apart.
 _CLOCKS_APART_S = 60.0
-_encode_known = msgspec.msgpack.Encoder().encode
-_decode_known = msgspec.msgpack.Decoder(Known).decode
+_encode_existing = msgspec.msgpack.Encoder().encode
+_decode_existing = msgspec.msgpack.Decoder(ExistingOrder).decode
 
 
 class Journal:
     """Takes batches that Postgres does not. Answers are true once they are given."""
 
     def __init__(
-        self, *, streams: Streams, envelopes: Envelopes, clock: Clock, settings: Settings
+        self, *, streams: Streams, codec: JournalCodec, clock: Clock, settings: Settings
     ) -> None:
         self._streams = streams
-        self._envelopes = envelopes
+        self._codec = codec
         self._clock = clock
         self._fill_max = settings.journal_fill_max
         self._claim_s = settings.journal_claim_s
@@ -178,15 +178,15 @@ class Journal:
         async def follow_in(shard: int) -> None:
             numbers = [n for n, s in enumerate(shards) if s == shard]
             entries = [
-                Entry(self._envelopes.follow_up(batch[n]), ((digests[n], self._claim_s),), b"1")
+                Entry(self._codec.encode_follow_up(batch[n]), ((digests[n], self._claim_s),), b"1")
                 for n in numbers
             ]
             found = await self._append(shard, "follow_ups", entries)
-            for n, met in zip(numbers, found, strict=True):
-                if isinstance(met, TidegateError):
-                    answers[n] = met
+            for n, existing in zip(numbers, found, strict=True):
+                if isinstance(existing, TidegateError):
+                    answers[n] = existing
                 else:
-                    answers[n] = _JOURNALED if met is None else _REPEAT
+                    answers[n] = _JOURNALED if existing is None else _REPEAT
 
         await asyncio.gather(*map(follow_in, set(shards)))
         return [answers[n] for n in range(len(batch))]
@@ -208,28 +208,30 @@ class Journal:
             self._entry(batch[n], claimed) for n, claimed in zip(numbers, claims, strict=True)
         ]
         found = await self._append(shard, "placements", entries)
-        held: list[tuple[int, Entry]] = []
-        for n, entry, claimed, met in zip(numbers, entries, claims, found, strict=True):
-            if isinstance(met, TidegateError):
-                answers[n] = met
-            elif met is None:
+        lookalikes: list[tuple[int, Entry]] = []
+        for n, entry, claimed, existing in zip(numbers, entries, claims, found, strict=True):
+            if isinstance(existing, TidegateError):
+                answers[n] = existing
+            elif existing is None:
                 answers[n] = _journaled(batch[n])
             else:
-                verdict = placing.judge(batch[n], _found(claimed, met))
+                verdict = placing.judge(batch[n], _matches(claimed, existing))
                 if isinstance(verdict, Placed):
-                    metrics.REMEMBERED.labels("journal").inc()
+                    metrics.REPEATS.labels("journal").inc()
                     answers[n] = msgspec.structs.replace(verdict, is_journaled=True)
                 else:
-                    held.append((n, msgspec.structs.replace(entry, is_forced=True)))
-        if held:
+                    lookalikes.append((n, msgspec.structs.replace(entry, is_forced=True)))
+        if lookalikes:
             # Look-alikes that their channel wants stored: the ledger holds them at the drain.
-            forced = await self._append(shard, "placements", [entry for _, entry in held])
-            for (n, _), met in zip(held, forced, strict=True):
-                answers[n] = met if isinstance(met, TidegateError) else _journaled(batch[n])
+            forced = await self._append(shard, "placements", [entry for _, entry in lookalikes])
+            for (n, _), existing in zip(lookalikes, forced, strict=True):
+                answers[n] = (
+                    existing if isinstance(existing, TidegateError) else _journaled(batch[n])
+                )
 
-    def _entry(self, placement: Placement, claims: Sequence[tuple[How, bytes, int]]) -> Entry:
+    def _entry(self, placement: Placement, claims: Sequence[tuple[MatchKind, bytes, int]]) -> Entry:
         order = placement.submission
-        known = Known(
+        known = ExistingOrder(
             id=placement.id,
             channel=order.channel,
             order_no=order.order_no,
@@ -242,23 +244,23 @@ class Journal:
             received_at=placement.received_at,
         )
         return Entry(
-            self._envelopes.order(placement),
+            self._codec.encode_order(placement),
             tuple((digest, live_s) for _, digest, live_s in claims),
-            _encode_known(known),
+            _encode_existing(known),
         )
 
     async def _append(
         self, shard: int, lane: Lane, entries: Sequence[Entry]
     ) -> Sequence[list[bytes | None] | TidegateError | None]:
         try:
-            await self._refuse_when_full()
+            await self._check_headroom()
             found = await self._streams.append(shard, lane, entries)
         except Unavailable as exc:
             return [exc] * len(entries)
-        metrics.JOURNALED.labels(lane).inc(sum(met is None for met in found))
+        metrics.JOURNALED.labels(lane).inc(sum(existing is None for existing in found))
         return found
 
-    async def _refuse_when_full(self) -> None:
+    async def _check_headroom(self) -> None:
         now_s = self._clock.monotonic_s()
         if now_s - self._fill_at_s > _FILL_S:
             self._fill = await self._streams.fill()
@@ -267,10 +269,10 @@ class Journal:
             raise Unavailable("journal", retry_after_s=5.0)
 
 
-def _claims(placement: Placement, claim_s: int) -> list[tuple[How, bytes, int]]:
+def _claims(placement: Placement, claim_s: int) -> list[tuple[MatchKind, bytes, int]]:
     order = placement.submission
     number = fingerprint.order_number(order.channel, order.order_no)
-    claims: list[tuple[How, bytes, int]] = [("by_order_no", number, claim_s)]
+    claims: list[tuple[MatchKind, bytes, int]] = [("by_order_no", number, claim_s)]
     if placement.request_id is not None:
         digest = fingerprint.request(order.channel, placement.request_id)
         claims.append(("by_request_id", digest, claim_s))
@@ -280,14 +282,16 @@ def _claims(placement: Placement, claim_s: int) -> list[tuple[How, bytes, int]]:
     return claims
 
 
-def _found(claims: Sequence[tuple[How, bytes, int]], met: Sequence[bytes | None]) -> Found:
+def _matches(
+    claims: Sequence[tuple[MatchKind, bytes, int]], existing: Sequence[bytes | None]
+) -> Matches:
     finds = {}
-    for (how, *_), value in zip(claims, met, strict=True):
+    for (kind, *_), value in zip(claims, existing, strict=True):
         # Another version's words are a miss: the order is appended, and the ledger knows it.
         with contextlib.suppress(msgspec.MsgspecError):
             if value is not None:
-                finds[how] = _decode_known(value)
-    return Found(**finds)
+                finds[kind] = _decode_existing(value)
+    return Matches(**finds)
 
 
 def _journaled(placement: Placement) -> Placed:

@@ -10,7 +10,7 @@ from typing import Protocol
 from uuid import UUID
 
 import msgspec
-from msgspec import Struct
+from msgspec import Struct, field
 
 from gateway.domain import orders
 from gateway.domain.errors import TidegateError
@@ -19,10 +19,10 @@ from gateway.domain.journaling import Lane
 from gateway.domain.placing import Placement, Stock
 
 
-class Order(Struct, frozen=True):
+class JournaledOrder(Struct, frozen=True):
     """A submission that was checked and accepted at ``received_at``.
 
-    ``told`` is the order where ``raw`` is the message of a shop.
+    ``shop_order`` (``told`` in the journal) is the order where ``raw`` is the message of a shop.
     """
 
     id: UUID
@@ -30,7 +30,7 @@ class Order(Struct, frozen=True):
     request_id: str | None
     trigger: str
     received_at: datetime
-    told: bytes | None = None
+    shop_order: bytes | None = field(default=None, name="told")
     stock: Stock | None = None
 
 
@@ -52,41 +52,41 @@ class Sealer(Protocol):
 
 _PLACE = "journal.entry"
 _encode = msgspec.msgpack.Encoder().encode
-_decode_order = msgspec.msgpack.Decoder(Order).decode
+_decode_order = msgspec.msgpack.Decoder(JournaledOrder).decode
 _decode_follow_up = msgspec.msgpack.Decoder(FollowUp).decode
 
 
-class Envelopes:
-    """Seals entries for the journal and opens them again. Envelopes are bound to their lane."""
+class JournalCodec:
+    """Seals entries for the journal and opens them again. JournalCodec are bound to their lane."""
 
     def __init__(self, *, sealer: Sealer) -> None:
         self._sealer = sealer
 
-    def order(self, placement: Placement) -> bytes:
+    def encode_order(self, placement: Placement) -> bytes:
         """Return the envelope of an order."""
-        order = Order(
+        order = JournaledOrder(
             placement.id,
             placement.raw,
             placement.request_id,
             placement.trigger,
             placement.received_at,
-            orders.kept(placement.submission) if placement.is_told else None,
+            orders.encode_shop_order(placement.submission) if placement.is_from_shop else None,
             placement.stock,
         )
         return self._seal("placements", _encode(order))
 
-    def follow_up(self, follow_up: FollowUp) -> bytes:
+    def encode_follow_up(self, follow_up: FollowUp) -> bytes:
         """Return the envelope of an event."""
         return self._seal("follow_ups", _encode(follow_up))
 
-    def open_order(self, envelope: bytes) -> Order:
+    def decode_order(self, envelope: bytes) -> JournaledOrder:
         """Return the order. Raises ``Unreadable``."""
         try:
             return _decode_order(self._open("placements", envelope))
         except msgspec.MsgspecError as exc:
             raise Unreadable("not an order of this version") from exc
 
-    def open_follow_up(self, envelope: bytes) -> FollowUp:
+    def decode_follow_up(self, envelope: bytes) -> FollowUp:
         """Return the event. Raises ``Unreadable``."""
         try:
             return _decode_follow_up(self._open("follow_ups", envelope))

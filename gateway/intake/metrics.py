@@ -19,10 +19,10 @@ REMARKS = Counter(
     "tidegate_remarks", "Requests to change the remark of an order, by answer.", ["answer"]
 )  # changed, same, version_changed, unknown
 PARKED = Counter("tidegate_parked", "What was set aside for a person, by reason.", ["reason"])
-REFUSED_UNKEPT = Counter(
+REJECTED_CALLBACKS_UNSTORED = Counter(
     "tidegate_refused_callbacks_unkept", "Refused callbacks counted but not kept.", ["bound"]
 )  # minute, waiting, unstorable
-REMEMBERED = Counter(
+REPEATS = Counter(
     "tidegate_remembered", "Repeats answered without Postgres, by where from.", ["where"]
 )  # in_flight, redis, journal
 JOURNALED = Counter(

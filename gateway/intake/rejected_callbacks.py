@@ -16,7 +16,7 @@ from uuid import UUID
 
 from gateway.domain.errors import Refused, Unavailable
 from gateway.domain.rejected_callbacks import RejectedCallback
-from gateway.intake.metrics import REFUSED_UNKEPT
+from gateway.intake.metrics import REJECTED_CALLBACKS_UNSTORED
 from gateway.runtime import lifecycle
 
 _log = logging.getLogger(__name__)
@@ -44,14 +44,14 @@ class RejectedCallbackRecorder:
         self._minute_max = minute_max
         self._minute: datetime | None = None
         # By account and reason: both from closed lists, so this is small.
-        self._noted: Counter[tuple[str, str, str]] = Counter()
+        self._counts: Counter[tuple[str, str, str]] = Counter()
         self._waiting: list[RejectedCallback] = []
 
-    def note(
+    def record(
         self,
         provider: str,
         account: str,
-        refused: Refused,
+        rejected: Refused,
         *,
         headers: Iterable[tuple[str, str]],
         body: bytes,
@@ -61,14 +61,14 @@ class RejectedCallbackRecorder:
         minute = at.replace(second=0, microsecond=0)
         if minute != self._minute:
             self._minute = minute
-            self._noted.clear()
-        line = provider, account, refused.reason
-        self._noted[line] += 1
-        if self._noted[line] > self._minute_max:
-            REFUSED_UNKEPT.labels("minute").inc()
+            self._counts.clear()
+        key = provider, account, rejected.reason
+        self._counts[key] += 1
+        if self._counts[key] > self._minute_max:
+            REJECTED_CALLBACKS_UNSTORED.labels("minute").inc()
             return
         if len(self._waiting) >= _WAITING_MAX:
-            REFUSED_UNKEPT.labels("waiting").inc()
+            REJECTED_CALLBACKS_UNSTORED.labels("waiting").inc()
             return
         cut = [(_plain(name), _plain(value)) for name, value in islice(headers, _HEADERS_MAX)]
         self._waiting.append(
@@ -76,8 +76,8 @@ class RejectedCallbackRecorder:
                 self._new_id(),
                 provider,
                 account,
-                refused.reason,
-                _plain(refused.hint),
+                rejected.reason,
+                _plain(rejected.hint),
                 at,
                 cut,
                 body,
@@ -114,7 +114,7 @@ class RejectedCallbackRecorder:
             try:
                 await self._store.add([row])
             except Exception:
-                REFUSED_UNKEPT.labels("unstorable").inc()
+                REJECTED_CALLBACKS_UNSTORED.labels("unstorable").inc()
 
 
 def _plain(text: str) -> str:
@@ -122,5 +122,5 @@ def _plain(text: str) -> str:
 
     Bytes of a header that are not UTF-8 arrive as lone surrogates.
     """
-    spelt = text[:_HEADER_CHARS_MAX].encode("utf-8", "backslashreplace").decode()
-    return spelt.replace("\x00", "\\x00")[:_HEADER_CHARS_MAX]
+    encoded = text[:_HEADER_CHARS_MAX].encode("utf-8", "backslashreplace").decode()
+    return encoded.replace("\x00", "\\x00")[:_HEADER_CHARS_MAX]

@@ -31,7 +31,7 @@ class ShopMessage(Struct, frozen=True):
     received_at: datetime
 
 
-async def accept(told: ShopMessage, *, intake: Intake, new_id: Callable[[], UUID]) -> None:
+async def accept(message: ShopMessage, *, intake: Intake, new_id: Callable[[], UUID]) -> None:
     """Return when everything that was told is committed, journaled or set aside.
 
     Raises ``Unavailable``; telling it all again is harmless then. An order that can not be
@@ -39,27 +39,27 @@ async def accept(told: ShopMessage, *, intake: Intake, new_id: Callable[[], UUID
     """
     left: list[tuple[str, Event]] = []
     is_kept = False
-    for key, event in told.items:
+    for key, event in message.items:
         if not isinstance(event, Submission):
             left.append((key, event))
             continue
-        trouble, is_new = await _place(told, event, intake=intake)
+        trouble, is_new = await _place(message, event, intake=intake)
         is_kept = is_kept or is_new
         if trouble:
-            left.append((key, Unmapped("order", event.order_no, trouble, told.received_at)))
+            left.append((key, Unmapped("order", event.order_no, trouble, message.received_at)))
     pending = [
         intake.accept_event(
             FollowUp(
                 id=new_id(),
-                source=told.source,
+                source=message.source,
                 source_key=key,
-                provider=told.provider,
-                channels=told.channels,
+                provider=message.provider,
+                channels=message.channels,
                 event=event,
-                trigger=told.trigger,
-                received_at=told.received_at,
+                trigger=message.trigger,
+                received_at=message.received_at,
                 # Kept once: with the order it brought, or else with the first event.
-                raw=told.body if n == 0 and not is_kept else None,
+                raw=message.body if n == 0 and not is_kept else None,
             )
         )
         for n, (key, event) in enumerate(left)
@@ -70,13 +70,13 @@ async def accept(told: ShopMessage, *, intake: Intake, new_id: Callable[[], UUID
             raise result
 
 
-async def _place(told: ShopMessage, order: Submission, *, intake: Intake) -> tuple[str, bool]:
+async def _place(message: ShopMessage, order: Submission, *, intake: Intake) -> tuple[str, bool]:
     """Place an order; return why a person must look (or ``""``), and whether it is new."""
     try:
-        placement = intake.told_placement(order, raw=told.body, trigger=told.trigger)
+        placement = intake.shop_placement(order, raw=message.body, trigger=message.trigger)
     except Invalid as exc:
-        said = "; ".join([f"{fault.field} {fault.reason}" for fault in exc.faults])
-        return said[:_DETAIL_MAX], False
+        faults = "; ".join([f"{fault.field} {fault.reason}" for fault in exc.faults])
+        return faults[:_DETAIL_MAX], False
     try:
         placed = await intake.accept_order(placement)
     except Poisoned:

@@ -52,7 +52,7 @@ def pay(order: OrderState | None, event: events.PaymentSucceeded | None = None) 
 
 # --- moves without money ---
 
-MOVES: dict[tuple[Status, str], str] = {
+TRANSITIONS: dict[tuple[Status, str], str] = {
     ("pending_payment", "timed_out"): "closed",
     ("pending_payment", "cancelled"): "closed",
     ("pending_payment", "shipped"): "waiting",
@@ -87,12 +87,12 @@ SAID: dict[str, events.Event] = {
 
 
 def test_the_table_below_is_whole() -> None:
-    assert set(MOVES) == {(status, action) for status in STATUSES for action in SAID}
+    assert set(TRANSITIONS) == {(status, action) for status in STATUSES for action in SAID}
 
 
-@pytest.mark.parametrize(("status", "action"), list(MOVES))
+@pytest.mark.parametrize(("status", "action"), list(TRANSITIONS))
 def test_each_action_does_in_each_status_what_the_table_says(status: Status, action: str) -> None:
-    order, expected = order_state(status), MOVES[status, action]
+    order, expected = order_state(status), TRANSITIONS[status, action]
     step = apply(SAID[action], order)
     if expected in STATUSES:
         assert step == Step("applied", status, order.status)

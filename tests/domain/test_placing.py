@@ -5,7 +5,15 @@ from typing import Any
 import pytest
 
 from gateway.domain import placing
-from gateway.domain.placing import Answer, Found, Insert, Known, LookalikePolicy, Placed, Placement
+from gateway.domain.placing import (
+    Answer,
+    ExistingOrder,
+    Insert,
+    LookalikePolicy,
+    Matches,
+    Placed,
+    Placement,
+)
 from tests.domain.support import due, new_id, placement
 
 POLICIES: tuple[LookalikePolicy, ...] = ("hold", "replay", "off")
@@ -13,7 +21,7 @@ POLICIES: tuple[LookalikePolicy, ...] = ("hold", "replay", "off")
 SENT = due(1)
 
 
-def known(of: Placement, **changes: Any) -> Known:
+def known(of: Placement, **changes: Any) -> ExistingOrder:
     """Return the order that ``of`` became, paid since."""
     made: dict[str, Any] = {
         "id": of.id,
@@ -27,7 +35,7 @@ def known(of: Placement, **changes: Any) -> Known:
         "request_id": of.request_id,
         "received_at": of.received_at,
     }
-    return Known(**made | changes)
+    return ExistingOrder(**made | changes)
 
 
 def answered(verdict: Placed | Insert) -> Answer | str:
@@ -39,13 +47,13 @@ SAME = known(placement(SENT))
 OTHER = known(placement(due(2)))
 
 
-def found(**names: str) -> Found:
+def found(**names: str) -> Matches:
     """Return what was met by each way: ``same`` or ``other`` as to the payload."""
     finds = {"same": SAME, "other": OTHER}
-    return Found(**{way: finds[which] for way, which in names.items()})
+    return Matches(**{way: finds[which] for way, which in names.items()})
 
 
-TABLE: list[tuple[str | None, LookalikePolicy, Found, str]] = [
+TABLE: list[tuple[str | None, LookalikePolicy, Matches, str]] = [
     # Nothing met: it is new.
     *[(None, policy, found(), "insert None") for policy in POLICIES],
     *[("r-1", policy, found(), "insert None") for policy in POLICIES],
@@ -76,7 +84,7 @@ TABLE: list[tuple[str | None, LookalikePolicy, Found, str]] = [
 
 @pytest.mark.parametrize(("request_id", "policy", "met", "expected"), TABLE)
 def test_every_row_of_the_table_has_its_answer(
-    request_id: str | None, policy: LookalikePolicy, met: Found, expected: str
+    request_id: str | None, policy: LookalikePolicy, met: Matches, expected: str
 ) -> None:
     sent = placement(SENT, request_id=request_id, policy=policy)
     assert answered(placing.judge(sent, met)) == expected
@@ -84,13 +92,13 @@ def test_every_row_of_the_table_has_its_answer(
 
 def test_a_replay_tells_how_the_order_stood_when_it_was_placed() -> None:
     before = known(placement(SENT), placed_hold="suspected_brushing", id=new_id())
-    verdict = placing.judge(placement(SENT), Found(by_order_no=before))
+    verdict = placing.judge(placement(SENT), Matches(by_order_no=before))
     assert verdict == Placed("replayed", before.id, "web", before.order_no, "suspected_brushing")
 
 
 @pytest.mark.parametrize("way", ["by_request_id", "by_order_no"])
 def test_a_refusal_shows_the_order_in_the_way_as_it_is_now(way: str) -> None:
-    verdict = placing.judge(placement(SENT, request_id="r-1"), Found(**{way: OTHER}))
+    verdict = placing.judge(placement(SENT, request_id="r-1"), Matches(**{way: OTHER}))
     assert isinstance(verdict, Placed)
     shown = (verdict.id, verdict.order_no, verdict.status, verdict.version, verdict.payload_digest)
     assert shown == (OTHER.id, OTHER.order_no, "paid", 2, OTHER.payload_digest)

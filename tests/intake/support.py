@@ -60,7 +60,7 @@ class ToldResults:
     async def look_up(self, digests: Sequence[bytes]) -> Sequence[bytes | None]:
         return [self.kept.get(digest) for digest in digests]
 
-    async def remember(self, results: Mapping[bytes, bytes]) -> None:
+    async def store(self, results: Mapping[bytes, bytes]) -> None:
         self.kept.update(results)
 
 
@@ -88,7 +88,7 @@ class Way:
         self.ledger = ToldLedger()
         self.results = ToldResults()
         self.clock = StoppedClock()
-        self.durable = BatchWriter(
+        self.writer = BatchWriter(
             ledger=self.ledger,
             fallback=fallback,
             breaker=CircuitBreaker(
@@ -106,7 +106,7 @@ class Way:
             fallback_after_s=made.journal_after_s,
         )
         self.committer = Committer(
-            durable=self.durable, results=self.results, settings=made, is_draining=is_draining
+            writer=self.writer, cache=self.results, settings=made, is_draining=is_draining
         )
         self.intake = Intake(
             committer=self.committer,

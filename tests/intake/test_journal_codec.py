@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from gateway.domain.placing import Stock
-from gateway.intake.journal_codec import Envelopes
+from gateway.intake.journal_codec import JournalCodec
 from tests.domain.support import due, placement
 
 
@@ -23,21 +23,21 @@ class Clear:
         return envelope.removeprefix(head)
 
 
-ENVELOPES = Envelopes(sealer=Clear())
+CODEC = JournalCodec(sealer=Clear())
 STOCKS: list[Stock | None] = ["checked", "unchecked", None]
 
 
 @pytest.mark.parametrize("stock", STOCKS)
 def test_the_mark_of_an_order_is_kept(stock: Stock | None) -> None:
     sent = msgspec.structs.replace(placement(due(1)), stock=stock)
-    assert ENVELOPES.open_order(ENVELOPES.order(sent)).stock == stock
+    assert CODEC.decode_order(CODEC.encode_order(sent)).stock == stock
 
 
 def test_an_order_of_a_version_that_knew_no_stock_is_read() -> None:
     sent = placement(due(1))
-    envelope = ENVELOPES.order(sent)
+    envelope = CODEC.encode_order(sent)
     head = Clear().seal("journal.entry", b"placements", b"")
     kept: dict[str, Any] = msgspec.msgpack.decode(envelope.removeprefix(head))
     del kept["stock"]
-    order = ENVELOPES.open_order(head + msgspec.msgpack.encode(kept))
+    order = CODEC.decode_order(head + msgspec.msgpack.encode(kept))
     assert (order.id, order.raw, order.stock) == (sent.id, sent.raw, None)

@@ -29,7 +29,7 @@ def refusals(shelf: Shelf, minute_max: int = 3) -> RejectedCallbackRecorder:
     return RejectedCallbackRecorder(store=shelf, new_id=UUIDv7(), minute_max=minute_max)
 
 
-def note(
+def record(
     kept: RejectedCallbackRecorder,
     reason: str = "stale",
     account: str = "main",
@@ -37,22 +37,22 @@ def note(
     body: bytes = b"",
 ) -> None:
     refused = Refused(reason, "a wrong clock")
-    kept.note("stripe", account, refused, headers=[("A", "b")], body=body, at=at)
+    kept.record("stripe", account, refused, headers=[("A", "b")], body=body, at=at)
 
 
 async def test_so_many_a_minute_of_each_account_and_reason() -> None:
     shelf = Shelf()
     kept = refusals(shelf)
     for _ in range(9):
-        note(kept, "stale")
-        note(kept, "bad_signature")
-        note(kept, "stale", account="other")
+        record(kept, "stale")
+        record(kept, "bad_signature")
+        record(kept, "stale", account="other")
     await kept.write()
     assert len(shelf.rows) == 9
-    note(kept, at=AT + timedelta(seconds=29))
+    record(kept, at=AT + timedelta(seconds=29))
     await kept.write()
     assert len(shelf.rows) == 9
-    note(kept, at=AT + timedelta(seconds=30))
+    record(kept, at=AT + timedelta(seconds=30))
     await kept.write()
     assert len(shelf.rows) == 10
 
@@ -62,7 +62,7 @@ async def test_what_can_not_be_written_waits_within_a_bound() -> None:
     shelf.is_away = True
     kept = refusals(shelf, minute_max=1000)
     for n in range(300):
-        note(kept, body=b"%d" % n)
+        record(kept, body=b"%d" % n)
     await kept.write()
     assert shelf.rows == []
     shelf.is_away = False
@@ -75,7 +75,7 @@ async def test_headers_are_cut_to_a_bound() -> None:
     shelf = Shelf()
     kept = refusals(shelf)
     headers = [(f"X-{n}", "v" * 5000) for n in range(500)]
-    kept.note("stripe", "main", Refused("stale", ""), headers=headers, body=b"", at=AT)
+    kept.record("stripe", "main", Refused("stale", ""), headers=headers, body=b"", at=AT)
     await kept.write()
     (row,) = shelf.rows
     assert len(row.headers) == 64
@@ -95,7 +95,7 @@ async def test_one_that_can_not_be_stored_takes_neither_the_others_nor_the_task(
     shelf = Picky()
     kept = refusals(shelf)
     for body in (b"one", b"bad", b"two"):
-        note(kept, body=body)
+        record(kept, body=body)
     stopping = asyncio.Event()
     stopping.set()
     await kept.run(stopping)
@@ -108,7 +108,7 @@ async def test_bytes_that_are_no_text_are_spelt_out() -> None:
     shelf = Shelf()
     kept = refusals(shelf)
     headers = [("X-\udcff", "a\udce4\x00b" * 2000)]
-    kept.note("stripe", "main", Refused("stale", "h\udcff"), headers=headers, body=b"", at=AT)
+    kept.record("stripe", "main", Refused("stale", "h\udcff"), headers=headers, body=b"", at=AT)
     await kept.write()
     ((name, value),) = shelf.rows[0].headers
     assert (name, value[:14], len(value)) == ("X-\\udcff", "a\\udce4\\x00ba\\"[:14], 2048)
@@ -118,7 +118,7 @@ async def test_bytes_that_are_no_text_are_spelt_out() -> None:
 async def test_a_stop_writes_what_is_left() -> None:
     shelf = Shelf()
     kept = refusals(shelf)
-    note(kept)
+    record(kept)
     stopping = asyncio.Event()
     stopping.set()
     running = asyncio.create_task(kept.run(stopping))

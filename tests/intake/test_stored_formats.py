@@ -13,10 +13,10 @@ import pytest
 from gateway.domain import events
 from gateway.domain.following import FollowUp
 from gateway.domain.journaling import Entry, Lane
-from gateway.domain.placing import Known, Placed
+from gateway.domain.placing import ExistingOrder, Placed
 from gateway.intake import journal_codec
 from gateway.intake.journal import Journal
-from gateway.intake.journal_codec import Envelopes
+from gateway.intake.journal_codec import JournalCodec
 from gateway.runtime.settings import Settings
 from tests.domain.support import NOW, due, placement
 from tests.intake.support import StoppedClock, Way
@@ -82,12 +82,12 @@ class ClaimedStreams:
 
     def __init__(self, value: bytes) -> None:
         self.value = value
-        self.known: list[bytes] = []
+        self.claim_values: list[bytes] = []
 
     async def append(
         self, shard: int, lane: Lane, entries: Sequence[Entry]
     ) -> list[list[bytes | None] | None]:
-        self.known += [entry.known for entry in entries]
+        self.claim_values += [entry.claim_value for entry in entries]
         return [[self.value for _ in entry.claims] for entry in entries]
 
     async def fitness(self) -> str:
@@ -100,26 +100,26 @@ class ClaimedStreams:
         raise NotImplementedError
 
 
-CODEC = Envelopes(sealer=Unsealed())
+CODEC = JournalCodec(sealer=Unsealed())
 
 
 def test_a_submitted_order_is_read() -> None:
-    order = CODEC.open_order(SUBMITTED)
-    assert (str(order.id), order.raw, order.told) == (ID, b'{"order_no":"W-1"}', None)
+    order = CODEC.decode_order(SUBMITTED)
+    assert (str(order.id), order.raw, order.shop_order) == (ID, b'{"order_no":"W-1"}', None)
     assert (order.request_id, order.trigger, order.received_at) == ("order:W-1", "test", NOW)
     assert order.stock == "checked"
 
 
 def test_an_order_of_a_shop_is_read_and_made_ready_to_store() -> None:
-    order = CODEC.open_order(SHOP)
-    assert (order.raw, order.told, order.stock) == (b'{"id":1}', SHOP_ORDER, "unchecked")
+    order = CODEC.decode_order(SHOP)
+    assert (order.raw, order.shop_order, order.stock) == (b'{"id":1}', SHOP_ORDER, "unchecked")
     made = Way().intake.journaled_placement(order)
-    assert made.is_told
+    assert made.is_from_shop
     assert made.submission == due(1, order_no="W-1")
 
 
 def test_an_event_is_read() -> None:
-    event = CODEC.open_follow_up(EVENT)
+    event = CODEC.decode_follow_up(EVENT)
     assert isinstance(event, FollowUp)
     assert (event.source, event.source_key, event.channels) == ("stripe:main", "evt_1", ("web",))
     assert isinstance(event.event, events.RefundSucceeded)
@@ -128,16 +128,16 @@ def test_an_event_is_read() -> None:
 
 def test_orders_and_events_are_written_as_before() -> None:
     for written in (SUBMITTED, SHOP):
-        order = CODEC.open_order(written)
+        order = CODEC.decode_order(written)
         sent = msgspec.structs.replace(
             placement(due(1, order_no="W-1"), request_id=order.request_id),
             id=order.id,
             raw=order.raw,
-            is_told=order.told is not None,
+            is_from_shop=order.shop_order is not None,
             stock=order.stock,
         )
-        assert CODEC.order(sent) == written
-    assert CODEC.follow_up(CODEC.open_follow_up(EVENT)) == EVENT
+        assert CODEC.encode_order(sent) == written
+    assert CODEC.encode_follow_up(CODEC.decode_follow_up(EVENT)) == EVENT
 
 
 async def test_a_cached_result_is_read_and_written_as_before() -> None:
@@ -156,20 +156,20 @@ async def test_a_cached_result_is_read_and_written_as_before() -> None:
 async def test_what_stands_under_a_claim_is_read_and_written_as_before() -> None:
     streams = ClaimedStreams(KNOWN)
     settings = Settings(database_url="postgresql://nowhere")
-    journal = Journal(streams=streams, envelopes=CODEC, clock=StoppedClock(), settings=settings)
+    journal = Journal(streams=streams, codec=CODEC, clock=StoppedClock(), settings=settings)
     sent = msgspec.structs.replace(
         placement(due(1, order_no="W-1"), request_id="k-1"),
-        id=msgspec.msgpack.decode(KNOWN, type=Known).id,
+        id=msgspec.msgpack.decode(KNOWN, type=ExistingOrder).id,
         payload_digest=b"d" * 16,
         lookalike=b"l" * 16,
     )
     (placed,) = await journal.place([sent])
     assert isinstance(placed, Placed)
     assert (str(placed.id), placed.answer, placed.is_journaled) == (ID, "replayed", True)
-    assert streams.known == [KNOWN]
+    assert streams.claim_values == [KNOWN]
 
 
 @pytest.mark.parametrize("damaged", [b"", SHOP[:-1], EVENT])
 def test_damaged_bytes_are_unreadable(damaged: bytes) -> None:
     with pytest.raises(journal_codec.Unreadable):
-        CODEC.open_order(damaged)
+        CODEC.decode_order(damaged)

@@ -203,7 +203,8 @@ def test_what_waits_in_the_journal_is_told(
 async def _journaled(settings: Settings, *, count: int) -> None:
     streams = JournalStreams(url=settings.journal_url, shards=settings.journal_shards, call_s=2.0)
     entries = [
-        Entry(envelope=b"sealed", claims=((bytes([n]), 60),), known=b"id") for n in range(count)
+        Entry(envelope=b"sealed", claims=((bytes([n]), 60),), claim_value=b"id")
+        for n in range(count)
     ]
     assert await streams.append(0, "placements", entries) == [None] * count
     await streams.close()

@@ -39,7 +39,7 @@ def told(callback: contract.Message) -> tuple[Any, list[Any]]:
 def placed(**changes: Any) -> orders.Submission:
     order, _ = told(changed(**changes))
     assert isinstance(order, orders.Submission), order
-    validation.check(order, channels={"web"}, now=NOW, is_told=True)
+    validation.check(order, channels={"web"}, now=NOW, is_from_shop=True)
     return order
 
 
@@ -347,7 +347,7 @@ def test_whatever_adds_up_at_the_shop_adds_up_here(
         return
     assert isinstance(order, orders.Submission), order
     assert order.amounts.payable == total
-    validation.check(order, channels={"web"}, now=NOW, is_told=True)
+    validation.check(order, channels={"web"}, now=NOW, is_from_shop=True)
 
 
 @settings(deadline=None, max_examples=200)

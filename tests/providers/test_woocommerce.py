@@ -26,7 +26,7 @@ def told(callback: contract.Message) -> tuple[Any, list[Any]]:
 def placed(**changes: Any) -> orders.Submission:
     order, _ = told(changed(**changes))
     assert isinstance(order, orders.Submission), order
-    validation.check(order, channels={"web"}, now=NOW, is_told=True)
+    validation.check(order, channels={"web"}, now=NOW, is_from_shop=True)
     return order
 
 
@@ -237,7 +237,7 @@ def test_whatever_adds_up_at_the_shop_adds_up_here(
         pytest.fail(order.detail)
     assert order.amounts.payable == total
     try:
-        validation.check(order, channels={"web"}, now=NOW, is_told=True)
+        validation.check(order, channels={"web"}, now=NOW, is_from_shop=True)
     except errors.Invalid as invalid:
         # Nothing is stored that is not right: the gateway parks it.
         assert all("amounts" in fault.field for fault in invalid.faults)

@@ -55,7 +55,7 @@ def test_paid_order() -> None:
 
 def test_order_can_be_stored() -> None:
     """The order passes the checks that orders of shops have to pass."""
-    phone = validation.check(ORDER, channels=("web",), now=NOW, is_told=True)
+    phone = validation.check(ORDER, channels=("web",), now=NOW, is_from_shop=True)
     assert phone == "+8613800138000"
 
 
@@ -243,7 +243,7 @@ def test_order_without_buyer_address_and_remark() -> None:
     assert isinstance(order, orders.Submission)
     assert order.buyer_id == f"order:{TID}"
     assert (order.remark, order.recipient.name, order.recipient.country) == (None, "", "CN")
-    assert validation.check(order, channels=("web",), now=NOW, is_told=True) == ""
+    assert validation.check(order, channels=("web",), now=NOW, is_from_shop=True) == ""
 
 
 def test_encrypted_fields_are_kept() -> None:
@@ -254,7 +254,7 @@ def test_encrypted_fields_are_kept() -> None:
     assert isinstance(order, orders.Submission)
     assert (order.recipient.phone, order.recipient.name) == ("", "")
     assert order.attributes == {"receiver_tel": cipher, "receiver_name": cipher}
-    assert validation.check(order, channels=("web",), now=NOW, is_told=True) == ""
+    assert validation.check(order, channels=("web",), now=NOW, is_from_shop=True) == ""
 
 
 @pytest.mark.parametrize(
@@ -334,7 +334,7 @@ def test_simulated_order_is_the_same_at_every_turn(amount: str) -> None:
     )
     assert isinstance(placed[0].event, orders.Submission)
     assert placed[0].event == paid[0].event
-    validation.check(placed[0].event, channels=("web",), now=NOW, is_told=True)
+    validation.check(placed[0].event, channels=("web",), now=NOW, is_from_shop=True)
     assert isinstance(paid[1].event, events.PaymentSucceeded)
     assert placed[0].event.amounts.payable == paid[1].event.amount == Decimal(amount)
 

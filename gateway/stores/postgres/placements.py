@@ -17,7 +17,7 @@ import msgspec
 
 from gateway.domain import orders, placing
 from gateway.domain.errors import Unavailable
-from gateway.domain.placing import Found, Insert, Known, Placed, Placement
+from gateway.domain.placing import ExistingOrder, Insert, Matches, Placed, Placement
 from gateway.runtime import retry
 from gateway.stores.postgres import errors
 from gateway.stores.postgres.statements import sql
@@ -79,7 +79,7 @@ class Placements:
         with errors.translated():
             async with self._pool.acquire() as connection:
                 found = await self._find_known(connection, [batch[n] for n in positions])
-        nothing = Found()
+        nothing = Matches()
         new = [n for n, met in zip(positions, found, strict=True) if met == nothing]
         known = [n for n, met in zip(positions, found, strict=True) if met != nothing]
         return new, known
@@ -162,7 +162,7 @@ class Placements:
         self,
         connection: "asyncpg.pool.PoolConnectionProxy[asyncpg.Record]",
         batch: Sequence[Placement],
-    ) -> list[Found]:
+    ) -> list[Matches]:
         phone_index = self._sealer.phone_index
         records = await connection.fetch(
             _FIND_KNOWN,
@@ -175,10 +175,10 @@ class Placements:
             [placement.received_at for placement in batch],
             self._is_late,
         )
-        finds: list[dict[str, Known]] = [{} for _ in batch]
+        finds: list[dict[str, ExistingOrder]] = [{} for _ in batch]
         for n, how, *known in records:
-            finds[n][how] = Known(*known)
-        return [Found(**find) for find in finds]
+            finds[n][how] = ExistingOrder(*known)
+        return [Matches(**find) for find in finds]
 
     def _rows(
         self, batch: list[tuple[Placement, orders.Hold | None, bool]]

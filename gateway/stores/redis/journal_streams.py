@@ -77,7 +77,7 @@ class JournalStreams:
         words: list[bytes | str | int] = [_GROUP]
         for entry in entries:
             keys += [_hash_tag(shard) + b":claim:" + digest for digest, _ in entry.claims]
-            words += [entry.envelope, entry.known, int(entry.is_forced), len(entry.claims)]
+            words += [entry.envelope, entry.claim_value, int(entry.is_forced), len(entry.claims)]
             # A claim without a second left would be an error in the middle of the script.
             words += [max(1, seconds) for _, seconds in entry.claims]
         async with self._in_time():

@@ -99,7 +99,7 @@ class ResultCache:
             self._pause(exc)
             return [None] * len(digests)
 
-    async def remember(self, results: Mapping[bytes, bytes]) -> None:
+    async def store(self, results: Mapping[bytes, bytes]) -> None:
         """Remember results that are committed. Never raises."""
         if self._clock.monotonic_s() < self._paused_until_s:
             return
@@ -142,7 +142,7 @@ class NoResultCache:
         """Return a miss for each."""
         return [None] * len(digests)
 
-    async def remember(self, results: Mapping[bytes, bytes]) -> None:
+    async def store(self, results: Mapping[bytes, bytes]) -> None:
         """Do nothing."""
 
     async def is_answering(self) -> bool:

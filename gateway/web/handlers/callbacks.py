@@ -109,7 +109,7 @@ class CallbackIntake:
 
     def _refuse(self, line: ProviderAccount, exc: Refused, message: Message) -> Response:
         REFUSED_CALLBACKS.labels(line.provider, line.account, exc.reason).inc()
-        self._refusals.note(
+        self._refusals.record(
             line.provider,
             line.account,
             exc,

@@ -13,7 +13,7 @@ Action = Literal[
 ]
 
 #: (from, action) -> to. A partial refund leaves the status; a full one takes this move.
-MOVES: dict[tuple[Status, str], Status] = {
+TRANSITIONS: dict[tuple[Status, str], Status] = {
     ("pending_payment", "payment_succeeded"): "paid",
     ("pending_payment", "timed_out"): "closed",
     ("pending_payment", "cancelled"): "closed",
@@ -27,7 +27,7 @@ MOVES: dict[tuple[Status, str], Status] = {
 }
 
 #: Early, not impossible: these wait for the move that must come before them.
-EARLY: frozenset[tuple[Status, str]] = frozenset(
+PREMATURE: frozenset[tuple[Status, str]] = frozenset(
     {
         ("pending_payment", "shipped"),
         ("pending_payment", "delivered"),
@@ -36,7 +36,7 @@ EARLY: frozenset[tuple[Status, str]] = frozenset(
 )
 
 #: Said again: the order already is where this would take it, or further on the same way.
-SAID_AGAIN: frozenset[tuple[Status, str]] = frozenset(
+REPEATED: frozenset[tuple[Status, str]] = frozenset(
     {
         ("closed", "timed_out"),
         ("closed", "cancelled"),

@@ -5,8 +5,8 @@ from typing import get_args
 
 import pytest
 
-from gateway.domain.lifecycle import EARLY, MOVES, SAID_AGAIN, Action
 from gateway.domain.orders import Status
+from gateway.domain.transitions import PREMATURE, REPEATED, TRANSITIONS, Action
 
 STATUSES: tuple[Status, ...] = get_args(Status)
 ACTIONS: tuple[Action, ...] = get_args(Action)
@@ -26,27 +26,27 @@ DESIGN = {
 
 
 def test_the_moves_are_those_of_the_design() -> None:
-    assert MOVES == DESIGN
+    assert TRANSITIONS == DESIGN
 
 
 def test_every_word_of_the_table_is_a_known_status_or_action() -> None:
-    pairs = {*MOVES, *EARLY, *SAID_AGAIN}
-    assert {status for status, _ in pairs} | set(MOVES.values()) <= set(STATUSES)
+    pairs = {*TRANSITIONS, *PREMATURE, *REPEATED}
+    assert {status for status, _ in pairs} | set(TRANSITIONS.values()) <= set(STATUSES)
     assert {action for _, action in pairs} <= set(ACTIONS)
 
 
 @pytest.mark.parametrize(("status", "action"), list(product(STATUSES, ACTIONS)))
 def test_no_pair_has_two_meanings(status: Status, action: Action) -> None:
     pair = (status, action)
-    assert [pair in MOVES, pair in EARLY, pair in SAID_AGAIN].count(True) <= 1
+    assert [pair in TRANSITIONS, pair in PREMATURE, pair in REPEATED].count(True) <= 1
 
 
 def test_every_status_is_reached_from_the_first_and_only_refunded_has_no_way_out() -> None:
     reached: set[str] = {"pending_payment"}
     for _ in STATUSES:
-        reached |= {to for (status, _), to in MOVES.items() if status in reached}
+        reached |= {to for (status, _), to in TRANSITIONS.items() if status in reached}
     assert reached == set(STATUSES)
-    assert set(STATUSES) - {status for status, _ in MOVES} == {"refunded"}
+    assert set(STATUSES) - {status for status, _ in TRANSITIONS} == {"refunded"}
 
 
 def test_no_order_comes_back_to_where_it_was() -> None:
@@ -54,14 +54,14 @@ def test_no_order_comes_back_to_where_it_was() -> None:
     for start in STATUSES:
         onward: set[str] = set()
         for _ in STATUSES:
-            onward |= {to for (at, _), to in MOVES.items() if at == start or at in onward}
+            onward |= {to for (at, _), to in TRANSITIONS.items() if at == start or at in onward}
         assert start not in onward
 
 
 def test_what_is_early_is_possible_later() -> None:
     """Whatever waits has a move that is reached from where it waits."""
-    for status, action in EARLY:
+    for status, action in PREMATURE:
         onward: set[Status] = {status}
         for _ in STATUSES:
-            onward |= {to for (at, _), to in MOVES.items() if at in onward}
-        assert any((later, action) in MOVES for later in onward)
+            onward |= {to for (at, _), to in TRANSITIONS.items() if at in onward}
+        assert any((later, action) in TRANSITIONS for later in onward)
