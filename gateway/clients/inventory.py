@@ -1,95 +1,73 @@
-"""The client of a merchant's inventory: one question, one small answer, no patience.
+"""The client of a merchant's inventory: one question, one small answer, one short deadline.
 
     POST {inventory_url}   {"channel": "web", "items": [{"sku": "A-1", "quantity": 2}]}
     200                    {"unavailable": ["A-1"]}
 
-Anything else, and anything later, counts as no answer; so does what is compressed, which could
-unfold to any size.
+Any other answer, and a later one, counts as no answer. The inventory is the merchant's own: its
+address comes from the settings, and may be private and in plain http.
 """
 
-import aiohttp
 import msgspec
 from msgspec import Struct
 
+from gateway.clients.http_client import CallFailed, HttpClient
 from gateway.domain.errors import Unavailable
 from gateway.domain.orders import Submission
 
-#: Every SKU of the largest order, and many that nobody ordered.
+#: Every SKU of the largest order, and many that were not ordered.
 _ANSWER_BYTES_MAX = 64 * 1024
 
 
-class _Line(Struct):
+class _Item(Struct):
     sku: str
     quantity: int
 
 
 class _Question(Struct):
     channel: str
-    items: list[_Line]
+    items: list[_Item]
 
 
-class _Said(Struct):
+class _Answer(Struct):
     unavailable: list[str]
 
 
 _encode = msgspec.json.Encoder().encode
-_decode = msgspec.json.Decoder(_Said).decode
+_decode = msgspec.json.Decoder(_Answer).decode
 
 
 class HttpInventory:
-    """Asks over HTTP. ``close`` it; until the first question it opens nothing."""
+    """Asks the inventory over HTTP. ``close`` it; until the first question it opens nothing."""
 
     def __init__(self, *, url: str, token: str, call_s: float, calls_max: int) -> None:
-        """``token``: sent as a bearer's where it is not empty. ``calls_max``: at once."""
+        """``token``: sent as a bearer token unless empty. ``calls_max``: calls at once."""
         self._url = url
-        self._headers = {
-            "Accept-Encoding": "identity",
-            "Content-Type": "application/json",
-            "User-Agent": "tidegate",
-        }
+        headers = {"Content-Type": "application/json"}
         if token:
-            self._headers["Authorization"] = f"Bearer {token}"
-        self._call_s = call_s
-        self._calls_max = calls_max
-        self._session: aiohttp.ClientSession | None = None
+            headers["Authorization"] = f"Bearer {token}"
+        self._client = HttpClient(
+            call_s=call_s,
+            answer_bytes_max=_ANSWER_BYTES_MAX,
+            connections_max=calls_max,
+            is_public_only=False,
+            is_https_only=False,
+            is_reusing=True,
+            headers=headers,
+        )
 
     async def missing(self, submission: Submission) -> list[str]:
-        """Return the SKUs that can not be had, of whatever order. Raises ``Unavailable``."""
-        lines = [_Line(item.sku, item.quantity) for item in submission.items]
-        question = _encode(_Question(submission.channel, lines))
+        """Return the SKUs that are out of stock, of any order. Raises ``Unavailable``."""
+        items = [_Item(item.sku, item.quantity) for item in submission.items]
+        question = _encode(_Question(submission.channel, items))
         try:
-            async with self._opened().post(
-                self._url, data=question, allow_redirects=False
-            ) as response:
-                if response.status != 200:
-                    raise Unavailable("inventory")
-                body = await self._body(response)
-            said = _decode(body).unavailable
-        except (aiohttp.ClientError, OSError, ValueError, RecursionError) as exc:
-            # ValueError: what is no JSON, no UTF-8 or no such answer; Recursion: nested too deep.
+            answer = await self._client.post(self._url, question)
+            if answer.status != 200:
+                raise Unavailable("inventory")
+            return _decode(answer.body).unavailable
+        except (CallFailed, ValueError, RecursionError) as exc:
+            # ValueError: not JSON, not UTF-8 or another shape; RecursionError: nested too deep.
             raise Unavailable("inventory") from exc
-        return said
 
     async def close(self) -> None:
-        """Give up what is being asked."""
-        if self._session is not None:
-            await self._session.close()
-
-    async def _body(self, response: aiohttp.ClientResponse) -> bytes:
-        body = bytearray()
-        async for piece in response.content.iter_any():
-            body += piece
-            if len(body) > _ANSWER_BYTES_MAX:
-                raise Unavailable("inventory")
-        return bytes(body)
-
-    def _opened(self) -> aiohttp.ClientSession:
-        if self._session is None:
-            self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(limit=self._calls_max),
-                timeout=aiohttp.ClientTimeout(total=self._call_s),
-                cookie_jar=aiohttp.DummyCookieJar(),
-                headers=self._headers,
-                auto_decompress=False,
-            )
-        return self._session
+        """Abandon the questions that are running."""
+        await self._client.close()

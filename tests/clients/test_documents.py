@@ -109,7 +109,8 @@ def clock() -> ManualClock:
 @pytest.fixture
 async def library(pem: Path, clock: ManualClock) -> AsyncIterator[Documents]:
     tls = ssl.create_default_context(cafile=str(pem))
-    made = Documents(clock=clock, tls=tls, fetch_s=1.0)
+    # The test's server is on the loopback.
+    made = Documents(clock=clock, tls=tls, fetch_s=1.0, is_public_only=False)
     yield made
     async with asyncio.timeout(PATIENCE_S):
         await made.close()
@@ -159,9 +160,19 @@ async def test_the_server_must_prove_who_it_is(
 ) -> None:
     """Neither a certificate for another name nor one of an unknown authority will do."""
     assert not await _is_had(library, shelf.url(host="127.0.0.1"))
-    strict = Documents(clock=clock)
+    strict = Documents(clock=clock, is_public_only=False)
     assert not await _is_had(strict, shelf.url())
     await strict.close()
+    assert shelf.requests == []
+
+
+async def test_private_addresses_are_not_connected_to(
+    shelf: Shelf, pem: Path, clock: ManualClock
+) -> None:
+    """Not even where the certificate is right."""
+    guarded = Documents(clock=clock, tls=ssl.create_default_context(cafile=str(pem)))
+    assert not await _is_had(guarded, shelf.url())
+    await guarded.close()
     assert shelf.requests == []
 
 
@@ -256,7 +267,7 @@ async def test_outcomes_are_remembered_for_a_while(
         assert await _is_had(library, shelf.url()) is is_there
         clock.elapsed_s += 7.4
     assert len(shelf.requests) == 1
-    clock.elapsed_s += documents.REMEMBERED_S
+    clock.elapsed_s += documents.CACHE_S
     shelf.answer = FOUND
     assert await _is_had(library, shelf.url())
     assert len(shelf.requests) == 2
@@ -264,15 +275,15 @@ async def test_outcomes_are_remembered_for_a_while(
 
 async def test_what_is_remembered_has_a_bound(shelf: Shelf, library: Documents) -> None:
     """The oldest address is forgotten first."""
-    for n in range(documents.REMEMBERED_MAX):
+    for n in range(documents.CACHED_MAX):
         assert await _is_had(library, shelf.url(f"{n}"))
     assert await _is_had(library, shelf.url("0"))
-    assert len(shelf.requests) == documents.REMEMBERED_MAX
+    assert len(shelf.requests) == documents.CACHED_MAX
     assert await _is_had(library, shelf.url("more"))
     assert await _is_had(library, shelf.url("1"))
-    assert len(shelf.requests) == documents.REMEMBERED_MAX + 1
+    assert len(shelf.requests) == documents.CACHED_MAX + 1
     assert await _is_had(library, shelf.url("0"))
-    assert len(shelf.requests) == documents.REMEMBERED_MAX + 2
+    assert len(shelf.requests) == documents.CACHED_MAX + 2
 
 
 async def test_few_addresses_at_once(shelf: Shelf, library: Documents) -> None:
