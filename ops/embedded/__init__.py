@@ -5,6 +5,7 @@
     binaries    where the programs come from, and whether they are new enough
     identity    which operating-system user runs them
     processes   start, watch, stop; nothing outlives this process
+    leftovers   what an earlier run left running
     state       the state directory: lock, passwords, ports, what is finished and what is half made
     postgres    the primary
     replica     its streaming hot standby

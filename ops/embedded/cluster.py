@@ -19,7 +19,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Protocol, Self
 
-from ops.embedded import binaries, identity, processes, valkey
+from ops.embedded import binaries, identity, leftovers, valkey
 from ops.embedded.postgres import DATABASE, HOST, OWNER, SUPERUSER, Primary, Site
 from ops.embedded.processes import Runner, Service
 from ops.embedded.replica import Replica
@@ -111,11 +111,11 @@ class Servers:
             return
         wanted = self._wanted_state
         self._state = opened = open_temporary() if wanted is None else open_state(wanted)
-        left = processes.leftovers(opened.pids)
+        left = leftovers.left_running(opened.pids)
         if left:
             names = ", ".join(left)
             with self._reporter.step(f"waiting for {names} of an earlier run to end"):
-                killed = processes.settle(left)
+                killed = leftovers.settle(left)
             if killed:
                 self._reporter.say(f"Of an earlier run, {', '.join(killed)} had to be killed.")
 

@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import IO
 
-from ops.embedded import errors
+from ops.embedded import errors, leftovers
 from ops.embedded.identity import Account
 
 LOG_BYTES_MAX = 20 * 1024 * 1024
@@ -126,7 +126,7 @@ class Runner:
         with log.open("ab") as output:
             log_start = output.tell()
             process = self._spawn(argv, death_signal, subprocess.DEVNULL, output, output, {})
-        (self._pids / name).write_text(f"{process.pid} {_birth(process.pid)}\n")
+        (self._pids / name).write_text(f"{process.pid} {leftovers.birth_of(process.pid)}\n")
         return Service(name=name, process=process, log=log, log_start=log_start)
 
     def run(
@@ -227,55 +227,6 @@ def die_with_parent(death_signal: signal.Signals) -> None:
     """From now on this process gets the signal when its parent ends. Does nothing off Linux."""
     if _LIBC is not None:
         _LIBC.prctl(_PR_SET_PDEATHSIG, int(death_signal), 0, 0, 0)
-
-
-def leftovers(pids: Path) -> dict[str, tuple[int, str]]:
-    """What an earlier run left running, by name; what has ended is forgotten."""
-    left = {}
-    for file in pids.iterdir():
-        pid, _, birth = file.read_text().strip().partition(" ")
-        if birth and pid.isdigit() and birth == _birth(int(pid)):
-            left[file.name] = (int(pid), birth)
-        else:
-            file.unlink()
-    return left
-
-
-def settle(left: Mapping[str, tuple[int, str]], *, patience_s: float = 12.0) -> list[str]:
-    """Waits for these to end, then ends them; gives the names of those that had to be killed.
-
-    Call it only while holding the state directory's lock: whoever is left then is an orphan, and
-    has had its signal when its parent died.
-    """
-    _wait_for_end(left, patience_s)
-    stuck = _still(left)
-    for name in stuck:
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(left[name][0], signal.SIGKILL)
-    _wait_for_end(left, _KILL_PATIENCE_S)
-    return stuck
-
-
-def _wait_for_end(left: Mapping[str, tuple[int, str]], patience_s: float) -> None:
-    deadline_s = time.monotonic() + patience_s
-    while _still(left) and time.monotonic() < deadline_s:
-        time.sleep(_POLL_INTERVAL_S)
-
-
-def _still(left: Mapping[str, tuple[int, str]]) -> list[str]:
-    return [name for name, (pid, birth) in left.items() if _birth(pid) == birth]
-
-
-def _birth(pid: int) -> str:
-    """Tells a process from a later one with the same number; "" when it is dead or unknowable."""
-    try:
-        stat = Path(f"/proc/{pid}/stat").read_text()
-        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-    except OSError:
-        return ""
-    # The name, in parentheses, may hold anything: what follows it is the state, then field 4 on.
-    state, *fields = stat.rpartition(")")[2].split()
-    return "" if state in "ZX" else f"{fields[18]} {boot}"
 
 
 def _children(pid: int) -> list[int]:

@@ -25,7 +25,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from ops.embedded import errors, identity, processes
+from ops.embedded import errors, identity, leftovers
 from ops.embedded.identity import Account
 
 FREE_BYTES_MIN = 500 * 1024 * 1024
@@ -206,7 +206,7 @@ def open_temporary() -> State:
             if old.parent.stat().st_uid == os.geteuid():
                 fd = _lock(old.parent / "lock", old.parent)
                 try:
-                    processes.settle(processes.leftovers(old.parent / "pids"), patience_s=1.0)
+                    leftovers.settle(leftovers.left_running(old.parent / "pids"), patience_s=1.0)
                     remove_temporary(old.parent)
                 finally:
                     os.close(fd)

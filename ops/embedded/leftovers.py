@@ -1,0 +1,60 @@
+"""Processes that an earlier run left behind, found by the pids it wrote down."""
+
+import contextlib
+import os
+import signal
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+_POLL_INTERVAL_S = 0.01
+_KILL_PATIENCE_S = 5.0
+
+
+def left_running(pids: Path) -> dict[str, tuple[int, str]]:
+    """What an earlier run left running, by name; what has ended is forgotten."""
+    left = {}
+    for file in pids.iterdir():
+        pid, _, birth = file.read_text().strip().partition(" ")
+        if birth and pid.isdigit() and birth == birth_of(int(pid)):
+            left[file.name] = (int(pid), birth)
+        else:
+            file.unlink()
+    return left
+
+
+def settle(left: Mapping[str, tuple[int, str]], *, patience_s: float = 12.0) -> list[str]:
+    """Waits for these to end, then ends them; gives the names of those that had to be killed.
+
+    Call it only while holding the state directory's lock: whoever is left then is an orphan, and
+    has had its signal when its parent died.
+    """
+    _wait_for_end(left, patience_s)
+    stuck = _still(left)
+    for name in stuck:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(left[name][0], signal.SIGKILL)
+    _wait_for_end(left, _KILL_PATIENCE_S)
+    return stuck
+
+
+def _wait_for_end(left: Mapping[str, tuple[int, str]], patience_s: float) -> None:
+    deadline_s = time.monotonic() + patience_s
+    while _still(left) and time.monotonic() < deadline_s:
+        time.sleep(_POLL_INTERVAL_S)
+
+
+def _still(left: Mapping[str, tuple[int, str]]) -> list[str]:
+    return [name for name, (pid, birth) in left.items() if birth_of(pid) == birth]
+
+
+def birth_of(pid: int) -> str:
+    """Tells a process from a later one with the same number; "" when it is dead or unknowable."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    except OSError:
+        return ""
+    # The name, in parentheses, may hold anything: what follows it is the state, then field 4 on.
+    state, *fields = stat.rpartition(")")[2].split()
+    return "" if state in "ZX" else f"{fields[18]} {boot}"
