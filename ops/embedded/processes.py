@@ -42,6 +42,11 @@ class Service:
         self._log_start = log_start
 
     @property
+    def process(self) -> subprocess.Popen[bytes]:
+        """The process itself, for what a service cannot do."""
+        return self._process
+
+    @property
     def pid(self) -> int:
         """Its process id, also after its end."""
         return self._process.pid
@@ -75,6 +80,7 @@ class Service:
         children = _children(self.pid)
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self.pid, signal.SIGKILL)
+        self._process.kill()  # what has no session of its own leads no group
         for pid in children:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.kill(pid, signal.SIGKILL)
@@ -123,11 +129,17 @@ class Runner:
         # A log is bounded at each start: one old file is kept.
         if log.exists() and log.stat().st_size > LOG_BYTES_MAX:
             log.replace(log.with_suffix(".log.1"))
-        with log.open("ab") as output:
-            log_start = output.tell()
-            process = self._spawn(argv, death_signal, subprocess.DEVNULL, output, output, {})
-        (self._pids / name).write_text(f"{process.pid} {leftovers.birth_of(process.pid)}\n")
-        return Service(name=name, process=process, log=log, log_start=log_start)
+        service = start(
+            name,
+            argv,
+            log=log,
+            environment=self._environment,
+            death_signal=death_signal,
+            account=self._account,
+            cwd=self._cwd,
+        )
+        (self._pids / name).write_text(f"{service.pid} {leftovers.birth_of(service.pid)}\n")
+        return service
 
     def run(
         self,
@@ -137,32 +149,16 @@ class Runner:
         variables: Mapping[str, str] | None = None,
         timeout_s: float = 60.0,
     ) -> str:
-        """What the program wrote to its standard output, once it has ended well.
-
-        Raises HelperFailed otherwise, errors.CannotStart if it cannot be run at all.
-        """
-        pipe = subprocess.PIPE
-        process = self._spawn(argv, signal.SIGTERM, pipe, pipe, pipe, variables or {})
-        deadline_s = time.monotonic() + timeout_s
-        to_send: bytes | None = stdin.encode()
-        try:
-            while True:
-                try:
-                    out, err = process.communicate(to_send, timeout=0.1)
-                    break
-                except subprocess.TimeoutExpired:
-                    to_send = None  # the next call goes on with what is left of it
-                    self.abandon_check()
-                    if time.monotonic() > deadline_s:
-                        raise HelperFailed(f"no end after {timeout_s:.0f} s") from None
-        finally:
-            if process.poll() is None:
-                process.kill()
-                process.wait(_KILL_PATIENCE_S)
-        if process.returncode != 0:
-            said = (err or out).decode("utf-8", "replace").strip().splitlines()[-8:]
-            raise HelperFailed("\n".join(said) or f"exit status {process.returncode}")
-        return out.decode("utf-8", "replace")
+        """What the program printed; see `run` of this module."""
+        return run(
+            argv,
+            environment={**self._environment, **(variables or {})},
+            stdin=stdin,
+            timeout_s=timeout_s,
+            account=self._account,
+            cwd=self._cwd,
+            abandon_check=self.abandon_check,
+        )
 
     def wait_ready(
         self, service: Service, is_ready: Callable[[], bool], *, timeout_s: float
@@ -190,37 +186,120 @@ class Runner:
         self.abandon_check()
         time.sleep(seconds)
 
-    def _spawn(
-        self,
-        argv: list[str],
-        death_signal: signal.Signals,
-        stdin: int,
-        stdout: int | IO[bytes],
-        stderr: int | IO[bytes],
-        variables: Mapping[str, str],
-    ) -> subprocess.Popen[bytes]:
-        if threading.current_thread() is not threading.main_thread():
-            # The parent-death signal fires when the *thread* that spawned ends.
-            raise RuntimeError("start servers from the main thread: they die with their thread")
-        account = self._account
-        try:
-            return subprocess.Popen(
-                argv,
-                stdin=stdin,
-                stdout=stdout,
-                stderr=stderr,
-                cwd=self._cwd,
-                env={**self._environment, **variables},
-                start_new_session=True,
-                # Runs after the change of user, which would clear the death signal. It calls
-                # nothing but prctl and getppid, so no lock that a thread holds can stop it.
-                preexec_fn=_with_death_signal(death_signal),  # noqa: PLW1509
-                user=None if account is None else account.uid,
-                group=None if account is None else account.gid,
-                extra_groups=None if account is None else [],
-            )
-        except (OSError, subprocess.SubprocessError) as problem:
-            raise errors.CannotStart(f"{argv[0]} cannot be started: {problem}.") from None
+
+def start(
+    name: str,
+    argv: list[str],
+    *,
+    log: Path,
+    environment: Mapping[str, str],
+    death_signal: signal.Signals | None,
+    account: Account | None = None,
+    cwd: str | None = None,
+    own_session: bool = True,
+) -> Service:
+    """The process runs and appends its output to the log. Raises errors.CannotStart if it cannot.
+
+    With a death signal, which it gets when we end, call this from the main thread.
+    """
+    if death_signal is not None and threading.current_thread() is not threading.main_thread():
+        # The parent-death signal fires when the *thread* that spawned ends.
+        raise RuntimeError("start services from the main thread: they end with their thread")
+    with log.open("ab") as output:
+        log_start = output.tell()
+        process = _spawn(
+            argv,
+            environment=environment,
+            death_signal=death_signal,
+            account=account,
+            cwd=cwd,
+            own_session=own_session,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+        )
+    return Service(name=name, process=process, log=log, log_start=log_start)
+
+
+def run(
+    argv: list[str],
+    *,
+    environment: Mapping[str, str],
+    stdin: str = "",
+    timeout_s: float = 60.0,
+    death_signal: signal.Signals | None = signal.SIGTERM,
+    account: Account | None = None,
+    cwd: str | None = None,
+    own_session: bool = True,
+    abandon_check: Callable[[], None] = lambda: None,
+) -> str:
+    """What the program wrote to its standard output, once it has ended well.
+
+    Raises HelperFailed otherwise, errors.CannotStart if it cannot be run at all.
+    """
+    process = _spawn(
+        argv,
+        environment=environment,
+        death_signal=death_signal,
+        account=account,
+        cwd=cwd,
+        own_session=own_session,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    deadline_s = time.monotonic() + timeout_s
+    to_send: bytes | None = stdin.encode()
+    try:
+        while True:
+            try:
+                out, err = process.communicate(to_send, timeout=0.1)
+                break
+            except subprocess.TimeoutExpired:
+                to_send = None  # the next call goes on with what is left of it
+                abandon_check()
+                if time.monotonic() > deadline_s:
+                    raise HelperFailed(f"no end after {timeout_s:.0f} s") from None
+    finally:
+        if process.poll() is None:
+            process.kill()
+            process.wait(_KILL_PATIENCE_S)
+    if process.returncode != 0:
+        said = (err or out).decode("utf-8", "replace").strip().splitlines()[-8:]
+        raise HelperFailed("\n".join(said) or f"exit status {process.returncode}")
+    return out.decode("utf-8", "replace")
+
+
+def _spawn(
+    argv: list[str],
+    *,
+    environment: Mapping[str, str],
+    death_signal: signal.Signals | None,
+    account: Account | None,
+    cwd: str | None,
+    own_session: bool,
+    stdin: int,
+    stdout: int | IO[bytes],
+    stderr: int | IO[bytes],
+) -> subprocess.Popen[bytes]:
+    try:
+        return subprocess.Popen(
+            argv,
+            stdin=stdin,
+            stdout=stdout,
+            stderr=stderr,
+            cwd=cwd,
+            env=environment,
+            start_new_session=own_session,
+            # Runs after the change of user, which would clear the death signal. It calls
+            # nothing but prctl and getppid, so no lock that a thread holds can stop it.
+            preexec_fn=death_signal_hook(death_signal),  # noqa: PLW1509
+            user=None if account is None else account.uid,
+            group=None if account is None else account.gid,
+            extra_groups=None if account is None else [],
+        )
+    except (OSError, subprocess.SubprocessError) as problem:
+        raise errors.CannotStart(f"{argv[0]} cannot be started: {problem}.") from None
 
 
 def die_with_parent(death_signal: signal.Signals) -> None:
@@ -229,15 +308,9 @@ def die_with_parent(death_signal: signal.Signals) -> None:
         _LIBC.prctl(_PR_SET_PDEATHSIG, int(death_signal), 0, 0, 0)
 
 
-def _children(pid: int) -> list[int]:
-    try:
-        return [int(p) for p in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-    except OSError:
-        return []
-
-
-def _with_death_signal(death_signal: signal.Signals) -> Callable[[], None] | None:
-    if _LIBC is None:
+def death_signal_hook(death_signal: signal.Signals | None) -> Callable[[], None] | None:
+    """For `preexec_fn` of a child that shall get this signal when we end. None off Linux."""
+    if _LIBC is None or death_signal is None:
         return None
     prctl, parent = _LIBC.prctl, os.getpid()
 
@@ -248,3 +321,10 @@ def _with_death_signal(death_signal: signal.Signals) -> Callable[[], None] | Non
             os._exit(1)
 
     return before_exec
+
+
+def _children(pid: int) -> list[int]:
+    try:
+        return [int(p) for p in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    except OSError:
+        return []

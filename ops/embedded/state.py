@@ -106,7 +106,7 @@ class State:
         file = self.path / "ports.json"
         known = read_json(file)
         if of not in known:
-            known[of] = str(_free_port(taken={int(port) for port in known.values()}))
+            known[of] = str(_choose_port(taken={int(port) for port in known.values()}))
             write_json(file, known)
         port = int(known[of])
         if not port_is_free("127.0.0.1", port):
@@ -284,7 +284,7 @@ def _lock(file: Path, what: Path) -> int:
     return fd
 
 
-def _free_port(*, taken: set[int]) -> int:
+def _choose_port(*, taken: set[int]) -> int:
     for port in random.sample(_PORTS, k=200):
         if port not in taken and port_is_free("127.0.0.1", port):
             return port
