@@ -7,12 +7,10 @@ dies, and passes SIGTERM on; the kernel spreads connections over the children's 
 import contextlib
 import fcntl
 import logging
-import os
 import shutil
 import signal
 import socket
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
@@ -22,9 +20,9 @@ from types import FrameType
 
 from prometheus_client import multiprocess
 
-import ops
 from gateway.runtime.settings import ProcessRole, SettingsError
-from ops.embedded.processes import die_with_parent
+from ops.embedded.processes import death_signal_hook
+from ops.harness import command_line, environment
 from ops.up.restarts import DEATHS_MAX, WINDOW_S, Deaths
 
 _log = logging.getLogger(__name__)
@@ -55,7 +53,7 @@ def run(*, host: str, port: int, role: ProcessRole, count: int, drain_s: float) 
             "--reuse-port",
         ]  # fmt: skip
         supervisor = Supervisor(
-            argv=[sys.executable, "-P", "-m", "ops.cli", *arguments],
+            argv=command_line.tidegate(*arguments),
             count=count,
             drain_s=drain_s,
             metrics=metrics,
@@ -72,7 +70,7 @@ class Supervisor:
         self._slots = [_Slot() for _ in range(count)]
         self._drain_s = drain_s
         self._metrics = metrics
-        self._environment = _same_code({**os.environ, "PROMETHEUS_MULTIPROC_DIR": str(metrics)})
+        self._environment = {**environment.inherited(), "PROMETHEUS_MULTIPROC_DIR": str(metrics)}
         self._is_stopping = False
 
     def run(self) -> int:
@@ -102,14 +100,6 @@ class Supervisor:
         return 0
 
     def _start(self, slot: "_Slot", now_s: float) -> None:
-        parent = os.getpid()
-
-        def before_exec() -> None:
-            die_with_parent(signal.SIGTERM)
-            # The parent may have died before the call above: no signal would come then.
-            if os.getppid() != parent:
-                os._exit(1)
-
         slot.started_s = now_s
         slot.process = subprocess.Popen(
             self._argv,
@@ -117,7 +107,7 @@ class Supervisor:
             stdin=subprocess.DEVNULL,
             # Ctrl-C reaches the parent only, which then tells the children in order.
             start_new_session=True,
-            preexec_fn=before_exec,  # noqa: PLW1509  # one thread here, and two system calls
+            preexec_fn=death_signal_hook(signal.SIGTERM),  # noqa: PLW1509  # one thread here, and two system calls
         )
 
     def _note_death(
@@ -215,11 +205,3 @@ def _metrics_directory() -> Iterator[Path]:
             yield directory
         finally:
             shutil.rmtree(directory, ignore_errors=True)
-
-
-def _same_code(environment: dict[str, str]) -> dict[str, str]:
-    # Children run this very code, from wherever it was started and whether installed or not.
-    root = str(Path(ops.__file__).resolve().parent.parent)
-    inherited = environment.get("PYTHONPATH")
-    environment["PYTHONPATH"] = os.pathsep.join([root, inherited]) if inherited else root
-    return environment

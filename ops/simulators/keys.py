@@ -6,6 +6,7 @@ from pathlib import Path
 
 import msgspec
 
+from ops.harness import accounts_file
 from ops.simulators.contract import Account
 
 
@@ -35,28 +36,15 @@ def secret_files(path: Path, account: Account) -> list[Path]:
 def section(provider: str, name: str, channel: str, *, path: Path, account: Account) -> str:
     """Return what to put into tidegate.toml so that the gateway knows the account."""
     secrets = [f"file:{file.absolute()}" for file in secret_files(path, account)]
-    lines = [
-        "[[accounts]]",
-        f"provider = {_toml(provider)}",
-        f"name = {_toml(name)}",
-        f"channels = {_toml([channel])}",
-        f"secrets = {_toml(secrets)}",
-    ]
-    if account.options:
-        lines.append(f"options = {_toml(dict(account.options))}")
-    return "\n".join(lines)
+    return accounts_file.section(
+        provider=provider,
+        name=name,
+        channels=[channel],
+        secrets=secrets,
+        options=account.options,
+    )
 
 
 def _write(path: Path, text: str) -> None:
     with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
         file.write(text)
-
-
-def _toml(value: object) -> str:
-    # What options hold is what JSON can say; only objects are written otherwise.
-    if isinstance(value, dict):
-        pairs = [f"{json.dumps(key)} = {_toml(inner)}" for key, inner in value.items()]
-        return "{ " + ", ".join(pairs) + " }"
-    if isinstance(value, list | tuple):
-        return "[" + ", ".join(map(_toml, value)) + "]"
-    return json.dumps(value, ensure_ascii=False)

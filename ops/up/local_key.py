@@ -1,10 +1,9 @@
 """The ready-made API key: made once, kept beside the data, made again when it is not valid."""
 
-import json
 from pathlib import Path
 
-from ops.embedded import errors
 from ops.embedded.state import write_private
+from ops.harness import first_start
 from ops.up.children import Children
 
 _ROLES = ("ingest", "query", "operate")
@@ -12,16 +11,9 @@ _ROLES = ("ingest", "query", "operate")
 
 def make(children: Children, file: Path) -> str:
     """A new key, saved in the file (mode 0600). Raises errors.CannotStart."""
-    arguments = ["keys", "create", "--name", "local", "--json"]
-    for role in _ROLES:
-        arguments += ["--role", role]
-    said = children.command(*arguments)
-    try:
-        token = json.loads(said)["token"]
-    except (ValueError, KeyError, TypeError):
-        raise errors.CannotStart("`tidegate keys create --json` printed no token.") from None
+    token = first_start.create_api_key(children.command, name="local", roles=_ROLES)
     write_private(file, f"{token}\n")
-    return str(token)
+    return token
 
 
 def read(file: Path) -> str | None:
@@ -34,5 +26,5 @@ def read(file: Path) -> str | None:
 
 def is_valid(children: Children, token: str) -> bool:
     """Whether the running gateway takes it: the database may be another than last time."""
-    status, _ = children.get("/v1/orders?limit=1", api_key=token)
+    status, _ = children.listen.get("/v1/orders?limit=1", api_key=token)
     return status not in {401, 403}

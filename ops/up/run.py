@@ -14,8 +14,11 @@ from ops.embedded import errors, processes
 from ops.embedded.cluster import JOURNAL, LABELS, PRIMARY, REPLICA, VALKEY, Servers
 from ops.embedded.report import Reporter, Terminal
 from ops.embedded.state import write_private
+from ops.harness import environment
+from ops.harness.listen_address import ListenAddress
+from ops.harness.ports import free_port
 from ops.up import local_key
-from ops.up.children import GATEWAY, WORKER, Children, Listen, check_listen, free_port
+from ops.up.children import GATEWAY, WORKER, Children, check_listen
 from ops.up.greeting import greeting
 from ops.up.restarts import DEATHS_MAX, WINDOW_S, Deaths
 
@@ -45,7 +48,7 @@ def run_up(*, state_dir: Path, ephemeral: bool, host: str, port: int, processes:
     drain_s = settings.load({**stand_in, **_without_empty(os.environ)}).drain_s
     up = _Up(
         state_dir=None if ephemeral else state_dir,
-        listen=Listen(host, port or free_port(host)),
+        listen=ListenAddress(host, port or free_port(host)),
         gateway_processes=processes,
         drain_s=drain_s,
         reporter=Terminal(),
@@ -58,7 +61,7 @@ class _Up:
         self,
         *,
         state_dir: Path | None,
-        listen: Listen,
+        listen: ListenAddress,
         gateway_processes: int,
         drain_s: float,
         reporter: Reporter,
@@ -200,14 +203,7 @@ class _Up:
 
     def _variables(self, state: Path) -> dict[str, str]:
         """What the children are told about where things are; what the user has set stays."""
-        found = {}
-        if PRIMARY in self._servers.names:
-            found["TIDEGATE_DATABASE_URL"] = self._servers.database_url
-            found["TIDEGATE_REPLICA_URLS"] = self._servers.replica_url
-        if VALKEY in self._servers.names:
-            found["TIDEGATE_REDIS_URL"] = self._servers.redis_url
-        if JOURNAL in self._servers.names:
-            found["TIDEGATE_JOURNAL_URL"] = self._servers.journal_url
+        found = environment.server_settings(self._servers)
         if not self._given["keyring_file"]:
             found["TIDEGATE_KEYRING_FILE"] = str(state / "keyring.toml")
         if not self._given["control_dir"]:
