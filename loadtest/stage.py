@@ -3,33 +3,26 @@
 Everything lives in one directory and ends with this process, even when that is killed.
 """
 
-import http.client
-import json
-import os
 import signal
-import socket
-import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-import ops
 from loadtest.callbacks import Account
-from ops.embedded import errors, processes
+from loadtest.errors import translated
 from ops.embedded.cluster import Servers
-from ops.embedded.processes import Runner, Service
+from ops.embedded.processes import Runner
 from ops.embedded.report import Reporter
+from ops.harness import accounts_file, command_line, environment, first_start, listen_address
+from ops.harness.gateway_process import Services, wait_ready
+from ops.harness.ports import free_port
 
 #: Each provider is paid for the orders of one channel.
 CHANNELS = ("web", "app", "mini_program")
 
 _READY_TIMEOUT_S = 30.0
 _STOP_PATIENCE_S = 15.0
-
-
-class CannotRun(Exception):
-    """The stage can not be set; the text says why."""
 
 
 class Stage(NamedTuple):
@@ -53,108 +46,56 @@ def running(
     """
     servers = Servers(state=kept, reporter=reporter)
     try:
-        servers.start()
-        state = servers.state
-        config = state.path / "tidegate.toml"
-        config.write_text(configured(accounts, account_name, state.path), "utf-8")
-        runner = Runner(
-            logs=state.logs,
-            pids=state.pids,
-            environment=_environment(servers, config, state.path / "keyring.toml"),
-        )
-        token = _prepare(runner, reporter)
-        with _children(runner, reporter) as url:
-            yield Stage(url, token, servers.database_url, servers.replica_url, state.path)
-    except (errors.CannotStart, processes.HelperFailed) as problem:
-        raise CannotRun(str(problem)) from problem
+        with translated():
+            servers.start()
+            state = servers.state
+            config = state.path / "tidegate.toml"
+            config.write_text(_configured(accounts, account_name, state.path), "utf-8")
+            runner = Runner(
+                logs=state.logs,
+                pids=state.pids,
+                environment={
+                    **environment.without_settings(),
+                    **environment.server_settings(servers),
+                    **environment.settings(config=config, keyring_file=state.path / "keyring.toml"),
+                },
+            )
+            with reporter.step("migrating the database, making keys"):
+                token = first_start.prepare(
+                    lambda *arguments: runner.run(command_line.tidegate(*arguments)),
+                    key_name="demo",
+                    roles=["ingest", "query"],
+                )
+            with _gateway_and_worker(runner, reporter) as url:
+                yield Stage(url, token, servers.database_url, servers.replica_url, state.path)
     finally:
         servers.stop()
 
 
-def configured(accounts: Sequence[Account], name: str, directory: Path) -> str:
+def _configured(accounts: Sequence[Account], name: str, directory: Path) -> str:
     """Write the accounts' secrets into files and return the settings that name them."""
-    lines = []
-    for account, channel in zip(accounts, CHANNELS, strict=True):
-        file = directory / f"{account.provider}.secret"
-        file.touch(mode=0o600)
-        file.write_text(account.secret, "utf-8")
-        options = ", ".join(
-            f"{key} = {json.dumps(value)}" for key, value in account.options.items()
+    sections = [
+        accounts_file.section(
+            provider=account.provider,
+            name=name,
+            channels=[channel],
+            secrets=accounts_file.write_secrets(directory, account.provider, [account.secret]),
+            options=account.options,
         )
-        lines += [
-            "[[accounts]]",
-            f"provider = {json.dumps(account.provider)}",
-            f"name = {json.dumps(name)}",
-            f"channels = {json.dumps([channel])}",
-            f"secrets = {json.dumps([f'file:{file}'])}",
-            f"options = {{ {options} }}",
-        ]
-    return "\n".join(lines) + "\n"
-
-
-def _environment(servers: Servers, config: Path, keyring: Path) -> Mapping[str, str]:
-    # What the user has set for a gateway of his own must not reach this one.
-    clean = {name: value for name, value in os.environ.items() if not name.startswith("TIDEGATE_")}
-    return {
-        **clean,
-        "PYTHONPATH": str(Path(ops.__file__).resolve().parent.parent),
-        "TIDEGATE_CONFIG": str(config),
-        "TIDEGATE_DATABASE_URL": servers.database_url,
-        "TIDEGATE_REPLICA_URLS": servers.replica_url,
-        "TIDEGATE_REDIS_URL": servers.redis_url,
-        "TIDEGATE_JOURNAL_URL": servers.journal_url,
-        "TIDEGATE_KEYRING_FILE": str(keyring),
-    }
-
-
-def _prepare(runner: Runner, reporter: Reporter) -> str:
-    """Migrate, make the sealing keys and an API key; return its token."""
-    with reporter.step("migrating the database, making keys"):
-        runner.run(_argv("keys", "seal-init", "--if-missing"))
-        runner.run(_argv("migrate"))
-        roles = ("--role", "ingest", "--role", "query")
-        said = runner.run(_argv("keys", "create", "--name", "demo", *roles, "--json"))
-    return str(json.loads(said)["token"])
+        for account, channel in zip(accounts, CHANNELS, strict=True)
+    ]
+    return "\n".join(sections) + "\n"
 
 
 @contextmanager
-def _children(runner: Runner, reporter: Reporter) -> Iterator[str]:
+def _gateway_and_worker(runner: Runner, reporter: Reporter) -> Iterator[str]:
     """Run a gateway and a worker until the block ends; the URL of the gateway."""
-    port = _free_port()
-    started: list[Service] = []
-    try:
+    address = listen_address.loopback(free_port())
+    serve = command_line.tidegate("serve", "--host", address.host, "--port", str(address.port))
+    with Services(stop_timeout_s=_STOP_PATIENCE_S) as services:
         with reporter.step("starting gateway and worker"):
-            listen = ("--host", "127.0.0.1", "--port", str(port))
-            gateway = runner.start("gateway", _argv("serve", *listen), death_signal=signal.SIGTERM)
-            started.append(gateway)
-            started.append(runner.start("worker", _argv("work"), death_signal=signal.SIGTERM))
-            runner.wait_ready(gateway, lambda: _is_ready(port), timeout_s=_READY_TIMEOUT_S)
-        yield f"http://127.0.0.1:{port}"
-        for service in started:
-            if service.exit_status is not None:
-                raise CannotRun(f"The {service.name} ended by itself:\n{service.log_tail()}")
-    finally:
-        for service in started:
-            service.stop(signal.SIGTERM, patience_s=_STOP_PATIENCE_S)
-
-
-def _argv(*arguments: str) -> list[str]:
-    return [sys.executable, "-P", "-m", "ops.cli", *arguments]
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def _is_ready(port: int) -> bool:
-    # Not urllib: it would go through a proxy of the environment.
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=2)
-    try:
-        connection.request("GET", "/readyz")
-        return connection.getresponse().status == http.HTTPStatus.OK
-    except (OSError, http.client.HTTPException):
-        return False
-    finally:
-        connection.close()
+            gateway = services.add(runner.start("gateway", serve, death_signal=signal.SIGTERM))
+            work = command_line.tidegate("work")
+            worker = services.add(runner.start("worker", work, death_signal=signal.SIGTERM))
+            wait_ready(address, [gateway, worker], timeout_s=_READY_TIMEOUT_S, pause=runner.pause)
+        yield address.url

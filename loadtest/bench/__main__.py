@@ -7,7 +7,7 @@ from typing import BinaryIO
 import click
 
 from loadtest.bench import contenders, cpu, plan, report, verdict, wrk
-from loadtest.bench.processes import CannotRun
+from loadtest.errors import CannotRun
 
 _FLOOR_MISSED = 1
 _COULD_NOT_RUN = 2

@@ -5,10 +5,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-import msgspec
-
 from loadtest.bench import databases, processes
 from loadtest.bench.servers import Addresses
+from loadtest.errors import translated
+from ops.harness import environment, first_start
 
 Name = Literal["bare", "plain", "tidegate"]
 LETTERS: dict[Name, str] = {"bare": "a", "plain": "b", "tidegate": "c"}
@@ -60,23 +60,22 @@ def _tidegate(database_url: str, addresses: Addresses, scratch: Path) -> Contend
     # An empty file of its own: a tidegate.toml that happens to lie here must not be measured.
     config = scratch / "tidegate.toml"
     config.touch()
-    environment = {
-        "TIDEGATE_CONFIG": str(config),
-        "TIDEGATE_DATABASE_URL": database_url,
-        "TIDEGATE_REDIS_URL": addresses.redis_url,
-        "TIDEGATE_JOURNAL_URL": addresses.journal_url,
-        "TIDEGATE_KEYRING_FILE": str(scratch / "keyring.toml"),
-        "TIDEGATE_REPLICA_URLS": databases.named(addresses.replica_url, "bench_tidegate"),
-    }
-    processes.run("ops.cli", ["migrate"], environment)
-    processes.run("ops.cli", ["keys", "seal-init", "--if-missing"], environment)
-    create = ["keys", "create", "--name", "bench", "--role", "ingest", "--json"]
-    key = msgspec.json.decode(processes.run("ops.cli", create, environment))
+    variables = environment.settings(
+        config=config,
+        database_url=database_url,
+        redis_url=addresses.redis_url,
+        journal_url=addresses.journal_url,
+        keyring_file=scratch / "keyring.toml",
+        replica_urls=databases.named(addresses.replica_url, "bench_tidegate"),
+    )
+    tidegate = processes.tidegate(variables)
+    with translated():
+        token = first_start.prepare(tidegate, key_name="bench", roles=["ingest"])
     return Contender(
         name="tidegate",
         module="ops.cli",
         arguments=("serve",),
-        environment=environment,
-        token=key["token"],
+        environment=variables,
+        token=token,
         database_url=database_url,
     )

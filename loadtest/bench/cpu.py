@@ -8,7 +8,7 @@ import os
 from pathlib import Path
 from typing import NamedTuple
 
-from loadtest.bench.processes import CannotRun
+from loadtest.errors import CannotRun
 
 _TICK_S = 1 / os.sysconf("SC_CLK_TCK")
 #: Who is counted under which name; everything below such a process counts with it.

@@ -4,8 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
 
-from loadtest.bench.processes import CannotRun
-from ops.embedded import errors
+from loadtest.errors import translated
 from ops.embedded.cluster import Servers
 
 
@@ -27,10 +26,8 @@ def running(*, replica: bool) -> Iterator[Addresses]:
     Raises ``CannotRun`` when they do not start.
     """
     servers = Servers(replica=replica)
-    try:
+    with translated():
         servers.start()
-    except errors.CannotStart as reason:
-        raise CannotRun(str(reason)) from reason
     try:
         yield Addresses(
             database_url=servers.database_url,

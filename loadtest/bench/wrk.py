@@ -1,14 +1,15 @@
 """The closed workload: wrk with a script that never sends the same order twice."""
 
 import shutil
+import signal
 import subprocess
 from pathlib import Path
 
 import msgspec
 
 from loadtest import orders
-from loadtest.bench import processes
-from loadtest.bench.processes import CannotRun
+from loadtest.errors import CannotRun
+from ops.embedded.processes import death_signal_hook
 
 HOW_TO_GET_IT = (
     "the benchmark drives the services with wrk, which is not installed.\n"
@@ -62,7 +63,7 @@ def drive(
         capture_output=True,
         text=True,
         check=False,
-        preexec_fn=processes.end_with_us,
+        preexec_fn=death_signal_hook(signal.SIGTERM),
     )
     for line in done.stdout.splitlines():
         if line.startswith(_MARK):

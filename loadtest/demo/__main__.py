@@ -16,7 +16,8 @@ from loadtest.callbacks.standard_webhooks import StandardWebhooks
 from loadtest.callbacks.stripe import Stripe
 from loadtest.demo import plan, report
 from loadtest.demo.drive import drive
-from loadtest.stage import CannotRun, Stage
+from loadtest.errors import CannotRun
+from loadtest.stage import Stage
 from ops.embedded.report import Terminal
 
 _BROKEN, _COULD_NOT_RUN, _INTERRUPTED = 1, 2, 130

@@ -7,7 +7,7 @@ from typing import BinaryIO
 import click
 import msgspec
 
-from loadtest.bench.processes import CannotRun
+from loadtest.errors import CannotRun
 from loadtest.overload import plan, report, site
 from loadtest.overload.findings import Findings
 

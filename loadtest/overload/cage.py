@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from loadtest.bench.processes import CannotRun
+from loadtest.errors import CannotRun
 
 _GROUPS = Path("/sys/fs/cgroup")
 #: Short, so that a process that used up its quota stands still for milliseconds only.

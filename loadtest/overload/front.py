@@ -2,18 +2,19 @@
 
 import os
 import shutil
-import socket
+import signal
 import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from loadtest.bench import processes
-from loadtest.bench.processes import CannotRun
+from loadtest.errors import CannotRun
 from loadtest.overload.findings import TIMES, Trial
 from loadtest.overload.flood import CONNECTIONS_MAX
 from loadtest.overload.site import Bench, said
+from ops.embedded.processes import death_signal_hook
+from ops.harness.ports import accepts, free_port
 
 _FILE = Path(__file__).resolve().parents[2] / "ops" / "front" / "haproxy.cfg"
 _START_S = 10.0
@@ -49,10 +50,10 @@ def _flood(bench: Bench, program: str, times: int) -> list[Trial]:
 
 @contextmanager
 def _standing(program: str, core_port: int, cores: float) -> Iterator[int]:
-    port = processes.free_port()
+    port = free_port()
     places = {
         "FRONT_BIND": f"127.0.0.1:{port}",
-        "FRONT_METRICS_BIND": f"127.0.0.1:{processes.free_port()}",
+        "FRONT_METRICS_BIND": f"127.0.0.1:{free_port()}",
         "FRONT_CORE_1": f"127.0.0.1:{core_port}",
         "FRONT_QUERY_1": f"127.0.0.1:{core_port}",
         "FRONT_CORE_IN_FLIGHT_MAX": str(round(_IN_FLIGHT * cores)),
@@ -65,11 +66,11 @@ def _standing(program: str, core_port: int, cores: float) -> Iterator[int]:
         env={**os.environ, **places},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
-        preexec_fn=processes.end_with_us,  # noqa: PLW1509 - its threads have ended
+        preexec_fn=death_signal_hook(signal.SIGTERM),  # noqa: PLW1509 - its threads have ended
     )
     try:
         deadline_s = time.monotonic() + _START_S
-        while not _listens(port):
+        while not accepts(port):
             if child.poll() is not None or time.monotonic() > deadline_s:
                 raise CannotRun(f"haproxy did not start: try `haproxy -c -f {_FILE.name}`")
             time.sleep(0.05)
@@ -79,11 +80,3 @@ def _standing(program: str, core_port: int, cores: float) -> Iterator[int]:
     finally:
         child.terminate()
         child.wait(10)
-
-
-def _listens(port: int) -> bool:
-    try:
-        socket.create_connection(("127.0.0.1", port), timeout=1).close()
-    except OSError:
-        return False
-    return True

@@ -19,10 +19,11 @@ from typing import NamedTuple
 import msgspec
 
 from loadtest.bench import contenders, cpu, databases, processes, servers
-from loadtest.bench.processes import CannotRun
+from loadtest.errors import CannotRun, translated
 from loadtest.overload import cage
 from loadtest.overload.findings import Trial
 from loadtest.overload.outcomes import Outcome, Phase
+from ops.harness import environment, first_start
 
 Say = Callable[[str], None]
 
@@ -82,9 +83,11 @@ def prepared(options: Options, say: Say) -> Iterator["Bench"]:
         say("starting PostgreSQL and Valkey (a throw-away directory, fsync on)")
         addresses = stack.enter_context(servers.running(replica=False))
         tidegate = contenders.prepare("tidegate", addresses, scratch)
-        create = ["keys", "create", "--name", "lists", "--role", "query", "--json"]
-        lists = msgspec.json.decode(processes.run("ops.cli", create, tidegate.environment))
-        keys = {"FLOOD_ORDER_TOKEN": tidegate.token, "FLOOD_LIST_TOKEN": lists["token"]}
+        with translated():
+            lists = first_start.create_api_key(
+                processes.tidegate(tidegate.environment), name="lists", roles=["query"]
+            )
+        keys = {"FLOOD_ORDER_TOKEN": tidegate.token, "FLOOD_LIST_TOKEN": lists}
         # What a flood drove into the journal is drained, as it is wherever the gateway runs: an old
         # journal is load, and would be counted as false alarm in what is measured next.
         working = processes.working(
@@ -126,11 +129,11 @@ class Bench:
         databases.checkpoint(self._admin_url)
         self._lately = []
         self._is_control = bool(control) or shedding != "act"
-        given = {f"TIDEGATE_{name.upper()}": value for name, value in settings.items()}
-        environment = {**self._contender.environment, "TIDEGATE_SHEDDING": shedding, **given}
+        given = environment.settings(shedding=shedding, **settings)
+        variables = {**self._contender.environment, **given}
         # Named, not imported: what is measured is talked to from outside.
         module, which = ("tests.overload_controls", (control,)) if control else ("ops.cli", ())
-        with self.caged(module, (*which, "serve"), environment) as site:
+        with self.caged(module, (*which, "serve"), variables) as site:
             if settings.get("role") != "query":
                 # Cold, it is slower than it will be.
                 self._closed_loop(site, 4.0)
@@ -138,13 +141,13 @@ class Bench:
 
     @contextmanager
     def caged(
-        self, module: str, arguments: tuple[str, ...], environment: dict[str, str]
+        self, module: str, arguments: tuple[str, ...], variables: dict[str, str]
     ) -> Iterator[Site]:
         """Lend a server of orders, held to its part of a core."""
-        with processes.serving(module, arguments, environment, self._log) as running:
+        with processes.serving(module, arguments, variables, self._log) as running:
             os.sched_setaffinity(running.pid, {self._core})
             with cage.held(running.pid, self.options.cores):
-                yield Site(running.pid, running.port, environment)
+                yield Site(running.pid, running.port, variables)
 
     def capacity(self, site: Site) -> float:
         """Probe what it can do, and return that: the median of the last probes."""
