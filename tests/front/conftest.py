@@ -12,10 +12,11 @@ import pytest
 
 from gateway.runtime.settings import Account
 from loadtest import sending
+from ops.harness.ports import free_port
 from tests.support import fronts
 from tests.support.fronts import Kind, Limits
 from tests.support.payers import Payers
-from tests.support.processes import Processes, free_port
+from tests.support.processes import Processes
 
 
 @dataclass

@@ -17,11 +17,11 @@ import pytest
 from loadtest import orders, sending
 from loadtest.history import History
 from loadtest.orders import order_bytes
+from ops.harness.ports import free_port
 from tests.front.conftest import Gateways
 from tests.support import fronts
 from tests.support.fronts import Kind, Limits
 from tests.support.payers import Payers
-from tests.support.processes import free_port
 from tests.web.support import Answer, Wire, read_answer
 
 LIMITS = Limits(core=8, kept=4, queued=4, query=4)

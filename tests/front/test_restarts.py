@@ -10,10 +10,11 @@ import aiohttp
 from gateway.runtime.settings import Settings
 from loadtest import sending, stored, verify
 from loadtest.history import NO_ANSWER
+from ops.harness.ports import free_port
 from tests.support import fronts
 from tests.support.fronts import Kind
 from tests.support.payers import Payers
-from tests.support.processes import Processes, free_port
+from tests.support.processes import Processes
 from tests.support.shoppers import Shoppers
 
 SENDERS = 16

@@ -23,10 +23,11 @@ from gateway.overload.peers import KEPT_S, Process
 from gateway.runtime.settings import Settings
 from gateway.stores.redis.process_states import ProcessStates
 from ops import load_view
+from ops.harness.ports import free_port
 from ops.load_view import Row
 from tests.domain.support import NOW
 from tests.ops.conftest import Cli
-from tests.support.processes import Processes, free_port
+from tests.support.processes import Processes
 from tests.support.valkey_cluster import server_in
 
 #: Many times what any of these tests takes.

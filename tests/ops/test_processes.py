@@ -19,8 +19,9 @@ import psutil  # type: ignore[import-untyped]  # it ships no types
 import pytest
 
 from ops import processes as supervising
+from ops.harness.ports import free_port
 from ops.processes import Supervisor
-from tests.support.processes import Processes, free_port
+from tests.support.processes import Processes
 
 
 def _children(parent: subprocess.Popen[bytes]) -> list[psutil.Process]:

@@ -12,8 +12,8 @@ from click.testing import CliRunner, Result
 
 from gateway.runtime import settings as configuration
 from ops.cli import main
+from ops.harness.ports import free_port
 from ops.simulators import keys, registry
-from tests.support.processes import free_port
 from tests.support.site import Site
 
 

@@ -7,7 +7,8 @@ import time
 
 import asyncpg
 
-from tests.support.processes import Processes, free_port
+from ops.harness.ports import free_port
+from tests.support.processes import Processes
 
 #: More than an idle connection is waited for, and much less than a drain may take.
 QUICK_S = 3.0

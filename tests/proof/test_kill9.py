@@ -8,8 +8,9 @@ import secrets
 from gateway.runtime.settings import Settings
 from loadtest import sending, stored, verify
 from loadtest.history import NO_ANSWER, NOT_CONNECTED
+from ops.harness.ports import free_port
 from tests.support.payers import Payers
-from tests.support.processes import Processes, free_port
+from tests.support.processes import Processes
 from tests.support.shoppers import Shoppers
 
 ROUNDS = 30

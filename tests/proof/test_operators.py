@@ -18,8 +18,9 @@ import msgspec
 import pytest
 
 from gateway.runtime.settings import Settings
+from ops.harness.ports import free_port
 from tests.support.cable import Cable, cable_to
-from tests.support.processes import Processes, free_port
+from tests.support.processes import Processes
 
 #: From the word to the last process; and that through the local socket, with every store away.
 REACHED_S = 2.0

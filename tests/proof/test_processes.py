@@ -13,8 +13,9 @@ import pytest
 from gateway.runtime.settings import Settings
 from loadtest import orders, sending, stored, verify
 from loadtest.history import NO_ANSWER, NOT_CONNECTED, History
+from ops.harness.ports import free_port
 from tests.support.payers import Payers
-from tests.support.processes import Processes, free_port
+from tests.support.processes import Processes
 from tests.support.shoppers import Shoppers
 
 AT_ONCE = 100

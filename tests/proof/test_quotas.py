@@ -9,8 +9,9 @@ import pytest
 
 from gateway.runtime.settings import Settings
 from loadtest import sending
+from ops.harness.ports import free_port
 from tests.proof.test_processes import serve_two, until_connected
-from tests.support.processes import Processes, free_port
+from tests.support.processes import Processes
 
 RATE = 40.0
 BURST = 20

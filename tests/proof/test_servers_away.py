@@ -26,9 +26,10 @@ from loadtest import orders, sending, stored, verify
 from loadtest.history import Answer, History
 from loadtest.sending import Callback, Order
 from ops.embedded.cluster import PRIMARY, VALKEY, Servers
+from ops.harness.ports import free_port
 from ops.migrations import runner
 from tests.support.payers import Payers
-from tests.support.processes import Processes, free_port
+from tests.support.processes import Processes
 from tests.support.shoppers import Shoppers
 
 SENDERS = 24

@@ -28,8 +28,9 @@ from loadtest.callbacks.standard_webhooks import StandardWebhooks
 from loadtest.callbacks.stripe import Stripe
 from loadtest.orders import order
 from ops.embedded.cluster import Servers
+from ops.harness.ports import free_port
 from tests.support.payers import Payers
-from tests.support.processes import Processes, free_port
+from tests.support.processes import Processes
 from tests.web.support import Answer, Wire
 
 PHONE = "13987650123"

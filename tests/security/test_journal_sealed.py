@@ -7,9 +7,9 @@ import redis
 
 from gateway.runtime.settings import Settings
 from gateway.wiring import open_gateway
+from ops.harness.ports import free_port
 from tests.domain.support import paid, submission
 from tests.stores.support import submit, tell
-from tests.support.processes import free_port
 
 
 async def test_the_journal_holds_nothing_private_in_clear(

@@ -11,10 +11,10 @@ from gateway.domain.errors import Unavailable
 from gateway.runtime.settings import Settings
 from gateway.stores.postgres.order_reader import OrderReader
 from gateway.wiring import Gateway
+from ops.harness.ports import free_port
 from tests.domain.support import due, paid
 from tests.stores.support import Database, at_once, counts, gateways, order, submit, tell, with_
 from tests.support.cable import Cable, cable_to
-from tests.support.processes import free_port
 
 COMMIT_S = 0.3
 

@@ -10,7 +10,7 @@ import pytest
 from gateway.domain.errors import Unavailable
 from gateway.domain.journaling import Entry, Lane
 from gateway.stores.redis.journal_streams import JournalStreams, Read
-from tests.support.processes import free_port
+from ops.harness.ports import free_port
 from tests.support.valkey_cluster import Server, server_in
 
 CALL_S = 0.5

@@ -13,10 +13,10 @@ from gateway.runtime.settings import Settings
 from gateway.stores.postgres.order_reader import Filter, OrderReader
 from gateway.wiring import Gateway
 from ops.embedded.cluster import Servers
+from ops.harness.ports import free_port
 from tests.domain.support import DUE, due, paid, placement, shipped
 from tests.stores.support import Database, gateways, submit, tell, until, with_
 from tests.support.cable import cable_to
-from tests.support.processes import free_port
 
 
 def reading(gateway: Gateway) -> OrderReader:

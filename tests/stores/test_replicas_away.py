@@ -18,11 +18,11 @@ from gateway.stores.postgres.read_limiter import Connection
 from gateway.stores.postgres.replicas import Readers
 from gateway.wiring import Gateway
 from ops.embedded.cluster import Servers
+from ops.harness.ports import free_port
 from tests.domain.support import due
 from tests.stores.support import at_once, gateways, submit, until, with_
 from tests.stores.test_readers import paused_replay, reading, warm
 from tests.support.cable import Cable, cable_to
-from tests.support.processes import free_port
 
 #: Far longer than a read may wait for a primary that is away.
 QUERY_S = 3.0

@@ -3,7 +3,6 @@
 import os
 import re
 import shutil
-import socket
 import subprocess
 import time
 from collections.abc import Iterator, Sequence
@@ -14,7 +13,7 @@ from typing import Literal
 import pytest
 from msgspec import Struct
 
-from tests.support.processes import free_port
+from ops.harness.ports import accepts, free_port
 
 Kind = Literal["haproxy", "nginx"]
 
@@ -120,10 +119,7 @@ def _nginx(
 def _wait(port: int, process: subprocess.Popen[bytes], log: Path) -> None:
     deadline_s = time.monotonic() + _START_S
     while time.monotonic() < deadline_s and process.poll() is None:
-        try:
-            socket.create_connection(("127.0.0.1", port), timeout=1).close()
-        except OSError:
-            time.sleep(0.02)
-        else:
+        if accepts(port):
             return
+        time.sleep(0.02)
     raise AssertionError(f"the front does not listen:\n{log.read_text()[-2000:]}")

@@ -9,6 +9,7 @@ from loadtest.callbacks.alipay import Alipay
 from loadtest.callbacks.standard_webhooks import StandardWebhooks
 from loadtest.callbacks.stripe import Stripe
 from loadtest.stage import CHANNELS
+from ops.harness import accounts_file
 
 
 class Payers:
@@ -18,14 +19,14 @@ class Payers:
         self.accounts: list[Account] = [Stripe(), StandardWebhooks(), Alipay()]
         self.settings = []
         for account, channel in zip(self.accounts, CHANNELS, strict=True):
-            file = directory / f"{account.provider}.secret"
-            file.write_text(account.secret, "utf-8")
             self.settings.append(
                 settings.Account(
                     provider=account.provider,
                     name=sending.ACCOUNT_NAME,
                     channels=[channel],
-                    secrets=[f"file:{file}"],
+                    secrets=accounts_file.write_secrets(
+                        directory, account.provider, [account.secret]
+                    ),
                     options=dict(account.options),
                 )
             )

@@ -2,20 +2,17 @@
 
 import asyncio
 import json
-import os
-import signal
-import socket
 import subprocess
-import sys
-import time
-import urllib.error
-import urllib.request
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from gateway.domain.access import Role
 from gateway.runtime.settings import ProcessRole, Settings
+from ops.embedded import errors, processes
+from ops.embedded.processes import Service
+from ops.harness import accounts_file, command_line, environment, first_start, listen_address
+from ops.harness.gateway_process import wait_ready
 
 _FILE_ONLY = {"channels", "accounts"}
 _READY_S = 20.0
@@ -30,64 +27,67 @@ class Processes:
 
     def __init__(self, settings: Settings, *, directory: Path) -> None:
         self._directory = directory
-        self._started: list[subprocess.Popen[bytes]] = []
-        self.environment = {
-            name: value for name, value in os.environ.items() if not name.startswith("TIDEGATE_")
-        }
-        for name in Settings.__struct_fields__:
-            if name not in _FILE_ONLY:
-                self.environment[f"TIDEGATE_{name.upper()}"] = str(getattr(settings, name))
+        self._started: list[Service] = []
         config = directory / "tidegate.toml"
         config.write_text(_toml(settings), "utf-8")
-        self.environment["TIDEGATE_CONFIG"] = str(config)
+        given = {
+            name: getattr(settings, name)
+            for name in Settings.__struct_fields__
+            if name not in _FILE_ONLY
+        }
+        self.environment = {
+            **environment.without_settings(),
+            **environment.settings(config=config, **given),
+        }
 
     def serve(
         self, *, port: int, count: int = 1, role: ProcessRole = "all"
     ) -> subprocess.Popen[bytes]:
         """Start a gateway on ``port`` and return once it is ready."""
         words = ["--port", str(port), "--processes", str(count), "--role", role]
-        process = self.start("serve", *words)
-        self.wait_ready(port, process)
-        return process
+        service = self._start("serve", *words)
+        try:
+            wait_ready(listen_address.loopback(port), [service], timeout_s=_READY_S)
+        except errors.NotReady as problem:
+            raise AssertionError(str(problem)) from None
+        return service.process
 
     def start(self, *command: str) -> subprocess.Popen[bytes]:
         """Start ``tidegate`` with a command; its output goes to ``log_path``."""
-        with self.log_path.open("ab") as log:
-            process = subprocess.Popen(
-                [sys.executable, "-m", "ops.cli", *command],
-                env=self.environment,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-            )
-        self._started.append(process)
-        return process
+        return self._start(*command).process
+
+    def _start(self, *command: str) -> Service:
+        # Without a death signal: some tests start processes from threads that end before them.
+        service = processes.start(
+            "tidegate",
+            command_line.tidegate(*command),
+            log=self.log_path,
+            environment=self.environment,
+            death_signal=None,
+        )
+        self._started.append(service)
+        return service
 
     @property
     def log_path(self) -> Path:
         """Everything that the processes printed."""
         return self._directory / "tidegate.log"
 
-    def wait_ready(self, port: int, process: subprocess.Popen[bytes]) -> None:
-        """Return once /readyz answers 200; raise with the log's end when it does not."""
-        deadline = time.monotonic() + _READY_S
-        while time.monotonic() < deadline and process.poll() is None:
-            try:
-                with urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=1):
-                    return
-            except (urllib.error.URLError, OSError):
-                time.sleep(0.05)
-        raise AssertionError(f"not ready:\n{self.log_path.read_text()[-3000:]}")
-
     async def make_token(self, *roles: Role) -> str:
         """Make an API key with these roles through the command line."""
-        options = [word for role in roles for word in ("--role", role)]
-        process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "ops.cli", "keys", "create", "--name", "test", "--json", *options,
-            env=self.environment, stdout=asyncio.subprocess.PIPE,
-        )  # fmt: skip
-        output, _ = await process.communicate()
-        return str(json.loads(output)["token"])
+        return await asyncio.to_thread(
+            first_start.create_api_key, self._run, name="test", roles=roles
+        )
+
+    def _run(self, *arguments: str) -> str:
+        return processes.run(
+            command_line.tidegate(*arguments), environment=self.environment, death_signal=None
+        )
+
+    def kill(self) -> None:
+        """Kill whatever still runs."""
+        for service in self._started:
+            service.kill()
 
     def __enter__(self) -> Self:
         return self
@@ -98,17 +98,7 @@ class Processes:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        for process in self._started:
-            if process.poll() is None:
-                os.killpg(process.pid, signal.SIGKILL)
-            process.wait(10)
-
-
-def free_port() -> int:
-    """Return a port of the loopback that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+        self.kill()
 
 
 def _toml(settings: Settings) -> str:
@@ -117,10 +107,13 @@ def _toml(settings: Settings) -> str:
         lines += ["[[channels]]", f"name = {json.dumps(channel.name)}"]
         lines += [f"lookalike = {json.dumps(channel.lookalike)}"]
     for account in settings.accounts:
-        lines += ["[[accounts]]", f"provider = {json.dumps(account.provider)}"]
-        lines += [f"name = {json.dumps(account.name)}"]
-        lines += [f"channels = {json.dumps(account.channels)}"]
-        lines += [f"secrets = {json.dumps(account.secrets)}"]
-        options = (f"{key} = {json.dumps(value)}" for key, value in account.options.items())
-        lines += [f"options = {{ {', '.join(options)} }}"]
+        lines.append(
+            accounts_file.section(
+                provider=account.provider,
+                name=account.name,
+                channels=account.channels,
+                secrets=account.secrets,
+                options=account.options,
+            )
+        )
     return "\n".join(lines) + "\n"

@@ -15,7 +15,7 @@ import redis
 
 from ops.embedded import binaries
 from ops.embedded.processes import Runner, Service
-from tests.support.processes import free_port
+from ops.harness.ports import free_port
 
 _SLOTS = 16384
 _READY_S = 20.0

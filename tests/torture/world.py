@@ -2,7 +2,7 @@
 
 Servers may be started from the main thread only, because they end with the thread that started
 them, and the loop must not stand still while one recovers. So the loop runs in a thread of its
-own and asks the main thread (``stage.Main``) for what only that may do.
+own and asks the main thread (``mainly``) for what only that may do.
 """
 
 import asyncio
@@ -25,9 +25,10 @@ import redis.asyncio
 from gateway.runtime.settings import Settings
 from gateway.stores import sealing
 from ops.embedded.cluster import Servers
+from ops.harness.ports import free_port
 from ops.migrations import runner
 from tests.support.payers import Payers
-from tests.support.processes import Processes, free_port
+from tests.support.processes import Processes
 from tests.support.shoppers import Shoppers
 from tests.torture.fault import Fault
 from tests.torture.senders import Crowd
@@ -282,7 +283,7 @@ class World:
             while member.process.poll() is None and time.monotonic() < deadline_s:
                 await asyncio.sleep(0.05)
         if self._processes is not None:
-            self._processes.__exit__(None, None, None)
+            self._processes.kill()
 
     # --- the senders ---
 

@@ -18,7 +18,8 @@ import pytest
 from prometheus_client import REGISTRY
 
 from gateway.runtime.settings import Settings
-from tests.support.processes import Processes, free_port
+from ops.harness.ports import free_port
+from tests.support.processes import Processes
 from tests.support.site import Site
 from tests.web.support import Wire, check, order_bytes, read_answer
 

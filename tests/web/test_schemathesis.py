@@ -30,8 +30,9 @@ from schemathesis.specs.openapi.checks import (
 
 from gateway.runtime.settings import Account
 from loadtest.orders import order
+from ops.harness.ports import free_port
 from tests.support.payers import Payers
-from tests.support.processes import Processes, free_port
+from tests.support.processes import Processes
 from tests.web.support import edited
 
 CHECKS: list[CheckFunction] = [

@@ -19,8 +19,9 @@ from gateway.overload.peers import KEPT_S
 from gateway.runtime.settings import Settings
 from gateway.stores.redis.process_states import ProcessStates, Published
 from gateway.web.handlers.stream import LiveStream
+from ops.harness.ports import free_port
 from tests.ops.test_load import process
-from tests.support.processes import Processes, free_port
+from tests.support.processes import Processes
 from tests.support.site import Site
 from tests.support.valkey_cluster import Server, server_in
 from tests.web.support import Wire, order_bytes

@@ -11,7 +11,8 @@ import psutil  # type: ignore[import-untyped]  # it ships no types
 import pytest
 
 from gateway.domain.views import OrderView
-from tests.support.processes import Processes, free_port
+from ops.harness.ports import free_port
+from tests.support.processes import Processes
 from tests.support.site import Site
 from tests.web.support import Wire, check, order, order_bytes, with_token
 
