@@ -13,7 +13,7 @@ from gateway.stores.postgres import pools
 from gateway.stores.postgres.errors import translated
 
 _CONNECT_S = 5.0
-#: Seconds for what was given up to end. With its connections gone it takes a few turns of the loop.
+#: Seconds for timed-out work to end: without its connections, a few iterations of the loop.
 _END_S = 0.1
 
 T = TypeVar("T")
@@ -24,7 +24,7 @@ async def connect(
 ) -> "asyncpg.Connection[asyncpg.Record]":
     """Return an open connection that the caller closes.
 
-    Raises ``SettingsError`` when the URL is not one, ``Unavailable`` when nobody answers.
+    Raises ``SettingsError`` for an invalid URL, ``Unavailable`` when the server does not answer.
     """
     parameters = {"application_name": "tidegate ops", "timezone": "UTC", **(session or {})}
     with translated():
@@ -55,7 +55,7 @@ async def briefly(
 ) -> T:
     """Do some work with a pool on the primary, or give it up when all of it takes longer.
 
-    Raises like ``connect``. Nobody can tell whether what was given up was done all the same.
+    Raises like ``connect``. Work that timed out may have been done all the same.
     """
     opened: list[asyncpg.Pool[asyncpg.Record]] = []
 
@@ -73,7 +73,7 @@ async def briefly(
         for pool in opened:
             pool.terminate()
         doing.cancel()
-        # However it ends, nobody is to be told of it: it was given up.
+        # Its result is not reported: it has timed out.
         await asyncio.wait({doing}, timeout=_END_S)
         if doing.done() and not doing.cancelled():
             doing.exception()

@@ -1,4 +1,4 @@
-"""The effective settings, told to people: where each comes from, its default and its reason.
+"""The effective settings for people: where each comes from, its default and its reason.
 
 The reasons are the ``#:`` comments of ``gateway/runtime/settings.py``: written once, read here.
 """
@@ -87,7 +87,7 @@ def defaults() -> dict[str, Any]:
 
 
 def reasons() -> dict[str, str]:
-    """Return the comment of each setting; settings that stand together share theirs.
+    """Return the comment of each setting; settings next to each other share theirs.
 
     Empty where the source was not installed with the code.
     """

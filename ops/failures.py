@@ -1,4 +1,4 @@
-"""What an operator reads when a command can not do its work: one sentence and an exit status.
+"""Why a command cannot do its work: one sentence for the operator and an exit status.
 
 - 2: a wrong option or setting. Nothing was tried; the same command fails the same way again.
 - 1: something failed while running; the same command may succeed later.
@@ -45,7 +45,7 @@ def explained(exc: Exception) -> Failure | None:
 
 
 def unavailable(exc: Unavailable) -> str:
-    """Say what is away and why, as far as the driver's own error tells."""
+    """Name what is unavailable and why, as far as the driver's error says."""
     why = reason(exc.__cause__) if exc.__cause__ is not None else ""
     return f"{exc}{f': {why}' if why else ''}; `tidegate doctor` looks closer"
 

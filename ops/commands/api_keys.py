@@ -22,7 +22,7 @@ _T = TypeVar("_T")
 
 
 def actor() -> str:
-    """Return whom the audit log is to name: the operating-system user."""
+    """Return the actor for the audit log: the operating-system user."""
     try:
         return pwd.getpwuid(os.getuid()).pw_name
     except KeyError:  # usual in containers
@@ -44,7 +44,7 @@ Examples:
   tidegate keys create --name storefront --role ingest --channel web --channel app
   tidegate keys create --name grafana --role query --json
 \b
-Exits 0 with the token on stdout, 1 when the database is away,
+Exits 0 with the token on stdout, 1 when the database is unavailable,
 2 when a channel is not configured.
 """,
 )
@@ -97,7 +97,7 @@ def create(name: str, roles: tuple[Role, ...], channels: tuple[str, ...], as_jso
 \b
 Example:
   tidegate keys list --json
-Exits 0, or 1 when the database is away.
+Exits 0, or 1 when the database is unavailable.
 """,
 )
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON array.")

@@ -36,7 +36,7 @@ Examples:
   tidegate callbacks refused --show 019f3c5e-7d30-7c31-a6c1-5b1d3f6a2e10
 \b
 The page of each provider (gateway/providers/NAME.md) says what a reason means there.
-Exits 0, or 1 when the database is away or there is no such callback.
+Exits 0, or 1 when the database is unavailable or there is no such callback.
 """,
 )
 @click.option("--provider", help="Only of this provider.")
@@ -114,7 +114,7 @@ def _show(found: RejectedCallback | None, id_: UUID, as_json: bool) -> None:
 
 
 def _printable(text: str) -> str:
-    """Return one line that can not steer the terminal: whoever sent it is not trusted."""
+    """Return one line without control characters: its sender is not trusted."""
     return "".join(
         char if char.isprintable() or char == "\t" else repr(char)[1:-1] for char in text
     )

@@ -65,13 +65,13 @@ def example_file() -> str:
     """Return a settings file that loads as it is, with every default and its reason."""
     standard, why = effective.defaults(), effective.reasons()
     parts = [_EXAMPLE_HEAD, _setting("database_url", _EXAMPLE_URL, why, mark="")]
-    told = ""
+    printed = ""
     for name, default in standard.items():
         if isinstance(default, list):
             continue
         reason = why.get(name, "")
-        parts.append(_setting(name, default, why if reason != told else {}, mark="#"))
-        told = reason
+        parts.append(_setting(name, default, why if reason != printed else {}, mark="#"))
+        printed = reason
     parts += [_channels(standard["channels"]), _EXAMPLE_TAIL]
     return "\n".join(parts)
 

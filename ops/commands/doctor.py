@@ -50,6 +50,6 @@ def _tell(found: list[Finding], failed: int) -> None:
             click.echo(f"{' ' * (width + 8)}-> {finding.advice}")
     warned = sum(finding.level == "warn" for finding in found)
     if failed or warned:
-        click.echo(f"{failed} to mend, {warned} to look at")
+        click.echo(f"{failed} failed, {warned} warnings")
     else:
         click.echo("all is well")

@@ -39,7 +39,7 @@ Examples:
   tidegate plan list
   tidegate plan drop double-eleven
 \b
-Steps begin and end by themselves, in every process, also when the database is away by then.
+Steps begin and end by themselves, in every process, also when the database is unavailable by then.
 What is said meanwhile with `tidegate shed` beats the plan.
 """
 
@@ -70,7 +70,7 @@ def check(file: Path) -> None:
 \b
 Example:
   tidegate plan set sale.toml
-Exits 0 when every process will follow it, 1 when the database is away, 2 when it is wrong.
+Exits 0 when every process will follow it, 1 when the database is unavailable, 2 when it is wrong.
 """,
 )
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
@@ -92,7 +92,7 @@ def set_(file: Path, as_json: bool) -> None:
 \b
 Example:
   tidegate plan list --json
-Exits 0, or 1 when the database is away.
+Exits 0, or 1 when the database is unavailable.
 """,
 )
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON array of steps.")

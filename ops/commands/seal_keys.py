@@ -37,7 +37,7 @@ def init(if_missing: bool) -> None:
     """Make the key ring that private fields are sealed with.
 
     Writes the file that keyring_file names, readable by its owner only. Every gateway and worker
-    needs the same file. Back it up, apart from the database: what is sealed can not be read
+    needs the same file. Back it up, apart from the database: what is sealed cannot be read
     without it. A key ring that exists is never overwritten.
     """
     path = ring_path()
@@ -57,7 +57,7 @@ def init(if_missing: bool) -> None:
 Example:
   tidegate keys seal-rotate
 Then copy the file to every machine, and restart every gateway and worker.
-Exits 0 when the new key is active, 1 when the database is away (nothing is changed then),
+Exits 0 when the new key is active, 1 when the database is unavailable (nothing is changed then),
 2 when there is no key ring.
 """,
 )
@@ -65,7 +65,7 @@ def rotate() -> None:
     """Add a sealing key and seal new fields with it.
 
     Older keys stay in the ring, to read what they sealed. The audit log says who did it. Running
-    gateways and workers go on with the old key until they are restarted; until then they can not
+    gateways and workers go on with the old key until they are restarted; until then they cannot
     read what restarted ones seal, so restart all of them in one go.
     """
     loaded = settings.load()
@@ -104,7 +104,7 @@ def list_(as_json: bool) -> None:
 
 
 def _write_new(path: Path, ring: sealing.KeyRing) -> bool:
-    # A link, unlike a rename, fails when the name is taken: of two at once, one is told so.
+    # A link, unlike a rename, fails when the name is taken: of two at once, one fails.
     draft = path.with_name(f"{path.name}.{os.getpid()}")
     if path.exists():
         return False
@@ -130,6 +130,6 @@ async def _rotate(loaded: settings.Settings, path: Path) -> sealing.KeyRing:
                     connection, actor(), "sealing_key.rotate", str(ring.active), detail
                 )
                 # Before the commit: a row without its key would be a lie; the reverse can only
-                # come of a commit that fails in this instant, and is told as a failure.
+                # result from a commit that fails at this instant, and is reported as a failure.
                 sealing.write_ring(path, ring)
     return ring

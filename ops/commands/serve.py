@@ -18,7 +18,7 @@ Examples:
   tidegate serve --role core --port 8081 & tidegate serve --role query --port 8091
 \b
 Needs TIDEGATE_DATABASE_URL, a migrated database and a key ring
-(`tidegate doctor` looks at all three).
+(`tidegate doctor` checks all three).
 \b
 Exits 0 after SIGTERM or SIGINT when everything accepted was finished,
 1 when something was cut off or a process kept dying, 2 when a setting is wrong.

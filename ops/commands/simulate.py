@@ -79,7 +79,7 @@ def command(
         raise Wrong(f"{provider} does not tell {unknown[0]!r}; it tells {known}")
     if forged is not None and forged not in played.FORGERIES:
         known = ", ".join(sorted(played.FORGERIES))
-        raise Wrong(f"{provider} can not be forged by {forged!r}, but by {known}")
+        raise Wrong(f"messages of {provider} cannot be forged as {forged!r}, but as {known}")
     if keys_file is None:
         raise Wrong(f"say where the account is kept: --keys {provider}.json (made on first use)")
     held, is_new = _held(keys_file, played)
@@ -92,12 +92,12 @@ def command(
     steps = [Step(kind, n, forged) for kind in story for n in range(duplicate)]
     simulator = played.simulator(held)
     try:
-        # What a provider can not express at all is said before anything is sent.
+        # Kinds that a provider cannot express are reported before anything is sent.
         for step in steps:
             sending.posted(simulator, step, trades[0])
     except (ValueError, LookupError) as exc:
-        raise Wrong(f"{provider} can not tell that: {exc}") from None
-    told: list[Sent] = []
+        raise Wrong(f"{provider} cannot send that: {exc}") from None
+    sent_messages: list[Sent] = []
     target = f"{url.rstrip('/')}/v1/callbacks/{provider}/{account}"
     asyncio.run(
         sending.send(
@@ -106,11 +106,11 @@ def command(
             url=target,
             simulator=simulator,
             rate=rate,
-            said=lambda sent: _progress(told, sent, len(trades) * len(steps)),
+            said=lambda sent: _progress(sent_messages, sent, len(trades) * len(steps)),
         )
     )
-    _report(told, as_json=as_json)
-    _judge(told, target=target, section=section)
+    _report(sent_messages, as_json=as_json)
+    _judge(sent_messages, target=target, section=section)
 
 
 def _list(as_json: bool) -> None:
@@ -169,15 +169,15 @@ def _trades(order_no: str | None, amount: str, currency: str, count: int) -> lis
     ]
 
 
-def _progress(told: list[Sent], sent: Sent, total: int) -> None:
-    told.append(sent)
-    if len(told) % 500 == 0:
-        click.echo(f"{len(told):,} of {total:,} sent", err=True)
+def _progress(sent_messages: list[Sent], sent: Sent, total: int) -> None:
+    sent_messages.append(sent)
+    if len(sent_messages) % 500 == 0:
+        click.echo(f"{len(sent_messages):,} of {total:,} sent", err=True)
 
 
-def _report(told: Sequence[Sent], *, as_json: bool) -> None:
-    counted = Counter((sent.step.kind, sent.status, sent.is_right) for sent in told)
-    took_s = sorted(sent.took_s for sent in told)
+def _report(sent_messages: Sequence[Sent], *, as_json: bool) -> None:
+    counted = Counter((sent.step.kind, sent.status, sent.is_right) for sent in sent_messages)
+    took_s = sorted(sent.took_s for sent in sent_messages)
     p50_ms, p99_ms = (took_s[int(share * (len(took_s) - 1))] * 1000 for share in (0.5, 0.99))
     if as_json:
         rows = [
@@ -196,9 +196,9 @@ def _report(told: Sequence[Sent], *, as_json: bool) -> None:
     click.echo(f"answered in {p50_ms:.1f} ms (median), {p99_ms:.1f} ms (p99)")
 
 
-def _judge(told: Sequence[Sent], *, target: str, section: str) -> None:
+def _judge(sent_messages: Sequence[Sent], *, target: str, section: str) -> None:
     """Say the commonest cause of what went wrong. Raises ``Failure``."""
-    wrong = [sent for sent in told if not sent.is_right]
+    wrong = [sent for sent in sent_messages if not sent.is_right]
     if not wrong:
         return
     statuses = {sent.status for sent in wrong}
@@ -213,4 +213,4 @@ def _judge(told: Sequence[Sent], *, target: str, section: str) -> None:
         )
     if any(not sent.step.is_genuine and sent.status < 300 for sent in wrong):
         raise Failure("forged messages were taken for true: the gateway does not verify them")
-    raise Failure(f"{len(wrong)} of {len(told)} messages were not answered as they should be")
+    raise Failure(f"{len(wrong)} of {len(sent_messages)} messages were not answered as expected")

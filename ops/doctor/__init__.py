@@ -1,11 +1,11 @@
-"""What `tidegate doctor` looks at; each module gives findings and changes nothing.
+"""The checks of `tidegate doctor`: each module returns findings and changes nothing.
 
-- `findings`: what a check found, how bad it is and what to do
-- `machine`: Python, packages, clock-free limits of this machine
+- `findings`: one result of a check, its severity and the advice
+- `machine`: Python, packages, limits of this machine
 - `secrets`: the key ring and the provider accounts
-- `postgres`: the primary: version, durability, schema, room, audit chain
-- `replicas`: whether each follows that primary, and how closely
+- `postgres`: the primary: version, durability, schema, connections, audit chain
+- `replicas`: whether each follows that primary, and its lag
 - `redis_server`: version and latency
-- `journal_server`: whether it would keep its word, how full it is, what waits in it
+- `journal_server`: durability settings, memory used, entries waiting
 - `rounds`: all of them in order
 """

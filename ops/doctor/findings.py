@@ -1,10 +1,10 @@
-"""What a check found, how bad it is, and what to do about it."""
+"""One result of a check: its severity and the advice."""
 
 from typing import Literal
 
 from msgspec import Struct
 
-#: ``ok``; ``warn``: it runs, and someone should look; ``fail``: it breaks a promise or can not run.
+#: ``ok``; ``warn``: it runs, but needs attention; ``fail``: a promise is broken or it cannot run.
 Level = Literal["ok", "warn", "fail"]
 
 
@@ -23,7 +23,7 @@ def ok(check: str, found: str) -> Finding:
 
 
 def warn(check: str, found: str, advice: str) -> Finding:
-    """It runs, and someone should look."""
+    """It runs, but needs attention."""
     return Finding(check, "warn", found, advice)
 
 

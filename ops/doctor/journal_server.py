@@ -1,4 +1,4 @@
-"""The journal's server: whether it would keep its word, how full it is, and what waits in it."""
+"""The journal's server: durability settings, memory used, entries waiting."""
 
 from typing import Any
 
@@ -14,15 +14,14 @@ _FILL_MAX = 0.8
 #: A drainer takes over what a dead one has left after 30 s: older than this, none is at work.
 _OLDEST_MAX_S = 60.0
 
-_WITHOUT = "orders are refused with 503 while Postgres is away"
+_WITHOUT = "orders are rejected with 503 while Postgres is unavailable"
 
 
 async def journal_server(settings: Settings) -> list[Finding]:
-    """Look at the server that journal_url names, or redis_url where it names none."""
+    """Check the server of journal_url, or of redis_url where journal_url is not set."""
     name = "journal_url" if settings.journal_url else "redis_url"
     url = settings.journal_url or settings.redis_url
-    # A server that was named for it is a part of the promise; one that only happens to be there
-    # is not.
+    # A server configured as the journal is part of the promise; the default one is not.
     blame = fail if settings.journal_url else warn
     if not url:
         advice = "name a Redis or Valkey that syncs each write in journal_url"
@@ -69,11 +68,13 @@ async def _sharing(about: dict[str, Any], settings: Settings) -> list[Finding]:
     try:
         results = await redis_server.about(settings.redis_url)
     except (ValueError, *redis_server.FAILURES):
-        return []  # the look at redis_url has told it
+        return []  # the check of redis_url reports it
     if results.get("run_id") != about.get("run_id"):
         return [ok("journal's own server", "results are kept on another")]
-    told = "results are kept on it too: a FLUSHALL there would lose acknowledged orders"
-    return [warn("journal's own server", told, "give the journal a server of its own: journal_url")]
+    detail = "results are kept on it too: a FLUSHALL there would lose acknowledged orders"
+    return [
+        warn("journal's own server", detail, "give the journal a server of its own: journal_url")
+    ]
 
 
 def _fitness(unfit: str, settings: Settings) -> Finding:
@@ -90,22 +91,22 @@ def _fitness(unfit: str, settings: Settings) -> Finding:
 
 
 def _fill(depth: Depth, fill_max: float) -> Finding:
-    told = f"{depth.fill:.0%} of its memory used"
+    detail = f"{depth.fill:.0%} of its memory used"
     advice = (
         f"start Postgres and `tidegate work`, or raise maxmemory; past {fill_max:.0%} {_WITHOUT}"
     )
     if depth.fill > fill_max:
-        return fail("journal fill", told, advice)
+        return fail("journal fill", detail, advice)
     if depth.fill >= _FILL_MAX:
-        return warn("journal fill", told, advice)
-    return ok("journal fill", told)
+        return warn("journal fill", detail, advice)
+    return ok("journal fill", detail)
 
 
 def _waiting(depth: Depth) -> Finding:
     if not depth.entries:
         return ok("journal waiting", "nothing")
-    told = f"{depth.entries:,} entries, the oldest for {depth.oldest_s:,.0f} s"
+    detail = f"{depth.entries:,} entries, the oldest for {depth.oldest_s:,.0f} s"
     if depth.oldest_s > _OLDEST_MAX_S:
         advice = "start Postgres and `tidegate work`, which brings them into the ledger"
-        return warn("journal waiting", told, advice)
-    return ok("journal waiting", told)
+        return warn("journal waiting", detail, advice)
+    return ok("journal waiting", detail)

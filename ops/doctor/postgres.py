@@ -18,7 +18,7 @@ _PROCESSES_COMFORTABLE = 4
 
 
 async def server(connection: "asyncpg.Connection[asyncpg.Record]") -> list[Finding]:
-    """Look at version, role, encoding and durability."""
+    """Check version, role, encoding and durability."""
     row = await connection.fetchrow(
         """
         SELECT current_setting('server_version_num')::int AS number,
@@ -50,7 +50,7 @@ def _is_writable(is_standby: bool, is_read_only: bool) -> Finding:
     if is_standby:
         return fail(
             "postgres role",
-            "database_url leads to a standby, which can not write",
+            "database_url leads to a standby, which cannot write",
             "give the primary's address, or several hosts and target_session_attrs=primary",
         )
     if is_read_only:
@@ -67,20 +67,20 @@ def _is_utf8(encoding: str) -> Finding:
 
 
 def _is_durable(synchronous_commit: str, fsync: str, full_page_writes: str) -> Finding:
-    told = f"fsync {fsync}, synchronous_commit {synchronous_commit}"
+    detail = f"fsync {fsync}, synchronous_commit {synchronous_commit}"
     if fsync == "off" or full_page_writes == "off":
         return fail(
             "durability",
-            f"{told}, full_page_writes {full_page_writes}: a crash can lose what was acknowledged",
+            f"{detail}, full_page_writes {full_page_writes}: a crash can lose acknowledged data",
             "turn fsync and full_page_writes on in postgresql.conf",
         )
     if synchronous_commit == "off":
         return fail(
             "durability",
-            f"{told}: a crash loses the last commits that were acknowledged",
+            f"{detail}: a crash loses the last commits that were acknowledged",
             "set synchronous_commit to on, or to local, for this role and database",
         )
-    return ok("durability", told)
+    return ok("durability", detail)
 
 
 async def room(connection: "asyncpg.Connection[asyncpg.Record]", settings: Settings) -> Finding:
@@ -94,14 +94,14 @@ async def room(connection: "asyncpg.Connection[asyncpg.Record]", settings: Setti
     )
     fitting = allowed // settings.database_pool_max
     wanted = settings.database_pool_max
-    told = f"{allowed} connections allowed: room for {fitting} processes of {wanted}"
+    detail = f"{allowed} connections allowed: room for {fitting} processes of {wanted}"
     advice = "raise max_connections, or lower database_pool_max"
     # One gateway and one worker are the least there is.
     if fitting < 2:
-        return fail("connections", told, advice)
+        return fail("connections", detail, advice)
     if fitting < _PROCESSES_COMFORTABLE:
-        return warn("connections", told, advice)
-    return ok("connections", told)
+        return warn("connections", detail, advice)
+    return ok("connections", detail)
 
 
 async def clock(connection: "asyncpg.Connection[asyncpg.Record]") -> Finding:
@@ -115,26 +115,26 @@ async def clock(connection: "asyncpg.Connection[asyncpg.Record]") -> Finding:
 def clock_finding(ahead: timedelta) -> Finding:
     """Judge how far the server's clock is ahead of ours."""
     off_s = ahead.total_seconds()
-    told = f"Postgres is {abs(off_s):.3f} s {'ahead of' if off_s > 0 else 'behind'} this machine"
+    detail = f"Postgres is {abs(off_s):.3f} s {'ahead of' if off_s > 0 else 'behind'} this machine"
     advice = "let both machines keep time with NTP: signatures are only fresh by the clock"
     if abs(off_s) >= _CLOCK_FAIL_S:
-        return fail("clock", told, advice)
+        return fail("clock", detail, advice)
     if abs(off_s) >= _CLOCK_WARN_S:
-        return warn("clock", told, advice)
-    return ok("clock", told)
+        return warn("clock", detail, advice)
+    return ok("clock", detail)
 
 
 async def schema(connection: "asyncpg.Connection[asyncpg.Record]") -> Finding:
     """Compare the schema with the one that this version needs."""
     found = await version.current(connection)
-    told, _, advice = version.complaint(found).partition(": ")
-    return fail("schema", told, advice) if told else ok("schema", f"at {found}")
+    detail, _, advice = version.complaint(found).partition(": ")
+    return fail("schema", detail, advice) if detail else ok("schema", f"at {found}")
 
 
 async def contents(
     connection: "asyncpg.Connection[asyncpg.Record]", now: datetime
 ) -> list[Finding]:
-    """Look at what the ledger must hold: keys, this month's partition, an unbroken audit log."""
+    """Check the ledger's contents: API keys, this month's partition, an unbroken audit log."""
     return [await _api_keys(connection), await _month(connection, now), await _audit(connection)]
 
 
@@ -142,7 +142,7 @@ async def _api_keys(connection: "asyncpg.Connection[asyncpg.Record]") -> Finding
     live = await connection.fetchval("SELECT count(*) FROM api_keys WHERE revoked_at IS NULL")
     if not live:
         advice = "tidegate keys create --name storefront --role ingest"
-        return warn("api keys", "none: nobody can submit or read an order", advice)
+        return warn("api keys", "none: orders can neither be submitted nor read", advice)
     return ok("api keys", f"{live} live")
 
 
@@ -151,7 +151,7 @@ async def _month(connection: "asyncpg.Connection[asyncpg.Record]", now: datetime
     if await connection.fetchval("SELECT to_regclass($1)", name) is None:
         return warn(
             "raw messages",
-            f"{name} is missing: this month's messages go where retention does not reach",
+            f"{name} is missing: this month's messages are outside of retention",
             "run `tidegate migrate`, and keep a worker running, which makes months ahead",
         )
     return ok("raw messages", f"{name} is there")

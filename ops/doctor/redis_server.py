@@ -11,16 +11,16 @@ import redis.exceptions
 from gateway.runtime.settings import Settings
 from ops.doctor.findings import Finding, fail, ok, warn
 
-#: Longer than the gateway waits: a slow server is to be told from one that is away.
+#: Longer than the gateway waits: it distinguishes a slow server from an unreachable one.
 PATIENCE_S = 2.0
-#: What a server that can not be asked raises.
+#: Errors of a server that cannot be queried.
 FAILURES = (redis.exceptions.RedisError, OSError)
 _VERSION_MIN = (7, 2)
 _PINGS = 5
 
 
 async def redis_server(settings: Settings) -> list[Finding]:
-    """Look at the server that redis_url names. Without one everything works, slower."""
+    """Check the server of redis_url. Without one, repeats cost more."""
     if not settings.redis_url:
         return [ok("redis", "not set: Postgres alone recognises repeats")]
     try:
@@ -31,8 +31,8 @@ async def redis_server(settings: Settings) -> list[Finding]:
         # The library's message may quote a piece of the URL.
         return [fail("redis", "redis_url is not understood", "write redis://:password@host:6379/0")]
     except FAILURES as exc:
-        told = f"does not answer: {exc or type(exc).__name__}"
-        return [warn("redis", told, "start it or correct redis_url; until then it is slower")]
+        detail = f"does not answer: {exc or type(exc).__name__}"
+        return [warn("redis", detail, "start it or correct redis_url; until then it is slower")]
     return [
         version(info, check="redis"),
         _latency(sorted(latency_ms)[_PINGS // 2], settings.redis_s),
@@ -40,7 +40,7 @@ async def redis_server(settings: Settings) -> list[Finding]:
 
 
 async def about(url: str) -> dict[str, Any]:
-    """Return what a server says of itself. Raises one of FAILURES; ValueError for no URL."""
+    """Return the server's INFO section. Raises one of FAILURES; ValueError for an invalid URL."""
     async with _connected(url) as client:
         info: dict[str, Any] = await client.info("server")
         return info
@@ -49,10 +49,10 @@ async def about(url: str) -> dict[str, Any]:
 def version(info: dict[str, Any], *, check: str) -> Finding:
     """Tell Valkey from Redis: Valkey also gives the Redis version that it is compatible with."""
     kind = "Valkey" if "valkey_version" in info else "Redis"
-    told = str(info.get("valkey_version") or info.get("redis_version") or "0")
-    if tuple(int(part) for part in told.split(".")[:2] if part.isdigit()) < _VERSION_MIN:
-        return fail(check, f"{kind} {told}", "use Redis or Valkey 7.2 or newer")
-    return ok(check, f"{kind} {told}")
+    detail = str(info.get("valkey_version") or info.get("redis_version") or "0")
+    if tuple(int(part) for part in detail.split(".")[:2] if part.isdigit()) < _VERSION_MIN:
+        return fail(check, f"{kind} {detail}", "use Redis or Valkey 7.2 or newer")
+    return ok(check, f"{kind} {detail}")
 
 
 @asynccontextmanager
@@ -71,11 +71,11 @@ async def _connected(url: str) -> AsyncIterator[Any]:
 
 
 def _latency(median_ms: float, patience_s: float) -> Finding:
-    told = f"{median_ms:.1f} ms a call"
+    detail = f"{median_ms:.1f} ms a call"
     if median_ms > patience_s * 1000 / 5:
-        advice = f"bring it nearer: calls are given up after redis_s, {patience_s * 1000:g} ms"
-        return warn("redis latency", told, advice)
-    return ok("redis latency", told)
+        advice = f"move it closer: calls time out after redis_s, {patience_s * 1000:g} ms"
+        return warn("redis latency", detail, advice)
+    return ok("redis latency", detail)
 
 
 async def _ping_ms(client: Any) -> float:

@@ -20,7 +20,7 @@ _BEHIND_BYTES = "SELECT pg_wal_lsn_diff($1::text::pg_lsn, pg_last_wal_replay_lsn
 async def replicas(
     primary: "asyncpg.Connection[asyncpg.Record]", settings: Settings
 ) -> list[Finding]:
-    """Look at every replica. Reads go to the primary where one can not serve them."""
+    """Check every replica. Reads go to the primary where a replica cannot serve them."""
     urls = pools.replica_urls(settings)
     if not urls:
         return [ok("replicas", "none configured: reads go to the primary")]
@@ -38,14 +38,14 @@ async def _replica(
     except SettingsError as exc:
         return fail(check, str(exc), "correct it")
     except Unavailable as exc:
-        told = "can not be reached"
+        detail = "cannot be reached"
         if exc.__cause__ is not None:
-            told += f": {failures.reason(exc.__cause__)}"
-        return warn(check, told, "start it or take it out of replica_urls; the primary reads now")
+            detail += f": {failures.reason(exc.__cause__)}"
+        return warn(check, detail, "start it or take it out of replica_urls; the primary reads now")
     try:
         return await _look(check, replica, primary, settings)
     except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as exc:
-        return warn(check, f"broke off: {failures.reason(exc)}", "look at its log, and try again")
+        return warn(check, f"broke off: {failures.reason(exc)}", "check its log, and try again")
     finally:
         await replica.close(timeout=1)
 
@@ -70,7 +70,7 @@ async def _look(
             "follows another primary (its system identifier differs)",
             "give a replica of database_url, or take it out of replica_urls",
         )
-    # The age of its last transaction tells nothing while nothing is written: let it catch up.
+    # Without writes the age of its last transaction says nothing about lag: let it catch up.
     flushed = await primary.fetchval(_FLUSHED)
     loop = asyncio.get_running_loop()
     began_s = loop.time()
@@ -80,7 +80,7 @@ async def _look(
             return warn(
                 check,
                 f"more than {settings.replica_lag_max_s:g} s ({behind:,} bytes of log) behind",
-                "reads go to the primary until it catches up: look at its log and its disk",
+                "reads go to the primary until it catches up: check its log and its disk",
             )
         await asyncio.sleep(_POLL_S)
     lag_ms = (loop.time() - began_s) * 1000

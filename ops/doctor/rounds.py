@@ -1,4 +1,4 @@
-"""All checks in order. What needs something that failed before is left out."""
+"""All checks in order. A check is skipped when one that it needs has failed."""
 
 import asyncio
 from collections.abc import Mapping
@@ -15,17 +15,17 @@ from ops import connections, failures
 from ops.doctor import journal_server, machine, postgres, redis_server, replicas, secrets
 from ops.doctor.findings import Finding, fail
 
-#: Seconds for all that Postgres and its replicas are asked.
+#: Seconds for all checks of Postgres and its replicas.
 _POSTGRES_S = 60.0
 
 
 async def look(environ: Mapping[str, str], now: datetime) -> list[Finding]:
-    """Return what was found. Raises nothing that an operator can mend: that is a finding."""
+    """Return all findings. What an operator can fix is a finding, never an exception."""
     found = [machine.python()]
     try:
         loaded = settings.load(environ)
     except SettingsError as exc:
-        advice = "correct it in the environment or in tidegate.toml; nothing else was looked at"
+        advice = "correct it in the environment or in tidegate.toml; nothing else was checked"
         return [*found, fail("settings", str(exc), advice)]
     ring = Path(loaded.keyring_file)
     found += [

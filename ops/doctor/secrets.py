@@ -14,7 +14,7 @@ _PLACE, _ROW, _PROBE = "doctor.probe", b"row", b"\x00what was sealed must open a
 
 
 def key_ring(path: Path) -> list[Finding]:
-    """Read the ring, look at who else could, and seal and open something with it."""
+    """Check that the ring can be read, who else may read it, and that it seals and opens."""
     if not path.exists():
         advice = "make one with `tidegate keys seal-init`, or copy the one of the other gateways"
         return [fail("key ring", f"there is none at {path}", advice)]
@@ -26,19 +26,19 @@ def key_ring(path: Path) -> list[Finding]:
         return [fail("key ring", str(exc), "restore it from its backup if anything was sealed")]
     if opened != _PROBE:
         return [fail("key ring", "what it seals does not open again", "restore its backup")]
-    told = f"{path}: {len(ring.keys)} keys, {ring.active} is active; seals and opens"
-    return [ok("key ring", told), _mode(path)]
+    detail = f"{path}: {len(ring.keys)} keys, {ring.active} is active; seals and opens"
+    return [ok("key ring", detail), _mode(path)]
 
 
 def _mode(path: Path) -> Finding:
     mode = path.stat().st_mode & 0o777
-    told = f"{path} has mode {mode:04o}"
+    detail = f"{path} has mode {mode:04o}"
     advice = f"chmod 0600 {path}"
     if mode & 0o007:
-        return fail("key ring mode", f"{told}: every user of this machine can use it", advice)
+        return fail("key ring mode", f"{detail}: every user of this machine can use it", advice)
     if mode & 0o070:
-        return warn("key ring mode", f"{told}: its group can use it", advice)
-    return ok("key ring mode", told)
+        return warn("key ring mode", f"{detail}: its group can use it", advice)
+    return ok("key ring mode", detail)
 
 
 async def fit(connection: "asyncpg.Connection[asyncpg.Record]", path: Path) -> list[Finding]:
@@ -49,8 +49,8 @@ async def fit(connection: "asyncpg.Connection[asyncpg.Record]", path: Path) -> l
     try:
         Sealer(load_ring(path)).open("orders.private", row["id"].bytes, row["private"])
     except SealingError as exc:
-        told = f"does not open this database's newest order: {exc}"
-        return [fail("key ring fits", told, "use one and the same file for every gateway")]
+        detail = f"does not open this database's newest order: {exc}"
+        return [fail("key ring fits", detail, "use one and the same file for every gateway")]
     return [ok("key ring fits", "it opens this database's newest order")]
 
 
@@ -62,18 +62,18 @@ def accounts(settings: Settings, environ: Mapping[str, str]) -> list[Finding]:
 
 
 def inventory(settings: Settings, environ: Mapping[str, str]) -> list[Finding]:
-    """Fetch the token of the live inventory, where one is asked. Nobody is asked here."""
+    """Check that the token of the live inventory can be fetched. The inventory is not called."""
     if not settings.inventory_url:
         return []
-    told = f"{settings.inventory_url} is asked, within {settings.inventory_s:g} s"
+    detail = f"{settings.inventory_url} is called, within {settings.inventory_s:g} s"
     if not settings.inventory_token:
-        return [ok("inventory", f"{told}, without a token")]
+        return [ok("inventory", f"{detail}, without a token")]
     try:
         secret(settings.inventory_token, environ)
     except SettingsError as exc:
         advice = "set it in the environment of `tidegate serve`, or the file"
         return [fail("inventory", str(exc), advice)]
-    return [ok("inventory", f"{told}, with a token")]
+    return [ok("inventory", f"{detail}, with a token")]
 
 
 def _account(account: Account, environ: Mapping[str, str]) -> Finding:

@@ -78,19 +78,19 @@ def find_valkey() -> Path:
 
 def postgres_major(bin_dir: Path) -> int:
     """The major version of the server in this directory; errors.CannotStart if it does not tell."""
-    said = _ask(bin_dir / "postgres", "-V")
-    match = re.search(r"\(PostgreSQL\) (\d+)", said)
+    output = _ask(bin_dir / "postgres", "-V")
+    match = re.search(r"\(PostgreSQL\) (\d+)", output)
     if match is None:
-        raise errors.CannotStart(f"{bin_dir}/postgres -V answers {said!r}, not its version.")
+        raise errors.CannotStart(f"{bin_dir}/postgres -V answers {output!r}, not its version.")
     return int(match[1])
 
 
 def valkey_version(program: Path) -> tuple[int, ...]:
     """The version of this server; errors.CannotStart if it does not tell."""
-    said = _ask(program, "--version")
-    match = re.search(r"\bv=(\d+)\.(\d+)\.(\d+)", said)
+    output = _ask(program, "--version")
+    match = re.search(r"\bv=(\d+)\.(\d+)\.(\d+)", output)
     if match is None:
-        raise errors.CannotStart(f"{program} --version answers {said!r}, not its version.")
+        raise errors.CannotStart(f"{program} --version answers {output!r}, not its version.")
     return tuple(int(part) for part in match.groups())
 
 

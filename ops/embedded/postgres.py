@@ -132,11 +132,11 @@ class Server:
                 self._site.runner.wait_ready(service, self._is_ready, timeout_s=_START_TIMEOUT_S)
                 return
             except errors.NotReady:
-                said = service.log_tail()
-                if _BUSY in said:
+                log_tail = service.log_tail()
+                if _BUSY in log_tail:
                     raise errors.CannotStart(busy_port(self.label, self.port)) from None
                 late = service.exit_status is None or time.monotonic() > give_up_s
-                if late or not any(sign in said for sign in _TRANSIENT):
+                if late or not any(sign in log_tail for sign in _TRANSIENT):
                     raise
             self._site.runner.pause(0.2)
 

@@ -1,4 +1,4 @@
-"""Progress, told line by line to whoever waits."""
+"""Progress, reported line by line."""
 
 import contextlib
 import sys
@@ -18,7 +18,7 @@ class Reporter(Protocol):
 
 
 class Quiet:
-    """Tells nobody: for the tests."""
+    """Reports nothing: for the tests."""
 
     def say(self, text: str) -> None:
         """Nothing."""

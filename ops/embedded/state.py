@@ -9,7 +9,7 @@
     data/             the servers' own directories, and *.made: a marker for each finished one of
                       PostgreSQL's
 
-The directory is private to whoever ran the command (0700). For root it is 0711, because the
+The directory is private to the user who ran the command (0700). For root it is 0711, because the
 servers run as another user who has to pass through; everything in it stays private (0600, 0700).
 """
 

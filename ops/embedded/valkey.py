@@ -114,10 +114,10 @@ class Valkey:
             socket.create_connection((HOST, self.port), _ANSWER_TIMEOUT_S) as connection,
         ):
             connection.sendall(f"AUTH {self._password}\r\nPING\r\n".encode())
-            said = b""
-            while said.count(b"\r\n") < 2 and (more := connection.recv(1024)):
-                said += more
-            return said == b"+OK\r\n+PONG\r\n"
+            reply = b""
+            while reply.count(b"\r\n") < 2 and (more := connection.recv(1024)):
+                reply += more
+            return reply == b"+OK\r\n+PONG\r\n"
         return False
 
 

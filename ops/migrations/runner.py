@@ -26,7 +26,7 @@ from ops.migrations import version
 
 #: Seconds to wait for another runner. Whoever waits longer should know why.
 TURN_S = 300.0
-#: A change that can not have its table soon gives up: everything else would queue behind it.
+#: A change that cannot lock its table soon is abandoned: everything else would queue behind it.
 _SESSION = {"application_name": "tidegate migrate", "lock_timeout": "5s"}
 _ASK_AGAIN_S = 0.25
 #: The first eight bytes of SHA-256("tidegate migrate"), as a signed number.
@@ -55,7 +55,7 @@ class Outcome(Struct, frozen=True):
 async def revision(settings: Settings) -> str | None:
     """Return the revision of the database; None before the first.
 
-    Raises ``SettingsError`` for a wrong URL, ``Unavailable`` when Postgres is away.
+    Raises ``SettingsError`` for a wrong URL, ``Unavailable`` when Postgres is unavailable.
     """
     connection = await connections.connect(settings.database_url, setting="database_url")
     try:
@@ -69,15 +69,16 @@ async def upgrade(settings: Settings, *, now: datetime, say: Callable[[str], Non
     """Bring the schema to ``HEAD`` and make the coming months of raw messages.
 
     Harmless to repeat and to run in several places at once: waits up to ``TURN_S`` for another
-    runner, and tells it by ``say``. Raises ``SettingsError`` for a wrong URL, ``Unavailable``
-    when Postgres is away, ``MigrationError`` when the schema can not be brought there.
+    runner, and reports it through ``say``. Raises ``SettingsError`` for a wrong URL,
+    ``Unavailable`` when Postgres does not answer, ``MigrationError`` when the schema cannot be
+    migrated.
     """
     raw = await connections.connect(settings.database_url, setting="database_url", session=_SESSION)
 
     async def connected() -> "asyncpg.Connection[asyncpg.Record]":
         return raw
 
-    # SQLAlchemy is told the dialect only. The URL went to the driver as it is: its parameters
+    # SQLAlchemy receives the dialect only. The URL went to the driver as it is: its parameters
     # (sslmode, several hosts) and its escapes mean here what they mean to the gateway.
     engine = create_async_engine(
         "postgresql+asyncpg://", async_creator=connected, poolclass=NullPool

@@ -72,7 +72,7 @@ def test_a_sound_set_has_nothing_to_mend(cli: Cli, replicated: Settings) -> None
 def test_the_text_for_people_ends_with_a_count(cli: Cli, replicated: Settings) -> None:
     run = cli("doctor")
     assert "fail  durability" in run.stdout
-    assert "1 to mend" in run.stdout.splitlines()[-1]
+    assert "1 failed" in run.stdout.splitlines()[-1]
 
 
 def test_no_secret_is_shown(cli: Cli, settings: Settings, keyring: Path) -> None:
@@ -151,7 +151,7 @@ def test_results_are_no_journal(cli: Cli) -> None:
     found = _report(cli, TIDEGATE_JOURNAL_URL="")
     assert found["journal keeps its word"]["level"] == "warn"
     assert "appendfsync" in found["journal keeps its word"]["found"]
-    assert "orders are refused with 503" in found["journal keeps its word"]["advice"]
+    assert "orders are rejected with 503" in found["journal keeps its word"]["advice"]
     assert "journal's own server" not in found
 
 
@@ -375,7 +375,7 @@ def test_accounts_are_made_as_the_gateway_makes_them(cli: Cli, tmp_path: Path) -
 @pytest.mark.parametrize(
     ("token", "level", "told"),
     [
-        ("", "ok", "http://stock/ask is asked, within 0.2 s, without a token"),
+        ("", "ok", "http://stock/ask is called, within 0.2 s, without a token"),
         ("env:STOCK", "ok", "with a token"),
         ("env:NOT_SET", "fail", "env:NOT_SET"),
         ("hush", "fail", "env:NAME"),

@@ -126,7 +126,7 @@ def test_keys_are_for_their_owner_and_are_not_made_anew(directory: Path) -> None
         (("nobody",), "known are"),
         (("paypal",), "--keys paypal.json"),
         (("paypal", "--kind", "shipped"), "does not tell 'shipped'"),
-        (("doudian", "--forge", "stale"), "can not be forged"),
+        (("doudian", "--forge", "stale"), "cannot be forged"),
     ],
 )
 def test_wrong_options(words: tuple[str, ...], says: str) -> None:

@@ -9,7 +9,7 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Make the table of aliases beside what is there."""
+    """Add the table of aliases."""
     scripts.run("0002_aliases.sql")
 
 
