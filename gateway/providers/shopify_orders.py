@@ -13,9 +13,10 @@ in major units; what the buyer saw in another one is left aside.
   happened to it is told nevertheless.
 """
 
+import functools
 from collections.abc import Sequence
 from datetime import datetime
-from decimal import ROUND_CEILING, Decimal
+from decimal import Decimal
 from typing import Any
 
 import msgspec
@@ -23,10 +24,7 @@ from msgspec import Struct
 
 from gateway.domain import errors, events, money, orders
 from gateway.providers import contract
-from gateway.providers.shared import fields
-
-_NAME_MAX, _SKU_MAX, _CARRIER_MAX, _TRACKING_NO_MAX = 256, 64, 64, 64
-_REFUNDS_MAX = 100
+from gateway.providers.shared import fields, shop_orders
 
 _UNPAID = frozenset({None, "pending", "authorized", "voided", "expired", "unpaid"})
 _PAID = frozenset({"paid", "partially_refunded", "refunded"})
@@ -127,12 +125,9 @@ class _Order(_Head, kw_only=True):
     shipping_address: _Address | None = None
 
 
+_id = functools.partial(shop_orders.id_text, giver="Shopify")
 _HEAD = msgspec.json.Decoder(_Head)
 _ORDER = msgspec.json.Decoder(_Order)
-
-
-class _Unclear(Exception):
-    """The order is well formed and can not be stored as one."""
 
 
 def items(
@@ -147,78 +142,61 @@ def items(
 ) -> list[contract.Item]:
     """Return the order and what happened to it. Raises ``Refused`` if it names no order."""
     head = fields.decoded(_HEAD, body)
-    key = f"order:{_id(head.id)}"
-    kind = fields.token(f"order.{head.financial_status}", "financial_status", fields.KEY_MAX)
+    id_ = _id(head.id)
+    message = shop_orders.OrderMessage(
+        kind=fields.token(f"order.{head.financial_status}", "financial_status", fields.KEY_MAX),
+        key=f"order:{id_}",
+        digest=digest,
+        now=now,
+        changed=head.updated_at,
+    )
     if head.test and not take_tests:
-        return [contract.Item(f"{key}:{digest}", events.Noted("test", now))]
-    try:
-        order_no = fields.order_no(head.name)
-    except errors.Refused as refused:
-        # A shop chooses how its numbers look: a true message, that must not be refused for it.
-        detail = f"{refused.hint}; order {_id(head.id)}"
-        unmapped = events.Unmapped(kind, "", detail, _time(head.updated_at, now))
-        return [contract.Item(f"{key}:{digest}", unmapped)]
-    try:
-        order = fields.decoded(_ORDER, body)
-    except errors.Refused as refused:
-        unmapped = events.Unmapped(kind, order_no, refused.hint, _time(head.updated_at, now))
-        return [contract.Item(f"{key}:{digest}", unmapped)]
-    told = _Told(order, order_no, kind, key, digest, now)
-    found = [told.placed(channel, country)]
-    try:
-        found.extend(told.happened(park_untracked))
-    except errors.Refused as refused:
-        found.append(told.noticed(refused.hint))
-    return found
+        return [message.whole(events.Noted("test", now))]
+    return shop_orders.items(
+        message,
+        head.name,
+        id_=id_,
+        report=lambda message: _Report(
+            message, fields.decoded(_ORDER, body), now, channel, country, park_untracked
+        ),
+    )
 
 
-class _Told(Struct, frozen=True):
-    """One order as a message tells it."""
+class _Report(Struct, frozen=True):
+    """One order as a message reports it."""
 
+    message: shop_orders.OrderMessage
     order: _Order
-    order_no: str
-    kind: str
-    key: str
-    digest: str
     now: datetime
+    channel: str
+    country: str
+    park_untracked: bool
 
-    def placed(self, channel: str, country: str) -> contract.Item:
-        """Return the order, or that it can not be stored."""
-        try:
-            placed: events.Event | orders.Submission = _submission(
-                self.order, self.order_no, channel, country
-            )
-        except errors.Refused as refused:
-            placed = self._unmapped(refused.hint)
-        except _Unclear as unclear:
-            placed = self._unmapped(str(unclear))
-        # Another content is another message, which must not pass for a repeat.
-        return contract.Item(f"{self.key}:{self.digest}", placed)
+    def submission(self) -> orders.Submission:
+        return _submission(self.order, self.message.order_no, self.channel, self.country)
 
-    def happened(self, park_untracked: bool) -> list[contract.Item]:
-        """Say what the states say, money first. Raises ``Refused``."""
-        order, status = self.order, self.order.financial_status
-        at = _time(order.updated_at, self.now)
+    def happened(self) -> list[contract.Item]:
+        order, message, status = self.order, self.message, self.order.financial_status
         if status in _UNPAID:
             if order.cancelled_at is None:
                 return self._refunds()
-            closed = events.Closed(self.order_no, "cancelled", _time(order.cancelled_at, self.now))
-            return [self._item("closed", closed)]
+            at = shop_orders.moment_or(self.now, order.cancelled_at)
+            return [message.item("closed", events.Closed(message.order_no, "cancelled", at))]
         if status == "partially_paid":
-            return [self.noticed("paid in part")]
+            return [message.notice("paid in part")]
         if status not in _PAID:
-            return [self.noticed("its financial_status is not documented")]
+            return [message.notice("its financial_status is not documented")]
         refunds = self._refunds()
-        found = self._paid(at, refunds) + refunds
+        found = self._paid(refunds) + refunds
         if status == "paid" and order.cancelled_at is not None and not order.refunds:
-            found.append(self.noticed("cancelled after it was paid, and nothing went back"))
+            found.append(message.notice("cancelled after it was paid, and nothing went back"))
         if status != "paid" and not order.refunds:
-            found.append(self.noticed(f"{status}, and the message does not say how much"))
+            found.append(message.notice(f"{status}, and the message does not say how much"))
         if order.fulfillment_status == "fulfilled":
-            found.extend(self._shipped(park_untracked))
+            found.extend(self._shipped())
         return found
 
-    def _paid(self, at: datetime, refunds: Sequence[contract.Item]) -> list[contract.Item]:
+    def _paid(self, refunds: Sequence[contract.Item]) -> list[contract.Item]:
         """Say that the total was paid; a total that can not have been is for a person.
 
         Shopify does not say how much was paid. It is the total, unless the order was edited or
@@ -233,41 +211,26 @@ class _Told(Struct, frozen=True):
         is_edited = not order.refunds and _differs(order.current_total_price, total)
         is_all_back = status != "refunded" or back == total or self._has_pending()
         if is_edited or not is_all_back or _differs(order.total_outstanding, money.ZERO):
-            return [self.noticed(f"{status}, and how much was paid can not be told", "unclear")]
+            detail = f"{status}, and how much was paid can not be told"
+            return [self.message.notice(detail, "unclear")]
         payment = events.PaymentSucceeded(
             # Refunds name the order and no payment, so the order's id, unique at Shopify,
             # stands for its payment.
             transaction_id=_id(order.id),
-            order_no=self.order_no,
+            order_no=self.message.order_no,
             amount=total,
             currency=order.currency,
-            occurred_at=at,
+            occurred_at=self.message.at,
         )
-        return [self._item("paid", payment)]
+        return [self.message.item("paid", payment)]
 
     def _has_pending(self) -> bool:
         return any(_is_pending(made) for made in self.order.refunds)
 
     def _refunds(self) -> list[contract.Item]:
-        """Say what went back; one that is odd is parked and keeps nothing else from being told."""
-        found: list[contract.Item] = []
-        seen = set()
-        for n, made in enumerate(self.order.refunds[:_REFUNDS_MAX]):
-            try:
-                event = self._returned(made)
-                if made.id in seen:
-                    raise fields.malformed("two refunds with one number")
-            except errors.Refused as refused:
-                found.append(self.noticed(refused.hint, f"refund_{n}"))
-                continue
-            seen.add(made.id)
-            if event is not None:
-                found.append(contract.Item(f"refund:{_id(made.id)}", event))
-        if len(self.order.refunds) > _REFUNDS_MAX:
-            found.append(self.noticed(f"more than {_REFUNDS_MAX} refunds", "refunds"))
-        return found
+        return shop_orders.refunds(self.message, self.order.refunds, self._returned)
 
-    def _returned(self, made: _Refund) -> events.Event | None:
+    def _returned(self, made: _Refund) -> contract.Item | None:
         """Return the money that went back; None where only goods did, or it is not over yet."""
         currency, refund_no = self.order.currency, _id(made.id)
         if _is_pending(made):
@@ -278,49 +241,38 @@ class _Told(Struct, frozen=True):
         amount = sum((fields.amount(t.amount, currency) for t in done), money.ZERO)
         if not amount:
             return None
-        return events.RefundSucceeded(
+        returned = events.RefundSucceeded(
             transaction_id=_id(self.order.id),
-            order_no=self.order_no,
+            order_no=self.message.order_no,
             refund_no=refund_no,
             amount=fields.refund_amount(amount, currency),
             cumulative=False,
             currency=currency,
-            occurred_at=_time(made.created_at, self.now),
+            occurred_at=shop_orders.moment_or(self.now, made.created_at),
         )
+        return contract.Item(f"refund:{refund_no}", returned)
 
-    def _shipped(self, park_untracked: bool) -> list[contract.Item]:
+    def _shipped(self) -> list[contract.Item]:
         for parcel in self.order.fulfillments:
             # Staff paste numbers as they are printed, with blanks in them.
             number = "".join((parcel.tracking_number or "").split())
             if parcel.status != "success" or not number:
                 continue
-            carrier = (parcel.tracking_company or "").strip() or "unknown"
+            carrier = shop_orders.stripped(parcel.tracking_company) or "unknown"
             try:
                 shipped = events.Shipped(
-                    self.order_no,
-                    fields.label(carrier, "carrier", _CARRIER_MAX),
-                    fields.token(number, "the tracking number", _TRACKING_NO_MAX),
-                    _time(parcel.created_at, self.now),
+                    self.message.order_no,
+                    fields.label(carrier, "carrier", shop_orders.CARRIER_MAX),
+                    fields.token(number, "the tracking number", shop_orders.TRACKING_NO_MAX),
+                    shop_orders.moment_or(self.now, parcel.created_at),
                 )
             except errors.Refused:
                 continue
-            return [self._item("shipped", shipped)]
-        if not park_untracked:
+            return [self.message.item("shipped", shipped)]
+        if not self.park_untracked:
             return []
         detail = "fulfilled, and no parcel has a number; see the option park_untracked"
-        return [self._item("untracked", self._unmapped(detail))]
-
-    def _item(self, what: str, event: events.Event) -> contract.Item:
-        return contract.Item(f"{self.key}:{what}", event)
-
-    def noticed(self, detail: str, what: str = "status") -> contract.Item:
-        """Park what a person must see, beside the order itself."""
-        return self._item(f"{what}:{self.digest}", self._unmapped(detail))
-
-    def _unmapped(self, detail: str) -> events.Unmapped:
-        return events.Unmapped(
-            self.kind, self.order_no, detail, _time(self.order.updated_at, self.now)
-        )
+        return [self.message.item("untracked", self.message.unmapped(detail))]
 
 
 def _is_pending(made: _Refund) -> bool:
@@ -332,60 +284,35 @@ def _differs(amount: Decimal | None, expected: Decimal) -> bool:
     return amount is not None and (not amount.is_finite() or amount != expected)
 
 
-def _id(number: int) -> str:
-    if 0 < number < 1 << 63:
-        return str(number)
-    raise fields.malformed("an id is not a number that Shopify gives")
-
-
-def _time(text: str | None, now: datetime) -> datetime:
-    """Read a time with its zone; where there is none to be read, now."""
-    try:
-        return _moment(text or "")
-    except errors.Refused:
-        return now
-
-
-def _moment(text: str) -> datetime:
-    try:
-        return fields.moment(datetime.fromisoformat(text))
-    except (ValueError, OverflowError):
-        raise fields.malformed("a time that is not one") from None
-
-
 def _submission(order: _Order, order_no: str, channel: str, country: str) -> orders.Submission:
-    """Make the order. Raises ``Refused`` or ``_Unclear``."""
+    """Make the order. Raises ``Refused`` or ``Unclear``."""
     currency = fields.currency(order.currency)
     lines = [_item(line, currency, order.taxes_included) for line in order.line_items]
     freight = money.ZERO
     for shipping in order.shipping_lines:
         full, off, tax = _figures(shipping, currency, order.taxes_included)
         if off > full:
-            raise _Unclear("shipping is reduced by more than it costs")
+            raise shop_orders.Unclear("shipping is reduced by more than it costs")
         freight += full - off + tax
     payable = fields.amount(order.total_price, currency)
-    goods = sum((line.unit_price * line.quantity - line.discount for line in lines), money.ZERO)
+    goods = shop_orders.goods(lines)
     extras = _extras(order, payable - goods - freight, currency)
     lines += extras
     goods += sum((extra.unit_price for extra in extras), money.ZERO)
-    if not 1 <= len(lines) <= orders.ITEMS_MAX:
-        raise _Unclear(f"has not 1 to {orders.ITEMS_MAX} lines")
+    shop_orders.check_lines(lines)
     recipient, sealed = _recipient(order, country)
-    remark = _text(order.note)
-    if len(remark) > 1024:
-        remark, sealed["note"] = "", remark
+    remark = shop_orders.remark(shop_orders.stripped(order.note), name="note", sealed=sealed)
     customer = order.customer.id if order.customer else None
     return orders.Submission(
         channel=channel,
         order_no=order_no,
-        # A guest has no number; his order must not look like that of every other guest.
-        buyer_id=_id(customer) if customer else f"order:{order_no}",
-        placed_at=_moment(order.created_at),
+        buyer_id=shop_orders.buyer_id(_id(customer) if customer else "", order_no),
+        placed_at=shop_orders.moment(order.created_at),
         currency=currency,
         items=lines,
         amounts=orders.Amounts(goods=goods, payable=payable, freight=freight),
         recipient=recipient,
-        remark=remark or None,
+        remark=remark,
         is_test=order.test,
         attributes=sealed or None,
     )
@@ -404,24 +331,25 @@ def _extras(order: _Order, rest: Decimal, currency: str) -> list[orders.Item]:
     for names in (("tip",), ("duties",), ("tip", "duties")):
         if sum((known[name] for name in names), money.ZERO) == rest:
             return [orders.Item(name, name, 1, known[name]) for name in names if known[name]]
-    raise _Unclear("lines, shipping, taxes, tips and duties do not add up to the total")
+    raise shop_orders.Unclear("lines, shipping, taxes, tips and duties do not add up to the total")
 
 
 def _item(line: _Line, currency: str, taxes_included: bool) -> orders.Item:
-    if not 1 <= line.quantity <= orders.QUANTITY_MAX:
-        raise _Unclear("a line has no quantity that an order can have")
+    shop_orders.check_quantity(line.quantity)
     full, off, tax = _figures(line, currency, taxes_included)
     if off > full:
-        raise _Unclear("a line is reduced by more than it costs")
-    price = ((full + tax) / line.quantity).quantize(money.UNITS[currency], ROUND_CEILING)
-    numbers = (_text(line.sku), str(line.variant_id or ""), str(line.product_id or ""))
-    sku = next((n for n in numbers if n and len(n) <= _SKU_MAX), "unknown")
-    return orders.Item(
-        sku=sku,
-        name=(_text(line.name) or _text(line.title))[:_NAME_MAX] or sku,
+        raise shop_orders.Unclear("a line is reduced by more than it costs")
+    return shop_orders.line(
+        numbers=(
+            shop_orders.stripped(line.sku),
+            str(line.variant_id or ""),
+            str(line.product_id or ""),
+        ),
+        name=shop_orders.stripped(line.name) or shop_orders.stripped(line.title),
         quantity=line.quantity,
-        unit_price=price,
-        discount=price * line.quantity - (full - off + tax),
+        full=full + tax,
+        cost=full - off + tax,
+        currency=currency,
     )
 
 
@@ -441,31 +369,15 @@ def _recipient(order: _Order, country: str) -> tuple[orders.Recipient, dict[str,
     """Return the recipient, and under their names what does not fit its column."""
     billing = order.billing_address or _Address()
     to = order.shipping_address or billing
-    name = " ".join(filter(None, (_text(to.first_name), _text(to.last_name))))
-    street = ", ".join(filter(None, (_text(to.address1), _text(to.address2))))
-    texts: Sequence[tuple[str, str, int]] = (
-        ("name", name or _text(to.name) or _text(to.company), 128),
-        ("phone", _text(to.phone) or _text(billing.phone), 32),
-        ("street", street, 512),
-        ("province", _text(to.province), 64),
-        ("city", _text(to.city), 64),
-        ("postcode", _text(to.zip), 16),
-    )
-    sealed: dict[str, Any] = {name: text for name, text, length in texts if len(text) > length}
-    fit = {name: "" if name in sealed else text for name, text, _ in texts}
-    codes = (to.country_code, billing.country_code)
-    code = next((c for c in codes if c and len(c) == 2 and c.isascii() and c.isupper()), country)
-    recipient = orders.Recipient(
-        name=fit["name"],
-        phone=fit["phone"],
-        country=code,
-        street=fit["street"],
-        province=fit["province"],
-        city=fit["city"],
-        postcode=fit["postcode"] or None,
-    )
-    return recipient, sealed
-
-
-def _text(value: str | None) -> str:
-    return (value or "").strip()
+    stripped, joined = shop_orders.stripped, shop_orders.joined
+    name = joined(" ", to.first_name, to.last_name)
+    texts = {
+        "name": name or stripped(to.name) or stripped(to.company),
+        "phone": stripped(to.phone) or stripped(billing.phone),
+        "street": joined(", ", to.address1, to.address2),
+        "province": stripped(to.province),
+        "city": stripped(to.city),
+        "postcode": stripped(to.zip),
+    }
+    code = shop_orders.country((to.country_code, billing.country_code), country)
+    return shop_orders.recipient(code, texts)

@@ -12,20 +12,17 @@ status do not. Amounts are decimal strings in major units, before tax, with the 
   Where more is missing the order is parked, and what happened to it is told nevertheless.
 """
 
-from collections.abc import Sequence
+import functools
 from datetime import UTC, datetime
-from decimal import ROUND_CEILING, Decimal
+from decimal import Decimal
 from typing import Any
 
 import msgspec
 from msgspec import Struct
 
-from gateway.domain import errors, events, money, orders
+from gateway.domain import events, money, orders
 from gateway.providers import contract
-from gateway.providers.shared import fields
-
-_NAME_MAX, _SKU_MAX = 256, 64
-_REFUNDS_MAX = 100
+from gateway.providers.shared import fields, shop_orders
 
 _UNPAID = frozenset({"pending", "on-hold", "failed"})
 _PAID = frozenset({"processing", "completed", "refunded"})
@@ -84,12 +81,11 @@ class _Order(_Head, kw_only=True):
     shipping: _Address | None = None
 
 
+_id = functools.partial(shop_orders.id_text, giver="a shop")
+# Times of the shop are UTC and do not say so.
+_moment_or = functools.partial(shop_orders.moment_or, zone=UTC)
 _HEAD = msgspec.json.Decoder(_Head)
 _ORDER = msgspec.json.Decoder(_Order)
-
-
-class _Unclear(Exception):
-    """The order is well formed and can not be stored as one."""
 
 
 def items(
@@ -99,167 +95,108 @@ def items(
     head = fields.decoded(_HEAD, body)
     if isinstance(head.number, int) and not 0 < head.number < 1 << 63:
         raise fields.malformed("the number is not one that a shop gives")
-    kind = fields.token(f"order.{head.status}", "the status", fields.KEY_MAX)
+    id_ = _id(head.id)
+    message = shop_orders.OrderMessage(
+        kind=fields.token(f"order.{head.status}", "the status", fields.KEY_MAX),
+        key=f"order:{id_}",
+        digest=digest,
+        now=now,
+        changed=head.date_modified_gmt,
+        zone=UTC,
+    )
     if head.status == "checkout-draft":
         # A basket, not an order.
-        return [contract.Item(f"order:{head.id}:{digest}", events.Noted(kind, now))]
-    try:
-        order_no = fields.order_no(str(head.number))
-    except errors.Refused as refused:
-        # Plug-ins choose how numbers look: a true message, that must not be refused for it.
-        detail = f"{refused.hint}; order {_id(head.id)}"
-        unmapped = events.Unmapped(kind, "", detail, _time(head.date_modified_gmt, now))
-        return [contract.Item(f"order:{_id(head.id)}:{digest}", unmapped)]
-    try:
-        order = fields.decoded(_ORDER, body)
-    except errors.Refused as refused:
-        unmapped = events.Unmapped(kind, order_no, refused.hint, _time(head.date_modified_gmt, now))
-        return [contract.Item(f"order:{head.id}:{digest}", unmapped)]
-    told = _Told(order, order_no, kind, f"{channel}:{order_no}", digest, now)
-    found = [told.placed(channel, country)]
-    try:
-        found.extend(told.happened())
-    except errors.Refused as refused:
-        found.append(told.noticed(refused.hint))
-    return found
+        return [message.whole(events.Noted(message.kind, now))]
+    return shop_orders.items(
+        message,
+        str(head.number),
+        id_=id_,
+        report=lambda message: _Report(
+            message, fields.decoded(_ORDER, body), now, channel, country
+        ),
+    )
 
 
-class _Told(Struct, frozen=True):
-    """One order as a message tells it."""
+class _Report(Struct, frozen=True):
+    """One order as a message reports it."""
 
+    message: shop_orders.OrderMessage
     order: _Order
-    order_no: str
-    kind: str
-    #: The order stands for its payment: refunds name the order alone, and the number that a
-    #: payment plug-in notes may come later or change. With the channel, as shops count alike.
-    transaction_id: str
-    digest: str
     now: datetime
+    channel: str
+    country: str
 
-    def placed(self, channel: str, country: str) -> contract.Item:
-        """Return the order, or that it can not be stored."""
-        try:
-            placed: events.Event | orders.Submission = _submission(
-                self.order, self.order_no, channel, country
-            )
-        except errors.Refused as refused:
-            placed = self._unmapped(refused.hint)
-        except _Unclear as unclear:
-            placed = self._unmapped(str(unclear))
-        # Another content is another message, which must not pass for a repeat.
-        return contract.Item(f"order:{self.order.id}:{self.digest}", placed)
+    @property
+    def transaction_id(self) -> str:
+        """Return what stands for the payment: the order.
+
+        Refunds name the order alone, and the number that a payment plug-in notes may come later
+        or change. With the channel, as shops count alike.
+        """
+        return f"{self.channel}:{self.message.order_no}"
+
+    def submission(self) -> orders.Submission:
+        return _submission(self.order, self.message.order_no, self.channel, self.country)
 
     def happened(self) -> list[contract.Item]:
-        """Say what the status says, money first. Raises ``Refused``."""
-        order, status = self.order, self.order.status
+        order, message, status = self.order, self.message, self.order.status
         is_paid = order.date_paid_gmt is not None
         if status in _UNPAID and not is_paid:
             return []
         if status == "cancelled" and not is_paid:
-            closed = events.Closed(self.order_no, "cancelled", self._at(order.date_modified_gmt))
-            return [self._item("closed", closed)]
+            closed = events.Closed(message.order_no, "cancelled", message.at)
+            return [message.item("closed", closed)]
         if status not in _PAID | _UNPAID | {"cancelled"}:
             # A plug-in's, or the bin. Never taken for paid.
-            return [self.noticed("a status that WooCommerce itself does not use for orders")]
+            return [message.notice("a status that WooCommerce itself does not use for orders")]
         if not is_paid:
             if status == "processing":
                 return []  # to be paid at the door
-            return [self.noticed(f"{status}, and never paid")]
-        found = [self._item("paid", self._payment())]
+            return [message.notice(f"{status}, and never paid")]
+        found = [message.item("paid", self._payment())]
         if status == "cancelled" or status in _UNPAID:
-            found.append(self.noticed(f"{status} after it was paid"))
+            found.append(message.notice(f"{status} after it was paid"))
         found.extend(self._refunds())
         if status == "completed":
-            done = events.Delivered(self.order_no, self._at(order.date_completed_gmt))
-            found.append(self._item("completed", done))
+            at = _moment_or(self.now, order.date_completed_gmt)
+            found.append(message.item("completed", events.Delivered(message.order_no, at)))
         return found
 
     def _payment(self) -> events.Event:
         return events.PaymentSucceeded(
             transaction_id=self.transaction_id,
-            order_no=self.order_no,
+            order_no=self.message.order_no,
             amount=fields.amount(self.order.total, self.order.currency),
             currency=self.order.currency,
-            occurred_at=self._at(self.order.date_paid_gmt),
+            occurred_at=_moment_or(self.now, self.order.date_paid_gmt),
         )
 
     def _refunds(self) -> list[contract.Item]:
-        """Say what went back; one that is odd is parked and keeps nothing else from being told."""
         if not self.order.refunds and self.order.status == "refunded":
-            return [self.noticed("refunded, and the message does not say how much")]
-        found: list[contract.Item] = []
-        seen = set()
-        for n, refund in enumerate(self.order.refunds[:_REFUNDS_MAX]):
-            try:
-                event = self._returned(refund)
-                if refund.id in seen:
-                    raise fields.malformed("two refunds with one number")
-            except errors.Refused as refused:
-                found.append(self.noticed(refused.hint, f"refund_{n}"))
-                continue
-            seen.add(refund.id)
-            if event is not None:
-                found.append(self._item(f"refund:{refund.id}", event))
-        if len(self.order.refunds) > _REFUNDS_MAX:
-            found.append(self.noticed(f"more than {_REFUNDS_MAX} refunds", "refunds"))
-        return found
+            return [self.message.notice("refunded, and the message does not say how much")]
+        return shop_orders.refunds(self.message, self.order.refunds, self._returned)
 
-    def _returned(self, refund: _Refund) -> events.Event | None:
+    def _returned(self, refund: _Refund) -> contract.Item | None:
         """Return the money that went back; None where only goods did."""
         amount = _signed(refund.total, self.order.currency)
         if amount > 0:
             raise fields.malformed("a refund that takes money")
         if not amount:
             return None
-        return events.RefundSucceeded(
+        returned = events.RefundSucceeded(
             transaction_id=self.transaction_id,
-            order_no=self.order_no,
+            order_no=self.message.order_no,
             refund_no=_id(refund.id),
             amount=-amount,
             cumulative=False,
             currency=self.order.currency,
-            occurred_at=self._at(self.order.date_modified_gmt),
+            occurred_at=self.message.at,
         )
-
-    def _item(self, what: str, event: events.Event) -> contract.Item:
-        return contract.Item(f"order:{self.order.id}:{what}", event)
-
-    def noticed(self, detail: str, what: str = "status") -> contract.Item:
-        """Park what a person must see, beside the order itself."""
-        return self._item(f"{what}:{self.digest}", self._unmapped(detail))
-
-    def _unmapped(self, detail: str) -> events.Unmapped:
-        at = self._at(self.order.date_modified_gmt)
-        return events.Unmapped(self.kind, self.order_no, detail, at)
-
-    def _at(self, text: str | None) -> datetime:
-        return _time(text, self.now)
-
-
-def _id(number: int) -> str:
-    if 0 < number < 1 << 63:
-        return str(number)
-    raise fields.malformed("an id is not a number that a shop gives")
-
-
-def _time(text: str | None, now: datetime) -> datetime:
-    """Read a time, which is UTC and does not say so; where there is none to be read, now."""
-    try:
-        return _utc(text or "")
-    except errors.Refused:
-        return now
-
-
-def _utc(text: str) -> datetime:
-    try:
-        at = datetime.fromisoformat(text)
-        return fields.moment(at.replace(tzinfo=UTC) if at.tzinfo is None else at)
-    except (ValueError, OverflowError):
-        raise fields.malformed("a time that is not one") from None
+        return self.message.item(f"refund:{refund.id}", returned)
 
 
 def _submission(order: _Order, order_no: str, channel: str, country: str) -> orders.Submission:
-    """Make the order. Raises ``Refused`` or ``_Unclear``."""
+    """Make the order. Raises ``Refused`` or ``Unclear``."""
     currency = fields.currency(order.currency)
     lines = [_item(line, currency) for line in order.line_items]
     discount = freight = money.ZERO
@@ -268,72 +205,70 @@ def _submission(order: _Order, order_no: str, channel: str, country: str) -> ord
         if cost < 0:
             discount -= cost
         elif cost:
-            lines.append(_single("fee", _text(fee.name) or "fee", cost))
+            lines.append(_single("fee", shop_orders.stripped(fee.name) or "fee", cost))
     for shipping in order.shipping_lines:
         cost = _cost(shipping, currency)
         if cost < 0:
-            raise _Unclear("a shipping line costs less than nothing")
+            raise shop_orders.Unclear("a shipping line costs less than nothing")
         freight += cost
     payable = fields.amount(order.total, currency)
-    goods = sum((line.unit_price * line.quantity - line.discount for line in lines), money.ZERO)
+    goods = shop_orders.goods(lines)
     rest = payable - (goods - discount + freight)
     figures = 2 * (len(order.line_items) + len(order.fee_lines) + len(order.shipping_lines))
     if abs(rest) * 2 > money.UNITS[currency] * figures:
-        raise _Unclear("lines, fees, shipping and taxes do not add up to the total")
+        raise shop_orders.Unclear("lines, fees, shipping and taxes do not add up to the total")
     if rest > 0:
         lines.append(_single("rounding", "rounding", rest))
         goods += rest
     elif rest:
         discount -= rest
-    if not 1 <= len(lines) <= orders.ITEMS_MAX:
-        raise _Unclear(f"has not 1 to {orders.ITEMS_MAX} lines")
+    shop_orders.check_lines(lines)
     recipient, sealed = _recipient(order, country)
-    remark = _text(order.customer_note)
-    if len(remark) > 1024:
-        remark, sealed["customer_note"] = "", remark
+    note = shop_orders.stripped(order.customer_note)
+    remark = shop_orders.remark(note, name="customer_note", sealed=sealed)
     is_known = 0 < order.customer_id < 1 << 63
     return orders.Submission(
         channel=channel,
         order_no=order_no,
-        # A guest has no number; his order must not look like that of every other guest.
-        buyer_id=str(order.customer_id) if is_known else f"order:{order_no}",
-        placed_at=_utc(order.date_created_gmt),
+        buyer_id=shop_orders.buyer_id(str(order.customer_id) if is_known else "", order_no),
+        placed_at=shop_orders.moment(order.date_created_gmt, zone=UTC),
         currency=currency,
         items=lines,
         amounts=orders.Amounts(
             goods=goods, payable=payable, shop_discount=discount, freight=freight
         ),
         recipient=recipient,
-        remark=remark or None,
+        remark=remark,
         attributes=sealed or None,
     )
 
 
 def _item(line: _Line, currency: str) -> orders.Item:
-    if not 1 <= line.quantity <= orders.QUANTITY_MAX:
-        raise _Unclear("a line has no quantity that an order can have")
+    shop_orders.check_quantity(line.quantity)
     cost = _cost(line, currency)
     if cost < 0:
-        raise _Unclear("a line costs less than nothing")
+        raise shop_orders.Unclear("a line costs less than nothing")
     full = cost
     if line.subtotal is not None:
         before = _signed(line.subtotal, currency) + _signed(line.subtotal_tax, currency)
         full = max(cost, before)
-    price = (full / line.quantity).quantize(money.UNITS[currency], ROUND_CEILING)
     numbers = (line.sku, str(line.variation_id or ""), str(line.product_id or ""))
-    texts = [_text(number) for number in numbers if number and len(number) <= _SKU_MAX]
-    sku = next(filter(None, texts), "unknown")
-    return orders.Item(
-        sku=sku,
-        name=_text(line.name)[:_NAME_MAX] or sku,
+    return shop_orders.line(
+        numbers=[
+            shop_orders.stripped(number)
+            for number in numbers
+            if number and len(number) <= shop_orders.SKU_MAX
+        ],
+        name=shop_orders.stripped(line.name),
         quantity=line.quantity,
-        unit_price=price,
-        discount=price * line.quantity - cost,
+        full=full,
+        cost=cost,
+        currency=currency,
     )
 
 
 def _single(sku: str, name: str, cost: Decimal) -> orders.Item:
-    return orders.Item(sku=sku, name=name[:_NAME_MAX], quantity=1, unit_price=cost)
+    return orders.Item(sku=sku, name=name[: shop_orders.NAME_MAX], quantity=1, unit_price=cost)
 
 
 def _cost(line: _Line, currency: str) -> Decimal:
@@ -351,33 +286,13 @@ def _recipient(order: _Order, country: str) -> tuple[orders.Recipient, dict[str,
     billing, to = order.billing or _Address(), order.shipping or _Address()
     if not (to.address_1 or to.first_name or to.last_name or to.company):
         to = billing
-    texts: Sequence[tuple[str, str, int]] = (
-        ("name", _joined(" ", to.first_name, to.last_name) or _text(to.company), 128),
-        ("phone", _text(to.phone) or _text(billing.phone), 32),
-        ("street", _joined(", ", to.address_1, to.address_2), 512),
-        ("province", _text(to.state), 64),
-        ("city", _text(to.city), 64),
-        ("postcode", _text(to.postcode), 16),
-    )
-    sealed: dict[str, Any] = {name: text for name, text, length in texts if len(text) > length}
-    fit = {name: "" if name in sealed else text for name, text, _ in texts}
-    codes = (to.country, billing.country)
-    code = next((c for c in codes if c and len(c) == 2 and c.isascii() and c.isupper()), country)
-    recipient = orders.Recipient(
-        name=fit["name"],
-        phone=fit["phone"],
-        country=code,
-        street=fit["street"],
-        province=fit["province"],
-        city=fit["city"],
-        postcode=fit["postcode"] or None,
-    )
-    return recipient, sealed
-
-
-def _joined(between: str, *texts: str | None) -> str:
-    return between.join(filter(None, map(_text, texts)))
-
-
-def _text(value: str | None) -> str:
-    return (value or "").strip()
+    stripped, joined = shop_orders.stripped, shop_orders.joined
+    texts = {
+        "name": joined(" ", to.first_name, to.last_name) or stripped(to.company),
+        "phone": stripped(to.phone) or stripped(billing.phone),
+        "street": joined(", ", to.address_1, to.address_2),
+        "province": stripped(to.state),
+        "city": stripped(to.city),
+        "postcode": stripped(to.postcode),
+    }
+    return shop_orders.recipient(shop_orders.country((to.country, billing.country), country), texts)

@@ -21,12 +21,10 @@ from msgspec import Struct
 
 from gateway.domain import errors, events, money, orders
 from gateway.providers import contract
-from gateway.providers.shared import fields
+from gateway.providers.shared import fields, shop_orders
 
 CURRENCY = "CNY"
 _COUNTRY = "CN"
-_NAME_MAX, _SKU_MAX, _CARRIER_MAX, _TRACKING_NO_MAX = 256, 64, 64, 64
-_BUYER_MAX = 128
 
 _UNPAID = "WAIT_BUYER_PAY"
 _SHIPPED = "WAIT_BUYER_CONFIRM_GOODS"
@@ -77,6 +75,18 @@ class _Address(Struct):
     delivery_district: str | None = None
     delivery_address: str | None = None
     delivery_postal_code: str | None = None
+
+
+#: Youzan's names of a recipient's columns, under which it keeps what does not fit.
+_COLUMNS: Mapping[str, str] = {
+    "name": "receiver_name",
+    "phone": "receiver_tel",
+    "street": "delivery_address",
+    "province": "delivery_province",
+    "city": "delivery_city",
+    "district": "delivery_district",
+    "postcode": "delivery_postal_code",
+}
 
 
 class _Buyer(Struct):
@@ -138,7 +148,7 @@ def items(
     except errors.Refused as refused:
         unmapped = events.Unmapped(kind, told.order_no, refused.hint, told.at(info.update_time))
         return [contract.Item(f"{key}:placed", unmapped)]
-    except _Unclear as unclear:
+    except shop_orders.Unclear as unclear:
         placed = events.Unmapped(kind, told.order_no, str(unclear), told.at(info.update_time))
     found = [contract.Item(f"{key}:placed", placed)]
     try:
@@ -147,10 +157,6 @@ def items(
         unmapped = events.Unmapped(kind, told.order_no, refused.hint, now)
         found.append(contract.Item(f"{key}:status", unmapped))
     return found
-
-
-class _Unclear(Exception):
-    """The order is well formed and can not be stored as one."""
 
 
 class _Told(Struct, frozen=True):
@@ -235,27 +241,27 @@ def _parcel(raw: msgspec.Raw) -> tuple[str, str] | None:
         for parcel in delivery.dists or ():
             express = parcel.express_info
             if express and express.express_id and express.express_no:
-                carrier = fields.token(str(express.express_id), "the carrier", _CARRIER_MAX)
-                number = fields.token(express.express_no, "express_no", _TRACKING_NO_MAX)
+                carrier = fields.token(
+                    str(express.express_id), "the carrier", shop_orders.CARRIER_MAX
+                )
+                number = fields.token(express.express_no, "express_no", shop_orders.TRACKING_NO_MAX)
                 return carrier, number
     return None
 
 
 def _submission(order: _Order, order_no: str, channel: str) -> orders.Submission:
-    """Make the order. Raises ``Refused`` or ``_Unclear``."""
+    """Make the order. Raises ``Refused`` or ``Unclear``."""
     lines = [_item(line) for line in order.orders]
-    if not 1 <= len(lines) <= orders.ITEMS_MAX:
-        raise _Unclear(f"has not 1 to {orders.ITEMS_MAX} lines")
-    goods = sum((line.unit_price * line.quantity - line.discount for line in lines), money.ZERO)
+    shop_orders.check_lines(lines)
+    goods = shop_orders.goods(lines)
     payable = fields.amount(order.pay_info.payment, CURRENCY)
     freight = fields.amount(order.pay_info.post_fee or money.ZERO, CURRENCY)
     reduced = goods + freight - payable
     if not money.ZERO <= reduced <= goods:
-        raise _Unclear("lines, freight and payment do not add up")
+        raise shop_orders.Unclear("lines, freight and payment do not add up")
     recipient, sealed = _recipient(order.address_info or _Address())
-    remark = _known(order.remark_info.buyer_message if order.remark_info else None)
-    if len(remark) > 1024:
-        remark, sealed["buyer_message"] = "", remark
+    message = _known(order.remark_info.buyer_message if order.remark_info else None)
+    remark = shop_orders.remark(message, name="buyer_message", sealed=sealed)
     return orders.Submission(
         channel=channel,
         order_no=order_no,
@@ -267,23 +273,21 @@ def _submission(order: _Order, order_no: str, channel: str) -> orders.Submission
             goods=goods, payable=payable, shop_discount=reduced, freight=freight
         ),
         recipient=recipient,
-        remark=remark or None,
+        remark=remark,
         attributes=sealed or None,
     )
 
 
 def _item(line: _Line) -> orders.Item:
-    if not 1 <= line.num <= orders.QUANTITY_MAX:
-        raise _Unclear("a line has no quantity that an order can have")
+    shop_orders.check_quantity(line.num)
     price = fields.amount(line.price, CURRENCY)
     full = price * line.num
     left = full if line.total_fee is None else fields.amount(line.total_fee, CURRENCY)
     if left > full:
-        raise _Unclear("a line costs more than its price")
+        raise shop_orders.Unclear("a line costs more than its price")
     numbers = (line.outer_sku_id, line.outer_item_id, line.sku_id, line.item_id, line.oid)
-    texts = [_known(number) for number in numbers]
-    sku = next((text for text in texts if text and len(text) <= _SKU_MAX), "unknown")
-    name = _known(line.title)[:_NAME_MAX] or sku
+    sku = shop_orders.first_fitting(map(_known, numbers), shop_orders.SKU_MAX) or "unknown"
+    name = _known(line.title)[: shop_orders.NAME_MAX] or sku
     return orders.Item(
         sku=sku, name=name, quantity=line.num, unit_price=price, discount=full - left
     )
@@ -291,39 +295,14 @@ def _item(line: _Line) -> orders.Item:
 
 def _recipient(address: _Address) -> tuple[orders.Recipient, dict[str, Any]]:
     """Return the recipient, and under their names what does not fit its column."""
-    columns: Mapping[str, tuple[str | None, int]] = {
-        "receiver_name": (address.receiver_name, 128),
-        "receiver_tel": (address.receiver_tel, 32),
-        "delivery_address": (address.delivery_address, 512),
-        "delivery_province": (address.delivery_province, 64),
-        "delivery_city": (address.delivery_city, 64),
-        "delivery_district": (address.delivery_district, 64),
-        "delivery_postal_code": (address.delivery_postal_code, 16),
-    }
-    texts = {name: _known(text) for name, (text, _) in columns.items()}
-    sealed: dict[str, Any] = {
-        name: text for name, text in texts.items() if len(text) > columns[name][1]
-    }
-    fitting = {name: "" if name in sealed else text for name, text in texts.items()}
-    recipient = orders.Recipient(
-        name=fitting["receiver_name"],
-        phone=fitting["receiver_tel"],
-        country=_COUNTRY,
-        street=fitting["delivery_address"],
-        province=fitting["delivery_province"],
-        city=fitting["delivery_city"],
-        district=fitting["delivery_district"],
-        postcode=fitting["delivery_postal_code"] or None,
-    )
-    return recipient, sealed
+    texts = {column: _known(getattr(address, name)) for column, name in _COLUMNS.items()}
+    return shop_orders.recipient(_COUNTRY, texts, names=_COLUMNS)
 
 
 def _buyer_id(buyer: _Buyer, order_no: str) -> str:
     numbers: Sequence[_Id | None] = (buyer.buyer_id, buyer.yz_open_id, buyer.fans_id)
-    texts = [_known(number) for number in numbers]
-    known = next((text for text in texts if text and len(text) <= _BUYER_MAX), "")
-    # A guest has no number; his order must not look like that of every other guest.
-    return known or f"order:{order_no}"
+    known = shop_orders.first_fitting(map(_known, numbers), shop_orders.BUYER_MAX)
+    return shop_orders.buyer_id(known, order_no)
 
 
 def _known(value: _Id | None) -> str:

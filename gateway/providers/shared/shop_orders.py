@@ -1,0 +1,282 @@
+"""Whole orders of shops: what is the same whichever shop's message carries them.
+
+A shop's message holds the order as it stands. It becomes one item for the order itself and one
+for each thing that happened to it.
+
+- The order's own item is known by the whole message: another content is another message, which
+  must not pass for a repeat.
+- What happened is known by the order and a name, so the next message about the same order changes
+  nothing twice.
+- What cannot be read is parked, and keeps nothing else from being booked.
+
+What does not fit a column goes, sealed, into the attributes of the order.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime, tzinfo
+from decimal import ROUND_CEILING, Decimal
+from typing import Any, Protocol, TypeVar
+
+from msgspec import Struct
+
+from gateway.domain import errors, events, money, orders
+from gateway.providers import contract
+from gateway.providers.shared import fields
+
+REFUNDS_MAX = 100
+NAME_MAX, SKU_MAX, BUYER_MAX, REMARK_MAX = 256, 64, 128, 1024
+CARRIER_MAX, TRACKING_NO_MAX = 64, 64
+
+#: The private or geographic columns of a recipient, and how many characters each holds.
+_COLUMNS: Mapping[str, int] = {
+    "name": 128,
+    "phone": 32,
+    "street": 512,
+    "province": 64,
+    "city": 64,
+    "district": 64,
+    "postcode": 16,
+}
+
+
+class Unclear(Exception):
+    """The order is well formed and cannot be stored as one; the text says why."""
+
+
+class OrderMessage(Struct, kw_only=True):
+    """What all items of one message about one order have in common."""
+
+    #: What the message is about, as it is shown where something is parked.
+    kind: str
+    #: Known once the shop's number was found to be one that an order can have.
+    order_no: str = ""
+    #: Names the order at its shop; the first part of the key of all that happened to it.
+    key: str
+    #: Stands for the content of the message.
+    digest: str
+    now: datetime
+    #: When the order changed last, as the shop wrote it, and the zone of a time that names none.
+    changed: str | None
+    zone: tzinfo | None = None
+
+    @property
+    def at(self) -> datetime:
+        """Return when the order changed last; now, where that cannot be read."""
+        return moment_or(self.now, self.changed, zone=self.zone)
+
+    def item(self, what: str, event: events.Event) -> contract.Item:
+        """Make the item of one thing that happened, the same for every message that holds it."""
+        return contract.Item(f"{self.key}:{what}", event)
+
+    def whole(self, event: events.Event | orders.Submission) -> contract.Item:
+        """Make the item of the order itself, which only this very message has."""
+        return contract.Item(f"{self.key}:{self.digest}", event)
+
+    def notice(self, detail: str, what: str = "status") -> contract.Item:
+        """Park what a person must see, beside the order itself."""
+        return self.item(f"{what}:{self.digest}", self.unmapped(detail))
+
+    def unmapped(self, detail: str) -> events.Unmapped:
+        """Make the event of what cannot be booked."""
+        return events.Unmapped(self.kind, self.order_no, detail, self.at)
+
+
+class Report(Protocol):
+    """One decoded order, of one shop's kind."""
+
+    def submission(self) -> orders.Submission:
+        """Return the order in the Standard Order Model. Raises ``Refused`` or ``Unclear``."""
+        ...
+
+    def happened(self) -> list[contract.Item]:
+        """Return what the order's states prove, money first. Raises ``Refused``."""
+        ...
+
+
+def items(
+    message: OrderMessage, number: str, *, id_: str, report: Callable[[OrderMessage], Report]
+) -> list[contract.Item]:
+    """Return the order and what happened to it; where that cannot be read, what to park.
+
+    ``number`` is the order number as the shop writes it, ``id_`` the shop's own id of the order.
+    ``report`` decodes the order and may raise ``Refused``.
+    """
+    try:
+        order_no = fields.order_no(number)
+    except errors.Refused as refused:
+        # A shop chooses how its numbers look: a true message, that must not be refused for it.
+        return [message.whole(message.unmapped(f"{refused.hint}; order {id_}"))]
+    message.order_no = order_no
+    try:
+        order = report(message)
+    except errors.Refused as refused:
+        return [message.whole(message.unmapped(refused.hint))]
+    found = [message.whole(_placed(message, order))]
+    try:
+        found.extend(order.happened())
+    except errors.Refused as refused:
+        found.append(message.notice(refused.hint))
+    return found
+
+
+def _placed(message: OrderMessage, order: Report) -> events.Event | orders.Submission:
+    try:
+        return order.submission()
+    except errors.Refused as refused:
+        return message.unmapped(refused.hint)
+    except Unclear as unclear:
+        return message.unmapped(str(unclear))
+
+
+class Refund(Protocol):
+    """One refund as a shop lists it."""
+
+    @property
+    def id(self) -> int:
+        """The shop's number of the refund."""
+        ...
+
+
+R = TypeVar("R", bound=Refund)
+
+
+def refunds(
+    message: OrderMessage, listed: Sequence[R], item: Callable[[R], contract.Item | None]
+) -> list[contract.Item]:
+    """Return what went back; a refund that is odd is parked and stops no other.
+
+    ``item`` returns None for a refund that moves no money, and may raise ``Refused``.
+    """
+    found: list[contract.Item] = []
+    seen = set()
+    for n, refund in enumerate(listed[:REFUNDS_MAX]):
+        try:
+            returned = item(refund)
+            if refund.id in seen:
+                raise fields.malformed("two refunds with one number")
+        except errors.Refused as refused:
+            found.append(message.notice(refused.hint, f"refund_{n}"))
+            continue
+        seen.add(refund.id)
+        if returned is not None:
+            found.append(returned)
+    if len(listed) > REFUNDS_MAX:
+        found.append(message.notice(f"more than {REFUNDS_MAX} refunds", "refunds"))
+    return found
+
+
+def id_text(number: int, *, giver: str) -> str:
+    """Return a shop's id as text. Raises ``Refused`` for one that does not fit 63 bits."""
+    if 0 < number < 1 << 63:
+        return str(number)
+    raise fields.malformed(f"an id is not a number that {giver} gives")
+
+
+def moment(text: str, *, zone: tzinfo | None = None) -> datetime:
+    """Read an ISO 8601 time; ``zone`` is that of a time that names none. Raises ``Refused``."""
+    try:
+        at = datetime.fromisoformat(text)
+        return fields.moment(at.replace(tzinfo=zone) if at.tzinfo is None else at)
+    except (ValueError, OverflowError):
+        raise fields.malformed("a time that is not one") from None
+
+
+def moment_or(now: datetime, text: str | None, *, zone: tzinfo | None = None) -> datetime:
+    """Read a time as ``moment`` does; where there is none to be read, it is ``now``."""
+    try:
+        return moment(text or "", zone=zone)
+    except errors.Refused:
+        return now
+
+
+def check_quantity(quantity: int) -> None:
+    """Raise ``Unclear`` unless a line of an order can have this quantity."""
+    if not 1 <= quantity <= orders.QUANTITY_MAX:
+        raise Unclear("a line has no quantity that an order can have")
+
+
+def check_lines(lines: Sequence[orders.Item]) -> None:
+    """Raise ``Unclear`` unless an order can have so many lines."""
+    if not 1 <= len(lines) <= orders.ITEMS_MAX:
+        raise Unclear(f"has not 1 to {orders.ITEMS_MAX} lines")
+
+
+def line(
+    *, numbers: Iterable[str], name: str, quantity: int, full: Decimal, cost: Decimal, currency: str
+) -> orders.Item:
+    """Make a line that would cost ``full`` and costs ``cost``, both for all of its pieces.
+
+    The price a piece is rounded up to the currency's unit, and what is over is the discount.
+    """
+    sku = first_fitting(numbers, SKU_MAX) or "unknown"
+    price = (full / quantity).quantize(money.UNITS[currency], ROUND_CEILING)
+    return orders.Item(
+        sku=sku,
+        name=name[:NAME_MAX] or sku,
+        quantity=quantity,
+        unit_price=price,
+        discount=price * quantity - cost,
+    )
+
+
+def goods(lines: Iterable[orders.Item]) -> Decimal:
+    """Return what the lines cost together, after their own discounts."""
+    return sum((line.unit_price * line.quantity - line.discount for line in lines), money.ZERO)
+
+
+def first_fitting(texts: Iterable[str], length_max: int) -> str:
+    """Return the first text that says something and is not too long, or ``""``."""
+    return next((text for text in texts if text and len(text) <= length_max), "")
+
+
+def buyer_id(known: str, order_no: str) -> str:
+    """Return the buyer's id; a guest has none and must not pass for every other guest."""
+    return known or f"order:{order_no}"
+
+
+def country(codes: Iterable[str | None], default: str) -> str:
+    """Return the first ISO 3166-1 alpha-2 code among ``codes``, or the default."""
+    return next((c for c in codes if c and len(c) == 2 and c.isascii() and c.isupper()), default)
+
+
+def recipient(
+    country_code: str, texts: Mapping[str, str], *, names: Mapping[str, str] | None = None
+) -> tuple[orders.Recipient, dict[str, Any]]:
+    """Return the recipient and, by name, the texts that are too long for their columns.
+
+    ``texts`` are by column; ``names`` are the shop's own names of the columns, where they differ.
+    """
+    long = {column: text for column, text in texts.items() if len(text) > _COLUMNS[column]}
+    fit = {**texts, **dict.fromkeys(long, "")} if long else texts
+    to = orders.Recipient(
+        name=fit["name"],
+        phone=fit["phone"],
+        country=country_code,
+        street=fit["street"],
+        province=fit["province"],
+        city=fit["city"],
+        district=fit.get("district", ""),
+        postcode=fit["postcode"] or None,
+    )
+    sealed: dict[str, Any] = {
+        (names or {}).get(column, column): text for column, text in long.items()
+    }
+    return to, sealed
+
+
+def remark(text: str, *, name: str, sealed: dict[str, Any]) -> str | None:
+    """Return the remark, if there is one; one that is too long is kept in ``sealed`` instead."""
+    if len(text) <= REMARK_MAX:
+        return text or None
+    sealed[name] = text
+    return None
+
+
+def joined(between: str, *texts: str | None) -> str:
+    """Join the texts that say something."""
+    return between.join(filter(None, map(stripped, texts)))
+
+
+def stripped(value: str | None) -> str:
+    """Return the text without blanks around it, ``""`` for none."""
+    return (value or "").strip()
