@@ -109,7 +109,7 @@ def adapter(account: contract.Account) -> contract.Adapter:
 def _certificates(account: contract.Account, option: str, pem: str) -> Sequence[x509.Certificate]:
     try:
         return paypal_certificates.read(pem.encode())
-    except paypal_certificates.FAULTS:
+    except keys.CERTIFICATE_FAULTS:
         raise fields.misconfigured(
             account, f"has an option {option} that is not one or more certificates as PEM"
         ) from None
@@ -137,7 +137,7 @@ class PayPal:
         self._webhook_ids = webhook_ids
         self._options = options
         self._roots = roots
-        self._signers: dict[str, paypal_certificates.Signer] = {}
+        self._signers: dict[str, keys.Signer] = {}
 
     def read(self, message: contract.Message) -> contract.Reading:
         """Verify and decode one event. Raises ``Refused`` or ``DocumentMissing``."""

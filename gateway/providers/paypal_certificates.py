@@ -8,11 +8,9 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from cryptography import x509
-from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.x509 import verification
 from cryptography.x509.oid import NameOID
-from msgspec import Struct
 
 from gateway.domain import errors
 from gateway.providers.shared import keys
@@ -21,45 +19,20 @@ from gateway.providers.shared import keys
 CERTIFICATES_MAX = 8
 _NAME_ENDS = ".paypal.com"
 
-#: Whatever odd thing stands in a certificate, the library says so with one of these, some of
-#: them only when the field is looked at.
-FAULTS = (
-    ValueError,
-    TypeError,
-    UnsupportedAlgorithm,
-    x509.AttributeNotFound,
-    x509.DuplicateExtension,
-    x509.ExtensionNotFound,
-    x509.InvalidVersion,
-    x509.UnsupportedGeneralNameType,
-)
-
-
-class Signer(Struct, frozen=True):
-    """A key that may be believed for messages that come within these times."""
-
-    key: rsa.RSAPublicKey
-    not_before: datetime
-    not_after: datetime
-
-    def is_valid(self, now: datetime) -> bool:
-        """Say whether every certificate from the key to its root is valid now."""
-        return self.not_before <= now <= self.not_after
-
 
 def read(pem: bytes) -> Sequence[x509.Certificate]:
-    """Read one or more certificates. Raises one of ``FAULTS``."""
+    """Read one or more certificates. Raises one of ``keys.CERTIFICATE_FAULTS``."""
     return x509.load_pem_x509_certificates(pem)
 
 
-def signer(content: bytes, *, roots: Sequence[x509.Certificate], now: datetime) -> Signer:
+def signer(content: bytes, *, roots: Sequence[x509.Certificate], now: datetime) -> keys.Signer:
     """Check a PEM bundle: PayPal's own name, valid now, and link by link up to a trusted root.
 
     Raises ``Refused``.
     """
     try:
         return _signer(content, roots, now)
-    except FAULTS:
+    except keys.CERTIFICATE_FAULTS:
         raise _untrue("the text at PAYPAL-CERT-URL is not a certificate as PEM") from None
     except verification.VerificationError:
         raise _untrue(
@@ -68,7 +41,7 @@ def signer(content: bytes, *, roots: Sequence[x509.Certificate], now: datetime) 
         ) from None
 
 
-def _signer(content: bytes, roots: Sequence[x509.Certificate], now: datetime) -> Signer:
+def _signer(content: bytes, roots: Sequence[x509.Certificate], now: datetime) -> keys.Signer:
     bundle = read(content)
     if len(bundle) > CERTIFICATES_MAX:
         raise _untrue(f"more than {CERTIFICATES_MAX} certificates at PAYPAL-CERT-URL")
@@ -84,7 +57,7 @@ def _signer(content: bytes, roots: Sequence[x509.Certificate], now: datetime) ->
     if not isinstance(key, rsa.RSAPublicKey) or key.key_size < keys.KEY_BITS_MIN:
         raise _untrue(f"PayPal's key is not RSA of {keys.KEY_BITS_MIN} bits or more")
     chain = _verified(leaf, [one for one in bundle if one is not leaf], roots, now)
-    return Signer(
+    return keys.Signer(
         key=key,
         not_before=max(one.not_valid_before_utc for one in chain),
         not_after=min(one.not_valid_after_utc for one in chain),

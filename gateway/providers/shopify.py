@@ -10,9 +10,7 @@ https://shopify.dev/docs/api/admin-rest/latest/resources/order
 - A repeat holds the order as it was when it was first sent: messages arrive out of order.
 """
 
-import base64
 import hashlib
-import hmac
 from collections.abc import Sequence
 from typing import Annotated, Literal
 
@@ -21,7 +19,7 @@ from msgspec import Meta, Struct
 
 from gateway.domain import errors, events
 from gateway.providers import contract, shopify_orders
-from gateway.providers.shared import fields
+from gateway.providers.shared import body_hmac, fields
 
 _SECRET_CHARACTERS_MIN = 16
 
@@ -59,17 +57,15 @@ def adapter(account: contract.Account) -> contract.Adapter:
     """Make the adapter of one shop. Raises ``ValueError`` if it can not work."""
     keys = []
     for secret in fields.secrets(account):
-        is_text = secret.isascii() and secret.isprintable() and " " not in secret
-        if not is_text or len(secret) < _SECRET_CHARACTERS_MIN:
+        if not fields.is_plain(secret) or len(secret) < _SECRET_CHARACTERS_MIN:
             raise fields.misconfigured(
                 account,
                 "has a secret that is not the app's client secret (or, for webhooks made in the "
                 "admin, the secret shown there)",
             )
         keys.append(secret.encode())
-    if len(account.channels) != 1:
-        raise fields.misconfigured(account, "needs exactly one channel: the one its orders get")
-    return Shopify(keys, fields.options(account, Options), account.channels[0])
+    channel = fields.only_channel(account)
+    return Shopify(keys, fields.options(account, Options), channel)
 
 
 class Shopify:
@@ -113,16 +109,13 @@ class Shopify:
         signature = message.headers.get("X-Shopify-Hmac-Sha256")
         if not signature:
             raise errors.Refused("missing_signature", "no X-Shopify-Hmac-Sha256 header")
-        if signature.isascii():
-            for key in self._keys:
-                expected = base64.b64encode(hmac.digest(key, message.body, "sha256")).decode()
-                if hmac.compare_digest(expected, signature):
-                    return
-        raise errors.Refused(
-            "bad_signature",
-            "signed with another secret (webhooks made in the admin have one of their own; an "
-            "app's old one is used for up to an hour), or the body was parsed and written again",
-        )
+        if not body_hmac.is_signed(message.body, signature, self._keys):
+            raise errors.Refused(
+                "bad_signature",
+                "signed with another secret (webhooks made in the admin have one of their own; an "
+                "app's old one is used for up to an hour), or the body was parsed and written "
+                "again",
+            )
 
 
 def _no_order(

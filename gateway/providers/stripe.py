@@ -114,8 +114,7 @@ def adapter(account: contract.Account) -> contract.Adapter:
 def _keys(account: contract.Account) -> Sequence[bytes]:
     keys = []
     for secret in fields.secrets(account):
-        is_text = secret.isascii() and secret.isprintable() and " " not in secret
-        if not is_text or not secret.startswith(_PREFIX):
+        if not fields.is_plain(secret) or not secret.startswith(_PREFIX):
             raise fields.misconfigured(
                 account,
                 "has a secret that is not an endpoint's signing secret: copy the text that "

@@ -50,18 +50,6 @@ class Issuer(Struct, frozen=True):
     not_after: datetime
 
 
-class Signer(Struct, frozen=True):
-    """A key that may be believed for messages that come within these times."""
-
-    key: rsa.RSAPublicKey
-    not_before: datetime
-    not_after: datetime
-
-    def is_valid(self, now: datetime) -> bool:
-        """Say whether every certificate from the key to its root is valid now."""
-        return self.not_before <= now <= self.not_after
-
-
 class Signers:
     """Checks certificates once, keeps the good ones, and looks at their dates each time."""
 
@@ -71,7 +59,7 @@ class Signers:
         self._issuers = issuers
         self._organisations = frozenset(organisations)
         self._may_be_sha1 = may_be_sha1
-        self._known: OrderedDict[bytes, Signer] = OrderedDict()
+        self._known: OrderedDict[bytes, keys.Signer] = OrderedDict()
 
     def key(self, pem: bytes, *, now: datetime) -> rsa.RSAPublicKey:
         """Return UnionPay's key out of the certificate. Raises ``Refused``."""
@@ -86,7 +74,7 @@ class Signers:
             self._known.popitem(last=False)
         return signer.key
 
-    def _checked(self, pem: bytes, now: datetime) -> Signer:
+    def _checked(self, pem: bytes, now: datetime) -> keys.Signer:
         try:
             # The library warns of odd names; a stranger's certificate is no news to an operator.
             with warnings.catch_warnings():
@@ -95,7 +83,7 @@ class Signers:
         except keys.CERTIFICATE_FAULTS:
             raise _untrue("signPubKeyCert is not one certificate as PEM") from None
 
-    def _signer(self, pem: bytes, now: datetime) -> Signer:
+    def _signer(self, pem: bytes, now: datetime) -> keys.Signer:
         if len(pem) > PEM_BYTES_MAX:
             raise _untrue(f"signPubKeyCert is longer than {PEM_BYTES_MAX} bytes")
         (certificate,) = x509.load_pem_x509_certificates(pem)
@@ -125,9 +113,11 @@ class Signers:
                 "see the option organisations, and is this the test environment's message?"
             )
 
-    def _valid(self, certificate: x509.Certificate, key: rsa.RSAPublicKey, now: datetime) -> Signer:
+    def _valid(
+        self, certificate: x509.Certificate, key: rsa.RSAPublicKey, now: datetime
+    ) -> keys.Signer:
         found = [
-            Signer(
+            keys.Signer(
                 key,
                 max(certificate.not_valid_before_utc, issuer.not_before),
                 min(certificate.not_valid_after_utc, issuer.not_after),

@@ -12,9 +12,7 @@ Protocol: WC_Webhook in the woocommerce repository; https://woocommerce.github.i
 - WooCommerce does not repeat a message that was not taken.
 """
 
-import base64
 import hashlib
-import hmac
 import re
 from collections.abc import Sequence
 from typing import Annotated
@@ -24,7 +22,7 @@ from msgspec import Meta, Struct
 
 from gateway.domain import errors, events
 from gateway.providers import contract, woocommerce_orders
-from gateway.providers.shared import fields
+from gateway.providers.shared import body_hmac, fields
 
 _PING = re.compile(rb"webhook_id=[0-9]{1,20}", re.ASCII)
 
@@ -61,9 +59,8 @@ def adapter(account: contract.Account) -> contract.Adapter:
                 account, "has an empty secret: copy the field Secret of the webhook"
             )
         keys.append(secret.encode())
-    if len(account.channels) != 1:
-        raise fields.misconfigured(account, "needs exactly one channel: the one its orders get")
-    return WooCommerce(keys, fields.options(account, Options), account.channels[0])
+    channel = fields.only_channel(account)
+    return WooCommerce(keys, fields.options(account, Options), channel)
 
 
 class WooCommerce:
@@ -84,7 +81,12 @@ class WooCommerce:
                 "missing_signature",
                 "no X-WC-Webhook-Signature header: give the webhook a secret, or a proxy drops it",
             )
-        self._check_signature(signature, message.body)
+        if not body_hmac.is_signed(message.body, signature, self._keys):
+            raise errors.Refused(
+                "bad_signature",
+                "signed with another secret (each webhook has its own), or the body was parsed "
+                "and written again on the way",
+            )
         digest = hashlib.blake2b(message.body, digest_size=12).hexdigest()
         head = fields.decoded(_HEAD, message.body)
         if not 0 < head.id < 1 << 63:
@@ -104,18 +106,6 @@ class WooCommerce:
     def reply(self, answer: contract.Answer) -> contract.Reply:
         """Return JSON; WooCommerce looks at the status only."""
         return _REPLIES[answer]
-
-    def _check_signature(self, signature: str, body: bytes) -> None:
-        if signature.isascii():
-            for key in self._keys:
-                expected = base64.b64encode(hmac.digest(key, body, "sha256")).decode()
-                if hmac.compare_digest(expected, signature):
-                    return
-        raise errors.Refused(
-            "bad_signature",
-            "signed with another secret (each webhook has its own), or the body was parsed and "
-            "written again on the way",
-        )
 
     def _no_order(self, id_: int, digest: str, message: contract.Message) -> contract.Item:
         if fields.decoded(_NAMES, message.body).keys() != {"id"}:

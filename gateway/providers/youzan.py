@@ -98,9 +98,8 @@ _BRIEF = msgspec.json.Decoder(_Brief)
 def adapter(account: contract.Account) -> contract.Adapter:
     """Make the adapter of one app. Raises ``ValueError`` if it can not work."""
     secrets = md5.secrets(account, whose="the app's client_secret", length_min=16)
-    if len(account.channels) != 1:
-        raise fields.misconfigured(account, "needs exactly one channel: the one its orders get")
-    return Youzan(secrets, fields.options(account, Options), account.channels[0])
+    channel = fields.only_channel(account)
+    return Youzan(secrets, fields.options(account, Options), channel)
 
 
 class Youzan:

@@ -58,6 +58,18 @@ def secrets(account: contract.Account) -> Sequence[str]:
     return account.secrets
 
 
+def is_plain(secret: str) -> bool:
+    """Say whether a secret is printable ASCII without blanks, as consoles show them."""
+    return secret.isascii() and secret.isprintable() and " " not in secret
+
+
+def only_channel(account: contract.Account) -> str:
+    """Return the channel that a shop's orders get. Raises ValueError unless it is exactly one."""
+    if len(account.channels) != 1:
+        raise misconfigured(account, "needs exactly one channel: the one its orders get")
+    return account.channels[0]
+
+
 def misconfigured(account: contract.Account, what: str) -> ValueError:
     """Make the error of an account that can not work; ``what`` continues its name."""
     return ValueError(f"account {account.name!r} {what}")

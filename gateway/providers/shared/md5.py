@@ -22,8 +22,7 @@ def secrets(account: contract.Account, *, whose: str, length_min: int) -> Sequen
     """Return the live secrets. Raises ``ValueError`` that says what to copy from where."""
     live = []
     for secret in fields.secrets(account):
-        is_text = secret.isascii() and secret.isprintable() and " " not in secret
-        if not is_text or len(secret) < length_min:
+        if not fields.is_plain(secret) or len(secret) < length_min:
             raise fields.misconfigured(
                 account,
                 f"has a secret that is not {whose}: at least {length_min} printable ASCII "
