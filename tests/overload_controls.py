@@ -15,10 +15,10 @@ from ops.cli import main
 def _late() -> None:
     """Decide when a request was parsed, as a middleware would, and not on its first bytes."""
 
-    def look(self: EarlyRejection, data: bytes) -> None:
+    def decide(self: EarlyRejection, data: bytes) -> None:
         return None
 
-    EarlyRejection.look = look  # type: ignore[method-assign]
+    EarlyRejection.decide = decide  # type: ignore[method-assign]
 
 
 def _cpu() -> None:

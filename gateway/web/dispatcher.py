@@ -64,7 +64,7 @@ class Dispatcher(web.Server):
         *,
         router: Router,
         authenticator: Authenticator,
-        gate: EarlyRejection,
+        early_rejection: EarlyRejection,
         quotas: RateLimits,
         clock: Clock,
         connections_max: int,
@@ -78,7 +78,7 @@ class Dispatcher(web.Server):
         self._router = router
         self._authenticator = authenticator
         #: Decides about requests on their first bytes.
-        self.gate = gate
+        self.early_rejection = early_rejection
         self._quotas = quotas
         self._clock = clock
         self._connections_max = connections_max
@@ -100,7 +100,7 @@ class Dispatcher(web.Server):
         """Make the protocol of a new connection."""
         return HttpConnection(
             self,
-            gate=self.gate,
+            early_rejection=self.early_rejection,
             express=self._express,
             write_s=self._write_s,
             loop=self._loop,
@@ -158,7 +158,7 @@ class Dispatcher(web.Server):
         aiohttp do not do: they stop reading in the middle of a body, and close connections that
         were just told to stay.
         """
-        self._is_draining = self.gate.is_draining = True
+        self._is_draining = self.early_rejection.is_draining = True
         loop = asyncio.get_running_loop()
         idle_until_s = loop.time() + _DRAIN_IDLE_S
         while self._connections:
@@ -218,7 +218,7 @@ class Dispatcher(web.Server):
                 return exc.reply
             except Unavailable:
                 pass  # nobody can say whose key it is: a refusal it stays
-        return reply or self.gate.reply(refusal, request.raw.method, request.raw.path)
+        return reply or self.early_rejection.response(refusal, request.raw.method, request.raw.path)
 
     def count_in(self, principal: Principal) -> None:
         """Count a request in its key's quota. Raises ``Answered`` with 429."""
@@ -233,7 +233,7 @@ class Dispatcher(web.Server):
         try:
             self._enter(request, None)
         except Overloaded as exc:
-            return self.gate.reply(exc.refusal, request.raw.method, request.raw.path)
+            return self.early_rejection.response(exc.refusal, request.raw.method, request.raw.path)
         return _no_route(methods)
 
     def _enter(self, request: Request, route: Route | None) -> None:
@@ -243,10 +243,10 @@ class Dispatcher(web.Server):
         came before the one before was answered.
         """
         if request.slot is None:
-            feature = self.gate.belongs(route, request.path_values)
+            feature = self.early_rejection.feature_of(route, request.path_values)
             if feature is None:
                 return
-            asked = self.gate.ask(feature)
+            asked = self.early_rejection.ask(feature)
             if isinstance(asked, Rejection):
                 raise Overloaded(asked)
             request.slot = asked

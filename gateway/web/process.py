@@ -118,7 +118,7 @@ def open_listener(server: Dispatcher, listener: socket.socket, gateway: Gateway)
         listener=listener,
         backlog=_BACKLOG,
         protocol=server,
-        gate=server.gate,
+        early_rejection=server.early_rejection,
         is_short=gateway.overload.is_short,
     )
 

@@ -139,12 +139,12 @@ def build_server(
             clock=gateway.clock,
             ttl_s=settings.api_key_ttl_s,
         ),
-        gate=EarlyRejection(
+        early_rejection=EarlyRejection(
             overload=gateway.overload,
             role=settings.role,
             routes=every_route,
-            later={way: line.adapter.reply("later") for way, line in configured.items()},
-            shelf=shelf,
+            retry_responses={way: line.adapter.reply("later") for way, line in configured.items()},
+            response_cache=shelf,
         ),
         quotas=gateway.key_rate_limits,
         clock=gateway.clock,
@@ -212,12 +212,12 @@ def build_admin_server(gateway: Gateway) -> Dispatcher:
             clock=gateway.clock,
             ttl_s=settings.api_key_ttl_s,
         ),
-        gate=EarlyRejection(
+        early_rejection=EarlyRejection(
             overload=gateway.overload,
             role="all",
             routes=table,
-            later={},
-            shelf=ResponseCache(clock=gateway.clock),
+            retry_responses={},
+            response_cache=ResponseCache(clock=gateway.clock),
         ),
         quotas=RateLimits(rate=0.0, burst=1),
         clock=gateway.clock,

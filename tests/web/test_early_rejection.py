@@ -182,7 +182,7 @@ async def test_long_heads_are_not_remembered(wire: Wire, overload: Overload, sit
             (answer, _) = await wire.answers(post(wire, *headers) + last(wire))
             assert refused(answer, "order_submission", "slots")
             assert "connection" not in answer.headers
-    assert all(len(head) < 5000 for head in site.server.gate._framing._known)
+    assert all(len(head) < 5000 for head in site.server.early_rejection._framing._known)
 
 
 async def test_http_1_0_ends_with_the_answer(wire: Wire, overload: Overload) -> None:

@@ -115,15 +115,15 @@ async def test_whoever_was_refused_may_be_slow_with_the_next_head(
 
 
 async def test_there_is_no_room_for_a_turn_and_no_longer(site: Site, overload: Overload) -> None:
-    gate, wire = site.server.gate, Wire("g", 0, "t")
+    early_rejection, wire = site.server.early_rejection, Wire("g", 0, "t")
     asked = post(wire)
-    gate.begin_turn()
+    early_rejection.begin_batch()
     with full(overload):
-        assert isinstance(gate.look(asked), bytes)
+        assert isinstance(early_rejection.decide(asked), bytes)
     # Decided a moment ago, and nothing was answered since.
-    assert isinstance(gate.look(asked), bytes)
-    gate.end_turn()
-    found = gate.look(asked)
+    assert isinstance(early_rejection.decide(asked), bytes)
+    early_rejection.end_batch()
+    found = early_rejection.decide(asked)
     assert isinstance(found, Slot)
     found.leave()
     assert overload._refusing.tell()[ORDER_SUBMISSION.name, "slots"] == 2
@@ -132,14 +132,14 @@ async def test_there_is_no_room_for_a_turn_and_no_longer(site: Site, overload: O
 async def test_an_error_nobody_meant_ends_one_connection(
     wire: Wire, overload: Overload, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    look, told = EarlyRejection.look, []
+    decide, told = EarlyRejection.decide, []
 
     def failing(self: EarlyRejection, data: bytes) -> object:
         if b"X-Fail" in data:
             raise ZeroDivisionError
-        return look(self, data)
+        return decide(self, data)
 
-    monkeypatch.setattr(EarlyRejection, "look", failing)
+    monkeypatch.setattr(EarlyRejection, "decide", failing)
     loop = asyncio.get_running_loop()
     loop.set_exception_handler(lambda _, context: told.append(context["exception"]))
     assert await wire.answers(post(wire, ("X-Fail", "1"))) == []

@@ -50,8 +50,8 @@ def overload(site: Site) -> Iterator[Overload]:
 
 
 @pytest.fixture
-def gate(site: Site) -> EarlyRejection:
-    return site.server.gate
+def early_rejection(site: Site) -> EarlyRejection:
+    return site.server.early_rejection
 
 
 @contextlib.contextmanager
@@ -68,12 +68,12 @@ def _is_other(answer: Answer, reason: str = "shed") -> bool:
 
 
 async def test_what_belongs_to_no_feature_is_refused_on_its_first_bytes(
-    wire: Wire, overload: Overload, gate: EarlyRejection
+    wire: Wire, overload: Overload, early_rejection: EarlyRejection
 ) -> None:
     darken(overload, 4)
     for method, target in _OTHERS:
         request = wire.request(method, target, b"x" * 10)
-        assert isinstance(gate.look(request), bytes), (method, target)
+        assert isinstance(early_rejection.decide(request), bytes), (method, target)
         answers = await wire.answers(request + wire.request(method, target) + last(wire))
         assert [answer.status for answer in answers] == [503, 503, 200]
         assert all(_is_other(answer) for answer in answers[:2])
@@ -91,7 +91,7 @@ async def test_it_goes_first_and_nothing_else_with_it(wire: Wire, overload: Over
 
 
 async def test_while_there_is_room_each_is_told_what_is_wrong(
-    wire: Wire, gate: EarlyRejection
+    wire: Wire, early_rejection: EarlyRejection
 ) -> None:
     for (method, target), status in (
         (("GET", "/nothing"), 404),
@@ -100,7 +100,7 @@ async def test_while_there_is_room_each_is_told_what_is_wrong(
         (("POST", "/v1/callbacks/stripe/nobody"), 404),
         (("HEAD", "/nothing"), 404),
     ):
-        found = gate.look(wire.request(method, target))
+        found = early_rejection.decide(wire.request(method, target))
         assert method == "HEAD" or isinstance(found, Slot)
         if isinstance(found, Slot):
             assert found.feature is OTHER
@@ -240,27 +240,29 @@ async def test_what_follows_connect_is_the_next_request_in_the_dark_too(
     ],
 )
 async def test_what_is_no_whole_request_goes_on_to_the_parser(
-    overload: Overload, gate: EarlyRejection, sent: bytes
+    overload: Overload, early_rejection: EarlyRejection, sent: bytes
 ) -> None:
     darken(overload, 4)
-    assert gate.look(sent) is None
+    assert early_rejection.decide(sent) is None
 
 
 async def test_unknown_paths_are_not_remembered(
-    wire: Wire, overload: Overload, gate: EarlyRejection
+    wire: Wire, overload: Overload, early_rejection: EarlyRejection
 ) -> None:
     def kept() -> int:
-        held: list[Sized] = [gate._lines, gate._ways, gate._framing._known, gate._full or {}]
+        table = early_rejection._table
+        held: list[Sized] = [table.by_first_line, table.by_target]
+        held += [early_rejection._framing._known, early_rejection._full or {}]
         return sum(len(each) for each in [*held, overload._refusing._kinds])
 
     darken(overload, 4)
-    gate.begin_turn()
-    assert isinstance(gate.look(wire.request("GET", "/nothing")), bytes)
+    early_rejection.begin_batch()
+    assert isinstance(early_rejection.decide(wire.request("GET", "/nothing")), bytes)
     before = kept()
     for n in range(1000):
         for method in ("GET", "POST", f"M{'X' * (n % 9)}"):
-            assert isinstance(gate.look(wire.request(method, f"/n{n}?{n}")), bytes)
-    gate.end_turn()
+            assert isinstance(early_rejection.decide(wire.request(method, f"/n{n}?{n}")), bytes)
+    early_rejection.end_batch()
     assert kept() == before
 
 

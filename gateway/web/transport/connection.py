@@ -14,7 +14,7 @@ from gateway.web import metrics
 from gateway.web.fast_path.handler import FastPath
 from gateway.web.problems import plain
 from gateway.web.response import CLOSE, Response, head_bytes, response_writer
-from gateway.web.transport.early_rejection import EarlyRejection, RejectedRequest
+from gateway.web.transport.early_rejection import Decision, EarlyRejection, RejectedRequest
 
 if TYPE_CHECKING:
     from gateway.web.dispatcher import Dispatcher
@@ -28,21 +28,22 @@ class HttpConnection(RequestHandler):
     """aiohttp's protocol, behind the gate, with our shape of error for what no handler saw."""
 
     __slots__ = (
-        "_behind", "_body_bytes", "_express", "_gate", "_head", "_is_blurred", "_is_half_closed",
-        "_is_taken", "_parsed", "_skip_bytes", "_slot", "_socket", "_write_s", "is_answered",
+        "_behind", "_body_bytes", "_early_rejection", "_express", "_head", "_is_blurred",
+        "_is_half_closed", "_is_taken", "_parsed", "_skip_bytes", "_slot", "_socket", "_write_s",
+        "is_answered",
     )  # fmt: skip
 
     def __init__(
         self,
         server: "Dispatcher",
         *,
-        gate: EarlyRejection,
+        early_rejection: EarlyRejection,
         express: FastPath | None,
         write_s: float,
         **options: Any,
     ) -> None:
         super().__init__(server, **options)
-        self._gate = gate
+        self._early_rejection = early_rejection
         self._express = express
         self._write_s = write_s
         # A request is refused by its first bytes, so it must be known where one begins. What the
@@ -93,9 +94,9 @@ class HttpConnection(RequestHandler):
         elif self._head or not self._is_between():
             self._parse(data)
         else:
-            self.begin(data, self._gate.look(data))
+            self.begin(data, self._early_rejection.decide(data))
 
-    def begin(self, data: bytes, found: Slot | RejectedRequest | bytes | None) -> None:
+    def begin(self, data: bytes, found: Decision) -> None:
         """Do with the request that begins with ``data`` as the gate decided."""
         if isinstance(found, Slot):
             if self._is_taken_by_express(data, found):
@@ -107,7 +108,7 @@ class HttpConnection(RequestHandler):
             self._parse(data)
 
     def _is_taken_by_express(self, data: bytes, slot: Slot) -> bool:
-        if self._express is None or self._gate.is_draining:
+        if self._express is None or self._early_rejection.is_draining:
             return False
         assert self.transport is not None
         # Who does not read his answers goes the long way, which waits for him.
@@ -132,7 +133,7 @@ class HttpConnection(RequestHandler):
         transport = self.transport
         if transport is None or transport.is_closing():
             return
-        is_last = is_last or self._is_half_closed or self._gate.is_draining
+        is_last = is_last or self._is_half_closed or self._early_rejection.is_draining
         try:
             transport.write(head_bytes(reply, CLOSE if is_last else "") + reply.body)
         except BaseException:
@@ -166,8 +167,8 @@ class HttpConnection(RequestHandler):
     def _turn_away_all(self, data: bytes, found: RejectedRequest | bytes) -> bytes:
         """Refuse the request that ``data`` begins with, and those behind it; return the rest."""
         while isinstance(found, RejectedRequest):
-            self._turn_away(found.answer)
-            if found.is_last:
+            self._turn_away(found.response)
+            if found.closes:
                 if self.transport is not None:
                     self._end(self.transport, is_read_on=True)
                 return b""
@@ -175,7 +176,7 @@ class HttpConnection(RequestHandler):
             data = data[found.request_bytes :]
             if not data:
                 return b""
-            following = self._gate.look(data)
+            following = self._early_rejection.decide(data)
             if not isinstance(following, RejectedRequest | bytes):
                 self._slot = following
                 return data

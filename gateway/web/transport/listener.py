@@ -39,14 +39,14 @@ class Listener:
         listener: socket.socket,
         backlog: int,
         protocol: Callable[[], HttpConnection],
-        gate: EarlyRejection,
+        early_rejection: EarlyRejection,
         is_short: Callable[[], bool],
     ) -> None:
         """Listen. ``protocol`` makes one for each connection; ``is_short``: whether the CPU is."""
         self._loop = asyncio.get_running_loop()
         self._listener = listener
         self._protocol = protocol
-        self._gate = gate
+        self._early_rejection = early_rejection
         self._is_short = is_short
         self._sockets: dict[int, ClientTransport] = {}
         #: By descriptor: 1 where the next that comes begins a request, 2 where besides one was
@@ -124,16 +124,16 @@ class Listener:
     def _turn(self) -> bool:
         """Refuse, or hand on, what was sent until now; return whether there may be more."""
         ready = self._epoll.poll(0, _EVENTS_MAX)
-        self._gate.begin_turn()
+        self._early_rejection.begin_batch()
         try:
             self._serve(ready)
         finally:
-            self._gate.end_turn()
+            self._early_rejection.end_batch()
         return len(ready) == _EVENTS_MAX
 
     def _serve(self, ready: list[tuple[int, int]]) -> None:
         # Names for what is met with each request.
-        resting, sockets, look = self.resting, self._sockets, self._gate.look
+        resting, sockets, decide = self.resting, self._sockets, self._early_rejection.decide
         read, write = os.read, os.write
         for number, events in ready:
             found = None
@@ -142,7 +142,7 @@ class Listener:
                     self._hand_on(number, events)
                     continue
                 data = read(number, READ_BYTES)
-                found = look(data)
+                found = decide(data)
                 if not isinstance(found, bytes):
                     sockets[number].begin(data, found)
                     continue
