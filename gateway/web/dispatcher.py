@@ -87,13 +87,13 @@ class Dispatcher(web.Server):
         self._serial = itertools.count()
         self._counted: dict[tuple[str, int], Counter] = {}
         self._is_draining = False
-        self._express = None
+        self._fast_path = None
         if plain_orders is not None:
-            self._express = FastPath(
+            self._fast_path = FastPath(
                 orders=plain_orders,
                 authenticator=authenticator,
-                desk=self,
-                bytes_max=plain_bytes_max,
+                accounting=self,
+                body_bytes_max=plain_bytes_max,
             )
 
     def __call__(self) -> HttpConnection:
@@ -101,7 +101,7 @@ class Dispatcher(web.Server):
         return HttpConnection(
             self,
             early_rejection=self.early_rejection,
-            express=self._express,
+            fast_path=self._fast_path,
             write_s=self._write_s,
             loop=self._loop,
             keepalive_timeout=self._keepalive_s * (1.0 + _apart(next(self._serial))),

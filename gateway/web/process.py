@@ -115,11 +115,11 @@ def _listen_to_operators(gateway: Gateway, reuse_port: bool) -> Callable[[], Awa
 def open_listener(server: Dispatcher, listener: socket.socket, gateway: Gateway) -> Listener:
     """Serve a listener until the door is closed."""
     return Listener(
-        listener=listener,
+        listening_socket=listener,
         backlog=_BACKLOG,
-        protocol=server,
+        connection_factory=server,
         early_rejection=server.early_rejection,
-        is_short=gateway.overload.is_short,
+        is_cpu_short=gateway.overload.is_short,
     )
 
 

@@ -108,7 +108,7 @@ async def test_empty_lines_are_not_kept(wire: Wire, site: Site) -> None:
         (connection,) = [
             each for each in site.server.connections if isinstance(each, HttpConnection)
         ]
-        assert connection._head == b""
+        assert connection._partial_head == b""
         writer.write(last(wire))
         answer = await read_answer(reader)
     assert answer is not None

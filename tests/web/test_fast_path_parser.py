@@ -21,7 +21,7 @@ def _sent(*fields: str, line: str = "POST /v1/orders HTTP/1.1", body: bytes = b"
 
 
 def _read(data: bytes) -> ParsedSubmission | None:
-    return SubmissionParser(bytes_max=_MAX).read(data)
+    return SubmissionParser(body_bytes_max=_MAX).read(data)
 
 
 def test_a_plain_submission_is_read() -> None:
@@ -39,25 +39,25 @@ def test_names_are_of_any_case_and_values_as_they_are() -> None:
 def test_what_becomes_of_the_connection_is_read(said: str, is_last: bool) -> None:
     read = _read(_sent(*_BASE, f"Connection: {said}"))
     assert read is not None
-    assert read.said.is_last == is_last
+    assert read.head.closes == is_last
 
 
 def test_a_head_that_was_met_before_says_the_same_with_another_body_and_key() -> None:
-    heads = SubmissionParser(bytes_max=_MAX)
+    parser = SubmissionParser(body_bytes_max=_MAX)
     for key, body in (("a", b"{}"), ("b", b'{"a":1}'), ("a", b"")):
         length = f"Content-Length: {len(body)}"
         sent = _sent(*_BASE[:2], length, f"Idempotency-Key: {key}", body=body)
-        assert heads.read(sent) == ParsedSubmission(ParsedHead("Bearer k", False), key, body)
-    assert len(heads._known) == 1
+        assert parser.read(sent) == ParsedSubmission(ParsedHead("Bearer k", False), key, body)
+    assert len(parser._heads) == 1
 
 
 def test_what_is_remembered_has_a_bound() -> None:
-    heads = SubmissionParser(bytes_max=_MAX)
+    parser = SubmissionParser(body_bytes_max=_MAX)
     for n in range(3000):
-        assert heads.read(_sent(*_BASE, f"X-Trace: {n}", "X-Pad: " + "x" * (n % 1100))) is not None
-    assert 0 < len(heads._known) <= 1024
-    assert max(map(len, heads._known)) <= 1024
-    assert heads.read(_sent(*_BASE, "X-Long: " + "x" * 5000)) is None
+        assert parser.read(_sent(*_BASE, f"X-Trace: {n}", "X-Pad: " + "x" * (n % 1100))) is not None
+    assert 0 < len(parser._heads) <= 1024
+    assert max(map(len, parser._heads)) <= 1024
+    assert parser.read(_sent(*_BASE, "X-Long: " + "x" * 5000)) is None
 
 
 @pytest.mark.parametrize(
@@ -121,9 +121,9 @@ def test_what_is_not_plain_is_left_to_the_parser(data: bytes) -> None:
 
 def test_a_line_of_blanks_takes_no_longer_than_its_length() -> None:
     """A pattern that tries every way to part blanks would take seconds here."""
-    heads = SubmissionParser(bytes_max=_MAX)
+    parser = SubmissionParser(body_bytes_max=_MAX)
     for n in range(200):
-        assert heads.read(_sent(*_BASE, f"X-{n}: " + " " * 3500 + "\x01")) is None
+        assert parser.read(_sent(*_BASE, f"X-{n}: " + " " * 3500 + "\x01")) is None
 
 
 def _parsed(data: bytes) -> list[tuple[Any, bytes]]:
@@ -185,8 +185,8 @@ def test_whatever_is_taken_the_parser_reads_the_same(
         raise AssertionError(f"the parser refuses what was taken: {data!r}") from exc
     headers = message.headers
     assert (message.method, message.path) == ("POST", "/v1/orders")
-    assert headers.getall("Authorization") == [read.said.authorization]
+    assert headers.getall("Authorization") == [read.head.authorization]
     assert headers.get("Idempotency-Key") == read.request_id
     assert parsed_body == read.body
-    assert message.should_close == read.said.is_last
+    assert message.should_close == read.head.closes
     assert not (message.chunked or message.upgrade or message.compression)

@@ -195,10 +195,10 @@ async def test_where_a_connection_can_not_be_taken_it_waits_and_the_loop_does_no
     number: int,
     is_short: bool,
 ) -> None:
-    monkeypatch.setattr(doors, "_SHORTAGE_S", 0.1)
+    monkeypatch.setattr(doors, "_ACCEPT_RETRY_S", 0.1)
     monkeypatch.setattr(Overload, "is_short", lambda self: is_short)
     async with _another(site) as (door, wire):
-        door._listener = _Failing(door._listener, number)  # type: ignore[assignment]
+        door._socket = _Failing(door._socket, number)  # type: ignore[assignment]
         assert (await wire.ask("GET", "/healthz")).status == 200
     said = [vars(record) for record in caplog.records if record.name == doors.__name__]
     assert [record["reason"] for record in said] == [os.strerror(number)] * 2
@@ -214,14 +214,14 @@ async def test_an_error_in_one_turn_stops_none_after_it(
     loop.set_exception_handler(lambda _, context: told.append(context["exception"]))
     async with _another(site) as (door, wire):
         assert (await wire.ask("GET", "/healthz")).status == 200
-        take = door._take
+        accept = door._accept
 
         def failing(connection: socket.socket) -> None:
-            monkeypatch.setattr(door, "_take", take)
+            monkeypatch.setattr(door, "_accept", accept)
             connection.close()
             raise ZeroDivisionError
 
-        monkeypatch.setattr(door, "_take", failing)
+        monkeypatch.setattr(door, "_accept", failing)
         assert await wire.answers(last(wire)) == []
         assert (await wire.ask("GET", "/healthz")).status == 200
     assert [type(each) for each in told] == [ZeroDivisionError]
@@ -248,9 +248,9 @@ async def test_nothing_is_handed_on_of_a_client_that_turned_out_to_be_gone(site:
     ours.setblocking(False)
     async with _another(site) as (door, _):
         protocol = _Deaf()
-        made = ClientTransport(door=door, connection=ours, protocol=protocol)  # type: ignore[arg-type]
-        door._sockets[made.number] = made
-        door._epoll.register(made.number, select.EPOLLIN)
+        made = ClientTransport(listener=door, client_socket=ours, connection=protocol)  # type: ignore[arg-type]
+        door._clients[made.descriptor] = made
+        door._epoll.register(made.descriptor, select.EPOLLIN)
         made.write(b"x" * 4_000_000)
         assert made.get_write_buffer_size()
         theirs.send(b"GET")
@@ -263,7 +263,7 @@ async def test_nothing_is_handed_on_of_a_client_that_turned_out_to_be_gone(site:
 async def test_a_connection_that_can_not_be_watched_is_let_go(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(doors, "_SHORTAGE_S", 0.1)
+    monkeypatch.setattr(doors, "_ACCEPT_RETRY_S", 0.1)
     async with _another(site) as (door, wire):
         watch, door._epoll = door._epoll, _Full(door._epoll)  # type: ignore[assignment]
         client = socket.create_connection((wire.host, wire.port))

@@ -1,8 +1,9 @@
-"""The short way of a submission that came whole: from its bytes to a batch in one call.
+"""The fast path: a submission that was received whole, from its bytes to a batch in one call.
 
-aiohttp makes a request, a stream, a task and two futures of each message, which costs more than to
-read, check and queue an order. Here a plain one is answered from the bytes it came as, by the same
-handler; see ``ops/decisions/0011-the-short-way.md``. Whatever is not plain goes the long way.
+aiohttp makes a request, a stream, a task and two futures for each message, which costs more than
+to read, check and queue an order. Here a plain submission is answered from the bytes that were
+received, by the same handler; see ``ops/decisions/0011-the-short-way.md``. Whatever is not plain
+takes the regular path.
 """
 
 import asyncio
@@ -20,115 +21,123 @@ from gateway.web.response import Response
 
 _ROUTE = "orders.submit"
 
-Answer = Callable[[Response], None]
+Respond = Callable[[Response], None]
 
 
 class Connection(Protocol):
-    """Where a submission came from, and its answer goes."""
+    """The connection of a submission, which sends its response."""
 
-    def answer(self, reply: Response, *, is_last: bool) -> None:
-        """Write the answer, if anybody is still there; ``is_last``: and end the connection."""
+    def respond(self, response: Response, *, closes: bool) -> None:
+        """Send the response if the client is still there; ``closes``: then end the connection."""
         ...
 
 
 class RequestAccounting(Protocol):
-    """What the server does for requests of either way."""
+    """What the dispatcher does for the requests of both paths."""
 
     def count_in(self, principal: Principal) -> None:
-        """Count a request in its key's quota. Raises ``Answered`` with 429."""
+        """Count a request towards its key's rate limit. Raises ``Answered`` with 429."""
         ...
 
     def count(self, route: str, status: int) -> None:
-        """Count a request by how it was answered."""
+        """Count a response in the metrics."""
         ...
 
     def explained(self, exc: BaseException, route: str) -> Response:
-        """Make the reply to a request that ended with an error."""
+        """Return the response to a request that ended with an error."""
         ...
 
 
 class FastPath:
-    """Takes plain submissions of keys that were seen lately."""
+    """Handles plain submissions whose API key is cached.
+
+    Invariant: each submission that was taken is answered exactly once, whatever fails.
+    """
 
     def __init__(
         self,
         *,
         orders: OrderIntake,
         authenticator: Authenticator,
-        desk: RequestAccounting,
-        bytes_max: int,
+        accounting: RequestAccounting,
+        body_bytes_max: int,
     ) -> None:
+        """``body_bytes_max``: longer submissions take the regular path."""
         self._orders = orders
         self._authenticator = authenticator
-        self._desk = desk
-        self._heads = SubmissionParser(bytes_max=bytes_max)
+        self._accounting = accounting
+        self._parser = SubmissionParser(body_bytes_max=body_bytes_max)
         self._finishing: set[asyncio.Future[Response]] = set()
-        self._turn_s: float | None = None
+        # When this loop iteration began to take submissions, in monotonic seconds.
+        self._iteration_s: float | None = None
 
     def take(self, data: bytes, slot: Slot, connection: Connection) -> bool:
-        """Take the submission that ``data`` is, whole; ``connection`` is told its answer later.
+        """Handle ``data`` if it is one whole submission; ``connection`` responds later or now.
 
-        The slot is given back then. False: it is not for here, and nothing was done.
+        The slot is left. False: it takes the regular path, and nothing was done.
         """
-        submitted = self._heads.read(data)
-        if submitted is None:
+        submission = self._parser.read(data)
+        if submission is None:
             return False
-        principal = self._authenticator.recall(submitted.said.authorization, "ingest")
+        principal = self._authenticator.recall(submission.head.authorization, "ingest")
         if principal is None:
             return False
-        answer = partial(self._answer, connection, submitted.said.is_last)
-        slot.given_s = self._began_s(slot.given_s)
+        respond = partial(self._respond, connection, submission.head.closes)
+        slot.given_s = self._ready_s(slot.given_s)
         try:
-            self._desk.count_in(principal)
-            begun = self._orders.begin(principal, submitted)
+            self._accounting.count_in(principal)
+            pending = self._orders.begin(principal, submission)
         except Exception as exc:
-            answer(self._desk.explained(exc, _ROUTE))
+            respond(self._accounting.explained(exc, _ROUTE))
             return True
         finally:
             slot.leave()
-        if begun.future is None:
-            self._finish(begun, answer)
+        if pending.future is None:
+            self._finish(pending, respond)
         else:
-            begun.future.add_done_callback(partial(self._on_done, begun, answer))
+            pending.future.add_done_callback(partial(self._on_done, pending, respond))
         return True
 
-    def _began_s(self, now_s: float) -> float:
-        """Return when this turn of the loop began: what is ready in one has waited since then."""
-        if self._turn_s is None:
-            self._turn_s = now_s
-            asyncio.get_running_loop().call_soon(self._end_turn)
-        return self._turn_s
+    def _ready_s(self, now_s: float) -> float:
+        """Return since when a submission waits: all of one loop iteration were ready at its start.
 
-    def _end_turn(self) -> None:
-        self._turn_s = None
+        Taken one after the other, they would all seem to have just been received.
+        """
+        if self._iteration_s is None:
+            self._iteration_s = now_s
+            asyncio.get_running_loop().call_soon(self._end_iteration)
+        return self._iteration_s
 
-    def _on_done(self, begun: PendingOrder, answer: Answer, _: object) -> None:
+    def _end_iteration(self) -> None:
+        self._iteration_s = None
+
+    def _on_done(self, pending: PendingOrder, respond: Respond, _: object) -> None:
         try:
-            reply = self._orders.end(begun)
+            response = self._orders.end(pending)
         except (Exception, asyncio.CancelledError) as exc:
-            reply = self._desk.explained(exc, _ROUTE)
-        if reply is None:
-            self._finish(begun, answer)
+            response = self._accounting.explained(exc, _ROUTE)
+        if response is None:
+            self._finish(pending, respond)
         else:
-            answer(reply)
+            respond(response)
 
-    def _finish(self, begun: PendingOrder, answer: Answer) -> None:
-        task = asyncio.ensure_future(self._orders.finish(begun))
+    def _finish(self, pending: PendingOrder, respond: Respond) -> None:
+        task = asyncio.ensure_future(self._orders.finish(pending))
         self._finishing.add(task)
-        task.add_done_callback(partial(self._on_finished, answer))
+        task.add_done_callback(partial(self._on_finished, respond))
 
-    def _on_finished(self, answer: Answer, task: "asyncio.Future[Response]") -> None:
+    def _on_finished(self, respond: Respond, task: "asyncio.Future[Response]") -> None:
         self._finishing.discard(task)
         try:
-            reply = task.result()
+            response = task.result()
         except (Exception, asyncio.CancelledError) as exc:
-            reply = self._desk.explained(exc, _ROUTE)
-        answer(reply)
+            response = self._accounting.explained(exc, _ROUTE)
+        respond(response)
 
-    def _answer(self, connection: Connection, is_last: bool, reply: Response) -> None:
+    def _respond(self, connection: Connection, closes: bool, response: Response) -> None:
         metrics.SHORT_WAY.inc()
         try:
-            self._desk.count(_ROUTE, reply.status)
+            self._accounting.count(_ROUTE, response.status)
         finally:
-            # Whatever goes wrong: nobody else would ever answer it.
-            connection.answer(reply, is_last=is_last)
+            # Whatever fails: nothing else would ever answer it.
+            connection.respond(response, closes=closes)

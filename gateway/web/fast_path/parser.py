@@ -1,8 +1,8 @@
-"""Heads of submissions that read only one way.
+"""The fast path's parser: submissions whose heads every HTTP parser reads alike.
 
-Nearly every submission arrives in one read, with a head that its sender repeats but for the length
-of the body and the Idempotency-Key. So heads are remembered without these two, with what they say.
-Whatever is not as plain as can be is left to the parser, which knows all of HTTP (RFC 9112).
+Nearly every submission arrives in one read, with a head that its client repeats except for
+Content-Length and Idempotency-Key. So heads are cached without these two. Whatever could be read
+in two ways is left to aiohttp's parser, which knows all of HTTP (RFC 9112).
 """
 
 import re
@@ -12,14 +12,14 @@ from msgspec import Struct
 from gateway.web.request_body import is_json
 from gateway.web.response import JSON
 
-_LINE = b"POST /v1/orders HTTP/1.1\r\n"
+_FIRST_LINE = b"POST /v1/orders HTTP/1.1\r\n"
 _LINE_END = b"\r\n"
 _HEAD_END = b"\r\n\r\n"
 _LENGTH = b"\r\ncontent-length: "
 _REQUEST_ID = b"\r\nidempotency-key: "
-#: A field: its name is a token, its value visible ASCII and blanks; nothing is folded.
+#: A field: its name is a token, its value visible ASCII, spaces and tabs; nothing is folded.
 _FIELD = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):([\t -~]*)")
-#: What changes how a body is read or a connection ends, or must not come twice.
+#: Fields that change how a body is read or a connection ends, or that must not be repeated.
 _NOT_PLAIN = frozenset(
     {
         b"content-length", b"idempotency-key", b"transfer-encoding", b"content-encoding",
@@ -29,42 +29,49 @@ _NOT_PLAIN = frozenset(
 _LENGTH_DIGITS_MAX = 6
 _HEAD_BYTES_MAX = 4096
 _FIELDS_MAX = 60
-#: Heads that are remembered: a front adds its clients' addresses. Longer ones are read anew.
-_HEADS_MAX = 1024
-_KEPT_BYTES_MAX = 1024
+#: Cached heads: reverse proxies add the addresses of clients. Longer ones are read each time.
+_CACHED_HEADS_MAX = 1024
+_CACHED_BYTES_MAX = 1024
 
 
 class ParsedHead(Struct, frozen=True):
-    """What a plain head says for every order it is sent with. ``is_last``: of its connection."""
+    """What a head means for every submission that has it.
+
+    ``authorization``: the header's value; ``closes``: whether the client asked to close the
+    connection after the response.
+    """
 
     authorization: str
-    is_last: bool
+    closes: bool
 
 
 class ParsedSubmission(Struct, frozen=True):
-    """A submission that came whole."""
+    """A whole submission. ``request_id``: the Idempotency-Key as it was sent; None: not sent."""
 
-    said: ParsedHead
+    head: ParsedHead
     request_id: str | None
     body: bytes
 
 
 class SubmissionParser:
-    """Reads submissions, and remembers what heads said."""
+    """Reads submissions and caches their heads.
 
-    def __init__(self, *, bytes_max: int) -> None:
-        """``bytes_max``: of a body."""
-        self._bytes_max = bytes_max
-        self._known: dict[bytes, ParsedHead | None] = {}
+    Invariant: what it reads, aiohttp's parser reads the same; the cache has a bound.
+    """
+
+    def __init__(self, *, body_bytes_max: int) -> None:
+        self._body_bytes_max = body_bytes_max
+        # Heads without Content-Length and Idempotency-Key; None: left to aiohttp's parser.
+        self._heads: dict[bytes, ParsedHead | None] = {}
 
     def read(self, data: bytes) -> ParsedSubmission | None:
-        """Return the one submission that ``data`` is; None where the parser must find out."""
-        if not data.startswith(_LINE):
+        """Return the submission if ``data`` is exactly one; None: aiohttp's parser must read it."""
+        if not data.startswith(_FIRST_LINE):
             return None
         end = data.find(_HEAD_END)
         if not 0 < end <= _HEAD_BYTES_MAX:
             return None
-        head = data[len(_LINE) - 2 : end + 2]
+        head = data[len(_FIRST_LINE) - 2 : end + 2]
         lower = head.lower()
         at = lower.find(_LENGTH)
         digits_at = at + len(_LENGTH)
@@ -73,7 +80,7 @@ class SubmissionParser:
         if at < 0 or not digits.isdigit() or len(digits) > _LENGTH_DIGITS_MAX:
             return None
         body_bytes = int(digits)
-        if body_bytes > self._bytes_max or len(data) != end + 4 + body_bytes:
+        if body_bytes > self._body_bytes_max or len(data) != end + 4 + body_bytes:
             return None
         head, lower = head[:at] + head[digits_end:], lower[:at] + lower[digits_end:]
         request_id = None
@@ -88,34 +95,37 @@ class SubmissionParser:
                 return None
             head = head[:at] + head[value_end:]
         try:
-            said = self._known[head]
+            parsed = self._heads[head]
         except KeyError:
-            said = self._learn(head)
-        return None if said is None else ParsedSubmission(said, request_id, data[end + 4 :])
+            parsed = self._parse_and_cache(head)
+        return None if parsed is None else ParsedSubmission(parsed, request_id, data[end + 4 :])
 
-    def _learn(self, head: bytes) -> ParsedHead | None:
-        said = _read(head)
-        if len(head) <= _KEPT_BYTES_MAX:
-            if len(self._known) >= _HEADS_MAX:
-                del self._known[next(iter(self._known))]
-            self._known[head] = said
-        return said
+    def _parse_and_cache(self, head: bytes) -> ParsedHead | None:
+        parsed = _parse(head)
+        if len(head) <= _CACHED_BYTES_MAX:
+            if len(self._heads) >= _CACHED_HEADS_MAX:
+                del self._heads[next(iter(self._heads))]
+            self._heads[head] = parsed
+        return parsed
 
 
-def _read(head: bytes) -> ParsedHead | None:
-    """Return what the fields of a plain head say; None of every other."""
+def _parse(head: bytes) -> ParsedHead | None:
+    """Return what a head's fields mean; None unless every parser reads them alike.
+
+    ``head`` begins with the end of the first line and ends with the end of the last field.
+    """
     fields: dict[bytes, bytes] = {}
     lines = head[2:-2].split(_LINE_END)
     if len(lines) > _FIELDS_MAX:
         return None
     for line in lines:
-        found = _FIELD.fullmatch(line)
-        if found is None:
+        match = _FIELD.fullmatch(line)
+        if match is None:
             return None
-        name = found[1].lower()
+        name = match[1].lower()
         if name in fields or name in _NOT_PLAIN:
             return None
-        fields[name] = found[2].strip(b" \t")
+        fields[name] = match[2].strip(b" \t")
     authorization = fields.get(b"authorization")
     content_type = fields.get(b"content-type", JSON.encode()).decode("ascii")
     connection = fields.get(b"connection", b"keep-alive").lower()

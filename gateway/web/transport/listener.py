@@ -1,9 +1,9 @@
-"""The door: takes connections, reads what clients sent, and refuses in the same breath.
+"""The listener: accepts connections, reads requests, and rejects in the same loop iteration.
 
-The loop would wake for every client and keep an object of its own, of the library's and of the
-protocol's for each, all of which a refusal would touch. Here all clients are behind one descriptor:
-one call tells who sent something, and whoever is refused costs a read, a look and a write. See
-``ops/decisions/0012-the-door.md``.
+The event loop would wake for every client, with objects of the loop's, the transport's and the
+protocol's for each, all of which a rejection would touch. Here all clients are behind one epoll
+descriptor: one call returns who sent something, and a rejection costs one read, one decision and
+one write. See ``ops/decisions/0012-the-door.md``.
 """
 
 import asyncio
@@ -14,115 +14,125 @@ import select
 import socket
 from collections.abc import Callable
 
-from gateway.web.transport.client_transport import READ_BYTES, ClientTransport
+from gateway.web.transport.client_transport import (
+    IN_CONNECTION,
+    READ_BYTES,
+    REJECTED,
+    ClientTransport,
+)
 from gateway.web.transport.connection import HttpConnection
 from gateway.web.transport.early_rejection import EarlyRejection
 
 _log = logging.getLogger(__name__)
 
 _EVENTS_MAX = 1024
-#: Connections taken in one turn, so that whoever is connected is not kept waiting for them.
-_TAKEN_MAX = 64
-#: Seconds between two turns while the CPU is short. What is on its way goes first then; and the
-#: more come in one turn, the less each costs.
-_TURN_S = 0.005
-#: Seconds until connections are taken again where one could not be.
-_SHORTAGE_S = 0.5
+#: Connections accepted in one batch, so that connected clients are not kept waiting for them.
+_ACCEPTED_MAX = 64
+#: Seconds between two batches while the CPU is short. Requests in progress go first then; and the
+#: larger a batch, the less each request of it costs.
+_INTERVAL_S = 0.005
+#: Seconds until it accepts again after accepting failed.
+_ACCEPT_RETRY_S = 0.5
 
 
 class Listener:
-    """Serves one listener until it is closed."""
+    """Serves one listening socket until it is closed.
+
+    A batch is what was ready at one call of epoll. Invariants: a batch in which one connection
+    fails serves the others, and is followed by another; a descriptor is in ``_clients`` as long as
+    epoll polls it.
+    """
 
     def __init__(
         self,
         *,
-        listener: socket.socket,
+        listening_socket: socket.socket,
         backlog: int,
-        protocol: Callable[[], HttpConnection],
+        connection_factory: Callable[[], HttpConnection],
         early_rejection: EarlyRejection,
-        is_short: Callable[[], bool],
+        is_cpu_short: Callable[[], bool],
     ) -> None:
-        """Listen. ``protocol`` makes one for each connection; ``is_short``: whether the CPU is."""
+        """Listen from now on. ``is_cpu_short`` is asked once per batch."""
         self._loop = asyncio.get_running_loop()
-        self._listener = listener
-        self._protocol = protocol
+        self._socket = listening_socket
+        self._connection_factory = connection_factory
         self._early_rejection = early_rejection
-        self._is_short = is_short
-        self._sockets: dict[int, ClientTransport] = {}
-        #: By descriptor: 1 where the next that comes begins a request, 2 where besides one was
-        #: answered here since somebody asked; 0 where the protocol must see it.
-        self.resting = bytearray(1024)
-        listener.setblocking(False)
-        listener.listen(backlog)
-        self._number = listener.fileno()
-        self._make_room(self._number)
+        self._is_cpu_short = is_cpu_short
+        self._clients: dict[int, ClientTransport] = {}
+        #: One of the states of ``client_transport`` for each descriptor.
+        self.states = bytearray(1024)
+        listening_socket.setblocking(False)
+        listening_socket.listen(backlog)
+        #: -1 once it no longer listens.
+        self._descriptor = listening_socket.fileno()
+        self._grow_states(self._descriptor)
         self._epoll = select.epoll()
-        self._epoll.register(self._number, select.EPOLLIN)
-        # None: the loop tells when somebody sent something.
+        self._epoll.register(self._descriptor, select.EPOLLIN)
+        # None: the loop reports when something is ready. Else when the next batch begins.
         self._timer: asyncio.TimerHandle | None = None
         self._loop.add_reader(self._epoll.fileno(), self._on_ready)
 
     def stop(self) -> None:
-        """Take the connections that the kernel took for us, and no more after them.
+        """Accept the connections that the kernel has taken, and none after them.
 
-        Closing alone would cut them off, and their senders believe that they are connected.
+        Closing alone would reset them, although their clients know that they are connected.
         """
-        if self._number < 0:
+        if self._descriptor < 0:
             return
         with contextlib.suppress(OSError):
             while True:
                 with contextlib.suppress(ConnectionAbortedError):
-                    self._take(self._listener.accept()[0])
+                    self._accept(self._socket.accept()[0])
         with contextlib.suppress(OSError):
-            self._epoll.unregister(self._number)
-        self._number = -1
-        self._listener.close()
+            self._epoll.unregister(self._descriptor)
+        self._descriptor = -1
+        self._socket.close()
 
     def close(self) -> None:
-        """End what is still connected. Repeats are harmless."""
+        """Stop, and end all connections. Repeats are harmless."""
         self.stop()
         if self._epoll.closed:
             return
-        for each in list(self._sockets.values()):
-            each.abort()
+        for client in list(self._clients.values()):
+            client.abort()
         if self._timer is not None:
             self._timer.cancel()
         self._loop.remove_reader(self._epoll.fileno())
         self._epoll.close()
 
-    def watch(self, number: int, events: int) -> None:
-        """Look out for these events of a connection."""
-        self._epoll.modify(number, events)
+    def set_events(self, descriptor: int, events: int) -> None:
+        """Poll a client for these epoll events from now on."""
+        self._epoll.modify(descriptor, events)
 
-    def forget(self, connection: ClientTransport) -> None:
-        """Look after a connection no more."""
-        del self._sockets[connection.number]
-        self.resting[connection.number] = 0
+    def forget(self, transport: ClientTransport) -> None:
+        """Poll for nothing of this client any more."""
+        del self._clients[transport.descriptor]
+        self.states[transport.descriptor] = IN_CONNECTION
         with contextlib.suppress(OSError):
-            self._epoll.unregister(connection.number)
+            self._epoll.unregister(transport.descriptor)
 
     def _on_ready(self) -> None:
         is_full = False
         try:
-            is_full = self._turn()
+            is_full = self._serve_batch()
         finally:
-            # Whatever went wrong for one: the others are looked at again.
-            self._plan(is_full)
+            # Whatever failed for one client, the others are served in the next batch.
+            self._schedule(is_full)
 
-    def _plan(self, is_full: bool) -> None:
-        """See that another turn comes: soon while the CPU is short, or else when it is wanted."""
+    def _schedule(self, is_full: bool) -> None:
+        """See that another batch follows: by a timer while the CPU is short, else when ready."""
         if self._epoll.closed:
             return
-        if self._is_short():
+        if self._is_cpu_short():
             if self._timer is None:
                 self._loop.remove_reader(self._epoll.fileno())
-            self._timer = self._loop.call_later(0.0 if is_full else _TURN_S, self._on_ready)
+            self._timer = self._loop.call_later(0.0 if is_full else _INTERVAL_S, self._on_ready)
         elif self._timer is not None:
             self._timer = None
             self._loop.add_reader(self._epoll.fileno(), self._on_ready)
 
-    def _turn(self) -> bool:
-        """Refuse, or hand on, what was sent until now; return whether there may be more."""
+    def _serve_batch(self) -> bool:
+        """Serve what is ready; return whether more may be."""
         ready = self._epoll.poll(0, _EVENTS_MAX)
         self._early_rejection.begin_batch()
         try:
@@ -132,77 +142,80 @@ class Listener:
         return len(ready) == _EVENTS_MAX
 
     def _serve(self, ready: list[tuple[int, int]]) -> None:
-        # Names for what is met with each request.
-        resting, sockets, decide = self.resting, self._sockets, self._early_rejection.decide
+        # Locals, as each is used for every request.
+        states, clients, decide = self.states, self._clients, self._early_rejection.decide
         read, write = os.read, os.write
-        for number, events in ready:
-            found = None
+        for descriptor, events in ready:
+            decision = None
             try:
-                if not resting[number] or events != select.EPOLLIN:
-                    self._hand_on(number, events)
+                # Zero is IN_CONNECTION.
+                if not states[descriptor] or events != select.EPOLLIN:
+                    self._on_events(descriptor, events)
                     continue
-                data = read(number, READ_BYTES)
-                found = decide(data)
-                if not isinstance(found, bytes):
-                    sockets[number].begin(data, found)
+                data = read(descriptor, READ_BYTES)
+                decision = decide(data)
+                if not isinstance(decision, bytes):
+                    clients[descriptor].deliver(data, decision)
                     continue
-                resting[number] = 2
-                sent = write(number, found)
-                if sent != len(found):
-                    sockets[number].write(found[sent:])
+                states[descriptor] = REJECTED
+                sent = write(descriptor, decision)
+                if sent != len(decision):
+                    clients[descriptor].write(decision[sent:])
             except BlockingIOError:
-                # Nothing came after all; or nothing can be sent, as nothing is read there.
-                if isinstance(found, bytes):
-                    sockets[number].write(found)
+                # Nothing was received after all; or the client's receive window is full.
+                if isinstance(decision, bytes):
+                    clients[descriptor].write(decision)
             except Exception as exc:
-                self._give_up(number, exc)
+                self._drop(descriptor, exc)
 
-    def _give_up(self, number: int, exc: Exception) -> None:
-        connection = self._sockets.get(number)
-        if connection is None:
+    def _drop(self, descriptor: int, exc: Exception) -> None:
+        client = self._clients.get(descriptor)
+        if client is None:
             raise exc
         if isinstance(exc, OSError):
-            connection.lose(exc)
+            client.disconnect(exc)
         else:
-            connection.fail(exc)
+            client.fail(exc)
 
-    def _hand_on(self, number: int, events: int) -> None:
-        # One that was given up in this turn may still be among the events.
-        connection = self._sockets.get(number)
-        if connection is not None:
-            connection.on_events(events)
-        elif number == self._number:
-            self._take_waiting()
+    def _on_events(self, descriptor: int, events: int) -> None:
+        # A client that was disconnected within this batch may still be among the events.
+        client = self._clients.get(descriptor)
+        if client is not None:
+            client.on_events(events)
+        elif descriptor == self._descriptor:
+            self._accept_waiting()
 
-    def _take_waiting(self) -> None:
+    def _accept_waiting(self) -> None:
         try:
-            for _ in range(_TAKEN_MAX):
-                self._take(self._listener.accept()[0])
+            for _ in range(_ACCEPTED_MAX):
+                self._accept(self._socket.accept()[0])
         except (BlockingIOError, ConnectionAbortedError):
             pass
         except OSError as exc:
-            # No descriptor is left, most of all. It would be told again at once, without end.
-            _log.warning("a connection can not be taken", extra={"reason": exc.strerror})
-            self._epoll.unregister(self._number)
-            self._loop.call_later(_SHORTAGE_S, self._listen_again)
+            # Mostly no descriptor is left. Polled on, it would be ready again at once, for ever.
+            _log.warning("cannot accept a connection", extra={"reason": exc.strerror})
+            self._epoll.unregister(self._descriptor)
+            self._loop.call_later(_ACCEPT_RETRY_S, self._listen_again)
 
     def _listen_again(self) -> None:
-        if self._number >= 0 and not self._epoll.closed:
-            self._epoll.register(self._number, select.EPOLLIN)
+        if self._descriptor >= 0 and not self._epoll.closed:
+            self._epoll.register(self._descriptor, select.EPOLLIN)
 
-    def _take(self, connection: socket.socket) -> None:
-        connection.setblocking(False)
-        number = connection.fileno()
-        self._make_room(number)
+    def _accept(self, client_socket: socket.socket) -> None:
+        client_socket.setblocking(False)
+        descriptor = client_socket.fileno()
+        self._grow_states(descriptor)
         try:
-            self._epoll.register(number, select.EPOLLIN)
+            self._epoll.register(descriptor, select.EPOLLIN)
         except OSError:
-            connection.close()
+            client_socket.close()
             raise
-        made = ClientTransport(door=self, connection=connection, protocol=self._protocol())
-        self._sockets[number] = made
-        made.start()
+        client = ClientTransport(
+            listener=self, client_socket=client_socket, connection=self._connection_factory()
+        )
+        self._clients[descriptor] = client
+        client.start()
 
-    def _make_room(self, number: int) -> None:
-        if number >= len(self.resting):
-            self.resting.extend(bytes(number))
+    def _grow_states(self, descriptor: int) -> None:
+        if descriptor >= len(self.states):
+            self.states.extend(bytes(descriptor))
