@@ -100,6 +100,28 @@ async def test_those_refused_together_are_not_told_to_return_together(
     assert len({answer.headers["retry-after"] for answer in answers[:-1]}) == 3
 
 
+async def test_an_early_and_a_late_rejection_have_the_same_head(
+    wire: Wire, overload: Overload
+) -> None:
+    darken(overload, 3)
+    reader, writer = await asyncio.open_connection(wire.host, wire.port)
+    # An absolute target can only be read by the parser, which makes the second rejection late.
+    late = wire.request("GET", f"http://gateway{LIST[1]}", headers=[("Connection", "close")])
+    writer.write(wire.request(*LIST, headers=[("Connection", "close")]))
+    async with asyncio.timeout(PATIENCE_S):
+        early_head = (await reader.read()).partition(b"\r\n\r\n")[0].split(b"\r\n")
+        writer.close()
+        reader, writer = await asyncio.open_connection(wire.host, wire.port)
+        writer.write(late)
+        late_head = (await reader.read()).partition(b"\r\n\r\n")[0].split(b"\r\n")
+    writer.close()
+    assert early_head[0] == b"HTTP/1.1 503 Service Unavailable"
+    varying = (b"Date:", b"Retry-After:")
+    assert sorted(line for line in early_head if not line.startswith(varying)) == sorted(
+        line for line in late_head if not line.startswith(varying)
+    )
+
+
 async def test_a_refused_order_leaves_no_trace_and_keeps_its_connection(
     wire: Wire, overload: Overload, site: Site
 ) -> None:

@@ -8,12 +8,11 @@ import itertools
 import math
 import time
 from collections.abc import Iterator
-from email.utils import formatdate
 
 from gateway.overload.rejections import Rejection
 from gateway.providers import contract
 from gateway.web.problems import problem
-from gateway.web.response import CLOSE, Response
+from gateway.web.response import CLOSE, Response, head_bytes
 from gateway.web.transport.route_table import RouteEntry, RouteTable
 
 #: Retry-After is 1 to this many times the rejection's factor, in seconds.
@@ -30,7 +29,8 @@ _REASONS = {
 class RejectionResponses:
     """Renders rejections, and keeps the bytes with their route entries for a second.
 
-    Invariant: every rendered response has the Date of the second in which ``expire`` last ran.
+    Invariant: a rendered response is dropped by the first ``expire`` of another second, so that its
+    Date is at most one batch old.
     """
 
     def __init__(self, table: RouteTable) -> None:
@@ -60,7 +60,6 @@ class RejectionResponses:
         rendered = [
             _rendered(
                 _response(rejection, entry.retry_response, rejection.factor * step),
-                "Later",
                 closes=closes,
                 is_head=entry.is_head,
             )
@@ -76,9 +75,7 @@ class RejectionResponses:
         key = (response.body, closes)
         rendered = self._misdirected.get(key)
         if rendered is None:
-            rendered = self._misdirected[key] = _rendered(
-                response, "Misdirected Request", closes=closes
-            )
+            rendered = self._misdirected[key] = _rendered(response, closes=closes)
         return rendered
 
     def for_parsed(self, rejection: Rejection, method: str, path: str) -> Response:
@@ -103,11 +100,6 @@ def _response(
     return problem("overloaded", detail, context=context, head=head)
 
 
-def _rendered(response: Response, phrase: str, *, closes: bool, is_head: bool = False) -> bytes:
-    # The phrase is for people (RFC 9112, 4); the rest is as in ``response.head_bytes``.
-    head = (
-        f"HTTP/1.1 {response.status} {phrase}\r\nServer: tidegate\r\n"
-        f"Date: {formatdate(usegmt=True)}\r\nContent-Type: {response.content_type}\r\n"
-        f"Content-Length: {len(response.body)}\r\n{response.head}{CLOSE if closes else ''}\r\n"
-    )
-    return head.encode("latin-1") + (b"" if is_head else response.body)
+def _rendered(response: Response, *, closes: bool, is_head: bool = False) -> bytes:
+    head = head_bytes(response, CLOSE if closes else "")
+    return head if is_head else head + response.body
