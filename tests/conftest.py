@@ -25,10 +25,26 @@ from gateway.stores import sealing
 from gateway.wiring import Gateway, open_gateway
 from ops.embedded.cluster import Servers
 from ops.migrations import runner
+from tests.support import needs_servers
 from tests.support.processes import Processes
 from tests.support.site import Site, serve
 
 _TEMPLATE = "tidegate_template"
+_GUARD = needs_servers.Guard()
+
+
+@pytest.hookimpl(tryfirst=True)  # before `-m` selects by the mark
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    needs_servers.mark(items)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
+    _GUARD.enter(item)
+    try:
+        return (yield)
+    finally:
+        _GUARD.leave()
 
 
 @pytest.fixture(scope="session")

@@ -29,6 +29,7 @@ def test_a_script_that_fails_says_why(elsewhere: Elsewhere) -> None:
         elsewhere.run("pass")
 
 
+@pytest.mark.servers
 def test_it_is_made_once_anew_when_half_made_and_says_what_to_do_when_it_can_not(
     tmp_path: Path,
 ) -> None:

@@ -29,6 +29,8 @@ TRADE = Trade("I1", "SO1001", Decimal("199.00"), Decimal("9.01"), "CNY")
 KINDS: list[Kind] = sorted(simulated.KINDS)
 LEAF = "/C=cn/O=CFCA OCA1/OU=Enterprises/CN=041@8310000000083040@中国银联股份有限公司@00016494"
 MERCHANT = "/C=cn/O=CFCA OCA1/CN=041@8310000000083041@某商户有限公司@00016495"
+#: The command is a process.
+pytestmark = pytest.mark.servers
 
 
 def openssl(*words: str | Path, said: bytes = b"") -> bytes:

@@ -44,6 +44,7 @@ def test_the_list_of_commands_says_what_each_says_itself(bare: Cli) -> None:
         assert f"{name} {sentence}" in told
 
 
+@pytest.mark.servers
 @pytest.mark.parametrize("argument", ["--help", "version"])
 def test_what_needs_no_driver_loads_none(argument: str) -> None:
     script = (
@@ -55,6 +56,7 @@ def test_what_needs_no_driver_loads_none(argument: str) -> None:
     subprocess.run([sys.executable, "-c", script], check=True, capture_output=True)
 
 
+@pytest.mark.servers
 def test_it_runs_as_a_module_too() -> None:
     run = subprocess.run(
         [sys.executable, "-m", "ops.cli", "version", "--json"], check=True, capture_output=True

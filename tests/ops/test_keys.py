@@ -135,6 +135,7 @@ def test_a_damaged_key_ring_is_not_taken_for_one(bare: Cli, ring: Path) -> None:
     assert run.exit_code == 2
 
 
+@pytest.mark.servers
 def test_of_several_that_make_a_key_ring_at_once_one_does(ring: Path) -> None:
     ended = _at_once(4, ["keys", "seal-init"], {"TIDEGATE_KEYRING_FILE": str(ring)})
     assert sorted(ended) == [0, 2, 2, 2]

@@ -255,6 +255,7 @@ def test_a_live_view_ends_well_with_the_cursor_back(
     assert drawn.rstrip().endswith(_SHOW)
 
 
+@pytest.mark.servers
 def test_live_json_is_one_object_a_line_and_goes_on_while_redis_is_away(tmp_path: Path) -> None:
     with (
         server_in(tmp_path) as server,

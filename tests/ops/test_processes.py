@@ -167,10 +167,12 @@ def _supervisor(script: str, directory: Path, *, drain_s: float = 1.0) -> Superv
     )
 
 
+@pytest.mark.servers
 def test_children_that_keep_dying_end_the_parent(tmp_path: Path) -> None:
     assert _supervisor("raise SystemExit(1)", tmp_path).run() == 1
 
 
+@pytest.mark.servers
 def test_a_child_that_does_not_drain_is_killed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -207,6 +207,7 @@ def test_no_journal_is_thrown_away_under_a_database_that_stays(settings: Setting
         up.end(signal.SIGTERM)
 
 
+@pytest.mark.servers
 def test_the_example_is_one_word_for_the_shell() -> None:
     """The example order survives the shell's quoting, with a number of its own."""
     words = shell_words(curl(url="http://h:1", api_key="k'; echo", environ={}))

@@ -27,6 +27,7 @@ def run(*options: str, **environment: str) -> subprocess.CompletedProcess[str]:
     )
 
 
+@pytest.mark.servers
 def test_every_promise_of_300_orders_is_kept() -> None:
     done = run("--orders", str(ORDERS), "--seed", "7")
     assert done.returncode == 0, done.stdout + done.stderr
@@ -41,6 +42,7 @@ def test_every_promise_of_300_orders_is_kept() -> None:
     assert lines[-1] == "all checks hold"
 
 
+@pytest.mark.servers
 def test_what_it_can_not_run_on_is_said_with_status_2() -> None:
     done = run("--orders", "10", TIDEGATE_PG_BIN="/nowhere")
     assert done.returncode == 2

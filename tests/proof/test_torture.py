@@ -12,6 +12,7 @@ OPTIONS = Options(seed=1, is_quick=True, cycles=6)
 FAULTS = catalogue.faults()
 
 
+@pytest.mark.servers
 @pytest.mark.parametrize(
     "name",
     [
@@ -27,6 +28,7 @@ def test_nothing_acknowledged_is_lost_or_doubled(name: str) -> None:
     assert played.outcome == "held", rounds.as_text([played])
 
 
+@pytest.mark.servers
 def test_a_journal_that_was_wiped_is_reported() -> None:
     played = play(FAULTS["control: journal wiped while postgres is away"], OPTIONS)
     assert played.outcome == "broken"

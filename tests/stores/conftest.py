@@ -1,13 +1,17 @@
-"""One database for all the tests of the ledger, emptied before each: to make one takes longer."""
+"""One database for all the tests of the ledger, emptied before each: to make one takes longer.
+
+A module that freezes or kills its Valkey has one of its own, or a cluster.
+"""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 
 import asyncpg
 import pytest
 
 from ops.embedded.cluster import Servers
 from ops.embedded.postgres import DATABASE
+from tests.support.valkey_cluster import Server, cluster_in, server_in
 
 _NAME = "tidegate_emptied"
 # As replica, no trigger guards the history. Whatever an earlier test left connected is ended
@@ -61,3 +65,17 @@ async def database(superuser_url: str, emptied_database: str) -> AsyncIterator[s
     await admin.execute(_EMPTY)
     await admin.close()
     yield emptied_database
+
+
+@pytest.fixture(scope="module")
+def module_valkey(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A Valkey that this module may freeze and kill; it empties it itself."""
+    with server_in(tmp_path_factory.mktemp("valkey")) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def module_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Server]]:
+    """The same as a cluster of three primaries."""
+    with cluster_in(tmp_path_factory.mktemp("cluster")) as nodes:
+        yield nodes

@@ -1,7 +1,7 @@
 """The journal's streams on one server that syncs every write: kept whole, read once, told apart."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from itertools import chain
 from typing import get_args
 
@@ -11,24 +11,18 @@ from gateway.domain.errors import Unavailable
 from gateway.domain.journaling import Entry, Lane
 from gateway.stores.redis.journal_streams import JournalStreams, Read
 from ops.harness.ports import free_port
-from tests.support.valkey_cluster import Server, server_in
+from tests.support.valkey_cluster import Server
 
 CALL_S = 0.5
 PLACEMENTS = "tidegate:{journal0}:placements"
 
 
-@pytest.fixture(scope="module")
-def started(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with server_in(tmp_path_factory.mktemp("valkey")) as server:
-        yield server
-
-
 @pytest.fixture
-def server(started: Server) -> Server:
+def server(module_valkey: Server) -> Server:
     """The module's server, emptied, scripts too."""
-    started.client.flushall()
-    started.client.script_flush()
-    return started
+    module_valkey.client.flushall()
+    module_valkey.client.script_flush()
+    return module_valkey
 
 
 @pytest.fixture
@@ -328,14 +322,14 @@ async def test_a_frozen_server_is_given_up_in_time_and_answers_are_never_mixed_u
     loop = asyncio.get_running_loop()
     await asyncio.gather(*(put(streams, entry(n, b"a")) for n in range(4)))
     with server.frozen():
-        started = loop.time()
+        module_valkey = loop.time()
         heard = await asyncio.gather(
             *(put(streams, entry(n), entry(n)) for n in range(10, 14)),
             fetch(streams), streams.depth(), streams.settle(0, "placements", ["1-1"]),
             return_exceptions=True,
         )  # fmt: skip
         assert {type(each) for each in heard} == {Unavailable}
-        assert loop.time() - started < CALL_S + 0.3
+        assert loop.time() - module_valkey < CALL_S + 0.3
         assert "does not answer" in await streams.fitness()
     for n in range(20, 30):
         assert await put(streams, entry(n, b"b%d" % n)) == [None]

@@ -4,7 +4,7 @@ away; on a server alone and on a cluster.
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -25,16 +25,10 @@ KEYS = [b"tidegate:{load}:heard", b"tidegate:{load}:backs", b"tidegate:{load}:st
 HEARD, BACKS, STATES = KEYS
 
 
-@pytest.fixture(scope="module")
-def started(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with server_in(tmp_path_factory.mktemp("states")) as server:
-        yield server
-
-
 @pytest.fixture
-def server(started: Server) -> Server:
-    started.client.flushall()
-    return started
+def server(module_valkey: Server) -> Server:
+    module_valkey.client.flushall()
+    return module_valkey
 
 
 @pytest.fixture
@@ -174,6 +168,7 @@ async def test_a_frozen_server_is_given_up_in_time(states: ProcessStates, server
                 await asyncio.sleep(0.02)
 
 
+@pytest.mark.servers
 async def test_two_processes_over_a_server_that_dies_and_comes_back(tmp_path: Path) -> None:
     with server_in(tmp_path) as server:
         opened = [ProcessStates(url=server.url, call_s=CALL_S, kept_s=KEPT_S) for _ in range(2)]
@@ -214,6 +209,7 @@ async def test_two_processes_over_a_server_that_dies_and_comes_back(tmp_path: Pa
             await states.close()
 
 
+@pytest.mark.servers
 async def test_on_a_cluster_it_lies_on_one_node_whichever_is_named(tmp_path: Path) -> None:
     assert len({key_slot(key) for key in KEYS}) == 1
     with cluster_in(tmp_path) as nodes:

@@ -4,7 +4,7 @@ clock, gone by itself; on a server alone and on a cluster.
 
 import random
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -24,16 +24,10 @@ KEY = b"tidegate:{load}:quota:k"
 SLOW_S = 1000.0
 
 
-@pytest.fixture(scope="module")
-def started(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with server_in(tmp_path_factory.mktemp("totals")) as server:
-        yield server
-
-
 @pytest.fixture
-def server(started: Server) -> Server:
-    started.client.flushall()
-    return started
+def server(module_valkey: Server) -> Server:
+    module_valkey.client.flushall()
+    return module_valkey
 
 
 @pytest.fixture
@@ -180,6 +174,7 @@ async def test_a_frozen_server_is_given_up_in_time(totals: RateLimitTotals, serv
         assert time.monotonic() - began_s < CALL_S + 0.4
 
 
+@pytest.mark.servers
 async def test_two_processes_over_a_server_that_dies_and_comes_back(tmp_path: Path) -> None:
     clock = StoppedClock()
     with server_in(tmp_path) as server:
@@ -216,6 +211,7 @@ async def test_two_processes_over_a_server_that_dies_and_comes_back(tmp_path: Pa
             await totals.close()
 
 
+@pytest.mark.servers
 async def test_on_a_cluster_it_lies_on_one_node_whichever_is_named(tmp_path: Path) -> None:
     with cluster_in(tmp_path) as nodes:
         for n, node in enumerate(nodes):

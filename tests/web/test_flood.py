@@ -56,6 +56,7 @@ async def test_whoever_is_refused_may_send_again(site: Site) -> None:
     assert (lists.due, lists.accepted, lists.refused, lists.retried) == (20, 0, 20, 60)
 
 
+@pytest.mark.servers
 async def test_bare_sockets_refuse_whatever_comes(tmp_path: Path) -> None:
     with processes.serving("loadtest.baseline.refuser", (), {}, tmp_path / "log") as running:
         command = ["-m", "loadtest.overload.flood", "--port", str(running.port)]
@@ -67,6 +68,7 @@ async def test_bare_sockets_refuse_whatever_comes(tmp_path: Path) -> None:
     assert (found.outcomes["order"].due, found.outcomes["order"].refused) == (200, 200)
 
 
+@pytest.mark.servers
 @pytest.mark.parametrize("which", sorted(CONTROLS))
 def test_a_control_is_the_gateway_all_the_same(which: str) -> None:
     command = [sys.executable, "-m", "tests.overload_controls", which, "version"]

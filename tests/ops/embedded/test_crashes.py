@@ -98,6 +98,7 @@ def test_killed_parent_leaves_no_orphan(kept: Path) -> None:
         new_table(servers)
 
 
+@pytest.mark.servers
 def test_temporary_state_of_a_killed_run_is_removed(
     directory: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -116,6 +117,7 @@ def test_temporary_state_of_a_killed_run_is_removed(
         assert servers.state.path not in left
 
 
+@pytest.mark.servers
 def test_killed_while_making_is_made_anew(directory: Path) -> None:
     """A first start that was killed half-way is noticed, said, and done again."""
     path = directory / "state"

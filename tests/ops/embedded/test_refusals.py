@@ -47,6 +47,7 @@ def test_foreign_directory_is_left_alone(directory: Path) -> None:
     assert stat.S_IMODE(directory.stat().st_mode) == 0o711
 
 
+@pytest.mark.servers
 def test_full_disk_is_told_before_anything_is_made(
     directory: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -94,6 +95,7 @@ def test_only_the_main_thread_may_start(kept: Path) -> None:
         asyncio.run(elsewhere())
 
 
+@pytest.mark.servers
 def test_too_old_servers_are_refused(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Binaries below the floor are refused with the version and the way out."""
     for name in binaries.POSTGRES_PROGRAMS:

@@ -139,6 +139,7 @@ def test_stop_leaves_nothing(kept: Path) -> None:
     servers.stop()
 
 
+@pytest.mark.servers
 def test_temporary_state_is_removed() -> None:
     """Without a state directory a temporary one is used, and gone afterwards."""
     with Servers(postgres=False) as servers:

@@ -44,6 +44,7 @@ def test_run_as_another_user(kept: Path, monkeypatch: pytest.MonkeyPatch) -> Non
             Servers().start()
 
 
+@pytest.mark.servers
 def test_closed_state_directory(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """When nobody cannot reach the state directory the data goes elsewhere, said and kept."""
     (directory / "closed").mkdir(mode=0o700)
@@ -59,6 +60,7 @@ def test_closed_state_directory(directory: Path, monkeypatch: pytest.MonkeyPatch
     assert len({line for line in heard.lines if "their data is in" in line}) == 1
 
 
+@pytest.mark.servers
 def test_closed_programs_are_copied(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """When nobody cannot run the packaged programs, the needed part is copied and works."""
     packages = binaries.find_postgres().parents[2]

@@ -1,0 +1,60 @@
+"""The mark ``servers``: which tests start servers or other processes.
+
+A test gets it by the fixtures that it asks for, by however many steps, so that nobody has to
+remember it. What starts a process without a fixture carries ``@pytest.mark.servers``; without the
+mark it fails, and the message says what to do.
+"""
+
+import sys
+from collections.abc import Iterable
+
+import pytest
+
+#: The fixtures that start something. All others start nothing, or ask for one of these.
+STARTING_FIXTURES = frozenset(
+    {
+        "elsewhere",  # the second environment of tests/interop
+        "kept",  # the servers of tests/ops/embedded
+        "kind",  # haproxy or nginx
+        "lent",  # the lossy disk
+        "module_cluster",
+        "module_valkey",
+        "servers",
+        "up",  # `tidegate up`
+    }
+)
+_EVENTS = frozenset({"subprocess.Popen", "os.fork", "os.forkpty", "os.posix_spawn", "os.system"})
+
+
+def mark(items: Iterable[pytest.Item]) -> None:
+    """Each item that asks for a starting fixture carries the mark."""
+    for item in items:
+        if STARTING_FIXTURES.intersection(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.servers)
+
+
+class Guard:
+    """Fails a test that starts a process without the mark.
+
+    An audit hook sees every process but those of uvloop. It cannot be taken off again, so that
+    there is one for the session.
+    """
+
+    def __init__(self) -> None:
+        self._is_on = False
+        sys.addaudithook(self._hear)
+
+    def enter(self, item: pytest.Item) -> None:
+        """This item runs from now on."""
+        self._is_on = item.get_closest_marker("servers") is None
+
+    def leave(self) -> None:
+        """No test runs."""
+        self._is_on = False
+
+    def _hear(self, event: str, arguments: tuple[object, ...]) -> None:
+        if self._is_on and event in _EVENTS:
+            pytest.fail(
+                f"a test without the mark `servers` starts a process ({event} {arguments[:2]}): "
+                "mark it, or name its fixture in tests/support/needs_servers.py"
+            )
