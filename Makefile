@@ -6,10 +6,12 @@ PY := $(VENV)/bin/python
 PYTHONS := python3 python3.14 python3.13 python3.12 python3.11
 SUPPORTED := import sys; sys.exit(sys.version_info < (3, 11))
 PIP := $(PY) -m pip --disable-pip-version-check --no-input -q
+# Tests that start nothing share nothing: they run on all cores. The others have the machine alone.
+FAST := -m 'not servers' --numprocesses logical --maxprocesses 8 --dist worksteal
 COMPILE := --universal --python-version 3.11 --generate-hashes --no-header
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check bench bench-providers bench-overload demo torture lock clean venv runtime develop
+.PHONY: help run test test-fast check bench bench-providers bench-overload demo torture lock clean venv runtime develop
 
 help: ## list these targets
 	@echo 'Tidegate. Targets:'
@@ -18,8 +20,11 @@ help: ## list these targets
 run: runtime ## start everything on this machine; Ctrl-C stops it
 	@TIDEGATE_TIED_TO_PARENT=1 exec $(VENV)/bin/tidegate up $(ARGS)
 
-test: develop ## run the tests, with servers of their own
-	@$(PY) -m pytest $(ARGS)
+test: develop ## run the tests, with servers of their own; with ARGS in one run of pytest
+	@$(if $(ARGS),$(PY) -m pytest $(ARGS),$(PY) -m pytest $(FAST) && $(PY) -m pytest -m servers)
+
+test-fast: develop ## run the tests that start no server, on all cores
+	@$(PY) -m pytest $(FAST) $(ARGS)
 
 check: develop ## ruff, mypy --strict and the import contracts
 	@$(VENV)/bin/ruff check .

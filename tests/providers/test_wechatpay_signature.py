@@ -41,7 +41,7 @@ def changed(**changes: str) -> contract.Message:
     return message(PAID.body, {**PAID.headers, **new})
 
 
-@pytest.mark.parametrize("serial", [SERIAL, PUBLIC_KEY_ID])
+@pytest.mark.parametrize("serial", [SERIAL, PUBLIC_KEY_ID], ids=["certificate", "public key"])
 def test_both_keys_are_live(serial: str) -> None:
     """The serial chooses the certificate or the public key, message by message."""
     said = signed(PAID.body, serial=serial)
@@ -54,7 +54,11 @@ def test_the_serial_and_no_other_chooses_the_key() -> None:
     assert refusal(ADAPTER, signed(PAID.body, serial=PUBLIC_KEY_ID, key=KEY)) == "bad_signature"
 
 
-@pytest.mark.parametrize("serial", [SERIAL.lower(), f"0{SERIAL}", SERIAL.lstrip("0")])
+@pytest.mark.parametrize(
+    "serial",
+    [SERIAL.lower(), f"0{SERIAL}", SERIAL.lstrip("0")],
+    ids=["lower case", "a zero more", "no zero"],
+)
 def test_a_serial_is_a_number(serial: str) -> None:
     """Case and leading zeros of a certificate's serial do not matter."""
     assert ADAPTER.read(changed(Serial=serial)) == ADAPTER.read(PAID)
