@@ -3,15 +3,12 @@
 The providers' side is `ops.simulators`; a provider that has a simulator is tried by itself.
 """
 
-import importlib
 import itertools
 import json
-import pkgutil
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import asyncpg
@@ -19,21 +16,16 @@ import pytest
 
 from gateway.domain import events
 from gateway.runtime import settings as configuration
-from ops import simulators
-from ops.simulators.contract import Account, Kind, Simulator, Trade
+from ops.simulators.contract import Kind, Simulator, Trade
 from tests.stores.support import tell
+from tests.support import simulated
+from tests.support.simulated import PROVIDERS
 from tests.support.site import Site
 from tests.web.support import order
 
-SIMULATED: dict[str, ModuleType] = {
-    name: module
-    for _, name, _ in pkgutil.iter_modules(simulators.__path__)
-    if hasattr(module := importlib.import_module(f"ops.simulators.{name}"), "KINDS")
-}
-ACCOUNTS: dict[str, Account] = {name: made.create() for name, made in SIMULATED.items()}
 MONEY: Sequence[Kind] = ("paid", "partial_refund", "refund")
-PAID = [name for name, module in SIMULATED.items() if module.KINDS.issuperset(MONEY)]
-CASES = [(name, currency) for name in PAID for currency in SIMULATED[name].CURRENCIES]
+PAID = [name for name, module in PROVIDERS.items() if module.KINDS.issuperset(MONEY)]
+CASES = [(name, currency) for name in PAID for currency in PROVIDERS[name].CURRENCIES]
 #: Whole units, cents, and thousandths: what the amounts below are rounded to.
 DECIMALS = dict.fromkeys(["JPY", "KRW", "CLP", "ISK"], 0) | dict.fromkeys(["KWD", "BHD"], 3)
 _NOTHING = ("freight", "shop_discount", "platform_subsidy")
@@ -42,15 +34,7 @@ _serial = itertools.count(1)
 
 @pytest.fixture
 def accounts(tmp_path: Path) -> list[configuration.Account]:
-    made = []
-    for name, account in ACCOUNTS.items():
-        files = [tmp_path / f"{name}.{n}" for n in range(len(account.secrets))]
-        for file, secret in zip(files, account.secrets, strict=True):
-            file.write_text(secret, "utf-8")
-        secrets = [f"file:{file}" for file in files]
-        options = dict(account.options)
-        made.append(configuration.Account(name, "main", ["web"], secrets, options))
-    return made
+    return simulated.configured(tmp_path)
 
 
 class Played:
@@ -59,8 +43,8 @@ class Played:
     def __init__(self, site: Site, name: str, currency: str) -> None:
         self._site = site
         self._name = name
-        self._kinds = SIMULATED[name].KINDS
-        self._simulator: Simulator = SIMULATED[name].simulator(ACCOUNTS[name])
+        self._kinds = PROVIDERS[name].KINDS
+        self._simulator: Simulator = PROVIDERS[name].simulator(simulated.ACCOUNTS[name])
         step = Decimal(1).scaleb(-DECIMALS.get(currency, 2))
         n = next(_serial)
         self.trade = Trade(
@@ -138,7 +122,7 @@ async def test_paid_refunded_in_part_and_in_full(
 async def test_in_any_order_and_before_the_order_itself(
     site: Site, ledger: "asyncpg.Pool[asyncpg.Record]", name: str, told: Sequence[Kind]
 ) -> None:
-    played = Played(site, name, SIMULATED[name].CURRENCIES[0])
+    played = Played(site, name, PROVIDERS[name].CURRENCIES[0])
     for kind in told:
         await played.say(kind)
     await played.place()
@@ -150,12 +134,12 @@ async def test_in_any_order_and_before_the_order_itself(
 
 
 @pytest.mark.parametrize(
-    "name", [name for name, module in SIMULATED.items() if "closed" in module.KINDS]
+    "name", [name for name, module in PROVIDERS.items() if "closed" in module.KINDS]
 )
 async def test_given_up_unpaid(
     site: Site, ledger: "asyncpg.Pool[asyncpg.Record]", name: str
 ) -> None:
-    played = Played(site, name, SIMULATED[name].CURRENCIES[0])
+    played = Played(site, name, PROVIDERS[name].CURRENCIES[0])
     await played.place()
     await played.say("closed")
     assert (await played.stored(ledger))["status"] == "closed"
@@ -176,12 +160,12 @@ async def test_a_courier_completes_what_was_shipped(
     assert (await shop.stored(ledger))["status"] == "completed"
 
 
-@pytest.mark.parametrize("name", sorted(SIMULATED))
+@pytest.mark.parametrize("name", sorted(PROVIDERS))
 async def test_what_is_forged_or_only_a_probe_leaves_nothing(
     site: Site, ledger: "asyncpg.Pool[asyncpg.Record]", name: str
 ) -> None:
-    module = SIMULATED[name]
-    simulator: Simulator = module.simulator(ACCOUNTS[name])
+    module = PROVIDERS[name]
+    simulator: Simulator = module.simulator(simulated.ACCOUNTS[name])
     kind: Kind = "paid" if "paid" in module.KINDS else "delivered"
     trade = Played(site, name, module.CURRENCIES[0]).trade
     now = datetime.now(UTC)

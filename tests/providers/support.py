@@ -51,11 +51,11 @@ def verdict(adapter: contract.Adapter, callback: contract.Message) -> contract.R
         assert refused.hint
         return None
     for item in reading.items:
-        _check_storable(item)
+        check_storable(item)
     return reading
 
 
-def _check_storable(item: contract.Item) -> None:
+def check_storable(item: contract.Item) -> None:
     """Check what a database and the folding rely on, whatever the provider said."""
     event = item.event
     assert 1 <= len(item.key) <= 140

@@ -1,0 +1,224 @@
+"""What every adapter must do, one check a promise; a failure is a sentence that says where.
+
+Each check takes a ``Subject``, so the controls can hand it an adapter that breaks the promise.
+"""
+
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import get_args
+
+import msgspec
+
+from gateway.domain import events, orders
+from gateway.providers import contract, registry
+from ops.simulators.contract import Forgery, Kind, Posted
+
+from . import subjects
+from .subjects import Subject
+from .support import NOW, check_storable
+
+_TELLS: Mapping[Kind, type[object]] = {
+    "placed": orders.Submission,
+    "paid": events.PaymentSucceeded,
+    "partial_refund": events.RefundSucceeded,
+    "refund": events.RefundSucceeded,
+    "closed": events.Closed,
+    "shipped": events.Shipped,
+    "delivered": events.Delivered,
+}
+_ATTEMPTS = 3
+#: No message of any provider has one of these.
+_ODD_BODIES = [
+    b"", b" ", b"{}", b"[]", b"null", b"\xff\xfe", b"\x00" * 100, b"[" * 60_000,
+    b'{"a":' * 9000, b"a=b&" * 9000, b"=&=&", b"%", b"%ff=%00", b'{"a":1e400}', b"NaN",
+    b'"\\ud800"', b"9" * 60_000, b"x" * 2_000_000,
+]  # fmt: skip
+
+
+def replies(subject: Subject, documented: Mapping[str, tuple[int, str, bytes]]) -> None:
+    """The three replies are the documented ones, and the provider understands them."""
+    name = subject.name
+    for answer in get_args(contract.Answer):
+        said = subject.adapter.reply(answer)
+        found = (said.status, said.content_type, said.body)
+        assert found == documented[answer], (
+            f"{name}: the reply {answer!r} is {found}, and gateway/providers/{name}.md says "
+            f"{documented[answer]}"
+        )
+        is_ok = {"accepted": said.status == 200, "later": said.status == 503}.get(
+            answer, 400 <= said.status < 500
+        )
+        assert is_ok, f"{name}: the reply {answer!r} has the status {said.status}"
+        taken = subject.simulator.is_acknowledged(said.status, said.content_type, said.body)
+        assert taken == (answer == "accepted"), (
+            f"{name}: ops/simulators/{name}.py {'takes' if taken else 'does not take'} the reply "
+            f"{answer!r} for an acknowledgement"
+        )
+
+
+def reads(subject: Subject, kind: Kind, currency: str) -> None:
+    """A message of the simulator is read, and tells what its kind says."""
+    name, trade = subject.name, subject.trade(currency=currency)
+    reading = subjects.reading(subject.adapter, subject.simulator.message(kind, trade, at=NOW))
+    where = f"{name}: the message {kind!r} of ops/simulators/{name}.py in {currency}"
+    assert isinstance(reading, contract.Reading), f"{where} is refused: {reading}"
+    for item in reading.items:
+        check_storable(item)
+    told = [item.event for item in reading.items]
+    assert not any(isinstance(event, events.Unmapped) for event in told), f"{where} is unmapped"
+    # A courier's parcel that left is only noted: no message of a courier names the order.
+    expected = (_TELLS[kind], events.Noted) if kind == "shipped" else _TELLS[kind]
+    assert any(isinstance(event, expected) for event in told), f"{where} tells only {told}"
+    for event in told:
+        if isinstance(event, events.PaymentSucceeded):
+            assert (event.amount, event.currency) == (trade.amount, currency), f"{where}: {event}"
+
+
+def keeps_keys(subject: Subject, kind: Kind) -> None:
+    """A repeat is known by the same keys, and another order's message by others."""
+    keys = []
+    for attempt in range(_ATTEMPTS):
+        posted = subject.simulator.message(kind, subject.trade(), at=NOW, attempt=attempt)
+        keys.append(_keys(subject, posted))
+    other = _keys(subject, subject.simulator.message(kind, subject.trade("T2"), at=NOW))
+    assert all(found == keys[0] for found in keys), (
+        f"{subject.name}: a repeat of {kind!r} has other keys, so it would count twice: {keys}"
+    )
+    assert not set(keys[0]) & set(other), (
+        f"{subject.name}: two orders share a key of {kind!r}, so one would be lost: {other}"
+    )
+
+
+def _keys(subject: Subject, posted: Posted) -> list[str]:
+    reading = subjects.reading(subject.adapter, posted)
+    assert isinstance(reading, contract.Reading), f"{subject.name}: {reading}"
+    return [item.key for item in reading.items]
+
+
+def is_stable(subject: Subject, kind: Kind) -> None:
+    """The same message reads the same, again and by an adapter made anew."""
+    posted = subject.simulator.message(kind, subject.trade(), at=NOW)
+    anew = subjects.build(subject.name, subject.account)
+    first, again, other = (
+        subjects.reading(of, posted) for of in (subject.adapter, subject.adapter, anew)
+    )
+    assert first == again == other, (
+        f"{subject.name}: one message {kind!r} reads as {first} and then as {again} or {other}; "
+        "an adapter reads no clock and remembers nothing of a message"
+    )
+
+
+def refuses(subject: Subject, posted: Posted, what: str) -> str:
+    """A message that is not true is refused, and nothing but a refusal escapes."""
+    where = f"{subject.name}: {what}"
+    try:
+        reading = subjects.reading(subject.adapter, posted)
+    except Exception as error:
+        raise AssertionError(
+            f"{where}: {error!r} escaped; read may only raise errors.Refused with a reason of "
+            "contract.REASONS and a hint"
+        ) from error
+    assert isinstance(reading, str), f"{where} was accepted as {reading}"
+    return reading
+
+
+def refuses_forgery(subject: Subject, how: Forgery) -> set[str]:
+    """A forgery is refused, whatever it tells. Returns the reasons."""
+    found = set()
+    for kind in subject.kinds:
+        posted = subject.simulator.forged(how, kind, subject.trade(), at=NOW)
+        found.add(refuses(subject, posted, f"the forgery {how!r} of {kind!r}"))
+    return found
+
+
+def refuses_strangers(subject: Subject) -> None:
+    """True messages of another account of the provider, and of all other providers, are refused."""
+    theirs = subject.played.simulator(subject.played.create())
+    for kind in subject.kinds:
+        posted = theirs.message(kind, subject.trade(), at=NOW)
+        refuses(subject, posted, f"{kind!r} of another account, with keys of its own")
+    for name in subjects.complete():
+        if name == subject.name:
+            continue
+        other = subjects.subject(name)
+        for kind in sorted(other.played.KINDS):
+            posted = other.simulator.message(kind, other.trade(), at=NOW)
+            refuses(subject, posted, f"{kind!r} of {name}")
+
+
+def refuses_odd_bodies(subject: Subject) -> None:
+    """Empty, huge, undecodable: refused under true headers and under none."""
+    posted = subject.simulator.message(subject.kinds[0], subject.trade(), at=NOW)
+    for body in _ODD_BODIES:
+        what = f"a body of {len(body)} bytes that begins {body[:12]!r}"
+        refuses(subject, Posted(posted.headers, body), f"{what}, under true headers")
+        refuses(subject, Posted({}, body), f"{what}, without headers")
+
+
+def refuses_stale(subject: Subject, page: str) -> None:
+    """What was signed too long ago is refused as such, or the page says that no time is signed."""
+    if "stale" in subject.played.FORGERIES:
+        reasons = refuses_forgery(subject, "stale")
+        assert "stale" in reasons, f"{subject.name}: a stale message is refused as {reasons}"
+        ahead = subject.simulator.message(
+            subject.kinds[0], subject.trade(), at=NOW + timedelta(days=30)
+        )
+        assert refuses(subject, ahead, "a message signed 30 days ahead") == "stale"
+    else:
+        assert "`stale`" in page, (
+            f"{subject.name}: ops/simulators/{subject.name}.py forges nothing stale, and the page "
+            "does not say why nothing is refused as `stale`"
+        )
+
+
+def explains_reasons(subject: Subject, page: str) -> None:
+    """The page explains every reason that a forgery is refused for."""
+    reasons = {"not_ours"}
+    for how in sorted(subject.played.FORGERIES):
+        reasons |= refuses_forgery(subject, how)
+    for reason in sorted(reasons):
+        assert f"`{reason}`" in page, (
+            f"gateway/providers/{subject.name}.md does not explain the reason `{reason}`"
+        )
+
+
+def configures(subject: Subject, page_options: Mapping[str, object]) -> None:
+    """A wrong or missing option or secret is a ValueError that says what to configure."""
+    name, ours = subject.name, subject.account
+    shape = subjects.options_of(name)
+    usual = dict(ours.options)
+    _misconfigured(subject, usual, [], "no secret", "secret")
+    _misconfigured(subject, usual, [ours.secrets[0]] * 3, "three secrets", "secrets")
+    _misconfigured(subject, usual, [" "], "a blank secret", "secret")
+    unknown = usual | {"no_such_option": 1}
+    _misconfigured(subject, unknown, ours.secrets, "an unknown option", "no_such_option")
+    for field in msgspec.structs.fields(shape):
+        option = field.encode_name
+        wrong = usual | {option: 1.5}
+        _misconfigured(subject, wrong, ours.secrets, f"{option} = 1.5", option)
+        if field.required:
+            lacking = {key: value for key, value in usual.items() if key != option}
+            _misconfigured(subject, lacking, ours.secrets, f"no {option}", option)
+    # The example of the page works; certificates and keys are no more than places for them there.
+    example = {k: usual[k] if "BEGIN" in repr(v) else v for k, v in page_options.items()}
+    registry.build(name, subjects.configured(ours, example))
+
+
+def _misconfigured(
+    subject: Subject, options: Mapping[str, object], secrets: object, what: str, says: str
+) -> None:
+    assert isinstance(secrets, list | tuple)
+    account = contract.Account("till-7", list(secrets), options, ("web",))
+    where = f"{subject.name}: an account with {what}"
+    try:
+        registry.build(subject.name, account)
+    except ValueError as error:
+        text = str(error)
+    except Exception as error:
+        raise AssertionError(f"{where} raises {error!r} instead of ValueError") from error
+    else:
+        raise AssertionError(f"{where} is taken; it must be a ValueError that says what to give")
+    assert says in text, f"{where} does not say {says!r}: {text}"
+    assert "till-7" in text, f"{where} does not name the account: {text}"
+    shown = [secret for secret in secrets if secret.strip() and secret in text]
+    assert not shown, f"{where} shows a secret"
