@@ -58,7 +58,7 @@ def run(module: str, arguments: Sequence[str], variables: Mapping[str, str]) -> 
     with translated():
         return processes.run(
             command_line.python_module(module, *arguments),
-            environment={**environment.inherited(), **variables},
+            environment={**environment.without_settings(), **variables},
             # A load generator runs as long as it was asked to.
             timeout_s=math.inf,
             own_session=_OWN_SESSION,
@@ -77,7 +77,7 @@ def _start(
         module,
         command_line.python_module(module, *arguments),
         log=log,
-        environment={**environment.inherited(), **variables},
+        environment={**environment.without_settings(), **variables},
         death_signal=signal.SIGTERM,
         own_session=_OWN_SESSION,
     )
