@@ -11,8 +11,8 @@ import msgspec
 import orjson
 
 from loadtest import history
-from loadtest.callbacks import Account, Forgery, Message, Payment, Refund
 from loadtest.history import Answer, CallbackSent, History, OrderSent
+from loadtest.payers.contract import Forgery, Message, Payer, Payment, Refund
 
 #: What the settings of the gateway call each account.
 ACCOUNT_NAME = "main"
@@ -34,7 +34,7 @@ class Callback(msgspec.Struct, kw_only=True):
     """A callback to send: what signs it, and where its answers are written down."""
 
     sent: CallbackSent
-    account: Account
+    payer: Payer
     message: Message
 
 
@@ -50,49 +50,49 @@ def order(content: Mapping[str, Any], book: History, *, request_id: str = "") ->
     return Order(sent=sent, body=orjson.dumps(content), request_id=request_id)
 
 
-def payment(of: OrderSent, account: Account, book: History, *, amount: Decimal) -> Callback:
+def payment(of: OrderSent, payer: Payer, book: History, *, amount: Decimal) -> Callback:
     """Make a payment of an order ready to send; the amount may be wrong."""
-    paid = _paid(of, amount)
-    return _callback("payment", of, account, account.pay(paid), book, amount)
+    return _callback("payment", of, payer, payer.pay(_paid(of, amount)), book, amount)
 
 
-def forgery(of: OrderSent, account: Account, book: History, *, how: Forgery) -> Callback:
+def forgery(of: OrderSent, payer: Payer, book: History, *, how: Forgery) -> Callback:
     """Make a payment ready to send that nobody has paid, and that looks right in all else."""
-    message = account.forge(_paid(of, of.payable), how)
-    made = _callback("payment", of, account, message, book, of.payable)
+    message = payer.forge(_paid(of, of.payable), how)
+    made = _callback("payment", of, payer, message, book, of.payable)
     made.sent.is_forged = True
     return made
 
 
 def refund(
-    of: OrderSent, account: Account, book: History, *, number: int, amount: Decimal, total: Decimal
+    of: OrderSent, payer: Payer, book: History, *, number: int, amount: Decimal, total: Decimal
 ) -> Callback:
     """Make a refund ready to send: the ``number``-th of an order, ``total`` in all so far."""
-    message = account.refund(Refund(_paid(of, of.payable), number, amount, total))
-    told = total if account.is_cumulative else amount
-    return _callback("refund", of, account, message, book, told)
+    message = payer.refund(Refund(_paid(of, of.payable), number, amount, total))
+    reported = total if payer.is_cumulative else amount
+    return _callback("refund", of, payer, message, book, reported)
 
 
 def _paid(of: OrderSent, amount: Decimal) -> Payment:
-    return Payment(of.order_no, of.order_no, amount, of.currency)
+    serial = "".join(filter(str.isalnum, of.order_no))
+    return Payment(serial, of.order_no, amount, of.currency)
 
 
 def _callback(
-    kind: Any, of: OrderSent, account: Account, message: Message, book: History, amount: Decimal
+    kind: Any, of: OrderSent, payer: Payer, message: Message, book: History, amount: Decimal
 ) -> Callback:
     sent = CallbackSent(
-        source=f"{account.provider}:{ACCOUNT_NAME}",
+        source=f"{payer.provider}:{ACCOUNT_NAME}",
         keys=message.keys,
         kind=kind,
         channel=of.channel,
         order_no=of.order_no,
-        transaction_id=_paid(of, amount).transaction_id,
+        transaction_id=message.transaction_id,
         amount=amount,
         currency=of.currency,
-        is_cumulative=account.is_cumulative,
+        is_cumulative=payer.is_cumulative,
     )
     book.callbacks.append(sent)
-    return Callback(sent=sent, account=account, message=message)
+    return Callback(sent=sent, payer=payer, message=message)
 
 
 class Sender:
@@ -147,11 +147,11 @@ class Sender:
         return Answer(said.status, is_promise=True, id=orjson.loads(body)["id"], body=body)
 
     async def _call_back(self, what: Callback) -> Answer:
-        headers, content = what.message.sign()
-        path = f"/v1/callbacks/{what.account.provider}/{ACCOUNT_NAME}"
-        async with self._session.post(self._url + path, data=content, headers=headers) as said:
-            body = await said.read()
-        return Answer(said.status, is_promise=what.account.is_acknowledged(said.status, body))
+        posted = what.message.sign()
+        url = f"{self._url}/v1/callbacks/{what.payer.provider}/{ACCOUNT_NAME}"
+        async with self._session.post(url, data=posted.body, headers=posted.headers) as answer:
+            body = await answer.read()
+        return Answer(answer.status, is_promise=what.payer.is_acknowledged(answer.status, body))
 
 
 def session(connections: int, *, base_url: str | None = None) -> aiohttp.ClientSession:

@@ -9,8 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-from loadtest.callbacks import Account
 from loadtest.errors import translated
+from loadtest.payers.contract import Payer
 from ops.embedded.cluster import Servers
 from ops.embedded.processes import Runner
 from ops.embedded.report import Reporter
@@ -37,7 +37,7 @@ class Stage(NamedTuple):
 
 @contextmanager
 def running(
-    accounts: Sequence[Account], *, account_name: str, reporter: Reporter, kept: Path | None
+    payers: Sequence[Payer], *, account_name: str, reporter: Reporter, kept: Path | None
 ) -> Iterator[Stage]:
     """Start everything, with fsync as in earnest; stop it after the block.
 
@@ -50,7 +50,7 @@ def running(
             servers.start()
             state = servers.state
             config = state.path / "tidegate.toml"
-            config.write_text(_configured(accounts, account_name, state.path), "utf-8")
+            config.write_text(_configured(payers, account_name, state.path), "utf-8")
             runner = Runner(
                 logs=state.logs,
                 pids=state.pids,
@@ -72,17 +72,17 @@ def running(
         servers.stop()
 
 
-def _configured(accounts: Sequence[Account], name: str, directory: Path) -> str:
+def _configured(payers: Sequence[Payer], name: str, directory: Path) -> str:
     """Write the accounts' secrets into files and return the settings that name them."""
     sections = [
         accounts_file.section(
-            provider=account.provider,
+            provider=payer.provider,
             name=name,
             channels=[channel],
-            secrets=accounts_file.write_secrets(directory, account.provider, [account.secret]),
-            options=account.options,
+            secrets=accounts_file.write_secrets(directory, payer.provider, payer.secrets),
+            options=payer.options,
         )
-        for account, channel in zip(accounts, CHANNELS, strict=True)
+        for payer, channel in zip(payers, CHANNELS, strict=True)
     ]
     return "\n".join(sections) + "\n"
 

@@ -1,4 +1,4 @@
-"""The demo: orders with their payments from real providers' libraries, then the comparison.
+"""The demo: orders with their payments, then the comparison of promises with what is stored.
 
 ``plan`` draws what is sent, ``drive`` sends it, ``report`` prints what ``verify`` has found.
 """

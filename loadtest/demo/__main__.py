@@ -9,11 +9,7 @@ from pathlib import Path
 
 import click
 
-from loadtest import sending, stage, stored, verify
-from loadtest.callbacks import Account
-from loadtest.callbacks.alipay import Alipay
-from loadtest.callbacks.standard_webhooks import StandardWebhooks
-from loadtest.callbacks.stripe import Stripe
+from loadtest import payers, sending, stage, stored, verify
 from loadtest.demo import plan, report
 from loadtest.demo.drive import drive
 from loadtest.errors import CannotRun
@@ -40,10 +36,11 @@ _SETTLE_S = 15.0
 def main(*, count: int, connections: int, seed: int | None, as_json: bool, keep: bool) -> None:
     """Send orders with their payments to a Tidegate of its own, then compare.
 
-    Starts PostgreSQL with a replica, two Valkeys, one gateway and one worker. Stripe's, Standard
-    Webhooks' and Alipay's own libraries sign the callbacks. A tenth of everything is sent
-    twice, some payments come before their order, some with a wrong amount, some are forged.
-    At the end every answer is compared with what is stored.
+    Starts PostgreSQL with a replica, two Valkeys, one gateway and one worker. A third of the
+    callbacks is signed by Stripe's own library, the others are simulated: Alipay and a sender of
+    Standard Webhooks. A tenth of everything is sent twice, some payments come before their order,
+    some with a wrong amount, some are forged. At the end every answer is compared with what is
+    stored.
     """
     # Also when a CI system ends it: the servers are stopped and their directory is removed.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
@@ -70,10 +67,10 @@ def run(*, count: int, connections: int, seed: int, kept: Path | None) -> report
     """Set the stage, send, compare. Raises ``CannotRun``; nothing is left running."""
     # Progress goes to the standard error: the output is the report.
     reporter = Terminal(sys.stderr)
-    accounts: list[Account] = [Stripe(), StandardWebhooks(), Alipay()]
-    drawn = plan.draw(count, accounts, seed=seed)
+    paying = payers.create()
+    drawn = plan.draw(count, paying, seed=seed)
     with stage.running(
-        accounts, account_name=sending.ACCOUNT_NAME, reporter=reporter, kept=kept
+        paying, account_name=sending.ACCOUNT_NAME, reporter=reporter, kept=kept
     ) as there:
         return asyncio.run(_send_and_compare(drawn, there, connections, seed, reporter))
 

@@ -10,8 +10,8 @@ from decimal import Decimal
 import msgspec
 
 from loadtest import orders, sending
-from loadtest.callbacks import Account, Forgery
 from loadtest.history import History, OrderSent
+from loadtest.payers.contract import Forgery, Payer
 from loadtest.sending import Callback, Order
 from loadtest.stage import CHANNELS
 
@@ -52,7 +52,7 @@ class Plan(msgspec.Struct, kw_only=True):
         return sum(sum(map(len, script.groups)) + len(script.later) for script in self.scripts)
 
 
-def draw(count: int, accounts: Sequence[Account], *, seed: int) -> Plan:
+def draw(count: int, payers: Sequence[Payer], *, seed: int) -> Plan:
     """Draw the scripts of ``count`` orders."""
     rng = random.Random(seed)
     fates = _Fates(count, rng)
@@ -62,7 +62,7 @@ def draw(count: int, accounts: Sequence[Account], *, seed: int) -> Plan:
         content = orders.order(n, prefix="demo", channel=CHANNELS[n % len(CHANNELS)])
         # Every other storefront sends a request id; the others are known by their order number.
         order = sending.order(content, history, request_id=f"checkout-{n}" if n % 2 else "")
-        about = _about(n, order.sent, accounts[n % len(accounts)], fates, history)
+        about = _about(n, order.sent, payers[n % len(payers)], fates, history)
         scripts.append(Script(groups=_in_time(order, about, fates, n)))
     at_once, later = _repeat(scripts, rng)
     drawn = {"orders": count, "callbacks": len(history.callbacks), **fates.counts()}
@@ -84,10 +84,10 @@ class _Fates:
         self.early, self.racing = _take(left, count, EARLY), _take(left, count, RACING)
         self._forgeries = 0
 
-    def next_forgery(self, account: Account) -> Forgery:
+    def next_forgery(self, payer: Payer) -> Forgery:
         """Try one way to forge after the other."""
         self._forgeries += 1
-        return account.forgeries[self._forgeries % len(account.forgeries)]
+        return payer.forgeries[self._forgeries % len(payer.forgeries)]
 
     def refunds(self, n: int, due: Decimal) -> list[Decimal]:
         """What goes back of order ``n``, one refund after the other."""
@@ -107,21 +107,17 @@ class _Fates:
         }
 
 
-def _about(
-    n: int, order: OrderSent, account: Account, fates: _Fates, history: History
-) -> list[Act]:
+def _about(n: int, order: OrderSent, payer: Payer, fates: _Fates, history: History) -> list[Act]:
     """Draw the callbacks about an order: its payment, true or not, and what went back of it."""
     if n in fates.forged:
-        return [sending.forgery(order, account, history, how=fates.next_forgery(account))]
+        return [sending.forgery(order, payer, history, how=fates.next_forgery(payer))]
     due = order.payable
     amount = _wrong(due, fates.rng) if n in fates.mismatched else due
-    about: list[Act] = [sending.payment(order, account, history, amount=amount)]
+    about: list[Act] = [sending.payment(order, payer, history, amount=amount)]
     total = Decimal(0)
     for number, back in enumerate(fates.refunds(n, due), start=1):
         total += back
-        about.append(
-            sending.refund(order, account, history, number=number, amount=back, total=total)
-        )
+        about.append(sending.refund(order, payer, history, number=number, amount=back, total=total))
     return about
 
 

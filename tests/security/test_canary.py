@@ -23,12 +23,11 @@ import redis
 import standardwebhooks
 
 from gateway.runtime.settings import Account, Settings
-from loadtest.callbacks.alipay import Alipay
-from loadtest.callbacks.standard_webhooks import StandardWebhooks
-from loadtest.callbacks.stripe import Stripe
 from loadtest.orders import order
+from loadtest.payers.simulated import SimulatedPayer
 from ops.embedded.cluster import Servers
 from ops.harness.ports import free_port
+from ops.simulators import sorted_forms
 from tests.support.payers import Payers
 from tests.support.processes import Processes
 from tests.web.support import Answer, Wire
@@ -197,9 +196,9 @@ async def _questions(wire: Wire) -> list[Answer]:
 def _callbacks(payers: Payers) -> Iterator[tuple[str, dict[str, str], bytes]]:
     """Make callbacks that carry the canary: taken, waiting, mismatched, odd and forged."""
     stripe, webhooks, alipay = payers.accounts
-    assert isinstance(stripe, Stripe)
-    assert isinstance(webhooks, StandardWebhooks)
-    assert isinstance(alipay, Alipay)
+    stripe_key = stripe.secrets[0].encode()
+    assert isinstance(alipay, SimulatedPayer)
+    alipay_key = sorted_forms.private_key(alipay.account.private, "key", whose="Alipay")
     extra = {**_RECIPIENT, "note": CANARY["remark"]}
     for n, (order_no, amount) in enumerate(
         (("canary-00000001", "1.00"), ("nowhere", "5.00"), ("canary-00000004", "237.00"))
@@ -216,7 +215,7 @@ def _callbacks(payers: Payers) -> Iterator[tuple[str, dict[str, str], bytes]]:
         for kind in ("payment_intent.succeeded", "customer.created"):
             body = json.dumps(event | {"type": kind, "id": f"evt_{n}_{kind}"}).encode()
             stamp = int(time.time())
-            mac = hmac.new(stripe.secret.encode(), b"%d.%b" % (stamp, body), "sha256").hexdigest()
+            mac = hmac.new(stripe_key, b"%d.%b" % (stamp, body), "sha256").hexdigest()
             yield "stripe", {"Stripe-Signature": f"t={stamp},v1={mac}"}, body
             yield "stripe", {"Stripe-Signature": f"t={stamp},v1={mac}{PHONE}"}, body
             yield "stripe", {"Stripe-Signature": CANARY["name"]}, body + PHONE.encode()
@@ -233,13 +232,14 @@ def _callbacks(payers: Payers) -> Iterator[tuple[str, dict[str, str], bytes]]:
         ):
             message = {"type": kind, "timestamp": "2026-11-23T10:00:00Z", "data": fields}
             text, key = json.dumps(message), f"msg_{n}_{kind}"
-            headers = _signed_webhook(webhooks.secret, key, text)
+            headers = _signed_webhook(webhooks.secrets[0], key, text)
             yield "standard_webhooks", headers, text.encode()
             yield "standard_webhooks", headers | {"webhook-id": PHONE}, text.encode()
             yield "standard_webhooks", headers, text.encode() + PHONE.encode()
 
         notice = {
             "app_id": str(alipay.options["app_id"]), "charset": "utf-8",
+            "seller_id": str(alipay.options["seller_id"]),
             "gmt_payment": "2026-11-23 12:00:00", "notify_time": "2026-11-23 12:00:01",
             "notify_id": f"nf_{n}", "notify_type": "trade_status_sync", "out_trade_no": order_no,
             "total_amount": amount, "trade_no": f"tr_{n}", "trade_status": "TRADE_SUCCESS",
@@ -253,7 +253,10 @@ def _callbacks(payers: Payers) -> Iterator[tuple[str, dict[str, str], bytes]]:
             {"gmt_payment": CANARY["street"], "notify_id": f"nf_{n}_when"},
             {"app_id": CANARY["name"], "notify_id": f"nf_{n}_whose"},
         ):
-            body = alipay._signed(notice | changes).body
+            told = notice | changes
+            signature = sorted_forms.signature(alipay_key, sorted_forms.text(told))
+            signed = told | {"sign_type": "RSA2", "sign": signature}
+            body = sorted_forms.posted(signed).body
             yield "alipay", {}, body
             yield "alipay", {}, body.replace(PHONE.encode(), b"1" + PHONE.encode())
 

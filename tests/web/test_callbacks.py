@@ -13,7 +13,7 @@ import pytest
 
 from gateway.runtime import settings as configuration
 from gateway.runtime.settings import Settings
-from loadtest.callbacks import Account, Message, Payment, Posted
+from loadtest.payers.contract import Message, Payer, Payment, Posted
 from loadtest.stage import CHANNELS
 from ops.embedded.cluster import PRIMARY, Servers
 from tests.support.payers import Payers
@@ -34,12 +34,12 @@ def accounts(payers: Payers) -> list[configuration.Account]:
 
 
 @pytest.fixture(params=PROVIDERS)
-def payer(request: pytest.FixtureRequest, payers: Payers) -> Account:
+def payer(request: pytest.FixtureRequest, payers: Payers) -> Payer:
     """An account, seen from the provider's side."""
     return payers.accounts[PROVIDERS.index(request.param)]
 
 
-def _order(payer: Account, **changes: Any) -> dict[str, Any]:
+def _order(payer: Payer, **changes: Any) -> dict[str, Any]:
     """Make an order of a channel that the account is paid for."""
     return order(channel=CHANNELS[PROVIDERS.index(payer.provider)], **changes)
 
@@ -49,7 +49,7 @@ def _payment(of: Mapping[str, Any], amount: str | None = None) -> Payment:
     return Payment(f"{next(_serial):06d}", of["order_no"], due, of["currency"])
 
 
-async def _post(wire: Wire, payer: Account, message: Message, **headers: str) -> Answer:
+async def _post(wire: Wire, payer: Payer, message: Message, **headers: str) -> Answer:
     posted = message.sign()
     sent = dict(posted.headers) | headers
     path = f"/v1/callbacks/{payer.provider}/main"
@@ -85,7 +85,7 @@ async def _state(ledger: "asyncpg.Pool[asyncpg.Record]", order_no: str) -> dict[
 
 
 async def test_a_payment_moves_its_order_in_one_transaction(
-    wire: Wire, ledger: "asyncpg.Pool[asyncpg.Record]", payer: Account
+    wire: Wire, ledger: "asyncpg.Pool[asyncpg.Record]", payer: Payer
 ) -> None:
     placed = _order(payer)
     id_ = await _place(wire, placed)
@@ -119,7 +119,7 @@ async def test_a_payment_moves_its_order_in_one_transaction(
 
 
 async def test_repeats_get_the_success_reply_and_have_no_effect(
-    wire: Wire, ledger: "asyncpg.Pool[asyncpg.Record]", valkey: Any, payer: Account
+    wire: Wire, ledger: "asyncpg.Pool[asyncpg.Record]", valkey: Any, payer: Payer
 ) -> None:
     placed = _order(payer)
     await _place(wire, placed)
@@ -136,7 +136,7 @@ async def test_repeats_get_the_success_reply_and_have_no_effect(
 
 
 async def test_the_same_callback_at_one_instant_has_one_effect(
-    wire: Wire, ledger: "asyncpg.Pool[asyncpg.Record]", payer: Account
+    wire: Wire, ledger: "asyncpg.Pool[asyncpg.Record]", payer: Payer
 ) -> None:
     placed = _order(payer)
     await _place(wire, placed)
@@ -148,7 +148,7 @@ async def test_the_same_callback_at_one_instant_has_one_effect(
 
 
 async def test_a_wrong_amount_is_parked_and_holds_the_order(
-    wire: Wire, ledger: "asyncpg.Pool[asyncpg.Record]", payer: Account
+    wire: Wire, ledger: "asyncpg.Pool[asyncpg.Record]", payer: Payer
 ) -> None:
     placed = _order(payer)
     await _place(wire, placed)
@@ -162,7 +162,7 @@ async def test_a_wrong_amount_is_parked_and_holds_the_order(
 
 
 async def test_a_payment_waits_for_its_order_and_is_applied_when_it_comes(
-    wire: Wire, ledger: "asyncpg.Pool[asyncpg.Record]", payer: Account
+    wire: Wire, ledger: "asyncpg.Pool[asyncpg.Record]", payer: Payer
 ) -> None:
     late = _order(payer)
     answer = await _post(wire, payer, payer.pay(_payment(late)))
@@ -181,7 +181,7 @@ async def test_a_payment_waits_for_its_order_and_is_applied_when_it_comes(
 
 
 async def test_a_payment_of_a_closed_order_is_parked(
-    wire: Wire, ledger: "asyncpg.Pool[asyncpg.Record]", payer: Account
+    wire: Wire, ledger: "asyncpg.Pool[asyncpg.Record]", payer: Payer
 ) -> None:
     placed = _order(payer)
     id_ = await _place(wire, placed)
@@ -194,7 +194,7 @@ async def test_a_payment_of_a_closed_order_is_parked(
 
 
 async def test_an_account_is_not_paid_for_other_channels_orders(
-    wire: Wire, ledger: "asyncpg.Pool[asyncpg.Record]", payer: Account
+    wire: Wire, ledger: "asyncpg.Pool[asyncpg.Record]", payer: Payer
 ) -> None:
     elsewhere = order(channel="tmall")
     await _place(wire, elsewhere)
@@ -204,7 +204,7 @@ async def test_an_account_is_not_paid_for_other_channels_orders(
     assert (state["status"], state["payments"][0][0]) == ("pending_payment", "waiting")
 
 
-async def _refused(wire: Wire, payer: Account) -> float:
+async def _refused(wire: Wire, payer: Payer) -> float:
     text = (await wire.ask("GET", "/metrics")).body.decode()
     label = f'account="main",provider="{payer.provider}"'
     lines = [line for line in text.splitlines() if line.startswith("tidegate_refused_callbacks_t")]
@@ -212,7 +212,7 @@ async def _refused(wire: Wire, payer: Account) -> float:
 
 
 async def test_a_forgery_is_refused_counted_and_leaves_no_trace(
-    wire: Wire, ledger: "asyncpg.Pool[asyncpg.Record]", payer: Account
+    wire: Wire, ledger: "asyncpg.Pool[asyncpg.Record]", payer: Payer
 ) -> None:
     placed = _order(payer)
     await _place(wire, placed)
@@ -229,12 +229,12 @@ async def test_a_forgery_is_refused_counted_and_leaves_no_trace(
     assert await _refused(wire, payer) == refused + len(payer.forgeries)
 
 
-async def test_ugly_callbacks_are_refused(wire: Wire, payer: Account) -> None:
+async def test_ugly_callbacks_are_refused(wire: Wire, payer: Payer) -> None:
     posted = payer.pay(_payment(order())).sign()
     bodies = [b"", b"{}", b"null", b"\0", b"\xff" * 100, b"[" * 60_000, b"a=" * 30_000, b"%" * 99]
     for body in bodies:
         for headers in ({}, dict(posted.headers)):
-            message = Message(("x",), _constant(headers, body))
+            message = Message(("x",), "", _constant(headers, body))
             answer = await _post(wire, payer, message)
             assert answer.status in (400, 401), body[:20]
 
@@ -243,14 +243,14 @@ def _constant(headers: Mapping[str, str], body: bytes) -> Callable[[], Posted]:
     return lambda: Posted(headers, body)
 
 
-async def test_what_is_not_a_configured_account_is_not_there(wire: Wire, payer: Account) -> None:
+async def test_what_is_not_a_configured_account_is_not_there(wire: Wire, payer: Payer) -> None:
     posted = payer.pay(_payment(order())).sign()
     for path in (f"{payer.provider}/other", "paypal/main", f"{payer.provider}/MAIN", "x/%00"):
         answer = await wire.ask("POST", f"/v1/callbacks/{path}", posted.body, posted.headers)
         assert answer.status == 404
 
 
-async def test_a_callback_is_bounded_and_taken_as_it_is(wire: Wire, payer: Account) -> None:
+async def test_a_callback_is_bounded_and_taken_as_it_is(wire: Wire, payer: Payer) -> None:
     path = f"/v1/callbacks/{payer.provider}/main"
     large = await wire.ask("POST", path, b"x" * (64 * 1024 + 1))
     assert large.status == 413
@@ -263,7 +263,7 @@ async def test_a_callback_is_bounded_and_taken_as_it_is(wire: Wire, payer: Accou
     assert answer.status == 413
 
 
-async def test_keys_play_no_part_in_callbacks(wire: Wire, payer: Account) -> None:
+async def test_keys_play_no_part_in_callbacks(wire: Wire, payer: Payer) -> None:
     placed = _order(payer)
     await _place(wire, placed)
     wire.token = "tg_nobody"
@@ -308,7 +308,7 @@ class TestWithoutPostgres:
         self,
         wire: Wire,
         ledger: "asyncpg.Pool[asyncpg.Record]",
-        payer: Account,
+        payer: Payer,
         line: Cable,
         fault: str,
     ) -> None:
@@ -329,7 +329,7 @@ class TestWithoutPostgres:
         state = await _state(ledger, placed["order_no"])
         assert (state["status"], state["version"], len(state["payments"])) == ("paid", 2, 1)
 
-    async def _acknowledged(self, wire: Wire, payer: Account, message: Message) -> Answer:
+    async def _acknowledged(self, wire: Wire, payer: Payer, message: Message) -> Answer:
         for _ in range(50):
             answer = await _post(wire, payer, message)
             if payer.is_acknowledged(answer.status, answer.body):

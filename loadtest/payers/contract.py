@@ -1,0 +1,85 @@
+"""What a payer offers: payments, refunds and forgeries of one account at a provider."""
+
+from collections.abc import Callable, Mapping, Sequence
+from decimal import Decimal
+from typing import NamedTuple, Protocol
+
+from ops.simulators.contract import Forgery, Posted
+
+__all__ = ["Forgery", "Message", "Payer", "Payment", "Posted", "Refund", "once"]
+
+
+class Message(NamedTuple):
+    """A message. ``sign`` makes the bytes of one attempt, signed anew where the provider does."""
+
+    #: What identifies it in the history of orders, whichever attempt arrives: its number at the
+    #: provider, as a rule. Two where one message reports two things.
+    keys: tuple[str, ...]
+    #: The provider's number of the payment it is about.
+    transaction_id: str
+    sign: Callable[[], Posted]
+
+
+class Payment(NamedTuple):
+    """A payment of an order, from which a provider makes its own numbers."""
+
+    #: Letters and digits, unique among the payments of one payer.
+    serial: str
+    order_no: str
+    amount: Decimal
+    #: ISO 4217.
+    currency: str
+
+
+class Refund(NamedTuple):
+    """Money of a payment that went back."""
+
+    payment: Payment
+    #: Counts the refunds of the payment, from 1.
+    number: int
+    #: This refund alone.
+    amount: Decimal
+    #: All refunds of the payment so far, this one included.
+    total: Decimal
+
+
+class Payer(Protocol):
+    """An account at a provider, seen from the provider's side."""
+
+    #: The provider's name in the path and in the settings.
+    provider: str
+    #: What the gateway is configured with.
+    secrets: Sequence[str]
+    options: Mapping[str, object]
+    #: The ways to forge that make sense here.
+    forgeries: Sequence[Forgery]
+    #: Whether a refund reports the total so far instead of this refund alone.
+    is_cumulative: bool
+
+    def pay(self, payment: Payment) -> Message:
+        """Make the message about a payment."""
+        ...
+
+    def refund(self, refund: Refund) -> Message:
+        """Make the message about a refund."""
+        ...
+
+    def forge(self, payment: Payment, how: Forgery) -> Message:
+        """Make a message that must be refused; nobody has paid."""
+        ...
+
+    def is_acknowledged(self, status: int, body: bytes) -> bool:
+        """Say whether the provider takes this answer for an acknowledgement and stops sending."""
+        ...
+
+
+def once(sign: Callable[[], Posted]) -> Callable[[], Posted]:
+    """Sign at the first attempt, and send the same bytes at every other."""
+    signed: list[Posted] = []
+
+    def remembered() -> Posted:
+        if not signed:
+            signed.append(sign())
+        return signed[0]
+
+    return remembered

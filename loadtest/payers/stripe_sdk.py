@@ -1,0 +1,105 @@
+"""The control: Stripe's snapshot events, written here and signed by Stripe's own library."""
+
+import json
+import secrets
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+import stripe
+
+from loadtest.payers.contract import Forgery, Message, Payment, Posted, Refund
+
+#: How old a stale signature is: Stripe's library accepts five minutes.
+_STALE = timedelta(hours=1)
+#: What the forger had signed before changing the amount.
+_SIGNED_AMOUNT = Decimal("0.01")
+_JSON = {"Content-Type": "application/json"}
+
+
+class StripeSdk:
+    """A webhook endpoint of an account of its own."""
+
+    provider = "stripe"
+    forgeries: Sequence[Forgery] = ("foreign_key", "changed", "unsigned", "stale")
+    is_cumulative = True
+
+    def __init__(self) -> None:
+        self.secrets: Sequence[str] = ("whsec_" + secrets.token_hex(16),)
+        self.options: Mapping[str, object] = {}
+
+    def pay(self, payment: Payment) -> Message:
+        """Make the event of a payment intent that succeeded."""
+        key, body = _payment(payment)
+        return Message((key,), _intent_id(payment), lambda: self._signed(body))
+
+    def refund(self, refund: Refund) -> Message:
+        """Make the event of a charge of which more was refunded than before."""
+        payment = refund.payment
+        key = f"evt_{payment.serial}_refund_{refund.number}"
+        charge = {
+            "id": f"ch_{payment.serial}",
+            "object": "charge",
+            "payment_intent": _intent_id(payment),
+            "amount": _minor(payment.amount),
+            "amount_refunded": _minor(refund.total),
+            "currency": payment.currency.lower(),
+            "metadata": {"order_no": payment.order_no},
+        }
+        body = _event(key, "charge.refunded", charge)
+        return Message((key,), _intent_id(payment), lambda: self._signed(body))
+
+    def forge(self, payment: Payment, how: Forgery) -> Message:
+        """Make an event that Stripe never sent."""
+        key, body = _payment(payment)
+        signers: Mapping[Forgery, Callable[[], Posted]] = {
+            "foreign_key": lambda: StripeSdk()._signed(body),
+            "changed": lambda: Posted(self._signed(cheap).headers, body.encode()),
+            "unsigned": lambda: Posted(_JSON, body.encode()),
+            "stale": lambda: self._signed(body, datetime.now(UTC) - _STALE),
+        }
+        _, cheap = _payment(payment._replace(amount=_SIGNED_AMOUNT))
+        return Message((key,), _intent_id(payment), signers[how])
+
+    def is_acknowledged(self, status: int, body: bytes) -> bool:
+        """Want any 2xx."""
+        return 200 <= status < 300
+
+    def _signed(self, body: str, at: datetime | None = None) -> Posted:
+        at_s = int((at or datetime.now(UTC)).timestamp())
+        header = stripe.WebhookSignature.generate_signature_header(body, self.secrets[0], at_s)
+        return Posted({**_JSON, "Stripe-Signature": header}, body.encode())
+
+
+def _intent_id(payment: Payment) -> str:
+    return f"pi_{payment.serial}"
+
+
+def _payment(payment: Payment) -> tuple[str, str]:
+    key = f"evt_{payment.serial}"
+    intent = {
+        "id": _intent_id(payment),
+        "object": "payment_intent",
+        "amount_received": _minor(payment.amount),
+        "currency": payment.currency.lower(),
+        "metadata": {"order_no": payment.order_no},
+        "status": "succeeded",
+    }
+    return key, _event(key, "payment_intent.succeeded", intent)
+
+
+def _event(key: str, kind: str, snapshot: Mapping[str, Any]) -> str:
+    event = {
+        "id": key,
+        "object": "event",
+        "type": kind,
+        "created": int(datetime.now(UTC).timestamp()),
+        "livemode": True,
+        "data": {"object": snapshot},
+    }
+    return json.dumps(event)
+
+
+def _minor(amount: Decimal) -> int:
+    return int(amount * 100)
