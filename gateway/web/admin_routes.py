@@ -2,54 +2,54 @@
 
 from gateway.overload import snapshot
 from gateway.web.handlers.admin import (
-    Cleared,
-    Operations,
+    AdminHandler,
+    ClearResult,
     OverrideBody,
     OverrideList,
     OverrideResult,
-    PlanChanged,
+    PlanBody,
     PlanList,
-    PlanOrder,
+    PlanResult,
 )
 from gateway.web.routing import Answer, Route
 
 _AUTH = ("unauthorised", "forbidden")
 
 
-def all_routes(operations: Operations) -> list[Route]:
-    """Return the table of the operators' routes."""
-    one = "/v1/admin/modes/{target}"
+def all_routes(admin: AdminHandler) -> list[Route]:
+    """Return the table of the operators' routes over their handler."""
+    override = "/v1/admin/modes/{target}"
     return [
         Route(
             method="GET",
             template="/v1/admin/load",
             name="admin.load",
-            handler=operations.load,
+            handler=admin.show_load,
             role="operate",
-            summary="See the load of the process that answers",
-            answers=[Answer(200, "Its load, tiers and modes.", snapshot.State)],
+            summary="Show the load of the process that answers",
+            answers=[Answer(200, "Load, tiers and overrides of the process.", snapshot.State)],
             problems=[*_AUTH, "unavailable"],
         ),
         Route(
             method="GET",
             template="/v1/admin/modes",
             name="admin.modes",
-            handler=operations.every,
+            handler=admin.list_overrides,
             role="operate",
-            summary="List the modes that stand or are asked for",
-            answers=[Answer(200, "All modes.", OverrideList)],
+            summary="List active and pending overrides",
+            answers=[Answer(200, "All overrides.", OverrideList)],
             problems=[*_AUTH, "unavailable"],
         ),
         Route(
             method="PUT",
-            template=one,
+            template=override,
             name="admin.modes.set",
-            handler=operations.set,
+            handler=admin.set_override,
             role="operate",
-            summary="Refuse or take a feature or a tier whatever the load, for a while",
+            summary="Set an override: shed or admit a feature or tier, whatever the load",
             body=OverrideBody,
             answers=[
-                Answer(200, "Set with its audit row, or waiting for agreement.", OverrideResult)
+                Answer(200, "Active, or pending approval; with its audit row.", OverrideResult)
             ],
             problems=[
                 "malformed", *_AUTH, "not-found", "slow-body", "too-large",
@@ -58,43 +58,43 @@ def all_routes(operations: Operations) -> list[Route]:
         ),
         Route(
             method="POST",
-            template=f"{one}/agreement",
+            template=f"{override}/agreement",
             name="admin.modes.agree",
-            handler=operations.agree,
+            handler=admin.approve,
             role="operate",
-            summary="Agree, as a second person, to what was asked for",
-            answers=[Answer(200, "It stands, with its audit row.", OverrideResult)],
+            summary="Approve a pending override, as a second person",
+            answers=[Answer(200, "Active; with its audit row.", OverrideResult)],
             problems=[*_AUTH, "not-found", "unavailable"],
         ),
         Route(
             method="DELETE",
-            template=one,
+            template=override,
             name="admin.modes.clear",
-            handler=operations.clear,
+            handler=admin.clear_override,
             role="operate",
-            summary="Leave a feature or a tier to the load again",
-            answers=[Answer(200, "It is left to the load, with its audit row.", Cleared)],
+            summary="Clear the override of a feature or tier",
+            answers=[Answer(200, "Cleared; with its audit row.", ClearResult)],
             problems=[*_AUTH, "not-found", "unavailable"],
         ),
         Route(
             method="GET",
             template="/v1/admin/plans",
             name="admin.plans",
-            handler=operations.every_plan,
+            handler=admin.list_plans,
             role="operate",
             summary="List the steps of all plans",
-            answers=[Answer(200, "All steps.", PlanList)],
+            answers=[Answer(200, "The steps of all plans.", PlanList)],
             problems=[*_AUTH, "unavailable"],
         ),
         Route(
             method="PUT",
             template="/v1/admin/plans/{name}",
             name="admin.plans.set",
-            handler=operations.plan,
+            handler=admin.set_plan,
             role="operate",
-            summary="Say beforehand what goes dark during a sale, and when",
-            body=PlanOrder,
-            answers=[Answer(200, "It is set, with its audit row.", PlanChanged)],
+            summary="Set a plan: what is shed during a sale, and when",
+            body=PlanBody,
+            answers=[Answer(200, "Set; with its audit row.", PlanResult)],
             problems=[
                 "malformed", *_AUTH, "slow-body", "too-large", "unsupported-media-type", "invalid",
                 "unavailable",
@@ -104,10 +104,10 @@ def all_routes(operations: Operations) -> list[Route]:
             method="DELETE",
             template="/v1/admin/plans/{name}",
             name="admin.plans.drop",
-            handler=operations.drop_plan,
+            handler=admin.drop_plan,
             role="operate",
             summary="Drop a plan",
-            answers=[Answer(200, "It is dropped, with its audit row.", PlanChanged)],
+            answers=[Answer(200, "Dropped; with its audit row.", PlanResult)],
             problems=[*_AUTH, "not-found", "unavailable"],
         ),
     ]  # fmt: skip

@@ -1,9 +1,8 @@
-"""Who is asking: API keys, remembered for a moment so that the door costs no query.
+"""Authentication by API key, cached for a moment so that a request costs no query.
 
-A key is believed for ``ttl_s`` after it was looked up; a revoked one stops working then.
-While Postgres is away, keys in use before go on working for a while: refusing everybody because
-the door can not be asked would turn every small outage into a large one. What was refused before
-stays refused.
+The result of a look-up is valid for ``ttl_s``; a revoked key stops working then. While Postgres is
+unavailable, keys that were in use before go on working for a while: rejecting every client because
+keys cannot be looked up would turn a small outage into a large one. Unknown keys stay rejected.
 """
 
 import asyncio
@@ -17,30 +16,30 @@ from gateway.domain.errors import Unavailable
 from gateway.runtime.clock import Clock
 from gateway.web.problems import Answered, problem
 
-_REMEMBERED_MAX = 10_000
+_CACHED_MAX = 10_000
 #: How long an outage may last until keys stop working. A failover by hand takes longer than five
-#: minutes: turning every key away then would end the intake that the journal keeps up. Nobody can
-#: revoke a key while Postgres is away, so waiting longer lets in nobody new.
+#: minutes: rejecting every key then would end the intake that the journal keeps up. No key can be
+#: revoked while Postgres is unavailable, so a longer time admits no revoked key.
 _STALE_S = 3600.0
-#: How long before the outage a key must have been looked up at the latest. What was heard of one
-#: that was idle for longer may no longer have been true when the outage began.
+#: How long before the outage a key must have been looked up at the latest. The result for a key
+#: that was idle for longer may have been outdated when the outage began.
 _IDLE_S = 300.0
-#: How long the ledger is left alone after a look-up of a good key failed.
+#: How long no key is looked up again after the look-up of a valid key failed.
 _PAUSE_S = 1.0
-#: Look-ups at once: guesses at keys must not take the connections that orders need.
+#: Concurrent look-ups: guessed keys must not take the connections that orders need.
 _LOOK_UPS_MAX = 2
-#: How long a look-up is waited for before the ledger counts as away: by who asks, as one who was
-#: good just now is let in without it.
-_STRANGER_S = 1.0
-_FRIEND_S = 0.3
+#: How long a look-up may take before Postgres counts as unavailable. A key that was valid just
+#: now is accepted without it, so it waits for less.
+_UNKNOWN_KEY_S = 1.0
+_VALID_KEY_S = 0.3
 _WWW = 'WWW-Authenticate: Bearer realm="tidegate"\r\n'
 
 
 class Keys(Protocol):
-    """Where keys are kept."""
+    """The store of API keys."""
 
     async def find(self, token_digest: bytes) -> Principal | None:
-        """The bearer of a live key, or None."""
+        """Return the principal of an active key, or None. Raises ``Unavailable``."""
         ...
 
 
@@ -51,26 +50,29 @@ class Authenticator:
         self._keys = keys
         self._clock = clock
         self._ttl_s = ttl_s
-        self._known: OrderedDict[str, tuple[Principal | None, float]] = OrderedDict()
-        self._asking: dict[str, asyncio.Task[Principal | None]] = {}
-        self._strangers = asyncio.Semaphore(_LOOK_UPS_MAX)
-        self._friends = asyncio.Semaphore(_LOOK_UPS_MAX)
-        self._away_since_s: float | None = None
+        self._cache: OrderedDict[str, tuple[Principal | None, float]] = OrderedDict()
+        self._look_ups: dict[str, asyncio.Task[Principal | None]] = {}
+        self._unknown_lane = asyncio.Semaphore(_LOOK_UPS_MAX)
+        self._valid_lane = asyncio.Semaphore(_LOOK_UPS_MAX)
+        self._unavailable_since_s: float | None = None
         self._paused_until_s = 0.0
 
-    def recall(self, authorization: str | None, role: Role) -> Principal | None:
-        """Return a bearer of ``role`` who was looked up just now, without waiting, or None."""
-        entry = self._known.get(authorization or "")
+    def cached(self, authorization: str | None, role: Role) -> Principal | None:
+        """Return a cached principal that has ``role``, or None. Does not wait."""
+        entry = self._cache.get(authorization or "")
         if entry is None or entry[0] is None or entry[1] <= self._clock.monotonic_s():
             return None
         return entry[0] if entry[0].may(role) else None
 
-    async def admit(self, authorization: str | None, role: Role) -> Principal:
-        """Return the bearer, who has ``role``. Raises ``Answered`` with 401, 403 or 503."""
+    async def authenticate(self, authorization: str | None, role: Role) -> Principal:
+        """Return the principal, which has ``role``.
+
+        Raises ``Answered`` with 401 or 403, and ``Unavailable``.
+        """
         if authorization is None:
-            detail = "send `Authorization: Bearer <key>`; make one with `tidegate keys create`"
+            detail = "send `Authorization: Bearer <key>`; create one with `tidegate keys create`"
             raise Answered(problem("unauthorised", detail, head=_WWW))
-        entry = self._known.get(authorization)
+        entry = self._cache.get(authorization)
         if entry is not None and entry[1] > self._clock.monotonic_s():
             principal = entry[0]
         else:
@@ -78,7 +80,7 @@ class Authenticator:
         if principal is None:
             raise Answered(problem("unauthorised", "the key is unknown or revoked", head=_WWW))
         if not principal.may(role):
-            raise Answered(problem("forbidden", f"the key lacks the role {role}"))
+            raise Answered(problem("forbidden", f"the key does not have the role {role}"))
         return principal
 
     async def _look_up(
@@ -88,61 +90,61 @@ class Authenticator:
         if scheme.lower() != "bearer" or not token.startswith("tg_") or len(token) > 128:
             return None
         if entry is not None and self._clock.monotonic_s() < self._paused_until_s:
-            return self._remembered(entry)
-        is_friend = entry is not None and entry[0] is not None
-        asking = self._asking.get(authorization)
-        if asking is None:
-            # Guesses at keys wait for each other, not in front of a key that was good just now.
-            lane = self._friends if is_friend else self._strangers
-            asking = asyncio.create_task(self._ask(lane, authorization, token), name="api key")
-            self._asking[authorization] = asking
-            asking.add_done_callback(partial(self._asked, authorization))
-        # Waited for from outside: what hangs in the driver does not always heed a cancellation.
-        await asyncio.wait({asking}, timeout=_FRIEND_S if is_friend else _STRANGER_S)
-        if not asking.done():
-            # A friend's look-up goes on: slow or not, it tells when the key was revoked.
-            if not is_friend:
-                asking.cancel()
-        elif not asking.cancelled() and not isinstance(asking.exception(), Unavailable):
-            return asking.result()
-        if is_friend:
-            # Only their word: guesses wait for each other, whether the ledger is away or not.
-            self._miss()
+            return self._stale(entry)
+        is_valid = entry is not None and entry[0] is not None
+        look_up = self._look_ups.get(authorization)
+        if look_up is None:
+            # Guessed keys wait for each other, not ahead of a key that was valid just now.
+            lane = self._valid_lane if is_valid else self._unknown_lane
+            look_up = asyncio.create_task(self._find(lane, authorization, token), name="api key")
+            self._look_ups[authorization] = look_up
+            look_up.add_done_callback(partial(self._on_done, authorization))
+        # Waited for from outside: what hangs in the driver does not always obey a cancellation.
+        await asyncio.wait({look_up}, timeout=_VALID_KEY_S if is_valid else _UNKNOWN_KEY_S)
+        if not look_up.done():
+            # That of a valid key goes on: slow or not, it finds out whether the key was revoked.
+            if not is_valid:
+                look_up.cancel()
+        elif not look_up.cancelled() and not isinstance(look_up.exception(), Unavailable):
+            return look_up.result()
+        if is_valid:
+            # Only these show an outage: guessed keys wait for each other in any case.
+            self._note_outage()
         if entry is not None:
-            return self._remembered(entry)
+            return self._stale(entry)
         raise Unavailable("postgres")
 
-    def _remembered(self, entry: tuple[Principal | None, float]) -> Principal | None:
-        """Return what was known before the outage. Raises ``Unavailable`` when it is too old."""
+    def _stale(self, entry: tuple[Principal | None, float]) -> Principal | None:
+        """Return the result from before the outage. Raises ``Unavailable`` when it is too old."""
         principal, until_s = entry
         now_s = self._clock.monotonic_s()
-        since_s = now_s if self._away_since_s is None else self._away_since_s
+        since_s = now_s if self._unavailable_since_s is None else self._unavailable_since_s
         if until_s + _IDLE_S > since_s and since_s + _STALE_S > now_s:
             return principal
         raise Unavailable("postgres")
 
-    def _miss(self) -> None:
+    def _note_outage(self) -> None:
         now_s = self._clock.monotonic_s()
         self._paused_until_s = now_s + _PAUSE_S
-        if self._away_since_s is None:
-            self._away_since_s = now_s
+        if self._unavailable_since_s is None:
+            self._unavailable_since_s = now_s
 
-    def _asked(self, authorization: str, asking: asyncio.Task[Principal | None]) -> None:
-        del self._asking[authorization]
-        if not asking.cancelled():
-            # Those who asked may all have left; asyncio must not complain about that.
-            asking.exception()
+    def _on_done(self, authorization: str, look_up: asyncio.Task[Principal | None]) -> None:
+        del self._look_ups[authorization]
+        if not look_up.cancelled():
+            # All its callers may have left; asyncio must not warn about that.
+            look_up.exception()
 
-    async def _ask(
+    async def _find(
         self, lane: asyncio.Semaphore, authorization: str, token: str
     ) -> Principal | None:
         async with lane:
             principal = await self._keys.find(
                 sha256(token.encode("utf-8", "surrogateescape")).digest()
             )
-        self._away_since_s, self._paused_until_s = None, 0.0
-        self._known[authorization] = (principal, self._clock.monotonic_s() + self._ttl_s)
-        self._known.move_to_end(authorization)
-        if len(self._known) > _REMEMBERED_MAX:
-            self._known.popitem(last=False)
+        self._unavailable_since_s, self._paused_until_s = None, 0.0
+        self._cache[authorization] = (principal, self._clock.monotonic_s() + self._ttl_s)
+        self._cache.move_to_end(authorization)
+        if len(self._cache) > _CACHED_MAX:
+            self._cache.popitem(last=False)
         return principal

@@ -1,20 +1,18 @@
-"""Figures of the HTTP side."""
+"""Metrics of the HTTP side."""
 
 from prometheus_client import Counter, Gauge
 
 REQUESTS = Counter("tidegate_requests", "Requests by route and status.", ["route", "status"])
-SHORT_WAY = Counter(
-    "tidegate_short_way", "Submissions that were answered from the bytes they came as."
-)
-REFUSED_CALLBACKS = Counter(
+FAST_PATH = Counter("tidegate_short_way", "Submissions answered by the fast path.")
+REJECTED_CALLBACKS = Counter(
     "tidegate_refused_callbacks",
-    "Callbacks refused, by provider, account and reason.",
+    "Rejected callbacks by provider, account and reason.",
     ["provider", "account", "reason"],
 )
-QUOTA_REFUSED = Counter(
-    "tidegate_quota_refused", "Requests beyond the quota of their API key or channel."
+RATE_LIMITED = Counter(
+    "tidegate_quota_refused", "Requests beyond the rate limit of their API key or channel."
 )
 CONNECTIONS = Gauge("tidegate_connections", "Open client connections.", multiprocess_mode="livesum")
-SHELVED = Counter(
-    "tidegate_shelf_answers", "Pages given from the last minute's while lists were dark."
+CACHED_ANSWERS = Counter(
+    "tidegate_shelf_answers", "Pages answered from the response cache while lists were shed."
 )

@@ -1,4 +1,4 @@
-"""The OpenAPI 3.1 document, made from the route table and the types that the handlers use."""
+"""The OpenAPI 3.1 document, generated from the routes and the types that the handlers use."""
 
 import re
 from collections.abc import Sequence
@@ -54,7 +54,7 @@ def _schema(schema: object, known: dict[str, Any]) -> Any:
 
 
 def _event(data: object, known: dict[str, Any]) -> Any:
-    """Describe the events of a stream, in the words that OpenAPI 3.2 has for them."""
+    """Return the schema of the events of a stream, in the terms of OpenAPI 3.2."""
     carried = {"contentMediaType": "application/json", "contentSchema": _schema(data, known)}
     return {"type": "object", "properties": {"data": {"type": "string", **carried}}}
 
@@ -67,7 +67,7 @@ def _operation(route: Route, known: dict[str, Any]) -> dict[str, Any]:
         "responses": _responses(route, known),
     }
     if route.role is not None:
-        operation["description"] = f"Needs the role `{route.role}`."
+        operation["description"] = f"Requires the role `{route.role}`."
     parameters = [
         {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
         for name in re.findall(r"\{(\w+)\}", route.template)

@@ -22,28 +22,28 @@ from gateway.wiring import Gateway, open_gateway
 _log = logging.getLogger(__name__)
 
 _BACKLOG = 1024
-#: Seconds that an operator's last request may take when the process ends.
+#: Seconds that the last request of an operator may take when the process ends.
 _OPERATORS_S = 2.0
-#: Allocations (less frees) between two looks of the cycle collector.
+#: Allocations (less frees) between two runs of the cycle collector.
 _GC_ALLOCATIONS = 20_000
 
 
 def run(settings: Settings, *, reuse_port: bool = False) -> int:
     """Serve until SIGTERM or SIGINT, then drain; return the exit status.
 
-    Raises ``SettingsError``, ``SealingError`` or ``Unavailable`` when it can not start.
+    Raises ``SettingsError``, ``SealingError`` or ``Unavailable`` when it cannot start.
     """
     logs.configure(settings.log_level)
     _raise_descriptor_limit()
     return uvloop.run(_serve(settings, reuse_port))
 
 
-def _collect_seldom() -> None:
-    """Let the cycle collector look at what is new, and seldom.
+def _collect_garbage_seldom() -> None:
+    """Make the cycle collector run seldom, and only over objects made from now on.
 
-    The objects of a request die by their reference counts. By default the collector walks them
-    every 700 allocations, which is every few requests, and now and then everything that was
-    loaded at the start: measured, 7 % of the process' time, and pauses in the middle of batches.
+    The objects of a request are freed by their reference counts. By default the collector visits
+    them every 700 allocations, which is every few requests, and now and then everything loaded at
+    the start: measured, 7 % of the process' time, and pauses in the middle of batches.
     """
     gc.collect()
     gc.freeze()
@@ -51,7 +51,7 @@ def _collect_seldom() -> None:
 
 
 def _raise_descriptor_limit() -> None:
-    # The usual soft limit of 1024 is below `connections_max`; the hard one is ours to use.
+    # The usual soft limit of 1024 is below `connections_max`; the hard limit may be used.
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft != hard:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
@@ -68,54 +68,54 @@ async def _serve(settings: Settings, reuse_port: bool) -> int:
         inventory = wiring.open_inventory(settings)
         stack.push_async_callback(inventory.close)
         server = wiring.build_server(gateway, stopping, documents=documents, inventory=inventory)
-        listener = _listen(settings.host, settings.port, reuse_port)
-        door = open_listener(server, listener, gateway)
-        stack.callback(door.close)
+        bound = _listen(settings.host, settings.port, reuse_port)
+        listener = open_listener(server, bound, gateway)
+        stack.callback(listener.close)
         if settings.admin_port:
             stack.push_async_callback(_listen_to_operators(gateway, reuse_port))
-        host, port = listener.getsockname()[:2]
-        _collect_seldom()
+        host, port = bound.getsockname()[:2]
+        _collect_garbage_seldom()
         _log.info("listening", extra={"host": host, "port": port, "role": settings.role})
-        # A task that dies sets `stopping`: the process drains, and says that it failed.
+        # A task that fails sets `stopping`: the process drains and exits with status 1.
         is_clean = await lifecycle.supervise(
             wiring.tasks(gateway, port), stopping, drain_s=settings.drain_s
         )
         _log.info("draining", extra={"waiting": gateway.committer.waiting})
-        # New connections are refused from here on; what was accepted is finished.
-        door.stop()
+        # No new connection is accepted from here on; accepted requests are finished.
+        listener.stop()
         try:
             async with asyncio.timeout(settings.drain_s):
                 await server.drain()
                 await gateway.committer.drain()
         except TimeoutError:
-            _log.warning("drain ran out of time", extra={"waiting": gateway.committer.waiting})
+            _log.warning("the drain timed out", extra={"waiting": gateway.committer.waiting})
             return 1
         _log.info("stopped")
     return 0 if is_clean else 1
 
 
 def _listen_to_operators(gateway: Gateway, reuse_port: bool) -> Callable[[], Awaitable[None]]:
-    """Open the operators' own port; return what closes it again."""
+    """Open the operators' listener; return the coroutine function that closes it."""
     settings = gateway.settings
     server = wiring.build_admin_server(gateway)
-    listener = _listen(settings.admin_host, settings.admin_port, reuse_port)
-    door = open_listener(server, listener, gateway)
+    bound = _listen(settings.admin_host, settings.admin_port, reuse_port)
+    listener = open_listener(server, bound, gateway)
     _log.info("operators", extra={"host": settings.admin_host, "port": settings.admin_port})
 
     async def close() -> None:
-        # Half a request of an operator is no reason to say that the process failed.
+        # An unfinished request of an operator does not make the process fail.
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_OPERATORS_S):
                 await server.drain()
-        door.close()
+        listener.close()
 
     return close
 
 
-def open_listener(server: Dispatcher, listener: socket.socket, gateway: Gateway) -> Listener:
-    """Serve a listener until the door is closed."""
+def open_listener(server: Dispatcher, bound: socket.socket, gateway: Gateway) -> Listener:
+    """Accept connections for a server on a bound socket, until the listener is closed."""
     return Listener(
-        listening_socket=listener,
+        listening_socket=bound,
         backlog=_BACKLOG,
         connection_factory=server,
         early_rejection=server.early_rejection,
@@ -125,17 +125,17 @@ def open_listener(server: Dispatcher, listener: socket.socket, gateway: Gateway)
 
 def _listen(host: str, port: int, reuse_port: bool) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    bound = socket.socket(family, socket.SOCK_STREAM)
+    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     if reuse_port:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
     try:
-        listener.bind((host, port))
+        bound.bind((host, port))
     except OSError as exc:
-        listener.close()
+        bound.close()
         raise SettingsError(
-            f"can not listen on {host}:{port} ({exc.strerror}); "
+            f"cannot listen on {host}:{port} ({exc.strerror}); "
             "choose another with --port, TIDEGATE_PORT or TIDEGATE_ADMIN_PORT"
         ) from exc
-    listener.setblocking(False)
-    return listener
+    bound.setblocking(False)
+    return bound

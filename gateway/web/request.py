@@ -1,4 +1,4 @@
-"""A request as handlers see it, and the faults of JSON bodies in words."""
+"""A request as handlers see it, and the faults of JSON bodies."""
 
 import re
 from urllib.parse import parse_qsl
@@ -17,7 +17,7 @@ _MISSING = re.compile(r"^Object missing required field `(?P<name>.*)`$", re.DOTA
 
 
 class Request:
-    """One request: aiohttp's, the variables of its path, who asks, and its slot."""
+    """One request: aiohttp's own, the variables of its path, its principal, and its slot."""
 
     __slots__ = ("path_values", "principal", "query_text", "raw", "slot")
 
@@ -35,20 +35,20 @@ class Request:
         self.principal: Principal | None = None
 
     def leave_slot(self) -> None:
-        """Give the slot back: what follows waits for others and needs no CPU. May be repeated."""
+        """Release the slot: what follows waits for others and needs no CPU. May be repeated."""
         if self.slot is not None:
             self.slot.leave()
 
     def enter_slot(self) -> None:
-        """Take a slot again, if it was given back. Raises ``Overloaded``."""
+        """Take a slot again, if it was released. Raises ``Overloaded``."""
         if self.slot is not None:
             self.slot.enter()
 
     def header(self, name: str) -> str | None:
-        """Return a header; None when it is not there. Raises ``Answered`` when it comes twice."""
+        """Return a header; None when not sent. Raises ``Answered`` with 400 when sent twice."""
         values = self.raw.headers.getall(name, ())
         if len(values) > 1:
-            raise Answered(problem("malformed", f"the header {name} stands {len(values)} times"))
+            raise Answered(problem("malformed", f"the header {name} was sent {len(values)} times"))
         return values[0] if values else None
 
     def query(self, known: frozenset[str]) -> dict[str, str]:
@@ -62,24 +62,24 @@ class Request:
         values: dict[str, str] = {}
         for name, value in pairs:
             if name not in known or name in values:
-                reason = "stands twice" if name in values else "is not a parameter of this path"
-                raise Answered(problem("invalid", faults=[Fault(shown(name), reason)]))
+                reason = "is repeated" if name in values else "is not a parameter of this path"
+                raise Answered(problem("invalid", faults=[Fault(printable(name), reason)]))
             values[name] = value
         return values
 
 
-def shown(name: str) -> str:
-    """Return a name that a client made up, shortened and harmless, for an error message."""
+def printable(name: str) -> str:
+    """Return a name from a client as short, printable ASCII for an error message."""
     return name[:64].encode("ascii", "backslashreplace").decode()
 
 
 def fault(exc: msgspec.ValidationError) -> Fault:
-    """Say in which field a decoder found what: ``items[0].quantity``, ``is required``."""
+    """Return the field and reason of a decoder's error: ``items[0].quantity``, ``is required``."""
     text = str(exc)
     path = ""
     if match := _AT.match(text):
         text, path = match["reason"], match["path"]
     for pattern, reason in ((_UNKNOWN, "is not a field of this object"), (_MISSING, "is required")):
         if match := pattern.match(text):
-            return Fault(".".join(filter(None, (path, shown(match["name"])))), reason)
+            return Fault(".".join(filter(None, (path, printable(match["name"])))), reason)
     return Fault(path.replace("[...]", "[]") or "body", text[:1].lower() + text[1:200])

@@ -1,7 +1,7 @@
-"""What a process of each role serves, so that what is read can not take the CPU of what comes in.
+"""What a process of each role serves, so that reads cannot take the CPU of orders and callbacks.
 
-A route is of the core or not by its feature, wherever its path lies. What belongs to none of its
-own (health, readiness, metrics, the OpenAPI document) is served by every process.
+Whether a route belongs to the core is decided by its feature, not by its path. Routes without a
+feature of their own (health, readiness, metrics, the OpenAPI document) are served everywhere.
 """
 
 from collections.abc import Sequence
@@ -17,25 +17,25 @@ from gateway.web.routing import Route
 
 
 def serves(role: ProcessRole, route: Route) -> bool:
-    """Say whether a process of this role answers this route itself."""
+    """Return whether a process of this role serves this route."""
     if role == "all" or route.feature is None or route.feature is OTHER:
         return True
     return route.feature.is_core == (role == "core")
 
 
 def table(role: ProcessRole, routes: Sequence[Route]) -> list[Route]:
-    """Return the routes with those of the other role answered 421: no key, no body is looked at."""
-    return [route if serves(role, route) else _turned_away(route) for route in routes]
+    """Return the routes; those of the other role answer 421 without reading key or body."""
+    return [route if serves(role, route) else _misdirecting(route) for route in routes]
 
 
 def misdirected(route: Route) -> Response:
-    """Make the answer of a process that does not serve the route: 421, and who does."""
+    """Return the answer for a route of the other role: 421, and which role serves it."""
     role = "core" if route.feature is not None and route.feature.is_core else "query"
-    detail = f"processes of the role `{role}` serve this: the front in between sent it to another"
+    detail = f"processes of the role `{role}` serve this path; check the load balancer's routing"
     return problem("misdirected", detail)
 
 
-def _turned_away(route: Route) -> Route:
+def _misdirecting(route: Route) -> Route:
     reply = misdirected(route)
 
     async def answer(_: Request) -> Response:

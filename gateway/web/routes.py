@@ -1,15 +1,16 @@
-"""Every route there is, with what it takes and what it answers."""
+"""The routes of the clients' listener, with what each takes and answers."""
 
-from gateway.domain import features, orders
+from gateway.domain import features
+from gateway.domain.orders import Status, Submission
 from gateway.domain.remarks import RemarkChange
 from gateway.domain.views import OrderView
-from gateway.web.handlers.callbacks import CallbackIntake
-from gateway.web.handlers.exports import OrderExports
-from gateway.web.handlers.health import Health, Readiness, StatusPages
-from gateway.web.handlers.orders import OrderIntake, OrderResult
-from gateway.web.handlers.queries import LIMIT_MAX, History, OrderPage, OrderQueries
-from gateway.web.handlers.remarks import VERSION_PATTERN, RemarkIntake
-from gateway.web.handlers.stream import LiveStream, Tick
+from gateway.web.handlers.callbacks import CallbackHandler
+from gateway.web.handlers.exports import ExportHandler
+from gateway.web.handlers.health import Health, Readiness, StatusHandler
+from gateway.web.handlers.orders import OrderHandler, OrderResult
+from gateway.web.handlers.queries import LIMIT_MAX, History, OrderPage, QueryHandler
+from gateway.web.handlers.remarks import VERSION_PATTERN, RemarkHandler
+from gateway.web.handlers.stream import StreamHandler, Tick
 from gateway.web.routing import Answer, Parameter, Route
 
 _TEXT = {"type": "string", "minLength": 1, "maxLength": 256}
@@ -19,30 +20,30 @@ _STORED = "The order is committed in PostgreSQL."
 _AGE = (
     "Age",
     {"type": "integer", "minimum": 1},
-    "Only while the primary does not answer, or lists are dark: what was acknowledged longer ago "
-    "than so many seconds is in the answer.",
+    "Sent only while the primary is unavailable or lists are shed: the answer has everything that "
+    "was acknowledged at least this many seconds ago.",
 )
 _FILTERS = [
-    Parameter("channel", "query", _TEXT, "Only this channel."),
-    Parameter("order_no", "query", _TEXT, "Only this order number."),
-    Parameter("status", "query", orders.Status, "Only this status."),
-    Parameter("placed_from", "query", _TIME, "Placed at or after."),
-    Parameter("placed_to", "query", _TIME, "Placed before."),
-    Parameter("phone", "query", _TEXT, "Only this recipient's phone."),
-    Parameter("country", "query", _COUNTRY, "Country of `phone`; CN where not given."),
+    Parameter("channel", "query", _TEXT, "Orders of this channel."),
+    Parameter("order_no", "query", _TEXT, "Orders with this order number."),
+    Parameter("status", "query", Status, "Orders with this status."),
+    Parameter("placed_from", "query", _TIME, "Orders placed at or after this time."),
+    Parameter("placed_to", "query", _TIME, "Orders placed before this time."),
+    Parameter("phone", "query", _TEXT, "Orders with this recipient's phone number."),
+    Parameter("country", "query", _COUNTRY, "The country of `phone`. Default: CN."),
 ]
 _AUTH = ("unauthorised", "forbidden", "quota-exceeded")
 
 
 def all_routes(
     *,
-    order_intake: OrderIntake,
-    callbacks: CallbackIntake,
-    queries: OrderQueries,
-    exports: OrderExports,
-    stream: LiveStream,
-    remarks: RemarkIntake,
-    status: StatusPages,
+    orders: OrderHandler,
+    callbacks: CallbackHandler,
+    queries: QueryHandler,
+    exports: ExportHandler,
+    stream: StreamHandler,
+    remarks: RemarkHandler,
+    status: StatusHandler,
 ) -> list[Route]:
     """Return the table of routes over these handlers."""
     return [
@@ -51,17 +52,17 @@ def all_routes(
             template="/v1/orders",
             name="orders.submit",
             feature=features.ORDER_SUBMISSION,
-            handler=order_intake.submit,
+            handler=orders.submit,
             role="ingest",
             summary="Submit an order",
-            body=orders.Submission,
+            body=Submission,
             parameters=[
                 Parameter(
                     "Idempotency-Key",
                     "header",
                     {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[ -~]+$"},
-                    "The request id, unique per order within its channel; quoted or not. "
-                    "Remembered for good.",
+                    "Identifies the order within its channel, quoted or not. "
+                    "Keys do not expire.",
                 )
             ],
             answers=[
@@ -69,8 +70,8 @@ def all_routes(
                 Answer(200, f"A repeat: the original result. {_STORED}", OrderResult),
                 Answer(
                     202,
-                    "PostgreSQL can not take it now: the order is synced in the journal and will "
-                    "be committed under this id, which stays good if a repeat got another one.",
+                    "PostgreSQL is unavailable: the order is synced in the journal and will be "
+                    "committed. This id stays valid, also if a repeat was answered with another.",
                     OrderResult,
                 ),
             ],
@@ -85,8 +86,8 @@ def all_routes(
             template="/v1/orders",
             name="orders.list",
             feature=features.ORDER_LISTS,
-            handler=queries.page,
-            instead=queries.page_of_before,
+            handler=queries.list_orders,
+            cached=queries.cached_page,
             role="query",
             summary="List orders, newest first",
             parameters=[
@@ -95,15 +96,15 @@ def all_routes(
                     "limit",
                     "query",
                     {"type": "integer", "minimum": 1, "maximum": LIMIT_MAX, "default": 50},
-                    "Orders a page.",
+                    "Orders per page.",
                 ),
-                Parameter("cursor", "query", _TEXT, "`next_cursor` of the page before."),
+                Parameter("cursor", "query", _TEXT, "`next_cursor` of the previous page."),
             ],
             answers=[
                 Answer(
                     200,
-                    "A page of orders. While lists are dark: the answer that the same key had to "
-                    "the same question within the last minute, with its `Age`, if there is one.",
+                    "A page of orders. While lists are shed: the answer of the last minute to the "
+                    "same key and query, with its `Age`, if there is one.",
                     OrderPage,
                     headers=[_AGE],
                 )
@@ -124,15 +125,15 @@ def all_routes(
                     "bom",
                     "query",
                     {"type": "string", "enum": ["true", "false"], "default": "false"},
-                    "Begin with a byte order mark, which some spreadsheets need to see UTF-8.",
+                    "Begin with a byte order mark, which some spreadsheets need to detect UTF-8.",
                 ),
             ],
             answers=[
                 Answer(
                     200,
-                    "A row for each order, streamed; a connection that ends before the last chunk "
-                    "means that it was broken off. Masked unless the key has `query_pii`. The "
-                    "audit log has it.",
+                    "A row for each order, streamed. A connection that ends before the last chunk "
+                    "means that the export was aborted. Personal data is masked unless the key has "
+                    "`query_pii`. Every export is recorded in the audit log.",
                     None,
                     "text/csv",
                 )
@@ -150,10 +151,10 @@ def all_routes(
             answers=[
                 Answer(
                     200,
-                    "An event `tick` each second (each ten while a part of them is refused), and "
-                    "`dark` before it ends because of load. What is at the top of a tick is of the "
-                    "process that answers; `gateway` is all of them, by what each told through "
-                    "Redis, and null while that is away.",
+                    "An event `tick` every second (every ten while streams are partly shed), and "
+                    "`dark` before the stream ends because of load. The top level of a tick is the "
+                    "process that answers; `gateway` is the cluster, as each process published its "
+                    "state through Redis, and null while Redis is unavailable.",
                     None,
                     "text/event-stream",
                     data=Tick,
@@ -166,10 +167,10 @@ def all_routes(
             template="/v1/orders/{id}",
             name="orders.one",
             feature=features.ORDER_READS,
-            handler=queries.one,
+            handler=queries.get_order,
             role="query",
             summary="Read an order",
-            answers=[Answer(200, "The order as it stands.", OrderView, headers=[_AGE])],
+            answers=[Answer(200, "The order in its current state.", OrderView, headers=[_AGE])],
             problems=["malformed", *_AUTH, "not-found", "unavailable", "overloaded"],
         ),
         Route(
@@ -177,10 +178,10 @@ def all_routes(
             template="/v1/orders/{id}/events",
             name="orders.events",
             feature=features.ORDER_READS,
-            handler=queries.history,
+            handler=queries.get_history,
             role="query",
-            summary="Read an order's history",
-            answers=[Answer(200, "What happened, step by step.", History, headers=[_AGE])],
+            summary="Read the events of an order",
+            answers=[Answer(200, "Its events, oldest first.", History, headers=[_AGE])],
             problems=["malformed", *_AUTH, "not-found", "unavailable", "overloaded"],
         ),
         Route(
@@ -197,16 +198,16 @@ def all_routes(
                     "If-Match",
                     "header",
                     {"type": "string", "pattern": VERSION_PATTERN},
-                    "The only `version` of the order that may be changed, in double quotes. Where "
-                    "it is not sent the last change wins. No matter where the order has this very "
-                    "remark already: so a repeat is answered as the first was.",
+                    "The `version` of the order that may be changed, in double quotes. Without it "
+                    "the last change wins. Ignored where the order has the same remark already, so "
+                    "that a repeat gets the answer of the first request.",
                 )
             ],
             answers=[
                 Answer(
                     200,
-                    "The order has this remark, in PostgreSQL, and `version` is its version. "
-                    "Nothing was written where it had the same one before.",
+                    "The order has this remark, committed in PostgreSQL, and `version` is its "
+                    "version. Nothing was written where it had the same remark before.",
                     OrderResult,
                 )
             ],
@@ -223,18 +224,18 @@ def all_routes(
             handler=callbacks.receive,
             role=None,
             summary="Receive a provider's callback; authenticated by its signature",
-            body={"type": "string", "description": "As the provider signs and sends it."},
+            body={"type": "string", "description": "As signed and sent by the provider."},
             body_types=("application/json", "application/x-www-form-urlencoded"),
             answers=[
                 Answer(
                     200,
-                    "Committed or journaled. The body is what the provider expects.",
+                    "Committed or journaled. The body is the provider's success reply.",
                     None,
                     "*/*",
                 ),
-                Answer(400, "Refused: signature, freshness or account.", None, "*/*"),
-                Answer(401, "Refused: signature, freshness or account.", None, "*/*"),
-                Answer(503, "Not now; the provider sends it again.", None, "*/*"),
+                Answer(400, "Rejected: signature, freshness or account.", None, "*/*"),
+                Answer(401, "Rejected: signature, freshness or account.", None, "*/*"),
+                Answer(503, "Temporarily unavailable; the provider sends it again.", None, "*/*"),
             ],
             problems=["not-found", "slow-body", "too-large", "unsupported-media-type"],
         ),
@@ -244,8 +245,8 @@ def all_routes(
             name="healthz",
             handler=status.health,
             role=None,
-            summary="Is the process alive?",
-            answers=[Answer(200, "It is.", Health)],
+            summary="Liveness of the process",
+            answers=[Answer(200, "The process is alive.", Health)],
         ),
         Route(
             method="GET",
@@ -253,15 +254,15 @@ def all_routes(
             name="readyz",
             handler=status.readiness,
             role=None,
-            summary="Should the process get traffic?",
+            summary="Readiness of the process",
             answers=[
                 Answer(
                     200,
-                    "Orders can be committed, or journaled. Of a process of the role `query`: "
-                    "they can be read.",
+                    "Orders can be committed or journaled. For a process of the role `query`: "
+                    "orders can be read.",
                     Readiness,
                 ),
-                Answer(503, "They can not; `parts` says why.", Readiness),
+                Answer(503, "Not ready; `parts` has the reasons.", Readiness),
             ],
         ),
         Route(
@@ -271,7 +272,7 @@ def all_routes(
             handler=status.metrics,
             role=None,
             summary="Metrics for Prometheus",
-            answers=[Answer(200, "Prometheus text format.", None, "text/plain")],
+            answers=[Answer(200, "Metrics in the Prometheus text format.", None, "text/plain")],
         ),
         Route(
             method="GET",
@@ -280,8 +281,8 @@ def all_routes(
             feature=features.OTHER,
             handler=status.openapi,
             role=None,
-            summary="This document",
-            answers=[Answer(200, "OpenAPI 3.1.", {"type": "object"})],
+            summary="OpenAPI document",
+            answers=[Answer(200, "This document, in OpenAPI 3.1.", {"type": "object"})],
             problems=["overloaded"],
         ),
     ]  # fmt: skip

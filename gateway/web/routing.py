@@ -1,4 +1,4 @@
-"""The table of routes: what the router matches and what the OpenAPI document is made from."""
+"""Routes: what the router matches and what the OpenAPI document is generated from."""
 
 import re
 from collections.abc import Awaitable, Callable, Sequence
@@ -26,23 +26,23 @@ class Parameter(Struct, frozen=True):
 class Answer(Struct, frozen=True):
     """One documented answer. ``schema`` is a msgspec type, or None for a body without one.
 
-    ``data`` is the type of what each event carries, where the body is a stream of them.
+    ``data`` is the type of the data of each event, where the body is a stream of events.
     """
 
     status: int
     description: str
     schema: object = None
     content_type: str = "application/json"
-    #: Headers that it may carry: name, JSON schema and description.
+    #: Headers that it may have: name, JSON schema and description.
     headers: Sequence[tuple[str, dict[str, object], str]] = ()
     data: object = None
 
 
 class Route(Struct, frozen=True):
-    """A method and a path with its handler, the role it asks for, and what it documents.
+    """A method and a path with its handler, the role it requires, and its documentation.
 
-    ``template`` has variables in braces; ``name`` labels metrics. Role None: open to all.
-    ``feature`` is what it belongs to when something must be refused; None: never refused for load.
+    ``template`` has variables in braces; ``name`` labels metrics. Role None: no key is required.
+    ``feature`` decides when it is shed; None: never rejected because of load.
     """
 
     method: str
@@ -57,17 +57,17 @@ class Route(Struct, frozen=True):
     parameters: Sequence[Parameter] = ()
     problems: Sequence[str] = ()
     feature: Feature | None = None
-    #: Answers for ``handler`` while its feature is dark, from what is at hand; None: not this one.
-    instead: Callable[[Request], Response | None] | None = None
+    #: Answers from the response cache while the feature is shed; None: the route has no cache.
+    cached: Callable[[Request], Response | None] | None = None
 
 
 def pattern(template: str) -> str:
-    """Return the regular expression of a template's paths; each variable is a group."""
+    """Return the regular expression of a template's paths, with a group for each variable."""
     return re.sub(r"\\{\w+\\}", "([^/]+)", re.escape(template))
 
 
 class Router:
-    """Finds the route of a request target: exact paths by one look-up, others by pattern."""
+    """Finds the routes of a path: exact paths by one look-up, others by pattern."""
 
     def __init__(self, routes: Sequence[Route]) -> None:
         self.routes = tuple(routes)

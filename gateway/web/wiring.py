@@ -27,14 +27,14 @@ from gateway.web import admin_routes, openapi, roles, routes
 from gateway.web.authentication import Authenticator
 from gateway.web.dispatcher import Dispatcher
 from gateway.web.handlers import readiness
-from gateway.web.handlers.admin import Operations
-from gateway.web.handlers.callbacks import CallbackIntake, ProviderAccount
-from gateway.web.handlers.exports import OrderExports
-from gateway.web.handlers.health import StatusPages
-from gateway.web.handlers.orders import OrderIntake
-from gateway.web.handlers.queries import OrderQueries
-from gateway.web.handlers.remarks import RemarkIntake
-from gateway.web.handlers.stream import LiveStream
+from gateway.web.handlers.admin import AdminHandler
+from gateway.web.handlers.callbacks import CallbackHandler, ProviderAccount
+from gateway.web.handlers.exports import ExportHandler
+from gateway.web.handlers.health import StatusHandler
+from gateway.web.handlers.orders import OrderHandler
+from gateway.web.handlers.queries import QueryHandler
+from gateway.web.handlers.remarks import RemarkHandler
+from gateway.web.handlers.stream import StreamHandler
 from gateway.web.request import Request
 from gateway.web.response import Response
 from gateway.web.response_cache import ResponseCache
@@ -42,14 +42,14 @@ from gateway.web.routing import Answer, Route, Router
 from gateway.web.transport.early_rejection import EarlyRejection
 from gateway.wiring import Gateway
 
-#: Connections of the operators' listener.
+#: Connections to the operators' listener.
 _OPERATORS_MAX = 50
 
 
 def open_inventory(settings: Settings) -> HttpInventory:
-    """Make the client of the inventory; it is closed by the caller. Raises ``SettingsError``."""
-    # Its secret is fetched by who asks alone.
-    token = settings.inventory_token if _asks_inventory(settings) else ""
+    """Return the client of the inventory, for the caller to close. Raises ``SettingsError``."""
+    # Its secret is read only where the inventory is used.
+    token = settings.inventory_token if _uses_inventory(settings) else ""
     return HttpInventory(
         url=settings.inventory_url,
         token=secret(token) if token else "",
@@ -58,12 +58,12 @@ def open_inventory(settings: Settings) -> HttpInventory:
     )
 
 
-def _asks_inventory(settings: Settings) -> bool:
+def _uses_inventory(settings: Settings) -> bool:
     return bool(settings.inventory_url) and settings.role != "query"
 
 
 def _stock_check(gateway: Gateway, inventory: Inventory) -> StockCheck | None:
-    if not _asks_inventory(gateway.settings):
+    if not _uses_inventory(gateway.settings):
         return None
     return StockCheck(
         inventory=inventory,
@@ -77,55 +77,55 @@ def _stock_check(gateway: Gateway, inventory: Inventory) -> StockCheck | None:
 def build_server(
     gateway: Gateway, stopping: asyncio.Event, *, documents: Documents, inventory: Inventory
 ) -> Dispatcher:
-    """Introduce the handlers to the parts and return the server."""
+    """Return the dispatcher of the clients' listener over the parts of a process."""
     settings = gateway.settings
-    # Who reads needs no provider's secrets, and can not leak what it does not have.
-    configured = {} if settings.role == "query" else provider_accounts(settings)
-    shelf = ResponseCache(clock=gateway.clock)
-    reading = OrderReader(readers=gateway.readers, sealer=gateway.stores.sealer)
-    status = StatusPages(
-        needed=readiness.needed(gateway),
-        instead=readiness.instead(gateway),
-        helpful=readiness.helpful(gateway),
+    # A process that only reads needs no provider's secrets and cannot leak what it does not have.
+    accounts = {} if settings.role == "query" else provider_accounts(settings)
+    response_cache = ResponseCache(clock=gateway.clock)
+    reader = OrderReader(readers=gateway.readers, sealer=gateway.stores.sealer)
+    status = StatusHandler(
+        required=readiness.required(gateway),
+        alternatives=readiness.alternatives(gateway),
+        optional=readiness.optional(gateway),
         is_stopping=stopping.is_set,
         clock=gateway.clock,
     )
-    order_intake = OrderIntake(
+    orders = OrderHandler(
         intake=gateway.intake,
-        stock=_stock_check(gateway, inventory),
-        quotas=gateway.channel_rate_limits,
+        stock_check=_stock_check(gateway, inventory),
+        rate_limits=gateway.channel_rate_limits,
         clock=gateway.clock,
         bytes_max=settings.order_bytes_max,
         body_s=settings.body_s,
     )
     every_route = routes.all_routes(
-        order_intake=order_intake,
-        callbacks=CallbackIntake(
+        orders=orders,
+        callbacks=CallbackHandler(
             intake=gateway.intake,
-            lines=configured,
-            refusals=gateway.rejected_callbacks,
+            accounts=accounts,
+            rejected_callbacks=gateway.rejected_callbacks,
             clock=gateway.clock,
             new_id=gateway.new_id,
             fetch=documents.fetch,
             bytes_max=settings.callback_bytes_max,
             body_s=settings.body_s,
         ),
-        queries=OrderQueries(reading=reading, journal=gateway.journal, shelf=shelf),
-        exports=OrderExports(
-            reading=reading,
+        queries=QueryHandler(reader=reader, journal=gateway.journal, response_cache=response_cache),
+        exports=ExportHandler(
+            reader=reader,
             audit=AuditLog(pool=gateway.stores.primary_reads),
             overload=gateway.overload,
             rows_max=settings.export_rows_max,
             exports_max=settings.exports_max,
         ),
-        stream=LiveStream(
+        stream=StreamHandler(
             overload=gateway.overload,
-            fleet=_fleet(gateway),
+            cluster=_cluster(gateway),
             stopping=stopping,
             clock=gateway.clock,
             streams_max=settings.streams_max,
         ),
-        remarks=RemarkIntake(
+        remarks=RemarkHandler(
             remarks=gateway.remarks, journal=gateway.journal, body_s=settings.body_s
         ),
         status=status,
@@ -143,25 +143,28 @@ def build_server(
             overload=gateway.overload,
             role=settings.role,
             routes=every_route,
-            retry_responses={way: line.adapter.reply("later") for way, line in configured.items()},
-            response_cache=shelf,
+            retry_responses={
+                key: account.adapter.reply("later") for key, account in accounts.items()
+            },
+            response_cache=response_cache,
         ),
-        quotas=gateway.key_rate_limits,
+        rate_limits=gateway.key_rate_limits,
         clock=gateway.clock,
         connections_max=settings.connections_max,
         keepalive_s=settings.keepalive_s,
         write_s=settings.body_s,
-        # Who asks an inventory waits for it, and one that only reads takes no orders.
-        plain_orders=None
-        if settings.role == "query" or _asks_inventory(settings)
-        else order_intake,
-        plain_bytes_max=settings.order_bytes_max,
+        # A stock check waits for its inventory, and a process that only reads accepts no orders.
+        fast_path_orders=None if settings.role == "query" or _uses_inventory(settings) else orders,
+        fast_path_bytes_max=settings.order_bytes_max,
     )
 
 
 def provider_accounts(settings: Settings) -> dict[tuple[str, str], ProviderAccount]:
-    """Make the adapter of every configured account. Raises ``SettingsError`` naming the account."""
-    made = {}
+    """Return the configured accounts by provider and name.
+
+    Raises ``SettingsError`` that names the account.
+    """
+    accounts = {}
     for account in settings.accounts:
         try:
             secrets = [secret(reference) for reference in account.secrets]
@@ -171,14 +174,14 @@ def provider_accounts(settings: Settings) -> dict[tuple[str, str], ProviderAccou
             )
         except ValueError as exc:
             raise SettingsError(f"accounts: {account.provider}/{account.name}: {exc}") from exc
-        made[account.provider, account.name] = ProviderAccount(
+        accounts[account.provider, account.name] = ProviderAccount(
             account.provider, account.name, tuple(account.channels), adapter
         )
-    return made
+    return accounts
 
 
 def build_admin_server(gateway: Gateway) -> Dispatcher:
-    """Return the operators' server over the parts of a process."""
+    """Return the dispatcher of the operators' listener over the parts of a process."""
     settings = gateway.settings
 
     async def document(request: Request) -> Response:
@@ -186,9 +189,9 @@ def build_admin_server(gateway: Gateway) -> Dispatcher:
 
     table = [
         *admin_routes.all_routes(
-            Operations(
-                switches=gateway.override_store,
-                modes=gateway.overrides,
+            AdminHandler(
+                override_store=gateway.override_store,
+                active_overrides=gateway.overrides,
                 overload=gateway.overload,
                 clock=gateway.clock,
                 body_s=settings.body_s,
@@ -200,8 +203,8 @@ def build_admin_server(gateway: Gateway) -> Dispatcher:
             name="admin.openapi",
             handler=document,
             role=None,
-            summary="This document",
-            answers=[Answer(200, "OpenAPI 3.1.", {"type": "object"})],
+            summary="OpenAPI document",
+            answers=[Answer(200, "This document, in OpenAPI 3.1.", {"type": "object"})],
         ),
     ]
     described = openapi.document(table, version=version("tidegate"))
@@ -219,7 +222,7 @@ def build_admin_server(gateway: Gateway) -> Dispatcher:
             retry_responses={},
             response_cache=ResponseCache(clock=gateway.clock),
         ),
-        quotas=RateLimits(rate=0.0, burst=1),
+        rate_limits=RateLimits(rate=0.0, burst=1),
         clock=gateway.clock,
         connections_max=_OPERATORS_MAX,
         keepalive_s=settings.keepalive_s,
@@ -228,7 +231,7 @@ def build_admin_server(gateway: Gateway) -> Dispatcher:
 
 
 def tasks(gateway: Gateway, port: int) -> dict[str, lifecycle.Task]:
-    """Return the long-lived tasks of a gateway by name."""
+    """Return the long-lived tasks of a gateway by name; ``port``: the one that it listens on."""
     journal = {} if gateway.journal is None else {"journal": gateway.journal}
     control = Control(
         directory=Path(gateway.settings.control_dir),
@@ -241,7 +244,7 @@ def tasks(gateway: Gateway, port: int) -> dict[str, lifecycle.Task]:
         "refusals": gateway.rejected_callbacks,
         **journal,
         **_peers(gateway, port),
-        **_shared_quotas(gateway),
+        **_rate_limit_sync(gateway),
     }
 
 
@@ -266,16 +269,16 @@ def _peers(gateway: Gateway, port: int) -> dict[str, lifecycle.Task]:
     return {"peers": told}
 
 
-def _shared_quotas(gateway: Gateway) -> dict[str, lifecycle.Task]:
+def _rate_limit_sync(gateway: Gateway) -> dict[str, lifecycle.Task]:
     totals = gateway.stores.rate_limit_totals
-    quotas = [("channel", each) for each in gateway.channel_rate_limits.values()]
+    limits = [("channel", each) for each in gateway.channel_rate_limits.values()]
     if gateway.settings.key_requests_per_s_max:
-        quotas.append(("key", gateway.key_rate_limits))
-    if totals is None or not quotas:
+        limits.append(("key", gateway.key_rate_limits))
+    if totals is None or not limits:
         return {}
-    return {"quotas": RateLimitSync(totals=totals, quotas=quotas, clock=gateway.clock)}
+    return {"quotas": RateLimitSync(totals=totals, quotas=limits, clock=gateway.clock)}
 
 
-def _fleet(gateway: Gateway) -> ClusterView | Alone:
+def _cluster(gateway: Gateway) -> ClusterView | Alone:
     states = gateway.stores.process_states
     return Alone() if states is None else ClusterView(states=states, clock=gateway.clock)

@@ -74,7 +74,7 @@ def authenticator(keys: Keys, clock: ManualClock) -> Authenticator:
 async def _status(authenticator: Authenticator, authorization: str) -> int:
     """Ask to be let in: 200, or the status of the refusal."""
     try:
-        await authenticator.admit(authorization, "ingest")
+        await authenticator.authenticate(authorization, "ingest")
     except Answered as exc:
         return exc.reply.status
     except Unavailable:

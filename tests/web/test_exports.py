@@ -12,7 +12,7 @@ import pytest
 from gateway.domain import features, order_csv
 from gateway.overload.rejections import Rejection
 from gateway.web.handlers import exports
-from gateway.web.handlers.exports import OrderExports
+from gateway.web.handlers.exports import ExportHandler
 from tests.support.site import Site
 from tests.web.support import Wire, order
 
@@ -22,15 +22,15 @@ def read(body: bytes) -> list[dict[str, str]]:
 
 
 @pytest.fixture
-def the_exports(site: Site) -> OrderExports:
+def the_exports(site: Site) -> ExportHandler:
     """The handler that serves the route."""
     (route,) = (r for r in site.server._router.routes if r.name == "orders.export")
-    handler: OrderExports = route.handler.__self__  # type: ignore[attr-defined]
+    handler: ExportHandler = route.handler.__self__  # type: ignore[attr-defined]
     return handler
 
 
 @pytest.fixture(autouse=True)
-async def _nothing_is_left(the_exports: OrderExports) -> AsyncIterator[None]:
+async def _nothing_is_left(the_exports: ExportHandler) -> AsyncIterator[None]:
     yield
     async with asyncio.timeout(5):
         while the_exports.running:
@@ -142,7 +142,7 @@ async def test_a_key_exports_its_own_channels_alone(site: Site, wire: Wire) -> N
     assert (await ingest.ask("GET", "/v1/orders/export")).status == 403
 
 
-async def test_only_so_many_run_at_once(wire: Wire, the_exports: OrderExports) -> None:
+async def test_only_so_many_run_at_once(wire: Wire, the_exports: ExportHandler) -> None:
     the_exports.running += 2
     try:
         answer = await wire.ask("GET", "/v1/orders/export")
@@ -152,7 +152,7 @@ async def test_only_so_many_run_at_once(wire: Wire, the_exports: OrderExports) -
 
 
 async def test_one_that_is_too_large_is_broken_off_and_not_cut_short(
-    site: Site, wire: Wire, the_exports: OrderExports, monkeypatch: pytest.MonkeyPatch
+    site: Site, wire: Wire, the_exports: ExportHandler, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for _ in range(3):
         await wire.submit(json.dumps(order()).encode())
@@ -166,7 +166,7 @@ async def test_one_that_is_too_large_is_broken_off_and_not_cut_short(
 
 
 async def test_one_that_stays_dark_is_broken_off(
-    site: Site, wire: Wire, the_exports: OrderExports, monkeypatch: pytest.MonkeyPatch
+    site: Site, wire: Wire, the_exports: ExportHandler, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(the_exports, "_dark_s", 0.0)
     monkeypatch.setattr(exports, "_LOOK_S", 0.001)
@@ -202,7 +202,7 @@ async def test_old_clients_read_to_the_end_of_the_connection(wire: Wire) -> None
     assert body == order_csv.head()
 
 
-async def test_a_head_request_reads_nothing(wire: Wire, the_exports: OrderExports) -> None:
+async def test_a_head_request_reads_nothing(wire: Wire, the_exports: ExportHandler) -> None:
     answer = await wire.ask("HEAD", "/v1/orders/export")
     assert (answer.status, answer.body) == (200, b"")
     assert the_exports.running == 0

@@ -12,7 +12,7 @@ import pytest
 from gateway.runtime import settings as configuration
 from gateway.web.fast_path.handler import FastPath
 from gateway.web.fast_path.parser import SubmissionParser
-from gateway.web.handlers.orders import OrderIntake
+from gateway.web.handlers.orders import OrderHandler
 from tests.support.site import Site
 from tests.web.support import LONG_WAY, PATIENCE_S, Answer, Wire, order_bytes, read_answer
 
@@ -199,13 +199,13 @@ async def test_what_waited_behind_others_of_its_turn_is_seen_as_waiting(
 ) -> None:
     """Taken one after the other without a pause, they would all seem to come just in time."""
     assert (await wire.submit(b"{}")).status == 422
-    begin = OrderIntake.begin
+    begin = OrderHandler.begin
 
     def slow(*args: object) -> object:
         time.sleep(0.002)
         return begin(*args)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(OrderIntake, "begin", slow)
+    monkeypatch.setattr(OrderHandler, "begin", slow)
     lines = [Line(wire, *await asyncio.open_connection(wire.host, wire.port)) for _ in range(40)]
     await asyncio.sleep(0.1)
     for line in lines:

@@ -6,7 +6,7 @@ from typing import cast
 import pytest
 
 from gateway.runtime import metrics
-from gateway.web.handlers.health import StatusPages
+from gateway.web.handlers.health import StatusHandler
 from gateway.web.request import Request
 from tests.web.support import ManualClock
 
@@ -23,7 +23,9 @@ async def test_whoever_asks_for_metrics_without_end_gets_a_small_part_of_the_tim
         return b"%d" % len(rendered)
 
     monkeypatch.setattr(metrics, "render", render)
-    pages = StatusPages(needed={}, instead={}, helpful={}, is_stopping=lambda: False, clock=clock)
+    pages = StatusHandler(
+        required={}, alternatives={}, optional={}, is_stopping=lambda: False, clock=clock
+    )
     request = cast("Request", None)
     for _ in range(10):
         clock.elapsed_s += 1.0
@@ -45,8 +47,8 @@ async def test_who_asks_for_readiness_at_once_shares_the_answer() -> None:
         await asyncio.sleep(0.01)
         return ""
 
-    pages = StatusPages(
-        needed={"part": probe}, instead={}, helpful={}, is_stopping=lambda: False,
+    pages = StatusHandler(
+        required={"part": probe}, alternatives={}, optional={}, is_stopping=lambda: False,
         clock=ManualClock(),
     )  # fmt: skip
     request = cast("Request", None)

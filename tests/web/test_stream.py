@@ -18,7 +18,7 @@ from gateway.overload import peers
 from gateway.overload.peers import KEPT_S
 from gateway.runtime.settings import Settings
 from gateway.stores.redis.process_states import ProcessStates, Published
-from gateway.web.handlers.stream import LiveStream
+from gateway.web.handlers.stream import StreamHandler
 from ops.harness.ports import free_port
 from tests.ops.test_load import process
 from tests.support.processes import Processes
@@ -28,16 +28,16 @@ from tests.web.support import Wire, order_bytes
 
 
 @pytest.fixture
-def streams(site: Site, monkeypatch: pytest.MonkeyPatch) -> LiveStream:
+def streams(site: Site, monkeypatch: pytest.MonkeyPatch) -> StreamHandler:
     """The handler that serves the route, in a hurry."""
     (route,) = (r for r in site.server._router.routes if r.name == "stream")
-    handler: LiveStream = route.handler.__self__  # type: ignore[attr-defined]
+    handler: StreamHandler = route.handler.__self__  # type: ignore[attr-defined]
     monkeypatch.setattr(handler, "_every_s", 0.02)
     return handler
 
 
 @pytest.fixture
-async def opened(wire: Wire, streams: LiveStream) -> AsyncIterator[asyncio.StreamReader]:
+async def opened(wire: Wire, streams: StreamHandler) -> AsyncIterator[asyncio.StreamReader]:
     reader, writer = await asyncio.open_connection(wire.host, wire.port)
     writer.write(wire.request("GET", "/v1/stream"))
     await reader.readuntil(b"\r\n\r\n")
@@ -85,7 +85,9 @@ async def test_it_says_when_it_goes_dark_and_ends(opened: asyncio.StreamReader, 
     assert (await opened.readexactly(5)) == b"0\r\n\r\n"
 
 
-async def test_a_client_that_leaves_gives_its_place_back(wire: Wire, streams: LiveStream) -> None:
+async def test_a_client_that_leaves_gives_its_place_back(
+    wire: Wire, streams: StreamHandler
+) -> None:
     reader, writer = await asyncio.open_connection(wire.host, wire.port)
     writer.write(wire.request("GET", "/v1/stream"))
     await reader.readuntil(b"\r\n\r\n")
@@ -97,7 +99,7 @@ async def test_a_client_that_leaves_gives_its_place_back(wire: Wire, streams: Li
             await asyncio.sleep(0.01)
 
 
-async def test_only_so_many_are_open_at_once(wire: Wire, streams: LiveStream) -> None:
+async def test_only_so_many_are_open_at_once(wire: Wire, streams: StreamHandler) -> None:
     streams.running += 50
     try:
         answer = await wire.ask("GET", "/v1/stream")
@@ -107,7 +109,7 @@ async def test_only_so_many_are_open_at_once(wire: Wire, streams: LiveStream) ->
 
 
 async def test_streams_end_with_the_process(
-    opened: asyncio.StreamReader, streams: LiveStream, site: Site
+    opened: asyncio.StreamReader, streams: StreamHandler, site: Site
 ) -> None:
     await event(opened)
     streams._stopping.set()
@@ -121,7 +123,7 @@ async def test_it_holds_no_slot(opened: asyncio.StreamReader, site: Site) -> Non
     assert site.gateway.overload.slots.in_use == 0
 
 
-async def test_a_head_request_opens_nothing(wire: Wire, streams: LiveStream) -> None:
+async def test_a_head_request_opens_nothing(wire: Wire, streams: StreamHandler) -> None:
     answer = await wire.ask("HEAD", "/v1/stream")
     assert (answer.status, answer.body) == (200, b"")
     assert streams.running == 0
@@ -129,7 +131,7 @@ async def test_a_head_request_opens_nothing(wire: Wire, streams: LiveStream) -> 
 
 @pytest.mark.parametrize(("share", "pauses"), [(0.0, 1), (0.5, 10)])
 async def test_while_it_goes_dark_it_tells_ten_times_more_seldom(
-    streams: LiveStream, site: Site, share: float, pauses: int
+    streams: StreamHandler, site: Site, share: float, pauses: int
 ) -> None:
     breaker = site.gateway.overload.tiers[4]
     breaker.state, breaker.share = "shedding" if share else "closed", share
@@ -143,7 +145,7 @@ async def test_while_it_goes_dark_it_tells_ten_times_more_seldom(
 
 
 @pytest.fixture
-async def two_states(settings: Settings, streams: LiveStream) -> AsyncIterator[ProcessStates]:
+async def two_states(settings: Settings, streams: StreamHandler) -> AsyncIterator[ProcessStates]:
     """Two processes tell how they stand, through the real Valkey."""
     states = ProcessStates(url=settings.redis_url, call_s=2.0, kept_s=KEPT_S)
     dark = [peers.Tier(tier, "open", 1.0) for tier in (3, 4)]
@@ -158,7 +160,7 @@ async def two_states(settings: Settings, streams: LiveStream) -> AsyncIterator[P
     await states.close()
 
 
-def counted(streams: LiveStream, monkeypatch: pytest.MonkeyPatch) -> list[float]:
+def counted(streams: StreamHandler, monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """Return when the states are read, from now on."""
     told, reads = streams._fleet._states, []  # type: ignore[attr-defined]
     published = told.published
@@ -193,7 +195,7 @@ async def test_the_whole_gateway_is_in_each_event(
 
 
 async def test_states_are_read_once_a_second_for_all_streams_and_only_while_one_is_open(
-    two_states: ProcessStates, streams: LiveStream, wire: Wire, monkeypatch: pytest.MonkeyPatch
+    two_states: ProcessStates, streams: StreamHandler, wire: Wire, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     reads = counted(streams, monkeypatch)
     assert (await wire.ask("HEAD", "/v1/stream")).status == 200

@@ -16,7 +16,7 @@ from gateway.overload.admission import Slot
 from gateway.web import metrics
 from gateway.web.authentication import Authenticator
 from gateway.web.fast_path.parser import SubmissionParser
-from gateway.web.handlers.orders import OrderIntake, PendingOrder
+from gateway.web.handlers.orders import OrderHandler, PendingOrder
 from gateway.web.response import Response
 
 _ROUTE = "orders.submit"
@@ -35,7 +35,7 @@ class Connection(Protocol):
 class RequestAccounting(Protocol):
     """What the dispatcher does for the requests of both paths."""
 
-    def count_in(self, principal: Principal) -> None:
+    def apply_rate_limit(self, principal: Principal) -> None:
         """Count a request towards its key's rate limit. Raises ``Answered`` with 429."""
         ...
 
@@ -43,7 +43,7 @@ class RequestAccounting(Protocol):
         """Count a response in the metrics."""
         ...
 
-    def explained(self, exc: BaseException, route: str) -> Response:
+    def error_response(self, exc: BaseException, route: str) -> Response:
         """Return the response to a request that ended with an error."""
         ...
 
@@ -57,7 +57,7 @@ class FastPath:
     def __init__(
         self,
         *,
-        orders: OrderIntake,
+        orders: OrderHandler,
         authenticator: Authenticator,
         accounting: RequestAccounting,
         body_bytes_max: int,
@@ -79,16 +79,16 @@ class FastPath:
         submission = self._parser.read(data)
         if submission is None:
             return False
-        principal = self._authenticator.recall(submission.head.authorization, "ingest")
+        principal = self._authenticator.cached(submission.head.authorization, "ingest")
         if principal is None:
             return False
         respond = partial(self._respond, connection, submission.head.closes)
         slot.given_s = self._ready_s(slot.given_s)
         try:
-            self._accounting.count_in(principal)
-            pending = self._orders.begin(principal, submission)
+            self._accounting.apply_rate_limit(principal)
+            pending = self._orders.begin(principal, submission.body, submission.request_id)
         except Exception as exc:
-            respond(self._accounting.explained(exc, _ROUTE))
+            respond(self._accounting.error_response(exc, _ROUTE))
             return True
         finally:
             slot.leave()
@@ -115,7 +115,7 @@ class FastPath:
         try:
             response = self._orders.end(pending)
         except (Exception, asyncio.CancelledError) as exc:
-            response = self._accounting.explained(exc, _ROUTE)
+            response = self._accounting.error_response(exc, _ROUTE)
         if response is None:
             self._finish(pending, respond)
         else:
@@ -131,11 +131,11 @@ class FastPath:
         try:
             response = task.result()
         except (Exception, asyncio.CancelledError) as exc:
-            response = self._accounting.explained(exc, _ROUTE)
+            response = self._accounting.error_response(exc, _ROUTE)
         respond(response)
 
     def _respond(self, connection: Connection, closes: bool, response: Response) -> None:
-        metrics.SHORT_WAY.inc()
+        metrics.FAST_PATH.inc()
         try:
             self._accounting.count(_ROUTE, response.status)
         finally:

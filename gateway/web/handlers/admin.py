@@ -1,9 +1,9 @@
-"""/v1/admin/…: what operators see and say. Its own listener; every route asks for ``operate``."""
+"""/v1/admin/…: overrides and plans, on a listener of their own, for keys with ``operate``."""
 
 from typing import Annotated, TypeVar
 
 import msgspec
-from msgspec import Meta, Struct
+from msgspec import Meta, Struct, field
 
 from gateway.domain import overrides, plans
 from gateway.domain.errors import Fault
@@ -27,132 +27,132 @@ _encode = msgspec.json.Encoder().encode
 
 
 class OverrideBody(Struct, frozen=True, forbid_unknown_fields=True):
-    """``shed``: refuse it. ``admit``: take it whatever the load. For so long, and why."""
+    """The override to set. ``shed`` rejects, ``admit`` accepts whatever the load, for ``for_s``."""
 
-    mode: Action
+    action: Action = field(name="mode")
     reason: str
     for_s: Annotated[float, Meta(ge=1, le=overrides.LONGEST_S)] = overrides.DEFAULT_S
 
 
 class OverrideList(Struct, frozen=True):
-    """The modes that stand, and those that wait for a second person."""
+    """The overrides that are active, and those that are pending approval."""
 
-    modes: list[Override]
+    overrides: list[Override] = field(name="modes")
 
 
 class OverrideResult(Struct, frozen=True):
-    """What became of it. ``is_asked``: it waits for a second person to agree, within 10 minutes."""
+    """The override is active or, with ``is_asked``, pending approval for 10 minutes."""
 
     target: str
-    is_asked: bool
+    is_pending: bool = field(name="is_asked")
 
 
-class Cleared(Struct, frozen=True):
-    """The target is left to the load; ``was_set``: something had been said of it."""
+class ClearResult(Struct, frozen=True):
+    """The target has no override now; ``was_set``: it had one before."""
 
     target: str
     was_set: bool
 
 
-class PlanOrder(Struct, frozen=True, forbid_unknown_fields=True):
-    """The steps of a plan, in place of those it had."""
+class PlanBody(Struct, frozen=True, forbid_unknown_fields=True):
+    """The steps of a plan. They replace those it had."""
 
     steps: list[Step]
 
 
 class PlanList(Struct, frozen=True):
-    """The steps of all plans, those of the last week too."""
+    """The steps of all plans, including those that ended within the last week."""
 
     steps: list[Planned]
 
 
-class PlanChanged(Struct, frozen=True):
-    """The plan is set or dropped; ``was_there``: there was one of its name before."""
+class PlanResult(Struct, frozen=True):
+    """The plan is set or dropped; ``was_there``: a plan of this name existed before."""
 
     name: str
     was_there: bool
 
 
-class Operations:
-    """Handles what operators ask."""
+class AdminHandler:
+    """Handles requests of operators. Every change is stored with its audit row."""
 
     def __init__(
         self,
         *,
-        switches: OverrideStore,
-        modes: Overrides,
+        override_store: OverrideStore,
+        active_overrides: Overrides,
         overload: Overload,
         clock: Clock,
         body_s: float,
     ) -> None:
-        self._switches = switches
-        self._modes = modes
+        self._store = override_store
+        self._active = active_overrides
         self._overload = overload
         self._clock = clock
         self._body_s = body_s
 
-    async def load(self, request: Request) -> Response:
-        """Answer with how this process stands."""
-        return Response(200, _encode(snapshot.of(self._overload, self._modes)))
+    async def show_load(self, request: Request) -> Response:
+        """Answer with the load, tiers and overrides of this process."""
+        return Response(200, _encode(snapshot.of(self._overload, self._active)))
 
-    async def every(self, request: Request) -> Response:
-        """Answer with all modes."""
-        return Response(200, _encode(OverrideList(await self._switches.every())))
+    async def list_overrides(self, request: Request) -> Response:
+        """Answer with all overrides."""
+        return Response(200, _encode(OverrideList(await self._store.every())))
 
-    async def set(self, request: Request) -> Response:
-        """Set a mode, or ask for it where a second person must agree."""
-        wanted = await self._body(request, OverrideBody)
+    async def set_override(self, request: Request) -> Response:
+        """Set an override, or store it as pending where a second person must approve."""
+        body = await self._body(request, OverrideBody)
         target = _target(request)
-        order = OverrideRequest(target, wanted.mode, wanted.for_s, wanted.reason, _actor(request))
+        wanted = OverrideRequest(target, body.action, body.for_s, body.reason, _actor(request))
         try:
-            stands = await self._switches.set(order)
+            is_active = await self._store.set(wanted)
         except overrides.InvalidOverride as exc:
             raise Answered(problem("invalid", faults=[Fault(exc.field, exc.reason)])) from None
-        await self._modes.look()
-        return Response(200, _encode(OverrideResult(target, not stands)))
+        await self._active.look()
+        return Response(200, _encode(OverrideResult(target, not is_active)))
 
-    async def agree(self, request: Request) -> Response:
-        """Set what another person asked for."""
+    async def approve(self, request: Request) -> Response:
+        """Activate the pending override of another person."""
         target = _target(request)
         try:
-            order = await self._switches.agree(target, actor=_actor(request))
+            approved = await self._store.agree(target, actor=_actor(request))
         except overrides.InvalidOverride as exc:
             raise Answered(problem("forbidden", str(exc))) from None
-        if order is None:
-            raise Answered(problem("not-found", f"nothing is asked for {target}, or no longer"))
-        await self._modes.look()
+        if approved is None:
+            raise Answered(problem("not-found", f"no override of {target} is pending approval"))
+        await self._active.look()
         return Response(200, _encode(OverrideResult(target, False)))
 
-    async def clear(self, request: Request) -> Response:
-        """Leave a target to the load again."""
+    async def clear_override(self, request: Request) -> Response:
+        """Remove the override of a target."""
         target = _target(request)
-        was_set = await self._switches.clear(target, actor=_actor(request))
-        await self._modes.look()
-        return Response(200, _encode(Cleared(target, was_set)))
+        was_set = await self._store.clear(target, actor=_actor(request))
+        await self._active.look()
+        return Response(200, _encode(ClearResult(target, was_set)))
 
-    async def every_plan(self, request: Request) -> Response:
+    async def list_plans(self, request: Request) -> Response:
         """Answer with all plans."""
-        return Response(200, _encode(PlanList(await self._switches.planned())))
+        return Response(200, _encode(PlanList(await self._store.planned())))
 
-    async def plan(self, request: Request) -> Response:
-        """Put a plan in place of the one of its name."""
-        wanted = await self._body(request, PlanOrder)
-        plan = Plan(name=request.path_values[0], steps=wanted.steps)
+    async def set_plan(self, request: Request) -> Response:
+        """Store a plan. It replaces the one of its name."""
+        body = await self._body(request, PlanBody)
+        plan = Plan(name=request.path_values[0], steps=body.steps)
         try:
             plans.check(plan, self._clock.now())
-            was_there = await self._switches.plan(plan, actor=_actor(request))
+            was_there = await self._store.plan(plan, actor=_actor(request))
         except overrides.InvalidOverride as exc:
             raise Answered(problem("invalid", faults=[Fault(exc.field, exc.reason)])) from None
-        await self._modes.look()
-        return Response(200, _encode(PlanChanged(plan.name, was_there)))
+        await self._active.look()
+        return Response(200, _encode(PlanResult(plan.name, was_there)))
 
     async def drop_plan(self, request: Request) -> Response:
-        """Drop a plan, its steps that have begun too."""
+        """Drop a plan and end the overrides of its steps that have begun."""
         name = request.path_values[0]
-        if not await self._switches.drop_plan(name, actor=_actor(request)):
-            raise Answered(problem("not-found", "there is no plan of this name"))
-        await self._modes.look()
-        return Response(200, _encode(PlanChanged(name, True)))
+        if not await self._store.drop_plan(name, actor=_actor(request)):
+            raise Answered(problem("not-found", "no plan has this name"))
+        await self._active.look()
+        return Response(200, _encode(PlanResult(name, True)))
 
     async def _body(self, request: Request, type_: type[T]) -> T:
         request_body.require_json(request)
@@ -169,6 +169,6 @@ def _actor(request: Request) -> str:
 def _target(request: Request) -> str:
     target = request.path_values[0]
     if target not in overrides.targets():
-        detail = f"there are modes of {', '.join(overrides.targets())}"
+        detail = f"targets are {', '.join(overrides.targets())}"
         raise Answered(problem("not-found", detail))
     return target

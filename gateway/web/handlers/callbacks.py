@@ -1,4 +1,4 @@
-"""POST /v1/callbacks/{provider}/{account}: a provider says that something happened."""
+"""POST /v1/callbacks/{provider}/{account}: a provider reports an event."""
 
 import logging
 from collections.abc import Awaitable, Callable, Mapping
@@ -14,43 +14,48 @@ from gateway.providers.contract import Adapter, Answer, DocumentMissing, Learner
 from gateway.runtime.clock import Clock
 from gateway.runtime.logs import Seldom
 from gateway.web import request_body
-from gateway.web.metrics import REFUSED_CALLBACKS
+from gateway.web.metrics import REJECTED_CALLBACKS
 from gateway.web.problems import Answered, problem
 from gateway.web.request import Request
 from gateway.web.response import Response
 
 _log = logging.getLogger(__name__)
-# A provider with a wrong key repeats for days; the counter has the numbers.
+# A provider with a wrong key repeats for days; the counter has the exact number.
 _log.addFilter(Seldom(10.0))
 
 
 class ProviderAccount(Struct, frozen=True):
-    """A configured account: its adapter, and the channels whose orders it is paid for."""
+    """A configured account: its adapter, and the channels whose orders it handles."""
 
     provider: str
-    account: str
+    name: str
     channels: tuple[str, ...]
     adapter: Adapter
 
 
-class CallbackIntake:
-    """Handles callbacks: the same steps for every provider, its dialect behind the adapter."""
+class CallbackHandler:
+    """Handles callbacks: the same steps for every provider, the provider's format in its adapter.
+
+    The success reply is sent only after the commit (or the synced journal). A callback without
+    a valid signature is rejected in the provider's terms, counted, and recorded for operators.
+    """
 
     def __init__(
         self,
         *,
         intake: Intake,
-        lines: Mapping[tuple[str, str], ProviderAccount],
-        refusals: RejectedCallbackRecorder,
+        accounts: Mapping[tuple[str, str], ProviderAccount],
+        rejected_callbacks: RejectedCallbackRecorder,
         clock: Clock,
         new_id: Callable[[], UUID],
         fetch: Callable[[str], Awaitable[bytes]],
         bytes_max: int,
         body_s: float,
     ) -> None:
+        """``accounts``: by provider and name. ``fetch``: returns the document at a URL."""
         self._intake = intake
-        self._lines = lines
-        self._refusals = refusals
+        self._accounts = accounts
+        self._rejected_callbacks = rejected_callbacks
         self._clock = clock
         self._new_id = new_id
         self._fetch = fetch
@@ -58,27 +63,27 @@ class CallbackIntake:
         self._body_s = body_s
 
     async def receive(self, request: Request) -> Response:
-        """Answer in the provider's own terms, its success reply only after the commit."""
-        provider, account = request.path_values
-        line = self._lines.get((provider, account))
-        if line is None:
-            raise Answered(problem("not-found", "no such provider account is configured"))
+        """Answer in the provider's own format. Raises ``Answered`` for an unknown account."""
+        provider, name = request.path_values
+        account = self._accounts.get((provider, name))
+        if account is None:
+            raise Answered(problem("not-found", "this provider account is not configured"))
         if request.raw.headers.get("Content-Encoding", "identity") != "identity":
-            raise Answered(problem("unsupported-media-type", "signed bodies are taken as they are"))
+            raise Answered(problem("unsupported-media-type", "signed bodies cannot be compressed"))
         body = await request_body.read(request, bytes_max=self._bytes_max, body_s=self._body_s)
         message = Message(headers=request.raw.headers, body=body, now=self._clock.now())
         try:
-            reading = await self._read(line.adapter, message, request)
+            reading = await self._read(account.adapter, message, request)
             request.leave_slot()
-            await self._accept(line, reading, body)
+            await self._accept(account, reading, body)
         except Refused as exc:
-            return self._refuse(line, exc, message)
+            return self._reject(account, exc, message)
         except Unavailable:
-            return _said(line, "later")
-        return _said(line, "accepted", reading)
+            return _reply(account, "later")
+        return _reply(account, "accepted", reading)
 
     async def _read(self, adapter: Adapter, message: Message, request: Request) -> Reading:
-        """Return what was told. Raises ``Refused``, or ``Unavailable`` without a document."""
+        """Return what a message reports. Raises ``Refused``; ``Unavailable`` without a document."""
         try:
             return adapter.read(message)
         except DocumentMissing as missing:
@@ -86,53 +91,53 @@ class CallbackIntake:
                 raise
             request.leave_slot()
             content = await self._fetch(missing.url)
-            # As of the message's own time: what is learnt then is known when it is read again.
+            # At the time of the message, so that the next reading finds what is learnt now valid.
             adapter.learn(missing.url, content, now=message.now)
         try:
             return adapter.read(message)
         except DocumentMissing:
             raise Unavailable("the document of a message") from None
 
-    async def _accept(self, line: ProviderAccount, reading: Reading, body: bytes) -> None:
-        """Return when every item is committed or set aside. Raises ``Unavailable``."""
-        source = f"{line.provider}:{line.account}"
-        told = ShopMessage(
+    async def _accept(self, account: ProviderAccount, reading: Reading, body: bytes) -> None:
+        """Return once every item is committed, journaled or parked. Raises ``Unavailable``."""
+        source = f"{account.provider}:{account.name}"
+        message = ShopMessage(
             source=source,
-            provider=line.provider,
-            channels=line.channels,
+            provider=account.provider,
+            channels=account.channels,
             trigger=f"callback:{source}",
             items=[(item.key, item.event) for item in reading.items],
             body=body,
             received_at=self._clock.now(),
         )
-        await accept(told, intake=self._intake, new_id=self._new_id)
+        await accept(message, intake=self._intake, new_id=self._new_id)
 
-    def _refuse(self, line: ProviderAccount, exc: Refused, message: Message) -> Response:
-        REFUSED_CALLBACKS.labels(line.provider, line.account, exc.reason).inc()
-        self._refusals.record(
-            line.provider,
-            line.account,
+    def _reject(self, account: ProviderAccount, exc: Refused, message: Message) -> Response:
+        REJECTED_CALLBACKS.labels(account.provider, account.name, exc.reason).inc()
+        self._rejected_callbacks.record(
+            account.provider,
+            account.name,
             exc,
             headers=message.headers.items(),
             body=message.body,
             at=message.now,
         )
         _log.warning(
-            # Repeats are told by the text: with the account in it, each has its own ten seconds.
-            f"callback of {line.provider}/{line.account} refused: {exc.reason}",
+            # Repeats are suppressed by text: with the account in it, by account.
+            f"callback of {account.provider}/{account.name} rejected: {exc.reason}",
             extra={
-                "provider": line.provider,
-                "account": line.account,
+                "provider": account.provider,
+                "account": account.name,
                 "reason": exc.reason,
                 "hint": exc.hint,
             },
         )
-        return _said(line, "refused")
+        return _reply(account, "refused")
 
 
-def _said(line: ProviderAccount, answer: Answer, reading: Reading | None = None) -> Response:
-    said = line.adapter.reply(answer)
+def _reply(account: ProviderAccount, answer: Answer, reading: Reading | None = None) -> Response:
+    reply = account.adapter.reply(answer)
     if reading is not None and reading.reply is not None:
-        said = reading.reply
-    head = "Retry-After: 2\r\n" if answer == "later" and said.status == 503 else ""
-    return Response(said.status, said.body, said.content_type, head)
+        reply = reading.reply
+    head = "Retry-After: 2\r\n" if answer == "later" and reply.status == 503 else ""
+    return Response(reply.status, reply.body, reply.content_type, head)

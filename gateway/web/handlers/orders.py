@@ -17,7 +17,6 @@ from gateway.intake.stock_check import StockCheck
 from gateway.overload.rate_limit import RateLimits
 from gateway.runtime.clock import Clock
 from gateway.web import metrics, request_body
-from gateway.web.fast_path.parser import ParsedSubmission
 from gateway.web.problems import Answered, problem
 from gateway.web.request import Request
 from gateway.web.response import JSON, Response
@@ -26,15 +25,18 @@ _REPLAYED = "Idempotency-Replayed: true\r\n"
 
 
 class OrderResult(Struct, frozen=True):
-    """How a stored order stands. To a submission: as it was placed, the same for every repeat."""
+    """State of a stored order; for a submission as it was placed, the same for every repeat."""
 
-    id: Annotated[str, Meta(description="UUIDv7, ours.", extra_json_schema={"format": "uuid"})]
+    id: Annotated[
+        str, Meta(description="UUIDv7, assigned here.", extra_json_schema={"format": "uuid"})
+    ]
     channel: str
     order_no: str
     status: orders.Status
     version: int
     hold: Annotated[
-        orders.Hold | None, Meta(description="Why a person must look before it moves on.")
+        orders.Hold | None,
+        Meta(description="Why a person must review it before it is processed."),
     ]
 
 
@@ -42,32 +44,32 @@ _encode = msgspec.json.Encoder().encode
 
 
 class PendingOrder(Struct, frozen=True):
-    """An order on its way: ``future`` is its place in a batch, None where others go before it."""
+    """A queued order. ``future``: its result in the batch; None: ``finish`` must accept it."""
 
     placement: Placement
     future: asyncio.Future[Placed] | None
 
 
-class OrderIntake:
+class OrderHandler:
     """Handles submissions."""
 
     def __init__(
         self,
         *,
         intake: Intake,
-        stock: StockCheck | None,
-        quotas: Mapping[str, RateLimits],
+        stock_check: StockCheck | None,
+        rate_limits: Mapping[str, RateLimits],
         clock: Clock,
         bytes_max: int,
         body_s: float,
     ) -> None:
-        """``stock``: asked about every order, where there is an inventory.
+        """``stock_check``: checks every order where an inventory is configured.
 
-        ``quotas``: of the channels that have one, by name.
+        ``rate_limits``: of the channels that have one, by name.
         """
         self._intake = intake
-        self._stock = stock
-        self._quotas = quotas
+        self._stock_check = stock_check
+        self._rate_limits = rate_limits
         self._clock = clock
         self._bytes_max = bytes_max
         self._body_s = body_s
@@ -75,7 +77,7 @@ class OrderIntake:
     async def submit(self, request: Request) -> Response:
         """Answer 201 once the order is committed, 200 to a repeat with the original result.
 
-        202 where Postgres could not take it: it is synced in the journal and will be committed.
+        202 where Postgres could not commit it: it is synced in the journal and will be committed.
         """
         request_body.require_json(request)
         request_id = _request_id(request.header("Idempotency-Key"))
@@ -85,39 +87,41 @@ class OrderIntake:
         placement = self._placement(principal, body, request_id)
         request.leave_slot()
         missing: Collection[str] = ()
-        if self._stock is not None:
-            answer = await self._stock.ask(placement.submission)
+        if self._stock_check is not None:
+            answer = await self._stock_check.ask(placement.submission)
             placement = msgspec.structs.replace(placement, stock=answer.stock)
             missing = answer.missing
-        return await self._accepted(placement, missing)
+        return await self._accept(placement, missing)
 
-    def begin(self, principal: Principal, submitted: ParsedSubmission) -> PendingOrder:
-        """Queue an order that came whole, as ``submit`` where there is no inventory to ask.
+    def begin(self, principal: Principal, body: bytes, request_id: str | None) -> PendingOrder:
+        """Queue an order without a stock check. ``request_id``: the Idempotency-Key as sent.
 
         Raises ``Answered`` and ``Unavailable``.
         """
-        request_id = _request_id(submitted.request_id)
-        placement = self._placement(principal, submitted.body, request_id)
+        placement = self._placement(principal, body, _request_id(request_id))
         return PendingOrder(placement, self._intake.begin(placement))
 
-    def end(self, begun: PendingOrder) -> Response | None:
-        """Return the answer once the future is done; None: ``finish`` makes it. Raises as it."""
-        assert begun.future is not None
+    def end(self, pending: PendingOrder) -> Response | None:
+        """Return the answer of a future that is done; None: ``finish`` makes it.
+
+        Raises ``Unavailable``.
+        """
+        assert pending.future is not None
         try:
-            placed = self._intake.end(begun.placement, begun.future)
+            placed = self._intake.end(pending.placement, pending.future)
         except Poisoned as exc:
             return _parked(exc)
-        return None if placed.has_waiting else _reply(placed, begun.placement)
+        return None if placed.has_waiting else _reply(placed, pending.placement)
 
-    async def finish(self, begun: PendingOrder) -> Response:
-        """Answer an order that must wait for others than its batch. Raises ``Unavailable``."""
-        if begun.future is None:
-            return await self._accepted(begun.placement)
-        placed = begun.future.result()
+    async def finish(self, pending: PendingOrder) -> Response:
+        """Answer an order that waits for more than its batch. Raises ``Unavailable``."""
+        if pending.future is None:
+            return await self._accept(pending.placement)
+        placed = pending.future.result()
         await self._intake.pair(placed)
-        return _reply(placed, begun.placement)
+        return _reply(placed, pending.placement)
 
-    async def _accepted(self, placement: Placement, missing: Collection[str] = ()) -> Response:
+    async def _accept(self, placement: Placement, missing: Collection[str] = ()) -> Response:
         try:
             placed = await self._intake.accept_order(placement)
         except Poisoned as exc:
@@ -131,8 +135,8 @@ class OrderIntake:
         if not principal.may_use(submission.channel):
             faults = [Fault("channel", "is not one of the key's channels")]
             raise Answered(problem("forbidden", faults=faults))
-        if self._quotas:
-            self._count_in(submission.channel)
+        if self._rate_limits:
+            self._apply_rate_limit(submission.channel)
         try:
             return self._intake.placement(
                 submission, raw=body, request_id=request_id, trigger=f"key:{principal.key_id}"
@@ -140,13 +144,13 @@ class OrderIntake:
         except Invalid as exc:
             raise Answered(problem("invalid", faults=exc.faults)) from None
 
-    def _count_in(self, channel: str) -> None:
-        """Count an order in its channel's quota. Raises ``Answered`` with 429."""
-        quota = self._quotas.get(channel)
-        wait_s = quota.wait_s(channel, self._clock.monotonic_s()) if quota else 0.0
+    def _apply_rate_limit(self, channel: str) -> None:
+        """Count an order against its channel's rate limit. Raises ``Answered`` with 429."""
+        rate_limit = self._rate_limits.get(channel)
+        wait_s = rate_limit.wait_s(channel, self._clock.monotonic_s()) if rate_limit else 0.0
         if wait_s:
-            metrics.QUOTA_REFUSED.inc()
-            detail = f"the channel {channel} takes no more orders at this moment"
+            metrics.RATE_LIMITED.inc()
+            detail = f"the rate limit of the channel {channel} is reached"
             head = f"Retry-After: {math.ceil(wait_s)}\r\n"
             raise Answered(problem("quota-exceeded", detail, head=head))
 
@@ -190,11 +194,11 @@ def _parked(exc: Poisoned) -> Response:
 
 def _out_of_stock(placement: Placement, missing: Collection[str]) -> Response:
     faults = [
-        Fault(f"items[{number}].sku", f"{item.sku} can not be had")
+        Fault(f"items[{number}].sku", f"{item.sku} is out of stock")
         for number, item in enumerate(placement.submission.items)
         if item.sku in missing
     ]
-    return problem("out-of-stock", "nothing was stored", faults=faults)
+    return problem("out-of-stock", "the order was not stored", faults=faults)
 
 
 def _request_id(value: str | None) -> str | None:
@@ -208,5 +212,5 @@ def _request_id(value: str | None) -> str | None:
         value = value[1:-1]
     if 1 <= len(value) <= 255 and value.isascii() and value.isprintable():
         return value
-    reason = "must have 1 to 255 visible ASCII characters"
+    reason = "must have 1 to 255 printable ASCII characters"
     raise Answered(problem("malformed", faults=[Fault("Idempotency-Key", reason)]))

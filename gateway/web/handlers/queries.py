@@ -1,4 +1,4 @@
-"""GET /v1/orders…: one order, pages of orders, an order's history."""
+"""GET /v1/orders…: one order, pages of orders, the history of an order."""
 
 import base64
 import binascii
@@ -14,7 +14,7 @@ from gateway.domain.access import Principal
 from gateway.domain.errors import Fault
 from gateway.domain.views import EventView, OrderView, view
 from gateway.stores.postgres.order_reader import Filter, OrderReader
-from gateway.web.handlers.missing_order import Journal, order_id, unknown
+from gateway.web.handlers.order_lookup import Journal, not_found, order_id
 from gateway.web.problems import Answered, problem
 from gateway.web.request import Request
 from gateway.web.response import Response
@@ -22,7 +22,7 @@ from gateway.web.response_cache import ResponseCache
 
 LIMIT_MAX = 200
 _LIMIT = 50
-PARAMETERS = frozenset(
+LIST_PARAMETERS = frozenset(
     {
         "channel", "order_no", "status", "placed_from", "placed_to", "phone", "country", "limit",
         "cursor",
@@ -31,14 +31,14 @@ PARAMETERS = frozenset(
 
 
 class OrderPage(Struct, frozen=True):
-    """Orders, newest first. ``next_cursor`` fetches the page after; null on the last one."""
+    """Orders, newest first. ``next_cursor`` fetches the next page; null on the last page."""
 
     orders: list[OrderView]
     next_cursor: str | None
 
 
 class History(Struct, frozen=True):
-    """What happened to an order, step by step."""
+    """The events of an order, oldest first."""
 
     events: list[EventView]
 
@@ -46,70 +46,70 @@ class History(Struct, frozen=True):
 _encode = msgspec.json.Encoder().encode
 
 
-class OrderQueries:
-    """Handles reads. What was acknowledged before a read is seen by it.
+class QueryHandler:
+    """Handles reads. A read sees everything that was acknowledged before it began.
 
-    While the primary is away, what was acknowledged longer ago than the header ``Age`` says is.
+    While the primary is unavailable it sees what was acknowledged more than ``Age`` seconds ago.
     """
 
     def __init__(
-        self, *, reading: OrderReader, journal: Journal | None, shelf: ResponseCache
+        self, *, reader: OrderReader, journal: Journal | None, response_cache: ResponseCache
     ) -> None:
-        self._reading = reading
+        self._reader = reader
         self._journal = journal
-        self._shelf = shelf
+        self._response_cache = response_cache
 
-    async def one(self, request: Request) -> Response:
-        """Answer with an order as it stands."""
+    async def get_order(self, request: Request) -> Response:
+        """Answer with an order in its current state."""
         principal, id_ = principal_of(request), order_id(request)
-        found = await self._reading.order(id_, principal.visible())
+        found = await self._reader.order(id_, principal.visible())
         if found is None:
-            raise Answered(await unknown(id_, self._journal))
+            raise Answered(await not_found(id_, self._journal))
         shown = view(found.value, in_clear=principal.may("query_pii"))
         return Response(200, _encode(shown), head=_age(found.age_s))
 
-    async def history(self, request: Request) -> Response:
-        """Answer with an order's history."""
+    async def get_history(self, request: Request) -> Response:
+        """Answer with the events of an order."""
         id_ = order_id(request)
-        found = await self._reading.history(id_, principal_of(request).visible())
+        found = await self._reader.history(id_, principal_of(request).visible())
         if found is None:
-            raise Answered(await unknown(id_, self._journal))
+            raise Answered(await not_found(id_, self._journal))
         return Response(200, _encode(History(found.value)), head=_age(found.age_s))
 
-    async def page(self, request: Request) -> Response:
+    async def list_orders(self, request: Request) -> Response:
         """Answer with a page of orders."""
         principal = principal_of(request)
-        asked = wanted(request.query(PARAMETERS), principal)
-        found = await self._reading.page(asked)
+        query = parse_filter(request.query(LIST_PARAMETERS), principal)
+        found = await self._reader.page(query)
         in_clear = principal.may("query_pii")
         page = found.value
         cursor = None
-        if len(page) == asked.limit:
+        if len(page) == query.limit:
             cursor = _cursor(page[-1].placed_at, UUID(page[-1].id))
         shown = OrderPage([view(order, in_clear=in_clear) for order in page], cursor)
         body = _encode(shown)
-        self._shelf.put(principal.key_id, request.raw.raw_path, body, found.age_s or 0)
+        self._response_cache.put(principal.key_id, request.raw.raw_path, body, found.age_s or 0)
         return Response(200, body, head=_age(found.age_s))
 
-    def page_of_before(self, request: Request) -> Response | None:
-        """Return the answer that the same key had to the same question within the last minute."""
-        found = self._shelf.get(principal_of(request).key_id, request.raw.raw_path)
+    def cached_page(self, request: Request) -> Response | None:
+        """Return the answer to the same key and query within the last minute, or None."""
+        found = self._response_cache.get(principal_of(request).key_id, request.raw.raw_path)
         return None if found is None else Response(200, found[0], head=_age(found[1]))
 
 
 def principal_of(request: Request) -> Principal:
-    """Return who asks."""
+    """Return the principal of a request whose route requires a role."""
     assert request.principal is not None, "the route requires a role"
     return request.principal
 
 
 def _age(age_s: int | None) -> str:
-    """Return the head line of an answer that may be old, and of no other."""
+    """Return the Age line of an answer that may be stale; empty for a current one."""
     return "" if age_s is None else f"Age: {age_s}\r\n"
 
 
-def wanted(values: dict[str, str], principal: Principal) -> Filter:
-    """Return what a query asks for, within the key's channels. Raises ``Answered`` with 422."""
+def parse_filter(values: dict[str, str], principal: Principal) -> Filter:
+    """Return the filter of a query, limited to the key's channels. Raises ``Answered`` with 422."""
     faults: list[Fault] = []
     for name, value in values.items():
         if not value or len(value) > 256 or not value.isprintable():
@@ -124,7 +124,7 @@ def wanted(values: dict[str, str], principal: Principal) -> Filter:
     status = values.get("status")
     if status is not None and status not in get_args(orders.Status):
         faults.append(Fault("status", f"must be one of {', '.join(get_args(orders.Status))}"))
-    asked = Filter(
+    query = Filter(
         channels=channels,
         order_no=values.get("order_no"),
         status=status,
@@ -136,7 +136,7 @@ def wanted(values: dict[str, str], principal: Principal) -> Filter:
     )
     if faults:
         raise Answered(problem("invalid", faults=faults))
-    return asked
+    return query
 
 
 def _time(values: dict[str, str], name: str, faults: list[Fault]) -> datetime | None:
@@ -150,7 +150,7 @@ def _time(values: dict[str, str], name: str, faults: list[Fault]) -> datetime | 
             return at.astimezone(UTC)
     except (msgspec.ValidationError, ValueError, OverflowError):
         pass
-    faults.append(Fault(name, "must be an RFC 3339 time with its zone"))
+    faults.append(Fault(name, "must be an RFC 3339 time with a time zone"))
     return None
 
 
@@ -162,10 +162,10 @@ def _phone(values: dict[str, str], faults: list[Fault]) -> str | None:
     if not (len(country) == 2 and country.isascii() and country.isalpha() and country.isupper()):
         faults.append(Fault("country", "must be two capital letters (ISO 3166-1)"))
         return None
-    # Many callers forget to encode the plus sign, which then arrives as a space.
+    # A plus sign that was not encoded arrives as a space.
     phone = phones.normalised(text.strip(), country)
     if phone is None:
-        faults.append(Fault("phone", "is not a telephone number of the country (default CN)"))
+        faults.append(Fault("phone", "is not a phone number of the country (default CN)"))
     return phone
 
 
@@ -192,5 +192,5 @@ def _after(values: dict[str, str], faults: list[Fault]) -> tuple[datetime, UUID]
             return moment.astimezone(UTC), UUID(id_)
     except (binascii.Error, ValueError, OverflowError):
         pass
-    faults.append(Fault("cursor", "must be the next_cursor of the page before, unchanged"))
+    faults.append(Fault("cursor", "must be the next_cursor of the previous page, unchanged"))
     return None

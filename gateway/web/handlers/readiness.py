@@ -1,30 +1,30 @@
-"""Readiness: what each part of a process says of itself."""
+"""The readiness probes of a process: which parts it requires, by role."""
 
 from gateway.stores.postgres.statements import sql
 from gateway.web.handlers.health import Probe
 from gateway.wiring import Gateway
 
 
-def needed(gateway: Gateway) -> dict[str, Probe]:
-    """Return what must answer, or else all that there is instead of it."""
+def required(gateway: Gateway) -> dict[str, Probe]:
+    """Return the parts that must work, unless all alternatives do."""
 
     async def probe() -> str:
         try:
             is_standby = await gateway.stores.primary_reads.fetchval(sql("is_standby"))
-        except Exception as exc:  # whatever it is, it is the answer to this question
+        except Exception as exc:  # whatever it is, it is the answer of this probe
             return f"does not answer ({type(exc).__name__})"
         return "is a standby: point TIDEGATE_DATABASE_URL at the primary" if is_standby else ""
 
     return {"postgres": probe}
 
 
-def instead(gateway: Gateway) -> dict[str, Probe]:
-    """Return what does while the primary is away: the journal, or a replica for who only reads."""
-    return _stale(gateway) if gateway.settings.role == "query" else _journal(gateway)
+def alternatives(gateway: Gateway) -> dict[str, Probe]:
+    """Return what replaces the primary in an outage: the journal or, for reads, a replica."""
+    return _replica(gateway) if gateway.settings.role == "query" else _journal(gateway)
 
 
-def helpful(gateway: Gateway) -> dict[str, Probe]:
-    """Return what makes things faster and is not needed."""
+def optional(gateway: Gateway) -> dict[str, Probe]:
+    """Return the parts that make the process faster and are not required."""
     if gateway.settings.role == "query":
         return {}
 
@@ -56,8 +56,8 @@ def _journal(gateway: Gateway) -> dict[str, Probe]:
     return {"journal": probe}
 
 
-def _stale(gateway: Gateway) -> dict[str, Probe]:
-    # While the primary is away, what is read comes from a replica and says how old it is.
+def _replica(gateway: Gateway) -> dict[str, Probe]:
+    # While the primary is unavailable, reads come from a replica, with their age.
     if not gateway.stores.replicas:
         return {}
 

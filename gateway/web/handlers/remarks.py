@@ -1,4 +1,4 @@
-"""PATCH /v1/orders/{id}/remark: the remark of an order that is there."""
+"""PATCH /v1/orders/{id}/remark: change the remark of a stored order."""
 
 import re
 
@@ -9,13 +9,13 @@ from gateway.domain.errors import Fault, Invalid
 from gateway.domain.remarks import Edited
 from gateway.intake.remarks import Remarks
 from gateway.web import request_body
-from gateway.web.handlers.missing_order import Journal, order_id, unknown
+from gateway.web.handlers.order_lookup import Journal, not_found, order_id
 from gateway.web.handlers.orders import OrderResult
 from gateway.web.problems import Answered, problem
 from gateway.web.request import Request
 from gateway.web.response import Response
 
-#: A remark of the greatest length, with each character escaped, takes 12 KiB.
+#: A remark of the maximum length, with every character escaped, takes 12 KiB.
 BYTES_MAX = 16 * 1024
 VERSION_PATTERN = r'^"[1-9][0-9]{0,9}"$'
 _VERSION = re.compile(VERSION_PATTERN)
@@ -23,7 +23,7 @@ _VERSION = re.compile(VERSION_PATTERN)
 _encode = msgspec.json.Encoder().encode
 
 
-class RemarkIntake:
+class RemarkHandler:
     """Handles changes of remarks."""
 
     def __init__(self, *, remarks: Remarks, journal: Journal | None, body_s: float) -> None:
@@ -32,9 +32,9 @@ class RemarkIntake:
         self._body_s = body_s
 
     async def change(self, request: Request) -> Response:
-        """Answer 200 once the order has the remark, also where it had it before.
+        """Answer 200 once the order has the remark, also where it had the same one before.
 
-        412 where it is of another version than If-Match names. It has not changed then.
+        412 where If-Match names another version than the order has: nothing is changed then.
         """
         principal = request.principal
         assert principal is not None, "the route requires a role"
@@ -54,7 +54,7 @@ class RemarkIntake:
         except Invalid as exc:
             raise Answered(problem("invalid", faults=exc.faults)) from None
         if edited is None:
-            raise Answered(await unknown(id_, self._journal))
+            raise Answered(await not_found(id_, self._journal))
         return _reply(edited)
 
 
@@ -62,7 +62,7 @@ def _reply(edited: Edited) -> Response:
     id_ = str(edited.id)
     if edited.answer == "version_changed":
         context = {"id": id_, "version": edited.version}
-        return problem("version-changed", "read it again, then decide", context=context)
+        return problem("version-changed", "read the order again, then decide", context=context)
     result = OrderResult(
         id_, edited.channel, edited.order_no, edited.status, edited.version, edited.hold
     )
@@ -70,7 +70,7 @@ def _reply(edited: Edited) -> Response:
 
 
 def _version(request: Request) -> int | None:
-    """Return the version that If-Match names; None when not sent. Raises ``Answered``."""
+    """Return the version in If-Match; None when not sent. Raises ``Answered`` with 400."""
     value = request.header("If-Match")
     if value is None:
         return None

@@ -1,4 +1,4 @@
-"""GET /v1/stream: live counters of the process, and how the whole gateway stands.
+"""GET /v1/stream: live counters of the process, and the state of the cluster.
 
 Server-sent events (WHATWG HTML, 9.2).
 """
@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Protocol
 
 import msgspec
-from msgspec import Struct
+from msgspec import Struct, field
 from prometheus_client import Counter
 
 from gateway.domain.features import FEATURES, LIVE_STREAM, TIERS
@@ -24,73 +24,73 @@ from gateway.web.problems import Answered, problem
 from gateway.web.request import Request
 from gateway.web.response import StreamedResponse
 
-#: Seconds between two events; and while a part of what is so live is refused.
-EVERY_S = 1.0
-SELDOM_S = 10.0
-#: Milliseconds after which a client comes again: when it was cut off, and when streams are dark.
+#: Seconds between two events; and while streams are partially shed.
+INTERVAL_S = 1.0
+SHED_INTERVAL_S = 10.0
+#: Milliseconds until a client reconnects: after a lost connection, and while streams are shed.
 _RETRY_MS = 3000
-_DARK_RETRY_MS = 15_000
+_SHED_RETRY_MS = 15_000
 _TIER_OF: dict[str, str] = {feature.name: str(feature.tier) for feature in FEATURES}
 
 
 class Counters(Struct, frozen=True):
-    """Totals since the process began: orders by answer, events by outcome, refused by tier."""
+    """Totals since the process started: orders by answer, events by outcome, rejections by tier."""
 
     orders: dict[str, int]
     events: dict[str, int]
-    refused: dict[str, int]
+    rejected: dict[str, int] = field(name="refused")
 
 
 class Tick(Struct, frozen=True):
-    """One event of the stream. ``per_s``: what was added a second since the event before."""
+    """One event of the stream. ``per_s``: increase per second since the previous event."""
 
     at: datetime
     pid: int
     load: float
     signal: str
-    #: Share of each tier that is refused for load.
-    dark: dict[str, float]
+    #: Share of each tier that is shed.
+    shed: dict[str, float] = field(name="dark")
     waiting: int
     totals: Counters
     per_s: Counters
-    #: All processes, by what each told; None: they do not know of each other now.
+    #: All processes, as each published its state; None while the cluster view is unavailable.
     gateway: Whole | None
 
 
-class Fleet(Protocol):
-    """All processes."""
+class Cluster(Protocol):
+    """The view of all processes."""
 
     async def look(self) -> Whole | None:
-        """Return how they stand, in bounded time; None: nobody can tell. Raises nothing."""
+        """Return their state within bounded time; None while it is unavailable. Raises nothing."""
         ...
 
 
-class LiveStream:
-    """Handles streams: so many at once; they end with the process."""
+class StreamHandler:
+    """Handles streams: at most ``streams_max`` at once; they end when the process stops."""
 
     def __init__(
         self,
         *,
         overload: Overload,
-        fleet: Fleet,
+        cluster: Cluster,
         stopping: asyncio.Event,
         clock: Clock,
         streams_max: int,
-        every_s: float = EVERY_S,
+        interval_s: float = INTERVAL_S,
     ) -> None:
         self._overload = overload
-        self._fleet = fleet
+        self._cluster = cluster
         self._stopping = stopping
         self._clock = clock
         self._streams_max = streams_max
-        self._every_s = every_s
+        self._interval_s = interval_s
         self.running = 0
 
     async def open(self, request: Request) -> StreamedResponse:
-        """Answer with an event each second for as long as the client stays."""
+        """Answer with one event per second for as long as the client stays connected."""
         request.query(frozenset())
         if self.running >= self._streams_max:
-            detail = "as many streams are open as may be at once"
+            detail = "the maximum number of concurrent streams is open"
             raise Answered(problem("unavailable", detail, head="Retry-After: 15\r\n"))
         self.running += 1
         request.leave_slot()
@@ -98,26 +98,26 @@ class LiveStream:
         return StreamedResponse(200, self._events(), "text/event-stream", self._leave, head)
 
     async def _events(self) -> AsyncGenerator[bytes, None]:
-        number = 0
+        serial = 0
         before, before_s = counters(), self._clock.monotonic_s()
         yield f"retry: {_RETRY_MS}\n\n".encode()
         while not self._stopping.is_set():
             darkness = self._overload.darkness(LIVE_STREAM)
             if darkness >= 1:
-                yield f"event: dark\nretry: {_DARK_RETRY_MS}\ndata: {{}}\n\n".encode()
+                yield f"event: dark\nretry: {_SHED_RETRY_MS}\ndata: {{}}\n\n".encode()
                 return
-            # Before the counters are taken, for it may wait for a moment.
-            gateway = await self._fleet.look()
+            # Before the counters are read, as it may wait for a moment.
+            gateway = await self._cluster.look()
             now, now_s = counters(), self._clock.monotonic_s()
-            number += 1
+            serial += 1
             tick = self._tick(now, before, max(0.001, now_s - before_s), gateway)
             data = msgspec.json.encode(tick)
             before, before_s = now, now_s
-            yield b"id: %d\nevent: tick\ndata: %b\n\n" % (number, data)
-            seldom = round(SELDOM_S / EVERY_S) if darkness > 0 else 1
-            for _ in range(seldom):
-                await lifecycle.pause(self._stopping, self._every_s)
-                # Nothing to the client, and finds out whether it is still there.
+            yield b"id: %d\nevent: tick\ndata: %b\n\n" % (serial, data)
+            pauses = round(SHED_INTERVAL_S / INTERVAL_S) if darkness > 0 else 1
+            for _ in range(pauses):
+                await lifecycle.pause(self._stopping, self._interval_s)
+                # Sends nothing, but finds out whether the client is still connected.
                 yield b""
 
     def _leave(self) -> None:
@@ -132,7 +132,7 @@ class LiveStream:
             pid=os.getpid(),
             load=round(overload.load.figure, 3),
             signal=overload.load.signal,
-            dark={
+            shed={
                 str(tier): round(overload.refused_share(tier), 3)
                 for tier in TIERS
                 if tier in overload.tiers
@@ -142,7 +142,7 @@ class LiveStream:
             per_s=Counters(
                 _rates(now.orders, before.orders, elapsed_s),
                 _rates(now.events, before.events, elapsed_s),
-                _rates(now.refused, before.refused, elapsed_s),
+                _rates(now.rejected, before.rejected, elapsed_s),
             ),
             gateway=gateway,
         )
@@ -150,17 +150,17 @@ class LiveStream:
 
 def counters() -> Counters:
     """Return the totals of this process."""
-    refused = dict.fromkeys((str(tier) for tier in TIERS), 0)
+    rejected = dict.fromkeys((str(tier) for tier in TIERS), 0)
     for labels, count in _samples(overload_metrics.SHED):
         if labels["mode"] == "act":
-            refused[_TIER_OF[labels["feature"]]] += count
+            rejected[_TIER_OF[labels["feature"]]] += count
     return Counters(
         {
             name: sum(n for _, n in _samples(each))
             for name, each in intake_metrics.PLACEMENT.items()
         },
         {labels["outcome"]: count for labels, count in _samples(intake_metrics.FOLLOW_UPS)},
-        refused,
+        rejected,
     )
 
 

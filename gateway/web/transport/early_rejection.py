@@ -161,7 +161,7 @@ class EarlyRejection:
 
     def _is_cached(self, line: bytes) -> bool:
         target = line.partition(b" ")[2].partition(b" HTTP/")[0]
-        return self._response_cache.is_worth_asking(target.decode("utf-8", "surrogateescape"))
+        return self._response_cache.may_answer(target.decode("utf-8", "surrogateescape"))
 
     def _misdirect(self, elsewhere: Response, line: bytes, fields: bytes) -> RejectedRequest:
         """Reject what processes of the other role serve."""

@@ -74,7 +74,7 @@ class RouteTable:
                 continue
             fixed, brace, _ = f"{route.method} {route.template}".encode().partition(b"{")
             if not brace:
-                self._add(fixed, RouteEntry(route.feature, None, route.instead is not None))
+                self._add(fixed, RouteEntry(route.feature, None, route.cached is not None))
             elif not route.template.endswith(_ACCOUNT_SUFFIX):
                 self._by_prefix.append((fixed, RouteEntry(route.feature)))
             else:
