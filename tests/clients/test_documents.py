@@ -1,4 +1,4 @@
-"""Documents over real TLS: what is fetched, what is not, how often, and how long it may take."""
+"""Documents over real TLS: which are fetched, how often, and within which limits."""
 
 import asyncio
 import ipaddress
@@ -25,7 +25,7 @@ PATIENCE_S = 5.0
 
 
 @dataclass
-class Shelf:
+class Server:
     """An HTTPS server that answers everything with ``answer``, and counts."""
 
     port: int = 0
@@ -89,16 +89,16 @@ def pem(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 
 @pytest.fixture
-async def shelf(pem: Path) -> AsyncIterator[Shelf]:
-    made = Shelf()
+async def server(pem: Path) -> AsyncIterator[Server]:
+    made = Server()
     made.may_answer.set()
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.load_cert_chain(pem)
-    server = await asyncio.start_server(made.serve, "127.0.0.1", 0, ssl=context)
-    made.port = server.sockets[0].getsockname()[1]
+    listening = await asyncio.start_server(made.serve, "127.0.0.1", 0, ssl=context)
+    made.port = listening.sockets[0].getsockname()[1]
     yield made
     made.may_answer.set()
-    server.close()
+    listening.close()
 
 
 @pytest.fixture
@@ -126,62 +126,62 @@ async def _is_had(library: Documents, url: str) -> bool:
     return True
 
 
-async def test_a_document_is_fetched(shelf: Shelf, library: Documents) -> None:
-    """One plain request, without cookies or anything of the message that asked."""
-    assert await _is_had(library, shelf.url("v1/notifications/certs/CERT-1"))
-    (request,) = shelf.requests
+async def test_a_document_is_fetched(server: Server, library: Documents) -> None:
+    """One plain request, without cookies or anything of the callback that needs it."""
+    assert await _is_had(library, server.url("v1/notifications/certs/CERT-1"))
+    (request,) = server.requests
     lines = request.decode().lower().splitlines()
     assert lines[0] == "get /v1/notifications/certs/cert-1 http/1.1"
     assert "accept-encoding: identity" in lines
     assert not any(line.startswith(("cookie", "authorization")) for line in lines)
 
 
-async def test_a_body_in_pieces_is_put_together(shelf: Shelf, library: Documents) -> None:
-    shelf.answer = (
+async def test_a_body_in_pieces_is_put_together(server: Server, library: Documents) -> None:
+    server.answer = (
         b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nch\r\n3\r\nain\r\n0\r\n\r\n"
     )
-    assert await _is_had(library, shelf.url())
+    assert await _is_had(library, server.url())
 
 
 @pytest.mark.parametrize("scheme", ["http", "HTTPS", "ftp", "file", ""])
-async def test_https_only(shelf: Shelf, library: Documents, scheme: str) -> None:
-    """Nothing is asked for in clear, nor in any other way."""
-    assert not await _is_had(library, shelf.url(scheme=scheme))
-    assert shelf.requests == []
+async def test_https_only(server: Server, library: Documents, scheme: str) -> None:
+    """No request is made in any other way."""
+    assert not await _is_had(library, server.url(scheme=scheme))
+    assert server.requests == []
 
 
 @pytest.mark.parametrize("url", ["", "https://", "https:///cert", "https://[/", "https://a b/"])
-async def test_what_is_no_address(library: Documents, url: str) -> None:
+async def test_invalid_urls(library: Documents, url: str) -> None:
     assert not await _is_had(library, url)
 
 
-async def test_the_server_must_prove_who_it_is(
-    shelf: Shelf, library: Documents, clock: ManualClock
+async def test_the_server_must_prove_its_identity(
+    server: Server, library: Documents, clock: ManualClock
 ) -> None:
-    """Neither a certificate for another name nor one of an unknown authority will do."""
-    assert not await _is_had(library, shelf.url(host="127.0.0.1"))
+    """Neither a certificate for another name nor one of an unknown authority is accepted."""
+    assert not await _is_had(library, server.url(host="127.0.0.1"))
     strict = Documents(clock=clock, is_public_only=False)
-    assert not await _is_had(strict, shelf.url())
+    assert not await _is_had(strict, server.url())
     await strict.close()
-    assert shelf.requests == []
+    assert server.requests == []
 
 
 async def test_private_addresses_are_not_connected_to(
-    shelf: Shelf, pem: Path, clock: ManualClock
+    server: Server, pem: Path, clock: ManualClock
 ) -> None:
     """Not even where the certificate is right."""
     guarded = Documents(clock=clock, tls=ssl.create_default_context(cafile=str(pem)))
-    assert not await _is_had(guarded, shelf.url())
+    assert not await _is_had(guarded, server.url())
     await guarded.close()
-    assert shelf.requests == []
+    assert server.requests == []
 
 
 @pytest.mark.parametrize("status", ["301 Moved", "302 Found", "307 Temporary", "308 Permanent"])
-async def test_redirects_are_not_followed(shelf: Shelf, library: Documents, status: str) -> None:
-    target = shelf.url("elsewhere")
-    shelf.answer = f"HTTP/1.1 {status}\r\nLocation: {target}\r\nContent-Length: 0\r\n\r\n".encode()
-    assert not await _is_had(library, shelf.url())
-    assert len(shelf.requests) == 1
+async def test_redirects_are_not_followed(server: Server, library: Documents, status: str) -> None:
+    target = server.url("elsewhere")
+    server.answer = f"HTTP/1.1 {status}\r\nLocation: {target}\r\nContent-Length: 0\r\n\r\n".encode()
+    assert not await _is_had(library, server.url())
+    assert len(server.requests) == 1
 
 
 @pytest.mark.parametrize(
@@ -197,120 +197,120 @@ async def test_redirects_are_not_followed(shelf: Shelf, library: Documents, stat
         b"",
     ],
 )
-async def test_other_answers_are_no_document(
-    shelf: Shelf, library: Documents, answer: bytes
+async def test_other_answers_are_not_documents(
+    server: Server, library: Documents, answer: bytes
 ) -> None:
-    shelf.answer = answer
-    assert not await _is_had(library, shelf.url())
+    server.answer = answer
+    assert not await _is_had(library, server.url())
 
 
 @pytest.mark.parametrize("head", [b"Content-Length: %d\r\n\r\n", b"Connection: close\r\n\r\n"])
 @pytest.mark.parametrize("extra", [0, 1])
 async def test_a_document_has_a_bound(
-    shelf: Shelf, library: Documents, head: bytes, extra: int
+    server: Server, library: Documents, head: bytes, extra: int
 ) -> None:
     """64 KiB are a document and one byte more is not, whether its length is announced or not."""
     size = documents.DOCUMENT_BYTES_MAX + extra
     head = head % size if b"%d" in head else head
-    shelf.answer = b"HTTP/1.1 200 OK\r\n" + head + b"x" * size
+    server.answer = b"HTTP/1.1 200 OK\r\n" + head + b"x" * size
     if extra:
-        assert not await _is_had(library, shelf.url())
+        assert not await _is_had(library, server.url())
     else:
-        assert len(await library.fetch(shelf.url())) == size
+        assert len(await library.fetch(server.url())) == size
 
 
-async def test_a_server_that_hangs_is_given_up(shelf: Shelf, library: Documents) -> None:
+async def test_a_hanging_server_is_abandoned(server: Server, library: Documents) -> None:
     """The deadline is for the whole of it, and the default leaves time for the commit."""
-    shelf.may_answer.clear()
+    server.may_answer.clear()
     began = time.monotonic()
-    assert not await _is_had(library, shelf.url())
+    assert not await _is_had(library, server.url())
     assert time.monotonic() - began < 1.0 + 1.0
     assert documents.FETCH_S <= 2.0
 
 
-async def test_a_server_that_is_not_there(library: Documents, shelf: Shelf) -> None:
+async def test_an_unreachable_server(library: Documents, server: Server) -> None:
     assert not await _is_had(library, "https://localhost:1/cert")
 
 
-async def test_many_messages_are_one_request(shelf: Shelf, library: Documents) -> None:
-    """However many wait for an address, it is asked once, and all get the answer."""
-    shelf.may_answer.clear()
-    waiting = [asyncio.create_task(library.fetch(shelf.url())) for _ in range(50)]
-    await _until(lambda: len(shelf.requests) == 1)
-    shelf.may_answer.set()
+async def test_many_callbacks_make_one_request(server: Server, library: Documents) -> None:
+    """However many wait for a URL, it is fetched once, and all get the answer."""
+    server.may_answer.clear()
+    waiting = [asyncio.create_task(library.fetch(server.url())) for _ in range(50)]
+    await _until(lambda: len(server.requests) == 1)
+    server.may_answer.set()
     assert set(await asyncio.gather(*waiting)) == {b"chain"}
-    assert len(shelf.requests) == 1
+    assert len(server.requests) == 1
 
 
-async def test_whoever_leaves_takes_nothing_from_the_others(
-    shelf: Shelf, library: Documents
+async def test_a_cancelled_caller_does_not_cancel_others(
+    server: Server, library: Documents
 ) -> None:
-    """A sender that gives up does not end the request that others wait for."""
-    shelf.may_answer.clear()
-    first, second = (asyncio.create_task(library.fetch(shelf.url())) for _ in range(2))
-    await _until(lambda: len(shelf.requests) == 1)
+    """The request goes on for the callers that still wait."""
+    server.may_answer.clear()
+    first, second = (asyncio.create_task(library.fetch(server.url())) for _ in range(2))
+    await _until(lambda: len(server.requests) == 1)
     first.cancel()
-    shelf.may_answer.set()
+    server.may_answer.set()
     assert await second == b"chain"
     with pytest.raises(asyncio.CancelledError):
         await first
 
 
 @pytest.mark.parametrize("is_there", [True, False])
-async def test_outcomes_are_remembered_for_a_while(
-    shelf: Shelf, library: Documents, clock: ManualClock, is_there: bool
+async def test_outcomes_are_cached_for_a_while(
+    server: Server, library: Documents, clock: ManualClock, is_there: bool
 ) -> None:
-    """A flood of messages that name an address is one request to it in 30 s."""
+    """A flood of callbacks that name a URL makes one request to it in 30 s."""
     if not is_there:
-        shelf.answer = b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n"
+        server.answer = b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n"
     for _ in range(5):
-        assert await _is_had(library, shelf.url()) is is_there
+        assert await _is_had(library, server.url()) is is_there
         clock.elapsed_s += 7.4
-    assert len(shelf.requests) == 1
+    assert len(server.requests) == 1
     clock.elapsed_s += documents.CACHE_S
-    shelf.answer = FOUND
-    assert await _is_had(library, shelf.url())
-    assert len(shelf.requests) == 2
+    server.answer = FOUND
+    assert await _is_had(library, server.url())
+    assert len(server.requests) == 2
 
 
-async def test_what_is_remembered_has_a_bound(shelf: Shelf, library: Documents) -> None:
-    """The oldest address is forgotten first."""
+async def test_the_cache_has_a_limit(server: Server, library: Documents) -> None:
+    """The oldest URL is dropped first."""
     for n in range(documents.CACHED_MAX):
-        assert await _is_had(library, shelf.url(f"{n}"))
-    assert await _is_had(library, shelf.url("0"))
-    assert len(shelf.requests) == documents.CACHED_MAX
-    assert await _is_had(library, shelf.url("more"))
-    assert await _is_had(library, shelf.url("1"))
-    assert len(shelf.requests) == documents.CACHED_MAX + 1
-    assert await _is_had(library, shelf.url("0"))
-    assert len(shelf.requests) == documents.CACHED_MAX + 2
+        assert await _is_had(library, server.url(f"{n}"))
+    assert await _is_had(library, server.url("0"))
+    assert len(server.requests) == documents.CACHED_MAX
+    assert await _is_had(library, server.url("more"))
+    assert await _is_had(library, server.url("1"))
+    assert len(server.requests) == documents.CACHED_MAX + 1
+    assert await _is_had(library, server.url("0"))
+    assert len(server.requests) == documents.CACHED_MAX + 2
 
 
-async def test_few_addresses_at_once(shelf: Shelf, library: Documents) -> None:
-    """Above it nobody waits: the message is to come again."""
-    shelf.may_answer.clear()
+async def test_concurrent_fetches_have_a_limit(server: Server, library: Documents) -> None:
+    """Above it no caller waits: the provider is asked to retry."""
+    server.may_answer.clear()
     waiting = [
-        asyncio.create_task(library.fetch(shelf.url(f"{n}"))) for n in range(documents.FETCHES_MAX)
+        asyncio.create_task(library.fetch(server.url(f"{n}"))) for n in range(documents.FETCHES_MAX)
     ]
-    await _until(lambda: len(shelf.requests) == documents.FETCHES_MAX)
-    assert not await _is_had(library, shelf.url("one-too-many"))
-    shelf.may_answer.set()
+    await _until(lambda: len(server.requests) == documents.FETCHES_MAX)
+    assert not await _is_had(library, server.url("one-too-many"))
+    server.may_answer.set()
     assert set(await asyncio.gather(*waiting)) == {b"chain"}
-    assert shelf.open_max == documents.FETCHES_MAX
-    # It was not tried, so it is not remembered as a failure.
-    assert await _is_had(library, shelf.url("one-too-many"))
+    assert server.open_max == documents.FETCHES_MAX
+    # It was not tried, so no failure is cached.
+    assert await _is_had(library, server.url("one-too-many"))
 
 
-async def test_closing_gives_up_what_is_fetched(shelf: Shelf, library: Documents) -> None:
-    """Whoever waits is told to come again, and nothing is fetched any more."""
-    shelf.may_answer.clear()
-    waiting = asyncio.create_task(_is_had(library, shelf.url()))
-    await _until(lambda: len(shelf.requests) == 1)
+async def test_closing_abandons_running_fetches(server: Server, library: Documents) -> None:
+    """Waiting callers get an error, and nothing more is fetched."""
+    server.may_answer.clear()
+    waiting = asyncio.create_task(_is_had(library, server.url()))
+    await _until(lambda: len(server.requests) == 1)
     async with asyncio.timeout(PATIENCE_S):
         await library.close()
         assert await waiting is False
-    assert not await _is_had(library, shelf.url("another"))
-    assert len(shelf.requests) == 1
+    assert not await _is_had(library, server.url("another"))
+    assert len(server.requests) == 1
 
 
 async def _until(is_so: Callable[[], bool]) -> None:

@@ -1,4 +1,4 @@
-"""/v1/admin: what operators see and say over HTTP."""
+"""/v1/admin: overrides, plans and load over HTTP."""
 
 import json
 import socket
@@ -32,14 +32,14 @@ def order(**changes: object) -> bytes:
     return json.dumps({"mode": "shed", "for_s": 60, "reason": "rebuild", **changes}).encode()
 
 
-async def test_a_mode_is_set_and_taken_back(operators: Wire, site: Site) -> None:
+async def test_an_override_is_set_and_cleared(operators: Wire, site: Site) -> None:
     way = "/v1/admin/modes/order_lists"
     answer = await operators.ask("PUT", way, order())
     assert (answer.status, answer.json) == (200, {"target": "order_lists", "is_asked": False})
     (mode,) = (await operators.ask("GET", "/v1/admin/modes")).json["modes"]
     assert (mode["word"], mode["reason"]) == ("shed", "rebuild")
     assert mode["actor"].startswith("test (key ")
-    # The process that was told follows at once.
+    # The process that answered applies it at once.
     asked = site.gateway.overload.ask(features.ORDER_LISTS)
     assert isinstance(asked, Rejection)
     load = (await operators.ask("GET", "/v1/admin/load")).json
@@ -51,7 +51,7 @@ async def test_a_mode_is_set_and_taken_back(operators: Wire, site: Site) -> None
     assert (await operators.ask("DELETE", way)).json["was_set"] is False
 
 
-async def test_to_refuse_the_core_takes_two_people(operators: Wire, site: Site) -> None:
+async def test_shedding_the_core_takes_two_people(operators: Wire, site: Site) -> None:
     way = "/v1/admin/modes/callbacks"
     assert (await operators.ask("PUT", way, order())).json["is_asked"] is True
     assert not isinstance(site.gateway.overload.ask(features.CALLBACKS), Rejection)
@@ -87,7 +87,7 @@ async def test_to_refuse_the_core_takes_two_people(operators: Wire, site: Site) 
         (b"x" * 70_000, 413, None),
     ],
 )
-async def test_a_wrong_order_is_explained_and_changes_nothing(
+async def test_an_invalid_override_is_explained_and_changes_nothing(
     operators: Wire, site: Site, body: bytes, status: int, field: str | None
 ) -> None:
     answer = await operators.ask("PUT", "/v1/admin/modes/order_lists", body)
@@ -96,7 +96,7 @@ async def test_a_wrong_order_is_explained_and_changes_nothing(
     assert await site.gateway.override_store.every() == []
 
 
-async def test_what_there_is_not_is_not_found(operators: Wire) -> None:
+async def test_unknown_targets_and_plans_are_not_found(operators: Wire) -> None:
     for target in ("nothing", "tier9", "%00", "callbacks%2F"):
         answer = await operators.ask("PUT", f"/v1/admin/modes/{target}", order())
         assert answer.status == 404
@@ -105,7 +105,7 @@ async def test_what_there_is_not_is_not_found(operators: Wire) -> None:
 
 
 @pytest.mark.parametrize("role", ["ingest", "query", "query_pii"])
-async def test_others_may_not(operators: Wire, site: Site, role: str) -> None:
+async def test_other_roles_are_forbidden(operators: Wire, site: Site, role: str) -> None:
     stranger = Wire(operators.host, operators.port, await site.token_for(role))  # type: ignore[arg-type]
     for method, way in (
         ("GET", "/v1/admin/load"),
@@ -118,7 +118,7 @@ async def test_others_may_not(operators: Wire, site: Site, role: str) -> None:
         assert (await stranger.ask(method, way, has_key=False)).status == 401
 
 
-async def test_the_public_listener_knows_nothing_of_it(wire: Wire) -> None:
+async def test_the_public_listener_has_no_admin_routes(wire: Wire) -> None:
     assert (await wire.ask("GET", "/v1/admin/load")).status == 404
 
 
@@ -161,13 +161,13 @@ async def test_a_plan_is_set_followed_and_dropped(operators: Wire, site: Site) -
         (b"{}", "steps"),
     ],
 )
-async def test_a_wrong_plan_is_explained(operators: Wire, body: bytes, field: str) -> None:
+async def test_an_invalid_plan_is_explained(operators: Wire, body: bytes, field: str) -> None:
     answer = await operators.ask("PUT", "/v1/admin/plans/sale", body)
     assert (answer.status, answer.fields) == (422, [field])
     assert (await operators.ask("GET", "/v1/admin/plans")).json == {"steps": []}
 
 
-async def test_the_name_of_a_plan_is_plain(operators: Wire) -> None:
+async def test_the_name_of_a_plan_has_a_format(operators: Wire) -> None:
     for name in ("A", "a%20b", "%00", "x" * 65):
         assert (await operators.ask("PUT", f"/v1/admin/plans/{name}", steps())).status == 422
         assert (await operators.ask("DELETE", f"/v1/admin/plans/{name}")).status == 404

@@ -1,4 +1,4 @@
-"""The door: how long a key is believed, what guesses cost, and what an outage changes."""
+"""Authentication: how long a look-up is valid, what guessed keys cost, what an outage changes."""
 
 import asyncio
 from dataclasses import dataclass, field
@@ -17,15 +17,15 @@ from tests.web.support import ManualClock, Wire, order_bytes
 TTL_S = 2.0
 #: How long an outage may last until a key that was in use stops working.
 STALE_S = 3600.0
-#: How long before the outage the last look-up of a key may lie.
+#: How long before the outage a key must have been looked up at the latest.
 IDLE_S = 300.0
-#: How long nobody is asked after a look-up failed.
+#: How long no key is looked up after a look-up failed.
 PAUSE_S = 1.0
 
 
 @dataclass
 class Keys:
-    """Keys that are looked up in no time, fail, or hang."""
+    """Keys whose look-up answers at once, fails, or hangs."""
 
     known: dict[bytes, Principal] = field(default_factory=dict)
     is_away: bool = False
@@ -72,7 +72,7 @@ def authenticator(keys: Keys, clock: ManualClock) -> Authenticator:
 
 
 async def _status(authenticator: Authenticator, authorization: str) -> int:
-    """Ask to be let in: 200, or the status of the refusal."""
+    """Authenticate: 200, or the status of the error."""
     try:
         await authenticator.authenticate(authorization, "ingest")
     except Answered as exc:
@@ -82,7 +82,7 @@ async def _status(authenticator: Authenticator, authorization: str) -> int:
     return 200
 
 
-async def test_a_key_is_looked_up_once_and_believed_for_a_moment(
+async def test_a_key_is_looked_up_once_within_its_ttl(
     authenticator: Authenticator, keys: Keys, clock: ManualClock
 ) -> None:
     good = keys.add("tg_good")
@@ -94,7 +94,7 @@ async def test_a_key_is_looked_up_once_and_believed_for_a_moment(
     assert keys.look_ups == 2
 
 
-async def test_a_revoked_key_stops_working_within_the_moment(
+async def test_a_revoked_key_stops_working_after_the_ttl(
     authenticator: Authenticator, keys: Keys, clock: ManualClock
 ) -> None:
     good = keys.add("tg_good")
@@ -106,7 +106,7 @@ async def test_a_revoked_key_stops_working_within_the_moment(
     assert await _status(authenticator, good) == 401
 
 
-async def test_an_unknown_key_costs_one_look_up_a_moment(
+async def test_an_unknown_key_costs_one_look_up_per_ttl(
     authenticator: Authenticator, keys: Keys, clock: ManualClock
 ) -> None:
     for _ in range(50):
@@ -117,7 +117,7 @@ async def test_an_unknown_key_costs_one_look_up_a_moment(
     assert keys.look_ups == 2
 
 
-async def test_what_can_not_be_a_key_is_not_looked_up(
+async def test_what_cannot_be_a_key_is_not_looked_up(
     authenticator: Authenticator, keys: Keys
 ) -> None:
     for nonsense in ("", "Bearer", "Bearer x", "Basic tg_x", "tg_x", "Bearer tg_" + "x" * 200):
@@ -125,7 +125,7 @@ async def test_what_can_not_be_a_key_is_not_looked_up(
     assert keys.look_ups == 0
 
 
-async def test_those_who_come_at_once_with_one_key_share_a_look_up(
+async def test_concurrent_requests_of_one_key_share_a_look_up(
     authenticator: Authenticator, keys: Keys, clock: ManualClock
 ) -> None:
     good = keys.add("tg_good")
@@ -137,13 +137,15 @@ async def test_those_who_come_at_once_with_one_key_share_a_look_up(
         clock.elapsed_s += TTL_S
 
 
-async def test_guesses_are_looked_up_two_at_once(authenticator: Authenticator, keys: Keys) -> None:
+async def test_guessed_keys_are_looked_up_two_at_once(
+    authenticator: Authenticator, keys: Keys
+) -> None:
     guesses = [_status(authenticator, f"Bearer tg_{n}") for n in range(200)]
     assert set(await asyncio.gather(*guesses)) == {401}
     assert keys.at_once_max <= 2
 
 
-async def test_guesses_do_not_delay_a_key_that_was_good_before(
+async def test_guessed_keys_do_not_delay_a_valid_key(
     authenticator: Authenticator, keys: Keys, clock: ManualClock
 ) -> None:
     good = keys.add("tg_good")
@@ -158,7 +160,7 @@ async def test_guesses_do_not_delay_a_key_that_was_good_before(
     await asyncio.gather(*guesses)
 
 
-async def test_while_nobody_can_be_asked_keys_seen_before_go_on_for_a_while(
+async def test_keys_that_were_in_use_work_for_a_while_in_an_outage(
     authenticator: Authenticator, keys: Keys, clock: ManualClock
 ) -> None:
     good, never_seen = keys.add("tg_good"), keys.add("tg_new")
@@ -169,7 +171,7 @@ async def test_while_nobody_can_be_asked_keys_seen_before_go_on_for_a_while(
     assert await _status(authenticator, good) == 200
     assert await _status(authenticator, never_seen) == 503
     assert await _status(authenticator, "Bearer tg_guess") == 401
-    # Going on does not prolong itself.
+    # Their use does not extend the time.
     began_s = TTL_S + 1
     clock.elapsed_s = began_s + STALE_S - PAUSE_S
     assert await _status(authenticator, good) == 200
@@ -181,10 +183,10 @@ async def test_while_nobody_can_be_asked_keys_seen_before_go_on_for_a_while(
     assert await _status(authenticator, good) == 200
 
 
-async def test_a_key_revoked_before_the_outage_stays_refused(
+async def test_a_key_revoked_before_the_outage_stays_rejected(
     authenticator: Authenticator, keys: Keys, clock: ManualClock
 ) -> None:
-    """Whether that was noticed, or the key was idle for so long that it need not have been."""
+    """Whether the revocation was noticed, or the key was idle for too long to know."""
     idle, noticed, active = keys.add("tg_idle"), keys.add("tg_noticed"), keys.add("tg_active")
     for key in (idle, noticed, active):
         assert await _status(authenticator, key) == 200
@@ -197,12 +199,12 @@ async def test_a_key_revoked_before_the_outage_stays_refused(
     clock.elapsed_s += TTL_S
     statuses = {key: await _status(authenticator, key) for key in (active, noticed, idle)}
     assert statuses == {active: 200, noticed: 401, idle: 503}
-    # An hour on, what was noticed has not been forgotten.
+    # What was noticed still holds an hour later.
     clock.elapsed_s += STALE_S - 1
     assert await _status(authenticator, noticed) == 401
 
 
-async def test_while_nobody_can_be_asked_nobody_is_each_time(
+async def test_an_outage_pauses_look_ups(
     authenticator: Authenticator, keys: Keys, clock: ManualClock
 ) -> None:
     goods = [keys.add(f"tg_{n}") for n in range(50)]
@@ -217,17 +219,17 @@ async def test_while_nobody_can_be_asked_nobody_is_each_time(
     clock.elapsed_s += PAUSE_S
     assert await _status(authenticator, goods[0]) == 200
     assert keys.look_ups == asked + 2
-    # As soon as one look-up is answered, all are looked up again.
+    # As soon as one look-up is answered, all keys are looked up again.
     keys.is_away = False
     clock.elapsed_s += PAUSE_S
     keys.known.clear()
     assert {await _status(authenticator, good) for good in goods} == {401}
 
 
-async def test_a_slow_look_up_still_finds_out_who_was_revoked(
+async def test_a_slow_look_up_still_finds_a_revocation(
     authenticator: Authenticator, keys: Keys, clock: ManualClock
 ) -> None:
-    """Let in on the word of before, the bearer is out as soon as the ledger has answered."""
+    """Accepted from the cache meanwhile, the key is rejected once Postgres has answered."""
     good = keys.add("tg_good")
     assert await _status(authenticator, good) == 200
     clock.elapsed_s = TTL_S
@@ -240,10 +242,10 @@ async def test_a_slow_look_up_still_finds_out_who_was_revoked(
             await asyncio.sleep(0)
 
 
-async def test_guesses_that_take_long_do_not_make_the_ledger_count_as_away(
+async def test_slow_look_ups_of_guessed_keys_are_no_outage(
     authenticator: Authenticator, keys: Keys, clock: ManualClock
 ) -> None:
-    """Or whoever guesses could keep a revoked key alive."""
+    """Otherwise guessed keys could keep a revoked key alive."""
     good = keys.add("tg_good")
     assert await _status(authenticator, good) == 200
     clock.elapsed_s = TTL_S - PAUSE_S / 2
@@ -255,7 +257,7 @@ async def test_guesses_that_take_long_do_not_make_the_ledger_count_as_away(
     assert await _status(authenticator, good) == 401
 
 
-async def test_a_look_up_that_hangs_holds_nobody_for_long(
+async def test_a_hanging_look_up_delays_no_request_for_long(
     authenticator: Authenticator, keys: Keys, clock: ManualClock
 ) -> None:
     good, never_seen = keys.add("tg_good"), keys.add("tg_new")
@@ -271,7 +273,7 @@ async def test_a_look_up_that_hangs_holds_nobody_for_long(
     assert await _status(authenticator, never_seen) == 200
 
 
-async def test_a_caller_who_leaves_takes_no_other_along(
+async def test_a_cancelled_caller_does_not_cancel_others(
     authenticator: Authenticator, keys: Keys
 ) -> None:
     good = keys.add("tg_good")
@@ -288,7 +290,7 @@ async def test_a_caller_who_leaves_takes_no_other_along(
         await first
 
 
-async def test_a_key_revoked_in_the_ledger_is_refused(site: Site, wire: Wire) -> None:
+async def test_a_revoked_key_is_rejected(site: Site, wire: Wire) -> None:
     keys = ApiKeys(pool=site.gateway.stores.primary)
     made, wire.token = await keys.create("till", ["ingest"], [], actor="test")
     assert await keys.revoke(made.id, actor="test")

@@ -1,4 +1,4 @@
-"""POST /v1/callbacks/…: what a provider is told, and what then stands in the ledger."""
+"""POST /v1/callbacks/…: the replies to a provider, and what the ledger has then."""
 
 import asyncio
 import itertools
@@ -40,7 +40,7 @@ def payer(request: pytest.FixtureRequest, payers: Payers) -> Payer:
 
 
 def _order(payer: Payer, **changes: Any) -> dict[str, Any]:
-    """Make an order of a channel that the account is paid for."""
+    """Make an order of a channel that the account handles."""
     return order(channel=CHANNELS[PROVIDERS.index(payer.provider)], **changes)
 
 
@@ -101,7 +101,7 @@ async def test_a_payment_moves_its_order_in_one_transaction(
     assert state["history"] == ["placed:applied", "payment_succeeded:applied"]
     assert state["outbox"] == ["order.placed", "order.paid"]
     assert await ledger.fetchval("SELECT count(*) FROM raw_messages") == raw_before + 1
-    # All of it carries one transaction's mark.
+    # All rows have the same transaction id.
     marks = await ledger.fetch(
         """
         SELECT xmin::text FROM orders WHERE id = $1::uuid
@@ -161,7 +161,7 @@ async def test_a_wrong_amount_is_parked_and_holds_the_order(
     assert state["payments"] == [["mismatch", 0.01, True]]
 
 
-async def test_a_payment_waits_for_its_order_and_is_applied_when_it_comes(
+async def test_a_payment_waits_for_its_order_and_is_then_applied(
     wire: Wire, ledger: "asyncpg.Pool[asyncpg.Record]", payer: Payer
 ) -> None:
     late = _order(payer)
@@ -193,7 +193,7 @@ async def test_a_payment_of_a_closed_order_is_parked(
     assert state["parked"] == ["paid_after_close"]
 
 
-async def test_an_account_is_not_paid_for_other_channels_orders(
+async def test_an_account_handles_no_orders_of_other_channels(
     wire: Wire, ledger: "asyncpg.Pool[asyncpg.Record]", payer: Payer
 ) -> None:
     elsewhere = order(channel="tmall")
@@ -211,7 +211,7 @@ async def _refused(wire: Wire, payer: Payer) -> float:
     return sum(float(line.split()[-1]) for line in lines if label in line)
 
 
-async def test_a_forgery_is_refused_counted_and_leaves_no_trace(
+async def test_a_forgery_is_rejected_counted_and_stores_nothing(
     wire: Wire, ledger: "asyncpg.Pool[asyncpg.Record]", payer: Payer
 ) -> None:
     placed = _order(payer)
@@ -229,7 +229,7 @@ async def test_a_forgery_is_refused_counted_and_leaves_no_trace(
     assert await _refused(wire, payer) == refused + len(payer.forgeries)
 
 
-async def test_ugly_callbacks_are_refused(wire: Wire, payer: Payer) -> None:
+async def test_malformed_callbacks_are_rejected(wire: Wire, payer: Payer) -> None:
     posted = payer.pay(_payment(order())).sign()
     bodies = [b"", b"{}", b"null", b"\0", b"\xff" * 100, b"[" * 60_000, b"a=" * 30_000, b"%" * 99]
     for body in bodies:
@@ -243,14 +243,14 @@ def _constant(headers: Mapping[str, str], body: bytes) -> Callable[[], Posted]:
     return lambda: Posted(headers, body)
 
 
-async def test_what_is_not_a_configured_account_is_not_there(wire: Wire, payer: Payer) -> None:
+async def test_an_unknown_account_is_not_found(wire: Wire, payer: Payer) -> None:
     posted = payer.pay(_payment(order())).sign()
     for path in (f"{payer.provider}/other", "paypal/main", f"{payer.provider}/MAIN", "x/%00"):
         answer = await wire.ask("POST", f"/v1/callbacks/{path}", posted.body, posted.headers)
         assert answer.status == 404
 
 
-async def test_a_callback_is_bounded_and_taken_as_it_is(wire: Wire, payer: Payer) -> None:
+async def test_a_callback_has_a_size_limit_and_no_coding(wire: Wire, payer: Payer) -> None:
     path = f"/v1/callbacks/{payer.provider}/main"
     large = await wire.ask("POST", path, b"x" * (64 * 1024 + 1))
     assert large.status == 413
@@ -263,7 +263,7 @@ async def test_a_callback_is_bounded_and_taken_as_it_is(wire: Wire, payer: Payer
     assert answer.status == 413
 
 
-async def test_keys_play_no_part_in_callbacks(wire: Wire, payer: Payer) -> None:
+async def test_callbacks_need_no_api_key(wire: Wire, payer: Payer) -> None:
     placed = _order(payer)
     await _place(wire, placed)
     wire.token = "tg_nobody"
@@ -272,7 +272,7 @@ async def test_keys_play_no_part_in_callbacks(wire: Wire, payer: Payer) -> None:
 
 
 class TestWithoutPostgres:
-    """The gateway's cable to Postgres can be cut, or its far end go silent."""
+    """The connection to Postgres can be cut, or go silent."""
 
     @pytest.fixture
     async def line(self, servers: Servers) -> AsyncIterator[Cable]:
@@ -284,14 +284,14 @@ class TestWithoutPostgres:
         direct = f":{servers.port(PRIMARY)}/"
         url = settings.database_url.replace(direct, f":{line.port}/")
         assert url != settings.database_url
-        # Patience as configured would make the test long.
+        # The configured time-outs would make the test slow.
         return msgspec.structs.replace(
             settings,
             database_url=url,
             replica_urls="",
             commit_s=1.0,
             query_s=1.0,
-            # Without a journal: what one does then is in test_outage.
+            # Without a journal; with one: test_outage.
             journal_url="",
         )
 
@@ -304,7 +304,7 @@ class TestWithoutPostgres:
         pool.terminate()
 
     @pytest.mark.parametrize("fault", ["cut", "silence"])
-    async def test_a_provider_is_told_to_come_again(
+    async def test_a_provider_is_asked_to_retry(
         self,
         wire: Wire,
         ledger: "asyncpg.Pool[asyncpg.Record]",
@@ -338,7 +338,7 @@ class TestWithoutPostgres:
         raise AssertionError("the gateway does not recover")
 
     @pytest.mark.parametrize("fault", ["cut", "silence"])
-    async def test_everybody_else_is_too_and_nobody_waits_long(
+    async def test_other_clients_are_too_and_none_waits_long(
         self, wire: Wire, line: Cable, fault: str
     ) -> None:
         placed = await wire.submit(json.dumps(order()).encode())

@@ -1,4 +1,4 @@
-"""A callback that is signed with a key nobody has seen yet: its certificate is fetched, once."""
+"""A callback that is signed with a new key: its certificate is fetched, once."""
 
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
@@ -30,7 +30,7 @@ def accounts(tmp_path: Path) -> list[configuration.Account]:
 
 
 class Fetched:
-    """What stands at PayPal's addresses, and how often it was asked for."""
+    """The documents at PayPal's URLs, and how often each was fetched."""
 
     def __init__(self) -> None:
         self.content: bytes | None = str(CHAIN).encode()
@@ -67,7 +67,7 @@ async def test_its_certificate_is_fetched_once(site: Site, fetched: Fetched) -> 
     assert fetched.asked == [URL]
 
 
-async def test_without_it_the_callback_is_to_come_again(site: Site, fetched: Fetched) -> None:
+async def test_without_it_the_provider_is_asked_to_retry(site: Site, fetched: Fetched) -> None:
     fetched.content = None
     answer = await told(site)
     assert answer.status == 503
@@ -75,7 +75,7 @@ async def test_without_it_the_callback_is_to_come_again(site: Site, fetched: Fet
 
 
 @pytest.mark.parametrize("content", [b"", b"<html>", b"-----BEGIN CERTIFICATE-----\nAAAA"])
-async def test_a_document_that_is_no_certificate_refuses_it(
+async def test_a_document_that_is_no_certificate_rejects_it(
     site: Site, fetched: Fetched, content: bytes
 ) -> None:
     fetched.content = content

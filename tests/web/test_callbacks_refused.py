@@ -1,4 +1,4 @@
-"""A refused callback is kept, sealed, and shown to who may look."""
+"""A rejected callback is stored, sealed, and shown to operators."""
 
 import asyncio
 import json
@@ -50,7 +50,7 @@ async def test_it_is_sealed_and_listed_with_its_reason(
     assert b"AAAA" not in row["message"]
 
 
-async def test_what_is_accepted_is_not_kept(
+async def test_an_accepted_callback_is_not_recorded(
     site: Site, ledger: "asyncpg.Pool[asyncpg.Record]"
 ) -> None:
     async with site.client.post("/v1/callbacks/stripe/none", data=BODY) as answer:
@@ -62,7 +62,7 @@ async def test_what_is_accepted_is_not_kept(
 async def test_an_operator_finds_out_why(
     site: Site, ledger: "asyncpg.Pool[asyncpg.Record]", monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The list names the reason, and showing one is written into the audit log."""
+    """The list has the reason, and showing one is recorded in the audit log."""
 
     await refuse(site)
     await refuse(site, b"\xff\x1b[2J")
@@ -90,7 +90,7 @@ async def test_an_operator_finds_out_why(
         assert await audit.first_break(connection) is None
 
 
-async def test_one_that_is_not_there_is_said(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_unknown_id_is_reported(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(configuration, "load", lambda: site.gateway.settings)
     called = ["callbacks", "refused", "--show", "019f3c5e-7d30-7c31-a6c1-5b1d3f6a2e10"]
@@ -99,10 +99,10 @@ async def test_one_that_is_not_there_is_said(site: Site, monkeypatch: pytest.Mon
     assert "no refused callback" in done.output
 
 
-async def test_a_header_that_is_no_text_is_kept_too(
+async def test_a_header_that_is_not_text_is_stored_too(
     site: Site, wire: Wire, ledger: "asyncpg.Pool[asyncpg.Record]"
 ) -> None:
-    """It ended the process once: what strangers send reaches the encoder of what is kept."""
+    """It ended the process once: bytes from the network reach the encoder of the record."""
     sent = wire.request("POST", PATH, BODY, [("X-Odd", "\xff\xfe"), ("Connection", "close")])
     (answer,) = await wire.answers(sent)
     assert answer.status == 400

@@ -1,4 +1,4 @@
-"""GET /v1/orders/export: what comes out, to whom, what is written down, and how it breaks off."""
+"""GET /v1/orders/export: content, permissions, audit, limits and aborts."""
 
 import asyncio
 import csv
@@ -44,7 +44,7 @@ async def audited(site: Site) -> list[tuple[str, str, str]]:
     return [tuple(row) for row in rows]
 
 
-async def test_every_order_is_a_row_as_it_would_be_read(site: Site, wire: Wire) -> None:
+async def test_every_order_is_a_row_with_the_values_of_a_read(site: Site, wire: Wire) -> None:
     sent = order(remark='line one\nline "two", with a comma; 换行')
     placed = await wire.submit(json.dumps(sent).encode())
     answer = await wire.ask("GET", f"/v1/orders/export?order_no={sent['order_no']}")
@@ -62,7 +62,7 @@ async def test_every_order_is_a_row_as_it_would_be_read(site: Site, wire: Wire) 
     assert row["placed_at"] == datetime.fromisoformat(shown["placed_at"]).isoformat()
 
 
-async def test_more_than_a_page_comes_whole_and_in_order(
+async def test_more_than_a_page_is_complete_and_in_order(
     site: Site, wire: Wire, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(exports, "_PAGE_ROWS", 3)
@@ -78,9 +78,7 @@ async def test_more_than_a_page_comes_whole_and_in_order(
     assert [row["order_no"] for row in rows if row["buyer_id"] == buyer][::-1] == numbers
 
 
-async def test_private_fields_are_masked_unless_the_key_may_see_them(
-    site: Site, wire: Wire
-) -> None:
+async def test_private_fields_are_masked_without_query_pii(site: Site, wire: Wire) -> None:
     sent = order(remark="secret remark", recipient={"name": "王小明", "street": "secret street"})
     await wire.submit(json.dumps(sent).encode())
     masked = Wire(wire.host, wire.port, await site.token_for("query"))
@@ -91,7 +89,7 @@ async def test_private_fields_are_masked_unless_the_key_may_see_them(
         assert secret.encode() not in answer.body
 
 
-async def test_what_a_spreadsheet_would_run_is_made_harmless(wire: Wire) -> None:
+async def test_formulas_of_a_spreadsheet_are_made_harmless(wire: Wire) -> None:
     sent = order(remark="=HYPERLINK(1)", buyer_id="@sum", recipient={"name": "-1+2"})
     await wire.submit(json.dumps(sent).encode())
     answer = await wire.ask("GET", f"/v1/orders/export?order_no={sent['order_no']}&bom=true")
@@ -101,9 +99,7 @@ async def test_what_a_spreadsheet_would_run_is_made_harmless(wire: Wire) -> None
     assert row["recipient_name"] == "'-1+2"
 
 
-async def test_it_is_written_down_before_and_after_without_the_phone(
-    site: Site, wire: Wire
-) -> None:
+async def test_it_is_audited_before_and_after_without_the_phone(site: Site, wire: Wire) -> None:
     before = len(await audited(site))
     await wire.ask("GET", "/v1/orders/export?phone=13800138000&status=paid")
     async with asyncio.timeout(5):
@@ -127,12 +123,12 @@ async def test_it_is_written_down_before_and_after_without_the_phone(
         ("channel=a&channel=b", "channel"),
     ],
 )
-async def test_a_wrong_query_is_explained(wire: Wire, query: str, field: str) -> None:
+async def test_an_invalid_query_is_explained(wire: Wire, query: str, field: str) -> None:
     answer = await wire.ask("GET", f"/v1/orders/export?{query}")
     assert (answer.status, answer.fields) == (422, [field])
 
 
-async def test_a_key_exports_its_own_channels_alone(site: Site, wire: Wire) -> None:
+async def test_a_key_exports_its_own_channels_only(site: Site, wire: Wire) -> None:
     sent = order(channel="web")
     await wire.submit(json.dumps(sent).encode())
     other = Wire(wire.host, wire.port, await site.token_for("query", channels=["app"]))
@@ -142,7 +138,7 @@ async def test_a_key_exports_its_own_channels_alone(site: Site, wire: Wire) -> N
     assert (await ingest.ask("GET", "/v1/orders/export")).status == 403
 
 
-async def test_only_so_many_run_at_once(wire: Wire, the_exports: ExportHandler) -> None:
+async def test_concurrent_exports_have_a_limit(wire: Wire, the_exports: ExportHandler) -> None:
     the_exports.running += 2
     try:
         answer = await wire.ask("GET", "/v1/orders/export")
@@ -151,7 +147,7 @@ async def test_only_so_many_run_at_once(wire: Wire, the_exports: ExportHandler) 
     assert (answer.status, answer.headers["retry-after"]) == (503, "30")
 
 
-async def test_one_that_is_too_large_is_broken_off_and_not_cut_short(
+async def test_one_that_is_too_large_is_aborted_visibly(
     site: Site, wire: Wire, the_exports: ExportHandler, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for _ in range(3):
@@ -165,17 +161,17 @@ async def test_one_that_is_too_large_is_broken_off_and_not_cut_short(
     assert "broken off" in (await audited(site))[-1][2]
 
 
-async def test_one_that_stays_dark_is_broken_off(
+async def test_one_that_stays_shed_is_aborted(
     site: Site, wire: Wire, the_exports: ExportHandler, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(the_exports, "_dark_s", 0.0)
-    monkeypatch.setattr(exports, "_LOOK_S", 0.001)
+    monkeypatch.setattr(the_exports, "_shed_wait_s", 0.0)
+    monkeypatch.setattr(exports, "_POLL_S", 0.001)
     monkeypatch.setattr(site.gateway.overload, "darkness", lambda feature: 1.0)
     with pytest.raises((asyncio.IncompleteReadError, ConnectionError, ValueError)):
         await wire.ask("GET", "/v1/orders/export")
 
 
-async def test_it_is_refused_at_the_gate_by_its_own_name(site: Site, wire: Wire) -> None:
+async def test_it_is_rejected_early_by_its_own_feature(site: Site, wire: Wire) -> None:
     breaker = site.gateway.overload.tiers[4]
     breaker.state, breaker.share = "open", 1.0
     answer = await wire.ask("GET", "/v1/orders/export?status=paid")
@@ -185,7 +181,7 @@ async def test_it_is_refused_at_the_gate_by_its_own_name(site: Site, wire: Wire)
     assert isinstance(site.gateway.overload.ask(features.LIVE_STREAM), Rejection)
 
 
-async def test_the_connection_goes_on_after_it(wire: Wire) -> None:
+async def test_the_connection_is_kept_alive(wire: Wire) -> None:
     asked = wire.request("GET", "/v1/orders/export?order_no=none")
     last = wire.request("GET", "/healthz", None, [("Connection", "close")])
     answers = await wire.answers(asked + last)

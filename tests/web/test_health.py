@@ -1,4 +1,4 @@
-"""The pages that machines watch: nobody needs a key for them, so none may take much."""
+"""Health and metrics need no key, so their cost has a limit."""
 
 import asyncio
 from typing import cast
@@ -11,10 +11,10 @@ from gateway.web.request import Request
 from tests.web.support import ManualClock
 
 
-async def test_whoever_asks_for_metrics_without_end_gets_a_small_part_of_the_time(
+async def test_rendering_of_metrics_has_a_small_budget_of_time(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Nobody needs a key for them. Who asks now and then is told what is true now."""
+    """They need no key. At a normal rate every answer is current."""
     clock, rendered = ManualClock(), []
 
     def render() -> bytes:
@@ -38,7 +38,7 @@ async def test_whoever_asks_for_metrics_without_end_gets_a_small_part_of_the_tim
     assert len(rendered) - 10 < 80, "a quarter of a second saved up, and half of one earned"
 
 
-async def test_who_asks_for_readiness_at_once_shares_the_answer() -> None:
+async def test_concurrent_requests_for_readiness_share_one_run_of_probes() -> None:
     asked = 0
 
     async def probe() -> str:

@@ -1,4 +1,4 @@
-"""Orders beside a real inventory: honest, slow, broken, rude, and gone."""
+"""Orders with a real inventory: honest, slow, broken, rude, and unreachable."""
 
 import asyncio
 import gzip
@@ -19,8 +19,8 @@ from tests.web.support import Wire, order
 
 
 @dataclass
-class Shelf:
-    """An inventory that says what it is told to."""
+class Inventory:
+    """An inventory that answers as configured."""
 
     unavailable: list[str] = field(default_factory=list)
     answer: web.Response | None = None
@@ -42,8 +42,8 @@ class Shelf:
 
 
 @pytest.fixture
-async def shelf() -> AsyncIterator[Shelf]:
-    made = Shelf()
+async def inventory() -> AsyncIterator[Inventory]:
+    made = Inventory()
     app = web.Application()
     app.router.add_post("/stock", made.handle)
     runner = web.AppRunner(app)
@@ -58,11 +58,11 @@ async def shelf() -> AsyncIterator[Shelf]:
 
 
 @pytest.fixture
-def settings(settings: Settings, shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> Settings:
+def settings(settings: Settings, inventory: Inventory, monkeypatch: pytest.MonkeyPatch) -> Settings:
     monkeypatch.setenv("STOCK_TOKEN", "s3cret")
     return msgspec.structs.replace(
         settings,
-        inventory_url=f"http://127.0.0.1:{shelf.port}/stock",
+        inventory_url=f"http://127.0.0.1:{inventory.port}/stock",
         inventory_token="env:STOCK_TOKEN",
         inventory_s=0.3,
     )
@@ -73,47 +73,47 @@ async def mark(wire: Wire, location: str) -> str | None:
     return found
 
 
-async def test_what_is_there_is_stored_as_checked(wire: Wire, shelf: Shelf) -> None:
+async def test_goods_in_stock_are_stored_as_checked(wire: Wire, inventory: Inventory) -> None:
     sent = order()
     placed = await wire.submit(json.dumps(sent).encode())
     assert placed.status == 201
     assert await mark(wire, placed.headers["location"]) == "checked"
-    (question,) = shelf.questions
+    (question,) = inventory.questions
     assert question == {
         "channel": sent["channel"],
         "items": [{"sku": i["sku"], "quantity": i["quantity"]} for i in sent["items"]],
     }
-    assert shelf.headers[0]["Authorization"] == "Bearer s3cret"
+    assert inventory.headers[0]["Authorization"] == "Bearer s3cret"
     (row,) = (await wire.ask("GET", f"/v1/orders?order_no={sent['order_no']}")).json["orders"]
     assert row["stock_check"] == "checked"
 
 
-async def test_what_is_not_there_is_refused_by_line_and_stored_nowhere(
-    site: Site, wire: Wire, shelf: Shelf
+async def test_goods_out_of_stock_are_rejected_by_item_and_not_stored(
+    site: Site, wire: Wire, inventory: Inventory
 ) -> None:
     sent = order()
-    shelf.unavailable = [sent["items"][0]["sku"]]
+    inventory.unavailable = [sent["items"][0]["sku"]]
     answer = await wire.submit(json.dumps(sent).encode())
     assert (answer.status, answer.json["type"]) == (409, "/problems/out-of-stock")
     assert answer.fields == ["items[0].sku"]
     found = await wire.ask("GET", f"/v1/orders?order_no={sent['order_no']}")
     assert found.json["orders"] == []
-    # Nothing of it counts: the same order is taken once the goods are there.
-    shelf.unavailable = []
+    # It left nothing behind: the same order is accepted once the goods are in stock.
+    inventory.unavailable = []
     assert (await wire.submit(json.dumps(sent).encode())).status == 201
 
 
-async def test_a_repeat_is_told_the_original_though_the_goods_are_gone(
-    wire: Wire, shelf: Shelf, valkey: "redis.Redis"
+async def test_a_repeat_gets_the_original_though_the_goods_are_out_of_stock(
+    wire: Wire, inventory: Inventory, valkey: "redis.Redis"
 ) -> None:
     sent = order()
     body = json.dumps(sent).encode()
     first = await wire.submit(body, {"Idempotency-Key": sent["order_no"]})
-    shelf.unavailable = [sent["items"][0]["sku"]]
+    inventory.unavailable = [sent["items"][0]["sku"]]
     for _ in range(2):
         again = await wire.submit(body, {"Idempotency-Key": sent["order_no"]})
         assert (again.status, again.json) == (200, first.json)
-        # Also where only Postgres remembers.
+        # Also where only Postgres has the result.
         valkey.flushall()
     changed = json.dumps({**sent, "remark": "changed"}).encode()
     assert (await wire.submit(changed)).json["type"] == "/problems/conflict"
@@ -139,61 +139,65 @@ async def test_a_repeat_is_told_the_original_though_the_goods_are_gone(
         lambda: web.Response(body=b'{"unavailable": ["' + b"x" * 100_000 + b'"]}'),
     ],
 )
-async def test_an_answer_that_is_none_leaves_the_order_unchecked(
-    wire: Wire, shelf: Shelf, answer: Any
+async def test_an_invalid_answer_leaves_the_order_unchecked(
+    wire: Wire, inventory: Inventory, answer: Any
 ) -> None:
-    shelf.answer = answer()
+    inventory.answer = answer()
     placed = await wire.submit(json.dumps(order()).encode())
     assert placed.status == 201
     assert await mark(wire, placed.headers["location"]) == "unchecked"
 
 
-async def test_one_that_hangs_up_leaves_the_order_unchecked(wire: Wire, shelf: Shelf) -> None:
-    shelf.hangs_up = True
+async def test_a_closed_connection_leaves_the_order_unchecked(
+    wire: Wire, inventory: Inventory
+) -> None:
+    inventory.hangs_up = True
     placed = await wire.submit(json.dumps(order()).encode())
     assert placed.status == 201
     assert await mark(wire, placed.headers["location"]) == "unchecked"
-    assert len(shelf.questions) == 1
+    assert len(inventory.questions) == 1
 
 
-async def test_however_much_is_gone_what_was_ordered_is_found_in_it(
-    wire: Wire, shelf: Shelf
-) -> None:
+async def test_a_long_list_of_unavailable_goods_is_read(wire: Wire, inventory: Inventory) -> None:
     sent = order()
-    shelf.unavailable = [*(f"GONE-{n}" for n in range(300)), sent["items"][0]["sku"]]
+    inventory.unavailable = [*(f"GONE-{n}" for n in range(300)), sent["items"][0]["sku"]]
     answer = await wire.submit(json.dumps(sent).encode())
     assert answer.json["type"] == "/problems/out-of-stock"
 
 
-async def test_one_that_is_too_slow_leaves_the_order_unchecked(wire: Wire, shelf: Shelf) -> None:
-    shelf.waits = asyncio.Event()
+async def test_a_slow_inventory_leaves_the_order_unchecked(
+    wire: Wire, inventory: Inventory
+) -> None:
+    inventory.waits = asyncio.Event()
     placed = await wire.submit(json.dumps(order()).encode())
     assert placed.status == 201
     assert await mark(wire, placed.headers["location"]) == "unchecked"
 
 
-async def test_in_the_dark_nobody_is_asked(site: Site, wire: Wire, shelf: Shelf) -> None:
+async def test_the_check_is_skipped_while_it_is_shed(
+    site: Site, wire: Wire, inventory: Inventory
+) -> None:
     breaker = site.gateway.overload.tiers[3]
     breaker.state, breaker.share = "open", 1.0
     placed = await wire.submit(json.dumps(order()).encode())
     assert placed.status == 201
-    assert shelf.questions == []
+    assert inventory.questions == []
     assert await mark(wire, placed.headers["location"]) == "unchecked"
 
 
-async def test_what_is_not_valid_is_never_asked_about(wire: Wire, shelf: Shelf) -> None:
+async def test_an_invalid_order_is_not_checked(wire: Wire, inventory: Inventory) -> None:
     assert (await wire.submit(json.dumps(order(channel="nowhere")).encode())).status == 422
-    assert shelf.questions == []
+    assert inventory.questions == []
 
 
-async def test_without_an_inventory_there_is_no_mark(site: Site, wire: Wire) -> None:
+async def test_without_an_inventory_there_is_no_result(site: Site, wire: Wire) -> None:
     (route,) = (r for r in site.server._router.routes if r.name == "orders.submit")
-    route.handler.__self__._stock = None  # type: ignore[attr-defined]
+    route.handler.__self__._stock_check = None  # type: ignore[attr-defined]
     placed = await wire.submit(json.dumps(order()).encode())
     assert await mark(wire, placed.headers["location"]) is None
 
 
-def test_who_asks_nobody_needs_no_token(
+def test_a_role_without_stock_checks_needs_no_token(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("STOCK_TOKEN")

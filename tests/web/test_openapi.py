@@ -1,4 +1,4 @@
-"""The OpenAPI document: valid, complete, and true of what is really answered."""
+"""The OpenAPI document: valid, complete, and consistent with the real answers."""
 
 import json
 import re
@@ -72,12 +72,12 @@ async def test_every_documented_path_answers(wire: Wire, document: dict[str, Any
         path = re.sub(r"\{\w+\}", "x", template)
         for method in item:
             answer = await wire.ask(method.upper(), path)
-            # The words for a path that is not routed at all.
+            # The detail for a path without a route.
             assert b"see /openapi.json" not in answer.body, (method, template)
             assert answer.status != 405
 
 
-async def test_operations_say_what_they_are_and_who_may(document: dict[str, Any]) -> None:
+async def test_operations_have_a_summary_and_their_role(document: dict[str, Any]) -> None:
     ids = set()
     for template, item in document["paths"].items():
         for operation in item.values():
@@ -87,12 +87,12 @@ async def test_operations_say_what_they_are_and_who_may(document: dict[str, Any]
             assert in_path == set(re.findall(r"\{(\w+)\}", template))
             if operation["security"]:
                 assert {"401", "403"} <= set(operation["responses"])
-                assert "Needs the role" in operation["description"]
+                assert "Requires the role" in operation["description"]
     assert len(ids) == sum(len(item) for item in document["paths"].values())
 
 
 def _conforms(document: dict[str, Any], template: str, method: str, answer: Answer) -> str:
-    """Return what of an answer is not as documented, or an empty text."""
+    """Return how an answer differs from its documentation, or an empty text."""
     responses = document["paths"][template][method]["responses"]
     response = responses.get(str(answer.status))
     if response is None:
@@ -174,7 +174,7 @@ async def test_answers_are_as_documented(site: Site, wire: Wire, document: dict[
     }  # fmt: skip
 
 
-async def test_what_the_handler_takes_is_what_the_schema_says(document: dict[str, Any]) -> None:
+async def test_the_handler_accepts_what_the_schema_allows(document: dict[str, Any]) -> None:
     reference = {"$ref": "#/components/schemas/Submission", "components": document["components"]}
     schema = jsonschema_rs.Draft202012Validator(reference)
     assert schema.is_valid(order())
@@ -191,7 +191,7 @@ async def test_what_the_handler_takes_is_what_the_schema_says(document: dict[str
         assert not schema.is_valid(wrong)
 
 
-async def test_a_remark_is_taken_as_its_schema_says(document: dict[str, Any]) -> None:
+async def test_the_handler_accepts_remarks_that_the_schema_allows(document: dict[str, Any]) -> None:
     operation = document["paths"]["/v1/orders/{id}/remark"]["patch"]
     assert "`ingest`" in operation["description"]
     (in_path, if_match) = operation["parameters"]

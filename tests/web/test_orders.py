@@ -1,4 +1,4 @@
-"""POST /v1/orders: the shapes of its answers, its request ids, its keys, its faults."""
+"""POST /v1/orders: its answers, idempotency keys, API keys and faults."""
 
 import asyncio
 import itertools
@@ -27,7 +27,7 @@ from tests.web.support import (
 _KEY = "Idempotency-Key"
 
 
-#: Keys are remembered for good, so each test has its own.
+#: Idempotency keys do not expire, so each test has its own.
 _serial = itertools.count()
 
 
@@ -41,7 +41,7 @@ def wire(both_ways: Wire) -> Wire:
     return both_ways
 
 
-async def test_a_new_order_is_told_where_it_is(wire: Wire) -> None:
+async def test_a_new_order_is_answered_with_its_location(wire: Wire) -> None:
     sent = order()
     answer = await wire.submit(json.dumps(sent).encode())
     assert answer.status == 201
@@ -60,7 +60,7 @@ async def test_a_new_order_is_told_where_it_is(wire: Wire) -> None:
     assert found.json["order_no"] == sent["order_no"]
 
 
-async def test_a_repeat_gets_the_original_result_and_says_so(wire: Wire) -> None:
+async def test_a_repeat_gets_the_original_result_marked_as_replayed(wire: Wire) -> None:
     body = order_bytes()
     first = await wire.submit(body)
     for _ in range(2):
@@ -71,7 +71,7 @@ async def test_a_repeat_gets_the_original_result_and_says_so(wire: Wire) -> None
         assert again.headers["idempotency-replayed"] == "true"
 
 
-async def test_keys_in_another_order_and_blanks_make_no_other_order(wire: Wire) -> None:
+async def test_reordered_json_keys_and_blanks_make_no_other_order(wire: Wire) -> None:
     sent = order()
     first = await wire.submit(json.dumps(sent).encode())
     turned = dict(reversed(sent.items()))
@@ -91,7 +91,7 @@ async def test_a_taken_order_number_shows_both_orders(wire: Wire) -> None:
     assert existing["payload_digest"] != submitted["payload_digest"]
 
 
-async def test_a_reused_request_id_is_refused(wire: Wire, request_id: str) -> None:
+async def test_a_reused_request_id_is_rejected(wire: Wire, request_id: str) -> None:
     first = await wire.submit(order_bytes(), {_KEY: request_id})
     answer = await wire.submit(order_bytes(), {_KEY: request_id})
     assert answer.status == 422
@@ -99,7 +99,7 @@ async def test_a_reused_request_id_is_refused(wire: Wire, request_id: str) -> No
     assert answer.json["context"]["existing"]["id"] == first.json["id"]
 
 
-async def test_refusals_sent_at_one_instant_are_all_refusals(wire: Wire, request_id: str) -> None:
+async def test_concurrent_conflicts_are_all_rejected(wire: Wire, request_id: str) -> None:
     sent = order()
     await wire.submit(json.dumps(sent).encode(), {_KEY: request_id})
     other = json.dumps(sent | {"buyer_id": "another"}).encode()
@@ -110,7 +110,7 @@ async def test_refusals_sent_at_one_instant_are_all_refusals(wire: Wire, request
     assert [answer.status for answer in answers] == [422] * 8
 
 
-async def test_one_instant_makes_one_order(wire: Wire, request_id: str) -> None:
+async def test_concurrent_repeats_make_one_order(wire: Wire, request_id: str) -> None:
     body = order_bytes()
     answers = await asyncio.gather(*[wire.submit(body, {_KEY: request_id}) for _ in range(20)])
     assert Counter(answer.status for answer in answers) == {201: 1, 200: 19}
@@ -124,7 +124,7 @@ async def test_quotes_around_a_request_id_do_not_count(wire: Wire, request_id: s
     assert (first.status, again.status) == (201, 200)
 
 
-async def test_a_request_id_out_of_bounds_is_named(wire: Wire, request_id: str) -> None:
+async def test_an_invalid_request_id_is_named(wire: Wire, request_id: str) -> None:
     for bad in ("", '""', "x" * 256, '"' + "x" * 256 + '"', "\xe9", "a\tb"):
         answer = await wire.submit(order_bytes(), {_KEY: bad})
         assert answer.status == 400, bad
@@ -152,7 +152,7 @@ async def test_a_key_submits_for_its_own_channels_only(site: Site, wire: Wire) -
     assert (await wire.submit(order_bytes(channel="app"))).status == 201
 
 
-async def test_every_route_asks_for_its_role(site: Site, wire: Wire) -> None:
+async def test_every_route_requires_its_role(site: Site, wire: Wire) -> None:
     placed = await wire.submit(order_bytes())
     reads = ("/v1/orders", f"/v1/orders/{placed.json['id']}")
     may_read = {"query", "query_pii", "admin"}
@@ -181,7 +181,7 @@ async def test_every_route_asks_for_its_role(site: Site, wire: Wire) -> None:
             assert answer.headers["www-authenticate"].startswith("Bearer")
 
 
-async def test_what_is_no_key_opens_nothing(site: Site, wire: Wire) -> None:
+async def test_invalid_keys_are_unauthorised(site: Site, wire: Wire) -> None:
     good = wire.token
     bad = [
         "", "Bearer", "Bearer ", f"Basic {good}", good, f"Bearer  {good}", f"Bearer {good} ",
@@ -198,7 +198,7 @@ async def test_what_is_no_key_opens_nothing(site: Site, wire: Wire) -> None:
     assert twice.status == 400
 
 
-async def test_content_types_that_are_json_are_taken(wire: Wire) -> None:
+async def test_content_types_of_json_are_accepted(wire: Wire) -> None:
     taken = [
         "application/json", "application/json; charset=utf-8", "application/json;charset=UTF-8",
         'Application/JSON; charset="utf-8"',
@@ -215,7 +215,7 @@ async def test_content_types_that_are_json_are_taken(wire: Wire) -> None:
 
 
 def _wrong_orders() -> dict[str, Any]:
-    """Orders that are wrong in one place, by the field that an answer must name."""
+    """Orders with one fault, by the field that the answer must name."""
     sent = order()
     item, price = ("items", 1), ("items", 1, "unit_price")
     later = (datetime.now(UTC) + timedelta(hours=1)).isoformat()
@@ -265,13 +265,13 @@ async def test_every_fault_names_its_field(wire: Wire) -> None:
     assert got == {field: (422, [field]) for field in got}
 
 
-async def test_faults_beyond_the_shape_are_all_told_at_once(wire: Wire) -> None:
+async def test_faults_beyond_the_schema_are_all_reported_at_once(wire: Wire) -> None:
     wrong = order(currency="XXX", channel="nowhere", recipient={"phone": "12345", "city": ""})
     answer = await wire.submit(json.dumps(wrong).encode())
     assert set(answer.fields) == {"channel", "currency", "recipient.city", "recipient.phone"}
 
 
-async def test_a_line_end_is_no_part_of_a_code(wire: Wire) -> None:
+async def test_a_line_end_is_not_part_of_a_code(wire: Wire) -> None:
     for path in (["order_no"], ["recipient", "country"], ["currency"]):
         sent = order()
         at: Any = sent
@@ -285,7 +285,7 @@ async def test_a_line_end_is_no_part_of_a_code(wire: Wire) -> None:
 
 
 def _priced(token: str, *, freight: str = "0") -> bytes:
-    """Return an order whose one item costs ``token``, as it stands in the JSON."""
+    """Return an order whose one item costs ``token``, verbatim in the JSON."""
     made = order(items=[{"sku": "A", "name": "Tea", "quantity": 1, "unit_price": "1"}])
     made["amounts"] = {"goods": "@@", "payable": "@@", "freight": freight}
     made["items"][0]["unit_price"] = "@@"
@@ -315,7 +315,7 @@ async def test_money_is_exact_as_text_and_as_a_number(
             assert await ledger.fetchval(kept, uuid.UUID(answer.json["id"])) == f"{stored}00"
 
 
-async def test_what_is_not_exact_money_is_refused(wire: Wire) -> None:
+async def test_money_that_is_not_exact_is_rejected(wire: Wire) -> None:
     not_money = [
         "0.30000000000000004", "0.001", "-1", "-0.01", "1000000000000", "1e400", "1" + "0" * 400,
         "9223372036854775808", "18446744073709551616", "1e-400",
@@ -340,7 +340,7 @@ async def test_money_smaller_than_any_decimal_holds_does_no_harm(wire: Wire) -> 
         assert answer.status == 422, token
 
 
-async def test_no_field_takes_down_more_than_its_order(wire: Wire) -> None:
+async def test_no_field_breaks_more_than_its_order(wire: Wire) -> None:
     odd = [
         "null", "true", "0", "-1", "1.5", "2147483648", "9223372036854775808", "1e400",
         "1" + "0" * 400, '""', '" "', '"\\u0000"', '"\\ud800"', '"\\udc00\\ud800"', '"\\uffff"',

@@ -1,4 +1,4 @@
-"""While Postgres is away: 202 out of the journal, in the sender's own terms, and nobody lied to."""
+"""While Postgres is unavailable: 202 from the journal, the providers' replies, no false answer."""
 
 import asyncio
 import json
@@ -39,7 +39,7 @@ async def _site(settings: Settings) -> AsyncIterator[tuple[Wire, Cable]]:
         )
         async with open_gateway(changed) as gateway, serve(gateway) as site:
             wire = Wire(site.host, site.port, site.token)
-            # The door remembers the key from here on.
+            # The key is cached from here on.
             assert (await wire.submit(order_bytes())).status == 201
             yield wire, cable
             cable.mend()
@@ -52,7 +52,7 @@ async def outage(settings: Settings) -> AsyncIterator[Wire]:
         yield wire
 
 
-async def test_an_order_is_answered_202_under_an_id_that_its_repeats_get_too(
+async def test_an_order_is_answered_202_with_an_id_that_its_repeats_get_too(
     outage: Wire,
 ) -> None:
     body = order_bytes()
@@ -66,10 +66,10 @@ async def test_an_order_is_answered_202_under_an_id_that_its_repeats_get_too(
     assert uuid.UUID(json.loads(first.body)["id"]).version == 7
 
 
-async def test_an_order_that_waits_in_the_journal_is_not_said_to_be_unknown(
+async def test_an_order_in_the_journal_is_not_reported_as_unknown(
     settings: Settings,
 ) -> None:
-    """PostgreSQL is back and has not heard of it yet."""
+    """PostgreSQL is back and does not have it yet."""
     async with _site(settings) as (wire, cable):
         cable.cut()
         id_ = json.loads((await wire.submit(order_bytes())).body)["id"]
@@ -92,7 +92,7 @@ async def test_another_order_under_the_same_number_is_409(outage: Wire) -> None:
     assert json.loads(other.body)["context"]["existing"]["order_no"] == sent["order_no"]
 
 
-async def test_a_bad_order_is_refused_as_ever(outage: Wire) -> None:
+async def test_an_invalid_order_is_rejected_as_before(outage: Wire) -> None:
     assert (await outage.submit(order_bytes(currency="nonsense"))).status == 422
 
 
@@ -114,7 +114,7 @@ async def test_a_callback_gets_its_providers_success(outage: Wire, payers: Payer
         assert payer.is_acknowledged(answer.status, answer.body)
 
 
-async def test_the_gateway_is_ready_and_says_what_is_away(outage: Wire) -> None:
+async def test_the_gateway_is_ready_and_names_the_unavailable_part(outage: Wire) -> None:
     ready = await outage.ask("GET", "/readyz")
     parts = json.loads(ready.body)["parts"]
     assert ready.status == 200
@@ -122,7 +122,7 @@ async def test_the_gateway_is_ready_and_says_what_is_away(outage: Wire) -> None:
     assert parts["journal"] == "ok"
 
 
-async def test_without_a_fit_journal_it_is_503_and_not_ready(settings: Settings) -> None:
+async def test_without_a_usable_journal_it_is_503_and_not_ready(settings: Settings) -> None:
     unfit = msgspec.structs.replace(settings, journal_url=settings.redis_url)
     async with _site(unfit) as (wire, cable):
         cable.cut()

@@ -1,4 +1,4 @@
-"""GET /v1/orders…: filters, pages, what is masked, and whose orders are seen."""
+"""GET /v1/orders…: filters, pages, masking and channels."""
 
 import asyncio
 import base64
@@ -17,8 +17,8 @@ PHONE = "13912345678"
 
 @pytest.fixture(autouse=True)
 async def _empty(ledger: "asyncpg.Pool[asyncpg.Record]") -> None:
-    """No orders but the test's own."""
-    # History is append-only for everybody who does not say otherwise in so many words.
+    """Only the test's own orders."""
+    # History is append-only unless the session says otherwise explicitly.
     await ledger.execute("ALTER TABLE order_events DISABLE TRIGGER append_only")
     await ledger.execute("TRUNCATE orders, order_events, fingerprints, velocity")
     await ledger.execute("ALTER TABLE order_events ENABLE TRIGGER append_only")
@@ -82,7 +82,7 @@ async def test_orders_are_found_by_each_filter(
     }
 
 
-async def test_a_phone_is_found_however_it_is_written(wire: Wire) -> None:
+async def test_a_phone_is_found_in_every_notation(wire: Wire) -> None:
     id_ = await _placed(wire, recipient={"phone": "+86 139-1234-5678"})
     for spelling in (PHONE, f"+86{PHONE}", f"86{PHONE}", "139 1234 5678"):
         assert await _listed(wire, phone=spelling) == [id_]
@@ -94,7 +94,7 @@ async def test_a_phone_is_found_however_it_is_written(wire: Wire) -> None:
 
 
 async def test_pages_show_every_order_once_while_more_are_placed(wire: Wire) -> None:
-    # Three to a time, so that a page often ends between equals.
+    # Three at the same time, so that a page often ends between equal times.
     there = {await _placed(wire, placed_at=f"2026-11-20T08:00:{n // 3:02d}Z") for n in range(40)}
     seen: list[str] = []
     cursor: str | None = ""
@@ -129,9 +129,7 @@ async def test_an_order_just_placed_is_always_found(wire: Wire) -> None:
         assert (await _listed(wire, limit=200)).count(id_) == 1
 
 
-async def test_private_fields_are_masked_but_to_those_who_may_see_them(
-    site: Site, wire: Wire
-) -> None:
+async def test_private_fields_are_masked_without_query_pii(site: Site, wire: Wire) -> None:
     sent = order(
         recipient={"phone": PHONE, "id_number": "110101199003071234"}, attributes={"gift": "yes"}
     )
@@ -159,7 +157,7 @@ async def test_private_fields_are_masked_but_to_those_who_may_see_them(
     }
 
 
-async def test_other_channels_orders_are_not_there(site: Site, wire: Wire) -> None:
+async def test_orders_of_other_channels_are_not_found(site: Site, wire: Wire) -> None:
     mine, theirs = await _placed(wire, channel="app"), await _placed(wire, channel="web")
     nobodys = theirs[:-4] + "0000"
     wire.token = await site.token_for("query", channels=["app"])
@@ -179,7 +177,7 @@ def _cursor(at: str, id_: str = "01a209f4-391c-7cde-86e1-dfdbbe3eee55") -> str:
     return base64.urlsafe_b64encode(f"{at}|{id_}".encode()).decode()
 
 
-async def test_a_wrong_parameter_is_named(wire: Wire) -> None:
+async def test_an_invalid_parameter_is_named(wire: Wire) -> None:
     wrong: dict[str, list[str]] = {
         "limit": ["0", "201", "-1", "1.5", "", "x", "٣", "1e2", "+5", "9" * 30],
         "status": ["", "open", "PAID"],
@@ -208,14 +206,14 @@ async def test_a_wrong_parameter_is_named(wire: Wire) -> None:
     assert got == due
 
 
-async def test_the_ends_of_time_are_no_fault(wire: Wire) -> None:
+async def test_extreme_times_are_valid(wire: Wire) -> None:
     id_ = await _placed(wire)
     far = {"placed_from": "0001-01-01T00:00:00Z", "placed_to": "9999-12-31T23:59:59Z"}
     assert await _listed(wire, **far) == [id_]
     assert await _listed(wire, cursor=_cursor("0001-01-01T00:00:00+00:00")) == []
 
 
-async def test_a_query_that_can_not_be_read_is_refused(wire: Wire) -> None:
+async def test_a_malformed_query_is_rejected(wire: Wire) -> None:
     twice = await wire.ask("GET", "/v1/orders?limit=1&limit=2")
     assert (twice.status, twice.fields) == (422, ["limit"])
     for query in ("order_no=%ff", "order_no=%ed%a0%80", "&".join(f"x{n}=1" for n in range(99))):
@@ -224,7 +222,7 @@ async def test_a_query_that_can_not_be_read_is_refused(wire: Wire) -> None:
         assert (await wire.ask("GET", f"/v1/orders{query}")).status == 200
 
 
-async def test_the_history_tells_where_each_step_came_from(wire: Wire) -> None:
+async def test_the_history_has_the_source_of_each_event(wire: Wire) -> None:
     id_ = await _placed(wire)
     (event,) = (await wire.ask("GET", f"/v1/orders/{id_}/events")).json["events"]
     assert event["action"] == "placed"
@@ -234,7 +232,7 @@ async def test_the_history_tells_where_each_step_came_from(wire: Wire) -> None:
     assert event["source"] == "placed:web"
 
 
-async def test_reading_does_not_change_what_is_read(wire: Wire) -> None:
+async def test_reads_change_nothing(wire: Wire) -> None:
     id_ = await _placed(wire)
 
     async def read() -> Answer:

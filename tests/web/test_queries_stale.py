@@ -1,4 +1,4 @@
-"""GET /v1/orders… while the primary is away: old answers say so, and no other."""
+"""GET /v1/orders… while the primary is unavailable: stale answers have an age, others do not."""
 
 import re
 from collections.abc import AsyncIterator
@@ -16,7 +16,7 @@ from tests.web.support import Answer, Wire, order_bytes
 
 @asynccontextmanager
 async def over_a_cable(settings: Settings) -> AsyncIterator[tuple[Site, Wire, Cable, str]]:
-    """Serve with a cable to the primary and none to the replica; an order is on both."""
+    """Serve with a cable to the primary, and the replica direct; both have an order."""
     async with cable_to(settings.database_url) as cable:
         changed = with_(settings, database_url=cable.url, replica_wait_s=2.0)
         async with open_gateway(changed) as gateway, serve(gateway) as site:
@@ -40,7 +40,7 @@ async def get(wire: Wire, path: str) -> Answer:
     return await wire.ask("GET", path)
 
 
-async def test_only_answers_that_may_be_old_have_an_age(settings: Settings) -> None:
+async def test_only_answers_that_may_be_stale_have_an_age(settings: Settings) -> None:
     async with over_a_cable(settings) as (_, wire, cable, id_):
         of_now = [await get(wire, path) for path in paths(id_)]
         cable.cut()
@@ -59,7 +59,7 @@ async def test_only_answers_that_may_be_old_have_an_age(settings: Settings) -> N
     assert all(re.fullmatch("[1-9][0-9]?", answer.headers["age"]) for answer in old)
 
 
-async def test_what_is_not_found_in_an_old_answer_may_have_been_written_since(
+async def test_an_order_missing_on_the_replica_may_have_been_written_since(
     settings: Settings,
 ) -> None:
     async with over_a_cable(settings) as (site, wire, cable, _):
@@ -70,12 +70,12 @@ async def test_what_is_not_found_in_an_old_answer_may_have_been_written_since(
             answer = await get(wire, path)
             assert (answer.status, answer.headers["retry-after"]) == (503, "1")
             assert "age" not in answer.headers
-        # What no order can ever have as its id needs nobody to be asked.
+        # A text that is not an id needs no look-up.
         assert (await get(wire, "/v1/orders/x")).status == 404
 
 
 async def test_a_silent_primary_costs_a_read_little(settings: Settings) -> None:
-    """The door and the read ask it in turn, and then both leave it alone for a while."""
+    """Authentication and the read each wait for it once, and then neither does for a while."""
     async with over_a_cable(settings) as (site, wire, cable, id_):
         cable.silence()
         loop = site.server._loop
@@ -85,7 +85,7 @@ async def test_a_silent_primary_costs_a_read_little(settings: Settings) -> None:
             assert loop.time() - started_s < bound_s
 
 
-async def test_metrics_tell_who_answered(settings: Settings) -> None:
+async def test_metrics_count_who_answered(settings: Settings) -> None:
     async with over_a_cable(settings) as (site, wire, cable, id_):
         before = await reads_by(site)
         cable.cut()

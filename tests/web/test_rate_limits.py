@@ -1,4 +1,4 @@
-"""A key's own quota: 429 and not 503, with the time to wait, and nobody else's trouble."""
+"""Rate limits by key and channel: 429 with Retry-After, without an effect on others."""
 
 from typing import cast
 
@@ -19,7 +19,7 @@ def settings(settings: Settings) -> Settings:
     return msgspec.structs.replace(settings, key_requests_per_s_max=0.5, key_burst=3)
 
 
-async def test_beyond_the_quota_is_429_and_leaves_no_trace(site: Site, wire: Wire) -> None:
+async def test_beyond_the_limit_is_429_and_stores_nothing(site: Site, wire: Wire) -> None:
     answers = [await wire.submit(order_bytes()) for _ in range(4)]
     assert [answer.status for answer in answers] == [201, 201, 201, 429]
     refused = answers[-1]
@@ -46,7 +46,7 @@ def of_channel(settings: Settings) -> Settings:
     return msgspec.structs.replace(settings, key_requests_per_s_max=0.0, channels=channels)
 
 
-async def test_a_channel_beyond_its_quota_is_told_so_whatever_the_key(of_channel: Settings) -> None:
+async def test_a_channel_beyond_its_limit_is_429_for_every_key(of_channel: Settings) -> None:
     async with open_gateway(of_channel) as gateway, serve(gateway) as site:
         wires = [Wire(site.host, site.port, await site.token_for("ingest")) for _ in range(3)]
         answers = [await wire.submit(order_bytes(channel="app")) for wire in wires]
@@ -55,13 +55,13 @@ async def test_a_channel_beyond_its_quota_is_told_so_whatever_the_key(of_channel
         assert (await wires[0].submit(order_bytes(channel="web"))).status == 201
 
 
-async def tell(*gateways: Gateway) -> None:
-    """All of them tell what they let in, and hear of it."""
+async def exchange(*gateways: Gateway) -> None:
+    """All of them publish their counts, and receive the totals."""
     for gateway in (*gateways, *gateways):
         await cast("RateLimitSync", wiring.tasks(gateway, 0)["quotas"]).exchange()
 
 
-async def test_a_channel_is_counted_over_processes_whatever_the_key(of_channel: Settings) -> None:
+async def test_a_channel_is_counted_across_processes_and_keys(of_channel: Settings) -> None:
     of_channel = msgspec.structs.replace(
         of_channel,
         channels=[
@@ -79,13 +79,13 @@ async def test_a_channel_is_counted_over_processes_whatever_the_key(of_channel: 
         there = Wire(beside.host, beside.port, await beside.token_for("ingest"))
         assert (await here.submit(order_bytes(channel="app"))).status == 201
         assert (await there.submit(order_bytes(channel="app"))).status == 201
-        await tell(one, other)
+        await exchange(one, other)
         assert (await here.submit(order_bytes(channel="app"))).status == 429
         assert (await there.submit(order_bytes(channel="app"))).status == 429
         assert (await there.submit(order_bytes(channel="web"))).status == 201
 
 
-async def test_a_key_is_counted_over_processes_of_any_role_and_none_of_it_is_secret(
+async def test_a_key_is_counted_across_processes_without_storing_it(
     settings: Settings, valkey: "redis.Redis"
 ) -> None:
     core = msgspec.structs.replace(settings, key_requests_per_s_max=0.01, role="core")
@@ -102,7 +102,7 @@ async def test_a_key_is_counted_over_processes_of_any_role_and_none_of_it_is_sec
         for _ in range(2):
             assert (await here.submit(order_bytes())).status == 201
         assert (await there.ask("GET", "/v1/orders")).status == 200
-        await tell(one, other)
+        await exchange(one, other)
         assert (await there.ask("GET", "/v1/orders")).status == 429
         assert (await here.submit(order_bytes())).status == 429
         (key,) = valkey.keys("tidegate:{load}:quota:*")
@@ -110,7 +110,7 @@ async def test_a_key_is_counted_over_processes_of_any_role_and_none_of_it_is_sec
 
 
 @pytest.mark.parametrize(("rate", "url"), [(0.0, None), (1.0, "")])
-async def test_without_quotas_or_redis_nothing_is_told(
+async def test_without_limits_or_redis_nothing_is_published(
     settings: Settings, rate: float, url: str | None
 ) -> None:
     changed = msgspec.structs.replace(

@@ -1,4 +1,4 @@
-"""PATCH /v1/orders/{id}/remark: who may, what is taken, what is answered."""
+"""PATCH /v1/orders/{id}/remark: permissions, bodies and answers."""
 
 import asyncio
 import contextlib
@@ -20,7 +20,7 @@ from tests.web.support import Answer, Wire, order_bytes
 
 
 async def placed(wire: Wire, **changes: Any) -> dict[str, Any]:
-    """Place an order and return what was answered."""
+    """Place an order and return the answer."""
     answer = await wire.submit(order_bytes(**changes))
     assert answer.status == 201
     result: dict[str, Any] = answer.json
@@ -36,7 +36,7 @@ async def patch(
 
 
 async def shown(wire: Wire, id_: str) -> tuple[int, str | None]:
-    """Return the version and the remark of an order as it is read."""
+    """Read an order; return its version and remark."""
     answer = await wire.ask("GET", f"/v1/orders/{id_}")
     assert answer.status == 200
     return answer.json["version"], answer.json["remark"]
@@ -46,7 +46,7 @@ def version(n: int) -> tuple[str, str]:
     return "If-Match", f'"{n}"'
 
 
-async def test_a_remark_is_changed_read_and_told_in_the_history(wire: Wire) -> None:
+async def test_a_remark_is_changed_read_and_in_the_history(wire: Wire) -> None:
     result = await placed(wire, remark="leave it at the door")
     id_ = result["id"]
     answer = await patch(wire, id_, "请 ring twice\n🔔")
@@ -62,7 +62,7 @@ async def test_a_remark_is_changed_read_and_told_in_the_history(wire: Wire) -> N
     assert "ring" not in json.dumps(events)
 
 
-async def test_a_repeat_is_answered_as_the_first_was_and_changes_nothing(wire: Wire) -> None:
+async def test_a_repeat_gets_the_same_answer_and_changes_nothing(wire: Wire) -> None:
     id_ = (await placed(wire))["id"]
     first = await patch(wire, id_, "once", version(1))
     for headers in ((version(1),), (version(2),), ()):
@@ -93,7 +93,7 @@ async def test_only_the_version_in_if_match_is_changed(wire: Wire) -> None:
     assert await shown(wire, id_) == (3, "b")
 
 
-async def test_of_edits_at_the_same_instant_one_has_its_way(wire: Wire) -> None:
+async def test_of_concurrent_edits_one_succeeds(wire: Wire) -> None:
     id_ = (await placed(wire))["id"]
     answers = await asyncio.gather(*[patch(wire, id_, f"{n}", version(1)) for n in range(8)])
     assert sorted(answer.status for answer in answers) == [200, *[412] * 7]
@@ -106,7 +106,7 @@ async def test_of_edits_at_the_same_instant_one_has_its_way(wire: Wire) -> None:
     ["1", "", '""', '"0"', '"01"', '"-1"', '"1.0"', '"x"', '"1', 'W/"1"', "*", '"1", "2"',
      '"\u0661"', '"12345678901"', "'1'", '"1""1"'],
 )  # fmt: skip
-async def test_an_if_match_that_is_no_version_is_refused(wire: Wire, value: str) -> None:
+async def test_an_invalid_if_match_is_rejected(wire: Wire, value: str) -> None:
     id_ = (await placed(wire))["id"]
     header = ("If-Match", value.encode().decode("latin-1"))
     answer = await patch(wire, id_, "no", header)
@@ -141,14 +141,14 @@ _UGLY: dict[str, tuple[bytes, int]] = {
 
 
 @pytest.mark.parametrize("name", _UGLY)
-async def test_an_ugly_body_gets_its_4xx(wire: Wire, name: str) -> None:
+async def test_a_malformed_body_gets_its_4xx(wire: Wire, name: str) -> None:
     body, due = _UGLY[name]
     id_ = (await placed(wire))["id"]
     assert (await patch(wire, id_, body)).status == due
     assert (await shown(wire, id_))[0] == 1
 
 
-async def test_what_is_wrong_is_named(wire: Wire) -> None:
+async def test_faults_are_named(wire: Wire) -> None:
     id_ = (await placed(wire))["id"]
     for body, field in (
         (b"{}", "remark"), (b'{"remark":1}', "remark"), (b'{"remark":"\\u0000"}', "remark"),
@@ -157,7 +157,7 @@ async def test_what_is_wrong_is_named(wire: Wire) -> None:
         assert (await patch(wire, id_, body)).fields == [field]
 
 
-async def test_the_longest_remark_is_taken_however_it_is_written(wire: Wire) -> None:
+async def test_the_longest_remark_is_accepted_in_every_notation(wire: Wire) -> None:
     id_ = (await placed(wire))["id"]
     longest = "🔔" * 1024
     escaped = json.dumps({"remark": longest}).encode()
@@ -174,7 +174,7 @@ async def test_the_longest_remark_is_taken_however_it_is_written(wire: Wire) -> 
         assert (await patch(wire, id_, "a", ("Content-Type", kind))).status == 415
 
 
-async def test_another_method_is_told_which_one_there_is(wire: Wire) -> None:
+async def test_another_method_is_answered_with_the_allowed_one(wire: Wire) -> None:
     id_ = (await placed(wire))["id"]
     for method in ("GET", "POST", "PUT", "DELETE", "HEAD"):
         (answer,) = await wire.answers(
@@ -185,7 +185,7 @@ async def test_another_method_is_told_which_one_there_is(wire: Wire) -> None:
     assert (wrong.status, wrong.headers["allow"]) == (405, "GET, HEAD")
 
 
-async def test_other_channels_orders_are_not_there(site: Site, wire: Wire) -> None:
+async def test_orders_of_other_channels_are_not_found(site: Site, wire: Wire) -> None:
     mine, theirs = [(await placed(wire, channel=name))["id"] for name in ("app", "web")]
     everybodys = wire.token
     wire.token = await site.token_for("ingest", channels=["app"])
@@ -195,13 +195,13 @@ async def test_other_channels_orders_are_not_there(site: Site, wire: Wire) -> No
     nonsense = await patch(wire, "x", "a")
     assert hidden.status == 404
     assert hidden.body == absent.body == nonsense.body
-    # Nobody learns the version of an order that is not his.
+    # The version of an order of another channel is not disclosed.
     assert (await patch(wire, theirs, "a", version(7))).body == hidden.body
     wire.token = everybodys
     assert (await shown(wire, theirs))[0] == 1
 
 
-async def test_the_role_that_submits_may_and_no_other(site: Site, wire: Wire) -> None:
+async def test_only_the_role_that_submits_may_change_it(site: Site, wire: Wire) -> None:
     id_ = (await placed(wire))["id"]
     assert (await patch(wire, id_, "a", has_key=False)).status == 401
     for role, due in (("query", 403), ("query_pii", 403), ("operate", 403), ("ingest", 200)):
@@ -209,7 +209,7 @@ async def test_the_role_that_submits_may_and_no_other(site: Site, wire: Wire) ->
         assert (await patch(wire, id_, role)).status == due, role
 
 
-# --- the gate ---
+# --- early rejection ---
 
 
 @pytest.fixture
@@ -228,7 +228,7 @@ def dark(overload: Overload, tier: Any) -> Iterator[None]:
     breaker.state, breaker.share = before
 
 
-async def test_while_its_tier_is_dark_it_is_refused_on_its_first_bytes(
+async def test_while_its_tier_is_shed_it_is_rejected_on_its_first_bytes(
     wire: Wire, overload: Overload, monkeypatch: pytest.MonkeyPatch, site: Site
 ) -> None:
     id_ = (await placed(wire))["id"]
@@ -236,7 +236,7 @@ async def test_while_its_tier_is_dark_it_is_refused_on_its_first_bytes(
         assert (await patch(wire, id_, "a")).status == 200
     with dark(overload, 2):
         refused = await patch(wire, id_, "b")
-        # An absolute target is not told by its first bytes, and is refused in the same words.
+        # An absolute target is not recognised on its first bytes, and gets the same rejection.
         late = await wire.ask("PATCH", f"http://gateway/v1/orders/{id_}/remark", b'{"remark":"b"}')
 
         async def never(_: object) -> None:
@@ -256,7 +256,7 @@ async def test_while_its_tier_is_dark_it_is_refused_on_its_first_bytes(
     assert await shown(wire, id_) == (2, "a")
 
 
-async def test_a_refused_body_keeps_its_connection_in_step(wire: Wire, overload: Overload) -> None:
+async def test_the_body_of_a_rejected_request_is_skipped(wire: Wire, overload: Overload) -> None:
     id_ = (await placed(wire))["id"]
     request = wire.request(
         "PATCH", f"/v1/orders/{id_}/remark", b'{"remark":"GET /healthz HTTP/1.1"}'
@@ -267,10 +267,10 @@ async def test_a_refused_body_keeps_its_connection_in_step(wire: Wire, overload:
     assert [answer.status for answer in answers] == [503, 503, 503, 200]
 
 
-# --- while Postgres is away ---
+# --- while Postgres is unavailable ---
 
 
-async def test_while_postgres_is_away_it_is_503_and_not_journaled(
+async def test_while_postgres_is_unavailable_it_is_503_and_not_journaled(
     settings: Settings,
 ) -> None:
     async with cable_to(settings.database_url) as cable:
@@ -290,7 +290,7 @@ async def test_while_postgres_is_away_it_is_503_and_not_journaled(
             async with asyncio.timeout(10):
                 while (await patch(wire, there, "b")).status != 200:
                     await asyncio.sleep(0.05)
-            # PostgreSQL is back and has not heard of that order yet.
+            # PostgreSQL is back and does not have that order yet.
             waiting = await patch(wire, journaled.json["id"], "a")
             assert (waiting.status, waiting.headers["retry-after"]) == (503, "1")
             assert (await patch(wire, "00000000-0000-0000-0000-000000000000", "a")).status == 404

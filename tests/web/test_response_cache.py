@@ -1,4 +1,4 @@
-"""While lists are dark a page of the last minute may be had again, by its own key, with its age."""
+"""While lists are shed a page of the last minute is served again, to its own key, with its age."""
 
 import pytest
 
@@ -12,7 +12,7 @@ def darken(site: Site) -> None:
     breaker.state, breaker.share = "open", 1.0
 
 
-async def test_a_page_of_before_comes_with_its_age(site: Site, wire: Wire) -> None:
+async def test_a_cached_page_has_its_age(site: Site, wire: Wire) -> None:
     await wire.submit(order_bytes())
     before = await wire.ask("GET", "/v1/orders?limit=2")
     assert "age" not in before.headers
@@ -24,7 +24,7 @@ async def test_a_page_of_before_comes_with_its_age(site: Site, wire: Wire) -> No
     assert (refused.status, refused.json["type"]) == (503, "/problems/overloaded")
 
 
-async def test_nobody_gets_what_another_key_was_shown(site: Site, wire: Wire) -> None:
+async def test_no_key_gets_the_page_of_another_key(site: Site, wire: Wire) -> None:
     await wire.submit(order_bytes())
     await wire.ask("GET", "/v1/orders?limit=2")
     darken(site)
@@ -35,7 +35,7 @@ async def test_nobody_gets_what_another_key_was_shown(site: Site, wire: Wire) ->
     assert (await wire.ask("GET", "/v1/orders?limit=2", has_key=False)).status == 401
 
 
-async def test_a_core_that_is_full_gives_nothing_from_the_shelf(
+async def test_an_exhausted_core_serves_nothing_from_the_cache(
     site: Site, wire: Wire, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await wire.ask("GET", "/v1/orders?limit=2")
@@ -44,53 +44,53 @@ async def test_a_core_that_is_full_gives_nothing_from_the_shelf(
     assert (answer.status, answer.json["context"]["reason"]) == (503, "slots")
 
 
-async def test_a_page_that_was_given_is_not_counted_as_refused(site: Site, wire: Wire) -> None:
+async def test_a_cached_page_is_not_counted_as_a_rejection(site: Site, wire: Wire) -> None:
     await wire.ask("GET", "/v1/orders?limit=2")
     darken(site)
     overload = site.gateway.overload
     assert (await wire.ask("GET", "/v1/orders?limit=2")).status == 200
-    # Once, by the server's own decision; not by the gate's as well.
+    # Once, by the decision of the dispatcher, and not on the first bytes as well.
     assert overload._refusing.tell()["order_lists", "shed"] == 1
 
 
-def test_a_page_is_kept_for_a_minute_and_grows_older() -> None:
+def test_a_page_is_cached_for_a_minute_and_ages() -> None:
     clock = ManualClock()
-    shelf = ResponseCache(clock=clock)
-    shelf.put("k", "/v1/orders", b"page", 0)
+    cache = ResponseCache(clock=clock)
+    cache.put("k", "/v1/orders", b"page", 0)
     clock.elapsed_s += 0.5
-    assert shelf.get("k", "/v1/orders") == (b"page", 1)
+    assert cache.get("k", "/v1/orders") == (b"page", 1)
     clock.elapsed_s += 30.0
-    assert shelf.get("k", "/v1/orders") == (b"page", 31)
-    assert shelf.may_answer("/v1/orders")
+    assert cache.get("k", "/v1/orders") == (b"page", 31)
+    assert cache.may_answer("/v1/orders")
     clock.elapsed_s += 30.0
-    assert shelf.get("k", "/v1/orders") is None
-    assert not shelf.may_answer("/v1/orders")
+    assert cache.get("k", "/v1/orders") is None
+    assert not cache.may_answer("/v1/orders")
 
 
-def test_the_age_that_a_page_had_counts() -> None:
+def test_the_age_of_a_page_when_it_was_cached_counts() -> None:
     clock = ManualClock()
-    shelf = ResponseCache(clock=clock)
-    shelf.put("k", "/v1/orders", b"page", 55)
+    cache = ResponseCache(clock=clock)
+    cache.put("k", "/v1/orders", b"page", 55)
     clock.elapsed_s += 6.0
-    assert shelf.get("k", "/v1/orders") is None
+    assert cache.get("k", "/v1/orders") is None
 
 
-def test_only_so_many_are_given_a_second() -> None:
+def test_answers_per_second_have_a_limit() -> None:
     clock = ManualClock()
-    shelf = ResponseCache(clock=clock)
-    shelf.put("k", "/v1/orders", b"page", 0)
-    asked = [shelf.may_answer("/v1/orders") for _ in range(ANSWERS_PER_S_MAX + 10)]
+    cache = ResponseCache(clock=clock)
+    cache.put("k", "/v1/orders", b"page", 0)
+    asked = [cache.may_answer("/v1/orders") for _ in range(ANSWERS_PER_S_MAX + 10)]
     assert asked.count(True) == ANSWERS_PER_S_MAX
     clock.elapsed_s += 1.0
-    assert shelf.may_answer("/v1/orders")
+    assert cache.may_answer("/v1/orders")
 
 
-def test_it_is_bounded() -> None:
-    shelf = ResponseCache(clock=ManualClock())
+def test_its_size_has_a_limit() -> None:
+    cache = ResponseCache(clock=ManualClock())
     for n in range(5000):
-        shelf.put("k", f"/v1/orders?cursor={n}", b"x" * 200_000, 0)
-    assert len(shelf._pages) <= 256
-    assert shelf._bytes <= 16 * 1024 * 1024
-    assert len(shelf._until_s) <= 600
-    shelf.put("k", "/big", b"x" * 300_000, 0)
-    assert shelf.get("k", "/big") is None
+        cache.put("k", f"/v1/orders?cursor={n}", b"x" * 200_000, 0)
+    assert len(cache._pages) <= 256
+    assert cache._bytes <= 16 * 1024 * 1024
+    assert len(cache._until_s) <= 600
+    cache.put("k", "/big", b"x" * 300_000, 0)
+    assert cache.get("k", "/big") is None

@@ -1,4 +1,4 @@
-"""Roles: what a process answers itself, and that what is another's costs it next to nothing."""
+"""Roles: what a process serves, and that requests for the other role cost next to nothing."""
 
 import asyncio
 import json
@@ -53,7 +53,7 @@ def names(answer: Answer, role: str) -> bool:
     ("role", "own", "others", "other"),
     [("core", CORE, QUERY, "query"), ("query", QUERY, CORE, "core")],
 )
-async def test_a_role_answers_its_own_and_says_who_serves_the_rest(
+async def test_a_role_serves_its_routes_and_names_the_role_of_the_others(
     settings: Settings,
     role: ProcessRole,
     own: list[tuple[str, str]],
@@ -90,7 +90,7 @@ async def test_every_route_with_a_feature_is_served_by_one_of_the_roles(site: Si
         assert roles.serves("all", route)
 
 
-async def test_a_method_that_nobody_takes_is_405_in_both(settings: Settings) -> None:
+async def test_an_unknown_method_is_405_in_both(settings: Settings) -> None:
     for role in ("core", "query"):
         async with serving(of_role(settings, role)) as wire:
             answer = await wire.ask("DELETE", "/v1/orders")
@@ -98,7 +98,7 @@ async def test_a_method_that_nobody_takes_is_405_in_both(settings: Settings) -> 
             assert (await wire.ask("POST", "/v1/callbacks/")).status == 404
 
 
-async def test_the_connection_stays_in_step_behind_a_body_that_nobody_wanted(
+async def test_the_connection_stays_usable_behind_a_misdirected_body(
     settings: Settings,
 ) -> None:
     async with serving(of_role(settings, "query")) as wire:
@@ -106,7 +106,7 @@ async def test_the_connection_stays_in_step_behind_a_body_that_nobody_wanted(
         sent = post + wire.request(*LIST) + post + post + wire.request(*LIST, headers=[LAST])
         statuses = [answer.status for answer in await wire.answers(sent)]
         assert statuses == [421, 200, 421, 421, 200]
-        # In pieces, as a head that no first bytes tell of: then the server says the same.
+        # In pieces, so that the first bytes do not show the route: the dispatcher answers the same.
         reader, writer = await asyncio.open_connection(wire.host, wire.port)
         writer.write(post[:20])
         await writer.drain()
@@ -116,12 +116,12 @@ async def test_the_connection_stays_in_step_behind_a_body_that_nobody_wanted(
         assert received.count(b"HTTP/1.1 421 ") == 1
         assert received.count(b"HTTP/1.1 200 ") == 1
         writer.close()
-        # Nobody reads a large one to its end.
+        # A large one is not read to its end.
         (large,) = await wire.answers(wire.request(*SUBMIT, b" " * 100_000))
         assert names(large, "core")
 
 
-async def test_who_reads_needs_no_secret_of_a_provider(settings: Settings) -> None:
+async def test_the_query_role_needs_no_provider_secrets(settings: Settings) -> None:
     account = configuration.Account("stripe", "main", ["web"], ["env:NOT_SET_ANYWHERE"])
     changed = msgspec.structs.replace(settings, accounts=[account])
     async with serving(of_role(changed, "query")) as wire:
@@ -137,8 +137,8 @@ async def ready(wire: Wire) -> tuple[int, dict[str, str]]:
     return answer.status, json.loads(answer.body)["parts"]
 
 
-async def test_who_reads_is_ready_without_what_only_core_needs(settings: Settings) -> None:
-    """Neither the journal nor the Valkey is asked for."""
+async def test_the_query_role_is_ready_without_the_parts_of_the_core(settings: Settings) -> None:
+    """Neither the journal nor Valkey is probed."""
     away = msgspec.structs.replace(
         settings, redis_url="redis://127.0.0.1:1/0", journal_url="redis://127.0.0.1:1/0"
     )
@@ -147,7 +147,7 @@ async def test_who_reads_is_ready_without_what_only_core_needs(settings: Setting
         assert (await wire.ask(*LIST)).status == 200
 
 
-async def test_who_reads_is_ready_while_a_replica_answers(settings: Settings) -> None:
+async def test_the_query_role_is_ready_while_a_replica_answers(settings: Settings) -> None:
     async with cable_to(settings.database_url) as cable:
         behind = of_role(msgspec.structs.replace(settings, database_url=cable.url), "query")
         async with serving(behind) as wire:
@@ -160,12 +160,14 @@ async def test_who_reads_is_ready_while_a_replica_answers(settings: Settings) ->
             cable.mend()
         async with serving(msgspec.structs.replace(behind, replica_urls="")) as wire:
             cable.cut()
-            # There is a journal that orders could go to, and nothing to read from.
+            # There is a journal for orders, but nothing to read from.
             assert (await ready(wire))[0] == 503
             cable.mend()
 
 
-async def test_who_reads_starts_without_the_primary_and_waits_for_it(settings: Settings) -> None:
+async def test_the_query_role_starts_without_the_primary_and_waits_for_it(
+    settings: Settings,
+) -> None:
     async with cable_to(settings.database_url) as cable:
         changed = msgspec.structs.replace(
             settings, database_url=cable.url, replica_urls="", redis_url="", journal_url=""

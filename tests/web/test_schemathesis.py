@@ -1,4 +1,4 @@
-"""Schemathesis against a running gateway: nothing it makes up gets a 5xx or an undocumented answer.
+"""Schemathesis against a running gateway: no 5xx and no undocumented answer.
 
 Schemathesis makes up what the document describes, and what it forbids. Hardly any of that adds
 up to an order, so a third series bends true orders.
@@ -77,7 +77,7 @@ def session(processes: Processes, port: int) -> Iterator[requests.Session]:
 def schema(port: int) -> BaseSchema:
     schemathesis.openapi.format("decimal", st.decimals(0, 10**13, places=2).map(str))
     document = schemathesis.openapi.from_url(f"http://127.0.0.1:{port}/openapi.json")
-    # What never ends has tests of its own.
+    # Endless answers have tests of their own.
     return document.exclude(path="/v1/stream")
 
 
@@ -87,19 +87,19 @@ def _operations(schema: BaseSchema) -> Iterator[APIOperation[Any, Any, Any, Any]
         yield result.ok()
 
 
-def test_what_schemathesis_makes_up_gets_a_documented_answer(
+def test_generated_requests_get_documented_answers(
     schema: BaseSchema, session: requests.Session
 ) -> None:
     seen: Counter[str] = Counter()
     for operation in _operations(schema):
         for mode in MODES:
             seen.update(_statuses(operation, mode, session))
-    # It got through to the handlers, with good and with bad requests.
+    # Valid and invalid requests reached the handlers.
     assert {"200", "400", "404", "422"} <= set(seen)
     assert sum(seen.values()) > 200
 
 
-def test_what_it_makes_up_about_what_is_there_does_too(
+def test_generated_requests_for_stored_orders_do_too(
     schema: BaseSchema, session: requests.Session, port: int
 ) -> None:
     placed = session.post(f"http://127.0.0.1:{port}/v1/orders", json=order(1, prefix="there"))
@@ -127,7 +127,7 @@ def _statuses(
     session: requests.Session,
     path: dict[str, str] | None = None,
 ) -> Counter[str]:
-    """Send what is made up for an operation, check the answers, and return how often each came."""
+    """Send generated requests of an operation, check the answers, and count them by status."""
     seen: Counter[str] = Counter()
 
     @BRIEFLY
@@ -137,7 +137,7 @@ def _statuses(
         seen[str(response.status_code)] += 1
         case.validate_response(response, checks=CHECKS)
 
-    # Where nothing can be wrong, nothing wrong can be made up.
+    # Where nothing can be invalid, nothing invalid can be generated.
     with contextlib.suppress(Unsatisfiable):
         send()
     return seen
@@ -172,7 +172,7 @@ _LEAVES = [
 
 @st.composite
 def _bent(draw: st.DrawFn) -> dict[str, Any]:
-    """Draw a true order with up to two of its values replaced."""
+    """Draw a valid order with up to two of its values replaced."""
     true = order(draw(st.integers(0, 10**7)), prefix="bent", attributes={"a": 1}, is_test=True)
     bent = true
     for path in draw(st.lists(st.sampled_from(_LEAVES), max_size=2, unique=True)):
@@ -180,7 +180,7 @@ def _bent(draw: st.DrawFn) -> dict[str, Any]:
     return bent
 
 
-def test_bent_orders_are_placed_or_told_what_is_wrong(
+def test_mutated_orders_are_placed_or_get_their_fault(
     port: int, session: requests.Session, schema: BaseSchema
 ) -> None:
     submit = schema["/v1/orders"]["POST"]

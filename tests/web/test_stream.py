@@ -1,4 +1,4 @@
-"""GET /v1/stream: what is told, how often, and how it ends."""
+"""GET /v1/stream: its events, their interval, and how it ends."""
 
 import asyncio
 import json
@@ -29,10 +29,10 @@ from tests.web.support import Wire, order_bytes
 
 @pytest.fixture
 def streams(site: Site, monkeypatch: pytest.MonkeyPatch) -> StreamHandler:
-    """The handler that serves the route, in a hurry."""
+    """The handler that serves the route, with a short interval."""
     (route,) = (r for r in site.server._router.routes if r.name == "stream")
     handler: StreamHandler = route.handler.__self__  # type: ignore[attr-defined]
-    monkeypatch.setattr(handler, "_every_s", 0.02)
+    monkeypatch.setattr(handler, "_interval_s", 0.02)
     return handler
 
 
@@ -59,7 +59,7 @@ async def event(reader: asyncio.StreamReader) -> dict[str, str]:
                 return lines
 
 
-async def test_counters_are_told_as_they_grow(opened: asyncio.StreamReader, wire: Wire) -> None:
+async def test_counters_are_sent_as_they_grow(opened: asyncio.StreamReader, wire: Wire) -> None:
     first = json.loads((await event(opened))["data"])
     await wire.submit(order_bytes())
     for number in range(2, 200):
@@ -74,7 +74,9 @@ async def test_counters_are_told_as_they_grow(opened: asyncio.StreamReader, wire
     assert set(data["dark"]) == {"1", "2", "3", "4"}
 
 
-async def test_it_says_when_it_goes_dark_and_ends(opened: asyncio.StreamReader, site: Site) -> None:
+async def test_it_ends_with_an_event_when_it_is_shed(
+    opened: asyncio.StreamReader, site: Site
+) -> None:
     await event(opened)
     breaker = site.gateway.overload.tiers[4]
     breaker.state, breaker.share = "open", 1.0
@@ -99,7 +101,7 @@ async def test_a_client_that_leaves_gives_its_place_back(
             await asyncio.sleep(0.01)
 
 
-async def test_only_so_many_are_open_at_once(wire: Wire, streams: StreamHandler) -> None:
+async def test_concurrent_streams_have_a_limit(wire: Wire, streams: StreamHandler) -> None:
     streams.running += 50
     try:
         answer = await wire.ask("GET", "/v1/stream")
@@ -130,7 +132,7 @@ async def test_a_head_request_opens_nothing(wire: Wire, streams: StreamHandler) 
 
 
 @pytest.mark.parametrize(("share", "pauses"), [(0.0, 1), (0.5, 10)])
-async def test_while_it_goes_dark_it_tells_ten_times_more_seldom(
+async def test_while_partially_shed_it_sends_a_tenth_of_the_events(
     streams: StreamHandler, site: Site, share: float, pauses: int
 ) -> None:
     breaker = site.gateway.overload.tiers[4]
@@ -146,7 +148,7 @@ async def test_while_it_goes_dark_it_tells_ten_times_more_seldom(
 
 @pytest.fixture
 async def two_states(settings: Settings, streams: StreamHandler) -> AsyncIterator[ProcessStates]:
-    """Two processes tell how they stand, through the real Valkey."""
+    """Two processes publish their state through the real Valkey."""
     states = ProcessStates(url=settings.redis_url, call_s=2.0, kept_s=KEPT_S)
     dark = [peers.Tier(tier, "open", 1.0) for tier in (3, 4)]
     one = process(pid=1, load=0.2, back=0.1, waiting=3, accepted_per_s=10.0)
@@ -162,7 +164,7 @@ async def two_states(settings: Settings, streams: StreamHandler) -> AsyncIterato
 
 def counted(streams: StreamHandler, monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """Return when the states are read, from now on."""
-    told, reads = streams._fleet._states, []  # type: ignore[attr-defined]
+    told, reads = streams._cluster._states, []  # type: ignore[attr-defined]
     published = told.published
 
     async def noting() -> Sequence[Published]:
@@ -174,7 +176,7 @@ def counted(streams: StreamHandler, monkeypatch: pytest.MonkeyPatch) -> list[flo
     return reads
 
 
-async def test_the_whole_gateway_is_in_each_event(
+async def test_each_event_has_the_cluster_view(
     two_states: ProcessStates, opened: asyncio.StreamReader
 ) -> None:
     data = json.loads((await event(opened))["data"])
@@ -208,7 +210,7 @@ async def test_states_are_read_once_a_second_for_all_streams_and_only_while_one_
     while time.monotonic() < began_s + 1.5:
         for reader, _ in opened:
             assert json.loads((await event(reader))["data"])["gateway"] is not None
-    # As many as there were seconds, and not ten times as many.
+    # One per second, and not ten.
     assert 2 <= len(reads) <= 1 + (time.monotonic() - began_s)
     assert all(later - earlier >= 0.99 for earlier, later in pairwise(reads))
     for _, writer in opened:
@@ -241,7 +243,7 @@ class TestWithoutRedis:
     def settings(self, settings: Settings) -> Settings:
         return msgspec.structs.replace(settings, redis_url="", journal_url="")
 
-    async def test_there_is_no_gateway_to_tell_of(self, opened: asyncio.StreamReader) -> None:
+    async def test_there_is_no_cluster_view(self, opened: asyncio.StreamReader) -> None:
         for _ in range(2):
             data = json.loads((await event(opened))["data"])
             assert data["gateway"] is None
@@ -258,7 +260,7 @@ class TestAway:
     def settings(self, settings: Settings, server: Server) -> Settings:
         return msgspec.structs.replace(settings, redis_url=server.url)
 
-    async def test_a_redis_that_is_away_or_silent_stops_no_stream(
+    async def test_an_unreachable_or_silent_redis_stops_no_stream(
         self, two_states: ProcessStates, opened: asyncio.StreamReader, server: Server
     ) -> None:
         async def until(is_null: bool) -> None:
@@ -282,7 +284,7 @@ class TestAway:
         await until(False)
 
 
-def test_every_process_tells_of_all_of_them(processes: Processes) -> None:
+def test_every_process_has_all_of_them(processes: Processes) -> None:
     port = free_port()
     parent = processes.serve(port=port, count=2)
     token = asyncio.run(processes.make_token("query"))
