@@ -258,7 +258,7 @@ def _open_results(
     if not settings.redis_url:
         return NoResultCache()
     remembered = ResultCache(
-        lines=Connections(settings.redis_url, call_s=settings.redis_s),
+        connections=Connections(settings.redis_url, call_s=settings.redis_s),
         clock=clock,
         ttl_s=settings.results_ttl_s,
         pause_s=settings.redis_pause_s,

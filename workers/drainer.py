@@ -21,7 +21,7 @@ from gateway.runtime import lifecycle
 from gateway.runtime.clock import Clock
 from gateway.stores.postgres.aliases import Aliases
 from gateway.stores.postgres.ledger import Ledger
-from gateway.stores.redis.journal_streams import JournalStreams, Read
+from gateway.stores.redis.journal_streams import JournalStreams, ReadEntry
 
 _log = logging.getLogger(__name__)
 
@@ -29,26 +29,26 @@ _LANES: tuple[Lane, ...] = ("follow_ups", "placements")
 #: Entries of one stream at a time: a batch of the committer.
 _READ_MAX = 200
 #: Seconds between two looks at empty streams.
-_LOOK_S = 0.2
+_POLL_S = 0.2
 #: Seconds to leave a part alone that does not answer.
-_AWAY_S = 0.5
+_UNAVAILABLE_PAUSE_S = 0.5
 #: Seconds after which an entry that was read and not acknowledged is anybody's.
-_DEAD_S = 15.0
+_IDLE_S = 15.0
 #: Seconds between two looks for such entries.
-_TAKE_OVER_S = 5.0
+_TAKE_OVER_EVERY_S = 5.0
 #: How often an entry may fail for a reason that nobody foresaw, before a person must look.
 _TRIES_MAX = 3
 
 
-class _Fate(Struct, frozen=True):
+class _Outcome(Struct, frozen=True):
     """What became of an entry: whether it may leave the journal, and the alias it leaves."""
 
     is_settled: bool
     alias: tuple[UUID, UUID] | None = None
 
 
-_SETTLED = _Fate(True)
-_KEPT = _Fate(False)
+_SETTLED = _Outcome(True)
+_RETRY = _Outcome(False)
 
 
 class Drainer:
@@ -72,12 +72,12 @@ class Drainer:
         self._aliases = aliases
         self._clock = clock
         self._consumer = consumer
-        self._held: dict[tuple[int, Lane], list[Read]] = {}
+        self._pending: dict[tuple[int, Lane], list[ReadEntry]] = {}
         self._tries: dict[str, int] = {}
         #: How many entries of a stream go at a time, where it is not as many as may.
         self._sizes: dict[tuple[int, Lane], int] = {}
         #: Streams whose last answer was lost: entries may be ours without our knowing.
-        self._unsure: set[tuple[int, Lane]] = set()
+        self._uncertain: set[tuple[int, Lane]] = set()
         self._took_over_s = float("-inf")
 
     async def run(self, stopping: asyncio.Event) -> None:
@@ -86,19 +86,19 @@ class Drainer:
             try:
                 settled = await self.round()
             except TidegateError as exc:
-                _log.warning("drain put off", extra={"reason": str(exc)})
+                _log.warning("drain postponed", extra={"reason": str(exc)})
                 settled = 0
-            if self._held and not settled:
-                await lifecycle.pause(stopping, _AWAY_S)
+            if self._pending and not settled:
+                await lifecycle.pause(stopping, _UNAVAILABLE_PAUSE_S)
             elif not settled:
-                await lifecycle.pause(stopping, _LOOK_S)
+                await lifecycle.pause(stopping, _POLL_S)
 
     async def round(self) -> int:
         """Bring over a batch of each stream, payments and shipments first; return how many left.
 
         Raises ``Unavailable`` when the journal does not answer.
         """
-        takes_over = self._clock.monotonic_s() - self._took_over_s > _TAKE_OVER_S
+        takes_over = self._clock.monotonic_s() - self._took_over_s > _TAKE_OVER_EVERY_S
         counts: list[int | BaseException] = []
         for lane in _LANES:
             streams = [
@@ -118,7 +118,7 @@ class Drainer:
             _log.info("drained", extra={"entries": settled})
         # A node of a cluster that is away has not kept the others' entries waiting.
         for count in counts:
-            if isinstance(count, BaseException) and (not settled or _is_a_fault(count)):
+            if isinstance(count, BaseException) and (not settled or _is_unexpected(count)):
                 raise count
         return settled
 
@@ -131,108 +131,116 @@ class Drainer:
         # Smaller from now on, unless all of it goes well: what is too much at a time, or fails
         # for the sake of one, must not keep the rest in the journal.
         self._sizes[stream] = max(1, size // 2)
-        held = self._held.get(stream, [])
-        if not held and takes_over:
-            held = await self._streams.take_over(
-                shard, lane, consumer=self._consumer, idle_s=_DEAD_S, count=size
+        pending = self._pending.get(stream, [])
+        if not pending and takes_over:
+            pending = await self._streams.take_over(
+                shard, lane, consumer=self._consumer, idle_s=_IDLE_S, count=size
             )
-        if not held:
-            held = await self._read(shard, lane, size)
-        if not held:
+        if not pending:
+            pending = await self._read(shard, lane, size)
+        if not pending:
             self._sizes.pop(stream)
             return 0
         # Held until it is settled: an error on the way must not make this process forget it.
-        self._held[stream] = held
-        reads, rest = held[:size], held[size:]
-        fates = await asyncio.gather(*[self._bring(shard, lane, read, size) for read in reads])
-        await self._aliases.add([fate.alias for fate in fates if fate.alias is not None])
-        done = [r.entry_id for r, fate in zip(reads, fates, strict=True) if fate.is_settled]
+        self._pending[stream] = pending
+        reads, rest = pending[:size], pending[size:]
+        outcomes = await asyncio.gather(
+            *[self._drain_entry(shard, lane, read, size) for read in reads]
+        )
+        await self._aliases.add(
+            [outcome.alias for outcome in outcomes if outcome.alias is not None]
+        )
+        done = [
+            r.entry_id for r, outcome in zip(reads, outcomes, strict=True) if outcome.is_settled
+        ]
         if done:
             await self._streams.settle(shard, lane, done)
         for entry_id in done:
             self._tries.pop(entry_id, None)
-        kept = [read for read, fate in zip(reads, fates, strict=True) if not fate.is_settled]
-        if not kept:
+        failed = [
+            read for read, outcome in zip(reads, outcomes, strict=True) if not outcome.is_settled
+        ]
+        if not failed:
             self._sizes[stream] = min(_READ_MAX, size * 2)
         # What failed goes behind what was not tried yet.
-        self._held[stream] = rest + kept
-        if not self._held[stream]:
-            del self._held[stream]
+        self._pending[stream] = rest + failed
+        if not self._pending[stream]:
+            del self._pending[stream]
         return len(done)
 
-    async def _read(self, shard: int, lane: Lane, size: int) -> list[Read]:
-        reads: list[Read] = []
-        is_unsure = (shard, lane) in self._unsure
-        self._unsure.add((shard, lane))
-        if is_unsure:
+    async def _read(self, shard: int, lane: Lane, size: int) -> list[ReadEntry]:
+        reads: list[ReadEntry] = []
+        is_uncertain = (shard, lane) in self._uncertain
+        self._uncertain.add((shard, lane))
+        if is_uncertain:
             reads = await self._streams.read_again(shard, lane, consumer=self._consumer, count=size)
         if not reads:
             reads = await self._streams.read(shard, lane, consumer=self._consumer, count=size)
-        self._unsure.discard((shard, lane))
+        self._uncertain.discard((shard, lane))
         return reads
 
-    async def _bring(self, shard: int, lane: Lane, read: Read, size: int) -> _Fate:
+    async def _drain_entry(self, shard: int, lane: Lane, read: ReadEntry, size: int) -> _Outcome:
         """Bring one entry to the ledger and say what became of it. Never raises."""
         try:
             if lane == "follow_ups":
                 await self._intake.accept_event(self._codec.decode_follow_up(read.envelope))
                 return _SETTLED
-            return await self._bring_order(self._codec.decode_order(read.envelope))
+            return await self._drain_order(self._codec.decode_order(read.envelope))
         except Poisoned:
             # The committer has parked it.
             return _SETTLED
         except Unreadable as exc:
-            return await self._set_aside(shard, lane, read, f"unreadable: {exc}")
+            return await self._park_entry(shard, lane, read, f"unreadable: {exc}")
         except TidegateError:
             # Away, or contended for long: its turn comes again.
-            return _KEPT
+            return _RETRY
         except Exception:
             _log.exception("an entry of the journal failed", extra={"entry": read.entry_id})
             if size > 1:
                 # It may have failed for the sake of another: it is tried alone before it counts.
-                return _KEPT
+                return _RETRY
             tries = self._tries[read.entry_id] = self._tries.get(read.entry_id, 0) + 1
             if tries < _TRIES_MAX:
-                return _KEPT
-            return await self._set_aside(shard, lane, read, "failed at the drain")
+                return _RETRY
+            return await self._park_entry(shard, lane, read, "failed at the drain")
 
-    async def _bring_order(self, order: JournaledOrder) -> _Fate:
+    async def _drain_order(self, order: JournaledOrder) -> _Outcome:
         try:
             placement = self._intake.journaled_placement(order)
         except (Invalid, msgspec.MsgspecError) as exc:
             reason = f"not accepted any more: {type(exc).__name__}"
-            await self._park("journal:placements", str(order.id), order.raw, reason, order)
+            await self._park_order("journal:placements", str(order.id), order.raw, reason, order)
             return _SETTLED
         placed = await self._intake.accept_order(placement)
         if placed.answer in ("conflict", "key_reused"):
             # Acknowledged while nobody could know; now a person must choose between the two.
-            await self._park(
-                f"journal:{placed.channel}", str(order.id), order.raw, _against(placed), order
+            await self._park_order(
+                f"journal:{placed.channel}", str(order.id), order.raw, _conflict(placed), order
             )
             return _SETTLED
-        return _Fate(True, None if placed.id == order.id else (order.id, placed.id))
+        return _Outcome(True, None if placed.id == order.id else (order.id, placed.id))
 
-    async def _set_aside(self, shard: int, lane: Lane, read: Read, reason: str) -> _Fate:
+    async def _park_entry(self, shard: int, lane: Lane, read: ReadEntry, reason: str) -> _Outcome:
         try:
             source = f"journal{shard}:{lane}"
-            parked_id = await self._ledger.set_aside(
+            parked_id = await self._ledger.park_bytes(
                 source, read.entry_id, read.envelope, reason, self._clock.now()
             )
         except TidegateError:
-            return _KEPT
+            return _RETRY
         _log.error("parked out of the journal", extra={"parked": parked_id, "reason": reason})
         return _SETTLED
 
-    async def _park(
+    async def _park_order(
         self, source: str, key: str, body: bytes, reason: str, order: JournaledOrder
     ) -> None:
-        parked_id = await self._ledger.set_aside(source, key, body, reason, order.received_at)
+        parked_id = await self._ledger.park_bytes(source, key, body, reason, order.received_at)
         _log.error("parked out of the journal", extra={"parked": parked_id, "reason": reason})
 
 
-def _is_a_fault(error: BaseException) -> bool:
+def _is_unexpected(error: BaseException) -> bool:
     return not isinstance(error, TidegateError)
 
 
-def _against(placed: Placed) -> str:
+def _conflict(placed: Placed) -> str:
     return f"{placed.answer} with order {placed.id}"

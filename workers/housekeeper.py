@@ -20,17 +20,17 @@ class Housekeeper:
     def __init__(
         self,
         *,
-        upkeep: Maintenance,
+        maintenance: Maintenance,
         clock: Clock,
         raw_months: int,
-        refused_keep_h: int,
-        refused_rows_max: int,
+        rejected_retention_h: int,
+        rejected_rows_max: int,
     ) -> None:
-        self._upkeep = upkeep
+        self._maintenance = maintenance
         self._clock = clock
         self._raw_months = raw_months
-        self._refused_keep = timedelta(hours=refused_keep_h)
-        self._refused_rows_max = refused_rows_max
+        self._rejected_retention = timedelta(hours=rejected_retention_h)
+        self._rejected_rows_max = rejected_rows_max
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Work until told to stop. What fails is tried again by the next round."""
@@ -38,14 +38,16 @@ class Housekeeper:
             try:
                 await self.round()
             except TidegateError as exc:
-                _log.warning("upkeep put off", extra={"reason": str(exc)})
+                _log.warning("maintenance postponed", extra={"reason": str(exc)})
             await lifecycle.pause(stopping, _ROUND_S)
 
     async def round(self) -> None:
         """Do all of it once. Raises ``Unavailable``."""
         now = self._clock.now()
-        await self._upkeep.make_months(now)
-        for name in await self._upkeep.drop_months(now, self._raw_months):
+        await self._maintenance.create_months(now)
+        for name in await self._maintenance.drop_months(now, self._raw_months):
             _log.info("dropped a month of raw messages", extra={"partition": name})
-        await self._upkeep.purge_windows()
-        await self._upkeep.purge_refused(now - self._refused_keep, self._refused_rows_max)
+        await self._maintenance.delete_expired_windows()
+        await self._maintenance.delete_rejected_callbacks(
+            now - self._rejected_retention, self._rejected_rows_max
+        )

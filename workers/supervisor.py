@@ -48,17 +48,17 @@ def tasks(gateway: Gateway) -> dict[str, lifecycle.Task]:
     return {
         **drainer,
         "sweeper": Sweeper(
-            upkeep=gateway.maintenance,
+            maintenance=gateway.maintenance,
             intake=gateway.intake,
             sweep_s=settings.sweep_s,
             unknown_order_s=settings.unknown_order_s,
         ),
         "housekeeper": Housekeeper(
-            upkeep=gateway.maintenance,
+            maintenance=gateway.maintenance,
             clock=gateway.clock,
             raw_months=settings.raw_months,
-            refused_keep_h=settings.refused_keep_h,
-            refused_rows_max=settings.refused_rows_max,
+            rejected_retention_h=settings.refused_keep_h,
+            rejected_rows_max=settings.refused_rows_max,
         ),
     }
 

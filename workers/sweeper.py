@@ -22,9 +22,9 @@ class Sweeper:
     """Settles pairs every ``sweep_s``, and shows a person what has waited too long."""
 
     def __init__(
-        self, *, upkeep: Maintenance, intake: Intake, sweep_s: float, unknown_order_s: float
+        self, *, maintenance: Maintenance, intake: Intake, sweep_s: float, unknown_order_s: float
     ) -> None:
-        self._upkeep = upkeep
+        self._maintenance = maintenance
         self._intake = intake
         self._sweep_s = sweep_s
         self._unknown_order_s = unknown_order_s
@@ -35,18 +35,18 @@ class Sweeper:
             try:
                 settled = await self.sweep()
             except TidegateError as exc:
-                _log.warning("sweep put off", extra={"reason": str(exc)})
+                _log.warning("sweep postponed", extra={"reason": str(exc)})
                 settled = 0
             if settled < _ORDERS_MAX:
                 await lifecycle.pause(stopping, self._sweep_s)
 
     async def sweep(self) -> int:
         """Settle what can be; return how many orders were. Raises ``Unavailable``."""
-        pairs = await self._upkeep.pairs_to_settle(_ORDERS_MAX)
+        pairs = await self._maintenance.orders_to_settle(_ORDERS_MAX)
         if pairs:
             await asyncio.gather(*[self._intake.settle(order_id) for order_id in pairs])
             _log.info("paired", extra={"orders": len(pairs)})
-        shown = await self._upkeep.show_unknown(self._unknown_order_s, _ORDERS_MAX)
+        shown = await self._maintenance.park_overdue_events(self._unknown_order_s, _ORDERS_MAX)
         if shown:
             _log.warning("events wait for an unknown order", extra={"parked": shown})
         return len(pairs)

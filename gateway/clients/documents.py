@@ -19,11 +19,11 @@ from msgspec import Struct
 from gateway.clients.http_client import CallFailed, HttpClient
 from gateway.domain.errors import Unavailable
 from gateway.runtime.clock import Clock
-from gateway.runtime.logs import Seldom
+from gateway.runtime.logs import Throttle
 
 _log = logging.getLogger(__name__)
 # A URL that does not answer is fetched again with later callbacks that name it.
-_log.addFilter(Seldom(10.0))
+_log.addFilter(Throttle(10.0))
 
 DOCUMENT_BYTES_MAX = 64 * 1024
 #: A provider waits 5 s for everything together, and the commit needs its part of them.

@@ -80,22 +80,22 @@ class CircuitBreaker:
         self._slices: deque[list[int]] = deque()
         self._pause_s = open_s
         self._until_s = 0.0
-        self._out: set[Permit] = set()
+        self._outstanding: set[Permit] = set()
         self._succeeded = 0
 
     def ask(self, now_s: float) -> Permit | None:
         """Leave to call, or None: do not call. Half-open, the probe's place is taken on return."""
         if self.state == "open" and now_s >= self._until_s:
             self._change("half_open")
-        if self.state == "half_open" and any(self._is_overdue(p, now_s) for p in self._out):
+        if self.state == "half_open" and any(self._is_overdue(p, now_s) for p in self._outstanding):
             self._open(now_s)
         if self.state == "open":
             return None
-        if self.state == "half_open" and len(self._out) + self._succeeded >= self._probes:
+        if self.state == "half_open" and len(self._outstanding) + self._succeeded >= self._probes:
             return None
         permit = Permit(self, generation=self._generation, given_s=now_s)
         if self.state == "half_open":
-            self._out.add(permit)
+            self._outstanding.add(permit)
         return permit
 
     def settle(self, permit: Permit, now_s: float, *, has_failed: bool) -> None:
@@ -119,7 +119,7 @@ class CircuitBreaker:
     def _is_first(self, permit: Permit) -> bool:
         is_first = not permit.is_settled and permit.generation == self._generation
         permit.is_settled = True
-        self._out.discard(permit)
+        self._outstanding.discard(permit)
         return is_first
 
     def _is_overdue(self, permit: Permit, now_s: float) -> bool:
@@ -148,5 +148,5 @@ class CircuitBreaker:
         self.state = state
         self._generation += 1
         self._slices.clear()
-        self._out.clear()
+        self._outstanding.clear()
         self._succeeded = 0

@@ -41,9 +41,9 @@ class JsonLines(logging.Formatter):
 
 
 def _event(record: logging.LogRecord) -> str:
-    said = record.getMessage().partition("\n")[0]
+    message = record.getMessage().partition("\n")[0]
     # asyncio goes on with the words of the error, or with the arguments of the callback.
-    return said.partition("(")[0] if record.name == "asyncio" else said
+    return message.partition("(")[0] if record.name == "asyncio" else message
 
 
 def _places(traceback: Any) -> list[str]:
@@ -59,7 +59,7 @@ def _places(traceback: Any) -> list[str]:
 _MESSAGES_MAX = 1000
 
 
-class Seldom(logging.Filter):
+class Throttle(logging.Filter):
     """Lets a message of one logger through once per ``every_s``; libraries that retry repeat."""
 
     def __init__(self, every_s: float) -> None:
@@ -87,6 +87,6 @@ def configure(level: str) -> None:
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
     # The driver's pool logs a traceback each time it can not restore a connection.
-    logging.getLogger("asyncpg.pool").addFilter(Seldom(30.0))
+    logging.getLogger("asyncpg.pool").addFilter(Throttle(30.0))
     # Malformed requests are answered and counted; the library's own lines would quote them.
     logging.getLogger("aiohttp.server").setLevel(logging.CRITICAL)

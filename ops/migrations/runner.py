@@ -135,7 +135,7 @@ def _run_alembic(connection: Connection) -> list[Step]:
 
 async def _make_months(settings: Settings, now: datetime) -> None:
     async with connections.primary(settings) as pool:
-        await Maintenance(pool=pool).make_months(now)
+        await Maintenance(pool=pool).create_months(now)
 
 
 @contextmanager

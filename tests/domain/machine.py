@@ -1,7 +1,7 @@
 """The ledger without a database: ``Fold`` is fed what the statements would read.
 
 It reads exactly what ``lock_orders.sql`` and ``read_context.sql`` read, and writes what
-``write_followups.sql`` writes, so that a row those overlook is missing here too.
+``write_follow_ups.sql`` writes, so that a row those overlook is missing here too.
 """
 
 import copy

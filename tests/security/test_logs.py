@@ -82,14 +82,14 @@ def test_every_line_is_one_json_object(printed: io.StringIO) -> None:
 
 
 def test_what_repeats_is_let_through_seldom_however_long_it_is() -> None:
-    seldom = logs.Seldom(3600.0)
+    throttle = logs.Throttle(3600.0)
     for message in ("short", "long " * 100):
         record = logging.makeLogRecord({"msg": message})
-        assert [seldom.filter(record) for _ in range(3)] == [True, False, False]
+        assert [throttle.filter(record) for _ in range(3)] == [True, False, False]
 
 
 def test_messages_that_are_all_different_are_not_all_remembered() -> None:
-    seldom = logs.Seldom(3600.0)
+    throttle = logs.Throttle(3600.0)
     for n in range(5000):
-        assert seldom.filter(logging.makeLogRecord({"msg": f"connection {n} was lost"}))
-    assert len(seldom._last) <= 1000
+        assert throttle.filter(logging.makeLogRecord({"msg": f"connection {n} was lost"}))
+    assert len(throttle._last) <= 1000

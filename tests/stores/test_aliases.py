@@ -141,7 +141,7 @@ async def test_a_plain_read_costs_one_index_lookup_more_at_most(
 async def test_unreadable_bytes_are_set_aside_sealed(
     gateway: Gateway, real: Ledger, ledger: Database
 ) -> None:
-    parked = await real.set_aside("journal:0", "1-0", b"\0CanaryBody\xff", "of another key", AT)
+    parked = await real.park_bytes("journal:0", "1-0", b"\0CanaryBody\xff", "of another key", AT)
     columns = ("id", "source", "source_key", "reason", "detail", "received_at", "body")
     ((id_, *row, body),) = await rows(ledger, "parked", *columns)
     assert (str(id_), row) == (parked, ["journal:0", "1-0", "poison", "of another key", AT])
@@ -151,11 +151,11 @@ async def test_unreadable_bytes_are_set_aside_sealed(
 
 
 async def test_what_is_set_aside_again_keeps_its_first_row(real: Ledger, ledger: Database) -> None:
-    first = await real.set_aside("journal:0", "1-0", b"x", "damaged", AT)
-    assert await real.set_aside("journal:0", "1-0", b"y", "damaged", AT) == first
+    first = await real.park_bytes("journal:0", "1-0", b"x", "damaged", AT)
+    assert await real.park_bytes("journal:0", "1-0", b"y", "damaged", AT) == first
     others = {
-        await real.set_aside("journal:0", "1-1", b"x", "damaged", AT),
-        await real.set_aside("journal:1", "1-0", b"x", "damaged", AT),
+        await real.park_bytes("journal:0", "1-1", b"x", "damaged", AT),
+        await real.park_bytes("journal:1", "1-0", b"x", "damaged", AT),
     }
     assert len(others | {first}) == 3
     assert len(await rows(ledger, "parked", "id")) == 3
@@ -164,7 +164,7 @@ async def test_what_is_set_aside_again_keeps_its_first_row(real: Ledger, ledger:
 async def test_what_two_set_aside_at_once_is_one_row(real: Ledger, ledger: Database) -> None:
     for n in range(10):
         heard = await at_once(
-            [real.set_aside("journal:0", f"{n}-0", b"x", "damaged", AT) for _ in range(4)]
+            [real.park_bytes("journal:0", f"{n}-0", b"x", "damaged", AT) for _ in range(4)]
         )
         assert len(set(heard)) == 1
     assert len(await rows(ledger, "parked", "id")) == 10
@@ -173,5 +173,5 @@ async def test_what_two_set_aside_at_once_is_one_row(real: Ledger, ledger: Datab
 async def test_a_key_that_the_database_refuses_is_kept_in_a_spelling_that_it_takes(
     real: Ledger, ledger: Database
 ) -> None:
-    await real.set_aside("journal:0", "1\0\ud800", b"x", "damaged", AT)
+    await real.park_bytes("journal:0", "1\0\ud800", b"x", "damaged", AT)
     assert await rows(ledger, "parked", "source_key") == [("1\\0\\ud800",)]

@@ -89,7 +89,7 @@ async def test_all_ways_lead_to_the_same_state(
             ]
         )
         assert not [each for each in heard if isinstance(each, BaseException)]
-    for order_id in await gateway.maintenance.pairs_to_settle(500):
+    for order_id in await gateway.maintenance.orders_to_settle(500):
         await gateway.intake.settle(order_id)
     assert await state(ledger, order_no) == {
         "status": "refunded",

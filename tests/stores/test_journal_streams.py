@@ -9,7 +9,7 @@ import pytest
 
 from gateway.domain.errors import Unavailable
 from gateway.domain.journaling import Entry, Lane
-from gateway.stores.redis.journal_streams import JournalStreams, Read
+from gateway.stores.redis.journal_streams import JournalStreams, ReadEntry
 from ops.harness.ports import free_port
 from tests.support.valkey_cluster import Server
 
@@ -43,15 +43,17 @@ async def put(streams: JournalStreams, *entries: Entry) -> list[list[bytes | Non
     return await streams.append(0, "placements", entries)
 
 
-async def fetch(streams: JournalStreams, consumer: str = "one", count: int = 1000) -> list[Read]:
+async def fetch(
+    streams: JournalStreams, consumer: str = "one", count: int = 1000
+) -> list[ReadEntry]:
     return await streams.read(0, "placements", consumer=consumer, count=count)
 
 
-def envelopes(reads: list[Read]) -> list[bytes]:
+def envelopes(reads: list[ReadEntry]) -> list[bytes]:
     return [each.envelope for each in reads]
 
 
-def ids(reads: list[Read]) -> list[str]:
+def ids(reads: list[ReadEntry]) -> list[str]:
     return [each.entry_id for each in reads]
 
 
@@ -147,8 +149,8 @@ async def test_reading_does_not_wait_and_gives_nothing_twice(streams: JournalStr
 async def test_drainers_that_read_at_once_share_the_entries(streams: JournalStreams) -> None:
     await put(streams, *(entry(n) for n in range(300)))
 
-    async def drain(consumer: str) -> list[Read]:
-        taken: list[Read] = []
+    async def drain(consumer: str) -> list[ReadEntry]:
+        taken: list[ReadEntry] = []
         while more := await fetch(streams, consumer, 7):
             taken += more
             await streams.settle(0, "placements", ids(more))
@@ -181,7 +183,7 @@ async def test_what_a_dead_drainer_had_in_hand_is_taken_over(
     await put(streams, *(entry(n) for n in range(30)))
     held = await fetch(streams, "dead")
 
-    async def take(consumer: str = "living") -> list[Read]:
+    async def take(consumer: str = "living") -> list[ReadEntry]:
         return await streams.take_over(0, "placements", consumer=consumer, idle_s=30, count=2)
 
     assert await take() == []

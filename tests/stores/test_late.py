@@ -138,7 +138,7 @@ async def test_the_like_of_an_order_stored_live_before_the_outage_is_known_after
 ) -> None:
     first = await live(gateway, ledger, received(like(1), then, -1))
     if is_purged:
-        assert await gateway.maintenance.purge_windows() > 0
+        assert await gateway.maintenance.delete_expired_windows() > 0
     (second,) = await place(late, received(like(2), then, 1))
     assert (second.answer, second.id) == ("replayed", first.id)
     assert (await counts(ledger))["orders"] == 1

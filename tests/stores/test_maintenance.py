@@ -25,7 +25,7 @@ async def test_months_are_made_ahead_over_the_turn_of_the_year_and_once(
 ) -> None:
     before = await months(ledger)
     for _ in range(2):
-        await gateway.maintenance.make_months(NOVEMBER)
+        await gateway.maintenance.create_months(NOVEMBER)
         assert set(await months(ledger)) - set(before) == {"2031_11", "2031_12", "2032_01"}
 
 
@@ -46,7 +46,7 @@ async def where(ledger: Database) -> list[tuple[str, datetime]]:
 async def test_a_message_lies_in_the_month_of_its_arrival(
     gateway: Gateway, ledger: Database
 ) -> None:
-    await gateway.maintenance.make_months(NOVEMBER)
+    await gateway.maintenance.create_months(NOVEMBER)
     last = datetime(2031, 11, 30, 23, 59, 59, 999999, tzinfo=UTC)
     first = last + timedelta(microseconds=1)
     await keep_raw(ledger, last, first, datetime(2035, 1, 1, tzinfo=UTC))
@@ -56,7 +56,7 @@ async def test_a_message_lies_in_the_month_of_its_arrival(
 async def test_months_past_their_time_are_dropped_and_no_others(
     gateway: Gateway, ledger: Database
 ) -> None:
-    await gateway.maintenance.make_months(NOVEMBER)
+    await gateway.maintenance.create_months(NOVEMBER)
     kept = await gateway.maintenance.drop_months(datetime(2032, 5, 31, tzinfo=UTC), 6)
     assert "raw_messages_2031_11" not in kept
     dropped = await gateway.maintenance.drop_months(datetime(2032, 6, 1, tzinfo=UTC), 6)
@@ -70,7 +70,7 @@ async def test_a_month_that_came_unmade_does_not_stop_the_making_of_others(
 ) -> None:
     """Its messages went where those of no month go: they are kept, and upkeep goes on."""
     await keep_raw(ledger, NOVEMBER, NOVEMBER + timedelta(days=40))
-    await gateway.maintenance.make_months(NOVEMBER)
+    await gateway.maintenance.create_months(NOVEMBER)
     assert "2032_01" in await months(ledger)
     assert [at for _, at in await where(ledger)] == [NOVEMBER, NOVEMBER + timedelta(days=40)]
 
@@ -89,7 +89,7 @@ async def test_messages_of_no_month_are_dropped_with_the_months_of_their_age(
 async def test_only_windows_that_are_over_are_purged(gateway: Gateway, ledger: Database) -> None:
     for n in range(1, 5):
         await submit(gateway, due(n))
-    assert await gateway.maintenance.purge_windows() == 0
+    assert await gateway.maintenance.delete_expired_windows() == 0
     looks = "UPDATE fingerprints SET expires_at = now() - interval '2 minutes' WHERE order_id IN "
     await ledger.execute(looks + "(SELECT order_id FROM fingerprints LIMIT 3)")
     await ledger.execute(
@@ -101,7 +101,7 @@ async def test_only_windows_that_are_over_are_purged(gateway: Gateway, ledger: D
         "WHERE same_goods IN (SELECT same_goods FROM velocity WHERE cardinality(recent) = 1 "
         "AND recent[1] > now() - interval '1 minute' LIMIT 1)"
     )
-    assert await gateway.maintenance.purge_windows() == 4
+    assert await gateway.maintenance.delete_expired_windows() == 4
     assert await ledger.fetchval("SELECT count(*) FROM fingerprints") == 1
     assert await ledger.fetchval("SELECT count(*) FROM velocity") == 3
 
@@ -114,7 +114,7 @@ async def test_more_windows_than_one_statement_takes_are_purged(
         "INSERT INTO fingerprints SELECT sha256(n::text::bytea), gen_random_uuid(), "
         "now() - interval '1 hour' FROM generate_series(1, 35) n"
     )
-    assert await gateway.maintenance.purge_windows() == 35
+    assert await gateway.maintenance.delete_expired_windows() == 35
 
 
 # --- what waits ---
@@ -126,9 +126,9 @@ async def test_what_waits_too_long_for_its_order_is_shown_once(
     gateway: Gateway, ledger: Database
 ) -> None:
     await tell(gateway, paid())
-    assert await gateway.maintenance.show_unknown(900, 100) == 0
-    assert await gateway.maintenance.show_unknown(0, 100) == 1
-    assert await gateway.maintenance.show_unknown(0, 100) == 0
+    assert await gateway.maintenance.park_overdue_events(900, 100) == 0
+    assert await gateway.maintenance.park_overdue_events(0, 100) == 1
+    assert await gateway.maintenance.park_overdue_events(0, 100) == 0
     assert await rows(ledger, "parked", *SHOWN) == [
         ("stripe:main", "unknown_order", "no order W-1 for transaction T-1", None)
     ]
@@ -144,7 +144,7 @@ async def test_what_is_shown_is_bounded_and_the_oldest_first(
         await gateway.intake.accept_event(
             told(gateway, paid(order_no=f"W-{n}", transaction_id=f"T-{n}"), received_at=at)
         )
-    assert await gateway.maintenance.show_unknown(50, 3) == 3
+    assert await gateway.maintenance.park_overdue_events(50, 3) == 3
     found = await rows(ledger, "parked", "detail")
     assert {detail.split()[2] for (detail,) in found} == {"W-0", "W-1", "W-2"}
 
@@ -155,7 +155,7 @@ async def test_what_was_shown_is_resolved_when_its_order_comes_after_all(
     """Nobody should search for an order that is there and paid."""
     await tell(gateway, paid())
     await tell(gateway, paid(order_no="W-2", transaction_id="T-2"))
-    await gateway.maintenance.show_unknown(0, 100)
+    await gateway.maintenance.park_overdue_events(0, 100)
     await submit(gateway, due(1, order_no="W-1"))
     assert (await order(ledger))["status"] == "paid"
     found: list[tuple[Any, ...]] = await rows(
@@ -174,7 +174,7 @@ async def test_an_order_that_is_there_is_not_shown_as_unknown(
     """It waits for its payment: the line names the order, and does not say there is none."""
     placed = await submit(gateway, due(1, order_no="W-1"))
     await tell(gateway, early)
-    assert await gateway.maintenance.show_unknown(0, 100) == 1
+    assert await gateway.maintenance.park_overdue_events(0, 100) == 1
     (line,) = await rows(ledger, "parked", "order_id", "detail")
     assert line[0] == placed.id
     assert "no order" not in line[1]
@@ -184,15 +184,15 @@ async def test_pairs_that_missed_each_other_are_found_until_they_were_tried(
     gateway: Gateway, ledger: Database
 ) -> None:
     placed = await submit(gateway, due(1, order_no="W-1"))
-    assert await gateway.maintenance.pairs_to_settle(100) == []
+    assert await gateway.maintenance.orders_to_settle(100) == []
     await tell(gateway, shipped())
-    assert await gateway.maintenance.pairs_to_settle(100) == [placed.id]
+    assert await gateway.maintenance.orders_to_settle(100) == [placed.id]
     await gateway.intake.settle(placed.id)
-    assert await gateway.maintenance.pairs_to_settle(100) == []
+    assert await gateway.maintenance.orders_to_settle(100) == []
     assert (await counts(ledger))["waiting"] == 1
 
 
 async def test_what_waits_for_an_order_of_another_channel_is_no_pair(gateway: Gateway) -> None:
     await tell(gateway, paid(), channels=("app",))
     await submit(gateway, due(1, order_no="W-1"))
-    assert await gateway.maintenance.pairs_to_settle(100) == []
+    assert await gateway.maintenance.orders_to_settle(100) == []

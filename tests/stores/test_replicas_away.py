@@ -300,10 +300,10 @@ async def test_a_queue_that_is_full_refuses_at_once() -> None:
     gate = read_limiter.ReadLimiter(1)
 
     async def pass_() -> None:
-        async with gate.passed():
+        async with gate.slot():
             await asyncio.sleep(0)
 
-    async with gate.passed():
+    async with gate.slot():
         queue = [asyncio.create_task(pass_()) for _ in range(read_limiter.WAITING_MAX + 5)]
         await asyncio.sleep(0)
         assert sum(task.done() for task in queue) == 5

@@ -278,7 +278,7 @@ async def test_a_payment_and_its_order_at_the_same_instant_find_each_other(
     told_ = [tell(rivals[1], paid(order_no=no, transaction_id=f"T-{no}")) for no in numbers]
     heard = await at_once([each for pair in zip(sent, told_, strict=True) for each in pair])
     assert not [each for each in heard if isinstance(each, BaseException)]
-    for order_id in await rivals[0].maintenance.pairs_to_settle(500):
+    for order_id in await rivals[0].maintenance.orders_to_settle(500):
         await rivals[0].intake.settle(order_id)
     assert Counter(await rows(ledger, "orders", "status", "version")) == {("paid", 2): 30}
     assert (await counts(ledger))["waiting"] == 0
@@ -349,7 +349,7 @@ async def test_an_early_refund_does_not_unpair_the_payment_that_it_read_too_soon
     done = await tell(rivals[1], refunded("100", order_no=""))
     assert done.outcome == "waiting"
     assert await rows(ledger, "payments", "standing", "order_id") == [("applied", order_id)]
-    for each in await rivals[0].maintenance.pairs_to_settle(500):
+    for each in await rivals[0].maintenance.orders_to_settle(500):
         await rivals[0].intake.settle(each)
     stored = await order(ledger)
     assert (stored["status"], stored["refunded"]) == ("refunded", 100)
@@ -371,7 +371,7 @@ async def test_a_message_that_names_the_order_late_does_not_unpair_the_payment(
     stored = await order(ledger)
     assert (stored["status"], stored["hold"], stored["paid"]) == ("paid", None, 100)
     assert await rows(ledger, "payments", "standing", "order_id") == [("applied", stored["id"])]
-    for each in await rivals[0].maintenance.pairs_to_settle(500):
+    for each in await rivals[0].maintenance.orders_to_settle(500):
         await rivals[0].intake.settle(each)
     made = await counts(ledger)
     assert (made["waiting"], made["parked"], (await order(ledger))["version"]) == (0, 0, 2)
@@ -420,7 +420,7 @@ async def test_a_storm_of_everything_through_both_ends_as_a_calm_would(
     heard = await at_once(sent)
     assert not [each for each in heard if isinstance(each, BaseException)]
     for _ in range(2):
-        for order_id in await rivals[0].maintenance.pairs_to_settle(500):
+        for order_id in await rivals[0].maintenance.orders_to_settle(500):
             await rivals[0].intake.settle(order_id)
     ends = await rows(ledger, "orders", "status", "hold", "paid", "refunded")
     assert Counter(ends) == {("completed", None, 100, 30): 20}

@@ -45,7 +45,7 @@ async def play(servers: Servers, *, template: str, keyring: Path, directory: Pat
         there = Stage(site.url, site.token, settings.database_url, "", directory)
         await drive(drawn, there, connections=20, say=lambda _: None)
         sweeper = Sweeper(
-            upkeep=gateway.maintenance, intake=gateway.intake, sweep_s=1, unknown_order_s=900
+            maintenance=gateway.maintenance, intake=gateway.intake, sweep_s=1, unknown_order_s=900
         )
         await sweeper.sweep()
     forged = next(sent for sent in drawn.history.callbacks if sent.is_forged)

@@ -15,7 +15,11 @@ from workers.housekeeper import Housekeeper
 
 def housekeeper(gateway: Gateway, clock: StoppedClock) -> Housekeeper:
     return Housekeeper(
-        upkeep=gateway.maintenance, clock=clock, raw_months=6, refused_keep_h=72, refused_rows_max=5
+        maintenance=gateway.maintenance,
+        clock=clock,
+        raw_months=6,
+        rejected_retention_h=72,
+        rejected_rows_max=5,
     )
 
 
@@ -88,8 +92,8 @@ async def test_a_round_that_fails_is_put_off_and_not_the_end(
         stopping.set()
         raise Unavailable("postgres")
 
-    monkeypatch.setattr(gateway.maintenance, "make_months", failing)
+    monkeypatch.setattr(gateway.maintenance, "create_months", failing)
     with caplog.at_level(logging.WARNING):
         async with asyncio.timeout(5):
             await housekeeper(gateway, StoppedClock()).run(stopping)
-    assert [line.message for line in caplog.records] == ["upkeep put off"]
+    assert [line.message for line in caplog.records] == ["maintenance postponed"]

@@ -18,7 +18,7 @@ from workers.sweeper import Sweeper
 
 def sweeper(gateway: Gateway, *, unknown_order_s: float = 900.0) -> Sweeper:
     return Sweeper(
-        upkeep=gateway.maintenance,
+        maintenance=gateway.maintenance,
         intake=gateway.intake,
         sweep_s=3600.0,
         unknown_order_s=unknown_order_s,
@@ -134,15 +134,15 @@ async def test_a_sweep_that_fails_is_put_off_and_not_the_end(
             stopping.set()
         raise Unavailable("postgres")
 
-    monkeypatch.setattr(gateway.maintenance, "pairs_to_settle", failing)
+    monkeypatch.setattr(gateway.maintenance, "orders_to_settle", failing)
     task = Sweeper(
-        upkeep=gateway.maintenance, intake=gateway.intake, sweep_s=0.001, unknown_order_s=900.0
+        maintenance=gateway.maintenance, intake=gateway.intake, sweep_s=0.001, unknown_order_s=900.0
     )
     with caplog.at_level(logging.WARNING):
         async with asyncio.timeout(5):
             await task.run(stopping)
     assert len(swept) == 3
-    assert [line.message for line in caplog.records] == ["sweep put off"] * 3
+    assert [line.message for line in caplog.records] == ["sweep postponed"] * 3
 
 
 async def test_it_sweeps_at_its_start_and_stops_when_told(

@@ -22,7 +22,7 @@ from gateway.stores.sealing import Sealer
 
 _LOCK_ORDERS = sql("lock_orders")
 _READ_CONTEXT = sql("read_context")
-_WRITE = sql("write_followups")
+_WRITE = sql("write_follow_ups")
 
 _TRIES_MAX = 6
 

@@ -15,7 +15,7 @@ from gateway.stores.postgres.statements import sql
 from gateway.stores.sealing import Sealer
 
 _PARK = sql("park")
-_LOCK_PARKING = sql("lock_parking")
+_LOCK_PARKED_MESSAGE = sql("lock_parked_message")
 
 
 class Ledger:
@@ -57,9 +57,9 @@ class Ledger:
             source, key = f"placed:{entry.submission.channel}", entry.submission.order_no
         else:
             source, key = entry.source, entry.source_key
-        return await self.set_aside(source, key, entry.raw or b"", reason, entry.received_at)
+        return await self.park_bytes(source, key, entry.raw or b"", reason, entry.received_at)
 
-    async def set_aside(
+    async def park_bytes(
         self, source: str, source_key: str, body: bytes, reason: str, received_at: datetime
     ) -> str:
         """Set aside bytes that nobody could read, sealed; return the id a person finds them by.
@@ -72,7 +72,7 @@ class Ledger:
         sealed = self._sealer.seal("parked.body", id_.bytes, body)
         with errors.translated():
             async with self._pool.acquire() as connection, connection.transaction():
-                await connection.execute(_LOCK_PARKING, source, key)
+                await connection.execute(_LOCK_PARKED_MESSAGE, source, key)
                 parked = await connection.fetchval(
                     _PARK, id_, source, key, reason, sealed, received_at
                 )

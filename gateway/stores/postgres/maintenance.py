@@ -20,7 +20,7 @@ class Maintenance:
     def __init__(self, *, pool: "asyncpg.Pool[asyncpg.Record]") -> None:
         self._pool = pool
 
-    async def make_months(self, now: datetime) -> None:
+    async def create_months(self, now: datetime) -> None:
         """Make the partitions of this month and the next ones where they are missing.
 
         A month that has begun without its partition stays without: its messages lie where those
@@ -28,15 +28,15 @@ class Maintenance:
         """
         this = _month(now)
         with errors.translated():
-            made = {name for (name,) in await self._pool.fetch(sql("list_months"))}
+            made = {name for (name,) in await self._pool.fetch(sql("list_month_partitions"))}
             for month in range(this, this + MONTHS_AHEAD + 1):
                 first, after = _first_day(month), _first_day(month + 1)
                 if f"raw_messages_{first:%Y_%m}" in made:
                     continue
-                if await self._pool.fetchval(sql("has_strays"), first, after):
+                if await self._pool.fetchval(sql("has_unpartitioned_messages"), first, after):
                     continue
                 await self._pool.execute(
-                    sql("make_month").format(
+                    sql("create_month_partition").format(
                         year=first.year,
                         month=first.month,
                         next_year=after.year,
@@ -49,27 +49,27 @@ class Maintenance:
         oldest = _month(now) - keep
         dropped = []
         with errors.translated():
-            for (name,) in await self._pool.fetch(sql("list_months")):
+            for (name,) in await self._pool.fetch(sql("list_month_partitions")):
                 match = re.fullmatch(r"raw_messages_(\d{4})_(\d{2})", name)
                 if match and int(match[1]) * 12 + int(match[2]) - 1 < oldest:
                     await self._pool.execute(f"DROP TABLE {name}")
                     dropped.append(name)
-            await self._in_batches("drop_strays", _first_day(oldest))
+            await self._in_batches("delete_unpartitioned_messages", _first_day(oldest))
         return dropped
 
-    async def purge_windows(self) -> int:
+    async def delete_expired_windows(self) -> int:
         """Delete fingerprints and counts whose window is over; return how many rows went."""
         with errors.translated():
-            return await self._in_batches("purge_fingerprints") + await self._in_batches(
-                "purge_velocity"
+            return await self._in_batches("delete_expired_fingerprints") + await self._in_batches(
+                "delete_expired_velocity"
             )
 
-    async def purge_refused(self, before: datetime, rows_max: int) -> int:
+    async def delete_rejected_callbacks(self, before: datetime, rows_max: int) -> int:
         """Delete refused callbacks from before a time, then the oldest beyond ``rows_max``."""
         with errors.translated():
-            return await self._in_batches("purge_refused", before) + await self._in_batches(
-                "trim_refused", rows_max
-            )
+            return await self._in_batches(
+                "delete_rejected_callbacks_before", before
+            ) + await self._in_batches("delete_oldest_rejected_callbacks", rows_max)
 
     async def _in_batches(self, name: str, *arguments: object) -> int:
         """Run a deletion until it finds no full batch any more; return how many rows went."""
@@ -81,15 +81,15 @@ class Maintenance:
             if rows < _BATCH_ROWS:
                 return gone
 
-    async def pairs_to_settle(self, limit: int) -> list[UUID]:
+    async def orders_to_settle(self, limit: int) -> list[UUID]:
         """Return orders for which something waits that was not tried in their present state."""
         with errors.translated():
-            return [id_ for (id_,) in await self._pool.fetch(sql("pairs_to_settle"), limit)]
+            return [id_ for (id_,) in await self._pool.fetch(sql("find_orders_to_settle"), limit)]
 
-    async def show_unknown(self, after_s: float, limit: int) -> int:
+    async def park_overdue_events(self, after_s: float, limit: int) -> int:
         """Park a note about events that wait longer than ``after_s``; return how many."""
         with errors.translated():
-            return len(await self._pool.fetch(sql("show_unknown"), after_s, limit))
+            return len(await self._pool.fetch(sql("park_overdue_events"), after_s, limit))
 
 
 def _month(at: datetime) -> int:

@@ -24,9 +24,9 @@ from gateway.stores.postgres.statements import sql
 from gateway.stores.sealing import Sealer
 
 _PLACE = sql("place")
-_FIND_KNOWN = sql("find_known")
+_FIND_MATCHES = sql("find_matches")
 _LOCK_FINGERPRINT = sql("lock_fingerprint")
-_DROP_STRAY = sql("drop_stray_fingerprint")
+_DELETE_ORPHAN_FINGERPRINT = sql("delete_orphan_fingerprint")
 
 _TRIES_MAX = 5
 
@@ -60,7 +60,7 @@ class Placements:
             again += [n for n in first if batch[n].stock == "missing"]
             first = [n for n in first if batch[n].stock != "missing"]
         if self._is_late:
-            first, known = await self._without_known(batch, first)
+            first, known = await self._without_matches(batch, first)
             again += known
         stored = await self._insert_retrying([batch[n] for n in first])
         for n in first:
@@ -72,13 +72,13 @@ class Placements:
             await self._settle(batch, sorted(again), answers)
         return [answers[n] for n in range(len(batch))]
 
-    async def _without_known(
+    async def _without_matches(
         self, batch: Sequence[Placement], positions: Sequence[int]
     ) -> tuple[list[int], list[int]]:
         """Part the rows that met nothing yet from those that met their like."""
         with errors.translated():
             async with self._pool.acquire() as connection:
-                found = await self._find_known(connection, [batch[n] for n in positions])
+                found = await self._find_matches(connection, [batch[n] for n in positions])
         nothing = Matches()
         new = [n for n, met in zip(positions, found, strict=True) if met == nothing]
         known = [n for n, met in zip(positions, found, strict=True) if met != nothing]
@@ -110,7 +110,7 @@ class Placements:
         try:
             with errors.translated():
                 async with self._pool.acquire() as connection:
-                    found = await self._find_known(connection, [batch[n] for n in again])
+                    found = await self._find_matches(connection, [batch[n] for n in again])
         except errors.BadRow as exc:
             if len(again) == 1:
                 answers[again[0]] = exc
@@ -146,26 +146,28 @@ class Placements:
     async def _judge_locked(self, placement: Placement) -> Placed | None:
         """Judge under the fingerprint's lock and store if so decided. None: look again."""
         async with self._pool.acquire() as connection, connection.transaction():
-            look = placement.lookalike
-            is_held = await connection.fetchval(_LOCK_FINGERPRINT, look) is not None
-            is_stray = await connection.fetchval(_DROP_STRAY, look) is not None
-            found = await self._find_known(connection, [placement])
+            lookalike = placement.lookalike
+            is_held = await connection.fetchval(_LOCK_FINGERPRINT, lookalike) is not None
+            was_orphan = (
+                await connection.fetchval(_DELETE_ORPHAN_FINGERPRINT, lookalike) is not None
+            )
+            found = await self._find_matches(connection, [placement])
             verdict = placing.judge(placement, found[0])
             if isinstance(verdict, Placed):
                 return verdict
             # Who holds the fingerprint still may be stored beside it; who found none must claim it.
-            rows = self._rows([(placement, verdict.hold, is_held and not is_stray)])
+            rows = self._rows([(placement, verdict.hold, is_held and not was_orphan)])
             records = await connection.fetch(_PLACE, rows, self._is_late)
             return _placed(records, [placement]).get(placement.id)
 
-    async def _find_known(
+    async def _find_matches(
         self,
         connection: "asyncpg.pool.PoolConnectionProxy[asyncpg.Record]",
         batch: Sequence[Placement],
     ) -> list[Matches]:
         phone_index = self._sealer.phone_index
         records = await connection.fetch(
-            _FIND_KNOWN,
+            _FIND_MATCHES,
             list(range(len(batch))),
             [placement.submission.channel for placement in batch],
             [placement.submission.order_no for placement in batch],
@@ -175,10 +177,10 @@ class Placements:
             [placement.received_at for placement in batch],
             self._is_late,
         )
-        finds: list[dict[str, ExistingOrder]] = [{} for _ in batch]
-        for n, how, *known in records:
-            finds[n][how] = ExistingOrder(*known)
-        return [Matches(**find) for find in finds]
+        matches: list[dict[str, ExistingOrder]] = [{} for _ in batch]
+        for n, kind, *existing in records:
+            matches[n][kind] = ExistingOrder(*existing)
+        return [Matches(**each) for each in matches]
 
     def _rows(
         self, batch: list[tuple[Placement, orders.Hold | None, bool]]

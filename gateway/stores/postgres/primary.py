@@ -6,10 +6,10 @@ import asyncpg
 from msgspec import Struct
 
 from gateway.runtime.clock import Clock
-from gateway.stores.postgres.read_limiter import ANSWER_S, Pool, ended_after, lent
+from gateway.stores.postgres.read_limiter import ANSWER_S, Pool, acquired, terminated_after
 from gateway.stores.postgres.statements import sql
 
-_MARK = sql("mark_primary")
+_POSITION = sql("primary_position")
 #: Seconds to leave a primary alone that did not answer.
 _PAUSE_S = 1.0
 #: How a server fails that is away, or that is not what we took it for.
@@ -22,12 +22,12 @@ FAILURES = (
 )
 
 
-class Mark(Struct, frozen=True):
-    """How far the log was flushed, on which timeline, at ``asked_s`` of the monotonic clock."""
+class LogPosition(Struct, frozen=True):
+    """How far the log was flushed, on which timeline, at ``asked_at_s`` of the monotonic clock."""
 
     flushed: str
     timeline: int
-    asked_s: float
+    asked_at_s: float
 
 
 class Primary:
@@ -36,42 +36,44 @@ class Primary:
     def __init__(self, *, pool: Pool, clock: Clock) -> None:
         self._pool = pool
         self._clock = clock
-        self._away_until_s = 0.0
-        self._running: asyncio.Task[Mark | None] | None = None
-        self._next: asyncio.Task[Mark | None] | None = None
+        self._unavailable_until_s = 0.0
+        self._running: asyncio.Task[LogPosition | None] | None = None
+        self._next: asyncio.Task[LogPosition | None] | None = None
         #: The timeline it was last seen on; None when it never answered.
         self.timeline: int | None = None
 
-    async def mark(self) -> Mark | None:
+    async def position(self) -> LogPosition | None:
         """Return a mark asked for after this call began; None while the primary is away."""
-        if self._clock.monotonic_s() < self._away_until_s:
+        if self._clock.monotonic_s() < self._unavailable_until_s:
             return None
         if self._next is None:
             self._next = asyncio.get_running_loop().create_task(
-                self._ask_after(self._running), name="primary mark"
+                self._ask_after(self._running), name="primary position"
             )
         # One reader that leaves must not take along those who wait for the same answer.
         return await asyncio.shield(self._next)
 
-    async def _ask_after(self, before: "asyncio.Task[Mark | None] | None") -> Mark | None:
+    async def _ask_after(
+        self, before: "asyncio.Task[LogPosition | None] | None"
+    ) -> LogPosition | None:
         if before is not None:
             await asyncio.wait({before})
         self._running, self._next = self._next, None
-        asked_s = self._clock.monotonic_s()
-        if asked_s < self._away_until_s:
+        asked_at_s = self._clock.monotonic_s()
+        if asked_at_s < self._unavailable_until_s:
             return None
         try:
             flushed, self.timeline = await self._flushed()
         except FAILURES:
-            self._away_until_s = self._clock.monotonic_s() + _PAUSE_S
+            self._unavailable_until_s = self._clock.monotonic_s() + _PAUSE_S
             return None
-        return Mark(flushed, self.timeline, asked_s)
+        return LogPosition(flushed, self.timeline, asked_at_s)
 
     async def _flushed(self) -> tuple[str, int]:
         loop = asyncio.get_running_loop()
         until_s = loop.time() + ANSWER_S
-        async with lent(self._pool) as connection:
-            with ended_after(connection, until_s - loop.time()):
-                record = await connection.fetchrow(_MARK)
-        assert record is not None, "mark_primary.sql returns one row"
+        async with acquired(self._pool) as connection:
+            with terminated_after(connection, until_s - loop.time()):
+                record = await connection.fetchrow(_POSITION)
+        assert record is not None, "primary_position.sql returns one row"
         return record[0], record[1]

@@ -32,7 +32,7 @@ class ReadLimiter:
         self.waits_s = Recent(window_s=10.0)
 
     @asynccontextmanager
-    async def passed(self) -> AsyncIterator[None]:
+    async def slot(self) -> AsyncIterator[None]:
         """Hold one of the places. Raises ``Unavailable`` when there is none in time."""
         loop = asyncio.get_running_loop()
         began_s = loop.time()
@@ -55,14 +55,14 @@ class ReadLimiter:
 
 
 @asynccontextmanager
-async def lent(pool: Pool) -> AsyncIterator[Connection]:
+async def acquired(pool: Pool) -> AsyncIterator[Connection]:
     """Lend a connection, made if need be. Raises TimeoutError when that takes too long."""
     async with pool.acquire(timeout=ANSWER_S) as connection:
         yield connection
 
 
 @contextmanager
-def ended_after(connection: Connection, seconds: float) -> Iterator[None]:
+def terminated_after(connection: Connection, seconds: float) -> Iterator[None]:
     """End the connection when the block takes longer; what waits for it raises asyncpg's error.
 
     To cancel does not do: a server that went silent does not even answer a cancellation.

@@ -52,7 +52,7 @@ class RejectedCallbacks:
         ]
         with errors.translated():
             await self._pool.execute(
-                sql("add_refused"),
+                sql("insert_rejected_callbacks"),
                 [row.id for row in rows],
                 [row.provider for row in rows],
                 [row.account for row in rows],
@@ -68,7 +68,9 @@ class RejectedCallbacks:
     ) -> list[Listed]:
         """Return the newest ones, newest first; None asks for any."""
         with errors.translated():
-            rows = await self._pool.fetch(sql("list_refused"), provider, account, reason, limit)
+            rows = await self._pool.fetch(
+                sql("list_rejected_callbacks"), provider, account, reason, limit
+            )
         return [Listed(**dict(row)) for row in rows]
 
     async def open(self, id_: UUID, *, actor: str) -> RejectedCallback | None:
@@ -78,7 +80,7 @@ class RejectedCallbacks:
         """
         with errors.translated():
             async with self._pool.acquire() as connection, connection.transaction():
-                row = await connection.fetchrow(sql("read_refused"), id_)
+                row = await connection.fetchrow(sql("read_rejected_callback"), id_)
                 if row is None:
                     return None
                 message = _decode(self._sealer.open(_PLACE, id_.bytes, row["message"]))

@@ -16,7 +16,13 @@ from gateway.domain.errors import Unavailable
 from gateway.domain.remarks import Edit, Edited
 from gateway.runtime import retry
 from gateway.stores.postgres import errors
-from gateway.stores.postgres.read_limiter import Connection, Pool, ReadLimiter, ended_after, lent
+from gateway.stores.postgres.read_limiter import (
+    Connection,
+    Pool,
+    ReadLimiter,
+    acquired,
+    terminated_after,
+)
 from gateway.stores.postgres.statements import sql
 from gateway.stores.sealing import Sealer
 
@@ -41,7 +47,7 @@ class Remarks:
         self._sealer = sealer
         self._new_id = new_id
         self._edit_s = edit_s
-        self._gate = ReadLimiter(_AT_ONCE)
+        self._limiter = ReadLimiter(_AT_ONCE)
 
     async def change(self, edit: Edit) -> Edited | None:
         """Apply an edit; return what became of it, committed. None: there is no such order.
@@ -50,7 +56,7 @@ class Remarks:
         is found so by its repeat.
         """
         until_s = asyncio.get_running_loop().time() + self._edit_s
-        async with self._gate.passed():
+        async with self._limiter.slot():
             for attempt in range(_TRIES_MAX):
                 try:
                     return await self._try(edit, until_s)
@@ -60,9 +66,9 @@ class Remarks:
 
     async def _try(self, edit: Edit, until_s: float) -> Edited | None:
         with errors.translated():
-            async with lent(self._pool) as connection:
+            async with acquired(self._pool) as connection:
                 left_s = until_s - asyncio.get_running_loop().time()
-                with ended_after(connection, left_s):
+                with terminated_after(connection, left_s):
                     async with connection.transaction():
                         return await self._change_locked(connection, edit)
 

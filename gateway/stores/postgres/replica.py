@@ -14,34 +14,34 @@ import asyncpg
 from gateway.domain.errors import Unavailable
 from gateway.runtime.clock import Clock
 from gateway.runtime.recent import Recent
-from gateway.stores.postgres.primary import FAILURES, Mark
+from gateway.stores.postgres.primary import FAILURES, LogPosition
 from gateway.stores.postgres.read_limiter import (
     ANSWER_S,
     Connection,
     Pool,
     ReadLimiter,
-    ended_after,
-    lent,
+    acquired,
+    terminated_after,
 )
 from gateway.stores.postgres.statements import sql
 
 T = TypeVar("T")
 Work = Callable[[Connection], Awaitable[T]]
 
-_LINE, _HAS_REPLAYED, _BEHIND, _LAG = map(
-    sql, ("replica_line", "has_replayed", "replica_behind", "replica_lag")
+_TIMELINE, _HAS_REPLAYED, _AGE, _LAG = map(
+    sql, ("replica_timeline", "has_replayed", "replica_age", "replica_lag")
 )
 #: Seconds to leave a replica alone that is silent, lags, or follows another timeline.
 _PAUSE_S = 1.0
 #: Seconds that a look at a replica's timeline is believed. A failover takes longer, and shows in
 #: the primary's own timeline at once.
-_LINE_S = 1.0
+_TIMELINE_S = 1.0
 _POLL_S = 0.002
 #: Faults of one query, which say nothing of the server.
-_OF_A_QUERY = (asyncpg.QueryCanceledError, asyncpg.SerializationError)
+_QUERY_FAILURES = (asyncpg.QueryCanceledError, asyncpg.SerializationError)
 
 
-class Behind(Exception):
+class ReplicaBehind(Exception):
     """The replica answers, but not for now."""
 
 
@@ -57,7 +57,7 @@ class Replica:
         self._pool = pool
         self._clock = clock
         self._wait_s = wait_s
-        self._gate = ReadLimiter(pool.get_max_size())
+        self._limiter = ReadLimiter(pool.get_max_size())
         self._silent_until_s = 0.0
         self._behind_until_s = 0.0
         # The timeline it was last seen to share with the primary, and until when that is believed.
@@ -70,7 +70,7 @@ class Replica:
     @property
     def waits_s(self) -> Recent:
         """Seconds that reads waited for a connection to it."""
-        return self._gate.waits_s
+        return self._limiter.waits_s
 
     @property
     def is_answering(self) -> bool:
@@ -78,22 +78,23 @@ class Replica:
         return self._silent_until_s <= self._clock.monotonic_s()
 
     @property
-    def is_promising(self) -> bool:
+    def may_be_current(self) -> bool:
         """Whether it may be asked for an answer of now."""
         return self.is_answering and self._behind_until_s <= self._clock.monotonic_s()
 
-    async def read(self, work: Work[T], mark: Mark, until_s: float) -> T:
-        """Return the work's result, which knows everything up to ``mark``.
+    async def read(self, work: Work[T], position: LogPosition, until_s: float) -> T:
+        """Return the work's result, which knows everything up to ``position``.
 
-        Raises ``Behind``, ``Unavailable`` or one of ``FAILURES``; it is then left alone a while.
+        Raises ``ReplicaBehind``, ``Unavailable`` or one of ``FAILURES``, after which it is not
+        asked for ``_PAUSE_S``.
         """
-        async with self._gate.passed():
+        async with self._limiter.slot():
             try:
-                async with lent(self._pool) as connection:
-                    with ended_after(connection, self._wait_s + ANSWER_S):
-                        await self._catch_up(connection, mark)
+                async with acquired(self._pool) as connection:
+                    with terminated_after(connection, self._wait_s + ANSWER_S):
+                        await self._catch_up(connection, position)
                     return await _done(work, connection, until_s)
-            except Behind:
+            except ReplicaBehind:
                 self._behind_until_s = self._clock.monotonic_s() + _PAUSE_S
                 raise
             except FAILURES as exc:
@@ -105,16 +106,16 @@ class Replica:
     ) -> tuple[T, float]:
         """Return the work's result and its age: what was acknowledged before that is in it.
 
-        Raises ``Behind`` on another history, ``Unavailable``, or one of ``FAILURES``.
+        Raises ``ReplicaBehind`` on another history, ``Unavailable``, or one of ``FAILURES``.
         """
-        async with self._gate.passed():
+        async with self._limiter.slot():
             try:
-                async with lent(self._pool) as connection:
-                    with ended_after(connection, ANSWER_S):
+                async with acquired(self._pool) as connection:
+                    with terminated_after(connection, ANSWER_S):
                         if primary_timeline is not None and primary_timeline != self._compared:
                             await self._compare(connection, primary_timeline)
                         if self.is_left_behind:
-                            raise Behind
+                            raise ReplicaBehind
                         age_s = await self._age_s(connection)
                     return await _done(work, connection, until_s), age_s
             except FAILURES as exc:
@@ -126,41 +127,41 @@ class Replica:
         if self.is_left_behind:
             return None
         try:
-            async with lent(self._pool) as connection:
-                with ended_after(connection, ANSWER_S):
+            async with acquired(self._pool) as connection:
+                with terminated_after(connection, ANSWER_S):
                     return float(await connection.fetchval(_LAG))
         except FAILURES:
             return None
 
-    async def _catch_up(self, connection: Connection, mark: Mark) -> None:
+    async def _catch_up(self, connection: Connection, position: LogPosition) -> None:
         loop = asyncio.get_running_loop()
         until_s = loop.time() + self._wait_s
-        if mark.timeline != self._compared or self._compared_until_s <= mark.asked_s:
-            await self._compare(connection, mark.timeline)
+        if position.timeline != self._compared or self._compared_until_s <= position.asked_at_s:
+            await self._compare(connection, position.timeline)
             if self._compared is None:
-                raise Behind
+                raise ReplicaBehind
         # Replay gives no event to wait for: it must be asked.
-        while not await connection.fetchval(_HAS_REPLAYED, mark.flushed):
+        while not await connection.fetchval(_HAS_REPLAYED, position.flushed):
             if loop.time() + _POLL_S > until_s:
-                raise Behind
+                raise ReplicaBehind
             await asyncio.sleep(_POLL_S)
-        self._caught_up_s = mark.asked_s
+        self._caught_up_s = position.asked_at_s
 
     async def _compare(self, connection: Connection, primary_timeline: int) -> None:
-        is_standby, timeline = await connection.fetchrow(_LINE)
+        is_standby, timeline = await connection.fetchrow(_TIMELINE)
         is_following = follows(primary_timeline, timeline, is_standby=is_standby)
         self.is_left_behind = timeline < primary_timeline
         self._compared = primary_timeline if is_following else None
-        self._compared_until_s = self._clock.monotonic_s() + _LINE_S
+        self._compared_until_s = self._clock.monotonic_s() + _TIMELINE_S
 
     async def _age_s(self, connection: Connection) -> float:
         now_s = self._clock.monotonic_s()
-        age_s = float(await connection.fetchval(_BEHIND))
+        age_s = float(await connection.fetchval(_AGE))
         # Nothing may have been written for long: what it proved to have then, it has.
         return age_s if self._caught_up_s is None else min(age_s, now_s - self._caught_up_s)
 
     def _note(self, exc: BaseException) -> None:
-        if not isinstance(exc, _OF_A_QUERY):
+        if not isinstance(exc, _QUERY_FAILURES):
             self._silent_until_s = self._clock.monotonic_s() + _PAUSE_S
 
 
@@ -168,5 +169,5 @@ async def _done(work: Work[T], connection: Connection, until_s: float) -> T:
     left_s = until_s - asyncio.get_running_loop().time()
     if left_s <= 0:
         raise Unavailable("postgres")
-    with ended_after(connection, left_s):
+    with terminated_after(connection, left_s):
         return await work(connection)

@@ -19,8 +19,14 @@ from gateway.domain.errors import Unavailable
 from gateway.runtime.clock import Clock
 from gateway.stores.postgres import errors
 from gateway.stores.postgres.primary import FAILURES, Primary
-from gateway.stores.postgres.read_limiter import Connection, Pool, ReadLimiter, ended_after, lent
-from gateway.stores.postgres.replica import Behind, Replica, T, Work
+from gateway.stores.postgres.read_limiter import (
+    Connection,
+    Pool,
+    ReadLimiter,
+    acquired,
+    terminated_after,
+)
+from gateway.stores.postgres.replica import Replica, ReplicaBehind, T, Work
 from gateway.stores.postgres.statements import sql
 
 _READS = Counter(
@@ -54,10 +60,10 @@ class Readers:
         self._pool = primary
         self._primary = Primary(pool=primary, clock=clock)
         # One connection is left to those who ask for keys, and how far the primary is.
-        self._gate = ReadLimiter(max(1, primary.get_max_size() - 1))
+        self._limiter = ReadLimiter(max(1, primary.get_max_size() - 1))
         self._replicas = [Replica(pool=pool, clock=clock, wait_s=wait_s) for pool in replicas]
         self._query_s = query_s
-        self._turn = 0
+        self._first = 0
         #: Reads through this object by who answered; ``/metrics`` has the sum of all.
         self.reads: dict[Where, int] = {"replica": 0, "primary": 0, "stale": 0}
         for where in self.reads:
@@ -72,25 +78,25 @@ class Readers:
         with errors.translated():
             if not self._replicas:
                 return self._answer("primary", await self._on_primary(work, until_s))
-            mark = await self._primary.mark()
-            if mark is None:
+            position = await self._primary.position()
+            if position is None:
                 return await self._stale(work, until_s)
-            replica = next((each for each in self._in_turn() if each.is_promising), None)
+            replica = next((each for each in self._rotated() if each.may_be_current), None)
             if replica is not None:
                 try:
-                    return self._answer("replica", await replica.read(work, mark, until_s))
-                except (Behind, Unavailable, *FAILURES):
+                    return self._answer("replica", await replica.read(work, position, until_s))
+                except (ReplicaBehind, Unavailable, *FAILURES):
                     pass  # the primary answers, or says what is wrong
             try:
                 return self._answer("primary", await self._on_primary(work, until_s))
-            except _Lost:
+            except _PrimaryLost:
                 return await self._stale(work, until_s)
 
     def wait_s(self) -> float:
         """Return the seconds in which 19 of 20 reads of the last ten seconds got a connection."""
         now_s = asyncio.get_running_loop().time()
-        gates = [self._gate.waits_s, *(replica.waits_s for replica in self._replicas)]
-        return max(waits_s.at(0.95, now_s) for waits_s in gates)
+        waits = [self._limiter.waits_s, *(replica.waits_s for replica in self._replicas)]
+        return max(waits_s.at(0.95, now_s) for waits_s in waits)
 
     async def lag_s(self) -> float | None:
         """Return the least lag of the replicas in seconds; None when none is of use."""
@@ -98,25 +104,25 @@ class Readers:
         return min((lag for lag in lags if lag is not None), default=None)
 
     async def _on_primary(self, work: Work[T], until_s: float) -> T:
-        async with self._gate.passed():
+        async with self._limiter.slot():
             try:
                 with errors.translated():
-                    async with lent(self._pool) as connection:
+                    async with acquired(self._pool) as connection:
                         left_s = until_s - asyncio.get_running_loop().time()
-                        with ended_after(connection, left_s):
+                        with terminated_after(connection, left_s):
                             if await _is_standby(connection):
                                 raise Unavailable("postgres")
                             return await work(connection)
             except Unavailable as exc:
-                raise _Lost("postgres") from exc
+                raise _PrimaryLost("postgres") from exc
 
     async def _stale(self, work: Work[T], until_s: float) -> Answer[T]:
-        for replica in self._in_turn():
+        for replica in self._rotated():
             if not replica.is_answering:
                 continue
             try:
                 value, age_s = await replica.read_stale(work, self._primary.timeline, until_s)
-            except (Behind, Unavailable, *FAILURES):
+            except (ReplicaBehind, Unavailable, *FAILURES):
                 continue
             # At least one: the answer is not of now, even where all was there a moment ago.
             return self._answer("stale", value, max(1, math.ceil(age_s)))
@@ -127,14 +133,14 @@ class Readers:
         _READS.labels(where).inc()
         return Answer(value, age_s)
 
-    def _in_turn(self) -> Iterator[Replica]:
+    def _rotated(self) -> Iterator[Replica]:
         """Give each replica once, another one first at each call."""
-        self._turn += 1
+        self._first += 1
         for n in range(len(self._replicas)):
-            yield self._replicas[(self._turn + n) % len(self._replicas)]
+            yield self._replicas[(self._first + n) % len(self._replicas)]
 
 
-class _Lost(Unavailable):
+class _PrimaryLost(Unavailable):
     """The primary did not answer, or is none any more; as opposed to: too many ask it."""
 
 

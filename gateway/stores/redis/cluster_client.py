@@ -40,40 +40,42 @@ class ClusterClient:
         self._seed = self._open(url)
         self._owners: list[tuple[range, Address]] = []
         self._clients: dict[Address, Client] = {}
-        self._asking: set[asyncio.Task[Any]] = set()
+        self._queries: set[asyncio.Task[Any]] = set()
         self._is_stale = True
 
-    async def call(self, key: bytes, *words: Any) -> Any:
+    async def call(self, key: bytes, *arguments: Any) -> Any:
         """Send one command to the node that has ``key``. Raises one of ``FAILURES``."""
         if self._is_stale:
-            await self._learn()
+            await self._refresh_owners()
         try:
-            return await self._owner(key).execute_command(*words)
+            return await self._owner(key).execute_command(*arguments)
         except redis.exceptions.NoScriptError:
             raise
         except redis.exceptions.MovedError as moved:
             self._is_stale = True
-            return await self._client((moved.host, moved.port)).execute_command(*words)
+            return await self._client((moved.host, moved.port)).execute_command(*arguments)
         except BaseException:
             self._is_stale = True
             raise
 
     async def primaries(self) -> dict[str, Client]:
         """Give every node that has keys, by ``host:port``. Raises one of ``FAILURES``."""
-        await self._learn()
+        await self._refresh_owners()
         addresses = {address for _, address in self._owners}
         return {f"{host}:{port}": self._client((host, port)) for host, port in addresses}
 
     async def close(self) -> None:
         """Close the connections."""
-        await asyncio.gather(*self._asking, return_exceptions=True)
+        await asyncio.gather(*self._queries, return_exceptions=True)
         for client in (self._seed, *self._clients.values()):
             await client.aclose()
 
-    async def _learn(self) -> None:
+    async def _refresh_owners(self) -> None:
         asked = [(self._seed, _address(self._url))]
         asked += [(client, address) for address, client in self._clients.items()]
-        self._owners = await self._first(_owners(client, address) for client, address in asked)
+        self._owners = await self._first_answer(
+            _owners(client, address) for client, address in asked
+        )
         self._is_stale = False
         named = {address for _, address in self._owners}
         for address in self._clients.keys() - named:
@@ -81,10 +83,10 @@ class ClusterClient:
             if (client := self._clients.pop(address, None)) is not None:
                 await client.aclose()
 
-    async def _first(self, asking: Iterable[Coroutine[Any, Any, T]]) -> T:
+    async def _first_answer(self, queries: Iterable[Coroutine[Any, Any, T]]) -> T:
         """Give the first answer; the last failure when nobody answers."""
-        tasks = [asyncio.create_task(each) for each in asking]
-        self._asking.update(tasks)
+        tasks = [asyncio.create_task(each) for each in queries]
+        self._queries.update(tasks)
         failure: BaseException | None = None
         try:
             for answer in asyncio.as_completed(tasks):
@@ -100,7 +102,7 @@ class ClusterClient:
         raise failure or redis.exceptions.ClusterError("there is no node to ask")
 
     def _forget(self, task: asyncio.Task[Any]) -> None:
-        self._asking.discard(task)
+        self._queries.discard(task)
         if not task.cancelled():
             # Looked at, so that nobody complains that it was not.
             task.exception()

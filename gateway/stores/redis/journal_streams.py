@@ -25,7 +25,7 @@ _GROUP = "drainers"
 _APPEND, _SETTLE, _DEPTH = script("append"), script("settle"), script("depth")
 
 #: A server set otherwise may forget what it has said yes to.
-_KEEPS_ITS_WORD = {
+_REQUIRED_CONFIG = {
     "appendonly": "yes",
     "appendfsync": "always",
     "no-appendfsync-on-rewrite": "no",
@@ -33,7 +33,7 @@ _KEEPS_ITS_WORD = {
 }
 
 
-class Read(Struct, frozen=True):
+class ReadEntry(Struct, frozen=True):
     """An entry that a drainer has in hand until it settles it. What is no entry has no bytes."""
 
     entry_id: str
@@ -74,42 +74,49 @@ class JournalStreams:
         if not entries:
             return []
         keys = [_stream(shard, lane)]
-        words: list[bytes | str | int] = [_GROUP]
+        arguments: list[bytes | str | int] = [_GROUP]
         for entry in entries:
             keys += [_hash_tag(shard) + b":claim:" + digest for digest, _ in entry.claims]
-            words += [entry.envelope, entry.claim_value, int(entry.is_forced), len(entry.claims)]
+            arguments += [
+                entry.envelope,
+                entry.claim_value,
+                int(entry.is_forced),
+                len(entry.claims),
+            ]
             # A claim without a second left would be an error in the middle of the script.
-            words += [max(1, seconds) for _, seconds in entry.claims]
-        async with self._in_time():
+            arguments += [max(1, seconds) for _, seconds in entry.claims]
+        async with self._bounded():
             found: list[list[bytes | None] | None] = await scripting.run(
-                self._nodes, _APPEND, keys, words
+                self._nodes, _APPEND, keys, arguments
             )
         return found
 
-    async def read(self, shard: int, lane: Lane, *, consumer: str, count: int) -> list[Read]:
+    async def read(self, shard: int, lane: Lane, *, consumer: str, count: int) -> list[ReadEntry]:
         """Take up to ``count`` entries that nobody has in hand yet, oldest first; never waits.
 
         An answer that is lost on its way leaves them in this consumer's hand: ``read_again``.
         """
         return await self._read(shard, lane, consumer, count, ">")
 
-    async def read_again(self, shard: int, lane: Lane, *, consumer: str, count: int) -> list[Read]:
+    async def read_again(
+        self, shard: int, lane: Lane, *, consumer: str, count: int
+    ) -> list[ReadEntry]:
         """Return up to ``count`` entries that lie in this consumer's own hand, oldest first."""
         return await self._read(shard, lane, consumer, count, "0")
 
     async def _read(
         self, shard: int, lane: Lane, consumer: str, count: int, after: str
-    ) -> list[Read]:
+    ) -> list[ReadEntry]:
         key = _stream(shard, lane)
-        async with self._in_time():
+        async with self._bounded():
             group = ("GROUP", _GROUP, consumer)
             wanted = ("COUNT", count, "STREAMS", key, after)
-            streams = await self._of_group(key, "XREADGROUP", *group, *wanted)
+            streams = await self._call_in_group(key, "XREADGROUP", *group, *wanted)
         return _reads(streams[0][1]) if streams else []
 
     async def take_over(
         self, shard: int, lane: Lane, *, consumer: str, idle_s: float, count: int
-    ) -> list[Read]:
+    ) -> list[ReadEntry]:
         """Take up to ``count`` entries that lie in a consumer's hand, our own too, for ``idle_s``.
 
         Nobody else is given them for as long again.
@@ -117,24 +124,24 @@ class JournalStreams:
         key, idle_ms = _stream(shard, lane), int(idle_s * 1000)
         cursor: bytes | str = "0-0"
         entries: list[Any] = []
-        async with self._in_time():
+        async with self._bounded():
             # One call looks at ten times the count: the idle ones may be further on.
             while not entries and cursor != b"0-0":
                 taking = ("XAUTOCLAIM", key, _GROUP, consumer, idle_ms, cursor, "COUNT", count)
-                cursor, entries, *_ = await self._of_group(key, *taking)
+                cursor, entries, *_ = await self._call_in_group(key, *taking)
         return _reads(entries)
 
     async def settle(self, shard: int, lane: Lane, entry_ids: Sequence[str]) -> None:
         """Remove entries that were read and are committed; others are left. Repeats harmless."""
         if entry_ids:
-            async with self._in_time():
+            async with self._bounded():
                 await scripting.run(
                     self._nodes, _SETTLE, [_stream(shard, lane)], [_GROUP, *entry_ids]
                 )
 
     async def depth(self) -> Depth:
         """Look at all streams. Raises ``Unavailable`` when one of them can not be seen."""
-        counted, failures = await _all(self._depth_of(shard) for shard in range(self.shards))
+        counted, failures = await _gather(self._depth_of(shard) for shard in range(self.shards))
         if failures:
             raise failures[0]
         return Depth(
@@ -149,7 +156,7 @@ class JournalStreams:
         Raises ``Unavailable`` when none answers.
         """
         nodes = await self._primaries()
-        shares, failures = await _all(self._fill_of(node) for node in nodes.values())
+        shares, failures = await _gather(self._fill_of(node) for node in nodes.values())
         if not shares:
             raise failures[0]
         return max(shares)
@@ -163,28 +170,30 @@ class JournalStreams:
         try:
             nodes = await self._primaries()
         except Unavailable as exc:
-            return _silent(exc)
-        judged, failures = await _all(self._judge(name, node) for name, node in nodes.items())
-        if not judged:
-            return _silent(failures[0])
-        return next(filter(None, judged), "")
+            return _unreachable(exc)
+        reasons, failures = await _gather(
+            self._unfit_reason(name, node) for name, node in nodes.items()
+        )
+        if not reasons:
+            return _unreachable(failures[0])
+        return next(filter(None, reasons), "")
 
     async def close(self) -> None:
         """Close the connections."""
         await self._nodes.close()
 
     @asynccontextmanager
-    async def _in_time(self) -> AsyncIterator[None]:
+    async def _bounded(self) -> AsyncIterator[None]:
         try:
             async with asyncio.timeout(self._call_s):
                 yield
         except FAILURES as exc:
             raise Unavailable("journal") from exc
 
-    async def _of_group(self, key: bytes, *words: Any) -> Any:
+    async def _call_in_group(self, key: bytes, *arguments: Any) -> Any:
         """Send a command that needs the group, which is made when it is missing."""
         try:
-            return await self._nodes.call(key, *words)
+            return await self._nodes.call(key, *arguments)
         except redis.exceptions.ResponseError as exc:
             if not str(exc).startswith("NOGROUP"):
                 raise
@@ -194,30 +203,30 @@ class JournalStreams:
             # Another drainer was faster.
             if not str(exc).startswith("BUSYGROUP"):
                 raise
-        return await self._nodes.call(key, *words)
+        return await self._nodes.call(key, *arguments)
 
     async def _primaries(self) -> dict[str, Client]:
-        async with self._in_time():
+        async with self._bounded():
             return await self._nodes.primaries()
 
     async def _depth_of(self, shard: int) -> tuple[int, int]:
         streams = [_stream(shard, lane) for lane in get_args(Lane)]
-        async with self._in_time():
+        async with self._bounded():
             entries, oldest_ms = await scripting.run(self._nodes, _DEPTH, streams, [])
         return entries, oldest_ms
 
     async def _fill_of(self, node: Client) -> float:
-        async with self._in_time():
+        async with self._bounded():
             memory = await node.info("memory")
         used, bound = int(memory["used_memory"]), int(memory["maxmemory"])
         # Without a bound there is no share of it: ``fitness`` says so.
         return used / bound if bound else 0.0
 
-    async def _judge(self, name: str, node: Client) -> str:
+    async def _unfit_reason(self, name: str, node: Client) -> str:
         server = f"the journal's server {name}"
-        async with self._in_time():
+        async with self._bounded():
             try:
-                told = await node.config_get(*_KEEPS_ITS_WORD, "maxmemory")
+                config = await node.config_get(*_REQUIRED_CONFIG, "maxmemory")
             except redis.exceptions.ResponseError:
                 return (
                     f"{server} does not let its settings be read: allow its user CONFIG GET "
@@ -225,11 +234,11 @@ class JournalStreams:
                 )
             state = await node.info("persistence", "replication")
         wrong = [
-            f"{name} to {right} (it is {told.get(name) or 'unknown'})"
-            for name, right in _KEEPS_ITS_WORD.items()
-            if told.get(name) != right
+            f"{name} to {right} (it is {config.get(name) or 'unknown'})"
+            for name, right in _REQUIRED_CONFIG.items()
+            if config.get(name) != right
         ]
-        if told.get("maxmemory", "0") == "0":
+        if config.get("maxmemory", "0") == "0":
             wrong.append("maxmemory to what it may use (it has no bound)")
         if wrong:
             return f"{server} would not keep its word: set {', '.join(wrong)}"
@@ -249,19 +258,21 @@ def _stream(shard: int, lane: Lane) -> bytes:
     return _hash_tag(shard) + b":" + lane.encode()
 
 
-def _reads(entries: Sequence[tuple[bytes, dict[bytes, bytes]]]) -> list[Read]:
-    return [Read(entry_id.decode(), fields.get(b"envelope", b"")) for entry_id, fields in entries]
+def _reads(entries: Sequence[tuple[bytes, dict[bytes, bytes]]]) -> list[ReadEntry]:
+    return [
+        ReadEntry(entry_id.decode(), fields.get(b"envelope", b"")) for entry_id, fields in entries
+    ]
 
 
-def _silent(exc: BaseException) -> str:
+def _unreachable(exc: BaseException) -> str:
     why = type(exc.__cause__ or exc).__name__
     return f"the journal's server does not answer ({why}): start it, or correct journal_url"
 
 
-async def _all(asking: Iterable[Awaitable[T]]) -> tuple[list[T], list[BaseException]]:
+async def _gather(asking: Iterable[Awaitable[T]]) -> tuple[list[T], list[BaseException]]:
     """Await them together: the answers, and the failures."""
-    heard = await asyncio.gather(*asking, return_exceptions=True)
+    results = await asyncio.gather(*asking, return_exceptions=True)
     return (
-        [each for each in heard if not isinstance(each, BaseException)],
-        [each for each in heard if isinstance(each, BaseException)],
+        [each for each in results if not isinstance(each, BaseException)],
+        [each for each in results if isinstance(each, BaseException)],
     )

@@ -21,8 +21,8 @@ _log = logging.getLogger(__name__)
 
 #: The braces are a hash tag: the keys of one call live on one node of a cluster.
 _PREFIX = b"tidegate:{results}:"
-_REMEMBER = files(__name__.rpartition(".")[0]).joinpath("scripts/remember.lua").read_bytes()
-_REMEMBER_SHA = sha1(_REMEMBER, usedforsecurity=False).hexdigest()
+_STORE = files(__name__.rpartition(".")[0]).joinpath("scripts/store_results.lua").read_bytes()
+_STORE_SHA = sha1(_STORE, usedforsecurity=False).hexdigest()
 
 _FAILURES = (redis.exceptions.RedisError, OSError, asyncio.TimeoutError)
 
@@ -51,21 +51,23 @@ class Connections:
 
     async def call(self, *words: object) -> Any:
         """Send one command and return its reply. Raises RedisError, OSError or TimeoutError."""
-        line = self._idle.pop() if self._idle else self._make()
+        connection = self._idle.pop() if self._idle else self._make()
         try:
             async with asyncio.timeout(self._call_s):
-                if not line.is_connected:
-                    await line.connect()
-                await line.send_packed_command(line.pack_command(*words), check_health=False)
-                reply = await line.read_response()
+                if not connection.is_connected:
+                    await connection.connect()
+                await connection.send_packed_command(
+                    connection.pack_command(*words), check_health=False
+                )
+                reply = await connection.read_response()
         except redis.exceptions.ResponseError:
-            self._idle.append(line)
+            self._idle.append(connection)
             raise
         except BaseException:
             # Half a reply may be under way: this connection can not be used again.
-            await line.disconnect(nowait=True)
+            await connection.disconnect(nowait=True)
             raise
-        self._idle.append(line)
+        self._idle.append(connection)
         return reply
 
     async def close(self) -> None:
@@ -77,8 +79,10 @@ class Connections:
 class ResultCache:
     """What was committed, for ``ttl_s`` seconds."""
 
-    def __init__(self, *, lines: Connections, clock: Clock, ttl_s: int, pause_s: float) -> None:
-        self._lines = lines
+    def __init__(
+        self, *, connections: Connections, clock: Clock, ttl_s: int, pause_s: float
+    ) -> None:
+        self._connections = connections
         self._clock = clock
         self._ttl_s = ttl_s
         self._pause_s = pause_s
@@ -91,7 +95,7 @@ class ResultCache:
         if self._clock.monotonic_s() < self._paused_until_s:
             return [None] * len(digests)
         try:
-            found: list[bytes | None] = await self._lines.call(
+            found: list[bytes | None] = await self._connections.call(
                 "MGET", *[_PREFIX + digest for digest in digests]
             )
             return found
@@ -107,23 +111,23 @@ class ResultCache:
         arguments = (len(keys), *keys, self._ttl_s, *results.values())
         try:
             try:
-                await self._lines.call("EVALSHA", _REMEMBER_SHA, *arguments)
+                await self._connections.call("EVALSHA", _STORE_SHA, *arguments)
             except redis.exceptions.NoScriptError:
-                await self._lines.call("EVAL", _REMEMBER, *arguments)
+                await self._connections.call("EVAL", _STORE, *arguments)
         except _FAILURES as exc:
             self._pause(exc)
 
     async def is_answering(self) -> bool:
         """Say whether Redis answers now."""
         try:
-            await self._lines.call("PING")
+            await self._connections.call("PING")
         except _FAILURES:
             return False
         return True
 
     async def close(self) -> None:
         """Close the connections."""
-        await self._lines.close()
+        await self._connections.close()
 
     def _pause(self, exc: BaseException) -> None:
         self.failures += 1

@@ -12,7 +12,7 @@ from gateway.intake.rejected_callbacks import RejectedCallbackRecorder
 from gateway.intake.shop_message import ShopMessage, accept
 from gateway.providers.contract import Adapter, Answer, DocumentMissing, Learner, Message, Reading
 from gateway.runtime.clock import Clock
-from gateway.runtime.logs import Seldom
+from gateway.runtime.logs import Throttle
 from gateway.web import request_body
 from gateway.web.metrics import REJECTED_CALLBACKS
 from gateway.web.problems import Answered, problem
@@ -21,7 +21,7 @@ from gateway.web.response import Response
 
 _log = logging.getLogger(__name__)
 # A provider with a wrong key repeats for days; the counter has the exact number.
-_log.addFilter(Seldom(10.0))
+_log.addFilter(Throttle(10.0))
 
 
 class ProviderAccount(Struct, frozen=True):

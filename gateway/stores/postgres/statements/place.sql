@@ -2,7 +2,7 @@
 --
 -- Promises: the number of an order is returned exactly if this statement stored it. A row that met its like
 -- (same channel and order number, same request id, a live fingerprint) is not returned and
--- leaves no order behind; the caller looks at it again with `find_known`.
+-- leaves no order behind; the caller looks at it again with `find_matches`.
 -- A row with is_judged = true was looked at: it is stored even beside a live fingerprint.
 --
 -- Rows must arrive sorted by fingerprint and without a key twice, or batches could deadlock;
