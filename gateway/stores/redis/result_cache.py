@@ -8,23 +8,21 @@ moment and everything goes to Postgres.
 import asyncio
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from hashlib import sha1
-from importlib.resources import files
 from typing import Any
 
 import redis.asyncio as redis_asyncio
 import redis.exceptions
 
 from gateway.runtime.clock import Clock
+from gateway.stores.redis import scripting
+from gateway.stores.redis.cluster_client import FAILURES
+from gateway.stores.redis.scripting import script
 
 _log = logging.getLogger(__name__)
 
 #: The braces are a hash tag: the keys of one call live on one node of a cluster.
 _PREFIX = b"tidegate:{results}:"
-_STORE = files(__name__.rpartition(".")[0]).joinpath("scripts/store_results.lua").read_bytes()
-_STORE_SHA = sha1(_STORE, usedforsecurity=False).hexdigest()
-
-_FAILURES = (redis.exceptions.RedisError, OSError, asyncio.TimeoutError)
+_STORE = script("store_results")
 
 
 class Connections:
@@ -49,15 +47,18 @@ class Connections:
         self._make: Callable[[], Any] = pool.make_connection
         self._idle: list[Any] = []
 
-    async def call(self, *words: object) -> Any:
-        """Send one command and return its reply. Raises RedisError, OSError or TimeoutError."""
+    async def call(self, key: bytes, *arguments: Any) -> Any:
+        """Send one command and return its reply. Raises one of ``FAILURES``.
+
+        ``key`` names the server in a cluster; here there is one server.
+        """
         connection = self._idle.pop() if self._idle else self._make()
         try:
             async with asyncio.timeout(self._call_s):
                 if not connection.is_connected:
                     await connection.connect()
                 await connection.send_packed_command(
-                    connection.pack_command(*words), check_health=False
+                    connection.pack_command(*arguments), check_health=False
                 )
                 reply = await connection.read_response()
         except redis.exceptions.ResponseError:
@@ -96,10 +97,10 @@ class ResultCache:
             return [None] * len(digests)
         try:
             found: list[bytes | None] = await self._connections.call(
-                "MGET", *[_PREFIX + digest for digest in digests]
+                _PREFIX, "MGET", *[_PREFIX + digest for digest in digests]
             )
             return found
-        except _FAILURES as exc:
+        except FAILURES as exc:
             self._pause(exc)
             return [None] * len(digests)
 
@@ -108,20 +109,16 @@ class ResultCache:
         if self._clock.monotonic_s() < self._paused_until_s:
             return
         keys = [_PREFIX + digest for digest in results]
-        arguments = (len(keys), *keys, self._ttl_s, *results.values())
         try:
-            try:
-                await self._connections.call("EVALSHA", _STORE_SHA, *arguments)
-            except redis.exceptions.NoScriptError:
-                await self._connections.call("EVAL", _STORE, *arguments)
-        except _FAILURES as exc:
+            await scripting.run(self._connections, _STORE, keys, [self._ttl_s, *results.values()])
+        except FAILURES as exc:
             self._pause(exc)
 
     async def is_answering(self) -> bool:
         """Say whether Redis answers now."""
         try:
-            await self._connections.call("PING")
-        except _FAILURES:
+            await self._connections.call(_PREFIX, "PING")
+        except FAILURES:
             return False
         return True
 
