@@ -13,7 +13,7 @@ import msgspec
 from msgspec import Struct
 
 from gateway.domain.errors import Invalid, Poisoned, TidegateError
-from gateway.domain.journaling import Lane
+from gateway.domain.journaling import LaneName
 from gateway.domain.placing import Placed
 from gateway.intake.accept import Intake
 from gateway.intake.journal_codec import JournalCodec, JournaledOrder, Unreadable
@@ -25,7 +25,7 @@ from gateway.stores.redis.journal_streams import JournalStreams, ReadEntry
 
 _log = logging.getLogger(__name__)
 
-_LANES: tuple[Lane, ...] = ("follow_ups", "placements")
+_LANES: tuple[LaneName, ...] = ("follow_ups", "placements")
 #: Entries of one stream at a time: a batch of the committer.
 _READ_MAX = 200
 #: Seconds between two looks at empty streams.
@@ -72,12 +72,12 @@ class Drainer:
         self._aliases = aliases
         self._clock = clock
         self._consumer = consumer
-        self._pending: dict[tuple[int, Lane], list[ReadEntry]] = {}
+        self._pending: dict[tuple[int, LaneName], list[ReadEntry]] = {}
         self._tries: dict[str, int] = {}
         #: How many entries of a stream go at a time, where it is not as many as may.
-        self._sizes: dict[tuple[int, Lane], int] = {}
+        self._sizes: dict[tuple[int, LaneName], int] = {}
         #: Streams whose last answer was lost: entries may be ours without our knowing.
-        self._uncertain: set[tuple[int, Lane]] = set()
+        self._uncertain: set[tuple[int, LaneName]] = set()
         self._took_over_s = float("-inf")
 
     async def run(self, stopping: asyncio.Event) -> None:
@@ -125,7 +125,7 @@ class Drainer:
     def _is_alone(self) -> bool:
         return 1 in self._sizes.values()
 
-    async def _drain(self, shard: int, lane: Lane, *, takes_over: bool) -> int:
+    async def _drain(self, shard: int, lane: LaneName, *, takes_over: bool) -> int:
         stream = (shard, lane)
         size = self._sizes.get(stream, _READ_MAX)
         # Smaller from now on, unless all of it goes well: what is too much at a time, or fails
@@ -168,7 +168,7 @@ class Drainer:
             del self._pending[stream]
         return len(done)
 
-    async def _read(self, shard: int, lane: Lane, size: int) -> list[ReadEntry]:
+    async def _read(self, shard: int, lane: LaneName, size: int) -> list[ReadEntry]:
         reads: list[ReadEntry] = []
         is_uncertain = (shard, lane) in self._uncertain
         self._uncertain.add((shard, lane))
@@ -179,7 +179,9 @@ class Drainer:
         self._uncertain.discard((shard, lane))
         return reads
 
-    async def _drain_entry(self, shard: int, lane: Lane, read: ReadEntry, size: int) -> _Outcome:
+    async def _drain_entry(
+        self, shard: int, lane: LaneName, read: ReadEntry, size: int
+    ) -> _Outcome:
         """Bring one entry to the ledger and say what became of it. Never raises."""
         try:
             if lane == "follow_ups":
@@ -220,7 +222,9 @@ class Drainer:
             return _SETTLED
         return _Outcome(True, None if placed.id == order.id else (order.id, placed.id))
 
-    async def _park_entry(self, shard: int, lane: Lane, read: ReadEntry, reason: str) -> _Outcome:
+    async def _park_entry(
+        self, shard: int, lane: LaneName, read: ReadEntry, reason: str
+    ) -> _Outcome:
         try:
             source = f"journal{shard}:{lane}"
             parked_id = await self._ledger.park_bytes(

@@ -5,7 +5,7 @@ from typing import Literal
 from msgspec import Struct
 
 #: Each lane of the committer has streams of its own, so that payments can be drained first.
-Lane = Literal["placements", "follow_ups"]
+LaneName = Literal["placements", "follow_ups"]
 
 
 class Entry(Struct, frozen=True):

@@ -13,7 +13,7 @@ from typing import Protocol, TypeVar
 
 from gateway.domain.errors import Poisoned, TidegateError, Unavailable
 from gateway.domain.following import Done, FollowUp, Settle
-from gateway.domain.journaling import Lane
+from gateway.domain.journaling import LaneName
 from gateway.domain.placing import Placed, Placement
 from gateway.intake import metrics
 from gateway.runtime.circuit_breaker import CircuitBreaker, Permit, State
@@ -94,7 +94,7 @@ class BatchWriter:
         self.commits_s = Recent(window_s=10.0)
 
     async def place(
-        self, batch: list[Placement], *, is_behind: bool
+        self, batch: Sequence[Placement], *, is_behind: bool
     ) -> Sequence[Placed | BaseException]:
         """Make orders durable; an answer for each or the error it ends with.
 
@@ -114,7 +114,7 @@ class BatchWriter:
         ]
 
     async def follow(
-        self, batch: list[FollowUp | Settle], *, is_behind: bool
+        self, batch: Sequence[FollowUp | Settle], *, is_behind: bool
     ) -> Sequence[Done | BaseException]:
         """Make events durable; as ``place``. A ``Settle`` is never journaled: the sweeper asks."""
         done = await self._commit(batch, self._ledger.follow, "follow_ups", is_behind)
@@ -131,9 +131,9 @@ class BatchWriter:
 
     async def _commit(
         self,
-        batch: list[T],
+        batch: Sequence[T],
         commit: Callable[[Sequence[T]], Awaitable[Sequence[R | TidegateError]]],
-        lane: Lane,
+        lane: LaneName,
         is_behind: bool,
     ) -> list[R | BaseException] | None:
         """Commit a batch within its deadline; what it raises becomes each entry's result.
@@ -212,7 +212,7 @@ class BatchWriter:
 
     async def _commit_or_bisect(
         self,
-        batch: list[T],
+        batch: Sequence[T],
         commit: Callable[[Sequence[T]], Awaitable[Sequence[R | TidegateError]]],
     ) -> list[R | BaseException]:
         bad_row = self._ledger.bad_row

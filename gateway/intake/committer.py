@@ -1,36 +1,78 @@
 """The committer: two lanes of group commit, so that the fast stay fast.
 
-Placements only insert; follow-ups lock the orders they change. A batch first asks Redis which
-of its entries were made durable before, makes the rest so, answers, and then lets Redis know.
+Placements only insert; follow-ups lock the orders they change. A batch first asks the result
+cache which of its entries are repeats, makes the rest durable, answers, and then stores the new
+results in the cache.
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from typing import Any, Generic, Protocol, TypeVar
 
 import msgspec
 
 from gateway.domain import fingerprint
 from gateway.domain.errors import Unavailable
 from gateway.domain.following import Done, FollowUp, Settle
-from gateway.domain.journaling import Lane
+from gateway.domain.journaling import LaneName
 from gateway.domain.placing import Placed, Placement
 from gateway.intake import metrics
 from gateway.intake.batch_writer import BatchWriter
 from gateway.runtime.batching import Batcher, Full
 from gateway.runtime.settings import Settings
 
+T = TypeVar("T")
+R = TypeVar("R")
+T_contra = TypeVar("T_contra", contravariant=True)
+R_co = TypeVar("R_co", covariant=True)
+
 
 class ResultCache(Protocol):
-    """Where durable results are remembered. Never raises, never lies."""
+    """Where durable results are cached. Never raises; a hit is always true."""
 
     async def look_up(self, digests: Sequence[bytes]) -> Sequence[bytes | None]:
-        """The result of each digest, or None."""
+        """Return the result of each digest, or None."""
         ...
 
     async def store(self, results: Mapping[bytes, bytes]) -> None:
-        """Keep results that are committed or journaled."""
+        """Store results that are committed or journaled, by digest."""
         ...
+
+
+class Writer(Protocol[T_contra, R_co]):
+    """Makes a batch durable: ``BatchWriter.place`` or ``BatchWriter.follow``."""
+
+    def __call__(
+        self, batch: Sequence[T_contra], *, is_behind: bool
+    ) -> Awaitable[Sequence[R_co | BaseException]]:
+        """Return an answer for each entry, or the error it ends with."""
+        ...
+
+
+class Lane(Generic[T, R]):
+    """What differs between the lanes: how entries are recognised, cached and made durable.
+
+    ``digests`` gives the name of each entry in the cache; None: it is never there. ``decode``
+    turns what was cached into the answer; None is a miss. ``encode`` gives what a repeat is to be
+    answered with; None: this answer must not be repeated.
+    """
+
+    __slots__ = ("decode", "digests", "encode", "name", "write")
+
+    def __init__(
+        self,
+        *,
+        name: LaneName,
+        digests: Callable[[Sequence[T]], Sequence[bytes | None]],
+        decode: Callable[[bytes], R | None],
+        encode: Callable[[T, R], bytes | None],
+        write: Writer[T, R],
+    ) -> None:
+        self.name = name
+        self.digests = digests
+        self.decode = decode
+        self.encode = encode
+        self.write = write
 
 
 _encode_placed = msgspec.msgpack.Encoder().encode
@@ -39,16 +81,25 @@ _REPEAT = Done("repeat")
 
 
 class Committer:
-    """Takes events, answers each once it is durable."""
+    """Takes entries, and answers each once it is durable.
+
+    Invariants:
+
+    - Each entry is answered exactly once: with its result after the COMMIT or the fsync of the
+      journal, or with the error it ends with. Nothing is acknowledged before it is durable.
+    - The cache holds durable results only, and no answer waits for it to be written. A hit saves
+      work, a miss costs work, and losing all of it changes no answer.
+    - The lanes share nothing but the connections: neither waits for a batch of the other.
+    - What waits is bounded in rows (``waiting_max``) and in seconds: ``commit_s / 2`` until its
+      batch begins, then ``commit_s``.
+    - While draining, the cache is written and never asked: that a journaled entry is cached says
+      nothing about whether it reached the ledger.
+    """
 
     def __init__(
         self, *, writer: BatchWriter, cache: ResultCache, settings: Settings, is_draining: bool
     ) -> None:
-        """``is_draining``: what comes was journaled, and must reach the ledger.
-
-        That Redis remembers it says no more than that, so Redis is told and not asked.
-        """
-        self._writer = writer
+        """``is_draining``: what comes was journaled, and must reach the ledger."""
         self._cache = cache
         self._is_draining = is_draining
         self._behind_rows = settings.journal_queue
@@ -62,11 +113,29 @@ class Committer:
             "wait_s": settings.commit_s / 2,
             "late": lambda: Unavailable("postgres"),
         }
+        placements: Lane[Placement, Placed] = Lane(
+            name="placements",
+            digests=_placement_digests,
+            decode=_decode_placement,
+            encode=_encode_placement,
+            write=writer.place,
+        )
+        follow_ups: Lane[FollowUp | Settle, Done] = Lane(
+            name="follow_ups",
+            digests=_follow_up_digests,
+            decode=_decode_follow_up,
+            encode=_encode_follow_up,
+            write=writer.follow,
+        )
         self._placements: Batcher[Placement, Placed] = Batcher(
-            name="placements", flush=self._flush_placements, **bounds
+            name="placements",
+            flush=lambda batch: self._flush(placements, batch, self._placements),
+            **bounds,
         )
         self._follow_ups: Batcher[FollowUp | Settle, Done] = Batcher(
-            name="follow_ups", flush=self._flush_follow_ups, **bounds
+            name="follow_ups",
+            flush=lambda batch: self._flush(follow_ups, batch, self._follow_ups),
+            **bounds,
         )
 
     def place(self, placement: Placement) -> asyncio.Future[Placed]:
@@ -106,70 +175,76 @@ class Committer:
         return max(lane.at(0.95, now_s) for lane in lanes)
 
     async def drain(self) -> None:
-        """Return when everything taken was answered and Redis was told."""
+        """Return when everything taken was answered and stored in the cache."""
         await self._placements.drain()
         await self._follow_ups.drain()
         if self._storing:
             await asyncio.wait(self._storing)
 
-    async def _flush_placements(
-        self, batch: Sequence[Placement]
-    ) -> Sequence[Placed | BaseException]:
-        found = await self._look_up([placement.exact for placement in batch])
-        known = [None if result is None else _from_redis(result) for result in found]
-        rest = [p for p, result in zip(batch, known, strict=True) if result is None]
-        fresh: Sequence[Placed | BaseException] = []
+    async def _flush(
+        self, lane: Lane[T, R], batch: Sequence[T], queue: Batcher[T, R]
+    ) -> Sequence[R | BaseException]:
+        # The acknowledgement: what is returned here is sent as a 2xx. Each answer comes from
+        # `_write`, which has it only after the COMMIT or the journal's fsync, or from the cache,
+        # where it was stored only after that.
+        digests = lane.digests(batch)
+        cached = await self._look_up(lane, digests)
+        if not cached:
+            return await self._write(lane, batch, digests, queue, len(batch))
+        rest = [n for n in range(len(batch)) if n not in cached]
+        answers: Iterator[R | BaseException] = iter(())
         if rest:
-            is_behind = self._observe("placements", len(rest), self._placements.waiting)
-            fresh = await self._writer.place(rest, is_behind=is_behind)
-            self._observe_waiting("placements", self._placements.waiting - len(batch))
-            self._store(
-                {
-                    placement.exact: _encode_placed(_as_repeat(placed))
-                    for placement, placed in zip(rest, fresh, strict=True)
-                    if isinstance(placed, Placed) and _is_repeatable(placement, placed)
-                }
-            )
-        answers = iter(fresh)
-        return [next(answers) if result is None else result for result in known]
+            entries, unknown = [batch[n] for n in rest], [digests[n] for n in rest]
+            written = await self._write(lane, entries, unknown, queue, len(batch))
+            answers = iter(written)
+        return [cached[n] if n in cached else next(answers) for n in range(len(batch))]
 
-    async def _flush_follow_ups(
-        self, batch: Sequence[FollowUp | Settle]
-    ) -> Sequence[Done | BaseException]:
-        digests = [_digest(entry) for entry in batch]
+    async def _look_up(self, lane: Lane[T, R], digests: Sequence[bytes | None]) -> dict[int, R]:
+        """Return the cached answers by the position of their entry in the batch."""
         asked = [digest for digest in digests if digest is not None]
-        answers = await self._look_up(asked) if asked else []
-        known = {d for d, found in zip(asked, answers, strict=True) if found is not None}
-        if known:
-            metrics.REPEATS.labels("redis").inc(len(known))
-        rest = [e for e, digest in zip(batch, digests, strict=True) if digest not in known]
-        fresh: Sequence[Done | BaseException] = []
-        if rest:
-            is_behind = self._observe("follow_ups", len(rest), self._follow_ups.waiting)
-            fresh = await self._writer.follow(rest, is_behind=is_behind)
-            self._observe_waiting("follow_ups", self._follow_ups.waiting - len(batch))
-            done = {
-                digest: b"1"
-                for entry, result in zip(rest, fresh, strict=True)
-                if isinstance(result, Done) and (digest := _digest(entry)) is not None
+        if self._is_draining or not asked:
+            return {}
+        values = await self._cache.look_up(asked)
+        # Nearly every entry is new.
+        if not any(values):
+            return {}
+        found = iter(values)
+        cached: dict[int, R] = {}
+        for n, digest in enumerate(digests):
+            value = None if digest is None else next(found)
+            if value is not None and (answer := lane.decode(value)) is not None:
+                cached[n] = answer
+        metrics.REPEATS.labels("redis").inc(len(cached))
+        return cached
+
+    async def _write(
+        self,
+        lane: Lane[T, R],
+        entries: Sequence[T],
+        digests: Sequence[bytes | None],
+        queue: Batcher[T, R],
+        answered: int,
+    ) -> Sequence[R | BaseException]:
+        """Make entries durable and let the cache know; return an answer for each, or its error.
+
+        ``answered``: entries that are answered together with these, themselves included.
+        """
+        metrics.BATCH_ROWS.labels(lane.name).observe(len(entries))
+        waiting = queue.waiting
+        metrics.WAITING.labels(lane.name).set(waiting)
+        answers = await lane.write(entries, is_behind=waiting > self._behind_rows)
+        metrics.WAITING.labels(lane.name).set(queue.waiting - answered)
+        encode = lane.encode
+        self._store(
+            {
+                digest: value
+                for digest, entry, answer in zip(digests, entries, answers, strict=True)
+                if digest is not None
+                and not isinstance(answer, BaseException)
+                and (value := encode(entry, answer)) is not None
             }
-            self._store(done)
-        results = iter(fresh)
-        return [_REPEAT if digest in known else next(results) for digest in digests]
-
-    async def _look_up(self, digests: Sequence[bytes]) -> Sequence[bytes | None]:
-        if self._is_draining:
-            return [None] * len(digests)
-        return await self._cache.look_up(digests)
-
-    def _observe(self, lane: Lane, rows: int, waiting: int) -> bool:
-        """Count a batch, and say whether too much waits behind it."""
-        metrics.BATCH_ROWS.labels(lane).observe(rows)
-        self._observe_waiting(lane, waiting)
-        return waiting > self._behind_rows
-
-    def _observe_waiting(self, lane: Lane, waiting: int) -> None:
-        metrics.WAITING.labels(lane).set(waiting)
+        )
+        return answers
 
     def _store(self, results: Mapping[bytes, bytes]) -> None:
         if not results:
@@ -182,29 +257,40 @@ class Committer:
         task.add_done_callback(self._storing.discard)
 
 
-def _digest(entry: FollowUp | Settle) -> bytes | None:
-    if isinstance(entry, Settle):
-        return None
-    return fingerprint.callback(entry.source, entry.source_key)
+def _placement_digests(batch: Sequence[Placement]) -> list[bytes]:
+    return [placement.exact for placement in batch]
 
 
-def _is_repeatable(placement: Placement, placed: Placed) -> bool:
+def _encode_placement(placement: Placement, placed: Placed) -> bytes | None:
     # A look-alike's answer holds for ten minutes from the first order on, which only the
-    # fingerprint knows; refusals may change when the order in the way does.
-    return placed.answer == "placed" or (
+    # fingerprint knows; rejections may change when the order in the way does.
+    if placed.answer == "placed" or (
         placed.answer == "replayed" and placed.order_no == placement.submission.order_no
-    )
+    ):
+        repeat = msgspec.structs.replace(placed, answer="replayed", has_waiting=False)
+        return _encode_placed(repeat)
+    return None
 
 
-def _as_repeat(placed: Placed) -> Placed:
-    return msgspec.structs.replace(placed, answer="replayed", has_waiting=False)
-
-
-def _from_redis(result: bytes) -> Placed | None:
+def _decode_placement(value: bytes) -> Placed | None:
     try:
-        placed = _decode_placed(result)
+        return _decode_placed(value)
     except msgspec.MsgspecError:
-        # Another version's words, or somebody else's: a miss, and Postgres knows the answer.
+        # Of another version, or written by something else: a miss, and Postgres has the answer.
         return None
-    metrics.REPEATS.labels("redis").inc()
-    return placed
+
+
+def _follow_up_digests(batch: Sequence[FollowUp | Settle]) -> list[bytes | None]:
+    return [
+        None if isinstance(entry, Settle) else fingerprint.callback(entry.source, entry.source_key)
+        for entry in batch
+    ]
+
+
+def _encode_follow_up(_: FollowUp | Settle, __: Done) -> bytes:
+    # That it was recorded is all that a repeat needs to know.
+    return b"1"
+
+
+def _decode_follow_up(_: bytes) -> Done:
+    return _REPEAT

@@ -18,7 +18,7 @@ import msgspec
 from gateway.domain import fingerprint, placing
 from gateway.domain.errors import TidegateError, Unavailable
 from gateway.domain.following import Done, FollowUp
-from gateway.domain.journaling import Entry, Lane
+from gateway.domain.journaling import Entry, LaneName
 from gateway.domain.placing import LOOKALIKE_WINDOW_S, ExistingOrder, Matches, Placed, Placement
 from gateway.intake import metrics
 from gateway.intake.journal_codec import JournalCodec
@@ -66,7 +66,7 @@ class Streams(Protocol):
         ...
 
     async def append(
-        self, shard: int, lane: Lane, entries: Sequence[Entry]
+        self, shard: int, lane: LaneName, entries: Sequence[Entry]
     ) -> list[list[bytes | None] | None]:
         """Append what is new, atomically; None for it, else what stands under its claims."""
         ...
@@ -250,7 +250,7 @@ class Journal:
         )
 
     async def _append(
-        self, shard: int, lane: Lane, entries: Sequence[Entry]
+        self, shard: int, lane: LaneName, entries: Sequence[Entry]
     ) -> Sequence[list[bytes | None] | TidegateError | None]:
         try:
             await self._check_headroom()

@@ -15,7 +15,7 @@ from msgspec import Struct, field
 from gateway.domain import orders
 from gateway.domain.errors import TidegateError
 from gateway.domain.following import FollowUp
-from gateway.domain.journaling import Lane
+from gateway.domain.journaling import LaneName
 from gateway.domain.placing import Placement, Stock
 
 
@@ -93,10 +93,10 @@ class JournalCodec:
         except msgspec.MsgspecError as exc:
             raise Unreadable("not an event of this version") from exc
 
-    def _seal(self, lane: Lane, plain: bytes) -> bytes:
+    def _seal(self, lane: LaneName, plain: bytes) -> bytes:
         return self._sealer.seal(_PLACE, lane.encode(), plain)
 
-    def _open(self, lane: Lane, envelope: bytes) -> bytes:
+    def _open(self, lane: LaneName, envelope: bytes) -> bytes:
         try:
             return self._sealer.open(_PLACE, lane.encode(), envelope)
         except ValueError as exc:

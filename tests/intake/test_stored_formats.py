@@ -12,7 +12,7 @@ import pytest
 
 from gateway.domain import events
 from gateway.domain.following import FollowUp
-from gateway.domain.journaling import Entry, Lane
+from gateway.domain.journaling import Entry, LaneName
 from gateway.domain.placing import ExistingOrder, Placed
 from gateway.intake import journal_codec
 from gateway.intake.journal import Journal
@@ -85,7 +85,7 @@ class ClaimedStreams:
         self.claim_values: list[bytes] = []
 
     async def append(
-        self, shard: int, lane: Lane, entries: Sequence[Entry]
+        self, shard: int, lane: LaneName, entries: Sequence[Entry]
     ) -> list[list[bytes | None] | None]:
         self.claim_values += [entry.claim_value for entry in entries]
         return [[self.value for _ in entry.claims] for entry in entries]

@@ -8,7 +8,7 @@ from typing import get_args
 import pytest
 
 from gateway.domain.errors import Unavailable
-from gateway.domain.journaling import Entry, Lane
+from gateway.domain.journaling import Entry, LaneName
 from gateway.stores.redis.journal_streams import JournalStreams, ReadEntry
 from ops.harness.ports import free_port
 from tests.support.valkey_cluster import Server
@@ -276,7 +276,7 @@ async def test_a_full_server_takes_nothing_of_a_batch_and_can_still_be_drained(
 ) -> None:
     await put(streams, entry(1, b"a"), entry(2))
     with server.set_to(maxmemory="1"):
-        for lane in get_args(Lane):
+        for lane in get_args(LaneName):
             with pytest.raises(Unavailable):
                 await streams.append(0, lane, [entry(3, b"b"), entry(4, b"c")])
         assert claims_of(server) == [b"a"]

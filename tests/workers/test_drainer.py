@@ -252,7 +252,7 @@ async def test_a_drainer_that_dies_between_commit_and_acknowledgement_repeats_ha
                 await dying.round()
     assert await outage.waiting() == kept
     # Another takes over what the dead one had read.
-    monkeypatch.setattr(drainer, "_DEAD_S", 0.0)
+    monkeypatch.setattr(drainer, "_IDLE_S", 0.0)
     await outage.drained()
     assert await outage.waiting() == 0
     assert {each.id for each in placed} <= {id_ for (id_,) in await rows(ledger, "orders", "id")}

@@ -14,7 +14,7 @@ import redis.exceptions
 from msgspec import Struct
 
 from gateway.domain.errors import Unavailable
-from gateway.domain.journaling import Entry, Lane
+from gateway.domain.journaling import Entry, LaneName
 from gateway.stores.redis import scripting
 from gateway.stores.redis.cluster_client import FAILURES, Client, ClusterClient
 from gateway.stores.redis.scripting import script
@@ -61,7 +61,7 @@ class JournalStreams:
         self._nodes = ClusterClient(url=url, call_s=call_s)
 
     async def append(
-        self, shard: int, lane: Lane, entries: Sequence[Entry]
+        self, shard: int, lane: LaneName, entries: Sequence[Entry]
     ) -> list[list[bytes | None] | None]:
         """Append entries in order; for each None, or what stands under each of its claims.
 
@@ -91,7 +91,9 @@ class JournalStreams:
             )
         return found
 
-    async def read(self, shard: int, lane: Lane, *, consumer: str, count: int) -> list[ReadEntry]:
+    async def read(
+        self, shard: int, lane: LaneName, *, consumer: str, count: int
+    ) -> list[ReadEntry]:
         """Take up to ``count`` entries that nobody has in hand yet, oldest first; never waits.
 
         An answer that is lost on its way leaves them in this consumer's hand: ``read_again``.
@@ -99,13 +101,13 @@ class JournalStreams:
         return await self._read(shard, lane, consumer, count, ">")
 
     async def read_again(
-        self, shard: int, lane: Lane, *, consumer: str, count: int
+        self, shard: int, lane: LaneName, *, consumer: str, count: int
     ) -> list[ReadEntry]:
         """Return up to ``count`` entries that lie in this consumer's own hand, oldest first."""
         return await self._read(shard, lane, consumer, count, "0")
 
     async def _read(
-        self, shard: int, lane: Lane, consumer: str, count: int, after: str
+        self, shard: int, lane: LaneName, consumer: str, count: int, after: str
     ) -> list[ReadEntry]:
         key = _stream(shard, lane)
         async with self._bounded():
@@ -115,7 +117,7 @@ class JournalStreams:
         return _reads(streams[0][1]) if streams else []
 
     async def take_over(
-        self, shard: int, lane: Lane, *, consumer: str, idle_s: float, count: int
+        self, shard: int, lane: LaneName, *, consumer: str, idle_s: float, count: int
     ) -> list[ReadEntry]:
         """Take up to ``count`` entries that lie in a consumer's hand, our own too, for ``idle_s``.
 
@@ -131,7 +133,7 @@ class JournalStreams:
                 cursor, entries, *_ = await self._call_in_group(key, *taking)
         return _reads(entries)
 
-    async def settle(self, shard: int, lane: Lane, entry_ids: Sequence[str]) -> None:
+    async def settle(self, shard: int, lane: LaneName, entry_ids: Sequence[str]) -> None:
         """Remove entries that were read and are committed; others are left. Repeats harmless."""
         if entry_ids:
             async with self._bounded():
@@ -210,7 +212,7 @@ class JournalStreams:
             return await self._nodes.primaries()
 
     async def _depth_of(self, shard: int) -> tuple[int, int]:
-        streams = [_stream(shard, lane) for lane in get_args(Lane)]
+        streams = [_stream(shard, lane) for lane in get_args(LaneName)]
         async with self._bounded():
             entries, oldest_ms = await scripting.run(self._nodes, _DEPTH, streams, [])
         return entries, oldest_ms
@@ -254,7 +256,7 @@ def _hash_tag(shard: int) -> bytes:
     return b"tidegate:{journal%d}" % shard
 
 
-def _stream(shard: int, lane: Lane) -> bytes:
+def _stream(shard: int, lane: LaneName) -> bytes:
     return _hash_tag(shard) + b":" + lane.encode()
 
 
