@@ -15,6 +15,7 @@ from gateway.intake.batch_writer import BatchWriter
 from gateway.intake.committer import Committer
 from gateway.intake.journal import Journal
 from gateway.intake.journal_codec import JournalCodec
+from gateway.intake.journal_monitor import JournalMonitor
 from gateway.intake.rejected_callbacks import RejectedCallbackRecorder
 from gateway.intake.remarks import Remarks
 from gateway.overload import peers, rate_limit
@@ -70,7 +71,7 @@ class Gateway(Struct):
     committer: Committer
     intake: Intake
     remarks: Remarks
-    journal: Journal | None
+    journal_monitor: JournalMonitor | None
     overload: Overload
     #: What other processes told.
     heard: Heard
@@ -96,8 +97,18 @@ async def open_gateway(settings: Settings, *, clock: Clock | None = None) -> Asy
     async with AsyncExitStack() as stack:
         sealer = sealing.Sealer(sealing.load_ring(Path(settings.keyring_file)))
         streams = _open_streams(settings, stack)
-        journal = await _open_journal(streams, sealer, clock=clock, settings=settings)
-        is_usable = journal is not None and journal.is_usable
+        journal: Journal | None = None
+        monitor: JournalMonitor | None = None
+        if streams is not None:
+            monitor = JournalMonitor(streams=streams, clock=clock, settings=settings)
+            await monitor.check()
+            journal = Journal(
+                streams=streams,
+                codec=JournalCodec(sealer=sealer),
+                monitor=monitor,
+                claim_s=settings.journal_claim_s,
+            )
+        is_usable = monitor is not None and monitor.is_usable
         stores = Stores(
             # A gateway that is started in the middle of an outage journals until it is over; one
             # that only reads does so from a replica, or waits.
@@ -162,10 +173,10 @@ async def open_gateway(settings: Settings, *, clock: Clock | None = None) -> Asy
                 ),
                 clock=clock,
             ),
-            journal=journal,
+            journal_monitor=monitor,
             overload=Overload(
                 committer=committer,
-                journal=journal,
+                journal=monitor,
                 commits_s=writer.commits_s,
                 readers=readers,
                 modes=overrides,
@@ -225,17 +236,6 @@ def _open_streams(settings: Settings, stack: AsyncExitStack) -> JournalStreams |
     streams = JournalStreams(url=url, shards=settings.journal_shards, call_s=settings.journal_s)
     stack.push_async_callback(streams.close)
     return streams
-
-
-async def _open_journal(
-    streams: JournalStreams | None, sealer: sealing.Sealer, *, clock: Clock, settings: Settings
-) -> Journal | None:
-    if streams is None:
-        return None
-    codec = JournalCodec(sealer=sealer)
-    journal = Journal(streams=streams, codec=codec, clock=clock, settings=settings)
-    await journal.check()
-    return journal
 
 
 async def _open_writers(

@@ -8,10 +8,8 @@ and by look-alike, judged by the very table that the ledger's answers are judged
 
 import asyncio
 import contextlib
-import logging
 from collections.abc import Sequence
 from typing import Literal, Protocol
-from uuid import UUID
 
 import msgspec
 
@@ -22,70 +20,32 @@ from gateway.domain.journaling import Entry, LaneName
 from gateway.domain.placing import LOOKALIKE_WINDOW_S, ExistingOrder, Matches, Placed, Placement
 from gateway.intake import metrics
 from gateway.intake.journal_codec import JournalCodec
-from gateway.runtime import lifecycle
-from gateway.runtime.clock import Clock
-from gateway.runtime.settings import Settings
+from gateway.intake.journal_monitor import JournalMonitor
 
-_log = logging.getLogger(__name__)
-
-#: Seconds that a figure of the journal's memory is believed while it is being written to.
-_FILL_S = 0.25
-#: Seconds between two looks while something waits: its age is part of the load.
-_BUSY_S = 1.0
 _REPEAT = Done("repeat")
 _JOURNALED = Done("journaled")
 
 MatchKind = Literal["by_order_no", "by_request_id", "by_lookalike"]
 
 
-class Depth(Protocol):
-    """How much waits to be drained."""
-
-    @property
-    def entries(self) -> int:
-        """Entries appended and not yet acknowledged by a drainer."""
-        ...
-
-    @property
-    def oldest_s(self) -> float:
-        """The age of the oldest in seconds, 0 when there is none."""
-        ...
-
-    @property
-    def fill(self) -> float:
-        """The share of its memory that is used."""
-        ...
-
-
 class Streams(Protocol):
-    """The journal's streams. Calls raise ``Unavailable`` when nobody can tell what happened."""
+    """The journal's streams, a pair of lanes for each shard."""
 
     @property
     def shards(self) -> int:
-        """How many there are of each lane."""
+        """How many shards there are."""
         ...
 
     async def append(
         self, shard: int, lane: LaneName, entries: Sequence[Entry]
     ) -> list[list[bytes | None] | None]:
-        """Append what is new, atomically; None for it, else what stands under its claims."""
-        ...
+        """Append what is new, atomically; None for it, else what is stored under its claims.
 
-    async def fitness(self) -> str:
-        """Nothing, or the sentence why the server would not keep its word. Never raises."""
-        ...
-
-    async def fill(self) -> float:
-        """The share of its memory that is used."""
-        ...
-
-    async def depth(self) -> Depth:
-        """How much waits to be drained."""
+        Raises ``Unavailable`` when nothing was appended, or it is not known whether it was.
+        """
         ...
 
 
-#: How far the clocks of processes and servers may be apart.
-_CLOCKS_APART_S = 60.0
 _encode_existing = msgspec.msgpack.Encoder().encode
 _decode_existing = msgspec.msgpack.Decoder(ExistingOrder).decode
 
@@ -94,66 +54,18 @@ class Journal:
     """Takes batches that Postgres does not. Answers are true once they are given."""
 
     def __init__(
-        self, *, streams: Streams, codec: JournalCodec, clock: Clock, settings: Settings
+        self, *, streams: Streams, codec: JournalCodec, monitor: JournalMonitor, claim_s: int
     ) -> None:
+        """``claim_s``: seconds for which order numbers, request ids and event keys are claimed."""
         self._streams = streams
         self._codec = codec
-        self._clock = clock
-        self._fill_max = settings.journal_fill_max
-        self._claim_s = settings.journal_claim_s
-        self._check_s = settings.journal_check_s
-        self._fill = 0.0
-        self._fill_at_s = float("-inf")
-        self._entries = 0
-        #: As last looked at: seconds since the oldest that waits came, share of memory used.
-        self.oldest_s = 0.0
-        self.fill = 0.0
-        #: Why the journal is not used, in a sentence; empty when it is.
-        self.reason = "was not looked at yet"
+        self._monitor = monitor
+        self._claim_s = claim_s
 
     @property
     def is_usable(self) -> bool:
-        """Whether the server was found to keep its word."""
-        return not self.reason
-
-    async def run(self, stopping: asyncio.Event) -> None:
-        """Look again and again whether the server would keep its word, until told to stop."""
-        while not stopping.is_set():
-            await self.check()
-            pause_s = min(self._check_s, _BUSY_S) if self._entries else self._check_s
-            await lifecycle.pause(stopping, pause_s)
-
-    async def check(self) -> None:
-        """Find out whether the journal may be used; what changed is logged."""
-        try:
-            reason = await self._streams.fitness()
-        except Exception as exc:  # whatever it is, it is the answer to this question
-            reason = f"its server can not be looked at ({type(exc).__name__})"
-        if reason != self.reason:
-            if reason:
-                _log.error("the journal is not used: %s", reason)
-            else:
-                _log.info("the journal stands ready")
-        self.reason = reason
-        metrics.JOURNAL_USABLE.set(not reason)
-        with contextlib.suppress(Exception):
-            depth = await self._streams.depth()
-            self._entries, self.oldest_s, self.fill = depth.entries, depth.oldest_s, depth.fill
-            metrics.JOURNAL_ENTRIES.set(depth.entries)
-            metrics.JOURNAL_OLDEST_S.set(depth.oldest_s)
-            metrics.JOURNAL_FILL.set(depth.fill)
-
-    async def may_hold(self, id_: UUID) -> bool:
-        """Say whether an order that the ledger does not know may still wait here.
-
-        An id tells when it was made, and nothing that waits is older than the oldest entry.
-        """
-        try:
-            depth = await self._streams.depth()
-        except Unavailable:
-            return self._entries > 0
-        oldest_s = self._clock.now().timestamp() - depth.oldest_s - _CLOCKS_APART_S
-        return depth.entries > 0 and (id_.int >> 80) / 1000 >= oldest_s
+        """Whether its server was found to be fit."""
+        return self._monitor.is_usable
 
     async def place(self, batch: Sequence[Placement]) -> Sequence[Placed | BaseException]:
         """Journal orders; an answer for each in order, ``Unavailable`` where nobody can tell."""
@@ -253,20 +165,12 @@ class Journal:
         self, shard: int, lane: LaneName, entries: Sequence[Entry]
     ) -> Sequence[list[bytes | None] | TidegateError | None]:
         try:
-            await self._check_headroom()
+            await self._monitor.check_headroom()
             found = await self._streams.append(shard, lane, entries)
         except Unavailable as exc:
             return [exc] * len(entries)
         metrics.JOURNALED.labels(lane).inc(sum(existing is None for existing in found))
         return found
-
-    async def _check_headroom(self) -> None:
-        now_s = self._clock.monotonic_s()
-        if now_s - self._fill_at_s > _FILL_S:
-            self._fill = await self._streams.fill()
-            self._fill_at_s = now_s
-        if self._fill >= self._fill_max:
-            raise Unavailable("journal", retry_after_s=5.0)
 
 
 def _claims(placement: Placement, claim_s: int) -> list[tuple[MatchKind, bytes, int]]:

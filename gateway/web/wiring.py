@@ -110,7 +110,9 @@ def build_server(
             bytes_max=settings.callback_bytes_max,
             body_s=settings.body_s,
         ),
-        queries=QueryHandler(reader=reader, journal=gateway.journal, response_cache=response_cache),
+        queries=QueryHandler(
+            reader=reader, journal=gateway.journal_monitor, response_cache=response_cache
+        ),
         exports=ExportHandler(
             reader=reader,
             audit=AuditLog(pool=gateway.stores.primary_reads),
@@ -126,7 +128,7 @@ def build_server(
             streams_max=settings.streams_max,
         ),
         remarks=RemarkHandler(
-            remarks=gateway.remarks, journal=gateway.journal, body_s=settings.body_s
+            remarks=gateway.remarks, journal=gateway.journal_monitor, body_s=settings.body_s
         ),
         status=status,
     )
@@ -232,7 +234,8 @@ def build_admin_server(gateway: Gateway) -> Dispatcher:
 
 def tasks(gateway: Gateway, port: int) -> dict[str, lifecycle.Task]:
     """Return the long-lived tasks of a gateway by name; ``port``: the one that it listens on."""
-    journal = {} if gateway.journal is None else {"journal": gateway.journal}
+    monitor = gateway.journal_monitor
+    journal = {} if monitor is None else {"journal": monitor}
     control = Control(
         directory=Path(gateway.settings.control_dir),
         answer=snapshot.Answers(overload=gateway.overload, modes=gateway.overrides).answer,

@@ -17,6 +17,7 @@ from gateway.domain.placing import ExistingOrder, Placed
 from gateway.intake import journal_codec
 from gateway.intake.journal import Journal
 from gateway.intake.journal_codec import JournalCodec
+from gateway.intake.journal_monitor import JournalMonitor
 from gateway.runtime.settings import Settings
 from tests.domain.support import NOW, due, placement
 from tests.intake.support import StoppedClock, Way
@@ -156,7 +157,8 @@ async def test_a_cached_result_is_read_and_written_as_before() -> None:
 async def test_what_stands_under_a_claim_is_read_and_written_as_before() -> None:
     streams = ClaimedStreams(KNOWN)
     settings = Settings(database_url="postgresql://nowhere")
-    journal = Journal(streams=streams, codec=CODEC, clock=StoppedClock(), settings=settings)
+    monitor = JournalMonitor(streams=streams, clock=StoppedClock(), settings=settings)
+    journal = Journal(streams=streams, codec=CODEC, monitor=monitor, claim_s=60)
     sent = msgspec.structs.replace(
         placement(due(1, order_no="W-1"), request_id="k-1"),
         id=msgspec.msgpack.decode(KNOWN, type=ExistingOrder).id,

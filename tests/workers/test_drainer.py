@@ -386,7 +386,7 @@ async def test_a_journal_that_would_not_keep_its_word_is_not_used(
 ) -> None:
     # The server of the results syncs once a second.
     async with _outage(with_(settings, journal_url=settings.redis_url)) as outage:
-        journal = outage.gateway.journal
+        journal = outage.gateway.journal_monitor
         assert journal is not None
         assert "set appendfsync to always" in journal.reason
         outage.cable.cut()
@@ -408,21 +408,23 @@ async def test_a_full_journal_refuses(outage: Outage) -> None:
     assert await outage.waiting() == 0
 
 
-async def test_with_both_away_nothing_is_kept(outage: Outage, ledger: Database) -> None:
+async def test_with_both_away_nothing_is_kept(
+    outage: Outage, ledger: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
     gateway = outage.gateway
     streams = gateway.stores.journal_streams
     assert streams is not None
     outage.cable.cut()
     async with cable_to(gateway.settings.journal_url) as journal_cable:
         other = type(streams)(url=journal_cable.url, shards=4, call_s=0.5)
-        assert gateway.journal is not None
-        gateway.journal._streams = other
+        monkeypatch.setattr(streams, "_nodes", other._nodes)
         journal_cable.cut()
         with pytest.raises(Unavailable):
             await submit(gateway, numbered(1))
         with pytest.raises(Unavailable):
             await tell(gateway, paid())
         await other.close()
+        monkeypatch.undo()
     assert await outage.waiting() == 0
     assert (await counts(ledger))["orders"] == 0
 

@@ -46,7 +46,7 @@ def optional(gateway: Gateway) -> dict[str, Probe]:
 
 
 def _journal(gateway: Gateway) -> dict[str, Probe]:
-    journal = gateway.journal
+    journal = gateway.journal_monitor
     if journal is None:
         return {}
 
