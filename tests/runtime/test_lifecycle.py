@@ -55,6 +55,28 @@ class Deaf:
             raise
 
 
+class Slow:
+    """Needs a while for what it began."""
+
+    def __init__(self) -> None:
+        self.released = asyncio.Event()
+
+    async def run(self, stopping: asyncio.Event) -> None:
+        await stopping.wait()
+        await self.released.wait()
+
+
+class Stubborn(Slow):
+    """Swallows its cancellation."""
+
+    async def run(self, stopping: asyncio.Event) -> None:
+        while not self.released.is_set():
+            try:
+                await self.released.wait()
+            except asyncio.CancelledError:
+                continue
+
+
 def said(caplog: pytest.LogCaptureFixture) -> list[tuple[str, str, str]]:
     return [
         (line.levelname, line.message, line.__dict__["task"])
@@ -124,6 +146,44 @@ async def test_a_task_that_does_not_hear_is_cancelled_after_its_time(
         assert not await lifecycle.supervise({"deaf": deaf}, stopping, drain_s=0.01)
     assert deaf.was_cancelled
     assert said(caplog) == [("WARNING", "task did not end in time", "deaf")]
+
+
+async def test_what_is_still_awaited_is_logged_and_since_when(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    slow, quick, stopping = Slow(), Dutiful(), asyncio.Event()
+    tasks: dict[str, lifecycle.Task] = {"slow": slow, "quick": quick}
+    stopping.set()
+    running = asyncio.create_task(
+        lifecycle.supervise(tasks, stopping, drain_s=3600, report_s=0.001)
+    )
+    while len(said(caplog)) < 2:
+        await asyncio.sleep(0.001)
+    slow.released.set()
+    assert await running
+    assert set(said(caplog)) == {("WARNING", "task is still awaited", "slow")}
+    since_s = [line.__dict__["since_s"] for line in caplog.records]
+    assert 0 < since_s[0] < since_s[1]
+
+
+async def test_a_task_that_swallows_its_cancellation_does_not_keep_the_process(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    stubborn, stopping = Stubborn(), asyncio.Event()
+    stopping.set()
+    running = asyncio.create_task(
+        lifecycle.supervise({"stubborn": stubborn}, stopping, drain_s=0.01, cancel_s=0.01)
+    )
+    done, _ = await asyncio.wait({running}, timeout=60)
+    stubborn.released.set()
+    assert done
+    assert not await running
+    assert said(caplog) == [
+        ("WARNING", "task did not end in time", "stubborn"),
+        ("WARNING", "task did not end when cancelled", "stubborn"),
+    ]
+    since_s = [line.__dict__["since_s"] for line in caplog.records]
+    assert 0.01 <= since_s[0] < since_s[1]
 
 
 async def test_a_pause_ends_when_the_process_is_told_to_stop() -> None:
