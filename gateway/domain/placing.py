@@ -13,9 +13,6 @@ from msgspec import Struct
 from gateway.domain.orders import Hold, Status, Submission
 
 LOOKALIKE_WINDOW_S = 600
-VELOCITY_WINDOW_S = 300
-#: So many orders of one buyer with the same goods pass in a window; the next is held.
-VELOCITY_MAX = 3
 
 #: What a channel does with a look-alike that carries a request id of its own.
 LookalikePolicy = Literal["hold", "replay", "off"]

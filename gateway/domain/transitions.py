@@ -4,13 +4,7 @@ A move that the table does not list is never made. What arrives early waits; wha
 be applied is parked with a reason.
 """
 
-from typing import Literal
-
 from gateway.domain.orders import Status
-
-Action = Literal[
-    "payment_succeeded", "timed_out", "cancelled", "shipped", "delivered", "refund_succeeded"
-]
 
 #: (from, action) -> to. A partial refund leaves the status; a full one takes this move.
 TRANSITIONS: dict[tuple[Status, str], Status] = {

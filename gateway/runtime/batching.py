@@ -31,10 +31,6 @@ class Full(Exception):
     """As many items wait as may; taking one more would have no bound."""
 
 
-class Late(Exception):
-    """An item waited too long for its flush to begin; it was not flushed."""
-
-
 class Batcher(Generic[T, R]):
     """Gathers items into batches and resolves each item's future after its batch was flushed."""
 

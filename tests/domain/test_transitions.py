@@ -1,4 +1,4 @@
-"""The table of moves is closed: every pair of status and action has exactly one meaning."""
+"""The table of transitions is closed: every pair of status and action has exactly one meaning."""
 
 from itertools import product
 from typing import get_args
@@ -6,10 +6,12 @@ from typing import get_args
 import pytest
 
 from gateway.domain.orders import Status
-from gateway.domain.transitions import PREMATURE, REPEATED, TRANSITIONS, Action
+from gateway.domain.transitions import PREMATURE, REPEATED, TRANSITIONS
 
 STATUSES: tuple[Status, ...] = get_args(Status)
-ACTIONS: tuple[Action, ...] = get_args(Action)
+ACTIONS = (
+    "payment_succeeded", "timed_out", "cancelled", "shipped", "delivered", "refund_succeeded",
+)  # fmt: skip
 
 DESIGN = {
     ("pending_payment", "payment_succeeded"): "paid",
@@ -36,7 +38,7 @@ def test_every_word_of_the_table_is_a_known_status_or_action() -> None:
 
 
 @pytest.mark.parametrize(("status", "action"), list(product(STATUSES, ACTIONS)))
-def test_no_pair_has_two_meanings(status: Status, action: Action) -> None:
+def test_no_pair_has_two_meanings(status: Status, action: str) -> None:
     pair = (status, action)
     assert [pair in TRANSITIONS, pair in PREMATURE, pair in REPEATED].count(True) <= 1
 

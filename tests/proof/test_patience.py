@@ -4,10 +4,14 @@ import asyncio
 import time
 from collections.abc import Sequence
 
-from gateway.runtime.batching import Batcher, Late
+from gateway.runtime.batching import Batcher
 
 HANG_S = 0.1
 WAIT_S = 0.05
+
+
+class Late(Exception):
+    """Waited too long for a flush to begin."""
 
 
 async def test_what_waits_behind_hanging_flushes_is_told_soon() -> None:

@@ -9,7 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.runtime.batching import Batcher, Full, Late
+from gateway.runtime.batching import Batcher, Full
+
+
+class Late(Exception):
+    """An item waited too long for its flush to begin; it was not flushed."""
 
 
 class Gate:
