@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from gateway.domain.features import FEATURES, TIERS
 from gateway.overload.peers import Process, Summary, Tier
-from ops.commands.tables import lines
+from ops.tables import lines
 
 #: The cursor hidden and long lines cut off; and both as they were.
 _BEGIN, _END = "\x1b[?25l\x1b[?7l\x1b[2J", "\x1b[?7h\x1b[?25h"

@@ -14,8 +14,8 @@ from gateway.domain.access import ROLES, Role
 from gateway.runtime import settings
 from gateway.stores.postgres.api_keys import ApiKey, ApiKeys
 from ops import connections
-from ops.commands.tables import table
 from ops.failures import Failure, Wrong
+from ops.tables import table
 
 _NAME_CHARS_MAX = 64
 _T = TypeVar("_T")

@@ -15,8 +15,8 @@ from gateway.stores import sealing
 from gateway.stores.postgres.rejected_callbacks import Listed, RejectedCallbacks
 from ops import connections
 from ops.commands.api_keys import actor
-from ops.commands.tables import table
 from ops.failures import Failure
+from ops.tables import table
 
 _LIMIT_MAX = 1000
 

@@ -8,7 +8,7 @@ import click
 import msgspec
 
 from ops import effective
-from ops.commands.tables import table
+from ops.tables import table
 
 _EPILOG = """\
 \b

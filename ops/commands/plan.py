@@ -17,8 +17,8 @@ from gateway.runtime import settings
 from gateway.stores.postgres.overrides import OverrideStore
 from ops import connections
 from ops.commands.api_keys import actor
-from ops.commands.tables import table
 from ops.failures import Failure, Wrong
+from ops.tables import table
 
 T = TypeVar("T")
 

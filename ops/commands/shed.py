@@ -18,8 +18,8 @@ from gateway.stores.override_spool import OverrideSpool, SpooledChange
 from gateway.stores.postgres.overrides import OverrideStore
 from ops import connections
 from ops.commands.api_keys import actor
-from ops.commands.tables import table
 from ops.failures import Failure, Wrong
+from ops.tables import table
 
 T = TypeVar("T")
 

@@ -11,11 +11,11 @@ from typing import get_args
 
 import click
 
-from ops.commands.tables import table
 from ops.failures import Failure, Wrong
 from ops.simulators import keys, registry, sending
 from ops.simulators.contract import Account, Forgery, Kind, Trade
 from ops.simulators.sending import Sent, Step
+from ops.tables import table
 
 _STORY: tuple[Kind, ...] = ("placed", "paid", "partial_refund", "refund")
 _AMOUNT_LIMIT = 10**10
