@@ -14,7 +14,7 @@ from uuid import UUID
 import msgspec
 
 from loadtest.history import JOURNALED, Answer, CallbackSent, History, OrderSent, standing
-from loadtest.stored import Contents, Event, Order, Payment, Stored
+from loadtest.ledger_contents import Contents, Event, Order, Payment, Stored
 
 _SHOWN_MAX = 5
 _PAID_STATUSES = ("paid", "shipped", "completed")

@@ -2,8 +2,8 @@
 
 ``__main__`` reads the options and sets the exit status, ``plan`` holds the order of the run,
 ``contenders`` says how each service starts, ``servers`` brings PostgreSQL and Valkey.
-``closed`` (with ``wrk``) and ``opened`` (with ``openloop``, a process of its own, and its
-``connection``) take the figures; ``cpu``, ``processes`` and ``databases`` are their hands.
-``sent`` checks the promise behind every 2xx, ``verdict`` compares with floors and aims,
-``report`` prints.
+``closed_loop`` (with ``wrk``) and ``open_loop`` (with ``open_loop_generator``, a process of its
+own, and its ``connection``) take the figures; ``cpu``, ``processes`` and ``databases`` serve them.
+``acknowledgements`` checks the promise behind every 2xx, ``verdict`` compares with floors and
+aims, ``report`` prints.
 """

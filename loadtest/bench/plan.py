@@ -10,11 +10,11 @@ from pathlib import Path
 
 import msgspec
 
-from loadtest.bench import closed, contenders, databases, opened, servers
-from loadtest.bench.closed import Closed
+from loadtest.bench import closed_loop, contenders, databases, open_loop, servers
+from loadtest.bench.acknowledgements import Kept, Sent, compare
+from loadtest.bench.closed_loop import Closed
 from loadtest.bench.contenders import LETTERS, TITLES, Contender, Name
-from loadtest.bench.openloop import Latencies
-from loadtest.bench.sent import Kept, Sent, compare
+from loadtest.bench.open_loop_generator import Latencies
 from loadtest.bench.servers import Addresses
 
 
@@ -102,7 +102,7 @@ def _closed(
     scratch: Path,
     say: Say,
 ) -> list[Sent]:
-    figures, sent = closed.measure(
+    figures, sent = closed_loop.measure(
         contender,
         number=number,
         seconds=options.seconds,
@@ -116,7 +116,7 @@ def _closed(
 
 def _opened(contender: Contender, findings: Findings, scratch: Path, say: Say) -> list[Sent]:
     say(f"latency at fixed rates, {_called(contender.name)}: about 45 s")
-    findings.opened[contender.name], sent = opened.measure(contender, scratch=scratch)
+    findings.opened[contender.name], sent = open_loop.measure(contender, scratch=scratch)
     return sent
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from loadtest.bench.closed import Closed
+from loadtest.bench.closed_loop import Closed
 from loadtest.bench.contenders import LETTERS, TITLES, Name
 from loadtest.bench.plan import Findings
 from loadtest.bench.verdict import Judged, Spread, spread

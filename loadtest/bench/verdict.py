@@ -10,7 +10,7 @@ from typing import Literal, NamedTuple
 
 import msgspec
 
-from loadtest.bench.closed import Closed
+from loadtest.bench.closed_loop import Closed
 from loadtest.bench.contenders import Name
 from loadtest.bench.plan import Findings
 

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import click
 
-from loadtest import payers, sending, stage, stored, verify
+from loadtest import deployment, ledger_contents, payers, sending, verify
 from loadtest.demo import plan, report
 from loadtest.demo.drive import drive
+from loadtest.deployment import Stage
 from loadtest.errors import CannotRun
-from loadtest.stage import Stage
 from ops.embedded.report import Terminal
 
 _BROKEN, _COULD_NOT_RUN, _INTERRUPTED = 1, 2, 130
@@ -69,7 +69,7 @@ def run(*, count: int, connections: int, seed: int, kept: Path | None) -> report
     reporter = Terminal(sys.stderr)
     paying = payers.create()
     drawn = plan.draw(count, paying, seed=seed)
-    with stage.running(
+    with deployment.running(
         paying, account_name=sending.ACCOUNT_NAME, reporter=reporter, kept=kept
     ) as there:
         return asyncio.run(_send_and_compare(drawn, there, connections, seed, reporter))
@@ -81,11 +81,13 @@ async def _send_and_compare(
     reporter.say(f"sending {drawn.attempts:,} messages over {connections} connections")
     seconds = await drive(drawn, there, connections=connections, say=reporter.say)
     with reporter.step("waiting for sweeper and replica"):
-        settled_s = await stored.settle(there.database_url, there.replica_url, within_s=_SETTLE_S)
+        settled_s = await ledger_contents.settle(
+            there.database_url, there.replica_url, within_s=_SETTLE_S
+        )
     with reporter.step("comparing"):
-        checks = verify.verify(drawn.history, await stored.read_from(there.database_url))
-        primary = await stored.contents(there.database_url)
-        checks += verify.compare(primary, await stored.contents(there.replica_url))
+        checks = verify.verify(drawn.history, await ledger_contents.read_from(there.database_url))
+        primary = await ledger_contents.contents(there.database_url)
+        checks += verify.compare(primary, await ledger_contents.contents(there.replica_url))
     return report.Findings(
         seed=seed,
         connections=connections,

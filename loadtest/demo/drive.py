@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from loadtest import sending
 from loadtest.demo.plan import Plan, Script
-from loadtest.stage import Stage
+from loadtest.deployment import Stage
 
 _PARTS = 10
 

@@ -10,10 +10,10 @@ from decimal import Decimal
 import msgspec
 
 from loadtest import orders, sending
+from loadtest.deployment import CHANNELS
 from loadtest.history import History, OrderSent
 from loadtest.payers.contract import Forgery, Payer
 from loadtest.sending import Callback, Order
-from loadtest.stage import CHANNELS
 
 REPEATED = 0.10
 EARLY = 0.05

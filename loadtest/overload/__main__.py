@@ -8,7 +8,7 @@ import click
 import msgspec
 
 from loadtest.errors import CannotRun
-from loadtest.overload import plan, report, site
+from loadtest.overload import caged_gateway, plan, report
 from loadtest.overload.findings import Findings
 
 _FLOOR_MISSED = 1
@@ -45,7 +45,9 @@ def main(
     Needs two cores, root, and control groups that can be written. PostgreSQL and two Valkeys are
     brought along and thrown away. Takes about half an hour.
     """
-    options = site.Options(cores=cores, seconds=seconds, rounds=rounds, quiet_s=quiet_seconds)
+    options = caged_gateway.Options(
+        cores=cores, seconds=seconds, rounds=rounds, quiet_s=quiet_seconds
+    )
     # Also when a CI system ends it: the servers are stopped and their directory is removed.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
@@ -64,11 +66,11 @@ def main(
     sys.exit(0 if all(each.is_held for each in judged) else _FLOOR_MISSED)
 
 
-def _measure(options: site.Options) -> Findings:
+def _measure(options: caged_gateway.Options) -> Findings:
     def say(line: str) -> None:
         click.echo(line, err=True)
 
-    with site.prepared(options, say) as bench:
+    with caged_gateway.prepared(options, say) as bench:
         return plan.run(bench)
 
 

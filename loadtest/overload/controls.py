@@ -1,9 +1,9 @@
 """What is known to be wrong, and must miss its floor; and what no process can undercut."""
 
 from loadtest.bench import cpu
+from loadtest.overload.caged_gateway import Bench, said
 from loadtest.overload.findings import TIMES, Trial
 from loadtest.overload.outcomes import Phase
-from loadtest.overload.site import Bench, said
 
 
 def unshed(bench: Bench) -> list[Trial]:

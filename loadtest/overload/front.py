@@ -10,9 +10,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from loadtest.errors import CannotRun
+from loadtest.overload.caged_gateway import Bench, said
 from loadtest.overload.findings import TIMES, Trial
 from loadtest.overload.flood import CONNECTIONS_MAX
-from loadtest.overload.site import Bench, said
 from ops.embedded.processes import death_signal_hook
 from ops.harness.ports import accepts, free_port
 

@@ -3,10 +3,10 @@
 import os
 import platform
 
-from loadtest.overload import apart, controls, front
+from loadtest.overload import bulkhead, controls, front
+from loadtest.overload.caged_gateway import CORE_SHARE, LISTS_PER_S, REST_S, Bench, Site, said
 from loadtest.overload.findings import TIMES, Findings, Steps, Trial
 from loadtest.overload.outcomes import Phase
-from loadtest.overload.site import CORE_SHARE, LISTS_PER_S, REST_S, Bench, Site, said
 
 _LISTS_TIER = 3
 _WINDOWS = 5
@@ -60,7 +60,7 @@ def run(bench: Bench) -> Findings:
         late=controls.late(bench),
         cpu_alone=controls.cpu_alone(bench),
         least_refusal_cost=[least_s / accept_s for accept_s in accepts_s],
-        apart={times: apart.beside(bench, times) for times in TIMES},
+        apart={times: bulkhead.beside(bench, times) for times in TIMES},
         fronted=front.floods(bench),
         probes=bench.probes,
     )

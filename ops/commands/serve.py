@@ -61,7 +61,7 @@ def command(
     """
     loaded = settings.load(_overridden(host=host, port=port, role=role))
     if processes > 1:
-        from ops import processes as several
+        from ops import supervisor as several
 
         logs.configure(loaded.log_level)
         sys.exit(

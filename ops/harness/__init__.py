@@ -8,6 +8,6 @@
     first_start       sealing keys, migration and API key
     gateway_process   wait until /readyz answers 200, stop
 
-What differs stays with who needs it: restarts in `ops.up` and `ops.processes`, CPU quotas in
+What differs stays with who needs it: restarts in `ops.up` and `ops.supervisor`, CPU quotas in
 `loadtest.overload`, kills and stand-stills in the tests. Nothing here imports the gateway.
 """

@@ -8,7 +8,7 @@ from pathlib import Path
 import aiohttp
 
 from gateway.runtime.settings import Settings
-from loadtest import sending, stored, verify
+from loadtest import ledger_contents, sending, verify
 from loadtest.history import NO_ANSWER
 from ops.harness.ports import free_port
 from tests.support import fronts
@@ -57,8 +57,8 @@ async def test_gateways_that_end_and_come_back_lose_no_acknowledged_order(
     # One that is told to end answers what it took: at most what met its very last moment failed.
     assert told.total() <= SENDERS // 2, told
     assert set(refused(shoppers)) <= set(OF_THE_FRONT)
-    await stored.settle(settings.database_url, "", within_s=15.0)
-    found = await stored.read_from(settings.database_url)
+    await ledger_contents.settle(settings.database_url, "", within_s=15.0)
+    found = await ledger_contents.read_from(settings.database_url)
     checks = verify.verify(shoppers.history, found, tolerated=OF_THE_FRONT)
     assert [check.name for check in checks if not check.ok] == []
 

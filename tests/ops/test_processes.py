@@ -18,9 +18,9 @@ from typing import Any
 import psutil  # type: ignore[import-untyped]  # it ships no types
 import pytest
 
-from ops import processes as supervising
+from ops import supervisor as supervising
 from ops.harness.ports import free_port
-from ops.processes import Supervisor
+from ops.supervisor import Supervisor
 from tests.support.processes import Processes
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from gateway.runtime.settings import Account
 from ops.embedded.cluster import Servers
-from tests.support import played
+from tests.support import demo_run
 from tests.support.payers import Payers
 
 
@@ -24,9 +24,9 @@ def accounts(payers: Payers) -> list[Account]:
 @pytest.fixture(scope="session")
 def world(
     servers: Servers, template: str, keyring: Path, tmp_path_factory: pytest.TempPathFactory
-) -> played.Played:
+) -> demo_run.Played:
     """Played once; a test that changes it changes a copy, or rolls back."""
     directory = tmp_path_factory.mktemp("played")
     return asyncio.run(
-        played.play(servers, template=template, keyring=keyring, directory=directory)
+        demo_run.play(servers, template=template, keyring=keyring, directory=directory)
     )

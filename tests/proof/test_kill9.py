@@ -6,7 +6,7 @@ import random
 import secrets
 
 from gateway.runtime.settings import Settings
-from loadtest import sending, stored, verify
+from loadtest import ledger_contents, sending, verify
 from loadtest.history import NO_ANSWER, NOT_CONNECTED
 from ops.harness.ports import free_port
 from tests.support.payers import Payers
@@ -41,10 +41,10 @@ async def test_nothing_acknowledged_is_lost_or_doubled_over_30_kills(
                 gateway.kill()
                 await asyncio.to_thread(gateway.wait)
                 gateway = await asyncio.to_thread(processes.serve, port=port)
-    settled_s = await stored.settle(settings.database_url, "", within_s=SETTLE_S)
+    settled_s = await ledger_contents.settle(settings.database_url, "", within_s=SETTLE_S)
 
     history = shoppers.history
-    found = await stored.read_from(settings.database_url)
+    found = await ledger_contents.read_from(settings.database_url)
     checks = verify.verify(history, found, tolerated={NO_ANSWER, NOT_CONNECTED, 503})
     lost_answers = sum(
         not any(answer.status == 201 for answer in order.answers)

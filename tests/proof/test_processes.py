@@ -11,7 +11,7 @@ import psutil  # type: ignore[import-untyped]  # it ships no types
 import pytest
 
 from gateway.runtime.settings import Settings
-from loadtest import orders, sending, stored, verify
+from loadtest import ledger_contents, orders, sending, verify
 from loadtest.history import NO_ANSWER, NOT_CONNECTED, History
 from ops.harness.ports import free_port
 from tests.support.payers import Payers
@@ -97,7 +97,7 @@ async def test_100_identical_requests_at_once_on_two_processes_are_one_order(
             assert len({answer.id for answer in order.sent.answers}) == 1
             assert all(answer.is_promise for answer in payment.sent.answers)
     assert await ledger.fetchval("SELECT count(*) FROM orders WHERE status = 'paid'") == 10
-    assert broken(history, await stored.read(ledger)) == []
+    assert broken(history, await ledger_contents.read(ledger)) == []
 
 
 async def test_a_killed_child_is_replaced_and_nothing_acknowledged_is_lost(
@@ -123,8 +123,8 @@ async def test_a_killed_child_is_replaced_and_nothing_acknowledged_is_lost(
                         await asyncio.sleep(0.02)
                     while len(tree(parent)) != 3 or victim in tree(parent):
                         await asyncio.sleep(0.05)
-    await stored.settle(settings.database_url, "", within_s=15.0)
-    found = await stored.read_from(settings.database_url)
+    await ledger_contents.settle(settings.database_url, "", within_s=15.0)
+    found = await ledger_contents.read_from(settings.database_url)
     assert broken(shoppers.history, found, NO_ANSWER, NOT_CONNECTED, 503) == []
 
 
@@ -159,8 +159,8 @@ async def test_what_was_taken_is_answered_before_the_processes_end(
     assert statuses[NOT_CONNECTED] == SENDERS, f"cut off: {statuses}, gone in {took_s:.1f} s"
     assert set(statuses) <= {200, 201, NOT_CONNECTED}
     processes.start("work")
-    await stored.settle(settings.database_url, "", within_s=15.0)
-    found = await stored.read_from(settings.database_url)
+    await ledger_contents.settle(settings.database_url, "", within_s=15.0)
+    found = await ledger_contents.read_from(settings.database_url)
     # What waits for an order that was never placed waits on.
     assert broken(shoppers.history, found, NOT_CONNECTED) in ([], ["events that still wait"])
 
@@ -169,6 +169,6 @@ def count_answered(history: History) -> int:
     return sum(count for status, count in history.statuses().items() if status in (200, 201))
 
 
-def broken(history: History, found: stored.Stored, *tolerated: int) -> list[str]:
+def broken(history: History, found: ledger_contents.Stored, *tolerated: int) -> list[str]:
     checks = verify.verify(history, found, tolerated=tolerated)
     return [check.name for check in checks if not check.ok]

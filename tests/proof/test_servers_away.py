@@ -22,7 +22,7 @@ import pytest
 import redis
 
 from gateway.runtime.settings import Settings
-from loadtest import orders, sending, stored, verify
+from loadtest import ledger_contents, orders, sending, verify
 from loadtest.history import Answer, History
 from loadtest.sending import Callback, Order
 from ops.embedded.cluster import PRIMARY, VALKEY, Servers
@@ -92,9 +92,11 @@ async def session(processes: Processes) -> AsyncIterator[aiohttp.ClientSession]:
 async def broken(settings: Settings, history: History, *tolerated: int) -> list[str]:
     """Wait until all has settled, compare, replica included, and return what does not hold."""
     primary, replica = settings.database_url, settings.replica_urls
-    await stored.settle(primary, replica, within_s=SETTLE_S)
-    checks = verify.verify(history, await stored.read_from(primary), tolerated=tolerated)
-    checks += verify.compare(await stored.contents(primary), await stored.contents(replica))
+    await ledger_contents.settle(primary, replica, within_s=SETTLE_S)
+    checks = verify.verify(history, await ledger_contents.read_from(primary), tolerated=tolerated)
+    checks += verify.compare(
+        await ledger_contents.contents(primary), await ledger_contents.contents(replica)
+    )
     return [f"{check.name}: {check.wrong}" for check in checks if not check.ok]
 
 
@@ -221,7 +223,7 @@ async def test_without_postgres_orders_are_read_on_the_replica_and_their_age_is_
 
     status, age_s, before = await stops_being_old()
     assert (status, age_s) == (200, None)
-    await stored.settle(settings.database_url, settings.replica_urls, within_s=SETTLE_S)
+    await ledger_contents.settle(settings.database_url, settings.replica_urls, within_s=SETTLE_S)
     loop = asyncio.get_running_loop()
     with gone(servers, PRIMARY, how):
         slowest_s, ages = 0.0, []

@@ -4,9 +4,9 @@ from typing import Literal
 
 import pytest
 
-from tests.torture import catalogue, rounds
-from tests.torture.harness import Options, play
-from tests.torture.rounds import Round
+from tests.torture import catalogue, results
+from tests.torture.play_round import Options, play
+from tests.torture.results import Round
 
 OPTIONS = Options(seed=1, is_quick=True, cycles=6)
 FAULTS = catalogue.faults()
@@ -25,7 +25,7 @@ FAULTS = catalogue.faults()
 )
 def test_nothing_acknowledged_is_lost_or_doubled(name: str) -> None:
     played = play(FAULTS[name], OPTIONS)
-    assert played.outcome == "held", rounds.as_text([played])
+    assert played.outcome == "held", results.as_text([played])
 
 
 @pytest.mark.servers
@@ -52,4 +52,4 @@ def test_a_control_that_nobody_sees_through_is_a_failure(
 ) -> None:
     right = Round(fault="a", is_control=False, outcome="held")
     played = Round(fault="b", is_control=is_control, outcome=outcome)
-    assert rounds.exit_status([right, played]) == status
+    assert results.exit_status([right, played]) == status

@@ -8,8 +8,8 @@ from string import Template
 import asyncpg
 import pytest
 
-from loadtest import stored, verify
-from tests.support.played import Played
+from loadtest import ledger_contents, verify
+from tests.support.demo_run import Played
 
 ONCE = "acknowledged orders stored once, with their id"
 STRANGE = "orders stored that nobody may have sent"
@@ -43,7 +43,7 @@ async def failed(world: Played, *damage: str) -> set[str]:
         for statement in damage:
             done = await connection.execute(Template(statement).substitute(words))
             assert not done.endswith(" 0"), "the damage hit nothing"
-        found = await stored.read(connection)
+        found = await ledger_contents.read(connection)
     finally:
         await attempt.rollback()
         await connection.close()
@@ -53,8 +53,8 @@ async def failed(world: Played, *damage: str) -> set[str]:
 async def test_what_is_parked_for_a_reason_that_was_expected_is_not_reported(
     world: Played,
 ) -> None:
-    found = await stored.read_from(world.url)
-    found.parked.append(stored.Parked("placed:web", "x", None, "poison"))
+    found = await ledger_contents.read_from(world.url)
+    found.parked.append(ledger_contents.Parked("placed:web", "x", None, "poison"))
     assert failing(verify.verify(world.history, found)) == {PARKED}
     assert failing(verify.verify(world.history, found, parking={"poison"})) == set()
 

@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 import pytest
 
-from loadtest import stored, verify
+from loadtest import ledger_contents, verify
 from loadtest.history import JOURNALED, NO_ANSWER, Answer, History, OrderSent
-from tests.support.played import Played
+from tests.support.demo_run import Played
 
 ONCE = "acknowledged orders stored once, with their id"
 FORGED = "forgeries refused with 4xx"
@@ -106,7 +106,7 @@ async def test_a_broken_promise_is_reported(
 ) -> None:
     history = copy.deepcopy(world.history)
     change(history)
-    found = await stored.read_from(world.url)
+    found = await ledger_contents.read_from(world.url)
     assert expected in failing(verify.verify(history, found))
 
 
@@ -119,7 +119,7 @@ async def test_only_an_id_that_the_journal_gave_may_be_an_alias(
     history = copy.deepcopy(world.history)
     order = first_order(history)
     alias = uuid.uuid4()
-    found = await stored.read_from(world.url)
+    found = await ledger_contents.read_from(world.url)
     found.aliases[alias] = uuid.UUID(order.answers[0].id)
     order.answers.append(Answer(status, is_promise=True, id=str(alias), body=b"journaled"))
     failed = failing(verify.verify(history, found, tolerated={JOURNALED}))
@@ -138,7 +138,7 @@ async def test_what_got_no_answer_may_be_stored_or_not(world: Played, is_stored:
     about = [sent for sent in history.callbacks if sent.order_no == order.order_no]
     for answers in (order.answers, *(sent.answers for sent in about)):
         answers[:] = [Answer(NO_ANSWER), Answer(503)]
-    found = await stored.read_from(world.url)
+    found = await ledger_contents.read_from(world.url)
     if not is_stored:
         row = next(row for row in found.orders if row.order_no == order.order_no)
         found.orders.remove(row)
@@ -149,8 +149,11 @@ async def test_what_got_no_answer_may_be_stored_or_not(world: Played, is_stored:
 
 
 def test_a_replica_that_differs_in_one_row_or_one_value_is_reported() -> None:
-    primary = {"orders": stored.Contents(2, "aaaaaaaa"), "payments": stored.Contents(1, "cccccccc")}
+    primary = {
+        "orders": ledger_contents.Contents(2, "aaaaaaaa"),
+        "payments": ledger_contents.Contents(1, "cccccccc"),
+    }
     assert failing(verify.compare(primary, primary)) == set()
-    for there in (stored.Contents(1, "aaaaaaaa"), stored.Contents(2, "bbbbbbbb")):
+    for there in (ledger_contents.Contents(1, "aaaaaaaa"), ledger_contents.Contents(2, "bbbbbbbb")):
         checks = verify.compare(primary, {**primary, "orders": there})
         assert failing(checks) == {"replica equals primary: orders"}

@@ -4,8 +4,8 @@ from pathlib import Path
 
 from gateway.runtime import settings
 from loadtest import payers, sending
+from loadtest.deployment import CHANNELS
 from loadtest.payers.contract import Payer
-from loadtest.stage import CHANNELS
 from ops.harness import accounts_file
 
 

@@ -9,10 +9,10 @@ from pathlib import Path
 import click
 
 from ops.embedded.errors import CannotStart
-from tests.torture import catalogue, rounds
+from tests.torture import catalogue, results
 from tests.torture.fault import Fault
-from tests.torture.harness import Options, play
-from tests.torture.rounds import Round
+from tests.torture.play_round import Options, play
+from tests.torture.results import Round
 
 _COULD_NOT_RUN, _INTERRUPTED = 2, 130
 _EPILOG = """\
@@ -83,10 +83,10 @@ def main(
         sys.exit(_INTERRUPTED)
     finally:
         if played:
-            click.echo(f"{rounds.as_text(played)}\nseed {seed}")
+            click.echo(f"{results.as_text(played)}\nseed {seed}")
             if json_file is not None:
-                json_file.write_bytes(rounds.as_json(played, seed=seed))
-    sys.exit(rounds.exit_status(played))
+                json_file.write_bytes(results.as_json(played, seed=seed))
+    sys.exit(results.exit_status(played))
 
 
 def _choose(names: Sequence[str], *, with_controls: bool) -> list[Fault]:

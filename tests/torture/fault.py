@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from loadtest.history import NO_ANSWER, NOT_CONNECTED
-from loadtest.stored import Stored
+from loadtest.ledger_contents import Stored
 from loadtest.verify import Check
 
 if TYPE_CHECKING:

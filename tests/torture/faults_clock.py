@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from loadtest.history import NO_ANSWER, NOT_CONNECTED
-from loadtest.stored import Stored
+from loadtest.ledger_contents import Stored
 from loadtest.verify import Check
 from tests.torture.fault import Fault, Impossible
 from tests.torture.world import World

@@ -12,7 +12,7 @@ from pathlib import Path
 import asyncpg
 import redis
 
-from loadtest.stored import Stored
+from loadtest.ledger_contents import Stored
 from loadtest.verify import Check
 from ops.embedded.cluster import JOURNAL, PRIMARY
 from tests.torture.fault import Fault, Impossible

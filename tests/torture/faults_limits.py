@@ -8,7 +8,7 @@ from contextlib import suppress
 
 import psutil  # type: ignore[import-untyped]  # it ships no types
 
-from loadtest.stored import Stored
+from loadtest.ledger_contents import Stored
 from loadtest.verify import Check
 from tests.torture.fault import Fault
 from tests.torture.world import World

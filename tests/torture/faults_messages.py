@@ -4,10 +4,10 @@ import asyncio
 import random
 from collections.abc import Sequence
 
-from loadtest import orders, sending, stored
+from loadtest import ledger_contents, orders, sending
 from loadtest.history import History
+from loadtest.ledger_contents import Stored
 from loadtest.sending import Callback, Order
-from loadtest.stored import Stored
 from loadtest.verify import Check
 from ops.embedded.cluster import PRIMARY
 from tests.torture.fault import Fault
@@ -79,7 +79,7 @@ class Poison(Fault):
         ]
 
 
-def _is_poison(row: stored.Order) -> bool:
+def _is_poison(row: ledger_contents.Order) -> bool:
     return row.order_no.startswith(_PREFIX)
 
 

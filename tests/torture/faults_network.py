@@ -6,7 +6,7 @@ from typing import Literal
 
 import msgspec
 
-from loadtest.stored import Stored
+from loadtest.ledger_contents import Stored
 from loadtest.verify import Check
 from ops.embedded.cluster import PRIMARY
 from tests.support.cable import Cable

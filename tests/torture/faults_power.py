@@ -8,7 +8,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from loadtest.stored import Stored
+from loadtest.ledger_contents import Stored
 from loadtest.verify import Check
 from ops.embedded.cluster import JOURNAL, PRIMARY
 from tests.torture import lossy_fs

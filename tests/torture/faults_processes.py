@@ -7,10 +7,10 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from loadtest.history import NO_ANSWER, NOT_CONNECTED
-from loadtest.stored import Stored
+from loadtest.ledger_contents import Stored
 from loadtest.verify import Check
 from ops.embedded.cluster import PRIMARY
-from tests.torture import points
+from tests.torture import kill_points
 from tests.torture.fault import Fault
 from tests.torture.world import Member, World
 
@@ -47,9 +47,9 @@ class GatewaysKilled(Fault):
                 while not await world.is_ready(gateway):
                     await asyncio.sleep(0.02)
                 await asyncio.sleep(world.rng.uniform(0.0, _LIFE_S))
-                point = points.POINTS[n % len(points.POINTS)]
+                point = kill_points.POINTS[n % len(kill_points.POINTS)]
                 died = gateway.process
-                met[await points.kill_at(point, gateway, admin)] += 1
+                met[await kill_points.kill_at(point, gateway, admin)] += 1
                 while gateway.process is died:
                     await asyncio.sleep(0.02)
                 if n and n % 50 == 0:

@@ -8,7 +8,7 @@ from itertools import islice
 import aiohttp
 import asyncpg
 
-from loadtest.stored import Stored
+from loadtest.ledger_contents import Stored
 from loadtest.verify import Check, none
 from ops.embedded.cluster import PRIMARY, REPLICA
 from tests.torture import reader

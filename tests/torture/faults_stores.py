@@ -6,7 +6,7 @@ from typing import Any
 
 import redis.asyncio
 
-from loadtest.stored import Stored
+from loadtest.ledger_contents import Stored
 from loadtest.verify import Check
 from ops.embedded.cluster import JOURNAL, PRIMARY, VALKEY
 from tests.torture.fault import Fault

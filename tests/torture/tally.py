@@ -5,7 +5,7 @@ from collections import Counter
 import msgspec
 
 from loadtest.history import JOURNALED, History, standing
-from loadtest.stored import Stored
+from loadtest.ledger_contents import Stored
 
 
 class Tally(msgspec.Struct, frozen=True):

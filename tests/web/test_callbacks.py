@@ -13,8 +13,8 @@ import pytest
 
 from gateway.runtime import settings as configuration
 from gateway.runtime.settings import Settings
+from loadtest.deployment import CHANNELS
 from loadtest.payers.contract import Message, Payer, Payment, Posted
-from loadtest.stage import CHANNELS
 from ops.embedded.cluster import PRIMARY, Servers
 from tests.support.payers import Payers
 from tests.web.support import Answer, Cable, Wire, cable, check, order

@@ -13,8 +13,8 @@ import pytest
 from gateway.runtime import settings as configuration
 from gateway.runtime.settings import Settings
 from gateway.wiring import open_gateway
+from loadtest.deployment import CHANNELS
 from loadtest.payers.contract import Payment
-from loadtest.stage import CHANNELS
 from tests.support.cable import Cable, cable_to
 from tests.support.payers import Payers
 from tests.support.site import serve

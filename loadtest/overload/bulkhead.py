@@ -2,8 +2,8 @@
 
 from concurrent.futures import ThreadPoolExecutor
 
+from loadtest.overload.caged_gateway import CORE_SHARE, WARM_UP_S, Bench, said
 from loadtest.overload.findings import Trial
-from loadtest.overload.site import CORE_SHARE, WARM_UP_S, Bench, said
 
 
 def beside(bench: Bench, times: int) -> list[Trial]:

@@ -1,6 +1,6 @@
 """The open workload: orders leave on schedule, whether or not earlier ones are answered.
 
-    python -m loadtest.bench.openloop --port 8080 --rate 200 --seconds 10 --prefix o1
+    python -m loadtest.bench.open_loop_generator --port 8080 --rate 200 --seconds 10 --prefix o1
 
 Arrivals are evenly spaced. Latency counts from the moment an order was *due*, so that time
 spent waiting for a free connection behind a slow answer is not forgotten (no coordinated

@@ -5,8 +5,8 @@ from pathlib import Path
 import msgspec
 
 from loadtest.bench import cpu, processes, wrk
+from loadtest.bench.acknowledgements import Sent
 from loadtest.bench.contenders import LETTERS, Contender
-from loadtest.bench.sent import Sent
 
 WARM_UP_S = 2
 

@@ -9,14 +9,14 @@ from pathlib import Path
 
 import msgspec
 
-from loadtest import stored, verify
+from loadtest import ledger_contents, verify
 from loadtest.history import JOURNALED
 from loadtest.verify import Check
 from ops.embedded.cluster import Servers
-from tests.torture import mainly, probing, tally
+from tests.torture import main_thread, probing, tally
 from tests.torture.fault import Fault, Impossible
-from tests.torture.mainly import OnMain
-from tests.torture.rounds import Round
+from tests.torture.main_thread import OnMain
+from tests.torture.results import Round
 from tests.torture.world import World
 
 #: Seconds of load before the strike, and after everything is well again; with ``--quick`` half.
@@ -54,7 +54,7 @@ def play(fault: Fault, options: Options) -> Round:
     with _directory(fault, options.kept) as directory:
         try:
             with Servers(replica=fault.replica, fsync=fault.fsync) as servers:
-                played = mainly.run(
+                played = main_thread.run(
                     lambda on_main: _play(fault, servers, directory, options, on_main)
                 )
         except Impossible as exc:
@@ -154,11 +154,11 @@ async def _recovered(world: World, mended_s: float) -> float | None:
 async def _judged(world: World, course: _Course) -> Round:
     """Wait until nothing is on its way any more, and compare."""
     fault, history = world.fault, world.shoppers.history
-    await stored.settle(world.database_url, world.replica_url, within_s=_SETTLE_S)
+    await ledger_contents.settle(world.database_url, world.replica_url, within_s=_SETTLE_S)
     deadline_s = time.monotonic() + _SETTLE_S
     while await world.journaled() and time.monotonic() < deadline_s:
         await asyncio.sleep(_LOOK_S)
-    found = await stored.read_from(world.database_url)
+    found = await ledger_contents.read_from(world.database_url)
     counted = tally.count(history, found)
     checks = verify.verify(
         history, found, tolerated={JOURNALED, *fault.refusals}, parking=fault.parks
@@ -176,8 +176,8 @@ async def _judged(world: World, course: _Course) -> Round:
     if fault.expects_202:
         checks.append(_is("the journal stepped in", counted.journaled > 0))
     if fault.replica:
-        primary = await stored.contents(world.database_url)
-        checks += verify.compare(primary, await stored.contents(world.replica_url))
+        primary = await ledger_contents.contents(world.database_url)
+        checks += verify.compare(primary, await ledger_contents.contents(world.replica_url))
     broken = [check for check in checks if not check.ok]
     if fault.is_control and not any(fault.breaks in check.name for check in broken):
         # Something else is wrong, and what was planted was not seen.

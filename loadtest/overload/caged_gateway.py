@@ -20,7 +20,7 @@ import msgspec
 
 from loadtest.bench import contenders, cpu, databases, processes, servers
 from loadtest.errors import CannotRun, translated
-from loadtest.overload import cage
+from loadtest.overload import cpu_quota
 from loadtest.overload.findings import Trial
 from loadtest.overload.outcomes import Outcome, Phase
 from ops.harness import environment, first_start
@@ -146,7 +146,7 @@ class Bench:
         """Lend a server of orders, held to its part of a core."""
         with processes.serving(module, arguments, variables, self._log) as running:
             os.sched_setaffinity(running.pid, {self._core})
-            with cage.held(running.pid, self.options.cores):
+            with cpu_quota.held(running.pid, self.options.cores):
                 yield Site(running.pid, running.port, variables)
 
     def capacity(self, site: Site) -> float:

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import msgspec
 
-from loadtest.bench import closed, processes
+from loadtest.bench import closed_loop, processes
+from loadtest.bench.acknowledgements import Sent
 from loadtest.bench.contenders import LETTERS, Contender
-from loadtest.bench.openloop import Latencies
-from loadtest.bench.sent import Sent
+from loadtest.bench.open_loop_generator import Latencies
 
 #: Orders per second, and for how long; 300 orders are the fewest a 99th percentile is read from.
 RATES = ((20, 15.0), (200, 10.0), (2000, 10.0))
@@ -23,7 +23,7 @@ def measure(contender: Contender, *, scratch: Path) -> tuple[list[Latencies], li
     ) as service:
         for rate, seconds in RATES:
             prefix = f"{LETTERS[contender.name]}o{rate}"
-            for run, for_s in ((f"{prefix}w", closed.WARM_UP_S), (prefix, seconds)):
+            for run, for_s in ((f"{prefix}w", closed_loop.WARM_UP_S), (prefix, seconds)):
                 latencies = _generate(service.port, rate, for_s, contender.token, run)
                 in_doubt = latencies.unanswered + latencies.not_2xx
                 sent.append(Sent(prefix=run, accepted=latencies.accepted, in_doubt=in_doubt))
@@ -34,6 +34,8 @@ def measure(contender: Contender, *, scratch: Path) -> tuple[list[Latencies], li
 def _generate(port: int, rate: int, seconds: float, token: str, prefix: str) -> Latencies:
     arguments = ["--port", str(port), "--rate", str(rate), "--seconds", str(seconds)]
     printed = processes.run(
-        "loadtest.bench.openloop", [*arguments, "--prefix", prefix], {"BENCH_TOKEN": token}
+        "loadtest.bench.open_loop_generator",
+        [*arguments, "--prefix", prefix],
+        {"BENCH_TOKEN": token},
     )
     return msgspec.json.decode(printed, type=Latencies)

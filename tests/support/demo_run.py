@@ -9,8 +9,8 @@ from gateway.runtime.settings import Settings
 from gateway.wiring import open_gateway
 from loadtest.demo import plan
 from loadtest.demo.drive import drive
+from loadtest.deployment import Stage
 from loadtest.history import CallbackSent, History
-from loadtest.stage import Stage
 from ops.embedded.cluster import Servers
 from tests.support.payers import Payers
 from tests.support.site import serve
