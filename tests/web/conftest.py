@@ -1,6 +1,6 @@
-"""Web tests run on the loop that production runs on: what a transport buffers differs by loop.
+"""Web tests run on uvloop as production does, for transports buffer differently on other loops.
 
-They share a database by module: their orders are all unlike each other.
+The tests of a module share a database: their orders are all distinct.
 """
 
 import asyncio
@@ -13,7 +13,7 @@ import uvloop
 
 from ops.embedded.cluster import Servers
 from tests.support.site import Site
-from tests.web.support import LONG_WAY, Wire
+from tests.web.support import REGULAR_PATH, Wire
 
 
 def pytest_asyncio_loop_factories(
@@ -24,7 +24,7 @@ def pytest_asyncio_loop_factories(
 
 @pytest.fixture(autouse=True)
 def _no_fault_is_swallowed(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
-    """An internal error fails the test, whatever became of the request."""
+    """Fail the test on any internal error, whatever the response was."""
     yield
     faults = [record for record in caplog.get_records("call") if record.msg == "a request failed"]
     assert [record.exc_info for record in faults] == []
@@ -35,10 +35,10 @@ def wire(site: Site) -> Wire:
     return Wire(site.host, site.port, site.token)
 
 
-@pytest.fixture(params=["short way", "long way"])
-async def both_ways(request: pytest.FixtureRequest, wire: Wire) -> Wire:
-    """The same, for submissions by each way; the short one is for keys that were seen lately."""
-    wire.always = LONG_WAY if request.param == "long way" else ()
+@pytest.fixture(params=["fast path", "regular path"])
+async def both_paths(request: pytest.FixtureRequest, wire: Wire) -> Wire:
+    """Send submissions by each path; the fast path is for cached keys, so the key is used once."""
+    wire.always = REGULAR_PATH if request.param == "regular path" else ()
     assert (await wire.submit(b"{}")).status == 422
     return wire
 

@@ -1,4 +1,4 @@
-"""What the web tests share: orders, raw requests, a clock moved by hand, a cable to cut."""
+"""What the web tests share: orders, raw requests, a manual clock, a connection to cut."""
 
 import asyncio
 import contextlib
@@ -13,17 +13,17 @@ from typing import Any
 
 from loadtest.orders import order as distinct_order
 
-#: No reply of a healthy gateway takes so long; whatever does hangs.
+#: Seconds within which a healthy gateway responds; a test that waits longer fails.
 PATIENCE_S = 8.0
 
-#: A header that changes nothing, but that makes a submission go the long way.
-LONG_WAY: Sequence[tuple[str, str]] = (("TE", "trailers"),)
+#: A header without effect except that the submission takes the regular path.
+REGULAR_PATH: Sequence[tuple[str, str]] = (("TE", "trailers"),)
 
 _serial = itertools.count(1)
 
 
 def order(**changes: Any) -> dict[str, Any]:
-    """Return a valid order unlike any other, with ``changes`` to its fields."""
+    """Return a valid, distinct order with ``changes`` to its fields."""
     return distinct_order(next(_serial), prefix="web", **changes)
 
 
@@ -33,7 +33,7 @@ def order_bytes(**changes: Any) -> bytes:
 
 
 def edited(tree: Any, path: Sequence[str | int], value: Any) -> Any:
-    """Return a copy of a JSON tree with one value put in place."""
+    """Return a copy of a JSON tree with one value replaced."""
     made = copy.deepcopy(tree)
     at = made
     for step in path[:-1]:
@@ -43,7 +43,7 @@ def edited(tree: Any, path: Sequence[str | int], value: Any) -> Any:
 
 
 def without(tree: Any, path: Sequence[str | int]) -> Any:
-    """Return a copy of a JSON tree with one value left out."""
+    """Return a copy of a JSON tree without one value."""
     made = copy.deepcopy(tree)
     at = made
     for step in path[:-1]:
@@ -53,13 +53,13 @@ def without(tree: Any, path: Sequence[str | int]) -> Any:
 
 
 def with_token(tree: Any, path: Sequence[str | int], token: str) -> bytes:
-    """Return the JSON with a bare token in one place, which need not be JSON at all."""
+    """Return the JSON with a bare token in one place; the token need not be valid JSON."""
     return json.dumps(edited(tree, path, "@@")).encode().replace(b'"@@"', token.encode())
 
 
 @dataclass
 class Answer:
-    """A reply as it came over the wire."""
+    """A response as it was received."""
 
     status: int
     headers: dict[str, str]
@@ -71,30 +71,30 @@ class Answer:
 
     @property
     def is_endless(self) -> bool:
-        """A stream of events: only its first ones are read."""
+        """Whether it is a stream of events, of which only the first are read."""
         return self.headers.get("content-type") == "text/event-stream"
 
     @property
     def fields(self) -> list[str]:
-        """The wrong fields that a problem names."""
+        """The fields that a problem document reports as wrong."""
         return [error["field"] for error in self.json.get("errors", [])]
 
 
 def check(answer: Answer) -> Answer:
-    """Fail unless the answer is a success, or an error in the one shape that errors have here."""
+    """Fail unless the response is a success, or an error as a problem document (RFC 9457)."""
     assert answer.status < 500 or answer.status == 503, answer
     if answer.status >= 400 and answer.body:
         assert answer.headers["content-type"] == "application/problem+json", answer
-        said = answer.json
-        assert said["type"].startswith("/problems/"), answer
-        assert said["status"] == answer.status, answer
-        assert said["title"], answer
+        problem = answer.json
+        assert problem["type"].startswith("/problems/"), answer
+        assert problem["status"] == answer.status, answer
+        assert problem["title"], answer
     return answer
 
 
 @dataclass
 class Wire:
-    """Sends bytes as they are to a gateway and reads what comes back."""
+    """Sends raw bytes to a gateway and reads the responses."""
 
     host: str
     port: int
@@ -113,7 +113,7 @@ class Wire:
         has_length: bool = True,
         has_key: bool = True,
     ) -> bytes:
-        """Return the bytes of a request that is the connection's last but for ``headers``."""
+        """Return the bytes of a request; it closes the connection only if ``headers`` say so."""
         lines = [f"{method} {target} {version}", "Host: gateway"]
         if has_key:
             lines.append(f"Authorization: Bearer {self.token}")
@@ -124,7 +124,7 @@ class Wire:
         return head.encode("latin-1") + (body or b"")
 
     async def answers(self, sent: bytes, *, is_last: bool = False) -> list[Answer]:
-        """Send, and return the replies until the gateway closes. Fails when it does not."""
+        """Send, and return the responses until the gateway closes; fails if it does not close."""
         reader, writer = await asyncio.open_connection(self.host, self.port)
         async with asyncio.timeout(PATIENCE_S):
             writer.write(sent)
@@ -140,7 +140,7 @@ class Wire:
         return received
 
     async def answer(self, sent: bytes) -> Answer:
-        """Send one request that ends its connection, and return its one reply, checked."""
+        """Send one request that ends its connection, and return its one response, checked."""
         (answer,) = await self.answers(sent)
         return check(answer)
 
@@ -152,7 +152,7 @@ class Wire:
         headers: Mapping[str, str] | Sequence[tuple[str, str]] = (),
         **how: Any,
     ) -> Answer:
-        """Send one request on a connection of its own and return the checked reply."""
+        """Send one request on a new connection and return the response, checked."""
         listed = list(headers.items()) if isinstance(headers, Mapping) else list(headers)
         listed.append(("Connection", "close"))
         return await self.answer(self.request(method, target, body, listed, **how))
@@ -160,7 +160,7 @@ class Wire:
     async def submit(
         self, body: bytes, headers: Mapping[str, str] | Sequence[tuple[str, str]] = (), **how: Any
     ) -> Answer:
-        """POST an order on a connection of its own."""
+        """POST an order on a new connection."""
         return await self.ask("POST", "/v1/orders", body, headers, **how)
 
 
@@ -177,13 +177,13 @@ async def _read_chunks(reader: asyncio.StreamReader, is_endless: bool) -> bytes:
 
 
 async def read_answer(reader: asyncio.StreamReader, is_head: bool = False) -> Answer | None:
-    """Read one reply; None when the connection ended before it began."""
+    """Read one response; None when the connection ended before it."""
     line = await reader.readline()
     if not line:
         return None
     answer = Answer(int(line.split()[1]), {})
     while (line := await reader.readline()) != b"\r\n":
-        assert line, "the reply ends inside its head"
+        assert line, "the response ends inside its head"
         name, _, value = line.decode("latin-1").partition(":")
         answer.headers[name.lower()] = value.strip()
     if answer.status != 100 and not is_head:
@@ -196,7 +196,7 @@ async def read_answer(reader: asyncio.StreamReader, is_head: bool = False) -> An
 
 @dataclass
 class ManualClock:
-    """A clock that stands until it is moved."""
+    """A clock that advances only when a test moves it."""
 
     at: datetime = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
     elapsed_s: float = 0.0
@@ -210,7 +210,7 @@ class ManualClock:
 
 @dataclass
 class Cable:
-    """A TCP connection between the gateway and a server that can be cut or go silent."""
+    """A TCP proxy between the gateway and a server, whose connections can be cut or stalled."""
 
     server_port: int
     port: int = 0
@@ -219,17 +219,17 @@ class Cable:
     _writers: set[asyncio.StreamWriter] = field(default_factory=set)
 
     def cut(self) -> None:
-        """End every connection, and every new one at once, as a server that died."""
+        """Reset all connections, and each new one at once, as when a server has died."""
         self._is_cut = True
         for writer in list(self._writers):
             writer.transport.abort()
 
     def silence(self) -> None:
-        """Take what is sent and pass nothing on, as a server that hangs."""
+        """Receive and pass nothing on, as when a server hangs."""
         self._is_silent = True
 
     def mend(self) -> None:
-        """Let new connections through again."""
+        """Pass new connections on again."""
         self._is_cut = self._is_silent = False
 
     async def carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -256,7 +256,7 @@ class Cable:
 
 @asynccontextmanager
 async def cable(server_port: int) -> AsyncIterator[Cable]:
-    """Lend a cable to a port of this machine."""
+    """Open a cable to a port of this machine."""
     laid = Cable(server_port)
     listening = await asyncio.start_server(laid.carry, "127.0.0.1", 0)
     laid.port = listening.sockets[0].getsockname()[1]

@@ -1,4 +1,4 @@
-"""Framing: how long a refused body is, whatever was remembered of others."""
+"""Body framing: the length of a rejected body does not depend on what is cached."""
 
 from hypothesis import given
 from hypothesis import settings as examples
@@ -23,24 +23,24 @@ _FIELDS = st.lists(_FIELD, max_size=5).map(lambda fields: b"\r\n".join([b"", *fi
 
 @given(st.lists(_FIELDS, min_size=1, max_size=8))
 @examples(max_examples=500, deadline=None)
-def test_what_was_said_before_changes_nothing(met: list[bytes]) -> None:
+def test_the_cache_changes_no_length(sent: list[bytes]) -> None:
     framing = BodyFraming()
-    for fields in met + met:
+    for fields in sent + sent:
         assert framing.body_bytes(fields) == _declared(fields.lower()), fields
 
 
-def test_a_key_and_a_length_of_their_own_are_not_remembered() -> None:
+def test_idempotency_key_and_length_are_not_cached() -> None:
     framing = BodyFraming()
     for number in range(1000):
         fields = b"\r\nHost: g\r\nIdempotency-Key: k%d\r\nContent-Length: %d\r\n" % (number, number)
         assert framing.body_bytes(fields) == number
-    assert len(framing._known) == 1
+    assert len(framing._cached) == 1
 
 
-def test_memory_has_a_bound() -> None:
+def test_the_cache_has_a_bound() -> None:
     framing = BodyFraming()
     for number in range(2000):
         assert framing.body_bytes(b"\r\nHost: g%d\r\n" % number) == 0
-    assert len(framing._known) <= 256
+    assert len(framing._cached) <= 256
     framing.body_bytes(b"\r\nX: " + b"y" * 8000 + b"\r\n")
-    assert all(len(fields) < 5000 for fields in framing._known)
+    assert all(len(fields) < 5000 for fields in framing._cached)

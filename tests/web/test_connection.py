@@ -22,7 +22,7 @@ _PATHS = {
 }
 
 
-async def test_a_method_that_a_path_does_not_take_gets_405_and_those_it_takes(wire: Wire) -> None:
+async def test_an_unsupported_method_gets_405_with_allow(wire: Wire) -> None:
     for path, allowed in _PATHS.items():
         for method in ("GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "PROPFIND"):
             if method not in allowed:
@@ -34,7 +34,7 @@ async def test_a_method_that_a_path_does_not_take_gets_405_and_those_it_takes(wi
 async def test_head_is_get_without_a_body(wire: Wire) -> None:
     placed = await wire.submit(order_bytes())
     for path in ("/healthz", "/readyz", "/openapi.json", placed.headers["location"]):
-        # How a part stands may change between two questions.
+        # The state of a part may change between the two requests.
         for _ in range(5):
             head, get = await wire.ask("HEAD", path), await wire.ask("GET", path)
             assert (head.status, head.body) == (200, b"")
@@ -46,7 +46,7 @@ async def test_head_is_get_without_a_body(wire: Wire) -> None:
     assert (await wire.ask("HEAD", "/v1/callbacks/stripe/shop")).status == 405
 
 
-async def test_what_is_not_a_path_here_gets_404(wire: Wire) -> None:
+async def test_unknown_paths_get_404(wire: Wire) -> None:
     strange = [
         "/", "/v1", "/v1/", "/v1/orders/", "//", "//healthz", "/healthz/", "/%68ealthz",
         "/v1/%2e%2e/healthz", "/v1/../healthz", "/./healthz", "/healthz%00", "/HEALTHZ",
@@ -59,15 +59,15 @@ async def test_what_is_not_a_path_here_gets_404(wire: Wire) -> None:
             assert (await wire.ask(method, target)).status == 404, (method, target)
 
 
-async def test_an_id_that_is_none_is_simply_not_there(wire: Wire) -> None:
+async def test_an_invalid_id_gets_404(wire: Wire) -> None:
     for name in ("x", "1", "%00", "%2e%2e", "0" * 33, "{id}", "a" * 5000, "0" * 32, "%F0%9F%8D%B5"):
         for path in (f"/v1/orders/{name}", f"/v1/orders/{name}/events"):
             answer = await wire.ask("GET", path)
             assert (answer.status, answer.json["type"]) == (404, "/problems/not-found"), path
 
 
-async def test_a_target_may_name_the_host(wire: Wire) -> None:
-    # RFC 9112, 3.2.2: what stands behind a proxy may see the absolute form.
+async def test_a_target_may_be_absolute(wire: Wire) -> None:
+    # RFC 9112, 3.2.2: a server behind a proxy may receive the absolute form.
     assert (await wire.ask("GET", "http://gateway/healthz")).status == 200
     assert (await wire.ask("POST", "http://gateway:80/v1/orders", order_bytes())).status == 201
     listed = await wire.ask("GET", "HTTP://gateway/v1/orders?limit=1")
@@ -131,21 +131,21 @@ def _lengths() -> dict[str, list[tuple[str, str]]]:
 
 
 @pytest.mark.parametrize("name", _lengths())
-async def test_lengths_that_two_could_read_differently_are_refused(wire: Wire, name: str) -> None:
+async def test_ambiguous_lengths_get_400(wire: Wire, name: str) -> None:
     sent = wire.request("POST", "/v1/orders", order_bytes(), _lengths()[name], has_length=False)
     answers = await wire.answers(sent)
     assert [check(answer).status for answer in answers][:1] == [400]
     assert len(answers) == 1
 
 
-async def test_a_length_that_says_too_little_stores_nothing(wire: Wire) -> None:
+async def test_a_body_longer_than_its_length_is_not_stored(wire: Wire) -> None:
     body = order_bytes()
     short = [("Content-Length", str(len(body) - 20))]
     answers = await wire.answers(wire.request("POST", "/v1/orders", body, short, has_length=False))
     assert {check(answer).status for answer in answers} == {400}
 
 
-async def test_a_body_declared_too_large_is_refused_before_it_is_sent(wire: Wire) -> None:
+async def test_a_body_declared_too_large_gets_413_before_it_is_sent(wire: Wire) -> None:
     for length in (256 * 1024 + 1, 1 << 31, 1 << 63):
         declared = [("Content-Length", str(length)), ("Expect", "100-continue")]
         answer = await wire.answer(
@@ -159,7 +159,7 @@ def _chunks(*pieces: bytes) -> bytes:
     return b"".join(b"%x\r\n%b\r\n" % (len(piece), piece) for piece in pieces)
 
 
-async def test_chunks_are_taken_and_counted(wire: Wire) -> None:
+async def test_chunked_bodies_are_read_up_to_the_limit(wire: Wire) -> None:
     body = order_bytes()
     sent = wire.request(
         "POST", "/v1/orders", _chunks(body[:9], body[9:]) + b"0\r\n\r\n", [_CHUNKED, _CLOSE],
@@ -176,13 +176,13 @@ async def test_chunks_are_taken_and_counted(wire: Wire) -> None:
         assert {check(answer).status for answer in answers} <= {400}
 
 
-async def test_endless_trailers_end(wire: Wire) -> None:
+async def test_trailers_are_limited(wire: Wire) -> None:
     body = _chunks(order_bytes()) + b"0\r\n" + b"A: a\r\n" * 30_000
     sent = wire.request("POST", "/v1/orders", body, [_CHUNKED], has_length=False)
     assert {check(answer).status for answer in await wire.answers(sent)} <= {201, 400}
 
 
-async def test_who_waits_to_be_asked_is_asked(wire: Wire) -> None:
+async def test_expect_100_continue_is_answered(wire: Wire) -> None:
     body = order_bytes()
     expecting = [("Content-Length", str(len(body))), ("Expect", "100-continue"), _CLOSE]
     sent = wire.request("POST", "/v1/orders", None, expecting)
@@ -198,11 +198,11 @@ async def test_who_waits_to_be_asked_is_asked(wire: Wire) -> None:
     assert answer is not None
     assert answer.status == 201
     refused = wire.request("POST", "/v1/orders", None, expecting, has_key=False)
-    # Nobody is asked for a body that nobody wants.
+    # No body is requested that would not be read.
     assert (await wire.answer(refused)).status == 401
 
 
-async def test_requests_sent_at_once_are_answered_in_their_order(wire: Wire) -> None:
+async def test_pipelined_requests_are_answered_in_order(wire: Wire) -> None:
     ids = [("/healthz", 200), ("/nowhere", 404), ("/v1/orders?limit=0", 422), ("/readyz", 200)]
     sent = b"".join(wire.request("GET", target) for target, _ in ids * 25)
     sent += wire.request("POST", "/v1/orders", order_bytes(), [_CLOSE])
@@ -211,7 +211,7 @@ async def test_requests_sent_at_once_are_answered_in_their_order(wire: Wire) -> 
     assert all("connection" not in answer.headers for answer in answers[:-1])
 
 
-async def test_a_refused_body_is_not_read_as_the_next_request(wire: Wire) -> None:
+async def test_the_body_of_a_failed_request_is_not_read_as_the_next_request(wire: Wire) -> None:
     hidden = wire.request("POST", "/v1/orders", order_bytes())
     for headers, has_key in (([], False), ([("Content-Type", "text/plain")], True)):
         sent = wire.request("POST", "/v1/orders", hidden, headers, has_key=has_key)
@@ -223,7 +223,7 @@ async def test_a_refused_body_is_not_read_as_the_next_request(wire: Wire) -> Non
     assert [answer.status for answer in answers] == [413]
 
 
-async def test_http_1_0_ends_unless_it_asks_to_stay(wire: Wire) -> None:
+async def test_http_1_0_closes_unless_it_asks_to_keep_alive(wire: Wire) -> None:
     once = await wire.answer(wire.request("GET", "/healthz", version="HTTP/1.0"))
     assert (once.status, once.headers["connection"]) == (200, "close")
     placed = await wire.answer(
@@ -237,7 +237,7 @@ async def test_http_1_0_ends_unless_it_asks_to_stay(wire: Wire) -> None:
     assert (first.headers["connection"], last.headers["connection"]) == ("keep-alive", "close")
 
 
-async def test_an_offer_to_change_the_protocol_is_declined_in_silence(wire: Wire) -> None:
+async def test_upgrade_is_ignored(wire: Wire) -> None:
     # Java's client offers HTTP/2 with the first request of every connection.
     offer = [
         ("Connection", "Upgrade, HTTP2-Settings"),
@@ -252,7 +252,7 @@ async def test_an_offer_to_change_the_protocol_is_declined_in_silence(wire: Wire
 
 
 async def _exchange(wire: Wire, first: bytes) -> list[Answer]:
-    """Send a request, read its reply, and then send another one on the same connection."""
+    """Send a request, read its response, and send another on the same connection."""
     reader, writer = await asyncio.open_connection(wire.host, wire.port)
     answers = []
     async with asyncio.timeout(5):
@@ -265,7 +265,7 @@ async def _exchange(wire: Wire, first: bytes) -> list[Answer]:
     return answers
 
 
-async def test_replies_say_what_they_are(wire: Wire) -> None:
+async def test_responses_have_server_date_and_content_type(wire: Wire) -> None:
     for path in (*_PATHS, "/nowhere"):
         answer = await wire.ask("GET", path)
         assert answer.headers["server"] == "tidegate"

@@ -1,4 +1,4 @@
-"""The gate: what is refused on its first bytes, and that the connection stays in step with it."""
+"""Early rejection: which requests are rejected, and that their connections stay in step."""
 
 import asyncio
 import contextlib
@@ -28,7 +28,7 @@ LIST = ("GET", "/v1/orders?limit=1")
 def settings(
     settings: configuration.Settings, monkeypatch: pytest.MonkeyPatch
 ) -> configuration.Settings:
-    names = [f"GATE_SECRET_{n}" for n in range(len(ACCOUNT.secrets))]
+    names = [f"ACCOUNT_SECRET_{n}" for n in range(len(ACCOUNT.secrets))]
     for name, secret in zip(names, ACCOUNT.secrets, strict=True):
         monkeypatch.setenv(name, secret)
     account = configuration.Account(
@@ -41,12 +41,12 @@ def settings(
 def overload(site: Site) -> Iterator[Overload]:
     overload = site.gateway.overload
     yield overload
-    assert overload.slots.in_use == 0, "a slot was not given back"
+    assert overload.slots.in_use == 0, "a slot was leaked"
 
 
 @contextlib.contextmanager
 def full(overload: Overload) -> Iterator[None]:
-    """Take every slot there is."""
+    """Take every slot."""
     taken = 0
     while overload.slots.reserve(0):
         taken += 1
@@ -55,18 +55,18 @@ def full(overload: Overload) -> Iterator[None]:
         overload.slots.leave(0, 0.0)
 
 
-def darken(overload: Overload, *tiers: int) -> None:
+def shed(overload: Overload, *tiers: int) -> None:
     for tier in tiers:
         breaker = overload.tiers[tier]  # type: ignore[index]
         breaker.state, breaker.share = "open", 1.0
 
 
-def refused(answer: Answer, feature: str, reason: str) -> bool:
-    said = answer.json
-    assert said["type"] == "/problems/overloaded", said
-    assert said["context"]["reason"] == reason, said
+def is_rejected(answer: Answer, feature: str, reason: str) -> bool:
+    problem = answer.json
+    assert problem["type"] == "/problems/overloaded", problem
+    assert problem["context"]["reason"] == reason, problem
     assert 1 <= int(answer.headers["retry-after"]) <= 6
-    return bool(check(answer).status == 503 and said["context"]["feature"] == feature)
+    return bool(check(answer).status == 503 and problem["context"]["feature"] == feature)
 
 
 def post(wire: Wire, *headers: tuple[str, str], **how: Any) -> bytes:
@@ -77,25 +77,25 @@ def last(wire: Wire) -> bytes:
     return wire.request("GET", "/healthz", headers=[("Connection", "close")])
 
 
-async def test_a_dark_tier_is_refused_and_nothing_else(wire: Wire, overload: Overload) -> None:
-    darken(overload, 3)
+async def test_a_shed_tier_is_rejected_and_no_other(wire: Wire, overload: Overload) -> None:
+    shed(overload, 3)
     sent = wire.request(*LIST) + wire.request("GET", "/metrics")
     listed, metrics = (await wire.answers(sent + last(wire)))[:2]
-    assert refused(listed, "order_lists", "shed")
+    assert is_rejected(listed, "order_lists", "shed")
     assert listed.json["context"]["tier"] == 3
     assert metrics.status == 200
     placed = await wire.submit(order_bytes())
     assert placed.status == 201
     assert (await wire.ask("GET", f"/v1/orders/{placed.json['id']}")).status == 200
-    darken(overload, 2)
+    shed(overload, 2)
     read = await wire.ask("GET", f"/v1/orders/{placed.json['id']}/events")
-    assert refused(read, "order_reads", "shed")
+    assert is_rejected(read, "order_reads", "shed")
 
 
-async def test_those_refused_together_are_not_told_to_return_together(
+async def test_retry_after_differs_among_requests_rejected_together(
     wire: Wire, overload: Overload
 ) -> None:
-    darken(overload, 3)
+    shed(overload, 3)
     answers = await wire.answers(wire.request(*LIST) * 9 + last(wire))
     assert len({answer.headers["retry-after"] for answer in answers[:-1]}) == 3
 
@@ -103,7 +103,7 @@ async def test_those_refused_together_are_not_told_to_return_together(
 async def test_an_early_and_a_late_rejection_have_the_same_head(
     wire: Wire, overload: Overload
 ) -> None:
-    darken(overload, 3)
+    shed(overload, 3)
     reader, writer = await asyncio.open_connection(wire.host, wire.port)
     # An absolute target can only be read by the parser, which makes the second rejection late.
     late = wire.request("GET", f"http://gateway{LIST[1]}", headers=[("Connection", "close")])
@@ -122,7 +122,7 @@ async def test_an_early_and_a_late_rejection_have_the_same_head(
     )
 
 
-async def test_a_refused_order_leaves_no_trace_and_keeps_its_connection(
+async def test_a_rejected_order_is_not_stored_and_keeps_its_connection(
     wire: Wire, overload: Overload, site: Site
 ) -> None:
     body = order_bytes()
@@ -138,7 +138,7 @@ async def test_a_refused_order_leaves_no_trace_and_keeps_its_connection(
                     writer.write(request[cut:])
                 answer = await read_answer(reader)
                 assert answer is not None
-                assert refused(answer, "order_submission", "slots")
+                assert is_rejected(answer, "order_submission", "slots")
         writer.write(request)
         answer = await read_answer(reader)
     assert answer is not None
@@ -147,21 +147,21 @@ async def test_a_refused_order_leaves_no_trace_and_keeps_its_connection(
     writer.close()
 
 
-async def test_a_callback_hears_later_in_its_providers_words(
+async def test_a_rejected_callback_gets_its_providers_retry_response(
     wire: Wire, overload: Overload
 ) -> None:
-    way = "/v1/callbacks/wechatpay/shop"
+    target = "/v1/callbacks/wechatpay/shop"
     with full(overload):
-        answer = (await wire.answers(wire.request("POST", way, b"{}") + last(wire)))[0]
+        answer = (await wire.answers(wire.request("POST", target, b"{}") + last(wire)))[0]
         assert (answer.status, answer.json) == (503, {"code": "FAIL", "message": "try again"})
         assert answer.headers["retry-after"] in "123"
-        # The late way says the same: an absolute target is not told by its first bytes.
+        # An absolute target is rejected once it was parsed, with the same response.
         late = await wire.answers(
-            wire.request("POST", f"http://gateway{way}", b"{}", [("Connection", "close")])
+            wire.request("POST", f"http://gateway{target}", b"{}", [("Connection", "close")])
         )
         assert [late[0].status, late[0].body] == [503, answer.body]
         unknown = await wire.ask("POST", "/v1/callbacks/wechatpay/nobody", b"{}")
-        assert refused(unknown, "other", "slots")
+        assert is_rejected(unknown, "other", "slots")
 
 
 @pytest.mark.parametrize(
@@ -186,44 +186,48 @@ async def test_a_callback_hears_later_in_its_providers_words(
         [("Connection", "keep-alive"), ("Connection", "close")],
     ],
 )
-async def test_a_body_that_is_not_plain_ends_the_connection(
+async def test_an_ambiguous_body_length_closes_the_connection(
     wire: Wire, overload: Overload, headers: list[tuple[str, str]]
 ) -> None:
-    # Were the connection kept, what follows could be taken for the body by one side only.
+    # Were the connection kept, only one of two parsers might take what follows for the body.
     request = wire.request("POST", "/v1/orders", headers=headers)
     with full(overload):
         (answer,) = await wire.answers(request + post(wire) + last(wire))
-        assert refused(answer, "order_submission", "slots")
+        assert is_rejected(answer, "order_submission", "slots")
         assert answer.headers["connection"] == "close"
 
 
-async def test_long_heads_are_not_remembered(wire: Wire, overload: Overload, site: Site) -> None:
+async def test_long_heads_are_not_cached(wire: Wire, overload: Overload, site: Site) -> None:
     long = [("X-Pad", "p" * 8000)]
     with full(overload):
         for headers in ([], long):
             (answer, _) = await wire.answers(post(wire, *headers) + last(wire))
-            assert refused(answer, "order_submission", "slots")
+            assert is_rejected(answer, "order_submission", "slots")
             assert "connection" not in answer.headers
-    assert all(len(head) < 5000 for head in site.server.early_rejection._framing._known)
+    assert all(len(head) < 5000 for head in site.server.early_rejection._framing._cached)
 
 
-async def test_http_1_0_ends_with_the_answer(wire: Wire, overload: Overload) -> None:
+async def test_http_1_0_closes_after_a_rejection(wire: Wire, overload: Overload) -> None:
     with full(overload):
         for headers in ([], [("X-Pad", "a HTTP/1.1")]):
             (answer,) = await wire.answers(post(wire, *headers, version="HTTP/1.0"))
-            assert refused(answer, "order_submission", "slots")
+            assert is_rejected(answer, "order_submission", "slots")
             assert answer.headers["connection"] == "close"
 
 
-async def test_a_client_that_still_sends_hears_why(wire: Wire, overload: Overload) -> None:
-    """A connection that is cut with bytes unread is reset, and the answer is lost with it."""
+async def test_a_client_that_is_still_sending_receives_the_rejection(
+    wire: Wire, overload: Overload
+) -> None:
+    """Closing a socket with unread bytes resets the connection, and the response is lost."""
     head = wire.request("POST", "/v1/orders", headers=[("Content-Length", str(200_000))])
     with full(overload):
         (answer,) = await wire.answers(head + b"x" * 200_000)
-        assert refused(answer, "order_submission", "slots")
+        assert is_rejected(answer, "order_submission", "slots")
 
 
-async def test_a_slow_body_holds_no_slot_and_asks_again(wire: Wire, overload: Overload) -> None:
+async def test_a_slow_body_holds_no_slot_and_is_decided_about_again(
+    wire: Wire, overload: Overload
+) -> None:
     request = post(wire, ("Connection", "close"))
     reader, writer = await asyncio.open_connection(wire.host, wire.port)
     writer.write(request[:-10])
@@ -234,7 +238,7 @@ async def test_a_slow_body_holds_no_slot_and_asks_again(wire: Wire, overload: Ov
         writer.write(request[-10:])
         answer = await read_answer(reader)
         assert answer is not None
-        assert refused(answer, "order_submission", "slots")
+        assert is_rejected(answer, "order_submission", "slots")
     writer.close()
 
 
@@ -255,9 +259,7 @@ async def test_a_slow_body_holds_no_slot_and_asks_again(wire: Wire, overload: Ov
     ],
 )
 @pytest.mark.parametrize("leaves", [False, True])
-async def test_nothing_keeps_a_slot(
-    wire: Wire, overload: Overload, sent: bytes, leaves: bool
-) -> None:
+async def test_no_slot_is_leaked(wire: Wire, overload: Overload, sent: bytes, leaves: bool) -> None:
     for _ in range(3):
         reader, writer = await asyncio.open_connection(wire.host, wire.port)
         writer.write(sent)
@@ -274,9 +276,7 @@ async def test_nothing_keeps_a_slot(
             await asyncio.sleep(0.01)
 
 
-async def test_orders_that_do_not_wait_for_answers_are_all_placed(
-    wire: Wire, overload: Overload
-) -> None:
+async def test_pipelined_orders_are_all_placed(wire: Wire, overload: Overload) -> None:
     answers = await wire.answers(post(wire) + post(wire) + wire.request(*LIST) + last(wire))
     assert [answer.status for answer in answers] == [201, 201, 200, 200]
 
@@ -289,8 +289,8 @@ def _request(wire: Wire, kind: str, n: int) -> bytes:
         return wire.request("POST", "/v1/orders", b"POST /v1/orders HTTP/1.1\r\n\r\n" * n)
     if kind == "get body":
         return wire.request("GET", "/v1/orders", b"GET /healthz HTTP/1.1\r\n\r\n")
-    way = {"list": LIST[1], "health": "/healthz", "unknown": "/nothing", "metrics": "/metrics"}
-    return wire.request("GET", way[kind])
+    target = {"list": LIST[1], "health": "/healthz", "unknown": "/nothing", "metrics": "/metrics"}
+    return wire.request("GET", target[kind])
 
 
 @examples(
@@ -301,10 +301,10 @@ def _request(wire: Wire, kind: str, n: int) -> bytes:
     cuts=st.lists(st.integers(0, 4000), max_size=6),
     waits=st.booleans(),
 )
-async def test_however_it_is_cut_up_each_request_gets_its_own_answer(
+async def test_each_request_gets_its_own_response_however_it_is_split(
     wire: Wire, overload: Overload, kinds: list[tuple[str, int]], cuts: list[int], waits: bool
 ) -> None:
-    """Bodies that look like requests, requests in pieces, requests that come together."""
+    """Bodies may look like requests; requests may be split or pipelined."""
     requests = [_request(wire, kind, n) for kind, n in kinds] + [last(wire)]
     sent = b"".join(requests)
     ends = list(itertools.accumulate(map(len, requests))) if waits else []
@@ -332,10 +332,10 @@ class TestWatching:
     def settings(self, settings: configuration.Settings) -> configuration.Settings:
         return msgspec.structs.replace(settings, shedding="watch")
 
-    async def test_nothing_is_refused_and_everything_counted(
+    async def test_nothing_is_rejected_and_everything_counted(
         self, wire: Wire, overload: Overload
     ) -> None:
-        darken(overload, 3)
+        shed(overload, 3)
         with full(overload):
             assert (await wire.ask(*LIST)).status == 200
             assert (await wire.submit(order_bytes())).status == 201
@@ -347,12 +347,12 @@ class TestWatching:
             assert f"tidegate_shed_total{{{labels}}}" in shown
 
 
-async def test_whoever_may_be_refused_is_told_beforehand(wire: Wire) -> None:
+async def test_the_openapi_document_has_503(wire: Wire) -> None:
     document = json.loads((await wire.ask("GET", "/openapi.json")).body)
     assert "503" in document["paths"]["/v1/orders"]["get"]["responses"]
 
 
-async def test_while_draining_a_refusal_is_its_connections_last(
+async def test_while_draining_a_rejection_closes_its_connection(
     wire: Wire, overload: Overload, site: Site
 ) -> None:
     reader, writer = await asyncio.open_connection(wire.host, wire.port)
@@ -364,17 +364,17 @@ async def test_while_draining_a_refusal_is_its_connections_last(
         async with asyncio.timeout(PATIENCE_S):
             answer = await read_answer(reader)
             assert answer is not None
-            assert refused(answer, "order_submission", "slots")
+            assert is_rejected(answer, "order_submission", "slots")
             assert answer.headers["connection"] == "close"
             assert await reader.read() == b""
     writer.close()
     await asyncio.wait_for(draining, PATIENCE_S)
 
 
-async def test_a_connection_lost_before_its_handler_began_gives_its_slot_back(
+async def test_a_connection_lost_before_its_handler_began_leaves_its_slot(
     wire: Wire, site: Site, overload: Overload
 ) -> None:
-    """Both in one turn of the loop, as they come when a client sends and is gone."""
+    """Both in one loop iteration, as when a client sends and disconnects."""
     _, writer = await asyncio.open_connection(wire.host, wire.port)
     async with asyncio.timeout(PATIENCE_S):
         while not site.server.connections:

@@ -1,4 +1,4 @@
-"""The gate never loses its place: what is of a body, or of nothing, is no request and no head."""
+"""Early rejection always knows where requests begin: no part of a body is taken for one."""
 
 import asyncio
 import contextlib
@@ -14,7 +14,7 @@ from tests.web.test_early_rejection import full, last
 
 _HIDDEN = b"POST /v1/orders HTTP/1.1\r\nHost: g\r\nContent-Length: 0\r\n\r\n"
 _BODY_BYTES = 5000
-#: How much the place may be off, beside the length of the head.
+#: Bytes by which the assumed beginning could be wrong, besides the length of the head.
 _OFF = (-1, 0, 1)
 
 
@@ -22,11 +22,11 @@ _OFF = (-1, 0, 1)
 def overload(site: Site) -> Iterator[Overload]:
     overload = site.gateway.overload
     yield overload
-    assert overload.slots.in_use == 0, "a slot was not given back"
+    assert overload.slots.in_use == 0, "a slot was leaked"
 
 
 async def _in_pieces(wire: Wire, *pieces: bytes) -> list[int]:
-    """Send pieces with a pause between them; return the statuses until the connection ends."""
+    """Send pieces with pauses; return the statuses until the connection closes."""
     reader, writer = await asyncio.open_connection(wire.host, wire.port)
     answers: list[Answer] = []
     async with asyncio.timeout(PATIENCE_S):
@@ -42,7 +42,7 @@ async def _in_pieces(wire: Wire, *pieces: bytes) -> list[int]:
 
 
 def _head(wire: Wire) -> bytes:
-    """Return the head of a request that is answered, by the server, before its body is there."""
+    """Return the head of a request that is answered before its body is received."""
     sent = [("Content-Length", str(_BODY_BYTES)), ("X-Pad", "p" * 100)]
     return wire.request("GET", "/healthz", headers=sent)
 
@@ -54,7 +54,7 @@ def _body(tail_bytes: int) -> tuple[bytes, bytes]:
 
 
 @pytest.mark.parametrize("off", _OFF)
-async def test_empty_lines_before_a_request_are_of_no_head(
+async def test_empty_lines_before_a_request_are_not_of_its_head(
     wire: Wire, overload: Overload, off: int
 ) -> None:
     head = _head(wire)
@@ -64,7 +64,7 @@ async def test_empty_lines_before_a_request_are_of_no_head(
 
 
 @pytest.mark.parametrize("off", _OFF)
-async def test_chunks_are_of_no_head(wire: Wire, overload: Overload, off: int) -> None:
+async def test_chunks_are_not_of_the_next_head(wire: Wire, overload: Overload, off: int) -> None:
     chunked = wire.request("GET", "/metrics", headers=[("Transfer-Encoding", "chunked")])
     head = _head(wire)
     with full(overload):
@@ -81,7 +81,7 @@ async def test_chunks_are_of_no_head(wire: Wire, overload: Overload, off: int) -
         (b"GET /healthz HTTP/1.1\r\nUpgrade: websocket\r\n", 200),
     ],
 )
-async def test_what_follows_a_declined_change_of_protocol_is_told_apart(
+async def test_requests_after_an_ignored_upgrade_are_located(
     wire: Wire, overload: Overload, offer: bytes, status: int
 ) -> None:
     head = _head(wire)
@@ -97,8 +97,8 @@ async def test_what_follows_a_declined_change_of_protocol_is_told_apart(
     assert statuses == [status, 200, 200, 200]
 
 
-async def test_empty_lines_are_not_kept(wire: Wire, site: Site) -> None:
-    # Each piece would be copied together with all before it, for as long as somebody sends them.
+async def test_empty_lines_are_not_buffered(wire: Wire, site: Site) -> None:
+    # Each piece would be copied together with all before it, for as long as a client sends them.
     reader, writer = await asyncio.open_connection(wire.host, wire.port)
     async with asyncio.timeout(PATIENCE_S):
         for _ in range(8):

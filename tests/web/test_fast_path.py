@@ -1,4 +1,4 @@
-"""The short way of a submission: answered as on the long way, in order, and never left hanging."""
+"""The fast path responds as the regular path does, in order, and to every submission."""
 
 import asyncio
 import json
@@ -14,7 +14,7 @@ from gateway.web.fast_path.handler import FastPath
 from gateway.web.fast_path.parser import SubmissionParser
 from gateway.web.handlers.orders import OrderHandler
 from tests.support.site import Site
-from tests.web.support import LONG_WAY, PATIENCE_S, Answer, Wire, order_bytes, read_answer
+from tests.web.support import PATIENCE_S, REGULAR_PATH, Answer, Wire, order_bytes, read_answer
 
 
 @pytest.fixture
@@ -24,7 +24,7 @@ def settings(settings: configuration.Settings) -> configuration.Settings:
 
 @pytest.fixture
 def taken(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[bool]]:
-    """Whether each submission went the short way, in order."""
+    """Whether each submission took the fast path, in order."""
     found: list[bool] = []
     take = FastPath.take
 
@@ -37,13 +37,13 @@ def taken(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[bool]]:
 
 
 @pytest.fixture
-async def line(wire: Wire, site: Site) -> "Line":
-    """A connection, and a key that was seen just now."""
+async def client(wire: Wire, site: Site) -> "Client":
+    """A connection, and an API key that is cached."""
     assert (await wire.submit(b"{}")).status == 422
-    return Line(wire, *await asyncio.open_connection(wire.host, wire.port))
+    return Client(wire, *await asyncio.open_connection(wire.host, wire.port))
 
 
-class Line:
+class Client:
     """One connection that stays open."""
 
     def __init__(
@@ -58,8 +58,8 @@ class Line:
             b"".join(self.wire.request("POST", "/v1/orders", body, fields) for body in bodies)
         )
 
-    async def heard(self, count: int) -> list[Answer]:
-        """Read so many answers."""
+    async def read(self, count: int) -> list[Answer]:
+        """Read this many responses."""
         async with asyncio.timeout(PATIENCE_S):
             answers = [await read_answer(self.reader) for _ in range(count)]
         return [answer for answer in answers if answer is not None]
@@ -69,23 +69,25 @@ def _numbers(answers: list[Answer]) -> list[str]:
     return [answer.json["order_no"] for answer in answers]
 
 
-async def test_one_after_the_other_goes_the_short_way(line: Line, taken: list[bool]) -> None:
+async def test_one_after_the_other_takes_the_fast_path(client: Client, taken: list[bool]) -> None:
     for _ in range(3):
         body = order_bytes()
-        line.send(body)
-        (answer,) = await line.heard(1)
+        client.send(body)
+        (answer,) = await client.read(1)
         assert (answer.status, answer.json["order_no"]) == (201, json.loads(body)["order_no"])
         assert answer.headers["location"] == f"/v1/orders/{answer.json['id']}"
     assert taken == [True] * 3
 
 
-async def test_what_is_sent_behind_is_answered_behind(line: Line, taken: list[bool]) -> None:
-    """The first waits for its commit while two more come, which could be answered at once."""
+async def test_pipelined_submissions_are_answered_in_order(
+    client: Client, taken: list[bool]
+) -> None:
+    """The first waits for its commit; the invalid one after it could be answered at once."""
     first, last = order_bytes(), order_bytes()
-    line.send(first)
+    client.send(first)
     await asyncio.sleep(0)
-    line.send(b"{}", last)
-    answers = await line.heard(3)
+    client.send(b"{}", last)
+    answers = await client.read(3)
     assert [answer.status for answer in answers] == [201, 422, 201]
     assert _numbers([answers[0], answers[2]]) == [
         json.loads(body)["order_no"] for body in (first, last)
@@ -93,36 +95,36 @@ async def test_what_is_sent_behind_is_answered_behind(line: Line, taken: list[bo
     assert taken[0]
 
 
-async def test_what_comes_while_one_waits_is_looked_at_when_it_is_answered(
-    line: Line, taken: list[bool], ledger: "asyncpg.Pool[asyncpg.Record]"
+async def test_pipelined_requests_wait_for_the_response_before_them(
+    client: Client, taken: list[bool], ledger: "asyncpg.Pool[asyncpg.Record]"
 ) -> None:
     bodies = [order_bytes() for _ in range(3)]
     async with ledger.acquire() as connection, connection.transaction():
         await connection.execute("LOCK TABLE orders IN SHARE MODE")
         for body in bodies:
-            line.send(body)
+            client.send(body)
             await asyncio.sleep(0.05)
         assert taken == [True]
-    assert _numbers(await line.heard(3)) == [json.loads(body)["order_no"] for body in bodies]
+    assert _numbers(await client.read(3)) == [json.loads(body)["order_no"] for body in bodies]
 
 
 async def test_a_connection_that_waits_for_its_commit_is_not_idle(
-    line: Line, ledger: "asyncpg.Pool[asyncpg.Record]", taken: list[bool]
+    client: Client, ledger: "asyncpg.Pool[asyncpg.Record]", taken: list[bool]
 ) -> None:
     """Idle connections are closed after half a second here; this one waits twice as long."""
     async with ledger.acquire() as connection, connection.transaction():
         await connection.execute("LOCK TABLE orders IN SHARE MODE")
-        line.send(order_bytes())
+        client.send(order_bytes())
         await asyncio.sleep(1.1)
-    (answer,) = await line.heard(1)
+    (answer,) = await client.read(1)
     assert answer.status in (201, 202)
     assert taken == [True]
-    # Its time to be idle begins with its answer, and ends.
+    # Its idle time begins with its response.
     async with asyncio.timeout(PATIENCE_S):
-        assert await line.reader.read() == b""
+        assert await client.reader.read() == b""
 
 
-async def test_the_very_same_at_one_instant_is_one_order(wire: Wire, taken: list[bool]) -> None:
+async def test_simultaneous_repeats_are_one_order(wire: Wire, taken: list[bool]) -> None:
     assert (await wire.submit(b"{}")).status == 422
     body = order_bytes()
     answers = await asyncio.gather(
@@ -133,8 +135,8 @@ async def test_the_very_same_at_one_instant_is_one_order(wire: Wire, taken: list
     assert taken.count(True) > 10
 
 
-async def test_an_order_whose_payment_came_first_is_answered_after_both_met(
-    line: Line, site: Site, taken: list[bool], monkeypatch: pytest.MonkeyPatch
+async def test_an_order_whose_payment_came_first_is_answered_once_they_are_paired(
+    client: Client, site: Site, taken: list[bool], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     paired = []
     pair = site.gateway.intake.pair
@@ -150,54 +152,56 @@ async def test_an_order_whose_payment_came_first_is_answered_after_both_met(
 
     monkeypatch.setattr(site.gateway.intake, "pair", noted)
     monkeypatch.setattr(site.gateway.intake, "end", ended)
-    line.send(order_bytes())
-    (answer,) = await line.heard(1)
+    client.send(order_bytes())
+    (answer,) = await client.read(1)
     assert answer.status == 201
     assert taken == [True]
     assert len(paired) == 1
 
 
-async def test_whoever_hangs_up_takes_nobody_along(
-    line: Line, wire: Wire, site: Site, ledger: "asyncpg.Pool[asyncpg.Record]"
+async def test_a_disconnect_leaks_nothing(
+    client: Client, wire: Wire, site: Site, ledger: "asyncpg.Pool[asyncpg.Record]"
 ) -> None:
     body = order_bytes()
     async with ledger.acquire() as connection, connection.transaction():
         await connection.execute("LOCK TABLE orders IN SHARE MODE")
-        line.send(body, order_bytes())
-        line.send(body)
+        client.send(body, order_bytes())
+        client.send(body)
         await asyncio.sleep(0.05)
-        line.writer.transport.abort()
+        client.writer.transport.abort()
         await asyncio.sleep(0.05)
     assert (await wire.submit(body)).status in (200, 201)
     assert site.gateway.overload.slots.in_use == 0
     assert not site.gateway.intake._in_flight
 
 
-async def test_who_stops_sending_has_his_answer_all_the_same(line: Line, taken: list[bool]) -> None:
-    line.send(order_bytes())
+async def test_a_half_closed_connection_gets_its_response(
+    client: Client, taken: list[bool]
+) -> None:
+    client.send(order_bytes())
     await asyncio.sleep(0)
-    line.writer.write_eof()
-    (answer,) = await line.heard(1)
+    client.writer.write_eof()
+    (answer,) = await client.read(1)
     assert (answer.status, answer.headers["connection"]) == (201, "close")
     assert taken == [True]
     async with asyncio.timeout(PATIENCE_S):
-        assert await line.reader.read() == b""
+        assert await client.reader.read() == b""
 
 
-async def test_the_last_of_a_connection_ends_it_at_once(line: Line, site: Site) -> None:
-    line.send(order_bytes(), Connection="close")
-    (answer,) = await line.heard(1)
+async def test_connection_close_closes_at_once(client: Client, site: Site) -> None:
+    client.send(order_bytes(), Connection="close")
+    (answer,) = await client.read(1)
     assert (answer.status, answer.headers["connection"]) == (201, "close")
     async with asyncio.timeout(0.5):
-        assert await line.reader.read() == b""
+        assert await client.reader.read() == b""
         while site.server.connections:
             await asyncio.sleep(0.01)
 
 
-async def test_what_waited_behind_others_of_its_turn_is_seen_as_waiting(
+async def test_waiting_within_one_loop_iteration_is_measured(
     wire: Wire, site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Taken one after the other without a pause, they would all seem to come just in time."""
+    """Handled one after the other, they would all seem to have just been received."""
     assert (await wire.submit(b"{}")).status == 422
     begin = OrderHandler.begin
 
@@ -206,18 +210,20 @@ async def test_what_waited_behind_others_of_its_turn_is_seen_as_waiting(
         return begin(*args)  # type: ignore[arg-type]
 
     monkeypatch.setattr(OrderHandler, "begin", slow)
-    lines = [Line(wire, *await asyncio.open_connection(wire.host, wire.port)) for _ in range(40)]
+    clients = [
+        Client(wire, *await asyncio.open_connection(wire.host, wire.port)) for _ in range(40)
+    ]
     await asyncio.sleep(0.1)
-    for line in lines:
-        line.send(order_bytes())
-    for line in lines:
-        assert [answer.status for answer in await line.heard(1)] == [201]
+    for client in clients:
+        client.send(order_bytes())
+    for client in clients:
+        assert [answer.status for answer in await client.read(1)] == [201]
     assert site.gateway.overload.slots.wait_s() > 0.03
 
 
 @pytest.mark.parametrize("place", ["count", "read"])
-async def test_an_error_that_nobody_meant_leaves_nothing_hanging(
-    line: Line, site: Site, monkeypatch: pytest.MonkeyPatch, place: str
+async def test_an_unexpected_error_leaves_no_request_unanswered(
+    client: Client, site: Site, monkeypatch: pytest.MonkeyPatch, place: str
 ) -> None:
     def fails(*args: object) -> None:
         raise RuntimeError(place)
@@ -228,57 +234,57 @@ async def test_an_error_that_nobody_meant_leaves_nothing_hanging(
             patched.setattr(site.server, "count", fails)
         else:
             patched.setattr(SubmissionParser, "read", fails)
-        line.send(order_bytes())
+        client.send(order_bytes())
         async with asyncio.timeout(PATIENCE_S):
-            answer = await read_answer(line.reader)
+            answer = await read_answer(client.reader)
     assert (answer is not None) == (place == "count")
     assert site.gateway.overload.slots.in_use == 0
     async with asyncio.timeout(PATIENCE_S):
         await site.server.drain()
 
 
-async def test_a_drain_answers_what_was_taken_and_ends_the_connection(
-    line: Line, site: Site, ledger: "asyncpg.Pool[asyncpg.Record]", taken: list[bool]
+async def test_a_drain_answers_pending_orders_and_closes_the_connection(
+    client: Client, site: Site, ledger: "asyncpg.Pool[asyncpg.Record]", taken: list[bool]
 ) -> None:
     async with ledger.acquire() as connection, connection.transaction():
         await connection.execute("LOCK TABLE orders IN SHARE MODE")
-        line.send(order_bytes())
+        client.send(order_bytes())
         await asyncio.sleep(0.05)
         assert taken == [True]
         draining = asyncio.create_task(site.server.drain())
         # Longer than an idle connection is left open.
         await asyncio.sleep(0.7)
         assert not draining.done()
-    (answer,) = await line.heard(1)
+    (answer,) = await client.read(1)
     assert answer.status in (201, 202)
     assert answer.headers["connection"] == "close"
     async with asyncio.timeout(PATIENCE_S):
-        assert await line.reader.read() == b""
-        line.writer.close()
+        assert await client.reader.read() == b""
+        client.writer.close()
         await draining
 
 
 @pytest.mark.parametrize("headers", [{}, {"Idempotency-Key": '"%s"'}, {"X-Trace": "1"}])
-async def test_both_ways_answer_alike(
-    line: Line, wire: Wire, taken: list[bool], headers: dict[str, str]
+async def test_both_paths_respond_alike(
+    client: Client, wire: Wire, taken: list[bool], headers: dict[str, str]
 ) -> None:
-    """A new order, its repeat and its contradiction, by either way first."""
-    for ways in ((), LONG_WAY), (LONG_WAY, ()):
+    """A new order, its repeat and a conflicting one, by either path first."""
+    for paths in ((), REGULAR_PATH), (REGULAR_PATH, ()):
         body = json.loads(order_bytes())
         sent = {name: value.replace("%s", body["order_no"]) for name, value in headers.items()}
-        told = []
+        compared = []
         for changes, due in ({}, {200, 201}), ({"remark": "another"}, {409, 422}):
             content = json.dumps(body | changes).encode()
-            answers = [await wire.submit(content, [*sent.items(), *way]) for way in ways]
+            answers = [await wire.submit(content, [*sent.items(), *path]) for path in paths]
             assert {answer.status for answer in answers} <= due
-            told += [_compared(answer) for answer in answers]
-        assert told[0] == told[1]
-        assert told[2] == told[3]
+            compared += [_compared(answer) for answer in answers]
+        assert compared[0] == compared[1]
+        assert compared[2] == compared[3]
     assert taken == [True, False] * 2 + [False, True] * 2
 
 
 def _compared(answer: Answer) -> tuple[dict[str, str], object]:
-    """Return what must not depend on the way; whether it was the first is another matter."""
+    """Return what must not depend on the path; which of them came first may differ."""
     headers = {
         name: value
         for name, value in answer.headers.items()

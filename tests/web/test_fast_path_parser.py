@@ -1,4 +1,4 @@
-"""Heads that read only one way: whoever knows all of HTTP reads the same."""
+"""The fast path's parser reads what it reads as aiohttp's parser does."""
 
 import asyncio
 from typing import Any
@@ -30,19 +30,19 @@ def test_a_plain_submission_is_read() -> None:
     assert read == ParsedSubmission(ParsedHead("Bearer k", False), "a b", b"{}")
 
 
-def test_names_are_of_any_case_and_values_as_they_are() -> None:
+def test_names_are_case_insensitive_and_values_unchanged() -> None:
     fields = ("host: Shop", "AUTHORIZATION: Bearer K", "content-length: 2", "idempotency-key: Ab")
     assert _read(_sent(*fields)) == ParsedSubmission(ParsedHead("Bearer K", False), "Ab", b"{}")
 
 
-@pytest.mark.parametrize(("said", "is_last"), [("keep-alive", False), ("close", True)])
-def test_what_becomes_of_the_connection_is_read(said: str, is_last: bool) -> None:
-    read = _read(_sent(*_BASE, f"Connection: {said}"))
+@pytest.mark.parametrize(("value", "closes"), [("keep-alive", False), ("close", True)])
+def test_the_connection_header_is_read(value: str, closes: bool) -> None:
+    read = _read(_sent(*_BASE, f"Connection: {value}"))
     assert read is not None
-    assert read.head.closes == is_last
+    assert read.head.closes == closes
 
 
-def test_a_head_that_was_met_before_says_the_same_with_another_body_and_key() -> None:
+def test_a_cached_head_is_valid_for_another_body_and_key() -> None:
     parser = SubmissionParser(body_bytes_max=_MAX)
     for key, body in (("a", b"{}"), ("b", b'{"a":1}'), ("a", b"")):
         length = f"Content-Length: {len(body)}"
@@ -51,7 +51,7 @@ def test_a_head_that_was_met_before_says_the_same_with_another_body_and_key() ->
     assert len(parser._heads) == 1
 
 
-def test_what_is_remembered_has_a_bound() -> None:
+def test_the_cache_has_a_bound() -> None:
     parser = SubmissionParser(body_bytes_max=_MAX)
     for n in range(3000):
         assert parser.read(_sent(*_BASE, f"X-Trace: {n}", "X-Pad: " + "x" * (n % 1100))) is not None
@@ -115,19 +115,19 @@ def test_what_is_remembered_has_a_bound() -> None:
         _sent(*_BASE, *[f"X-{n}: 1" for n in range(64)]),
     ],
 )
-def test_what_is_not_plain_is_left_to_the_parser(data: bytes) -> None:
+def test_ambiguous_submissions_are_left_to_aiohttps_parser(data: bytes) -> None:
     assert _read(data) is None
 
 
-def test_a_line_of_blanks_takes_no_longer_than_its_length() -> None:
-    """A pattern that tries every way to part blanks would take seconds here."""
+def test_a_line_of_spaces_takes_linear_time() -> None:
+    """A regular expression that backtracks over spaces would take seconds here."""
     parser = SubmissionParser(body_bytes_max=_MAX)
     for n in range(200):
         assert parser.read(_sent(*_BASE, f"X-{n}: " + " " * 3500 + "\x01")) is None
 
 
 def _parsed(data: bytes) -> list[tuple[Any, bytes]]:
-    """Return what aiohttp's parser makes of the bytes: messages with their bodies."""
+    """Return the messages that aiohttp's parser reads, each with its body."""
     loop = asyncio.new_event_loop()
     try:
         parser = HttpRequestParser(
@@ -170,7 +170,7 @@ _fields = st.tuples(
     body=b"",
 )
 @example(fields=[("X", ": ", "a\r\nContent-Length: 3", "\r\n")], is_based=True, body=b"{}\n")
-def test_whatever_is_taken_the_parser_reads_the_same(
+def test_aiohttps_parser_reads_every_parsed_submission_the_same(
     fields: list[tuple[str, str, str, str]], is_based: bool, body: bytes
 ) -> None:
     head = "POST /v1/orders HTTP/1.1\r\n" + "".join(f"{line}\r\n" for line in _BASE * is_based)
@@ -182,7 +182,7 @@ def test_whatever_is_taken_the_parser_reads_the_same(
     try:
         ((message, parsed_body),) = _parsed(data)
     except HttpProcessingError as exc:
-        raise AssertionError(f"the parser refuses what was taken: {data!r}") from exc
+        raise AssertionError(f"aiohttp's parser rejects {data!r}") from exc
     headers = message.headers
     assert (message.method, message.path) == ("POST", "/v1/orders")
     assert headers.getall("Authorization") == [read.head.authorization]

@@ -1,4 +1,4 @@
-"""The overload benchmark's own parts: the flood counts what happens, and the verdict can fail."""
+"""The overload benchmark: its flood counts every request, and each of its floors can be missed."""
 
 import asyncio
 import os
@@ -27,16 +27,16 @@ async def flood(site: Site, *arguments: str) -> bytes:
         env={**os.environ, "FLOOD_ORDER_TOKEN": site.token, "FLOOD_LIST_TOKEN": site.token},
         stdout=asyncio.subprocess.PIPE,
     )
-    said, _ = await asyncio.wait_for(child.communicate(), 30.0)
+    output, _ = await asyncio.wait_for(child.communicate(), 30.0)
     assert child.returncode == 0
-    return said
+    return output
 
 
-async def test_what_is_sent_on_schedule_is_accounted_for(site: Site) -> None:
+async def test_every_scheduled_request_is_counted(site: Site) -> None:
     overload: Overload = site.gateway.overload
     overload.tiers[3].state, overload.tiers[3].share = "open", 1.0
-    said = await flood(site, "--phases", "[[100,20,1],[50,0,1]]", "--prefix", "fa")
-    first, second = msgspec.json.decode(said, type=list[Phase])
+    output = await flood(site, "--phases", "[[100,20,1],[50,0,1]]", "--prefix", "fa")
+    first, second = msgspec.json.decode(output, type=list[Phase])
     orders, lists = first.outcomes["order"], first.outcomes["list"]
     assert (orders.due, orders.accepted, orders.refused) == (100, 100, 0)
     assert (lists.due, lists.accepted, lists.refused) == (20, 0, 20)
@@ -46,39 +46,39 @@ async def test_what_is_sent_on_schedule_is_accounted_for(site: Site) -> None:
     assert overload.slots.in_use == 0
 
 
-async def test_whoever_is_refused_may_send_again(site: Site) -> None:
-    """Four times in all, which is still one list, refused once."""
+async def test_rejected_requests_may_be_retried(site: Site) -> None:
+    """Four attempts in all, counted as one list that was rejected once."""
     overload: Overload = site.gateway.overload
     overload.tiers[3].state, overload.tiers[3].share = "open", 1.0
-    said = await flood(site, "--phases", "[[0,20,1]]", "--prefix", "fc", "--tries", "4")
-    (found,) = msgspec.json.decode(said, type=list[Phase])
+    output = await flood(site, "--phases", "[[0,20,1]]", "--prefix", "fc", "--tries", "4")
+    (found,) = msgspec.json.decode(output, type=list[Phase])
     lists = found.outcomes["list"]
     assert (lists.due, lists.accepted, lists.refused, lists.retried) == (20, 0, 20, 60)
 
 
 @pytest.mark.servers
-async def test_bare_sockets_refuse_whatever_comes(tmp_path: Path) -> None:
+async def test_the_baseline_rejects_every_request(tmp_path: Path) -> None:
     with processes.serving("loadtest.baseline.refuser", (), {}, tmp_path / "log") as running:
         command = ["-m", "loadtest.overload.flood", "--port", str(running.port)]
         command += ["--phases", "[[200,0,1]]", "--prefix", "fd"]
-        said = await asyncio.to_thread(
+        done = await asyncio.to_thread(
             subprocess.run, [sys.executable, *command], capture_output=True, timeout=30, check=True
         )
-    (found,) = msgspec.json.decode(said.stdout, type=list[Phase])
+    (found,) = msgspec.json.decode(done.stdout, type=list[Phase])
     assert (found.outcomes["order"].due, found.outcomes["order"].refused) == (200, 200)
 
 
 @pytest.mark.servers
 @pytest.mark.parametrize("which", sorted(CONTROLS))
-def test_a_control_is_the_gateway_all_the_same(which: str) -> None:
+def test_a_negative_control_runs_the_gateway(which: str) -> None:
     command = [sys.executable, "-m", "tests.overload_controls", which, "version"]
-    said = subprocess.run(command, capture_output=True, text=True, timeout=30, check=True)
-    assert version("tidegate") in said.stdout
+    done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=True)
+    assert version("tidegate") in done.stdout
 
 
-async def test_the_closed_loop_says_a_rate(site: Site) -> None:
-    said = await flood(site, "--closed", "4", "--seconds", "0.5", "--prefix", "fb")
-    assert msgspec.json.decode(said, type=float) > 10
+async def test_the_closed_loop_prints_a_rate(site: Site) -> None:
+    output = await flood(site, "--closed", "4", "--seconds", "0.5", "--prefix", "fb")
+    assert msgspec.json.decode(output, type=float) > 10
 
 
 def outcome(**changes: float) -> Outcome:

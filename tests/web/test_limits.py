@@ -1,4 +1,4 @@
-"""Clients that dawdle, leave, or never read: what they hold is bounded and given back."""
+"""Clients that are slow, disconnect, or never read: what they hold is bounded and released."""
 
 import asyncio
 import contextlib
@@ -38,11 +38,10 @@ def settings(settings: Settings) -> Settings:
 
 @pytest.fixture(autouse=True)
 async def _nothing_is_left(site: Site) -> AsyncIterator[None]:
-    """Whatever a test's clients did: no connection, no task, no order in flight stays behind."""
+    """After each test no connection, task or order in flight is left, whatever its clients did."""
     gc.collect()
     before = {task.get_name() for task in asyncio.all_tasks()}
     yield
-    # The site's own client may hold one connection; those of the test are all gone.
     await _until(lambda: len(site.server.connections) == 0)
     await _until(lambda: site.gateway.committer.waiting == 0)
     assert site.gateway.intake._in_flight == {}
@@ -58,16 +57,16 @@ def _strays(before: set[str]) -> list[str]:
 
 
 async def _until(is_so: Callable[[], bool], within_s: float = 8.0) -> float:
-    """Wait until something is so and return how long it took; fail when it does not happen."""
+    """Wait until a condition holds and return how long it took; fail when it does not."""
     began = time.monotonic()
     while not is_so():
-        assert time.monotonic() - began < within_s, "it did not happen"
+        assert time.monotonic() - began < within_s, "the condition never held"
         await asyncio.sleep(0.01)
     return time.monotonic() - began
 
 
 async def _closed_after(reader: asyncio.StreamReader) -> float:
-    """Wait until the gateway ends a connection and return how long it took."""
+    """Wait until the gateway closes a connection and return how long it took."""
     began = time.monotonic()
     async with asyncio.timeout(8):
         with contextlib.suppress(ConnectionError):
@@ -77,14 +76,14 @@ async def _closed_after(reader: asyncio.StreamReader) -> float:
 
 
 def _hang_up(writer: asyncio.StreamWriter) -> None:
-    """End a connection with a reset, as a client does that crashes."""
+    """Reset a connection, as when a client crashes."""
     kernel = writer.get_extra_info("socket")
     kernel.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     writer.transport.abort()
 
 
 @pytest.mark.parametrize("sent", [b"", b"GET /healthz HTTP/1.1\r\nHost: x\r\nX-Slow: "])
-async def test_a_head_that_does_not_come_ends_the_connection(wire: Wire, sent: bytes) -> None:
+async def test_an_incomplete_head_closes_the_connection(wire: Wire, sent: bytes) -> None:
     reader, writer = await asyncio.open_connection(wire.host, wire.port)
     writer.write(sent)
 
@@ -102,7 +101,7 @@ async def test_a_head_that_does_not_come_ends_the_connection(wire: Wire, sent: b
     assert PATIENCE_S * 0.8 < took_s < PATIENCE_S + 1
 
 
-async def test_connections_that_came_together_do_not_end_together(site: Site) -> None:
+async def test_keep_alive_timeouts_are_spread(site: Site) -> None:
     kept_s = sorted(site.server()._keepalive_timeout for _ in range(100))
     assert kept_s[0] >= PATIENCE_S
     assert kept_s[-1] <= 1.25 * PATIENCE_S
@@ -147,13 +146,13 @@ async def test_a_slow_body_gets_408_and_the_connection_ends(wire: Wire, how: str
     assert check(answer).status == 408
     assert answer.headers["connection"] == "close"
     assert time.monotonic() - began < PATIENCE_S + 1
-    # What still comes is taken for a second, so that the reply is not lost; no longer.
+    # It reads on for a second, so that the response is not lost, and no longer.
     assert await _closed_after(reader) < 2
     dripping.cancel()
     writer.close()
 
 
-async def test_who_is_refused_may_not_dawdle_either(wire: Wire) -> None:
+async def test_an_unauthorised_client_is_closed_while_it_sends_slowly(wire: Wire) -> None:
     reader, writer = await asyncio.open_connection(wire.host, wire.port)
     writer.write(
         wire.request("POST", "/v1/orders", b"{", [("Content-Length", "5000")], has_length=False,
@@ -166,7 +165,7 @@ async def test_who_is_refused_may_not_dawdle_either(wire: Wire) -> None:
     writer.close()
 
 
-async def test_who_leaves_in_the_middle_leaves_nothing_behind(
+async def test_a_disconnect_within_a_request_leaks_nothing(
     wire: Wire, ledger: "asyncpg.Pool[asyncpg.Record]"
 ) -> None:
     failures = _failures()
@@ -183,7 +182,7 @@ async def test_who_leaves_in_the_middle_leaves_nothing_behind(
             leave(writer)
     await asyncio.sleep(0.05)
     assert await ledger.fetchval(counted) == before
-    # A client that leaves is no fault of ours, and no alarm should ring for it.
+    # A client that disconnects is not an error of the gateway, and must raise no alert.
     assert _failures() == failures
 
 
@@ -197,12 +196,12 @@ def _failures() -> float:
     )
 
 
-async def test_an_order_whose_sender_left_is_committed_once_or_not_at_all(
+async def test_an_order_whose_client_left_is_committed_at_most_once(
     wire: Wire, ledger: "asyncpg.Pool[asyncpg.Record]"
 ) -> None:
     bodies = [order_bytes() for _ in range(20)]
     async with ledger.acquire() as connection, connection.transaction():
-        # Nothing can be placed while this lasts: every sender leaves before its answer.
+        # No order can be placed meanwhile: every client disconnects before its response.
         await connection.execute("LOCK TABLE orders IN SHARE MODE")
         for n, body in enumerate(bodies):
             _, writer = await asyncio.open_connection(wire.host, wire.port)
@@ -218,8 +217,8 @@ async def test_an_order_whose_sender_left_is_committed_once_or_not_at_all(
         assert await ledger.fetchval(stored, json.loads(body)["order_no"]) == 1
 
 
-def _deaf(site: Site) -> socket.socket:
-    """Connect with hardly any room for what comes back."""
+def _unreading_client(site: Site) -> socket.socket:
+    """Connect with a small receive buffer, which is never read."""
     client = socket.socket()
     client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     client.connect((site.host, site.port))
@@ -227,8 +226,8 @@ def _deaf(site: Site) -> socket.socket:
     return client
 
 
-async def test_who_never_reads_is_dropped(site: Site, wire: Wire) -> None:
-    client = _deaf(site)
+async def test_a_client_that_never_reads_is_disconnected(site: Site, wire: Wire) -> None:
+    client = _unreading_client(site)
     asking = wire.request("GET", "/openapi.json") * 400
     with contextlib.suppress(ConnectionError, TimeoutError):
         async with asyncio.timeout(1):
@@ -238,10 +237,10 @@ async def test_who_never_reads_is_dropped(site: Site, wire: Wire) -> None:
 
 
 @pytest.mark.parametrize("last", ["keep-alive", "close"])
-async def test_who_never_reads_the_last_reply_is_dropped_too(
+async def test_a_client_that_never_reads_the_last_response_is_disconnected(
     site: Site, wire: Wire, last: str
 ) -> None:
-    client = _deaf(site)
+    client = _unreading_client(site)
     loop = asyncio.get_running_loop()
     unread = 0
     for _ in range(2000):
@@ -250,7 +249,7 @@ async def test_who_never_reads_the_last_reply_is_dropped_too(
         (transport,) = _transports(site)
         if unread := transport.get_write_buffer_size():
             break
-    # Less than what makes a handler wait for the reader.
+    # Less than what makes a handler wait for the client.
     assert 0 < unread < 64 * 1024
     if last == "close":
         await loop.sock_sendall(
@@ -264,7 +263,7 @@ def _transports(site: Site) -> list[Any]:
     return [handler.transport for handler in site.server.connections]
 
 
-async def test_connections_have_a_bound(site: Site, wire: Wire) -> None:
+async def test_connections_are_limited(site: Site, wire: Wire) -> None:
     held = [await asyncio.open_connection(wire.host, wire.port) for _ in range(CONNECTIONS_MAX)]
     reader, writer = await asyncio.open_connection(wire.host, wire.port)
     async with asyncio.timeout(PATIENCE_S):
@@ -283,7 +282,7 @@ async def test_connections_have_a_bound(site: Site, wire: Wire) -> None:
     first_writer.close()
 
 
-async def test_200_half_open_clients_cost_little_and_delay_nobody(wire: Wire) -> None:
+async def test_200_half_open_clients_cost_little_and_delay_no_order(wire: Wire) -> None:
     rss = psutil.Process().memory_info
     await wire.submit(order_bytes())
     before = rss().rss
@@ -303,12 +302,12 @@ async def test_200_half_open_clients_cost_little_and_delay_nobody(wire: Wire) ->
         writer.close()
 
 
-async def test_open_connections_are_counted_over_all_processes(processes: Processes) -> None:
+async def test_open_connections_are_summed_over_processes(processes: Processes) -> None:
     port = free_port()
     processes.environment["TIDEGATE_KEEPALIVE_S"] = "5"
     processes.serve(port=port, count=2)
     held = [await asyncio.open_connection("127.0.0.1", port) for _ in range(12)]
-    # What the kernel took for a process is counted once that process gets to it.
+    # What the kernel has queued for a process is counted once that process accepts it.
     async with asyncio.timeout(4):
         while (count := await _counted(port)) < 12:
             await asyncio.sleep(0.05)

@@ -1,4 +1,4 @@
-"""The door: connections are read and refused without the loop, and behave as they would with it."""
+"""The listener: connections behave as on the loop's own transports."""
 
 import asyncio
 import contextlib
@@ -18,7 +18,7 @@ from gateway.domain.features import ORDER_SUBMISSION
 from gateway.overload.admission import Overload, Slot
 from gateway.runtime import settings as configuration
 from gateway.web import process
-from gateway.web.transport import listener as doors
+from gateway.web.transport import listener as listener_module
 from gateway.web.transport.client_transport import ClientTransport
 from gateway.web.transport.early_rejection import EarlyRejection
 from gateway.web.transport.listener import Listener
@@ -38,7 +38,7 @@ def settings(settings: configuration.Settings) -> configuration.Settings:
 def overload(site: Site) -> Iterator[Overload]:
     overload = site.gateway.overload
     yield overload
-    assert overload.slots.in_use == 0, "a slot was not given back"
+    assert overload.slots.in_use == 0, "a slot was leaked"
 
 
 async def _next(reader: asyncio.StreamReader) -> Answer:
@@ -48,36 +48,36 @@ async def _next(reader: asyncio.StreamReader) -> Answer:
     return answer
 
 
-async def _refused(wire: Wire, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+async def _rejected(wire: Wire, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     writer.write(post(wire))
     assert (await _next(reader)).status == 503
 
 
-async def test_whoever_is_refused_again_and_again_is_not_idle(
+async def test_a_client_that_is_rejected_repeatedly_is_not_idle(
     wire: Wire, overload: Overload
 ) -> None:
     reader, writer = await asyncio.open_connection(wire.host, wire.port)
     with full(overload):
         for _ in range(5):
-            await _refused(wire, reader, writer)
+            await _rejected(wire, reader, writer)
             await asyncio.sleep(0.6 * _IDLE_S)
     writer.write(last(wire))
     assert (await _next(reader)).status == 200
     writer.close()
 
 
-async def test_whoever_was_refused_and_is_idle_is_let_go(
+async def test_a_rejected_client_that_is_idle_is_disconnected(
     site: Site, wire: Wire, overload: Overload
 ) -> None:
     reader, writer = await asyncio.open_connection(wire.host, wire.port)
     with full(overload):
-        await _refused(wire, reader, writer)
+        await _rejected(wire, reader, writer)
         async with asyncio.timeout(4 * _IDLE_S):
             assert await reader.read() == b""
     writer.close()
 
 
-async def test_answers_that_were_not_read_at_once_come_whole_and_in_order(
+async def test_responses_that_are_read_late_arrive_whole_and_in_order(
     wire: Wire, overload: Overload
 ) -> None:
     client = socket.socket()
@@ -98,15 +98,13 @@ async def test_answers_that_were_not_read_at_once_come_whole_and_in_order(
     writer.close()
 
 
-async def test_whoever_was_refused_may_be_slow_with_the_next_head(
-    wire: Wire, overload: Overload
-) -> None:
+async def test_the_next_head_after_a_rejection_may_be_slow(wire: Wire, overload: Overload) -> None:
     reader, writer = await asyncio.open_connection(wire.host, wire.port)
     with full(overload):
         for _ in range(4):
             await asyncio.sleep(0.2 * _IDLE_S)
-            await _refused(wire, reader, writer)
-        # It would have been idle amid this head, had nothing been refused.
+            await _rejected(wire, reader, writer)
+        # Without the rejections it would have become idle within this head.
         writer.write(post(wire)[:40])
         await asyncio.sleep(0.5 * _IDLE_S)
         writer.write(post(wire)[40:])
@@ -114,25 +112,25 @@ async def test_whoever_was_refused_may_be_slow_with_the_next_head(
     writer.close()
 
 
-async def test_there_is_no_room_for_a_turn_and_no_longer(site: Site, overload: Overload) -> None:
+async def test_a_lack_of_headroom_lasts_for_one_batch(site: Site, overload: Overload) -> None:
     early_rejection, wire = site.server.early_rejection, Wire("g", 0, "t")
-    asked = post(wire)
+    request = post(wire)
     early_rejection.begin_batch()
     with full(overload):
-        assert isinstance(early_rejection.decide(asked), bytes)
-    # Decided a moment ago, and nothing was answered since.
-    assert isinstance(early_rejection.decide(asked), bytes)
+        assert isinstance(early_rejection.decide(request), bytes)
+    # Of the same batch, in which nothing is answered.
+    assert isinstance(early_rejection.decide(request), bytes)
     early_rejection.end_batch()
-    found = early_rejection.decide(asked)
+    found = early_rejection.decide(request)
     assert isinstance(found, Slot)
     found.leave()
     assert overload._refusing.tell()[ORDER_SUBMISSION.name, "slots"] == 2
 
 
-async def test_an_error_nobody_meant_ends_one_connection(
+async def test_an_unexpected_error_ends_one_connection(
     wire: Wire, overload: Overload, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    decide, told = EarlyRejection.decide, []
+    decide, errors = EarlyRejection.decide, []
 
     def failing(self: EarlyRejection, data: bytes) -> object:
         if b"X-Fail" in data:
@@ -141,14 +139,14 @@ async def test_an_error_nobody_meant_ends_one_connection(
 
     monkeypatch.setattr(EarlyRejection, "decide", failing)
     loop = asyncio.get_running_loop()
-    loop.set_exception_handler(lambda _, context: told.append(context["exception"]))
+    loop.set_exception_handler(lambda _, context: errors.append(context["exception"]))
     assert await wire.answers(post(wire, ("X-Fail", "1"))) == []
-    assert [type(each) for each in told] == [ZeroDivisionError]
+    assert [type(each) for each in errors] == [ZeroDivisionError]
     assert (await wire.ask("GET", "/healthz")).status == 200
 
 
 @pytest.mark.parametrize("is_short", [False, True])
-async def test_with_little_cpu_all_are_served_the_same(
+async def test_every_client_is_served_while_the_cpu_is_short(
     wire: Wire, overload: Overload, monkeypatch: pytest.MonkeyPatch, is_short: bool
 ) -> None:
     monkeypatch.setattr(Overload, "is_short", lambda self: is_short)
@@ -161,18 +159,18 @@ async def test_with_little_cpu_all_are_served_the_same(
 
 @asynccontextmanager
 async def _another(site: Site) -> AsyncIterator[tuple[Listener, Wire]]:
-    listener = socket.create_server(("127.0.0.1", 0))
-    host, port = listener.getsockname()
-    door = process.open_listener(site.server, listener, site.gateway)
-    yield door, Wire(host, port, site.token)
-    door.close()
+    listening_socket = socket.create_server(("127.0.0.1", 0))
+    host, port = listening_socket.getsockname()
+    opened = process.open_listener(site.server, listening_socket, site.gateway)
+    yield opened, Wire(host, port, site.token)
+    opened.close()
 
 
 class _Failing:
-    """A listener that can not take its next connections."""
+    """A listening socket whose next two calls of accept fail."""
 
-    def __init__(self, listener: socket.socket, number: int) -> None:
-        self._listener = listener
+    def __init__(self, listening_socket: socket.socket, number: int) -> None:
+        self._socket = listening_socket
         self._error = OSError(number, os.strerror(number))
         self.times = 2
 
@@ -180,103 +178,103 @@ class _Failing:
         if self.times:
             self.times -= 1
             raise self._error
-        return self._listener.accept()
+        return self._socket.accept()
 
     def close(self) -> None:
-        self._listener.close()
+        self._socket.close()
 
 
 @pytest.mark.parametrize("is_short", [False, True])
 @pytest.mark.parametrize("number", [errno.EMFILE, errno.EPROTO, errno.EPERM])
-async def test_where_a_connection_can_not_be_taken_it_waits_and_the_loop_does_not_spin(
+async def test_when_accepting_fails_it_is_retried_later_and_the_loop_does_not_spin(
     site: Site,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
     number: int,
     is_short: bool,
 ) -> None:
-    monkeypatch.setattr(doors, "_ACCEPT_RETRY_S", 0.1)
+    monkeypatch.setattr(listener_module, "_ACCEPT_RETRY_S", 0.1)
     monkeypatch.setattr(Overload, "is_short", lambda self: is_short)
-    async with _another(site) as (door, wire):
-        door._socket = _Failing(door._socket, number)  # type: ignore[assignment]
+    async with _another(site) as (listener, wire):
+        listener._socket = _Failing(listener._socket, number)  # type: ignore[assignment]
         assert (await wire.ask("GET", "/healthz")).status == 200
-    said = [vars(record) for record in caplog.records if record.name == doors.__name__]
-    assert [record["reason"] for record in said] == [os.strerror(number)] * 2
+    logged = [vars(record) for record in caplog.records if record.name == listener_module.__name__]
+    assert [record["reason"] for record in logged] == [os.strerror(number)] * 2
 
 
 @pytest.mark.parametrize("is_short", [False, True])
-async def test_an_error_in_one_turn_stops_none_after_it(
+async def test_an_error_in_one_batch_does_not_stop_the_next(
     site: Site, monkeypatch: pytest.MonkeyPatch, is_short: bool
 ) -> None:
     monkeypatch.setattr(Overload, "is_short", lambda self: is_short)
-    told: list[object] = []
+    errors: list[object] = []
     loop = asyncio.get_running_loop()
-    loop.set_exception_handler(lambda _, context: told.append(context["exception"]))
-    async with _another(site) as (door, wire):
+    loop.set_exception_handler(lambda _, context: errors.append(context["exception"]))
+    async with _another(site) as (listener, wire):
         assert (await wire.ask("GET", "/healthz")).status == 200
-        accept = door._accept
+        accept = listener._accept
 
         def failing(connection: socket.socket) -> None:
-            monkeypatch.setattr(door, "_accept", accept)
+            monkeypatch.setattr(listener, "_accept", accept)
             connection.close()
             raise ZeroDivisionError
 
-        monkeypatch.setattr(door, "_accept", failing)
+        monkeypatch.setattr(listener, "_accept", failing)
         assert await wire.answers(last(wire)) == []
         assert (await wire.ask("GET", "/healthz")).status == 200
-    assert [type(each) for each in told] == [ZeroDivisionError]
+    assert [type(each) for each in errors] == [ZeroDivisionError]
 
 
-class _Deaf(asyncio.Protocol):
-    """Takes note of what it is told."""
+class _Recorder(asyncio.Protocol):
+    """Records the calls it gets, and never sends."""
 
     def __init__(self) -> None:
-        self.told: list[object] = []
+        self.calls: list[object] = []
 
     def data_received(self, data: bytes) -> None:
-        self.told.append(data)
+        self.calls.append(data)
 
     def pause_writing(self) -> None:
         pass
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self.told.append(type(exc))
+        self.calls.append(type(exc))
 
 
-async def test_nothing_is_handed_on_of_a_client_that_turned_out_to_be_gone(site: Site) -> None:
+async def test_nothing_is_received_of_a_client_found_gone_while_sending(site: Site) -> None:
     ours, theirs = socket.socketpair()
     ours.setblocking(False)
-    async with _another(site) as (door, _):
-        protocol = _Deaf()
-        made = ClientTransport(listener=door, client_socket=ours, connection=protocol)  # type: ignore[arg-type]
-        door._clients[made.descriptor] = made
-        door._epoll.register(made.descriptor, select.EPOLLIN)
+    async with _another(site) as (listener, _):
+        protocol = _Recorder()
+        made = ClientTransport(listener=listener, client_socket=ours, connection=protocol)  # type: ignore[arg-type]
+        listener._clients[made.descriptor] = made
+        listener._epoll.register(made.descriptor, select.EPOLLIN)
         made.write(b"x" * 4_000_000)
         assert made.get_write_buffer_size()
         theirs.send(b"GET")
         theirs.close()
         made.on_events(select.EPOLLIN | select.EPOLLOUT | select.EPOLLHUP)
         await asyncio.sleep(0)
-    assert protocol.told == [BrokenPipeError] or protocol.told == [ConnectionResetError]
+    assert protocol.calls == [BrokenPipeError] or protocol.calls == [ConnectionResetError]
 
 
-async def test_a_connection_that_can_not_be_watched_is_let_go(
+async def test_a_connection_that_cannot_be_polled_is_closed(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(doors, "_ACCEPT_RETRY_S", 0.1)
-    async with _another(site) as (door, wire):
-        watch, door._epoll = door._epoll, _Full(door._epoll)  # type: ignore[assignment]
+    monkeypatch.setattr(listener_module, "_ACCEPT_RETRY_S", 0.1)
+    async with _another(site) as (listener, wire):
+        watch, listener._epoll = listener._epoll, _Full(listener._epoll)  # type: ignore[assignment]
         client = socket.create_connection((wire.host, wire.port))
         reader, writer = await asyncio.open_connection(sock=client)
         async with asyncio.timeout(PATIENCE_S):
             assert await reader.read() == b""
-        door._epoll = watch
+        listener._epoll = watch
         assert (await wire.ask("GET", "/healthz")).status == 200
         writer.close()
 
 
 class _Full:
-    """As many descriptors are watched as a user may; but for the listener's."""
+    """An epoll that cannot take one more descriptor, except once."""
 
     def __init__(self, epoll: select.epoll) -> None:
         self._epoll = epoll
@@ -292,7 +290,7 @@ class _Full:
         return getattr(self._epoll, name)
 
 
-async def test_with_a_thousand_descriptors_open_it_listens_all_the_same(site: Site) -> None:
+async def test_it_listens_on_descriptors_above_a_thousand(site: Site) -> None:
     with contextlib.ExitStack() as stack:
         for _ in range(1100):
             stack.enter_context(open(os.devnull, "rb"))
@@ -300,7 +298,7 @@ async def test_with_a_thousand_descriptors_open_it_listens_all_the_same(site: Si
             assert (await wire.ask("GET", "/healthz")).status == 200
 
 
-async def test_connections_that_ended_leave_no_circle_behind(site: Site, wire: Wire) -> None:
+async def test_ended_connections_leave_no_reference_cycle(site: Site, wire: Wire) -> None:
     async def connect() -> None:
         _, writer = await asyncio.open_connection(wire.host, wire.port)
         writer.write(last(wire))
@@ -322,10 +320,10 @@ async def test_connections_that_ended_leave_no_circle_behind(site: Site, wire: W
     assert alive < 3
 
 
-async def test_who_was_connected_when_the_door_closed_is_served(site: Site) -> None:
-    async with _another(site) as (door, wire):
+async def test_clients_connected_before_stop_are_served(site: Site) -> None:
+    async with _another(site) as (listener, wire):
         clients = [socket.create_connection((wire.host, wire.port)) for _ in range(100)]
-        door.stop()
+        listener.stop()
         reader, writer = await asyncio.open_connection(sock=clients[-1])
         writer.write(last(wire))
         assert (await _next(reader)).status == 200
@@ -336,15 +334,15 @@ async def test_who_was_connected_when_the_door_closed_is_served(site: Site) -> N
             client.close()
 
 
-async def test_a_closed_door_leaves_nothing_behind(site: Site) -> None:
-    async with _another(site) as (door, wire):
+async def test_close_ends_all_connections(site: Site) -> None:
+    async with _another(site) as (listener, wire):
         reader, writer = await asyncio.open_connection(wire.host, wire.port)
         await asyncio.sleep(0.05)
         assert len(site.server.connections) == 1
-        door.close()
+        listener.close()
         async with asyncio.timeout(PATIENCE_S):
             assert await reader.read() == b""
             while site.server.connections:
                 await asyncio.sleep(0)
-        door.close()
+        listener.close()
         writer.close()

@@ -37,8 +37,8 @@ def request_id() -> str:
 
 
 @pytest.fixture
-def wire(both_ways: Wire) -> Wire:
-    return both_ways
+def wire(both_paths: Wire) -> Wire:
+    return both_paths
 
 
 async def test_a_new_order_is_answered_with_its_location(wire: Wire) -> None:

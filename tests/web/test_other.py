@@ -1,4 +1,4 @@
-"""What belongs to no feature: refused for load like the rest, and probes never are."""
+"""Requests of no feature are rejected for load like others; health probes never are."""
 
 import asyncio
 import contextlib
@@ -22,7 +22,7 @@ from gateway.web.transport.early_rejection import EarlyRejection
 from gateway.wiring import open_gateway
 from tests.support.site import Site, serve
 from tests.web.support import PATIENCE_S, Answer, Wire, order_bytes, read_answer
-from tests.web.test_early_rejection import darken, full, last, refused
+from tests.web.test_early_rejection import full, is_rejected, last, shed
 
 _LAST = ("Connection", "close")
 #: Method and target of requests that belong to no feature.
@@ -35,7 +35,7 @@ _OTHERS = [
     ("POST", "/v1/callbacks/"), ("POST", "/v1/callbacks/stripe/nobody"),
     ("GET", "/v1/callbacks/stripe/nobody"), ("OPTIONS", "/v1/orders"), ("GET", "/caf\xe9"),
 ]  # fmt: skip
-#: Targets of probes, as probes and those who ask by hand write them.
+#: Targets of health probes, as monitoring and people write them.
 _PROBES = [
     *("/healthz", "/readyz", "/metrics", "/healthz?x=1", "/readyz?", "/metrics?name[]=up"),
     *("http://gateway/healthz", "HTTP://gateway:80/readyz", "https://gateway/metrics?a=b"),
@@ -46,7 +46,7 @@ _PROBES = [
 def overload(site: Site) -> Iterator[Overload]:
     overload = site.gateway.overload
     yield overload
-    assert overload.slots.in_use == 0, "a slot was not given back"
+    assert overload.slots.in_use == 0, "a slot was leaked"
 
 
 @pytest.fixture
@@ -55,22 +55,22 @@ def early_rejection(site: Site) -> EarlyRejection:
 
 
 @contextlib.contextmanager
-def _said(overload: Overload, **words: Action) -> Iterator[None]:
-    """As if an operator had said so."""
+def _overriding(overload: Overload, **actions: Action) -> Iterator[None]:
+    """Have operators' overrides active."""
     modes = cast("Overrides", overload._modes)
-    modes.words = words
+    modes.words = actions
     yield
     modes.words = {}
 
 
 def _is_other(answer: Answer, reason: str = "shed") -> bool:
-    return refused(answer, "other", reason) and answer.json["context"]["tier"] == 4
+    return is_rejected(answer, "other", reason) and answer.json["context"]["tier"] == 4
 
 
-async def test_what_belongs_to_no_feature_is_refused_on_its_first_bytes(
+async def test_requests_of_no_feature_are_rejected_on_their_first_bytes(
     wire: Wire, overload: Overload, early_rejection: EarlyRejection
 ) -> None:
-    darken(overload, 4)
+    shed(overload, 4)
     for method, target in _OTHERS:
         request = wire.request(method, target, b"x" * 10)
         assert isinstance(early_rejection.decide(request), bytes), (method, target)
@@ -80,8 +80,8 @@ async def test_what_belongs_to_no_feature_is_refused_on_its_first_bytes(
         assert "connection" not in answers[0].headers
 
 
-async def test_it_goes_first_and_nothing_else_with_it(wire: Wire, overload: Overload) -> None:
-    darken(overload, 4)
+async def test_tier_4_is_shed_alone(wire: Wire, overload: Overload) -> None:
+    shed(overload, 4)
     assert (await wire.ask("GET", "/v1/orders?limit=1")).status == 200
     placed = await wire.submit(order_bytes())
     assert placed.status == 201
@@ -90,7 +90,7 @@ async def test_it_goes_first_and_nothing_else_with_it(wire: Wire, overload: Over
         assert (await wire.ask(method, "/v1/orders?limit=1")).status == 200
 
 
-async def test_while_there_is_room_each_is_told_what_is_wrong(
+async def test_below_the_limits_each_gets_its_own_error(
     wire: Wire, early_rejection: EarlyRejection
 ) -> None:
     for (method, target), status in (
@@ -109,16 +109,18 @@ async def test_while_there_is_room_each_is_told_what_is_wrong(
 
 
 @pytest.mark.parametrize("version", ["HTTP/1.0", "HTTP/1.1"])
-async def test_probes_are_never_refused(wire: Wire, overload: Overload, version: str) -> None:
-    darken(overload, 1, 2, 3, 4)
-    with full(overload), _said(overload, other="shed"):
+async def test_probes_are_never_rejected(wire: Wire, overload: Overload, version: str) -> None:
+    shed(overload, 1, 2, 3, 4)
+    with full(overload), _overriding(overload, other="shed"):
         for method, target in itertools.product(("GET", "HEAD"), _PROBES):
             answer = await wire.ask(method, target, version=version)
             assert (answer.status, not answer.body) == (200, method == "HEAD"), target
 
 
-async def test_a_probe_is_what_the_router_serves_as_one(wire: Wire, overload: Overload) -> None:
-    """However it is written: what is answered in quiet times is answered in the dark."""
+async def test_whatever_the_router_serves_as_a_probe_is_never_rejected(
+    wire: Wire, overload: Overload
+) -> None:
+    """However it is written: what gets 200 without load gets it while all tiers are shed."""
     spellings = [
         f"{method} {before}{path}{behind} HTTP/{version}\r\n"
         for method in ("GET", "HEAD", " GET", "get", "GET ")
@@ -134,10 +136,10 @@ async def test_a_probe_is_what_the_router_serves_as_one(wire: Wire, overload: Ov
 
     quiet = await statuses()
     assert quiet.count(200) > 10
-    darken(overload, 1, 2, 3, 4)
+    shed(overload, 1, 2, 3, 4)
     with full(overload):
-        dark = await statuses()
-    changed = {(was, now) for was, now in zip(quiet, dark, strict=True) if was != now}
+        while_shed = await statuses()
+    changed = {(was, now) for was, now in zip(quiet, while_shed, strict=True) if was != now}
     assert changed <= {(404, 503), (400, 503)}
     assert (404, 503) in changed
 
@@ -151,8 +153,8 @@ async def _status(wire: Wire, sent: bytes) -> int:
     return int(received.split(b" ", 2)[1])
 
 
-async def test_a_head_request_is_refused_without_a_body(wire: Wire, overload: Overload) -> None:
-    darken(overload, 4)
+async def test_a_head_request_is_rejected_without_a_body(wire: Wire, overload: Overload) -> None:
+    shed(overload, 4)
     reader, writer = await asyncio.open_connection(wire.host, wire.port)
     async with asyncio.timeout(PATIENCE_S):
         for method in ("HEAD", "GET", "HEAD"):
@@ -169,13 +171,13 @@ async def test_a_head_request_is_refused_without_a_body(wire: Wire, overload: Ov
 
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
 @pytest.mark.parametrize("target", ["http://gateway/nothing", "/openapi.json", "http://gateway"])
-async def test_what_its_first_bytes_do_not_tell_is_refused_all_the_same(
+async def test_requests_known_only_once_parsed_are_rejected_too(
     wire: Wire, overload: Overload, method: str, target: str
 ) -> None:
-    darken(overload, 4)
+    shed(overload, 4)
     answer = (await wire.answers(wire.request(method, target, headers=[_LAST])))[0]
     assert answer.status == 503
-    # Behind another one that is still being answered.
+    # Pipelined after a request that is still being answered.
     sent = wire.request("GET", "/readyz") + wire.request(method, "/nothing")
     _, behind = await _two(wire, sent, is_head=method == "HEAD")
     assert behind.status == 503
@@ -193,18 +195,18 @@ async def _two(wire: Wire, sent: bytes, *, is_head: bool) -> tuple[Answer, Answe
     return first, second
 
 
-async def test_a_callback_that_is_nobodys_is_other_however_it_comes(
+async def test_a_callback_of_an_unknown_account_is_of_no_feature(
     wire: Wire, overload: Overload
 ) -> None:
-    darken(overload, 4)
+    shed(overload, 4)
     for target in ("/v1/callbacks/stripe/nobody", "http://g/v1/callbacks/stripe/nobody"):
         assert _is_other(await wire.ask("POST", target, b"{}"))
 
 
-async def test_what_follows_connect_is_the_next_request_in_the_dark_too(
+async def test_what_follows_connect_is_the_next_request_while_shed_too(
     wire: Wire, overload: Overload
 ) -> None:
-    """It has no body, whatever it declares: the parser and the gate must not differ."""
+    """It has no body, whatever it declares: parser and early rejection must not differ."""
     sent = (
         b"CONNECT /x HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\n"
         b"helloGET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
@@ -213,9 +215,9 @@ async def test_what_follows_connect_is_the_next_request_in_the_dark_too(
     async def statuses() -> list[int]:
         return [answer.status for answer in await wire.answers(sent)]
 
-    light = await statuses()
-    darken(overload, 4)
-    assert 200 not in light
+    before = await statuses()
+    shed(overload, 4)
+    assert 200 not in before
     assert 200 not in await statuses()
 
 
@@ -239,39 +241,39 @@ async def test_what_follows_connect_is_the_next_request_in_the_dark_too(
         b"GET /nothing HTTP/1.1",
     ],
 )
-async def test_what_is_no_whole_request_goes_on_to_the_parser(
+async def test_incomplete_or_malformed_requests_are_left_to_the_parser(
     overload: Overload, early_rejection: EarlyRejection, sent: bytes
 ) -> None:
-    darken(overload, 4)
+    shed(overload, 4)
     assert early_rejection.decide(sent) is None
 
 
-async def test_unknown_paths_are_not_remembered(
+async def test_unknown_paths_are_not_cached(
     wire: Wire, overload: Overload, early_rejection: EarlyRejection
 ) -> None:
-    def kept() -> int:
+    def cached() -> int:
         table = early_rejection._table
         held: list[Sized] = [table.by_first_line, table.by_target]
-        held += [early_rejection._framing._known, early_rejection._full or {}]
+        held += [early_rejection._framing._cached, early_rejection._full or {}]
         return sum(len(each) for each in [*held, overload._refusing._kinds])
 
-    darken(overload, 4)
+    shed(overload, 4)
     early_rejection.begin_batch()
     assert isinstance(early_rejection.decide(wire.request("GET", "/nothing")), bytes)
-    before = kept()
+    before = cached()
     for n in range(1000):
         for method in ("GET", "POST", f"M{'X' * (n % 9)}"):
             assert isinstance(early_rejection.decide(wire.request(method, f"/n{n}?{n}")), bytes)
     early_rejection.end_batch()
-    assert kept() == before
+    assert cached() == before
 
 
-async def test_an_operators_word_on_it_counts(wire: Wire, overload: Overload) -> None:
-    with _said(overload, other="shed"):
+async def test_operators_override_it(wire: Wire, overload: Overload) -> None:
+    with _overriding(overload, other="shed"):
         assert _is_other(await wire.ask("GET", "/nothing"), "operator")
         assert (await wire.ask("GET", "/healthz")).status == 200
-    darken(overload, 4)
-    with _said(overload, other="admit"):
+    shed(overload, 4)
+    with _overriding(overload, other="admit"):
         assert (await wire.ask("GET", "/nothing")).status == 404
     for n in range(1, 6):
         overload.tick(0.0, 0.0, overload.now_s() + n * 0.05)
@@ -279,11 +281,9 @@ async def test_an_operators_word_on_it_counts(wire: Wire, overload: Overload) ->
     assert 'tidegate_shed_total{feature="other",mode="act",reason="operator"}' in shown
 
 
-async def test_operators_are_never_refused_on_their_own_port(
-    site: Site, overload: Overload
-) -> None:
+async def test_the_operators_port_never_rejects(site: Site, overload: Overload) -> None:
     async with _operators(site) as wire:
-        darken(overload, 1, 2, 3, 4)
+        shed(overload, 1, 2, 3, 4)
         with full(overload):
             assert (await wire.ask("GET", "/v1/admin/load")).status == 200
             assert (await wire.ask("GET", "/openapi.json")).status == 200
@@ -294,13 +294,13 @@ async def test_operators_are_never_refused_on_their_own_port(
 @asynccontextmanager
 async def _operators(site: Site) -> AsyncIterator[Wire]:
     server = wiring.build_admin_server(site.gateway)
-    listener = socket.create_server(("127.0.0.1", 0))
-    host, port = listener.getsockname()
-    door = process.open_listener(server, listener, site.gateway)
+    listening_socket = socket.create_server(("127.0.0.1", 0))
+    host, port = listening_socket.getsockname()
+    opened = process.open_listener(server, listening_socket, site.gateway)
     yield Wire(host, port, await site.token_for("operate"))
     server.pre_shutdown()
     await server.shutdown(2.0)
-    door.close()
+    opened.close()
 
 
 @pytest.mark.parametrize(
@@ -312,13 +312,13 @@ async def _operators(site: Site) -> AsyncIterator[Wire]:
         ("query", "POST", "http://g/v1/callbacks/stripe/nobody"),
     ],
 )  # fmt: skip
-async def test_what_the_other_role_serves_is_misdirected_also_in_the_dark(
+async def test_requests_for_the_other_role_are_misdirected_while_shed_too(
     settings: Settings, role: ProcessRole, method: str, target: str
 ) -> None:
     changed = msgspec.structs.replace(settings, role=role)
     async with open_gateway(changed) as gateway, serve(gateway) as site:
         wire = Wire(site.host, site.port, site.token)
-        darken(gateway.overload, 1, 2, 3, 4)
+        shed(gateway.overload, 1, 2, 3, 4)
         with full(gateway.overload):
             (answer,) = await wire.answers(wire.request(method, target, headers=[_LAST]))
             assert answer.status == 421
@@ -329,7 +329,7 @@ async def test_what_the_other_role_serves_is_misdirected_also_in_the_dark(
         assert gateway.overload.slots.in_use == 0
 
 
-async def test_the_document_says_that_it_may_be_refused(wire: Wire) -> None:
+async def test_the_openapi_document_has_503_where_it_may_be_rejected(wire: Wire) -> None:
     document = json.loads((await wire.ask("GET", "/openapi.json")).body)
     assert "503" in document["paths"]["/openapi.json"]["get"]["responses"]
     for path in ("/healthz", "/metrics"):

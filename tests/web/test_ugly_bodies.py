@@ -1,4 +1,4 @@
-"""Bodies that no storefront sends on purpose: each gets its 4xx, and nobody else notices."""
+"""Malformed bodies: each gets its 4xx, and no other request is affected."""
 
 import asyncio
 import gzip
@@ -57,19 +57,19 @@ _UGLY = {
 
 
 @pytest.mark.parametrize("name", _UGLY)
-async def test_an_ugly_body_gets_its_4xx(both_ways: Wire, name: str) -> None:
-    wire = both_ways
+async def test_an_ugly_body_gets_its_4xx(both_paths: Wire, name: str) -> None:
+    wire = both_paths
     body, due = _UGLY[name]
     answer = await wire.submit(body)
     assert answer.status == due
 
 
-async def test_the_largest_body_is_taken(wire: Wire) -> None:
+async def test_the_largest_body_is_accepted(wire: Wire) -> None:
     assert (await wire.submit(order_bytes().ljust(256 * 1024))).status == 201
 
 
-async def test_of_a_key_that_stands_twice_the_last_counts(site: Site, wire: Wire) -> None:
-    # Whatever was checked is what is stored: no second reading of the bytes decides.
+async def test_the_last_of_repeated_keys_counts(site: Site, wire: Wire) -> None:
+    # The decoded order that was checked is the one that is stored.
     wire.token = await site.token_for("ingest", "query", channels=["app"])
     body = order_bytes(channel="app")[:-1]
     assert (await wire.submit(body + b', "channel": "web"}')).status == 403
@@ -77,7 +77,7 @@ async def test_of_a_key_that_stands_twice_the_last_counts(site: Site, wire: Wire
     assert (answer.status, answer.json["channel"]) == (201, "app")
 
 
-async def test_attributes_nest_as_deep_as_can_be_read_again(wire: Wire) -> None:
+async def test_attributes_nest_no_deeper_than_can_be_read(wire: Wire) -> None:
     statuses: Counter[int] = Counter()
     for depth in (*range(1, 40), 100, 300, 500, *range(900, 1001)):
         answer = await wire.submit(_nested(depth))
@@ -89,12 +89,12 @@ async def test_attributes_nest_as_deep_as_can_be_read_again(wire: Wire) -> None:
     assert (await wire.ask("GET", "/v1/orders")).status == 200
 
 
-async def test_an_order_nested_too_deep_spoils_no_other(processes: Processes) -> None:
+async def test_an_order_nested_too_deep_fails_alone(processes: Processes) -> None:
     port = free_port()
     processes.serve(port=port)
     wire = Wire("127.0.0.1", port, await processes.make_token("ingest", "query"))
-    # How deep is too deep for whom depends on who calls: somewhere here the handler decodes what
-    # the batch, deeper in calls, can not encode again.
+    # The limit depends on the depth of the call stack: at one of these depths the handler can
+    # decode what the batch, deeper in calls, cannot encode.
     for depth in range(960, 1000):
         sent = [order_bytes(), _nested(depth), order_bytes()]
         before, _, after = await asyncio.gather(*map(wire.submit, sent))
@@ -111,7 +111,7 @@ async def test_large_numbers_in_attributes_do_no_harm(wire: Wire) -> None:
         assert answer.status in (400, 422), number
 
 
-async def test_compressed_orders_are_taken(wire: Wire) -> None:
+async def test_compressed_orders_are_accepted(wire: Wire) -> None:
     deflated = zlib.compress(order_bytes())
     assert (await wire.submit(deflated, {"Content-Encoding": "deflate"})).status == 201
     body = order_bytes()
@@ -127,7 +127,7 @@ async def test_compressed_orders_are_taken(wire: Wire) -> None:
     assert sent.status == 201
 
 
-async def test_compressed_nonsense_is_refused(wire: Wire) -> None:
+async def test_invalid_compression_gets_400_or_415(wire: Wire) -> None:
     squeezed = gzip.compress(order_bytes())
     cases = {
         "not compressed": order_bytes(),
@@ -148,7 +148,7 @@ async def test_compressed_nonsense_is_refused(wire: Wire) -> None:
 
 
 def _bomb(mib: int) -> bytes:
-    """Return so much of an order, a thousandth as large when compressed."""
+    """Return the compressed beginning of an order of this size, a thousandth as long."""
     squeezing = zlib.compressobj(9, wbits=31)
     head = squeezing.compress(b'{"channel":"') + squeezing.flush(zlib.Z_FULL_FLUSH)
     return head + mib * (squeezing.compress(b"a" * MIB) + squeezing.flush(zlib.Z_FULL_FLUSH))
@@ -156,7 +156,9 @@ def _bomb(mib: int) -> bytes:
 
 @pytest.mark.parametrize("target", ["/v1/orders", "/v1/callbacks/stripe/shop", "/nowhere"])
 @pytest.mark.parametrize("has_key", [True, False])
-async def test_a_bomb_costs_neither_memory_nor_time(wire: Wire, target: str, has_key: bool) -> None:
+async def test_a_decompression_bomb_costs_neither_memory_nor_time(
+    wire: Wire, target: str, has_key: bool
+) -> None:
     small, large = _bomb(150), _bomb(500)
     assert len(small) < 256 * 1024 < len(large)
     process = psutil.Process()
@@ -171,11 +173,11 @@ async def test_a_bomb_costs_neither_memory_nor_time(wire: Wire, target: str, has
         highest = max(highest, process.memory_info().rss)
     assert {answer.status for answer in await asking} <= {401, 404, 413}
     assert highest - before < 20 * MIB
-    # Unpacking all of it takes half a second of the one core that everybody shares.
+    # Decompressing all of it takes half a second of the one core that all requests share.
     assert time.process_time() - worked_s < 0.3
 
 
-async def test_a_deep_reading_of_the_list_never_fails(wire: Wire) -> None:
+async def test_the_list_shows_every_order_of_this_module(wire: Wire) -> None:
     listed = check(await wire.ask("GET", "/v1/orders?limit=200")).json["orders"]
     assert all(set(shown) == set(OrderView.__struct_fields__) for shown in listed)
     assert json.dumps(listed)

@@ -1,74 +1,83 @@
-"""How long the body of a request is that nobody will read.
+"""Body framing: the length of a rejected request's body, which is skipped and never parsed.
 
-A request that is refused on its first bytes leaves its body behind on the connection, and the next
-one begins where it ends. What is skipped and what a proxy takes for the body must never differ
-(RFC 9112, 11.2), so only what is as plain as can be is believed.
+The next request on the connection begins where that body ends. What is skipped here and what a
+reverse proxy takes for the body must never differ (request smuggling; RFC 9112, 11.2), so every
+head that could be read in two ways has an unknown length, and its connection is closed.
 """
 
-#: A body up to so long is read and thrown away to keep the connection; a longer one ends it.
+#: Longest body that is skipped to keep the connection; a longer one closes it.
 _SKIPPED_BYTES_MAX = 64 * 1024
 _LENGTH_DIGITS_MAX = 7
-_KNOWN_MAX = 256
-#: Longer fields are not remembered, so that all of them have a bound.
+_CACHED_MAX = 256
+#: Longer fields are not cached, so that the cache has a bound in bytes.
 _FIELDS_BYTES_MAX = 4096
-#: Every byte but control characters; the tabulator is a blank.
-_SEEN = bytes(byte for byte in range(256) if byte > 31 and byte != 127) + b"\t"
-#: What differs from one submission to the next, as most clients write it.
-_REQUEST_ID = (b"\r\nIdempotency-Key: ", b"\r\nidempotency-key: ")
+#: Every byte but control characters, and the tab, which is white space.
+_VISIBLE = bytes(byte for byte in range(256) if byte > 31 and byte != 127) + b"\t"
+#: Fields whose values differ between submissions, as most clients write them.
+_IDEMPOTENCY_KEY = (b"\r\nIdempotency-Key: ", b"\r\nidempotency-key: ")
 _LENGTH = (b"\r\nContent-Length: ", b"\r\ncontent-length: ")
 
 
 def is_plain(line: bytes) -> bool:
-    """Say whether a request's first line is one of HTTP/1.1 that hides nothing."""
-    return line.endswith(b" HTTP/1.1") and not line.translate(None, _SEEN)
+    """Return whether a first line is of HTTP/1.1 and has no control characters."""
+    return line.endswith(b" HTTP/1.1") and not line.translate(None, _VISIBLE)
 
 
 class BodyFraming:
-    """Reads fields, and remembers what they said: a client that is refused sends them again."""
+    """Finds body lengths and caches them: a rejected client sends the same fields again.
+
+    Invariant: the cache changes no result, and has a bound in entries and in bytes.
+    """
 
     def __init__(self) -> None:
-        self._known: dict[bytes, int | None] = {}
+        self._cached: dict[bytes, int | None] = {}
 
     def body_bytes(self, fields: bytes) -> int | None:
-        """Return how long the body is that follows these fields of a head; None: not plain.
+        """Return the length of the body that follows these fields; None: it must not be guessed.
 
-        ``fields`` begin with the end of the first line and end with the end of the last field.
+        ``fields``: of a head, from the CR LF of its first line to that of its last field.
         """
         try:
-            return self._known[fields]
+            return self._cached[fields]
         except KeyError:
-            return self._read(fields)
+            return self._find_and_cache(fields)
 
-    def _read(self, fields: bytes) -> int | None:
+    def _find_and_cache(self, fields: bytes) -> int | None:
         if len(fields) > _FIELDS_BYTES_MAX:
             return _declared(fields.lower())
-        # Nearly every submission has its own key and length: what is remembered is the rest.
-        rest, request_id = _cut(fields, _REQUEST_ID, b"")
-        rest, digits = _cut(rest, _LENGTH, b"0")
-        body_bytes = self._known[rest] if rest in self._known else _declared(rest.lower())
-        self._remember(rest, body_bytes)
+        # Nearly every submission has its own key and length: the others are what is cached.
+        rest, idempotency_key = _replace(fields, _IDEMPOTENCY_KEY, b"")
+        rest, digits = _replace(rest, _LENGTH, b"0")
+        body_bytes = self._cached[rest] if rest in self._cached else _declared(rest.lower())
+        self._cache(rest, body_bytes)
         if body_bytes is not None and digits is not None:
             body_bytes = _length(digits)
-        if request_id is None:
-            self._remember(fields, body_bytes)
+        if idempotency_key is None:
+            self._cache(fields, body_bytes)
         return body_bytes
 
-    def _remember(self, fields: bytes, body_bytes: int | None) -> None:
-        if len(self._known) >= _KNOWN_MAX:
-            self._known.clear()
-        self._known[fields] = body_bytes
+    def _cache(self, fields: bytes, body_bytes: int | None) -> None:
+        if len(self._cached) >= _CACHED_MAX:
+            self._cached.clear()
+        self._cached[fields] = body_bytes
 
 
-def _cut(fields: bytes, names: tuple[bytes, ...], instead: bytes) -> tuple[bytes, bytes | None]:
-    """Return the fields with another value of this one, and the value it had, if it is plain."""
+def _replace(
+    fields: bytes, names: tuple[bytes, ...], new_value: bytes
+) -> tuple[bytes, bytes | None]:
+    """Replace the value of the first field with one of these names.
+
+    Returns the fields, and the value that was replaced; None: none was, for the field is not there
+    or its value has control characters.
+    """
     for name in names:
         at = fields.find(name)
         if at >= 0:
             begin = at + len(name)
             end = fields.find(b"\r", begin)
             value = fields[begin:end]
-            if not value.translate(None, _SEEN):
-                return fields[:begin] + instead + fields[end:], value
+            if not value.translate(None, _VISIBLE):
+                return fields[:begin] + new_value + fields[end:], value
     return fields, None
 
 
@@ -81,11 +90,11 @@ def _length(digits: bytes) -> int | None:
 
 
 def _declared(fields: bytes) -> int | None:
-    """Return how long the body is that follows these fields, in lower case; None: not plain."""
+    """Do as ``BodyFraming.body_bytes`` for fields in lower case."""
     lines = fields.count(b"\r\n")
     if (
-        # Nothing that another reader could take for the end of a line, or for none.
-        fields.translate(None, _SEEN) != b"\r\n" * lines
+        # No control character that another parser could take for the end of a line, or ignore.
+        fields.translate(None, _VISIBLE) != b"\r\n" * lines
         or b"\ntransfer-encoding" in fields
         or b"\nexpect" in fields
         or b"\nupgrade" in fields
