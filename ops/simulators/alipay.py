@@ -12,8 +12,8 @@ from typing import Literal
 
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from ops.simulators import sorted_forms
 from ops.simulators.contract import Account, Forgery, Kind, Posted, Simulator, Trade
+from ops.simulators.shared import sorted_forms
 
 KINDS: frozenset[Kind] = frozenset({"paid", "partial_refund", "refund", "closed"})
 #: Nothing that is signed tells when, so no notice is too old.

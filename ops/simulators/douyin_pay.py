@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Literal
 
-from ops.simulators import apiv3
 from ops.simulators.contract import Account, Forgery, Kind, Posted, Simulator, Trade
+from ops.simulators.shared import apiv3
 
 KINDS: frozenset[Kind] = frozenset({"paid", "partial_refund", "refund"})
 FORGERIES: frozenset[Forgery] = frozenset(

@@ -7,7 +7,7 @@ from typing import Protocol, cast
 from ops import simulators
 from ops.simulators.contract import Account, Forgery, Kind, Simulator
 
-_SHARED = frozenset({"apiv3", "contract", "keys", "registry", "sending", "sorted_forms"})
+_COMMON = frozenset({"contract", "keys", "registry", "sending", "shared"})
 
 
 class Provider(Protocol):
@@ -29,7 +29,7 @@ class Provider(Protocol):
 def names() -> list[str]:
     """Return the providers by name."""
     found = {module.name for module in pkgutil.iter_modules(simulators.__path__)}
-    return sorted(found - _SHARED)
+    return sorted(found - _COMMON)
 
 
 def provider(name: str) -> Provider:

@@ -15,8 +15,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from ops.simulators import sorted_forms
 from ops.simulators.contract import Account, Forgery, Kind, Posted, Simulator, Trade
+from ops.simulators.shared import sorted_forms
 
 KINDS: frozenset[Kind] = frozenset({"paid", "partial_refund", "refund"})
 #: Nothing that is signed tells when it was sent, so no notice is too old.

@@ -19,8 +19,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 from doudian import AppType, DouDian  # type: ignore[import-untyped]  # carries no types
 
-from ops.simulators import apiv3
 from ops.simulators.contract import Account, Posted
+from ops.simulators.shared import apiv3
 
 #: Verifies and decodes one message; raises or answers falsely when it does not believe it.
 Reader = Callable[[], object]

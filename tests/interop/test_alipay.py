@@ -20,8 +20,8 @@ from hypothesis import given, settings
 from gateway.domain import events
 from gateway.providers import alipay, contract
 from ops.simulators import alipay as simulated
-from ops.simulators import sorted_forms
 from ops.simulators.contract import Account, Kind, Posted, Trade
+from ops.simulators.shared import sorted_forms
 from tests.interop.elsewhere import Elsewhere
 from tests.providers.support import account, message, tampered, verdict
 

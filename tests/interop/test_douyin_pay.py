@@ -16,9 +16,9 @@ from multidict import CIMultiDict
 
 from gateway.domain import errors, events
 from gateway.providers import contract, douyin_pay
-from ops.simulators import apiv3
 from ops.simulators import douyin_pay as simulated
 from ops.simulators.contract import Posted, Trade
+from ops.simulators.shared import apiv3
 from tests.interop.elsewhere import Elsewhere
 from tests.providers.support import account
 

@@ -14,9 +14,9 @@ from multidict import CIMultiDict
 
 from gateway.domain import errors, events
 from gateway.providers import contract, wechatpay
-from ops.simulators import apiv3
 from ops.simulators import wechatpay as simulated
 from ops.simulators.contract import Posted, Trade
+from ops.simulators.shared import apiv3
 from tests.providers.support import account, tampered
 
 # The package has no types.

@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from gateway.providers import contract
-from ops.simulators import apiv3
+from ops.simulators.shared import apiv3
 
 from .support import NOW_S, message
 

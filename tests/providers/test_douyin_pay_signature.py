@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from gateway.domain import errors
 from gateway.providers import contract, douyin_pay
-from ops.simulators import apiv3
+from ops.simulators.shared import apiv3
 
 from .apiv3_samples import (
     CERTIFICATE,

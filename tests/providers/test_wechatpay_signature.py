@@ -14,7 +14,7 @@ from multidict import CIMultiDict
 
 from gateway.domain import errors
 from gateway.providers import contract, wechatpay
-from ops.simulators import apiv3
+from ops.simulators.shared import apiv3
 
 from .apiv3_samples import (
     CERTIFICATE,

@@ -5,7 +5,7 @@ from typing import Any
 from cryptography import x509
 
 from gateway.providers import contract, wechatpay
-from ops.simulators import apiv3
+from ops.simulators.shared import apiv3
 
 from . import apiv3_samples
 from .apiv3_samples import APP, CERTIFICATE, KEY, MCHID, NEXT_KEY, PAYMENT, SECRET, callback
