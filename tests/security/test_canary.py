@@ -27,7 +27,7 @@ from loadtest.orders import order
 from loadtest.payers.simulated import SimulatedPayer
 from ops.embedded.cluster import Servers
 from ops.harness.ports import free_port
-from ops.simulators import sorted_forms
+from ops.simulators.shared import sorted_forms
 from tests.support.payers import Payers
 from tests.support.processes import Processes
 from tests.web.support import Answer, Wire
