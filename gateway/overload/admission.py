@@ -137,32 +137,34 @@ class Overload:
 
     def ask(self, feature: Feature) -> Slot | Rejection:
         """Decide about one request; its slot is taken on return."""
-        tier = feature.tier
         self._asked += 1
+        refusal = self._decide(feature)
+        if refusal is not None:
+            if self._is_acting or refusal.reason == "operator":
+                return refusal
+            # Only watched: the request is let in, beyond the limit where there is no slot.
+            if not self.slots.reserve(feature.tier):
+                self.slots.force()
+        return Slot(self, feature, self.now_s())
+
+    def _decide(self, feature: Feature) -> Rejection | None:
+        """Return why a request is refused; None: it has a slot."""
+        tier = feature.tier
         breaker = self._breakers[tier]
         if self._modes.words and (word := self._modes.words.get(feature.name)):
             refusal = self._obey(feature, word)
             if refusal is not None:
                 return refusal
         elif breaker is not None and breaker.share and breaker.refuses():
-            refusal = self._refuse(feature, "shed", self.load.signal, _FACTORS[breaker.state])
-            if refusal is not None:
-                return refusal
+            return self._refuse(feature, "shed", self.load.signal, _FACTORS[breaker.state])
         elif tier > 1 and self._watchdog.is_stalled:
-            refusal = self._refuse(feature, "stall", self.load.signal, 1)
-            if refusal is not None:
-                return refusal
+            return self._refuse(feature, "stall", self.load.signal, 1)
         rooms = self.in_flight.rooms
         if rooms is not None and self._committer.waiting + self.slots.in_use >= rooms[tier]:
-            refusal = self._refuse(feature, "inflight", self.load.signal, 1)
-            if refusal is not None:
-                return refusal
+            return self._refuse(feature, "inflight", self.load.signal, 1)
         if not self.slots.reserve(tier):
-            refusal = self._refuse(feature, "slots", self.load.signal, 1)
-            if refusal is not None:
-                return refusal
-            self.slots.force()
-        return Slot(self, feature, self.now_s())
+            return self._refuse(feature, "slots", self.load.signal, 1)
+        return None
 
     def ask_again(self, feature: Feature) -> Slot | Rejection:
         """Decide about one that had left its slot: the request is counted once."""
@@ -276,7 +278,7 @@ class Overload:
     def _obey(self, feature: Feature, word: Action) -> Rejection | None:
         """Do as an operator said. What would end the process is stronger than any word."""
         if word == "shed":
-            return self._refusing.count(feature, "operator", self.load.signal, _OPERATOR_FACTOR)
+            return self._refuse(feature, "operator", self.load.signal, _OPERATOR_FACTOR)
         if self._watchdog.is_stalled and feature.tier > 1:
             return self._refuse(feature, "stall", self.load.signal, 1)
         if self.load.hard >= 1.0 and feature.tier > 0:

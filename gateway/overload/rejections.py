@@ -36,21 +36,14 @@ class Rejections:
     """Gives refusals, and tells how many of them. What is told is told once."""
 
     def __init__(self, *, is_acting: bool) -> None:
-        """``is_acting``: whether load refuses; else it is only counted what it would refuse."""
+        """``is_acting``: whether load refuses; else ``total`` is of what operators refuse alone."""
         self._is_acting = is_acting
         # Bounded: features x reasons x signals x factors.
         self._kinds: dict[tuple[str, Reason, Signal, int], Rejection] = {}
         self._told: Counter[tuple[str, Reason]] = Counter()
 
-    def give(
-        self, feature: Feature, reason: Reason, signal: Signal, factor: int
-    ) -> Rejection | None:
-        """Refuse one request for load; None where that is only watched."""
-        refusal = self.count(feature, reason, signal, factor)
-        return refusal if self._is_acting else None
-
-    def count(self, feature: Feature, reason: Reason, signal: Signal, factor: int) -> Rejection:
-        """Refuse one request, whether load refuses or not."""
+    def give(self, feature: Feature, reason: Reason, signal: Signal, factor: int) -> Rejection:
+        """Refuse one request; it is counted."""
         kind = (feature.name, reason, signal, factor)
         refusal = self._kinds.get(kind)
         if refusal is None:

@@ -259,6 +259,29 @@ def test_watching_refuses_nothing() -> None:
     assert ticked.overload.slots.in_use == 0
 
 
+def test_watching_counts_a_request_once() -> None:
+    """With the first reason: one that would be shed would never ask for a slot."""
+
+    def counted() -> float:
+        return sum(
+            REGISTRY.get_sample_value(
+                "tidegate_shed_total",
+                {"feature": "order_lists", "reason": reason, "mode": "watch"},
+            )
+            or 0.0
+            for reason in ("shed", "slots", "inflight", "stall")
+        )
+
+    ticked = Ticked(msgspec.structs.replace(SETTINGS, shedding="watch"))
+    ticked.tick(1.0, late_s=1.0)
+    before = counted()
+    while ticked.overload.slots.reserve(0):
+        pass
+    assert ticked.refused(features.ORDER_LISTS, of=7) == 0
+    ticked.tick(0.5)
+    assert counted() == before + 7
+
+
 def test_a_change_is_logged_once_and_refusals_are_not(caplog: pytest.LogCaptureFixture) -> None:
     ticked = Ticked()
     with caplog.at_level(logging.INFO):
