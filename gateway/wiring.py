@@ -19,14 +19,17 @@ from gateway.intake.journal_monitor import JournalMonitor
 from gateway.intake.rejected_callbacks import RejectedCallbackRecorder
 from gateway.intake.remarks import Remarks
 from gateway.overload import peers, rate_limit
-from gateway.overload.admission import Overload
-from gateway.overload.heard import Heard
+from gateway.overload.admission import Admission
+from gateway.overload.monitor import Monitor
 from gateway.overload.overrides import Overrides
+from gateway.overload.peers import PeerLoads
 from gateway.overload.rate_limit import RateLimits
+from gateway.overload.signals import Signals
 from gateway.runtime.circuit_breaker import CircuitBreaker
 from gateway.runtime.clock import Clock, SystemClock
 from gateway.runtime.ids import UUIDv7
 from gateway.runtime.settings import Settings
+from gateway.runtime.watchdog import Watchdog
 from gateway.stores import sealing
 from gateway.stores.override_spool import OverrideSpool
 from gateway.stores.postgres import pools
@@ -54,9 +57,9 @@ class Stores(Struct):
     result_cache: ResultCache | NoResultCache
     #: The journal's; None where no Redis is configured.
     journal_streams: JournalStreams | None
-    #: How processes stand; None where no Redis is configured.
+    #: The snapshots of all processes; None where no Redis is configured.
     process_states: ProcessStates | None
-    #: What all processes let in of quotas; None where no Redis is configured.
+    #: What all processes admitted under rate limits; None where no Redis is configured.
     rate_limit_totals: RateLimitTotals | None
     sealer: sealing.Sealer
 
@@ -72,12 +75,13 @@ class Gateway(Struct):
     intake: Intake
     remarks: Remarks
     journal_monitor: JournalMonitor | None
-    overload: Overload
-    #: What other processes told.
-    heard: Heard
-    #: What each API key may ask.
+    admission: Admission
+    load_monitor: Monitor
+    #: The back load that other processes published.
+    peer_loads: PeerLoads
+    #: The rate limit of each API key.
     key_rate_limits: RateLimits
-    #: What may be submitted for the channels that have a quota, by name.
+    #: The rate limits of the channels that have one, by name.
     channel_rate_limits: Mapping[str, RateLimits]
     overrides: Overrides
     override_store: OverrideStore
@@ -145,13 +149,21 @@ async def open_gateway(settings: Settings, *, clock: Clock | None = None) -> Asy
         overrides = Overrides(
             ledger=override_store,
             local=LocalOverrides(
-                drawer=OverrideSpool(directory=Path(settings.control_dir)),
-                switches=override_store,
+                spool=OverrideSpool(directory=Path(settings.control_dir)),
+                store=override_store,
                 clock=clock,
             ),
             clock=clock,
         )
-        heard = Heard()
+        peer_loads = PeerLoads()
+        watchdog = Watchdog(clock=clock)
+        admission = Admission(
+            committer=committer,
+            overrides=overrides,
+            watchdog=watchdog,
+            clock=clock,
+            is_acting=settings.shedding == "act",
+        )
         yield Gateway(
             settings=settings,
             clock=clock,
@@ -174,17 +186,24 @@ async def open_gateway(settings: Settings, *, clock: Clock | None = None) -> Asy
                 clock=clock,
             ),
             journal_monitor=monitor,
-            overload=Overload(
-                committer=committer,
-                journal=monitor,
-                commits_s=writer.commits_s,
-                readers=readers,
-                modes=overrides,
-                heard=heard,
+            admission=admission,
+            load_monitor=Monitor(
+                admission=admission,
+                signals=Signals(
+                    admission=admission,
+                    committer=committer,
+                    journal=monitor,
+                    commits_s=writer.commits_s,
+                    readers=readers,
+                    peers=peer_loads,
+                    requests_per_s_max=settings.requests_per_s_max,
+                    ack_bytes_max=settings.ack_bytes_max,
+                ),
+                overrides=overrides,
+                watchdog=watchdog,
                 clock=clock,
-                settings=settings,
             ),
-            heard=heard,
+            peer_loads=peer_loads,
             key_rate_limits=RateLimits(
                 rate=settings.key_requests_per_s_max, burst=settings.key_burst
             ),
@@ -270,7 +289,9 @@ def _open_results(
 def _open_states(settings: Settings, stack: AsyncExitStack) -> ProcessStates | None:
     if not settings.redis_url:
         return None
-    states = ProcessStates(url=settings.redis_url, call_s=settings.redis_s, kept_s=peers.KEPT_S)
+    states = ProcessStates(
+        url=settings.redis_url, call_s=settings.redis_s, expires_s=peers.EXPIRES_S
+    )
     stack.push_async_callback(states.close)
     return states
 

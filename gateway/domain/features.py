@@ -1,8 +1,8 @@
-"""What the gateway does, and what goes first when there is too much: the one closed list.
+"""Features: what the gateway does, by tier, in the order in which load sheds it; a closed list.
 
-The lower its tier, the longer a feature is kept. Tiers 0 and 1 are the core: they are never shed
-to keep something lesser alive. Health, readiness and metrics belong to no tier; an operator needs
-them most when everything else is dark. What belongs to no feature of its own is ``OTHER``.
+The higher its tier, the sooner a feature is shed. Tiers 0 and 1 are the core: they are never shed
+to keep another feature alive. Health, readiness and metrics belong to no tier; an operator needs
+them most when everything else is shed. Requests of no feature of their own are ``OTHER``.
 """
 
 from typing import Literal, get_args
@@ -19,30 +19,30 @@ Name = Literal[
 
 
 class Feature(Struct, frozen=True):
-    """Something that can be refused by itself."""
+    """A function of the gateway that is shed as a whole."""
 
     name: Name
     tier: Tier
 
     @property
     def is_core(self) -> bool:
-        """Whether orders or payments come in through it."""
+        """Whether it takes in orders or payments."""
         return self.tier <= 1
 
 
 CALLBACKS = Feature("callbacks", 0)
 ORDER_SUBMISSION = Feature("order_submission", 1)
-#: One order by its id: what a shop asks for when its own answer got lost.
+#: One order by its id: what a shop reads when the answer to its submission was lost.
 ORDER_READS = Feature("order_reads", 2)
-#: The remark of an order that is there: nothing is lost where it is changed a little later.
+#: The remark of a stored order: nothing is lost where it is changed a little later.
 ORDER_REMARKS = Feature("order_remarks", 2)
 ORDER_LISTS = Feature("order_lists", 3)
-#: Whether the goods are there, asked while an order comes in. Dark, the order is taken unchecked.
+#: Whether the goods are in stock, checked on submission. While shed, orders are taken unchecked.
 INVENTORY_CHECK = Feature("inventory_check", 3)
 ORDER_EXPORT = Feature("order_export", 4)
 LIVE_STREAM = Feature("live_stream", 4)
-#: Unknown paths, methods that a path does not take, callbacks of nobody, the API's description:
-#: to say what is wrong with a request costs as much as to serve one.
+#: Unknown paths, methods that a path does not take, callbacks of unknown accounts, the API's
+#: description: to explain what is wrong with a request costs as much as to serve one.
 OTHER = Feature("other", 4)
 
 FEATURES: tuple[Feature, ...] = (

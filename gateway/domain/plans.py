@@ -1,25 +1,25 @@
-"""Plans: what an operator says beforehand for a sale, step by step, under a name."""
+"""Plans: overrides for a sale, planned step by step beforehand, under a name."""
 
 import re
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from gateway.domain import overrides
 from gateway.domain.overrides import Action, InvalidOverride, OverrideRequest
 
 STEPS_MAX = 50
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}$(?!\n)")
-#: How far ahead anybody plans a sale; what lies further is a slip of the pen.
+#: How far ahead a sale is planned; what lies further is a typing error.
 _AHEAD_MAX = timedelta(days=366)
 
 
 class Step(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """One step: ``mode`` for ``target`` from ``from_at`` until ``until``, four hours at most."""
+    """One step: ``mode`` on ``target`` from ``from_at`` until ``until``, four hours at most."""
 
     target: str
-    mode: Action
+    action: Action = field(name="mode")
     from_at: datetime
     until: datetime
     reason: str
@@ -41,7 +41,7 @@ def check(plan: Plan, now: datetime) -> None:
     for number, step in enumerate(plan.steps):
         try:
             _check_step(step, now)
-            _check_alone(step, plan.steps[:number])
+            _check_overlap(step, plan.steps[:number])
         except InvalidOverride as exc:
             raise InvalidOverride(f"steps[{number}].{exc.field}", exc.reason) from None
 
@@ -52,22 +52,22 @@ def _check_step(step: Step, now: datetime) -> None:
             raise InvalidOverride(name, "must have its zone, as in 2026-11-27T20:00:00+08:00")
     if step.until <= step.from_at:
         raise InvalidOverride("until", "must be after from_at")
-    if (step.until - step.from_at).total_seconds() > overrides.LONGEST_S:
-        hours = overrides.LONGEST_S / 3600
+    if (step.until - step.from_at).total_seconds() > overrides.DURATION_S_MAX:
+        hours = overrides.DURATION_S_MAX / 3600
         raise InvalidOverride(
             "until", f"must be {hours:g} hours after from_at at most; add another step"
         )
     if step.until <= now:
-        raise InvalidOverride("until", "is over")
+        raise InvalidOverride("until", "is in the past")
     if step.from_at > now + _AHEAD_MAX:
         raise InvalidOverride("from_at", "is more than a year ahead")
     lasts_s = max(1.0, (step.until - step.from_at).total_seconds())
-    overrides.check(OverrideRequest(step.target, step.mode, lasts_s, step.reason, "-"))
-    if overrides.needs_second(step.target, step.mode):
-        raise InvalidOverride("target", "is the core: nobody plans to refuse orders or payments")
+    overrides.check(OverrideRequest(step.target, step.action, lasts_s, step.reason, "-"))
+    if overrides.needs_approval(step.target, step.action):
+        raise InvalidOverride("target", "is core: a plan cannot shed orders or payments")
 
 
-def _check_alone(step: Step, others: Sequence[Step]) -> None:
+def _check_overlap(step: Step, others: Sequence[Step]) -> None:
     for other in others:
         is_apart = step.until <= other.from_at or step.from_at >= other.until
         if step.target == other.target and not is_apart:

@@ -1,36 +1,57 @@
-"""All processes together, for who looks on: from what each tells the others.
+"""All processes together, for observers: from what each publishes to its peers.
 
-It is read only while somebody looks, once a second at most however many do, and nobody else waits
-for it. Nothing is decided by it.
+It is read only while an observer asks, once a second at most however many do, and no request
+waits for it. Nothing is decided by it.
 """
 
 import asyncio
+import math
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Protocol
 
+import msgspec
 from msgspec import Struct
 
 from gateway.domain.errors import Unavailable
+from gateway.domain.features import TIERS
 from gateway.overload import peers
-from gateway.overload.peers import Process, Summary
+from gateway.overload.peers import PublishedProcess
 from gateway.runtime.clock import Clock
 
 #: Seconds between two reads at least.
 READ_S = 1.0
-#: Who looks each second comes a moment too early now and then, as timers are: so many seconds he
-#: waits for the read that is due then. He would else be told the same twice.
+#: An observer that asks each second comes a moment too early now and then, as timers do: so many
+#: seconds it waits for the read that is due then, and does not get the same view twice.
 _EARLY_S = 0.05
 #: Processes that are listed; of more, the busiest.
 LISTED_MAX = 64
-#: Characters of a text that another process told.
+#: Characters of a text that another process published.
 _TEXT_CHARS_MAX = 64
 
 
-class Member(Struct, frozen=True, kw_only=True):
-    """One process as it told it last, ``age_s`` before it was read.
+class ClusterSummary(Struct, frozen=True):
+    """All processes together; zeros without any."""
 
-    Where it runs is for operators alone.
+    processes: int
+    load_highest: float
+    #: Three in four processes have no higher front.
+    front_p75: float
+    back_worst: float
+    accepted_per_s: float
+    rejected_per_s: float = msgspec.field(name="refused_per_s")
+    #: Of the tiers that this version knows.
+    rejected_per_s_by_tier: dict[str, float] = msgspec.field(name="refused_per_s_by_tier")
+    #: The highest share of each tier that any process rejects for load.
+    rejected_share: dict[str, float] = msgspec.field(name="dark")
+    #: Events waiting for their commit.
+    waiting: int
+
+
+class ProcessSummary(Struct, frozen=True, kw_only=True):
+    """One process as it published itself last, ``age_s`` before it was read.
+
+    Host and port are for operators alone.
     """
 
     pid: int
@@ -39,29 +60,29 @@ class Member(Struct, frozen=True, kw_only=True):
     signal: str
     waiting: int
     accepted_per_s: float
-    refused_per_s: float
+    rejected_per_s: float = msgspec.field(name="refused_per_s")
     age_s: float
 
 
-class Whole(Struct, frozen=True, kw_only=True):
-    """The whole gateway, as it was read ``at`` this time."""
+class ClusterSnapshot(Struct, frozen=True, kw_only=True):
+    """All processes, as they were read ``at`` this time."""
 
     at: datetime
-    summary: Summary
-    #: Each in its place, by host and process.
-    processes: list[Member]
+    summary: ClusterSummary
+    #: Each in its place, by host and process id.
+    processes: list[ProcessSummary]
     #: Processes that are in the summary and not listed.
     more: int
-    #: States of another version, which this one can not read. They are in no figure.
+    #: Processes of another version, which this one cannot read. They are in no figure.
     unreadable: int
 
 
 class Published(Protocol):
-    """What a process told, ``age_s`` ago."""
+    """What a process published, ``age_s`` ago."""
 
     @property
     def state(self) -> bytes:
-        """As it told it."""
+        """Encoded as it was published."""
         ...
 
     @property
@@ -70,84 +91,109 @@ class Published(Protocol):
         ...
 
 
-class States(Protocol):
-    """Where processes tell how they stand."""
+class ProcessStates(Protocol):
+    """Where processes publish."""
 
     async def published(self) -> Sequence[Published]:
-        """Return what all of them told, in bounded time. Raises ``Unavailable``."""
+        """Return what all of them published, in bounded time. Raises ``Unavailable``."""
         ...
 
 
-class Alone:
-    """Where processes do not know of each other."""
+class NoClusterView:
+    """The view where no Redis is configured."""
 
-    async def look(self) -> Whole | None:
-        """Return None: nobody can tell."""
+    async def read(self) -> ClusterSnapshot | None:
+        """Return None: processes do not know of each other."""
         return None
 
 
 class ClusterView:
-    """Reads how all processes stand while somebody looks."""
+    """Reads all processes while there are observers."""
 
-    def __init__(self, *, states: States, clock: Clock) -> None:
+    def __init__(self, *, states: ProcessStates, clock: Clock) -> None:
         self._states = states
         self._clock = clock
-        self._seen: Whole | None = None
+        self._last: ClusterSnapshot | None = None
         self._due_s = 0.0
         self._reading: asyncio.Task[None] | None = None
 
-    async def look(self) -> Whole | None:
-        """Return all processes as they were read last; None: they can not be read now.
+    async def read(self) -> ClusterSnapshot | None:
+        """Return all processes as they were read last; None: they cannot be read now.
 
-        Waits for a read where one is due, never for longer, and never raises for what is away.
+        Waits for a read where one is due, never for longer; never raises where Redis is
+        unavailable.
         """
         now_s = self._clock.monotonic_s()
         early_s = max(0.0, self._due_s - now_s)
         if self._reading is None and early_s <= _EARLY_S:
             self._due_s = now_s + early_s + READ_S
-            self._reading = asyncio.create_task(self._read(early_s), name="fleet")
+            self._reading = asyncio.create_task(self._read(early_s), name="cluster view")
         if self._reading is not None:
-            # Whoever leaves meanwhile does not take it away from the others.
+            # An observer that leaves meanwhile does not cancel it for the others.
             await asyncio.shield(self._reading)
-        return self._seen
+        return self._last
 
     async def _read(self, early_s: float) -> None:
-        seen: Whole | None = None
+        last: ClusterSnapshot | None = None
         try:
             await asyncio.sleep(early_s)
             at = self._clock.now()
-            seen = whole(await self._states.published(), at=at)
+            last = summarised(await self._states.published(), at=at)
         except Unavailable:
             pass
         finally:
-            # Nothing is old: whatever else went wrong, it is not known how they stand.
-            self._seen, self._reading = seen, None
+            # Whatever else went wrong: nothing old is shown as if it were new.
+            self._last, self._reading = last, None
 
 
-def whole(published: Sequence[Published], *, at: datetime) -> Whole:
-    """Return all processes of which something was told."""
-    told = [(peers.decoded(each.state), each.age_s) for each in published]
-    read = [(process, age_s) for process, age_s in told if process is not None]
-    busiest = sorted(read, key=lambda each: each[0].load, reverse=True)[:LISTED_MAX]
-    busiest.sort(key=lambda each: (each[0].host, each[0].pid))
-    listed = [_member(process, age_s) for process, age_s in busiest]
-    return Whole(
-        at=at,
-        summary=peers.summary([process for process, _ in read]),
-        processes=listed,
-        more=len(read) - len(listed),
-        unreadable=len(told) - len(read),
+def summary(processes: Sequence[PublishedProcess]) -> ClusterSummary:
+    """Return all processes together."""
+    fronts = sorted(process.front for process in processes)
+    return ClusterSummary(
+        processes=len(processes),
+        load_highest=max((process.load for process in processes), default=0.0),
+        front_p75=fronts[math.ceil(0.75 * len(fronts)) - 1] if fronts else 0.0,
+        back_worst=max((process.back for process in processes), default=0.0),
+        accepted_per_s=round(sum(process.accepted_per_s for process in processes), 1),
+        rejected_per_s=round(sum(sum(each.rejected_per_s.values()) for each in processes), 1),
+        rejected_per_s_by_tier={
+            tier: round(sum(each.rejected_per_s.get(tier, 0.0) for each in processes), 1)
+            for tier in map(str, TIERS)
+        },
+        rejected_share={
+            str(tier): max(
+                (t.share for p in processes for t in p.tiers if t.tier == tier), default=0.0
+            )
+            for tier in TIERS
+        },
+        waiting=sum(process.waiting for process in processes),
     )
 
 
-def _member(process: Process, age_s: float) -> Member:
-    return Member(
+def summarised(published: Sequence[Published], *, at: datetime) -> ClusterSnapshot:
+    """Return all processes that published something."""
+    decoded = [(peers.decoded(each.state), each.age_s) for each in published]
+    read = [(process, age_s) for process, age_s in decoded if process is not None]
+    busiest = sorted(read, key=lambda each: each[0].load, reverse=True)[:LISTED_MAX]
+    busiest.sort(key=lambda each: (each[0].host, each[0].pid))
+    listed = [_process_summary(process, age_s) for process, age_s in busiest]
+    return ClusterSnapshot(
+        at=at,
+        summary=summary([process for process, _ in read]),
+        processes=listed,
+        more=len(read) - len(listed),
+        unreadable=len(decoded) - len(read),
+    )
+
+
+def _process_summary(process: PublishedProcess, age_s: float) -> ProcessSummary:
+    return ProcessSummary(
         pid=process.pid,
         role=process.role[:_TEXT_CHARS_MAX],
         load=process.load,
         signal=process.signal[:_TEXT_CHARS_MAX],
         waiting=process.waiting,
         accepted_per_s=process.accepted_per_s,
-        refused_per_s=round(sum(process.refused_per_s.values()), 1),
+        rejected_per_s=round(sum(process.rejected_per_s.values()), 1),
         age_s=round(age_s, 2),
     )

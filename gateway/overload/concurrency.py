@@ -1,11 +1,11 @@
-"""Slots: how many requests may be between their first byte and their place in a batch.
+"""The concurrency limit: how many requests may be between first byte and their place in a batch.
 
-A slot is taken at the moment of the decision, before anything is parsed, and left once the event
-is queued for its commit. So the limit bounds how long whoever is admitted waits for the CPU. It
-is work-conserving: a free slot always admits core, whatever the load figure says.
+A slot, one unit of it, is taken at the moment of the decision, before anything is parsed, and left
+once the event is queued for its commit. So the limit bounds how long an admitted request waits for
+the CPU. It is work-conserving: a free slot always admits core, whatever the load figure says.
 
-Pure: monotonic seconds are passed in. Why slots and no queue behind them: whoever is told at
-once to come again costs a twentieth of what it costs to make him wait and refuse him then.
+Pure: monotonic seconds are passed in. There is no queue behind the slots: a request rejected at
+once costs a twentieth of one that waits first and is rejected then.
 """
 
 from gateway.domain.features import TIERS, Tier
@@ -13,64 +13,70 @@ from gateway.domain.features import TIERS, Tier
 _LIMIT_START = 128
 LIMIT_MIN = 8
 LIMIT_MAX = 1024
-#: Share of the slots, and of what may be in flight, that a tier may fill; the rest is kept for
-#: those before it.
+#: Share of the slots, and of the in-flight limit, that a tier may fill; the rest is reserved for
+#: the tiers before it.
 _PART: dict[Tier, float] = {0: 1.0, 1: 0.9, 2: 0.5, 3: 0.5, 4: 0.5}
-#: Seconds that nine in ten of those admitted should have a slot at most.
+#: Target: nine in ten admitted requests hold their slot for so many seconds at most.
 _SLOT_S = 0.025
 _SAMPLES_MIN = 50
 _SAMPLES_MAX = 512
-#: So many of the newest say how long the wait is now; fewer than the other say nothing yet.
-_SAMPLES_LATELY = 100
+#: The newest samples give the current wait; fewer than the second number give none yet.
+_SAMPLES_RECENT = 100
 _SAMPLES_FEW = 10
-#: Share of the CPU above which it is what everybody waits for.
+#: Share of the CPU above which it is the bottleneck.
 _CPU_SHORT = 0.9
-#: Seconds that an answer may take beside the commit itself, and the least that may be on its way:
-#: fewer would make batches small, and small batches are dear.
+#: Target seconds for an answer beside the commit itself, and the least in-flight limit: fewer
+#: would make batches small, and small batches are expensive.
 _ANSWER_S = 0.05
 _IN_FLIGHT_MIN = 128
-_RATE_KEPT = 0.9
-#: How much of the limit may be on its way while nobody is refused, and while nearly all are.
-#: Measured: what a hiccup leaves behind is worked off; in a flood, who is let in is answered soon.
-_ROOM_QUIET = 2.0
-_ROOM_FLOOD = 0.5
-#: Share of the time that refusals may take until the wait is theirs to answer for: a smaller limit
-#: would refuse more and cure nothing.
-_REFUSING_MAX = 0.30
+#: What remains of the highest rate of answers after each adaptation.
+_RATE_DECAY = 0.9
+#: Multiple of the limit that may be in flight while nothing is rejected, and while nearly all is.
+#: Measured: the backlog of a hiccup is worked off; in a flood, what is admitted is answered soon.
+_HEADROOM_QUIET = 2.0
+_HEADROOM_FLOOD = 0.5
+#: Share of the CPU time that rejections may take until the wait is due to them: a smaller limit
+#: would reject more and cure nothing.
+_REJECTING_MAX = 0.30
 
 
 class ConcurrencyLimit:
-    """Counts the slots in use and finds out how many there may be."""
+    """Counts the slots in use and adapts how many there may be.
+
+    Invariant: ``in_use`` is the number of slots taken and not left. It exceeds ``limit`` only where
+    the limit fell meanwhile, or where overload is merely watched.
+    """
 
     def __init__(self) -> None:
         self.limit = _LIMIT_START
         self.in_use = 0
-        self._parts: list[int] = []
+        #: Slots in use at which no request of a tier gets one more, by tier.
+        self.limits: list[int] = []
         self._peak = 0
         # Seconds that slots were held, of this window and in all of the last one.
         self._samples: list[float] = []
         self._earlier: list[float] = []
-        # Slots x seconds since the use was last asked for, and when that was.
+        # Slots x seconds since ``mean_use`` was last called, and when that was.
         self._held_s = 0.0
-        self._asked_at_s = 0.0
+        self._measured_at_s = 0.0
         self._set_limit(_LIMIT_START)
 
-    def reserve(self, tier: Tier) -> bool:
-        """Take a slot, if one is free for this tier."""
-        in_use = self.in_use
-        if in_use >= self._parts[tier]:
-            return False
-        self.in_use = in_use + 1
-        if in_use >= self._peak:
-            self._peak = in_use + 1
-        return True
-
-    def force(self) -> None:
-        """Take a slot beyond the limit, where nobody is refused."""
+    def take(self) -> None:
+        """Take a slot. The caller has seen that one is free for its tier."""
         self.in_use += 1
+        # Compared in place: max() costs a tenth of a microsecond.
+        if self.in_use > self._peak:  # noqa: PLR1730
+            self._peak = self.in_use
+
+    def force(self, tier: Tier) -> None:
+        """Take a slot, also beyond the limit: where nothing is rejected."""
+        if self.in_use < self.limits[tier]:
+            self.take()
+        else:
+            self.in_use += 1
 
     def leave(self, tier: Tier, held_s: float) -> None:
-        """Give back a slot that was held for so long."""
+        """Give back a slot that was held for ``held_s`` seconds."""
         self.in_use -= 1
         self._held_s += held_s
         # Reads wait for their database with the slot in hand, which says nothing of the CPU.
@@ -78,24 +84,25 @@ class ConcurrencyLimit:
             self._samples.append(held_s)
 
     def mean_use(self, now_s: float) -> float:
-        """Return the mean share of slots in use since this was last asked.
+        """Return the mean share of slots in use since the last call, 0 to 1 and beyond.
 
-        What was given back in that time divided by it (Little's law): one sum a request.
+        By Little's law, from the slots given back in that time: one sum a request.
         """
-        elapsed_s = now_s - self._asked_at_s
+        elapsed_s = now_s - self._measured_at_s
         mean = self._held_s / elapsed_s if elapsed_s > 0 else 0.0
-        self._held_s, self._asked_at_s = 0.0, now_s
+        self._held_s, self._measured_at_s = 0.0, now_s
         return mean / self.limit
 
     def wait_s(self) -> float:
-        """Return what nine in ten of core waited at most, from first byte to batch, lately."""
+        """Return the seconds from first byte to batch that nine in ten of core took at most."""
         samples = self._samples if len(self._samples) >= _SAMPLES_FEW else self._earlier
-        return _ninth(samples[-_SAMPLES_LATELY:])
+        return _ninth(samples[-_SAMPLES_RECENT:])
 
-    def adapt(self, *, refusing: float) -> None:
-        """Move the limit by what was seen since the last time.
+    def adapt(self, *, rejecting: float) -> None:
+        """Move the limit by the samples since the last call: AIMD towards 25 ms a slot.
 
-        ``refusing`` is the share of the time that refusals took.
+        ``rejecting``: the share of the CPU time that rejections took, 0 to 1. Fewer than 50 samples
+        move nothing.
         """
         samples, peak = self._samples, self._peak
         self._samples, self._earlier, self._peak = [], samples, self.in_use
@@ -103,24 +110,20 @@ class ConcurrencyLimit:
             return
         slot_s = _ninth(samples)
         if slot_s > _SLOT_S:
-            if refusing <= _REFUSING_MAX:
+            if rejecting <= _REJECTING_MAX:
                 self._set_limit(int(self.limit * (0.8 if slot_s > 2 * _SLOT_S else 0.9)))
         elif peak >= 0.8 * self.limit:
-            # Also where the wait is just what is aimed at: a limit that fell in a flood would else
-            # stay where it fell, and refuse when the flood is long over.
+            # Also where the wait meets the target: a limit that fell in a flood would otherwise
+            # stay where it fell, and reject when the flood is long over.
             self._set_limit(self.limit + (max(1, self.limit // 8) if slot_s < _SLOT_S / 2 else 1))
 
     def _set_limit(self, limit: int) -> None:
         self.limit = min(LIMIT_MAX, max(LIMIT_MIN, limit))
-        self._parts = _parts(self.limit)
+        self.limits = [max(1, int(self.limit * _PART[tier])) for tier in TIERS]
 
 
-def _parts(limit: int) -> list[int]:
-    return [max(1, int(limit * _PART[tier])) for tier in TIERS]
-
-
-def _between(part: float, refused: float) -> float:
-    return _PART[1] + (part - _PART[1]) * refused
+def _between(part: float, rejected: float) -> float:
+    return _PART[1] + (part - _PART[1]) * rejected
 
 
 def _ninth(samples: list[float]) -> float:
@@ -128,46 +131,48 @@ def _ninth(samples: list[float]) -> float:
 
 
 class InFlightLimit:
-    """How many of core may be on their way from first byte to answer while the CPU is short.
+    """How many core requests may be between first byte and answer while the CPU is short.
 
-    Slots bound the first half of that way; the second, from the batch to the answer, needs the CPU
-    too. While there is CPU to spare whatever waits, waits for Postgres, costs nothing and is
-    bounded by the committer. Without, everything admitted makes everybody wait longer: then as
-    many may be on their way as can be answered in the time aimed at (bandwidth x delay).
+    Slots bound the first half of that path; the second, from the batch to the answer, needs the CPU
+    too. While there is CPU to spare, what waits, waits for Postgres, costs nothing and is bounded
+    by the committer. Without, every admission makes all others wait longer: then as many may be in
+    flight as can be answered in the target time (bandwidth x delay).
 
-    A burst is no flood. While nobody is refused twice as many may be; the larger the share that is
-    refused, the fewer: in a flood whatever waits, waits behind refusals too.
+    A burst is no flood. While nothing is rejected twice as many may be in flight; the larger the
+    share that is rejected, the fewer: in a flood whatever waits, waits behind rejections too.
+    Invariant: ``limit`` and ``limits`` are both None or both set.
     """
 
     def __init__(self) -> None:
-        #: None: no bound but the committer's own.
+        #: Requests; None: no bound but the committer's own.
         self.limit: int | None = None
-        #: How many may be on their way for one more of a tier to be let in; None: no bound.
-        self.rooms: list[int] | None = None
+        #: Requests in flight at which no more of a tier are admitted, by tier; None: no bound.
+        self.limits: list[int] | None = None
         self._is_short = False
         self._limit_short = _IN_FLIGHT_MIN
         self._rate = 0.0
 
-    def look(self, *, refused: float, cpu: float) -> None:
-        """Take note of the share of requests refused, and of the CPU used, in the last moments.
+    def update(self, *, rejected: float, cpu: float) -> None:
+        """Apply the limit, or none, by the share rejected and the CPU used in the last moments.
 
         A stall of Postgres is over before a mean would show that the CPU is idle meanwhile. In a
-        flood it may be idle for a moment too, which is none to let everybody in.
+        flood it may be idle for a moment too, which is no reason to admit everything.
         """
-        if not self._is_short or (cpu < _CPU_SHORT and not refused):
-            self.limit = self.rooms = None
+        if not self._is_short or (cpu < _CPU_SHORT and not rejected):
+            self.limit = self.limits = None
             return
         self.limit = self._limit_short
-        room = int(self.limit * (_ROOM_QUIET + (_ROOM_FLOOD - _ROOM_QUIET) * refused))
-        # Nothing is kept from the lesser while nobody is refused: that would be the first refusal.
-        self.rooms = [
-            max(1, int(room * (_PART[tier] if tier <= 1 else _between(_PART[tier], refused))))
+        headroom = _HEADROOM_QUIET + (_HEADROOM_FLOOD - _HEADROOM_QUIET) * rejected
+        most = int(self.limit * headroom)
+        # While nothing is rejected nothing is reserved: that would be the first rejection.
+        self.limits = [
+            max(1, int(most * (_PART[tier] if tier <= 1 else _between(_PART[tier], rejected))))
             for tier in TIERS
         ]
 
     def adapt(self, *, answered_per_s: float, cpu: float, commit_s: float) -> None:
-        """Find the limit by the rate of answers, the share of CPU used, and what a commit takes."""
+        """Find the limit by the rate of answers, the share of CPU used, and a commit's seconds."""
         self._is_short = cpu >= _CPU_SHORT
-        # Rising at once and falling slowly: one slow moment is not what can be done.
-        self._rate = max(answered_per_s, _RATE_KEPT * self._rate)
+        # Rising at once and falling slowly: one slow moment does not show what is possible.
+        self._rate = max(answered_per_s, _RATE_DECAY * self._rate)
         self._limit_short = max(_IN_FLIGHT_MIN, int(self._rate * (_ANSWER_S + commit_s)))

@@ -1,7 +1,10 @@
 """The load figure: one number out of many signals, and the name of the one that decided.
 
-0 is idle, 0.80 is where the lesser features begin to go dark, 1.00 is where there is no more to
-give. Pure: measurements and monotonic seconds are passed in.
+0 is idle, 0.80 is where the lesser features begin to be shed, 1.00 is where nothing is left. Pure:
+measurements and monotonic seconds are passed in.
+
+It is the source of back-pressure. The front is what a process measures of itself; the back is what
+lies behind all processes: the journal, the commits, the database's connections.
 
 A signal that says how full a queue is may decide alone. CPU may not: a loop that is half busy
 wakes for every single event and may use all it is given, a busy one takes many at a time. It
@@ -21,17 +24,17 @@ Signal = Literal[
     "jage", "jfill", "dbbatch", "dbpool", "peers",
 ]  # fmt: skip
 
-#: No signal counts for more than this, however far it is past its end.
+#: No signal counts for more than this, however far it is past its limit.
 SHARE_MAX = 1.25
-#: What CPU counts for at most while no queue agrees: below every threshold at which a feature
-#: comes back, so that a busy loop neither sheds nor keeps anything dark.
+#: What CPU counts for at most while no queue agrees: below every threshold at which a tier
+#: recovers, so that a busy loop neither sheds nor keeps anything shed.
 _CPU_ALONE = 0.65
 _CPU_AGREED = 0.5
-_STANDS_TICKS = 20
-_STANDS_SHARE = 0.10
+_STEADY_TICKS = 20
+_STEADY_SHARE = 0.10
 _QUEUES: tuple[Signal, ...] = ("lag", "sojourn", "slots")
-#: Seconds until about two thirds of a step have gone through: quick to see trouble, slow to
-#: believe that it is over.
+#: Time constants, seconds until about two thirds of a step are through: quick to rise, slow to
+#: fall.
 _RISE_S = 0.07
 _FALL_S = 2.0
 
@@ -43,7 +46,7 @@ class Points(Struct, frozen=True):
     at_100: float
 
     def share(self, value: float) -> float:
-        """Return the share that ``value`` stands for, between 0 and ``SHARE_MAX``."""
+        """Return what ``value`` counts for, between 0 and ``SHARE_MAX``."""
         if not value > 0:
             return 0.0
         if value < self.at_80:
@@ -53,7 +56,7 @@ class Points(Struct, frozen=True):
 
 _FULLNESS = Points(0.80, 1.00)
 
-#: What a process measures at its own front: seconds, or shares of a limit.
+#: What a process measures of itself: seconds, or shares of a limit.
 FRONT: Mapping[Signal, Points] = {
     "lag": Points(0.025, 0.075),
     "sojourn": Points(0.020, 0.060),
@@ -66,20 +69,21 @@ FRONT: Mapping[Signal, Points] = {
     "rate": _FULLNESS,
     "cpu": _FULLNESS,
 }
-#: What lies behind it: seconds, the share of the journal's memory, and the worst that any other
-#: process sees behind itself, which is behind all of them.
+#: What lies behind it: seconds, the share of the journal's memory, and the highest back load that
+#: any other process published, which lies behind all of them.
 BACK: Mapping[Signal, Points] = {
     "jage": Points(5.0, 30.0),
     "jfill": _FULLNESS,
     "dbbatch": Points(0.5, 2.0),
-    # A read that waits a quarter of a second is sent away.
+    # A read that waits a quarter of a second is rejected.
     "dbpool": Points(0.1, 0.25),
     "peers": _FULLNESS,
 }
-#: What a process sees itself and lies behind all: all that it may tell the others. Told what they
-#: told, two would keep each other dark for ever; and what its own readers wait for is its own.
+#: What a process measures itself and lies behind all: all that it publishes to its peers. If it
+#: published what it received, two would keep each other shed for ever; and what its own reads wait
+#: for concerns no other.
 _OWN_BACK: tuple[Signal, ...] = ("jage", "jfill", "dbbatch")
-#: What grows with everything that is accepted and can not be given back by waiting.
+#: What grows with everything that is accepted and cannot be recovered by waiting.
 _HARD: tuple[Signal, ...] = ("ackwait", "rss", "fds")
 
 
@@ -89,9 +93,9 @@ class Load(Struct, frozen=True):
     figure: float
     front: float
     back: float
-    #: ``back`` without what other processes told.
+    #: ``back`` without what other processes published.
     own_back: float
-    #: Unsmoothed: memory, descriptors and bytes that wait, which alone may shed submissions.
+    #: Unsmoothed: memory, descriptors and waiting bytes, which alone may shed submissions.
     hard: float
     #: What decided the figure.
     signal: Signal
@@ -108,8 +112,8 @@ class LoadFigure:
         self._front = _Smoothed("lag")
         self._back = _Smoothed("jage")
         self._own_back = _Smoothed("jage")
-        # A queue agrees that stands; one that comes and goes is how a busy loop works.
-        self._queues: deque[float] = deque(maxlen=_STANDS_TICKS)
+        # Only a steady queue agrees; one that comes and goes is how a busy loop works.
+        self._queues: deque[float] = deque(maxlen=_STEADY_TICKS)
 
     def take(self, measured: Mapping[Signal, float], now_s: float) -> Load:
         """Return the load after these measurements; a signal that is not measured counts 0."""
@@ -118,7 +122,7 @@ class LoadFigure:
             for name, points in (*FRONT.items(), *BACK.items())
         }
         self._queues.append(max(shares[name] for name in _QUEUES))
-        if self._standing() < _CPU_AGREED:
+        if self._steady_queue() < _CPU_AGREED:
             shares["cpu"] = min(shares["cpu"], _CPU_ALONE)
         front = self._front.take({name: shares[name] for name in FRONT}, now_s)
         back = self._back.take({name: shares[name] for name in BACK}, now_s)
@@ -133,11 +137,11 @@ class LoadFigure:
             shares=shares,
         )
 
-    def _standing(self) -> float:
-        """Return what the queues were above for nine tenths of the last ticks; 0 until then."""
-        if len(self._queues) < _STANDS_TICKS:
+    def _steady_queue(self) -> float:
+        """Return what a queue exceeded for nine tenths of the last second; 0 until then."""
+        if len(self._queues) < _STEADY_TICKS:
             return 0.0
-        return sorted(self._queues)[int(_STANDS_SHARE * _STANDS_TICKS)]
+        return sorted(self._queues)[int(_STEADY_SHARE * _STEADY_TICKS)]
 
 
 class _Smoothed:
@@ -154,7 +158,7 @@ class _Smoothed:
         elapsed_s = 0.05 if self._at_s is None else max(0.0, now_s - self._at_s)
         self._at_s = now_s
         if raw >= self._value:
-            # While the figure falls, the one that raised it stays its reason.
+            # While the figure falls, the signal that raised it stays its reason.
             self.signal = highest
         towards_s = _RISE_S if raw >= self._value else _FALL_S
         self._value += (raw - self._value) * (1.0 - math.exp(-elapsed_s / towards_s))

@@ -1,7 +1,7 @@
-"""What operators said, as this process knows it: from the ledger, and from this machine's drawer.
+"""Operators' overrides as a process follows them: from the ledger, and from its machine's spool.
 
-Looked at once a second, so a word is known everywhere within two. While the ledger is away the
-last known modes stand until their own end, and the drawer goes on working.
+Refreshed once a second, so that an override is active everywhere within two. While the ledger is
+unavailable the known overrides stay active until their own end, and the spool goes on working.
 """
 
 import asyncio
@@ -22,215 +22,226 @@ from gateway.runtime.clock import Clock
 
 _log = logging.getLogger(__name__)
 
-_LOOK_S = 1.0
-_TO: Mapping[Action, str] = {"shed": "be refused", "admit": "be taken", "early": "go early"}
-#: Seconds that a look waits for the ledger, be it asked or told; what takes longer goes on, and is
-#: heard later. Whoever asks this machine's gateways to look waits 1.5 s for them.
+_REFRESH_S = 1.0
+_RESULTS: Mapping[Action, str] = {"shed": "shed", "admit": "admitted", "early": "shed early"}
+#: Seconds that a refresh waits for the ledger, to be read or written; what takes longer goes on,
+#: and is picked up later. ``tidegate shed`` waits 1.5 s for the gateways of its machine to refresh.
 _WAIT_S = 0.8
 
 
 class Ledger(Protocol):
-    """Where modes are kept for all."""
+    """Where overrides are stored for all processes."""
 
     async def every(self) -> list[Override]:
-        """Every mode that stands or is asked for. Raises ``Unavailable``."""
+        """Every override that is active, planned or pending approval. Raises ``Unavailable``."""
         ...
 
 
 class Local(Protocol):
-    """What was said on this machine and is not in the ledger yet."""
+    """The changes of this machine that are not in the ledger yet."""
 
-    def over(self, known: list[Override]) -> list[Override]:
-        """The modes with what is newer here laid over them."""
+    def merge(self, known: list[Override]) -> list[Override]:
+        """The overrides with this machine's newer changes applied."""
         ...
 
-    async def bring_in(self) -> bool:
-        """Bring it into the ledger, which answers now; whether any was. Raises ``Unavailable``."""
+    async def flush(self) -> bool:
+        """Write the changes to the ledger; whether there were any. Raises ``Unavailable``."""
         ...
 
-    def remember(self, known: list[Override]) -> None:
-        """Keep what the ledger says for whoever starts while it is away. Raises ``OSError``."""
+    def store_known(self, known: list[Override]) -> None:
+        """Store the ledger's overrides for a start while it is unavailable. Raises ``OSError``."""
         ...
 
-    def recalled(self) -> list[Override]:
-        """What was kept and has not ended."""
+    def stored_known(self) -> list[Override]:
+        """What was stored and has not ended."""
         ...
 
 
 class _Window(Struct, frozen=True):
-    """A mode and its time, by this process' monotonic clock."""
+    """An override and its time, by this process' monotonic clock."""
 
-    mode: Override
+    override: Override
     begins_s: float
     ends_s: float
 
     def at(self, now_s: float) -> Override:
-        """Return the mode with what is left of it, and until it begins, now."""
+        """Return the override with the seconds left, and until it begins, as of now."""
         return msgspec.structs.replace(
-            self.mode,
+            self.override,
             left_s=round(self.ends_s - now_s, 1),
             starts_s=round(max(0.0, self.begins_s - now_s), 1),
         )
 
 
 class Overrides:
-    """The modes of now, by feature and by tier.
+    """The overrides that are active now, by feature and by tier.
 
-    ``words`` has what is said of a feature, by its name; ``early`` the tiers that are to go dark
-    at a lower load.
+    ``actions`` has ``shed`` or ``admit`` by the feature's name; ``early_tiers`` the tiers that shed
+    at a lower load. ``refresh`` reads and merges, ``tick`` activates and expires by the clock.
+
+    Invariants: a change is never missing between spool and ledger: what is flushed stays known
+    until the ledger was read after the flush. At most one read and one flush are under way, and no
+    read begins during a flush.
     """
 
     def __init__(self, *, ledger: Ledger, local: Local, clock: Clock) -> None:
         self._ledger = ledger
         self._local = local
         self._clock = clock
-        self._asking: asyncio.Task[list[Override]] | None = None
-        self._asked_at_s = 0.0
-        self._bringing: asyncio.Task[bool] | None = None
-        self._is_away = False
-        self._has_heard = False
+        self._reading: asyncio.Task[list[Override]] | None = None
+        self._read_at_s = 0.0
+        self._flushing: asyncio.Task[bool] | None = None
+        self._is_unavailable = False
+        self._has_read = False
         # As read, and when: what is left of each is counted from there, by the monotonic clock.
         self._known: Sequence[Override] = ()
         self._known_at_s = 0.0
         self._windows: Sequence[_Window] = ()
         self._next_change_s = float("inf")
-        self._said: Mapping[str, Action] = {}
-        self.words: Mapping[str, Action] = {}
-        self.early: frozenset[Tier] = frozenset()
+        self._active: Mapping[str, Action] = {}
+        self.actions: Mapping[str, Action] = {}
+        self.early_tiers: frozenset[Tier] = frozenset()
 
     async def run(self, stopping: asyncio.Event) -> None:
-        """Look again and again until told to stop."""
+        """Refresh until ``stopping`` is set."""
         while not stopping.is_set():
-            await self.look()
-            await lifecycle.pause(stopping, _LOOK_S)
+            await self.refresh()
+            await lifecycle.pause(stopping, _REFRESH_S)
 
-    async def look(self) -> None:
-        """Find out what was said. Never raises for what is away, and never waits long for it."""
+    async def refresh(self) -> None:
+        """Read the ledger, merge this machine's changes, activate; then flush the changes.
+
+        Never raises where the ledger is unavailable, and waits 0.8 s for it at most.
+        """
         loop = asyncio.get_running_loop()
         until_s = loop.time() + _WAIT_S
-        self._hear_brought()
-        # Not while something is brought in: what was read before it was there, and heard after it
-        # left the drawer, would not have it.
-        is_heard = self._bringing is None and await self._ask()
+        self._finish_flush()
+        # Not during a flush: what was read before a change was there, and is used after it left the
+        # spool, would not have it.
+        is_read = self._flushing is None and await self._read()
         now_s = self._clock.monotonic_s()
-        laid = self._settle(now_s)
-        if is_heard:
-            # It is to stand from here while it moves from the drawer into the ledger.
-            self._known, self._known_at_s = laid, now_s
-            self._bringing = asyncio.create_task(self._local.bring_in(), name="bring in")
-            self._bringing.add_done_callback(_heard)
-        if self._bringing is not None:
-            await asyncio.wait({self._bringing}, timeout=max(0.0, until_s - loop.time()))
-            self._hear_brought()
+        merged = self._merge(now_s)
+        if is_read:
+            # It is to stay active while it moves from the spool into the ledger.
+            self._known, self._known_at_s = merged, now_s
+            self._flushing = asyncio.create_task(self._local.flush(), name="flush overrides")
+            self._flushing.add_done_callback(_retrieve)
+        if self._flushing is not None:
+            await asyncio.wait({self._flushing}, timeout=max(0.0, until_s - loop.time()))
+            self._finish_flush()
 
     def tick(self, now_s: float) -> None:
-        """Take back what has ended, and begin what was planned for now."""
+        """Expire what has ended, and activate what was planned for now."""
         if now_s >= self._next_change_s:
-            self._stand(now_s)
+            self._activate(now_s)
 
-    def standing(self) -> list[Override]:
-        """Return the modes that have not ended, those that are asked for or planned too."""
+    def current(self) -> list[Override]:
+        """Return the overrides that have not ended, pending and planned ones too."""
         now_s = self._clock.monotonic_s()
         return [window.at(now_s) for window in self._windows if window.ends_s > now_s]
 
-    async def _ask(self) -> bool:
-        """Ask the ledger what was said; whether it told it in time, and nobody else heard it."""
-        if self._asking is None:
-            self._asked_at_s = self._clock.monotonic_s()
-            self._asking = asyncio.create_task(self._ledger.every(), name="modes")
-            self._asking.add_done_callback(_heard)
+    async def _read(self) -> bool:
+        """Read the ledger; return whether it answered in time, and no other refresh took it."""
+        if self._reading is None:
+            self._read_at_s = self._clock.monotonic_s()
+            self._reading = asyncio.create_task(self._ledger.every(), name="read overrides")
+            self._reading.add_done_callback(_retrieve)
         # Waited for from outside: what hangs in the driver does not always heed a cancellation.
-        asking = self._asking
-        await asyncio.wait({asking}, timeout=_WAIT_S)
-        # Whoever else looked meanwhile may have heard it already.
-        if not asking.done() or self._asking is not asking:
+        reading = self._reading
+        await asyncio.wait({reading}, timeout=_WAIT_S)
+        # Another refresh meanwhile may have taken the answer already.
+        if not reading.done() or self._reading is not reading:
             return False
-        self._asking = None
-        return self._hear(asking)
+        self._reading = None
+        return self._finish_read(reading)
 
-    def _hear(self, asked: asyncio.Task[list[Override]]) -> bool:
+    def _finish_read(self, reading: asyncio.Task[list[Override]]) -> bool:
         try:
-            known = asked.result()
+            known = reading.result()
         except (TidegateError, asyncio.CancelledError) as exc:
-            if not self._is_away:
-                _log.warning("modes can not be read; the known ones stand: %s", exc)
-            self._is_away = True
-            if not self._has_heard:
-                # Started while it is away: what it said last to this machine stands until its end.
-                self._known, self._known_at_s = self._local.recalled(), self._clock.monotonic_s()
-                self._has_heard = True
+            if not self._is_unavailable:
+                _log.warning("overrides cannot be read; the known ones stay active: %s", exc)
+            self._is_unavailable = True
+            if not self._has_read:
+                # Started while it is unavailable: what this machine stored last is active.
+                self._known = self._local.stored_known()
+                self._known_at_s = self._clock.monotonic_s()
+                self._has_read = True
             return False
-        self._known, self._known_at_s, self._is_away = known, self._asked_at_s, False
-        self._has_heard = True
-        self._remember(known)
+        self._known, self._known_at_s, self._is_unavailable = known, self._read_at_s, False
+        self._has_read = True
+        self._store_known(known)
         return True
 
-    def _hear_brought(self) -> None:
-        """Hear what became of what is brought in, once that is known."""
-        bringing = self._bringing
-        if bringing is None or not bringing.done():
+    def _finish_flush(self) -> None:
+        """Take the result of a flush, once there is one."""
+        flushing = self._flushing
+        if flushing is None or not flushing.done():
             return
-        self._bringing = None
+        self._flushing = None
         try:
-            is_any = bringing.result()
+            is_any = flushing.result()
         except (TidegateError, OSError, asyncio.CancelledError) as exc:
             kind = type(exc).__name__
-            _log.warning("what was said on this machine waits for the ledger", extra={"kind": kind})
+            _log.warning("this machine's overrides wait for the ledger", extra={"kind": kind})
             return
         if is_any:
-            # The drawer has it no more, and the ledger may be away before it is read again.
-            self._remember(self._left(self._clock.monotonic_s()))
+            # They have left the spool, and the ledger may be unavailable before it is read again.
+            self._store_known(self._left(self._clock.monotonic_s()))
 
-    def _remember(self, known: list[Override]) -> None:
+    def _store_known(self, known: list[Override]) -> None:
         try:
-            self._local.remember(known)
+            self._local.store_known(known)
         except OSError as exc:
-            _log.warning("modes can not be kept for a start without the ledger: %s", exc.strerror)
+            _log.warning(
+                "overrides cannot be stored for a start without the ledger: %s", exc.strerror
+            )
 
     def _left(self, now_s: float) -> list[Override]:
-        """Return what is known and has not ended, with what is left of it."""
+        """Return what is known and has not ended, with the seconds left of it."""
         since_s = now_s - self._known_at_s
         known = [
             msgspec.structs.replace(
-                mode,
-                left_s=mode.left_s - since_s,
-                starts_s=mode.starts_s - since_s,
+                override,
+                left_s=override.left_s - since_s,
+                starts_s=override.starts_s - since_s,
             )
-            for mode in self._known
+            for override in self._known
         ]
-        return [mode for mode in known if mode.left_s > 0]
+        return [override for override in known if override.left_s > 0]
 
-    def _settle(self, now_s: float) -> list[Override]:
-        """Have what is known stand, with what was said on this machine laid over it."""
-        laid = self._local.over(self._left(now_s))
+    def _merge(self, now_s: float) -> list[Override]:
+        """Merge this machine's changes into what is known, and activate the result."""
+        merged = self._local.merge(self._left(now_s))
         self._windows = [
-            _Window(mode, now_s + max(0.0, mode.starts_s), now_s + mode.left_s) for mode in laid
+            _Window(each, now_s + max(0.0, each.starts_s), now_s + each.left_s) for each in merged
         ]
-        self._stand(now_s)
-        return laid
+        self._activate(now_s)
+        return merged
 
-    def _stand(self, now_s: float) -> None:
-        """Find out what is said now, and when that changes by itself."""
+    def _activate(self, now_s: float) -> None:
+        """Set what is active now, and when that changes by itself; log what changed."""
         times = [at for each in self._windows for at in (each.begins_s, each.ends_s) if at > now_s]
         self._next_change_s = min(times, default=float("inf"))
-        said = overrides.words(
+        active = overrides.active_actions(
             window.at(now_s) for window in self._windows if window.begins_s <= now_s < window.ends_s
         )
-        if said == self._said:
+        if active == self._active:
             return
-        for name in {**self._said, **said}:
-            word = said.get(name)
-            if word == self._said.get(name):
+        for name in {**self._active, **active}:
+            action = active.get(name)
+            if action == self._active.get(name):
                 continue
-            _log.warning("operators: %s is %s", name, f"to {_TO[word]}" if word else "left alone")
+            result = _RESULTS[action] if action else "left to the load"
+            _log.warning("operators: %s is %s", name, result)
             for each in overrides.ACTIONS:
-                metrics.FORCED.labels(name, each).set(each == word)
-        self._said = said
-        self.words = {name: word for name, word in said.items() if word != "early"}
-        self.early = overrides.early(said)
+                metrics.FORCED.labels(name, each).set(each == action)
+        self._active = active
+        self.actions = {name: action for name, action in active.items() if action != "early"}
+        self.early_tiers = overrides.early_tiers(active)
 
 
-def _heard(asking: asyncio.Task[list[Override]] | asyncio.Task[bool]) -> None:
-    # The process may end before anybody asks; asyncio must not complain about that.
-    if not asking.cancelled():
-        asking.exception()
+def _retrieve(task: asyncio.Task[list[Override]] | asyncio.Task[bool]) -> None:
+    # The process may end before the result is taken; asyncio must not complain about that.
+    if not task.cancelled():
+        task.exception()

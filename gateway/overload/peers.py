@@ -1,16 +1,15 @@
-"""The processes know of each other: each tells how it stands, and hears what lies behind the rest.
+"""Peers: each process publishes a heartbeat, its snapshot, and receives the others' back load.
 
-What is told adjusts and never gates: nobody waits for it, and a process that hears nothing goes by
-what it sees itself. It tells what it sees behind itself, never what it was told: two would keep
-each other dark for ever.
+What is received adjusts and never gates: no request waits for it, and a process that receives
+nothing decides by what it measures itself. It publishes what it measures behind itself, never what
+it received: two would keep each other shed for ever.
 """
 
 import asyncio
 import logging
-import math
 import os
 import socket
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Protocol
 from uuid import uuid4
@@ -19,95 +18,48 @@ import msgspec
 from msgspec import Struct
 
 from gateway.domain.errors import Unavailable
-from gateway.domain.features import TIERS
-from gateway.overload import metrics
-from gateway.overload.admission import Overload
-from gateway.overload.heard import Heard
-from gateway.overload.sources import Committer, Modes
+from gateway.overload import metrics, snapshot
+from gateway.overload.admission import Admission
+from gateway.overload.snapshot import Snapshot
 from gateway.runtime import lifecycle
 from gateway.runtime.clock import Clock
 
 _log = logging.getLogger(__name__)
 
-#: Seconds between two times that a process tells how it stands.
-TELL_S = 0.5
-#: Seconds after which what was told counts no more.
-KEPT_S = 3.0
+#: Seconds between two heartbeats.
+HEARTBEAT_S = 0.5
+#: Seconds after which a snapshot expires.
+EXPIRES_S = 3.0
 
 
-class Tier(Struct, frozen=True):
-    """One tier: the state of its breaker, and the share of its requests refused for load now."""
+class ProcessIdentity(Struct, frozen=True, kw_only=True):
+    """What does not change of a process while it runs. Host and pid may occur twice: containers."""
 
-    tier: int
-    state: str
-    share: float
+    host: str
+    pid: int
+    role: str
+    port: int
+    started_at: datetime
+    version: str
 
 
-class Process(Struct, frozen=True, kw_only=True):
-    """One process. Words are plain text: another version may know others.
+class PublishedProcess(Snapshot, frozen=True, kw_only=True):
+    """One process as it publishes itself: its snapshot and its identity.
 
-    ``load`` is what it acts on; ``back`` what it sees behind itself alone.
+    Other versions read it: fields are only ever added.
     """
 
+    # Those of ``ProcessIdentity``: a struct has one base with fields.
     host: str
     pid: int
     role: str
     port: int
     started_at: datetime
     version: str
-    load: float
-    front: float
-    back: float
-    signal: str
-    #: Every signal's part in the load.
-    shares: dict[str, float]
-    tiers: list[Tier]
-    #: What operators said of features, by their names.
-    said: dict[str, str] = {}
-    slots_limit: int
-    slots_in_use: int
-    #: None: nothing bounds it now.
-    in_flight_limit: int | None
-    #: Events waiting for their commit.
-    waiting: int
-    accepted_per_s: float
-    #: By tier.
-    refused_per_s: dict[str, float]
 
 
-class Summary(Struct, frozen=True):
-    """All processes together; zeros without any."""
-
-    processes: int
-    load_highest: float
-    #: Three in four processes have no higher front.
-    front_p75: float
-    back_worst: float
-    accepted_per_s: float
-    refused_per_s: float
-    #: Of the tiers that this version knows.
-    refused_per_s_by_tier: dict[str, float]
-    #: The largest share of each tier that any process refuses for load.
-    dark: dict[str, float]
-    #: Events waiting for their commit.
-    waiting: int
-
-
-class Who(Struct, frozen=True):
-    """What does not change of a process while it runs."""
-
-    host: str
-    pid: int
-    role: str
-    port: int
-    started_at: datetime
-    version: str
-    #: No other process has it, also where host names and process ids are the same everywhere.
-    key: str
-
-
-class Back(Protocol):
-    """What lies behind another process, as it was ``age_s`` ago."""
+class PeerLoad(Protocol):
+    """The back load of another process, as it was ``age_s`` ago."""
 
     @property
     def back(self) -> float:
@@ -116,140 +68,120 @@ class Back(Protocol):
 
     @property
     def age_s(self) -> float:
-        """Seconds since it was told."""
+        """Seconds since it was published."""
         ...
 
 
-class States(Protocol):
-    """Where it is told."""
+class ProcessStates(Protocol):
+    """Where processes publish."""
 
-    async def publish(self, process: str, *, back: float, state: bytes) -> Sequence[Back]:
-        """Tell how a process stands; return what lies behind the others. Raises ``Unavailable``."""
+    async def publish(self, process: str, *, back: float, state: bytes) -> Sequence[PeerLoad]:
+        """Publish one process; return the back load of the others. Raises ``Unavailable``."""
         ...
 
 
-def who(*, role: str, port: int, started_at: datetime, version: str) -> Who:
-    """Return who this process is."""
-    host, pid = socket.gethostname(), os.getpid()
-    return Who(host, pid, role, port, started_at, version, f"{host}:{pid}:{uuid4().hex}")
+class PeerLoads:
+    """The back load received from peers, as far as it has not expired.
+
+    The journal and Postgres lie behind all processes, and not all see their state at once: the
+    highest counts. What is not published again expires by itself, so that without Redis each
+    process decides by what it measures itself. Pure: monotonic seconds are passed in.
+    """
+
+    def __init__(self) -> None:
+        # Back load of each peer, and when it expires; the highest first.
+        self._received: list[tuple[float, float]] = []
+
+    def receive(self, loads: Iterable[tuple[float, float]]) -> None:
+        """Replace all by these: the back load of each peer, and when it expires in seconds."""
+        self._received = sorted([each for each in loads if each[0] >= 0], reverse=True)
+
+    def worst(self, now_s: float) -> float:
+        """Return the highest back load that counts now; 0 without any."""
+        return next((back for back, until_s in self._received if now_s < until_s), 0.0)
+
+    def count(self, now_s: float) -> int:
+        """Return the number of peers whose back load counts now."""
+        return sum(now_s < until_s for _, until_s in self._received)
 
 
-def summary(processes: Sequence[Process]) -> Summary:
-    """Return all processes together."""
-    fronts = sorted(process.front for process in processes)
-    return Summary(
-        processes=len(processes),
-        load_highest=max((process.load for process in processes), default=0.0),
-        front_p75=fronts[math.ceil(0.75 * len(fronts)) - 1] if fronts else 0.0,
-        back_worst=max((process.back for process in processes), default=0.0),
-        accepted_per_s=round(sum(process.accepted_per_s for process in processes), 1),
-        refused_per_s=round(sum(sum(each.refused_per_s.values()) for each in processes), 1),
-        refused_per_s_by_tier={
-            tier: round(sum(each.refused_per_s.get(tier, 0.0) for each in processes), 1)
-            for tier in map(str, TIERS)
-        },
-        dark={
-            str(tier): max(
-                (t.share for p in processes for t in p.tiers if t.tier == tier), default=0.0
-            )
-            for tier in TIERS
-        },
-        waiting=sum(process.waiting for process in processes),
+def identity(*, role: str, port: int, started_at: datetime, version: str) -> ProcessIdentity:
+    """Return the identity of this process."""
+    return ProcessIdentity(
+        host=socket.gethostname(),
+        pid=os.getpid(),
+        role=role,
+        port=port,
+        started_at=started_at,
+        version=version,
     )
 
 
-def decoded(state: bytes) -> Process | None:
-    """Read what a process told; None for what this version can not read."""
+def decoded(state: bytes) -> PublishedProcess | None:
+    """Decode a published process; None where this version cannot read it."""
     try:
-        return msgspec.json.decode(state, type=Process)
+        return msgspec.json.decode(state, type=PublishedProcess)
     except (msgspec.DecodeError, UnicodeDecodeError):
         return None
 
 
 class Peers:
-    """Tells the others how this process stands, and believes what they tell."""
+    """Publishes this process, and receives the back load of the others."""
 
     def __init__(
         self,
         *,
-        states: States,
-        heard: Heard,
-        overload: Overload,
-        committer: Committer,
-        modes: Modes,
-        who: Who,
+        states: ProcessStates,
+        loads: PeerLoads,
+        admission: Admission,
+        identity: ProcessIdentity,
         clock: Clock,
     ) -> None:
         self._states = states
-        self._heard = heard
-        self._overload = overload
-        self._committer = committer
-        self._modes = modes
-        self._who = who
+        self._loads = loads
+        self._admission = admission
+        self._identity = msgspec.structs.asdict(identity)
+        #: Unique, also where host names and process ids are the same everywhere.
+        self.key = f"{identity.host}:{identity.pid}:{uuid4().hex}"
         self._clock = clock
         self._is_away = False
 
     async def run(self, stopping: asyncio.Event) -> None:
-        """Tell and hear again and again until told to stop."""
+        """Send heartbeats until ``stopping`` is set."""
         while not stopping.is_set():
             await self.exchange()
-            await lifecycle.pause(stopping, TELL_S)
+            await lifecycle.pause(stopping, HEARTBEAT_S)
 
     async def exchange(self) -> None:
-        """Tell and hear once. Never raises for what is away; what was heard then ages."""
+        """Publish and receive once. Never raises where Redis is unavailable."""
         asked_at_s = self._clock.monotonic_s()
         try:
-            told = await self._states.publish(
-                self._who.key,
-                back=self._overload.load.own_back,
-                state=msgspec.json.encode(self.state()),
+            received = await self._states.publish(
+                self.key,
+                back=self._admission.load.own_back,
+                state=msgspec.json.encode(self.published()),
             )
         except Unavailable as exc:
-            self._say(exc)
+            self._log_change(exc)
         else:
-            self._say(None)
-            # Counted from before the question: never believed for longer than it is true.
-            self._heard.hear((each.back, asked_at_s + KEPT_S - each.age_s) for each in told)
-        metrics.PEERS.set(self._heard.count(self._clock.monotonic_s()))
+            self._log_change(None)
+            # Counted from before the question: never used for longer than it is true.
+            self._loads.receive(
+                (each.back, asked_at_s + EXPIRES_S - each.age_s) for each in received
+            )
+        metrics.PEERS.set(self._loads.count(self._clock.monotonic_s()))
 
-    def state(self) -> Process:
-        """Return how this process stands."""
-        overload, load, who = self._overload, self._overload.load, self._who
-        return Process(
-            host=who.host,
-            pid=who.pid,
-            role=who.role,
-            port=who.port,
-            started_at=who.started_at,
-            version=who.version,
-            load=round(load.figure, 3),
-            front=round(load.front, 3),
-            back=round(load.own_back, 3),
-            signal=load.signal,
-            shares={name: round(share, 3) for name, share in load.shares.items()},
-            tiers=[
-                Tier(tier, breaker.state, round(overload.refused_share(tier), 3))
-                if (breaker := overload.tiers.get(tier))
-                else Tier(tier, "closed", 0.0)
-                for tier in TIERS
-            ],
-            said=dict(self._modes.words),
-            slots_limit=overload.slots.limit,
-            slots_in_use=overload.slots.in_use,
-            in_flight_limit=overload.in_flight.limit,
-            waiting=self._committer.waiting,
-            accepted_per_s=round(overload.tally.accepted_per_s(), 1),
-            refused_per_s={
-                str(tier): round(count, 1) for tier, count in overload.tally.refused_per_s().items()
-            },
-        )
+    def published(self) -> PublishedProcess:
+        """Return this process as it publishes itself now."""
+        taken = msgspec.structs.asdict(snapshot.take(self._admission))
+        return PublishedProcess(**self._identity, **taken)
 
-    def _say(self, exc: Unavailable | None) -> None:
+    def _log_change(self, exc: Unavailable | None) -> None:
         if exc is not None and not self._is_away:
             _log.warning(
-                "other processes can not be heard; the load is what is seen here",
+                "peers cannot be reached; the load is what this process measures",
                 extra={"kind": type(exc.__cause__ or exc).__name__},
             )
         elif exc is None and self._is_away:
-            _log.warning("other processes can be heard again")
+            _log.warning("peers can be reached again")
         self._is_away = exc is not None

@@ -1,9 +1,9 @@
-"""Quotas: how many requests a second one API key, or one channel, may make of the whole gateway.
+"""Rate limits: how many requests a second one API key, or one channel, may make of the gateway.
 
-The generic cell rate algorithm (ITU-T I.371): one time a key, no window whose edge lets twice as
-many through. It decides here, without asking anybody; what all processes let in together is heard
-every half second (see ``shared_quotas``) and counted as if it had been let in here. In between the
-others are presumed to go on as they did, or each would give away the same room once more.
+The generic cell rate algorithm (ITU-T I.371): one time a key, no window whose edge admits twice as
+many. It decides here, without a call; what all processes admitted together is received every half
+second (see ``rate_limit_sync``) and counted as if it had been admitted here. In between the others
+are presumed to go on as they did, or each would give away the same headroom once more.
 Pure: monotonic seconds are passed in.
 """
 
@@ -14,70 +14,75 @@ from collections.abc import Sequence
 
 from msgspec import Struct
 
-#: Keys remembered at most. One that is forgotten begins with a full burst.
+#: Keys remembered at most. A key that is forgotten begins with a full burst.
 _KEYS_MAX = 10_000
-#: Keys that are told at once, at most. Of more the quietest are counted by each process alone.
-TOLD_MAX = 500
-#: Bursts, and seconds, beyond its own that a key can be ahead by what others let in: bursts through
-#: so many processes more are paid back whole. What is beyond that is forgiven, so that nobody is
-#: locked out for good.
+#: Keys published at once, at most. Of more the quietest are counted by each process alone.
+PUBLISHED_MAX = 500
+#: Bursts, and seconds, beyond its own that a key can be ahead by what other processes admitted:
+#: bursts through so many more processes are paid back in full. What is beyond that is forgiven, so
+#: that no client is locked out for good.
 _DEBT_BURSTS = 8
 DEBT_S = 2.0
-#: Seconds after which what was asked counts half, in how the processes share a key's rate.
+#: Half-life in seconds of the requests asked, for how the processes share a key's rate.
 HALF_S = 1.0
-#: Seconds that what is asked at a steady rate is counted for by this.
-_WITHIN_S = HALF_S / math.log(2)
-#: Seconds in which others may let in what is not heard here: two turns, theirs and this one's.
-_SOON_S = 1.0
-#: Share of its rate that a key has here at least.
-_KEEP_MIN = 0.01
+#: Seconds of requests that a steady rate amounts to under this half-life.
+_STEADY_S = HALF_S / math.log(2)
+#: Seconds in which others may admit what is not received here: two exchanges, theirs and ours.
+_UNSEEN_S = 1.0
+#: Share of its rate that a key has in this process at least.
+_SHARE_MIN = 0.01
 
 
-class Used(Struct, frozen=True):
-    """What was asked and let in of a key since that was last taken; with what it may."""
+class Usage(Struct, frozen=True):
+    """Requests of a key asked and admitted since the last ``take``, and the key's limit."""
 
     key: str
     asked: int
-    let_in: int
+    admitted: int
+    #: Seconds from one request to the next at its rate.
     every_s: float
     #: Seconds that all processes together can be ahead of its rate.
-    most_s: float
+    ahead_s_max: float
 
 
 class _Count:
-    """How one key stands. ``ahead_s`` falls by ``keep`` a second: by 1, less what others use."""
+    """The state of one key. ``ahead_s`` falls by ``share`` a second: 1, less what others use."""
 
-    __slots__ = ("ahead_s", "asked", "at_s", "due_s", "keep", "lately", "let_in", "taken_s")
+    __slots__ = ("admitted", "ahead_s", "asked", "at_s", "due_s", "recent", "share", "taken_s")
 
     def __init__(self, now_s: float) -> None:
-        # How far it was ahead of its rate at ``at_s``, with what others are presumed to use.
-        self.ahead_s, self.at_s, self.keep = 0.0, now_s, 1.0
-        # When the next request would be due if all that is known of had come evenly.
+        # Seconds it was ahead of its rate at ``at_s``, with what others are presumed to use.
+        self.ahead_s, self.at_s, self.share = 0.0, now_s, 1.0
+        # When the next request would be due if all known ones had come evenly.
         self.due_s = now_s
-        # Since it was last taken.
-        self.asked = self.let_in = 0
-        # What was asked here, of which half is forgotten in ``HALF_S``; as of ``taken_s``.
-        self.lately, self.taken_s = 0.0, now_s
+        # Since the last ``take``.
+        self.asked = self.admitted = 0
+        # Requests asked here, with a half-life of ``HALF_S``, as of ``taken_s``.
+        self.recent, self.taken_s = 0.0, now_s
 
     def presume_nothing(self, now_s: float) -> None:
-        """Others use nothing from now on; what was presumed of them so far is taken back."""
-        self.ahead_s, self.at_s, self.keep = max(0.0, self.due_s - now_s), now_s, 1.0
+        """Presume that others use nothing from now on; undo what was presumed so far."""
+        self.ahead_s, self.at_s, self.share = max(0.0, self.due_s - now_s), now_s, 1.0
 
 
 class RateLimits:
-    """Counts requests by key. ``rate`` 0: there is no quota."""
+    """Counts requests by key against one rate and burst.
+
+    Invariant: a key is never less far ahead than by what this process itself admitted.
+    """
 
     def __init__(self, *, rate: float, burst: int) -> None:
+        """``rate``: requests a second, 0 for no limit; ``burst``: requests at once."""
         self._every_s = 1.0 / rate if rate else 0.0
         self._burst_s = burst * self._every_s
-        self._most_s = (1 + _DEBT_BURSTS) * self._burst_s + DEBT_S
-        # Latest asked last: those that were asked since the last time are the last ones.
+        self._ahead_s_max = (1 + _DEBT_BURSTS) * self._burst_s + DEBT_S
+        # Latest asked last: the keys asked since the last ``take`` are the last ones.
         self._counts: OrderedDict[str, _Count] = OrderedDict()
         self._shared: list[_Count] = []
-        self._told: list[tuple[str, _Count]] = []
+        self._published: list[tuple[str, _Count]] = []
 
     def wait_s(self, key: str, now_s: float) -> float:
-        """Count a request; 0 if it is within the quota, else how many seconds it is too early."""
+        """Count a request; return 0 if it is within the rate limit, else the seconds to wait."""
         if not self._every_s:
             return 0.0
         count = self._counts.get(key)
@@ -88,25 +93,25 @@ class RateLimits:
         else:
             self._counts.move_to_end(key)
         count.asked += 1
-        # Compared in place: to call max() here and below was measured to take a quarter of it all.
-        ahead_s = count.ahead_s - (now_s - count.at_s) * count.keep
+        # Compared in place: max() here and below was measured to take a quarter of the call.
+        ahead_s = count.ahead_s - (now_s - count.at_s) * count.share
         ahead_s = self._every_s + (ahead_s if ahead_s > 0.0 else 0.0)
         early_s = ahead_s - self._burst_s
-        # Half a millionth: the times were added up in binary.
+        # Half a microsecond: the times were added up in binary.
         if early_s > 5e-7:
-            # What is only presumed of others is known better soon.
-            return min(early_s / count.keep, early_s + DEBT_S)
-        count.let_in += 1
+            # What is presumed of others is soon replaced by what is received.
+            return min(early_s / count.share, early_s + DEBT_S)
+        count.admitted += 1
         count.ahead_s, count.at_s = ahead_s, now_s
         due_s = count.due_s
         count.due_s = self._every_s + (due_s if due_s > now_s else now_s)
         return 0.0
 
-    def take(self, now_s: float) -> Sequence[Used]:
-        """Return what was asked since this was last called, the busiest first, to be told.
+    def take(self, now_s: float) -> Sequence[Usage]:
+        """Return the usage since the last call, to be published; the busiest keys first.
 
-        What was asked then and not since is among it once more: others told theirs after it. Until
-        it is heard how all stand, each key goes by what is known of it.
+        A key asked then and not since is returned once more: other processes published theirs after
+        it. Until totals are received again each key goes by what is known of it.
         """
         for count in self._shared:
             count.presume_nothing(now_s)
@@ -117,45 +122,47 @@ class RateLimits:
             if not count.asked:
                 break
             asked.append((count.asked, key, count))
-        asked += [(0, key, count) for key, count in self._told if not count.asked]
-        busiest = heapq.nlargest(TOLD_MAX, asked, key=lambda each: each[0])
-        used = [
-            Used(key, number, count.let_in, self._every_s, self._most_s)
+        asked += [(0, key, count) for key, count in self._published if not count.asked]
+        busiest = heapq.nlargest(PUBLISHED_MAX, asked, key=lambda each: each[0])
+        usage = [
+            Usage(key, number, count.admitted, self._every_s, self._ahead_s_max)
             for number, key, count in busiest
         ]
         for number, _, count in busiest:
-            count.lately = number + count.lately * math.exp2((count.taken_s - now_s) / HALF_S)
+            count.recent = number + count.recent * math.exp2((count.taken_s - now_s) / HALF_S)
             count.taken_s = now_s
         for _, _, count in asked:
-            count.asked = count.let_in = 0
-        self._told = [(key, count) for number, key, count in busiest if number]
-        return used
+            count.asked = count.admitted = 0
+        self._published = [(key, count) for number, key, count in busiest if number]
+        return usage
 
-    def hear(self, key: str, *, ahead_s: float, asked: float, told_s: float, now_s: float) -> None:
-        """Believe how far all processes together are ahead, with what was told at ``told_s``.
+    def receive(
+        self, key: str, *, ahead_s: float, asked: float, published_s: float, now_s: float
+    ) -> None:
+        """Take over how far all processes together are ahead, as published at ``published_s``.
 
-        ``asked`` is what was asked of all lately, and tells what this one's share of the rate is
-        until the next time.
+        ``asked``: the requests asked of all processes, with a half-life of ``HALF_S``; it gives
+        this process' share of the rate until the next exchange.
         """
         count = self._counts.get(key)
         if count is None:
             return
-        # What was let in since then is not among it.
-        ahead_s = min(ahead_s, self._most_s) + count.let_in * self._every_s
-        # Never less than was let in here: who forgot what he was told knows less than this.
-        count.due_s = max(count.due_s, told_s + ahead_s)
+        # It lacks what was admitted since then.
+        ahead_s = min(ahead_s, self._ahead_s_max) + count.admitted * self._every_s
+        # Never less than was admitted here: a server that lost its data knows less than this.
+        count.due_s = max(count.due_s, published_s + ahead_s)
         count.presume_nothing(now_s)
-        others = max(0.0, asked - count.lately)
+        others = max(0.0, asked - count.recent)
         if not others:
             return
         self._shared.append(count)
-        # What is asked in seconds of the rate for each second: above 1 is more than there is.
-        load = (count.lately + others) / _WITHIN_S * self._every_s
-        others_load = others / _WITHIN_S * self._every_s
-        count.keep = max(_KEEP_MIN, 1.0 - others_load / max(1.0, load))
-        room_s = self._burst_s - count.ahead_s
-        if load > 1.0 and room_s > self._every_s:
-            # The room that is left is shared as the rate is, as far as others will ask for it. No
-            # less than one request is here: of less by many, nobody would ever get any.
-            theirs_s = min(room_s * (1.0 - count.keep), others_load * _SOON_S)
-            count.ahead_s += min(theirs_s, room_s - self._every_s)
+        # Requests asked each second, in seconds of the rate: above 1 is more than the limit.
+        load = (count.recent + others) / _STEADY_S * self._every_s
+        others_load = others / _STEADY_S * self._every_s
+        count.share = max(_SHARE_MIN, 1.0 - others_load / max(1.0, load))
+        headroom_s = self._burst_s - count.ahead_s
+        if load > 1.0 and headroom_s > self._every_s:
+            # The headroom is shared as the rate is, as far as others will ask for it. At least one
+            # request is left here: of less than one by many, no process would ever admit any.
+            theirs_s = min(headroom_s * (1.0 - count.share), others_load * _UNSEEN_S)
+            count.ahead_s += min(theirs_s, headroom_s - self._every_s)

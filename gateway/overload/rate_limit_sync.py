@@ -1,7 +1,7 @@
-"""Quotas hold for the whole gateway: each process tells what it let in, and hears how all stand.
+"""Rate limits hold for the whole gateway: each process publishes its usage and receives the totals.
 
-As with ``peers`` nobody waits for it. What can not be told is lost and not told later: it would
-count at once what was let in over a while. A process that hears nothing goes by what it sees.
+As with ``peers`` no request waits for it. What cannot be published is lost, not published later: it
+would count at once what was admitted over a while. A process that receives nothing decides alone.
 """
 
 import asyncio
@@ -12,18 +12,18 @@ from typing import Protocol
 import msgspec
 
 from gateway.domain.errors import Unavailable
-from gateway.overload.rate_limit import RateLimits, Used
+from gateway.overload.rate_limit import RateLimits, Usage
 from gateway.runtime import lifecycle
 from gateway.runtime.clock import Clock
 
 _log = logging.getLogger(__name__)
 
-#: Seconds between two times that a process tells what it let in.
-TELL_S = 0.5
+#: Seconds between two exchanges.
+EXCHANGE_S = 0.5
 
 
 class Total(Protocol):
-    """How all processes together stand with a quota."""
+    """What all processes together used of one key's rate limit."""
 
     @property
     def ahead_s(self) -> float:
@@ -32,69 +32,69 @@ class Total(Protocol):
 
     @property
     def asked(self) -> float:
-        """What was asked of them lately, half forgotten after ``quotas.HALF_S``."""
+        """Requests asked of them, with a half-life of ``rate_limit.HALF_S``."""
         ...
 
 
 class Totals(Protocol):
-    """Where it is told."""
+    """Where usage is published."""
 
-    async def add(self, used: Sequence[Used], *, within_s: float) -> Sequence[Total]:
-        """Add what was let in; return the total of each. Raises ``Unavailable``."""
+    async def add(self, usage: Sequence[Usage], *, within_s: float) -> Sequence[Total]:
+        """Add usage; return the total of each, in the same order. Raises ``Unavailable``."""
         ...
 
 
 class RateLimitSync:
-    """Tells the others what this process let in, and counts here what they did."""
+    """Publishes what this process admitted, and counts here what the others did."""
 
     def __init__(
-        self, *, totals: Totals, quotas: Sequence[tuple[str, RateLimits]], clock: Clock
+        self, *, totals: Totals, limits: Sequence[tuple[str, RateLimits]], clock: Clock
     ) -> None:
-        """``quotas``: each with what its keys are of, as no two may be told by one name."""
+        """``limits``: each with the namespace of its keys, by which they are published."""
         self._totals = totals
-        self._quotas = quotas
+        self._limits = limits
         self._clock = clock
-        self._told_s = clock.monotonic_s()
+        self._published_s = clock.monotonic_s()
         self._is_away = False
 
     async def run(self, stopping: asyncio.Event) -> None:
-        """Tell and hear again and again until told to stop."""
+        """Exchange until ``stopping`` is set."""
         while not stopping.is_set():
             await self.exchange()
-            await lifecycle.pause(stopping, TELL_S)
+            await lifecycle.pause(stopping, EXCHANGE_S)
 
     async def exchange(self) -> None:
-        """Tell and hear once, if there is anything to tell. Never raises for what is away."""
+        """Publish and receive once, if there is any usage. Never raises for an absent Redis."""
         now_s = self._clock.monotonic_s()
-        within_s, self._told_s = now_s - self._told_s, now_s
-        used = [
-            (name, quotas, each) for name, quotas in self._quotas for each in quotas.take(now_s)
+        within_s, self._published_s = now_s - self._published_s, now_s
+        usage = [
+            (name, limits, each) for name, limits in self._limits for each in limits.take(now_s)
         ]
-        if not used:
+        if not usage:
             return
-        named = [msgspec.structs.replace(each, key=f"{name}:{each.key}") for name, _, each in used]
+        named = [msgspec.structs.replace(each, key=f"{name}:{each.key}") for name, _, each in usage]
         try:
             totals = await self._totals.add(named, within_s=within_s)
         except Unavailable as exc:
-            self._say(exc)
+            self._log_change(exc)
             return
-        self._say(None)
-        heard_s = self._clock.monotonic_s()
-        for (_, quotas, each), total in zip(used, totals, strict=True):
-            quotas.hear(
+        self._log_change(None)
+        received_s = self._clock.monotonic_s()
+        for (_, limits, each), total in zip(usage, totals, strict=True):
+            limits.receive(
                 each.key,
                 ahead_s=total.ahead_s,
                 asked=total.asked,
-                told_s=now_s,
-                now_s=heard_s,
+                published_s=now_s,
+                now_s=received_s,
             )
 
-    def _say(self, exc: Unavailable | None) -> None:
+    def _log_change(self, exc: Unavailable | None) -> None:
         if exc is not None and not self._is_away:
             _log.warning(
-                "quotas can not be told; each process counts by itself",
+                "rate limits cannot be shared; each process counts alone",
                 extra={"kind": type(exc.__cause__ or exc).__name__},
             )
         elif exc is None and self._is_away:
-            _log.warning("quotas are counted over all processes again")
+            _log.warning("rate limits are shared by all processes again")
         self._is_away = exc is not None

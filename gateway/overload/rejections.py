@@ -1,7 +1,7 @@
-"""Refusals: one object for each kind, which counts how often it was given.
+"""Rejections: one object for each kind, which counts how often it was given.
 
-In a flood tens of thousands a second are refused: to make an object and to find a counter for
-each would cost as much as to decide. Metrics and the load are told of the counts now and then.
+In a flood tens of thousands a second are rejected: to make an object and to find a metric for each
+would cost as much as the decision. The monitor takes the counts now and then.
 """
 
 from collections import Counter
@@ -13,16 +13,21 @@ from gateway.domain.features import Feature
 from gateway.overload.load import Signal
 
 Reason = Literal["shed", "slots", "inflight", "stall", "operator"]
-#: Reasons for which a feature is dark, rather than the process at its end.
-DARK: frozenset[Reason] = frozenset({"shed", "operator"})
-#: Reasons that hold until something is answered: what is refused for them would be again.
+#: Reasons for which a feature is shed, rather than the process at its limit.
+SHED: frozenset[Reason] = frozenset({"shed", "operator"})
+#: Reasons that hold until something is answered: the next request is rejected for them too.
 FULL: frozenset[Reason] = frozenset({"slots", "inflight"})
 
 
-class Rejection(Struct, eq=False):
-    """Why a request is not taken now, and after how many seconds about it may come again.
+#: The feature's name, the reason, the signal that decided the load, and the factor.
+Kind = tuple[str, Reason, Signal, int]
 
-    Every one of a kind is the same object; ``count`` is how often it was given.
+
+class Rejection(Struct, eq=False):
+    """Why a request does not enter now, and by which factor its client should wait longer.
+
+    Every rejection of a kind is the same object; ``count`` is how often it was given. ``signal``
+    decided the load at that time; ``factor`` multiplies 1 to 3 seconds of ``Retry-After``.
     """
 
     feature: Feature
@@ -33,38 +38,35 @@ class Rejection(Struct, eq=False):
 
 
 class Rejections:
-    """Gives refusals, and tells how many of them. What is told is told once."""
+    """All rejections by kind, and how often they were given."""
 
     def __init__(self, *, is_acting: bool) -> None:
-        """``is_acting``: whether load refuses; else ``total`` is of what operators refuse alone."""
+        """``is_acting``: whether load rejects; else ``total`` counts operators' rejections only."""
         self._is_acting = is_acting
-        # Bounded: features x reasons x signals x factors.
-        self._kinds: dict[tuple[str, Reason, Signal, int], Rejection] = {}
-        self._told: Counter[tuple[str, Reason]] = Counter()
+        #: Bounded: features x reasons x signals x factors.
+        self.kinds: dict[Kind, Rejection] = {}
+        self._taken: Counter[tuple[str, Reason]] = Counter()
 
-    def give(self, feature: Feature, reason: Reason, signal: Signal, factor: int) -> Rejection:
-        """Refuse one request; it is counted."""
-        kind = (feature.name, reason, signal, factor)
-        refusal = self._kinds.get(kind)
-        if refusal is None:
-            refusal = self._kinds[kind] = Rejection(feature, reason, signal, factor)
-        refusal.count += 1
-        return refusal
+    def add(self, feature: Feature, kind: Kind) -> Rejection:
+        """Add a kind that was not given before; its count is 0."""
+        _, reason, signal, factor = kind
+        rejection = self.kinds[kind] = Rejection(feature, reason, signal, factor)
+        return rejection
 
-    def tell(self) -> Counter[tuple[str, Reason]]:
-        """Return how many were given since this was last asked, by feature and reason."""
-        told = Counter[tuple[str, Reason]]()
-        for refusal in self._kinds.values():
-            told[refusal.feature.name, refusal.reason] += refusal.count
-        since = Counter({kind: told[kind] - self._told[kind] for kind in told})
-        self._told = told
+    def take(self) -> Counter[tuple[str, Reason]]:
+        """Return the rejections since the last call, by the feature's name and the reason."""
+        counts = Counter[tuple[str, Reason]]()
+        for rejection in self.kinds.values():
+            counts[rejection.feature.name, rejection.reason] += rejection.count
+        since = Counter({kind: counts[kind] - self._taken[kind] for kind in counts})
+        self._taken = counts
         return since
 
     @property
     def total(self) -> int:
-        """How many requests were really refused."""
+        """Requests that were really rejected so far."""
         return sum(
-            refusal.count
-            for refusal in self._kinds.values()
-            if self._is_acting or refusal.reason == "operator"
+            rejection.count
+            for rejection in self.kinds.values()
+            if self._is_acting or rejection.reason == "operator"
         )

@@ -1,11 +1,11 @@
-"""When a tier goes dark and how it comes back: a state machine for each, with passed-in time.
+"""The circuit breaker of a tier: when it is shed and how it recovers; time is passed in.
 
     closed ──load at `on` for two ticks──> shedding ──load at `full`──> open
       ^  ^──────────load below `off` for a while─┘                      │
       └──all admitted── recovering <──below `off` for a while───────────┘
 
-Between `on` and `full` a growing share is refused. A tier that comes back does so step by step;
-one that falls back again must be quiet for twice as long before the next try.
+Between `on` and `full` the tier is partially shed: a growing share is rejected. It recovers step by
+step; one that relapses must be quiet for twice as long before the next try.
 """
 
 from collections.abc import Mapping
@@ -24,22 +24,22 @@ _FORGIVEN_S = 600.0
 
 
 class Rule(Struct, frozen=True):
-    """The loads at which a tier's features begin to go, are all gone, and may come back."""
+    """The loads at which a tier begins to be shed, is wholly shed, and may recover."""
 
     on: float
     full: float
     off: float
-    #: Seconds below ``off`` until the way back begins.
+    #: Seconds below ``off`` until it begins to recover.
     quiet_s: float = 5.0
-    #: Seconds that a tier stays dark at least: one that flickers helps nobody.
+    #: Seconds that a tier stays open at least: one that flickers helps no client.
     open_s: float = 10.0
-    #: Share admitted more in each second of the way back.
+    #: Share admitted more in each second of recovery.
     step: float = 0.10
 
 
-#: All lesser tiers are at work by 0.86 and gone by 0.90. Submissions follow the hard figure
-#: (memory, descriptors, bytes that wait) and no queue: those are bounded by slots. Callbacks
-#: have no rule at all: only slots bound them.
+#: All tiers above 1 begin to be shed by 0.86 and are shed by 0.90. Submissions follow the hard
+#: figure (memory, descriptors, waiting bytes) and no queue: the concurrency limit bounds those.
+#: Callbacks have no rule at all: only the concurrency limit bounds them.
 RULES: Mapping[Tier, Rule] = {
     1: Rule(1.00, 1.05, 0.95, quiet_s=1.0, open_s=1.0, step=0.50),
     2: Rule(0.86, 0.90, 0.76),
@@ -49,12 +49,15 @@ RULES: Mapping[Tier, Rule] = {
 
 
 class TierBreaker:
-    """One tier's breaker."""
+    """One tier's circuit breaker.
+
+    Invariant: ``share`` is 0 while ``closed`` and 1 while ``open``.
+    """
 
     def __init__(self, rule: Rule) -> None:
         self._rule = rule
         self.state: State = "closed"
-        #: Share of requests to refuse, 0 to 1.
+        #: Share of requests to reject, 0 to 1.
         self.share = 0.0
         self._ticks = 0
         self._since_s = 0.0
@@ -63,16 +66,16 @@ class TierBreaker:
         self._quiet_s = rule.quiet_s
         self._owed = 0.0
 
-    def take(self, load: float, now_s: float, *, earlier: float = 0.0) -> bool:
+    def take(self, load: float, now_s: float, *, margin: float = 0.0) -> bool:
         """Take the load of one tick; return whether the state changed.
 
-        ``earlier``: by how much less load it goes. It comes back at the same as ever: a loop that
-        is merely busy would else keep it dark for good.
+        ``margin``: by how much lower a load it sheds. It recovers at the usual one: a loop that is
+        merely busy would otherwise keep it shed for good.
         """
         before = self.state
         elapsed_s = 0.0 if self._at_s is None else max(0.0, now_s - self._at_s)
         self._at_s = now_s
-        pushed = load + earlier
+        pushed = load + margin
         self._ticks = self._ticks + 1 if pushed >= self._rule.on else 0
         if load >= self._rule.off:
             self._quiet_since_s = None
@@ -84,8 +87,8 @@ class TierBreaker:
             self._shed(pushed, now_s)
         return self.state != before
 
-    def refuses(self) -> bool:
-        """Say whether the next request is one of the share; spread evenly, without chance."""
+    def sheds_next(self) -> bool:
+        """Return whether the next request is one of the share; spread evenly, without chance."""
         if self.share <= 0.0:
             return False
         self._owed += self.share

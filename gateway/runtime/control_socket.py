@@ -1,7 +1,7 @@
-"""A local socket of the process: whoever may use this machine's directory may ask it something.
+"""The control socket: a local socket of each process, for commands on the same machine.
 
-It needs no store, no port and no key, so it works when everything else is away. One line is asked,
-one line is answered.
+Access is by the permissions of its directory. It needs no store, no port and no key, so it works
+when everything else is unavailable. A question is one line, and so is its answer.
 """
 
 import asyncio
@@ -20,35 +20,35 @@ _log = logging.getLogger(__name__)
 _SUFFIX = ".sock"
 _LINE_BYTES_MAX = 256
 _CHUNK_BYTES = 65536
-#: Seconds that a question may take to come and its answer to be taken.
+#: Seconds that a question may take to arrive and its answer to be read.
 _SERVE_S = 2.0
-#: Seconds until all answers are there. A look takes a gateway 0.8 s while the ledger is silent.
+#: Seconds that all answers have. A refresh takes a gateway 0.8 s while the ledger is silent.
 _ANSWERED_S = 1.5
 
-#: Answers one question with one line, without its end.
+#: Answers one question with one line, both without their line ends.
 Answer = Callable[[bytes], Awaitable[bytes]]
 
 
 class Control:
-    """Listens at ``<directory>/<pid>.sock`` until told to stop."""
+    """Listens at ``<directory>/<pid>.sock`` while it runs."""
 
     def __init__(self, *, directory: Path, answer: Answer) -> None:
         self._directory = directory
         self._answer = answer
 
     async def run(self, stopping: asyncio.Event) -> None:
-        """Answer until told to stop. Without a directory to listen in, do without."""
+        """Answer until ``stopping`` is set. Without a directory to listen in, log and only wait."""
         try:
             self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-            with _reached(self._directory) as directory:
-                # Its numbers come round again: what another process left behind is nobody's now.
+            with _short_name(self._directory) as directory:
+                # Process ids are reused: what a dead process of this id left behind is removed.
                 (self._directory / f"{os.getpid()}{_SUFFIX}").unlink(missing_ok=True)
                 path = f"{directory}/{os.getpid()}{_SUFFIX}"
                 listening = await asyncio.start_unix_server(
                     self._serve, path, limit=_LINE_BYTES_MAX
                 )
         except OSError as exc:
-            _log.warning("no local socket: %s", exc.strerror, extra={"in": str(self._directory)})
+            _log.warning("no control socket: %s", exc.strerror, extra={"in": str(self._directory)})
             await stopping.wait()
             return
         try:
@@ -69,40 +69,40 @@ class Control:
 
 
 def sockets(directory: Path) -> list[Path]:
-    """Return the sockets in a directory, also of those that do not answer."""
+    """Return the sockets in a directory, also of processes that do not answer."""
     return sorted(directory.glob(f"*{_SUFFIX}"))
 
 
 def ask(directory: Path, question: bytes) -> dict[int, bytes]:
-    """Ask every process that listens in a directory; the answers by process id.
+    """Ask every process that listens in a directory; return the answers by process id.
 
     All are asked at once: however many are frozen, it returns within a second and a half, without
-    those. What a dead process left there is taken away.
+    those. Sockets of dead processes are removed.
     """
     paths = sockets(directory)
     if not paths:
         return {}
     with contextlib.ExitStack() as stack:
-        reached = stack.enter_context(_reached(directory))
+        directory_name = stack.enter_context(_short_name(directory))
         asked = stack.enter_context(selectors.DefaultSelector())
         for path in paths:
-            line = stack.enter_context(socket.socket(socket.AF_UNIX))
-            line.setblocking(False)
-            # One that takes no more connections is as good as silent.
+            client = stack.enter_context(socket.socket(socket.AF_UNIX))
+            client.setblocking(False)
+            # A process whose backlog is full counts as silent.
             with contextlib.suppress(ConnectionError, BlockingIOError, ValueError):
                 pid = int(path.stem)
                 try:
-                    line.connect(f"{reached}/{path.name}")
+                    client.connect(f"{directory_name}/{path.name}")
                 except (ConnectionRefusedError, FileNotFoundError):
                     path.unlink(missing_ok=True)
                     continue
-                line.sendall(question + b"\n")
-                asked.register(line, selectors.EVENT_READ, data=pid)
+                client.sendall(question + b"\n")
+                asked.register(client, selectors.EVENT_READ, data=pid)
         return dict(_answers(asked))
 
 
 def _answers(asked: selectors.BaseSelector) -> Iterator[tuple[int, bytes]]:
-    """Yield each whole answer until all have come or time is up."""
+    """Yield each complete answer until all have arrived or time is up."""
     deadline_s = time.monotonic() + _ANSWERED_S
     received: dict[int, bytes] = {}
     while asked.get_map() and (left_s := deadline_s - time.monotonic()) > 0:
@@ -115,14 +115,14 @@ def _answers(asked: selectors.BaseSelector) -> Iterator[tuple[int, bytes]]:
             if chunk:
                 continue
             asked.unregister(key.fileobj)
-            # Without its end it was cut off.
+            # Without its line end it was cut off.
             if so_far.endswith(b"\n"):
                 yield key.data, so_far.strip()
 
 
 @contextmanager
-def _reached(directory: Path) -> Iterator[str]:
-    """Lend a short name of a directory: a socket's whole path may not have more than 107 bytes."""
+def _short_name(directory: Path) -> Iterator[str]:
+    """Lend a short name of a directory: the path of a socket has at most 107 bytes."""
     opened = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
     try:
         yield f"/proc/self/fd/{opened}"

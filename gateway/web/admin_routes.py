@@ -27,7 +27,9 @@ def all_routes(admin: AdminHandler) -> list[Route]:
             handler=admin.show_load,
             role="operate",
             summary="Show the load of the process that answers",
-            answers=[Answer(200, "Load, tiers and overrides of the process.", snapshot.State)],
+            answers=[
+                Answer(200, "Load, tiers and overrides of the process.", snapshot.ProcessLoad)
+            ],
             problems=[*_AUTH, "unavailable"],
         ),
         Route(

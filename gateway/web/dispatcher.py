@@ -17,9 +17,9 @@ from prometheus_client import Counter
 
 from gateway.domain.access import Principal
 from gateway.domain.errors import TidegateError, Unavailable
-from gateway.overload.admission import Overloaded
 from gateway.overload.rate_limit import RateLimits
-from gateway.overload.rejections import DARK, Rejection
+from gateway.overload.rejections import SHED, Rejection
+from gateway.overload.slot import Overloaded
 from gateway.runtime.clock import Clock
 from gateway.web import metrics
 from gateway.web.authentication import Authenticator
@@ -189,7 +189,7 @@ class Dispatcher(web.Server):
                 self.apply_rate_limit(request.principal)
             return await route.handler(request)
         except Overloaded as exc:
-            return await self._shed(route, request, exc.refusal)
+            return await self._shed(route, request, exc.rejection)
         except ConnectionError:
             raise
         except Exception as exc:
@@ -212,7 +212,7 @@ class Dispatcher(web.Server):
     async def _shed(self, route: Route, request: Request, rejection: Rejection) -> Response:
         """Answer a request that is rejected: from the response cache where possible."""
         reply = None
-        if route.cached is not None and route.role is not None and rejection.reason in DARK:
+        if route.cached is not None and route.role is not None and rejection.reason in SHED:
             try:
                 authorization = request.header("Authorization")
                 request.principal = await self._authenticator.authenticate(
@@ -243,7 +243,9 @@ class Dispatcher(web.Server):
         try:
             self._enter(request, None)
         except Overloaded as exc:
-            return self.early_rejection.response(exc.refusal, request.raw.method, request.raw.path)
+            return self.early_rejection.response(
+                exc.rejection, request.raw.method, request.raw.path
+            )
         return _no_route(methods)
 
     def _enter(self, request: Request, route: Route | None) -> None:

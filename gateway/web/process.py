@@ -119,7 +119,7 @@ def open_listener(server: Dispatcher, bound: socket.socket, gateway: Gateway) ->
         backlog=_BACKLOG,
         connection_factory=server,
         early_rejection=server.early_rejection,
-        is_cpu_short=gateway.overload.is_short,
+        is_cpu_short=gateway.admission.is_short,
     )
 
 

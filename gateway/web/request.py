@@ -8,7 +8,7 @@ from aiohttp import web
 
 from gateway.domain.access import Principal
 from gateway.domain.errors import Fault
-from gateway.overload.admission import Slot
+from gateway.overload.slot import Slot
 from gateway.web.problems import Answered, problem
 
 _AT = re.compile(r"^(?P<reason>.*) - at `\$?\.?(?P<path>.*)`$", re.DOTALL)

@@ -13,7 +13,7 @@ from gateway.clients.inventory import HttpInventory
 from gateway.intake import stock_check
 from gateway.intake.stock_check import Inventory, StockCheck
 from gateway.overload import peers, snapshot
-from gateway.overload.cluster_view import Alone, ClusterView
+from gateway.overload.cluster_view import ClusterView, NoClusterView
 from gateway.overload.rate_limit import RateLimits
 from gateway.overload.rate_limit_sync import RateLimitSync
 from gateway.providers import contract, registry
@@ -21,7 +21,7 @@ from gateway.runtime import lifecycle
 from gateway.runtime.control_socket import Control
 from gateway.runtime.settings import Settings, SettingsError, secret
 from gateway.stores.postgres.api_keys import ApiKeys
-from gateway.stores.postgres.audit_log import AuditLog
+from gateway.stores.postgres.audit import AuditLog
 from gateway.stores.postgres.order_reader import OrderReader
 from gateway.web import admin_routes, openapi, roles, routes
 from gateway.web.authentication import Authenticator
@@ -67,7 +67,7 @@ def _stock_check(gateway: Gateway, inventory: Inventory) -> StockCheck | None:
         return None
     return StockCheck(
         inventory=inventory,
-        overload=gateway.overload,
+        overload=gateway.admission,
         breaker=stock_check.breaker(),
         clock=gateway.clock,
         call_s=gateway.settings.inventory_s,
@@ -116,12 +116,12 @@ def build_server(
         exports=ExportHandler(
             reader=reader,
             audit=AuditLog(pool=gateway.stores.primary_reads),
-            overload=gateway.overload,
+            admission=gateway.admission,
             rows_max=settings.export_rows_max,
             exports_max=settings.exports_max,
         ),
         stream=StreamHandler(
-            overload=gateway.overload,
+            admission=gateway.admission,
             cluster=_cluster(gateway),
             stopping=stopping,
             clock=gateway.clock,
@@ -142,7 +142,7 @@ def build_server(
             ttl_s=settings.api_key_ttl_s,
         ),
         early_rejection=EarlyRejection(
-            overload=gateway.overload,
+            admission=gateway.admission,
             role=settings.role,
             routes=every_route,
             retry_responses={
@@ -194,7 +194,7 @@ def build_admin_server(gateway: Gateway) -> Dispatcher:
             AdminHandler(
                 override_store=gateway.override_store,
                 active_overrides=gateway.overrides,
-                overload=gateway.overload,
+                admission=gateway.admission,
                 clock=gateway.clock,
                 body_s=settings.body_s,
             )
@@ -218,7 +218,7 @@ def build_admin_server(gateway: Gateway) -> Dispatcher:
             ttl_s=settings.api_key_ttl_s,
         ),
         early_rejection=EarlyRejection(
-            overload=gateway.overload,
+            admission=gateway.admission,
             role="all",
             routes=table,
             retry_responses={},
@@ -238,11 +238,13 @@ def tasks(gateway: Gateway, port: int) -> dict[str, lifecycle.Task]:
     journal = {} if monitor is None else {"journal": monitor}
     control = Control(
         directory=Path(gateway.settings.control_dir),
-        answer=snapshot.Answers(overload=gateway.overload, modes=gateway.overrides).answer,
+        answer=snapshot.ControlAnswers(
+            admission=gateway.admission, overrides=gateway.overrides
+        ).answer,
     )
     return {
-        "overload": gateway.overload,
-        "modes": gateway.overrides,
+        "load monitor": gateway.load_monitor,
+        "overrides": gateway.overrides,
         "control": control,
         "refusals": gateway.rejected_callbacks,
         **journal,
@@ -255,13 +257,11 @@ def _peers(gateway: Gateway, port: int) -> dict[str, lifecycle.Task]:
     states = gateway.stores.process_states
     if states is None:
         return {}
-    told = peers.Peers(
+    heartbeats = peers.Peers(
         states=states,
-        heard=gateway.heard,
-        overload=gateway.overload,
-        committer=gateway.committer,
-        modes=gateway.overrides,
-        who=peers.who(
+        loads=gateway.peer_loads,
+        admission=gateway.admission,
+        identity=peers.identity(
             role=gateway.settings.role,
             port=port,
             started_at=gateway.clock.now(),
@@ -269,7 +269,7 @@ def _peers(gateway: Gateway, port: int) -> dict[str, lifecycle.Task]:
         ),
         clock=gateway.clock,
     )
-    return {"peers": told}
+    return {"peers": heartbeats}
 
 
 def _rate_limit_sync(gateway: Gateway) -> dict[str, lifecycle.Task]:
@@ -279,9 +279,9 @@ def _rate_limit_sync(gateway: Gateway) -> dict[str, lifecycle.Task]:
         limits.append(("key", gateway.key_rate_limits))
     if totals is None or not limits:
         return {}
-    return {"quotas": RateLimitSync(totals=totals, quotas=limits, clock=gateway.clock)}
+    return {"rate limits": RateLimitSync(totals=totals, limits=limits, clock=gateway.clock)}
 
 
-def _cluster(gateway: Gateway) -> ClusterView | Alone:
+def _cluster(gateway: Gateway) -> ClusterView | NoClusterView:
     states = gateway.stores.process_states
-    return Alone() if states is None else ClusterView(states=states, clock=gateway.clock)
+    return NoClusterView() if states is None else ClusterView(states=states, clock=gateway.clock)

@@ -1,4 +1,4 @@
-"""`tidegate plan`: what is to be dark, or alight, during a sale, said beforehand."""
+"""`tidegate plan`: overrides for a sale, planned beforehand."""
 
 import asyncio
 import json
@@ -39,14 +39,14 @@ Examples:
   tidegate plan list
   tidegate plan drop double-eleven
 \b
-Steps begin and end by themselves, in every process, also when the database is unavailable by then.
-What is said meanwhile with `tidegate shed` beats the plan.
+Steps begin and end by themselves, in every process, also while the database is unavailable.
+An override set meanwhile with `tidegate shed` beats the plan.
 """
 
 
 @click.group("plan", epilog=_EPILOG)
 def command() -> None:
-    """Say beforehand what goes dark during a sale, and when."""
+    """Plan beforehand what is shed during a sale, and when."""
 
 
 @command.command(
@@ -55,13 +55,13 @@ def command() -> None:
 \b
 Example:
   tidegate plan check sale.toml
-Exits 0 when it makes sense, 2 when it does not.
+Exits 0 when it is valid, 2 when it is not.
 """,
 )
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 def check(file: Path) -> None:
-    """Read a plan and say what it would do; nothing is changed."""
-    _tell(_read(file))
+    """Check a plan and show what it would do; nothing is changed."""
+    _print(_read(file))
 
 
 @command.command(
@@ -70,19 +70,19 @@ def check(file: Path) -> None:
 \b
 Example:
   tidegate plan set sale.toml
-Exits 0 when every process will follow it, 1 when the database is unavailable, 2 when it is wrong.
+Exits 0 when every process will follow it, 1 when the database is unavailable, 2 when it is invalid.
 """,
 )
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def set_(file: Path, as_json: bool) -> None:
-    """Put a plan in place of the one of its name, with an audit row."""
+    """Set a plan in place of the one of its name, with an audit row."""
     plan = _read(file)
-    was_there = _ask(lambda switches: switches.plan(plan, actor=actor()))
+    was_there = _in_store(lambda store: store.set_plan(plan, actor=actor()))
     if as_json:
         click.echo(json.dumps({"plan": plan.name, "was_there": was_there}))
         return
-    _tell(plan)
+    _print(plan)
     click.echo(f"{plan.name} is set{', in place of the one before' if was_there else ''}", err=True)
 
 
@@ -97,18 +97,18 @@ Exits 0, or 1 when the database is unavailable.
 )
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON array of steps.")
 def list_(as_json: bool) -> None:
-    """List the steps of all plans, those of the last week too."""
-    steps = _ask(lambda switches: switches.planned())
+    """List the steps of all plans, those of the last week included."""
+    steps = _in_store(lambda store: store.planned())
     if as_json:
         click.echo(json.dumps(msgspec.to_builtins(steps)))
         return
     if not steps:
-        click.echo("there are no plans: `tidegate plan --help` shows how one is written", err=True)
-    heads = ("PLAN", "TARGET", "MODE", "FROM", "UNTIL", "WHO", "WHY")
+        click.echo("there are no plans: see `tidegate plan --help` for an example", err=True)
+    titles = ("PLAN", "TARGET", "MODE", "FROM", "UNTIL", "WHO", "WHY")
     table(
-        heads,
+        titles,
         [
-            (each.plan, each.target, each.mode, _at(each.from_at), _at(each.until), each.actor,
+            (each.plan, each.target, each.action, _at(each.from_at), _at(each.until), each.actor,
              each.reason)
             for each in steps
         ],
@@ -126,8 +126,8 @@ Exits 0 when it is dropped, 1 when there is none of that name.
 )
 @click.argument("name")
 def drop(name: str) -> None:
-    """Drop a plan, with an audit row; what it has darkened is left to the load within 2 s."""
-    if not _ask(lambda switches: switches.drop_plan(name, actor=actor())):
+    """Drop a plan, with an audit row; what it sheds is left to the load within 2 s."""
+    if not _in_store(lambda store: store.drop_plan(name, actor=actor())):
         raise Failure(f"there is no plan {name}: see `tidegate plan list`")
     click.echo(f"{name} is dropped")
 
@@ -144,24 +144,24 @@ def _read(file: Path) -> Plan:
     return plan
 
 
-def _tell(plan: Plan) -> None:
+def _print(plan: Plan) -> None:
     rows = [
-        (_at(step.from_at), _at(step.until), step.target, step.mode, step.reason)
+        (_at(step.from_at), _at(step.until), step.target, step.action, step.reason)
         for step in sorted(plan.steps, key=lambda step: step.from_at)
     ]
     table(("FROM", "UNTIL", "TARGET", "MODE", "WHY"), rows)
 
 
-def _ask(work: Callable[[OverrideStore], Awaitable[T]]) -> T:
+def _in_store(work: Callable[[OverrideStore], Awaitable[T]]) -> T:
     loaded = settings.load()
 
-    async def ask() -> T:
+    async def work_in_store() -> T:
         async with connections.primary(loaded) as pool:
             return await work(OverrideStore(pool=pool))
 
-    return asyncio.run(ask())
+    return asyncio.run(work_in_store())
 
 
 def _at(at: datetime) -> str:
-    # In the zone of whoever reads it: a sale begins by the clock on the wall.
+    # In the reader's time zone: a sale begins by the wall clock.
     return at.astimezone().strftime("%Y-%m-%d %H:%M:%S %z")

@@ -10,40 +10,43 @@ from gateway.domain import features, overrides
 from gateway.domain.overrides import InvalidOverride, Override, OverrideRequest
 
 
-def mode(target: str, word: overrides.Action, **changes: object) -> Override:
+def mode(target: str, action: overrides.Action, **changes: object) -> Override:
     plain = {"reason": "r", "actor": "a", "left_s": 60.0}
-    return Override(target, word, **{**plain, **changes})  # type: ignore[arg-type]
+    return Override(target, action, **{**plain, **changes})  # type: ignore[arg-type]
 
 
 def test_a_word_on_a_tier_is_one_on_each_of_its_features() -> None:
     lists = {each.name for each in features.FEATURES if each.tier == 3}
-    assert overrides.words([mode("tier3", "shed")]) == dict.fromkeys(lists, "shed")
+    assert overrides.active_actions([mode("tier3", "shed")]) == dict.fromkeys(lists, "shed")
 
 
 @pytest.mark.parametrize("is_tier_first", [True, False])
 def test_a_word_on_a_feature_beats_one_on_its_tier(is_tier_first: bool) -> None:
     said = [mode("tier3", "shed"), mode("order_lists", "admit")]
-    words = overrides.words(said if is_tier_first else said[::-1])
-    assert words["order_lists"] == "admit"
+    actions = overrides.active_actions(said if is_tier_first else said[::-1])
+    assert actions["order_lists"] == "admit"
 
 
 def test_what_is_only_asked_for_or_has_ended_counts_for_nothing() -> None:
-    assert overrides.words([mode("callbacks", "shed", is_asked=True)]) == {}
-    assert overrides.words([mode("order_lists", "shed", left_s=0.0)]) == {}
+    assert overrides.active_actions([mode("callbacks", "shed", is_pending=True)]) == {}
+    assert overrides.active_actions([mode("order_lists", "shed", left_s=0.0)]) == {}
 
 
 def test_what_is_said_for_now_beats_what_was_planned() -> None:
     planned = mode("order_lists", "shed", plan="sale")
-    assert overrides.words([planned])["order_lists"] == "shed"
-    assert overrides.words([mode("tier3", "admit"), planned])["order_lists"] == "admit"
-    assert overrides.words([mode("order_lists", "shed", plan="sale", starts_s=1.0)]) == {}
+    assert overrides.active_actions([planned])["order_lists"] == "shed"
+    assert overrides.active_actions([mode("tier3", "admit"), planned])["order_lists"] == "admit"
+    assert overrides.active_actions([mode("order_lists", "shed", plan="sale", starts_s=1.0)]) == {}
 
 
 def test_what_belongs_to_no_feature_is_one_of_tier_4_that_one_person_may_refuse() -> None:
     assert overrides.features_of("other") == [features.OTHER]
     assert features.OTHER in overrides.features_of("tier4")
-    assert overrides.words([mode("tier4", "shed"), mode("other", "admit")])["other"] == "admit"
-    assert not overrides.needs_second("other", "shed")
+    assert (
+        overrides.active_actions([mode("tier4", "shed"), mode("other", "admit")])["other"]
+        == "admit"
+    )
+    assert not overrides.needs_approval("other", "shed")
 
 
 @pytest.mark.parametrize("target", ["order_lists", "tier0", "tier1", "callbacks"])
@@ -54,9 +57,9 @@ def test_early_is_said_of_whole_lesser_tiers(target: str) -> None:
 
 
 def test_nobody_sheds_the_core_alone() -> None:
-    alone = {target for target in overrides.targets() if overrides.needs_second(target, "shed")}
+    alone = {target for target in overrides.targets() if overrides.needs_approval(target, "shed")}
     assert alone == {"callbacks", "order_submission", "tier0", "tier1"}
-    assert not any(overrides.needs_second(target, "admit") for target in overrides.targets())
+    assert not any(overrides.needs_approval(target, "admit") for target in overrides.targets())
 
 
 @pytest.mark.parametrize(
@@ -65,7 +68,7 @@ def test_nobody_sheds_the_core_alone() -> None:
         ({"target": "nothing"}, "target"),
         ({"target": ""}, "target"),
         ({"target": "tier9"}, "target"),
-        ({"word": "maybe"}, "mode"),
+        ({"action": "maybe"}, "mode"),
         ({"for_s": 0.0}, "for_s"),
         ({"for_s": -5.0}, "for_s"),
         ({"for_s": 4 * 3600.0 + 1}, "for_s"),
@@ -82,7 +85,7 @@ def test_nobody_sheds_the_core_alone() -> None:
 def test_an_order_that_makes_no_sense_names_its_field(
     changes: dict[str, object], field: str
 ) -> None:
-    plain = {"target": "order_lists", "word": "shed", "for_s": 60.0, "reason": "r", "actor": "a"}
+    plain = {"target": "order_lists", "action": "shed", "for_s": 60.0, "reason": "r", "actor": "a"}
     overrides.check(OverrideRequest(**plain))  # type: ignore[arg-type]
     with pytest.raises(InvalidOverride) as wrong:
         overrides.check(OverrideRequest(**{**plain, **changes}))  # type: ignore[arg-type]
@@ -94,16 +97,16 @@ def test_an_order_that_makes_no_sense_names_its_field(
     [("30m", 1800), ("1h30m", 5400), ("90s", 90), ("90", 90), ("4h", 14400), (" 5M ", 300)],
 )
 def test_durations_are_read_as_people_write_them(text: str, seconds: float) -> None:
-    assert overrides.seconds(text) == seconds
+    assert overrides.parse_duration_s(text) == seconds
 
 
 @pytest.mark.parametrize("text", ["", "h", "m", "1.5h", "-5m", "5m\n5m", "1e9", "½h", "٣m"])
 def test_what_is_no_duration_is_refused(text: str) -> None:
     with pytest.raises(InvalidOverride):
-        overrides.seconds(text)
+        overrides.parse_duration_s(text)
 
 
 @given(st.text(max_size=12))
 def test_no_text_breaks_the_reading_of_durations(text: str) -> None:
     with contextlib.suppress(InvalidOverride):
-        assert overrides.seconds(text) >= 0
+        assert overrides.parse_duration_s(text) >= 0

@@ -15,7 +15,7 @@ HOUR = timedelta(hours=1)
 
 def step(**changes: object) -> Step:
     plain = {
-        "target": "tier3", "mode": "shed", "from_at": NOW + HOUR, "until": NOW + 3 * HOUR,
+        "target": "tier3", "action": "shed", "from_at": NOW + HOUR, "until": NOW + 3 * HOUR,
         "reason": "sale",
     }  # fmt: skip
     return Step(**{**plain, **changes})  # type: ignore[arg-type]
@@ -23,7 +23,7 @@ def step(**changes: object) -> Step:
 
 def test_a_plan_may_have_steps_that_follow_each_other() -> None:
     later = step(from_at=NOW + 3 * HOUR, until=NOW + 7 * HOUR)
-    plans.check(Plan(name="sale", steps=[step(), later, step(target="tier2", mode="early")]), NOW)
+    plans.check(Plan(name="sale", steps=[step(), later, step(target="tier2", action="early")]), NOW)
 
 
 @pytest.mark.parametrize(
@@ -32,7 +32,7 @@ def test_a_plan_may_have_steps_that_follow_each_other() -> None:
         ({"target": "nothing"}, "target"),
         ({"target": "callbacks"}, "target"),
         ({"target": "tier1"}, "target"),
-        ({"mode": "early", "target": "order_lists"}, "mode"),
+        ({"action": "early", "target": "order_lists"}, "mode"),
         ({"until": NOW + HOUR}, "until"),
         ({"until": NOW}, "until"),
         ({"until": NOW + 6 * HOUR}, "until"),

@@ -18,8 +18,9 @@ import msgspec
 import pytest
 
 from gateway.domain.features import TIERS
-from gateway.overload import peers
-from gateway.overload.peers import KEPT_S, Process
+from gateway.overload import cluster_view
+from gateway.overload.peers import EXPIRES_S, PublishedProcess
+from gateway.overload.snapshot import TierSnapshot
 from gateway.runtime.settings import Settings
 from gateway.stores.redis.process_states import ProcessStates
 from ops import load_view
@@ -36,8 +37,8 @@ _SECRET = "Tr0ub4dor"
 _HIDE, _SHOW = b"\x1b[?25l", b"\x1b[?25h"
 
 
-def process(**changes: object) -> Process:
-    told = Process(
+def process(**changes: object) -> PublishedProcess:
+    told = PublishedProcess(
         host="node-1",
         pid=7,
         role="all",
@@ -49,25 +50,29 @@ def process(**changes: object) -> Process:
         back=0.1,
         signal="sojourn",
         shares={"sojourn": 0.42},
-        tiers=[peers.Tier(tier, "closed", 0.0) for tier in TIERS],
+        tiers=[TierSnapshot(tier, "closed", 0.0) for tier in TIERS],
         slots_limit=128,
         slots_in_use=3,
         in_flight_limit=None,
         waiting=11,
         accepted_per_s=1234.4,
-        refused_per_s={"2": 5.0, "3": 7.0},
+        rejected_per_s={"2": 5.0, "3": 7.0},
     )
     return msgspec.structs.replace(told, **changes)
 
 
-def view(*processes: Process, unreadable: int = 0, rows_max: int | None = None) -> list[str]:
+def view(
+    *processes: PublishedProcess, unreadable: int = 0, rows_max: int | None = None
+) -> list[str]:
     rows = [Row(each, 0.3) for each in processes]
-    return load_view.told(peers.summary(processes), rows, unreadable=unreadable, rows_max=rows_max)
+    return load_view.view(
+        cluster_view.summary(processes), rows, unreadable=unreadable, rows_max=rows_max
+    )
 
 
-def publish(settings: Settings, *told: Process | bytes, back: float = 0.0) -> None:
+def publish(settings: Settings, *told: PublishedProcess | bytes, back: float = 0.0) -> None:
     async def tell() -> None:
-        states = ProcessStates(url=settings.redis_url, call_s=2.0, kept_s=KEPT_S)
+        states = ProcessStates(url=settings.redis_url, call_s=2.0, expires_s=EXPIRES_S)
         for n, each in enumerate(told):
             state = each if isinstance(each, bytes) else msgspec.json.encode(each)
             await states.publish(f"p{n}", back=back, state=state)
@@ -89,7 +94,7 @@ def test_every_process_of_a_gateway_is_shown_and_one_that_dies_is_gone(
     assert {each["pid"] for each in said["processes"]} == {each.pid for each in started}
     assert said["summary"]["processes"] == 2
     for each in said["processes"]:
-        assert each["age_s"] < KEPT_S
+        assert each["age_s"] < EXPIRES_S
         assert each["slots_limit"] >= 8
         assert each["role"] == "all"
         assert [tier["tier"] for tier in each["tiers"]] == list(TIERS)
@@ -100,7 +105,7 @@ def test_every_process_of_a_gateway_is_shown_and_one_that_dies_is_gone(
     assert shown.stdout.startswith("2 processes   highest load 0.")
     assert all(f"/{each.pid} " in shown.stdout for each in started)
     os.killpg(started[0].pid, signal.SIGKILL)
-    deadline = time.monotonic() + KEPT_S + 5.0
+    deadline = time.monotonic() + EXPIRES_S + 5.0
     while json.loads(cli("load", "--json", "--once").stdout)["summary"]["processes"] == 2:
         assert time.monotonic() < deadline
         time.sleep(0.1)
@@ -129,7 +134,7 @@ def test_a_gateway_hears_what_lies_behind_another_and_forgets_it(
         return said["shares"]["peers"], said["load"], said["back"]
 
     def wait_until(is_heard: bool, *, telling: bool) -> None:
-        deadline = time.monotonic() + KEPT_S + 12.0
+        deadline = time.monotonic() + EXPIRES_S + 12.0
         while ((told := shown())[0] > 0.9 and told[1] > 0.9) is not is_heard:
             assert time.monotonic() < deadline, told
             assert told[2] < 0.8, "what was heard is not told on"
@@ -147,13 +152,15 @@ def test_a_gateway_hears_what_lies_behind_another_and_forgets_it(
 
 def test_a_view_has_a_line_for_all_and_one_for_each() -> None:
     dark = [
-        peers.Tier(0, "closed", 0.0),
-        peers.Tier(1, "recovering", 0.25),
-        peers.Tier(2, "shedding", 0.4),
-        peers.Tier(3, "open", 1.0),
-        peers.Tier(4, "open", 1.0),
+        TierSnapshot(0, "closed", 0.0),
+        TierSnapshot(1, "recovering", 0.25),
+        TierSnapshot(2, "shedding", 0.4),
+        TierSnapshot(3, "open", 1.0),
+        TierSnapshot(4, "open", 1.0),
     ]
-    lines = view(process(), process(host="node-0", load=0.9, tiers=dark, said={"callbacks": "x"}))
+    lines = view(
+        process(), process(host="node-0", load=0.9, tiers=dark, actions={"callbacks": "x"})
+    )
     assert lines[0] == (
         "2 processes   highest load 0.90   front p75 0.42   worst back 0.10   "
         "accepted 2469/s   refused 24/s"
@@ -203,7 +210,7 @@ def test_a_redis_that_is_away_is_one_sentence_and_status_1(
 ) -> None:
     run = bare(*words, TIDEGATE_REDIS_URL=f"redis://:{_SECRET}@127.0.0.1:1/0")
     assert run.exit_code == 1
-    assert "redis can not be asked" in run.stderr
+    assert "redis cannot be read" in run.stderr
     assert "tidegate_load" in run.stderr
     assert run.stderr.count("\n") == 1
     assert _SECRET not in run.output
@@ -216,7 +223,7 @@ def test_a_redis_that_is_away_is_one_sentence_and_status_1(
         (("load", "--interval", "0"), "redis://127.0.0.1:1/0", "--interval"),
         (("load", "--once", "--interval", "1"), "redis://127.0.0.1:1/0", "--once"),
         (("load", "tier3"), "redis://127.0.0.1:1/0", "tier3"),
-        (("load",), f"redis://:{_SECRET}@127.0.0.1:port/0", "redis_url is not understood"),
+        (("load",), f"redis://:{_SECRET}@127.0.0.1:port/0", "redis_url is not valid"),
     ],
 )
 def test_what_is_wrong_is_said_with_the_way_out_and_status_2(

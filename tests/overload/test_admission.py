@@ -11,10 +11,13 @@ from prometheus_client import REGISTRY
 
 from gateway.domain import features
 from gateway.domain.overrides import Action
-from gateway.overload.admission import TICK_S, Overload, Overloaded, Slot
+from gateway.overload.admission import Admission
 from gateway.overload.concurrency import ConcurrencyLimit
-from gateway.overload.heard import Heard
+from gateway.overload.monitor import Monitor
+from gateway.overload.peers import PeerLoads
 from gateway.overload.rejections import Rejection
+from gateway.overload.signals import TICK_S, Signals
+from gateway.overload.slot import Overloaded, Slot
 from gateway.runtime import machine
 from gateway.runtime.recent import Recent
 from gateway.runtime.settings import Settings
@@ -25,7 +28,7 @@ SETTINGS = Settings(database_url="postgresql://nowhere/none")
 
 
 @dataclass
-class ToldCommitter:
+class FakeCommitter:
     waiting_bytes: int = 0
     waiting: int = 0
     answered: int = 0
@@ -36,13 +39,13 @@ class ToldCommitter:
 
 
 @dataclass
-class ToldJournal:
+class FakeJournal:
     oldest_s: float = 0.0
     fill: float = 0.0
 
 
 @dataclass
-class ToldReaders:
+class FakeReaders:
     waits_s: float = 0.0
 
     def wait_s(self) -> float:
@@ -50,34 +53,48 @@ class ToldReaders:
 
 
 @dataclass
-class ToldModes:
-    words: dict[str, Action] = field(default_factory=dict)
-    early: frozenset[features.Tier] = frozenset()
+class FakeOverrides:
+    actions: dict[str, Action] = field(default_factory=dict)
+    early_tiers: frozenset[features.Tier] = frozenset()
 
     def tick(self, now_s: float) -> None:
         pass
 
 
 class Ticked:
-    """Overload with its clock and what it looks at."""
+    """Admission and its monitor, with their clock and what they measure."""
 
     def __init__(self, settings: Settings = SETTINGS) -> None:
         self.clock = StoppedClock()
-        self.committer = ToldCommitter()
-        self.journal = ToldJournal()
+        self.committer = FakeCommitter()
+        self.journal = FakeJournal()
         self.commits_s = Recent(window_s=10.0)
-        self.modes = ToldModes()
-        self.readers = ToldReaders()
-        self.heard = Heard()
-        self.overload = Overload(
+        self.overrides = FakeOverrides()
+        self.readers = FakeReaders()
+        self.peer_loads = PeerLoads()
+        self.watchdog = Watchdog(clock=self.clock)
+        self.admission = Admission(
             committer=self.committer,
-            journal=self.journal,
-            commits_s=self.commits_s,
-            modes=self.modes,
-            readers=self.readers,
-            heard=self.heard,
+            overrides=self.overrides,
+            watchdog=self.watchdog,
             clock=self.clock,
-            settings=settings,
+            is_acting=settings.shedding == "act",
+        )
+        self.monitor = Monitor(
+            admission=self.admission,
+            signals=Signals(
+                admission=self.admission,
+                committer=self.committer,
+                journal=self.journal,
+                commits_s=self.commits_s,
+                readers=self.readers,
+                peers=self.peer_loads,
+                requests_per_s_max=settings.requests_per_s_max,
+                ack_bytes_max=settings.ack_bytes_max,
+            ),
+            overrides=self.overrides,
+            watchdog=self.watchdog,
+            clock=self.clock,
         )
         self.cpu_s = 0.0
 
@@ -85,36 +102,43 @@ class Ticked:
         for _ in range(max(1, round(seconds / TICK_S))):
             self.clock.at_s += TICK_S
             self.cpu_s += TICK_S * cpu
-            self.overload.tick(late_s, self.cpu_s, self.clock.at_s)
+            self.monitor.tick(late_s, self.cpu_s, self.clock.at_s)
 
-    def refused(self, feature: features.Feature, of: int = 100) -> int:
-        refused = 0
+    def rejected(self, feature: features.Feature, of: int = 100) -> int:
+        """Return how many of so many requests are rejected."""
+        rejected = 0
         for _ in range(of):
-            asked = self.overload.ask(feature)
-            if isinstance(asked, Slot):
-                asked.leave()
+            decided = self.admission.admit(feature)
+            if isinstance(decided, Slot):
+                decided.leave()
             else:
-                refused += 1
-        return refused
+                rejected += 1
+        return rejected
+
+
+def fill(concurrency: ConcurrencyLimit) -> None:
+    """Take every slot there is."""
+    while concurrency.in_use < concurrency.limit:
+        concurrency.take()
 
 
 def test_at_rest_nobody_is_refused() -> None:
     ticked = Ticked()
     ticked.tick(5.0, cpu=0.6)
-    assert ticked.overload.load.figure < 0.7
-    assert {ticked.refused(feature) for feature in features.FEATURES} == {0}
+    assert ticked.admission.load.figure < 0.7
+    assert {ticked.rejected(feature) for feature in features.FEATURES} == {0}
 
 
 def test_a_late_loop_sheds_the_lesser_within_half_a_second_and_no_core() -> None:
     ticked = Ticked()
     ticked.tick(1.0)
     ticked.tick(0.2, late_s=0.2)
-    assert ticked.refused(features.ORDER_LISTS) == 100
-    assert ticked.refused(features.ORDER_READS) == 100
-    assert ticked.refused(features.ORDER_REMARKS) == 100
-    assert ticked.refused(features.ORDER_SUBMISSION) == 0
-    assert ticked.refused(features.CALLBACKS) == 0
-    assert ticked.overload.load.signal == "lag"
+    assert ticked.rejected(features.ORDER_LISTS) == 100
+    assert ticked.rejected(features.ORDER_READS) == 100
+    assert ticked.rejected(features.ORDER_REMARKS) == 100
+    assert ticked.rejected(features.ORDER_SUBMISSION) == 0
+    assert ticked.rejected(features.CALLBACKS) == 0
+    assert ticked.admission.load.signal == "lag"
 
 
 def test_one_hiccup_of_the_machine_sheds_nothing() -> None:
@@ -122,7 +146,7 @@ def test_one_hiccup_of_the_machine_sheds_nothing() -> None:
     ticked.tick(1.0)
     ticked.tick(late_s=3.0)
     ticked.tick(1.0)
-    assert ticked.refused(features.ORDER_LISTS) == 0
+    assert ticked.rejected(features.ORDER_LISTS) == 0
 
 
 @pytest.mark.parametrize(
@@ -145,7 +169,7 @@ def test_one_hiccup_of_the_machine_sheds_nothing() -> None:
 def test_every_signal_is_measured(signal: str) -> None:
     rate_max = 100.0 if signal == "rate" else 0.0
     ticked = Ticked(msgspec.structs.replace(SETTINGS, requests_per_s_max=rate_max))
-    overload, cpu = ticked.overload, 0.0
+    admission, cpu = ticked.admission, 0.0
     match signal:
         case "ackwait":
             ticked.committer.waiting_bytes = SETTINGS.ack_bytes_max
@@ -164,99 +188,98 @@ def test_every_signal_is_measured(signal: str) -> None:
         case "dbpool":
             ticked.readers.waits_s = 0.3
         case "peers":
-            ticked.heard.hear([(1.0, 60.0)])
+            ticked.peer_loads.receive([(1.0, 60.0)])
     for _ in range(60):
         if signal == "rate":
-            ticked.refused(features.CALLBACKS, of=6)
+            ticked.rejected(features.CALLBACKS, of=6)
         if signal == "cpu":
             # A queue that agrees.
-            asked = overload.ask(features.CALLBACKS)
+            asked = admission.admit(features.CALLBACKS)
             assert isinstance(asked, Slot)
             ticked.clock.at_s += 0.015
             asked.leave()
             ticked.clock.at_s -= 0.015
         if signal == "sojourn":
-            asked = overload.ask(features.CALLBACKS)
+            asked = admission.admit(features.CALLBACKS)
             assert isinstance(asked, Slot)
             ticked.clock.at_s += 0.07
             asked.leave()
         if signal == "slots":
             # All of them, given back at the end of the tick.
-            held = [overload.ask(features.CALLBACKS) for _ in range(overload.slots.limit)]
+            held = [admission.admit(features.CALLBACKS) for _ in range(admission.concurrency.limit)]
             ticked.clock.at_s += TICK_S
             for each in held:
                 assert isinstance(each, Slot)
                 each.leave()
             ticked.clock.at_s -= TICK_S
         ticked.tick(cpu=cpu)
-    assert overload.load.signal == signal, overload.load
-    assert overload.load.figure == pytest.approx(1.0, abs=0.26)
+    assert admission.load.signal == signal, admission.load
+    assert admission.load.figure == pytest.approx(1.0, abs=0.26)
 
 
 def test_only_bytes_that_wait_shed_submissions_and_never_callbacks() -> None:
     ticked = Ticked()
     ticked.committer.waiting_bytes = 2 * SETTINGS.ack_bytes_max
     ticked.tick(0.2)
-    assert ticked.refused(features.ORDER_SUBMISSION) == 100
-    assert ticked.refused(features.CALLBACKS) == 0
+    assert ticked.rejected(features.ORDER_SUBMISSION) == 100
+    assert ticked.rejected(features.CALLBACKS) == 0
     ticked.committer.waiting_bytes = 0
     ticked.tick(5.0)
-    assert ticked.refused(features.ORDER_SUBMISSION) == 0
+    assert ticked.rejected(features.ORDER_SUBMISSION) == 0
 
 
 def test_a_refusal_says_why_and_how_long() -> None:
     ticked = Ticked()
     ticked.tick(0.3, late_s=0.2)
-    refusal = ticked.overload.ask(features.ORDER_LISTS)
-    assert isinstance(refusal, Rejection)
-    assert (refusal.reason, refusal.signal, refusal.factor) == ("shed", "lag", 2)
+    rejection = ticked.admission.admit(features.ORDER_LISTS)
+    assert isinstance(rejection, Rejection)
+    assert (rejection.reason, rejection.signal, rejection.factor) == ("shed", "lag", 2)
 
 
 def test_a_slot_is_given_back_once_and_taken_again() -> None:
     ticked = Ticked()
-    slot = ticked.overload.ask(features.CALLBACKS)
+    slot = ticked.admission.admit(features.CALLBACKS)
     assert isinstance(slot, Slot)
-    assert ticked.overload.slots.in_use == 1
+    assert ticked.admission.concurrency.in_use == 1
     slot.enter()
-    assert ticked.overload.slots.in_use == 1, "it was never away"
+    assert ticked.admission.concurrency.in_use == 1, "it was never away"
     slot.leave()
     slot.leave()
-    assert ticked.overload.slots.in_use == 0
+    assert ticked.admission.concurrency.in_use == 0
     slot.enter()
-    assert ticked.overload.slots.in_use == 1
+    assert ticked.admission.concurrency.in_use == 1
     slot.leave()
-    while ticked.overload.slots.reserve(0):
-        pass
+    fill(ticked.admission.concurrency)
     with pytest.raises(Overloaded) as caught:
         slot.enter()
-    assert caught.value.refusal.reason == "slots"
-    before = ticked.overload.slots.in_use
+    assert caught.value.rejection.reason == "slots"
+    before = ticked.admission.concurrency.in_use
     slot.leave()
-    assert ticked.overload.slots.in_use == before
+    assert ticked.admission.concurrency.in_use == before
 
 
 def test_one_that_comes_back_for_its_slot_is_counted_once() -> None:
     ticked = Ticked()
     for _ in range(60):
-        slot = ticked.overload.ask(features.CALLBACKS)
+        slot = ticked.admission.admit(features.CALLBACKS)
         assert isinstance(slot, Slot)
         slot.leave()
         slot.enter()
         slot.leave()
         ticked.tick()
-    assert ticked.overload.tally.accepted_per_s() == pytest.approx(20)
+    assert ticked.admission.rates.accepted_per_s() == pytest.approx(20)
 
 
 def test_watching_refuses_nothing() -> None:
     ticked = Ticked(msgspec.structs.replace(SETTINGS, shedding="watch"))
     ticked.tick(1.0, late_s=1.0)
-    assert ticked.refused(features.ORDER_LISTS) == 0
-    slots = [ticked.overload.ask(features.CALLBACKS) for _ in range(2000)]
+    assert ticked.rejected(features.ORDER_LISTS) == 0
+    slots = [ticked.admission.admit(features.CALLBACKS) for _ in range(2000)]
     assert all(isinstance(slot, Slot) for slot in slots)
     for slot in slots:
         assert isinstance(slot, Slot)
         slot.leave()
-    assert ticked.overload.slots.in_use == 0
+    assert ticked.admission.concurrency.in_use == 0
 
 
 def test_watching_counts_a_request_once() -> None:
@@ -275,9 +298,8 @@ def test_watching_counts_a_request_once() -> None:
     ticked = Ticked(msgspec.structs.replace(SETTINGS, shedding="watch"))
     ticked.tick(1.0, late_s=1.0)
     before = counted()
-    while ticked.overload.slots.reserve(0):
-        pass
-    assert ticked.refused(features.ORDER_LISTS, of=7) == 0
+    fill(ticked.admission.concurrency)
+    assert ticked.rejected(features.ORDER_LISTS, of=7) == 0
     ticked.tick(0.5)
     assert counted() == before + 7
 
@@ -286,7 +308,7 @@ def test_a_change_is_logged_once_and_refusals_are_not(caplog: pytest.LogCaptureF
     ticked = Ticked()
     with caplog.at_level(logging.INFO):
         ticked.tick(1.0, late_s=1.0)
-        ticked.refused(features.ORDER_LISTS, of=1000)
+        ticked.rejected(features.ORDER_LISTS, of=1000)
         ticked.tick(1.0, late_s=1.0)
     said = [record.getMessage() for record in caplog.records]
     assert sorted(said) == ["tier 2 is open", "tier 3 is open", "tier 4 is open"]
@@ -301,7 +323,7 @@ def test_what_was_refused_is_counted() -> None:
     ticked = Ticked()
     ticked.tick(1.0, late_s=1.0)
     before = counted()
-    ticked.refused(features.ORDER_LISTS, of=7)
+    ticked.rejected(features.ORDER_LISTS, of=7)
     ticked.tick(0.5)
     assert counted() == before + 7
     assert REGISTRY.get_sample_value("tidegate_shed_share", {"tier": "3"}) == 1.0
@@ -312,7 +334,7 @@ async def test_it_runs_until_told_to_stop_and_sees_a_loop_that_is_held_up(
 ) -> None:
     ticked = Ticked()
     stopping = asyncio.Event()
-    running = asyncio.create_task(ticked.overload.run(stopping))
+    running = asyncio.create_task(ticked.monitor.run(stopping))
     await asyncio.sleep(3 * TICK_S)
     stopping.set()
     await asyncio.wait_for(running, 5.0)
@@ -322,11 +344,11 @@ def test_the_watchdog_says_where_and_only_once(caplog: pytest.LogCaptureFixture)
     clock = StoppedClock()
     watchdog = Watchdog(clock=clock)
     clock.at_s += STALL_S - 0.01
-    watchdog.look()
+    watchdog.check()
     assert not watchdog.is_stalled
     clock.at_s += 0.02
     for _ in range(3):
-        watchdog.look()
+        watchdog.check()
     assert watchdog.is_stalled
     (record,) = caplog.records
     assert any("test_admission" in place for place in record.__dict__["at"])
@@ -336,76 +358,76 @@ def test_the_watchdog_says_where_and_only_once(caplog: pytest.LogCaptureFixture)
 
 def test_while_the_loop_is_held_up_the_lesser_wait() -> None:
     ticked = Ticked()
-    watchdog = ticked.overload._watchdog
+    watchdog = ticked.watchdog
     ticked.clock.at_s += 2 * STALL_S
-    watchdog.look()
-    assert ticked.refused(features.ORDER_LISTS) == 100
-    assert ticked.refused(features.ORDER_SUBMISSION) == 0
+    watchdog.check()
+    assert ticked.rejected(features.ORDER_LISTS) == 100
+    assert ticked.rejected(features.ORDER_SUBMISSION) == 0
     ticked.tick()
-    assert ticked.refused(features.ORDER_LISTS) == 0
+    assert ticked.rejected(features.ORDER_LISTS) == 0
 
 
 def test_in_flight_is_bounded_only_while_the_cpu_is_short() -> None:
     ticked = Ticked()
     ticked.committer.waiting = 4000
     ticked.tick(1.0, cpu=0.5)
-    assert ticked.refused(features.ORDER_SUBMISSION) == 0, (
+    assert ticked.rejected(features.ORDER_SUBMISSION) == 0, (
         "it waits for Postgres, and costs nothing"
     )
     for _ in range(20):
         ticked.committer.answered += 200
         ticked.tick(cpu=1.0)
     # 4,000 answers a second, 50 ms: as many as can be answered in time, callbacks too.
-    assert ticked.overload.in_flight.limit == pytest.approx(200, abs=1)
+    assert ticked.admission.in_flight.limit == pytest.approx(200, abs=1)
     # Twice as many, while nobody is refused.
     ticked.committer.waiting = 401
-    assert ticked.refused(features.ORDER_SUBMISSION) == 100
-    assert ticked.refused(features.CALLBACKS) == 100
+    assert ticked.rejected(features.ORDER_SUBMISSION) == 100
+    assert ticked.rejected(features.CALLBACKS) == 100
     ticked.committer.waiting = 380
-    assert ticked.refused(features.ORDER_SUBMISSION) == 100, "a tenth is kept for callbacks"
-    assert ticked.refused(features.CALLBACKS) == 0
+    assert ticked.rejected(features.ORDER_SUBMISSION) == 100, "a tenth is kept for callbacks"
+    assert ticked.rejected(features.CALLBACKS) == 0
     ticked.committer.waiting = 300
-    assert ticked.refused(features.ORDER_SUBMISSION) == 0
-    assert ticked.refused(features.CALLBACKS) == 0
+    assert ticked.rejected(features.ORDER_SUBMISSION) == 0
+    assert ticked.rejected(features.CALLBACKS) == 0
     # Half of the last ones were refused, and it is forgotten half a second later.
     ticked.tick(cpu=1.0)
-    assert ticked.refused(features.ORDER_SUBMISSION) == 100
-    assert ticked.refused(features.CALLBACKS) == 100
+    assert ticked.rejected(features.ORDER_SUBMISSION) == 100
+    assert ticked.rejected(features.CALLBACKS) == 100
     for _ in range(12):
         ticked.committer.answered += 200
         ticked.tick(cpu=1.0)
-    assert ticked.refused(features.ORDER_SUBMISSION) == 0
+    assert ticked.rejected(features.ORDER_SUBMISSION) == 0
     ticked.tick(0.5, cpu=0.5)
     ticked.committer.waiting = 4000
-    assert ticked.refused(features.ORDER_SUBMISSION) == 0
+    assert ticked.rejected(features.ORDER_SUBMISSION) == 0
 
 
 @pytest.mark.parametrize("shedding", ["act", "watch"])
 def test_who_only_watches_makes_nobody_wait(shedding: Literal["act", "watch"]) -> None:
     ticked = Ticked(msgspec.structs.replace(SETTINGS, shedding=shedding))
-    assert not ticked.overload.is_short()
+    assert not ticked.admission.is_short()
     ticked.tick(1.0, cpu=1.0)
-    assert ticked.overload.in_flight.limit is not None
-    assert ticked.overload.is_short() is (shedding == "act")
+    assert ticked.admission.in_flight.limit is not None
+    assert ticked.admission.is_short() is (shedding == "act")
     ticked.tick(2.0, late_s=0.2)
-    assert ticked.overload.tiers[3].share == 1.0
-    assert ticked.overload.refused_share(3) == (1.0 if shedding == "act" else 0.0)
-    assert ticked.overload.refused_share(0) == 0.0
+    assert ticked.admission.breakers[3].share == 1.0
+    assert ticked.admission.tier_rejected_share(3) == (1.0 if shedding == "act" else 0.0)
+    assert ticked.admission.tier_rejected_share(0) == 0.0
 
 
 def test_what_is_left_out_of_an_order_leaves_room_for_orders() -> None:
     ticked = Ticked()
-    ticked.modes.words = {features.INVENTORY_CHECK.name: "shed"}
+    ticked.overrides.actions = {features.INVENTORY_CHECK.name: "shed"}
     ticked.tick(0.5, cpu=1.0)
-    rooms = ticked.overload.in_flight.rooms
+    limits = ticked.admission.in_flight.limits
     for _ in range(20):
         for _ in range(20):
-            slot = ticked.overload.ask(features.ORDER_SUBMISSION)
+            slot = ticked.admission.admit(features.ORDER_SUBMISSION)
             assert isinstance(slot, Slot)
             slot.leave()
-            assert ticked.overload.skips(features.INVENTORY_CHECK)
+            assert ticked.admission.skips(features.INVENTORY_CHECK)
         ticked.tick(cpu=1.0)
-    assert ticked.overload.in_flight.rooms == rooms
+    assert ticked.admission.in_flight.limits == limits
 
 
 def test_what_refusals_take_is_of_the_time_there_is(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -416,15 +438,15 @@ def test_what_refusals_take_is_of_the_time_there_is(monkeypatch: pytest.MonkeyPa
         ticked = Ticked()
         ticked.tick(1.0, late_s=0.2)
         for _ in range(10):
-            ticked.refused(features.ORDER_LISTS, of=1000)
+            ticked.rejected(features.ORDER_LISTS, of=1000)
             for _ in range(10):
-                slot = ticked.overload.ask(features.ORDER_SUBMISSION)
+                slot = ticked.admission.admit(features.ORDER_SUBMISSION)
                 assert isinstance(slot, Slot)
                 ticked.clock.at_s += 0.08
                 slot.leave()
                 ticked.clock.at_s -= 0.08
             ticked.tick()
-        limits.append(ticked.overload.slots.limit)
+        limits.append(ticked.admission.concurrency.limit)
     assert limits[0] < limits[1] == ConcurrencyLimit().limit
 
 
@@ -436,8 +458,8 @@ def test_nonsense_of_the_machine_ends_nothing(monkeypatch: pytest.MonkeyPatch) -
     ticked.tick(3.0, cpu=1.0)
     ticked.clock.at_s -= 100.0
     ticked.tick(3.0)
-    ticked.overload.tick(float("nan"), float("nan"), ticked.clock.at_s)
-    assert ticked.overload.load.figure == ticked.overload.load.figure
+    ticked.monitor.tick(float("nan"), float("nan"), ticked.clock.at_s)
+    assert ticked.admission.load.figure == ticked.admission.load.figure
 
 
 def test_what_comes_and_goes_with_each_commit_is_no_load() -> None:
@@ -445,10 +467,10 @@ def test_what_comes_and_goes_with_each_commit_is_no_load() -> None:
     for n in range(100):
         ticked.committer.waiting = 120 if n % 3 else 10
         ticked.tick(cpu=1.0)
-    assert ticked.refused(features.ORDER_LISTS) == 0
+    assert ticked.rejected(features.ORDER_LISTS) == 0
     ticked.committer.waiting = 128
     ticked.tick(0.45, cpu=1.0)
-    assert ticked.refused(features.ORDER_LISTS) > 0
+    assert ticked.rejected(features.ORDER_LISTS) > 0
 
 
 # --- operators ---
@@ -457,41 +479,41 @@ def test_what_comes_and_goes_with_each_commit_is_no_load() -> None:
 @pytest.mark.parametrize("shedding", ["act", "watch"])
 def test_what_an_operator_refuses_is_refused_at_rest(shedding: str) -> None:
     ticked = Ticked(msgspec.structs.replace(SETTINGS, shedding=shedding))
-    ticked.modes.words["order_lists"] = "shed"
-    asked = ticked.overload.ask(features.ORDER_LISTS)
+    ticked.overrides.actions["order_lists"] = "shed"
+    asked = ticked.admission.admit(features.ORDER_LISTS)
     assert isinstance(asked, Rejection)
     assert asked.reason == "operator"
-    assert ticked.refused(features.ORDER_READS) == 0
+    assert ticked.rejected(features.ORDER_READS) == 0
 
 
 def test_what_an_operator_wants_taken_is_taken_under_load() -> None:
     ticked = Ticked()
     ticked.tick(1.0)
     ticked.tick(0.5, late_s=0.2)
-    assert ticked.refused(features.ORDER_LISTS) == 100
-    ticked.modes.words["order_lists"] = "admit"
-    assert ticked.refused(features.ORDER_LISTS) == 0
-    assert ticked.refused(features.ORDER_READS) == 100
+    assert ticked.rejected(features.ORDER_LISTS) == 100
+    ticked.overrides.actions["order_lists"] = "admit"
+    assert ticked.rejected(features.ORDER_LISTS) == 0
+    assert ticked.rejected(features.ORDER_READS) == 100
 
 
 def test_what_would_end_the_process_is_stronger_than_any_word() -> None:
     ticked = Ticked()
-    ticked.modes.words["order_lists"] = "admit"
+    ticked.overrides.actions["order_lists"] = "admit"
     ticked.committer.waiting_bytes = SETTINGS.ack_bytes_max
     ticked.tick(0.5)
-    assert ticked.refused(features.ORDER_LISTS) == 100
+    assert ticked.rejected(features.ORDER_LISTS) == 100
     ticked.committer.waiting_bytes = 0
     ticked.tick(0.5)
-    assert ticked.refused(features.ORDER_LISTS) == 0
+    assert ticked.rejected(features.ORDER_LISTS) == 0
 
 
 def test_a_word_to_take_makes_no_slots() -> None:
     ticked = Ticked()
-    ticked.modes.words["order_lists"] = "admit"
+    ticked.overrides.actions["order_lists"] = "admit"
     held = 0
-    while isinstance(ticked.overload.ask(features.ORDER_LISTS), Slot):
+    while isinstance(ticked.admission.admit(features.ORDER_LISTS), Slot):
         held += 1
-    assert held <= ticked.overload.slots.limit
+    assert held <= ticked.admission.concurrency.limit
 
 
 def test_a_tier_that_is_to_go_early_goes_at_a_lower_load() -> None:
@@ -499,9 +521,9 @@ def test_a_tier_that_is_to_go_early_goes_at_a_lower_load() -> None:
     dark = []
     for early in (frozenset[features.Tier](), frozenset[features.Tier]({3})):
         ticked = Ticked()
-        ticked.modes.early = early
+        ticked.overrides.early_tiers = early
         ticked.tick(2.0, late_s=0.75 * 0.025 / 0.8)
-        dark.append((ticked.refused(features.ORDER_LISTS), ticked.refused(features.ORDER_READS)))
+        dark.append((ticked.rejected(features.ORDER_LISTS), ticked.rejected(features.ORDER_READS)))
     assert dark[0] == (0, 0)
     assert dark[1][0] > 0
     assert dark[1][1] == 0
@@ -511,19 +533,19 @@ def test_a_tier_that_is_to_go_early_goes_at_a_lower_load() -> None:
 def test_what_was_to_go_early_comes_back_while_the_loop_is_merely_busy(tier: features.Tier) -> None:
     """CPU without a queue counts for 0.65, and must keep nothing dark."""
     ticked = Ticked()
-    ticked.modes.early = frozenset({tier})
+    ticked.overrides.early_tiers = frozenset({tier})
     ticked.tick(2.0, late_s=0.2)
-    assert ticked.overload.tiers[tier].state == "open"
+    assert ticked.admission.breakers[tier].state == "open"
     ticked.tick(60.0, cpu=1.0)
-    assert ticked.overload.load.shares["cpu"] > 0.6
-    assert ticked.overload.tiers[tier].state == "closed"
+    assert ticked.admission.load.shares["cpu"] > 0.6
+    assert ticked.admission.breakers[tier].state == "closed"
 
 
-@pytest.mark.parametrize("word", [None, "admit"])
+@pytest.mark.parametrize("action", [None, "admit"])
 @pytest.mark.parametrize(("share", "is_dark"), [(0.94, False), (0.96, True), (1.0, True)])
 @pytest.mark.parametrize("what", ["memory", "descriptors"])
 def test_memory_and_descriptors_at_their_end_shed_submissions(
-    monkeypatch: pytest.MonkeyPatch, what: str, share: float, is_dark: bool, word: Action | None
+    monkeypatch: pytest.MonkeyPatch, what: str, share: float, is_dark: bool, action: Action | None
 ) -> None:
     """Also where an operator wants them taken whatever the load, and never callbacks."""
     used, limit = {"memory": ("memory_bytes", "memory_bytes_max")}.get(
@@ -532,18 +554,18 @@ def test_memory_and_descriptors_at_their_end_shed_submissions(
     monkeypatch.setattr(machine, used, lambda: round(1000 * share))
     monkeypatch.setattr(machine, limit, lambda: 1000)
     ticked = Ticked()
-    if word is not None:
-        ticked.modes.words["order_submission"] = word
+    if action is not None:
+        ticked.overrides.actions["order_submission"] = action
     ticked.tick(3.0)
-    assert (ticked.refused(features.ORDER_SUBMISSION) > 0) == is_dark
-    assert ticked.refused(features.CALLBACKS) == 0
+    assert (ticked.rejected(features.ORDER_SUBMISSION) > 0) == is_dark
+    assert ticked.rejected(features.CALLBACKS) == 0
 
 
 # --- parts of a request ---
 
 
 def _skipped(ticked: Ticked, of: int = 100) -> int:
-    return sum(ticked.overload.skips(features.INVENTORY_CHECK) for _ in range(of))
+    return sum(ticked.admission.skips(features.INVENTORY_CHECK) for _ in range(of))
 
 
 def _counted(reason: str, mode: str = "act") -> float:
@@ -556,9 +578,9 @@ def test_a_part_is_left_out_with_its_tier_and_takes_no_slot() -> None:
     ticked.tick(1.0)
     assert _skipped(ticked) == 0
     ticked.tick(0.5, late_s=0.2)
-    before, in_use = _counted("shed"), ticked.overload.slots.in_use
+    before, in_use = _counted("shed"), ticked.admission.concurrency.in_use
     assert _skipped(ticked) == 100
-    assert ticked.overload.slots.in_use == in_use
+    assert ticked.admission.concurrency.in_use == in_use
     ticked.tick(1.0, late_s=0.2)
     assert _counted("shed") == before + 100
 
@@ -571,14 +593,14 @@ def test_who_only_watches_leaves_nothing_out_and_counts_what_it_would() -> None:
     assert _skipped(ticked) == 0
     ticked.tick(1.0, late_s=0.2)
     assert _counted("shed", "watch") == before + 100
-    assert ticked.overload.tally.accepted_per_s() == 0.0
+    assert ticked.admission.rates.accepted_per_s() == 0.0
 
 
 def test_a_part_is_left_out_and_kept_as_an_operator_says() -> None:
     ticked = Ticked()
-    ticked.modes.words["inventory_check"] = "shed"
+    ticked.overrides.actions["inventory_check"] = "shed"
     assert _skipped(ticked) == 100
-    ticked.modes.words["inventory_check"] = "admit"
+    ticked.overrides.actions["inventory_check"] = "admit"
     ticked.tick(1.0)
     ticked.tick(0.5, late_s=0.2)
     assert _skipped(ticked) == 0
@@ -590,7 +612,7 @@ def test_a_part_is_left_out_and_kept_as_an_operator_says() -> None:
 def test_while_the_loop_is_held_up_parts_are_left_out() -> None:
     ticked = Ticked()
     ticked.clock.at_s += 2 * STALL_S
-    ticked.overload._watchdog.look()
+    ticked.watchdog.check()
     assert _skipped(ticked) == 100
     ticked.tick()
     assert _skipped(ticked) == 0
@@ -598,10 +620,10 @@ def test_while_the_loop_is_held_up_parts_are_left_out() -> None:
 
 def test_a_part_that_is_left_out_is_no_request() -> None:
     ticked = Ticked(msgspec.structs.replace(SETTINGS, requests_per_s_max=100))
-    ticked.modes.words["inventory_check"] = "shed"
+    ticked.overrides.actions["inventory_check"] = "shed"
     for _ in range(60):
-        assert ticked.refused(features.ORDER_SUBMISSION, of=3) == 0
+        assert ticked.rejected(features.ORDER_SUBMISSION, of=3) == 0
         assert _skipped(ticked, of=3) == 3
         ticked.tick()
-    assert ticked.overload.load.shares["rate"] == pytest.approx(3 / TICK_S / 100, rel=0.1)
-    assert ticked.overload.tally.accepted_per_s() == pytest.approx(3 / TICK_S, rel=0.1)
+    assert ticked.admission.load.shares["rate"] == pytest.approx(3 / TICK_S / 100, rel=0.1)
+    assert ticked.admission.rates.accepted_per_s() == pytest.approx(3 / TICK_S, rel=0.1)

@@ -10,8 +10,8 @@ import pytest
 
 from gateway.domain.errors import Unavailable
 from gateway.overload import cluster_view
-from gateway.overload.cluster_view import LISTED_MAX, READ_S, Alone, ClusterView
-from gateway.overload.peers import Process
+from gateway.overload.cluster_view import LISTED_MAX, READ_S, ClusterView, NoClusterView
+from gateway.overload.peers import PublishedProcess
 from gateway.stores.redis.process_states import Published
 from tests.domain.support import NOW
 from tests.ops.test_load import process
@@ -59,74 +59,74 @@ def states() -> States:
 
 
 @pytest.fixture
-def looked_at(states: States, clock: Clock) -> ClusterView:
+def view(states: States, clock: Clock) -> ClusterView:
     return ClusterView(states=states, clock=clock)
 
 
-def told(*processes: Process, age_s: float = 0.3) -> list[Published]:
+def told(*processes: PublishedProcess, age_s: float = 0.3) -> list[Published]:
     return [Published(msgspec.json.encode(each), age_s) for each in processes]
 
 
-def seen(*processes: Process) -> cluster_view.Whole:
-    return cluster_view.whole(told(*processes), at=NOW)
+def seen(*processes: PublishedProcess) -> cluster_view.ClusterSnapshot:
+    return cluster_view.summarised(told(*processes), at=NOW)
 
 
 async def test_however_many_look_it_is_read_once_a_second(
-    looked_at: ClusterView, states: States, clock: Clock
+    view: ClusterView, states: States, clock: Clock
 ) -> None:
     assert states.reads == 0, "nobody looks"
     states.told = told(process())
     for n in range(1, 4):
-        found = await asyncio.gather(*[looked_at.look() for _ in range(50)])
+        found = await asyncio.gather(*[view.read() for _ in range(50)])
         assert states.reads == n
         assert len({id(each) for each in found}) == 1
         whole = found[0]
         assert whole is not None
         assert whole.at == clock.now()
         clock.at_s += READ_S - 0.1
-        assert await looked_at.look() is whole
+        assert await view.read() is whole
         clock.at_s += 0.1
     assert states.reads == 3
 
 
 async def test_who_comes_a_moment_too_early_is_told_anew_all_the_same(
-    looked_at: ClusterView, states: States, clock: Clock
+    view: ClusterView, states: States, clock: Clock
 ) -> None:
     """A stream that looks each second would else tell the same twice, now and then."""
-    await looked_at.look()
+    await view.read()
     clock.at_s += READ_S - 0.03
     loop = asyncio.get_running_loop()
     began_s = loop.time()
-    await looked_at.look()
+    await view.read()
     assert states.reads == 2
     assert loop.time() - began_s >= 0.028, "and no sooner than it is due"
     # The next is due a second after the one that was due.
     clock.at_s += READ_S - 0.03
-    await looked_at.look()
+    await view.read()
     assert states.reads == 2
     clock.at_s += 0.03
-    await looked_at.look()
+    await view.read()
     assert states.reads == 3
 
 
 async def test_what_is_away_is_null_until_it_is_back(
-    looked_at: ClusterView, states: States, clock: Clock
+    view: ClusterView, states: States, clock: Clock
 ) -> None:
-    assert await looked_at.look() is not None
+    assert await view.read() is not None
     states.is_away = True
     clock.at_s += READ_S
-    assert [await looked_at.look(), await looked_at.look()] == [None, None]
+    assert [await view.read(), await view.read()] == [None, None]
     assert states.reads == 2, "also what is away is asked once a second"
     states.is_away = False
     clock.at_s += READ_S
-    assert await looked_at.look() is not None
+    assert await view.read() is not None
 
 
 async def test_who_leaves_does_not_take_the_read_from_the_others(
-    looked_at: ClusterView, states: States
+    view: ClusterView, states: States
 ) -> None:
     states.may_answer.clear()
-    first, second = (asyncio.create_task(looked_at.look()) for _ in range(2))
+    first, second = (asyncio.create_task(view.read()) for _ in range(2))
     await asyncio.sleep(0)
     first.cancel()
     await asyncio.wait([first])
@@ -137,10 +137,10 @@ async def test_who_leaves_does_not_take_the_read_from_the_others(
 
 
 async def test_when_all_have_left_the_next_one_reads_again(
-    looked_at: ClusterView, states: States, clock: Clock
+    view: ClusterView, states: States, clock: Clock
 ) -> None:
     states.may_answer.clear()
-    looking = asyncio.create_task(looked_at.look())
+    looking = asyncio.create_task(view.read())
     await asyncio.sleep(0)
     looking.cancel()
     await asyncio.wait([looking])
@@ -148,18 +148,18 @@ async def test_when_all_have_left_the_next_one_reads_again(
     await asyncio.sleep(0)
     clock.at_s += 3600.0
     states.told = told(process())
-    whole = await looked_at.look()
+    whole = await view.read()
     assert whole is not None
     assert whole.summary.processes == 1
 
 
 async def test_without_redis_nobody_can_tell() -> None:
-    assert await Alone().look() is None
+    assert await NoClusterView().read() is None
 
 
 def test_all_are_in_the_summary_and_each_in_its_place() -> None:
     found = seen(
-        process(pid=9, load=0.9, waiting=4, accepted_per_s=10.0, refused_per_s={"4": 2.0}),
+        process(pid=9, load=0.9, waiting=4, accepted_per_s=10.0, rejected_per_s={"4": 2.0}),
         process(host="node-0", pid=8, role="query", signal="dbpool", back=0.5),
     )
     assert [each.pid for each in found.processes] == [8, 9]
@@ -167,7 +167,7 @@ def test_all_are_in_the_summary_and_each_in_its_place() -> None:
     assert (found.summary.back_worst, found.summary.waiting) == (0.5, 15)
     first, second = found.processes
     assert (first.role, first.signal, first.age_s) == ("query", "dbpool", 0.3)
-    assert (second.load, second.accepted_per_s, second.refused_per_s) == (0.9, 10.0, 2.0)
+    assert (second.load, second.accepted_per_s, second.rejected_per_s) == (0.9, 10.0, 2.0)
     assert (found.more, found.unreadable) == (0, 0)
 
 
@@ -182,7 +182,7 @@ def test_of_many_the_busiest_are_listed_and_all_are_counted() -> None:
 def test_what_another_wrote_does_not_make_it_long() -> None:
     long = "\N{BANKNOTE WITH YEN SIGN}\n" * 50_000
     strange = {f"t{n}": 1.0 for n in range(1000)}
-    odd = process(host=long, role=long, signal=long, refused_per_s=strange, said={long: long})
+    odd = process(host=long, role=long, signal=long, rejected_per_s=strange, actions={long: long})
     encoded = msgspec.json.encode(seen(odd))
     assert len(encoded) < 2000
     assert b"\n" not in encoded
@@ -190,17 +190,17 @@ def test_what_another_wrote_does_not_make_it_long() -> None:
 
 def test_what_can_not_be_read_is_counted_and_in_no_figure() -> None:
     published = [*told(process()), Published(b"{}", 0.1), Published(b"\xff", 0.1)]
-    found = cluster_view.whole(published, at=NOW)
+    found = cluster_view.summarised(published, at=NOW)
     assert (len(found.processes), found.summary.processes, found.unreadable) == (1, 1, 2)
 
 
 async def test_what_goes_wrong_leaves_nothing_old_behind(
-    looked_at: ClusterView, states: States, clock: Clock
+    view: ClusterView, states: States, clock: Clock
 ) -> None:
     states.told = told(process())
-    assert await looked_at.look() is not None
+    assert await view.read() is not None
     clock.at_s += READ_S
     states.told = cast("list[Published]", [None])
     with pytest.raises(AttributeError):
-        await looked_at.look()
-    assert await looked_at.look() is None
+        await view.read()
+    assert await view.read() is None

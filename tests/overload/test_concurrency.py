@@ -9,7 +9,8 @@ from gateway.overload.concurrency import LIMIT_MAX, LIMIT_MIN, ConcurrencyLimit,
 
 def fill(slots: ConcurrencyLimit, tier: Tier) -> int:
     taken = 0
-    while slots.reserve(tier):
+    while slots.in_use < slots.limits[tier]:
+        slots.take()
         taken += 1
     return taken
 
@@ -17,7 +18,9 @@ def fill(slots: ConcurrencyLimit, tier: Tier) -> int:
 def serve(slots: ConcurrencyLimit, slot_s: float, *, at_once: int, rounds: int = 10) -> None:
     """Let requests come in bursts that each keep their slots for a while."""
     for _ in range(rounds):
-        got = sum(slots.reserve(0) for _ in range(at_once))
+        got = min(at_once, slots.limit - slots.in_use)
+        for _ in range(got):
+            slots.take()
         for _ in range(got):
             slots.leave(0, slot_s)
 
@@ -29,20 +32,20 @@ def test_the_lesser_leave_room_for_the_core() -> None:
     assert fill(slots, 2) == 0
     assert fill(slots, 1) == int(limit * 0.9) - limit // 2
     assert fill(slots, 0) == limit - int(limit * 0.9)
-    assert not slots.reserve(0)
+    assert slots.in_use == slots.limits[0]
     slots.leave(3, 0.1)
-    assert not slots.reserve(3)
-    assert slots.reserve(0), "a free slot always admits core"
+    assert slots.in_use >= slots.limits[3]
+    assert slots.in_use < slots.limits[0], "a free slot always admits core"
 
 
 def test_slow_slots_make_fewer_of_them() -> None:
     slots = ConcurrencyLimit()
     before = slots.limit
     serve(slots, 0.030, at_once=20)
-    slots.adapt(refusing=0.0)
+    slots.adapt(rejecting=0.0)
     assert slots.limit == int(before * 0.9)
     serve(slots, 0.080, at_once=20)
-    slots.adapt(refusing=0.0)
+    slots.adapt(rejecting=0.0)
     assert slots.limit == int(int(before * 0.9) * 0.8)
 
 
@@ -50,7 +53,7 @@ def test_a_wait_that_refusals_cause_is_not_cured_by_more_of_them() -> None:
     slots = ConcurrencyLimit()
     before = slots.limit
     serve(slots, 0.080, at_once=20)
-    slots.adapt(refusing=0.31)
+    slots.adapt(rejecting=0.31)
     assert slots.limit == before
 
 
@@ -58,11 +61,11 @@ def test_quick_slots_that_were_all_used_make_more() -> None:
     slots = ConcurrencyLimit()
     before = slots.limit
     serve(slots, 0.005, at_once=before)
-    slots.adapt(refusing=0.0)
+    slots.adapt(rejecting=0.0)
     assert slots.limit == before + before // 8
     # The last window's peak does not count again.
     serve(slots, 0.005, at_once=10)
-    slots.adapt(refusing=0.0)
+    slots.adapt(rejecting=0.0)
     assert slots.limit == before + before // 8
 
 
@@ -70,17 +73,17 @@ def test_a_limit_that_fell_in_a_flood_rises_again_when_waits_are_as_aimed_at() -
     slots = ConcurrencyLimit()
     for _ in range(30):
         serve(slots, 0.080, at_once=200)
-        slots.adapt(refusing=0.0)
+        slots.adapt(rejecting=0.0)
     assert slots.limit == LIMIT_MIN
     # A steady load for which there are far too few: nine at once, each for 15 ms.
     for _ in range(10):
         serve(slots, 0.015, at_once=9)
-        slots.adapt(refusing=0.0)
+        slots.adapt(rejecting=0.0)
     assert slots.limit > 9
     # And no further than it is used.
     for _ in range(50):
         serve(slots, 0.015, at_once=9)
-        slots.adapt(refusing=0.0)
+        slots.adapt(rejecting=0.0)
     assert slots.limit == 12
 
 
@@ -88,11 +91,11 @@ def test_few_samples_say_nothing_and_reads_say_nothing_of_the_cpu() -> None:
     slots = ConcurrencyLimit()
     before = slots.limit
     serve(slots, 1.0, at_once=4, rounds=10)
-    slots.adapt(refusing=0.0)
+    slots.adapt(rejecting=0.0)
     for _ in range(200):
-        assert slots.reserve(3)
+        slots.take()
         slots.leave(3, 1.0)
-    slots.adapt(refusing=0.0)
+    slots.adapt(rejecting=0.0)
     assert slots.limit == before
 
 
@@ -101,13 +104,13 @@ def test_the_mean_use_is_over_time() -> None:
     slots.mean_use(0.0)
     half = slots.limit // 2
     for _ in range(half):
-        slots.reserve(0)
+        slots.take()
     for _ in range(half):
         slots.leave(0, 1.0)
     assert slots.mean_use(4.0) == 0.125
     assert slots.mean_use(5.0) == 0.0
     assert slots.mean_use(5.0) == 0.0
-    slots.force()
+    slots.force(0)
     assert slots.in_use == 1
 
 
@@ -116,12 +119,12 @@ def test_the_wait_is_that_of_lately() -> None:
     assert slots.wait_s() == 0.0
     serve(slots, 0.001, at_once=20, rounds=1)
     assert slots.wait_s() == 0.001
-    slots.adapt(refusing=0.0)
+    slots.adapt(rejecting=0.0)
     assert slots.wait_s() == 0.001, "a new window knows nothing yet"
     serve(slots, 0.050, at_once=20, rounds=1)
     assert slots.wait_s() == 0.050
-    slots.adapt(refusing=0.0)
-    slots.adapt(refusing=0.0)
+    slots.adapt(rejecting=0.0)
+    slots.adapt(rejecting=0.0)
     assert slots.wait_s() == 0.0, "nobody came"
 
 
@@ -130,9 +133,9 @@ def test_the_limit_has_bounds_and_nothing_is_counted_twice(
     windows: list[tuple[float, int, float]],
 ) -> None:
     slots = ConcurrencyLimit()
-    for slot_s, at_once, refusing in windows:
+    for slot_s, at_once, rejecting in windows:
         serve(slots, slot_s, at_once=at_once, rounds=2)
-        slots.adapt(refusing=refusing)
+        slots.adapt(rejecting=rejecting)
         assert LIMIT_MIN <= slots.limit <= LIMIT_MAX
         assert slots.in_use == 0
     assert fill(slots, 0) == slots.limit
@@ -143,20 +146,20 @@ def test_a_burst_may_exceed_the_limit_and_a_flood_may_not_fill_it() -> None:
     in_flight.adapt(answered_per_s=4000.0, cpu=1.0, commit_s=0.01)
     limit = 240
 
-    def rooms(refused: float) -> tuple[int, int]:
-        in_flight.look(refused=refused, cpu=1.0)
+    def limits(rejected: float) -> tuple[int, int]:
+        in_flight.update(rejected=rejected, cpu=1.0)
         assert in_flight.limit == limit
-        assert in_flight.rooms is not None
-        return in_flight.rooms[0], in_flight.rooms[3]
+        assert in_flight.limits is not None
+        return in_flight.limits[0], in_flight.limits[3]
 
     # As much as for orders while nobody is refused, and half of all when everybody is.
-    assert rooms(0.0) == (2 * limit, int(0.9 * 2 * limit))
-    assert rooms(0.5) == (1.25 * limit, int(0.7 * 1.25 * limit))
-    assert rooms(1.0) == (limit // 2, limit // 4)
+    assert limits(0.0) == (2 * limit, int(0.9 * 2 * limit))
+    assert limits(0.5) == (1.25 * limit, int(0.7 * 1.25 * limit))
+    assert limits(1.0) == (limit // 2, limit // 4)
 
-    def is_bounded(refused: float, cpu: float) -> bool:
-        in_flight.look(refused=refused, cpu=cpu)
-        return in_flight.limit is not None and in_flight.rooms is not None
+    def is_bounded(rejected: float, cpu: float) -> bool:
+        in_flight.update(rejected=rejected, cpu=cpu)
+        return in_flight.limit is not None and in_flight.limits is not None
 
     # Idle for a moment: a stall behind us where nobody was refused, and else nothing new.
     assert is_bounded(0.1, 0.5)

@@ -13,9 +13,9 @@ from tests.intake.support import StoppedClock
 SHED = Override("order_lists", "shed", "r", "ann", 60.0)
 
 
-class ToldLedger:
+class FakeLedger:
     def __init__(self) -> None:
-        self.modes: list[Override] = []
+        self.overrides: list[Override] = []
         self.is_away = False
         self.fault: Exception | None = None
         self.gate = asyncio.Event()
@@ -27,225 +27,223 @@ class ToldLedger:
             raise Unavailable("postgres")
         if self.fault is not None:
             raise self.fault
-        return list(self.modes)
+        return list(self.overrides)
 
 
-class ToldLocal:
-    def __init__(self, ledger: ToldLedger) -> None:
-        self.modes: list[Override] = []
-        self.kept: list[Override] = []
-        self.brought_in = 0
+class FakeLocal:
+    def __init__(self, ledger: FakeLedger) -> None:
+        self.overrides: list[Override] = []
+        self.stored: list[Override] = []
+        self.flushes = 0
         self.fault: Exception | None = None
         self.gate = asyncio.Event()
         self.gate.set()
         self._ledger = ledger
 
-    def over(self, known: list[Override]) -> list[Override]:
-        return [*known, *self.modes]
+    def merge(self, known: list[Override]) -> list[Override]:
+        return [*known, *self.overrides]
 
-    async def bring_in(self) -> bool:
-        self.brought_in += 1
+    async def flush(self) -> bool:
+        self.flushes += 1
         await self.gate.wait()
         if self.fault is not None:
             raise self.fault
-        taken, self.modes = self.modes, []
-        self._ledger.modes += taken
+        taken, self.overrides = self.overrides, []
+        self._ledger.overrides += taken
         return bool(taken)
 
-    def remember(self, known: list[Override]) -> None:
-        self.kept = list(known)
+    def store_known(self, known: list[Override]) -> None:
+        self.stored = list(known)
 
-    def recalled(self) -> list[Override]:
-        return list(self.kept)
+    def stored_known(self) -> list[Override]:
+        return list(self.stored)
 
 
 class Site:
     def __init__(self) -> None:
         self.clock = StoppedClock()
-        self.ledger = ToldLedger()
-        self.local = ToldLocal(self.ledger)
-        self.modes = Overrides(ledger=self.ledger, local=self.local, clock=self.clock)
+        self.ledger = FakeLedger()
+        self.local = FakeLocal(self.ledger)
+        self.overrides = Overrides(ledger=self.ledger, local=self.local, clock=self.clock)
 
 
 async def test_what_is_said_is_known_after_a_look() -> None:
     site = Site()
-    site.ledger.modes = [SHED]
-    assert site.modes.words == {}
-    await site.modes.look()
-    assert site.modes.words == {"order_lists": "shed"}
-    site.ledger.modes = []
-    await site.modes.look()
-    assert site.modes.words == {}
+    site.ledger.overrides = [SHED]
+    assert site.overrides.actions == {}
+    await site.overrides.refresh()
+    assert site.overrides.actions == {"order_lists": "shed"}
+    site.ledger.overrides = []
+    await site.overrides.refresh()
+    assert site.overrides.actions == {}
 
 
 async def test_a_mode_ends_by_itself_and_not_before() -> None:
     site = Site()
-    site.ledger.modes = [SHED]
-    await site.modes.look()
+    site.ledger.overrides = [SHED]
+    await site.overrides.refresh()
     site.clock.at_s += 59.9
-    site.modes.tick(site.clock.at_s)
-    assert site.modes.words
+    site.overrides.tick(site.clock.at_s)
+    assert site.overrides.actions
     site.clock.at_s += 0.1
-    site.modes.tick(site.clock.at_s)
-    assert site.modes.words == {}
-    assert site.modes.standing() == []
+    site.overrides.tick(site.clock.at_s)
+    assert site.overrides.actions == {}
+    assert site.overrides.current() == []
 
 
 async def test_while_the_ledger_is_away_the_known_modes_stand_until_their_end() -> None:
     site = Site()
-    site.ledger.modes = [SHED]
-    await site.modes.look()
+    site.ledger.overrides = [SHED]
+    await site.overrides.refresh()
     site.ledger.is_away = True
     site.clock.at_s += 50.0
-    await site.modes.look()
-    assert site.modes.words == {"order_lists": "shed"}
-    assert [mode.left_s for mode in site.modes.standing()] == [10.0]
+    await site.overrides.refresh()
+    assert site.overrides.actions == {"order_lists": "shed"}
+    assert [each.left_s for each in site.overrides.current()] == [10.0]
     site.clock.at_s += 10.0
-    await site.modes.look()
-    assert site.modes.words == {}
+    await site.overrides.refresh()
+    assert site.overrides.actions == {}
 
 
-async def test_what_is_said_here_counts_without_the_ledger_and_waits_to_be_brought_in() -> None:
+async def test_what_is_said_here_counts_without_the_ledger_and_waits_to_be_flushes() -> None:
     site = Site()
     site.ledger.is_away = True
-    site.local.modes = [SHED]
-    await site.modes.look()
-    assert site.modes.words == {"order_lists": "shed"}
-    assert site.local.brought_in == 0
+    site.local.overrides = [SHED]
+    await site.overrides.refresh()
+    assert site.overrides.actions == {"order_lists": "shed"}
+    assert site.local.flushes == 0
     site.ledger.is_away = False
-    await site.modes.look()
-    assert site.local.brought_in == 1
+    await site.overrides.refresh()
+    assert site.local.flushes == 1
 
 
-async def test_a_word_stands_while_it_is_brought_in() -> None:
+async def test_a_word_stands_while_it_is_flushes() -> None:
     """It leaves the drawer then, and the ledger had been read before."""
     site = Site()
     site.ledger.is_away = True
-    site.local.modes = [SHED]
-    await site.modes.look()
+    site.local.overrides = [SHED]
+    await site.overrides.refresh()
     site.ledger.is_away = False
-    await site.modes.look()
-    assert site.local.modes == []
-    assert site.modes.words == {"order_lists": "shed"}
+    await site.overrides.refresh()
+    assert site.local.overrides == []
+    assert site.overrides.actions == {"order_lists": "shed"}
 
 
-async def test_what_is_long_in_being_brought_in_holds_up_nothing_and_stands_meanwhile() -> None:
+async def test_what_is_long_in_being_flushes_holds_up_nothing_and_stands_meanwhile() -> None:
     site = Site()
-    site.ledger.modes = [msgspec.structs.replace(SHED, target="order_reads")]
-    site.local.modes = [SHED]
+    site.ledger.overrides = [msgspec.structs.replace(SHED, target="order_reads")]
+    site.local.overrides = [SHED]
     site.local.gate.clear()
     both = {"order_lists": "shed", "order_reads": "shed"}
-    looking = asyncio.create_task(site.modes.look())
+    looking = asyncio.create_task(site.overrides.refresh())
     async with asyncio.timeout(0.5):
-        while site.modes.words != both:
+        while site.overrides.actions != both:
             await asyncio.sleep(0.01)
     # Within what the local socket gives a process to answer, with time to spare.
     async with asyncio.timeout(1.2):
         await looking
     async with asyncio.timeout(1.2):
-        await site.modes.look()
-    assert site.local.brought_in == 1, "it goes on"
+        await site.overrides.refresh()
+    assert site.local.flushes == 1, "it goes on"
     site.local.gate.set()
-    while site.local.modes:
+    while site.local.overrides:
         await asyncio.sleep(0)
     # Whoever looks right now finds it in the drawer no more.
     site.ledger.gate.clear()
-    await site.modes.look()
-    assert site.modes.words == both
-    assert {mode.target for mode in site.local.kept} == set(both)
+    await site.overrides.refresh()
+    assert site.overrides.actions == both
+    assert {each.target for each in site.local.stored} == set(both)
     site.ledger.gate.set()
-    site.ledger.modes = []
-    await site.modes.look()
-    assert site.modes.words == {}
+    site.ledger.overrides = []
+    await site.overrides.refresh()
+    assert site.overrides.actions == {}
 
 
 async def test_who_starts_while_the_ledger_is_away_knows_what_it_said_last() -> None:
     before = Site()
-    before.ledger.modes = [SHED]
-    await before.modes.look()
+    before.ledger.overrides = [SHED]
+    await before.overrides.refresh()
     site = Site()
     site.ledger.is_away = True
-    site.local.kept = before.local.kept
-    await site.modes.look()
-    assert site.modes.words == {"order_lists": "shed"}
+    site.local.stored = before.local.stored
+    await site.overrides.refresh()
+    assert site.overrides.actions == {"order_lists": "shed"}
     site.clock.at_s += 61.0
-    await site.modes.look()
-    assert site.modes.words == {}
+    await site.overrides.refresh()
+    assert site.overrides.actions == {}
     site.ledger.is_away = False
-    site.ledger.modes = [msgspec.structs.replace(SHED, target="order_reads")]
-    await site.modes.look()
-    assert site.modes.words == {"order_reads": "shed"}
+    site.ledger.overrides = [msgspec.structs.replace(SHED, target="order_reads")]
+    await site.overrides.refresh()
+    assert site.overrides.actions == {"order_reads": "shed"}
 
 
 async def test_only_what_changes_is_logged(caplog: pytest.LogCaptureFixture) -> None:
     site = Site()
-    site.ledger.modes = [SHED]
-    await site.modes.look()
+    site.ledger.overrides = [SHED]
+    await site.overrides.refresh()
     caplog.clear()
-    site.ledger.modes = [SHED, msgspec.structs.replace(SHED, target="order_reads")]
-    await site.modes.look()
-    assert [record.getMessage() for record in caplog.records] == [
-        "operators: order_reads is to be refused"
-    ]
+    site.ledger.overrides = [SHED, msgspec.structs.replace(SHED, target="order_reads")]
+    await site.overrides.refresh()
+    assert [record.getMessage() for record in caplog.records] == ["operators: order_reads is shed"]
 
 
 async def test_a_silent_ledger_holds_up_nothing_and_is_heard_when_it_speaks() -> None:
     site = Site()
-    site.ledger.modes = [SHED]
+    site.ledger.overrides = [SHED]
     site.ledger.gate.clear()
-    site.local.modes = [msgspec.structs.replace(SHED, target="order_reads")]
+    site.local.overrides = [msgspec.structs.replace(SHED, target="order_reads")]
     site.local.fault = Unavailable("postgres")
     async with asyncio.timeout(5):
-        await site.modes.look()
-    assert site.modes.words == {"order_reads": "shed"}
+        await site.overrides.refresh()
+    assert site.overrides.actions == {"order_reads": "shed"}
     site.clock.at_s += 20.0
     site.ledger.gate.set()
-    await site.modes.look()
-    assert site.modes.words == {"order_lists": "shed", "order_reads": "shed"}
+    await site.overrides.refresh()
+    assert site.overrides.actions == {"order_lists": "shed", "order_reads": "shed"}
     # What was left of it is counted from when it was asked, not from when it was heard.
-    assert {mode.target: mode.left_s for mode in site.modes.standing()}["order_lists"] == 40.0
+    assert {each.target: each.left_s for each in site.overrides.current()}["order_lists"] == 40.0
 
 
 async def test_what_is_planned_begins_and_ends_by_itself_also_without_the_ledger() -> None:
     site = Site()
     step = msgspec.structs.replace(SHED, plan="sale", starts_s=30.0, left_s=90.0)
-    site.ledger.modes = [step]
-    await site.modes.look()
+    site.ledger.overrides = [step]
+    await site.overrides.refresh()
     site.ledger.is_away = True
     said = []
     for _ in range(10):
-        said.append(bool(site.modes.words))
+        said.append(bool(site.overrides.actions))
         site.clock.at_s += 10.0
-        site.modes.tick(site.clock.at_s)
+        site.overrides.tick(site.clock.at_s)
     assert said == [False] * 3 + [True] * 6 + [False]
 
 
 async def test_a_tier_that_goes_early_is_no_forced_feature() -> None:
     site = Site()
-    site.ledger.modes = [msgspec.structs.replace(SHED, target="tier3", word="early")]
-    await site.modes.look()
-    assert not site.modes.words
-    assert site.modes.early == frozenset({3})
+    site.ledger.overrides = [msgspec.structs.replace(SHED, target="tier3", action="early")]
+    await site.overrides.refresh()
+    assert not site.overrides.actions
+    assert site.overrides.early_tiers == frozenset({3})
 
 
 async def test_two_may_look_at_once() -> None:
     site = Site()
-    site.ledger.modes = [SHED]
+    site.ledger.overrides = [SHED]
     site.ledger.gate.clear()
-    looking = [asyncio.create_task(site.modes.look()) for _ in range(3)]
+    looking = [asyncio.create_task(site.overrides.refresh()) for _ in range(3)]
     await asyncio.sleep(0)
     site.ledger.gate.set()
     await asyncio.gather(*looking)
-    assert site.modes.words == {"order_lists": "shed"}
+    assert site.overrides.actions == {"order_lists": "shed"}
 
 
 async def test_no_fault_of_the_ledger_or_the_drawer_ends_the_looking() -> None:
     site = Site()
-    site.ledger.modes = [SHED]
+    site.ledger.overrides = [SHED]
     for fault in (Unavailable("postgres"), TidegateError("contended"), PermissionError("drawer")):
         site.local.fault = fault
-        await site.modes.look()
-        assert site.modes.words == {"order_lists": "shed"}
+        await site.overrides.refresh()
+        assert site.overrides.actions == {"order_lists": "shed"}
     site.ledger.fault = TidegateError("contended")
-    await site.modes.look()
-    assert site.modes.words == {"order_lists": "shed"}
+    await site.overrides.refresh()
+    assert site.overrides.actions == {"order_lists": "shed"}

@@ -4,6 +4,7 @@ Their Redis is a table with a clock; the real one is in tests/stores/test_proces
 """
 
 import asyncio
+import json
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,53 +16,53 @@ import pytest
 from gateway.domain import features
 from gateway.domain.errors import Unavailable
 from gateway.domain.features import TIERS
-from gateway.overload import peers
-from gateway.overload.admission import TICK_S, Slot
+from gateway.overload import cluster_view, peers
 from gateway.overload.load import BACK, LoadFigure
-from gateway.overload.peers import KEPT_S, TELL_S, Peers, Process, Tier
+from gateway.overload.peers import EXPIRES_S, HEARTBEAT_S, Peers, PublishedProcess
+from gateway.overload.signals import TICK_S
+from gateway.overload.slot import Slot
+from gateway.overload.snapshot import TierSnapshot
 from tests.domain.support import NOW
 from tests.overload.test_admission import Ticked
 
 
 @dataclass
-class Told:
+class Received:
     back: float
     age_s: float
 
 
-class ToldStates:
+class FakeStates:
     """Keeps what is told, with when."""
 
     def __init__(self) -> None:
         self.at_s = 0.0
-        self.told: dict[str, tuple[float, float, bytes]] = {}
+        self.published: dict[str, tuple[float, float, bytes]] = {}
         self.is_away = False
 
-    async def publish(self, process: str, *, back: float, state: bytes) -> Sequence[Told]:
+    async def publish(self, process: str, *, back: float, state: bytes) -> Sequence[Received]:
         if self.is_away:
             raise Unavailable("redis")
-        self.told[process] = (back, self.at_s, state)
+        self.published[process] = (back, self.at_s, state)
         return [
-            Told(back, self.at_s - told_s)
-            for name, (back, told_s, _) in self.told.items()
-            if name != process and self.at_s - told_s <= KEPT_S
+            Received(back, self.at_s - published_s)
+            for name, (back, published_s, _) in self.published.items()
+            if name != process and self.at_s - published_s <= EXPIRES_S
         ]
 
 
-class Fleet:
-    """Processes that tick together and tell each other, ``TELL_S`` apart."""
+class Cluster:
+    """Processes that tick together and tell each other, ``HEARTBEAT_S`` apart."""
 
     def __init__(self, count: int) -> None:
-        self.states = ToldStates()
+        self.states = FakeStates()
         self.ticked = [Ticked() for _ in range(count)]
         self.peers = [
             Peers(
                 states=self.states,
-                heard=each.heard,
-                overload=each.overload,
-                committer=each.committer,
-                modes=each.modes,
-                who=peers.who(role="all", port=8080 + n, started_at=NOW, version="1"),
+                loads=each.peer_loads,
+                admission=each.admission,
+                identity=peers.identity(role="all", port=8080 + n, started_at=NOW, version="1"),
                 clock=each.clock,
             )
             for n, each in enumerate(self.ticked)
@@ -73,148 +74,148 @@ class Fleet:
             self.states.at_s += TICK_S
             for each in self.ticked:
                 each.tick()
-            if n % round(TELL_S / TICK_S) == 0:
+            if n % round(HEARTBEAT_S / TICK_S) == 0:
                 for number, telling in enumerate(self.peers):
                     if number not in self.silent:
                         await telling.exchange()
 
     def backs(self) -> list[float]:
-        return [round(each.overload.load.back, 2) for each in self.ticked]
+        return [round(each.admission.load.back, 2) for each in self.ticked]
 
 
 async def test_what_lies_behind_one_sheds_the_lesser_of_all_and_no_core() -> None:
-    fleet = Fleet(3)
-    await fleet.go(1.0)
-    assert fleet.backs() == [0.0, 0.0, 0.0]
-    fleet.ticked[0].journal.fill = 0.9
-    await fleet.go(2.0)
-    for other in fleet.ticked[1:]:
-        assert other.overload.load.signal == "peers"
-        assert other.overload.load.figure == pytest.approx(1.0, abs=0.02)
-        assert other.overload.load.front < 0.1
-        assert other.refused(features.ORDER_LISTS) == 100
-        assert other.refused(features.ORDER_READS) == 100
-        assert other.refused(features.ORDER_SUBMISSION) == 0
-        assert other.refused(features.CALLBACKS) == 0
+    cluster = Cluster(3)
+    await cluster.go(1.0)
+    assert cluster.backs() == [0.0, 0.0, 0.0]
+    cluster.ticked[0].journal.fill = 0.9
+    await cluster.go(2.0)
+    for other in cluster.ticked[1:]:
+        assert other.admission.load.signal == "peers"
+        assert other.admission.load.figure == pytest.approx(1.0, abs=0.02)
+        assert other.admission.load.front < 0.1
+        assert other.rejected(features.ORDER_LISTS) == 100
+        assert other.rejected(features.ORDER_READS) == 100
+        assert other.rejected(features.ORDER_SUBMISSION) == 0
+        assert other.rejected(features.CALLBACKS) == 0
 
 
 @pytest.mark.parametrize("count", [2, 5])
 async def test_processes_do_not_keep_each_other_dark(count: int) -> None:
-    fleet = Fleet(count)
-    for each in fleet.ticked:
+    cluster = Cluster(count)
+    for each in cluster.ticked:
         each.journal.fill = each.journal.oldest_s = 30.0
-    await fleet.go(5.0)
-    assert min(fleet.backs()) > 1.0
-    for each in fleet.ticked:
+    await cluster.go(5.0)
+    assert min(cluster.backs()) > 1.0
+    for each in cluster.ticked:
         each.journal.fill = each.journal.oldest_s = 0.0
-    await fleet.go(40.0)
-    assert max(fleet.backs()) < 0.05
-    for each in fleet.ticked:
-        assert [breaker.state for breaker in each.overload.tiers.values()] == ["closed"] * 4
-        assert each.refused(features.ORDER_LISTS) == 0
+    await cluster.go(40.0)
+    assert max(cluster.backs()) < 0.05
+    for each in cluster.ticked:
+        assert [breaker.state for breaker in each.admission.breakers.values()] == ["closed"] * 4
+        assert each.rejected(features.ORDER_LISTS) == 0
 
 
 async def test_what_was_heard_is_never_told() -> None:
-    fleet = Fleet(2)
-    fleet.ticked[0].journal.fill = 0.9
-    await fleet.go(3.0)
-    assert fleet.ticked[1].overload.load.back > 0.9
-    process = fleet.peers[1].state()
+    cluster = Cluster(2)
+    cluster.ticked[0].journal.fill = 0.9
+    await cluster.go(3.0)
+    assert cluster.ticked[1].admission.load.back > 0.9
+    process = cluster.peers[1].published()
     assert process.back == 0.0
     assert process.shares["peers"] > 0.9
-    assert fleet.states.told[_key(fleet, 1)][0] == 0.0
+    assert cluster.states.published[_key(cluster, 1)][0] == 0.0
 
 
 async def test_one_that_dies_is_believed_for_three_seconds() -> None:
-    fleet = Fleet(2)
-    fleet.ticked[0].journal.fill = 0.9
-    await fleet.go(2.0)
-    fleet.silent = {0}
-    await fleet.go(KEPT_S - 2 * TELL_S)
-    assert fleet.ticked[1].heard.back(fleet.ticked[1].clock.at_s) > 0.9
-    await fleet.go(2 * TELL_S)
-    assert fleet.ticked[1].heard.back(fleet.ticked[1].clock.at_s) == 0.0
+    cluster = Cluster(2)
+    cluster.ticked[0].journal.fill = 0.9
+    await cluster.go(2.0)
+    cluster.silent = {0}
+    await cluster.go(EXPIRES_S - 2 * HEARTBEAT_S)
+    assert cluster.ticked[1].peer_loads.worst(cluster.ticked[1].clock.at_s) > 0.9
+    await cluster.go(2 * HEARTBEAT_S)
+    assert cluster.ticked[1].peer_loads.worst(cluster.ticked[1].clock.at_s) == 0.0
 
 
 async def test_without_redis_what_was_heard_ages_and_what_is_seen_here_counts(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    fleet = Fleet(2)
-    fleet.ticked[0].journal.fill = 0.9
-    await fleet.go(2.0)
+    cluster = Cluster(2)
+    cluster.ticked[0].journal.fill = 0.9
+    await cluster.go(2.0)
     with caplog.at_level(logging.INFO, "gateway.overload.peers"):
-        fleet.states.is_away = True
-        await fleet.go(KEPT_S)
-        assert fleet.ticked[1].heard.back(fleet.ticked[1].clock.at_s) == 0.0
-        await fleet.go(15.0)
+        cluster.states.is_away = True
+        await cluster.go(EXPIRES_S)
+        assert cluster.ticked[1].peer_loads.worst(cluster.ticked[1].clock.at_s) == 0.0
+        await cluster.go(15.0)
         # Neither open nor shut: the one that sees nothing takes all, the other still sheds.
-        assert fleet.ticked[1].overload.load.figure < 0.05
-        assert fleet.ticked[0].refused(features.ORDER_LISTS) == 100
-        fleet.ticked[1].journal.fill = 0.9
-        await fleet.go(1.0)
-        assert fleet.ticked[1].overload.load.signal == "jfill"
-        fleet.states.is_away = False
-        await fleet.go(1.0)
-    said = [record.getMessage() for record in caplog.records if "heard" in record.getMessage()]
-    assert said == [
-        "other processes can not be heard; the load is what is seen here",
-        "other processes can not be heard; the load is what is seen here",
-        "other processes can be heard again",
-        "other processes can be heard again",
+        assert cluster.ticked[1].admission.load.figure < 0.05
+        assert cluster.ticked[0].rejected(features.ORDER_LISTS) == 100
+        cluster.ticked[1].journal.fill = 0.9
+        await cluster.go(1.0)
+        assert cluster.ticked[1].admission.load.signal == "jfill"
+        cluster.states.is_away = False
+        await cluster.go(1.0)
+    logged = [r.getMessage() for r in caplog.records if r.getMessage().startswith("peers")]
+    assert logged == [
+        "peers cannot be reached; the load is what this process measures",
+        "peers cannot be reached; the load is what this process measures",
+        "peers can be reached again",
+        "peers can be reached again",
     ], "one line of each for each change"
 
 
 async def test_an_answer_that_took_long_is_as_old_as_its_question() -> None:
-    fleet = Fleet(1)
-    (ticked,), (telling,) = fleet.ticked, fleet.peers
+    cluster = Cluster(1)
+    (ticked,), (telling,) = cluster.ticked, cluster.peers
 
-    class Slow(ToldStates):
-        async def publish(self, process: str, *, back: float, state: bytes) -> Sequence[Told]:
+    class Slow(FakeStates):
+        async def publish(self, process: str, *, back: float, state: bytes) -> Sequence[Received]:
             ticked.clock.at_s += 2.0
-            return [Told(0.9, 0.5)]
+            return [Received(0.9, 0.5)]
 
     telling._states = Slow()
     await telling.exchange()
-    assert ticked.heard.back(ticked.clock.at_s) == 0.9
-    assert ticked.heard.back(ticked.clock.at_s + KEPT_S - 2.5) == 0.0
+    assert ticked.peer_loads.worst(ticked.clock.at_s) == 0.9
+    assert ticked.peer_loads.worst(ticked.clock.at_s + EXPIRES_S - 2.5) == 0.0
 
 
 async def test_a_hanging_redis_holds_up_nobody_and_the_task_ends_when_told() -> None:
-    fleet = Fleet(1)
+    cluster = Cluster(1)
     asked = asyncio.Event()
 
-    class Hanging(ToldStates):
-        async def publish(self, process: str, *, back: float, state: bytes) -> Sequence[Told]:
+    class Hanging(FakeStates):
+        async def publish(self, process: str, *, back: float, state: bytes) -> Sequence[Received]:
             asked.set()
             await asyncio.sleep(0.2)
             raise Unavailable("redis")
 
-    fleet.peers[0]._states = Hanging()
+    cluster.peers[0]._states = Hanging()
     stopping = asyncio.Event()
-    running = asyncio.create_task(fleet.peers[0].run(stopping))
+    running = asyncio.create_task(cluster.peers[0].run(stopping))
     await asked.wait()
-    fleet.ticked[0].tick(1.0)
-    assert isinstance(fleet.ticked[0].overload.ask(features.ORDER_LISTS), Slot)
+    cluster.ticked[0].tick(1.0)
+    assert isinstance(cluster.ticked[0].admission.admit(features.ORDER_LISTS), Slot)
     stopping.set()
     await asyncio.wait_for(running, 5.0)
 
 
 async def test_what_is_told_is_read_again_as_it_was() -> None:
-    fleet = Fleet(2)
-    ticked = fleet.ticked[1]
-    ticked.modes.words["order_lists"] = "shed"
+    cluster = Cluster(2)
+    ticked = cluster.ticked[1]
+    ticked.overrides.actions["order_lists"] = "shed"
     for _ in range(60):
-        ticked.refused(features.ORDER_LISTS, of=5)
-        ticked.refused(features.CALLBACKS, of=10)
+        ticked.rejected(features.ORDER_LISTS, of=5)
+        ticked.rejected(features.CALLBACKS, of=10)
         ticked.tick()
     ticked.committer.waiting = 7
-    await fleet.peers[1].exchange()
-    read = peers.decoded(fleet.states.told[_key(fleet, 1)][2])
-    assert read == fleet.peers[1].state()
+    await cluster.peers[1].exchange()
+    read = peers.decoded(cluster.states.published[_key(cluster, 1)][2])
+    assert read == cluster.peers[1].published()
     assert read is not None
-    assert (read.port, read.waiting, read.said) == (8081, 7, {"order_lists": "shed"})
+    assert (read.port, read.waiting, read.actions) == (8081, 7, {"order_lists": "shed"})
     assert [each.tier for each in read.tiers] == list(TIERS)
-    assert read.refused_per_s["3"] == pytest.approx(100)
+    assert read.rejected_per_s["3"] == pytest.approx(100)
     assert read.accepted_per_s == pytest.approx(200)
     assert read.started_at == NOW
 
@@ -236,7 +237,7 @@ def test_what_another_version_tells_more_is_read_over() -> None:
 )
 def test_a_summary(fronts: list[float], p75: float) -> None:
     told = [_process(front=front, load=front + 0.1, back=front / 2) for front in fronts]
-    found = peers.summary(told)
+    found = cluster_view.summary(told)
     assert (found.processes, found.front_p75) == (len(fronts), p75)
     assert found.load_highest == pytest.approx(max(fronts) + 0.1 if fronts else 0.0)
     assert found.back_worst == pytest.approx(max(fronts) / 2 if fronts else 0.0)
@@ -244,20 +245,22 @@ def test_a_summary(fronts: list[float], p75: float) -> None:
 
 def test_a_summary_adds_up_what_is_done_and_names_the_worst_of_each_tier() -> None:
     one = msgspec.structs.replace(
-        _process(), waiting=3, accepted_per_s=1.25, refused_per_s={"2": 1.0, "4": 0.25},
-        tiers=[Tier(2, "shedding", 0.4), Tier(4, "open", 1.0)],
+        _process(), waiting=3, accepted_per_s=1.25, rejected_per_s={"2": 1.0, "4": 0.25},
+        tiers=[TierSnapshot(2, "shedding", 0.4), TierSnapshot(4, "open", 1.0)],
     )  # fmt: skip
     other = msgspec.structs.replace(
-        _process(), waiting=4, accepted_per_s=2.5, refused_per_s={"4": 2.5, "9": 7.0},
-        tiers=[Tier(2, "shedding", 0.6), Tier(9, "open", 1.0)],
+        _process(), waiting=4, accepted_per_s=2.5, rejected_per_s={"4": 2.5, "9": 7.0},
+        tiers=[TierSnapshot(2, "shedding", 0.6), TierSnapshot(9, "open", 1.0)],
     )  # fmt: skip
-    found = peers.summary([one, other])
+    found = cluster_view.summary([one, other])
     assert (found.waiting, found.accepted_per_s) == (7, 3.8)
-    assert found.refused_per_s == 10.8, "also of tiers that only another version knows"
-    assert found.refused_per_s_by_tier == {"0": 0.0, "1": 0.0, "2": 1.0, "3": 0.0, "4": 2.8}
-    assert found.dark == {"0": 0.0, "1": 0.0, "2": 0.6, "3": 0.0, "4": 1.0}
-    nobody = peers.summary([])
-    assert set(nobody.dark.values()) | set(nobody.refused_per_s_by_tier.values()) == {0.0}
+    assert found.rejected_per_s == 10.8, "also of tiers that only another version knows"
+    assert found.rejected_per_s_by_tier == {"0": 0.0, "1": 0.0, "2": 1.0, "3": 0.0, "4": 2.8}
+    assert found.rejected_share == {"0": 0.0, "1": 0.0, "2": 0.6, "3": 0.0, "4": 1.0}
+    nobody = cluster_view.summary([])
+    assert set(nobody.rejected_share.values()) | set(nobody.rejected_per_s_by_tier.values()) == {
+        0.0
+    }
 
 
 @pytest.mark.parametrize("signal", sorted(set(BACK) - {"peers", "dbpool"}))
@@ -270,10 +273,45 @@ def test_what_lies_behind_all_is_told_and_neither_what_others_told_nor_what_read
     assert load.back > load.own_back
 
 
-def _key(fleet: Fleet, number: int) -> str:
-    return fleet.peers[number]._who.key
+def _key(cluster: Cluster, number: int) -> str:
+    return cluster.peers[number].key
 
 
-def _process(*, front: float = 0.1, load: float = 0.1, back: float = 0.0) -> Process:
-    process = Fleet(1).peers[0].state()
+def _process(*, front: float = 0.1, load: float = 0.1, back: float = 0.0) -> PublishedProcess:
+    process = Cluster(1).peers[0].published()
     return msgspec.structs.replace(process, front=front, load=load, back=back)
+
+
+def test_the_published_names_stay() -> None:
+    """Other versions read them from Redis, and programs from ``tidegate load --json``."""
+    process = _process()
+    encoded = json.loads(msgspec.json.encode(process))
+    assert set(encoded) == {
+        "host", "pid", "role", "port", "started_at", "version", "load", "front", "back", "signal",
+        "shares", "tiers", "said", "slots_limit", "slots_in_use", "in_flight_limit", "waiting",
+        "accepted_per_s", "refused_per_s",
+    }  # fmt: skip
+    assert [set(each) for each in encoded["tiers"]] == [{"tier", "state", "share"}] * 5
+    assert set(encoded["refused_per_s"]) == {"0", "1", "2", "3", "4"}
+    summary = json.loads(msgspec.json.encode(cluster_view.summary([process])))
+    assert set(summary) == {
+        "processes", "load_highest", "front_p75", "back_worst", "accepted_per_s", "refused_per_s",
+        "refused_per_s_by_tier", "dark", "waiting",
+    }  # fmt: skip
+
+
+def test_what_an_earlier_version_published_is_read() -> None:
+    state = (
+        b'{"host":"h","pid":1,"role":"all","port":8080,"started_at":"2026-11-24T10:00:00Z",'
+        b'"version":"0.1.0","load":0.5,"front":0.5,"back":0.25,"signal":"lag","shares":{"lag":0.5},'
+        b'"tiers":[{"tier":3,"state":"open","share":1.0}],"said":{"order_lists":"shed"},'
+        b'"slots_limit":128,"slots_in_use":2,"in_flight_limit":null,"waiting":3,'
+        b'"accepted_per_s":10.0,"refused_per_s":{"3":4.0}}'
+    )
+    read = peers.decoded(state)
+    assert read is not None
+    assert (read.host, read.back, read.actions) == ("h", 0.25, {"order_lists": "shed"})
+    assert read.tiers == [TierSnapshot(3, "open", 1.0)]
+    assert read.rejected_per_s == {"3": 4.0}
+    without = msgspec.json.encode({k: v for k, v in json.loads(state).items() if k != "said"})
+    assert peers.decoded(without) == msgspec.structs.replace(read, actions={})

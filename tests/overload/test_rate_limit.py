@@ -7,26 +7,26 @@ from gateway.overload.rate_limit import RateLimits
 
 
 def test_a_burst_and_then_the_rate() -> None:
-    quotas = RateLimits(rate=10.0, burst=5)
-    assert [quotas.wait_s("k", 0.0) for _ in range(5)] == [0.0] * 5
-    assert abs(quotas.wait_s("k", 0.0) - 0.1) < 1e-6
-    assert quotas.wait_s("k", 0.05) > 0
-    assert quotas.wait_s("k", 0.1) == 0.0
-    assert quotas.wait_s("k", 0.1) > 0
-    assert quotas.wait_s("other", 0.1) == 0.0, "each key has its own"
-    assert [quotas.wait_s("k", 10.0) for _ in range(6)].count(0.0) == 5
+    limits = RateLimits(rate=10.0, burst=5)
+    assert [limits.wait_s("k", 0.0) for _ in range(5)] == [0.0] * 5
+    assert abs(limits.wait_s("k", 0.0) - 0.1) < 1e-6
+    assert limits.wait_s("k", 0.05) > 0
+    assert limits.wait_s("k", 0.1) == 0.0
+    assert limits.wait_s("k", 0.1) > 0
+    assert limits.wait_s("other", 0.1) == 0.0, "each key has its own"
+    assert [limits.wait_s("k", 10.0) for _ in range(6)].count(0.0) == 5
 
 
 def test_no_rate_is_no_quota() -> None:
-    quotas = RateLimits(rate=0.0, burst=1)
-    assert [quotas.wait_s("k", 0.0) for _ in range(1000)] == [0.0] * 1000
+    limits = RateLimits(rate=0.0, burst=1)
+    assert [limits.wait_s("k", 0.0) for _ in range(1000)] == [0.0] * 1000
 
 
 def test_keys_are_bounded() -> None:
-    quotas = RateLimits(rate=1.0, burst=1)
+    limits = RateLimits(rate=1.0, burst=1)
     for n in range(20_000):
-        quotas.wait_s(str(n), 0.0)
-    assert len(quotas._counts) == 10_000
+        limits.wait_s(str(n), 0.0)
+    assert len(limits._counts) == 10_000
 
 
 @given(
@@ -35,14 +35,14 @@ def test_keys_are_bounded() -> None:
     st.lists(st.floats(0, 0.5), max_size=200),
 )
 def test_never_more_than_burst_and_rate_allow(rate: float, burst: int, gaps: list[float]) -> None:
-    quotas, now_s, taken = RateLimits(rate=rate, burst=burst), 0.0, 0
+    limits, now_s, taken = RateLimits(rate=rate, burst=burst), 0.0, 0
     for gap_s in gaps:
         now_s += gap_s
-        wait_s = quotas.wait_s("k", now_s)
+        wait_s = limits.wait_s("k", now_s)
         taken += wait_s == 0.0
         assert taken <= burst + rate * now_s + 1e-3
         if wait_s:
             # Who comes when he was told to is let in.
             now_s += wait_s
-            assert quotas.wait_s("k", now_s) == 0.0
+            assert limits.wait_s("k", now_s) == 0.0
             taken += 1

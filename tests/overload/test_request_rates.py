@@ -9,9 +9,9 @@ from gateway.overload.request_rates import RequestRates
 def test_nothing_is_known_before_the_second_note() -> None:
     tally = RequestRates()
     assert tally.accepted_per_s() == 0.0
-    tally.note(1.0, asked=10, refused={})
+    tally.note(1.0, asked=10, rejected={})
     assert tally.accepted_per_s() == 0.0
-    assert tally.refused_per_s() == dict.fromkeys(TIERS, 0.0)
+    assert tally.rejected_per_s() == dict.fromkeys(TIERS, 0.0)
 
 
 def test_what_was_not_refused_was_let_in_and_old_seconds_do_not_count() -> None:
@@ -19,16 +19,16 @@ def test_what_was_not_refused_was_let_in_and_old_seconds_do_not_count() -> None:
     for n in range(41):
         # 400 asked a second, and in the first half of the time 80 and 20 refused.
         refused = {"order_lists": 20, "order_reads": 5} if n < 20 else {}
-        tally.note(n * 0.25, asked=n * 100, refused=refused)
+        tally.note(n * 0.25, asked=n * 100, rejected=refused)
         if n == 16:
             assert tally.accepted_per_s() == pytest.approx(300)
-            assert tally.refused_per_s() == {0: 0, 1: 0, 2: 20, 3: 80, 4: 0}
+            assert tally.rejected_per_s() == {0: 0, 1: 0, 2: 20, 3: 80, 4: 0}
     assert tally.accepted_per_s() == pytest.approx(400)
-    assert sum(tally.refused_per_s().values()) == 0
+    assert sum(tally.rejected_per_s().values()) == 0
 
 
 def test_two_notes_at_once_divide_by_no_zero() -> None:
     tally = RequestRates()
-    tally.note(1.0, asked=0, refused={})
-    tally.note(1.0, asked=1, refused={"callbacks": 1})
+    tally.note(1.0, asked=0, rejected={})
+    tally.note(1.0, asked=1, rejected={"callbacks": 1})
     assert tally.accepted_per_s() == 0.0

@@ -27,7 +27,7 @@ class Clocked:
         return self.breaker.state
 
     def admitted(self, of: int = 1000) -> int:
-        return sum(not self.breaker.refuses() for _ in range(of))
+        return sum(not self.breaker.sheds_next() for _ in range(of))
 
 
 def test_the_lesser_go_first_and_come_back_last() -> None:

@@ -16,7 +16,7 @@ from tests.stores.support import Database
 
 
 @pytest.fixture
-def switches(ledger: Database) -> OverrideStore:
+def store(ledger: Database) -> OverrideStore:
     return OverrideStore(pool=ledger)
 
 
@@ -30,7 +30,7 @@ async def admin(
 
 
 def order(target: str = "order_lists", **changes: object) -> OverrideRequest:
-    plain = {"word": "shed", "for_s": 60.0, "reason": "rebuild", "actor": "ann"}
+    plain = {"action": "shed", "for_s": 60.0, "reason": "rebuild", "actor": "ann"}
     return OverrideRequest(target, **{**plain, **changes})  # type: ignore[arg-type]
 
 
@@ -40,39 +40,39 @@ async def audited(ledger: Database) -> list[tuple[str, str, str]]:
 
 
 async def test_a_mode_stands_with_what_is_left_of_it_and_an_audit_row(
-    switches: OverrideStore, ledger: Database
+    store: OverrideStore, ledger: Database
 ) -> None:
-    assert await switches.set(order())
-    (mode,) = await switches.every()
-    assert (mode.target, mode.word, mode.reason, mode.actor) == (
+    assert await store.set(order())
+    (mode,) = await store.every()
+    assert (mode.target, mode.action, mode.reason, mode.actor) == (
         "order_lists", "shed", "rebuild", "ann",
     )  # fmt: skip
     assert 50 < mode.left_s <= 60
     assert await audited(ledger) == [("ann", "switch.set", "order_lists")]
 
 
-async def test_the_last_word_counts(switches: OverrideStore) -> None:
-    await switches.set(order())
-    await switches.set(order(word="admit", actor="bob", for_s=120.0))
-    (mode,) = await switches.every()
-    assert (mode.word, mode.actor) == ("admit", "bob")
+async def test_the_last_word_counts(store: OverrideStore) -> None:
+    await store.set(order())
+    await store.set(order(action="admit", actor="bob", for_s=120.0))
+    (mode,) = await store.every()
+    assert (mode.action, mode.actor) == ("admit", "bob")
     assert mode.left_s > 100
 
 
-async def test_a_mode_is_taken_back_once(switches: OverrideStore, ledger: Database) -> None:
-    await switches.set(order())
-    assert await switches.clear("order_lists", actor="bob")
-    assert await switches.every() == []
-    assert not await switches.clear("order_lists", actor="bob")
+async def test_a_mode_is_taken_back_once(store: OverrideStore, ledger: Database) -> None:
+    await store.set(order())
+    assert await store.clear("order_lists", actor="bob")
+    assert await store.every() == []
+    assert not await store.clear("order_lists", actor="bob")
     assert [action for _, action, _ in await audited(ledger)] == ["switch.set", "switch.clear"]
 
 
 async def test_what_ends_by_itself_is_taken_away_with_one_audit_row(
-    switches: OverrideStore, ledger: Database, admin: "asyncpg.Connection[asyncpg.Record]"
+    store: OverrideStore, ledger: Database, admin: "asyncpg.Connection[asyncpg.Record]"
 ) -> None:
-    await switches.set(order())
+    await store.set(order())
     await admin.execute("UPDATE switches SET until = now() - interval '1 second'")
-    seen = await asyncio.gather(*(switches.every() for _ in range(4)))
+    seen = await asyncio.gather(*(store.every() for _ in range(4)))
     assert seen == [[]] * 4
     assert await ledger.fetchval("SELECT count(*) FROM switches") == 0
     assert [action for _, action, _ in await audited(ledger)] == ["switch.set", "switch.end"]
@@ -100,137 +100,135 @@ async def orphaned(
 SOON_S = 1.0
 
 
-async def due(switches: OverrideStore, admin: "asyncpg.Connection[asyncpg.Record]") -> None:
+async def due(store: OverrideStore, admin: "asyncpg.Connection[asyncpg.Record]") -> None:
     """Have one mode stand and another one just over."""
-    await switches.set(order())
-    await switches.set(order("tier4"))
+    await store.set(order())
+    await store.set(order("tier4"))
     await admin.execute(
         "UPDATE switches SET until = now() - interval '1 second' WHERE target = 'tier4'"
     )
 
 
 async def test_who_keeps_the_audit_log_keeps_nobody_from_knowing_what_stands(
-    switches: OverrideStore,
+    store: OverrideStore,
     ledger: Database,
     admin: "asyncpg.Connection[asyncpg.Record]",
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    await due(switches, admin)
+    await due(store, admin)
     async with admin.transaction():
         await admin.execute(sql("lock_audit_log"))
         for _ in range(2):
             async with asyncio.timeout(SOON_S):
-                seen = await switches.every()
+                seen = await store.every()
             assert [mode.target for mode in seen] == ["order_lists"]
-    assert len([each for each in caplog.records if "written down later" in each.message]) == 1
-    await switches.every()
+    assert len([each for each in caplog.records if "audited later" in each.message]) == 1
+    await store.every()
     assert (await audited(ledger))[2:] == [("tidegate", "switch.end", "tier4")]
 
 
 async def test_a_lost_standby_keeps_nobody_from_knowing_what_stands(
-    switches: OverrideStore,
+    store: OverrideStore,
     admin: "asyncpg.Connection[asyncpg.Record]",
     orphaned: Callable[[], Awaitable[None]],
 ) -> None:
-    await due(switches, admin)
+    await due(store, admin)
     await orphaned()
     async with asyncio.timeout(SOON_S):
-        seen = await switches.every()
+        seen = await store.every()
     assert [mode.target for mode in seen] == ["order_lists"]
 
 
-async def test_the_core_is_shed_by_two(switches: OverrideStore, ledger: Database) -> None:
-    assert not await switches.set(order("callbacks"))
-    (asked,) = await switches.every()
-    assert asked.is_asked
+async def test_the_core_is_shed_by_two(store: OverrideStore, ledger: Database) -> None:
+    assert not await store.set(order("callbacks"))
+    (asked,) = await store.every()
+    assert asked.is_pending
     with pytest.raises(InvalidOverride):
-        await switches.agree("callbacks", actor="ann")
-    assert await switches.agree("callbacks", actor="bob") == order("callbacks")
-    (mode,) = await switches.every()
-    assert (mode.is_asked, mode.actor, mode.second) == (False, "ann", "bob")
+        await store.approve("callbacks", actor="ann")
+    assert await store.approve("callbacks", actor="bob") == order("callbacks")
+    (mode,) = await store.every()
+    assert (mode.is_pending, mode.actor, mode.approved_by) == (False, "ann", "bob")
     assert 50 < mode.left_s <= 60
-    assert await switches.agree("callbacks", actor="bob") is None
+    assert await store.approve("callbacks", actor="bob") is None
     assert [action for _, action, _ in await audited(ledger)] == ["switch.ask", "switch.agree"]
 
 
-async def test_two_keys_of_one_name_are_one_person(switches: OverrideStore) -> None:
-    await switches.set(order("callbacks", actor="ann (key a1)"))
+async def test_two_keys_of_one_name_are_one_person(store: OverrideStore) -> None:
+    await store.set(order("callbacks", actor="ann (key a1)"))
     with pytest.raises(InvalidOverride, match="another person"):
-        await switches.agree("callbacks", actor="ann (key b2)")
-    assert await switches.agree("callbacks", actor="bob (key b2)") is not None
+        await store.approve("callbacks", actor="ann (key b2)")
+    assert await store.approve("callbacks", actor="bob (key b2)") is not None
 
 
 async def test_the_audit_row_of_a_word_taken_back_says_why(
-    switches: OverrideStore, ledger: Database
+    store: OverrideStore, ledger: Database
 ) -> None:
-    await switches.set(order())
-    await switches.clear("order_lists", actor="ann", reason="it is over")
+    await store.set(order())
+    await store.clear("order_lists", actor="ann", reason="it is over")
     detail = await ledger.fetchval("SELECT detail FROM audit_log WHERE action = 'switch.clear'")
     assert detail == "shed: it is over"
 
 
-async def test_plans_do_not_contradict_each_other(
-    switches: OverrideStore, ledger: Database
-) -> None:
+async def test_plans_do_not_contradict_each_other(store: OverrideStore, ledger: Database) -> None:
     now = datetime.now(UTC)
 
     def saying(name: str, target: str, word: Action, begins: int, ends: int) -> Plan:
         begin, end = (now + timedelta(minutes=minutes) for minutes in (begins, ends))
-        step = Step(target=target, mode=word, from_at=begin, until=end, reason="sale")
+        step = Step(target=target, action=word, from_at=begin, until=end, reason="sale")
         return Plan(name=name, steps=[step])
 
-    await switches.plan(saying("a", "tier4", "shed", 0, 60), actor="ann")
-    with pytest.raises(InvalidOverride, match="overlaps with what the plan a says of tier4"):
-        await switches.plan(saying("b", "tier4", "admit", 59, 70), actor="ann")
-    await switches.plan(saying("b", "tier4", "admit", 60, 70), actor="ann")
-    await switches.plan(saying("b", "tier3", "admit", 0, 60), actor="ann")
-    await switches.plan(saying("a", "tier4", "admit", 0, 60), actor="ann")
+    await store.set_plan(saying("a", "tier4", "shed", 0, 60), actor="ann")
+    with pytest.raises(InvalidOverride, match="overlaps a step of the plan a on tier4"):
+        await store.set_plan(saying("b", "tier4", "admit", 59, 70), actor="ann")
+    await store.set_plan(saying("b", "tier4", "admit", 60, 70), actor="ann")
+    await store.set_plan(saying("b", "tier3", "admit", 0, 60), actor="ann")
+    await store.set_plan(saying("a", "tier4", "admit", 0, 60), actor="ann")
     told = await ledger.fetchval("SELECT detail FROM audit_log ORDER BY id LIMIT 1")
     assert told.endswith(": sale")
 
 
 async def test_agreement_comes_too_late(
-    switches: OverrideStore, admin: "asyncpg.Connection[asyncpg.Record]"
+    store: OverrideStore, admin: "asyncpg.Connection[asyncpg.Record]"
 ) -> None:
-    await switches.set(order("tier1"))
+    await store.set(order("tier1"))
     await admin.execute("UPDATE switches SET until = now() - interval '1 second'")
-    assert await switches.agree("tier1", actor="bob") is None
-    assert await switches.every() == []
+    assert await store.approve("tier1", actor="bob") is None
+    assert await store.every() == []
 
 
-async def test_of_two_who_agree_at_once_one_does(switches: OverrideStore, ledger: Database) -> None:
-    await switches.set(order("callbacks"))
+async def test_of_two_who_agree_at_once_one_does(store: OverrideStore, ledger: Database) -> None:
+    await store.set(order("callbacks"))
     done = await asyncio.gather(
-        *(switches.agree("callbacks", actor=name) for name in ("bob", "cid"))
+        *(store.approve("callbacks", actor=name) for name in ("bob", "cid"))
     )
     assert sorted(each is None for each in done) == [False, True]
     assert len(await audited(ledger)) == 2
 
 
-async def test_what_stands_stays_while_something_is_asked(switches: OverrideStore) -> None:
-    await switches.set(order("callbacks", word="admit"))
-    await switches.set(order("callbacks"))
-    assert [(mode.word, mode.is_asked) for mode in await switches.every()] == [
+async def test_what_stands_stays_while_something_is_pending(store: OverrideStore) -> None:
+    await store.set(order("callbacks", action="admit"))
+    await store.set(order("callbacks"))
+    assert [(mode.action, mode.is_pending) for mode in await store.every()] == [
         ("admit", False), ("shed", True),
     ]  # fmt: skip
 
 
 async def test_the_database_itself_refuses_more_than_four_hours(
-    admin: "asyncpg.Connection[asyncpg.Record]", switches: OverrideStore
+    admin: "asyncpg.Connection[asyncpg.Record]", store: OverrideStore
 ) -> None:
-    await switches.set(order())
+    await store.set(order())
     with pytest.raises(asyncpg.CheckViolationError):
         await admin.execute("UPDATE switches SET until = until + interval '5 hours'")
     with pytest.raises(InvalidOverride):
-        await switches.set(order(for_s=5 * 3600.0))
+        await store.set(order(for_s=5 * 3600.0))
 
 
-async def test_a_wrong_order_changes_nothing(switches: OverrideStore, ledger: Database) -> None:
-    for wrong in (order("nothing"), order(reason="\x00"), order(word="maybe")):
+async def test_a_wrong_order_changes_nothing(store: OverrideStore, ledger: Database) -> None:
+    for wrong in (order("nothing"), order(reason="\x00"), order(action="maybe")):
         with pytest.raises(InvalidOverride):
-            await switches.set(wrong)
+            await store.set(wrong)
     with pytest.raises(InvalidOverride):
-        await switches.clear("nothing", actor="ann")
+        await store.clear("nothing", actor="ann")
     assert await audited(ledger) == []
 
 
@@ -244,7 +242,7 @@ def plan(*targets: str) -> Plan:
         steps=[
             Step(
                 target=target,
-                mode="shed",
+                action="shed",
                 from_at=begin + timedelta(hours=2 * n),
                 until=begin + timedelta(hours=2 * n + 1),
                 reason="sale",
@@ -254,38 +252,38 @@ def plan(*targets: str) -> Plan:
     )
 
 
-async def test_steps_are_told_with_the_time_until_they_begin(switches: OverrideStore) -> None:
-    assert not await switches.plan(plan("tier2", "tier3"), actor="ann")
-    first, second = await switches.every()
+async def test_steps_are_told_with_the_time_until_they_begin(store: OverrideStore) -> None:
+    assert not await store.set_plan(plan("tier2", "tier3"), actor="ann")
+    first, second = await store.every()
     assert (first.target, first.plan, first.starts_s) == ("tier2", "sale", 0.0)
     assert 7100 < second.starts_s <= 7200
     assert 10700 < second.left_s <= 10800
 
 
 async def test_a_plan_is_replaced_as_a_whole_and_dropped_once(
-    switches: OverrideStore, ledger: Database
+    store: OverrideStore, ledger: Database
 ) -> None:
-    await switches.plan(plan("tier2", "tier3"), actor="ann")
-    assert await switches.plan(plan("order_lists"), actor="ann")
-    assert [step.target for step in await switches.planned()] == ["order_lists"]
-    assert await switches.drop_plan("sale", actor="bob")
-    assert not await switches.drop_plan("sale", actor="bob")
-    assert await switches.every() == []
+    await store.set_plan(plan("tier2", "tier3"), actor="ann")
+    assert await store.set_plan(plan("order_lists"), actor="ann")
+    assert [step.target for step in await store.planned()] == ["order_lists"]
+    assert await store.drop_plan("sale", actor="bob")
+    assert not await store.drop_plan("sale", actor="bob")
+    assert await store.every() == []
     assert [action for _, action, _ in await audited(ledger)] == [
         "plan.set", "plan.begin", "plan.end", "plan.set", "plan.begin", "plan.end", "plan.drop",
     ]  # fmt: skip
 
 
 async def test_steps_that_are_over_stand_no_more(
-    switches: OverrideStore, ledger: Database, admin: "asyncpg.Connection[asyncpg.Record]"
+    store: OverrideStore, ledger: Database, admin: "asyncpg.Connection[asyncpg.Record]"
 ) -> None:
-    await switches.plan(plan("tier2"), actor="ann")
+    await store.set_plan(plan("tier2"), actor="ann")
     await admin.execute(
         "UPDATE planned"
         "   SET from_at = from_at - interval '90 min', until = until - interval '90 min'"
     )
-    assert await switches.every() == []
-    assert len(await switches.planned()) == 1
+    assert await store.every() == []
+    assert len(await store.planned()) == 1
     assert [action for _, action, _ in await audited(ledger)] == [
         "plan.set", "plan.begin", "plan.end",
     ]  # fmt: skip

@@ -44,7 +44,7 @@ def step(
 ) -> Step:
     now = now or datetime.now(UTC)
     begin, end = (now + timedelta(minutes=minutes) for minutes in (begins_min, ends_min))
-    return Step(target=target, mode=mode, from_at=begin, until=end, reason="it opens")
+    return Step(target=target, action=mode, from_at=begin, until=end, reason="it opens")
 
 
 def plan(*planned: Step, name: str = "sale") -> Plan:
@@ -76,7 +76,7 @@ async def later(admin: Admin, minutes: float) -> None:
 async def test_a_step_begins_and_ends_with_a_row_each(
     switches: OverrideStore, ledger: Database, admin: Admin
 ) -> None:
-    await switches.plan(plan(step(begins_min=30, ends_min=60)), actor="ann")
+    await switches.set_plan(plan(step(begins_min=30, ends_min=60)), actor="ann")
     await switches.every()
     assert await told(ledger) == []
     await later(admin, 31)
@@ -98,7 +98,7 @@ async def test_of_many_who_see_it_at_once_one_writes_it(
 ) -> None:
     for minutes, rows in ((31, 1), (30, 2)):
         if rows == 1:
-            await switches.plan(plan(step(begins_min=30, ends_min=60)), actor="ann")
+            await switches.set_plan(plan(step(begins_min=30, ends_min=60)), actor="ann")
         await later(admin, minutes)
         looking = [OverrideStore(pool=pool).every() for pool in pools_of_four for _ in range(3)]
         seen = await asyncio.gather(*looking)
@@ -117,10 +117,10 @@ async def pools_of_four(superuser_url: str) -> AsyncIterator[list[Database]]:
 async def test_a_step_that_nobody_saw_gets_both_late(
     switches: OverrideStore, ledger: Database, admin: Admin
 ) -> None:
-    await switches.plan(plan(step(ends_min=10), step(begins_min=10, ends_min=20)), actor="ann")
+    await switches.set_plan(plan(step(ends_min=10), step(begins_min=10, ends_min=20)), actor="ann")
     await later(admin, 60 * 24 * 9)
     # Old steps are cleared away with the next plan, but not before they are told.
-    await switches.plan(plan(step("tier4", begins_min=5), name="other"), actor="ann")
+    await switches.set_plan(plan(step("tier4", begins_min=5), name="other"), actor="ann")
     assert [mode.target for mode in await switches.every()] == ["tier4"]
     assert await told(ledger) == [BEGIN, END, BEGIN, END]
     await switches.drop_plan("other", actor="ann")
@@ -131,7 +131,7 @@ async def test_where_nothing_begins_or_ends_a_look_is_one_statement(
     switches: OverrideStore, admin: Admin, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await switches.set(OverrideRequest("order_lists", "shed", 60.0, "r", "ann"))
-    await switches.plan(plan(step(ends_min=10), step(begins_min=10, ends_min=20)), actor="ann")
+    await switches.set_plan(plan(step(ends_min=10), step(begins_min=10, ends_min=20)), actor="ann")
     await later(admin, 15)
     await switches.every()
 
@@ -150,7 +150,7 @@ async def test_a_plan_that_is_dropped_ends_what_had_begun(
         step(begins_min=10),
         step("tier4", begins_min=90, ends_min=99),
     )
-    await switches.plan(plan(over, runs, comes), actor="ann")
+    await switches.set_plan(plan(over, runs, comes), actor="ann")
     await later(admin, 15)
     await switches.every()
     assert await told(ledger) == [BEGIN, END, BEGIN]
@@ -164,7 +164,7 @@ async def test_a_plan_that_is_dropped_ends_what_had_begun(
 async def test_what_nobody_had_seen_when_the_plan_is_dropped_is_told_by_who_drops_it(
     switches: OverrideStore, ledger: Database, admin: Admin
 ) -> None:
-    await switches.plan(plan(step(ends_min=10), step(begins_min=10)), actor="ann")
+    await switches.set_plan(plan(step(ends_min=10), step(begins_min=10)), actor="ann")
     await later(admin, 15)
     await switches.drop_plan("sale", actor="bob")
     assert await told(ledger) == [BEGIN, END, BEGIN, ("bob", "plan.end", "tier3")]
@@ -175,7 +175,7 @@ async def test_a_plan_that_is_dropped_and_set_again_begins_again(
 ) -> None:
     same = plan(step())
     for _ in range(2):
-        await switches.plan(same, actor="ann")
+        await switches.set_plan(same, actor="ann")
         await switches.every()
         await switches.drop_plan("sale", actor="ann")
     assert await told(ledger) == 2 * [BEGIN, ("ann", "plan.end", "tier3")]
@@ -185,10 +185,10 @@ async def test_a_step_that_stays_in_a_plan_goes_on(
     switches: OverrideStore, ledger: Database, admin: Admin
 ) -> None:
     now = datetime.now(UTC) - timedelta(minutes=1)
-    await switches.plan(plan(step(now=now)), actor="ann")
+    await switches.set_plan(plan(step(now=now)), actor="ann")
     await switches.every()
     longer = step(ends_min=90, now=now), step("tier4", begins_min=50, now=now)
-    assert await switches.plan(plan(*longer), actor="bob")
+    assert await switches.set_plan(plan(*longer), actor="bob")
     await switches.every()
     assert await told(ledger) == [BEGIN]
     await later(admin, 100)
@@ -203,9 +203,9 @@ async def test_a_step_that_its_plan_has_no_more_ends(
     switches: OverrideStore, ledger: Database, admin: Admin, changes: dict[str, Any]
 ) -> None:
     other = step(**changes)
-    await switches.plan(plan(step()), actor="ann")
+    await switches.set_plan(plan(step()), actor="ann")
     await switches.every()
-    await switches.plan(plan(other), actor="bob")
+    await switches.set_plan(plan(other), actor="bob")
     await switches.every()
     assert await told(ledger) == [
         BEGIN, ("bob", "plan.end", "tier3"), ("tidegate", "plan.begin", other.target),
@@ -217,9 +217,9 @@ async def test_a_step_that_was_over_and_is_made_longer_begins_again(
     switches: OverrideStore, ledger: Database, admin: Admin
 ) -> None:
     now = datetime.now(UTC) - timedelta(minutes=30)
-    await switches.plan(plan(step(ends_min=60, now=now)), actor="ann")
+    await switches.set_plan(plan(step(ends_min=60, now=now)), actor="ann")
     await admin.execute("UPDATE planned SET until = now() - interval '1 second'")
-    await switches.plan(plan(step(ends_min=60, now=now)), actor="ann")
+    await switches.set_plan(plan(step(ends_min=60, now=now)), actor="ann")
     await switches.every()
     assert await told(ledger) == [BEGIN, END, BEGIN]
 
@@ -230,7 +230,7 @@ async def test_more_than_a_look_tells_is_told_by_the_next(
     n = 0
     while n < plan_audit.AT_ONCE_MAX + 50:
         many = [step(begins_min=m, ends_min=m + 1) for m in range(n, n + 50)]
-        await switches.plan(plan(*many, name=f"p{n}"), actor="ann")
+        await switches.set_plan(plan(*many, name=f"p{n}"), actor="ann")
         n += 50
     await later(admin, n + 1)
     for looks in range(1, 3):
@@ -243,7 +243,7 @@ async def test_what_can_not_be_written_now_is_told_and_written_later(
     switches: OverrideStore, ledger: Database, admin: Admin
 ) -> None:
     """A read-only moment keeps no process from knowing what stands."""
-    await switches.plan(plan(step(), step("tier4", begins_min=-2, ends_min=1)), actor="ann")
+    await switches.set_plan(plan(step(), step("tier4", begins_min=-2, ends_min=1)), actor="ann")
     await switches.set(OverrideRequest("order_lists", "shed", 60.0, "r", "ann"))
     await later(admin, 1)
     await admin.execute("UPDATE switches SET until = now() - interval '1 second'")
@@ -268,7 +268,7 @@ async def test_what_is_remembered_is_written(
     switches: OverrideStore, ledger: Database, admin: Admin, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Who dies between the two leaves neither."""
-    await switches.plan(plan(step()), actor="ann")
+    await switches.set_plan(plan(step()), actor="ann")
     write = audit.append_all
 
     async def die(*_: Any) -> None:
@@ -285,7 +285,7 @@ async def test_what_is_remembered_is_written(
 async def test_who_is_busy_with_a_step_keeps_nobody_else_waiting(
     switches: OverrideStore, ledger: Database, admin: Admin
 ) -> None:
-    await switches.plan(plan(step(), step("tier4")), actor="ann")
+    await switches.set_plan(plan(step(), step("tier4")), actor="ann")
     async with admin.transaction():
         await admin.execute("SELECT 1 FROM planned WHERE target = 'tier3' FOR UPDATE")
         async with asyncio.timeout(1):

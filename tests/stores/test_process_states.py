@@ -12,7 +12,7 @@ from redis.crc import key_slot
 
 from gateway.domain.errors import Unavailable
 from gateway.overload import peers
-from gateway.overload.peers import KEPT_S, Peers
+from gateway.overload.peers import EXPIRES_S, Peers
 from gateway.stores.redis import process_states as stored
 from gateway.stores.redis import scripting
 from gateway.stores.redis.process_states import ProcessStates
@@ -22,7 +22,7 @@ from tests.support.valkey_cluster import Server, cluster_in, server_in
 
 CALL_S = 0.5
 KEYS = [b"tidegate:{load}:heard", b"tidegate:{load}:backs", b"tidegate:{load}:states"]
-HEARD, BACKS, STATES = KEYS
+SEEN, BACKS, STATES = KEYS
 
 
 @pytest.fixture
@@ -33,7 +33,7 @@ def server(module_valkey: Server) -> Server:
 
 @pytest.fixture
 async def states(server: Server) -> AsyncIterator[ProcessStates]:
-    opened = ProcessStates(url=server.url, call_s=CALL_S, kept_s=KEPT_S)
+    opened = ProcessStates(url=server.url, call_s=CALL_S, expires_s=EXPIRES_S)
     yield opened
     await opened.close()
 
@@ -50,7 +50,7 @@ async def shown(states: ProcessStates) -> dict[bytes, float]:
 
 def push_back(server: Server, process: str, seconds: float) -> None:
     """As if a process had been heard so much earlier."""
-    server.client.zincrby(HEARD, -seconds * 1000, process)
+    server.client.zincrby(SEEN, -seconds * 1000, process)
 
 
 async def test_each_hears_all_others_and_not_itself(states: ProcessStates) -> None:
@@ -84,7 +84,7 @@ async def test_what_was_told_ages_and_is_gone_after_three_seconds(
     push_back(server, "old", 1.1)
     assert set(await shown(states)) == {b"state of b"}, "also before anyone took it away"
     assert await tell(states, "b", 0.1) == {}
-    assert [server.client.zcard(HEARD), *(server.client.hlen(k) for k in KEYS[1:])] == [1, 1, 1]
+    assert [server.client.zcard(SEEN), *(server.client.hlen(k) for k in KEYS[1:])] == [1, 1, 1]
 
 
 async def test_what_was_heard_in_a_time_to_come_is_of_nobody(
@@ -95,14 +95,14 @@ async def test_what_was_heard_in_a_time_to_come_is_of_nobody(
     push_back(server, "ahead", -3600.0)
     assert await shown(states) == {}
     assert await tell(states, "b") == {}
-    assert server.client.zcard(HEARD) == 1
+    assert server.client.zcard(SEEN) == 1
     assert set(await tell(states, "ahead", 0.9)) == {0.5}
     assert set(await tell(states, "b")) == {0.9}
 
 
 async def test_when_all_are_gone_nothing_is_left(states: ProcessStates, server: Server) -> None:
     await tell(states, "a")
-    assert all(0 < server.client.pttl(key) <= KEPT_S * 1000 for key in KEYS)
+    assert all(0 < server.client.pttl(key) <= EXPIRES_S * 1000 for key in KEYS)
 
 
 async def test_no_more_are_read_than_the_bound(
@@ -118,7 +118,7 @@ async def test_no_more_are_read_than_the_bound(
         push_back(server, f"p{n}", 3.0)
     for _ in range(3):
         await tell(states, "last")
-    assert server.client.zcard(HEARD) == 1, "those that are gone are taken away bit by bit"
+    assert server.client.zcard(SEEN) == 1, "those that are gone are taken away bit by bit"
 
 
 @pytest.mark.parametrize("lost", KEYS)
@@ -132,9 +132,9 @@ async def test_what_a_full_server_throws_away_is_there_again_after_a_turn(
     await tell(states, "b", 0.2)
     assert 0.2 in await tell(states, "a", 0.1)
     assert {b"state of a", b"state of b"} <= set(await shown(states))
-    push_back(server, "dead", 3600.0) if lost != HEARD else None
+    push_back(server, "dead", 3600.0) if lost != SEEN else None
     await tell(states, "a")
-    assert [server.client.zcard(HEARD), *(server.client.hlen(k) for k in KEYS[1:])] == [2, 2, 2]
+    assert [server.client.zcard(SEEN), *(server.client.hlen(k) for k in KEYS[1:])] == [2, 2, 2]
 
 
 async def test_what_is_no_number_is_read_over(states: ProcessStates, server: Server) -> None:
@@ -145,7 +145,7 @@ async def test_what_is_no_number_is_read_over(states: ProcessStates, server: Ser
 
 
 async def test_a_server_that_refuses_is_unavailable(states: ProcessStates, server: Server) -> None:
-    server.client.set(HEARD, "a plain value")
+    server.client.set(SEEN, "a plain value")
     with pytest.raises(Unavailable):
         await tell(states, "a")
     with pytest.raises(Unavailable):
@@ -171,16 +171,16 @@ async def test_a_frozen_server_is_given_up_in_time(states: ProcessStates, server
 @pytest.mark.servers
 async def test_two_processes_over_a_server_that_dies_and_comes_back(tmp_path: Path) -> None:
     with server_in(tmp_path) as server:
-        opened = [ProcessStates(url=server.url, call_s=CALL_S, kept_s=KEPT_S) for _ in range(2)]
+        opened = [
+            ProcessStates(url=server.url, call_s=CALL_S, expires_s=EXPIRES_S) for _ in range(2)
+        ]
         ticked = [Ticked(), Ticked()]
         told = [
             Peers(
                 states=states,
-                heard=each.heard,
-                overload=each.overload,
-                committer=each.committer,
-                modes=each.modes,
-                who=peers.who(role="all", port=1, started_at=NOW, version="1"),
+                loads=each.peer_loads,
+                admission=each.admission,
+                identity=peers.identity(role="all", port=1, started_at=NOW, version="1"),
                 clock=each.clock,
             )
             for states, each in zip(opened, ticked, strict=True)
@@ -192,15 +192,15 @@ async def test_two_processes_over_a_server_that_dies_and_comes_back(tmp_path: Pa
                 for each, telling in zip(ticked, told, strict=True):
                     each.tick(0.5)
                     await telling.exchange()
-            return ticked[1].overload.load.back
+            return ticked[1].admission.load.back
 
         ticked[0].journal.fill = 0.9
         assert await go(2.0) > 0.9
         server.kill()
-        await go(KEPT_S + 0.5)
-        assert ticked[1].heard.count(ticked[1].clock.at_s) == 0
+        await go(EXPIRES_S + 0.5)
+        assert ticked[1].peer_loads.count(ticked[1].clock.at_s) == 0
         assert await go(12.0) < 0.05
-        assert ticked[0].overload.load.back > 0.9
+        assert ticked[0].admission.load.back > 0.9
         server.start()
         assert await go(2.0) > 0.9
         ticked[0].journal.fill = 0.0
@@ -213,7 +213,7 @@ async def test_two_processes_over_a_server_that_dies_and_comes_back(tmp_path: Pa
 async def test_on_a_cluster_it_lies_on_one_node_whichever_is_named(tmp_path: Path) -> None:
     assert len({key_slot(key) for key in KEYS}) == 1
     with cluster_in(tmp_path) as nodes:
-        opened = [ProcessStates(url=node.url, call_s=CALL_S, kept_s=KEPT_S) for node in nodes]
+        opened = [ProcessStates(url=node.url, call_s=CALL_S, expires_s=EXPIRES_S) for node in nodes]
         for n, states in enumerate(opened):
             await tell(states, f"p{n}", n / 10)
         for states in opened:

@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 
 from gateway.domain.errors import Unavailable
-from gateway.overload.rate_limit import HALF_S, TOLD_MAX, RateLimits, Used
+from gateway.overload.rate_limit import HALF_S, PUBLISHED_MAX, RateLimits, Usage
 from gateway.overload.rate_limit_sync import RateLimitSync
 from gateway.stores.redis import scripting
 from gateway.stores.redis.rate_limit_totals import RateLimitTotals, Total
 from tests.intake.support import StoppedClock
-from tests.overload.rate_limit_support import ToldTotals
+from tests.overload.rate_limit_support import FakeTotals
 from tests.support.valkey_cluster import Server, cluster_in, server_in
 
 CALL_S = 0.5
@@ -42,22 +42,22 @@ def of(server: Server) -> RateLimitTotals:
 
 
 def used(
-    let_in: int, asked: int = 0, *, key: str = "k", every_s: float = SLOW_S, most: int = 100
-) -> Used:
-    return Used(key, asked or let_in, let_in, every_s, most * every_s)
+    admitted: int, asked: int = 0, *, key: str = "k", every_s: float = SLOW_S, most: int = 100
+) -> Usage:
+    return Usage(key, asked or admitted, admitted, every_s, most * every_s)
 
 
-async def add(totals: RateLimitTotals, *told: Used, within_s: float = 0.0) -> list[Total]:
+async def add(totals: RateLimitTotals, *told: Usage, within_s: float = 0.0) -> list[Total]:
     return await totals.add(told, within_s=within_s)
 
 
 async def test_it_is_kept_as_in_the_table_of_the_tests(totals: RateLimitTotals) -> None:
     clock, chance = StoppedClock(), random.Random(1)
-    table = ToldTotals(clock)
+    table = FakeTotals(clock)
     began_s = time.monotonic()
     for _ in range(200):
         told = [
-            used(let_in := chance.randrange(3), let_in + chance.randrange(3), key=key)
+            used(admitted := chance.randrange(3), admitted + chance.randrange(3), key=key)
             for key in chance.sample("abcdef", chance.randrange(1, 6))
         ]
         within_s = chance.uniform(0.0, 2 * SLOW_S)
@@ -78,7 +78,7 @@ async def test_all_are_told_of_all(totals: RateLimitTotals) -> None:
     assert (first.asked, 5.0 < second.asked <= 6.0) == (1.0, True)
 
 
-async def test_what_was_let_in_at_the_rate_is_nothing_ahead(totals: RateLimitTotals) -> None:
+async def test_what_was_admitted_at_the_rate_is_nothing_ahead(totals: RateLimitTotals) -> None:
     for _ in range(5):
         (total,) = await add(totals, used(50, every_s=0.01, most=300), within_s=0.5)
     # Five half seconds within what the calls took: the first of them was let in before.
@@ -87,12 +87,12 @@ async def test_what_was_let_in_at_the_rate_is_nothing_ahead(totals: RateLimitTot
     assert total.ahead_s == 0.0
 
 
-@pytest.mark.parametrize("let_in", [101, 10**6, 10**15])
+@pytest.mark.parametrize("admitted", [101, 10**6, 10**15])
 async def test_nothing_is_further_ahead_than_its_burst_and_a_debt(
-    totals: RateLimitTotals, let_in: int
+    totals: RateLimitTotals, admitted: int
 ) -> None:
     for _ in range(2):
-        (total,) = await add(totals, used(let_in))
+        (total,) = await add(totals, used(admitted))
         assert total.ahead_s == pytest.approx(100 * SLOW_S, abs=0.001)
 
 
@@ -112,7 +112,7 @@ async def test_a_turn_is_one_round_trip(totals: RateLimitTotals, server: Server)
     await add(totals, used(1))
     before = reads()
     for _ in range(10):
-        await add(totals, *(used(1, key=str(n)) for n in range(TOLD_MAX)))
+        await add(totals, *(used(1, key=str(n)) for n in range(PUBLISHED_MAX)))
     assert reads() - before < 10 * 20, "of 500 keys each"
 
 
@@ -181,19 +181,19 @@ async def test_two_processes_over_a_server_that_dies_and_comes_back(tmp_path: Pa
         opened = [of(server), of(server)]
         quotas = [RateLimits(rate=0.001, burst=10) for _ in opened]
         telling = [
-            RateLimitSync(totals=totals, quotas=[("key", each)], clock=clock)
+            RateLimitSync(totals=totals, limits=[("key", each)], clock=clock)
             for totals, each in zip(opened, quotas, strict=True)
         ]
 
         async def turn(*asked: int) -> list[int]:
             """Return what each lets in of so many requests; then all tell."""
-            let_in = [
+            admitted = [
                 sum(each.wait_s("k", clock.at_s) == 0.0 for _ in range(times))
                 for each, times in zip(quotas, asked, strict=True)
             ]
             for each in (*telling, *telling):
                 await each.exchange()
-            return let_in
+            return admitted
 
         assert await turn(6, 1) == [6, 1]
         assert await turn(1, 5) == [1, 1], "what is left is shared"

@@ -40,21 +40,21 @@ async def test_an_override_is_set_and_cleared(operators: Wire, site: Site) -> No
     assert (mode["word"], mode["reason"]) == ("shed", "rebuild")
     assert mode["actor"].startswith("test (key ")
     # The process that answered applies it at once.
-    asked = site.gateway.overload.ask(features.ORDER_LISTS)
+    asked = site.gateway.admission.admit(features.ORDER_LISTS)
     assert isinstance(asked, Rejection)
     load = (await operators.ask("GET", "/v1/admin/load")).json
     assert [each["target"] for each in load["modes"]] == ["order_lists"]
     assert {each["tier"] for each in load["tiers"]} >= {1, 2, 3}
     answer = await operators.ask("DELETE", way)
     assert answer.json == {"target": "order_lists", "was_set": True}
-    assert not isinstance(site.gateway.overload.ask(features.ORDER_LISTS), Rejection)
+    assert not isinstance(site.gateway.admission.admit(features.ORDER_LISTS), Rejection)
     assert (await operators.ask("DELETE", way)).json["was_set"] is False
 
 
 async def test_shedding_the_core_takes_two_people(operators: Wire, site: Site) -> None:
     way = "/v1/admin/modes/callbacks"
     assert (await operators.ask("PUT", way, order())).json["is_asked"] is True
-    assert not isinstance(site.gateway.overload.ask(features.CALLBACKS), Rejection)
+    assert not isinstance(site.gateway.admission.admit(features.CALLBACKS), Rejection)
     alone = await operators.ask("POST", f"{way}/agreement")
     assert alone.status == 403
     same = Wire(operators.host, operators.port, await site.token_for("operate"))
@@ -62,7 +62,7 @@ async def test_shedding_the_core_takes_two_people(operators: Wire, site: Site) -
     token = await site.token_for("operate", name="another")
     second = Wire(operators.host, operators.port, token)
     assert (await second.ask("POST", f"{way}/agreement")).status == 200
-    assert isinstance(site.gateway.overload.ask(features.CALLBACKS), Rejection)
+    assert isinstance(site.gateway.admission.admit(features.CALLBACKS), Rejection)
     assert (await second.ask("POST", f"{way}/agreement")).status == 404
 
 
@@ -139,11 +139,11 @@ def steps(**changes: object) -> bytes:
 async def test_a_plan_is_set_followed_and_dropped(operators: Wire, site: Site) -> None:
     way = "/v1/admin/plans/sale"
     assert (await operators.ask("PUT", way, steps())).json == {"name": "sale", "was_there": False}
-    assert isinstance(site.gateway.overload.ask(features.ORDER_LISTS), Rejection)
+    assert isinstance(site.gateway.admission.admit(features.ORDER_LISTS), Rejection)
     (step,) = (await operators.ask("GET", "/v1/admin/plans")).json["steps"]
     assert (step["plan"], step["target"]) == ("sale", "tier3")
     assert (await operators.ask("PUT", way, steps(mode="early"))).json["was_there"] is True
-    assert not isinstance(site.gateway.overload.ask(features.ORDER_LISTS), Rejection)
+    assert not isinstance(site.gateway.admission.admit(features.ORDER_LISTS), Rejection)
     assert (await operators.ask("DELETE", way)).status == 200
     assert (await operators.ask("DELETE", way)).status == 404
 

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as examples
 from hypothesis import strategies as st
 
-from gateway.overload.admission import Overload
+from gateway.overload.admission import Admission
 from gateway.runtime import settings as configuration
 from ops.simulators import registry
 from tests.support.site import Site
@@ -38,26 +38,27 @@ def settings(
 
 
 @pytest.fixture
-def overload(site: Site) -> Iterator[Overload]:
-    overload = site.gateway.overload
-    yield overload
-    assert overload.slots.in_use == 0, "a slot was leaked"
+def admission(site: Site) -> Iterator[Admission]:
+    admission = site.gateway.admission
+    yield admission
+    assert admission.concurrency.in_use == 0, "a slot was leaked"
 
 
 @contextlib.contextmanager
-def full(overload: Overload) -> Iterator[None]:
+def full(admission: Admission) -> Iterator[None]:
     """Take every slot."""
     taken = 0
-    while overload.slots.reserve(0):
+    while admission.concurrency.in_use < admission.concurrency.limit:
+        admission.concurrency.take()
         taken += 1
     yield
     for _ in range(taken):
-        overload.slots.leave(0, 0.0)
+        admission.concurrency.leave(0, 0.0)
 
 
-def shed(overload: Overload, *tiers: int) -> None:
+def shed(admission: Admission, *tiers: int) -> None:
     for tier in tiers:
-        breaker = overload.tiers[tier]  # type: ignore[index]
+        breaker = admission.breakers[tier]  # type: ignore[index]
         breaker.state, breaker.share = "open", 1.0
 
 
@@ -77,8 +78,8 @@ def last(wire: Wire) -> bytes:
     return wire.request("GET", "/healthz", headers=[("Connection", "close")])
 
 
-async def test_a_shed_tier_is_rejected_and_no_other(wire: Wire, overload: Overload) -> None:
-    shed(overload, 3)
+async def test_a_shed_tier_is_rejected_and_no_other(wire: Wire, admission: Admission) -> None:
+    shed(admission, 3)
     sent = wire.request(*LIST) + wire.request("GET", "/metrics")
     listed, metrics = (await wire.answers(sent + last(wire)))[:2]
     assert is_rejected(listed, "order_lists", "shed")
@@ -87,23 +88,23 @@ async def test_a_shed_tier_is_rejected_and_no_other(wire: Wire, overload: Overlo
     placed = await wire.submit(order_bytes())
     assert placed.status == 201
     assert (await wire.ask("GET", f"/v1/orders/{placed.json['id']}")).status == 200
-    shed(overload, 2)
+    shed(admission, 2)
     read = await wire.ask("GET", f"/v1/orders/{placed.json['id']}/events")
     assert is_rejected(read, "order_reads", "shed")
 
 
 async def test_retry_after_differs_among_requests_rejected_together(
-    wire: Wire, overload: Overload
+    wire: Wire, admission: Admission
 ) -> None:
-    shed(overload, 3)
+    shed(admission, 3)
     answers = await wire.answers(wire.request(*LIST) * 9 + last(wire))
     assert len({answer.headers["retry-after"] for answer in answers[:-1]}) == 3
 
 
 async def test_an_early_and_a_late_rejection_have_the_same_head(
-    wire: Wire, overload: Overload
+    wire: Wire, admission: Admission
 ) -> None:
-    shed(overload, 3)
+    shed(admission, 3)
     reader, writer = await asyncio.open_connection(wire.host, wire.port)
     # An absolute target can only be read by the parser, which makes the second rejection late.
     late = wire.request("GET", f"http://gateway{LIST[1]}", headers=[("Connection", "close")])
@@ -123,13 +124,13 @@ async def test_an_early_and_a_late_rejection_have_the_same_head(
 
 
 async def test_a_rejected_order_is_not_stored_and_keeps_its_connection(
-    wire: Wire, overload: Overload, site: Site
+    wire: Wire, admission: Admission, site: Site
 ) -> None:
     body = order_bytes()
     request = wire.request("POST", "/v1/orders", body)
     reader, writer = await asyncio.open_connection(wire.host, wire.port)
     async with asyncio.timeout(PATIENCE_S):
-        with full(overload):
+        with full(admission):
             for cut in (len(request), len(request) - 1, len(request) - len(body), 5):
                 writer.write(request[:cut])
                 await writer.drain()
@@ -148,10 +149,10 @@ async def test_a_rejected_order_is_not_stored_and_keeps_its_connection(
 
 
 async def test_a_rejected_callback_gets_its_providers_retry_response(
-    wire: Wire, overload: Overload
+    wire: Wire, admission: Admission
 ) -> None:
     target = "/v1/callbacks/wechatpay/shop"
-    with full(overload):
+    with full(admission):
         answer = (await wire.answers(wire.request("POST", target, b"{}") + last(wire)))[0]
         assert (answer.status, answer.json) == (503, {"code": "FAIL", "message": "try again"})
         assert answer.headers["retry-after"] in "123"
@@ -187,19 +188,19 @@ async def test_a_rejected_callback_gets_its_providers_retry_response(
     ],
 )
 async def test_an_ambiguous_body_length_closes_the_connection(
-    wire: Wire, overload: Overload, headers: list[tuple[str, str]]
+    wire: Wire, admission: Admission, headers: list[tuple[str, str]]
 ) -> None:
     # Were the connection kept, only one of two parsers might take what follows for the body.
     request = wire.request("POST", "/v1/orders", headers=headers)
-    with full(overload):
+    with full(admission):
         (answer,) = await wire.answers(request + post(wire) + last(wire))
         assert is_rejected(answer, "order_submission", "slots")
         assert answer.headers["connection"] == "close"
 
 
-async def test_long_heads_are_not_cached(wire: Wire, overload: Overload, site: Site) -> None:
+async def test_long_heads_are_not_cached(wire: Wire, admission: Admission, site: Site) -> None:
     long = [("X-Pad", "p" * 8000)]
-    with full(overload):
+    with full(admission):
         for headers in ([], long):
             (answer, _) = await wire.answers(post(wire, *headers) + last(wire))
             assert is_rejected(answer, "order_submission", "slots")
@@ -207,8 +208,8 @@ async def test_long_heads_are_not_cached(wire: Wire, overload: Overload, site: S
     assert all(len(head) < 5000 for head in site.server.early_rejection._framing._cached)
 
 
-async def test_http_1_0_closes_after_a_rejection(wire: Wire, overload: Overload) -> None:
-    with full(overload):
+async def test_http_1_0_closes_after_a_rejection(wire: Wire, admission: Admission) -> None:
+    with full(admission):
         for headers in ([], [("X-Pad", "a HTTP/1.1")]):
             (answer,) = await wire.answers(post(wire, *headers, version="HTTP/1.0"))
             assert is_rejected(answer, "order_submission", "slots")
@@ -216,25 +217,25 @@ async def test_http_1_0_closes_after_a_rejection(wire: Wire, overload: Overload)
 
 
 async def test_a_client_that_is_still_sending_receives_the_rejection(
-    wire: Wire, overload: Overload
+    wire: Wire, admission: Admission
 ) -> None:
     """Closing a socket with unread bytes resets the connection, and the response is lost."""
     head = wire.request("POST", "/v1/orders", headers=[("Content-Length", str(200_000))])
-    with full(overload):
+    with full(admission):
         (answer,) = await wire.answers(head + b"x" * 200_000)
         assert is_rejected(answer, "order_submission", "slots")
 
 
 async def test_a_slow_body_holds_no_slot_and_is_decided_about_again(
-    wire: Wire, overload: Overload
+    wire: Wire, admission: Admission
 ) -> None:
     request = post(wire, ("Connection", "close"))
     reader, writer = await asyncio.open_connection(wire.host, wire.port)
     writer.write(request[:-10])
     await writer.drain()
     await asyncio.sleep(0.1)
-    assert overload.slots.in_use == 0
-    with full(overload):
+    assert admission.concurrency.in_use == 0
+    with full(admission):
         writer.write(request[-10:])
         answer = await read_answer(reader)
         assert answer is not None
@@ -259,7 +260,9 @@ async def test_a_slow_body_holds_no_slot_and_is_decided_about_again(
     ],
 )
 @pytest.mark.parametrize("leaves", [False, True])
-async def test_no_slot_is_leaked(wire: Wire, overload: Overload, sent: bytes, leaves: bool) -> None:
+async def test_no_slot_is_leaked(
+    wire: Wire, admission: Admission, sent: bytes, leaves: bool
+) -> None:
     for _ in range(3):
         reader, writer = await asyncio.open_connection(wire.host, wire.port)
         writer.write(sent)
@@ -272,11 +275,11 @@ async def test_no_slot_is_leaked(wire: Wire, overload: Overload, sent: bytes, le
             await asyncio.wait_for(reader.read(), PATIENCE_S)
         writer.close()
     async with asyncio.timeout(PATIENCE_S):
-        while overload.slots.in_use:
+        while admission.concurrency.in_use:
             await asyncio.sleep(0.01)
 
 
-async def test_pipelined_orders_are_all_placed(wire: Wire, overload: Overload) -> None:
+async def test_pipelined_orders_are_all_placed(wire: Wire, admission: Admission) -> None:
     answers = await wire.answers(post(wire) + post(wire) + wire.request(*LIST) + last(wire))
     assert [answer.status for answer in answers] == [201, 201, 200, 200]
 
@@ -302,14 +305,14 @@ def _request(wire: Wire, kind: str, n: int) -> bytes:
     waits=st.booleans(),
 )
 async def test_each_request_gets_its_own_response_however_it_is_split(
-    wire: Wire, overload: Overload, kinds: list[tuple[str, int]], cuts: list[int], waits: bool
+    wire: Wire, admission: Admission, kinds: list[tuple[str, int]], cuts: list[int], waits: bool
 ) -> None:
     """Bodies may look like requests; requests may be split or pipelined."""
     requests = [_request(wire, kind, n) for kind, n in kinds] + [last(wire)]
     sent = b"".join(requests)
     ends = list(itertools.accumulate(map(len, requests))) if waits else []
     at = sorted({*[cut % len(sent) for cut in cuts], *ends, 0, len(sent)})
-    with full(overload):
+    with full(admission):
         reader, writer = await asyncio.open_connection(wire.host, wire.port)
         answers = []
         async with asyncio.timeout(PATIENCE_S):
@@ -333,14 +336,14 @@ class TestWatching:
         return msgspec.structs.replace(settings, shedding="watch")
 
     async def test_nothing_is_rejected_and_everything_counted(
-        self, wire: Wire, overload: Overload
+        self, wire: Wire, admission: Admission, site: Site
     ) -> None:
-        shed(overload, 3)
-        with full(overload):
+        shed(admission, 3)
+        with full(admission):
             assert (await wire.ask(*LIST)).status == 200
             assert (await wire.submit(order_bytes())).status == 201
         for n in range(1, 6):
-            overload.tick(0.0, 0.0, overload.now_s() + n * 0.05)
+            site.gateway.load_monitor.tick(0.0, 0.0, admission.now_s() + n * 0.05)
         shown = (await wire.ask("GET", "/metrics")).body.decode()
         for feature, reason in (("order_lists", "shed"), ("order_submission", "slots")):
             labels = f'feature="{feature}",mode="watch",reason="{reason}"'
@@ -353,13 +356,13 @@ async def test_the_openapi_document_has_503(wire: Wire) -> None:
 
 
 async def test_while_draining_a_rejection_closes_its_connection(
-    wire: Wire, overload: Overload, site: Site
+    wire: Wire, admission: Admission, site: Site
 ) -> None:
     reader, writer = await asyncio.open_connection(wire.host, wire.port)
     await asyncio.sleep(0.05)
     draining = asyncio.create_task(site.server.drain())
     await asyncio.sleep(0.05)
-    with full(overload):
+    with full(admission):
         writer.write(post(wire))
         async with asyncio.timeout(PATIENCE_S):
             answer = await read_answer(reader)
@@ -372,7 +375,7 @@ async def test_while_draining_a_rejection_closes_its_connection(
 
 
 async def test_a_connection_lost_before_its_handler_began_leaves_its_slot(
-    wire: Wire, site: Site, overload: Overload
+    wire: Wire, site: Site, admission: Admission
 ) -> None:
     """Both in one loop iteration, as when a client sends and disconnects."""
     _, writer = await asyncio.open_connection(wire.host, wire.port)
@@ -381,7 +384,7 @@ async def test_a_connection_lost_before_its_handler_began_leaves_its_slot(
             await asyncio.sleep(0.01)
     (handler,) = site.server.connections
     handler.data_received(wire.request(*LIST))
-    assert overload.slots.in_use == 1
+    assert admission.concurrency.in_use == 1
     handler.connection_lost(None)
-    assert overload.slots.in_use == 0
+    assert admission.concurrency.in_use == 0
     writer.close()

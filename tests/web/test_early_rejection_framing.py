@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from gateway.overload.admission import Overload
+from gateway.overload.admission import Admission
 from gateway.web.transport.connection import HttpConnection
 from tests.support.site import Site
 from tests.web.support import PATIENCE_S, Answer, Wire, read_answer
@@ -19,10 +19,10 @@ _OFF = (-1, 0, 1)
 
 
 @pytest.fixture
-def overload(site: Site) -> Iterator[Overload]:
-    overload = site.gateway.overload
-    yield overload
-    assert overload.slots.in_use == 0, "a slot was leaked"
+def admission(site: Site) -> Iterator[Admission]:
+    admission = site.gateway.admission
+    yield admission
+    assert admission.concurrency.in_use == 0, "a slot was leaked"
 
 
 async def _in_pieces(wire: Wire, *pieces: bytes) -> list[int]:
@@ -55,19 +55,19 @@ def _body(tail_bytes: int) -> tuple[bytes, bytes]:
 
 @pytest.mark.parametrize("off", _OFF)
 async def test_empty_lines_before_a_request_are_not_of_its_head(
-    wire: Wire, overload: Overload, off: int
+    wire: Wire, admission: Admission, off: int
 ) -> None:
     head = _head(wire)
-    with full(overload):
+    with full(admission):
         statuses = await _in_pieces(wire, b"\r\n\r\n" + head, *_body(len(head) + off), last(wire))
     assert statuses == [200, 200]
 
 
 @pytest.mark.parametrize("off", _OFF)
-async def test_chunks_are_not_of_the_next_head(wire: Wire, overload: Overload, off: int) -> None:
+async def test_chunks_are_not_of_the_next_head(wire: Wire, admission: Admission, off: int) -> None:
     chunked = wire.request("GET", "/metrics", headers=[("Transfer-Encoding", "chunked")])
     head = _head(wire)
-    with full(overload):
+    with full(admission):
         statuses = await _in_pieces(
             wire, chunked, b"5\r\nhello\r\n0\r\n\r\n", head, *_body(len(head) + off), last(wire)
         )
@@ -82,10 +82,10 @@ async def test_chunks_are_not_of_the_next_head(wire: Wire, overload: Overload, o
     ],
 )
 async def test_requests_after_an_ignored_upgrade_are_located(
-    wire: Wire, overload: Overload, offer: bytes, status: int
+    wire: Wire, admission: Admission, offer: bytes, status: int
 ) -> None:
     head = _head(wire)
-    with full(overload):
+    with full(admission):
         statuses = await _in_pieces(
             wire,
             offer + b"Host: g\r\nConnection: upgrade\r\n\r\n",

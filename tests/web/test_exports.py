@@ -166,19 +166,19 @@ async def test_one_that_stays_shed_is_aborted(
 ) -> None:
     monkeypatch.setattr(the_exports, "_shed_wait_s", 0.0)
     monkeypatch.setattr(exports, "_POLL_S", 0.001)
-    monkeypatch.setattr(site.gateway.overload, "darkness", lambda feature: 1.0)
+    monkeypatch.setattr(site.gateway.admission, "rejected_share", lambda feature: 1.0)
     with pytest.raises((asyncio.IncompleteReadError, ConnectionError, ValueError)):
         await wire.ask("GET", "/v1/orders/export")
 
 
 async def test_it_is_rejected_early_by_its_own_feature(site: Site, wire: Wire) -> None:
-    breaker = site.gateway.overload.tiers[4]
+    breaker = site.gateway.admission.breakers[4]
     breaker.state, breaker.share = "open", 1.0
     answer = await wire.ask("GET", "/v1/orders/export?status=paid")
     assert answer.status == 503
     assert answer.json["context"]["feature"] == "order_export"
     assert (await wire.ask("GET", "/v1/orders")).status == 200
-    assert isinstance(site.gateway.overload.ask(features.LIVE_STREAM), Rejection)
+    assert isinstance(site.gateway.admission.admit(features.LIVE_STREAM), Rejection)
 
 
 async def test_the_connection_is_kept_alive(wire: Wire) -> None:

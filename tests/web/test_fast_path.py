@@ -171,7 +171,7 @@ async def test_a_disconnect_leaks_nothing(
         client.writer.transport.abort()
         await asyncio.sleep(0.05)
     assert (await wire.submit(body)).status in (200, 201)
-    assert site.gateway.overload.slots.in_use == 0
+    assert site.gateway.admission.concurrency.in_use == 0
     assert not site.gateway.intake._in_flight
 
 
@@ -218,7 +218,7 @@ async def test_waiting_within_one_loop_iteration_is_measured(
         client.send(order_bytes())
     for client in clients:
         assert [answer.status for answer in await client.read(1)] == [201]
-    assert site.gateway.overload.slots.wait_s() > 0.03
+    assert site.gateway.admission.concurrency.wait_s() > 0.03
 
 
 @pytest.mark.parametrize("place", ["count", "read"])
@@ -238,7 +238,7 @@ async def test_an_unexpected_error_leaves_no_request_unanswered(
         async with asyncio.timeout(PATIENCE_S):
             answer = await read_answer(client.reader)
     assert (answer is not None) == (place == "count")
-    assert site.gateway.overload.slots.in_use == 0
+    assert site.gateway.admission.concurrency.in_use == 0
     async with asyncio.timeout(PATIENCE_S):
         await site.server.drain()
 

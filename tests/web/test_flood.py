@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from gateway.overload.admission import Overload
+from gateway.overload.admission import Admission
 from loadtest.bench import processes
 from loadtest.overload import report
 from loadtest.overload.findings import TIMES, Findings, Steps, Trial
@@ -33,8 +33,8 @@ async def flood(site: Site, *arguments: str) -> bytes:
 
 
 async def test_every_scheduled_request_is_counted(site: Site) -> None:
-    overload: Overload = site.gateway.overload
-    overload.tiers[3].state, overload.tiers[3].share = "open", 1.0
+    admission: Admission = site.gateway.admission
+    admission.breakers[3].state, admission.breakers[3].share = "open", 1.0
     output = await flood(site, "--phases", "[[100,20,1],[50,0,1]]", "--prefix", "fa")
     first, second = msgspec.json.decode(output, type=list[Phase])
     orders, lists = first.outcomes["order"], first.outcomes["list"]
@@ -43,13 +43,13 @@ async def test_every_scheduled_request_is_counted(site: Site) -> None:
     assert (sum(first.lists_refused), sum(first.lists_accepted)) == (20, 0)
     assert second.outcomes["order"].due == second.outcomes["order"].accepted == 50
     assert 0 < orders.p50_ms <= orders.p99_ms <= orders.max_ms
-    assert overload.slots.in_use == 0
+    assert admission.concurrency.in_use == 0
 
 
 async def test_rejected_requests_may_be_retried(site: Site) -> None:
     """Four attempts in all, counted as one list that was rejected once."""
-    overload: Overload = site.gateway.overload
-    overload.tiers[3].state, overload.tiers[3].share = "open", 1.0
+    admission: Admission = site.gateway.admission
+    admission.breakers[3].state, admission.breakers[3].share = "open", 1.0
     output = await flood(site, "--phases", "[[0,20,1]]", "--prefix", "fc", "--tries", "4")
     (found,) = msgspec.json.decode(output, type=list[Phase])
     lists = found.outcomes["list"]

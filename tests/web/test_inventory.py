@@ -177,7 +177,7 @@ async def test_a_slow_inventory_leaves_the_order_unchecked(
 async def test_the_check_is_skipped_while_it_is_shed(
     site: Site, wire: Wire, inventory: Inventory
 ) -> None:
-    breaker = site.gateway.overload.tiers[3]
+    breaker = site.gateway.admission.breakers[3]
     breaker.state, breaker.share = "open", 1.0
     placed = await wire.submit(json.dumps(order()).encode())
     assert placed.status == 201

@@ -15,7 +15,8 @@ import msgspec
 import pytest
 
 from gateway.domain.features import ORDER_SUBMISSION
-from gateway.overload.admission import Overload, Slot
+from gateway.overload.admission import Admission
+from gateway.overload.slot import Slot
 from gateway.runtime import settings as configuration
 from gateway.web import process
 from gateway.web.transport import listener as listener_module
@@ -35,10 +36,10 @@ def settings(settings: configuration.Settings) -> configuration.Settings:
 
 
 @pytest.fixture
-def overload(site: Site) -> Iterator[Overload]:
-    overload = site.gateway.overload
-    yield overload
-    assert overload.slots.in_use == 0, "a slot was leaked"
+def admission(site: Site) -> Iterator[Admission]:
+    admission = site.gateway.admission
+    yield admission
+    assert admission.concurrency.in_use == 0, "a slot was leaked"
 
 
 async def _next(reader: asyncio.StreamReader) -> Answer:
@@ -54,10 +55,10 @@ async def _rejected(wire: Wire, reader: asyncio.StreamReader, writer: asyncio.St
 
 
 async def test_a_client_that_is_rejected_repeatedly_is_not_idle(
-    wire: Wire, overload: Overload
+    wire: Wire, admission: Admission
 ) -> None:
     reader, writer = await asyncio.open_connection(wire.host, wire.port)
-    with full(overload):
+    with full(admission):
         for _ in range(5):
             await _rejected(wire, reader, writer)
             await asyncio.sleep(0.6 * _IDLE_S)
@@ -67,10 +68,10 @@ async def test_a_client_that_is_rejected_repeatedly_is_not_idle(
 
 
 async def test_a_rejected_client_that_is_idle_is_disconnected(
-    site: Site, wire: Wire, overload: Overload
+    site: Site, wire: Wire, admission: Admission
 ) -> None:
     reader, writer = await asyncio.open_connection(wire.host, wire.port)
-    with full(overload):
+    with full(admission):
         await _rejected(wire, reader, writer)
         async with asyncio.timeout(4 * _IDLE_S):
             assert await reader.read() == b""
@@ -78,7 +79,7 @@ async def test_a_rejected_client_that_is_idle_is_disconnected(
 
 
 async def test_responses_that_are_read_late_arrive_whole_and_in_order(
-    wire: Wire, overload: Overload
+    wire: Wire, admission: Admission
 ) -> None:
     client = socket.socket()
     client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
@@ -86,7 +87,7 @@ async def test_responses_that_are_read_late_arrive_whole_and_in_order(
     client.setblocking(False)
     reader, writer = await asyncio.open_connection(sock=client, limit=1024)
     count = 60
-    with full(overload):
+    with full(admission):
         for _ in range(count):
             writer.write(post(wire))
             # Each by itself: none of them is behind another.
@@ -98,9 +99,11 @@ async def test_responses_that_are_read_late_arrive_whole_and_in_order(
     writer.close()
 
 
-async def test_the_next_head_after_a_rejection_may_be_slow(wire: Wire, overload: Overload) -> None:
+async def test_the_next_head_after_a_rejection_may_be_slow(
+    wire: Wire, admission: Admission
+) -> None:
     reader, writer = await asyncio.open_connection(wire.host, wire.port)
-    with full(overload):
+    with full(admission):
         for _ in range(4):
             await asyncio.sleep(0.2 * _IDLE_S)
             await _rejected(wire, reader, writer)
@@ -112,11 +115,11 @@ async def test_the_next_head_after_a_rejection_may_be_slow(wire: Wire, overload:
     writer.close()
 
 
-async def test_a_lack_of_headroom_lasts_for_one_batch(site: Site, overload: Overload) -> None:
+async def test_a_lack_of_headroom_lasts_for_one_batch(site: Site, admission: Admission) -> None:
     early_rejection, wire = site.server.early_rejection, Wire("g", 0, "t")
     request = post(wire)
     early_rejection.begin_batch()
-    with full(overload):
+    with full(admission):
         assert isinstance(early_rejection.decide(request), bytes)
     # Of the same batch, in which nothing is answered.
     assert isinstance(early_rejection.decide(request), bytes)
@@ -124,11 +127,11 @@ async def test_a_lack_of_headroom_lasts_for_one_batch(site: Site, overload: Over
     found = early_rejection.decide(request)
     assert isinstance(found, Slot)
     found.leave()
-    assert overload._refusing.tell()[ORDER_SUBMISSION.name, "slots"] == 2
+    assert admission.rejections.take()[ORDER_SUBMISSION.name, "slots"] == 2
 
 
 async def test_an_unexpected_error_ends_one_connection(
-    wire: Wire, overload: Overload, monkeypatch: pytest.MonkeyPatch
+    wire: Wire, admission: Admission, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     decide, errors = EarlyRejection.decide, []
 
@@ -147,9 +150,9 @@ async def test_an_unexpected_error_ends_one_connection(
 
 @pytest.mark.parametrize("is_short", [False, True])
 async def test_every_client_is_served_while_the_cpu_is_short(
-    wire: Wire, overload: Overload, monkeypatch: pytest.MonkeyPatch, is_short: bool
+    wire: Wire, admission: Admission, monkeypatch: pytest.MonkeyPatch, is_short: bool
 ) -> None:
-    monkeypatch.setattr(Overload, "is_short", lambda self: is_short)
+    monkeypatch.setattr(Admission, "is_short", lambda self: is_short)
     asked = [wire.submit(order_bytes()) for _ in range(20)]
     assert {answer.status for answer in await asyncio.gather(*asked)} == {201}
     is_short = not is_short
@@ -194,7 +197,7 @@ async def test_when_accepting_fails_it_is_retried_later_and_the_loop_does_not_sp
     is_short: bool,
 ) -> None:
     monkeypatch.setattr(listener_module, "_ACCEPT_RETRY_S", 0.1)
-    monkeypatch.setattr(Overload, "is_short", lambda self: is_short)
+    monkeypatch.setattr(Admission, "is_short", lambda self: is_short)
     async with _another(site) as (listener, wire):
         listener._socket = _Failing(listener._socket, number)  # type: ignore[assignment]
         assert (await wire.ask("GET", "/healthz")).status == 200
@@ -206,7 +209,7 @@ async def test_when_accepting_fails_it_is_retried_later_and_the_loop_does_not_sp
 async def test_an_error_in_one_batch_does_not_stop_the_next(
     site: Site, monkeypatch: pytest.MonkeyPatch, is_short: bool
 ) -> None:
-    monkeypatch.setattr(Overload, "is_short", lambda self: is_short)
+    monkeypatch.setattr(Admission, "is_short", lambda self: is_short)
     errors: list[object] = []
     loop = asyncio.get_running_loop()
     loop.set_exception_handler(lambda _, context: errors.append(context["exception"]))

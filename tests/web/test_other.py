@@ -14,8 +14,9 @@ import pytest
 
 from gateway.domain.features import OTHER
 from gateway.domain.overrides import Action
-from gateway.overload.admission import Overload, Slot
+from gateway.overload.admission import Admission
 from gateway.overload.overrides import Overrides
+from gateway.overload.slot import Slot
 from gateway.runtime.settings import ProcessRole, Settings
 from gateway.web import process, wiring
 from gateway.web.transport.early_rejection import EarlyRejection
@@ -43,10 +44,10 @@ _PROBES = [
 
 
 @pytest.fixture
-def overload(site: Site) -> Iterator[Overload]:
-    overload = site.gateway.overload
-    yield overload
-    assert overload.slots.in_use == 0, "a slot was leaked"
+def admission(site: Site) -> Iterator[Admission]:
+    admission = site.gateway.admission
+    yield admission
+    assert admission.concurrency.in_use == 0, "a slot was leaked"
 
 
 @pytest.fixture
@@ -55,12 +56,12 @@ def early_rejection(site: Site) -> EarlyRejection:
 
 
 @contextlib.contextmanager
-def _overriding(overload: Overload, **actions: Action) -> Iterator[None]:
+def _overriding(admission: Admission, **actions: Action) -> Iterator[None]:
     """Have operators' overrides active."""
-    modes = cast("Overrides", overload._modes)
-    modes.words = actions
+    overrides = cast("Overrides", admission._overrides)
+    overrides.actions = actions
     yield
-    modes.words = {}
+    overrides.actions = {}
 
 
 def _is_other(answer: Answer, reason: str = "shed") -> bool:
@@ -68,9 +69,9 @@ def _is_other(answer: Answer, reason: str = "shed") -> bool:
 
 
 async def test_requests_of_no_feature_are_rejected_on_their_first_bytes(
-    wire: Wire, overload: Overload, early_rejection: EarlyRejection
+    wire: Wire, admission: Admission, early_rejection: EarlyRejection
 ) -> None:
-    shed(overload, 4)
+    shed(admission, 4)
     for method, target in _OTHERS:
         request = wire.request(method, target, b"x" * 10)
         assert isinstance(early_rejection.decide(request), bytes), (method, target)
@@ -80,8 +81,8 @@ async def test_requests_of_no_feature_are_rejected_on_their_first_bytes(
         assert "connection" not in answers[0].headers
 
 
-async def test_tier_4_is_shed_alone(wire: Wire, overload: Overload) -> None:
-    shed(overload, 4)
+async def test_tier_4_is_shed_alone(wire: Wire, admission: Admission) -> None:
+    shed(admission, 4)
     assert (await wire.ask("GET", "/v1/orders?limit=1")).status == 200
     placed = await wire.submit(order_bytes())
     assert placed.status == 201
@@ -109,16 +110,16 @@ async def test_below_the_limits_each_gets_its_own_error(
 
 
 @pytest.mark.parametrize("version", ["HTTP/1.0", "HTTP/1.1"])
-async def test_probes_are_never_rejected(wire: Wire, overload: Overload, version: str) -> None:
-    shed(overload, 1, 2, 3, 4)
-    with full(overload), _overriding(overload, other="shed"):
+async def test_probes_are_never_rejected(wire: Wire, admission: Admission, version: str) -> None:
+    shed(admission, 1, 2, 3, 4)
+    with full(admission), _overriding(admission, other="shed"):
         for method, target in itertools.product(("GET", "HEAD"), _PROBES):
             answer = await wire.ask(method, target, version=version)
             assert (answer.status, not answer.body) == (200, method == "HEAD"), target
 
 
 async def test_whatever_the_router_serves_as_a_probe_is_never_rejected(
-    wire: Wire, overload: Overload
+    wire: Wire, admission: Admission
 ) -> None:
     """However it is written: what gets 200 without load gets it while all tiers are shed."""
     spellings = [
@@ -136,8 +137,8 @@ async def test_whatever_the_router_serves_as_a_probe_is_never_rejected(
 
     quiet = await statuses()
     assert quiet.count(200) > 10
-    shed(overload, 1, 2, 3, 4)
-    with full(overload):
+    shed(admission, 1, 2, 3, 4)
+    with full(admission):
         while_shed = await statuses()
     changed = {(was, now) for was, now in zip(quiet, while_shed, strict=True) if was != now}
     assert changed <= {(404, 503), (400, 503)}
@@ -153,8 +154,8 @@ async def _status(wire: Wire, sent: bytes) -> int:
     return int(received.split(b" ", 2)[1])
 
 
-async def test_a_head_request_is_rejected_without_a_body(wire: Wire, overload: Overload) -> None:
-    shed(overload, 4)
+async def test_a_head_request_is_rejected_without_a_body(wire: Wire, admission: Admission) -> None:
+    shed(admission, 4)
     reader, writer = await asyncio.open_connection(wire.host, wire.port)
     async with asyncio.timeout(PATIENCE_S):
         for method in ("HEAD", "GET", "HEAD"):
@@ -172,9 +173,9 @@ async def test_a_head_request_is_rejected_without_a_body(wire: Wire, overload: O
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
 @pytest.mark.parametrize("target", ["http://gateway/nothing", "/openapi.json", "http://gateway"])
 async def test_requests_known_only_once_parsed_are_rejected_too(
-    wire: Wire, overload: Overload, method: str, target: str
+    wire: Wire, admission: Admission, method: str, target: str
 ) -> None:
-    shed(overload, 4)
+    shed(admission, 4)
     answer = (await wire.answers(wire.request(method, target, headers=[_LAST])))[0]
     assert answer.status == 503
     # Pipelined after a request that is still being answered.
@@ -196,15 +197,15 @@ async def _two(wire: Wire, sent: bytes, *, is_head: bool) -> tuple[Answer, Answe
 
 
 async def test_a_callback_of_an_unknown_account_is_of_no_feature(
-    wire: Wire, overload: Overload
+    wire: Wire, admission: Admission
 ) -> None:
-    shed(overload, 4)
+    shed(admission, 4)
     for target in ("/v1/callbacks/stripe/nobody", "http://g/v1/callbacks/stripe/nobody"):
         assert _is_other(await wire.ask("POST", target, b"{}"))
 
 
 async def test_what_follows_connect_is_the_next_request_while_shed_too(
-    wire: Wire, overload: Overload
+    wire: Wire, admission: Admission
 ) -> None:
     """It has no body, whatever it declares: parser and early rejection must not differ."""
     sent = (
@@ -216,7 +217,7 @@ async def test_what_follows_connect_is_the_next_request_while_shed_too(
         return [answer.status for answer in await wire.answers(sent)]
 
     before = await statuses()
-    shed(overload, 4)
+    shed(admission, 4)
     assert 200 not in before
     assert 200 not in await statuses()
 
@@ -242,22 +243,22 @@ async def test_what_follows_connect_is_the_next_request_while_shed_too(
     ],
 )
 async def test_incomplete_or_malformed_requests_are_left_to_the_parser(
-    overload: Overload, early_rejection: EarlyRejection, sent: bytes
+    admission: Admission, early_rejection: EarlyRejection, sent: bytes
 ) -> None:
-    shed(overload, 4)
+    shed(admission, 4)
     assert early_rejection.decide(sent) is None
 
 
 async def test_unknown_paths_are_not_cached(
-    wire: Wire, overload: Overload, early_rejection: EarlyRejection
+    wire: Wire, admission: Admission, early_rejection: EarlyRejection
 ) -> None:
     def cached() -> int:
         table = early_rejection._table
         held: list[Sized] = [table.by_first_line, table.by_target]
         held += [early_rejection._framing._cached, early_rejection._full or {}]
-        return sum(len(each) for each in [*held, overload._refusing._kinds])
+        return sum(len(each) for each in [*held, admission.rejections.kinds])
 
-    shed(overload, 4)
+    shed(admission, 4)
     early_rejection.begin_batch()
     assert isinstance(early_rejection.decide(wire.request("GET", "/nothing")), bytes)
     before = cached()
@@ -268,23 +269,23 @@ async def test_unknown_paths_are_not_cached(
     assert cached() == before
 
 
-async def test_operators_override_it(wire: Wire, overload: Overload) -> None:
-    with _overriding(overload, other="shed"):
+async def test_operators_override_it(wire: Wire, admission: Admission, site: Site) -> None:
+    with _overriding(admission, other="shed"):
         assert _is_other(await wire.ask("GET", "/nothing"), "operator")
         assert (await wire.ask("GET", "/healthz")).status == 200
-    shed(overload, 4)
-    with _overriding(overload, other="admit"):
+    shed(admission, 4)
+    with _overriding(admission, other="admit"):
         assert (await wire.ask("GET", "/nothing")).status == 404
     for n in range(1, 6):
-        overload.tick(0.0, 0.0, overload.now_s() + n * 0.05)
+        site.gateway.load_monitor.tick(0.0, 0.0, admission.now_s() + n * 0.05)
     shown = (await wire.ask("GET", "/metrics")).body.decode()
     assert 'tidegate_shed_total{feature="other",mode="act",reason="operator"}' in shown
 
 
-async def test_the_operators_port_never_rejects(site: Site, overload: Overload) -> None:
+async def test_the_operators_port_never_rejects(site: Site, admission: Admission) -> None:
     async with _operators(site) as wire:
-        shed(overload, 1, 2, 3, 4)
-        with full(overload):
+        shed(admission, 1, 2, 3, 4)
+        with full(admission):
             assert (await wire.ask("GET", "/v1/admin/load")).status == 200
             assert (await wire.ask("GET", "/openapi.json")).status == 200
             assert (await wire.ask("GET", "/nothing")).status == 404
@@ -318,15 +319,15 @@ async def test_requests_for_the_other_role_are_misdirected_while_shed_too(
     changed = msgspec.structs.replace(settings, role=role)
     async with open_gateway(changed) as gateway, serve(gateway) as site:
         wire = Wire(site.host, site.port, site.token)
-        shed(gateway.overload, 1, 2, 3, 4)
-        with full(gateway.overload):
+        shed(gateway.admission, 1, 2, 3, 4)
+        with full(gateway.admission):
             (answer,) = await wire.answers(wire.request(method, target, headers=[_LAST]))
             assert answer.status == 421
             assert _is_other(await wire.ask("GET", "/nothing"))
             assert (await wire.ask("GET", "/readyz")).status == 200
-        gateway.overload.tiers[4].share = 0.0
+        gateway.admission.breakers[4].share = 0.0
         assert (await wire.ask("GET", "/openapi.json")).status == 200
-        assert gateway.overload.slots.in_use == 0
+        assert gateway.admission.concurrency.in_use == 0
 
 
 async def test_the_openapi_document_has_503_where_it_may_be_rejected(wire: Wire) -> None:

@@ -32,7 +32,7 @@ async def test_beyond_the_limit_is_429_and_stores_nothing(site: Site, wire: Wire
         assert (await wire.ask("GET", path)).status == 200
     shown = (await wire.ask("GET", "/metrics")).body.decode()
     assert "tidegate_quota_refused_total" in shown
-    assert site.gateway.overload.slots.in_use == 0
+    assert site.gateway.admission.concurrency.in_use == 0
 
 
 @pytest.fixture

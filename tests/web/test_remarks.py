@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from gateway.overload.admission import Overload
+from gateway.overload.admission import Admission
 from gateway.runtime.settings import Settings
 from gateway.web.handlers import remarks
 from gateway.wiring import open_gateway
@@ -213,15 +213,15 @@ async def test_only_the_role_that_submits_may_change_it(site: Site, wire: Wire) 
 
 
 @pytest.fixture
-def overload(site: Site) -> Iterator[Overload]:
-    overload = site.gateway.overload
-    yield overload
-    assert overload.slots.in_use == 0, "a slot was not given back"
+def admission(site: Site) -> Iterator[Admission]:
+    admission = site.gateway.admission
+    yield admission
+    assert admission.concurrency.in_use == 0, "a slot was not given back"
 
 
 @contextlib.contextmanager
-def dark(overload: Overload, tier: Any) -> Iterator[None]:
-    breaker = overload.tiers[tier]
+def dark(admission: Admission, tier: Any) -> Iterator[None]:
+    breaker = admission.breakers[tier]
     before = breaker.state, breaker.share
     breaker.state, breaker.share = "open", 1.0
     yield
@@ -229,12 +229,12 @@ def dark(overload: Overload, tier: Any) -> Iterator[None]:
 
 
 async def test_while_its_tier_is_shed_it_is_rejected_on_its_first_bytes(
-    wire: Wire, overload: Overload, monkeypatch: pytest.MonkeyPatch, site: Site
+    wire: Wire, admission: Admission, monkeypatch: pytest.MonkeyPatch, site: Site
 ) -> None:
     id_ = (await placed(wire))["id"]
-    with dark(overload, 3):
+    with dark(admission, 3):
         assert (await patch(wire, id_, "a")).status == 200
-    with dark(overload, 2):
+    with dark(admission, 2):
         refused = await patch(wire, id_, "b")
         # An absolute target is not recognised on its first bytes, and gets the same rejection.
         late = await wire.ask("PATCH", f"http://gateway/v1/orders/{id_}/remark", b'{"remark":"b"}')
@@ -256,13 +256,13 @@ async def test_while_its_tier_is_shed_it_is_rejected_on_its_first_bytes(
     assert await shown(wire, id_) == (2, "a")
 
 
-async def test_the_body_of_a_rejected_request_is_skipped(wire: Wire, overload: Overload) -> None:
+async def test_the_body_of_a_rejected_request_is_skipped(wire: Wire, admission: Admission) -> None:
     id_ = (await placed(wire))["id"]
     request = wire.request(
         "PATCH", f"/v1/orders/{id_}/remark", b'{"remark":"GET /healthz HTTP/1.1"}'
     )
     last = wire.request("GET", "/healthz", headers=[("Connection", "close")])
-    with dark(overload, 2):
+    with dark(admission, 2):
         answers = await wire.answers(request * 3 + last)
     assert [answer.status for answer in answers] == [503, 503, 503, 200]
 

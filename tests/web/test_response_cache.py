@@ -8,7 +8,7 @@ from tests.web.support import ManualClock, Wire, order_bytes
 
 
 def darken(site: Site) -> None:
-    breaker = site.gateway.overload.tiers[3]
+    breaker = site.gateway.admission.breakers[3]
     breaker.state, breaker.share = "open", 1.0
 
 
@@ -39,7 +39,8 @@ async def test_an_exhausted_core_serves_nothing_from_the_cache(
     site: Site, wire: Wire, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await wire.ask("GET", "/v1/orders?limit=2")
-    monkeypatch.setattr(site.gateway.overload.slots, "reserve", lambda tier: False)
+    concurrency = site.gateway.admission.concurrency
+    monkeypatch.setattr(concurrency, "limits", [0] * len(concurrency.limits))
     answer = await wire.ask("GET", "/v1/orders?limit=2")
     assert (answer.status, answer.json["context"]["reason"]) == (503, "slots")
 
@@ -47,10 +48,10 @@ async def test_an_exhausted_core_serves_nothing_from_the_cache(
 async def test_a_cached_page_is_not_counted_as_a_rejection(site: Site, wire: Wire) -> None:
     await wire.ask("GET", "/v1/orders?limit=2")
     darken(site)
-    overload = site.gateway.overload
+    admission = site.gateway.admission
     assert (await wire.ask("GET", "/v1/orders?limit=2")).status == 200
     # Once, by the decision of the dispatcher, and not on the first bytes as well.
-    assert overload._refusing.tell()["order_lists", "shed"] == 1
+    assert admission.rejections.take()["order_lists", "shed"] == 1
 
 
 def test_a_page_is_cached_for_a_minute_and_ages() -> None:

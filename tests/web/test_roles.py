@@ -36,7 +36,7 @@ def of_role(settings: Settings, role: ProcessRole) -> Settings:
 async def serving(settings: Settings) -> AsyncIterator[Wire]:
     async with open_gateway(settings) as gateway, serve(gateway) as site:
         yield Wire(site.host, site.port, site.token)
-        assert gateway.overload.slots.in_use == 0, "a slot was not given back"
+        assert gateway.admission.concurrency.in_use == 0, "a slot was not given back"
 
 
 def names(answer: Answer, role: str) -> bool:

@@ -14,8 +14,8 @@ import psutil  # type: ignore[import-untyped]  # it ships no types
 import pytest
 import requests
 
-from gateway.overload import peers
-from gateway.overload.peers import KEPT_S
+from gateway.overload.peers import EXPIRES_S
+from gateway.overload.snapshot import TierSnapshot
 from gateway.runtime.settings import Settings
 from gateway.stores.redis.process_states import ProcessStates, Published
 from gateway.web.handlers.stream import StreamHandler
@@ -78,7 +78,7 @@ async def test_it_ends_with_an_event_when_it_is_shed(
     opened: asyncio.StreamReader, site: Site
 ) -> None:
     await event(opened)
-    breaker = site.gateway.overload.tiers[4]
+    breaker = site.gateway.admission.breakers[4]
     breaker.state, breaker.share = "open", 1.0
     while (told := await event(opened))["event"] == "tick":
         pass
@@ -122,7 +122,7 @@ async def test_streams_end_with_the_process(
 
 async def test_it_holds_no_slot(opened: asyncio.StreamReader, site: Site) -> None:
     await event(opened)
-    assert site.gateway.overload.slots.in_use == 0
+    assert site.gateway.admission.concurrency.in_use == 0
 
 
 async def test_a_head_request_opens_nothing(wire: Wire, streams: StreamHandler) -> None:
@@ -135,7 +135,7 @@ async def test_a_head_request_opens_nothing(wire: Wire, streams: StreamHandler) 
 async def test_while_partially_shed_it_sends_a_tenth_of_the_events(
     streams: StreamHandler, site: Site, share: float, pauses: int
 ) -> None:
-    breaker = site.gateway.overload.tiers[4]
+    breaker = site.gateway.admission.breakers[4]
     breaker.state, breaker.share = "shedding" if share else "closed", share
     pieces = streams._events()
     assert (await anext(pieces)).startswith(b"retry:")
@@ -149,12 +149,12 @@ async def test_while_partially_shed_it_sends_a_tenth_of_the_events(
 @pytest.fixture
 async def two_states(settings: Settings, streams: StreamHandler) -> AsyncIterator[ProcessStates]:
     """Two processes publish their state through the real Valkey."""
-    states = ProcessStates(url=settings.redis_url, call_s=2.0, kept_s=KEPT_S)
-    dark = [peers.Tier(tier, "open", 1.0) for tier in (3, 4)]
+    states = ProcessStates(url=settings.redis_url, call_s=2.0, expires_s=EXPIRES_S)
+    dark = [TierSnapshot(tier, "open", 1.0) for tier in (3, 4)]
     one = process(pid=1, load=0.2, back=0.1, waiting=3, accepted_per_s=10.0)
     other = process(
         pid=2, role="query", load=0.9, back=0.7, signal="dbpool", tiers=dark, waiting=4,
-        accepted_per_s=20.0, refused_per_s={"4": 5.0},
+        accepted_per_s=20.0, rejected_per_s={"4": 5.0},
     )  # fmt: skip
     for n, each in enumerate((one, other)):
         await states.publish(f"p{n}", back=each.back, state=msgspec.json.encode(each))
@@ -304,4 +304,4 @@ def test_every_process_has_all_of_them(processes: Processes) -> None:
                 break
     assert {each["pid"] for each in gateway["processes"]} == children
     assert data["pid"] in children
-    assert all(each["age_s"] < KEPT_S for each in gateway["processes"])
+    assert all(each["age_s"] < EXPIRES_S for each in gateway["processes"])

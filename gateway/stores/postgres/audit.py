@@ -1,5 +1,6 @@
 """The audit log: append-only, each row chained to the one before by its hash."""
 
+import asyncio
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from hashlib import sha256
@@ -7,14 +8,17 @@ from hashlib import sha256
 import asyncpg
 from msgspec import Struct
 
+from gateway.stores.postgres import errors
 from gateway.stores.postgres.statements import sql
 
-#: Who did what happened by itself.
+#: Seconds that a row of its own may take, the wait for a connection included.
+_CALL_S = 2.0
+#: The actor of what happened by itself.
 BY_ITSELF = "tidegate"
 
 
 class Entry(Struct, frozen=True):
-    """A row to be written: who did what to whom, and more of it."""
+    """A row to be written: who did what to what, and further text."""
 
     actor: str
     action: str
@@ -29,7 +33,7 @@ async def append(
     subject: str,
     detail: str,
 ) -> None:
-    """Add a row in the caller's transaction. As ``append_all``."""
+    """Add one row in the caller's transaction. As ``append_all``."""
     await append_all(connection, [Entry(actor, action, subject, detail)])
 
 
@@ -38,7 +42,7 @@ async def append_all(
 ) -> None:
     """Add rows in the caller's transaction. Writers take turns, so that the chain has no fork.
 
-    The turn lasts until the transaction ends: whatever else it may have to wait for comes before.
+    The lock is held until the transaction ends: acquire any other lock before.
     """
     if not entries:
         return
@@ -79,3 +83,17 @@ async def first_break(connection: "asyncpg.Connection[asyncpg.Record]") -> int |
                 return expected
             previous, expected = link, expected + 1
     return None
+
+
+class AuditLog:
+    """Adds rows that go with no other change. Raises ``Unavailable`` where Postgres is."""
+
+    def __init__(self, *, pool: "asyncpg.Pool[asyncpg.Record]") -> None:
+        self._pool = pool
+
+    async def append(self, actor: str, action: str, subject: str, detail: str) -> None:
+        """Write a row; it is committed afterwards."""
+        with errors.translated():
+            async with asyncio.timeout(_CALL_S):
+                async with self._pool.acquire() as connection, connection.transaction():
+                    await append(connection, actor, action, subject, detail)

@@ -1,6 +1,7 @@
-"""Steps of plans in the audit log: nobody carries them out, and whoever sees it writes it down.
+"""Audit rows for the steps of plans.
 
-Each that begins has one row and, however it ends, another.
+Steps begin and end by themselves, and the first process that reads them audits it. Each step
+that begins has one row and, however it ends, another.
 """
 
 from datetime import datetime
@@ -12,32 +13,32 @@ from gateway.stores.postgres.audit import Entry
 from gateway.stores.postgres.read_limiter import Connection
 from gateway.stores.postgres.statements import sql
 
-#: Steps that one look tells at most; what is left is told by the next.
+#: Steps audited at once, at most; the next call takes the others.
 AT_ONCE_MAX = 100
 
 
 async def due(connection: Connection) -> list[Entry]:
-    """Remember what began or ended by itself, and return the rows to be written for it.
+    """Mark the steps that began or ended as audited, and return the rows to be written for it.
 
-    They are to be written in the same transaction, after whatever else may have to wait for a row.
+    They are to be written in the same transaction, after any other row lock it waits for.
     """
-    return _of_themselves(await connection.fetch(sql("tell_planned"), AT_ONCE_MAX))
+    return _begun_or_ended(await connection.fetch(sql("mark_due_steps"), AT_ONCE_MAX))
 
 
-def taken_away(records: "list[asyncpg.Record]", *, actor: str, why: str) -> list[Entry]:
-    """Return the rows to be written for dropped steps: what nobody had seen, and what ends now."""
+def removed(records: "list[asyncpg.Record]", *, actor: str, why: str) -> list[Entry]:
+    """Return the rows for removed steps: what was not audited yet, and what ends now."""
     return [
-        *_of_themselves(records),
+        *_begun_or_ended(records),
         *(
-            Entry(actor, "plan.end", record["target"], f"{_told(record)}; {why}")
+            Entry(actor, "plan.end", record["target"], f"{_detail(record)}; {why}")
             for record in records
             if record["is_begun"] and not record["is_over"]
         ),
     ]
 
 
-def counted(records: "list[asyncpg.Record]") -> str:
-    """Say how far the steps of a plan had come."""
+def progress(records: "list[asyncpg.Record]") -> str:
+    """Return how many steps of a plan are over, running, and to come, as text."""
     over = sum(record["is_over"] for record in records)
     begun = sum(record["is_begun"] for record in records)
     return (
@@ -45,8 +46,8 @@ def counted(records: "list[asyncpg.Record]") -> str:
     )
 
 
-def _of_themselves(records: "list[asyncpg.Record]") -> list[Entry]:
-    """Return the rows in the order in which it happened; at one moment what ends comes first."""
+def _begun_or_ended(records: "list[asyncpg.Record]") -> list[Entry]:
+    """Return the rows in order of time; at one moment ends come before beginnings."""
     found: list[tuple[datetime, bool, Entry]] = []
     for record in records:
         for is_begin, column, action in (
@@ -54,11 +55,11 @@ def _of_themselves(records: "list[asyncpg.Record]") -> list[Entry]:
             (False, "until", "plan.end"),
         ):
             if record["begins" if is_begin else "ends"]:
-                entry = Entry(audit.BY_ITSELF, action, record["target"], _told(record))
+                entry = Entry(audit.BY_ITSELF, action, record["target"], _detail(record))
                 found.append((record[column], is_begin, entry))
     return [entry for *_, entry in sorted(found, key=lambda each: each[:2])]
 
 
-def _told(record: "asyncpg.Record") -> str:
+def _detail(record: "asyncpg.Record") -> str:
     window = f"{record['from_at'].isoformat()} to {record['until'].isoformat()}"
-    return f"{record['plan']}: {record['word']} {window}: {record['reason']}"
+    return f"{record['plan']}: {record['action']} {window}: {record['reason']}"

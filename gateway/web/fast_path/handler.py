@@ -12,7 +12,7 @@ from functools import partial
 from typing import Protocol
 
 from gateway.domain.access import Principal
-from gateway.overload.admission import Slot
+from gateway.overload.slot import Slot
 from gateway.web import metrics
 from gateway.web.authentication import Authenticator
 from gateway.web.fast_path.parser import SubmissionParser

@@ -10,10 +10,10 @@ from gateway.domain.errors import Fault
 from gateway.domain.overrides import Action, Override, OverrideRequest
 from gateway.domain.plans import Plan, Step
 from gateway.overload import snapshot
-from gateway.overload.admission import Overload
+from gateway.overload.admission import Admission
 from gateway.overload.overrides import Overrides
 from gateway.runtime.clock import Clock
-from gateway.stores.postgres.overrides import OverrideStore, Planned
+from gateway.stores.postgres.overrides import OverrideStore, PlannedStep
 from gateway.web import request_body
 from gateway.web.problems import Answered, problem
 from gateway.web.request import Request
@@ -31,7 +31,7 @@ class OverrideBody(Struct, frozen=True, forbid_unknown_fields=True):
 
     action: Action = field(name="mode")
     reason: str
-    for_s: Annotated[float, Meta(ge=1, le=overrides.LONGEST_S)] = overrides.DEFAULT_S
+    for_s: Annotated[float, Meta(ge=1, le=overrides.DURATION_S_MAX)] = overrides.DEFAULT_S
 
 
 class OverrideList(Struct, frozen=True):
@@ -63,7 +63,7 @@ class PlanBody(Struct, frozen=True, forbid_unknown_fields=True):
 class PlanList(Struct, frozen=True):
     """The steps of all plans, including those that ended within the last week."""
 
-    steps: list[Planned]
+    steps: list[PlannedStep]
 
 
 class PlanResult(Struct, frozen=True):
@@ -81,19 +81,19 @@ class AdminHandler:
         *,
         override_store: OverrideStore,
         active_overrides: Overrides,
-        overload: Overload,
+        admission: Admission,
         clock: Clock,
         body_s: float,
     ) -> None:
         self._store = override_store
         self._active = active_overrides
-        self._overload = overload
+        self._admission = admission
         self._clock = clock
         self._body_s = body_s
 
     async def show_load(self, request: Request) -> Response:
         """Answer with the load, tiers and overrides of this process."""
-        return Response(200, _encode(snapshot.of(self._overload, self._active)))
+        return Response(200, _encode(snapshot.process_load(self._admission, self._active)))
 
     async def list_overrides(self, request: Request) -> Response:
         """Answer with all overrides."""
@@ -108,26 +108,26 @@ class AdminHandler:
             is_active = await self._store.set(wanted)
         except overrides.InvalidOverride as exc:
             raise Answered(problem("invalid", faults=[Fault(exc.field, exc.reason)])) from None
-        await self._active.look()
+        await self._active.refresh()
         return Response(200, _encode(OverrideResult(target, not is_active)))
 
     async def approve(self, request: Request) -> Response:
         """Activate the pending override of another person."""
         target = _target(request)
         try:
-            approved = await self._store.agree(target, actor=_actor(request))
+            approved = await self._store.approve(target, actor=_actor(request))
         except overrides.InvalidOverride as exc:
             raise Answered(problem("forbidden", str(exc))) from None
         if approved is None:
             raise Answered(problem("not-found", f"no override of {target} is pending approval"))
-        await self._active.look()
+        await self._active.refresh()
         return Response(200, _encode(OverrideResult(target, False)))
 
     async def clear_override(self, request: Request) -> Response:
         """Remove the override of a target."""
         target = _target(request)
         was_set = await self._store.clear(target, actor=_actor(request))
-        await self._active.look()
+        await self._active.refresh()
         return Response(200, _encode(ClearResult(target, was_set)))
 
     async def list_plans(self, request: Request) -> Response:
@@ -140,10 +140,10 @@ class AdminHandler:
         plan = Plan(name=request.path_values[0], steps=body.steps)
         try:
             plans.check(plan, self._clock.now())
-            was_there = await self._store.plan(plan, actor=_actor(request))
+            was_there = await self._store.set_plan(plan, actor=_actor(request))
         except overrides.InvalidOverride as exc:
             raise Answered(problem("invalid", faults=[Fault(exc.field, exc.reason)])) from None
-        await self._active.look()
+        await self._active.refresh()
         return Response(200, _encode(PlanResult(plan.name, was_there)))
 
     async def drop_plan(self, request: Request) -> Response:
@@ -151,7 +151,7 @@ class AdminHandler:
         name = request.path_values[0]
         if not await self._store.drop_plan(name, actor=_actor(request)):
             raise Answered(problem("not-found", "no plan has this name"))
-        await self._active.look()
+        await self._active.refresh()
         return Response(200, _encode(PlanResult(name, True)))
 
     async def _body(self, request: Request, type_: type[T]) -> T:

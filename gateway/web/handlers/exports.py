@@ -12,8 +12,8 @@ from gateway.domain import features, order_csv
 from gateway.domain.access import Principal
 from gateway.domain.errors import Fault, TidegateError
 from gateway.domain.views import view
-from gateway.overload.admission import Overload
-from gateway.stores.postgres.audit_log import AuditLog
+from gateway.overload.admission import Admission
+from gateway.stores.postgres.audit import AuditLog
 from gateway.stores.postgres.order_reader import Filter, OrderReader
 from gateway.web.handlers.queries import LIST_PARAMETERS, parse_filter, principal_of
 from gateway.web.problems import Answered, problem
@@ -42,7 +42,7 @@ class ExportHandler:
         *,
         reader: OrderReader,
         audit: AuditLog,
-        overload: Overload,
+        admission: Admission,
         rows_max: int,
         exports_max: int,
         shed_wait_s: float = 60.0,
@@ -50,7 +50,7 @@ class ExportHandler:
         """``shed_wait_s``: how long an export waits while exports are shed before it is aborted."""
         self._reader = reader
         self._audit = audit
-        self._overload = overload
+        self._admission = admission
         self._rows_max = rows_max
         self._exports_max = exports_max
         self._shed_wait_s = shed_wait_s
@@ -114,7 +114,7 @@ class ExportHandler:
 
     async def _wait_until_admitted(self) -> None:
         for _ in range(max(1, round(self._shed_wait_s / _POLL_S))):
-            if self._overload.darkness(features.ORDER_EXPORT) < 1:
+            if self._admission.rejected_share(features.ORDER_EXPORT) < 1:
                 return
             await asyncio.sleep(_POLL_S)
         raise ExportAborted("exports stayed shed")

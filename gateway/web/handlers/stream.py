@@ -16,8 +16,9 @@ from prometheus_client import Counter
 from gateway.domain.features import FEATURES, LIVE_STREAM, TIERS
 from gateway.intake import metrics as intake_metrics
 from gateway.overload import metrics as overload_metrics
-from gateway.overload.admission import Overload
-from gateway.overload.cluster_view import Whole
+from gateway.overload import snapshot
+from gateway.overload.admission import Admission
+from gateway.overload.cluster_view import ClusterSnapshot
 from gateway.runtime import lifecycle
 from gateway.runtime.clock import Clock
 from gateway.web.problems import Answered, problem
@@ -54,13 +55,13 @@ class Tick(Struct, frozen=True):
     totals: Counters
     per_s: Counters
     #: All processes, as each published its state; None while the cluster view is unavailable.
-    gateway: Whole | None
+    gateway: ClusterSnapshot | None
 
 
 class Cluster(Protocol):
     """The view of all processes."""
 
-    async def look(self) -> Whole | None:
+    async def read(self) -> ClusterSnapshot | None:
         """Return their state within bounded time; None while it is unavailable. Raises nothing."""
         ...
 
@@ -71,14 +72,14 @@ class StreamHandler:
     def __init__(
         self,
         *,
-        overload: Overload,
+        admission: Admission,
         cluster: Cluster,
         stopping: asyncio.Event,
         clock: Clock,
         streams_max: int,
         interval_s: float = INTERVAL_S,
     ) -> None:
-        self._overload = overload
+        self._admission = admission
         self._cluster = cluster
         self._stopping = stopping
         self._clock = clock
@@ -102,19 +103,19 @@ class StreamHandler:
         before, before_s = counters(), self._clock.monotonic_s()
         yield f"retry: {_RETRY_MS}\n\n".encode()
         while not self._stopping.is_set():
-            darkness = self._overload.darkness(LIVE_STREAM)
-            if darkness >= 1:
+            rejected_share = self._admission.rejected_share(LIVE_STREAM)
+            if rejected_share >= 1:
                 yield f"event: dark\nretry: {_SHED_RETRY_MS}\ndata: {{}}\n\n".encode()
                 return
             # Before the counters are read, as it may wait for a moment.
-            gateway = await self._cluster.look()
+            gateway = await self._cluster.read()
             now, now_s = counters(), self._clock.monotonic_s()
             serial += 1
             tick = self._tick(now, before, max(0.001, now_s - before_s), gateway)
             data = msgspec.json.encode(tick)
             before, before_s = now, now_s
             yield b"id: %d\nevent: tick\ndata: %b\n\n" % (serial, data)
-            pauses = round(SHED_INTERVAL_S / INTERVAL_S) if darkness > 0 else 1
+            pauses = round(SHED_INTERVAL_S / INTERVAL_S) if rejected_share > 0 else 1
             for _ in range(pauses):
                 await lifecycle.pause(self._stopping, self._interval_s)
                 # Sends nothing, but finds out whether the client is still connected.
@@ -124,20 +125,20 @@ class StreamHandler:
         self.running -= 1
 
     def _tick(
-        self, now: Counters, before: Counters, elapsed_s: float, gateway: Whole | None
+        self, now: Counters, before: Counters, elapsed_s: float, gateway: ClusterSnapshot | None
     ) -> Tick:
-        overload = self._overload
+        taken = snapshot.take(self._admission)
         return Tick(
             at=self._clock.now(),
             pid=os.getpid(),
-            load=round(overload.load.figure, 3),
-            signal=overload.load.signal,
+            load=taken.load,
+            signal=taken.signal,
             shed={
-                str(tier): round(overload.refused_share(tier), 3)
-                for tier in TIERS
-                if tier in overload.tiers
+                str(each.tier): each.share
+                for each in taken.tiers
+                if each.tier in self._admission.breakers
             },
-            waiting=overload.waiting,
+            waiting=taken.waiting,
             totals=now,
             per_s=Counters(
                 _rates(now.orders, before.orders, elapsed_s),

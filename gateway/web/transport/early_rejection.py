@@ -9,8 +9,9 @@ from collections.abc import Mapping, Sequence
 from msgspec import Struct
 
 from gateway.domain.features import Feature
-from gateway.overload.admission import Overload, Slot
-from gateway.overload.rejections import DARK, FULL, Rejection
+from gateway.overload.admission import Admission
+from gateway.overload.rejections import FULL, SHED, Rejection
+from gateway.overload.slot import Slot
 from gateway.providers import contract
 from gateway.runtime.settings import ProcessRole
 from gateway.web import metrics
@@ -57,14 +58,14 @@ class EarlyRejection:
     def __init__(
         self,
         *,
-        overload: Overload,
+        admission: Admission,
         role: ProcessRole,
         routes: Sequence[Route],
         retry_responses: Mapping[tuple[str, str], contract.Reply],
         response_cache: ResponseCache,
     ) -> None:
         """``retry_responses``: each provider account's own response for "try again later"."""
-        self._overload = overload
+        self._admission = admission
         self._response_cache = response_cache
         self._framing = BodyFraming()
         self._table = RouteTable(role=role, routes=routes, retry_responses=retry_responses)
@@ -92,7 +93,7 @@ class EarlyRejection:
 
     def ask(self, feature: Feature) -> Slot | Rejection:
         """Decide about a request that the parser had to read first."""
-        return self._overload.ask(feature)
+        return self._admission.admit(feature)
 
     def feature_of(self, route: Route | None, path_values: tuple[str, ...]) -> Feature | None:
         """Return the feature of a request that was parsed, as ``RouteTable.feature_of``."""
@@ -142,18 +143,18 @@ class EarlyRejection:
         """Take a slot or reject; None: the dispatcher decides, for the cache may answer it."""
         full = self._full
         if full and (rejection := full.get(entry)) is not None:
-            self._overload.refuse_again(rejection)
+            self._admission.reject_again(rejection)
             return rejection
-        admitted = self._overload.ask(entry.feature)
+        admitted = self._admission.admit(entry.feature)
         if isinstance(admitted, Slot):
             return admitted
         if full is None:
             self._responses.expire()
         elif admitted.reason in FULL:
             full[entry] = admitted
-        if entry.is_cacheable and admitted.reason in DARK and self._is_cached(line):
+        if entry.is_cacheable and admitted.reason in SHED and self._is_cached(line):
             # Only the dispatcher can tell whether this client may see the page.
-            self._overload.take_back(admitted)
+            self._admission.withdraw(admitted)
             return None
         return admitted
 

@@ -1,31 +1,31 @@
--- Publish the state of one process, and give what lies behind the others. One call a process' turn.
--- KEYS: when each was heard (a sorted set), what lies behind each, its state (hashes).
--- ARGV: the process, what lies behind it, its state, the milliseconds after which a state is of
---   nobody, and how many are looked at.
--- Gives {what lies behind, age in milliseconds} of the others, the newest first.
-local heard, backs, states = KEYS[1], KEYS[2], KEYS[3]
-local process, kept_ms, count = ARGV[1], tonumber(ARGV[4]), tonumber(ARGV[5])
+-- Publish the heartbeat of one process, and return the back load of the others: one call each time.
+-- KEYS: when each process was last seen (a sorted set), its back load, its snapshot (hashes).
+-- ARGV: the process, its back load, its snapshot, the milliseconds after which a snapshot expires,
+--   and how many processes are read at most.
+-- Returns {back load, age in milliseconds} of the others, the newest first.
+local seen, backs, states = KEYS[1], KEYS[2], KEYS[3]
+local process, expires_ms, count = ARGV[1], tonumber(ARGV[4]), tonumber(ARGV[5])
 local time = redis.call('TIME')
 local now_ms = time[1] * 1000 + math.floor(time[2] / 1000)
 
 local function drop(from, to)
-  local gone = redis.call('ZRANGEBYSCORE', heard, from, to, 'LIMIT', 0, count)
+  local gone = redis.call('ZRANGEBYSCORE', seen, from, to, 'LIMIT', 0, count)
   if #gone > 0 then
-    redis.call('ZREM', heard, unpack(gone))
+    redis.call('ZREM', seen, unpack(gone))
     redis.call('HDEL', backs, unpack(gone))
     redis.call('HDEL', states, unpack(gone))
   end
 end
-drop('-inf', string.format('(%.0f', now_ms - kept_ms))
--- A clock that was set back leaves what was heard in a time to come: that is of nobody too.
-drop(string.format('(%.0f', now_ms + kept_ms), '+inf')
+drop('-inf', string.format('(%.0f', now_ms - expires_ms))
+-- A clock that was set back leaves entries in the future: those expire too.
+drop(string.format('(%.0f', now_ms + expires_ms), '+inf')
 
-redis.call('ZADD', heard, string.format('%.0f', now_ms), process)
-local processes = redis.call('ZCARD', heard)
+redis.call('ZADD', seen, string.format('%.0f', now_ms), process)
+local processes = redis.call('ZCARD', seen)
 local function put(key, value)
   redis.call('HSET', key, process, value)
-  -- A server that is short of memory may have thrown away the set and not the hash: what nobody
-  -- would drop any more goes at once, and who lives is here again at his next turn.
+  -- A server short of memory may have evicted the set and not the hash: what nothing would drop any
+  -- more goes at once, and living processes are here again with their next heartbeat.
   if redis.call('HLEN', key) > processes then
     redis.call('DEL', key)
     redis.call('HSET', key, process, value)
@@ -34,14 +34,14 @@ end
 put(backs, ARGV[2])
 put(states, ARGV[3])
 for _, key in ipairs(KEYS) do
-  redis.call('PEXPIRE', key, kept_ms)
+  redis.call('PEXPIRE', key, expires_ms)
 end
 
-local newest = redis.call('ZREVRANGE', heard, 0, count - 1, 'WITHSCORES')
+local newest = redis.call('ZREVRANGE', seen, 0, count - 1, 'WITHSCORES')
 local others, ages = {}, {}
 for i = 1, #newest, 2 do
   local age_ms = now_ms - tonumber(newest[i + 1])
-  if newest[i] ~= process and math.abs(age_ms) <= kept_ms then
+  if newest[i] ~= process and math.abs(age_ms) <= expires_ms then
     others[#others + 1] = newest[i]
     ages[#ages + 1] = math.max(0, age_ms)
   end
@@ -49,10 +49,10 @@ end
 if #others == 0 then
   return {}
 end
-local told = {}
+local answer = {}
 for i, back in ipairs(redis.call('HMGET', backs, unpack(others))) do
   if back then
-    told[#told + 1] = {back, ages[i]}
+    answer[#answer + 1] = {back, ages[i]}
   end
 end
-return told
+return answer

@@ -1,6 +1,6 @@
--- Remember of $1 steps at most that they began or ended, the oldest first; a row for each, with
--- what of it is new. Of two who do it at once one gets a step, and nobody waits: what another one
--- is busy with and does not commit is told by the next look.
+-- Mark at most $1 steps that began or ended as audited, the oldest first; a row for each, with what
+-- of it is new. Of two at once one gets a step, and neither waits: what another transaction has
+-- locked and does not commit is marked by the next call.
 WITH due AS (
     SELECT plan, target, from_at, begin_told_at IS NULL AS begins, until <= now() AS ends
       FROM planned
@@ -15,4 +15,4 @@ UPDATE planned p
        end_told_at = CASE WHEN d.ends THEN now() END
   FROM due d
  WHERE (p.plan, p.target, p.from_at) = (d.plan, d.target, d.from_at)
-RETURNING p.plan, p.target, p.word, p.reason, p.from_at, p.until, d.begins, d.ends
+RETURNING p.plan, p.target, p.word AS action, p.reason, p.from_at, p.until, d.begins, d.ends

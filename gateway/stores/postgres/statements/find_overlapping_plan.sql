@@ -1,4 +1,4 @@
--- The first of these steps whose target another plan says something of at the same time.
+-- The first of these steps whose target another plan overrides at the same time.
 SELECT s.n, p.plan, p.target
   FROM unnest($1::text[], $2::timestamptz[], $3::timestamptz[])
        WITH ORDINALITY AS s (target, from_at, until, n)
