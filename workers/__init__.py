@@ -1,1 +1,1 @@
-"""What happens after the answer: pairing what missed each other, and upkeep of the ledger."""
+"""What happens after the answer: draining the journal, pairing events with orders, maintenance."""

@@ -1,8 +1,8 @@
-"""The drainer: brings what was journaled to the ledger, through the same way in as everything.
+"""The drainer: commits what was journaled to the ledger, through the same intake as everything.
 
-Entries are acknowledged after their commit, never before: whatever dies in between is drained
-again, and the unique keys make that harmless. Payments and shipments go before orders. Several
-drainers share the streams; what a dead one held is taken over.
+Entries are acknowledged after their commit, never before: after a crash in between they are
+drained again, and the unique keys make that harmless. Payments and shipments go before orders.
+Several drainers share the streams; entries of one that died are taken over.
 """
 
 import asyncio
@@ -28,20 +28,20 @@ _log = logging.getLogger(__name__)
 _LANES: tuple[LaneName, ...] = ("follow_ups", "placements")
 #: Entries of one stream at a time: a batch of the committer.
 _READ_MAX = 200
-#: Seconds between two looks at empty streams.
+#: Seconds between two polls of empty streams.
 _POLL_S = 0.2
-#: Seconds to leave a part alone that does not answer.
+#: Seconds to wait after a part did not answer.
 _UNAVAILABLE_PAUSE_S = 0.5
-#: Seconds after which an entry that was read and not acknowledged is anybody's.
+#: Seconds after which an entry that was read and not acknowledged may be taken over.
 _IDLE_S = 15.0
-#: Seconds between two looks for such entries.
+#: Seconds between two searches for such entries.
 _TAKE_OVER_EVERY_S = 5.0
-#: How often an entry may fail for a reason that nobody foresaw, before a person must look.
+#: How often an entry may fail with an unexpected error before it is parked.
 _TRIES_MAX = 3
 
 
 class _Outcome(Struct, frozen=True):
-    """What became of an entry: whether it may leave the journal, and the alias it leaves."""
+    """Whether an entry may leave the journal, and the (alias, order id) that it leaves behind."""
 
     is_settled: bool
     alias: tuple[UUID, UUID] | None = None
@@ -52,7 +52,10 @@ _RETRY = _Outcome(False)
 
 
 class Drainer:
-    """Empties the journal. One of several, told apart by ``consumer``."""
+    """Empties the journal. One of several; ``consumer`` is its unique name.
+
+    Invariant: an entry is removed from the journal only after it was committed or parked.
+    """
 
     def __init__(
         self,
@@ -74,14 +77,14 @@ class Drainer:
         self._consumer = consumer
         self._pending: dict[tuple[int, LaneName], list[ReadEntry]] = {}
         self._tries: dict[str, int] = {}
-        #: How many entries of a stream go at a time, where it is not as many as may.
+        #: How many entries of a stream are drained at a time, where fewer than ``_READ_MAX``.
         self._sizes: dict[tuple[int, LaneName], int] = {}
-        #: Streams whose last answer was lost: entries may be ours without our knowing.
+        #: Streams whose last reply was lost: entries may be assigned to this consumer unseen.
         self._uncertain: set[tuple[int, LaneName]] = set()
         self._took_over_s = float("-inf")
 
     async def run(self, stopping: asyncio.Event) -> None:
-        """Drain until told to stop. What fails is kept and tried again."""
+        """Drain until ``stopping`` is set. What fails stays and is tried again."""
         while not stopping.is_set():
             try:
                 settled = await self.round()
@@ -94,7 +97,7 @@ class Drainer:
                 await lifecycle.pause(stopping, _POLL_S)
 
     async def round(self) -> int:
-        """Bring over a batch of each stream, payments and shipments first; return how many left.
+        """Drain a batch of each stream, follow-ups first; return how many entries left the journal.
 
         Raises ``Unavailable`` when the journal does not answer.
         """
@@ -106,7 +109,7 @@ class Drainer:
                 for shard in range(self._streams.shards)
             ]
             if self._is_alone():
-                # One after the other, so that what fails is known to fail by itself.
+                # One after the other, so that what fails is known to fail on its own.
                 for stream in streams:
                     counts += await asyncio.gather(stream, return_exceptions=True)
             else:
@@ -116,7 +119,7 @@ class Drainer:
         settled = sum(count for count in counts if isinstance(count, int))
         if settled:
             _log.info("drained", extra={"entries": settled})
-        # A node of a cluster that is away has not kept the others' entries waiting.
+        # An unreachable node of a cluster does not keep the others' entries waiting.
         for count in counts:
             if isinstance(count, BaseException) and (not settled or _is_unexpected(count)):
                 raise count
@@ -128,8 +131,8 @@ class Drainer:
     async def _drain(self, shard: int, lane: LaneName, *, takes_over: bool) -> int:
         stream = (shard, lane)
         size = self._sizes.get(stream, _READ_MAX)
-        # Smaller from now on, unless all of it goes well: what is too much at a time, or fails
-        # for the sake of one, must not keep the rest in the journal.
+        # Smaller from now on, unless all of it succeeds: a batch that is too large, or fails
+        # because of one entry, must not keep the rest in the journal.
         self._sizes[stream] = max(1, size // 2)
         pending = self._pending.get(stream, [])
         if not pending and takes_over:
@@ -141,7 +144,7 @@ class Drainer:
         if not pending:
             self._sizes.pop(stream)
             return 0
-        # Held until it is settled: an error on the way must not make this process forget it.
+        # Remembered until it is settled: after an error, this process still has to drain it.
         self._pending[stream] = pending
         reads, rest = pending[:size], pending[size:]
         outcomes = await asyncio.gather(
@@ -182,7 +185,7 @@ class Drainer:
     async def _drain_entry(
         self, shard: int, lane: LaneName, read: ReadEntry, size: int
     ) -> _Outcome:
-        """Bring one entry to the ledger and say what became of it. Never raises."""
+        """Commit one entry to the ledger and return its outcome. Never raises."""
         try:
             if lane == "follow_ups":
                 await self._intake.accept_event(self._codec.decode_follow_up(read.envelope))
@@ -194,12 +197,12 @@ class Drainer:
         except Unreadable as exc:
             return await self._park_entry(shard, lane, read, f"unreadable: {exc}")
         except TidegateError:
-            # Away, or contended for long: its turn comes again.
+            # Unavailable, or contended for long: it is tried again.
             return _RETRY
         except Exception:
             _log.exception("an entry of the journal failed", extra={"entry": read.entry_id})
             if size > 1:
-                # It may have failed for the sake of another: it is tried alone before it counts.
+                # Another entry may be the cause: it is tried alone before it counts.
                 return _RETRY
             tries = self._tries[read.entry_id] = self._tries.get(read.entry_id, 0) + 1
             if tries < _TRIES_MAX:
@@ -210,12 +213,12 @@ class Drainer:
         try:
             placement = self._intake.journaled_placement(order)
         except (Invalid, msgspec.MsgspecError) as exc:
-            reason = f"not accepted any more: {type(exc).__name__}"
+            reason = f"no longer accepted: {type(exc).__name__}"
             await self._park_order("journal:placements", str(order.id), order.raw, reason, order)
             return _SETTLED
         placed = await self._intake.accept_order(placement)
         if placed.answer in ("conflict", "key_reused"):
-            # Acknowledged while nobody could know; now a person must choose between the two.
+            # Acknowledged while Postgres could not be asked; an operator must choose one of two.
             await self._park_order(
                 f"journal:{placed.channel}", str(order.id), order.raw, _conflict(placed), order
             )

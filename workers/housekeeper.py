@@ -1,4 +1,4 @@
-"""The housekeeper: makes months ahead, drops months past their time, purges what is over."""
+"""The housekeeper: creates monthly partitions ahead, drops old ones, deletes what has expired."""
 
 import asyncio
 import logging
@@ -15,7 +15,11 @@ _ROUND_S = 60.0
 
 
 class Housekeeper:
-    """Keeps the ledger's bounds, once a minute. Every step may be repeated."""
+    """Keeps the ledger within its bounds, once a minute. Every step may be repeated.
+
+    Raw messages are kept ``raw_months`` months beside the present one, rejected callbacks
+    ``rejected_retention_h`` hours and ``rejected_rows_max`` rows.
+    """
 
     def __init__(
         self,
@@ -33,7 +37,7 @@ class Housekeeper:
         self._rejected_rows_max = rejected_rows_max
 
     async def run(self, stopping: asyncio.Event) -> None:
-        """Work until told to stop. What fails is tried again by the next round."""
+        """Work until ``stopping`` is set. What fails is tried again by the next round."""
         while not stopping.is_set():
             try:
                 await self.round()
@@ -42,7 +46,7 @@ class Housekeeper:
             await lifecycle.pause(stopping, _ROUND_S)
 
     async def round(self) -> None:
-        """Do all of it once. Raises ``Unavailable``."""
+        """Do all steps once. Raises ``Unavailable``."""
         now = self._clock.now()
         await self._maintenance.create_months(now)
         for name in await self._maintenance.drop_months(now, self._raw_months):

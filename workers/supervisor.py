@@ -1,4 +1,4 @@
-"""The worker process: runs its tasks until told to stop, and ends loudly when one dies."""
+"""The worker process: runs its tasks until it is asked to stop, and fails when one of them dies."""
 
 import asyncio
 import logging
@@ -24,7 +24,7 @@ _log = logging.getLogger(__name__)
 def run(settings: Settings) -> int:
     """Work until SIGTERM or SIGINT; return 0, or 1 when a task died.
 
-    Raises ``SealingError`` or ``Unavailable`` when it can not start.
+    Raises ``SealingError`` or ``Unavailable`` when it cannot start.
     """
     logs.configure(settings.log_level)
     return uvloop.run(_work(settings))
@@ -64,7 +64,7 @@ def tasks(gateway: Gateway) -> dict[str, lifecycle.Task]:
 
 
 def _drainer(gateway: Gateway) -> Drainer:
-    """Make a drainer with a way in of its own: what it brings must not be journaled again."""
+    """Return a drainer with an intake of its own: what it drains must not be journaled again."""
     settings, stores = gateway.settings, gateway.stores
     assert stores.journal_streams is not None, "only asked for where there is a journal"
     ledger = Ledger(pool=stores.primary, sealer=stores.sealer, new_id=gateway.new_id, is_late=True)
@@ -86,6 +86,6 @@ def _drainer(gateway: Gateway) -> Drainer:
         ledger=ledger,
         aliases=Aliases(pool=stores.primary),
         clock=gateway.clock,
-        # A name for each life: what an earlier one held is taken over, not mixed up with ours.
+        # A new name at each start: entries of an earlier one are taken over, not mixed with these.
         consumer=str(gateway.new_id()),
     )

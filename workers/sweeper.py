@@ -1,7 +1,7 @@
 """The sweeper: pairs events with orders that missed each other by milliseconds.
 
-A payment and its order may be committed side by side, neither seeing the other. Both are
-there; within seconds the sweeper brings them together, through the same way in as everything.
+A payment and its order may be committed at the same time, neither seeing the other. Within
+seconds the sweeper applies the event to its order, through the same intake as everything.
 """
 
 import asyncio
@@ -19,7 +19,7 @@ _ORDERS_MAX = 500
 
 
 class Sweeper:
-    """Settles pairs every ``sweep_s``, and shows a person what has waited too long."""
+    """Settles orders every ``sweep_s`` seconds, and parks a note of events that wait too long."""
 
     def __init__(
         self, *, maintenance: Maintenance, intake: Intake, sweep_s: float, unknown_order_s: float
@@ -30,7 +30,7 @@ class Sweeper:
         self._unknown_order_s = unknown_order_s
 
     async def run(self, stopping: asyncio.Event) -> None:
-        """Sweep until told to stop. What fails is tried again by the next round."""
+        """Sweep until ``stopping`` is set. What fails is tried again by the next round."""
         while not stopping.is_set():
             try:
                 settled = await self.sweep()
@@ -41,7 +41,7 @@ class Sweeper:
                 await lifecycle.pause(stopping, self._sweep_s)
 
     async def sweep(self) -> int:
-        """Settle what can be; return how many orders were. Raises ``Unavailable``."""
+        """Settle orders that something waits for; return how many. Raises ``Unavailable``."""
         pairs = await self._maintenance.orders_to_settle(_ORDERS_MAX)
         if pairs:
             await asyncio.gather(*[self._intake.settle(order_id) for order_id in pairs])

@@ -1,4 +1,4 @@
-"""Who may do what: roles and principals."""
+"""Authorisation: roles of API keys, and the principal behind a key."""
 
 from collections.abc import Sequence
 from typing import Literal, get_args
@@ -6,7 +6,7 @@ from typing import Literal, get_args
 from msgspec import Struct
 
 #: ``ingest``: submit orders, change their remarks. ``query``: read, private fields masked.
-#: ``query_pii``: read them in clear. ``operate``: switches and replays. ``admin``: everything but
+#: ``query_pii``: read them in clear. ``operate``: overrides and replays. ``admin``: everything but
 #: private fields.
 Role = Literal["ingest", "query", "query_pii", "operate", "admin"]
 ROLES: tuple[Role, ...] = get_args(Role)
@@ -21,7 +21,7 @@ class Principal(Struct, frozen=True):
     channels: frozenset[str]
 
     def may(self, role: Role) -> bool:
-        """Say whether the key has this role, or one that includes it."""
+        """Return whether the key has this role, or one that includes it."""
         if role in self.roles:
             return True
         if role == "query":
@@ -29,7 +29,7 @@ class Principal(Struct, frozen=True):
         return role in ("ingest", "operate") and "admin" in self.roles
 
     def may_use(self, channel: str) -> bool:
-        """Say whether the key reaches this channel."""
+        """Return whether the key may use this channel."""
         return not self.channels or channel in self.channels
 
     def visible(self) -> Sequence[str] | None:

@@ -11,5 +11,5 @@ _CODES = """
     TR TT TV TW TZ UA UG UM US UY UZ VA VC VE VG VI VN VU WF WS YE YT ZA ZM ZW
 """
 
-#: ``XK`` is not assigned; carriers and shops write it for Kosovo all the same.
+#: ``XK`` is not assigned; carriers and shops use it for Kosovo all the same.
 CODES = frozenset([*_CODES.split(), "XK"])

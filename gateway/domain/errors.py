@@ -1,12 +1,12 @@
-"""What can go wrong, by what the sender should do about it.
+"""What can go wrong, by what the client should do about it.
 
 ::
 
     TidegateError
     ├── Invalid        the message is wrong: fix it (400/422); carries the fields
     ├── Refused        not ours or not true: signature, freshness, account (401/403)
-    ├── Unavailable    come back later: nothing of it was kept (503)
-    └── Poisoned       it can not be stored: set aside under ``parked`` for a person (422)
+    ├── Unavailable    retry later: nothing was stored, or a repeat is harmless (503)
+    └── Poisoned       it cannot be stored: parked for an operator (422)
 """
 
 from typing import NamedTuple
@@ -41,16 +41,16 @@ class Refused(TidegateError):
 
 
 class Unavailable(TidegateError):
-    """Nothing was kept, or nobody can tell whether it was: sending it again is right and safe."""
+    """Nothing was stored, or it is not known whether it was: sending it again is safe."""
 
     def __init__(self, part: str, retry_after_s: float = 1.0) -> None:
-        super().__init__(f"{part} can not answer now")
+        super().__init__(f"{part} is unavailable")
         self.part = part
         self.retry_after_s = retry_after_s
 
 
 class Poisoned(TidegateError):
-    """This one message can not be stored. It was set aside under ``parked_id``."""
+    """This one message cannot be stored. It was parked under ``parked_id``."""
 
     def __init__(self, parked_id: str, reason: str) -> None:
         super().__init__(reason)

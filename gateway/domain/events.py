@@ -1,7 +1,7 @@
-"""Domain events: what a callback, a poll or an operator says happened to an order.
+"""Domain events: what a callback, a poll or an operator reports of an order.
 
 Provider dialects end at ``gateway/providers/``; from there on only these exist.
-None of them carries private data, so they may be kept in clear while they wait.
+None of them carries private data, so they may be stored in clear while they wait.
 """
 
 from datetime import datetime
@@ -38,7 +38,7 @@ class RefundSucceeded(Struct, frozen=True, tag="refund_succeeded"):
 
 
 class Closed(Struct, frozen=True, tag="closed"):
-    """The order was given up unpaid. ``cause`` is ``timed_out`` or ``cancelled``."""
+    """The order was closed unpaid. ``cause`` is ``timed_out`` or ``cancelled``."""
 
     order_no: str
     cause: str
@@ -67,16 +67,16 @@ class Delivered(Struct, frozen=True, tag="delivered"):
 
 
 class Noted(Struct, frozen=True, tag="noted"):
-    """True and ours, recorded, and without effect on any order: ``kind`` says what it was."""
+    """Verified, recorded, and without effect on any order: ``kind`` says what it was."""
 
     kind: str
     occurred_at: datetime
 
 
 class Unmapped(Struct, frozen=True, tag="unmapped"):
-    """True and ours, and nothing that we could book: parked, so that a person sees it.
+    """Verified, but not bookable: parked, so that an operator sees it.
 
-    ``kind`` is the provider's word; ``detail`` says in words what could not be mapped and holds
+    ``kind`` is the provider's name for it; ``detail`` says what could not be mapped and holds
     nothing private. ``order_no`` may be empty.
     """
 
@@ -100,15 +100,15 @@ def transaction_id(event: Event) -> str:
 
 
 def tracking_no(event: Event) -> str:
-    """Return the tracking number that stands for the order where none is named, or ``""``."""
+    """Return the tracking number that identifies the order where none is named, or ``""``."""
     return event.tracking_no if isinstance(event, Delivered) and not event.order_no else ""
 
 
 def refund_key(provider: str, event: Event) -> tuple[str, str] | None:
-    """Return what names a single refund whoever tells of it: (source, key) in the history.
+    """Return what identifies a single refund in any report of it: (source, key) in the history.
 
-    A callback and a poll may both tell of it, each under a key of its own; added up twice, it
-    would be money that nobody gave back. Totals need no name: they are compared, not added.
+    A callback and a poll may both report it, each under a key of its own; added up twice, it
+    would be money that was never refunded. Totals need no name: they are compared, not added.
     """
     if isinstance(event, RefundSucceeded) and not event.cumulative and event.refund_no:
         return f"refund:{provider}", f"{event.transaction_id} {event.refund_no}"

@@ -23,21 +23,21 @@ def _prefixed(part: str) -> str:
 
 
 def _goods(order: Submission) -> str:
-    """Return channel, buyer and sorted (sku, quantity) in one text that reads only one way."""
+    """Return channel, buyer and sorted (sku, quantity) as one unambiguous text."""
     lines = [f"{_prefixed(item.sku)}*{item.quantity};" for item in order.items]
     lines.sort()
     return _prefixed(order.channel) + _prefixed(order.buyer_id) + "".join(lines)
 
 
 def similarity(order: Submission, phone: str) -> tuple[bytes, bytes]:
-    """Return what an order looks like, and what velocity is counted by: 16 bytes each.
+    """Return the digests (look-alike, same goods) of an order, 16 bytes each.
 
-    The second is over channel, buyer and sorted (sku, quantity); the first over payable and the
-    recipient's phone as well. Two orders with the same first within ten minutes look like one
-    double click.
+    "Same goods", by which velocity is counted, is over channel, buyer and sorted (sku, quantity);
+    "look-alike" over payable and the recipient's phone as well. Two orders that look alike within
+    ten minutes may be one double click.
     """
     same_goods = _goods(order)
-    # Both parts that follow hold no bar: the text still reads only one way.
+    # Neither part that follows holds a bar: the text stays unambiguous.
     lookalike = f"{same_goods}|{order.amounts.payable.normalize():f}|{phone}"
     return _digest(lookalike), _digest(same_goods)
 

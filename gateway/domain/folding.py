@@ -1,7 +1,7 @@
-"""Apply one event to one order. Pure: the only place that decides what an event does.
+"""Folding: apply one event to one order. Pure, and the only place that decides what an event does.
 
 ``apply`` changes the ``OrderState`` and ``PaymentState`` it is given and returns the step.
-Events commute as far as money can: whichever way {placed, paid, refunded, closed} arrive,
+Events commute as far as money can: in whatever order {placed, paid, refunded, closed} arrive,
 an order that saw all of them ends in the same state.
 """
 
@@ -23,7 +23,7 @@ RANK: dict[type, int] = {
     events.Unmapped: 6,
 }
 
-#: What money that is not the order's holds it for until it went back, the gravest first.
+#: The hold of an order while money that is not due stays with it, the gravest first.
 _OWED: dict[Standing, Hold] = {
     "after_close": "paid_after_close",
     "mismatch": "amount_mismatch",
@@ -39,11 +39,11 @@ def apply(
     is_new: bool,
     payments: Iterable[PaymentState],
 ) -> Step:
-    """Say what ``event`` does, and do it to ``order`` and ``payment``.
+    """Apply ``event`` to ``order`` and ``payment``, in place; return the step that was made.
 
-    ``payment`` is the row of the event's transaction; ``is_new`` says that this very event
-    brought it. ``payments`` holds at least every transaction of the order.
-    A changed order has its version raised by one.
+    ``payment`` is the row of the event's transaction; ``is_new``: this very event created it.
+    ``payments`` holds at least every transaction of the order. A changed order has its version
+    raised by one.
     """
     if isinstance(event, events.Noted):
         return Step("noted")
@@ -76,7 +76,7 @@ def _pay(
             # The first message of the transaction did not name its order; this one does.
             payment.order_no = event.order_no
             return Step("waiting")
-        # The event that waits already says all there is to say: a second one adds nothing.
+        # The event that waits already carries all of it: a second one adds nothing.
         return Step("repeat")
     payment.order_id = order.id
     before = order.status
@@ -103,14 +103,14 @@ def _pay(
 def _contradiction(
     event: events.PaymentSucceeded, order: OrderState | None, payment: PaymentState
 ) -> Step | None:
-    """Return the step of a message that says of its transaction what another one did not."""
+    """Return the step of a message that contradicts an earlier one about its transaction."""
     at = order.status if order is not None else None
     detail = f"{payment.amount} {payment.currency}"
     if event.currency != payment.currency or event.amount != payment.amount:
-        detail = f"paid {event.amount} {event.currency}, but {detail} when first told"
+        detail = f"paid {event.amount} {event.currency}, but {detail} when first reported"
         return Step("parked", at, at, "amount_mismatch", detail)
     if event.order_no and payment.order_no and event.order_no != payment.order_no:
-        detail = f"paid order {event.order_no}, but {payment.order_no} when first told"
+        detail = f"paid order {event.order_no}, but {payment.order_no} when first reported"
         return Step("parked", at, at, "duplicate_payment", detail)
     return None
 
@@ -124,7 +124,7 @@ def _mark_not_due(
 
 
 def _held_for(order: OrderState, payments: Iterable[PaymentState]) -> Hold | None:
-    """Say what holds the order: money that must go back, else what held it from the first."""
+    """Return the order's hold: money that must be refunded, else the hold it was placed with."""
     owed = {
         payment.standing
         for payment in payments
@@ -157,7 +157,7 @@ def _refund(
         if is_full:
             order.status = transitions.TRANSITIONS[before, "refund_succeeded"]
     if is_full and payment.standing in _OWED:
-        # What the order was held for is gone; what else it is held for is not.
+        # This reason to hold the order is gone; another one may remain.
         order.hold = _held_for(order, payments)
     order.version += 1
     return Step("applied", before, order.status)
@@ -172,8 +172,8 @@ def _move(
 ) -> Step:
     if order is None:
         if parcel := events.tracking_no(event):
-            # Shipped long ago, or not by us: nothing will come that this could wait for.
-            detail = f"not one order was shipped under {parcel}"
+            # Shipped long ago, or not by this shop: no order will come that this could wait for.
+            detail = f"not exactly one order was shipped under {parcel}"
             return Step("parked", reason="unknown_order", detail=detail)
         return Step("waiting")
     before = order.status
@@ -183,7 +183,7 @@ def _move(
     if key in transitions.PREMATURE:
         return Step("waiting", before, before)
     if key not in transitions.TRANSITIONS:
-        detail = f"{key[1]} can not follow {before}"
+        detail = f"{key[1]} cannot follow {before}"
         return Step("parked", before, before, "impossible_transition", detail)
     order.status = transitions.TRANSITIONS[key]
     order.version += 1

@@ -1,4 +1,4 @@
-"""Follow-ups: events after the placement, the state they act on, and what became of them."""
+"""Follow-ups: events after the placement, the state they act on, and their outcome."""
 
 from datetime import datetime
 from decimal import Decimal
@@ -10,12 +10,12 @@ from msgspec import Struct
 from gateway.domain.events import Event
 from gateway.domain.orders import Hold, Status
 
-#: What became of an event.
-#: ``waiting``: kept until its order or its payment comes; ``noted``: recorded, no effect;
-#: ``journaled``: kept until Postgres can take it.
+#: The outcome of an event.
+#: ``waiting``: stored until its order or its payment comes; ``noted``: recorded, no effect;
+#: ``journaled``: stored until Postgres can take it.
 Outcome = Literal["applied", "repeat", "waiting", "parked", "noted", "journaled"]
 
-#: Why something was set aside for a person.
+#: Why something was parked for an operator.
 ParkReason = Literal[
     "amount_mismatch",
     "paid_after_close",
@@ -27,15 +27,16 @@ ParkReason = Literal[
     "poison",
 ]
 
-#: What a payment is to its order.
+#: The standing of a payment with its order.
 Standing = Literal["waiting", "applied", "mismatch", "after_close", "duplicate"]
 
 
 class FollowUp(Struct, frozen=True):
-    """An event on its way in. ``(source, source_key)`` is what makes it one and the same.
+    """An event on its way in. ``(source, source_key)`` is its idempotency key.
 
-    ``source`` is ``<provider>:<account>``; ``source_key`` the key that the provider really
-    guarantees; ``channels`` those whose orders the account pays for; ``trigger`` who says so.
+    ``source`` is ``<provider>:<account>``; ``source_key`` the key that the provider guarantees
+    to be unique; ``channels`` are those whose orders the account pays for; ``trigger`` is who
+    reported it; ``raw`` the message as it arrived, None where another row stores it.
     """
 
     id: UUID
@@ -50,7 +51,7 @@ class FollowUp(Struct, frozen=True):
 
 
 class Settle(Struct, frozen=True):
-    """Ask that whatever waits for this order be applied to it."""
+    """A request to apply the events that wait for this order."""
 
     order_id: UUID
 
@@ -74,7 +75,7 @@ class OrderState(Struct):
     closed_at: datetime | None = None
     carrier: str | None = None
     tracking_no: str | None = None
-    #: What the order was held for when it was placed.
+    #: The hold the order was placed with.
     placed_hold: Hold | None = None
 
 
@@ -95,7 +96,7 @@ class PaymentState(Struct):
 
 
 class Step(Struct):
-    """What one event did: the line of history, and what a person must be shown."""
+    """What one event did: its line of the history, and the reason if it was parked."""
 
     outcome: Outcome
     from_status: Status | None = None

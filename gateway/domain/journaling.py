@@ -1,4 +1,4 @@
-"""What is journaled while the ledger can not be asked."""
+"""What is journaled while Postgres cannot take it."""
 
 from typing import Literal
 
@@ -11,9 +11,9 @@ LaneName = Literal["placements", "follow_ups"]
 class Entry(Struct, frozen=True):
     """An event on its way into the journal.
 
-    ``envelope`` is sealed. ``claims`` are the digests by which a repeat is recognised, each
-    with the seconds it is kept for; ``claim_value`` is what a repeat finds stored under each claim.
-    A forced entry is appended although its like is there, whose claims stay as they are.
+    ``envelope`` is sealed. ``claims`` are (digest, seconds to live) by which a repeat is
+    recognised; ``claim_value`` is what a repeat finds under each of them. A forced entry is
+    appended although a claim is taken, which then stays as it is.
     """
 
     envelope: bytes

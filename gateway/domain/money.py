@@ -34,7 +34,7 @@ UNITS: dict[str, Decimal] = {
 
 
 def is_exact(amount: Decimal, unit: Decimal) -> bool:
-    """Say whether ``amount`` is money in whole units. ``fault`` says why not."""
+    """Return whether ``amount`` is money in whole units. ``fault`` gives the reason why not."""
     if not amount.is_finite() or not ZERO <= amount < AMOUNT_LIMIT:
         return False
     rest = amount % unit
@@ -43,9 +43,9 @@ def is_exact(amount: Decimal, unit: Decimal) -> bool:
 
 
 def fault(amount: Decimal, decimals: int) -> str | None:
-    """Say why ``amount`` can not be money with so many decimals, or None if it can.
+    """Return why ``amount`` is not money with so many decimals, or None if it is.
 
-    Looks at the exponent before doing arithmetic, so that ``1E+999999999`` costs nothing.
+    The exponent is checked before any arithmetic, so that ``1E+999999999`` costs nothing.
     """
     if not amount.is_finite():
         return "must be a finite number"

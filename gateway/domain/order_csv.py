@@ -51,7 +51,7 @@ def _row(order: OrderView) -> tuple[str, ...]:
 
 
 def _harmless(text: str | None) -> str:
-    """Return a text that no spreadsheet runs: an apostrophe goes before what would be a formula."""
+    """Return a text that no spreadsheet evaluates: a formula gets an apostrophe in front."""
     if not text:
         return ""
     return f"'{text}" if text.startswith(_FORMULA) else text

@@ -9,7 +9,7 @@ from msgspec import Meta, Struct
 
 Status = Literal["pending_payment", "paid", "shipped", "completed", "refunded", "closed"]
 
-#: Why a person must look at an order before it moves on.
+#: Why an order is held for review.
 Hold = Literal[
     "lookalike", "suspected_brushing", "amount_mismatch", "paid_after_close", "duplicate_payment"
 ]
@@ -39,7 +39,7 @@ def _text(max_length: int, min_length: int = 1) -> Any:
     return Meta(min_length=min_length, max_length=max_length)
 
 
-#: What the buyer, or the shop for him, wants to be heeded. It may say anything: it is private.
+#: A note of the buyer, or of the shop for them. It may contain anything: it is private.
 Remark = Annotated[str, _text(1024, 0)]
 
 
@@ -110,7 +110,7 @@ class Private(Struct, frozen=True, omit_defaults=True):
 
 
 def private_part(submission: Submission) -> Private:
-    """Pick out what must never reach a disk in clear."""
+    """Return the fields that must never reach a disk in clear."""
     to = submission.recipient
     return Private(
         name=to.name,
@@ -132,12 +132,12 @@ _DECODER = msgspec.json.Decoder(Submission)
 
 
 def encode_shop_order(submission: Submission) -> bytes:
-    """Write an order that no storefront wrote for us, for ``restored``."""
+    """Encode an order that a shop reported, for ``decode_shop_order``."""
     return msgspec.json.encode(submission)
 
 
 def decode_shop_order(text: bytes) -> Submission:
-    """Read what ``kept`` wrote. Bounds are not checked: a shop's order may lack an address."""
+    """Decode what ``encode_shop_order`` wrote. Bounds are not checked: addresses may be missing."""
     order = msgspec.json.decode(text)
     prices = ("unit_price", "discount")
     order["items"] = [

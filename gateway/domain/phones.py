@@ -29,7 +29,7 @@ _PUNCTUATION = str.maketrans("", "", " -().\u00a0")
 def normalised(phone: str, country: str) -> str | None:
     """Return the number as ``+<calling code><national number>``, or None if it is not one.
 
-    For a country without a pattern here the digits as written are kept.
+    For a country without a pattern here the digits stay as written.
     """
     digits = phone.translate(_PUNCTUATION)
     pattern = _NATIONAL.get(country)

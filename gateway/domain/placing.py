@@ -1,7 +1,7 @@
-"""Placements: an order on its way in, and the verdict on a submission that met its like.
+"""Placements: an order on its way in, and the verdict on a submission that matches stored orders.
 
-``judge`` is the table of ``Idempotency`` in the README as one function. It sees what the
-ledger found and decides; the ledger only looks up and writes.
+``judge`` is the table of ``Idempotency`` in the README as one function. It decides by the
+matches that the ledger found; the ledger only reads and writes.
 """
 
 from datetime import datetime
@@ -18,8 +18,9 @@ LOOKALIKE_WINDOW_S = 600
 LookalikePolicy = Literal["hold", "replay", "off"]
 
 
-#: What the stock said of an order: all is there, nobody could be asked, or something is missing.
-#: None: it is never asked. What is missing is stored by nobody, and answered if it is a repeat.
+#: The stock check of an order: all in stock, not checked, or something out of stock. None: the
+#: stock is never checked. An order out of stock is not stored, and a repeat of a stored one is
+#: answered all the same.
 Stock = Literal["checked", "unchecked", "missing"]
 
 
@@ -47,7 +48,7 @@ class Placement(Struct, frozen=True):
 
 
 class ExistingOrder(Struct, frozen=True):
-    """What the ledger knows of an order that was there before. ``placed_hold`` is its first."""
+    """A stored order that a submission matches. ``placed_hold`` is the hold it was placed with."""
 
     id: UUID
     channel: str
@@ -62,7 +63,10 @@ class ExistingOrder(Struct, frozen=True):
 
 
 class Matches(Struct, frozen=True):
-    """What a submission met: by request id, by (channel, order_no), by live fingerprint."""
+    """The stored orders that a submission matches, by each key that may match.
+
+    The keys are the request id, (channel, order_no) and the live look-alike fingerprint.
+    """
 
     by_request_id: ExistingOrder | None = None
     by_order_no: ExistingOrder | None = None
@@ -75,9 +79,10 @@ Answer = Literal["placed", "replayed", "key_reused", "conflict", "out_of_stock"]
 class Placed(Struct, frozen=True):
     """The answer to a placement, true once it is committed or journaled.
 
-    For ``replayed`` it is the original result: how the order stood when it was placed.
-    For ``key_reused`` and ``conflict`` it names the order that stands in the way. For
-    ``out_of_stock`` nothing was stored, and ``id`` is nobody's.
+    For ``replayed`` it is the original result: the order as it was placed. For ``key_reused``
+    and ``conflict`` it is the stored order that the submission contradicts. For
+    ``out_of_stock`` nothing was stored, and no order has ``id``. ``has_waiting``: events that
+    came before the order wait to be applied.
     """
 
     answer: Answer
@@ -89,20 +94,21 @@ class Placed(Struct, frozen=True):
     version: int = 1
     payload_digest: bytes = b""
     has_waiting: bool = False
-    #: Durable in the journal; the ledger has yet to hear of it.
+    #: Durable in the journal, and not yet in the ledger.
     is_journaled: bool = False
 
 
 class Insert(Struct, frozen=True):
-    """The verdict that the order is new; ``hold`` if a person must look first."""
+    """The verdict that the order is new; ``hold``: the reason to hold it for review, or None."""
 
     hold: Hold | None
 
 
 def judge(placement: Placement, matches: Matches) -> Placed | Insert:
-    """Decide what a submission is that met orders already stored.
+    """Decide what a submission is, given the stored orders that it matches.
 
-    A repeat is one whatever became of the stock since.
+    Precedence: request id, then order number, then look-alike. A repeat stays one whatever the
+    stock is now.
     """
     if placement.request_id is not None and (existing := matches.by_request_id):
         same = existing.payload_digest == placement.payload_digest
@@ -119,7 +125,7 @@ def judge(placement: Placement, matches: Matches) -> Placed | Insert:
 
 
 def out_of_stock(placement: Placement) -> Placed:
-    """Return the answer to an order that is new and can not be had."""
+    """Return the answer to an order that is new and out of stock."""
     order = placement.submission
     return Placed("out_of_stock", placement.id, order.channel, order.order_no, None)
 

@@ -1,4 +1,4 @@
-"""A refused callback, kept for a while so that a person can find out why."""
+"""A rejected callback, stored for a while so that an operator can find out why."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -8,7 +8,7 @@ from msgspec import Struct
 
 
 class RejectedCallback(Struct, frozen=True):
-    """What arrived and why it was refused. ``headers`` and ``body`` may hold private data."""
+    """What arrived and why it was rejected. ``headers`` and ``body`` may hold private data."""
 
     id: UUID
     provider: str
@@ -20,5 +20,5 @@ class RejectedCallback(Struct, frozen=True):
     body: bytes
 
     def __repr__(self) -> str:
-        """Show nothing of the message: what is shown ends up in logs."""
-        return f"RefusedCallback({self.id}, {self.provider}/{self.account}, {self.reason})"
+        """Show nothing of the message: a repr ends up in logs."""
+        return f"RejectedCallback({self.id}, {self.provider}/{self.account}, {self.reason})"

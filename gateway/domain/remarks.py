@@ -1,7 +1,7 @@
 """The remark of an order, changed after the order was placed.
 
 The text is private: it lives in the order's sealed part and in the sealed message that changed
-it, and nowhere else. History and outbox only tell that it changed.
+it, and nowhere else. History and outbox record only that it changed.
 """
 
 from collections.abc import Sequence
@@ -16,19 +16,19 @@ from gateway.domain.orders import Hold, Remark, Status
 
 
 class RemarkChange(Struct, frozen=True, forbid_unknown_fields=True):
-    """What the remark of an order shall be; null takes it away."""
+    """The new remark of an order; null removes it."""
 
     remark: Remark | None
 
     def __repr__(self) -> str:
-        """Show nothing of the text: what is shown ends up in logs."""
+        """Show nothing of the text: a repr ends up in logs."""
         return "RemarkChange()"
 
 
 class Edit(Struct, frozen=True):
     """A change on its way in. ``order_id`` may be an alias; ``channels`` None: of any channel.
 
-    ``version`` is the only one that it may change, where the sender named one.
+    ``version``: the version that the order must have; None: any.
     """
 
     order_id: UUID
@@ -44,13 +44,13 @@ class Edit(Struct, frozen=True):
         return f"Edit({self.order_id}, {self.trigger})"
 
 
-#: ``same``: the order has this remark already; ``version_changed``: it has another version than
-#: the one that may be changed. Nothing was written then.
+#: ``same``: the order already has this remark; ``version_changed``: it does not have the version
+#: that the client named. Nothing was written then.
 Answer = Literal["changed", "same", "version_changed"]
 
 
 class Edited(Struct, frozen=True):
-    """What became of an edit, true once it is committed, and how the order stands then."""
+    """The outcome of an edit, true once it is committed, and the order's state after it."""
 
     answer: Answer
     id: UUID
@@ -62,7 +62,7 @@ class Edited(Struct, frozen=True):
 
 
 class Replace(Struct, frozen=True):
-    """The verdict that the remark is another: the private part as it is to be sealed."""
+    """The verdict that the remark changes: the new private part, yet to be sealed."""
 
     private: bytes
 
@@ -85,15 +85,15 @@ def judge(
 ) -> Replace | Literal["same", "version_changed"]:
     """Decide about an edit of an order of this version, whose private part is opened.
 
-    A remark that is there already is no conflict, whatever version was named: the sender may not
-    have heard the answer the first time, and what he wants is so (RFC 9110, 13.1.1).
+    A remark that is there already is no conflict, whatever version was named: the client may not
+    have received the first answer, and what they asked for is so (RFC 9110, 13.1.1).
     """
     fields = _decode(private)
     if msgspec.json.decode(fields.get("remark", _ABSENT)) == edit.remark:
         return "same"
     if edit.version not in (None, version):
         return "version_changed"
-    # All else stays byte for byte: no second reading of it changes what was stored.
+    # All else stays byte for byte: decoding it again must not change what was stored.
     fields.pop("remark", None)
     if edit.remark is not None:
         fields["remark"] = msgspec.Raw(_encode(edit.remark))

@@ -1,12 +1,12 @@
-"""The life of an order: one closed table of moves, used everywhere.
+"""The life of an order: one closed table of status transitions, used everywhere.
 
-A move that the table does not list is never made. What arrives early waits; what can never
-be applied is parked with a reason.
+A transition that the table does not list is never made. What arrives early waits; what can
+never be applied is parked with a reason.
 """
 
 from gateway.domain.orders import Status
 
-#: (from, action) -> to. A partial refund leaves the status; a full one takes this move.
+#: (from, action) -> to. A partial refund leaves the status; a full one makes this transition.
 TRANSITIONS: dict[tuple[Status, str], Status] = {
     ("pending_payment", "payment_succeeded"): "paid",
     ("pending_payment", "timed_out"): "closed",
@@ -16,11 +16,11 @@ TRANSITIONS: dict[tuple[Status, str], Status] = {
     ("paid", "refund_succeeded"): "refunded",
     ("shipped", "refund_succeeded"): "refunded",
     ("completed", "refund_succeeded"): "refunded",
-    # What was paid after the close went back in full: nobody owes anybody.
+    # What was paid after the close was refunded in full: nothing is owed.
     ("closed", "refund_succeeded"): "refunded",
 }
 
-#: Early, not impossible: these wait for the move that must come before them.
+#: Early, not impossible: these wait for the transition that must come before them.
 PREMATURE: frozenset[tuple[Status, str]] = frozenset(
     {
         ("pending_payment", "shipped"),
@@ -29,7 +29,7 @@ PREMATURE: frozenset[tuple[Status, str]] = frozenset(
     }
 )
 
-#: Said again: the order already is where this would take it, or further on the same way.
+#: Repeats: the order already has the status that this would bring, or one after it.
 REPEATED: frozenset[tuple[Status, str]] = frozenset(
     {
         ("closed", "timed_out"),

@@ -1,6 +1,6 @@
 """Entry checks of a submitted order, beyond its shape.
 
-``check`` finds every fault at once, so that a storefront's developer fixes them in one go.
+``check`` finds every fault at once, so that a client's developer can fix them together.
 """
 
 from collections.abc import Collection
@@ -12,11 +12,11 @@ import msgspec
 from gateway.domain import countries, money, orders, phones
 from gateway.domain.errors import Fault, Invalid
 
-#: How far a storefront's clock may run ahead of ours.
+#: How far a storefront's clock may run ahead of the gateway's.
 PLACED_AHEAD_MAX = timedelta(minutes=10)
 _EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
-#: What one caller can still decode, another, deeper in calls, can not encode again: attributes
-#: at the edge of the interpreter's own limit would fail the whole batch that they are stored in.
+#: What one caller can decode, another, deeper in the call stack, may fail to encode: attributes
+#: at the edge of the interpreter's recursion limit would fail the whole batch they are stored in.
 ATTRIBUTES_DEPTH_MAX = 16
 _CONTROL = "holds a control character"
 
@@ -30,9 +30,9 @@ def check(
 ) -> str:
     """Return the recipient's normalised phone when ``order`` may be stored.
 
-    An order that a shop took already (``is_from_shop``) may go without an address or a telephone
-    number that we know the pattern of: it is not ours to send back. Its phone is then ``""``.
-    Raises ``Invalid`` with every fault.
+    An order that a shop has already taken (``is_from_shop``) cannot be sent back: it may lack an
+    address or a telephone number of a known pattern; its phone is then ``""``. Raises ``Invalid``
+    with every fault.
     """
     faults: list[Fault] = []
     if order.channel not in channels:
@@ -67,7 +67,7 @@ def check_remark(remark: str | None) -> None:
 
 
 def _check_amounts(order: orders.Submission, decimals: int, faults: list[Fault]) -> None:
-    # Nearly every order adds up: see that first, and look for what is wrong only when it is not.
+    # Nearly every order adds up: check that first, and search for the faults only where it fails.
     if not _adds_up(order, money.UNITS[order.currency]):
         _explain_amounts(order, decimals, faults)
 
@@ -179,7 +179,7 @@ def _check_text(order: orders.Submission, faults: list[Fault]) -> None:
     ]  # fmt: skip
     for item in order.items:
         texts += (item.sku, item.name)
-    # One pass over all the text in C; a look at each field only when something is odd.
+    # One pass over all the text in C; each field is checked only when that finds something.
     if "".join(texts).isprintable():
         return
     fields = [

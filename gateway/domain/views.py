@@ -1,4 +1,4 @@
-"""Orders as they are shown: in clear to who may see, masked to everybody else."""
+"""Orders as they are shown: in clear to keys that may see them so, masked to all others."""
 
 from datetime import datetime
 from decimal import Decimal
@@ -18,7 +18,7 @@ Amount = Annotated[str, Meta(description="Major units as a decimal string.", exa
 StockCheck = Annotated[
     Literal["checked", "unchecked"],
     Meta(
-        description="Whether the inventory was asked when the order came; null where it never is."
+        description="Whether the stock was checked when the order came; null: never checked here."
     ),
 ]
 
@@ -34,7 +34,7 @@ class ItemView(Struct, frozen=True):
 
 
 class AmountsView(Struct, frozen=True):
-    """The money of an order, as submitted and as it moved since."""
+    """The money of an order: as submitted, and paid and refunded since."""
 
     goods: Amount
     shop_discount: Amount
@@ -60,7 +60,7 @@ class RecipientView(Struct, frozen=True):
 
 
 class OrderView(Struct, frozen=True):
-    """An order as it stands."""
+    """An order in its current state."""
 
     id: str
     channel: str
@@ -142,7 +142,7 @@ class StoredOrder(Struct, frozen=True):
 
 
 def view(order: StoredOrder, *, in_clear: bool) -> OrderView:
-    """Return what may be shown of an order. Masked, free text is left out: it may say anything."""
+    """Return what may be shown of an order. Masked, free text is left out: it may be private."""
     private = order.private
 
     def amount(value: Decimal) -> str:

@@ -1,1 +1,1 @@
-"""The one way in: accept, recognise repeats, commit in groups."""
+"""The one way in: accept, recognise repeats, group commit, and the journal as the fallback."""

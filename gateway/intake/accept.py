@@ -1,4 +1,4 @@
-"""The one way in. HTTP, pollers, drains and replays all end here; there is no second way."""
+"""The one way in. HTTP, pollers, the drainer and replays all call ``Intake``; nothing else does."""
 
 import asyncio
 import logging
@@ -21,7 +21,11 @@ _log = logging.getLogger(__name__)
 
 
 class Intake:
-    """Accepts orders and events: recognises repeats in flight, commits the rest, answers."""
+    """Accepts orders and events: recognises repeats in flight, commits the rest, answers.
+
+    What is answered is committed, or journaled, or rejected without a trace that counts.
+    ``policies`` has the look-alike policy of every configured channel.
+    """
 
     def __init__(
         self,
@@ -40,7 +44,11 @@ class Intake:
     def placement(
         self, submission: Submission, *, raw: bytes, request_id: str | None, trigger: str
     ) -> Placement:
-        """Check a submission and make it ready to store. Raises ``Invalid`` with every fault."""
+        """Return a checked submission, ready to store. Raises ``Invalid`` with every fault.
+
+        ``raw``: the body as it arrived; ``request_id``: the idempotency key of the client, if any;
+        ``trigger``: who submitted it, for the history.
+        """
         return self._placement(
             submission,
             id_=self._new_id(),
@@ -51,10 +59,10 @@ class Intake:
         )
 
     def shop_placement(self, submission: Submission, *, raw: bytes, trigger: str) -> Placement:
-        """Check an order that a shop took and told us of. Raises ``Invalid`` with every fault.
+        """Return an order that a shop took and reported, checked. Raises ``Invalid``.
 
-        Its number is what makes it one and the same: a second order of the same goods is
-        another order, held for a look by the channel's policy and never taken for a repeat.
+        Its number alone identifies it: a second order of the same goods is another order, which
+        the channel's policy may hold for review, and never a repeat. ``raw``: the shop's message.
         """
         return self._placement(
             submission,
@@ -67,9 +75,9 @@ class Intake:
         )
 
     def journaled_placement(self, order: journal_codec.JournaledOrder) -> Placement:
-        """Make an order ready to store that was journaled: as it was when it arrived.
+        """Return a journaled order, ready to store as it was when it arrived.
 
-        Raises ``Invalid`` or ``msgspec.MsgspecError`` when it would not be accepted any more.
+        Raises ``Invalid`` or ``msgspec.MsgspecError`` when it would no longer be accepted.
         """
         return self._placement(
             orders.decode(order.raw)
@@ -121,8 +129,8 @@ class Intake:
     async def accept_order(self, placement: Placement) -> Placed:
         """Return the answer to a submission once it is committed or journaled.
 
-        Raises ``Unavailable`` (nothing was kept, or it was and a repeat will say so) and
-        ``Poisoned`` (set aside for a person).
+        Raises ``Unavailable`` when nothing was stored, or when it is not known whether it was (a
+        repeat is answered with the result then), and ``Poisoned`` when it was parked.
         """
         future = self._in_flight.get(placement.exact)
         try:
@@ -139,10 +147,10 @@ class Intake:
         return placed
 
     def begin(self, placement: Placement) -> asyncio.Future[Placed] | None:
-        """Queue an order and return a future for ``end``; None: it is one for ``accept_order``.
+        """Queue an order and return a future for ``end``; None: use ``accept_order`` for it.
 
-        The same way in, for whoever can be called back: a coroutine for each order and a task to
-        run it cost more than its place in the batch. Raises ``Unavailable``.
+        This is ``accept_order`` for callers that take callbacks: a coroutine and a task for each
+        order cost more than its place in the batch. Raises ``Unavailable`` when too many wait.
         """
         if placement.exact in self._in_flight or placement.stock == "missing":
             return None
@@ -153,9 +161,9 @@ class Intake:
             raise
 
     def end(self, placement: Placement, future: asyncio.Future[Placed]) -> Placed:
-        """Return what became of an order whose future is done. Raises as ``accept_order``.
+        """Return the answer to an order whose future is done. Raises as ``accept_order``.
 
-        ``has_waiting``: the answer is told after ``pair``.
+        Where ``has_waiting`` is true, await ``pair`` before the answer is sent.
         """
         self._forget(placement, future)
         try:
@@ -168,7 +176,7 @@ class Intake:
 
     async def _commit(self, placement: Placement) -> Placed:
         if placement.stock == "missing":
-            # No answer for others: each was asked about by itself, and may be there by now.
+            # Not shared: the stock of each was checked by itself, and may have changed since.
             return await self._committer.place(placement)
         future = self._queue(placement)
         try:
@@ -181,28 +189,28 @@ class Intake:
         return future
 
     def _forget(self, placement: Placement, future: asyncio.Future[Placed]) -> None:
-        # Where the first gave up, another may have taken its place by now.
+        # Where the first caller was cancelled, another may have taken its place by now.
         if self._in_flight.get(placement.exact) is future:
             del self._in_flight[placement.exact]
 
     async def _share(self, future: asyncio.Future[Placed], placement: Placement) -> Placed:
-        """Wait with whoever is having the very same submission committed."""
+        """Wait for the commit of an identical submission that is in flight."""
         metrics.REPEATS.labels("in_flight").inc()
         try:
-            # Shielded: to stop waiting here must not cancel what others wait for.
+            # Shielded: cancelling this caller must not cancel what others wait for.
             return _as_repeat(await asyncio.shield(future))
         except asyncio.CancelledError:
             task = asyncio.current_task()
             if not future.cancelled() or (task is not None and task.cancelling()):
                 raise
-        # Whoever was first gave up. Its batch goes on, and the ledger knows what became of it.
+        # The first caller was cancelled. Its batch goes on, and the ledger has the result.
         successor = self._in_flight.get(placement.exact)
         if successor is None or successor.cancelled():
             return _as_repeat(await self._commit(placement))
         return await self._share(successor, placement)
 
     async def accept_event(self, follow_up: FollowUp) -> Done:
-        """Return what became of an event once it is committed or journaled.
+        """Return the outcome of an event once it is committed or journaled.
 
         Raises as ``accept_order``.
         """
@@ -217,18 +225,18 @@ class Intake:
         return done
 
     async def settle(self, order_id: UUID) -> Done:
-        """Apply whatever waits for an order. Raises ``Unavailable``."""
+        """Apply the events that wait for an order, committed. Raises ``Unavailable``."""
         return await self._committer.follow(Settle(order_id))
 
     async def pair(self, placed: Placed) -> None:
-        """Apply what came before its order. The answer stays that of a placement.
+        """Apply the events that came before their order. The answer of the placement stays.
 
-        Every repeat must be told the same, and none could know what had been waiting then.
+        Every repeat must get the same answer, and none could know what was waiting then.
         """
         try:
             await self.settle(placed.id)
         except TidegateError:
-            # The order is committed and the sweeper will pair them: the answer stands.
+            # The order is committed and the sweeper will pair them: the answer is still true.
             _log.warning("left to the sweeper", extra={"order": str(placed.id)})
 
 
@@ -237,7 +245,7 @@ def _request_id(submission: Submission) -> str:
 
 
 def _as_repeat(placed: Placed) -> Placed:
-    """Return what a repeat in flight is told: a refusal stays one."""
+    """Return the answer to a repeat in flight: a rejection stays one."""
     if placed.answer != "placed":
         return placed
     return msgspec.structs.replace(placed, answer="replayed", has_waiting=False)

@@ -1,9 +1,9 @@
-"""A batch is made durable: committed in time, or journaled, or said to be neither.
+"""A batch is made durable: committed in time, or journaled, or reported as neither.
 
-One bad row fails a whole statement: the batch is halved until the culprit stands alone, it is
-parked with its reason, and the rest commits. Where Postgres does not answer in time the batch
-is journaled instead. It may have been committed all the same, which nobody can tell then: the
-unique keys make its second coming harmless.
+One bad row fails a whole statement: the batch is bisected until the row is found, it is parked
+with its reason, and the rest commits. Where Postgres does not answer in time, or the circuit
+breaker is open, the batch is journaled instead. It may have been committed all the same, which
+is not known then: the unique keys make the second insert harmless.
 """
 
 import asyncio
@@ -29,48 +29,52 @@ R = TypeVar("R")
 
 
 class Ledger(Protocol):
-    """Where events become true. ``bad_row`` is the error that one unstorable entry causes."""
+    """Where entries are committed."""
 
     @property
     def bad_row(self) -> type[TidegateError]:
-        """The error that an entry causes that can never be stored."""
+        """The error that an entry causes which can never be stored."""
         ...
 
     async def place(self, batch: Sequence[Placement]) -> Sequence[Placed | TidegateError]:
-        """Commit orders; an answer for each, in order, ``bad_row`` for one that can not be.
+        """Commit orders; return an answer for each, in order: ``bad_row`` for one not storable.
 
-        Raises ``bad_row`` when none was committed for the sake of one.
+        Raises ``bad_row`` when one of them kept all from being committed.
         """
         ...
 
     async def follow(self, batch: Sequence[FollowUp | Settle]) -> Sequence[Done]:
-        """Commit events, all or none; what became of each, in order."""
+        """Commit events, all or none; return the outcome of each, in order."""
         ...
 
     async def park(self, entry: Placement | FollowUp, reason: str) -> str:
-        """Set an entry aside; the id a person finds it by."""
+        """Park an entry; return the id under which an operator finds it."""
         ...
 
 
 class Fallback(Protocol):
-    """Where a batch goes that Postgres does not take. Never raises."""
+    """Where a batch goes that Postgres does not take: the journal. Never raises."""
 
     @property
     def is_usable(self) -> bool:
-        """Whether it can be relied upon now."""
+        """Whether what it acknowledges is durable now."""
         ...
 
     async def place(self, batch: Sequence[Placement]) -> Sequence[Placed | BaseException]:
-        """Keep orders; an answer for each, or ``Unavailable``."""
+        """Store orders; return an answer for each, or ``Unavailable``."""
         ...
 
     async def follow(self, batch: Sequence[FollowUp]) -> Sequence[Done | BaseException]:
-        """Keep events; an answer for each, or ``Unavailable``."""
+        """Store events; return an outcome for each, or ``Unavailable``."""
         ...
 
 
 class BatchWriter:
-    """Commits batches, and journals what can not be committed in time."""
+    """Commits batches, and journals what cannot be committed in time.
+
+    ``commit_s``: seconds for one commit; ``fallback_after_s``: seconds after which the journal
+    takes over, where there is one. ``breaker`` is the circuit breaker of Postgres.
+    """
 
     def __init__(
         self,
@@ -90,22 +94,22 @@ class BatchWriter:
         self._fallback_after_s = min(fallback_after_s, commit_s)
         self._abandoned: set[asyncio.Task[object]] = set()
         self._logged_state: State = "closed"
-        #: Seconds that the commits of the last ten seconds took; those given up on count too.
+        #: Seconds that the commits of the last ten seconds took, abandoned ones included.
         self.commits_s = Recent(window_s=10.0)
 
     async def place(
         self, batch: Sequence[Placement], *, is_behind: bool
     ) -> Sequence[Placed | BaseException]:
-        """Make orders durable; an answer for each or the error it ends with.
+        """Make orders durable; return an answer for each, or the error it ends with.
 
-        ``is_behind``: so much waits that Postgres should not be asked where there is a journal.
+        ``is_behind``: so much waits that the journal takes the batch, where there is one.
         """
         placed = await self._commit(batch, self._ledger.place, "placements", is_behind)
         if placed is not None:
             return placed
         if self._fallback is None or not self._fallback.is_usable:
             return [Unavailable("postgres")] * len(batch)
-        # What is out of stock is stored nowhere, and only Postgres knows whether it is a repeat.
+        # An order out of stock is stored nowhere, and only Postgres knows whether it is a repeat.
         storable = [placement for placement in batch if placement.stock != "missing"]
         journaled = iter(await self._fallback.place(storable) if storable else ())
         return [
@@ -116,7 +120,7 @@ class BatchWriter:
     async def follow(
         self, batch: Sequence[FollowUp | Settle], *, is_behind: bool
     ) -> Sequence[Done | BaseException]:
-        """Make events durable; as ``place``. A ``Settle`` is never journaled: the sweeper asks."""
+        """Make events durable; as ``place``. A ``Settle`` is not journaled: the sweeper repeats."""
         done = await self._commit(batch, self._ledger.follow, "follow_ups", is_behind)
         if done is not None:
             return done
@@ -138,7 +142,7 @@ class BatchWriter:
     ) -> list[R | BaseException] | None:
         """Commit a batch within its deadline; what it raises becomes each entry's result.
 
-        None: Postgres was not asked, or did not answer, and nobody knows what it did.
+        None: Postgres was not called, or did not answer: whether it committed is not known.
         """
         has_fallback = self._fallback is not None and self._fallback.is_usable
         permit = self._breaker.ask(self._clock.monotonic_s())
@@ -175,7 +179,7 @@ class BatchWriter:
         try:
             results = work.result()
         except Unavailable as exc:
-            # Contention that outlived its retries says that Postgres is there.
+            # Contention that outlasted its retries shows that Postgres answers.
             if exc.part == "postgres":
                 permit.fail(now_s)
             else:
@@ -196,10 +200,10 @@ class BatchWriter:
         if state != self._logged_state:
             self._logged_state = state
             metrics.BREAKER_OPEN.set(_OPENNESS[state])
-            _log.warning("postgres: the breaker is %s", state)
+            _log.warning("postgres: the circuit breaker is %s", state)
 
     def _abandon(self, work: "asyncio.Task[list[R | BaseException]]") -> None:
-        # It is told to stop and not waited for: to tell a silent server takes as long again.
+        # Cancelled and not awaited: telling a silent server to cancel takes as long again.
         work.cancel()
         self._abandoned.add(work)
         work.add_done_callback(self._forget)
@@ -207,7 +211,7 @@ class BatchWriter:
     def _forget(self, work: asyncio.Task[object]) -> None:
         self._abandoned.discard(work)
         if not work.cancelled():
-            # Too late for anybody to hear of it; asyncio must not complain about that.
+            # Nothing waits for it any more. Retrieved, so that asyncio does not report it.
             work.exception()
 
     async def _commit_or_bisect(
@@ -232,8 +236,8 @@ class BatchWriter:
         ]
 
     async def _park(self, entry: object, reason: str) -> Poisoned:
-        assert isinstance(entry, Placement | FollowUp), "a Settle carries nothing that can be bad"
+        assert isinstance(entry, Placement | FollowUp), "a Settle has nothing that cannot be stored"
         parked_id = await self._ledger.park(entry, reason)
         metrics.PARKED.labels("poison").inc()
-        _log.error("parked what can not be stored", extra={"parked": parked_id, "reason": reason})
+        _log.error("parked an unstorable entry", extra={"parked": parked_id, "reason": reason})
         return Poisoned(parked_id, reason)

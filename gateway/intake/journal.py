@@ -1,9 +1,9 @@
-"""The journal: where events go that Postgres can not take now.
+"""The journal: where entries go that Postgres cannot take now.
 
-An event is sealed, claimed and appended to a stream in one atomic call, synced to disk before
-the answer. Whoever drains brings it to the ledger later, through the same way in. Claims are
-what makes a repeat a repeat while the ledger can not be asked: by order number, by request id
-and by look-alike, judged by the very table that the ledger's answers are judged by.
+An entry is sealed, claimed and appended to a stream in one atomic call, synced to disk before
+the answer. A drainer commits it to the ledger later, through the same intake. Claims recognise
+repeats while the ledger does not answer: by order number, by request id and by look-alike,
+judged by the same table as what the ledger finds (``placing.judge``).
 """
 
 import asyncio
@@ -51,7 +51,14 @@ _decode_existing = msgspec.msgpack.Decoder(ExistingOrder).decode
 
 
 class Journal:
-    """Takes batches that Postgres does not. Answers are true once they are given."""
+    """Stores batches that Postgres does not take.
+
+    Invariants:
+
+    - An answer is returned only after the stream and the claims were synced to disk together.
+    - All that repeats, contradicts or resembles an order is in the shard of its buyer.
+    - A full journal rejects (``Unavailable``): nothing that waits is ever trimmed.
+    """
 
     def __init__(
         self, *, streams: Streams, codec: JournalCodec, monitor: JournalMonitor, claim_s: int
@@ -68,7 +75,10 @@ class Journal:
         return self._monitor.is_usable
 
     async def place(self, batch: Sequence[Placement]) -> Sequence[Placed | BaseException]:
-        """Journal orders; an answer for each in order, ``Unavailable`` where nobody can tell."""
+        """Journal orders; return an answer for each in order.
+
+        ``Unavailable`` where nothing was appended, or it is not known whether it was.
+        """
         shards = [self._shard(placement) for placement in batch]
         answers: dict[int, Placed | BaseException] = {}
         await asyncio.gather(
@@ -104,7 +114,7 @@ class Journal:
         return [answers[n] for n in range(len(batch))]
 
     def _shard(self, placement: Placement) -> int:
-        # By buyer: whatever repeats an order, contradicts it or looks like it, meets it there.
+        # By buyer: whatever repeats, contradicts or resembles an order finds its claims there.
         order = placement.submission
         return fingerprint.buyer(order.channel, order.buyer_id)[0] % self._streams.shards
 
@@ -134,7 +144,7 @@ class Journal:
                 else:
                     lookalikes.append((n, msgspec.structs.replace(entry, is_forced=True)))
         if lookalikes:
-            # Look-alikes that their channel wants stored: the ledger holds them at the drain.
+            # Look-alikes that their channel stores: the ledger holds them for review at the drain.
             forced = await self._append(shard, "placements", [entry for _, entry in lookalikes])
             for (n, _), existing in zip(lookalikes, forced, strict=True):
                 answers[n] = (
@@ -180,7 +190,7 @@ def _claims(placement: Placement, claim_s: int) -> list[tuple[MatchKind, bytes, 
     if placement.request_id is not None:
         digest = fingerprint.request(order.channel, placement.request_id)
         claims.append(("by_request_id", digest, claim_s))
-    # Where the channel takes no notice of look-alikes, there is none to be recognised by.
+    # Where the channel ignores look-alikes, none is claimed.
     if placement.request_id is None or placement.policy != "off":
         claims.append(("by_lookalike", placement.lookalike, LOOKALIKE_WINDOW_S))
     return claims
@@ -191,7 +201,7 @@ def _matches(
 ) -> Matches:
     finds = {}
     for (kind, *_), value in zip(claims, existing, strict=True):
-        # Another version's words are a miss: the order is appended, and the ledger knows it.
+        # What another version wrote is a miss: the order is appended, and the ledger decides.
         with contextlib.suppress(msgspec.MsgspecError):
             if value is not None:
                 finds[kind] = _decode_existing(value)

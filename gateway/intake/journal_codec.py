@@ -1,8 +1,8 @@
-"""What an event looks like in the journal, and how it is read again.
+"""The format of journal entries: sealed msgpack, written and read again.
 
-An order is kept as it was sent, with what only its arrival could tell; everything else follows
-from it again. An event, and the order of a shop, is kept as it was decoded: its signature is
-fresh only once.
+An order is stored as it was sent, with what is known only on arrival; everything else is derived
+again. An event, and an order from a shop, is stored as it was decoded: its signature is fresh
+only once. Field names are part of the format: entries of an earlier version are still read.
 """
 
 from datetime import datetime
@@ -20,9 +20,9 @@ from gateway.domain.placing import Placement, Stock
 
 
 class JournaledOrder(Struct, frozen=True):
-    """A submission that was checked and accepted at ``received_at``.
+    """An order that was checked and accepted at ``received_at``.
 
-    ``shop_order`` (``told`` in the journal) is the order where ``raw`` is the message of a shop.
+    ``shop_order`` (``told`` in the journal) is the order, where ``raw`` is the message of a shop.
     """
 
     id: UUID
@@ -35,18 +35,18 @@ class JournaledOrder(Struct, frozen=True):
 
 
 class Unreadable(TidegateError):
-    """An entry that this process can not read: another key ring, another version, or damage."""
+    """An entry that this process cannot read: another key ring, another version, or damage."""
 
 
 class Sealer(Protocol):
-    """Seals what leaves the process. ``open`` raises when an envelope is not what it says."""
+    """Seals what leaves the process. ``open`` raises ``ValueError`` for another's envelope."""
 
     def seal(self, place: str, row: bytes, plain: bytes) -> bytes:
-        """The envelope of some bytes, bound to where they belong."""
+        """Return the envelope of some bytes, bound to their place and row."""
         ...
 
     def open(self, place: str, row: bytes, envelope: bytes) -> bytes:
-        """The bytes of an envelope."""
+        """Return the bytes of an envelope."""
         ...
 
 
@@ -57,13 +57,13 @@ _decode_follow_up = msgspec.msgpack.Decoder(FollowUp).decode
 
 
 class JournalCodec:
-    """Seals entries for the journal and opens them again. JournalCodec are bound to their lane."""
+    """Encodes and seals entries, and reads them again. JournalCodec are bound to their lane."""
 
     def __init__(self, *, sealer: Sealer) -> None:
         self._sealer = sealer
 
     def encode_order(self, placement: Placement) -> bytes:
-        """Return the envelope of an order."""
+        """Return an order as a sealed entry."""
         order = JournaledOrder(
             placement.id,
             placement.raw,
@@ -76,7 +76,7 @@ class JournalCodec:
         return self._seal("placements", _encode(order))
 
     def encode_follow_up(self, follow_up: FollowUp) -> bytes:
-        """Return the envelope of an event."""
+        """Return an event as a sealed entry."""
         return self._seal("follow_ups", _encode(follow_up))
 
     def decode_order(self, envelope: bytes) -> JournaledOrder:

@@ -45,15 +45,15 @@ class Streams(Protocol):
     """The servers behind the journal. Calls raise ``Unavailable`` unless they say otherwise."""
 
     async def fitness(self) -> str:
-        """Nothing, or the sentence why the server would not keep its word. Never raises."""
+        """Return why an acknowledged entry might be lost, in a sentence, or "". Never raises."""
         ...
 
     async def fill(self) -> float:
-        """The share of its memory that is used."""
+        """Return the share of its memory that the fullest node uses, 0 to 1."""
         ...
 
     async def depth(self) -> Depth:
-        """How much waits to be drained."""
+        """Return how much waits to be drained."""
         ...
 
 
@@ -76,27 +76,27 @@ class JournalMonitor:
 
     @property
     def is_usable(self) -> bool:
-        """Whether the server was found to keep its word."""
+        """Whether the servers were fit at the last check."""
         return not self.reason
 
     async def run(self, stopping: asyncio.Event) -> None:
-        """Look again and again whether the server would keep its word, until told to stop."""
+        """Check every ``journal_check_s``, or every second while entries wait, until stopped."""
         while not stopping.is_set():
             await self.check()
             pause_s = min(self._check_s, _BUSY_S) if self._entries else self._check_s
             await lifecycle.pause(stopping, pause_s)
 
     async def check(self) -> None:
-        """Find out whether the journal may be used; what changed is logged."""
+        """Update whether the journal may be used, its fill and its depth; log what changed."""
         try:
             reason = await self._streams.fitness()
-        except Exception as exc:  # whatever it is, it is the answer to this question
-            reason = f"its server can not be looked at ({type(exc).__name__})"
+        except Exception as exc:  # whatever it is, the journal is not known to be fit
+            reason = f"its server cannot be checked ({type(exc).__name__})"
         if reason != self.reason:
             if reason:
                 _log.error("the journal is not used: %s", reason)
             else:
-                _log.info("the journal stands ready")
+                _log.info("the journal is ready")
         self.reason = reason
         metrics.JOURNAL_USABLE.set(not reason)
         with contextlib.suppress(Exception):
@@ -107,9 +107,10 @@ class JournalMonitor:
             metrics.JOURNAL_FILL.set(depth.fill)
 
     async def may_hold(self, id_: UUID) -> bool:
-        """Say whether an order that the ledger does not know may still wait here.
+        """Return whether an order that the ledger does not have may still wait in the journal.
 
-        An id tells when it was made, and nothing that waits is older than the oldest entry.
+        An id (UUIDv7) has the time it was made, and nothing that waits is older than the oldest
+        entry.
         """
         try:
             depth = await self._streams.depth()

@@ -1,4 +1,4 @@
-"""Figures of the way in. Labels come from closed lists; none carries a value of a message."""
+"""Metrics of the intake. Labels come from closed lists; none carries a value of a message."""
 
 from prometheus_client import Counter, Gauge, Histogram
 
@@ -7,7 +7,7 @@ from gateway.runtime.metrics import BATCH_BUCKETS, LATENCY_BUCKETS_S
 PLACEMENTS = Counter(
     "tidegate_placements", "Order submissions by answer.", ["answer"]
 )  # placed, replayed, key_reused, conflict, out_of_stock
-#: The same by answer: to look a label up costs as much as to count.
+#: The same by answer: finding a label costs as much as counting.
 PLACEMENT = {
     answer: PLACEMENTS.labels(answer)
     for answer in ("placed", "replayed", "key_reused", "conflict", "out_of_stock")
@@ -16,20 +16,20 @@ FOLLOW_UPS = Counter(
     "tidegate_follow_ups", "Events after the placement by outcome.", ["outcome"]
 )  # applied, repeat, waiting, parked, noted, journaled
 REMARKS = Counter(
-    "tidegate_remarks", "Requests to change the remark of an order, by answer.", ["answer"]
+    "tidegate_remarks", "Requests to change an order's remark, by answer.", ["answer"]
 )  # changed, same, version_changed, unknown
-PARKED = Counter("tidegate_parked", "What was set aside for a person, by reason.", ["reason"])
+PARKED = Counter("tidegate_parked", "Entries parked for an operator, by reason.", ["reason"])
 REJECTED_CALLBACKS_UNSTORED = Counter(
-    "tidegate_refused_callbacks_unkept", "Refused callbacks counted but not kept.", ["bound"]
+    "tidegate_refused_callbacks_unkept", "Rejected callbacks counted but not stored.", ["bound"]
 )  # minute, waiting, unstorable
 REPEATS = Counter(
-    "tidegate_remembered", "Repeats answered without Postgres, by where from.", ["where"]
+    "tidegate_remembered", "Repeats answered without Postgres, by source.", ["where"]
 )  # in_flight, redis, journal
 JOURNALED = Counter(
     "tidegate_journaled", "Events journaled because Postgres could not take them.", ["lane"]
 )
 JOURNAL_USABLE = Gauge(
-    "tidegate_journal_usable", "1 while the journal would be used.", multiprocess_mode="livemin"
+    "tidegate_journal_usable", "1 while the journal can be used.", multiprocess_mode="livemin"
 )
 JOURNAL_ENTRIES = Gauge(
     "tidegate_journal_entries", "Events that wait in the journal.", multiprocess_mode="mostrecent"
@@ -44,11 +44,11 @@ JOURNAL_FILL = Gauge(
 )
 BREAKER_OPEN = Gauge(
     "tidegate_breaker_open",
-    "1 while Postgres is not asked to commit, 0.5 while it is tried.",
+    "Circuit breaker of commits: 1 open, 0.5 half open, 0 closed.",
     multiprocess_mode="livemax",
 )
 UNAVAILABLE = Counter(
-    "tidegate_unavailable", "Events answered 503 by the part that could not answer.", ["part"]
+    "tidegate_unavailable", "Entries answered 503, by the part that did not answer.", ["part"]
 )
 BATCH_ROWS = Histogram(
     "tidegate_batch_rows", "Rows of a committed batch.", ["lane"], buckets=BATCH_BUCKETS
@@ -57,10 +57,10 @@ COMMIT_S = Histogram(
     "tidegate_commit_seconds", "Seconds from flush to commit.", ["lane"], buckets=LATENCY_BUCKETS_S
 )
 WAITING = Gauge(
-    "tidegate_waiting", "Events waiting for their commit.", ["lane"], multiprocess_mode="livesum"
+    "tidegate_waiting", "Entries waiting for their commit.", ["lane"], multiprocess_mode="livesum"
 )
 STOCK = Counter(
-    "tidegate_stock_checks", "Orders by what came of asking for their stock.", ["outcome"]
+    "tidegate_stock_checks", "Stock checks of orders, by outcome.", ["outcome"]
 )  # checked, missing, dark, away, busy, failed
 STOCK_S = Histogram(
     "tidegate_stock_check_seconds",

@@ -1,8 +1,8 @@
-"""Keeps some of the callbacks that were refused, without ever being in the way of the others.
+"""Records rejected callbacks for diagnosis, without delaying the others.
 
-Anyone may post to the address of an account, so what is kept is bounded three times: so many a
-minute for each account and reason, so many waiting to be written, so many rows in all (the
-housekeeper trims those). What is beyond is counted, and only counted.
+Anyone may post to the address of an account, so storage is bounded three times: callbacks a
+minute for each account and reason, callbacks waiting to be written, and rows in all (the
+housekeeper deletes the oldest). Beyond that they are counted only.
 """
 
 import asyncio
@@ -28,15 +28,18 @@ _HEADER_CHARS_MAX = 2048
 
 
 class Store(Protocol):
-    """Where refused callbacks are kept."""
+    """Where rejected callbacks are stored."""
 
     async def add(self, rows: Sequence[RejectedCallback]) -> None:
-        """Keep them. Raises ``Unavailable``; adding the same again is harmless then."""
+        """Store them. Raises ``Unavailable``; adding the same again is harmless then."""
         ...
 
 
 class RejectedCallbackRecorder:
-    """Takes refused callbacks without waiting, and writes them once a second."""
+    """Takes rejected callbacks without waiting, and writes them once a second.
+
+    ``minute_max``: callbacks stored a minute for each account and reason.
+    """
 
     def __init__(self, *, store: Store, new_id: Callable[[], UUID], minute_max: int) -> None:
         self._store = store
@@ -57,7 +60,7 @@ class RejectedCallbackRecorder:
         body: bytes,
         at: datetime,
     ) -> None:
-        """Have it kept, if there is room. Headers beyond the bounds are cut off."""
+        """Queue it to be stored, within the bounds; headers beyond theirs are cut off."""
         minute = at.replace(second=0, microsecond=0)
         if minute != self._minute:
             self._minute = minute
@@ -85,31 +88,31 @@ class RejectedCallbackRecorder:
         )
 
     async def run(self, stopping: asyncio.Event) -> None:
-        """Write once a second until told to stop, and what is left then."""
+        """Write once a second until ``stopping`` is set, and then what is left."""
         while not stopping.is_set():
             await lifecycle.pause(stopping, _ROUND_S)
             await self.write()
         await self.write()
 
     async def write(self) -> None:
-        """Write what waits. What can not be written now waits for the next time."""
+        """Write what waits. What Postgres does not take now waits for the next call."""
         if not self._waiting:
             return
         rows = list(self._waiting)
         try:
             await self._store.add(rows)
         except Unavailable as exc:
-            _log.warning("refused callbacks wait to be kept", extra={"reason": str(exc)})
+            _log.warning("rejected callbacks wait to be stored", extra={"reason": str(exc)})
             return
         except Exception as exc:
             # What strangers send must never end this task, and the process with it.
-            _log.error("refused callbacks could not be kept", extra={"error": type(exc).__name__})
+            _log.error("rejected callbacks were not stored", extra={"error": type(exc).__name__})
             await self._write_each(rows)
-        # Only this takes away, and `note` adds behind.
+        # Only this removes, and `record` appends.
         del self._waiting[: len(rows)]
 
     async def _write_each(self, rows: Sequence[RejectedCallback]) -> None:
-        """Write the rows one by one: one that can not be stored must not take others with it."""
+        """Write the rows one by one: one that cannot be stored must not keep others out."""
         for row in rows:
             try:
                 await self._store.add([row])

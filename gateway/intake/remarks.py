@@ -1,7 +1,7 @@
-"""The way in for changes of a remark: checked here, settled under the order's lock by the ledger.
+"""Changes of a remark: checked here, decided by the ledger under the order's lock.
 
-They are not journaled. A remark is no order and no money: while Postgres is away its sender is
-told to come again, and nothing is promised.
+They are not journaled. A remark is no order and no money: while Postgres is unavailable its
+client is asked to retry, and nothing is promised.
 """
 
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ from gateway.runtime.clock import Clock
 
 
 class Store(Protocol):
-    """Where the orders are."""
+    """Where the orders are stored."""
 
     async def change(self, edit: Edit) -> Edited | None:
         """Apply an edit; None where there is no such order. Raises ``Unavailable``."""
@@ -40,10 +40,11 @@ class Remarks:
         raw: bytes,
         trigger: str,
     ) -> Edited | None:
-        """Return what became of a change, committed; None: no order of these channels has the id.
+        """Return the outcome of a change, committed; None: no order of these channels has the id.
 
-        Raises ``Invalid``, and ``Unavailable`` when nothing was kept or nobody can tell: the same
-        change sent again is harmless.
+        ``version``: the version that the order must have; None: any. Raises ``Invalid``, and
+        ``Unavailable`` when nothing was stored or it is not known whether it was: the same change
+        sent again is harmless.
         """
         validation.check_remark(change.remark)
         edit = Edit(order_id, channels, change.remark, version, raw, trigger, self._clock.now())

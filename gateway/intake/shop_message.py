@@ -1,4 +1,4 @@
-"""What one message of a provider tells: orders that a shop took, and what happened to orders."""
+"""A shop message: orders that a shop took, and events of orders, in one verified message."""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -17,9 +17,9 @@ _DETAIL_MAX = 500
 
 
 class ShopMessage(Struct, frozen=True):
-    """A verified message. ``items`` are (key, what it tells), an order before its events.
+    """A verified message. ``items`` are (key, order or event), an order before its events.
 
-    ``source`` is ``<provider>:<account>``; ``channels`` those whose orders it may speak of.
+    ``source`` is ``<provider>:<account>``; ``channels`` are those whose orders it may name.
     """
 
     source: str
@@ -32,10 +32,11 @@ class ShopMessage(Struct, frozen=True):
 
 
 async def accept(message: ShopMessage, *, intake: Intake, new_id: Callable[[], UUID]) -> None:
-    """Return when everything that was told is committed, journaled or set aside.
+    """Return when every item is committed, journaled or parked.
 
-    Raises ``Unavailable``; telling it all again is harmless then. An order that can not be
-    stored as it is, or that is not the one stored under its number, is parked as ``unmapped``.
+    Raises ``Unavailable``; sending the whole message again is harmless then. An order that
+    cannot be stored as it is, or that differs from the one stored under its number, is parked as
+    ``unmapped``.
     """
     left: list[tuple[str, Event]] = []
     is_kept = False
@@ -58,20 +59,20 @@ async def accept(message: ShopMessage, *, intake: Intake, new_id: Callable[[], U
                 event=event,
                 trigger=message.trigger,
                 received_at=message.received_at,
-                # Kept once: with the order it brought, or else with the first event.
+                # Stored once: with the order it brought, or else with the first event.
                 raw=message.body if n == 0 and not is_kept else None,
             )
         )
         for n, (key, event) in enumerate(left)
     ]
     for result in await asyncio.gather(*pending, return_exceptions=True):
-        # What was set aside is stored and in front of a person: sending again helps nobody.
+        # What was parked is stored, and an operator sees it: sending it again would not help.
         if isinstance(result, BaseException) and not isinstance(result, Poisoned):
             raise result
 
 
 async def _place(message: ShopMessage, order: Submission, *, intake: Intake) -> tuple[str, bool]:
-    """Place an order; return why a person must look (or ``""``), and whether it is new."""
+    """Place an order; return why it must be parked (or ``""``), and whether it is new."""
     try:
         placement = intake.shop_placement(order, raw=message.body, trigger=message.trigger)
     except Invalid as exc:
@@ -82,5 +83,5 @@ async def _place(message: ShopMessage, order: Submission, *, intake: Intake) -> 
     except Poisoned:
         return "", True
     if placed.answer in ("conflict", "key_reused"):
-        return "the order is not as it was when it was placed", False
+        return "the order differs from the one stored under its number", False
     return "", placed.answer == "placed"

@@ -1,7 +1,7 @@
-"""The live inventory: asked while an order comes in, if there is time, and never in its way.
+"""The check of an order against the live inventory, while the order comes in.
 
-An order is taken all the same where nobody can be asked: too much load, an inventory that does
-not answer in time, or too many questions at once. Then it is marked, for somebody to look later.
+It never keeps an order out by failing: under load, with an inventory that does not answer in
+time, or with too many checks at once, the order is accepted and marked ``unchecked``.
 """
 
 import asyncio
@@ -19,16 +19,16 @@ from gateway.intake import metrics
 from gateway.runtime.circuit_breaker import CircuitBreaker
 from gateway.runtime.clock import Clock
 
-#: Questions at once: what waits for an inventory holds memory, and an order.
+#: Checks at once: each that waits for the inventory holds memory, and an order.
 CALLS_MAX = 64
 _NONE: frozenset[str] = frozenset()
 
 
 class Inventory(Protocol):
-    """Who knows what is there."""
+    """What knows the stock."""
 
     async def missing(self, submission: Submission) -> Collection[str]:
-        """The SKUs of an order that can not be had. Raises ``Unavailable``."""
+        """Return the SKUs of an order that are out of stock. Raises ``Unavailable``."""
         ...
 
 
@@ -36,12 +36,12 @@ class Shedding(Protocol):
     """What sheds parts of requests under load."""
 
     def skips(self, feature: Feature) -> bool:
-        """Whether this part of a request is to be left out now; that is counted."""
+        """Return whether this part of a request is shed now; that is counted."""
         ...
 
 
 class Answer(Struct, frozen=True):
-    """What came of asking; ``missing`` has the SKUs that can not be had."""
+    """The result of a check; ``missing`` has the SKUs that are out of stock."""
 
     stock: Stock
     missing: frozenset[str] = _NONE
@@ -51,7 +51,7 @@ _UNCHECKED = Answer("unchecked")
 
 
 def breaker() -> CircuitBreaker:
-    """Make the breaker of an inventory: half of ten calls in ten seconds open it."""
+    """Return the circuit breaker of an inventory: half of ten calls in ten seconds open it."""
     return CircuitBreaker(
         window_s=10.0,
         calls_min=10,
@@ -65,7 +65,7 @@ def breaker() -> CircuitBreaker:
 
 
 class StockCheck:
-    """Asks the inventory about an order, within ``call_s`` seconds."""
+    """Checks orders against the inventory, each within ``call_s`` seconds."""
 
     def __init__(
         self,
@@ -84,7 +84,7 @@ class StockCheck:
         self._asking = 0
 
     async def ask(self, submission: Submission) -> Answer:
-        """Return what the inventory says of an order; ``unchecked`` where it could not be asked."""
+        """Return what the inventory reports of an order; ``unchecked`` where it did not answer."""
         outcome, answer = await self._ask(submission)
         metrics.STOCK.labels(outcome).inc()
         return answer
@@ -106,14 +106,14 @@ class StockCheck:
             permit.fail(self._clock.monotonic_s())
             return "failed", _UNCHECKED
         except BaseException:
-            # Whoever asked has left, which says nothing of the inventory.
+            # The caller was cancelled, which says nothing about the inventory.
             permit.withdraw()
             raise
         finally:
             self._asking -= 1
         permit.succeed(self._clock.monotonic_s())
         ordered = {item.sku for item in submission.items}
-        # Of what it says only what was asked for: anything else is not ours to refuse.
+        # Only SKUs of this order count: others in the reply are no reason to reject it.
         if found := missing & ordered:
             return "missing", Answer("missing", found)
         return "checked", Answer("checked")

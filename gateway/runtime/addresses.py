@@ -4,7 +4,7 @@ from urllib.parse import urlsplit
 
 
 def is_plain_http(text: str) -> bool:
-    """Say whether it is http(s)://host/path that can be asked, and shown: it has no password."""
+    """Return whether it is an http(s) URL that can be called, and shown: it has no password."""
     try:
         url = urlsplit(text)
         is_sound = bool(url.hostname) and url.port != 0

@@ -1,11 +1,11 @@
-"""The breaker: stops asking a server that fails, and finds out cheaply when it is back.
+"""A circuit breaker: stops calling a server that fails, and probes whether it has recovered.
 
     closed ──too many failed──> open ──its pause is over──> half_open ──all succeeded──> closed
                                   ^                              │
                                   └──────────one failed──────────┘
 
-Pure: it has no clock and does no I/O. Whoever asks passes monotonic seconds, gets a permit,
-and settles it once it knows; only what says something of the server may succeed or fail.
+Pure: it has no clock and does no I/O. The caller passes monotonic seconds, gets a permit, and
+settles it with the outcome; a call that says nothing about the server is withdrawn.
 """
 
 from collections import deque
@@ -19,7 +19,7 @@ _SLICES = 10
 
 
 class Permit:
-    """Leave to make one call. The first settling counts; a second does nothing."""
+    """Permission for one call. The first settling counts; a second does nothing."""
 
     __slots__ = ("_breaker", "generation", "given_s", "is_settled")
 
@@ -30,22 +30,22 @@ class Permit:
         self.is_settled = False
 
     def succeed(self, now_s: float) -> None:
-        """The server did what it was asked."""
+        """Count a call that the server answered."""
         self._breaker.settle(self, now_s, has_failed=False)
 
     def fail(self, now_s: float) -> None:
-        """The server could not do it, or not in time."""
+        """Count a call that the server failed, or did not answer in time."""
         self._breaker.settle(self, now_s, has_failed=True)
 
     def withdraw(self) -> None:
-        """The call says nothing of the server: bad data, or whoever asked has left."""
+        """Count nothing: bad data, or a cancelled caller, says nothing about the server."""
         self._breaker.withdraw(self)
 
 
 class CircuitBreaker:
     """Gives permits while enough calls succeed, and none for a while when too many fail.
 
-    It opens when at least ``calls_min`` calls settled within ``window_s`` and at least
+    The breaker opens when at least ``calls_min`` calls settled within ``window_s`` and at least
     ``failed_share`` of them failed. It stays open for ``open_s``, twice as long each time it
     opens again without having closed, up to ``open_s_max``; ``jitter`` gives the share of the
     pause that is added to it, so that processes do not come back at the same moment.
@@ -74,7 +74,7 @@ class CircuitBreaker:
         self.state: State = "closed"
         #: How often it opened, first and again.
         self.opened = 0
-        # One more with each change of state: a permit of an earlier one says nothing of this one.
+        # Raised by each change of state: a permit of an earlier one says nothing about this one.
         self._generation = 0
         # Number of the slice, calls, failed calls; the oldest first.
         self._slices: deque[list[int]] = deque()
@@ -84,7 +84,7 @@ class CircuitBreaker:
         self._succeeded = 0
 
     def ask(self, now_s: float) -> Permit | None:
-        """Leave to call, or None: do not call. Half-open, the probe's place is taken on return."""
+        """Return a permit, or None: do not call. Half open, the permit is one of ``probes``."""
         if self.state == "open" and now_s >= self._until_s:
             self._change("half_open")
         if self.state == "half_open" and any(self._is_overdue(p, now_s) for p in self._outstanding):
@@ -99,7 +99,7 @@ class CircuitBreaker:
         return permit
 
     def settle(self, permit: Permit, now_s: float, *, has_failed: bool) -> None:
-        """Count what became of a call; nothing, if the state it was permitted in is over."""
+        """Count the outcome of a call; nothing, if the state it was permitted in has ended."""
         if not self._is_first(permit):
             return
         if self.state == "closed":

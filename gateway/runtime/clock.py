@@ -1,4 +1,4 @@
-"""Time is passed in: code that needs it takes a ``Clock``, tests bring one they move by hand."""
+"""Time is passed in: code that needs it takes a ``Clock``, tests pass one they move by hand."""
 
 import time
 from datetime import UTC, datetime
@@ -24,5 +24,5 @@ class SystemClock:
         """Return the wall time in UTC."""
         return datetime.now(UTC)
 
-    # The function itself: it is asked several times in each request.
+    # The function itself: it is called several times in each request.
     monotonic_s = staticmethod(time.monotonic)

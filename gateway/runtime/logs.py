@@ -1,7 +1,7 @@
 """Logs: one JSON object a line on standard error.
 
-Private data is kept out by what is logged, not by filters: lines carry ids, counts, reasons
-and durations, never a body, a header or a field of a message.
+Private data stays out by what is logged, not by filters: lines carry ids, counts, reasons and
+durations, never a body, a header or a field of a message.
 """
 
 import json
@@ -20,7 +20,7 @@ class JsonLines(logging.Formatter):
     """Writes a record as one line: time, level, logger, event, and the fields given."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """Return the line. Fields come from ``extra=``; whatever has no JSON form becomes text."""
+        """Return the line. Fields come from ``extra=``; what has no JSON form becomes text."""
         line: dict[str, Any] = {
             "at": time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
             + f".{int(record.msecs):03d}Z",
@@ -42,7 +42,7 @@ class JsonLines(logging.Formatter):
 
 def _event(record: logging.LogRecord) -> str:
     message = record.getMessage().partition("\n")[0]
-    # asyncio goes on with the words of the error, or with the arguments of the callback.
+    # asyncio appends the text of the error, or the arguments of the callback: both may be private.
     return message.partition("(")[0] if record.name == "asyncio" else message
 
 
@@ -55,12 +55,12 @@ def _places(traceback: Any) -> list[str]:
     return places[-12:]
 
 
-#: Messages remembered by one filter: some libraries put what varies into the message itself.
+#: Messages remembered by one filter: some libraries format values into the message itself.
 _MESSAGES_MAX = 1000
 
 
 class Throttle(logging.Filter):
-    """Lets a message of one logger through once per ``every_s``; libraries that retry repeat."""
+    """Passes each message of a logger once per ``every_s`` seconds: libraries repeat theirs."""
 
     def __init__(self, every_s: float) -> None:
         super().__init__()
@@ -68,7 +68,7 @@ class Throttle(logging.Filter):
         self._last: dict[str, float] = {}
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Say whether this record may pass."""
+        """Return whether this record passes."""
         now = time.monotonic()
         message = str(record.msg)[:200]
         if now - self._last.get(message, -self._every_s) < self._every_s:
@@ -86,7 +86,7 @@ def configure(level: str) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
-    # The driver's pool logs a traceback each time it can not restore a connection.
+    # The driver's pool logs a traceback each time it cannot restore a connection.
     logging.getLogger("asyncpg.pool").addFilter(Throttle(30.0))
     # Malformed requests are answered and counted; the library's own lines would quote them.
     logging.getLogger("aiohttp.server").setLevel(logging.CRITICAL)

@@ -1,7 +1,7 @@
 """What this process may use of its machine, and what it uses: Linux, control groups included.
 
-A container's limits count, and not the host's: sharing out what the process does not have would
-end it before anything was shed. Where nothing can be read there is no limit that we know of.
+A container's limits count, not the host's: a process that plans with the host's would be killed
+before anything was shed. Where nothing can be read, no limit is assumed.
 """
 
 import os
@@ -57,7 +57,7 @@ def descriptors_max() -> int:
 
 
 def _groups(controller: str, proc: Path, groups: Path) -> Iterator[Path]:
-    """Give the control group of the process for this, and every one around it.
+    """Yield the control group of the process for this, and every one around it.
 
     Of both versions (man 7 cgroups): ``0::/path`` is version 2's, ``4:memory:/path`` version 1's.
     """

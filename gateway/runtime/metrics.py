@@ -1,7 +1,7 @@
 """Prometheus metrics: where they are registered and how they are shown.
 
-With ``serve --processes N`` every process writes its figures to files under
-``PROMETHEUS_MULTIPROC_DIR`` and whichever process is asked answers for all of them.
+With ``serve --processes N`` every process writes its metrics to files under
+``PROMETHEUS_MULTIPROC_DIR``, and any process that is scraped answers for all of them.
 """
 
 import os

@@ -1,4 +1,4 @@
-"""Waiting before a retry: a random share of a growing bound, so that rivals do not meet again."""
+"""Waiting before a retry: full jitter, so that rivals do not collide again."""
 
 import asyncio
 import random

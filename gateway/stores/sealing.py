@@ -5,7 +5,7 @@ Each process draws a salt and derives its own subkey from the ring's key (HKDF-S
 nonce can be a counter: no nonce ever repeats under one subkey, whatever the rate. Random
 nonces under one key would reach the limit of 2^32 messages (NIST SP 800-38D, 8.3) within days.
 
-The blind index has a key of its own: equal phones give equal indexes, and nothing more is
+The blind index has a key of its own: equal phones give equal indexes, and nothing more can be
 learnt from one without that key.
 """
 
@@ -33,7 +33,7 @@ _SUBKEYS_KEPT = 1024
 
 
 class SealingError(ValueError):
-    """An envelope can not be opened: another key ring, another row, or damaged bytes."""
+    """An envelope cannot be opened: another key ring, another row, or damaged bytes."""
 
 
 class KeyRing(Struct, frozen=True):
@@ -58,11 +58,11 @@ def load_ring(path: Path) -> KeyRing:
         )
     except FileNotFoundError as exc:
         raise SealingError(
-            f"there is no key ring at {path}: make one with `tidegate keys seal-init`, "
-            "or point TIDEGATE_KEYRING_FILE at yours"
+            f"there is no key ring at {path}: create one with `tidegate keys seal-init`, "
+            "or set TIDEGATE_KEYRING_FILE to yours"
         ) from exc
     except (OSError, KeyError, ValueError, TypeError, AttributeError) as exc:
-        raise SealingError(f"the key ring {path} can not be read: {exc}") from exc
+        raise SealingError(f"the key ring {path} cannot be read: {exc}") from exc
     if any(len(key) != 32 for key in (*ring.keys.values(), ring.blind_index)):
         raise SealingError(f"the key ring {path}: every key must be 32 bytes in base64")
     if ring.active not in ring.keys or not all(0 < kid < 1 << 16 for kid in ring.keys):
@@ -75,7 +75,7 @@ def load_ring(path: Path) -> KeyRing:
 def write_ring(path: Path, ring: KeyRing) -> None:
     """Write the ring for the owner's eyes only, atomically: a reader sees the old or the new."""
     lines = [
-        "# Tidegate's sealing keys. Without them sealed fields can not be read again: back this",
+        "# Tidegate's sealing keys. Without them sealed fields cannot be read again: back this",
         "# file up, apart from the database. New envelopes use `active`; older keys stay to read.",
         f"active = {ring.active}",
         f'blind_index = "{base64.b64encode(ring.blind_index).decode()}"',
@@ -86,7 +86,7 @@ def write_ring(path: Path, ring: KeyRing) -> None:
     ]
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_name(path.name + ".new")
-    # A draft that was left lying about may be open to others: a new file has our mode.
+    # A draft that an earlier run left may be readable by others: a new file has this mode.
     draft.unlink(missing_ok=True)
     descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "w", encoding="utf-8") as file:
@@ -97,7 +97,7 @@ def write_ring(path: Path, ring: KeyRing) -> None:
 
 
 def new_ring() -> KeyRing:
-    """Make a ring with one fresh key."""
+    """Return a ring with one fresh key."""
     return KeyRing(active=1, keys={1: os.urandom(32)}, blind_index=os.urandom(32))
 
 

@@ -51,7 +51,7 @@ class Machine:
             self.payments
         ), "a transaction has one row"
         self.waiting |= {row.id: row for row in fold.new_waiting}
-        # One statement can not both mark a row and delete it: it would do only one of them.
+        # One statement cannot both mark a row and delete it: it would do only one of them.
         assert not set(fold.settled) & set(fold.tried), "what is settled is not left to be tried"
         for id_ in fold.settled:
             del self.waiting[id_]

@@ -89,7 +89,7 @@ carts = st.tuples(
 def test_no_two_carts_run_together_into_the_same_bytes(
     one: tuple[str, str, list[tuple[str, int]]], two: tuple[str, str, list[tuple[str, int]]]
 ) -> None:
-    """Digits, colons and bars in the text can not imitate the lengths written before it."""
+    """Digits, colons and bars in the text cannot imitate the lengths written before it."""
     sent = [
         goods(*[line(*each) for each in lines], buyer=buyer, channel=channel)
         for channel, buyer, lines in (one, two)

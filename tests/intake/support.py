@@ -17,7 +17,7 @@ from tests.domain.support import NOW, new_id
 
 
 class BadRow(TidegateError):
-    """What this ledger says of a row that it can not store."""
+    """What this ledger says of a row that it cannot store."""
 
 
 class ToldLedger:

@@ -18,7 +18,7 @@ _NUMBERS = itertools.count()
 
 
 class ToldFallback:
-    """Keeps what it is given and says so, unless it is told that it can not be used."""
+    """Keeps what it is given and says so, unless it is told that it cannot be used."""
 
     def __init__(self) -> None:
         self.is_usable = True

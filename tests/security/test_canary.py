@@ -314,7 +314,7 @@ def _kept(client: "redis.Redis") -> str:
         elif kind == b"zset":
             values = list(client.zrange(key, 0, -1))
         else:
-            assert kind == b"string", f"this test can not read a {kind!r} yet"
+            assert kind == b"string", f"this test cannot read a {kind!r} yet"
             values = [client.get(key)]
         for value in values:
             assert isinstance(value, bytes)
@@ -383,7 +383,7 @@ async def test_a_canary_is_found_nowhere(
     assert _hits(tables["public.orders"], [CONTROL]) == [CONTROL]
     assert _hits(_kept(valkey), ["canary-00000001"]) == ["canary-00000001"]
     assert "postgres refuses a statement" in processes.log_path.read_text()
-    assert "parked what can not be stored" in processes.log_path.read_text()
+    assert "parked an unstorable entry" in processes.log_path.read_text()
     assert {name for name, rows in tables.items() if rows} >= {
         "public.orders", "public.order_events", "public.payments", "public.parked",
         "public.waiting", "public.outbox", "public.fingerprints", "public.velocity",

@@ -541,8 +541,8 @@ async def test_a_parcel_of_no_order_or_of_another_channels_is_parked(
     await tell(gateway, arrived(parcel), channels=("app",))
     assert (await state(ledger))[0] == "shipped"
     assert await rows(ledger, "parked", "reason", "detail") == [
-        ("unknown_order", "not one order was shipped under elsewhere"),
-        ("unknown_order", f"not one order was shipped under {parcel}"),
+        ("unknown_order", "not exactly one order was shipped under elsewhere"),
+        ("unknown_order", f"not exactly one order was shipped under {parcel}"),
     ]
     assert (await counts(ledger))["waiting"] == 0
 

@@ -99,7 +99,7 @@ async def test_one_node_that_is_set_up_wrong_is_named(
 ) -> None:
     with nodes[2].set_to(appendfsync="everysec"):
         told = await streams.fitness()
-    assert f":{nodes[2].port} would not keep its word: set appendfsync to always" in told
+    assert f":{nodes[2].port} may lose what it acknowledges: set appendfsync to always" in told
 
 
 async def test_the_shards_of_a_killed_node_are_unavailable_and_the_others_go_on(

@@ -65,7 +65,7 @@ async def test_an_order_that_changed_since_is_shown_to_a_person(
     stored = await order(ledger)
     assert stored["status"] == "paid"
     assert await rows(ledger, "parked", "reason", "detail", "order_id") == [
-        ("unmapped", "the order is not as it was when it was placed", stored["id"])
+        ("unmapped", "the order differs from the one stored under its number", stored["id"])
     ]
     assert (await counts(ledger))["raw_messages"] == 2
 

@@ -1,4 +1,4 @@
-"""Aliases: ids that were given out for an order which turned out to be another."""
+"""Aliases: ids that were answered for an order which turned out to be another."""
 
 from collections.abc import Sequence
 from uuid import UUID
@@ -12,13 +12,13 @@ _ADD = sql("add_aliases")
 
 
 class Aliases:
-    """Lets whoever was given an id find the order that it stands for."""
+    """The table of aliases: a client that was given an id still finds the order."""
 
     def __init__(self, *, pool: "asyncpg.Pool[asyncpg.Record]") -> None:
         self._pool = pool
 
     async def add(self, pairs: Sequence[tuple[UUID, UUID]]) -> None:
-        """Keep (alias, order id) for good. Repeats are harmless. Raises ``Unavailable``."""
+        """Store pairs (alias, order id) for good. Repeats are harmless. Raises ``Unavailable``."""
         if not pairs:
             return
         alias, order_id = zip(*pairs, strict=True)

@@ -1,7 +1,7 @@
-"""API keys: made, listed and revoked with an audit row each; looked up by digest.
+"""API keys: created and revoked with an audit row each, listed, and looked up by digest.
 
 A token is ``tg_<id>_<secret>``. The secret has 256 random bits, so a plain SHA-256 is enough:
-there is nothing to guess. Only the digest is stored; a lost token can only be replaced.
+it cannot be guessed. Only the digest is stored; a lost token can only be replaced.
 """
 
 import asyncio
@@ -22,12 +22,12 @@ from gateway.stores.postgres.statements import sql
 _FIND = sql("find_api_key")
 #: Seconds for a look-up, the wait for a connection included.
 _FIND_S = 2.0
-#: Seconds that the primary has to itself before the replicas are asked too.
+#: Seconds that the primary has alone before the replicas are asked too.
 _PRIMARY_S = 0.25
 
 
 class ApiKey(Struct, frozen=True):
-    """A key as an operator sees it; the token itself is shown once, when it is made."""
+    """A key as an operator sees it; the token itself is shown once, when it is created."""
 
     id: str
     name: str
@@ -55,10 +55,10 @@ class ApiKeys:
         self._replicas = replicas
 
     async def find(self, token_digest: bytes) -> Principal | None:
-        """Return the bearer of a live key. Raises ``Unavailable`` when Postgres is away.
+        """Return the principal of a live key, or None. Raises ``Unavailable``.
 
-        While the primary is away nobody can revoke a key, so a replica knows all but what was
-        done in the last moment before. That it lacks a key proves nothing: it may lag.
+        While the primary is unavailable no key can be revoked, so a replica knows all but the
+        last moment before. That it lacks a key proves nothing: it may lag.
         """
         asking = asyncio.create_task(_find(self._pool, token_digest), name="api key on primary")
         try:
@@ -77,7 +77,7 @@ class ApiKeys:
     async def create(
         self, name: str, roles: Sequence[Role], channels: Sequence[str], *, actor: str
     ) -> tuple[ApiKey, str]:
-        """Make a key and return it with its token, which nobody can see again."""
+        """Create a key and return it with its token, which cannot be shown again."""
         key_id = secrets.token_hex(4)
         token = f"tg_{key_id}_{secrets.token_urlsafe(32)}"
         with errors.translated():
@@ -119,6 +119,6 @@ async def _find(pool: "asyncpg.Pool[asyncpg.Record]", token_digest: bytes) -> Pr
 
 
 def _seen(asking: "asyncio.Task[Principal | None]") -> None:
-    # Where a replica answered first, nobody asks what became of the primary.
+    # Where a replica answered first, nothing waits for the primary any more.
     if not asking.cancelled():
         asking.exception()

@@ -1,9 +1,9 @@
 """Translate asyncpg's exceptions, once, into what the caller should do.
 
-- ``Unavailable``: Postgres is away, too slow, or not as we need it; nobody can tell whether the
-  batch committed, and repeating it is harmless by the unique keys.
-- ``Contended``: another transaction got in the way; try the same again at once.
-- ``BadRow``: something in the batch can never be stored; find the row and set it aside.
+- ``Unavailable``: Postgres is unreachable, too slow, or lacks the schema; whether the batch
+  committed is not known, and repeating it is harmless by the unique keys.
+- ``Contended``: another transaction was in the way; retry at once.
+- ``BadRow``: something in the batch can never be stored; find the row and park it.
 """
 
 import asyncio
@@ -23,7 +23,7 @@ class Contended(TidegateError):
 
 
 class BadRow(TidegateError):
-    """A value that the database refuses: out of range, not encodable, against a constraint."""
+    """A value that the database rejects: out of range, not encodable, against a constraint."""
 
 
 _CONTENDED = (
@@ -38,7 +38,7 @@ _BAD_ROW = (
     asyncpg.exceptions.ProgramLimitExceededError,
     asyncpg.exceptions.CharacterNotInRepertoireError,
     asyncpg.exceptions.UntranslatableCharacterError,
-    # Out of the range of a column's type, or no number to reckon with (NaN, Infinity).
+    # Out of the range of a column's type, or not a finite number.
     ArithmeticError,
     UnicodeEncodeError,
 )
@@ -58,7 +58,10 @@ _AWAY = (
 
 @contextmanager
 def translated(part: str = "postgres") -> Iterator[None]:
-    """Raise the errors of this module in place of asyncpg's; leave bugs as they are."""
+    """Raise the errors of this module in place of asyncpg's; other exceptions pass.
+
+    ``part`` is what ``Unavailable`` names.
+    """
     try:
         yield
     except _CONTENDED as exc:
@@ -73,14 +76,14 @@ def translated(part: str = "postgres") -> Iterator[None]:
             raise BadRow(_reason(exc)) from exc
         raise Unavailable(part) from exc
     except asyncpg.PostgresError as exc:
-        # A missing column or grant, an internal error: it says something of the server, or of a
-        # schema that is not ours, and nothing of the entries.
+        # A missing column or grant, an internal error: the fault of the server or its schema, and
+        # not of the entries.
         _log.error("postgres refuses a statement", extra={"sqlstate": exc.sqlstate})
         raise Unavailable(part) from exc
 
 
 def _reason(exc: BaseException) -> str:
-    # The driver's message may quote the value: keep what names the kind of fault only.
+    # The driver's message may quote the value: only the kind of fault is kept.
     state = getattr(exc, "sqlstate", None)
     constraint = getattr(exc, "constraint_name", None)
     name = type(exc).__name__.removesuffix("Error")

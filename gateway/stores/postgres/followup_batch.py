@@ -1,6 +1,6 @@
-"""A batch of follow-ups folded over its locked orders, and the rows that come of it.
+"""A batch of follow-ups folded over its locked orders, and the rows that result.
 
-No I/O: ``Fold`` is fed what the statements read and gathers what the next one writes.
+No I/O: ``Fold`` takes what the statements read, and collects what the next one writes.
 """
 
 from collections.abc import Callable, Sequence
@@ -13,7 +13,7 @@ from gateway.domain import events, folding
 from gateway.domain.events import Event
 from gateway.domain.following import Done, FollowUp, OrderState, PaymentState, Settle, Step
 
-#: Staged for the outside world when an order reaches a status; a low number goes first.
+#: (topic, priority) of the outbox row when an order reaches a status; a low number goes first.
 _TOPICS = {
     "paid": ("order.paid", 1),
     "shipped": ("order.shipped", 1),
@@ -39,7 +39,12 @@ class WaitingEvent(Struct):
 
 
 class Context(Struct):
-    """What bears on a batch beside its orders."""
+    """What a batch depends on beside its orders.
+
+    ``payments``: all of its orders, of its transactions and of what waits; ``waiting``: events
+    that wait for its orders or transactions; ``recorded``: those of its (source, source_key)
+    that the history already has.
+    """
 
     payments: list[PaymentState]
     waiting: list[WaitingEvent]
@@ -88,7 +93,16 @@ class ParkedRow(Struct):
 
 
 class Fold:
-    """Takes the entries of a batch one by one and knows, at the end, every row to write."""
+    """Folds the entries of a batch one by one; holds every row to write at the end.
+
+    Invariants:
+
+    - An entry whose (source, source_key) is recorded changes nothing: it is a repeat.
+    - After each entry, nothing waits any more that can be applied to the order it touched.
+    - A row of ``waiting`` is in at most one of ``settled`` and ``tried``: the statement that
+      writes cannot delete a row and mark it, and would do only one of the two.
+    - Each change of an order raises its version and stages one outbox row.
+    """
 
     def __init__(
         self,
@@ -108,15 +122,14 @@ class Fold:
         self.history: list[HistoryRow] = []
         self.new_waiting: list[WaitingEvent] = []
         self.settled: list[UUID] = []
-        #: Left to wait. A row that a later entry settles is taken out again: the statement
-        #: that writes can not both mark a row and delete it, and would do only one of them.
+        #: Rows that were tried and still wait; one that a later entry settles is removed again.
         self.tried: set[UUID] = set()
         self.outbox: list[OutboxRow] = []
         self.parked: list[ParkedRow] = []
         self.raw: list[FollowUp] = []
 
     def take(self, entry: FollowUp | Settle) -> Done:
-        """Fold one entry in and say what became of it, true once the batch is committed."""
+        """Fold one entry; return its outcome, true once the batch is committed."""
         if isinstance(entry, Settle):
             order = self._orders.get(entry.order_id)
             if order is None:
@@ -138,7 +151,7 @@ class Fold:
         return _done(step, order)
 
     def is_empty(self) -> bool:
-        """Say whether there is nothing to write: the whole batch was repeats."""
+        """Return whether there is nothing to write: the whole batch was repeats."""
         return not (self.history or self.tried or self.settled)
 
     def changed_orders(self) -> list[OrderState]:
@@ -151,7 +164,7 @@ class Fold:
         return list(self._touched.values())
 
     def _order_of(self, event: Event, provider: str, channels: Sequence[str]) -> OrderState | None:
-        """Find the event's order in the account's channels: by number, parcel or transaction."""
+        """Return the event's order in the account's channels: by number, parcel or transaction."""
         if number := events.order_no(event):
             for channel in channels:
                 if order := self._by_number.get((channel, number)):
@@ -165,7 +178,7 @@ class Fold:
         if payment is None or payment.order_id is None:
             return None
         order = self._orders.get(payment.order_id)
-        # An account speaks for its own channels only, whatever transaction it names.
+        # An account may change orders of its own channels only, whatever transaction it names.
         return order if order is not None and order.channel in channels else None
 
     def _apply(
@@ -202,7 +215,7 @@ class Fold:
             self._touched[payment.id] = payment
         self.history.append(_history(entry, order, step, history_id, key))
         if refund_key is not None and step.outcome == "applied":
-            # Not a line of the order's history: only there to be met by the next who tells of it.
+            # Not a step of the order: it only makes the next report of this refund a repeat.
             self._recorded.add(refund_key)
             self.history.append(_history(entry, None, Step("noted"), self._new_id(), refund_key))
         if order is not None and order.version != version:
@@ -246,7 +259,7 @@ class Fold:
         self.new_waiting.append(row)
 
     def _settle(self, order: OrderState) -> None:
-        """Apply whatever waits for this order, until nothing more can be."""
+        """Apply what waits for this order, until nothing more can be applied."""
         while True:
             mine = [row for row in self._waiting.values() if self._is_about(row, order)]
             mine.sort(key=lambda row: (folding.RANK[type(row.event)], row.received_at, row.id))

@@ -1,6 +1,6 @@
 """The lane of follow-ups: payments, refunds, closes, shipments, folded into their orders.
 
-One transaction a batch: lock the orders in id order, read what else bears on them, fold in
+One transaction a batch: lock the orders in id order, read what else they depend on, fold in
 Python with ``domain.folding``, write back in one statement. What is already recorded is a
 repeat; what another transaction recorded meanwhile makes the whole batch fold again.
 """
@@ -33,7 +33,12 @@ _encode = msgspec.json.Encoder().encode
 
 
 class FollowUps:
-    """Applies events to orders. Knows the statements, leaves the deciding to the domain."""
+    """Applies events to orders. Has the statements; the domain decides.
+
+    Afterwards the orders, payments, history and outbox agree: all of a batch is committed in one
+    transaction, or none of it. Orders are locked in id order and rows with unique keys written in
+    key order, so batches cannot deadlock each other.
+    """
 
     def __init__(
         self,
@@ -47,10 +52,10 @@ class FollowUps:
         self._new_id = new_id
 
     async def follow(self, batch: Sequence[FollowUp | Settle]) -> list[Done]:
-        """Apply a batch; return what became of each, in order, all of it committed.
+        """Apply a batch; return the outcome of each entry, in order, all of it committed.
 
-        Raises ``BadRow`` when an event can not be stored (nothing of the batch is then), and
-        ``Unavailable`` when nobody can tell: repeating the batch is harmless.
+        Raises ``BadRow`` when an event cannot be stored (nothing of the batch is then), and
+        ``Unavailable`` when it is not known whether it was: repeating the batch is harmless.
         """
         for attempt in range(_TRIES_MAX):
             try:
@@ -80,7 +85,7 @@ class FollowUps:
     def _columns(self, fold: Fold) -> list[object]:
         seal = self._sealer.seal
         raw = fold.raw
-        # Rows with unique keys in one order, or two batches with the same events could deadlock.
+        # Sorted by their unique keys, or two batches with the same events could deadlock.
         history = sorted(fold.history, key=lambda row: (row.source, row.source_key))
         payments = sorted(
             fold.changed_payments(), key=lambda row: (row.provider, row.transaction_id)

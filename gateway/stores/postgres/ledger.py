@@ -21,7 +21,8 @@ _LOCK_PARKED_MESSAGE = sql("lock_parked_message")
 class Ledger:
     """History, orders, payments and outbox, changed together or not at all.
 
-    A late ledger judges the windows of orders by when each was received.
+    After ``place`` and ``follow`` return, all that they answer is committed. ``is_late``: entries
+    were journaled before, so the windows of orders are judged by when each was received.
     """
 
     bad_row = errors.BadRow
@@ -49,9 +50,9 @@ class Ledger:
         return await self._follow_ups.follow(batch)
 
     async def park(self, entry: Placement | FollowUp, reason: str) -> str:
-        """Set aside what can not be stored, sealed; return the id a person finds it by.
+        """Park an entry that cannot be stored, sealed; return the id an operator finds it by.
 
-        The same message set aside twice keeps its first row. Raises ``Unavailable``.
+        The same entry parked twice keeps its first row. Raises ``Unavailable``.
         """
         if isinstance(entry, Placement):
             source, key = f"placed:{entry.submission.channel}", entry.submission.order_no
@@ -62,11 +63,11 @@ class Ledger:
     async def park_bytes(
         self, source: str, source_key: str, body: bytes, reason: str, received_at: datetime
     ) -> str:
-        """Set aside bytes that nobody could read, sealed; return the id a person finds them by.
+        """Park bytes that could not be read, sealed; return the id an operator finds them by.
 
-        The same source and key set aside twice keep their first row. Raises ``Unavailable``.
+        The same source and key parked twice keep their first row. Raises ``Unavailable``.
         """
-        # The key itself may be what the database refused: keep a spelling that it takes.
+        # The key itself may be what the database rejects: it is escaped to ASCII.
         key = source_key.encode("ascii", "backslashreplace").replace(b"\0", b"\\0").decode()
         id_ = self._new_id()
         sealed = self._sealer.seal("parked.body", id_.bytes, body)

@@ -1,4 +1,4 @@
-"""Upkeep of the ledger: months of raw messages, expired rows, events that wait too long."""
+"""Maintenance of the ledger: monthly partitions, expired rows, events that wait too long."""
 
 import re
 from datetime import UTC, datetime
@@ -9,22 +9,22 @@ import asyncpg
 from gateway.stores.postgres import errors
 from gateway.stores.postgres.statements import sql
 
-#: Months made ahead of the present one.
+#: Partitions created ahead of the present month.
 MONTHS_AHEAD = 2
 _BATCH_ROWS = 5000
 
 
 class Maintenance:
-    """What workers do to the ledger between events. Every call is bounded and may be repeated."""
+    """Bounded, repeatable steps that workers run beside the commits. All raise ``Unavailable``."""
 
     def __init__(self, *, pool: "asyncpg.Pool[asyncpg.Record]") -> None:
         self._pool = pool
 
     async def create_months(self, now: datetime) -> None:
-        """Make the partitions of this month and the next ones where they are missing.
+        """Create the partitions of this month and the next ``MONTHS_AHEAD`` that are missing.
 
-        A month that has begun without its partition stays without: its messages lie where those
-        of no month do, and are dropped from there when their time has come.
+        A month that began without its partition stays without: its messages are in the default
+        partition, and ``drop_months`` deletes them there when they have expired.
         """
         this = _month(now)
         with errors.translated():
@@ -45,7 +45,7 @@ class Maintenance:
                 )
 
     async def drop_months(self, now: datetime, keep: int) -> list[str]:
-        """Drop the months of raw messages older than ``keep`` months; return their names."""
+        """Drop partitions of raw messages older than ``keep`` months; return their names."""
         oldest = _month(now) - keep
         dropped = []
         with errors.translated():
@@ -58,21 +58,21 @@ class Maintenance:
         return dropped
 
     async def delete_expired_windows(self) -> int:
-        """Delete fingerprints and counts whose window is over; return how many rows went."""
+        """Delete fingerprints and velocity counts whose window has ended; return the row count."""
         with errors.translated():
             return await self._in_batches("delete_expired_fingerprints") + await self._in_batches(
                 "delete_expired_velocity"
             )
 
     async def delete_rejected_callbacks(self, before: datetime, rows_max: int) -> int:
-        """Delete refused callbacks from before a time, then the oldest beyond ``rows_max``."""
+        """Delete rejected callbacks from before a time, then the oldest beyond ``rows_max``."""
         with errors.translated():
             return await self._in_batches(
                 "delete_rejected_callbacks_before", before
             ) + await self._in_batches("delete_oldest_rejected_callbacks", rows_max)
 
     async def _in_batches(self, name: str, *arguments: object) -> int:
-        """Run a deletion until it finds no full batch any more; return how many rows went."""
+        """Repeat a deletion until it no longer finds a full batch; return the row count."""
         gone = 0
         while True:
             tag = await self._pool.execute(sql(name), *arguments, _BATCH_ROWS)
@@ -82,18 +82,18 @@ class Maintenance:
                 return gone
 
     async def orders_to_settle(self, limit: int) -> list[UUID]:
-        """Return orders for which something waits that was not tried in their present state."""
+        """Return ids of orders that a waiting event was not yet tried on in their present state."""
         with errors.translated():
             return [id_ for (id_,) in await self._pool.fetch(sql("find_orders_to_settle"), limit)]
 
     async def park_overdue_events(self, after_s: float, limit: int) -> int:
-        """Park a note about events that wait longer than ``after_s``; return how many."""
+        """Park a note about each event that waits longer than ``after_s``; return how many."""
         with errors.translated():
             return len(await self._pool.fetch(sql("park_overdue_events"), after_s, limit))
 
 
 def _month(at: datetime) -> int:
-    """Number the months, so that they can be counted with."""
+    """Return the month as a number, so that months can be added and compared."""
     return at.year * 12 + at.month - 1
 
 

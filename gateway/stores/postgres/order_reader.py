@@ -1,6 +1,6 @@
 """The read side: one order, a page of orders, a history.
 
-While the primary is away the answers have an age, and what is not found may exist all the same.
+While the primary is unavailable the answers have an age, and what is not found may exist.
 """
 
 from collections.abc import Sequence
@@ -24,7 +24,7 @@ _decode_private = msgspec.json.Decoder(Private).decode
 
 
 class Filter(Struct, frozen=True):
-    """What a page of orders is narrowed to. ``channels`` None: all; times are of ``placed_at``.
+    """The filter of a page of orders; None does not narrow. Times are of ``placed_at``.
 
     ``phone`` is normalised. ``after`` is the (placed_at, id) of the last order of the page before.
     """
@@ -40,7 +40,7 @@ class Filter(Struct, frozen=True):
 
 
 class OrderReader:
-    """Finds orders: what was acknowledged before a call, unless its answer has an age."""
+    """Finds orders. An answer without an age has all that was acknowledged before the call."""
 
     def __init__(self, *, readers: Readers, sealer: Sealer) -> None:
         self._readers = readers

@@ -1,12 +1,13 @@
-"""The lane of placements: new orders in one statement a batch, and the careful way for the rest.
+"""The lane of placements: new orders in one statement a batch, and a slower path for the rest.
 
-Nearly every order is new, so a batch is stored blindly; the unique keys and the fingerprint
-decide which rows were. Rows that met their like are looked up, judged by ``placing.judge``,
-and only those that are to be stored after all (a held look-alike) get a transaction each.
+Nearly every order is new, so a batch is inserted without a look-up; the unique keys and the
+fingerprint decide which rows were stored. Rows that match stored orders are looked up, judged by
+``placing.judge``, and only those to be stored after all (held look-alikes) get a transaction
+each.
 
-Late placements were received while the ledger could not be asked. Their windows are those of
-when they were received, and they are looked up before they are stored: by now the fingerprint
-of an order they look like may be gone.
+Late placements were received while Postgres was unavailable. Their windows are judged by when
+they were received, and they are looked up before they are stored: by now the fingerprint of an
+order that looks like them may have been deleted.
 """
 
 from collections.abc import Sequence
@@ -38,7 +39,12 @@ Result = Placed | errors.BadRow
 
 
 class Placements:
-    """Stores orders. Knows the statements and the sealing, decides nothing."""
+    """Stores orders. Has the statements and seals private fields; ``placing.judge`` decides.
+
+    Afterwards each order that was answered ``placed`` has its row, its history, its raw message
+    and its outbox row, committed together. Rows are locked in the order of their fingerprints,
+    so batches cannot deadlock each other.
+    """
 
     def __init__(
         self, *, pool: "asyncpg.Pool[asyncpg.Record]", sealer: Sealer, is_late: bool
@@ -48,15 +54,15 @@ class Placements:
         self._is_late = is_late
 
     async def place(self, batch: Sequence[Placement]) -> list[Result]:
-        """Store a batch; return what became of each, in order, all of it committed.
+        """Store a batch; return an answer for each placement, in order, all of it committed.
 
-        Raises ``BadRow`` when a row can not be stored (nothing of the batch is then), and
-        ``Unavailable`` when nobody can tell: repeating the batch is harmless.
+        Raises ``BadRow`` when a row cannot be stored (nothing of the batch is then), and
+        ``Unavailable`` when it is not known whether it was: repeating the batch is harmless.
         """
         answers: dict[int, Result] = {}
         first, again = _without_clashes(batch)
         if any(placement.stock == "missing" for placement in batch):
-            # Not to be stored: only looked up, for it may be a repeat.
+            # Out of stock: not to be stored, only looked up, for it may be a repeat.
             again += [n for n in first if batch[n].stock == "missing"]
             first = [n for n in first if batch[n].stock != "missing"]
         if self._is_late:
@@ -75,7 +81,7 @@ class Placements:
     async def _without_matches(
         self, batch: Sequence[Placement], positions: Sequence[int]
     ) -> tuple[list[int], list[int]]:
-        """Part the rows that met nothing yet from those that met their like."""
+        """Split positions: placements that match no stored order, and those that do."""
         with errors.translated():
             async with self._pool.acquire() as connection:
                 found = await self._find_matches(connection, [batch[n] for n in positions])
@@ -103,7 +109,7 @@ class Placements:
     async def _settle(
         self, batch: Sequence[Placement], again: Sequence[int], answers: dict[int, Result]
     ) -> None:
-        """Answer the rows that met their like: by a look-up, or one transaction each.
+        """Answer the rows that match stored orders: by a look-up, or one transaction each.
 
         A bad row is an answer here and not an error: the others of the batch are committed.
         """
@@ -144,7 +150,7 @@ class Placements:
         raise Unavailable("contention")
 
     async def _judge_locked(self, placement: Placement) -> Placed | None:
-        """Judge under the fingerprint's lock and store if so decided. None: look again."""
+        """Judge under the fingerprint's lock, and store if so decided. None: try again."""
         async with self._pool.acquire() as connection, connection.transaction():
             lookalike = placement.lookalike
             is_held = await connection.fetchval(_LOCK_FINGERPRINT, lookalike) is not None
@@ -155,7 +161,7 @@ class Placements:
             verdict = placing.judge(placement, found[0])
             if isinstance(verdict, Placed):
                 return verdict
-            # Who holds the fingerprint still may be stored beside it; who found none must claim it.
+            # Stored beside a fingerprint that is locked here; where there is none, it is claimed.
             rows = self._rows([(placement, verdict.hold, is_held and not was_orphan)])
             records = await connection.fetch(_PLACE, rows, self._is_late)
             return _placed(records, [placement]).get(placement.id)
@@ -185,7 +191,7 @@ class Placements:
     def _rows(
         self, batch: list[tuple[Placement, orders.Hold | None, bool]]
     ) -> list[tuple[object, ...]]:
-        """Return the rows of ``place.sql`` (type ``placement_row``), private fields sealed."""
+        """Return the rows of ``place.sql`` (composite type ``placement_row``), fields sealed."""
         seal, phone_index = self._sealer.seal, self._sealer.phone_index
         rows: list[tuple[object, ...]] = []
         for placement, hold, is_judged in batch:
@@ -209,7 +215,7 @@ class Placements:
 
 
 def _without_clashes(batch: Sequence[Placement]) -> tuple[list[int], list[int]]:
-    """Part the positions: rows that share no key with one before them, and the rest."""
+    """Split positions: rows that share no key with one before them, and the rest."""
     seen: set[object] = set()
     first: list[int] = []
     again: list[int] = []
@@ -229,7 +235,7 @@ def _without_clashes(batch: Sequence[Placement]) -> tuple[list[int], list[int]]:
 
 
 def _by_lookalike(placement: Placement) -> bytes:
-    # One order for the locks of all batches; see place.sql.
+    # One lock order for all batches; see place.sql.
     return placement.lookalike
 
 

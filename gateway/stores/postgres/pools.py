@@ -21,11 +21,11 @@ def writers(settings: Settings) -> int:
 async def open_writers(settings: Settings, *, is_lazy: bool) -> "asyncpg.Pool[asyncpg.Record]":
     """Connect to the primary to write. Raises ``Unavailable`` when it does not answer.
 
-    A lazy pool connects when it is first used, so the primary may be away now.
+    A lazy pool connects when it is first used, so the primary may be unavailable now.
 
     Reads have a pool of their own: a flood of them must not keep a commit waiting.
     """
-    # A statement that outlives the gateway's patience must not go on holding row locks.
+    # A statement that the gateway no longer waits for must not go on holding row locks.
     statement_ms = int(settings.commit_s * 1000)
     session = {
         **_SESSION,
@@ -46,7 +46,7 @@ async def open_writers(settings: Settings, *, is_lazy: bool) -> "asyncpg.Pool[as
 
 
 async def open_readers(settings: Settings) -> "asyncpg.Pool[asyncpg.Record]":
-    """Make the pool for reads that the primary must answer. It connects when first used."""
+    """Return the pool for reads that the primary must answer. It connects when first used."""
     size = settings.database_pool_max - writers(settings)
     session = {**_SESSION, "statement_timeout": str(int(settings.query_s * 1000))}
     return await _open(
@@ -55,7 +55,7 @@ async def open_readers(settings: Settings) -> "asyncpg.Pool[asyncpg.Record]":
 
 
 async def open_replica(url: str, settings: Settings) -> "asyncpg.Pool[asyncpg.Record]":
-    """Make the pool of one replica. It connects when first used, so it may be away now."""
+    """Return the pool of one replica. It connects when first used: it may be unavailable now."""
     session = {**_SESSION, "statement_timeout": str(int(settings.query_s * 1000))}
     return await _open(
         url,
@@ -82,8 +82,8 @@ async def _open(
         max_size=size,
         server_settings=session,
         timeout=3,
-        # A server that went silent does not even answer a cancellation: without a bound of the
-        # driver's own, whoever gave a statement up would wait for that answer for good.
+        # A server that went silent does not even answer a cancellation: without this bound of the
+        # driver's, a caller that cancels a statement would wait for that answer for good.
         command_timeout=answer_s,
         # Statements are prepared once per connection; idle connections stay for the next rush.
         max_inactive_connection_lifetime=0,
@@ -109,7 +109,7 @@ def not_a_url(setting: str) -> SettingsError:
 
 
 async def _leave_as_is(_: object) -> None:
-    # The default reset is a round trip per batch to undo session state that we never set.
+    # The default reset is a round trip per batch to undo session state that is never set here.
     # A transaction left open is rolled back by asyncpg before this is called.
     return None
 

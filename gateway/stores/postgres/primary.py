@@ -1,4 +1,4 @@
-"""The primary as readers see it: how far its log is, or that it is away."""
+"""The primary as readers see it: its log position, or that it is unavailable."""
 
 import asyncio
 
@@ -10,9 +10,9 @@ from gateway.stores.postgres.read_limiter import ANSWER_S, Pool, acquired, termi
 from gateway.stores.postgres.statements import sql
 
 _POSITION = sql("primary_position")
-#: Seconds to leave a primary alone that did not answer.
+#: Seconds without a call to a primary that did not answer.
 _PAUSE_S = 1.0
-#: How a server fails that is away, or that is not what we took it for.
+#: The errors of a server that is unavailable, or no primary (or replica) any more.
 FAILURES = (
     TimeoutError,
     OSError,
@@ -23,7 +23,7 @@ FAILURES = (
 
 
 class LogPosition(Struct, frozen=True):
-    """How far the log was flushed, on which timeline, at ``asked_at_s`` of the monotonic clock."""
+    """The flushed LSN and the timeline, asked for at ``asked_at_s`` of the monotonic clock."""
 
     flushed: str
     timeline: int
@@ -31,7 +31,7 @@ class LogPosition(Struct, frozen=True):
 
 
 class Primary:
-    """Asked by all reads, in turns: those that come while it is asked share the next question."""
+    """Asked for its log position by all reads: those that come meanwhile share the next call."""
 
     def __init__(self, *, pool: Pool, clock: Clock) -> None:
         self._pool = pool
@@ -43,14 +43,14 @@ class Primary:
         self.timeline: int | None = None
 
     async def position(self) -> LogPosition | None:
-        """Return a mark asked for after this call began; None while the primary is away."""
+        """Return a position asked for after this call began; None: the primary is unavailable."""
         if self._clock.monotonic_s() < self._unavailable_until_s:
             return None
         if self._next is None:
             self._next = asyncio.get_running_loop().create_task(
                 self._ask_after(self._running), name="primary position"
             )
-        # One reader that leaves must not take along those who wait for the same answer.
+        # One reader that is cancelled must not cancel those that wait for the same answer.
         return await asyncio.shield(self._next)
 
     async def _ask_after(

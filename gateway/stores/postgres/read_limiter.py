@@ -1,4 +1,4 @@
-"""Connections lent for reading: to so many at once, and for so long."""
+"""The limits of reads: how many at once, how many wait, and for how long."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
@@ -13,27 +13,27 @@ from gateway.runtime.recent import Recent
 Pool: TypeAlias = "asyncpg.Pool[asyncpg.Record]"
 Connection: TypeAlias = "asyncpg.pool.PoolConnectionProxy[asyncpg.Record]"
 
-#: Seconds that a server may take to be connected to, or to say how far it is. One that takes
-#: longer counts as away: a person waits for the read.
+#: Seconds that a server may take to accept a connection, or to report its log position. One that
+#: takes longer counts as unavailable: a person waits for the read.
 ANSWER_S = 0.3
-#: Reads waiting for a connection to a server, and how long each waits. A queue longer than this
-#: empties later than its reads are given up.
+#: Reads waiting for a connection to a server, and the seconds that each waits. In a longer queue
+#: reads would time out before their turn.
 WAITING_MAX = 64
 WAIT_S = 0.25
 
 
 class ReadLimiter:
-    """Lets ``at_once`` through; a few more wait briefly and the rest is refused at once."""
+    """A concurrency limit of ``at_once``; a few more wait briefly, and the rest is rejected."""
 
     def __init__(self, at_once: int) -> None:
         self._free = asyncio.Semaphore(at_once)
         self._waiting = 0
-        #: Seconds that reads of the last ten seconds waited; those sent away waited the longest.
+        #: Seconds that reads of the last ten seconds waited; a rejected one counts as the longest.
         self.waits_s = Recent(window_s=10.0)
 
     @asynccontextmanager
     async def slot(self) -> AsyncIterator[None]:
-        """Hold one of the places. Raises ``Unavailable`` when there is none in time."""
+        """Hold a slot. Raises ``Unavailable`` when none is free in time."""
         loop = asyncio.get_running_loop()
         began_s = loop.time()
         if self._free.locked() and self._waiting >= WAITING_MAX:
@@ -56,16 +56,16 @@ class ReadLimiter:
 
 @asynccontextmanager
 async def acquired(pool: Pool) -> AsyncIterator[Connection]:
-    """Lend a connection, made if need be. Raises TimeoutError when that takes too long."""
+    """Acquire a connection, opened if need be. Raises TimeoutError after ``ANSWER_S``."""
     async with pool.acquire(timeout=ANSWER_S) as connection:
         yield connection
 
 
 @contextmanager
 def terminated_after(connection: Connection, seconds: float) -> Iterator[None]:
-    """End the connection when the block takes longer; what waits for it raises asyncpg's error.
+    """Terminate the connection when the block takes longer; what waits raises asyncpg's error.
 
-    To cancel does not do: a server that went silent does not even answer a cancellation.
+    Cancelling is not enough: a server that went silent does not even answer a cancellation.
     """
     ending = asyncio.get_running_loop().call_later(max(seconds, 0.0), connection.terminate)
     try:

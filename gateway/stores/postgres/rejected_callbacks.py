@@ -1,4 +1,4 @@
-"""Refused callbacks: kept sealed and for a short while, for people alone."""
+"""Rejected callbacks: stored sealed and for a short while, for operators only."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -26,7 +26,7 @@ _decode = msgspec.msgpack.Decoder(_Message).decode
 
 
 class Listed(Struct, frozen=True):
-    """A refused callback without its content. ``bytes`` is the length of the body."""
+    """A rejected callback without its content. ``bytes`` is the length of the body."""
 
     id: UUID
     provider: str
@@ -38,14 +38,14 @@ class Listed(Struct, frozen=True):
 
 
 class RejectedCallbacks:
-    """The table of refused callbacks. Every call raises ``Unavailable`` when Postgres is away."""
+    """The table of rejected callbacks. Every call may raise ``Unavailable``."""
 
     def __init__(self, *, pool: "asyncpg.Pool[asyncpg.Record]", sealer: Sealer) -> None:
         self._pool = pool
         self._sealer = sealer
 
     async def add(self, rows: Sequence[RejectedCallback]) -> None:
-        """Keep them; what is kept already stays."""
+        """Store them; what is stored already stays as it is."""
         sealed = [
             self._sealer.seal(_PLACE, row.id.bytes, _encode(_Message(list(row.headers), row.body)))
             for row in rows
@@ -66,7 +66,7 @@ class RejectedCallbacks:
     async def newest(
         self, *, provider: str | None, account: str | None, reason: str | None, limit: int
     ) -> list[Listed]:
-        """Return the newest ones, newest first; None asks for any."""
+        """Return the newest ones, newest first; None does not narrow."""
         with errors.translated():
             rows = await self._pool.fetch(
                 sql("list_rejected_callbacks"), provider, account, reason, limit
@@ -74,7 +74,7 @@ class RejectedCallbacks:
         return [Listed(**dict(row)) for row in rows]
 
     async def open(self, id_: UUID, *, actor: str) -> RejectedCallback | None:
-        """Return one with its content; the audit log says who looked. None if there is none.
+        """Return one with its content; the audit log records who read it. None if there is none.
 
         Raises ``SealingError`` when the key it was sealed with is gone.
         """

@@ -1,8 +1,8 @@
-"""Remarks: changed one order at a time, under the same lock as whatever else befalls the order.
+"""Remarks: changed one order at a time, under the lock that follow-ups take too.
 
-A payment that is folded meanwhile waits for the lock or is waited for, and neither writes what
-the other does: follow-ups leave the private part alone, and this leaves the rest. Only one order
-is locked, and the key of its line in the history is its own, so nothing can wait in a circle.
+A payment that is folded meanwhile waits for the lock or holds it, and neither writes what the
+other does: follow-ups do not write the private part, and this writes nothing else. Only one order
+is locked, and its key in the history is its own, so there is no deadlock.
 """
 
 import asyncio
@@ -37,12 +37,16 @@ _MESSAGE = "raw_messages.body"
 
 
 class Remarks:
-    """Changes remarks in the ledger. Knows the statements and the sealing, decides nothing."""
+    """Changes remarks in the ledger. Has the statements and the sealing; ``remarks.judge`` decides.
+
+    After a change the order has its next version, and its history, raw message and outbox row
+    are committed with it.
+    """
 
     def __init__(
         self, *, pool: Pool, sealer: Sealer, new_id: Callable[[], UUID], edit_s: float
     ) -> None:
-        """``edit_s``: seconds after which an edit is given up, whatever it waits for."""
+        """``edit_s``: seconds after which an edit is abandoned, whatever it waits for."""
         self._pool = pool
         self._sealer = sealer
         self._new_id = new_id
@@ -50,10 +54,10 @@ class Remarks:
         self._limiter = ReadLimiter(_AT_ONCE)
 
     async def change(self, edit: Edit) -> Edited | None:
-        """Apply an edit; return what became of it, committed. None: there is no such order.
+        """Apply an edit; return its outcome, committed. None: there is no such order.
 
-        Raises ``Unavailable`` when nothing was kept or nobody can tell: an edit that was applied
-        is found so by its repeat.
+        Raises ``Unavailable`` when nothing was stored or it is not known whether it was: the
+        repeat of an edit that was applied finds it so.
         """
         until_s = asyncio.get_running_loop().time() + self._edit_s
         async with self._limiter.slot():
@@ -97,7 +101,7 @@ class Remarks:
         private: bytes,
     ) -> None:
         id_: UUID = order["id"]
-        # Made under the lock: ids in the order of the steps are what the history is sorted by.
+        # Made under the lock: the history is sorted by ids, which must follow the steps.
         event_id = self._new_id()
         await connection.execute(
             _WRITE,

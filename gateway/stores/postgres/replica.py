@@ -1,8 +1,8 @@
-"""A replica: whether it follows the primary, has caught up, and else how old its answers are.
+"""A replica: whether it follows the primary, its replica lag, and the age of stale answers.
 
-It is of use for an answer of now when it is a standby on the primary's timeline and has replayed
-what the primary had flushed. One that stayed behind at a failover may be further in its log than
-the new primary and still hold another history: the position alone proves nothing.
+Its answer is current when it is a standby on the primary's timeline and has replayed what the
+primary had flushed. One that was left behind at a failover may be further in its log than the
+new primary and still hold another history: the position alone proves nothing.
 """
 
 import asyncio
@@ -31,27 +31,27 @@ Work = Callable[[Connection], Awaitable[T]]
 _TIMELINE, _HAS_REPLAYED, _AGE, _LAG = map(
     sql, ("replica_timeline", "has_replayed", "replica_age", "replica_lag")
 )
-#: Seconds to leave a replica alone that is silent, lags, or follows another timeline.
+#: Seconds without a call to a replica that is silent, lags, or follows another timeline.
 _PAUSE_S = 1.0
-#: Seconds that a look at a replica's timeline is believed. A failover takes longer, and shows in
-#: the primary's own timeline at once.
+#: Seconds that a replica's timeline is used without asking again. A failover takes longer, and
+#: shows in the primary's own timeline at once.
 _TIMELINE_S = 1.0
 _POLL_S = 0.002
-#: Faults of one query, which say nothing of the server.
+#: Errors of one query, which say nothing about the server.
 _QUERY_FAILURES = (asyncpg.QueryCanceledError, asyncpg.SerializationError)
 
 
 class ReplicaBehind(Exception):
-    """The replica answers, but not for now."""
+    """The replica answers, but has not replayed far enough."""
 
 
 def follows(primary_timeline: int, timeline: int, *, is_standby: bool) -> bool:
-    """Say whether what a replica has replayed is a part of the primary's history."""
+    """Return whether what a replica has replayed is a part of the primary's history."""
     return is_standby and timeline == primary_timeline
 
 
 class Replica:
-    """One replica, with what is known of it."""
+    """One replica; ``wait_s``: seconds that a read waits for it to catch up."""
 
     def __init__(self, *, pool: Pool, clock: Clock, wait_s: float) -> None:
         self._pool = pool
@@ -60,7 +60,7 @@ class Replica:
         self._limiter = ReadLimiter(pool.get_max_size())
         self._silent_until_s = 0.0
         self._behind_until_s = 0.0
-        # The timeline it was last seen to share with the primary, and until when that is believed.
+        # The timeline it last shared with the primary, and until when that is used.
         self._compared: int | None = None
         self._compared_until_s = 0.0
         self._caught_up_s: float | None = None
@@ -74,12 +74,12 @@ class Replica:
 
     @property
     def is_answering(self) -> bool:
-        """Whether it may be asked at all."""
+        """Whether it may be called at all."""
         return self._silent_until_s <= self._clock.monotonic_s()
 
     @property
     def may_be_current(self) -> bool:
-        """Whether it may be asked for an answer of now."""
+        """Whether it may be asked for a current answer."""
         return self.is_answering and self._behind_until_s <= self._clock.monotonic_s()
 
     async def read(self, work: Work[T], position: LogPosition, until_s: float) -> T:
@@ -104,7 +104,7 @@ class Replica:
     async def read_stale(
         self, work: Work[T], primary_timeline: int | None, until_s: float
     ) -> tuple[T, float]:
-        """Return the work's result and its age: what was acknowledged before that is in it.
+        """Return the work's result and its age in seconds: what is older than that is in it.
 
         Raises ``ReplicaBehind`` on another history, ``Unavailable``, or one of ``FAILURES``.
         """
@@ -123,7 +123,7 @@ class Replica:
                 raise
 
     async def lag_s(self) -> float | None:
-        """Return the seconds of log it has yet to replay; None when it is of no use."""
+        """Return the replica lag in seconds; None when it is unavailable or left behind."""
         if self.is_left_behind:
             return None
         try:
@@ -140,7 +140,7 @@ class Replica:
             await self._compare(connection, position.timeline)
             if self._compared is None:
                 raise ReplicaBehind
-        # Replay gives no event to wait for: it must be asked.
+        # Replay gives no event to wait for: it must be polled.
         while not await connection.fetchval(_HAS_REPLAYED, position.flushed):
             if loop.time() + _POLL_S > until_s:
                 raise ReplicaBehind
@@ -157,7 +157,7 @@ class Replica:
     async def _age_s(self, connection: Connection) -> float:
         now_s = self._clock.monotonic_s()
         age_s = float(await connection.fetchval(_AGE))
-        # Nothing may have been written for long: what it proved to have then, it has.
+        # Nothing may have been written for long: it still has what it had caught up with.
         return age_s if self._caught_up_s is None else min(age_s, now_s - self._caught_up_s)
 
     def _note(self, exc: BaseException) -> None:

@@ -1,10 +1,10 @@
-"""Reads go to a replica that has caught up, else to the primary, else they are old and say so.
+"""Reads go to a replica that has caught up, else to the primary, else they are stale and say so.
 
-What was acknowledged before a read began is seen by it: the primary is asked how far its log is
+A read sees what was acknowledged before it began: the primary is asked how far its log is
 flushed (one cheap call), and the replica must have replayed that far. A replica that does not
-get there within ``wait_s`` is left alone for a while. What falls to the primary is bounded, so
-that reads without a replica take nothing from commits. While the primary is away, a replica
-answers with what it has, and the answer carries its age.
+within ``wait_s`` is not asked for a while. Reads on the primary are bounded, so that they take
+nothing from commits. While the primary is unavailable, a replica answers with what it has, and
+the answer carries its age.
 """
 
 import asyncio
@@ -31,22 +31,22 @@ from gateway.stores.postgres.statements import sql
 
 _READS = Counter(
     "tidegate_reads",
-    "Reads by who answered; a growing share of the primary tells of replicas that lag, and "
-    "stale ones of a primary that is away.",
+    "Reads by server; a growing share of the primary means that replicas lag, stale reads that "
+    "the primary is unavailable.",
     ["where"],
 )
 Where = Literal["replica", "primary", "stale"]
 
 
 class Answer(Struct, Generic[T], frozen=True):
-    """What was read. ``age_s``: what was acknowledged longer ago is in it; None: everything is."""
+    """What was read. ``age_s``: what was acknowledged longer ago is in it; None: all is."""
 
     value: T
     age_s: int | None = None
 
 
 class Readers:
-    """Runs the queries of the read side on the server that can answer them best."""
+    """Runs the queries of the read side on the server that answers them best."""
 
     def __init__(
         self,
@@ -59,12 +59,12 @@ class Readers:
     ) -> None:
         self._pool = primary
         self._primary = Primary(pool=primary, clock=clock)
-        # One connection is left to those who ask for keys, and how far the primary is.
+        # One connection is left for look-ups of keys, and for the primary's log position.
         self._limiter = ReadLimiter(max(1, primary.get_max_size() - 1))
         self._replicas = [Replica(pool=pool, clock=clock, wait_s=wait_s) for pool in replicas]
         self._query_s = query_s
         self._first = 0
-        #: Reads through this object by who answered; ``/metrics`` has the sum of all.
+        #: Reads through this object by server; ``/metrics`` has the sum of all.
         self.reads: dict[Where, int] = {"replica": 0, "primary": 0, "stale": 0}
         for where in self.reads:
             _READS.labels(where)
@@ -72,7 +72,7 @@ class Readers:
     async def read(self, work: Work[T]) -> Answer[T]:
         """Run ``work`` on a connection and return its result. It may run twice, and only reads.
 
-        Raises ``Unavailable`` when nobody answers in time, or too many ask for the primary.
+        Raises ``Unavailable`` when no server answers in time, or too many reads need the primary.
         """
         until_s = asyncio.get_running_loop().time() + self._query_s
         with errors.translated():
@@ -86,20 +86,20 @@ class Readers:
                 try:
                     return self._answer("replica", await replica.read(work, position, until_s))
                 except (ReplicaBehind, Unavailable, *FAILURES):
-                    pass  # the primary answers, or says what is wrong
+                    pass  # the primary answers, or raises what is wrong
             try:
                 return self._answer("primary", await self._on_primary(work, until_s))
             except _PrimaryLost:
                 return await self._stale(work, until_s)
 
     def wait_s(self) -> float:
-        """Return the seconds in which 19 of 20 reads of the last ten seconds got a connection."""
+        """Return the 95th percentile of the seconds that reads waited, of the last ten seconds."""
         now_s = asyncio.get_running_loop().time()
         waits = [self._limiter.waits_s, *(replica.waits_s for replica in self._replicas)]
         return max(waits_s.at(0.95, now_s) for waits_s in waits)
 
     async def lag_s(self) -> float | None:
-        """Return the least lag of the replicas in seconds; None when none is of use."""
+        """Return the least replica lag in seconds; None when no replica is of use."""
         lags = await asyncio.gather(*(replica.lag_s() for replica in self._replicas))
         return min((lag for lag in lags if lag is not None), default=None)
 
@@ -124,7 +124,7 @@ class Readers:
                 value, age_s = await replica.read_stale(work, self._primary.timeline, until_s)
             except (ReplicaBehind, Unavailable, *FAILURES):
                 continue
-            # At least one: the answer is not of now, even where all was there a moment ago.
+            # At least one: the answer is stale, even where all was there a moment ago.
             return self._answer("stale", value, max(1, math.ceil(age_s)))
         raise Unavailable("postgres")
 
@@ -134,19 +134,19 @@ class Readers:
         return Answer(value, age_s)
 
     def _rotated(self) -> Iterator[Replica]:
-        """Give each replica once, another one first at each call."""
+        """Yield each replica once, another one first at each call."""
         self._first += 1
         for n in range(len(self._replicas)):
             yield self._replicas[(self._first + n) % len(self._replicas)]
 
 
 class _PrimaryLost(Unavailable):
-    """The primary did not answer, or is none any more; as opposed to: too many ask it."""
+    """The primary did not answer, or is no primary any more; not: too many reads need it."""
 
 
 async def _is_standby(connection: Connection) -> bool:
-    # The server tells with its answers, so that it need not be asked. A connection that was idle
-    # since a promotion has not been told yet.
+    # The server reports it with its answers, so it need not be asked. A connection that was idle
+    # since a promotion has not received the report yet.
     if getattr(connection.get_settings(), "in_hot_standby", "off") != "on":
         return False
     return bool(await connection.fetchval(sql("is_standby")))

@@ -1,9 +1,8 @@
-"""Which node of a Redis Cluster has a key, or the one server that is no cluster.
+"""A client for a Redis Cluster, or for one server that is no cluster.
 
-The library's own cluster client asks the nodes one after the other when it looks for a new
-map, and closes the connections of all when one is down: a node that is frozen then takes the
-others with it. Here each node has a client of its own, and the map is the first that anyone
-gives.
+The library's own cluster client asks the nodes one after the other when it needs a new slot map,
+and closes the connections of all when one is down: a frozen node then makes the others
+unavailable. Here each node has a client of its own, and the first slot map received is used.
 """
 
 import asyncio
@@ -28,10 +27,10 @@ FAILURES = (redis.exceptions.RedisError, OSError, asyncio.TimeoutError)
 
 
 class ClusterClient:
-    """The nodes behind ``url``, which are looked for when they are first needed.
+    """The nodes behind ``url``, which are discovered when they are first needed.
 
-    Nothing is sent twice but what a node has declined with the name of another. A call that is
-    given up or fails half way closes its connection: no reply is ever taken for another's.
+    No command is sent twice, except after a redirection (MOVED). A call that is cancelled or
+    fails half way closes its connection: no reply is ever taken for another's.
     """
 
     def __init__(self, *, url: str, call_s: float) -> None:
@@ -59,7 +58,7 @@ class ClusterClient:
             raise
 
     async def primaries(self) -> dict[str, Client]:
-        """Give every node that has keys, by ``host:port``. Raises one of ``FAILURES``."""
+        """Return every node that has slots, by ``host:port``. Raises one of ``FAILURES``."""
         await self._refresh_owners()
         addresses = {address for _, address in self._owners}
         return {f"{host}:{port}": self._client((host, port)) for host, port in addresses}
@@ -79,12 +78,12 @@ class ClusterClient:
         self._is_stale = False
         named = {address for _, address in self._owners}
         for address in self._clients.keys() - named:
-            # Another call may have learned the same meanwhile.
+            # Another call may have found the same meanwhile.
             if (client := self._clients.pop(address, None)) is not None:
                 await client.aclose()
 
     async def _first_answer(self, queries: Iterable[Coroutine[Any, Any, T]]) -> T:
-        """Give the first answer; the last failure when nobody answers."""
+        """Return the first answer; raise the last failure when no node answers."""
         tasks = [asyncio.create_task(each) for each in queries]
         self._queries.update(tasks)
         failure: BaseException | None = None
@@ -95,7 +94,7 @@ class ClusterClient:
                 except FAILURES as exc:
                     failure = exc
         finally:
-            # Not waited for: the library may miss being cancelled, and ends at its time limit.
+            # Not awaited: the library may miss its cancellation, and ends at its time limit.
             for task in tasks:
                 task.add_done_callback(self._forget)
                 task.cancel()
@@ -104,7 +103,7 @@ class ClusterClient:
     def _forget(self, task: asyncio.Task[Any]) -> None:
         self._queries.discard(task)
         if not task.cancelled():
-            # Looked at, so that nobody complains that it was not.
+            # Retrieved, so that asyncio does not report it.
             task.exception()
 
     def _owner(self, key: bytes) -> Client:
@@ -137,13 +136,13 @@ class ClusterClient:
 
 
 async def _owners(client: Client, address: Address) -> list[tuple[range, Address]]:
-    """Ask a node who has which slots."""
+    """Ask a node which node has which slots."""
     if not (await client.info("cluster")).get("cluster_enabled"):
         return [(range(REDIS_CLUSTER_HASH_SLOTS), address)]
     rows = await client.execute_command("CLUSTER SLOTS")
     if not rows:
         raise redis.exceptions.ClusterError("the node is in no cluster")
-    # A node that does not know its own name gives none.
+    # A node that does not know its own address reports none.
     return [
         (range(first, last + 1), ((primary[0] or b"").decode() or address[0], primary[1]))
         for first, last, primary, *_ in rows

@@ -1,8 +1,8 @@
-"""The journal: streams that keep events while Postgres can not take them.
+"""The journal's streams in Redis or Valkey: they store entries while Postgres cannot take them.
 
 Each shard has a stream for each lane and claims of its own, all on one node of a cluster. What
-``append`` returned is on disk, if ``fitness`` finds nothing wrong; a node that fails over to a
-replica loses what had not reached it, as replicas of Redis follow without being waited for.
+``append`` acknowledged is on disk, if ``fitness`` finds nothing wrong. A node that fails over to
+a replica loses what had not reached it: replication in Redis is asynchronous.
 """
 
 import asyncio
@@ -24,7 +24,7 @@ T = TypeVar("T")
 _GROUP = "drainers"
 _APPEND, _SETTLE, _DEPTH = script("append"), script("settle"), script("depth")
 
-#: A server set otherwise may forget what it has said yes to.
+#: A server with other settings may lose what it acknowledged.
 _REQUIRED_CONFIG = {
     "appendonly": "yes",
     "appendfsync": "always",
@@ -34,14 +34,17 @@ _REQUIRED_CONFIG = {
 
 
 class ReadEntry(Struct, frozen=True):
-    """An entry that a drainer has in hand until it settles it. What is no entry has no bytes."""
+    """An entry that is assigned to a consumer until it is settled. No envelope: no bytes."""
 
     entry_id: str
     envelope: bytes
 
 
 class Depth(Struct, frozen=True):
-    """What waits: appended and not settled. ``fill`` is the share of memory of the fullest node."""
+    """Entries that are appended and not settled; the age of the oldest in seconds.
+
+    ``fill`` is the share of its memory that the fullest node uses, 0 to 1.
+    """
 
     entries: int
     oldest_s: float
@@ -51,8 +54,8 @@ class Depth(Struct, frozen=True):
 class JournalStreams:
     """The journal's streams. Every call ends within ``call_s``, or raises ``Unavailable``.
 
-    The exceptions are ``fitness``, ``fill`` and ``depth``, which ask twice or three times.
-    Nothing is connected before the first call, and nothing is ever sent twice.
+    The exceptions are ``fitness``, ``fill`` and ``depth``, which make two or three calls.
+    Nothing is connected before the first call, and no command is ever sent twice.
     """
 
     def __init__(self, *, url: str, shards: int, call_s: float) -> None:
@@ -63,13 +66,13 @@ class JournalStreams:
     async def append(
         self, shard: int, lane: LaneName, entries: Sequence[Entry]
     ) -> list[list[bytes | None] | None]:
-        """Append entries in order; for each None, or what stands under each of its claims.
+        """Append entries in order; return for each None, or the values of its claims.
 
-        An entry with a claim that stands is not appended and claims nothing; a later one sees
-        the claims of those before it. Entries and claims are kept all or none. A server that
-        refuses (its memory is full, it loads, it is no primary) has kept nothing. Of one that does
-        not answer nobody can tell: it may have done all of it, or do so once it goes on, and one
-        whose disk is full ends itself. Raises ``Unavailable`` for both.
+        An entry of which a claim is taken is not appended and claims nothing; a later one sees
+        the claims of those before it. Entries and claims are stored all or none. A server that
+        rejects (its memory is full, it is loading, it is no primary) has stored nothing. What one
+        that does not answer has stored is not known: all of it, or nothing, or all once it
+        resumes; one whose disk is full exits. Raises ``Unavailable`` for both.
         """
         if not entries:
             return []
@@ -83,7 +86,7 @@ class JournalStreams:
                 int(entry.is_forced),
                 len(entry.claims),
             ]
-            # A claim without a second left would be an error in the middle of the script.
+            # A time to live of 0 would be an error in the middle of the script.
             arguments += [max(1, seconds) for _, seconds in entry.claims]
         async with self._bounded():
             found: list[list[bytes | None] | None] = await scripting.run(
@@ -94,16 +97,16 @@ class JournalStreams:
     async def read(
         self, shard: int, lane: LaneName, *, consumer: str, count: int
     ) -> list[ReadEntry]:
-        """Take up to ``count`` entries that nobody has in hand yet, oldest first; never waits.
+        """Take up to ``count`` entries that no consumer has yet, oldest first; never waits.
 
-        An answer that is lost on its way leaves them in this consumer's hand: ``read_again``.
+        A reply that is lost leaves them assigned to this consumer: see ``read_again``.
         """
         return await self._read(shard, lane, consumer, count, ">")
 
     async def read_again(
         self, shard: int, lane: LaneName, *, consumer: str, count: int
     ) -> list[ReadEntry]:
-        """Return up to ``count`` entries that lie in this consumer's own hand, oldest first."""
+        """Return up to ``count`` entries that are assigned to this consumer, oldest first."""
         return await self._read(shard, lane, consumer, count, "0")
 
     async def _read(
@@ -119,22 +122,22 @@ class JournalStreams:
     async def take_over(
         self, shard: int, lane: LaneName, *, consumer: str, idle_s: float, count: int
     ) -> list[ReadEntry]:
-        """Take up to ``count`` entries that lie in a consumer's hand, our own too, for ``idle_s``.
+        """Take up to ``count`` entries that any consumer has had for ``idle_s`` seconds or longer.
 
-        Nobody else is given them for as long again.
+        No other consumer can take them over for as long again.
         """
         key, idle_ms = _stream(shard, lane), int(idle_s * 1000)
         cursor: bytes | str = "0-0"
         entries: list[Any] = []
         async with self._bounded():
-            # One call looks at ten times the count: the idle ones may be further on.
+            # One call scans ten times the count: the idle ones may be further on.
             while not entries and cursor != b"0-0":
                 taking = ("XAUTOCLAIM", key, _GROUP, consumer, idle_ms, cursor, "COUNT", count)
                 cursor, entries, *_ = await self._call_in_group(key, *taking)
         return _reads(entries)
 
     async def settle(self, shard: int, lane: LaneName, entry_ids: Sequence[str]) -> None:
-        """Remove entries that were read and are committed; others are left. Repeats harmless."""
+        """Remove entries that were read and are committed; others stay. Repeats are harmless."""
         if entry_ids:
             async with self._bounded():
                 await scripting.run(
@@ -142,7 +145,7 @@ class JournalStreams:
                 )
 
     async def depth(self) -> Depth:
-        """Look at all streams. Raises ``Unavailable`` when one of them can not be seen."""
+        """Return the depth of all streams. Raises ``Unavailable`` when one of them is."""
         counted, failures = await _gather(self._depth_of(shard) for shard in range(self.shards))
         if failures:
             raise failures[0]
@@ -153,7 +156,7 @@ class JournalStreams:
         )
 
     async def fill(self) -> float:
-        """Give the share of its memory that the fullest of the nodes that answer has used.
+        """Return the share of its memory that the fullest of the nodes that answer uses, 0 to 1.
 
         Raises ``Unavailable`` when none answers.
         """
@@ -164,9 +167,9 @@ class JournalStreams:
         return max(shares)
 
     async def fitness(self) -> str:
-        """Say what keeps the journal's server from keeping its word, and what to change; or "".
+        """Return why an acknowledged entry might be lost, and what to change; or "".
 
-        Of a cluster, every primary that answers is judged: the shards of one that does not are
+        Of a cluster, every primary that answers is checked: the shards of one that does not are
         unavailable by themselves, and the others go on. Never raises.
         """
         try:
@@ -193,7 +196,7 @@ class JournalStreams:
             raise Unavailable("journal") from exc
 
     async def _call_in_group(self, key: bytes, *arguments: Any) -> Any:
-        """Send a command that needs the group, which is made when it is missing."""
+        """Send a command that needs the consumer group, which is created when it is missing."""
         try:
             return await self._nodes.call(key, *arguments)
         except redis.exceptions.ResponseError as exc:
@@ -202,7 +205,7 @@ class JournalStreams:
         try:
             await self._nodes.call(key, "XGROUP", "CREATE", key, _GROUP, "0", "MKSTREAM")
         except redis.exceptions.ResponseError as exc:
-            # Another drainer was faster.
+            # Another drainer created it meanwhile.
             if not str(exc).startswith("BUSYGROUP"):
                 raise
         return await self._nodes.call(key, *arguments)
@@ -221,7 +224,7 @@ class JournalStreams:
         async with self._bounded():
             memory = await node.info("memory")
         used, bound = int(memory["used_memory"]), int(memory["maxmemory"])
-        # Without a bound there is no share of it: ``fitness`` says so.
+        # Without a bound there is no share of it: ``fitness`` reports that.
         return used / bound if bound else 0.0
 
     async def _unfit_reason(self, name: str, node: Client) -> str:
@@ -243,16 +246,16 @@ class JournalStreams:
         if config.get("maxmemory", "0") == "0":
             wrong.append("maxmemory to what it may use (it has no bound)")
         if wrong:
-            return f"{server} would not keep its word: set {', '.join(wrong)}"
+            return f"{server} may lose what it acknowledges: set {', '.join(wrong)}"
         if state["role"] != "master":
             return f"{server} is a replica: set journal_url to its primary"
         if state["aof_last_write_status"] != "ok":
-            return f"{server} can not write its file: make room on its disk (its setting dir)"
+            return f"{server} cannot write its file: free space on its disk (its setting dir)"
         return ""
 
 
 def _hash_tag(shard: int) -> bytes:
-    # The braces are a hash tag: the keys of one call live on one node of a cluster.
+    # The braces are a hash tag: the keys of one call are on one node of a cluster.
     return b"tidegate:{journal%d}" % shard
 
 
@@ -272,7 +275,7 @@ def _unreachable(exc: BaseException) -> str:
 
 
 async def _gather(asking: Iterable[Awaitable[T]]) -> tuple[list[T], list[BaseException]]:
-    """Await them together: the answers, and the failures."""
+    """Await them together; return the answers, and the failures."""
     results = await asyncio.gather(*asking, return_exceptions=True)
     return (
         [each for each in results if not isinstance(each, BaseException)],

@@ -1,8 +1,8 @@
 """Committed results by digest, in Redis or Valkey.
 
 Nothing here is needed for correctness: a hit is always true because results are written after
-their commit, a miss means nothing, and when Redis does not answer it is left alone for a
-moment and everything goes to Postgres.
+their commit, a miss means nothing, and when Redis does not answer it is not called for a moment
+and everything goes to Postgres.
 """
 
 import asyncio
@@ -26,7 +26,7 @@ _STORE = script("store_results")
 
 
 class Connections:
-    """Connections to Redis, each used by one call at a time, kept for the next.
+    """Connections to Redis, each used by one call at a time and then by the next.
 
     The library's client takes a lock, a pool entry and three wrappers a call; on the path of a
     batch that costs as much as the call itself. Its connections do all that is needed here.
@@ -65,20 +65,20 @@ class Connections:
             self._idle.append(connection)
             raise
         except BaseException:
-            # Half a reply may be under way: this connection can not be used again.
+            # Half a reply may be on its way: this connection cannot be used again.
             await connection.disconnect(nowait=True)
             raise
         self._idle.append(connection)
         return reply
 
     async def close(self) -> None:
-        """Close the connections that nobody uses."""
+        """Close the idle connections."""
         while self._idle:
             await self._idle.pop().disconnect()
 
 
 class ResultCache:
-    """What was committed, for ``ttl_s`` seconds."""
+    """Caches committed results for ``ttl_s`` seconds; pauses ``pause_s`` after a failure."""
 
     def __init__(
         self, *, connections: Connections, clock: Clock, ttl_s: int, pause_s: float
@@ -92,7 +92,7 @@ class ResultCache:
         self.failures = 0
 
     async def look_up(self, digests: Sequence[bytes]) -> Sequence[bytes | None]:
-        """Return the remembered result of each digest, or None. Never raises."""
+        """Return the cached result of each digest, or None. Never raises."""
         if self._clock.monotonic_s() < self._paused_until_s:
             return [None] * len(digests)
         try:
@@ -105,7 +105,7 @@ class ResultCache:
             return [None] * len(digests)
 
     async def store(self, results: Mapping[bytes, bytes]) -> None:
-        """Remember results that are committed. Never raises."""
+        """Store results that are committed or journaled, by digest. Never raises."""
         if self._clock.monotonic_s() < self._paused_until_s:
             return
         keys = [_PREFIX + digest for digest in results]
@@ -115,7 +115,7 @@ class ResultCache:
             self._pause(exc)
 
     async def is_answering(self) -> bool:
-        """Say whether Redis answers now."""
+        """Return whether Redis answers now."""
         try:
             await self._connections.call(_PREFIX, "PING")
         except FAILURES:
@@ -135,7 +135,7 @@ class ResultCache:
 
 
 class NoResultCache:
-    """Stands in where no Redis is configured: remembers nothing, forgets nothing."""
+    """The cache where no Redis is configured: every look-up misses."""
 
     failures = 0
 
@@ -147,7 +147,7 @@ class NoResultCache:
         """Do nothing."""
 
     async def is_answering(self) -> bool:
-        """Say yes: there is nothing that could be away."""
+        """Return True: there is no server that could be unavailable."""
         return True
 
     async def close(self) -> None:

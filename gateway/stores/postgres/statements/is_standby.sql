@@ -1,2 +1,2 @@
--- Whether this server is a standby and can not write.
+-- Whether this server is a standby and cannot write.
 SELECT pg_is_in_recovery()

@@ -1,5 +1,5 @@
 -- Lock the orders that a batch of follow-ups is about, in one order (by id), so that batches
--- can not deadlock. Found by (channel, order_no), by the transaction that paid, by the tracking
+-- cannot deadlock. Found by (channel, order_no), by the transaction that paid, by the tracking
 -- number of their parcel, or by id.
 SELECT o.id, o.channel, o.order_no, o.status, o.version, o.hold, o.currency, o.payable, o.paid,
        o.refunded, o.paid_at, o.shipped_at, o.completed_at, o.closed_at, o.carrier, o.tracking_no,

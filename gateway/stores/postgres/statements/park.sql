@@ -1,4 +1,4 @@
--- Set one message aside that can not be stored, sealed, with its reason. A message that is
+-- Set one message aside that cannot be stored, sealed, with its reason. A message that is
 -- sent again keeps its first row, whose id is returned.
 WITH known AS (
     SELECT id FROM parked

@@ -1,4 +1,4 @@
--- Seconds before now of which this replica can not know: since the last transaction that it
+-- Seconds before now of which this replica cannot know: since the last transaction that it
 -- replayed, or, where it replayed none since its start, since the checkpoint it started from.
 SELECT extract(epoch FROM now() - coalesce(
            pg_last_xact_replay_timestamp(),

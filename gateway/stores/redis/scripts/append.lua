@@ -4,8 +4,8 @@
 --   forced, the number of its claims and the seconds each is kept.
 -- Gives false for an entry that was appended, else what stands under each of its claims. It sees
 -- the claims of the entries before it. Claims that stand are never changed.
--- It is done whole or not at all. A server that is full, can not write its file or is no primary
--- refuses the first write of a script and none after it, and the arguments can not be wrong.
+-- It is done whole or not at all. A server that is full, cannot write its file or is no primary
+-- refuses the first write of a script and none after it, and the arguments cannot be wrong.
 -- A new stream gets its group at once: once the memory is full no group could be made, and what
 -- fills the memory would never be read.
 local stream, group = KEYS[1], ARGV[1]
