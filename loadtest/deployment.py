@@ -25,12 +25,14 @@ _READY_TIMEOUT_S = 30.0
 _STOP_PATIENCE_S = 15.0
 
 
-class Stage(NamedTuple):
-    """Where things are."""
+class Deployment(NamedTuple):
+    """A running Tidegate: where to send to, and where to look at what came of it."""
 
     url: str
+    #: An API key with the roles ``ingest`` and ``query``.
     token: str
     database_url: str
+    #: Empty without a replica.
     replica_url: str
     directory: Path
 
@@ -38,7 +40,7 @@ class Stage(NamedTuple):
 @contextmanager
 def running(
     payers: Sequence[Payer], *, account_name: str, reporter: Reporter, kept: Path | None
-) -> Iterator[Stage]:
+) -> Iterator[Deployment]:
     """Start everything, with fsync as in earnest; stop it after the block.
 
     ``kept`` is a directory that stays, for ``tidegate up --state-dir``; without it everything
@@ -67,7 +69,7 @@ def running(
                     roles=["ingest", "query"],
                 )
             with _gateway_and_worker(runner, reporter) as url:
-                yield Stage(url, token, servers.database_url, servers.replica_url, state.path)
+                yield Deployment(url, token, servers.database_url, servers.replica_url, state.path)
     finally:
         servers.stop()
 

@@ -128,21 +128,21 @@ async def read_from(url: str) -> Stored:
         await connection.close()
 
 
-class Contents(msgspec.Struct, frozen=True):
-    """A table in brief: two that are alike have the same rows and the same digest."""
+class TableDigest(msgspec.Struct, frozen=True):
+    """A table in brief: equal for two tables with the same rows."""
 
     rows: int
     digest: str
 
 
-async def contents(url: str) -> dict[str, Contents]:
+async def table_digests(url: str) -> dict[str, TableDigest]:
     """Digest every table of a server, every column of every row."""
     connection = await asyncpg.connect(url)
     found = {}
     try:
         for table in TABLES:
             row = await connection.fetchrow(_DIGEST.format(table=table))
-            found[table] = Contents(*row)
+            found[table] = TableDigest(*row)
     finally:
         await connection.close()
     return found

@@ -14,7 +14,7 @@ from uuid import UUID
 import msgspec
 
 from loadtest.history import JOURNALED, Answer, CallbackSent, History, OrderSent, standing
-from loadtest.ledger_contents import Contents, Event, Order, Payment, Stored
+from loadtest.ledger_contents import Event, Order, Payment, Stored, TableDigest
 
 _SHOWN_MAX = 5
 _PAID_STATUSES = ("paid", "shipped", "completed")
@@ -86,7 +86,7 @@ def verify(
     ]
 
 
-def compare(primary: Mapping[str, Contents], replica: Mapping[str, Contents]) -> list[Check]:
+def compare(primary: Mapping[str, TableDigest], replica: Mapping[str, TableDigest]) -> list[Check]:
     """Compare the tables of a replica with its primary's."""
     return [
         Check(f"replica equals primary: {table}", _brief(there), _brief(replica[table]))
@@ -94,7 +94,7 @@ def compare(primary: Mapping[str, Contents], replica: Mapping[str, Contents]) ->
     ]
 
 
-def _brief(contents: Contents) -> str:
+def _brief(contents: TableDigest) -> str:
     return f"{contents.rows:,} rows {contents.digest[:8]}"
 
 

@@ -12,7 +12,7 @@ import click
 from loadtest import deployment, ledger_contents, payers, sending, verify
 from loadtest.demo import plan, report
 from loadtest.demo.drive import drive
-from loadtest.deployment import Stage
+from loadtest.deployment import Deployment
 from loadtest.errors import CannotRun
 from ops.embedded.report import Terminal
 
@@ -76,7 +76,7 @@ def run(*, count: int, connections: int, seed: int, kept: Path | None) -> report
 
 
 async def _send_and_compare(
-    drawn: plan.Plan, there: Stage, connections: int, seed: int, reporter: Terminal
+    drawn: plan.Plan, there: Deployment, connections: int, seed: int, reporter: Terminal
 ) -> report.Findings:
     reporter.say(f"sending {drawn.attempts:,} messages over {connections} connections")
     seconds = await drive(drawn, there, connections=connections, say=reporter.say)
@@ -86,8 +86,8 @@ async def _send_and_compare(
         )
     with reporter.step("comparing"):
         checks = verify.verify(drawn.history, await ledger_contents.read_from(there.database_url))
-        primary = await ledger_contents.contents(there.database_url)
-        checks += verify.compare(primary, await ledger_contents.contents(there.replica_url))
+        primary = await ledger_contents.table_digests(there.database_url)
+        checks += verify.compare(primary, await ledger_contents.table_digests(there.replica_url))
     return report.Findings(
         seed=seed,
         connections=connections,

@@ -7,17 +7,19 @@ from collections.abc import Callable
 
 from loadtest import sending
 from loadtest.demo.plan import Plan, Script
-from loadtest.deployment import Stage
+from loadtest.deployment import Deployment
 
 _PARTS = 10
 
 
-async def drive(plan: Plan, stage: Stage, *, connections: int, say: Callable[[str], None]) -> float:
+async def drive(
+    plan: Plan, deployment: Deployment, *, connections: int, say: Callable[[str], None]
+) -> float:
     """Send everything; return the seconds it took. The answers are in the plan's history."""
     scripts = deque(plan.scripts)
     began_s = time.monotonic()
-    async with sending.session(connections, base_url=stage.url) as session:
-        sender = sending.Sender(session, token=stage.token)
+    async with sending.session(connections, base_url=deployment.url) as session:
+        sender = sending.Sender(session, token=deployment.token)
         progress = asyncio.create_task(_tell(sender, plan.attempts, say))
         try:
             async with asyncio.TaskGroup() as senders:

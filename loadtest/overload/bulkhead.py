@@ -1,8 +1,8 @@
-"""The bulkhead: orders and lists in processes of their own, each in a cage of its own."""
+"""The bulkhead: orders and lists in processes of their own, each held to its part of a core."""
 
 from concurrent.futures import ThreadPoolExecutor
 
-from loadtest.overload.caged_gateway import CORE_SHARE, WARM_UP_S, Bench, said
+from loadtest.overload.caged_gateway import CORE_SHARE, WARM_UP_S, Bench, summary
 from loadtest.overload.findings import Trial
 
 
@@ -23,5 +23,5 @@ def _round(bench: Bench, times: int) -> Trial:
         flooding = both.submit(bench.phases, query, [(0.0, lists, seconds)])
         trial = bench.offer(core, capacity, orders=CORE_SHARE).trial
         flooding.result()
-    bench.say(f"orders at {CORE_SHARE}, lists to {times} x in a process apart: {said(trial)}")
+    bench.say(f"orders at {CORE_SHARE}, lists to {times} x in a process apart: {summary(trial)}")
     return trial

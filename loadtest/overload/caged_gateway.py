@@ -1,4 +1,4 @@
-"""A gateway in its cage, what is offered to it, and what becomes of that.
+"""A gateway held to a part of a core, the load offered to it, and the outcome.
 
 A shared machine is not the same all the time: 0.7 of the capacity of half an hour ago was measured
 to be all of it. So the capacity is found anew right before each trial.
@@ -36,8 +36,8 @@ _PROBES = 3
 CORE_SHARE = 0.6
 WARM_UP_S = 3.0
 LISTS_PER_S = 20.0
-#: Looks at the load without which nothing can be said of it.
-_LOOKS_MIN = 16
+#: Fewer samples of the load than these say nothing about it.
+_SAMPLES_MIN = 16
 #: How long what a probe darkened takes to come back.
 REST_S = 30.0
 
@@ -51,12 +51,11 @@ class Options(NamedTuple):
     quiet_s: int
 
 
-class Site(NamedTuple):
-    """The gateway in its cage, and the keys to it."""
+class CagedGateway(NamedTuple):
+    """A gateway, or a server in its place, that is held to a part of a core."""
 
     pid: int
     port: int
-    environment: dict[str, str]
 
 
 class Flooded(NamedTuple):
@@ -124,7 +123,7 @@ class Bench:
         self._is_control = False
 
     @contextmanager
-    def serving(self, shedding: str, control: str = "", **settings: str) -> Iterator[Site]:
+    def serving(self, shedding: str, control: str = "", **settings: str) -> Iterator[CagedGateway]:
         """Lend a warm gateway in a cage, with these settings; ``control``: with this made wrong."""
         databases.checkpoint(self._admin_url)
         self._lately = []
@@ -133,103 +132,110 @@ class Bench:
         variables = {**self._contender.environment, **given}
         # Named, not imported: what is measured is talked to from outside.
         module, which = ("tests.overload_controls", (control,)) if control else ("ops.cli", ())
-        with self.caged(module, (*which, "serve"), variables) as site:
+        with self.caged(module, (*which, "serve"), variables) as gateway:
             if settings.get("role") != "query":
                 # Cold, it is slower than it will be.
-                self._closed_loop(site, 4.0)
-            yield site
+                self._closed_loop(gateway, 4.0)
+            yield gateway
 
     @contextmanager
     def caged(
         self, module: str, arguments: tuple[str, ...], variables: dict[str, str]
-    ) -> Iterator[Site]:
+    ) -> Iterator[CagedGateway]:
         """Lend a server of orders, held to its part of a core."""
         with processes.serving(module, arguments, variables, self._log) as running:
             os.sched_setaffinity(running.pid, {self._core})
             with cpu_quota.held(running.pid, self.options.cores):
-                yield Site(running.pid, running.port, variables)
+                yield CagedGateway(running.pid, running.port)
 
-    def capacity(self, site: Site) -> float:
+    def capacity(self, gateway: CagedGateway) -> float:
         """Probe what it can do, and return that: the median of the last probes."""
-        found = self._closed_loop(site, 4.0)
+        found = self._closed_loop(gateway, 4.0)
         self._lately = [*self._lately, found][-_PROBES:]
         if not self._is_control:
             self.probes.append(found)
         return median(self._lately)
 
-    def accept_cpu_s(self, site: Site) -> float:
+    def accept_cpu_s(self, gateway: CagedGateway) -> float:
         """Return the CPU seconds of an accepted order, at the capacity, where batches are full."""
         seconds = 4.0
-        before = cpu.usage(site.pid)
-        accepted = seconds * self._closed_loop(site, seconds)
-        return cpu.usage(site.pid).since(before).service_s / accepted
+        before = cpu.usage(gateway.pid)
+        accepted = seconds * self._closed_loop(gateway, seconds)
+        return cpu.usage(gateway.pid).since(before).service_s / accepted
 
     def phases(
-        self, site: Site, phases: list[tuple[float, float, float]], *, tries: int = 1
+        self, gateway: CagedGateway, phases: list[tuple[float, float, float]], *, tries: int = 1
     ) -> list[Phase]:
         """Offer (orders/s, lists/s, seconds), one after the other; return what became of them.
 
         ``tries``: how often each is sent while it is refused.
         """
         how = ("--phases", msgspec.json.encode(phases).decode(), "--tries", str(tries))
-        return msgspec.json.decode(self._ask(site, *how), type=list[Phase])
+        return msgspec.json.decode(self._ask(gateway, *how), type=list[Phase])
 
-    def offer(self, site: Site, capacity: float, *, orders: float, lists: float = 0.0) -> Flooded:
+    def offer(
+        self, gateway: CagedGateway, capacity: float, *, orders: float, lists: float = 0.0
+    ) -> Flooded:
         """Offer multiples of this capacity; return what became of the orders, and the CPU."""
-        before = cpu.usage(site.pid)
+        before = cpu.usage(gateway.pid)
         rates, seconds = (orders * capacity, lists * capacity), float(self.options.seconds)
-        found = self.phases(site, [(*rates, WARM_UP_S), (*rates, seconds)])
+        found = self.phases(gateway, [(*rates, WARM_UP_S), (*rates, seconds)])
         warm_up, outcome = [phase.outcomes["order"] for phase in found]
-        used_s = cpu.usage(site.pid).since(before).service_s
+        used_s = cpu.usage(gateway.pid).since(before).service_s
         return Flooded(Trial(capacity, outcome), warm_up, used_s)
 
-    def rest(self, site: Site, capacity: float, *, orders: float, seconds: float) -> None:
+    def rest(
+        self, gateway: CagedGateway, capacity: float, *, orders: float, seconds: float
+    ) -> None:
         """Offer little, so that what waits is committed and the load falls."""
-        self.phases(site, [(orders * capacity, 0.0, seconds)])
+        self.phases(gateway, [(orders * capacity, 0.0, seconds)])
 
-    def quiet(self, site: Site) -> Phase:
+    def quiet(self, gateway: CagedGateway) -> Phase:
         """Offer 0.7 of the capacity, of which a few are lists; nothing of it may be refused."""
-        orders = 0.7 * self.capacity(site) - LISTS_PER_S
+        orders = 0.7 * self.capacity(gateway) - LISTS_PER_S
         rest = (0.3 * orders, 0.0, REST_S)
-        return self.phases(site, [rest, (orders, LISTS_PER_S, self.options.quiet_s)])[1]
+        return self.phases(gateway, [rest, (orders, LISTS_PER_S, self.options.quiet_s)])[1]
 
-    def looks(self, site: Site, share: float) -> list[float]:
-        """Read the load while a share of the capacity is offered, after five seconds of it."""
-        capacity = self.capacity(site)
-        self.rest(site, capacity, orders=0.3, seconds=REST_S)
-        seen: list[float] = []
+    def sample_load(self, gateway: CagedGateway, share: float) -> list[float]:
+        """Return the load, read four times a second while a share of the capacity is offered.
+
+        The first six seconds are left out. Raises ``CannotRun`` for too few samples.
+        """
+        capacity = self.capacity(gateway)
+        self.rest(gateway, capacity, orders=0.3, seconds=REST_S)
+        samples: list[float] = []
         ending = Event()
 
-        def look() -> None:
+        def sample() -> None:
             ending.wait(6.0)
             while not ending.wait(0.25):
                 with contextlib.suppress(OSError):
-                    seen.append(_load(site.port))
+                    samples.append(_load(gateway.port))
 
-        looking = Thread(target=look)
-        looking.start()
+        sampling = Thread(target=sample)
+        sampling.start()
         try:
-            self.phases(site, [(share * capacity, 0.0, 15.0)])
+            self.phases(gateway, [(share * capacity, 0.0, 15.0)])
         finally:
             ending.set()
-            looking.join()
-        if len(seen) < _LOOKS_MIN:
-            raise CannotRun(f"the load was told {len(seen)} times, too few to judge it")
+            sampling.join()
+        if len(samples) < _SAMPLES_MIN:
+            raise CannotRun(f"the load was read {len(samples)} times, too few to judge it")
         # The flood ends before its process does.
-        return seen[:-2]
+        return samples[:-2]
 
     def logged(self) -> "Logged":
-        """Return what the gateways say from now on."""
+        """Return the end of the gateways' log, from now on."""
         return Logged(self._log)
 
-    def _closed_loop(self, site: Site, seconds: float) -> float:
+    def _closed_loop(self, gateway: CagedGateway, seconds: float) -> float:
         how = ("--closed", str(_PROBE_CONNECTIONS), "--seconds", str(seconds))
-        rate: float = msgspec.json.decode(self._ask(site, *how))
+        rate: float = msgspec.json.decode(self._ask(gateway, *how))
         return rate
 
-    def _ask(self, site: Site, *arguments: str) -> bytes:
+    def _ask(self, gateway: CagedGateway, *arguments: str) -> bytes:
         self._runs += 1
-        common = ["--port", str(site.port), "--leave-core", str(self._core)]
+        common = ["--port", str(gateway.port), "--leave-core", str(self._core)]
         common += ["--prefix", f"f{self._runs:03d}"]
         return processes.run("loadtest.overload.flood", [*common, *arguments], self._keys).encode()
 
@@ -252,8 +258,8 @@ def _load(port: int) -> float:
     return max(float(value) for value in re.findall(r"^tidegate_load\{.*\} (\S+)$", shown, re.M))
 
 
-def said(trial: Trial) -> str:
-    """Say in a line what became of a flood."""
+def summary(trial: Trial) -> str:
+    """Return one line about the outcome of a flood."""
     found = trial.orders
     return (
         f"{trial.goodput:.0%} of {trial.capacity:,.0f}/s, p99 {found.p99_ms:.0f} ms, "

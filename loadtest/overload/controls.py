@@ -1,7 +1,7 @@
 """What is known to be wrong, and must miss its floor; and what no process can undercut."""
 
 from loadtest.bench import cpu
-from loadtest.overload.caged_gateway import Bench, said
+from loadtest.overload.caged_gateway import Bench, summary
 from loadtest.overload.findings import TIMES, Trial
 from loadtest.overload.outcomes import Phase
 
@@ -18,27 +18,27 @@ def late(bench: Bench) -> list[Trial]:
 
 def _floods(bench: Bench, shedding: str, control: str, what: str) -> list[Trial]:
     found = []
-    with bench.serving(shedding, control=control) as site:
+    with bench.serving(shedding, control=control) as gateway:
         for _ in range(bench.options.rounds):
-            capacity = bench.capacity(site)
-            found.append(bench.offer(site, capacity, orders=5).trial)
-            bench.say(f"the control, 5 x, {what}: {said(found[-1])}")
-            bench.rest(site, capacity, orders=0.1, seconds=2.0)
+            capacity = bench.capacity(gateway)
+            found.append(bench.offer(gateway, capacity, orders=5).trial)
+            bench.say(f"the control, 5 x, {what}: {summary(found[-1])}")
+            bench.rest(gateway, capacity, orders=0.1, seconds=2.0)
     return found
 
 
 def cpu_alone(bench: Bench) -> list[Phase]:
     """Offer 0.7 of the capacity to a gateway in which CPU decides alone."""
     bench.say("the control, CPU alone, at 0.7 of the capacity")
-    with bench.serving("act", control="cpu") as site:
-        return [bench.quiet(site) for _ in range(bench.options.rounds)]
+    with bench.serving("act", control="cpu") as gateway:
+        return [bench.quiet(gateway) for _ in range(bench.options.rounds)]
 
 
 def least_refusal_s(bench: Bench) -> float:
     """Return the CPU seconds in which bare sockets refuse an order of a flood."""
     rate = TIMES[-1] * bench.probes[-1]
-    with bench.caged("loadtest.baseline.refuser", (), {}) as site:
-        before = cpu.usage(site.pid)
-        phases = bench.phases(site, [(rate, 0.0, float(bench.options.seconds))])
-        used_s = cpu.usage(site.pid).since(before).service_s
+    with bench.caged("loadtest.baseline.refuser", (), {}) as gateway:
+        before = cpu.usage(gateway.pid)
+        phases = bench.phases(gateway, [(rate, 0.0, float(bench.options.seconds))])
+        used_s = cpu.usage(gateway.pid).since(before).service_s
         return used_s / max(1, phases[0].outcomes["order"].refused)

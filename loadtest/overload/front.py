@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from loadtest.errors import CannotRun
-from loadtest.overload.caged_gateway import Bench, said
+from loadtest.overload.caged_gateway import Bench, summary
 from loadtest.overload.findings import TIMES, Trial
 from loadtest.overload.flood import CONNECTIONS_MAX
 from ops.embedded.processes import death_signal_hook
@@ -43,7 +43,7 @@ def _flood(bench: Bench, program: str, times: int) -> list[Trial]:
             # What the gateway itself can do, as everywhere.
             capacity = bench.capacity(core)
             found.append(bench.offer(fronted, capacity, orders=times).trial)
-            bench.say(f"orders at {times} x through HAProxy: {said(found[-1])}")
+            bench.say(f"orders at {times} x through HAProxy: {summary(found[-1])}")
             time.sleep(1.0)
     return found
 

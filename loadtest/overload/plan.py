@@ -4,7 +4,14 @@ import os
 import platform
 
 from loadtest.overload import bulkhead, controls, front
-from loadtest.overload.caged_gateway import CORE_SHARE, LISTS_PER_S, REST_S, Bench, Site, said
+from loadtest.overload.caged_gateway import (
+    CORE_SHARE,
+    LISTS_PER_S,
+    REST_S,
+    Bench,
+    CagedGateway,
+    summary,
+)
 from loadtest.overload.findings import TIMES, Findings, Steps, Trial
 from loadtest.overload.outcomes import Phase
 
@@ -21,27 +28,27 @@ def run(bench: Bench) -> Findings:
     mixed: dict[int, list[Trial]] = {times: [] for times in TIMES}
     costs: list[float] = []
     accepts_s: list[float] = []
-    with bench.serving("act") as site:
+    with bench.serving("act") as gateway:
         for number in range(bench.options.rounds):
             label = f"round {number + 1} of {bench.options.rounds}"
-            accepts_s.append(bench.accept_cpu_s(site))
+            accepts_s.append(bench.accept_cpu_s(gateway))
             for times in TIMES:
-                flooded = bench.offer(site, bench.capacity(site), orders=times)
+                flooded = bench.offer(gateway, bench.capacity(gateway), orders=times)
                 flood[times].append(flooded.trial)
-                bench.say(f"{label}, orders at {times} x: {said(flooded.trial)}")
+                bench.say(f"{label}, orders at {times} x: {summary(flooded.trial)}")
                 if times == TIMES[-1] and flooded.trial.orders.refused:
                     costs.append(flooded.refusal_s(accepts_s[-1]) / accepts_s[-1])
-                bench.rest(site, flooded.trial.capacity, orders=0.1, seconds=2.0)
+                bench.rest(gateway, flooded.trial.capacity, orders=0.1, seconds=2.0)
             for times in TIMES:
-                trial = beside_lists(bench, site, times)
+                trial = beside_lists(bench, gateway, times)
                 mixed[times].append(trial)
-                bench.say(f"{label}, lists at {times} x: {said(trial)}")
-                bench.rest(site, trial.capacity, orders=0.1, seconds=2.0)
-    with bench.serving("act") as site:
-        quiet = _quiet(bench, site)
-        after = _storm(bench, site)
-        half, full = bench.looks(site, 0.5), bench.looks(site, 1.0)
-        steps = [_step(bench, site) for _ in range(bench.options.rounds)]
+                bench.say(f"{label}, lists at {times} x: {summary(trial)}")
+                bench.rest(gateway, trial.capacity, orders=0.1, seconds=2.0)
+    with bench.serving("act") as gateway:
+        quiet = _quiet(bench, gateway)
+        after = _storm(bench, gateway)
+        half, full = bench.sample_load(gateway, 0.5), bench.sample_load(gateway, 1.0)
+        steps = [_step(bench, gateway) for _ in range(bench.options.rounds)]
     least_s = controls.least_refusal_s(bench)
     return Findings(
         held_to_cores=bench.options.cores,
@@ -66,41 +73,41 @@ def run(bench: Bench) -> Findings:
     )
 
 
-def beside_lists(bench: Bench, site: Site, times: int) -> Trial:
+def beside_lists(bench: Bench, gateway: CagedGateway, times: int) -> Trial:
     """Offer 0.6 of the capacity as orders, and so many lists that it is ``times`` in all."""
-    capacity = bench.capacity(site)
+    capacity = bench.capacity(gateway)
     lists = times - CORE_SHARE
-    return bench.offer(site, capacity, orders=CORE_SHARE, lists=lists).trial
+    return bench.offer(gateway, capacity, orders=CORE_SHARE, lists=lists).trial
 
 
-def _quiet(bench: Bench, site: Site) -> list[Phase]:
+def _quiet(bench: Bench, gateway: CagedGateway) -> list[Phase]:
     seconds = bench.options.quiet_s
     bench.say(f"0.7 of the capacity for {_WINDOWS} x {seconds} s: nothing may be refused")
-    return [bench.quiet(site) for _ in range(_WINDOWS)]
+    return [bench.quiet(gateway) for _ in range(_WINDOWS)]
 
 
-def _storm(bench: Bench, site: Site) -> Trial:
-    capacity = bench.capacity(site)
+def _storm(bench: Bench, gateway: CagedGateway) -> Trial:
+    capacity = bench.capacity(gateway)
     bench.say(
         f"ten times the capacity for {_STORM_S:.0f} s, each refused order sent {_TRIES - 1} more "
         "times; then 0.7 of it"
     )
     storm, quiet = (10 * capacity, 0.0, _STORM_S), (0.7 * capacity, 0.0, 10.0)
-    *_, after = bench.phases(site, [storm, quiet, quiet], tries=_TRIES)
+    *_, after = bench.phases(gateway, [storm, quiet, quiet], tries=_TRIES)
     trial = Trial(capacity, after.outcomes["order"])
     bench.say(f"  10 s later {trial.answered:.2%} of the orders are answered")
-    bench.rest(site, capacity, orders=0.3, seconds=REST_S)
+    bench.rest(gateway, capacity, orders=0.3, seconds=REST_S)
     return trial
 
 
-def _step(bench: Bench, site: Site) -> Steps:
-    capacity = bench.capacity(site)
-    bench.rest(site, capacity, orders=0.3, seconds=REST_S)
+def _step(bench: Bench, gateway: CagedGateway) -> Steps:
+    capacity = bench.capacity(gateway)
+    bench.rest(gateway, capacity, orders=0.3, seconds=REST_S)
     logged = bench.logged()
     seconds = (5.0, 10.0, 60.0)
     rates = (0.5 * capacity, 5.0 * capacity, 0.5 * capacity)
     _, step, after = bench.phases(
-        site, [(rate, LISTS_PER_S, each) for rate, each in zip(rates, seconds, strict=True)]
+        gateway, [(rate, LISTS_PER_S, each) for rate, each in zip(rates, seconds, strict=True)]
     )
     flips = logged.count(rf'"tier {_LISTS_TIER} is (?:open|closed)"')
     answered = [n for n, count in enumerate(step.lists_accepted) if count]

@@ -150,10 +150,13 @@ async def test_what_got_no_answer_may_be_stored_or_not(world: Played, is_stored:
 
 def test_a_replica_that_differs_in_one_row_or_one_value_is_reported() -> None:
     primary = {
-        "orders": ledger_contents.Contents(2, "aaaaaaaa"),
-        "payments": ledger_contents.Contents(1, "cccccccc"),
+        "orders": ledger_contents.TableDigest(2, "aaaaaaaa"),
+        "payments": ledger_contents.TableDigest(1, "cccccccc"),
     }
     assert failing(verify.compare(primary, primary)) == set()
-    for there in (ledger_contents.Contents(1, "aaaaaaaa"), ledger_contents.Contents(2, "bbbbbbbb")):
+    for there in (
+        ledger_contents.TableDigest(1, "aaaaaaaa"),
+        ledger_contents.TableDigest(2, "bbbbbbbb"),
+    ):
         checks = verify.compare(primary, {**primary, "orders": there})
         assert failing(checks) == {"replica equals primary: orders"}

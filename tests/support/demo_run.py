@@ -9,7 +9,7 @@ from gateway.runtime.settings import Settings
 from gateway.wiring import open_gateway
 from loadtest.demo import plan
 from loadtest.demo.drive import drive
-from loadtest.deployment import Stage
+from loadtest.deployment import Deployment
 from loadtest.history import CallbackSent, History
 from ops.embedded.cluster import Servers
 from tests.support.payers import Payers
@@ -42,7 +42,7 @@ async def play(servers: Servers, *, template: str, keyring: Path, directory: Pat
         accounts=payers.settings,
     )
     async with open_gateway(settings) as gateway, serve(gateway) as site:
-        there = Stage(site.url, site.token, settings.database_url, "", directory)
+        there = Deployment(site.url, site.token, settings.database_url, "", directory)
         await drive(drawn, there, connections=20, say=lambda _: None)
         sweeper = Sweeper(
             maintenance=gateway.maintenance, intake=gateway.intake, sweep_s=1, unknown_order_s=900
