@@ -13,7 +13,7 @@ from typing import Literal
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from ops.simulators.contract import Account, Forgery, Kind, Posted, Simulator, Trade
-from ops.simulators.shared import sorted_forms
+from ops.simulators.shared import rsa_keys, sorted_forms
 
 KINDS: frozenset[Kind] = frozenset({"paid", "partial_refund", "refund", "closed"})
 #: Nothing that is signed tells when, so no notice is too old.
@@ -28,14 +28,14 @@ _PASSBACK = "merchantBizType%3D3C%26note%3D100%25+1"
 
 def create(*, charset: Charset = "utf-8") -> Account:
     """Make an account of one app, with keys of Alipay's own for it."""
-    key = sorted_forms.new_key()
+    key = rsa_keys.make()
     return Account(
-        secrets=(sorted_forms.public_pem(key),),
+        secrets=(rsa_keys.public_pem(key),),
         options={
             "app_id": f"2021{secrets.randbelow(10**12):012}",
             "seller_id": f"2088{secrets.randbelow(10**12):012}",
         },
-        private={"key": sorted_forms.private_pem(key), "charset": charset},
+        private={"key": rsa_keys.private_pem(key), "charset": charset},
     )
 
 
@@ -63,7 +63,7 @@ class Alipay:
         notice = self._notice(kind, trade, at)
         if how == "not_ours":
             notice["app_id"] = notice["auth_app_id"] = sorted_forms.another(notice["app_id"])
-        signed = self._signed(notice, sorted_forms.new_key() if how == "foreign_key" else self._key)
+        signed = self._signed(notice, rsa_keys.make() if how == "foreign_key" else self._key)
         if how == "changed":
             # A true notice sold as that of another order.
             signed["out_trade_no"] += "X"

@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any, Literal
 
 from ops.simulators.contract import Account, Forgery, Kind, Posted, Simulator, Trade
-from ops.simulators.shared import apiv3
+from ops.simulators.shared import apiv3, rsa_keys
 
 KINDS: frozenset[Kind] = frozenset({"paid", "partial_refund", "refund"})
 FORGERIES: frozenset[Forgery] = frozenset(
@@ -23,7 +23,7 @@ _RefundKind = Literal["partial_refund", "refund"]
 
 def create() -> Account:
     """Make an account with one platform certificate."""
-    key = apiv3.new_key()
+    key = rsa_keys.make()
     return Account(
         secrets=(secrets.token_hex(16),),
         options={
@@ -31,7 +31,7 @@ def create() -> Account:
             "appids": [f"aw{secrets.token_hex(7)}"],
             "certificates": [apiv3.certificate_pem(key, subject="douyinpay.com")],
         },
-        private={"certificate": apiv3.private_pem(key)},
+        private={"certificate": rsa_keys.private_pem(key)},
     )
 
 

@@ -26,6 +26,7 @@ from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from cryptography.x509.oid import NameOID
 
 from ops.simulators.contract import Account, Forgery, Kind, Posted, Simulator, Trade
+from ops.simulators.shared import rsa_keys
 
 KINDS: frozenset[Kind] = frozenset({"paid", "partial_refund", "refund", "probe"})
 FORGERIES: frozenset[Forgery] = frozenset(
@@ -48,7 +49,7 @@ _UNTIL = datetime(2049, 12, 31, tzinfo=UTC)
 
 def create() -> Account:
     """Make a webhook of a new merchant, signed for by a new authority."""
-    authority, key = _new_key(), _new_key()
+    authority, key = rsa_keys.make(), rsa_keys.make()
     root = _certificate("Tidegate Simulated Root", authority, None, authority)
     leaf = _certificate(_NAME, key, root, authority)
     fingerprint = leaf.fingerprint(hashes.SHA256()).hex()
@@ -61,7 +62,7 @@ def create() -> Account:
             "roots": _pem(root),
             "chains": {url: _pem(leaf)},
         },
-        private={"key": _pem_of_key(key)},
+        private={"key": rsa_keys.private_pem(key)},
     )
 
 
@@ -75,7 +76,7 @@ def simulator(account: Account) -> Simulator:
 
 class _PayPal:
     def __init__(self, account: Account) -> None:
-        self._key = _key_of_pem(account.private["key"])
+        self._key = rsa_keys.read(account.private["key"])
         self._webhook_id = account.secrets[0]
         chains = account.options["chains"]
         assert isinstance(chains, dict), "chains is a table: certificates by their address"
@@ -96,7 +97,7 @@ class _PayPal:
             # A true message, for the webhook of somebody else.
             return self._sent(body, trade, at, _id("webhook", trade.serial), 0)
         if how == "foreign_key":
-            self._foreign_key = self._foreign_key or _new_key()
+            self._foreign_key = self._foreign_key or rsa_keys.make()
             return self._sent(body, trade, at, self._webhook_id, 0, key=self._foreign_key)
         posted = self._sent(body, trade, at, self._webhook_id, 0)
         if how == "unsigned":
@@ -288,24 +289,5 @@ def _certificate(
     )
 
 
-def _new_key() -> rsa.RSAPrivateKey:
-    return rsa.generate_private_key(public_exponent=65537, key_size=2048)
-
-
 def _pem(certificate: x509.Certificate) -> str:
     return certificate.public_bytes(serialization.Encoding.PEM).decode()
-
-
-def _pem_of_key(key: rsa.RSAPrivateKey) -> str:
-    return key.private_bytes(
-        serialization.Encoding.PEM,
-        serialization.PrivateFormat.PKCS8,
-        serialization.NoEncryption(),
-    ).decode()
-
-
-def _key_of_pem(pem: str) -> rsa.RSAPrivateKey:
-    key = serialization.load_pem_private_key(pem.encode(), password=None)
-    if not isinstance(key, rsa.RSAPrivateKey):
-        raise TypeError("PayPal signs with RSA")
-    return key

@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from ops.simulators.contract import Account, Forgery, Kind, Posted, Simulator, Trade
-from ops.simulators.shared import sorted_forms
+from ops.simulators.shared import rsa_keys, sorted_forms
 
 KINDS: frozenset[Kind] = frozenset({"paid", "partial_refund", "refund"})
 #: Nothing that is signed tells when it was sent, so no notice is too old.
@@ -31,12 +31,12 @@ _VALID = (datetime(2020, 1, 1, tzinfo=UTC), datetime(2099, 1, 1, tzinfo=UTC))
 
 def create() -> Account:
     """Make an account: an authority of its own, and UnionPay's certificate issued by it."""
-    authority, key = Authority(), sorted_forms.new_key()
+    authority, key = Authority(), rsa_keys.make()
     return Account(
         secrets=(authority.pem,),
         options={"mer_id": f"7772900{secrets.randbelow(10**8):08}"},
         private={
-            "key": sorted_forms.private_pem(key),
+            "key": rsa_keys.private_pem(key),
             "certificate": authority.certified(key, organisation=ORGANISATION),
         },
     )
@@ -51,7 +51,7 @@ class Authority:
     """Like CFCA: a root, and an intermediate that certifies UnionPay and its merchants."""
 
     def __init__(self) -> None:
-        root_key, self._key = sorted_forms.new_key(), sorted_forms.new_key()
+        root_key, self._key = rsa_keys.make(), rsa_keys.make()
         root, self._name = _name("SIM CS CA", "SIM CFCA"), _name("SIM OCA1", "SIM CFCA")
         root_pem = _certificate(root, root, root_key, root_key, is_authority=True)
         #: The intermediate and its root, as the gateway takes them.
@@ -92,7 +92,7 @@ class UnionPay:
             notice["merId"] = sorted_forms.another(self._mer_id)
         if how == "foreign_key":
             # Everything is right, except that it is an authority of the forger's own.
-            key = sorted_forms.new_key()
+            key = rsa_keys.make()
             certificate = Authority().certified(key, organisation=ORGANISATION)
         signed = _signed(notice, key, certificate)
         if how == "changed":

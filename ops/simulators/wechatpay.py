@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any, Literal
 
 from ops.simulators.contract import Account, Forgery, Kind, Posted, Simulator, Trade
-from ops.simulators.shared import apiv3
+from ops.simulators.shared import apiv3, rsa_keys
 
 KINDS: frozenset[Kind] = frozenset({"paid", "partial_refund", "refund", "probe", "ping"})
 FORGERIES: frozenset[Forgery] = frozenset(
@@ -24,7 +24,7 @@ _RefundKind = Literal["partial_refund", "refund"]
 
 def create() -> Account:
     """Make an account in the middle of its move from certificates to the public key."""
-    public, certified = apiv3.new_key(), apiv3.new_key()
+    public, certified = rsa_keys.make(), rsa_keys.make()
     return Account(
         secrets=(secrets.token_hex(16),),
         options={
@@ -33,14 +33,14 @@ def create() -> Account:
             "public_keys": [
                 {
                     "id": f"PUB_KEY_ID_{secrets.randbelow(10**32):032}",
-                    "pem": apiv3.public_pem(public),
+                    "pem": rsa_keys.public_pem(public),
                 }
             ],
             "certificates": [apiv3.certificate_pem(certified, subject="Tenpay.com sign")],
         },
         private={
-            "public_key": apiv3.private_pem(public),
-            "certificate": apiv3.private_pem(certified),
+            "public_key": rsa_keys.private_pem(public),
+            "certificate": rsa_keys.private_pem(certified),
         },
     )
 

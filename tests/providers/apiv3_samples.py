@@ -10,13 +10,13 @@ from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from gateway.providers import contract
-from ops.simulators.shared import apiv3
+from ops.simulators.shared import apiv3, rsa_keys
 
 from .support import NOW_S, message
 
-KEY = apiv3.new_key()
-NEXT_KEY = apiv3.new_key()
-FOREIGN_KEY = apiv3.new_key()
+KEY = rsa_keys.make()
+NEXT_KEY = rsa_keys.make()
+FOREIGN_KEY = rsa_keys.make()
 CERTIFICATE = apiv3.certificate_pem(KEY, subject="platform")
 SECRET = "0123456789abcdefghijklmnopqrstuv"
 NEXT_SECRET = "ABCDEFGHIJKLMNOPQRSTUV0123456789"

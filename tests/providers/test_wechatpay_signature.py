@@ -14,7 +14,7 @@ from multidict import CIMultiDict
 
 from gateway.domain import errors
 from gateway.providers import contract, wechatpay
-from ops.simulators.shared import apiv3
+from ops.simulators.shared import apiv3, rsa_keys
 
 from .apiv3_samples import (
     CERTIFICATE,
@@ -329,15 +329,15 @@ def test_any_bytes_are_refused(body: bytes, headers: dict[str, str]) -> None:
         ((SECRET,), {"tolerance_s": 0}, "tolerance_s"),
         ((SECRET,), {"certificates": [], "public_keys": []}, "nothing could be verified"),
         ((SECRET,), {"certificates": ["x"]}, "platform certificate"),
-        ((SECRET,), {"certificates": [apiv3.public_pem(KEY)]}, "platform certificate"),
+        ((SECRET,), {"certificates": [rsa_keys.public_pem(KEY)]}, "platform certificate"),
         ((SECRET,), {"certificates": [CERTIFICATE * 2]}, "several certificates"),
         ((SECRET,), {"public_keys": [{"id": "A", "pem": "x"}]}, "public_keys"),
         ((SECRET,), {"public_keys": [{"id": PUBLIC_KEY_ID, "pem": "x"}]}, "public key"),
         ((SECRET,), {"public_keys": [{"id": PUBLIC_KEY_ID}]}, "pem"),
-        ((SECRET,), {"public_keys": [apiv3.public_pem(KEY)]}, "public_keys"),
+        ((SECRET,), {"public_keys": [rsa_keys.public_pem(KEY)]}, "public_keys"),
         (
             (SECRET,),
-            {"public_keys": [{"id": PUBLIC_KEY_ID, "pem": apiv3.private_pem(KEY)}]},
+            {"public_keys": [{"id": PUBLIC_KEY_ID, "pem": rsa_keys.private_pem(KEY)}]},
             "not a public key",
         ),
     ],

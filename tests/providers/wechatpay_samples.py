@@ -5,7 +5,7 @@ from typing import Any
 from cryptography import x509
 
 from gateway.providers import contract, wechatpay
-from ops.simulators.shared import apiv3
+from ops.simulators.shared import rsa_keys
 
 from . import apiv3_samples
 from .apiv3_samples import APP, CERTIFICATE, KEY, MCHID, NEXT_KEY, PAYMENT, SECRET, callback
@@ -17,7 +17,7 @@ OPTIONS: dict[str, Any] = {
     "mchid": MCHID,
     "appids": [APP],
     "certificates": [CERTIFICATE],
-    "public_keys": [{"id": PUBLIC_KEY_ID, "pem": apiv3.public_pem(NEXT_KEY)}],
+    "public_keys": [{"id": PUBLIC_KEY_ID, "pem": rsa_keys.public_pem(NEXT_KEY)}],
 }
 
 

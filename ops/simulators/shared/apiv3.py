@@ -27,6 +27,7 @@ from cryptography.x509.oid import NameOID
 from msgspec import Struct
 
 from ops.simulators.contract import Account, Forgery, Kind, Posted, Trade
+from ops.simulators.shared import rsa_keys
 
 _GMT8 = timezone(timedelta(hours=8))
 _IDS = uuid.UUID("6f2f4a0e-54f6-4f4f-8f0e-7d1f0a3f3a53")
@@ -146,7 +147,7 @@ class Callbacks:
 
     def _foreign(self) -> rsa.RSAPrivateKey:
         if self._foreign_key is None:
-            self._foreign_key = new_key()
+            self._foreign_key = rsa_keys.make()
         return self._foreign_key
 
 
@@ -171,22 +172,6 @@ def rfc3339(at: datetime) -> str:
 def symmetric_key(secret: str) -> bytes:
     """Return the bytes of an APIv3 key: 32 characters, or 44 of base64."""
     return secret.encode() if len(secret) == 32 else base64.b64decode(secret)
-
-
-def new_key() -> rsa.RSAPrivateKey:
-    """Make a key of the size that the providers use."""
-    return rsa.generate_private_key(public_exponent=65537, key_size=2048)
-
-
-def private_pem(key: rsa.RSAPrivateKey) -> str:
-    """Write a private key for ``Account.private``."""
-    encoding, plain = serialization.Encoding.PEM, serialization.NoEncryption()
-    return key.private_bytes(encoding, serialization.PrivateFormat.PKCS8, plain).decode()
-
-
-def public_pem(key: rsa.RSAPrivateKey) -> str:
-    """Write its public key for the option ``public_keys``."""
-    return _public_bytes(key.public_key()).decode()
 
 
 def certificate_pem(key: rsa.RSAPrivateKey, *, subject: str) -> str:
@@ -217,9 +202,9 @@ def _signers(account: Account) -> list[Signer]:
         serials[_public_bytes(certificate.public_key())] = f"{certificate.serial_number:040X}"
     signers = []
     for pem in account.private.values():
-        private = serialization.load_pem_private_key(pem.encode(), None)
+        private = rsa_keys.read(pem)
         serial = serials.get(_public_bytes(private.public_key()))
-        if serial is not None and isinstance(private, rsa.RSAPrivateKey):
+        if serial is not None:
             signers.append(Signer(serial, private))
     if not signers:
         raise ValueError(

@@ -10,10 +10,11 @@ from collections.abc import Mapping
 from datetime import timedelta, timezone
 from urllib.parse import quote_plus
 
-from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
 from ops.simulators.contract import Posted, Trade
+from ops.simulators.shared import rsa_keys
 
 GMT8 = timezone(timedelta(hours=8))
 
@@ -52,23 +53,6 @@ def check_cents(trade: Trade) -> None:
             raise ValueError("amounts have two decimals at most")
 
 
-def new_key() -> rsa.RSAPrivateKey:
-    """Make a key of the size that the providers use."""
-    return rsa.generate_private_key(public_exponent=65537, key_size=2048)
-
-
-def private_pem(key: rsa.RSAPrivateKey) -> str:
-    """Write a private key for ``Account.private``."""
-    encoding, plain = serialization.Encoding.PEM, serialization.NoEncryption()
-    return key.private_bytes(encoding, serialization.PrivateFormat.PKCS8, plain).decode()
-
-
-def public_pem(key: rsa.RSAPrivateKey) -> str:
-    """Write its public key as the gateway takes it."""
-    spki = serialization.PublicFormat.SubjectPublicKeyInfo
-    return key.public_key().public_bytes(serialization.Encoding.PEM, spki).decode()
-
-
 def private_key(private: Mapping[str, str], name: str, *, whose: str) -> rsa.RSAPrivateKey:
     """Read a private key of ``Account.private``. Raises ``ValueError``."""
     pem = private.get(name)
@@ -77,7 +61,4 @@ def private_key(private: Mapping[str, str], name: str, *, whose: str) -> rsa.RSA
             f"no private key {name!r}: only {whose} has that of a real account, so make an "
             "account to simulate with"
         )
-    key = serialization.load_pem_private_key(pem.encode(), None)
-    if not isinstance(key, rsa.RSAPrivateKey):
-        raise ValueError(f"the private key {name!r} is not an RSA key")
-    return key
+    return rsa_keys.read(pem)
