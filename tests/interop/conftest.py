@@ -8,6 +8,7 @@ compared.
 import pytest
 
 from tests.interop.elsewhere import Elsewhere, Unusable
+from tests.providers.conftest import pooled_keys  # noqa: F401 - fixtures are used by their names
 
 
 @pytest.fixture(scope="session")

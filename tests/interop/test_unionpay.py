@@ -20,17 +20,19 @@ from ops.simulators import unionpay as simulated
 from ops.simulators.contract import Forgery, Kind, Posted, Trade
 from tests.providers.support import account, message, refusal
 
-pytestmark = pytest.mark.skipif(
-    shutil.which("openssl") is None,
-    reason="no openssl command; tests/providers composes the same with cryptography",
-)
+pytestmark = [
+    pytest.mark.servers,  # the command is a process
+    pytest.mark.usefixtures("pooled_keys"),
+    pytest.mark.skipif(
+        shutil.which("openssl") is None,
+        reason="no openssl command; tests/providers composes the same with cryptography",
+    ),
+]
 
 TRADE = Trade("I1", "SO1001", Decimal("199.00"), Decimal("9.01"), "CNY")
 KINDS: list[Kind] = sorted(simulated.KINDS)
 LEAF = "/C=cn/O=CFCA OCA1/OU=Enterprises/CN=041@8310000000083040@中国银联股份有限公司@00016494"
 MERCHANT = "/C=cn/O=CFCA OCA1/CN=041@8310000000083041@某商户有限公司@00016495"
-#: The command is a process.
-pytestmark = pytest.mark.servers
 
 
 def openssl(*words: str | Path, said: bytes = b"") -> bytes:

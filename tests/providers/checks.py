@@ -142,7 +142,7 @@ def refuses_strangers(subject: Subject) -> None:
             continue
         other = subjects.subject(name)
         for kind in sorted(other.played.KINDS):
-            posted = other.simulator.message(kind, other.trade(), at=NOW)
+            posted = subjects.posted(name, kind)
             refuses(subject, posted, f"{kind!r} of {name}")
 
 

@@ -17,7 +17,7 @@ from ops.simulators import registry as simulated
 from ops.simulators.contract import Account, Kind, Posted, Simulator, Trade
 
 from . import pieces
-from .support import message
+from .support import NOW, message
 
 NAMES = sorted(registry.FACTORIES)
 
@@ -57,6 +57,13 @@ def subject(name: str) -> Subject:
     played = simulated.provider(name)
     ours = played.create()
     return Subject(name, build(name, ours), ours, played, played.simulator(ours))
+
+
+@functools.cache
+def posted(name: str, kind: Kind, serial: str = "T1") -> Posted:
+    """Return what the provider says of a trade, signed once for all tests."""
+    of = subject(name)
+    return of.simulator.message(kind, of.trade(serial), at=NOW)
 
 
 def build(name: str, ours: Account, **changes: object) -> contract.Adapter:

@@ -14,6 +14,8 @@ from ops.simulators.contract import Account, Trade
 from .alipay_samples import ADAPTER
 from .support import NOW, account, message, refusal
 
+pytestmark = pytest.mark.usefixtures("pooled_keys")
+
 TRADE = Trade("T1", "SO-1001", Decimal("199.00"), Decimal("9.01"), "CNY")
 
 

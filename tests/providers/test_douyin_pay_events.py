@@ -17,6 +17,8 @@ from .apiv3_samples import CREATED, MCHID, PAID_AT, PAYMENT, REFUND, callback
 from .douyin_pay_samples import ADAPTER, PAID, adapter, signed
 from .support import NOW, account, bent, message, read_one, refusal, verdict
 
+pytestmark = pytest.mark.usefixtures("pooled_keys")
+
 
 @pytest.mark.parametrize("kind", ["PAYMENT.SUCCESS", "TRANSACTION.SUCCESS"])
 def test_payment(kind: str) -> None:

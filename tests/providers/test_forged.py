@@ -42,8 +42,7 @@ def _timeless(name: str, event: Any) -> Any:
 def test_a_bent_message_is_refused_or_the_same(name: str, kind: Kind) -> None:
     """Flipped, cut, doubled, swapped, inserted: in the body or in any header."""
     of = subject(name)
-    posted = of.simulator.message(kind, of.trade(), at=NOW)
-    other = of.simulator.message(kind, of.trade("T2"), at=NOW)
+    posted, other = (subjects.posted(name, kind, serial) for serial in ("T1", "T2"))
     honest = told(of, posted.body, posted.headers)
 
     @settings(deadline=None, max_examples=60, database=None)
@@ -81,7 +80,7 @@ def _bent(data: st.DataObject, posted: Posted, other: Posted) -> tuple[bytes, di
 def test_the_parts_of_two_messages_do_not_mix(name: str) -> None:
     """The body of one under the headers of another: only what carries its own signature passes."""
     of = subject(name)
-    one, two = (of.simulator.message(of.kinds[0], of.trade(n), at=NOW) for n in ("T1", "T2"))
+    one, two = (subjects.posted(name, of.kinds[0], serial) for serial in ("T1", "T2"))
     honest = told(of, two.body, two.headers)
     assert told(of, two.body, one.headers) in (None, honest)
 
@@ -93,7 +92,7 @@ def test_the_parts_of_two_messages_do_not_mix(name: str) -> None:
 def test_a_signature_of_any_other_length_is_refused(name: str, value: str) -> None:
     """Every header at once and each by itself, longer and shorter than a signature can be."""
     of = subject(name)
-    posted = of.simulator.message(of.kinds[0], of.trade(), at=NOW)
+    posted = subjects.posted(name, of.kinds[0])
     honest = told(of, posted.body, posted.headers)
     for header in posted.headers:
         headers = {**posted.headers, header: value}

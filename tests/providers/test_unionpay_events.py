@@ -35,6 +35,8 @@ from .unionpay_samples import (
     root,
 )
 
+pytestmark = pytest.mark.usefixtures("pooled_keys")
+
 TRADE = Trade("T1", "SO1001", Decimal("199.00"), Decimal("9.01"), "CNY")
 
 

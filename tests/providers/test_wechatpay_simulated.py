@@ -13,6 +13,8 @@ from ops.simulators.contract import Account, Trade
 from .support import NOW, account, message, refusal
 from .wechatpay_samples import ADAPTER
 
+pytestmark = pytest.mark.usefixtures("pooled_keys")
+
 TRADE = Trade("T1", "SO-1001", Decimal("199.00"), Decimal("9.01"), "CNY")
 
 
