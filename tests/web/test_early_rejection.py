@@ -161,7 +161,7 @@ async def test_a_rejected_callback_gets_its_providers_retry_response(
             wire.request("POST", f"http://gateway{target}", b"{}", [("Connection", "close")])
         )
         assert [late[0].status, late[0].body] == [503, answer.body]
-        unknown = await wire.ask("POST", "/v1/callbacks/wechatpay/nobody", b"{}")
+        unknown = await wire.ask("POST", "/v1/callbacks/wechatpay/unknown", b"{}")
         assert is_rejected(unknown, "other", "slots")
 
 

@@ -33,8 +33,8 @@ _OTHERS = [
     ("GET", "/healthz/"), ("GET", "/HEALTHZ"), ("GET", "/%68ealthz"), ("GET", "/healthz;a=1"),
     ("GET", "/v1/admin/load"), ("POST", "/healthz"), ("OPTIONS", "/metrics"), ("PATCH", "/readyz"),
     ("GET", "/openapi.json"), ("GET", "/openapi.json?a=1"), ("M-SEARCH", "/healthz"),
-    ("POST", "/v1/callbacks/"), ("POST", "/v1/callbacks/stripe/nobody"),
-    ("GET", "/v1/callbacks/stripe/nobody"), ("OPTIONS", "/v1/orders"), ("GET", "/caf\xe9"),
+    ("POST", "/v1/callbacks/"), ("POST", "/v1/callbacks/stripe/unknown"),
+    ("GET", "/v1/callbacks/stripe/unknown"), ("OPTIONS", "/v1/orders"), ("GET", "/caf\xe9"),
 ]  # fmt: skip
 #: Targets of health probes, as monitoring and people write them.
 _PROBES = [
@@ -98,7 +98,7 @@ async def test_below_the_limits_each_gets_its_own_error(
         (("GET", "/nothing"), 404),
         (("PUT", "/v1/orders"), 405),
         (("GET", "/openapi.json"), 200),
-        (("POST", "/v1/callbacks/stripe/nobody"), 404),
+        (("POST", "/v1/callbacks/stripe/unknown"), 404),
         (("HEAD", "/nothing"), 404),
     ):
         found = early_rejection.decide(wire.request(method, target))
@@ -200,7 +200,7 @@ async def test_a_callback_of_an_unknown_account_is_of_no_feature(
     wire: Wire, admission: Admission
 ) -> None:
     shed(admission, 4)
-    for target in ("/v1/callbacks/stripe/nobody", "http://g/v1/callbacks/stripe/nobody"):
+    for target in ("/v1/callbacks/stripe/unknown", "http://g/v1/callbacks/stripe/unknown"):
         assert _is_other(await wire.ask("POST", target, b"{}"))
 
 
@@ -309,8 +309,8 @@ async def _operators(site: Site) -> AsyncIterator[Wire]:
     [
         ("core", "GET", "/v1/orders?limit=1"), ("core", "GET", "/v1/orders/x"),
         ("core", "HEAD", "/v1/orders"), ("core", "GET", "http://g/v1/orders"),
-        ("query", "POST", "/v1/orders"), ("query", "POST", "/v1/callbacks/stripe/nobody"),
-        ("query", "POST", "http://g/v1/callbacks/stripe/nobody"),
+        ("query", "POST", "/v1/orders"), ("query", "POST", "/v1/callbacks/stripe/unknown"),
+        ("query", "POST", "http://g/v1/callbacks/stripe/unknown"),
     ],
 )  # fmt: skip
 async def test_requests_for_the_other_role_are_misdirected_while_shed_too(

@@ -1,1 +1,1 @@
-"""Connections: the listener, client sockets, early rejection and body framing."""
+"""Connections: listener, client transport, HTTP connection, early rejection, body framing."""

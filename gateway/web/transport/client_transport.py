@@ -12,7 +12,7 @@ from typing import Any, Final, Protocol
 from gateway.web.transport.early_rejection import Decision
 
 READ_BYTES = 64 * 1024
-#: Unsent bytes above which the connection is told to pause writing, and below which to resume.
+#: Unsent bytes above which the connection pauses writing, and below which it resumes.
 _HIGH_BYTES = 64 * 1024
 _LOW_BYTES = 16 * 1024
 

@@ -18,11 +18,11 @@ from gateway.web.transport.route_table import RouteEntry, RouteTable
 #: Retry-After is 1 to this many times the rejection's factor, in seconds.
 _JITTER_STEPS = 3
 _REASONS = {
-    "shed": "this feature is dark so that orders and payments get through",
-    "slots": "as many requests are in work as can be",
-    "inflight": "as many requests wait for their answer as can be answered soon",
-    "stall": "the process is held up",
-    "operator": "an operator has this feature refused for now",
+    "shed": "this feature is shed so that orders and payments are accepted",
+    "slots": "the limit of concurrent requests is reached",
+    "inflight": "as many requests are in flight as can be answered soon",
+    "stall": "the process is stalled",
+    "operator": "an operator has shed this feature",
 }
 
 
@@ -96,7 +96,7 @@ def _response(
         )
     feature = rejection.feature
     context = {"feature": feature.name, "tier": feature.tier, "reason": rejection.reason}
-    detail = f"{_REASONS[rejection.reason]}; the load's highest signal is {rejection.signal}"
+    detail = f"{_REASONS[rejection.reason]}; the highest load signal is {rejection.signal}"
     return problem("overloaded", detail, context=context, head=head)
 
 
