@@ -258,7 +258,7 @@ class Dispatcher(web.Server):
             feature = self.early_rejection.feature_of(route, request.path_values)
             if feature is None:
                 return
-            decision = self.early_rejection.ask(feature)
+            decision = self.early_rejection.admit(feature)
             if isinstance(decision, Rejection):
                 raise Overloaded(decision)
             request.slot = decision

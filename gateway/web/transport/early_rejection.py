@@ -91,7 +91,7 @@ class EarlyRejection:
         """End the batch: every request is decided about by itself again."""
         self._full = None
 
-    def ask(self, feature: Feature) -> Slot | Rejection:
+    def admit(self, feature: Feature) -> Slot | Rejection:
         """Decide about a request that the parser had to read first."""
         return self._admission.admit(feature)
 
