@@ -2,7 +2,7 @@
 
 aiohttp makes a request, a stream, a task and two futures for each message, which costs more than
 to read, check and queue an order. Here a plain submission is answered from the bytes that were
-received, by the same handler; see ``ops/decisions/0011-the-short-way.md``. Whatever is not plain
+received, by the same handler; see ``ops/decisions/0011-fast-path.md``. Whatever is not plain
 takes the regular path.
 """
 

@@ -3,7 +3,7 @@
 The event loop would wake for every client, with objects of the loop's, the transport's and the
 protocol's for each, all of which a rejection would touch. Here all clients are behind one epoll
 descriptor: one call returns who sent something, and a rejection costs one read, one decision and
-one write. See ``ops/decisions/0012-the-door.md``.
+one write. See ``ops/decisions/0012-epoll-listener.md``.
 """
 
 import asyncio
