@@ -2,7 +2,7 @@
 
 A message is acknowledged, refused or unknown. Unknown is what no answer came to, and what was
 answered 5xx: a batch that ran out of time may have been committed all the same, so the sender
-can not know and the verifier takes either. A 202 is an acknowledgement like any other: it is
+cannot know and the verifier takes either. A 202 is an acknowledgement like any other: it is
 for the gateway to bring what it journaled to the ledger.
 """
 

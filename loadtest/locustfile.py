@@ -176,23 +176,23 @@ def _prepare(environment: Environment, **_: Any) -> None:
     _api_key()
     _providers.clear()
     # Without parsed options Locust is driven by a program of its own.
-    said = _untyped(environment.parsed_options).payments if environment.parsed_options else []
-    _providers.extend(map(_provider, said))
+    given = _untyped(environment.parsed_options).payments if environment.parsed_options else []
+    _providers.extend(map(_provider, given))
 
 
-def _provider(said: str) -> tuple[str, Simulator]:
-    line, equals, file = said.partition("=")
+def _provider(option: str) -> tuple[str, Simulator]:
+    line, equals, file = option.partition("=")
     provider, _, account = line.partition("/")
     if not equals or provider not in registry.names():
         known = ", ".join(registry.names())
-        raise SystemExit(f"--payments {said}: say PROVIDER=FILE, with a provider of {known}")
+        raise SystemExit(f"--payments {option}: say PROVIDER=FILE, with a provider of {known}")
     played = registry.provider(provider)
     if "paid" not in played.KINDS or "CNY" not in played.CURRENCIES:
-        raise SystemExit(f"--payments {said}: {provider} takes no payments in CNY here")
+        raise SystemExit(f"--payments {option}: {provider} takes no payments in CNY here")
     try:
         held = keys.load(Path(file))
     except ValueError as exc:
-        raise SystemExit(f"--payments {said}: {exc}") from None
+        raise SystemExit(f"--payments {option}: {exc}") from None
     return f"/v1/callbacks/{provider}/{account or 'main'}", played.simulator(held)
 
 

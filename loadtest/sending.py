@@ -140,11 +140,11 @@ class Sender:
             headers["Idempotency-Key"] = what.request_id
         async with self._session.post(
             f"{self._url}/v1/orders", data=what.body, headers=headers
-        ) as said:
-            body = await said.read()
-        if said.status not in (200, 201, 202):
-            return Answer(said.status)
-        return Answer(said.status, is_promise=True, id=orjson.loads(body)["id"], body=body)
+        ) as answer:
+            body = await answer.read()
+        if answer.status not in (200, 201, 202):
+            return Answer(answer.status)
+        return Answer(answer.status, is_promise=True, id=orjson.loads(body)["id"], body=body)
 
     async def _call_back(self, what: Callback) -> Answer:
         posted = what.message.sign()

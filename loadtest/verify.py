@@ -78,7 +78,7 @@ def verify(
         every("forgeries refused with 4xx", book.forged()),
         none("forgeries that left a trace", book.forged_traces()),
         every("messages kept as they arrived, once", book.kept()),
-        every("orders that stand as their history says", book.told()),
+        every("orders that stand as their history says", book.statuses()),
         none("parked without being wrong", book.strange_parked(parking)),
         none("aliases of nothing, or of what has that id", book.strange_aliases()),
         none("events that still wait", stored.waiting),
@@ -155,7 +155,11 @@ class _Book:
                 ids = {self._id(answer) for answer in order.sent.answers if answer.is_promise}
                 there = [str(row.id) for row in order.rows]
                 is_right = len(there) == 1 and ids == {there[0]}
-                yield "" if is_right else f"{order.sent.order_no}: told {sorted(ids)}, has {there}"
+                yield (
+                    ""
+                    if is_right
+                    else f"{order.sent.order_no}: answered with {sorted(ids)}, stored as {there}"
+                )
 
     def _id(self, answer: Answer) -> str:
         # Only an id that was given out in need may be another than the order's.
@@ -185,13 +189,13 @@ class _Book:
             promises = [answer for answer in order.sent.answers if answer.is_promise]
             # The journal gives one answer and the ledger one: the id may differ, see the aliases.
             for is_journaled in (True, False):
-                said = {
+                bodies = {
                     answer.body
                     for answer in promises
                     if (answer.status == JOURNALED) == is_journaled
                 }
-                if len(said) > 1:
-                    yield f"{order.sent.order_no}: {b' and '.join(sorted(said)).decode()}"
+                if len(bodies) > 1:
+                    yield f"{order.sent.order_no}: {b' and '.join(sorted(bodies)).decode()}"
 
     def paid(self) -> Iterable[str]:
         for order in self._orders.values():
@@ -260,8 +264,8 @@ class _Book:
     def forged(self) -> Iterable[str]:
         for sent in self._forged:
             is_right = standing(sent.answers) == "refused"
-            said = [answer.status for answer in sent.answers]
-            yield "" if is_right else f"{sent.source} {sent.keys[0]}: answered {said}"
+            statuses = [answer.status for answer in sent.answers]
+            yield "" if is_right else f"{sent.source} {sent.keys[0]}: answered {statuses}"
 
     def forged_traces(self) -> Iterable[str]:
         for sent in self._forged:
@@ -280,10 +284,10 @@ class _Book:
                 count = sum(raw[event.id] for event in self._events[sent.source, sent.keys[0]])
                 yield "" if count == 1 else f"{sent.source} {sent.keys[0]}: kept {count} times"
 
-    def told(self) -> Iterable[str]:
+    def statuses(self) -> Iterable[str]:
         for order in self._orders.values():
             for row in order.rows:
-                yield _told_fault(row, order.events)
+                yield _status_fault(row, order.events)
 
     def strange_parked(self, parking: Collection[str]) -> Iterable[str]:
         held = {row.id for order in self._orders.values() if order.wrong for row in order.rows}
@@ -352,7 +356,7 @@ def _refunded_total(refunds: Sequence[CallbackSent]) -> Decimal:
     return alone + so_far
 
 
-def _told_fault(row: Order, events: Sequence[Event]) -> str:
+def _status_fault(row: Order, events: Sequence[Event]) -> str:
     """Say what is wrong if the order is not where the steps of its history lead."""
     placed = [event for event in events if event.action == "placed"]
     if len(placed) != 1:

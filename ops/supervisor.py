@@ -44,7 +44,7 @@ def run(*, host: str, port: int, role: ProcessRole, count: int, drain_s: float) 
 
     0: all drained. 1: one had to be killed, or kept dying. 2: the settings are refused.
     None is left when this returns, nor, on Linux, when this process is killed.
-    Raises ``SettingsError`` when the port can not be had.
+    Raises ``SettingsError`` when it cannot listen on the port.
     """
     with _hold_port(host, port) as holder, _metrics_directory() as metrics:
         held = holder.getsockname()[1]
@@ -121,13 +121,13 @@ class Supervisor:
         delay_s: float | None = _PAUSE_S
         if lived_s < _QUICK_S:
             delay_s = slot.deaths.record(now_s)
-        told = {"pid": process.pid, "status": status, "lived_s": round(lived_s, 1)}
+        died = {"pid": process.pid, "status": status, "lived_s": round(lived_s, 1)}
         if delay_s is None:
             reason = f"{DEATHS_MAX} quick deaths within {WINDOW_S:.0f} s: stopping everything"
-            _log.error("gateway keeps dying", extra={**told, "reason": reason})
+            _log.error("gateway keeps dying", extra={**died, "reason": reason})
             return 1
         slot.due_s = now_s + delay_s
-        _log.warning("gateway died", extra={**told, "restart_in_s": round(delay_s, 1)})
+        _log.warning("gateway died", extra={**died, "restart_in_s": round(delay_s, 1)})
         return None
 
     def _stop(self) -> bool:
@@ -182,7 +182,7 @@ def _hold_port(host: str, port: int) -> socket.socket:
     except OSError as exc:
         holder.close()
         raise SettingsError(
-            f"can not listen on {host}:{port} ({exc.strerror}); choose another with --port or "
+            f"cannot listen on {host}:{port} ({exc.strerror}); choose another with --port or "
             f"TIDEGATE_PORT, or stop what is there (`ss -ltnp 'sport = :{port}'` shows it)"
         ) from exc
     return holder

@@ -176,7 +176,7 @@ class Placed(BaseModel):
 
     @classmethod
     def of(cls, order: Order) -> Self:
-        """Return what the sender is told of an order."""
+        """Return what the answer says of an order."""
         return cls(
             id=order.id,
             channel=order.channel,

@@ -25,7 +25,7 @@ _EVENTS_MAX = 1024
 
 
 def serve(listener: socket.socket) -> None:
-    """Refuse whatever comes, a request a read, until the process is told to end."""
+    """Refuse whatever comes, a request a read, until the process is asked to end."""
     poll = select.epoll()
     poll.register(listener.fileno(), select.EPOLLIN)
     open_: dict[int, socket.socket] = {}

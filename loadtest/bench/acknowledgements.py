@@ -26,7 +26,7 @@ class Kept(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def compare(runs: Sequence[Sent], stored: Mapping[str, int]) -> Kept:
-    """Compare run by run, so that a surplus of one can not hide a loss of another."""
+    """Compare run by run, so that a surplus of one cannot hide a loss of another."""
     broken = [
         f"run {run.prefix}: {run.accepted} acknowledged, {stored.get(run.prefix, 0)} stored"
         for run in runs

@@ -44,7 +44,7 @@ class Usage(NamedTuple):
 
 
 def require() -> None:
-    """Raise ``CannotRun`` where CPU times are not told the way this module reads them."""
+    """Raise ``CannotRun`` where ``/proc``, from which CPU times are read, is not there."""
     if not Path("/proc/self/stat").exists():
         raise CannotRun("CPU times are read from /proc: the benchmark needs Linux")
 

@@ -77,7 +77,7 @@ def run(options: Options, say: Say) -> Findings:
                 _settle(contender, addresses)
                 sent[contender.name] += _closed(contender, number, options, findings, scratch, say)
         for contender in field:
-            # (b) is left out: it can not keep up with 2,000 a second.
+            # (b) is left out: it cannot keep up with 2,000 a second.
             if options.openloop and contender.name != "plain":
                 _settle(contender, addresses)
                 sent[contender.name] += _opened(contender, findings, scratch, say)

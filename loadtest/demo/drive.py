@@ -40,12 +40,12 @@ async def _play(scripts: deque[Script], sender: sending.Sender) -> None:
 
 
 async def _tell(sender: sending.Sender, attempts: int, say: Callable[[str], None]) -> None:
-    told = 0
+    reported = 0
     began_s = time.monotonic()
     while True:
         await asyncio.sleep(0.05)
         part = sender.attempts * _PARTS // attempts
-        if part > told:
-            told = part
+        if part > reported:
+            reported = part
             took_s = time.monotonic() - began_s
             say(f"  {sender.attempts:,} of {attempts:,} messages sent, {took_s:.1f} s")

@@ -30,7 +30,7 @@ def held(pid: int, cores: float) -> Iterator[None]:
         (group / "cgroup.procs").write_text(str(pid))
     except OSError as exc:
         raise CannotRun(
-            f"the gateway can not be held to {cores:g} of a core ({exc}): control groups must be "
+            f"the gateway cannot be held to {cores:g} of a core ({exc}): control groups must be "
             "writable, so run this as root on a machine or in a container that allows it"
         ) from exc
     try:

@@ -28,7 +28,7 @@ _LIBC = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
 
 
 class HelperFailed(Exception):
-    """A helper program ended with an error; the message is the end of what it said."""
+    """A helper program ended with an error; the message is the end of its output."""
 
 
 class Service:
@@ -265,8 +265,8 @@ def run(
             process.kill()
             process.wait(_KILL_PATIENCE_S)
     if process.returncode != 0:
-        said = (err or out).decode("utf-8", "replace").strip().splitlines()[-8:]
-        raise HelperFailed("\n".join(said) or f"exit status {process.returncode}")
+        output = (err or out).decode("utf-8", "replace").strip().splitlines()[-8:]
+        raise HelperFailed("\n".join(output) or f"exit status {process.returncode}")
     return out.decode("utf-8", "replace")
 
 

@@ -62,7 +62,7 @@ class Children:
             ) from None
 
     def start(self, name: str) -> None:
-        """The process runs; nothing is said about its being ready."""
+        """The process runs; it need not be ready yet."""
         self.services[name] = self._runner.start(
             name, command_line.tidegate(*self._arguments[name]), death_signal=signal.SIGTERM
         )

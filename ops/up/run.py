@@ -43,7 +43,7 @@ def run_up(*, state_dir: Path, ephemeral: bool, host: str, port: int, processes:
     0 after a signal, 1 when something ended again and again. Raises errors.CannotStart or
     settings.SettingsError when it cannot start; whatever it had started is stopped then.
     """
-    # The value of a dry run: a wrong tidegate.toml is told before any server is started.
+    # A dry run: a wrong tidegate.toml is reported before any server is started.
     stand_in = {"TIDEGATE_DATABASE_URL": "postgresql://not-used"}
     drain_s = settings.load({**stand_in, **_without_empty(os.environ)}).drain_s
     up = _Up(
@@ -202,7 +202,7 @@ class _Up:
             self._reporter.say(f"{LABELS[name]} is back.")
 
     def _variables(self, state: Path) -> dict[str, str]:
-        """What the children are told about where things are; what the user has set stays."""
+        """The children's settings that name servers and files; what the user has set stays."""
         found = environment.server_settings(self._servers)
         if not self._given["keyring_file"]:
             found["TIDEGATE_KEYRING_FILE"] = str(state / "keyring.toml")

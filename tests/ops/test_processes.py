@@ -150,7 +150,7 @@ def test_a_port_that_somebody_listens_on_is_refused(processes: Processes, is_sha
             parent = processes.start("serve", "--port", str(port), "--processes", count)
             assert parent.wait(20) == 2
     told = processes.log_path.read_text()
-    assert told.count("can not listen on") == 2
+    assert told.count("cannot listen on") == 2
     assert "Traceback" not in told
 
 
