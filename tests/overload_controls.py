@@ -1,4 +1,4 @@
-"""The gateway with one thing of its overload control made wrong, for `make bench-overload`.
+"""The gateway with one part of its overload control broken, for `make bench-overload`.
 
     python -m tests.overload_controls late serve --port 8080
 

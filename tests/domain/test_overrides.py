@@ -1,4 +1,4 @@
-"""Modes: what an operator may order, and which of two words counts."""
+"""Overrides: which requests are valid, and which of two overrides counts."""
 
 import contextlib
 
@@ -10,53 +10,55 @@ from gateway.domain import features, overrides
 from gateway.domain.overrides import InvalidOverride, Override, OverrideRequest
 
 
-def mode(target: str, action: overrides.Action, **changes: object) -> Override:
+def override(target: str, action: overrides.Action, **changes: object) -> Override:
     plain = {"reason": "r", "actor": "a", "left_s": 60.0}
     return Override(target, action, **{**plain, **changes})  # type: ignore[arg-type]
 
 
-def test_a_word_on_a_tier_is_one_on_each_of_its_features() -> None:
+def test_an_override_of_a_tier_is_one_of_each_of_its_features() -> None:
     lists = {each.name for each in features.FEATURES if each.tier == 3}
-    assert overrides.active_actions([mode("tier3", "shed")]) == dict.fromkeys(lists, "shed")
+    assert overrides.active_actions([override("tier3", "shed")]) == dict.fromkeys(lists, "shed")
 
 
 @pytest.mark.parametrize("is_tier_first", [True, False])
-def test_a_word_on_a_feature_beats_one_on_its_tier(is_tier_first: bool) -> None:
-    said = [mode("tier3", "shed"), mode("order_lists", "admit")]
-    actions = overrides.active_actions(said if is_tier_first else said[::-1])
+def test_an_override_of_a_feature_beats_one_of_its_tier(is_tier_first: bool) -> None:
+    given = [override("tier3", "shed"), override("order_lists", "admit")]
+    actions = overrides.active_actions(given if is_tier_first else given[::-1])
     assert actions["order_lists"] == "admit"
 
 
-def test_what_is_only_asked_for_or_has_ended_counts_for_nothing() -> None:
-    assert overrides.active_actions([mode("callbacks", "shed", is_pending=True)]) == {}
-    assert overrides.active_actions([mode("order_lists", "shed", left_s=0.0)]) == {}
+def test_pending_and_ended_overrides_are_not_active() -> None:
+    assert overrides.active_actions([override("callbacks", "shed", is_pending=True)]) == {}
+    assert overrides.active_actions([override("order_lists", "shed", left_s=0.0)]) == {}
 
 
-def test_what_is_said_for_now_beats_what_was_planned() -> None:
-    planned = mode("order_lists", "shed", plan="sale")
+def test_an_immediate_override_beats_a_planned_one() -> None:
+    planned = override("order_lists", "shed", plan="sale")
     assert overrides.active_actions([planned])["order_lists"] == "shed"
-    assert overrides.active_actions([mode("tier3", "admit"), planned])["order_lists"] == "admit"
-    assert overrides.active_actions([mode("order_lists", "shed", plan="sale", starts_s=1.0)]) == {}
+    assert overrides.active_actions([override("tier3", "admit"), planned])["order_lists"] == "admit"
+    assert (
+        overrides.active_actions([override("order_lists", "shed", plan="sale", starts_s=1.0)]) == {}
+    )
 
 
-def test_what_belongs_to_no_feature_is_one_of_tier_4_that_one_person_may_refuse() -> None:
+def test_other_requests_are_of_tier_4_and_one_person_may_shed_them() -> None:
     assert overrides.features_of("other") == [features.OTHER]
     assert features.OTHER in overrides.features_of("tier4")
     assert (
-        overrides.active_actions([mode("tier4", "shed"), mode("other", "admit")])["other"]
+        overrides.active_actions([override("tier4", "shed"), override("other", "admit")])["other"]
         == "admit"
     )
     assert not overrides.needs_approval("other", "shed")
 
 
 @pytest.mark.parametrize("target", ["order_lists", "tier0", "tier1", "callbacks"])
-def test_early_is_said_of_whole_lesser_tiers(target: str) -> None:
+def test_early_applies_to_whole_tiers_from_2_on(target: str) -> None:
     overrides.check(OverrideRequest("tier2", "early", 60.0, "r", "a"))
     with pytest.raises(InvalidOverride):
         overrides.check(OverrideRequest(target, "early", 60.0, "r", "a"))
 
 
-def test_nobody_sheds_the_core_alone() -> None:
+def test_no_person_alone_sheds_the_core() -> None:
     alone = {target for target in overrides.targets() if overrides.needs_approval(target, "shed")}
     assert alone == {"callbacks", "order_submission", "tier0", "tier1"}
     assert not any(overrides.needs_approval(target, "admit") for target in overrides.targets())
@@ -82,9 +84,7 @@ def test_nobody_sheds_the_core_alone() -> None:
         ({"actor": ""}, "actor"),
     ],
 )
-def test_an_order_that_makes_no_sense_names_its_field(
-    changes: dict[str, object], field: str
-) -> None:
+def test_an_invalid_request_names_its_field(changes: dict[str, object], field: str) -> None:
     plain = {"target": "order_lists", "action": "shed", "for_s": 60.0, "reason": "r", "actor": "a"}
     overrides.check(OverrideRequest(**plain))  # type: ignore[arg-type]
     with pytest.raises(InvalidOverride) as wrong:
@@ -96,12 +96,12 @@ def test_an_order_that_makes_no_sense_names_its_field(
     ("text", "seconds"),
     [("30m", 1800), ("1h30m", 5400), ("90s", 90), ("90", 90), ("4h", 14400), (" 5M ", 300)],
 )
-def test_durations_are_read_as_people_write_them(text: str, seconds: float) -> None:
+def test_durations_are_read(text: str, seconds: float) -> None:
     assert overrides.parse_duration_s(text) == seconds
 
 
 @pytest.mark.parametrize("text", ["", "h", "m", "1.5h", "-5m", "5m\n5m", "1e9", "½h", "٣m"])
-def test_what_is_no_duration_is_refused(text: str) -> None:
+def test_an_invalid_duration_is_rejected(text: str) -> None:
     with pytest.raises(InvalidOverride):
         overrides.parse_duration_s(text)
 

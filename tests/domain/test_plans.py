@@ -1,4 +1,4 @@
-"""Plans: what can be said beforehand, and what is refused with the field that is wrong."""
+"""Plans: what is valid, and which field is named where it is not."""
 
 from datetime import timedelta
 
@@ -43,7 +43,7 @@ def test_a_plan_may_have_steps_that_follow_each_other() -> None:
         ({"reason": "\n"}, "reason"),
     ],
 )
-def test_a_wrong_step_is_named(changes: dict[str, object], field: str) -> None:
+def test_an_invalid_step_is_named(changes: dict[str, object], field: str) -> None:
     with pytest.raises(InvalidOverride) as wrong:
         plans.check(Plan(name="sale", steps=[step(target="tier2"), step(**changes)]), NOW)
     assert wrong.value.field == f"steps[1].{field}"

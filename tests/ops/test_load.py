@@ -38,7 +38,7 @@ _HIDE, _SHOW = b"\x1b[?25l", b"\x1b[?25h"
 
 
 def process(**changes: object) -> PublishedProcess:
-    told = PublishedProcess(
+    shown_now = PublishedProcess(
         host="node-1",
         pid=7,
         role="all",
@@ -58,7 +58,7 @@ def process(**changes: object) -> PublishedProcess:
         accepted_per_s=1234.4,
         rejected_per_s={"2": 5.0, "3": 7.0},
     )
-    return msgspec.structs.replace(told, **changes)
+    return msgspec.structs.replace(shown_now, **changes)
 
 
 def view(
@@ -70,15 +70,15 @@ def view(
     )
 
 
-def publish(settings: Settings, *told: PublishedProcess | bytes, back: float = 0.0) -> None:
-    async def tell() -> None:
+def publish(settings: Settings, *processes: PublishedProcess | bytes, back: float = 0.0) -> None:
+    async def publish_all() -> None:
         states = ProcessStates(url=settings.redis_url, call_s=2.0, expires_s=EXPIRES_S)
-        for n, each in enumerate(told):
+        for n, each in enumerate(processes):
             state = each if isinstance(each, bytes) else msgspec.json.encode(each)
             await states.publish(f"p{n}", back=back, state=state)
         await states.close()
 
-    asyncio.run(tell())
+    asyncio.run(publish_all())
 
 
 # --- a real gateway ---
@@ -89,11 +89,11 @@ def test_every_process_of_a_gateway_is_shown_and_one_that_dies_is_gone(
 ) -> None:
     ports = [free_port(), free_port()]
     started = [processes.serve(port=port) for port in ports]
-    said = json.loads(cli("load", "--json").stdout)
-    assert {each["port"] for each in said["processes"]} == set(ports)
-    assert {each["pid"] for each in said["processes"]} == {each.pid for each in started}
-    assert said["summary"]["processes"] == 2
-    for each in said["processes"]:
+    report = json.loads(cli("load", "--json").stdout)
+    assert {each["port"] for each in report["processes"]} == set(ports)
+    assert {each["pid"] for each in report["processes"]} == {each.pid for each in started}
+    assert report["summary"]["processes"] == 2
+    for each in report["processes"]:
         assert each["age_s"] < EXPIRES_S
         assert each["slots_limit"] >= 8
         assert each["role"] == "all"
@@ -111,39 +111,39 @@ def test_every_process_of_a_gateway_is_shown_and_one_that_dies_is_gone(
         time.sleep(0.1)
 
 
-def test_what_several_processes_of_one_port_do_is_told_apart(
+def test_several_processes_of_one_port_are_listed_separately(
     cli: Cli, processes: Processes
 ) -> None:
     port = free_port()
     processes.serve(port=port, count=2)
     deadline = time.monotonic() + 10.0
-    while len(said := json.loads(cli("load", "--json").stdout)["processes"]) < 2:
+    while len(report := json.loads(cli("load", "--json").stdout)["processes"]) < 2:
         assert time.monotonic() < deadline
         time.sleep(0.1)
-    assert {each["port"] for each in said} == {port}
-    assert len({each["pid"] for each in said}) == 2
+    assert {each["port"] for each in report} == {port}
+    assert len({each["pid"] for each in report}) == 2
 
 
-def test_a_gateway_hears_what_lies_behind_another_and_forgets_it(
+def test_a_gateway_receives_back_load_and_it_expires(
     cli: Cli, processes: Processes, settings: Settings
 ) -> None:
     processes.serve(port=free_port())
 
     def shown() -> tuple[float, float, float]:
-        (said,) = json.loads(cli("load", "--json").stdout)["processes"]
-        return said["shares"]["peers"], said["load"], said["back"]
+        (report,) = json.loads(cli("load", "--json").stdout)["processes"]
+        return report["shares"]["peers"], report["load"], report["back"]
 
-    def wait_until(is_heard: bool, *, telling: bool) -> None:
+    def wait_until(is_received: bool, *, publishing: bool) -> None:
         deadline = time.monotonic() + EXPIRES_S + 12.0
-        while ((told := shown())[0] > 0.9 and told[1] > 0.9) is not is_heard:
-            assert time.monotonic() < deadline, told
-            assert told[2] < 0.8, "what was heard is not told on"
-            if telling:
+        while ((shown_now := shown())[0] > 0.9 and shown_now[1] > 0.9) is not is_received:
+            assert time.monotonic() < deadline, shown_now
+            assert shown_now[2] < 0.8, "received load is not published"
+            if publishing:
                 publish(settings, b"", back=1.0)
             time.sleep(0.1)
 
-    wait_until(True, telling=True)
-    wait_until(False, telling=False)
+    wait_until(True, publishing=True)
+    wait_until(False, publishing=False)
     assert shown()[0] == 0.0
 
 
@@ -151,7 +151,7 @@ def test_a_gateway_hears_what_lies_behind_another_and_forgets_it(
 
 
 def test_a_view_has_a_line_for_all_and_one_for_each() -> None:
-    dark = [
+    tiers = [
         TierSnapshot(0, "closed", 0.0),
         TierSnapshot(1, "recovering", 0.25),
         TierSnapshot(2, "shedding", 0.4),
@@ -159,7 +159,7 @@ def test_a_view_has_a_line_for_all_and_one_for_each() -> None:
         TierSnapshot(4, "open", 1.0),
     ]
     lines = view(
-        process(), process(host="node-0", load=0.9, tiers=dark, actions={"callbacks": "x"})
+        process(), process(host="node-0", load=0.9, tiers=tiers, actions={"callbacks": "x"})
     )
     assert lines[0] == (
         "2 processes   highest load 0.90   front p75 0.42   worst back 0.10   "
@@ -174,38 +174,38 @@ def test_a_view_has_a_line_for_all_and_one_for_each() -> None:
     )
 
 
-def test_where_there_is_no_room_the_busiest_are_shown_in_their_places() -> None:
+def test_a_small_terminal_shows_the_busiest_in_their_places() -> None:
     many = [process(pid=pid, load=load) for pid, load in ((1, 0.2), (2, 0.9), (3, 0.1), (4, 0.5))]
     lines = view(*many, rows_max=2)
     assert [line.split()[0] for line in lines[3:5]] == ["node-1/2", "node-1/4"]
     assert lines[5] == "and 2 more that are less busy"
 
 
-def test_nothing_that_others_write_moves_the_cursor() -> None:
+def test_published_texts_cannot_move_the_cursor() -> None:
     lines = view(process(host="\x1b[2J\r\nnode", signal="\x07" * 500), unreadable=1)
     assert all(line.isprintable() for line in lines)
     assert any("1 of another version" in line for line in lines)
 
 
-def test_without_processes_it_says_what_to_look_at(cli: Cli) -> None:
+def test_without_processes_it_says_what_to_check(cli: Cli) -> None:
     run = cli("load")
     assert run.exit_code == 0
     assert "tidegate serve" in run.stdout
-    said = json.loads(cli("load", "--json").stdout)
-    assert (said["processes"], said["summary"]["processes"], said["error"]) == ([], 0, "")
+    report = json.loads(cli("load", "--json").stdout)
+    assert (report["processes"], report["summary"]["processes"], report["error"]) == ([], 0, "")
 
 
-def test_states_that_can_not_be_read_are_counted(cli: Cli, settings: Settings) -> None:
+def test_unreadable_states_are_counted(cli: Cli, settings: Settings) -> None:
     publish(settings, process(), b'{"host": 1}', b"\xff")
-    said = json.loads(cli("load", "--json", "--once").stdout)
-    assert (len(said["processes"]), said["unreadable"]) == (1, 2)
+    report = json.loads(cli("load", "--json", "--once").stdout)
+    assert (len(report["processes"]), report["unreadable"]) == (1, 2)
 
 
 # --- how it ends ---
 
 
 @pytest.mark.parametrize("words", [("load",), ("load", "--json"), ("load", "--interval", "1")])
-def test_a_redis_that_is_away_is_one_sentence_and_status_1(
+def test_an_unavailable_redis_is_one_sentence_and_status_1(
     bare: Cli, words: tuple[str, ...]
 ) -> None:
     run = bare(*words, TIDEGATE_REDIS_URL=f"redis://:{_SECRET}@127.0.0.1:1/0")
@@ -226,7 +226,7 @@ def test_a_redis_that_is_away_is_one_sentence_and_status_1(
         (("load",), f"redis://:{_SECRET}@127.0.0.1:port/0", "redis_url is not valid"),
     ],
 )
-def test_what_is_wrong_is_said_with_the_way_out_and_status_2(
+def test_a_wrong_option_is_explained_with_status_2(
     bare: Cli, words: tuple[str, ...], url: str, says: str
 ) -> None:
     run = bare(*words, TIDEGATE_REDIS_URL=url)
@@ -235,7 +235,7 @@ def test_what_is_wrong_is_said_with_the_way_out_and_status_2(
     assert _SECRET not in run.output
 
 
-def test_without_redis_url_it_says_where_else_to_look(bare: Cli) -> None:
+def test_without_redis_url_it_names_the_metrics(bare: Cli) -> None:
     assert "tidegate_load" in bare("load").stderr
 
 
@@ -263,7 +263,7 @@ def test_a_live_view_ends_well_with_the_cursor_back(
 
 
 @pytest.mark.servers
-def test_live_json_is_one_object_a_line_and_goes_on_while_redis_is_away(tmp_path: Path) -> None:
+def test_live_json_is_one_object_a_line_and_continues_without_redis(tmp_path: Path) -> None:
     with (
         server_in(tmp_path) as server,
         started(server.url, "--json", "--interval", "0.2", stdout=subprocess.PIPE) as running,
@@ -271,9 +271,9 @@ def test_live_json_is_one_object_a_line_and_goes_on_while_redis_is_away(tmp_path
         assert running.stdout is not None
         assert json.loads(running.stdout.readline())["error"] == ""
         server.kill()
-        while not (said := json.loads(running.stdout.readline()))["error"]:
+        while not (report := json.loads(running.stdout.readline()))["error"]:
             pass
-        assert (said["summary"], said["processes"]) == (None, [])
+        assert (report["summary"], report["processes"]) == (None, [])
         server.start()
         while json.loads(running.stdout.readline())["error"]:
             pass

@@ -1,4 +1,4 @@
-"""Totals as the script keeps them, without a server.
+"""A fake of the totals that the script keeps, without a server.
 
 ``tests/stores/test_rate_limit_totals.py`` compares both.
 """
@@ -19,7 +19,7 @@ class FakeTotal:
 
 
 class FakeTotals:
-    """Keeps what is told; ``clock`` is the server's."""
+    """Stores what is published; ``clock`` is the server's."""
 
     def __init__(self, clock: StoppedClock) -> None:
         self.clock = clock

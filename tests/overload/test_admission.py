@@ -1,4 +1,4 @@
-"""The rim of overload: what it measures, whom it refuses, what it says of it."""
+"""Admission and its monitor: what is measured, rejected and reported."""
 
 import asyncio
 import logging
@@ -122,14 +122,14 @@ def fill(concurrency: ConcurrencyLimit) -> None:
         concurrency.take()
 
 
-def test_at_rest_nobody_is_refused() -> None:
+def test_at_rest_nothing_is_rejected() -> None:
     ticked = Ticked()
     ticked.tick(5.0, cpu=0.6)
     assert ticked.admission.load.figure < 0.7
     assert {ticked.rejected(feature) for feature in features.FEATURES} == {0}
 
 
-def test_a_late_loop_sheds_the_lesser_within_half_a_second_and_no_core() -> None:
+def test_a_late_loop_sheds_tiers_2_to_4_within_half_a_second_and_no_core() -> None:
     ticked = Ticked()
     ticked.tick(1.0)
     ticked.tick(0.2, late_s=0.2)
@@ -217,7 +217,7 @@ def test_every_signal_is_measured(signal: str) -> None:
     assert admission.load.figure == pytest.approx(1.0, abs=0.26)
 
 
-def test_only_bytes_that_wait_shed_submissions_and_never_callbacks() -> None:
+def test_only_waiting_bytes_shed_submissions_and_never_callbacks() -> None:
     ticked = Ticked()
     ticked.committer.waiting_bytes = 2 * SETTINGS.ack_bytes_max
     ticked.tick(0.2)
@@ -228,7 +228,7 @@ def test_only_bytes_that_wait_shed_submissions_and_never_callbacks() -> None:
     assert ticked.rejected(features.ORDER_SUBMISSION) == 0
 
 
-def test_a_refusal_says_why_and_how_long() -> None:
+def test_a_rejection_has_its_reason_and_how_long_to_wait() -> None:
     ticked = Ticked()
     ticked.tick(0.3, late_s=0.2)
     rejection = ticked.admission.admit(features.ORDER_LISTS)
@@ -242,7 +242,7 @@ def test_a_slot_is_given_back_once_and_taken_again() -> None:
     assert isinstance(slot, Slot)
     assert ticked.admission.concurrency.in_use == 1
     slot.enter()
-    assert ticked.admission.concurrency.in_use == 1, "it was never away"
+    assert ticked.admission.concurrency.in_use == 1, "it was never given back"
     slot.leave()
     slot.leave()
     assert ticked.admission.concurrency.in_use == 0
@@ -258,7 +258,7 @@ def test_a_slot_is_given_back_once_and_taken_again() -> None:
     assert ticked.admission.concurrency.in_use == before
 
 
-def test_one_that_comes_back_for_its_slot_is_counted_once() -> None:
+def test_a_request_that_takes_a_slot_again_is_counted_once() -> None:
     ticked = Ticked()
     for _ in range(60):
         slot = ticked.admission.admit(features.CALLBACKS)
@@ -270,7 +270,7 @@ def test_one_that_comes_back_for_its_slot_is_counted_once() -> None:
     assert ticked.admission.rates.accepted_per_s() == pytest.approx(20)
 
 
-def test_watching_refuses_nothing() -> None:
+def test_watching_rejects_nothing() -> None:
     ticked = Ticked(msgspec.structs.replace(SETTINGS, shedding="watch"))
     ticked.tick(1.0, late_s=1.0)
     assert ticked.rejected(features.ORDER_LISTS) == 0
@@ -304,18 +304,18 @@ def test_watching_counts_a_request_once() -> None:
     assert counted() == before + 7
 
 
-def test_a_change_is_logged_once_and_refusals_are_not(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_change_is_logged_once_and_rejections_are_not(caplog: pytest.LogCaptureFixture) -> None:
     ticked = Ticked()
     with caplog.at_level(logging.INFO):
         ticked.tick(1.0, late_s=1.0)
         ticked.rejected(features.ORDER_LISTS, of=1000)
         ticked.tick(1.0, late_s=1.0)
-    said = [record.getMessage() for record in caplog.records]
-    assert sorted(said) == ["tier 2 is open", "tier 3 is open", "tier 4 is open"]
+    logged = [record.getMessage() for record in caplog.records]
+    assert sorted(logged) == ["tier 2 is open", "tier 3 is open", "tier 4 is open"]
     assert caplog.records[0].__dict__["signal"] == "lag"
 
 
-def test_what_was_refused_is_counted() -> None:
+def test_rejections_are_counted() -> None:
     def counted() -> float:
         labels = {"feature": "order_lists", "reason": "shed", "mode": "act"}
         return REGISTRY.get_sample_value("tidegate_shed_total", labels) or 0.0
@@ -329,7 +329,7 @@ def test_what_was_refused_is_counted() -> None:
     assert REGISTRY.get_sample_value("tidegate_shed_share", {"tier": "3"}) == 1.0
 
 
-async def test_it_runs_until_told_to_stop_and_sees_a_loop_that_is_held_up(
+async def test_the_monitor_runs_until_it_is_stopped(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     ticked = Ticked()
@@ -340,7 +340,7 @@ async def test_it_runs_until_told_to_stop_and_sees_a_loop_that_is_held_up(
     await asyncio.wait_for(running, 5.0)
 
 
-def test_the_watchdog_says_where_and_only_once(caplog: pytest.LogCaptureFixture) -> None:
+def test_the_watchdog_logs_the_place_of_a_stall_once(caplog: pytest.LogCaptureFixture) -> None:
     clock = StoppedClock()
     watchdog = Watchdog(clock=clock)
     clock.at_s += STALL_S - 0.01
@@ -356,7 +356,7 @@ def test_the_watchdog_says_where_and_only_once(caplog: pytest.LogCaptureFixture)
     assert not watchdog.is_stalled
 
 
-def test_while_the_loop_is_held_up_the_lesser_wait() -> None:
+def test_while_the_loop_is_stalled_tiers_2_to_4_are_rejected() -> None:
     ticked = Ticked()
     watchdog = ticked.watchdog
     ticked.clock.at_s += 2 * STALL_S
@@ -379,17 +379,17 @@ def test_in_flight_is_bounded_only_while_the_cpu_is_short() -> None:
         ticked.tick(cpu=1.0)
     # 4,000 answers a second, 50 ms: as many as can be answered in time, callbacks too.
     assert ticked.admission.in_flight.limit == pytest.approx(200, abs=1)
-    # Twice as many, while nobody is refused.
+    # Twice as many, while nothing is rejected.
     ticked.committer.waiting = 401
     assert ticked.rejected(features.ORDER_SUBMISSION) == 100
     assert ticked.rejected(features.CALLBACKS) == 100
     ticked.committer.waiting = 380
-    assert ticked.rejected(features.ORDER_SUBMISSION) == 100, "a tenth is kept for callbacks"
+    assert ticked.rejected(features.ORDER_SUBMISSION) == 100, "a tenth is reserved for callbacks"
     assert ticked.rejected(features.CALLBACKS) == 0
     ticked.committer.waiting = 300
     assert ticked.rejected(features.ORDER_SUBMISSION) == 0
     assert ticked.rejected(features.CALLBACKS) == 0
-    # Half of the last ones were refused, and it is forgotten half a second later.
+    # Half of the last ones were rejected; half a second later they no longer count.
     ticked.tick(cpu=1.0)
     assert ticked.rejected(features.ORDER_SUBMISSION) == 100
     assert ticked.rejected(features.CALLBACKS) == 100
@@ -403,7 +403,7 @@ def test_in_flight_is_bounded_only_while_the_cpu_is_short() -> None:
 
 
 @pytest.mark.parametrize("shedding", ["act", "watch"])
-def test_who_only_watches_makes_nobody_wait(shedding: Literal["act", "watch"]) -> None:
+def test_watching_delays_no_connection(shedding: Literal["act", "watch"]) -> None:
     ticked = Ticked(msgspec.structs.replace(SETTINGS, shedding=shedding))
     assert not ticked.admission.is_short()
     ticked.tick(1.0, cpu=1.0)
@@ -415,7 +415,7 @@ def test_who_only_watches_makes_nobody_wait(shedding: Literal["act", "watch"]) -
     assert ticked.admission.tier_rejected_share(0) == 0.0
 
 
-def test_what_is_left_out_of_an_order_leaves_room_for_orders() -> None:
+def test_parts_left_out_of_orders_do_not_lower_the_in_flight_limit() -> None:
     ticked = Ticked()
     ticked.overrides.actions = {features.INVENTORY_CHECK.name: "shed"}
     ticked.tick(0.5, cpu=1.0)
@@ -430,8 +430,8 @@ def test_what_is_left_out_of_an_order_leaves_room_for_orders() -> None:
     assert ticked.admission.in_flight.limits == limits
 
 
-def test_what_refusals_take_is_of_the_time_there_is(monkeypatch: pytest.MonkeyPatch) -> None:
-    # 20,000 refusals a second are a quarter of a core's time: all there is for who has a quarter.
+def test_the_time_of_rejections_is_relative_to_the_cores(monkeypatch: pytest.MonkeyPatch) -> None:
+    # 20,000 rejections a second take a quarter of a core, which may be all there is.
     limits = []
     for cores in (1.0, 0.25):
         monkeypatch.setattr(machine, "cpu_cores", lambda cores=cores: cores)
@@ -450,7 +450,7 @@ def test_what_refusals_take_is_of_the_time_there_is(monkeypatch: pytest.MonkeyPa
     assert limits[0] < limits[1] == ConcurrencyLimit().limit
 
 
-def test_nonsense_of_the_machine_ends_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_absurd_measurements_end_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     ticked = Ticked()
     monkeypatch.setattr(machine, "cpu_cores", lambda: 0.0)
     monkeypatch.setattr(machine, "memory_bytes_max", lambda: 0)
@@ -462,7 +462,7 @@ def test_nonsense_of_the_machine_ends_nothing(monkeypatch: pytest.MonkeyPatch) -
     assert ticked.admission.load.figure == ticked.admission.load.figure
 
 
-def test_what_comes_and_goes_with_each_commit_is_no_load() -> None:
+def test_a_queue_that_comes_and_goes_with_each_commit_is_no_load() -> None:
     ticked = Ticked()
     for n in range(100):
         ticked.committer.waiting = 120 if n % 3 else 10
@@ -477,7 +477,7 @@ def test_what_comes_and_goes_with_each_commit_is_no_load() -> None:
 
 
 @pytest.mark.parametrize("shedding", ["act", "watch"])
-def test_what_an_operator_refuses_is_refused_at_rest(shedding: str) -> None:
+def test_a_shed_override_rejects_at_rest(shedding: str) -> None:
     ticked = Ticked(msgspec.structs.replace(SETTINGS, shedding=shedding))
     ticked.overrides.actions["order_lists"] = "shed"
     asked = ticked.admission.admit(features.ORDER_LISTS)
@@ -486,7 +486,7 @@ def test_what_an_operator_refuses_is_refused_at_rest(shedding: str) -> None:
     assert ticked.rejected(features.ORDER_READS) == 0
 
 
-def test_what_an_operator_wants_taken_is_taken_under_load() -> None:
+def test_an_admit_override_admits_under_load() -> None:
     ticked = Ticked()
     ticked.tick(1.0)
     ticked.tick(0.5, late_s=0.2)
@@ -496,7 +496,7 @@ def test_what_an_operator_wants_taken_is_taken_under_load() -> None:
     assert ticked.rejected(features.ORDER_READS) == 100
 
 
-def test_what_would_end_the_process_is_stronger_than_any_word() -> None:
+def test_the_hard_load_is_stronger_than_an_admit_override() -> None:
     ticked = Ticked()
     ticked.overrides.actions["order_lists"] = "admit"
     ticked.committer.waiting_bytes = SETTINGS.ack_bytes_max
@@ -507,7 +507,7 @@ def test_what_would_end_the_process_is_stronger_than_any_word() -> None:
     assert ticked.rejected(features.ORDER_LISTS) == 0
 
 
-def test_a_word_to_take_makes_no_slots() -> None:
+def test_an_admit_override_stays_within_the_concurrency_limit() -> None:
     ticked = Ticked()
     ticked.overrides.actions["order_lists"] = "admit"
     held = 0
@@ -516,22 +516,24 @@ def test_a_word_to_take_makes_no_slots() -> None:
     assert held <= ticked.admission.concurrency.limit
 
 
-def test_a_tier_that_is_to_go_early_goes_at_a_lower_load() -> None:
+def test_an_early_override_sheds_at_a_lower_load() -> None:
     # 0.75 of the load: below every tier's threshold, and not when it counts 0.10 more.
-    dark = []
+    rejected = []
     for early in (frozenset[features.Tier](), frozenset[features.Tier]({3})):
         ticked = Ticked()
         ticked.overrides.early_tiers = early
         ticked.tick(2.0, late_s=0.75 * 0.025 / 0.8)
-        dark.append((ticked.rejected(features.ORDER_LISTS), ticked.rejected(features.ORDER_READS)))
-    assert dark[0] == (0, 0)
-    assert dark[1][0] > 0
-    assert dark[1][1] == 0
+        rejected.append(
+            (ticked.rejected(features.ORDER_LISTS), ticked.rejected(features.ORDER_READS))
+        )
+    assert rejected[0] == (0, 0)
+    assert rejected[1][0] > 0
+    assert rejected[1][1] == 0
 
 
 @pytest.mark.parametrize("tier", [2, 3, 4])
-def test_what_was_to_go_early_comes_back_while_the_loop_is_merely_busy(tier: features.Tier) -> None:
-    """CPU without a queue counts for 0.65, and must keep nothing dark."""
+def test_an_early_tier_recovers_while_the_loop_is_merely_busy(tier: features.Tier) -> None:
+    """CPU without a queue counts for 0.65, and must keep nothing shed."""
     ticked = Ticked()
     ticked.overrides.early_tiers = frozenset({tier})
     ticked.tick(2.0, late_s=0.2)
@@ -544,10 +546,10 @@ def test_what_was_to_go_early_comes_back_while_the_loop_is_merely_busy(tier: fea
 @pytest.mark.parametrize("action", [None, "admit"])
 @pytest.mark.parametrize(("share", "is_dark"), [(0.94, False), (0.96, True), (1.0, True)])
 @pytest.mark.parametrize("what", ["memory", "descriptors"])
-def test_memory_and_descriptors_at_their_end_shed_submissions(
+def test_memory_and_descriptors_at_their_limits_shed_submissions(
     monkeypatch: pytest.MonkeyPatch, what: str, share: float, is_dark: bool, action: Action | None
 ) -> None:
-    """Also where an operator wants them taken whatever the load, and never callbacks."""
+    """Also under an admit override, and never callbacks."""
     used, limit = {"memory": ("memory_bytes", "memory_bytes_max")}.get(
         what, ("descriptors", "descriptors_max")
     )
@@ -585,7 +587,7 @@ def test_a_part_is_left_out_with_its_tier_and_takes_no_slot() -> None:
     assert _counted("shed") == before + 100
 
 
-def test_who_only_watches_leaves_nothing_out_and_counts_what_it_would() -> None:
+def test_watching_leaves_nothing_out_and_counts_what_it_would() -> None:
     ticked = Ticked(msgspec.structs.replace(SETTINGS, shedding="watch"))
     ticked.tick(1.0)
     ticked.tick(0.5, late_s=0.2)
@@ -596,7 +598,7 @@ def test_who_only_watches_leaves_nothing_out_and_counts_what_it_would() -> None:
     assert ticked.admission.rates.accepted_per_s() == 0.0
 
 
-def test_a_part_is_left_out_and_kept_as_an_operator_says() -> None:
+def test_a_part_follows_the_override_of_its_feature() -> None:
     ticked = Ticked()
     ticked.overrides.actions["inventory_check"] = "shed"
     assert _skipped(ticked) == 100
@@ -606,10 +608,10 @@ def test_a_part_is_left_out_and_kept_as_an_operator_says() -> None:
     assert _skipped(ticked) == 0
     ticked.committer.waiting_bytes = SETTINGS.ack_bytes_max
     ticked.tick(0.5)
-    assert _skipped(ticked) == 100, "what would end the process is stronger than any word"
+    assert _skipped(ticked) == 100, "the hard load is stronger than an override"
 
 
-def test_while_the_loop_is_held_up_parts_are_left_out() -> None:
+def test_while_the_loop_is_stalled_parts_are_left_out() -> None:
     ticked = Ticked()
     ticked.clock.at_s += 2 * STALL_S
     ticked.watchdog.check()

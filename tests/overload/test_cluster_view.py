@@ -1,4 +1,4 @@
-"""All processes together: read once a second however many look, bounded, and null when away."""
+"""The cluster view: read once a second for all observers, bounded, None without Redis."""
 
 import asyncio
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ from tests.ops.test_load import process
 
 
 class Clock:
-    """Stands until it is moved."""
+    """Stops until it is moved."""
 
     def __init__(self) -> None:
         self.at_s = 100.0
@@ -31,10 +31,10 @@ class Clock:
 
 
 class States:
-    """Tells what it was given, when it may."""
+    """Returns what it was given, once it may answer."""
 
     def __init__(self) -> None:
-        self.told: list[Published] = []
+        self.published_states: list[Published] = []
         self.reads = 0
         self.is_away = False
         self.may_answer = asyncio.Event()
@@ -45,7 +45,7 @@ class States:
         await self.may_answer.wait()
         if self.is_away:
             raise Unavailable("redis")
-        return self.told
+        return self.published_states
 
 
 @pytest.fixture
@@ -63,19 +63,19 @@ def view(states: States, clock: Clock) -> ClusterView:
     return ClusterView(states=states, clock=clock)
 
 
-def told(*processes: PublishedProcess, age_s: float = 0.3) -> list[Published]:
+def published(*processes: PublishedProcess, age_s: float = 0.3) -> list[Published]:
     return [Published(msgspec.json.encode(each), age_s) for each in processes]
 
 
 def seen(*processes: PublishedProcess) -> cluster_view.ClusterSnapshot:
-    return cluster_view.summarised(told(*processes), at=NOW)
+    return cluster_view.summarised(published(*processes), at=NOW)
 
 
-async def test_however_many_look_it_is_read_once_a_second(
+async def test_it_is_read_once_a_second_however_many_observers_ask(
     view: ClusterView, states: States, clock: Clock
 ) -> None:
-    assert states.reads == 0, "nobody looks"
-    states.told = told(process())
+    assert states.reads == 0, "there is no observer"
+    states.published_states = published(process())
     for n in range(1, 4):
         found = await asyncio.gather(*[view.read() for _ in range(50)])
         assert states.reads == n
@@ -89,10 +89,10 @@ async def test_however_many_look_it_is_read_once_a_second(
     assert states.reads == 3
 
 
-async def test_who_comes_a_moment_too_early_is_told_anew_all_the_same(
+async def test_an_observer_slightly_early_gets_the_next_read(
     view: ClusterView, states: States, clock: Clock
 ) -> None:
-    """A stream that looks each second would else tell the same twice, now and then."""
+    """A stream that asks each second would otherwise get the same view twice now and then."""
     await view.read()
     clock.at_s += READ_S - 0.03
     loop = asyncio.get_running_loop()
@@ -109,20 +109,20 @@ async def test_who_comes_a_moment_too_early_is_told_anew_all_the_same(
     assert states.reads == 3
 
 
-async def test_what_is_away_is_null_until_it_is_back(
+async def test_an_unavailable_redis_is_none_until_it_is_back(
     view: ClusterView, states: States, clock: Clock
 ) -> None:
     assert await view.read() is not None
     states.is_away = True
     clock.at_s += READ_S
     assert [await view.read(), await view.read()] == [None, None]
-    assert states.reads == 2, "also what is away is asked once a second"
+    assert states.reads == 2, "an unavailable Redis is also asked once a second"
     states.is_away = False
     clock.at_s += READ_S
     assert await view.read() is not None
 
 
-async def test_who_leaves_does_not_take_the_read_from_the_others(
+async def test_an_observer_that_leaves_does_not_cancel_the_read(
     view: ClusterView, states: States
 ) -> None:
     states.may_answer.clear()
@@ -136,7 +136,7 @@ async def test_who_leaves_does_not_take_the_read_from_the_others(
     assert states.reads == 1
 
 
-async def test_when_all_have_left_the_next_one_reads_again(
+async def test_when_all_observers_have_left_the_next_one_reads_again(
     view: ClusterView, states: States, clock: Clock
 ) -> None:
     states.may_answer.clear()
@@ -147,13 +147,13 @@ async def test_when_all_have_left_the_next_one_reads_again(
     states.may_answer.set()
     await asyncio.sleep(0)
     clock.at_s += 3600.0
-    states.told = told(process())
+    states.published_states = published(process())
     whole = await view.read()
     assert whole is not None
     assert whole.summary.processes == 1
 
 
-async def test_without_redis_nobody_can_tell() -> None:
+async def test_without_redis_there_is_no_view() -> None:
     assert await NoClusterView().read() is None
 
 
@@ -179,7 +179,7 @@ def test_of_many_the_busiest_are_listed_and_all_are_counted() -> None:
     assert len(msgspec.json.encode(found)) < 20_000
 
 
-def test_what_another_wrote_does_not_make_it_long() -> None:
+def test_published_texts_are_cut() -> None:
     long = "\N{BANKNOTE WITH YEN SIGN}\n" * 50_000
     strange = {f"t{n}": 1.0 for n in range(1000)}
     odd = process(host=long, role=long, signal=long, rejected_per_s=strange, actions={long: long})
@@ -188,19 +188,19 @@ def test_what_another_wrote_does_not_make_it_long() -> None:
     assert b"\n" not in encoded
 
 
-def test_what_can_not_be_read_is_counted_and_in_no_figure() -> None:
-    published = [*told(process()), Published(b"{}", 0.1), Published(b"\xff", 0.1)]
-    found = cluster_view.summarised(published, at=NOW)
+def test_unreadable_processes_are_counted_and_in_no_figure() -> None:
+    states = [*published(process()), Published(b"{}", 0.1), Published(b"\xff", 0.1)]
+    found = cluster_view.summarised(states, at=NOW)
     assert (len(found.processes), found.summary.processes, found.unreadable) == (1, 1, 2)
 
 
-async def test_what_goes_wrong_leaves_nothing_old_behind(
+async def test_an_error_leaves_no_old_view_behind(
     view: ClusterView, states: States, clock: Clock
 ) -> None:
-    states.told = told(process())
+    states.published_states = published(process())
     assert await view.read() is not None
     clock.at_s += READ_S
-    states.told = cast("list[Published]", [None])
+    states.published_states = cast("list[Published]", [None])
     with pytest.raises(AttributeError):
         await view.read()
     assert await view.read() is None

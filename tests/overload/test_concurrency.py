@@ -1,4 +1,4 @@
-"""Slots: who gets one, and how their number finds itself."""
+"""The concurrency and in-flight limits: what they admit, and how they adapt."""
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -16,7 +16,7 @@ def fill(slots: ConcurrencyLimit, tier: Tier) -> int:
 
 
 def serve(slots: ConcurrencyLimit, slot_s: float, *, at_once: int, rounds: int = 10) -> None:
-    """Let requests come in bursts that each keep their slots for a while."""
+    """Take and leave slots in bursts, each held for ``slot_s``."""
     for _ in range(rounds):
         got = min(at_once, slots.limit - slots.in_use)
         for _ in range(got):
@@ -25,7 +25,7 @@ def serve(slots: ConcurrencyLimit, slot_s: float, *, at_once: int, rounds: int =
             slots.leave(0, slot_s)
 
 
-def test_the_lesser_leave_room_for_the_core() -> None:
+def test_slots_are_reserved_for_the_core() -> None:
     slots = ConcurrencyLimit()
     limit = slots.limit
     assert fill(slots, 3) == limit // 2
@@ -38,7 +38,7 @@ def test_the_lesser_leave_room_for_the_core() -> None:
     assert slots.in_use < slots.limits[0], "a free slot always admits core"
 
 
-def test_slow_slots_make_fewer_of_them() -> None:
+def test_slow_slots_lower_the_limit() -> None:
     slots = ConcurrencyLimit()
     before = slots.limit
     serve(slots, 0.030, at_once=20)
@@ -49,7 +49,7 @@ def test_slow_slots_make_fewer_of_them() -> None:
     assert slots.limit == int(int(before * 0.9) * 0.8)
 
 
-def test_a_wait_that_refusals_cause_is_not_cured_by_more_of_them() -> None:
+def test_a_wait_due_to_rejections_does_not_lower_the_limit() -> None:
     slots = ConcurrencyLimit()
     before = slots.limit
     serve(slots, 0.080, at_once=20)
@@ -57,7 +57,7 @@ def test_a_wait_that_refusals_cause_is_not_cured_by_more_of_them() -> None:
     assert slots.limit == before
 
 
-def test_quick_slots_that_were_all_used_make_more() -> None:
+def test_quick_slots_that_were_all_used_raise_the_limit() -> None:
     slots = ConcurrencyLimit()
     before = slots.limit
     serve(slots, 0.005, at_once=before)
@@ -69,7 +69,7 @@ def test_quick_slots_that_were_all_used_make_more() -> None:
     assert slots.limit == before + before // 8
 
 
-def test_a_limit_that_fell_in_a_flood_rises_again_when_waits_are_as_aimed_at() -> None:
+def test_a_limit_that_fell_in_a_flood_rises_again_at_the_target_wait() -> None:
     slots = ConcurrencyLimit()
     for _ in range(30):
         serve(slots, 0.080, at_once=200)
@@ -87,7 +87,7 @@ def test_a_limit_that_fell_in_a_flood_rises_again_when_waits_are_as_aimed_at() -
     assert slots.limit == 12
 
 
-def test_few_samples_say_nothing_and_reads_say_nothing_of_the_cpu() -> None:
+def test_few_samples_and_samples_of_reads_move_nothing() -> None:
     slots = ConcurrencyLimit()
     before = slots.limit
     serve(slots, 1.0, at_once=4, rounds=10)
@@ -114,7 +114,7 @@ def test_the_mean_use_is_over_time() -> None:
     assert slots.in_use == 1
 
 
-def test_the_wait_is_that_of_lately() -> None:
+def test_the_wait_is_of_recent_samples() -> None:
     slots = ConcurrencyLimit()
     assert slots.wait_s() == 0.0
     serve(slots, 0.001, at_once=20, rounds=1)
@@ -125,11 +125,11 @@ def test_the_wait_is_that_of_lately() -> None:
     assert slots.wait_s() == 0.050
     slots.adapt(rejecting=0.0)
     slots.adapt(rejecting=0.0)
-    assert slots.wait_s() == 0.0, "nobody came"
+    assert slots.wait_s() == 0.0, "no requests came"
 
 
 @given(st.lists(st.tuples(st.floats(0, 1), st.integers(1, 300), st.floats(0, 1)), max_size=60))
-def test_the_limit_has_bounds_and_nothing_is_counted_twice(
+def test_the_limit_has_bounds_and_no_slot_is_counted_twice(
     windows: list[tuple[float, int, float]],
 ) -> None:
     slots = ConcurrencyLimit()
@@ -152,7 +152,7 @@ def test_a_burst_may_exceed_the_limit_and_a_flood_may_not_fill_it() -> None:
         assert in_flight.limits is not None
         return in_flight.limits[0], in_flight.limits[3]
 
-    # As much as for orders while nobody is refused, and half of all when everybody is.
+    # As much as for orders while nothing is rejected, and half of all when everything is.
     assert limits(0.0) == (2 * limit, int(0.9 * 2 * limit))
     assert limits(0.5) == (1.25 * limit, int(0.7 * 1.25 * limit))
     assert limits(1.0) == (limit // 2, limit // 4)
@@ -161,7 +161,7 @@ def test_a_burst_may_exceed_the_limit_and_a_flood_may_not_fill_it() -> None:
         in_flight.update(rejected=rejected, cpu=cpu)
         return in_flight.limit is not None and in_flight.limits is not None
 
-    # Idle for a moment: a stall behind us where nobody was refused, and else nothing new.
+    # Idle for a moment: a stall of Postgres where nothing was rejected, and otherwise no change.
     assert is_bounded(0.1, 0.5)
     assert not is_bounded(0.0, 0.5)
     in_flight.adapt(answered_per_s=4000.0, cpu=0.5, commit_s=0.01)

@@ -64,7 +64,7 @@ def test_cpu_counts_where_a_queue_agrees() -> None:
     assert load.signal == "cpu"
 
 
-def test_what_a_hiccup_left_behind_does_not_agree() -> None:
+def test_the_backlog_of_a_hiccup_does_not_agree() -> None:
     figure = LoadFigure()
     after(10.0, {"cpu": 1.0}, figure, 0)
     load = after(0.4, {"cpu": 1.0, "sojourn": 0.018}, figure, 10.0)
@@ -99,7 +99,7 @@ def test_a_long_pause_between_ticks_counts_as_its_time() -> None:
     assert figure.take({}, 25.0).figure == pytest.approx(0.0, abs=0.001)
 
 
-def test_only_what_waiting_can_not_give_back_is_hard() -> None:
+def test_only_what_waiting_cannot_recover_is_hard() -> None:
     assert LoadFigure().take({"lag": 9.0, "acklat": 9.0, "slots": 9.0}, 0.0).hard == 0.0
     assert LoadFigure().take({"ackwait": 2.0}, 0.0).hard == SHARE_MAX
 

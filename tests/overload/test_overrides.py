@@ -1,4 +1,4 @@
-"""What a process knows of operators' words: heard, ended in time, kept when nobody answers."""
+"""Overrides in a process: read, merged, expired, and stored for a start without the ledger."""
 
 import asyncio
 
@@ -67,7 +67,7 @@ class Site:
         self.overrides = Overrides(ledger=self.ledger, local=self.local, clock=self.clock)
 
 
-async def test_what_is_said_is_known_after_a_look() -> None:
+async def test_an_override_is_active_after_a_refresh() -> None:
     site = Site()
     site.ledger.overrides = [SHED]
     assert site.overrides.actions == {}
@@ -78,7 +78,7 @@ async def test_what_is_said_is_known_after_a_look() -> None:
     assert site.overrides.actions == {}
 
 
-async def test_a_mode_ends_by_itself_and_not_before() -> None:
+async def test_an_override_expires_by_itself_and_not_before() -> None:
     site = Site()
     site.ledger.overrides = [SHED]
     await site.overrides.refresh()
@@ -91,7 +91,7 @@ async def test_a_mode_ends_by_itself_and_not_before() -> None:
     assert site.overrides.current() == []
 
 
-async def test_while_the_ledger_is_away_the_known_modes_stand_until_their_end() -> None:
+async def test_without_the_ledger_known_overrides_stay_active_until_their_end() -> None:
     site = Site()
     site.ledger.overrides = [SHED]
     await site.overrides.refresh()
@@ -105,7 +105,7 @@ async def test_while_the_ledger_is_away_the_known_modes_stand_until_their_end() 
     assert site.overrides.actions == {}
 
 
-async def test_what_is_said_here_counts_without_the_ledger_and_waits_to_be_flushes() -> None:
+async def test_local_overrides_are_active_without_the_ledger_and_flushed_later() -> None:
     site = Site()
     site.ledger.is_away = True
     site.local.overrides = [SHED]
@@ -117,8 +117,8 @@ async def test_what_is_said_here_counts_without_the_ledger_and_waits_to_be_flush
     assert site.local.flushes == 1
 
 
-async def test_a_word_stands_while_it_is_flushes() -> None:
-    """It leaves the drawer then, and the ledger had been read before."""
+async def test_an_override_stays_active_during_its_flush() -> None:
+    """It leaves the spool then, and the ledger was read before."""
     site = Site()
     site.ledger.is_away = True
     site.local.overrides = [SHED]
@@ -129,7 +129,7 @@ async def test_a_word_stands_while_it_is_flushes() -> None:
     assert site.overrides.actions == {"order_lists": "shed"}
 
 
-async def test_what_is_long_in_being_flushes_holds_up_nothing_and_stands_meanwhile() -> None:
+async def test_a_slow_flush_delays_nothing_and_its_overrides_stay_active() -> None:
     site = Site()
     site.ledger.overrides = [msgspec.structs.replace(SHED, target="order_reads")]
     site.local.overrides = [SHED]
@@ -148,7 +148,7 @@ async def test_what_is_long_in_being_flushes_holds_up_nothing_and_stands_meanwhi
     site.local.gate.set()
     while site.local.overrides:
         await asyncio.sleep(0)
-    # Whoever looks right now finds it in the drawer no more.
+    # A refresh right now does not find it in the spool any more.
     site.ledger.gate.clear()
     await site.overrides.refresh()
     assert site.overrides.actions == both
@@ -159,7 +159,7 @@ async def test_what_is_long_in_being_flushes_holds_up_nothing_and_stands_meanwhi
     assert site.overrides.actions == {}
 
 
-async def test_who_starts_while_the_ledger_is_away_knows_what_it_said_last() -> None:
+async def test_a_start_without_the_ledger_uses_what_was_stored_last() -> None:
     before = Site()
     before.ledger.overrides = [SHED]
     await before.overrides.refresh()
@@ -187,7 +187,7 @@ async def test_only_what_changes_is_logged(caplog: pytest.LogCaptureFixture) -> 
     assert [record.getMessage() for record in caplog.records] == ["operators: order_reads is shed"]
 
 
-async def test_a_silent_ledger_holds_up_nothing_and_is_heard_when_it_speaks() -> None:
+async def test_a_silent_ledger_delays_nothing_and_its_late_answer_is_used() -> None:
     site = Site()
     site.ledger.overrides = [SHED]
     site.ledger.gate.clear()
@@ -200,25 +200,25 @@ async def test_a_silent_ledger_holds_up_nothing_and_is_heard_when_it_speaks() ->
     site.ledger.gate.set()
     await site.overrides.refresh()
     assert site.overrides.actions == {"order_lists": "shed", "order_reads": "shed"}
-    # What was left of it is counted from when it was asked, not from when it was heard.
+    # The time left is counted from the question, not from the answer.
     assert {each.target: each.left_s for each in site.overrides.current()}["order_lists"] == 40.0
 
 
-async def test_what_is_planned_begins_and_ends_by_itself_also_without_the_ledger() -> None:
+async def test_planned_steps_begin_and_end_without_the_ledger() -> None:
     site = Site()
     step = msgspec.structs.replace(SHED, plan="sale", starts_s=30.0, left_s=90.0)
     site.ledger.overrides = [step]
     await site.overrides.refresh()
     site.ledger.is_away = True
-    said = []
+    active = []
     for _ in range(10):
-        said.append(bool(site.overrides.actions))
+        active.append(bool(site.overrides.actions))
         site.clock.at_s += 10.0
         site.overrides.tick(site.clock.at_s)
-    assert said == [False] * 3 + [True] * 6 + [False]
+    assert active == [False] * 3 + [True] * 6 + [False]
 
 
-async def test_a_tier_that_goes_early_is_no_forced_feature() -> None:
+async def test_an_early_tier_has_no_feature_overridden() -> None:
     site = Site()
     site.ledger.overrides = [msgspec.structs.replace(SHED, target="tier3", action="early")]
     await site.overrides.refresh()
@@ -226,7 +226,7 @@ async def test_a_tier_that_goes_early_is_no_forced_feature() -> None:
     assert site.overrides.early_tiers == frozenset({3})
 
 
-async def test_two_may_look_at_once() -> None:
+async def test_several_refreshes_may_run_at_once() -> None:
     site = Site()
     site.ledger.overrides = [SHED]
     site.ledger.gate.clear()
@@ -237,10 +237,10 @@ async def test_two_may_look_at_once() -> None:
     assert site.overrides.actions == {"order_lists": "shed"}
 
 
-async def test_no_fault_of_the_ledger_or_the_drawer_ends_the_looking() -> None:
+async def test_no_fault_of_the_ledger_or_the_spool_ends_the_refreshing() -> None:
     site = Site()
     site.ledger.overrides = [SHED]
-    for fault in (Unavailable("postgres"), TidegateError("contended"), PermissionError("drawer")):
+    for fault in (Unavailable("postgres"), TidegateError("contended"), PermissionError("spool")):
         site.local.fault = fault
         await site.overrides.refresh()
         assert site.overrides.actions == {"order_lists": "shed"}

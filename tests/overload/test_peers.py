@@ -1,4 +1,4 @@
-"""Processes that know of each other: what lies behind one is behind all, and no longer than it is.
+"""Peers: back load of one process counts for all, and expires.
 
 Their Redis is a table with a clock; the real one is in tests/stores/test_process_states.py.
 """
@@ -33,7 +33,7 @@ class Received:
 
 
 class FakeStates:
-    """Keeps what is told, with when."""
+    """Stores what is published, and when."""
 
     def __init__(self) -> None:
         self.at_s = 0.0
@@ -52,7 +52,7 @@ class FakeStates:
 
 
 class Cluster:
-    """Processes that tick together and tell each other, ``HEARTBEAT_S`` apart."""
+    """Processes that tick together and send heartbeats each ``HEARTBEAT_S``."""
 
     def __init__(self, count: int) -> None:
         self.states = FakeStates()
@@ -83,7 +83,7 @@ class Cluster:
         return [round(each.admission.load.back, 2) for each in self.ticked]
 
 
-async def test_what_lies_behind_one_sheds_the_lesser_of_all_and_no_core() -> None:
+async def test_back_load_of_one_sheds_tiers_2_to_4_of_all_and_no_core() -> None:
     cluster = Cluster(3)
     await cluster.go(1.0)
     assert cluster.backs() == [0.0, 0.0, 0.0]
@@ -100,7 +100,7 @@ async def test_what_lies_behind_one_sheds_the_lesser_of_all_and_no_core() -> Non
 
 
 @pytest.mark.parametrize("count", [2, 5])
-async def test_processes_do_not_keep_each_other_dark(count: int) -> None:
+async def test_processes_do_not_keep_each_other_shed(count: int) -> None:
     cluster = Cluster(count)
     for each in cluster.ticked:
         each.journal.fill = each.journal.oldest_s = 30.0
@@ -115,7 +115,7 @@ async def test_processes_do_not_keep_each_other_dark(count: int) -> None:
         assert each.rejected(features.ORDER_LISTS) == 0
 
 
-async def test_what_was_heard_is_never_told() -> None:
+async def test_received_load_is_never_published() -> None:
     cluster = Cluster(2)
     cluster.ticked[0].journal.fill = 0.9
     await cluster.go(3.0)
@@ -126,7 +126,7 @@ async def test_what_was_heard_is_never_told() -> None:
     assert cluster.states.published[_key(cluster, 1)][0] == 0.0
 
 
-async def test_one_that_dies_is_believed_for_three_seconds() -> None:
+async def test_the_load_of_a_dead_process_expires_after_three_seconds() -> None:
     cluster = Cluster(2)
     cluster.ticked[0].journal.fill = 0.9
     await cluster.go(2.0)
@@ -137,7 +137,7 @@ async def test_one_that_dies_is_believed_for_three_seconds() -> None:
     assert cluster.ticked[1].peer_loads.worst(cluster.ticked[1].clock.at_s) == 0.0
 
 
-async def test_without_redis_what_was_heard_ages_and_what_is_seen_here_counts(
+async def test_without_redis_received_load_expires_and_own_load_counts(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     cluster = Cluster(2)
@@ -165,7 +165,7 @@ async def test_without_redis_what_was_heard_ages_and_what_is_seen_here_counts(
     ], "one line of each for each change"
 
 
-async def test_an_answer_that_took_long_is_as_old_as_its_question() -> None:
+async def test_a_slow_answer_is_as_old_as_its_question() -> None:
     cluster = Cluster(1)
     (ticked,), (telling,) = cluster.ticked, cluster.peers
 
@@ -180,7 +180,7 @@ async def test_an_answer_that_took_long_is_as_old_as_its_question() -> None:
     assert ticked.peer_loads.worst(ticked.clock.at_s + EXPIRES_S - 2.5) == 0.0
 
 
-async def test_a_hanging_redis_holds_up_nobody_and_the_task_ends_when_told() -> None:
+async def test_a_hanging_redis_delays_no_request_and_the_task_can_be_stopped() -> None:
     cluster = Cluster(1)
     asked = asyncio.Event()
 
@@ -200,7 +200,7 @@ async def test_a_hanging_redis_holds_up_nobody_and_the_task_ends_when_told() -> 
     await asyncio.wait_for(running, 5.0)
 
 
-async def test_what_is_told_is_read_again_as_it_was() -> None:
+async def test_a_published_process_is_decoded_as_it_was() -> None:
     cluster = Cluster(2)
     ticked = cluster.ticked[1]
     ticked.overrides.actions["order_lists"] = "shed"
@@ -221,13 +221,13 @@ async def test_what_is_told_is_read_again_as_it_was() -> None:
 
 
 @pytest.mark.parametrize("state", [b"", b"{}", b"\xff", b'{"host":1}', b"[]", b"null"])
-def test_what_can_not_be_read_is_nothing(state: bytes) -> None:
+def test_unreadable_states_are_none(state: bytes) -> None:
     assert peers.decoded(state) is None
 
 
-def test_what_another_version_tells_more_is_read_over() -> None:
-    told = msgspec.to_builtins(_process()) | {"more": 1, "signal": "unheard-of"}
-    read = peers.decoded(msgspec.json.encode(told))
+def test_unknown_fields_of_another_version_are_ignored() -> None:
+    newer = msgspec.to_builtins(_process()) | {"more": 1, "signal": "unheard-of"}
+    read = peers.decoded(msgspec.json.encode(newer))
     assert read is not None
     assert read.signal == "unheard-of"
 
@@ -236,14 +236,14 @@ def test_what_another_version_tells_more_is_read_over() -> None:
     ("fronts", "p75"), [([], 0.0), ([0.5], 0.5), ([0.4, 0.1, 0.3, 0.2], 0.3), ([0.1, 0.9], 0.9)]
 )
 def test_a_summary(fronts: list[float], p75: float) -> None:
-    told = [_process(front=front, load=front + 0.1, back=front / 2) for front in fronts]
-    found = cluster_view.summary(told)
+    processes = [_process(front=front, load=front + 0.1, back=front / 2) for front in fronts]
+    found = cluster_view.summary(processes)
     assert (found.processes, found.front_p75) == (len(fronts), p75)
     assert found.load_highest == pytest.approx(max(fronts) + 0.1 if fronts else 0.0)
     assert found.back_worst == pytest.approx(max(fronts) / 2 if fronts else 0.0)
 
 
-def test_a_summary_adds_up_what_is_done_and_names_the_worst_of_each_tier() -> None:
+def test_a_summary_has_sums_and_the_worst_of_each_tier() -> None:
     one = msgspec.structs.replace(
         _process(), waiting=3, accepted_per_s=1.25, rejected_per_s={"2": 1.0, "4": 0.25},
         tiers=[TierSnapshot(2, "shedding", 0.4), TierSnapshot(4, "open", 1.0)],
@@ -257,14 +257,12 @@ def test_a_summary_adds_up_what_is_done_and_names_the_worst_of_each_tier() -> No
     assert found.rejected_per_s == 10.8, "also of tiers that only another version knows"
     assert found.rejected_per_s_by_tier == {"0": 0.0, "1": 0.0, "2": 1.0, "3": 0.0, "4": 2.8}
     assert found.rejected_share == {"0": 0.0, "1": 0.0, "2": 0.6, "3": 0.0, "4": 1.0}
-    nobody = cluster_view.summary([])
-    assert set(nobody.rejected_share.values()) | set(nobody.rejected_per_s_by_tier.values()) == {
-        0.0
-    }
+    empty = cluster_view.summary([])
+    assert set(empty.rejected_share.values()) | set(empty.rejected_per_s_by_tier.values()) == {0.0}
 
 
 @pytest.mark.parametrize("signal", sorted(set(BACK) - {"peers", "dbpool"}))
-def test_what_lies_behind_all_is_told_and_neither_what_others_told_nor_what_readers_here_wait_for(
+def test_own_back_load_excludes_received_load_and_waits_of_own_reads(
     signal: Literal["jage", "jfill", "dbbatch"],
 ) -> None:
     load = LoadFigure().take({signal: BACK[signal].at_100, "peers": 1.25}, 0.0)

@@ -1,4 +1,4 @@
-"""Quotas: a key gets its burst and its rate, no more, and no less."""
+"""Rate limits: a key gets its burst and its rate, no more and no less."""
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -17,7 +17,7 @@ def test_a_burst_and_then_the_rate() -> None:
     assert [limits.wait_s("k", 10.0) for _ in range(6)].count(0.0) == 5
 
 
-def test_no_rate_is_no_quota() -> None:
+def test_no_rate_is_no_limit() -> None:
     limits = RateLimits(rate=0.0, burst=1)
     assert [limits.wait_s("k", 0.0) for _ in range(1000)] == [0.0] * 1000
 
@@ -42,7 +42,7 @@ def test_never_more_than_burst_and_rate_allow(rate: float, burst: int, gaps: lis
         taken += wait_s == 0.0
         assert taken <= burst + rate * now_s + 1e-3
         if wait_s:
-            # Who comes when he was told to is let in.
+            # A request after the wait is admitted.
             now_s += wait_s
             assert limits.wait_s("k", now_s) == 0.0
             taken += 1

@@ -1,4 +1,4 @@
-"""Quotas of several processes: together a key gets its rate, and nobody who keeps to it is refused.
+"""Rate limits of several processes: together a key gets its rate, and within it no rejection.
 
 Their Redis is a table with a clock; the real one is in tests/stores/test_rate_limit_totals.py.
 """
@@ -17,7 +17,7 @@ from gateway.overload.rate_limit_sync import RateLimitSync
 from tests.intake.support import StoppedClock
 from tests.overload.rate_limit_support import Cluster, FakeTotal, FakeTotals
 
-#: A debt, and what it may take until it is heard and told.
+#: A debt, and what it may take until it is published and received.
 OVER_S = DEBT_S + 1.0
 
 
@@ -44,14 +44,14 @@ async def test_together_a_key_gets_its_rate(rate: float, burst: int, per_s: list
 
 
 @pytest.mark.parametrize("per_s", [[20] * 4, [60, 20, 5, 5], [95, 0], [0, 45, 45]])
-async def test_who_keeps_to_his_rate_over_several_processes_is_never_refused(
+async def test_a_client_within_its_rate_is_never_rejected_over_several_processes(
     per_s: list[float],
 ) -> None:
     cluster = Cluster(len(per_s), rate=100.0, burst=10)
     assert sum(await cluster.go(20.0, per_s)) >= sum(per_s) * 20 - len(per_s)
 
 
-async def test_one_process_alone_counts_as_if_nobody_was_told() -> None:
+async def test_one_process_alone_counts_as_without_exchange() -> None:
     cluster = Cluster(1, rate=100.0, burst=10)
     alone = RateLimits(rate=100.0, burst=10)
     for n in range(2000):
@@ -61,7 +61,7 @@ async def test_one_process_alone_counts_as_if_nobody_was_told() -> None:
             await cluster.exchange()
 
 
-async def test_a_burst_through_all_is_paid_back() -> None:
+async def test_a_burst_through_all_processes_is_paid_back() -> None:
     cluster = Cluster(4, rate=10.0, burst=100)
     assert [cluster.ask(n, 500) for n in range(4)] == [100] * 4
     await cluster.exchange()
@@ -78,10 +78,10 @@ async def test_a_burst_through_all_is_paid_back() -> None:
     ("rate", "burst", "processes"),
     [(0.1, 1, 2), (0.1, 1, 8), (0.5, 5, 8), (1.0, 10, 8), (2.0, 10, 16), (5.0, 10, 16)],
 )
-async def test_a_low_rate_holds_however_many_hammer_at_it(
+async def test_a_low_rate_holds_under_many_processes_of_constant_demand(
     rate: float, burst: int, processes: int
 ) -> None:
-    """Room for one request is seen by all at once, and what each lets in is paid back."""
+    """Headroom for one request is seen by all at once, and what each admits is paid back."""
     cluster = Cluster(processes, rate=rate, burst=burst)
     cluster.TICK_S = 0.05
     await cluster.go(processes * burst / rate + 60.0, [4.0] * processes)
@@ -99,7 +99,7 @@ async def test_bursts_through_all_again_and_again_are_within_the_rate() -> None:
     assert admitted <= 10.0 * 130 + 4 * 100
 
 
-async def test_a_process_that_starts_hears_what_others_admitted_at_its_first_turn() -> None:
+async def test_a_new_process_receives_the_totals_at_its_first_exchange() -> None:
     cluster = Cluster(1, rate=1.0, burst=20)
     assert cluster.ask(0, 20) == 20
     await cluster.exchange()
@@ -109,24 +109,24 @@ async def test_a_process_that_starts_hears_what_others_admitted_at_its_first_tur
     assert cluster.ask(1) == 0
 
 
-async def test_a_burst_through_one_is_whole_while_others_are_asked_little() -> None:
+async def test_a_burst_through_one_is_complete_while_others_are_idle() -> None:
     cluster = Cluster(4, rate=100.0, burst=100)
     await cluster.go(5.0, [2, 2, 2, 2])
     assert cluster.ask(0, 200) >= 85
 
 
 @pytest.mark.parametrize(("rate", "burst"), [(100.0, 100), (10.0, 100), (1.0, 1), (0.5, 3)])
-async def test_nobody_is_locked_out_for_long_when_others_stop(rate: float, burst: int) -> None:
+async def test_no_client_is_locked_out_for_long_when_others_stop(rate: float, burst: int) -> None:
     cluster = Cluster(8, rate=rate, burst=burst)
     # The first bursts through all of them are paid back by then.
     await cluster.go(8 * burst / rate + 10.0, [3 * rate] * 8)
-    # One more was let in by each of them at most, where there was room for one.
+    # Each admitted at most one more, where there was headroom for one.
     admitted = await cluster.go(OVER_S + 8 / rate, [3 * rate] + [0.0] * 7)
     assert admitted[0] >= 1
     assert sum(await cluster.go(10.0, [3 * rate])) >= 0.6 * rate * 10
 
 
-async def test_what_is_asked_too_early_is_told_a_time_not_much_longer_than_it_is() -> None:
+async def test_the_wait_is_not_much_longer_than_needed() -> None:
     cluster = Cluster(16, rate=10.0, burst=10)
     # The bursts through all of them are paid back by then.
     await cluster.go(20.0, [100] * 16)
@@ -134,7 +134,7 @@ async def test_what_is_asked_too_early_is_told_a_time_not_much_longer_than_it_is
     assert max(waits) <= 2 * DEBT_S + 0.1 + cluster.TICK_S
 
 
-async def test_without_redis_each_goes_by_what_it_sees(caplog: pytest.LogCaptureFixture) -> None:
+async def test_without_redis_each_process_counts_alone(caplog: pytest.LogCaptureFixture) -> None:
     cluster = Cluster(2, rate=100.0, burst=10)
     await cluster.go(5.0, [300, 300])
     with caplog.at_level(logging.INFO, "gateway.overload.rate_limit_sync"):
@@ -142,18 +142,18 @@ async def test_without_redis_each_goes_by_what_it_sees(caplog: pytest.LogCapture
         await cluster.go(OVER_S, [300, 300])
         assert await cluster.go(10.0, [300, 300]) == [pytest.approx(1000, rel=0.02)] * 2
         cluster.totals.is_away = False
-        # What could not be told is not told at once: it would lock out who kept to his rate.
+        # What could not be published is lost: published later it would lock out clients.
         assert sum(await cluster.go(1.0, [300, 300])) > 50
         await cluster.go(10.0, [300, 300])
         assert sum(await cluster.go(10.0, [300, 300])) == pytest.approx(1000, rel=0.08)
-    said = [record.getMessage() for record in caplog.records]
-    assert said == (
+    logged = [record.getMessage() for record in caplog.records]
+    assert logged == (
         ["rate limits cannot be shared; each process counts alone"] * 2
         + ["rate limits are shared by all processes again"] * 2
     )
 
 
-async def test_a_redis_that_is_wiped_again_and_again_gives_nobody_a_second_burst() -> None:
+async def test_a_redis_wiped_again_and_again_gives_no_second_burst() -> None:
     cluster = Cluster(2, rate=10.0, burst=100)
     await cluster.go(20.0, [100, 100])
     admitted = 0
@@ -163,7 +163,7 @@ async def test_a_redis_that_is_wiped_again_and_again_gives_nobody_a_second_burst
     assert admitted <= 2.2 * 10 * 10
 
 
-async def test_a_clock_that_stands_and_a_turn_that_comes_late() -> None:
+async def test_a_stopped_clock_and_a_late_exchange() -> None:
     cluster = Cluster(2, rate=100.0, burst=10)
     for _ in range(20):
         assert cluster.ask(0, 50) + cluster.ask(1, 50) <= 20
@@ -175,7 +175,7 @@ async def test_a_clock_that_stands_and_a_turn_that_comes_late() -> None:
     assert cluster.ask(0, 10) == 10, "what was let in over a minute is not counted as of now"
 
 
-async def test_nothing_is_told_where_nothing_is_asked_or_there_is_no_quota() -> None:
+async def test_nothing_is_published_without_requests_or_without_a_limit() -> None:
     cluster = Cluster(1, rate=0.0, burst=1)
     assert cluster.ask(0, 1000) == 1000
     await cluster.exchange()
@@ -186,10 +186,10 @@ async def test_nothing_is_told_where_nothing_is_asked_or_there_is_no_quota() -> 
     cluster.ask(0)
     for _ in range(4):
         await cluster.exchange()
-    assert cluster.totals.calls == 2, "and once more, to hear what others told meanwhile"
+    assert cluster.totals.calls == 2, "and once more, to receive what others published meanwhile"
 
 
-def test_the_busiest_are_told_and_no_more_than_the_bound() -> None:
+def test_only_the_busiest_keys_are_published() -> None:
     limits = RateLimits(rate=10.0, burst=5)
     for n in range(10_001):
         for _ in range(7 if n % 1000 == 1 else 1):
@@ -199,12 +199,12 @@ def test_the_busiest_are_told_and_no_more_than_the_bound() -> None:
     assert [each.key for each in used[:10]] == [str(n) for n in range(9001, 0, -1000)]
     assert [(each.asked, each.admitted) for each in used[9:11]] == [(7, 5), (1, 1)]
     assert [each.asked for each in limits.take(1.5)] == [0] * counted.PUBLISHED_MAX
-    assert limits.take(1.6) == [], "what was not told is not told later"
+    assert limits.take(1.6) == [], "what was not published is not published later"
     limits.wait_s("1", 2.0)
     assert [each.key for each in limits.take(2.0)] == ["1"]
 
 
-async def test_keys_are_told_by_what_they_are_of() -> None:
+async def test_keys_are_published_with_their_namespace() -> None:
     clock = StoppedClock()
     totals = FakeTotals(clock)
     of_keys, of_channel = RateLimits(rate=1.0, burst=1), RateLimits(rate=2.0, burst=2)
@@ -217,7 +217,7 @@ async def test_keys_are_told_by_what_they_are_of() -> None:
     assert set(totals.stored) == {"key:web", "channel:web"}
 
 
-def test_what_is_heard_of_a_key_that_was_forgotten_is_nothing() -> None:
+def test_totals_of_a_forgotten_key_are_ignored() -> None:
     limits = RateLimits(rate=1.0, burst=1)
     limits.receive("unknown", ahead_s=5.0, asked=10.0, published_s=0.0, now_s=0.0)
     assert limits.wait_s("unknown", 0.0) == 0.0
@@ -230,7 +230,7 @@ def test_what_is_heard_of_a_key_that_was_forgotten_is_nothing() -> None:
     st.sampled_from([1, 100, 1 << 30]),
     st.integers(0, 50),
 )
-def test_whatever_is_heard_locks_nobody_out_for_long(
+def test_no_received_total_locks_a_client_out_for_long(
     ahead_s: float, asked: float, rate: float, burst: int, times: int
 ) -> None:
     limits = RateLimits(rate=rate, burst=burst)
@@ -241,7 +241,7 @@ def test_whatever_is_heard_locks_nobody_out_for_long(
     # Eight bursts more than its own.
     most_s = (8 * burst + 1) / rate + DEBT_S
     assert limits.wait_s("k", 0.6) <= most_s + DEBT_S + max(1e-3, 1e-9 * most_s)
-    # Nobody tells anything any more.
+    # No process publishes any more.
     limits.take(1.1)
     assert limits.wait_s("k", 1.1 + most_s * (1 + 1e-9)) == 0.0
 
@@ -252,20 +252,20 @@ def test_whatever_is_heard_locks_nobody_out_for_long(
     st.sampled_from([1.0, 10.0, 100.0]),
     st.integers(1, 30),
 )
-async def test_no_process_lets_in_more_than_it_would_alone(
+async def test_no_process_admits_more_than_it_would_alone(
     steps: Sequence[tuple[int, int, bool]], rate: float, burst: int
 ) -> None:
     cluster = Cluster(3, rate=rate, burst=burst)
     admitted = [0, 0, 0]
-    for number, times, tells in steps:
+    for number, times, exchanges in steps:
         admitted[number] += cluster.ask(number, times)
         assert admitted[number] <= burst + rate * cluster.clock.at_s + 1e-3
-        if tells:
+        if exchanges:
             await cluster.syncs[number].exchange()
         cluster.clock.at_s += 0.05
 
 
-async def test_a_hanging_redis_holds_up_nobody_and_the_task_ends_when_told() -> None:
+async def test_a_hanging_redis_delays_no_request_and_the_task_can_be_stopped() -> None:
     clock = StoppedClock()
     limits = RateLimits(rate=10.0, burst=10)
     asked, answered = asyncio.Event(), asyncio.Event()

@@ -1,4 +1,4 @@
-"""The tiers' breakers: in which order they go, how long they stay away, how they come back."""
+"""The circuit breakers of tiers: in which order they open, for how long, how they recover."""
 
 from itertools import pairwise
 

@@ -1,4 +1,4 @@
-"""The local socket: asked and answered on one machine, whatever is in its directory."""
+"""The control socket: questions and answers on one machine, whatever is in its directory."""
 
 import asyncio
 import contextlib
@@ -34,7 +34,7 @@ async def listening(directory: Path) -> AsyncIterator[Path]:
     await task
 
 
-async def test_a_question_is_answered_by_whoever_listens(tmp_path: Path) -> None:
+async def test_a_listening_process_answers(tmp_path: Path) -> None:
     async with listening(tmp_path / "control"):
         answers = await asyncio.to_thread(control_socket.ask, tmp_path / "control", b"look")
     assert answers == {os.getpid(): b"<look>"}
@@ -47,12 +47,12 @@ async def test_a_directory_may_have_any_name(tmp_path: Path) -> None:
         assert await asyncio.to_thread(control_socket.ask, deep, b"look")
 
 
-async def test_only_its_owner_may_come_near(tmp_path: Path) -> None:
+async def test_only_its_owner_has_access(tmp_path: Path) -> None:
     async with listening(tmp_path / "control"):
         assert (tmp_path / "control").stat().st_mode & 0o077 == 0
 
 
-async def test_what_dead_processes_left_is_cleared_up(tmp_path: Path) -> None:
+async def test_sockets_of_dead_processes_are_removed(tmp_path: Path) -> None:
     with socket.socket(socket.AF_UNIX) as dead:
         dead.bind(str(tmp_path / "1.sock"))
     (tmp_path / "no.sock").touch()
@@ -60,7 +60,7 @@ async def test_what_dead_processes_left_is_cleared_up(tmp_path: Path) -> None:
     assert not (tmp_path / "1.sock").exists()
 
 
-async def test_a_name_that_is_taken_is_taken_over(tmp_path: Path) -> None:
+async def test_the_socket_of_a_reused_process_id_is_replaced(tmp_path: Path) -> None:
     (tmp_path / f"{os.getpid()}.sock").touch()
     async with listening(tmp_path):
         await asyncio.sleep(0)
@@ -71,7 +71,7 @@ def _eventually(directory: Path) -> bool:
     return any(control_socket.ask(directory, b"look") for _ in range(500))
 
 
-async def test_rubbish_and_hang_ups_end_nothing(tmp_path: Path) -> None:
+async def test_invalid_questions_and_closed_connections_end_nothing(tmp_path: Path) -> None:
     async with listening(tmp_path) as path:
         for rubbish in (b"", b"x" * 1000, b"\xff\x00\n", b"half"):
             with socket.socket(socket.AF_UNIX) as line:
@@ -87,7 +87,7 @@ async def test_rubbish_and_hang_ups_end_nothing(tmp_path: Path) -> None:
 def bound(
     directory: Path, pids: Iterable[int], *, backlog: int = 5
 ) -> Iterator[list[socket.socket]]:
-    """Lend sockets that listen under these numbers; nobody takes what comes."""
+    """Lend sockets that listen as these process ids and accept nothing."""
     directory.mkdir(exist_ok=True)
     with contextlib.ExitStack() as stack:
         made = [stack.enter_context(socket.socket(socket.AF_UNIX)) for _ in pids]
@@ -116,7 +116,7 @@ def test_all_are_asked_before_any_has_answered(tmp_path: Path) -> None:
         assert control_socket.ask(tmp_path, b"look") == dict.fromkeys(pids, b"yes")
 
 
-async def test_however_many_are_frozen_the_others_are_heard_within_one_deadline(
+async def test_frozen_processes_delay_the_others_by_one_deadline_at_most(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(control_socket, "_ANSWERED_S", 0.3)
@@ -129,7 +129,7 @@ async def test_however_many_are_frozen_the_others_are_heard_within_one_deadline(
     assert time.monotonic() - began_s < 20 * 0.3
 
 
-def test_one_that_answers_without_an_end_has_no_time_of_its_own(
+def test_an_endless_answer_does_not_extend_the_deadline(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(control_socket, "_ANSWERED_S", 0.3)
@@ -146,7 +146,7 @@ def test_one_that_answers_without_an_end_has_no_time_of_its_own(
         assert control_socket.ask(tmp_path, b"look") == {}
 
 
-def test_one_that_takes_no_more_connections_does_not_answer(
+def test_a_process_with_a_full_backlog_counts_as_silent(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(control_socket, "_ANSWERED_S", 0.1)
@@ -159,7 +159,7 @@ def test_one_that_takes_no_more_connections_does_not_answer(
         assert (tmp_path / "2.sock").exists()
 
 
-def test_what_is_cut_off_is_no_answer(tmp_path: Path) -> None:
+def test_a_cut_off_answer_is_none(tmp_path: Path) -> None:
     def cut(listening: socket.socket) -> None:
         line, _ = listening.accept()
         with line:
@@ -171,7 +171,7 @@ def test_what_is_cut_off_is_no_answer(tmp_path: Path) -> None:
         assert control_socket.ask(tmp_path, b"look") == {}
 
 
-async def test_without_a_place_to_listen_it_does_without(tmp_path: Path) -> None:
+async def test_without_a_usable_directory_it_only_waits(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     stopping = asyncio.Event()
     task = asyncio.create_task(Control(directory=tmp_path / "file", answer=echo).run(stopping))

@@ -1,4 +1,4 @@
-"""What is said on a machine while the ledger is away: it counts, survives, and is brought in."""
+"""Overrides made on a machine without the ledger: active, stored, and flushed later."""
 
 import json
 import time
@@ -42,13 +42,15 @@ def shown(overrides: list[Override]) -> list[tuple[str, str]]:
     return [(override.target, override.action) for override in overrides]
 
 
-def test_an_empty_drawer_says_nothing(here: LocalOverrides, spool: OverrideSpool) -> None:
+def test_an_empty_spool_changes_nothing(here: LocalOverrides, spool: OverrideSpool) -> None:
     known = [Override("order_lists", "shed", "r", "a", 5.0)]
     assert here.merge(known) == known
     assert not spool.directory.exists()
 
 
-def test_the_newer_word_lies_over_what_is_known(here: LocalOverrides, spool: OverrideSpool) -> None:
+def test_newer_changes_replace_the_ledgers_overrides(
+    here: LocalOverrides, spool: OverrideSpool
+) -> None:
     spool.put(change(at=datetime.now(UTC) - timedelta(seconds=30)))
     spool.put(change(action="admit", at=datetime.now(UTC) - timedelta(seconds=10)))
     spool.put(change("tier2", action=None, at=datetime.now(UTC)))
@@ -61,14 +63,12 @@ def test_the_newer_word_lies_over_what_is_known(here: LocalOverrides, spool: Ove
     assert 500 < override.left_s <= 600
 
 
-def test_its_time_runs_out(here: LocalOverrides, spool: OverrideSpool) -> None:
+def test_a_change_expires(here: LocalOverrides, spool: OverrideSpool) -> None:
     spool.put(change(for_s=60.0, at=datetime.now(UTC) - timedelta(seconds=61)))
     assert here.merge([]) == []
 
 
-def test_a_time_that_is_yet_to_come_stretches_nothing(
-    here: LocalOverrides, spool: OverrideSpool
-) -> None:
+def test_a_change_dated_ahead_lasts_no_longer(here: LocalOverrides, spool: OverrideSpool) -> None:
     spool.put(change(for_s=60.0, at=datetime.now(UTC) + timedelta(days=1)))
     (override,) = here.merge([])
     assert override.left_s <= 60
@@ -89,7 +89,7 @@ def test_a_time_that_is_yet_to_come_stretches_nothing(
         b'{"target":"order_lists","word":"shed","for_s":60,"reason":"r","at":"2026-11-24T10:00:00"}',
     ],
 )
-async def test_what_nobody_may_order_alone_or_at_all_is_not_heard(
+async def test_invalid_changes_are_ignored(
     spool: OverrideSpool, here: LocalOverrides, ledger: Database, content: bytes
 ) -> None:
     spool.directory.mkdir(parents=True)
@@ -99,13 +99,13 @@ async def test_what_nobody_may_order_alone_or_at_all_is_not_heard(
     assert await ledger.fetchval("SELECT count(*) FROM audit_log") == 0
 
 
-def test_whose_file_it_is_says_who_wrote_it(spool: OverrideSpool) -> None:
+def test_the_actor_is_the_owner_of_the_file(spool: OverrideSpool) -> None:
     spool.put(change(actor="somebody else"))
-    (kept,) = spool.every()
-    assert kept.actor == spool.directory.owner()
+    (stored,) = spool.every()
+    assert stored.actor == spool.directory.owner()
 
 
-async def test_it_is_brought_in_once_with_its_audit_row(
+async def test_a_change_is_flushed_once_with_its_audit_row(
     spool: OverrideSpool, here: LocalOverrides, store: OverrideStore, ledger: Database
 ) -> None:
     spool.put(change(at=datetime.now(UTC) - timedelta(seconds=100)))
@@ -120,18 +120,18 @@ async def test_it_is_brought_in_once_with_its_audit_row(
     assert await ledger.fetchval("SELECT count(*) FROM audit_log") == 2
 
 
-async def test_a_process_that_dies_before_it_clears_up_leaves_no_second_row(
+async def test_a_process_that_dies_before_the_unlink_leaves_no_second_row(
     spool: OverrideSpool, here: LocalOverrides, ledger: Database
 ) -> None:
-    said = change()
-    spool.put(said)
+    made = change()
+    spool.put(made)
     await here.flush()
-    spool.put(said)
+    spool.put(made)
     await here.flush()
     assert await ledger.fetchval("SELECT count(*) FROM audit_log") == 1
 
 
-async def test_what_the_ledger_heard_later_stays(
+async def test_later_overrides_of_the_ledger_stay(
     spool: OverrideSpool, here: LocalOverrides, store: OverrideStore, ledger: Database
 ) -> None:
     early = datetime.now(UTC) - timedelta(seconds=100)
@@ -144,7 +144,7 @@ async def test_what_the_ledger_heard_later_stays(
     assert await ledger.fetchval("SELECT count(*) FROM audit_log") == 4
 
 
-async def test_only_one_process_brings_in(
+async def test_only_one_process_flushes(
     spool: OverrideSpool, here: LocalOverrides, ledger: Database
 ) -> None:
     spool.put(change())
@@ -154,20 +154,20 @@ async def test_only_one_process_brings_in(
         assert len(list(mine)) == 1
 
 
-def test_what_is_no_change_is_put_aside_and_stands_in_nobodys_way(
+def test_invalid_files_are_set_aside_and_block_nothing(
     here: LocalOverrides, spool: OverrideSpool
 ) -> None:
     spool.put(change("order_reads"))
     for n in range(150):
         (spool.directory / f"0-{n}.change").write_text("junk")
     spool.put(change())
-    # A look takes so many at most.
+    # A read takes so many at most.
     found = [here.merge([]) for _ in range(2)][-1]
     assert {override.target for override in found} == {"order_lists", "order_reads"}
     assert len(list(spool.directory.glob("*.bad"))) == 150
 
 
-def test_what_the_ledger_said_is_kept_for_who_starts_without_it(
+def test_the_ledgers_overrides_are_stored_for_a_start_without_it(
     here: LocalOverrides, spool: OverrideSpool
 ) -> None:
     known = [
@@ -192,7 +192,7 @@ def test_what_the_ledger_said_is_kept_for_who_starts_without_it(
     "content",
     [b"", b"junk", b"[]", b"[" * 100_000, b'[{"mode":{"target":"x"}}]', b"\xff", b"{}"],
 )
-def test_a_damaged_memory_of_the_ledger_is_none(
+def test_a_damaged_store_of_the_ledgers_overrides_is_empty(
     here: LocalOverrides, spool: OverrideSpool, content: bytes
 ) -> None:
     spool.directory.mkdir()
@@ -200,9 +200,7 @@ def test_a_damaged_memory_of_the_ledger_is_none(
     assert here.stored_known() == []
 
 
-def test_a_change_that_is_dated_ahead_ends_all_the_same(
-    spool: OverrideSpool, store: OverrideStore
-) -> None:
+def test_a_change_dated_ahead_expires(spool: OverrideSpool, store: OverrideStore) -> None:
     """A clock that was set back may not stretch it."""
     clock = ManualClock()
     here = LocalOverrides(spool=spool, store=store, clock=clock)
@@ -215,10 +213,10 @@ def test_a_change_that_is_dated_ahead_ends_all_the_same(
     assert here.merge([]) == []
 
 
-def test_what_differs_by_the_reading_alone_is_not_written_again(
+def test_ends_that_differ_by_the_reading_alone_are_not_written_again(
     here: LocalOverrides, spool: OverrideSpool
 ) -> None:
-    """Whatever the end is: none may lie where two readings always differ."""
+    """Whatever the end: there is none at which two readings always differ."""
     for tenths in range(100):
         known = Override("order_lists", "shed", "r", "ann", 600.0 + tenths / 10)
         here.store_known([known])
@@ -229,7 +227,7 @@ def test_what_differs_by_the_reading_alone_is_not_written_again(
     assert 665 < here.stored_known()[0].left_s < 671
 
 
-def test_what_can_not_be_kept_is_told_once(store: OverrideStore, tmp_path: Path) -> None:
+def test_a_failed_store_raises_once(store: OverrideStore, tmp_path: Path) -> None:
     (tmp_path / "control").write_text("a file where the directory should be")
     spool = OverrideSpool(directory=tmp_path / "control")
     here = LocalOverrides(spool=spool, store=store, clock=SystemClock())

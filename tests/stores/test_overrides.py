@@ -1,4 +1,4 @@
-"""Operators' modes in the ledger: each change with its audit row, by the database's clock."""
+"""Overrides in the ledger: each change with its audit row, by the database's clock."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -39,27 +39,27 @@ async def audited(ledger: Database) -> list[tuple[str, str, str]]:
     return [tuple(row) for row in rows]
 
 
-async def test_a_mode_stands_with_what_is_left_of_it_and_an_audit_row(
+async def test_an_override_is_active_with_its_time_left_and_an_audit_row(
     store: OverrideStore, ledger: Database
 ) -> None:
     assert await store.set(order())
-    (mode,) = await store.every()
-    assert (mode.target, mode.action, mode.reason, mode.actor) == (
+    (override,) = await store.every()
+    assert (override.target, override.action, override.reason, override.actor) == (
         "order_lists", "shed", "rebuild", "ann",
     )  # fmt: skip
-    assert 50 < mode.left_s <= 60
+    assert 50 < override.left_s <= 60
     assert await audited(ledger) == [("ann", "switch.set", "order_lists")]
 
 
-async def test_the_last_word_counts(store: OverrideStore) -> None:
+async def test_the_last_override_counts(store: OverrideStore) -> None:
     await store.set(order())
     await store.set(order(action="admit", actor="bob", for_s=120.0))
-    (mode,) = await store.every()
-    assert (mode.action, mode.actor) == ("admit", "bob")
-    assert mode.left_s > 100
+    (override,) = await store.every()
+    assert (override.action, override.actor) == ("admit", "bob")
+    assert override.left_s > 100
 
 
-async def test_a_mode_is_taken_back_once(store: OverrideStore, ledger: Database) -> None:
+async def test_an_override_is_cleared_once(store: OverrideStore, ledger: Database) -> None:
     await store.set(order())
     assert await store.clear("order_lists", actor="bob")
     assert await store.every() == []
@@ -67,7 +67,7 @@ async def test_a_mode_is_taken_back_once(store: OverrideStore, ledger: Database)
     assert [action for _, action, _ in await audited(ledger)] == ["switch.set", "switch.clear"]
 
 
-async def test_what_ends_by_itself_is_taken_away_with_one_audit_row(
+async def test_what_ends_by_itself_is_removed_with_one_audit_row(
     store: OverrideStore, ledger: Database, admin: "asyncpg.Connection[asyncpg.Record]"
 ) -> None:
     await store.set(order())
@@ -101,7 +101,7 @@ SOON_S = 1.0
 
 
 async def due(store: OverrideStore, admin: "asyncpg.Connection[asyncpg.Record]") -> None:
-    """Have one mode stand and another one just over."""
+    """Set one active override and another that has just ended."""
     await store.set(order())
     await store.set(order("tier4"))
     await admin.execute(
@@ -109,7 +109,7 @@ async def due(store: OverrideStore, admin: "asyncpg.Connection[asyncpg.Record]")
     )
 
 
-async def test_who_keeps_the_audit_log_keeps_nobody_from_knowing_what_stands(
+async def test_a_locked_audit_log_keeps_no_reader_from_the_overrides(
     store: OverrideStore,
     ledger: Database,
     admin: "asyncpg.Connection[asyncpg.Record]",
@@ -121,13 +121,13 @@ async def test_who_keeps_the_audit_log_keeps_nobody_from_knowing_what_stands(
         for _ in range(2):
             async with asyncio.timeout(SOON_S):
                 seen = await store.every()
-            assert [mode.target for mode in seen] == ["order_lists"]
+            assert [override.target for override in seen] == ["order_lists"]
     assert len([each for each in caplog.records if "audited later" in each.message]) == 1
     await store.every()
     assert (await audited(ledger))[2:] == [("tidegate", "switch.end", "tier4")]
 
 
-async def test_a_lost_standby_keeps_nobody_from_knowing_what_stands(
+async def test_a_lost_standby_keeps_no_reader_from_the_overrides(
     store: OverrideStore,
     admin: "asyncpg.Connection[asyncpg.Record]",
     orphaned: Callable[[], Awaitable[None]],
@@ -136,7 +136,7 @@ async def test_a_lost_standby_keeps_nobody_from_knowing_what_stands(
     await orphaned()
     async with asyncio.timeout(SOON_S):
         seen = await store.every()
-    assert [mode.target for mode in seen] == ["order_lists"]
+    assert [override.target for override in seen] == ["order_lists"]
 
 
 async def test_the_core_is_shed_by_two(store: OverrideStore, ledger: Database) -> None:
@@ -146,9 +146,9 @@ async def test_the_core_is_shed_by_two(store: OverrideStore, ledger: Database) -
     with pytest.raises(InvalidOverride):
         await store.approve("callbacks", actor="ann")
     assert await store.approve("callbacks", actor="bob") == order("callbacks")
-    (mode,) = await store.every()
-    assert (mode.is_pending, mode.actor, mode.approved_by) == (False, "ann", "bob")
-    assert 50 < mode.left_s <= 60
+    (override,) = await store.every()
+    assert (override.is_pending, override.actor, override.approved_by) == (False, "ann", "bob")
+    assert 50 < override.left_s <= 60
     assert await store.approve("callbacks", actor="bob") is None
     assert [action for _, action, _ in await audited(ledger)] == ["switch.ask", "switch.agree"]
 
@@ -160,7 +160,7 @@ async def test_two_keys_of_one_name_are_one_person(store: OverrideStore) -> None
     assert await store.approve("callbacks", actor="bob (key b2)") is not None
 
 
-async def test_the_audit_row_of_a_word_taken_back_says_why(
+async def test_the_audit_row_of_a_cleared_override_has_the_reason(
     store: OverrideStore, ledger: Database
 ) -> None:
     await store.set(order())
@@ -169,25 +169,25 @@ async def test_the_audit_row_of_a_word_taken_back_says_why(
     assert detail == "shed: it is over"
 
 
-async def test_plans_do_not_contradict_each_other(store: OverrideStore, ledger: Database) -> None:
+async def test_overlapping_plans_are_rejected(store: OverrideStore, ledger: Database) -> None:
     now = datetime.now(UTC)
 
-    def saying(name: str, target: str, word: Action, begins: int, ends: int) -> Plan:
+    def plan_of(name: str, target: str, action: Action, begins: int, ends: int) -> Plan:
         begin, end = (now + timedelta(minutes=minutes) for minutes in (begins, ends))
-        step = Step(target=target, action=word, from_at=begin, until=end, reason="sale")
+        step = Step(target=target, action=action, from_at=begin, until=end, reason="sale")
         return Plan(name=name, steps=[step])
 
-    await store.set_plan(saying("a", "tier4", "shed", 0, 60), actor="ann")
+    await store.set_plan(plan_of("a", "tier4", "shed", 0, 60), actor="ann")
     with pytest.raises(InvalidOverride, match="overlaps a step of the plan a on tier4"):
-        await store.set_plan(saying("b", "tier4", "admit", 59, 70), actor="ann")
-    await store.set_plan(saying("b", "tier4", "admit", 60, 70), actor="ann")
-    await store.set_plan(saying("b", "tier3", "admit", 0, 60), actor="ann")
-    await store.set_plan(saying("a", "tier4", "admit", 0, 60), actor="ann")
-    told = await ledger.fetchval("SELECT detail FROM audit_log ORDER BY id LIMIT 1")
-    assert told.endswith(": sale")
+        await store.set_plan(plan_of("b", "tier4", "admit", 59, 70), actor="ann")
+    await store.set_plan(plan_of("b", "tier4", "admit", 60, 70), actor="ann")
+    await store.set_plan(plan_of("b", "tier3", "admit", 0, 60), actor="ann")
+    await store.set_plan(plan_of("a", "tier4", "admit", 0, 60), actor="ann")
+    detail = await ledger.fetchval("SELECT detail FROM audit_log ORDER BY id LIMIT 1")
+    assert detail.endswith(": sale")
 
 
-async def test_agreement_comes_too_late(
+async def test_approval_may_come_too_late(
     store: OverrideStore, admin: "asyncpg.Connection[asyncpg.Record]"
 ) -> None:
     await store.set(order("tier1"))
@@ -196,7 +196,7 @@ async def test_agreement_comes_too_late(
     assert await store.every() == []
 
 
-async def test_of_two_who_agree_at_once_one_does(store: OverrideStore, ledger: Database) -> None:
+async def test_of_two_approvals_at_once_one_counts(store: OverrideStore, ledger: Database) -> None:
     await store.set(order("callbacks"))
     done = await asyncio.gather(
         *(store.approve("callbacks", actor=name) for name in ("bob", "cid"))
@@ -205,15 +205,15 @@ async def test_of_two_who_agree_at_once_one_does(store: OverrideStore, ledger: D
     assert len(await audited(ledger)) == 2
 
 
-async def test_what_stands_stays_while_something_is_pending(store: OverrideStore) -> None:
+async def test_an_active_override_stays_while_another_is_pending(store: OverrideStore) -> None:
     await store.set(order("callbacks", action="admit"))
     await store.set(order("callbacks"))
-    assert [(mode.action, mode.is_pending) for mode in await store.every()] == [
+    assert [(override.action, override.is_pending) for override in await store.every()] == [
         ("admit", False), ("shed", True),
     ]  # fmt: skip
 
 
-async def test_the_database_itself_refuses_more_than_four_hours(
+async def test_the_database_itself_rejects_more_than_four_hours(
     admin: "asyncpg.Connection[asyncpg.Record]", store: OverrideStore
 ) -> None:
     await store.set(order())
@@ -223,7 +223,7 @@ async def test_the_database_itself_refuses_more_than_four_hours(
         await store.set(order(for_s=5 * 3600.0))
 
 
-async def test_a_wrong_order_changes_nothing(store: OverrideStore, ledger: Database) -> None:
+async def test_an_invalid_request_changes_nothing(store: OverrideStore, ledger: Database) -> None:
     for wrong in (order("nothing"), order(reason="\x00"), order(action="maybe")):
         with pytest.raises(InvalidOverride):
             await store.set(wrong)
@@ -252,7 +252,7 @@ def plan(*targets: str) -> Plan:
     )
 
 
-async def test_steps_are_told_with_the_time_until_they_begin(store: OverrideStore) -> None:
+async def test_steps_have_the_time_until_they_begin(store: OverrideStore) -> None:
     assert not await store.set_plan(plan("tier2", "tier3"), actor="ann")
     first, second = await store.every()
     assert (first.target, first.plan, first.starts_s) == ("tier2", "sale", 0.0)
@@ -274,7 +274,7 @@ async def test_a_plan_is_replaced_as_a_whole_and_dropped_once(
     ]  # fmt: skip
 
 
-async def test_steps_that_are_over_stand_no_more(
+async def test_steps_that_are_over_are_not_active(
     store: OverrideStore, ledger: Database, admin: "asyncpg.Connection[asyncpg.Record]"
 ) -> None:
     await store.set_plan(plan("tier2"), actor="ann")

@@ -22,7 +22,7 @@ END = ("tidegate", "plan.end", "tier3")
 
 
 @pytest.fixture
-def switches(ledger: Database) -> OverrideStore:
+def store(ledger: Database) -> OverrideStore:
     return OverrideStore(pool=ledger)
 
 
@@ -39,20 +39,20 @@ def step(
     *,
     begins_min: float = 0.0,
     ends_min: float = 60.0,
-    mode: Action = "shed",
+    action: Action = "shed",
     now: datetime | None = None,
 ) -> Step:
     now = now or datetime.now(UTC)
     begin, end = (now + timedelta(minutes=minutes) for minutes in (begins_min, ends_min))
-    return Step(target=target, action=mode, from_at=begin, until=end, reason="it opens")
+    return Step(target=target, action=action, from_at=begin, until=end, reason="it opens")
 
 
 def plan(*planned: Step, name: str = "sale") -> Plan:
     return Plan(name=name, steps=planned or [step()])
 
 
-async def told(ledger: Database) -> list[tuple[str, str, str]]:
-    """Return what was written of steps: who, what, of which target."""
+async def audited(ledger: Database) -> list[tuple[str, str, str]]:
+    """Return the audit rows of steps: actor, action, target."""
     rows = await ledger.fetch(
         "SELECT actor, action, subject FROM audit_log"
         " WHERE action IN ('plan.begin', 'plan.end') ORDER BY id"
@@ -74,36 +74,36 @@ async def later(admin: Admin, minutes: float) -> None:
 
 
 async def test_a_step_begins_and_ends_with_a_row_each(
-    switches: OverrideStore, ledger: Database, admin: Admin
+    store: OverrideStore, ledger: Database, admin: Admin
 ) -> None:
-    await switches.set_plan(plan(step(begins_min=30, ends_min=60)), actor="ann")
-    await switches.every()
-    assert await told(ledger) == []
+    await store.set_plan(plan(step(begins_min=30, ends_min=60)), actor="ann")
+    await store.every()
+    assert await audited(ledger) == []
     await later(admin, 31)
-    await switches.every()
-    await switches.every()
-    assert await told(ledger) == [BEGIN]
+    await store.every()
+    await store.every()
+    assert await audited(ledger) == [BEGIN]
     await later(admin, 30)
-    assert await switches.every() == []
-    await switches.every()
-    assert await told(ledger) == [BEGIN, END]
+    assert await store.every() == []
+    await store.every()
+    assert await audited(ledger) == [BEGIN, END]
     (begun,), (ended,) = await details(ledger, "plan.begin"), await details(ledger, "plan.end")
     assert begun.startswith("sale: shed 20")
     assert begun.endswith(": it opens")
     assert ended.endswith(": it opens")
 
 
-async def test_of_many_who_see_it_at_once_one_writes_it(
-    switches: OverrideStore, ledger: Database, pools_of_four: list[Database], admin: Admin
+async def test_of_many_readers_at_once_one_audits(
+    store: OverrideStore, ledger: Database, pools_of_four: list[Database], admin: Admin
 ) -> None:
     for minutes, rows in ((31, 1), (30, 2)):
         if rows == 1:
-            await switches.set_plan(plan(step(begins_min=30, ends_min=60)), actor="ann")
+            await store.set_plan(plan(step(begins_min=30, ends_min=60)), actor="ann")
         await later(admin, minutes)
         looking = [OverrideStore(pool=pool).every() for pool in pools_of_four for _ in range(3)]
         seen = await asyncio.gather(*looking)
-        assert len({len(modes) for modes in seen}) == 1
-        assert len(await told(ledger)) == rows
+        assert len({len(overrides) for overrides in seen}) == 1
+        assert len(await audited(ledger)) == rows
 
 
 @pytest.fixture
@@ -114,182 +114,182 @@ async def pools_of_four(superuser_url: str) -> AsyncIterator[list[Database]]:
         pool.terminate()
 
 
-async def test_a_step_that_nobody_saw_gets_both_late(
-    switches: OverrideStore, ledger: Database, admin: Admin
+async def test_a_step_that_no_reader_saw_gets_both_rows_late(
+    store: OverrideStore, ledger: Database, admin: Admin
 ) -> None:
-    await switches.set_plan(plan(step(ends_min=10), step(begins_min=10, ends_min=20)), actor="ann")
+    await store.set_plan(plan(step(ends_min=10), step(begins_min=10, ends_min=20)), actor="ann")
     await later(admin, 60 * 24 * 9)
-    # Old steps are cleared away with the next plan, but not before they are told.
-    await switches.set_plan(plan(step("tier4", begins_min=5), name="other"), actor="ann")
-    assert [mode.target for mode in await switches.every()] == ["tier4"]
-    assert await told(ledger) == [BEGIN, END, BEGIN, END]
-    await switches.drop_plan("other", actor="ann")
-    assert await switches.planned() == []
+    # Old steps are removed with the next plan, but not before they are audited.
+    await store.set_plan(plan(step("tier4", begins_min=5), name="other"), actor="ann")
+    assert [each.target for each in await store.every()] == ["tier4"]
+    assert await audited(ledger) == [BEGIN, END, BEGIN, END]
+    await store.drop_plan("other", actor="ann")
+    assert await store.planned() == []
 
 
-async def test_where_nothing_begins_or_ends_a_look_is_one_statement(
-    switches: OverrideStore, admin: Admin, monkeypatch: pytest.MonkeyPatch
+async def test_where_nothing_begins_or_ends_a_read_is_one_statement(
+    store: OverrideStore, admin: Admin, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    await switches.set(OverrideRequest("order_lists", "shed", 60.0, "r", "ann"))
-    await switches.set_plan(plan(step(ends_min=10), step(begins_min=10, ends_min=20)), actor="ann")
+    await store.set(OverrideRequest("order_lists", "shed", 60.0, "r", "ann"))
+    await store.set_plan(plan(step(ends_min=10), step(begins_min=10, ends_min=20)), actor="ann")
     await later(admin, 15)
-    await switches.every()
+    await store.every()
 
-    def refuse(**_: float) -> None:
+    def fail(**_: float) -> None:
         raise AssertionError("nothing has changed")
 
-    monkeypatch.setattr(switches, "changing", refuse)
-    assert len(await switches.every()) == 2
+    monkeypatch.setattr(store, "changing", fail)
+    assert len(await store.every()) == 2
 
 
 async def test_a_plan_that_is_dropped_ends_what_had_begun(
-    switches: OverrideStore, ledger: Database, admin: Admin
+    store: OverrideStore, ledger: Database, admin: Admin
 ) -> None:
     over, runs, comes = (
         step(ends_min=10),
         step(begins_min=10),
         step("tier4", begins_min=90, ends_min=99),
     )
-    await switches.set_plan(plan(over, runs, comes), actor="ann")
+    await store.set_plan(plan(over, runs, comes), actor="ann")
     await later(admin, 15)
-    await switches.every()
-    assert await told(ledger) == [BEGIN, END, BEGIN]
-    await switches.drop_plan("sale", actor="bob")
-    await switches.every()
-    assert await told(ledger) == [BEGIN, END, BEGIN, ("bob", "plan.end", "tier3")]
+    await store.every()
+    assert await audited(ledger) == [BEGIN, END, BEGIN]
+    await store.drop_plan("sale", actor="bob")
+    await store.every()
+    assert await audited(ledger) == [BEGIN, END, BEGIN, ("bob", "plan.end", "tier3")]
     assert await details(ledger, "plan.drop") == ["3 steps: 1 over, 1 running, 1 to come"]
     assert (await details(ledger, "plan.end"))[-1].endswith(": it opens; its plan was dropped")
 
 
-async def test_what_nobody_had_seen_when_the_plan_is_dropped_is_told_by_who_drops_it(
-    switches: OverrideStore, ledger: Database, admin: Admin
+async def test_dropping_a_plan_audits_what_no_reader_saw(
+    store: OverrideStore, ledger: Database, admin: Admin
 ) -> None:
-    await switches.set_plan(plan(step(ends_min=10), step(begins_min=10)), actor="ann")
+    await store.set_plan(plan(step(ends_min=10), step(begins_min=10)), actor="ann")
     await later(admin, 15)
-    await switches.drop_plan("sale", actor="bob")
-    assert await told(ledger) == [BEGIN, END, BEGIN, ("bob", "plan.end", "tier3")]
+    await store.drop_plan("sale", actor="bob")
+    assert await audited(ledger) == [BEGIN, END, BEGIN, ("bob", "plan.end", "tier3")]
 
 
 async def test_a_plan_that_is_dropped_and_set_again_begins_again(
-    switches: OverrideStore, ledger: Database, admin: Admin
+    store: OverrideStore, ledger: Database, admin: Admin
 ) -> None:
     same = plan(step())
     for _ in range(2):
-        await switches.set_plan(same, actor="ann")
-        await switches.every()
-        await switches.drop_plan("sale", actor="ann")
-    assert await told(ledger) == 2 * [BEGIN, ("ann", "plan.end", "tier3")]
+        await store.set_plan(same, actor="ann")
+        await store.every()
+        await store.drop_plan("sale", actor="ann")
+    assert await audited(ledger) == 2 * [BEGIN, ("ann", "plan.end", "tier3")]
 
 
-async def test_a_step_that_stays_in_a_plan_goes_on(
-    switches: OverrideStore, ledger: Database, admin: Admin
+async def test_a_step_that_stays_in_a_plan_continues(
+    store: OverrideStore, ledger: Database, admin: Admin
 ) -> None:
     now = datetime.now(UTC) - timedelta(minutes=1)
-    await switches.set_plan(plan(step(now=now)), actor="ann")
-    await switches.every()
+    await store.set_plan(plan(step(now=now)), actor="ann")
+    await store.every()
     longer = step(ends_min=90, now=now), step("tier4", begins_min=50, now=now)
-    assert await switches.set_plan(plan(*longer), actor="bob")
-    await switches.every()
-    assert await told(ledger) == [BEGIN]
+    assert await store.set_plan(plan(*longer), actor="bob")
+    await store.every()
+    assert await audited(ledger) == [BEGIN]
     await later(admin, 100)
-    await switches.every()
-    assert sorted(await told(ledger)) == sorted(
+    await store.every()
+    assert sorted(await audited(ledger)) == sorted(
         [BEGIN, END, ("tidegate", "plan.begin", "tier4"), ("tidegate", "plan.end", "tier4")]
     )
 
 
-@pytest.mark.parametrize("changes", [{"target": "tier4"}, {"mode": "admit"}, {"begins_min": -1}])
-async def test_a_step_that_its_plan_has_no_more_ends(
-    switches: OverrideStore, ledger: Database, admin: Admin, changes: dict[str, Any]
+@pytest.mark.parametrize("changes", [{"target": "tier4"}, {"action": "admit"}, {"begins_min": -1}])
+async def test_a_step_removed_from_its_plan_ends(
+    store: OverrideStore, ledger: Database, admin: Admin, changes: dict[str, Any]
 ) -> None:
     other = step(**changes)
-    await switches.set_plan(plan(step()), actor="ann")
-    await switches.every()
-    await switches.set_plan(plan(other), actor="bob")
-    await switches.every()
-    assert await told(ledger) == [
+    await store.set_plan(plan(step()), actor="ann")
+    await store.every()
+    await store.set_plan(plan(other), actor="bob")
+    await store.every()
+    assert await audited(ledger) == [
         BEGIN, ("bob", "plan.end", "tier3"), ("tidegate", "plan.begin", other.target),
     ]  # fmt: skip
     assert (await details(ledger, "plan.end"))[0].endswith("; its plan was replaced")
 
 
 async def test_a_step_that_was_over_and_is_made_longer_begins_again(
-    switches: OverrideStore, ledger: Database, admin: Admin
+    store: OverrideStore, ledger: Database, admin: Admin
 ) -> None:
     now = datetime.now(UTC) - timedelta(minutes=30)
-    await switches.set_plan(plan(step(ends_min=60, now=now)), actor="ann")
+    await store.set_plan(plan(step(ends_min=60, now=now)), actor="ann")
     await admin.execute("UPDATE planned SET until = now() - interval '1 second'")
-    await switches.set_plan(plan(step(ends_min=60, now=now)), actor="ann")
-    await switches.every()
-    assert await told(ledger) == [BEGIN, END, BEGIN]
+    await store.set_plan(plan(step(ends_min=60, now=now)), actor="ann")
+    await store.every()
+    assert await audited(ledger) == [BEGIN, END, BEGIN]
 
 
-async def test_more_than_a_look_tells_is_told_by_the_next(
-    switches: OverrideStore, ledger: Database, admin: Admin
+async def test_what_exceeds_one_read_is_audited_by_the_next(
+    store: OverrideStore, ledger: Database, admin: Admin
 ) -> None:
     n = 0
     while n < plan_audit.AT_ONCE_MAX + 50:
         many = [step(begins_min=m, ends_min=m + 1) for m in range(n, n + 50)]
-        await switches.set_plan(plan(*many, name=f"p{n}"), actor="ann")
+        await store.set_plan(plan(*many, name=f"p{n}"), actor="ann")
         n += 50
     await later(admin, n + 1)
     for looks in range(1, 3):
-        await switches.every()
-        assert len(await told(ledger)) == min(n, looks * plan_audit.AT_ONCE_MAX) * 2
-    assert await told(ledger) == n * [BEGIN, END]
+        await store.every()
+        assert len(await audited(ledger)) == min(n, looks * plan_audit.AT_ONCE_MAX) * 2
+    assert await audited(ledger) == n * [BEGIN, END]
 
 
-async def test_what_can_not_be_written_now_is_told_and_written_later(
-    switches: OverrideStore, ledger: Database, admin: Admin
+async def test_what_cannot_be_audited_now_is_active_and_audited_later(
+    store: OverrideStore, ledger: Database, admin: Admin
 ) -> None:
-    """A read-only moment keeps no process from knowing what stands."""
-    await switches.set_plan(plan(step(), step("tier4", begins_min=-2, ends_min=1)), actor="ann")
-    await switches.set(OverrideRequest("order_lists", "shed", 60.0, "r", "ann"))
+    """A read-only moment keeps no process from reading the overrides."""
+    await store.set_plan(plan(step(), step("tier4", begins_min=-2, ends_min=1)), actor="ann")
+    await store.set(OverrideRequest("order_lists", "shed", 60.0, "r", "ann"))
     await later(admin, 1)
     await admin.execute("UPDATE switches SET until = now() - interval '1 second'")
     name = json.dumps(await admin.fetchval("SELECT current_database()"))
     await admin.execute(f"ALTER DATABASE {name} SET default_transaction_read_only = on")
     try:
         await ledger.expire_connections()
-        assert [mode.target for mode in await switches.every()] == ["tier3"]
+        assert [each.target for each in await store.every()] == ["tier3"]
         with pytest.raises(Unavailable):
-            await switches.drop_plan("sale", actor="ann")
-        assert await told(ledger) == []
+            await store.drop_plan("sale", actor="ann")
+        assert await audited(ledger) == []
     finally:
         await admin.execute(f"ALTER DATABASE {name} RESET default_transaction_read_only")
         await ledger.expire_connections()
-    await switches.every()
-    assert sorted(await told(ledger)) == [
+    await store.every()
+    assert sorted(await audited(ledger)) == [
         BEGIN, ("tidegate", "plan.begin", "tier4"), ("tidegate", "plan.end", "tier4"),
     ]  # fmt: skip
 
 
-async def test_what_is_remembered_is_written(
-    switches: OverrideStore, ledger: Database, admin: Admin, monkeypatch: pytest.MonkeyPatch
+async def test_a_mark_is_stored_with_its_row(
+    store: OverrideStore, ledger: Database, admin: Admin, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Who dies between the two leaves neither."""
-    await switches.set_plan(plan(step()), actor="ann")
+    """A process that dies between the two leaves neither."""
+    await store.set_plan(plan(step()), actor="ann")
     write = audit.append_all
 
     async def die(*_: Any) -> None:
         raise Unavailable("postgres")
 
     monkeypatch.setattr(audit, "append_all", die)
-    await switches.every()
-    assert await told(ledger) == []
+    await store.every()
+    assert await audited(ledger) == []
     monkeypatch.setattr(audit, "append_all", write)
-    await switches.every()
-    assert await told(ledger) == [BEGIN]
+    await store.every()
+    assert await audited(ledger) == [BEGIN]
 
 
-async def test_who_is_busy_with_a_step_keeps_nobody_else_waiting(
-    switches: OverrideStore, ledger: Database, admin: Admin
+async def test_a_locked_step_delays_no_other_reader(
+    store: OverrideStore, ledger: Database, admin: Admin
 ) -> None:
-    await switches.set_plan(plan(step(), step("tier4")), actor="ann")
+    await store.set_plan(plan(step(), step("tier4")), actor="ann")
     async with admin.transaction():
         await admin.execute("SELECT 1 FROM planned WHERE target = 'tier3' FOR UPDATE")
         async with asyncio.timeout(1):
-            await switches.every()
-        assert await told(ledger) == [("tidegate", "plan.begin", "tier4")]
-    await switches.every()
-    assert (await told(ledger))[1:] == [BEGIN]
+            await store.every()
+        assert await audited(ledger) == [("tidegate", "plan.begin", "tier4")]
+    await store.every()
+    assert (await audited(ledger))[1:] == [BEGIN]

@@ -1,5 +1,6 @@
-"""How processes stand, through a real Valkey: heard by all, aged by its clock, back after it was
-away; on a server alone and on a cluster.
+"""Heartbeats through a real Valkey: received by all, expired by its clock, back after an outage.
+
+On a single server and on a cluster.
 """
 
 import asyncio
@@ -38,10 +39,10 @@ async def states(server: Server) -> AsyncIterator[ProcessStates]:
     await opened.close()
 
 
-async def tell(states: ProcessStates, process: str, back: float = 0.5) -> dict[float, float]:
-    """Publish; return what lies behind the others with its age."""
-    told = await states.publish(process, back=back, state=f"state of {process}".encode())
-    return {each.back: each.age_s for each in told}
+async def publish(states: ProcessStates, process: str, back: float = 0.5) -> dict[float, float]:
+    """Publish; return the back load of the others with its age."""
+    answer = await states.publish(process, back=back, state=f"state of {process}".encode())
+    return {each.back: each.age_s for each in answer}
 
 
 async def shown(states: ProcessStates) -> dict[bytes, float]:
@@ -49,59 +50,57 @@ async def shown(states: ProcessStates) -> dict[bytes, float]:
 
 
 def push_back(server: Server, process: str, seconds: float) -> None:
-    """As if a process had been heard so much earlier."""
+    """Make a process as if it was last seen so much earlier."""
     server.client.zincrby(SEEN, -seconds * 1000, process)
 
 
-async def test_each_hears_all_others_and_not_itself(states: ProcessStates) -> None:
-    assert await tell(states, "a", 0.25) == {}
-    assert set(await tell(states, "b", 0.75)) == {0.25}
-    assert set(await tell(states, "c", 1.25)) == {0.25, 0.75}
-    assert set(await tell(states, "a", 0.5)) == {0.75, 1.25}
+async def test_each_process_receives_all_others_and_not_itself(states: ProcessStates) -> None:
+    assert await publish(states, "a", 0.25) == {}
+    assert set(await publish(states, "b", 0.75)) == {0.25}
+    assert set(await publish(states, "c", 1.25)) == {0.25, 0.75}
+    assert set(await publish(states, "a", 0.5)) == {0.75, 1.25}
     assert set(await shown(states)) == {b"state of a", b"state of b", b"state of c"}
 
 
-async def test_a_turn_is_one_round_trip(states: ProcessStates, server: Server) -> None:
+async def test_an_exchange_is_one_round_trip(states: ProcessStates, server: Server) -> None:
     def reads() -> int:
         return int(server.client.info("stats")["total_reads_processed"])
 
     for name in ("a", "b"):
-        await tell(states, name)
+        await publish(states, name)
     before = reads()
     for _ in range(10):
-        await tell(states, "a")
+        await publish(states, "a")
     assert reads() == before + 10 + 1, "the last one is this question"
 
 
-async def test_what_was_told_ages_and_is_gone_after_three_seconds(
+async def test_a_snapshot_ages_and_expires_after_three_seconds(
     states: ProcessStates, server: Server
 ) -> None:
-    await tell(states, "old", 0.9)
+    await publish(states, "old", 0.9)
     push_back(server, "old", 2.0)
-    (age_s,) = (await tell(states, "b", 0.1)).values()
+    (age_s,) = (await publish(states, "b", 0.1)).values()
     assert 2.0 <= age_s < 2.8
     assert 2.0 <= (await shown(states))[b"state of old"] < 2.9
     push_back(server, "old", 1.1)
-    assert set(await shown(states)) == {b"state of b"}, "also before anyone took it away"
-    assert await tell(states, "b", 0.1) == {}
+    assert set(await shown(states)) == {b"state of b"}, "also before it was removed"
+    assert await publish(states, "b", 0.1) == {}
     assert [server.client.zcard(SEEN), *(server.client.hlen(k) for k in KEYS[1:])] == [1, 1, 1]
 
 
-async def test_what_was_heard_in_a_time_to_come_is_of_nobody(
-    states: ProcessStates, server: Server
-) -> None:
+async def test_a_snapshot_from_the_future_is_ignored(states: ProcessStates, server: Server) -> None:
     """The server's clock was set back, or another server took over."""
-    await tell(states, "ahead", 0.9)
+    await publish(states, "ahead", 0.9)
     push_back(server, "ahead", -3600.0)
     assert await shown(states) == {}
-    assert await tell(states, "b") == {}
+    assert await publish(states, "b") == {}
     assert server.client.zcard(SEEN) == 1
-    assert set(await tell(states, "ahead", 0.9)) == {0.5}
-    assert set(await tell(states, "b")) == {0.9}
+    assert set(await publish(states, "ahead", 0.9)) == {0.5}
+    assert set(await publish(states, "b")) == {0.9}
 
 
 async def test_when_all_are_gone_nothing_is_left(states: ProcessStates, server: Server) -> None:
-    await tell(states, "a")
+    await publish(states, "a")
     assert all(0 < server.client.pttl(key) <= EXPIRES_S * 1000 for key in KEYS)
 
 
@@ -110,59 +109,61 @@ async def test_no_more_are_read_than_the_bound(
 ) -> None:
     monkeypatch.setattr(stored, "COUNT_MAX", 4)
     for n in range(9):
-        await tell(states, f"p{n}", n / 10)
+        await publish(states, f"p{n}", n / 10)
         push_back(server, f"p{n}", (9 - n) / 10)
-    assert set(await tell(states, "last")) == {0.6, 0.7, 0.8}
+    assert set(await publish(states, "last")) == {0.6, 0.7, 0.8}
     assert len(await shown(states)) == 4
     for n in range(9):
         push_back(server, f"p{n}", 3.0)
     for _ in range(3):
-        await tell(states, "last")
-    assert server.client.zcard(SEEN) == 1, "those that are gone are taken away bit by bit"
+        await publish(states, "last")
+    assert server.client.zcard(SEEN) == 1, "expired ones are removed bit by bit"
 
 
 @pytest.mark.parametrize("lost", KEYS)
-async def test_what_a_full_server_throws_away_is_there_again_after_a_turn(
+async def test_evicted_keys_are_there_again_after_an_exchange(
     states: ProcessStates, server: Server, lost: bytes
 ) -> None:
     for name in ("a", "b", "dead"):
-        await tell(states, name)
+        await publish(states, name)
     server.client.delete(lost)
-    await tell(states, "a", 0.1)
-    await tell(states, "b", 0.2)
-    assert 0.2 in await tell(states, "a", 0.1)
+    await publish(states, "a", 0.1)
+    await publish(states, "b", 0.2)
+    assert 0.2 in await publish(states, "a", 0.1)
     assert {b"state of a", b"state of b"} <= set(await shown(states))
     push_back(server, "dead", 3600.0) if lost != SEEN else None
-    await tell(states, "a")
+    await publish(states, "a")
     assert [server.client.zcard(SEEN), *(server.client.hlen(k) for k in KEYS[1:])] == [2, 2, 2]
 
 
-async def test_what_is_no_number_is_read_over(states: ProcessStates, server: Server) -> None:
-    await tell(states, "a", 0.3)
-    await tell(states, "stranger")
+async def test_what_is_no_number_is_ignored(states: ProcessStates, server: Server) -> None:
+    await publish(states, "a", 0.3)
+    await publish(states, "stranger")
     server.client.hset(BACKS, "stranger", "\x00much")
-    assert set(await tell(states, "b")) == {0.3}
+    assert set(await publish(states, "b")) == {0.3}
 
 
-async def test_a_server_that_refuses_is_unavailable(states: ProcessStates, server: Server) -> None:
+async def test_a_server_that_answers_with_an_error_is_unavailable(
+    states: ProcessStates, server: Server
+) -> None:
     server.client.set(SEEN, "a plain value")
     with pytest.raises(Unavailable):
-        await tell(states, "a")
+        await publish(states, "a")
     with pytest.raises(Unavailable):
         await shown(states)
 
 
-async def test_a_frozen_server_is_given_up_in_time(states: ProcessStates, server: Server) -> None:
-    await tell(states, "a")
+async def test_a_frozen_server_times_out(states: ProcessStates, server: Server) -> None:
+    await publish(states, "a")
     with server.frozen():
         began_s = time.monotonic()
         with pytest.raises(Unavailable):
-            await tell(states, "a")
+            await publish(states, "a")
         assert time.monotonic() - began_s < CALL_S + 0.4
     async with asyncio.timeout(10):
         while True:
             try:
-                await tell(states, "a")
+                await publish(states, "a")
                 break
             except Unavailable:
                 await asyncio.sleep(0.02)
@@ -175,7 +176,7 @@ async def test_two_processes_over_a_server_that_dies_and_comes_back(tmp_path: Pa
             ProcessStates(url=server.url, call_s=CALL_S, expires_s=EXPIRES_S) for _ in range(2)
         ]
         ticked = [Ticked(), Ticked()]
-        told = [
+        answer = [
             Peers(
                 states=states,
                 loads=each.peer_loads,
@@ -189,7 +190,7 @@ async def test_two_processes_over_a_server_that_dies_and_comes_back(tmp_path: Pa
         async def go(seconds: float) -> float:
             """Return what the second one takes for the load of what lies behind."""
             for _ in range(round(seconds / 0.5)):
-                for each, telling in zip(ticked, told, strict=True):
+                for each, telling in zip(ticked, answer, strict=True):
                     each.tick(0.5)
                     await telling.exchange()
             return ticked[1].admission.load.back
@@ -210,26 +211,26 @@ async def test_two_processes_over_a_server_that_dies_and_comes_back(tmp_path: Pa
 
 
 @pytest.mark.servers
-async def test_on_a_cluster_it_lies_on_one_node_whichever_is_named(tmp_path: Path) -> None:
+async def test_on_a_cluster_all_keys_are_on_one_node(tmp_path: Path) -> None:
     assert len({key_slot(key) for key in KEYS}) == 1
     with cluster_in(tmp_path) as nodes:
         opened = [ProcessStates(url=node.url, call_s=CALL_S, expires_s=EXPIRES_S) for node in nodes]
         for n, states in enumerate(opened):
-            await tell(states, f"p{n}", n / 10)
+            await publish(states, f"p{n}", n / 10)
         for states in opened:
             assert len(await shown(states)) == 3
-        assert set(await tell(opened[0], "p0", 0.0)) == {0.1, 0.2}
+        assert set(await publish(opened[0], "p0", 0.0)) == {0.1, 0.2}
         assert sorted(node.client.dbsize() for node in nodes) == [0, 0, 3]
         for states in opened:
             await states.close()
 
 
-@pytest.mark.parametrize("told", [None, [1], [[b"0.5"]], [[b"0.5", None]]])
-async def test_what_the_script_never_gives_is_as_good_as_no_answer(
-    states: ProcessStates, monkeypatch: pytest.MonkeyPatch, told: object
+@pytest.mark.parametrize("answer", [None, [1], [[b"0.5"]], [[b"0.5", None]]])
+async def test_an_odd_answer_counts_as_none(
+    states: ProcessStates, monkeypatch: pytest.MonkeyPatch, answer: object
 ) -> None:
     async def odd(*_: object) -> object:
-        return told
+        return answer
 
     monkeypatch.setattr(scripting, "run", odd)
     with pytest.raises(Unavailable):

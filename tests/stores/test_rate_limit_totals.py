@@ -1,5 +1,6 @@
-"""What all processes let in of quotas, through a real Valkey: as the tests' table keeps it, by its
-clock, gone by itself; on a server alone and on a cluster.
+"""Totals of rate limits through a real Valkey: counted as the fake counts, by its own clock.
+
+On a single server and on a cluster.
 """
 
 import random
@@ -47,30 +48,30 @@ def used(
     return Usage(key, asked or admitted, admitted, every_s, most * every_s)
 
 
-async def add(totals: RateLimitTotals, *told: Usage, within_s: float = 0.0) -> list[Total]:
-    return await totals.add(told, within_s=within_s)
+async def add(totals: RateLimitTotals, *usage: Usage, within_s: float = 0.0) -> list[Total]:
+    return await totals.add(usage, within_s=within_s)
 
 
-async def test_it_is_kept_as_in_the_table_of_the_tests(totals: RateLimitTotals) -> None:
+async def test_the_script_counts_like_the_fake(totals: RateLimitTotals) -> None:
     clock, chance = StoppedClock(), random.Random(1)
     table = FakeTotals(clock)
     began_s = time.monotonic()
     for _ in range(200):
-        told = [
+        usage = [
             used(admitted := chance.randrange(3), admitted + chance.randrange(3), key=key)
             for key in chance.sample("abcdef", chance.randrange(1, 6))
         ]
         within_s = chance.uniform(0.0, 2 * SLOW_S)
         clock.at_s = 1e9 + time.monotonic() - began_s
-        expected = await table.add(told, within_s=within_s)
-        found = await totals.add(told, within_s=within_s)
+        expected = await table.add(usage, within_s=within_s)
+        found = await totals.add(usage, within_s=within_s)
         slack_s = time.monotonic() - began_s + 1.0
         for one, other in zip(found, expected, strict=True):
             assert one.ahead_s == pytest.approx(other.ahead_s, abs=slack_s)
             assert one.asked == pytest.approx(other.asked, rel=0.3, abs=0.01)
 
 
-async def test_all_are_told_of_all(totals: RateLimitTotals) -> None:
+async def test_all_processes_get_the_totals(totals: RateLimitTotals) -> None:
     (first,) = await add(totals, used(1))
     (second,) = await add(totals, used(2, 5))
     assert first.ahead_s == pytest.approx(1 * SLOW_S, abs=CALL_S)
@@ -78,7 +79,7 @@ async def test_all_are_told_of_all(totals: RateLimitTotals) -> None:
     assert (first.asked, 5.0 < second.asked <= 6.0) == (1.0, True)
 
 
-async def test_what_was_admitted_at_the_rate_is_nothing_ahead(totals: RateLimitTotals) -> None:
+async def test_usage_at_the_rate_is_not_ahead(totals: RateLimitTotals) -> None:
     for _ in range(5):
         (total,) = await add(totals, used(50, every_s=0.01, most=300), within_s=0.5)
     # Five half seconds within what the calls took: the first of them was let in before.
@@ -98,14 +99,14 @@ async def test_nothing_is_further_ahead_than_its_burst_and_a_debt(
 
 @pytest.mark.parametrize("rate", [1e6, 1e-6, 1e-300, 5e-324])
 async def test_whatever_the_rate(totals: RateLimitTotals, rate: float) -> None:
-    quotas = RateLimits(rate=rate, burst=1 << 30)
+    limits = RateLimits(rate=rate, burst=1 << 30)
     for _ in range(3):
-        quotas.wait_s("k", 0.0)
-        (total,) = await totals.add(quotas.take(0.0), within_s=0.5)
+        limits.wait_s("k", 0.0)
+        (total,) = await totals.add(limits.take(0.0), within_s=0.5)
         assert 0.0 <= total.ahead_s < 1e10
 
 
-async def test_a_turn_is_one_round_trip(totals: RateLimitTotals, server: Server) -> None:
+async def test_an_exchange_is_one_round_trip(totals: RateLimitTotals, server: Server) -> None:
     def reads() -> int:
         return int(server.client.info("stats")["total_reads_processed"])
 
@@ -116,7 +117,7 @@ async def test_a_turn_is_one_round_trip(totals: RateLimitTotals, server: Server)
     assert reads() - before < 10 * 20, "of 500 keys each"
 
 
-async def test_when_nobody_is_ahead_any_more_nothing_is_left(
+async def test_when_no_key_is_ahead_nothing_is_left(
     totals: RateLimitTotals, server: Server
 ) -> None:
     await add(totals, used(3, every_s=1.0))
@@ -125,7 +126,7 @@ async def test_when_nobody_is_ahead_any_more_nothing_is_left(
     assert 9_000 < server.client.pttl("tidegate:{load}:quota:quiet") <= 10_000
 
 
-async def test_wiped_it_is_as_if_nobody_had_used_anything(
+async def test_a_wiped_server_counts_as_nothing_used(
     totals: RateLimitTotals, server: Server
 ) -> None:
     await add(totals, used(50))
@@ -135,17 +136,17 @@ async def test_wiped_it_is_as_if_nobody_had_used_anything(
     assert total.asked == 1.0
 
 
-@pytest.mark.parametrize("kept", [b"", b"plain", b"1 2 3", b"-5 1.000 1", b"nan nan nan"])
-async def test_what_is_not_ours_is_written_over(
-    totals: RateLimitTotals, server: Server, kept: bytes
+@pytest.mark.parametrize("foreign", [b"", b"plain", b"1 2 3", b"-5 1.000 1", b"nan nan nan"])
+async def test_foreign_values_are_overwritten(
+    totals: RateLimitTotals, server: Server, foreign: bytes
 ) -> None:
-    server.client.set(KEY, kept)
+    server.client.set(KEY, foreign)
     (total,) = await add(totals, used(1))
     assert total.ahead_s == pytest.approx(SLOW_S, abs=CALL_S)
 
 
 @pytest.mark.parametrize("hours", [-5, 5])
-async def test_a_clock_that_was_set_locks_nobody_out(
+async def test_a_changed_clock_locks_no_client_out(
     totals: RateLimitTotals, server: Server, hours: int
 ) -> None:
     await add(totals, used(1, every_s=0.1))
@@ -157,7 +158,7 @@ async def test_a_clock_that_was_set_locks_nobody_out(
     assert total.asked <= 2.0
 
 
-async def test_a_server_that_refuses_is_unavailable(
+async def test_a_server_that_answers_with_an_error_is_unavailable(
     totals: RateLimitTotals, server: Server
 ) -> None:
     server.client.hset(KEY, "a", "b")
@@ -165,7 +166,7 @@ async def test_a_server_that_refuses_is_unavailable(
         await add(totals, used(1))
 
 
-async def test_a_frozen_server_is_given_up_in_time(totals: RateLimitTotals, server: Server) -> None:
+async def test_a_frozen_server_times_out(totals: RateLimitTotals, server: Server) -> None:
     await add(totals, used(1))
     with server.frozen():
         began_s = time.monotonic()
@@ -179,17 +180,17 @@ async def test_two_processes_over_a_server_that_dies_and_comes_back(tmp_path: Pa
     clock = StoppedClock()
     with server_in(tmp_path) as server:
         opened = [of(server), of(server)]
-        quotas = [RateLimits(rate=0.001, burst=10) for _ in opened]
+        limits = [RateLimits(rate=0.001, burst=10) for _ in opened]
         telling = [
             RateLimitSync(totals=totals, limits=[("key", each)], clock=clock)
-            for totals, each in zip(opened, quotas, strict=True)
+            for totals, each in zip(opened, limits, strict=True)
         ]
 
         async def turn(*asked: int) -> list[int]:
-            """Return what each lets in of so many requests; then all tell."""
+            """Return what each admits of so many requests; then all exchange."""
             admitted = [
                 sum(each.wait_s("k", clock.at_s) == 0.0 for _ in range(times))
-                for each, times in zip(quotas, asked, strict=True)
+                for each, times in zip(limits, asked, strict=True)
             ]
             for each in (*telling, *telling):
                 await each.exchange()
@@ -206,13 +207,13 @@ async def test_two_processes_over_a_server_that_dies_and_comes_back(tmp_path: Pa
         server.client.close()
         server.start()
         server.client.flushall()
-        assert await turn(5, 5) == [0, 0], "and nobody gets anything for it"
+        assert await turn(5, 5) == [0, 0], "and no key gets anything for it"
         for totals in opened:
             await totals.close()
 
 
 @pytest.mark.servers
-async def test_on_a_cluster_it_lies_on_one_node_whichever_is_named(tmp_path: Path) -> None:
+async def test_on_a_cluster_all_keys_are_on_one_node(tmp_path: Path) -> None:
     with cluster_in(tmp_path) as nodes:
         for n, node in enumerate(nodes):
             totals = of(node)
@@ -222,12 +223,12 @@ async def test_on_a_cluster_it_lies_on_one_node_whichever_is_named(tmp_path: Pat
         assert sorted(node.client.dbsize() for node in nodes) == [0, 0, 6]
 
 
-@pytest.mark.parametrize("told", [None, [], [[b"1", b"2"], [b"3", b"4"]], [[b"x", b"y"]], [1]])
-async def test_what_the_script_never_gives_is_as_good_as_no_answer(
-    totals: RateLimitTotals, monkeypatch: pytest.MonkeyPatch, told: object
+@pytest.mark.parametrize("usage", [None, [], [[b"1", b"2"], [b"3", b"4"]], [[b"x", b"y"]], [1]])
+async def test_an_odd_answer_counts_as_none(
+    totals: RateLimitTotals, monkeypatch: pytest.MonkeyPatch, usage: object
 ) -> None:
     async def odd(*_: object) -> object:
-        return told
+        return usage
 
     monkeypatch.setattr(scripting, "run", odd)
     with pytest.raises(Unavailable):

@@ -58,7 +58,7 @@ async def test_a_channel_beyond_its_limit_is_429_for_every_key(of_channel: Setti
 async def exchange(*gateways: Gateway) -> None:
     """All of them publish their counts, and receive the totals."""
     for gateway in (*gateways, *gateways):
-        await cast("RateLimitSync", wiring.tasks(gateway, 0)["quotas"]).exchange()
+        await cast("RateLimitSync", wiring.tasks(gateway, 0)["rate limits"]).exchange()
 
 
 async def test_a_channel_is_counted_across_processes_and_keys(of_channel: Settings) -> None:
@@ -119,4 +119,4 @@ async def test_without_limits_or_redis_nothing_is_published(
         redis_url=settings.redis_url if url is None else url,
     )
     async with open_gateway(changed) as gateway:
-        assert "quotas" not in wiring.tasks(gateway, 0)
+        assert "rate limits" not in wiring.tasks(gateway, 0)
