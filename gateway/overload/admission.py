@@ -12,11 +12,10 @@ from msgspec import Struct
 
 from gateway.domain.features import TIERS, Feature, Tier
 from gateway.domain.overrides import Action
-from gateway.overload.concurrency import ConcurrencyLimit, InFlightLimit
+from gateway.overload.concurrency import ConcurrencyLimit, InFlightLimit, Slot
 from gateway.overload.load import IDLE, Load
 from gateway.overload.rejections import Reason, Rejection, Rejections
 from gateway.overload.request_rates import RequestRates
-from gateway.overload.slot import Slot
 from gateway.overload.tier_breaker import RULES, TierBreaker
 from gateway.runtime.clock import Clock
 from gateway.runtime.recent import Recent

@@ -1,4 +1,6 @@
-"""Authentication by API key, cached for a moment so that a request costs no query.
+"""Authentication by API key, and the rate limit of each key.
+
+Keys are cached for a moment, so that a request costs no query.
 
 The result of a look-up is valid for ``ttl_s``; a revoked key stops working then. While Postgres is
 unavailable, keys that were in use before go on working for a while: rejecting every client because
@@ -6,6 +8,7 @@ keys cannot be looked up would turn a small outage into a large one. Unknown key
 """
 
 import asyncio
+import math
 from collections import OrderedDict
 from functools import partial
 from hashlib import sha256
@@ -13,7 +16,9 @@ from typing import Protocol
 
 from gateway.domain.access import Principal, Role
 from gateway.domain.errors import Unavailable
+from gateway.overload.rate_limit import RateLimits
 from gateway.runtime.clock import Clock
+from gateway.web import metrics
 from gateway.web.problems import Answered, problem
 
 _CACHED_MAX = 10_000
@@ -44,10 +49,12 @@ class Keys(Protocol):
 
 
 class Authenticator:
-    """Turns an Authorization header into a principal."""
+    """Turns an Authorization header into a principal, and counts its requests."""
 
-    def __init__(self, *, keys: Keys, clock: Clock, ttl_s: float) -> None:
+    def __init__(self, *, keys: Keys, rate_limits: RateLimits, clock: Clock, ttl_s: float) -> None:
+        """``rate_limits``: by key id."""
         self._keys = keys
+        self._rate_limits = rate_limits
         self._clock = clock
         self._ttl_s = ttl_s
         self._cache: OrderedDict[str, tuple[Principal | None, float]] = OrderedDict()
@@ -82,6 +89,14 @@ class Authenticator:
         if not principal.may(role):
             raise Answered(problem("forbidden", f"the key does not have the role {role}"))
         return principal
+
+    def apply_rate_limit(self, principal: Principal) -> None:
+        """Count a request against its key's rate limit. Raises ``Answered`` with 429."""
+        wait_s = self._rate_limits.wait_s(principal.key_id, self._clock.monotonic_s())
+        if wait_s:
+            metrics.RATE_LIMITED.inc()
+            head = f"Retry-After: {math.ceil(wait_s)}\r\n"
+            raise Answered(problem("quota-exceeded", head=head))
 
     async def _look_up(
         self, authorization: str, entry: tuple[Principal | None, float] | None

@@ -8,6 +8,8 @@ import asyncio
 import itertools
 import logging
 import math
+import re
+from collections.abc import Sequence
 from typing import cast
 
 import msgspec
@@ -15,20 +17,18 @@ from aiohttp import web
 from aiohttp.web_protocol import RequestHandler
 from prometheus_client import Counter
 
-from gateway.domain.access import Principal
 from gateway.domain.errors import TidegateError, Unavailable
-from gateway.overload.rate_limit import RateLimits
+from gateway.overload.concurrency import Overloaded
 from gateway.overload.rejections import SHED, Rejection
-from gateway.overload.slot import Overloaded
 from gateway.runtime.clock import Clock
-from gateway.web import metrics
+from gateway.web import metrics, routing
 from gateway.web.authentication import Authenticator
 from gateway.web.fast_path.handler import FastPath
 from gateway.web.handlers.orders import OrderHandler
 from gateway.web.problems import Answered, problem
 from gateway.web.request import Request
 from gateway.web.response import CLOSE, Response, StreamedResponse, writer_for
-from gateway.web.routing import Route, Router
+from gateway.web.routing import Route
 from gateway.web.transport.connection import LINGER_S, HttpConnection
 from gateway.web.transport.early_rejection import EarlyRejection
 
@@ -56,6 +56,32 @@ def _spread(serial: int) -> float:
     return _SPREAD_MAX * (serial * _GOLDEN % 1.0)
 
 
+class Router:
+    """Finds the routes of a path: exact paths by one look-up, others by pattern."""
+
+    def __init__(self, routes: Sequence[Route]) -> None:
+        self.routes = tuple(routes)
+        self._exact: dict[str, dict[str, Route]] = {}
+        self._patterns: dict[str, tuple[re.Pattern[str], dict[str, Route]]] = {}
+        for route in routes:
+            if "{" not in route.template:
+                self._exact.setdefault(route.template, {})[route.method] = route
+                continue
+            compiled = re.compile(routing.pattern(route.template))
+            _, methods = self._patterns.setdefault(route.template, (compiled, {}))
+            methods[route.method] = route
+
+    def find(self, path: str) -> tuple[dict[str, Route], tuple[str, ...]]:
+        """Return the routes of a path by method, and the values of its variables."""
+        methods = self._exact.get(path)
+        if methods is not None:
+            return methods, ()
+        for compiled, methods in self._patterns.values():
+            if match := compiled.fullmatch(path):
+                return methods, match.groups()
+        return {}, ()
+
+
 class Dispatcher(web.Server):
     """Accepts at most ``connections_max`` connections and dispatches their requests."""
 
@@ -65,7 +91,6 @@ class Dispatcher(web.Server):
         router: Router,
         authenticator: Authenticator,
         early_rejection: EarlyRejection,
-        rate_limits: RateLimits,
         clock: Clock,
         connections_max: int,
         keepalive_s: float,
@@ -73,17 +98,12 @@ class Dispatcher(web.Server):
         fast_path_orders: OrderHandler | None = None,
         fast_path_bytes_max: int = 0,
     ) -> None:
-        """``rate_limits``: by key id.
-
-        ``fast_path_orders``: handles submissions of at most ``fast_path_bytes_max`` bytes on the
-        fast path; None: there is no fast path.
-        """
+        """``fast_path_orders``: handles the orders of the fast path; None: there is none."""
         super().__init__(self.answer)
         self._router = router
         self._authenticator = authenticator
         #: Decides about requests on their first bytes.
         self.early_rejection = early_rejection
-        self._rate_limits = rate_limits
         self._clock = clock
         self._connections_max = connections_max
         self._keepalive_s = keepalive_s
@@ -110,7 +130,7 @@ class Dispatcher(web.Server):
             loop=self._loop,
             keepalive_timeout=self._keepalive_s * (1.0 + _spread(next(self._serial))),
             lingering_time=LINGER_S,
-            # A body is decompressed when it is read, up to its limit: see ``request_body.py``.
+            # A body is decompressed when it is read, up to its limit: see ``request.py``.
             auto_decompress=False,
             max_line_size=_LINE_BYTES_MAX,
             max_field_size=_LINE_BYTES_MAX,
@@ -186,7 +206,7 @@ class Dispatcher(web.Server):
                         authorization, route.role
                     )
                     request.enter_slot()
-                self.apply_rate_limit(request.principal)
+                self._authenticator.apply_rate_limit(request.principal)
             return await route.handler(request)
         except Overloaded as exc:
             return await self._shed(route, request, exc.rejection)
@@ -218,7 +238,7 @@ class Dispatcher(web.Server):
                 request.principal = await self._authenticator.authenticate(
                     authorization, route.role
                 )
-                self.apply_rate_limit(request.principal)
+                self._authenticator.apply_rate_limit(request.principal)
                 reply = route.cached(request)
                 if reply is not None:
                     metrics.CACHED_ANSWERS.inc()
@@ -229,14 +249,6 @@ class Dispatcher(web.Server):
         return reply or self.early_rejection.response(
             rejection, request.raw.method, request.raw.path
         )
-
-    def apply_rate_limit(self, principal: Principal) -> None:
-        """Count a request against its key's rate limit. Raises ``Answered`` with 429."""
-        wait_s = self._rate_limits.wait_s(principal.key_id, self._clock.monotonic_s())
-        if wait_s:
-            metrics.RATE_LIMITED.inc()
-            head = f"Retry-After: {math.ceil(wait_s)}\r\n"
-            raise Answered(problem("quota-exceeded", head=head))
 
     def _without_route(self, request: Request, methods: dict[str, Route]) -> Response:
         """Answer a request that has no route: 404 or 405, or its rejection under load."""

@@ -1,4 +1,4 @@
-"""Routes: what the router matches and what the OpenAPI document is generated from."""
+"""What a route is: what the router matches and the OpenAPI document is generated from."""
 
 import re
 from collections.abc import Awaitable, Callable, Sequence
@@ -64,29 +64,3 @@ class Route(Struct, frozen=True):
 def pattern(template: str) -> str:
     """Return the regular expression of a template's paths, with a group for each variable."""
     return re.sub(r"\\{\w+\\}", "([^/]+)", re.escape(template))
-
-
-class Router:
-    """Finds the routes of a path: exact paths by one look-up, others by pattern."""
-
-    def __init__(self, routes: Sequence[Route]) -> None:
-        self.routes = tuple(routes)
-        self._exact: dict[str, dict[str, Route]] = {}
-        self._patterns: dict[str, tuple[re.Pattern[str], dict[str, Route]]] = {}
-        for route in routes:
-            if "{" not in route.template:
-                self._exact.setdefault(route.template, {})[route.method] = route
-                continue
-            compiled = re.compile(pattern(route.template))
-            _, methods = self._patterns.setdefault(route.template, (compiled, {}))
-            methods[route.method] = route
-
-    def find(self, path: str) -> tuple[dict[str, Route], tuple[str, ...]]:
-        """Return the routes of a path by method, and the values of its variables."""
-        methods = self._exact.get(path)
-        if methods is not None:
-            return methods, ()
-        for compiled, methods in self._patterns.values():
-            if match := compiled.fullmatch(path):
-                return methods, match.groups()
-        return {}, ()

@@ -25,7 +25,7 @@ from gateway.stores.postgres.audit import AuditLog
 from gateway.stores.postgres.order_reader import OrderReader
 from gateway.web import admin_routes, openapi, roles, routes
 from gateway.web.authentication import Authenticator
-from gateway.web.dispatcher import Dispatcher
+from gateway.web.dispatcher import Dispatcher, Router
 from gateway.web.handlers import readiness
 from gateway.web.handlers.admin import AdminHandler
 from gateway.web.handlers.callbacks import CallbackHandler, ProviderAccount
@@ -38,7 +38,7 @@ from gateway.web.handlers.stream import StreamHandler
 from gateway.web.request import Request
 from gateway.web.response import Response
 from gateway.web.response_cache import ResponseCache
-from gateway.web.routing import Answer, Route, Router
+from gateway.web.routing import Answer, Route
 from gateway.web.transport.early_rejection import EarlyRejection
 from gateway.wiring import Gateway
 
@@ -138,6 +138,7 @@ def build_server(
         router=Router(roles.table(settings.role, every_route)),
         authenticator=Authenticator(
             keys=ApiKeys(pool=gateway.stores.primary_reads, replicas=gateway.stores.replicas),
+            rate_limits=gateway.key_rate_limits,
             clock=gateway.clock,
             ttl_s=settings.api_key_ttl_s,
         ),
@@ -150,7 +151,6 @@ def build_server(
             },
             response_cache=response_cache,
         ),
-        rate_limits=gateway.key_rate_limits,
         clock=gateway.clock,
         connections_max=settings.connections_max,
         keepalive_s=settings.keepalive_s,
@@ -214,6 +214,7 @@ def build_admin_server(gateway: Gateway) -> Dispatcher:
         router=Router(table),
         authenticator=Authenticator(
             keys=ApiKeys(pool=gateway.stores.primary_reads, replicas=gateway.stores.replicas),
+            rate_limits=RateLimits(rate=0.0, burst=1),
             clock=gateway.clock,
             ttl_s=settings.api_key_ttl_s,
         ),
@@ -224,7 +225,6 @@ def build_admin_server(gateway: Gateway) -> Dispatcher:
             retry_responses={},
             response_cache=ResponseCache(clock=gateway.clock),
         ),
-        rate_limits=RateLimits(rate=0.0, burst=1),
         clock=gateway.clock,
         connections_max=_OPERATORS_MAX,
         keepalive_s=settings.keepalive_s,

@@ -12,12 +12,11 @@ from prometheus_client import REGISTRY
 from gateway.domain import features
 from gateway.domain.overrides import Action
 from gateway.overload.admission import Admission
-from gateway.overload.concurrency import ConcurrencyLimit
+from gateway.overload.concurrency import ConcurrencyLimit, Overloaded, Slot
 from gateway.overload.monitor import Monitor
 from gateway.overload.peers import PeerLoads
 from gateway.overload.rejections import Rejection
 from gateway.overload.signals import TICK_S, Signals
-from gateway.overload.slot import Overloaded, Slot
 from gateway.runtime import machine
 from gateway.runtime.recent import Recent
 from gateway.runtime.settings import Settings

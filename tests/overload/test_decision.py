@@ -10,8 +10,8 @@ from gateway.domain import features
 from gateway.domain.features import TIERS, Tier
 from gateway.domain.overrides import Action
 from gateway.overload.admission import Conditions, decide
+from gateway.overload.concurrency import Slot
 from gateway.overload.rejections import Reason, Rejection
-from gateway.overload.slot import Slot
 from gateway.runtime.watchdog import STALL_S
 from tests.overload.test_admission import SETTINGS, Ticked, fill
 

@@ -17,10 +17,10 @@ from gateway.domain import features
 from gateway.domain.errors import Unavailable
 from gateway.domain.features import TIERS
 from gateway.overload import cluster_view, peers
+from gateway.overload.concurrency import Slot
 from gateway.overload.load import BACK, LoadFigure
 from gateway.overload.peers import EXPIRES_S, HEARTBEAT_S, Peers, PublishedProcess
 from gateway.overload.signals import TICK_S
-from gateway.overload.slot import Slot
 from gateway.overload.snapshot import TierSnapshot
 from tests.domain.support import NOW
 from tests.overload.test_admission import Ticked

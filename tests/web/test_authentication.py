@@ -8,6 +8,7 @@ import pytest
 
 from gateway.domain.access import Principal
 from gateway.domain.errors import Unavailable
+from gateway.overload.rate_limit import RateLimits
 from gateway.stores.postgres.api_keys import ApiKeys
 from gateway.web.authentication import Authenticator
 from gateway.web.problems import Answered
@@ -68,7 +69,9 @@ def clock() -> ManualClock:
 
 @pytest.fixture
 def authenticator(keys: Keys, clock: ManualClock) -> Authenticator:
-    return Authenticator(keys=keys, clock=clock, ttl_s=TTL_S)
+    return Authenticator(
+        keys=keys, rate_limits=RateLimits(rate=0.0, burst=1), clock=clock, ttl_s=TTL_S
+    )
 
 
 async def _status(authenticator: Authenticator, authorization: str) -> int:

@@ -16,7 +16,7 @@ import pytest
 
 from gateway.domain.features import ORDER_SUBMISSION
 from gateway.overload.admission import Admission
-from gateway.overload.slot import Slot
+from gateway.overload.concurrency import Slot
 from gateway.runtime import settings as configuration
 from gateway.web import process
 from gateway.web.transport import listener as listener_module

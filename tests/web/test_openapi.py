@@ -9,11 +9,12 @@ import jsonschema_rs
 import pytest
 from schemathesis.specs.openapi.definitions import OPENAPI_31
 
+from gateway.web.dispatcher import Router
 from gateway.web.problems import KINDS
 from gateway.web.request import Request
 from gateway.web.response import Response
 from gateway.web.routing import Answer as Documented
-from gateway.web.routing import Route, Router
+from gateway.web.routing import Route
 from tests.support.site import Site
 from tests.web.support import Answer, Wire, edited, order, order_bytes
 

@@ -15,8 +15,8 @@ import pytest
 from gateway.domain.features import OTHER
 from gateway.domain.overrides import Action
 from gateway.overload.admission import Admission
+from gateway.overload.concurrency import Slot
 from gateway.overload.overrides import Overrides
-from gateway.overload.slot import Slot
 from gateway.runtime.settings import ProcessRole, Settings
 from gateway.web import process, wiring
 from gateway.web.transport.early_rejection import EarlyRejection

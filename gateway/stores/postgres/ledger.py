@@ -1,13 +1,13 @@
 """The ledger as the committer sees it: place, follow, park."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from datetime import datetime
 from uuid import UUID
 
 import asyncpg
 
-from gateway.domain.following import Done, FollowUp, Settle
-from gateway.domain.placing import Placed, Placement
+from gateway.domain.following import FollowUp
+from gateway.domain.placing import Placement
 from gateway.stores.postgres import errors
 from gateway.stores.postgres.followups import FollowUps
 from gateway.stores.postgres.placements import Placements
@@ -38,16 +38,10 @@ class Ledger:
         self._pool = pool
         self._sealer = sealer
         self._new_id = new_id
-        self._placements = Placements(pool=pool, sealer=sealer, is_late=is_late)
-        self._follow_ups = FollowUps(pool=pool, sealer=sealer, new_id=new_id)
-
-    async def place(self, batch: Sequence[Placement]) -> Sequence[Placed | errors.BadRow]:
-        """Store orders; see ``Placements.place``."""
-        return await self._placements.place(batch)
-
-    async def follow(self, batch: Sequence[FollowUp | Settle]) -> Sequence[Done]:
-        """Apply events; see ``FollowUps.follow``."""
-        return await self._follow_ups.follow(batch)
+        #: Stores orders.
+        self.place = Placements(pool=pool, sealer=sealer, is_late=is_late).place
+        #: Applies events.
+        self.follow = FollowUps(pool=pool, sealer=sealer, new_id=new_id).follow
 
     async def park(self, entry: Placement | FollowUp, reason: str) -> str:
         """Park an entry that cannot be stored, sealed; return the id an operator finds it by.

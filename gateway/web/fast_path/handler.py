@@ -11,8 +11,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Protocol
 
-from gateway.domain.access import Principal
-from gateway.overload.slot import Slot
+from gateway.overload.concurrency import Slot
 from gateway.web import metrics
 from gateway.web.authentication import Authenticator
 from gateway.web.fast_path.parser import SubmissionParser
@@ -34,10 +33,6 @@ class Connection(Protocol):
 
 class RequestAccounting(Protocol):
     """What the dispatcher does for the requests of both paths."""
-
-    def apply_rate_limit(self, principal: Principal) -> None:
-        """Count a request towards its key's rate limit. Raises ``Answered`` with 429."""
-        ...
 
     def count(self, route: str, status: int) -> None:
         """Count a response in the metrics."""
@@ -85,7 +80,7 @@ class FastPath:
         respond = partial(self._respond, connection, submission.head.closes)
         slot.given_s = self._ready_s(slot.given_s)
         try:
-            self._accounting.apply_rate_limit(principal)
+            self._authenticator.apply_rate_limit(principal)
             pending = self._orders.begin(principal, submission.body, submission.request_id)
         except Exception as exc:
             respond(self._accounting.error_response(exc, _ROUTE))

@@ -9,7 +9,7 @@ import re
 
 from msgspec import Struct
 
-from gateway.web.request_body import is_json
+from gateway.web.request import is_json
 from gateway.web.response import JSON
 
 _FIRST_LINE = b"POST /v1/orders HTTP/1.1\r\n"

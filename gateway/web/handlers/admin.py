@@ -14,9 +14,8 @@ from gateway.overload.admission import Admission
 from gateway.overload.overrides import Overrides
 from gateway.runtime.clock import Clock
 from gateway.stores.postgres.overrides import OverrideStore, PlannedStep
-from gateway.web import request_body
 from gateway.web.problems import Answered, problem
-from gateway.web.request import Request
+from gateway.web.request import Request, decode_json, read_body, require_json
 from gateway.web.response import Response
 
 _BYTES_MAX = 64 * 1024
@@ -155,9 +154,9 @@ class AdminHandler:
         return Response(200, _encode(PlanResult(name, True)))
 
     async def _body(self, request: Request, type_: type[T]) -> T:
-        request_body.require_json(request)
-        body = await request_body.read(request, bytes_max=_BYTES_MAX, body_s=self._body_s)
-        return request_body.decoded(msgspec.json.Decoder(type_).decode, body)
+        require_json(request)
+        body = await read_body(request, bytes_max=_BYTES_MAX, body_s=self._body_s)
+        return decode_json(msgspec.json.Decoder(type_).decode, body)
 
 
 def _actor(request: Request) -> str:

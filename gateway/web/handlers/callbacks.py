@@ -13,10 +13,9 @@ from gateway.intake.shop_message import ShopMessage, accept
 from gateway.providers.contract import Adapter, Answer, DocumentMissing, Learner, Message, Reading
 from gateway.runtime.clock import Clock
 from gateway.runtime.logs import Throttle
-from gateway.web import request_body
 from gateway.web.metrics import REJECTED_CALLBACKS
 from gateway.web.problems import Answered, problem
-from gateway.web.request import Request
+from gateway.web.request import Request, read_body
 from gateway.web.response import Response
 
 _log = logging.getLogger(__name__)
@@ -70,7 +69,7 @@ class CallbackHandler:
             raise Answered(problem("not-found", "this provider account is not configured"))
         if request.raw.headers.get("Content-Encoding", "identity") != "identity":
             raise Answered(problem("unsupported-media-type", "signed bodies cannot be compressed"))
-        body = await request_body.read(request, bytes_max=self._bytes_max, body_s=self._body_s)
+        body = await read_body(request, bytes_max=self._bytes_max, body_s=self._body_s)
         message = Message(headers=request.raw.headers, body=body, now=self._clock.now())
         try:
             reading = await self._read(account.adapter, message, request)

@@ -16,9 +16,9 @@ from gateway.intake.accept import Intake
 from gateway.intake.stock_check import StockCheck
 from gateway.overload.rate_limit import RateLimits
 from gateway.runtime.clock import Clock
-from gateway.web import metrics, request_body
+from gateway.web import metrics
 from gateway.web.problems import Answered, problem
-from gateway.web.request import Request
+from gateway.web.request import NOT_DECODED, Request, json_error, read_body, require_json
 from gateway.web.response import JSON, Response
 
 _REPLAYED = "Idempotency-Replayed: true\r\n"
@@ -79,9 +79,9 @@ class OrderHandler:
 
         202 where Postgres could not commit it: it is synced in the journal and will be committed.
         """
-        request_body.require_json(request)
+        require_json(request)
         request_id = _request_id(request.header("Idempotency-Key"))
-        body = await request_body.read(request, bytes_max=self._bytes_max, body_s=self._body_s)
+        body = await read_body(request, bytes_max=self._bytes_max, body_s=self._body_s)
         principal = request.principal
         assert principal is not None, "the route requires a role"
         placement = self._placement(principal, body, request_id)
@@ -131,7 +131,10 @@ class OrderHandler:
         return _reply(placed, placement)
 
     def _placement(self, principal: Principal, body: bytes, request_id: str | None) -> Placement:
-        submission = request_body.decoded(orders.decode, body)
+        try:
+            submission = orders.decode(body)
+        except NOT_DECODED as exc:
+            raise json_error(exc) from None
         if not principal.may_use(submission.channel):
             faults = [Fault("channel", "is not one of the key's channels")]
             raise Answered(problem("forbidden", faults=faults))

@@ -9,7 +9,7 @@ from aiohttp.http_parser import RawRequestMessage
 from aiohttp.web_protocol import RequestHandler
 
 from gateway.domain.features import ORDER_SUBMISSION
-from gateway.overload.slot import Slot
+from gateway.overload.concurrency import Slot
 from gateway.web import metrics
 from gateway.web.fast_path.handler import FastPath
 from gateway.web.problems import plain

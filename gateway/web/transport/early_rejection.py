@@ -4,14 +4,15 @@ A rejection costs a small part of what an accepted request costs, so a flood of 
 all of the CPU: one look-up by the first line, one decision, and bytes that were rendered before.
 """
 
+import time
 from collections.abc import Mapping, Sequence
 
 from msgspec import Struct
 
 from gateway.domain.features import Feature
 from gateway.overload.admission import Admission
+from gateway.overload.concurrency import Slot
 from gateway.overload.rejections import FULL, SHED, Rejection
-from gateway.overload.slot import Slot
 from gateway.providers import contract
 from gateway.runtime.settings import ProcessRole
 from gateway.web import metrics
@@ -73,6 +74,7 @@ class EarlyRejection:
         self._by_first_line = self._table.by_first_line
         self._find = self._table.find
         self._responses = RejectionResponses(self._table)
+        self._second = 0
         #: Whether every response is the last of its connection.
         self.is_draining = False
         # Entries without headroom in this batch, each with its rejection; None between batches.
@@ -84,7 +86,11 @@ class EarlyRejection:
         What has no headroom for one of them has none for those after it: nothing is answered
         within a batch.
         """
-        self._responses.expire()
+        second = int(time.time())
+        if second != self._second:
+            # Rendered responses have a Date.
+            self._second = second
+            self._responses.expire()
         self._full = {}
 
     def end_batch(self) -> None:
