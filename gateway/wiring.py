@@ -65,7 +65,7 @@ class Stores(Struct):
 
 
 class Gateway(Struct):
-    """What every process has: the way in, and the stores behind it."""
+    """The parts of a process: the intake, what protects it from overload, and the stores."""
 
     settings: Settings
     clock: Clock
@@ -92,10 +92,10 @@ class Gateway(Struct):
 
 @asynccontextmanager
 async def open_gateway(settings: Settings, *, clock: Clock | None = None) -> AsyncIterator[Gateway]:
-    """Lend the parts of a process; what was accepted is finished before the stores close.
+    """Open the parts of a process. On exit, accepted events are finished before the stores close.
 
-    Raises ``Unavailable`` when the primary does not answer, there is no journal to write to
-    meanwhile and the role is not ``query``, and ``SealingError`` without a ring.
+    Raises ``Unavailable`` when the primary does not answer, there is no journal to use instead
+    and the role is not ``query``; ``SealingError`` without a keyring.
     """
     clock = clock or SystemClock()
     async with AsyncExitStack() as stack:
@@ -114,12 +114,12 @@ async def open_gateway(settings: Settings, *, clock: Clock | None = None) -> Asy
             )
         is_usable = monitor is not None and monitor.is_usable
         stores = Stores(
-            # A gateway that is started in the middle of an outage journals until it is over; one
-            # that only reads does so from a replica, or waits.
+            # A gateway that starts in an outage journals until it is over; one that only reads
+            # uses a replica, or waits.
             await _open_writers(settings, stack, is_lazy=is_usable or settings.role == "query"),
-            _lend(await pools.open_readers(settings), stack),
+            _closing(await pools.open_readers(settings), stack),
             [
-                _lend(await pools.open_replica(url, settings), stack)
+                _closing(await pools.open_replica(url, settings), stack)
                 for url in pools.replica_urls(settings)
             ],
             _open_results(settings, clock, stack),
@@ -227,11 +227,11 @@ async def open_gateway(settings: Settings, *, clock: Clock | None = None) -> Asy
 def batch_writer(
     ledger: Ledger, journal: Journal | None, *, clock: Clock, settings: Settings
 ) -> BatchWriter:
-    """Make what commits batches to a ledger, with a breaker of its own."""
+    """Return a writer of batches to a ledger, with a circuit breaker of its own."""
     return BatchWriter(
         ledger=ledger,
         fallback=journal,
-        # Batches are few and big: two that fail within two seconds tell enough.
+        # Batches are few and big: two that fail within two seconds are enough.
         breaker=CircuitBreaker(
             window_s=2.0,
             calls_min=2,
@@ -260,7 +260,7 @@ def _open_streams(settings: Settings, stack: AsyncExitStack) -> JournalStreams |
 async def _open_writers(
     settings: Settings, stack: AsyncExitStack, *, is_lazy: bool
 ) -> "asyncpg.Pool[asyncpg.Record]":
-    """Connect to the primary; a lazy pool is lent even where it does not answer."""
+    """Connect to the primary; a lazy pool opens also where it does not answer."""
     try:
         pool = await pools.open_writers(settings, is_lazy=False)
     except Unavailable:
@@ -268,7 +268,7 @@ async def _open_writers(
             raise
         _log.error("postgres does not answer: starting without it")
         pool = await pools.open_writers(settings, is_lazy=True)
-    return _lend(pool, stack)
+    return _closing(pool, stack)
 
 
 def _open_results(
@@ -276,14 +276,14 @@ def _open_results(
 ) -> ResultCache | NoResultCache:
     if not settings.redis_url:
         return NoResultCache()
-    remembered = ResultCache(
+    results = ResultCache(
         connections=Connections(settings.redis_url, call_s=settings.redis_s),
         clock=clock,
         ttl_s=settings.results_ttl_s,
         pause_s=settings.redis_pause_s,
     )
-    stack.push_async_callback(remembered.close)
-    return remembered
+    stack.push_async_callback(results.close)
+    return results
 
 
 def _open_states(settings: Settings, stack: AsyncExitStack) -> ProcessStates | None:
@@ -308,9 +308,9 @@ def _open_totals(settings: Settings, stack: AsyncExitStack) -> RateLimitTotals |
     return totals
 
 
-def _lend(
+def _closing(
     pool: "asyncpg.Pool[asyncpg.Record]", stack: AsyncExitStack
 ) -> "asyncpg.Pool[asyncpg.Record]":
-    # Whatever still runs was given its time by the drain before.
+    # Statements that still run had their time in the drain before.
     stack.callback(pool.terminate)
     return pool

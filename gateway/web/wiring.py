@@ -246,7 +246,7 @@ def tasks(gateway: Gateway, port: int) -> dict[str, lifecycle.Task]:
         "load monitor": gateway.load_monitor,
         "overrides": gateway.overrides,
         "control": control,
-        "refusals": gateway.rejected_callbacks,
+        "rejected callbacks": gateway.rejected_callbacks,
         **journal,
         **_peers(gateway, port),
         **_rate_limit_sync(gateway),

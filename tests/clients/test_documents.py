@@ -120,8 +120,8 @@ async def _is_had(library: Documents, url: str) -> bool:
     try:
         async with asyncio.timeout(PATIENCE_S):
             assert await library.fetch(url) == b"chain"
-    except Unavailable as away:
-        assert away.retry_after_s > 0
+    except Unavailable as error:
+        assert error.retry_after_s > 0
         return False
     return True
 

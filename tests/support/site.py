@@ -56,15 +56,15 @@ async def serve(gateway: Gateway) -> AsyncIterator[Site]:
     server = wiring.build_server(gateway, asyncio.Event(), documents=documents, inventory=inventory)
     listener = socket.create_server(("127.0.0.1", 0))
     host, port = listener.getsockname()
-    door = process.open_listener(server, listener, gateway)
+    opened = process.open_listener(server, listener, gateway)
     keys = ApiKeys(pool=gateway.stores.primary)
     _, token = await keys.create("test", ROLES, [], actor="test")
     headers = {"Authorization": f"Bearer {token}"}
     async with aiohttp.ClientSession(f"http://{host}:{port}", headers=headers) as client:
         yield Site(gateway, server, host, port, client, token)
-    door.stop()
+    opened.stop()
     server.pre_shutdown()
     await server.shutdown(2.0)
-    door.close()
+    opened.close()
     await documents.close()
     await inventory.close()

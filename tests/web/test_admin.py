@@ -19,13 +19,13 @@ async def operators(site: Site) -> AsyncIterator[Wire]:
     server = wiring.build_admin_server(site.gateway)
     listener = socket.create_server(("127.0.0.1", 0))
     host, port = listener.getsockname()
-    door = process.open_listener(server, listener, site.gateway)
+    served = process.open_listener(server, listener, site.gateway)
     yield Wire(host, port, await site.token_for("operate"))
     for target in ("order_lists", "tier3", "callbacks"):
         await site.gateway.override_store.clear(target, actor="test")
     server.pre_shutdown()
     await server.shutdown(2.0)
-    door.close()
+    served.close()
 
 
 def order(**changes: object) -> bytes:

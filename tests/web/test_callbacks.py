@@ -204,7 +204,7 @@ async def test_an_account_handles_no_orders_of_other_channels(
     assert (state["status"], state["payments"][0][0]) == ("pending_payment", "waiting")
 
 
-async def _refused(wire: Wire, payer: Payer) -> float:
+async def _rejections(wire: Wire, payer: Payer) -> float:
     text = (await wire.ask("GET", "/metrics")).body.decode()
     label = f'account="main",provider="{payer.provider}"'
     lines = [line for line in text.splitlines() if line.startswith("tidegate_refused_callbacks_t")]
@@ -217,7 +217,7 @@ async def test_a_forgery_is_rejected_counted_and_stores_nothing(
     placed = _order(payer)
     await _place(wire, placed)
     before = await _state(ledger, placed["order_no"])
-    refused = await _refused(wire, payer)
+    counted = await _rejections(wire, payer)
     for how in payer.forgeries:
         answer = await _post(wire, payer, payer.forge(_payment(placed), how))
         assert 400 <= answer.status < 500, how
@@ -226,7 +226,7 @@ async def test_a_forgery_is_rejected_counted_and_stores_nothing(
     assert await ledger.fetchval(
         "SELECT count(*) FROM waiting WHERE order_no = $1", placed["order_no"]
     ) == 0  # fmt: skip
-    assert await _refused(wire, payer) == refused + len(payer.forgeries)
+    assert await _rejections(wire, payer) == counted + len(payer.forgeries)
 
 
 async def test_malformed_callbacks_are_rejected(wire: Wire, payer: Payer) -> None:

@@ -56,20 +56,20 @@ async def site(gateway: Gateway, fetched: Fetched) -> AsyncIterator[Site]:
         yield served
 
 
-async def told(site: Site) -> aiohttp.ClientResponse:
+async def posted(site: Site) -> aiohttp.ClientResponse:
     trade = Trade("000001", "W-1001", Decimal("199.00"), Decimal("9.00"), "USD")
     posted = paypal.simulator(ACCOUNT).message("paid", trade, at=datetime.now(UTC))
     return await site.client.post(PATH, data=posted.body, headers=posted.headers)
 
 
 async def test_its_certificate_is_fetched_once(site: Site, fetched: Fetched) -> None:
-    assert [(await told(site)).status for _ in range(3)] == [200, 200, 200]
+    assert [(await posted(site)).status for _ in range(3)] == [200, 200, 200]
     assert fetched.asked == [URL]
 
 
 async def test_without_it_the_provider_is_asked_to_retry(site: Site, fetched: Fetched) -> None:
     fetched.content = None
-    answer = await told(site)
+    answer = await posted(site)
     assert answer.status == 503
     assert "Retry-After" in answer.headers
 
@@ -79,4 +79,4 @@ async def test_a_document_that_is_no_certificate_rejects_it(
     site: Site, fetched: Fetched, content: bytes
 ) -> None:
     fetched.content = content
-    assert (await told(site)).status == 400
+    assert (await posted(site)).status == 400

@@ -30,7 +30,7 @@ async def _empty(ledger: "asyncpg.Pool[asyncpg.Record]") -> None:
     await ledger.execute("TRUNCATE refused_callbacks")
 
 
-async def refuse(site: Site, body: bytes = BODY) -> None:
+async def reject(site: Site, body: bytes = BODY) -> None:
     headers = {"webhook-id": "m1", "webhook-timestamp": "1", "webhook-signature": "v1,AAAA"}
     async with site.client.post(PATH, data=body, headers=headers) as answer:
         assert 400 <= answer.status < 500
@@ -40,7 +40,7 @@ async def refuse(site: Site, body: bytes = BODY) -> None:
 async def test_it_is_sealed_and_listed_with_its_reason(
     site: Site, ledger: "asyncpg.Pool[asyncpg.Record]"
 ) -> None:
-    await refuse(site)
+    await reject(site)
     row = await ledger.fetchrow("SELECT * FROM refused_callbacks")
     assert row is not None
     assert (row["provider"], row["account"], row["bytes"]) == ("standard_webhooks", "main", 48)
@@ -64,8 +64,8 @@ async def test_an_operator_finds_out_why(
 ) -> None:
     """The list has the reason, and showing one is recorded in the audit log."""
 
-    await refuse(site)
-    await refuse(site, b"\xff\x1b[2J")
+    await reject(site)
+    await reject(site, b"\xff\x1b[2J")
     monkeypatch.setattr(configuration, "load", lambda: site.gateway.settings)
 
     async def run(*arguments: str) -> str:

@@ -1,7 +1,7 @@
 """What each provider is answered: status, content type and exact body, over real HTTP.
 
-Success, repeat, refusal and a temporary failure. The provider's page is the rule, and the simulated
-provider says which of them it takes for an acknowledgement.
+Success, repeat, rejection and a temporary failure. The provider's page is the rule, and the
+simulated provider says which of them it takes for an acknowledgement.
 """
 
 from datetime import UTC, datetime
@@ -36,22 +36,22 @@ async def test_replies(site: Site, monkeypatch: pytest.MonkeyPatch, name: str) -
     trade = Trade("R1", "SO-R1", Decimal(199), Decimal(9), played.CURRENCIES[0])
     now = datetime.now(UTC)
 
-    async def say(posted: Posted) -> tuple[tuple[int, str, bytes], Any]:
+    async def reply_to(posted: Posted) -> tuple[tuple[int, str, bytes], Any]:
         path = f"/v1/callbacks/{name}/main"
         async with site.client.post(path, data=posted.body, headers=posted.headers) as answer:
             body = await answer.read()
-            said = answer.status, answer.headers["Content-Type"], body
-            return said, simulator.is_acknowledged(answer.status, said[1], body)
+            reply = answer.status, answer.headers["Content-Type"], body
+            return reply, simulator.is_acknowledged(answer.status, reply[1], body)
 
     for attempt in (0, 1, 1):
         posted = simulator.message(kind, trade, at=now, attempt=attempt)
-        assert await say(posted) == (documented["accepted"], True)
+        assert await reply_to(posted) == (documented["accepted"], True)
     forged = simulator.forged("foreign_key", kind, trade, at=now)
-    assert await say(forged) == (documented["refused"], False)
+    assert await reply_to(forged) == (documented["refused"], False)
 
-    async def away(*_: object, **__: object) -> None:
+    async def unavailable(*_: object, **__: object) -> None:
         raise Unavailable("postgres")
 
-    monkeypatch.setattr(callbacks, "accept", away)
-    said = await say(simulator.message(kind, trade, at=now))
-    assert said == (documented["later"], False)
+    monkeypatch.setattr(callbacks, "accept", unavailable)
+    reply = await reply_to(simulator.message(kind, trade, at=now))
+    assert reply == (documented["later"], False)

@@ -199,18 +199,18 @@ async def test_invalid_keys_are_unauthorised(site: Site, wire: Wire) -> None:
 
 
 async def test_content_types_of_json_are_accepted(wire: Wire) -> None:
-    taken = [
+    accepted = [
         "application/json", "application/json; charset=utf-8", "application/json;charset=UTF-8",
         'Application/JSON; charset="utf-8"',
     ]  # fmt: skip
-    refused = [
+    rejected = [
         "", "text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x",
         "application/json; charset=gbk", "application/jsonx", "application/ld+json", "\xe9",
     ]  # fmt: skip
     got = {}
-    for kind in taken + refused:
+    for kind in accepted + rejected:
         got[kind] = (await wire.submit(order_bytes(), {"Content-Type": kind})).status
-    assert got == dict.fromkeys(taken, 201) | dict.fromkeys(refused, 415)
+    assert got == dict.fromkeys(accepted, 201) | dict.fromkeys(rejected, 415)
     assert (await wire.submit(order_bytes())).status == 201
 
 

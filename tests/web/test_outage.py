@@ -126,9 +126,9 @@ async def test_without_a_usable_journal_it_is_503_and_not_ready(settings: Settin
     unfit = msgspec.structs.replace(settings, journal_url=settings.redis_url)
     async with _site(unfit) as (wire, cable):
         cable.cut()
-        refused = await wire.submit(order_bytes())
-        assert refused.status == 503
-        assert int(refused.headers["retry-after"]) >= 1
+        rejected = await wire.submit(order_bytes())
+        assert rejected.status == 503
+        assert int(rejected.headers["retry-after"]) >= 1
         closing = [("Connection", "close")]
         (ready,) = await wire.answers(wire.request("GET", "/readyz", headers=closing))
         assert ready.status == 503

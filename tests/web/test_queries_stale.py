@@ -63,10 +63,10 @@ async def test_an_order_missing_on_the_replica_may_have_been_written_since(
     settings: Settings,
 ) -> None:
     async with over_a_cable(settings) as (site, wire, cable, _):
-        nobody = site.gateway.new_id()
-        assert (await get(wire, f"/v1/orders/{nobody}")).status == 404
+        unknown = site.gateway.new_id()
+        assert (await get(wire, f"/v1/orders/{unknown}")).status == 404
         cable.cut()
-        for path in paths(str(nobody))[:2]:
+        for path in paths(str(unknown))[:2]:
             answer = await get(wire, path)
             assert (answer.status, answer.headers["retry-after"]) == (503, "1")
             assert "age" not in answer.headers

@@ -22,9 +22,9 @@ def settings(settings: Settings) -> Settings:
 async def test_beyond_the_limit_is_429_and_stores_nothing(site: Site, wire: Wire) -> None:
     answers = [await wire.submit(order_bytes()) for _ in range(4)]
     assert [answer.status for answer in answers] == [201, 201, 201, 429]
-    refused = answers[-1]
-    assert refused.json["type"] == "/problems/quota-exceeded"
-    assert refused.headers["retry-after"] in "12"
+    rejected = answers[-1]
+    assert rejected.json["type"] == "/problems/quota-exceeded"
+    assert rejected.headers["retry-after"] in "12"
     assert (await wire.ask("GET", "/v1/orders")).status == 429
     other = Wire(site.host, site.port, await site.token_for("ingest"))
     assert (await other.submit(order_bytes())).status == 201

@@ -220,7 +220,7 @@ def admission(site: Site) -> Iterator[Admission]:
 
 
 @contextlib.contextmanager
-def dark(admission: Admission, tier: Any) -> Iterator[None]:
+def shed(admission: Admission, tier: Any) -> Iterator[None]:
     breaker = admission.breakers[tier]
     before = breaker.state, breaker.share
     breaker.state, breaker.share = "open", 1.0
@@ -232,19 +232,19 @@ async def test_while_its_tier_is_shed_it_is_rejected_on_its_first_bytes(
     wire: Wire, admission: Admission, monkeypatch: pytest.MonkeyPatch, site: Site
 ) -> None:
     id_ = (await placed(wire))["id"]
-    with dark(admission, 3):
+    with shed(admission, 3):
         assert (await patch(wire, id_, "a")).status == 200
-    with dark(admission, 2):
-        refused = await patch(wire, id_, "b")
+    with shed(admission, 2):
+        rejected = await patch(wire, id_, "b")
         # An absolute target is not recognised on its first bytes, and gets the same rejection.
         late = await wire.ask("PATCH", f"http://gateway/v1/orders/{id_}/remark", b'{"remark":"b"}')
 
         async def never(_: object) -> None:
-            raise AssertionError("it came past the gate")
+            raise AssertionError("it was not rejected early")
 
         monkeypatch.setattr(site.server, "request_handler", never)
         early = await patch(wire, id_, "b")
-    for answer in (refused, late, early):
+    for answer in (rejected, late, early):
         assert answer.status == 503
         assert answer.json["type"] == "/problems/overloaded"
         context = answer.json["context"]
@@ -262,7 +262,7 @@ async def test_the_body_of_a_rejected_request_is_skipped(wire: Wire, admission: 
         "PATCH", f"/v1/orders/{id_}/remark", b'{"remark":"GET /healthz HTTP/1.1"}'
     )
     last = wire.request("GET", "/healthz", headers=[("Connection", "close")])
-    with dark(admission, 2):
+    with shed(admission, 2):
         answers = await wire.answers(request * 3 + last)
     assert [answer.status for answer in answers] == [503, 503, 503, 200]
 
@@ -279,9 +279,9 @@ async def test_while_postgres_is_unavailable_it_is_503_and_not_journaled(
             wire = Wire(site.host, site.port, site.token)
             there = (await placed(wire))["id"]
             cable.cut()
-            away = await patch(wire, there, "a")
-            assert (away.status, away.json["type"]) == (503, "/problems/unavailable")
-            assert int(away.headers["retry-after"]) >= 1
+            unavailable = await patch(wire, there, "a")
+            assert (unavailable.status, unavailable.json["type"]) == (503, "/problems/unavailable")
+            assert int(unavailable.headers["retry-after"]) >= 1
             journaled = await wire.submit(order_bytes())
             assert journaled.status == 202
             assert gateway.stores.journal_streams is not None

@@ -20,8 +20,8 @@ async def test_a_cached_page_has_its_age(site: Site, wire: Wire) -> None:
     again = await wire.ask("GET", "/v1/orders?limit=2")
     assert (again.status, again.body) == (200, before.body)
     assert again.headers["age"] == "1"
-    refused = await wire.ask("GET", "/v1/orders?limit=3")
-    assert (refused.status, refused.json["type"]) == (503, "/problems/overloaded")
+    rejected = await wire.ask("GET", "/v1/orders?limit=3")
+    assert (rejected.status, rejected.json["type"]) == (503, "/problems/overloaded")
 
 
 async def test_no_key_gets_the_page_of_another_key(site: Site, wire: Wire) -> None:

@@ -41,11 +41,11 @@ async def serving(settings: Settings) -> AsyncIterator[Wire]:
 
 def names(answer: Answer, role: str) -> bool:
     """Whether the answer says that the path is served by this role."""
-    said = answer.json
+    body = answer.json
     return (
         answer.status == 421
-        and said["type"] == "/problems/misdirected"
-        and f"role `{role}`" in said["detail"]
+        and body["type"] == "/problems/misdirected"
+        and f"role `{role}`" in body["detail"]
     )
 
 
@@ -139,10 +139,10 @@ async def ready(wire: Wire) -> tuple[int, dict[str, str]]:
 
 async def test_the_query_role_is_ready_without_the_parts_of_the_core(settings: Settings) -> None:
     """Neither the journal nor Valkey is probed."""
-    away = msgspec.structs.replace(
+    unavailable = msgspec.structs.replace(
         settings, redis_url="redis://127.0.0.1:1/0", journal_url="redis://127.0.0.1:1/0"
     )
-    async with serving(of_role(away, "query")) as wire:
+    async with serving(of_role(unavailable, "query")) as wire:
         assert await ready(wire) == (200, {"postgres": "ok", "replica": "ok"})
         assert (await wire.ask(*LIST)).status == 200
 

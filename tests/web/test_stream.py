@@ -63,9 +63,9 @@ async def test_counters_are_sent_as_they_grow(opened: asyncio.StreamReader, wire
     first = json.loads((await event(opened))["data"])
     await wire.submit(order_bytes())
     for number in range(2, 200):
-        told = await event(opened)
-        assert told["id"] == str(number)
-        data = json.loads(told["data"])
+        received = await event(opened)
+        assert received["id"] == str(number)
+        data = json.loads(received["data"])
         if data["totals"]["orders"]["placed"] == first["totals"]["orders"]["placed"] + 1:
             break
     else:
@@ -80,10 +80,10 @@ async def test_it_ends_with_an_event_when_it_is_shed(
     await event(opened)
     breaker = site.gateway.admission.breakers[4]
     breaker.state, breaker.share = "open", 1.0
-    while (told := await event(opened))["event"] == "tick":
+    while (received := await event(opened))["event"] == "tick":
         pass
-    assert told["event"] == "dark"
-    assert int(told["retry"]) >= 10_000
+    assert received["event"] == "dark"
+    assert int(received["retry"]) >= 10_000
     assert (await opened.readexactly(5)) == b"0\r\n\r\n"
 
 
@@ -150,10 +150,10 @@ async def test_while_partially_shed_it_sends_a_tenth_of_the_events(
 async def two_states(settings: Settings, streams: StreamHandler) -> AsyncIterator[ProcessStates]:
     """Two processes publish their state through the real Valkey."""
     states = ProcessStates(url=settings.redis_url, call_s=2.0, expires_s=EXPIRES_S)
-    dark = [TierSnapshot(tier, "open", 1.0) for tier in (3, 4)]
+    shed = [TierSnapshot(tier, "open", 1.0) for tier in (3, 4)]
     one = process(pid=1, load=0.2, back=0.1, waiting=3, accepted_per_s=10.0)
     other = process(
-        pid=2, role="query", load=0.9, back=0.7, signal="dbpool", tiers=dark, waiting=4,
+        pid=2, role="query", load=0.9, back=0.7, signal="dbpool", tiers=shed, waiting=4,
         accepted_per_s=20.0, rejected_per_s={"4": 5.0},
     )  # fmt: skip
     for n, each in enumerate((one, other)):
@@ -164,15 +164,15 @@ async def two_states(settings: Settings, streams: StreamHandler) -> AsyncIterato
 
 def counted(streams: StreamHandler, monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """Return when the states are read, from now on."""
-    told, reads = streams._cluster._states, []  # type: ignore[attr-defined]
-    published = told.published
+    states, reads = streams._cluster._states, []  # type: ignore[attr-defined]
+    published = states.published
 
     async def noting() -> Sequence[Published]:
         reads.append(time.monotonic())
         found: Sequence[Published] = await published()
         return found
 
-    monkeypatch.setattr(told, "published", noting)
+    monkeypatch.setattr(states, "published", noting)
     return reads
 
 
