@@ -13,6 +13,7 @@ def _seen_by_a_child(variable: str, given: dict[str, str]) -> str:
     return processes.run("timeit", options, given).splitlines()[0]
 
 
+@pytest.mark.servers
 def test_what_is_measured_does_not_have_the_settings_of_the_user(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -21,6 +22,7 @@ def test_what_is_measured_does_not_have_the_settings_of_the_user(
     assert _seen_by_a_child("TIDEGATE_SHEDDING", {"TIDEGATE_SHEDDING": "act"}) == "act"
 
 
+@pytest.mark.servers
 def test_a_command_that_fails_ends_the_run_with_what_it_printed() -> None:
     with pytest.raises(CannotRun, match="ZeroDivisionError"):
         processes.run("timeit", ["1 / 0"], {})

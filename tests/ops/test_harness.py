@@ -91,6 +91,7 @@ def test_a_get_does_not_go_through_a_proxy(readiness: int, monkeypatch: pytest.M
     assert listen_address.loopback(readiness).get("/readyz") == (503, "starting")
 
 
+@pytest.mark.servers
 def test_a_child_runs_this_code_wherever_it_is_started(tmp_path: Path) -> None:
     (tmp_path / "ops").mkdir()
     (tmp_path / "ops" / "__init__.py").write_text("raise SystemExit('another ops')")
@@ -156,6 +157,7 @@ def test_secrets_lie_in_private_files(tmp_path: Path) -> None:
     assert {stat.S_IMODE(file.stat().st_mode) for file in files} == {0o600}
 
 
+@pytest.mark.servers
 def test_it_is_ready_when_readyz_says_so(readiness: int, tmp_path: Path) -> None:
     with Services(stop_timeout_s=5) as services:
         service = services.add(started(SLEEPS, tmp_path))
@@ -165,12 +167,14 @@ def test_it_is_ready_when_readyz_says_so(readiness: int, tmp_path: Path) -> None
     assert service.exit_status == -signal.SIGTERM
 
 
+@pytest.mark.servers
 def test_one_that_ends_while_starting_is_reported_with_its_log(tmp_path: Path) -> None:
     service = started("print('no keyring'); raise SystemExit(2)", tmp_path)
     with pytest.raises(errors.NotReady, match=r"(?s)ended while starting \(status 2\).*no keyring"):
         wait_ready(listen_address.loopback(free_port()), [service], timeout_s=30)
 
 
+@pytest.mark.servers
 def test_one_that_is_never_ready_is_reported_with_its_answer(
     readiness: int, tmp_path: Path
 ) -> None:
@@ -180,6 +184,7 @@ def test_one_that_is_never_ready_is_reported_with_its_answer(
     service.kill()
 
 
+@pytest.mark.servers
 def test_one_that_ends_by_itself_fails_the_block(tmp_path: Path) -> None:
     ended = started("print('out of memory'); raise SystemExit(1)", tmp_path)
     running = started(SLEEPS, tmp_path)
@@ -193,6 +198,7 @@ def test_one_that_ends_by_itself_fails_the_block(tmp_path: Path) -> None:
     assert running.exit_status == -signal.SIGTERM
 
 
+@pytest.mark.servers
 def test_what_the_block_raises_is_not_hidden_by_it(tmp_path: Path) -> None:
     ended = started("raise SystemExit(1)", tmp_path)
     with pytest.raises(KeyError), Services(stop_timeout_s=5) as services:
@@ -201,6 +207,7 @@ def test_what_the_block_raises_is_not_hidden_by_it(tmp_path: Path) -> None:
         raise KeyError
 
 
+@pytest.mark.servers
 @pytest.mark.parametrize("own_session", [True, False])
 def test_one_that_does_not_stop_is_killed(tmp_path: Path, own_session: bool) -> None:
     mark = tmp_path / "ready"

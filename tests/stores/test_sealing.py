@@ -119,6 +119,7 @@ def _sealed_elsewhere(ring: KeyRing) -> list[bytes]:
     return [sealer.seal(PLACE, ROW, PLAIN) for _ in range(10)]
 
 
+@pytest.mark.servers
 def test_two_processes_seal_under_subkeys_of_their_own_and_open_each_others() -> None:
     with multiprocessing.get_context("spawn").Pool(2) as processes:
         sealed = processes.map(_sealed_elsewhere, [RING, RING])
