@@ -6,7 +6,7 @@ ZERO = Decimal(0)
 
 #: Largest amount of one order or payment, exclusive, in major units; fits ``numeric(18,4)``.
 AMOUNT_LIMIT = Decimal(10) ** 12
-#: Zeros may follow the decimals of the currency, so far: ``numeric`` refuses 16,384 of them.
+#: Zeros may follow the decimals of the currency, so far: ``numeric`` rejects 16,384 of them.
 WRITTEN_DECIMALS_MAX = 18
 
 _NO_DECIMALS = frozenset("BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX VND VUV XAF XOF XPF".split())

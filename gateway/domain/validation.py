@@ -117,12 +117,12 @@ def _explain_amounts(order: orders.Submission, decimals: int, faults: list[Fault
     if len(faults) > before:
         return
     if amounts.goods != goods:
-        said = f"is {amounts.goods}, but the items add up to {goods}"
-        faults.append(Fault("amounts.goods", said))
+        reason = f"is {amounts.goods}, but the items add up to {goods}"
+        faults.append(Fault("amounts.goods", reason))
     payable = amounts.goods - amounts.shop_discount - amounts.platform_subsidy + amounts.freight
     if amounts.payable != payable:
-        said = "goods - shop_discount - platform_subsidy + freight"
-        faults.append(Fault("amounts.payable", f"is {amounts.payable}, but {said} is {payable}"))
+        formula = "goods - shop_discount - platform_subsidy + freight"
+        faults.append(Fault("amounts.payable", f"is {amounts.payable}, but {formula} is {payable}"))
 
 
 def _check_recipient(to: orders.Recipient, faults: list[Fault]) -> str:

@@ -1,1 +1,1 @@
-"""Machinery that never heard of an order: settings, clock, ids, batching, logs, metrics."""
+"""Machinery that does not know of orders: settings, clock, ids, batching, logs, metrics."""

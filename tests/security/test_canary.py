@@ -382,7 +382,7 @@ async def test_a_canary_is_found_nowhere(
     # The search finds what may be found, in every kind of place.
     assert _hits(tables["public.orders"], [CONTROL]) == [CONTROL]
     assert _hits(_kept(valkey), ["canary-00000001"]) == ["canary-00000001"]
-    assert "postgres refuses a statement" in processes.log_path.read_text()
+    assert "postgres rejects a statement" in processes.log_path.read_text()
     assert "parked an unstorable entry" in processes.log_path.read_text()
     assert {name for name, rows in tables.items() if rows} >= {
         "public.orders", "public.order_events", "public.payments", "public.parked",

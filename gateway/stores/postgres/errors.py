@@ -78,7 +78,7 @@ def translated(part: str = "postgres") -> Iterator[None]:
     except asyncpg.PostgresError as exc:
         # A missing column or grant, an internal error: the fault of the server or its schema, and
         # not of the entries.
-        _log.error("postgres refuses a statement", extra={"sqlstate": exc.sqlstate})
+        _log.error("postgres rejects a statement", extra={"sqlstate": exc.sqlstate})
         raise Unavailable(part) from exc
 
 

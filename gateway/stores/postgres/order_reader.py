@@ -54,7 +54,7 @@ class OrderReader:
 
         read = await self._readers.read(work)
         if read.value is None:
-            _check_is_of_now(read.age_s)
+            _check_is_current(read.age_s)
             return None
         return Answer(self._stored(read.value), read.age_s)
 
@@ -92,7 +92,7 @@ class OrderReader:
 
         read = await self._readers.read(work)
         if read.value is None:
-            _check_is_of_now(read.age_s)
+            _check_is_current(read.age_s)
             return None
         return Answer(read.value, read.age_s)
 
@@ -106,7 +106,7 @@ class OrderReader:
         return StoredOrder(**fields)
 
 
-def _check_is_of_now(age_s: int | None) -> None:
+def _check_is_current(age_s: int | None) -> None:
     """Raise ``Unavailable`` when what was not found may have been written since."""
     if age_s is not None:
         raise Unavailable("postgres")

@@ -1,4 +1,4 @@
--- Purge fingerprints whose window is over, a bounded number at a time.
+-- Delete fingerprints whose window has ended, at most $1 at a time.
 DELETE FROM fingerprints
  WHERE lookalike = ANY (ARRAY(
            SELECT lookalike FROM fingerprints WHERE expires_at < now() - interval '1 minute'

@@ -1,4 +1,4 @@
--- Purge buyers whose last order of the same goods left the window, a bounded number at a time.
+-- Delete velocity counts whose last order has left the window, at most $1 at a time.
 DELETE FROM velocity
  WHERE same_goods = ANY (ARRAY(
            SELECT same_goods FROM velocity

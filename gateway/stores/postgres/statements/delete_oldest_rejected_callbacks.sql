@@ -1,3 +1,3 @@
--- Delete the oldest refused callbacks beyond a number of rows, a bounded number at a time.
+-- Delete the oldest rejected callbacks beyond $1 rows, at most $2 at a time.
 DELETE FROM refused_callbacks
  WHERE id = ANY (ARRAY(SELECT id FROM refused_callbacks ORDER BY id DESC OFFSET $1 LIMIT $2))

@@ -1,6 +1,6 @@
--- Remove a fingerprint whose order was never stored (its placement lost a race for the order
--- number). Called with the row locked, so no placement can be half way through using it.
--- A row says that there was one.
+-- Delete a fingerprint whose order was never stored (its placement lost a race for the order
+-- number). Called with the row locked, so that no placement is using it. Returns a row if one was
+-- deleted.
 DELETE FROM fingerprints f
  WHERE f.lookalike = $1
    AND NOT EXISTS (SELECT FROM orders o WHERE o.id = f.order_id)

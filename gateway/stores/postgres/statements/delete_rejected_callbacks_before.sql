@@ -1,3 +1,3 @@
--- Delete refused callbacks from before a time, a bounded number at a time.
+-- Delete rejected callbacks from before a time, at most $2 at a time.
 DELETE FROM refused_callbacks
  WHERE id = ANY (ARRAY(SELECT id FROM refused_callbacks WHERE received_at < $1 LIMIT $2))

@@ -1,2 +1,2 @@
--- The bearer of a live key.
+-- The principal of a live key, by the digest of its token.
 SELECT id, name, roles, channels FROM api_keys WHERE digest = $1 AND revoked_at IS NULL

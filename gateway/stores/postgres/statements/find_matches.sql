@@ -1,10 +1,10 @@
--- What each submission met: an order with its request id, with its (channel, order_no), or one
--- that looks the same. `n` is the position in the arrays; a row a find.
+-- The stored orders that each submission matches: by its request id, by its (channel, order_no),
+-- or by its look-alike fingerprint. One row a match; `n` is the position in the arrays.
 --
--- A look-alike stands behind a live fingerprint. Of a late batch ($8) it is the first order
+-- A look-alike is the order of a live fingerprint. For a late batch ($8) it is the first order
 -- received within ten minutes of the submission, before or after: by then its fingerprint may
--- have been purged, or belong to a later order. Who has the same look has the same phone, so an
--- index finds it. An order held as a look-alike opens no window of its own.
+-- have been deleted, or belong to a later order. Look-alikes have the same phone, so an index
+-- finds them. An order held as a look-alike opens no window of its own.
 WITH input AS MATERIALIZED (
     SELECT *
       FROM unnest(

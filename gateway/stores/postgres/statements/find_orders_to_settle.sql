@@ -1,4 +1,4 @@
--- Orders for which something waits that was not yet tried against their present state.
+-- Orders that an event waits for which was not yet tried on their present state.
 SELECT DISTINCT o.id
   FROM waiting w
   JOIN orders o ON o.order_no = w.order_no AND o.channel = ANY (w.channels)

@@ -1,4 +1,4 @@
--- The newest refused callbacks, without their content. Ids grow with time.
+-- The newest rejected callbacks, without their content. Ids grow with time.
 SELECT id, provider, account, reason, hint, received_at, bytes
   FROM refused_callbacks
  WHERE ($1::text IS NULL OR provider = $1)

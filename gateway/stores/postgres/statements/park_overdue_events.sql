@@ -1,7 +1,7 @@
--- Show a person what has waited too long for its order. It goes on waiting; the shown row is
--- how somebody learns of it. One row of `parked` an event. Where the order is there after all,
--- the event waits for another one that must come before it. An array, not IN: a plan that asks
--- the subquery again for each row finds other rows each time and passes the limit.
+-- Park a note about each event that has waited too long for its order: one row of `parked` an
+-- event, by which an operator learns of it; the event goes on waiting. Where the order exists, the
+-- event waits for another one that must come before it. An array, not IN: a plan that runs the
+-- subquery again for each row finds other rows each time and exceeds the limit.
 WITH late AS (
     UPDATE waiting
        SET shown_at = now()

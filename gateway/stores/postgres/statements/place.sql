@@ -1,23 +1,24 @@
 -- Place a batch of orders: all their rows or none, one statement, one round trip.
 --
--- Promises: the number of an order is returned exactly if this statement stored it. A row that met its like
--- (same channel and order number, same request id, a live fingerprint) is not returned and
--- leaves no order behind; the caller looks at it again with `find_matches`.
--- A row with is_judged = true was looked at: it is stored even beside a live fingerprint.
+-- Afterwards: the position of a row is returned exactly if this statement stored its order. A row
+-- that matches a stored order (same channel and order number, same request id, or a live
+-- fingerprint) is not returned and stores no order; the caller looks it up with `find_matches`.
+-- A row with is_judged = true was judged already: it is stored even beside a live fingerprint.
 --
--- Rows must arrive sorted by fingerprint and without a key twice, or batches could deadlock;
--- for the same reason the orders go in by number.
--- The clock of the windows is the database's own, so that no gateway's clock can stretch them.
--- A late batch ($2) is judged by when each row was received: orders that came minutes apart are
--- not one moment because they are stored in one. The database could not be asked then, so the
--- gateway's clock is the only witness; nobody sets that time anew, and one that is yet to come
--- counts as now, so that no window ends later than a live one would.
+-- Rows must arrive sorted by fingerprint and without a duplicate key, or batches could deadlock;
+-- for the same reason orders are inserted in the order of their numbers.
+-- The windows use the database's clock, so that no gateway's clock can stretch them. A late batch
+-- ($2) is judged by when each row was received: orders that came minutes apart are not
+-- simultaneous because they are stored in one batch. Postgres was unavailable then, so the
+-- gateway's clock is the only one there is; a time in the future counts as now, so that no window
+-- ends later than a live one would.
+-- Velocity: the fourth order of one buyer with the same goods within five minutes is held.
 WITH input AS MATERIALIZED (
     SELECT *,
            CASE WHEN $2::bool THEN least(received_at, now()) ELSE now() END AS judged_at,
-           -- Looked up before it is counted. Asked of the history, which one index alone can
-           -- answer, and limited: a plan that is free to choose, and is made while the tables are
-           -- empty, reads them whole when they are not.
+           -- Looked up before it is counted. From the history, where only one index fits, and
+           -- with a limit: a generic plan made while the tables are empty would otherwise scan
+           -- them when they are full.
            (
                SELECT true FROM order_events e
                 WHERE e.source = 'placed:' || t.channel AND e.source_key = t.order_no
@@ -43,7 +44,7 @@ WITH input AS MATERIALIZED (
      WHERE i.is_judged OR i.id IN (SELECT order_id FROM claimed)
 ), counted AS (
     -- The last four times of one buyer with the same goods; a full window holds the fourth.
-    -- Late ones are sorted in among more of them, for later orders may have been counted before.
+    -- Late ones are merged into up to sixteen, as later orders may have been counted before them.
     INSERT INTO velocity AS v (same_goods, recent)
     SELECT same_goods, ARRAY[judged_at] FROM entitled ORDER BY same_goods
         ON CONFLICT (same_goods) DO UPDATE
@@ -77,7 +78,7 @@ WITH input AS MATERIALIZED (
            CROSS JOIN LATERAL (
                SELECT CASE
                           WHEN $2 THEN EXISTS (
-                              -- Four in any five minutes that this one falls in.
+                              -- Four within any five minutes that include this one.
                               SELECT FROM generate_subscripts(c.recent, 1) AS s (first)
                                WHERE i.judged_at BETWEEN c.recent[first] AND c.recent[first + 3]
                                  AND c.recent[first] > c.recent[first + 3] - interval '5 minutes'
@@ -100,7 +101,7 @@ WITH input AS MATERIALIZED (
     SELECT i.id, i.id, 'placed:' || i.channel, i.order_no, 'placed', 'pending_payment', 'applied',
            i.trigger, i.placed_at, i.received_at
       FROM input i JOIN placed p ON p.id = i.id
-), kept AS (
+), raw_stored AS (
     INSERT INTO raw_messages (id, source, body, received_at)
     SELECT i.id, 'placed:' || i.channel, i.raw, i.received_at
       FROM input i JOIN placed p ON p.id = i.id

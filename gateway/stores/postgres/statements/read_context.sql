@@ -1,6 +1,6 @@
--- All that a batch of follow-ups must know beside its locked orders, in one round trip and in
--- a snapshot taken after the locks: their payments, what waits for them, and which of the
--- events were recorded before. Three JSON texts, decoded into typed structs.
+-- What a batch of follow-ups depends on beside its locked orders, in one round trip and in a
+-- snapshot taken after the locks: their payments, what waits for them, and which of the events
+-- are recorded already. Three JSON texts, decoded into typed structs.
 WITH transactions AS MATERIALIZED (
     SELECT DISTINCT * FROM unnest($1::text[], $2::text[]) AS t (provider, transaction_id)
 ), locked AS MATERIALIZED (
@@ -25,13 +25,13 @@ WITH transactions AS MATERIALIZED (
 ), known AS (
     SELECT * FROM near
     UNION
-    -- Of what waits too: two accounts may have told of one transaction, each for its channels.
+    -- Of what waits, too: two accounts may have reported one transaction, each for its channels.
     SELECT p.* FROM awaiting w JOIN payments p USING (provider, transaction_id)
      WHERE w.transaction_id <> ''
 ), keys AS (
     SELECT * FROM unnest($6::text[], $7::text[]) AS k (source, source_key)
     UNION
-    -- As `events.refund_key` has it, for the refunds that wait.
+    -- The key of `events.refund_key`, for the refunds that wait.
     SELECT 'refund:' || w.provider, w.transaction_id || ' ' || (w.event ->> 'refund_no')
       FROM awaiting w
      WHERE w.event ->> 'refund_no' <> ''

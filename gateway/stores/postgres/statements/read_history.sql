@@ -1,6 +1,5 @@
--- The history of an order, by its id or else by an alias of it, in the order of its steps: ids
--- are made one after the other, also for an event that arrived before its order and was applied
--- later.
+-- The history of an order, by its id or else by an alias of it, in the order of its steps: their
+-- ids grow, also where an event arrived before its order and was applied later.
 SELECT id, action, from_status, to_status, outcome, reason, detail, source, trigger, occurred_at,
        received_at
   FROM order_events

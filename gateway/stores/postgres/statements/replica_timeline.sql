@@ -1,6 +1,6 @@
 -- Whether this server is a standby, and the latest timeline that it is known to follow. A role
 -- that may not see the receiver (pg_read_all_stats may) sees the timeline of the last restart
--- point, which is never too late a one.
+-- point, which is never later than the actual one.
 SELECT pg_is_in_recovery(),
        greatest(
            (SELECT received_tli FROM pg_stat_wal_receiver),

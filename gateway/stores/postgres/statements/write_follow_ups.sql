@@ -1,7 +1,7 @@
--- Write back a folded batch of follow-ups. $1 .. $9 are JSON arrays of rows: a batch has few
--- rows of many kinds, and most kinds are empty. Raw bytes come as arrays of their own.
+-- Write back a folded batch of follow-ups. Most parameters are JSON arrays of rows: a batch has
+-- few rows of many kinds, and most kinds are empty. Ids and raw bytes come as arrays.
 --
--- Returns how many events were new. Fewer than sent: somebody else recorded one of them
+-- Returns how many events were new. Fewer than sent: another transaction recorded one of them
 -- meanwhile, and the caller rolls back and folds again.
 WITH events AS (
     INSERT INTO order_events (
@@ -32,10 +32,10 @@ WITH events AS (
         ON CONFLICT (id) DO UPDATE
        SET order_id = excluded.order_id, order_no = excluded.order_no,
            refunded = excluded.refunded, standing = excluded.standing
-           -- A payment that has its order is changed under that order's lock only. One that was
-           -- read before it had, with no order locked, must not be written over what it is now.
+           -- A payment that has an order is changed under that order's lock only. One that was
+           -- read before it had one, with no order locked, must not overwrite what it is now.
      WHERE p.order_id IS NULL OR p.order_id = excluded.order_id
-), kept_waiting AS (
+), new_waiting AS (
     INSERT INTO waiting (
         id, provider, source, transaction_id, channels, order_no, event, trigger, received_at
     )
@@ -44,7 +44,7 @@ WITH events AS (
 ), settled AS (
     DELETE FROM waiting WHERE id = ANY ($5::uuid[]) RETURNING id, shown_at
 ), resolved AS (
-    -- What was shown to a person as waiting too long need not be looked for any more.
+    -- The note about an event that waited too long is resolved with it.
     UPDATE parked p
        SET resolved_at = now()
       FROM settled s
@@ -56,11 +56,11 @@ WITH events AS (
     INSERT INTO outbox (id, order_id, version, topic, priority, created_at)
     SELECT id, order_id, version, topic, priority, created_at
       FROM json_populate_recordset(null::outbox, $7::json)
-), set_aside AS (
+), parked_rows AS (
     INSERT INTO parked (id, source, source_key, order_id, reason, detail, received_at)
     SELECT id, source, source_key, order_id, reason, detail, received_at
       FROM json_populate_recordset(null::parked, $8::json)
-), kept AS (
+), raw_stored AS (
     INSERT INTO raw_messages (id, source, body, received_at)
     SELECT * FROM unnest($9::uuid[], $10::text[], $11::bytea[], $12::timestamptz[])
 )

@@ -1,12 +1,12 @@
--- Give an order, locked by the caller, a private part with another remark: its next version, with
--- the line of history, the message and the outbox row of the change. What is private comes sealed.
-WITH told AS (
+-- Write the private part of an order, locked by the caller, with another remark: its next version,
+-- with the history, the raw message and the outbox row of the change. Private fields come sealed.
+WITH history AS (
     INSERT INTO order_events (
         id, order_id, source, source_key, action, from_status, to_status, outcome, trigger,
         occurred_at, received_at
     )
     VALUES ($4, $1, $5, $6, 'remark_changed', $7, $7, 'applied', $8, $9, $9)
-), kept AS (
+), raw_stored AS (
     INSERT INTO raw_messages (id, source, body, received_at) VALUES ($4, $5, $10, $9)
 ), staged AS (
     INSERT INTO outbox (id, order_id, version, topic, priority, created_at)

@@ -1,4 +1,5 @@
--- Count the entries of the streams KEYS; the age of the oldest in milliseconds, by this server.
+-- Return the number of entries in the streams KEYS, and the age of the oldest in milliseconds, by
+-- this server's clock.
 local time = redis.call('TIME')
 local now_ms = time[1] * 1000 + math.floor(time[2] / 1000)
 local entries, oldest_ms = 0, 0

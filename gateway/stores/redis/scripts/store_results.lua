@@ -1,5 +1,5 @@
--- Remember committed results, each for ARGV[1] seconds. One call a batch.
--- Called only after the commit: a value that is here is true.
+-- Store results, each for ARGV[1] seconds. One call a batch.
+-- Called only after the commit, or the append to the journal: what is stored is true.
 for i = 1, #KEYS do
   redis.call('SET', KEYS[i], ARGV[i + 1], 'EX', ARGV[1])
 end
