@@ -36,8 +36,8 @@ REFUNDS = {"cumulative": CUMULATIVE, "single": SINGLE, "by transaction only": NA
 
 def events_of(refunds: Mapping[str, Any]) -> dict[str, FollowUp]:
     """Return the events of one order by name; each has a key that its repeats share."""
-    told = {"paid": paid(), "paid again": paid(), **refunds, "closed": closed()}
-    return {name: follow_up(event, key=name) for name, event in told.items()}
+    reported = {"paid": paid(), "paid again": paid(), **refunds, "closed": closed()}
+    return {name: follow_up(event, key=name) for name, event in reported.items()}
 
 
 def arrivals(names: Sequence[str]) -> st.SearchStrategy[list[list[str]]]:
@@ -57,7 +57,7 @@ def arrivals(names: Sequence[str]) -> st.SearchStrategy[list[list[str]]]:
 
 
 def run(
-    order: OrderState, told: Mapping[str, FollowUp], batches: Sequence[Sequence[str]]
+    order: OrderState, reported: Mapping[str, FollowUp], batches: Sequence[Sequence[str]]
 ) -> Machine:
     """Let the batches arrive; a placement is a lane of its own, so it parts a batch in two."""
     machine = Machine()
@@ -69,7 +69,7 @@ def run(
                 machine.place(order)
                 gathered = []
             else:
-                gathered.append(told[name])
+                gathered.append(reported[name])
         machine.follow(gathered)
     return machine
 
@@ -94,9 +94,9 @@ def state(machine: Machine) -> dict[str, Any]:
 @settings(max_examples=150, deadline=None)
 @given(data=st.data())
 def test_all_ways_lead_to_the_same_state(kind: str, hold: Hold | None, data: st.DataObject) -> None:
-    told = events_of(REFUNDS[kind])
+    reported = events_of(REFUNDS[kind])
     order = order_state(hold=hold, placed_hold=hold)
-    machine = run(order, told, data.draw(arrivals([PLACED, *told])))
+    machine = run(order, reported, data.draw(arrivals([PLACED, *reported])))
     assert state(machine) == {
         "status": "refunded",
         "hold": hold,
@@ -114,9 +114,9 @@ def test_all_ways_lead_to_the_same_state(kind: str, hold: Hold | None, data: st.
 def test_without_a_close_a_partial_refund_leaves_a_paid_order(
     kind: str, data: st.DataObject
 ) -> None:
-    told = events_of(REFUNDS[kind])
-    del told["closed"], told["full"]
-    machine = run(order_state(), told, data.draw(arrivals([PLACED, *told])))
+    reported = events_of(REFUNDS[kind])
+    del reported["closed"], reported["full"]
+    machine = run(order_state(), reported, data.draw(arrivals([PLACED, *reported])))
     found = state(machine)
     assert (found["status"], found["paid"], found["refunded"]) == ("paid", DUE, 30)
     assert (found["waiting"], machine.parked) == (0, [])
@@ -132,8 +132,8 @@ def test_parcels_may_arrive_before_they_left_and_leave_before_they_were_paid(
         "shipped": shipped(),
         "delivered": delivered(),
     }
-    told = {name: follow_up(event, key=name) for name, event in moves.items()}
-    machine = run(order_state(), told, data.draw(arrivals([PLACED, *told])))
+    reported = {name: follow_up(event, key=name) for name, event in moves.items()}
+    machine = run(order_state(), reported, data.draw(arrivals([PLACED, *reported])))
     (order,) = machine.orders.values()
     assert (order.status, order.hold, order.paid) == ("completed", None, DUE)
     assert (order.carrier, order.tracking_no) == ("SF", "SF-1")
@@ -151,8 +151,8 @@ def test_wrong_money_that_went_back_leaves_no_mark_but_the_history(data: st.Data
         "wrong again": paid(wrong, transaction_id="T-2"),
         "wrong back": refunded(wrong, transaction_id="T-2"),
     }
-    told = {name: follow_up(event, key=name) for name, event in moves.items()}
-    machine = run(order_state(), told, data.draw(arrivals([PLACED, *told])))
+    reported = {name: follow_up(event, key=name) for name, event in moves.items()}
+    machine = run(order_state(), reported, data.draw(arrivals([PLACED, *reported])))
     (order,) = machine.orders.values()
     assert (order.status, order.hold) == ("paid", None)
     assert (order.paid, order.refunded) == (DUE, Decimal(0))
@@ -168,8 +168,8 @@ def test_the_hold_tells_which_wrong_money_is_still_here(data: st.DataObject) -> 
         "wrong too": paid("80", transaction_id="T-3"),
         "one back": refunded("80", transaction_id="T-3", order_no=""),
     }
-    told = {name: follow_up(event, key=name) for name, event in moves.items()}
-    machine = run(order_state(), told, data.draw(arrivals([PLACED, *told])))
+    reported = {name: follow_up(event, key=name) for name, event in moves.items()}
+    machine = run(order_state(), reported, data.draw(arrivals([PLACED, *reported])))
     (order,) = machine.orders.values()
     assert (order.status, order.hold) == ("pending_payment", "amount_mismatch")
     assert machine.waiting == {}
@@ -177,35 +177,35 @@ def test_the_hold_tells_which_wrong_money_is_still_here(data: st.DataObject) -> 
 
 @settings(max_examples=100, deadline=None)
 @given(data=st.data())
-def test_every_event_stands_in_the_history_once(data: st.DataObject) -> None:
-    told = events_of(CUMULATIVE)
-    machine = run(order_state(), told, data.draw(arrivals([PLACED, *told])))
+def test_every_event_is_in_the_history_once(data: st.DataObject) -> None:
+    reported = events_of(CUMULATIVE)
+    machine = run(order_state(), reported, data.draw(arrivals([PLACED, *reported])))
     recorded = [key for source, key in machine.history if source == "stripe:main"]
-    assert sorted(recorded) == sorted(told)
+    assert sorted(recorded) == sorted(reported)
 
 
 @settings(max_examples=100, deadline=None)
 @given(data=st.data())
 def test_a_repeat_is_answered_as_one_and_changes_nothing(data: st.DataObject) -> None:
     """Sent once more after all is over, no event raises the version."""
-    told = events_of(SINGLE)
-    machine = run(order_state(), told, data.draw(arrivals([PLACED, *told])))
+    reported = events_of(SINGLE)
+    machine = run(order_state(), reported, data.draw(arrivals([PLACED, *reported])))
     (version,) = [order.version for order in machine.orders.values()]
-    done = machine.follow(list(told.values()))
+    done = machine.follow(list(reported.values()))
     assert {each.outcome for each in done} == {"repeat"}
     assert {order.version for order in machine.orders.values()} == {version}
 
 
 @settings(max_examples=100, deadline=None)
 @given(data=st.data())
-def test_one_refund_told_under_two_keys_counts_once(data: st.DataObject) -> None:
+def test_one_refund_reported_under_two_keys_counts_once(data: st.DataObject) -> None:
     """``refund_no`` names a refund: a callback and a poll may both tell of it."""
     moves: dict[str, events.Event] = {
         "paid": paid(),
         "partial": refunded("30", cumulative=False, refund_no="R-1"),
         "partial, polled": refunded("30", cumulative=False, refund_no="R-1"),
     }
-    told = {name: follow_up(event, key=name) for name, event in moves.items()}
-    machine = run(order_state(), told, data.draw(arrivals([PLACED, *told])))
+    reported = {name: follow_up(event, key=name) for name, event in moves.items()}
+    machine = run(order_state(), reported, data.draw(arrivals([PLACED, *reported])))
     found = state(machine)
     assert (found["status"], found["refunded"], found["waiting"]) == ("paid", 30, 0)

@@ -42,7 +42,7 @@ def apply(
 
 
 def pay(order: OrderState | None, event: events.PaymentSucceeded | None = None) -> Step:
-    """Apply a payment that nobody heard of before."""
+    """Apply a payment that was not reported before."""
     event = event or paid()
     payment = payment_state(
         "waiting", amount=event.amount, currency=event.currency, order_no=event.order_no
@@ -144,7 +144,7 @@ def test_a_payment_before_its_order_waits() -> None:
     assert pay(None) == Step("waiting")
 
 
-def test_a_payment_said_again_is_a_repeat_whether_its_order_came_or_not() -> None:
+def test_a_payment_reported_again_is_a_repeat_whether_its_order_came_or_not() -> None:
     order = order_state("paid")
     assert apply(paid(), None, payment_state("waiting")).outcome == "repeat"
     assert apply(paid(), order, payment_state("applied")).outcome == "repeat"
@@ -345,7 +345,7 @@ def test_money_in_is_applied_before_money_out_and_both_before_the_rest() -> None
     ]
 
 
-def test_when_it_happened_is_kept_not_when_it_was_told() -> None:
+def test_the_time_it_happened_is_stored_not_when_it_was_reported() -> None:
     order = order_state()
     at = NOW - timedelta(days=3)
     pay(order, paid(occurred_at=at))

@@ -61,7 +61,7 @@ def test_each_currency_has_its_own_decimals(currency: str, fits: str, is_too_fin
 
 
 @given(numbers, st.sampled_from(["JPY", "CNY", "KWD"]))
-def test_the_quick_look_agrees_with_the_explanation(amount: Decimal, currency: str) -> None:
+def test_the_quick_check_agrees_with_the_explanation(amount: Decimal, currency: str) -> None:
     """Whatever the number: ``is_exact`` says yes exactly where ``fault`` finds nothing."""
     is_exact = money.is_exact(amount, money.UNITS[currency])
     assert is_exact == (money.fault(amount, money.DECIMALS[currency]) is None)
@@ -70,7 +70,7 @@ def test_the_quick_look_agrees_with_the_explanation(amount: Decimal, currency: s
 @pytest.mark.parametrize(
     "amount", ["0E-999999999", "0E-17000", "1." + "0" * 17_000, "0." + "0" * 17_000]
 )
-def test_refuses_a_number_with_more_zeros_than_a_database_takes(amount: str) -> None:
+def test_rejects_a_number_with_more_zeros_than_a_database_takes(amount: str) -> None:
     assert money.fault(Decimal(amount), 2) == "must have at most 2 decimals"
     assert not money.is_exact(Decimal(amount), money.UNITS["CNY"])
 

@@ -42,7 +42,7 @@ def test_all_spellings_of_a_number_are_one(
         ("XX", "++12345678"),
     ],
 )
-def test_what_is_no_number_is_refused(country: str, text: str) -> None:
+def test_what_is_no_number_is_rejected(country: str, text: str) -> None:
     assert phones.normalised(text, country) is None
 
 
@@ -57,7 +57,7 @@ def test_three_digits_before_and_four_after_are_shown() -> None:
 
 
 @pytest.mark.parametrize("phone", ["", "1234567", "91234567", "912345678", "+8613800138000"])
-def test_no_number_is_so_short_that_its_mask_gives_it_away(phone: str) -> None:
+def test_no_number_is_so_short_that_its_mask_reveals_it(phone: str) -> None:
     """Four digits at least stay hidden: an eight-digit number is not shown but for one."""
     shown = sum(character.isdecimal() for character in phones.masked(phone))
     assert shown <= max(0, len(phone) - 4)

@@ -97,7 +97,7 @@ def test_a_replay_tells_how_the_order_stood_when_it_was_placed() -> None:
 
 
 @pytest.mark.parametrize("way", ["by_request_id", "by_order_no"])
-def test_a_refusal_shows_the_order_in_the_way_as_it_is_now(way: str) -> None:
+def test_a_rejection_shows_the_conflicting_order_as_it_is_now(way: str) -> None:
     verdict = placing.judge(placement(SENT, request_id="r-1"), Matches(**{way: OTHER}))
     assert isinstance(verdict, Placed)
     shown = (verdict.id, verdict.order_no, verdict.status, verdict.version, verdict.payload_digest)

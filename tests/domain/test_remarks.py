@@ -71,7 +71,7 @@ def test_nothing_and_an_empty_text_are_two_remarks() -> None:
     "body",
     [b"{}", b"[]", b'{"remark":1}', b'{"remark":"a","x":1}', b'{"remark":"%b"}' % (b"x" * 1025)],
 )
-def test_a_body_of_another_shape_is_refused(body: bytes) -> None:
+def test_a_body_of_another_shape_is_rejected(body: bytes) -> None:
     with pytest.raises(msgspec.ValidationError):
         remarks.decode(body)
 

@@ -36,8 +36,8 @@ def item(**changes: Any) -> dict[str, Any]:
 
 def priced(item_changes: Mapping[str, Any], **amounts: str) -> Submission:
     """Return an order of one line whose amounts are those given, 100.00 else."""
-    said = {"goods": "100.00", "payable": "100.00", **amounts}
-    return submission(items=[item(**item_changes)], amounts=said)
+    written = {"goods": "100.00", "payable": "100.00", **amounts}
+    return submission(items=[item(**item_changes)], amounts=written)
 
 
 def test_a_right_order_is_let_in_with_its_phone_in_one_spelling() -> None:
@@ -214,11 +214,11 @@ def test_whatever_adds_up_is_let_in_and_a_cent_more_is_not(
         "freight": freight,
         "payable": payable,
     }
-    said = {name: str(amount) for name, amount in amounts.items()}
+    written = {name: str(amount) for name, amount in amounts.items()}
     is_money = 0 <= payable < money.AMOUNT_LIMIT and goods < money.AMOUNT_LIMIT
-    assert (faults(submission(items=items, amounts=said)) == {}) == is_money
-    said["payable"] = str(payable + Decimal("0.01"))
-    assert "amounts.payable" in faults(submission(items=items, amounts=said)) or not is_money
+    assert (faults(submission(items=items, amounts=written)) == {}) == is_money
+    written["payable"] = str(payable + Decimal("0.01"))
+    assert "amounts.payable" in faults(submission(items=items, amounts=written)) or not is_money
 
 
 def test_an_amount_may_come_as_an_exact_json_number() -> None:
@@ -238,13 +238,13 @@ def test_how_far_ahead_a_storefront_clock_may_run_is_exact() -> None:
 # --- orders that a shop took ---
 
 
-def told(**changes: Any) -> Submission:
+def reported(**changes: Any) -> Submission:
     """Return an order as an adapter builds it: nothing of it was checked by decoding."""
     return msgspec.structs.replace(due(), **changes)
 
 
 def test_a_shops_order_may_lack_an_address_and_a_telephone_number() -> None:
-    sent = told(recipient=orders.Recipient(name="", phone="", country="CN", street=""))
+    sent = reported(recipient=orders.Recipient(name="", phone="", country="CN", street=""))
     assert validation.check(sent, channels=CHANNELS, now=NOW, is_from_shop=True) == ""
     assert set(faults(sent)) >= {"recipient.phone", "recipient.province"}
 
@@ -252,7 +252,7 @@ def test_a_shops_order_may_lack_an_address_and_a_telephone_number() -> None:
 def test_a_shops_order_must_fit_like_any_other() -> None:
     recipient = orders.Recipient(name="n" * 129, phone="1" * 33, country="DEU", street="s" * 513)
     lines = [orders.Item("", "", 0, Decimal(1))]
-    sent = told(recipient=recipient, items=lines, buyer_id="", order_no="1" * 65)
+    sent = reported(recipient=recipient, items=lines, buyer_id="", order_no="1" * 65)
     with pytest.raises(Invalid) as caught:
         validation.check(sent, channels=CHANNELS, now=NOW, is_from_shop=True)
     found = {fault.field for fault in caught.value.faults}
@@ -263,7 +263,7 @@ def test_a_shops_order_must_fit_like_any_other() -> None:
     }  # fmt: skip
 
 
-def test_a_shops_order_is_kept_and_restored_as_it_was() -> None:
+def test_an_order_of_a_shop_is_encoded_and_decoded_unchanged() -> None:
     nowhere = orders.Recipient(name="", phone="", country="DE", street="")
-    for sent in (due(), told(recipient=nowhere, attributes={"a": [1.5, None]}, remark="x")):
+    for sent in (due(), reported(recipient=nowhere, attributes={"a": [1.5, None]}, remark="x")):
         assert orders.decode_shop_order(orders.encode_shop_order(sent)) == sent

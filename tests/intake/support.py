@@ -1,4 +1,4 @@
-"""A ledger that does as it is told, and an intake over it. Without servers, without sleeping."""
+"""A scripted ledger, and an intake over it. Without servers, without sleeping."""
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
@@ -17,10 +17,10 @@ from tests.domain.support import NOW, new_id
 
 
 class BadRow(TidegateError):
-    """What this ledger says of a row that it cannot store."""
+    """What this ledger raises for a row that it cannot store."""
 
 
-class ToldLedger:
+class ScriptedLedger:
     """Answers a batch once ``gate`` is open, with what ``answer`` makes of each entry.
 
     An ``answer`` that raises fails the whole batch, as one bad row does in a database.
@@ -51,8 +51,8 @@ class ToldLedger:
         return [self.answer(entry) for entry in batch]
 
 
-class ToldResults:
-    """Remembers what it is told, digests as they are."""
+class FakeResultCache:
+    """Stores results in memory."""
 
     def __init__(self) -> None:
         self.kept: dict[bytes, bytes] = {}
@@ -79,14 +79,14 @@ class StoppedClock:
 
 
 class Way:
-    """The way in over a ledger and results that do as they are told."""
+    """An intake over a scripted ledger and a fake result cache."""
 
     def __init__(
         self, *, fallback: Fallback | None = None, is_draining: bool = False, **settings: Any
     ) -> None:
         made = Settings(database_url="postgresql://nowhere", **settings)
-        self.ledger = ToldLedger()
-        self.results = ToldResults()
+        self.ledger = ScriptedLedger()
+        self.results = FakeResultCache()
         self.clock = StoppedClock()
         self.writer = BatchWriter(
             ledger=self.ledger,

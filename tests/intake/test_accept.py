@@ -1,4 +1,4 @@
-"""The one way in: repeats in flight share one commit, and nobody is left without an answer."""
+"""The intake: repeats in flight share one commit, and no caller is left without an answer."""
 
 import asyncio
 
@@ -43,7 +43,7 @@ async def test_another_request_id_is_another_submission() -> None:
 
 
 @pytest.mark.parametrize("who", [0, 1, 2])
-async def test_a_sender_who_hangs_up_takes_nobody_along(who: int) -> None:
+async def test_a_client_that_disconnects_cancels_no_other(who: int) -> None:
     """The first to ask or a later one: the others, and who comes just then, hear the answer."""
     way = Way()
     way.ledger.gate.clear()
@@ -59,7 +59,7 @@ async def test_a_sender_who_hangs_up_takes_nobody_along(who: int) -> None:
     assert not way.intake._in_flight
 
 
-async def test_a_refusal_in_flight_is_told_to_all_as_one() -> None:
+async def test_a_rejection_in_flight_is_answered_to_all_as_one() -> None:
     def conflict(entry: Placement) -> Placed:
         return Placed("conflict", entry.id, "web", "W-1", None, "paid", 2)
 
@@ -84,8 +84,8 @@ def _of(stock: Stock) -> Placement:
     return msgspec.structs.replace(placement(due(1)), stock=stock)
 
 
-async def test_what_is_out_of_stock_is_told_to_nobody_else() -> None:
-    """Each was asked about by itself: the goods may be back, or nobody could be asked."""
+async def test_an_order_out_of_stock_is_not_shared_in_flight() -> None:
+    """Each was checked by itself: the goods may be back, or the inventory may not have answered."""
     way = Way()
     way.ledger.answer = _by_stock
     way.ledger.gate.clear()
@@ -101,7 +101,7 @@ async def test_what_is_out_of_stock_is_told_to_nobody_else() -> None:
     assert not way.intake._in_flight
 
 
-async def test_who_shares_a_failure_is_told_of_it_and_counted() -> None:
+async def test_a_shared_failure_is_raised_to_all_and_counted() -> None:
     def away(_: object) -> Placed:
         raise Unavailable("postgres")
 
@@ -124,7 +124,7 @@ async def test_after_a_failure_the_same_submission_may_come_again() -> None:
     assert (await way.intake.accept_order(placement(due(1)))).answer == "placed"
 
 
-async def test_when_too_many_wait_the_next_is_told_so_and_counted() -> None:
+async def test_when_too_many_wait_the_next_is_rejected_and_counted() -> None:
     way = Way(waiting_max=1)
     way.ledger.gate.clear()
     before = unavailable("committer")
@@ -155,7 +155,7 @@ async def test_what_waited_for_an_order_is_applied_before_its_answer() -> None:
     assert (answer.answer, answer.status, answer.version) == ("placed", "pending_payment", 1)
 
 
-async def test_an_order_stands_even_if_what_waited_for_it_can_not_be_applied_now() -> None:
+async def test_an_order_is_accepted_even_if_what_waited_for_it_cannot_be_applied_now() -> None:
     def had_waiting(entry: Placement | Settle) -> Placed:
         if isinstance(entry, Settle):
             raise Unavailable("postgres")
@@ -180,7 +180,7 @@ async def test_a_placement_is_made_by_the_channel_it_came_through() -> None:
     assert (made.raw, made.phone) == (b"raw", "+8613800000001")
 
 
-async def test_what_can_not_be_stored_is_told_with_where_it_was_parked() -> None:
+async def test_what_cannot_be_stored_is_answered_with_where_it_was_parked() -> None:
     def bad(entry: object) -> Placed | Done:
         raise BadRow("numeric [22003]")
 

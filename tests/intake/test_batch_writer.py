@@ -17,8 +17,8 @@ from tests.intake.support import BadRow, Way, answered, turns
 _NUMBERS = itertools.count()
 
 
-class ToldFallback:
-    """Keeps what it is given and says so, unless it is told that it cannot be used."""
+class ScriptedFallback:
+    """Stores what it is given and reports it, unless it is set unusable."""
 
     def __init__(self) -> None:
         self.is_usable = True
@@ -47,16 +47,18 @@ def _raise(error: BaseException) -> Any:
 
 
 @pytest.fixture
-def fallback() -> ToldFallback:
-    return ToldFallback()
+def fallback() -> ScriptedFallback:
+    return ScriptedFallback()
 
 
 @pytest.fixture
-def way(fallback: ToldFallback) -> Way:
+def way(fallback: ScriptedFallback) -> Way:
     return Way(fallback=fallback, journal_after_s=0.05)
 
 
-async def test_what_the_ledger_can_not_take_is_journaled(way: Way, fallback: ToldFallback) -> None:
+async def test_what_the_ledger_can_not_take_is_journaled(
+    way: Way, fallback: ScriptedFallback
+) -> None:
     way.ledger.answer = _raise(Unavailable("postgres"))
     order, event = _order(), _event()
     assert (await way.intake.accept_order(order)).is_journaled
@@ -64,14 +66,16 @@ async def test_what_the_ledger_can_not_take_is_journaled(way: Way, fallback: Tol
     assert fallback.kept == [order, event]
 
 
-async def test_a_batch_past_its_deadline_is_journaled(way: Way, fallback: ToldFallback) -> None:
+async def test_a_batch_past_its_deadline_is_journaled(way: Way, fallback: ScriptedFallback) -> None:
     way.ledger.gate.clear()
     order = _order()
     assert (await way.intake.accept_order(order)).is_journaled
     assert fallback.kept == [order]
 
 
-async def test_what_is_out_of_stock_is_never_journaled(way: Way, fallback: ToldFallback) -> None:
+async def test_what_is_out_of_stock_is_never_journaled(
+    way: Way, fallback: ScriptedFallback
+) -> None:
     way.ledger.answer = _raise(Unavailable("postgres"))
     missing = msgspec.structs.replace(_order(), stock="missing")
     order = _order()
@@ -82,7 +86,9 @@ async def test_what_is_out_of_stock_is_never_journaled(way: Way, fallback: ToldF
     assert fallback.kept == [order]
 
 
-async def test_without_a_usable_journal_it_is_refused(way: Way, fallback: ToldFallback) -> None:
+async def test_without_a_usable_journal_it_is_rejected(
+    way: Way, fallback: ScriptedFallback
+) -> None:
     fallback.is_usable = False
     way.ledger.answer = _raise(Unavailable("postgres"))
     with pytest.raises(Unavailable):
@@ -90,7 +96,7 @@ async def test_without_a_usable_journal_it_is_refused(way: Way, fallback: ToldFa
     assert fallback.kept == []
 
 
-async def test_a_settle_is_left_to_the_sweeper(way: Way, fallback: ToldFallback) -> None:
+async def test_a_settle_is_left_to_the_sweeper(way: Way, fallback: ScriptedFallback) -> None:
     way.ledger.answer = _raise(Unavailable("postgres"))
     with pytest.raises(Unavailable):
         await way.intake.settle(new_id())
@@ -111,7 +117,7 @@ async def test_an_open_breaker_does_not_ask_until_its_pause_is_over(way: Way) ->
 
 @pytest.mark.parametrize("error", [BadRow("out of range"), TidegateError("contended")])
 async def test_bad_data_and_contention_never_open_the_breaker(
-    way: Way, fallback: ToldFallback, error: TidegateError
+    way: Way, fallback: ScriptedFallback, error: TidegateError
 ) -> None:
     way.ledger.answer = _raise(error)
     for _ in range(10):
@@ -123,7 +129,7 @@ async def test_bad_data_and_contention_never_open_the_breaker(
 
 
 async def test_clients_that_hang_up_never_open_the_breaker(
-    way: Way, fallback: ToldFallback
+    way: Way, fallback: ScriptedFallback
 ) -> None:
     for _ in range(10):
         way.ledger.gate.clear()
@@ -136,7 +142,7 @@ async def test_clients_that_hang_up_never_open_the_breaker(
     assert fallback.kept == []
 
 
-async def test_too_long_a_queue_is_journaled(fallback: ToldFallback) -> None:
+async def test_too_long_a_queue_is_journaled(fallback: ScriptedFallback) -> None:
     way = Way(fallback=fallback, journal_queue=5, batch_rows_max=4, batches_in_flight=1)
     waiting = [asyncio.ensure_future(way.intake.accept_order(_order())) for _ in range(12)]
     answers = await asyncio.gather(*waiting)
@@ -152,7 +158,7 @@ async def test_a_drain_reaches_the_ledger_whatever_redis_remembers() -> None:
     assert way.ledger.batches == [[order]]
 
 
-async def test_a_mixed_batch_keeps_its_order(way: Way, fallback: ToldFallback) -> None:
+async def test_a_mixed_batch_keeps_its_order(way: Way, fallback: ScriptedFallback) -> None:
     way.ledger.answer = _raise(Unavailable("postgres"))
     settle = asyncio.ensure_future(way.committer.follow(Settle(new_id())))
     sent = _event()

@@ -28,11 +28,11 @@ async def test_one_bad_row_of_200_is_parked_and_199_are_committed(place: int) ->
     way = Way(batch_rows_max=200)
     sent = [placement(due(n)) for n in range(200)]
     way.ledger.answer = refusing(sent[place])
-    heard = await asyncio.gather(
+    outcomes = await asyncio.gather(
         *[way.committer.place(each) for each in sent], return_exceptions=True
     )
-    poisoned = [n for n, each in enumerate(heard) if isinstance(each, Poisoned)]
-    placed = [each.id for each in heard if isinstance(each, Placed)]
+    poisoned = [n for n, each in enumerate(outcomes) if isinstance(each, Poisoned)]
+    placed = [each.id for each in outcomes if isinstance(each, Placed)]
     assert poisoned == [place]
     assert placed == [each.id for each in sent if each is not sent[place]]
     assert way.ledger.parked == [(sent[place], "character [22021]")]
@@ -52,14 +52,14 @@ async def test_several_bad_rows_are_each_parked() -> None:
     sent = [follow_up(paid(order_no=f"W-{n}")) for n in range(50)]
     bad = sent[::7]
     way.ledger.answer = refusing(*bad)
-    heard = await asyncio.gather(
+    outcomes = await asyncio.gather(
         *[way.committer.follow(each) for each in sent], return_exceptions=True
     )
-    assert [isinstance(each, Poisoned) for each in heard] == [n % 7 == 0 for n in range(50)]
+    assert [isinstance(each, Poisoned) for each in outcomes] == [n % 7 == 0 for n in range(50)]
     assert [entry for entry, _ in way.ledger.parked] == bad
 
 
-async def test_what_is_poisoned_is_not_remembered() -> None:
+async def test_what_is_poisoned_is_not_cached() -> None:
     way = Way()
     bad = placement(due(1))
     way.ledger.answer = refusing(bad)
@@ -69,7 +69,7 @@ async def test_what_is_poisoned_is_not_remembered() -> None:
     assert way.results.kept == {}
 
 
-async def test_a_ledger_that_does_not_answer_in_time_is_given_up() -> None:
+async def test_a_ledger_that_does_not_answer_in_time_is_abandoned() -> None:
     way = Way(commit_s=0.02)
     way.ledger.gate.clear()
     placing, following = way.committer.place(placement(due(1))), way.committer.follow(Settle(NIL))
@@ -79,7 +79,7 @@ async def test_a_ledger_that_does_not_answer_in_time_is_given_up() -> None:
     assert way.committer.waiting == 0
 
 
-async def test_a_ledger_that_does_not_even_stop_when_told_is_not_waited_for(
+async def test_a_ledger_that_ignores_its_cancellation_is_not_awaited(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A silent server holds a cancelled statement for as long as it likes; senders go free."""
@@ -104,7 +104,7 @@ async def test_a_ledger_that_does_not_even_stop_when_told_is_not_waited_for(
     await turns()
 
 
-async def test_the_next_batch_goes_after_one_was_given_up() -> None:
+async def test_the_next_batch_goes_after_one_was_abandoned() -> None:
     way = Way(commit_s=0.02, batches_in_flight=1)
     way.ledger.gate.clear()
     with pytest.raises(Unavailable):
@@ -113,15 +113,15 @@ async def test_the_next_batch_goes_after_one_was_given_up() -> None:
     assert (await way.committer.place(placement(due(2)))).answer == "placed"
 
 
-async def test_an_error_that_nobody_expected_is_heard_by_the_whole_batch_and_kept_nowhere() -> None:
+async def test_an_unexpected_error_is_raised_to_the_whole_batch_and_cached_nowhere() -> None:
     def broken(_: object) -> Placed:
         raise ZeroDivisionError
 
     way = Way()
     way.ledger.answer = broken
     futures = [way.committer.place(placement(due(n))) for n in range(3)]
-    heard = await asyncio.gather(*futures, return_exceptions=True)
-    assert [type(each) for each in heard] == [ZeroDivisionError] * 3
+    outcomes = await asyncio.gather(*futures, return_exceptions=True)
+    assert [type(each) for each in outcomes] == [ZeroDivisionError] * 3
     assert way.results.kept == {}
 
 
@@ -147,13 +147,13 @@ async def test_a_callback_that_redis_knows_is_a_repeat() -> None:
 
 
 @pytest.mark.parametrize("garbage", [b"", b"1", b"\xff" * 40, b"\x93\x01\x02\x03"])
-async def test_what_redis_says_and_nobody_understands_is_a_miss(garbage: bytes) -> None:
+async def test_a_cached_value_that_cannot_be_decoded_is_a_miss(garbage: bytes) -> None:
     """Another version's words, or somebody else's: no batch may fail by them."""
     way = Way()
     sent = placement(due(1))
     way.results.kept[sent.exact] = garbage
-    heard = await asyncio.gather(*[way.committer.place(p) for p in (placement(due(2)), sent)])
-    assert [each.answer for each in heard] == ["placed", "placed"]
+    outcomes = await asyncio.gather(*[way.committer.place(p) for p in (placement(due(2)), sent)])
+    assert [each.answer for each in outcomes] == ["placed", "placed"]
     await way.committer.drain()
     assert (await way.committer.place(placement(due(1)))).id == sent.id
 
@@ -168,7 +168,7 @@ ANSWERS = [
 
 
 @pytest.mark.parametrize(("answer", "is_kept"), ANSWERS)
-async def test_redis_keeps_only_answers_that_stay_true(answer: Placed, is_kept: bool) -> None:
+async def test_only_answers_that_stay_true_are_cached(answer: Placed, is_kept: bool) -> None:
     """A refusal may change with the order in the way; a look-alike is one for ten minutes."""
     way = Way()
     way.ledger.answer = lambda _: answer
@@ -177,7 +177,7 @@ async def test_redis_keeps_only_answers_that_stay_true(answer: Placed, is_kept: 
     assert bool(way.results.kept) == is_kept
 
 
-async def test_a_drain_waits_until_redis_was_told() -> None:
+async def test_a_drain_waits_until_results_are_cached() -> None:
     way = Way()
     future = way.committer.place(placement(due(1)))
     await way.committer.drain()

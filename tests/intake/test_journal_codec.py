@@ -1,4 +1,4 @@
-"""What an order looks like in the journal: its mark is kept, and what was kept without is read."""
+"""The format of orders in the journal: the stock check is stored, and may be missing."""
 
 from typing import Any
 
@@ -28,7 +28,7 @@ STOCKS: list[Stock | None] = ["checked", "unchecked", None]
 
 
 @pytest.mark.parametrize("stock", STOCKS)
-def test_the_mark_of_an_order_is_kept(stock: Stock | None) -> None:
+def test_the_stock_check_of_an_order_is_journaled(stock: Stock | None) -> None:
     sent = msgspec.structs.replace(placement(due(1)), stock=stock)
     assert CODEC.decode_order(CODEC.encode_order(sent)).stock == stock
 

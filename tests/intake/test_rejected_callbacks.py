@@ -1,4 +1,4 @@
-"""What is kept of refused callbacks is bounded, and never waits for the store."""
+"""What is stored of rejected callbacks is bounded, and never waits for the store."""
 
 import asyncio
 from collections.abc import Sequence
@@ -36,8 +36,8 @@ def record(
     at: datetime = AT,
     body: bytes = b"",
 ) -> None:
-    refused = Refused(reason, "a wrong clock")
-    kept.record("stripe", account, refused, headers=[("A", "b")], body=body, at=at)
+    rejected = Refused(reason, "a wrong clock")
+    kept.record("stripe", account, rejected, headers=[("A", "b")], body=body, at=at)
 
 
 async def test_so_many_a_minute_of_each_account_and_reason() -> None:

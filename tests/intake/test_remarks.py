@@ -13,7 +13,7 @@ ID = new_id()
 
 
 class ToldStore:
-    """Answers as it is told and keeps what it was asked."""
+    """Answers as it is asked and keeps what it was asked."""
 
     def __init__(self, answer: Edited | Unavailable | None) -> None:
         self.answer = answer
@@ -41,7 +41,7 @@ def counted(name: str, **labels: str) -> float:
     return REGISTRY.get_sample_value(f"tidegate_{name}_total", labels) or 0.0
 
 
-async def test_the_ledger_is_asked_with_all_that_was_said() -> None:
+async def test_the_ledger_gets_all_parts_of_an_edit() -> None:
     store = ToldStore(edited("changed"))
     assert await change(store, "a") == edited("changed")
     assert store.asked == [Edit(ID, ["web"], "a", 2, b"{}", "key:1", NOW)]

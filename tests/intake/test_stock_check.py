@@ -1,4 +1,4 @@
-"""Asking for the stock: what is taken unchecked, what is refused, what opens the breaker."""
+"""Asking for the stock: what is taken unchecked, what is rejected, what opens the breaker."""
 
 import asyncio
 from collections.abc import Collection
@@ -69,7 +69,7 @@ async def test_of_what_was_not_ordered_nothing_is_missed() -> None:
     assert await site.ask() == ("checked", frozenset())
 
 
-async def test_in_the_dark_nobody_is_asked() -> None:
+async def test_while_shed_the_inventory_is_not_called() -> None:
     site = Site()
     site.overload.is_dark = True
     assert await site.ask() == ("unchecked", frozenset())

@@ -154,7 +154,7 @@ async def test_a_cached_result_is_read_and_written_as_before() -> None:
     assert list(stored) == list(msgspec.msgpack.decode(PLACED))
 
 
-async def test_what_stands_under_a_claim_is_read_and_written_as_before() -> None:
+async def test_the_value_of_a_claim_is_read_and_written_as_before() -> None:
     streams = ClaimedStreams(KNOWN)
     settings = Settings(database_url="postgresql://nowhere")
     monitor = JournalMonitor(streams=streams, clock=StoppedClock(), settings=settings)

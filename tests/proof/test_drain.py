@@ -41,7 +41,7 @@ async def test_a_body_that_is_on_its_way_is_read_and_answered(
     assert await asyncio.to_thread(gateway.wait, QUICK_S) == 0
 
 
-async def test_a_connection_that_stays_is_told_to_go_with_its_next_answer(
+async def test_a_kept_alive_connection_is_closed_with_its_next_answer(
     processes: Processes,
 ) -> None:
     port = free_port()
@@ -103,7 +103,7 @@ async def half_ordered(
     return gateway, reader, writer
 
 
-async def said(ledger: "asyncpg.Pool[asyncpg.Record]") -> tuple[int, list[str]]:
+async def logged(ledger: "asyncpg.Pool[asyncpg.Record]") -> tuple[int, list[str]]:
     """Return how many modes are stored, and what is in the audit log of them."""
     stored = await ledger.fetchval("SELECT count(*) FROM switches")
     rows = await ledger.fetch("SELECT action FROM audit_log WHERE action LIKE 'switch%'")
@@ -114,7 +114,7 @@ async def test_half_an_order_that_is_completed_is_carried_out_and_answered(
     processes: Processes, ledger: "asyncpg.Pool[asyncpg.Record]"
 ) -> None:
     gateway, reader, writer = await half_ordered(processes)
-    assert await said(ledger) == (0, [])
+    assert await logged(ledger) == (0, [])
     writer.write(_ORDER[_HALF:])
     async with asyncio.timeout(QUICK_S):
         answer = await reader.read()
@@ -122,7 +122,7 @@ async def test_half_an_order_that_is_completed_is_carried_out_and_answered(
     assert b"Connection: close" in answer
     writer.close()
     assert await asyncio.to_thread(gateway.wait, QUICK_S) == 0
-    assert await said(ledger) == (1, ["switch.set"])
+    assert await logged(ledger) == (1, ["switch.set"])
 
 
 async def test_half_an_order_that_stays_half_is_not_carried_out_and_holds_nothing_up(
@@ -134,5 +134,5 @@ async def test_half_an_order_that_stays_half_is_not_carried_out_and_holds_nothin
         answer = await reader.read()
     assert b"HTTP/1.1 2" not in answer
     writer.close()
-    assert await said(ledger) == (0, [])
+    assert await logged(ledger) == (0, [])
     assert "Traceback" not in processes.log_path.read_text()

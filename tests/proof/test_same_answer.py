@@ -28,7 +28,7 @@ async def test_a_repeat_after_an_early_payment_gets_the_original_answer(
     assert paid == "paid"
 
 
-async def test_conflicting_repeats_in_flight_are_all_told_of_the_conflict(
+async def test_conflicting_repeats_in_flight_all_get_the_conflict(
     site: Site, order_json: bytes
 ) -> None:
     await site.submit(order_json)

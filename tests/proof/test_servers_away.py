@@ -174,10 +174,10 @@ async def test_without_postgres_the_answer_is_503_until_it_is_back(
     async with shoppers.shopping(SENDERS):
         await asyncio.sleep(0.5)
         with gone(servers, PRIMARY, how):
-            async with session.post("/v1/orders", data=probe.body, headers=headers) as refused:
-                probe.sent.answers.append(Answer(refused.status))
-                assert refused.status == 503
-                assert int(refused.headers["Retry-After"]) >= 1
+            async with session.post("/v1/orders", data=probe.body, headers=headers) as rejected:
+                probe.sent.answers.append(Answer(rejected.status))
+                assert rejected.status == 503
+                assert int(rejected.headers["Retry-After"]) >= 1
             assert await status_of(session, "/readyz") == 503
             assert await status_of(session, "/healthz") == 200
             await asyncio.sleep(1.5)
@@ -196,7 +196,7 @@ async def test_without_postgres_the_answer_is_503_until_it_is_back(
 
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGSTOP], ids=["killed", "frozen"])
-async def test_without_postgres_orders_are_read_on_the_replica_and_their_age_is_told(
+async def test_without_postgres_orders_are_read_on_the_replica_with_their_age(
     processes: Processes,
     session: aiohttp.ClientSession,
     settings: Settings,

@@ -148,14 +148,14 @@ async def test_items_in_a_flush_count_as_waiting() -> None:
 
 
 @pytest.mark.parametrize("error", [ValueError("no"), asyncio.CancelledError(), SystemExit(1)])
-async def test_a_flush_that_breaks_is_heard_by_every_waiter(error: BaseException) -> None:
+async def test_a_flush_that_fails_is_raised_to_every_waiter(error: BaseException) -> None:
     gate = Gate()
     gate.fails_with = error
     batcher = gate.batcher()
     futures = [batcher.put(n, 1) for n in range(3)]
     await gate.let()
-    heard = await asyncio.gather(*futures, return_exceptions=True)
-    assert [type(each) for each in heard] == [type(error)] * 3
+    outcomes = await asyncio.gather(*futures, return_exceptions=True)
+    assert [type(each) for each in outcomes] == [type(error)] * 3
 
 
 async def test_after_a_broken_flush_the_next_batch_goes_as_ever() -> None:
@@ -176,11 +176,11 @@ async def test_one_entry_may_fail_alone() -> None:
     batcher = gate.batcher()
     futures = [batcher.put(n, 1) for n in (1, -2, 3)]
     await gate.let()
-    heard = await asyncio.gather(*futures, return_exceptions=True)
-    assert [heard[0], type(heard[1]), heard[2]] == [10, ValueError, 30]
+    outcomes = await asyncio.gather(*futures, return_exceptions=True)
+    assert [outcomes[0], type(outcomes[1]), outcomes[2]] == [10, ValueError, 30]
 
 
-async def test_a_waiter_that_left_disturbs_nobody() -> None:
+async def test_a_cancelled_waiter_disturbs_no_other() -> None:
     gate = Gate()
     batcher = gate.batcher()
     futures = [batcher.put(n, 1) for n in range(3)]
@@ -210,7 +210,7 @@ async def test_a_drain_of_nothing_returns_at_once() -> None:
 async def test_what_waited_too_long_for_its_flush_ends_late_and_is_not_flushed(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Behind a flush that hangs, the old are told so; who came later still goes."""
+    """Behind a flush that hangs, old items time out; later ones are still flushed."""
     loop = asyncio.get_running_loop()
     real_s, ahead = loop.time, [0.0]
     monkeypatch.setattr(loop, "time", lambda: real_s() + ahead[0])
@@ -281,7 +281,7 @@ async def test_when_the_last_flush_ends_what_has_gathered_goes_however_little() 
     assert gate.batches == [[0, 1, 2, 3, 4], [5]]
 
 
-async def test_behind_a_stuck_flush_an_item_is_told_in_time_though_nothing_else_comes() -> None:
+async def test_behind_a_stuck_flush_an_item_times_out_though_nothing_else_comes() -> None:
     gate = Gate()
     batcher = gate.batcher(in_flight=2, wait_s=0.05)
     loop = asyncio.get_running_loop()
@@ -296,7 +296,7 @@ async def test_behind_a_stuck_flush_an_item_is_told_in_time_though_nothing_else_
             await asyncio.wait_for(future, timeout=2)
         assert loop.time() - began_s >= at_s - 0.002
     with pytest.raises(Late):
-        await asyncio.wait_for(batcher.put(5, 1), timeout=2)  # nobody waited for a moment
+        await asyncio.wait_for(batcher.put(5, 1), timeout=2)  # nothing was waiting before
     assert gate.batches == [[0, 1, 2]]
     assert batcher.waiting == 3
     await gate.let()
@@ -323,7 +323,7 @@ async def test_however_many_wait_there_is_one_timer(monkeypatch: pytest.MonkeyPa
 
 
 class StillLoop(asyncio.SelectorEventLoop):
-    """A loop whose clock moves when it is told to."""
+    """A loop whose clock is moved by hand."""
 
     now_s = 0.0
 
@@ -335,7 +335,7 @@ WAIT_S = 10
 
 
 class Model:
-    """What must be in flight, waiting and late, said in the fewest words."""
+    """What must be in flight, waiting and late, as a minimal model."""
 
     def __init__(self, slots: int, rows_max: int) -> None:
         self.slots = slots

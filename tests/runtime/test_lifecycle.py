@@ -1,4 +1,4 @@
-"""Supervised tasks: one that dies stops the others and is loud; all that end as told are clean."""
+"""Supervised tasks: one that dies stops the others and is logged; all that end asked are clean."""
 
 import asyncio
 import logging
@@ -8,8 +8,8 @@ import pytest
 from gateway.runtime import lifecycle
 
 
-class Dutiful:
-    """Runs until told, then finishes what it began."""
+class Obedient:
+    """Runs until asked to stop, then finishes what it began."""
 
     def __init__(self) -> None:
         self.has_finished = False
@@ -41,8 +41,8 @@ class Stumbling:
         raise ValueError("the last batch")
 
 
-class Deaf:
-    """Does not hear that it should stop."""
+class Unresponsive:
+    """Ignores that it should stop."""
 
     def __init__(self) -> None:
         self.was_cancelled = False
@@ -77,7 +77,7 @@ class Stubborn(Slow):
                 continue
 
 
-def said(caplog: pytest.LogCaptureFixture) -> list[tuple[str, str, str]]:
+def logged(caplog: pytest.LogCaptureFixture) -> list[tuple[str, str, str]]:
     return [
         (line.levelname, line.message, line.__dict__["task"])
         for line in caplog.records
@@ -85,45 +85,45 @@ def said(caplog: pytest.LogCaptureFixture) -> list[tuple[str, str, str]]:
     ]
 
 
-async def test_all_that_end_as_told_are_clean(caplog: pytest.LogCaptureFixture) -> None:
-    stopping, tasks = asyncio.Event(), {"a": Dutiful(), "b": Dutiful()}
+async def test_all_that_end_when_asked_are_clean(caplog: pytest.LogCaptureFixture) -> None:
+    stopping, tasks = asyncio.Event(), {"a": Obedient(), "b": Obedient()}
     running = asyncio.create_task(lifecycle.supervise(tasks, stopping, drain_s=1))
     await asyncio.sleep(0)
     assert not running.done()
     stopping.set()
     assert await running
     assert all(task.has_finished for task in tasks.values())
-    assert said(caplog) == []
+    assert logged(caplog) == []
 
 
 @pytest.mark.parametrize("error", [ValueError("no"), None])
-async def test_a_task_that_dies_stops_the_others_and_is_loud(
+async def test_a_task_that_dies_stops_the_others_and_is_logged(
     caplog: pytest.LogCaptureFixture, error: BaseException | None
 ) -> None:
-    other, stopping = Dutiful(), asyncio.Event()
+    other, stopping = Obedient(), asyncio.Event()
     tasks: dict[str, lifecycle.Task] = {"dying": Dying(error), "other": other}
     async with asyncio.timeout(1):
         assert not await lifecycle.supervise(tasks, stopping, drain_s=1)
     assert stopping.is_set()
     assert other.has_finished
-    assert said(caplog) == [("ERROR", "task ended early", "dying")]
+    assert logged(caplog) == [("ERROR", "task ended early", "dying")]
     if error is not None:
         assert caplog.records[0].exc_info is not None
         assert caplog.records[0].exc_info[1] is error
 
 
 async def test_a_task_that_ends_cancelled_has_died_too(caplog: pytest.LogCaptureFixture) -> None:
-    other = Dutiful()
+    other = Obedient()
     tasks: dict[str, lifecycle.Task] = {
         "dying": Dying(asyncio.CancelledError()),
         "other": other,
     }
     assert not await lifecycle.supervise(tasks, asyncio.Event(), drain_s=1)
     assert other.has_finished
-    assert said(caplog) == [("ERROR", "task ended early", "dying")]
+    assert logged(caplog) == [("ERROR", "task ended early", "dying")]
 
 
-async def test_a_task_that_fails_after_it_was_told_to_stop_is_loud(
+async def test_a_task_that_fails_after_it_was_asked_to_stop_is_logged(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     """What it had to finish is not finished: the process must not end as if it were."""
@@ -134,34 +134,34 @@ async def test_a_task_that_fails_after_it_was_told_to_stop_is_loud(
     await asyncio.sleep(0)
     stopping.set()
     assert not await running
-    assert len(said(caplog)) == 1
+    assert len(logged(caplog)) == 1
 
 
-async def test_a_task_that_does_not_hear_is_cancelled_after_its_time(
+async def test_a_task_that_does_not_stop_is_cancelled_after_its_time(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    deaf, stopping = Deaf(), asyncio.Event()
+    deaf, stopping = Unresponsive(), asyncio.Event()
     stopping.set()
     async with asyncio.timeout(1):
         assert not await lifecycle.supervise({"deaf": deaf}, stopping, drain_s=0.01)
     assert deaf.was_cancelled
-    assert said(caplog) == [("WARNING", "task did not end in time", "deaf")]
+    assert logged(caplog) == [("WARNING", "task did not end in time", "deaf")]
 
 
 async def test_what_is_still_awaited_is_logged_and_since_when(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    slow, quick, stopping = Slow(), Dutiful(), asyncio.Event()
+    slow, quick, stopping = Slow(), Obedient(), asyncio.Event()
     tasks: dict[str, lifecycle.Task] = {"slow": slow, "quick": quick}
     stopping.set()
     running = asyncio.create_task(
         lifecycle.supervise(tasks, stopping, drain_s=3600, report_s=0.001)
     )
-    while len(said(caplog)) < 2:
+    while len(logged(caplog)) < 2:
         await asyncio.sleep(0.001)
     slow.released.set()
     assert await running
-    assert set(said(caplog)) == {("WARNING", "task is still awaited", "slow")}
+    assert set(logged(caplog)) == {("WARNING", "task is still awaited", "slow")}
     since_s = [line.__dict__["since_s"] for line in caplog.records]
     assert 0 < since_s[0] < since_s[1]
 
@@ -178,7 +178,7 @@ async def test_a_task_that_swallows_its_cancellation_does_not_keep_the_process(
     stubborn.released.set()
     assert done
     assert not await running
-    assert said(caplog) == [
+    assert logged(caplog) == [
         ("WARNING", "task did not end in time", "stubborn"),
         ("WARNING", "task did not end when cancelled", "stubborn"),
     ]
@@ -186,7 +186,7 @@ async def test_a_task_that_swallows_its_cancellation_does_not_keep_the_process(
     assert 0.01 <= since_s[0] < since_s[1]
 
 
-async def test_a_pause_ends_when_the_process_is_told_to_stop() -> None:
+async def test_a_pause_ends_when_the_process_is_asked_to_stop() -> None:
     stopping = asyncio.Event()
     pausing = asyncio.create_task(lifecycle.pause(stopping, 3600))
     await asyncio.sleep(0)

@@ -42,7 +42,7 @@ CANARY = {
     "remark": "pfeift leise im Korb",
     "attribute": "gelbes Gefieder",
 }
-#: What nobody prints by accident: the telephone as it is stored, and no part of a number.
+#: What is never printed by accident: the telephone as it is stored, and no part of a number.
 SECRETS = (*CANARY.values(), "金丝雀", "+86" + PHONE)
 #: Stands in a buyer id, so that a search that finds nothing is known to search.
 CONTROL = "control-4f1d"
@@ -253,9 +253,9 @@ def _callbacks(payers: Payers) -> Iterator[tuple[str, dict[str, str], bytes]]:
             {"gmt_payment": CANARY["street"], "notify_id": f"nf_{n}_when"},
             {"app_id": CANARY["name"], "notify_id": f"nf_{n}_whose"},
         ):
-            told = notice | changes
-            signature = sorted_forms.signature(alipay_key, sorted_forms.text(told))
-            signed = told | {"sign_type": "RSA2", "sign": signature}
+            reported = notice | changes
+            signature = sorted_forms.signature(alipay_key, sorted_forms.text(reported))
+            signed = reported | {"sign_type": "RSA2", "sign": signature}
             body = sorted_forms.posted(signed).body
             yield "alipay", {}, body
             yield "alipay", {}, body.replace(PHONE.encode(), b"1" + PHONE.encode())
@@ -304,9 +304,9 @@ async def _tables(connection: "asyncpg.Connection[asyncpg.Record]") -> dict[str,
 
 def _kept(client: "redis.Redis") -> str:
     """Return every key and value of the Valkey as text."""
-    said = []
+    exposed = []
     for key in client.scan_iter(count=1000):
-        said.append(repr(key))
+        exposed.append(repr(key))
         kind = client.type(key)
         values: list[object]
         if kind == b"hash":
@@ -318,8 +318,8 @@ def _kept(client: "redis.Redis") -> str:
             values = [client.get(key)]
         for value in values:
             assert isinstance(value, bytes)
-            said.append(value.decode("utf-8", "backslashreplace"))
-    return "\n".join(said)
+            exposed.append(value.decode("utf-8", "backslashreplace"))
+    return "\n".join(exposed)
 
 
 async def test_a_canary_is_found_nowhere(
@@ -336,8 +336,8 @@ async def test_a_canary_is_found_nowhere(
     wire = Wire("127.0.0.1", port, token)
 
     answers = await _submissions(wire)
-    said = await _edits(wire, answers[0].headers["location"])
-    said.append(await wire.ask("GET", answers[0].headers["location"]))
+    exposed = await _edits(wire, answers[0].headers["location"])
+    exposed.append(await wire.ask("GET", answers[0].headers["location"]))
     for provider, headers, body in _callbacks(payers):
         asked = wire.request(
             "POST",
@@ -345,11 +345,11 @@ async def test_a_canary_is_found_nowhere(
             body,
             [*headers.items(), ("Connection", "close")],
         )
-        said += await wire.answers(asked)
-    taken = [answer.status for answer in said].count(200)
+        exposed += await wire.answers(asked)
+    taken = [answer.status for answer in exposed].count(200)
     assert taken > 10
-    assert [answer.status for answer in said].count(400) > 10
-    said += await _questions(wire)
+    assert [answer.status for answer in exposed].count(400) > 10
+    exposed += await _questions(wire)
     metrics = await wire.ask("GET", "/metrics")
 
     # A schema that is not ours: its line in the log names the kind of error, not what was in hand.
@@ -365,7 +365,7 @@ async def test_a_canary_is_found_nowhere(
     assert [answer.status for answer in failed] == [202, 503]
 
     found: dict[str, list[str]] = {}
-    everything = [*answers, *said, *failed]
+    everything = [*answers, *exposed, *failed]
     found["answers"] = _hits(b"\n".join(answer.body for answer in everything))
     found["heads"] = _hits("\n".join(str(answer.headers) for answer in everything))
     found["metrics"] = _hits(metrics.body)

@@ -31,12 +31,12 @@ async def test_the_journal_holds_nothing_private_in_clear(
 
 
 def _everything(client: Any) -> list[bytes]:
-    said: list[bytes] = []
+    stored: list[bytes] = []
     for key in client.scan_iter(count=1000):
-        said.append(key)
+        stored.append(key)
         if client.type(key) == b"stream":
-            said += [value for _, fields in client.xrange(key) for value in fields.values()]
+            stored += [value for _, fields in client.xrange(key) for value in fields.values()]
         else:
-            said.append(client.get(key))
-    assert sum(b"placements" in each or b"follow_ups" in each for each in said) == 2
-    return said
+            stored.append(client.get(key))
+    assert sum(b"placements" in each or b"follow_ups" in each for each in stored) == 2
+    return stored

@@ -30,7 +30,7 @@ def _lines(printed: io.StringIO) -> list[dict[str, object]]:
     return [json.loads(line) for line in printed.getvalue().splitlines()]
 
 
-async def test_an_error_that_nobody_asked_for_keeps_its_words_to_itself(
+async def test_the_text_of_an_unexpected_error_is_not_logged(
     printed: io.StringIO,
 ) -> None:
     async def fail() -> None:

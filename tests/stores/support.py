@@ -36,7 +36,9 @@ async def submit(
     return await gateway.intake.accept_order(placement(gateway, sent, request_id))
 
 
-def told(gateway: Gateway, event: events.Event, key: str | None = None, **more: Any) -> FollowUp:
+def reported(
+    gateway: Gateway, event: events.Event, key: str | None = None, **more: Any
+) -> FollowUp:
     """Make ``event`` a callback of now, under a key of its own unless one is given."""
     now = datetime.now(UTC)
     made = {"id": gateway.new_id(), "received_at": now, **more}
@@ -45,7 +47,7 @@ def told(gateway: Gateway, event: events.Event, key: str | None = None, **more: 
 
 async def tell(gateway: Gateway, event: events.Event, key: str | None = None, **more: Any) -> Done:
     """Tell of an event through the one way in."""
-    return await gateway.intake.accept_event(told(gateway, event, key, **more))
+    return await gateway.intake.accept_event(reported(gateway, event, key, **more))
 
 
 async def rows(ledger: Database, table: str, *columns: str) -> list[tuple[Any, ...]]:

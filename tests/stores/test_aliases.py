@@ -1,4 +1,4 @@
-"""Ids given out for an order that turned out to be another lead to it; the unreadable is kept."""
+"""Ids given out for an order that turned out to be another lead to it; the unreadable is parked."""
 
 from datetime import UTC, datetime
 from uuid import UUID
@@ -38,7 +38,7 @@ async def known(gateway: Gateway, n: int = 1) -> Placed:
 async def read(ledger: Database, id_: UUID, channels: list[str] | None = None) -> list[str]:
     """Return the order's number and the actions of its history as the statements find them.
 
-    The row is that of the real order: whoever asks by an alias learns its id.
+    The row is that of the real order: a read by an alias returns its id.
     """
     record = await ledger.fetchrow(sql("read_order"), id_, channels)
     exists = await ledger.fetchval(sql("has_order"), id_, channels)
@@ -88,7 +88,7 @@ async def test_an_alias_of_nothing_leads_nowhere(
     assert await read(ledger, alias) == []
 
 
-async def test_repeats_are_harmless_and_the_first_word_stands(
+async def test_repeats_are_harmless_and_the_first_alias_stays(
     gateway: Gateway, aliases: Aliases, ledger: Database
 ) -> None:
     one, two = await known(gateway, 1), await known(gateway, 2)
@@ -106,15 +106,15 @@ async def test_the_same_aliases_added_in_opposite_order_at_once_do_not_get_in_th
 ) -> None:
     for _ in range(10):
         pairs = [(gateway.new_id(), gateway.new_id()) for _ in range(200)]
-        heard = await at_once([aliases.add(pairs), aliases.add(pairs[::-1])])
-        assert heard == [None, None]
+        outcomes = await at_once([aliases.add(pairs), aliases.add(pairs[::-1])])
+        assert outcomes == [None, None]
     assert await ledger.fetchval("SELECT count(*) FROM order_aliases") == 2000
 
 
 async def test_a_plain_read_costs_one_index_lookup_more_at_most(
     gateway: Gateway, ledger: Database
 ) -> None:
-    """Whether it is there is looked up first; if it is, nobody looks at the aliases."""
+    """Whether it is there is looked up first; if it is, the aliases are not read."""
     placed = await known(gateway)
     for name, arguments in (
         ("read_order", f"'{placed.id}', null"),
@@ -135,10 +135,10 @@ async def test_a_plain_read_costs_one_index_lookup_more_at_most(
         assert ["never executed" in line for line in scans if "order_aliases" in line] == [True]
 
 
-# --- what nobody could read ---
+# --- what could not be read ---
 
 
-async def test_unreadable_bytes_are_set_aside_sealed(
+async def test_unreadable_bytes_are_parked_sealed(
     gateway: Gateway, real: Ledger, ledger: Database
 ) -> None:
     parked = await real.park_bytes("journal:0", "1-0", b"\0CanaryBody\xff", "of another key", AT)
@@ -150,7 +150,7 @@ async def test_unreadable_bytes_are_set_aside_sealed(
     assert opened == b"\0CanaryBody\xff"
 
 
-async def test_what_is_set_aside_again_keeps_its_first_row(real: Ledger, ledger: Database) -> None:
+async def test_what_is_parked_again_keeps_its_first_row(real: Ledger, ledger: Database) -> None:
     first = await real.park_bytes("journal:0", "1-0", b"x", "damaged", AT)
     assert await real.park_bytes("journal:0", "1-0", b"y", "damaged", AT) == first
     others = {
@@ -161,16 +161,16 @@ async def test_what_is_set_aside_again_keeps_its_first_row(real: Ledger, ledger:
     assert len(await rows(ledger, "parked", "id")) == 3
 
 
-async def test_what_two_set_aside_at_once_is_one_row(real: Ledger, ledger: Database) -> None:
+async def test_what_two_park_at_once_is_one_row(real: Ledger, ledger: Database) -> None:
     for n in range(10):
-        heard = await at_once(
+        outcomes = await at_once(
             [real.park_bytes("journal:0", f"{n}-0", b"x", "damaged", AT) for _ in range(4)]
         )
-        assert len(set(heard)) == 1
+        assert len(set(outcomes)) == 1
     assert len(await rows(ledger, "parked", "id")) == 10
 
 
-async def test_a_key_that_the_database_refuses_is_kept_in_a_spelling_that_it_takes(
+async def test_a_key_that_the_database_rejects_is_stored_escaped(
     real: Ledger, ledger: Database
 ) -> None:
     await real.park_bytes("journal:0", "1\0\ud800", b"x", "damaged", AT)

@@ -1,4 +1,4 @@
-"""Postgres or Redis away, cut off or silent: answers in time, nothing kept that was refused."""
+"""Postgres or Redis away, cut off or silent: answers in time, nothing kept that was rejected."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -29,7 +29,7 @@ async def over_a_cable(settings: Settings) -> AsyncIterator[tuple[Gateway, Cable
             commit_s=COMMIT_S,
             query_s=0.3,
             replica_urls="",
-            # Without a journal: what Postgres does not take is refused.
+            # Without a journal: what Postgres does not take is rejected.
             journal_url="",
         )
         async with gateways(changed) as (gateway,):
@@ -43,25 +43,25 @@ async def seconds(started: float) -> float:
 
 
 @pytest.mark.parametrize("fault", ["cut", "silence"])
-async def test_with_postgres_away_all_is_refused_in_time_and_nothing_is_kept(
+async def test_without_postgres_all_is_rejected_in_time_and_nothing_is_stored(
     settings: Settings, ledger: Database, fault: str
 ) -> None:
     async with over_a_cable(settings) as (gateway, cable):
         before = await counts(ledger)
         getattr(cable, fault)()
         started = asyncio.get_running_loop().time()
-        heard = await at_once(
+        outcomes = await at_once(
             [submit(gateway, due(n)) for n in range(2, 40)]
             + [tell(gateway, paid(order_no=f"X-{n}", transaction_id=f"X-{n}")) for n in range(40)]
         )
-        assert {type(each) for each in heard} == {Unavailable}
+        assert {type(each) for each in outcomes} == {Unavailable}
         assert await seconds(started) < COMMIT_S + 0.7
         if fault == "cut":
             assert await counts(ledger) == before
 
 
 @pytest.mark.parametrize("fault", ["cut", "silence"])
-async def test_when_postgres_is_back_what_was_refused_is_accepted(
+async def test_when_postgres_is_back_what_was_rejected_is_accepted(
     settings: Settings, ledger: Database, fault: str
 ) -> None:
     """The very same submission and event, sent again as a provider does."""
@@ -128,7 +128,7 @@ async def test_a_silent_primary_does_not_hold_up_the_end_of_the_process(
         assert await seconds(started) < 3
 
 
-async def test_reads_of_a_silent_primary_are_given_up(settings: Settings) -> None:
+async def test_reads_of_a_silent_primary_time_out(settings: Settings) -> None:
     async with over_a_cable(settings) as (gateway, cable):
         reading = OrderReader(readers=gateway.readers, sealer=gateway.stores.sealer)
         assert await reading.order(gateway.new_id(), None) is None

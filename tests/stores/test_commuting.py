@@ -77,18 +77,18 @@ async def test_all_ways_lead_to_the_same_state(
     """What stands in one batch is sent at the same instant, the placement among it."""
     n = next(_serial)
     order_no = f"W-{n}"
-    told = events_of(kind, order_no)
+    reported = events_of(kind, order_no)
     sent = due(n, order_no=order_no)
     for batch in batches:
-        heard = await at_once(
+        outcomes = await at_once(
             [
                 submit(gateway, sent)
                 if name == PLACED
-                else tell(gateway, told[name], f"{order_no}/{name}")
+                else tell(gateway, reported[name], f"{order_no}/{name}")
                 for name in batch
             ]
         )
-        assert not [each for each in heard if isinstance(each, BaseException)]
+        assert not [each for each in outcomes if isinstance(each, BaseException)]
     for order_id in await gateway.maintenance.orders_to_settle(500):
         await gateway.intake.settle(order_id)
     assert await state(ledger, order_no) == {

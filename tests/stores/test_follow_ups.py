@@ -11,7 +11,7 @@ from gateway.domain.following import Done
 from gateway.stores.postgres.ledger import Ledger
 from gateway.wiring import Gateway
 from tests.domain.support import NOW, closed, delivered, due, paid, refunded, shipped
-from tests.stores.support import Database, counts, order, rows, submit, tell, told
+from tests.stores.support import Database, counts, order, reported, rows, submit, tell
 
 HISTORY = ("action", "from_status", "to_status", "outcome", "reason")
 OUTBOX = ("topic", "version", "priority")
@@ -61,7 +61,7 @@ async def test_a_payment_is_recorded_with_its_order_history_and_outbox(
     assert (made["waiting"], made["parked"]) == (0, 0)
 
 
-async def test_who_told_of_an_event_stands_in_the_history(
+async def test_the_trigger_of_an_event_is_in_the_history(
     gateway: Gateway, ledger: Database
 ) -> None:
     await placed(gateway)
@@ -73,9 +73,9 @@ async def test_who_told_of_an_event_stands_in_the_history(
     ]
 
 
-async def test_a_raw_callback_is_kept_sealed(gateway: Gateway, ledger: Database) -> None:
+async def test_a_raw_callback_is_stored_sealed(gateway: Gateway, ledger: Database) -> None:
     await placed(gateway)
-    follow_up = told(gateway, paid(), raw=b"CanaryBody")
+    follow_up = reported(gateway, paid(), raw=b"CanaryBody")
     await gateway.intake.accept_event(follow_up)
     body = await ledger.fetchval("SELECT body FROM raw_messages WHERE id = $1", follow_up.id)
     assert b"Canary" not in body
@@ -115,8 +115,10 @@ async def test_what_is_only_noted_is_recorded_once_and_moves_nothing(
     gateway: Gateway, ledger: Database
 ) -> None:
     await placed(gateway)
-    heard = [await tell(gateway, events.Noted("dispute.created", NOW), "evt_1") for _ in range(2)]
-    assert [done.outcome for done in heard] == ["noted", "repeat"]
+    outcomes = [
+        await tell(gateway, events.Noted("dispute.created", NOW), "evt_1") for _ in range(2)
+    ]
+    assert [done.outcome for done in outcomes] == ["noted", "repeat"]
     assert await rows(ledger, "order_events", "action", "outcome") == [
         ("placed", "applied"),
         ("dispute.created", "noted"),
@@ -211,7 +213,7 @@ async def test_a_parcel_before_the_payment_waits_for_it(gateway: Gateway, ledger
     assert (await counts(ledger))["waiting"] == 0
 
 
-async def test_what_waits_keeps_all_that_it_said(gateway: Gateway, ledger: Database) -> None:
+async def test_a_waiting_event_keeps_all_its_fields(gateway: Gateway, ledger: Database) -> None:
     event = refunded("0.01", cumulative=False, refund_no="R-1")
     await tell(gateway, event)
     (kept,) = await ledger.fetchrow("SELECT event::text FROM waiting")
@@ -226,7 +228,7 @@ async def test_what_is_tried_in_vain_and_then_applied_in_one_batch_waits_no_more
     await tell(gateway, refunded("30"))
     stores = gateway.stores
     real = Ledger(pool=stores.primary, sealer=stores.sealer, new_id=gateway.new_id, is_late=False)
-    await real.follow([told(gateway, closed()), told(gateway, paid())])
+    await real.follow([reported(gateway, closed()), reported(gateway, paid())])
     assert (await counts(ledger))["waiting"] == 0
     assert await state(ledger) == ("closed", "paid_after_close", 100, 30, 4)
     assert (await tell(gateway, refunded("100"))).status == "refunded"
@@ -263,7 +265,7 @@ async def test_the_same_event_twice_in_one_batch_has_one_effect(
     stores = gateway.stores
     real = Ledger(pool=stores.primary, sealer=stores.sealer, new_id=gateway.new_id, is_late=False)
     await placed(gateway)
-    batch = [told(gateway, paid(), "evt_1") for _ in range(3)]
+    batch = [reported(gateway, paid(), "evt_1") for _ in range(3)]
     assert [done.outcome for done in await real.follow(batch)] == ["applied", "repeat", "repeat"]
     assert [done.outcome for done in await real.follow(batch)] == ["repeat"] * 3
     assert (await counts(ledger))["raw_messages"] == 2
@@ -275,13 +277,13 @@ async def test_a_whole_life_in_one_batch_in_any_order(gateway: Gateway, ledger: 
     await placed(gateway)
     part = refunded("30", order_no="")
     sent: list[events.Event] = [refunded("100"), delivered(), shipped(), part, paid()]
-    await real.follow([told(gateway, event) for event in sent])
+    await real.follow([reported(gateway, event) for event in sent])
     stored = await state(ledger)
     assert stored[:4] == ("refunded", None, 100, 100)
     assert (await counts(ledger))["waiting"] == 0
 
 
-async def test_one_refund_told_by_two_messages_counts_once(
+async def test_one_refund_reported_by_two_messages_counts_once(
     gateway: Gateway, ledger: Database
 ) -> None:
     """Told by a callback and by a poll, before the payment and after it."""
@@ -493,7 +495,7 @@ async def test_a_settle_of_an_unknown_order_is_no_error(gateway: Gateway) -> Non
     assert (await gateway.intake.settle(gateway.new_id())).outcome == "repeat"
 
 
-async def test_one_transaction_told_by_two_accounts_leaves_nothing_stuck(
+async def test_one_transaction_reported_by_two_accounts_leaves_nothing_stuck(
     gateway: Gateway, ledger: Database
 ) -> None:
     """What the second account waited with is a repeat by the time its own order comes."""

@@ -32,7 +32,7 @@ class Step(NamedTuple):
     channel: str = HOLD
 
     def sent(self) -> orders.Submission:
-        """One buyer and one phone; what differs else is said by the step."""
+        """One buyer and one phone; each step names what else differs."""
         item = {"sku": f"G-{self.goods}", "name": "Tea", "quantity": 1, "unit_price": "10"}
         return submission(
             self.n,
@@ -45,7 +45,7 @@ class Step(NamedTuple):
         )
 
 
-def said(placed: Placed) -> str:
+def described(placed: Placed) -> str:
     return f"{placed.answer} {placed.hold}" if placed.hold else placed.answer
 
 
@@ -110,7 +110,7 @@ TABLE: dict[str, list[Step]] = {
         Step(2, "placed", request_id="r-2", channel=OFF),
         Step(2, "replayed", 1, request_id="r-2", channel=OFF),
     ],
-    "a refused number can still be used rightly": [
+    "a rejected number can still be used rightly": [
         Step(1, "placed", request_id="r-1"),
         Step(2, "key_reused", 0, request_id="r-1", goods=2),
         Step(2, "placed", request_id="r-2", goods=2),
@@ -143,12 +143,12 @@ async def test_every_row_of_the_table(
         answers: list[Placed] = []
         for step in TABLE[case]:
             answers.append(await submit(gateway, step.sent(), step.request_id))
-            # What Redis is told is told outside the reply's way: let it arrive.
+            # Results are cached after the reply: let them arrive.
             await gateway.committer.drain()
     await check(TABLE[case], answers, ledger)
 
 
-async def test_refused_orders_of_other_looks_are_not_counted_as_orders(
+async def test_rejected_orders_of_other_fingerprints_are_not_counted_as_orders(
     settings: Settings, ledger: Database
 ) -> None:
     steps = [
@@ -162,7 +162,7 @@ async def test_refused_orders_of_other_looks_are_not_counted_as_orders(
 
 
 async def check(steps: Sequence[Step], answers: Sequence[Placed], ledger: Database) -> None:
-    assert [said(answer) for answer in answers] == [step.expected for step in steps]
+    assert [described(answer) for answer in answers] == [step.expected for step in steps]
     stored = set()
     for step, answer in zip(steps, answers, strict=True):
         if step.same_as is None:
@@ -190,7 +190,7 @@ async def test_a_conflict_shows_the_payload_and_state_of_the_order_in_the_way(
     assert conflict.payload_digest == stored["payload_digest"]
 
 
-async def test_a_replay_tells_the_original_result_however_the_order_stands_now(
+async def test_a_replay_returns_the_original_result_whatever_the_order_is_now(
     settings: Settings, ledger: Database
 ) -> None:
     async with gateways(with_(settings, redis_url="")) as (gateway,):

@@ -1,4 +1,4 @@
-"""The journal's streams on one server that syncs every write: kept whole, read once, told apart."""
+"""The streams of the journal on one server that syncs every write: whole, and read once."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -70,7 +70,7 @@ async def test_entries_are_read_in_the_order_they_were_appended(streams: Journal
     assert envelopes(await fetch(streams)) == [b"envelope-%d" % n for n in range(4)]
 
 
-async def test_a_repeat_is_told_what_stands_and_leaves_nothing(
+async def test_a_repeat_gets_the_claimed_value_and_leaves_nothing(
     streams: JournalStreams, server: Server
 ) -> None:
     await put(streams, entry(1, b"a", b"b"))
@@ -87,7 +87,7 @@ async def test_a_later_entry_sees_the_claims_of_an_earlier_one_of_the_same_call(
     assert envelopes(await fetch(streams)) == [b"envelope-1", b"envelope-3"]
 
 
-async def test_a_forced_entry_is_appended_and_changes_no_claim_that_stands(
+async def test_a_forced_entry_is_appended_and_changes_no_taken_claim(
     streams: JournalStreams, server: Server
 ) -> None:
     await put(streams, entry(1, b"a"))
@@ -103,10 +103,10 @@ async def test_claims_expire(streams: JournalStreams, server: Server) -> None:
 
 
 async def test_of_many_who_claim_the_same_at_once_one_is_appended(streams: JournalStreams) -> None:
-    heard = await asyncio.gather(*(put(streams, entry(n, b"a")) for n in range(20)))
-    assert sorted(each == [None] for each in heard) == [False] * 19 + [True]
+    outcomes = await asyncio.gather(*(put(streams, entry(n, b"a")) for n in range(20)))
+    assert sorted(each == [None] for each in outcomes) == [False] * 19 + [True]
     (kept,) = await fetch(streams)
-    assert kept.envelope == b"envelope-%d" % heard.index([None])
+    assert kept.envelope == b"envelope-%d" % outcomes.index([None])
 
 
 async def test_lanes_have_streams_and_shards_have_claims_of_their_own(
@@ -129,7 +129,7 @@ async def test_the_largest_batch_is_taken(server: Server) -> None:
     await streams.close()
 
 
-async def test_nothing_to_append_asks_nobody() -> None:
+async def test_nothing_to_append_calls_no_server() -> None:
     streams = JournalStreams(url=f"redis://127.0.0.1:{free_port()}/0", shards=1, call_s=CALL_S)
     assert await put(streams) == []
     await streams.settle(0, "placements", [])
@@ -194,7 +194,7 @@ async def test_what_a_dead_drainer_had_in_hand_is_taken_over(
     assert await take() == []
 
 
-async def test_a_drainer_takes_over_from_itself_what_it_never_heard_of(
+async def test_a_drainer_takes_over_from_itself_what_it_never_received(
     streams: JournalStreams,
 ) -> None:
     await put(streams, entry(1))
@@ -244,7 +244,7 @@ async def test_after_a_wipe_an_old_id_removes_no_new_entry(
     assert envelopes(await fetch(streams)) == [b"new"]
 
 
-async def test_a_server_that_has_forgotten_the_scripts_is_told_again(
+async def test_a_server_without_the_scripts_gets_them_again(
     streams: JournalStreams, server: Server
 ) -> None:
     for n in range(3):
@@ -289,11 +289,11 @@ async def test_a_full_server_takes_nothing_of_a_batch_and_can_still_be_drained(
     assert await put(streams, entry(3, b"b")) == [None]
 
 
-async def test_a_batch_during_which_the_memory_runs_out_is_kept_whole(
+async def test_a_batch_during_which_the_memory_runs_out_is_stored_whole(
     streams: JournalStreams, server: Server
 ) -> None:
     used = int(server.client.info("memory")["used_memory"])
-    kept = refused = 0
+    kept = rejected = 0
     with server.set_to(maxmemory=str(used + 3_000_000)):
         for batch in range(40):
             try:
@@ -302,14 +302,14 @@ async def test_a_batch_during_which_the_memory_runs_out_is_kept_whole(
                 )
                 kept += 1
             except Unavailable:
-                refused += 1
+                rejected += 1
     assert kept > 2
-    assert refused > 2
+    assert rejected > 2
     assert server.client.xlen(PLACEMENTS) == kept * 20
     assert len(claims_of(server)) == kept * 20
 
 
-async def test_a_key_that_is_no_stream_refuses_the_batch_as_a_whole(
+async def test_a_key_that_is_no_stream_rejects_the_batch_as_a_whole(
     streams: JournalStreams, server: Server
 ) -> None:
     server.client.set(PLACEMENTS, "no stream")
@@ -318,29 +318,29 @@ async def test_a_key_that_is_no_stream_refuses_the_batch_as_a_whole(
     assert claims_of(server) == []
 
 
-async def test_a_frozen_server_is_given_up_in_time_and_answers_are_never_mixed_up(
+async def test_a_frozen_server_times_out_and_answers_are_never_mixed_up(
     streams: JournalStreams, server: Server
 ) -> None:
     loop = asyncio.get_running_loop()
     await asyncio.gather(*(put(streams, entry(n, b"a")) for n in range(4)))
     with server.frozen():
         module_valkey = loop.time()
-        heard = await asyncio.gather(
+        outcomes = await asyncio.gather(
             *(put(streams, entry(n), entry(n)) for n in range(10, 14)),
             fetch(streams), streams.depth(), streams.settle(0, "placements", ["1-1"]),
             return_exceptions=True,
         )  # fmt: skip
-        assert {type(each) for each in heard} == {Unavailable}
+        assert {type(each) for each in outcomes} == {Unavailable}
         assert loop.time() - module_valkey < CALL_S + 0.3
         assert "does not answer" in await streams.fitness()
     for n in range(20, 30):
         assert await put(streams, entry(n, b"b%d" % n)) == [None]
         assert await put(streams, entry(n, b"b%d" % n)) == [[b"id-%d" % n]]
-    # What nobody could tell: each batch of two came to be as a whole, or not at all.
+    # Of what was not acknowledged, each batch of two was stored as a whole, or not at all.
     assert (server.client.xlen(PLACEMENTS) - 1 - 10) in (0, 2, 4, 6, 8)
 
 
-async def test_a_call_that_is_given_up_by_its_caller_mixes_up_nothing(
+async def test_a_call_that_is_cancelled_by_its_caller_mixes_up_nothing(
     streams: JournalStreams, server: Server
 ) -> None:
     await put(streams, entry(1, b"a"))
@@ -390,7 +390,7 @@ async def test_a_server_set_up_right_is_fit(streams: JournalStreams) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "value", "told"),
+    ("name", "value", "reported"),
     [
         ("appendonly", "no", "set appendonly to yes (it is no)"),
         ("appendfsync", "everysec", "set appendfsync to always (it is everysec)"),
@@ -400,10 +400,10 @@ async def test_a_server_set_up_right_is_fit(streams: JournalStreams) -> None:
     ],
 )
 async def test_a_server_set_up_wrong_is_unfit_and_the_sentence_names_the_setting(
-    streams: JournalStreams, server: Server, name: str, value: str, told: str
+    streams: JournalStreams, server: Server, name: str, value: str, reported: str
 ) -> None:
     with server.set_to(**{name: value}):
-        assert told in await streams.fitness()
+        assert reported in await streams.fitness()
     assert await streams.fitness() == ""
 
 
@@ -429,7 +429,7 @@ async def test_a_server_that_hides_its_settings_is_unfit(server: Server) -> None
     server.client.acl_deluser("app")
 
 
-async def test_where_nobody_listens_everything_is_unavailable() -> None:
+async def test_where_no_server_listens_everything_is_unavailable() -> None:
     streams = JournalStreams(url=f"redis://127.0.0.1:{free_port()}/0", shards=2, call_s=CALL_S)
     assert "does not answer" in await streams.fitness()
     for call in (put(streams, entry(1)), fetch(streams), streams.depth(), streams.fill()):

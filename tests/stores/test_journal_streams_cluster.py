@@ -98,8 +98,8 @@ async def test_one_node_that_is_set_up_wrong_is_named(
     streams: JournalStreams, nodes: list[Server]
 ) -> None:
     with nodes[2].set_to(appendfsync="everysec"):
-        told = await streams.fitness()
-    assert f":{nodes[2].port} may lose what it acknowledges: set appendfsync to always" in told
+        reported = await streams.fitness()
+    assert f":{nodes[2].port} may lose what it acknowledges: set appendfsync to always" in reported
 
 
 async def test_the_shards_of_a_killed_node_are_unavailable_and_the_others_go_on(
@@ -128,9 +128,7 @@ async def test_the_shards_of_a_killed_node_are_unavailable_and_the_others_go_on(
         assert await put(streams, shard, b"before") == [[b"id"]]
 
 
-async def test_a_frozen_node_holds_up_nobody_else(
-    streams: JournalStreams, nodes: list[Server]
-) -> None:
+async def test_a_frozen_node_delays_no_other(streams: JournalStreams, nodes: list[Server]) -> None:
     """Also when it is the one that is named, and while its own shards are being asked."""
     loop = asyncio.get_running_loop()
     dead = shards_of(nodes[0])

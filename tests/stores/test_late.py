@@ -92,7 +92,7 @@ async def live(gateway: Gateway, ledger: Database, sent: Placement) -> Placed:
     return placed
 
 
-def said(answers: list[Placed]) -> list[str]:
+def described(answers: list[Placed]) -> list[str]:
     return [f"{each.answer} {each.hold}" if each.hold else each.answer for each in answers]
 
 
@@ -103,7 +103,7 @@ def said(answers: list[Placed]) -> list[str]:
 @pytest.mark.parametrize(
     ("minutes", "expected"), [(2, "replayed"), (9.99, "replayed"), (10, "placed"), (11, "placed")]
 )
-async def test_looks_are_told_apart_by_arrival_though_stored_in_one_moment(
+async def test_look_alikes_are_judged_by_arrival_though_stored_in_one_moment(
     late: Ledger,
     ledger: Database,
     then: datetime,
@@ -126,7 +126,9 @@ async def test_a_live_ledger_takes_what_it_stores_in_one_moment_for_one(
 ) -> None:
     """What the late one must not do: here it is the time of storing that counts."""
     real = ledger_of(gateway, is_late=False)
-    assert said(await place(real, received(like(1), then, 0), received(like(2), then, 11))) == [
+    assert described(
+        await place(real, received(like(1), then, 0), received(like(2), then, 11))
+    ) == [
         "placed",
         "replayed",
     ]
@@ -144,13 +146,13 @@ async def test_the_like_of_an_order_stored_live_before_the_outage_is_known_after
     assert (await counts(ledger))["orders"] == 1
 
 
-async def test_a_later_live_order_of_the_same_look_keeps_its_window(
+async def test_a_later_live_look_alike_keeps_its_window(
     gateway: Gateway, late: Ledger, ledger: Database, then: datetime
 ) -> None:
     await live(gateway, ledger, received(like(1), then, 30))
     before = await looks(ledger)
-    assert said(await place(late, received(like(2), then, 0))) == ["placed"]
-    assert said(await place(late, received(like(3), then, 2))) == ["replayed"]
+    assert described(await place(late, received(like(2), then, 0))) == ["placed"]
+    assert described(await place(late, received(like(3), then, 2))) == ["replayed"]
     assert await looks(ledger) == before
     (again,) = await place(ledger_of(gateway, is_late=False), received(like(4), then, 30))
     assert (again.answer, again.id) == ("replayed", before[0][0])
@@ -181,7 +183,7 @@ async def test_a_late_order_is_known_to_the_live_ledger_for_ten_minutes_from_its
 ) -> None:
     await place(late, received(like(1), then, minute))
     real = ledger_of(gateway, is_late=False)
-    assert said(await place(real, received(like(2), then, 30))) == [expected]
+    assert described(await place(real, received(like(2), then, 30))) == [expected]
 
 
 async def test_a_clock_far_ahead_stretches_no_window(
@@ -205,9 +207,15 @@ async def test_each_channels_policy_holds_for_late_looks(
         received(like(5), then, 12),
     ]
     answers = await place(late, *sent)
-    assert said(answers) == ["placed", "placed lookalike", "replayed", "placed lookalike", "placed"]
+    assert described(answers) == [
+        "placed",
+        "placed lookalike",
+        "replayed",
+        "placed lookalike",
+        "placed",
+    ]
     assert answers[2].id == answers[0].id
-    assert said(await place(late, *sent)) == [
+    assert described(await place(late, *sent)) == [
         "replayed", "replayed lookalike", "replayed", "replayed lookalike", "replayed",
     ]  # fmt: skip
     assert (await counts(ledger))["orders"] == 4
@@ -218,7 +226,7 @@ async def test_looks_beside_a_later_order_are_judged_in_their_order(
 ) -> None:
     await live(gateway, ledger, received(like(9), then, 30))
     answers = await place(late, *[received(like(n), then, n) for n in (1, 2, 3)])
-    assert said(answers) == ["placed", "replayed", "replayed"]
+    assert described(answers) == ["placed", "replayed", "replayed"]
     assert {each.id for each in answers} == {answers[0].id}
 
 
@@ -262,7 +270,7 @@ async def test_the_same_goods_are_counted_by_arrival(
         answers = await place(late, *sent)
     else:
         answers = [each for one in sent for each in await place(late, one)]
-    assert said(answers) == expected
+    assert described(answers) == expected
 
 
 async def test_orders_of_after_the_outage_neither_hide_nor_make_a_rush_during_it(
@@ -270,11 +278,11 @@ async def test_orders_of_after_the_outage_neither_hide_nor_make_a_rush_during_it
 ) -> None:
     real = ledger_of(gateway, is_late=False)
     after = [received(like(10 + n, phone=n), then, 30) for n in range(3)]
-    assert said(await place(real, *after)) == ["placed"] * 3
+    assert described(await place(real, *after)) == ["placed"] * 3
     during = [received(like(20 + n, phone=n), then, n / 2) for n in range(4)]
-    assert said(await place(late, *during)) == ["placed"] * 3 + [HELD]
+    assert described(await place(late, *during)) == ["placed"] * 3 + [HELD]
     fourth = received(like(30, phone=5), then, 30)
-    assert said(await place(real, fourth)) == [HELD]
+    assert described(await place(real, fourth)) == [HELD]
 
 
 async def test_orders_of_the_outage_do_not_count_beside_live_ones(
@@ -283,10 +291,10 @@ async def test_orders_of_the_outage_do_not_count_beside_live_ones(
     await place(late, *spread(then, 0, 1, 2))
     real = ledger_of(gateway, is_late=False)
     live_ones = [received(like(10 + n, phone=5 + n), then, 30) for n in range(4)]
-    assert said(await place(real, *live_ones)) == ["placed"] * 3 + [HELD]
+    assert described(await place(real, *live_ones)) == ["placed"] * 3 + [HELD]
 
 
-async def test_however_many_of_the_same_goods_a_bounded_number_of_times_is_kept(
+async def test_however_many_of_the_same_goods_a_bounded_number_of_times_is_stored(
     late: Ledger, ledger: Database, then: datetime
 ) -> None:
     sent = [received(like(n, phone=n % 10), then, n * 11 - 500) for n in range(40)]
@@ -319,7 +327,7 @@ async def test_an_entry_twice_in_a_batch_is_one_order(
     late: Ledger, ledger: Database, then: datetime
 ) -> None:
     sent = received(like(1), then, 0)
-    assert said(await place(late, sent, sent)) == ["placed", "replayed"]
+    assert described(await place(late, sent, sent)) == ["placed", "replayed"]
     assert (await counts(ledger))["orders"] == 1
 
 
@@ -328,8 +336,8 @@ async def test_entries_drained_by_two_at_once_are_stored_once(
 ) -> None:
     sent = [received(due(n), then, n / 10) for n in range(100)]
     for _ in range(3):
-        heard = await asyncio.gather(place(drainers[0], *sent), place(drainers[1], *sent[::-1]))
-        assert {each.id for answers in heard for each in answers} == {each.id for each in sent}
+        outcomes = await asyncio.gather(place(drainers[0], *sent), place(drainers[1], *sent[::-1]))
+        assert {each.id for answers in outcomes for each in answers} == {each.id for each in sent}
     made = await counts(ledger)
     assert (made["orders"], made["order_events"], made["outbox"], made["raw_messages"]) == (
         100, 100, 100, 100,
@@ -341,8 +349,8 @@ async def test_one_entry_drained_by_two_at_once_has_one_answer_of_each_kind(
 ) -> None:
     for n in range(20):
         sent = received(due(n), then, 0)
-        heard = await at_once([place(each, sent) for each in drainers])
-        assert Counter((one.answer, one.id) for (one,) in heard) == {
+        outcomes = await at_once([place(each, sent) for each in drainers])
+        assert Counter((one.answer, one.id) for (one,) in outcomes) == {
             ("placed", sent.id): 1,
             ("replayed", sent.id): 1,
         }
@@ -357,9 +365,9 @@ async def test_looks_drained_by_two_at_once_are_one_order(
     if has_later:
         await live(gateway, ledger, received(like(1000), then, 30))
     clicks = [received(like(n), then, n / 10) for n in range(20)]
-    heard = await at_once([place(drainers[n % 2], each) for n, each in enumerate(clicks)])
-    assert Counter(one.answer for (one,) in heard) == {"placed": 1, "replayed": 19}
-    assert len({one.id for (one,) in heard}) == 1
+    outcomes = await at_once([place(drainers[n % 2], each) for n, each in enumerate(clicks)])
+    assert Counter(one.answer for (one,) in outcomes) == {"placed": 1, "replayed": 19}
+    assert len({one.id for (one,) in outcomes}) == 1
     assert (await counts(ledger))["orders"] == 1 + has_later
 
 
@@ -367,14 +375,14 @@ async def test_the_fourth_of_the_same_goods_is_held_even_when_two_drain_at_once(
     drainers: list[Ledger], then: datetime
 ) -> None:
     sent = spread(then, *[n / 10 for n in range(10)])
-    heard = await at_once([place(drainers[n % 2], each) for n, each in enumerate(sent)])
-    assert Counter(one.hold for (one,) in heard) == {None: 3, "suspected_brushing": 7}
+    outcomes = await at_once([place(drainers[n % 2], each) for n, each in enumerate(sent)])
+    assert Counter(one.hold for (one,) in outcomes) == {None: 3, "suspected_brushing": 7}
 
 
 # --- orders that the ledger knew ---
 
 
-async def test_a_number_known_under_another_id_is_told_that_id(
+async def test_a_number_stored_under_another_id_returns_that_id(
     gateway: Gateway, late: Ledger, ledger: Database, then: datetime
 ) -> None:
     before = await live(gateway, ledger, received(due(1), then, -60))
@@ -398,13 +406,13 @@ async def test_a_request_id_known_from_before_the_outage_decides(
     ]
 
 
-async def test_what_is_refused_late_is_not_counted_as_an_order(
+async def test_what_is_rejected_late_is_not_counted_as_an_order(
     late: Ledger, then: datetime
 ) -> None:
     await place(late, received(like(1), then, 0))
-    refused = [received(like(1, phone=n), then, n / 10) for n in range(1, 5)]
-    assert said(await place(late, *refused)) == ["conflict"] * 4
-    assert said(await place(late, received(like(2, phone=5), then, 1))) == ["placed"]
+    rejected = [received(like(1, phone=n), then, n / 10) for n in range(1, 5)]
+    assert described(await place(late, *rejected)) == ["conflict"] * 4
+    assert described(await place(late, received(like(2, phone=5), then, 1))) == ["placed"]
 
 
 async def test_a_bad_row_spoils_its_batch_before_anything_is_stored(
@@ -415,10 +423,10 @@ async def test_a_bad_row_spoils_its_batch_before_anything_is_stored(
     with pytest.raises(errors.BadRow):
         await late.place([good, bad(due(2), then)])
     assert (await counts(ledger))["orders"] == 0
-    assert said(await place(late, good)) == ["placed"]
+    assert described(await place(late, good)) == ["placed"]
 
 
-async def test_a_bad_row_that_looks_like_another_is_told_alone(
+async def test_a_bad_row_that_looks_like_another_is_answered_alone(
     late: Ledger, ledger: Database, then: datetime
 ) -> None:
     good = received(like(1), then, 0)

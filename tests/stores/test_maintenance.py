@@ -7,7 +7,7 @@ import pytest
 
 from gateway.wiring import Gateway
 from tests.domain.support import due, paid, refunded, shipped
-from tests.stores.support import Database, counts, order, rows, submit, tell, told
+from tests.stores.support import Database, counts, order, reported, rows, submit, tell
 
 NOVEMBER = datetime(2031, 11, 15, tzinfo=UTC)
 
@@ -68,7 +68,7 @@ async def test_months_past_their_time_are_dropped_and_no_others(
 async def test_a_month_that_came_unmade_does_not_stop_the_making_of_others(
     gateway: Gateway, ledger: Database
 ) -> None:
-    """Its messages went where those of no month go: they are kept, and upkeep goes on."""
+    """Its messages are in the default partition: they stay, and maintenance goes on."""
     await keep_raw(ledger, NOVEMBER, NOVEMBER + timedelta(days=40))
     await gateway.maintenance.create_months(NOVEMBER)
     assert "2032_01" in await months(ledger)
@@ -78,7 +78,7 @@ async def test_a_month_that_came_unmade_does_not_stop_the_making_of_others(
 async def test_messages_of_no_month_are_dropped_with_the_months_of_their_age(
     gateway: Gateway, ledger: Database
 ) -> None:
-    """Raw messages past retention do not stay for good because nobody made their month."""
+    """Raw messages past retention are deleted even if their partition was never created."""
     stray = datetime(2031, 11, 30, 23, tzinfo=UTC)
     young = datetime(2031, 12, 1, tzinfo=UTC)
     await keep_raw(ledger, stray, young)
@@ -142,7 +142,7 @@ async def test_what_is_shown_is_bounded_and_the_oldest_first(
     for n in range(5):
         at = now - timedelta(seconds=100 - n)
         await gateway.intake.accept_event(
-            told(gateway, paid(order_no=f"W-{n}", transaction_id=f"T-{n}"), received_at=at)
+            reported(gateway, paid(order_no=f"W-{n}", transaction_id=f"T-{n}"), received_at=at)
         )
     assert await gateway.maintenance.park_overdue_events(50, 3) == 3
     found = await rows(ledger, "parked", "detail")

@@ -34,7 +34,7 @@ def real(gateway: Gateway) -> Ledger:
     return Ledger(pool=stores.primary, sealer=stores.sealer, new_id=gateway.new_id, is_late=False)
 
 
-def said(answers: "list[Placed] | tuple[Placed, ...]") -> list[str]:
+def described(answers: "list[Placed] | tuple[Placed, ...]") -> list[str]:
     return [f"{each.answer} {each.hold}" if each.hold else each.answer for each in answers]
 
 
@@ -120,12 +120,12 @@ async def test_what_is_out_of_stock_leaves_no_trace_beside_others_that_are_store
 ) -> None:
     gone, there = missing(placement(gateway, due(1))), placement(gateway, due(2))
     answers = await place(gateway, real, gone, there)
-    assert said(answers) == ["out_of_stock", "placed"]
+    assert described(answers) == ["out_of_stock", "placed"]
     assert await rows(ledger, "orders", "id") == [(there.id,)]
     assert await ledger.fetchval("SELECT count(*) FROM fingerprints") == 1
     assert await ledger.fetchval("SELECT count(*) FROM velocity") == 1
     # It is taken as new once the goods are there.
-    assert said(await place(gateway, real, placement(gateway, due(1)))) == ["placed"]
+    assert described(await place(gateway, real, placement(gateway, due(1)))) == ["placed"]
 
 
 async def test_a_repeat_of_what_is_out_of_stock_by_now_gets_the_first_answer(
@@ -136,7 +136,7 @@ async def test_a_repeat_of_what_is_out_of_stock_by_now_gets_the_first_answer(
     (answer,) = await place(gateway, real, again)
     assert (answer.answer, answer.id) == ("replayed", first.id)
     changed = missing(placement(gateway, due(1, remark="x")))
-    assert said(await place(gateway, real, changed)) == ["conflict"]
+    assert described(await place(gateway, real, changed)) == ["conflict"]
 
 
 # --- clashes inside one batch ---
@@ -146,7 +146,7 @@ async def test_the_same_order_twice_in_a_batch_is_stored_once(
     gateway: Gateway, real: Ledger, ledger: Database
 ) -> None:
     answers = await place(gateway, real, *[placement(gateway, due(1)) for _ in range(3)])
-    assert said(answers) == ["placed", "replayed", "replayed"]
+    assert described(answers) == ["placed", "replayed", "replayed"]
     assert await rows(ledger, "orders", "id") == [(answers[0].id,)]
     assert len({answer.id for answer in answers}) == 1
 
@@ -157,7 +157,7 @@ async def test_the_same_number_with_another_payload_in_a_batch_is_a_conflict(
     one, two = placement(gateway, due(1)), placement(gateway, due(1, remark="x"))
     other = placement(gateway, due(2, order_no=due(1).order_no))
     answers = await place(gateway, real, one, two, other)
-    assert said(answers) == ["placed", "conflict", "conflict"]
+    assert described(answers) == ["placed", "conflict", "conflict"]
     assert (await counts(ledger))["orders"] == 1
 
 
@@ -165,7 +165,7 @@ async def test_the_same_request_id_twice_in_a_batch_is_one_order(
     gateway: Gateway, real: Ledger, ledger: Database
 ) -> None:
     sent = [placement(gateway, due(n), "r-1") for n in (1, 1, 2)]
-    assert said(await place(gateway, real, *sent)) == ["placed", "replayed", "key_reused"]
+    assert described(await place(gateway, real, *sent)) == ["placed", "replayed", "key_reused"]
     assert (await counts(ledger))["orders"] == 1
 
 
@@ -174,7 +174,7 @@ async def test_lookalikes_in_a_batch_are_judged_in_their_order(
 ) -> None:
     sent = [placement(gateway, like(n), request_id) for n, request_id in LOOKS]
     answers = await place(gateway, real, *sent)
-    assert said(answers) == ["placed", "replayed", "placed lookalike", "placed lookalike"]
+    assert described(answers) == ["placed", "replayed", "placed lookalike", "placed lookalike"]
     assert answers[1].id == answers[0].id
     assert (await counts(ledger))["orders"] == 3
 
@@ -188,7 +188,7 @@ async def test_the_same_goods_in_a_batch_are_counted_one_by_one(
     """Every one looks otherwise by its phone; from the fourth on they are held."""
     sent = [placement(gateway, like(n, recipient={"phone": f"1380013800{n}"})) for n in range(1, 7)]
     answers = await place(gateway, real, *sent)
-    assert said(answers) == ["placed"] * 3 + ["placed suspected_brushing"] * 3
+    assert described(answers) == ["placed"] * 3 + ["placed suspected_brushing"] * 3
 
 
 async def test_clashes_of_all_kinds_beside_plain_orders_in_one_batch(
@@ -203,7 +203,7 @@ async def test_clashes_of_all_kinds_beside_plain_orders_in_one_batch(
         placement(gateway, due(2), "r-1"),
     ]
     answers = await place(gateway, real, *plain, *clashing)
-    assert said(answers) == ["placed"] * 100 + [
+    assert described(answers) == ["placed"] * 100 + [
         "replayed",
         "conflict",
         "placed",
@@ -219,30 +219,30 @@ async def test_clashes_of_all_kinds_beside_plain_orders_in_one_batch(
     )
 
 
-async def test_a_batch_told_again_gets_the_same_ids(gateway: Gateway, real: Ledger) -> None:
+async def test_a_batch_sent_again_gets_the_same_ids(gateway: Gateway, real: Ledger) -> None:
     """A batch that timed out may have been committed: repeating it is harmless."""
     sent = [placement(gateway, due(n)) for n in range(50)]
     first, second = await place(gateway, real, *sent), await place(gateway, real, *sent)
-    assert said(second) == ["replayed"] * 50
+    assert described(second) == ["replayed"] * 50
     assert [each.id for each in second] == [each.id for each in first]
 
 
 async def test_a_bad_row_among_lookalikes_does_not_change_the_others_answers(
     gateway: Gateway, ledger: Database
 ) -> None:
-    """The bad row is only met when it is judged; who was stored before it is still told so."""
+    """The bad row is only found when it is judged; those stored before it are still answered so."""
     good = placement(gateway, like(1), "r-1")
     bad = support.placement(like(2, recipient={"province": "\0"}), request_id="r-2")
-    heard = await at_once([gateway.intake.accept_order(each) for each in (good, bad)])
-    assert isinstance(heard[1], Poisoned)
-    assert said(heard[:1]) == ["placed"]
+    outcomes = await at_once([gateway.intake.accept_order(each) for each in (good, bad)])
+    assert isinstance(outcomes[1], Poisoned)
+    assert described(outcomes[:1]) == ["placed"]
     assert await rows(ledger, "orders", "id") == [(good.id,)]
 
 
 # --- windows ---
 
 
-async def test_a_look_counts_for_ten_minutes(gateway: Gateway, ledger: Database) -> None:
+async def test_a_look_alike_counts_for_ten_minutes(gateway: Gateway, ledger: Database) -> None:
     first = await submit(gateway, like(1))
     await ledger.execute("UPDATE fingerprints SET expires_at = now() + interval '1 second'")
     assert (await submit(gateway, like(2))).id == first.id
@@ -253,7 +253,7 @@ async def test_a_look_counts_for_ten_minutes(gateway: Gateway, ledger: Database)
     assert (fourth.answer, fourth.id) == ("replayed", third.id)
 
 
-async def test_the_window_of_looks_is_ten_minutes_of_the_database_clock(
+async def test_the_look_alike_window_is_ten_minutes_of_the_database_clock(
     gateway: Gateway, ledger: Database
 ) -> None:
     await submit(gateway, like(1))
@@ -270,13 +270,13 @@ async def test_a_lookalike_held_beside_the_first_does_not_prolong_the_window(
     assert await rows_of_looks(ledger) == [(first.id, before)]
 
 
-async def test_a_look_whose_order_was_never_stored_stands_in_nobodys_way(
+async def test_a_fingerprint_whose_order_was_never_stored_blocks_no_order(
     gateway: Gateway, ledger: Database
 ) -> None:
-    """A refused placement may have claimed its look: the next who has it is stored all the same."""
+    """A rejected placement may have claimed its fingerprint: the next one is stored anyway."""
     await submit(gateway, due(1), "r-1")
-    refused = await submit(gateway, like(9), "r-1")
-    assert refused.answer == "key_reused"
+    rejected = await submit(gateway, like(9), "r-1")
+    assert rejected.answer == "key_reused"
     assert len(await rows_of_looks(ledger)) == 2
     placed = await submit(gateway, like(2))
     assert (placed.answer, placed.hold) == ("placed", None)
@@ -287,7 +287,7 @@ async def test_a_look_whose_order_was_never_stored_stands_in_nobodys_way(
 async def test_an_order_that_comes_again_after_its_window_is_still_the_same(
     gateway: Gateway, ledger: Database
 ) -> None:
-    """The number is remembered for good; the look that the repeat claimed holds up nobody."""
+    """The number is stored for good; the fingerprint that the repeat claimed blocks no order."""
     first = await submit(gateway, like(1), "r-1")
     await ledger.execute("UPDATE fingerprints SET expires_at = now()")
     again = await gateway.committer.place(
@@ -308,7 +308,7 @@ async def test_orders_of_the_same_goods_count_for_five_minutes(
         "ARRAY(SELECT at - interval '5 minutes' FROM unnest(recent) at)"
     )
     answers += [await submit(gateway, each) for each in sent[3:]]
-    assert said(answers) == ["placed"] * 6 + ["placed suspected_brushing"] * 2
+    assert described(answers) == ["placed"] * 6 + ["placed suspected_brushing"] * 2
 
 
 async def rows_of_looks(ledger: Database) -> list[tuple[Any, ...]]:

@@ -15,7 +15,7 @@ from gateway.domain.placing import Placement
 from gateway.wiring import Gateway
 from tests.domain import support
 from tests.domain.support import NOW, due, paid, submission
-from tests.stores.support import Database, at_once, counts, placement, rows, tell, told
+from tests.stores.support import Database, at_once, counts, placement, reported, rows, tell
 
 PARKED = ("source", "source_key", "reason", "detail")
 
@@ -75,9 +75,9 @@ async def test_one_bad_order_of_200_is_parked_and_199_are_committed(
     bad, state = BAD_ORDERS[kind]
     sent = [placement(gateway, due(n)) for n in range(200)]
     sent[77] = bad
-    heard = await place_all(gateway, sent)
-    assert Counter(type(each).__name__ for each in heard) == {"Placed": 199, "Poisoned": 1}
-    assert {each.answer for n, each in enumerate(heard) if n != 77} == {"placed"}
+    outcomes = await place_all(gateway, sent)
+    assert Counter(type(each).__name__ for each in outcomes) == {"Placed": 199, "Poisoned": 1}
+    assert {each.answer for n, each in enumerate(outcomes) if n != 77} == {"placed"}
     made = await counts(ledger)
     assert (made["orders"], made["order_events"], made["outbox"], made["raw_messages"]) == (
         199,
@@ -85,7 +85,7 @@ async def test_one_bad_order_of_200_is_parked_and_199_are_committed(
         199,
         199,
     )
-    poisoned = heard[77]
+    poisoned = outcomes[77]
     assert isinstance(poisoned, Poisoned)
     (row,) = await rows(ledger, "parked", "id", "source", "source_key", "reason", "detail", "body")
     assert str(row[0]) == poisoned.parked_id
@@ -126,12 +126,12 @@ async def test_one_bad_event_of_200_is_parked_and_199_are_committed(
     bad, state = BAD_EVENTS[kind]
     await place_all(gateway, [placement(gateway, due(n, order_no=f"W-{n}")) for n in range(200)])
     sent = [
-        told(gateway, paid(order_no=f"W-{n}", transaction_id=f"T-{n}"), f"evt_{n}")
+        reported(gateway, paid(order_no=f"W-{n}", transaction_id=f"T-{n}"), f"evt_{n}")
         for n in range(200)
     ]
-    sent[77] = told(gateway, bad, "evt_77", raw=b"CanaryBody")
-    heard: list[Any] = await at_once([gateway.intake.accept_event(each) for each in sent])
-    assert Counter(type(each).__name__ for each in heard) == {"Done": 199, "Poisoned": 1}
+    sent[77] = reported(gateway, bad, "evt_77", raw=b"CanaryBody")
+    outcomes: list[Any] = await at_once([gateway.intake.accept_event(each) for each in sent])
+    assert Counter(type(each).__name__ for each in outcomes) == {"Done": 199, "Poisoned": 1}
     assert Counter(await rows(ledger, "orders", "status")) == {
         ("paid",): 199,
         ("pending_payment",): 1,
@@ -139,7 +139,7 @@ async def test_one_bad_event_of_200_is_parked_and_199_are_committed(
     (row,) = await rows(ledger, "parked", "id", *PARKED, "body")
     assert row[1:4] == ("stripe:main", "evt_77", "poison")
     assert state in row[4]
-    assert str(row[0]) == heard[77].parked_id
+    assert str(row[0]) == outcomes[77].parked_id
     opened = gateway.stores.sealer.open("parked.body", row[0].bytes, row[5])
     assert opened == b"CanaryBody"
 
@@ -148,9 +148,9 @@ async def test_poison_sent_again_is_parked_once(gateway: Gateway, ledger: Databa
     """The sender hears the same id however often it tries."""
     ids = set()
     for _ in range(3):
-        with pytest.raises(Poisoned) as heard:
+        with pytest.raises(Poisoned) as raised:
             await tell(gateway, paid(Decimal(10) ** 20), "evt_1")
-        ids.add(heard.value.parked_id)
+        ids.add(raised.value.parked_id)
     assert len(ids) == 1
     assert len(await rows(ledger, "parked", "id")) == 1
 
@@ -168,6 +168,6 @@ async def test_an_order_with_a_repaired_body_is_stored_after_its_poison(
     gateway: Gateway, ledger: Database
 ) -> None:
     await place_all(gateway, [by_hand(1, recipient={"province": "\0"})])
-    (heard,) = await place_all(gateway, [placement(gateway, submission(1))])
-    assert heard.answer == "placed"
+    (outcome,) = await place_all(gateway, [placement(gateway, submission(1))])
+    assert outcome.answer == "placed"
     assert (await counts(ledger))["orders"] == 1

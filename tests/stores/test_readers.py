@@ -64,7 +64,7 @@ async def test_without_a_replica_the_primary_answers(settings: Settings) -> None
         assert await gateway.readers.lag_s() is None
 
 
-async def test_a_replica_that_is_away_is_left_alone(settings: Settings) -> None:
+async def test_an_unavailable_replica_is_not_called_for_a_while(settings: Settings) -> None:
     away = with_(settings, replica_urls=f"postgresql://u:p@127.0.0.1:{free_port()}/x")
     async with gateways(away) as (gateway,):
         for n in range(10):

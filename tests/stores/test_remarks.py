@@ -198,12 +198,12 @@ async def test_two_edits_of_one_version_have_one_winner(
 ) -> None:
     id_ = await placed(rivals[0])
     for version in range(1, 11):
-        heard = await at_once(
+        outcomes = await at_once(
             [change(rivals[n], id_, f"{version} by {n}", version=version) for n in range(2)]
         )
-        assert sorted(each.answer for each in heard) == ["changed", "version_changed"]
-        assert {each.version for each in heard} == {version + 1}
-        (winner,) = [n for n in range(2) if heard[n].answer == "changed"]
+        assert sorted(each.answer for each in outcomes) == ["changed", "version_changed"]
+        assert {each.version for each in outcomes} == {version + 1}
+        (winner,) = [n for n in range(2) if outcomes[n].answer == "changed"]
         assert (await private(rivals[0], ledger)).remark == f"{version} by {winner}"
     assert (await counts(ledger))["order_events"] == 11
 
@@ -212,10 +212,10 @@ async def test_edits_without_a_version_are_all_made(
     rivals: list[Gateway], ledger: Database
 ) -> None:
     id_ = await placed(rivals[0])
-    heard = await at_once([change(rivals[n % 2], id_, f"{n}") for n in range(40)])
-    assert Counter(each.answer for each in heard) == {"changed": 40}
-    assert sorted(each.version for each in heard) == list(range(2, 42))
-    (last,) = [n for n in range(40) if heard[n].version == 41]
+    outcomes = await at_once([change(rivals[n % 2], id_, f"{n}") for n in range(40)])
+    assert Counter(each.answer for each in outcomes) == {"changed": 40}
+    assert sorted(each.version for each in outcomes) == list(range(2, 42))
+    (last,) = [n for n in range(40) if outcomes[n].version == 41]
     assert (await private(rivals[0], ledger)).remark == str(last)
 
 
@@ -298,8 +298,8 @@ async def test_a_storm_of_edits_and_events_loses_neither_and_does_not_deadlock(
             sent.append(change(rivals[turn % 2], ids[n], f"{no} {turn}"))
             # The same events through both: one of them is a repeat.
             sent += [tell(rivals[turn % 2], event, f"{no}/{event!r}") for event in befalling]
-    heard = await at_once(sent)
-    assert not [each for each in heard if isinstance(each, BaseException)]
+    outcomes = await at_once(sent)
+    assert not [each for each in outcomes if isinstance(each, BaseException)]
     assert await deadlocks(rivals, ledger) == before
     ends = await rows(ledger, "orders", "status", "paid", "version")
     # Placed, paid, shipped, and three edits: none was written over.
@@ -348,11 +348,11 @@ async def test_contention_is_tried_again(
 
 
 @pytest.mark.parametrize("fault", ["cut", "silence"])
-async def test_with_postgres_away_an_edit_is_refused_in_time_and_not_journaled(
+async def test_without_postgres_an_edit_is_rejected_in_time_and_not_journaled(
     settings: Settings, ledger: Database, fault: str
 ) -> None:
     async with cable_to(settings.database_url) as cable:
-        # What is refused here would be journaled if it were an order.
+        # What is rejected here would be journaled if it were an order.
         changed = with_(
             settings, database_url=cable.url, commit_s=COMMIT_S, journal_after_s=0.3,
             replica_urls="",
@@ -362,8 +362,8 @@ async def test_with_postgres_away_an_edit_is_refused_in_time_and_not_journaled(
             getattr(cable, fault)()
             loop = asyncio.get_running_loop()
             started = loop.time()
-            heard = await at_once([change(gateway, id_, f"{n}") for n in range(100)])
-            assert {type(each) for each in heard} == {Unavailable}
+            outcomes = await at_once([change(gateway, id_, f"{n}") for n in range(100)])
+            assert {type(each) for each in outcomes} == {Unavailable}
             assert loop.time() - started < COMMIT_S + 0.7
             assert gateway.stores.journal_streams is not None
             assert (await gateway.stores.journal_streams.depth()).entries == 0
@@ -379,7 +379,7 @@ async def test_with_postgres_away_an_edit_is_refused_in_time_and_not_journaled(
     assert (await private(gateway, ledger)).remark == "back"
 
 
-async def test_an_edit_of_many_slow_steps_is_given_up_as_a_whole(
+async def test_an_edit_of_many_slow_steps_times_out_as_a_whole(
     settings: Settings, ledger: Database
 ) -> None:
     """No step takes as long as an edit may, and all of them together take longer."""
@@ -401,9 +401,7 @@ async def test_an_edit_of_many_slow_steps_is_given_up_as_a_whole(
     assert (await order(ledger))["version"] == 2
 
 
-async def test_an_order_that_somebody_holds_is_given_up_in_time(
-    settings: Settings, ledger: Database
-) -> None:
+async def test_an_edit_of_a_locked_order_times_out(settings: Settings, ledger: Database) -> None:
     async with gateways(with_(settings, commit_s=COMMIT_S, journal_after_s=0.3)) as (gateway,):
         id_, other = await placed(gateway), (await submit(gateway, due(2, order_no="W-2"))).id
         loop = asyncio.get_running_loop()

@@ -24,7 +24,7 @@ from tests.stores.support import at_once, gateways, submit, until, with_
 from tests.stores.test_readers import paused_replay, reading, warm
 from tests.support.cable import Cable, cable_to
 
-#: Far longer than a read may wait for a primary that is away.
+#: Far longer than a read may wait for a primary that is unavailable.
 QUERY_S = 3.0
 
 
@@ -73,11 +73,11 @@ def sleeping(seconds: float) -> Callable[[Connection], Awaitable[object]]:
     return work
 
 
-# --- the primary is away ---
+# --- the primary is unavailable ---
 
 
 @pytest.mark.parametrize("fault", ["cut", "silence"])
-async def test_with_the_primary_away_a_replica_answers_and_says_how_old_it_is(
+async def test_without_the_primary_a_replica_answers_with_its_age(
     settings: Settings, fault: str
 ) -> None:
     async with over_cables(settings) as (gateway, primary, _, id_):
@@ -156,7 +156,7 @@ async def test_the_age_covers_what_the_replica_has_not_replayed(
             await reading(gateway).order(late.id, None)
 
 
-async def test_with_primary_and_replica_silent_reads_are_given_up_soon(
+async def test_with_primary_and_replica_silent_reads_time_out_soon(
     settings: Settings,
 ) -> None:
     async with over_cables(settings) as (gateway, primary, replica, id_):
@@ -168,8 +168,8 @@ async def test_with_primary_and_replica_silent_reads_are_given_up_soon(
             assert isinstance(read.exception(), Unavailable)
 
 
-async def test_a_primary_that_became_a_standby_counts_as_away(settings: Settings) -> None:
-    """After a failover elsewhere: nobody could tell how old what it has is."""
+async def test_a_primary_that_became_a_standby_counts_as_unavailable(settings: Settings) -> None:
+    """After a failover elsewhere: the age of what it has is not known."""
     demoted = with_(settings, database_url=settings.replica_urls)
     primary = await pools.open_readers(demoted)
     replica = await pools.open_replica(settings.replica_urls, settings)
@@ -242,7 +242,7 @@ async def test_an_api_key_is_found_on_a_replica(settings: Settings, fault: str) 
         assert asyncio.get_running_loop().time() - started_s < 0.8
         assert found is not None
         assert found.key_id == made.id
-        # What a replica lacks may have been made since: nobody is refused on its word.
+        # What a replica lacks may have been made since: no client is rejected because of it.
         with pytest.raises(Unavailable):
             await keys.find(digest("tg_unknown"))
         replica.cut()
@@ -259,7 +259,7 @@ def alone(settings: Settings) -> Settings:
     return with_(settings, replica_urls=f"postgresql://u:p@127.0.0.1:{free_port()}/x")
 
 
-async def test_a_flood_of_reads_is_refused_quickly_and_delays_no_commit_and_no_key(
+async def test_a_flood_of_reads_is_rejected_quickly_and_delays_no_commit_and_no_key(
     alone: Settings,
 ) -> None:
     async with gateways(alone) as (gateway,):
@@ -296,7 +296,7 @@ async def test_a_flood_of_reads_is_refused_quickly_and_delays_no_commit_and_no_k
         assert max(refused_s) < 1.5
 
 
-async def test_a_queue_that_is_full_refuses_at_once() -> None:
+async def test_a_full_queue_rejects_at_once() -> None:
     gate = read_limiter.ReadLimiter(1)
 
     async def pass_() -> None:
@@ -307,14 +307,16 @@ async def test_a_queue_that_is_full_refuses_at_once() -> None:
         queue = [asyncio.create_task(pass_()) for _ in range(read_limiter.WAITING_MAX + 5)]
         await asyncio.sleep(0)
         assert sum(task.done() for task in queue) == 5
-    heard = await at_once(queue)
-    assert [type(each) for each in heard[-5:]] == [Unavailable] * 5
-    assert heard[:-5] == [None] * read_limiter.WAITING_MAX
+    outcomes = await at_once(queue)
+    assert [type(each) for each in outcomes[-5:]] == [Unavailable] * 5
+    assert outcomes[:-5] == [None] * read_limiter.WAITING_MAX
 
 
 async def test_reads_that_are_short_are_queued_and_answered(alone: Settings) -> None:
     async with gateways(alone) as (gateway,):
         placed = await submit(gateway, due(1))
         await age_of(gateway, placed.id)
-        heard = await at_once([age_of(gateway, placed.id) for _ in range(read_limiter.WAITING_MAX)])
-        assert heard == [None] * read_limiter.WAITING_MAX
+        outcomes = await at_once(
+            [age_of(gateway, placed.id) for _ in range(read_limiter.WAITING_MAX)]
+        )
+        assert outcomes == [None] * read_limiter.WAITING_MAX

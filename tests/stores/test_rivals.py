@@ -1,4 +1,4 @@
-"""Two processes on one database: the unique keys decide, and whoever loses reads the result."""
+"""Two processes on one database: the unique keys decide, and the loser reads the result."""
 
 import random
 from collections import Counter
@@ -25,10 +25,10 @@ from tests.stores.support import (
     gateways,
     order,
     placement,
+    reported,
     rows,
     submit,
     tell,
-    told,
     with_,
 )
 
@@ -71,17 +71,17 @@ def like(n: int, *, phone: int = 0) -> orders.Submission:
     )
 
 
-def answers(heard: Sequence[object]) -> list[Placed]:
-    assert all(isinstance(each, Placed) for each in heard), Counter(map(repr, heard))
-    return [each for each in heard if isinstance(each, Placed)]
+def answers(outcomes: Sequence[object]) -> list[Placed]:
+    assert all(isinstance(each, Placed) for each in outcomes), Counter(map(repr, outcomes))
+    return [each for each in outcomes if isinstance(each, Placed)]
 
 
 async def test_a_hundred_identical_orders_at_the_same_instant_are_one(
     rivals: list[Gateway], ledger: Database
 ) -> None:
-    heard = answers(await at_once([submit(rivals[n % 2], due(1), "r-1") for n in range(100)]))
-    assert Counter(each.answer for each in heard) == {"placed": 1, "replayed": 99}
-    assert {each.id for each in heard} == {(await rows(ledger, "orders", "id"))[0][0]}
+    outcomes = answers(await at_once([submit(rivals[n % 2], due(1), "r-1") for n in range(100)]))
+    assert Counter(each.answer for each in outcomes) == {"placed": 1, "replayed": 99}
+    assert {each.id for each in outcomes} == {(await rows(ledger, "orders", "id"))[0][0]}
     assert (await counts(ledger))["orders"] == 1
 
 
@@ -90,9 +90,9 @@ async def test_a_hundred_identical_orders_past_the_sharing_are_still_one(
 ) -> None:
     """Each one reaches the ledger by itself, in batches of both processes."""
     sent = [(rivals[n % 2], placement(rivals[n % 2], due(1))) for n in range(100)]
-    heard = answers(await at_once([gateway.committer.place(each) for gateway, each in sent]))
-    assert Counter(each.answer for each in heard) == {"placed": 1, "replayed": 99}
-    assert len({each.id for each in heard}) == 1
+    outcomes = answers(await at_once([gateway.committer.place(each) for gateway, each in sent]))
+    assert Counter(each.answer for each in outcomes) == {"placed": 1, "replayed": 99}
+    assert len({each.id for each in outcomes}) == 1
     made = await counts(ledger)
     assert (made["orders"], made["order_events"], made["outbox"], made["raw_messages"]) == (
         1,
@@ -107,9 +107,9 @@ async def test_one_number_with_different_payloads_at_once_has_one_winner(
 ) -> None:
     number = due(1).order_no
     sent = [due(n, order_no=number) for n in range(1, 21)]
-    heard = answers(await at_once([submit(rivals[n % 2], each) for n, each in enumerate(sent)]))
-    assert Counter(each.answer for each in heard) == {"placed": 1, "conflict": 19}
-    assert len({each.id for each in heard}) == 1
+    outcomes = answers(await at_once([submit(rivals[n % 2], each) for n, each in enumerate(sent)]))
+    assert Counter(each.answer for each in outcomes) == {"placed": 1, "conflict": 19}
+    assert len({each.id for each in outcomes}) == 1
     assert (await counts(ledger))["orders"] == 1
 
 
@@ -117,10 +117,10 @@ async def test_one_request_id_with_different_orders_at_once_has_one_winner(
     rivals: list[Gateway], ledger: Database
 ) -> None:
     sent = [due(n) for n in range(1, 21)]
-    heard = answers(
+    outcomes = answers(
         await at_once([submit(rivals[n % 2], each, "r-1") for n, each in enumerate(sent)])
     )
-    assert Counter(each.answer for each in heard) == {"placed": 1, "key_reused": 19}
+    assert Counter(each.answer for each in outcomes) == {"placed": 1, "key_reused": 19}
     assert (await counts(ledger))["orders"] == 1
 
 
@@ -128,8 +128,8 @@ async def test_lookalikes_at_once_are_one_without_request_ids_and_held_with_them
     rivals: list[Gateway], ledger: Database
 ) -> None:
     clicks = [submit(rivals[n % 2], like(n)) for n in range(20)]
-    heard = answers(await at_once(clicks))
-    assert Counter(each.answer for each in heard) == {"placed": 1, "replayed": 19}
+    outcomes = answers(await at_once(clicks))
+    assert Counter(each.answer for each in outcomes) == {"placed": 1, "replayed": 19}
     ordered = [submit(rivals[n % 2], like(n), f"r-{n}") for n in range(100, 110)]
     held = answers(await at_once(ordered))
     assert Counter((each.answer, each.hold) for each in held) == {("placed", "lookalike"): 10}
@@ -141,8 +141,8 @@ async def test_the_fourth_order_of_the_same_goods_is_held_even_at_once(
 ) -> None:
     """Ten phones, one buyer, one moment, two processes: three pass."""
     ordered = [submit(rivals[n % 2], like(n, phone=n)) for n in range(10)]
-    heard = answers(await at_once(ordered))
-    assert Counter(each.hold for each in heard) == {None: 3, "suspected_brushing": 7}
+    outcomes = answers(await at_once(ordered))
+    assert Counter(each.hold for each in outcomes) == {None: 3, "suspected_brushing": 7}
     stored = await rows(ledger, "orders", "hold")
     assert Counter(hold for (hold,) in stored) == {None: 3, "suspected_brushing": 7}
 
@@ -154,45 +154,45 @@ async def test_conflicting_batches_in_opposite_order_end_without_an_error(
     there = [due(n) for n in range(60)]
     back = [due(n, order_no=due(59 - n).order_no, remark="x") for n in reversed(range(60))]
     for round_ in range(3):
-        heard = answers(
+        outcomes = answers(
             await at_once(
                 [submit(rivals[0], each, f"{round_}-a-{each.order_no}") for each in there]
                 + [submit(rivals[1], each, f"{round_}-b-{each.order_no}") for each in back]
             )
         )
-        assert len(heard) == 120
+        assert len(outcomes) == 120
     made = await counts(ledger)
     assert made["orders"] == made["order_events"] == made["outbox"] == made["raw_messages"]
     assert made["orders"] == 60
 
 
-async def test_one_event_told_to_both_at_once_has_one_effect(
+async def test_one_event_sent_to_both_at_once_has_one_effect(
     rivals: list[Gateway], ledger: Database
 ) -> None:
     await submit(rivals[0], due(1, order_no="W-1"))
-    heard = await at_once([tell(rivals[n % 2], paid(), "evt_1") for n in range(40)])
-    assert Counter(each.outcome for each in heard) == {"applied": 1, "repeat": 39}
+    outcomes = await at_once([tell(rivals[n % 2], paid(), "evt_1") for n in range(40)])
+    assert Counter(each.outcome for each in outcomes) == {"applied": 1, "repeat": 39}
     stored = await order(ledger)
     assert (stored["status"], stored["version"]) == ("paid", 2)
     made = await counts(ledger)
     assert (made["payments"], made["order_events"], made["outbox"]) == (1, 2, 2)
 
 
-async def test_one_event_of_an_unknown_order_told_to_both_at_once_waits_once(
+async def test_one_event_of_an_unknown_order_sent_to_both_at_once_waits_once(
     rivals: list[Gateway], ledger: Database
 ) -> None:
     """There is no order to lock: the unique key of the history decides."""
-    heard = await at_once([tell(rivals[n % 2], paid(), "evt_1") for n in range(40)])
-    assert Counter(each.outcome for each in heard) == {"waiting": 1, "repeat": 39}
+    outcomes = await at_once([tell(rivals[n % 2], paid(), "evt_1") for n in range(40)])
+    assert Counter(each.outcome for each in outcomes) == {"waiting": 1, "repeat": 39}
     made = await counts(ledger)
     assert (made["payments"], made["waiting"], made["order_events"]) == (1, 1, 1)
 
 
-async def test_one_payment_under_different_keys_told_to_both_at_once_is_one_payment(
+async def test_one_payment_under_different_keys_sent_to_both_at_once_is_one_payment(
     rivals: list[Gateway], ledger: Database
 ) -> None:
-    heard = await at_once([tell(rivals[n % 2], paid()) for n in range(20)])
-    assert all(isinstance(each, Done) for each in heard)
+    outcomes = await at_once([tell(rivals[n % 2], paid()) for n in range(20)])
+    assert all(isinstance(each, Done) for each in outcomes)
     await submit(rivals[0], due(1, order_no="W-1"))
     stored = await order(ledger)
     assert (stored["status"], stored["hold"], stored["paid"]) == ("paid", None, 100)
@@ -213,8 +213,8 @@ async def test_events_of_many_orders_in_opposite_order_end_without_an_error(
     again = [
         tell(rivals[1], paid(order_no=no, transaction_id=f"T-{no}"), no) for no in reversed(numbers)
     ]
-    heard = await at_once(there + back + again)
-    assert all(isinstance(each, Done) for each in heard), Counter(map(repr, heard))
+    outcomes = await at_once(there + back + again)
+    assert all(isinstance(each, Done) for each in outcomes), Counter(map(repr, outcomes))
     stored = await rows(ledger, "orders", "status", "refunded")
     assert Counter(stored) == {("refunded", 100): 40}
     assert (await counts(ledger))["waiting"] == 0
@@ -239,12 +239,12 @@ async def test_the_same_events_in_opposite_order_do_not_deadlock(
     before = await deadlocks(rivals, ledger)
     events = [paid(order_no=f"U-{n}", transaction_id=f"U-{n}") for n in range(200)]
     for round_ in range(10):
-        made = [told(rivals[0], event, f"{round_}-{event.order_no}") for event in events]
-        heard = await at_once(
+        made = [reported(rivals[0], event, f"{round_}-{event.order_no}") for event in events]
+        outcomes = await at_once(
             [rivals[0].intake.accept_event(each) for each in made]
             + [rivals[1].intake.accept_event(each) for each in reversed(made)]
         )
-        assert all(isinstance(each, Done) for each in heard), Counter(map(repr, heard))
+        assert all(isinstance(each, Done) for each in outcomes), Counter(map(repr, outcomes))
     assert (await counts(ledger))["waiting"] == 200
     assert await deadlocks(rivals, ledger) == before
 
@@ -259,13 +259,13 @@ async def test_the_same_numbers_in_opposite_order_do_not_deadlock(
             [due(n, order_no=f"{round_}-{n}", buyer_id=f"{who}-{round_}-{n}") for n in range(100)]
             for who in range(2)
         ]
-        heard = answers(
+        outcomes = answers(
             await at_once(
                 [submit(rivals[0], each) for each in sent[0]]
                 + [submit(rivals[1], each) for each in reversed(sent[1])]
             )
         )
-        assert Counter(each.answer for each in heard) == {"placed": 100, "conflict": 100}
+        assert Counter(each.answer for each in outcomes) == {"placed": 100, "conflict": 100}
     assert await deadlocks(rivals, ledger) == before
 
 
@@ -276,8 +276,8 @@ async def test_a_payment_and_its_order_at_the_same_instant_find_each_other(
     numbers = [f"W-{n}" for n in range(30)]
     sent = [submit(rivals[0], due(n, order_no=no)) for n, no in enumerate(numbers)]
     told_ = [tell(rivals[1], paid(order_no=no, transaction_id=f"T-{no}")) for no in numbers]
-    heard = await at_once([each for pair in zip(sent, told_, strict=True) for each in pair])
-    assert not [each for each in heard if isinstance(each, BaseException)]
+    outcomes = await at_once([each for pair in zip(sent, told_, strict=True) for each in pair])
+    assert not [each for each in outcomes if isinstance(each, BaseException)]
     for order_id in await rivals[0].maintenance.orders_to_settle(500):
         await rivals[0].intake.settle(order_id)
     assert Counter(await rows(ledger, "orders", "status", "version")) == {("paid", 2): 30}
@@ -311,9 +311,9 @@ async def test_wiping_redis_amid_ten_thousand_duplicates_duplicates_nothing(
             if round_ % 20 == 10:
                 valkey.flushall()
             each_sent = [submit(opened[(n + round_) % 2], each) for n, each in enumerate(sent)]
-            for each, heard in zip(sent, answers(await at_once(each_sent)), strict=True):
-                ids[each.order_no].add(heard.id)
-                placed += heard.answer == "placed"
+            for each, outcome in zip(sent, answers(await at_once(each_sent)), strict=True):
+                ids[each.order_no].add(outcome.id)
+                placed += outcome.answer == "placed"
     assert placed == 100
     assert {len(each) for each in ids.values()} == {1}
     made = await counts(ledger)
@@ -417,8 +417,8 @@ async def test_a_storm_of_everything_through_both_ends_as_a_calm_would(
             sent.append(tell(drawn.choice(rivals), befalling[name], f"{no}/{name}"))
         sent += [submit(drawn.choice(rivals), due(n, order_no=no)) for _ in range(2)]
     drawn.shuffle(sent)
-    heard = await at_once(sent)
-    assert not [each for each in heard if isinstance(each, BaseException)]
+    outcomes = await at_once(sent)
+    assert not [each for each in outcomes if isinstance(each, BaseException)]
     for _ in range(2):
         for order_id in await rivals[0].maintenance.orders_to_settle(500):
             await rivals[0].intake.settle(order_id)

@@ -169,7 +169,7 @@ def written(*, active: object = 1, key: bytes = b"k" * 32, blind: bytes = b"b" *
         "active = 1\nkeys = 5\nblind_index = ''\n",
     ],
 )
-def test_a_ring_that_makes_no_sense_is_refused_with_its_path(tmp_path: Path, text: str) -> None:
+def test_an_invalid_ring_is_rejected_with_its_path(tmp_path: Path, text: str) -> None:
     path = tmp_path / "keyring.toml"
     path.write_text(text)
     with pytest.raises(SealingError, match=r"keyring\.toml"):

@@ -43,7 +43,7 @@ async def test_an_order_and_its_payment_in_one_message(gateway: Gateway, ledger:
     assert (stored["status"], stored["country"], stored["hold"]) == ("paid", "DE", None)
     found = await counts(ledger)
     assert (found["orders"], found["payments"], found["parked"]) == (1, 1, 0)
-    # The message is kept once, with the order it brought.
+    # The message is stored once, with the order it brought.
     assert found["raw_messages"] == 1
 
 

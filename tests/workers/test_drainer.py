@@ -102,11 +102,11 @@ async def test_orders_and_payments_of_an_outage_are_drained_once(
     await submit(gateway, numbered(0))
     getattr(outage.cable, fault)()
     placed = await asyncio.gather(*[submit(gateway, numbered(n)) for n in range(1, 31)])
-    heard = await asyncio.gather(
+    outcomes = await asyncio.gather(
         *[tell(gateway, paid(order_no=f"W-{n}", transaction_id=f"T-{n}")) for n in range(1, 31)]
     )
     assert all(each.is_journaled for each in placed)
-    assert set(heard) == {Done("journaled")}
+    assert set(outcomes) == {Done("journaled")}
     await outage.mend()
     await outage.drained()
     for n, each in enumerate(placed, start=1):
@@ -116,9 +116,7 @@ async def test_orders_and_payments_of_an_outage_are_drained_once(
     assert (await counts(ledger))["parked"] == 0
 
 
-async def test_what_was_said_of_the_stock_outlives_the_journal(
-    outage: Outage, ledger: Database
-) -> None:
+async def test_the_stock_check_outlives_the_journal(outage: Outage, ledger: Database) -> None:
     gateway = outage.gateway
     outage.cable.cut()
     marked = msgspec.structs.replace(placement(gateway, numbered(1)), stock="unchecked")
@@ -211,7 +209,7 @@ async def test_an_order_that_contradicts_a_stored_one_is_parked(
     assert (await order(ledger))["id"] == before.id
 
 
-async def test_what_nobody_can_read_is_parked_and_the_rest_goes_on(
+async def test_an_unreadable_entry_is_parked_and_the_rest_goes_on(
     outage: Outage, ledger: Database
 ) -> None:
     gateway = outage.gateway
@@ -286,7 +284,7 @@ async def test_entries_whose_reading_was_lost_on_its_way_are_drained_at_once(
     assert (await order(ledger))["id"] == placed.id
 
 
-async def test_a_node_that_is_away_does_not_keep_the_others_entries(
+async def test_an_unreachable_node_does_not_delay_the_others_entries(
     outage: Outage, ledger: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     gateway = outage.gateway
@@ -310,7 +308,7 @@ async def test_a_node_that_is_away_does_not_keep_the_others_entries(
     assert 0 < await outage.waiting() < 12
 
 
-async def test_an_entry_that_fails_as_nobody_foresaw_is_parked_alone(
+async def test_an_entry_that_fails_unexpectedly_is_parked_alone(
     outage: Outage, ledger: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     gateway = outage.gateway
@@ -321,7 +319,7 @@ async def test_an_entry_that_fails_as_nobody_foresaw_is_parked_alone(
 
     def fail(self: Placements, batch: Any) -> Any:
         if any(placement.id == placed[7].id for placement, *_ in batch):
-            raise KeyError("nobody foresaw this")
+            raise KeyError("unexpected")
         return rows_of(self, batch)
 
     monkeypatch.setattr(Placements, "_rows", fail)
@@ -353,7 +351,7 @@ async def _ids(ledger: Database) -> list[UUID]:
     return [id_ for (id_,) in await rows(ledger, "orders", "id")]
 
 
-async def test_nothing_leaves_the_journal_while_postgres_is_away(outage: Outage) -> None:
+async def test_nothing_leaves_the_journal_while_postgres_is_unavailable(outage: Outage) -> None:
     outage.cable.cut()
     await submit(outage.gateway, numbered(1))
     await tell(outage.gateway, paid())
@@ -381,7 +379,7 @@ async def test_a_look_alike_of_an_outage_is_held(outage: Outage, ledger: Databas
     assert await ledger.fetchval("SELECT count(*) FROM orders WHERE order_no = 'W-3'") == 0
 
 
-async def test_a_journal_that_would_not_keep_its_word_is_not_used(
+async def test_an_unfit_journal_is_not_used(
     settings: Settings,
 ) -> None:
     # The server of the results syncs once a second.
@@ -395,7 +393,7 @@ async def test_a_journal_that_would_not_keep_its_word_is_not_used(
         assert await outage.waiting() == 0
 
 
-async def test_a_full_journal_refuses(outage: Outage) -> None:
+async def test_a_full_journal_rejects(outage: Outage) -> None:
     journal_server = redis.Redis.from_url(outage.gateway.settings.journal_url)
     limit = str(journal_server.config_get("maxmemory")["maxmemory"])
     outage.cable.cut()
@@ -408,7 +406,7 @@ async def test_a_full_journal_refuses(outage: Outage) -> None:
     assert await outage.waiting() == 0
 
 
-async def test_with_both_away_nothing_is_kept(
+async def test_with_both_unavailable_nothing_is_stored(
     outage: Outage, ledger: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     gateway = outage.gateway

@@ -1,4 +1,4 @@
-"""The housekeeper keeps the ledger's bounds and survives a database that is away."""
+"""The housekeeper keeps the ledger's bounds and survives a database that is unavailable."""
 
 import asyncio
 import logging
@@ -45,7 +45,7 @@ async def test_a_round_makes_months_drops_months_and_purges(
     assert await ledger.fetchval("SELECT count(*) FROM fingerprints") == 0
 
 
-async def test_refused_callbacks_are_kept_for_their_hours_and_not_beyond_their_number(
+async def test_rejected_callbacks_are_stored_for_their_hours_and_not_beyond_their_number(
     gateway: Gateway, ledger: Database
 ) -> None:
     clock = StoppedClock()

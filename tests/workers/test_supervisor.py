@@ -1,4 +1,4 @@
-"""A worker process is its tasks: all of them are there, and they end when told."""
+"""A worker process is its tasks: all of them are there, and they end when asked."""
 
 import asyncio
 
@@ -7,7 +7,7 @@ from gateway.wiring import Gateway
 from workers import supervisor
 
 
-async def test_a_worker_has_its_tasks_and_ends_cleanly_when_told(gateway: Gateway) -> None:
+async def test_a_worker_has_its_tasks_and_ends_cleanly_when_asked(gateway: Gateway) -> None:
     tasks = supervisor.tasks(gateway)
     assert {"sweeper", "housekeeper"} <= set(tasks)
     stopping = asyncio.Event()

@@ -12,7 +12,7 @@ import pytest
 from gateway.domain.errors import Unavailable
 from gateway.wiring import Gateway
 from tests.domain.support import due, paid, shipped
-from tests.stores.support import Database, counts, order, rows, submit, tell, told, until
+from tests.stores.support import Database, counts, order, reported, rows, submit, tell, until
 from workers.sweeper import Sweeper
 
 
@@ -28,7 +28,7 @@ def sweeper(gateway: Gateway, *, unknown_order_s: float = 900.0) -> Sweeper:
 async def missed(gateway: Gateway, ledger: Database, n: int = 1) -> UUID:
     """Store order ``W-n`` and its payment as two transactions do that did not see each other."""
     placed = await submit(gateway, due(n, order_no=f"W-{n}"))
-    late = told(gateway, paid(order_no=f"W-{n}", transaction_id=f"T-{n}"))
+    late = reported(gateway, paid(order_no=f"W-{n}", transaction_id=f"T-{n}"))
     event = msgspec.json.encode(late.event).decode()
     await ledger.execute(
         "INSERT INTO payments (id, provider, source, transaction_id, order_no, currency, amount, "
@@ -107,7 +107,7 @@ async def test_an_unknown_order_is_shown_after_its_time_and_goes_on_waiting(
     now = datetime.now(UTC)
     for n, age_s in enumerate((899, 901)):
         await gateway.intake.accept_event(
-            told(
+            reported(
                 gateway,
                 paid(order_no=f"W-{n}", transaction_id=f"T-{n}"),
                 received_at=now - timedelta(seconds=age_s - 0.5 + n),
@@ -145,7 +145,7 @@ async def test_a_sweep_that_fails_is_put_off_and_not_the_end(
     assert [line.message for line in caplog.records] == ["sweep postponed"] * 3
 
 
-async def test_it_sweeps_at_its_start_and_stops_when_told(
+async def test_it_sweeps_at_its_start_and_stops_when_asked(
     gateway: Gateway, ledger: Database
 ) -> None:
     await missed(gateway, ledger)
@@ -164,7 +164,7 @@ async def test_it_sweeps_at_its_start_and_stops_when_told(
 async def test_a_full_sweep_is_followed_by_another_at_once(
     gateway: Gateway, ledger: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """With more to do than one sweep takes, nobody waits out the pause."""
+    """With more to do than one sweep takes, the next sweep does not wait for the pause."""
     monkeypatch.setattr("workers.sweeper._ORDERS_MAX", 2)
     for n in range(5):
         await missed(gateway, ledger, n)
