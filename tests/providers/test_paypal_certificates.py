@@ -1,10 +1,11 @@
 """Which certificates PayPal's adapter learns from, and for how long it believes them."""
 
+import base64
 from datetime import timedelta
 from typing import Any
 
 import pytest
-from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -210,6 +211,16 @@ def test_configured_chains_are_not_asked_for() -> None:
 def test_a_long_list_is_refused() -> None:
     """Each certificate costs time to try."""
     assert "more than 8" in _refused(pem(LEAF, *[ISSUER] * 8))
+
+
+def test_a_serial_number_below_zero_is_refused_without_a_warning() -> None:
+    """The library warns of one while it reads the certificate, which is an error here."""
+    der = bytearray(LEAF.public_bytes(serialization.Encoding.DER))
+    serial = LEAF.serial_number.to_bytes(LEAF.serial_number.bit_length() // 8 + 1, "big")
+    der[der.index(serial)] |= 0x80
+    text = base64.encodebytes(der).decode()
+    leaf = f"-----BEGIN CERTIFICATE-----\n{text}-----END CERTIFICATE-----\n"
+    assert "does not lead to a trusted root" in _refused(leaf + pem(ISSUER))
 
 
 @settings(deadline=None, max_examples=200)
