@@ -3,8 +3,7 @@
 import base64
 import importlib
 import json
-import time
-from datetime import UTC, datetime
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
@@ -76,12 +75,12 @@ print(json.dumps({"body": text, "nonce": nonce, "signature": signature}))
 """
 
 
-def read(body: bytes, headers: Any) -> contract.Reading:
-    return ADAPTER.read(contract.Message(CIMultiDict(headers), body, datetime.now(UTC)))
+def read(body: bytes, headers: Any, *, now: datetime) -> contract.Reading:
+    return ADAPTER.read(contract.Message(CIMultiDict(headers), body, now))
 
 
-def simulate(kind: Any) -> Posted:
-    return SIMULATOR.message(kind, TRADE, at=datetime.now(UTC))
+def simulate(kind: Any, *, now: datetime) -> Posted:
+    return SIMULATOR.message(kind, TRADE, at=now)
 
 
 def parser(key: str = PROVIDER.secrets[0]) -> Any:
@@ -112,22 +111,21 @@ def parsed(posted: Posted) -> Any:
     return parser().parse(body=posted.body.decode(), **values)
 
 
-def check_same(posted: Posted, kind: str, content: Any) -> None:
+def check_same(posted: Posted, kind: str, content: Any, *, now: datetime) -> None:
     """Compare what a client decrypted with what our adapter read."""
-    (item,) = read(posted.body, posted.headers).items
+    (item,) = read(posted.body, posted.headers, now=now).items
     assert isinstance(item.event, events.PaymentSucceeded | events.RefundSucceeded)
     assert item.event.transaction_id == content["transaction_id"]
     assert item.event.order_no == content["out_trade_no"]
     assert item.event.amount * 100 == content["amount"]["total" if kind == "paid" else "refund"]
 
 
-def test_the_official_client_verifies_what_we_simulate(elsewhere: Elsewhere) -> None:
+def test_the_official_client_verifies_what_we_simulate(elsewhere: Elsewhere, now: datetime) -> None:
     """``parse_callback`` verifies and decrypts every kind, and refuses what is forged."""
     kinds = ["paid", "partial_refund", "refund"]
-    told = [simulate(kind) for kind in kinds]
-    at = datetime.now(UTC)
+    told = [simulate(kind, now=now) for kind in kinds]
     forged = [
-        SIMULATOR.forged(how, "paid", TRADE, at=at) for how in ("foreign_key", "changed", "stale")
+        SIMULATOR.forged(how, "paid", TRADE, at=now) for how in ("foreign_key", "changed", "stale")
     ]
     answers = elsewhere.run(
         _PARSE,
@@ -139,17 +137,19 @@ def test_the_official_client_verifies_what_we_simulate(elsewhere: Elsewhere) -> 
         certificate=CERTIFICATE,
     )
     for kind, posted, answer in zip(kinds, told, answers, strict=False):
-        assert answer["id"] == read(posted.body, posted.headers).items[0].key
-        check_same(posted, kind, answer["content"])
+        assert answer["id"] == read(posted.body, posted.headers, now=now).items[0].key
+        check_same(posted, kind, answer["content"], now=now)
     for posted, answer in zip(forged, answers[len(told) :], strict=True):
         assert answer == {"refused": "DouYinPaySignatureError"}
         with pytest.raises(errors.Refused):
-            read(posted.body, posted.headers)
+            read(posted.body, posted.headers, now=now)
 
 
-def test_our_adapter_verifies_what_the_official_client_signs(elsewhere: Elsewhere) -> None:
+def test_our_adapter_verifies_what_the_official_client_signs(
+    elsewhere: Elsewhere, now: datetime
+) -> None:
     """Encrypted and signed by the official package, a payment is read."""
-    at = int(time.time())
+    at = int(now.timestamp())
     resource = {
         "mchid": PROVIDER.options["mchid"],
         "out_trade_no": "SO7",
@@ -159,7 +159,7 @@ def test_our_adapter_verifies_what_the_official_client_signs(elsewhere: Elsewher
         "success_time": "2026-11-23T19:58:34+08:00",
         "amount": {"total": 1, "currency": "CNY"},
     }
-    body = json.loads(simulate("paid").body)
+    body = json.loads(simulate("paid", now=now).body)
     signed = elsewhere.run(
         _SIGN,
         body=body,
@@ -174,29 +174,29 @@ def test_our_adapter_verifies_what_the_official_client_signs(elsewhere: Elsewher
         "Douyinpay-Serial": SERIAL,
         "Douyinpay-Signature": signed["signature"],
     }
-    (item,) = read(signed["body"].encode(), headers).items
+    (item,) = read(signed["body"].encode(), headers, now=now).items
     assert isinstance(item.event, events.PaymentSucceeded)
     assert (item.event.order_no, item.event.amount) == ("SO7", Decimal("0.01"))
 
 
 @pytest.mark.parametrize("kind", ["paid", "partial_refund", "refund"])
-def test_the_community_client_verifies_what_we_simulate(kind: Any) -> None:
+def test_the_community_client_verifies_what_we_simulate(kind: Any, now: datetime) -> None:
     """``NotificationParser`` verifies and decrypts what the simulator signs."""
-    posted = simulate(kind)
-    check_same(posted, kind, parsed(posted))
+    posted = simulate(kind, now=now)
+    check_same(posted, kind, parsed(posted), now=now)
 
 
 @pytest.mark.parametrize("how", ["foreign_key", "changed", "stale"])
-def test_the_community_client_refuses_forgeries(how: Any) -> None:
+def test_the_community_client_refuses_forgeries(how: Any, now: datetime) -> None:
     """What is forged convinces neither the client nor us; its window is 24 hours and 4 minutes."""
-    posted = SIMULATOR.forged(how, "paid", TRADE, at=datetime.now(UTC))
+    posted = SIMULATOR.forged(how, "paid", TRADE, at=now)
     with pytest.raises(sdk.SignatureError):
         parsed(posted)
     with pytest.raises(errors.Refused):
-        read(posted.body, posted.headers)
+        read(posted.body, posted.headers, now=now)
 
 
-def test_our_adapter_reads_what_the_community_client_encrypts_and_joins() -> None:
+def test_our_adapter_reads_what_the_community_client_encrypts_and_joins(now: datetime) -> None:
     """Its AES-GCM and its three lines, signed as its verification wants it, are accepted."""
     key = PROVIDER.secrets[0].encode()
     resource = json.dumps(
@@ -209,13 +209,13 @@ def test_our_adapter_reads_what_the_community_client_encrypts_and_joins() -> Non
         }
     )
     nonce, ciphertext = cipher.aes_encrypt(key, resource.encode(), b"")
-    content = json.loads(simulate("paid").body)
+    content = json.loads(simulate("paid", now=now).body)
     content["resource"] = {
         "algorithm": "AEAD_AES_256_GCM",
         "ciphertext": base64.b64encode(ciphertext).decode(),
         "nonce": nonce.decode(),
     }
-    body, at = json.dumps(content), int(time.time())
+    body, at = json.dumps(content), int(now.timestamp())
     private = serialization.load_pem_private_key(PROVIDER.private["certificate"].encode(), None)
     assert isinstance(private, rsa.RSAPrivateKey)
     text = auth.build_verify_message(at, "n", body)
@@ -228,6 +228,6 @@ def test_our_adapter_reads_what_the_community_client_encrypts_and_joins() -> Non
         "Douyinpay-Serial": SERIAL,
         "Douyinpay-Signature": encoded,
     }
-    (item,) = read(body.encode(), headers).items
+    (item,) = read(body.encode(), headers, now=now).items
     assert isinstance(item.event, events.PaymentSucceeded)
     assert item.event.amount == Decimal("0.02")

@@ -7,7 +7,7 @@ of a message to compare a signature with is signed with the OpenSSL that it uses
 
 import base64
 import json
-from datetime import UTC, datetime
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
@@ -21,8 +21,6 @@ from ops.simulators.contract import Kind, Posted, Trade
 from tests.interop.elsewhere import Elsewhere
 from tests.providers.support import message, read_one
 
-# The library reads the machine's clock: the message is sent now.
-NOW = datetime.now(UTC)
 ACCOUNT = simulated.create()
 SIMULATOR = simulated.simulator(ACCOUNT)
 TRADE = Trade("S1", "SO-1001", Decimal("199.00"), Decimal("9.00"), "USD")
@@ -92,45 +90,49 @@ def _adapter(**options: Any) -> contract.Adapter:
     )
 
 
-def _read(posted: Posted, **options: Any) -> events.Event:
-    return read_one(_adapter(**options), message(posted.body, posted.headers, now=NOW))
+def _read(posted: Posted, *, now: datetime, **options: Any) -> events.Event:
+    return read_one(_adapter(**options), message(posted.body, posted.headers, now=now))
 
 
-def test_the_library_verifies_what_we_simulate(elsewhere: Elsewhere) -> None:
+def test_the_library_verifies_what_we_simulate(elsewhere: Elsewhere, now: datetime) -> None:
     """True messages of every kind, and none of the forged ones that it can tell."""
     kinds: tuple[Kind, ...] = ("paid", "partial_refund", "refund")
-    true = [SIMULATOR.message(kind, TRADE, at=NOW) for kind in kinds]
-    again = SIMULATOR.message("paid", TRADE, at=NOW, attempt=1)
+    true = [SIMULATOR.message(kind, TRADE, at=now) for kind in kinds]
+    again = SIMULATOR.message("paid", TRADE, at=now, attempt=1)
     assert again.headers["PAYPAL-TRANSMISSION-ID"] != true[0].headers["PAYPAL-TRANSMISSION-ID"]
     forged = [
-        SIMULATOR.forged("foreign_key", "paid", TRADE, at=NOW),
-        SIMULATOR.forged("changed", "paid", TRADE, at=NOW),
-        SIMULATOR.forged("not_ours", "paid", TRADE, at=NOW),
-        SIMULATOR.message("probe", TRADE, at=NOW),
+        SIMULATOR.forged("foreign_key", "paid", TRADE, at=now),
+        SIMULATOR.forged("changed", "paid", TRADE, at=now),
+        SIMULATOR.forged("not_ours", "paid", TRADE, at=now),
+        SIMULATOR.message("probe", TRADE, at=now),
     ]
     said = _verified(elsewhere, *true, again, *forged)
     assert said == [True] * 4 + [False] * 4
 
 
-def test_the_library_and_the_adapter_agree_on_a_certificate(elsewhere: Elsewhere) -> None:
+def test_the_library_and_the_adapter_agree_on_a_certificate(
+    elsewhere: Elsewhere, now: datetime
+) -> None:
     """What one will not believe, the other will not either: here, somebody else's root."""
     stranger = simulated.create()
     posted = simulated.simulator(
         msgspec.structs.replace(stranger, secrets=ACCOUNT.secrets)
-    ).message("paid", TRADE, at=NOW)
+    ).message("paid", TRADE, at=now)
     posted = Posted({**posted.headers, "PAYPAL-CERT-URL": URL}, posted.body)
     assert _verified(elsewhere, posted) == [False]
     with pytest.raises(errors.Refused):
-        _read(posted)
+        _read(posted, now=now)
     with pytest.raises(errors.Refused):
-        _read(SIMULATOR.message("paid", TRADE, at=NOW), roots=str(stranger.options["roots"]))
+        _read(
+            SIMULATOR.message("paid", TRADE, at=now), now=now, roots=str(stranger.options["roots"])
+        )
 
 
-def test_we_accept_what_the_library_signs(elsewhere: Elsewhere) -> None:
+def test_we_accept_what_the_library_signs(elsewhere: Elsewhere, now: datetime) -> None:
     """The text is the library's own, of a body that is not ASCII and whose checksum is large."""
-    body = SIMULATOR.message("paid", TRADE, at=NOW).body.decode()
+    body = SIMULATOR.message("paid", TRADE, at=now).body.decode()
     body = body.replace('"summary":"', '"summary":"付款 ')
-    time = NOW.strftime("%Y-%m-%dT%H:%M:%SZ")
+    time = now.strftime("%Y-%m-%dT%H:%M:%SZ")
     signature = elsewhere.run(
         _SIGN,
         key=ACCOUNT.private["key"],
@@ -150,14 +152,14 @@ def test_we_accept_what_the_library_signs(elsewhere: Elsewhere) -> None:
         },
         body.encode(),
     )
-    assert isinstance(_read(posted), events.PaymentSucceeded)
+    assert isinstance(_read(posted, now=now), events.PaymentSucceeded)
 
 
-def test_we_accept_what_we_simulate() -> None:
+def test_we_accept_what_we_simulate(now: datetime) -> None:
     """Paid, then a part back, then the rest: the amounts add up, the numbers belong together."""
-    paid = _read(SIMULATOR.message("paid", TRADE, at=NOW))
-    part = _read(SIMULATOR.message("partial_refund", TRADE, at=NOW))
-    rest = _read(SIMULATOR.message("refund", TRADE, at=NOW))
+    paid = _read(SIMULATOR.message("paid", TRADE, at=now), now=now)
+    part = _read(SIMULATOR.message("partial_refund", TRADE, at=now), now=now)
+    rest = _read(SIMULATOR.message("refund", TRADE, at=now), now=now)
     assert isinstance(paid, events.PaymentSucceeded)
     assert isinstance(part, events.RefundSucceeded)
     assert isinstance(rest, events.RefundSucceeded)
@@ -168,12 +170,12 @@ def test_we_accept_what_we_simulate() -> None:
 
 
 @pytest.mark.parametrize(("currency", "amount"), [("JPY", "980"), ("HUF", "1500"), ("EUR", "0.07")])
-def test_currencies(currency: str, amount: str) -> None:
+def test_currencies(currency: str, amount: str, now: datetime) -> None:
     """Currencies without decimals at PayPal come as whole numbers, and with ISO's decimals here."""
     trade = Trade("S2", "SO-2", Decimal(amount), Decimal(0), currency)
-    posted = SIMULATOR.message("paid", trade, at=NOW)
+    posted = SIMULATOR.message("paid", trade, at=now)
     assert json.loads(posted.body)["resource"]["amount"]["value"] == amount
-    said = _read(posted)
+    said = _read(posted, now=now)
     assert isinstance(said, events.PaymentSucceeded)
     assert (said.amount, said.currency) == (Decimal(amount), currency)
 

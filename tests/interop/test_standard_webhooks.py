@@ -5,7 +5,7 @@ Neither library knows ``v1a``, so its counterpart is the plain algorithm over th
 
 import base64
 import json
-from datetime import UTC, datetime
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
@@ -21,8 +21,6 @@ from ops.simulators import standard_webhooks as simulated
 from ops.simulators.contract import Forgery, Kind, Trade
 from tests.providers.support import account, message, read_one, refusal
 
-# The libraries read the machine's clock: the messages are sent now.
-NOW = datetime.now(UTC).replace(microsecond=0)
 OURS = simulated.create()
 SIMULATOR = simulated.simulator(OURS)
 ADAPTER = standard_webhooks.adapter(account(*OURS.secrets))
@@ -35,37 +33,37 @@ def trade(currency: str = "EUR") -> Trade:
 
 @pytest.mark.parametrize("client", CLIENTS, ids=["standardwebhooks", "svix"])
 @pytest.mark.parametrize("kind", sorted(simulated.KINDS))
-def test_the_libraries_verify_what_is_simulated(client: Any, kind: Kind) -> None:
-    posted = SIMULATOR.message(kind, trade(), at=NOW)
+def test_the_libraries_verify_what_is_simulated(client: Any, kind: Kind, now: datetime) -> None:
+    posted = SIMULATOR.message(kind, trade(), at=now)
     said = client.verify(posted.body, dict(posted.headers))
     assert said is None or said == json.loads(posted.body)
-    assert read_one(ADAPTER, message(posted.body, posted.headers, now=NOW))
+    assert read_one(ADAPTER, message(posted.body, posted.headers, now=now))
 
 
 @pytest.mark.parametrize("client", CLIENTS, ids=["standardwebhooks", "svix"])
 @pytest.mark.parametrize("how", sorted(simulated.FORGERIES))
-def test_all_refuse_what_is_forged(client: Any, how: Forgery) -> None:
-    posted = SIMULATOR.forged(how, "paid", trade(), at=NOW)
+def test_all_refuse_what_is_forged(client: Any, how: Forgery, now: datetime) -> None:
+    posted = SIMULATOR.forged(how, "paid", trade(), at=now)
     with pytest.raises((standardwebhooks.WebhookVerificationError, svix.WebhookVerificationError)):
         client.verify(posted.body, dict(posted.headers))
-    assert refusal(ADAPTER, message(posted.body, posted.headers, now=NOW))
+    assert refusal(ADAPTER, message(posted.body, posted.headers, now=now))
 
 
 @pytest.mark.parametrize("client", CLIENTS, ids=["standardwebhooks", "svix"])
 @pytest.mark.parametrize("family", ["webhook", "svix"])
-def test_what_the_libraries_sign_is_accepted(client: Any, family: str) -> None:
-    body = SIMULATOR.message("paid", trade(), at=NOW).body
+def test_what_the_libraries_sign_is_accepted(client: Any, family: str, now: datetime) -> None:
+    body = SIMULATOR.message("paid", trade(), at=now).body
     headers = {
         f"{family}-id": "msg_1",
-        f"{family}-timestamp": str(int(NOW.timestamp())),
-        f"{family}-signature": client.sign("msg_1", NOW, body.decode()),
+        f"{family}-timestamp": str(int(now.timestamp())),
+        f"{family}-signature": client.sign("msg_1", now, body.decode()),
     }
-    told = read_one(ADAPTER, message(body, headers, now=NOW))
+    told = read_one(ADAPTER, message(body, headers, now=now))
     assert isinstance(told, events.PaymentSucceeded)
 
 
-def test_ed25519_verifies_what_is_simulated() -> None:
-    posted = SIMULATOR.message("paid", trade(), at=NOW, attempt=1)
+def test_ed25519_verifies_what_is_simulated(now: datetime) -> None:
+    posted = SIMULATOR.message("paid", trade(), at=now, attempt=1)
     version, _, signature = posted.headers["webhook-signature"].partition(",")
     assert version == "v1a"
     public = base64.b64decode(OURS.secrets[1].removeprefix("whpk_"))
@@ -75,13 +73,13 @@ def test_ed25519_verifies_what_is_simulated() -> None:
     key.verify(base64.b64decode(signature), text)
     with pytest.raises(InvalidSignature):
         key.verify(base64.b64decode(signature), text + b" ")
-    told = read_one(ADAPTER, message(posted.body, posted.headers, now=NOW))
+    told = read_one(ADAPTER, message(posted.body, posted.headers, now=now))
     assert isinstance(told, events.PaymentSucceeded)
 
 
-def test_what_ed25519_signs_is_accepted_and_by_another_key_is_not() -> None:
-    body = SIMULATOR.message("paid", trade(), at=NOW).body
-    stamp = str(int(NOW.timestamp()))
+def test_what_ed25519_signs_is_accepted_and_by_another_key_is_not(now: datetime) -> None:
+    body = SIMULATOR.message("paid", trade(), at=now).body
+    stamp = str(int(now.timestamp()))
     theirs = Ed25519PrivateKey.from_private_bytes(
         base64.b64decode(OURS.private["key"].removeprefix("whsk_"))[:32]
     )
@@ -93,17 +91,17 @@ def test_what_ed25519_signs_is_accepted_and_by_another_key_is_not() -> None:
             "webhook-signature": f"v1a,{signature}",
         }
         if is_ours:
-            assert read_one(ADAPTER, message(body, headers, now=NOW))
+            assert read_one(ADAPTER, message(body, headers, now=now))
         else:
-            assert refusal(ADAPTER, message(body, headers, now=NOW)) == "bad_signature"
+            assert refusal(ADAPTER, message(body, headers, now=now)) == "bad_signature"
 
 
 @pytest.mark.parametrize("currency", simulated.CURRENCIES)
-def test_amounts_arrive_as_they_were_told(currency: str) -> None:
+def test_amounts_arrive_as_they_were_told(currency: str, now: datetime) -> None:
     told = {}
     for kind in sorted(simulated.KINDS):
-        posted = SIMULATOR.message(kind, trade(currency), at=NOW)
-        told[kind] = read_one(ADAPTER, message(posted.body, posted.headers, now=NOW))
+        posted = SIMULATOR.message(kind, trade(currency), at=now)
+        told[kind] = read_one(ADAPTER, message(posted.body, posted.headers, now=now))
     paid, part, rest = told["paid"], told["partial_refund"], told["refund"]
     assert isinstance(paid, events.PaymentSucceeded)
     assert isinstance(part, events.RefundSucceeded)

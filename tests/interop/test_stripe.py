@@ -1,6 +1,6 @@
 """Stripe's simulator against Stripe's own library; the adapter against what the library signs."""
 
-from datetime import UTC, datetime
+from datetime import datetime
 from decimal import Decimal
 
 import pytest
@@ -12,8 +12,6 @@ from ops.simulators import stripe as simulated
 from ops.simulators.contract import Forgery, Kind, Trade
 from tests.providers.support import account, message, read_one, refusal
 
-# The library reads the machine's clock: the messages are sent now.
-NOW = datetime.now(UTC)
 OURS = simulated.create()
 SIMULATOR = simulated.simulator(OURS)
 ADAPTER = stripe.adapter(account(*OURS.secrets, **OURS.options))
@@ -24,45 +22,45 @@ def trade(currency: str = "EUR") -> Trade:
 
 
 @pytest.mark.parametrize("kind", sorted(simulated.KINDS))
-def test_the_library_constructs_what_is_simulated(kind: Kind) -> None:
-    posted = SIMULATOR.message(kind, trade(), at=NOW)
+def test_the_library_constructs_what_is_simulated(kind: Kind, now: datetime) -> None:
+    posted = SIMULATOR.message(kind, trade(), at=now)
     signature = posted.headers["Stripe-Signature"]
     event = sdk.Webhook.construct_event(posted.body, signature, OURS.secrets[0])
     assert event.type.startswith(("payment_intent.", "charge."))
-    (item,) = ADAPTER.read(message(posted.body, posted.headers, now=NOW)).items
+    (item,) = ADAPTER.read(message(posted.body, posted.headers, now=now)).items
     assert item.key == event.id
 
 
 @pytest.mark.parametrize("how", ["foreign_key", "changed", "unsigned", "stale"])
-def test_both_refuse_what_is_forged(how: Forgery) -> None:
-    posted = SIMULATOR.forged(how, "paid", trade(), at=NOW)
+def test_both_refuse_what_is_forged(how: Forgery, now: datetime) -> None:
+    posted = SIMULATOR.forged(how, "paid", trade(), at=now)
     with pytest.raises(sdk.SignatureVerificationError):
         sdk.Webhook.construct_event(
             posted.body, posted.headers["Stripe-Signature"], OURS.secrets[0]
         )
-    assert refusal(ADAPTER, message(posted.body, posted.headers, now=NOW))
+    assert refusal(ADAPTER, message(posted.body, posted.headers, now=now))
 
 
-def test_what_the_library_signs_is_accepted_with_either_secret() -> None:
+def test_what_the_library_signs_is_accepted_with_either_secret(now: datetime) -> None:
     """Both secrets sign while the endpoint's secret is rolled."""
-    posted = SIMULATOR.message("paid", trade(), at=NOW)
+    posted = SIMULATOR.message("paid", trade(), at=now)
     old, new = OURS.secrets[0], simulated.create().secrets[0]
     both = stripe.adapter(account(new, old))
     for secret in (old, new):
         header = sdk.WebhookSignature.generate_signature_header(
-            posted.body.decode(), secret, int(NOW.timestamp())
+            posted.body.decode(), secret, int(now.timestamp())
         )
-        told = read_one(both, message(posted.body, {"Stripe-Signature": header}, now=NOW))
+        told = read_one(both, message(posted.body, {"Stripe-Signature": header}, now=now))
         assert isinstance(told, events.PaymentSucceeded)
 
 
 @pytest.mark.parametrize("currency", simulated.CURRENCIES)
-def test_amounts_arrive_in_the_unit_of_their_currency(currency: str) -> None:
+def test_amounts_arrive_in_the_unit_of_their_currency(currency: str, now: datetime) -> None:
     """No decimals, three, and none though sent with two."""
     told = {}
     for kind in sorted(simulated.KINDS):
-        posted = SIMULATOR.message(kind, trade(currency), at=NOW)
-        told[kind] = read_one(ADAPTER, message(posted.body, posted.headers, now=NOW))
+        posted = SIMULATOR.message(kind, trade(currency), at=now)
+        told[kind] = read_one(ADAPTER, message(posted.body, posted.headers, now=now))
     paid, part, whole, closed = (
         told[kind] for kind in ("paid", "partial_refund", "refund", "closed")
     )

@@ -8,7 +8,7 @@ import base64
 import hashlib
 import shutil
 import subprocess
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from urllib.parse import parse_qsl, urlencode
@@ -118,28 +118,28 @@ def is_true(posted: Posted, ours: str, folder: Path) -> bool:
     return True
 
 
-def read(adapter: contract.Adapter, posted: Posted) -> contract.Reading:
-    return adapter.read(message(posted.body, posted.headers, now=datetime.now(UTC)))
+def read(adapter: contract.Adapter, posted: Posted, *, now: datetime) -> contract.Reading:
+    return adapter.read(message(posted.body, posted.headers, now=now))
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_we_accept_what_openssl_signs(authority: Authority, kind: Kind) -> None:
+def test_we_accept_what_openssl_signs(authority: Authority, kind: Kind, now: datetime) -> None:
     """Keys, chain with SHA-1, text, hash and signature: none of it is made by our code."""
     ours = simulated.create()
-    posted = simulated.simulator(ours).message(kind, TRADE, at=datetime.now(UTC))
+    posted = simulated.simulator(ours).message(kind, TRADE, at=now)
     adapter = unionpay.adapter(account(authority.pem, **ours.options))
     same = unionpay.adapter(account(*ours.secrets, **ours.options))
-    assert read(adapter, authority.signed(posted, by="unionpay")) == read(same, posted)
+    theirs = authority.signed(posted, by="unionpay")
+    assert read(adapter, theirs, now=now) == read(same, posted, now=now)
 
 
-def test_we_refuse_what_is_not_unionpays(authority: Authority) -> None:
+def test_we_refuse_what_is_not_unionpays(authority: Authority, now: datetime) -> None:
     """The merchant's certificate, our simulator's authority, SHA-1 where it is off, its end."""
     ours = simulated.create()
-    posted = simulated.simulator(ours).message("paid", TRADE, at=datetime.now(UTC))
+    posted = simulated.simulator(ours).message("paid", TRADE, at=now)
     true, by_merchant = (authority.signed(posted, by=name) for name in ("unionpay", "merchant"))
     adapter = unionpay.adapter(account(authority.pem, **ours.options))
     strict = unionpay.adapter(account(authority.pem, sha1_certificates=False, **ours.options))
-    now = datetime.now(UTC)
     for judge, told, moment in (
         (adapter, by_merchant, now),
         (adapter, posted, now),
@@ -148,20 +148,20 @@ def test_we_refuse_what_is_not_unionpays(authority: Authority) -> None:
     ):
         callback = message(told.body, told.headers, now=moment)
         assert refusal(judge, callback) == "bad_signature"
-    assert read(adapter, true).items
+    assert read(adapter, true, now=now).items
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_openssl_verifies_what_we_simulate(tmp_path: Path, kind: Kind) -> None:
+def test_openssl_verifies_what_we_simulate(tmp_path: Path, kind: Kind, now: datetime) -> None:
     """The simulator's chain and signature hold for the command."""
     ours = simulated.create()
-    posted = simulated.simulator(ours).message(kind, TRADE, at=datetime.now(UTC))
+    posted = simulated.simulator(ours).message(kind, TRADE, at=now)
     assert is_true(posted, ours.secrets[0], tmp_path)
 
 
 @pytest.mark.parametrize("how", ["foreign_key", "changed"])
-def test_openssl_refuses_forgeries(tmp_path: Path, how: Forgery) -> None:
+def test_openssl_refuses_forgeries(tmp_path: Path, how: Forgery, now: datetime) -> None:
     """Neither another authority of the same names nor another order number."""
     ours = simulated.create()
-    posted = simulated.simulator(ours).forged(how, "paid", TRADE, at=datetime.now(UTC))
+    posted = simulated.simulator(ours).forged(how, "paid", TRADE, at=now)
     assert not is_true(posted, ours.secrets[0], tmp_path)

@@ -2,8 +2,7 @@
 
 import importlib
 import json
-import time
-from datetime import UTC, datetime
+from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -27,8 +26,11 @@ SIMULATOR = simulated.simulator(PROVIDER)
 ADAPTER = wechatpay.adapter(account(*PROVIDER.secrets, **PROVIDER.options))
 (PUBLIC_KEY,) = apiv3.options_of(PROVIDER, "public_keys")
 TRADE = Trade("I1", "SO-1001", Decimal("199.00"), Decimal("9.01"), "CNY")
-# Attempts alternate between the two keys.
-DELIVERIES = [SIMULATOR.message("paid", TRADE, at=datetime.now(UTC), attempt=n) for n in (0, 1)]
+
+
+def deliveries(now: datetime) -> list[Posted]:
+    """Simulate a payment's first two attempts, which alternate between the two keys."""
+    return [SIMULATOR.message("paid", TRADE, at=now, attempt=n) for n in (0, 1)]
 
 
 def client(tmp_path: Path, *, serial: str, signs_with: str = "public_key") -> Any:
@@ -50,20 +52,20 @@ def client(tmp_path: Path, *, serial: str, signs_with: str = "public_key") -> An
     )
 
 
-def read(body: bytes, headers: Any) -> contract.Reading:
-    return ADAPTER.read(contract.Message(CIMultiDict(headers), body, datetime.now(UTC)))
+def read(body: bytes, headers: Any, *, now: datetime) -> contract.Reading:
+    return ADAPTER.read(contract.Message(CIMultiDict(headers), body, now))
 
 
 @pytest.mark.parametrize("attempt", [0, 1])
 @pytest.mark.parametrize("kind", ["paid", "partial_refund", "refund", "ping"])
 def test_the_client_verifies_and_decrypts_what_we_simulate(
-    tmp_path: Path, kind: Any, attempt: int
+    tmp_path: Path, now: datetime, kind: Any, attempt: int
 ) -> None:
     """Under either key, the client's ``callback`` reads what our adapter reads."""
-    posted = SIMULATOR.message(kind, TRADE, at=datetime.now(UTC), attempt=attempt)
+    posted = SIMULATOR.message(kind, TRADE, at=now, attempt=attempt)
     serial = posted.headers["Wechatpay-Serial"]
     said = client(tmp_path, serial=serial).callback(posted.headers, posted.body)
-    ours = read(posted.body, posted.headers)
+    ours = read(posted.body, posted.headers, now=now)
     if kind == "ping":
         assert said["event_type"] == "SECURITY_ECHO.SUCCESS"
         assert ours.items == []
@@ -78,16 +80,16 @@ def test_the_client_verifies_and_decrypts_what_we_simulate(
 
 @pytest.mark.parametrize(("attempt", "name"), [(0, "public_key"), (1, "certificate")])
 def test_our_adapter_verifies_what_the_client_signs(
-    tmp_path: Path, attempt: int, name: str
+    tmp_path: Path, now: datetime, attempt: int, name: str
 ) -> None:
     """The client's own ``sign`` joins the three lines; what it signs is accepted."""
     posted = next(
         each
-        for each in DELIVERIES
+        for each in deliveries(now)
         if each.headers["Wechatpay-Serial"].startswith("PUB") == (name == "public_key")
     )
     body = json.dumps(json.loads(posted.body), ensure_ascii=False, indent=1)
-    stamp, nonce = str(int(time.time())), f"client{attempt}"
+    stamp, nonce = str(int(now.timestamp())), f"client{attempt}"
     signer = client(tmp_path, serial=posted.headers["Wechatpay-Serial"], signs_with=name)
     headers = {
         **posted.headers,
@@ -95,24 +97,24 @@ def test_our_adapter_verifies_what_the_client_signs(
         "Wechatpay-Nonce": nonce,
         "Wechatpay-Signature": signer.sign([stamp, nonce, body]),
     }
-    assert read(body.encode(), headers) == read(posted.body, posted.headers)
+    assert read(body.encode(), headers, now=now) == read(posted.body, posted.headers, now=now)
 
 
 @pytest.mark.parametrize("how", ["foreign_key", "changed"])
-def test_both_refuse_forgeries(tmp_path: Path, how: Any) -> None:
+def test_both_refuse_forgeries(tmp_path: Path, now: datetime, how: Any) -> None:
     """What is forged convinces neither the client nor us; a probe neither."""
-    posted = SIMULATOR.forged(how, "paid", TRADE, at=datetime.now(UTC))
-    probe = SIMULATOR.message("probe", TRADE, at=datetime.now(UTC))
+    posted = SIMULATOR.forged(how, "paid", TRADE, at=now)
+    probe = SIMULATOR.message("probe", TRADE, at=now)
     for each in (posted, probe):
         merchant = client(tmp_path, serial=each.headers["Wechatpay-Serial"])
         assert merchant.callback(each.headers, each.body) is None
         with pytest.raises(errors.Refused):
-            read(each.body, each.headers)
+            read(each.body, each.headers, now=now)
 
 
-def test_we_never_accept_what_the_client_refuses(tmp_path: Path) -> None:
+def test_we_never_accept_what_the_client_refuses(tmp_path: Path, now: datetime) -> None:
     """Whatever is tampered with: what our adapter accepts, the client accepts."""
-    posted = DELIVERIES[0]
+    posted = deliveries(now)[0]
     merchant = client(tmp_path, serial=posted.headers["Wechatpay-Serial"])
 
     @settings(deadline=None, max_examples=100)
@@ -124,10 +126,10 @@ def test_we_never_accept_what_the_client_refuses(tmp_path: Path) -> None:
             Posted({**posted.headers, "Wechatpay-Signature": text}, posted.body),
         ):
             try:
-                reading = read(tried.body, tried.headers)
+                reading = read(tried.body, tried.headers, now=now)
             except errors.Refused:
                 continue
-            assert reading == read(posted.body, posted.headers)
+            assert reading == read(posted.body, posted.headers, now=now)
             assert merchant.callback(tried.headers, tried.body)
 
     check()
