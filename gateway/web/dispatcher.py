@@ -152,7 +152,7 @@ class Dispatcher(web.Server):
         metrics.CONNECTIONS.dec()
 
     async def answer(self, raw: web.BaseRequest) -> web.StreamResponse:
-        """Return the response to one request; every error becomes a reply."""
+        """Return the response to one request; every error becomes one."""
         path, _, query = raw.raw_path.partition("?")
         methods, values = self._router.find(path)
         if not methods and not path.startswith("/"):
@@ -160,20 +160,20 @@ class Dispatcher(web.Server):
         method = "GET" if raw.method == "HEAD" else raw.method
         route = methods.get(method)
         request = Request(raw, values, query, cast("HttpConnection", raw.protocol).take_slot())
-        reply: Response | StreamedResponse
+        response: Response | StreamedResponse
         try:
             if route is None:
-                reply = self._without_route(request, methods)
-                self.count("none", reply.status)
+                response = self._without_route(request, methods)
+                self.count("none", response.status)
             else:
-                reply = await self._run(route, request)
-                self.count(route.name, reply.status)
+                response = await self._run(route, request)
+                self.count(route.name, response.status)
         finally:
             if request.slot is not None and request.slot.is_held:
                 request.slot.leave()
-        if self._is_draining and CLOSE not in reply.head:
-            reply = msgspec.structs.replace(reply, head=reply.head + CLOSE)
-        return writer_for(reply, raw, self._write_s)
+        if self._is_draining and CLOSE not in response.head:
+            response = msgspec.structs.replace(response, head=response.head + CLOSE)
+        return writer_for(response, raw, self._write_s)
 
     async def drain(self) -> None:
         """Answer every request that was sent, then close its connection. Bound it with a timeout.
@@ -216,9 +216,9 @@ class Dispatcher(web.Server):
             return self.error_response(exc, route.name)
 
     def error_response(self, exc: BaseException, route: str) -> Response:
-        """Return the reply to a request that ended with an error; unexpected errors are logged."""
+        """Return the response to a request that ended with an error; logs unexpected ones."""
         if isinstance(exc, Answered):
-            return exc.reply
+            return exc.response
         if isinstance(exc, Unavailable):
             head = f"Retry-After: {max(1, round(exc.retry_after_s))}\r\n"
             return problem("unavailable", f"{exc.part} is unavailable", head=head)
@@ -231,7 +231,7 @@ class Dispatcher(web.Server):
 
     async def _shed(self, route: Route, request: Request, rejection: Rejection) -> Response:
         """Answer a request that is rejected: from the response cache where possible."""
-        reply = None
+        response = None
         if route.cached is not None and route.role is not None and rejection.reason in SHED:
             try:
                 authorization = request.header("Authorization")
@@ -239,14 +239,14 @@ class Dispatcher(web.Server):
                     authorization, route.role
                 )
                 self._authenticator.apply_rate_limit(request.principal)
-                reply = route.cached(request)
-                if reply is not None:
+                response = route.cached(request)
+                if response is not None:
                     metrics.CACHED_ANSWERS.inc()
             except Answered as exc:
-                return exc.reply
+                return exc.response
             except Unavailable:
                 pass  # the key cannot be authenticated: the rejection stays
-        return reply or self.early_rejection.response(
+        return response or self.early_rejection.response(
             rejection, request.raw.method, request.raw.path
         )
 

@@ -64,7 +64,7 @@ def problem(
     context: dict[str, Any] | None = None,
     head: str = "",
 ) -> Response:
-    """Return the reply of one kind of problem. ``head``: header lines, each ended by CR LF."""
+    """Return the response of one kind of problem. ``head``: header lines, each ended by CR LF."""
     status, title = KINDS[kind]
     errors = [FieldError(fault.field, fault.reason) for fault in faults]
     body = Problem(f"/problems/{kind}", title, status, detail, errors, context or {})
@@ -72,14 +72,14 @@ def problem(
 
 
 def plain(status: int) -> Response:
-    """Return the reply to a request that could not be parsed as HTTP."""
+    """Return the response to a request that could not be parsed as HTTP."""
     phrase = HTTPStatus(status).phrase
     return Response(status, _encode(Problem("/problems/malformed", phrase, status)), PROBLEM)
 
 
 class Answered(Exception):
-    """Ends the handling of a request with this reply."""
+    """Ends the handling of a request with this response."""
 
-    def __init__(self, reply: Response) -> None:
-        super().__init__(reply.status)
-        self.reply = reply
+    def __init__(self, response: Response) -> None:
+        super().__init__(response.status)
+        self.response = response

@@ -36,9 +36,9 @@ def misdirected(route: Route) -> Response:
 
 
 def _misdirecting(route: Route) -> Route:
-    reply = misdirected(route)
+    response = misdirected(route)
 
     async def answer(_: Request) -> Response:
-        return reply
+        return response
 
     return msgspec.structs.replace(route, handler=answer, role=None, feature=None)

@@ -79,7 +79,7 @@ async def _status(authenticator: Authenticator, authorization: str) -> int:
     try:
         await authenticator.authenticate(authorization, "ingest")
     except Answered as exc:
-        return exc.reply.status
+        return exc.response.status
     except Unavailable:
         return 503
     return 200

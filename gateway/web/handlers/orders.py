@@ -111,7 +111,7 @@ class OrderHandler:
             placed = self._intake.end(pending.placement, pending.future)
         except Poisoned as exc:
             return _parked(exc)
-        return None if placed.has_waiting else _reply(placed, pending.placement)
+        return None if placed.has_waiting else _response(placed, pending.placement)
 
     async def finish(self, pending: PendingOrder) -> Response:
         """Answer an order that waits for more than its batch. Raises ``Unavailable``."""
@@ -119,7 +119,7 @@ class OrderHandler:
             return await self._accept(pending.placement)
         placed = pending.future.result()
         await self._intake.pair(placed)
-        return _reply(placed, pending.placement)
+        return _response(placed, pending.placement)
 
     async def _accept(self, placement: Placement, missing: Collection[str] = ()) -> Response:
         try:
@@ -128,7 +128,7 @@ class OrderHandler:
             return _parked(exc)
         if placed.answer == "out_of_stock":
             return _out_of_stock(placement, missing)
-        return _reply(placed, placement)
+        return _response(placed, placement)
 
     def _placement(self, principal: Principal, body: bytes, request_id: str | None) -> Placement:
         try:
@@ -158,7 +158,7 @@ class OrderHandler:
             raise Answered(problem("quota-exceeded", detail, head=head))
 
 
-def _reply(placed: Placed, placement: Placement) -> Response:
+def _response(placed: Placed, placement: Placement) -> Response:
     id_ = str(placed.id)
     if placed.answer in ("conflict", "key_reused"):
         kind = "key-reused" if placed.answer == "key_reused" else "conflict"

@@ -54,10 +54,10 @@ class RemarkHandler:
             raise Answered(problem("invalid", faults=exc.faults)) from None
         if edited is None:
             raise Answered(await not_found(id_, self._journal))
-        return _reply(edited)
+        return _response(edited)
 
 
-def _reply(edited: Edited) -> Response:
+def _response(edited: Edited) -> Response:
     id_ = str(edited.id)
     if edited.answer == "version_changed":
         context = {"id": id_, "version": edited.version}
