@@ -17,6 +17,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import asyncpg
+import hypothesis
 import pytest
 import redis
 
@@ -28,6 +29,17 @@ from ops.migrations import runner
 from tests.support import needs_servers
 from tests.support.processes import Processes
 from tests.support.site import Site, serve
+
+# How long an example takes, or to draw some, says how busy the machine is and nothing of what is
+# tested: no test fails for it. Loaded before any test module is imported, whose `@settings` add
+# to it; all else stays as Hypothesis has it, on a CI server too.
+hypothesis.settings.register_profile(
+    "any pace",
+    hypothesis.settings.default,
+    deadline=None,
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],
+)
+hypothesis.settings.load_profile("any pace")
 
 _TEMPLATE = "tidegate_template"
 _GUARD = needs_servers.Guard()

@@ -91,7 +91,7 @@ def state(machine: Machine) -> dict[str, Any]:
 
 @pytest.mark.parametrize("hold", [None, "lookalike"])
 @pytest.mark.parametrize("kind", list(REFUNDS))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(data=st.data())
 def test_all_ways_lead_to_the_same_state(kind: str, hold: Hold | None, data: st.DataObject) -> None:
     reported = events_of(REFUNDS[kind])
@@ -109,7 +109,7 @@ def test_all_ways_lead_to_the_same_state(kind: str, hold: Hold | None, data: st.
 
 
 @pytest.mark.parametrize("kind", list(REFUNDS))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(data=st.data())
 def test_without_a_close_a_partial_refund_leaves_a_paid_order(
     kind: str, data: st.DataObject
@@ -122,7 +122,7 @@ def test_without_a_close_a_partial_refund_leaves_a_paid_order(
     assert (found["waiting"], machine.parked) == (0, [])
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(data=st.data())
 def test_parcels_may_arrive_before_they_left_and_leave_before_they_were_paid(
     data: st.DataObject,
@@ -140,7 +140,7 @@ def test_parcels_may_arrive_before_they_left_and_leave_before_they_were_paid(
     assert (machine.waiting, machine.parked) == ({}, [])
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(data=st.data())
 def test_wrong_money_that_went_back_leaves_no_mark_but_the_history(data: st.DataObject) -> None:
     """The right payment, a wrong amount and its refund: the order ends paid and free."""
@@ -159,7 +159,7 @@ def test_wrong_money_that_went_back_leaves_no_mark_but_the_history(data: st.Data
     assert [row.reason for row in machine.parked] == ["amount_mismatch"]
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(data=st.data())
 def test_the_hold_tells_which_wrong_money_is_still_here(data: st.DataObject) -> None:
     """Of two wrong payments one went back: whichever way they came, the order is held."""
@@ -175,7 +175,7 @@ def test_the_hold_tells_which_wrong_money_is_still_here(data: st.DataObject) -> 
     assert machine.waiting == {}
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(data=st.data())
 def test_every_event_is_in_the_history_once(data: st.DataObject) -> None:
     reported = events_of(CUMULATIVE)
@@ -184,7 +184,7 @@ def test_every_event_is_in_the_history_once(data: st.DataObject) -> None:
     assert sorted(recorded) == sorted(reported)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(data=st.data())
 def test_a_repeat_is_answered_as_one_and_changes_nothing(data: st.DataObject) -> None:
     """Sent once more after all is over, no event raises the version."""
@@ -196,7 +196,7 @@ def test_a_repeat_is_answered_as_one_and_changes_nothing(data: st.DataObject) ->
     assert {order.version for order in machine.orders.values()} == {version}
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(data=st.data())
 def test_one_refund_reported_under_two_keys_counts_once(data: st.DataObject) -> None:
     """``refund_no`` names a refund: a callback and a poll may both tell of it."""

@@ -199,7 +199,7 @@ def test_we_accept_what_the_other_client_signs() -> None:
 TRUE = SIMULATOR.message("paid", TRADE, at=AT)
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 @given(tampered(TRUE.body))
 def test_we_never_accept_what_the_other_client_refuses(body: bytes) -> None:
     """Whatever is tampered with: what the adapter accepts, the client accepts."""

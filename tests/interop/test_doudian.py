@@ -5,7 +5,7 @@ from decimal import Decimal
 
 import pytest
 from doudian import AppType, DouDian  # type: ignore[import-untyped]  # carries no types
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.providers import doudian
@@ -45,7 +45,6 @@ def test_both_refuse_what_is_forged(how: Forgery) -> None:
     assert verdict(ADAPTER, message(posted.body, posted.headers)) is None
 
 
-@settings(deadline=None)
 @given(st.data())
 def test_never_accepts_what_the_client_refuses(data: st.DataObject) -> None:
     """Whatever is tampered with: what the adapter accepts, the client accepts."""

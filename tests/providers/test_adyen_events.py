@@ -284,7 +284,7 @@ def test_merchant_account_must_match(code: Any) -> None:
     assert refusal(ADAPTER, signed(PAYMENT | {"merchantAccountCode": code})) == "not_ours"
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 @given(st.sampled_from([PAYMENT, REFUND]).flatmap(bent))
 def test_bent_items_are_storable_or_refused(item: Any) -> None:
     """Whatever Adyen itself might sign, it is refused or it can be stored."""
@@ -295,7 +295,6 @@ def test_bent_items_are_storable_or_refused(item: Any) -> None:
     verdict(ADAPTER, posted(content))
 
 
-@settings(deadline=None)
 @given(st.data())
 def test_bent_messages_are_storable_or_refused(data: st.DataObject) -> None:
     """Whatever stands around the items."""

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.providers import adyen
@@ -208,7 +208,6 @@ def test_other_methods_are_unsupported(body: bytes) -> None:
     assert refusal(ADAPTER, posted(body)) == "unsupported"
 
 
-@settings(deadline=None)
 @given(tampered(PAID.body))
 def test_tampered_bodies_are_refused_or_the_same(body: bytes) -> None:
     """A body that was tampered with is refused, or tells the same but for its unsigned time."""
@@ -223,7 +222,6 @@ def _without_time(event: Any) -> Any:
     return {name: getattr(event, name) for name in event.__struct_fields__ if name != "occurred_at"}
 
 
-@settings(deadline=None)
 @given(tampered(signature(PAYMENT).encode()))
 def test_tampered_signatures_are_refused(mac: bytes) -> None:
     """A signature that differs in any character is refused."""
@@ -233,7 +231,6 @@ def test_tampered_signatures_are_refused(mac: bytes) -> None:
     assert (reading is not None) is (changed == signature(PAYMENT))
 
 
-@settings(deadline=None)
 @given(st.binary(max_size=200), header_values)
 def test_any_bytes_are_refused(body: bytes, header: str) -> None:
     """No body and no header makes anything but a refusal escape."""

@@ -6,7 +6,7 @@ from uuid import UUID
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.domain import events, folding, following
@@ -215,7 +215,6 @@ odd_text = st.one_of(
 )
 
 
-@settings(deadline=None)
 @given(st.dictionaries(st.sampled_from(sorted(FIELDS | REFUND)), st.none() | odd_text, max_size=3))
 def test_bent_notices_are_storable_or_refused(changes: dict[str, str | None]) -> None:
     """Whatever Alipay itself might sign, it is refused or it can be stored."""

@@ -79,7 +79,6 @@ def test_sdk_accepts_what_these_tests_sign() -> None:
     assert not is_accepted_by_sdk(PAID.body.replace(b"88.80", b"00.01"))
 
 
-@settings(deadline=None)
 @given(st.sampled_from(sorted(FIELDS)), st.text(st.characters(codec="utf-8"), max_size=20))
 def test_agrees_with_the_sdk_on_any_text(name: str, value: str) -> None:
     """Any text in any field is signed and verified alike by the sdk and the adapter."""
@@ -231,7 +230,6 @@ def test_folded_fields_are_refused(first: str, hidden: str) -> None:
     assert refusal(ADAPTER, said) == "bad_signature"
 
 
-@settings(deadline=None)
 @given(st.permutations(signed({**FIELDS, **REFUND})), st.booleans())
 def test_order_and_escaping_do_not_matter(form: list[tuple[str, bytes]], is_lower: bool) -> None:
     """The same fields in another order, escaped otherwise, are the very same notice."""
@@ -267,7 +265,7 @@ def rearranged(draw: st.DrawFn, form: list[tuple[str, bytes]]) -> list[tuple[str
     return form
 
 
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 @given(rearranged(sorted(signed({**FIELDS, **REFUND}))))
 def test_rearranged_notices_never_change_the_message(form: list[tuple[str, bytes]]) -> None:
     """Whatever is done to the fields, the notice is refused or says the very same."""
@@ -275,14 +273,13 @@ def test_rearranged_notices_never_change_the_message(form: list[tuple[str, bytes
     assert reading in (None, ADAPTER.read(notice(REFUND)))
 
 
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 @given(tampered(PAID.body))
 def test_tampered_notices_never_change_the_message(body: bytes) -> None:
     """Whatever is done to the bytes, the notice is refused or says the very same."""
     assert verdict(ADAPTER, posted(body)) in (None, ADAPTER.read(PAID))
 
 
-@settings(deadline=None)
 @given(st.binary(max_size=200) | st.text("a=&%+sign1", max_size=60).map(str.encode))
 def test_any_bytes_are_refused(body: bytes) -> None:
     """No body makes anything but a refusal escape."""

@@ -5,7 +5,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.domain import events
@@ -187,7 +187,6 @@ def test_tags_are_an_option() -> None:
     ]
 
 
-@settings(deadline=None)
 @given(
     st.sampled_from(
         [
@@ -205,7 +204,6 @@ def test_bent_items_are_storable_or_refused(told: tuple[str, Any]) -> None:
     verdict(ADAPTER, signed([{"tag": tag, "msg_id": "1", "data": data}]))
 
 
-@settings(deadline=None)
 @given(bent(item("101", PAID_DATA)))
 def test_bent_envelopes_are_storable_or_refused(content: Any) -> None:
     """The same for what surrounds the data."""

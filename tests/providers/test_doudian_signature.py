@@ -4,7 +4,7 @@ import hashlib
 import json
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.providers import doudian
@@ -85,7 +85,6 @@ def test_app_key_is_never_taken_from_the_request() -> None:
     assert refusal(ADAPTER, said) == "not_ours"
 
 
-@settings(deadline=None)
 @given(tampered(PAID.body))
 def test_tampered_bodies_are_refused(body: bytes) -> None:
     """A body that differs in any byte is refused."""
@@ -93,7 +92,6 @@ def test_tampered_bodies_are_refused(body: bytes) -> None:
         assert verdict(ADAPTER, message(body, PAID.headers)) is None
 
 
-@settings(deadline=None)
 @given(tampered(HEADERS["event-sign"].encode()))
 def test_tampered_signatures_are_refused(header: bytes) -> None:
     """A signature that differs in any character is refused."""
@@ -102,7 +100,6 @@ def test_tampered_signatures_are_refused(header: bytes) -> None:
     assert (reading is not None) is (text == HEADERS["event-sign"])
 
 
-@settings(deadline=None)
 @given(st.binary(max_size=200), header_values, header_values)
 def test_any_bytes_are_refused(body: bytes, sign: str, app_id: str) -> None:
     """No body and no header makes anything but a refusal escape."""

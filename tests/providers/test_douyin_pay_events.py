@@ -5,7 +5,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.domain import events
@@ -124,7 +124,6 @@ def test_malformed_bodies_are_refused(body: bytes) -> None:
     assert refusal(ADAPTER, signed(body)) == "malformed"
 
 
-@settings(deadline=None)
 @given(
     st.sampled_from(["PAYMENT.SUCCESS", "REFUND.SUCCESS", "TRANSACTION.FAIL", "OTHER"]),
     st.sampled_from([PAYMENT, REFUND]).flatmap(bent),

@@ -9,7 +9,7 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.domain import errors
@@ -147,7 +147,6 @@ def test_algorithms(algorithm: str, reason: str | None) -> None:
         assert ADAPTER.read(said) == ADAPTER.read(PAID)
 
 
-@settings(deadline=None)
 @given(tampered(PAID.body))
 def test_tampered_bodies_are_refused(body: bytes) -> None:
     """A body that differs in any byte is refused."""
@@ -155,7 +154,6 @@ def test_tampered_bodies_are_refused(body: bytes) -> None:
         assert verdict(ADAPTER, message(body, PAID.headers)) is None
 
 
-@settings(deadline=None)
 @given(st.sampled_from(_HEADERS), st.data())
 def test_tampered_headers_never_change_the_message(name: str, data: st.DataObject) -> None:
     """A header that was tampered with is refused, or proves the very same message."""
@@ -164,7 +162,6 @@ def test_tampered_headers_never_change_the_message(name: str, data: st.DataObjec
     assert verdict(ADAPTER, changed(**{name: text})) in (None, ADAPTER.read(PAID))
 
 
-@settings(deadline=None)
 @given(st.binary(max_size=200), st.dictionaries(st.sampled_from(_HEADERS), header_values))
 def test_any_bytes_are_refused(body: bytes, headers: dict[str, str]) -> None:
     """No body and no header makes anything but a refusal escape."""

@@ -45,7 +45,7 @@ def test_a_bent_message_is_refused_or_the_same(name: str, kind: Kind) -> None:
     posted, other = (subjects.posted(name, kind, serial) for serial in ("T1", "T2"))
     honest = told(of, posted.body, posted.headers)
 
-    @settings(deadline=None, max_examples=60, database=None)
+    @settings(max_examples=60, database=None)
     @given(st.data())
     def bend(data: st.DataObject) -> None:
         body, headers = _bent(data, posted, other)

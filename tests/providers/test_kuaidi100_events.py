@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 
 from gateway.domain import events
 from gateway.providers import contract, kuaidi100
@@ -137,14 +137,12 @@ def test_malformed_params_are_refused(text: bytes) -> None:
     assert refusal(ADAPTER, signed(text)) == "malformed"
 
 
-@settings(deadline=None)
 @given(bent({"status": "polling", "lastResult": RESULT}))
 def test_bent_pushes_are_storable_or_refused(content: Any) -> None:
     """Whatever Kuaidi100 itself might sign, it is refused or it can be stored."""
     verdict(ADAPTER, signed(json.dumps(content)))
 
 
-@settings(deadline=None)
 @given(bent(SIGNED_SCAN))
 def test_bent_scans_are_storable_or_refused(scan: Any) -> None:
     """The same for the scans of a track."""

@@ -1,7 +1,7 @@
 """Whom Kuaidi100's adapter believes."""
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.providers import kuaidi100
@@ -89,14 +89,12 @@ def test_nothing_moves_between_the_parts() -> None:
     assert refusal(both, posted(param=PARAM[:-1], sign=sign(PARAM))) == "malformed"
 
 
-@settings(deadline=None)
 @given(tampered(DELIVERED.body))
 def test_tampered_bodies_never_change_the_push(body: bytes) -> None:
     """A body that was tampered with is refused, or says the very same thing."""
     assert verdict(ADAPTER, message(body, {})) in (None, ADAPTER.read(DELIVERED))
 
 
-@settings(deadline=None)
 @given(tampered(PARAM.encode()))
 def test_tampered_params_are_refused(text: bytes) -> None:
     """A param that differs in any byte is refused under the old signature."""
@@ -104,7 +102,6 @@ def test_tampered_params_are_refused(text: bytes) -> None:
         assert refusal(ADAPTER, posted(param=text, sign=sign(PARAM))) == "bad_signature"
 
 
-@settings(deadline=None)
 @given(st.binary(max_size=200), st.binary(max_size=40))
 def test_any_bytes_are_refused(body: bytes, signature: bytes) -> None:
     """No body and no signature makes anything but a refusal escape."""

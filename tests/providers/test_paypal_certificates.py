@@ -223,7 +223,7 @@ def test_a_serial_number_below_zero_is_refused_without_a_warning() -> None:
     assert "does not lead to a trusted root" in _refused(leaf + pem(ISSUER))
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 @given(st.sampled_from([CHAIN.encode(), pem(LEAF, ISSUER, ROOT).encode()]).flatmap(tampered))
 def test_tampered_documents_prove_nothing_new(content: bytes) -> None:
     """Whatever becomes of the document, it is refused or gives the same key."""

@@ -5,7 +5,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.domain import events
@@ -286,7 +286,6 @@ def test_huge_numbers_and_doubled_keys() -> None:
     assert events.order_no(read_one(ADAPTER, signed(doubled))) == "SO-1001"
 
 
-@settings(deadline=None)
 @given(
     st.sampled_from([paid(), refunded(), event("PAYMENT.CAPTURE.REVERSED", CAPTURE)]).flatmap(bent)
 )

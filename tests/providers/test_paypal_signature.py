@@ -211,7 +211,7 @@ def test_times_are_signed_as_they_are_written(time: str) -> None:
     assert ADAPTER.read(signed(paid(), time=time)).items
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 @given(tampered(BODY))
 def test_tampered_bodies_are_refused(body: bytes) -> None:
     """A body that differs in any byte is refused."""
@@ -225,7 +225,7 @@ def test_written_again_is_refused() -> None:
     assert refusal(ADAPTER, message(again, HEADERS)) == "bad_signature"
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 @given(st.sampled_from([name for name in HEADERS if name != "Paypal-Cert-Url"]), st.data())
 def test_tampered_headers_never_change_the_message(name: str, data: st.DataObject) -> None:
     """A header that was tampered with is refused, or proves the very same message."""
@@ -234,7 +234,7 @@ def test_tampered_headers_never_change_the_message(name: str, data: st.DataObjec
     assert reading in (None, ADAPTER.read(PAID))
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 @given(tampered(URL.encode()))
 def test_tampered_addresses_prove_nothing(url: bytes) -> None:
     """Another address is refused, or asked for where it is PayPal's; it never proves."""
@@ -247,7 +247,7 @@ def test_tampered_addresses_prove_nothing(url: bytes) -> None:
     assert reading is None or bent == URL
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 @given(st.binary(max_size=200), st.sampled_from(list(HEADERS)), header_values)
 def test_any_bytes_are_refused(body: bytes, name: str, value: str) -> None:
     """No body and no header makes anything but a refusal escape."""

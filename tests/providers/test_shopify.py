@@ -318,7 +318,7 @@ def lines(draw: st.DrawFn) -> tuple[dict[str, Any], Decimal, Decimal]:
     return shown, full - off, tax
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 @given(
     st.lists(lines(), min_size=1, max_size=8),
     st.lists(lines(), max_size=2),
@@ -350,7 +350,7 @@ def test_whatever_adds_up_at_the_shop_adds_up_here(
     validation.check(order, channels={"web"}, now=NOW, is_from_shop=True)
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 @given(st.one_of(bent(ORDER), bent(ORDER | {"refunds": [REFUND], "fulfillments": [PARCEL]})))
 def test_bent_messages_are_storable_or_refused(content: Any) -> None:
     """Whatever Shopify itself might sign."""

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 import standardwebhooks
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from standardwebhooks import webhooks as sdk_module
 
@@ -206,7 +206,6 @@ def test_id_must_be_storable(key: str) -> None:
     assert refusal(ADAPTER, signed(PAID.body, key=key)) == "malformed"
 
 
-@settings(deadline=None)
 @given(tampered(PAID.body), st.sampled_from([ADAPTER, ASYMMETRIC]))
 def test_tampered_bodies_are_refused(body: bytes, adapter: contract.Adapter) -> None:
     """A body that differs in any byte is refused, with either kind of key."""
@@ -215,7 +214,6 @@ def test_tampered_bodies_are_refused(body: bytes, adapter: contract.Adapter) -> 
         assert verdict(adapter, message(body, headers.headers)) is None
 
 
-@settings(deadline=None)
 @given(st.sampled_from(sorted(PAID.headers)), st.booleans(), st.data())
 def test_tampered_headers_never_change_the_message(
     name: str, is_asymmetric: bool, data: st.DataObject
@@ -232,7 +230,6 @@ def test_tampered_headers_never_change_the_message(
 def test_never_accepts_what_the_library_refuses() -> None:
     """Whatever header is tampered with: what the adapter accepts, the library accepts."""
 
-    @settings(deadline=None)
     @given(st.sampled_from(sorted(PAID.headers)), st.data())
     def check(name: str, data: st.DataObject) -> None:
         value = data.draw(tampered(PAID.headers[name].encode())).decode("utf-8", "surrogateescape")
@@ -243,7 +240,6 @@ def test_never_accepts_what_the_library_refuses() -> None:
     check()
 
 
-@settings(deadline=None)
 @given(st.binary(max_size=200), header_values, header_values, header_values)
 def test_any_bytes_are_refused(body: bytes, key: str, stamp: str, signature: str) -> None:
     """No body and no headers make anything but a refusal escape."""

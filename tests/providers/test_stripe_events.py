@@ -5,7 +5,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.domain import events
@@ -243,7 +243,6 @@ def test_connected_account_must_match() -> None:
     assert refusal(connected, PAID) == "not_ours"
 
 
-@settings(deadline=None)
 @given(
     st.sampled_from(
         [

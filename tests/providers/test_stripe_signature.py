@@ -11,7 +11,7 @@ from datetime import timedelta
 
 import pytest
 import stripe as sdk
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.providers import contract, stripe
@@ -44,7 +44,6 @@ def test_official_library_accepts_what_these_tests_sign() -> None:
     assert built.id == ADAPTER.read(PAID).items[0].key
 
 
-@settings(deadline=None)
 @given(tampered(PAID.headers["Stripe-Signature"].encode()), tampered(PAID.body), st.data())
 def test_never_accepts_what_the_official_library_refuses(
     header: bytes, body: bytes, data: st.DataObject
@@ -122,7 +121,6 @@ def test_secret_is_the_whole_text() -> None:
     assert refusal(ADAPTER, said) == "bad_signature"
 
 
-@settings(deadline=None)
 @given(tampered(PAID.body))
 def test_tampered_bodies_are_refused(body: bytes) -> None:
     """A body that differs in any byte is refused."""
@@ -130,7 +128,6 @@ def test_tampered_bodies_are_refused(body: bytes) -> None:
         assert verdict(ADAPTER, message(body, PAID.headers)) is None
 
 
-@settings(deadline=None)
 @given(tampered(PAID.headers["Stripe-Signature"].encode()))
 def test_tampered_headers_never_change_the_message(header: bytes) -> None:
     """A header that was tampered with is refused, or proves the very same message."""
@@ -139,7 +136,6 @@ def test_tampered_headers_never_change_the_message(header: bytes) -> None:
     assert reading in (None, ADAPTER.read(PAID))
 
 
-@settings(deadline=None)
 @given(st.binary(max_size=200), header_values)
 def test_any_bytes_are_refused(body: bytes, header: str) -> None:
     """No body and no header makes anything but a refusal escape."""

@@ -233,7 +233,7 @@ def test_a_certificate_is_checked_once(monkeypatch: pytest.MonkeyPatch) -> None:
 DER = x509.load_pem_x509_certificate(LEAF.encode()).public_bytes(serialization.Encoding.DER)
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 @given(tampered(DER), st.sampled_from(["unionpay", "stranger"]))
 def test_tampered_certificates_are_refused(der: bytes, name: str) -> None:
     """Whatever is done to a certificate's inside, it is refused and nothing else escapes."""

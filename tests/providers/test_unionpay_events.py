@@ -5,7 +5,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.domain import events
@@ -171,7 +171,6 @@ odd_text = st.one_of(
 )
 
 
-@settings(deadline=None)
 @given(st.dictionaries(st.sampled_from(sorted(FIELDS | REFUND)), st.none() | odd_text, max_size=3))
 def test_bent_notices_are_storable_or_refused(changes: dict[str, str | None]) -> None:
     """Whatever UnionPay itself might sign, it is refused or it can be stored."""

@@ -189,7 +189,7 @@ def test_a_field_is_not_made_of_a_merchants_text() -> None:
     assert verdict(ADAPTER, posted(encoded(list(unfolded.items())))) is None
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(st.permutations(signed(FIELDS)), st.booleans())
 def test_order_and_escaping_do_not_matter(form: list[tuple[str, bytes]], is_lower: bool) -> None:
     """The same fields in another order, escaped otherwise, are the very same notice."""
@@ -223,14 +223,14 @@ def rearranged(draw: st.DrawFn, form: list[tuple[str, bytes]]) -> list[tuple[str
     return form
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 @given(rearranged(sorted(signed(FIELDS))))
 def test_rearranged_notices_never_change_the_message(form: list[tuple[str, bytes]]) -> None:
     """Whatever is done to the fields, the notice is refused or says the very same."""
     assert verdict(ADAPTER, posted(encoded(form))) in (None, ADAPTER.read(PAID))
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 @given(tampered(PAID.body) | tampered(REFUND_NOTICE.body))
 def test_tampered_notices_never_change_the_message(body: bytes) -> None:
     """Whatever is done to the bytes, the notice is refused or says the very same."""
@@ -238,7 +238,6 @@ def test_tampered_notices_never_change_the_message(body: bytes) -> None:
     assert verdict(ADAPTER, posted(body)) in true
 
 
-@settings(deadline=None)
 @given(st.binary(max_size=200) | st.text("a=&%+signature1", max_size=60).map(str.encode))
 def test_any_bytes_are_refused(body: bytes) -> None:
     """No body makes anything but a refusal escape."""

@@ -6,7 +6,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.domain import events
@@ -290,7 +290,6 @@ def test_malformed_bodies_are_refused(body: bytes) -> None:
     assert refusal(ADAPTER, signed(body)) == "malformed"
 
 
-@settings(deadline=None)
 @given(
     st.sampled_from(["TRANSACTION.SUCCESS", "REFUND.SUCCESS", "REFUND.ABNORMAL", "COUPON.USE"]),
     st.sampled_from([PAYMENT, REFUND]).flatmap(bent),
@@ -300,7 +299,6 @@ def test_bent_resources_are_storable_or_refused(kind: str, resource: Any) -> Non
     verdict(ADAPTER, signed(callback(kind, resource)))
 
 
-@settings(deadline=None)
 @given(bent(callback("TRANSACTION.SUCCESS", PAYMENT)))
 def test_bent_bodies_are_storable_or_refused(body: Any) -> None:
     """Whatever WeChat Pay itself might sign, it is refused or it can be stored."""

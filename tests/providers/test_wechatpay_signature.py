@@ -8,7 +8,7 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from multidict import CIMultiDict
 
@@ -282,7 +282,6 @@ def test_resources_that_do_not_open(changes: dict[str, Any], reason: str) -> Non
     assert refusal(ADAPTER, said) == reason
 
 
-@settings(deadline=None)
 @given(tampered(PAID.body))
 def test_tampered_bodies_are_refused(body: bytes) -> None:
     """A body that differs in any byte is refused."""
@@ -290,7 +289,6 @@ def test_tampered_bodies_are_refused(body: bytes) -> None:
         assert verdict(ADAPTER, message(body, PAID.headers)) is None
 
 
-@settings(deadline=None)
 @given(st.sampled_from(_HEADERS), st.data())
 def test_tampered_headers_never_change_the_message(name: str, data: st.DataObject) -> None:
     """A header that was tampered with is refused, or proves the very same message."""
@@ -299,7 +297,6 @@ def test_tampered_headers_never_change_the_message(name: str, data: st.DataObjec
     assert verdict(ADAPTER, changed(**{name: text})) in (None, ADAPTER.read(PAID))
 
 
-@settings(deadline=None)
 @given(
     st.binary(max_size=200),
     st.dictionaries(st.sampled_from([*_HEADERS, "Signature_Type"]), header_values),

@@ -202,7 +202,7 @@ def figures(draw: st.DrawFn, *, is_signed: bool = False) -> tuple[dict[str, Any]
     return {"total": str(net), "total_tax": str(shown)}, net + tax
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 @given(
     st.lists(st.tuples(figures(), st.integers(1, 99), cents), min_size=1, max_size=8),
     st.lists(figures(is_signed=True), max_size=3),
@@ -244,7 +244,7 @@ def test_whatever_adds_up_at_the_shop_adds_up_here(
         assert order.amounts.goods - order.amounts.shop_discount < 0 or total >= money.AMOUNT_LIMIT
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 @given(bent(ORDER))
 def test_bent_orders_are_storable_or_refused(order: Any) -> None:
     """Whatever the shop itself might sign."""

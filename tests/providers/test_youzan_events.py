@@ -4,7 +4,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.domain import events, orders, validation
@@ -367,7 +367,6 @@ def test_malformed_bodies_are_refused(content: bytes) -> None:
     assert refusal(ADAPTER, signed(content)) == "malformed"
 
 
-@settings(deadline=None)
 @given(
     st.sampled_from(
         [
@@ -382,7 +381,6 @@ def test_bent_orders_are_storable_or_refused(content: Any) -> None:
     verdict(ADAPTER, told("trade_TradePaid", content, how="object"))
 
 
-@settings(deadline=None)
 @given(bent(LINES[1]))
 def test_bent_lines_are_storable_or_refused(line: Any) -> None:
     """The same for the lines of an order."""
@@ -390,7 +388,6 @@ def test_bent_lines_are_storable_or_refused(line: Any) -> None:
     verdict(ADAPTER, told("trade_TradePaid", content, how="object"))
 
 
-@settings(deadline=None)
 @given(st.sampled_from(["trade_TradeClose", "trade_refund_RefundSuccess"]), bent(CLOSE | REFUND))
 def test_bent_messages_are_storable_or_refused(kind: str, content: Any) -> None:
     """The same for messages of few words."""

@@ -4,7 +4,7 @@ import hashlib
 import json
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.providers import youzan
@@ -109,7 +109,6 @@ def test_other_messages_have_other_keys(changes: dict[str, object]) -> None:
     assert first.key != other.key
 
 
-@settings(deadline=None)
 @given(tampered(PAID.body))
 def test_tampered_bodies_are_refused(content: bytes) -> None:
     """A body that differs in any byte is refused."""
@@ -117,7 +116,6 @@ def test_tampered_bodies_are_refused(content: bytes) -> None:
         assert verdict(ADAPTER, message(content, PAID.headers)) is None
 
 
-@settings(deadline=None)
 @given(tampered(HEADERS["Event-Sign"].encode()))
 def test_tampered_signatures_are_refused(header: bytes) -> None:
     """A signature that differs in any character is refused."""
@@ -126,7 +124,6 @@ def test_tampered_signatures_are_refused(header: bytes) -> None:
     assert (reading is not None) is (text == HEADERS["Event-Sign"])
 
 
-@settings(deadline=None)
 @given(st.binary(max_size=200), header_values, header_values)
 def test_any_bytes_are_refused(content: bytes, sign: str, client_id: str) -> None:
     """No body and no header makes anything but a refusal escape."""

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.runtime.batching import Batcher, Full
@@ -366,7 +366,6 @@ STEPS = st.lists(
 
 
 @given(slots=st.integers(1, 4), rows_max=st.sampled_from((7, 40, 200)), steps=STEPS)
-@settings(deadline=None)
 def test_nothing_is_stranded_and_batches_start_when_they_should(
     slots: int, rows_max: int, steps: list[tuple[str, int]]
 ) -> None:

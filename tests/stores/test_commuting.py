@@ -68,7 +68,8 @@ async def state(ledger: Database, order_no: str) -> dict[str, Any]:
 
 @pytest.mark.parametrize("kind", KINDS)
 @settings(
-    max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=12,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(batches=arrivals(NAMES))
 async def test_all_ways_lead_to_the_same_state(

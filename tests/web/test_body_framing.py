@@ -22,7 +22,7 @@ _FIELDS = st.lists(_FIELD, max_size=5).map(lambda fields: b"\r\n".join([b"", *fi
 
 
 @given(st.lists(_FIELDS, min_size=1, max_size=8))
-@examples(max_examples=500, deadline=None)
+@examples(max_examples=500)
 def test_the_cache_changes_no_length(sent: list[bytes]) -> None:
     framing = BodyFraming()
     for fields in sent + sent:

@@ -297,7 +297,8 @@ def _request(wire: Wire, kind: str, n: int) -> bytes:
 
 
 @examples(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=60,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(
     kinds=st.lists(st.tuples(st.sampled_from(sorted(_KINDS)), st.integers(0, 60)), max_size=8),
