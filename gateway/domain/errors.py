@@ -4,7 +4,7 @@
 
     TidegateError
     ├── Invalid        the message is wrong: fix it (400/422); carries the fields
-    ├── Refused        not ours or not true: signature, freshness, account (401/403)
+    ├── Rejected        not ours or not true: signature, freshness, account (401/403)
     ├── Unavailable    retry later: nothing was stored, or a repeat is harmless (503)
     └── Poisoned       it cannot be stored: parked for an operator (422)
 """
@@ -31,7 +31,7 @@ class Invalid(TidegateError):
         self.faults = faults
 
 
-class Refused(TidegateError):
+class Rejected(TidegateError):
     """The message is not true, not fresh or not ours. ``reason`` is one of a closed list."""
 
     def __init__(self, reason: str, hint: str = "") -> None:

@@ -14,7 +14,7 @@ from itertools import islice
 from typing import Protocol
 from uuid import UUID
 
-from gateway.domain.errors import Refused, Unavailable
+from gateway.domain.errors import Rejected, Unavailable
 from gateway.domain.rejected_callbacks import RejectedCallback
 from gateway.intake.metrics import REJECTED_CALLBACKS_UNSTORED
 from gateway.runtime import lifecycle
@@ -54,7 +54,7 @@ class RejectedCallbackRecorder:
         self,
         provider: str,
         account: str,
-        rejected: Refused,
+        rejected: Rejected,
         *,
         headers: Iterable[tuple[str, str]],
         body: bytes,

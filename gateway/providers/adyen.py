@@ -125,7 +125,7 @@ class Adyen:
         self._options = options
 
     def read(self, message: contract.Message) -> contract.Reading:
-        """Verify and decode all items of a message. Raises ``Refused``."""
+        """Verify and decode all items of a message. Raises ``Rejected``."""
         body = _decoded(message)
         items = [wrapped.item for wrapped in body.notification_items]
         for item in items:
@@ -143,7 +143,7 @@ class Adyen:
     def _check_signature(self, item: _Item) -> None:
         signature = item.additional_data and item.additional_data.hmacSignature
         if not signature:
-            raise errors.Refused(
+            raise errors.Rejected(
                 "missing_signature",
                 "an item without hmacSignature: generate an HMAC key for this webhook",
             )
@@ -152,7 +152,7 @@ class Adyen:
             expected = base64.b64encode(hmac.digest(key, text, "sha256"))
             if hmac.compare_digest(expected, signature.encode()):
                 return
-        raise errors.Refused(
+        raise errors.Rejected(
             "bad_signature",
             "signed with another HMAC key (each webhook, and test and live, has its own; a new "
             "one takes effect after a while), or a signed value was changed on the way",
@@ -161,18 +161,18 @@ class Adyen:
     def _check_ours(self, live: str, items: Sequence[_Item]) -> None:
         if live != ("true" if self._options.live else "false"):
             environment = "live" if live == "true" else "test"
-            raise errors.Refused(
+            raise errors.Rejected(
                 "not_ours", f"a message of the {environment} environment; see the option live"
             )
         for item in items:
             if item.merchant_account_code != self._options.merchant_account:
-                raise errors.Refused(
+                raise errors.Rejected(
                     "not_ours", "of another merchant account; see the option merchant_account"
                 )
 
 
 class _News:
-    """One verified item. Raises ``Refused`` if nothing can tell it from another."""
+    """One verified item. Raises ``Rejected`` if nothing can tell it from another."""
 
     def __init__(self, item: _Item, now: datetime) -> None:
         self.item = item
@@ -192,7 +192,7 @@ class _News:
                 detail += f"; payment {fields.transaction_id(item.original_reference)}"
             else:
                 order_no = fields.order_no(item.merchant_reference or "")
-        except errors.Refused:
+        except errors.Rejected:
             pass
         return events.Unmapped(self.kind, order_no, detail, self.at)
 
@@ -201,7 +201,7 @@ class _News:
         return events.Noted(self.kind, self.at)
 
     def money(self) -> tuple[Decimal, str]:
-        """Return the amount in major units. Raises ``Refused`` if there is none."""
+        """Return the amount in major units. Raises ``Rejected`` if there is none."""
         amount = self.item.amount
         if amount is None or amount.value is None or amount.currency is None:
             raise fields.malformed("names no amount")
@@ -215,13 +215,13 @@ class _News:
 
 def _decoded(message: contract.Message) -> _Body:
     if message.headers.get("HmacSignature"):
-        raise errors.Refused(
+        raise errors.Rejected(
             "unsupported",
             "a webhook of Adyen's platforms or banking, signed in a header: only the standard "
             "webhook of payments can be taken",
         )
     if not message.body.lstrip().startswith(b"{"):
-        raise errors.Refused(
+        raise errors.Rejected(
             "unsupported", "not a JSON object: choose JSON as the method of this webhook"
         )
     return fields.decoded(_BODY, message.body)
@@ -244,7 +244,7 @@ def _signed_text(item: _Item) -> str:
 
 
 def _check_unambiguous(item: _Item) -> None:
-    """Raise ``Refused`` if the text could be that of an item with other values.
+    """Raise ``Rejected`` if the text could be that of an item with other values.
 
     The merchant account is the configured one. With these four free of colons as well, the first
     three values and the last four are where they seem, and the rest is merchantReference.
@@ -256,7 +256,7 @@ def _check_unambiguous(item: _Item) -> None:
 
 
 def _once(items: Sequence[_Item]) -> list[_Item]:
-    """Drop what stands there twice. Raises ``Refused`` if one key tells two things."""
+    """Drop what stands there twice. Raises ``Rejected`` if one key tells two things."""
     found: dict[tuple[str, str, str], _Item] = {}
     for item in items:
         known = found.setdefault((item.psp_reference, item.event_code, item.success), item)
@@ -268,7 +268,7 @@ def _once(items: Sequence[_Item]) -> list[_Item]:
 def _when(raw: msgspec.Raw, now: datetime) -> datetime:
     try:
         at = fields.moment(datetime.fromisoformat(msgspec.json.decode(bytes(raw), type=str)))
-    except (ValueError, msgspec.MsgspecError, errors.Refused):
+    except (ValueError, msgspec.MsgspecError, errors.Rejected):
         return now
     return at if now - _OLDEST <= at <= now + _NEWEST else now
 
@@ -281,7 +281,7 @@ def _event(news: _News) -> events.Event:
         return news.unmapped("not something that can be booked: look it up at Adyen")
     try:
         return reader(news)
-    except errors.Refused as refused:
+    except errors.Rejected as refused:
         return news.unmapped(refused.hint)
 
 
@@ -297,7 +297,7 @@ def _authorised(news: _News) -> events.Event:
     try:
         # Money is real without the number of an order.
         order_no = fields.order_no(reference) if reference else ""
-    except errors.Refused:
+    except errors.Rejected:
         return news.unmapped("paid, but merchantReference is no order number")
     return events.PaymentSucceeded(
         transaction_id=news.item.psp_reference,

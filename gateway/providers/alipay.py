@@ -89,7 +89,7 @@ class Alipay:
         self._unsigned = {b"sign"} if options.keep_sign_type else {b"sign", b"sign_type"}
 
     def read(self, message: contract.Message) -> contract.Reading:
-        """Verify and decode one notice. Raises ``Refused``."""
+        """Verify and decode one notice. Raises ``Rejected``."""
         form = forms.decoded(message.body)
         text = self._check_signature(form)
         notice = _Notice(form, _codec(form, text))
@@ -103,13 +103,17 @@ class Alipay:
 
     def _check_signature(self, form: dict[bytes, bytes]) -> bytes:
         if not form.get(b"sign"):
-            raise errors.Refused("missing_signature", "no field sign")
+            raise errors.Rejected("missing_signature", "no field sign")
         # Not signed itself, so it may only ever say what is pinned here.
         if form.get(b"sign_type") != b"RSA2":
-            raise errors.Refused("unsupported", "sign_type is not RSA2: choose RSA2 in the console")
+            raise errors.Rejected(
+                "unsupported", "sign_type is not RSA2: choose RSA2 in the console"
+            )
         signature = fields.base64_bytes(form[b"sign"])
         if signature is None:
-            raise errors.Refused("bad_signature", "sign is not base64; was the form decoded twice?")
+            raise errors.Rejected(
+                "bad_signature", "sign is not base64; was the form decoded twice?"
+            )
         text = b"&".join(
             [b"%b=%b" % pair for pair in sorted(form.items()) if pair[0] not in self._unsigned]
         )
@@ -117,9 +121,9 @@ class Alipay:
             if not keys.is_signed(key, signature, text):
                 continue
             if _JOINTS.is_folded(form, text):
-                raise errors.Refused("bad_signature", "a signed field is hidden inside another")
+                raise errors.Rejected("bad_signature", "a signed field is hidden inside another")
             return text
-        raise errors.Refused(
+        raise errors.Rejected(
             "bad_signature",
             "not signed by the configured key: is it Alipay's public key (not your app's), of "
             "this app, live or sandbox? Or were values changed on the way (quotes escaped)?",
@@ -127,7 +131,7 @@ class Alipay:
 
     def _check_ours(self, notice: "_Notice") -> None:
         if notice.optional("app_id") != self._options.app_id:
-            raise errors.Refused("not_ours", "another app_id; live and sandbox have their own")
+            raise errors.Rejected("not_ours", "another app_id; live and sandbox have their own")
         # A notice may leave the address out; it must name the payee in one way we can check.
         payee = [
             (notice.optional(name), ours)
@@ -138,9 +142,9 @@ class Alipay:
             if ours is not None
         ]
         if payee and not any(theirs for theirs, _ in payee):
-            raise errors.Refused("not_ours", "names no seller")
+            raise errors.Rejected("not_ours", "names no seller")
         if any(theirs and theirs != ours for theirs, ours in payee):
-            raise errors.Refused("not_ours", "paid to another seller")
+            raise errors.Rejected("not_ours", "paid to another seller")
 
     def _items(self, key: str, notice: "_Notice") -> list[contract.Item]:
         status = notice.optional("trade_status")
@@ -237,7 +241,7 @@ def _codec(form: dict[bytes, bytes], text: bytes) -> str:
     """Return the codec of a verified notice whose whole text it can decode."""
     codec = _CODECS.get(form.get(b"charset", b"utf-8").lower())
     if codec is None:
-        raise errors.Refused("unsupported", "charset is none of utf-8, gbk, gb2312")
+        raise errors.Rejected("unsupported", "charset is none of utf-8, gbk, gb2312")
     try:
         # The joints are ASCII and end no character of these charsets, so what decodes as a
         # whole decodes piece by piece.

@@ -2,7 +2,7 @@
 
 A message is read in three layers, kept apart: the signature is right, it is fresh enough,
 and it is ours (account, merchant, environment). Whatever fails raises
-``domain.errors.Refused`` with one of ``REASONS``; nothing else may escape from ``read``.
+``domain.errors.Rejected`` with one of ``REASONS``; nothing else may escape from ``read``.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -82,7 +82,7 @@ class Adapter(Protocol):
     """
 
     def read(self, message: Message) -> Reading:
-        """Verify and decode, all or nothing. Raises ``Refused``."""
+        """Verify and decode, all or nothing. Raises ``Rejected``."""
         ...
 
     def reply(self, answer: Answer) -> Reply:
@@ -106,7 +106,7 @@ class Learner(Protocol):
     """An adapter that is handed public documents (a certificate chain) by who may do I/O."""
 
     def learn(self, url: str, content: bytes, *, now: datetime) -> None:
-        """Check and keep the document of ``DocumentMissing``. Raises ``Refused``."""
+        """Check and keep the document of ``DocumentMissing``. Raises ``Rejected``."""
         ...
 
 

@@ -142,7 +142,7 @@ class Doudian:
         self._meanings = {**_MEANINGS, **options.tags}
 
     def read(self, message: contract.Message) -> contract.Reading:
-        """Verify and decode one push, all items of it. Raises ``Refused``."""
+        """Verify and decode one push, all items of it. Raises ``Rejected``."""
         self._check_signature(message)
         items = fields.decoded(_BODY, message.body)
         if len(items) > _ITEMS_MAX:
@@ -152,7 +152,7 @@ class Doudian:
         # One address serves all the shops of an app. A push that is none of our business is
         # refused; in a mixed one, ours must not wait for a shop that nobody entered.
         if news and all(one.shop_id and one.shop_id not in self._shop_ids for one in news):
-            raise errors.Refused("not_ours", "another shop; enter it in shop_ids if it is yours")
+            raise errors.Rejected("not_ours", "another shop; enter it in shop_ids if it is yours")
         return contract.Reading([contract.Item(one.key, self._event(one)) for one in news])
 
     def reply(self, answer: contract.Answer) -> contract.Reply:
@@ -162,11 +162,11 @@ class Doudian:
     def _check_signature(self, message: contract.Message) -> None:
         signature = message.headers.get("event-sign")
         if not signature:
-            raise errors.Refused("missing_signature", "no event-sign header")
+            raise errors.Rejected("missing_signature", "no event-sign header")
         if message.headers.get("app-id") != self._app_key:
-            raise errors.Refused("not_ours", "the app-id header is not our app_key")
+            raise errors.Rejected("not_ours", "the app-id header is not our app_key")
         if not md5.is_signed((self._app_key.encode(), message.body), signature, self._secrets):
-            raise errors.Refused(
+            raise errors.Rejected(
                 "bad_signature",
                 "not signed with this app's app_secret, or the body was parsed and written "
                 "again on the way",
@@ -182,12 +182,12 @@ class Doudian:
             return events.Noted(news.kind, news.now)
         try:
             return reader(news)
-        except errors.Refused as refused:
+        except errors.Rejected as refused:
             return news.unmapped(refused.hint)
 
 
 class _News:
-    """One item of a verified push. Raises ``Refused`` if it has no tag or no number."""
+    """One item of a verified push. Raises ``Rejected`` if it has no tag or no number."""
 
     def __init__(self, item: _Item, now: datetime) -> None:
         self.tag = fields.token(_text(item.tag), "the tag", 8)
@@ -203,7 +203,7 @@ class _News:
             self.data = content
             data = fields.decoded(_DATA, self.data)
             self.shop_id, self._p_id = _text(data.shop_id), _text(data.p_id)
-        except errors.Refused:
+        except errors.Rejected:
             # It stays without a shop and is parked.
             pass
 
@@ -217,13 +217,13 @@ class _News:
     def unmapped(self, detail: str) -> events.Unmapped:
         try:
             order_no = self.order_no()
-        except errors.Refused:
+        except errors.Rejected:
             order_no = ""
         return events.Unmapped(self.kind, order_no, detail, self.now)
 
 
 def _once(items: list[_Item]) -> list[_Item]:
-    """Drop what stands there twice. Raises ``Refused`` if one number tells two things."""
+    """Drop what stands there twice. Raises ``Rejected`` if one number tells two things."""
     if len(items) < 2:
         return items
     found: dict[str, _Item] = {}

@@ -78,7 +78,7 @@ class DouyinPay:
         self._options = options
 
     def read(self, message: contract.Message) -> contract.Reading:
-        """Verify, decrypt and decode one callback. Raises ``Refused``."""
+        """Verify, decrypt and decode one callback. Raises ``Rejected``."""
         notice = self._envelope.opened(message)
         return contract.Reading([contract.Item(notice.key, self._event(notice))])
 
@@ -105,8 +105,8 @@ class DouyinPay:
 
     def _check_ours(self, parties: apiv3_resources.Parties, *, must_be_named: bool) -> None:
         if parties.mchid is None and must_be_named:
-            raise errors.Refused("not_ours", "names no merchant")
+            raise errors.Rejected("not_ours", "names no merchant")
         # A service provider's callbacks name two; how is not confirmed, so they are not taken.
         if parties.mchid not in (None, self._options.mchid) or parties.sp_mchid is not None:
-            raise errors.Refused("not_ours", "another merchant; see the option mchid")
+            raise errors.Rejected("not_ours", "another merchant; see the option mchid")
         apiv3_resources.check_app(parties.appid, self._options.appids)

@@ -97,7 +97,7 @@ class Kuaidi100:
         self._salts = salts
 
     def read(self, message: contract.Message) -> contract.Reading:
-        """Verify and decode one push. Raises ``Refused``."""
+        """Verify and decode one push. Raises ``Rejected``."""
         form = forms.decoded(message.body)
         param = self._signed_param(form)
         push = fields.decoded(_PUSH, param)
@@ -105,7 +105,7 @@ class Kuaidi100:
             track = fields.decoded(_TRACK, push.last_result)
             parcel = _Parcel(push.status, track, param, message.now)
             item = contract.Item(parcel.key, self._event(parcel))
-        except errors.Refused as refused:
+        except errors.Rejected as refused:
             unmapped = events.Unmapped("push", "", refused.hint, message.now)
             item = contract.Item(_digest(param), unmapped)
         return contract.Reading([item])
@@ -117,11 +117,11 @@ class Kuaidi100:
     def _signed_param(self, form: Mapping[bytes, bytes]) -> bytes:
         signature, param = form.get(b"sign"), form.get(b"param", b"")
         if not signature:
-            raise errors.Refused(
+            raise errors.Rejected(
                 "missing_signature", "no field sign: give a salt when you subscribe to a parcel"
             )
         if not md5.is_signed((param,), signature.lower(), self._salts):
-            raise errors.Refused(
+            raise errors.Rejected(
                 "bad_signature",
                 "not signed with this salt: was the parcel subscribed to with another one, or "
                 "the form decoded twice on the way?",
@@ -142,7 +142,7 @@ class Kuaidi100:
 
 
 class _Parcel:
-    """One parcel as a verified push shows it. Raises ``Refused`` if it has no number."""
+    """One parcel as a verified push shows it. Raises ``Rejected`` if it has no number."""
 
     def __init__(self, status: str, track: _Track, param: bytes, now: datetime) -> None:
         self.status = status
@@ -175,7 +175,7 @@ def _times(scans: Sequence[_Scan]) -> list[datetime]:
         try:
             # The zone is not documented; every courier of the service writes China's.
             times.append(fields.from_china(scan.ftime or scan.time or "", "ftime"))
-        except errors.Refused:
+        except errors.Rejected:
             continue
     return times
 

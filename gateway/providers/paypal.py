@@ -140,7 +140,7 @@ class PayPal:
         self._signers: dict[str, keys.Signer] = {}
 
     def read(self, message: contract.Message) -> contract.Reading:
-        """Verify and decode one event. Raises ``Refused`` or ``DocumentMissing``."""
+        """Verify and decode one event. Raises ``Rejected`` or ``DocumentMissing``."""
         sent = _transmission(message.headers)
         self._check_url(sent.cert_url)
         self._check_signature(sent, message.body, self._key(sent.cert_url, message.now))
@@ -159,7 +159,7 @@ class PayPal:
         return _REPLIES[answer]
 
     def learn(self, url: str, content: bytes, *, now: datetime) -> None:
-        """Check a certificate chain and keep its key. Raises ``Refused``."""
+        """Check a certificate chain and keep its key. Raises ``Rejected``."""
         self._check_url(url)
         signer = paypal_certificates.signer(content, roots=self._roots, now=now)
         self._signers.pop(url, None)
@@ -181,8 +181,8 @@ class PayPal:
             return
         other = "sandbox" if self._options.environment == "live" else "live"
         if _is_allowed(url, other):
-            raise errors.Refused("not_ours", f"of PayPal's {other}; see the option environment")
-        raise errors.Refused("bad_signature", "PAYPAL-CERT-URL is not on a host of PayPal's list")
+            raise errors.Rejected("not_ours", f"of PayPal's {other}; see the option environment")
+        raise errors.Rejected("bad_signature", "PAYPAL-CERT-URL is not on a host of PayPal's list")
 
     def _check_signature(self, sent: _Transmission, body: bytes, key: rsa.RSAPublicKey) -> None:
         head, checksum = f"{sent.id}|{sent.time}".encode(), zlib.crc32(body)
@@ -190,10 +190,10 @@ class PayPal:
             if keys.is_signed(key, sent.signature, b"%b|%b|%d" % (head, webhook_id, checksum)):
                 return
         if keys.is_signed(key, sent.signature, b"%b|%b|%d" % (head, _SIMULATED, checksum)):
-            raise errors.Refused(
+            raise errors.Rejected(
                 "probe", "an event of the webhooks simulator in PayPal's console: made up"
             )
-        raise errors.Refused(
+        raise errors.Rejected(
             "bad_signature",
             "not signed for the configured webhook id (each address in PayPal's console has its "
             "own, and so have live and sandbox), or the body was parsed and written again",
@@ -206,23 +206,23 @@ def _is_allowed(url: str, environment: str) -> bool:
 
 
 def _transmission(headers: Mapping[str, str]) -> _Transmission:
-    """Take the five headers. Raises ``Refused``."""
+    """Take the five headers. Raises ``Rejected``."""
     sent = [
         headers.get(f"PAYPAL-{name}")
         for name in ("TRANSMISSION-ID", "TRANSMISSION-TIME", "TRANSMISSION-SIG", "CERT-URL")
     ]
     if not all(sent):
-        raise errors.Refused("missing_signature", "a PAYPAL- header of the signature is missing")
+        raise errors.Rejected("missing_signature", "a PAYPAL- header of the signature is missing")
     # What is not ASCII, half a surrogate pair included, matches none of the shapes.
     id_, time, signature, cert_url = (text or "" for text in sent)
     # Pinned: what a message asks for may only ever be what is done anyway.
     if headers.get("PAYPAL-AUTH-ALGO") != "SHA256withRSA":
-        raise errors.Refused("unsupported", "PAYPAL-AUTH-ALGO is not SHA256withRSA")
+        raise errors.Rejected("unsupported", "PAYPAL-AUTH-ALGO is not SHA256withRSA")
     decoded = fields.base64_bytes(signature) if signature.isascii() else None
     if decoded is None:
-        raise errors.Refused("bad_signature", "PAYPAL-TRANSMISSION-SIG is not base64")
+        raise errors.Rejected("bad_signature", "PAYPAL-TRANSMISSION-SIG is not base64")
     if not _ID.fullmatch(id_) or not _TIME.fullmatch(time):
-        raise errors.Refused("bad_signature", "the transmission has an odd id or time")
+        raise errors.Rejected("bad_signature", "the transmission has an odd id or time")
     return _Transmission(id_, time, decoded, cert_url)
 
 

@@ -29,7 +29,7 @@ def read(pem: bytes) -> Sequence[x509.Certificate]:
 def signer(content: bytes, *, roots: Sequence[x509.Certificate], now: datetime) -> keys.Signer:
     """Check a PEM bundle: PayPal's own name, valid now, and link by link up to a trusted root.
 
-    Raises ``Refused``.
+    Raises ``Rejected``.
     """
     try:
         # The library warns of odd fields; a certificate that proves nothing is no news to anybody.
@@ -90,5 +90,5 @@ def _verified(
     return policy.build_client_verifier().verify(leaf, list(others)).chain
 
 
-def _untrue(hint: str) -> errors.Refused:
-    return errors.Refused("bad_signature", hint)
+def _untrue(hint: str) -> errors.Rejected:
+    return errors.Rejected("bad_signature", hint)

@@ -103,15 +103,15 @@ class _Occurred(Struct, frozen=True):
     merchant_id: str | None
 
     def check_merchant(self, named: _Merchant | None) -> None:
-        """Raise ``Refused`` unless the money is that of the configured merchant, if one is."""
+        """Raise ``Rejected`` unless the money is that of the configured merchant, if one is."""
         if self.merchant_id is None:
             return
         if named is None or named.merchant_id is None:
-            raise errors.Refused(
+            raise errors.Rejected(
                 "not_ours", "names no merchant; PayPal may leave it out, see merchant_id"
             )
         if named.merchant_id != self.merchant_id:
-            raise errors.Refused("not_ours", "paid to another merchant")
+            raise errors.Rejected("not_ours", "paid to another merchant")
 
     def unmapped(self, detail: str) -> events.Unmapped:
         """Park it: it is true, and nothing that can be booked."""
@@ -119,7 +119,7 @@ class _Occurred(Struct, frozen=True):
 
 
 def item(body: bytes, *, order_no_field: str, merchant_id: str | None) -> contract.Item:
-    """Decode a verified message. Raises ``Refused``."""
+    """Decode a verified message. Raises ``Rejected``."""
     event = fields.decoded(_EVENT, body)
     key = fields.token(event.id, "the event id", fields.KEY_MAX)
     kind = fields.token(event.event_type, "the event type", fields.KEY_MAX)
@@ -153,7 +153,7 @@ def _captured(occurred: _Occurred) -> events.Event:
     try:
         # Money is real without the number of an order.
         number = fields.order_no(number) if number else ""
-    except errors.Refused:
+    except errors.Rejected:
         # PayPal takes 127 characters of any kind there: true, and no number of an order of ours.
         return occurred.unmapped(f"paid, but {occurred.order_no_field} is no order number")
     return events.PaymentSucceeded(

@@ -77,10 +77,10 @@ class Shopify:
         self._channel = channel
 
     def read(self, message: contract.Message) -> contract.Reading:
-        """Verify and decode one message. Raises ``Refused``."""
+        """Verify and decode one message. Raises ``Rejected``."""
         self._check_signature(message)
         if message.headers.get("X-Shopify-Shop-Domain") != self._options.shop:
-            raise errors.Refused("not_ours", "a message of another shop; see the option shop")
+            raise errors.Rejected("not_ours", "a message of another shop; see the option shop")
         digest = hashlib.blake2b(message.body, digest_size=12).hexdigest()
         names = fields.decoded(_NAMES, message.body)
         if "line_items" in names and "financial_status" in names:
@@ -108,9 +108,9 @@ class Shopify:
     def _check_signature(self, message: contract.Message) -> None:
         signature = message.headers.get("X-Shopify-Hmac-Sha256")
         if not signature:
-            raise errors.Refused("missing_signature", "no X-Shopify-Hmac-Sha256 header")
+            raise errors.Rejected("missing_signature", "no X-Shopify-Hmac-Sha256 header")
         if not body_hmac.is_signed(message.body, signature, self._keys):
-            raise errors.Refused(
+            raise errors.Rejected(
                 "bad_signature",
                 "signed with another secret (webhooks made in the admin have one of their own; an "
                 "app's old one is used for up to an hour), or the body was parsed and written "

@@ -140,7 +140,7 @@ def items(
     park_untracked: bool,
     take_tests: bool,
 ) -> list[contract.Item]:
-    """Return the order and what happened to it. Raises ``Refused`` if it names no order."""
+    """Return the order and what happened to it. Raises ``Rejected`` if it names no order."""
     head = fields.decoded(_HEAD, body)
     id_ = _id(head.id)
     message = shop_orders.OrderMessage(
@@ -266,7 +266,7 @@ class _Report(Struct, frozen=True):
                     fields.token(number, "the tracking number", shop_orders.TRACKING_NO_MAX),
                     shop_orders.moment_or(self.now, parcel.created_at),
                 )
-            except errors.Refused:
+            except errors.Rejected:
                 continue
             return [self.message.item("shipped", shipped)]
         if not self.park_untracked:
@@ -285,7 +285,7 @@ def _differs(amount: Decimal | None, expected: Decimal) -> bool:
 
 
 def _submission(order: _Order, order_no: str, channel: str, country: str) -> orders.Submission:
-    """Make the order. Raises ``Refused`` or ``Unclear``."""
+    """Make the order. Raises ``Rejected`` or ``Unclear``."""
     currency = fields.currency(order.currency)
     lines = [_item(line, currency, order.taxes_included) for line in order.line_items]
     freight = money.ZERO

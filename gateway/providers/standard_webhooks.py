@@ -124,7 +124,7 @@ class StandardWebhooks:
         self._options = options
 
     def read(self, message: contract.Message) -> contract.Reading:
-        """Verify and decode one message. Raises ``Refused``."""
+        """Verify and decode one message. Raises ``Rejected``."""
         key, stamp, signature = _headers(message)
         signed = fields.signed_at(stamp)
         self._check_signature(b"%b.%b.%b" % (key.encode(), stamp.encode(), message.body), signature)
@@ -145,14 +145,14 @@ class StandardWebhooks:
     def _check_signature(self, text: bytes, header: str) -> None:
         entries = header.split(" ")
         if len(entries) > _ENTRIES_MAX:
-            raise errors.Refused("bad_signature", f"more than {_ENTRIES_MAX} signatures")
+            raise errors.Rejected("bad_signature", f"more than {_ENTRIES_MAX} signatures")
         for version, verify in self._keys:
             for entry in entries:
                 said, _, signature = entry.partition(",")
                 if said == version and verify(signature, text):
                     return
         expected = " or ".join(sorted({version for version, _ in self._keys}))
-        raise errors.Refused(
+        raise errors.Rejected(
             "bad_signature",
             f"no {expected} signature of a live key: another key, or the body was parsed and "
             "written again on the way",
@@ -206,7 +206,7 @@ def _is_ed25519(key: Ed25519PublicKey, signature: str, text: bytes) -> bool:
 
 
 def _headers(message: contract.Message) -> tuple[str, str, str]:
-    """Return id, timestamp and signatures, all of one family. Raises ``Refused``."""
+    """Return id, timestamp and signatures, all of one family. Raises ``Rejected``."""
     names = _FAMILIES[0]
     for family in _FAMILIES:
         if any(name in message.headers for name in family):
@@ -215,12 +215,12 @@ def _headers(message: contract.Message) -> tuple[str, str, str]:
     values = [message.headers.get(name, "") for name in names]
     for name, value in zip(names, values, strict=True):
         if not value:
-            raise errors.Refused("missing_signature", f"no {name} header")
+            raise errors.Rejected("missing_signature", f"no {name} header")
         if not value.isascii():
-            raise errors.Refused("bad_signature", f"the {name} header is not ASCII")
+            raise errors.Rejected("bad_signature", f"the {name} header is not ASCII")
     key, stamp, signature = values
     if "." in key:
-        raise errors.Refused("bad_signature", "the id holds a '.', so what was signed is unclear")
+        raise errors.Rejected("bad_signature", "the id holds a '.', so what was signed is unclear")
     return fields.token(key, "the id", fields.KEY_MAX), stamp, signature
 
 

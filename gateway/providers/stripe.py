@@ -134,7 +134,7 @@ class Stripe:
         self._options = options
 
     def read(self, message: contract.Message) -> contract.Reading:
-        """Verify and decode one event. Raises ``Refused``."""
+        """Verify and decode one event. Raises ``Rejected``."""
         signed = self._check_signature(message)
         fields.check_fresh(signed, now=message.now, tolerance_s=self._options.tolerance_s)
         event = fields.decoded(_EVENT, message.body)
@@ -154,7 +154,7 @@ class Stripe:
             expected = hmac.digest(key, text, "sha256").hex()
             if any(hmac.compare_digest(expected, signature) for signature in signatures):
                 return signed
-        raise errors.Refused(
+        raise errors.Rejected(
             "bad_signature",
             "signed with another secret (each endpoint, and test and live mode, has its own), "
             "or the body was parsed and written again on the way",
@@ -164,17 +164,17 @@ class Stripe:
         if event.object != "event":
             # A thin event only says where to look. Taking it would tell Stripe that we have the
             # news when we can not book them; refusing shows the wrong set-up in its dashboard.
-            raise errors.Refused(
+            raise errors.Rejected(
                 "unsupported",
                 "not a snapshot event: send thin events (v2.core.event) to another endpoint",
             )
         if event.livemode is not self._options.livemode:
             mode = "live" if event.livemode else "test"
-            raise errors.Refused("not_ours", f"a {mode} mode event; see the option livemode")
+            raise errors.Rejected("not_ours", f"a {mode} mode event; see the option livemode")
         # Without this, whoever has an account connected to our platform could pay himself
         # under one of our order numbers.
         if event.account != self._options.connect_account:
-            raise errors.Refused(
+            raise errors.Rejected(
                 "not_ours", "an event of another account; see the option connect_account"
             )
 
@@ -201,11 +201,11 @@ class _Occurred(Struct, frozen=True):
 
 
 def _parts(header: str | None) -> tuple[str, list[str]]:
-    """Take the header apart into its time and its ``v1`` signatures. Raises ``Refused``."""
+    """Take the header apart into its time and its ``v1`` signatures. Raises ``Rejected``."""
     if not header:
-        raise errors.Refused("missing_signature", "no Stripe-Signature header")
+        raise errors.Rejected("missing_signature", "no Stripe-Signature header")
     if not header.isascii():
-        raise errors.Refused("bad_signature", "the Stripe-Signature header is not ASCII")
+        raise errors.Rejected("bad_signature", "the Stripe-Signature header is not ASCII")
     stamps, signatures = [], []
     for piece in header.split(","):
         scheme, _, value = piece.partition("=")
@@ -214,9 +214,9 @@ def _parts(header: str | None) -> tuple[str, list[str]]:
         elif scheme == "t":
             stamps.append(value)
     if not signatures:
-        raise errors.Refused("missing_signature", "no v1 in Stripe-Signature; v0 proves nothing")
+        raise errors.Rejected("missing_signature", "no v1 in Stripe-Signature; v0 proves nothing")
     if len(stamps) != 1:
-        raise errors.Refused("missing_signature", "not exactly one t in Stripe-Signature")
+        raise errors.Rejected("missing_signature", "not exactly one t in Stripe-Signature")
     return stamps[0], signatures
 
 

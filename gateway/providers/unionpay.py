@@ -94,12 +94,12 @@ class UnionPay:
         self._mer_id = mer_id
 
     def read(self, message: contract.Message) -> contract.Reading:
-        """Verify and decode one notice. Raises ``Refused``."""
+        """Verify and decode one notice. Raises ``Rejected``."""
         form = forms.decoded(message.body)
         self._check_signature(form, message.now)
         notice = _Notice(form)
         if notice.optional("merId") != self._mer_id:
-            raise errors.Refused("not_ours", "another merId; test and production have their own")
+            raise errors.Rejected("not_ours", "another merId; test and production have their own")
         return contract.Reading([_item(notice)])
 
     def reply(self, answer: contract.Answer) -> contract.Reply:
@@ -108,14 +108,14 @@ class UnionPay:
 
     def _check_signature(self, form: Mapping[bytes, bytes], now: datetime) -> None:
         if not form.get(b"signature"):
-            raise errors.Refused("missing_signature", "no field signature")
+            raise errors.Rejected("missing_signature", "no field signature")
         _check_pinned(form)
         pem = form.get(b"signPubKeyCert")
         if not pem:
-            raise errors.Refused("missing_signature", "no field signPubKeyCert")
+            raise errors.Rejected("missing_signature", "no field signPubKeyCert")
         signature = fields.base64_bytes(form[b"signature"])
         if signature is None:
-            raise errors.Refused(
+            raise errors.Rejected(
                 "bad_signature", "signature is not base64; was the form decoded twice?"
             )
         text = b"&".join(
@@ -123,23 +123,23 @@ class UnionPay:
         )
         digest = hashlib.sha256(text).hexdigest().encode()
         if not keys.is_signed(self._signers.key(pem, now=now), signature, digest):
-            raise errors.Refused(
+            raise errors.Rejected(
                 "bad_signature",
                 "not signed by the certificate it carries: were values changed on the way "
                 "(trimmed, line ends of signPubKeyCert), or fields left out?",
             )
         if _JOINTS.is_folded(form, text):
-            raise errors.Refused("bad_signature", "a signed field is hidden inside another")
+            raise errors.Rejected("bad_signature", "a signed field is hidden inside another")
 
 
 def _check_pinned(form: Mapping[bytes, bytes]) -> None:
     """Check what says how a message is signed: it may only ever say what is done anyway."""
     if form.get(b"version") != b"5.1.0":
-        raise errors.Refused("unsupported", "version is not 5.1.0: send requests with 5.1.0")
+        raise errors.Rejected("unsupported", "version is not 5.1.0: send requests with 5.1.0")
     if form.get(b"signMethod") != b"01":
-        raise errors.Refused("unsupported", "signMethod is not 01 (RSA): send requests with 01")
+        raise errors.Rejected("unsupported", "signMethod is not 01 (RSA): send requests with 01")
     if form.get(b"encoding", b"").upper() != b"UTF-8":
-        raise errors.Refused("unsupported", "encoding is not UTF-8: send requests with UTF-8")
+        raise errors.Rejected("unsupported", "encoding is not UTF-8: send requests with UTF-8")
 
 
 class _Notice:

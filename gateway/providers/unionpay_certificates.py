@@ -62,7 +62,7 @@ class Signers:
         self._known: OrderedDict[bytes, keys.Signer] = OrderedDict()
 
     def key(self, pem: bytes, *, now: datetime) -> rsa.RSAPublicKey:
-        """Return UnionPay's key out of the certificate. Raises ``Refused``."""
+        """Return UnionPay's key out of the certificate. Raises ``Rejected``."""
         digest = hashlib.sha256(pem).digest()
         signer = self._known.get(digest)
         if signer is None or not signer.is_valid(now):
@@ -254,5 +254,5 @@ def _is_understood(certificate: x509.Certificate) -> bool:
     return all(one.oid in _UNDERSTOOD for one in certificate.extensions if one.critical)
 
 
-def _untrue(hint: str) -> errors.Refused:
-    return errors.Refused("bad_signature", hint)
+def _untrue(hint: str) -> errors.Rejected:
+    return errors.Rejected("bad_signature", hint)

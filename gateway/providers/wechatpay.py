@@ -97,12 +97,12 @@ class WeChatPay:
         self._options = options
 
     def read(self, message: contract.Message) -> contract.Reading:
-        """Verify, decrypt and decode one callback. Raises ``Refused``."""
+        """Verify, decrypt and decode one callback. Raises ``Rejected``."""
         if message.headers.get("Wechatpay-Signature", "").startswith(_PROBE):
-            raise errors.Refused("probe", "WeChat Pay tests whether signatures are verified")
+            raise errors.Rejected("probe", "WeChat Pay tests whether signatures are verified")
         # It is not signed itself, so it may only ever say what is pinned; saying nothing is fine.
         if message.headers.get("Wechatpay-Signature-Type", _SIGNATURE_TYPE) != _SIGNATURE_TYPE:
-            raise errors.Refused("unsupported", f"the signature is not {_SIGNATURE_TYPE}")
+            raise errors.Rejected("unsupported", f"the signature is not {_SIGNATURE_TYPE}")
         notice = self._envelope.opened(message)
         # The merchant's own self test (POST /v3/security/echo); it names no merchant.
         if notice.kind.startswith("SECURITY_ECHO."):
@@ -131,15 +131,15 @@ class WeChatPay:
         if not named:
             # Other products may name nobody; that our APIv3 key decrypts it makes it ours.
             if must_be_named:
-                raise errors.Refused("not_ours", "names no merchant")
+                raise errors.Rejected("not_ours", "names no merchant")
             return
         if named != {options.mchid}:
-            raise errors.Refused("not_ours", "another merchant; see the option mchid")
+            raise errors.Rejected("not_ours", "another merchant; see the option mchid")
         if parties.sub_mchid is None:
             if options.sub_mchids and must_be_named and parties.combine_mchid is None:
-                raise errors.Refused("not_ours", "a payment of our own; see the option sub_mchids")
+                raise errors.Rejected("not_ours", "a payment of our own; see the option sub_mchids")
         elif parties.sub_mchid not in options.sub_mchids:
-            raise errors.Refused(
+            raise errors.Rejected(
                 "not_ours", "a merchant that we do not work for; see the option sub_mchids"
             )
         apiv3_resources.check_app(parties.appid or parties.sp_appid, options.appids)

@@ -72,17 +72,17 @@ class WooCommerce:
         self._channel = channel
 
     def read(self, message: contract.Message) -> contract.Reading:
-        """Verify and decode one message. Raises ``Refused``."""
+        """Verify and decode one message. Raises ``Rejected``."""
         signature = message.headers.get("X-WC-Webhook-Signature")
         if not signature:
             if _PING.fullmatch(message.body):
                 return contract.Reading([])
-            raise errors.Refused(
+            raise errors.Rejected(
                 "missing_signature",
                 "no X-WC-Webhook-Signature header: give the webhook a secret, or a proxy drops it",
             )
         if not body_hmac.is_signed(message.body, signature, self._keys):
-            raise errors.Refused(
+            raise errors.Rejected(
                 "bad_signature",
                 "signed with another secret (each webhook has its own), or the body was parsed "
                 "and written again on the way",

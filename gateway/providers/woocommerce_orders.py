@@ -91,7 +91,7 @@ _ORDER = msgspec.json.Decoder(_Order)
 def items(
     body: bytes, *, digest: str, now: datetime, channel: str, country: str
 ) -> list[contract.Item]:
-    """Return the order and what happened to it. Raises ``Refused`` if it names no order."""
+    """Return the order and what happened to it. Raises ``Rejected`` if it names no order."""
     head = fields.decoded(_HEAD, body)
     if isinstance(head.number, int) and not 0 < head.number < 1 << 63:
         raise fields.malformed("the number is not one that a shop gives")
@@ -196,7 +196,7 @@ class _Report(Struct, frozen=True):
 
 
 def _submission(order: _Order, order_no: str, channel: str, country: str) -> orders.Submission:
-    """Make the order. Raises ``Refused`` or ``Unclear``."""
+    """Make the order. Raises ``Rejected`` or ``Unclear``."""
     currency = fields.currency(order.currency)
     lines = [_item(line, currency) for line in order.line_items]
     discount = freight = money.ZERO
@@ -276,7 +276,7 @@ def _cost(line: _Line, currency: str) -> Decimal:
 
 
 def _signed(value: Decimal, currency: str) -> Decimal:
-    """Return an amount that may be negative. Raises ``Refused``."""
+    """Return an amount that may be negative. Raises ``Rejected``."""
     amount = fields.amount(value.copy_abs(), currency)
     return -amount if value.is_signed() else amount
 

@@ -111,7 +111,7 @@ class Youzan:
         self._channel = channel
 
     def read(self, message: contract.Message) -> contract.Reading:
-        """Verify and decode one message. Raises ``Refused``."""
+        """Verify and decode one message. Raises ``Rejected``."""
         self._check_signature(message)
         envelope = fields.decoded(_ENVELOPE, message.body)
         self._check_ours(envelope)
@@ -123,7 +123,7 @@ class Youzan:
         kind = fields.token(envelope.type or "untyped", "the type", fields.KEY_MAX)
         try:
             items = self._items(key, kind, _decoded(envelope.msg), message.now)
-        except errors.Refused as refused:
+        except errors.Rejected as refused:
             unmapped = events.Unmapped(kind, "", refused.hint, message.now)
             items = [contract.Item(key, unmapped)]
         return contract.Reading(items)
@@ -135,16 +135,16 @@ class Youzan:
     def _check_signature(self, message: contract.Message) -> None:
         signature = message.headers.get("Event-Sign")
         if not signature:
-            raise errors.Refused(
+            raise errors.Rejected(
                 "missing_signature",
                 "no Event-Sign header; the older sign inside the body does not cover what the "
                 "message is about and is not accepted",
             )
         client_id = self._options.client_id
         if message.headers.get("Client-Id", client_id) != client_id:
-            raise errors.Refused("not_ours", "the Client-Id header is not our client_id")
+            raise errors.Rejected("not_ours", "the Client-Id header is not our client_id")
         if not md5.is_signed((client_id.encode(), message.body), signature, self._secrets):
-            raise errors.Refused(
+            raise errors.Rejected(
                 "bad_signature",
                 "not signed with this app's client_secret, or the body was parsed and written "
                 "again on the way",
@@ -152,9 +152,9 @@ class Youzan:
 
     def _check_ours(self, envelope: _Envelope) -> None:
         if envelope.client_id not in (None, "", self._options.client_id):
-            raise errors.Refused("not_ours", "client_id in the body is not ours")
+            raise errors.Rejected("not_ours", "client_id in the body is not ours")
         if _text(envelope.kdt_id) not in self._options.kdt_ids:
-            raise errors.Refused("not_ours", "another shop; enter it in kdt_ids if it is yours")
+            raise errors.Rejected("not_ours", "another shop; enter it in kdt_ids if it is yours")
 
     def _items(self, key: str, kind: str, content: bytes, now: datetime) -> list[contract.Item]:
         if bytes(fields.decoded(_CONTENT, content).full_order_info) not in (b"", b"null"):
@@ -166,7 +166,7 @@ class Youzan:
         told = _Told(kind, order_no, brief, now)
         try:
             return [contract.Item(key, self._event(told))]
-        except errors.Refused as refused:
+        except errors.Rejected as refused:
             unmapped = events.Unmapped(kind, order_no, refused.hint, told.at())
             return [contract.Item(key, unmapped)]
 

@@ -138,14 +138,14 @@ _DELIVERIES = msgspec.json.Decoder(list[_Delivery] | None)
 def items(
     key: str, kind: str, content: bytes, *, now: datetime, channel: str, hint: Hint
 ) -> list[contract.Item]:
-    """Return the order and what happened to it. Raises ``Refused`` if it names no order."""
+    """Return the order and what happened to it. Raises ``Rejected`` if it names no order."""
     message = fields.decoded(_CONTENT, content)
     info = fields.decoded(_HEAD, message.full_order_info).order_info
     told = _Told(key, kind, fields.order_no(info.tid), info, now, hint)
     try:
         order = fields.decoded(_ORDER, message.full_order_info)
         placed: events.Event | orders.Submission = _submission(order, told.order_no, channel)
-    except errors.Refused as refused:
+    except errors.Rejected as refused:
         unmapped = events.Unmapped(kind, told.order_no, refused.hint, told.at(info.update_time))
         return [contract.Item(f"{key}:placed", unmapped)]
     except shop_orders.Unclear as unclear:
@@ -153,7 +153,7 @@ def items(
     found = [contract.Item(f"{key}:placed", placed)]
     try:
         found.extend(told.happened(order, message.delivery_order))
-    except errors.Refused as refused:
+    except errors.Rejected as refused:
         unmapped = events.Unmapped(kind, told.order_no, refused.hint, now)
         found.append(contract.Item(f"{key}:status", unmapped))
     return found
@@ -173,7 +173,7 @@ class _Told(Struct, frozen=True):
         """Read a time; where there is none that can be read, it is now."""
         try:
             return fields.from_china(text or "", "a time")
-        except errors.Refused:
+        except errors.Rejected:
             return self.now
 
     def happened(self, order: _Order, deliveries: msgspec.Raw) -> list[contract.Item]:
@@ -250,7 +250,7 @@ def _parcel(raw: msgspec.Raw) -> tuple[str, str] | None:
 
 
 def _submission(order: _Order, order_no: str, channel: str) -> orders.Submission:
-    """Make the order. Raises ``Refused`` or ``Unclear``."""
+    """Make the order. Raises ``Rejected`` or ``Unclear``."""
     lines = [_item(line) for line in order.orders]
     shop_orders.check_lines(lines)
     goods = shop_orders.goods(lines)

@@ -213,9 +213,9 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     raw_months: Count = 6
     #: Hours that refused callbacks are kept, for `tidegate callbacks refused`.
     refused_keep_h: Count = 72
-    #: Refused callbacks kept at most; the oldest go first.
+    #: Rejected callbacks kept at most; the oldest go first.
     refused_rows_max: Count = 2000
-    #: Refused callbacks kept in a minute, for each account and reason; the others are counted.
+    #: Rejected callbacks kept in a minute, for each account and reason; the others are counted.
     refused_minute_max: Count = 20
     #: Seconds between two sweeps for payments and orders that missed each other.
     sweep_s: Positive = 2.0

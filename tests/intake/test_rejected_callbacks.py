@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
-from gateway.domain.errors import Refused, Unavailable
+from gateway.domain.errors import Rejected, Unavailable
 from gateway.domain.rejected_callbacks import RejectedCallback
 from gateway.intake.rejected_callbacks import RejectedCallbackRecorder
 from gateway.runtime.ids import UUIDv7
@@ -36,7 +36,7 @@ def record(
     at: datetime = AT,
     body: bytes = b"",
 ) -> None:
-    rejected = Refused(reason, "a wrong clock")
+    rejected = Rejected(reason, "a wrong clock")
     kept.record("stripe", account, rejected, headers=[("A", "b")], body=body, at=at)
 
 
@@ -75,7 +75,7 @@ async def test_headers_are_cut_to_a_bound() -> None:
     shelf = Shelf()
     kept = refusals(shelf)
     headers = [(f"X-{n}", "v" * 5000) for n in range(500)]
-    kept.record("stripe", "main", Refused("stale", ""), headers=headers, body=b"", at=AT)
+    kept.record("stripe", "main", Rejected("stale", ""), headers=headers, body=b"", at=AT)
     await kept.write()
     (row,) = shelf.rows
     assert len(row.headers) == 64
@@ -108,7 +108,7 @@ async def test_bytes_that_are_no_text_are_spelt_out() -> None:
     shelf = Shelf()
     kept = refusals(shelf)
     headers = [("X-\udcff", "a\udce4\x00b" * 2000)]
-    kept.record("stripe", "main", Refused("stale", "h\udcff"), headers=headers, body=b"", at=AT)
+    kept.record("stripe", "main", Rejected("stale", "h\udcff"), headers=headers, body=b"", at=AT)
     await kept.write()
     ((name, value),) = shelf.rows[0].headers
     assert (name, value[:14], len(value)) == ("X-\\udcff", "a\\udce4\\x00ba\\"[:14], 2048)

@@ -141,7 +141,7 @@ def test_the_official_client_verifies_what_we_simulate(elsewhere: Elsewhere, now
         check_same(posted, kind, answer["content"], now=now)
     for posted, answer in zip(forged, answers[len(told) :], strict=True):
         assert answer == {"refused": "DouYinPaySignatureError"}
-        with pytest.raises(errors.Refused):
+        with pytest.raises(errors.Rejected):
             read(posted.body, posted.headers, now=now)
 
 
@@ -192,7 +192,7 @@ def test_the_community_client_refuses_forgeries(how: Any, now: datetime) -> None
     posted = SIMULATOR.forged(how, "paid", TRADE, at=now)
     with pytest.raises(sdk.SignatureError):
         parsed(posted)
-    with pytest.raises(errors.Refused):
+    with pytest.raises(errors.Rejected):
         read(posted.body, posted.headers, now=now)
 
 

@@ -120,9 +120,9 @@ def test_the_library_and_the_adapter_agree_on_a_certificate(
     ).message("paid", TRADE, at=now)
     posted = Posted({**posted.headers, "PAYPAL-CERT-URL": URL}, posted.body)
     assert _verified(elsewhere, posted) == [False]
-    with pytest.raises(errors.Refused):
+    with pytest.raises(errors.Rejected):
         _read(posted, now=now)
-    with pytest.raises(errors.Refused):
+    with pytest.raises(errors.Rejected):
         _read(
             SIMULATOR.message("paid", TRADE, at=now), now=now, roots=str(stranger.options["roots"])
         )

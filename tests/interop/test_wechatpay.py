@@ -108,7 +108,7 @@ def test_both_refuse_forgeries(tmp_path: Path, now: datetime, how: Any) -> None:
     for each in (posted, probe):
         merchant = client(tmp_path, serial=each.headers["Wechatpay-Serial"])
         assert merchant.callback(each.headers, each.body) is None
-        with pytest.raises(errors.Refused):
+        with pytest.raises(errors.Rejected):
             read(each.body, each.headers, now=now)
 
 
@@ -127,7 +127,7 @@ def test_we_never_accept_what_the_client_refuses(tmp_path: Path, now: datetime) 
         ):
             try:
                 reading = read(tried.body, tried.headers, now=now)
-            except errors.Refused:
+            except errors.Rejected:
                 continue
             assert reading == read(posted.body, posted.headers, now=now)
             assert merchant.callback(tried.headers, tried.body)

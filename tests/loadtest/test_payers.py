@@ -85,7 +85,7 @@ def test_no_two_messages_have_a_key_in_common(payer: Payer) -> None:
 def test_every_forgery_is_refused(payer: Payer, read: Read) -> None:
     assert len(payer.forgeries) >= 4
     for how in payer.forgeries:
-        with pytest.raises(errors.Refused):
+        with pytest.raises(errors.Rejected):
             read(payer.forge(PAYMENT, how))
 
 

@@ -115,7 +115,7 @@ def refuses(subject: Subject, posted: Posted, what: str) -> str:
         reading = subjects.reading(subject.adapter, posted)
     except Exception as error:
         raise AssertionError(
-            f"{where}: {error!r} escaped; read may only raise errors.Refused with a reason of "
+            f"{where}: {error!r} escaped; read may only raise errors.Rejected with a reason of "
             "contract.REASONS and a hint"
         ) from error
     assert isinstance(reading, str), f"{where} was accepted as {reading}"

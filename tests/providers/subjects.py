@@ -104,7 +104,7 @@ def reading(of: contract.Adapter, posted: Posted) -> contract.Reading | str:
     """
     try:
         return of.read(message(posted.body, posted.headers))
-    except errors.Refused as refused:
+    except errors.Rejected as refused:
         assert refused.reason in contract.REASONS, f"{refused.reason!r} is no reason of REASONS"
         assert refused.hint, "a refusal without a hint helps nobody"
         return refused.reason

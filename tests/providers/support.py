@@ -35,7 +35,7 @@ def read_one(adapter: contract.Adapter, callback: contract.Message) -> events.Ev
 
 def refusal(adapter: contract.Adapter, callback: contract.Message) -> str:
     """Return why the callback is refused; fail if it is not, or if no hint is given."""
-    with pytest.raises(errors.Refused) as caught:
+    with pytest.raises(errors.Rejected) as caught:
         adapter.read(callback)
     assert caught.value.hint, "a refusal without a hint helps nobody"
     assert caught.value.reason in contract.REASONS
@@ -46,7 +46,7 @@ def verdict(adapter: contract.Adapter, callback: contract.Message) -> contract.R
     """Return the reading, or None if it is refused; anything else that escapes is a failure."""
     try:
         reading = adapter.read(callback)
-    except errors.Refused as refused:
+    except errors.Rejected as refused:
         assert refused.reason in contract.REASONS
         assert refused.hint
         return None

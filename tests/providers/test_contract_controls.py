@@ -61,22 +61,22 @@ def escaping(message: contract.Message) -> contract.Reading:
 
 
 def refusing(message: contract.Message) -> contract.Reading:
-    raise errors.Refused("bad_signature", "not signed with this secret")
+    raise errors.Rejected("bad_signature", "not signed with this secret")
 
 
 def without_a_hint(message: contract.Message) -> contract.Reading:
-    raise errors.Refused("bad_signature")
+    raise errors.Rejected("bad_signature")
 
 
 def with_a_reason_of_its_own(message: contract.Message) -> contract.Reading:
-    raise errors.Refused("odd", "a reason that no list holds")
+    raise errors.Rejected("odd", "a reason that no list holds")
 
 
 @pytest.mark.parametrize(
     ("read", "says"),
     [
         (believing, "'changed' of 'paid' was accepted"),
-        (escaping, r"KeyError\('v1'\) escaped; read may only raise errors.Refused"),
+        (escaping, r"KeyError\('v1'\) escaped; read may only raise errors.Rejected"),
         (without_a_hint, "without a hint"),
         (with_a_reason_of_its_own, "'odd' is no reason of REASONS"),
     ],

@@ -50,7 +50,7 @@ def test_certificates_are_chosen_by_serial() -> None:
     assert both.read(PAID).items
     assert both.read(signed(PAID.body, serial=serial, key=NEXT_KEY)).items
     assert refusal(both, signed(PAID.body, serial=SERIAL, key=NEXT_KEY)) == "bad_signature"
-    with pytest.raises(errors.Refused, match="fetch the provider's current certificates"):
+    with pytest.raises(errors.Rejected, match="fetch the provider's current certificates"):
         ADAPTER.read(signed(PAID.body, serial=serial, key=NEXT_KEY))
 
 
@@ -122,7 +122,7 @@ def test_keys_in_both_notations() -> None:
         resource = encrypted(PAYMENT, secret=secret)
         said = signed(callback("PAYMENT.SUCCESS", {}, resource=resource))
         assert both.read(said) == ADAPTER.read(PAID)
-    with pytest.raises(errors.Refused, match="APIv3 key") as caught:
+    with pytest.raises(errors.Rejected, match="APIv3 key") as caught:
         both.read(PAID)
     assert caught.value.reason == "malformed"
 

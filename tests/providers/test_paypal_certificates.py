@@ -41,7 +41,7 @@ DAY = timedelta(days=1)
 def _refused(content: bytes | str, **options: Any) -> str:
     adapter = unlearned(**options)
     content = content if isinstance(content, bytes) else content.encode()
-    with pytest.raises(errors.Refused) as caught:
+    with pytest.raises(errors.Rejected) as caught:
         adapter.learn(URL, content, now=NOW)
     assert caught.value.reason == "bad_signature"
     with pytest.raises(contract.DocumentMissing):
@@ -121,7 +121,7 @@ def test_another_root() -> None:
     # Under the default roots ours is nobody's.
     strange = paypal.adapter(account(WEBHOOK_ID))
     assert isinstance(strange, contract.Learner)
-    with pytest.raises(errors.Refused, match="trusted root"):
+    with pytest.raises(errors.Rejected, match="trusted root"):
         strange.learn(URL, CHAIN.encode(), now=NOW)
 
 
@@ -230,7 +230,7 @@ def test_tampered_documents_prove_nothing_new(content: bytes) -> None:
     adapter = unlearned()
     try:
         adapter.learn(URL, content, now=NOW)
-    except errors.Refused as refused:
+    except errors.Rejected as refused:
         assert refused.hint
         return
     assert adapter.read(message(PAID.body, PAID.headers)).items

@@ -144,7 +144,7 @@ def test_only_paypals_addresses_are_asked_for(url: str) -> None:
     """Whatever is not exactly https, one of the hosts and a plain path is never fetched."""
     said = message(BODY, headers(BODY, url=url))
     assert refusal(unlearned(), said) == "bad_signature"
-    with pytest.raises(errors.Refused):
+    with pytest.raises(errors.Rejected):
         ADAPTER.learn(url, CHAIN.encode(), now=NOW)
 
 

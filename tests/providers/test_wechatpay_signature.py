@@ -67,7 +67,9 @@ def test_a_serial_is_a_number(serial: str) -> None:
 @pytest.mark.parametrize("serial", ["1" * 40, "PUB_KEY_ID_0", "ß", "\udce4", "0", "../x"])
 def test_an_unknown_serial_says_what_to_fetch(serial: str) -> None:
     """A key that is not configured is a refusal, and its hint says where to get it."""
-    with pytest.raises(errors.Refused, match="fetch the provider's current certificates") as caught:
+    with pytest.raises(
+        errors.Rejected, match="fetch the provider's current certificates"
+    ) as caught:
         ADAPTER.read(changed(Serial=serial))
     assert caught.value.reason == "bad_signature"
 
@@ -241,7 +243,7 @@ def test_either_apiv3_key_decrypts(secret: str) -> None:
     said = signed(callback("TRANSACTION.SUCCESS", {}, resource=resource))
     assert adapter(NEXT_SECRET, SECRET).read(said) == ADAPTER.read(PAID)
     if secret == NEXT_SECRET:
-        with pytest.raises(errors.Refused, match="APIv3 key") as caught:
+        with pytest.raises(errors.Rejected, match="APIv3 key") as caught:
             ADAPTER.read(said)
         assert caught.value.reason == "malformed"
 

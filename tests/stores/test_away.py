@@ -92,7 +92,7 @@ async def test_when_postgres_is_back_what_was_rejected_is_accepted(
 async def test_a_commit_whose_answer_was_lost_is_found_by_its_repeat(
     settings: Settings, ledger: Database
 ) -> None:
-    """Refused with 503 and committed all the same: sent again it is a repeat, stored once."""
+    """Rejected with 503 and committed all the same: sent again it is a repeat, stored once."""
     async with over_a_cable(settings) as (gateway, cable):
         cable.lose_answers()
         with pytest.raises(Unavailable):

@@ -92,7 +92,7 @@ class Envelope:
         self._tolerance_s = tolerance_s
 
     def opened(self, message: contract.Message) -> Notice:
-        """Verify, then decrypt. Raises ``Refused``."""
+        """Verify, then decrypt. Raises ``Rejected``."""
         signed = self._check_signature(message)
         fields.check_fresh(signed, now=message.now, tolerance_s=self._tolerance_s)
         body = fields.decoded(_BODY, message.body)
@@ -107,16 +107,16 @@ class Envelope:
         found = [message.headers.get(name, "") for name in self._names]
         for name, value in zip(self._names, found, strict=True):
             if not value:
-                raise errors.Refused("missing_signature", f"no header {name}")
+                raise errors.Rejected("missing_signature", f"no header {name}")
         stamp, nonce, serial, signature = found
         signed = fields.signed_at(stamp)
         # A line feed in it would let bytes of the body pass for the nonce.
         if not _is_plain(nonce):
-            raise errors.Refused("bad_signature", "the nonce is not plain ASCII")
+            raise errors.Rejected("bad_signature", "the nonce is not plain ASCII")
         key = self._key(serial, message.now)
         text = b"%b\n%b\n%b\n" % (stamp.encode(), nonce.encode(), message.body)
         if not keys.is_signed(key, fields.base64_bytes(signature) or b"", text):
-            raise errors.Refused(
+            raise errors.Rejected(
                 "bad_signature",
                 "not signed by the key that the serial names, or the body was parsed and written "
                 "again on the way; is that key the provider's (not the merchant's own)?",
@@ -127,13 +127,13 @@ class Envelope:
         signer = self._signers.get(folded(serial))
         # The serial is a stranger's text until the signature is checked, so it is not shown.
         if signer is None:
-            raise errors.Refused(
+            raise errors.Rejected(
                 "bad_signature",
                 f"{self._names[2]} names a key that is not configured: fetch the provider's "
                 "current certificates or its public key and add them to the account",
             )
         if not signer.since <= now <= signer.until:
-            raise errors.Refused(
+            raise errors.Rejected(
                 "bad_signature",
                 f"the certificate that {self._names[2]} names is not valid now: fetch the "
                 "provider's current certificates, or check this machine's clock",
@@ -142,7 +142,7 @@ class Envelope:
 
     def _decrypted(self, resource: _Resource) -> bytes:
         if resource.algorithm not in self._algorithms:
-            raise errors.Refused("unsupported", "the resource is not encrypted with AES-256-GCM")
+            raise errors.Rejected("unsupported", "the resource is not encrypted with AES-256-GCM")
         ciphertext = fields.base64_bytes(resource.ciphertext)
         nonce = resource.nonce.encode()
         if ciphertext is None or len(nonce) != _NONCE_BYTES:

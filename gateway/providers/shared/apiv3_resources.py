@@ -68,14 +68,14 @@ _Time = Annotated[datetime, Meta(tz=True)]
 
 
 def parties(notice: apiv3.Notice) -> Parties:
-    """Say whom the notice is about. Raises ``Refused``."""
+    """Say whom the notice is about. Raises ``Rejected``."""
     return fields.decoded(_PARTIES, notice.plain)
 
 
 def check_app(appid: str | None, ours: Container[str]) -> None:
-    """Raise ``Refused`` where the notice names an app and it is none of ours; empty is any."""
+    """Raise ``Rejected`` where the notice names an app and it is none of ours; empty is any."""
     if ours and appid is not None and appid not in ours:
-        raise errors.Refused("not_ours", "another app; see the option appids")
+        raise errors.Rejected("not_ours", "another app; see the option appids")
 
 
 def currency(account: contract.Account, code: str) -> str:
@@ -86,7 +86,7 @@ def currency(account: contract.Account, code: str) -> str:
 
 
 def payment(notice: apiv3.Notice, *, currency: str) -> events.Event:
-    """Map a payment; only SUCCESS is one. Raises ``Refused``."""
+    """Map a payment; only SUCCESS is one. Raises ``Rejected``."""
     said = fields.decoded(_PAYMENT, notice.plain)
     if said.trade_state == "SUCCESS":
         if said.amount is None or said.transaction_id is None:
@@ -110,7 +110,7 @@ def payment(notice: apiv3.Notice, *, currency: str) -> events.Event:
 
 
 def refund(notice: apiv3.Notice, *, currency: str) -> events.Event:
-    """Map a refund by its own status. Raises ``Refused``."""
+    """Map a refund by its own status. Raises ``Rejected``."""
     said = fields.decoded(_REFUND, notice.plain)
     order_no = fields.order_no(said.out_trade_no)
     refund_no = fields.token(said.out_refund_no, "out_refund_no", fields.REFUND_NO_MAX)

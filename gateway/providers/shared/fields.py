@@ -1,6 +1,6 @@
 """What several providers' files need: configuration, JSON, bounded text, money and time.
 
-What looks at a message raises ``Refused`` and nothing else. What looks at the configuration
+What looks at a message raises ``Rejected`` and nothing else. What looks at the configuration
 raises ``ValueError`` with a sentence that never shows a secret.
 
 Text is bounded here once, so that no number of an order or a transaction can spoil the batch
@@ -84,7 +84,7 @@ def base64_bytes(text: str | bytes) -> bytes | None:
 
 
 def decoded(decoder: msgspec.json.Decoder[T], content: bytes | msgspec.Raw) -> T:
-    """Decode JSON of which only the needed fields are typed. Raises ``Refused``."""
+    """Decode JSON of which only the needed fields are typed. Raises ``Rejected``."""
     try:
         return decoder.decode(content)
     except RecursionError:
@@ -96,9 +96,9 @@ def decoded(decoder: msgspec.json.Decoder[T], content: bytes | msgspec.Raw) -> T
         raise malformed(f"not of the documented shape: {error}") from None
 
 
-def malformed(what: str) -> errors.Refused:
+def malformed(what: str) -> errors.Rejected:
     """Make the refusal of a message whose signature is right and whose content is not."""
-    return errors.Refused("malformed", what)
+    return errors.Rejected("malformed", what)
 
 
 def token(text: str, name: str, length_max: int) -> str:
@@ -184,20 +184,20 @@ def signed_at(text: str) -> int:
     """Read the unix seconds of a signature as the provider wrote them."""
     if _SECONDS.fullmatch(text):
         return int(text)
-    raise errors.Refused("bad_signature", "the time of the signature is not in unix seconds")
+    raise errors.Rejected("bad_signature", "the time of the signature is not in unix seconds")
 
 
 def check_fresh(signed: int, *, now: datetime, tolerance_s: int) -> None:
-    """Raise ``Refused`` if the signature is more than ``tolerance_s`` old or ahead of us."""
+    """Raise ``Rejected`` if the signature is more than ``tolerance_s`` old or ahead of us."""
     age_s = now.timestamp() - signed
     if age_s > tolerance_s:
-        raise errors.Refused(
+        raise errors.Rejected(
             "stale",
             f"signed {age_s:.0f} s ago, {tolerance_s} s are allowed; "
             "a replay, a proxy that holds requests back, or a clock that is ahead",
         )
     if -age_s > tolerance_s:
-        raise errors.Refused(
+        raise errors.Rejected(
             "stale",
             f"signed {-age_s:.0f} s ahead of our clock, {tolerance_s} s are allowed; "
             "check that this machine's clock is synchronised",

@@ -16,22 +16,24 @@ _JOINT = re.compile(rb"&[^&=]*=")
 
 
 def decoded(body: bytes) -> dict[bytes, bytes]:
-    """Return the fields of a form, each name once. Raises ``Refused``."""
+    """Return the fields of a form, each name once. Raises ``Rejected``."""
     if not body:
-        raise errors.Refused("missing_signature", "an empty body")
+        raise errors.Rejected("missing_signature", "an empty body")
     if _BAD_ESCAPE.search(body):
-        raise errors.Refused("malformed", "a % that escapes nothing: not a form, or decoded before")
+        raise errors.Rejected(
+            "malformed", "a % that escapes nothing: not a form, or decoded before"
+        )
     pieces = body.split(b"&", FIELDS_MAX)
     if len(pieces) > FIELDS_MAX:
-        raise errors.Refused("malformed", f"more than {FIELDS_MAX} fields")
+        raise errors.Rejected("malformed", f"more than {FIELDS_MAX} fields")
     form: dict[bytes, bytes] = {}
     for piece in pieces:
         name, equals, value = piece.partition(b"=")
         name = _value(name)
         if not equals or not name:
-            raise errors.Refused("malformed", "a field without a name or a value: not a form")
+            raise errors.Rejected("malformed", "a field without a name or a value: not a form")
         if name in form:
-            raise errors.Refused("malformed", "a field stands there twice")
+            raise errors.Rejected("malformed", "a field stands there twice")
         form[name] = _value(value)
     return form
 

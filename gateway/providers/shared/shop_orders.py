@@ -85,11 +85,11 @@ class Report(Protocol):
     """One decoded order, of one shop's kind."""
 
     def submission(self) -> orders.Submission:
-        """Return the order in the Standard Order Model. Raises ``Refused`` or ``Unclear``."""
+        """Return the order in the Standard Order Model. Raises ``Rejected`` or ``Unclear``."""
         ...
 
     def happened(self) -> list[contract.Item]:
-        """Return what the order's states prove, money first. Raises ``Refused``."""
+        """Return what the order's states prove, money first. Raises ``Rejected``."""
         ...
 
 
@@ -99,22 +99,22 @@ def items(
     """Return the order and what happened to it; where that cannot be read, what to park.
 
     ``number`` is the order number as the shop writes it, ``id_`` the shop's own id of the order.
-    ``report`` decodes the order and may raise ``Refused``.
+    ``report`` decodes the order and may raise ``Rejected``.
     """
     try:
         order_no = fields.order_no(number)
-    except errors.Refused as refused:
+    except errors.Rejected as refused:
         # A shop chooses how its numbers look: a true message, that must not be refused for it.
         return [message.whole(message.unmapped(f"{refused.hint}; order {id_}"))]
     message.order_no = order_no
     try:
         order = report(message)
-    except errors.Refused as refused:
+    except errors.Rejected as refused:
         return [message.whole(message.unmapped(refused.hint))]
     found = [message.whole(_placed(message, order))]
     try:
         found.extend(order.happened())
-    except errors.Refused as refused:
+    except errors.Rejected as refused:
         found.append(message.notice(refused.hint))
     return found
 
@@ -122,7 +122,7 @@ def items(
 def _placed(message: OrderMessage, order: Report) -> events.Event | orders.Submission:
     try:
         return order.submission()
-    except errors.Refused as refused:
+    except errors.Rejected as refused:
         return message.unmapped(refused.hint)
     except Unclear as unclear:
         return message.unmapped(str(unclear))
@@ -145,7 +145,7 @@ def refunds(
 ) -> list[contract.Item]:
     """Return what went back; a refund that is odd is parked and stops no other.
 
-    ``item`` returns None for a refund that moves no money, and may raise ``Refused``.
+    ``item`` returns None for a refund that moves no money, and may raise ``Rejected``.
     """
     found: list[contract.Item] = []
     seen = set()
@@ -154,7 +154,7 @@ def refunds(
             returned = item(refund)
             if refund.id in seen:
                 raise fields.malformed("two refunds with one number")
-        except errors.Refused as refused:
+        except errors.Rejected as refused:
             found.append(message.notice(refused.hint, f"refund_{n}"))
             continue
         seen.add(refund.id)
@@ -166,14 +166,14 @@ def refunds(
 
 
 def id_text(number: int, *, giver: str) -> str:
-    """Return a shop's id as text. Raises ``Refused`` for one that does not fit 63 bits."""
+    """Return a shop's id as text. Raises ``Rejected`` for one that does not fit 63 bits."""
     if 0 < number < 1 << 63:
         return str(number)
     raise fields.malformed(f"an id is not a number that {giver} gives")
 
 
 def moment(text: str, *, zone: tzinfo | None = None) -> datetime:
-    """Read an ISO 8601 time; ``zone`` is that of a time that names none. Raises ``Refused``."""
+    """Read an ISO 8601 time; ``zone`` is that of a time that names none. Raises ``Rejected``."""
     try:
         at = datetime.fromisoformat(text)
         return fields.moment(at.replace(tzinfo=zone) if at.tzinfo is None else at)
@@ -185,7 +185,7 @@ def moment_or(now: datetime, text: str | None, *, zone: tzinfo | None = None) ->
     """Read a time as ``moment`` does; where there is none to be read, it is ``now``."""
     try:
         return moment(text or "", zone=zone)
-    except errors.Refused:
+    except errors.Rejected:
         return now
 
 

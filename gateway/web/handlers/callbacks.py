@@ -6,7 +6,7 @@ from uuid import UUID
 
 from msgspec import Struct
 
-from gateway.domain.errors import Refused, Unavailable
+from gateway.domain.errors import Rejected, Unavailable
 from gateway.intake.accept import Intake
 from gateway.intake.rejected_callbacks import RejectedCallbackRecorder
 from gateway.intake.shop_message import ShopMessage, accept
@@ -75,14 +75,14 @@ class CallbackHandler:
             reading = await self._read(account.adapter, message, request)
             request.leave_slot()
             await self._accept(account, reading, body)
-        except Refused as exc:
+        except Rejected as exc:
             return self._reject(account, exc, message)
         except Unavailable:
             return _reply(account, "later")
         return _reply(account, "accepted", reading)
 
     async def _read(self, adapter: Adapter, message: Message, request: Request) -> Reading:
-        """Return what a message reports. Raises ``Refused``; ``Unavailable`` without a document."""
+        """Return what a message reports. Raises ``Rejected``, ``Unavailable`` for a document."""
         try:
             return adapter.read(message)
         except DocumentMissing as missing:
@@ -111,7 +111,7 @@ class CallbackHandler:
         )
         await accept(message, intake=self._intake, new_id=self._new_id)
 
-    def _reject(self, account: ProviderAccount, exc: Refused, message: Message) -> Response:
+    def _reject(self, account: ProviderAccount, exc: Rejected, message: Message) -> Response:
         REJECTED_CALLBACKS.labels(account.provider, account.name, exc.reason).inc()
         self._rejected_callbacks.record(
             account.provider,
