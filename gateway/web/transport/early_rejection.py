@@ -70,9 +70,7 @@ class EarlyRejection:
         self._response_cache = response_cache
         self._framing = BodyFraming()
         self._table = RouteTable(role=role, routes=routes, retry_responses=retry_responses)
-        # Bound once, as they are used for every request.
         self._by_first_line = self._table.by_first_line
-        self._find = self._table.find
         self._responses = RejectionResponses(self._table)
         self._second = 0
         #: Whether every response is the last of its connection.
@@ -119,7 +117,7 @@ class EarlyRejection:
         entry = self._by_first_line.get(line)
         is_unknown_line = entry is None
         if entry is None:
-            entry = self._find(target_of(line))
+            entry = self._table.find(target_of(line))
             if entry is None:
                 elsewhere = self._table.find_elsewhere(target_of(line))
                 if elsewhere is not None:
