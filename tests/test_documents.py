@@ -32,7 +32,7 @@ _TREES = ("gateway", "workers", "ops", "loadtest", "tests", ".github", ".ci")
 _PATH = re.compile(rf"`((?:{'|'.join(map(re.escape, _TREES))})/[^\s`]*)`")
 _LINK = re.compile(r"\]\(([^)#\s]+)(?:#[^)]*)?\)")
 #: What a path is written with where it stands for several.
-_PLACEHOLDER = re.compile(r"NAME|NNNN_\w+|<\w+>|\{\w+\}")
+_PLACEHOLDER = re.compile(r"NAME|NNNN[-_]\w+|<\w+>|\{\w+\}")
 
 
 def text(path: Path) -> str:
@@ -113,3 +113,37 @@ def test_the_changelog_groups_changes_as_the_standard_does() -> None:
     kinds = re.findall(r"^### (.*)$", text(ROOT / "CHANGELOG.md"), re.M)
     assert set(kinds) <= _CHANGES, f"{set(kinds) - _CHANGES} are no kinds of changes"
     assert kinds
+
+
+def test_the_page_of_the_tests_names_every_folder() -> None:
+    page = text(ROOT / "tests" / "README.md")
+    folders = {path.parent.name for path in (ROOT / "tests").glob("*/__init__.py")}
+    missing = [folder for folder in sorted(folders) if f"`tests/{folder}/`" not in page]
+    assert not missing, f"tests/README.md does not say what lives in {', '.join(missing)}"
+
+
+def test_continuous_integration_runs_on_every_supported_python() -> None:
+    """The versions that the Makefile looks for; the oldest is what the project requires."""
+    makefile = re.search(r"^PYTHONS := (.*)$", text(ROOT / "Makefile"), re.M)
+    workflow = re.search(r"python: \[(.*)\]", text(ROOT / ".github" / "workflows" / "ci.yml"))
+    assert makefile
+    assert workflow
+    looked_for = re.findall(r"python(3\.\d+)", makefile[1])
+    tested = re.findall(r'"([^"]+)"', workflow[1])
+    assert tested == looked_for[::-1]
+    project = tomllib.loads(text(ROOT / "pyproject.toml"))["project"]
+    assert project["requires-python"] == f">={tested[0]}"
+
+
+def test_hooks_fetch_nothing() -> None:
+    """Every hook before a commit is local and runs a pinned tool of .venv."""
+    hooks = text(ROOT / ".pre-commit-config.yaml")
+    assert re.findall(r"repo: (.*)", hooks) == ["local"]
+    assert all(entry.startswith(".venv/bin/") for entry in re.findall(r"entry: (.*)", hooks))
+
+
+@pytest.mark.parametrize("package", ["gateway", "loadtest", "ops", "workers"])
+def test_a_package_carries_its_types(package: str) -> None:
+    assert (ROOT / package / "py.typed").exists()
+    setuptools = tomllib.loads(text(ROOT / "pyproject.toml"))["tool"]["setuptools"]
+    assert "py.typed" in setuptools["package-data"]["*"]
