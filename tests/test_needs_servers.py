@@ -15,6 +15,14 @@ def test_a_process_without_the_mark_fails_the_test() -> None:
         subprocess.run(COMMAND, check=True)
 
 
+@pytest.mark.parametrize("kind", ["paid"])
+def test_a_common_name_of_a_parameter_does_not_mark(
+    request: pytest.FixtureRequest, kind: str
+) -> None:
+    """Tests of providers have a ``kind`` of message each; once a fixture had that name."""
+    assert request.node.get_closest_marker("servers") is None
+
+
 @pytest.mark.servers
 def test_a_process_with_the_mark_runs() -> None:
     assert subprocess.run(COMMAND, check=True).returncode == 0

@@ -45,7 +45,7 @@ class Gateways:
 
 
 @pytest.fixture(params=["haproxy", "nginx"])
-def kind(request: pytest.FixtureRequest) -> Kind:
+def front_kind(request: pytest.FixtureRequest) -> Kind:
     kind: Kind = request.param
     fronts.program(kind)
     return kind
@@ -62,13 +62,13 @@ def accounts(payers: Payers) -> list[Account]:
 
 
 @pytest.fixture
-async def gateways(kind: Kind, processes: Processes, tmp_path: Path) -> Gateways:
+async def gateways(front_kind: Kind, processes: Processes, tmp_path: Path) -> Gateways:
     processes.environment["TIDEGATE_KEEPALIVE_S"] = "75"
     token = await processes.make_token("ingest", "query")
     core_port, query_port = free_port(), free_port()
     core = await asyncio.to_thread(processes.serve, port=core_port, role="core")
     query = await asyncio.to_thread(processes.serve, port=query_port, role="query")
-    return Gateways(core, query, core_port, query_port, token, kind, tmp_path)
+    return Gateways(core, query, core_port, query_port, token, front_kind, tmp_path)
 
 
 @pytest.fixture

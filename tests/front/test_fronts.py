@@ -229,12 +229,12 @@ async def dropping(seen: list[bytes]) -> AsyncIterator[int]:
 
 
 async def test_an_order_that_may_have_been_taken_is_not_sent_twice(
-    kind: Kind, tmp_path: Path
+    front_kind: Kind, tmp_path: Path
 ) -> None:
     seen: list[bytes] = []
     async with dropping(seen) as one, dropping(seen) as two:
         with fronts.standing(
-            kind, core=[one, two], query=[free_port()], directory=tmp_path
+            front_kind, core=[one, two], query=[free_port()], directory=tmp_path
         ) as port:
             wire = Wire("127.0.0.1", port, "tg_x")
             for path in ("/v1/orders", "/v1/callbacks/stripe/main"):

@@ -24,7 +24,7 @@ OF_THE_FRONT = (NO_ANSWER, 502, 503, 504)
 
 
 async def test_gateways_that_end_and_come_back_lose_no_acknowledged_order(
-    kind: Kind, processes: Processes, payers: Payers, settings: Settings, tmp_path: Path
+    front_kind: Kind, processes: Processes, payers: Payers, settings: Settings, tmp_path: Path
 ) -> None:
     processes.environment["TIDEGATE_KEEPALIVE_S"] = "75"
     token = await processes.make_token("ingest")
@@ -33,7 +33,7 @@ async def test_gateways_that_end_and_come_back_lose_no_acknowledged_order(
     running = {
         port: await asyncio.to_thread(processes.serve, port=port, role="core") for port in ports
     }
-    with fronts.standing(kind, core=ports, query=[free_port()], directory=tmp_path) as port:
+    with fronts.standing(front_kind, core=ports, query=[free_port()], directory=tmp_path) as port:
         async with sending.session(SENDERS, base_url=f"http://127.0.0.1:{port}") as session:
             sender = sending.Sender(session, token=token)
             shoppers = Shoppers(payers=payers, sender=sender, seed=1)

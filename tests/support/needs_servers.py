@@ -14,8 +14,8 @@ import pytest
 STARTING_FIXTURES = frozenset(
     {
         "elsewhere",  # the second environment of tests/interop
+        "front_kind",  # haproxy or nginx
         "kept",  # the servers of tests/ops/embedded
-        "kind",  # haproxy or nginx
         "lent",  # the lossy disk
         "module_cluster",
         "module_valkey",
