@@ -147,3 +147,8 @@ def test_a_package_carries_its_types(package: str) -> None:
     assert (ROOT / package / "py.typed").exists()
     setuptools = tomllib.loads(text(ROOT / "pyproject.toml"))["tool"]["setuptools"]
     assert "py.typed" in setuptools["package-data"]["*"]
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=name)
+def test_no_merge_was_left_half_done(document: Path) -> None:
+    assert not re.search(r"^(<{7}|={7}|>{7})( |$)", text(document), re.M)
