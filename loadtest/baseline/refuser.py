@@ -12,7 +12,7 @@ import socket
 import click
 
 _BODY = (
-    b'{"type":"/problems/overloaded","title":"Too much at once; please send it again later",'
+    b'{"type":"/problems/overloaded","title":"Service overloaded",'
     b'"status":503}'
 )
 _REFUSAL = (
