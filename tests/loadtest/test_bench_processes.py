@@ -5,6 +5,8 @@ import pytest
 from loadtest.bench import processes
 from loadtest.errors import CannotRun
 
+pytestmark = pytest.mark.servers
+
 
 def _seen_by_a_child(variable: str, given: dict[str, str]) -> str:
     """Return the last value that a child prints of a variable."""
