@@ -11,10 +11,7 @@ import socket
 
 import click
 
-_BODY = (
-    b'{"type":"/problems/overloaded","title":"Service overloaded",'
-    b'"status":503}'
-)
+_BODY = b'{"type":"/problems/overloaded","title":"Service overloaded","status":503}'
 _REFUSAL = (
     b"HTTP/1.1 503 Later\r\nContent-Type: application/problem+json\r\nRetry-After: 1\r\n"
     b"Content-Length: %d\r\n\r\n" % len(_BODY)
