@@ -133,8 +133,8 @@ class Adyen:
         self._check_ours(body.live, items)
         for item in items:
             _check_unambiguous(item)
-        news = [_News(item, message.now) for item in _once(items)]
-        return contract.Reading([contract.Item(one.key, _event(one)) for one in news])
+        notifications = [_Notification(item, message.now) for item in _once(items)]
+        return contract.Reading([contract.Item(one.key, _event(one)) for one in notifications])
 
     def reply(self, answer: contract.Answer) -> contract.Reply:
         """Return ``[accepted]``, which satisfies set-ups old and new, or an error status."""
@@ -171,7 +171,7 @@ class Adyen:
                 )
 
 
-class _News:
+class _Notification:
     """One verified item. Raises ``Rejected`` if nothing can tell it from another."""
 
     def __init__(self, item: _Item, now: datetime) -> None:
@@ -273,72 +273,76 @@ def _when(raw: msgspec.Raw, now: datetime) -> datetime:
     return at if now - _OLDEST <= at <= now + _NEWEST else now
 
 
-def _event(news: _News) -> events.Event:
-    if news.code in _HARMLESS:
-        return news.noted()
-    reader = _READERS.get(news.code)
+def _event(notification: _Notification) -> events.Event:
+    if notification.code in _HARMLESS:
+        return notification.noted()
+    reader = _READERS.get(notification.code)
     if reader is None:
-        return news.unmapped("not something that can be booked: look it up at Adyen")
+        return notification.unmapped("not something that can be booked: look it up at Adyen")
     try:
-        return reader(news)
-    except errors.Rejected as refused:
-        return news.unmapped(refused.hint)
+        return reader(notification)
+    except errors.Rejected as rejected:
+        return notification.unmapped(rejected.hint)
 
 
-def _authorised(news: _News) -> events.Event:
-    if not news.is_success:
+def _authorised(notification: _Notification) -> events.Event:
+    if not notification.is_success:
         # The payment was refused; the buyer may try again.
-        return news.noted()
-    amount, currency = news.money()
+        return notification.noted()
+    amount, currency = notification.money()
     if not amount:
         # A check of the card, made to keep it on file: nobody paid.
-        return events.Noted(f"{news.code}:zero", news.at)
-    reference = news.item.merchant_reference or ""
+        return events.Noted(f"{notification.code}:zero", notification.at)
+    reference = notification.item.merchant_reference or ""
     try:
         # Money is real without the number of an order.
         order_no = fields.order_no(reference) if reference else ""
     except errors.Rejected:
-        return news.unmapped("paid, but merchantReference is no order number")
+        return notification.unmapped("paid, but merchantReference is no order number")
     return events.PaymentSucceeded(
-        transaction_id=news.item.psp_reference,
+        transaction_id=notification.item.psp_reference,
         order_no=order_no,
         amount=amount,
         currency=currency,
-        occurred_at=news.at,
+        occurred_at=notification.at,
     )
 
 
-def _captured(news: _News) -> events.Event:
-    if news.is_success:
-        return news.noted()
-    return news.unmapped("the capture of a payment failed: the money will not come by itself")
+def _captured(notification: _Notification) -> events.Event:
+    if notification.is_success:
+        return notification.noted()
+    return notification.unmapped(
+        "the capture of a payment failed: the money will not come by itself"
+    )
 
 
-def _cancelled(news: _News) -> events.Event:
-    if not news.is_success:
-        return news.noted()
-    return news.unmapped("the authorisation was cancelled")
+def _cancelled(notification: _Notification) -> events.Event:
+    if not notification.is_success:
+        return notification.noted()
+    return notification.unmapped("the authorisation was cancelled")
 
 
-def _refunded(news: _News) -> events.Event:
-    if not news.is_success:
-        return news.unmapped("the refund was refused: the buyer has not got the money back")
-    if not news.item.original_reference:
-        return news.unmapped("a refund that does not say of which payment")
-    amount, currency = news.money()
+def _refunded(notification: _Notification) -> events.Event:
+    if not notification.is_success:
+        return notification.unmapped(
+            "the refund was rejected: the buyer has not got the money back"
+        )
+    if not notification.item.original_reference:
+        return notification.unmapped("a refund that does not say of which payment")
+    amount, currency = notification.money()
     return events.RefundSucceeded(
-        transaction_id=fields.transaction_id(news.item.original_reference),
+        transaction_id=fields.transaction_id(notification.item.original_reference),
         # merchantReference is the refund's own reference: the payment names the order.
         order_no="",
-        refund_no=news.item.psp_reference,
+        refund_no=notification.item.psp_reference,
         amount=fields.refund_amount(amount, currency),
         cumulative=False,
         currency=currency,
-        occurred_at=news.at,
+        occurred_at=notification.at,
     )
 
 
-_READERS: dict[str, Callable[[_News], events.Event]] = {
+_READERS: dict[str, Callable[[_Notification], events.Event]] = {
     "AUTHORISATION": _authorised,
     "CANCELLATION": _cancelled,
     "CAPTURE": _captured,

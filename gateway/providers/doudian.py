@@ -147,13 +147,13 @@ class Doudian:
         items = fields.decoded(_BODY, message.body)
         if len(items) > _ITEMS_MAX:
             raise fields.malformed(f"more than {_ITEMS_MAX} messages in one push")
-        told = [item for item in items if _text(item.tag) != _GREETING]
-        news = [_News(item, message.now) for item in _once(told)]
+        messages = [item for item in items if _text(item.tag) != _GREETING]
+        pushed = [_PushedMessage(item, message.now) for item in _once(messages)]
         # One address serves all the shops of an app. A push that is none of our business is
         # refused; in a mixed one, ours must not wait for a shop that nobody entered.
-        if news and all(one.shop_id and one.shop_id not in self._shop_ids for one in news):
+        if pushed and all(one.shop_id and one.shop_id not in self._shop_ids for one in pushed):
             raise errors.Rejected("not_ours", "another shop; enter it in shop_ids if it is yours")
-        return contract.Reading([contract.Item(one.key, self._event(one)) for one in news])
+        return contract.Reading([contract.Item(one.key, self._event(one)) for one in pushed])
 
     def reply(self, answer: contract.Answer) -> contract.Reply:
         """Return JSON; only code 0 is an acknowledgement."""
@@ -172,21 +172,21 @@ class Doudian:
                 "again on the way",
             )
 
-    def _event(self, news: "_News") -> events.Event:
-        if not news.shop_id:
-            return news.unmapped("names no shop, so it is not known whose it is")
-        if news.shop_id not in self._shop_ids:
-            return news.unmapped("of a shop that is not in shop_ids")
-        reader = _READERS.get(self._meanings.get(news.tag, "noted"))
+    def _event(self, pushed: "_PushedMessage") -> events.Event:
+        if not pushed.shop_id:
+            return pushed.unmapped("names no shop, so it is not known whose it is")
+        if pushed.shop_id not in self._shop_ids:
+            return pushed.unmapped("of a shop that is not in shop_ids")
+        reader = _READERS.get(self._meanings.get(pushed.tag, "noted"))
         if reader is None:
-            return events.Noted(news.kind, news.now)
+            return events.Noted(pushed.kind, pushed.now)
         try:
-            return reader(news)
-        except errors.Rejected as refused:
-            return news.unmapped(refused.hint)
+            return reader(pushed)
+        except errors.Rejected as rejected:
+            return pushed.unmapped(rejected.hint)
 
 
-class _News:
+class _PushedMessage:
     """One item of a verified push. Raises ``Rejected`` if it has no tag or no number."""
 
     def __init__(self, item: _Item, now: datetime) -> None:
@@ -248,48 +248,48 @@ def _fen(minor: int) -> Decimal:
     return money.from_minor(minor, _CURRENCY)
 
 
-def _paid(news: _News) -> events.Event:
-    data = fields.decoded(_PAID, news.data)
+def _paid(pushed: _PushedMessage) -> events.Event:
+    data = fields.decoded(_PAID, pushed.data)
     if data.pay_type == _CASH_ON_DELIVERY:
         # The order was confirmed; the money comes with the parcel.
-        return events.Noted(news.kind, news.at(data.pay_time))
+        return events.Noted(pushed.kind, pushed.at(data.pay_time))
     if data.pay_amount is None:
         raise fields.malformed("paid, and not how much")
-    order_no = news.order_no()
+    order_no = pushed.order_no()
     return events.PaymentSucceeded(
         # The push names no payment. An order is paid once, and refunds name the order too.
         transaction_id=order_no,
         order_no=order_no,
         amount=_fen(data.pay_amount),
         currency=_CURRENCY,
-        occurred_at=news.at(data.pay_time),
+        occurred_at=pushed.at(data.pay_time),
     )
 
 
-def _shipped(news: _News) -> events.Event:
-    data = fields.decoded(_SHIPPED, news.data)
+def _shipped(pushed: _PushedMessage) -> events.Event:
+    data = fields.decoded(_SHIPPED, pushed.data)
     logistics = data.logistics_msg or _Logistics()
     return events.Shipped(
-        order_no=news.order_no(),
+        order_no=pushed.order_no(),
         carrier=fields.label(logistics.express_company_id, "the carrier", _CARRIER_MAX),
         tracking_no=fields.token(logistics.logistics_code, "the tracking number", _TRACKING_NO_MAX),
-        occurred_at=news.at(data.update_time),
+        occurred_at=pushed.at(data.update_time),
     )
 
 
-def _completed(news: _News) -> events.Event:
-    data = fields.decoded(_COMPLETED, news.data)
-    return events.Delivered(news.order_no(), news.at(data.complete_time))
+def _completed(pushed: _PushedMessage) -> events.Event:
+    data = fields.decoded(_COMPLETED, pushed.data)
+    return events.Delivered(pushed.order_no(), pushed.at(data.complete_time))
 
 
-def _cancelled(news: _News) -> events.Event:
-    data = fields.decoded(_CANCELLED, news.data)
-    return events.Closed(news.order_no(), "cancelled", news.at(data.cancel_time))
+def _cancelled(pushed: _PushedMessage) -> events.Event:
+    data = fields.decoded(_CANCELLED, pushed.data)
+    return events.Closed(pushed.order_no(), "cancelled", pushed.at(data.cancel_time))
 
 
-def _refunded(news: _News) -> events.Event:
-    data = fields.decoded(_REFUNDED, news.data)
-    order_no = news.order_no()
+def _refunded(pushed: _PushedMessage) -> events.Event:
+    data = fields.decoded(_REFUNDED, pushed.data)
+    order_no = pushed.order_no()
     refund_no = fields.token(_text(data.aftersale_id), "aftersale_id", fields.REFUND_NO_MAX)
     return events.RefundSucceeded(
         transaction_id=order_no,
@@ -298,11 +298,11 @@ def _refunded(news: _News) -> events.Event:
         amount=fields.refund_amount(_fen(data.refund_amount), _CURRENCY),
         cumulative=False,
         currency=_CURRENCY,
-        occurred_at=news.at(data.success_time),
+        occurred_at=pushed.at(data.success_time),
     )
 
 
-_READERS: Mapping[str, Callable[[_News], events.Event]] = {
+_READERS: Mapping[str, Callable[[_PushedMessage], events.Event]] = {
     "paid": _paid,
     "shipped": _shipped,
     "completed": _completed,

@@ -105,8 +105,8 @@ class Kuaidi100:
             track = fields.decoded(_TRACK, push.last_result)
             parcel = _Parcel(push.status, track, param, message.now)
             item = contract.Item(parcel.key, self._event(parcel))
-        except errors.Rejected as refused:
-            unmapped = events.Unmapped("push", "", refused.hint, message.now)
+        except errors.Rejected as rejected:
+            unmapped = events.Unmapped("push", "", rejected.hint, message.now)
             item = contract.Item(_digest(param), unmapped)
         return contract.Reading([item])
 

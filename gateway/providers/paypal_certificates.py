@@ -37,9 +37,9 @@ def signer(content: bytes, *, roots: Sequence[x509.Certificate], now: datetime) 
             warnings.simplefilter("ignore")
             return _signer(content, roots, now)
     except keys.CERTIFICATE_FAULTS:
-        raise _untrue("the text at PAYPAL-CERT-URL is not a certificate as PEM") from None
+        raise _untrusted("the text at PAYPAL-CERT-URL is not a certificate as PEM") from None
     except verification.VerificationError:
-        raise _untrue(
+        raise _untrusted(
             "the certificate at PAYPAL-CERT-URL does not lead to a trusted root. Is it of another "
             "issuer now, or does it come without its issuer? See the option roots"
         ) from None
@@ -48,18 +48,18 @@ def signer(content: bytes, *, roots: Sequence[x509.Certificate], now: datetime) 
 def _signer(content: bytes, roots: Sequence[x509.Certificate], now: datetime) -> keys.Signer:
     bundle = read(content)
     if len(bundle) > CERTIFICATES_MAX:
-        raise _untrue(f"more than {CERTIFICATES_MAX} certificates at PAYPAL-CERT-URL")
+        raise _untrusted(f"more than {CERTIFICATES_MAX} certificates at PAYPAL-CERT-URL")
     leaf = next((one for one in bundle if _is_paypals(one)), None)
     if leaf is None:
-        raise _untrue("no certificate at PAYPAL-CERT-URL has PayPal's name")
+        raise _untrusted("no certificate at PAYPAL-CERT-URL has PayPal's name")
     if not leaf.not_valid_before_utc <= now <= leaf.not_valid_after_utc:
-        raise _untrue(
+        raise _untrusted(
             f"PayPal's certificate is valid from {leaf.not_valid_before_utc:%Y-%m-%d} to "
             f"{leaf.not_valid_after_utc:%Y-%m-%d}: check that this machine's clock is synchronised"
         )
     key = leaf.public_key()
     if not isinstance(key, rsa.RSAPublicKey) or key.key_size < keys.KEY_BITS_MIN:
-        raise _untrue(f"PayPal's key is not RSA of {keys.KEY_BITS_MIN} bits or more")
+        raise _untrusted(f"PayPal's key is not RSA of {keys.KEY_BITS_MIN} bits or more")
     chain = _verified(leaf, [one for one in bundle if one is not leaf], roots, now)
     return keys.Signer(
         key=key,
@@ -90,5 +90,5 @@ def _verified(
     return policy.build_client_verifier().verify(leaf, list(others)).chain
 
 
-def _untrue(hint: str) -> errors.Rejected:
+def _untrusted(hint: str) -> errors.Rejected:
     return errors.Rejected("bad_signature", hint)

@@ -148,8 +148,8 @@ class StandardWebhooks:
             raise errors.Rejected("bad_signature", f"more than {_ENTRIES_MAX} signatures")
         for version, verify in self._keys:
             for entry in entries:
-                said, _, signature = entry.partition(",")
-                if said == version and verify(signature, text):
+                entry_version, _, signature = entry.partition(",")
+                if entry_version == version and verify(signature, text):
                     return
         expected = " or ".join(sorted({version for version, _ in self._keys}))
         raise errors.Rejected(

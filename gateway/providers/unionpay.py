@@ -172,9 +172,9 @@ class _Notice:
 
 
 def _item(notice: _Notice) -> contract.Item:
-    kind, said = notice.required("txnType", 8), notice.required("respCode", 8)
-    if said not in _SUCCEEDED:
-        return contract.Item(_failed_key(notice, kind, said), _failed(notice, kind, said))
+    kind, resp_code = notice.required("txnType", 8), notice.required("respCode", 8)
+    if resp_code not in _SUCCEEDED:
+        return contract.Item(_failed_key(notice, kind, resp_code), _failed(notice, kind, resp_code))
     # One queryId is one transaction; the type stands beside it as UnionPay's demos have it.
     key = f"{_query_id(notice)}:{kind}"
     if kind == _PAYMENT:
@@ -229,18 +229,18 @@ def _other_currency(kind: str, order_no: str, notice: _Notice) -> events.Unmappe
     return events.Unmapped(kind, order_no, "its currencyCode is not 156 (CNY)", notice.time())
 
 
-def _failed_key(notice: _Notice, kind: str, said: str) -> str:
+def _failed_key(notice: _Notice, kind: str, resp_code: str) -> str:
     # A transaction may fail or hang first and succeed later: the answer is a part of the key.
     # What failed early may have no queryId; these three then name a transaction.
     if notice.optional("queryId"):
-        return f"{_query_id(notice)}:{kind}:{said}"
+        return f"{_query_id(notice)}:{kind}:{resp_code}"
     order_no = fields.order_no(notice.optional("orderId"))
-    return f"{order_no}:{notice.required('txnTime', 14)}:{kind}:{said}"
+    return f"{order_no}:{notice.required('txnTime', 14)}:{kind}:{resp_code}"
 
 
-def _failed(notice: _Notice, kind: str, said: str) -> events.Event:
+def _failed(notice: _Notice, kind: str, resp_code: str) -> events.Event:
     if kind in _REFUNDS:
         # Somebody meant to give money back, and the buyer does not have it.
-        detail = f"{_REFUNDS[kind]} did not succeed: respCode {said}"
+        detail = f"{_REFUNDS[kind]} did not succeed: respCode {resp_code}"
         return events.Unmapped("refund_failed", "", detail, notice.time())
-    return events.Noted(f"txnType_{kind}:{said}", notice.time())
+    return events.Noted(f"txnType_{kind}:{resp_code}", notice.time())

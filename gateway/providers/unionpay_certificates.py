@@ -81,34 +81,36 @@ class Signers:
                 warnings.simplefilter("ignore")
                 return self._signer(pem, now)
         except keys.CERTIFICATE_FAULTS:
-            raise _untrue("signPubKeyCert is not one certificate as PEM") from None
+            raise _untrusted("signPubKeyCert is not one certificate as PEM") from None
 
     def _signer(self, pem: bytes, now: datetime) -> keys.Signer:
         if len(pem) > PEM_BYTES_MAX:
-            raise _untrue(f"signPubKeyCert is longer than {PEM_BYTES_MAX} bytes")
+            raise _untrusted(f"signPubKeyCert is longer than {PEM_BYTES_MAX} bytes")
         (certificate,) = x509.load_pem_x509_certificates(pem)
         key = certificate.public_key()
         if not isinstance(key, rsa.RSAPublicKey) or key.key_size < keys.KEY_BITS_MIN:
-            raise _untrue(f"the key of signPubKeyCert is not RSA of {keys.KEY_BITS_MIN} bits")
+            raise _untrusted(f"the key of signPubKeyCert is not RSA of {keys.KEY_BITS_MIN} bits")
         self._check_digest(certificate)
         if not _is_understood(certificate) or not _may_sign(certificate):
-            raise _untrue("signPubKeyCert is not a certificate for signing messages")
+            raise _untrusted("signPubKeyCert is not a certificate for signing messages")
         self._check_subject(certificate)
         return self._valid(certificate, key, now)
 
     def _check_digest(self, certificate: x509.Certificate) -> None:
         algorithm = certificate.signature_algorithm_oid
         if algorithm not in _DIGESTS:
-            raise _untrue("signPubKeyCert was not issued with RSA and SHA-2")
+            raise _untrusted("signPubKeyCert was not issued with RSA and SHA-2")
         if algorithm == _SHA1 and not self._may_be_sha1:
-            raise _untrue("signPubKeyCert was issued with SHA-1; see the option sha1_certificates")
+            raise _untrusted(
+                "signPubKeyCert was issued with SHA-1; see the option sha1_certificates"
+            )
 
     def _check_subject(self, certificate: x509.Certificate) -> None:
         # 041@8310000000083040@<organisation>@00016494: as UnionPay's own clients split it.
         names = certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
         parts = str(names[0].value).split("@") if len(names) == 1 else []
         if len(parts) < 3 or parts[2] not in self._organisations:
-            raise _untrue(
+            raise _untrusted(
                 "signPubKeyCert is not UnionPay's: its common name has another organisation; "
                 "see the option organisations, and is this the test environment's message?"
             )
@@ -126,13 +128,13 @@ class Signers:
             if _is_issued_by(certificate, issuer.certificate)
         ]
         if not found:
-            raise _untrue(
+            raise _untrusted(
                 "signPubKeyCert was not issued by a configured certificate: are the root and the "
                 "intermediate those of this environment (production or test), and current?"
             )
         signer = next((one for one in found if one.is_valid(now)), None)
         if signer is None:
-            raise _untrue(
+            raise _untrusted(
                 "signPubKeyCert or its issuer is not valid now, but from "
                 f"{found[0].not_before:%Y-%m-%d} to {found[0].not_after:%Y-%m-%d}: configure the "
                 "current issuers, or check this machine's clock"
@@ -254,5 +256,5 @@ def _is_understood(certificate: x509.Certificate) -> bool:
     return all(one.oid in _UNDERSTOOD for one in certificate.extensions if one.critical)
 
 
-def _untrue(hint: str) -> errors.Rejected:
+def _untrusted(hint: str) -> errors.Rejected:
     return errors.Rejected("bad_signature", hint)

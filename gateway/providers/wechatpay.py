@@ -81,7 +81,7 @@ def _signers(account: contract.Account, options: Options) -> dict[str, apiv3.Sig
     signers = apiv3.from_certificates(account, options.certificates, whose=_WHOSE_CERTIFICATE)
     for each in options.public_keys:
         key = keys.public_key(account, each.pem, whose=_WHOSE_KEY)
-        signers[apiv3.folded(each.id)] = apiv3.Signer(key)
+        signers[apiv3.normalized_serial(each.id)] = apiv3.Signer(key)
     if not signers:
         raise fields.misconfigured(
             account, "has neither public_keys nor certificates: nothing could be verified"

@@ -123,8 +123,8 @@ class Youzan:
         kind = fields.token(envelope.type or "untyped", "the type", fields.KEY_MAX)
         try:
             items = self._items(key, kind, _decoded(envelope.msg), message.now)
-        except errors.Rejected as refused:
-            unmapped = events.Unmapped(kind, "", refused.hint, message.now)
+        except errors.Rejected as rejected:
+            unmapped = events.Unmapped(kind, "", rejected.hint, message.now)
             items = [contract.Item(key, unmapped)]
         return contract.Reading(items)
 
@@ -163,24 +163,24 @@ class Youzan:
             )
         brief = fields.decoded(_BRIEF, content)
         order_no = fields.order_no(brief.tid) if brief.tid else ""
-        told = _Told(kind, order_no, brief, now)
+        message = _BriefMessage(kind, order_no, brief, now)
         try:
-            return [contract.Item(key, self._event(told))]
-        except errors.Rejected as refused:
-            unmapped = events.Unmapped(kind, order_no, refused.hint, told.at())
+            return [contract.Item(key, self._event(message))]
+        except errors.Rejected as rejected:
+            unmapped = events.Unmapped(kind, order_no, rejected.hint, message.at())
             return [contract.Item(key, unmapped)]
 
-    def _event(self, told: "_Told") -> events.Event:
-        if told.kind in self._options.refund_types:
-            return _refunded(told)
-        if reader := _READERS.get(told.kind):
-            return reader(told)
-        if detail := _HINTS.get(told.kind):
-            return self._hint(told.kind, told.order_no, detail, told.at())
-        if told.kind == "untyped":
+    def _event(self, message: "_BriefMessage") -> events.Event:
+        if message.kind in self._options.refund_types:
+            return _refunded(message)
+        if reader := _READERS.get(message.kind):
+            return reader(message)
+        if detail := _HINTS.get(message.kind):
+            return self._hint(message.kind, message.order_no, detail, message.at())
+        if message.kind == "untyped":
             detail = "the body does not say what the message is about"
-            return events.Unmapped(told.kind, told.order_no, detail, told.at())
-        return events.Noted(told.kind, told.at())
+            return events.Unmapped(message.kind, message.order_no, detail, message.at())
+        return events.Noted(message.kind, message.at())
 
     def _hint(self, kind: str, order_no: str, detail: str, at: datetime) -> events.Event:
         if self._options.park_hints:
@@ -188,7 +188,7 @@ class Youzan:
         return events.Noted(kind, at)
 
 
-class _Told(Struct, frozen=True):
+class _BriefMessage(Struct, frozen=True):
     """A message of few words."""
 
     kind: str
@@ -240,41 +240,41 @@ def _text(number: _Id | None) -> str:
     return number or ""
 
 
-def _closed(told: _Told) -> events.Event:
-    close_type = _text(told.brief.close_type)
+def _closed(message: _BriefMessage) -> events.Event:
+    close_type = _text(message.brief.close_type)
     if close_type in _REFUNDED:
         # The refund has a message of its own, with the amount.
-        return events.Noted(told.kind, told.at())
+        return events.Noted(message.kind, message.at())
     if close_type in _TIMED_OUT:
-        return events.Closed(told.order(), "timed_out", told.at())
+        return events.Closed(message.order(), "timed_out", message.at())
     if close_type in _CANCELLED:
-        return events.Closed(told.order(), "cancelled", told.at())
+        return events.Closed(message.order(), "cancelled", message.at())
     # 13 to 16 say that it was paid another way; others are not documented.
     raise fields.malformed("closed, and close_type does not say that it was given up unpaid")
 
 
-def _completed(told: _Told) -> events.Event:
-    return events.Delivered(told.order(), told.at())
+def _completed(message: _BriefMessage) -> events.Event:
+    return events.Delivered(message.order(), message.at())
 
 
-def _refunded(told: _Told) -> events.Event:
-    fee, refund_no = told.brief.refunded_fee, _text(told.brief.refund_id)
+def _refunded(message: _BriefMessage) -> events.Event:
+    fee, refund_no = message.brief.refunded_fee, _text(message.brief.refund_id)
     if fee is None:
         raise fields.malformed("refunded, and not how much")
     currency = youzan_orders.CURRENCY
     return events.RefundSucceeded(
         # The message names no payment: the order stands for it, here and where it is paid.
-        transaction_id=told.order(),
-        order_no=told.order(),
+        transaction_id=message.order(),
+        order_no=message.order(),
         refund_no=fields.token(refund_no, "refund_id", fields.REFUND_NO_MAX),
         amount=fields.refund_amount(fields.amount(fee, currency), currency),
         cumulative=False,
         currency=currency,
-        occurred_at=told.at(),
+        occurred_at=message.at(),
     )
 
 
-_READERS: Mapping[str, Callable[[_Told], events.Event]] = {
+_READERS: Mapping[str, Callable[[_BriefMessage], events.Event]] = {
     "trade_TradeClose": _closed,
     "trade_TradeSuccess": _completed,
 }

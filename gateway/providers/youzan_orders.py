@@ -2,7 +2,7 @@
 
 Messages at every turn of its life hold the whole order, and all of them must make the same one:
 only what stays as it was goes into it. Where the amounts do not add up, the order is parked and
-what happened to it is told nevertheless.
+what happened to it is booked nevertheless.
 
 - A line is ``price`` x ``num``, less its own discount, which leaves ``total_fee``.
 - ``pay_info.payment`` is what the buyer owes: the lines, less what the whole order was reduced
@@ -35,7 +35,7 @@ _PAID_IN_FULL = frozenset({"WAIT_SELLER_SEND_GOODS", _SHIPPED, _COMPLETED})
 _CLOSED = frozenset({"TRADE_CLOSED", "TRADE_REFUND"})
 
 _Id = int | str
-#: Makes what is told of that which can not be booked: kind, order number, detail, when.
+#: Makes the event of what cannot be booked: kind, order number, detail, when.
 Hint = Callable[[str, str, str, datetime], events.Event]
 
 
@@ -141,25 +141,27 @@ def items(
     """Return the order and what happened to it. Raises ``Rejected`` if it names no order."""
     message = fields.decoded(_CONTENT, content)
     info = fields.decoded(_HEAD, message.full_order_info).order_info
-    told = _Told(key, kind, fields.order_no(info.tid), info, now, hint)
+    report = _Report(key, kind, fields.order_no(info.tid), info, now, hint)
     try:
         order = fields.decoded(_ORDER, message.full_order_info)
-        placed: events.Event | orders.Submission = _submission(order, told.order_no, channel)
-    except errors.Rejected as refused:
-        unmapped = events.Unmapped(kind, told.order_no, refused.hint, told.at(info.update_time))
+        placed: events.Event | orders.Submission = _submission(order, report.order_no, channel)
+    except errors.Rejected as rejected:
+        unmapped = events.Unmapped(
+            kind, report.order_no, rejected.hint, report.at(info.update_time)
+        )
         return [contract.Item(f"{key}:placed", unmapped)]
     except shop_orders.Unclear as unclear:
-        placed = events.Unmapped(kind, told.order_no, str(unclear), told.at(info.update_time))
+        placed = events.Unmapped(kind, report.order_no, str(unclear), report.at(info.update_time))
     found = [contract.Item(f"{key}:placed", placed)]
     try:
-        found.extend(told.happened(order, message.delivery_order))
-    except errors.Rejected as refused:
-        unmapped = events.Unmapped(kind, told.order_no, refused.hint, now)
+        found.extend(report.happened(order, message.delivery_order))
+    except errors.Rejected as rejected:
+        unmapped = events.Unmapped(kind, report.order_no, rejected.hint, now)
         found.append(contract.Item(f"{key}:status", unmapped))
     return found
 
 
-class _Told(Struct, frozen=True):
+class _Report(Struct, frozen=True):
     """What is known of a message from its head."""
 
     key: str
@@ -183,7 +185,7 @@ class _Told(Struct, frozen=True):
         if status == _UNPAID:
             return []
         if status in _CLOSED and not is_closed_paid:
-            return [self._item("closed", self._given_up())]
+            return [self._item("closed", self._closed_unpaid())]
         if status not in _PAID | _PAID_IN_FULL | _CLOSED:
             unknown = events.Unmapped(
                 self.kind, self.order_no, "its status is not documented", self.now
@@ -215,7 +217,7 @@ class _Told(Struct, frozen=True):
             occurred_at=self.at(self.info.pay_time),
         )
 
-    def _given_up(self) -> events.Event:
+    def _closed_unpaid(self) -> events.Event:
         cause = "timed_out" if str(self.info.close_type) == "1" else "cancelled"
         return events.Closed(self.order_no, cause, self.at(self.info.update_time))
 

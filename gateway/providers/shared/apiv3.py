@@ -124,7 +124,7 @@ class Envelope:
         return signed
 
     def _key(self, serial: str, now: datetime) -> rsa.RSAPublicKey:
-        signer = self._signers.get(folded(serial))
+        signer = self._signers.get(normalized_serial(serial))
         # The serial is a stranger's text until the signature is checked, so it is not shown.
         if signer is None:
             raise errors.Rejected(
@@ -188,7 +188,9 @@ def from_certificates(
             raise fields.misconfigured(
                 account, "has several certificates in one text: give each an entry of its own"
             )
-        signers[folded(f"{found[0].serial_number:X}")] = _signer(account, text, found[0], whose)
+        signers[normalized_serial(f"{found[0].serial_number:X}")] = _signer(
+            account, text, found[0], whose
+        )
     return signers
 
 
@@ -202,7 +204,7 @@ def _signer(
     )
 
 
-def folded(serial: str) -> str:
+def normalized_serial(serial: str) -> str:
     """Write a serial in one way: hex in either case and with leading zeros is the same number."""
     return serial.upper().lstrip("0")
 

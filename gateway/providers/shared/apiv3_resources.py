@@ -87,51 +87,51 @@ def currency(account: contract.Account, code: str) -> str:
 
 def payment(notice: apiv3.Notice, *, currency: str) -> events.Event:
     """Map a payment; only SUCCESS is one. Raises ``Rejected``."""
-    said = fields.decoded(_PAYMENT, notice.plain)
-    if said.trade_state == "SUCCESS":
-        if said.amount is None or said.transaction_id is None:
+    resource = fields.decoded(_PAYMENT, notice.plain)
+    if resource.trade_state == "SUCCESS":
+        if resource.amount is None or resource.transaction_id is None:
             raise fields.malformed("a payment without its amount or its number")
         # What the order cost; payer_total is less where somebody else pays a coupon.
-        amount, code = _money(said.amount.total, said.amount.currency or currency)
+        amount, code = _money(resource.amount.total, resource.amount.currency or currency)
         return events.PaymentSucceeded(
-            transaction_id=fields.transaction_id(said.transaction_id),
-            order_no=fields.order_no(said.out_trade_no),
+            transaction_id=fields.transaction_id(resource.transaction_id),
+            order_no=fields.order_no(resource.out_trade_no),
             amount=amount,
             currency=code,
-            occurred_at=_occurred_at(said.success_time, notice),
+            occurred_at=_occurred_at(resource.success_time, notice),
         )
-    if said.trade_state in _UNPAID:
+    if resource.trade_state in _UNPAID:
         return events.Noted(notice.kind, notice.created_at)
     return unmapped(
         notice,
         "the state of the payment is neither SUCCESS nor one without money: ask the provider",
-        order_no=fields.order_no(said.out_trade_no),
+        order_no=fields.order_no(resource.out_trade_no),
     )
 
 
 def refund(notice: apiv3.Notice, *, currency: str) -> events.Event:
     """Map a refund by its own status. Raises ``Rejected``."""
-    said = fields.decoded(_REFUND, notice.plain)
-    order_no = fields.order_no(said.out_trade_no)
-    refund_no = fields.token(said.out_refund_no, "out_refund_no", fields.REFUND_NO_MAX)
-    word = notice.kind.rpartition(".")[2]
-    if word in _REFUND_STATUSES and word != said.refund_status:
+    resource = fields.decoded(_REFUND, notice.plain)
+    order_no = fields.order_no(resource.out_trade_no)
+    refund_no = fields.token(resource.out_refund_no, "out_refund_no", fields.REFUND_NO_MAX)
+    status = notice.kind.rpartition(".")[2]
+    if status in _REFUND_STATUSES and status != resource.refund_status:
         return unmapped(
             notice, f"event type and status of refund {refund_no} disagree", order_no=order_no
         )
-    match said.refund_status:
+    match resource.refund_status:
         case "SUCCESS":
-            if said.amount is None or said.transaction_id is None:
+            if resource.amount is None or resource.transaction_id is None:
                 raise fields.malformed("a refund without its amount or the payment's number")
-            amount, code = _money(said.amount.refund, said.amount.currency or currency)
+            amount, code = _money(resource.amount.refund, resource.amount.currency or currency)
             return events.RefundSucceeded(
-                transaction_id=fields.transaction_id(said.transaction_id),
+                transaction_id=fields.transaction_id(resource.transaction_id),
                 order_no=order_no,
                 refund_no=refund_no,
                 amount=fields.refund_amount(amount, code),
                 cumulative=False,
                 currency=code,
-                occurred_at=_occurred_at(said.success_time, notice),
+                occurred_at=_occurred_at(resource.success_time, notice),
             )
         # Given up, or still on its way: nothing moved, and who asked for it can see it.
         case "CLOSED" | "PROCESSING":

@@ -103,27 +103,27 @@ def items(
     """
     try:
         order_no = fields.order_no(number)
-    except errors.Rejected as refused:
+    except errors.Rejected as rejected:
         # A shop chooses how its numbers look: a true message, that must not be refused for it.
-        return [message.whole(message.unmapped(f"{refused.hint}; order {id_}"))]
+        return [message.whole(message.unmapped(f"{rejected.hint}; order {id_}"))]
     message.order_no = order_no
     try:
         order = report(message)
-    except errors.Rejected as refused:
-        return [message.whole(message.unmapped(refused.hint))]
+    except errors.Rejected as rejected:
+        return [message.whole(message.unmapped(rejected.hint))]
     found = [message.whole(_placed(message, order))]
     try:
         found.extend(order.happened())
-    except errors.Rejected as refused:
-        found.append(message.notice(refused.hint))
+    except errors.Rejected as rejected:
+        found.append(message.notice(rejected.hint))
     return found
 
 
 def _placed(message: OrderMessage, order: Report) -> events.Event | orders.Submission:
     try:
         return order.submission()
-    except errors.Rejected as refused:
-        return message.unmapped(refused.hint)
+    except errors.Rejected as rejected:
+        return message.unmapped(rejected.hint)
     except Unclear as unclear:
         return message.unmapped(str(unclear))
 
@@ -154,8 +154,8 @@ def refunds(
             returned = item(refund)
             if refund.id in seen:
                 raise fields.malformed("two refunds with one number")
-        except errors.Rejected as refused:
-            found.append(message.notice(refused.hint, f"refund_{n}"))
+        except errors.Rejected as rejected:
+            found.append(message.notice(rejected.hint, f"refund_{n}"))
             continue
         seen.add(refund.id)
         if returned is not None:
