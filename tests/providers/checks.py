@@ -61,7 +61,7 @@ def reads(subject: Subject, kind: Kind, currency: str) -> None:
     name, trade = subject.name, subject.trade(currency=currency)
     reading = subjects.reading(subject.adapter, subject.simulator.message(kind, trade, at=NOW))
     where = f"{name}: the message {kind!r} of ops/simulators/{name}.py in {currency}"
-    assert isinstance(reading, contract.Reading), f"{where} is refused: {reading}"
+    assert isinstance(reading, contract.Reading), f"{where} is rejected: {reading}"
     for item in reading.items:
         check_storable(item)
     told = [item.event for item in reading.items]
@@ -108,8 +108,8 @@ def is_stable(subject: Subject, kind: Kind) -> None:
     )
 
 
-def refuses(subject: Subject, posted: Posted, what: str) -> str:
-    """A message that is not true is refused, and nothing but a refusal escapes."""
+def rejects(subject: Subject, posted: Posted, what: str) -> str:
+    """A message that is not true is rejected, and nothing but a rejection escapes."""
     where = f"{subject.name}: {what}"
     try:
         reading = subjects.reading(subject.adapter, posted)
@@ -122,60 +122,60 @@ def refuses(subject: Subject, posted: Posted, what: str) -> str:
     return reading
 
 
-def refuses_forgery(subject: Subject, how: Forgery) -> set[str]:
-    """A forgery is refused, whatever it tells. Returns the reasons."""
+def rejects_forgery(subject: Subject, how: Forgery) -> set[str]:
+    """A forgery is rejected, whatever it tells. Returns the reasons."""
     found = set()
     for kind in subject.kinds:
         posted = subject.simulator.forged(how, kind, subject.trade(), at=NOW)
-        found.add(refuses(subject, posted, f"the forgery {how!r} of {kind!r}"))
+        found.add(rejects(subject, posted, f"the forgery {how!r} of {kind!r}"))
     return found
 
 
-def refuses_strangers(subject: Subject) -> None:
-    """True messages of another account of the provider, and of all other providers, are refused."""
+def rejects_strangers(subject: Subject) -> None:
+    """True messages of another account, and of all other providers, are rejected."""
     theirs = subject.played.simulator(subject.played.create())
     for kind in subject.kinds:
         posted = theirs.message(kind, subject.trade(), at=NOW)
-        refuses(subject, posted, f"{kind!r} of another account, with keys of its own")
+        rejects(subject, posted, f"{kind!r} of another account, with keys of its own")
     for name in subjects.complete():
         if name == subject.name:
             continue
         other = subjects.subject(name)
         for kind in sorted(other.played.KINDS):
             posted = subjects.posted(name, kind)
-            refuses(subject, posted, f"{kind!r} of {name}")
+            rejects(subject, posted, f"{kind!r} of {name}")
 
 
-def refuses_odd_bodies(subject: Subject) -> None:
-    """Empty, huge, undecodable: refused under true headers and under none."""
+def rejects_odd_bodies(subject: Subject) -> None:
+    """Empty, huge, undecodable: rejected under true headers and under none."""
     posted = subject.simulator.message(subject.kinds[0], subject.trade(), at=NOW)
     for body in _ODD_BODIES:
         what = f"a body of {len(body)} bytes that begins {body[:12]!r}"
-        refuses(subject, Posted(posted.headers, body), f"{what}, under true headers")
-        refuses(subject, Posted({}, body), f"{what}, without headers")
+        rejects(subject, Posted(posted.headers, body), f"{what}, under true headers")
+        rejects(subject, Posted({}, body), f"{what}, without headers")
 
 
-def refuses_stale(subject: Subject, page: str) -> None:
-    """What was signed too long ago is refused as such, or the page says that no time is signed."""
+def rejects_stale(subject: Subject, page: str) -> None:
+    """What was signed too long ago is rejected as such, or the page says that no time is signed."""
     if "stale" in subject.played.FORGERIES:
-        reasons = refuses_forgery(subject, "stale")
-        assert "stale" in reasons, f"{subject.name}: a stale message is refused as {reasons}"
+        reasons = rejects_forgery(subject, "stale")
+        assert "stale" in reasons, f"{subject.name}: a stale message is rejected as {reasons}"
         ahead = subject.simulator.message(
             subject.kinds[0], subject.trade(), at=NOW + timedelta(days=30)
         )
-        assert refuses(subject, ahead, "a message signed 30 days ahead") == "stale"
+        assert rejects(subject, ahead, "a message signed 30 days ahead") == "stale"
     else:
         assert "`stale`" in page, (
             f"{subject.name}: ops/simulators/{subject.name}.py forges nothing stale, and the page "
-            "does not say why nothing is refused as `stale`"
+            "does not say why nothing is rejected as `stale`"
         )
 
 
 def explains_reasons(subject: Subject, page: str) -> None:
-    """The page explains every reason that a forgery is refused for."""
+    """The page explains every reason that a forgery is rejected for."""
     reasons = {"not_ours"}
     for how in sorted(subject.played.FORGERIES):
-        reasons |= refuses_forgery(subject, how)
+        reasons |= rejects_forgery(subject, how)
     for reason in sorted(reasons):
         assert f"`{reason}`" in page, (
             f"gateway/providers/{subject.name}.md does not explain the reason `{reason}`"

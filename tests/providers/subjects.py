@@ -97,17 +97,17 @@ def options_of(name: str) -> type[Struct]:
 
 
 def reading(of: contract.Adapter, posted: Posted) -> contract.Reading | str:
-    """Return the reading, or the reason of the refusal; anything else that escapes is a failure.
+    """Return the reading, or the reason of the rejection; anything else that escapes is a failure.
 
     A document that is missing is a reason too: nothing has an effect before it was fetched from
     the provider's own host.
     """
     try:
         return of.read(message(posted.body, posted.headers))
-    except errors.Rejected as refused:
-        assert refused.reason in contract.REASONS, f"{refused.reason!r} is no reason of REASONS"
-        assert refused.hint, "a refusal without a hint helps nobody"
-        return refused.reason
+    except errors.Rejected as rejected:
+        assert rejected.reason in contract.REASONS, f"{rejected.reason!r} is no reason of REASONS"
+        assert rejected.hint, "a rejection without a hint helps nobody"
+        return rejected.reason
     except contract.DocumentMissing:
         assert isinstance(of, contract.Learner), "asks for a document, and cannot learn it"
         return "document"

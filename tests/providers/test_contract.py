@@ -72,18 +72,18 @@ def test_a_message_reads_the_same_twice(name: str, kind: Kind) -> None:
 
 
 @each
-def test_probes_are_refused_and_greetings_are_not(name: str) -> None:
+def test_probes_are_rejected_and_greetings_are_not(name: str) -> None:
     of = subject(name)
     if "probe" in of.played.KINDS:
         probe = of.simulator.message("probe", of.trade(), at=NOW)
-        assert checks.refuses(of, probe, "a probe") == "probe"
+        assert checks.rejects(of, probe, "a probe") == "probe"
     if "ping" in of.played.KINDS:
         greeting = of.simulator.message("ping", of.trade(), at=NOW)
         assert not isinstance(subjects.reading(of.adapter, greeting), str)
 
 
 @each
-def test_forgeries_are_refused(name: str) -> None:
+def test_forgeries_are_rejected(name: str) -> None:
     """Signed by a stranger, changed, unsigned, of another merchant; the page explains why."""
     of = subject(name)
     assert {"foreign_key", "changed", "unsigned"} <= of.played.FORGERIES, (
@@ -93,17 +93,17 @@ def test_forgeries_are_refused(name: str) -> None:
 
 
 @each
-def test_what_is_stale_is_refused(name: str) -> None:
-    checks.refuses_stale(subject(name), page(name))
+def test_what_is_stale_is_rejected(name: str) -> None:
+    checks.rejects_stale(subject(name), page(name))
 
 
 @each
-def test_strangers_are_refused(name: str) -> None:
+def test_strangers_are_rejected(name: str) -> None:
     """Another account of the provider, and every other provider."""
-    checks.refuses_strangers(subject(name))
+    checks.rejects_strangers(subject(name))
 
 
 @each
-def test_odd_bodies_are_refused(name: str) -> None:
+def test_odd_bodies_are_rejected(name: str) -> None:
     """Empty, huge, not UTF-8, nested too deeply."""
-    checks.refuses_odd_bodies(subject(name))
+    checks.rejects_odd_bodies(subject(name))

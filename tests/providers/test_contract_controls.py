@@ -60,7 +60,7 @@ def escaping(message: contract.Message) -> contract.Reading:
     raise KeyError("v1")
 
 
-def refusing(message: contract.Message) -> contract.Reading:
+def rejecting(message: contract.Message) -> contract.Reading:
     raise errors.Rejected("bad_signature", "not signed with this secret")
 
 
@@ -81,18 +81,18 @@ def with_a_reason_of_its_own(message: contract.Message) -> contract.Reading:
         (with_a_reason_of_its_own, "'odd' is no reason of REASONS"),
     ],
 )
-def test_a_forgery_that_is_not_refused(
+def test_a_forgery_that_is_not_rejected(
     read: Callable[[contract.Message], contract.Reading], says: str
 ) -> None:
     with pytest.raises(AssertionError, match=says):
-        checks.refuses_forgery(stripe(Bent(read=read)), "changed")
+        checks.rejects_forgery(stripe(Bent(read=read)), "changed")
 
 
 def test_strangers_and_odd_bodies_that_are_believed() -> None:
     with pytest.raises(AssertionError, match="of another account, with keys of its own was acc"):
-        checks.refuses_strangers(stripe(Bent(read=believing)))
+        checks.rejects_strangers(stripe(Bent(read=believing)))
     with pytest.raises(AssertionError, match=r"a body of 0 bytes .* was accepted"):
-        checks.refuses_odd_bodies(stripe(Bent(read=believing)))
+        checks.rejects_odd_bodies(stripe(Bent(read=believing)))
 
 
 def test_keys_that_change_or_are_shared() -> None:
@@ -112,8 +112,8 @@ def test_an_adapter_that_tells_something_else() -> None:
     nothing = Bent(read=reading)
     with pytest.raises(AssertionError, match=r"tells only \[\]"):
         checks.reads(stripe(nothing), "paid", "EUR")
-    with pytest.raises(AssertionError, match="is refused: bad_signature"):
-        checks.reads(stripe(Bent(read=refusing)), "paid", "EUR")
+    with pytest.raises(AssertionError, match="is rejected: bad_signature"):
+        checks.reads(stripe(Bent(read=rejecting)), "paid", "EUR")
 
 
 def test_replies_that_the_provider_or_the_page_does_not_know() -> None:
@@ -133,8 +133,8 @@ def test_a_page_that_does_not_explain() -> None:
     with pytest.raises(AssertionError, match=r"stripe.md does not explain the reason `stale`"):
         checks.explains_reasons(subject("stripe"), _PAGE.replace("`stale`", "old"))
     page = (ROOT / "gateway" / "providers" / "adyen.md").read_text("utf-8")
-    with pytest.raises(AssertionError, match="does not say why nothing is refused as `stale`"):
-        checks.refuses_stale(subject("adyen"), page.replace("`stale`", "old"))
+    with pytest.raises(AssertionError, match="does not say why nothing is rejected as `stale`"):
+        checks.rejects_stale(subject("adyen"), page.replace("`stale`", "old"))
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,6 @@
 """Nothing forged gets in, whoever the provider: every simulated one, bent in every way.
 
-What is changed on the way is refused, or it is provably the same message: it has the same effect
+What is changed on the way is rejected, or it is provably the same message: it has the same effect
 under the same key. What every provider must do besides: ``test_contract.py``.
 """
 
@@ -24,7 +24,7 @@ TIMELESS = frozenset({"adyen"})
 
 
 def told(of: Subject, body: bytes, headers: Mapping[str, str]) -> Any:
-    """Return what is told, or None if it is refused. Anything else that escapes is a failure."""
+    """Return what is told, or None if it is rejected. Anything else that escapes is a failure."""
     reading = subjects.reading(of.adapter, Posted(headers, body))
     if not isinstance(reading, contract.Reading):
         return None
@@ -39,7 +39,7 @@ def _timeless(name: str, event: Any) -> Any:
 
 
 @pytest.mark.parametrize(("name", "kind"), subjects.cases())
-def test_a_bent_message_is_refused_or_the_same(name: str, kind: Kind) -> None:
+def test_a_bent_message_is_rejected_or_the_same(name: str, kind: Kind) -> None:
     """Flipped, cut, doubled, swapped, inserted: in the body or in any header."""
     of = subject(name)
     posted, other = (subjects.posted(name, kind, serial) for serial in ("T1", "T2"))
@@ -89,7 +89,7 @@ def test_the_parts_of_two_messages_do_not_mix(name: str) -> None:
 @pytest.mark.parametrize(
     "value", ["", ",", "=", "A", "A" * 100_000, "=" * 5000, "v1," * 5000, "\x00", "\udcff", "None"]
 )
-def test_a_signature_of_any_other_length_is_refused(name: str, value: str) -> None:
+def test_a_signature_of_any_other_length_is_rejected(name: str, value: str) -> None:
     """Every header at once and each by itself, longer and shorter than a signature can be."""
     of = subject(name)
     posted = subjects.posted(name, of.kinds[0])
