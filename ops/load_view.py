@@ -19,7 +19,7 @@ _BEGIN, _END = "\x1b[?25l\x1b[?7l\x1b[2J", "\x1b[?7h\x1b[?25h"
 _HOME, _REST_OF_LINE, _REST_OF_SCREEN = "\x1b[H", "\x1b[K", "\x1b[J"
 _TITLES = (
     *("PROCESS", "ROLE", "PORT", "LOAD", "SIGNAL"), *(f"T{tier}" for tier in TIERS),
-    *("SLOTS", "WAITING", "ACCEPTED/S", "REFUSED/S", "AGE"),
+    *("SLOTS", "WAITING", "ACCEPTED/S", "REJECTED/S", "AGE"),
 )  # fmt: skip
 _LEGEND = (
     "tiers: - all admitted; shed, back: the share that is rejected; open: all rejected; "
@@ -37,24 +37,24 @@ class Row(Struct, frozen=True):
     age_s: float
 
 
-def by_place(row: Row) -> tuple[str, int]:
-    """Return the sort key of host and process id: each row keeps its place while it lives."""
+def by_position(row: Row) -> tuple[str, int]:
+    """Return the sort key of host and process id: a row keeps its position while it exists."""
     return row.process.host, row.process.pid
 
 
 def view(
     summary: ClusterSummary, rows: Sequence[Row], *, unreadable: int, rows_max: int | None = None
 ) -> list[str]:
-    """Return a line for all processes, and one for each of the ``rows_max`` busiest."""
+    """Return a summary line, and one line for each of the ``rows_max`` busiest processes."""
     if not rows and not unreadable:
         return [
             "no process publishes its load: does `tidegate serve` run with this TIDEGATE_REDIS_URL?"
         ]
     busiest = sorted(rows, key=lambda row: row.process.load, reverse=True)[:rows_max]
-    shown = sorted(busiest, key=by_place)
+    shown = sorted(busiest, key=by_position)
     made = [_in_one_line(summary), "", *lines(_TITLES, [_cells(row) for row in shown])]
     if len(shown) < len(rows):
-        made.append(f"and {len(rows) - len(shown)} more that are less busy")
+        made.append(f"and {len(rows) - len(shown)} more, less busy")
     if unreadable:
         made.append(f"and {unreadable} of another version, which this one cannot read")
     return [*made, "", _LEGEND]
@@ -67,7 +67,7 @@ def screen() -> Iterator[None]:
     try:
         yield
     finally:
-        # A terminal that has gone needs nothing restored.
+        # A terminal that is closed needs nothing restored.
         with contextlib.suppress(OSError):
             click.echo(_END)
 
@@ -88,7 +88,7 @@ def _in_one_line(summary: ClusterSummary) -> str:
         f"{summary.processes} process{'' if summary.processes == 1 else 'es'}   "
         f"highest load {summary.load_highest:.2f}   front p75 {summary.front_p75:.2f}   "
         f"worst back {summary.back_worst:.2f}   accepted {summary.accepted_per_s:.0f}/s   "
-        f"refused {summary.rejected_per_s:.0f}/s"
+        f"rejected {summary.rejected_per_s:.0f}/s"
     )
 
 
@@ -126,5 +126,5 @@ def _state(found: TierSnapshot | None) -> str:
 
 
 def _plain(text: str) -> str:
-    # It comes from a server that others may write to: it must not move the cursor.
+    # It comes from a server that others write to: it must not move the cursor.
     return "".join(each if each.isprintable() else "?" for each in text[:64])

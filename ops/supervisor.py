@@ -1,7 +1,7 @@
-"""`serve --processes N`: gateway processes that share one port, and the parent that keeps them.
+"""`serve --processes N`: gateway processes that share one port, and their supervisor.
 
-The parent serves nothing. It holds the port, starts the children, starts again the one that
-dies, and passes SIGTERM on; the kernel spreads connections over the children's own sockets.
+The parent serves nothing. It reserves the port, starts the children, restarts one that dies, and
+forwards SIGTERM; the kernel spreads connections over the children's own sockets (SO_REUSEPORT).
 """
 
 import contextlib
@@ -27,29 +27,29 @@ from ops.up.restarts import DEATHS_MAX, WINDOW_S, Deaths
 
 _log = logging.getLogger(__name__)
 
-#: A child that lived shorter died of something that a restart does not mend by itself.
+#: A child that lived shorter died of something that a restart alone does not fix.
 _QUICK_S = 5.0
-#: Seconds before the restart of a child that had lived longer.
+#: Seconds before the restart of a child that lived longer.
 _PAUSE_S = 0.2
 #: Seconds beyond ``drain_s`` that children have to close their connections and end.
 _EXIT_MARGIN_S = 5.0
 _POLL_INTERVAL_S = 0.05
-#: A child that ends with this refuses its settings: every other would too.
+#: A child exits with this when its settings are invalid: every other would too.
 _EXIT_WRONG_SETTING = 2
 _METRICS_PREFIX = "tidegate-metrics-"
 
 
 def run(*, host: str, port: int, role: ProcessRole, count: int, drain_s: float) -> int:
-    """Keep ``count`` gateways on one port until SIGTERM or SIGINT; return the exit status.
+    """Run ``count`` gateways on one port until SIGTERM or SIGINT; return the exit status.
 
-    0: all drained. 1: one had to be killed, or kept dying. 2: the settings are refused.
-    None is left when this returns, nor, on Linux, when this process is killed.
+    0: all drained. 1: one had to be killed, or kept dying. 2: the settings are invalid.
+    No child is left when this returns, nor, on Linux, when this process is killed.
     Raises ``SettingsError`` when it cannot listen on the port.
     """
-    with _hold_port(host, port) as holder, _metrics_directory() as metrics:
-        held = holder.getsockname()[1]
+    with _reserve_port(host, port) as holder, _metrics_directory() as metrics:
+        bound_port = holder.getsockname()[1]
         arguments = [
-            "serve", f"--host={host}", f"--port={held}", f"--role={role}", "--processes=1",
+            "serve", f"--host={host}", f"--port={bound_port}", f"--role={role}", "--processes=1",
             "--reuse-port",
         ]  # fmt: skip
         supervisor = Supervisor(
@@ -58,12 +58,12 @@ def run(*, host: str, port: int, role: ProcessRole, count: int, drain_s: float) 
             drain_s=drain_s,
             metrics=metrics,
         )
-        _log.info("supervising", extra={"host": host, "port": held, "processes": count})
+        _log.info("supervising", extra={"host": host, "port": bound_port, "processes": count})
         return supervisor.run()
 
 
 class Supervisor:
-    """Keeps ``count`` children that run ``argv``. Use it from the main thread."""
+    """Keeps ``count`` children that run ``argv`` alive. Use it from the main thread."""
 
     def __init__(self, *, argv: Sequence[str], count: int, drain_s: float, metrics: Path) -> None:
         self._argv = list(argv)
@@ -74,28 +74,28 @@ class Supervisor:
         self._is_stopping = False
 
     def run(self) -> int:
-        """Start the children and keep them; see ``run`` of this module."""
+        """Start the children and restart those that die; see ``run`` of this module."""
         signals = (signal.SIGTERM, signal.SIGINT)
         before = {number: signal.signal(number, self._on_signal) for number in signals}
         try:
-            verdict = self._keep()
+            exit_status = self._watch()
         finally:
-            # Also when the above fails: children never outlive this.
+            # Also when the above raises: no child outlives this process.
             are_drained = self._stop()
             for number, handler in before.items():
                 signal.signal(number, handler)
-        return verdict or (0 if are_drained else 1)
+        return exit_status or (0 if are_drained else 1)
 
-    def _keep(self) -> int:
+    def _watch(self) -> int:
         while not self._is_stopping:
             now_s = time.monotonic()
             for slot in self._slots:
                 if slot.process is None and slot.due_s <= now_s:
                     self._start(slot, now_s)
                 elif slot.process is not None and slot.process.poll() is not None:
-                    verdict = self._note_death(slot, slot.process, now_s)
-                    if verdict:
-                        return verdict
+                    exit_status = self._note_death(slot, slot.process, now_s)
+                    if exit_status:
+                        return exit_status
             time.sleep(_POLL_INTERVAL_S)
         return 0
 
@@ -105,7 +105,7 @@ class Supervisor:
             self._argv,
             env=self._environment,
             stdin=subprocess.DEVNULL,
-            # Ctrl-C reaches the parent only, which then tells the children in order.
+            # Ctrl-C reaches the parent only, which then stops the children in order.
             start_new_session=True,
             preexec_fn=death_signal_hook(signal.SIGTERM),  # noqa: PLW1509  # one thread here, and two system calls
         )
@@ -148,7 +148,7 @@ class Supervisor:
         return all(process.returncode in (0, -signal.SIGTERM) for process in running)
 
     def _forget(self, slot: "_Slot", process: subprocess.Popen[bytes]) -> None:
-        # Its gauges (connections, events waiting) are of nobody now; its counters stay true.
+        # Its gauges (connections, events waiting) have ended with it; its counters stay valid.
         multiprocess.mark_process_dead(process.pid, str(self._metrics))  # type: ignore[no-untyped-call]  # untyped in the library
         slot.process = None
 
@@ -157,7 +157,7 @@ class Supervisor:
 
 
 class _Slot:
-    """The place of one child: who has it, and how its last ones ended."""
+    """The slot of one child: its process, None between two, and the recent deaths."""
 
     def __init__(self) -> None:
         self.process: subprocess.Popen[bytes] | None = None
@@ -166,13 +166,13 @@ class _Slot:
         self.deaths = Deaths()
 
 
-def _hold_port(host: str, port: int) -> socket.socket:
-    """Return a socket that keeps the port ours between two children. The caller closes it."""
+def _reserve_port(host: str, port: int) -> socket.socket:
+    """Return a socket that reserves the port also while no child runs. The caller closes it."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     holder = socket.socket(family, socket.SOCK_STREAM)
     holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
-        # Who shares a port also shares it with strangers: ask first whether anyone is there.
+        # SO_REUSEPORT would also share the port with another program: check first that it is free.
         with socket.socket(family, socket.SOCK_STREAM) as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind((host, port))
@@ -190,7 +190,7 @@ def _hold_port(host: str, port: int) -> socket.socket:
 
 @contextmanager
 def _metrics_directory() -> Iterator[Path]:
-    """Lend an empty directory, removed at the end or, after a kill, by the next one to start."""
+    """Yield an empty directory, removed at the end or, after a kill, by the next start."""
     for old in Path(tempfile.gettempdir()).glob(f"{_METRICS_PREFIX}*"):
         with contextlib.suppress(OSError):
             with (old / "lock").open("rb") as lock:
@@ -199,7 +199,7 @@ def _metrics_directory() -> Iterator[Path]:
     made = Path(tempfile.mkdtemp(prefix="tidegate-new-"))
     with (made / "lock").open("wb") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        # Under its name only when it is locked: nobody may take it for a left-over.
+        # It gets its name when it is locked, or another start would take it for a left-over.
         directory = made.rename(made.with_name(_METRICS_PREFIX + made.name.rpartition("-")[2]))
         try:
             yield directory

@@ -27,13 +27,13 @@ _FILE_ONLY = frozenset({"channels", "accounts"})
 
 #: What a gateway process answers.
 ProcessRole = Literal["core", "query", "all"]
-#: Seconds and numbers have an upper bound too: what has none is no setting but a mistake.
+#: Seconds and counts have an upper bound too: a larger value is a mistake.
 Positive = Annotated[float, Meta(gt=0, le=7 * 86400)]
 Count = Annotated[int, Meta(ge=1, le=1 << 30)]
 
 
 class SettingsError(ValueError):
-    """The settings do not make sense; the message names the setting and the way out."""
+    """The settings are invalid; the message names the setting and the way out."""
 
 
 class Channel(Struct, frozen=True, forbid_unknown_fields=True):
@@ -41,10 +41,10 @@ class Channel(Struct, frozen=True, forbid_unknown_fields=True):
 
     name: Annotated[str, Meta(pattern=r"^[a-z0-9_]{1,32}$(?!\n)")]
     #: What to do with an order that looks like another of the last ten minutes and carries a
-    #: request id of its own: store and hold it, answer with the first, or take no notice.
+    #: request id of its own: store and hold it, replay the first answer, or ignore that.
     lookalike: Literal["hold", "replay", "off"] = "hold"
-    #: Orders a second that storefronts may submit for it to all processes together, beyond which
-    #: they are answered 429; 0: as many as they like. And how many at once.
+    #: Rate limit of the channel's orders per second, over all processes; above it 429. 0: no limit.
+    #: And the burst: how many at once.
     orders_per_s_max: Annotated[float, Meta(ge=0, le=1e6)] = 0.0
     orders_burst: Count = 100
 
@@ -54,11 +54,11 @@ class Account(Struct, frozen=True, forbid_unknown_fields=True):
 
     provider: Annotated[str, Meta(pattern=r"^[a-z0-9_]{1,32}$(?!\n)")]
     name: Annotated[str, Meta(pattern=r"^[a-z0-9_-]{1,32}$(?!\n)")]
-    #: The channels whose orders this account is paid for; ``out_trade_no`` is looked up there.
+    #: The channels whose orders are paid to this account; ``out_trade_no`` is looked up there.
     channels: Annotated[list[str], Meta(min_length=1)]
     #: One or two (while rotating), each ``env:NAME`` or ``file:PATH``; never the secret itself.
     secrets: Annotated[list[str], Meta(min_length=1, max_length=2)]
-    #: What the provider's own file asks for: app id, seller, live or test.
+    #: What the provider's adapter requires: app id, seller, live or test.
     options: dict[str, Any] = {}
 
 
@@ -72,11 +72,11 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
     # --- where things are ---
 
-    #: The Postgres primary, ``postgresql://…``. What must be right is settled there.
+    #: The Postgres primary, ``postgresql://…``: the ledger, the source of truth.
     database_url: str
     #: Streaming replicas, comma separated; reads go there when they have caught up.
     replica_urls: str = ""
-    #: Redis or Valkey, ``redis://…``: makes repeats cheap. Everything works without, slower.
+    #: Redis or Valkey, ``redis://…``: makes repeats cheap. Everything works without it, slower.
     redis_url: str = ""
     #: The key ring for sealing private fields; made by ``tidegate keys seal-init``.
     keyring_file: str = ".tidegate/keyring.toml"
@@ -84,44 +84,44 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     host: str = "127.0.0.1"
     port: Annotated[int, Meta(ge=0, le=65535)] = 8080
     #: What ``serve`` answers: ``core``: orders and callbacks; ``query``: the rest; ``all``: both.
-    #: Core in processes of its own loses nothing to a flood of the rest.
+    #: In processes of its own, core is not affected by a flood of other requests.
     role: ProcessRole = "all"
 
     # --- limits before work ---
 
-    #: Largest order in bytes. 256 KiB holds 200 lines with long names.
+    #: Largest order body, in bytes. 256 KiB holds 200 items with long names.
     order_bytes_max: Count = 256 * 1024
-    #: Largest callback in bytes; providers stay under 20 KB.
+    #: Largest callback body, in bytes; providers stay under 20 KB.
     callback_bytes_max: Count = 64 * 1024
-    #: Seconds for a body to arrive; a slow sender must not hold a connection.
+    #: Seconds a request body may take to arrive; a slow client must not hold a connection.
     body_s: Positive = 5.0
-    #: Seconds an idle or half-sent request head may hold a connection; up to a quarter more, so
-    #: that those that came together do not end together.
+    #: Seconds an idle connection or a half-sent request head is kept open. Up to a quarter is added
+    #: at random, so that connections that opened together do not close together.
     keepalive_s: Positive = 5.0
-    #: Connections per process; above it new ones are closed at once.
+    #: Connections per process; above it, new ones are closed at once.
     connections_max: Count = 2000
 
     # --- overload ---
 
-    #: ``act``: refuse the lesser features under load. ``watch``: measure, count what would have
-    #: been refused, and refuse nothing.
+    #: ``act``: reject lower-tier features under load. ``watch``: measure, count what would be
+    #: rejected, and reject nothing.
     shedding: Literal["act", "watch"] = "act"
-    #: Requests a second of one process that count as full load by themselves; 0: no such number.
+    #: Requests a second of one process that count as full load by themselves; 0: no such limit.
     requests_per_s_max: Annotated[float, Meta(ge=0, le=1e6)] = 0.0
-    #: Requests a second that one API key may make of all processes together, beyond which it is
-    #: answered 429; 0: as many as it likes. And how many at once. Without Redis: of each process.
+    #: Rate limit of requests a second for each API key, over all processes (without Redis: for each
+    #: process); above it 429. 0: no limit. And the burst: how many at once.
     key_requests_per_s_max: Annotated[float, Meta(ge=0, le=1e6)] = 0.0
     key_burst: Count = 100
-    #: Bytes that may wait for their commit until submissions are refused to keep memory bounded.
+    #: Bytes that may wait for their commit; above it submissions are rejected, to bound memory.
     ack_bytes_max: Count = 64 * 1024 * 1024
 
     # --- operators ---
 
-    #: Where `/v1/admin/…` listens, for keys with the role `operate`; port 0: nowhere.
+    #: Where `/v1/admin/…` listens, for keys with the role `operate`; port 0: not at all.
     admin_host: str = "127.0.0.1"
     admin_port: Annotated[int, Meta(ge=0, le=65535)] = 0
-    #: The directory of this machine where processes can be asked without any server, and where what
-    #: an operator says is kept while the database is away. The same for all on a machine.
+    #: The directory of the control sockets, which reach a process without any server, and of the
+    #: override spool, for the time that the database is unavailable. One per machine.
     control_dir: str = ".tidegate/control"
 
     # --- group commit ---
@@ -134,104 +134,105 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     batches_in_flight: Annotated[int, Meta(ge=1, le=8)] = 2
     #: Events waiting for a batch in one process; above it 503, so that memory has a bound.
     waiting_max: Count = 5000
-    #: Seconds until a batch is given up with 503. An event waits half as long for its batch, at
-    #: most: together well inside the 5 s a provider waits.
+    #: Seconds until a batch times out with 503. An event waits at most half as long for its batch:
+    #: together well within the 5 s that a provider waits.
     commit_s: Positive = 3.0
 
     # --- Postgres ---
 
-    #: Connections to the primary per process: 2 lanes x batches in flight, one to park with and one
+    #: Connections to the primary per process: 2 lanes x batches in flight, one to park events, one
     #: to change remarks; reads get the rest.
     database_pool_max: Count = 9
     #: Connections to each replica per process.
     replica_pool_max: Count = 4
     #: Seconds a read waits for a replica to catch up before it goes to the primary.
     replica_wait_s: Positive = 0.05
-    #: Seconds of lag above which a replica is left alone until it recovers.
+    #: Seconds of replica lag above which a replica gets no reads until it recovers.
     replica_lag_max_s: Positive = 2.0
-    #: Seconds for one query of the read side.
+    #: Seconds one query of the read side may take.
     query_s: Positive = 3.0
 
     # --- the live inventory ---
 
-    #: Where the stock of an order is asked while it comes in, ``http(s)://…``; empty: nowhere.
+    #: The live inventory that checks the stock of an order on its arrival, ``http(s)://…``; empty:
+    #: no check.
     inventory_url: str = ""
-    #: The bearer's token for it, ``env:NAME`` or ``file:PATH``; empty: none is sent.
+    #: The bearer token for it, ``env:NAME`` or ``file:PATH``; empty: none is sent.
     inventory_token: str = ""
-    #: Seconds that it may take; an order that has waited so long is taken unchecked.
+    #: Seconds the stock check may take; after that the order is accepted unchecked.
     inventory_s: Positive = 0.2
 
     # --- exports and streams ---
 
-    #: Orders of one export; one that is larger is broken off, never quietly cut short.
+    #: Orders of one export; a larger one ends with an error and is never silently truncated.
     export_rows_max: Count = 1_000_000
-    #: Exports at once in one process; each reads pages of the read side as fast as it is read.
+    #: Exports at once in one process; each reads pages as fast as its client reads.
     exports_max: Count = 2
     #: Live streams at once in one process.
     streams_max: Count = 50
 
     # --- Redis ---
 
-    #: Seconds a committed result is remembered in Redis. Postgres remembers for good.
+    #: Seconds a committed result is stored in Redis. Postgres stores it permanently.
     results_ttl_s: Count = 600
     #: Seconds a Redis call may take; slower than this, Postgres is the faster answer.
     redis_s: Positive = 0.25
-    #: Seconds to leave Redis alone after a failure.
+    #: Seconds without any Redis call after a failure.
     redis_pause_s: Positive = 1.0
 
-    # --- the journal, for the time that Postgres is away ---
+    # --- the journal, for the time that Postgres is unavailable ---
 
-    #: Redis or Valkey that keeps what Postgres can not take now; empty: the one of ``redis_url``.
+    #: Redis or Valkey that stores what Postgres cannot take now; empty: the one of ``redis_url``.
     #: It must run with appendonly, appendfsync always, noeviction and a maxmemory, or it is not
     #: used.
     journal_url: str = ""
-    #: Streams the journal is spread over. More nodes of a cluster share the work; raise it only.
+    #: Streams the journal is spread over, to share the work among cluster nodes. Never lower it.
     journal_shards: Annotated[int, Meta(ge=1, le=64)] = 4
     #: Seconds until a batch that Postgres did not commit is journaled and answered with 202.
     journal_after_s: Positive = 1.0
-    #: Events waiting for a batch above which batches are journaled: Postgres can not keep up.
+    #: Events waiting for a batch above which batches are journaled: Postgres cannot keep up.
     journal_queue: Count = 2000
-    #: Seconds a journal call may take; a provider waits 5 s for everything together.
+    #: Seconds a journal call may take; a provider waits 5 s in all.
     journal_s: Positive = 0.5
-    #: Seconds between two looks whether the journal's server would keep its word.
+    #: Seconds between two checks that the journal's server is configured to be durable.
     journal_check_s: Positive = 10.0
-    #: Share of the journal's memory above which nothing is journaled: 503 is better than a halt.
+    #: Share of the journal's memory in use above which nothing is journaled but answered with 503.
     journal_fill_max: Annotated[float, Meta(gt=0, le=1)] = 0.95
-    #: Seconds a journaled order is recognised by the journal; the ledger knows it for good.
+    #: Seconds the journal recognises a repeat of an order; the ledger does so permanently.
     journal_claim_s: Count = 24 * 3600
 
     # --- lifecycle ---
 
     #: Seconds to finish what was accepted after SIGTERM.
     drain_s: Positive = 10.0
-    #: Seconds an API key is believed without asking again; bounds how long a revoked one works.
+    #: Seconds an API key is cached before it is read again: how long a revoked one may still work.
     api_key_ttl_s: Positive = 2.0
 
-    # --- keeping ---
+    # --- retention ---
 
-    #: Months that raw messages are kept; whole partitions are dropped.
+    #: Months that raw messages are stored; whole partitions are dropped.
     raw_months: Count = 6
-    #: Hours that refused callbacks are kept, for `tidegate callbacks refused`.
+    #: Hours that rejected callbacks are stored, for `tidegate callbacks refused`.
     refused_keep_h: Count = 72
-    #: Rejected callbacks kept at most; the oldest go first.
+    #: Rejected callbacks stored at most; the oldest are deleted first.
     refused_rows_max: Count = 2000
-    #: Rejected callbacks kept in a minute, for each account and reason; the others are counted.
+    #: Rejected callbacks stored per minute, account and reason; the others are only counted.
     refused_minute_max: Count = 20
-    #: Seconds between two sweeps for payments and orders that missed each other.
+    #: Seconds between two sweeps that match payments with orders that arrived after them.
     sweep_s: Positive = 2.0
-    #: Seconds after which an event that still waits for its order is shown to a person.
+    #: Seconds after which an event that still waits for its order is marked for a person.
     unknown_order_s: Positive = 900.0
 
     # --- logs ---
 
-    #: Least severe log line that is written; debug is for a developer's own machine.
+    #: The lowest level that is logged; debug is for a developer's own machine.
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
     # --- only in the file ---
 
-    #: Sales channels that orders may name; a closed list, so that a misspelt one is refused.
+    #: Sales channels that orders may name; a closed list, so that a misspelt one is rejected.
     channels: list[Channel] = msgspec.field(default_factory=_default_channels)
-    #: Payment provider accounts whose callbacks are taken; none by default.
+    #: Payment provider accounts whose callbacks are accepted; none by default.
     accounts: list[Account] = []
 
     def channel_policies(self) -> dict[str, Literal["hold", "replay", "off"]]:
@@ -240,7 +241,7 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
 
 def load(environ: Mapping[str, str] | None = None) -> Settings:
-    """Read file and environment. Raises ``SettingsError`` with one sentence a person can act on."""
+    """Read the file and the environment. Raises ``SettingsError`` with one sentence to act on."""
     environ = os.environ if environ is None else environ
     values = _read_file(environ)
     for name in Settings.__struct_fields__:
@@ -257,7 +258,7 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
         settings = msgspec.convert(values, Settings, strict=False)
     except msgspec.ValidationError as exc:
         raise SettingsError(f"settings: {exc}") from exc
-    _refuse_contradictions(settings)
+    _check_consistency(settings)
     return settings
 
 
@@ -269,12 +270,12 @@ def _read_file(environ: Mapping[str, str]) -> dict[str, Any]:
     try:
         return tomllib.loads(path.read_text("utf-8"))
     except OSError as exc:
-        raise SettingsError(f"{path} can not be read: {exc.strerror}") from exc
+        raise SettingsError(f"{path} cannot be read: {exc.strerror}") from exc
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as exc:
         raise SettingsError(f"{path} is not valid TOML: {exc}") from exc
 
 
-def _refuse_contradictions(settings: Settings) -> None:
+def _check_consistency(settings: Settings) -> None:
     names = [channel.name for channel in settings.channels]
     if not names or len(set(names)) != len(names):
         raise SettingsError("channels: there must be at least one, each named once")
@@ -282,18 +283,18 @@ def _refuse_contradictions(settings: Settings) -> None:
     for account in settings.accounts:
         label = f"accounts: {account.provider}/{account.name}"
         if (account.provider, account.name) in seen:
-            raise SettingsError(f"{label} stands twice; give each account its own name")
+            raise SettingsError(f"{label} is listed twice; give each account its own name")
         seen.add((account.provider, account.name))
         if unknown := set(account.channels) - set(names):
             raise SettingsError(f"{label} names unknown channels {', '.join(sorted(unknown))}")
     if settings.database_pool_max < 2 * settings.batches_in_flight + 3:
         raise SettingsError(
             f"database_pool_max is {settings.database_pool_max}, but two lanes of "
-            f"{settings.batches_in_flight} batches, one to park with, one for remarks and one "
+            f"{settings.batches_in_flight} batches, one to park events, one for remarks and one "
             f"read need {2 * settings.batches_in_flight + 3}"
         )
     if settings.commit_s >= settings.drain_s:
-        raise SettingsError("commit_s must be below drain_s, or a drain can not finish a batch")
+        raise SettingsError("commit_s must be below drain_s, or a drain cannot finish a batch")
     urls = [settings.database_url, *filter(None, settings.replica_urls.split(","))]
     if not all(url.strip().startswith(("postgresql://", "postgres://")) for url in urls):
         raise SettingsError(
@@ -311,16 +312,16 @@ def _refuse_contradictions(settings: Settings) -> None:
     if settings.journal_after_s + settings.journal_s > settings.commit_s:
         raise SettingsError(
             "journal_after_s and journal_s together must not be above commit_s, "
-            "or nobody waits any more when a batch is journaled"
+            "or a request has timed out before its batch is journaled"
         )
     if settings.replica_urls and settings.replica_wait_s >= settings.query_s:
         raise SettingsError("replica_wait_s must be below query_s")
 
 
 def secret(reference: str, environ: Mapping[str, str] | None = None) -> str:
-    """Fetch the secret that ``env:NAME`` or ``file:PATH`` points to, without trailing newline.
+    """Return the secret that ``env:NAME`` or ``file:PATH`` names, without trailing newline.
 
-    Raises ``SettingsError`` when it is not there or empty, naming the reference and not the value.
+    Raises ``SettingsError`` when it is missing or empty, naming the reference and not the value.
     """
     environ = os.environ if environ is None else environ
     kind, _, where = reference.partition(":")
@@ -330,9 +331,9 @@ def secret(reference: str, environ: Mapping[str, str] | None = None) -> str:
         try:
             value = Path(where).read_text("utf-8")
         except (OSError, UnicodeDecodeError) as exc:
-            raise SettingsError(f"secret {reference} can not be read: {exc}") from exc
+            raise SettingsError(f"secret {reference} cannot be read: {exc}") from exc
     else:
-        raise SettingsError("a secret is written env:NAME or file:PATH, never as it is")
+        raise SettingsError("a secret is given as env:NAME or file:PATH, never as its value")
     value = value.rstrip("\r\n")
     if not value:
         raise SettingsError(f"secret {reference} is empty or not set")
@@ -340,7 +341,7 @@ def secret(reference: str, environ: Mapping[str, str] | None = None) -> str:
 
 
 def shown(settings: Settings) -> dict[str, Any]:
-    """Return the settings for people: URLs with passwords and secrets read ``configured``."""
+    """Return the settings for display: secrets, and URLs that hold one, read ``configured``."""
     plain: dict[str, Any] = msgspec.to_builtins(settings)
     for name in _SECRET_FIELDS:
         plain[name] = "configured" if plain[name] else "not set"

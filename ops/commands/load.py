@@ -21,7 +21,7 @@ from ops import effective, load_view
 from ops.failures import Failure, Wrong
 from ops.load_view import Row
 
-#: Longer than a gateway waits: a slow server is not an unavailable one.
+#: Longer than a gateway's own time-out: a slow server is not an unavailable one.
 _CALL_S = 2.0
 _INTERVAL_S = 1.0
 _MEANWHILE = "meanwhile /metrics of each process has its own `tidegate_load`"
@@ -37,7 +37,7 @@ With `tidegate up`, read its addresses first: . .tidegate/env
 \b
 Without options: a view that is redrawn every second, until Ctrl-C. Where the output is no
 terminal it is printed once, unless --interval is given. With --json each report is one line.
-Needs TIDEGATE_REDIS_URL as the gateways have it: through it they know of each other.
+Needs the TIDEGATE_REDIS_URL of the gateways: processes publish their load there.
 \b
 Exits 0, also after Ctrl-C, 1 when Redis cannot be read, 2 for a wrong option or no redis_url.
 Once it has begun to repeat, it goes on trying.
@@ -45,17 +45,17 @@ Once it has begun to repeat, it goes on trying.
 
 
 class Report(Struct, frozen=True, kw_only=True):
-    """All processes at one moment. ``error``: why they could not be read."""
+    """All processes at one moment. ``error``: why they could not be read, or empty."""
 
     at: datetime
     summary: cluster_view.ClusterSummary | None = None
     rows: list[Row] = []
-    #: Processes of another version, which this one cannot read.
+    #: How many states are of another version, which this one cannot read.
     unreadable: int = 0
     error: str = ""
 
     def as_json(self) -> bytes:
-        """Return it as one JSON object on one line."""
+        """Return the report as one JSON object on one line."""
         plain: dict[str, Any] = msgspec.to_builtins(self)
         rows = plain.pop("rows")
         plain["processes"] = [{**row["process"], "age_s": row["age_s"]} for row in rows]
@@ -80,8 +80,8 @@ def command(once: bool, as_json: bool, interval: float | None) -> None:
         raise Wrong("--interval repeats the report: leave out --once or --interval")
     if not loaded.redis_url:
         raise Wrong(
-            "redis_url is not set, and processes know of each other through it alone: give "
-            f"TIDEGATE_REDIS_URL as the gateways have it; {_MEANWHILE}"
+            "redis_url is not set, and processes publish their load through it alone: give "
+            f"the TIDEGATE_REDIS_URL of the gateways; {_MEANWHILE}"
         )
     if once or (interval is None and not sys.stdout.isatty()):
         asyncio.run(_once(loaded, as_json))
@@ -99,11 +99,11 @@ async def _once(loaded: Settings, as_json: bool) -> None:
 async def _live(loaded: Settings, as_json: bool, interval_s: float) -> None:
     task = asyncio.current_task()
     assert task is not None, "this is one"
-    # SIGTERM must give the cursor back too.
+    # SIGTERM must restore the cursor too.
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
     is_drawn = not as_json and sys.stdout.isatty()
     async with _opened(loaded) as states:
-        # What cannot be read at the start is set up wrong; later it may come back.
+        # A failure of the first read is a mistake in the settings; a later one may pass.
         report = last = await _read(states)
         with load_view.screen() if is_drawn else contextlib.nullcontext():
             while True:
@@ -123,7 +123,7 @@ async def _opened(loaded: Settings) -> AsyncIterator[ProcessStates]:
     try:
         states = ProcessStates(url=loaded.redis_url, call_s=_CALL_S, expires_s=peers.EXPIRES_S)
     except ValueError as exc:
-        # The library's message may quote a piece of the URL.
+        # The library's message may quote a part of the URL.
         raise Wrong("redis_url is not valid: write redis://:password@host:6379/0") from exc
     try:
         yield states
@@ -138,7 +138,7 @@ async def _read(states: ProcessStates) -> Report:
     except Unavailable as exc:
         raise Failure(
             f"redis cannot be read ({type(exc.__cause__ or exc).__name__}): start it or correct "
-            f"redis_url, `tidegate doctor` tells more; {_MEANWHILE}"
+            f"redis_url, see `tidegate doctor`; {_MEANWHILE}"
         ) from exc
     rows = [
         Row(process, round(each.age_s, 2))
@@ -148,7 +148,7 @@ async def _read(states: ProcessStates) -> Report:
     return Report(
         at=datetime.now(UTC),
         summary=cluster_view.summary([row.process for row in rows]),
-        rows=sorted(rows, key=load_view.by_place),
+        rows=sorted(rows, key=load_view.by_position),
         unreadable=len(published) - len(rows),
     )
 

@@ -60,7 +60,7 @@ Exits 0 when it is valid, 2 when it is not.
 )
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 def check(file: Path) -> None:
-    """Check a plan and show what it would do; nothing is changed."""
+    """Check a plan and show what it would do; nothing changes."""
     _print(_read(file))
 
 
@@ -76,14 +76,16 @@ Exits 0 when every process will follow it, 1 when the database is unavailable, 2
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def set_(file: Path, as_json: bool) -> None:
-    """Set a plan in place of the one of its name, with an audit row."""
+    """Set a plan, replacing the one of the same name, with an audit row."""
     plan = _read(file)
     was_there = _in_store(lambda store: store.set_plan(plan, actor=actor()))
     if as_json:
         click.echo(json.dumps({"plan": plan.name, "was_there": was_there}))
         return
     _print(plan)
-    click.echo(f"{plan.name} is set{', in place of the one before' if was_there else ''}", err=True)
+    click.echo(
+        f"{plan.name} is set{' and replaces the previous one' if was_there else ''}", err=True
+    )
 
 
 @command.command(
@@ -121,7 +123,7 @@ def list_(as_json: bool) -> None:
 \b
 Example:
   tidegate plan drop double-eleven
-Exits 0 when it is dropped, 1 when there is none of that name.
+Exits 0 when it is dropped, 1 when there is no plan of that name.
 """,
 )
 @click.argument("name")
@@ -163,5 +165,5 @@ def _in_store(work: Callable[[OverrideStore], Awaitable[T]]) -> T:
 
 
 def _at(at: datetime) -> str:
-    # In the reader's time zone: a sale begins by the wall clock.
+    # In the local time zone: a sale begins by the wall clock.
     return at.astimezone().strftime("%Y-%m-%d %H:%M:%S %z")

@@ -21,7 +21,7 @@ Needs TIDEGATE_DATABASE_URL, a migrated database and a key ring
 (`tidegate doctor` checks all three).
 \b
 Exits 0 after SIGTERM or SIGINT when everything accepted was finished,
-1 when something was cut off or a process kept dying, 2 when a setting is wrong.
+1 when the drain timed out or a process kept dying, 2 when a setting is wrong.
 """
 
 
@@ -42,22 +42,21 @@ Exits 0 after SIGTERM or SIGINT when everything accepted was finished,
 @click.option(
     "--role",
     type=click.Choice(get_args(settings.ProcessRole)),
-    help="What to answer, in place of the setting `role`: core: orders and callbacks; query: "
+    help="What to serve, in place of the setting `role`: core: orders and callbacks; query: "
     "everything else; all.",
 )
 @click.option("--reuse-port", is_flag=True, hidden=True, help="Share the port: for --processes.")
 def command(
     *, host: str | None, port: int | None, processes: int, role: str | None, reuse_port: bool
 ) -> None:
-    """Run the gateway: take orders and payment callbacks over HTTP.
+    """Run the gateway: accept orders and payment callbacks over HTTP.
 
-    Processes of the roles core and query keep orders and callbacks apart from everything else, with
-    a port each and a front before them (see ops/front): what is sent to the wrong one is answered
-    421.
+    The roles core and query isolate orders and callbacks from everything else, in processes with a
+    port each behind a front (see ops/front). A request to the wrong one is answered 421.
 
     SIGTERM and SIGINT drain: no new connections, everything accepted is finished within drain_s
-    seconds. With several processes one that dies is started again; one that dies five times within
-    a minute, each time within seconds, ends them all.
+    seconds. With several processes, one that dies is restarted; one that dies five times within a
+    minute, each time within seconds of its start, ends them all.
     """
     loaded = settings.load(_overridden(host=host, port=port, role=role))
     if processes > 1:

@@ -24,15 +24,15 @@ from ops.tables import table
 
 T = TypeVar("T")
 
-#: Seconds that the database has for an override. With those that the gateways of a machine have to
-#: answer, and the start of the command, it is active within five.
+#: Time-out of the database for an override. With the time-out of the gateways of a machine and the
+#: start of the command, the override is active within 5 s.
 _LEDGER_S = 2.0
-#: And for what takes two people: only the database can store it, so the command waits longer.
+#: The same for what takes two people: only the database can store it, so the command waits longer.
 _APPROVAL_LEDGER_S = 8.0
 
 _ACTIONS: dict[str, overrides.Action] = {"on": "shed", "off": "admit", "early": "early"}
 
-_DONE: dict[overrides.Action, str] = {
+_PARTICIPLES: dict[overrides.Action, str] = {
     "shed": "shed",
     "admit": "admitted whatever the load",
     "early": "shed early",
@@ -101,13 +101,13 @@ def _show(loaded: settings.Settings, as_json: bool) -> None:
     try:
         found = asyncio.run(_every(loaded))
     except Unavailable as exc:
-        answers = control_socket.ask(Path(loaded.control_dir), b"state")
-        if not answers:
+        states = control_socket.ask(Path(loaded.control_dir), b"state")
+        if not states:
             raise Failure(
                 f"{exc}, and no gateway on this machine answers in {loaded.control_dir}"
             ) from exc
         where = "this machine"
-        found, apart = _merged(answers)
+        found, apart = _merged(states)
     if as_json:
         shown = {"where": where, "modes": msgspec.to_builtins(found), "apart": apart}
         click.echo(json.dumps(shown))
@@ -119,7 +119,7 @@ def _show(loaded: settings.Settings, as_json: bool) -> None:
     rows = [
         (
             each.target,
-            _DONE[each.action],
+            _PARTICIPLES[each.action],
             _state(each),
             f"{each.left_s / 60:.0f} min",
             each.actor + (f", {each.approved_by}" if each.approved_by else ""),
@@ -130,11 +130,11 @@ def _show(loaded: settings.Settings, as_json: bool) -> None:
     table(("TARGET", "IS", "STATE", "LEFT", "WHO", "WHY"), rows)
 
 
-def _merged(answers: Mapping[int, bytes]) -> tuple[list[Override], list[int]]:
-    """Return what any of the gateways follows, and those that do not follow all of it."""
+def _merged(states: Mapping[int, bytes]) -> tuple[list[Override], list[int]]:
+    """Return the overrides that any gateway follows, and the pids that do not follow all."""
     followed = {
-        pid: msgspec.convert(json.loads(answer)["modes"], list[Override])
-        for pid, answer in answers.items()
+        pid: msgspec.convert(json.loads(state)["modes"], list[Override])
+        for pid, state in states.items()
     }
     found = {_identity(each): each for all_ in followed.values() for each in all_}
     apart = [pid for pid, all_ in followed.items() if set(map(_identity, all_)) != set(found)]
@@ -169,7 +169,9 @@ def _set(loaded: settings.Settings, request: OverrideRequest, as_json: bool) -> 
     else:
         for_s = request.for_s
         lasts = f"{for_s / 60:.0f} min" if for_s >= 60 else f"{for_s:.0f} s"
-        text = f"{request.target} is {_DONE[request.action]} for {lasts}, everywhere within 2 s"
+        text = (
+            f"{request.target} is {_PARTICIPLES[request.action]} for {lasts}, everywhere within 2 s"
+        )
     _print(as_json, text, is_active=not needs_approval, where="database", processes=None)
 
 
@@ -192,7 +194,7 @@ def _clear(loaded: settings.Settings, target: str, reason: str, as_json: bool) -
 def _described(override: Override) -> str:
     by = f"the plan {override.plan}" if override.plan else override.actor
     left_min = f"{override.left_s / 60:.0f} min more"
-    return f"{override.target} is {_DONE[override.action]} ({by}, {left_min})"
+    return f"{override.target} is {_PARTICIPLES[override.action]} ({by}, {left_min})"
 
 
 def _approve(loaded: settings.Settings, target: str, as_json: bool) -> None:
@@ -204,7 +206,7 @@ def _approve(loaded: settings.Settings, target: str, as_json: bool) -> None:
 
 
 def _spool(loaded: settings.Settings, change: OverrideChange, as_json: bool) -> None:
-    """Store a change on this machine and have its gateways refresh."""
+    """Store a change in the override spool of this machine and have its gateways refresh."""
     directory = Path(loaded.control_dir)
     OverrideSpool(directory=directory).put(change)
     reached = sorted(control_socket.ask(directory, b"look"))
@@ -213,10 +215,10 @@ def _spool(loaded: settings.Settings, change: OverrideChange, as_json: bool) -> 
         f"{len(reached)} gateway{'s follow' if len(reached) != 1 else ' follows'}"
     )
     if not reached:
-        # The sockets of dead processes were removed by asking.
+        # `ask` has removed the sockets of dead processes: those that are left did not answer.
         silent = len(control_socket.sockets(directory))
         if silent:
-            text += f"; {silent} listen in {directory} but did not answer in time: see if they run"
+            text += f"; {silent} listen in {directory} but did not answer in time: do they run?"
         else:
             text += f"; none listens in {directory}, is control_dir the same as theirs?"
     _print(as_json, text, is_active=bool(reached), where="this machine", processes=reached)
@@ -261,7 +263,7 @@ async def _request(loaded: settings.Settings, request: OverrideRequest) -> None:
 async def _cleared(
     loaded: settings.Settings, target: str, reason: str
 ) -> tuple[bool, list[Override]]:
-    """Leave a target to the load; return whether it had an override, and which others apply."""
+    """Clear the override of a target; return whether it had one, and which others apply."""
 
     async def clear(store: OverrideStore) -> tuple[bool, list[Override]]:
         was_set = await store.clear(target, actor=actor(), reason=reason)
@@ -290,7 +292,7 @@ async def _in_store(
     *,
     within_s: float = _LEDGER_S,
 ) -> T:
-    """Run ``work`` on the database's overrides. Raises ``Unavailable`` when it takes longer."""
+    """Run ``work`` on the overrides in the database. Raises ``Unavailable`` after ``within_s``."""
     return await connections.briefly(
         loaded, lambda pool: work(OverrideStore(pool=pool)), within_s=within_s
     )

@@ -17,7 +17,7 @@ Examples:
   tidegate up --ephemeral --port 0
 \b
 Servers that you name (TIDEGATE_DATABASE_URL, TIDEGATE_REDIS_URL,
-TIDEGATE_JOURNAL_URL) are used in place of its own. Ctrl-C drains and stops all that it started.
+TIDEGATE_JOURNAL_URL) replace its own. Ctrl-C drains and stops all that it started.
 \b
 Exits 0 after Ctrl-C or SIGTERM, 1 when something could not start or kept
 dying, 2 when a setting is wrong.
@@ -30,7 +30,7 @@ dying, 2 when a setting is wrong.
     type=click.Path(file_okay=False, path_type=Path),
     default=Path(".tidegate"),
     show_default=True,
-    help="Where data, keys, passwords and logs are kept between runs.",
+    help="The directory of data, keys, passwords and logs, kept between runs.",
 )
 @click.option("--ephemeral", is_flag=True, help="Use a temporary directory, removed at the end.")
 @click.option("--host", help="Address of the gateway, in place of the setting `host`.")
@@ -51,9 +51,9 @@ def command(
 ) -> None:
     """Run everything on this machine, servers included.
 
-    Starts PostgreSQL with a replica and two Valkeys (results and journal), makes the schema and
-    the keys, runs a gateway and a worker, and prints where they listen, an API key and a request
-    to paste.
+    Starts PostgreSQL with a replica and two Valkeys (results and journal), creates the schema and
+    the keys, runs a gateway and a worker, and prints their addresses, an API key and a request to
+    paste.
     """
     loaded = effective.load_without_database()
     sys.exit(

@@ -11,18 +11,18 @@ _EPILOG = """\
 \b
 Example:
   tidegate work
-Run as many as you like: they share the work and never do a thing twice.
+Run any number of them: they share the work, and nothing is done twice.
 \b
-Exits 0 after SIGTERM or SIGINT, 1 when a task died or the database is away
+Exits 0 after SIGTERM or SIGINT, 1 when a task died or the database is unavailable
 at the start, 2 when a setting is wrong.
 """
 
 
 @click.command("work", epilog=_EPILOG)
 def command() -> None:
-    """Run a worker: everything that happens after the answer.
+    """Run a worker: everything that happens after the response.
 
-    Matches payments and orders that missed each other, shows a person what waits too long, makes
-    the coming months' partitions and drops the old ones.
+    Matches payments with orders that arrived after them, marks for a person what waits too long,
+    creates the partitions of the coming months and drops the old ones.
     """
     sys.exit(supervisor.run(settings.load()))

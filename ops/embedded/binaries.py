@@ -1,7 +1,7 @@
 """Where the programs of PostgreSQL and Valkey come from, and whether they are new enough.
 
-Looked for in this order: the place the user names, then the PyPI package. Never on PATH: a
-server that happens to be installed would hide a missing package until the next machine.
+The search order is: the path the user names, then the PyPI package. Never PATH: a server that
+happens to be installed would hide a missing package until the next machine.
 """
 
 import importlib.metadata
@@ -77,8 +77,8 @@ def find_valkey() -> Path:
 
 
 def postgres_major(bin_dir: Path) -> int:
-    """The major version of the server in this directory; errors.CannotStart if it does not tell."""
-    output = _ask(bin_dir / "postgres", "-V")
+    """The major version of the server in this directory; errors.CannotStart if it prints none."""
+    output = _output(bin_dir / "postgres", "-V")
     match = re.search(r"\(PostgreSQL\) (\d+)", output)
     if match is None:
         raise errors.CannotStart(f"{bin_dir}/postgres -V answers {output!r}, not its version.")
@@ -86,8 +86,8 @@ def postgres_major(bin_dir: Path) -> int:
 
 
 def valkey_version(program: Path) -> tuple[int, ...]:
-    """The version of this server; errors.CannotStart if it does not tell."""
-    output = _ask(program, "--version")
+    """The version of this server; errors.CannotStart if it prints none."""
+    output = _output(program, "--version")
     match = re.search(r"\bv=(\d+)\.(\d+)\.(\d+)", output)
     if match is None:
         raise errors.CannotStart(f"{program} --version answers {output!r}, not its version.")
@@ -120,9 +120,9 @@ def _valkey_packaged() -> Path:
     return root / VALKEY_PROGRAMS[0]
 
 
-def _ask(program: Path, option: str) -> str:
+def _output(program: Path, option: str) -> str:
     try:
-        answer = subprocess.run(
+        run = subprocess.run(
             [program, option], capture_output=True, text=True, timeout=10, check=False, cwd="/"
         )
     except (OSError, subprocess.TimeoutExpired) as problem:
@@ -130,4 +130,4 @@ def _ask(program: Path, option: str) -> str:
             f"{program} cannot be run here ({problem}). It needs Linux with glibc 2.28 or newer, "
             "or macOS; elsewhere name your own binaries (TIDEGATE_PG_BIN, TIDEGATE_VALKEY_BIN)."
         ) from None
-    return (answer.stdout or answer.stderr).strip()
+    return (run.stdout or run.stderr).strip()

@@ -54,7 +54,7 @@ class _Server(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Exit:
-    """A server that is no longer of use until it is restarted."""
+    """A server that cannot be used until it is restarted."""
 
     name: str
     reason: str
@@ -64,15 +64,15 @@ class Exit:
 class Servers:
     """The embedded servers of one state directory.
 
-    state           the directory, kept; None for a temporary one that `stop` removes
+    state           the directory, which stays; None for a temporary one that `stop` removes
     postgres        start the primary (False when the user has their own)
     replica         start its streaming replica too
     valkey          start Valkey
     journal         start a second Valkey, which syncs before it answers
     fsync           False is faster and loses what PostgreSQL holds when the machine (not a process)
                     crashes; the journal syncs in any case, or the gateway would not use it
-    reporter        hears what happens; `report.Terminal()` prints it
-    abandon_check   called in every wait; may raise to give the start up
+    reporter        receives the progress; `report.Terminal()` prints it
+    abandon_check   called in every wait; may raise to abandon the start
 
     Use it from the main thread: on Linux the servers end with the thread that started them, so
     that a `kill -9` of this process leaves nothing behind.
@@ -137,7 +137,7 @@ class Servers:
 
         Harmless when nothing runs. Takes some 200 ms, and a bounded time when a server hangs.
         """
-        # The last one in is the first to go, and an interruption of one spares none of the others.
+        # The stack stops them in reverse order, and all of them even when stopping one raises.
         with contextlib.ExitStack() as stack:
             stack.callback(self._close)
             for name in (PRIMARY, REPLICA, VALKEY, JOURNAL):
@@ -194,14 +194,14 @@ class Servers:
         return self._valkey_url(JOURNAL)
 
     def url_of_database(self, database: str, *, server: str = PRIMARY) -> str:
-        """The same with another database: one that a test has created, say."""
+        """The URL of another database, for instance one that a test has created."""
         return self._postgres_url(server, OWNER, database)
 
     def poll(self) -> list[Exit]:
-        """The servers that need `restart`: ended by themselves, or a replica left behind for good.
+        """The servers that need `restart`: ended by themselves, or a replica that cannot catch up.
 
-        Call it often: it only looks, but for one query every 30 s. A server is reported at each
-        call until it is restarted.
+        Call it often: it is cheap, but for one query every 30 s. A server is reported at each call
+        until it is restarted.
         """
         exits = []
         for name, server in self._servers.items():
@@ -210,7 +210,9 @@ class Servers:
                 reason = f"ended by itself (status {service.exit_status})"
                 exits.append(Exit(name, reason, service.log_tail()))
         if not exits and self._replica_is_lost():
-            exits.append(Exit(REPLICA, "was away for too long and lost its place", ""))
+            exits.append(
+                Exit(REPLICA, "was stopped for too long and lost its replication slot", "")
+            )
         return exits
 
     def restart(self, name: str) -> None:
@@ -219,7 +221,7 @@ class Servers:
         self._server(name).start()
 
     def stop_one(self, name: str) -> None:
-        """This server is stopped in good order."""
+        """This server is shut down cleanly."""
         self._server(name).stop()
 
     def kill(self, name: str) -> None:

@@ -27,9 +27,9 @@ class Account:
 
 
 def server_account() -> Account | None:
-    """Whom to become for the servers; None to stay who we are.
+    """The user to run the servers as; None to run them as ourselves.
 
-    Raises errors.CannotStart when TIDEGATE_RUN_AS cannot be followed.
+    Raises errors.CannotStart when TIDEGATE_RUN_AS cannot be obeyed.
     """
     wanted = os.environ.get("TIDEGATE_RUN_AS")
     if os.geteuid() != 0:
@@ -69,7 +69,7 @@ def require_name(account: Account | None) -> None:
 
 def can_enter(account: Account | None, directory: Path) -> bool:
     """Whether the account may pass through this existing directory."""
-    # Tried, not computed from modes: access lists and mounts have a say too.
+    # Tried, not computed from modes: access lists and mounts matter too.
     return _can(account, ["/bin/sh", "-c", 'cd -- "$0"', str(directory)])
 
 
@@ -91,7 +91,7 @@ def hand_over_tree(path: Path, account: Account | None) -> None:
     for directory, _, files in os.walk(path, topdown=False):
         for name in files:
             hand_over(Path(directory, name), account)
-        # The directory last: its owner tells the next run that all below it is done.
+        # The directory last: its owner marks that everything below it is done.
         hand_over(Path(directory), account)
 
 
@@ -119,7 +119,7 @@ def reachable_postgres(bin_dir: Path, account: Account | None, runtime: Path) ->
 
 
 def reachable_valkey(program: Path, account: Account | None, runtime: Path) -> Path:
-    """The same for the one program of Valkey."""
+    """The path of Valkey's program, or of a copy of it, that the account can run."""
     if account is None or can_run(account, program):
         return program
     if os.environ.get("TIDEGATE_VALKEY_BIN"):
@@ -136,7 +136,7 @@ def reachable_valkey(program: Path, account: Account | None, runtime: Path) -> P
 
 def _can(account: Account | None, argv: list[str]) -> bool:
     try:
-        answer = subprocess.run(
+        run = subprocess.run(
             argv,
             stdin=subprocess.DEVNULL,
             capture_output=True,
@@ -149,7 +149,7 @@ def _can(account: Account | None, argv: list[str]) -> bool:
         )
     except (OSError, subprocess.TimeoutExpired):
         return False
-    return answer.returncode == 0
+    return run.returncode == 0
 
 
 def _unreachable(variable: str, path: Path, account: Account) -> errors.CannotStart:

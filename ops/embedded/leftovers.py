@@ -1,4 +1,4 @@
-"""Processes that an earlier run left behind, found by the pids it wrote down."""
+"""Processes that an earlier run left behind, found by the pids it recorded."""
 
 import contextlib
 import os
@@ -12,7 +12,7 @@ _KILL_PATIENCE_S = 5.0
 
 
 def left_running(pids: Path) -> dict[str, tuple[int, str]]:
-    """What an earlier run left running, by name; what has ended is forgotten."""
+    """What an earlier run left running: (pid, birth) by name. Files of ended ones are removed."""
     left = {}
     for file in pids.iterdir():
         pid, _, birth = file.read_text().strip().partition(" ")
@@ -24,10 +24,10 @@ def left_running(pids: Path) -> dict[str, tuple[int, str]]:
 
 
 def settle(left: Mapping[str, tuple[int, str]], *, patience_s: float = 12.0) -> list[str]:
-    """Waits for these to end, then ends them; gives the names of those that had to be killed.
+    """Waits for these to end, then kills them; returns the names of those it killed.
 
-    Call it only while holding the state directory's lock: whoever is left then is an orphan, and
-    has had its signal when its parent died.
+    Call it only while holding the state directory's lock: a process that is left then is an orphan
+    and got its signal when its parent died.
     """
     _wait_for_end(left, patience_s)
     stuck = _still(left)
@@ -49,7 +49,7 @@ def _still(left: Mapping[str, tuple[int, str]]) -> list[str]:
 
 
 def birth_of(pid: int) -> str:
-    """Tells a process from a later one with the same number; "" when it is dead or unknowable."""
+    """Distinguishes a process from a later one with the same pid; "" when dead or unknown."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_text()
         boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()

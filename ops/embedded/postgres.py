@@ -1,6 +1,6 @@
 """PostgreSQL on 127.0.0.1: what both servers share, and the primary.
 
-Settings are given on the command line at every start, so a data directory never keeps old ones.
+Settings are given on the command line at every start, so a data directory never holds old ones.
 Unix sockets are off: their paths may not exceed 107 bytes, which a deep checkout does.
 """
 
@@ -36,9 +36,9 @@ SETTINGS = {
     "timezone": "UTC",
     "log_timezone": "UTC",
     "shared_preload_libraries": "pg_stat_statements",
-    # A replica that stays away may not fill the disk with WAL: it is rebuilt instead.
+    # A replica that stays unavailable may not fill the disk with WAL: it is rebuilt instead.
     "max_slot_wal_keep_size": "1GB",
-    # The default of 5 s is how long a replica would lag after a restart of the primary.
+    # With the default of 5 s, replica lag would last as long after a restart of the primary.
     "wal_retrieve_retry_interval": "250ms",
     # A query on the replica is not cancelled because the primary cleaned up rows it still reads.
     "hot_standby_feedback": "on",
@@ -94,13 +94,13 @@ class Site:
 
     def connection(self, *, port: int, user: str, **more: str) -> str:
         """A libpq connection string; the password stays in the passfile."""
-        words = {"host": HOST, "port": str(port), "user": user, "passfile": str(self.passfile)}
-        return " ".join(f"{key}={_quoted(value)}" for key, value in {**words, **more}.items())
+        parameters = {"host": HOST, "port": str(port), "user": user, "passfile": str(self.passfile)}
+        return " ".join(f"{key}={_quoted(value)}" for key, value in {**parameters, **more}.items())
 
     def sql(self, port: int, statements: str, *, timeout_s: float = 30.0) -> str:
         """What psql prints for these statements. Raises processes.HelperFailed on any error."""
-        to = self.connection(port=port, user=SUPERUSER, dbname="postgres", connect_timeout="5")
-        options = ["-XqAt", "-w", "-v", "ON_ERROR_STOP=1", "-d", to]
+        target = self.connection(port=port, user=SUPERUSER, dbname="postgres", connect_timeout="5")
+        options = ["-XqAt", "-w", "-v", "ON_ERROR_STOP=1", "-d", target]
         argv = [self.program("psql"), *options]
         return self.runner.run(argv, stdin=statements, timeout_s=timeout_s).strip()
 
@@ -125,7 +125,7 @@ class Server:
         """It accepts connections. Raises errors.CannotStart; `stop` is still needed then."""
         self._check_major()
         self._clear_stale_pid_file()
-        give_up_s = time.monotonic() + _RETRY_BUDGET_S
+        deadline_s = time.monotonic() + _RETRY_BUDGET_S
         while True:
             self.service = service = self._launch(more)
             try:
@@ -135,7 +135,7 @@ class Server:
                 log_tail = service.log_tail()
                 if _BUSY in log_tail:
                     raise errors.CannotStart(busy_port(self.label, self.port)) from None
-                late = service.exit_status is None or time.monotonic() > give_up_s
+                late = service.exit_status is None or time.monotonic() > deadline_s
                 if late or not any(sign in log_tail for sign in _TRANSIENT):
                     raise
             self._site.runner.pause(0.2)
@@ -150,7 +150,7 @@ class Server:
         return self._site.runner.start(self.name, argv, death_signal=signal.SIGINT)
 
     def _is_ready(self) -> bool:
-        # What pg_ctl looks at too: the 8th line turns to "ready" when connections are accepted.
+        # As pg_ctl does: the 8th line becomes "ready" when connections are accepted.
         try:
             lines = (self._directory / "postmaster.pid").read_text().splitlines()
         except OSError:
@@ -169,8 +169,8 @@ class Server:
                 )
 
     def _clear_stale_pid_file(self) -> None:
-        # We hold the lock and have waited for leftovers. PostgreSQL itself only asks whether the
-        # number is in use, and in a container a restart gives the same numbers to other programs.
+        # We hold the lock and have waited for leftovers. PostgreSQL itself only checks whether the
+        # pid is in use, and in a container a restart gives the same pids to other programs.
         file = self._directory / "postmaster.pid"
         with contextlib.suppress(OSError, ValueError):
             pid = int(file.read_text().splitlines()[0])
@@ -189,7 +189,7 @@ class Primary(Server):
             return
         if state.remove(self.name):
             self._site.reporter.say(
-                f"{self._directory} was left half made by an interrupted start: made anew."
+                f"{self._directory} was left half made by an interrupted start: creating it again."
             )
         state.remove("replica")  # a copy of some other primary
         try:
@@ -206,7 +206,7 @@ class Primary(Server):
                 ),
             )
         except processes.HelperFailed as problem:
-            raise errors.CannotStart(f"{self.label} could not be made: {problem}") from None
+            raise errors.CannotStart(f"{self.label} could not be created: {problem}") from None
         state.mark_made(self.name)
 
     def _initialise(self) -> None:
@@ -216,7 +216,7 @@ class Primary(Server):
         password_file = site.state.data / "initdb-password"
         write_private(password_file, site.state.password(SUPERUSER) + "\n")
         identity.hand_over(password_file, site.account)
-        # The locale is named, or initdb would take whatever the environment says.
+        # The locale is named, or initdb would take that of the environment.
         locale = (
             ["--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"]
             if site.major >= 17
@@ -231,7 +231,7 @@ class Primary(Server):
 
 
 def busy_port(label: str, port: int) -> str:
-    """What to tell when a server found its port taken after all."""
+    """The message for a server that finds its port taken at its start."""
     return (
         f"Port {port} of {label} is taken by another process "
         f"(`ss -ltnp 'sport = :{port}'` shows which). Stop that process, or delete ports.json in "

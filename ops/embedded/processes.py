@@ -57,13 +57,13 @@ class Service:
         return self._process.poll()
 
     def send(self, what: signal.Signals) -> None:
-        """Sends the signal, or does nothing when the process has ended."""
+        """Sends the signal; does nothing when the process has ended."""
         self._process.send_signal(what)
 
     def stop(self, how: signal.Signals, *, patience_s: float) -> bool:
-        """Asks it to end, waits, and kills it if it has not.
+        """Sends it the signal `how`, waits `patience_s`, and kills it if it has not ended.
 
-        It is gone afterwards. False when it had to be killed.
+        It has ended afterwards. False when it had to be killed.
         """
         self.send(how)
         try:
@@ -80,7 +80,7 @@ class Service:
         children = _children(self.pid)
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self.pid, signal.SIGKILL)
-        self._process.kill()  # what has no session of its own leads no group
+        self._process.kill()  # without a session of its own it leads no process group
         for pid in children:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.kill(pid, signal.SIGKILL)
@@ -102,8 +102,8 @@ class Service:
 class Runner:
     """Starts processes as one account, with one environment, logs in one place.
 
-    `pids` is where the running ones are written down, for `leftovers` after a crash.
-    `abandon_check` is called in every wait and may raise to give the wait up.
+    `pids` is the directory where the running ones are recorded, for `leftovers` after a crash.
+    `abandon_check` is called in every wait and may raise to abandon the wait.
     """
 
     def __init__(
@@ -124,9 +124,9 @@ class Runner:
         self.abandon_check = abandon_check
 
     def start(self, name: str, argv: list[str], *, death_signal: signal.Signals) -> Service:
-        """The process runs, logging to `<name>.log`. Raises errors.CannotStart if it cannot."""
+        """The process runs and logs to `<name>.log`. Raises errors.CannotStart if it cannot."""
         log = self._logs / f"{name}.log"
-        # A log is bounded at each start: one old file is kept.
+        # A log is rotated at a start, with one old file.
         if log.exists() and log.stat().st_size > LOG_BYTES_MAX:
             log.replace(log.with_suffix(".log.1"))
         service = start(
@@ -182,7 +182,7 @@ class Runner:
             self.pause()
 
     def pause(self, seconds: float = _POLL_INTERVAL_S) -> None:
-        """One turn of a waiting loop."""
+        """Calls `abandon_check` and sleeps: the body of a waiting loop."""
         self.abandon_check()
         time.sleep(seconds)
 
@@ -233,7 +233,7 @@ def run(
     own_session: bool = True,
     abandon_check: Callable[[], None] = lambda: None,
 ) -> str:
-    """What the program wrote to its standard output, once it has ended well.
+    """What the program wrote to its standard output, once it has ended with status 0.
 
     Raises HelperFailed otherwise, errors.CannotStart if it cannot be run at all.
     """
@@ -259,7 +259,7 @@ def run(
                 to_send = None  # the next call goes on with what is left of it
                 abandon_check()
                 if time.monotonic() > deadline_s:
-                    raise HelperFailed(f"no end after {timeout_s:.0f} s") from None
+                    raise HelperFailed(f"timed out after {timeout_s:.0f} s") from None
     finally:
         if process.poll() is None:
             process.kill()
@@ -309,7 +309,7 @@ def die_with_parent(death_signal: signal.Signals) -> None:
 
 
 def death_signal_hook(death_signal: signal.Signals | None) -> Callable[[], None] | None:
-    """For `preexec_fn` of a child that shall get this signal when we end. None off Linux."""
+    """The `preexec_fn` for a child that shall get this signal when we end. None off Linux."""
     if _LIBC is None or death_signal is None:
         return None
     prctl, parent = _LIBC.prctl, os.getpid()

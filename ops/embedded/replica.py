@@ -1,7 +1,7 @@
 """The streaming hot standby: a copy of the primary that follows it and answers reads.
 
-It can always be made again from the primary. So whatever keeps it from following (half made,
-promoted, its slot lost, another primary's copy) has one cure: remove it and copy anew.
+It can always be made again from the primary. So whatever prevents replication (half made,
+promoted, its slot lost, another primary's copy) has one remedy: remove it and copy it again.
 """
 
 import time
@@ -35,10 +35,10 @@ class Replica(Server):
     def start(self) -> None:
         """It accepts connections and follows the primary. Raises errors.CannotStart."""
         try:
-            why_anew = self._why_anew()
+            copy_reason = self._copy_reason()
             for _ in range(2):
-                if why_anew is not None:
-                    self._copy_primary(why_anew)
+                if copy_reason is not None:
+                    self._copy_primary(copy_reason)
                 self._run(
                     primary_conninfo=self._site.connection(
                         port=self._primary_port, user=REPLICATOR, application_name=self.name
@@ -48,7 +48,7 @@ class Replica(Server):
                 if self._follows():
                     return
                 self.stop()
-                why_anew = "could not follow the primary"
+                copy_reason = "could not follow the primary"
         except processes.HelperFailed as problem:
             raise errors.CannotStart(f"{self.label} could not be started: {problem}") from None
         tail = self.service.log_tail() if self.service else ""
@@ -61,21 +61,21 @@ class Replica(Server):
         except processes.HelperFailed:
             return False
 
-    def _why_anew(self) -> str | None:
-        """None when the directory can be started as it is; "" when there was none."""
+    def _copy_reason(self) -> str | None:
+        """Why it must be copied: None when it can start as it is, "" when it does not exist yet."""
         if not self._site.state.is_made(self.name):
             half_made = self._directory.exists()
             return "was left half made by an interrupted start" if half_made else ""
         if not (self._directory / "standby.signal").exists():
-            return "was promoted and is no copy any more"
+            return "was promoted and is no longer a copy"
         if self._slot_state() in {"lost", ""}:
-            return "was away for too long: the primary has dropped what it needs"
+            return "was stopped for too long: the primary has dropped the WAL it needs"
         return None
 
     def _copy_primary(self, why: str) -> None:
         site = self._site
         if why:
-            site.reporter.say(f"{self._directory} {why}: copied anew from the primary.")
+            site.reporter.say(f"{self._directory} {why}: copying it again from the primary.")
         site.state.remove(self.name)
         site.state.fresh_directory(self.name, site.account)
         site.sql(self._primary_port, _DROP_SLOT)

@@ -11,14 +11,14 @@ class Reporter(Protocol):
     """Where progress goes. Both methods return at once and never raise."""
 
     def say(self, text: str) -> None:
-        """Tell one thing that happened."""
+        """Report one thing that happened."""
 
     def step(self, text: str) -> contextlib.AbstractContextManager[None]:
-        """Tell what begins now and, when the block ends well, how long it took."""
+        """Report what begins now and, when the block ends without an error, how long it took."""
 
 
 class Quiet:
-    """Reports nothing: for the tests."""
+    """Discards everything: for the tests."""
 
     def say(self, text: str) -> None:
         """Nothing."""
@@ -29,20 +29,20 @@ class Quiet:
 
 
 class Terminal:
-    """Writes `starting PostgreSQL primary ... 0.9 s` lines, each as soon as it is known."""
+    """Writes `starting PostgreSQL primary ... 0.9 s` lines, each part as soon as it is known."""
 
     def __init__(self, stream: TextIO | None = None) -> None:
         self._stream = sys.stdout if stream is None else stream
         self._line_is_open = False
 
     def say(self, text: str) -> None:
-        """One line of its own."""
+        """Writes one line."""
         self._write(f"{self._line_break()}{text}\n")
         self._line_is_open = False
 
     @contextlib.contextmanager
     def step(self, text: str) -> Iterator[None]:
-        """A line that is finished with the time taken; broken off when the block raises."""
+        """Writes a line that ends with the time taken; without it when the block raises."""
         began_s = time.monotonic()
         self._write(f"{self._line_break()}{text} ...")
         self._line_is_open = True
@@ -60,7 +60,7 @@ class Terminal:
         return "\n" if self._line_is_open else ""
 
     def _write(self, text: str) -> None:
-        # A reader that went away (`tidegate up | head`) must not stop the servers.
+        # A closed pipe (`tidegate up | head`) must not stop the servers.
         with contextlib.suppress(OSError, ValueError):
             self._stream.write(text)
             self._stream.flush()

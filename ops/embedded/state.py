@@ -3,8 +3,8 @@
     lock              held (flock) while a supervisor uses the directory; its pid
     state.json        where the data is
     passwords.json    generated once
-    ports.json        chosen free once; delete it to have new ones chosen
-    pids/             who was running, for the run after a crash
+    ports.json        chosen once among free ones; delete it to have new ones chosen
+    pids/             the processes that run, for the start after a crash
     log/              one file per process
     data/             the servers' own directories, and *.made: a marker for each finished one of
                       PostgreSQL's
@@ -51,10 +51,10 @@ class State:
             directory.mkdir(mode=0o700, exist_ok=True)
 
     def place_data(self, account: Account | None) -> str | None:
-        """Decides, once for this directory, where the servers keep their data; `data` exists then.
+        """Decides, once for this directory, where the servers' data is; `data` exists then.
 
-        Gives a sentence for the user when it is not inside the state directory.
-        Raises errors.CannotStart when no place can be reached by the account.
+        Returns a sentence for the user when it is not inside the state directory.
+        Raises errors.CannotStart when the account can reach no possible directory.
         """
         recorded = read_json(self.path / "state.json").get("data")
         # Inside the state directory it is recorded as relative: the directory may be moved.
@@ -90,7 +90,7 @@ class State:
         )
 
     def password(self, of: str) -> str:
-        """The password of this role, made at the first call and the same ever after."""
+        """The password of this role: generated at the first call, stored from then on."""
         file = self.path / "passwords.json"
         known = read_json(file)
         if of not in known:
@@ -99,7 +99,7 @@ class State:
         return known[of]
 
     def port(self, of: str, label: str) -> int:
-        """The port of this server, chosen free at the first call and the same ever after.
+        """The port of this server: chosen at the first call among free ones, stored from then on.
 
         Raises errors.CannotStart when another process has taken it since.
         """
@@ -118,15 +118,15 @@ class State:
         return port
 
     def is_made(self, name: str) -> bool:
-        """Whether the server's data directory was finished, not just begun."""
+        """Whether the server's data directory is complete."""
         return (self.data / f"{name}.made").exists() and (self.data / name).is_dir()
 
     def mark_made(self, name: str) -> None:
-        """From now on the server's data directory counts as finished."""
+        """From now on the server's data directory counts as complete."""
         (self.data / f"{name}.made").write_text("finished\n")
 
     def remove(self, name: str) -> bool:
-        """The server's data directory is gone; whether there was one. The marker goes first."""
+        """The server's data directory is removed, after its marker; whether there was one."""
         (self.data / f"{name}.made").unlink(missing_ok=True)
         directory = self.data / name
         existed = directory.exists()
@@ -152,7 +152,7 @@ class State:
         return directory
 
     def close(self) -> None:
-        """The lock is free; a temporary directory is gone."""
+        """The lock is free; a temporary directory is removed."""
         if self.temporary:
             remove_temporary(self.path)
         for fd in self._lock_fds:
@@ -174,7 +174,8 @@ class State:
 def open_state(path: Path) -> State:
     """The directory exists, is ours and is locked.
 
-    Raises errors.CannotStart when somebody else uses it, owns it, or keeps other things in it.
+    Raises errors.CannotStart when another process uses it, another user owns it, or it holds other
+    files.
     """
     path = path.absolute()
     with _explained(path):
@@ -216,7 +217,7 @@ def open_temporary() -> State:
 
 
 def remove_temporary(path: Path) -> None:
-    """The directory is gone, and its data if that was elsewhere."""
+    """The directory is removed, and its data if that was elsewhere."""
     data = read_json(path / "state.json").get("data")
     if data:
         shutil.rmtree(path / data, ignore_errors=True)
@@ -235,7 +236,7 @@ def port_is_free(host: str, port: int) -> bool:
 
 
 def read_json(file: Path) -> dict[str, str]:
-    """The strings kept in this file; empty when there is none.
+    """The strings stored in this file; empty when there is none.
 
     Raises errors.CannotStart when it cannot be read as such.
     """

@@ -1,7 +1,7 @@
 """Valkey on 127.0.0.1: one server for committed results, and one for the journal.
 
-They differ in what an answer means. Results can be had again from PostgreSQL; an order in the
-journal was answered with 202 and is nowhere else.
+They differ in durability. Results can be read again from PostgreSQL; an order in the journal was
+answered with 202 and is stored nowhere else.
 """
 
 import contextlib
@@ -29,15 +29,15 @@ dir {directory}
 save ""
 appendonly yes
 {syncing}
-# Full means refused, never forgotten.
+# When full, writes fail; nothing is evicted.
 maxmemory 256mb
 maxmemory-policy noeviction
 """
 
-#: Losing a second of them costs look-ups in PostgreSQL; a sync at each write would make every
-#: look-up wait for the disk.
+#: The loss of a second of results costs queries to PostgreSQL; a sync at each write would make
+#: every command wait for the disk.
 RESULTS = "appendfsync everysec"
-#: What is answered is on the disk, also while the file is being rewritten.
+#: What is acknowledged is on the disk, also while the file is being rewritten.
 JOURNAL = "appendfsync always\nno-appendfsync-on-rewrite no"
 
 
@@ -68,9 +68,9 @@ class Valkey:
         self._password = state.password(name)
 
     def launch(self) -> None:
-        """The process is starting: `wait` tells when it is ready. Raises errors.CannotStart."""
+        """The process is starting; `wait` returns when it is ready. Raises errors.CannotStart."""
         directory = self._state.data / self.name
-        # Begun or finished, Valkey takes it as it is: what may hold orders is never made anew.
+        # Complete or not, Valkey starts with it: what may hold orders is never replaced.
         if not directory.exists():
             self._state.fresh_directory(self.name, self._account)
         config = self._state.data / f"{self.name}.conf"
@@ -103,7 +103,7 @@ class Valkey:
         self.wait()
 
     def stop(self) -> None:
-        """What it acknowledged is on disk; it is gone."""
+        """It has ended, and what it acknowledged is on disk."""
         if self.service is not None:
             self.service.stop(signal.SIGTERM, patience_s=_STOP_PATIENCE_S)
 

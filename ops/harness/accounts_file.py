@@ -33,16 +33,16 @@ def value(of: object) -> str:
         return "{ " + ", ".join(pairs) + " }"
     if isinstance(of, list | tuple):
         return "[" + ", ".join(map(value, of)) + "]"
-    # What TOML and JSON both have, they write alike.
+    # TOML and JSON write these types alike.
     return json.dumps(of, ensure_ascii=False)
 
 
 def write_secrets(directory: Path, provider: str, secrets: Sequence[str]) -> list[str]:
-    """Write each secret into a file of mode 0600; return what the settings name them by."""
-    named = []
+    """Write each secret into a file of mode 0600; return the references for the settings."""
+    references = []
     for n, secret in enumerate(secrets, 1):
         file = directory / f"{provider}.secret{n}"
         file.touch(mode=0o600)
         file.write_text(secret, "utf-8")
-        named.append(f"file:{file}")
-    return named
+        references.append(f"file:{file}")
+    return references

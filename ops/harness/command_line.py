@@ -10,5 +10,5 @@ def tidegate(*arguments: str) -> list[str]:
 
 def python_module(module: str, *arguments: str) -> list[str]:
     """Return the argv of ``python -m MODULE ARGUMENTS``, for an environment of ``environment``."""
-    # -P: a directory named `ops` where the command was called must not shadow ours.
+    # -P: a directory `ops` in the working directory must not shadow ours.
     return [sys.executable, "-P", "-m", module, *arguments]

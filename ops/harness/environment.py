@@ -12,15 +12,15 @@ _PREFIX = "TIDEGATE_"
 def inherited() -> dict[str, str]:
     """Return our own environment, extended so that the child imports the code that runs here.
 
-    That holds wherever the command was called, and whether the project is installed or not.
+    That holds in any working directory, and whether the project is installed or not.
     """
     root = str(Path(ops.__file__).resolve().parent.parent)
-    known = os.environ.get("PYTHONPATH")
-    return {**os.environ, "PYTHONPATH": os.pathsep.join([root, known]) if known else root}
+    current = os.environ.get("PYTHONPATH")
+    return {**os.environ, "PYTHONPATH": os.pathsep.join([root, current]) if current else root}
 
 
 def without_settings() -> dict[str, str]:
-    """Return the same without the settings that a user made for a gateway of their own."""
+    """Return the same without the settings a user has made for a gateway of their own."""
     return {name: value for name, value in inherited().items() if not name.startswith(_PREFIX)}
 
 
@@ -30,7 +30,7 @@ def settings(**values: object) -> dict[str, str]:
 
 
 def server_settings(servers: Servers) -> dict[str, str]:
-    """Return the settings that name the started ones of the embedded servers."""
+    """Return the settings that name those embedded servers that are started."""
     found = {}
     if PRIMARY in servers.names:
         found["database_url"] = servers.database_url

@@ -10,15 +10,15 @@ from ops.embedded import errors
 
 
 def prepare(tidegate: Callable[..., str], *, key_name: str, roles: Sequence[str]) -> str:
-    """Make the sealing keys, migrate the database, make an API key; return its token."""
+    """Create the sealing keys, migrate the database, create an API key; return its token."""
     tidegate("keys", "seal-init", "--if-missing")
     tidegate("migrate")
     return create_api_key(tidegate, name=key_name, roles=roles)
 
 
 def create_api_key(tidegate: Callable[..., str], *, name: str, roles: Sequence[str]) -> str:
-    """Make an API key with these roles; return its token. Raises ``errors.CannotStart``."""
-    options = [word for role in roles for word in ("--role", role)]
+    """Create an API key with these roles; return its token. Raises ``errors.CannotStart``."""
+    options = [argument for role in roles for argument in ("--role", role)]
     printed = tidegate("keys", "create", "--name", name, *options, "--json")
     try:
         return str(json.loads(printed)["token"])

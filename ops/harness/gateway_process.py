@@ -30,8 +30,8 @@ def wait_ready(
 ) -> None:
     """Return once the first of the services answers /readyz with 200 and all of them run.
 
-    ``pause`` waits between two questions, and may raise to give up.
-    Raises ``errors.NotReady`` when one ends or the time is over; none is stopped then.
+    ``pause`` waits between two polls, and may raise to abandon the wait.
+    Raises ``errors.NotReady`` when one ends or after ``timeout_s``; none is stopped then.
     """
     deadline_s = time.monotonic() + timeout_s
     while True:
@@ -54,11 +54,11 @@ def wait_ready(
 
 
 class Services:
-    """Services that run during a block and are gone after it.
+    """Services that run during a block and have ended after it.
 
-    They are asked to end with SIGTERM in the order of their start, and killed after
-    ``stop_timeout_s`` each. Leaving the block raises ``EndedEarly`` when one had ended by itself,
-    unless the block raised something of its own.
+    They get SIGTERM in the order of their start, and SIGKILL after ``stop_timeout_s`` each. Leaving
+    the block raises ``EndedEarly`` when one had ended by itself, unless the block raised an
+    exception of its own.
     """
 
     def __init__(self, *, stop_timeout_s: float) -> None:
@@ -66,7 +66,7 @@ class Services:
         self._started: list[Service] = []
 
     def add(self, service: Service) -> Service:
-        """Take charge of a service that was started."""
+        """Stop this running service at the end of the block; return it."""
         self._started.append(service)
         return service
 

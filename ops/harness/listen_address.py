@@ -21,20 +21,20 @@ class ListenAddress:
 
     @property
     def url(self) -> str:
-        """What precedes the path in a request from this machine."""
+        """The URL without a path, as it is reached from this machine."""
         host = f"[{self.reach}]" if ":" in self.reach else self.reach
         return f"http://{host}:{self.port}"
 
     def get(self, path: str, *, api_key: str = "", timeout_s: float = 5.0) -> tuple[int, str]:
-        """Return status and the first 4096 bytes of the body; status 0 when nobody answers."""
+        """Return status and the first 4096 bytes of the body; status 0 without an answer."""
         # http.client and not urllib: urllib would go through a proxy of the environment.
         connection = http.client.HTTPConnection(self.reach, self.port, timeout=timeout_s)
         headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
         try:
             connection.request("GET", path, headers=headers)
-            answer = connection.getresponse()
-            body = answer.read(_BODY_BYTES_MAX)
-            return answer.status, body.decode("utf-8", "replace").strip()
+            response = connection.getresponse()
+            body = response.read(_BODY_BYTES_MAX)
+            return response.status, body.decode("utf-8", "replace").strip()
         except (OSError, http.client.HTTPException):
             return 0, ""
         finally:

@@ -2,8 +2,8 @@
 
 run         the order in which things start, are watched and stop
 children    the gateway, the worker and the one-off commands, as processes
-restarts    when to start something again, and when to give up
-local_key   the ready-made API key
+restarts    when to restart a process, and when to stop everything
+local_key   the API key that is made at the first start
 greeting    what is printed once everything runs
 """
 

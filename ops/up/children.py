@@ -1,4 +1,4 @@
-"""The gateway, the worker and the one-off commands: this same program, as processes of its own."""
+"""The gateway, the worker and the one-off commands: this program, in child processes."""
 
 import errno
 import signal
@@ -19,7 +19,7 @@ _POLL_INTERVAL_S = 0.02
 
 
 class Children:
-    """Starts and stops them. Their environment and working directory are ours, plus `variables`."""
+    """Starts and stops them, in our working directory, with our environment plus `variables`."""
 
     def __init__(
         self,
@@ -53,7 +53,7 @@ class Children:
         )
 
     def command(self, *arguments: str, timeout_s: float = 60.0) -> str:
-        """What `tidegate ARGUMENTS` printed. Raises errors.CannotStart with its complaint."""
+        """What `tidegate ARGUMENTS` printed. Raises errors.CannotStart with its error output."""
         try:
             return self._runner.run(command_line.tidegate(*arguments), timeout_s=timeout_s)
         except processes.HelperFailed as problem:
@@ -79,7 +79,7 @@ class Children:
     def stop(self) -> bool:
         """The gateway has drained, then the worker; both are gone. False when one was killed.
 
-        Bounded by the drain time and a little: the worker is asked at half of it at the latest.
+        Takes at most `drain_s` and a margin; the worker gets SIGTERM after half of it at last.
         """
         began_s = time.monotonic()
         running = [self.services[name] for name in (GATEWAY, WORKER) if name in self.services]
@@ -88,8 +88,8 @@ class Children:
             spent_s = time.monotonic() - began_s
             if spent_s > self._drain_s + _EXIT_MARGIN_S:
                 break
-            ahead_is_gone = all(s.exit_status is not None for s in running if s not in waiting)
-            if waiting and (ahead_is_gone or spent_s > self._drain_s / 2):
+            ahead_has_ended = all(s.exit_status is not None for s in running if s not in waiting)
+            if waiting and (ahead_has_ended or spent_s > self._drain_s / 2):
                 waiting.pop(0).send(signal.SIGTERM)
             time.sleep(_POLL_INTERVAL_S)
         late = [service for service in running if service.exit_status is None]
@@ -100,7 +100,7 @@ class Children:
 
 
 def check_listen(listen: ListenAddress) -> None:
-    """Raises errors.CannotStart when nothing could listen there."""
+    """Raises errors.CannotStart when no process could listen there now."""
     family = socket.AF_INET6 if ":" in listen.host else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -108,15 +108,15 @@ def check_listen(listen: ListenAddress) -> None:
             probe.bind((listen.host, listen.port))
         except OSError as problem:
             if problem.errno == errno.EADDRINUSE:
-                way_out = (
-                    "Choose another port with --port or TIDEGATE_PORT, or stop what is there "
+                remedy = (
+                    "Choose another port with --port or TIDEGATE_PORT, or stop what listens there "
                     f"(`ss -ltnp 'sport = :{listen.port}'` shows it)."
                 )
             elif problem.errno == errno.EACCES:
-                way_out = "Choose a port above 1023 with --port or TIDEGATE_PORT."
+                remedy = "Choose a port above 1023 with --port or TIDEGATE_PORT."
             else:
-                way_out = "Choose an address of this machine with --host or TIDEGATE_HOST."
+                remedy = "Choose an address of this machine with --host or TIDEGATE_HOST."
             raise errors.CannotStart(
                 f"The gateway cannot listen on {listen.host or '*'}:{listen.port} "
-                f"({problem.strerror or problem}). {way_out}"
+                f"({problem.strerror or problem}). {remedy}"
             ) from None

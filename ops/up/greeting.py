@@ -1,4 +1,4 @@
-"""What is printed once everything runs: where, with which key, and one request to paste."""
+"""What is printed once everything runs: the addresses, an API key, and a request to paste."""
 
 import json
 import os
@@ -9,8 +9,8 @@ _NOW = "NOW"
 _EXAMPLE_ORDER = {
     "channel": "web",
     "order_no": f"demo-{_NOW}",
-    # Another buyer each time too: the same one ordering the same again within ten minutes is
-    # taken for a repeat and answered with the first order.
+    # Another buyer each time too: the same order of the same buyer within ten minutes would be
+    # taken for a repeat and answered with the first one.
     "buyer_id": f"b-{_NOW}",
     "placed_at": "2026-11-23T10:00:00+08:00",
     "currency": "CNY",
@@ -36,7 +36,7 @@ def greeting(
     restart_hint: str,
     environ: Mapping[str, str] = os.environ,
 ) -> str:
-    """The block of text. `places` are the lines under the URL: what, and where it is."""
+    """The block of text. `places` are the lines below the URL: a label, and an address or path."""
     rows = [("gateway", url), *places, ("API key", api_key)]
     width = max(len(what) for what, _ in rows)
     table = "\n".join(f"  {what:<{width}}  {where}" for what, where in rows)
@@ -57,7 +57,7 @@ def curl(*, url: str, api_key: str, environ: Mapping[str, str] = os.environ) -> 
     """A command that places the example order, under a new number each second it is pasted."""
     body = json.dumps(_EXAMPLE_ORDER, separators=(",", ":"))
     quoted = "$(date +%s)".join(shlex.quote(part) for part in body.split(_NOW))
-    # A proxy of the environment would be asked to reach this machine's loopback.
+    # curl would ask a proxy of the environment to reach this machine's loopback.
     proxied = any(environ.get(name) for name in ("http_proxy", "all_proxy", "ALL_PROXY"))
     options = "--noproxy '*' " if proxied else ""
     return (

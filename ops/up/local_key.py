@@ -1,4 +1,4 @@
-"""The ready-made API key: made once, kept beside the data, made again when it is not valid."""
+"""The local API key: made once, stored beside the data, made again when it is not valid."""
 
 from pathlib import Path
 
@@ -25,6 +25,6 @@ def read(file: Path) -> str | None:
 
 
 def is_valid(children: Children, token: str) -> bool:
-    """Whether the running gateway takes it: the database may be another than last time."""
+    """Whether the running gateway accepts it: the database may be another than last time."""
     status, _ = children.listen.get("/v1/orders?limit=1", api_key=token)
     return status not in {401, 403}

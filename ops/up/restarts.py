@@ -1,4 +1,4 @@
-"""When to start again what ended by itself, and when to give up."""
+"""When to restart a process that ended by itself, and when to stop trying."""
 
 from collections import deque
 
@@ -15,9 +15,9 @@ class Deaths:
         self._at_s: deque[float] = deque(maxlen=DEATHS_MAX)
 
     def record(self, now_s: float) -> float | None:
-        """Counts one death; gives the seconds to wait before a restart, None to give up.
+        """Counts one death; returns the seconds until the restart, or None to stop trying.
 
-        Each death within the window doubles the wait; the fifth within it is the last.
+        Each death within WINDOW_S doubles the delay; the fifth within it ends the restarts.
         """
         self._at_s.append(now_s)
         recent = sum(1 for at_s in self._at_s if now_s - at_s < WINDOW_S)

@@ -1,4 +1,4 @@
-"""The order in which everything starts, is watched, and stops."""
+"""The order in which everything starts, is watched and stops."""
 
 import os
 import shlex
@@ -22,7 +22,7 @@ from ops.up.children import GATEWAY, WORKER, Children, check_listen
 from ops.up.greeting import greeting
 from ops.up.restarts import DEATHS_MAX, WINDOW_S, Deaths
 
-# Set by `make run`: then a `kill -9` of make ends us too. Anyone else's parent may go.
+# Set by `make run`: then a `kill -9` of make ends us too. Without it the parent may end first.
 TIED_TO_PARENT = "TIDEGATE_TIED_TO_PARENT"
 
 _WATCH_INTERVAL_S = 0.1
@@ -33,14 +33,14 @@ class _Abandoned(Exception):
     """A signal came while something was being waited for."""
 
 
-class _GivenUp(Exception):
-    """Something ended too often; the message says what, with its log."""
+class _KeepsEnding(Exception):
+    """A process ended too often; the message names it and quotes its log."""
 
 
 def run_up(*, state_dir: Path, ephemeral: bool, host: str, port: int, processes: int) -> int:
-    """Runs everything until SIGINT, SIGTERM or SIGHUP, then drains and stops it; exit status.
+    """Runs everything until SIGINT, SIGTERM or SIGHUP, drains and stops it; the exit status.
 
-    0 after a signal, 1 when something ended again and again. Raises errors.CannotStart or
+    0 after a signal, 1 when a process ended again and again. Raises errors.CannotStart or
     settings.SettingsError when it cannot start; whatever it had started is stopped then.
     """
     # A dry run: a wrong tidegate.toml is reported before any server is started.
@@ -107,7 +107,7 @@ class _Up:
                 time.sleep(_WATCH_INTERVAL_S)
         except _Abandoned:
             return 0
-        except _GivenUp as why:
+        except _KeepsEnding as why:
             self._reporter.say(str(why))
             return 1
         finally:
@@ -116,7 +116,7 @@ class _Up:
                 signal.signal(each, handler)
 
     def _start(self) -> None:
-        # First: a gateway of an earlier run that was killed may still be leaving the port.
+        # First: a gateway of a killed earlier run may not have released the port yet.
         self._servers.open()
         check_listen(self._listen)
         self._servers.start()
@@ -156,14 +156,14 @@ class _Up:
             with self._reporter.step("stopping gateway and worker"):
                 drained = self._children.stop()
             if not drained:
-                self._reporter.say(f"Not all had drained after {self._drain_s:.0f} s: killed.")
+                self._reporter.say(f"Not all drained within {self._drain_s:.0f} s: killed.")
         if self._servers.names:
             with self._reporter.step("stopping servers"):
                 self._servers.stop()
         self._servers.stop()
 
     def _watch(self) -> None:
-        """Notes what has ended, and starts again what is due."""
+        """Records what has ended, and restarts what is due."""
         now_s = time.monotonic()
         assert self._children is not None
         for ended in self._servers.poll():
@@ -175,21 +175,21 @@ class _Up:
         for name, due_s in list(self._due_s.items()):
             if due_s <= now_s:
                 del self._due_s[name]
-                self._start_again(name)
+                self._restart(name)
 
     def _note(self, name: str, label: str, reason: str, log_tail: str, now_s: float) -> None:
         if name in self._due_s:
             return
         delay_s = self._deaths.setdefault(name, Deaths()).record(now_s)
         if delay_s is None:
-            raise _GivenUp(
+            raise _KeepsEnding(
                 f"{label} {reason}, the {DEATHS_MAX}th time within {WINDOW_S:.0f} s: stopping "
                 f"everything. The end of {self._servers.state.logs / name}.log:\n{log_tail}"
             )
         self._due_s[name] = now_s + delay_s
-        self._reporter.say(f"{label} {reason}: starting it again in {delay_s:.1f} s.")
+        self._reporter.say(f"{label} {reason}: restarting it in {delay_s:.1f} s.")
 
-    def _start_again(self, name: str) -> None:
+    def _restart(self, name: str) -> None:
         assert self._children is not None
         if name in (GATEWAY, WORKER):
             self._children.start(name)
@@ -202,12 +202,12 @@ class _Up:
             self._reporter.say(f"{LABELS[name]} is back.")
 
     def _variables(self, state: Path) -> dict[str, str]:
-        """The children's settings that name servers and files; what the user has set stays."""
+        """The children's settings that name servers and files, but for those the user has set."""
         found = environment.server_settings(self._servers)
         if not self._given["keyring_file"]:
             found["TIDEGATE_KEYRING_FILE"] = str(state / "keyring.toml")
         if not self._given["control_dir"]:
-            # Named in full: the command must look into the same one, wherever it is given.
+            # An absolute path: a command must use the same one, in any working directory.
             found["TIDEGATE_CONTROL_DIR"] = str(state.resolve() / "control")
         return found
 
@@ -231,7 +231,7 @@ class _Up:
         return greeting(url=self._listen.url, places=places, api_key=api_key, restart_hint=hint)
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
-        # Only a flag: an exception could come between a start and its being written down.
+        # Only a flag: an exception could come between the start of a process and its recording.
         self._stopping = True
 
     def _abandon_check(self) -> None:
@@ -239,14 +239,14 @@ class _Up:
             raise _Abandoned
 
 
-#: Settings that say where things are, which we fill in where the user has not.
+#: Settings that name servers and files; we fill in those that the user has not set.
 _PLACES = (
     "database_url", "replica_urls", "redis_url", "journal_url", "keyring_file", "control_dir",
 )  # fmt: skip
 
 
 def _given() -> dict[str, str]:
-    """What the user has set, in the environment or in the settings file, of what we would set."""
+    """What the user has set of `_PLACES`, in the environment or the file; empty when not set."""
     named = os.environ.get("TIDEGATE_CONFIG")
     path = Path(named) if named else settings.DEFAULT_FILE
     # That it can be read was checked when the settings were loaded.
