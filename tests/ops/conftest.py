@@ -17,7 +17,7 @@ Cli = Callable[..., Result]
 
 
 def environment(settings: Settings) -> dict[str, str]:
-    """Return the variables that give these settings, but for what only a file can give."""
+    """Return the variables of these settings, but for those that only a file can give."""
     return {
         f"TIDEGATE_{name.upper()}": str(getattr(settings, name))
         for name in Settings.__struct_fields__
@@ -27,7 +27,7 @@ def environment(settings: Settings) -> dict[str, str]:
 
 @pytest.fixture
 def bare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Cli:
-    """Runs ``tidegate`` in an empty directory with nothing set but what a call sets."""
+    """Runs ``tidegate`` in an empty directory, with the settings of the call alone."""
     monkeypatch.chdir(tmp_path)
     for name in Settings.__struct_fields__:
         monkeypatch.delenv(f"TIDEGATE_{name.upper()}", raising=False)
@@ -41,7 +41,7 @@ def bare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Cli:
 
 @pytest.fixture
 def cli(bare: Cli, settings: Settings) -> Cli:
-    """The same with the servers of the session, and a database of the test's own."""
+    """The same with the servers of the session and the test's own database."""
 
     def run(*arguments: str, **variables: str) -> Result:
         return bare(*arguments, **{**environment(settings), **variables})

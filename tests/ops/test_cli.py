@@ -1,4 +1,4 @@
-"""The command as a whole: its help, its errors, and how little it loads."""
+"""The command as a whole: its help, its errors, and what it imports."""
 
 import json
 import subprocess
@@ -14,7 +14,7 @@ from ops.migrations.version import HEAD
 from tests.ops.conftest import Cli
 
 _SECRET = "Tr0ub4dor"
-_AWAY = f"postgresql://tidegate:{_SECRET}@127.0.0.1:1/tidegate"
+_UNREACHABLE = f"postgresql://tidegate:{_SECRET}@127.0.0.1:1/tidegate"
 
 
 def _every_command() -> Iterator[tuple[str, click.Command]]:
@@ -35,18 +35,18 @@ def test_help_shows_an_example_and_the_exit_status(name: str, command: click.Com
     assert "Exits 0" in command.epilog
 
 
-def test_the_list_of_commands_says_what_each_says_itself(bare: Cli) -> None:
-    told = " ".join(bare("--help").output.split())
+def test_the_list_of_commands_matches_the_help_of_each(bare: Cli) -> None:
+    listed = " ".join(bare("--help").output.split())
     for name, sentence in COMMANDS.items():
         command = main.get_command(click.Context(main), name)
         assert command is not None
         assert (command.help or "").replace("\n", " ").startswith(sentence)
-        assert f"{name} {sentence}" in told
+        assert f"{name} {sentence}" in listed
 
 
 @pytest.mark.servers
 @pytest.mark.parametrize("argument", ["--help", "version"])
-def test_what_needs_no_driver_loads_none(argument: str) -> None:
+def test_no_driver_is_imported_without_need(argument: str) -> None:
     script = (
         "import sys; from ops.cli import main\n"
         f"main([{argument!r}], standalone_mode=False)\n"
@@ -64,7 +64,7 @@ def test_it_runs_as_a_module_too() -> None:
     assert json.loads(run.stdout)["schema"] == HEAD
 
 
-def test_a_command_that_there_is_not_is_a_wrong_option(bare: Cli) -> None:
+def test_an_unknown_command_has_status_2(bare: Cli) -> None:
     assert bare("sevre").exit_code == 2
 
 
@@ -77,8 +77,8 @@ def test_a_missing_setting_is_one_sentence_and_status_2(bare: Cli, command: str)
 
 
 @pytest.mark.parametrize("command", ["migrate", "migrate --check", "keys list", "keys revoke x"])
-def test_a_server_that_is_away_is_one_sentence_and_status_1(bare: Cli, command: str) -> None:
-    run = bare(*command.split(), TIDEGATE_DATABASE_URL=_AWAY)
+def test_an_unreachable_server_is_one_sentence_and_status_1(bare: Cli, command: str) -> None:
+    run = bare(*command.split(), TIDEGATE_DATABASE_URL=_UNREACHABLE)
     assert run.exit_code == 1
     assert "nothing listens there" in run.stderr
     assert run.stderr.count("\n") == 1
@@ -89,16 +89,14 @@ def test_a_server_that_is_away_is_one_sentence_and_status_1(bare: Cli, command: 
     "url", [f"postgresql://tidegate:{_SECRET}/x@db/t", f"mysql://u:{_SECRET}@db"]
 )
 @pytest.mark.parametrize("command", ["migrate", "keys list", "doctor"])
-def test_a_url_that_is_none_is_refused_without_quoting_it(
-    bare: Cli, command: str, url: str
-) -> None:
+def test_an_invalid_url_is_rejected_without_quoting_it(bare: Cli, command: str, url: str) -> None:
     run = bare(*command.split(), TIDEGATE_DATABASE_URL=url)
     assert run.exit_code == (1 if command == "doctor" else 2)
     assert "percent-encoded" in run.output
     assert _SECRET not in run.output
 
 
-def test_a_wrong_password_is_told_as_one(bare: Cli, settings: Settings) -> None:
+def test_a_wrong_password_is_reported_as_one(bare: Cli, settings: Settings) -> None:
     before, _, after = settings.database_url.rpartition("@")
     wrong = f"{before.rpartition(':')[0]}:{_SECRET}@{after}"
     run = bare("keys", "list", TIDEGATE_DATABASE_URL=wrong)

@@ -1,4 +1,4 @@
-"""``tidegate config``: what is in force, where it comes from, and a file to begin with."""
+"""``tidegate config``: the effective settings, their sources, and an example file."""
 
 import json
 import re
@@ -16,7 +16,7 @@ def _by_name(output: str) -> dict[str, dict[str, Any]]:
     return {line["name"]: line for line in json.loads(output)}
 
 
-def test_each_setting_says_where_it_comes_from(bare: Cli) -> None:
+def test_each_setting_is_shown_with_its_source(bare: Cli) -> None:
     Path("tidegate.toml").write_text("port = 9000\ndrain_s = 20\n")
     lines = _by_name(bare("config", "--json", TIDEGATE_PORT="9001").stdout)
     assert (lines["port"]["value"], lines["port"]["source"]) == (9001, "environment")
@@ -26,11 +26,11 @@ def test_each_setting_says_where_it_comes_from(bare: Cli) -> None:
     assert lines["drain_s"]["reason"].startswith("Seconds to finish")
 
 
-def test_the_role_of_a_process_is_shown_and_a_wrong_one_refused(bare: Cli) -> None:
+def test_the_role_is_shown_and_a_wrong_one_is_an_error(bare: Cli) -> None:
     line = _by_name(bare("config", "--json", TIDEGATE_ROLE="core").stdout)["role"]
     assert (line["value"], line["default"], line["source"]) == ("core", "all", "environment")
-    refused = bare("config", TIDEGATE_ROLE="both")
-    assert (refused.exit_code, "role" in refused.stderr) == (2, True)
+    wrong = bare("config", TIDEGATE_ROLE="both")
+    assert (wrong.exit_code, "role" in wrong.stderr) == (2, True)
 
 
 def test_the_table_names_every_setting(bare: Cli) -> None:
@@ -57,7 +57,7 @@ def test_secrets_read_configured(bare: Cli) -> None:
         assert "hush" not in run.stdout
 
 
-def test_a_database_that_is_not_set_is_said_to_be_so(bare: Cli) -> None:
+def test_a_database_that_is_not_set_is_shown_as_such(bare: Cli) -> None:
     lines = _by_name(bare("config", "--json").stdout)
     assert (lines["database_url"]["value"], lines["database_url"]["source"]) == (
         "not set",
@@ -65,7 +65,7 @@ def test_a_database_that_is_not_set_is_said_to_be_so(bare: Cli) -> None:
     )
 
 
-def test_a_contradiction_is_told_in_one_sentence(bare: Cli) -> None:
+def test_a_contradiction_is_reported_in_one_sentence(bare: Cli) -> None:
     run = bare("config", TIDEGATE_DRAIN_S="1")
     assert run.exit_code == 2
     assert run.stderr.startswith("Error: commit_s must be below drain_s")
@@ -80,7 +80,7 @@ def test_the_example_loads_as_it_is(bare: Cli, tmp_path: Path) -> None:
 
 def test_the_example_shows_the_true_default_of_every_setting(bare: Cli, tmp_path: Path) -> None:
     shown = bare("config", "--example").stdout
-    # Prose has a space after its mark, settings have none.
+    # Prose has a space after its `#`, settings have none.
     live = re.sub(r"^#(?! [A-Z`a-z])", "", shown, flags=re.MULTILINE)
     example = tmp_path / "example.toml"
     example.write_text(live)

@@ -1,4 +1,4 @@
-"""``tidegate doctor``: finds what is wrong, says what to do, and shows no secret."""
+"""``tidegate doctor``: finds what is wrong, gives advice, and shows no secret."""
 
 import asyncio
 import json
@@ -53,10 +53,10 @@ def _as_superuser(servers: Servers, settings: Settings, *statements: str) -> Non
     asyncio.run(run())
 
 
-def test_a_sound_set_has_nothing_to_mend(cli: Cli, replicated: Settings) -> None:
+def test_a_sound_installation_has_no_findings(cli: Cli, replicated: Settings) -> None:
     cli("keys", "create", "--name", "n", "--role", "ingest")
     found = _report(cli)
-    # These tests run their servers without fsync: that it is seen is the proof that it is asked.
+    # These tests run their servers without fsync: the failure proves that it is checked.
     assert found.pop("durability")["level"] == "fail"
     found.pop("descriptors")
     assert {finding["level"] for finding in found.values()} == {"ok"}
@@ -84,7 +84,7 @@ def test_no_secret_is_shown(cli: Cli, settings: Settings, keyring: Path) -> None
             assert line.split('"')[1] not in shown
 
 
-def test_a_wrong_setting_ends_the_round(bare: Cli) -> None:
+def test_a_wrong_setting_ends_the_checks(bare: Cli) -> None:
     found = _report(bare)
     assert found["settings"]["found"].startswith("database_url is not set")
     assert "postgres" not in found
@@ -96,7 +96,7 @@ def test_a_misspelt_variable_is_named(cli: Cli) -> None:
     assert "TIDEGATE_DRIAN_S" in found["found"]
 
 
-def test_a_server_that_is_away_is_told_and_the_rest_is_looked_at(cli: Cli) -> None:
+def test_an_unreachable_server_is_reported_and_the_rest_is_checked(cli: Cli) -> None:
     found = _report(cli, TIDEGATE_DATABASE_URL="postgresql://u:hush@127.0.0.1:1/d")
     assert found["postgres"]["level"] == "fail"
     assert found["redis"]["level"] == "ok"
@@ -117,7 +117,7 @@ def lenient(journal_server: "redis.Redis") -> Iterator["redis.Redis"]:
     yield journal_server
     for name, value in before.items():
         journal_server.config_set(name, str(value))
-    # Turned on again, the file is written anew before it counts.
+    # When appendonly is turned on again, the server rewrites the file first.
     deadline_s = time.monotonic() + 10
     while any(
         journal_server.info("persistence")[f"aof_rewrite_{what}"]
@@ -137,7 +137,7 @@ def lenient(journal_server: "redis.Redis") -> Iterator["redis.Redis"]:
         ("maxmemory", "0"),
     ],
 )
-def test_a_journal_that_would_not_keep_its_word_is_found(
+def test_a_journal_that_is_not_durable_is_found(
     cli: Cli, lenient: "redis.Redis", name: str, value: str
 ) -> None:
     lenient.config_set(name, value)
@@ -157,7 +157,7 @@ def test_results_are_no_journal(cli: Cli) -> None:
 
 def test_results_and_journal_on_one_server_are_noted(cli: Cli, settings: Settings) -> None:
     by_default = _report(cli, TIDEGATE_JOURNAL_URL="", TIDEGATE_REDIS_URL=settings.journal_url)
-    # By another name, and another database of it: FLUSHALL takes them all.
+    # By another host name, and another database of it: FLUSHALL empties them all.
     renamed = settings.journal_url.replace("127.0.0.1", "localhost").removesuffix("0") + "3"
     by_both = _report(cli, TIDEGATE_REDIS_URL=renamed)
     for found in (by_default, by_both):
@@ -166,25 +166,25 @@ def test_results_and_journal_on_one_server_are_noted(cli: Cli, settings: Setting
         assert "FLUSHALL" in found["journal's own server"]["found"]
 
 
-def test_without_any_journal_it_is_told_what_happens(cli: Cli) -> None:
+def test_without_any_journal_the_consequence_is_reported(cli: Cli) -> None:
     found = _report(cli, TIDEGATE_JOURNAL_URL="", TIDEGATE_REDIS_URL="")["journal"]
     assert found["level"] == "warn"
     assert "503" in found["found"]
 
 
-def test_a_journal_that_is_away_is_told(cli: Cli) -> None:
+def test_an_unreachable_journal_is_reported(cli: Cli) -> None:
     found = _report(cli, TIDEGATE_JOURNAL_URL="redis://:hush@127.0.0.1:1")["journal"]
     assert found["level"] == "fail"
     assert "waiting in it" in found["advice"]
-    nobody = "redis://:hush@127.0.0.1:1"
-    found = _report(cli, TIDEGATE_JOURNAL_URL="", TIDEGATE_REDIS_URL=nobody)["journal"]
+    unreachable = "redis://:hush@127.0.0.1:1"
+    found = _report(cli, TIDEGATE_JOURNAL_URL="", TIDEGATE_REDIS_URL=unreachable)["journal"]
     assert found["level"] == "warn"
     found = _report(cli, TIDEGATE_JOURNAL_URL="redis://:hush@h:hush")["journal"]
     assert found["level"] == "fail"
     assert "hush" not in json.dumps(found)
 
 
-def test_what_waits_in_the_journal_is_told(
+def test_waiting_journal_entries_are_reported(
     cli: Cli, settings: Settings, journal_server: "redis.Redis"
 ) -> None:
     assert _report(cli)["journal waiting"]["found"] == "nothing"
@@ -210,8 +210,8 @@ async def _journaled(settings: Settings, *, count: int) -> None:
     await streams.close()
 
 
-def test_a_journal_that_fills_is_told_before_it_is_full(cli: Cli, lenient: "redis.Redis") -> None:
-    # Beside this a connection more or less is nothing; in pieces, which leave no big buffers.
+def test_a_filling_journal_is_reported_before_it_is_full(cli: Cli, lenient: "redis.Redis") -> None:
+    # So much that one connection more or less does not matter; in pieces, to leave no big buffers.
     for number in range(128):
         lenient.set(f"ballast{number}", bytes(64 * 1024))
     used_bytes = lenient.info("memory")["used_memory"]
@@ -240,7 +240,7 @@ def test_a_primary_is_not_taken_for_a_replica(cli: Cli, settings: Settings) -> N
     assert found["replica 2"]["level"] == "warn"
 
 
-def test_a_replica_of_another_primary_is_refused(
+def test_a_replica_of_another_primary_is_found(
     cli: Cli, replicated: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     answers = iter((1, 2))
@@ -254,9 +254,7 @@ def test_a_replica_of_another_primary_is_refused(
     assert "another primary" in found["found"]
 
 
-def test_a_replica_that_stands_still_is_seen(
-    cli: Cli, replicated: Settings, servers: Servers
-) -> None:
+def test_replica_lag_is_found(cli: Cli, replicated: Settings, servers: Servers) -> None:
     async def on_replica(statement: str) -> None:
         connection = await asyncpg.connect(servers.admin_url.replace(
             f":{servers.port('primary')}/", f":{servers.port('replica')}/"
@@ -281,7 +279,7 @@ def test_a_changed_audit_row_is_found(cli: Cli, settings: Settings, servers: Ser
         servers,
         settings,
         "ALTER TABLE audit_log DISABLE TRIGGER append_only",
-        "UPDATE audit_log SET actor = 'nobody' WHERE id = 2",
+        "UPDATE audit_log SET actor = 'intruder' WHERE id = 2",
     )
     found = _report(cli)["audit log"]
     assert found["level"] == "fail"
@@ -296,7 +294,9 @@ def test_a_missing_month_is_found(cli: Cli, settings: Settings, servers: Servers
     assert _report(cli)["raw messages"]["level"] == "ok"
 
 
-def test_a_lenient_server_is_found(cli: Cli, settings: Settings, servers: Servers) -> None:
+def test_a_server_without_durability_is_found(
+    cli: Cli, settings: Settings, servers: Servers
+) -> None:
     database = settings.database_url.rpartition("/")[2]
     _as_superuser(
         servers,
@@ -317,7 +317,7 @@ def test_too_few_connections_are_found(cli: Cli) -> None:
 @pytest.mark.parametrize(
     ("mode", "level"), [(0o600, "ok"), (0o400, "ok"), (0o640, "warn"), (0o644, "fail")]
 )
-def test_a_key_ring_for_everybodys_eyes_is_found(
+def test_a_key_ring_that_others_can_read_is_found(
     cli: Cli, tmp_path: Path, mode: int, level: str
 ) -> None:
     ring = tmp_path / "ring.toml"
@@ -345,7 +345,7 @@ async def test_a_key_ring_of_another_machine_is_found(
     assert theirs["key ring fits"]["level"] == "fail"
 
 
-def test_accounts_are_made_as_the_gateway_makes_them(cli: Cli, tmp_path: Path) -> None:
+def test_accounts_are_loaded_as_the_gateway_loads_them(cli: Cli, tmp_path: Path) -> None:
     config = tmp_path / "accounts.toml"
     config.write_text(
         "".join(
@@ -355,7 +355,7 @@ def test_accounts_are_made_as_the_gateway_makes_them(cli: Cli, tmp_path: Path) -
                 ("standard_webhooks", "good", "GOOD"),
                 ("standard_webhooks", "empty", "NOT_SET"),
                 ("standard_webhooks", "bad", "BAD"),
-                ("nobody", "x", "GOOD"),
+                ("unknown", "x", "GOOD"),
             )
         )
     )
@@ -369,11 +369,11 @@ def test_accounts_are_made_as_the_gateway_makes_them(cli: Cli, tmp_path: Path) -
     assert "env:NOT_SET" in found["account standard_webhooks/empty"]["found"]
     assert found["account standard_webhooks/bad"]["level"] == "fail"
     assert "hush" not in json.dumps(found)
-    assert "unknown provider" in found["account nobody/x"]["found"]
+    assert "unknown provider" in found["account unknown/x"]["found"]
 
 
 @pytest.mark.parametrize(
-    ("token", "level", "told"),
+    ("token", "level", "text"),
     [
         ("", "ok", "http://stock/ask is called, within 0.2 s, without a token"),
         ("env:STOCK", "ok", "with a token"),
@@ -381,9 +381,7 @@ def test_accounts_are_made_as_the_gateway_makes_them(cli: Cli, tmp_path: Path) -
         ("hush", "fail", "env:NAME"),
     ],
 )
-def test_the_token_of_the_inventory_is_looked_for(
-    cli: Cli, token: str, level: str, told: str
-) -> None:
+def test_the_token_of_the_inventory_is_checked(cli: Cli, token: str, level: str, text: str) -> None:
     found = _report(
         cli,
         TIDEGATE_INVENTORY_URL="http://stock/ask",
@@ -391,14 +389,14 @@ def test_the_token_of_the_inventory_is_looked_for(
         STOCK="hush",
     )
     assert found["inventory"]["level"] == level
-    assert told in found["inventory"]["found"]
+    assert text in found["inventory"]["found"]
     assert "hush" not in json.dumps(found)
 
 
 @pytest.mark.parametrize(
     ("ahead_s", "level"), [(0.2, "ok"), (-0.9, "ok"), (1.5, "warn"), (-3, "warn"), (90, "fail")]
 )
-def test_a_clock_is_judged_in_both_directions(ahead_s: float, level: str) -> None:
+def test_clock_skew_is_checked_in_both_directions(ahead_s: float, level: str) -> None:
     assert postgres.clock_finding(timedelta(seconds=ahead_s)).level == level
 
 
@@ -412,7 +410,7 @@ def test_a_clock_is_judged_in_both_directions(ahead_s: float, level: str) -> Non
         ({}, "fail"),
     ],
 )
-def test_valkey_and_redis_are_told_apart(info: dict[str, str], level: str) -> None:
+def test_valkey_and_redis_are_distinguished(info: dict[str, str], level: str) -> None:
     found = redis_server.version(info, check="redis")
     assert (found.check, found.level) == ("redis", level)
     assert found.found.startswith("Valkey" if "valkey_version" in info else "Redis")

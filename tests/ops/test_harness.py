@@ -1,4 +1,4 @@
-"""What starts a gateway for `tidegate up`, the load tests and the tests."""
+"""The harness that starts gateways for `tidegate up`, the load tests and the tests."""
 
 import http.server
 import os
@@ -38,11 +38,11 @@ def started(script: str, directory: Path, *, own_session: bool = True) -> Servic
 class _Readiness(http.server.BaseHTTPRequestHandler):
     """Answers 503 twice, then 200."""
 
-    asked = 0
+    requests = 0
 
     def do_GET(self) -> None:
-        type(self).asked += 1
-        self.send_response(200 if type(self).asked > 2 else 503)
+        type(self).requests += 1
+        self.send_response(200 if type(self).requests > 2 else 503)
         self.end_headers()
         self.wfile.write(b"starting")
 
@@ -52,7 +52,7 @@ class _Readiness(http.server.BaseHTTPRequestHandler):
 
 @pytest.fixture
 def readiness() -> Iterator[int]:
-    _Readiness.asked = 0
+    _Readiness.requests = 0
     with http.server.HTTPServer(("127.0.0.1", 0), _Readiness) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
@@ -82,7 +82,7 @@ def test_the_url_of_an_address_reaches_it_from_this_machine(host: str, url: str)
     assert ListenAddress(host, 80).url == url
 
 
-def test_a_get_that_nobody_answers_has_status_0() -> None:
+def test_a_get_without_an_answer_has_status_0() -> None:
     assert listen_address.loopback(free_port()).get("/readyz") == (0, "")
 
 
@@ -92,7 +92,7 @@ def test_a_get_does_not_go_through_a_proxy(readiness: int, monkeypatch: pytest.M
 
 
 @pytest.mark.servers
-def test_a_child_runs_this_code_wherever_it_is_started(tmp_path: Path) -> None:
+def test_a_child_runs_this_code_in_any_working_directory(tmp_path: Path) -> None:
     (tmp_path / "ops").mkdir()
     (tmp_path / "ops" / "__init__.py").write_text("raise SystemExit('another ops')")
     printed = processes.run(
@@ -150,15 +150,15 @@ def test_an_account_is_read_as_it_was_written() -> None:
     assert "options" not in second
 
 
-def test_secrets_lie_in_private_files(tmp_path: Path) -> None:
-    named = accounts_file.write_secrets(tmp_path, "stripe", ["one", "two"])
-    files = [Path(name.removeprefix("file:")) for name in named]
+def test_secrets_are_written_to_private_files(tmp_path: Path) -> None:
+    references = accounts_file.write_secrets(tmp_path, "stripe", ["one", "two"])
+    files = [Path(name.removeprefix("file:")) for name in references]
     assert [file.read_text() for file in files] == ["one", "two"]
     assert {stat.S_IMODE(file.stat().st_mode) for file in files} == {0o600}
 
 
 @pytest.mark.servers
-def test_it_is_ready_when_readyz_says_so(readiness: int, tmp_path: Path) -> None:
+def test_it_is_ready_when_readyz_answers_200(readiness: int, tmp_path: Path) -> None:
     with Services(stop_timeout_s=5) as services:
         service = services.add(started(SLEEPS, tmp_path))
         pauses: list[float] = []

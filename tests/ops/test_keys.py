@@ -1,4 +1,4 @@
-"""API keys and sealing keys, made and ended by hand."""
+"""API keys and sealing keys, created and revoked by hand."""
 
 import asyncio
 import json
@@ -45,7 +45,7 @@ def _bearer(settings: Settings, token: str) -> Principal | None:
     return asyncio.run(find())
 
 
-def test_a_made_key_opens_the_gateway_as_far_as_was_said(cli: Cli, settings: Settings) -> None:
+def test_a_created_key_grants_its_roles_and_channels(cli: Cli, settings: Settings) -> None:
     run = cli(
         "keys", "create", "--name", "shop", "--role", "ingest", "--role", "query",
         "--channel", "web", "--channel", "web",
@@ -59,13 +59,13 @@ def test_a_made_key_opens_the_gateway_as_far_as_was_said(cli: Cli, settings: Set
     assert token not in run.stderr
 
 
-def test_who_made_a_key_is_in_the_audit_log(cli: Cli, settings: Settings) -> None:
+def test_the_audit_log_names_the_creator_of_a_key(cli: Cli, settings: Settings) -> None:
     made = json.loads(cli("keys", "create", "--name", "n", "--role", "query", "--json").stdout)
     (row,) = _rows(settings, "SELECT actor, action, subject FROM audit_log")
     assert row == {"actor": _ME, "action": "api_key.create", "subject": made["id"]}
 
 
-def test_a_key_for_a_channel_that_there_is_not_is_refused(cli: Cli, settings: Settings) -> None:
+def test_a_key_for_an_unknown_channel_is_rejected(cli: Cli, settings: Settings) -> None:
     run = cli("keys", "create", "--name", "n", "--role", "ingest", "--channel", "wbe")
     assert run.exit_code == 2
     assert "there are web, app" in run.stderr
@@ -73,7 +73,7 @@ def test_a_key_for_a_channel_that_there_is_not_is_refused(cli: Cli, settings: Se
 
 
 @pytest.mark.parametrize("name", ["", "   ", "a\nb", "x" * 65])
-def test_a_name_that_would_spoil_the_list_is_refused(cli: Cli, name: str) -> None:
+def test_a_name_that_would_garble_the_list_is_rejected(cli: Cli, name: str) -> None:
     assert cli("keys", "create", "--name", name, "--role", "query").exit_code == 2
 
 
@@ -91,7 +91,7 @@ def test_the_list_shows_every_key_and_no_token(cli: Cli) -> None:
     ]
 
 
-def test_a_revoked_key_is_dead_and_revoked_once(cli: Cli, settings: Settings) -> None:
+def test_a_revoked_key_is_invalid_and_is_revoked_once(cli: Cli, settings: Settings) -> None:
     made = json.loads(cli("keys", "create", "--name", "n", "--role", "query", "--json").stdout)
     assert cli("keys", "revoke", made["id"]).exit_code == 0
     assert _bearer(settings, made["token"]) is None
@@ -105,7 +105,7 @@ def test_a_database_without_a_schema_asks_for_migrate(bare: Cli, empty_database:
     assert "tidegate migrate" in run.stderr
 
 
-def test_a_key_ring_is_made_without_a_database(bare: Cli, ring: Path) -> None:
+def test_a_key_ring_is_created_without_a_database(bare: Cli, ring: Path) -> None:
     run = bare("keys", "seal-init", TIDEGATE_KEYRING_FILE=str(ring))
     assert run.exit_code == 0
     assert sealing.load_ring(ring).active == 1
@@ -113,7 +113,7 @@ def test_a_key_ring_is_made_without_a_database(bare: Cli, ring: Path) -> None:
     assert [path.name for path in ring.parent.iterdir()] == [ring.name]
 
 
-def test_the_key_rings_place_may_stand_in_the_file(bare: Cli, ring: Path) -> None:
+def test_the_path_of_the_key_ring_may_be_in_the_file(bare: Cli, ring: Path) -> None:
     Path("tidegate.toml").write_text(f'keyring_file = "{ring}"\n')
     assert bare("keys", "seal-init").exit_code == 0
     assert ring.exists()
@@ -128,7 +128,7 @@ def test_a_key_ring_is_never_overwritten(bare: Cli, ring: Path) -> None:
     assert ring.read_bytes() == before
 
 
-def test_a_damaged_key_ring_is_not_taken_for_one(bare: Cli, ring: Path) -> None:
+def test_a_damaged_key_ring_is_an_error(bare: Cli, ring: Path) -> None:
     ring.parent.mkdir()
     ring.write_text("active = 1\n")
     run = bare("keys", "seal-init", "--if-missing", TIDEGATE_KEYRING_FILE=str(ring))
@@ -136,7 +136,7 @@ def test_a_damaged_key_ring_is_not_taken_for_one(bare: Cli, ring: Path) -> None:
 
 
 @pytest.mark.servers
-def test_of_several_that_make_a_key_ring_at_once_one_does(ring: Path) -> None:
+def test_of_concurrent_seal_inits_one_succeeds(ring: Path) -> None:
     ended = _at_once(4, ["keys", "seal-init"], {"TIDEGATE_KEYRING_FILE": str(ring)})
     assert sorted(ended) == [0, 2, 2, 2]
     sealing.load_ring(ring)
@@ -167,17 +167,17 @@ def test_without_a_database_nothing_is_rotated(cli: Cli, ring: Path) -> None:
     assert sealing.load_ring(ring).active == 1
 
 
-def test_rotations_at_once_each_add_a_key(cli: Cli, settings: Settings, ring: Path) -> None:
+def test_concurrent_rotations_each_add_a_key(cli: Cli, settings: Settings, ring: Path) -> None:
     cli("keys", "seal-init", TIDEGATE_KEYRING_FILE=str(ring))
-    told = {"TIDEGATE_DATABASE_URL": settings.database_url, "TIDEGATE_KEYRING_FILE": str(ring)}
-    assert _at_once(3, ["keys", "seal-rotate"], told) == [0, 0, 0]
+    variables = {"TIDEGATE_DATABASE_URL": settings.database_url, "TIDEGATE_KEYRING_FILE": str(ring)}
+    assert _at_once(3, ["keys", "seal-rotate"], variables) == [0, 0, 0]
     assert sorted(sealing.load_ring(ring).keys) == [1, 2, 3, 4]
 
 
 def test_the_list_of_sealing_keys_shows_ids_only(bare: Cli, ring: Path) -> None:
     sealing.write_ring(ring, sealing.rotated(sealing.new_ring()))
-    told = json.loads(bare("keys", "seal-list", "--json", TIDEGATE_KEYRING_FILE=str(ring)).stdout)
-    assert told == {"file": str(ring), "active": 2, "keys": [1, 2]}
+    listed = json.loads(bare("keys", "seal-list", "--json", TIDEGATE_KEYRING_FILE=str(ring)).stdout)
+    assert listed == {"file": str(ring), "active": 2, "keys": [1, 2]}
     shown = bare("keys", "seal-list", TIDEGATE_KEYRING_FILE=str(ring)).stdout
     for line in ring.read_text().splitlines():
         if line.endswith('="'):

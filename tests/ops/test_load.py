@@ -31,7 +31,7 @@ from tests.ops.conftest import Cli
 from tests.support.processes import Processes
 from tests.support.valkey_cluster import server_in
 
-#: Many times what any of these tests takes.
+#: Many times the duration of any of these tests.
 _LIVES_S = 60.0
 _SECRET = "Tr0ub4dor"
 _HIDE, _SHOW = b"\x1b[?25l", b"\x1b[?25h"
@@ -163,7 +163,7 @@ def test_a_view_has_a_line_for_all_and_one_for_each() -> None:
     )
     assert lines[0] == (
         "2 processes   highest load 0.90   front p75 0.42   worst back 0.10   "
-        "accepted 2469/s   refused 24/s"
+        "accepted 2469/s   rejected 24/s"
     )
     assert lines[2].split()[:5] == ["PROCESS", "ROLE", "PORT", "LOAD", "SIGNAL"]
     assert " ".join(lines[3].split()) == (
@@ -174,11 +174,11 @@ def test_a_view_has_a_line_for_all_and_one_for_each() -> None:
     )
 
 
-def test_a_small_terminal_shows_the_busiest_in_their_places() -> None:
+def test_a_small_terminal_shows_the_busiest_in_order() -> None:
     many = [process(pid=pid, load=load) for pid, load in ((1, 0.2), (2, 0.9), (3, 0.1), (4, 0.5))]
     lines = view(*many, rows_max=2)
     assert [line.split()[0] for line in lines[3:5]] == ["node-1/2", "node-1/4"]
-    assert lines[5] == "and 2 more that are less busy"
+    assert lines[5] == "and 2 more, less busy"
 
 
 def test_published_texts_cannot_move_the_cursor() -> None:
@@ -204,11 +204,11 @@ def test_unreadable_states_are_counted(cli: Cli, settings: Settings) -> None:
 # --- how it ends ---
 
 
-@pytest.mark.parametrize("words", [("load",), ("load", "--json"), ("load", "--interval", "1")])
+@pytest.mark.parametrize("arguments", [("load",), ("load", "--json"), ("load", "--interval", "1")])
 def test_an_unavailable_redis_is_one_sentence_and_status_1(
-    bare: Cli, words: tuple[str, ...]
+    bare: Cli, arguments: tuple[str, ...]
 ) -> None:
-    run = bare(*words, TIDEGATE_REDIS_URL=f"redis://:{_SECRET}@127.0.0.1:1/0")
+    run = bare(*arguments, TIDEGATE_REDIS_URL=f"redis://:{_SECRET}@127.0.0.1:1/0")
     assert run.exit_code == 1
     assert "redis cannot be read" in run.stderr
     assert "tidegate_load" in run.stderr
@@ -217,7 +217,7 @@ def test_an_unavailable_redis_is_one_sentence_and_status_1(
 
 
 @pytest.mark.parametrize(
-    ("words", "url", "says"),
+    ("arguments", "url", "message"),
     [
         (("load",), "", "TIDEGATE_REDIS_URL"),
         (("load", "--interval", "0"), "redis://127.0.0.1:1/0", "--interval"),
@@ -227,11 +227,11 @@ def test_an_unavailable_redis_is_one_sentence_and_status_1(
     ],
 )
 def test_a_wrong_option_is_explained_with_status_2(
-    bare: Cli, words: tuple[str, ...], url: str, says: str
+    bare: Cli, arguments: tuple[str, ...], url: str, message: str
 ) -> None:
-    run = bare(*words, TIDEGATE_REDIS_URL=url)
+    run = bare(*arguments, TIDEGATE_REDIS_URL=url)
     assert run.exit_code == 2
-    assert says in run.stderr
+    assert message in run.stderr
     assert _SECRET not in run.output
 
 
@@ -240,7 +240,7 @@ def test_without_redis_url_it_names_the_metrics(bare: Cli) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_live_view_ends_well_with_the_cursor_back(
+def test_a_live_view_ends_with_status_0_and_restores_the_cursor(
     settings: Settings, tmp_path: Path, number: signal.Signals
 ) -> None:
     publish(settings, process())
@@ -284,18 +284,18 @@ def test_live_json_is_one_object_a_line_and_continues_without_redis(tmp_path: Pa
 
 
 @contextmanager
-def started(redis_url: str, *words: str, stdout: int) -> Iterator[subprocess.Popen[bytes]]:
-    """Lend a view that runs, as a shell starts one in the foreground.
+def started(redis_url: str, *arguments: str, stdout: int) -> Iterator[subprocess.Popen[bytes]]:
+    """Yield a running view, started as a shell starts one in the foreground.
 
-    Whoever reads from it reads to an end: it is killed after a while.
+    It is killed after ``_LIVES_S``, so that every read from it ends.
     """
     environment = {n: v for n, v in os.environ.items() if not n.startswith("TIDEGATE_")}
-    # Where the tests run SIGINT may be ignored, as behind `nohup`; that is inherited, and a command
-    # does well to leave it at that. A handler is no more there in the program that is started.
+    # SIGINT may be ignored where the tests run, as under `nohup`. A child inherits that and rightly
+    # leaves it so. A handler is not inherited: the child gets the default.
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         running = subprocess.Popen(
-            [sys.executable, "-m", "ops.cli", "load", *words],
+            [sys.executable, "-m", "ops.cli", "load", *arguments],
             env={**environment, "TIDEGATE_REDIS_URL": redis_url, "TERM": "xterm"},
             stdout=stdout,
         )

@@ -1,4 +1,4 @@
-"""Migrations: whole or not at all, once, and one runner at a time."""
+"""Migrations: atomic, applied once, and by one runner at a time."""
 
 import asyncio
 import os
@@ -106,14 +106,12 @@ def test_an_empty_database_gets_the_schema_and_the_coming_months(
     assert _ask(empty_database, "SELECT version_num FROM alembic_version") == version.HEAD
 
 
-def test_a_second_run_changes_nothing_and_says_so(cli: Cli) -> None:
+def test_a_second_run_has_nothing_to_apply(cli: Cli) -> None:
     run = cli("migrate")
     assert (run.exit_code, run.stdout) == (0, f"already at {version.HEAD}, nothing to apply\n")
 
 
-def test_a_database_in_use_is_brought_forward_with_all_that_is_in_it(
-    bare: Cli, empty_database: str
-) -> None:
+def test_a_database_in_use_is_upgraded_with_all_its_data(bare: Cli, empty_database: str) -> None:
     _run(
         empty_database,
         (files("ops.migrations") / "versions" / "0001_ledger.sql").read_text("utf-8"),
@@ -141,7 +139,7 @@ def test_a_database_in_use_is_brought_forward_with_all_that_is_in_it(
     assert bare("migrate", "--check", TIDEGATE_DATABASE_URL=empty_database).exit_code == 0
 
 
-def test_check_looks_and_changes_nothing(bare: Cli, empty_database: str) -> None:
+def test_check_reports_and_changes_nothing(bare: Cli, empty_database: str) -> None:
     run = bare("migrate", "--check", TIDEGATE_DATABASE_URL=empty_database)
     assert run.exit_code == 1
     assert "run `tidegate migrate`" in run.stderr
@@ -150,16 +148,16 @@ def test_check_looks_and_changes_nothing(bare: Cli, empty_database: str) -> None
     assert bare("migrate", "--check", TIDEGATE_DATABASE_URL=empty_database).exit_code == 0
 
 
-def test_of_several_runners_at_once_one_applies_and_all_succeed(empty_database: str) -> None:
+def test_of_concurrent_runners_one_applies_and_all_succeed(empty_database: str) -> None:
     runners = [_start(empty_database) for _ in range(4)]
-    told = [process.communicate(timeout=60)[0] for process in runners]
-    assert [process.returncode for process in runners] == [0, 0, 0, 0], told
-    assert sum("applied 0001" in text for text in told) == 1
+    outputs = [process.communicate(timeout=60)[0] for process in runners]
+    assert [process.returncode for process in runners] == [0, 0, 0, 0], outputs
+    assert sum("applied 0001" in text for text in outputs) == 1
 
 
-def test_a_runner_waits_its_turn_and_a_killed_one_gives_it_back(empty_database: str) -> None:
+def test_a_runner_waits_for_the_lock_and_a_killed_one_releases_it(empty_database: str) -> None:
     holder = subprocess.Popen([sys.executable, "-c", _HOLDER, empty_database, str(runner._LOCK)])
-    # A bigint key is kept as two halves.
+    # pg_locks shows a bigint key as two halves.
     held = "SELECT count(*) FROM pg_locks WHERE (classid::bigint << 32) | objid::bigint = "
     _until(lambda: _ask(empty_database, f"{held} {runner._LOCK}") == 1)
     waiting = _start(empty_database)
@@ -167,11 +165,11 @@ def test_a_runner_waits_its_turn_and_a_killed_one_gives_it_back(empty_database: 
     assert "waiting for my turn" in waiting.stdout.readline()
     holder.send_signal(signal.SIGKILL)
     holder.wait()
-    told, _ = waiting.communicate(timeout=30)
-    assert (waiting.returncode, "applied 0001" in told) == (0, True)
+    output, _ = waiting.communicate(timeout=30)
+    assert (waiting.returncode, "applied 0001" in output) == (0, True)
 
 
-def test_a_migration_that_fails_half_way_leaves_nothing(bare: Cli, empty_database: str) -> None:
+def test_a_migration_that_fails_half_way_changes_nothing(bare: Cli, empty_database: str) -> None:
     _ask(empty_database, "CREATE TABLE audit_log ()")
     run = bare("migrate", TIDEGATE_DATABASE_URL=empty_database)
     assert run.exit_code == 1
@@ -180,7 +178,7 @@ def test_a_migration_that_fails_half_way_leaves_nothing(bare: Cli, empty_databas
     assert _tables(empty_database) == {"audit_log"}
 
 
-def test_a_database_of_a_newer_version_is_left_alone(bare: Cli, empty_database: str) -> None:
+def test_a_database_of_a_newer_version_is_not_changed(bare: Cli, empty_database: str) -> None:
     bare("migrate", TIDEGATE_DATABASE_URL=empty_database)
     _ask(empty_database, "UPDATE alembic_version SET version_num = '9999'")
     for form in ([], ["--check"]):
@@ -196,9 +194,7 @@ def test_a_replica_is_not_migrated(cli: Cli, replicated: Settings) -> None:
     assert "primary" in run.stderr
 
 
-def test_a_user_who_may_not_is_told_who_may(
-    bare: Cli, empty_database: str, servers: Servers
-) -> None:
+def test_missing_permissions_are_reported(bare: Cli, empty_database: str, servers: Servers) -> None:
     password = "p@ss/w#rd? %"
     escaped = "p%40ss%2Fw%23rd%3F%20%25"
     _ask(servers.admin_url, "DROP ROLE IF EXISTS reader")

@@ -67,11 +67,11 @@ def test_a_short_duration_is_shown_in_seconds(cli: Cli) -> None:
 
 
 def test_shedding_the_core_needs_a_second_person(cli: Cli) -> None:
-    asked = cli("shed", "callbacks", "on", "--reason", "r", "--json")
-    assert json.loads(asked.stdout)["stands"] is False
-    agreed = cli("shed", "callbacks", "agree")
-    assert agreed.exit_code == 2
-    assert "another person" in agreed.stderr
+    requested = cli("shed", "callbacks", "on", "--reason", "r", "--json")
+    assert json.loads(requested.stdout)["stands"] is False
+    approval = cli("shed", "callbacks", "agree")
+    assert approval.exit_code == 2
+    assert "another person" in approval.stderr
     assert cli("shed", "order_lists", "agree").exit_code == 1
 
 
@@ -148,7 +148,7 @@ def test_gateways_that_do_not_follow_all_of_it_are_named() -> None:
 
 # --- with the database frozen ---
 
-#: Seconds from the command to the active override on the machine.
+#: Seconds from the start of the command until the override is active on the machine.
 LOCALLY_S = 5.0
 
 
@@ -191,7 +191,7 @@ def test_without_gateways_the_directory_may_be_wrong(cli: Cli, tmp_path: Path) -
 async def test_a_database_that_falls_silent_times_out(
     settings: Settings,
 ) -> None:
-    """The driver waits for the answer to its cancellation, and the command does not."""
+    """The driver waits for the reply to its cancellation; the command does not."""
     loop = asyncio.get_running_loop()
     async with cable_to(settings.database_url) as cable:
         behind = msgspec.structs.replace(settings, database_url=cable.url)
@@ -212,7 +212,7 @@ async def test_a_database_that_falls_silent_times_out(
 async def test_a_hanging_transaction_times_out(
     settings: Settings, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The command ends then too, and logs nothing about what it left."""
+    """The command ends then too, and logs nothing about the connection it abandoned."""
     loop = asyncio.get_running_loop()
     async with cable_to(settings.database_url) as cable:
         behind = msgspec.structs.replace(settings, database_url=cable.url)

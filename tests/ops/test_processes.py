@@ -47,8 +47,8 @@ def _status(port: int, path: str) -> int:
     try:
         with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=2) as answer:
             return int(answer.status)
-    except urllib.error.HTTPError as refused:
-        return int(refused.code)
+    except urllib.error.HTTPError as error:
+        return int(error.code)
 
 
 def _listeners(port: int) -> set[int]:
@@ -87,12 +87,12 @@ def test_the_processes_have_the_role_of_their_parent(processes: Processes) -> No
     processes.environment["TIDEGATE_ROLE"] = "query"
     processes.serve(port=port, count=2, role="core")
     _until(lambda: len(_listeners(port)) == 2)
-    # As many connections as it takes until both will have had one.
+    # Enough connections that each child gets one.
     assert {_status(port, "/v1/orders?limit=1") for _ in range(20)} == {421}
     assert {_status(port, "/healthz") for _ in range(20)} == {200}
 
 
-def test_a_child_that_is_killed_is_replaced_and_the_other_serves_on(processes: Processes) -> None:
+def test_a_killed_child_is_replaced_and_the_other_continues(processes: Processes) -> None:
     port = free_port()
     parent = processes.serve(port=port, count=2)
     _until(lambda: len(_listeners(port)) == 2)
@@ -103,7 +103,7 @@ def test_a_child_that_is_killed_is_replaced_and_the_other_serves_on(processes: P
     _until(lambda: len(_listeners(port)) == 2)
     assert alive.pid in _listeners(port)
     assert dead.pid not in _listeners(port)
-    # Nobody's connections are counted for the dead.
+    # No connections are counted for the dead child.
     directory = _metrics_of(alive)
     assert not list(directory.glob(f"gauge_live*_{dead.pid}.db"))
     parent.send_signal(signal.SIGINT)
@@ -120,7 +120,7 @@ def test_a_killed_parent_leaves_no_orphan(processes: Processes) -> None:
     parent.wait(5)
     gone, left = psutil.wait_procs(children, timeout=15)
     assert (len(gone), left) == (2, [])
-    # Its successor has the port, and clears away what it left.
+    # Its successor gets the port and removes what it left.
     successor = processes.serve(port=port, count=2)
     assert not directory.exists()
     successor.terminate()
@@ -130,8 +130,8 @@ def test_a_killed_parent_leaves_no_orphan(processes: Processes) -> None:
 def test_port_0_is_one_port_for_all(processes: Processes) -> None:
     parent = processes.start("serve", "--port", "0", "--processes", "2")
     _until(lambda: processes.log_path.read_text().count('"listening"') == 2)
-    told = [json.loads(line) for line in processes.log_path.read_text().splitlines()]
-    ports = {line["port"] for line in told if "port" in line}
+    events = [json.loads(line) for line in processes.log_path.read_text().splitlines()]
+    ports = {line["port"] for line in events if "port" in line}
     assert len(ports) == 1
     assert _answers(ports.pop())
     parent.terminate()
@@ -139,7 +139,7 @@ def test_port_0_is_one_port_for_all(processes: Processes) -> None:
 
 
 @pytest.mark.parametrize("is_sharing", [False, True])
-def test_a_port_that_somebody_listens_on_is_refused(processes: Processes, is_sharing: bool) -> None:
+def test_a_port_in_use_is_an_error(processes: Processes, is_sharing: bool) -> None:
     with socket.socket() as taken:
         if is_sharing:
             taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
@@ -149,12 +149,12 @@ def test_a_port_that_somebody_listens_on_is_refused(processes: Processes, is_sha
         for count in ("1", "2"):
             parent = processes.start("serve", "--port", str(port), "--processes", count)
             assert parent.wait(20) == 2
-    told = processes.log_path.read_text()
-    assert told.count("cannot listen on") == 2
-    assert "Traceback" not in told
+    log = processes.log_path.read_text()
+    assert log.count("cannot listen on") == 2
+    assert "Traceback" not in log
 
 
-def test_settings_that_every_child_refuses_end_them_all(processes: Processes) -> None:
+def test_invalid_settings_end_all_children(processes: Processes) -> None:
     processes.environment["TIDEGATE_KEYRING_FILE"] = "/nowhere/keyring.toml"
     parent = processes.start("serve", "--port", "0", "--processes", "2")
     assert parent.wait(20) == 2

@@ -30,7 +30,7 @@ class Up:
 
     def __init__(self, *options: str, **variables: str) -> None:
         inherited = {name: value for name, value in os.environ.items() if "TIDEGATE" not in name}
-        self.said = ""
+        self.output = ""
         self._process = subprocess.Popen(
             [sys.executable, "-m", "ops.cli", "up", "--port=0", *options],
             cwd=ROOT,
@@ -42,13 +42,13 @@ class Up:
         os.set_blocking(self._process.stdout.fileno(), False)
 
     def wait_for(self, pattern: str) -> str:
-        """The first match in what it prints, within a bound."""
+        """The first match in its output; fails after START_S."""
         assert self._process.stdout is not None
         deadline_s = time.monotonic() + START_S
-        while (found := re.search(pattern, self.said, re.DOTALL)) is None:
-            assert time.monotonic() < deadline_s, self.said
-            assert self._process.poll() is None, self.said
-            self.said += (self._process.stdout.read() or b"").decode()
+        while (found := re.search(pattern, self.output, re.DOTALL)) is None:
+            assert time.monotonic() < deadline_s, self.output
+            assert self._process.poll() is None, self.output
+            self.output += (self._process.stdout.read() or b"").decode()
             time.sleep(0.02)
         return found[0]
 
@@ -72,7 +72,7 @@ class Up:
             status = self._process.wait(START_S)
         finally:
             self._process.kill()
-            self.said += (self._process.stdout.read() or b"").decode()
+            self.output += (self._process.stdout.read() or b"").decode()
             self._process.stdout.close()
         return status
 
@@ -95,10 +95,10 @@ def _is_alive(pid: int) -> bool:
 
 
 def shell_words(command: str) -> list[str]:
-    """The words a shell makes of the command, which is not run."""
+    """The arguments a shell makes of the command, which is not run."""
     script = r'curl() { printf "%s\0" "$@"; }; ' + command
-    said = subprocess.run(["bash", "-c", script], capture_output=True, check=True)
-    return said.stdout.decode().split("\0")[:-1]
+    shell = subprocess.run(["bash", "-c", script], capture_output=True, check=True)
+    return shell.stdout.decode().split("\0")[:-1]
 
 
 def paste(command: str) -> tuple[int, dict[str, Any]]:
@@ -110,8 +110,8 @@ def paste(command: str) -> tuple[int, dict[str, Any]]:
     connection = http.client.HTTPConnection(url.hostname, url.port, timeout=10)
     try:
         connection.request("POST", url.path, words[words.index("-d") + 1], headers)
-        answer = connection.getresponse()
-        return answer.status, json.loads(answer.read())
+        response = connection.getresponse()
+        return response.status, json.loads(response.read())
     finally:
         connection.close()
 
@@ -138,11 +138,11 @@ def test_the_printed_command_places_an_order(up: Up) -> None:
     assert first["id"] != second["id"]
 
 
-def test_what_dies_is_started_again(up: Up) -> None:
-    """A gateway that is killed is started again, and said so; it answers on the same port."""
+def test_a_dead_gateway_is_restarted(up: Up) -> None:
+    """A killed gateway is restarted, with a message, and answers on the same port."""
     url = urlsplit(up.wait_for(r"http://127\.0\.0\.1:\d+"))
     os.kill(up.started()["gateway"], signal.SIGKILL)
-    up.wait_for(r"The gateway ended by itself \(status -9\): starting it again")
+    up.wait_for(r"The gateway ended by itself \(status -9\): restarting it")
     deadline_s = time.monotonic() + START_S
     while True:
         connection = http.client.HTTPConnection("127.0.0.1", url.port, timeout=5)
@@ -157,7 +157,7 @@ def test_what_dies_is_started_again(up: Up) -> None:
             connection.close()
 
 
-def test_everybody_is_told_where_the_journal_is(up: Up) -> None:
+def test_the_journal_is_configured_everywhere(up: Up) -> None:
     """Gateway, worker, the file of settings and the greeting name the journal's own server."""
     place = up.wait_for(r"Valkey for the journal +127\.0\.0\.1:\d+").split()[-1]
     directory = Path(up.wait_for(r"logs +(\S+)").split()[-1]).parent
@@ -169,16 +169,16 @@ def test_everybody_is_told_where_the_journal_is(up: Up) -> None:
     assert _variable(pids["worker"], "TIDEGATE_REDIS_URL") != url
 
 
-def test_a_journal_that_dies_is_started_again(up: Up) -> None:
-    """The journal's server is started again like the others, and has kept what it was given."""
+def test_a_dead_journal_is_restarted(up: Up) -> None:
+    """The journal's server is restarted like the others, with everything it acknowledged."""
     url = _variable(up.started()["worker"], "TIDEGATE_JOURNAL_URL")
     with redis.Redis.from_url(url, protocol=2) as client:
-        client.set("kept", "1")
+        client.set("stored", "1")
     os.kill(up.started()["journal"], signal.SIGKILL)
-    up.wait_for(r"Valkey for the journal ended by itself \(status -9\): starting it again")
+    up.wait_for(r"Valkey for the journal ended by itself \(status -9\): restarting it")
     up.wait_for(r"Valkey for the journal is back")
     with redis.Redis.from_url(url, protocol=2) as client:
-        assert client.get("kept") == b"1"
+        assert client.get("stored") == b"1"
 
 
 def test_a_signal_drains_and_stops_everything(up: Up) -> None:
@@ -191,8 +191,8 @@ def test_a_signal_drains_and_stops_everything(up: Up) -> None:
     assert not directory.exists()
 
 
-def test_no_journal_is_thrown_away_under_a_database_that_stays(settings: Settings) -> None:
-    """With `--ephemeral` and the user's own database there is no journal that ends with it."""
+def test_no_journal_is_ephemeral_when_the_database_is_not(settings: Settings) -> None:
+    """With `--ephemeral` and the user's own database there is no embedded journal."""
     up = Up(
         "--ephemeral",
         TIDEGATE_DATABASE_URL=settings.database_url,
@@ -208,8 +208,8 @@ def test_no_journal_is_thrown_away_under_a_database_that_stays(settings: Setting
 
 
 @pytest.mark.servers
-def test_the_example_is_one_word_for_the_shell() -> None:
-    """The example order survives the shell's quoting, with a number of its own."""
+def test_the_example_is_one_argument_for_the_shell() -> None:
+    """The example order survives the shell's quoting, with a unique order number."""
     words = shell_words(curl(url="http://h:1", api_key="k'; echo", environ={}))
     order = json.loads(words[words.index("-d") + 1])
     assert re.fullmatch(r"demo-\d{10}", order["order_no"])
@@ -221,13 +221,13 @@ def test_the_example_is_one_word_for_the_shell() -> None:
 
 
 def test_restarts_back_off_and_end() -> None:
-    """Each quick death doubles the wait, and the fifth within a minute is the last."""
+    """Each quick death doubles the delay, and the fifth within a minute ends the restarts."""
     deaths = Deaths()
     delays_s = [deaths.record(float(n)) for n in range(DEATHS_MAX)]
     assert delays_s == [0.2, 0.4, 0.8, 1.6, None]
 
 
-def test_rare_deaths_are_forgiven() -> None:
-    """Deaths further apart than the window never add up."""
+def test_rare_deaths_do_not_count() -> None:
+    """Deaths further apart than the window each count alone."""
     deaths = Deaths()
     assert {deaths.record(n * (WINDOW_S + 1)) for n in range(20)} == {0.2}

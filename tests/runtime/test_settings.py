@@ -74,7 +74,7 @@ def test_without_a_database_there_is_nothing_to_run() -> None:
     [
         ("channels = []", {}, "at least one"),
         ('[[channels]]\nname = "web"\n[[channels]]\nname = "web"', {}, "each named once"),
-        (_ACCOUNT + _ACCOUNT, {}, "stripe/main stands twice"),
+        (_ACCOUNT + _ACCOUNT, {}, "stripe/main is listed twice"),
         (_ACCOUNT.replace('"web"', '"wbe"'), {}, "unknown channels wbe"),
         ("", {"DATABASE_POOL_MAX": "4"}, "database_pool_max is 4"),
         ("", {"BATCHES_IN_FLIGHT": "4"}, "need 11"),

@@ -15,8 +15,8 @@ from ops.embedded.cluster import Servers
 PATIENCE_S = 10.0
 
 
-class Heard:
-    """A reporter that remembers."""
+class RecordingReporter:
+    """A reporter that collects the lines in ``lines``."""
 
     def __init__(self) -> None:
         self.lines: list[str] = []
@@ -60,8 +60,8 @@ def eventually(check: Callable[[], bool]) -> bool:
 
 
 def new_table(servers: Servers) -> str:
-    """A table with one committed row, known to the replica."""
-    name = f"kept_{time.monotonic_ns()}"
+    """The name of a new table with one committed row, which the replica has."""
+    name = f"stored_{time.monotonic_ns()}"
     query(servers.database_url, f"CREATE TABLE {name} AS SELECT 1 AS row")
     assert eventually(lambda: has_table(servers.replica_url, name))
     return name

@@ -1,4 +1,4 @@
-"""What was acknowledged survives, and what was left half made is made anew."""
+"""What was acknowledged survives a crash, and what was left half made is made again."""
 
 import os
 import signal
@@ -12,13 +12,13 @@ import redis
 
 from ops.embedded import state
 from ops.embedded.cluster import JOURNAL, PRIMARY, REPLICA, VALKEY, Servers
-from tests.ops.embedded.support import Heard, is_alive, new_table, query
+from tests.ops.embedded.support import RecordingReporter, is_alive, new_table, query
 
 ROOT = Path(__file__).resolve().parents[3]
 
 
 def test_primary_recovers_from_kill(servers: Servers) -> None:
-    """After kill -9 of the primary, everything committed is there and the replica follows on."""
+    """After kill -9 of the primary, everything committed is there and the replica follows."""
     table = new_table(servers)
     servers.kill(PRIMARY)
     assert [ended.name for ended in servers.poll()] == [PRIMARY]
@@ -30,23 +30,23 @@ def test_primary_recovers_from_kill(servers: Servers) -> None:
 
 @pytest.mark.parametrize("name", [VALKEY, JOURNAL])
 def test_valkey_recovers_from_kill(servers: Servers, name: str) -> None:
-    """After kill -9 of a Valkey, everything it acknowledged is there; the other ran on."""
+    """After kill -9 of a Valkey, everything it acknowledged is there; the other is not affected."""
     url = {VALKEY: servers.redis_url, JOURNAL: servers.journal_url}[name]
     with redis.Redis.from_url(url, protocol=2) as client:
-        client.delete("kept")
-        client.xadd("kept", {"order": "1"})
+        client.delete("stored")
+        client.xadd("stored", {"order": "1"})
     servers.kill(name)
     assert [ended.name for ended in servers.poll()] == [name]
     servers.restart(name)
     assert servers.poll() == []
     with redis.Redis.from_url(url, protocol=2) as client:
-        assert client.xlen("kept") == 1
+        assert client.xlen("stored") == 1
 
 
-def test_promoted_replica_is_copied_anew(kept: Path) -> None:
-    """A replica that was promoted is replaced by a new copy at its next start, and said so."""
-    heard = Heard()
-    with Servers(state=kept, fsync=False, reporter=heard) as servers:
+def test_promoted_replica_is_copied_again(kept: Path) -> None:
+    """A replica that was promoted is replaced by a new copy at its next start, with a message."""
+    reporter = RecordingReporter()
+    with Servers(state=kept, fsync=False, reporter=reporter) as servers:
         query(
             servers.admin_url.replace(str(servers.port(PRIMARY)), str(servers.port(REPLICA))),
             "SELECT pg_promote()",
@@ -54,14 +54,14 @@ def test_promoted_replica_is_copied_anew(kept: Path) -> None:
         servers.restart(REPLICA)
         assert query(servers.replica_url, "SELECT pg_is_in_recovery()") is True
         new_table(servers)
-    assert any("was promoted" in line for line in heard.lines)
+    assert any("was promoted" in line for line in reporter.lines)
 
 
-def test_replica_without_its_slot_is_copied_anew(kept: Path) -> None:
-    """A running replica whose place the primary has given up is reported, and replaced."""
-    heard = Heard()
-    with Servers(state=kept, fsync=False, reporter=heard) as servers:
-        os.kill(servers.pid(REPLICA), signal.SIGSTOP)  # or it would be back before the next line
+def test_replica_without_its_slot_is_copied_again(kept: Path) -> None:
+    """A running replica whose slot is lost is reported, and replaced at its restart."""
+    reporter = RecordingReporter()
+    with Servers(state=kept, fsync=False, reporter=reporter) as servers:
+        os.kill(servers.pid(REPLICA), signal.SIGSTOP)  # or it would reconnect before the next line
         query(
             servers.admin_url,
             "SELECT pg_terminate_backend(active_pid, 5000) FROM pg_replication_slots",
@@ -71,7 +71,7 @@ def test_replica_without_its_slot_is_copied_anew(kept: Path) -> None:
         assert [ended.name for ended in servers.poll()] == [REPLICA]
         servers.restart(REPLICA)
         new_table(servers)
-    assert any("was away for too long" in line for line in heard.lines)
+    assert any("was stopped for too long" in line for line in reporter.lines)
 
 
 def test_killed_parent_leaves_no_orphan(kept: Path) -> None:
@@ -118,8 +118,8 @@ def test_temporary_state_of_a_killed_run_is_removed(
 
 
 @pytest.mark.servers
-def test_killed_while_making_is_made_anew(directory: Path) -> None:
-    """A first start that was killed half-way is noticed, said, and done again."""
+def test_killed_while_making_is_made_again(directory: Path) -> None:
+    """A first start that was killed half-way is detected, reported and repeated."""
     path = directory / "state"
     program = (
         "import os, signal, sys; from pathlib import Path; from ops.embedded import postgres\n"
@@ -130,19 +130,21 @@ def test_killed_while_making_is_made_anew(directory: Path) -> None:
     ended = subprocess.run([sys.executable, "-c", program, str(path)], cwd=ROOT, check=False)
     assert ended.returncode == -signal.SIGKILL
     assert (path / "data/primary/PG_VERSION").exists()
-    heard = Heard()
-    with Servers(state=path, fsync=False, valkey=False, replica=False, reporter=heard) as servers:
+    reporter = RecordingReporter()
+    with Servers(
+        state=path, fsync=False, valkey=False, replica=False, reporter=reporter
+    ) as servers:
         assert query(servers.database_url, "SELECT 1") == 1
-    assert any("half made" in line for line in heard.lines)
+    assert any("half made" in line for line in reporter.lines)
 
 
-def test_half_made_replica_is_copied_anew(kept: Path) -> None:
-    """A replica's directory without its marker is replaced; the primary is left alone."""
+def test_half_made_replica_is_copied_again(kept: Path) -> None:
+    """A replica's directory without its marker is replaced; the primary is not changed."""
     (kept / "data/replica.made").unlink()
-    heard = Heard()
-    with Servers(state=kept, fsync=False, valkey=False, reporter=heard) as servers:
+    reporter = RecordingReporter()
+    with Servers(state=kept, fsync=False, valkey=False, reporter=reporter) as servers:
         new_table(servers)
-    assert [line for line in heard.lines if "half made" in line]
+    assert [line for line in reporter.lines if "half made" in line]
 
 
 def test_stale_pid_file_is_no_obstacle(kept: Path) -> None:
@@ -154,19 +156,19 @@ def test_stale_pid_file_is_no_obstacle(kept: Path) -> None:
 
 
 def test_interrupted_start_stops_what_it_started(kept: Path) -> None:
-    """A start that is given up half-way leaves no server and no lock."""
+    """A start that is abandoned half-way leaves no server and no lock."""
 
-    class Enough(Exception):
+    class Abandoned(Exception):
         pass
 
-    def give_up() -> None:
+    def abandon() -> None:
         if (kept / "pids" / PRIMARY).exists():
-            raise Enough
+            raise Abandoned
 
     for file in (kept / "pids").iterdir():
         file.unlink()
-    with pytest.raises(Enough):
-        Servers(state=kept, fsync=False, abandon_check=give_up).start()
+    with pytest.raises(Abandoned):
+        Servers(state=kept, fsync=False, abandon_check=abandon).start()
     pid = int((kept / "pids" / PRIMARY).read_text().split()[0])
     assert not is_alive(pid)
     state.open_state(kept).close()

@@ -1,4 +1,4 @@
-"""What cannot start says so in a sentence with a way out, and breaks nothing."""
+"""What cannot start ends with a sentence that names the remedy, and damages nothing."""
 
 import asyncio
 import os
@@ -14,8 +14,8 @@ from tests.ops.embedded.support import new_table
 
 
 @pytest.mark.parametrize("name", [PRIMARY, REPLICA, VALKEY, JOURNAL])
-def test_busy_port_is_named_with_a_way_out(kept: Path, name: str) -> None:
-    """A saved port that someone else took is named; with new ports everything works again."""
+def test_busy_port_is_named_with_a_remedy(kept: Path, name: str) -> None:
+    """A stored port that another process took is named; with new ports everything works again."""
     port = int(state.read_json(kept / "ports.json")[name])
     with socket.socket() as squatter:
         squatter.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -31,15 +31,15 @@ def test_busy_port_is_named_with_a_way_out(kept: Path, name: str) -> None:
                 new_table(servers)
 
 
-def test_second_supervisor_is_refused(servers: Servers, kept: Path) -> None:
-    """A directory in use is refused, naming the process that uses it; nothing is disturbed."""
+def test_second_supervisor_cannot_start(servers: Servers, kept: Path) -> None:
+    """A directory in use is reported with the process that uses it, which is not disturbed."""
     with pytest.raises(errors.CannotStart, match=rf"in use by another Tidegate.*{os.getpid()}"):
         Servers(state=kept).start()
     assert servers.poll() == []
 
 
-def test_foreign_directory_is_left_alone(directory: Path) -> None:
-    """A directory with other things in it is refused and not changed."""
+def test_foreign_directory_is_not_changed(directory: Path) -> None:
+    """A directory with other files in it is reported and not changed."""
     (directory / "thesis.txt").write_text("mine")
     with pytest.raises(errors.CannotStart, match="not a state directory"):
         Servers(state=directory).start()
@@ -48,10 +48,10 @@ def test_foreign_directory_is_left_alone(directory: Path) -> None:
 
 
 @pytest.mark.servers
-def test_full_disk_is_told_before_anything_is_made(
+def test_full_disk_is_reported_before_anything_is_made(
     directory: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """With too little space the first start stops with a sentence, and leaves no half of it."""
+    """With too little space the first start ends with a sentence and creates no data directory."""
     monkeypatch.setattr(state, "FREE_BYTES_MIN", 1 << 60)
     with pytest.raises(errors.CannotStart, match=r"MB free; .* MB are needed"):
         Servers(state=directory / "state").start()
@@ -71,7 +71,7 @@ def test_unreadable_passwords_are_not_replaced(kept: Path) -> None:
         file.write_text(intact)
 
 
-def test_lost_passwords_are_told(kept: Path) -> None:
+def test_lost_passwords_are_reported(kept: Path) -> None:
     """Data whose passwords are gone is not opened with new ones, and not removed."""
     file = kept / "passwords.json"
     intact = file.read_text()
@@ -86,7 +86,7 @@ def test_lost_passwords_are_told(kept: Path) -> None:
 
 
 def test_only_the_main_thread_may_start(kept: Path) -> None:
-    """Starting from another thread is refused: the servers would end with that thread."""
+    """Starting from another thread raises RuntimeError: the servers would end with that thread."""
 
     async def elsewhere() -> None:
         await asyncio.to_thread(Servers(state=kept).start)
@@ -96,8 +96,8 @@ def test_only_the_main_thread_may_start(kept: Path) -> None:
 
 
 @pytest.mark.servers
-def test_too_old_servers_are_refused(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Binaries below the floor are refused with the version and the way out."""
+def test_too_old_servers_are_reported(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Binaries below the minimum are reported with their version and the remedy."""
     for name in binaries.POSTGRES_PROGRAMS:
         program(directory / name, "echo 'postgres (PostgreSQL) 14.9'")
     program(directory / "valkey-server", "echo 'Redis server v=7.0.15 sha=0'")
@@ -109,8 +109,8 @@ def test_too_old_servers_are_refused(directory: Path, monkeypatch: pytest.Monkey
         binaries.find_valkey()
 
 
-def test_incomplete_binaries_are_refused(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A directory without all the programs is refused, naming those that are missing."""
+def test_incomplete_binaries_are_reported(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A directory that lacks programs is reported, naming those that are missing."""
     program(directory / "postgres", "echo 'postgres (PostgreSQL) 18.6'")
     monkeypatch.setenv("TIDEGATE_PG_BIN", str(directory))
     with pytest.raises(errors.CannotStart, match="has no initdb, pg_basebackup, psql"):

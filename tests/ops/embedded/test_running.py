@@ -1,4 +1,4 @@
-"""The servers start, keep what they were given, and leave nothing behind."""
+"""The servers start, keep their data, and leave nothing behind."""
 
 import os
 import shutil
@@ -16,7 +16,7 @@ from tests.ops.embedded.support import PATIENCE_S, has_table, is_alive, new_tabl
 
 
 def test_primary_writes_and_replica_reads(servers: Servers) -> None:
-    """What is written to the primary is read from the replica, which refuses writes."""
+    """What is written to the primary is read from the replica, which rejects writes."""
     table = new_table(servers)
     assert query(servers.replica_url, f"SELECT count(*) FROM {table}") == 1
     with pytest.raises(asyncpg.ReadOnlySQLTransactionError):
@@ -33,7 +33,7 @@ def test_owner_may_make_databases(servers: Servers) -> None:
     assert query(servers.admin_url, "SHOW is_superuser") == "on"
 
 
-def test_settings_that_promises_rest_on(servers: Servers) -> None:
+def test_settings_that_durability_depends_on(servers: Servers) -> None:
     """Text is UTF-8, time is UTC, commits are synchronous, nothing is evicted."""
     shown = {
         name: query(servers.database_url, f"SHOW {name}")
@@ -48,7 +48,7 @@ def test_settings_that_promises_rest_on(servers: Servers) -> None:
 
 
 def test_the_journal_syncs_before_it_answers(servers: Servers) -> None:
-    """Whatever is asked of PostgreSQL: the journal syncs each write, and refuses when full."""
+    """The journal syncs each write and rejects writes when full, whatever `fsync` of PostgreSQL."""
     wanted = {
         "appendonly": "yes",
         "appendfsync": "always",
@@ -62,22 +62,22 @@ def test_the_journal_syncs_before_it_answers(servers: Servers) -> None:
 
 
 def test_results_and_journal_are_two_servers(servers: Servers) -> None:
-    """Emptying the results leaves the journal alone; the password of one opens not the other."""
+    """Emptying the results leaves the journal alone; neither accepts the other's password."""
     with redis.Redis.from_url(servers.journal_url, protocol=2) as journal:
-        journal.set("kept", "1")
+        journal.set("stored", "1")
         with redis.Redis.from_url(servers.redis_url, protocol=2) as results:
             results.flushall()
-        assert journal.get("kept") == b"1"
+        assert journal.get("stored") == b"1"
     mixed = f"{servers.redis_url.rpartition('@')[0]}@127.0.0.1:{servers.port(JOURNAL)}/0"
     with (
-        redis.Redis.from_url(mixed, protocol=2) as stranger,
+        redis.Redis.from_url(mixed, protocol=2) as client,
         pytest.raises(redis.exceptions.AuthenticationError),
     ):
-        stranger.ping()
+        client.ping()
 
 
 def test_a_directory_without_a_journal_gets_one(kept: Path) -> None:
-    """What an earlier version made starts, keeps its addresses and data, and has a journal then."""
+    """A directory of an earlier version keeps its addresses and data, and gets a journal."""
     with Servers(state=kept, fsync=False) as first:
         before = (first.database_url, first.redis_url)
         table = new_table(first)
@@ -95,7 +95,7 @@ def test_a_directory_without_a_journal_gets_one(kept: Path) -> None:
 
 
 def test_what_is_not_wanted_is_not_started(kept: Path) -> None:
-    """Each Valkey can be left out: then it has no URL and nothing of it runs."""
+    """Each Valkey can be left out: then it has no URL and does not run."""
     with Servers(state=kept, postgres=False, journal=False) as servers:
         assert servers.names == [VALKEY]
         with pytest.raises(RuntimeError, match="journal is not started"):
@@ -117,7 +117,7 @@ def test_warm_start_keeps_data_and_addresses(kept: Path) -> None:
 
 
 def test_secrets_are_private(servers: Servers, kept: Path) -> None:
-    """Passwords stand in files of mode 0600, in no command line, and not in the replica."""
+    """Passwords are in files of mode 0600, in no command line, and not in the replica."""
     passwords = state.read_json(kept / "passwords.json").values()
     for file in ("passwords.json", "data/pgpass", "data/valkey.conf", "data/journal.conf"):
         assert stat.S_IMODE((kept / file).stat().st_mode) == 0o600
@@ -161,7 +161,7 @@ def other_postgres() -> Path | None:
 
 @pytest.mark.skipif(other_postgres() is None, reason="no PostgreSQL of the system's")
 def test_binaries_named_by_the_user(kept: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Another source of binaries works whole; a directory made by one version is not mixed up."""
+    """Other binaries work in full; a directory made by another major version is reported."""
     monkeypatch.setenv("TIDEGATE_PG_BIN", str(other_postgres()))
     with Servers(fsync=False, valkey=False) as servers:
         new_table(servers)

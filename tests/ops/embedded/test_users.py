@@ -1,4 +1,4 @@
-"""Who runs the servers: nobody when root starts them, else the user."""
+"""The user that runs the servers: `nobody` when root starts them, else the caller's own."""
 
 import os
 import pwd
@@ -14,55 +14,55 @@ import pytest
 
 from ops.embedded import binaries, errors, identity, state
 from ops.embedded.cluster import PRIMARY, Servers
-from tests.ops.embedded.support import Heard, new_directory, new_table, query
+from tests.ops.embedded.support import RecordingReporter, new_directory, new_table, query
 
-pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to become somebody else")
+pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to become another user")
 
 
 def test_servers_run_without_privileges(servers: Servers) -> None:
-    """Started by root, every server runs as nobody."""
-    nobody = pwd.getpwnam("nobody")
+    """Started by root, every server runs as `nobody`."""
+    account = pwd.getpwnam("nobody")
     for name in servers.names:
         status = Path(f"/proc/{servers.pid(name)}/status").read_text()
-        for kind, wanted in (("Uid", nobody.pw_uid), ("Gid", nobody.pw_gid)):
+        for kind, wanted in (("Uid", account.pw_uid), ("Gid", account.pw_gid)):
             found = re.search(rf"^{kind}:(.*)$", status, re.MULTILINE)
             assert found is not None
             assert {int(number) for number in found[1].split()} == {wanted}
 
 
 def test_run_as_another_user(kept: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """TIDEGATE_RUN_AS is followed, with the data there is; root and unknown users are refused."""
+    """TIDEGATE_RUN_AS is obeyed, also with existing data; root and unknown users are errors."""
     for name in ("daemon", "nobody"):
         monkeypatch.setenv("TIDEGATE_RUN_AS", name)
         with Servers(state=kept, fsync=False) as servers:
             owner = Path(f"/proc/{servers.pid(PRIMARY)}").stat().st_uid
             assert owner == pwd.getpwnam(name).pw_uid
             new_table(servers)
-    for name, says in (("root", "refuses to run as root"), ("no-such-user", "no user")):
+    for name, message in (("root", "refuses to run as root"), ("no-such-user", "no user")):
         monkeypatch.setenv("TIDEGATE_RUN_AS", name)
-        with pytest.raises(errors.CannotStart, match=says):
+        with pytest.raises(errors.CannotStart, match=message):
             Servers().start()
 
 
 @pytest.mark.servers
 def test_closed_state_directory(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """When nobody cannot reach the state directory the data goes elsewhere, said and kept."""
+    """When `nobody` cannot reach the state directory, the data is elsewhere, with a message."""
     (directory / "closed").mkdir(mode=0o700)
     monkeypatch.setattr(state, "SYSTEM_DATA_ROOT", directory / "open")
-    heard = Heard()
+    reporter = RecordingReporter()
     path = directory / "closed" / "state"
     for _ in range(2):
         with Servers(
-            state=path, fsync=False, valkey=False, replica=False, reporter=heard
+            state=path, fsync=False, valkey=False, replica=False, reporter=reporter
         ) as servers:
             assert servers.state.data.parent == directory / "open"
             assert query(servers.database_url, "SELECT 1") == 1
-    assert len({line for line in heard.lines if "their data is in" in line}) == 1
+    assert len({line for line in reporter.lines if "their data is in" in line}) == 1
 
 
 @pytest.mark.servers
 def test_closed_programs_are_copied(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """When nobody cannot run the packaged programs, the needed part is copied and works."""
+    """When `nobody` cannot run the packaged programs, the needed part is copied and works."""
     packages = binaries.find_postgres().parents[2]
     closed = directory / "closed"
     closed.mkdir(mode=0o700)
@@ -80,7 +80,7 @@ def test_closed_programs_are_copied(directory: Path, monkeypatch: pytest.MonkeyP
 
 
 def test_as_an_ordinary_user(kept: Path) -> None:
-    """All of it works for a user without privileges, in a directory of theirs."""
+    """Everything works for a user without privileges, in a directory of their own."""
     account = pwd.getpwnam("daemon")
     if not identity.can_run(
         identity.Account("daemon", account.pw_uid, account.pw_gid),
@@ -109,7 +109,7 @@ def start_and_write(path: Path) -> None:
 
 
 def as_user(account: pwd.struct_passwd, action: Callable[[], None]) -> str:
-    """Runs the action in a child without privileges; the traceback, empty when it went well.
+    """Runs the action in a child without privileges; its traceback, empty when it succeeded.
 
     A fork and not a new interpreter: the interpreter itself may be closed to that user.
     """
@@ -118,7 +118,7 @@ def as_user(account: pwd.struct_passwd, action: Callable[[], None]) -> str:
         warnings.simplefilter("ignore", DeprecationWarning)
         pid = os.fork()
     if pid == 0:
-        said = ""
+        text = ""
         try:
             os.environ["HOME"] = account.pw_dir
             os.setgroups([])
@@ -126,11 +126,11 @@ def as_user(account: pwd.struct_passwd, action: Callable[[], None]) -> str:
             os.setuid(account.pw_uid)
             action()
         except BaseException:
-            said = traceback.format_exc()
-        os.write(writer, said.encode()[:4096])
+            text = traceback.format_exc()
+        os.write(writer, text.encode()[:4096])
         os._exit(0)
     os.close(writer)
     with os.fdopen(reader) as stream:
-        said = stream.read()
+        text = stream.read()
     os.waitpid(pid, 0)
-    return said
+    return text
