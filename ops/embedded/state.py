@@ -74,7 +74,7 @@ class State:
         if self.is_made("primary") and not (self.path / "passwords.json").exists():
             raise errors.CannotStart(
                 f"{self.path}/passwords.json is gone, and the data in {self.data} cannot be opened "
-                "without it. Restore it, or remove both directories to begin anew."
+                "without it. Restore it, or remove both directories to start over."
             )
         for directory in self.data.iterdir():
             # Another account than last time (TIDEGATE_RUN_AS) takes over what is there.
@@ -166,7 +166,7 @@ class State:
             if not SYSTEM_DATA_ROOT.exists():
                 SYSTEM_DATA_ROOT.mkdir()
                 SYSTEM_DATA_ROOT.chmod(0o755)  # whatever the umask is
-        # A new name, not one made from the path: if the state directory was removed and made anew,
+        # A new name, not one made from the path: if the state directory was removed and made again,
         # the old data needs passwords and sealing keys that are gone.
         return SYSTEM_DATA_ROOT / secrets.token_hex(6)
 
@@ -247,8 +247,8 @@ def read_json(file: Path) -> dict[str, str]:
         return {}
     except (OSError, ValueError, AttributeError) as problem:
         raise errors.CannotStart(
-            f"{file} cannot be read ({problem}). Restore it, or remove {file.parent} to begin "
-            "anew (that deletes the data in it)."
+            f"{file} cannot be read ({problem}). Restore it, or remove {file.parent} to start "
+            "over (that deletes the data in it)."
         ) from None
 
 
