@@ -1,4 +1,4 @@
-"""Gateways of both roles, and a front before them."""
+"""Gateways of both roles, with a front before them."""
 
 import asyncio
 import subprocess
@@ -21,7 +21,7 @@ from tests.support.processes import Processes
 
 @dataclass
 class Gateways:
-    """A process of each role, a key to both, and where to put a front before them."""
+    """A process of each role, an API key, and a directory for the files of the front."""
 
     core: subprocess.Popen[bytes]
     query: subprocess.Popen[bytes]
@@ -33,8 +33,8 @@ class Gateways:
 
     @contextmanager
     def fronted(self, limits: Limits | None = None) -> Iterator[str]:
-        """Lend the URL of a front."""
-        with fronts.standing(
+        """Yield the URL of a front."""
+        with fronts.running(
             self.kind,
             core=[self.core_port],
             query=[self.query_port],

@@ -1,4 +1,4 @@
-"""What both fronts promise: who is asked, what is refused, and that nothing is sent twice."""
+"""What both fronts promise: routing, early rejection, and that no request is sent twice."""
 
 import asyncio
 import os
@@ -24,14 +24,14 @@ from tests.support.fronts import Kind, Limits
 from tests.support.payers import Payers
 from tests.web.support import Answer, Wire, read_answer
 
-LIMITS = Limits(core=8, kept=4, queued=4, query=4)
-#: What is refused early is refused long before a gateway could have answered.
+LIMITS = Limits(core=8, reserved=4, queued=4, query=4)
+#: An early rejection comes long before a gateway could have answered.
 EARLY_S = 1.0
 
 
 @contextmanager
 def frozen(process: subprocess.Popen[bytes]) -> Iterator[None]:
-    """Stop a gateway: what it was sent stays in flight."""
+    """Stop a gateway: requests to it stay in flight."""
     os.kill(process.pid, signal.SIGSTOP)
     try:
         yield
@@ -43,14 +43,14 @@ def key(gateways: Gateways) -> dict[str, str]:
     return {"Authorization": f"Bearer {gateways.token}", "Content-Type": "application/json"}
 
 
-def is_problem(said: aiohttp.ClientResponse, status: int, kind: str, body: bytes) -> bool:
-    assert said.status == status, (said.status, body)
-    assert said.headers["Content-Type"] == "application/problem+json"
-    told = orjson.loads(body)
-    assert told["status"] == status
+def is_problem(response: aiohttp.ClientResponse, status: int, kind: str, body: bytes) -> bool:
+    assert response.status == status, (response.status, body)
+    assert response.headers["Content-Type"] == "application/problem+json"
+    problem = orjson.loads(body)
+    assert problem["status"] == status
     if status == 503:
-        assert 1 <= int(said.headers["Retry-After"]) <= 3
-    return bool(told["type"] == f"/problems/{kind}")
+        assert 1 <= int(response.headers["Retry-After"]) <= 3
+    return bool(problem["type"] == f"/problems/{kind}")
 
 
 async def test_orders_and_callbacks_go_to_core_and_all_else_to_query(
@@ -75,13 +75,13 @@ async def test_orders_and_callbacks_go_to_core_and_all_else_to_query(
         assert "/v1/callbacks/{provider}/{account}" not in known
         assert (await get(session, f"{url}/metrics", gateways))[0] == 404
         assert (await get(session, f"{url}/readyz", gateways))[0] == 200
-        async with session.delete(f"{url}/v1/orders", headers=key(gateways)) as refused:
-            assert refused.status == 405
-    # Nobody was sent what is another's.
+        async with session.delete(f"{url}/v1/orders", headers=key(gateways)) as response:
+            assert response.status == 405
+    # No gateway got a request of the other role.
     for port in (gateways.core_port, gateways.query_port):
         _, figures = await get(session, f"http://127.0.0.1:{port}/metrics", gateways)
-        told = rb'requests_total{route="[^"]+",status="421"} [1-9]'
-        assert not re.search(told, figures)
+        misdirected = rb'requests_total{route="[^"]+",status="421"} [1-9]'
+        assert not re.search(misdirected, figures)
 
 
 async def get(session: aiohttp.ClientSession, url: str, gateways: Gateways) -> tuple[int, bytes]:
@@ -89,7 +89,7 @@ async def get(session: aiohttp.ClientSession, url: str, gateways: Gateways) -> t
         return answer.status, await answer.read()
 
 
-async def test_what_is_too_large_ends_at_the_front(
+async def test_a_body_that_is_too_large_is_rejected_by_the_front(
     gateways: Gateways, session: aiohttp.ClientSession
 ) -> None:
     with gateways.fronted() as url, frozen(gateways.core):
@@ -99,15 +99,15 @@ async def test_what_is_too_large_ends_at_the_front(
                 assert is_problem(answer, 413, "too-large", await answer.read())
 
 
-async def test_a_flood_of_lists_is_refused_early_and_costs_core_nothing(
+async def test_a_flood_of_lists_is_rejected_early_and_does_not_affect_core(
     gateways: Gateways, session: aiohttp.ClientSession
 ) -> None:
     with gateways.fronted(LIMITS) as url:
         with frozen(gateways.query):
-            asked = [get(session, f"{url}/v1/orders", gateways) for _ in range(20)]
-            lists = [asyncio.create_task(each) for each in asked]
-            refused = await first(lists, 20 - LIMITS.query)
-            assert {status for status, _ in refused} == {503}
+            requests = [get(session, f"{url}/v1/orders", gateways) for _ in range(20)]
+            lists = [asyncio.create_task(each) for each in requests]
+            rejected = await first(lists, 20 - LIMITS.query)
+            assert {status for status, _ in rejected} == {503}
             history = History()
             sender = sending.Sender(session, token=gateways.token, url=url)
             for n in range(20):
@@ -115,23 +115,23 @@ async def test_a_flood_of_lists_is_refused_early_and_costs_core_nothing(
                 assert (await sender.send(placed)).status == 201
             async with session.get(f"{url}/v1/orders", headers=key(gateways)) as answer:
                 body = await answer.read()
-                assert is_problem(answer, 503, told_by(gateways.kind), body)
-            let_in = [task for task in lists if not task.done()]
-            assert len(let_in) == LIMITS.query
-        # They are answered once it turns again.
-        answers = await asyncio.gather(*let_in)
+                assert is_problem(answer, 503, problem_of(gateways.kind), body)
+            admitted = [task for task in lists if not task.done()]
+            assert len(admitted) == LIMITS.query
+        # They are answered once it runs again.
+        answers = await asyncio.gather(*admitted)
     assert [status for status, _ in answers] == [200] * LIMITS.query
 
 
-def told_by(kind: Kind) -> str:
-    """The kind of problem that a full pool is: nginx can not tell it from one that is away."""
+def problem_of(kind: Kind) -> str:
+    """The problem type of a full pool: nginx cannot distinguish it from an unavailable one."""
     return "overloaded" if kind == "haproxy" else "unavailable"
 
 
 async def first(
     tasks: list["asyncio.Task[tuple[int, bytes]]"], wanted: int
 ) -> list[tuple[int, bytes]]:
-    """Return what so many of the tasks returned, which must come early."""
+    """Return the results of the first ``wanted`` tasks to end, which must end within EARLY_S."""
     found = []
     async with asyncio.timeout(EARLY_S):
         for ended in asyncio.as_completed(tasks):
@@ -141,7 +141,7 @@ async def first(
     return found
 
 
-async def test_submissions_are_refused_early_and_callbacks_have_room_beyond(
+async def test_submissions_are_rejected_early_and_callbacks_have_headroom(
     gateways: Gateways,
     session: aiohttp.ClientSession,
     payers: Payers,
@@ -151,41 +151,43 @@ async def test_submissions_are_refused_early_and_callbacks_have_room_beyond(
     account, channel = payers.pick(0)
 
     async def submit(n: int) -> tuple[int, bytes]:
-        body = orjson.dumps(orders.order(n, prefix="room", channel=channel))
-        async with session.post(f"{url}/v1/orders", data=body, headers=key(gateways)) as said:
-            content = await said.read()
-            assert said.status != 503 or is_problem(said, 503, told_by(gateways.kind), content)
-            return said.status, content
+        body = orjson.dumps(orders.order(n, prefix="limit", channel=channel))
+        async with session.post(f"{url}/v1/orders", data=body, headers=key(gateways)) as response:
+            content = await response.read()
+            assert response.status != 503 or is_problem(
+                response, 503, problem_of(gateways.kind), content
+            )
+            return response.status, content
 
-    room = LIMITS.core - LIMITS.kept
+    limit = LIMITS.core - LIMITS.reserved
     with gateways.fronted(LIMITS) as url:
         sender = sending.Sender(session, token=gateways.token, url=url)
         with frozen(gateways.core):
             sent = [asyncio.create_task(submit(n)) for n in range(20)]
-            refused = await first(sent, 20 - room)
-            assert {status for status, _ in refused} == {503}
-            # Core is full for submissions; callbacks get in still, and wait there.
+            rejected = await first(sent, 20 - limit)
+            assert {status for status, _ in rejected} == {503}
+            # Core is full for submissions; callbacks are still admitted, and wait there.
             paid = []
-            for n in range(LIMITS.kept):
+            for n in range(LIMITS.reserved):
                 order = sending.order(
-                    orders.order(100 + n, prefix="room", channel=channel), history
+                    orders.order(100 + n, prefix="limit", channel=channel), history
                 )
                 payment = sending.payment(order.sent, account, history, amount=order.sent.payable)
                 paid.append(asyncio.create_task(sender.send(payment)))
             await asyncio.sleep(0.3)
             assert not any(task.done() for task in paid)
-            # Beyond that a callback is refused too, as fast as its provider could wish.
+            # Beyond that a callback is rejected too, early.
             async with asyncio.timeout(EARLY_S):
                 assert (await sender.send(payment)).status == 503
-            gone = [task for task in sent if not task.done()]
-            assert len(gone) == room
-        assert [status for status, _ in await asyncio.gather(*gone)] == [201] * room
+            in_flight = [task for task in sent if not task.done()]
+            assert len(in_flight) == limit
+        assert [status for status, _ in await asyncio.gather(*in_flight)] == [201] * limit
         assert all(answer.is_promise for answer in await asyncio.gather(*paid))
-    # What was refused left nothing.
-    assert await ledger.fetchval("SELECT count(*) FROM orders") == room
+    # What was rejected is not stored.
+    assert await ledger.fetchval("SELECT count(*) FROM orders") == limit
 
 
-async def test_a_client_that_hangs_up_leaves_no_place_taken(
+async def test_a_client_that_disconnects_releases_its_slot(
     gateways: Gateways, ledger: "asyncpg.Pool[asyncpg.Record]"
 ) -> None:
     with gateways.fronted(LIMITS) as url:
@@ -194,7 +196,7 @@ async def test_a_client_that_hangs_up_leaves_no_place_taken(
         for n in range(4 * LIMITS.core):
             whole = wire.request("POST", "/v1/orders", order_bytes(n, "hung"), json_)
             _, writer = await asyncio.open_connection(wire.host, wire.port)
-            # Amid its head, amid its body, or as soon as all was sent.
+            # Within its head, within its body, or as soon as all was sent.
             writer.write(whole[: (40, len(whole) - 50, len(whole))[n % 3]])
             await writer.drain()
             writer.transport.abort()
@@ -204,7 +206,7 @@ async def test_a_client_that_hangs_up_leaves_no_place_taken(
                 if placed.status in (200, 201):
                     break
                 await asyncio.sleep(0.05)
-    # Whether those of which all was sent were taken nobody was told; never twice, and no other.
+    # Those that were sent whole may or may not be stored; none twice, and no other.
     count = await ledger.fetchval("SELECT count(*) FROM orders")
     assert 1 <= count <= 1 + 4 * LIMITS.core // 3
     events = await ledger.fetchval("SELECT count(*) FROM order_events")
@@ -213,7 +215,7 @@ async def test_a_client_that_hangs_up_leaves_no_place_taken(
 
 @asynccontextmanager
 async def dropping(seen: list[bytes]) -> AsyncIterator[int]:
-    """Lend the port of a gateway that dies of every order: it reads one and answers nothing."""
+    """Yield the port of a server that reads one order per connection and closes it unanswered."""
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         head = await reader.readuntil(b"\r\n\r\n")
@@ -228,21 +230,21 @@ async def dropping(seen: list[bytes]) -> AsyncIterator[int]:
     listening.close()
 
 
-async def test_an_order_that_may_have_been_taken_is_not_sent_twice(
+async def test_an_order_that_may_have_been_accepted_is_not_sent_twice(
     front_kind: Kind, tmp_path: Path
 ) -> None:
     seen: list[bytes] = []
     async with dropping(seen) as one, dropping(seen) as two:
-        with fronts.standing(
+        with fronts.running(
             front_kind, core=[one, two], query=[free_port()], directory=tmp_path
         ) as port:
             wire = Wire("127.0.0.1", port, "tg_x")
             for path in ("/v1/orders", "/v1/callbacks/stripe/main"):
                 seen.clear()
-                said = await post(wire, path)
-                assert said.status in (502, 503)
-                assert said.headers["content-type"] == "application/problem+json"
-                assert int(said.headers["retry-after"]) >= 1
+                answer = await post(wire, path)
+                assert answer.status in (502, 503)
+                assert answer.headers["content-type"] == "application/problem+json"
+                assert int(answer.headers["retry-after"]) >= 1
                 assert seen == [f"POST {path} HTTP/1.1".encode()]
 
 
@@ -256,10 +258,10 @@ async def post(wire: Wire, path: str) -> Answer:
     return answer
 
 
-async def test_what_was_not_even_connected_goes_to_another_server(
+async def test_a_failed_connection_is_retried_at_another_server(
     gateways: Gateways, session: aiohttp.ClientSession
 ) -> None:
-    with fronts.standing(
+    with fronts.running(
         gateways.kind,
         core=[free_port(), gateways.core_port],
         query=[free_port(), gateways.query_port],
@@ -274,7 +276,7 @@ async def test_what_was_not_even_connected_goes_to_another_server(
             assert (await get(session, f"{url}/v1/orders?limit=1", gateways))[0] == 200
 
 
-async def test_with_all_of_core_away_reads_go_on(
+async def test_reads_continue_without_core(
     gateways: Gateways, session: aiohttp.ClientSession
 ) -> None:
     gateways.core.kill()
@@ -289,8 +291,8 @@ async def test_with_all_of_core_away_reads_go_on(
 
 
 @pytest.mark.parametrize("path", ["/v1/orders", "/v1/callbacks/stripe/main"])
-async def test_a_body_that_trickles_takes_no_gateways_time(gateways: Gateways, path: str) -> None:
-    """The place it would need is not even taken: others get all of them meanwhile."""
+async def test_a_slow_body_takes_no_slot(gateways: Gateways, path: str) -> None:
+    """A request whose body trickles in takes no slot: others get all of them meanwhile."""
     with gateways.fronted(LIMITS) as url:
         wire = Wire("127.0.0.1", int(url.rpartition(":")[2]), gateways.token)
         writers = []

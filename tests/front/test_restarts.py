@@ -1,4 +1,4 @@
-"""Core gateways are ended and killed under load, behind a front: nothing acknowledged is lost."""
+"""Core gateways are stopped and killed behind a front: no acknowledged order is lost."""
 
 import asyncio
 import signal
@@ -18,9 +18,9 @@ from tests.support.processes import Processes
 from tests.support.shoppers import Shoppers
 
 SENDERS = 16
-#: What a front says of a gateway that ended while it was asked; haproxy also hangs up, as on a
-#: connection that was kept alive its client knows to send that again.
-OF_THE_FRONT = (NO_ANSWER, 502, 503, 504)
+#: The answers of a front for a gateway that ended during a request. haproxy may also close the
+#: connection: on a kept-alive connection its client knows to send the request again.
+FRONT_STATUSES = (NO_ANSWER, 502, 503, 504)
 
 
 async def test_gateways_that_end_and_come_back_lose_no_acknowledged_order(
@@ -33,7 +33,7 @@ async def test_gateways_that_end_and_come_back_lose_no_acknowledged_order(
     running = {
         port: await asyncio.to_thread(processes.serve, port=port, role="core") for port in ports
     }
-    with fronts.standing(front_kind, core=ports, query=[free_port()], directory=tmp_path) as port:
+    with fronts.running(front_kind, core=ports, query=[free_port()], directory=tmp_path) as port:
         async with sending.session(SENDERS, base_url=f"http://127.0.0.1:{port}") as session:
             sender = sending.Sender(session, token=token)
             shoppers = Shoppers(payers=payers, sender=sender, seed=1)
@@ -42,24 +42,24 @@ async def test_gateways_that_end_and_come_back_lose_no_acknowledged_order(
                     for each in ports:
                         await until_answered(shoppers, 50)
                         running[each].send_signal(how)
-                        # The other one serves on, before and after it is known to be away.
+                        # The other one continues, before and after the front finds out.
                         await until_answered(shoppers, 100)
                         status = await asyncio.to_thread(running[each].wait, 15)
                         assert status == (0 if how == signal.SIGTERM else -signal.SIGKILL)
                         if how == signal.SIGTERM:
-                            told = refused(shoppers)
+                            at_drain = failures(shoppers)
                         running[each] = await asyncio.to_thread(
                             processes.serve, port=each, role="core"
                         )
-                        # As whoever restarts one after the other does.
-                        await until_asked(each)
+                        # As in a rolling restart.
+                        await until_in_use(each)
                 await until_answered(shoppers, 50)
-    # One that is told to end answers what it took: at most what met its very last moment failed.
-    assert told.total() <= SENDERS // 2, told
-    assert set(refused(shoppers)) <= set(OF_THE_FRONT)
+    # A drained gateway answers what it accepted: only requests of its last moment may have failed.
+    assert at_drain.total() <= SENDERS // 2, at_drain
+    assert set(failures(shoppers)) <= set(FRONT_STATUSES)
     await ledger_contents.settle(settings.database_url, "", within_s=15.0)
     found = await ledger_contents.read_from(settings.database_url)
-    checks = verify.verify(shoppers.history, found, tolerated=OF_THE_FRONT)
+    checks = verify.verify(shoppers.history, found, tolerated=FRONT_STATUSES)
     assert [check.name for check in checks if not check.ok] == []
 
 
@@ -70,7 +70,7 @@ async def until_answered(shoppers: Shoppers, more: int) -> None:
             await asyncio.sleep(0.02)
 
 
-async def until_asked(port: int) -> None:
+async def until_in_use(port: int) -> None:
     """Wait until the front sends orders to the gateway on this port again."""
     async with aiohttp.ClientSession() as session, asyncio.timeout(60):
         while True:
@@ -84,6 +84,6 @@ def acknowledged(shoppers: Shoppers) -> int:
     return sum(n for status, n in shoppers.history.statuses().items() if status in (200, 201))
 
 
-def refused(shoppers: Shoppers) -> Counter[int]:
+def failures(shoppers: Shoppers) -> Counter[int]:
     statuses = shoppers.history.statuses()
     return Counter({each: n for each, n in statuses.items() if each not in (200, 201)})

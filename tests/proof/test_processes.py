@@ -144,7 +144,7 @@ async def test_what_was_taken_is_answered_before_the_processes_end(
         parent = await asyncio.to_thread(processes.serve, port=port)
     async with sending.session(SENDERS, base_url=f"http://127.0.0.1:{port}") as session:
         sender = sending.Sender(session, token=token)
-        shoppers = Shoppers(payers=payers, sender=sender, seed=1, gives_up=True)
+        shoppers = Shoppers(payers=payers, sender=sender, seed=1, stops_at_failure=True)
         async with shoppers.shopping(SENDERS):
             await asyncio.sleep(1.0)
             family = tree(parent)

@@ -9,7 +9,7 @@ import asyncpg
 import pytest
 
 from loadtest import ledger_contents, verify
-from tests.support.demo_run import Played
+from tests.support.demo_run import DemoRun
 
 ONCE = "acknowledged orders stored once, with their id"
 STRANGE = "orders stored that nobody may have sent"
@@ -27,7 +27,7 @@ WAITING = "events that still wait"
 ALIASES = "aliases of nothing, or of what has that id"
 
 
-async def failed(world: Played, *damage: str) -> set[str]:
+async def failed(world: DemoRun, *damage: str) -> set[str]:
     """Return the checks that fail when the ledger is damaged so."""
     words = {
         "order_no": world.forged.order_no,
@@ -51,7 +51,7 @@ async def failed(world: Played, *damage: str) -> set[str]:
 
 
 async def test_what_is_parked_for_a_reason_that_was_expected_is_not_reported(
-    world: Played,
+    world: DemoRun,
 ) -> None:
     found = await ledger_contents.read_from(world.url)
     found.parked.append(ledger_contents.Parked("placed:web", "x", None, "poison"))
@@ -63,7 +63,7 @@ def failing(checks: list[verify.Check]) -> set[str]:
     return {check.name for check in checks if not check.ok}
 
 
-async def test_nothing_is_reported_of_a_ledger_that_is_right(world: Played) -> None:
+async def test_nothing_is_reported_of_a_ledger_that_is_right(world: DemoRun) -> None:
     assert await failed(world) == set()
 
 
@@ -210,6 +210,6 @@ DAMAGE: dict[str, tuple[list[str], set[str]]] = {
 
 
 @pytest.mark.parametrize("kind", DAMAGE)
-async def test_damage_to_the_ledger_is_reported(world: Played, kind: str) -> None:
+async def test_damage_to_the_ledger_is_reported(world: DemoRun, kind: str) -> None:
     statements, expected = DAMAGE[kind]
     assert expected <= await failed(world, *statements)

@@ -8,7 +8,7 @@ import pytest
 
 from loadtest import ledger_contents, verify
 from loadtest.history import JOURNALED, NO_ANSWER, Answer, History, OrderSent
-from tests.support.demo_run import Played
+from tests.support.demo_run import DemoRun
 
 ONCE = "acknowledged orders stored once, with their id"
 FORGED = "forgeries refused with 4xx"
@@ -102,7 +102,7 @@ def acknowledged_and_lost(history: History) -> None:
     ],
 )
 async def test_a_broken_promise_is_reported(
-    world: Played, change: Callable[[History], None], expected: str
+    world: DemoRun, change: Callable[[History], None], expected: str
 ) -> None:
     history = copy.deepcopy(world.history)
     change(history)
@@ -114,7 +114,7 @@ async def test_a_broken_promise_is_reported(
     ("status", "broken"), [(JOURNALED, set()), (200, {ONCE, DIFFERENT}), (201, {ONCE, DIFFERENT})]
 )
 async def test_only_an_id_that_the_journal_gave_may_be_an_alias(
-    world: Played, status: int, broken: set[str]
+    world: DemoRun, status: int, broken: set[str]
 ) -> None:
     history = copy.deepcopy(world.history)
     order = first_order(history)
@@ -128,7 +128,7 @@ async def test_only_an_id_that_the_journal_gave_may_be_an_alias(
 
 
 @pytest.mark.parametrize("is_stored", [True, False])
-async def test_what_got_no_answer_may_be_stored_or_not(world: Played, is_stored: bool) -> None:
+async def test_what_got_no_answer_may_be_stored_or_not(world: DemoRun, is_stored: bool) -> None:
     history = copy.deepcopy(world.history)
     order = next(
         order

@@ -1,4 +1,4 @@
-"""A cable to a server that a test can cut, silence, slow and mend: real sockets, real silence."""
+"""A TCP proxy to a server that a test can cut, silence, slow down and restore: a cable."""
 
 import asyncio
 import contextlib
@@ -14,7 +14,10 @@ _BOTH: frozenset[Direction] = frozenset({"asked", "answered"})
 
 
 class Cable:
-    """Carries bytes between a free port of the loopback and a server behind it."""
+    """Forwards bytes between a free port of the loopback and a server behind it.
+
+    A *direction* is ``asked`` (to the server) or ``answered`` (from it).
+    """
 
     def __init__(self, url: str) -> None:
         self._parts = urlsplit(url)
@@ -26,7 +29,7 @@ class Cable:
         self._ends: set[asyncio.StreamWriter] = set()
         self._carrying: set[asyncio.Task[None]] = set()
         self._server: asyncio.Server | None = None
-        #: Connections taken since the start.
+        #: Connections accepted since the start.
         self.connections = 0
         self.mend()
 
@@ -39,43 +42,43 @@ class Cable:
         return urlunsplit(self._parts._replace(netloc=f"{login}@127.0.0.1:{port}"))
 
     def silence(self, *directions: Direction) -> None:
-        """Carry nothing any more, or nothing this way; connections stay open, new ones are taken.
+        """Forward nothing, or nothing in these directions; connections stay open, new ones open.
 
-        Nothing is lost: what was held back arrives once it is mended.
+        Nothing is lost: the bytes arrive after ``mend``.
         """
         for direction in directions or _BOTH:
             self._sound[direction].clear()
 
     def lose(self, *directions: Direction) -> None:
-        """Drop what goes this way and say nothing of it, as where the other end has gone."""
+        """Drop the bytes in these directions silently, as when the other end has disappeared."""
         self._loses = frozenset(directions)
 
     def lose_answers(self) -> None:
-        """Carry what is asked and drop what is answered."""
+        """Forward the requests and drop the responses."""
         self.lose("answered")
 
     def slow(self, latency_s: float) -> None:
-        """Hold every piece for so long before it goes on, in both directions."""
+        """Delay every chunk by so many seconds, in both directions."""
         self._latency_s = latency_s
 
     def trickle(self, n_bytes: int, tick_s: float) -> None:
-        """Carry so many bytes at each tick, on each connection and in each direction."""
+        """Forward so many bytes per ``tick_s``, on each connection and in each direction."""
         self._chunk, self._tick_s = n_bytes, tick_s
 
     def cut(self) -> None:
-        """End all connections with a reset and take no new one."""
+        """Reset all connections and accept no new one."""
         self._is_cut = True
         self.reset()
 
     def reset(self) -> None:
-        """End all connections with a reset; new ones are taken."""
+        """Reset all connections; new ones are accepted."""
         for end in self._ends:
             end.transport.abort()
 
     def mend(self) -> None:
-        """Carry again: what was silenced goes on, what was cut may connect anew.
+        """Forward again: silenced bytes arrive, and new connections are accepted.
 
-        A connection that has lost bytes is no use to anybody: it is ended.
+        Connections that have lost bytes are useless: they are reset.
         """
         if self._loses:
             self.reset()
@@ -105,7 +108,7 @@ class Cable:
         try:
             behind = await asyncio.open_connection(self._parts.hostname, self._parts.port)
         except OSError:
-            # Nobody is there: whoever asked is told in the way a network tells.
+            # No server is there: the client gets a reset, as from a network.
             writer.transport.abort()
             return
         if self._is_cut:
@@ -141,7 +144,7 @@ class Cable:
 
 @asynccontextmanager
 async def cable_to(url: str) -> AsyncIterator[Cable]:
-    """Lend a cable to the server of ``url``."""
+    """Yield a cable to the server of ``url``."""
     cable = Cable(url)
     await cable.lay()
     try:

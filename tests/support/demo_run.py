@@ -1,4 +1,4 @@
-"""A small run of the demo, played against a ledger of its own."""
+"""A small run of the demo against a database of its own."""
 
 import dataclasses
 from pathlib import Path
@@ -20,16 +20,16 @@ ORDERS = 60
 
 
 @dataclasses.dataclass
-class Played:
-    """A ledger that is right, and what was sent to it."""
+class DemoRun:
+    """The history of the senders, and the database that must agree with it."""
 
     history: History
     url: str
     forged: CallbackSent
 
 
-async def play(servers: Servers, *, template: str, keyring: Path, directory: Path) -> Played:
-    """Make a database, send the demo to a gateway over it, and pair what missed each other."""
+async def play(servers: Servers, *, template: str, keyring: Path, directory: Path) -> DemoRun:
+    """Create a database, send the demo to a gateway on it, and match early payments."""
     name = "t_played"
     admin = await asyncpg.connect(servers.admin_url)
     await admin.execute(f"CREATE DATABASE {name} TEMPLATE {template} OWNER tidegate")
@@ -42,11 +42,11 @@ async def play(servers: Servers, *, template: str, keyring: Path, directory: Pat
         accounts=payers.settings,
     )
     async with open_gateway(settings) as gateway, serve(gateway) as site:
-        there = Deployment(site.url, site.token, settings.database_url, "", directory)
-        await drive(drawn, there, connections=20, say=lambda _: None)
+        deployment = Deployment(site.url, site.token, settings.database_url, "", directory)
+        await drive(drawn, deployment, connections=20, say=lambda _: None)
         sweeper = Sweeper(
             maintenance=gateway.maintenance, intake=gateway.intake, sweep_s=1, unknown_order_s=900
         )
         await sweeper.sweep()
     forged = next(sent for sent in drawn.history.callbacks if sent.is_forged)
-    return Played(drawn.history, settings.database_url, forged)
+    return DemoRun(drawn.history, settings.database_url, forged)

@@ -1,4 +1,4 @@
-"""The fronts of ``ops/front``: the real programs, over the very files, where they are installed."""
+"""The fronts of ``ops/front``: the real programs with the files as shipped, where installed."""
 
 import os
 import re
@@ -19,30 +19,30 @@ Kind = Literal["haproxy", "nginx"]
 
 FILES = Path(__file__).resolve().parents[2] / "ops" / "front"
 _START_S = 10.0
-#: nginx's places for bodies: its own belong to the system's nginx.
-_NGINX_PLACES = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+#: nginx's directories for request bodies: the default ones belong to the system's nginx.
+_NGINX_TEMPORARY = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
 
 
 class Limits(Struct, frozen=True):
-    """Requests in flight at one server; ``kept`` of the core's places are for callbacks."""
+    """Limits of requests in flight at one server; ``reserved`` of ``core`` are for callbacks."""
 
     core: int = 512
-    kept: int = 128
+    reserved: int = 128
     queued: int = 128
     query: int = 64
 
 
 def program(kind: Kind) -> str:
-    """Return where the program lies; skips the test where it does not."""
-    places = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/usr/local/sbin"])
-    found = shutil.which(kind, path=places)
+    """Return the path of the program; skips the test where it is not installed."""
+    directories = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/usr/local/sbin"])
+    found = shutil.which(kind, path=directories)
     if found is None:
         pytest.skip(f"{kind} is not installed: apt-get install {kind}")
     return found
 
 
 @contextmanager
-def standing(
+def running(
     kind: Kind,
     *,
     core: Sequence[int],
@@ -50,10 +50,10 @@ def standing(
     directory: Path,
     limits: Limits | None = None,
 ) -> Iterator[int]:
-    """Lend the port of a front before the gateways on these ports. Skips where it is missing.
+    """Yield the port of a front before the gateways on these ports. Skips where it is missing.
 
-    Given limits, it has one CPU and so one thread: two that decide at the same instant may both
-    let the last one in, and what is counted here is counted to the one.
+    With limits, it has one CPU and so one thread: two threads could both admit the last request,
+    and the tests count exactly.
     """
     port, exact, limits = free_port(), limits is not None, limits or Limits()
     log = directory / f"{kind}.log"
@@ -64,7 +64,7 @@ def standing(
                 "FRONT_BIND": f"127.0.0.1:{port}",
                 "FRONT_METRICS_BIND": f"127.0.0.1:{free_port()}",
                 "FRONT_CORE_IN_FLIGHT_MAX": str(limits.core),
-                "FRONT_CALLBACKS_KEPT": str(limits.kept),
+                "FRONT_CALLBACKS_KEPT": str(limits.reserved),
                 "FRONT_CALLBACKS_QUEUED_MAX": str(limits.queued),
                 "FRONT_QUERY_IN_FLIGHT_MAX": str(limits.query),
                 "FRONT_CONNECTIONS_MAX": "2000",
@@ -94,13 +94,17 @@ def standing(
 def _nginx(
     port: int, core: Sequence[int], query: Sequence[int], directory: Path, limits: Limits
 ) -> str:
-    """Return the file with its marked lines changed, as a site changes them."""
+    """Return the file with its lines marked ``# SITE`` changed, as an operator changes them."""
     text = (FILES / "nginx.conf").read_text("utf-8")
-    places = {"384": limits.core - limits.kept, "256": limits.kept, "64": limits.query}
+    in_flight_max = {
+        "384": limits.core - limits.reserved,
+        "256": limits.reserved,
+        "64": limits.query,
+    }
 
     def servers(line: re.Match[str]) -> str:
         ports = core if line["pool"] == "core" else query
-        rest = re.sub(r"(?<=max_conns=)\d+", lambda n: str(places[n[0]]), line["rest"])
+        rest = re.sub(r"(?<=max_conns=)\d+", lambda n: str(in_flight_max[n[0]]), line["rest"])
         return "\n".join(f"server 127.0.0.1:{each} {rest};" for each in ports)
 
     text, changed = re.subn(
@@ -112,8 +116,10 @@ def _nginx(
     text, changed = re.subn(r"(?m)^pid .*;", f"pid {directory}/nginx.pid;", text)
     assert changed == 1
     text = text.replace("worker_connections 8000;", "worker_connections 1000;")
-    own = "".join(f"{name}_temp_path {directory}/nginx-{name};\n" for name in _NGINX_PLACES)
-    return text.replace("http {\n", f"http {{\n{own}", 1)
+    directories = "".join(
+        f"{name}_temp_path {directory}/nginx-{name};\n" for name in _NGINX_TEMPORARY
+    )
+    return text.replace("http {\n", f"http {{\n{directories}", 1)
 
 
 def _wait(port: int, process: subprocess.Popen[bytes], log: Path) -> None:

@@ -1,4 +1,4 @@
-"""The simulators' RSA keys, made once a session: to make one takes 50 ms, and tests ask for 200."""
+"""The simulators' RSA keys, made once a session: one takes 50 ms, and tests need 200."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,9 +9,9 @@ from ops.simulators.shared import rsa_keys
 
 
 class KeyPool:
-    """The n-th key that a test asks for is the same in every test; within one, all are different.
+    """The n-th key of a test is the same in every test; within one, all are different.
 
-    An account that outlives its test would share its keys with those of other tests: it is made
+    An account that outlives its test would share its keys with those of other tests: make it
     outside of ``lent``.
     """
 

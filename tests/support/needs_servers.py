@@ -1,8 +1,8 @@
-"""The mark ``servers``: which tests start servers or other processes.
+"""The mark ``servers``: tests that start servers or other processes.
 
-A test gets it by the fixtures that it asks for, by however many steps, so that nobody has to
-remember it. What starts a process without a fixture carries ``@pytest.mark.servers``; without the
-mark it fails, and the message says what to do.
+A test gets it from the fixtures that it requests, directly or not. A test that starts a process
+without a fixture carries ``@pytest.mark.servers``; without the mark it fails, with a message that
+says what to do.
 """
 
 import sys
@@ -10,7 +10,7 @@ from collections.abc import Iterable
 
 import pytest
 
-#: The fixtures that start something. All others start nothing, or ask for one of these.
+#: The fixtures that start a process. All others start none, or request one of these.
 STARTING_FIXTURES = frozenset(
     {
         "elsewhere",  # the second environment of tests/interop
@@ -27,7 +27,7 @@ _EVENTS = frozenset({"subprocess.Popen", "os.fork", "os.forkpty", "os.posix_spaw
 
 
 def mark(items: Iterable[pytest.Item]) -> None:
-    """Each item that asks for a starting fixture carries the mark."""
+    """Each item that requests one of STARTING_FIXTURES carries the mark."""
     for item in items:
         if STARTING_FIXTURES.intersection(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.servers)
@@ -36,13 +36,13 @@ def mark(items: Iterable[pytest.Item]) -> None:
 class Guard:
     """Fails a test that starts a process without the mark.
 
-    An audit hook sees every process but those of uvloop. It cannot be taken off again, so that
-    there is one for the session.
+    An audit hook sees every process but those of uvloop. It cannot be removed, so there is one for
+    the session.
     """
 
     def __init__(self) -> None:
         self._is_on = False
-        sys.addaudithook(self._hear)
+        sys.addaudithook(self._on_event)
 
     def enter(self, item: pytest.Item) -> None:
         """This item runs from now on."""
@@ -52,7 +52,7 @@ class Guard:
         """No test runs."""
         self._is_on = False
 
-    def _hear(self, event: str, arguments: tuple[object, ...]) -> None:
+    def _on_event(self, event: str, arguments: tuple[object, ...]) -> None:
         if self._is_on and event in _EVENTS:
             pytest.fail(
                 f"a test without the mark `servers` starts a process ({event} {arguments[:2]}): "

@@ -10,7 +10,7 @@ from ops.harness import accounts_file
 
 
 class Payers:
-    """Stripe by its own library, simulated Standard Webhooks and Alipay, each for one channel."""
+    """Stripe by its SDK, simulated Standard Webhooks and Alipay, each for one channel."""
 
     def __init__(self, directory: Path) -> None:
         self.accounts = payers.create()
@@ -26,6 +26,6 @@ class Payers:
         ]
 
     def pick(self, n: int) -> tuple[Payer, str]:
-        """Return the payer and the channel of order ``n``: they take turns."""
-        at = n % len(self.accounts)
-        return self.accounts[at], CHANNELS[at]
+        """Return the payer and the channel of order ``n``, round robin."""
+        index = n % len(self.accounts)
+        return self.accounts[index], CHANNELS[index]

@@ -19,10 +19,10 @@ _READY_S = 20.0
 
 
 class Processes:
-    """Starts processes over ``settings``; whatever still runs at the end is killed.
+    """Starts processes with ``settings``; those that still run at the end are killed.
 
-    ``environment`` may be added to before a start (a provider's secrets); accounts and channels
-    of the settings are written into a ``tidegate.toml`` in ``directory``.
+    ``environment`` may be extended before a start (a provider's secrets). Accounts and channels of
+    the settings are written into a ``tidegate.toml`` in ``directory``.
     """
 
     def __init__(self, settings: Settings, *, directory: Path) -> None:
@@ -44,8 +44,8 @@ class Processes:
         self, *, port: int, count: int = 1, role: ProcessRole = "all"
     ) -> subprocess.Popen[bytes]:
         """Start a gateway on ``port`` and return once it is ready."""
-        words = ["--port", str(port), "--processes", str(count), "--role", role]
-        service = self._start("serve", *words)
+        options = ["--port", str(port), "--processes", str(count), "--role", role]
+        service = self._start("serve", *options)
         try:
             wait_ready(listen_address.loopback(port), [service], timeout_s=_READY_S)
         except errors.NotReady as problem:
@@ -70,11 +70,11 @@ class Processes:
 
     @property
     def log_path(self) -> Path:
-        """Everything that the processes printed."""
+        """The file with everything that the processes print."""
         return self._directory / "tidegate.log"
 
     async def make_token(self, *roles: Role) -> str:
-        """Make an API key with these roles through the command line."""
+        """Create an API key with these roles through the command line; return its token."""
         return await asyncio.to_thread(
             first_start.create_api_key, self._run, name="test", roles=roles
         )
@@ -85,7 +85,7 @@ class Processes:
         )
 
     def kill(self) -> None:
-        """Kill whatever still runs."""
+        """Kill every process that still runs."""
         for service in self._started:
             service.kill()
 

@@ -1,4 +1,4 @@
-"""Concurrent senders: orders, their payments, a tenth of all of it again."""
+"""Concurrent senders of orders and their payments, a tenth of them twice."""
 
 import asyncio
 import random
@@ -16,25 +16,25 @@ EARLY = 0.05
 
 
 class Shoppers:
-    """Each takes the next order, sends what is about it until it is answered, and goes on.
+    """Each sender takes the next order and sends its messages, each until it is answered.
 
-    With ``gives_up`` one stops for good at the first thing that is not acknowledged.
+    With ``stops_at_failure`` a sender ends at the first message that is not acknowledged.
     """
 
     def __init__(
-        self, *, payers: Payers, sender: Sender, seed: int, gives_up: bool = False
+        self, *, payers: Payers, sender: Sender, seed: int, stops_at_failure: bool = False
     ) -> None:
         self.history = History()
         self._payers = payers
         self._sender = sender
         self._rng = random.Random(seed)
-        self._gives_up = gives_up
+        self._stops_at_failure = stops_at_failure
         self._numbers: Iterator[int] = count()
         self._stopping = asyncio.Event()
 
     @asynccontextmanager
     async def shopping(self, senders: int) -> AsyncIterator[None]:
-        """Let so many of them loose for the block; at its end everyone finishes what was begun."""
+        """Run so many senders during the block; at its end each finishes its order."""
         async with asyncio.TaskGroup() as running:
             for _ in range(senders):
                 running.create_task(self._shop())
@@ -43,16 +43,16 @@ class Shoppers:
 
     async def _shop(self) -> None:
         while not self._stopping.is_set():
-            for act in self._next():
+            for message in self._next():
                 twice = self._rng.random() < REPEATED
                 for _ in range(2 if twice else 1):
-                    if not await self._send(act):
+                    if not await self._send(message):
                         return
 
-    async def _send(self, act: Order | Callback) -> bool:
-        if self._gives_up:
-            return (await self._sender.send(act)).is_promise
-        await self._sender.send_until_answered(act, pause_s=0.1)
+    async def _send(self, message: Order | Callback) -> bool:
+        if self._stops_at_failure:
+            return (await self._sender.send(message)).is_promise
+        await self._sender.send_until_answered(message, pause_s=0.1)
         return True
 
     def _next(self) -> list[Order | Callback]:

@@ -1,4 +1,4 @@
-"""Simulated providers as a gateway's settings name them."""
+"""Simulated providers, and the settings of their accounts."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -8,9 +8,9 @@ from ops.harness import accounts_file
 from ops.simulators import registry
 from ops.simulators.contract import Account
 
-#: Every provider that can be played, and an account of it with keys of its own.
+#: Every provider with a simulator, and an account of it with keys of its own.
 PROVIDERS = {name: registry.provider(name) for name in registry.names()}
-ACCOUNTS: Mapping[str, Account] = {name: played.create() for name, played in PROVIDERS.items()}
+ACCOUNTS: Mapping[str, Account] = {name: each.create() for name, each in PROVIDERS.items()}
 
 
 def configured(directory: Path) -> list[settings.Account]:

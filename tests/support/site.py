@@ -1,4 +1,4 @@
-"""A gateway of this process behind a real socket, and a client that holds a key to it."""
+"""A gateway in this process on a real socket, and a client with an API key."""
 
 import asyncio
 import socket
@@ -18,7 +18,7 @@ from gateway.wiring import Gateway
 
 @dataclass
 class Site:
-    """Where the gateway listens. ``client`` sends a key with every role."""
+    """A running gateway and its address. ``client`` sends a key with every role."""
 
     gateway: Gateway
     server: Dispatcher
@@ -34,18 +34,18 @@ class Site:
     async def token_for(
         self, *roles: Role, channels: Sequence[str] = (), name: str = "test"
     ) -> str:
-        """Make a key with these roles only."""
+        """Create a key with these roles only; return its token."""
         keys = ApiKeys(pool=self.gateway.stores.primary)
         _, token = await keys.create(name, roles, channels, actor="test")
         return token
 
     async def submit(self, body: bytes, **headers: str) -> tuple[int, dict[str, object]]:
         """POST an order; return status and decoded body."""
-        sent = {"Content-Type": "application/json"} | {
+        all_headers = {"Content-Type": "application/json"} | {
             name.replace("_", "-"): value for name, value in headers.items()
         }
-        async with self.client.post("/v1/orders", data=body, headers=sent) as answer:
-            return answer.status, await answer.json(content_type=None)
+        async with self.client.post("/v1/orders", data=body, headers=all_headers) as response:
+            return response.status, await response.json(content_type=None)
 
 
 @asynccontextmanager

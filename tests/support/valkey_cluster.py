@@ -1,4 +1,4 @@
-"""Valkey servers of a test's own, set up as a journal's must be: one alone, or a cluster of three.
+"""Valkey servers of a test's own, configured as a journal's must be: one, or a cluster of three.
 
 They end with the test process, however it ends.
 """
@@ -19,8 +19,8 @@ from ops.harness.ports import free_port
 
 _SLOTS = 16384
 _READY_S = 20.0
-_TURN_S = 0.02
-_FIT = ("--appendonly yes --appendfsync always --save  --maxmemory 64mb "
+_POLL_INTERVAL_S = 0.02
+_DURABLE = ("--appendonly yes --appendfsync always --save  --maxmemory 64mb "
         "--maxmemory-policy noeviction --bind 127.0.0.1").split(" ")  # fmt: skip
 
 
@@ -33,13 +33,13 @@ class Server:
         directory.mkdir()
         self._runner = Runner(logs=directory, pids=directory, environment={"LC_ALL": "C"})
         self._argv = [str(binaries.find_valkey()), "--port", str(self.port), "--dir"]
-        self._argv += [str(directory), *_FIT, *options]
+        self._argv += [str(directory), *_DURABLE, *options]
         self._service: Service | None = None
-        #: A plain client, for looking into the server.
+        #: A plain client, to inspect the server.
         self.client: Any = redis.Redis(port=self.port, protocol=2, socket_timeout=5)
 
     def start(self) -> None:
-        """It answers afterwards; what it had kept is there again."""
+        """It answers afterwards, with the data it had stored."""
         self._service = self._runner.start("valkey", self._argv, death_signal=signal.SIGKILL)
         self._runner.wait_ready(self._service, self._answers, timeout_s=_READY_S)
 
@@ -50,7 +50,7 @@ class Server:
 
     @contextmanager
     def frozen(self) -> Iterator[None]:
-        """It takes connections and says nothing, until the end of the block."""
+        """It accepts connections and answers nothing, until the end of the block."""
         assert self._service is not None, "only what was started can be frozen"
         self._service.send(signal.SIGSTOP)
         try:
@@ -72,7 +72,7 @@ class Server:
                 self.client.config_set(name, value)
 
     def close(self) -> None:
-        """It has ended, and nothing is connected to it."""
+        """It has ended, and the client is closed."""
         self.client.close()
         self.kill()
 
@@ -84,7 +84,7 @@ class Server:
 
 @contextmanager
 def server_in(directory: Path) -> Iterator[Server]:
-    """Lend a server that is no cluster."""
+    """Yield a server that is no cluster."""
     server = Server(directory / "alone")
     try:
         server.start()
@@ -95,7 +95,7 @@ def server_in(directory: Path) -> Iterator[Server]:
 
 @contextmanager
 def cluster_in(directory: Path) -> Iterator[list[Server]]:
-    """Lend the three primaries of a cluster, of which each works on when another is gone."""
+    """Yield the three primaries of a cluster; each continues to work when another has ended."""
     nodes = [Server(directory / f"node{n}", _cluster_options()) for n in range(3)]
     try:
         for node in nodes:
@@ -125,13 +125,13 @@ def _join(nodes: Sequence[Server]) -> None:
         nodes[0].client.execute_command("CLUSTER", "MEET", "127.0.0.1", node.port, bus)
     deadline_s = time.monotonic() + _READY_S
     while not all(_is_joined(node, len(nodes)) for node in nodes):
-        assert time.monotonic() < deadline_s, "the cluster did not come together"
-        time.sleep(_TURN_S)
+        assert time.monotonic() < deadline_s, "the cluster did not form in time"
+        time.sleep(_POLL_INTERVAL_S)
 
 
 def _is_joined(node: Server, size: int) -> bool:
     info = node.client.execute_command("CLUSTER", "INFO")
-    told = info if isinstance(info, dict) else dict(
+    state = info if isinstance(info, dict) else dict(
         line.split(":") for line in info.decode().split()
     )  # fmt: skip
-    return (told["cluster_state"], told["cluster_size"]) == ("ok", str(size))
+    return (state["cluster_state"], state["cluster_size"]) == ("ok", str(size))
