@@ -1,1 +1,1 @@
-"""One file per outside system, without I/O: verify, decode, reply."""
+"""Adapters, one per provider: verify, decode and reply to callbacks, without I/O."""

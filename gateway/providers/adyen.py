@@ -3,16 +3,17 @@
 Protocol: https://docs.adyen.com/development-resources/webhooks/secure-webhooks/verify-hmac-signatures
 and https://docs.adyen.com/development-resources/currency-codes
 
-- A message holds one item or more; each carries its own signature, and each is verified. One bad
-  item refuses the message: Adyen sends it again as a whole.
+- A message holds one or more items; each has its own signature, and each is verified. One invalid
+  item rejects the message: Adyen sends it again as a whole.
 - Signed are eight values joined by ``:``, HMAC-SHA256, base64; the key is the decoded hex. Nothing
-  is escaped, so a value that holds a ``:`` could be read as two. Only ``merchantReference`` may
-  hold one: all its neighbours are known not to, which leaves one way to read the text.
+  is escaped, so a value with a ``:`` could be read as two. Only ``merchantReference`` may contain
+  one: the other values are checked for it, so the signed text has one reading.
 - Not signed are ``live``, ``eventDate``, ``additionalData``, ``reason``, ``paymentMethod``.
-  ``live`` can only refuse (keys of test and live differ), ``eventDate`` only says when.
+  ``live`` can only cause a rejection (test and live have different keys); ``eventDate`` is only
+  the time of the event.
 - No send time is signed and retries last 30 days: a repeat is recognised by its key.
-- The queue of an endpoint is in order and a refused message blocks it. What is truly Adyen's and
-  can not be booked is therefore parked, not refused.
+- Adyen delivers in sequence and a rejected message blocks the queue. A genuine message that
+  cannot be booked is therefore parked, not rejected.
 """
 
 import base64
@@ -35,9 +36,9 @@ _ITEMS_MAX = 100
 _PSP_REFERENCE_MAX = 64
 _EVENT_CODE_MAX = 48
 
-#: Digits behind the point of Adyen's minor units: ISO 4217's but for four, which Adyen's page
-#: names. BIF is missing in Adyen's table, and Adyen's own .NET library gives it two where ISO
-#: gives none: such an amount is parked.
+#: Decimals of Adyen's minor units: those of ISO 4217, with four exceptions that Adyen documents.
+#: BIF is missing in Adyen's table, and Adyen's .NET library uses two decimals where ISO has none:
+#: such an amount is parked.
 DECIMALS: Mapping[str, int] = {
     **{code: digits for code, digits in money.DECIMALS.items() if code != "BIF"},
     "CLP": 2,
@@ -46,11 +47,11 @@ DECIMALS: Mapping[str, int] = {
     "ISK": 2,
 }
 
-# eventDate is not signed: a time that can not be is replaced by ours. Retries end after 30 days.
+# eventDate is not signed: an implausible time is replaced by ours. Retries end after 30 days.
 _OLDEST = timedelta(days=60)
 _NEWEST = timedelta(days=1)
 
-#: Known, and nothing that changes what was booked. Whatever is listed nowhere is parked.
+#: Known events without effect on an order. Event codes that are listed nowhere are parked.
 _HARMLESS = frozenset({"OFFER_CLOSED", "RECURRING_CONTRACT", "REPORT_AVAILABLE"})
 
 _REPLIES: dict[contract.Answer, contract.Reply] = {
@@ -61,16 +62,16 @@ _REPLIES: dict[contract.Answer, contract.Reply] = {
 
 
 class Options(Struct, forbid_unknown_fields=True, kw_only=True, frozen=True):
-    """What an account of Adyen can set."""
+    """The options of an Adyen account."""
 
-    #: Whose payments are ours, as ``merchantAccountCode`` names it; it can not hold a ``:``.
+    #: Our merchant account, as in ``merchantAccountCode``; it cannot contain a ``:``.
     merchant_account: Annotated[str, Meta(pattern=r"\A[!-9;-~]{1,80}\Z")]
-    #: Take the messages of the live environment, or those of the test environment; never both.
+    #: Accept messages of the live environment, or of the test environment; never both.
     live: bool = True
 
 
 class _Amount(Struct):
-    # Bounded: a longer integer could not be written out again.
+    # Bounded: Python refuses to format very long integers.
     value: Annotated[int, Meta(ge=-(10**15), le=10**15)] | None = None
     currency: str | None = None
 
@@ -104,7 +105,7 @@ _BODY = msgspec.json.Decoder(_Body)
 
 
 def adapter(account: contract.Account) -> contract.Adapter:
-    """Make the adapter of one webhook. Raises ``ValueError`` if it can not work."""
+    """Make the adapter of one webhook. Raises ``ValueError`` if it cannot work."""
     keys = []
     for secret in fields.secrets(account):
         if not _KEY.fullmatch(secret):
@@ -137,7 +138,7 @@ class Adyen:
         return contract.Reading([contract.Item(one.key, _event(one)) for one in notifications])
 
     def reply(self, answer: contract.Answer) -> contract.Reply:
-        """Return ``[accepted]``, which satisfies set-ups old and new, or an error status."""
+        """Return ``[accepted]``, which old and new webhooks require, or an error status."""
         return _REPLIES[answer]
 
     def _check_signature(self, item: _Item) -> None:
@@ -172,7 +173,7 @@ class Adyen:
 
 
 class _Notification:
-    """One verified item. Raises ``Rejected`` if nothing can tell it from another."""
+    """One verified item. Raises ``Rejected`` if it has no unique key."""
 
     def __init__(self, item: _Item, now: datetime) -> None:
         self.item = item
@@ -184,11 +185,11 @@ class _Notification:
         self.at = _when(item.event_date, now)
 
     def unmapped(self, detail: str) -> events.Unmapped:
-        """Park it, with what helps to find it at Adyen and here."""
+        """Park it, with the numbers that identify it at Adyen and here."""
         item, order_no = self.item, ""
         try:
             if item.original_reference:
-                # merchantReference may then be the modification's own: it names no order.
+                # merchantReference may then be that of the modification, not an order number.
                 detail += f"; payment {fields.transaction_id(item.original_reference)}"
             else:
                 order_no = fields.order_no(item.merchant_reference or "")
@@ -197,11 +198,11 @@ class _Notification:
         return events.Unmapped(self.kind, order_no, detail, self.at)
 
     def noted(self) -> events.Noted:
-        """Record it without effect."""
+        """Record it without an effect."""
         return events.Noted(self.kind, self.at)
 
     def money(self) -> tuple[Decimal, str]:
-        """Return the amount in major units. Raises ``Rejected`` if there is none."""
+        """Return the amount in major units and its currency. Raises ``Rejected`` if it has none."""
         amount = self.item.amount
         if amount is None or amount.value is None or amount.currency is None:
             raise fields.malformed("names no amount")
@@ -218,7 +219,7 @@ def _decoded(message: contract.Message) -> _Body:
         raise errors.Rejected(
             "unsupported",
             "a webhook of Adyen's platforms or banking, signed in a header: only the standard "
-            "webhook of payments can be taken",
+            "webhook of payments is accepted",
         )
     if not message.body.lstrip().startswith(b"{"):
         raise errors.Rejected(
@@ -246,8 +247,8 @@ def _signed_text(item: _Item) -> str:
 def _check_unambiguous(item: _Item) -> None:
     """Raise ``Rejected`` if the text could be that of an item with other values.
 
-    The merchant account is the configured one. With these four free of colons as well, the first
-    three values and the last four are where they seem, and the rest is merchantReference.
+    The merchant account is the configured one. As these four values contain no colon either, the
+    first three values and the last four have fixed positions, and the rest is merchantReference.
     """
     currency = item.amount and item.amount.currency
     for value in (item.psp_reference, item.original_reference, currency, item.event_code):
@@ -256,7 +257,7 @@ def _check_unambiguous(item: _Item) -> None:
 
 
 def _once(items: Sequence[_Item]) -> list[_Item]:
-    """Drop what stands there twice. Raises ``Rejected`` if one key tells two things."""
+    """Remove duplicates. Raises ``Rejected`` if two items with one key have different content."""
     found: dict[tuple[str, str, str], _Item] = {}
     for item in items:
         known = found.setdefault((item.psp_reference, item.event_code, item.success), item)
@@ -287,15 +288,15 @@ def _event(notification: _Notification) -> events.Event:
 
 def _authorised(notification: _Notification) -> events.Event:
     if not notification.is_success:
-        # The payment was refused; the buyer may try again.
+        # The payment was declined; the buyer may try again.
         return notification.noted()
     amount, currency = notification.money()
     if not amount:
-        # A check of the card, made to keep it on file: nobody paid.
+        # The card was verified to be stored; no money moved.
         return events.Noted(f"{notification.code}:zero", notification.at)
     reference = notification.item.merchant_reference or ""
     try:
-        # Money is real without the number of an order.
+        # A payment counts even without an order number.
         order_no = fields.order_no(reference) if reference else ""
     except errors.Rejected:
         return notification.unmapped("paid, but merchantReference is no order number")
@@ -325,14 +326,14 @@ def _cancelled(notification: _Notification) -> events.Event:
 def _refunded(notification: _Notification) -> events.Event:
     if not notification.is_success:
         return notification.unmapped(
-            "the refund was rejected: the buyer has not got the money back"
+            "the refund was declined: the buyer has not received the money"
         )
     if not notification.item.original_reference:
-        return notification.unmapped("a refund that does not say of which payment")
+        return notification.unmapped("a refund that does not name its payment")
     amount, currency = notification.money()
     return events.RefundSucceeded(
         transaction_id=fields.transaction_id(notification.item.original_reference),
-        # merchantReference is the refund's own reference: the payment names the order.
+        # merchantReference is the reference of the refund: the payment names the order.
         order_no="",
         refund_no=notification.item.psp_reference,
         amount=fields.refund_amount(amount, currency),

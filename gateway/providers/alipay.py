@@ -8,12 +8,12 @@ python-alipay-sdk, alipay-sdk-python-all and alipay-sdk-nodejs-all.
   charset that the field ``charset`` names.
 - RSA PKCS#1 v1.5 with SHA-256 (``RSA2``) under **Alipay's** public key. ``RSA`` (SHA-1) is
   never accepted.
-- Nothing that is signed tells the time of sending: what is sent again is recognised by
-  ``notify_id``, which stays the same over the eight deliveries of a day.
-- Acknowledged by the seven bytes ``success`` and by nothing else.
+- No send time is signed: a repeat is recognised by ``notify_id``, which stays the same over the
+  eight deliveries of a day.
+- Only the seven bytes ``success`` are an acknowledgement.
 
-The text that is verified is made of the decoded bytes as they came, never of text decoded
-and encoded again: what a codec does to odd characters can not matter then.
+The verified text is built from the received bytes, never from text that was decoded and encoded
+again: a codec that does not round-trip would break a valid signature.
 """
 
 import re
@@ -35,7 +35,7 @@ _WHOSE = (
     "Alipay public certificate"
 )
 
-# GB 2312 is a part of GBK, and what calls itself gb2312 often holds characters of GBK.
+# GB 2312 is a subset of GBK, and text declared as gb2312 often contains characters of GBK.
 _CODECS = {b"utf-8": "utf-8", b"gbk": "gbk", b"gb2312": "gbk"}
 _TIME = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?:\.\d{1,9})?", re.ASCII)
 
@@ -46,23 +46,23 @@ _JOINTS = forms.Joints(
 
 _REPLIES: dict[contract.Answer, contract.Reply] = {
     "accepted": contract.Reply(200, b"success"),
-    # Anything but ``success`` is a failure; the status is for those who read access logs.
+    # Anything but ``success`` is a failure; the status is for access logs.
     "later": contract.Reply(503, b"fail"),
     "refused": contract.Reply(400, b"fail"),
 }
 
 
 class Options(Struct, forbid_unknown_fields=True, kw_only=True, frozen=True):
-    """What an account of Alipay can set."""
+    """The options of an Alipay account."""
 
-    #: Our app, as notices name it.
+    #: Our app id, as in the notices.
     app_id: Annotated[str, Meta(pattern=r"\A[!-~]{1,32}\Z")]
-    #: Who must be the payee, by number, by address, or by both.
+    #: The expected payee, by number, by address, or by both.
     seller_id: Annotated[str, Meta(pattern=r"\A[0-9]{1,32}\Z")] | None = None
     seller_email: Annotated[str, Meta(pattern=r"\A[!-~]{1,128}\Z")] | None = None
-    #: Leave ``sign_type`` in the signed text: for old "life account" messages only.
+    #: Include ``sign_type`` in the signed text: for old "life account" messages only.
     keep_sign_type: bool = False
-    #: What the account is paid in; notices do not say.
+    #: Currency of the account; notices do not name it.
     currency: str = "CNY"
 
 
@@ -70,8 +70,8 @@ def adapter(account: contract.Account) -> contract.Adapter:
     """Make the adapter of one app. Raises ``ValueError`` if a key or an option is wrong.
 
     A secret is Alipay's public key as PEM or as the console's bare base64, or the Alipay
-    public certificate as PEM. A certificate only carries the key: that it expired is not
-    noticed here, where there is no clock.
+    public certificate as PEM. Only the key of a certificate is used: its expiry is not
+    checked.
     """
     live = [keys.public_key(account, secret, whose=_WHOSE) for secret in fields.secrets(account)]
     options = fields.options(account, Options)
@@ -98,13 +98,13 @@ class Alipay:
         return contract.Reading(self._items(key, notice))
 
     def reply(self, answer: contract.Answer) -> contract.Reply:
-        """Return exactly ``success``, or something that is not."""
+        """Return exactly ``success``, or a failure."""
         return _REPLIES[answer]
 
     def _check_signature(self, form: dict[bytes, bytes]) -> bytes:
         if not form.get(b"sign"):
             raise errors.Rejected("missing_signature", "no field sign")
-        # Not signed itself, so it may only ever say what is pinned here.
+        # Not signed itself, so only the pinned value is accepted.
         if form.get(b"sign_type") != b"RSA2":
             raise errors.Rejected(
                 "unsupported", "sign_type is not RSA2: choose RSA2 in the console"
@@ -132,7 +132,7 @@ class Alipay:
     def _check_ours(self, notice: "_Notice") -> None:
         if notice.optional("app_id") != self._options.app_id:
             raise errors.Rejected("not_ours", "another app_id; live and sandbox have their own")
-        # A notice may leave the address out; it must name the payee in one way we can check.
+        # A notice may omit the address; it must name the payee in one way that can be checked.
         payee = [
             (notice.optional(name), ours)
             for name, ours in (
@@ -155,8 +155,8 @@ class Alipay:
             return [contract.Item(key, events.Noted(kind, notice.time("notify_time")))]
         is_paid = status in ("TRADE_SUCCESS", "TRADE_FINISHED")
         if (is_paid or status == "TRADE_CLOSED") and self._is_refund(notice):
-            # What was refunded was paid: saying so again costs a repeat, and an order whose
-            # notice of payment was lost does not stay unpaid.
+            # A refunded trade was paid. The extra payment event is a repeat at worst, and books
+            # the payment of an order whose own notice was lost.
             paid = contract.Item(f"{key}:paid", self._payment(notice))
             return [paid, contract.Item(key, self._refund(notice))]
         if is_paid:
@@ -171,7 +171,7 @@ class Alipay:
         noticed_at = notice.time("notify_time")
         if kind == "WAIT_BUYER_PAY":
             return events.Noted(kind, noticed_at)
-        # Not documented: never guess that it means paid, nor that it means nothing.
+        # Not documented: neither treat it as paid nor ignore it.
         detail = "a trade_status that Alipay does not document"
         return events.Unmapped(kind, notice.order_no(), detail, noticed_at)
 
@@ -227,24 +227,24 @@ class _Notice:
         return fields.transaction_id(self.required("trade_no"))
 
     def time(self, *names: str) -> datetime:
-        """Return the first of the named times that is there."""
+        """Return the first of the named times that is present."""
         text = next((value for name in names if (value := self.optional(name))), "")
         if not _TIME.fullmatch(text):
             raise fields.malformed(f"{names[-1]} is missing or not a time")
         try:
             return fields.moment(datetime.fromisoformat(text).replace(tzinfo=_GMT8))
         except ValueError:
-            raise fields.malformed("a time that no calendar has") from None
+            raise fields.malformed("a time that does not exist") from None
 
 
 def _codec(form: dict[bytes, bytes], text: bytes) -> str:
-    """Return the codec of a verified notice whose whole text it can decode."""
+    """Return the codec of a verified notice, checked against its whole text."""
     codec = _CODECS.get(form.get(b"charset", b"utf-8").lower())
     if codec is None:
         raise errors.Rejected("unsupported", "charset is none of utf-8, gbk, gb2312")
     try:
-        # The joints are ASCII and end no character of these charsets, so what decodes as a
-        # whole decodes piece by piece.
+        # The separators are ASCII and end no character of these charsets, so a text that decodes
+        # as a whole also decodes field by field.
         text.decode(codec)
     except UnicodeDecodeError:
         raise fields.malformed("the text is not in the charset it names") from None

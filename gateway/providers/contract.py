@@ -1,8 +1,9 @@
-"""What a provider's file must offer. Adapters do no I/O and read no clock.
+"""The interface of a provider adapter. Adapters do no I/O and read no clock.
 
-A message is read in three layers, kept apart: the signature is right, it is fresh enough,
-and it is ours (account, merchant, environment). Whatever fails raises
-``domain.errors.Rejected`` with one of ``REASONS``; nothing else may escape from ``read``.
+Three checks are separate: the signature is valid, the message is fresh, and it is addressed
+to this account (merchant, app, environment). A failed check raises
+``domain.errors.Rejected`` with one of ``REASONS``; ``read`` raises nothing else,
+besides ``DocumentMissing``.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -14,7 +15,7 @@ from msgspec import Struct
 from gateway.domain.events import Event
 from gateway.domain.orders import Submission
 
-#: Why a callback is refused: a closed list, counted per provider and account.
+#: Why a callback is rejected: a closed list, counted per provider and account.
 REASONS = frozenset(
     {
         "missing_signature",  # a header or field that carries the signature is not there
@@ -23,28 +24,28 @@ REASONS = frozenset(
         "malformed",  # the signature is right and the content is not what the provider documents
         "not_ours",  # another merchant, app, seller or environment
         "unsupported",  # an algorithm, charset or content type that is not accepted
-        "probe",  # the provider tests whether we verify: refusing is the right answer
+        "probe",  # the provider tests whether we verify: rejection is correct
     }
 )
 
 
 class Message(Struct, frozen=True):
-    """A callback as it arrived. ``headers`` looks names up without regard to case."""
+    """A callback as received. Names in ``headers`` are case-insensitive."""
 
     headers: Mapping[str, str]
     body: bytes
     now: datetime
 
     def __repr__(self) -> str:
-        """Show nothing of the message: what is shown ends up in logs."""
+        """Return the size only: a representation may end up in logs."""
         return f"Message({len(self.body)} bytes)"
 
 
 class Item(Struct, frozen=True):
-    """One thing a message tells: an event, or an order that a shop took.
+    """One event of a message, or an order placed at a shop.
 
-    ``key`` is what the provider really keeps the same on a repeat. Items of one message are
-    accepted in their order, so an order comes before what happened to it.
+    ``key`` stays the same when the provider sends the message again, and identifies a repeat.
+    Items of one message are accepted in sequence: an order precedes its events.
     """
 
     key: str
@@ -52,21 +53,21 @@ class Item(Struct, frozen=True):
 
 
 class Reply(Struct, frozen=True):
-    """The bytes the provider's protocol wants to see."""
+    """A response as the provider's protocol requires it."""
 
     status: int
     body: bytes
     content_type: str = "text/plain; charset=utf-8"
 
 
-#: ``accepted``: committed, or committed before. ``later``: send it again. ``refused``: never.
+#: ``accepted``: committed now or earlier. ``later``: please retry. ``refused``: rejected for good.
 Answer = Literal["accepted", "later", "refused"]
 
 
 class Reading(Struct, frozen=True):
-    """A verified message. No items: a ping, answered ``accepted`` without a trace.
+    """A verified message. Without items it is a ping: answered ``accepted``, nothing stored.
 
-    ``reply`` replaces the usual ``accepted`` reply where this very message wants its own
+    ``reply`` replaces the usual ``accepted`` reply where the message requires its own
     (a challenge that must be echoed).
     """
 
@@ -77,21 +78,21 @@ class Reading(Struct, frozen=True):
 class Adapter(Protocol):
     """One configured account of one provider.
 
-    ``read`` raises ``DocumentMissing`` where a message names a public document that is not
-    known yet; only adapters that are ``Learner`` may.
+    ``read`` raises ``DocumentMissing`` when a message names a public document that is not
+    cached yet. Only adapters that implement ``Learner`` may raise it.
     """
 
     def read(self, message: Message) -> Reading:
-        """Verify and decode, all or nothing. Raises ``Rejected``."""
+        """Verify and decode the whole message or nothing. Raises ``Rejected``."""
         ...
 
     def reply(self, answer: Answer) -> Reply:
-        """Return what to say; constant for each answer."""
+        """Return the response to send; constant for each answer."""
         ...
 
 
 class DocumentMissing(Exception):
-    """A message can only be judged with the public document at ``url``: fetch it and ask again.
+    """Verifying a message needs the public document at ``url``: fetch it, ``learn`` it, read again.
 
     The adapter has checked that ``url`` is https and on its own closed list of hosts.
     """
@@ -103,17 +104,17 @@ class DocumentMissing(Exception):
 
 @runtime_checkable
 class Learner(Protocol):
-    """An adapter that is handed public documents (a certificate chain) by who may do I/O."""
+    """An adapter that uses public documents (certificate chains), fetched by its caller."""
 
     def learn(self, url: str, content: bytes, *, now: datetime) -> None:
-        """Check and keep the document of ``DocumentMissing``. Raises ``Rejected``."""
+        """Verify and cache the document of ``DocumentMissing``. Raises ``Rejected``."""
         ...
 
 
 class Account(Struct, frozen=True):
-    """What an adapter is made from: live secrets in order of preference, and its options.
+    """Configuration of an adapter: active secrets in order of preference, and its options.
 
-    ``channels`` are those whose orders the account is paid for, or whose orders a shop sends.
+    ``channels`` are the channels whose orders the account receives payments or orders for.
     """
 
     name: str
@@ -122,9 +123,9 @@ class Account(Struct, frozen=True):
     channels: Sequence[str] = ()
 
     def __repr__(self) -> str:
-        """Show the name alone: what is shown ends up in logs."""
+        """Return the name only: a representation may end up in logs."""
         return f"Account({self.name!r})"
 
 
-#: Makes an adapter. Raises ``ValueError`` with a sentence that says what to configure.
+#: Makes an adapter. Raises ``ValueError`` whose text says what to configure.
 Factory = Callable[[Account], Adapter]

@@ -2,16 +2,16 @@
 
 Protocol: https://op.jinritemai.com, "message push", and the source of doudian (PyPI).
 
-- ``event-sign`` is the lower-case hex MD5 of app_key + raw body + app_secret; ``app-id`` names
-  our app. The algorithm is pinned: nothing in a request chooses another.
-- The body is a list. Each item has a ``tag``, a ``msg_id`` that a repeat keeps, and ``data`` as
-  JSON text or as an object. Every item is handled; the push is acknowledged as a whole.
-- On saving the address the platform sends tag ``0``: a greeting, answered like the rest.
+- ``event-sign`` is the lower-case hex MD5 of app_key + raw body + app_secret; ``app-id`` is
+  our app. The algorithm is fixed: a request cannot choose another.
+- The body is a list. Each item has a ``tag``, a ``msg_id`` that stays the same on a repeat, and
+  ``data`` as JSON text or as an object. Every item is read; the push is acknowledged as a whole.
+- When the address is saved, the platform sends tag ``0``: a greeting, acknowledged as usual.
 - Amounts are in fen, times in unix seconds.
 
-Buyer and address come encrypted and the lines of an order do not come at all, so no push can
-place an order. Told is what it proves: paid, shipped, completed, cancelled, refunded. The order
-itself comes from elsewhere, and what is told before it came waits for it.
+Buyer and address are encrypted and the lines of an order are not included, so no push can place
+an order. It can only prove: paid, shipped, completed, cancelled, refunded. The order itself comes
+from another source; events that arrive earlier wait for it.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -40,37 +40,37 @@ _REPLIES: dict[contract.Answer, contract.Reply] = {
     "refused": contract.Reply(400, b'{"code":1,"msg":"fail"}', "application/json"),
 }
 
-#: What a tag tells. ``noted``: nothing that changes an order.
+#: The meaning of a tag. ``noted``: recorded without an effect on an order.
 Meaning = Literal["paid", "shipped", "completed", "cancelled", "refunded", "noted"]
 
-# Confirmed are 101 and 103. The others are as public SDKs have them; an item of such a tag that
-# is not of the shape its meaning has is parked, so a wrong number can not do harm.
-# 100 tells that an order was created, and nothing of it but its number.
+# Confirmed are 101 and 103. The others are taken from public SDKs; an item that does not have the
+# shape of its meaning is parked, so a wrong tag does no harm.
+# 100 says that an order was created and contains only its number.
 _MEANINGS: Mapping[str, Meaning] = {
     "100": "noted",
     "101": "paid",
     "102": "shipped",
     "103": "completed",
     "106": "cancelled",
-    "108": "shipped",  # in part; the order has one state for both
+    "108": "shipped",  # partially; the order has one state for both
     "206": "refunded",
     "225": "refunded",
 }
 
 _Number = Annotated[str, Meta(pattern=r"\A[0-9]{1,20}\Z")]
 _Tag = Annotated[str, Meta(pattern=r"\A[0-9]{1,8}\Z")]
-#: The platform writes its numbers as text in one message and as a number in the next.
+#: The platform writes ids as text in some messages and as numbers in others.
 _Id = int | str
 
 
 class Options(Struct, forbid_unknown_fields=True, kw_only=True, frozen=True):
-    """What an account of Doudian can set."""
+    """The options of a Doudian account."""
 
-    #: Our app, as the header ``app-id`` names it. It is also the first part of what is signed.
+    #: Our app, as in the header ``app-id``. It is also the first part of the signed text.
     app_key: Annotated[str, Meta(pattern=r"\A[!-~]{1,64}\Z")]
-    #: The shops whose messages we take.
+    #: The shops whose messages are accepted.
     shop_ids: Annotated[tuple[_Number, ...], Meta(min_length=1)]
-    #: What tags mean that the platform means otherwise than we think; ``noted`` switches one off.
+    #: Overrides of the meaning of tags; ``noted`` disables one.
     tags: dict[_Tag, Meaning] = {}
 
 
@@ -112,7 +112,7 @@ class _Cancelled(_Data, kw_only=True):
 class _Refunded(_Data, kw_only=True):
     aftersale_id: _Id
     refund_amount: int
-    #: Without it nothing says that the money went back.
+    #: Only this field proves that the money was returned.
     success_time: int
 
 
@@ -127,13 +127,13 @@ _REFUNDED = msgspec.json.Decoder(_Refunded)
 
 
 def adapter(account: contract.Account) -> contract.Adapter:
-    """Make the adapter of one app. Raises ``ValueError`` if it can not work."""
+    """Make the adapter of one app. Raises ``ValueError`` if it cannot work."""
     secrets = md5.secrets(account, whose="the app's app_secret", length_min=16)
     return Doudian(secrets, fields.options(account, Options))
 
 
 class Doudian:
-    """One app, for the shops that are ours."""
+    """One app, for the configured shops."""
 
     def __init__(self, secrets: Sequence[bytes], options: Options) -> None:
         self._secrets = secrets
@@ -149,8 +149,8 @@ class Doudian:
             raise fields.malformed(f"more than {_ITEMS_MAX} messages in one push")
         messages = [item for item in items if _text(item.tag) != _GREETING]
         pushed = [_PushedMessage(item, message.now) for item in _once(messages)]
-        # One address serves all the shops of an app. A push that is none of our business is
-        # refused; in a mixed one, ours must not wait for a shop that nobody entered.
+        # One address serves all the shops of an app. A push about other shops alone is rejected;
+        # a mixed one is accepted, so that a shop without an entry does not hold up ours.
         if pushed and all(one.shop_id and one.shop_id not in self._shop_ids for one in pushed):
             raise errors.Rejected("not_ours", "another shop; enter it in shop_ids if it is yours")
         return contract.Reading([contract.Item(one.key, self._event(one)) for one in pushed])
@@ -174,7 +174,7 @@ class Doudian:
 
     def _event(self, pushed: "_PushedMessage") -> events.Event:
         if not pushed.shop_id:
-            return pushed.unmapped("names no shop, so it is not known whose it is")
+            return pushed.unmapped("names no shop, so its owner is unknown")
         if pushed.shop_id not in self._shop_ids:
             return pushed.unmapped("of a shop that is not in shop_ids")
         reader = _READERS.get(self._meanings.get(pushed.tag, "noted"))
@@ -187,7 +187,7 @@ class Doudian:
 
 
 class _PushedMessage:
-    """One item of a verified push. Raises ``Rejected`` if it has no tag or no number."""
+    """One item of a verified push. Raises ``Rejected`` if it has no tag or no id."""
 
     def __init__(self, item: _Item, now: datetime) -> None:
         self.tag = fields.token(_text(item.tag), "the tag", 8)
@@ -204,7 +204,7 @@ class _PushedMessage:
             data = fields.decoded(_DATA, self.data)
             self.shop_id, self._p_id = _text(data.shop_id), _text(data.p_id)
         except errors.Rejected:
-            # It stays without a shop and is parked.
+            # Without a shop id it is parked.
             pass
 
     def order_no(self) -> str:
@@ -236,7 +236,7 @@ def _once(items: list[_Item]) -> list[_Item]:
 
 def _text(number: _Id | None) -> str:
     if isinstance(number, int):
-        # No number of the platform is longer than 64 bits, and very long ones can not be written.
+        # The platform's ids fit 64 bits, and Python does not format very long integers.
         return str(number) if 0 <= number < 1 << 64 else ""
     return number or ""
 
@@ -244,20 +244,20 @@ def _text(number: _Id | None) -> str:
 def _fen(minor: int) -> Decimal:
     if not 0 <= minor < _FEN_LIMIT:
         raise fields.malformed("the amount is negative or too large")
-    # Exact, and written with two decimals, however many fen.
+    # Exact, and with two decimals.
     return money.from_minor(minor, _CURRENCY)
 
 
 def _paid(pushed: _PushedMessage) -> events.Event:
     data = fields.decoded(_PAID, pushed.data)
     if data.pay_type == _CASH_ON_DELIVERY:
-        # The order was confirmed; the money comes with the parcel.
+        # The order was confirmed; it is paid on delivery.
         return events.Noted(pushed.kind, pushed.at(data.pay_time))
     if data.pay_amount is None:
-        raise fields.malformed("paid, and not how much")
+        raise fields.malformed("paid, but without an amount")
     order_no = pushed.order_no()
     return events.PaymentSucceeded(
-        # The push names no payment. An order is paid once, and refunds name the order too.
+        # The push names no payment. An order is paid once, and refunds name the order as well.
         transaction_id=order_no,
         order_no=order_no,
         amount=_fen(data.pay_amount),

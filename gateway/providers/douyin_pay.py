@@ -1,14 +1,14 @@
-"""Douyin Pay, the merchant API: callbacks of payments and refunds.
+"""Douyin Pay, merchant API: callbacks of payments and refunds.
 
 Protocol: https://pay.douyinpay.com, and the sources of bytedance-douyinpay, douyinpay-go (both
 official) and douyinpay. The envelope is WeChat Pay's, described in ``apiv3.py``, with headers
-``Douyinpay-*`` and platform certificates alone.
+``Douyinpay-*`` and platform certificates only.
 
-Douyin has other schemes, which are not read here: the mini-program trade system (``Byte-*``),
+Douyin's other schemes are not supported here: the mini-program trade system (``Byte-*``),
 guaranteed payment (``msg_signature``), life-service webhooks (``X-Douyin-Signature``), the shop
-(``doudian.py``), and SM2 with SM4 for merchants who chose those.
+(``doudian.py``), and SM2 with SM4 for merchants that chose them.
 
-The sources agree on the bytes and differ on words. What is not confirmed is an option.
+The sources agree on the bytes and differ on names. Unconfirmed values are options.
 """
 
 from typing import Annotated
@@ -31,31 +31,31 @@ _EventType = Annotated[str, Meta(pattern=r"\A[!-~]{1,64}\Z")]
 
 
 class Options(Struct, forbid_unknown_fields=True, kw_only=True, frozen=True):
-    """What an account of Douyin Pay can set."""
+    """The options of a Douyin Pay account."""
 
     #: Our merchant number.
     mchid: _Number
-    #: The apps that orders are paid in, where a callback names one; none given takes all.
+    #: Our apps, checked where a callback names one; empty accepts all.
     appids: tuple[_App, ...] = ()
     #: Douyin Pay's platform certificates as PEM.
     certificates: Annotated[tuple[str, ...], Meta(min_length=1)]
-    #: The event types that tell of a payment and of a refund. UNCONFIRMED: one official package
-    #: documents PAYMENT.*, another TRANSACTION.*; what is in neither list is parked.
+    #: The event types of payments and of refunds. UNCONFIRMED: one official package documents
+    #: PAYMENT.*, another TRANSACTION.*; types in neither list are parked.
     payment_events: tuple[_EventType, ...] = ("PAYMENT.SUCCESS", "TRANSACTION.SUCCESS")
     refund_events: tuple[_EventType, ...] = ("REFUND.SUCCESS", "REFUND.CLOSED", "REFUND.ABNORMAL")
-    #: What a callback is in that names no currency.
+    #: Currency of a callback that names none.
     currency: str = "CNY"
-    #: How old, and how far ahead of our clock, a signature may be. UNCONFIRMED: 300 s is the
-    #: official Python package's; should retries turn out to keep their first signature, 86640
-    #: (24 h 4 min) covers all of them, and a replay is still recognised by its id.
+    #: Maximum age of a signature, and how far ahead of our clock it may be. UNCONFIRMED: 300 s is
+    #: the value of the official Python package; if retries turn out to keep their first signature,
+    #: 86640 (24 h 4 min) covers all of them, and a replay is still recognised by its id.
     tolerance_s: Annotated[int, Meta(ge=1, le=86_640)] = 300
 
 
 def adapter(account: contract.Account) -> contract.Adapter:
-    """Make the adapter of one merchant. Raises ``ValueError`` if it can not work.
+    """Make the adapter of one merchant. Raises ``ValueError`` if it cannot work.
 
-    A secret is the merchant's key for encryption: 32 characters, or base64 of 32 bytes; while it
-    is changed, the old and the new one.
+    A secret is the merchant's encryption key: 32 characters, or base64 of 32 bytes; during a
+    rotation, the old and the new one.
     """
     ciphers = apiv3.ciphers(account, may_be_base64=True)
     options = fields.options(account, Options)
@@ -106,7 +106,7 @@ class DouyinPay:
     def _check_ours(self, parties: apiv3_resources.Parties, *, must_be_named: bool) -> None:
         if parties.mchid is None and must_be_named:
             raise errors.Rejected("not_ours", "names no merchant")
-        # A service provider's callbacks name two; how is not confirmed, so they are not taken.
+        # Callbacks of a service provider name two merchants; the format is not confirmed: rejected.
         if parties.mchid not in (None, self._options.mchid) or parties.sp_mchid is not None:
             raise errors.Rejected("not_ours", "another merchant; see the option mchid")
         apiv3_resources.check_app(parties.appid, self._options.appids)

@@ -5,14 +5,14 @@ independent client confirms it.
 
 - A form with ``param`` (JSON text) and ``sign``, the hex MD5 of the decoded ``param`` + salt,
   upper case as documented and compared without regard to case.
-- ``sign`` only comes where the subscription gave a salt. Without one anybody could tell us where
-  parcels are, so what is not signed is refused.
-- Each push holds the whole track of one parcel. No time is signed, and nothing in a push names
-  the merchant or the order: whoever knows the salt is Kuaidi100, and the salt says it is ours.
+- ``sign`` is sent only if the subscription gave a salt. Without it anyone could report where
+  parcels are, so unsigned pushes are rejected.
+- Each push holds the whole track of one parcel. No time is signed, and a push names neither the
+  merchant nor the order: the salt alone proves that it is Kuaidi100's and meant for us.
 
-A parcel is known by its courier and its number; which order it belongs to, a push does not say.
-A delivery is booked to the one order that was shipped under the number. What changes nothing is
-recorded; parcels in trouble are parked with their number.
+A parcel is identified by its courier and its number; a push does not name the order. A delivery
+is booked to the one order that was shipped under the number. Parcels in transit are recorded;
+parcels with a problem are parked with their number.
 """
 
 import hashlib
@@ -54,12 +54,12 @@ _TROUBLE: Mapping[str, str] = {
     "6": "on its way back",
     "14": "refused by the recipient",
 }
-#: The courier gave no news for days, or never knew the number.
+#: The courier sent no scan for days, or does not know the number.
 _ABORTED = "abort"
 
 
 class Options(Struct, forbid_unknown_fields=True, kw_only=True, frozen=True):
-    """An account of Kuaidi100 has nothing to set beside its salt."""
+    """An account of Kuaidi100 has no options beside its salt."""
 
 
 class _Push(Struct, rename={"last_result": "lastResult"}):
@@ -84,7 +84,7 @@ _TRACK = msgspec.json.Decoder(_Track)
 
 
 def adapter(account: contract.Account) -> contract.Adapter:
-    """Make the adapter of one salt. Raises ``ValueError`` if it can not work."""
+    """Make the adapter of one salt. Raises ``ValueError`` if it cannot work."""
     salts = md5.secrets(account, whose="the salt of your subscriptions", length_min=8)
     fields.options(account, Options)
     return Kuaidi100(salts)
@@ -130,9 +130,9 @@ class Kuaidi100:
 
     def _event(self, parcel: "_Parcel") -> events.Event:
         if parcel.status == _ABORTED:
-            return parcel.unmapped("abort", "no more news: the courier has none of it")
+            return parcel.unmapped("abort", "tracking ended: the courier has no data about it")
         if parcel.state == _DELIVERED:
-            # No push names its order: the parcel's number does.
+            # A push does not name the order: it is found by the parcel's number.
             return events.Delivered("", parcel.at, parcel.no)
         if detail := _TROUBLE.get(parcel.state):
             return parcel.unmapped("trouble", detail)
@@ -142,7 +142,7 @@ class Kuaidi100:
 
 
 class _Parcel:
-    """One parcel as a verified push shows it. Raises ``Rejected`` if it has no number."""
+    """One parcel as a verified push describes it. Raises ``Rejected`` if it has no number."""
 
     def __init__(self, status: str, track: _Track, param: bytes, now: datetime) -> None:
         self.status = status
@@ -150,11 +150,11 @@ class _Parcel:
         self._com = fields.token(track.com, "com", _WORD_MAX)
         self.no = fields.token(track.nu, "nu", _WORD_MAX)
         times = sorted(_times(track.data or ()))
-        #: When it happened: the newest scan, where one has a time.
+        #: Time of the newest scan that has one; else the time of the push.
         self.at = times[-1] if times else now
-        # A push about a parcel on its way is known by the whole of it. Trouble and delivery are
-        # told again with a longer track, and are one thing for as long as this parcel lives;
-        # its first scan tells it from the next one that gets the same number.
+        # A push about a parcel in transit is identified by its whole content. A problem or a
+        # delivery is sent again with a longer track and counts once per parcel; the first scan
+        # distinguishes parcels that get the same number one after another.
         is_on_its_way = self.state in _ON_ITS_WAY and status != _ABORTED
         life = (self._com, self.no, status == _ABORTED, self.state, times[0] if times else "")
         self.key = _digest(param if is_on_its_way else repr(life).encode())
@@ -173,7 +173,7 @@ def _times(scans: Sequence[_Scan]) -> list[datetime]:
     times = []
     for scan in scans:
         try:
-            # The zone is not documented; every courier of the service writes China's.
+            # The zone is not documented; all couriers of the service write China's time.
             times.append(fields.from_china(scan.ftime or scan.time or "", "ftime"))
         except errors.Rejected:
             continue

@@ -1,25 +1,24 @@
-"""PayPal: webhooks of the REST API, verified here and not by asking PayPal.
+"""PayPal: webhooks of the REST API, verified locally and not by a request to PayPal.
 
 Protocol: https://developer.paypal.com/api/rest/webhooks, "Integrate webhooks", and the source of
-paypalrestsdk. What an event means for an order stands in ``paypal_events``.
+paypalrestsdk. ``paypal_events`` maps an event to an order.
 
 - ``PAYPAL-TRANSMISSION-SIG`` is RSA PKCS#1 v1.5 with SHA-256 over
   ``<transmission id>|<transmission time>|<webhook id>|<CRC-32 of the raw body, decimal>``.
-- The webhook id is the one that PayPal's console gave to our address. It is not in the message,
-  so it is what makes a message ours, and it is the "secret" of the account.
+- The webhook id is the one that PayPal's console assigned to our address. It is not in the
+  message, so it proves that a message is for us, and it is the "secret" of the account.
 - The key is in a certificate at ``PAYPAL-CERT-URL``. The sender chooses that address, so it must
-  be on an exact list of PayPal's hosts: anything looser lets anyone sign with a key of his own.
-- An adapter does no I/O: ``read`` raises ``DocumentMissing``, who may fetch hands the text to
-  ``learn``, and what was learned is kept. Chains that an account is configured with are not
-  fetched at all.
+  be on an exact list of PayPal's hosts: otherwise anyone could sign with their own key.
+- An adapter does no I/O: ``read`` raises ``DocumentMissing``, the caller fetches the document and
+  passes it to ``learn``, which caches the key. Configured chains are not fetched.
 - Events of the console's simulator are signed for the webhook id ``WEBHOOK_ID``, and any
-  developer may have them sent to any address: they are probes, and refused.
-- A CRC-32 is no digest. Whoever has seen one signed message, headers included, can make another
-  body that fits it. Its headers are as private as a password, and ``tolerance_s`` bounds how
-  long they are worth anything.
+  developer can have them sent to any address: they are rejected as ``probe``.
+- A CRC-32 is not a cryptographic digest. A client that has seen one signed message with its
+  headers can make another body that fits. The headers are as confidential as a password, and
+  ``tolerance_s`` limits how long they can be used.
 
-Trusted are DigiCert's roots, which PayPal's own libraries trust, not whatever this machine
-trusts: an adapter reads no files, and one issuer is a smaller list than a hundred and fifty.
+Trusted are DigiCert's roots, as in PayPal's own libraries, not the trust store of the machine:
+an adapter reads no files, and one issuer is safer than a hundred and fifty.
 """
 
 import re
@@ -37,15 +36,14 @@ from gateway.providers import contract, paypal_certificates, paypal_events, payp
 from gateway.providers.shared import fields, keys
 
 _WEBHOOK_ID = re.compile(r"[A-Za-z0-9]{1,50}", re.ASCII)
-#: What PayPal's console signs its made-up events for.
+#: The webhook id that PayPal's console signs simulated events for.
 _SIMULATED = b"WEBHOOK_ID"
 
 _HOSTS = {
     "live": frozenset({"api.paypal.com", "api-m.paypal.com"}),
     "sandbox": frozenset({"api.sandbox.paypal.com", "api-m.sandbox.paypal.com"}),
 }
-# Neither user, port, query nor fragment, nor a character that two readers of an address could
-# take in two ways.
+# No user, port, query or fragment, and no character that URL parsers interpret differently.
 _URL = re.compile(r"https://([a-z.-]{1,64})/[A-Za-z0-9._~/-]{1,300}", re.ASCII)
 _ID = re.compile(r"[!-{}~]{1,100}", re.ASCII)
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:Z|[+-]\d\d:\d\d)", re.ASCII)
@@ -62,28 +60,29 @@ _REPLIES: dict[contract.Answer, contract.Reply] = {
 
 
 class Options(Struct, forbid_unknown_fields=True, kw_only=True, frozen=True):
-    """What an account of PayPal can set."""
+    """The options of a PayPal account."""
 
-    #: Where the webhook was made; the other environment's messages are refused.
+    #: Environment of the webhook; messages of the other one are rejected.
     environment: Literal["live", "sandbox"] = "live"
-    #: Who must have been paid; for apps that act for several merchants. Money that names no
-    #: merchant is refused then.
+    #: The expected payee, for apps that act for several merchants. A payment or refund that names
+    #: no merchant is then rejected.
     merchant_id: Annotated[str, Meta(pattern=r"\A[0-9A-Za-z]{1,32}\Z")] | None = None
-    #: In which field of a capture the shop puts its order number.
+    #: The field of a capture that holds the shop's order number.
     order_no_field: Literal["invoice_id", "custom_id"] = "invoice_id"
-    #: How old, and how far ahead of our clock, a transmission may be. PayPal publishes no
-    #: window, and whether a retry carries a new time is not documented: the default is the three
-    #: days of its retries and some hours.
+    #: Maximum age of a transmission, and how far ahead of our clock it may be. PayPal publishes no
+    #: window and does not document whether a retry carries a new time: the default covers the
+    #: three days of retries and some hours.
     tolerance_s: Annotated[int, Meta(ge=60, le=2_592_000)] = 300_000
-    #: Certificates as PEM, in place of DigiCert's roots, that may end a chain: a root, or the
-    #: issuer itself if PayPal's document comes without it.
+    #: Trusted certificates as PEM, in place of DigiCert's roots: a root, or the issuer itself if
+    #: PayPal's document does not include it.
     roots: Annotated[str, Meta(max_length=65_536)] | None = None
-    #: Chains as PEM by their address: not fetched. For machines without a way out, and for tests.
+    #: Chains as PEM by their URL, which are not fetched: for machines without internet access, and
+    #: for tests.
     chains: Annotated[dict[str, str], Meta(max_length=_SIGNERS_MAX)] = {}
 
 
 class _Transmission(Struct, frozen=True):
-    """The headers, each of the shape it must have, and nothing proved yet."""
+    """The headers, well formed but not yet verified."""
 
     id: str
     time: str
@@ -92,7 +91,7 @@ class _Transmission(Struct, frozen=True):
 
 
 def adapter(account: contract.Account) -> contract.Adapter:
-    """Make the adapter of one webhook. Raises ``ValueError`` if it can not work."""
+    """Make the adapter of one webhook. Raises ``ValueError`` if it cannot work."""
     webhook_ids = _webhook_ids(account)
     webhook_ids = _webhook_ids(account)
     options = fields.options(account, Options)
@@ -155,11 +154,11 @@ class PayPal:
         return contract.Reading([item])
 
     def reply(self, answer: contract.Answer) -> contract.Reply:
-        """Return JSON; PayPal looks at the status only."""
+        """Return JSON; PayPal checks the status only."""
         return _REPLIES[answer]
 
     def learn(self, url: str, content: bytes, *, now: datetime) -> None:
-        """Check a certificate chain and keep its key. Raises ``Rejected``."""
+        """Verify a certificate chain and cache its key. Raises ``Rejected``."""
         self._check_url(url)
         signer = paypal_certificates.signer(content, roots=self._roots, now=now)
         self._signers.pop(url, None)
@@ -191,7 +190,7 @@ class PayPal:
                 return
         if keys.is_signed(key, sent.signature, b"%b|%b|%d" % (head, _SIMULATED, checksum)):
             raise errors.Rejected(
-                "probe", "an event of the webhooks simulator in PayPal's console: made up"
+                "probe", "a simulated event of the webhooks simulator in PayPal's console"
             )
         raise errors.Rejected(
             "bad_signature",
@@ -206,23 +205,23 @@ def _is_allowed(url: str, environment: str) -> bool:
 
 
 def _transmission(headers: Mapping[str, str]) -> _Transmission:
-    """Take the five headers. Raises ``Rejected``."""
+    """Return the five headers. Raises ``Rejected``."""
     sent = [
         headers.get(f"PAYPAL-{name}")
         for name in ("TRANSMISSION-ID", "TRANSMISSION-TIME", "TRANSMISSION-SIG", "CERT-URL")
     ]
     if not all(sent):
         raise errors.Rejected("missing_signature", "a PAYPAL- header of the signature is missing")
-    # What is not ASCII, half a surrogate pair included, matches none of the shapes.
+    # Text that is not ASCII, lone surrogates included, matches none of the patterns.
     id_, time, signature, cert_url = (text or "" for text in sent)
-    # Pinned: what a message asks for may only ever be what is done anyway.
+    # Pinned: a message cannot choose the algorithm.
     if headers.get("PAYPAL-AUTH-ALGO") != "SHA256withRSA":
         raise errors.Rejected("unsupported", "PAYPAL-AUTH-ALGO is not SHA256withRSA")
     decoded = fields.base64_bytes(signature) if signature.isascii() else None
     if decoded is None:
         raise errors.Rejected("bad_signature", "PAYPAL-TRANSMISSION-SIG is not base64")
     if not _ID.fullmatch(id_) or not _TIME.fullmatch(time):
-        raise errors.Rejected("bad_signature", "the transmission has an odd id or time")
+        raise errors.Rejected("bad_signature", "the transmission has a malformed id or time")
     return _Transmission(id_, time, decoded, cert_url)
 
 
@@ -230,4 +229,4 @@ def _signed_at(text: str) -> int:
     try:
         return int(fields.moment(datetime.fromisoformat(text)).timestamp())
     except ValueError:
-        raise fields.malformed("the transmission's time is one that no calendar has") from None
+        raise fields.malformed("the transmission's time does not exist") from None

@@ -1,7 +1,7 @@
-"""PayPal's signing certificate: from the text at its address to a key that may be believed.
+"""PayPal's signing certificate: from the document at its URL to a trusted key.
 
-The text comes from one of PayPal's own hosts over TLS. It is checked all the same: PayPal asks
-for it, and an address of those hosts that hands out what somebody else wrote proves nothing.
+The document comes from one of PayPal's own hosts over TLS. It is verified nevertheless: PayPal
+requires it, and a URL of those hosts might serve content that others wrote.
 """
 
 import warnings
@@ -16,7 +16,7 @@ from cryptography.x509.oid import NameOID
 from gateway.domain import errors
 from gateway.providers.shared import keys
 
-#: A leaf, its issuers and some to spare: each costs time to try.
+#: A leaf, its issuers and a reserve; bounded because each costs time.
 CERTIFICATES_MAX = 8
 _NAME_ENDS = ".paypal.com"
 
@@ -27,12 +27,12 @@ def read(pem: bytes) -> Sequence[x509.Certificate]:
 
 
 def signer(content: bytes, *, roots: Sequence[x509.Certificate], now: datetime) -> keys.Signer:
-    """Check a PEM bundle: PayPal's own name, valid now, and link by link up to a trusted root.
+    """Verify a PEM bundle: PayPal's name, valid now, and a chain up to a trusted root.
 
     Raises ``Rejected``.
     """
     try:
-        # The library warns of odd fields; a certificate that proves nothing is no news to anybody.
+        # The library warns about unusual fields, even of a certificate that is not trusted.
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             return _signer(content, roots, now)
@@ -40,8 +40,8 @@ def signer(content: bytes, *, roots: Sequence[x509.Certificate], now: datetime) 
         raise _untrusted("the text at PAYPAL-CERT-URL is not a certificate as PEM") from None
     except verification.VerificationError:
         raise _untrusted(
-            "the certificate at PAYPAL-CERT-URL does not lead to a trusted root. Is it of another "
-            "issuer now, or does it come without its issuer? See the option roots"
+            "the certificate at PAYPAL-CERT-URL does not lead to a trusted root. Has it another "
+            "issuer now, or is its issuer missing? See the option roots"
         ) from None
 
 
@@ -80,8 +80,8 @@ def _verified(
     now: datetime,
 ) -> Sequence[x509.Certificate]:
     """Return the chain from the leaf to the root it ends in. Raises ``VerificationError``."""
-    # The rules of the public web for those who issue: may they, how deep, with which algorithms.
-    # None for the leaf: it signs messages, whether it is fit for a web server too is no matter.
+    # Issuers follow the rules of the public web: permission, path length, algorithms.
+    # The leaf does not: it signs messages and need not be valid for a web server.
     policy = verification.PolicyBuilder().store(verification.Store(list(roots))).time(now)
     policy = policy.extension_policies(
         ca_policy=verification.ExtensionPolicy.webpki_defaults_ca(),

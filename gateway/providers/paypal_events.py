@@ -1,8 +1,8 @@
-"""What an event of PayPal means for an order.
+"""Map an event of PayPal to an order.
 
-A completed capture is money; an approved order is not. A refund names the capture it gives back
-part of by a link, and its own number keeps it apart from other refunds of that capture.
-Whatever else moves money is parked for a person, and what moves none is noted.
+A completed capture is a payment; an approved order is not. A refund links to its capture, and
+its own number distinguishes it from other refunds of that capture. Other events that move money
+are parked for a person; events that move none are noted.
 """
 
 import re
@@ -17,15 +17,15 @@ from gateway.domain import errors, events
 from gateway.providers import contract
 from gateway.providers.shared import fields
 
-# PayPal gives these no decimals, ISO 4217 gives them two. (JPY has none in either.)
+# No decimals at PayPal, two in ISO 4217. (JPY has none in either.)
 # Source: https://developer.paypal.com/reports/reference/supported-currencies, its footnotes.
 _WHOLE = frozenset({"HUF", "TWD"})
 
-#: A capture with one of these states was paid, whatever became of it since.
+#: A capture with one of these states was paid, even if it was refunded since.
 _PAID = frozenset({"COMPLETED", "PARTIALLY_REFUNDED", "REFUNDED"})
 
-#: Money moved, and how is not something that can be booked from the message alone: taken back
-#: in a dispute, or told by the older Payments API.
+#: Money moved in a way that cannot be booked from the message alone: reversed in a dispute, or
+#: reported by the older Payments API.
 _MONEY_ELSEWHERE = frozenset(
     {
         "PAYMENT.CAPTURE.REVERSED",
@@ -84,7 +84,7 @@ class _Refund(Struct):
     amount: _Amount
     links: list[_Link] = []
     supplementary_data: _Supplement | None = None
-    #: Whose money went back: here the payer is the merchant.
+    #: In a refund the payer is the merchant.
     payer: _Merchant | None = None
 
 
@@ -103,18 +103,18 @@ class _Occurred(Struct, frozen=True):
     merchant_id: str | None
 
     def check_merchant(self, named: _Merchant | None) -> None:
-        """Raise ``Rejected`` unless the money is that of the configured merchant, if one is."""
+        """Raise ``Rejected`` unless the merchant is the configured one, if any."""
         if self.merchant_id is None:
             return
         if named is None or named.merchant_id is None:
             raise errors.Rejected(
-                "not_ours", "names no merchant; PayPal may leave it out, see merchant_id"
+                "not_ours", "names no merchant; PayPal may omit it, see the option merchant_id"
             )
         if named.merchant_id != self.merchant_id:
             raise errors.Rejected("not_ours", "paid to another merchant")
 
     def unmapped(self, detail: str) -> events.Unmapped:
-        """Park it: it is true, and nothing that can be booked."""
+        """Park it: genuine, but it cannot be booked."""
         return events.Unmapped(self.kind, "", detail, self.at)
 
 
@@ -129,7 +129,7 @@ def item(body: bytes, *, order_no_field: str, merchant_id: str | None) -> contra
     if kind not in _READERS:
         return contract.Item(key, _other(occurred))
     resource_type, reader = _READERS[kind]
-    # Samples of PayPal's own leave the version out; a wrong guess ends in a wrong shape.
+    # PayPal's own samples omit the version; another version fails to decode.
     if event.resource_type != resource_type or event.resource_version not in ("", "2.0"):
         return contract.Item(key, occurred.unmapped("of another version of the Payments API"))
     return contract.Item(key, reader(occurred))
@@ -137,7 +137,7 @@ def item(body: bytes, *, order_no_field: str, merchant_id: str | None) -> contra
 
 def _other(occurred: _Occurred) -> events.Event:
     if occurred.kind in _MONEY_ELSEWHERE:
-        return occurred.unmapped("money moved: look it up at PayPal")
+        return occurred.unmapped("money moved: check it at PayPal")
     return events.Noted(occurred.kind, occurred.at)
 
 
@@ -145,16 +145,16 @@ def _captured(occurred: _Occurred) -> events.Event:
     capture = fields.decoded(_CAPTURE, occurred.resource)
     occurred.check_merchant(capture.payee)
     if capture.status not in _PAID:
-        return occurred.unmapped("a completed capture whose status says otherwise")
+        return occurred.unmapped("a completed capture whose status contradicts it")
     amount, currency = _money(capture.amount)
     number = (
         capture.invoice_id if occurred.order_no_field == "invoice_id" else capture.custom_id
     ) or ""
     try:
-        # Money is real without the number of an order.
+        # A payment counts even without an order number.
         number = fields.order_no(number) if number else ""
     except errors.Rejected:
-        # PayPal takes 127 characters of any kind there: true, and no number of an order of ours.
+        # PayPal allows any 127 characters there: genuine, but no order number.
         return occurred.unmapped(f"paid, but {occurred.order_no_field} is no order number")
     return events.PaymentSucceeded(
         transaction_id=fields.transaction_id(capture.id),
@@ -172,12 +172,12 @@ def _refunded(occurred: _Occurred) -> events.Event:
         return occurred.unmapped("a refund whose status is not COMPLETED")
     capture_id = _capture_of(refund)
     if not capture_id:
-        return occurred.unmapped("a refund that does not say of which capture")
+        return occurred.unmapped("a refund that does not name its capture")
     amount, currency = _money(refund.amount)
     return events.RefundSucceeded(
         transaction_id=fields.transaction_id(capture_id),
-        # A refund has an invoice number of its own, which whoever refunds may choose: the
-        # capture names the order.
+        # A refund has its own invoice number, chosen freely by the merchant: the capture names
+        # the order.
         order_no="",
         refund_no=fields.token(refund.id, "the refund number", fields.REFUND_NO_MAX),
         amount=fields.refund_amount(amount, currency),
@@ -196,7 +196,7 @@ def _capture_of(refund: _Refund) -> str:
 
 
 def _money(amount: _Amount) -> tuple[Decimal, str]:
-    """Read a decimal text in major units, with the decimals that PayPal gives the currency."""
+    """Return amount and currency; the decimals must be those that PayPal allows."""
     currency = fields.currency(amount.currency_code)
     value = fields.amount(fields.decimal(amount.value, "the amount"), currency)
     if currency in _WHOLE and value != value.to_integral_value():
@@ -204,7 +204,7 @@ def _money(amount: _Amount) -> tuple[Decimal, str]:
     return value, currency
 
 
-#: What the resource of an event must be, and who reads it.
+#: The resource type of an event, and its reader.
 _READERS: dict[str, tuple[str, Callable[[_Occurred], events.Event]]] = {
     "PAYMENT.CAPTURE.COMPLETED": ("capture", _captured),
     "PAYMENT.CAPTURE.REFUNDED": ("refund", _refunded),

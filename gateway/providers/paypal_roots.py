@@ -1,12 +1,11 @@
-"""Who may have issued PayPal's certificate, unless an account says otherwise.
+"""Trusted issuers of PayPal's certificate, unless an account configures others.
 
-DigiCert is whom PayPal's own libraries trust for it: the first root is the one that
-paypalrestsdk carries. The others are DigiCert's present roots for servers, of which the public
-web's stores say the same. Whether PayPal changes its issuer is nothing it announces here: the
-option ``roots`` of an account replaces this list.
+PayPal's own libraries trust DigiCert: the first root is the one in paypalrestsdk. The others are
+DigiCert's current roots for servers, as in the trust stores of browsers. PayPal may change its
+issuer without notice: the option ``roots`` of an account replaces this list.
 """
 
-#: PEM; the comment of each is its name and the day it ends.
+#: PEM; the comment before each is its name and its expiry date.
 TRUSTED = """\
 DigiCert High Assurance EV Root CA, until 2031-11-10
 -----BEGIN CERTIFICATE-----

@@ -1,4 +1,4 @@
-"""The providers there are. A new one is a file beside this one and a line here."""
+"""The registry of providers. A new provider is a module beside this one and a line here."""
 
 from gateway.providers import (
     adyen,
@@ -35,7 +35,7 @@ FACTORIES: dict[str, contract.Factory] = {
 
 
 def build(provider: str, account: contract.Account) -> contract.Adapter:
-    """Make the adapter of an account. Raises ``ValueError`` with what to configure."""
+    """Make the adapter of an account. Raises ``ValueError`` whose text says what to configure."""
     factory = FACTORIES.get(provider)
     if factory is None:
         known = ", ".join(sorted(FACTORIES))

@@ -1,13 +1,13 @@
-"""Shopify: webhooks of one shop, which place orders and say what became of them.
+"""Shopify: webhooks of one shop, which place orders and report their progress.
 
 Protocol: https://shopify.dev/docs/apps/build/webhooks/subscribe/https and
 https://shopify.dev/docs/api/admin-rest/latest/resources/order
 
 - Signed is the raw body, HMAC-SHA256 with the app's client secret as text, base64.
-- Topic, shop, webhook id and event id stand in headers that are not signed. The shop's can only
-  refuse; what a message is, its content says; what it tells is known by order, payment or refund.
-  So the topics that one action fires, and repeats, change nothing twice.
-- A repeat holds the order as it was when it was first sent: messages arrive out of order.
+- Topic, shop, webhook id and event id are in headers that are not signed. The shop header can only
+  cause a rejection; the content determines the kind of a message; events are identified by order,
+  payment or refund. So repeats, and several topics for one action, change nothing twice.
+- A repeat holds the order as first sent: messages arrive out of order.
 """
 
 import hashlib
@@ -29,7 +29,7 @@ _REPLIES: dict[contract.Answer, contract.Reply] = {
     "refused": contract.Reply(401, b'{"received":false}', "application/json"),
 }
 
-#: What Shopify asks every app to see to, by a name that only that message holds.
+#: Privacy requests that every app must handle, by a field that only that message has.
 _DUTIES = {
     "orders_to_redact": ("customers.redact", "erase the customer's data within 30 days"),
     "data_request": ("customers.data_request", "send the merchant the customer's data"),
@@ -38,15 +38,15 @@ _SHOP_REDACT = frozenset({"shop_id", "shop_domain"})
 
 
 class Options(Struct, forbid_unknown_fields=True, kw_only=True, frozen=True):
-    """What an account of Shopify can set."""
+    """The options of a Shopify account."""
 
-    #: The shop, as ``X-Shopify-Shop-Domain`` names it. One secret signs for all shops of an app.
+    #: The shop, as in ``X-Shopify-Shop-Domain``. One secret signs for all shops of an app.
     shop: Annotated[str, Meta(pattern=r"\A[a-z0-9][a-z0-9-]{0,62}\.myshopify\.com\Z")]
     #: Orders of the bogus gateway: ``noted`` records them, ``taken`` books them as tests.
     test_orders: Literal["noted", "taken"] = "noted"
-    #: Park that an order was fulfilled where no parcel has a number (digital goods never have).
+    #: Park a fulfilment without a tracking number (digital goods never have one).
     park_untracked: bool = True
-    #: The country of an order that names none (goods without delivery), as in ISO 3166-1.
+    #: Country of an order that names none (goods without delivery), as in ISO 3166-1.
     country: Annotated[str, Meta(pattern=r"\A[A-Z]{2}\Z")] = "US"
 
 
@@ -54,7 +54,7 @@ _NAMES = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
 def adapter(account: contract.Account) -> contract.Adapter:
-    """Make the adapter of one shop. Raises ``ValueError`` if it can not work."""
+    """Make the adapter of one shop. Raises ``ValueError`` if it cannot work."""
     keys = []
     for secret in fields.secrets(account):
         if not fields.is_plain(secret) or len(secret) < _SECRET_CHARACTERS_MIN:
@@ -95,14 +95,14 @@ class Shopify:
             )
         elif "order_id" in names and "transactions" in names:
             # refunds/create names neither the order's currency nor whether it is a test; the
-            # order's own message comes with it and does.
+            # order message that is sent with it does.
             found = [contract.Item(f"refund:{digest}", events.Noted("refund", message.now))]
         else:
             found = [_no_order(names, digest, message)]
         return contract.Reading(found)
 
     def reply(self, answer: contract.Answer) -> contract.Reply:
-        """Return JSON; Shopify looks at the status, and wants 401 for a wrong signature."""
+        """Return JSON; Shopify checks the status and requires 401 for an invalid signature."""
         return _REPLIES[answer]
 
     def _check_signature(self, message: contract.Message) -> None:
@@ -112,9 +112,8 @@ class Shopify:
         if not body_hmac.is_signed(message.body, signature, self._keys):
             raise errors.Rejected(
                 "bad_signature",
-                "signed with another secret (webhooks made in the admin have one of their own; an "
-                "app's old one is used for up to an hour), or the body was parsed and written "
-                "again",
+                "signed with another secret (webhooks made in the admin have their own; an app's "
+                "old one stays in use for up to an hour), or the body was parsed and written again",
             )
 
 
@@ -133,6 +132,6 @@ def _no_order(
             detail = "an order was deleted at the shop; the message holds nothing but its id"
             event = events.Unmapped("orders.delete", "", detail, message.now)
         else:
-            # A product, a customer, a fulfilment, which the order's own messages tell as well.
+            # A product, a customer or a fulfilment; order messages report fulfilments as well.
             event = events.Noted("no_order", message.now)
     return contract.Item(f"other:{digest}", event)

@@ -1,16 +1,16 @@
-"""Shopify's whole order: the order it places, and what its states say happened to it.
+"""Map Shopify's complete order: the order it places, and the events that its states prove.
 
-All messages about an order must make the same one, so only what stays goes into it: neither the
-``current_…`` amounts nor refunds nor states. Amounts are the shop's own currency, decimal strings
-in major units; what the buyer saw in another one is left aside.
+All messages about an order must produce the same submission, so only fields that never change go
+into it: neither the ``current_…`` amounts nor refunds nor states. Amounts are decimal strings in
+major units of the shop's own currency; the buyer's presentment currency is ignored.
 
 - A line costs ``price`` x ``quantity`` less its discount allocations, plus its taxes where
-  ``taxes_included`` is false. With taxes its price a piece is rounded up, and what is over is the
-  line's discount.
-- Shipping, less its allocations and with its taxes, is freight. Tips and duties are lines of their
-  own, if the total holds them.
-- All of it must be ``total_price`` to the cent. Where it is not the order is parked, and what
-  happened to it is told nevertheless.
+  ``taxes_included`` is false. With taxes its unit price is rounded up, and the excess is the line's
+  discount.
+- Shipping, less its allocations and with its taxes, is freight. Tips and duties are separate lines,
+  if the total includes them.
+- The sum must be ``total_price`` to the cent. Otherwise the order is parked, and its events are
+  booked nevertheless.
 """
 
 import functools
@@ -64,7 +64,7 @@ class _Address(Struct):
     phone: str | None = None
 
 
-#: States of a transaction that is not over yet.
+#: States of a transaction that is not finished.
 _UNDERWAY = frozenset({"pending", "awaiting_response", "unknown"})
 
 
@@ -140,7 +140,7 @@ def items(
     park_untracked: bool,
     take_tests: bool,
 ) -> list[contract.Item]:
-    """Return the order and what happened to it. Raises ``Rejected`` if it names no order."""
+    """Return the order and its events. Raises ``Rejected`` if it names no order."""
     head = fields.decoded(_HEAD, body)
     id_ = _id(head.id)
     message = shop_orders.OrderMessage(
@@ -189,18 +189,18 @@ class _Report(Struct, frozen=True):
         refunds = self._refunds()
         found = self._paid(refunds) + refunds
         if status == "paid" and order.cancelled_at is not None and not order.refunds:
-            found.append(message.notice("cancelled after it was paid, and nothing went back"))
+            found.append(message.notice("cancelled after it was paid, and nothing was refunded"))
         if status != "paid" and not order.refunds:
-            found.append(message.notice(f"{status}, and the message does not say how much"))
+            found.append(message.notice(f"{status}, but the message names no amount"))
         if order.fulfillment_status == "fulfilled":
             found.extend(self._shipped())
         return found
 
     def _paid(self, refunds: Sequence[contract.Item]) -> list[contract.Item]:
-        """Say that the total was paid; a total that can not have been is for a person.
+        """Return the payment of the total, or park a total that cannot have been paid.
 
-        Shopify does not say how much was paid. It is the total, unless the order was edited or
-        a part of it is still owed, or what went back does not add up to what came.
+        Shopify does not report the paid amount. It is the total, unless the order was edited, an
+        amount is outstanding, or the refunds of a refunded order do not add up to the total.
         """
         order, status = self.order, self.order.financial_status
         total = fields.amount(order.total_price, order.currency)
@@ -211,11 +211,11 @@ class _Report(Struct, frozen=True):
         is_edited = not order.refunds and _differs(order.current_total_price, total)
         is_all_back = status != "refunded" or back == total or self._has_pending()
         if is_edited or not is_all_back or _differs(order.total_outstanding, money.ZERO):
-            detail = f"{status}, and how much was paid can not be told"
+            detail = f"{status}, but the paid amount is unclear"
             return [self.message.notice(detail, "unclear")]
         payment = events.PaymentSucceeded(
-            # Refunds name the order and no payment, so the order's id, unique at Shopify,
-            # stands for its payment.
+            # Refunds name the order and no payment, so the order's id, unique at Shopify, is the
+            # transaction id.
             transaction_id=_id(order.id),
             order_no=self.message.order_no,
             amount=total,
@@ -231,7 +231,7 @@ class _Report(Struct, frozen=True):
         return shop_orders.refunds(self.message, self.order.refunds, self._returned)
 
     def _returned(self, made: _Refund) -> contract.Item | None:
-        """Return the money that went back; None where only goods did, or it is not over yet."""
+        """Return the refund; None if only goods were returned, or if it is not finished."""
         currency, refund_no = self.order.currency, _id(made.id)
         if _is_pending(made):
             return None
@@ -254,7 +254,7 @@ class _Report(Struct, frozen=True):
 
     def _shipped(self) -> list[contract.Item]:
         for parcel in self.order.fulfillments:
-            # Staff paste numbers as they are printed, with blanks in them.
+            # Staff paste tracking numbers as printed, with blanks.
             number = "".join((parcel.tracking_number or "").split())
             if parcel.status != "success" or not number:
                 continue
@@ -271,12 +271,12 @@ class _Report(Struct, frozen=True):
             return [self.message.item("shipped", shipped)]
         if not self.park_untracked:
             return []
-        detail = "fulfilled, and no parcel has a number; see the option park_untracked"
+        detail = "fulfilled, but no parcel has a tracking number; see the option park_untracked"
         return [self.message.item("untracked", self.message.unmapped(detail))]
 
 
 def _is_pending(made: _Refund) -> bool:
-    # Told now, its key would be spent, and what is to follow never booked.
+    # Booked now, its key would be used up and the pending amount never booked.
     return any(t.kind == "refund" and t.status in _UNDERWAY for t in made.transactions)
 
 
@@ -319,7 +319,7 @@ def _submission(order: _Order, order_no: str, channel: str, country: str) -> ord
 
 
 def _extras(order: _Order, rest: Decimal, currency: str) -> list[orders.Item]:
-    """Return tips and duties as lines, if they are what the total holds beside the goods."""
+    """Return tips and duties as lines, if they explain the rest of the total."""
     if not rest:
         return []
     duties = order.original_total_duties_set
@@ -366,7 +366,7 @@ def _sum(amounts: Sequence[Decimal], currency: str) -> Decimal:
 
 
 def _recipient(order: _Order, country: str) -> tuple[orders.Recipient, dict[str, Any]]:
-    """Return the recipient, and under their names what does not fit its column."""
+    """Return the recipient and, by name, the texts that are too long for their columns."""
     billing = order.billing_address or _Address()
     to = order.shipping_address or billing
     stripped, joined = shop_orders.stripped, shop_orders.joined

@@ -1,17 +1,17 @@
-"""Anyone who speaks Standard Webhooks 1.0.0.
+"""Any sender that implements Standard Webhooks 1.0.0.
 
 Protocol: https://github.com/standard-webhooks/standard-webhooks, spec/standard-webhooks.md
 
 - Headers ``webhook-id``, ``webhook-timestamp`` (unix s of this attempt), ``webhook-signature``
   (entries ``<version>,<base64>`` separated by blanks); Svix sends the same three as ``svix-*``.
-- Signed is id + ``.`` + timestamp + ``.`` + raw body, so the id must not hold a ``.``.
+- Signed is id + ``.`` + timestamp + ``.`` + raw body, so the id must not contain a ``.``.
 - ``v1``: HMAC-SHA256, key ``whsec_`` + base64 of 24 to 64 bytes. The key is the decoded bytes.
 - ``v1a``: Ed25519, public key ``whpk_`` + base64 of 32 bytes.
-- The configured key decides which version counts, never the request. Both kinds may be live
-  at once, so that a sender can move from one to the other.
+- The configured key determines the version, never the request. Both kinds may be active at once,
+  so that a sender can move from one to the other.
 - The id stays the same over all retries of a message.
 
-The specification leaves ``data`` to the sender; what Tidegate books is listed at ``_READERS``.
+The specification leaves ``data`` to the sender; Tidegate books the types in ``_READERS``.
 Amounts are in major units, a decimal string or an exact JSON number.
 """
 
@@ -34,8 +34,8 @@ from gateway.providers.shared import fields
 _SECRET, _PUBLIC_KEY, _PRIVATE_KEY = "whsec_", "whpk_", "whsk_"
 _SECRET_BYTES = range(24, 65)
 
-# Two while a key is rotated. The bound keeps a stranger from buying a millisecond of Ed25519
-# with every request.
+# Two during a key rotation. The bound limits the CPU time that an unauthenticated request can
+# spend on Ed25519.
 _ENTRIES_MAX = 8
 _CARRIER_MAX = 64
 _TRACKING_NO_MAX = 64
@@ -45,7 +45,7 @@ _FAMILIES = (
     ("svix-id", "svix-timestamp", "svix-signature"),
 )
 
-# 410 would switch the endpoint off at the sender and is never said.
+# 410 would disable the endpoint at the sender and is never sent.
 _REPLIES: dict[contract.Answer, contract.Reply] = {
     "accepted": contract.Reply(200, b'{"received":true}', "application/json"),
     "later": contract.Reply(503, b'{"received":false}', "application/json"),
@@ -56,9 +56,9 @@ _Time = Annotated[datetime, Meta(tz=True)]
 
 
 class Options(Struct, forbid_unknown_fields=True, kw_only=True, frozen=True):
-    """What an account of a Standard Webhooks sender can set."""
+    """The options of an account of a Standard Webhooks sender."""
 
-    #: How old, and how far ahead of our clock, a signature may be.
+    #: Maximum age of a signature, and how far ahead of our clock it may be.
     tolerance_s: Annotated[int, Meta(ge=1, le=3600)] = 300
 
 
@@ -81,9 +81,9 @@ class _Refund(Struct):
     currency: str
     order_no: str | None = None
     refund_no: str | None = None
-    #: This refund alone; then ``refund_no`` must name it.
+    #: Amount of this refund alone; it then needs ``refund_no``.
     amount: Decimal | None = None
-    #: All that was refunded of the transaction so far.
+    #: Total refunded of the transaction so far.
     refunded_total: Decimal | None = None
     occurred_at: _Time | None = None
 
@@ -106,7 +106,7 @@ _REFUND = msgspec.json.Decoder(_Refund)
 _ORDER = msgspec.json.Decoder(_Order)
 _SHIPMENT = msgspec.json.Decoder(_Shipment)
 
-#: Says whether a base64 signature over the text is this key's.
+#: Takes a base64 signature and the text; returns whether this key signed it.
 _Verify = Callable[[str, bytes], bool]
 
 
@@ -117,7 +117,7 @@ def adapter(account: contract.Account) -> contract.Adapter:
 
 
 class StandardWebhooks:
-    """One sender with its live keys, each with the version of signature it checks."""
+    """One sender with its active keys, each with the signature version it verifies."""
 
     def __init__(self, keys: Sequence[tuple[str, _Verify]], options: Options) -> None:
         self._keys = keys
@@ -139,7 +139,7 @@ class StandardWebhooks:
         return contract.Reading([contract.Item(key, event)])
 
     def reply(self, answer: contract.Answer) -> contract.Reply:
-        """Return JSON; senders look at the status only."""
+        """Return JSON; senders check the status only."""
         return _REPLIES[answer]
 
     def _check_signature(self, text: bytes, header: str) -> None:
@@ -154,7 +154,7 @@ class StandardWebhooks:
         expected = " or ".join(sorted({version for version, _ in self._keys}))
         raise errors.Rejected(
             "bad_signature",
-            f"no {expected} signature of a live key: another key, or the body was parsed and "
+            f"no {expected} signature of an active key: another key, or the body was parsed and "
             "written again on the way",
         )
 
@@ -182,7 +182,7 @@ def _key(account: contract.Account, secret: str) -> tuple[str, _Verify]:
 
 def _bare(account: contract.Account, secret: str, prefix: str) -> bytes:
     text = secret.removeprefix(prefix)
-    # Some senders show the key without its padding.
+    # Some senders display the key without padding.
     key = fields.base64_bytes(text + "=" * (-len(text) % 4))
     if not key:
         raise fields.misconfigured(account, f"has a key that is not base64 after {prefix}")
@@ -220,14 +220,16 @@ def _headers(message: contract.Message) -> tuple[str, str, str]:
             raise errors.Rejected("bad_signature", f"the {name} header is not ASCII")
     key, stamp, signature = values
     if "." in key:
-        raise errors.Rejected("bad_signature", "the id holds a '.', so what was signed is unclear")
+        raise errors.Rejected(
+            "bad_signature", "the id contains a '.', so the signed text is ambiguous"
+        )
     return fields.token(key, "the id", fields.KEY_MAX), stamp, signature
 
 
 def _when(envelope: _Envelope, data: _Payment | _Refund | _Order | _Shipment) -> datetime:
     at = data.occurred_at or envelope.timestamp
     if at is None:
-        raise fields.malformed("neither data.occurred_at nor timestamp says when")
+        raise fields.malformed("neither data.occurred_at nor timestamp is present")
     return fields.moment(at)
 
 
@@ -249,7 +251,7 @@ def _refunded(_: str, envelope: _Envelope) -> events.Event:
     if data.amount is not None and not data.refund_no:
         raise fields.malformed("a refund with its own amount needs refund_no")
     value = data.refunded_total if data.amount is None else data.amount
-    assert value is not None, "one of the two is there"
+    assert value is not None, "one of the two is present"
     no = data.refund_no
     return events.RefundSucceeded(
         transaction_id=fields.transaction_id(data.transaction_id),

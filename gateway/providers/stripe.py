@@ -4,10 +4,9 @@ Protocol: https://docs.stripe.com/webhooks and https://docs.stripe.com/currencie
 
 - ``Stripe-Signature: t=<unix s>,v1=<hex>[,v1=<hex>][,v0=<hex>]`` over ``t`` + ``.`` + raw body,
   HMAC-SHA256. The key is the whole secret as text, ``whsec_`` included; it is not decoded.
-- ``v0`` is a decoy of test mode and counts for nothing. Several ``v1`` stand there while a
-  secret is rolled.
-- Stripe's own libraries refuse only old signatures; one from the future is refused here too.
-- Retries are signed afresh, carry the same event id, and come in any order.
+- ``v0`` belongs to test mode and is ignored. There are several ``v1`` while a secret is rolled.
+- Stripe's own libraries reject only old signatures; one from the future is rejected here too.
+- Retries are signed again, carry the same event id, and arrive in any order.
 """
 
 import hmac
@@ -25,12 +24,12 @@ from gateway.providers.shared import fields
 _PREFIX = "whsec_"
 _SECRET_CHARACTERS_MIN = 16
 
-# Where Stripe's smallest unit is not ISO 4217's: how many digits to append to Stripe's integer
-# to reach ISO's, or, if negative, how many zeros to cut from its end.
-# ISK, UGX: no decimals in ISO, but for old integrations still sent in hundredths that are
-# always 00 (5 UGX is 500); the page's list of zero-decimal currencies names UGX nevertheless.
-# MGA: two decimals in ISO, none at Stripe. HUF and TWD are peculiar for payouts only.
-# BHD, JOD, KWD, OMR, TND have their three decimals, the last of them always 0.
+# Where Stripe's smallest unit differs from ISO 4217: how many digits to append to Stripe's integer
+# or, if negative, how many zeros to remove from its end.
+# ISK, UGX: no decimals in ISO, but sent in hundredths that are always 00 (5 UGX is 500) for old
+# integrations; the page's list of zero-decimal currencies includes UGX nevertheless.
+# MGA: two decimals in ISO, none at Stripe. HUF and TWD are special for payouts only.
+# BHD, JOD, KWD, OMR, TND have three decimals, the last of them always 0.
 # Source: https://docs.stripe.com/currencies, "Zero-decimal currencies" and "Special cases".
 _SHIFT = {"ISK": -2, "UGX": -2, "MGA": 2}
 _MINOR_LIMIT = 10**15
@@ -38,21 +37,21 @@ _MINOR_LIMIT = 10**15
 _REPLIES: dict[contract.Answer, contract.Reply] = {
     "accepted": contract.Reply(200, b'{"received":true}', "application/json"),
     "later": contract.Reply(503, b'{"received":false}', "application/json"),
-    # Any other status than 2xx is a failure to Stripe, shown in its dashboard and sent again.
+    # Stripe treats any status but 2xx as a failure: shown in its dashboard and sent again.
     "refused": contract.Reply(400, b'{"received":false}', "application/json"),
 }
 
 
 class Options(Struct, forbid_unknown_fields=True, kw_only=True, frozen=True):
-    """What an account of Stripe can set."""
+    """The options of a Stripe account."""
 
-    #: Take the events of live mode, or those of test mode; never both.
+    #: Accept events of live mode, or of test mode; never both.
     livemode: bool = True
-    #: The connected account whose events a Connect endpoint takes; without it, our own.
+    #: The connected account of a Connect endpoint; without it, our own account.
     connect_account: Annotated[str, Meta(pattern=r"\Aacct_[0-9A-Za-z]{1,64}\Z")] | None = None
-    #: The key of ``metadata`` under which the shop puts its order number.
+    #: The key of ``metadata`` that holds the shop's order number.
     order_no_key: Annotated[str, Meta(min_length=1, max_length=40)] = "order_no"
-    #: How old, and how far ahead of our clock, a signature may be.
+    #: Maximum age of a signature, and how far ahead of our clock it may be.
     tolerance_s: Annotated[int, Meta(ge=1, le=3600)] = 300
 
 
@@ -64,7 +63,7 @@ class _Event(Struct):
     id: str
     object: str
     type: str
-    # A thin event writes its time as text.
+    # A thin event has its time as text.
     created: int | str
     livemode: bool
     account: str | None = None
@@ -72,7 +71,7 @@ class _Event(Struct):
 
 
 class _Object(Struct):
-    """What the objects of the events below have in common."""
+    """The fields that the objects of all events share."""
 
     metadata: dict[str, str] | None = None
 
@@ -107,7 +106,7 @@ _CHARGE = msgspec.json.Decoder(_Charge)
 
 
 def adapter(account: contract.Account) -> contract.Adapter:
-    """Make the adapter of one webhook endpoint. Raises ``ValueError`` if it can not work."""
+    """Make the adapter of one webhook endpoint. Raises ``ValueError`` if it cannot work."""
     return Stripe(_keys(account), fields.options(account, Options))
 
 
@@ -143,7 +142,7 @@ class Stripe:
         return contract.Reading([contract.Item(key, self._event(event))])
 
     def reply(self, answer: contract.Answer) -> contract.Reply:
-        """Return JSON; Stripe looks at the status only."""
+        """Return JSON; Stripe checks the status only."""
         return _REPLIES[answer]
 
     def _check_signature(self, message: contract.Message) -> int:
@@ -162,8 +161,8 @@ class Stripe:
 
     def _check_ours(self, event: _Event) -> None:
         if event.object != "event":
-            # A thin event only says where to look. Taking it would tell Stripe that we have the
-            # news when we can not book them; refusing shows the wrong set-up in its dashboard.
+            # A thin event has no content. Acknowledging it would lose the event; a rejection shows
+            # the wrong configuration in Stripe's dashboard.
             raise errors.Rejected(
                 "unsupported",
                 "not a snapshot event: send thin events (v2.core.event) to another endpoint",
@@ -171,8 +170,8 @@ class Stripe:
         if event.livemode is not self._options.livemode:
             mode = "live" if event.livemode else "test"
             raise errors.Rejected("not_ours", f"a {mode} mode event; see the option livemode")
-        # Without this, whoever has an account connected to our platform could pay himself
-        # under one of our order numbers.
+        # Without this check, the owner of a connected account could pay themselves under one of
+        # our order numbers.
         if event.account != self._options.connect_account:
             raise errors.Rejected(
                 "not_ours", "an event of another account; see the option connect_account"
@@ -187,7 +186,7 @@ class Stripe:
 
 
 class _Occurred(Struct, frozen=True):
-    """One event of the right endpoint, its snapshot not yet decoded."""
+    """One verified event, its snapshot not yet decoded."""
 
     kind: str
     snapshot: msgspec.Raw
@@ -195,13 +194,13 @@ class _Occurred(Struct, frozen=True):
     order_no_key: str
 
     def order_no(self, snapshot: _Object, otherwise: str | None = None) -> str:
-        """Return the shop's order number, or ``""``: the money is real without it."""
+        """Return the shop's order number, or ``""``: a payment counts without it."""
         found = (snapshot.metadata or {}).get(self.order_no_key) or otherwise
         return fields.order_no(found) if found else ""
 
 
 def _parts(header: str | None) -> tuple[str, list[str]]:
-    """Take the header apart into its time and its ``v1`` signatures. Raises ``Rejected``."""
+    """Split the header into its timestamp and its ``v1`` signatures. Raises ``Rejected``."""
     if not header:
         raise errors.Rejected("missing_signature", "no Stripe-Signature header")
     if not header.isascii():
@@ -214,7 +213,7 @@ def _parts(header: str | None) -> tuple[str, list[str]]:
         elif scheme == "t":
             stamps.append(value)
     if not signatures:
-        raise errors.Rejected("missing_signature", "no v1 in Stripe-Signature; v0 proves nothing")
+        raise errors.Rejected("missing_signature", "no v1 in Stripe-Signature; v0 is not accepted")
     if len(stamps) != 1:
         raise errors.Rejected("missing_signature", "not exactly one t in Stripe-Signature")
     return stamps[0], signatures
@@ -238,14 +237,14 @@ def _intent_succeeded(occurred: _Occurred) -> events.Event:
 
 def _session_completed(occurred: _Occurred) -> events.Event:
     session = fields.decoded(_SESSION, occurred.snapshot)
-    # Completed is not paid: a delayed method says so later in async_payment_succeeded.
+    # Completed is not paid: a delayed method reports it later as async_payment_succeeded.
     if session.payment_status != "paid":
         return _noted(occurred)
     if session.amount_total is None or session.currency is None:
         raise fields.malformed("a paid checkout session without amount or currency")
     amount, currency = _money(session.amount_total, session.currency)
     return events.PaymentSucceeded(
-        # The intent's own event tells of the same money: one transaction, one number.
+        # The intent's own event reports the same money under the same number.
         transaction_id=fields.transaction_id(session.payment_intent or session.id),
         order_no=occurred.order_no(session, session.client_reference_id),
         amount=amount,
@@ -270,14 +269,14 @@ def _charge_refunded(occurred: _Occurred) -> events.Event:
 
 def _intent_cancelled(occurred: _Occurred) -> events.Event:
     order_no = occurred.order_no(fields.decoded(_OBJECT, occurred.snapshot))
-    # No money moved: without an order there is nothing to close.
+    # No money moved: without an order number there is nothing to close.
     if not order_no:
         return _noted(occurred)
     return events.Closed(order_no, "cancelled", fields.from_unix(occurred.created))
 
 
 def _money(minor: int, code: str) -> tuple[Decimal, str]:
-    """Turn Stripe's integer and lower-case code into major units and the ISO code."""
+    """Convert Stripe's integer and lower-case code to major units and the ISO code."""
     currency = fields.currency(code.upper())
     if not 0 <= minor < _MINOR_LIMIT:
         raise fields.malformed("the amount is negative or too large")
@@ -285,7 +284,7 @@ def _money(minor: int, code: str) -> tuple[Decimal, str]:
     if shift < 0:
         minor, rest = divmod(minor, 10**-shift)
         if rest:
-            raise fields.malformed(f"the amount holds a fraction, which {currency} does not have")
+            raise fields.malformed(f"the amount has a fraction, which {currency} does not allow")
     else:
         minor *= 10**shift
     return fields.amount(money.from_minor(minor, currency), currency), currency

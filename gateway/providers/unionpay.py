@@ -1,19 +1,19 @@
-"""UnionPay (China): the back-end notices of the online gateway, version 5.1.0.
+"""UnionPay (China): back-end notices of the online gateway, version 5.1.0.
 
 Protocol: https://open.unionpay.com, and the demonstration programs that UnionPay publishes there.
 
 - A form, percent-decoded exactly once. Signed are all fields but ``signature``, known or not,
   sorted by key and joined as ``key=value`` with ``&``, in UTF-8.
-- That text is hashed with SHA-256, and the hash as lower-case hex is what is signed: RSA PKCS#1
-  v1.5 with SHA-256, so the content is hashed twice.
-- The key comes in the message itself, in the certificate ``signPubKeyCert``; whether to believe
-  it is decided in ``unionpay_certificates``.
+- That text is hashed with SHA-256, and the lower-case hex of the hash is signed: RSA PKCS#1 v1.5
+  with SHA-256, so the content is hashed twice.
+- The key is in the message itself, in the certificate ``signPubKeyCert``, which
+  ``unionpay_certificates`` verifies.
 - Version 5.0.0 (SHA-1) and the methods with a shared key (11, 12) are never accepted.
-- Nothing that is signed tells the time of sending: what is sent again is recognised by
-  ``queryId``, UnionPay's number of a transaction, and its ``txnType``.
-- Of payments only those that succeeded are told; of refunds what failed too.
+- No send time is signed: a repeat is recognised by ``queryId``, UnionPay's number of a
+  transaction, and its ``txnType``.
+- Only successful payments are reported, but failed refunds as well.
 
-The fields are read as the bytes that came; all that are acted on are ASCII.
+Fields are read as received bytes; all that have an effect are ASCII.
 """
 
 import hashlib
@@ -35,8 +35,8 @@ _TIME = re.compile(r"\d{14}", re.ASCII)
 _FEN = re.compile(r"\d{1,12}", re.ASCII)
 
 _PAYMENT = "01"
-#: A refund, and the undoing of a payment on the same day, which gives all of it back.
-_REFUNDS = {"04": "a refund", "31": "the undoing of a payment"}
+#: A refund, and the cancellation of a payment on the same day, which returns all of it.
+_REFUNDS = {"04": "a refund", "31": "the cancellation of a payment"}
 #: Success, and success with a defect.
 _SUCCEEDED = frozenset({"00", "A6"})
 _CURRENCIES = {"156": "CNY"}
@@ -57,22 +57,22 @@ _Organisation = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"\A[^@
 
 
 class Options(Struct, forbid_unknown_fields=True, kw_only=True, frozen=True):
-    """What an account of UnionPay can set."""
+    """The options of a UnionPay account."""
 
     #: Our merchant number.
     mer_id: Annotated[str, Meta(pattern=r"\A[0-9A-Za-z]{15}\Z")]
-    #: The third part of the common name of UnionPay's certificate. The test environment has had
-    #: certificates of ``00040000:SIGN`` too; never list that for production.
+    #: The third part of the common name of UnionPay's certificate. The test environment has also
+    #: used certificates of ``00040000:SIGN``; never list that for production.
     organisations: Annotated[tuple[_Organisation, ...], Meta(min_length=1, max_length=4)] = (
         "中国银联股份有限公司",
     )
-    #: Accept that UnionPay's certificate was issued with SHA-1, as all known ones were (up to
-    #: July 2025). UNCONFIRMED for later ones: turn it off once yours is issued with SHA-256.
+    #: Accept a certificate of UnionPay that was issued with SHA-1, as all known ones were (up to
+    #: July 2025). UNCONFIRMED for later ones: disable it once yours is issued with SHA-256.
     sha1_certificates: bool = True
 
 
 def adapter(account: contract.Account) -> contract.Adapter:
-    """Make the adapter of one merchant. Raises ``ValueError`` if it can not work.
+    """Make the adapter of one merchant. Raises ``ValueError`` if it cannot work.
 
     A secret is the root and the intermediate certificate of CFCA as PEM, one after the other.
     """
@@ -103,7 +103,7 @@ class UnionPay:
         return contract.Reading([_item(notice)])
 
     def reply(self, answer: contract.Answer) -> contract.Reply:
-        """Return a status; UnionPay does not look at the body."""
+        """Return a response; UnionPay checks the status only."""
         return _REPLIES[answer]
 
     def _check_signature(self, form: Mapping[bytes, bytes], now: datetime) -> None:
@@ -133,7 +133,7 @@ class UnionPay:
 
 
 def _check_pinned(form: Mapping[bytes, bytes]) -> None:
-    """Check what says how a message is signed: it may only ever say what is done anyway."""
+    """Check the fields that name version, method and encoding: only the pinned values pass."""
     if form.get(b"version") != b"5.1.0":
         raise errors.Rejected("unsupported", "version is not 5.1.0: send requests with 5.1.0")
     if form.get(b"signMethod") != b"01":
@@ -149,7 +149,7 @@ class _Notice:
         self._form = form
 
     def optional(self, name: str) -> str:
-        # What is not UTF-8 becomes a character that no number may have.
+        # Invalid UTF-8 becomes a character that no number may contain.
         return self._form.get(name.encode(), b"").decode("utf-8", "replace")
 
     def required(self, name: str, length_max: int) -> str:
@@ -175,13 +175,13 @@ def _item(notice: _Notice) -> contract.Item:
     kind, resp_code = notice.required("txnType", 8), notice.required("respCode", 8)
     if resp_code not in _SUCCEEDED:
         return contract.Item(_failed_key(notice, kind, resp_code), _failed(notice, kind, resp_code))
-    # One queryId is one transaction; the type stands beside it as UnionPay's demos have it.
+    # One queryId is one transaction; the type is added as in UnionPay's demonstration programs.
     key = f"{_query_id(notice)}:{kind}"
     if kind == _PAYMENT:
         return contract.Item(key, _payment(notice))
     if kind in _REFUNDS:
         return contract.Item(key, _refund(notice, kind))
-    # Authorisations and their completion, collections, transfers, bindings of cards.
+    # Authorisations and their completion, collections, transfers, card bindings.
     detail = f"a transaction of txnType {kind}, which is neither a payment nor a refund"
     order_no = fields.order_no(notice.optional("orderId"))
     return contract.Item(key, events.Unmapped(f"txnType_{kind}", order_no, detail, notice.time()))
@@ -206,7 +206,7 @@ def _payment(notice: _Notice) -> events.Event:
 
 
 def _refund(notice: _Notice, kind: str) -> events.Event:
-    # Refunds need not name a currency: it is then that of the payment, and only CNY is booked.
+    # Refunds may omit the currency: it is then that of the payment, and only CNY is booked.
     currency = _CURRENCIES.get(notice.optional("currencyCode") or "156")
     if currency is None:
         return _other_currency("refund", "", notice)
@@ -215,7 +215,7 @@ def _refund(notice: _Notice, kind: str) -> events.Event:
         return events.Unmapped("refund", "", detail, notice.time())
     return events.RefundSucceeded(
         transaction_id=fields.transaction_id(notice.optional("origQryId")),
-        # Its orderId is a number of its own, and may be used again on another day.
+        # orderId is the refund's own number, and may be reused on another day.
         order_no="",
         refund_no=_query_id(notice),
         amount=fields.refund_amount(notice.amount(), currency),
@@ -230,8 +230,8 @@ def _other_currency(kind: str, order_no: str, notice: _Notice) -> events.Unmappe
 
 
 def _failed_key(notice: _Notice, kind: str, resp_code: str) -> str:
-    # A transaction may fail or hang first and succeed later: the answer is a part of the key.
-    # What failed early may have no queryId; these three then name a transaction.
+    # A transaction may fail or be pending first and succeed later: respCode is part of the key.
+    # A transaction that failed early may have no queryId; these three then identify it.
     if notice.optional("queryId"):
         return f"{_query_id(notice)}:{kind}:{resp_code}"
     order_no = fields.order_no(notice.optional("orderId"))
@@ -240,7 +240,7 @@ def _failed_key(notice: _Notice, kind: str, resp_code: str) -> str:
 
 def _failed(notice: _Notice, kind: str, resp_code: str) -> events.Event:
     if kind in _REFUNDS:
-        # Somebody meant to give money back, and the buyer does not have it.
+        # A refund was intended, and the buyer has not received the money.
         detail = f"{_REFUNDS[kind]} did not succeed: respCode {resp_code}"
         return events.Unmapped("refund_failed", "", detail, notice.time())
     return events.Noted(f"txnType_{kind}:{resp_code}", notice.time())

@@ -1,9 +1,9 @@
-"""The certificate that a message of UnionPay carries: from text to a key that may be believed.
+"""The certificate in a message of UnionPay: from PEM text to a trusted key.
 
-It comes with the message, so by itself it proves nothing. It must be issued, by way of the
-authority (CFCA) that the account is configured with, to UnionPay: CFCA certifies merchants too,
-and any of them could sign with a certificate of the same chain. The chain is at most three deep:
-certificate, intermediate, root. Whether a certificate was revoked is not asked: that takes I/O.
+It comes with the message, so by itself it proves nothing. It must be issued by the configured
+authority (CFCA), and to UnionPay: CFCA certifies merchants too, and any of them could sign with a
+certificate of the same chain. The chain has at most three levels: certificate, intermediate,
+root. Revocation is not checked: that would need I/O.
 """
 
 import hashlib
@@ -25,12 +25,12 @@ from gateway.providers.shared import fields, keys
 
 #: One certificate of UnionPay takes 1.6 KB.
 PEM_BYTES_MAX = 8192
-#: UnionPay signs with one certificate and the one that follows it.
+#: UnionPay signs with one certificate and, during a change, its successor.
 KNOWN_MAX = 8
 
-_WHOSE = "CFCA's root and intermediate certificates, as UnionPay hands them out for verification"
+_WHOSE = "CFCA's root and intermediate certificates, as UnionPay distributes them for verification"
 _SHA1 = SignatureAlgorithmOID.RSA_WITH_SHA1
-#: Verified with the primitives, since the library's own check of an issuer knows no SHA-1.
+#: Verified with the primitives, as the library's own check of an issuer does not support SHA-1.
 _DIGESTS: dict[x509.ObjectIdentifier, hashes.HashAlgorithm] = {
     _SHA1: hashes.SHA1(),  # noqa: S303 - see the option sha1_certificates
     SignatureAlgorithmOID.RSA_WITH_SHA256: hashes.SHA256(),
@@ -43,7 +43,7 @@ _UNDERSTOOD = frozenset(
 
 
 class Issuer(Struct, frozen=True):
-    """A configured certificate that may issue, and when it and its root are both valid."""
+    """A configured certificate that may issue, and the period when it and its root are valid."""
 
     certificate: x509.Certificate
     not_before: datetime
@@ -51,7 +51,7 @@ class Issuer(Struct, frozen=True):
 
 
 class Signers:
-    """Checks certificates once, keeps the good ones, and looks at their dates each time."""
+    """Verifies certificates once, caches trusted ones, and checks their dates each time."""
 
     def __init__(
         self, issuers: Sequence[Issuer], *, organisations: Iterable[str], may_be_sha1: bool
@@ -62,21 +62,21 @@ class Signers:
         self._known: OrderedDict[bytes, keys.Signer] = OrderedDict()
 
     def key(self, pem: bytes, *, now: datetime) -> rsa.RSAPublicKey:
-        """Return UnionPay's key out of the certificate. Raises ``Rejected``."""
+        """Return UnionPay's key from the certificate. Raises ``Rejected``."""
         digest = hashlib.sha256(pem).digest()
         signer = self._known.get(digest)
         if signer is None or not signer.is_valid(now):
             signer = self._checked(pem, now)
             self._known[digest] = signer
         self._known.move_to_end(digest)
-        # Only what UnionPay had certified gets here: a stranger can not push anything out.
+        # Only trusted certificates get here: an attacker cannot evict them.
         if len(self._known) > KNOWN_MAX:
             self._known.popitem(last=False)
         return signer.key
 
     def _checked(self, pem: bytes, now: datetime) -> keys.Signer:
         try:
-            # The library warns of odd names; a stranger's certificate is no news to an operator.
+            # The library warns about unusual names, even of a certificate that is not trusted.
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 return self._signer(pem, now)
@@ -143,7 +143,7 @@ class Signers:
 
 
 def issuers(account: contract.Account) -> list[Issuer]:
-    """Read the certificates that may issue UnionPay's. Raises ``ValueError``.
+    """Return the configured issuers of UnionPay's certificate. Raises ``ValueError``.
 
     Each is a root, or issued by a root that is configured too.
     """
@@ -159,14 +159,14 @@ def issuers(account: contract.Account) -> list[Issuer]:
 
 
 def _check_readable(account: contract.Account, certificate: x509.Certificate) -> None:
-    # The library reads most of a certificate only when it is asked.
+    # The library parses most parts of a certificate on first access.
     try:
         _ = certificate.subject, certificate.issuer, certificate.extensions
         _ = certificate.public_key(), certificate.signature_algorithm_oid
         _ = certificate.not_valid_before_utc, certificate.not_valid_after_utc
     except keys.CERTIFICATE_FAULTS:
         raise fields.misconfigured(
-            account, f"has a certificate that can not be read to its end: give {_WHOSE}"
+            account, f"has a certificate that cannot be parsed completely: give {_WHOSE}"
         ) from None
 
 
@@ -188,7 +188,7 @@ def _issuer(
             raise fields.misconfigured(
                 account, f"has a certificate without the root that issued it ({name}): give both"
             )
-        # The same root may have been certified twice; the one that lasts longer counts.
+        # A root may have two certificates; the one that expires later counts.
         above = max(issued_by, key=lambda root: root.not_valid_after_utc)
     return Issuer(
         certificate,
@@ -252,7 +252,7 @@ def _usage(certificate: x509.Certificate) -> x509.KeyUsage | None:
 
 
 def _is_understood(certificate: x509.Certificate) -> bool:
-    # What is critical and not looked at here might say that the certificate is for something else.
+    # A critical extension that is not checked here might restrict the certificate to another use.
     return all(one.oid in _UNDERSTOOD for one in certificate.extensions if one.critical)
 
 

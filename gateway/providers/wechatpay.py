@@ -3,14 +3,14 @@
 Protocol: https://pay.weixin.qq.com, "callback notifications" and "verify signatures", and the
 sources of wechatpayv3 and wechatpay-axios-plugin. The envelope is described in ``apiv3.py``.
 
-- ``Wechatpay-Serial`` chooses the key of this very message: ``PUB_KEY_ID_…`` is the WeChat Pay
-  public key of that id, anything else the serial of a platform certificate. While a merchant
-  moves from one to the other both arrive, mixed.
-- Now and then a callback comes whose signature begins with ``WECHATPAY/SIGNTEST/`` and is wrong
-  on purpose. A 2xx to it means "does not verify"; the true one is sent again.
-- Every delivery is signed afresh, so the window can be narrow; the ``id`` of the body stays.
+- ``Wechatpay-Serial`` names the key of each message: ``PUB_KEY_ID_…`` is the WeChat Pay public key
+  of that id, anything else the serial of a platform certificate. While a merchant moves from one
+  to the other, both arrive.
+- WeChat Pay occasionally sends a probe: a signature that begins with ``WECHATPAY/SIGNTEST/`` and
+  is wrong on purpose. A 2xx means "does not verify"; the genuine callback is sent again.
+- Every delivery is signed again, so the window can be narrow; the ``id`` of the body stays.
 
-API v2 (XML, ``sign``) is another protocol and not read here.
+API v2 (XML, ``sign``) is another protocol and not supported.
 """
 
 from typing import Annotated
@@ -35,34 +35,34 @@ _App = Annotated[str, Meta(pattern=r"\A[!-~]{1,64}\Z")]
 
 
 class PublicKey(Struct, forbid_unknown_fields=True, frozen=True):
-    """The WeChat Pay public key, which callbacks name by its id."""
+    """A WeChat Pay public key, which callbacks name by its id."""
 
     id: Annotated[str, Meta(pattern=r"\APUB_KEY_ID_[0-9A-Za-z]{1,64}\Z")]
     pem: str
 
 
 class Options(Struct, forbid_unknown_fields=True, kw_only=True, frozen=True):
-    """What an account of WeChat Pay can set."""
+    """The options of a WeChat Pay account."""
 
     #: Our merchant number; for a service provider its own (``sp_mchid``).
     mchid: _Number
-    #: Whose payments a service provider takes. Given, only those; without, only our own.
+    #: The merchants of a service provider: only their payments are accepted. Empty: only our own.
     sub_mchids: tuple[_Number, ...] = ()
-    #: The apps that orders are paid in, where a callback names one; none given takes all.
+    #: Our apps, checked where a callback names one; empty accepts all.
     appids: tuple[_App, ...] = ()
-    #: The keys of WeChat Pay in its two modes; at least one of either kind.
+    #: WeChat Pay's keys of both kinds; at least one in total.
     public_keys: tuple[PublicKey, ...] = ()
     certificates: tuple[str, ...] = ()
-    #: What a callback is in that names no currency, as refunds do.
+    #: Currency of a callback that names none, such as a refund.
     currency: str = "CNY"
-    #: How old, and how far ahead of our clock, a signature may be.
+    #: Maximum age of a signature, and how far ahead of our clock it may be.
     tolerance_s: Annotated[int, Meta(ge=1, le=3600)] = 300
 
 
 def adapter(account: contract.Account) -> contract.Adapter:
-    """Make the adapter of one merchant. Raises ``ValueError`` if it can not work.
+    """Make the adapter of one merchant. Raises ``ValueError`` if it cannot work.
 
-    A secret is the merchant's APIv3 key; while it is changed, the old and the new one.
+    A secret is the merchant's APIv3 key; during a rotation, the old and the new one.
     """
     ciphers = apiv3.ciphers(account, may_be_base64=False)
     options = fields.options(account, Options)
@@ -100,7 +100,7 @@ class WeChatPay:
         """Verify, decrypt and decode one callback. Raises ``Rejected``."""
         if message.headers.get("Wechatpay-Signature", "").startswith(_PROBE):
             raise errors.Rejected("probe", "WeChat Pay tests whether signatures are verified")
-        # It is not signed itself, so it may only ever say what is pinned; saying nothing is fine.
+        # Not signed itself, so only the pinned value is accepted; it may be absent.
         if message.headers.get("Wechatpay-Signature-Type", _SIGNATURE_TYPE) != _SIGNATURE_TYPE:
             raise errors.Rejected("unsupported", f"the signature is not {_SIGNATURE_TYPE}")
         notice = self._envelope.opened(message)
@@ -110,7 +110,7 @@ class WeChatPay:
         return contract.Reading([contract.Item(notice.key, self._event(notice))])
 
     def reply(self, answer: contract.Answer) -> contract.Reply:
-        """Return JSON; WeChat Pay looks at the status only."""
+        """Return JSON; WeChat Pay checks the status only."""
         return apiv3.REPLIES[answer]
 
     def _event(self, notice: apiv3.Notice) -> events.Event:
@@ -129,7 +129,7 @@ class WeChatPay:
         options = self._options
         named = {parties.mchid, parties.combine_mchid, parties.sp_mchid} - {None}
         if not named:
-            # Other products may name nobody; that our APIv3 key decrypts it makes it ours.
+            # Other products may name no merchant; our APIv3 key decrypts it, so it is ours.
             if must_be_named:
                 raise errors.Rejected("not_ours", "names no merchant")
             return
@@ -140,6 +140,6 @@ class WeChatPay:
                 raise errors.Rejected("not_ours", "a payment of our own; see the option sub_mchids")
         elif parties.sub_mchid not in options.sub_mchids:
             raise errors.Rejected(
-                "not_ours", "a merchant that we do not work for; see the option sub_mchids"
+                "not_ours", "a merchant that is not ours; see the option sub_mchids"
             )
         apiv3_resources.check_app(parties.appid or parties.sp_appid, options.appids)

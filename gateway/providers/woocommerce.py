@@ -1,15 +1,15 @@
-"""WooCommerce: order webhooks of one shop, which place orders and say what became of them.
+"""WooCommerce: order webhooks of one shop, which place orders and report their progress.
 
 Protocol: WC_Webhook in the woocommerce repository; https://woocommerce.github.io/woocommerce-rest-api-docs/
 
-- Signed is the raw body, HMAC-SHA256, base64. Topic, source and delivery id stand in headers that
-  are not signed: nothing is decided by them. What a message is, its content says.
-- Every message holds the whole order as it stands and carries no number of its own, so what it
-  tells is known by order, payment or refund: a repeat, or the next message about the same order,
-  changes nothing twice.
-- When a webhook is made, the shop posts ``webhook_id=<n>`` unsigned and wants 200. That is all
-  that is ever taken without a signature, and it does nothing.
-- WooCommerce does not repeat a message that was not taken.
+- Signed is the raw body, HMAC-SHA256, base64. Topic, source and delivery id are in headers that are
+  not signed and are ignored. The content determines the kind of a message.
+- Every message holds the complete current order and has no id of its own, so events are identified
+  by order, payment or refund: a repeat, or the next message about the same order, changes nothing
+  twice.
+- When a webhook is created, the shop posts ``webhook_id=<n>`` unsigned and expects 200. This is
+  the only message accepted without a signature, and it has no effect.
+- WooCommerce does not repeat a message that was not accepted.
 """
 
 import hashlib
@@ -34,9 +34,9 @@ _REPLIES: dict[contract.Answer, contract.Reply] = {
 
 
 class Options(Struct, forbid_unknown_fields=True, kw_only=True, frozen=True):
-    """What an account of WooCommerce can set."""
+    """The options of a WooCommerce account."""
 
-    #: The country of an order that names none (goods without delivery), as in ISO 3166-1.
+    #: Country of an order that names none (goods without delivery), as in ISO 3166-1.
     country: Annotated[str, Meta(pattern=r"\A[A-Z]{2}\Z")] = "US"
 
 
@@ -51,7 +51,7 @@ _NAMES = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
 def adapter(account: contract.Account) -> contract.Adapter:
-    """Make the adapter of one shop. Raises ``ValueError`` if it can not work."""
+    """Make the adapter of one shop. Raises ``ValueError`` if it cannot work."""
     keys = []
     for secret in fields.secrets(account):
         if not secret.strip() or not secret.isprintable():
@@ -90,7 +90,7 @@ class WooCommerce:
         digest = hashlib.blake2b(message.body, digest_size=12).hexdigest()
         head = fields.decoded(_HEAD, message.body)
         if not 0 < head.id < 1 << 63:
-            raise fields.malformed("the id is not a number that a shop gives")
+            raise fields.malformed("the id is not a number that a shop assigns")
         if not head.line_items and head.number is None:
             return contract.Reading([self._no_order(head.id, digest, message)])
         return contract.Reading(
@@ -104,12 +104,12 @@ class WooCommerce:
         )
 
     def reply(self, answer: contract.Answer) -> contract.Reply:
-        """Return JSON; WooCommerce looks at the status only."""
+        """Return JSON; WooCommerce checks the status only."""
         return _REPLIES[answer]
 
     def _no_order(self, id_: int, digest: str, message: contract.Message) -> contract.Item:
         if fields.decoded(_NAMES, message.body).keys() != {"id"}:
-            # A customer, a product, a coupon: true, ours, and none of our business.
+            # A customer, a product or a coupon: genuine, but not about an order.
             return contract.Item(f"other:{digest}", events.Noted("no_order", message.now))
         detail = f"order {id_} was deleted at the shop; the message holds nothing but its id"
         unmapped = events.Unmapped("order.deleted", "", detail, message.now)

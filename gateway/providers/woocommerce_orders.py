@@ -1,15 +1,16 @@
-"""WooCommerce's whole order: the order it places, and what its status says happened to it.
+"""Map WooCommerce's complete order: the order it places, and the events that its status proves.
 
-All messages about an order must make the same one, so only what stays goes into it: refunds and
-status do not. Amounts are decimal strings in major units, before tax, with the tax beside them.
+All messages about an order must produce the same submission, so only fields that never change go
+into it: neither refunds nor the status. Amounts are decimal strings in major units, before tax,
+with the tax in a separate field.
 
-- A line costs ``total`` + ``total_tax``; its price a piece is that before coupons, rounded up, and
-  what is over is the line's discount.
-- Fees are lines of their own (``fee``), or a discount of the shop where they are negative;
-  shipping is freight. All with their tax.
-- The shop rounds every figure by itself, and its total is made of the unrounded ones. What that
-  leaves, at most half a unit for each figure, is a line ``rounding`` or a discount of the shop.
-  Where more is missing the order is parked, and what happened to it is told nevertheless.
+- A line costs ``total`` + ``total_tax``; its unit price is the one before coupons, rounded up, and
+  the excess is the line's discount.
+- Fees are separate lines (``fee``), or a shop discount if negative; shipping is freight. All
+  include their tax.
+- The shop rounds each figure separately, but sums up the unrounded ones. The difference, at most
+  half a unit per figure, is a line ``rounding`` or a shop discount. If it is larger, the order is
+  parked, and its events are booked nevertheless.
 """
 
 import functools
@@ -82,7 +83,7 @@ class _Order(_Head, kw_only=True):
 
 
 _id = functools.partial(shop_orders.id_text, giver="a shop")
-# Times of the shop are UTC and do not say so.
+# Times of the shop are UTC without a zone.
 _moment_or = functools.partial(shop_orders.moment_or, zone=UTC)
 _HEAD = msgspec.json.Decoder(_Head)
 _ORDER = msgspec.json.Decoder(_Order)
@@ -91,10 +92,10 @@ _ORDER = msgspec.json.Decoder(_Order)
 def items(
     body: bytes, *, digest: str, now: datetime, channel: str, country: str
 ) -> list[contract.Item]:
-    """Return the order and what happened to it. Raises ``Rejected`` if it names no order."""
+    """Return the order and its events. Raises ``Rejected`` if it names no order."""
     head = fields.decoded(_HEAD, body)
     if isinstance(head.number, int) and not 0 < head.number < 1 << 63:
-        raise fields.malformed("the number is not one that a shop gives")
+        raise fields.malformed("the number is not one that a shop assigns")
     id_ = _id(head.id)
     message = shop_orders.OrderMessage(
         kind=fields.token(f"order.{head.status}", "the status", fields.KEY_MAX),
@@ -105,7 +106,7 @@ def items(
         zone=UTC,
     )
     if head.status == "checkout-draft":
-        # A basket, not an order.
+        # A shopping cart, not an order.
         return [message.whole(events.Noted(message.kind, now))]
     return shop_orders.items(
         message,
@@ -128,10 +129,10 @@ class _Report(Struct, frozen=True):
 
     @property
     def transaction_id(self) -> str:
-        """Return what stands for the payment: the order.
+        """Return the transaction id: the channel and the order number.
 
-        Refunds name the order alone, and the number that a payment plug-in notes may come later
-        or change. With the channel, as shops count alike.
+        Refunds name the order only, and the number of a payment plug-in may arrive later or
+        change. The channel is included, as order numbers of different shops overlap.
         """
         return f"{self.channel}:{self.message.order_no}"
 
@@ -147,11 +148,11 @@ class _Report(Struct, frozen=True):
             closed = events.Closed(message.order_no, "cancelled", message.at)
             return [message.item("closed", closed)]
         if status not in _PAID | _UNPAID | {"cancelled"}:
-            # A plug-in's, or the bin. Never taken for paid.
+            # A status of a plug-in, or trash. Never treated as paid.
             return [message.notice("a status that WooCommerce itself does not use for orders")]
         if not is_paid:
             if status == "processing":
-                return []  # to be paid at the door
+                return []  # to be paid on delivery
             return [message.notice(f"{status}, and never paid")]
         found = [message.item("paid", self._payment())]
         if status == "cancelled" or status in _UNPAID:
@@ -173,14 +174,14 @@ class _Report(Struct, frozen=True):
 
     def _refunds(self) -> list[contract.Item]:
         if not self.order.refunds and self.order.status == "refunded":
-            return [self.message.notice("refunded, and the message does not say how much")]
+            return [self.message.notice("refunded, but the message names no amount")]
         return shop_orders.refunds(self.message, self.order.refunds, self._returned)
 
     def _returned(self, refund: _Refund) -> contract.Item | None:
-        """Return the money that went back; None where only goods did."""
+        """Return the refund; None if only goods were returned."""
         amount = _signed(refund.total, self.order.currency)
         if amount > 0:
-            raise fields.malformed("a refund that takes money")
+            raise fields.malformed("a refund with a positive total")
         if not amount:
             return None
         returned = events.RefundSucceeded(
@@ -282,7 +283,7 @@ def _signed(value: Decimal, currency: str) -> Decimal:
 
 
 def _recipient(order: _Order, country: str) -> tuple[orders.Recipient, dict[str, Any]]:
-    """Return the recipient, and under their names what does not fit its column."""
+    """Return the recipient and, by name, the texts that are too long for their columns."""
     billing, to = order.billing or _Address(), order.shipping or _Address()
     if not (to.address_1 or to.first_name or to.last_name or to.company):
         to = billing

@@ -4,13 +4,13 @@ Protocol: https://doc.youzanyun.com, "message push", and public integrations. No
 client confirms it.
 
 - ``Event-Sign`` is the lower-case hex MD5 of client_id + raw body + client_secret.
-- Older messages carry a ``sign`` inside the body instead. It covers ``msg`` alone and not what
-  the message is about, so it is never accepted: who may choose the type of a true message could
-  turn an order created into an order paid.
+- Older messages have a ``sign`` inside the body instead. It covers ``msg`` but not the type of
+  the message, so it is never accepted: an attacker could change the type of a genuine message
+  from created to paid.
 - ``msg`` is percent-encoded JSON text, or an object in newer messages. Some messages hold the
-  whole order (``youzan_orders.py``), others little more than its number.
-- ``msg_id`` is documented as gone from some messages, so a repeat is recognised by what it says.
-- Amounts are in yuan as text, times as clocks in China show them.
+  complete order (``youzan_orders.py``), others little more than its number.
+- ``msg_id`` is documented as removed from some messages, so a repeat is recognised by its content.
+- Amounts are in yuan as text, times are local times of China.
 """
 
 import hashlib
@@ -28,22 +28,22 @@ from gateway.providers.shared import fields, forms, md5
 
 _REPLIES: dict[contract.Answer, contract.Reply] = {
     "accepted": contract.Reply(200, b'{"code":0,"msg":"success"}', "application/json"),
-    # Youzan looks for the word ``success``; these must not hold it.
+    # Youzan searches for ``success``; these must not contain it.
     "later": contract.Reply(503, b'{"code":1,"msg":"failed"}', "application/json"),
     "refused": contract.Reply(400, b'{"code":1,"msg":"failed"}', "application/json"),
 }
 
-#: Say that something happened which the message alone does not let us book.
+#: Messages about events that cannot be booked from the message alone.
 _HINTS: Mapping[str, str] = {
     "trade_TradeCreate": "created; the message does not hold the order",
     "trade_TradePaid": "paid; the message does not hold the order",
     "trade_TradeBuyerPay": "paid; the message does not hold the order",
-    "trade_TradePartlySellerShip": "shipped in part; the message gives no tracking number",
-    "trade_TradeSellerShip": "shipped; the message gives no tracking number",
-    "trade_refund_RefundSellerAgree": "a refund was agreed to; did the money go back?",
-    "trade_refund_SysRefund": "refunded by the system; did the money go back?",
+    "trade_TradePartlySellerShip": "partially shipped; the message has no tracking number",
+    "trade_TradeSellerShip": "shipped; the message has no tracking number",
+    "trade_refund_RefundSellerAgree": "a refund was agreed to; was the money returned?",
+    "trade_refund_SysRefund": "refunded by the system; was the money returned?",
 }
-#: ``close_type``: by the clock, by somebody, or after the money went back.
+#: ``close_type``: timed out, cancelled by a person, or closed after a refund.
 _TIMED_OUT = frozenset({"1", "20"})
 _CANCELLED = frozenset({"3", "4", "5", "10", "11", "12", "17", "18"})
 _REFUNDED = frozenset({"2", "6", "22"})
@@ -54,17 +54,17 @@ _Type = Annotated[str, Meta(pattern=r"\A[!-~]{1,128}\Z")]
 
 
 class Options(Struct, forbid_unknown_fields=True, kw_only=True, frozen=True):
-    """What an account of Youzan can set."""
+    """The options of a Youzan account."""
 
-    #: Our app, as the header ``Client-Id`` names it. It is also the first part of what is signed.
+    #: Our app, as in the header ``Client-Id``. It is also the first part of the signed text.
     client_id: Annotated[str, Meta(pattern=r"\A[!-~]{1,64}\Z")]
-    #: The shops whose messages we take; a chain has one for each of its shops.
+    #: The shops whose messages are accepted; a chain has an id for each of its shops.
     kdt_ids: Annotated[tuple[_Number, ...], Meta(min_length=1)]
-    #: Which messages say that money went back. Whether ``trade_refund_RefundSellerAgree`` and
-    #: ``trade_refund_SysRefund`` do is not confirmed: they are parked unless they stand here.
+    #: Message types that prove a refund. Whether ``trade_refund_RefundSellerAgree`` and
+    #: ``trade_refund_SysRefund`` do is not confirmed: they are parked unless they are listed here.
     refund_types: tuple[_Type, ...] = ("trade_refund_RefundSuccess", "youzan_trade_RefundSuccess")
-    #: Park what says that something happened and not enough to book it (a parcel without its
-    #: number). False only records it: for a shop whose orders are fetched as well.
+    #: Park messages about events with too little content to book them (a parcel without its
+    #: number). False only records them: for a shop whose orders are fetched as well.
     park_hints: bool = True
 
 
@@ -96,14 +96,14 @@ _BRIEF = msgspec.json.Decoder(_Brief)
 
 
 def adapter(account: contract.Account) -> contract.Adapter:
-    """Make the adapter of one app. Raises ``ValueError`` if it can not work."""
+    """Make the adapter of one app. Raises ``ValueError`` if it cannot work."""
     secrets = md5.secrets(account, whose="the app's client_secret", length_min=16)
     channel = fields.only_channel(account)
     return Youzan(secrets, fields.options(account, Options), channel)
 
 
 class Youzan:
-    """One app, for the shops that are ours and whose orders go to one channel."""
+    """One app, for the configured shops, whose orders go to one channel."""
 
     def __init__(self, secrets: Sequence[bytes], options: Options, channel: str) -> None:
         self._secrets = secrets
@@ -117,9 +117,9 @@ class Youzan:
         self._check_ours(envelope)
         key = _key(envelope)
         if envelope.test in (True, "true"):
-            # From the console, about an order that may not exist.
+            # Sent from the console, about an order that may not exist.
             return contract.Reading([contract.Item(key, events.Noted("test", message.now))])
-        # A type that stands in the header alone is not signed.
+        # A type that is only in the header is not signed.
         kind = fields.token(envelope.type or "untyped", "the type", fields.KEY_MAX)
         try:
             items = self._items(key, kind, _decoded(envelope.msg), message.now)
@@ -129,7 +129,7 @@ class Youzan:
         return contract.Reading(items)
 
     def reply(self, answer: contract.Answer) -> contract.Reply:
-        """Return JSON; only what holds ``success`` is an acknowledgement."""
+        """Return JSON; only a body with ``success`` is an acknowledgement."""
         return _REPLIES[answer]
 
     def _check_signature(self, message: contract.Message) -> None:
@@ -137,8 +137,8 @@ class Youzan:
         if not signature:
             raise errors.Rejected(
                 "missing_signature",
-                "no Event-Sign header; the older sign inside the body does not cover what the "
-                "message is about and is not accepted",
+                "no Event-Sign header; the older sign inside the body does not cover the type of "
+                "the message and is not accepted",
             )
         client_id = self._options.client_id
         if message.headers.get("Client-Id", client_id) != client_id:
@@ -178,7 +178,7 @@ class Youzan:
         if detail := _HINTS.get(message.kind):
             return self._hint(message.kind, message.order_no, detail, message.at())
         if message.kind == "untyped":
-            detail = "the body does not say what the message is about"
+            detail = "the body does not name the type of the message"
             return events.Unmapped(message.kind, message.order_no, detail, message.at())
         return events.Noted(message.kind, message.at())
 
@@ -189,7 +189,7 @@ class Youzan:
 
 
 class _BriefMessage(Struct, frozen=True):
-    """A message of few words."""
+    """A message without the complete order."""
 
     kind: str
     order_no: str
@@ -201,14 +201,14 @@ class _BriefMessage(Struct, frozen=True):
         return fields.from_china(text, "update_time") if text else self.now
 
     def order(self) -> str:
-        """Return the number without which the message tells nothing."""
+        """Return the order number. Raises ``Rejected`` if it is missing."""
         return fields.order_no(self.order_no)
 
 
 def _key(envelope: _Envelope) -> str:
-    """Return what only the same message has: a digest of what it says, each part with its length.
+    """Return the key of a message: a digest of its content, each part with its length.
 
-    Left out are what a repeat changes (``sendCount``) and what says nothing (``msg_id``).
+    ``sendCount`` changes on a repeat and ``msg_id`` may be absent: both are excluded.
     """
     digest = hashlib.blake2b(digest_size=16)
     parts = (envelope.type, _text(envelope.kdt_id), _text(envelope.version), envelope.msg)
@@ -219,15 +219,15 @@ def _key(envelope: _Envelope) -> str:
 
 
 def _decoded(msg: msgspec.Raw) -> bytes:
-    """Return the JSON of ``msg``, whichever way it is written."""
+    """Return the JSON of ``msg``, whichever way it is encoded."""
     content = bytes(msg).strip()
     if not content.startswith(b'"'):
         return content
     text = fields.decoded(_TEXT, msg)
     if text.lstrip().startswith("{"):
         return text.encode()
-    # The documentation does not say how a blank is written. The message shows it: its times
-    # hold blanks, so where none stands there as ``%20``, each ``+`` is one.
+    # The encoding of a blank is not documented. Times contain blanks: if the text has no ``%20``,
+    # each ``+`` is a blank.
     if "%20" not in text:
         text = text.replace("+", " ")
     return forms.unescaped(text.encode())
@@ -235,7 +235,7 @@ def _decoded(msg: msgspec.Raw) -> bytes:
 
 def _text(number: _Id | None) -> str:
     if isinstance(number, int):
-        # No number of the platform is longer than 64 bits, and very long ones can not be written.
+        # The platform's ids fit 64 bits, and Python does not format very long integers.
         return str(number) if 0 <= number < 1 << 64 else ""
     return number or ""
 
@@ -243,14 +243,14 @@ def _text(number: _Id | None) -> str:
 def _closed(message: _BriefMessage) -> events.Event:
     close_type = _text(message.brief.close_type)
     if close_type in _REFUNDED:
-        # The refund has a message of its own, with the amount.
+        # The refund has its own message, with the amount.
         return events.Noted(message.kind, message.at())
     if close_type in _TIMED_OUT:
         return events.Closed(message.order(), "timed_out", message.at())
     if close_type in _CANCELLED:
         return events.Closed(message.order(), "cancelled", message.at())
-    # 13 to 16 say that it was paid another way; others are not documented.
-    raise fields.malformed("closed, and close_type does not say that it was given up unpaid")
+    # 13 to 16 mean that it was paid another way; others are not documented.
+    raise fields.malformed("closed, but close_type does not mean that it was unpaid")
 
 
 def _completed(message: _BriefMessage) -> events.Event:
@@ -260,10 +260,10 @@ def _completed(message: _BriefMessage) -> events.Event:
 def _refunded(message: _BriefMessage) -> events.Event:
     fee, refund_no = message.brief.refunded_fee, _text(message.brief.refund_id)
     if fee is None:
-        raise fields.malformed("refunded, and not how much")
+        raise fields.malformed("refunded, but without an amount")
     currency = youzan_orders.CURRENCY
     return events.RefundSucceeded(
-        # The message names no payment: the order stands for it, here and where it is paid.
+        # The message names no payment: the order number is the transaction id, as for the payment.
         transaction_id=message.order(),
         order_no=message.order(),
         refund_no=fields.token(refund_no, "refund_id", fields.REFUND_NO_MAX),

@@ -1,14 +1,14 @@
-"""Youzan's whole order: the order it places, and what its status says happened to it.
+"""Map Youzan's complete order: the order it places, and the events that its status proves.
 
-Messages at every turn of its life hold the whole order, and all of them must make the same one:
-only what stays as it was goes into it. Where the amounts do not add up, the order is parked and
-what happened to it is booked nevertheless.
+Many messages hold the complete order, and all of them must produce the same submission: only
+fields that never change go into it. If the amounts do not add up, the order is parked and its
+events are booked nevertheless.
 
 - A line is ``price`` x ``num``, less its own discount, which leaves ``total_fee``.
-- ``pay_info.payment`` is what the buyer owes: the lines, less what the whole order was reduced
-  by, plus ``post_fee``.
-- Some shops get names, numbers and addresses encrypted. What is too long for its column for
-  that reason goes, sealed, into the attributes under its own name.
+- ``pay_info.payment`` is what the buyer owes: the lines, less the discount of the whole order,
+  plus ``post_fee``.
+- Some shops receive names, numbers and addresses encrypted. Texts that are therefore too long for
+  their column go, sealed, into the attributes under their own names.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -29,7 +29,7 @@ _COUNTRY = "CN"
 _UNPAID = "WAIT_BUYER_PAY"
 _SHIPPED = "WAIT_BUYER_CONFIRM_GOODS"
 _COMPLETED = "TRADE_SUCCESS"
-#: Paid. Of an order paid in parts (a deposit, then the rest) the first two may mean the deposit.
+#: Paid. For an order paid in instalments (deposit, then rest) the first two may mean the deposit.
 _PAID = frozenset({"TRADE_PAID", "WAIT_CONFIRM"})
 _PAID_IN_FULL = frozenset({"WAIT_SELLER_SEND_GOODS", _SHIPPED, _COMPLETED})
 _CLOSED = frozenset({"TRADE_CLOSED", "TRADE_REFUND"})
@@ -77,7 +77,7 @@ class _Address(Struct):
     delivery_postal_code: str | None = None
 
 
-#: Youzan's names of a recipient's columns, under which it keeps what does not fit.
+#: Youzan's names of a recipient's columns, under which too long texts are stored.
 _COLUMNS: Mapping[str, str] = {
     "name": "receiver_name",
     "phone": "receiver_tel",
@@ -138,7 +138,7 @@ _DELIVERIES = msgspec.json.Decoder(list[_Delivery] | None)
 def items(
     key: str, kind: str, content: bytes, *, now: datetime, channel: str, hint: Hint
 ) -> list[contract.Item]:
-    """Return the order and what happened to it. Raises ``Rejected`` if it names no order."""
+    """Return the order and its events. Raises ``Rejected`` if it names no order."""
     message = fields.decoded(_CONTENT, content)
     info = fields.decoded(_HEAD, message.full_order_info).order_info
     report = _Report(key, kind, fields.order_no(info.tid), info, now, hint)
@@ -162,7 +162,7 @@ def items(
 
 
 class _Report(Struct, frozen=True):
-    """What is known of a message from its head."""
+    """The head of a message and what its items share."""
 
     key: str
     kind: str
@@ -172,14 +172,14 @@ class _Report(Struct, frozen=True):
     hint: Hint
 
     def at(self, text: str | None) -> datetime:
-        """Read a time; where there is none that can be read, it is now."""
+        """Parse a time; ``now`` if it is missing or invalid."""
         try:
             return fields.from_china(text or "", "a time")
         except errors.Rejected:
             return self.now
 
     def happened(self, order: _Order, deliveries: msgspec.Raw) -> list[contract.Item]:
-        """Say what the status says, money first."""
+        """Return the events that the status proves, the payment first."""
         status = self.info.status
         is_closed_paid = status in _CLOSED and bool(self.info.pay_time)
         if status == _UNPAID:
@@ -192,12 +192,12 @@ class _Report(Struct, frozen=True):
             )
             return [self._item("status", unknown)]
         if order.pay_info.phase_payments and status in _PAID:
-            detail = "paid in parts, of which this may be the first"
+            detail = "paid in instalments, of which this may be the first"
             at = self.at(self.info.pay_time)
             return [self._item("paid", self.hint(self.kind, self.order_no, detail, at))]
         found = [self._item("paid", self._payment(order))]
         if is_closed_paid:
-            detail = "closed after it was paid; refunds have messages of their own"
+            detail = "closed after it was paid; refunds have their own messages"
             at = self.at(self.info.update_time)
             found.append(self._item("closed", self.hint(self.kind, self.order_no, detail, at)))
         if status in (_SHIPPED, _COMPLETED):
@@ -209,7 +209,7 @@ class _Report(Struct, frozen=True):
 
     def _payment(self, order: _Order) -> events.Event:
         return events.PaymentSucceeded(
-            # Refunds name the order and no payment, so the order stands for its payment.
+            # Refunds name the order and no payment, so the order number is the transaction id.
             transaction_id=self.order_no,
             order_no=self.order_no,
             amount=fields.amount(order.pay_info.payment, CURRENCY),
@@ -228,7 +228,7 @@ class _Report(Struct, frozen=True):
             shipped = events.Shipped(self.order_no, carrier, tracking_no, at)
             found.append(self._item("shipped", shipped))
         elif status == _SHIPPED:
-            detail = "shipped; the message gives no tracking number"
+            detail = "shipped; the message has no tracking number"
             shipped_hint = self.hint(self.kind, self.order_no, detail, at)
             found.append(self._item("shipped", shipped_hint))
         if status == _COMPLETED:
@@ -296,7 +296,7 @@ def _item(line: _Line) -> orders.Item:
 
 
 def _recipient(address: _Address) -> tuple[orders.Recipient, dict[str, Any]]:
-    """Return the recipient, and under their names what does not fit its column."""
+    """Return the recipient and, by name, the texts that are too long for their columns."""
     texts = {column: _known(getattr(address, name)) for column, name in _COLUMNS.items()}
     return shop_orders.recipient(_COUNTRY, texts, names=_COLUMNS)
 
@@ -308,7 +308,7 @@ def _buyer_id(buyer: _Buyer, order_no: str) -> str:
 
 
 def _known(value: _Id | None) -> str:
-    """Return what a field says, or ``""``: Youzan writes ``0`` and ``"null"`` for nothing too."""
+    """Return a field as text; ``""`` if empty, which Youzan also writes as ``0`` or ``"null"``."""
     if isinstance(value, int):
         return str(value) if 0 < value < 1 << 64 else ""
     return "" if value in (None, "null", "0") else value

@@ -71,7 +71,7 @@ def only_channel(account: contract.Account) -> str:
 
 
 def misconfigured(account: contract.Account, what: str) -> ValueError:
-    """Make the error of an account that can not work; ``what`` continues its name."""
+    """Make the error of an account that cannot work; ``what`` continues its name."""
     return ValueError(f"account {account.name!r} {what}")
 
 

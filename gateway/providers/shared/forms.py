@@ -1,7 +1,7 @@
 """Form posts, percent-decoded exactly once and kept as bytes.
 
 Decoding twice, or to text and back, is how a true signature is lost: what a codec does to odd
-characters can not matter as long as nothing is text.
+characters cannot matter as long as nothing is text.
 """
 
 import re
