@@ -1,7 +1,7 @@
 """Real servers for every test that asks: one cluster a session, a fresh database a test.
 
 ``servers``   the embedded PostgreSQL (primary and replica), Valkey and journal of the session
-``database``  the URL of a migrated, empty database of this test's own
+``database``  the name of a migrated database, without data; `tests.support.databases` has others
 ``settings``  settings over that database, the session's replica, Valkey and journal
 ``ledger``    an open pool for looking into that database
 ``gateway``   the parts of a process, wired, in this very process
@@ -9,11 +9,8 @@
 ``processes`` starts real ``tidegate`` processes and stops them again
 """
 
-import asyncio
 import json
-import uuid
 from collections.abc import AsyncIterator, Iterator
-from datetime import UTC, datetime
 from pathlib import Path
 
 import asyncpg
@@ -25,10 +22,11 @@ from gateway.runtime.settings import Account, Settings
 from gateway.stores import sealing
 from gateway.wiring import Gateway, open_gateway
 from ops.embedded.cluster import Servers
-from ops.migrations import runner
 from tests.support import needs_servers
 from tests.support.processes import Processes
 from tests.support.site import Site, serve
+
+pytest_plugins = ["tests.support.databases"]
 
 # How long an example takes, or to draw some, says how busy the machine is and nothing of what is
 # tested: no test fails for it. Loaded before any test module is imported, whose `@settings` add
@@ -41,7 +39,6 @@ hypothesis.settings.register_profile(
 )
 hypothesis.settings.load_profile("any pace")
 
-_TEMPLATE = "tidegate_template"
 _GUARD = needs_servers.Guard()
 
 
@@ -72,29 +69,6 @@ def keyring(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("keys") / "keyring.toml"
     sealing.write_ring(path, sealing.new_ring())
     return path
-
-
-@pytest.fixture(scope="session")
-def template(servers: Servers, keyring: Path) -> str:
-    async def make() -> None:
-        admin = await asyncpg.connect(servers.admin_url)
-        await admin.execute(f"CREATE DATABASE {_TEMPLATE} OWNER tidegate")
-        await admin.close()
-        made = Settings(database_url=servers.url_of_database(_TEMPLATE), keyring_file=str(keyring))
-        await runner.upgrade(made, now=datetime.now(UTC), say=lambda _: None)
-
-    asyncio.run(make())
-    return _TEMPLATE
-
-
-@pytest.fixture
-async def database(servers: Servers, template: str) -> AsyncIterator[str]:
-    name = f"t_{uuid.uuid4().hex[:12]}"
-    admin = await asyncpg.connect(servers.admin_url)
-    await admin.execute(f"CREATE DATABASE {name} TEMPLATE {template} OWNER tidegate")
-    yield name
-    await admin.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
-    await admin.close()
 
 
 @pytest.fixture

@@ -1,8 +1,7 @@
 """The command line in this process, with an environment and a directory of its own."""
 
 import asyncio
-import uuid
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from pathlib import Path
 
 import asyncpg
@@ -11,7 +10,6 @@ from click.testing import CliRunner, Result
 
 from gateway.runtime.settings import Settings
 from ops.cli import main
-from ops.embedded.cluster import Servers
 
 Cli = Callable[..., Result]
 
@@ -47,17 +45,6 @@ def cli(bare: Cli, settings: Settings) -> Cli:
         return bare(*arguments, **{**environment(settings), **variables})
 
     return run
-
-
-@pytest.fixture
-async def empty_database(servers: Servers) -> AsyncIterator[str]:
-    """The URL of a database without any table."""
-    name = f"e_{uuid.uuid4().hex[:12]}"
-    admin = await asyncpg.connect(servers.admin_url)
-    await admin.execute(f"CREATE DATABASE {name} OWNER tidegate")
-    yield servers.url_of_database(name)
-    await admin.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
-    await admin.close()
 
 
 @pytest.fixture

@@ -10,7 +10,6 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import asyncpg
 import pytest
 import redis
 
@@ -19,8 +18,9 @@ from gateway.runtime.settings import Settings
 from gateway.stores import sealing
 from gateway.stores.redis.journal_streams import JournalStreams
 from ops.doctor import machine, postgres, redis_server
-from ops.embedded.cluster import Servers
+from ops.embedded.cluster import REPLICA, Servers
 from tests.ops.conftest import Cli
+from tests.support import databases
 from tests.support.site import Site
 
 Report = dict[str, dict[str, str]]
@@ -38,19 +38,6 @@ def _report(cli: Cli, **variables: str) -> Report:
     assert run.exit_code == (1 if failed else 0)
     assert all(finding["advice"] for finding in found.values() if finding["level"] != "ok")
     return found
-
-
-def _as_superuser(servers: Servers, settings: Settings, *statements: str) -> None:
-    database = settings.database_url.rpartition("/")[2]
-
-    async def run() -> None:
-        url = f"{servers.admin_url.rpartition('/')[0]}/{database}"
-        connection = await asyncpg.connect(url)
-        for statement in statements:
-            await connection.execute(statement)
-        await connection.close()
-
-    asyncio.run(run())
 
 
 def test_a_sound_installation_has_no_findings(cli: Cli, replicated: Settings) -> None:
@@ -255,29 +242,22 @@ def test_a_replica_of_another_primary_is_found(
 
 
 def test_replica_lag_is_found(cli: Cli, replicated: Settings, servers: Servers) -> None:
-    async def on_replica(statement: str) -> None:
-        connection = await asyncpg.connect(servers.admin_url.replace(
-            f":{servers.port('primary')}/", f":{servers.port('replica')}/"
-        ))  # fmt: skip
-        await connection.execute(statement)
-        await connection.close()
-
-    asyncio.run(on_replica("SELECT pg_wal_replay_pause()"))
+    replica = databases.admin_url(servers, server=REPLICA)
+    databases.execute(replica, "SELECT pg_wal_replay_pause()")
     try:
         cli("keys", "create", "--name", "n", "--role", "ingest")
         found = _report(cli, TIDEGATE_REPLICA_LAG_MAX_S="0.2")["replica 1"]
     finally:
-        asyncio.run(on_replica("SELECT pg_wal_replay_resume()"))
+        databases.execute(replica, "SELECT pg_wal_replay_resume()")
     assert found["level"] == "warn"
     assert "behind" in found["found"]
 
 
-def test_a_changed_audit_row_is_found(cli: Cli, settings: Settings, servers: Servers) -> None:
+def test_a_changed_audit_row_is_found(cli: Cli, superuser_url: str) -> None:
     for name in ("one", "two", "three"):
         cli("keys", "create", "--name", name, "--role", "query")
-    _as_superuser(
-        servers,
-        settings,
+    databases.execute(
+        superuser_url,
         "ALTER TABLE audit_log DISABLE TRIGGER append_only",
         "UPDATE audit_log SET actor = 'intruder' WHERE id = 2",
     )
@@ -286,21 +266,18 @@ def test_a_changed_audit_row_is_found(cli: Cli, settings: Settings, servers: Ser
     assert "row 2" in found["found"]
 
 
-def test_a_missing_month_is_found(cli: Cli, settings: Settings, servers: Servers) -> None:
+def test_a_missing_month_is_found(cli: Cli, superuser_url: str) -> None:
     now = datetime.now(UTC)
-    _as_superuser(servers, settings, f"DROP TABLE raw_messages_{now.year:04d}_{now.month:02d}")
+    databases.execute(superuser_url, f"DROP TABLE raw_messages_{now.year:04d}_{now.month:02d}")
     assert _report(cli)["raw messages"]["level"] == "warn"
     assert cli("migrate").exit_code == 0
     assert _report(cli)["raw messages"]["level"] == "ok"
 
 
-def test_a_server_without_durability_is_found(
-    cli: Cli, settings: Settings, servers: Servers
-) -> None:
-    database = settings.database_url.rpartition("/")[2]
-    _as_superuser(
-        servers,
-        settings,
+def test_a_server_without_durability_is_found(cli: Cli, superuser_url: str) -> None:
+    database = superuser_url.rpartition("/")[2]
+    databases.execute(
+        superuser_url,
         f"ALTER DATABASE {database} SET synchronous_commit = off",
         f"ALTER DATABASE {database} SET default_transaction_read_only = on",
     )

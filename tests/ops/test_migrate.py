@@ -20,6 +20,7 @@ from gateway.runtime.settings import Settings
 from ops.embedded.cluster import Servers
 from ops.migrations import runner, version
 from tests.ops.conftest import Cli
+from tests.support import databases
 
 _HOLDER = """
 import asyncio, asyncpg, sys
@@ -56,20 +57,9 @@ def _run(url: str, *scripts: str) -> None:
     asyncio.run(run())
 
 
-def _ask(url: str, query: str) -> Any:
-    async def ask() -> Any:
-        connection = await asyncpg.connect(url)
-        try:
-            return await connection.fetchval(query)
-        finally:
-            await connection.close()
-
-    return asyncio.run(ask())
-
-
 def _tables(url: str) -> set[str]:
     names = "SELECT array_agg(tablename::text) FROM pg_tables WHERE schemaname = 'public'"
-    return set(_ask(url, names) or [])
+    return set(databases.value(url, names) or [])
 
 
 def _start(url: str, *arguments: str) -> subprocess.Popen[str]:
@@ -103,7 +93,9 @@ def test_an_empty_database_gets_the_schema_and_the_coming_months(
     assert {
         "orders", "payments", "audit_log", f"raw_messages_{now.year:04d}_{now.month:02d}",
     } <= _tables(empty_database)  # fmt: skip
-    assert _ask(empty_database, "SELECT version_num FROM alembic_version") == version.HEAD
+    assert (
+        databases.value(empty_database, "SELECT version_num FROM alembic_version") == version.HEAD
+    )
 
 
 def test_a_second_run_has_nothing_to_apply(cli: Cli) -> None:
@@ -119,7 +111,7 @@ def test_a_database_in_use_is_upgraded_with_all_its_data(bare: Cli, empty_databa
         "INSERT INTO alembic_version VALUES ('0001')",
         _ORDER,
     )
-    before = _ask(empty_database, "SELECT to_jsonb(orders)::text FROM orders")
+    before = databases.value(empty_database, "SELECT to_jsonb(orders)::text FROM orders")
     run = bare("migrate", TIDEGATE_DATABASE_URL=empty_database)
     assert run.exit_code == 0
     assert run.stdout.splitlines()[:7] == [
@@ -133,7 +125,7 @@ def test_a_database_in_use_is_upgraded_with_all_its_data(bare: Cli, empty_databa
     ]
     # New columns are empty, all else is as it was.
     as_before = "SELECT (to_jsonb(orders) - 'stock_check')::text FROM orders"
-    after = _ask(empty_database, as_before)
+    after = databases.value(empty_database, as_before)
     assert after == before
     assert "order_aliases" in _tables(empty_database)
     assert bare("migrate", "--check", TIDEGATE_DATABASE_URL=empty_database).exit_code == 0
@@ -159,7 +151,7 @@ def test_a_runner_waits_for_the_lock_and_a_killed_one_releases_it(empty_database
     holder = subprocess.Popen([sys.executable, "-c", _HOLDER, empty_database, str(runner._LOCK)])
     # pg_locks shows a bigint key as two halves.
     held = "SELECT count(*) FROM pg_locks WHERE (classid::bigint << 32) | objid::bigint = "
-    _until(lambda: _ask(empty_database, f"{held} {runner._LOCK}") == 1)
+    _until(lambda: databases.value(empty_database, f"{held} {runner._LOCK}") == 1)
     waiting = _start(empty_database)
     assert waiting.stdout is not None
     assert "waiting for my turn" in waiting.stdout.readline()
@@ -170,7 +162,7 @@ def test_a_runner_waits_for_the_lock_and_a_killed_one_releases_it(empty_database
 
 
 def test_a_migration_that_fails_half_way_changes_nothing(bare: Cli, empty_database: str) -> None:
-    _ask(empty_database, "CREATE TABLE audit_log ()")
+    databases.execute(empty_database, "CREATE TABLE audit_log ()")
     run = bare("migrate", TIDEGATE_DATABASE_URL=empty_database)
     assert run.exit_code == 1
     assert "nothing was changed" in run.stderr
@@ -180,7 +172,7 @@ def test_a_migration_that_fails_half_way_changes_nothing(bare: Cli, empty_databa
 
 def test_a_database_of_a_newer_version_is_not_changed(bare: Cli, empty_database: str) -> None:
     bare("migrate", TIDEGATE_DATABASE_URL=empty_database)
-    _ask(empty_database, "UPDATE alembic_version SET version_num = '9999'")
+    databases.execute(empty_database, "UPDATE alembic_version SET version_num = '9999'")
     for form in ([], ["--check"]):
         run = bare("migrate", *form, TIDEGATE_DATABASE_URL=empty_database)
         assert run.exit_code == 1
@@ -197,8 +189,8 @@ def test_a_replica_is_not_migrated(cli: Cli, replicated: Settings) -> None:
 def test_missing_permissions_are_reported(bare: Cli, empty_database: str, servers: Servers) -> None:
     password = "p@ss/w#rd? %"
     escaped = "p%40ss%2Fw%23rd%3F%20%25"
-    _ask(servers.admin_url, "DROP ROLE IF EXISTS reader")
-    _ask(servers.admin_url, f"CREATE ROLE reader LOGIN PASSWORD '{password}'")
+    databases.execute(servers.admin_url, "DROP ROLE IF EXISTS reader")
+    databases.execute(servers.admin_url, f"CREATE ROLE reader LOGIN PASSWORD '{password}'")
     place = empty_database.partition("@")[2]
     # The escapes of the password and the parameters of the URL reach the driver as they are.
     url = f"postgresql://reader:{escaped}@{place}?application_name=x%20y&sslmode=prefer"

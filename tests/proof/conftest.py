@@ -23,10 +23,8 @@ def accounts(payers: Payers) -> list[Account]:
 
 @pytest.fixture(scope="session")
 def world(
-    servers: Servers, template: str, keyring: Path, tmp_path_factory: pytest.TempPathFactory
+    servers: Servers, keyring: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> demo_run.DemoRun:
     """Played once; a test that changes it changes a copy, or rolls back."""
     directory = tmp_path_factory.mktemp("played")
-    return asyncio.run(
-        demo_run.play(servers, template=template, keyring=keyring, directory=directory)
-    )
+    return asyncio.run(demo_run.play(servers, keyring=keyring, directory=directory))

@@ -9,13 +9,9 @@ import contextlib
 import json
 import random
 import signal
-import uuid
 from collections.abc import AsyncIterator, Iterator
-from datetime import UTC, datetime
-from pathlib import Path
 
 import aiohttp
-import asyncpg
 import msgspec
 import psutil  # type: ignore[import-untyped]  # it ships no types
 import pytest
@@ -27,7 +23,6 @@ from loadtest.history import Answer, History
 from loadtest.sending import Callback, Order
 from ops.embedded.cluster import PRIMARY, VALKEY, Servers
 from ops.harness.ports import free_port
-from ops.migrations import runner
 from tests.support.payers import Payers
 from tests.support.processes import Processes
 from tests.support.shoppers import Shoppers
@@ -36,41 +31,12 @@ SENDERS = 24
 SETTLE_S = 15.0
 #: A provider hangs up after this long, and counts it as a failure.
 PATIENCE_S = 5.0
-_TEMPLATE = "tidegate_template"
 
 
 @pytest.fixture(scope="module")
 def servers() -> Iterator[Servers]:
     with Servers(replica=True, fsync=False) as started:
         yield started
-
-
-@pytest.fixture(scope="module")
-def template(servers: Servers, keyring: Path) -> str:
-    async def make() -> None:
-        admin = await asyncpg.connect(servers.admin_url)
-        await admin.execute(f"CREATE DATABASE {_TEMPLATE} OWNER tidegate")
-        await admin.close()
-        made = Settings(database_url=servers.url_of_database(_TEMPLATE), keyring_file=str(keyring))
-        await runner.upgrade(made, now=datetime.now(UTC), say=lambda _: None)
-
-    asyncio.run(make())
-    return _TEMPLATE
-
-
-@pytest.fixture
-async def database(servers: Servers, template: str) -> AsyncIterator[str]:
-    # Asked for anew at the end: no connection outlives what is done here.
-    name = f"t_{uuid.uuid4().hex[:12]}"
-    for statement in (
-        f"CREATE DATABASE {name} TEMPLATE {template} OWNER tidegate",
-        f"DROP DATABASE {name} WITH (FORCE)",
-    ):
-        admin = await asyncpg.connect(servers.admin_url)
-        await admin.execute(statement)
-        await admin.close()
-        if statement.startswith("CREATE"):
-            yield name
 
 
 @pytest.fixture

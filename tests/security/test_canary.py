@@ -327,10 +327,10 @@ async def test_a_canary_is_found_nowhere(
     port: int,
     payers: Payers,
     servers: Servers,
-    database: str,
+    superuser_url: str,
     valkey: "redis.Redis",
 ) -> None:
-    admin = await asyncpg.connect(servers.admin_url.rpartition("/")[0] + f"/{database}")
+    admin = await asyncpg.connect(superuser_url)
     await admin.execute("ALTER TABLE orders ADD CHECK (buyer_id <> 'poison')")
     token = await processes.make_token("ingest", "query")
     wire = Wire("127.0.0.1", port, token)

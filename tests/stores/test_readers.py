@@ -12,10 +12,11 @@ import msgspec
 from gateway.runtime.settings import Settings
 from gateway.stores.postgres.order_reader import Filter, OrderReader
 from gateway.wiring import Gateway
-from ops.embedded.cluster import Servers
+from ops.embedded.cluster import REPLICA, Servers
 from ops.harness.ports import free_port
 from tests.domain.support import DUE, due, paid, placement, shipped
 from tests.stores.support import Database, gateways, submit, tell, until, with_
+from tests.support import databases
 from tests.support.cable import cable_to
 
 
@@ -109,8 +110,7 @@ async def test_of_two_replicas_the_one_that_answers_is_used(settings: Settings) 
 @asynccontextmanager
 async def paused_replay(servers: Servers) -> AsyncIterator[None]:
     """The replica receives and does not replay, until the block ends."""
-    url = servers.admin_url.replace(f":{servers.port('primary')}/", f":{servers.port('replica')}/")
-    replica = await asyncpg.connect(url)
+    replica = await asyncpg.connect(databases.admin_url(servers, server=REPLICA))
     await replica.execute("SELECT pg_wal_replay_pause()")
     try:
         yield

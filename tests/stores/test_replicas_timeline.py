@@ -20,6 +20,7 @@ from gateway.stores.postgres.replicas import Readers
 from ops.embedded.cluster import PRIMARY, REPLICA, Servers
 from ops.embedded.postgres import REPLICATOR
 from tests.stores.support import until
+from tests.support import databases
 
 _PLAIN = "plain"
 
@@ -45,10 +46,6 @@ def test_only_a_standby_on_the_primarys_own_timeline_follows_it(
 def servers() -> Iterator[Servers]:
     with Servers(replica=True, valkey=False, fsync=False) as started:
         yield started
-
-
-def admin_url(servers: Servers, server: str) -> str:
-    return servers.admin_url.replace(f":{servers.port(PRIMARY)}/", f":{servers.port(server)}/")
 
 
 async def execute(url: str, *statements: str) -> None:
@@ -97,7 +94,7 @@ async def test_a_replica_that_stayed_behind_is_not_asked(servers: Servers) -> No
             return (await readers.read(names)).value == [] and readers.reads["replica"] > 0
 
         await until(has_answered)
-    await execute(admin_url(servers, REPLICA), "SELECT pg_promote()")
+    await execute(databases.admin_url(servers, server=REPLICA), "SELECT pg_promote()")
     await execute(
         servers.database_url,
         "INSERT INTO told SELECT 'old ' || n FROM generate_series(1, 10000) n",
@@ -131,12 +128,12 @@ async def test_a_replica_that_went_along_is_used_again(servers: Servers) -> None
     await execute(servers.admin_url, "CREATE TABLE told (name text)", make_plain, grant)
     await execute(servers.admin_url, "GRANT SELECT ON told TO tidegate")
     servers.stop_one(PRIMARY)
-    await execute(admin_url(servers, REPLICA), "SELECT pg_promote()")
+    await execute(databases.admin_url(servers, server=REPLICA), "SELECT pg_promote()")
     password = servers.state.password(REPLICATOR)
     conninfo = f"host=127.0.0.1 port={servers.port(REPLICA)} user={REPLICATOR} password={password}"
     make_standby(servers, conninfo=conninfo)
     promoted, followed = servers.replica_url, servers.database_url
-    await execute(admin_url(servers, REPLICA), "INSERT INTO told VALUES ('new')")
+    await execute(databases.admin_url(servers, server=REPLICA), "INSERT INTO told VALUES ('new')")
 
     async def is_used(readers: Readers) -> None:
         async def has_answered() -> bool:
@@ -153,6 +150,6 @@ async def test_a_replica_that_went_along_is_used_again(servers: Servers) -> None
     ]
     async with readers_over(plain[0], plain[1]) as readers:
         assert (await readers.read(names)).value == ["new"]
-        await execute(admin_url(servers, REPLICA), "CHECKPOINT")
-        await execute(admin_url(servers, PRIMARY), "CHECKPOINT")
+        await execute(databases.admin_url(servers, server=REPLICA), "CHECKPOINT")
+        await execute(databases.admin_url(servers), "CHECKPOINT")
         await is_used(readers)

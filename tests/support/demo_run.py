@@ -3,8 +3,6 @@
 import dataclasses
 from pathlib import Path
 
-import asyncpg
-
 from gateway.runtime.settings import Settings
 from gateway.wiring import open_gateway
 from loadtest.demo import plan
@@ -12,6 +10,7 @@ from loadtest.demo.drive import drive
 from loadtest.deployment import Deployment
 from loadtest.history import CallbackSent, History
 from ops.embedded.cluster import Servers
+from tests.support import databases
 from tests.support.payers import Payers
 from tests.support.site import serve
 from workers.sweeper import Sweeper
@@ -28,12 +27,10 @@ class DemoRun:
     forged: CallbackSent
 
 
-async def play(servers: Servers, *, template: str, keyring: Path, directory: Path) -> DemoRun:
+async def play(servers: Servers, *, keyring: Path, directory: Path) -> DemoRun:
     """Create a database, send the demo to a gateway on it, and match early payments."""
     name = "t_played"
-    admin = await asyncpg.connect(servers.admin_url)
-    await admin.execute(f"CREATE DATABASE {name} TEMPLATE {template} OWNER tidegate")
-    await admin.close()
+    databases.copy(servers, keyring, name)
     payers = Payers(directory)
     drawn = plan.draw(ORDERS, payers.accounts, seed=1)
     settings = Settings(

@@ -11,6 +11,7 @@ import asyncpg
 from loadtest.ledger_contents import Stored
 from loadtest.verify import Check, none
 from ops.embedded.cluster import PRIMARY, REPLICA
+from tests.support import databases
 from tests.torture import reader
 from tests.torture.fault import Fault
 from tests.torture.world import World
@@ -129,9 +130,7 @@ class ReplicaLagging(Reading):
         await self._tell(world, "SELECT pg_wal_replay_resume()")
 
     async def _tell(self, world: World, statement: str) -> None:
-        url = world.servers.admin_url.replace(
-            f":{world.servers.port(PRIMARY)}/", f":{world.servers.port(REPLICA)}/"
-        )
+        url = databases.admin_url(world.servers, server=REPLICA)
         connection = await asyncpg.connect(url)
         try:
             await connection.execute(statement)

@@ -4,14 +4,12 @@ The tests of a module share a database: their orders are all distinct.
 """
 
 import asyncio
-import uuid
 from collections.abc import Callable, Iterator, Mapping
 
-import asyncpg
 import pytest
 import uvloop
 
-from ops.embedded.cluster import Servers
+from tests.support.databases import module_database as database  # noqa: F401 - used by its name
 from tests.support.site import Site
 from tests.web.support import REGULAR_PATH, Wire
 
@@ -41,17 +39,3 @@ async def both_paths(request: pytest.FixtureRequest, wire: Wire) -> Wire:
     wire.always = REGULAR_PATH if request.param == "regular path" else ()
     assert (await wire.submit(b"{}")).status == 422
     return wire
-
-
-@pytest.fixture(scope="module")
-def database(servers: Servers, template: str) -> Iterator[str]:
-    name = f"t_{uuid.uuid4().hex[:12]}"
-
-    async def execute(statement: str) -> None:
-        admin = await asyncpg.connect(servers.admin_url)
-        await admin.execute(statement)
-        await admin.close()
-
-    asyncio.run(execute(f"CREATE DATABASE {name} TEMPLATE {template} OWNER tidegate"))
-    yield name
-    asyncio.run(execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)"))

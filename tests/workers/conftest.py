@@ -1,7 +1,3 @@
 """Workers are tested over the same database as the ledger that they work on."""
 
-from tests.stores.conftest import (  # noqa: F401 - fixtures are used by their names
-    database,
-    emptied_database,
-    superuser_url,
-)
+from tests.support.databases import emptied_database as database  # noqa: F401 - used by its name

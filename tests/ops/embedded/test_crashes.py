@@ -13,6 +13,7 @@ import redis
 from ops.embedded import state
 from ops.embedded.cluster import JOURNAL, PRIMARY, REPLICA, VALKEY, Servers
 from tests.ops.embedded.support import RecordingReporter, is_alive, new_table, query
+from tests.support import databases
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -48,7 +49,7 @@ def test_promoted_replica_is_copied_again(kept: Path) -> None:
     reporter = RecordingReporter()
     with Servers(state=kept, fsync=False, reporter=reporter) as servers:
         query(
-            servers.admin_url.replace(str(servers.port(PRIMARY)), str(servers.port(REPLICA))),
+            databases.admin_url(servers, server=REPLICA),
             "SELECT pg_promote()",
         )
         servers.restart(REPLICA)
