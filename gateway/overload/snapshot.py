@@ -14,6 +14,7 @@ from msgspec import Struct
 from gateway.domain.features import TIERS, Tier
 from gateway.domain.overrides import Override
 from gateway.overload.admission import Admission
+from gateway.overload.load import Signal
 from gateway.overload.overrides import Overrides
 
 
@@ -65,7 +66,7 @@ class ProcessLoad(Struct, frozen=True):
 
     pid: int
     load: float
-    signal: str
+    signal: Signal
     shares: Mapping[str, float]
     tiers: list[TierSnapshot]
     overrides: list[Override] = msgspec.field(name="modes")
@@ -106,7 +107,7 @@ def process_load(admission: Admission, overrides: Overrides) -> ProcessLoad:
     return ProcessLoad(
         pid=os.getpid(),
         load=taken.load,
-        signal=taken.signal,
+        signal=admission.load.signal,
         shares=taken.shares,
         tiers=[each for each in taken.tiers if each.tier in admission.breakers],
         overrides=overrides.current(),

@@ -4,10 +4,12 @@ import json
 import socket
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
+from typing import get_args
 
 import pytest
 
 from gateway.domain import features
+from gateway.overload.load import Signal
 from gateway.overload.rejections import Rejection
 from gateway.web import process, wiring
 from tests.support.site import Site
@@ -123,8 +125,11 @@ async def test_the_public_listener_has_no_admin_routes(wire: Wire) -> None:
 
 
 async def test_its_document_names_its_routes(operators: Wire) -> None:
-    paths = (await operators.ask("GET", "/openapi.json")).json["paths"]
-    assert "/v1/admin/modes/{target}/agreement" in paths
+    document = (await operators.ask("GET", "/openapi.json")).json
+    assert "/v1/admin/modes/{target}/agreement" in document["paths"]
+    # A client may tell signals apart by the document alone.
+    load = document["components"]["schemas"]["ProcessLoad"]["properties"]
+    assert load["signal"]["enum"] == sorted(get_args(Signal))
 
 
 def steps(**changes: object) -> bytes:
