@@ -57,7 +57,7 @@ _HARMLESS = frozenset({"OFFER_CLOSED", "RECURRING_CONTRACT", "REPORT_AVAILABLE"}
 _REPLIES: dict[contract.Answer, contract.Reply] = {
     "accepted": contract.Reply(200, b"[accepted]"),
     "later": contract.Reply(503, b"[later]"),
-    "refused": contract.Reply(400, b"[refused]"),
+    "rejected": contract.Reply(400, b"[refused]"),
 }
 
 

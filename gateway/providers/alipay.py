@@ -48,7 +48,7 @@ _REPLIES: dict[contract.Answer, contract.Reply] = {
     "accepted": contract.Reply(200, b"success"),
     # Anything but ``success`` is a failure; the status is for access logs.
     "later": contract.Reply(503, b"fail"),
-    "refused": contract.Reply(400, b"fail"),
+    "rejected": contract.Reply(400, b"fail"),
 }
 
 

@@ -60,8 +60,8 @@ class Reply(Struct, frozen=True):
     content_type: str = "text/plain; charset=utf-8"
 
 
-#: ``accepted``: committed now or earlier. ``later``: please retry. ``refused``: rejected for good.
-Answer = Literal["accepted", "later", "refused"]
+#: ``accepted``: committed now or earlier. ``later``: please retry. ``rejected``: do not retry.
+Answer = Literal["accepted", "later", "rejected"]
 
 
 class Reading(Struct, frozen=True):

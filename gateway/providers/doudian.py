@@ -37,7 +37,7 @@ _GREETING = "0"
 _REPLIES: dict[contract.Answer, contract.Reply] = {
     "accepted": contract.Reply(200, b'{"code":0,"msg":"success"}', "application/json"),
     "later": contract.Reply(503, b'{"code":1,"msg":"fail"}', "application/json"),
-    "refused": contract.Reply(400, b'{"code":1,"msg":"fail"}', "application/json"),
+    "rejected": contract.Reply(400, b'{"code":1,"msg":"fail"}', "application/json"),
 }
 
 #: The meaning of a tag. ``noted``: recorded without an effect on an order.

@@ -35,7 +35,7 @@ _REPLIES: dict[contract.Answer, contract.Reply] = {
     "later": contract.Reply(
         503, '{"result":false,"returnCode":"500","message":"失败"}'.encode(), "application/json"
     ),
-    "refused": contract.Reply(
+    "rejected": contract.Reply(
         400, '{"result":false,"returnCode":"400","message":"失败"}'.encode(), "application/json"
     ),
 }

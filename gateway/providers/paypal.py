@@ -55,7 +55,7 @@ _REPLIES: dict[contract.Answer, contract.Reply] = {
     "accepted": contract.Reply(200, b'{"received":true}', "application/json"),
     # Any other status than 2xx makes PayPal send it again, up to 25 times over three days.
     "later": contract.Reply(503, b'{"received":false}', "application/json"),
-    "refused": contract.Reply(400, b'{"received":false}', "application/json"),
+    "rejected": contract.Reply(400, b'{"received":false}', "application/json"),
 }
 
 

@@ -26,7 +26,7 @@ _SECRET_CHARACTERS_MIN = 16
 _REPLIES: dict[contract.Answer, contract.Reply] = {
     "accepted": contract.Reply(200, b'{"received":true}', "application/json"),
     "later": contract.Reply(503, b'{"received":false}', "application/json"),
-    "refused": contract.Reply(401, b'{"received":false}', "application/json"),
+    "rejected": contract.Reply(401, b'{"received":false}', "application/json"),
 }
 
 #: Privacy requests that every app must handle, by a field that only that message has.

@@ -49,7 +49,7 @@ _FAMILIES = (
 _REPLIES: dict[contract.Answer, contract.Reply] = {
     "accepted": contract.Reply(200, b'{"received":true}', "application/json"),
     "later": contract.Reply(503, b'{"received":false}', "application/json"),
-    "refused": contract.Reply(400, b'{"received":false}', "application/json"),
+    "rejected": contract.Reply(400, b'{"received":false}', "application/json"),
 }
 
 _Time = Annotated[datetime, Meta(tz=True)]

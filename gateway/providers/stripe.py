@@ -38,7 +38,7 @@ _REPLIES: dict[contract.Answer, contract.Reply] = {
     "accepted": contract.Reply(200, b'{"received":true}', "application/json"),
     "later": contract.Reply(503, b'{"received":false}', "application/json"),
     # Stripe treats any status but 2xx as a failure: shown in its dashboard and sent again.
-    "refused": contract.Reply(400, b'{"received":false}', "application/json"),
+    "rejected": contract.Reply(400, b'{"received":false}', "application/json"),
 }
 
 

@@ -50,7 +50,7 @@ _REPLIES: dict[contract.Answer, contract.Reply] = {
     "accepted": contract.Reply(200, b"ok"),
     # Any other status than 200 (or 302) makes UnionPay send it again, five times in all.
     "later": contract.Reply(503, b"fail"),
-    "refused": contract.Reply(400, b"fail"),
+    "rejected": contract.Reply(400, b"fail"),
 }
 
 _Organisation = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"\A[^@]+\Z")]

@@ -29,7 +29,7 @@ _PING = re.compile(rb"webhook_id=[0-9]{1,20}", re.ASCII)
 _REPLIES: dict[contract.Answer, contract.Reply] = {
     "accepted": contract.Reply(200, b'{"received":true}', "application/json"),
     "later": contract.Reply(503, b'{"received":false}', "application/json"),
-    "refused": contract.Reply(400, b'{"received":false}', "application/json"),
+    "rejected": contract.Reply(400, b'{"received":false}', "application/json"),
 }
 
 

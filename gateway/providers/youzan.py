@@ -30,7 +30,7 @@ _REPLIES: dict[contract.Answer, contract.Reply] = {
     "accepted": contract.Reply(200, b'{"code":0,"msg":"success"}', "application/json"),
     # Youzan searches for ``success``; these must not contain it.
     "later": contract.Reply(503, b'{"code":1,"msg":"failed"}', "application/json"),
-    "refused": contract.Reply(400, b'{"code":1,"msg":"failed"}', "application/json"),
+    "rejected": contract.Reply(400, b'{"code":1,"msg":"failed"}', "application/json"),
 }
 
 #: Messages about events that cannot be booked from the message alone.

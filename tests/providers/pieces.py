@@ -20,12 +20,12 @@ ROOT = Path(__file__).resolve().parents[2]
 _OFFERS = ("KINDS", "FORGERIES", "CURRENCIES", "create", "simulator")
 _SECTIONS = ("Set it up", "Try it", "Answers", "Checked against")
 _ROW = re.compile(
-    r"^\| (committed|send again|refused) \| (\d+) \| `([^`]+)` \| `([^`]+)` \|$", re.M
+    r"^\| (committed|send again|rejected) \| (\d+) \| `([^`]+)` \| `([^`]+)` \|$", re.M
 )
 _CLIENT = re.compile(r"^- `([^`]+)`", re.M)
 #: Modules that belong to no provider.
 _COMMON = frozenset({"contract", "registry", "shared"})
-_ANSWERS = {"committed": "accepted", "send again": "later", "refused": "refused"}
+_ANSWERS = {"committed": "accepted", "send again": "later", "rejected": "rejected"}
 
 
 def missing_code(name: str) -> list[str]:

@@ -309,7 +309,7 @@ def test_bent_messages_are_storable_or_refused(data: st.DataObject) -> None:
     [
         ("accepted", 200, b"[accepted]"),
         ("later", 503, b"[later]"),
-        ("refused", 400, b"[refused]"),
+        ("rejected", 400, b"[refused]"),
     ],
 )
 def test_replies(answer: contract.Answer, status: int, body: bytes) -> None:

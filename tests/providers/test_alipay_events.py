@@ -223,7 +223,7 @@ def test_bent_notices_are_storable_or_refused(changes: dict[str, str | None]) ->
 
 @pytest.mark.parametrize(
     ("answer", "status", "body"),
-    [("accepted", 200, b"success"), ("later", 503, b"fail"), ("refused", 400, b"fail")],
+    [("accepted", 200, b"success"), ("later", 503, b"fail"), ("rejected", 400, b"fail")],
 )
 def test_replies(answer: contract.Answer, status: int, body: bytes) -> None:
     """Accepted is exactly seven bytes; nothing else begins like it."""

@@ -113,7 +113,7 @@ def test_simulated_forgeries_are_refused(how: Any, reason: str) -> None:
 def test_the_simulator_knows_an_acknowledgement() -> None:
     """Alipay wants 200 and the seven bytes, nothing more."""
     simulator = simulated.simulator(simulated.create())
-    for answer in ("accepted", "later", "refused"):
+    for answer in ("accepted", "later", "rejected"):
         reply = ADAPTER.reply(answer)
         said = simulator.is_acknowledged(reply.status, reply.content_type, reply.body)
         assert said == (answer == "accepted")

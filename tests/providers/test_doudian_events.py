@@ -215,7 +215,7 @@ def test_bent_envelopes_are_storable_or_refused(content: Any) -> None:
     [
         ("accepted", 200, b'{"code":0,"msg":"success"}'),
         ("later", 503, b'{"code":1,"msg":"fail"}'),
-        ("refused", 400, b'{"code":1,"msg":"fail"}'),
+        ("rejected", 400, b'{"code":1,"msg":"fail"}'),
     ],
 )
 def test_replies(answer: contract.Answer, status: int, body: bytes) -> None:

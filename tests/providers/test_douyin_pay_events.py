@@ -138,7 +138,7 @@ def test_bent_resources_are_storable_or_refused(kind: str, resource: Any) -> Non
     [
         ("accepted", 200, b'{"code":"SUCCESS","message":"OK"}'),
         ("later", 503, b'{"code":"FAIL","message":"try again"}'),
-        ("refused", 400, b'{"code":"FAIL","message":"refused"}'),
+        ("rejected", 400, b'{"code":"FAIL","message":"refused"}'),
     ],
 )
 def test_replies(answer: contract.Answer, status: int, body: bytes) -> None:

@@ -154,7 +154,7 @@ def test_bent_scans_are_storable_or_refused(scan: Any) -> None:
     [
         ("accepted", 200, '{"result":true,"returnCode":"200","message":"成功"}'),
         ("later", 503, '{"result":false,"returnCode":"500","message":"失败"}'),
-        ("refused", 400, '{"result":false,"returnCode":"400","message":"失败"}'),
+        ("rejected", 400, '{"result":false,"returnCode":"400","message":"失败"}'),
     ],
 )
 def test_replies(answer: contract.Answer, status: int, body: str) -> None:

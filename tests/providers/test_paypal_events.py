@@ -295,7 +295,7 @@ def test_bent_events_are_storable_or_refused(content: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("answer", "status"), [("accepted", 200), ("later", 503), ("refused", 400)]
+    ("answer", "status"), [("accepted", 200), ("later", 503), ("rejected", 400)]
 )
 def test_replies(answer: contract.Answer, status: int) -> None:
     """Only accepted is a 2xx, and every reply is JSON."""

@@ -180,7 +180,7 @@ def test_bent_notices_are_storable_or_refused(changes: dict[str, str | None]) ->
 
 @pytest.mark.parametrize(
     ("answer", "status", "body"),
-    [("accepted", 200, b"ok"), ("later", 503, b"fail"), ("refused", 400, b"fail")],
+    [("accepted", 200, b"ok"), ("later", 503, b"fail"), ("rejected", 400, b"fail")],
 )
 def test_replies(answer: contract.Answer, status: int, body: bytes) -> None:
     """UnionPay looks at the status: neither 200 nor 302 is said without a commit."""

@@ -110,7 +110,7 @@ def test_header_names_have_no_case() -> None:
 def test_probes_are_refused_as_such(signature: str) -> None:
     """A probe is refused under its own name, and what it probes with is not decoded."""
     assert refusal(ADAPTER, changed(Signature=signature)) == "probe"
-    assert ADAPTER.reply("refused").status >= 400
+    assert ADAPTER.reply("rejected").status >= 400
 
 
 def test_the_callback_after_a_probe_is_taken() -> None:

@@ -102,7 +102,7 @@ def test_simulated_forgeries_are_refused(how: Any, reasons: set[str]) -> None:
 def test_the_simulator_knows_an_acknowledgement() -> None:
     """WeChat Pay believes the status, whatever the body says."""
     simulator = simulated.simulator(simulated.create())
-    for answer in ("accepted", "later", "refused"):
+    for answer in ("accepted", "later", "rejected"):
         reply = ADAPTER.reply(answer)
         said = simulator.is_acknowledged(reply.status, reply.content_type, reply.body)
         assert said == (answer == "accepted")

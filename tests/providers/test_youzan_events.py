@@ -399,7 +399,7 @@ def test_bent_messages_are_storable_or_refused(kind: str, content: Any) -> None:
     [
         ("accepted", 200, b'{"code":0,"msg":"success"}'),
         ("later", 503, b'{"code":1,"msg":"failed"}'),
-        ("refused", 400, b'{"code":1,"msg":"failed"}'),
+        ("rejected", 400, b'{"code":1,"msg":"failed"}'),
     ],
 )
 def test_replies(answer: contract.Answer, status: int, body: bytes) -> None:

@@ -47,7 +47,7 @@ async def test_replies(site: Site, monkeypatch: pytest.MonkeyPatch, name: str) -
         posted = simulator.message(kind, trade, at=now, attempt=attempt)
         assert await reply_to(posted) == (documented["accepted"], True)
     forged = simulator.forged("foreign_key", kind, trade, at=now)
-    assert await reply_to(forged) == (documented["refused"], False)
+    assert await reply_to(forged) == (documented["rejected"], False)
 
     async def unavailable(*_: object, **__: object) -> None:
         raise Unavailable("postgres")

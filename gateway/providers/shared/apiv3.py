@@ -29,7 +29,7 @@ _NONCE_MAX = 128
 REPLIES: dict[contract.Answer, contract.Reply] = {
     "accepted": contract.Reply(200, b'{"code":"SUCCESS","message":"OK"}', "application/json"),
     "later": contract.Reply(503, b'{"code":"FAIL","message":"try again"}', "application/json"),
-    "refused": contract.Reply(400, b'{"code":"FAIL","message":"refused"}', "application/json"),
+    "rejected": contract.Reply(400, b'{"code":"FAIL","message":"refused"}', "application/json"),
 }
 
 _Time = Annotated[datetime, Meta(tz=True)]

@@ -131,7 +131,7 @@ class CallbackHandler:
                 "hint": exc.hint,
             },
         )
-        return _reply(account, "refused")
+        return _reply(account, "rejected")
 
 
 def _reply(account: ProviderAccount, answer: Answer, reading: Reading | None = None) -> Response:
