@@ -18,7 +18,7 @@ from cryptography.x509.oid import NameOID
 from gateway.clients import documents
 from gateway.clients.documents import Documents
 from gateway.domain.errors import Unavailable
-from tests.web.support import ManualClock
+from tests.support.fakes.clock import ManualClock
 
 FOUND = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nchain"
 PATIENCE_S = 5.0
@@ -265,9 +265,9 @@ async def test_outcomes_are_cached_for_a_while(
         server.answer = b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n"
     for _ in range(5):
         assert await _is_had(library, server.url()) is is_there
-        clock.elapsed_s += 7.4
+        clock.at_s += 7.4
     assert len(server.requests) == 1
-    clock.elapsed_s += documents.CACHE_S
+    clock.at_s += documents.CACHE_S
     server.answer = FOUND
     assert await _is_had(library, server.url())
     assert len(server.requests) == 2

@@ -13,7 +13,7 @@ import pytest
 import gateway
 from gateway.clients.http_client import Answer, CallBreaker, CallFailed, HttpClient
 from gateway.runtime.circuit_breaker import CircuitBreaker
-from tests.web.support import ManualClock
+from tests.support.fakes.clock import ManualClock
 
 _FOUND = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello"
 _BYTES_MAX = 1000
@@ -260,7 +260,7 @@ async def test_an_open_breaker_spares_a_failing_server(server: Server) -> None:
     with pytest.raises(CallFailed, match="circuit breaker is open"):
         await made.get(server.url())
     assert len(server.requests) == 2
-    clock.elapsed_s += 2.5
+    clock.at_s += 2.5
     server.answer = _FOUND
     for _ in range(2):
         assert (await made.get(server.url())).status == 200

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime
 from typing import Any
 
 from gateway.domain.errors import TidegateError
@@ -13,7 +12,8 @@ from gateway.intake.batch_writer import BatchWriter, Fallback
 from gateway.intake.committer import Committer
 from gateway.runtime.circuit_breaker import CircuitBreaker
 from gateway.runtime.settings import Settings
-from tests.domain.support import NOW, new_id
+from tests.domain.support import new_id
+from tests.support.fakes.clock import ManualClock
 
 
 class BadRow(TidegateError):
@@ -64,20 +64,6 @@ class FakeResultCache:
         self.kept.update(results)
 
 
-class StoppedClock:
-    """Stands still until a test moves it."""
-
-    def __init__(self) -> None:
-        self.at = NOW
-        self.at_s = 0.0
-
-    def now(self) -> datetime:
-        return self.at
-
-    def monotonic_s(self) -> float:
-        return self.at_s
-
-
 class Way:
     """An intake over a scripted ledger and a fake result cache."""
 
@@ -87,7 +73,7 @@ class Way:
         made = Settings(database_url="postgresql://nowhere", **settings)
         self.ledger = ScriptedLedger()
         self.results = FakeResultCache()
-        self.clock = StoppedClock()
+        self.clock = ManualClock()
         self.writer = BatchWriter(
             ledger=self.ledger,
             fallback=fallback,

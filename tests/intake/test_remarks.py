@@ -7,7 +7,7 @@ from gateway.domain.errors import Invalid, Unavailable
 from gateway.domain.remarks import Answer, Edit, Edited, RemarkChange
 from gateway.intake.remarks import Remarks
 from tests.domain.support import NOW, new_id
-from tests.intake.support import StoppedClock
+from tests.support.fakes.clock import ManualClock
 
 ID = new_id()
 
@@ -31,7 +31,7 @@ def edited(answer: Answer) -> Edited:
 
 
 async def change(store: ToldStore, remark: str | None) -> Edited | None:
-    intake = Remarks(store=store, clock=StoppedClock())
+    intake = Remarks(store=store, clock=ManualClock())
     return await intake.change(
         ID, RemarkChange(remark), channels=["web"], version=2, raw=b"{}", trigger="key:1"
     )

@@ -10,7 +10,7 @@ from gateway.domain.orders import Submission
 from gateway.intake import stock_check
 from gateway.intake.stock_check import CALLS_MAX, StockCheck
 from tests.domain.support import submission
-from tests.intake.support import StoppedClock
+from tests.support.fakes.clock import ManualClock
 
 
 class ToldInventory:
@@ -39,7 +39,7 @@ class Site:
     def __init__(self, call_s: float = 5.0) -> None:
         self.inventory = ToldInventory()
         self.overload = ToldOverload()
-        self.clock = StoppedClock()
+        self.clock = ManualClock()
         self.check = StockCheck(
             inventory=self.inventory,
             overload=self.overload,

@@ -20,7 +20,8 @@ from gateway.intake.journal_codec import JournalCodec
 from gateway.intake.journal_monitor import JournalMonitor
 from gateway.runtime.settings import Settings
 from tests.domain.support import NOW, due, placement
-from tests.intake.support import StoppedClock, Way
+from tests.intake.support import Way
+from tests.support.fakes.clock import ManualClock
 
 # Written by version 0.1.0, as of 2026-11-28.
 SUBMITTED = (
@@ -157,7 +158,7 @@ async def test_a_cached_result_is_read_and_written_as_before() -> None:
 async def test_the_value_of_a_claim_is_read_and_written_as_before() -> None:
     streams = ClaimedStreams(KNOWN)
     settings = Settings(database_url="postgresql://nowhere")
-    monitor = JournalMonitor(streams=streams, clock=StoppedClock(), settings=settings)
+    monitor = JournalMonitor(streams=streams, clock=ManualClock(), settings=settings)
     journal = Journal(streams=streams, codec=CODEC, monitor=monitor, claim_s=60)
     sent = msgspec.structs.replace(
         placement(due(1, order_no="W-1"), request_id="k-1"),

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from gateway.domain.errors import Unavailable
 from gateway.overload.rate_limit import HALF_S, RateLimits, Usage
 from gateway.overload.rate_limit_sync import EXCHANGE_S, RateLimitSync
-from tests.intake.support import StoppedClock
+from tests.support.fakes.clock import ManualClock
 
 
 @dataclass
@@ -21,7 +21,7 @@ class FakeTotal:
 class FakeTotals:
     """Stores what is published; ``clock`` is the server's."""
 
-    def __init__(self, clock: StoppedClock) -> None:
+    def __init__(self, clock: ManualClock) -> None:
         self.clock = clock
         self.stored: dict[str, tuple[float, float, float]] = {}
         self.is_away = False
@@ -49,7 +49,7 @@ class Cluster:
     TICK_S = 0.01
 
     def __init__(self, count: int, *, rate: float, burst: int) -> None:
-        self.clock = StoppedClock()
+        self.clock = ManualClock()
         self.totals = FakeTotals(self.clock)
         self.rate = rate
         self.burst = burst

@@ -21,7 +21,7 @@ from gateway.runtime import machine
 from gateway.runtime.recent import Recent
 from gateway.runtime.settings import Settings
 from gateway.runtime.watchdog import STALL_S, Watchdog
-from tests.intake.support import StoppedClock
+from tests.support.fakes.clock import ManualClock
 
 SETTINGS = Settings(database_url="postgresql://nowhere/none")
 
@@ -64,7 +64,7 @@ class Ticked:
     """Admission and its monitor, with their clock and what they measure."""
 
     def __init__(self, settings: Settings = SETTINGS) -> None:
-        self.clock = StoppedClock()
+        self.clock = ManualClock()
         self.committer = FakeCommitter()
         self.journal = FakeJournal()
         self.commits_s = Recent(window_s=10.0)
@@ -340,7 +340,7 @@ async def test_the_monitor_runs_until_it_is_stopped(
 
 
 def test_the_watchdog_logs_the_place_of_a_stall_once(caplog: pytest.LogCaptureFixture) -> None:
-    clock = StoppedClock()
+    clock = ManualClock()
     watchdog = Watchdog(clock=clock)
     clock.at_s += STALL_S - 0.01
     watchdog.check()

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Sequence
-from datetime import datetime, timedelta
 from typing import cast
 
 import msgspec
@@ -15,19 +14,7 @@ from gateway.overload.peers import PublishedProcess
 from gateway.stores.redis.process_states import Published
 from tests.domain.support import NOW
 from tests.ops.test_load import process
-
-
-class Clock:
-    """Stops until it is moved."""
-
-    def __init__(self) -> None:
-        self.at_s = 100.0
-
-    def now(self) -> datetime:
-        return NOW + timedelta(seconds=self.at_s)
-
-    def monotonic_s(self) -> float:
-        return self.at_s
+from tests.support.fakes.clock import ManualClock
 
 
 class States:
@@ -49,8 +36,8 @@ class States:
 
 
 @pytest.fixture
-def clock() -> Clock:
-    return Clock()
+def clock() -> ManualClock:
+    return ManualClock()
 
 
 @pytest.fixture
@@ -59,7 +46,7 @@ def states() -> States:
 
 
 @pytest.fixture
-def view(states: States, clock: Clock) -> ClusterView:
+def view(states: States, clock: ManualClock) -> ClusterView:
     return ClusterView(states=states, clock=clock)
 
 
@@ -72,7 +59,7 @@ def seen(*processes: PublishedProcess) -> cluster_view.ClusterSnapshot:
 
 
 async def test_it_is_read_once_a_second_however_many_observers_ask(
-    view: ClusterView, states: States, clock: Clock
+    view: ClusterView, states: States, clock: ManualClock
 ) -> None:
     assert states.reads == 0, "there is no observer"
     states.published_states = published(process())
@@ -90,7 +77,7 @@ async def test_it_is_read_once_a_second_however_many_observers_ask(
 
 
 async def test_an_observer_slightly_early_gets_the_next_read(
-    view: ClusterView, states: States, clock: Clock
+    view: ClusterView, states: States, clock: ManualClock
 ) -> None:
     """A stream that asks each second would otherwise get the same view twice now and then."""
     await view.read()
@@ -110,7 +97,7 @@ async def test_an_observer_slightly_early_gets_the_next_read(
 
 
 async def test_an_unavailable_redis_is_none_until_it_is_back(
-    view: ClusterView, states: States, clock: Clock
+    view: ClusterView, states: States, clock: ManualClock
 ) -> None:
     assert await view.read() is not None
     states.is_away = True
@@ -137,7 +124,7 @@ async def test_an_observer_that_leaves_does_not_cancel_the_read(
 
 
 async def test_when_all_observers_have_left_the_next_one_reads_again(
-    view: ClusterView, states: States, clock: Clock
+    view: ClusterView, states: States, clock: ManualClock
 ) -> None:
     states.may_answer.clear()
     looking = asyncio.create_task(view.read())
@@ -195,7 +182,7 @@ def test_unreadable_processes_are_counted_and_in_no_figure() -> None:
 
 
 async def test_an_error_leaves_no_old_view_behind(
-    view: ClusterView, states: States, clock: Clock
+    view: ClusterView, states: States, clock: ManualClock
 ) -> None:
     states.published_states = published(process())
     assert await view.read() is not None

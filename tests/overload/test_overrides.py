@@ -8,7 +8,7 @@ import pytest
 from gateway.domain.errors import TidegateError, Unavailable
 from gateway.domain.overrides import Override
 from gateway.overload.overrides import Overrides
-from tests.intake.support import StoppedClock
+from tests.support.fakes.clock import ManualClock
 
 SHED = Override("order_lists", "shed", "r", "ann", 60.0)
 
@@ -61,7 +61,7 @@ class FakeLocal:
 
 class Site:
     def __init__(self) -> None:
-        self.clock = StoppedClock()
+        self.clock = ManualClock()
         self.ledger = FakeLedger()
         self.local = FakeLocal(self.ledger)
         self.overrides = Overrides(ledger=self.ledger, local=self.local, clock=self.clock)

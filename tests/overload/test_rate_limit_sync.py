@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from gateway.overload import rate_limit as counted
 from gateway.overload.rate_limit import DEBT_S, RateLimits, Usage
 from gateway.overload.rate_limit_sync import RateLimitSync
-from tests.intake.support import StoppedClock
 from tests.overload.rate_limit_support import Cluster, FakeTotal, FakeTotals
+from tests.support.fakes.clock import ManualClock
 
 #: A debt, and what it may take until it is published and received.
 OVER_S = DEBT_S + 1.0
@@ -205,7 +205,7 @@ def test_only_the_busiest_keys_are_published() -> None:
 
 
 async def test_keys_are_published_with_their_namespace() -> None:
-    clock = StoppedClock()
+    clock = ManualClock()
     totals = FakeTotals(clock)
     of_keys, of_channel = RateLimits(rate=1.0, burst=1), RateLimits(rate=2.0, burst=2)
     sync = RateLimitSync(
@@ -266,7 +266,7 @@ async def test_no_process_admits_more_than_it_would_alone(
 
 
 async def test_a_hanging_redis_delays_no_request_and_the_task_can_be_stopped() -> None:
-    clock = StoppedClock()
+    clock = ManualClock()
     limits = RateLimits(rate=10.0, burst=10)
     asked, answered = asyncio.Event(), asyncio.Event()
 

@@ -15,7 +15,7 @@ from gateway.stores.override_spool import OverrideSpool
 from gateway.stores.postgres.local_overrides import LocalOverrides
 from gateway.stores.postgres.overrides import OverrideStore
 from tests.stores.support import Database
-from tests.web.support import ManualClock
+from tests.support.fakes.clock import ManualClock
 
 
 def change(target: str = "order_lists", **changes: object) -> OverrideChange:
@@ -207,9 +207,9 @@ def test_a_change_dated_ahead_expires(spool: OverrideSpool, store: OverrideStore
     spool.put(change(for_s=60.0, at=clock.now() + timedelta(hours=1)))
     (override,) = here.merge([])
     assert override.left_s == 60.0
-    clock.elapsed_s += 59.0
+    clock.at_s += 59.0
     assert [override.left_s for override in here.merge([])] == [1.0]
-    clock.elapsed_s += 1.0
+    clock.at_s += 1.0
     assert here.merge([]) == []
 
 

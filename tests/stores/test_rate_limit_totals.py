@@ -15,8 +15,8 @@ from gateway.overload.rate_limit import HALF_S, PUBLISHED_MAX, RateLimits, Usage
 from gateway.overload.rate_limit_sync import RateLimitSync
 from gateway.stores.redis import scripting
 from gateway.stores.redis.rate_limit_totals import RateLimitTotals, Total
-from tests.intake.support import StoppedClock
 from tests.overload.rate_limit_support import FakeTotals
+from tests.support.fakes.clock import ManualClock
 from tests.support.valkey_cluster import Server, cluster_in, server_in
 
 CALL_S = 0.5
@@ -53,7 +53,7 @@ async def add(totals: RateLimitTotals, *usage: Usage, within_s: float = 0.0) -> 
 
 
 async def test_the_script_counts_like_the_fake(totals: RateLimitTotals) -> None:
-    clock, chance = StoppedClock(), random.Random(1)
+    clock, chance = ManualClock(), random.Random(1)
     table = FakeTotals(clock)
     began_s = time.monotonic()
     for _ in range(200):
@@ -177,7 +177,7 @@ async def test_a_frozen_server_times_out(totals: RateLimitTotals, server: Server
 
 @pytest.mark.servers
 async def test_two_processes_over_a_server_that_dies_and_comes_back(tmp_path: Path) -> None:
-    clock = StoppedClock()
+    clock = ManualClock()
     with server_in(tmp_path) as server:
         opened = [of(server), of(server)]
         limits = [RateLimits(rate=0.001, burst=10) for _ in opened]

@@ -8,7 +8,6 @@ import json
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from loadtest.orders import order as distinct_order
@@ -192,20 +191,6 @@ async def read_answer(reader: asyncio.StreamReader, is_head: bool = False) -> An
         else:
             answer.body = await reader.readexactly(int(answer.headers["content-length"]))
     return answer
-
-
-@dataclass
-class ManualClock:
-    """A clock that advances only when a test moves it."""
-
-    at: datetime = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
-    elapsed_s: float = 0.0
-
-    def now(self) -> datetime:
-        return self.at + timedelta(seconds=self.elapsed_s)
-
-    def monotonic_s(self) -> float:
-        return self.elapsed_s
 
 
 @dataclass

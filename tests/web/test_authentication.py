@@ -12,8 +12,9 @@ from gateway.overload.rate_limit import RateLimits
 from gateway.stores.postgres.api_keys import ApiKeys
 from gateway.web.authentication import Authenticator
 from gateway.web.problems import Answered
+from tests.support.fakes.clock import ManualClock
 from tests.support.site import Site
-from tests.web.support import ManualClock, Wire, order_bytes
+from tests.web.support import Wire, order_bytes
 
 TTL_S = 2.0
 #: How long an outage may last until a key that was in use stops working.
@@ -92,7 +93,7 @@ async def test_a_key_is_looked_up_once_within_its_ttl(
     for _ in range(50):
         assert await _status(authenticator, good) == 200
     assert keys.look_ups == 1
-    clock.elapsed_s = TTL_S
+    clock.at_s = TTL_S
     assert await _status(authenticator, good) == 200
     assert keys.look_ups == 2
 
@@ -103,9 +104,9 @@ async def test_a_revoked_key_stops_working_after_the_ttl(
     good = keys.add("tg_good")
     assert await _status(authenticator, good) == 200
     keys.known.clear()
-    clock.elapsed_s = TTL_S - 0.01
+    clock.at_s = TTL_S - 0.01
     assert await _status(authenticator, good) == 200
-    clock.elapsed_s = TTL_S
+    clock.at_s = TTL_S
     assert await _status(authenticator, good) == 401
 
 
@@ -115,7 +116,7 @@ async def test_an_unknown_key_costs_one_look_up_per_ttl(
     for _ in range(50):
         assert await _status(authenticator, "Bearer tg_guess") == 401
     assert keys.look_ups == 1
-    clock.elapsed_s = TTL_S
+    clock.at_s = TTL_S
     assert await _status(authenticator, "Bearer tg_guess") == 401
     assert keys.look_ups == 2
 
@@ -137,7 +138,7 @@ async def test_concurrent_requests_of_one_key_share_a_look_up(
             200
         }
         assert keys.look_ups == due
-        clock.elapsed_s += TTL_S
+        clock.at_s += TTL_S
 
 
 async def test_guessed_keys_are_looked_up_two_at_once(
@@ -153,7 +154,7 @@ async def test_guessed_keys_do_not_delay_a_valid_key(
 ) -> None:
     good = keys.add("tg_good")
     assert await _status(authenticator, good) == 200
-    clock.elapsed_s = TTL_S
+    clock.at_s = TTL_S
     guesses = [asyncio.create_task(_status(authenticator, f"Bearer tg_{n}")) for n in range(500)]
     for _ in range(4):
         await asyncio.sleep(0)
@@ -170,19 +171,19 @@ async def test_keys_that_were_in_use_work_for_a_while_in_an_outage(
     assert await _status(authenticator, good) == 200
     assert await _status(authenticator, "Bearer tg_guess") == 401
     keys.is_away = True
-    clock.elapsed_s = TTL_S + 1
+    clock.at_s = TTL_S + 1
     assert await _status(authenticator, good) == 200
     assert await _status(authenticator, never_seen) == 503
     assert await _status(authenticator, "Bearer tg_guess") == 401
     # Their use does not extend the time.
     began_s = TTL_S + 1
-    clock.elapsed_s = began_s + STALE_S - PAUSE_S
+    clock.at_s = began_s + STALE_S - PAUSE_S
     assert await _status(authenticator, good) == 200
-    clock.elapsed_s = began_s + STALE_S
+    clock.at_s = began_s + STALE_S
     assert await _status(authenticator, good) == 503
     assert await _status(authenticator, "Bearer tg_guess") == 503
     keys.is_away = False
-    clock.elapsed_s += PAUSE_S
+    clock.at_s += PAUSE_S
     assert await _status(authenticator, good) == 200
 
 
@@ -195,15 +196,15 @@ async def test_a_key_revoked_before_the_outage_stays_rejected(
         assert await _status(authenticator, key) == 200
     for token in ("tg_idle", "tg_noticed"):
         del keys.known[sha256(token.encode()).digest()]
-    clock.elapsed_s = TTL_S + IDLE_S
+    clock.at_s = TTL_S + IDLE_S
     assert await _status(authenticator, noticed) == 401
     assert await _status(authenticator, active) == 200
     keys.is_away = True
-    clock.elapsed_s += TTL_S
+    clock.at_s += TTL_S
     statuses = {key: await _status(authenticator, key) for key in (active, noticed, idle)}
     assert statuses == {active: 200, noticed: 401, idle: 503}
     # What was noticed still holds an hour later.
-    clock.elapsed_s += STALE_S - 1
+    clock.at_s += STALE_S - 1
     assert await _status(authenticator, noticed) == 401
 
 
@@ -213,18 +214,18 @@ async def test_an_outage_pauses_look_ups(
     goods = [keys.add(f"tg_{n}") for n in range(50)]
     for good in goods:
         assert await _status(authenticator, good) == 200
-    clock.elapsed_s = TTL_S
+    clock.at_s = TTL_S
     keys.is_away = True
     asked = keys.look_ups
     for good in goods:
         assert await _status(authenticator, good) == 200
     assert keys.look_ups == asked + 1
-    clock.elapsed_s += PAUSE_S
+    clock.at_s += PAUSE_S
     assert await _status(authenticator, goods[0]) == 200
     assert keys.look_ups == asked + 2
     # As soon as one look-up is answered, all keys are looked up again.
     keys.is_away = False
-    clock.elapsed_s += PAUSE_S
+    clock.at_s += PAUSE_S
     keys.known.clear()
     assert {await _status(authenticator, good) for good in goods} == {401}
 
@@ -235,7 +236,7 @@ async def test_a_slow_look_up_still_finds_a_revocation(
     """Accepted from the cache meanwhile, the key is rejected once Postgres has answered."""
     good = keys.add("tg_good")
     assert await _status(authenticator, good) == 200
-    clock.elapsed_s = TTL_S
+    clock.at_s = TTL_S
     keys.known.clear()
     keys.open.clear()
     assert await _status(authenticator, good) == 200
@@ -251,11 +252,11 @@ async def test_slow_look_ups_of_guessed_keys_are_no_outage(
     """Otherwise guessed keys could keep a revoked key alive."""
     good = keys.add("tg_good")
     assert await _status(authenticator, good) == 200
-    clock.elapsed_s = TTL_S - PAUSE_S / 2
+    clock.at_s = TTL_S - PAUSE_S / 2
     keys.open.clear()
     assert await _status(authenticator, "Bearer tg_guess") == 503
     keys.open.set()
-    clock.elapsed_s = TTL_S
+    clock.at_s = TTL_S
     keys.known.clear()
     assert await _status(authenticator, good) == 401
 
@@ -265,7 +266,7 @@ async def test_a_hanging_look_up_delays_no_request_for_long(
 ) -> None:
     good, never_seen = keys.add("tg_good"), keys.add("tg_new")
     assert await _status(authenticator, good) == 200
-    clock.elapsed_s = TTL_S
+    clock.at_s = TTL_S
     keys.open.clear()
     async with asyncio.timeout(5):
         asked = [good, never_seen, *[f"Bearer tg_{n}" for n in range(50)]]

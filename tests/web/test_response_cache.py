@@ -3,8 +3,9 @@
 import pytest
 
 from gateway.web.response_cache import ANSWERS_PER_S_MAX, ResponseCache
+from tests.support.fakes.clock import ManualClock
 from tests.support.site import Site
-from tests.web.support import ManualClock, Wire, order_bytes
+from tests.web.support import Wire, order_bytes
 
 
 def darken(site: Site) -> None:
@@ -58,12 +59,12 @@ def test_a_page_is_cached_for_a_minute_and_ages() -> None:
     clock = ManualClock()
     cache = ResponseCache(clock=clock)
     cache.put("k", "/v1/orders", b"page", 0)
-    clock.elapsed_s += 0.5
+    clock.at_s += 0.5
     assert cache.get("k", "/v1/orders") == (b"page", 1)
-    clock.elapsed_s += 30.0
+    clock.at_s += 30.0
     assert cache.get("k", "/v1/orders") == (b"page", 31)
     assert cache.may_answer("/v1/orders")
-    clock.elapsed_s += 30.0
+    clock.at_s += 30.0
     assert cache.get("k", "/v1/orders") is None
     assert not cache.may_answer("/v1/orders")
 
@@ -72,7 +73,7 @@ def test_the_age_of_a_page_when_it_was_cached_counts() -> None:
     clock = ManualClock()
     cache = ResponseCache(clock=clock)
     cache.put("k", "/v1/orders", b"page", 55)
-    clock.elapsed_s += 6.0
+    clock.at_s += 6.0
     assert cache.get("k", "/v1/orders") is None
 
 
@@ -82,7 +83,7 @@ def test_answers_per_second_have_a_limit() -> None:
     cache.put("k", "/v1/orders", b"page", 0)
     asked = [cache.may_answer("/v1/orders") for _ in range(ANSWERS_PER_S_MAX + 10)]
     assert asked.count(True) == ANSWERS_PER_S_MAX
-    clock.elapsed_s += 1.0
+    clock.at_s += 1.0
     assert cache.may_answer("/v1/orders")
 
 

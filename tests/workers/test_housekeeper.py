@@ -8,12 +8,12 @@ import pytest
 
 from gateway.domain.errors import Unavailable
 from gateway.wiring import Gateway
-from tests.intake.support import StoppedClock
 from tests.stores.support import Database
+from tests.support.fakes.clock import ManualClock
 from workers.housekeeper import Housekeeper
 
 
-def housekeeper(gateway: Gateway, clock: StoppedClock) -> Housekeeper:
+def housekeeper(gateway: Gateway, clock: ManualClock) -> Housekeeper:
     return Housekeeper(
         maintenance=gateway.maintenance,
         clock=clock,
@@ -31,7 +31,7 @@ async def months(ledger: Database) -> set[str]:
 async def test_a_round_makes_months_drops_months_and_purges(
     gateway: Gateway, ledger: Database
 ) -> None:
-    clock = StoppedClock()
+    clock = ManualClock()
     clock.at = datetime(2031, 11, 15, tzinfo=UTC)
     await housekeeper(gateway, clock).round()
     assert {f"raw_messages_2031_{month}" for month in (11, 12)} <= await months(ledger)
@@ -48,7 +48,7 @@ async def test_a_round_makes_months_drops_months_and_purges(
 async def test_rejected_callbacks_are_stored_for_their_hours_and_not_beyond_their_number(
     gateway: Gateway, ledger: Database
 ) -> None:
-    clock = StoppedClock()
+    clock = ManualClock()
     clock.at = datetime(2031, 11, 15, tzinfo=UTC)
     await ledger.execute(
         "INSERT INTO refused_callbacks SELECT"
@@ -70,7 +70,7 @@ async def test_a_month_without_a_partition_does_not_keep_the_rest_from_being_don
     gateway: Gateway, ledger: Database
 ) -> None:
     """The worker was away for months: messages of this one lie where those of no month do."""
-    clock = StoppedClock()
+    clock = ManualClock()
     clock.at = datetime(2031, 11, 15, tzinfo=UTC)
     await ledger.execute(
         "INSERT INTO raw_messages VALUES (gen_random_uuid(), 'test', '', $1)", clock.at
@@ -95,5 +95,5 @@ async def test_a_round_that_fails_is_put_off_and_not_the_end(
     monkeypatch.setattr(gateway.maintenance, "create_months", failing)
     with caplog.at_level(logging.WARNING):
         async with asyncio.timeout(5):
-            await housekeeper(gateway, StoppedClock()).run(stopping)
+            await housekeeper(gateway, ManualClock()).run(stopping)
     assert [line.message for line in caplog.records] == ["maintenance postponed"]
