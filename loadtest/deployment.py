@@ -1,6 +1,6 @@
-"""A whole Tidegate to send to: servers of its own, one gateway, one worker, provider accounts.
+"""A whole Tidegate for a load test: servers, one gateway, one worker, provider accounts.
 
-Everything lives in one directory and ends with this process, even when that is killed.
+Everything is in one directory and ends with this process, even when that is killed.
 """
 
 import signal
@@ -18,7 +18,7 @@ from ops.harness import accounts_file, command_line, environment, first_start, l
 from ops.harness.gateway_process import Services, wait_ready
 from ops.harness.ports import free_port
 
-#: Each provider is paid for the orders of one channel.
+#: Each provider is used for the orders of one channel.
 CHANNELS = ("web", "app", "mini_program")
 
 _READY_TIMEOUT_S = 30.0
@@ -26,7 +26,7 @@ _STOP_PATIENCE_S = 15.0
 
 
 class Deployment(NamedTuple):
-    """A running Tidegate: where to send to, and where to look at what came of it."""
+    """A running Tidegate: its addresses, an API key, and the databases that hold the results."""
 
     url: str
     #: An API key with the roles ``ingest`` and ``query``.
@@ -39,14 +39,14 @@ class Deployment(NamedTuple):
 
 @contextmanager
 def running(
-    payers: Sequence[Payer], *, account_name: str, reporter: Reporter, kept: Path | None
+    payers: Sequence[Payer], *, account_name: str, reporter: Reporter, state_dir: Path | None
 ) -> Iterator[Deployment]:
-    """Start everything, with fsync as in earnest; stop it after the block.
+    """Start everything, with fsync as in production; stop it after the block.
 
-    ``kept`` is a directory that stays, for ``tidegate up --state-dir``; without it everything
+    ``state_dir`` is a directory that stays, for ``tidegate up --state-dir``; without it everything
     is removed. Raises ``CannotRun``.
     """
-    servers = Servers(state=kept, reporter=reporter)
+    servers = Servers(state=state_dir, reporter=reporter)
     try:
         with translated():
             servers.start()
@@ -62,7 +62,7 @@ def running(
                     **environment.settings(config=config, keyring_file=state.path / "keyring.toml"),
                 },
             )
-            with reporter.step("migrating the database, making keys"):
+            with reporter.step("migrating the database, creating keys"):
                 token = first_start.prepare(
                     lambda *arguments: runner.run(command_line.tidegate(*arguments)),
                     key_name="demo",
@@ -91,7 +91,7 @@ def _configured(payers: Sequence[Payer], name: str, directory: Path) -> str:
 
 @contextmanager
 def _gateway_and_worker(runner: Runner, reporter: Reporter) -> Iterator[str]:
-    """Run a gateway and a worker until the block ends; the URL of the gateway."""
+    """Run a gateway and a worker until the block ends; yield the URL of the gateway."""
     address = listen_address.loopback(free_port())
     serve = command_line.tidegate("serve", "--host", address.host, "--port", str(address.port))
     with Services(stop_timeout_s=_STOP_PATIENCE_S) as services:

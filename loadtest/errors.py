@@ -1,4 +1,4 @@
-"""The one way a load test fails to run, and what of ``ops`` is translated into it."""
+"""The one error of a load test that cannot run, and the errors of ``ops`` translated into it."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,12 +9,12 @@ from ops.harness.gateway_process import EndedEarly
 
 
 class CannotRun(Exception):
-    """The load test cannot run, or cannot go on; the text says why and what to do."""
+    """The load test cannot run, or cannot continue; the text says why and what to do."""
 
 
 @contextmanager
 def translated() -> Iterator[None]:
-    """Raise ``CannotRun`` for what the harness raises in the block, with the same text."""
+    """Raise ``CannotRun`` for errors of the harness in the block, with the same text."""
     try:
         yield
     except (CannotStart, HelperFailed, EndedEarly) as problem:

@@ -1,9 +1,9 @@
 """What was sent and every answer that came back: one side of the comparison in ``verify``.
 
-A message is acknowledged, refused or unknown. Unknown is what no answer came to, and what was
-answered 5xx: a batch that ran out of time may have been committed all the same, so the sender
-cannot know and the verifier takes either. A 202 is an acknowledgement like any other: it is
-for the gateway to bring what it journaled to the ledger.
+A message is acknowledged, refused or unknown. It is unknown without an answer, and after a 5xx:
+a batch that timed out may have been committed all the same, so the sender cannot know and the
+verifier accepts either. A 202 is an acknowledgement like any other: the gateway must flush what it
+journaled to the ledger.
 """
 
 from collections.abc import Iterable, Sequence
@@ -15,23 +15,23 @@ import msgspec
 
 Standing = Literal["acknowledged", "refused", "unknown"]
 
-#: The status of an attempt that got no answer: cut off, or not within its time.
+#: The status of an attempt without an answer: the connection ended, or the attempt timed out.
 NO_ANSWER = 0
-#: The status of an order that was journaled. The id that came with it stays good for good, but the
-#: ledger may know the order under another.
+#: The status of an order that was journaled. The id in the answer stays valid for good, but the
+#: ledger may store the order under another, with an alias.
 JOURNALED = 202
-#: The status of an attempt that found nobody listening: nothing of it was sent.
+#: The status of an attempt that could not connect: nothing was sent.
 NOT_CONNECTED = -1
 
 
 class Answer(msgspec.Struct, frozen=True):
-    """One answer. ``is_promise``: the sender may forget the message now, by its own protocol."""
+    """One answer. ``is_promise``: by its protocol the sender need not send the message again."""
 
     status: int
     is_promise: bool = False
-    #: The order's id, where the answer gave one.
+    #: The order's id; empty when the answer has none.
     id: str = ""
-    #: The whole answer: a repeat gets the very same.
+    #: The whole body: a repeat gets the same bytes.
     body: bytes = b""
 
 
@@ -48,9 +48,9 @@ class OrderSent(msgspec.Struct, kw_only=True):
 class CallbackSent(msgspec.Struct, kw_only=True):
     """A callback about an order, and the answers to all its attempts."""
 
-    #: ``<provider>:<account>``, as the history of the order names it.
+    #: ``<provider>:<account>``, as in the history of the order.
     source: str
-    #: What its rows in the history are known by; two where one message tells two things.
+    #: The keys of its rows in the history; two where one message reports two events.
     keys: Sequence[str]
     kind: Literal["payment", "refund"]
     channel: str
@@ -58,9 +58,9 @@ class CallbackSent(msgspec.Struct, kw_only=True):
     transaction_id: str
     amount: Decimal
     currency: str
-    #: A refund's amount is all that went back so far, not this refund alone.
+    #: The amount is the total of all refunds so far, not this refund alone.
     is_cumulative: bool = False
-    #: Not signed by who it claims to be from, or too long ago: it must be refused.
+    #: Its signature is not the provider's, or too old: it must be rejected.
     is_forged: bool = False
     answers: list[Answer] = msgspec.field(default_factory=list)
 
@@ -77,7 +77,7 @@ class History(msgspec.Struct):
     callbacks: list[CallbackSent] = msgspec.field(default_factory=list)
 
     def add_order(self, order: OrderSent) -> None:
-        """Take an order in before it is first sent."""
+        """Add an order, before it is first sent."""
         self.orders[order.channel, order.order_no] = order
 
     def statuses(self) -> dict[int, int]:
@@ -91,7 +91,7 @@ class History(msgspec.Struct):
 
 
 def standing(answers: Iterable[Answer]) -> Standing:
-    """Say what a sender knows of a message after these answers."""
+    """Return what a sender knows of a message after these answers."""
     answers = list(answers)
     if any(answer.is_promise for answer in answers):
         return "acknowledged"

@@ -1,4 +1,4 @@
-"""What is in the database: the other side of the comparison in ``verify``."""
+"""What the database contains: the other side of the comparison in ``verify``."""
 
 import asyncio
 import time
@@ -10,7 +10,7 @@ from uuid import UUID
 import asyncpg
 import msgspec
 
-#: The tables that a replica must have alike, row by row.
+#: The tables whose rows must be the same on the replica.
 TABLES = ("orders", "order_events", "payments", "waiting", "parked", "outbox", "raw_messages")
 
 _POLL_INTERVAL_S = 0.1
@@ -25,12 +25,12 @@ _EVENTS = """
 SELECT id, order_id, source, source_key, action, from_status, to_status, outcome, reason
   FROM order_events
 """
-# Rows are put in an order that does not depend on where they lie.
+# Rows are sorted by content: their physical order differs between servers.
 _DIGEST = """
 SELECT count(*), coalesce(md5(string_agg(digest, '' ORDER BY digest COLLATE "C")), '')
   FROM (SELECT md5(t::text) AS digest FROM {table} t) AS digests
 """
-# What waits for an order that nobody ever placed waits on, and rightly so.
+# An event whose order was never placed keeps waiting, rightly.
 _PAIRS = """
 SELECT count(*)
   FROM waiting w
@@ -41,7 +41,7 @@ _PARKED = "SELECT source, source_key, order_id, reason FROM parked WHERE resolve
 
 
 class Order(msgspec.Struct, frozen=True):
-    """A row of ``orders``, as far as promises go."""
+    """A row of ``orders``: the columns that a promise is about."""
 
     id: UUID
     channel: str
@@ -99,9 +99,9 @@ class Stored(msgspec.Struct, kw_only=True):
     parked: list[Parked]
     #: Order numbers of the events that still wait.
     waiting: list[str]
-    #: Ids that were given out for an order that has another, and that one.
+    #: The id of the order by each other id that was returned for it.
     aliases: dict[UUID, UUID]
-    #: How often the bytes of a message were kept, by the id of the order or event.
+    #: How often the bytes of a message are stored, by the id of the order or event.
     raw: Counter[UUID]
 
 
@@ -129,14 +129,14 @@ async def read_from(url: str) -> Stored:
 
 
 class TableDigest(msgspec.Struct, frozen=True):
-    """A table in brief: equal for two tables with the same rows."""
+    """A digest of a table: equal for two tables with the same rows."""
 
     rows: int
     digest: str
 
 
 async def table_digests(url: str) -> dict[str, TableDigest]:
-    """Digest every table of a server, every column of every row."""
+    """Return a digest of every table of ``TABLES``, over every column of every row."""
     connection = await asyncpg.connect(url)
     found = {}
     try:
@@ -149,10 +149,10 @@ async def table_digests(url: str) -> dict[str, TableDigest]:
 
 
 async def settle(primary_url: str, replica_url: str, *, within_s: float) -> float:
-    """Wait until nothing waits for an order that is there, and the replica has everything.
+    """Wait until no event waits for a stored order, and the replica has caught up.
 
     Return the seconds taken.
-    Returns after ``within_s`` in any case: whatever is amiss then shows in the comparison.
+    Returns after ``within_s`` in any case: what is wrong then shows in the comparison.
     """
     began_s = time.monotonic()
     primary = await asyncpg.connect(primary_url)

@@ -1,4 +1,4 @@
-"""Locust scenarios: a sale, rehearsed against a gateway that stands where it will stand.
+"""Locust scenarios: a sale, rehearsed against a gateway where it will run.
 
 Needs an API key that may submit and read, and a gateway with the channel ``web``:
 
@@ -8,20 +8,20 @@ Needs an API key that may submit and read, and a gateway with the channel ``web`
 
 The workload is open: buyers arrive at a rate that does not depend on the answers. Every
 simulated user acts once in ``ACT_EVERY_S``, and no answer may take longer than that, so a
-slow gateway delays nobody's next arrival. ``--peak`` is in arrivals per second; four in
-five submit an order, the others ask how one stands. One Locust process makes some hundreds
-a second: add ``--processes -1`` to use every core, and watch Locust's own CPU warning.
+slow gateway does not delay the next arrival. ``--peak`` is in arrivals per second; four in
+five submit an order, the others read one. One Locust process makes some hundreds a second: add
+``--processes -1`` to use every core, and watch Locust's own CPU warning.
 
 The shape of a sale: a quiet minute (``--quiet-s``) at a twentieth of the peak, up to the
 peak within ten seconds, the peak held for ``--hold-s``, two minutes (``--after-s``) at two
-fifths. It ends by itself; Locust's own ``--users`` and ``--run-time`` have no say in it.
+fifths. It ends by itself; Locust's own ``--users`` and ``--run-time`` have no effect.
 
 With ``--payments wechatpay=wechatpay.json`` every acknowledged order is paid as well: by a
-simulated provider, whose account ``tidegate simulate wechatpay --keys wechatpay.json`` makes.
-Given several times, buyers spread over the providers. It must take payments in CNY.
+simulated provider, whose account ``tidegate simulate wechatpay --keys wechatpay.json`` creates.
+With several ``--payments`` the buyers spread over the providers. Each must accept CNY.
 
-Orders carry ``is_test``. Whoever asks, asks for an order that was acknowledged before, so a
-lost one is a failure. Exit status 1 when more than 0.1 % of all requests failed.
+Orders carry ``is_test``. Reads ask for an order that was acknowledged before, so a lost one is
+a failure. Exit status 1 when more than 0.1 % of all requests failed.
 """
 
 import itertools
@@ -43,24 +43,24 @@ from loadtest import orders
 from ops.simulators import keys, registry
 from ops.simulators.contract import Simulator, Trade
 
-#: Also how long an answer may take. Below the gateway's ``keepalive_s`` of 5 s, so that users
-#: keep their connections, as a storefront's servers do.
+#: Also the time-out of an answer. Below the gateway's ``keepalive_s`` of 5 s, so that users reuse
+#: their connections, as a storefront's servers do.
 ACT_EVERY_S = 4.0
 FAILURE_RATIO_MAX = 0.001
-#: How often a buyer clicks twice.
+#: The share of buyers that click twice.
 DOUBLE_CLICKS = 0.02
 _CLIMB_S = 10.0
 
-# Of this process: with several processes or runs no two orders are alike.
+# Unique per process: with several processes or runs no two orders are alike.
 _prefix = f"sale{secrets.token_hex(4)}"
 _serials = itertools.count()
 _acknowledged: deque[str] = deque(maxlen=10_000)
-#: Path of the callbacks and the provider's side, for each of ``--payments``.
+#: The path of the callbacks and the simulator, for each of ``--payments``.
 _providers: list[tuple[str, Simulator]] = []
 
 
 class Buyer(FastHttpUser):
-    """Submits orders and asks after orders, at a steady pace whatever the answers do."""
+    """Submits and reads orders, at a steady rate that does not depend on the answers."""
 
     host = "http://127.0.0.1:8080"
     wait_time = constant_pacing(ACT_EVERY_S)
@@ -74,7 +74,7 @@ class Buyer(FastHttpUser):
 
     @task(8)
     def check_out(self) -> None:
-        """Submit an order that was never seen before; some buyers click twice."""
+        """Submit a new order; some buyers click twice."""
         body = orders.order(next(_serials), prefix=_prefix, is_test=True)
         request_id = secrets.token_hex(16)
         placed = self._submit("POST /v1/orders", body, request_id, expected=201)
@@ -87,7 +87,7 @@ class Buyer(FastHttpUser):
 
     @task(2)
     def ask(self) -> None:
-        """Ask how an order stands that this process has had acknowledged."""
+        """Read an order that was acknowledged to this process."""
         if not _acknowledged:
             return
         wanted = random.choice(_acknowledged)
@@ -98,7 +98,7 @@ class Buyer(FastHttpUser):
                 response.failure(f"acknowledged, but answered with {response.status_code}")
 
     def _pay(self, order: Any) -> None:
-        """Have a provider tell that the order was paid in full, and see that it is content."""
+        """Have a provider report the full payment, and check that the answer acknowledges it."""
         path, simulator = random.choice(_providers)
         due = Decimal(order["amounts"]["payable"])
         serial = order["order_no"].replace("-", "")
@@ -131,7 +131,7 @@ class Sale(LoadTestShape):
     """Quiet, a steep climb, the peak, and the long evening after it."""
 
     def tick(self) -> tuple[int, float] | None:
-        """Return how many users there should be now and how fast to get there; None at the end."""
+        """Return the wanted number of users and the users to start per second; None at the end."""
         # Locust does not type these two.
         elapsed_s: float = _untyped(self).get_run_time()
         options = _untyped(self).runner.environment.parsed_options
@@ -175,25 +175,25 @@ def _add_options(parser: LocustArgumentParser) -> None:
 def _prepare(environment: Environment, **_: Any) -> None:
     _api_key()
     _providers.clear()
-    # Without parsed options Locust is driven by a program of its own.
+    # Without parsed options Locust is used as a library.
     given = _untyped(environment.parsed_options).payments if environment.parsed_options else []
     _providers.extend(map(_provider, given))
 
 
 def _provider(option: str) -> tuple[str, Simulator]:
-    line, equals, file = option.partition("=")
-    provider, _, account = line.partition("/")
+    provider_account, equals, file = option.partition("=")
+    provider, _, account = provider_account.partition("/")
     if not equals or provider not in registry.names():
         known = ", ".join(registry.names())
-        raise SystemExit(f"--payments {option}: say PROVIDER=FILE, with a provider of {known}")
-    played = registry.provider(provider)
-    if "paid" not in played.KINDS or "CNY" not in played.CURRENCIES:
+        raise SystemExit(f"--payments {option}: give PROVIDER=FILE, with a provider of {known}")
+    module = registry.provider(provider)
+    if "paid" not in module.KINDS or "CNY" not in module.CURRENCIES:
         raise SystemExit(f"--payments {option}: {provider} takes no payments in CNY here")
     try:
-        held = keys.load(Path(file))
+        stored = keys.load(Path(file))
     except ValueError as exc:
         raise SystemExit(f"--payments {option}: {exc}") from None
-    return f"/v1/callbacks/{provider}/{account or 'main'}", played.simulator(held)
+    return f"/v1/callbacks/{provider}/{account or 'main'}", module.simulator(stored)
 
 
 def _judge(environment: Environment, **_: Any) -> None:

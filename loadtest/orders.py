@@ -1,9 +1,9 @@
-"""Orders to send: valid, no two alike, and the same bytes every time.
+"""Orders to send: valid, all different, and the same bytes every time.
 
 Order ``n`` under a prefix is always the same order, and two orders with different ``n`` or
 ``prefix`` share neither order number, buyer nor telephone, so that no gateway takes them
-for look-alikes. A sender that must be cheap (``bench/orders.lua``) makes the very same
-bytes from ``template``.
+for look-alikes. A generator that must be cheap (``bench/orders.lua``) makes the same bytes from
+``template``.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,9 +12,9 @@ from typing import Any
 
 import orjson
 
-#: The goods and amounts repeat after so many orders; everything else never does.
+#: Items and amounts repeat after so many orders; everything else never does.
 SHAPES = 64
-#: Stands in a template wherever the serial number goes; as wide as the number itself.
+#: The placeholder of the serial number in a template; as wide as the number itself.
 MARK = "########"
 SERIAL_LIMIT = 10 ** len(MARK)
 
@@ -63,8 +63,8 @@ def _order(serial: str, shape: int, prefix: str, changes: dict[str, Any]) -> dic
             "street": f"Longjing Road {shape + 1}, Building 2, Room 1203",
             "postcode": "310013",
         },
-        # The number stands at the very end as well: LuaJIT of 2017, still in some
-        # distributions, hashes only a few bytes of a long string, the last four among them.
+        # The number is also at the end: LuaJIT of 2017, still in some distributions, hashes only
+        # a few bytes of a long string, among them the last four.
         "remark": f"Please call before delivery, slip {serial}",
     }
     merged = {name: drawn[name] | changes.get(name, {}) for name in ("amounts", "recipient")}

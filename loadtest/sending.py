@@ -1,4 +1,4 @@
-"""Send orders and callbacks, and write every answer down before anything is done with it."""
+"""Send orders and callbacks, and record every answer before it is used."""
 
 import asyncio
 import time
@@ -10,35 +10,34 @@ import aiohttp
 import msgspec
 import orjson
 
-from loadtest import history
-from loadtest.history import Answer, CallbackSent, History, OrderSent
+from loadtest.history import NO_ANSWER, NOT_CONNECTED, Answer, CallbackSent, History, OrderSent
 from loadtest.payers.contract import Forgery, Message, Payer, Payment, Refund
 
-#: What the settings of the gateway call each account.
+#: The name of each account in the settings of the gateway.
 ACCOUNT_NAME = "main"
-#: Longer than the gateway ever takes to say 503.
+#: Longer than the gateway ever takes to answer 503.
 ANSWER_S = 15.0
-_NONE, _NOT_CONNECTED = Answer(history.NO_ANSWER), Answer(history.NOT_CONNECTED)
+_NONE, _NOT_CONNECTED = Answer(NO_ANSWER), Answer(NOT_CONNECTED)
 
 
 class Order(msgspec.Struct, kw_only=True):
-    """An order to send: its bytes, and where its answers are written down."""
+    """An order to send: its bytes, and the record of its answers."""
 
     sent: OrderSent
     body: bytes
-    #: The ``Idempotency-Key``, or none.
+    #: The ``Idempotency-Key``; empty for none.
     request_id: str = ""
 
 
 class Callback(msgspec.Struct, kw_only=True):
-    """A callback to send: what signs it, and where its answers are written down."""
+    """A callback to send: the payer that signs it, and the record of its answers."""
 
     sent: CallbackSent
     payer: Payer
     message: Message
 
 
-def order(content: Mapping[str, Any], book: History, *, request_id: str = "") -> Order:
+def order(content: Mapping[str, Any], history: History, *, request_id: str = "") -> Order:
     """Make an order ready to send, from its JSON content."""
     sent = OrderSent(
         channel=content["channel"],
@@ -46,30 +45,30 @@ def order(content: Mapping[str, Any], book: History, *, request_id: str = "") ->
         currency=content["currency"],
         payable=Decimal(content["amounts"]["payable"]),
     )
-    book.add_order(sent)
+    history.add_order(sent)
     return Order(sent=sent, body=orjson.dumps(content), request_id=request_id)
 
 
-def payment(of: OrderSent, payer: Payer, book: History, *, amount: Decimal) -> Callback:
+def payment(of: OrderSent, payer: Payer, history: History, *, amount: Decimal) -> Callback:
     """Make a payment of an order ready to send; the amount may be wrong."""
-    return _callback("payment", of, payer, payer.pay(_paid(of, amount)), book, amount)
+    return _callback("payment", of, payer, payer.pay(_paid(of, amount)), history, amount)
 
 
-def forgery(of: OrderSent, payer: Payer, book: History, *, how: Forgery) -> Callback:
-    """Make a payment ready to send that nobody has paid, and that looks right in all else."""
+def forgery(of: OrderSent, payer: Payer, history: History, *, how: Forgery) -> Callback:
+    """Make a forged payment ready to send: nothing was paid, and all else is right."""
     message = payer.forge(_paid(of, of.payable), how)
-    made = _callback("payment", of, payer, message, book, of.payable)
+    made = _callback("payment", of, payer, message, history, of.payable)
     made.sent.is_forged = True
     return made
 
 
 def refund(
-    of: OrderSent, payer: Payer, book: History, *, number: int, amount: Decimal, total: Decimal
+    of: OrderSent, payer: Payer, history: History, *, number: int, amount: Decimal, total: Decimal
 ) -> Callback:
-    """Make a refund ready to send: the ``number``-th of an order, ``total`` in all so far."""
+    """Make a refund ready to send: the ``number``-th of an order, ``total`` so far."""
     message = payer.refund(Refund(_paid(of, of.payable), number, amount, total))
     reported = total if payer.is_cumulative else amount
-    return _callback("refund", of, payer, message, book, reported)
+    return _callback("refund", of, payer, message, history, reported)
 
 
 def _paid(of: OrderSent, amount: Decimal) -> Payment:
@@ -78,7 +77,7 @@ def _paid(of: OrderSent, amount: Decimal) -> Payment:
 
 
 def _callback(
-    kind: Any, of: OrderSent, payer: Payer, message: Message, book: History, amount: Decimal
+    kind: Any, of: OrderSent, payer: Payer, message: Message, history: History, amount: Decimal
 ) -> Callback:
     sent = CallbackSent(
         source=f"{payer.provider}:{ACCOUNT_NAME}",
@@ -91,7 +90,7 @@ def _callback(
         currency=of.currency,
         is_cumulative=payer.is_cumulative,
     )
-    book.callbacks.append(sent)
+    history.callbacks.append(sent)
     return Callback(sent=sent, payer=payer, message=message)
 
 
@@ -104,63 +103,65 @@ class Sender:
         self._url = url
         #: Attempts that were made.
         self.attempts = 0
-        #: Seconds that the slowest callback took: providers wait for five.
+        #: Seconds that the slowest callback took: providers time out after five.
         self.slowest_callback_s = 0.0
 
-    async def send(self, what: Order | Callback) -> Answer:
-        """Make one attempt; write its answer down and return it. Never raises for a bad one."""
+    async def send(self, message: Order | Callback) -> Answer:
+        """Make one attempt; record and return its answer. Does not raise for a bad one."""
         self.attempts += 1
         began_s = time.monotonic()
         try:
-            if isinstance(what, Order):
-                answer = await self._place(what)
+            if isinstance(message, Order):
+                answer = await self._place(message)
             else:
-                answer = await self._call_back(what)
+                answer = await self._call_back(message)
         except aiohttp.ClientConnectorError:
             answer = _NOT_CONNECTED
         except (TimeoutError, aiohttp.ClientError, OSError):
             answer = _NONE
-        if isinstance(what, Callback):
+        if isinstance(message, Callback):
             took_s = time.monotonic() - began_s
             self.slowest_callback_s = max(self.slowest_callback_s, took_s)
-        what.sent.answers.append(answer)
+        message.sent.answers.append(answer)
         return answer
 
-    async def send_until_answered(self, what: Order | Callback, *, pause_s: float = 0.05) -> Answer:
-        """Send again until it is acknowledged or refused, as a patient sender does."""
+    async def send_until_answered(
+        self, message: Order | Callback, *, pause_s: float = 0.05
+    ) -> Answer:
+        """Send again, without a limit, until it is acknowledged or refused."""
         while True:
-            answer = await self.send(what)
+            answer = await self.send(message)
             if answer.is_promise or 400 <= answer.status < 500:
                 return answer
             await asyncio.sleep(pause_s)
 
-    async def _place(self, what: Order) -> Answer:
+    async def _place(self, order: Order) -> Answer:
         headers = {"Content-Type": "application/json", "Authorization": f"Bearer {self._token}"}
-        if what.request_id:
-            headers["Idempotency-Key"] = what.request_id
+        if order.request_id:
+            headers["Idempotency-Key"] = order.request_id
         async with self._session.post(
-            f"{self._url}/v1/orders", data=what.body, headers=headers
+            f"{self._url}/v1/orders", data=order.body, headers=headers
         ) as answer:
             body = await answer.read()
         if answer.status not in (200, 201, 202):
             return Answer(answer.status)
         return Answer(answer.status, is_promise=True, id=orjson.loads(body)["id"], body=body)
 
-    async def _call_back(self, what: Callback) -> Answer:
-        posted = what.message.sign()
-        url = f"{self._url}/v1/callbacks/{what.payer.provider}/{ACCOUNT_NAME}"
+    async def _call_back(self, callback: Callback) -> Answer:
+        posted = callback.message.sign()
+        url = f"{self._url}/v1/callbacks/{callback.payer.provider}/{ACCOUNT_NAME}"
         async with self._session.post(url, data=posted.body, headers=posted.headers) as answer:
             body = await answer.read()
-        return Answer(answer.status, is_promise=what.payer.is_acknowledged(answer.status, body))
+        return Answer(answer.status, is_promise=callback.payer.is_acknowledged(answer.status, body))
 
 
 def session(connections: int, *, base_url: str | None = None) -> aiohttp.ClientSession:
-    """Return a session of that many connections at most, each waiting a bounded time."""
+    """Return a session of at most so many connections, with a time-out of ``ANSWER_S``."""
     return aiohttp.ClientSession(
         base_url,
-        # Shorter than the gateway's own: no request meets a connection that is being closed.
+        # Shorter than the gateway's own: no request goes to a connection that is being closed.
         connector=aiohttp.TCPConnector(limit=connections, keepalive_timeout=4.0),
         timeout=aiohttp.ClientTimeout(total=ANSWER_S),
-        # A proxy of the environment is not what is measured.
+        # A proxy of the environment would be measured too.
         trust_env=False,
     )

@@ -1,9 +1,9 @@
 """Compare what was acknowledged with what is stored: a 2xx is a promise, and this is its test.
 
-``verify`` takes the history of the senders and the rows of the ledger and knows nothing of how
-either came about, so that the demo, the kill -9 test and whoever tortures the gateway next share
-it. Three standings (see ``history``): what was acknowledged must be there, once and whole; what
-was refused must not; what is unknown may be either, but never twice and never half.
+``verify`` compares the history of the senders with the rows of the ledger. It does not know how
+either came about, so the demo, the kill -9 test and the fault matrix share it. Three standings
+(see ``history``): an acknowledged message must be stored, once and whole; a refused one must not
+be; an unknown one may or may not be, but never twice and never half.
 """
 
 from collections import defaultdict
@@ -18,12 +18,12 @@ from loadtest.ledger_contents import Event, Order, Payment, Stored, TableDigest
 
 _SHOWN_MAX = 5
 _PAID_STATUSES = ("paid", "shipped", "completed")
-#: Reasons that set an order aside, which counts as a change of it.
+#: Reasons that put an order on hold, which counts as a change of it.
 _HOLDING = ("amount_mismatch", "paid_after_close", "duplicate_payment")
 
 
 class Check(msgspec.Struct, frozen=True):
-    """One line of the verdict. ``wrong`` names the first few that broke it."""
+    """One line of the verdict. ``wrong`` names the first few violations."""
 
     name: str
     expected: int | str
@@ -37,14 +37,14 @@ class Check(msgspec.Struct, frozen=True):
 
 
 def every(name: str, faults: Iterable[str]) -> Check:
-    """Make the check that all of some things are right: a text for each, empty where it is."""
+    """Make the check that every case is right: one text per case, empty when it is right."""
     faults = list(faults)
     wrong = [fault for fault in faults if fault]
     return Check(name, len(faults), len(faults) - len(wrong), wrong[:_SHOWN_MAX])
 
 
 def none(name: str, wrong: Iterable[str]) -> Check:
-    """Make the check that there is nothing of a kind."""
+    """Make the check that there is no such case."""
     wrong = list(wrong)
     return Check(name, 0, len(wrong), wrong[:_SHOWN_MAX])
 
@@ -58,39 +58,38 @@ def verify(
 ) -> list[Check]:
     """Compare; every check of the result must be ``ok``.
 
-    ``tolerated`` are statuses that a sender may see while something is broken on purpose, such
-    as 503, ``history.JOURNALED`` or ``history.NO_ANSWER``; ``parking`` is how the
-    reasons begin for which messages may be set aside then. Compare when nothing is on its way
-    any more.
+    ``tolerated`` are statuses that a sender may see during a fault, such as 503,
+    ``history.JOURNALED`` or ``history.NO_ANSWER``; ``parking`` are the prefixes of the reasons for
+    which messages may be parked then. Call it when no message is in flight.
     """
-    book = _Book(history, stored)
+    comparison = _Comparison(history, stored)
     return [
-        every("acknowledged orders stored once, with their id", book.orders()),
-        none("orders stored that nobody may have sent", book.strange_orders()),
-        none("orders answered 201 twice, or refused and stored", book.odd_orders()),
-        none("repeats of an order answered differently", book.odd_repeats()),
-        every("paid orders paid exactly once", book.paid()),
-        none("payments and paid orders out of nothing", book.strange_payments()),
-        every("wrong amounts parked, order held, not paid", book.mismatched()),
-        every("refunds booked exactly once", book.refunded()),
-        every("acknowledged callbacks in the history once", book.recorded()),
-        none("events in the history that nobody sent", book.strange_events()),
-        every("forgeries refused with 4xx", book.forged()),
-        none("forgeries that left a trace", book.forged_traces()),
-        every("messages kept as they arrived, once", book.kept()),
-        every("orders that stand as their history says", book.statuses()),
-        none("parked without being wrong", book.strange_parked(parking)),
-        none("aliases of nothing, or of what has that id", book.strange_aliases()),
+        every("acknowledged orders stored once, with their id", comparison.orders()),
+        none("orders stored that were never sent", comparison.strange_orders()),
+        none("orders answered 201 twice, or refused and stored", comparison.odd_orders()),
+        none("repeats of an order answered differently", comparison.odd_repeats()),
+        every("paid orders paid exactly once", comparison.paid()),
+        none("payments and paid orders out of nothing", comparison.strange_payments()),
+        every("wrong amounts parked, order held, not paid", comparison.mismatched()),
+        every("refunds booked exactly once", comparison.refunded()),
+        every("acknowledged callbacks in the history once", comparison.recorded()),
+        none("events in the history that were never sent", comparison.strange_events()),
+        every("forgeries refused with 4xx", comparison.forged()),
+        none("forgeries that left a trace", comparison.forged_traces()),
+        every("messages stored as they arrived, once", comparison.kept()),
+        every("orders with the status of their history", comparison.statuses()),
+        none("parked without being wrong", comparison.strange_parked(parking)),
+        none("aliases of nothing, or of what has that id", comparison.strange_aliases()),
         none("events that still wait", stored.waiting),
-        none("answers that nobody should get", book.odd_answers(tolerated)),
+        none("unexpected answers", comparison.odd_answers(tolerated)),
     ]
 
 
 def compare(primary: Mapping[str, TableDigest], replica: Mapping[str, TableDigest]) -> list[Check]:
-    """Compare the tables of a replica with its primary's."""
+    """Compare the tables of a replica with those of its primary."""
     return [
-        Check(f"replica equals primary: {table}", _brief(there), _brief(replica[table]))
-        for table, there in primary.items()
+        Check(f"replica equals primary: {table}", _brief(digest), _brief(replica[table]))
+        for table, digest in primary.items()
     ]
 
 
@@ -99,7 +98,7 @@ def _brief(contents: TableDigest) -> str:
 
 
 class _Order(msgspec.Struct):
-    """One order from both sides: what was sent about it, and every row that is about it."""
+    """One order from both sides: the messages sent about it, and its rows in every table."""
 
     sent: OrderSent
     rows: list[Order]
@@ -110,7 +109,7 @@ class _Order(msgspec.Struct):
     refunds: list[CallbackSent]
 
 
-class _Book:
+class _Comparison:
     """Both sides, indexed."""
 
     def __init__(self, history: History, stored: Stored) -> None:
@@ -153,16 +152,16 @@ class _Book:
         for order in self._orders.values():
             if _is_acknowledged(order.sent):
                 ids = {self._id(answer) for answer in order.sent.answers if answer.is_promise}
-                there = [str(row.id) for row in order.rows]
-                is_right = len(there) == 1 and ids == {there[0]}
+                stored_ids = [str(row.id) for row in order.rows]
+                is_right = len(stored_ids) == 1 and ids == {stored_ids[0]}
                 yield (
                     ""
                     if is_right
-                    else f"{order.sent.order_no}: answered with {sorted(ids)}, stored as {there}"
+                    else f"{order.sent.order_no}: answered {sorted(ids)}, stored as {stored_ids}"
                 )
 
     def _id(self, answer: Answer) -> str:
-        # Only an id that was given out in need may be another than the order's.
+        # Only the id of a journaled order may be another than that of the stored one.
         if answer.status == JOURNALED and answer.id:
             return str(self._stored.aliases.get(UUID(answer.id), answer.id))
         return answer.id
@@ -187,7 +186,7 @@ class _Book:
     def odd_repeats(self) -> Iterable[str]:
         for order in self._orders.values():
             promises = [answer for answer in order.sent.answers if answer.is_promise]
-            # The journal gives one answer and the ledger one: the id may differ, see the aliases.
+            # The journal gives one answer and the ledger one: the ids may differ, see the aliases.
             for is_journaled in (True, False):
                 bodies = {
                     answer.body
@@ -214,7 +213,7 @@ class _Book:
             is_possible = any(standing(each.answers) != "refused" for each in order.right)
             for row in order.rows:
                 if row.paid and not is_possible:
-                    yield f"{row.order_no}: {row.paid} paid, which nobody sent"
+                    yield f"{row.order_no}: {row.paid} paid, which was never sent"
 
     def mismatched(self) -> Iterable[str]:
         for order in self._orders.values():
@@ -254,10 +253,10 @@ class _Book:
     def strange_events(self) -> Iterable[str]:
         known = {(sent.source, key) for sent in self._true for key in sent.keys}
         known |= {(f"placed:{channel}", order_no) for channel, order_no in self._orders}
-        # What waited is recorded again, under its own id, when its order has come.
+        # An event that waited is recorded again, under its own id, when its order has arrived.
         known |= {("waiting", str(event.id)) for event in self._stored.events}
         for key, events in self._events.items():
-            # What is only noted has no effect: the ledger may note what it likes.
+            # An event that is only noted has no effect.
             if key not in known and any(event.outcome != "noted" for event in events):
                 yield " ".join(key)
 
@@ -278,11 +277,11 @@ class _Book:
         for order in self._orders.values():
             if _is_acknowledged(order.sent):
                 count = sum(raw[row.id] for row in order.rows)
-                yield "" if count == 1 else f"{order.sent.order_no}: kept {count} times"
+                yield "" if count == 1 else f"{order.sent.order_no}: stored {count} times"
         for sent in self._true:
             if _is_acknowledged(sent):
                 count = sum(raw[event.id] for event in self._events[sent.source, sent.keys[0]])
-                yield "" if count == 1 else f"{sent.source} {sent.keys[0]}: kept {count} times"
+                yield "" if count == 1 else f"{sent.source} {sent.keys[0]}: stored {count} times"
 
     def statuses(self) -> Iterable[str]:
         for order in self._orders.values():
@@ -357,7 +356,7 @@ def _refunded_total(refunds: Sequence[CallbackSent]) -> Decimal:
 
 
 def _status_fault(row: Order, events: Sequence[Event]) -> str:
-    """Say what is wrong if the order is not where the steps of its history lead."""
+    """Return what is wrong when the status does not follow from the history; else ""."""
     placed = [event for event in events if event.action == "placed"]
     if len(placed) != 1:
         return f"{row.order_no}: placed {len(placed)} times in its history"
@@ -367,7 +366,7 @@ def _status_fault(row: Order, events: Sequence[Event]) -> str:
     for _ in range(len(moves)):
         status = moves.get(status)
     if status != row.status or len(moves) != sum(map(_is_move, steps)):
-        return f"{row.order_no}: {row.status}, but its history tells {moves}"
+        return f"{row.order_no}: {row.status}, but its history has {moves}"
     changes = len(steps) + sum(event.reason in _HOLDING for event in events)
     if row.version != 1 + changes:
         return f"{row.order_no}: version {row.version} after {changes} changes"

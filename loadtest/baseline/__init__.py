@@ -1,1 +1,1 @@
-"""What the gateway is measured against: a bare HTTP server, and a plain team's service."""
+"""What the gateway is compared with: a bare HTTP server, and a conventional service."""

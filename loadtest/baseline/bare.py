@@ -1,6 +1,6 @@
-"""Baseline (a): the least an aiohttp server can do with an order, which is nothing.
+"""Baseline (a): an aiohttp server that does nothing with an order.
 
-It reads the body and answers a constant: what is left is the price of HTTP itself.
+It reads the body and answers a constant: what remains is the cost of HTTP itself.
 
     python -m loadtest.baseline.bare --port 8001
 """
@@ -19,13 +19,13 @@ _ANSWER = (
 
 
 async def place(request: web.Request) -> web.Response:
-    """Read the order and forget it."""
+    """Read the order and discard it."""
     await request.read()
     return web.Response(status=201, body=_ANSWER, content_type="application/json")
 
 
 async def ready(_request: web.Request) -> web.Response:
-    """Say that the server is up."""
+    """Answer that the server is up."""
     return web.Response(text="ready")
 
 

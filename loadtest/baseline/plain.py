@@ -1,10 +1,10 @@
-"""Baseline (b): the order service a good team writes on an ordinary day.
+"""Baseline (b): a conventional order service.
 
 FastAPI with a pydantic model, the SQLAlchemy ORM on asyncpg, ``SET NX EX`` in Redis against
-repeats, one commit a request: order, history and outbox row in one transaction. It is
-meant to be honest: a warm pool of a sensible size, no debug, no access log, uvloop, and the
+repeats, one commit per request: order, history and outbox row in one transaction. It is meant to
+be a fair comparison: a warm pool of a sensible size, no debug, no access log, uvloop, and the
 faster HTTP parser where it is installed. It does less than the gateway: private fields are
-stored in clear, the raw message is not kept, look-alikes are not looked for.
+stored in clear, the raw message is not stored, look-alikes are not detected.
 
     python -m loadtest.baseline.plain --port 8002 --database-url ... --redis-url ... --token ...
 """
@@ -30,12 +30,12 @@ from loadtest.baseline import plain_models as models
 
 #: More connections than this make Postgres slower on a small machine, not faster.
 POOL_SIZE = 20
-#: The usual hour: Redis remembers a submission this long.
+#: Seconds that Redis stores a submission.
 SEEN_S = 3600
 
 
 async def authorised(request: Request, authorization: Annotated[str, Header()] = "") -> None:
-    """Refuse a request without the one token. Async, or FastAPI would run it in a thread."""
+    """Reject a request without the token. Async, or FastAPI would run it in a thread."""
     if not secrets.compare_digest(authorization, f"Bearer {request.app.state.token}"):
         raise HTTPException(401, "unknown token")
 
@@ -46,7 +46,7 @@ async def place(
     submission: models.Submission,
     idempotency_key: Annotated[str | None, Header()] = None,
 ) -> models.Placed:
-    """Store an order once; answer a repeat with the order that is there."""
+    """Store an order once; answer a repeat with the stored order."""
     state = request.app.state
     seen = f"seen:{idempotency_key or f'{submission.channel}:{submission.order_no}'}"
     cache: redis.Redis = state.redis
@@ -64,7 +64,7 @@ async def place(
             response.status_code = 200
             return await _stored(session, submission)
         except BaseException:
-            # What was not stored must not count as seen, or a retry would be refused.
+            # What was not stored must not count as seen, or a retry would be rejected.
             await cache.delete(seen)
             raise
         return models.Placed.of(order)
@@ -81,7 +81,7 @@ async def _stored(session: AsyncSession, submission: models.Submission) -> model
 
 
 async def ready() -> str:
-    """Say that the service is up: FastAPI answers only once the tables are there."""
+    """Answer that the service is up: FastAPI does so only once the tables exist."""
     return "ready"
 
 

@@ -1,7 +1,7 @@
-"""Baseline of a refusal: bare sockets that read a request and answer 503, and do nothing else.
+"""Baseline of a rejection: bare sockets that read a request and answer 503, and do nothing else.
 
-No framework, no parser, no decision: what is left is the price of the kernel and of one loop in
-Python. Nothing that is written in Python can refuse for less.
+No framework, no parser, no decision: what remains is the cost of the kernel and of one loop in
+Python. Nothing that is written in Python can reject a request for less.
 
     python -m loadtest.baseline.refuser --port 8001
 """
@@ -12,7 +12,7 @@ import socket
 import click
 
 _BODY = b'{"type":"/problems/overloaded","title":"Service overloaded","status":503}'
-_REFUSAL = (
+_REJECTION = (
     b"HTTP/1.1 503 Later\r\nContent-Type: application/problem+json\r\nRetry-After: 1\r\n"
     b"Content-Length: %d\r\n\r\n" % len(_BODY)
 ) + _BODY
@@ -22,7 +22,7 @@ _EVENTS_MAX = 1024
 
 
 def serve(listener: socket.socket) -> None:
-    """Refuse whatever comes, a request a read, until the process is asked to end."""
+    """Answer 503 to every read, taken for one request, until the process ends."""
     poll = select.epoll()
     poll.register(listener.fileno(), select.EPOLLIN)
     open_: dict[int, socket.socket] = {}
@@ -35,7 +35,7 @@ def serve(listener: socket.socket) -> None:
             try:
                 data = client.recv(_READ_BYTES)
                 if data:
-                    client.send(_READY if data.startswith(b"GET /readyz ") else _REFUSAL)
+                    client.send(_READY if data.startswith(b"GET /readyz ") else _REJECTION)
                     continue
             except OSError:
                 pass

@@ -29,7 +29,7 @@ _INTERRUPTED = 130
 )  # fmt: skip
 @click.option(
     "--only", type=click.Choice(list(contenders.LETTERS)), multiple=True,
-    help="Measure just this service; may be given more than once. [default: all]",
+    help="Measure this service only; repeatable. [default: all]",
 )  # fmt: skip
 @click.option("--openloop/--no-openloop", default=True, help="Latency at 20, 200 and 2,000/s.")
 @click.option(
@@ -50,15 +50,15 @@ def main(
     replica: bool,
     json_file: BinaryIO | None,
 ) -> None:
-    r"""Measure Tidegate beside what it competes with, in one run and in turn.
+    r"""Measure Tidegate beside two other services, in one run and in turn.
 
     \b
-    (a) bare aiohttp that reads the body and answers a constant: the price of HTTP.
-    (b) FastAPI, SQLAlchemy and a Redis SETNX, one commit a request: a plain team's service.
+    (a) bare aiohttp that reads the body and answers a constant: the cost of HTTP.
+    (b) FastAPI, SQLAlchemy and a Redis SETNX, one commit a request: a conventional service.
     (c) Tidegate, one process: the full path of an order, committed before the answer, sealed.
 
-    Needs wrk (Debian, Ubuntu: apt-get install wrk). PostgreSQL and two Valkeys are brought along
-    and thrown away. Takes about four minutes.
+    Needs wrk (Debian, Ubuntu: apt-get install wrk). PostgreSQL and two Valkeys are started
+    in a temporary directory. Takes about four minutes.
     """
     options = plan.Options(
         only=tuple(name for name in contenders.LETTERS if name in only or not only),

@@ -1,4 +1,4 @@
-"""What was sent against what is stored: a 2xx is a promise, and every run checks it."""
+"""What was acknowledged against what is stored: every run checks the promise of a 2xx."""
 
 from collections.abc import Mapping, Sequence
 
@@ -15,8 +15,8 @@ class Sent(msgspec.Struct, frozen=True, kw_only=True):
     in_doubt: int
 
 
-class Kept(msgspec.Struct, frozen=True, kw_only=True):
-    """The promise as it turned out, over all runs against one service."""
+class Promises(msgspec.Struct, frozen=True, kw_only=True):
+    """Acknowledged and stored orders, over all runs against one service."""
 
     acknowledged: int
     stored: int
@@ -25,14 +25,14 @@ class Kept(msgspec.Struct, frozen=True, kw_only=True):
     broken: list[str]
 
 
-def compare(runs: Sequence[Sent], stored: Mapping[str, int]) -> Kept:
+def compare(runs: Sequence[Sent], stored: Mapping[str, int]) -> Promises:
     """Compare run by run, so that a surplus of one cannot hide a loss of another."""
     broken = [
         f"run {run.prefix}: {run.accepted} acknowledged, {stored.get(run.prefix, 0)} stored"
         for run in runs
         if not run.accepted <= stored.get(run.prefix, 0) <= run.accepted + run.in_doubt
     ]
-    return Kept(
+    return Promises(
         acknowledged=sum(run.accepted for run in runs),
         stored=sum(stored.get(run.prefix, 0) for run in runs),
         in_doubt=sum(run.in_doubt for run in runs),

@@ -1,4 +1,4 @@
-"""One closed-loop measurement: a fixed number of connections, each sends as fast as it may."""
+"""One closed-loop measurement: a fixed number of connections, each with one request in flight."""
 
 from pathlib import Path
 
@@ -31,7 +31,7 @@ class Closed(msgspec.Struct, frozen=True, kw_only=True):
 def measure(
     contender: Contender, *, number: int, seconds: int, connections: int, scratch: Path
 ) -> tuple[Closed, list[Sent]]:
-    """Start the service, warm it up, measure it, stop it; say also what was sent."""
+    """Start the service, warm it up, measure it, stop it; return also what was sent."""
     log = scratch / f"{contender.name}.log"
     with processes.serving(
         contender.module, contender.arguments, contender.environment, log
@@ -47,8 +47,8 @@ def measure(
                 connections=connections,
                 scratch=scratch,
             )
-            # wrk hangs up with an order on its way on every connection; what was not
-            # answered with a 2xx may be stored all the same, a late commit for one.
+            # wrk disconnects with an order in flight on every connection; an order without a 2xx
+            # may be stored all the same, for instance by a late commit.
             in_doubt = connections + tally.not_2xx + tally.socket_errors
             sent.append(Sent(prefix=prefix, accepted=tally.accepted, in_doubt=in_doubt))
             return tally

@@ -1,7 +1,7 @@
 """One keep-alive HTTP connection with one request in flight, on a bare socket.
 
-Knows just enough HTTP for answers with a Content-Length: a client library would cost more
-than the services that are measured.
+It supports just enough HTTP for answers with a Content-Length: a client library would use more
+CPU than the services that are measured.
 """
 
 import socket
@@ -36,7 +36,7 @@ class Connection:
         return self._socket.fileno()
 
     def close(self) -> None:
-        """Hang up."""
+        """Close the connection."""
         self._socket.close()
 
     def send(self, number: int, request: bytes) -> None:
@@ -48,7 +48,7 @@ class Connection:
             raise HungUp from error
 
     def receive(self) -> Answer | None:
-        """Take what has come; return the answer once it is whole. Raises ``HungUp``."""
+        """Read what has arrived; return the answer once it is complete. Raises ``HungUp``."""
         try:
             chunk = self._socket.recv(_READ_BYTES)
         except OSError as error:

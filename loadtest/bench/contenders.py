@@ -1,4 +1,4 @@
-"""Who is measured, and how each is started."""
+"""The services that are measured, and how each is started."""
 
 import secrets
 from dataclasses import dataclass, field
@@ -21,7 +21,7 @@ TITLES: dict[Name, str] = {
 
 @dataclass(frozen=True, kw_only=True)
 class Contender:
-    """A service to measure: the module to run, and where its orders end up."""
+    """A service to measure: the module to run, and the database of its orders."""
 
     name: Name
     module: str
@@ -32,7 +32,7 @@ class Contender:
 
 
 def prepare(name: Name, addresses: Addresses, scratch: Path) -> Contender:
-    """Make a database and keys for a contender, as its operator would."""
+    """Create a database and keys for a contender, as its operator would."""
     if name == "bare":
         return Contender(name=name, module="loadtest.baseline.bare")
     database_url = databases.create(addresses.database_url, f"bench_{name}")
@@ -57,7 +57,7 @@ def _plain(database_url: str, addresses: Addresses) -> Contender:
 
 
 def _tidegate(database_url: str, addresses: Addresses, scratch: Path) -> Contender:
-    # An empty file of its own: a tidegate.toml that happens to lie here must not be measured.
+    # An empty file of its own: a tidegate.toml in the working directory must not be used.
     config = scratch / "tidegate.toml"
     config.touch()
     variables = environment.settings(

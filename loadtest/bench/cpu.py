@@ -1,7 +1,7 @@
 """CPU time of processes, read from ``/proc``.
 
-The benchmark and everything it measures is one tree of processes, so a server's share is
-found by its name in that tree, and what the rest of the machine did is what is left over.
+The benchmark and everything it measures is one tree of processes, so a server's share is found by
+its name in that tree, and the rest of the machine's CPU time belongs to other processes.
 """
 
 import os
@@ -11,7 +11,7 @@ from typing import NamedTuple
 from loadtest.errors import CannotRun
 
 _TICK_S = 1 / os.sysconf("SC_CLK_TCK")
-#: Who is counted under which name; everything below such a process counts with it.
+#: The server by process name; everything below such a process counts with it.
 SERVERS = {"postgres": "postgres", "valkey-server": "valkey", "redis-server": "valkey"}
 
 
@@ -39,18 +39,18 @@ class Usage(NamedTuple):
 
     @property
     def others_s(self) -> float:
-        """What was used by processes that have nothing to do with the benchmark."""
+        """CPU seconds of processes outside the benchmark."""
         return max(0.0, self.machine_s - self.bench_s)
 
 
 def require() -> None:
-    """Raise ``CannotRun`` where ``/proc``, from which CPU times are read, is not there."""
+    """Raise ``CannotRun`` without ``/proc``, from which CPU times are read."""
     if not Path("/proc/self/stat").exists():
         raise CannotRun("CPU times are read from /proc: the benchmark needs Linux")
 
 
 def usage(service_pid: int) -> Usage:
-    """Read the clock of every process of this benchmark."""
+    """Read the CPU time of every process of this benchmark."""
     processes = _processes()
     children: dict[int, list[int]] = {}
     for process in processes.values():
@@ -88,13 +88,13 @@ def _processes() -> dict[int, Process]:
             try:
                 process = _parse((entry / "stat").read_text())
             except (FileNotFoundError, ProcessLookupError):
-                continue  # it ended while we looked
+                continue  # it ended meanwhile
             found[process.pid] = process
     return found
 
 
 def _parse(stat: str) -> Process:
-    # The name stands in brackets and may hold spaces and brackets itself.
+    # The name is in parentheses and may contain spaces and parentheses itself.
     pid, rest = stat.split(" (", 1)
     name, rest = rest.rsplit(") ", 1)
     fields = rest.split()

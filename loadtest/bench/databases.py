@@ -1,4 +1,4 @@
-"""What the benchmark itself asks of PostgreSQL: make a database, count what is stored."""
+"""The benchmark's own statements: create a database, checkpoint, count the stored orders."""
 
 import asyncio
 from typing import Any
@@ -9,29 +9,29 @@ from sqlalchemy.pool import NullPool
 
 
 def named(url: str, database: str) -> str:
-    """Return the URL of another database on the same server; nothing for nothing."""
+    """Return the URL of another database on the same server; "" for ""."""
     return make_url(url).set(database=database).render_as_string(False) if url else ""
 
 
 def create(server_url: str, database: str) -> str:
     """Create an empty database and return its URL."""
-    asyncio.run(_ask(server_url, f"CREATE DATABASE {database}"))
+    asyncio.run(_execute(server_url, f"CREATE DATABASE {database}"))
     return named(server_url, database)
 
 
 def checkpoint(admin_url: str) -> None:
-    """Write out what earlier measurements left dirty, so that the next does not pay for it."""
-    asyncio.run(_ask(admin_url, "CHECKPOINT"))
+    """Write the dirty pages of earlier measurements, so that they do not slow down the next."""
+    asyncio.run(_execute(admin_url, "CHECKPOINT"))
 
 
 def stored(url: str) -> dict[str, int]:
-    """Count the stored orders of each run: the prefix of an order number says which run sent it."""
+    """Count the stored orders by run: the prefix of an order number names its run."""
     query = "SELECT split_part(order_no, '-', 1), count(*) FROM orders GROUP BY 1"
-    return {str(prefix): int(count) for prefix, count in asyncio.run(_ask(url, query))}
+    return {str(prefix): int(count) for prefix, count in asyncio.run(_execute(url, query))}
 
 
-async def _ask(url: str, statement: str) -> list[tuple[Any, ...]]:
-    # Autocommit: CREATE DATABASE and CHECKPOINT refuse to run inside a transaction.
+async def _execute(url: str, statement: str) -> list[tuple[Any, ...]]:
+    # Autocommit: CREATE DATABASE and CHECKPOINT cannot run inside a transaction.
     engine = create_async_engine(
         make_url(url).set(drivername="postgresql+asyncpg"),
         poolclass=NullPool,

@@ -9,7 +9,7 @@ from loadtest.bench.acknowledgements import Sent
 from loadtest.bench.contenders import LETTERS, Contender
 from loadtest.bench.open_loop_generator import Latencies
 
-#: Orders per second, and for how long; 300 orders are the fewest a 99th percentile is read from.
+#: Orders per second, and seconds; at least 300 orders, for a 99th percentile.
 RATES = ((20, 15.0), (200, 10.0), (2000, 10.0))
 
 

@@ -2,11 +2,10 @@
 
     python -m loadtest.bench.open_loop_generator --port 8080 --rate 200 --seconds 10 --prefix o1
 
-Arrivals are evenly spaced. Latency counts from the moment an order was *due*, so that time
-spent waiting for a free connection behind a slow answer is not forgotten (no coordinated
-omission). A process of its own, so that no other work delays the schedule; ``select`` and
-not an event loop, because uvloop's timers tick in whole milliseconds, which is as long as
-what is measured here.
+Arrivals are evenly spaced. Latency counts from the moment an order was *due*, so that it includes
+the wait for a free connection behind a slow answer (no coordinated omission). A process of its
+own, so that no other work delays the schedule; ``select`` and not an event loop, because uvloop's
+timers tick in whole milliseconds, as long as the latencies that are measured.
 """
 
 import gc
@@ -21,14 +20,14 @@ import msgspec
 from loadtest import orders
 from loadtest.bench.connection import Connection, HungUp
 
-#: Beyond this many orders in flight the next one waits, and is late.
+#: Beyond so many orders in flight the next one waits, and is late.
 CONNECTIONS_MAX = 256
-#: How long the last answers are waited for.
+#: Seconds to wait for the last answers.
 GRACE_S = 5.0
 
 
 class Latencies(msgspec.Struct, frozen=True, kw_only=True):
-    """What an open run found. Times in milliseconds, from the scheduled moment."""
+    """The result of an open run. Times in milliseconds, from the scheduled moment."""
 
     rate: float
     seconds: float
@@ -85,7 +84,7 @@ class Run:
             try:
                 connection.send(number, self._requests[number])
             except HungUp:
-                # A keep-alive connection the service closed while idle: nothing was taken.
+                # A keep-alive connection that the service closed while idle: nothing was accepted.
                 connection.close()
                 self._waiting.appendleft(number)
                 continue
@@ -93,7 +92,7 @@ class Run:
             self._late_s.append(time.monotonic() - due[number])
 
     def _free_connection(self) -> Connection | None:
-        # The last one used first, as a client's pool does; the others may idle out.
+        # The last used one first, as a client's pool does; the others may be closed as idle.
         if self._idle:
             return self._idle.pop()
         return Connection(self._port) if len(self._busy) < CONNECTIONS_MAX else None

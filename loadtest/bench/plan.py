@@ -1,4 +1,4 @@
-"""The order of the run: who is measured when, with what running beside."""
+"""The order of the run: which service is measured when, with which servers."""
 
 import os
 import platform
@@ -11,7 +11,7 @@ from pathlib import Path
 import msgspec
 
 from loadtest.bench import closed_loop, contenders, databases, open_loop, servers
-from loadtest.bench.acknowledgements import Kept, Sent, compare
+from loadtest.bench.acknowledgements import Promises, Sent, compare
 from loadtest.bench.closed_loop import Closed
 from loadtest.bench.contenders import LETTERS, TITLES, Contender, Name
 from loadtest.bench.open_loop_generator import Latencies
@@ -20,7 +20,7 @@ from loadtest.bench.servers import Addresses
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """What the person at the keyboard chose."""
+    """The options of the command."""
 
     only: tuple[Name, ...]
     seconds: int
@@ -31,7 +31,7 @@ class Options:
 
 
 class Findings(msgspec.Struct, kw_only=True):
-    """Everything that was measured; ``--json`` writes it as it stands."""
+    """Everything that was measured, as ``--json`` writes it."""
 
     seconds: int
     rounds: int
@@ -41,17 +41,17 @@ class Findings(msgspec.Struct, kw_only=True):
     python: str
     closed: dict[Name, list[Closed]]
     opened: dict[Name, list[Latencies]]
-    kept: dict[Name, Kept]
+    kept: dict[Name, Promises]
 
 
 Say = Callable[[str], None]
 
 
 def run(options: Options, say: Say) -> Findings:
-    """Measure everybody in turn, round after round. Blocks for minutes.
+    """Measure the services in turn, round after round. Blocks for minutes.
 
-    In turn, because a machine changes while it is measured: a ratio is taken within a
-    round. Raises ``CannotRun``; whatever was started is stopped in any case.
+    In turn, because a machine changes while it is measured: a ratio is taken within a round. Raises
+    ``CannotRun``; everything that was started is stopped in any case.
     """
     findings = Findings(
         seconds=options.seconds,
@@ -68,20 +68,20 @@ def run(options: Options, say: Say) -> Findings:
         scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-")))
         addresses = Addresses()
         if set(options.only) != {"bare"}:
-            say("starting PostgreSQL and Valkey (a throw-away directory, fsync on)")
+            say("starting PostgreSQL and Valkey (a temporary directory, fsync on)")
             addresses = stack.enter_context(servers.running(replica=options.replica))
-        field = [contenders.prepare(name, addresses, scratch) for name in options.only]
+        prepared = [contenders.prepare(name, addresses, scratch) for name in options.only]
         sent: dict[Name, list[Sent]] = {name: [] for name in options.only}
         for number in range(1, options.rounds + 1):
-            for contender in field:
+            for contender in prepared:
                 _settle(contender, addresses)
                 sent[contender.name] += _closed(contender, number, options, findings, scratch, say)
-        for contender in field:
+        for contender in prepared:
             # (b) is left out: it cannot keep up with 2,000 a second.
             if options.openloop and contender.name != "plain":
                 _settle(contender, addresses)
                 sent[contender.name] += _opened(contender, findings, scratch, say)
-        for contender in field:
+        for contender in prepared:
             if contender.database_url:
                 stored = databases.stored(contender.database_url)
                 findings.kept[contender.name] = compare(sent[contender.name], stored)
@@ -89,7 +89,7 @@ def run(options: Options, say: Say) -> Findings:
 
 
 def _settle(contender: Contender, addresses: Addresses) -> None:
-    """Bring the servers to where this service would have them, with nothing left to write."""
+    """Have the servers write everything that earlier measurements left to write."""
     if contender.database_url:
         databases.checkpoint(addresses.admin_url)
 
@@ -110,17 +110,17 @@ def _closed(
         scratch=scratch,
     )
     findings.closed[contender.name].append(figures)
-    say(f"round {number} of {options.rounds}, {_called(contender.name)}: {_progress(figures)}")
+    say(f"round {number} of {options.rounds}, {_label(contender.name)}: {_progress(figures)}")
     return sent
 
 
 def _opened(contender: Contender, findings: Findings, scratch: Path, say: Say) -> list[Sent]:
-    say(f"latency at fixed rates, {_called(contender.name)}: about 45 s")
+    say(f"latency at fixed rates, {_label(contender.name)}: about 45 s")
     findings.opened[contender.name], sent = open_loop.measure(contender, scratch=scratch)
     return sent
 
 
-def _called(name: Name) -> str:
+def _label(name: Name) -> str:
     return f"({LETTERS[name]}) {TITLES[name]}"
 
 

@@ -16,13 +16,13 @@ from ops.harness.ports import free_port
 
 _READY_WITHIN_S = 30.0
 _STOP_WITHIN_S = 15.0
-#: A child in a session of its own would be given CPU apart from the load generator, where the
-#: kernel groups by session: another figure than the ones published so far.
+#: Where the kernel groups processes by session, a child in one of its own would get CPU apart from
+#: the load generator: its figures could not be compared with those published so far.
 _OWN_SESSION = False
 
 
 class Running(NamedTuple):
-    """A service that answers."""
+    """A service that is ready."""
 
     pid: int
     port: int
@@ -59,14 +59,14 @@ def run(module: str, arguments: Sequence[str], variables: Mapping[str, str]) -> 
         return processes.run(
             command_line.python_module(module, *arguments),
             environment={**environment.without_settings(), **variables},
-            # A load generator runs as long as it was asked to.
+            # A load generator's run has no upper bound.
             timeout_s=math.inf,
             own_session=_OWN_SESSION,
         )
 
 
 def tidegate(variables: Mapping[str, str]) -> Callable[..., str]:
-    """Return what runs ``tidegate ARGUMENTS`` with these variables and returns its output."""
+    """Return what runs ``tidegate ARGUMENTS`` with these variables and returns the output."""
     return lambda *arguments: run("ops.cli", arguments, variables)
 
 

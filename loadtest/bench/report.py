@@ -31,7 +31,7 @@ def as_json(findings: Findings, verdict: Sequence[Judged]) -> bytes:
 
 def as_text(findings: Findings, verdict: Sequence[Judged]) -> str:
     """Return the tables."""
-    lines = [*_closed(findings), *_opened(findings), *_kept(findings), *_judged(verdict)]
+    lines = [*_closed(findings), *_opened(findings), *_promises(findings), *_judged(verdict)]
     return "\n".join(lines)
 
 
@@ -50,14 +50,14 @@ def _closed(findings: Findings) -> Iterator[str]:
     noise = max(figures.others_cores for rounds in findings.closed.values() for figures in rounds)
     if noise > _NOISY_CORES:
         yield (
-            f"Mind: processes outside the benchmark kept up to {noise:.1f} of {findings.cores} "
-            "cores busy. Ratios taken on such a machine are worth little: repeat when it is quiet."
+            f"Warning: processes outside the benchmark kept up to {noise:.1f} of {findings.cores} "
+            "cores busy. Ratios are not reliable then: repeat the run when the machine is quiet."
         )
         yield ""
 
 
 def _closed_row(name: Name, rounds: list[Closed]) -> list[str]:
-    cells = [_called(name)]
+    cells = [_label(name)]
     for _, figure, form in _FIGURES:
         cells.append(_spread(spread([figure(figures) for figures in rounds]), form))
     return [*cells, f"{sum(figures.not_2xx + figures.socket_errors for figures in rounds):,}"]
@@ -75,20 +75,21 @@ def _opened(findings: Findings) -> Iterator[str]:
             times = [run.p50_ms, run.p99_ms, run.max_ms]
             counts = [run.accepted, run.not_2xx, run.unanswered, run.not_placed]
             rows.append(
-                [_called(name), f"{run.rate:,.0f}", *(f"{ms:.1f}" for ms in times),
+                [_label(name), f"{run.rate:,.0f}", *(f"{ms:.1f}" for ms in times),
                  *(f"{count:,}" for count in counts), f"{run.sent_late_p99_ms:.1f}"]
             )  # fmt: skip
     yield from _table(rows)
     yield ""
 
 
-def _kept(findings: Findings) -> Iterator[str]:
-    for name, kept in findings.kept.items():
+def _promises(findings: Findings) -> Iterator[str]:
+    for name, promises in findings.kept.items():
         yield (
-            f"{_called(name)}: {kept.acknowledged:,} orders acknowledged, {kept.stored:,} stored "
-            f"({kept.in_doubt:,} may be more: the generator hung up on them)."
+            f"{_label(name)}: {promises.acknowledged:,} orders acknowledged, "
+            f"{promises.stored:,} stored "
+            f"({promises.in_doubt:,} more may be: the generator closed their connections)."
         )
-        yield from (f"  BROKEN {line}" for line in kept.broken)
+        yield from (f"  BROKEN {line}" for line in promises.broken)
     if findings.kept:
         yield ""
 
@@ -102,7 +103,7 @@ def _judged(verdict: Sequence[Judged]) -> Iterator[str]:
     )
 
 
-def _called(name: Name) -> str:
+def _label(name: Name) -> str:
     return f"({LETTERS[name]}) {TITLES[name]}"
 
 

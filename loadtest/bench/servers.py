@@ -1,4 +1,4 @@
-"""The servers the services store in: embedded, in a directory thrown away afterwards."""
+"""The servers of the measured services: embedded, in a temporary directory."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,10 +9,10 @@ from ops.embedded.cluster import Servers
 
 
 class Addresses(NamedTuple):
-    """Where the servers listen; empty when none were needed."""
+    """The URLs of the servers; empty when none were needed."""
 
     database_url: str = ""
-    #: The superuser: only he may ask for a checkpoint.
+    #: As superuser: only they may run a checkpoint.
     admin_url: str = ""
     redis_url: str = ""
     journal_url: str = ""
@@ -21,7 +21,7 @@ class Addresses(NamedTuple):
 
 @contextmanager
 def running(*, replica: bool) -> Iterator[Addresses]:
-    """Start PostgreSQL, Valkey and the journal as in earnest, with fsync on; stop them after.
+    """Start PostgreSQL, Valkey and the journal as in production, with fsync; stop them afterwards.
 
     Raises ``CannotRun`` when they do not start.
     """

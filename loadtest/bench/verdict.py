@@ -1,7 +1,6 @@
-"""What the figures are worth: ratios, floors and aims, and the promise behind a 2xx.
+"""The verdict on the figures: ratios, floors and aims, and the promise behind a 2xx.
 
-A floor is what must never be missed: the benchmark fails. An aim is where the product
-wants to be: it is reported, and the benchmark passes.
+A missed floor fails the benchmark. A missed aim is reported, and the benchmark passes.
 """
 
 from collections.abc import Callable, Sequence
@@ -18,7 +17,7 @@ State = Literal["pass", "below aim", "FAIL", "not measured"]
 
 
 class Spread(NamedTuple):
-    """A median with what it lies between."""
+    """A median with the lowest and the highest value."""
 
     median: float
     low: float
@@ -44,7 +43,7 @@ def ratio(
 ) -> Spread | None:
     """Compare two services round by round; None if either was not measured.
 
-    Within a round both met the same machine, so its moods cancel out.
+    Within a round both ran on the same machine in the same state, so its variation cancels out.
     """
     pairs = zip(findings.closed.get(over, ()), findings.closed.get(under, ()), strict=False)
     ratios = [figure(one) / figure(other) for one, other in pairs if figure(other) > 0]
@@ -52,7 +51,7 @@ def ratio(
 
 
 def judge(findings: Findings) -> list[Judged]:
-    """Hold the findings against every floor and aim."""
+    """Compare the findings with every floor and aim."""
     to_plain = ratio(findings, "tidegate", "plain", _rate)
     to_bare = ratio(findings, "tidegate", "bare", _rate)
     cpu_to_bare = ratio(findings, "tidegate", "bare", lambda figures: figures.service_cpu_us)
@@ -99,8 +98,8 @@ def _at_most(what: str, found: Spread | None, *, aim: float) -> Judged:
 
 def _promise(findings: Findings) -> Judged:
     state: State = "not measured"
-    if kept := findings.kept.get("tidegate"):
-        state = "FAIL" if kept.broken else "pass"
+    if promises := findings.kept.get("tidegate"):
+        state = "FAIL" if promises.broken else "pass"
     return Judged(
         what="every order c acknowledged is stored, once", found=None, wanted="floor", state=state
     )

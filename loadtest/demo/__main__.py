@@ -17,7 +17,7 @@ from loadtest.errors import CannotRun
 from ops.embedded.report import Terminal
 
 _BROKEN, _COULD_NOT_RUN, _INTERRUPTED = 1, 2, 130
-#: How long the sweeper has to pair what missed each other, and the replica to catch up.
+#: Seconds for the sweeper to match early payments, and for the replica to catch up.
 _SETTLE_S = 15.0
 
 
@@ -30,64 +30,68 @@ _SETTLE_S = 15.0
     "--connections", type=click.IntRange(2, 1000), default=50, show_default=True,
     help="Connections to send over.",
 )  # fmt: skip
-@click.option("--seed", type=int, help="Draw what an earlier run drew.  [default: a new one]")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON in place of the table.")
-@click.option("--keep", is_flag=True, help="Keep the database and logs, and say where they are.")
+@click.option(
+    "--seed", type=int, help="The seed of an earlier run, to repeat it.  [default: a new one]"
+)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of the table.")
+@click.option("--keep", is_flag=True, help="Keep the database and logs, and print their directory.")
 def main(*, count: int, connections: int, seed: int | None, as_json: bool, keep: bool) -> None:
     """Send orders with their payments to a Tidegate of its own, then compare.
 
     Starts PostgreSQL with a replica, two Valkeys, one gateway and one worker. A third of the
     callbacks is signed by Stripe's own library, the others are simulated: Alipay and a sender of
-    Standard Webhooks. A tenth of everything is sent twice, some payments come before their order,
-    some with a wrong amount, some are forged. At the end every answer is compared with what is
+    Standard Webhooks. A tenth of all messages is sent twice, some payments come before their order,
+    some have a wrong amount, some are forged. At the end every answer is compared with what is
     stored.
     """
     # Also when a CI system ends it: the servers are stopped and their directory is removed.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     seed = secrets.randbelow(1_000_000) if seed is None else seed
-    kept = Path(tempfile.mkdtemp(prefix="tidegate-kept-")) if keep else None
+    state_dir = Path(tempfile.mkdtemp(prefix="tidegate-kept-")) if keep else None
     try:
-        findings = run(count=count, connections=connections, seed=seed, kept=kept)
+        findings = run(count=count, connections=connections, seed=seed, state_dir=state_dir)
     except CannotRun as reason:
         click.echo(f"demo: {reason}", err=True)
         sys.exit(_COULD_NOT_RUN)
     except KeyboardInterrupt:
         sys.exit(_INTERRUPTED)
     click.echo(report.as_json(findings) if as_json else "\n" + report.as_text(findings))
-    if kept is not None:
+    if state_dir is not None:
         click.echo(
-            f"Kept in {kept}: logs in {kept / 'log'}; look at the data with\n"
-            f"  TIDEGATE_CONFIG={kept / 'tidegate.toml'} tidegate up --state-dir {kept}",
+            f"Kept in {state_dir}: logs in {state_dir / 'log'}; to inspect the data:\n"
+            f"  TIDEGATE_CONFIG={state_dir / 'tidegate.toml'} tidegate up --state-dir {state_dir}",
             err=True,
         )
     sys.exit(0 if findings.ok else _BROKEN)
 
 
-def run(*, count: int, connections: int, seed: int, kept: Path | None) -> report.Findings:
-    """Set the stage, send, compare. Raises ``CannotRun``; nothing is left running."""
+def run(*, count: int, connections: int, seed: int, state_dir: Path | None) -> report.Findings:
+    """Start a deployment, send, compare. Raises ``CannotRun``; nothing is left running."""
     # Progress goes to the standard error: the output is the report.
     reporter = Terminal(sys.stderr)
     paying = payers.create()
     drawn = plan.draw(count, paying, seed=seed)
     with deployment.running(
-        paying, account_name=sending.ACCOUNT_NAME, reporter=reporter, kept=kept
-    ) as there:
-        return asyncio.run(_send_and_compare(drawn, there, connections, seed, reporter))
+        paying, account_name=sending.ACCOUNT_NAME, reporter=reporter, state_dir=state_dir
+    ) as deployed:
+        return asyncio.run(_send_and_compare(drawn, deployed, connections, seed, reporter))
 
 
 async def _send_and_compare(
-    drawn: plan.Plan, there: Deployment, connections: int, seed: int, reporter: Terminal
+    drawn: plan.Plan, deployed: Deployment, connections: int, seed: int, reporter: Terminal
 ) -> report.Findings:
     reporter.say(f"sending {drawn.attempts:,} messages over {connections} connections")
-    seconds = await drive(drawn, there, connections=connections, say=reporter.say)
+    seconds = await drive(drawn, deployed, connections=connections, say=reporter.say)
     with reporter.step("waiting for sweeper and replica"):
         settled_s = await ledger_contents.settle(
-            there.database_url, there.replica_url, within_s=_SETTLE_S
+            deployed.database_url, deployed.replica_url, within_s=_SETTLE_S
         )
     with reporter.step("comparing"):
-        checks = verify.verify(drawn.history, await ledger_contents.read_from(there.database_url))
-        primary = await ledger_contents.table_digests(there.database_url)
-        checks += verify.compare(primary, await ledger_contents.table_digests(there.replica_url))
+        checks = verify.verify(
+            drawn.history, await ledger_contents.read_from(deployed.database_url)
+        )
+        primary = await ledger_contents.table_digests(deployed.database_url)
+        checks += verify.compare(primary, await ledger_contents.table_digests(deployed.replica_url))
     return report.Findings(
         seed=seed,
         connections=connections,

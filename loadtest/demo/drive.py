@@ -1,4 +1,4 @@
-"""Send the plan: a closed workload of so many senders, each with one script at a time."""
+"""Send the plan: a closed workload of concurrent senders, each with one script at a time."""
 
 import asyncio
 import time
@@ -20,7 +20,7 @@ async def drive(
     began_s = time.monotonic()
     async with sending.session(connections, base_url=deployment.url) as session:
         sender = sending.Sender(session, token=deployment.token)
-        progress = asyncio.create_task(_tell(sender, plan.attempts, say))
+        progress = asyncio.create_task(_report_progress(sender, plan.attempts, say))
         try:
             async with asyncio.TaskGroup() as senders:
                 for _ in range(connections):
@@ -34,12 +34,14 @@ async def _play(scripts: deque[Script], sender: sending.Sender) -> None:
     while scripts:
         script = scripts.popleft()
         for group in script.groups:
-            await asyncio.gather(*[sender.send(act) for act in group])
-        # To the end of the queue: by then the answer has left every memory but the stores'.
-        scripts.extend(Script(groups=[[act]]) for act in script.later)
+            await asyncio.gather(*[sender.send(message) for message in group])
+        # To the end of the queue: by then only the stores still have the answer.
+        scripts.extend(Script(groups=[[message]]) for message in script.later)
 
 
-async def _tell(sender: sending.Sender, attempts: int, say: Callable[[str], None]) -> None:
+async def _report_progress(
+    sender: sending.Sender, attempts: int, say: Callable[[str], None]
+) -> None:
     reported = 0
     began_s = time.monotonic()
     while True:

@@ -1,4 +1,4 @@
-"""What is sent: orders with their payments, and all that goes wrong in a day of a sale.
+"""What is sent: orders with their payments, and the irregularities of a day of sales.
 
 The shares are exact and the draw depends on the seed only, so that a run can be repeated.
 """
@@ -26,16 +26,16 @@ PARTLY_REFUNDED, REFUNDED, REFUNDED_TWICE = 0.03, 0.02, 0.01
 
 _CENT = Decimal("0.01")
 
-Act = Order | Callback
+OrderOrCallback = Order | Callback
 
 
 class Script(msgspec.Struct, kw_only=True):
-    """What is sent about one order."""
+    """The messages about one order."""
 
-    #: The acts of a group leave at one instant; the next group waits for their answers.
-    groups: list[list[Act]]
-    #: Repeats that come when everybody has forgotten.
-    later: list[Act] = msgspec.field(default_factory=list)
+    #: The messages of a group leave at one instant; the next group waits for their answers.
+    groups: list[list[OrderOrCallback]]
+    #: Repeats that are sent much later.
+    later: list[OrderOrCallback] = msgspec.field(default_factory=list)
 
 
 class Plan(msgspec.Struct, kw_only=True):
@@ -71,11 +71,11 @@ def draw(count: int, payers: Sequence[Payer], *, seed: int) -> Plan:
 
 
 class _Fates:
-    """Which orders something befalls, by number."""
+    """The numbers of the orders with each irregularity."""
 
     def __init__(self, count: int, rng: random.Random) -> None:
         self.rng = rng
-        # Forged, wrong and refunded exclude each other; what comes early or races may be any.
+        # Forged, wrong and refunded exclude each other; any order may be early or race.
         left = rng.sample(range(count), count)
         self.forged, self.mismatched = _take(left, count, FORGED), _take(left, count, MISMATCHED)
         self.partly, self.fully = _take(left, count, PARTLY_REFUNDED), _take(left, count, REFUNDED)
@@ -85,12 +85,12 @@ class _Fates:
         self._forgeries = 0
 
     def next_forgery(self, payer: Payer) -> Forgery:
-        """Try one way to forge after the other."""
+        """Return the forgeries of the payer in turn."""
         self._forgeries += 1
         return payer.forgeries[self._forgeries % len(payer.forgeries)]
 
     def refunds(self, n: int, due: Decimal) -> list[Decimal]:
-        """What goes back of order ``n``, one refund after the other."""
+        """The amounts of the refunds of order ``n``, one after the other."""
         part = (due * Decimal("0.3")).quantize(_CENT)
         if n in self.twice:
             return [part, due - part]
@@ -107,13 +107,15 @@ class _Fates:
         }
 
 
-def _about(n: int, order: OrderSent, payer: Payer, fates: _Fates, history: History) -> list[Act]:
-    """Draw the callbacks about an order: its payment, true or not, and what went back of it."""
+def _about(
+    n: int, order: OrderSent, payer: Payer, fates: _Fates, history: History
+) -> list[OrderOrCallback]:
+    """Draw the callbacks about an order: its payment, genuine or forged, and its refunds."""
     if n in fates.forged:
         return [sending.forgery(order, payer, history, how=fates.next_forgery(payer))]
     due = order.payable
     amount = _wrong(due, fates.rng) if n in fates.mismatched else due
-    about: list[Act] = [sending.payment(order, payer, history, amount=amount)]
+    about: list[OrderOrCallback] = [sending.payment(order, payer, history, amount=amount)]
     total = Decimal(0)
     for number, back in enumerate(fates.refunds(n, due), start=1):
         total += back
@@ -122,7 +124,7 @@ def _about(n: int, order: OrderSent, payer: Payer, fates: _Fates, history: Histo
 
 
 def _take(drawn: list[int], count: int, share: float) -> set[int]:
-    """Take a share of all off the drawn numbers, one at least: a check of nothing proves little."""
+    """Remove a share of all from the drawn numbers, at least one, or a check would be empty."""
     return {drawn.pop() for _ in range(min(len(drawn), max(1, round(count * share))))}
 
 
@@ -130,20 +132,27 @@ def _wrong(due: Decimal, rng: random.Random) -> Decimal:
     return rng.choice([due - _CENT, due + _CENT, _CENT, due * 10])
 
 
-def _in_time(order: Order, about: list[Act], fates: _Fates, n: int) -> list[list[Act]]:
+def _in_time(
+    order: Order, about: list[OrderOrCallback], fates: _Fates, n: int
+) -> list[list[OrderOrCallback]]:
     if n in fates.racing:
-        return [[order, about[0]], *([act] for act in about[1:])]
-    acts: list[Act] = [*about, order] if n in fates.early else [order, *about]
-    return [[act] for act in acts]
+        return [[order, about[0]], *([message] for message in about[1:])]
+    messages: list[OrderOrCallback] = [*about, order] if n in fates.early else [order, *about]
+    return [[message] for message in messages]
 
 
 def _repeat(scripts: Sequence[Script], rng: random.Random) -> tuple[int, int]:
     """Send a tenth of everything twice: half of it at the same instant, the rest later."""
-    every = [(script, group, act) for script in scripts for group in script.groups for act in group]
+    every = [
+        (script, group, message)
+        for script in scripts
+        for group in script.groups
+        for message in group
+    ]
     chosen = rng.sample(every, round(len(every) * REPEATED))
     half = len(chosen) // 2
-    for _, group, act in chosen[:half]:
-        group.append(act)
-    for script, _, act in chosen[half:]:
-        script.later.append(act)
+    for _, group, message in chosen[:half]:
+        group.append(message)
+    for script, _, message in chosen[half:]:
+        script.later.append(message)
     return half, len(chosen) - half

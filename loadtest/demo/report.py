@@ -8,14 +8,14 @@ from loadtest.verify import Check
 
 
 class Findings(msgspec.Struct, kw_only=True):
-    """Everything that the demo has found out."""
+    """Everything that the demo has measured and checked."""
 
     seed: int
     connections: int
     #: Messages sent, repeats included, and the seconds it took.
     attempts: int
     seconds: float
-    #: Seconds until nothing waited and the replica had everything.
+    #: Seconds until no event waited for its order and the replica had caught up.
     settled_s: float
     drawn: Mapping[str, int]
     statuses: Mapping[int, int]

@@ -1,5 +1,5 @@
-"""The overload benchmark: what is left of a gateway at two, five and ten times what it can do.
+"""The overload benchmark: the goodput of a gateway at two, five and ten times its capacity.
 
-The gateway is held to a part of a core, so that ten times its capacity can really be offered by a
-generator on another one. Orders leave on schedule whether or not earlier ones are answered.
+The gateway is limited to a part of a core, so that a generator on another core can offer ten times
+its capacity. Orders leave on schedule whether or not earlier ones are answered.
 """

@@ -19,7 +19,7 @@ _INTERRUPTED = 130
 @click.command(epilog="Exit status: 0 all floors held, 1 a floor was missed, 2 could not run.")
 @click.option(
     "--cores", type=click.FloatRange(min=0.05, max=1.0), default=0.25, show_default=True,
-    help="The part of a core that the gateway is held to.",
+    help="The part of a core that the gateway is limited to.",
 )  # fmt: skip
 @click.option(
     "--seconds", type=click.IntRange(min=2), default=10, show_default=True,
@@ -27,11 +27,11 @@ _INTERRUPTED = 130
 )  # fmt: skip
 @click.option(
     "--rounds", type=click.IntRange(min=1), default=3, show_default=True,
-    help="How often each is measured.",
+    help="Measurements of each.",
 )  # fmt: skip
 @click.option(
     "--quiet-seconds", type=click.IntRange(min=5), default=15, show_default=True,
-    help="How long 0.7 of the capacity is offered, five times.",
+    help="Length of each of five windows at 0.7 of the capacity.",
 )  # fmt: skip
 @click.option(
     "--json", "json_file", type=click.File("wb"),
@@ -40,10 +40,10 @@ _INTERRUPTED = 130
 def main(
     *, cores: float, seconds: int, rounds: int, quiet_seconds: int, json_file: BinaryIO | None
 ) -> None:
-    """Measure what is left of the gateway at two, five and ten times its capacity.
+    """Measure the goodput of the gateway at two, five and ten times its capacity.
 
-    Needs two cores, root, and control groups that can be written. PostgreSQL and two Valkeys are
-    brought along and thrown away. Takes about half an hour.
+    Needs two cores, root, and writable control groups. PostgreSQL and two Valkeys are started in a
+    temporary directory. Takes about half an hour.
     """
     options = caged_gateway.Options(
         cores=cores, seconds=seconds, rounds=rounds, quiet_s=quiet_seconds

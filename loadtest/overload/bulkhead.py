@@ -1,4 +1,4 @@
-"""The bulkhead: orders and lists in processes of their own, each held to its part of a core."""
+"""The bulkhead: orders and lists in separate processes, each limited to a part of a core."""
 
 from concurrent.futures import ThreadPoolExecutor
 
@@ -7,7 +7,7 @@ from loadtest.overload.findings import Trial
 
 
 def beside(bench: Bench, times: int) -> list[Trial]:
-    """Offer 0.6 of the capacity as orders, the rest as lists to a second process, each round."""
+    """Offer 0.6 of the capacity as orders, the rest as lists to a second process, in each round."""
     return [_round(bench, times) for _ in range(bench.options.rounds)]
 
 

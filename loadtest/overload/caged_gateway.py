@@ -1,7 +1,7 @@
-"""A gateway held to a part of a core, the load offered to it, and the outcome.
+"""A gateway limited to a part of a core, the load offered to it, and the outcome.
 
-A shared machine is not the same all the time: 0.7 of the capacity of half an hour ago was measured
-to be all of it. So the capacity is found anew right before each trial.
+The speed of a shared machine varies: 0.7 of the capacity of half an hour ago was measured to be all
+of it. So the capacity is measured again right before each trial.
 """
 
 import contextlib
@@ -27,23 +27,23 @@ from ops.harness import environment, first_start
 
 Say = Callable[[str], None]
 
-#: Connections of the closed loop that finds the capacity: enough to keep the gateway busy, and
-#: fewer than it has slots.
+#: Connections of the closed loop that measures the capacity: enough to keep the gateway busy, and
+#: below its concurrency limit.
 _PROBE_CONNECTIONS = 64
-#: So many of the last probes say together what the capacity is now.
+#: The capacity is the median of so many of the last probes.
 _PROBES = 3
 #: The part of the capacity that is orders where the rest is lists.
 CORE_SHARE = 0.6
 WARM_UP_S = 3.0
 LISTS_PER_S = 20.0
-#: Fewer samples of the load than these say nothing about it.
+#: The least number of samples of the load for a judgement.
 _SAMPLES_MIN = 16
-#: How long what a probe darkened takes to come back.
+#: Seconds until tiers that a probe caused to be shed are admitted again.
 REST_S = 30.0
 
 
 class Options(NamedTuple):
-    """What the person at the keyboard chose."""
+    """The options of the command."""
 
     cores: float
     seconds: int
@@ -52,7 +52,7 @@ class Options(NamedTuple):
 
 
 class CagedGateway(NamedTuple):
-    """A gateway, or a server in its place, that is held to a part of a core."""
+    """A gateway, or a server in its place, that is limited to a part of a core."""
 
     pid: int
     port: int
@@ -65,8 +65,8 @@ class Flooded(NamedTuple):
     warm_up: Outcome
     cpu_s: float
 
-    def refusal_s(self, accept_s: float) -> float:
-        """Return the CPU seconds of a refusal: what is left when the accepted are paid for."""
+    def rejection_s(self, accept_s: float) -> float:
+        """Return the CPU seconds of a rejection: what the accepted orders did not use."""
         found = self.trial.orders
         accepted = self.warm_up.accepted + found.accepted
         return (self.cpu_s - accept_s * accepted) / (self.warm_up.refused + found.refused)
@@ -74,12 +74,12 @@ class Flooded(NamedTuple):
 
 @contextmanager
 def prepared(options: Options, say: Say) -> Iterator["Bench"]:
-    """Lend a bench over servers of its own. Raises ``CannotRun``; what was started is stopped."""
+    """Yield a bench with servers of its own. Raises ``CannotRun``; what was started is stopped."""
     if len(os.sched_getaffinity(0)) < 2:
         raise CannotRun("two cores are needed: one for the gateway, one for the flood")
     with ExitStack() as stack:
         scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="overload-")))
-        say("starting PostgreSQL and Valkey (a throw-away directory, fsync on)")
+        say("starting PostgreSQL and Valkey (a temporary directory, fsync on)")
         addresses = stack.enter_context(servers.running(replica=False))
         tidegate = contenders.prepare("tidegate", addresses, scratch)
         with translated():
@@ -87,8 +87,8 @@ def prepared(options: Options, say: Say) -> Iterator["Bench"]:
                 processes.tidegate(tidegate.environment), name="lists", roles=["query"]
             )
         keys = {"FLOOD_ORDER_TOKEN": tidegate.token, "FLOOD_LIST_TOKEN": lists}
-        # What a flood drove into the journal is drained, as it is wherever the gateway runs: an old
-        # journal is load, and would be counted as false alarm in what is measured next.
+        # A worker drains what a flood drove into the journal, as in production: an old journal is
+        # load, and would cause rejections in the next measurement.
         working = processes.working(
             "ops.cli", ("work",), tidegate.environment, scratch / "worker.log"
         )
@@ -97,7 +97,7 @@ def prepared(options: Options, say: Say) -> Iterator["Bench"]:
 
 
 class Bench:
-    """Serves gateways in cages, and offers them orders and lists."""
+    """Runs gateways with a CPU quota, and offers them orders and lists."""
 
     def __init__(
         self,
@@ -110,10 +110,10 @@ class Bench:
     ) -> None:
         self.options = options
         self.say = say
-        #: Orders a second of a closed loop, each time it was found; not of controls.
+        #: Orders a second in a closed loop, one per probe; not of controls.
         self.probes: list[float] = []
-        # The same of the one that serves now.
-        self._lately: list[float] = []
+        # The last probes of the gateway that runs now.
+        self._recent: list[float] = []
         self._contender = contender
         self._keys = keys
         self._admin_url = admin_url
@@ -124,17 +124,17 @@ class Bench:
 
     @contextmanager
     def serving(self, shedding: str, control: str = "", **settings: str) -> Iterator[CagedGateway]:
-        """Lend a warm gateway in a cage, with these settings; ``control``: with this made wrong."""
+        """Yield a warm gateway with a CPU quota; ``control``: the fault to plant in it."""
         databases.checkpoint(self._admin_url)
-        self._lately = []
+        self._recent = []
         self._is_control = bool(control) or shedding != "act"
         given = environment.settings(shedding=shedding, **settings)
         variables = {**self._contender.environment, **given}
-        # Named, not imported: what is measured is talked to from outside.
+        # Named, not imported: the load test reaches the gateway from outside only.
         module, which = ("tests.overload_controls", (control,)) if control else ("ops.cli", ())
         with self.caged(module, (*which, "serve"), variables) as gateway:
             if settings.get("role") != "query":
-                # Cold, it is slower than it will be.
+                # A warm-up: a cold process is slower.
                 self._closed_loop(gateway, 4.0)
             yield gateway
 
@@ -142,19 +142,19 @@ class Bench:
     def caged(
         self, module: str, arguments: tuple[str, ...], variables: dict[str, str]
     ) -> Iterator[CagedGateway]:
-        """Lend a server of orders, held to its part of a core."""
+        """Yield a server of orders, limited to its part of a core."""
         with processes.serving(module, arguments, variables, self._log) as running:
             os.sched_setaffinity(running.pid, {self._core})
-            with cpu_quota.held(running.pid, self.options.cores):
+            with cpu_quota.limited(running.pid, self.options.cores):
                 yield CagedGateway(running.pid, running.port)
 
     def capacity(self, gateway: CagedGateway) -> float:
-        """Probe what it can do, and return that: the median of the last probes."""
+        """Probe the gateway; return the median of the last probes, in orders a second."""
         found = self._closed_loop(gateway, 4.0)
-        self._lately = [*self._lately, found][-_PROBES:]
+        self._recent = [*self._recent, found][-_PROBES:]
         if not self._is_control:
             self.probes.append(found)
-        return median(self._lately)
+        return median(self._recent)
 
     def accept_cpu_s(self, gateway: CagedGateway) -> float:
         """Return the CPU seconds of an accepted order, at the capacity, where batches are full."""
@@ -166,17 +166,17 @@ class Bench:
     def phases(
         self, gateway: CagedGateway, phases: list[tuple[float, float, float]], *, tries: int = 1
     ) -> list[Phase]:
-        """Offer (orders/s, lists/s, seconds), one after the other; return what became of them.
+        """Offer (orders/s, lists/s, seconds), one after the other; return the outcomes.
 
-        ``tries``: how often each is sent while it is refused.
+        ``tries``: how often a request is sent in all while it is rejected.
         """
-        how = ("--phases", msgspec.json.encode(phases).decode(), "--tries", str(tries))
-        return msgspec.json.decode(self._ask(gateway, *how), type=list[Phase])
+        arguments = ("--phases", msgspec.json.encode(phases).decode(), "--tries", str(tries))
+        return msgspec.json.decode(self._flood(gateway, *arguments), type=list[Phase])
 
     def offer(
         self, gateway: CagedGateway, capacity: float, *, orders: float, lists: float = 0.0
     ) -> Flooded:
-        """Offer multiples of this capacity; return what became of the orders, and the CPU."""
+        """Offer multiples of this capacity; return the outcome of the orders, and the CPU time."""
         before = cpu.usage(gateway.pid)
         rates, seconds = (orders * capacity, lists * capacity), float(self.options.seconds)
         found = self.phases(gateway, [(*rates, WARM_UP_S), (*rates, seconds)])
@@ -187,11 +187,11 @@ class Bench:
     def rest(
         self, gateway: CagedGateway, capacity: float, *, orders: float, seconds: float
     ) -> None:
-        """Offer little, so that what waits is committed and the load falls."""
+        """Offer a low load, so that the waiting orders are committed and the load falls."""
         self.phases(gateway, [(orders * capacity, 0.0, seconds)])
 
     def quiet(self, gateway: CagedGateway) -> Phase:
-        """Offer 0.7 of the capacity, of which a few are lists; nothing of it may be refused."""
+        """Offer 0.7 of the capacity, of which a few are lists; none may be rejected."""
         orders = 0.7 * self.capacity(gateway) - LISTS_PER_S
         rest = (0.3 * orders, 0.0, REST_S)
         return self.phases(gateway, [rest, (orders, LISTS_PER_S, self.options.quiet_s)])[1]
@@ -199,7 +199,7 @@ class Bench:
     def sample_load(self, gateway: CagedGateway, share: float) -> list[float]:
         """Return the load, read four times a second while a share of the capacity is offered.
 
-        The first six seconds are left out. Raises ``CannotRun`` for too few samples.
+        The first six seconds are omitted. Raises ``CannotRun`` for too few samples.
         """
         capacity = self.capacity(gateway)
         self.rest(gateway, capacity, orders=0.3, seconds=REST_S)
@@ -225,15 +225,15 @@ class Bench:
         return samples[:-2]
 
     def logged(self) -> "Logged":
-        """Return the end of the gateways' log, from now on."""
+        """Return the gateways' log from now on."""
         return Logged(self._log)
 
     def _closed_loop(self, gateway: CagedGateway, seconds: float) -> float:
-        how = ("--closed", str(_PROBE_CONNECTIONS), "--seconds", str(seconds))
-        rate: float = msgspec.json.decode(self._ask(gateway, *how))
+        arguments = ("--closed", str(_PROBE_CONNECTIONS), "--seconds", str(seconds))
+        rate: float = msgspec.json.decode(self._flood(gateway, *arguments))
         return rate
 
-    def _ask(self, gateway: CagedGateway, *arguments: str) -> bytes:
+    def _flood(self, gateway: CagedGateway, *arguments: str) -> bytes:
         self._runs += 1
         common = ["--port", str(gateway.port), "--leave-core", str(self._core)]
         common += ["--prefix", f"f{self._runs:03d}"]
@@ -241,20 +241,20 @@ class Bench:
 
 
 class Logged:
-    """The end of a log."""
+    """The part of a log that was written after this object was made."""
 
     def __init__(self, log: Path) -> None:
         self._log = log
         self._from = log.stat().st_size
 
     def count(self, pattern: str) -> int:
-        """Return how often a regular expression is found there by now."""
+        """Return the number of matches of a regular expression so far."""
         return len(re.findall(pattern, self._log.read_bytes()[self._from :].decode()))
 
 
 def _load(port: int) -> float:
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as answer:
-        shown = answer.read().decode()
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as response:
+        shown = response.read().decode()
     return max(float(value) for value in re.findall(r"^tidegate_load\{.*\} (\S+)$", shown, re.M))
 
 
@@ -263,5 +263,5 @@ def summary(trial: Trial) -> str:
     found = trial.orders
     return (
         f"{trial.goodput:.0%} of {trial.capacity:,.0f}/s, p99 {found.p99_ms:.0f} ms, "
-        f"refused {found.refused}, unanswered {found.unanswered}, not placed {found.not_placed}"
+        f"rejected {found.refused}, unanswered {found.unanswered}, not placed {found.not_placed}"
     )

@@ -1,4 +1,4 @@
-"""What is known to be wrong, and must miss its floor; and what no process can undercut."""
+"""The controls, known to be wrong, which must miss their floors; and the least cost of a 503."""
 
 from loadtest.bench import cpu
 from loadtest.overload.caged_gateway import Bench, summary
@@ -12,7 +12,7 @@ def unshed(bench: Bench) -> list[Trial]:
 
 
 def late(bench: Bench) -> list[Trial]:
-    """Offer five times the capacity to a gateway that decides when a request was parsed."""
+    """Offer five times the capacity to a gateway that decides only after a request is parsed."""
     return _floods(bench, "act", "late", "decided when parsed")
 
 
@@ -28,14 +28,14 @@ def _floods(bench: Bench, shedding: str, control: str, what: str) -> list[Trial]
 
 
 def cpu_alone(bench: Bench) -> list[Phase]:
-    """Offer 0.7 of the capacity to a gateway in which CPU decides alone."""
+    """Offer 0.7 of the capacity to a gateway whose load is its CPU use alone."""
     bench.say("the control, CPU alone, at 0.7 of the capacity")
     with bench.serving("act", control="cpu") as gateway:
         return [bench.quiet(gateway) for _ in range(bench.options.rounds)]
 
 
-def least_refusal_s(bench: Bench) -> float:
-    """Return the CPU seconds in which bare sockets refuse an order of a flood."""
+def least_rejection_s(bench: Bench) -> float:
+    """Return the CPU seconds that bare sockets need to reject an order of a flood."""
     rate = TIMES[-1] * bench.probes[-1]
     with bench.caged("loadtest.baseline.refuser", (), {}) as gateway:
         before = cpu.usage(gateway.pid)

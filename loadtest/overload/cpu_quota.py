@@ -1,4 +1,4 @@
-"""Holds a process to a part of a core, by a CPU quota of a control group of its own."""
+"""Limits a process to a part of a core, by the CPU quota of a control group of its own."""
 
 import contextlib
 import time
@@ -9,13 +9,13 @@ from pathlib import Path
 from loadtest.errors import CannotRun
 
 _GROUPS = Path("/sys/fs/cgroup")
-#: Short, so that a process that used up its quota stands still for milliseconds only.
+#: Short, so that a process that has used up its quota is paused for milliseconds only.
 _PERIOD_US = 8000
 
 
 @contextmanager
-def held(pid: int, cores: float) -> Iterator[None]:
-    """Hold a process to so much of a core until the block ends. Raises ``CannotRun``."""
+def limited(pid: int, cores: float) -> Iterator[None]:
+    """Limit a process to ``cores`` of a core until the block ends. Raises ``CannotRun``."""
     is_unified = (_GROUPS / "cgroup.controllers").exists()
     group = (_GROUPS if is_unified else _GROUPS / "cpu") / f"tidegate-bench-{pid}"
     quota_us = round(cores * _PERIOD_US)
@@ -30,14 +30,14 @@ def held(pid: int, cores: float) -> Iterator[None]:
         (group / "cgroup.procs").write_text(str(pid))
     except OSError as exc:
         raise CannotRun(
-            f"the gateway cannot be held to {cores:g} of a core ({exc}): control groups must be "
+            f"the gateway cannot be limited to {cores:g} of a core ({exc}): control groups must be "
             "writable, so run this as root on a machine or in a container that allows it"
         ) from exc
     try:
         yield
     finally:
         (group.parent / "cgroup.procs").write_text(str(pid))
-        # The kernel lets go of a group a moment after its last process has left.
+        # The kernel frees a group a moment after its last process has left.
         for _ in range(20):
             with contextlib.suppress(OSError):
                 group.rmdir()

@@ -4,12 +4,12 @@ import msgspec
 
 from loadtest.overload.outcomes import Outcome, Phase
 
-#: How many times the capacity is offered.
+#: The multiples of the capacity that are offered.
 TIMES = (2, 5, 10)
 
 
 class Trial(msgspec.Struct, frozen=True):
-    """What became of the orders that were offered, and the capacity right before it."""
+    """The outcome of the offered orders, and the capacity (orders/s) right before."""
 
     capacity: float
     orders: Outcome
@@ -21,7 +21,7 @@ class Trial(msgspec.Struct, frozen=True):
 
     @property
     def answered(self) -> float:
-        """The share of what was due that was answered 2xx within a second."""
+        """The share of the due orders that were answered 2xx within a second."""
         return self.orders.good / max(1, self.orders.due)
 
 
@@ -29,10 +29,10 @@ class Steps(msgspec.Struct, frozen=True, kw_only=True):
     """A step from half of the capacity to five times, and back. None: it did not happen."""
 
     #: Milliseconds from the step until the last list was answered.
-    dark_after_ms: float | None
+    shed_after_ms: float | None = msgspec.field(name="dark_after_ms")
     #: Seconds from the step back until every list is answered again.
     back_after_s: float | None
-    #: How often lists went dark or came back in a minute, by the gateway's own log.
+    #: How often a minute lists began or ceased to be shed, by the gateway's own log.
     flips_per_min: float
 
 
@@ -44,32 +44,32 @@ class Findings(msgspec.Struct, kw_only=True):
     python: str
     #: Orders a second in a closed loop: each probe but those of controls, in their order.
     probes: list[float]
-    #: By how many times the capacity was offered as orders.
+    #: Orders alone, by the multiple of the capacity.
     flood: dict[int, list[Trial]]
     #: Five times the capacity without shedding: the control.
     unshed: list[Trial]
     #: Orders at 0.6 of the capacity, the rest lists, in one process.
     mixed: dict[int, list[Trial]]
-    #: The same with lists in a process of their own.
+    #: The same with lists in a separate process.
     apart: dict[int, list[Trial]]
-    #: Orders through HAProxy, which refuses in front; empty where it is not installed.
+    #: Orders through HAProxy, which rejects before the gateway; empty where it is not installed.
     fronted: dict[int, list[Trial]]
-    #: CPU of a refused order as a share of that of an accepted one.
+    #: CPU of a rejected order as a share of that of an accepted one.
     refusal_cost: list[float]
     #: The CPU seconds of an accepted order, before each round.
     accept_s: list[float]
-    #: The same share, of a refusal by bare sockets that do nothing else, at the same rate.
+    #: The same share, of a rejection by bare sockets that do nothing else, at the same rate.
     least_refusal_cost: list[float]
-    #: Five times the capacity, decided when a request was parsed: a control.
+    #: Five times the capacity, decided only after a request is parsed: a control.
     late: list[Trial]
-    #: Windows of lists beside orders at 0.7 of what was the capacity right before each.
+    #: Windows of orders and lists at 0.7 of the capacity right before each.
     quiet: list[Phase]
-    #: The same where CPU decides alone: a control.
+    #: The same where the load is the CPU use alone: a control.
     cpu_alone: list[Phase]
-    #: Orders at 0.7 of the capacity, from ten seconds after a flood of ten times it has ended, in
-    #: which whoever was refused sent three more times at once.
+    #: Orders at 0.7 of the capacity, from ten seconds after the end of a flood of ten times it, in
+    #: which rejected clients sent three more times at once.
     after_flood: Trial
-    #: Shares of the looks at which the load was 0.7 or more while half of the capacity was offered,
+    #: Shares of the samples with a load of 0.7 or more while half of the capacity was offered,
     #: and below 0.8 while all of it was.
     high_at_half: float
     low_at_full: float

@@ -3,7 +3,7 @@
     python -m loadtest.overload.flood --port 8080 --phases '[[100,10,5],[1000,10,5]]' --prefix x
 
 Each phase is orders a second, lists a second, and seconds. Latency counts from the moment a
-request was due. ``epoll`` and bare sockets: a client library would cost more than what is measured.
+request was due. ``epoll`` and bare sockets: a client library would use more CPU than the gateway.
 """
 
 import gc
@@ -23,7 +23,7 @@ from loadtest.overload.outcomes import Kind, Outcome, Phase
 #: Beyond so many connections a request waits; after a second it counts as not placed.
 CONNECTIONS_MAX = 1500
 PATIENCE_S = 1.0
-#: How long the last answers are waited for.
+#: Seconds to wait for the last answers.
 _GRACE_S = 2.0
 _READ_BYTES = 65536
 _LENGTH = b"Content-Length: "
@@ -75,12 +75,12 @@ class Flood:
         list_token: str,
         tries: int = 1,
     ) -> None:
-        """``tries``: how often a request is sent in all when it is refused."""
+        """``tries``: how often a request is sent in all when it is rejected."""
         self._port = port
         self._tries = tries
         self._phases = phases
         self._head, self._tail = _template(prefix, order_token)
-        # Each asks for another page: one that was given just now would be given again in the dark.
+        # Each requests another page: one from the response cache would be answered while shed.
         self._list = (
             "GET /v1/orders?limit=1&order_no={} HTTP/1.1\r\nHost: 127.0.0.1\r\n"
             f"Authorization: Bearer {list_token}\r\n\r\n"
@@ -105,7 +105,7 @@ class Flood:
         self._latency_s: dict[tuple[int, Kind], list[float]] = {}
 
     def go(self) -> list[Phase]:
-        """Send everything when it is due, wait for the last answers, return what was found."""
+        """Send everything when it is due, wait for the last answers, return the outcomes."""
         at_s = time.monotonic() + 0.05
         for number, (order_rate, list_rate, seconds) in enumerate(self._phases):
             self._starts_s.append(at_s)
@@ -159,7 +159,7 @@ class Flood:
             try:
                 connection.socket.send(self._request(kind))
             except OSError:
-                # Closed while it was idle: nothing was taken.
+                # Closed while it was idle: nothing was accepted.
                 connection.socket.close()
                 waiting.appendleft((kind, due_s, phase, tries))
                 continue
@@ -247,7 +247,7 @@ class Flood:
 
 
 def _length(head: bytes) -> int:
-    """Return the length of the body; who answers writes the header's name as he likes."""
+    """Return the length of the body; the header's name may have any case."""
     at = head.find(_LENGTH)
     if at < 0:
         at = head.lower().find(_LENGTH.lower())
@@ -258,7 +258,7 @@ def _length(head: bytes) -> int:
 
 
 def closed(flood: Flood, *, connections: int, seconds: float) -> float:
-    """Keep so many orders in flight; return the 2xx a second: what the gateway can do."""
+    """Keep so many orders in flight; return the 2xx a second: the capacity of the gateway."""
     flood._starts_s.append(time.monotonic())
     until_s = time.monotonic() + seconds
     while (now_s := time.monotonic()) < until_s:
@@ -270,7 +270,7 @@ def closed(flood: Flood, *, connections: int, seconds: float) -> float:
 
 
 def _template(prefix: str, token: str) -> tuple[bytes, bytes]:
-    # The number stands in the order's and the buyer's number: no two orders are alike.
+    # The serial number is in the order's and the buyer's number: no two orders are alike.
     body = orders.template(0, prefix)
     head = (
         "POST /v1/orders HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
@@ -283,8 +283,8 @@ def _template(prefix: str, token: str) -> tuple[bytes, bytes]:
 @click.option("--port", type=int, required=True)
 @click.option("--phases", default="[]", help="JSON: [[orders/s, lists/s, seconds], …]")
 @click.option("--closed", "connections", type=int, default=0, help="Closed loop instead.")
-@click.option("--seconds", type=float, default=4.0, help="Of the closed loop.")
-@click.option("--tries", type=int, default=1, help="How often to send what is refused, in all.")
+@click.option("--seconds", type=float, default=4.0, help="Length of the closed loop.")
+@click.option("--tries", type=int, default=1, help="How often to send a rejected request, in all.")
 @click.option("--leave-core", type=int, help="Leave this core to the gateway.")
 @click.option("--prefix", required=True, help="Must be new for every run against one service.")
 @click.option("--order-token", envvar="FLOOD_ORDER_TOKEN", default="")
@@ -300,7 +300,7 @@ def main(
     order_token: str,
     list_token: str,
 ) -> None:
-    """Send orders and lists at fixed rates and print what became of them as JSON."""
+    """Send orders and lists at fixed rates and print the outcomes as JSON."""
     planned: list[tuple[float, float, float]] = msgspec.json.decode(
         phases, type=list[tuple[float, float, float]]
     )

@@ -1,4 +1,4 @@
-"""HAProxy in front of the gateway, over the file that is shipped: it refuses, the gateway works."""
+"""HAProxy in front of the gateway, with the file as shipped: it rejects, the gateway works."""
 
 import os
 import shutil
@@ -18,9 +18,9 @@ from ops.harness.ports import accepts, free_port
 
 _FILE = Path(__file__).resolve().parents[2] / "ops" / "front" / "haproxy.cfg"
 _START_S = 10.0
-#: In flight at one core process that has a whole core to itself, and what of it is for callbacks.
+#: Requests in flight at one core process that has a whole core, and the part for callbacks.
 _IN_FLIGHT = 512
-_KEPT = 128
+_FOR_CALLBACKS = 128
 
 
 def floods(bench: Bench) -> dict[int, list[Trial]]:
@@ -36,11 +36,11 @@ def _flood(bench: Bench, program: str, times: int) -> list[Trial]:
     found = []
     with (
         bench.serving("act", role="core", keepalive_s="75") as core,
-        _standing(program, core.port, bench.options.cores) as port,
+        _running(program, core.port, bench.options.cores) as port,
     ):
         fronted = core._replace(port=port)
         for _ in range(bench.options.rounds):
-            # What the gateway itself can do, as everywhere.
+            # The capacity of the gateway itself, as in the other trials.
             capacity = bench.capacity(core)
             found.append(bench.offer(fronted, capacity, orders=times).trial)
             bench.say(f"orders at {times} x through HAProxy: {summary(found[-1])}")
@@ -49,21 +49,21 @@ def _flood(bench: Bench, program: str, times: int) -> list[Trial]:
 
 
 @contextmanager
-def _standing(program: str, core_port: int, cores: float) -> Iterator[int]:
+def _running(program: str, core_port: int, cores: float) -> Iterator[int]:
     port = free_port()
-    places = {
+    variables = {
         "FRONT_BIND": f"127.0.0.1:{port}",
         "FRONT_METRICS_BIND": f"127.0.0.1:{free_port()}",
         "FRONT_CORE_1": f"127.0.0.1:{core_port}",
         "FRONT_QUERY_1": f"127.0.0.1:{core_port}",
         "FRONT_CORE_IN_FLIGHT_MAX": str(round(_IN_FLIGHT * cores)),
-        "FRONT_CALLBACKS_KEPT": str(round(_KEPT * cores)),
+        "FRONT_CALLBACKS_KEPT": str(round(_FOR_CALLBACKS * cores)),
         "FRONT_CONNECTIONS_MAX": str(2 * CONNECTIONS_MAX),
         "FRONT_SOURCE_CONNECTIONS_MAX": str(2 * CONNECTIONS_MAX),
     }
     child = subprocess.Popen(
         [program, "-db", "-f", str(_FILE)],
-        env={**os.environ, **places},
+        env={**os.environ, **variables},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         preexec_fn=death_signal_hook(signal.SIGTERM),  # noqa: PLW1509 - its threads have ended
@@ -74,7 +74,7 @@ def _standing(program: str, core_port: int, cores: float) -> Iterator[int]:
             if child.poll() is not None or time.monotonic() > deadline_s:
                 raise CannotRun(f"haproxy did not start: try `haproxy -c -f {_FILE.name}`")
             time.sleep(0.05)
-        # It asks whether the gateway is ready before it sends it anything.
+        # It checks that the gateway is ready before it sends it any request.
         time.sleep(1.5)
         yield port
     finally:

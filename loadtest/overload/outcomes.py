@@ -1,4 +1,4 @@
-"""What became of what was offered."""
+"""The outcome of the offered requests."""
 
 from typing import Literal
 
@@ -8,7 +8,7 @@ Kind = Literal["order", "list"]
 
 
 class Outcome(msgspec.Struct, kw_only=True):
-    """What became of one kind of request in one phase. Milliseconds from the due moment."""
+    """The outcome of one kind of request in one phase. Milliseconds from the due moment."""
 
     seconds: float
     due: int = 0
@@ -20,7 +20,7 @@ class Outcome(msgspec.Struct, kw_only=True):
     #: Answered 503 and sent again at once.
     retried: int = 0
     other: int = 0
-    #: Sent, and no answer came.
+    #: Sent, without an answer.
     unanswered: int = 0
     #: No connection was free within a second.
     not_placed: int = 0
@@ -34,18 +34,18 @@ class Outcome(msgspec.Struct, kw_only=True):
         return self.good / self.seconds
 
     def summarise(self, latencies_s: list[float]) -> None:
-        """Take note of how long the accepted waited; at least one did."""
+        """Set the latencies of the accepted requests, from at least one in seconds."""
         latencies_s.sort()
 
         def at(share: float) -> float:
-            place = min(len(latencies_s) - 1, int(share * len(latencies_s)))
-            return round(1e3 * latencies_s[place], 2)
+            index = min(len(latencies_s) - 1, int(share * len(latencies_s)))
+            return round(1e3 * latencies_s[index], 2)
 
         self.p50_ms, self.p99_ms, self.max_ms = at(0.5), at(0.99), at(1.0)
 
 
 class Phase(msgspec.Struct, kw_only=True):
-    """One phase: the outcome by kind, and what lists were answered, by tenths of a second."""
+    """One phase: the outcome by kind, and the answers to lists, by tenths of a second."""
 
     outcomes: dict[Kind, Outcome]
     lists_accepted: list[int]

@@ -1,4 +1,4 @@
-"""The order of the run: floods, quiet, a storm, steps; fronts and roles; and what must fail."""
+"""The order of the run: floods, quiet, a retry storm, steps; fronts and roles; the controls."""
 
 import os
 import platform
@@ -17,7 +17,7 @@ from loadtest.overload.outcomes import Phase
 
 _LISTS_TIER = 3
 _WINDOWS = 5
-#: How long clients that try again storm, until it is seen whether that keeps itself going.
+#: Seconds of a storm of retries: long enough to see whether it sustains itself.
 _STORM_S = 60.0
 _TRIES = 4
 
@@ -37,7 +37,7 @@ def run(bench: Bench) -> Findings:
                 flood[times].append(flooded.trial)
                 bench.say(f"{label}, orders at {times} x: {summary(flooded.trial)}")
                 if times == TIMES[-1] and flooded.trial.orders.refused:
-                    costs.append(flooded.refusal_s(accepts_s[-1]) / accepts_s[-1])
+                    costs.append(flooded.rejection_s(accepts_s[-1]) / accepts_s[-1])
                 bench.rest(gateway, flooded.trial.capacity, orders=0.1, seconds=2.0)
             for times in TIMES:
                 trial = beside_lists(bench, gateway, times)
@@ -49,7 +49,7 @@ def run(bench: Bench) -> Findings:
         after = _storm(bench, gateway)
         half, full = bench.sample_load(gateway, 0.5), bench.sample_load(gateway, 1.0)
         steps = [_step(bench, gateway) for _ in range(bench.options.rounds)]
-    least_s = controls.least_refusal_s(bench)
+    least_s = controls.least_rejection_s(bench)
     return Findings(
         held_to_cores=bench.options.cores,
         cores=os.cpu_count() or 1,
@@ -82,14 +82,14 @@ def beside_lists(bench: Bench, gateway: CagedGateway, times: int) -> Trial:
 
 def _quiet(bench: Bench, gateway: CagedGateway) -> list[Phase]:
     seconds = bench.options.quiet_s
-    bench.say(f"0.7 of the capacity for {_WINDOWS} x {seconds} s: nothing may be refused")
+    bench.say(f"0.7 of the capacity for {_WINDOWS} x {seconds} s: nothing may be rejected")
     return [bench.quiet(gateway) for _ in range(_WINDOWS)]
 
 
 def _storm(bench: Bench, gateway: CagedGateway) -> Trial:
     capacity = bench.capacity(gateway)
     bench.say(
-        f"ten times the capacity for {_STORM_S:.0f} s, each refused order sent {_TRIES - 1} more "
+        f"ten times the capacity for {_STORM_S:.0f} s, each rejected order sent {_TRIES - 1} more "
         "times; then 0.7 of it"
     )
     storm, quiet = (10 * capacity, 0.0, _STORM_S), (0.7 * capacity, 0.0, 10.0)
@@ -111,13 +111,13 @@ def _step(bench: Bench, gateway: CagedGateway) -> Steps:
     )
     flips = logged.count(rf'"tier {_LISTS_TIER} is (?:open|closed)"')
     answered = [n for n, count in enumerate(step.lists_accepted) if count]
-    refused = [n for n, count in enumerate(after.lists_refused) if count]
-    is_dark = bool(step.lists_refused and sum(step.lists_refused[-50:]))
-    is_back = not refused or refused[-1] < len(after.lists_refused) - 1
-    dark_ms = 100.0 * (answered[-1] + 1 if answered else 0)
-    back_s = 0.1 * (refused[-1] + 1 if refused else 0)
+    rejected = [n for n, count in enumerate(after.lists_refused) if count]
+    is_shed = bool(step.lists_refused and sum(step.lists_refused[-50:]))
+    is_back = not rejected or rejected[-1] < len(after.lists_refused) - 1
+    shed_ms = 100.0 * (answered[-1] + 1 if answered else 0)
+    back_s = 0.1 * (rejected[-1] + 1 if rejected else 0)
     steps = Steps(
-        dark_after_ms=dark_ms if is_dark else None,
+        shed_after_ms=shed_ms if is_shed else None,
         back_after_s=back_s if is_back else None,
         flips_per_min=60 * flips / sum(seconds),
     )

@@ -1,4 +1,4 @@
-"""The findings as a table, held against the floors."""
+"""The findings as a table, and the verdict against the floors."""
 
 from collections.abc import Iterator, Sequence
 from statistics import median
@@ -15,9 +15,9 @@ _MIXED_FLOORS = {2: 0.98, 5: 0.95, 10: 0.80}
 
 #: The same where lists have a process of their own: share, and p99 in milliseconds.
 _APART_FLOOR, _APART_FLOOR_MS = 0.995, 100
-#: Share of orders answered when a flood is over: what it left behind must not keep itself going.
+#: Share of orders answered when a flood is over: its retries must not sustain themselves.
 _AFTER_FLOOR = 0.99
-#: Goodput at ten times the capacity where HAProxy refuses in front.
+#: Goodput at ten times the capacity where HAProxy rejects before the gateway.
 _FRONTED_AIM = 0.80
 
 
@@ -31,7 +31,7 @@ class Judged(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def judge(findings: Findings) -> list[Judged]:
-    """Hold the findings against every floor."""
+    """Compare the findings with every floor."""
     return [*_floods(findings), *_apart(findings), *_others(findings)]
 
 
@@ -58,7 +58,7 @@ def _floods(findings: Findings) -> Iterator[Judged]:
 
 
 def _control(what: str, found: Sequence[Trial]) -> Judged:
-    """Judge what is known to be wrong: it must miss the floor of five times the capacity."""
+    """Judge a control: it must miss the floor of five times the capacity."""
     goodput, p99_ms = _goodput(found), _p99(found)
     floor, floor_ms = _FLOOD_FLOORS[5]
     return Judged(
@@ -124,25 +124,25 @@ def _others(findings: Findings) -> Iterator[Judged]:
     )
     yield Judged(
         what="load while half of the capacity is offered: 0.7 or more",
-        found=f"{findings.high_at_half:.1%} of looks",
+        found=f"{findings.high_at_half:.1%} of samples",
         floor="1 %",
         is_held=findings.high_at_half <= 0.01,
     )
     yield Judged(
         what="load while all of it is offered: below 0.8",
-        found=f"{findings.low_at_full:.1%} of looks",
+        found=f"{findings.low_at_full:.1%} of samples",
         floor="0 %",
         is_held=findings.low_at_full == 0,
     )
     yield _worst(
         "lists gone after a step to 5 x",
-        [step.dark_after_ms for step in findings.steps], "ms", 500,
+        [step.shed_after_ms for step in findings.steps], "ms", 500,
     )  # fmt: skip
     yield _worst(
         "lists back after the step back", [step.back_after_s for step in findings.steps], "s", 45
     )
     yield _worst(
-        "lists dark or back, a minute", [step.flips_per_min for step in findings.steps], "times", 2
+        "lists shed or back, a minute", [step.flips_per_min for step in findings.steps], "times", 2
     )
 
 
@@ -194,12 +194,12 @@ def as_text(findings: Findings, judged: Sequence[Judged]) -> str:
 
 
 def _bound(findings: Findings) -> str:
-    """Say what would be left if refusals cost no more than the kernel and a bare loop take."""
+    """Return a line: the goodput if a rejection cost only the kernel and a bare loop."""
     least = median(findings.least_refusal_cost or [float("nan")])
     left = (max(0.0, (1 - times * least) / (1 - least)) for times in TIMES)
     shares = " / ".join(f"{share:.0%}" for share in left)
     at = " / ".join(f"{times}" for times in TIMES)
-    return f"If one process refused at the price of bare sockets, {shares} would be left at {at} x."
+    return f"If one process rejected at the cost of bare sockets, {shares} would remain at {at} x."
 
 
 def _row(name: str, found: Sequence[Trial]) -> tuple[str, ...]:

@@ -4,8 +4,8 @@
     stripe_sdk   the control: Stripe's messages, signed by Stripe's own library
     simulated    payers over `ops.simulators`
 
-What a gateway verifies is worth only as much as the independence of who signed it. The control
-shares no code with our simulators, so an error that they and the gateway have in common shows.
+A verification proves only as much as the signer is independent. The control shares no code with
+our simulators, so it reveals an error that they and the gateway have in common.
 """
 
 from loadtest.payers import simulated
@@ -14,5 +14,5 @@ from loadtest.payers.stripe_sdk import StripeSdk
 
 
 def create() -> list[Payer]:
-    """Make three payers, each with an account and secrets of its own; the control is the first."""
+    """Create three payers, each with an account and secrets of its own; the control is first."""
     return [StripeSdk(), simulated.standard_webhooks(), simulated.alipay()]

@@ -10,10 +10,10 @@ __all__ = ["Forgery", "Message", "Payer", "Payment", "Posted", "Refund", "once"]
 
 
 class Message(NamedTuple):
-    """A message. ``sign`` makes the bytes of one attempt, signed anew where the provider does."""
+    """A message. ``sign`` makes the bytes of one attempt, signed again by some providers."""
 
-    #: What identifies it in the history of orders, whichever attempt arrives: its number at the
-    #: provider, as a rule. Two where one message reports two things.
+    #: What identifies it in the history of orders, whichever attempt arrives: usually its id at the
+    #: provider. Two where one message reports two events.
     keys: tuple[str, ...]
     #: The provider's number of the payment it is about.
     transaction_id: str
@@ -32,7 +32,7 @@ class Payment(NamedTuple):
 
 
 class Refund(NamedTuple):
-    """Money of a payment that went back."""
+    """A refund of a payment."""
 
     payment: Payment
     #: Counts the refunds of the payment, from 1.
@@ -48,7 +48,7 @@ class Payer(Protocol):
 
     #: The provider's name in the path and in the settings.
     provider: str
-    #: What the gateway is configured with.
+    #: The secrets in the settings of the gateway.
     secrets: Sequence[str]
     options: Mapping[str, object]
     #: The ways to forge that make sense here.
@@ -65,11 +65,11 @@ class Payer(Protocol):
         ...
 
     def forge(self, payment: Payment, how: Forgery) -> Message:
-        """Make a message that must be refused; nobody has paid."""
+        """Make a message that must be rejected: nothing was paid."""
         ...
 
     def is_acknowledged(self, status: int, body: bytes) -> bool:
-        """Say whether the provider takes this answer for an acknowledgement and stops sending."""
+        """Return whether the provider takes this answer for an acknowledgement."""
         ...
 
 
@@ -77,9 +77,9 @@ def once(sign: Callable[[], Posted]) -> Callable[[], Posted]:
     """Sign at the first attempt, and send the same bytes at every other."""
     signed: list[Posted] = []
 
-    def remembered() -> Posted:
+    def cached() -> Posted:
         if not signed:
             signed.append(sign())
         return signed[0]
 
-    return remembered
+    return cached

@@ -26,14 +26,14 @@ class SimulatedPayer:
     def __init__(
         self, provider: str, identity: Callable[[Kind, Posted], _Identity], *, is_cumulative: bool
     ) -> None:
-        played = registry.provider(provider)
+        module = registry.provider(provider)
         self.provider = provider
-        self.account = played.create()
+        self.account = module.create()
         self.secrets: Sequence[str] = self.account.secrets
         self.options = self.account.options
-        self.forgeries: Sequence[Forgery] = sorted(played.FORGERIES)
+        self.forgeries: Sequence[Forgery] = sorted(module.FORGERIES)
         self.is_cumulative = is_cumulative
-        self._simulator = played.simulator(self.account)
+        self._simulator = module.simulator(self.account)
         self._identity = identity
 
     def pay(self, payment: Payment) -> Message:
@@ -44,21 +44,23 @@ class SimulatedPayer:
         """Make the message about a refund. Raises ``ValueError`` for a second partial one."""
         is_full = refund.total == refund.payment.amount
         if not is_full and refund.amount != refund.total:
-            raise ValueError("a simulator knows one partial refund, and one of all that is left")
+            raise ValueError(
+                "a simulator supports one partial refund, and one of the remaining amount"
+            )
         before = refund.total - refund.amount if is_full else refund.amount
         return self._message(
             "refund" if is_full else "partial_refund", _trade(refund.payment, refunded=before)
         )
 
     def forge(self, payment: Payment, how: Forgery) -> Message:
-        """Make a message that must be refused. Every attempt sends the same bytes."""
+        """Make a message that must be rejected. Every attempt sends the same bytes."""
         trade = _trade(payment)
         keys, transaction_id, _ = self._message("paid", trade)
         sign = once(lambda: self._simulator.forged(how, "paid", trade, at=datetime.now(UTC)))
         return Message(keys, transaction_id, sign)
 
     def is_acknowledged(self, status: int, body: bytes) -> bool:
-        """Say whether the provider takes this answer for an acknowledgement."""
+        """Return whether the provider takes this answer for an acknowledgement."""
         return self._simulator.is_acknowledged(status, "", body)
 
     def _message(self, kind: Kind, trade: Trade) -> Message:
@@ -78,7 +80,7 @@ def standard_webhooks() -> SimulatedPayer:
 
 
 def alipay() -> SimulatedPayer:
-    """Make an app at Alipay; a refund reports the total so far, and again that it was paid."""
+    """Make an app at Alipay; a refund reports the total so far, and the payment again."""
     return SimulatedPayer("alipay", _alipay_identity, is_cumulative=True)
 
 

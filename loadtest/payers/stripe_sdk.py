@@ -11,9 +11,9 @@ import stripe
 
 from loadtest.payers.contract import Forgery, Message, Payment, Posted, Refund
 
-#: How old a stale signature is: Stripe's library accepts five minutes.
+#: The age of a stale signature: Stripe's library accepts five minutes.
 _STALE = timedelta(hours=1)
-#: What the forger had signed before changing the amount.
+#: The amount in the genuine message whose signature a forger reuses.
 _SIGNED_AMOUNT = Decimal("0.01")
 _JSON = {"Content-Type": "application/json"}
 
@@ -35,7 +35,7 @@ class StripeSdk:
         return Message((key,), _intent_id(payment), lambda: self._signed(body))
 
     def refund(self, refund: Refund) -> Message:
-        """Make the event of a charge of which more was refunded than before."""
+        """Make the event of a charge that was refunded."""
         payment = refund.payment
         key = f"evt_{payment.serial}_refund_{refund.number}"
         charge = {
@@ -63,7 +63,7 @@ class StripeSdk:
         return Message((key,), _intent_id(payment), signers[how])
 
     def is_acknowledged(self, status: int, body: bytes) -> bool:
-        """Want any 2xx."""
+        """Return whether the status is a 2xx."""
         return 200 <= status < 300
 
     def _signed(self, body: str, at: datetime | None = None) -> Posted:

@@ -64,8 +64,8 @@ async def test_orders_are_placed_and_paid(
 @pytest.mark.parametrize(
     ("payments", "says"),
     [
-        ("nobody=x.json", "say PROVIDER=FILE"),
-        ("wechatpay", "say PROVIDER=FILE"),
+        ("nobody=x.json", "give PROVIDER=FILE"),
+        ("wechatpay", "give PROVIDER=FILE"),
         ("wechatpay=missing.json", "holds no simulated account"),
         ("kuaidi100=x.json", "takes no payments in CNY"),
     ],

@@ -12,7 +12,7 @@ from tests.support.demo_run import DemoRun
 
 ONCE = "acknowledged orders stored once, with their id"
 FORGED = "forgeries refused with 4xx"
-ANSWERS = "answers that nobody should get"
+ANSWERS = "unexpected answers"
 TWICE = "orders answered 201 twice, or refused and stored"
 DIFFERENT = "repeats of an order answered differently"
 

@@ -188,6 +188,6 @@ FAULTS = (
         "an order doubled", "ALTER TABLE orders DROP CONSTRAINT orders_channel_order_no_key",
         "INSERT INTO orders SELECT (jsonb_populate_record(o, jsonb_build_object("
         f"'id', gen_random_uuid(), 'request_id', null))).* FROM orders o WHERE id = {_ONE}",
-        breaks="orders stored that nobody may have sent",
+        breaks="orders stored that were never sent",
     ),
 )  # fmt: skip

@@ -169,7 +169,7 @@ async def _judged(world: World, course: _Course) -> Round:
         _is("every sender got an answer in the end", course.is_finished),
         Check("entries left in the journal", 0, await world.journaled()),
         verify.none("processes that ended by themselves", world.ended),
-        verify.none("503 that do not say when to come back", world.crowd.dishonest),
+        verify.none("503 that do not say when to come back", world.crowd.without_retry_after),
         resolving,
         *await fault.judge(world, found),
     ]

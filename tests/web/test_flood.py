@@ -117,7 +117,7 @@ def findings(**changes: object) -> Findings:
         after_flood=trial(),
         high_at_half=0.0,
         low_at_full=0.0,
-        steps=[Steps(dark_after_ms=200.0, back_after_s=20.0, flips_per_min=1.6)],
+        steps=[Steps(shed_after_ms=200.0, back_after_s=20.0, flips_per_min=1.6)],
     )
     return msgspec.structs.replace(good, **changes)
 
@@ -142,8 +142,8 @@ def findings(**changes: object) -> Findings:
         ({"quiet": [phase(refused=3)]}, 1),
         ({"quiet": [phase(), phase(refused=3), phase()]}, 0),
         ({"high_at_half": 0.02, "low_at_full": 0.1}, 2),
-        ({"steps": [Steps(dark_after_ms=600.0, back_after_s=46.0, flips_per_min=2.4)]}, 3),
-        ({"steps": [Steps(dark_after_ms=None, back_after_s=None, flips_per_min=0.0)]}, 2),
+        ({"steps": [Steps(shed_after_ms=600.0, back_after_s=46.0, flips_per_min=2.4)]}, 3),
+        ({"steps": [Steps(shed_after_ms=None, back_after_s=None, flips_per_min=0.0)]}, 2),
     ],
 )
 def test_every_floor_can_be_missed(changes: dict[str, object], missed: int) -> None:
