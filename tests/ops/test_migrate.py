@@ -117,7 +117,7 @@ def test_a_database_in_use_is_upgraded_with_all_its_data(bare: Cli, empty_databa
     assert run.stdout.splitlines()[:7] == [
         "applied 0002: Aliases of orders",
         "applied 0003: Orders by the tracking number of their parcel",
-        "applied 0004: Rejected callbacks, kept for a while",
+        "applied 0004: Refused callbacks, kept for a while",
         "applied 0005: Operators' modes",
         "applied 0006: Whether the stock was asked about an order",
         "applied 0007: The shape in which orders are handed over",

@@ -139,7 +139,7 @@ def test_what_the_file_may_not_say_is_refused_by_name(text: str, told: str) -> N
 
 
 def test_a_file_that_is_named_must_be_there() -> None:
-    with pytest.raises(SettingsError, match=r"nowhere\.toml can not be read"):
+    with pytest.raises(SettingsError, match=r"nowhere\.toml cannot be read"):
         settings.load({**_BASE, "TIDEGATE_CONFIG": "nowhere.toml"})
 
 
