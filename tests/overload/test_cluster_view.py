@@ -1,13 +1,10 @@
 """The cluster view: read once a second for all observers, bounded, None without Redis."""
 
 import asyncio
-from collections.abc import Sequence
-from typing import cast
 
 import msgspec
 import pytest
 
-from gateway.domain.errors import Unavailable
 from gateway.overload import cluster_view
 from gateway.overload.cluster_view import LISTED_MAX, READ_S, ClusterView, NoClusterView
 from gateway.overload.peers import PublishedProcess
@@ -15,24 +12,7 @@ from gateway.stores.redis.process_states import Published
 from tests.domain.support import NOW
 from tests.ops.test_load import process
 from tests.support.fakes.clock import ManualClock
-
-
-class States:
-    """Returns what it was given, once it may answer."""
-
-    def __init__(self) -> None:
-        self.published_states: list[Published] = []
-        self.reads = 0
-        self.is_away = False
-        self.may_answer = asyncio.Event()
-        self.may_answer.set()
-
-    async def published(self) -> Sequence[Published]:
-        self.reads += 1
-        await self.may_answer.wait()
-        if self.is_away:
-            raise Unavailable("redis")
-        return self.published_states
+from tests.support.fakes.process_states import FakeProcessStates
 
 
 @pytest.fixture
@@ -41,13 +21,17 @@ def clock() -> ManualClock:
 
 
 @pytest.fixture
-def states() -> States:
-    return States()
+def states() -> FakeProcessStates:
+    return FakeProcessStates()
 
 
 @pytest.fixture
-def view(states: States, clock: ManualClock) -> ClusterView:
+def view(states: FakeProcessStates, clock: ManualClock) -> ClusterView:
     return ClusterView(states=states, clock=clock)
+
+
+async def publish(states: FakeProcessStates) -> None:
+    await states.publish("p", back=0.0, state=msgspec.json.encode(process()))
 
 
 def published(*processes: PublishedProcess, age_s: float = 0.3) -> list[Published]:
@@ -59,10 +43,10 @@ def seen(*processes: PublishedProcess) -> cluster_view.ClusterSnapshot:
 
 
 async def test_it_is_read_once_a_second_however_many_observers_ask(
-    view: ClusterView, states: States, clock: ManualClock
+    view: ClusterView, states: FakeProcessStates, clock: ManualClock
 ) -> None:
     assert states.reads == 0, "there is no observer"
-    states.published_states = published(process())
+    await publish(states)
     for n in range(1, 4):
         found = await asyncio.gather(*[view.read() for _ in range(50)])
         assert states.reads == n
@@ -77,7 +61,7 @@ async def test_it_is_read_once_a_second_however_many_observers_ask(
 
 
 async def test_an_observer_slightly_early_gets_the_next_read(
-    view: ClusterView, states: States, clock: ManualClock
+    view: ClusterView, states: FakeProcessStates, clock: ManualClock
 ) -> None:
     """A stream that asks each second would otherwise get the same view twice now and then."""
     await view.read()
@@ -97,7 +81,7 @@ async def test_an_observer_slightly_early_gets_the_next_read(
 
 
 async def test_an_unavailable_redis_is_none_until_it_is_back(
-    view: ClusterView, states: States, clock: ManualClock
+    view: ClusterView, states: FakeProcessStates, clock: ManualClock
 ) -> None:
     assert await view.read() is not None
     states.is_away = True
@@ -110,7 +94,7 @@ async def test_an_unavailable_redis_is_none_until_it_is_back(
 
 
 async def test_an_observer_that_leaves_does_not_cancel_the_read(
-    view: ClusterView, states: States
+    view: ClusterView, states: FakeProcessStates
 ) -> None:
     states.may_answer.clear()
     first, second = (asyncio.create_task(view.read()) for _ in range(2))
@@ -124,7 +108,7 @@ async def test_an_observer_that_leaves_does_not_cancel_the_read(
 
 
 async def test_when_all_observers_have_left_the_next_one_reads_again(
-    view: ClusterView, states: States, clock: ManualClock
+    view: ClusterView, states: FakeProcessStates, clock: ManualClock
 ) -> None:
     states.may_answer.clear()
     looking = asyncio.create_task(view.read())
@@ -134,7 +118,7 @@ async def test_when_all_observers_have_left_the_next_one_reads_again(
     states.may_answer.set()
     await asyncio.sleep(0)
     clock.at_s += 3600.0
-    states.published_states = published(process())
+    await publish(states)
     whole = await view.read()
     assert whole is not None
     assert whole.summary.processes == 1
@@ -182,12 +166,18 @@ def test_unreadable_processes_are_counted_and_in_no_figure() -> None:
 
 
 async def test_an_error_leaves_no_old_view_behind(
-    view: ClusterView, states: States, clock: ManualClock
+    view: ClusterView,
+    states: FakeProcessStates,
+    clock: ManualClock,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    states.published_states = published(process())
+    async def failing() -> list[Published]:
+        raise ZeroDivisionError
+
+    await publish(states)
     assert await view.read() is not None
     clock.at_s += READ_S
-    states.published_states = cast("list[Published]", [None])
-    with pytest.raises(AttributeError):
+    monkeypatch.setattr(states, "published", failing)
+    with pytest.raises(ZeroDivisionError):
         await view.read()
     assert await view.read() is None

@@ -1,13 +1,11 @@
 """Peers: back load of one process counts for all, and expires.
 
-Their Redis is a table with a clock; the real one is in tests/stores/test_process_states.py.
+Their Redis is a fake with a clock of its own.
 """
 
 import asyncio
 import json
 import logging
-from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Literal
 
 import msgspec
@@ -22,40 +20,17 @@ from gateway.overload.load import BACK, LoadFigure
 from gateway.overload.peers import EXPIRES_S, HEARTBEAT_S, Peers, PublishedProcess
 from gateway.overload.signals import TICK_S
 from gateway.overload.snapshot import TierSnapshot
+from gateway.stores.redis.process_states import PeerLoad
 from tests.domain.support import NOW
 from tests.overload.test_admission import Ticked
-
-
-@dataclass
-class Received:
-    back: float
-    age_s: float
-
-
-class FakeStates:
-    """Stores what is published, and when."""
-
-    def __init__(self) -> None:
-        self.at_s = 0.0
-        self.published: dict[str, tuple[float, float, bytes]] = {}
-        self.is_away = False
-
-    async def publish(self, process: str, *, back: float, state: bytes) -> Sequence[Received]:
-        if self.is_away:
-            raise Unavailable("redis")
-        self.published[process] = (back, self.at_s, state)
-        return [
-            Received(back, self.at_s - published_s)
-            for name, (back, published_s, _) in self.published.items()
-            if name != process and self.at_s - published_s <= EXPIRES_S
-        ]
+from tests.support.fakes.process_states import FakeProcessStates
 
 
 class Cluster:
     """Processes that tick together and send heartbeats each ``HEARTBEAT_S``."""
 
     def __init__(self, count: int) -> None:
-        self.states = FakeStates()
+        self.states = FakeProcessStates()
         self.ticked = [Ticked() for _ in range(count)]
         self.peers = [
             Peers(
@@ -123,7 +98,7 @@ async def test_received_load_is_never_published() -> None:
     process = cluster.peers[1].published()
     assert process.back == 0.0
     assert process.shares["peers"] > 0.9
-    assert cluster.states.published[_key(cluster, 1)][0] == 0.0
+    assert cluster.states.stored[_key(cluster, 1)][0] == 0.0
 
 
 async def test_the_load_of_a_dead_process_expires_after_three_seconds() -> None:
@@ -169,10 +144,10 @@ async def test_a_slow_answer_is_as_old_as_its_question() -> None:
     cluster = Cluster(1)
     (ticked,), (telling,) = cluster.ticked, cluster.peers
 
-    class Slow(FakeStates):
-        async def publish(self, process: str, *, back: float, state: bytes) -> Sequence[Received]:
+    class Slow(FakeProcessStates):
+        async def publish(self, process: str, *, back: float, state: bytes) -> list[PeerLoad]:
             ticked.clock.at_s += 2.0
-            return [Received(0.9, 0.5)]
+            return [PeerLoad(0.9, 0.5)]
 
     telling._states = Slow()
     await telling.exchange()
@@ -184,8 +159,8 @@ async def test_a_hanging_redis_delays_no_request_and_the_task_can_be_stopped() -
     cluster = Cluster(1)
     asked = asyncio.Event()
 
-    class Hanging(FakeStates):
-        async def publish(self, process: str, *, back: float, state: bytes) -> Sequence[Received]:
+    class Hanging(FakeProcessStates):
+        async def publish(self, process: str, *, back: float, state: bytes) -> list[PeerLoad]:
             asked.set()
             await asyncio.sleep(0.2)
             raise Unavailable("redis")
@@ -210,7 +185,7 @@ async def test_a_published_process_is_decoded_as_it_was() -> None:
         ticked.tick()
     ticked.committer.waiting = 7
     await cluster.peers[1].exchange()
-    read = peers.decoded(cluster.states.published[_key(cluster, 1)][2])
+    read = peers.decoded(cluster.states.stored[_key(cluster, 1)][2])
     assert read == cluster.peers[1].published()
     assert read is not None
     assert (read.port, read.waiting, read.actions) == (8081, 7, {"order_lists": "shed"})
