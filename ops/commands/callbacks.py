@@ -1,4 +1,4 @@
-"""`tidegate callbacks refused`: what providers sent and the gateway did not take."""
+"""`tidegate callbacks refused`: callbacks that the gateway rejected."""
 
 import asyncio
 import json
@@ -23,7 +23,7 @@ _LIMIT_MAX = 1000
 
 @click.group("callbacks")
 def command() -> None:
-    """Look at the callbacks that were refused."""
+    """Inspect rejected callbacks."""
 
 
 @command.command(
@@ -35,7 +35,7 @@ Examples:
   tidegate callbacks refused --reason bad_signature --json
   tidegate callbacks refused --show 019f3c5e-7d30-7c31-a6c1-5b1d3f6a2e10
 \b
-The page of each provider (gateway/providers/NAME.md) says what a reason means there.
+The page of each provider (gateway/providers/NAME.md) explains the reasons.
 Exits 0, or 1 when the database is unavailable or there is no such callback.
 """,
 )
@@ -54,7 +54,7 @@ Exits 0, or 1 when the database is unavailable or there is no such callback.
     "shown",
     type=click.UUID,
     metavar="ID",
-    help="Print one with its headers and its body, unsealed. The audit log says who looked.",
+    help="Print one with its headers and its body, unsealed. The audit log records the access.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def refused(
@@ -65,10 +65,10 @@ def refused(
     shown: UUID | None,
     as_json: bool,
 ) -> None:
-    """List refused callbacks, newest first, with the commonest cause; or show one.
+    """List rejected callbacks, newest first, with the most common cause; or show one.
 
-    They are kept sealed for refused_keep_h hours, some of each account and reason a minute; the
-    metric tidegate_refused_callbacks has the true numbers.
+    They are stored sealed for refused_keep_h hours, a few per account, reason and minute; the
+    metric tidegate_refused_callbacks has the full counts.
     """
     loaded = settings.load()
     if shown is not None:
@@ -79,7 +79,7 @@ def refused(
         click.echo(json.dumps(msgspec.to_builtins(rows)))
         return
     if not rows:
-        click.echo("no refused callbacks are kept", err=True)
+        click.echo("no rejected callbacks are stored", err=True)
         return
     table(
         ("ID", "RECEIVED (UTC)", "ACCOUNT", "REASON", "BYTES", "HINT"),
@@ -99,14 +99,14 @@ def refused(
 
 def _show(found: RejectedCallback | None, id_: UUID, as_json: bool) -> None:
     if found is None:
-        raise Failure(f"no refused callback {id_} is kept: see `tidegate callbacks refused`")
+        raise Failure(f"no rejected callback {id_} is stored: see `tidegate callbacks refused`")
     body = found.body.decode(errors="backslashreplace")
     if as_json:
-        # JSON has no bytes; a body that is not UTF-8 shows its odd bytes as \\xNN.
+        # JSON has no bytes; invalid UTF-8 in a body is shown as \\xNN.
         click.echo(json.dumps({**msgspec.to_builtins(found), "body": body}))
         return
     click.echo(f"{found.provider}/{found.account} at {found.received_at:%Y-%m-%d %H:%M:%S} UTC")
-    click.echo(f"refused: {found.reason}: {found.hint}\n")
+    click.echo(f"rejected: {found.reason}: {found.hint}\n")
     for name, value in found.headers:
         click.echo(_printable(f"{name}: {value}"))
     click.echo()

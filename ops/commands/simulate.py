@@ -17,7 +17,7 @@ from ops.simulators.contract import Account, Forgery, Kind, Trade
 from ops.simulators.sending import Sent, Step
 from ops.tables import table
 
-_STORY: tuple[Kind, ...] = ("placed", "paid", "partial_refund", "refund")
+_DEFAULT_KINDS: tuple[Kind, ...] = ("placed", "paid", "partial_refund", "refund")
 _AMOUNT_LIMIT = 10**10
 _PARCEL: tuple[Kind, ...] = ("shipped", "delivered")
 _EPILOG = """\
@@ -25,12 +25,12 @@ _EPILOG = """\
 Examples:
   tidegate simulate --list
   tidegate simulate wechatpay --keys wechatpay.json
-      makes the account and prints what to put into tidegate.toml; then, with the gateway restarted:
+      creates the account and prints its section of tidegate.toml; then, with the gateway restarted:
   tidegate simulate wechatpay --keys wechatpay.json --order-no W-1001 --amount 199.00 --kind paid
   tidegate simulate wechatpay --keys wechatpay.json --duplicate 2 --count 1000 --rate 200
   tidegate simulate wechatpay --keys wechatpay.json --forge changed
-Exits 0 when every genuine message was acknowledged as its provider wants it and every forged one
-was refused, 1 when not, 2 for a wrong option.
+Exits 0 when every genuine message was acknowledged as its provider requires and every forged one
+was rejected, 1 otherwise, 2 for a wrong option.
 """
 
 
@@ -38,23 +38,25 @@ was refused, 1 when not, 2 for a wrong option.
 @click.argument("provider", required=False)
 @click.option("--list", "is_list", is_flag=True, help="List what can be simulated, and exit.")
 @click.option("--keys", "keys_file", type=click.Path(path_type=Path, dir_okay=False),
-              help="File of the simulated account; made on first use.")  # fmt: skip
+              help="File of the simulated account; created on first use.")  # fmt: skip
 @click.option("--url", default="http://127.0.0.1:8080", show_default=True, help="The gateway.")
 @click.option("--account", default="main", show_default=True, help="Name of the account there.")
 @click.option("--channel", default="web", show_default=True, help="Channel of its orders.")
 @click.option("--kind", "kinds", multiple=True, type=click.Choice(get_args(Kind)),
-              help="What to tell; repeatable, in this order. Default: the story.")  # fmt: skip
+              help="Message to send; repeatable. Default: order, payment, refunds.")  # fmt: skip
 @click.option("--duplicate", type=click.IntRange(1, 100), default=1, show_default=True,
               help="How often each message is sent.")  # fmt: skip
-@click.option("--reverse", is_flag=True, help="Tell the story backwards: the last thing first.")
+@click.option(
+    "--reverse", is_flag=True, help="Send the messages in reverse order: the last one first."
+)
 @click.option("--forge", "forged", type=click.Choice(get_args(Forgery)),
-              help="Forge every message in this way; all must be refused.")  # fmt: skip
+              help="Forge every message in this way; all must be rejected.")  # fmt: skip
 @click.option("--order-no", help="Number of the order; with --count a number is appended.")
-@click.option("--amount", default="199.00", show_default=True, help="What the order costs.")
+@click.option("--amount", default="199.00", show_default=True, help="Amount of the order.")
 @click.option("--currency", help="Default: the provider's usual one.")
 @click.option("--count", type=click.IntRange(1, 1_000_000), default=1, show_default=True,
               help="How many orders.")  # fmt: skip
-@click.option("--rate", type=click.FloatRange(0.1, 100_000), help="Messages a second in all.")
+@click.option("--rate", type=click.FloatRange(0.1, 100_000), help="Messages per second in total.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def command(
     provider: str | None, is_list: bool, keys_file: Path | None, url: str, account: str,
@@ -62,10 +64,10 @@ def command(
     order_no: str | None, amount: str, currency: str | None, count: int, rate: float | None,
     as_json: bool,
 ) -> None:  # fmt: skip
-    """Play a payment provider or shop: sign messages and post them to a gateway.
+    """Simulate a payment provider or shop: sign messages and post them to a gateway.
 
-    The account is one of your own making: the gateway is configured with its secrets, and the
-    file of --keys holds the provider's side. Never configure it on a gateway that takes money.
+    The account is simulated: the gateway is configured with its secrets, and the file of --keys
+    holds the provider's keys. Never configure it on a gateway that handles real payments.
     """
     if is_list or provider is None:
         _list(as_json)
@@ -73,24 +75,24 @@ def command(
     if provider not in registry.names():
         raise Wrong(f"unknown provider {provider!r}; known are {', '.join(registry.names())}")
     played = registry.provider(provider)
-    story = kinds or [k for k in _STORY if k in played.KINDS] or list(_PARCEL)
-    if unknown := [kind for kind in story if kind not in played.KINDS]:
+    sequence = kinds or [k for k in _DEFAULT_KINDS if k in played.KINDS] or list(_PARCEL)
+    if unknown := [kind for kind in sequence if kind not in played.KINDS]:
         known = ", ".join(sorted(played.KINDS))
-        raise Wrong(f"{provider} does not tell {unknown[0]!r}; it tells {known}")
+        raise Wrong(f"{provider} sends no message {unknown[0]!r}; it sends {known}")
     if forged is not None and forged not in played.FORGERIES:
         known = ", ".join(sorted(played.FORGERIES))
         raise Wrong(f"messages of {provider} cannot be forged as {forged!r}, but as {known}")
     if keys_file is None:
-        raise Wrong(f"say where the account is kept: --keys {provider}.json (made on first use)")
-    held, is_new = _held(keys_file, played)
-    section = keys.section(provider, account, channel, path=keys_file, account=held)
+        raise Wrong(f"name the file of the account: --keys {provider}.json (created on first use)")
+    simulated, is_new = _load_or_create(keys_file, played)
+    section = keys.section(provider, account, channel, path=keys_file, account=simulated)
     if is_new:
-        click.echo(f"made the account {keys_file}. Put this into tidegate.toml, restart the "
+        click.echo(f"created the account {keys_file}. Put this into tidegate.toml, restart the "
                    f"gateway, and run the same command again:\n\n{section}")  # fmt: skip
         return
     trades = _trades(order_no, amount, currency or played.CURRENCIES[0], count)
-    steps = [Step(kind, n, forged) for kind in story for n in range(duplicate)]
-    simulator = played.simulator(held)
+    steps = [Step(kind, n, forged) for kind in sequence for n in range(duplicate)]
+    simulator = played.simulator(simulated)
     try:
         # Kinds that a provider cannot express are reported before anything is sent.
         for step in steps:
@@ -106,7 +108,7 @@ def command(
             url=target,
             simulator=simulator,
             rate=rate,
-            said=lambda sent: _progress(sent_messages, sent, len(trades) * len(steps)),
+            on_sent=lambda sent: _progress(sent_messages, sent, len(trades) * len(steps)),
         )
     )
     _report(sent_messages, as_json=as_json)
@@ -130,11 +132,11 @@ def _list(as_json: bool) -> None:
         (name, " ".join(sorted(each.KINDS)), " ".join(sorted(each.FORGERIES)))
         for name, each in found.items()
     ]
-    table(("PROVIDER", "TELLS", "CAN BE FORGED BY"), rows)
+    table(("PROVIDER", "MESSAGES", "FORGERIES"), rows)
 
 
-def _held(path: Path, played: registry.Provider) -> tuple[Account, bool]:
-    """Return the account of a file, made if there is none, and whether it was made."""
+def _load_or_create(path: Path, played: registry.Provider) -> tuple[Account, bool]:
+    """Return the account of a file, created if there is none, and whether it was created."""
     try:
         if path.exists():
             return keys.load(path), False
@@ -153,7 +155,7 @@ def _trades(order_no: str | None, amount: str, currency: str, count: int) -> lis
         is_money = False
     if not is_money:
         raise Wrong(f"--amount {amount!r} is not an amount of money")
-    # A part that every currency can express: the first digit of it.
+    # An amount that every currency can express.
     part = Decimal(1) if due > 1 else due
     run = secrets.token_hex(4)
     stem = order_no or f"SIM-{run}"
@@ -187,7 +189,7 @@ def _report(sent_messages: Sequence[Sent], *, as_json: bool) -> None:
         click.echo(json.dumps({"messages": rows, "p50_ms": p50_ms, "p99_ms": p99_ms}))
         return
     table(
-        ("KIND", "STATUS", "AS IT SHOULD BE", "MESSAGES"),
+        ("KIND", "STATUS", "AS EXPECTED", "MESSAGES"),
         [
             (kind, str(status), "yes" if is_right else "no", f"{n:,}")
             for (kind, status, is_right), n in sorted(counted.items())
@@ -197,20 +199,20 @@ def _report(sent_messages: Sequence[Sent], *, as_json: bool) -> None:
 
 
 def _judge(sent_messages: Sequence[Sent], *, target: str, section: str) -> None:
-    """Say the commonest cause of what went wrong. Raises ``Failure``."""
+    """Raise ``Failure`` with the most common cause if a message was not answered as expected."""
     wrong = [sent for sent in sent_messages if not sent.is_right]
     if not wrong:
         return
     statuses = {sent.status for sent in wrong}
     if statuses == {0}:
-        raise Failure(f"nothing answers at {target}: is the gateway running, and --url right?")
+        raise Failure(f"no response from {target}: is the gateway running, and --url correct?")
     if 404 in statuses:
         raise Failure(f"the gateway has no such account; put this into tidegate.toml:\n\n{section}")
     if any(sent.status in (400, 401, 403) and sent.step.is_genuine for sent in wrong):
         raise Failure(
-            "genuine messages were refused: the gateway has other keys or options than --keys, or "
+            "genuine messages were rejected: the gateway has other keys or options than --keys, or "
             "its clock is wrong; its log and `tidegate_refused_callbacks_total` name the reason"
         )
     if any(not sent.step.is_genuine and sent.status < 300 for sent in wrong):
-        raise Failure("forged messages were taken for true: the gateway does not verify them")
+        raise Failure("forged messages were accepted: the gateway does not verify them")
     raise Failure(f"{len(wrong)} of {len(sent_messages)} messages were not answered as expected")

@@ -1,7 +1,7 @@
-"""Adyen's side: the standard webhook of payments, one signed item in each message.
+"""Simulated Adyen: the standard webhook of payments, one signed item in each message.
 
-Written from Adyen's documentation, not from the gateway. A repeat keeps the whole item; no send
-time and nothing else is made anew.
+Written from Adyen's documentation, not from the gateway. A repeat is the same item: it
+contains no send time, and nothing else changes.
 """
 
 import base64
@@ -16,7 +16,7 @@ from typing import Any
 from ops.simulators.contract import Account, Forgery, Kind, Posted, Simulator, Trade
 
 KINDS: frozenset[Kind] = frozenset({"paid", "partial_refund", "refund"})
-#: Nothing that is signed tells when, so no message is too old.
+#: No send time is signed, so no message can be stale.
 FORGERIES: frozenset[Forgery] = frozenset({"foreign_key", "changed", "unsigned", "not_ours"})
 CURRENCIES = ("EUR", "JPY", "ISK", "KWD")
 
@@ -37,7 +37,7 @@ def create() -> Account:
 
 
 def simulator(account: Account) -> Simulator:
-    """Take Adyen's side of an account."""
+    """Return the simulated Adyen of an account."""
     return _Adyen(account)
 
 
@@ -56,7 +56,7 @@ class _Adyen:
         if how == "foreign_key":
             key = hashlib.sha256(key).digest()
         elif how == "not_ours":
-            # A true message to another merchant account of the same company.
+            # A genuine message to another merchant account of the same company.
             item["merchantAccountCode"] = f"{self._merchant_account}2"
         item = self._signed(item, key)
         if how == "changed":
@@ -66,7 +66,7 @@ class _Adyen:
         return self._posted(item)
 
     def is_acknowledged(self, status: int, content_type: str, body: bytes) -> bool:
-        """Want what satisfies the oldest set-ups as well."""
+        """Require the response that the oldest webhooks need as well."""
         return 200 <= status < 300 and body == b"[accepted]"
 
     def _posted(self, item: dict[str, Any]) -> Posted:
@@ -131,11 +131,11 @@ class _Adyen:
                 "reason": "",
                 **common,
             }
-        raise ValueError(f"Adyen does not tell {kind}")
+        raise ValueError(f"Adyen sends no message {kind}")
 
 
 def _reference(what: str, serial: str) -> str:
-    """Make 16 letters and digits as Adyen does, always the same for the same thing."""
+    """Make 16 letters and digits as Adyen does, the same for the same input."""
     number = int.from_bytes(hashlib.sha256(f"{what} {serial}".encode()).digest())
     base = len(_ALPHABET)
     return "".join(_ALPHABET[number // base**place % base] for place in range(16))

@@ -1,8 +1,8 @@
-"""Alipay's side (mainland open platform): notices of a trade, in any charset it knows.
+"""Simulated Alipay (mainland open platform): notices of a trade, in any charset it supports.
 
-Written from opendocs.alipay.com: every field that the notice of a page or app payment carries.
-In ``Account.private`` stands ``key``, Alipay's own private key as PEM, and, where it is not
-utf-8, the ``charset`` that the app is set to.
+Written from opendocs.alipay.com: every field of the notice of a page or app payment.
+``Account.private`` holds ``key``, Alipay's private key as PEM, and, if it is not utf-8, the
+``charset`` of the app.
 """
 
 import secrets
@@ -16,18 +16,18 @@ from ops.simulators.contract import Account, Forgery, Kind, Posted, Simulator, T
 from ops.simulators.shared import rsa_keys, sorted_forms
 
 KINDS: frozenset[Kind] = frozenset({"paid", "partial_refund", "refund", "closed"})
-#: Nothing that is signed tells when, so no notice is too old.
+#: No send time is signed, so no notice can be stale.
 FORGERIES: frozenset[Forgery] = frozenset({"foreign_key", "changed", "unsigned", "not_ours"})
 CURRENCIES = ("CNY",)
 
 Charset = Literal["utf-8", "gbk", "gb2312"]
 _CHARSETS: tuple[str, ...] = ("utf-8", "gbk", "gb2312")
-# Escaped by the merchant before it was escaped by Alipay: decoding it twice spoils the signature.
+# Escaped by the merchant and again by Alipay: decoding it twice breaks the signature.
 _PASSBACK = "merchantBizType%3D3C%26note%3D100%25+1"
 
 
 def create(*, charset: Charset = "utf-8") -> Account:
-    """Make an account of one app, with keys of Alipay's own for it."""
+    """Make an account of one app, with Alipay's keys for it."""
     key = rsa_keys.make()
     return Account(
         secrets=(rsa_keys.public_pem(key),),
@@ -40,12 +40,12 @@ def create(*, charset: Charset = "utf-8") -> Account:
 
 
 def simulator(account: Account) -> Simulator:
-    """Make Alipay's side of an account. Raises ``ValueError`` without its private key."""
+    """Return the simulated Alipay of an account. Raises ``ValueError`` without its private key."""
     return Alipay(account)
 
 
 class Alipay:
-    """Alipay, seen from its own side."""
+    """The simulated Alipay."""
 
     def __init__(self, account: Account) -> None:
         self._key = sorted_forms.private_key(account.private, "key", whose="Alipay")
@@ -55,29 +55,29 @@ class Alipay:
             raise ValueError(f"the charset is none of {', '.join(_CHARSETS)}")
 
     def message(self, kind: Kind, trade: Trade, *, at: datetime, attempt: int = 0) -> Posted:
-        """Make one delivery: the ``notify_id`` is kept, only the time of the notice is new."""
+        """Build one delivery: a repeat has the same ``notify_id`` and a new notice time."""
         return self._posted(self._signed(self._notice(kind, trade, at), self._key))
 
     def forged(self, how: Forgery, kind: Kind, trade: Trade, *, at: datetime) -> Posted:
-        """Make a notice that must be refused."""
+        """Make a notice that must be rejected."""
         notice = self._notice(kind, trade, at)
         if how == "not_ours":
             notice["app_id"] = notice["auth_app_id"] = sorted_forms.another(notice["app_id"])
         signed = self._signed(notice, rsa_keys.make() if how == "foreign_key" else self._key)
         if how == "changed":
-            # A true notice sold as that of another order.
+            # A genuine notice with another order number.
             signed["out_trade_no"] += "X"
         if how == "unsigned":
             signed = notice
         return self._posted(signed)
 
     def is_acknowledged(self, status: int, content_type: str, body: bytes) -> bool:
-        """Want the seven bytes, and nothing else."""
+        """Require the seven bytes ``success``, and nothing else."""
         return status == 200 and body == b"success"
 
     def _notice(self, kind: Kind, trade: Trade, at: datetime) -> dict[str, str]:
         if kind not in KINDS:
-            raise ValueError(f"Alipay tells of no {kind}")
+            raise ValueError(f"Alipay sends no message {kind}")
         if trade.currency != self._options.get("currency", "CNY"):
             raise ValueError("amounts are in the currency of the account: notices do not name one")
         sorted_forms.check_cents(trade)
@@ -98,7 +98,7 @@ class Alipay:
             "out_trade_no": trade.order_no,
             "total_amount": f"{trade.amount:.2f}",
             "version": "1.0",
-            **_told(kind, trade, at),
+            **_status_fields(kind, trade, at),
         }
 
     def _payee(self) -> dict[str, str]:
@@ -112,7 +112,7 @@ class Alipay:
 
     def _signed(self, notice: Mapping[str, str], key: rsa.RSAPrivateKey) -> dict[str, str]:
         typed = {**notice, "sign_type": "RSA2"}
-        # Only the old "life account" signs its sign_type too.
+        # Only the old "life account" signs its sign_type as well.
         signed = typed if self._options.get("keep_sign_type") else notice
         text = sorted_forms.text(signed, codec=self._charset)
         return {**typed, "sign": sorted_forms.signature(key, text)}
@@ -121,7 +121,7 @@ class Alipay:
         return sorted_forms.posted(fields, codec=self._charset)
 
 
-def _told(kind: Kind, trade: Trade, at: datetime) -> dict[str, str]:
+def _status_fields(kind: Kind, trade: Trade, at: datetime) -> dict[str, str]:
     if kind == "closed":
         return {"trade_status": "TRADE_CLOSED", "gmt_close": _time(at)}
     amount = f"{trade.amount:.2f}"
@@ -136,7 +136,7 @@ def _told(kind: Kind, trade: Trade, at: datetime) -> dict[str, str]:
     }
     if kind == "paid":
         return paid
-    # ``refund_fee`` is all that went back so far.
+    # ``refund_fee`` is the total refunded so far.
     back = {"gmt_refund": f"{_time(at)}.{at.microsecond // 1000:03}"}
     if kind == "partial_refund":
         fee = {"refund_fee": f"{trade.refunded:.2f}", "out_biz_no": f"P{trade.serial}"}

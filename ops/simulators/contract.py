@@ -1,4 +1,4 @@
-"""What a simulated provider must offer. No I/O, no clock: the time of a message is handed in."""
+"""The interface of a simulated provider. No I/O, no clock: callers pass the time of a message."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -7,21 +7,21 @@ from typing import Literal, Protocol
 
 from msgspec import Struct
 
-#: What a message tells. A provider says which of them it knows.
+#: The kind of a message. Each provider lists the kinds it supports.
 Kind = Literal[
-    "placed",  # a shop took an order
+    "placed",  # an order was placed at a shop
     "paid",
     "partial_refund",
-    "refund",  # all of it went back
-    "closed",  # given up unpaid
+    "refund",  # the rest was refunded
+    "closed",  # cancelled or timed out, unpaid
     "shipped",
     "delivered",
-    "probe",  # a test that must be refused
+    "probe",  # a test that must be rejected
     "ping",  # a test or a greeting that must be acknowledged
 ]
 
-#: Ways to forge: signed with a key of the forger's own; the content exchanged after it was signed;
-#: not signed at all; a true signature that is too old; a true message of another merchant.
+#: Ways to forge: signed with the forger's own key; content changed after signing; not signed;
+#: a valid signature that is too old; a genuine message of another merchant.
 Forgery = Literal["foreign_key", "changed", "unsigned", "stale", "not_ours"]
 
 
@@ -31,52 +31,52 @@ class Trade(Struct, frozen=True):
     serial: str
     order_no: str
     amount: Decimal
-    #: What a partial refund gives back, the first of it; ``refund`` gives back what is left.
+    #: Amount of the first, partial refund; ``refund`` returns the rest.
     refunded: Decimal
     currency: str
 
 
 class Posted(Struct, frozen=True):
-    """What goes over the wire."""
+    """A request as sent: headers and body."""
 
     headers: Mapping[str, str]
     body: bytes
 
 
 class Account(Struct, frozen=True):
-    """What both sides hold: the gateway is configured with the secrets and the options."""
+    """A simulated account: its secrets and options configure the gateway."""
 
-    #: The live secrets as the gateway takes them (text or PEM), in order of preference.
+    #: The active secrets as the gateway accepts them (text or PEM), in order of preference.
     secrets: tuple[str, ...]
     #: The gateway's options for the account.
     options: Mapping[str, object]
-    #: What only the provider knows (private keys as PEM, ...): by name, as text.
+    #: Values that only the provider knows (private keys as PEM, ...), by name.
     private: Mapping[str, str]
 
 
 class Simulator(Protocol):
-    """One provider, seen from its own side, for one account."""
+    """One simulated provider, for one account."""
 
     def message(self, kind: Kind, trade: Trade, *, at: datetime, attempt: int = 0) -> Posted:
-        """Make a message of ``KINDS`` sent at ``at``. Another ``attempt`` repeats the first.
+        """Build a message of ``KINDS`` sent at ``at``. Another ``attempt`` repeats the first.
 
-        What the provider keeps on a repeat stays the same; what it makes anew is made anew.
+        On a repeat the same fields stay or change as with the real provider.
         """
         ...
 
     def forged(self, how: Forgery, kind: Kind, trade: Trade, *, at: datetime) -> Posted:
-        """Make a message of ``FORGERIES`` that must be refused."""
+        """Build a forgery of ``FORGERIES`` that must be rejected."""
         ...
 
     def is_acknowledged(self, status: int, content_type: str, body: bytes) -> bool:
-        """Say whether the provider takes this answer for an acknowledgement, strictly."""
+        """Return whether the provider treats this response as an acknowledgement, strictly."""
         ...
 
 
-# Each module ``ops/simulators/<provider>.py`` offers besides:
+# Each module ``ops/simulators/<provider>.py`` also defines:
 #
-#   KINDS: frozenset[Kind]            what it can tell
-#   FORGERIES: frozenset[Forgery]     what makes sense to forge
-#   CURRENCIES: tuple[str, ...]       what it is tried with, its usual one first
-#   def create() -> Account           a new account with keys of its own
+#   KINDS: frozenset[Kind]            the kinds it supports
+#   FORGERIES: frozenset[Forgery]     the forgeries it supports
+#   CURRENCIES: tuple[str, ...]       currencies to test with, the usual one first
+#   def create() -> Account           a new account with its own keys
 #   def simulator(account: Account) -> Simulator

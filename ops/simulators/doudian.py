@@ -1,7 +1,7 @@
-"""Doudian's side: message push, a list of messages signed as a whole.
+"""Simulated Doudian: message push, a list of messages signed as a whole.
 
-What a repeat keeps is ``msg_id`` and the whole body; nothing is made anew. A push about a number
-that is all digits writes it as a number, as the platform does.
+A repeat is the same in every byte. An order number of digits only is written as a JSON number, as
+the platform does.
 """
 
 import hashlib
@@ -27,7 +27,7 @@ _TAGS: dict[Kind, str] = {
 
 
 def create() -> Account:
-    """Make a new app with a secret of its own."""
+    """Make a new app with its own secret."""
     return Account(
         secrets=(secrets.token_hex(18),),
         options={"app_key": "7012345678901234567", "shop_ids": ["12036350"]},
@@ -36,7 +36,7 @@ def create() -> Account:
 
 
 def simulator(account: Account) -> "Doudian":
-    """Make the platform as it is seen by one app."""
+    """Return the simulated platform for one app."""
     return Doudian(account)
 
 
@@ -55,7 +55,7 @@ class Doudian:
         return self._posted(self._body(kind, trade, at, self._shop_id), self._secret)
 
     def forged(self, how: Forgery, kind: Kind, trade: Trade, *, at: datetime) -> Posted:
-        """Make a push that must be refused."""
+        """Make a push that must be rejected."""
         shop_id, app_key = self._shop_id, self._app_key
         if how == "not_ours" and kind == "ping":
             app_key += "1"  # a greeting names no shop, only the app
@@ -72,7 +72,7 @@ class Doudian:
         return posted
 
     def is_acknowledged(self, status: int, content_type: str, body: bytes) -> bool:
-        """Want 200 and code 0."""
+        """Require 200 and code 0."""
         try:
             answer = json.loads(body)
         except ValueError:

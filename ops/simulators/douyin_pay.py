@@ -1,4 +1,4 @@
-"""Douyin Pay, the merchant API: callbacks of payments and refunds.
+"""Simulated Douyin Pay, merchant API: callbacks of payments and refunds.
 
 Written from the models of douyinpay-go and douyinpay-java, both official.
 """
@@ -36,31 +36,31 @@ def create() -> Account:
 
 
 def simulator(account: Account) -> Simulator:
-    """Make Douyin Pay's side of an account. Raises ``ValueError`` without its private key."""
+    """Return the simulated Douyin Pay. Raises ``ValueError`` without its private key."""
     return DouyinPay(account)
 
 
 class DouyinPay:
-    """Douyin Pay, seen from its own side."""
+    """The simulated Douyin Pay."""
 
     def __init__(self, account: Account) -> None:
         self._callbacks = apiv3.Callbacks(account, _Dialect(account))
 
     def message(self, kind: Kind, trade: Trade, *, at: datetime, attempt: int = 0) -> Posted:
-        """Make one delivery of a callback."""
+        """Build one delivery of a callback."""
         return self._callbacks.message(kind, trade, at=at, attempt=attempt)
 
     def forged(self, how: Forgery, kind: Kind, trade: Trade, *, at: datetime) -> Posted:
-        """Make a callback that must be refused."""
+        """Make a callback that must be rejected."""
         return self._callbacks.forged(how, kind, trade, at=at)
 
     def is_acknowledged(self, status: int, content_type: str, body: bytes) -> bool:
-        """Want 200 and the word SUCCESS as ``code``."""
+        """Require 200 and ``code`` SUCCESS."""
         try:
-            said = json.loads(body)
+            answer = json.loads(body)
         except ValueError:
             return False
-        return status == 200 and isinstance(said, dict) and said.get("code") == "SUCCESS"
+        return status == 200 and isinstance(answer, dict) and answer.get("code") == "SUCCESS"
 
 
 class _Dialect:
@@ -71,14 +71,16 @@ class _Dialect:
         appids = apiv3.options_of(account, "appids")
         self._appid = str(appids[0]) if appids else "aw00000000000000"
 
-    def told(self, kind: Kind, trade: Trade, *, at: datetime, mchid: str) -> apiv3.Told:
+    def content(
+        self, kind: Kind, trade: Trade, *, at: datetime, mchid: str
+    ) -> apiv3.CallbackContent:
         if kind == "paid":
-            said = self._payment(trade, at=at, mchid=mchid)
-            return apiv3.Told("TRANSACTION.SUCCESS", "transaction", "支付成功", said)
+            resource = self._payment(trade, at=at, mchid=mchid)
+            return apiv3.CallbackContent("TRANSACTION.SUCCESS", "transaction", "支付成功", resource)
         if kind in ("partial_refund", "refund"):
-            said = _refund(kind, trade, at=at, mchid=mchid)
-            return apiv3.Told("REFUND.SUCCESS", "refund", "退款成功", said)
-        raise ValueError(f"Douyin Pay tells of no {kind}")
+            resource = _refund(kind, trade, at=at, mchid=mchid)
+            return apiv3.CallbackContent("REFUND.SUCCESS", "refund", "退款成功", resource)
+        raise ValueError(f"Douyin Pay sends no message {kind}")
 
     def _payment(self, trade: Trade, *, at: datetime, mchid: str) -> dict[str, Any]:
         total = apiv3.fen(trade.amount, trade)

@@ -1,4 +1,4 @@
-"""An account that both sides hold: kept in a file, and written as a section of tidegate.toml."""
+"""Simulated accounts: stored in a file, and written as a section of tidegate.toml."""
 
 import json
 import os
@@ -19,9 +19,9 @@ def load(path: Path) -> Account:
 
 
 def save(path: Path, account: Account) -> None:
-    """Write an account and, beside it, its secrets, for nobody but the owner to read.
+    """Write an account and, beside it, its secrets; only the owner may read the files.
 
-    Raises ``FileExistsError`` when there is one already, and ``OSError``.
+    Raises ``FileExistsError`` if a file exists, and ``OSError``.
     """
     _write(path, json.dumps(msgspec.to_builtins(account), indent=2) + "\n")
     for file, secret in zip(secret_files(path, account), account.secrets, strict=True):
@@ -29,12 +29,12 @@ def save(path: Path, account: Account) -> None:
 
 
 def secret_files(path: Path, account: Account) -> list[Path]:
-    """Name the files of the secrets that the gateway is configured with."""
+    """Return the paths of the secret files that the gateway is configured with."""
     return [path.with_name(f"{path.name}.secret{n}") for n, _ in enumerate(account.secrets, 1)]
 
 
 def section(provider: str, name: str, channel: str, *, path: Path, account: Account) -> str:
-    """Return what to put into tidegate.toml so that the gateway knows the account."""
+    """Return the section of tidegate.toml that configures the account at the gateway."""
     secrets = [f"file:{file.absolute()}" for file in secret_files(path, account)]
     return accounts_file.section(
         provider=provider,

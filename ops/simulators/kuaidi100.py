@@ -1,7 +1,7 @@
-"""Kuaidi100's side: the track of a parcel, pushed whenever it grows.
+"""Simulated Kuaidi100: the track of a parcel, pushed at each change.
 
 A repeat is the same in every byte. No message names an order; the parcel's number is made from
-the trade's serial. There is no message of another merchant: the salt is all that says whose it is.
+the trade's serial. A message does not name the merchant, so there is none of another one.
 """
 
 import hashlib
@@ -15,24 +15,24 @@ from ops.simulators.contract import Account, Forgery, Kind, Posted, Trade
 
 KINDS: frozenset[Kind] = frozenset({"shipped", "delivered"})
 FORGERIES: frozenset[Forgery] = frozenset({"foreign_key", "changed", "unsigned"})
-#: It knows no money: this is only what a trade is made with.
+#: Not used in messages; a trade needs a currency.
 CURRENCIES = ("CNY",)
 
 _GMT8 = timezone(timedelta(hours=8))
 
 
 def create() -> Account:
-    """Make a new account with a salt of its own."""
+    """Make a new account with its own salt."""
     return Account(secrets=(secrets.token_hex(8),), options={}, private={})
 
 
 def simulator(account: Account) -> "Kuaidi100":
-    """Make the service as it is seen by who subscribed with the account's salt."""
+    """Return the simulated service for the account's salt."""
     return Kuaidi100(account)
 
 
 class Kuaidi100:
-    """The service, pushing what was subscribed to under one salt."""
+    """The service, pushing the parcels subscribed to under one salt."""
 
     def __init__(self, account: Account) -> None:
         self._salt = account.secrets[0]
@@ -43,7 +43,7 @@ class Kuaidi100:
         return _posted({"sign": _sign(param, self._salt), "param": param})
 
     def forged(self, how: Forgery, kind: Kind, trade: Trade, *, at: datetime) -> Posted:
-        """Make a push that must be refused."""
+        """Make a push that must be rejected."""
         param = _param(kind, trade, at)
         sign = _sign(param, self._salt[::-1] if how == "foreign_key" else self._salt)
         if how == "changed":
@@ -51,7 +51,7 @@ class Kuaidi100:
         return _posted({"param": param} if how == "unsigned" else {"sign": sign, "param": param})
 
     def is_acknowledged(self, status: int, content_type: str, body: bytes) -> bool:
-        """Want 200 and a result of true with code 200."""
+        """Require 200 and ``result`` true with code 200."""
         try:
             answer = json.loads(body)
         except ValueError:

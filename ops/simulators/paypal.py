@@ -1,11 +1,11 @@
-"""PayPal's side: captures and refunds of a made-up merchant in a sandbox of our own.
+"""Simulated PayPal: captures and refunds of a simulated merchant in the sandbox.
 
-Written from PayPal's documentation, not from the gateway. PayPal keeps the event of a repeat and
-makes the transmission anew: its id, its time, its signature.
+Written from PayPal's documentation, not from the gateway. A repeat has the same event and a new
+transmission: id, time and signature.
 
-The certificate is of a made-up authority. A gateway believes it only if it is configured with
-``options`` as ``create`` makes them: ``roots`` is that authority, ``chains`` the certificate at
-the address which the messages name, so that nobody looks for it at PayPal.
+The certificate is issued by a simulated authority. A gateway trusts it only with the ``options``
+of ``create``: ``roots`` is that authority, ``chains`` the certificate at the URL that the messages
+name, so that it is not fetched from PayPal.
 """
 
 import base64
@@ -37,18 +37,18 @@ CURRENCIES = ("USD", "EUR", "JPY")
 _API = "https://api.sandbox.paypal.com"
 _NAME = "messageverificationcerts.sandbox.paypal.com"
 _ALPHABET = string.ascii_uppercase + string.digits
-#: What PayPal's console signs for when it sends made-up events.
+#: The webhook id that PayPal's console signs simulated events for.
 _SIMULATED = "WEBHOOK_ID"
 _WHOLE = frozenset({"HUF", "JPY", "TWD"})
 _TOO_OLD = timedelta(days=45)
 
-# There is no clock here: valid for as long as these tests will be run.
+# There is no clock here: valid for as long as the tests will run.
 _FROM = datetime(2020, 1, 1, tzinfo=UTC)
 _UNTIL = datetime(2049, 12, 31, tzinfo=UTC)
 
 
 def create() -> Account:
-    """Make a webhook of a new merchant, signed for by a new authority."""
+    """Make a webhook of a new merchant, with a certificate of a new authority."""
     authority, key = rsa_keys.make(), rsa_keys.make()
     root = _certificate("Tidegate Simulated Root", authority, None, authority)
     leaf = _certificate(_NAME, key, root, authority)
@@ -67,9 +67,9 @@ def create() -> Account:
 
 
 def simulator(account: Account) -> Simulator:
-    """Take PayPal's side of an account: its certificate's key as PEM is ``private["key"]``.
+    """Return the simulated PayPal of an account.
 
-    ``options["chains"]`` names the certificate; PayPal's own keys are nobody's to sign with.
+    ``private["key"]`` is its key as PEM, ``options["chains"]`` holds the certificate.
     """
     return _PayPal(account)
 
@@ -79,7 +79,7 @@ class _PayPal:
         self._key = rsa_keys.read(account.private["key"])
         self._webhook_id = account.secrets[0]
         chains = account.options["chains"]
-        assert isinstance(chains, dict), "chains is a table: certificates by their address"
+        assert isinstance(chains, dict), "chains is a table: certificates by their URL"
         self._cert_url = next(iter(chains))
         self._merchant_id = str(account.options.get("merchant_id", "MERCHANT00001"))
         self._order_no_field = str(account.options.get("order_no_field", "invoice_id"))
@@ -94,7 +94,7 @@ class _PayPal:
             return self.message(kind, trade, at=at - _TOO_OLD)
         body = self._body(kind, trade, at)
         if how == "not_ours":
-            # A true message, for the webhook of somebody else.
+            # A genuine message for another webhook.
             return self._sent(body, trade, at, _id("webhook", trade.serial), 0)
         if how == "foreign_key":
             self._foreign_key = self._foreign_key or rsa_keys.make()
@@ -149,7 +149,7 @@ class _PayPal:
             event["resource"] = self._refund(kind, trade, at)
             event["summary"] = f"A {trade.currency} capture payment was refunded"
         else:
-            raise ValueError(f"PayPal does not tell {kind}")
+            raise ValueError(f"PayPal sends no message {kind}")
         return json.dumps(event, separators=(",", ":")).encode()
 
     def _capture(self, trade: Trade, at: datetime) -> dict[str, Any]:
@@ -237,7 +237,7 @@ def _event(resource_type: str, ending: str, of: str, at: datetime) -> dict[str, 
 
 
 def _id(what: str, serial: str) -> str:
-    """Make a number of PayPal's kind, always the same for the same thing."""
+    """Make a number of PayPal's kind, the same for the same input."""
     number = int.from_bytes(hashlib.sha256(f"{what} {serial}".encode()).digest())
     return "".join(_ALPHABET[number // 36**place % 36] for place in range(17))
 

@@ -1,4 +1,4 @@
-"""The simulated providers there are: every module beside this one that offers a simulator."""
+"""The registry of simulated providers: every module beside this one that defines a simulator."""
 
 import importlib
 import pkgutil
@@ -11,23 +11,23 @@ _COMMON = frozenset({"contract", "keys", "registry", "sending", "shared"})
 
 
 class Provider(Protocol):
-    """What a provider's module offers."""
+    """The interface of a provider's module."""
 
     KINDS: frozenset[Kind]
     FORGERIES: frozenset[Forgery]
     CURRENCIES: tuple[str, ...]
 
     def create(self) -> Account:
-        """A new account with keys of its own."""
+        """Return a new account with its own keys."""
         ...
 
     def simulator(self, account: Account) -> Simulator:
-        """The provider's side of an account."""
+        """Return the simulated provider of an account."""
         ...
 
 
 def names() -> list[str]:
-    """Return the providers by name."""
+    """Return the names of all simulated providers, sorted."""
     found = {module.name for module in pkgutil.iter_modules(simulators.__path__)}
     return sorted(found - _COMMON)
 

@@ -1,4 +1,4 @@
-"""Posts simulated messages to a gateway and says what came of each."""
+"""Post simulated messages to a gateway and report the result of each."""
 
 import asyncio
 import time
@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from ops.simulators.contract import Forgery, Kind, Posted, Simulator, Trade
 
-_TRADES_AT_ONCE = 32
+_CONCURRENT_TRADES_MAX = 32
 _ANSWER_S = 15.0
 
 
@@ -23,12 +23,12 @@ class Step(Struct, frozen=True):
 
     @property
     def is_genuine(self) -> bool:
-        """Whether the gateway must acknowledge it; a probe must be refused like a forgery."""
+        """Whether the gateway must acknowledge it; a probe must be rejected like a forgery."""
         return self.forged is None and self.kind != "probe"
 
 
 class Sent(Struct, frozen=True):
-    """What came of a message. Status 0: no answer."""
+    """The result of one message. Status 0: no response."""
 
     step: Step
     status: int
@@ -37,7 +37,7 @@ class Sent(Struct, frozen=True):
 
 
 def posted(simulator: Simulator, step: Step, trade: Trade) -> Posted:
-    """Make the message of a step, sent now. Raises ``ValueError`` where it can not be told."""
+    """Build the message of a step, sent now. Raises ``ValueError`` if it cannot be expressed."""
     now = datetime.now(UTC)
     if step.forged is None:
         return simulator.message(step.kind, trade, at=now, attempt=step.attempt)
@@ -51,13 +51,13 @@ async def send(
     url: str,
     simulator: Simulator,
     rate: float | None,
-    said: Callable[[Sent], None],
+    on_sent: Callable[[Sent], None],
 ) -> None:
-    """Send every trade's steps one after another, many trades at once; tell of each message.
+    """Send each trade's steps in sequence, many trades concurrently; call ``on_sent`` for each.
 
-    With a ``rate`` messages a second in all, trades begin evenly spaced.
+    With a ``rate`` (messages per second in total), trades start evenly spaced.
     """
-    gate = asyncio.Semaphore(_TRADES_AT_ONCE)
+    limit = asyncio.Semaphore(_CONCURRENT_TRADES_MAX)
     timeout = aiohttp.ClientTimeout(total=_ANSWER_S)
     async with aiohttp.ClientSession(timeout=timeout) as session, asyncio.TaskGroup() as group:
         begun_s = time.monotonic()
@@ -65,19 +65,19 @@ async def send(
             if rate:
                 due_s = begun_s + n * len(steps) / rate
                 await asyncio.sleep(max(0.0, due_s - time.monotonic()))
-            await gate.acquire()
-            told = _tell(session, url, trade, steps, simulator=simulator, said=said)
-            group.create_task(told).add_done_callback(lambda _: gate.release())
+            await limit.acquire()
+            sending = _send_steps(session, url, trade, steps, simulator=simulator, on_sent=on_sent)
+            group.create_task(sending).add_done_callback(lambda _: limit.release())
 
 
-async def _tell(
+async def _send_steps(
     session: aiohttp.ClientSession,
     url: str,
     trade: Trade,
     steps: Sequence[Step],
     *,
     simulator: Simulator,
-    said: Callable[[Sent], None],
+    on_sent: Callable[[Sent], None],
 ) -> None:
     for step in steps:
         message = posted(simulator, step, trade)
@@ -93,4 +93,4 @@ async def _tell(
                 is_right = simulator.is_acknowledged(status, kind, body)
         except (aiohttp.ClientError, TimeoutError):
             pass
-        said(Sent(step, status, is_right, time.perf_counter() - begun_s))
+        on_sent(Sent(step, status, is_right, time.perf_counter() - begun_s))

@@ -1,4 +1,4 @@
-"""Shopify's side: one shop's order webhooks, signed with the app's client secret.
+"""Simulated Shopify: one shop's order webhooks, signed with the app's client secret.
 
 Written from Shopify's documentation, not from the gateway. A repeat is the same body under the
 same webhook id.
@@ -19,7 +19,7 @@ from ops.simulators.contract import Account, Forgery, Kind, Posted, Simulator, T
 KINDS: frozenset[Kind] = frozenset(
     {"placed", "paid", "partial_refund", "refund", "closed", "shipped"}
 )
-#: Nothing that is signed tells when.
+#: No send time is signed, so no message can be stale.
 FORGERIES: frozenset[Forgery] = frozenset({"foreign_key", "changed", "unsigned", "not_ours"})
 CURRENCIES = ("EUR", "JPY", "KWD")
 
@@ -36,13 +36,13 @@ _TOPICS: dict[Kind, tuple[str, str]] = {
 
 
 def create() -> Account:
-    """Make a shop with an app of its own."""
+    """Make a shop with its own app."""
     shop = f"simulated-{secrets.randbelow(10**6):06}.myshopify.com"
     return Account(secrets=(secrets.token_hex(16),), options={"shop": shop}, private={})
 
 
 def simulator(account: Account) -> Simulator:
-    """Take Shopify's side for one shop."""
+    """Return the simulated Shopify of one shop."""
     return _Shop(account)
 
 
@@ -65,13 +65,13 @@ class _Shop:
             name = "X-Shopify-Hmac-Sha256"
             return Posted({k: v for k, v in posted.headers.items() if k != name}, posted.body)
         if how == "not_ours":
-            # A true message: the same app, installed in another shop.
+            # A genuine message: the same app, installed in another shop.
             headers = {**posted.headers, "X-Shopify-Shop-Domain": "another-shop.myshopify.com"}
             return Posted(headers, posted.body)
         return posted
 
     def is_acknowledged(self, status: int, content_type: str, body: bytes) -> bool:
-        """Want any 2xx."""
+        """Require any 2xx."""
         return 200 <= status < 300
 
     def _posted(
@@ -92,21 +92,21 @@ class _Shop:
 
 
 def _body(content: dict[str, Any]) -> bytes:
-    # As Shopify writes it: slashes escaped, letters of every script as they are.
+    # As Shopify encodes it: slashes escaped, non-ASCII characters not escaped.
     return (
         json.dumps(content, separators=(",", ":"), ensure_ascii=False).replace("/", "\\/").encode()
     )
 
 
 def _number(what: str, trade: Trade) -> int:
-    """Make a number beyond 2^53 that stays the same for the same thing."""
+    """Make a number beyond 2^53 that is the same for the same input."""
     digest = hashlib.sha256(f"{what} {trade.serial}".encode()).digest()
     return (1 << 53) + int.from_bytes(digest[:6])
 
 
 def _content(kind: Kind, trade: Trade, at: datetime) -> dict[str, Any]:
     if kind not in _TOPICS:
-        raise ValueError(f"Shopify does not tell {kind}")
+        raise ValueError(f"Shopify sends no message {kind}")
     first = _refund("first", trade, trade.refunded, at)
     second = _refund("second", trade, trade.amount - trade.refunded, at)
     refunds = {"partial_refund": [first], "refund": [first, second]}
@@ -145,7 +145,7 @@ def _order(kind: Kind, trade: Trade, at: datetime, refunds: list[dict[str, Any]]
     shipping, coupon = 5 * unit, 2 * unit
     tax = (amount * 19 / 119).quantize(unit)
     pieces = 3
-    # Price before tax and coupon: what the pieces leave over is on a second line.
+    # Unit price before tax and coupon: the remainder is a second line.
     net = amount - shipping - tax
     price = ((net + coupon) / pieces).quantize(unit, "ROUND_FLOOR")
     rest = net + coupon - price * pieces

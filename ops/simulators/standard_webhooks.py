@@ -1,7 +1,7 @@
-"""The side of any sender of Standard Webhooks 1.0.0: both kinds of signature.
+"""A simulated sender of Standard Webhooks 1.0.0: both kinds of signature.
 
 Written from the specification. An account with a private key signs every other attempt with
-Ed25519 (``v1a``), the others with HMAC (``v1``), as a sender does that moves from one to the other.
+Ed25519 (``v1a``), the others with HMAC (``v1``), like a sender that moves from one to the other.
 """
 
 import base64
@@ -20,7 +20,7 @@ from ops.simulators.contract import Account, Forgery, Kind, Posted, Simulator, T
 KINDS: frozenset[Kind] = frozenset(
     {"paid", "partial_refund", "refund", "closed", "shipped", "delivered"}
 )
-#: The specification has no account in a message: whoever holds the key is the sender.
+#: A message names no account: the key identifies the sender.
 FORGERIES: frozenset[Forgery] = frozenset({"foreign_key", "changed", "unsigned", "stale"})
 CURRENCIES = ("EUR", "JPY", "KWD")
 
@@ -54,7 +54,7 @@ def create() -> Account:
 
 
 def simulator(account: Account) -> Simulator:
-    """Take the sender's side. Without a private key everything is signed with HMAC."""
+    """Return the simulated sender. Without a private key everything is signed with HMAC."""
     return _Sender(account)
 
 
@@ -87,7 +87,7 @@ class _Sender:
         return posted
 
     def is_acknowledged(self, status: int, content_type: str, body: bytes) -> bool:
-        """Want any 2xx, as the specification says."""
+        """Require any 2xx, as the specification says."""
         return 200 <= status < 300
 
     def _signed(self, id_: str, at: datetime, body: bytes, attempt: int) -> Posted:
@@ -114,7 +114,7 @@ def _bare(text: str, prefix: str) -> bytes:
 
 
 def _id(kind: Kind, trade: Trade) -> str:
-    """Make the id that stays the same over the retries of one message."""
+    """Return the id that stays the same over the retries of one message."""
     return "msg_" + hashlib.sha256(f"{kind} {trade.serial}".encode()).hexdigest()[:26]
 
 
@@ -143,6 +143,6 @@ def _content(kind: Kind, trade: Trade, at: datetime) -> dict[str, Any]:
     elif kind == "shipped":
         data |= {"carrier": "dhl", "tracking_no": f"JD{trade.serial}"}
     elif kind not in _TYPES:
-        raise ValueError(f"there is no message that tells {kind}")
+        raise ValueError(f"there is no message {kind}")
     timestamp = at.astimezone(UTC).isoformat().replace("+00:00", "Z")
     return {"type": _TYPES[kind], "timestamp": timestamp, "data": data}

@@ -1,4 +1,4 @@
-"""Stripe's side: snapshot events of a webhook endpoint, each signed anew whenever it is sent.
+"""Simulated Stripe: snapshot events of a webhook endpoint, signed again for each delivery.
 
 Written from Stripe's documentation, not from the gateway: amounts in its smallest unit, refunds as
 the total of the charge so far, the signature over ``t``, a full stop and the body.
@@ -35,7 +35,7 @@ def create() -> Account:
 
 
 def simulator(account: Account) -> Simulator:
-    """Take Stripe's side of an endpoint."""
+    """Return the simulated Stripe of an endpoint."""
     return _Stripe(account)
 
 
@@ -52,7 +52,7 @@ class _Stripe:
     def forged(self, how: Forgery, kind: Kind, trade: Trade, *, at: datetime) -> Posted:
         event = self._event(kind, trade, at)
         if how == "not_ours":
-            # True, and of the other mode: money nobody gave.
+            # Genuine, but of the other mode: no real money.
             event["livemode"] = not self._is_live
         body = self._body(event)
         if how == "foreign_key":
@@ -65,13 +65,13 @@ class _Stripe:
             event["data"]["object"]["amount"] += 1000
             return Posted(posted.headers, self._body(event))
         if how == "unsigned":
-            # What test clocks send beside v1, and what proves nothing.
+            # Test clocks send v0 beside v1; it must not count.
             header = posted.headers["Stripe-Signature"].replace("v1=", "v0=")
             return Posted({**posted.headers, "Stripe-Signature": header}, posted.body)
         return posted
 
     def is_acknowledged(self, status: int, content_type: str, body: bytes) -> bool:
-        """Want any 2xx; Stripe does not look at the body."""
+        """Require any 2xx; Stripe ignores the body."""
         return 200 <= status < 300
 
     def _body(self, event: dict[str, Any]) -> bytes:
@@ -148,7 +148,7 @@ class _Stripe:
                 "status": "succeeded",
                 **common,
             }
-        raise ValueError(f"Stripe does not tell {kind}")
+        raise ValueError(f"Stripe sends no message {kind}")
 
 
 def _signed(body: bytes, secret: str, at: datetime) -> Posted:
@@ -163,7 +163,7 @@ def _signed(body: bytes, secret: str, at: datetime) -> Posted:
 
 
 def _id(prefix: str, what: str, trade: Trade) -> str:
-    """Make an id as Stripe does, always the same for the same thing."""
+    """Make an id as Stripe does, the same for the same input."""
     return prefix + hashlib.sha256(f"{what} {trade.serial}".encode()).hexdigest()[:24]
 
 

@@ -1,8 +1,8 @@
-"""UnionPay's side (online gateway 5.1.0): back-end notices of payments and refunds.
+"""Simulated UnionPay (online gateway 5.1.0): back-end notices of payments and refunds.
 
 Written from the notices that UnionPay shows in its own demonstration programs. A repeat is the
-same in every byte. In ``Account.private`` stand ``key``, the private key that UnionPay signs
-with, and ``certificate``, which is sent along with every notice; both as PEM.
+same in every byte. ``Account.private`` holds ``key``, the private key that UnionPay signs with,
+and ``certificate``, which is sent with every notice; both as PEM.
 """
 
 import hashlib
@@ -19,18 +19,18 @@ from ops.simulators.contract import Account, Forgery, Kind, Posted, Simulator, T
 from ops.simulators.shared import rsa_keys, sorted_forms
 
 KINDS: frozenset[Kind] = frozenset({"paid", "partial_refund", "refund"})
-#: Nothing that is signed tells when it was sent, so no notice is too old.
+#: No send time is signed, so no notice can be stale.
 FORGERIES: frozenset[Forgery] = frozenset({"foreign_key", "changed", "unsigned", "not_ours"})
 CURRENCIES = ("CNY",)
 
-#: As UnionPay's certificates name it, between two numbers.
+#: The organisation in the common name of UnionPay's certificates.
 ORGANISATION = "中国银联股份有限公司"
-# Simulated certificates are made without a clock, so they are valid whenever one looks.
+# Simulated certificates are made without a clock, so they are valid at any time.
 _VALID = (datetime(2020, 1, 1, tzinfo=UTC), datetime(2099, 1, 1, tzinfo=UTC))
 
 
 def create() -> Account:
-    """Make an account: an authority of its own, and UnionPay's certificate issued by it."""
+    """Make an account with its own authority, which issued UnionPay's certificate."""
     authority, key = Authority(), rsa_keys.make()
     return Account(
         secrets=(authority.pem,),
@@ -43,7 +43,7 @@ def create() -> Account:
 
 
 def simulator(account: Account) -> Simulator:
-    """Make UnionPay's side of an account. Raises ``ValueError`` without its private key."""
+    """Return the simulated UnionPay. Raises ``ValueError`` without its private key."""
     return UnionPay(account)
 
 
@@ -54,7 +54,7 @@ class Authority:
         root_key, self._key = rsa_keys.make(), rsa_keys.make()
         root, self._name = _name("SIM CS CA", "SIM CFCA"), _name("SIM OCA1", "SIM CFCA")
         root_pem = _certificate(root, root, root_key, root_key, is_authority=True)
-        #: The intermediate and its root, as the gateway takes them.
+        #: The intermediate and its root as PEM, as the gateway accepts them.
         self.pem = _certificate(self._name, root, self._key, root_key, is_authority=True) + root_pem
 
     def certified(
@@ -64,13 +64,13 @@ class Authority:
         organisation: str,
         valid: tuple[datetime, datetime] = _VALID,
     ) -> str:
-        """Certify that the key is an organisation's, as PEM."""
+        """Return a certificate of an organisation's key, as PEM."""
         name = _name(f"041@8310000000083040@{organisation}@00016494", "SIM OCA1")
         return _certificate(name, self._name, key, self._key, is_authority=False, valid=valid)
 
 
 class UnionPay:
-    """UnionPay, seen from its own side."""
+    """The simulated UnionPay."""
 
     def __init__(self, account: Account) -> None:
         self._key = sorted_forms.private_key(account.private, "key", whose="UnionPay")
@@ -85,36 +85,36 @@ class UnionPay:
         return sorted_forms.posted(_signed(notice, self._key, self._certificate))
 
     def forged(self, how: Forgery, kind: Kind, trade: Trade, *, at: datetime) -> Posted:
-        """Make a notice that must be refused."""
+        """Make a notice that must be rejected."""
         notice = self._notice(kind, trade, at)
         key, certificate = self._key, self._certificate
         if how == "not_ours":
             notice["merId"] = sorted_forms.another(self._mer_id)
         if how == "foreign_key":
-            # Everything is right, except that it is an authority of the forger's own.
+            # All is valid, except that the forger's own authority issued it.
             key = rsa_keys.make()
             certificate = Authority().certified(key, organisation=ORGANISATION)
         signed = _signed(notice, key, certificate)
         if how == "changed":
-            # A true notice sold as that of another order.
+            # A genuine notice with another order number.
             signed["orderId"] += "X"
         if how == "unsigned":
             signed = notice
         return sorted_forms.posted(signed)
 
     def is_acknowledged(self, status: int, content_type: str, body: bytes) -> bool:
-        """Look at the status alone."""
+        """Check the status only."""
         return status in (200, 302)
 
     def _notice(self, kind: Kind, trade: Trade, at: datetime) -> dict[str, str]:
         if kind not in KINDS:
-            raise ValueError(f"UnionPay tells of no {kind}")
+            raise ValueError(f"UnionPay sends no message {kind}")
         if trade.currency != "CNY":
             raise ValueError("amounts are in CNY")
         sorted_forms.check_cents(trade)
         now = at.astimezone(sorted_forms.GMT8)
         payment = _query_id("paid", trade)
-        told = {
+        transaction = {
             "orderId": trade.order_no,
             "queryId": payment,
             "txnType": "01",
@@ -126,7 +126,7 @@ class UnionPay:
         }
         if kind != "paid":
             part = trade.refunded if kind == "partial_refund" else trade.amount - trade.refunded
-            told = {
+            transaction = {
                 "orderId": f"{'P' if kind == 'partial_refund' else 'R'}{trade.serial}",
                 "origQryId": payment,
                 "queryId": _query_id(kind, trade),
@@ -143,7 +143,7 @@ class UnionPay:
             "reqReserved": "cGF5Lz1hJmI9Yw==",
             "respCode": "00",
             "respMsg": "成功[0000000]",
-            "settleAmt": told["txnAmt"],
+            "settleAmt": transaction["txnAmt"],
             "settleCurrencyCode": "156",
             "settleDate": f"{now:%m%d}",
             "signMethod": "01",
@@ -151,12 +151,12 @@ class UnionPay:
             "traceTime": f"{now:%m%d%H%M%S}",
             "txnTime": f"{now:%Y%m%d%H%M%S}",
             "version": "5.1.0",
-            **told,
+            **transaction,
         }
 
 
 def _signed(notice: Mapping[str, str], key: rsa.RSAPrivateKey, pem: str) -> dict[str, str]:
-    # The certificate goes over the wire, and into the signed text, with the line ends of Windows.
+    # The certificate is sent, and signed, with CRLF line ends.
     lines = pem.strip().splitlines()
     fields = {**notice, "signPubKeyCert": "\r\n".join(lines)}
     digest = hashlib.sha256(sorted_forms.text(fields)).hexdigest().encode()
@@ -189,7 +189,7 @@ def _certificate(
     serial = x509.random_serial_number()
     builder = x509.CertificateBuilder(issuer, subject, key.public_key(), serial, *valid)
     if is_authority:
-        # May issue for one level below: an intermediate is issued by the root, the rest by it.
+        # May issue one level below: the root issues the intermediate, which issues the rest.
         builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=1), True)
     else:
         purposes = [ExtendedKeyUsageOID.CLIENT_AUTH, ExtendedKeyUsageOID.EMAIL_PROTECTION]

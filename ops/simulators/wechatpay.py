@@ -1,7 +1,7 @@
-"""WeChat Pay API v3: callbacks of payments and refunds, its probes and its self test.
+"""Simulated WeChat Pay API v3: callbacks of payments and refunds, its probes and its self test.
 
-Written from pay.weixin.qq.com: every field that a callback of a payment in an official account
-(JSAPI) carries. With the option ``sub_mchids`` they are those of a service provider.
+Written from pay.weixin.qq.com: every field of the callback of a payment in an official account
+(JSAPI). With the option ``sub_mchids`` callbacks are those of a service provider.
 """
 
 import secrets
@@ -23,7 +23,7 @@ _RefundKind = Literal["partial_refund", "refund"]
 
 
 def create() -> Account:
-    """Make an account in the middle of its move from certificates to the public key."""
+    """Make an account during its change from certificates to the public key."""
     public, certified = rsa_keys.make(), rsa_keys.make()
     return Account(
         secrets=(secrets.token_hex(16),),
@@ -46,31 +46,31 @@ def create() -> Account:
 
 
 def simulator(account: Account) -> Simulator:
-    """Make WeChat Pay's side of an account. Raises ``ValueError`` without its private key."""
+    """Return the simulated WeChat Pay. Raises ``ValueError`` without its private key."""
     return WeChatPay(account)
 
 
 class WeChatPay:
-    """WeChat Pay, seen from its own side."""
+    """The simulated WeChat Pay."""
 
     def __init__(self, account: Account) -> None:
         self._callbacks = apiv3.Callbacks(account, _Dialect(account))
 
     def message(self, kind: Kind, trade: Trade, *, at: datetime, attempt: int = 0) -> Posted:
-        """Make one delivery of a callback."""
+        """Build one delivery of a callback."""
         posted = self._callbacks.message(kind, trade, at=at, attempt=attempt)
         if kind != "probe":
             return posted
-        # A callback like any other, with a signature that is no signature.
+        # A usual callback with an invalid signature.
         wrong = f"WECHATPAY/SIGNTEST/{posted.headers[_SIGNATURE]}"
         return Posted({**posted.headers, _SIGNATURE: wrong}, posted.body)
 
     def forged(self, how: Forgery, kind: Kind, trade: Trade, *, at: datetime) -> Posted:
-        """Make a callback that must be refused."""
+        """Make a callback that must be rejected."""
         return self._callbacks.forged(how, kind, trade, at=at)
 
     def is_acknowledged(self, status: int, content_type: str, body: bytes) -> bool:
-        """Look at the status alone: 200 with a ``FAIL`` in it is taken for success."""
+        """Check the status only: 200 with ``FAIL`` in the body counts as success."""
         return status in (200, 204)
 
 
@@ -89,17 +89,19 @@ class _Dialect:
         partners = apiv3.options_of(account, "sub_mchids")
         self._sub_mchid = str(partners[0]) if partners else None
 
-    def told(self, kind: Kind, trade: Trade, *, at: datetime, mchid: str) -> apiv3.Told:
+    def content(
+        self, kind: Kind, trade: Trade, *, at: datetime, mchid: str
+    ) -> apiv3.CallbackContent:
         if kind == "ping":
-            said = {"echo_message": "echo", "encrypt_echo_message": "echo"}
-            return apiv3.Told("SECURITY_ECHO.SUCCESS", "security", "验签测试", said)
+            resource = {"echo_message": "echo", "encrypt_echo_message": "echo"}
+            return apiv3.CallbackContent("SECURITY_ECHO.SUCCESS", "security", "验签测试", resource)
         if kind in ("paid", "probe"):
-            said = self._payment(trade, at=at, mchid=mchid)
-            return apiv3.Told("TRANSACTION.SUCCESS", "transaction", "支付成功", said)
+            resource = self._payment(trade, at=at, mchid=mchid)
+            return apiv3.CallbackContent("TRANSACTION.SUCCESS", "transaction", "支付成功", resource)
         if kind in ("partial_refund", "refund"):
-            said = self._refund(kind, trade, at=at, mchid=mchid)
-            return apiv3.Told("REFUND.SUCCESS", "refund", "退款成功", said)
-        raise ValueError(f"WeChat Pay tells of no {kind}")
+            resource = self._refund(kind, trade, at=at, mchid=mchid)
+            return apiv3.CallbackContent("REFUND.SUCCESS", "refund", "退款成功", resource)
+        raise ValueError(f"WeChat Pay sends no message {kind}")
 
     def _parties(self, mchid: str) -> dict[str, Any]:
         if self._sub_mchid is None:

@@ -1,7 +1,7 @@
-"""WooCommerce's side: a shop that posts the whole order whenever it changes.
+"""Simulated WooCommerce: a shop that posts the complete order at each change.
 
-Written from its REST documentation, not from the gateway. A repeat is the same body; only the
-delivery id, which is not signed, is made anew.
+Written from its REST documentation, not from the gateway. A repeat has the same body; only the
+delivery id, which is not signed, is new.
 """
 
 import base64
@@ -18,7 +18,7 @@ from ops.simulators.contract import Account, Forgery, Kind, Posted, Simulator, T
 KINDS: frozenset[Kind] = frozenset(
     {"placed", "paid", "partial_refund", "refund", "closed", "delivered", "ping"}
 )
-#: Nothing that is signed tells when or whose; the key does.
+#: Neither the send time nor the shop is signed: only the key identifies it.
 FORGERIES: frozenset[Forgery] = frozenset({"foreign_key", "changed", "unsigned"})
 CURRENCIES = ("EUR", "JPY", "KWD")
 
@@ -34,14 +34,14 @@ _STATUS: dict[Kind, str] = {
 
 
 def create() -> Account:
-    """Make a webhook with a secret as WooCommerce makes one."""
+    """Make a webhook with a secret like those of WooCommerce."""
     alphabet = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789!@#$%^*()"
     secret = "".join(secrets.choice(alphabet) for _ in range(50))
     return Account(secrets=(secret,), options={"country": "DE"}, private={})
 
 
 def simulator(account: Account) -> Simulator:
-    """Take the shop's side of a webhook."""
+    """Return the simulated shop of a webhook."""
     return _Shop(account)
 
 
@@ -67,10 +67,10 @@ class _Shop:
         if how == "unsigned":
             name = "X-WC-Webhook-Signature"
             return Posted({k: v for k, v in posted.headers.items() if k != name}, posted.body)
-        raise ValueError(f"WooCommerce can not be forged so: {how}")
+        raise ValueError(f"WooCommerce cannot be forged as {how}")
 
     def is_acknowledged(self, status: int, content_type: str, body: bytes) -> bool:
-        """Want what WooCommerce counts as delivered."""
+        """Require a status that WooCommerce counts as delivered."""
         return 200 <= status <= 302
 
     def _posted(self, order: dict[str, Any], key: bytes, delivery: str) -> Posted:
@@ -91,19 +91,19 @@ class _Shop:
 
 
 def _body(order: dict[str, Any]) -> bytes:
-    # As PHP writes it: slashes escaped, everything beyond ASCII as \u.
+    # As PHP encodes it: slashes escaped, everything beyond ASCII as \u.
     return json.dumps(order, separators=(",", ":")).replace("/", "\\/").encode()
 
 
 def _number(what: str, trade: Trade) -> int:
-    """Make a number that stays the same for the same thing."""
+    """Return a number that is the same for the same input."""
     digest = hashlib.sha256(f"{what} {trade.serial}".encode()).digest()
     return int.from_bytes(digest[:5]) + 1
 
 
 def _order(kind: Kind, trade: Trade, at: datetime) -> dict[str, Any]:
     if kind not in _STATUS:
-        raise ValueError(f"WooCommerce does not tell {kind}")
+        raise ValueError(f"WooCommerce sends no message {kind}")
     unit = Decimal(1).scaleb(-_DECIMALS.get(trade.currency, 2))
     amount = trade.amount.quantize(unit)
     if amount != trade.amount:

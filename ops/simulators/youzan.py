@@ -1,6 +1,6 @@
-"""Youzan's side: trade and refund messages of a shop.
+"""Simulated Youzan: trade and refund messages of a shop.
 
-A repeat keeps everything but ``sendCount``, and so is signed anew.
+A repeat differs in ``sendCount`` only, and is therefore signed again.
 """
 
 import hashlib
@@ -34,7 +34,7 @@ _TYPES: dict[Kind, tuple[str, str]] = {
 
 
 def create() -> Account:
-    """Make a new app with a secret of its own."""
+    """Make a new app with its own secret."""
     return Account(
         secrets=(secrets.token_hex(16),),
         options={"client_id": "50535be20334f52771", "kdt_ids": ["63077"]},
@@ -43,7 +43,7 @@ def create() -> Account:
 
 
 def simulator(account: Account) -> "Youzan":
-    """Make the platform as it is seen by one app."""
+    """Return the simulated platform for one app."""
     return Youzan(account)
 
 
@@ -58,11 +58,11 @@ class Youzan:
         self._kdt_id = int(kdt_ids[0])
 
     def message(self, kind: Kind, trade: Trade, *, at: datetime, attempt: int = 0) -> Posted:
-        """Make the message; of a repeat ``sendCount`` says which it is."""
+        """Build the message; ``sendCount`` numbers a repeat."""
         return self._posted(self._body(kind, trade, at, self._kdt_id, attempt), self._secret)
 
     def forged(self, how: Forgery, kind: Kind, trade: Trade, *, at: datetime) -> Posted:
-        """Make a message that must be refused."""
+        """Make a message that must be rejected."""
         kdt_id = self._kdt_id + (how == "not_ours")
         body = self._body(kind, trade, at, kdt_id, 0)
         secret = self._secret[::-1] if how == "foreign_key" else self._secret
@@ -75,7 +75,7 @@ class Youzan:
         return posted
 
     def is_acknowledged(self, status: int, content_type: str, body: bytes) -> bool:
-        """Want 200 and the documented answer."""
+        """Require 200 and the documented response."""
         try:
             answer = json.loads(body)
         except ValueError:
@@ -146,14 +146,14 @@ def _msg(kind: Kind, trade: Trade, at: datetime, status: str) -> dict[str, Any]:
 
 
 def _order(trade: Trade, now: str, status: str) -> dict[str, Any]:
-    """Write a whole order: two lines with a discount each, one on the whole order, and freight."""
+    """Return an order: two lines with a discount each, one on the whole order, and freight."""
     post_fee = min(Decimal("10.00"), trade.amount)
     off = Decimal("1.00")
     goods = trade.amount - post_fee + off
     half = (goods / 2).quantize(Decimal("0.01"))
     lines = [_line(1, half), _line(2, goods - half)]
     paid = status != "WAIT_BUYER_PAY"
-    # All messages of an order name the same times; of a trade nothing tells when it was placed.
+    # All messages of an order have the same times; a trade does not hold when it was placed.
     new_year = f"{now[:4]}-01-01"
     return {
         "full_order_info": {

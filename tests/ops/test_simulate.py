@@ -95,7 +95,7 @@ async def test_an_error_names_its_remedy(site: Site, directory: Path) -> None:
         run, "wechatpay", "--keys", str(directory / "others.json"), "--url", site.url
     )
     assert result.exit_code == 1
-    assert "genuine messages were refused" in result.output
+    assert "genuine messages were rejected" in result.output
 
 
 def test_no_gateway(directory: Path) -> None:
@@ -103,7 +103,7 @@ def test_no_gateway(directory: Path) -> None:
     assert run(*arguments).exit_code == 0
     result = run(*arguments, "--url", f"http://127.0.0.1:{free_port()}")
     assert result.exit_code == 1
-    assert "nothing answers" in result.output
+    assert "no response from" in result.output
 
 
 def test_keys_are_private_and_never_overwritten(directory: Path) -> None:
@@ -125,7 +125,7 @@ def test_keys_are_private_and_never_overwritten(directory: Path) -> None:
     [
         (("unknown",), "known are"),
         (("paypal",), "--keys paypal.json"),
-        (("paypal", "--kind", "shipped"), "does not tell 'shipped'"),
+        (("paypal", "--kind", "shipped"), "sends no message 'shipped'"),
         (("doudian", "--forge", "stale"), "cannot be forged"),
     ],
 )

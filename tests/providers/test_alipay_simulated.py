@@ -86,7 +86,7 @@ def test_the_simulator_needs_what_only_alipay_has() -> None:
 )
 def test_the_simulator_refuses_what_it_can_not_tell(kind: Any, trade: Trade) -> None:
     """Amounts in the account's currency with two decimals, and what Alipay tells of."""
-    with pytest.raises(ValueError, match=r"amounts|tells of no"):
+    with pytest.raises(ValueError, match=r"amounts|sends no message"):
         simulated.simulator(simulated.create()).message(kind, trade, at=NOW)
 
 

@@ -96,7 +96,7 @@ async def test_an_unknown_id_is_reported(site: Site, monkeypatch: pytest.MonkeyP
     called = ["callbacks", "refused", "--show", "019f3c5e-7d30-7c31-a6c1-5b1d3f6a2e10"]
     done = await asyncio.to_thread(CliRunner().invoke, cli.main, called)
     assert done.exit_code == 1
-    assert "no refused callback" in done.output
+    assert "no rejected callback" in done.output
 
 
 async def test_a_header_that_is_not_text_is_stored_too(

@@ -1,1 +1,1 @@
-"""What the simulators of several providers share."""
+"""Modules that the simulators of several providers share."""

@@ -1,10 +1,10 @@
-"""The envelope that WeChat Pay and Douyin Pay share, made as the provider makes it.
+"""The envelope that WeChat Pay and Douyin Pay share, built as the provider builds it.
 
-What a callback tells comes from ``wechatpay.py`` and ``douyin_pay.py``; here it is encrypted for
-the merchant, put into the body, and signed. Every number is drawn from the trade's serial, so
-a repeat names the same; timestamp, nonces and signature are new for each delivery.
+``wechatpay.py`` and ``douyin_pay.py`` supply the content of a callback; here it is encrypted for
+the merchant, put into the body, and signed. Every number is derived from the trade's serial, so a
+repeat has the same numbers; timestamp, nonces and signature are new for each delivery.
 
-In ``Account.private`` stand private keys as PEM, under any name. Each belongs to an entry of
+``Account.private`` holds private keys as PEM, under any name. Each belongs to an entry of
 ``public_keys`` or ``certificates`` in the options and signs under the serial of that entry.
 """
 
@@ -31,14 +31,14 @@ from ops.simulators.shared import rsa_keys
 
 _GMT8 = timezone(timedelta(hours=8))
 _IDS = uuid.UUID("6f2f4a0e-54f6-4f4f-8f0e-7d1f0a3f3a53")
-#: Older than any window: Douyin Pay's may be opened to 24 hours and 4 minutes.
+#: Older than any tolerance: Douyin Pay's can be set to 24 hours and 4 minutes.
 _STALE = timedelta(hours=25)
-# Simulated certificates are made without a clock, so they are valid whenever one looks.
+# Simulated certificates are made without a clock, so they are valid at any time.
 _VALID = (datetime(2020, 1, 1, tzinfo=UTC), datetime(2099, 1, 1, tzinfo=UTC))
 
 
-class Told(Struct, frozen=True):
-    """What one callback tells, not yet encrypted."""
+class CallbackContent(Struct, frozen=True):
+    """The content of one callback, not yet encrypted."""
 
     event_type: str
     original_type: str
@@ -47,15 +47,15 @@ class Told(Struct, frozen=True):
 
 
 class Dialect(Protocol):
-    """What differs between the providers."""
+    """The differences between the providers."""
 
-    #: Begins the four headers of the signature.
+    #: Prefix of the four signature headers.
     name: str
-    #: What else stands in the headers.
+    #: Additional headers.
     headers: Mapping[str, str]
 
-    def told(self, kind: Kind, trade: Trade, *, at: datetime, mchid: str) -> Told:
-        """Say what a callback of this kind tells the merchant."""
+    def content(self, kind: Kind, trade: Trade, *, at: datetime, mchid: str) -> CallbackContent:
+        """Return the content of a callback of this kind. Raises ``ValueError`` if there is none."""
         ...
 
 
@@ -77,13 +77,13 @@ class Callbacks:
         self._foreign_key: rsa.RSAPrivateKey | None = None
 
     def message(self, kind: Kind, trade: Trade, *, at: datetime, attempt: int = 0) -> Posted:
-        """Make the delivery number ``attempt`` of a callback."""
+        """Build delivery number ``attempt`` of a callback."""
         seed = f"{trade.serial}/{kind}/{attempt}/{at.timestamp()}"
         body = self._body(kind, trade, at=at, seed=seed, mchid=self._mchid, key=self._apiv3_key)
         return self._posted(body, self._signer(trade, attempt), at=at, seed=seed)
 
     def forged(self, how: Forgery, kind: Kind, trade: Trade, *, at: datetime) -> Posted:
-        """Make a callback that must be refused."""
+        """Make a callback that must be rejected."""
         seed = f"{trade.serial}/{kind}/{how}/{at.timestamp()}"
         signer, mchid, key = self._signer(trade, 0), self._mchid, self._apiv3_key
         if how == "stale":
@@ -91,14 +91,14 @@ class Callbacks:
         if how == "not_ours":
             mchid = str(int(mchid) + 1)
         if how == "not_ours" and kind == "ping":
-            # It names no merchant: that it is another's shows in the key alone.
+            # It names no merchant: only the key identifies one.
             key = secrets.token_bytes(32)
         body = self._body(kind, trade, at=at, seed=seed, mchid=mchid, key=key)
         if how == "foreign_key":
             signer = Signer(signer.serial, self._foreign())
         posted = self._posted(body, signer, at=at, seed=seed)
         if how == "changed":
-            # A true callback sold as a new one.
+            # A genuine callback with another id.
             ours, theirs = (_event_id(f"{trade.serial}{mark}", kind).encode() for mark in ("", "x"))
             return Posted(posted.headers, posted.body.replace(ours, theirs))
         if how == "unsigned":
@@ -108,24 +108,24 @@ class Callbacks:
     def _body(
         self, kind: Kind, trade: Trade, *, at: datetime, seed: str, mchid: str, key: bytes
     ) -> bytes:
-        told = self._dialect.told(kind, trade, at=at, mchid=mchid)
-        nonce, extra = _hex(f"resource/{seed}", 12), told.original_type
-        plain = _json(told.resource)
-        content = {
+        content = self._dialect.content(kind, trade, at=at, mchid=mchid)
+        nonce, extra = _hex(f"resource/{seed}", 12), content.original_type
+        plain = _json(content.resource)
+        body = {
             "id": _event_id(trade.serial, kind),
             "create_time": rfc3339(at),
             "resource_type": "encrypt-resource",
-            "event_type": told.event_type,
-            "summary": told.summary,
+            "event_type": content.event_type,
+            "summary": content.summary,
             "resource": {
-                "original_type": told.original_type,
+                "original_type": content.original_type,
                 "algorithm": "AEAD_AES_256_GCM",
                 "ciphertext": _base64(AESGCM(key).encrypt(nonce.encode(), plain, extra.encode())),
                 "associated_data": extra,
                 "nonce": nonce,
             },
         }
-        return _json(content)
+        return _json(body)
 
     def _posted(self, body: bytes, signer: Signer, *, at: datetime, seed: str) -> Posted:
         stamp, nonce = str(int(at.timestamp())), _hex(f"header/{seed}", 32).upper()
@@ -141,9 +141,9 @@ class Callbacks:
         return Posted({"Content-Type": "application/json", **self._dialect.headers, **signed}, body)
 
     def _signer(self, trade: Trade, attempt: int) -> Signer:
-        # With two live keys callbacks arrive under either, and so do repeats.
-        turn = zlib.crc32(trade.serial.encode()) + attempt
-        return self._signers[turn % len(self._signers)]
+        # With two active keys, callbacks and repeats are signed by either.
+        index = zlib.crc32(trade.serial.encode()) + attempt
+        return self._signers[index % len(self._signers)]
 
     def _foreign(self) -> rsa.RSAPrivateKey:
         if self._foreign_key is None:
@@ -152,7 +152,7 @@ class Callbacks:
 
 
 def fen(amount: Decimal, trade: Trade) -> int:
-    """Turn yuan into fen, exactly. Raises ``ValueError``."""
+    """Convert yuan to fen, exactly. Raises ``ValueError``."""
     minor = int(amount.scaleb(2))
     if trade.currency != "CNY" or minor != amount.scaleb(2):
         raise ValueError("amounts are in CNY, with two decimals at most")
@@ -160,12 +160,12 @@ def fen(amount: Decimal, trade: Trade) -> int:
 
 
 def digits(seed: str, count: int) -> str:
-    """Draw so many decimal digits from a seed, the same every time."""
+    """Derive ``count`` decimal digits from a seed, the same every time."""
     return str(int(hashlib.sha256(seed.encode()).hexdigest(), 16))[-count:]
 
 
 def rfc3339(at: datetime) -> str:
-    """Write a time as China's clocks show it."""
+    """Format a time with China's offset."""
     return at.astimezone(_GMT8).isoformat(timespec="seconds")
 
 
@@ -175,7 +175,7 @@ def symmetric_key(secret: str) -> bytes:
 
 
 def certificate_pem(key: rsa.RSAPrivateKey, *, subject: str) -> str:
-    """Certify the key for the option ``certificates``; it is its own issuer."""
+    """Return a self-signed certificate of the key, for the option ``certificates``."""
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, subject)])
     certificate = (
         x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
@@ -187,7 +187,7 @@ def certificate_pem(key: rsa.RSAPrivateKey, *, subject: str) -> str:
 
 
 def options_of(account: Account, name: str) -> list[Any]:
-    """Return an option that is a list; empty where it is not given."""
+    """Return an option that is a list; empty if it is missing."""
     found = account.options.get(name, ())
     return list(found) if isinstance(found, list | tuple) else []
 
@@ -209,7 +209,7 @@ def _signers(account: Account) -> list[Signer]:
     if not signers:
         raise ValueError(
             "no private key belongs to one of the account's public_keys or certificates: "
-            "only the provider has those of a real account, so make an account to simulate with"
+            "only the provider has those of a real account, so create a simulated account"
         )
     return signers
 

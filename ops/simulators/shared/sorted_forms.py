@@ -1,7 +1,7 @@
-"""What Alipay and UnionPay have in common: forms, signed over their sorted fields.
+"""Shared by Alipay and UnionPay: forms, signed over their sorted fields.
 
-Every number is drawn from the trade's serial, so a repeat names the same. An RSA signature of
-PKCS#1 v1.5 is the same each time, too.
+Every number is derived from the trade's serial, so a repeat has the same numbers. RSA PKCS#1 v1.5
+signatures are deterministic as well.
 """
 
 import base64
@@ -37,12 +37,12 @@ def posted(fields: Mapping[str, str], *, codec: str = "utf-8") -> Posted:
 
 
 def digits(seed: str, count: int) -> str:
-    """Draw so many decimal digits from a seed, the same every time."""
+    """Derive ``count`` decimal digits from a seed, the same every time."""
     return str(int(hashlib.sha256(seed.encode()).hexdigest(), 16))[-count:]
 
 
 def another(number: str) -> str:
-    """Return the number of somebody else, of the same length."""
+    """Return another number of the same length."""
     return number[:-1] + ("1" if number[-1] != "1" else "2")
 
 
@@ -58,7 +58,7 @@ def private_key(private: Mapping[str, str], name: str, *, whose: str) -> rsa.RSA
     pem = private.get(name)
     if not pem:
         raise ValueError(
-            f"no private key {name!r}: only {whose} has that of a real account, so make an "
-            "account to simulate with"
+            f"no private key {name!r}: only {whose} has that of a real account, so create a "
+            "simulated account"
         )
     return rsa_keys.read(pem)
