@@ -1,46 +1,11 @@
-"""A fake of the totals that the script keeps, without a server.
-
-``tests/stores/test_rate_limit_totals.py`` compares both.
-"""
+"""Processes that share their rate limits, over a fake of the totals."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
-from gateway.domain.errors import Unavailable
-from gateway.overload.rate_limit import HALF_S, RateLimits, Usage
+from gateway.overload.rate_limit import RateLimits
 from gateway.overload.rate_limit_sync import EXCHANGE_S, RateLimitSync
 from tests.support.fakes.clock import ManualClock
-
-
-@dataclass
-class FakeTotal:
-    ahead_s: float
-    asked: float
-
-
-class FakeTotals:
-    """Stores what is published; ``clock`` is the server's."""
-
-    def __init__(self, clock: ManualClock) -> None:
-        self.clock = clock
-        self.stored: dict[str, tuple[float, float, float]] = {}
-        self.is_away = False
-        self.calls = 0
-
-    async def add(self, usage: Sequence[Usage], *, within_s: float) -> Sequence[FakeTotal]:
-        if self.is_away:
-            raise Unavailable("redis")
-        self.calls += 1
-        now_s = self.clock.at_s
-        totals = []
-        for each in usage:
-            due_s, recent, since_s = self.stored.get(each.key, (0.0, 0.0, now_s))
-            due_s = max(due_s, now_s - within_s) + each.admitted * each.every_s
-            due_s = min(due_s, now_s + each.ahead_s_max)
-            asked = each.asked + recent * 0.5 ** (max(0.0, now_s - since_s) / HALF_S)
-            self.stored[each.key] = (due_s, asked, now_s)
-            totals.append(FakeTotal(max(0.0, due_s - now_s), asked))
-        return totals
+from tests.support.fakes.rate_limit_totals import FakeRateLimitTotals
 
 
 class Cluster:
@@ -50,7 +15,7 @@ class Cluster:
 
     def __init__(self, count: int, *, rate: float, burst: int) -> None:
         self.clock = ManualClock()
-        self.totals = FakeTotals(self.clock)
+        self.totals = FakeRateLimitTotals(self.clock)
         self.rate = rate
         self.burst = burst
         self.limits: list[RateLimits] = []

@@ -1,6 +1,6 @@
 """Rate limits of several processes: together a key gets its rate, and within it no rejection.
 
-Their Redis is a table with a clock; the real one is in tests/stores/test_rate_limit_totals.py.
+Their Redis is a fake with a clock of its own.
 """
 
 import asyncio
@@ -14,8 +14,10 @@ from hypothesis import strategies as st
 from gateway.overload import rate_limit as counted
 from gateway.overload.rate_limit import DEBT_S, RateLimits, Usage
 from gateway.overload.rate_limit_sync import RateLimitSync
-from tests.overload.rate_limit_support import Cluster, FakeTotal, FakeTotals
+from gateway.stores.redis.rate_limit_totals import Total
+from tests.overload.rate_limit_support import Cluster
 from tests.support.fakes.clock import ManualClock
+from tests.support.fakes.rate_limit_totals import FakeRateLimitTotals
 
 #: A debt, and what it may take until it is published and received.
 OVER_S = DEBT_S + 1.0
@@ -206,7 +208,7 @@ def test_only_the_busiest_keys_are_published() -> None:
 
 async def test_keys_are_published_with_their_namespace() -> None:
     clock = ManualClock()
-    totals = FakeTotals(clock)
+    totals = FakeRateLimitTotals(clock)
     of_keys, of_channel = RateLimits(rate=1.0, burst=1), RateLimits(rate=2.0, burst=2)
     sync = RateLimitSync(
         totals=totals, limits=[("key", of_keys), ("channel", of_channel)], clock=clock
@@ -270,8 +272,8 @@ async def test_a_hanging_redis_delays_no_request_and_the_task_can_be_stopped() -
     limits = RateLimits(rate=10.0, burst=10)
     asked, answered = asyncio.Event(), asyncio.Event()
 
-    class Hanging(FakeTotals):
-        async def add(self, usage: Sequence[Usage], *, within_s: float) -> Sequence[FakeTotal]:
+    class Hanging(FakeRateLimitTotals):
+        async def add(self, usage: Sequence[Usage], *, within_s: float) -> list[Total]:
             asked.set()
             await answered.wait()
             return await super().add(usage, within_s=within_s)

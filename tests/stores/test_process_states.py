@@ -1,6 +1,6 @@
-"""Heartbeats through a real Valkey: received by all, expired by its clock, back after an outage.
+"""Heartbeats through a real Valkey: what its keys hold, its faults, one server and a cluster.
 
-On a single server and on a cluster.
+What is received, and how it ages: ``contracts/test_process_states.py``.
 """
 
 import asyncio
@@ -52,14 +52,6 @@ async def shown(states: ProcessStates) -> dict[bytes, float]:
 def push_back(server: Server, process: str, seconds: float) -> None:
     """Make a process as if it was last seen so much earlier."""
     server.client.zincrby(SEEN, -seconds * 1000, process)
-
-
-async def test_each_process_receives_all_others_and_not_itself(states: ProcessStates) -> None:
-    assert await publish(states, "a", 0.25) == {}
-    assert set(await publish(states, "b", 0.75)) == {0.25}
-    assert set(await publish(states, "c", 1.25)) == {0.25, 0.75}
-    assert set(await publish(states, "a", 0.5)) == {0.75, 1.25}
-    assert set(await shown(states)) == {b"state of a", b"state of b", b"state of c"}
 
 
 async def test_an_exchange_is_one_round_trip(states: ProcessStates, server: Server) -> None:

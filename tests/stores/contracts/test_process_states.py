@@ -1,7 +1,7 @@
 """Heartbeats: received by all others, aged, expired, and back after an outage."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, suppress
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -12,7 +12,8 @@ from gateway.stores.redis.process_states import PeerLoad, ProcessStates, Publish
 from tests.support.fakes.process_states import FakeProcessStates
 from tests.support.valkey_cluster import Server
 
-CALL_S = 0.5
+from .support import CALL_S, retried
+
 #: So long that the time a test takes does not count.
 EXPIRES_S = 3000.0
 
@@ -70,13 +71,6 @@ async def subject(valkey_or_none: Server | None) -> AsyncIterator[Subject]:
     states = ProcessStates(url=valkey_or_none.url, call_s=CALL_S, expires_s=EXPIRES_S)
     yield Real(states, valkey_or_none)
     await states.close()
-
-
-async def retried(call: Callable[[], Awaitable[list[float]]]) -> list[float]:
-    """Call until the store is back: a connection that timed out is opened anew."""
-    while True:
-        with suppress(Unavailable):
-            return await call()
 
 
 async def publish(subject: Subject, process: str, back: float = 0.5) -> list[float]:
