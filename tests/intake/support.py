@@ -1,7 +1,7 @@
 """A scripted ledger, and an intake over it. Without servers, without sleeping."""
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from gateway.domain.errors import TidegateError
@@ -14,6 +14,7 @@ from gateway.runtime.circuit_breaker import CircuitBreaker
 from gateway.runtime.settings import Settings
 from tests.domain.support import new_id
 from tests.support.fakes.clock import ManualClock
+from tests.support.fakes.result_cache import FakeResultCache
 
 
 class BadRow(TidegateError):
@@ -49,19 +50,6 @@ class ScriptedLedger:
         self.batches.append(batch)
         await self.gate.wait()
         return [self.answer(entry) for entry in batch]
-
-
-class FakeResultCache:
-    """Stores results in memory."""
-
-    def __init__(self) -> None:
-        self.kept: dict[bytes, bytes] = {}
-
-    async def look_up(self, digests: Sequence[bytes]) -> Sequence[bytes | None]:
-        return [self.kept.get(digest) for digest in digests]
-
-    async def store(self, results: Mapping[bytes, bytes]) -> None:
-        self.kept.update(results)
 
 
 class Way:

@@ -70,7 +70,7 @@ async def test_a_rejection_in_flight_is_answered_to_all_as_one() -> None:
     await turns()
     way.ledger.gate.set()
     assert {answer.answer for answer in await asyncio.gather(*asked)} == {"conflict"}
-    assert way.results.kept == {}
+    assert way.results.stored == {}
 
 
 def _by_stock(entry: Placement) -> Placed:

@@ -153,7 +153,7 @@ async def test_a_drain_reaches_the_ledger_whatever_redis_remembers() -> None:
     way = Way(is_draining=True)
     order = _order()
     remembered = msgspec.structs.replace(_placed(order), answer="replayed", is_journaled=True)
-    way.results.kept[order.exact] = msgspec.msgpack.encode(remembered)
+    way.results.stored[order.exact] = msgspec.msgpack.encode(remembered)
     assert not (await way.intake.accept_order(order)).is_journaled
     assert way.ledger.batches == [[order]]
 

@@ -66,7 +66,7 @@ async def test_what_is_poisoned_is_not_cached() -> None:
     with pytest.raises(Poisoned):
         await way.committer.place(bad)
     await way.committer.drain()
-    assert way.results.kept == {}
+    assert way.results.stored == {}
 
 
 async def test_a_ledger_that_does_not_answer_in_time_is_abandoned() -> None:
@@ -122,7 +122,7 @@ async def test_an_unexpected_error_is_raised_to_the_whole_batch_and_cached_nowhe
     futures = [way.committer.place(placement(due(n))) for n in range(3)]
     outcomes = await asyncio.gather(*futures, return_exceptions=True)
     assert [type(each) for each in outcomes] == [ZeroDivisionError] * 3
-    assert way.results.kept == {}
+    assert way.results.stored == {}
 
 
 async def test_what_redis_knows_does_not_reach_the_ledger() -> None:
@@ -151,7 +151,7 @@ async def test_a_cached_value_that_cannot_be_decoded_is_a_miss(garbage: bytes) -
     """Another version's words, or somebody else's: no batch may fail by them."""
     way = Way()
     sent = placement(due(1))
-    way.results.kept[sent.exact] = garbage
+    way.results.stored[sent.exact] = garbage
     outcomes = await asyncio.gather(*[way.committer.place(p) for p in (placement(due(2)), sent)])
     assert [each.answer for each in outcomes] == ["placed", "placed"]
     await way.committer.drain()
@@ -174,7 +174,7 @@ async def test_only_answers_that_stay_true_are_cached(answer: Placed, is_kept: b
     way.ledger.answer = lambda _: answer
     await way.committer.place(placement(due(1)))
     await way.committer.drain()
-    assert bool(way.results.kept) == is_kept
+    assert bool(way.results.stored) == is_kept
 
 
 async def test_a_drain_waits_until_results_are_cached() -> None:
@@ -182,7 +182,7 @@ async def test_a_drain_waits_until_results_are_cached() -> None:
     future = way.committer.place(placement(due(1)))
     await way.committer.drain()
     assert future.done()
-    assert len(way.results.kept) == 1
+    assert len(way.results.stored) == 1
 
 
 NIL = new_id()

@@ -144,14 +144,14 @@ def test_orders_and_events_are_written_as_before() -> None:
 
 async def test_a_cached_result_is_read_and_written_as_before() -> None:
     way, sent = Way(), placement(due(1))
-    way.results.kept[sent.exact] = PLACED
+    way.results.stored[sent.exact] = PLACED
     placed = await way.committer.place(sent)
     assert (str(placed.id), placed.answer, placed.hold) == (ID, "replayed", "lookalike")
     assert way.ledger.batches == []
     other = placement(due(2))
     await way.committer.place(other)
     await way.committer.drain()
-    stored = msgspec.msgpack.decode(way.results.kept[other.exact])
+    stored = msgspec.msgpack.decode(way.results.stored[other.exact])
     assert list(stored) == list(msgspec.msgpack.decode(PLACED))
 
 

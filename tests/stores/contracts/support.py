@@ -9,7 +9,7 @@ from gateway.domain.errors import Unavailable
 T = TypeVar("T")
 
 #: Seconds that a real store has for a call.
-CALL_S = 0.5
+CALL_S = 1.0
 
 
 async def retried(call: Callable[[], Awaitable[T]]) -> T:
