@@ -17,6 +17,8 @@ from gateway.runtime.circuit_breaker import CircuitBreaker
 from gateway.runtime.clock import Clock
 
 _HEADERS = {"Accept-Encoding": "identity", "User-Agent": "tidegate"}
+#: Content codings that compress nothing: none, and what servers send there by mistake.
+_PLAIN = frozenset({"", "identity", "none", "utf-8"})
 
 
 class Answer(Struct, frozen=True):
@@ -117,7 +119,7 @@ class HttpClient:
             ) as response:
                 if not 200 <= response.status < 300:
                     return Answer(response.status, b"")
-                if response.headers.get("Content-Encoding", "identity") != "identity":
+                if response.headers.get("Content-Encoding", "").strip().lower() not in _PLAIN:
                     raise CallFailed("the answer is compressed, which was not accepted")
                 return Answer(response.status, await self._body(response))
         except aiohttp.ClientConnectorError as exc:

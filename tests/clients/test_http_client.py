@@ -295,3 +295,13 @@ def test_the_gateway_and_its_workers_open_sessions_here_only() -> None:
         if "ClientSession" in file.read_text("utf-8")
     }
     assert naming == {"gateway/clients/http_client.py"}
+
+
+@pytest.mark.parametrize("coding", [b"Identity", b"UTF-8", b"none", b""])
+async def test_a_coding_that_compresses_nothing_is_read(
+    server: Server, plain: HttpClient, coding: bytes
+) -> None:
+    server.answer = (
+        b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Encoding: " + coding + b"\r\n\r\nhello"
+    )
+    assert await plain.get(server.url()) == Answer(200, b"hello")
