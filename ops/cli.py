@@ -20,7 +20,7 @@ COMMANDS = {
     "load": "Show the load of every gateway process, and what each rejects.",
     "shed": "Shed or admit a feature by hand, for a while.",
     "plan": "Plan beforehand what is shed during a sale, and when.",
-    "callbacks": "Look at the callbacks that were refused.",
+    "callbacks": "Inspect rejected callbacks.",
     "simulate": "Play a payment provider or shop: sign messages and post them to a gateway.",
     "version": "Print the versions of Tidegate, its schema and Python.",
 }
