@@ -176,7 +176,7 @@ class Placed(BaseModel):
 
     @classmethod
     def of(cls, order: Order) -> Self:
-        """Return what the answer says of an order."""
+        """Return the answer for an order."""
         return cls(
             id=order.id,
             channel=order.channel,

@@ -1,4 +1,4 @@
-"""Provider accounts for every proof, and a ledger to damage."""
+"""Provider accounts for every proof, and a demo run with its ledger."""
 
 import asyncio
 from pathlib import Path
@@ -25,6 +25,6 @@ def accounts(payers: Payers) -> list[Account]:
 def world(
     servers: Servers, keyring: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> demo_run.DemoRun:
-    """Played once; a test that changes it changes a copy, or rolls back."""
+    """One run for the session; a test that changes it changes a copy, or rolls back."""
     directory = tmp_path_factory.mktemp("played")
     return asyncio.run(demo_run.play(servers, keyring=keyring, directory=directory))

@@ -1,4 +1,4 @@
-"""``make demo``: real signatures, repeats, wrong amounts, forgeries, and a verdict to trust."""
+"""``make demo``: real signatures, repeats, wrong amounts, forgeries, and a reliable verdict."""
 
 import json
 import os
@@ -43,7 +43,7 @@ def test_every_promise_of_300_orders_is_kept() -> None:
 
 
 @pytest.mark.servers
-def test_what_it_can_not_run_on_is_said_with_status_2() -> None:
+def test_a_missing_requirement_is_reported_with_status_2() -> None:
     done = run("--orders", "10", TIDEGATE_PG_BIN="/nowhere")
     assert done.returncode == 2
     assert done.stderr.splitlines()[-1].strip()
@@ -53,7 +53,7 @@ def test_what_it_can_not_run_on_is_said_with_status_2() -> None:
 
 @pytest.mark.parametrize(("found", "status"), [(3, 0), (2, 1)])
 @pytest.mark.parametrize("as_json", [False, True])
-def test_the_exit_status_says_whether_every_check_holds(
+def test_the_exit_status_is_that_of_the_checks(
     monkeypatch: pytest.MonkeyPatch, found: int, status: int, as_json: bool
 ) -> None:
     wrong = () if found == 3 else ("W-3",)

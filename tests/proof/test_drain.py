@@ -1,4 +1,4 @@
-"""SIGTERM in the middle of a request: what was begun is finished, what is idle holds nothing up."""
+"""SIGTERM during a request: begun requests are finished, idle connections delay nothing."""
 
 import asyncio
 import signal
@@ -10,11 +10,11 @@ import asyncpg
 from ops.harness.ports import free_port
 from tests.support.processes import Processes
 
-#: More than an idle connection is waited for, and much less than a drain may take.
+#: Longer than a drain with idle connections takes, and much shorter than ``drain_s``.
 QUICK_S = 3.0
 
 
-async def test_a_body_that_is_on_its_way_is_read_and_answered(
+async def test_a_body_in_transit_is_read_and_answered(
     processes: Processes, order_json: bytes
 ) -> None:
     port = free_port()
@@ -61,7 +61,7 @@ async def test_a_kept_alive_connection_is_closed_with_its_next_answer(
     assert await asyncio.to_thread(gateway.wait, QUICK_S) == 0
 
 
-async def test_connections_that_send_nothing_do_not_hold_the_end_up(processes: Processes) -> None:
+async def test_idle_connections_do_not_delay_the_drain(processes: Processes) -> None:
     port = free_port()
     gateway = await asyncio.to_thread(processes.serve, port=port)
     silent = [await asyncio.open_connection("127.0.0.1", port) for _ in range(5)]
@@ -76,16 +76,16 @@ async def test_connections_that_send_nothing_do_not_hold_the_end_up(processes: P
         writer.close()
 
 
-# --- an operator's order, on the port of their own ---
+# --- an operator's override, on the admin port ---
 
-_ORDER = b'{"mode":"shed","for_s":600,"reason":"rebuild"}'
-_HALF = len(_ORDER) // 2
+_OVERRIDE = b'{"mode":"shed","for_s":600,"reason":"rebuild"}'
+_HALF = len(_OVERRIDE) // 2
 
 
-async def half_ordered(
+async def with_half_an_override(
     processes: Processes,
 ) -> tuple[subprocess.Popen[bytes], asyncio.StreamReader, asyncio.StreamWriter]:
-    """Have half an order sent when SIGTERM comes; return what serves it and the connection."""
+    """Send half an override, then SIGTERM; return the gateway and the connection."""
     admin_port = free_port()
     processes.environment["TIDEGATE_ADMIN_PORT"] = str(admin_port)
     token = await processes.make_token("operate")
@@ -93,9 +93,9 @@ async def half_ordered(
     reader, writer = await asyncio.open_connection("127.0.0.1", admin_port)
     head = (
         f"PUT /v1/admin/modes/order_lists HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\n"
-        f"Content-Type: application/json\r\nContent-Length: {len(_ORDER)}\r\n\r\n"
+        f"Content-Type: application/json\r\nContent-Length: {len(_OVERRIDE)}\r\n\r\n"
     )
-    writer.write(head.encode() + _ORDER[:_HALF])
+    writer.write(head.encode() + _OVERRIDE[:_HALF])
     await writer.drain()
     await asyncio.sleep(0.3)
     gateway.send_signal(signal.SIGTERM)
@@ -104,18 +104,18 @@ async def half_ordered(
 
 
 async def logged(ledger: "asyncpg.Pool[asyncpg.Record]") -> tuple[int, list[str]]:
-    """Return how many modes are stored, and what is in the audit log of them."""
+    """Return the number of stored overrides, and their actions in the audit log."""
     stored = await ledger.fetchval("SELECT count(*) FROM switches")
     rows = await ledger.fetch("SELECT action FROM audit_log WHERE action LIKE 'switch%'")
     return stored, [row["action"] for row in rows]
 
 
-async def test_half_an_order_that_is_completed_is_carried_out_and_answered(
+async def test_half_an_override_that_is_completed_is_stored_and_answered(
     processes: Processes, ledger: "asyncpg.Pool[asyncpg.Record]"
 ) -> None:
-    gateway, reader, writer = await half_ordered(processes)
+    gateway, reader, writer = await with_half_an_override(processes)
     assert await logged(ledger) == (0, [])
-    writer.write(_ORDER[_HALF:])
+    writer.write(_OVERRIDE[_HALF:])
     async with asyncio.timeout(QUICK_S):
         answer = await reader.read()
     assert answer.startswith(b"HTTP/1.1 200 ")
@@ -125,10 +125,10 @@ async def test_half_an_order_that_is_completed_is_carried_out_and_answered(
     assert await logged(ledger) == (1, ["switch.set"])
 
 
-async def test_half_an_order_that_stays_half_is_not_carried_out_and_holds_nothing_up(
+async def test_half_an_override_is_not_stored_and_does_not_delay_the_drain(
     processes: Processes, ledger: "asyncpg.Pool[asyncpg.Record]"
 ) -> None:
-    gateway, reader, writer = await half_ordered(processes)
+    gateway, reader, writer = await with_half_an_override(processes)
     assert await asyncio.to_thread(gateway.wait, QUICK_S) == 0
     async with asyncio.timeout(QUICK_S):
         answer = await reader.read()

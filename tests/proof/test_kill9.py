@@ -1,4 +1,4 @@
-"""kill -9 of the gateway at random moments under load: what was acknowledged is there, once."""
+"""kill -9 of the gateway at random moments under load: acknowledged orders are stored once."""
 
 import asyncio
 import os
@@ -15,7 +15,7 @@ from tests.support.shoppers import Shoppers
 
 ROUNDS = 30
 SENDERS = 24
-#: A kill comes this long after the gateway is ready, at most.
+#: Seconds from the readiness of the gateway to its kill, at most.
 LIFE_S = 0.8
 SETTLE_S = 15.0
 
@@ -23,7 +23,7 @@ SETTLE_S = 15.0
 async def test_nothing_acknowledged_is_lost_or_doubled_over_30_kills(
     processes: Processes, payers: Payers, settings: Settings
 ) -> None:
-    # Given again, a seed draws the same lives; what the scheduler does is not ours to repeat.
+    # The same seed draws the same lives; the scheduling of the machine cannot be repeated.
     seed = int(os.environ.get("KILL9_SEED") or secrets.randbelow(1_000_000))
     rng = random.Random(seed)
     port = free_port()

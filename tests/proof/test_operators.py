@@ -1,4 +1,4 @@
-"""An operator's word: everywhere within two seconds, ended by itself, and heard without a store."""
+"""An operator's override: active everywhere within 2 s, expires, and works without any store."""
 
 import asyncio
 import itertools
@@ -22,10 +22,10 @@ from ops.harness.ports import free_port
 from tests.support.cable import Cable, cable_to
 from tests.support.processes import Processes
 
-#: From the word to the last process; and that through the local socket, with every store away.
+#: From the override to the last process; and through the local socket, without any store.
 REACHED_S = 2.0
 REACHED_LOCALLY_S = 5.0
-#: How late the end of a mode may be.
+#: How late the end of an override may be.
 LATE_S = 1.0
 _serial = itertools.count()
 
@@ -58,27 +58,27 @@ async def tidegate(processes: Processes, *arguments: str) -> tuple[int, dict[str
 
 
 async def listed(client: aiohttp.ClientSession, port: int) -> str:
-    """Ask for a list; return the reason of its refusal, or nothing."""
-    # Another page each time: one that was had before is given again for a while.
+    """Request a list; return the reason of its rejection, "" when it is answered."""
+    # Another page each time: the response cache would answer the same one for a while.
     page = f"/v1/orders?order_no=n{next(_serial)}"
     async with client.get(f"http://127.0.0.1:{port}{page}") as answer:
         if answer.status == 503:
-            said = await answer.json(content_type=None)
-            return str(said.get("context", {}).get("reason", said["type"]))
+            problem = await answer.json(content_type=None)
+            return str(problem.get("context", {}).get("reason", problem["type"]))
         return ""
 
 
 async def wait_for(
     client: aiohttp.ClientSession, ports: list[int], reason: str, within_s: float
 ) -> float:
-    """Return the seconds until every process refuses lists for this reason."""
+    """Return the seconds until every process rejects lists for this reason; "": admits them."""
     began_s = time.monotonic()
     while True:
-        said = [await listed(client, port) for port in ports]
+        reasons = [await listed(client, port) for port in ports]
         elapsed_s = time.monotonic() - began_s
-        if all(each == reason for each in said):
+        if all(each == reason for each in reasons):
             return elapsed_s
-        assert elapsed_s < within_s, said
+        assert elapsed_s < within_s, reasons
         await asyncio.sleep(0.02)
 
 
@@ -98,21 +98,21 @@ async def client(processes: Processes) -> AsyncIterator[aiohttp.ClientSession]:
         yield session
 
 
-async def test_a_word_reaches_every_process_in_two_seconds_and_ends_in_time(
+async def test_an_override_reaches_every_process_in_two_seconds_and_expires_in_time(
     processes: Processes,
     ports: list[int],
     client: aiohttp.ClientSession,
     ledger: "asyncpg.Pool[asyncpg.Record]",
 ) -> None:
     await wait_for(client, ports, "", 5.0)
-    order = ("shed", "order_lists", "on", "--for", "4s", "--reason", "rebuild")
-    status, said = await tidegate(processes, *order)
-    said_s = time.monotonic()
-    assert (status, said["stands"], said["where"]) == (0, True, "database")
+    command = ("shed", "order_lists", "on", "--for", "4s", "--reason", "rebuild")
+    status, result = await tidegate(processes, *command)
+    set_s = time.monotonic()
+    assert (status, result["stands"], result["where"]) == (0, True, "database")
     await wait_for(client, ports, "operator", REACHED_S)
-    # It was said a moment before the command could tell.
+    # It was set a moment before the command returned.
     await wait_for(client, ports, "", 4.0 + LATE_S)
-    assert time.monotonic() - said_s > 1.0
+    assert time.monotonic() - set_s > 1.0
     async with asyncio.timeout(5):
         while await ledger.fetchval("SELECT count(*) FROM switches"):
             await asyncio.sleep(0.05)
@@ -122,7 +122,7 @@ async def test_a_word_reaches_every_process_in_two_seconds_and_ends_in_time(
     assert [row["action"] for row in rows] == ["switch.set", "switch.end"]
 
 
-async def test_a_step_begins_and_ends_in_every_process_and_is_written_down_once(
+async def test_a_step_begins_and_ends_in_every_process_and_is_audited_once(
     processes: Processes,
     ports: list[int],
     client: aiohttp.ClientSession,
@@ -138,7 +138,7 @@ async def test_a_step_begins_and_ends_in_every_process_and_is_written_down_once(
     assert (await tidegate(processes, "plan", "set", str(file)))[0] == 0
     await wait_for(client, ports, "operator", 3.0 + LATE_S)
     await wait_for(client, ports, "", 3.0 + LATE_S)
-    # Every process has looked since.
+    # Every process has refreshed since.
     await asyncio.sleep(2.0)
     rows = await ledger.fetch("SELECT action, subject FROM audit_log ORDER BY id")
     assert [tuple(row) for row in rows][-3:] == [
@@ -146,13 +146,13 @@ async def test_a_step_begins_and_ends_in_every_process_and_is_written_down_once(
     ]  # fmt: skip
 
 
-async def test_a_word_outlives_the_process(
+async def test_an_override_outlives_the_process(
     processes: Processes, client: aiohttp.ClientSession
 ) -> None:
     port = free_port()
     first = await asyncio.to_thread(processes.serve, port=port)
-    order = ("shed", "tier3", "on", "--for", "5m", "--reason", "rebuild")
-    assert (await tidegate(processes, *order))[0] == 0
+    command = ("shed", "tier3", "on", "--for", "5m", "--reason", "rebuild")
+    assert (await tidegate(processes, *command))[0] == 0
     await wait_for(client, [port], "operator", REACHED_S)
     os.killpg(first.pid, signal.SIGKILL)
     first.wait()
@@ -163,7 +163,7 @@ async def test_a_word_outlives_the_process(
 
 
 @pytest.mark.parametrize("how", ["cut", "silence"])
-async def test_with_every_store_away_it_is_heard_on_the_machine_and_written_down_later(
+async def test_without_any_store_an_override_is_active_on_the_machine_and_flushed_later(
     how: Literal["cut", "silence"],
     behind_cables: Settings,
     cables: dict[str, Cable],
@@ -182,13 +182,13 @@ async def test_with_every_store_away_it_is_heard_on_the_machine_and_written_down
             for cable in cables.values():
                 getattr(cable, how)()
             began_s = time.monotonic()
-            order = ("shed", "order_lists", "on", "--for", "5m", "--reason", "all is away")
-            status, said = await tidegate(processes, *order)
-            assert (status, said["where"]) == (0, "this machine")
-            assert len(said["processes"]) == 2
+            command = ("shed", "order_lists", "on", "--for", "5m", "--reason", "all is away")
+            status, result = await tidegate(processes, *command)
+            assert (status, result["where"]) == (0, "this machine")
+            assert len(result["processes"]) == 2
             await wait_for(client, ports, "operator", REACHED_LOCALLY_S)
             assert time.monotonic() - began_s < REACHED_LOCALLY_S
-            # Nobody alone sheds the core, least of all now.
+            # To shed the core takes two people, also now.
             core = ("shed", "callbacks", "on", "--reason", "panic")
             assert (await tidegate(processes, *core))[0] == 1
             shown = (await tidegate(processes, "shed"))[1]

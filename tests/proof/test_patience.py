@@ -1,4 +1,4 @@
-"""However many wait while every flush hangs, nobody waits for one deadline after the other."""
+"""While every flush hangs, no waiter waits for more than one deadline, however many wait."""
 
 import asyncio
 import time
@@ -14,7 +14,7 @@ class Late(Exception):
     """Waited too long for a flush to begin."""
 
 
-async def test_what_waits_behind_hanging_flushes_is_told_soon() -> None:
+async def test_waiters_behind_hanging_flushes_time_out_soon() -> None:
     async def hang(batch: Sequence[int]) -> Sequence[TimeoutError]:
         await asyncio.sleep(HANG_S)
         return [TimeoutError() for _ in batch]
@@ -30,16 +30,18 @@ async def test_what_waits_behind_hanging_flushes_is_told_soon() -> None:
         late=Late,
     )
     began_s = time.monotonic()
-    told = await asyncio.gather(*(batcher.put(n, 1) for n in range(1000)), return_exceptions=True)
-    # One after the other, fifty flushes would have taken fifty times as long.
+    results = await asyncio.gather(
+        *(batcher.put(n, 1) for n in range(1000)), return_exceptions=True
+    )
+    # One after the other, the flushes would take fifty times as long.
     assert time.monotonic() - began_s < 5 * HANG_S
-    assert [type(each) for each in told[:20]] == [TimeoutError] * 20
-    assert {type(each) for each in told[20:]} == {Late}
+    assert [type(each) for each in results[:20]] == [TimeoutError] * 20
+    assert {type(each) for each in results[20:]} == {Late}
     assert batcher.waiting == 0
     await batcher.drain()
 
 
-async def test_what_is_not_late_goes_after_what_is() -> None:
+async def test_a_waiter_in_time_is_flushed_after_a_late_one() -> None:
     is_hanging = True
 
     async def flush(batch: Sequence[int]) -> Sequence[int]:
@@ -61,5 +63,5 @@ async def test_what_is_not_late_goes_after_what_is() -> None:
     await asyncio.sleep(HANG_S - WAIT_S / 2)
     is_hanging = False
     in_time = batcher.put(3, 1)
-    told = await asyncio.gather(first, late, in_time, return_exceptions=True)
-    assert [told[0], type(told[1]), told[2]] == [1, Late, 3]
+    results = await asyncio.gather(first, late, in_time, return_exceptions=True)
+    assert [results[0], type(results[1]), results[2]] == [1, Late, 3]

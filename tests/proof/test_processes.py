@@ -1,4 +1,4 @@
-"""Several processes on one port: one order for all, a dead child replaced, a drain without loss."""
+"""Several processes on one port: no duplicates, a dead child is replaced, drains lose nothing."""
 
 import asyncio
 import signal
@@ -20,7 +20,7 @@ from tests.support.shoppers import Shoppers
 
 AT_ONCE = 100
 SENDERS = 32
-#: ``drain_s``, and what a process may need beyond it to end.
+#: ``drain_s``, and seconds that a process may need beyond it to end.
 GONE_S = 10.0 + 2.0
 
 
@@ -30,7 +30,7 @@ def tree(parent: subprocess.Popen[bytes]) -> list[psutil.Process]:
 
 
 def connections(process: psutil.Process, port: int) -> int:
-    """How many established connections a process serves."""
+    """The number of established connections of a process."""
     return sum(
         each.status == psutil.CONN_ESTABLISHED and each.laddr.port == port
         for each in process.net_connections("tcp")
@@ -38,7 +38,7 @@ def connections(process: psutil.Process, port: int) -> int:
 
 
 async def serve_two(processes: Processes, port: int) -> subprocess.Popen[bytes]:
-    """Start two processes and return their parent once both of them listen."""
+    """Start two processes; return their parent once both listen."""
     parent = await asyncio.to_thread(processes.serve, port=port, count=2)
     await until_listening(parent, port)
     return parent
@@ -58,7 +58,7 @@ def is_listening(process: psutil.Process, port: int) -> bool:
 
 
 async def until_connected(parent: subprocess.Popen[bytes], port: int, wanted: int) -> list[int]:
-    """Wait until the children together serve so many connections; return how many each does."""
+    """Wait until the children together have so many connections; return the number of each."""
     async with asyncio.timeout(10):
         while True:
             shares = [connections(child, port) for child in tree(parent)[1:]]
@@ -84,13 +84,13 @@ async def test_100_identical_requests_at_once_on_two_processes_are_one_order(
         for n in range(10):
             account, channel = payers.pick(n)
             content = orders.order(n, prefix="same", channel=channel)
-            # With and without a request id: each has a unique key of its own to meet at.
+            # With and without a request id: each case has a unique key of its own.
             order = sending.order(content, history, request_id=f"k{n}" if n % 2 else "")
             payment = sending.payment(order.sent, account, history, amount=order.sent.payable)
-            # Connections first, so that the requests themselves leave at one instant.
+            # Connections first, so that the requests leave at one instant.
             await asyncio.gather(*(greet() for _ in range(AT_ONCE)))
             shares = await until_connected(parent, port, AT_ONCE)
-            assert min(shares) > 10, f"one process was left out: {shares}"
+            assert min(shares) > 10, f"one process gets too few connections: {shares}"
             await asyncio.gather(*(sender.send(order) for _ in range(AT_ONCE)))
             await asyncio.gather(*(sender.send(payment) for _ in range(AT_ONCE)))
             assert Counter(answer.status for answer in order.sent.answers) == {201: 1, 200: 99}
@@ -117,7 +117,7 @@ async def test_a_killed_child_is_replaced_and_nothing_acknowledged_is_lost(
                 victim = max(tree(parent)[1:], key=lambda child: connections(child, port))
                 answered = count_answered(shoppers.history)
                 victim.kill()
-                # The other one serves on meanwhile.
+                # The other one continues meanwhile.
                 async with asyncio.timeout(10):
                     while count_answered(shoppers.history) < answered + 50:
                         await asyncio.sleep(0.02)
@@ -133,7 +133,7 @@ async def test_a_killed_child_is_replaced_and_nothing_acknowledged_is_lost(
     [(1, signal.SIGTERM), (2, signal.SIGTERM), (2, signal.SIGKILL)],
     ids=["one process", "two processes", "their supervisor killed"],
 )
-async def test_what_was_taken_is_answered_before_the_processes_end(
+async def test_accepted_requests_are_answered_before_the_processes_end(
     processes: Processes, payers: Payers, settings: Settings, count: int, how: signal.Signals
 ) -> None:
     port = free_port()
@@ -161,7 +161,7 @@ async def test_what_was_taken_is_answered_before_the_processes_end(
     processes.start("work")
     await ledger_contents.settle(settings.database_url, "", within_s=15.0)
     found = await ledger_contents.read_from(settings.database_url)
-    # What waits for an order that was never placed waits on.
+    # An event whose order was never placed keeps waiting.
     assert broken(shoppers.history, found, NOT_CONNECTED) in ([], ["events that still wait"])
 
 

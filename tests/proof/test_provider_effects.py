@@ -1,6 +1,6 @@
-"""What every provider tells, through real HTTP into the real ledger: each effect once.
+"""The messages of every provider, through real HTTP into the real ledger: each effect once.
 
-The providers' side is `ops.simulators`; a provider that has a simulator is tried by itself.
+The providers' side is `ops.simulators`; every provider with a simulator is tested.
 """
 
 import itertools
@@ -37,8 +37,8 @@ def accounts(tmp_path: Path) -> list[configuration.Account]:
     return simulated.configured(tmp_path)
 
 
-class Played:
-    """One provider and one order of it."""
+class Scenario:
+    """One order, and the messages of one provider about it."""
 
     def __init__(self, site: Site, name: str, currency: str) -> None:
         self._site = site
@@ -57,24 +57,24 @@ class Played:
         self._at = datetime.now(UTC) - timedelta(seconds=30)
 
     async def place(self) -> None:
-        """Bring the order: the shop's own message, or a storefront's submission."""
+        """Place the order: by the shop's own message, or a storefront's submission."""
         if "placed" in self._kinds:
-            await self.say("placed")
+            await self.post("placed")
             return
         due = str(self.trade.amount)
         item = {"sku": "TEA-1", "name": "Tea", "quantity": 1, "unit_price": due}
-        sent = order(
+        submission = order(
             order_no=self.trade.order_no,
             channel="web",
             currency=self.trade.currency,
             items=[item],
             amounts={"goods": due, "payable": due} | dict.fromkeys(_NOTHING, "0"),
         )
-        status, said = await self._site.submit(json.dumps(sent).encode())
-        assert status in (200, 201), said
+        status, body = await self._site.submit(json.dumps(submission).encode())
+        assert status in (200, 201), body
 
-    async def say(self, kind: Kind, *, times: int = 2) -> None:
-        """Post a message, again and again, and see that the provider is content."""
+    async def post(self, kind: Kind, *, times: int = 2) -> None:
+        """Post a message ``times`` times, and check that each answer acknowledges it."""
         for attempt in range(times):
             posted = self._simulator.message(kind, self.trade, at=self._at, attempt=attempt)
             path = f"/v1/callbacks/{self._name}/main"
@@ -82,8 +82,8 @@ class Played:
                 path, data=posted.body, headers=posted.headers
             ) as answer:
                 body = await answer.read()
-                said = answer.status, answer.headers.get("Content-Type", ""), body
-            assert self._simulator.is_acknowledged(*said), (kind, attempt, said)
+                response = answer.status, answer.headers.get("Content-Type", ""), body
+            assert self._simulator.is_acknowledged(*response), (kind, attempt, response)
 
     async def stored(self, ledger: "asyncpg.Pool[asyncpg.Record]") -> dict[str, Any]:
         found = await ledger.fetchrow(
@@ -98,16 +98,16 @@ class Played:
 async def test_paid_refunded_in_part_and_in_full(
     site: Site, ledger: "asyncpg.Pool[asyncpg.Record]", name: str, currency: str
 ) -> None:
-    played = Played(site, name, currency)
-    trade = played.trade
-    await played.place()
+    scenario = Scenario(site, name, currency)
+    trade = scenario.trade
+    await scenario.place()
     for kind, status, refunded in (
         ("paid", "paid", Decimal(0)),
         ("partial_refund", "paid", trade.refunded),
         ("refund", "refunded", trade.amount),
     ):
-        await played.say(kind)  # type: ignore[arg-type]
-        assert await played.stored(ledger) == {
+        await scenario.post(kind)  # type: ignore[arg-type]
+        assert await scenario.stored(ledger) == {
             "status": status,
             "currency": currency,
             "paid": trade.amount,
@@ -118,17 +118,17 @@ async def test_paid_refunded_in_part_and_in_full(
 
 
 @pytest.mark.parametrize("name", PAID)
-@pytest.mark.parametrize("told", list(itertools.permutations(MONEY))[1:], ids=" ".join)
+@pytest.mark.parametrize("sequence", list(itertools.permutations(MONEY))[1:], ids=" ".join)
 async def test_in_any_order_and_before_the_order_itself(
-    site: Site, ledger: "asyncpg.Pool[asyncpg.Record]", name: str, told: Sequence[Kind]
+    site: Site, ledger: "asyncpg.Pool[asyncpg.Record]", name: str, sequence: Sequence[Kind]
 ) -> None:
-    played = Played(site, name, PROVIDERS[name].CURRENCIES[0])
-    for kind in told:
-        await played.say(kind)
-    await played.place()
-    found = await played.stored(ledger)
-    assert (found["status"], found["paid"]) == ("refunded", played.trade.amount)
-    assert found["refunded"] == played.trade.amount
+    scenario = Scenario(site, name, PROVIDERS[name].CURRENCIES[0])
+    for kind in sequence:
+        await scenario.post(kind)
+    await scenario.place()
+    found = await scenario.stored(ledger)
+    assert (found["status"], found["paid"]) == ("refunded", scenario.trade.amount)
+    assert found["refunded"] == scenario.trade.amount
     assert await ledger.fetchval("SELECT count(*) FROM parked") == 0
     assert await ledger.fetchval("SELECT count(*) FROM waiting") == 0
 
@@ -136,38 +136,36 @@ async def test_in_any_order_and_before_the_order_itself(
 @pytest.mark.parametrize(
     "name", [name for name, module in PROVIDERS.items() if "closed" in module.KINDS]
 )
-async def test_given_up_unpaid(
-    site: Site, ledger: "asyncpg.Pool[asyncpg.Record]", name: str
-) -> None:
-    played = Played(site, name, PROVIDERS[name].CURRENCIES[0])
-    await played.place()
-    await played.say("closed")
-    assert (await played.stored(ledger))["status"] == "closed"
+async def test_closed_unpaid(site: Site, ledger: "asyncpg.Pool[asyncpg.Record]", name: str) -> None:
+    scenario = Scenario(site, name, PROVIDERS[name].CURRENCIES[0])
+    await scenario.place()
+    await scenario.post("closed")
+    assert (await scenario.stored(ledger))["status"] == "closed"
 
 
-async def test_a_courier_completes_what_was_shipped(
+async def test_a_courier_completes_a_shipped_order(
     site: Site, ledger: "asyncpg.Pool[asyncpg.Record]"
 ) -> None:
-    shop, courier = Played(site, "wechatpay", "CNY"), Played(site, "kuaidi100", "CNY")
+    shop, courier = Scenario(site, "wechatpay", "CNY"), Scenario(site, "kuaidi100", "CNY")
     await shop.place()
-    await shop.say("paid")
+    await shop.post("paid")
     number = f"YT{courier.trade.serial}"
     left = events.Shipped(shop.trade.order_no, "yuantong", number, datetime.now(UTC))
     await tell(site.gateway, left)
-    await courier.say("shipped")
+    await courier.post("shipped")
     assert (await shop.stored(ledger))["status"] == "shipped"
-    await courier.say("delivered")
+    await courier.post("delivered")
     assert (await shop.stored(ledger))["status"] == "completed"
 
 
 @pytest.mark.parametrize("name", sorted(PROVIDERS))
-async def test_what_is_forged_or_only_a_probe_leaves_nothing(
+async def test_forgeries_and_probes_have_no_effect(
     site: Site, ledger: "asyncpg.Pool[asyncpg.Record]", name: str
 ) -> None:
     module = PROVIDERS[name]
     simulator: Simulator = module.simulator(simulated.ACCOUNTS[name])
     kind: Kind = "paid" if "paid" in module.KINDS else "delivered"
-    trade = Played(site, name, module.CURRENCIES[0]).trade
+    trade = Scenario(site, name, module.CURRENCIES[0]).trade
     now = datetime.now(UTC)
     messages = [simulator.forged(how, kind, trade, at=now) for how in sorted(module.FORGERIES)]
     if "probe" in module.KINDS:

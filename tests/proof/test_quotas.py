@@ -1,4 +1,4 @@
-"""A key's quota over two real processes: together they let in its rate, and not each of them."""
+"""The rate limit of a key over two real processes: it holds for both together, not for each."""
 
 import asyncio
 import time
@@ -16,7 +16,7 @@ from tests.support.processes import Processes
 RATE = 40.0
 BURST = 20
 SENDERS = 24
-#: Until both have heard of each other and a burst through both is paid back.
+#: Seconds until each has received the other's totals and the burst through both is used up.
 SETTLED_S = 3.0
 MEASURED_S = 5.0
 
@@ -26,7 +26,7 @@ def settings(settings: Settings) -> Settings:
     return msgspec.structs.replace(settings, key_requests_per_s_max=RATE, key_burst=BURST)
 
 
-async def test_two_processes_let_in_the_rate_of_a_key_and_not_twice(processes: Processes) -> None:
+async def test_two_processes_together_admit_the_rate_limit_of_a_key(processes: Processes) -> None:
     port = free_port()
     token = await processes.make_token("query")
     parent = await serve_two(processes, port)
@@ -35,22 +35,22 @@ async def test_two_processes_let_in_the_rate_of_a_key_and_not_twice(processes: P
     headers = {"Authorization": f"Bearer {token}"}
     async with sending.session(SENDERS, base_url=f"http://127.0.0.1:{port}") as session:
 
-        async def ask() -> None:
+        async def read_lists() -> None:
             while not is_over.is_set():
                 async with session.get("/v1/orders", headers=headers) as answer:
                     await answer.read()
                 statuses[answer.status] += 1
                 await asyncio.sleep(0.05)
 
-        asking = [asyncio.create_task(ask()) for _ in range(SENDERS)]
+        clients = [asyncio.create_task(read_lists()) for _ in range(SENDERS)]
         shares = await until_connected(parent, port, SENDERS)
-        assert min(shares) > 2, f"one process was left out: {shares}"
+        assert min(shares) > 2, f"one process gets too few connections: {shares}"
         await asyncio.sleep(SETTLED_S)
         statuses.clear()
         began_s = time.monotonic()
         await asyncio.sleep(MEASURED_S)
         found, took_s = statuses.copy(), time.monotonic() - began_s
         is_over.set()
-        await asyncio.gather(*asking)
+        await asyncio.gather(*clients)
     assert set(found) == {200, 429}, found
     assert 0.6 * RATE * took_s < found[200] < 1.5 * RATE * took_s, found

@@ -37,40 +37,40 @@ async def locust(site: Site, *arguments: str) -> tuple[int, str]:
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
     )  # fmt: skip
-    said, _ = await asyncio.wait_for(running.communicate(), 60)
+    output, _ = await asyncio.wait_for(running.communicate(), 60)
     assert running.returncode is not None
-    return running.returncode, said.decode()
+    return running.returncode, output.decode()
 
 
 async def test_orders_are_placed_and_paid(
     site: Site, ledger: "asyncpg.Pool[asyncpg.Record]", tmp_path: Path
 ) -> None:
-    """Nothing fails, and every payment that was told stands at its order."""
-    status, said = await locust(
+    """No request fails, and every reported payment is applied to its order."""
+    status, output = await locust(
         site, "--peak", "10", "--quiet-s", "0", "--hold-s", "1", "--after-s", "0",
         "--payments", f"wechatpay={tmp_path / 'wechatpay.json'}",
     )  # fmt: skip
-    assert status == 0, said
+    assert status == 0, output
     counts = dict(
         await ledger.fetch("SELECT status, count(*) FROM orders WHERE is_test GROUP BY status")
     )
-    assert counts.get("paid", 0) > 10, said
-    # An order may have been placed in the moment the rehearsal ended.
+    assert counts.get("paid", 0) > 10, output
+    # An order may have been placed just before the rehearsal ended.
     assert counts.get("pending_payment", 0) <= counts["paid"] / 4
     assert await ledger.fetchval("SELECT count(*) FROM payments") == counts["paid"]
     assert await ledger.fetchval("SELECT count(*) FROM parked") == 0
 
 
 @pytest.mark.parametrize(
-    ("payments", "says"),
+    ("payments", "message"),
     [
-        ("nobody=x.json", "give PROVIDER=FILE"),
+        ("unknown=x.json", "give PROVIDER=FILE"),
         ("wechatpay", "give PROVIDER=FILE"),
         ("wechatpay=missing.json", "holds no simulated account"),
         ("kuaidi100=x.json", "takes no payments in CNY"),
     ],
 )
-async def test_a_wrong_account_is_named(site: Site, payments: str, says: str) -> None:
-    status, said = await locust(site, "--payments", payments)
+async def test_a_wrong_account_is_named(site: Site, payments: str, message: str) -> None:
+    status, output = await locust(site, "--payments", payments)
     assert status != 0
-    assert says in said
+    assert message in output

@@ -1,4 +1,4 @@
-"""A repeat gets the answer of the original, whatever else happens to the order meanwhile."""
+"""A repeat gets the answer of the original, regardless of other events of the order."""
 
 import asyncio
 import json
@@ -15,12 +15,12 @@ async def test_a_repeat_after_an_early_payment_gets_the_original_answer(
     site: Site, payers: Payers
 ) -> None:
     account, channel = payers.pick(0)
-    book = History()
-    order = sending.order(orders.order(0, channel=channel), book)
-    payment = sending.payment(order.sent, account, book, amount=order.sent.payable)
+    history = History()
+    order = sending.order(orders.order(0, channel=channel), history)
+    payment = sending.payment(order.sent, account, history, amount=order.sent.payable)
     sender = sending.Sender(site.client, token=site.token)
-    for act in (payment, order, order):
-        answer = await sender.send(act)
+    for message in (payment, order, order):
+        answer = await sender.send(message)
         assert answer.is_promise
     first, second = (orjson.loads(answer.body) for answer in order.sent.answers)
     assert first == second

@@ -1,7 +1,7 @@
-"""The servers behind the gateway go away under load: slower or an honest 503, and no loss.
+"""The servers behind the gateway fail under load: slower answers or 503, and no loss.
 
-These tests have servers of their own: they kill, freeze and empty them. There is no journal: what
-one changes has proofs of its own.
+These tests have servers of their own: they kill, freeze and empty them. There is no journal: it
+has proofs of its own.
 """
 
 import asyncio
@@ -29,7 +29,7 @@ from tests.support.shoppers import Shoppers
 
 SENDERS = 24
 SETTLE_S = 15.0
-#: A provider hangs up after this long, and counts it as a failure.
+#: Seconds after which a provider times out and counts a failure.
 PATIENCE_S = 5.0
 
 
@@ -41,7 +41,7 @@ def servers() -> Iterator[Servers]:
 
 @pytest.fixture
 def settings(settings: Settings) -> Settings:
-    # Valkey, which is the journal where none is named, is not fit to be one.
+    # The journal would be that of ``redis_url``, which is not durable.
     return msgspec.structs.replace(settings, journal_url="")
 
 
@@ -56,7 +56,7 @@ async def session(processes: Processes) -> AsyncIterator[aiohttp.ClientSession]:
 
 
 async def broken(settings: Settings, history: History, *tolerated: int) -> list[str]:
-    """Wait until all has settled, compare, replica included, and return what does not hold."""
+    """Wait until all has settled, compare, replica included; return the failed checks."""
     primary, replica = settings.database_url, settings.replica_urls
     await ledger_contents.settle(primary, replica, within_s=SETTLE_S)
     checks = verify.verify(history, await ledger_contents.read_from(primary), tolerated=tolerated)
@@ -66,7 +66,7 @@ async def broken(settings: Settings, history: History, *tolerated: int) -> list[
     return [f"{check.name}: {check.wrong}" for check in checks if not check.ok]
 
 
-async def test_emptying_valkey_amid_10000_duplicates_makes_no_duplicate(
+async def test_emptying_valkey_during_10000_repeats_stores_no_duplicate(
     processes: Processes,
     payers: Payers,
     settings: Settings,
@@ -75,22 +75,25 @@ async def test_emptying_valkey_amid_10000_duplicates_makes_no_duplicate(
 ) -> None:
     history = History()
     sender = sending.Sender(session, token=await processes.make_token("ingest"))
-    acts: list[Order | Callback] = []
+    messages: list[Order | Callback] = []
     for n in range(500):
         account, channel = payers.pick(n)
         content = orders.order(n, prefix="again", channel=channel)
         order = sending.order(content, history, request_id=f"k{n}" if n % 2 else "")
-        acts += [order, sending.payment(order.sent, account, history, amount=order.sent.payable)]
+        messages += [
+            order,
+            sending.payment(order.sent, account, history, amount=order.sent.payable),
+        ]
     rng = random.Random(1)
-    acts = [act for act in acts for _ in range(10)]
-    rng.shuffle(acts)
+    messages = [message for message in messages for _ in range(10)]
+    rng.shuffle(messages)
     emptied_at = {2_000, 4_000, 6_000, 8_000}
 
     async def send() -> None:
-        while acts:
-            if len(acts) in emptied_at:
+        while messages:
+            if len(messages) in emptied_at:
                 valkey.flushall()
-            await sender.send(acts.pop())
+            await sender.send(messages.pop())
 
     async with asyncio.TaskGroup() as senders:
         for _ in range(SENDERS):
@@ -114,7 +117,7 @@ async def test_without_valkey_everything_works_slower(
     async with shoppers.shopping(SENDERS):
         await asyncio.sleep(0.5)
         before = sender.attempts
-        with gone(servers, VALKEY, how):
+        with unavailable(servers, VALKEY, how):
             await asyncio.sleep(2.5)
             meanwhile = sender.attempts - before
         await asyncio.sleep(1.0)
@@ -139,7 +142,7 @@ async def test_without_postgres_the_answer_is_503_until_it_is_back(
     probe = sending.order(orders.order(0, prefix="probe"), shoppers.history)
     async with shoppers.shopping(SENDERS):
         await asyncio.sleep(0.5)
-        with gone(servers, PRIMARY, how):
+        with unavailable(servers, PRIMARY, how):
             async with session.post("/v1/orders", data=probe.body, headers=headers) as rejected:
                 probe.sent.answers.append(Answer(rejected.status))
                 assert rejected.status == 503
@@ -147,7 +150,7 @@ async def test_without_postgres_the_answer_is_503_until_it_is_back(
             assert await status_of(session, "/readyz") == 503
             assert await status_of(session, "/healthz") == 200
             await asyncio.sleep(1.5)
-        # Nobody restarts the gateway: it finds its way back.
+        # The gateway is not restarted: it recovers by itself.
         async with asyncio.timeout(10):
             while await status_of(session, "/readyz") != 200:
                 await asyncio.sleep(0.1)
@@ -181,17 +184,17 @@ async def test_without_postgres_orders_are_read_on_the_replica_with_their_age(
             age = answer.headers.get("Age")
             return answer.status, None if age is None else int(age), await answer.text()
 
-    async def stops_being_old() -> tuple[int, int | None, str]:
+    async def read_without_age() -> tuple[int, int | None, str]:
         async with asyncio.timeout(10):
             while (answer := await read())[1] is not None:
                 await asyncio.sleep(0.05)
         return answer
 
-    status, age_s, before = await stops_being_old()
+    status, age_s, before = await read_without_age()
     assert (status, age_s) == (200, None)
     await ledger_contents.settle(settings.database_url, settings.replica_urls, within_s=SETTLE_S)
     loop = asyncio.get_running_loop()
-    with gone(servers, PRIMARY, how):
+    with unavailable(servers, PRIMARY, how):
         slowest_s, ages = 0.0, []
         until_s = loop.time() + 4.0
         while loop.time() < until_s:
@@ -204,7 +207,7 @@ async def test_without_postgres_orders_are_read_on_the_replica_with_their_age(
     assert None not in ages
     assert max(age for age in ages if age) >= 3
     assert slowest_s < 1.0
-    status, _, after = await stops_being_old()
+    status, _, after = await read_without_age()
     assert (status, after) == (200, before)
 
 
@@ -218,8 +221,8 @@ async def status_of(session: aiohttp.ClientSession, path: str) -> int:
 
 
 @contextlib.contextmanager
-def gone(servers: Servers, name: str, how: signal.Signals) -> Iterator[None]:
-    """Take a server away for the block: killed and started again, or frozen and thawed."""
+def unavailable(servers: Servers, name: str, how: signal.Signals) -> Iterator[None]:
+    """Make a server unavailable for the block: killed and restarted, or frozen and thawed."""
     process = psutil.Process(servers.pid(name))
     family = [process, *process.children(recursive=True)]
     if how == signal.SIGKILL:

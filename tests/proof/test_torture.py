@@ -1,4 +1,4 @@
-"""A bounded part of the fault matrix: ``make torture`` plays all of it, and for longer."""
+"""A bounded part of the fault matrix: ``make torture`` plays all of it, with longer faults."""
 
 from typing import Literal
 
@@ -47,7 +47,7 @@ def test_a_journal_that_was_wiped_is_reported() -> None:
         (False, "not run", 2),
     ],
 )
-def test_a_control_that_nobody_sees_through_is_a_failure(
+def test_an_undetected_control_is_a_failure(
     is_control: bool, outcome: Literal["held", "broken", "not run"], status: int
 ) -> None:
     right = Round(fault="a", is_control=False, outcome="held")

@@ -1,6 +1,6 @@
 """The verifier can fail: each kind of damage to a ledger is reported.
 
-A ledger that is right is damaged in a transaction, looked at, and rolled back.
+A correct ledger is damaged in a transaction, verified, and rolled back.
 """
 
 from string import Template
@@ -21,15 +21,15 @@ RECORDED = "acknowledged callbacks in the history once"
 UNSENT = "events in the history that were never sent"
 TRACE = "forgeries that left a trace"
 KEPT = "messages stored as they arrived, once"
-TOLD = "orders with the status of their history"
+STATUS = "orders with the status of their history"
 PARKED = "parked without being wrong"
 WAITING = "events that still wait"
 ALIASES = "aliases of nothing, or of what has that id"
 
 
 async def failed(world: DemoRun, *damage: str) -> set[str]:
-    """Return the checks that fail when the ledger is damaged so."""
-    words = {
+    """Return the checks that fail after these statements."""
+    values = {
         "order_no": world.forged.order_no,
         "source": world.forged.source,
         "key": world.forged.keys[0],
@@ -41,8 +41,8 @@ async def failed(world: DemoRun, *damage: str) -> set[str]:
     await attempt.start()
     try:
         for statement in damage:
-            done = await connection.execute(Template(statement).substitute(words))
-            assert not done.endswith(" 0"), "the damage hit nothing"
+            done = await connection.execute(Template(statement).substitute(values))
+            assert not done.endswith(" 0"), "the damage changed no row"
         found = await ledger_contents.read(connection)
     finally:
         await attempt.rollback()
@@ -50,7 +50,7 @@ async def failed(world: DemoRun, *damage: str) -> set[str]:
     return failing(verify.verify(world.history, found))
 
 
-async def test_what_is_parked_for_a_reason_that_was_expected_is_not_reported(
+async def test_a_message_parked_for_an_expected_reason_is_not_reported(
     world: DemoRun,
 ) -> None:
     found = await ledger_contents.read_from(world.url)
@@ -63,7 +63,7 @@ def failing(checks: list[verify.Check]) -> set[str]:
     return {check.name for check in checks if not check.ok}
 
 
-async def test_nothing_is_reported_of_a_ledger_that_is_right(world: DemoRun) -> None:
+async def test_nothing_is_reported_of_a_correct_ledger(world: DemoRun) -> None:
     assert await failed(world) == set()
 
 
@@ -72,11 +72,11 @@ ONE_HELD = "(SELECT id FROM orders WHERE hold = 'amount_mismatch' ORDER BY id LI
 ONE_REFUND = (
     "(SELECT id FROM orders WHERE refunded > 0 AND refunded < paid / 2 ORDER BY id LIMIT 1)"
 )
-#: The history refuses changes; whoever damages a ledger on purpose gets past that.
+#: The history rejects changes; a test that damages a ledger disables that.
 UNGUARDED = "ALTER TABLE order_events DISABLE TRIGGER append_only"
 
 
-#: Not what waited and was recorded again when its order came.
+#: Not events that waited and were recorded again when their order arrived.
 DIRECT = "source <> 'waiting'"
 
 
@@ -89,9 +89,9 @@ def doubled(table: str, changes: str, which: str) -> str:
 
 DAMAGE: dict[str, tuple[list[str], set[str]]] = {
     "an order is lost": ([f"DELETE FROM orders WHERE id = {ONE_PAID}"], {ONCE, PAID}),
-    "an order has another id than was told": (
+    "an order has another id than was returned": (
         [f"UPDATE orders SET id = gen_random_uuid() WHERE id = {ONE_PAID}"],
-        {ONCE, PAID, TOLD},
+        {ONCE, PAID, STATUS},
     ),
     "an order is stored twice": (
         [
@@ -100,7 +100,7 @@ DAMAGE: dict[str, tuple[list[str], set[str]]] = {
         ],
         {ONCE, STRANGE},
     ),
-    "an order is stored that nobody sent": (
+    "an order is stored that was never sent": (
         [doubled("orders", "'id', gen_random_uuid(), 'request_id', null, 'order_no', 'x'", "true")],
         {STRANGE},
     ),
@@ -115,7 +115,7 @@ DAMAGE: dict[str, tuple[list[str], set[str]]] = {
     ),
     "a payment never reached its order": (
         [f"UPDATE orders SET status = 'pending_payment', paid = 0 WHERE id = {ONE_PAID}"],
-        {PAID, TOLD},
+        {PAID, STATUS},
     ),
     "an order counts as paid by a forgery": (
         ["UPDATE orders SET status = 'paid', paid = payable WHERE order_no = '$order_no'"],
@@ -148,7 +148,7 @@ DAMAGE: dict[str, tuple[list[str], set[str]]] = {
     ),
     "a mismatch pays its order": (
         [f"UPDATE orders SET paid = payable, status = 'paid' WHERE id = {ONE_HELD}"],
-        {MISMATCH, NOTHING, TOLD},
+        {MISMATCH, NOTHING, STATUS},
     ),
     "something right is parked": (
         [f"UPDATE parked SET order_id = {ONE_PAID} WHERE order_id = {ONE_HELD}"],
@@ -170,14 +170,14 @@ DAMAGE: dict[str, tuple[list[str], set[str]]] = {
             UNGUARDED,
             f"DELETE FROM order_events WHERE to_status = 'paid' AND order_id = {ONE_PAID}",
         ],
-        {RECORDED, PAID, TOLD, KEPT},
+        {RECORDED, PAID, STATUS, KEPT},
     ),
     "a callback is in the history twice": (
         [
             "ALTER TABLE order_events DROP CONSTRAINT order_events_pkey",
             doubled("order_events", "'id', gen_random_uuid()", "to_status = 'paid' AND " + DIRECT),
         ],
-        {RECORDED, PAID, TOLD},
+        {RECORDED, PAID, STATUS},
     ),
     "the bytes of a message are lost": (
         [f"DELETE FROM raw_messages WHERE id = {ONE_PAID}"],
@@ -185,11 +185,11 @@ DAMAGE: dict[str, tuple[list[str], set[str]]] = {
     ),
     "a change of an order is lost": (
         [f"UPDATE orders SET version = version - 1 WHERE id = {ONE_PAID}"],
-        {TOLD},
+        {STATUS},
     ),
     "an order moved without a history": (
         [f"UPDATE orders SET status = 'shipped' WHERE id = {ONE_PAID}"],
-        {TOLD},
+        {STATUS},
     ),
     "an alias leads nowhere": (
         ["INSERT INTO order_aliases SELECT gen_random_uuid(), gen_random_uuid()"],

@@ -1,4 +1,4 @@
-"""The verifier can fail: each promise that an answer made and the ledger breaks is reported."""
+"""The verifier can fail: each promise of an answer that the ledger breaks is reported."""
 
 import copy
 import uuid
@@ -25,43 +25,43 @@ def first_order(history: History) -> OrderSent:
     return next(iter(history.orders.values()))
 
 
-def told_another_id(history: History) -> None:
+def answered_with_another_id(history: History) -> None:
     first_order(history).answers.append(Answer(200, is_promise=True, id=str(uuid.uuid4())))
 
 
-def told_twice_that_it_is_new(history: History) -> None:
+def answered_201_twice(history: History) -> None:
     order = first_order(history)
     order.answers.append(next(each for each in order.answers if each.status == 201))
 
 
-def told_of_an_error(history: History) -> None:
+def answered_500(history: History) -> None:
     first_order(history).answers.append(Answer(500))
 
 
-def got_no_answer(history: History) -> None:
+def not_answered(history: History) -> None:
     first_order(history).answers.append(Answer(NO_ANSWER))
 
 
-def refused_and_stored(history: History) -> None:
+def rejected_and_stored(history: History) -> None:
     first_order(history).answers[:] = [Answer(422)]
 
 
-def told_something_else(history: History) -> None:
+def answered_with_another_body(history: History) -> None:
     order = first_order(history)
     order.answers.append(Answer(200, is_promise=True, id=order.answers[0].id, body=b"{}"))
 
 
-def took_a_forgery(history: History) -> None:
+def accepted_a_forgery(history: History) -> None:
     next(c for c in history.callbacks if c.is_forged).answers.append(Answer(200, is_promise=True))
 
 
-def told_twice_by_the_journal_and_differently(history: History) -> None:
+def journaled_with_two_bodies(history: History) -> None:
     order = first_order(history)
     for body in (b"{}", b"[]"):
         order.answers.append(journaled(order.answers[0].id, body))
 
 
-def journaled_under_an_id_that_is_nowhere(history: History) -> None:
+def journaled_with_an_unknown_id(history: History) -> None:
     first_order(history).answers.append(journaled(str(uuid.uuid4())))
 
 
@@ -87,18 +87,18 @@ def acknowledged_and_lost(history: History) -> None:
 @pytest.mark.parametrize(
     ("change", "expected"),
     [
-        (told_another_id, ONCE),
-        (told_twice_that_it_is_new, TWICE),
-        (refused_and_stored, TWICE),
-        (told_something_else, DIFFERENT),
-        (told_of_an_error, ANSWERS),
-        (got_no_answer, ANSWERS),
-        (took_a_forgery, FORGED),
+        (answered_with_another_id, ONCE),
+        (answered_201_twice, TWICE),
+        (rejected_and_stored, TWICE),
+        (answered_with_another_body, DIFFERENT),
+        (answered_500, ANSWERS),
+        (not_answered, ANSWERS),
+        (accepted_a_forgery, FORGED),
         (acknowledged_and_lost, ONCE),
         (journaled_and_lost, ONCE),
-        (journaled_under_an_id_that_is_nowhere, ONCE),
-        (journaled_under_an_id_that_is_nowhere, ANSWERS),
-        (told_twice_by_the_journal_and_differently, DIFFERENT),
+        (journaled_with_an_unknown_id, ONCE),
+        (journaled_with_an_unknown_id, ANSWERS),
+        (journaled_with_two_bodies, DIFFERENT),
     ],
 )
 async def test_a_broken_promise_is_reported(
@@ -113,7 +113,7 @@ async def test_a_broken_promise_is_reported(
 @pytest.mark.parametrize(
     ("status", "broken"), [(JOURNALED, set()), (200, {ONCE, DIFFERENT}), (201, {ONCE, DIFFERENT})]
 )
-async def test_only_an_id_that_the_journal_gave_may_be_an_alias(
+async def test_only_the_id_of_a_journaled_order_may_be_an_alias(
     world: DemoRun, status: int, broken: set[str]
 ) -> None:
     history = copy.deepcopy(world.history)
@@ -128,7 +128,7 @@ async def test_only_an_id_that_the_journal_gave_may_be_an_alias(
 
 
 @pytest.mark.parametrize("is_stored", [True, False])
-async def test_what_got_no_answer_may_be_stored_or_not(world: DemoRun, is_stored: bool) -> None:
+async def test_an_unanswered_message_may_be_stored_or_not(world: DemoRun, is_stored: bool) -> None:
     history = copy.deepcopy(world.history)
     order = next(
         order
@@ -154,9 +154,9 @@ def test_a_replica_that_differs_in_one_row_or_one_value_is_reported() -> None:
         "payments": ledger_contents.TableDigest(1, "cccccccc"),
     }
     assert failing(verify.compare(primary, primary)) == set()
-    for there in (
+    for digest in (
         ledger_contents.TableDigest(1, "aaaaaaaa"),
         ledger_contents.TableDigest(2, "bbbbbbbb"),
     ):
-        checks = verify.compare(primary, {**primary, "orders": there})
+        checks = verify.compare(primary, {**primary, "orders": digest})
         assert failing(checks) == {"replica equals primary: orders"}

@@ -98,7 +98,7 @@ def copy(servers: Servers, keyring: Path, name: str) -> None:
 
 
 def drop(servers: Servers, name: str) -> None:
-    """The database is gone, and whoever was connected to it is cut off."""
+    """The database is dropped, and its connections are closed."""
     execute(servers.admin_url, f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
 
 

@@ -1,4 +1,4 @@
 """The fault matrix: the real system under load, one fault after the other, and a verdict on each.
 
-``python -m tests.torture --help`` says how to run it.
+Usage: ``python -m tests.torture --help``.
 """

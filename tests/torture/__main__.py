@@ -16,27 +16,29 @@ from tests.torture.results import Round
 
 _COULD_NOT_RUN, _INTERRUPTED = 2, 130
 _EPILOG = """\
-Exit status: 0 every promise holds and every control was seen through, 1 not so, 2 something could
-not be played here (the table says what it lacks).
+Exit status: 0 every promise holds and every control was detected, 1 otherwise, 2 some fault could
+not be played here (the table says what this machine lacks).
 """
 
 
 @click.command(epilog=_EPILOG)
-@click.option("--only", multiple=True, metavar="NAME", help="Play these; part of a name will do.")
-@click.option("--list", "is_list", is_flag=True, help="Print what there is, and end.")
-@click.option("--controls", is_flag=True, help="Play the controls too, which must be seen through.")
-@click.option("--quick", is_flag=True, help="Faults last a few seconds, and kill 20 times.")
 @click.option(
-    "--cycles", type=click.IntRange(1, 100_000), help="How often to kill.  [default: 200]"
+    "--only", multiple=True, metavar="NAME", help="Play the faults whose name contains this."
 )
-@click.option("--seed", type=int, help="Draw what an earlier run drew.  [default: a new one]")
+@click.option("--list", "is_list", is_flag=True, help="Print all faults, and exit.")
+@click.option("--controls", is_flag=True, help="Play the controls too, which must be detected.")
+@click.option("--quick", is_flag=True, help="Short faults: a few seconds, or 20 kills.")
+@click.option("--cycles", type=click.IntRange(1, 100_000), help="Number of kills.  [default: 200]")
+@click.option(
+    "--seed", type=int, help="The seed of an earlier run, to repeat it.  [default: a new one]"
+)
 @click.option(
     "--json", "json_file", metavar="FILE", type=click.Path(dir_okay=False, path_type=Path),
-    help="Write what is known of each round there too.",
+    help="Write all results to this file as JSON.",
 )  # fmt: skip
 @click.option(
     "--keep", "kept", metavar="DIR", type=click.Path(file_okay=False, path_type=Path),
-    help="Leave the logs of each round there.",
+    help="Keep the logs of each round in this directory.",
 )  # fmt: skip
 def main(
     *,
@@ -49,11 +51,11 @@ def main(
     json_file: Path | None,
     kept: Path | None,
 ) -> None:
-    """Break every part of a running Tidegate under load; compare what was promised with what is.
+    """Break every part of a running Tidegate under load; compare the promises with the ledger.
 
-    Each round starts servers of its own (PostgreSQL, Valkey, the journal), gateways, workers and
-    senders that never give up; strikes, mends, and waits until all is well again without a human.
-    Then: nothing acknowledged missing, nothing twice, every refusal an honest one.
+    Each round starts its own servers (PostgreSQL, Valkey, the journal), gateways, workers and
+    senders that retry without end; strikes, mends, and waits until all has recovered by itself.
+    Then: nothing acknowledged missing, nothing twice, every 503 with Retry-After.
     """
     # Also when a CI system ends it: nothing is left running.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
@@ -90,7 +92,7 @@ def main(
 
 
 def _choose(names: Sequence[str], *, with_controls: bool) -> list[Fault]:
-    """Return what is to be played: a control that is named is meant."""
+    """Return the faults to play; controls only when ``with_controls`` or named."""
     everything = list(catalogue.faults().values())
     for name in names:
         if not any(name in fault.name for fault in everything):

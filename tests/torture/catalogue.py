@@ -1,4 +1,4 @@
-"""Every fault there is: whatever a module ``faults_*`` beside this one lists."""
+"""All faults: those that the modules ``faults_*`` of this package list."""
 
 import importlib
 import pkgutil

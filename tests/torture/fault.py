@@ -1,6 +1,6 @@
-"""What a fault is: something that breaks under load and, some seconds later, is whole again.
+"""What a fault is: a part of the system fails under load and is repaired some seconds later.
 
-A module ``faults_<family>.py`` lists its instances in ``FAULTS``; nothing else needs to know.
+A module ``faults_<family>.py`` lists its instances in ``FAULTS``; ``catalogue`` finds them.
 """
 
 from __future__ import annotations
@@ -17,21 +17,21 @@ if TYPE_CHECKING:
 
 
 class Impossible(Exception):
-    """This machine can not play the fault; the text says what it lacks."""
+    """This machine cannot play the fault; the text says what it lacks."""
 
 
 class Fault:
-    """One way to break. A subclass sets what differs and says how to ``strike`` and to ``mend``.
+    """One failure. A subclass sets the attributes and implements ``strike`` and ``mend``.
 
-    In this order, and with senders at work from before the strike until all has recovered:
-    ``prepare`` once the servers run and before any gateway or worker does, ``strike`` after some
+    Called in this order, with senders running from before the strike until all has recovered:
+    ``prepare`` when the servers run and before any gateway or worker does, ``strike`` after some
     seconds of load, ``mend`` after another ``lasts_s``, ``judge`` when all has settled,
-    ``release`` at the end, whatever happened. An instance plays one round.
+    ``release`` at the end, in any case. An instance plays one round.
     """
 
-    #: Short, in words: how ``--only`` and the table call it.
+    #: Its short name in the table and for ``--only``.
     name: str
-    #: What the operator sees, and what to do about it; one sentence each.
+    #: What the operator sees, and what they do about it; one sentence each.
     sees: str
     do: str = "Nothing: it recovers by itself."
 
@@ -40,42 +40,42 @@ class Fault:
     quick_s: float = 2.0
     #: Statuses that senders may see besides 200, 201 and 202.
     refusals: frozenset[int] = frozenset({503, NO_ANSWER, NOT_CONNECTED})
-    #: Without a 202 the round has failed: the journal had to step in.
+    #: Whether orders must be journaled: without a 202 the round has failed.
     expects_202: bool = False
-    #: How the reasons begin for which messages may be parked here.
+    #: Prefixes of the reasons for which messages may be parked.
     parks: frozenset[str] = frozenset()
-    #: A negative control: the check must fail, or it is worth nothing.
+    #: A negative control: a check must fail, or the checks prove nothing.
     is_control: bool = False
-    #: The check that a control must fail, if it is not any.
+    #: Part of the name of the check that a control must fail; "": any.
     breaks: str = ""
 
-    #: What is started: processes of Tidegate, a replica, and whether the servers sync to disk.
+    #: Numbers of processes of Tidegate, whether there is a replica, and whether PostgreSQL syncs.
     gateways: int = 1
     workers: int = 1
     replica: bool = False
     fsync: bool = False
-    #: Requests a second that the senders make, and how many of them there are.
+    #: Requests a second of all senders together, and the number of senders.
     rate: float = 200.0
     senders: int = 32
-    #: Seconds until everything must be well again after the mend.
+    #: Seconds after ``mend`` until everything must have recovered.
     recovers_s: float = 60.0
 
     async def prepare(self, world: World) -> None:
-        """Get ready: put a proxy in between, change ``world.settings`` or ``world.environment``.
+        """Prepare the fault: insert a proxy, change ``world.settings`` or ``world.environment``.
 
         May raise ``Impossible``.
         """
 
     async def strike(self, world: World) -> None:
-        """Break it. May last: senders go on meanwhile."""
+        """Break it. May take long: senders continue meanwhile."""
         raise NotImplementedError
 
     async def mend(self, world: World) -> None:
-        """Make it whole: what the machine or the operator's tools would do, nothing more."""
+        """Repair it: what the machine or the operator's tools would do, nothing more."""
 
     async def judge(self, world: World, found: Stored) -> Sequence[Check]:
-        """Check what only this fault promises."""
+        """Return the checks that only this fault has."""
         return ()
 
     async def release(self, world: World) -> None:
-        """Give back what ``prepare`` took. Must be harmless after any of the others failed."""
+        """Release what ``prepare`` acquired. Must be harmless after any other method failed."""

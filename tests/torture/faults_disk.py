@@ -1,4 +1,4 @@
-"""Disks that run full, and a journal that runs out of the memory it may use."""
+"""Disks that run full, and a journal that reaches its maxmemory."""
 
 import asyncio
 import errno
@@ -24,7 +24,7 @@ _BACK_S = 30.0
 
 
 class SmallDisk:
-    """A file system of a few megabytes in the place of a directory, with what was in it."""
+    """A file system of a few megabytes in place of a directory, with its contents."""
 
     def __init__(self, directory: Path, *, size_mb: int) -> None:
         self._directory = directory
@@ -33,7 +33,7 @@ class SmallDisk:
         self._is_mounted = False
 
     def mount(self) -> None:
-        """Put it there; whoever uses the directory is stopped first. May raise ``Impossible``."""
+        """Mount it; stop all users of the directory first. Raises ``Impossible``."""
         if os.geteuid() != 0:
             raise Impossible("only root may mount a small disk: run it as root")
         of = self._directory.stat()
@@ -48,12 +48,12 @@ class SmallDisk:
             self._directory.rmdir()
             self._set_aside.rename(self._directory)
             why = mounted.stderr.partition("\n")[0].rpartition(": ")[2]
-            raise Impossible(f"a small disk can not be mounted here: mount says {why!r}")
+            raise Impossible(f"a small disk cannot be mounted here: mount reports {why!r}")
         self._is_mounted = True
         subprocess.run(["cp", "-a", f"{self._set_aside}/.", str(self._directory)], check=True)
 
     def fill(self, *, but_bytes: int = 0) -> None:
-        """Nothing more fits on it but so many bytes."""
+        """Fill it, up to ``but_bytes`` of free space."""
         ballast = os.open(self._directory / _BALLAST, os.O_WRONLY | os.O_CREAT, 0o600)
         try:
             while True:
@@ -67,11 +67,11 @@ class SmallDisk:
             os.close(ballast)
 
     def free(self) -> None:
-        """Make room, as an operator does who deletes what is not needed."""
+        """Free space, as an operator does by deleting files."""
         (self._directory / _BALLAST).unlink(missing_ok=True)
 
     def unmount(self) -> None:
-        """Put back the directory that was there before; harmless where nothing was mounted."""
+        """Restore the directory; harmless when nothing is mounted."""
         if self._is_mounted:
             subprocess.run(["umount", str(self._directory)], check=True)
             self._is_mounted = False
@@ -80,10 +80,10 @@ class SmallDisk:
 
 
 class FullDisk(Fault):
-    """A server whose data lies on a small disk."""
+    """A server whose data is on a small disk."""
 
     server: str
-    #: Which directory that is, below where the servers keep their data.
+    #: The directory on the small disk, relative to the servers' data.
     directory: str
     size_mb: int
 
@@ -101,7 +101,7 @@ class FullDisk(Fault):
             await world.restart_server(self.server)
 
     async def release(self, world: World) -> None:
-        """The small disk is gone, and the server with it."""
+        """The small disk is unmounted, and the server stopped."""
         if self._disk is not None:
             await asyncio.to_thread(world.servers.stop_one, self.server)
             await asyncio.to_thread(self._disk.unmount)
@@ -114,19 +114,19 @@ class FullDisk(Fault):
 
 
 class FullPostgres(FullDisk):
-    """Postgres can store no more; where it ends of it, it is started once there is room."""
+    """Postgres cannot store more; if it ends, it is started once there is space."""
 
     server = PRIMARY
     expects_202 = True
-    sees = "202 instead of 201; postgres logs 'No space left on device', and may end of it."
-    do = "Make room (or a bigger disk) and see that the primary runs; then it recovers by itself."
+    sees = "202 instead of 201; postgres logs 'No space left on device', and may end."
+    do = "Free space (or add disk) and check that the primary runs; the rest recovers by itself."
 
     async def strike(self, world: World) -> None:
-        """From now on no file of it grows."""
+        """From now on none of its files can grow."""
         await asyncio.to_thread(self.disk.fill)
 
     async def mend(self, world: World) -> None:
-        """There is room; the server is started when it has ended, as its supervisor would."""
+        """There is space; the server is restarted if it has ended, as its supervisor would."""
         self.disk.free()
         deadline_s = time.monotonic() + _BACK_S
         while time.monotonic() < deadline_s:
@@ -140,7 +140,7 @@ class FullPostgres(FullDisk):
 
 
 class FullData(FullPostgres):
-    """Tables can not grow, and soon the write-ahead log can not either."""
+    """Tables cannot grow, and soon the write-ahead log cannot either."""
 
     name = "postgres disk full"
     directory = PRIMARY
@@ -148,14 +148,14 @@ class FullData(FullPostgres):
 
 
 class FullLog(FullPostgres):
-    """The write-ahead log has no room for its next file: Postgres ends itself."""
+    """The write-ahead log has no space for its next file: Postgres ends itself."""
 
     name = "postgres disk of the write-ahead log full"
     directory = f"{PRIMARY}/pg_wal"
     size_mb = 200
 
     async def strike(self, world: World) -> None:
-        """Use up the files of the log that are ready."""
+        """Fill the disk, then use up the log files that already exist."""
         await super().strike(world)
         with suppress(asyncpg.PostgresError, OSError, TimeoutError):
             async with asyncio.timeout(_BACK_S), world.admin() as admin:
@@ -165,7 +165,7 @@ class FullLog(FullPostgres):
 
 
 class FullJournal(FullDisk):
-    """Postgres is away and the journal's disk is full: what was answered 202 is in the journal."""
+    """Postgres is down and the journal's disk is full: what was answered 202 is in the journal."""
 
     name = "postgres killed, journal disk full"
     server = JOURNAL
@@ -173,21 +173,21 @@ class FullJournal(FullDisk):
     size_mb = 4
     expects_202 = True
     sees = "503; the journal's server has ended: with appendfsync always a full disk ends it."
-    do = "Make room, then start the journal's server; it keeps all it had acknowledged."
-    #: Room for the first second or two of an outage.
-    room_bytes = 256 * _KB
+    do = "Free space, then start the journal's server; it has all it had acknowledged."
+    #: Space for the first second or two of an outage.
+    spare_bytes = 256 * _KB
 
     def __init__(self) -> None:
         super().__init__()
         self._has_ended = False
 
     async def strike(self, world: World) -> None:
-        """There is room for a little, then for nothing."""
-        await asyncio.to_thread(self.disk.fill, but_bytes=self.room_bytes)
+        """The disk has a little space left, and Postgres is killed."""
+        await asyncio.to_thread(self.disk.fill, but_bytes=self.spare_bytes)
         await world.kill_server(PRIMARY)
 
     async def mend(self, world: World) -> None:
-        """There is room; both are started, as their supervisor would."""
+        """There is space; both servers are restarted, as their supervisor would."""
         self._has_ended = any(each.name == JOURNAL for each in world.servers.poll())
         self.disk.free()
         if self._has_ended:
@@ -195,22 +195,22 @@ class FullJournal(FullDisk):
         await world.restart_server(PRIMARY)
 
     async def judge(self, world: World, found: Stored) -> Sequence[Check]:
-        """The disk was full, and it was said."""
+        """The disk was full, and clients were answered 503."""
         return [
-            Check("the journal's server ended of it", "yes", "yes" if self._has_ended else "no"),
-            _was_refused(world),
+            Check("the journal's server ended", "yes", "yes" if self._has_ended else "no"),
+            _was_rejected(world),
         ]
 
 
 class FullMemory(Fault):
-    """Postgres is away and the journal may use no more memory: nothing old makes way for new."""
+    """Postgres is down and the journal is at its maxmemory: nothing is evicted."""
 
     name = "postgres killed, journal at maxmemory"
     expects_202 = True
     sees = "202, then 503 once the journal is filled to journal_fill_max."
     do = "Bring Postgres back; meanwhile CONFIG SET maxmemory higher, where there is memory."
     #: Memory for the first second or two of an outage.
-    room_bytes = 384 * _KB
+    spare_bytes = 384 * _KB
 
     def __init__(self) -> None:
         self._maxmemory_before = ""
@@ -218,41 +218,41 @@ class FullMemory(Fault):
         self._over_bytes = 0
 
     async def strike(self, world: World) -> None:
-        """Leave the journal room for the first seconds only."""
+        """Leave the journal memory for the first seconds only."""
         async with world.journal() as journal:
             known = await journal.config_get("maxmemory")
             self._maxmemory_before = str(known["maxmemory"])
             used = (await journal.info("memory"))["used_memory"]
-            await journal.config_set("maxmemory", used + self.room_bytes)
+            await journal.config_set("maxmemory", used + self.spare_bytes)
         await world.kill_server(PRIMARY)
 
     async def mend(self, world: World) -> None:
-        """Postgres is back. The journal has no more memory than before: it has to drain so."""
+        """Postgres is back. The journal keeps its limit: it must drain with it."""
         async with world.journal() as journal:
-            told = await journal.info()
-            self._evicted = told["evicted_keys"]
-            self._over_bytes = max(0, told["used_memory"] - told["maxmemory"])
+            info = await journal.info()
+            self._evicted = info["evicted_keys"]
+            self._over_bytes = max(0, info["used_memory"] - info["maxmemory"])
         await world.restart_server(PRIMARY)
 
     async def judge(self, world: World, found: Stored) -> Sequence[Check]:
-        """It was full, it was said, and it stayed within its memory without forgetting."""
+        """Clients were answered 503, nothing was evicted, and the memory limit held."""
         return [
-            _was_refused(world),
+            _was_rejected(world),
             Check("entries evicted", 0, self._evicted),
             Check("bytes above maxmemory", 0, self._over_bytes),
         ]
 
     async def release(self, world: World) -> None:
-        """The journal has its memory again."""
+        """The journal has its former memory limit."""
         if self._maxmemory_before:
             with suppress(redis.RedisError):
                 async with world.journal() as journal:
                     await journal.config_set("maxmemory", self._maxmemory_before)
 
 
-def _was_refused(world: World) -> Check:
-    refused = world.shoppers.history.statuses().get(503, 0)
-    return Check("told to come back", "yes", "yes" if refused else "no")
+def _was_rejected(world: World) -> Check:
+    rejected = world.shoppers.history.statuses().get(503, 0)
+    return Check("answered 503", "yes", "yes" if rejected else "no")
 
 
 FAULTS: list[Fault] = [FullData(), FullLog(), FullJournal(), FullMemory()]

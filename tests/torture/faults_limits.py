@@ -1,4 +1,4 @@
-"""A gateway that may open few files, and more connections than that."""
+"""A gateway with a low limit of open files, and more connections than that."""
 
 import asyncio
 import resource
@@ -21,7 +21,7 @@ _CPU_MAX = 0.8
 
 
 class FewDescriptors(Fault):
-    """Connections that find no descriptor end or wait; the gateway serves on with those it has."""
+    """Connections without a descriptor end or wait; the gateway continues with those it has."""
 
     name = "fd limit 128 under 300 connections"
     rate = 50.0
@@ -45,35 +45,35 @@ class FewDescriptors(Fault):
         self._flood = [asyncio.create_task(self._connect(port)) for _ in range(_CONNECTIONS)]
 
     async def mend(self, world: World) -> None:
-        """Everyone hangs up, and the limit stays."""
+        """All connections are closed; the limit stays."""
         pid = world.gateways[0].pid
         self._opened = psutil.Process(pid).num_fds()
         used_s = _cpu_s(pid) - self._cpu_before_s
         self._cpu_share = used_s / (time.monotonic() - self._began_s)
         world.say(f"{self._opened} descriptors open, {self._cpu_share:.0%} of a core used")
-        await self._hang_up()
+        await self._disconnect()
 
     async def judge(self, world: World, found: Stored) -> Sequence[Check]:
-        """The limit was met, and the process did not spin at it."""
-        is_met = self._opened >= _DESCRIPTORS * 0.9
+        """The limit was reached, without a busy loop."""
+        is_reached = self._opened >= _DESCRIPTORS * 0.9
         is_calm = self._cpu_share < _CPU_MAX
         return [
-            Check("the limit was reached", "yes", "yes" if is_met else f"{self._opened} open"),
+            Check("the limit was reached", "yes", "yes" if is_reached else f"{self._opened} open"),
             Check("no busy loop", "yes", "yes" if is_calm else f"{self._cpu_share:.0%} of a core"),
         ]
 
     async def release(self, world: World) -> None:
-        """Nobody of the crowd is left."""
-        await self._hang_up()
+        """All connections are closed."""
+        await self._disconnect()
 
-    async def _hang_up(self) -> None:
+    async def _disconnect(self) -> None:
         for task in self._flood:
             task.cancel()
         await asyncio.gather(*self._flood, return_exceptions=True)
         self._flood.clear()
 
     async def _connect(self, port: int) -> None:
-        """Hold a connection open, saying nothing; one that was ended is opened again."""
+        """Keep a connection open and send nothing; open it again when it ends."""
         while True:
             with suppress(OSError):
                 reader, writer = await asyncio.open_connection("127.0.0.1", port)

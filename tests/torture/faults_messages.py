@@ -1,4 +1,4 @@
-"""What is sent is the fault: messages no table takes, entries nobody can read, and storms."""
+"""The messages are the fault: rows the ledger rejects, unreadable entries, and duplicate storms."""
 
 import asyncio
 import random
@@ -15,8 +15,8 @@ from tests.torture.world import World
 
 _POISONED = 50
 _PREFIX = "poison"
-#: A table that refuses some rows: what no check foresaw is refused like this.
-_REFUSING = (
+#: A constraint that rejects some rows, like an error that no check has foreseen.
+_REJECTING = (
     f"ALTER TABLE orders ADD CONSTRAINT poison CHECK (order_no NOT LIKE '{_PREFIX}%') NOT VALID"
 )
 _COPIES = 10
@@ -24,28 +24,28 @@ _OUTAGE_S = 1.5
 
 
 class Poison(Fault):
-    """Orders that the ledger refuses, alone and among those it takes, live and at the drain.
+    """Orders that the ledger rejects, alone and among good ones, live and at the drain.
 
-    The journal holds entries that nobody can read as well. All of it is parked, and nothing that
-    is right waits for it.
+    The journal also holds unreadable entries. All of them are parked, and nothing that is right
+    waits for them.
     """
 
     name = "poison rows"
-    sees = "tidegate_parked_total rises; `parked` tells which messages and why."
-    do = "Look at each row of `parked`: its body is sealed and kept there."
+    sees = "tidegate_parked_total rises; `parked` lists the messages and the reasons."
+    do = "Inspect each row of `parked`: it has the sealed body."
     expects_202 = True
     parks = frozenset({"poison"})
     lasts_s, quick_s = 4.0, 2.0
     refusals = frozenset({503})
 
     def __init__(self) -> None:
-        #: Kept apart: what becomes of them is not what becomes of an order.
+        #: Separate: these orders are parked and not stored.
         self._history = History()
         self._planted = 0
 
     async def strike(self, world: World) -> None:
         async with world.admin() as connection:
-            await connection.execute(_REFUSING)
+            await connection.execute(_REJECTING)
         await self._send(world, 0)
         await world.kill_server(PRIMARY)
         await asyncio.sleep(1.0)
@@ -84,7 +84,7 @@ def _is_poison(row: ledger_contents.Order) -> bool:
 
 
 class Storm(Fault):
-    """The same thousand messages ten times each, all at once, to two gateways."""
+    """A thousand messages ten times each, concurrently, to two gateways."""
 
     name = "duplicate storm"
     sees = "tidegate_remembered_total rises; the load of PostgreSQL hardly does."
@@ -92,54 +92,54 @@ class Storm(Fault):
     rate, senders = 5000.0, 4
     lasts_s = quick_s = 0.0
     refusals = frozenset()
-    _ways = 64
+    _concurrency = 64
 
     async def strike(self, world: World) -> None:
-        acts = self._acts(world)
-        total = len(acts)
+        messages = self._messages(world)
+        total = len(messages)
         async with asyncio.TaskGroup() as storm:
-            for _ in range(self._ways):
-                storm.create_task(self._send(world, acts))
-            await self.meanwhile(world, acts, total)
+            for _ in range(self._concurrency):
+                storm.create_task(self._send(world, messages))
+            await self.meanwhile(world, messages, total)
 
-    async def _send(self, world: World, acts: list[Order | Callback]) -> None:
-        while acts:
-            await world.crowd.send_until_answered(acts.pop(), pause_s=0.1)
+    async def _send(self, world: World, messages: list[Order | Callback]) -> None:
+        while messages:
+            await world.crowd.send_until_answered(messages.pop(), pause_s=0.1)
 
-    async def meanwhile(self, world: World, acts: Sequence[object], total: int) -> None:
-        """Do something else in the middle of it."""
+    async def meanwhile(self, world: World, messages: Sequence[object], total: int) -> None:
+        """Do something else during the storm."""
 
-    def _acts(self, world: World) -> list[Order | Callback]:
+    def _messages(self, world: World) -> list[Order | Callback]:
         history = world.shoppers.history
-        acts: list[Order | Callback] = []
+        messages: list[Order | Callback] = []
         for n in range(100 if world.is_quick else 500):
             account, channel = world.payers.pick(n)
             content = orders.order(n, prefix="storm", channel=channel)
             order = sending.order(content, history, request_id=f"storm-{n}" if n % 2 else "")
             payable = order.sent.payable
-            acts += [order, sending.payment(order.sent, account, history, amount=payable)]
-        acts *= _COPIES
-        random.Random(world.rng.random()).shuffle(acts)
-        return acts
+            messages += [order, sending.payment(order.sent, account, history, amount=payable)]
+        messages *= _COPIES
+        random.Random(world.rng.random()).shuffle(messages)
+        return messages
 
 
 class StormInOutage(Storm):
-    """The same while PostgreSQL dies and comes back: the journal tells repeats too."""
+    """The same while PostgreSQL is killed and restarted: the journal recognises repeats too."""
 
     name = "duplicate storm, postgres killed amid"
     sees = "Repeats are answered 202 with the first id, or 200 once the ledger knows them."
     expects_202 = True
     refusals = frozenset({503})
 
-    async def meanwhile(self, world: World, acts: Sequence[object], total: int) -> None:
-        await self._until(acts, total * 3 // 4)
+    async def meanwhile(self, world: World, messages: Sequence[object], total: int) -> None:
+        await self._until(messages, total * 3 // 4)
         await world.kill_server(PRIMARY)
-        await self._until(acts, total // 4)
+        await self._until(messages, total // 4)
         await asyncio.sleep(_OUTAGE_S)
         await world.restart_server(PRIMARY)
 
-    async def _until(self, acts: Sequence[object], left: int) -> None:
-        while len(acts) > left:
+    async def _until(self, messages: Sequence[object], left: int) -> None:
+        while len(messages) > left:
             await asyncio.sleep(0.02)
 
 

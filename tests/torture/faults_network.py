@@ -17,11 +17,11 @@ _FLAP_S = 0.3
 
 
 class Trouble(msgspec.Struct, frozen=True):
-    """What can be wrong with a connection."""
+    """One way in which a connection can be bad."""
 
     name: str
     begin: Callable[[Cable], None]
-    #: Ends every connection again and again, where each by itself is sound.
+    #: Repeats ``begin`` for as long as the fault lasts.
     flaps: bool = False
 
 
@@ -36,7 +36,7 @@ _SLOW_IN_TIME = Trouble("slow, in time", lambda cable: cable.slow(0.05))
 
 
 class BadCable(Fault):
-    """Puts a cable before a server and troubles it."""
+    """Inserts a cable before a server and disturbs it."""
 
     setting: Literal["database_url", "redis_url", "journal_url"]
 
@@ -45,13 +45,13 @@ class BadCable(Fault):
         self._cable: Cable | None = None
 
     async def prepare(self, world: World) -> None:
-        """Gateways and workers reach the server over the cable."""
+        """Gateways and workers reach the server through the cable."""
         self._cable = cable = Cable(getattr(world.settings, self.setting))
         await cable.lay()
         world.change(**{self.setting: cable.url})
 
     async def strike(self, world: World) -> None:
-        """Trouble it; what flaps does so for as long as the fault lasts."""
+        """Disturb the cable; one that flaps does so for as long as the fault lasts."""
         self._trouble.begin(self._laid)
         if self._trouble.flaps:
             for _ in range(round((self.quick_s if world.is_quick else self.lasts_s) / _FLAP_S)):
@@ -59,16 +59,16 @@ class BadCable(Fault):
                 self._trouble.begin(self._laid)
 
     async def mend(self, world: World) -> None:
-        """The cable is sound."""
+        """The cable works again."""
         self._laid.mend()
 
     async def judge(self, world: World, found: Stored) -> Sequence[Check]:
-        """The fault was played at all."""
+        """The cable was used."""
         used = "yes" if self._laid.connections else "no"
         return [Check("connections went over the cable", "yes", used)]
 
     async def release(self, world: World) -> None:
-        """The cable is gone."""
+        """The cable is removed."""
         if self._cable is not None:
             await self._cable.remove()
 
@@ -79,26 +79,26 @@ class BadCable(Fault):
 
 
 class ToPostgres(BadCable):
-    """Postgres is well and can not be reached well: the journal steps in."""
+    """Postgres works and its connections do not: orders are journaled."""
 
     setting = "database_url"
-    sees = "202 instead of 201, the breaker open, /readyz names postgres."
-    do = "Look at the network between gateway and primary; the drainer catches up by itself."
+    sees = "202 instead of 201, the circuit breaker open, /readyz names postgres."
+    do = "Check the network between gateway and primary; the drainer catches up by itself."
 
     def __init__(self, trouble: Trouble) -> None:
         super().__init__(trouble)
         self.name = f"connections to postgres: {trouble.name}"
-        # Between two resets most batches get through, and those that do not are tried again.
+        # Between two resets most batches are committed, and the others are retried.
         self.expects_202 = not trouble.flaps
 
 
 class ToResults(BadCable):
-    """Committed results can not be looked up: every repeat goes to Postgres, none is refused."""
+    """Committed results cannot be looked up: every repeat goes to Postgres, none is rejected."""
 
     setting = "redis_url"
     refusals = frozenset()
-    sees = "Latency up by redis_s once per redis_pause_s, no refusals, /readyz names redis."
-    do = "Look at the network between gateway and Valkey; nothing depends on it meanwhile."
+    sees = "Latency up by redis_s once per redis_pause_s, no rejections, /readyz names redis."
+    do = "Check the network between gateway and Valkey; nothing depends on it meanwhile."
 
     def __init__(self, trouble: Trouble) -> None:
         super().__init__(trouble)
@@ -106,11 +106,11 @@ class ToResults(BadCable):
 
 
 class ToJournal(BadCable):
-    """Postgres is away and the journal can not be reached well: 202 where it can, else 503."""
+    """Postgres is down and the connections to the journal are bad: 202 in time, else 503."""
 
     setting = "journal_url"
-    sees = "503 with Retry-After while both are away; 202 where the journal answers in time."
-    do = "Bring either back: the primary, or the network to the journal."
+    sees = "503 with Retry-After while both are unavailable; 202 when the journal answers in time."
+    do = "Restore either: the primary, or the network to the journal."
 
     def __init__(self, trouble: Trouble, *, is_usable: bool = False) -> None:
         super().__init__(trouble)
@@ -119,20 +119,20 @@ class ToJournal(BadCable):
         self._is_usable = is_usable
 
     async def strike(self, world: World) -> None:
-        """First the one, then the other."""
+        """Postgres is killed, then the cable disturbed."""
         await world.kill_server(PRIMARY)
         await super().strike(world)
 
     async def mend(self, world: World) -> None:
-        """Both are back."""
+        """Both are repaired."""
         await super().mend(world)
         await world.restart_server(PRIMARY)
 
     async def judge(self, world: World, found: Stored) -> Sequence[Check]:
-        """Where neither could be relied upon, it was said."""
+        """Where neither was usable, clients were answered 503."""
         statuses = world.shoppers.history.statuses()
-        said = "yes" if self._is_usable or statuses.get(503, 0) else "no"
-        return [*await super().judge(world, found), Check("told to come back", "yes", said)]
+        rejected = "yes" if self._is_usable or statuses.get(503, 0) else "no"
+        return [*await super().judge(world, found), Check("answered 503", "yes", rejected)]
 
 
 FAULTS: list[Fault] = [

@@ -1,4 +1,4 @@
-"""The power fails under the journal: what it had not synced is gone."""
+"""The journal's machine loses power: what was not synced is lost."""
 
 import asyncio
 import os
@@ -19,7 +19,7 @@ _MOUNT_S = 10.0
 
 
 class LossyDisk:
-    """A disk in the place of a directory that forgets what was not synced when its power fails."""
+    """A disk in place of a directory that loses unsynced data when its power is cut."""
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
@@ -27,7 +27,7 @@ class LossyDisk:
         self._process: subprocess.Popen[bytes] | None = None
 
     def lay(self) -> None:
-        """What is in the directory is on the disk; whoever uses it is stopped first.
+        """Mount it over the directory, with its contents; stop all users of the directory first.
 
         Raises ``Impossible``.
         """
@@ -44,7 +44,7 @@ class LossyDisk:
             raise
 
     def power_up(self) -> None:
-        """It shows what was synced. Raises ``Impossible`` when it can not be mounted."""
+        """It has what was synced. Raises ``Impossible`` when it cannot be mounted."""
         where = [str(self._disk), str(self._directory)]
         command = [sys.executable, "-m", "tests.torture.lossy_fs", *where]
         process = subprocess.Popen(command, stderr=subprocess.PIPE)
@@ -52,13 +52,13 @@ class LossyDisk:
         while not self._directory.is_mount():
             if process.poll() is not None or time.monotonic() > deadline_s:
                 process.kill()
-                said = process.communicate()[1].decode().strip().splitlines()[-1:]
-                raise Impossible(f"a lossy disk can not be mounted: {' '.join(said)}")
+                output = process.communicate()[1].decode().strip().splitlines()[-1:]
+                raise Impossible(f"a lossy disk cannot be mounted: {' '.join(output)}")
             time.sleep(0.01)
         self._process = process
 
     def cut_power(self) -> None:
-        """What was not synced is gone, and so is the disk, until it has power again."""
+        """Unsynced data is lost, and the disk unmounted until ``power_up``."""
         if self._process is not None:
             self._process.kill()
             self._process.communicate()
@@ -66,7 +66,7 @@ class LossyDisk:
             lossy_fs.unmount(self._directory)
 
     def remove(self) -> None:
-        """The directory is an ordinary one, with what was synced."""
+        """The directory is an ordinary one, with the synced data."""
         self.cut_power()
         if self._disk.exists():
             self._directory.rmdir()
@@ -74,15 +74,15 @@ class LossyDisk:
 
 
 class PowerCut(Fault):
-    """Postgres is away, orders are answered 202, and the journal's machine loses its power."""
+    """Postgres is down, orders are answered 202, and the journal's machine loses power."""
 
     name = "postgres killed, power cut under the journal"
     expects_202 = True
     lasts_s = 1.0
     quick_s = 0.5
-    sees = "503 while both are away; the journal's server logs nothing of its end."
-    do = "Bring the machine back: what was answered 202 is on its disk and is drained."
-    #: Seconds in which the journal is all there is, before it is gone too.
+    sees = "503 while both are down; the journal's server logs nothing about its end."
+    do = "Restart the machine: what was answered 202 is on its disk and is drained."
+    #: Seconds between the end of Postgres and the power cut.
     _alone_s = 3.3
 
     def __init__(self) -> None:
@@ -98,20 +98,20 @@ class PowerCut(Fault):
             await world.restart_server(JOURNAL)
 
     async def strike(self, world: World) -> None:
-        """First Postgres goes, then the power."""
+        """Postgres is killed, then the power is cut."""
         await world.kill_server(PRIMARY)
         await asyncio.sleep(self._alone_s)
         await world.kill_server(JOURNAL)
         await asyncio.to_thread(self._laid.cut_power)
 
     async def mend(self, world: World) -> None:
-        """The power is back, and both servers."""
+        """The power is back, and both servers restarted."""
         await asyncio.to_thread(self._laid.power_up)
         await world.restart_server(JOURNAL)
         await world.restart_server(PRIMARY)
 
     async def release(self, world: World) -> None:
-        """The lossy disk is gone, and the journal with it."""
+        """The lossy disk is unmounted, and the journal stopped."""
         if self._disk is not None:
             await asyncio.to_thread(world.servers.stop_one, JOURNAL)
             await asyncio.to_thread(self._disk.remove)
@@ -123,25 +123,25 @@ class PowerCut(Fault):
 
 
 class PowerCutUnsynced(PowerCut):
-    """The same with a journal that syncs once a second: what it said last must be missed."""
+    """Control: a journal that syncs once a second, whose last second must be reported as lost."""
 
     name = "power cut under a journal that syncs every second"
     is_control = True
-    sees = "Nothing: this is why the gateway refuses a journal without appendfsync always."
+    sees = "Nothing: this is why the gateway rejects a journal without appendfsync always."
 
     async def prepare(self, world: World) -> None:
-        """The gateway takes its word at the start and does not look again."""
+        """The gateway checks the journal's configuration at its start and not again."""
         await super().prepare(world)
         world.change(journal_check_s=3600.0)
 
     async def strike(self, world: World) -> None:
-        """It changes its mind behind the gateway's back."""
+        """The configuration changes without the gateway's notice, then the power is cut."""
         async with world.journal() as journal:
             await journal.config_set("appendfsync", "everysec")
         await super().strike(world)
 
     async def judge(self, world: World, found: Stored) -> Sequence[Check]:
-        """It is the acknowledged that are missed, not something else that fails."""
+        """No checks of its own: lost orders must fail the general ones."""
         return []
 
 

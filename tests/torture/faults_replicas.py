@@ -1,4 +1,4 @@
-"""The replica goes away or falls behind, and the primary with a replica beside it."""
+"""The replica is killed or falls behind; the primary is killed while a replica is left."""
 
 import asyncio
 import time
@@ -18,23 +18,23 @@ from tests.torture.world import World
 
 _OK, _CREATED, _UNAVAILABLE = 200, 201, 503
 _READ_EVERY_S = 0.05
-#: Read among so many of the newest orders.
+#: Readers choose among so many of the newest orders.
 _NEWEST = 50
-#: Longer than a read may take, for a reader who has something else to do.
+#: The time-out of a read, longer than it may take.
 _PATIENCE_S = 3.0
 
 
 class Reading(Fault):
-    """Readers ask again and again for orders that were acknowledged just now.
+    """Recently acknowledged orders are read again and again.
 
-    On a busy machine some are shed: that is counted by itself and is no wrong answer.
+    On a busy machine some reads are shed: they are counted separately and are no wrong answer.
     """
 
     replica = True
     lasts_s, quick_s = 30.0, 4.0
     refusals = frozenset()
-    #: Statuses a reader may see besides 200.
-    told: frozenset[int] = frozenset()
+    #: Statuses of a read that are allowed besides 200.
+    read_refusals: frozenset[int] = frozenset()
 
     def __init__(self) -> None:
         self._reading: asyncio.Task[None] | None = None
@@ -79,17 +79,17 @@ class Reading(Fault):
             self._aged += read.age is not None
         elif read.is_shed:
             self._shed += 1
-        elif read.status in self.told:
+        elif read.status in self.read_refusals:
             self._refused += 1
         else:
             self._odd.append(f"{read} after {time.monotonic() - began_s:.1f} s")
 
     async def mend(self, world: World) -> None:
-        assert self._reading is not None, "after the strike"
+        assert self._reading is not None, "strike starts it"
         self._reading.cancel()
         await asyncio.wait({self._reading})
         world.say(
-            f"{self._answers} reads, {self._aged} of them with an age, {self._refused} refused, "
+            f"{self._answers} reads, {self._aged} of them with an age, {self._refused} rejected, "
             f"{self._shed} shed for load"
         )
         await self.repair(world)
@@ -99,13 +99,13 @@ class Reading(Fault):
 
     async def judge(self, world: World, found: Stored) -> Sequence[Check]:
         return [
-            none("reads of what was acknowledged that went wrong", self._odd),
+            none("failed reads of acknowledged orders", self._odd),
             Check("anything could be read", True, self._answers > 0),
         ]
 
 
 class ReplicaKilled(Reading):
-    """The replica is gone."""
+    """The replica is killed."""
 
     name = "replica killed"
     sees = 'tidegate_reads_total{where="primary"} rises; /readyz names the replica.'
@@ -121,15 +121,15 @@ class ReplicaLagging(Reading):
     """The replica receives everything and replays nothing."""
 
     name = "replica lagging"
-    sees = 'tidegate_reads_total{where="primary"} rises; `doctor` says how far it is behind.'
+    sees = 'tidegate_reads_total{where="primary"} rises; `doctor` shows the replica lag.'
 
     async def break_it(self, world: World) -> None:
-        await self._tell(world, "SELECT pg_wal_replay_pause()")
+        await self._execute_on_replica(world, "SELECT pg_wal_replay_pause()")
 
     async def repair(self, world: World) -> None:
-        await self._tell(world, "SELECT pg_wal_replay_resume()")
+        await self._execute_on_replica(world, "SELECT pg_wal_replay_resume()")
 
-    async def _tell(self, world: World, statement: str) -> None:
+    async def _execute_on_replica(self, world: World, statement: str) -> None:
         url = databases.admin_url(world.servers, server=REPLICA)
         connection = await asyncpg.connect(url)
         try:
@@ -139,13 +139,13 @@ class ReplicaLagging(Reading):
 
 
 class PrimaryKilledBesideReplica(Reading):
-    """The primary is gone, and the replica is all there is to read from."""
+    """The primary is killed, and reads come from the replica alone."""
 
     name = "postgres killed, replica left"
-    sees = "Orders are answered 202; reads come from the replica and say how old they are (Age)."
+    sees = "Orders are answered 202; reads come from the replica, with an Age header."
     expects_202 = True
     lasts_s = 10.0
-    refusals = told = frozenset({_UNAVAILABLE})
+    refusals = read_refusals = frozenset({_UNAVAILABLE})
 
     async def break_it(self, world: World) -> None:
         await world.kill_server(PRIMARY)
@@ -154,7 +154,7 @@ class PrimaryKilledBesideReplica(Reading):
         await world.restart_server(PRIMARY)
 
     async def judge(self, world: World, found: Stored) -> Sequence[Check]:
-        aged = Check("reads without the primary say how old they are", True, self._aged > 0)
+        aged = Check("reads without the primary have an Age header", True, self._aged > 0)
         return [*await super().judge(world, found), aged]
 
 

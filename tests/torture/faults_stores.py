@@ -1,4 +1,4 @@
-"""The servers behind the gateway go away, freeze, hang on a lock, or lose their memory."""
+"""The servers behind the gateway are killed, frozen, blocked by a lock, or lose their data."""
 
 import asyncio
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ _JOURNALING = "Orders are answered 202 and tidegate_journal_entries rises; /read
 
 
 class Killed(Fault):
-    """Servers are killed, and started again the other way round."""
+    """Servers are killed, and restarted in reverse order."""
 
     def __init__(self, name: str, *servers: str, sees: str, **changes: Any) -> None:
         self.name = name
@@ -35,11 +35,11 @@ class Killed(Fault):
 
 
 class Frozen(Fault):
-    """Every process of the primary stands still: connections stay open and nothing answers."""
+    """Every process of the primary is stopped: connections stay open without an answer."""
 
     name = "postgres frozen"
     sees = _JOURNALING
-    do = "Find out what holds the machine; fail over when it does not come back."
+    do = "Find out what blocks the machine; fail over when it does not recover."
     expects_202 = True
     lasts_s, quick_s = 20.0, 4.0
     refusals = frozenset({503})
@@ -52,11 +52,11 @@ class Frozen(Fault):
 
 
 class Locked(Fault):
-    """Somebody locks the table of orders and goes for lunch."""
+    """Another session locks the table of orders and does not end its transaction."""
 
     name = "orders locked"
-    sees = "As when PostgreSQL is away, while it answers everything else."
-    do = "pg_blocking_pids() of the waiting statements names the culprit: pg_terminate_backend()."
+    sees = "As when PostgreSQL is unavailable, while it answers everything else."
+    do = "Find the blocker with pg_blocking_pids() of a waiting statement; pg_terminate_backend()."
     expects_202 = True
     lasts_s, quick_s = 15.0, 4.0
     refusals = frozenset({503})
@@ -75,7 +75,7 @@ class Locked(Fault):
 
 
 class Emptied(Fault):
-    """The server of the results loses all it knew, again and again."""
+    """The server of the results loses all its data, again and again."""
 
     name = "valkey emptied"
     sees = "Repeats cost a look-up in PostgreSQL for some minutes; nothing else."
@@ -91,10 +91,10 @@ class Emptied(Fault):
 
 
 class JournalToo(Fault):
-    """PostgreSQL dies, then the journal dies and comes back, then PostgreSQL."""
+    """PostgreSQL is killed; then the journal is killed and restarted; then PostgreSQL is."""
 
     name = "journal killed while postgres is away"
-    sees = "202, then 503 while the journal is away too, then 202 again."
+    sees = "202, then 503 while the journal is down too, then 202 again."
     expects_202 = True
     lasts_s, quick_s = 5.0, 2.0
 
@@ -122,8 +122,8 @@ class JournalWiped(Fault):
     """Control: what was answered 202 is wiped, which must be reported as lost."""
 
     name = "control: journal wiped while postgres is away"
-    sees = "tidegate_journal_entries falls to 0 while PostgreSQL is away: somebody has wiped it."
-    do = "Restore the append-only file, for nothing else has what was answered 202."
+    sees = "tidegate_journal_entries falls to 0 while PostgreSQL is down: it was wiped."
+    do = "Restore the append-only file: what was answered 202 is stored nowhere else."
     is_control = True
     breaks = "acknowledged orders stored once"
     lasts_s = quick_s = 1.0
@@ -139,11 +139,11 @@ class JournalWiped(Fault):
 
 
 class Damaged(Fault):
-    """Control: the ledger is changed behind everybody's back, which must be reported."""
+    """Control: the ledger is changed by other means, which must be reported."""
 
     is_control = True
     lasts_s = quick_s = 0.0
-    sees = "Nothing: this is what the checker is for."
+    sees = "Nothing: only the verifier finds it."
     do = "Restore from a backup."
 
     def __init__(self, name: str, *statements: str, breaks: str) -> None:

@@ -1,7 +1,7 @@
 """Kill a gateway at a chosen point of its work, found from outside.
 
-A table is locked until a statement of the gateway waits for it, so that where the gateway
-stands is known: it can be killed there, or stopped and killed when its statement has ended.
+A table is locked until a statement of the gateway waits for it. The point is known then: the
+gateway can be killed there, or stopped and killed when its statement has ended.
 """
 
 import asyncio
@@ -11,13 +11,12 @@ import psutil  # type: ignore[import-untyped]  # it ships no types
 
 from tests.torture.world import Member
 
-#: Anywhere; a statement is on its way; between two statements of a transaction; the statement is
-#: committed and nobody has been told.
+#: Anywhere; during a statement; between two statements of a transaction; between commit and answer.
 Point = Literal["random", "statement", "transaction", "unanswered"]
 POINTS: tuple[Point, ...] = get_args(Point)
 
 _WAIT_S = 0.4
-_LOOK_S = 0.005
+_POLL_INTERVAL_S = 0.005
 #: Placements are one statement and begin with the fingerprints; follow-ups are a transaction and
 #: begin with their orders.
 _LOCKS = {
@@ -25,7 +24,7 @@ _LOCKS = {
     "unanswered": "LOCK TABLE fingerprints IN EXCLUSIVE MODE",
     "transaction": "LOCK TABLE orders IN EXCLUSIVE MODE",
 }
-#: What a connection does whose statement has ended while its process stands still.
+#: The state of a connection whose statement has ended while its process is stopped.
 _AFTER = {"unanswered": "idle", "transaction": "idle in transaction"}
 _STATES = """
 SELECT client_port, state, wait_event_type FROM pg_stat_activity WHERE client_port = ANY ($1)
@@ -33,7 +32,7 @@ SELECT client_port, state, wait_event_type FROM pg_stat_activity WHERE client_po
 
 
 async def kill_at(point: Point, member: Member, admin: Any) -> Point:
-    """Kill the gateway there, or anywhere if it never comes there; return where it was.
+    """Kill the gateway at this point, or anywhere if it does not reach it; return the point.
 
     ``admin`` is a connection to the primary.
     """
@@ -52,22 +51,22 @@ async def kill_at(point: Point, member: Member, admin: Any) -> Point:
 
 
 async def _waiters(member: Member, admin: Any) -> set[int]:
-    """Wait until statements of the gateway wait for a lock; return their ports."""
-    for _ in range(int(_WAIT_S / _LOOK_S)):
+    """Wait until statements of the gateway wait for a lock; return their client ports."""
+    for _ in range(int(_WAIT_S / _POLL_INTERVAL_S)):
         if waiting := {port for port, _, event in await _states(member, admin) if event == "Lock"}:
             return waiting
-        await asyncio.sleep(_LOOK_S)
+        await asyncio.sleep(_POLL_INTERVAL_S)
     return set()
 
 
 async def _ended(waiters: set[int], member: Member, admin: Any) -> set[str]:
-    """Wait until these statements have ended; return what their connections do now."""
+    """Wait until these statements have ended; return the states of their connections."""
     states: set[str] = set()
-    for _ in range(int(_WAIT_S / _LOOK_S)):
+    for _ in range(int(_WAIT_S / _POLL_INTERVAL_S)):
         states = {state for port, state, _ in await _states(member, admin) if port in waiters}
         if "active" not in states:
             break
-        await asyncio.sleep(_LOOK_S)
+        await asyncio.sleep(_POLL_INTERVAL_S)
     return states
 
 

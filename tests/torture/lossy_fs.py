@@ -1,12 +1,12 @@
-"""A directory on a disk that loses its power: what was not synced when this ends is gone.
+"""A file system that loses what was not synced when its process ends, as a power cut does.
 
 ``python -m tests.torture.lossy_fs DISK MOUNT`` shows DISK at MOUNT until it is killed. The bytes
 written to a file stay in its memory; fsync and fdatasync put them on DISK. Names (create, rename,
-remove) are on DISK at once, as on a journaling file system that orders them: what is proved here is
-about the content of files.
+remove) are on DISK at once, as on a journaling file system that orders them: the proof is about
+the content of files.
 
-It speaks the kernel's FUSE protocol (linux/fuse.h) itself, so that it needs root and /dev/fuse and
-nothing that would have to be installed.
+It implements the kernel's FUSE protocol (linux/fuse.h) itself, so that it needs root and /dev/fuse
+and no installation.
 """
 
 import contextlib
@@ -41,21 +41,21 @@ _DETACH = 2
 
 @dataclass
 class _Content:
-    """What a file holds; from ``synced`` on the disk does not have it yet."""
+    """The content of a file; from offset ``synced`` on it is not on the disk yet."""
 
     data: bytearray
     synced: int
 
 
 class LossyDisk:
-    """Answers the kernel's requests about one directory."""
+    """Answers the kernel's requests for one directory."""
 
     def __init__(self, disk: Path) -> None:
         self._disk = disk
         self._paths = {_ROOT: ""}
         self._numbers = {"": _ROOT}
         self._contents: dict[int, _Content] = {}
-        #: The kernel's operation numbers; what is not here is answered "not implemented".
+        #: By the kernel's operation number; any other is answered ENOSYS.
         self._operations: dict[int, Callable[[int, bytes], bytes]] = {
             1: self._look_up,
             3: lambda node, _: self._attributes(node),
@@ -71,7 +71,7 @@ class LossyDisk:
             18: lambda _, __: b"",  # release
             20: self._sync,
             25: lambda _, __: b"",  # flush, at each close: it promises nothing
-            26: self._greet,
+            26: self._initialise,
             27: lambda _, __: bytes(16),  # opendir
             28: self._read_directory,
             29: lambda _, __: b"",  # releasedir
@@ -91,7 +91,7 @@ class LossyDisk:
                 answer, status = self._answer(operation, node, request[_IN.size :]), 0
             except OSError as problem:
                 answer, status = b"", -(problem.errno or errno.EIO)
-            with contextlib.suppress(FileNotFoundError):  # its asker was killed
+            with contextlib.suppress(FileNotFoundError):  # the calling process was killed
                 os.write(device, _OUT.pack(_OUT.size + len(answer), status, unique) + answer)
 
     def _answer(self, operation: int, node: int, body: bytes) -> bytes:
@@ -114,7 +114,7 @@ class LossyDisk:
         (self._disk / path).lstat()
         number = self._numbers.setdefault(path, max(self._paths) + 1)
         self._paths[number] = path
-        # Nothing is believed for any time: this process is asked again.
+        # No cache time: the kernel asks this process again.
         return struct.pack("<4Q2I", number, 0, 0, 0, 0, 0) + self._packed(number)
 
     def _make_directory(self, node: int, body: bytes) -> bytes:
@@ -133,14 +133,14 @@ class LossyDisk:
         return entry + bytes(16)
 
     def _take_over(self, path: str) -> None:
-        # Whoever may write here is whom the disk's directory belongs to: there is one server.
+        # The owner of the disk's directory is the only user: there is one server.
         owner = self._disk.stat()
         os.chown(self._disk / path, owner.st_uid, owner.st_gid)
 
     def _unlink(self, node: int, body: bytes) -> bytes:
         path = self._child(node, body)
         (self._disk / path).unlink()
-        # Whoever has it open goes on with the number; the name is free.
+        # Open descriptors keep using the number; the name is free.
         self._numbers.pop(path, None)
         return b""
 
@@ -184,7 +184,7 @@ class LossyDisk:
         return self._contents[node]
 
     def _open(self, node: int, _: bytes) -> bytes:
-        # Held from now on: whoever removes or replaces the name leaves this file as it is.
+        # Loaded now: a later removal or replacement of the name does not change this file.
         self._content(node)
         return bytes(16)
 
@@ -209,7 +209,7 @@ class LossyDisk:
     def _sync(self, node: int, _: bytes) -> bytes:
         content = self._content(node)
         if self._numbers.get(self._paths[node]) == node:
-            # Not truncated at the opening: the power may fail here too.
+            # Not truncated on open: the power may be cut here too.
             with self._path(node).open("r+b", buffering=0) as file:
                 file.seek(content.synced)
                 file.write(content.data[content.synced :])
@@ -263,7 +263,7 @@ class LossyDisk:
             of.f_bsize, of.f_namemax, of.f_frsize, 0,
         )  # fmt: skip
 
-    def _greet(self, _: int, body: bytes) -> bytes:
+    def _initialise(self, _: int, body: bytes) -> bytes:
         read_ahead = struct.unpack_from("<4I", body)[2]
         return struct.pack(
             "<4I2H2I2H8I", *_VERSION, read_ahead, _BIG_WRITES, 16, 12, _WRITE_MAX, 1, 0, 0, *[0] * 8
@@ -271,7 +271,7 @@ class LossyDisk:
 
 
 def mount(disk: Path, at: Path) -> NoReturn:
-    """Show ``disk`` at ``at`` until this process is killed. Raises OSError if that is refused."""
+    """Show ``disk`` at ``at`` until this process is killed. Raises OSError if it fails."""
     libc = ctypes.CDLL(None, use_errno=True)
     device = os.open("/dev/fuse", os.O_RDWR | os.O_CLOEXEC)
     options = f"fd={device},rootmode=40000,user_id=0,group_id=0,allow_other,default_permissions"
@@ -281,7 +281,7 @@ def mount(disk: Path, at: Path) -> NoReturn:
 
 
 def unmount(at: Path) -> None:
-    """Take away whatever is mounted at ``at``, in use or not; harmless where nothing is."""
+    """Unmount what is mounted at ``at``, in use or not; harmless when nothing is."""
     ctypes.CDLL(None, use_errno=True).umount2(os.fsencode(at), _DETACH)
 
 

@@ -1,7 +1,7 @@
-"""A loop in a thread of its own that has some calls made by the main thread.
+"""An event loop in a thread of its own that delegates some calls to the main thread.
 
-The embedded servers may be started from the main thread only, for they end with the thread that
-started them; and the loop must not stand still while one of them recovers.
+The embedded servers may be started from the main thread only, because they end with the thread that
+started them; and the loop must not block while one of them recovers.
 """
 
 import asyncio
@@ -12,14 +12,14 @@ from concurrent.futures import Future
 from typing import Any, TypeVar
 
 T = TypeVar("T")
-#: Has a call made by the main thread and returns what it returns.
+#: Runs a call on the main thread and returns its result.
 OnMain = Callable[[Callable[[], Any]], Awaitable[Any]]
 
 
 def run(work: Callable[[OnMain], Coroutine[Any, Any, T]]) -> T:
-    """Run a coroutine in another thread and make calls for it until it is done.
+    """Run a coroutine in another thread and its ``OnMain`` calls in this one, until it is done.
 
-    An interrupt cancels it, and is raised again when it has ended.
+    A KeyboardInterrupt cancels it, and is raised again when it has ended.
     """
     calls: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
     started: Future[tuple[asyncio.AbstractEventLoop, asyncio.Task[T]]] = Future()
@@ -45,7 +45,7 @@ def run(work: Callable[[OnMain], Coroutine[Any, Any, T]]) -> T:
         started.set_result((asyncio.get_running_loop(), task))
         return await task
 
-    def turn() -> None:
+    def run_loop() -> None:
         try:
             done.set_result(asyncio.run(begin()))
         except BaseException as exc:
@@ -53,7 +53,7 @@ def run(work: Callable[[OnMain], Coroutine[Any, Any, T]]) -> T:
         finally:
             calls.put(None)
 
-    thread = threading.Thread(target=turn, name="loop")
+    thread = threading.Thread(target=run_loop, name="loop")
     thread.start()
     interrupt: KeyboardInterrupt | None = None
     while True:

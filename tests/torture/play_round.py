@@ -1,4 +1,4 @@
-"""One round: start the real system, send, strike, mend, wait until it is well, and judge."""
+"""One round: start the real system, send, strike, mend, wait for the recovery, and judge."""
 
 import asyncio
 import tempfile
@@ -19,29 +19,29 @@ from tests.torture.main_thread import OnMain
 from tests.torture.results import Round
 from tests.torture.world import World
 
-#: Seconds of load before the strike, and after everything is well again; with ``--quick`` half.
+#: Seconds of load before the strike, and after the recovery; half of it with ``--quick``.
 _WARM_S = 2.0
 _AFTER_S = 1.0
-#: Seconds in which senders must have got their answers once nothing new is begun.
+#: Seconds in which senders must get their answers once they begin no new order.
 _FINISH_S = 30.0
 _SETTLE_S = 30.0
-_LOOK_S = 0.1
+_POLL_INTERVAL_S = 0.1
 
 
 class Options(msgspec.Struct, frozen=True, kw_only=True):
-    """How rounds are played."""
+    """The options of all rounds."""
 
     seed: int
     is_quick: bool
-    #: How often a fault that kills again and again does it.
+    #: The number of kills of a fault that kills repeatedly.
     cycles: int
     say: Callable[[str], None] = lambda _: None
-    #: Where the files of each round stay; without it they go.
+    #: The directory where the files of each round are kept; None: they are removed.
     kept: Path | None = None
 
 
 class _Course(msgspec.Struct):
-    """How the load went."""
+    """The course of the load."""
 
     recovered_s: float | None = None
     journaled_s: float | None = None
@@ -123,7 +123,7 @@ async def _load(world: World) -> _Course:
             await asyncio.sleep(fault.quick_s if world.is_quick else fault.lasts_s)
             await fault.mend(world)
             mended_s = time.monotonic()
-            world.say(f"mended after {mended_s - struck_s:.1f} s, {_heard(world)}")
+            world.say(f"mended after {mended_s - struck_s:.1f} s, {_answers(world)}")
             course.recovered_s = await _recovered(world, mended_s)
             if course.recovered_s is not None:
                 await asyncio.sleep(_AFTER_S * haste)
@@ -135,29 +135,29 @@ async def _load(world: World) -> _Course:
     return course
 
 
-def _heard(world: World) -> str:
+def _answers(world: World) -> str:
     return f"answers by status {world.shoppers.history.statuses()}"
 
 
 async def _recovered(world: World, mended_s: float) -> float | None:
-    """Wait until everything is well again, under load; the seconds it took, or None: it is not."""
-    reason = "nothing was looked at"
+    """Wait, under load, until everything has recovered; the seconds it took, None if it has not."""
+    reason = "nothing was checked"
     while time.monotonic() - mended_s < world.fault.recovers_s:
         reason = await probing.ailing(world, since_s=mended_s)
         if not reason:
             return time.monotonic() - mended_s
-        await asyncio.sleep(_LOOK_S)
+        await asyncio.sleep(_POLL_INTERVAL_S)
     world.say(f"not recovered: {reason}")
     return None
 
 
 async def _judged(world: World, course: _Course) -> Round:
-    """Wait until nothing is on its way any more, and compare."""
+    """Wait until no message is in flight, and compare."""
     fault, history = world.fault, world.shoppers.history
     await ledger_contents.settle(world.database_url, world.replica_url, within_s=_SETTLE_S)
     deadline_s = time.monotonic() + _SETTLE_S
     while await world.journaled() and time.monotonic() < deadline_s:
-        await asyncio.sleep(_LOOK_S)
+        await asyncio.sleep(_POLL_INTERVAL_S)
     found = await ledger_contents.read_from(world.database_url)
     counted = tally.count(history, found)
     checks = verify.verify(
@@ -165,22 +165,22 @@ async def _judged(world: World, course: _Course) -> Round:
     )
     resolving, resolved_s = await probing.ids_resolve(world)
     checks += [
-        _is("everything was well again in time", course.recovered_s is not None),
+        _is("everything recovered in time", course.recovered_s is not None),
         _is("every sender got an answer in the end", course.is_finished),
         Check("entries left in the journal", 0, await world.journaled()),
         verify.none("processes that ended by themselves", world.ended),
-        verify.none("503 that do not say when to come back", world.crowd.without_retry_after),
+        verify.none("503 without Retry-After", world.crowd.without_retry_after),
         resolving,
         *await fault.judge(world, found),
     ]
     if fault.expects_202:
-        checks.append(_is("the journal stepped in", counted.journaled > 0))
+        checks.append(_is("orders were journaled", counted.journaled > 0))
     if fault.replica:
         primary = await ledger_contents.table_digests(world.database_url)
         checks += verify.compare(primary, await ledger_contents.table_digests(world.replica_url))
     broken = [check for check in checks if not check.ok]
     if fault.is_control and not any(fault.breaks in check.name for check in broken):
-        # Something else is wrong, and what was planted was not seen.
+        # Other checks failed, and what the control planted was not detected.
         broken = []
     return Round(
         fault=fault.name,

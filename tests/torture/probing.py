@@ -1,4 +1,4 @@
-"""Look at the system from outside, as one who operates it would."""
+"""Check the system from outside, as an operator would."""
 
 import asyncio
 import time
@@ -12,7 +12,7 @@ from loadtest.verify import Check, every
 from tests.torture import reader
 from tests.torture.world import World
 
-_ASKED_AT_ONCE = 16
+_READS_AT_ONCE = 16
 _CREATED = 201
 #: Seconds in which reads must be taken again once all is well. A tier that opened comes back after
 #: 10 s at least, 5 of them quiet, and step by step in another 10; each relapse doubles the quiet
@@ -22,14 +22,20 @@ _PAIRS = """
 SELECT count(*) FROM waiting w JOIN orders o ON o.order_no = w.order_no
    AND o.channel = ANY (w.channels)
 """
-#: What a server or its client says while it is away.
-_AWAY = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, redis.RedisError)
+#: The errors of a client while its server is unavailable.
+_UNAVAILABLE_ERRORS = (
+    OSError,
+    TimeoutError,
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    redis.RedisError,
+)
 
 
 async def ailing(world: World, *, since_s: float) -> str:
-    """Say what is not well again yet, or nothing."""
+    """Return what has not recovered yet; "" when everything has."""
     if world.crowd.last_s.get(_CREATED, 0.0) < since_s:
-        return "no order was committed since"
+        return "no order was committed since the repair"
     for gateway in world.gateways:
         if not await world.is_ready(gateway):
             return f"{gateway.name} is not ready"
@@ -38,14 +44,14 @@ async def ailing(world: World, *, since_s: float) -> str:
             return f"{journaled} entries are in the journal"
         async with asyncio.timeout(1), world.admin() as connection:
             if pairs := await connection.fetchval(_PAIRS):
-                return f"{pairs} events wait beside their orders"
-    except _AWAY as exc:
+                return f"{pairs} events wait although their orders are stored"
+    except _UNAVAILABLE_ERRORS as exc:
         return f"{type(exc).__name__}: {exc}"
     return ""
 
 
 async def ids_resolve(world: World) -> tuple[Check, float]:
-    """Ask for every id that came with a 202: it must be good for good.
+    """Read the order of every id that came with a 202: it must stay valid.
 
     Return the seconds too until all were answered: reads are shed for a while after a fault, and
     who is asked to come back does.
@@ -56,7 +62,7 @@ async def ids_resolve(world: World) -> tuple[Check, float]:
         for answer in order.answers
         if answer.status == JOURNALED
     }
-    slots = asyncio.Semaphore(_ASKED_AT_ONCE)
+    slots = asyncio.Semaphore(_READS_AT_ONCE)
     url = f"http://127.0.0.1:{world.gateways[0].port}"
     headers = {"Authorization": f"Bearer {world.token}"}
     began_s = time.monotonic()
@@ -71,4 +77,4 @@ async def ids_resolve(world: World) -> tuple[Check, float]:
             return "" if is_right else f"{id_} of {order_no}: {found}, {read}"
 
         faults = await asyncio.gather(*[fault_of(*each) for each in promised.items()])
-    return every("ids told with 202 resolve", faults), time.monotonic() - began_s
+    return every("ids answered with 202 resolve", faults), time.monotonic() - began_s

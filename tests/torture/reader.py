@@ -1,8 +1,8 @@
-"""Reads as a client makes them: one that is asked to come back later does so, for a bounded time.
+"""Reads as a client makes them: they obey ``Retry-After``, for a bounded time.
 
-While a process sheds its lesser features it answers reads with 503 and ``Retry-After``, and takes
-them again some seconds after the load has gone (``ops/runbooks/overload.md``). Such an answer
-breaks no promise, unless it never ends.
+While a process sheds lower tiers it answers reads with 503 and ``Retry-After``, and admits them
+again some seconds after the load has fallen (``ops/runbooks/overload.md``). Such an answer breaks
+no promise, unless it never ends.
 """
 
 import asyncio
@@ -19,18 +19,18 @@ _OVERLOADED = "/problems/overloaded"
 
 
 class Read(msgspec.Struct, frozen=True):
-    """The last answer to a read, and how many came before it that asked to come back later."""
+    """The last answer to a read, and the number of earlier ones with ``Retry-After``."""
 
     status: int
     body: dict[str, Any]
-    #: Whole seconds; None where the answer does not say when to come back.
+    #: Whole seconds; None without ``Retry-After``.
     retry_after_s: int | None
     age: str | None
     postponed: int = 0
 
     @property
     def is_shed(self) -> bool:
-        """Whether it was refused for load, and says when to come back."""
+        """Whether it was shed for load, with ``Retry-After``."""
         return (
             self.status == _UNAVAILABLE
             and self.retry_after_s is not None
@@ -38,17 +38,17 @@ class Read(msgspec.Struct, frozen=True):
         )
 
     def __str__(self) -> str:
-        said = [self.status, self.body.get("type", ""), self.body.get("context", "")]
-        text = " ".join(str(each) for each in said if each)
+        parts = [self.status, self.body.get("type", ""), self.body.get("context", "")]
+        text = " ".join(str(each) for each in parts if each)
         return f"{text} after {self.postponed} more" if self.postponed else text
 
 
-#: The read of which nothing came.
+#: A read without an answer.
 NOTHING = Read(status=NO_ANSWER, body={}, retry_after_s=None, age=None)
 
 
 async def read_once(client: aiohttp.ClientSession, id_: str) -> Read:
-    """Ask for an order. Raises what aiohttp raises."""
+    """Read an order once. Raises the errors of aiohttp."""
     async with client.get(f"/v1/orders/{id_}") as response:
         body = await response.json(content_type=None)
         later = response.headers.get("Retry-After")
@@ -61,7 +61,7 @@ async def read_once(client: aiohttp.ClientSession, id_: str) -> Read:
 
 
 async def read_patiently(client: aiohttp.ClientSession, id_: str, *, until_s: float) -> Read:
-    """Ask again whenever a 503 says when, until ``until_s`` (monotonic); return the last answer."""
+    """Retry after each 503 with ``Retry-After``, until ``until_s`` (monotonic); the last answer."""
     postponed = 0
     while True:
         read = await read_once(client, id_)

@@ -1,4 +1,4 @@
-"""What came of the rounds: one line each, a table of all, and JSON."""
+"""The results of the rounds: a line each, a table of all, and JSON."""
 
 from collections.abc import Sequence
 from typing import Literal
@@ -13,7 +13,7 @@ _COLUMNS = (
 
 
 class Round(msgspec.Struct, kw_only=True):
-    """What came of a fault."""
+    """The result of one fault."""
 
     fault: str
     is_control: bool
@@ -21,35 +21,35 @@ class Round(msgspec.Struct, kw_only=True):
     #: The checks that failed, or why it was not run; one line each.
     wrong: list[str] = []
     tally: Tally | None = None
-    #: Answers by status; 0 is no answer, -1 nobody listened.
+    #: Answers by status; 0: no answer, -1: could not connect.
     statuses: dict[int, int] = {}
-    #: Seconds from the mend until everything was well, and from the strike to the first 202.
+    #: Seconds from the repair until the recovery, and from the strike to the first 202.
     recovered_s: float | None = None
     journaled_s: float | None = None
-    #: Seconds, after all was well, until every id that came with a 202 could be read: reads that
-    #: were shed during the fault come back step by step.
+    #: Seconds after the recovery until every id that came with a 202 could be read: reads that were
+    #: shed during the fault are admitted again step by step.
     resolved_s: float | None = None
-    #: Seconds that the slowest callback was waited for: a provider gives up after five.
+    #: Seconds that the slowest callback took: a provider times out after five.
     slowest_callback_s: float = 0.0
     took_s: float = 0.0
 
     @property
     def is_right(self) -> bool:
-        """Whether the promise held; for a control, whether it was seen to be broken."""
+        """Whether the promises held; for a control, whether the violation was detected."""
         return self.outcome == ("broken" if self.is_control else "held")
 
     @property
     def verdict(self) -> str:
-        """The outcome, said so that a control that was seen through reads as what it is."""
+        """The outcome; for a control, whether it was detected."""
         if self.outcome == "not run":
             return "not run"
         if self.is_control:
-            return "seen through" if self.is_right else "NOT SEEN"
+            return "detected" if self.is_right else "NOT DETECTED"
         return "held" if self.is_right else "BROKEN"
 
 
 def as_text(rounds: Sequence[Round]) -> str:
-    """Return the table, and under it what was wrong where something was."""
+    """Return the table, followed by the failed checks."""
     rows = [_COLUMNS, *map(_row, rounds)]
     widths = [max(len(row[n]) for row in rows) for n in range(len(_COLUMNS))]
     lines = []
@@ -63,13 +63,13 @@ def as_text(rounds: Sequence[Round]) -> str:
 
 
 def as_json(rounds: Sequence[Round], *, seed: int) -> bytes:
-    """Return everything that is known of the rounds."""
+    """Return all results as JSON."""
     made = {"seed": seed, "rounds": rounds}
     return msgspec.json.format(msgspec.json.encode(made), indent=2) + b"\n"
 
 
 def exit_status(rounds: Sequence[Round]) -> int:
-    """0: all is right, 1: something is not, 2: something could not be played."""
+    """0: all is right, 1: some round is wrong, 2: some round could not be played."""
     if any(played.outcome != "not run" and not played.is_right for played in rounds):
         return 1
     return 2 if any(played.outcome == "not run" for played in rounds) else 0

@@ -1,4 +1,4 @@
-"""The verdict in figures: messages by what their senders know, and the two that must be nought."""
+"""The verdict in figures: messages by standing, and the two numbers that must be 0."""
 
 from collections import Counter
 
@@ -9,24 +9,24 @@ from loadtest.ledger_contents import Stored
 
 
 class Tally(msgspec.Struct, frozen=True):
-    """Orders and callbacks, each counted once however often it was sent."""
+    """Orders and callbacks, each counted once, regardless of repeats."""
 
     acknowledged: int
     #: Of the acknowledged ones, orders that were answered 202.
     journaled: int
     refused: int
     unknown: int
-    #: Acknowledged, and nowhere.
+    #: Acknowledged, and not stored.
     lost: int
-    #: With more than one effect, whatever was answered.
+    #: Stored with more than one effect, regardless of the answers.
     twice: int
 
 
 def count(history: History, stored: Stored) -> Tally:
-    """Count both sides."""
+    """Count the messages of the history, with their effects in the ledger."""
     orders, callbacks = list(history.orders.values()), history.callbacks
-    told = [order.answers for order in orders] + [sent.answers for sent in callbacks]
-    standings = Counter(map(standing, told))
+    answers = [order.answers for order in orders] + [sent.answers for sent in callbacks]
+    standings = Counter(map(standing, answers))
     rows = Counter((row.channel, row.order_no) for row in stored.orders)
     events = Counter((event.source, event.source_key) for event in stored.events)
     applied = Counter(row.order_id for row in stored.payments if row.standing == "applied")

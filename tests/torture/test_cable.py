@@ -1,4 +1,4 @@
-"""The cable does what it says: a proof over a sound one would prove nothing."""
+"""The cable really disturbs: a proof over one that does not would prove nothing."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -9,12 +9,12 @@ import pytest
 from tests.support.cable import Cable, cable_to
 
 _BOUND_S = 5.0
-#: Seconds after which what has not come is taken not to come.
+#: Seconds without data after which none is expected.
 _NOTHING_S = 0.1
 
 
 class Line:
-    """One connection over a cable to a server that says again what it hears."""
+    """One connection through a cable to an echo server."""
 
     def __init__(
         self, cable: Cable, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
@@ -23,14 +23,14 @@ class Line:
         self._reader = reader
         self._writer = writer
 
-    def say(self, words: bytes) -> None:
-        self._writer.write(words)
+    def send(self, data: bytes) -> None:
+        self._writer.write(data)
 
-    async def hears(self, words: bytes) -> None:
+    async def receives(self, data: bytes) -> None:
         async with asyncio.timeout(_BOUND_S):
-            assert await self._reader.readexactly(len(words)) == words
+            assert await self._reader.readexactly(len(data)) == data
 
-    async def hears_nothing(self) -> None:
+    async def receives_nothing(self) -> None:
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(_NOTHING_S):
                 await self._reader.read(1)
@@ -43,13 +43,13 @@ class Line:
 
 
 @asynccontextmanager
-async def line(heard: list[bytes]) -> AsyncIterator[Line]:
-    """Lend a line; ``heard`` is what the server at its end got."""
+async def line(received: list[bytes]) -> AsyncIterator[Line]:
+    """Yield a line; ``received`` are the chunks that its server received."""
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        while words := await reader.read(1 << 16):
-            heard.append(words)
-            writer.write(words)
+        while data := await reader.read(1 << 16):
+            received.append(data)
+            writer.write(data)
         writer.close()
 
     server = await asyncio.start_server(answer, "127.0.0.1", 0)
@@ -62,45 +62,45 @@ async def line(heard: list[bytes]) -> AsyncIterator[Line]:
     server.close()
 
 
-async def test_a_sound_cable_carries_everything_both_ways() -> None:
+async def test_an_undisturbed_cable_forwards_everything_both_ways() -> None:
     async with line([]) as wire:
         assert wire.cable.url.startswith("redis://:pw@127.0.0.1:")
-        wire.say(b"x" * 300_000)
-        await wire.hears(b"x" * 300_000)
+        wire.send(b"x" * 300_000)
+        await wire.receives(b"x" * 300_000)
 
 
-async def test_what_was_silenced_arrives_when_it_is_mended() -> None:
-    heard: list[bytes] = []
-    async with line(heard) as wire:
+async def test_silenced_bytes_arrive_after_mend() -> None:
+    received: list[bytes] = []
+    async with line(received) as wire:
         wire.cable.silence()
-        wire.say(b"one")
-        await wire.hears_nothing()
-        assert heard == []
+        wire.send(b"one")
+        await wire.receives_nothing()
+        assert received == []
         wire.cable.mend()
-        await wire.hears(b"one")
+        await wire.receives(b"one")
 
 
-async def test_silence_in_one_direction_leaves_the_other() -> None:
-    heard: list[bytes] = []
-    async with line(heard) as wire:
+async def test_silence_in_one_direction_does_not_affect_the_other() -> None:
+    received: list[bytes] = []
+    async with line(received) as wire:
         wire.cable.silence("answered")
-        wire.say(b"one")
-        await wire.hears_nothing()
-        assert heard == [b"one"]
+        wire.send(b"one")
+        await wire.receives_nothing()
+        assert received == [b"one"]
 
 
-async def test_a_connection_that_lost_an_answer_ends_when_it_is_mended() -> None:
-    heard: list[bytes] = []
-    async with line(heard) as wire:
+async def test_a_connection_that_lost_bytes_is_reset_by_mend() -> None:
+    received: list[bytes] = []
+    async with line(received) as wire:
         wire.cable.lose_answers()
-        wire.say(b"one")
-        await wire.hears_nothing()
-        assert heard == [b"one"]
+        wire.send(b"one")
+        await wire.receives_nothing()
+        assert received == [b"one"]
         wire.cable.mend()
         await wire.is_reset()
 
 
-async def test_a_cut_ends_connections_and_takes_no_new_one() -> None:
+async def test_a_cut_resets_connections_and_accepts_no_new_one() -> None:
     async with line([]) as wire:
         wire.cable.cut()
         await wire.is_reset()
@@ -111,24 +111,24 @@ async def test_a_cut_ends_connections_and_takes_no_new_one() -> None:
             raise ConnectionResetError
 
 
-async def test_a_trickle_carries_so_many_bytes_a_tick() -> None:
+async def test_a_trickle_forwards_a_few_bytes_per_tick() -> None:
     async with line([]) as wire:
         wire.cable.trickle(4, 0.01)
-        # The read that waits already takes all of the first message at once.
-        wire.say(b"first")
-        await wire.hears(b"first")
+        # The pending read still has the old chunk size, and takes the first message whole.
+        wire.send(b"first")
+        await wire.receives(b"first")
         loop = asyncio.get_running_loop()
         began_s = loop.time()
-        wire.say(b"x" * 64)
-        await wire.hears(b"x" * 64)
+        wire.send(b"x" * 64)
+        await wire.receives(b"x" * 64)
         assert loop.time() - began_s >= 0.16
 
 
-async def test_a_slow_cable_holds_every_piece() -> None:
+async def test_a_slow_cable_delays_every_chunk() -> None:
     async with line([]) as wire:
         wire.cable.slow(0.05)
         loop = asyncio.get_running_loop()
         began_s = loop.time()
-        wire.say(b"one")
-        await wire.hears(b"one")
+        wire.send(b"one")
+        await wire.receives(b"one")
         assert loop.time() - began_s >= 0.1

@@ -1,4 +1,4 @@
-"""The lossy disk keeps what was synced, and nothing of what was not."""
+"""The lossy disk has what was synced after a power cut, and nothing else."""
 
 import os
 from collections.abc import Callable, Iterator
@@ -10,7 +10,7 @@ from tests.torture.fault import Impossible
 from tests.torture.faults_power import LossyDisk
 
 
-class Lent:
+class LossyDirectory:
     """A directory on a lossy disk."""
 
     def __init__(self, disk: LossyDisk, path: Path) -> None:
@@ -18,13 +18,13 @@ class Lent:
         self.path = path
 
     def lose_power(self) -> None:
-        """What was not synced is gone."""
+        """Cut the power and restore it: unsynced data is lost."""
         self._disk.cut_power()
         self._disk.power_up()
 
 
 @pytest.fixture
-def lent(tmp_path: Path) -> Iterator[Lent]:
+def lent(tmp_path: Path) -> Iterator[LossyDirectory]:
     directory = tmp_path / "data"
     directory.mkdir()
     (directory / "before").write_bytes(b"before")
@@ -34,18 +34,18 @@ def lent(tmp_path: Path) -> Iterator[Lent]:
     except Impossible as reason:
         disk.remove()
         pytest.skip(str(reason))
-    yield Lent(disk, directory)
+    yield LossyDirectory(disk, directory)
     disk.remove()
 
 
-def test_what_is_written_is_read_back_at_once(lent: Lent) -> None:
+def test_what_is_written_is_read_back_at_once(lent: LossyDirectory) -> None:
     (lent.path / "file").write_bytes(b"x" * 300_000)
     assert (lent.path / "file").read_bytes() == b"x" * 300_000
     assert (lent.path / "before").read_bytes() == b"before"
     assert sorted(os.listdir(lent.path)) == ["before", "file"]
 
 
-def test_what_was_not_synced_is_gone(lent: Lent) -> None:
+def test_unsynced_data_is_lost(lent: LossyDirectory) -> None:
     with (lent.path / "log").open("wb", buffering=0) as log:
         log.write(b"synced")
         os.fsync(log.fileno())
@@ -58,7 +58,7 @@ def test_what_was_not_synced_is_gone(lent: Lent) -> None:
 
 
 @pytest.mark.parametrize("sync", [os.fsync, os.fdatasync])
-def test_appending_goes_on_after_a_loss(lent: Lent, sync: Callable[[int], None]) -> None:
+def test_appending_works_after_a_loss(lent: LossyDirectory, sync: Callable[[int], None]) -> None:
     for line in (b"one\n", b"two\n"):
         with (lent.path / "log").open("ab", buffering=0) as log:
             log.write(line)
@@ -68,7 +68,7 @@ def test_appending_goes_on_after_a_loss(lent: Lent, sync: Callable[[int], None])
     assert (lent.path / "log").read_bytes() == b"one\ntwo\n"
 
 
-def test_what_was_cut_off_or_overwritten_counts_once_it_is_synced(lent: Lent) -> None:
+def test_truncation_and_overwriting_are_durable_once_synced(lent: LossyDirectory) -> None:
     with (lent.path / "before").open("r+b", buffering=0) as file:
         file.truncate(3)
         file.write(b"BE")
@@ -78,7 +78,7 @@ def test_what_was_cut_off_or_overwritten_counts_once_it_is_synced(lent: Lent) ->
     assert (lent.path / "before").read_bytes() == b"BEf"
 
 
-def test_names_count_at_once(lent: Lent) -> None:
+def test_names_are_durable_at_once(lent: LossyDirectory) -> None:
     (lent.path / "sub").mkdir()
     (lent.path / "before").rename(lent.path / "sub" / "after")
     with (lent.path / "old").open("wb", buffering=0) as old:

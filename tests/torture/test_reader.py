@@ -20,13 +20,13 @@ def shed(**headers: str) -> web.Response:
 
 @asynccontextmanager
 async def answering(answer: Callable[[int], web.Response]) -> AsyncIterator[aiohttp.ClientSession]:
-    """Lend a client whose n-th read gets ``answer(n)``."""
-    asked = 0
+    """Yield a client whose n-th read gets ``answer(n)``."""
+    requests = 0
 
     async def handle(request: web.Request) -> web.Response:
-        nonlocal asked
-        asked += 1
-        return answer(asked)
+        nonlocal requests
+        requests += 1
+        return answer(requests)
 
     app = web.Application()
     app.router.add_get("/v1/orders/{id}", handle)
@@ -34,7 +34,7 @@ async def answering(answer: Callable[[int], web.Response]) -> AsyncIterator[aioh
         yield client
 
 
-async def test_a_reader_comes_back_as_often_as_it_is_asked_to() -> None:
+async def test_a_read_is_retried_as_long_as_retry_after_is_sent() -> None:
     def answer(n: int) -> web.Response:
         if n <= 3:
             return shed(**{"Retry-After": "0"})
@@ -46,19 +46,19 @@ async def test_a_reader_comes_back_as_often_as_it_is_asked_to() -> None:
     assert not read.is_shed
 
 
-async def test_a_503_that_does_not_say_when_is_an_answer() -> None:
+async def test_a_503_without_retry_after_is_not_retried() -> None:
     async with answering(lambda n: shed()) as client:
         read = await reader.read_patiently(client, "a", until_s=math.inf)
     assert (read.status, read.postponed, read.is_shed) == (503, 0, False)
 
 
-async def test_patience_ends_before_a_pause_that_is_longer() -> None:
+async def test_a_retry_after_beyond_the_deadline_is_not_obeyed() -> None:
     async with answering(lambda n: shed(**{"Retry-After": "3600"})) as client:
         read = await reader.read_patiently(client, "a", until_s=time.monotonic() + 600)
     assert (read.status, read.postponed, read.is_shed) == (503, 0, True)
 
 
-async def test_what_is_not_there_is_not_asked_for_again() -> None:
+async def test_a_404_is_not_retried() -> None:
     async with answering(lambda n: web.json_response({}, status=404)) as client:
         read = await reader.read_patiently(client, "a", until_s=math.inf)
     assert (read.status, read.postponed) == (404, 0)

@@ -1,8 +1,8 @@
-"""The real system that faults strike: servers, gateways, workers, and senders that never give up.
+"""The real system that faults strike: servers, gateways, workers, and senders that always retry.
 
 Servers may be started from the main thread only, because they end with the thread that started
-them, and the loop must not stand still while one recovers. So the loop runs in a thread of its
-own and asks the main thread (``mainly``) for what only that may do.
+them, and the loop must not block while one recovers. So the loop runs in a thread of its own and
+delegates such calls to the main thread (``on_main``).
 """
 
 import asyncio
@@ -34,21 +34,21 @@ from tests.torture.fault import Fault
 from tests.torture.senders import Crowd
 
 T = TypeVar("T")
-#: Runs a call on the main thread and returns what it returns.
+#: Runs a call on the main thread and returns its result.
 OnMain = Callable[[Callable[[], T]], Awaitable[T]]
 
 _READY_S = 30.0
-#: Seconds until a process that ended is started again, as a service manager would.
+#: Seconds until a process that ended is restarted, as by a service manager.
 _RESTART_S = 0.1
 _RESTART_SOON_DEAD_S = 1.0
 _STOP_S = 20.0
-#: Seconds in which a gateway must say that it turns, and between two questions. Both together are
-#: less than one is left out for.
+#: The time-out of a health check, and seconds between two. Together they are shorter than an
+#: unreachable gateway is left out.
 _HEALTHY_S, _BALANCE_S = 0.2, 0.05
 
 
 class Member:
-    """A gateway or worker that is started again whenever it ends, unless ``is_held``."""
+    """A gateway or worker that is restarted whenever it ends, unless ``is_held``."""
 
     def __init__(self, name: str, command: tuple[str, ...], *, port: int = 0) -> None:
         self.name = name
@@ -56,9 +56,9 @@ class Member:
         self.port = port
         self.process: subprocess.Popen[bytes] | None = None
         self.started_s = 0.0
-        #: Stays down, and is not counted as ended, while a fault holds it.
+        #: It is not restarted, and its end is not reported.
         self.is_held = False
-        #: Its next end is the fault's doing.
+        #: Its next end is expected.
         self.is_doomed = False
 
     @property
@@ -67,26 +67,26 @@ class Member:
         return self.process.pid
 
     def send(self, what: signal.Signals) -> None:
-        """Send a signal, if it lives."""
+        """Send a signal, if it runs."""
         if self.process is not None and self.process.poll() is None:
             self.process.send_signal(what)
 
     def stop(self) -> None:
-        """Stand still from now on, until SIGCONT or the end."""
+        """Stop it (SIGSTOP), until SIGCONT or its end."""
         self.send(signal.SIGSTOP)
 
     def kill(self) -> None:
-        """kill -9, expected: it is started again, and not held against it."""
+        """End it by SIGKILL, as expected; it is restarted."""
         self.end(signal.SIGKILL)
 
     def end(self, how: signal.Signals) -> None:
-        """Have it end by a signal, expected; it is started again when it has ended."""
+        """Send the signal and expect its end; it is restarted when it has ended."""
         self.is_doomed = True
         self.send(how)
 
 
 class World:
-    """Everything a fault can reach. ``settings`` and ``environment`` count until the start."""
+    """Everything that a fault can use. Change ``settings`` and ``environment`` before ``start``."""
 
     def __init__(
         self,
@@ -105,7 +105,7 @@ class World:
         self.fault = fault
         self.rng = random.Random(seed)
         self.is_quick = is_quick
-        #: How often faults that kill again and again do it.
+        #: The number of kills of faults that kill repeatedly.
         self.cycles = cycles
         self.say = say
         self.on_main = on_main
@@ -126,14 +126,14 @@ class World:
             for n, port in enumerate(free_port() for _ in range(fault.gateways))
         ]
         self.workers = [Member(f"worker {n + 1}", ("work",)) for n in range(fault.workers)]
-        #: Processes that ended and no fault had ended them, with their status.
+        #: Unexpected ends of processes, with their status.
         self.ended: list[str] = []
         self.token = ""
         self._processes: Processes | None = None
         self._crowd: Crowd | None = None
         self._shoppers: Shoppers | None = None
 
-    # --- the servers, directly and not through what a fault put in between ---
+    # --- the servers, directly and not through the proxy of a fault ---
 
     @property
     def database_url(self) -> str:
@@ -142,19 +142,19 @@ class World:
 
     @property
     def replica_url(self) -> str:
-        """The replica, or nothing."""
+        """The replica; empty without one."""
         return self.servers.replica_url if self.fault.replica else ""
 
     def change(self, **settings: Any) -> None:
-        """Change settings of the gateways and workers that are still to be started."""
+        """Change settings for the gateways and workers; call it before ``start``."""
         self.settings = msgspec.structs.replace(self.settings, **settings)
 
     async def kill_server(self, name: str) -> None:
-        """kill -9 of a server and all its processes."""
+        """Kill a server and all its processes (SIGKILL)."""
         await asyncio.to_thread(self.servers.kill, name)
 
     async def restart_server(self, name: str) -> None:
-        """Start a server again that was killed or stopped; it has recovered when this returns."""
+        """Restart a server that was killed or stopped; it has recovered when this returns."""
         await self.on_main(lambda: self.servers.restart(name))
 
     def family(self, name: str) -> list[psutil.Process]:
@@ -177,7 +177,7 @@ class World:
 
     @asynccontextmanager
     async def admin(self) -> AsyncIterator[Any]:
-        """Lend a connection to the ledger as the server's superuser."""
+        """Yield a connection to the ledger as the server's superuser."""
         connection = await asyncpg.connect(self.servers.admin_url)
         try:
             yield connection
@@ -186,7 +186,7 @@ class World:
 
     @asynccontextmanager
     async def journal(self) -> AsyncIterator["redis.asyncio.Redis"]:
-        """Lend a connection to the journal's server."""
+        """Yield a client of the journal's server."""
         client = redis.asyncio.Redis.from_url(self.servers.journal_url, protocol=2)
         try:
             yield client
@@ -194,7 +194,7 @@ class World:
             await client.aclose()
 
     async def journaled(self) -> int:
-        """Count what the journal holds and the ledger may not have yet."""
+        """Return the number of entries in the journal."""
         async with self.journal() as client:
             keys = [key async for key in client.scan_iter("tidegate:{journal*}:*", _type="stream")]
             return sum([await client.xlen(key) for key in keys])
@@ -202,7 +202,7 @@ class World:
     # --- the processes ---
 
     async def start(self) -> None:
-        """Migrate, make a key, start everything and return once every gateway is ready."""
+        """Migrate, create a key, start everything; return once every gateway is ready."""
         await runner.upgrade(
             msgspec.structs.replace(self.settings, database_url=self.database_url),
             now=datetime.now(UTC),
@@ -219,14 +219,14 @@ class World:
                     await asyncio.sleep(0.05)
 
     def start_member(self, member: Member) -> None:
-        """Start a gateway or worker; it is attended from now on."""
+        """Start a gateway or worker; ``attend`` restarts it from now on."""
         assert self._processes is not None, "started after the world"
         member.process = self._processes.start(*member.command)
         member.started_s = time.monotonic()
         member.is_doomed = member.is_held = False
 
     async def attend(self) -> None:
-        """Start again what ends, until cancelled: nobody else does."""
+        """Restart gateways and workers that end, until cancelled."""
         while True:
             for member in (*self.gateways, *self.workers):
                 if not member.is_held and member.process is not None:
@@ -247,7 +247,7 @@ class World:
         self.start_member(member)
 
     async def balance(self) -> None:
-        """Keep senders from gateways that do not turn, as a balancer does, until cancelled."""
+        """Keep senders from gateways that fail their health check, until cancelled."""
         while True:
             for gateway in self.gateways:
                 if not await self._answers(gateway, "/healthz", within_s=_HEALTHY_S):
@@ -255,7 +255,7 @@ class World:
             await asyncio.sleep(_BALANCE_S)
 
     async def is_ready(self, gateway: Member) -> bool:
-        """Say whether a gateway answers /readyz with 200."""
+        """Return whether a gateway answers /readyz with 200."""
         return await self._answers(gateway, "/readyz", within_s=1.0)
 
     def _url(self, gateway: Member) -> str:
@@ -265,13 +265,16 @@ class World:
         timeout = aiohttp.ClientTimeout(total=within_s)
         url = self._url(gateway) + path
         try:
-            async with aiohttp.ClientSession(timeout=timeout) as client, client.get(url) as said:
-                return said.status == 200
+            async with (
+                aiohttp.ClientSession(timeout=timeout) as client,
+                client.get(url) as response,
+            ):
+                return response.status == 200
         except (TimeoutError, aiohttp.ClientError, OSError):
             return False
 
     async def stop(self) -> None:
-        """End gateways and workers; kill what is still there after its time."""
+        """Terminate gateways and workers; kill those that still run after ``_STOP_S``."""
         members = [member for member in (*self.gateways, *self.workers) if member.process]
         for member in members:
             member.is_held = True
@@ -289,19 +292,19 @@ class World:
 
     @property
     def crowd(self) -> Crowd:
-        """Everyone who sends."""
-        assert self._crowd is not None, "lent by sending()"
+        """The senders."""
+        assert self._crowd is not None, "set by sending()"
         return self._crowd
 
     @property
     def shoppers(self) -> Shoppers:
-        """Those who order and pay; ``history`` is what they saw."""
-        assert self._shoppers is not None, "lent by sending()"
+        """The shoppers; their ``history`` has every answer."""
+        assert self._shoppers is not None, "set by sending()"
         return self._shoppers
 
     @asynccontextmanager
     async def sending(self) -> AsyncIterator[None]:
-        """Lend the senders: orders, payments, a tenth again, at the fault's rate, to all gateways.
+        """Set up the senders, at the fault's rate and to all gateways, until the block ends.
 
         They run in ``shoppers.shopping()``, and not before.
         """
