@@ -16,13 +16,13 @@ Place = Annotated[str, Field(max_length=64)]
 
 
 class Strict(BaseModel):
-    """Refuses unknown fields, as the gateway does."""
+    """Rejects unknown fields, as the gateway does."""
 
     model_config = ConfigDict(extra="forbid")
 
 
 class Item(Strict):
-    """One line of an order."""
+    """One item of an order."""
 
     sku: Annotated[str, Field(min_length=1, max_length=64)]
     name: Annotated[str, Field(min_length=1, max_length=256)]
@@ -32,7 +32,7 @@ class Item(Strict):
 
 
 class Amounts(Strict):
-    """The money of an order."""
+    """The amounts of an order."""
 
     goods: Money
     payable: Money
@@ -42,7 +42,7 @@ class Amounts(Strict):
 
 
 class Recipient(Strict):
-    """Where the parcel goes."""
+    """The recipient of the parcel."""
 
     name: Text
     phone: Annotated[str, Field(pattern=r"^\+?[0-9][0-9 -]{4,20}$")]
@@ -81,11 +81,11 @@ class Submission(Strict):
 
 
 class Base(DeclarativeBase):
-    """Where SQLAlchemy collects the tables."""
+    """The declarative base of the tables."""
 
 
 class Order(Base):
-    """One row an order; its lines and its recipient as JSON, as most such services do."""
+    """One row per order, with its items and its recipient as JSON, as in most such services."""
 
     __tablename__ = "orders"
     __table_args__ = (
@@ -133,7 +133,7 @@ class OrderEvent(Base):
 
 
 class Outbox(Base):
-    """What a worker hands on, staged with the order."""
+    """The outbox row for a worker, in the transaction of the order."""
 
     __tablename__ = "outbox"
 
@@ -145,7 +145,7 @@ class Outbox(Base):
 
 
 def rows(submission: Submission) -> tuple[Order, OrderEvent, Outbox]:
-    """Return what an order writes: itself, its first event and its outbox row."""
+    """Return the rows of a new order: itself, its first event and its outbox row."""
     now = datetime.now(UTC)
     key = f"{submission.channel}:{submission.order_no}"
     order = Order(

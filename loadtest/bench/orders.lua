@@ -1,11 +1,11 @@
--- Distinct orders for wrk, the same bytes as loadtest/orders.py makes.
+-- Distinct orders for wrk, with the same bytes as those of loadtest/orders.py.
 --
 --   wrk -t1 -c64 -d8s -H "Authorization: Bearer ..." -s orders.lua URL -- templates.jsonl
 --
--- The file holds one template a line; order n comes from line n mod (number of lines), with
--- the serial number n put in wherever MARK stands. One thread only: each wrk thread would
--- count from zero. A request costs one number-to-text and one concatenation: wrk shares the
--- machine with what it measures.
+-- The file holds one template per line; order n comes from line n mod (number of lines), with
+-- the serial number n in place of each MARK. One thread only: each wrk thread would count from
+-- zero. A request costs one number-to-text and one concatenation: wrk shares the machine with
+-- the service that it measures.
 
 local MARK = "########"
 local requests, count, serial = {}, 0, 0
@@ -27,7 +27,7 @@ function init(args)
   wrk.method = "POST"
   wrk.headers["Content-Type"] = "application/json"
   for line in io.lines(args[1]) do
-    -- The mark is as wide as the number, so the Content-Length made here stays true.
+    -- The mark is as wide as the number, so the Content-Length stays correct.
     requests[#requests + 1] = split(wrk.format(nil, nil, nil, line))
     assert(#requests[#requests] == 5, "a template holds the mark four times")
   end
@@ -40,7 +40,7 @@ function request()
   return r[1] .. n .. r[2] .. n .. r[3] .. n .. r[4] .. n .. r[5]
 end
 
--- One line for a program to read; times in milliseconds, the duration in seconds.
+-- One machine-readable line; times in milliseconds, the duration in seconds.
 function done(summary, latency, _)
   local e = summary.errors
   print(string.format(

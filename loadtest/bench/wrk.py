@@ -21,7 +21,7 @@ _MARK = "WRK "
 
 
 class Tally(msgspec.Struct, frozen=True, kw_only=True):
-    """What wrk counted. ``timeouts`` are slow answers that wrk has counted as answers too."""
+    """The counts of wrk. ``timeouts`` are slow answers, also counted in ``answered``."""
 
     answered: int
     not_2xx: int
@@ -39,7 +39,7 @@ class Tally(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def require() -> None:
-    """Raise ``CannotRun`` when there is no wrk."""
+    """Raise ``CannotRun`` when wrk is not installed."""
     if shutil.which("wrk") is None:
         raise CannotRun(HOW_TO_GET_IT)
 
@@ -49,8 +49,8 @@ def drive(
 ) -> Tally:
     """Send distinct orders over ``connections`` for ``seconds``; block until it is over.
 
-    When wrk stops it hangs up at once: up to ``connections`` orders are then on their way
-    and may be stored without having been counted.
+    When wrk stops it disconnects at once: up to ``connections`` orders are then in flight and may
+    be stored without being counted.
     """
     templates = scratch / "templates.jsonl"
     lines = (orders.template(shape, prefix) for shape in range(orders.SHAPES))
@@ -68,4 +68,4 @@ def drive(
     for line in done.stdout.splitlines():
         if line.startswith(_MARK):
             return msgspec.json.decode(line.removeprefix(_MARK), type=Tally)
-    raise CannotRun(f"wrk gave no result:\n{done.stdout}{done.stderr}")
+    raise CannotRun(f"wrk printed no result:\n{done.stdout}{done.stderr}")

@@ -40,7 +40,7 @@ terminal it is printed once, unless --interval is given. With --json each report
 Needs the TIDEGATE_REDIS_URL of the gateways: processes publish their load there.
 \b
 Exits 0, also after Ctrl-C, 1 when Redis cannot be read, 2 for a wrong option or no redis_url.
-Once it has begun to repeat, it goes on trying.
+While it repeats, it retries after a failure.
 """
 
 

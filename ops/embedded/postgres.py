@@ -117,7 +117,7 @@ class Server:
         self._directory = site.state.data / name
 
     def stop(self) -> None:
-        """Fast shutdown: clients are cut off, everything committed is on disk; then it is gone."""
+        """It has ended by a fast shutdown: clients are disconnected, commits are on disk."""
         if self.service is not None:
             self.service.stop(signal.SIGINT, patience_s=_STOP_PATIENCE_S)
 

@@ -165,7 +165,7 @@ class Runner:
     ) -> None:
         """Returns when the service is ready. Raises errors.NotReady when it ends or takes too long.
 
-        It is still running, or already gone, when this raises: the caller stops it.
+        It may still be running when this raises: the caller stops it.
         """
         deadline_s = time.monotonic() + timeout_s
         while not is_ready():

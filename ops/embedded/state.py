@@ -73,8 +73,8 @@ class State:
             write_json(self.path / "state.json", {"layout": _LAYOUT, "data": where})
         if self.is_made("primary") and not (self.path / "passwords.json").exists():
             raise errors.CannotStart(
-                f"{self.path}/passwords.json is gone, and the data in {self.data} cannot be opened "
-                "without it. Restore it, or remove both directories to start over."
+                f"{self.path}/passwords.json is missing, and the data in {self.data} cannot be "
+                "opened without it. Restore it, or remove both directories to start over."
             )
         for directory in self.data.iterdir():
             # Another account than last time (TIDEGATE_RUN_AS) takes over what is there.
@@ -167,7 +167,7 @@ class State:
                 SYSTEM_DATA_ROOT.mkdir()
                 SYSTEM_DATA_ROOT.chmod(0o755)  # whatever the umask is
         # A new name, not one made from the path: if the state directory was removed and made again,
-        # the old data needs passwords and sealing keys that are gone.
+        # the old data needs passwords and sealing keys that are lost.
         return SYSTEM_DATA_ROOT / secrets.token_hex(6)
 
 

@@ -77,7 +77,7 @@ class Children:
         )
 
     def stop(self) -> bool:
-        """The gateway has drained, then the worker; both are gone. False when one was killed.
+        """The gateway has drained, then the worker; both have ended. False when one was killed.
 
         Takes at most `drain_s` and a margin; the worker gets SIGTERM after half of it at last.
         """

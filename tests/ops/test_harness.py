@@ -199,7 +199,7 @@ def test_one_that_ends_by_itself_fails_the_block(tmp_path: Path) -> None:
 
 
 @pytest.mark.servers
-def test_what_the_block_raises_is_not_hidden_by_it(tmp_path: Path) -> None:
+def test_an_error_of_the_block_is_not_hidden(tmp_path: Path) -> None:
     ended = started("raise SystemExit(1)", tmp_path)
     with pytest.raises(KeyError), Services(stop_timeout_s=5) as services:
         services.add(ended)

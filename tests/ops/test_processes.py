@@ -118,8 +118,8 @@ def test_a_killed_parent_leaves_no_orphan(processes: Processes) -> None:
     directory = _metrics_of(children[0])
     parent.kill()
     parent.wait(5)
-    gone, left = psutil.wait_procs(children, timeout=15)
-    assert (len(gone), left) == (2, [])
+    ended, left = psutil.wait_procs(children, timeout=15)
+    assert (len(ended), left) == (2, [])
     # Its successor gets the port and removes what it left.
     successor = processes.serve(port=port, count=2)
     assert not directory.exists()

@@ -15,8 +15,8 @@ STARTING_FIXTURES = frozenset(
     {
         "elsewhere",  # the second environment of tests/interop
         "front_kind",  # haproxy or nginx
-        "kept",  # the servers of tests/ops/embedded
-        "lent",  # the lossy disk
+        "state_dir",  # the servers of tests/ops/embedded
+        "lossy",  # the lossy disk
         "module_cluster",
         "module_valkey",
         "servers",

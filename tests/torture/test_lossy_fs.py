@@ -24,7 +24,7 @@ class LossyDirectory:
 
 
 @pytest.fixture
-def lent(tmp_path: Path) -> Iterator[LossyDirectory]:
+def lossy(tmp_path: Path) -> Iterator[LossyDirectory]:
     directory = tmp_path / "data"
     directory.mkdir()
     (directory / "before").write_bytes(b"before")
@@ -38,53 +38,53 @@ def lent(tmp_path: Path) -> Iterator[LossyDirectory]:
     disk.remove()
 
 
-def test_what_is_written_is_read_back_at_once(lent: LossyDirectory) -> None:
-    (lent.path / "file").write_bytes(b"x" * 300_000)
-    assert (lent.path / "file").read_bytes() == b"x" * 300_000
-    assert (lent.path / "before").read_bytes() == b"before"
-    assert sorted(os.listdir(lent.path)) == ["before", "file"]
+def test_a_write_is_visible_at_once(lossy: LossyDirectory) -> None:
+    (lossy.path / "file").write_bytes(b"x" * 300_000)
+    assert (lossy.path / "file").read_bytes() == b"x" * 300_000
+    assert (lossy.path / "before").read_bytes() == b"before"
+    assert sorted(os.listdir(lossy.path)) == ["before", "file"]
 
 
-def test_unsynced_data_is_lost(lent: LossyDirectory) -> None:
-    with (lent.path / "log").open("wb", buffering=0) as log:
+def test_unsynced_data_is_lost(lossy: LossyDirectory) -> None:
+    with (lossy.path / "log").open("wb", buffering=0) as log:
         log.write(b"synced")
         os.fsync(log.fileno())
         log.write(b" and more")
-    (lent.path / "other").write_bytes(b"other")
-    lent.lose_power()
-    assert (lent.path / "log").read_bytes() == b"synced"
-    assert (lent.path / "other").read_bytes() == b""
-    assert (lent.path / "before").read_bytes() == b"before"
+    (lossy.path / "other").write_bytes(b"other")
+    lossy.lose_power()
+    assert (lossy.path / "log").read_bytes() == b"synced"
+    assert (lossy.path / "other").read_bytes() == b""
+    assert (lossy.path / "before").read_bytes() == b"before"
 
 
 @pytest.mark.parametrize("sync", [os.fsync, os.fdatasync])
-def test_appending_works_after_a_loss(lent: LossyDirectory, sync: Callable[[int], None]) -> None:
+def test_appending_works_after_a_loss(lossy: LossyDirectory, sync: Callable[[int], None]) -> None:
     for line in (b"one\n", b"two\n"):
-        with (lent.path / "log").open("ab", buffering=0) as log:
+        with (lossy.path / "log").open("ab", buffering=0) as log:
             log.write(line)
             sync(log.fileno())
             log.write(b"lost")
-        lent.lose_power()
-    assert (lent.path / "log").read_bytes() == b"one\ntwo\n"
+        lossy.lose_power()
+    assert (lossy.path / "log").read_bytes() == b"one\ntwo\n"
 
 
-def test_truncation_and_overwriting_are_durable_once_synced(lent: LossyDirectory) -> None:
-    with (lent.path / "before").open("r+b", buffering=0) as file:
+def test_truncation_and_overwriting_are_durable_once_synced(lossy: LossyDirectory) -> None:
+    with (lossy.path / "before").open("r+b", buffering=0) as file:
         file.truncate(3)
         file.write(b"BE")
         os.fsync(file.fileno())
         file.truncate(0)
-    lent.lose_power()
-    assert (lent.path / "before").read_bytes() == b"BEf"
+    lossy.lose_power()
+    assert (lossy.path / "before").read_bytes() == b"BEf"
 
 
-def test_names_are_durable_at_once(lent: LossyDirectory) -> None:
-    (lent.path / "sub").mkdir()
-    (lent.path / "before").rename(lent.path / "sub" / "after")
-    with (lent.path / "old").open("wb", buffering=0) as old:
-        (lent.path / "old").unlink()
+def test_names_are_durable_at_once(lossy: LossyDirectory) -> None:
+    (lossy.path / "sub").mkdir()
+    (lossy.path / "before").rename(lossy.path / "sub" / "after")
+    with (lossy.path / "old").open("wb", buffering=0) as old:
+        (lossy.path / "old").unlink()
         old.write(b"still open")
         os.fsync(old.fileno())
-    lent.lose_power()
-    assert os.listdir(lent.path) == ["sub"]
-    assert (lent.path / "sub" / "after").read_bytes() == b"before"
+    lossy.lose_power()
+    assert os.listdir(lossy.path) == ["sub"]
+    assert (lossy.path / "sub" / "after").read_bytes() == b"before"

@@ -19,7 +19,7 @@ def directory() -> Iterator[Path]:
 
 
 @pytest.fixture(scope="package")
-def kept() -> Iterator[Path]:
+def state_dir() -> Iterator[Path]:
     """A state directory with all servers made and stopped; tests start them again."""
     directory = new_directory()
     with Servers(state=directory / "state", fsync=False):
@@ -29,7 +29,7 @@ def kept() -> Iterator[Path]:
 
 
 @pytest.fixture
-def servers(kept: Path) -> Iterator[Servers]:
+def servers(state_dir: Path) -> Iterator[Servers]:
     """All servers, running."""
-    with Servers(state=kept, fsync=False) as running:
+    with Servers(state=state_dir, fsync=False) as running:
         yield running

@@ -44,10 +44,10 @@ def test_valkey_recovers_from_kill(servers: Servers, name: str) -> None:
         assert client.xlen("stored") == 1
 
 
-def test_promoted_replica_is_copied_again(kept: Path) -> None:
+def test_promoted_replica_is_copied_again(state_dir: Path) -> None:
     """A replica that was promoted is replaced by a new copy at its next start, with a message."""
     reporter = RecordingReporter()
-    with Servers(state=kept, fsync=False, reporter=reporter) as servers:
+    with Servers(state=state_dir, fsync=False, reporter=reporter) as servers:
         query(
             databases.admin_url(servers, server=REPLICA),
             "SELECT pg_promote()",
@@ -58,10 +58,10 @@ def test_promoted_replica_is_copied_again(kept: Path) -> None:
     assert any("was promoted" in line for line in reporter.lines)
 
 
-def test_replica_without_its_slot_is_copied_again(kept: Path) -> None:
+def test_replica_without_its_slot_is_copied_again(state_dir: Path) -> None:
     """A running replica whose slot is lost is reported, and replaced at its restart."""
     reporter = RecordingReporter()
-    with Servers(state=kept, fsync=False, reporter=reporter) as servers:
+    with Servers(state=state_dir, fsync=False, reporter=reporter) as servers:
         os.kill(servers.pid(REPLICA), signal.SIGSTOP)  # or it would reconnect before the next line
         query(
             servers.admin_url,
@@ -75,7 +75,7 @@ def test_replica_without_its_slot_is_copied_again(kept: Path) -> None:
     assert any("was stopped for too long" in line for line in reporter.lines)
 
 
-def test_killed_parent_leaves_no_orphan(kept: Path) -> None:
+def test_killed_parent_leaves_no_orphan(state_dir: Path) -> None:
     """After kill -9 of the process that started them the servers end, and the next start works."""
     program = (
         "import sys, time; from pathlib import Path; from ops.embedded.cluster import Servers\n"
@@ -83,7 +83,7 @@ def test_killed_parent_leaves_no_orphan(kept: Path) -> None:
         "print(*(s.pid(name) for name in s.names), flush=True); time.sleep(60)\n"
     )
     parent = subprocess.Popen(
-        [sys.executable, "-c", program, str(kept)],
+        [sys.executable, "-c", program, str(state_dir)],
         cwd=ROOT,
         stdout=subprocess.PIPE,
         text=True,
@@ -94,7 +94,7 @@ def test_killed_parent_leaves_no_orphan(kept: Path) -> None:
     parent.kill()
     parent.wait()
     parent.stdout.close()
-    with Servers(state=kept, fsync=False) as servers:
+    with Servers(state=state_dir, fsync=False) as servers:
         assert not [pid for pid in pids if is_alive(pid)]
         new_table(servers)
 
@@ -139,37 +139,37 @@ def test_killed_while_making_is_made_again(directory: Path) -> None:
     assert any("half made" in line for line in reporter.lines)
 
 
-def test_half_made_replica_is_copied_again(kept: Path) -> None:
+def test_half_made_replica_is_copied_again(state_dir: Path) -> None:
     """A replica's directory without its marker is replaced; the primary is not changed."""
-    (kept / "data/replica.made").unlink()
+    (state_dir / "data/replica.made").unlink()
     reporter = RecordingReporter()
-    with Servers(state=kept, fsync=False, valkey=False, reporter=reporter) as servers:
+    with Servers(state=state_dir, fsync=False, valkey=False, reporter=reporter) as servers:
         new_table(servers)
     assert [line for line in reporter.lines if "half made" in line]
 
 
-def test_stale_pid_file_is_no_obstacle(kept: Path) -> None:
+def test_stale_pid_file_is_no_obstacle(state_dir: Path) -> None:
     """A pid file whose number now belongs to some other program does not prevent the start."""
-    stale = kept / "data/primary/postmaster.pid"
+    stale = state_dir / "data/primary/postmaster.pid"
     stale.write_text(f"{os.getpid()}\n{stale.parent}\n0\n1\n\n127.0.0.1\n0 0\nready   \n")
-    with Servers(state=kept, fsync=False, valkey=False, replica=False) as servers:
+    with Servers(state=state_dir, fsync=False, valkey=False, replica=False) as servers:
         assert query(servers.database_url, "SELECT 1") == 1
 
 
-def test_interrupted_start_stops_what_it_started(kept: Path) -> None:
+def test_interrupted_start_stops_what_it_started(state_dir: Path) -> None:
     """A start that is abandoned half-way leaves no server and no lock."""
 
     class Abandoned(Exception):
         pass
 
     def abandon() -> None:
-        if (kept / "pids" / PRIMARY).exists():
+        if (state_dir / "pids" / PRIMARY).exists():
             raise Abandoned
 
-    for file in (kept / "pids").iterdir():
+    for file in (state_dir / "pids").iterdir():
         file.unlink()
     with pytest.raises(Abandoned):
-        Servers(state=kept, fsync=False, abandon_check=abandon).start()
-    pid = int((kept / "pids" / PRIMARY).read_text().split()[0])
+        Servers(state=state_dir, fsync=False, abandon_check=abandon).start()
+    pid = int((state_dir / "pids" / PRIMARY).read_text().split()[0])
     assert not is_alive(pid)
-    state.open_state(kept).close()
+    state.open_state(state_dir).close()

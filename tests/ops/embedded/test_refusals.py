@@ -14,27 +14,27 @@ from tests.ops.embedded.support import new_table
 
 
 @pytest.mark.parametrize("name", [PRIMARY, REPLICA, VALKEY, JOURNAL])
-def test_busy_port_is_named_with_a_remedy(kept: Path, name: str) -> None:
+def test_busy_port_is_named_with_a_remedy(state_dir: Path, name: str) -> None:
     """A stored port that another process took is named; with new ports everything works again."""
-    port = int(state.read_json(kept / "ports.json")[name])
+    port = int(state.read_json(state_dir / "ports.json")[name])
     with socket.socket() as squatter:
         squatter.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         squatter.bind(("127.0.0.1", port))
         squatter.listen()
-        servers = Servers(state=kept, fsync=False)
+        servers = Servers(state=state_dir, fsync=False)
         with pytest.raises(errors.CannotStart, match=rf"Port {port}.*delete .*ports\.json"):
             servers.start()
         assert servers.names == []
         if name == PRIMARY:
-            (kept / "ports.json").unlink()
+            (state_dir / "ports.json").unlink()
             with servers:
                 new_table(servers)
 
 
-def test_second_supervisor_cannot_start(servers: Servers, kept: Path) -> None:
+def test_second_supervisor_cannot_start(servers: Servers, state_dir: Path) -> None:
     """A directory in use is reported with the process that uses it, which is not disturbed."""
     with pytest.raises(errors.CannotStart, match=rf"in use by another Tidegate.*{os.getpid()}"):
-        Servers(state=kept).start()
+        Servers(state=state_dir).start()
     assert servers.poll() == []
 
 
@@ -58,38 +58,38 @@ def test_full_disk_is_reported_before_anything_is_made(
     assert not (directory / "state/data/primary").exists()
 
 
-def test_unreadable_passwords_are_not_replaced(kept: Path) -> None:
+def test_unreadable_passwords_are_not_replaced(state_dir: Path) -> None:
     """A damaged state file is reported, never overwritten with new passwords."""
-    file = kept / "passwords.json"
+    file = state_dir / "passwords.json"
     intact = file.read_text()
     file.write_text("{")
     try:
         with pytest.raises(errors.CannotStart, match="Restore it"):
-            Servers(state=kept).start()
+            Servers(state=state_dir).start()
         assert file.read_text() == "{"
     finally:
         file.write_text(intact)
 
 
-def test_lost_passwords_are_reported(kept: Path) -> None:
+def test_lost_passwords_are_reported(state_dir: Path) -> None:
     """Data whose passwords are gone is not opened with new ones, and not removed."""
-    file = kept / "passwords.json"
+    file = state_dir / "passwords.json"
     intact = file.read_text()
     file.unlink()
     try:
         with pytest.raises(errors.CannotStart, match="cannot be opened"):
-            Servers(state=kept).start()
-        assert (kept / "data/primary/PG_VERSION").exists()
+            Servers(state=state_dir).start()
+        assert (state_dir / "data/primary/PG_VERSION").exists()
     finally:
         file.write_text(intact)
         file.chmod(0o600)
 
 
-def test_only_the_main_thread_may_start(kept: Path) -> None:
+def test_only_the_main_thread_may_start(state_dir: Path) -> None:
     """Starting from another thread raises RuntimeError: the servers would end with that thread."""
 
     async def elsewhere() -> None:
-        await asyncio.to_thread(Servers(state=kept).start)
+        await asyncio.to_thread(Servers(state=state_dir).start)
 
     with pytest.raises(RuntimeError, match="main thread"):
         asyncio.run(elsewhere())

@@ -76,61 +76,61 @@ def test_results_and_journal_are_two_servers(servers: Servers) -> None:
         client.ping()
 
 
-def test_a_directory_without_a_journal_gets_one(kept: Path) -> None:
+def test_a_directory_without_a_journal_gets_one(state_dir: Path) -> None:
     """A directory of an earlier version keeps its addresses and data, and gets a journal."""
-    with Servers(state=kept, fsync=False) as first:
+    with Servers(state=state_dir, fsync=False) as first:
         before = (first.database_url, first.redis_url)
         table = new_table(first)
-    shutil.rmtree(kept / "data/journal")
-    (kept / "data/journal.conf").unlink()
+    shutil.rmtree(state_dir / "data/journal")
+    (state_dir / "data/journal.conf").unlink()
     for name in ("ports.json", "passwords.json"):
-        known = state.read_json(kept / name)
+        known = state.read_json(state_dir / name)
         del known[JOURNAL]
-        state.write_json(kept / name, known)
-    with Servers(state=kept, fsync=False) as servers:
+        state.write_json(state_dir / name, known)
+    with Servers(state=state_dir, fsync=False) as servers:
         assert (servers.database_url, servers.redis_url) == before
         assert has_table(servers.database_url, table)
         with redis.Redis.from_url(servers.journal_url, protocol=2) as client:
             assert client.ping()
 
 
-def test_what_is_not_wanted_is_not_started(kept: Path) -> None:
+def test_each_valkey_can_be_left_out(state_dir: Path) -> None:
     """Each Valkey can be left out: then it has no URL and does not run."""
-    with Servers(state=kept, postgres=False, journal=False) as servers:
+    with Servers(state=state_dir, postgres=False, journal=False) as servers:
         assert servers.names == [VALKEY]
         with pytest.raises(RuntimeError, match="journal is not started"):
             _ = servers.journal_url
-    with Servers(state=kept, postgres=False, valkey=False) as servers:
+    with Servers(state=state_dir, postgres=False, valkey=False) as servers:
         assert servers.names == [JOURNAL]
 
 
-def test_warm_start_keeps_data_and_addresses(kept: Path) -> None:
+def test_warm_start_keeps_data_and_addresses(state_dir: Path) -> None:
     """A second start is fast, with the same URLs and the same data."""
-    with Servers(state=kept, fsync=False) as first:
+    with Servers(state=state_dir, fsync=False) as first:
         before = urls(first)
         table = new_table(first)
     began_s = time.monotonic()
-    with Servers(state=kept, fsync=False) as second:
+    with Servers(state=state_dir, fsync=False) as second:
         assert time.monotonic() - began_s < PATIENCE_S
         assert urls(second) == before
         assert has_table(second.database_url, table)
 
 
-def test_secrets_are_private(servers: Servers, kept: Path) -> None:
+def test_secrets_are_private(servers: Servers, state_dir: Path) -> None:
     """Passwords are in files of mode 0600, in no command line, and not in the replica."""
-    passwords = state.read_json(kept / "passwords.json").values()
+    passwords = state.read_json(state_dir / "passwords.json").values()
     for file in ("passwords.json", "data/pgpass", "data/valkey.conf", "data/journal.conf"):
-        assert stat.S_IMODE((kept / file).stat().st_mode) == 0o600
-    assert stat.S_IMODE(kept.stat().st_mode) & 0o077 == (0o011 if os.geteuid() == 0 else 0)
-    seen = (kept / "data/replica/postgresql.auto.conf").read_text()
+        assert stat.S_IMODE((state_dir / file).stat().st_mode) == 0o600
+    assert stat.S_IMODE(state_dir.stat().st_mode) & 0o077 == (0o011 if os.geteuid() == 0 else 0)
+    seen = (state_dir / "data/replica/postgresql.auto.conf").read_text()
     for name in servers.names:
         seen += Path(f"/proc/{servers.pid(name)}/cmdline").read_text()
     assert not [password for password in passwords if password in seen]
 
 
-def test_stop_leaves_nothing(kept: Path) -> None:
+def test_stop_leaves_nothing(state_dir: Path) -> None:
     """After stop no server runs, and stopping again is harmless."""
-    servers = Servers(state=kept, fsync=False)
+    servers = Servers(state=state_dir, fsync=False)
     servers.start()
     pids = [servers.pid(name) for name in servers.names]
     servers.stop()
@@ -160,11 +160,11 @@ def other_postgres() -> Path | None:
 
 
 @pytest.mark.skipif(other_postgres() is None, reason="no PostgreSQL of the system's")
-def test_binaries_named_by_the_user(kept: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_binaries_named_by_the_user(state_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Other binaries work in full; a directory made by another major version is reported."""
     monkeypatch.setenv("TIDEGATE_PG_BIN", str(other_postgres()))
     with Servers(fsync=False, valkey=False) as servers:
         new_table(servers)
     if binaries.postgres_major(binaries.find_postgres()) != 18:
         with pytest.raises(errors.CannotStart, match="was made by PostgreSQL 18"):
-            Servers(state=kept, valkey=False, fsync=False).start()
+            Servers(state=state_dir, valkey=False, fsync=False).start()

@@ -30,11 +30,11 @@ def test_servers_run_without_privileges(servers: Servers) -> None:
             assert {int(number) for number in found[1].split()} == {wanted}
 
 
-def test_run_as_another_user(kept: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_run_as_another_user(state_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """TIDEGATE_RUN_AS is obeyed, also with existing data; root and unknown users are errors."""
     for name in ("daemon", "nobody"):
         monkeypatch.setenv("TIDEGATE_RUN_AS", name)
-        with Servers(state=kept, fsync=False) as servers:
+        with Servers(state=state_dir, fsync=False) as servers:
             owner = Path(f"/proc/{servers.pid(PRIMARY)}").stat().st_uid
             assert owner == pwd.getpwnam(name).pw_uid
             new_table(servers)
@@ -79,7 +79,7 @@ def test_closed_programs_are_copied(directory: Path, monkeypatch: pytest.MonkeyP
         assert program.startswith(str(directory / "state/data/runtime"))
 
 
-def test_as_an_ordinary_user(kept: Path) -> None:
+def test_as_an_ordinary_user(state_dir: Path) -> None:
     """Everything works for a user without privileges, in a directory of their own."""
     account = pwd.getpwnam("daemon")
     if not identity.can_run(
@@ -87,7 +87,7 @@ def test_as_an_ordinary_user(kept: Path) -> None:
         binaries.find_postgres() / "postgres",
     ):
         pytest.skip("the checkout is closed to other users")
-    with Servers(state=kept, fsync=False):
+    with Servers(state=state_dir, fsync=False):
         pass  # all modules are loaded: the other user may not be able to read them
     home = new_directory()
     os.chown(home, account.pw_uid, account.pw_gid)
