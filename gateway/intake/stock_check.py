@@ -71,13 +71,13 @@ class StockCheck:
         self,
         *,
         inventory: Inventory,
-        overload: Shedding,
+        shedding: Shedding,
         breaker: CircuitBreaker,
         clock: Clock,
         call_s: float,
     ) -> None:
         self._inventory = inventory
-        self._overload = overload
+        self._shedding = shedding
         self._breaker = breaker
         self._clock = clock
         self._call_s = call_s
@@ -90,7 +90,7 @@ class StockCheck:
         return answer
 
     async def _ask(self, submission: Submission) -> tuple[str, Answer]:
-        if self._overload.skips(INVENTORY_CHECK):
+        if self._shedding.skips(INVENTORY_CHECK):
             return "dark", _UNCHECKED
         if self._asking >= CALLS_MAX:
             return "busy", _UNCHECKED

@@ -67,7 +67,7 @@ def _stock_check(gateway: Gateway, inventory: Inventory) -> StockCheck | None:
         return None
     return StockCheck(
         inventory=inventory,
-        overload=gateway.admission,
+        shedding=gateway.admission,
         breaker=stock_check.breaker(),
         clock=gateway.clock,
         call_s=gateway.settings.inventory_s,

@@ -12,7 +12,7 @@ from tests.support.fakes.clock import ManualClock
 ID = new_id()
 
 
-class ToldStore:
+class FakeStore:
     """Answers as it is asked and keeps what it was asked."""
 
     def __init__(self, answer: Edited | Unavailable | None) -> None:
@@ -30,7 +30,7 @@ def edited(answer: Answer) -> Edited:
     return Edited(answer, ID, "web", "W-1", "paid", 3, None)
 
 
-async def change(store: ToldStore, remark: str | None) -> Edited | None:
+async def change(store: FakeStore, remark: str | None) -> Edited | None:
     intake = Remarks(store=store, clock=ManualClock())
     return await intake.change(
         ID, RemarkChange(remark), channels=["web"], version=2, raw=b"{}", trigger="key:1"
@@ -42,13 +42,13 @@ def counted(name: str, **labels: str) -> float:
 
 
 async def test_the_ledger_gets_all_parts_of_an_edit() -> None:
-    store = ToldStore(edited("changed"))
+    store = FakeStore(edited("changed"))
     assert await change(store, "a") == edited("changed")
     assert store.asked == [Edit(ID, ["web"], "a", 2, b"{}", "key:1", NOW)]
 
 
 async def test_what_no_order_may_hold_does_not_reach_the_ledger() -> None:
-    store = ToldStore(edited("changed"))
+    store = FakeStore(edited("changed"))
     with pytest.raises(Invalid):
         await change(store, "a\0")
     assert store.asked == []
@@ -58,12 +58,12 @@ async def test_what_no_order_may_hold_does_not_reach_the_ledger() -> None:
 async def test_each_answer_is_counted(answer: Answer | None) -> None:
     label = answer or "unknown"
     before = counted("remarks", answer=label)
-    await change(ToldStore(answer and edited(answer)), "a")
+    await change(FakeStore(answer and edited(answer)), "a")
     assert counted("remarks", answer=label) == before + 1
 
 
 async def test_what_could_not_be_answered_is_counted_and_passed_on() -> None:
     before = counted("unavailable", part="postgres")
     with pytest.raises(Unavailable):
-        await change(ToldStore(Unavailable("postgres")), "a")
+        await change(FakeStore(Unavailable("postgres")), "a")
     assert counted("unavailable", part="postgres") == before + 1

@@ -13,9 +13,9 @@ from tests.domain.support import submission
 from tests.support.fakes.clock import ManualClock
 
 
-class ToldInventory:
+class FakeInventory:
     def __init__(self) -> None:
-        self.says: Collection[str] | Exception = ()
+        self.answer: Collection[str] | Exception = ()
         self.gate = asyncio.Event()
         self.gate.set()
         self.asked = 0
@@ -23,26 +23,26 @@ class ToldInventory:
     async def missing(self, submission: Submission) -> Collection[str]:
         self.asked += 1
         await self.gate.wait()
-        if isinstance(self.says, Exception):
-            raise self.says
-        return self.says
+        if isinstance(self.answer, Exception):
+            raise self.answer
+        return self.answer
 
 
-class ToldOverload:
-    is_dark = False
+class FakeShedding:
+    is_shed = False
 
     def skips(self, feature: object) -> bool:
-        return self.is_dark
+        return self.is_shed
 
 
 class Site:
     def __init__(self, call_s: float = 5.0) -> None:
-        self.inventory = ToldInventory()
-        self.overload = ToldOverload()
+        self.inventory = FakeInventory()
+        self.shedding = FakeShedding()
         self.clock = ManualClock()
         self.check = StockCheck(
             inventory=self.inventory,
-            overload=self.overload,
+            shedding=self.shedding,
             breaker=stock_check.breaker(),
             clock=self.clock,
             call_s=call_s,
@@ -59,19 +59,19 @@ SKU = submission().items[0].sku
 async def test_what_is_all_there_is_checked_and_what_is_not_is_named() -> None:
     site = Site()
     assert await site.ask() == ("checked", frozenset())
-    site.inventory.says = [SKU, "something else"]
+    site.inventory.answer = [SKU, "something else"]
     assert await site.ask() == ("missing", frozenset({SKU}))
 
 
 async def test_of_what_was_not_ordered_nothing_is_missed() -> None:
     site = Site()
-    site.inventory.says = ["something else"]
+    site.inventory.answer = ["something else"]
     assert await site.ask() == ("checked", frozenset())
 
 
 async def test_while_shed_the_inventory_is_not_called() -> None:
     site = Site()
-    site.overload.is_dark = True
+    site.shedding.is_shed = True
     assert await site.ask() == ("unchecked", frozenset())
     assert site.inventory.asked == 0
 
@@ -84,11 +84,11 @@ async def test_who_does_not_answer_in_time_holds_up_nothing() -> None:
 
 async def test_an_inventory_that_fails_is_left_alone_and_found_again() -> None:
     site = Site()
-    site.inventory.says = Unavailable("inventory")
+    site.inventory.answer = Unavailable("inventory")
     for _ in range(30):
         assert (await site.ask())[0] == "unchecked"
     assert site.inventory.asked == 10
-    site.inventory.says = ()
+    site.inventory.answer = ()
     site.clock.at_s += 5.0
     assert await site.ask() == ("checked", frozenset())
     assert await site.ask() == ("checked", frozenset())
