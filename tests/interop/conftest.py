@@ -1,11 +1,11 @@
-"""``elsewhere`` runs scripts with clients that can not be installed beside the others.
+"""``elsewhere`` runs scripts with clients that cannot be installed with the others.
 
 Its ``run(script, **payload)`` gives the script JSON on stdin and takes JSON from stdout. An
-environment that can not be made fails the tests that need it: a skip would hide that nothing was
+environment that cannot be made fails the tests that need it: a skip would hide that nothing was
 compared.
 
 ``now`` is the wall clock as the test begins. Libraries that take no time read the clock
-themselves and refuse what was signed minutes ago: a message for them is signed in the test that
+themselves and reject what was signed minutes ago: a message for them is signed in the test that
 verifies it, never while the module is imported, which may be long before on a slow machine.
 """
 

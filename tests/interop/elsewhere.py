@@ -1,7 +1,7 @@
-"""A second environment, for clients that can not live beside the others.
+"""A second environment, for clients that cannot be installed with the others.
 
 It is made on first use from ``requirements.lock`` in this folder, below the project's own ``.venv``
-so that ``make clean`` takes it along, and made anew when the lock, the interpreter or the place has
+so that ``make clean`` removes it, and created again when the lock, the interpreter or the place has
 changed or when making it was interrupted. Everything in the lock has a wheel: nothing is compiled.
 """
 
@@ -50,8 +50,8 @@ class Elsewhere:
         )
         lines = done.stdout.splitlines()
         if done.returncode != 0 or not lines:
-            said = (done.stdout + done.stderr).decode(errors="replace")
-            raise Unusable(f"The script ended with {done.returncode} in {self._python}:\n{said}")
+            output = (done.stdout + done.stderr).decode(errors="replace")
+            raise Unusable(f"The script ended with {done.returncode} in {self._python}:\n{output}")
         return json.loads(lines[-1])
 
 
@@ -68,7 +68,7 @@ def _made(*, lock: Path, place: Path) -> str:
         install = [str(python), "-m", "pip", "--disable-pip-version-check", "--no-input", "-q"]
         install += ["install", "--only-binary", ":all:", "--require-hashes", "-r", str(lock)]
         _done(install)
-        # Written last: without it the environment is half made, and made anew.
+        # Written last: without it the environment is incomplete, and created again.
         stamp.write_text(wanted)
     return str(python)
 
@@ -96,9 +96,9 @@ def _done(command: list[str]) -> None:
             check=True,
         )
     except (subprocess.CalledProcessError, subprocess.TimeoutExpired) as error:
-        said = (error.output or b"").decode(errors="replace")
+        output = (error.output or b"").decode(errors="replace")
         raise Unusable(
             "The environment of the independent clients could not be made. Check that this machine "
             "reaches its package index (pip's own settings are used) and run the tests again, or "
-            f"run by hand:\n  {' '.join(command)}\n{said}"
+            f"run by hand:\n  {' '.join(command)}\n{output}"
         ) from error

@@ -12,7 +12,7 @@ from gateway.providers import adyen
 from ops.simulators import adyen as simulated
 from ops.simulators.contract import Kind, Trade
 from tests.providers.adyen_samples import ADAPTER, PAYMENT, REFUND, SECRET, envelope, posted
-from tests.providers.support import NOW, account, message, read_one, refusal
+from tests.providers.support import NOW, account, message, read_one, rejection
 
 OURS = simulated.create()
 SIMULATOR = simulated.simulator(OURS)
@@ -30,7 +30,7 @@ def test_the_library_accepts_what_is_simulated(kind: Kind, currency: str) -> Non
 
 
 @pytest.mark.parametrize("how", ["foreign_key", "changed"])
-def test_the_library_refuses_what_is_forged(how: Any) -> None:
+def test_the_library_rejects_what_is_forged(how: Any) -> None:
     sent = json.loads(SIMULATOR.forged(how, "paid", TRADE, at=NOW).body)
     assert not util.is_valid_hmac_notification(sent, OURS.secrets[0])
 
@@ -51,20 +51,20 @@ def test_what_the_library_signs_is_accepted(item: dict[str, Any]) -> None:
     item = item | {"additionalData": {"hmacSignature": signature}}
     assert ADAPTER.read(posted(envelope(item))).items
     changed = item | {"amount": item["amount"] | {"value": 1}}
-    assert refusal(ADAPTER, posted(envelope(changed))) == "bad_signature"
+    assert rejection(ADAPTER, posted(envelope(changed))) == "bad_signature"
 
 
 def test_what_is_simulated_is_read() -> None:
-    """Whole, thousandth and hundredth units: what is told is what is booked."""
+    """Whole, thousandth and hundredth units: the sent amount is booked."""
     adapter = adyen.adapter(account(*OURS.secrets, **OURS.options))
     for currency in simulated.CURRENCIES:
         trade = Trade("S1", "SO-1001", Decimal(199), Decimal(9), currency)
-        told = {
+        read = {
             kind: read_one(adapter, message(posted.body, posted.headers))
             for kind in simulated.KINDS
             if (posted := SIMULATOR.message(kind, trade, at=NOW))
         }
-        paid, part, rest = told["paid"], told["partial_refund"], told["refund"]
+        paid, part, rest = read["paid"], read["partial_refund"], read["refund"]
         assert isinstance(paid, events.PaymentSucceeded)
         assert isinstance(part, events.RefundSucceeded)
         assert isinstance(rest, events.RefundSucceeded)

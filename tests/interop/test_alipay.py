@@ -42,17 +42,17 @@ import rsa
 from alipay.aop.api.util import SignatureUtils
 
 asked = json.load(sys.stdin)
-said = []
+results = []
 for case in asked["cases"]:
     fields = case["fields"]
     sign = fields.pop("sign")
     fields.pop("sign_type")
     text = SignatureUtils.get_sign_content(fields).encode(case["charset"])
     try:
-        said.append(SignatureUtils.verify_with_rsa(asked["key"], text, sign))
+        results.append(SignatureUtils.verify_with_rsa(asked["key"], text, sign))
     except rsa.VerificationError:
-        said.append(False)
-print(json.dumps(said))
+        results.append(False)
+print(json.dumps(results))
 """
 
 _SIGN = """
@@ -121,7 +121,7 @@ def public_certificate() -> str:
 def test_the_official_client_verifies_what_we_simulate(
     elsewhere: Elsewhere, charset: simulated.Charset
 ) -> None:
-    """Every kind in every charset, and no forgery that it can tell."""
+    """Every kind in every charset, and no forgery that it can detect."""
     ours = simulated.create(charset=charset)
     simulator = simulated.simulator(ours)
     true = [simulator.message(kind, TRADE, at=AT) for kind in KINDS]
@@ -134,8 +134,8 @@ def test_the_official_client_verifies_what_we_simulate(
         {"fields": fields_of(each, codec), "charset": codec} for each in (*true, *forged)
     ]
     assert "龙井茶 & 杯子 100% + 1" in {case["fields"]["subject"] for case in cases}
-    said = elsewhere.run(_VERIFY, key=bare(ours.secrets[0].encode()), cases=cases)
-    assert said == [True] * len(true) + [False] * len(forged)
+    results = elsewhere.run(_VERIFY, key=bare(ours.secrets[0].encode()), cases=cases)
+    assert results == [True] * len(true) + [False] * len(forged)
     adapter = alipay.adapter(account(*ours.secrets, **ours.options))
     assert all(read(adapter, each).items for each in true)
 
@@ -178,15 +178,15 @@ def test_the_other_client_verifies_what_we_simulate(kind: Kind) -> None:
 
 
 @pytest.mark.parametrize("how", ["foreign_key", "changed"])
-def test_the_other_client_refuses_forgeries(how: Any) -> None:
-    """What is forged convinces neither. Whose notice it is, the client does not look at."""
+def test_the_other_client_rejects_forgeries(how: Any) -> None:
+    """Both reject a forgery. Whose notice it is, the client does not check."""
     posted = SIMULATOR.forged(how, "paid", TRADE, at=AT)
     assert not is_accepted_by(CLIENT, posted.body)
     assert verdict(ADAPTER, message(posted.body, posted.headers)) is None
 
 
 def test_we_accept_what_the_other_client_signs() -> None:
-    """A form that it signed and encoded is a payment, odd characters and all."""
+    """A form that it signed and encoded is a payment, including special characters."""
     posted = SIMULATOR.message("paid", TRADE, at=AT)
     fields = {**fields_of(posted), "subject": "a=b&c 丂%26+é 100%"}
     del fields["sign"], fields["sign_type"]
@@ -201,7 +201,7 @@ TRUE = SIMULATOR.message("paid", TRADE, at=AT)
 
 @settings(max_examples=200)
 @given(tampered(TRUE.body))
-def test_we_never_accept_what_the_other_client_refuses(body: bytes) -> None:
+def test_we_never_accept_what_the_other_client_rejects(body: bytes) -> None:
     """Whatever is tampered with: what the adapter accepts, the client accepts."""
     if verdict(ADAPTER, message(body, TRUE.headers)) is not None:
         assert is_accepted_by(CLIENT, body)

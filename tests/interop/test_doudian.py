@@ -38,15 +38,15 @@ def test_both_accept_what_the_simulator_signs(kind: Kind) -> None:
 
 
 @pytest.mark.parametrize("how", sorted(simulated.FORGERIES - {"not_ours"}))
-def test_both_refuse_what_is_forged(how: Forgery) -> None:
-    """A forgery convinces neither. That a shop is another's, the client does not look at."""
+def test_both_reject_what_is_forged(how: Forgery) -> None:
+    """Both reject a forgery. That a shop is another's, the client does not check."""
     posted = SIMULATOR.forged(how, "paid", TRADE, at=AT)
     assert not is_accepted_by_client(posted.body, dict(posted.headers))
     assert verdict(ADAPTER, message(posted.body, posted.headers)) is None
 
 
 @given(st.data())
-def test_never_accepts_what_the_client_refuses(data: st.DataObject) -> None:
+def test_never_accepts_what_the_client_rejects(data: st.DataObject) -> None:
     """Whatever is tampered with: what the adapter accepts, the client accepts."""
     posted = SIMULATOR.message("paid", TRADE, at=AT)
     name = data.draw(st.sampled_from(["body", "app-id", "event-sign"]))
@@ -63,5 +63,5 @@ def test_signature_of_a_call_is_none_of_a_push() -> None:
     """What the client signs a call of the API with, under the same secret, proves no push."""
     posted = SIMULATOR.message("paid", TRADE, at=AT)
     sign = CLIENT._sign("order.orderDetail", posted.body.decode(), "1795521600")
-    said = message(posted.body, {**posted.headers, "event-sign": sign})
-    assert verdict(ADAPTER, said) is None
+    received = message(posted.body, {**posted.headers, "event-sign": sign})
+    assert verdict(ADAPTER, received) is None

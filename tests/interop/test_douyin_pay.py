@@ -41,13 +41,15 @@ asked = json.load(sys.stdin)
 answers = []
 for posted in asked["posted"]:
     try:
-        said = douyinpay.parse_callback(
+        parsed = douyinpay.parse_callback(
             posted["headers"],
             posted["body"],
             encrypt_key=asked["key"],
             certs={asked["serial"]: asked["certificate"]},
         )
-        answers.append({"id": said.id, "event_type": said.event_type, "content": said.content})
+        answers.append(
+            {"id": parsed.id, "event_type": parsed.event_type, "content": parsed.content}
+        )
     except douyinpay.DouYinPayError as error:
         answers.append({"refused": type(error).__name__})
 print(json.dumps(answers))
@@ -121,25 +123,25 @@ def check_same(posted: Posted, kind: str, content: Any, *, now: datetime) -> Non
 
 
 def test_the_official_client_verifies_what_we_simulate(elsewhere: Elsewhere, now: datetime) -> None:
-    """``parse_callback`` verifies and decrypts every kind, and refuses what is forged."""
+    """``parse_callback`` verifies and decrypts every kind, and rejects what is forged."""
     kinds = ["paid", "partial_refund", "refund"]
-    told = [simulate(kind, now=now) for kind in kinds]
+    genuine = [simulate(kind, now=now) for kind in kinds]
     forged = [
         SIMULATOR.forged(how, "paid", TRADE, at=now) for how in ("foreign_key", "changed", "stale")
     ]
     answers = elsewhere.run(
         _PARSE,
         posted=[
-            {"headers": dict(each.headers), "body": each.body.decode()} for each in told + forged
+            {"headers": dict(each.headers), "body": each.body.decode()} for each in genuine + forged
         ],
         key=PROVIDER.secrets[0],
         serial=SERIAL,
         certificate=CERTIFICATE,
     )
-    for kind, posted, answer in zip(kinds, told, answers, strict=False):
+    for kind, posted, answer in zip(kinds, genuine, answers, strict=False):
         assert answer["id"] == read(posted.body, posted.headers, now=now).items[0].key
         check_same(posted, kind, answer["content"], now=now)
-    for posted, answer in zip(forged, answers[len(told) :], strict=True):
+    for posted, answer in zip(forged, answers[len(genuine) :], strict=True):
         assert answer == {"refused": "DouYinPaySignatureError"}
         with pytest.raises(errors.Rejected):
             read(posted.body, posted.headers, now=now)
@@ -187,7 +189,7 @@ def test_the_community_client_verifies_what_we_simulate(kind: Any, now: datetime
 
 
 @pytest.mark.parametrize("how", ["foreign_key", "changed", "stale"])
-def test_the_community_client_refuses_forgeries(how: Any, now: datetime) -> None:
+def test_the_community_client_rejects_forgeries(how: Any, now: datetime) -> None:
     """What is forged convinces neither the client nor us; its window is 24 hours and 4 minutes."""
     posted = SIMULATOR.forged(how, "paid", TRADE, at=now)
     with pytest.raises(sdk.SignatureError):

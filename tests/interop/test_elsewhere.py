@@ -1,4 +1,4 @@
-"""The second environment is made once, anew when it must be, and says so when it can not be."""
+"""The second environment is created once, again when needed, and reports a failure."""
 
 import os
 from pathlib import Path
@@ -17,9 +17,9 @@ import OpenSSL.crypto, paypalrestsdk
 import alipay.aop.api.util.SignatureUtils
 import bytedance.douyinpay
 print("what a client prints is not the answer")
-print(json.dumps({"said": json.load(sys.stdin)["said"], "has": hasattr(OpenSSL.crypto, "verify")}))
+print(json.dumps({"text": json.load(sys.stdin)["text"], "has": hasattr(OpenSSL.crypto, "verify")}))
 """
-    assert elsewhere.run(script, said="häß 支付") == {"said": "häß 支付", "has": True}
+    assert elsewhere.run(script, text="häß 支付") == {"text": "häß 支付", "has": True}
 
 
 def test_a_script_that_fails_says_why(elsewhere: Elsewhere) -> None:
@@ -30,7 +30,7 @@ def test_a_script_that_fails_says_why(elsewhere: Elsewhere) -> None:
 
 
 @pytest.mark.servers
-def test_it_is_made_once_anew_when_half_made_and_says_what_to_do_when_it_can_not(
+def test_it_is_created_once_again_if_incomplete_and_reports_a_failure(
     tmp_path: Path,
 ) -> None:
     lock = tmp_path / "requirements.lock"

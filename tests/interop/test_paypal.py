@@ -38,18 +38,18 @@ given = json.load(sys.stdin)
 root = tempfile.NamedTemporaryFile("w")
 root.write(given["root"]); root.flush()
 WebhookEvent._WebhookEvent__cert_chain_path = [root.name]
-said = []
+results = []
 for message in given["messages"]:
     h = {name.lower(): value for name, value in message["headers"].items()}
     with mock.patch("paypalrestsdk.notifications.requests.get") as get:
         get.return_value.text = given["chain"]
-        said.append(WebhookEvent.verify(
+        results.append(WebhookEvent.verify(
             h["paypal-transmission-id"], h["paypal-transmission-time"], given["webhook_id"],
             message["body"], h["paypal-cert-url"], h["paypal-transmission-sig"],
             h["paypal-auth-algo"],
         ))
         assert get.call_args.args == (given["url"],)
-print(json.dumps(said))
+print(json.dumps(results))
 """
 
 _SIGN = """
@@ -73,7 +73,7 @@ print(json.dumps(open(os.path.join(folder, "DigiCertHighAssuranceEVRootCA.crt.pe
 
 
 def _verified(elsewhere: Elsewhere, *sent: Posted) -> list[bool]:
-    said: list[bool] = elsewhere.run(
+    results: list[bool] = elsewhere.run(
         _VERIFY,
         root=ROOTS,
         chain=CHAIN,
@@ -81,7 +81,7 @@ def _verified(elsewhere: Elsewhere, *sent: Posted) -> list[bool]:
         webhook_id=ACCOUNT.secrets[0],
         messages=[{"headers": dict(one.headers), "body": one.body.decode()} for one in sent],
     )
-    return said
+    return results
 
 
 def _adapter(**options: Any) -> contract.Adapter:
@@ -95,7 +95,7 @@ def _read(posted: Posted, *, now: datetime, **options: Any) -> events.Event:
 
 
 def test_the_library_verifies_what_we_simulate(elsewhere: Elsewhere, now: datetime) -> None:
-    """True messages of every kind, and none of the forged ones that it can tell."""
+    """Genuine messages of every kind, and none of the forged ones that it can detect."""
     kinds: tuple[Kind, ...] = ("paid", "partial_refund", "refund")
     true = [SIMULATOR.message(kind, TRADE, at=now) for kind in kinds]
     again = SIMULATOR.message("paid", TRADE, at=now, attempt=1)
@@ -106,14 +106,14 @@ def test_the_library_verifies_what_we_simulate(elsewhere: Elsewhere, now: dateti
         SIMULATOR.forged("not_ours", "paid", TRADE, at=now),
         SIMULATOR.message("probe", TRADE, at=now),
     ]
-    said = _verified(elsewhere, *true, again, *forged)
-    assert said == [True] * 4 + [False] * 4
+    results = _verified(elsewhere, *true, again, *forged)
+    assert results == [True] * 4 + [False] * 4
 
 
 def test_the_library_and_the_adapter_agree_on_a_certificate(
     elsewhere: Elsewhere, now: datetime
 ) -> None:
-    """What one will not believe, the other will not either: here, somebody else's root."""
+    """Both reject an untrusted root."""
     stranger = simulated.create()
     posted = simulated.simulator(
         msgspec.structs.replace(stranger, secrets=ACCOUNT.secrets)
@@ -175,9 +175,9 @@ def test_currencies(currency: str, amount: str, now: datetime) -> None:
     trade = Trade("S2", "SO-2", Decimal(amount), Decimal(0), currency)
     posted = SIMULATOR.message("paid", trade, at=now)
     assert json.loads(posted.body)["resource"]["amount"]["value"] == amount
-    said = _read(posted, now=now)
-    assert isinstance(said, events.PaymentSucceeded)
-    assert (said.amount, said.currency) == (Decimal(amount), currency)
+    event = _read(posted, now=now)
+    assert isinstance(event, events.PaymentSucceeded)
+    assert (event.amount, event.currency) == (Decimal(amount), currency)
 
 
 def test_the_default_roots_hold_the_librarys(elsewhere: Elsewhere) -> None:

@@ -19,7 +19,7 @@ from gateway.domain import events
 from gateway.providers import standard_webhooks
 from ops.simulators import standard_webhooks as simulated
 from ops.simulators.contract import Forgery, Kind, Trade
-from tests.providers.support import account, message, read_one, refusal
+from tests.providers.support import account, message, read_one, rejection
 
 OURS = simulated.create()
 SIMULATOR = simulated.simulator(OURS)
@@ -35,18 +35,18 @@ def trade(currency: str = "EUR") -> Trade:
 @pytest.mark.parametrize("kind", sorted(simulated.KINDS))
 def test_the_libraries_verify_what_is_simulated(client: Any, kind: Kind, now: datetime) -> None:
     posted = SIMULATOR.message(kind, trade(), at=now)
-    said = client.verify(posted.body, dict(posted.headers))
-    assert said is None or said == json.loads(posted.body)
+    verified = client.verify(posted.body, dict(posted.headers))
+    assert verified is None or verified == json.loads(posted.body)
     assert read_one(ADAPTER, message(posted.body, posted.headers, now=now))
 
 
 @pytest.mark.parametrize("client", CLIENTS, ids=["standardwebhooks", "svix"])
 @pytest.mark.parametrize("how", sorted(simulated.FORGERIES))
-def test_all_refuse_what_is_forged(client: Any, how: Forgery, now: datetime) -> None:
+def test_all_reject_what_is_forged(client: Any, how: Forgery, now: datetime) -> None:
     posted = SIMULATOR.forged(how, "paid", trade(), at=now)
     with pytest.raises((standardwebhooks.WebhookVerificationError, svix.WebhookVerificationError)):
         client.verify(posted.body, dict(posted.headers))
-    assert refusal(ADAPTER, message(posted.body, posted.headers, now=now))
+    assert rejection(ADAPTER, message(posted.body, posted.headers, now=now))
 
 
 @pytest.mark.parametrize("client", CLIENTS, ids=["standardwebhooks", "svix"])
@@ -58,8 +58,8 @@ def test_what_the_libraries_sign_is_accepted(client: Any, family: str, now: date
         f"{family}-timestamp": str(int(now.timestamp())),
         f"{family}-signature": client.sign("msg_1", now, body.decode()),
     }
-    told = read_one(ADAPTER, message(body, headers, now=now))
-    assert isinstance(told, events.PaymentSucceeded)
+    event = read_one(ADAPTER, message(body, headers, now=now))
+    assert isinstance(event, events.PaymentSucceeded)
 
 
 def test_ed25519_verifies_what_is_simulated(now: datetime) -> None:
@@ -73,8 +73,8 @@ def test_ed25519_verifies_what_is_simulated(now: datetime) -> None:
     key.verify(base64.b64decode(signature), text)
     with pytest.raises(InvalidSignature):
         key.verify(base64.b64decode(signature), text + b" ")
-    told = read_one(ADAPTER, message(posted.body, posted.headers, now=now))
-    assert isinstance(told, events.PaymentSucceeded)
+    event = read_one(ADAPTER, message(posted.body, posted.headers, now=now))
+    assert isinstance(event, events.PaymentSucceeded)
 
 
 def test_what_ed25519_signs_is_accepted_and_by_another_key_is_not(now: datetime) -> None:
@@ -93,16 +93,16 @@ def test_what_ed25519_signs_is_accepted_and_by_another_key_is_not(now: datetime)
         if is_ours:
             assert read_one(ADAPTER, message(body, headers, now=now))
         else:
-            assert refusal(ADAPTER, message(body, headers, now=now)) == "bad_signature"
+            assert rejection(ADAPTER, message(body, headers, now=now)) == "bad_signature"
 
 
 @pytest.mark.parametrize("currency", simulated.CURRENCIES)
 def test_amounts_arrive_as_they_were_told(currency: str, now: datetime) -> None:
-    told = {}
+    read = {}
     for kind in sorted(simulated.KINDS):
         posted = SIMULATOR.message(kind, trade(currency), at=now)
-        told[kind] = read_one(ADAPTER, message(posted.body, posted.headers, now=now))
-    paid, part, rest = told["paid"], told["partial_refund"], told["refund"]
+        read[kind] = read_one(ADAPTER, message(posted.body, posted.headers, now=now))
+    paid, part, rest = read["paid"], read["partial_refund"], read["refund"]
     assert isinstance(paid, events.PaymentSucceeded)
     assert isinstance(part, events.RefundSucceeded)
     assert isinstance(rest, events.RefundSucceeded)

@@ -10,7 +10,7 @@ from gateway.domain import events
 from gateway.providers import stripe
 from ops.simulators import stripe as simulated
 from ops.simulators.contract import Forgery, Kind, Trade
-from tests.providers.support import account, message, read_one, refusal
+from tests.providers.support import account, message, read_one, rejection
 
 OURS = simulated.create()
 SIMULATOR = simulated.simulator(OURS)
@@ -32,13 +32,13 @@ def test_the_library_constructs_what_is_simulated(kind: Kind, now: datetime) -> 
 
 
 @pytest.mark.parametrize("how", ["foreign_key", "changed", "unsigned", "stale"])
-def test_both_refuse_what_is_forged(how: Forgery, now: datetime) -> None:
+def test_both_reject_what_is_forged(how: Forgery, now: datetime) -> None:
     posted = SIMULATOR.forged(how, "paid", trade(), at=now)
     with pytest.raises(sdk.SignatureVerificationError):
         sdk.Webhook.construct_event(
             posted.body, posted.headers["Stripe-Signature"], OURS.secrets[0]
         )
-    assert refusal(ADAPTER, message(posted.body, posted.headers, now=now))
+    assert rejection(ADAPTER, message(posted.body, posted.headers, now=now))
 
 
 def test_what_the_library_signs_is_accepted_with_either_secret(now: datetime) -> None:
@@ -50,19 +50,19 @@ def test_what_the_library_signs_is_accepted_with_either_secret(now: datetime) ->
         header = sdk.WebhookSignature.generate_signature_header(
             posted.body.decode(), secret, int(now.timestamp())
         )
-        told = read_one(both, message(posted.body, {"Stripe-Signature": header}, now=now))
-        assert isinstance(told, events.PaymentSucceeded)
+        payment = read_one(both, message(posted.body, {"Stripe-Signature": header}, now=now))
+        assert isinstance(payment, events.PaymentSucceeded)
 
 
 @pytest.mark.parametrize("currency", simulated.CURRENCIES)
 def test_amounts_arrive_in_the_unit_of_their_currency(currency: str, now: datetime) -> None:
     """No decimals, three, and none though sent with two."""
-    told = {}
+    read = {}
     for kind in sorted(simulated.KINDS):
         posted = SIMULATOR.message(kind, trade(currency), at=now)
-        told[kind] = read_one(ADAPTER, message(posted.body, posted.headers, now=now))
+        read[kind] = read_one(ADAPTER, message(posted.body, posted.headers, now=now))
     paid, part, whole, closed = (
-        told[kind] for kind in ("paid", "partial_refund", "refund", "closed")
+        read[kind] for kind in ("paid", "partial_refund", "refund", "closed")
     )
     assert isinstance(paid, events.PaymentSucceeded)
     assert isinstance(part, events.RefundSucceeded)

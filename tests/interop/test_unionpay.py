@@ -18,7 +18,7 @@ import pytest
 from gateway.providers import contract, unionpay
 from ops.simulators import unionpay as simulated
 from ops.simulators.contract import Forgery, Kind, Posted, Trade
-from tests.providers.support import account, message, refusal
+from tests.providers.support import account, message, rejection
 
 pytestmark = [
     pytest.mark.servers,  # the command is a process
@@ -35,9 +35,9 @@ LEAF = "/C=cn/O=CFCA OCA1/OU=Enterprises/CN=041@8310000000083040@中国银联股
 MERCHANT = "/C=cn/O=CFCA OCA1/CN=041@8310000000083041@某商户有限公司@00016495"
 
 
-def openssl(*words: str | Path, said: bytes = b"") -> bytes:
+def openssl(*words: str | Path, stdin: bytes = b"") -> bytes:
     command = ["openssl", *map(str, words)]
-    done = subprocess.run(command, input=said, capture_output=True, timeout=60, check=True)
+    done = subprocess.run(command, input=stdin, capture_output=True, timeout=60, check=True)
     return done.stdout
 
 
@@ -68,12 +68,12 @@ class Authority:
         )
 
     def signed(self, posted: Posted, by: str) -> Posted:
-        """Sign a notice anew: sorted, joined, hashed to hex by the command, signed by it."""
+        """Sign a notice: sorted, joined, hashed to hex by the command, signed by it."""
         carried = (self._folder / f"{by}.pem").read_text().strip().replace("\n", "\r\n")
         fields = {**fields_of(posted), "signPubKeyCert": carried}
         del fields["signature"]
-        digest = openssl("dgst", "-sha256", "-r", said=joined(fields)).split()[0]
-        signature = openssl("dgst", "-sha256", "-sign", self._folder / f"{by}.key", said=digest)
+        digest = openssl("dgst", "-sha256", "-r", stdin=joined(fields)).split()[0]
+        signature = openssl("dgst", "-sha256", "-sign", self._folder / f"{by}.key", stdin=digest)
         fields["signature"] = base64.b64encode(signature).decode()
         return Posted(posted.headers, urlencode(fields).encode())
 
@@ -111,7 +111,7 @@ def is_true(posted: Posted, ours: str, folder: Path) -> bool:
         openssl(
             *("dgst", "-sha256", "-verify", folder / "key.pem"),
             *("-signature", folder / "signature"),
-            said=hashlib.sha256(joined(fields)).hexdigest().encode(),
+            stdin=hashlib.sha256(joined(fields)).hexdigest().encode(),
         )
     except subprocess.CalledProcessError:
         return False
@@ -133,21 +133,21 @@ def test_we_accept_what_openssl_signs(authority: Authority, kind: Kind, now: dat
     assert read(adapter, theirs, now=now) == read(same, posted, now=now)
 
 
-def test_we_refuse_what_is_not_unionpays(authority: Authority, now: datetime) -> None:
+def test_we_reject_what_is_not_unionpays(authority: Authority, now: datetime) -> None:
     """The merchant's certificate, our simulator's authority, SHA-1 where it is off, its end."""
     ours = simulated.create()
     posted = simulated.simulator(ours).message("paid", TRADE, at=now)
     true, by_merchant = (authority.signed(posted, by=name) for name in ("unionpay", "merchant"))
     adapter = unionpay.adapter(account(authority.pem, **ours.options))
     strict = unionpay.adapter(account(authority.pem, sha1_certificates=False, **ours.options))
-    for judge, told, moment in (
+    for judge, received, moment in (
         (adapter, by_merchant, now),
         (adapter, posted, now),
         (strict, true, now),
         (adapter, true, now + timedelta(days=31)),
     ):
-        callback = message(told.body, told.headers, now=moment)
-        assert refusal(judge, callback) == "bad_signature"
+        callback = message(received.body, received.headers, now=moment)
+        assert rejection(judge, callback) == "bad_signature"
     assert read(adapter, true, now=now).items
 
 
@@ -160,7 +160,7 @@ def test_openssl_verifies_what_we_simulate(tmp_path: Path, kind: Kind, now: date
 
 
 @pytest.mark.parametrize("how", ["foreign_key", "changed"])
-def test_openssl_refuses_forgeries(tmp_path: Path, how: Forgery, now: datetime) -> None:
+def test_openssl_rejects_forgeries(tmp_path: Path, how: Forgery, now: datetime) -> None:
     """Neither another authority of the same names nor another order number."""
     ours = simulated.create()
     posted = simulated.simulator(ours).forged(how, "paid", TRADE, at=now)

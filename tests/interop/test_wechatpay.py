@@ -64,17 +64,17 @@ def test_the_client_verifies_and_decrypts_what_we_simulate(
     """Under either key, the client's ``callback`` reads what our adapter reads."""
     posted = SIMULATOR.message(kind, TRADE, at=now, attempt=attempt)
     serial = posted.headers["Wechatpay-Serial"]
-    said = client(tmp_path, serial=serial).callback(posted.headers, posted.body)
+    opened = client(tmp_path, serial=serial).callback(posted.headers, posted.body)
     ours = read(posted.body, posted.headers, now=now)
     if kind == "ping":
-        assert said["event_type"] == "SECURITY_ECHO.SUCCESS"
+        assert opened["event_type"] == "SECURITY_ECHO.SUCCESS"
         assert ours.items == []
         return
     (item,) = ours.items
-    assert item.key == said["id"]
+    assert item.key == opened["id"]
     assert isinstance(item.event, events.PaymentSucceeded | events.RefundSucceeded)
-    assert item.event.transaction_id == said["resource"]["transaction_id"]
-    fen = said["resource"]["amount"]["total" if kind == "paid" else "refund"]
+    assert item.event.transaction_id == opened["resource"]["transaction_id"]
+    fen = opened["resource"]["amount"]["total" if kind == "paid" else "refund"]
     assert item.event.amount * 100 == fen
 
 
@@ -101,7 +101,7 @@ def test_our_adapter_verifies_what_the_client_signs(
 
 
 @pytest.mark.parametrize("how", ["foreign_key", "changed"])
-def test_both_refuse_forgeries(tmp_path: Path, now: datetime, how: Any) -> None:
+def test_both_reject_forgeries(tmp_path: Path, now: datetime, how: Any) -> None:
     """What is forged convinces neither the client nor us; a probe neither."""
     posted = SIMULATOR.forged(how, "paid", TRADE, at=now)
     probe = SIMULATOR.message("probe", TRADE, at=now)
@@ -112,7 +112,7 @@ def test_both_refuse_forgeries(tmp_path: Path, now: datetime, how: Any) -> None:
             read(each.body, each.headers, now=now)
 
 
-def test_we_never_accept_what_the_client_refuses(tmp_path: Path, now: datetime) -> None:
+def test_we_never_accept_what_the_client_rejects(tmp_path: Path, now: datetime) -> None:
     """Whatever is tampered with: what our adapter accepts, the client accepts."""
     posted = deliveries(now)[0]
     merchant = client(tmp_path, serial=posted.headers["Wechatpay-Serial"])

@@ -53,8 +53,11 @@ def signature(item: dict[str, Any], *, secret: str = SECRET) -> str:
 
 
 def with_signature(item: dict[str, Any], *, secret: str = SECRET) -> dict[str, Any]:
-    said = {**(item.get("additionalData") or {}), "hmacSignature": signature(item, secret=secret)}
-    return item | {"additionalData": said}
+    additional_data = {
+        **(item.get("additionalData") or {}),
+        "hmacSignature": signature(item, secret=secret),
+    }
+    return item | {"additionalData": additional_data}
 
 
 def envelope(*items: Any, live: Any = "true") -> dict[str, Any]:

@@ -52,9 +52,11 @@ REFUND: dict[str, Any] = {
 }
 
 
-def encrypted(told: Any, /, *, secret: bytes = SECRET.encode(), **changes: Any) -> dict[str, Any]:
-    """Encrypt what a callback tells; bytes are taken for the JSON as it is."""
-    plain = told if isinstance(told, bytes) else json.dumps(told).encode()
+def encrypted(
+    content: Any, /, *, secret: bytes = SECRET.encode(), **changes: Any
+) -> dict[str, Any]:
+    """Encrypt the content of a callback; bytes are JSON already."""
+    plain = content if isinstance(content, bytes) else json.dumps(content).encode()
     extra = changes.get("associated_data", "transaction") or ""
     ciphertext = AESGCM(secret).encrypt(b"0123456789ab", plain, extra.encode())
     return {
@@ -66,7 +68,7 @@ def encrypted(told: Any, /, *, secret: bytes = SECRET.encode(), **changes: Any) 
     } | changes
 
 
-def callback(kind: str, told: Any, /, **changes: Any) -> dict[str, Any]:
+def callback(kind: str, content: Any, /, **changes: Any) -> dict[str, Any]:
     """Make the body of a callback."""
     return {
         "id": "EV-2018022511223320873",
@@ -74,7 +76,7 @@ def callback(kind: str, told: Any, /, **changes: Any) -> dict[str, Any]:
         "resource_type": "encrypt-resource",
         "event_type": kind,
         "summary": "支付成功",
-        "resource": encrypted(told),
+        "resource": encrypted(content),
     } | changes
 
 

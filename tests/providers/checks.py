@@ -1,4 +1,4 @@
-"""What every adapter must do, one check a promise; a failure is a sentence that says where.
+"""The invariants of every adapter, one check each; a failure names the place.
 
 Each check takes a ``Subject``, so the controls can hand it an adapter that breaks the promise.
 """
@@ -17,7 +17,7 @@ from . import subjects
 from .subjects import Subject
 from .support import NOW, check_storable
 
-_TELLS: Mapping[Kind, type[object]] = {
+_EVENTS: Mapping[Kind, type[object]] = {
     "placed": orders.Submission,
     "paid": events.PaymentSucceeded,
     "partial_refund": events.RefundSucceeded,
@@ -39,17 +39,17 @@ def replies(subject: Subject, documented: Mapping[str, tuple[int, str, bytes]]) 
     """The three replies are the documented ones, and the provider understands them."""
     name = subject.name
     for answer in get_args(contract.Answer):
-        said = subject.adapter.reply(answer)
-        found = (said.status, said.content_type, said.body)
+        reply = subject.adapter.reply(answer)
+        found = (reply.status, reply.content_type, reply.body)
         assert found == documented[answer], (
             f"{name}: the reply {answer!r} is {found}, and gateway/providers/{name}.md says "
             f"{documented[answer]}"
         )
-        is_ok = {"accepted": said.status == 200, "later": said.status == 503}.get(
-            answer, 400 <= said.status < 500
+        is_ok = {"accepted": reply.status == 200, "later": reply.status == 503}.get(
+            answer, 400 <= reply.status < 500
         )
-        assert is_ok, f"{name}: the reply {answer!r} has the status {said.status}"
-        taken = subject.simulator.is_acknowledged(said.status, said.content_type, said.body)
+        assert is_ok, f"{name}: the reply {answer!r} has the status {reply.status}"
+        taken = subject.simulator.is_acknowledged(reply.status, reply.content_type, reply.body)
         assert taken == (answer == "accepted"), (
             f"{name}: ops/simulators/{name}.py {'takes' if taken else 'does not take'} the reply "
             f"{answer!r} for an acknowledgement"
@@ -57,19 +57,23 @@ def replies(subject: Subject, documented: Mapping[str, tuple[int, str, bytes]]) 
 
 
 def reads(subject: Subject, kind: Kind, currency: str) -> None:
-    """A message of the simulator is read, and tells what its kind says."""
+    """A message of the simulator is read as the event of its kind."""
     name, trade = subject.name, subject.trade(currency=currency)
     reading = subjects.reading(subject.adapter, subject.simulator.message(kind, trade, at=NOW))
     where = f"{name}: the message {kind!r} of ops/simulators/{name}.py in {currency}"
     assert isinstance(reading, contract.Reading), f"{where} is rejected: {reading}"
     for item in reading.items:
         check_storable(item)
-    told = [item.event for item in reading.items]
-    assert not any(isinstance(event, events.Unmapped) for event in told), f"{where} is unmapped"
+    read_events = [item.event for item in reading.items]
+    assert not any(isinstance(event, events.Unmapped) for event in read_events), (
+        f"{where} is unmapped"
+    )
     # A courier's parcel that left is only noted: no message of a courier names the order.
-    expected = (_TELLS[kind], events.Noted) if kind == "shipped" else _TELLS[kind]
-    assert any(isinstance(event, expected) for event in told), f"{where} tells only {told}"
-    for event in told:
+    expected = (_EVENTS[kind], events.Noted) if kind == "shipped" else _EVENTS[kind]
+    assert any(isinstance(event, expected) for event in read_events), (
+        f"{where} yields only {read_events}"
+    )
+    for event in read_events:
         if isinstance(event, events.PaymentSucceeded):
             assert (event.amount, event.currency) == (trade.amount, currency), f"{where}: {event}"
 
@@ -96,7 +100,7 @@ def _keys(subject: Subject, posted: Posted) -> list[str]:
 
 
 def is_stable(subject: Subject, kind: Kind) -> None:
-    """The same message reads the same, again and by an adapter made anew."""
+    """The same message has the same reading, again and by a new adapter."""
     posted = subject.simulator.message(kind, subject.trade(), at=NOW)
     anew = subjects.build(subject.name, subject.account)
     first, again, other = (
@@ -109,7 +113,7 @@ def is_stable(subject: Subject, kind: Kind) -> None:
 
 
 def rejects(subject: Subject, posted: Posted, what: str) -> str:
-    """A message that is not true is rejected, and nothing but a rejection escapes."""
+    """A forged message is rejected, and no other exception escapes."""
     where = f"{subject.name}: {what}"
     try:
         reading = subjects.reading(subject.adapter, posted)
@@ -123,7 +127,7 @@ def rejects(subject: Subject, posted: Posted, what: str) -> str:
 
 
 def rejects_forgery(subject: Subject, how: Forgery) -> set[str]:
-    """A forgery is rejected, whatever it tells. Returns the reasons."""
+    """A forgery of any kind is rejected. Returns the reasons."""
     found = set()
     for kind in subject.kinds:
         posted = subject.simulator.forged(how, kind, subject.trade(), at=NOW)
@@ -147,7 +151,7 @@ def rejects_strangers(subject: Subject) -> None:
 
 
 def rejects_odd_bodies(subject: Subject) -> None:
-    """Empty, huge, undecodable: rejected under true headers and under none."""
+    """Empty, huge, undecodable: rejected with genuine headers and with none."""
     posted = subject.simulator.message(subject.kinds[0], subject.trade(), at=NOW)
     for body in _ODD_BODIES:
         what = f"a body of {len(body)} bytes that begins {body[:12]!r}"
@@ -156,7 +160,7 @@ def rejects_odd_bodies(subject: Subject) -> None:
 
 
 def rejects_stale(subject: Subject, page: str) -> None:
-    """What was signed too long ago is rejected as such, or the page says that no time is signed."""
+    """An old signature is rejected as stale, or the page says that no time is signed."""
     if "stale" in subject.played.FORGERIES:
         reasons = rejects_forgery(subject, "stale")
         assert "stale" in reasons, f"{subject.name}: a stale message is rejected as {reasons}"

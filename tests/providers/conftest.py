@@ -9,6 +9,6 @@ from tests.support.key_pool import POOL
 
 @pytest.fixture
 def pooled_keys() -> Iterator[None]:
-    """The accounts that a test makes have keys of the pool; it keeps none of them."""
+    """Accounts that a test creates use keys of the pool."""
     with POOL.lent():
         yield

@@ -60,8 +60,8 @@ def signature(body: bytes, *, secret: str = SECRET, app_key: str = APP_KEY) -> s
 
 def signed(content: Any, *, secret: str = SECRET, app_key: str = APP_KEY) -> contract.Message:
     body = content if isinstance(content, bytes) else json.dumps(content).encode()
-    said = {"app-id": app_key, "event-sign": signature(body, secret=secret, app_key=app_key)}
-    return message(body, said)
+    headers = {"app-id": app_key, "event-sign": signature(body, secret=secret, app_key=app_key)}
+    return message(body, headers)
 
 
 PAID = signed([item("101", PAID_DATA)])

@@ -57,14 +57,14 @@ def ed25519_entry(text: bytes) -> str:
 
 
 def signed(
-    said: Any,
+    payload: Any,
     *,
     key: str = ID,
     at: int = NOW_S,
     entry: Callable[[bytes], str] = hmac_entry,
     family: str = "webhook",
 ) -> contract.Message:
-    body = said if isinstance(said, bytes) else json.dumps(said).encode()
+    body = payload if isinstance(payload, bytes) else json.dumps(payload).encode()
     return message(
         body,
         {

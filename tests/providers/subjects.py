@@ -21,7 +21,7 @@ from .support import NOW, message
 
 NAMES = sorted(registry.FACTORIES)
 
-#: Kinds that tell something of an order; the others are tests and greetings.
+#: Kinds about an order; the others are tests and greetings.
 TELLING: tuple[Kind, ...] = (
     "placed", "paid", "partial_refund", "refund", "closed", "shipped", "delivered",
 )  # fmt: skip
@@ -38,7 +38,7 @@ class Subject(Struct, frozen=True):
 
     @property
     def kinds(self) -> list[Kind]:
-        """What its simulator tells of an order, the payment or the parcel first."""
+        """The kinds about an order that its simulator supports, the payment or the parcel first."""
         return [kind for kind in TELLING if kind in self.played.KINDS]
 
     def trade(self, serial: str = "T1", currency: str = "") -> Trade:
@@ -61,7 +61,7 @@ def subject(name: str) -> Subject:
 
 @functools.cache
 def posted(name: str, kind: Kind, serial: str = "T1") -> Posted:
-    """Return what the provider says of a trade, signed once for all tests."""
+    """Return a message of the provider about a trade, signed once for all tests."""
     of = subject(name)
     return of.simulator.message(kind, of.trade(serial), at=NOW)
 
@@ -79,13 +79,13 @@ def configured(
 
 
 def cases() -> list[tuple[str, Kind]]:
-    """Return every provider with every kind that its simulator tells of an order."""
+    """Return every provider with every kind about an order that its simulator supports."""
     found = {name: simulated.provider(name).KINDS for name in complete()}
     return [(name, kind) for name in found for kind in TELLING if kind in found[name]]
 
 
 def complete() -> list[str]:
-    """Return the providers whose code is all there."""
+    """Return the providers whose code is complete."""
     return [name for name in NAMES if not pieces.missing_code(name)]
 
 
@@ -97,7 +97,7 @@ def options_of(name: str) -> type[Struct]:
 
 
 def reading(of: contract.Adapter, posted: Posted) -> contract.Reading | str:
-    """Return the reading, or the reason of the rejection; anything else that escapes is a failure.
+    """Return the reading, or the reason of the rejection; any other exception is a failure.
 
     A document that is missing is a reason too: nothing has an effect before it was fetched from
     the provider's own host.
@@ -106,7 +106,7 @@ def reading(of: contract.Adapter, posted: Posted) -> contract.Reading | str:
         return of.read(message(posted.body, posted.headers))
     except errors.Rejected as rejected:
         assert rejected.reason in contract.REASONS, f"{rejected.reason!r} is no reason of REASONS"
-        assert rejected.hint, "a rejection without a hint helps nobody"
+        assert rejected.hint, "a rejection without a hint"
         return rejected.reason
     except contract.DocumentMissing:
         assert isinstance(of, contract.Learner), "asks for a document, and cannot learn it"

@@ -1,4 +1,4 @@
-"""What the tests of all providers share: messages, verdicts, and what every reading must keep."""
+"""Shared by the tests of all providers: messages, verdicts, and invariants of every reading."""
 
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
@@ -22,7 +22,7 @@ def account(*secrets: str, **options: object) -> contract.Account:
 
 
 def message(body: bytes, headers: Mapping[str, str], *, now: datetime = NOW) -> contract.Message:
-    """Build a callback as it arrives, with headers that do not mind case."""
+    """Build a callback as received, with case-insensitive headers."""
     return contract.Message(headers=CIMultiDict(headers), body=body, now=now)
 
 
@@ -33,22 +33,22 @@ def read_one(adapter: contract.Adapter, callback: contract.Message) -> events.Ev
     return item.event
 
 
-def refusal(adapter: contract.Adapter, callback: contract.Message) -> str:
-    """Return why the callback is refused; fail if it is not, or if no hint is given."""
+def rejection(adapter: contract.Adapter, callback: contract.Message) -> str:
+    """Return the reason of the rejection; fail if there is none, or no hint."""
     with pytest.raises(errors.Rejected) as caught:
         adapter.read(callback)
-    assert caught.value.hint, "a refusal without a hint helps nobody"
+    assert caught.value.hint, "a rejection without a hint"
     assert caught.value.reason in contract.REASONS
     return caught.value.reason
 
 
 def verdict(adapter: contract.Adapter, callback: contract.Message) -> contract.Reading | None:
-    """Return the reading, or None if it is refused; anything else that escapes is a failure."""
+    """Return the reading, or None if it is rejected; any other exception is a failure."""
     try:
         reading = adapter.read(callback)
-    except errors.Rejected as refused:
-        assert refused.reason in contract.REASONS
-        assert refused.hint
+    except errors.Rejected as rejected:
+        assert rejected.reason in contract.REASONS
+        assert rejected.hint
         return None
     for item in reading.items:
         check_storable(item)
@@ -56,7 +56,7 @@ def verdict(adapter: contract.Adapter, callback: contract.Message) -> contract.R
 
 
 def check_storable(item: contract.Item) -> None:
-    """Check what a database and the folding rely on, whatever the provider said."""
+    """Check the invariants that the database and the fold rely on, for any content."""
     event = item.event
     assert 1 <= len(item.key) <= 140
     assert _is_token(item.key)
@@ -95,7 +95,7 @@ def _is_token(text: str) -> bool:
 #: Any header value a server may hand on, surrogates of undecodable bytes included.
 header_values = st.text(st.characters(codec=None), max_size=60) | st.text("tv01=,. abc9\udce4")
 
-#: JSON values that are wrong almost everywhere.
+#: JSON values that are invalid almost everywhere.
 odd_values: st.SearchStrategy[Any] = st.one_of(
     st.none(),
     st.booleans(),

@@ -1,4 +1,4 @@
-"""What Adyen's adapter makes of true messages, and how it is configured."""
+"""How Adyen's adapter reads genuine messages, and its configuration."""
 
 import json
 from datetime import timedelta
@@ -26,10 +26,10 @@ from .adyen_samples import (
     signed,
     with_signature,
 )
-from .support import NOW, account, bent, read_one, refusal, verdict
+from .support import NOW, account, bent, read_one, rejection, verdict
 
 
-def told(changes: dict[str, Any], item: dict[str, Any] = PAYMENT) -> events.Event:
+def read_changed(changes: dict[str, Any], item: dict[str, Any] = PAYMENT) -> events.Event:
     return read_one(ADAPTER, signed(item | changes))
 
 
@@ -68,7 +68,7 @@ def test_refund() -> None:
 
 
 def test_batch() -> None:
-    """All items of a message are told, in their order, and a repeated one once."""
+    """All items of a message are read, in sequence, and a repeated one once."""
     again = PAYMENT | {"additionalData": {"authCode": "better"}}
     reading = ADAPTER.read(signed(PAYMENT, REFUND, again))
     assert [item.key for item in reading.items] == [
@@ -77,10 +77,10 @@ def test_batch() -> None:
     ]
 
 
-def test_one_key_tells_one_thing() -> None:
-    """Two items of one key with other values are refused."""
+def test_one_key_has_one_content() -> None:
+    """Two items of one key with other values are rejected."""
     other = PAYMENT | {"amount": {"currency": "EUR", "value": 1}}
-    assert refusal(ADAPTER, signed(PAYMENT, other)) == "malformed"
+    assert rejection(ADAPTER, signed(PAYMENT, other)) == "malformed"
 
 
 @pytest.mark.parametrize(
@@ -95,12 +95,12 @@ def test_one_key_tells_one_thing() -> None:
 )
 def test_harmless_events_are_noted(changes: dict[str, Any], kind: str) -> None:
     """What changes nothing that was booked is recorded."""
-    assert told(changes) == events.Noted(kind, AT)
+    assert read_changed(changes) == events.Noted(kind, AT)
 
 
 def test_a_cancelled_authorisation_is_parked() -> None:
-    """It was booked as paid, and the money will not come."""
-    event = told({"eventCode": "CANCELLATION"}, REFUND)
+    """It was booked as paid, and the money will not arrive."""
+    event = read_changed({"eventCode": "CANCELLATION"}, REFUND)
     assert isinstance(event, events.Unmapped)
     assert event.detail == "the authorisation was cancelled; payment NC6HT9CRT65ZGN82"
 
@@ -114,9 +114,9 @@ def test_a_cancelled_authorisation_is_parked() -> None:
         "NOTIFICATION_OF_CHARGEBACK", "REFUND_WITH_DATA", "SOMETHING_NEW", "authorisation",
     ],
 )  # fmt: skip
-def test_what_a_person_must_see_is_parked(code: str, success: str) -> None:
-    """Whatever may move money in a way that can not be booked is parked, known or not."""
-    event = told({"eventCode": code, "success": success}, REFUND)
+def test_what_needs_a_person_is_parked(code: str, success: str) -> None:
+    """Events that may move money in a way that cannot be booked are parked, known or not."""
+    event = read_changed({"eventCode": code, "success": success}, REFUND)
     assert isinstance(event, events.Unmapped)
     assert (event.kind, event.order_no) == (code + ("" if success == "true" else ":false"), "")
     assert event.detail.endswith("; payment NC6HT9CRT65ZGN82")
@@ -144,9 +144,9 @@ def test_what_a_person_must_see_is_parked(code: str, success: str) -> None:
         (PAYMENT, {"merchantReference": "S" * 65}),
     ],
 )
-def test_what_can_not_be_booked_is_parked(item: Any, changes: dict[str, Any]) -> None:
-    """A true message that makes no sense to us is acknowledged: refused, it would block others."""
-    event = told(changes, item)
+def test_what_cannot_be_booked_is_parked(item: Any, changes: dict[str, Any]) -> None:
+    """A genuine message without meaning is acknowledged: a rejection would block the queue."""
+    event = read_changed(changes, item)
     assert isinstance(event, events.Unmapped)
     assert event.detail
 
@@ -154,14 +154,14 @@ def test_what_can_not_be_booked_is_parked(item: Any, changes: dict[str, Any]) ->
 @pytest.mark.parametrize("reference", ["", None])
 def test_payment_without_order_number(reference: Any) -> None:
     """Money that names no order still arrives, with an empty order number."""
-    event = told({"merchantReference": reference})
+    event = read_changed({"merchantReference": reference})
     assert isinstance(event, events.PaymentSucceeded)
     assert event.order_no == ""
 
 
 def test_order_numbers_may_hold_colons() -> None:
     """The one value that may hold a colon is read as it is."""
-    assert events.order_no(told({"merchantReference": "SO:1001:EUR"})) == "SO:1001:EUR"
+    assert events.order_no(read_changed({"merchantReference": "SO:1001:EUR"})) == "SO:1001:EUR"
 
 
 @pytest.mark.parametrize(
@@ -183,7 +183,7 @@ def test_order_numbers_may_hold_colons() -> None:
 )
 def test_amounts(minor: int, code: str, amount: str) -> None:
     """Adyen's integer becomes the exact amount, also where its unit is not ISO 4217's."""
-    event = told({"amount": {"currency": code, "value": minor}})
+    event = read_changed({"amount": {"currency": code, "value": minor}})
     assert isinstance(event, events.PaymentSucceeded)
     assert (event.amount, event.currency) == (Decimal(amount), code)
 
@@ -203,17 +203,17 @@ def test_currencies_that_differ_from_iso() -> None:
         (NOW + timedelta(days=2)).isoformat(), (NOW - timedelta(days=61)).isoformat(),
     ],
 )  # fmt: skip
-def test_unsigned_time_that_can_not_be_is_ours(date: Any) -> None:
-    """eventDate is not signed: one that is odd or far off is replaced, and stops nothing."""
-    event = told({"eventDate": date})
+def test_unsigned_implausible_time_is_replaced(date: Any) -> None:
+    """eventDate is not signed: an invalid or implausible one is replaced."""
+    event = read_changed({"eventDate": date})
     assert isinstance(event, events.PaymentSucceeded)
     assert event.occurred_at == NOW
 
 
 def test_time_of_a_late_retry_is_kept() -> None:
-    """A retry comes up to 30 days late and still says when it happened."""
+    """A retry arrives up to 30 days late and keeps the time of the event."""
     at = NOW - timedelta(days=30)
-    event = told({"eventDate": at.isoformat()})
+    event = read_changed({"eventDate": at.isoformat()})
     assert isinstance(event, events.PaymentSucceeded)
     assert event.occurred_at == at
 
@@ -238,9 +238,9 @@ def test_time_of_a_late_retry_is_kept() -> None:
     ],
 )
 def test_bodies_of_another_shape(body: bytes) -> None:
-    """What is not the documented shape is refused, signed or not."""
+    """Any other shape than the documented one is rejected, signed or not."""
     if body != PAID.body:
-        assert refusal(ADAPTER, posted(body)) == "malformed"
+        assert rejection(ADAPTER, posted(body)) == "malformed"
 
 
 @pytest.mark.parametrize(
@@ -255,39 +255,39 @@ def test_bodies_of_another_shape(body: bytes) -> None:
         {"eventCode": "A" * 49},
     ],
 )
-def test_an_item_that_nothing_names_is_refused(changes: dict[str, Any]) -> None:
-    """Without a key that can be stored nothing can be kept, not even parked."""
-    assert refusal(ADAPTER, signed(PAYMENT | changes)) == "malformed"
+def test_an_item_that_nothing_names_is_rejected(changes: dict[str, Any]) -> None:
+    """Without a storable key an item cannot be stored, not even parked."""
+    assert rejection(ADAPTER, signed(PAYMENT | changes)) == "malformed"
 
 
 def test_doubled_names_of_json_change_nothing() -> None:
-    """Of a name that stands there twice, what is verified is what is booked."""
+    """Of a duplicate name, the verified value is the booked one."""
     forged = PAID.body.replace(b'"value": 19900', b'"value": 1, "value": 19900')
     assert forged != PAID.body
     assert ADAPTER.read(posted(forged)) == ADAPTER.read(PAID)
     forged = PAID.body.replace(b'"value": 19900', b'"value": 19900, "value": 1')
-    assert refusal(ADAPTER, posted(forged)) == "bad_signature"
+    assert rejection(ADAPTER, posted(forged)) == "bad_signature"
 
 
 def test_environment_must_match() -> None:
-    """Test messages are not taken by a live account, nor live ones by a test account."""
+    """Test messages are not accepted by a live account, nor live ones by a test account."""
     tried = signed(PAYMENT, live="false")
-    assert refusal(ADAPTER, tried) == "not_ours"
+    assert rejection(ADAPTER, tried) == "not_ours"
     test_adapter = adyen.adapter(account(SECRET, live=False, **OPTIONS))
     assert test_adapter.read(tried) == ADAPTER.read(PAID)
-    assert refusal(test_adapter, PAID) == "not_ours"
+    assert rejection(test_adapter, PAID) == "not_ours"
 
 
 @pytest.mark.parametrize("code", ["Other", "testmerchant", "TestMerchant:x", "", None])
 def test_merchant_account_must_match(code: Any) -> None:
     """Payments of another merchant account of the company are not ours."""
-    assert refusal(ADAPTER, signed(PAYMENT | {"merchantAccountCode": code})) == "not_ours"
+    assert rejection(ADAPTER, signed(PAYMENT | {"merchantAccountCode": code})) == "not_ours"
 
 
 @settings(max_examples=200)
 @given(st.sampled_from([PAYMENT, REFUND]).flatmap(bent))
-def test_bent_items_are_storable_or_refused(item: Any) -> None:
-    """Whatever Adyen itself might sign, it is refused or it can be stored."""
+def test_bent_items_are_storable_or_rejected(item: Any) -> None:
+    """Any content that Adyen could sign is rejected or storable."""
     try:
         content = envelope(with_signature(item))
     except (AttributeError, KeyError, TypeError, ValueError):
@@ -296,8 +296,8 @@ def test_bent_items_are_storable_or_refused(item: Any) -> None:
 
 
 @given(st.data())
-def test_bent_messages_are_storable_or_refused(data: st.DataObject) -> None:
-    """Whatever stands around the items."""
+def test_bent_messages_are_storable_or_rejected(data: st.DataObject) -> None:
+    """The fields around the items are modified."""
     content = envelope(with_signature(PAYMENT))
     name = data.draw(st.sampled_from(["live", "notificationItems"]))
     part = data.draw(bent({name: content[name]}))
@@ -313,7 +313,7 @@ def test_bent_messages_are_storable_or_refused(data: st.DataObject) -> None:
     ],
 )
 def test_replies(answer: contract.Answer, status: int, body: bytes) -> None:
-    """Only accepted is a 2xx, and says so in the way that old set-ups want."""
+    """Only accepted is a 2xx, with the body that old webhooks require."""
     assert ADAPTER.reply(answer) == contract.Reply(status, body, "text/plain; charset=utf-8")
 
 
@@ -335,7 +335,7 @@ def test_replies(answer: contract.Answer, status: int, body: bytes) -> None:
     ],
 )
 def test_wrong_configuration(secrets: tuple[str, ...], options: Any, says: str) -> None:
-    """A wrong account does not start, says what to set, and does not show its secret."""
+    """A wrong account raises an error that names the setting and hides the secret."""
     with pytest.raises(ValueError, match=says) as caught:
         adyen.adapter(account(*secrets, **options))
     assert "shop" in str(caught.value)

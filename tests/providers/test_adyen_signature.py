@@ -26,7 +26,7 @@ from .adyen_samples import (
     text,
     with_signature,
 )
-from .support import account, header_values, message, refusal, tampered, verdict
+from .support import account, header_values, message, rejection, tampered, verdict
 
 SIGNED = with_signature(PAYMENT)
 
@@ -36,19 +36,19 @@ def test_every_live_key_counts() -> None:
     both = adyen.adapter(account(NEXT_SECRET.lower(), SECRET, **OPTIONS))
     for secret in (SECRET, NEXT_SECRET):
         assert both.read(signed(PAYMENT, secret=secret)) == ADAPTER.read(PAID)
-    assert refusal(ADAPTER, signed(PAYMENT, secret=NEXT_SECRET)) == "bad_signature"
+    assert rejection(ADAPTER, signed(PAYMENT, secret=NEXT_SECRET)) == "bad_signature"
 
 
 def test_items_of_one_message_may_be_signed_with_either_key() -> None:
     """A message made while the key is exchanged may hold an item of each."""
     both = adyen.adapter(account(NEXT_SECRET, SECRET, **OPTIONS))
-    said = posted(envelope(SIGNED, with_signature(REFUND, secret=NEXT_SECRET)))
-    assert len(both.read(said).items) == 2
+    received = posted(envelope(SIGNED, with_signature(REFUND, secret=NEXT_SECRET)))
+    assert len(both.read(received).items) == 2
 
 
 @pytest.mark.parametrize("place", [0, 1, 2])
-def test_one_bad_item_refuses_the_message(place: int) -> None:
-    """Every item is verified, wherever it stands; an official library looks at the first only."""
+def test_one_bad_item_rejects_the_message(place: int) -> None:
+    """Every item is verified, in any position; an official library checks only the first."""
     for bad, reason in (
         (SIGNED | {"pspReference": "FORGED"}, "bad_signature"),
         (with_signature(REFUND, secret=NEXT_SECRET), "bad_signature"),
@@ -57,7 +57,7 @@ def test_one_bad_item_refuses_the_message(place: int) -> None:
     ):
         items = [SIGNED, with_signature(REFUND)]
         items.insert(place, bad)
-        assert refusal(ADAPTER, posted(envelope(*items))) == reason
+        assert rejection(ADAPTER, posted(envelope(*items))) == reason
 
 
 @pytest.mark.parametrize(
@@ -79,28 +79,28 @@ def test_one_bad_item_refuses_the_message(place: int) -> None:
 def test_signatures(mac: Any, reason: str) -> None:
     """A signature that is not exactly the right one proves nothing."""
     item = PAYMENT | {"additionalData": {"hmacSignature": mac}}
-    assert refusal(ADAPTER, posted(envelope(item))) == reason
+    assert rejection(ADAPTER, posted(envelope(item))) == reason
 
 
 @pytest.mark.parametrize("additional", [None, {}, {"hmacsignature": signature(PAYMENT)}])
-def test_unsigned_items_are_refused(additional: Any) -> None:
+def test_unsigned_items_are_rejected(additional: Any) -> None:
     """Without a signature where Adyen puts it there is none."""
     item = PAYMENT | {"additionalData": additional}
-    assert refusal(ADAPTER, posted(envelope(item))) == "missing_signature"
+    assert rejection(ADAPTER, posted(envelope(item))) == "missing_signature"
 
 
 def test_key_is_the_decoded_hex() -> None:
     """The text of the key, or an empty one, signs nothing; nor does another algorithm."""
-    said = text(PAYMENT).encode()
+    signed_text = text(PAYMENT).encode()
     decoded = bytes.fromhex(SECRET)
     for mac in (
-        hmac.digest(SECRET.encode(), said, "sha256"),
-        hmac.digest(b"", said, "sha256"),
-        hmac.digest(decoded, said, "sha1"),
-        hmac.digest(decoded, said, "sha512"),
+        hmac.digest(SECRET.encode(), signed_text, "sha256"),
+        hmac.digest(b"", signed_text, "sha256"),
+        hmac.digest(decoded, signed_text, "sha1"),
+        hmac.digest(decoded, signed_text, "sha512"),
     ):
         item = PAYMENT | {"additionalData": {"hmacSignature": base64.b64encode(mac).decode()}}
-        assert refusal(ADAPTER, posted(envelope(item))) == "bad_signature"
+        assert rejection(ADAPTER, posted(envelope(item))) == "bad_signature"
 
 
 @pytest.mark.parametrize(
@@ -119,7 +119,7 @@ def test_key_is_the_decoded_hex() -> None:
 )
 def test_each_signed_value_is_covered(changes: dict[str, Any]) -> None:
     """A change of any signed value is noticed."""
-    assert refusal(ADAPTER, posted(envelope(SIGNED | changes))) == "bad_signature"
+    assert rejection(ADAPTER, posted(envelope(SIGNED | changes))) == "bad_signature"
 
 
 @pytest.mark.parametrize(
@@ -148,9 +148,9 @@ def test_what_is_not_signed_decides_nothing(changes: dict[str, Any]) -> None:
         {"amount": {"value": 900, "currency": "EUR:EUR"}},
     ],
 )
-def test_values_can_not_be_folded_into_their_neighbours(folded: dict[str, Any]) -> None:
-    """What is rightly signed and holds a colon where none can be is refused."""
-    assert refusal(ADAPTER, signed(REFUND | folded)) in ("malformed", "not_ours")
+def test_values_cannot_be_folded_into_their_neighbours(folded: dict[str, Any]) -> None:
+    """What is rightly signed and holds a colon where none can be is rejected."""
+    assert rejection(ADAPTER, signed(REFUND | folded)) in ("malformed", "not_ours")
 
 
 def test_a_true_text_is_read_in_one_way_only() -> None:
@@ -196,21 +196,21 @@ def test_platform_webhooks_are_unsupported() -> None:
     body = json.dumps({"type": "balancePlatform.transfer.created", "data": {}}).encode()
     mac = base64.b64encode(hmac.digest(bytes.fromhex(SECRET), body, "sha256")).decode()
     for content in (body, PAID.body):
-        said = message(content, {"HmacSignature": mac, "Protocol": "HmacSHA256"})
-        assert refusal(ADAPTER, said) == "unsupported"
+        received = message(content, {"HmacSignature": mac, "Protocol": "HmacSHA256"})
+        assert rejection(ADAPTER, received) == "unsupported"
 
 
 @pytest.mark.parametrize(
     "body", [b"", b"live=true&eventCode=AUTHORISATION", b"<soap:Envelope/>", b"[]", b"\xff"]
 )
 def test_other_methods_are_unsupported(body: bytes) -> None:
-    """The methods SOAP and HTTP POST are refused with a word on what to choose."""
-    assert refusal(ADAPTER, posted(body)) == "unsupported"
+    """The methods SOAP and HTTP POST are rejected with a word on what to choose."""
+    assert rejection(ADAPTER, posted(body)) == "unsupported"
 
 
 @given(tampered(PAID.body))
-def test_tampered_bodies_are_refused_or_the_same(body: bytes) -> None:
-    """A body that was tampered with is refused, or tells the same but for its unsigned time."""
+def test_tampered_bodies_are_rejected_or_the_same(body: bytes) -> None:
+    """A body that was tampered with is rejected, or read as the same, apart from its time."""
     reading = verdict(ADAPTER, posted(body))
     if reading is not None:
         (item,), (true,) = reading.items, ADAPTER.read(PAID).items
@@ -223,8 +223,8 @@ def _without_time(event: Any) -> Any:
 
 
 @given(tampered(signature(PAYMENT).encode()))
-def test_tampered_signatures_are_refused(mac: bytes) -> None:
-    """A signature that differs in any character is refused."""
+def test_tampered_signatures_are_rejected(mac: bytes) -> None:
+    """A signature that differs in any character is rejected."""
     changed = mac.decode("latin-1")
     item = PAYMENT | {"additionalData": {"hmacSignature": changed}}
     reading = verdict(ADAPTER, posted(envelope(item)))
@@ -232,8 +232,8 @@ def test_tampered_signatures_are_refused(mac: bytes) -> None:
 
 
 @given(st.binary(max_size=200), header_values)
-def test_any_bytes_are_refused(body: bytes, header: str) -> None:
-    """No body and no header makes anything but a refusal escape."""
+def test_any_bytes_are_rejected(body: bytes, header: str) -> None:
+    """Arbitrary bodies and headers raise ``Rejected`` and nothing else."""
     for content in (body, b"{" + body):
         assert verdict(ADAPTER, message(content, {"HmacSignature": header})) is None
         assert verdict(ADAPTER, message(content, {"Content-Type": header})) is None

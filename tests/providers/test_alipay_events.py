@@ -1,4 +1,4 @@
-"""What Alipay's adapter makes of true notices, and how it is configured."""
+"""How Alipay's adapter reads genuine notices, and its configuration."""
 
 from decimal import Decimal
 from typing import Any
@@ -27,16 +27,16 @@ from .alipay_samples import (
     pem,
     private_pem,
 )
-from .support import account, read_one, refusal, verdict
+from .support import account, read_one, rejection, verdict
 
 
 def test_payment() -> None:
     """A successful trade is a payment; its times are GMT+8, its key the notify_id."""
     assert ADAPTER.read(PAID).items == [contract.Item(FIELDS["notify_id"], PAYMENT)]
     finished = notice({"trade_status": "TRADE_FINISHED", "gmt_payment": None})
-    said = read_one(ADAPTER, finished)
-    assert said.occurred_at == NOTIFIED_AT
-    assert events.transaction_id(said) == PAYMENT.transaction_id
+    event = read_one(ADAPTER, finished)
+    assert event.occurred_at == NOTIFIED_AT
+    assert events.transaction_id(event) == PAYMENT.transaction_id
 
 
 def test_finished_is_counted_once() -> None:
@@ -65,8 +65,8 @@ def test_finished_is_counted_once() -> None:
 
 
 @pytest.mark.parametrize("status", ["TRADE_SUCCESS", "TRADE_FINISHED", "TRADE_CLOSED"])
-def test_refund_says_that_it_was_paid_too(status: str) -> None:
-    """A notice of a refund also tells of the payment, so a lost notice leaves nothing unpaid."""
+def test_a_refund_implies_the_payment(status: str) -> None:
+    """A refund notice also yields the payment, in case its own notice was lost."""
     reading = ADAPTER.read(notice({**REFUND, "trade_status": status}))
     assert reading.items == [
         contract.Item(REFUND["notify_id"] + ":paid", PAYMENT),
@@ -100,16 +100,20 @@ def test_closed_unpaid(fee: str | None) -> None:
 
 
 def test_unpaid_is_noted() -> None:
-    """A trade that waits for its buyer is noted and never taken for a payment."""
-    said = read_one(ADAPTER, notice({**REFUND, "trade_status": "WAIT_BUYER_PAY"}))
-    assert said == events.Noted("WAIT_BUYER_PAY", NOTIFIED_AT)
+    """A trade that waits for its buyer is noted and never booked as a payment."""
+    event = read_one(ADAPTER, notice({**REFUND, "trade_status": "WAIT_BUYER_PAY"}))
+    assert event == events.Noted("WAIT_BUYER_PAY", NOTIFIED_AT)
 
 
 def test_unknown_statuses_are_parked() -> None:
-    """A status that is not documented is put before a person and never taken for a payment."""
-    said = read_one(ADAPTER, notice({**REFUND, "trade_status": "TRADE_PENDING"}))
-    assert isinstance(said, events.Unmapped)
-    assert (said.kind, said.order_no, said.occurred_at) == ("TRADE_PENDING", "SO-1001", NOTIFIED_AT)
+    """A status that is not documented is parked and never booked as a payment."""
+    event = read_one(ADAPTER, notice({**REFUND, "trade_status": "TRADE_PENDING"}))
+    assert isinstance(event, events.Unmapped)
+    assert (event.kind, event.order_no, event.occurred_at) == (
+        "TRADE_PENDING",
+        "SO-1001",
+        NOTIFIED_AT,
+    )
 
 
 def test_other_notices_are_noted() -> None:
@@ -143,16 +147,16 @@ def test_ours(options: dict[str, str], changes: dict[str, str | None], is_ours: 
     if is_ours:
         assert adapter.read(notice(changes)) == ADAPTER.read(PAID)
     else:
-        assert refusal(adapter, notice(changes)) == "not_ours"
+        assert rejection(adapter, notice(changes)) == "not_ours"
 
 
 def test_currency_is_an_option() -> None:
     """The account's currency decides the decimals of an amount."""
     adapter = alipay.adapter(account(pem(ALIPAYS_KEY), app_id=APP_ID, currency="JPY"))
-    said = read_one(adapter, notice({"total_amount": "980.00"}))
-    assert isinstance(said, events.PaymentSucceeded)
-    assert (said.amount, said.currency) == (Decimal(980), "JPY")
-    assert refusal(adapter, PAID) == "malformed"
+    event = read_one(adapter, notice({"total_amount": "980.00"}))
+    assert isinstance(event, events.PaymentSucceeded)
+    assert (event.amount, event.currency) == (Decimal(980), "JPY")
+    assert rejection(adapter, PAID) == "malformed"
 
 
 @pytest.mark.parametrize(
@@ -201,9 +205,9 @@ def test_currency_is_an_option() -> None:
         {**REFUND, "total_amount": ""},
     ],
 )
-def test_malformed_notices_are_refused(changes: dict[str, str | None]) -> None:
-    """What the ledger needs is there and in bounds, or the notice is refused."""
-    assert refusal(ADAPTER, notice(changes)) == "malformed"
+def test_malformed_notices_are_rejected(changes: dict[str, str | None]) -> None:
+    """Fields that the ledger needs are present and in bounds, or the notice is rejected."""
+    assert rejection(ADAPTER, notice(changes)) == "malformed"
 
 
 odd_text = st.one_of(
@@ -216,8 +220,8 @@ odd_text = st.one_of(
 
 
 @given(st.dictionaries(st.sampled_from(sorted(FIELDS | REFUND)), st.none() | odd_text, max_size=3))
-def test_bent_notices_are_storable_or_refused(changes: dict[str, str | None]) -> None:
-    """Whatever Alipay itself might sign, it is refused or it can be stored."""
+def test_bent_notices_are_storable_or_rejected(changes: dict[str, str | None]) -> None:
+    """Any content that Alipay could sign is rejected or storable."""
     verdict(ADAPTER, notice({**REFUND, **changes}))
 
 
@@ -232,7 +236,7 @@ def test_replies(answer: contract.Answer, status: int, body: bytes) -> None:
 
 
 def test_wrong_configuration() -> None:
-    """A wrong account does not start and says what to set."""
+    """A wrong account raises an error that names the setting."""
     good = pem(ALIPAYS_KEY)
     small = rsa.generate_private_key(public_exponent=65537, key_size=1024)
     curve = ec.generate_private_key(ec.SECP256R1())

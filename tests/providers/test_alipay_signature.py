@@ -37,7 +37,7 @@ from .alipay_samples import (
     private_pem,
     signed,
 )
-from .support import account, read_one, refusal, tampered, verdict
+from .support import account, read_one, rejection, tampered, verdict
 
 NEXT_KEY = rsa.generate_private_key(public_exponent=65537, key_size=2048)
 SDK = AliPay(
@@ -68,7 +68,7 @@ def is_accepted_by_sdk(body: bytes) -> bool:
 
 
 def test_accepts_what_the_sdk_signs() -> None:
-    """A form that the sdk signed and encoded is accepted, odd characters and all."""
+    """A form that the sdk signed and encoded is accepted, including special characters."""
     body = SDK.sign_data(dict(FIELDS)) + "&sign_type=RSA2"
     assert read_one(ADAPTER, posted(body.encode())) == PAYMENT
 
@@ -95,8 +95,8 @@ def test_agrees_with_the_sdk_on_any_text(name: str, value: str) -> None:
 def test_gbk(charset: str) -> None:
     """A notice in GBK is verified on its own bytes, also where those are ASCII characters."""
     # The second byte of U+4E02 in GBK is "@", that of U+4E4A is "|", that of U+8AA0 "\\".
-    said = notice({"charset": charset, "subject": "茶丂乊誠 100%"}, codec="gbk")
-    assert read_one(ADAPTER, said) == PAYMENT
+    received = notice({"charset": charset, "subject": "茶丂乊誠 100%"}, codec="gbk")
+    assert read_one(ADAPTER, received) == PAYMENT
 
 
 def test_charset_may_be_absent() -> None:
@@ -106,18 +106,18 @@ def test_charset_may_be_absent() -> None:
 
 @pytest.mark.parametrize("charset", ["utf-16", "", "utf8", "gb18030", "GBK\x00", "字"])
 def test_other_charsets_are_unsupported(charset: str) -> None:
-    """A charset that is not documented is refused even though the signature is right."""
-    assert refusal(ADAPTER, notice({"charset": charset})) == "unsupported"
+    """A charset that is not documented is rejected even though the signature is right."""
+    assert rejection(ADAPTER, notice({"charset": charset})) == "unsupported"
 
 
 @pytest.mark.parametrize(
     ("charset", "codec"), [("utf-8", "gbk"), ("gbk", "latin-1"), ("utf-8", "latin-1")]
 )
 def test_undecodable_text_is_malformed(charset: str, codec: str) -> None:
-    """Bytes that are not in the charset they name are refused."""
+    """Bytes that are not in the charset they name are rejected."""
     subject = "茶" if codec == "gbk" else "\xff\xff"
-    said = notice({"charset": charset, "subject": subject}, codec=codec)
-    assert refusal(ADAPTER, said) == "malformed"
+    received = notice({"charset": charset, "subject": subject}, codec=codec)
+    assert rejection(ADAPTER, received) == "malformed"
 
 
 def test_certificate_mode() -> None:
@@ -125,7 +125,7 @@ def test_certificate_mode() -> None:
     chain = certificate(ALIPAYS_KEY) + certificate(NEXT_KEY)
     adapter = alipay.adapter(account(chain, app_id=APP_ID))
     assert adapter.read(PAID) == ADAPTER.read(PAID)
-    assert refusal(adapter, notice(key=NEXT_KEY)) == "bad_signature"
+    assert rejection(adapter, notice(key=NEXT_KEY)) == "bad_signature"
 
 
 def test_bare_key_of_the_console() -> None:
@@ -140,16 +140,16 @@ def test_every_live_key_counts() -> None:
     both = alipay.adapter(account(pem(NEXT_KEY), pem(ALIPAYS_KEY), app_id=APP_ID))
     assert both.read(PAID).items
     assert both.read(notice(key=NEXT_KEY)).items
-    assert refusal(ADAPTER, notice(key=NEXT_KEY)) == "bad_signature"
+    assert rejection(ADAPTER, notice(key=NEXT_KEY)) == "bad_signature"
 
 
 def test_rsa2_is_pinned() -> None:
-    """SHA-1 is refused under its own name, and does not pass under the name of RSA2."""
+    """SHA-1 is rejected under its own name, and does not pass under the name of RSA2."""
     sha1 = hashes.SHA1()
-    assert refusal(ADAPTER, notice(algorithm=sha1, sign_type="RSA")) == "unsupported"
-    assert refusal(ADAPTER, notice(algorithm=sha1)) == "bad_signature"
-    assert refusal(ADAPTER, notice(sign_type="MD5")) == "unsupported"
-    assert refusal(ADAPTER, notice(sign_type="")) == "unsupported"
+    assert rejection(ADAPTER, notice(algorithm=sha1, sign_type="RSA")) == "unsupported"
+    assert rejection(ADAPTER, notice(algorithm=sha1)) == "bad_signature"
+    assert rejection(ADAPTER, notice(sign_type="MD5")) == "unsupported"
+    assert rejection(ADAPTER, notice(sign_type="")) == "unsupported"
 
 
 def test_keep_sign_type_is_an_option() -> None:
@@ -157,8 +157,8 @@ def test_keep_sign_type_is_an_option() -> None:
     old = notice(keep_sign_type=True)
     keeping = alipay.adapter(account(pem(ALIPAYS_KEY), app_id=APP_ID, keep_sign_type=True))
     assert keeping.read(old) == ADAPTER.read(PAID)
-    assert refusal(ADAPTER, old) == "bad_signature"
-    assert refusal(keeping, PAID) == "bad_signature"
+    assert rejection(ADAPTER, old) == "bad_signature"
+    assert rejection(keeping, PAID) == "bad_signature"
 
 
 @pytest.mark.parametrize(
@@ -190,8 +190,8 @@ def test_keep_sign_type_is_an_option() -> None:
     ],
 )
 def test_bodies(body: bytes, reason: str) -> None:
-    """A form that is not the one that was signed is refused, whatever it looks like."""
-    assert refusal(ADAPTER, posted(body)) == reason
+    """A form that is not the one that was signed is rejected."""
+    assert rejection(ADAPTER, posted(body)) == reason
 
 
 def folded(form: dict[str, bytes], names: list[str]) -> list[tuple[str, bytes]]:
@@ -209,8 +209,8 @@ def test_folded_fields_never_change_the_message(changes: dict[str, str]) -> None
     names = sorted(form.keys() - {"sign", "sign_type"})
     for start in range(len(names)):
         for end in range(start + 2, len(names) + 1):
-            said = posted(encoded(folded(form, names[start:end])))
-            assert verdict(ADAPTER, said) in (None, ADAPTER.read(notice(changes)))
+            received = posted(encoded(folded(form, names[start:end])))
+            assert verdict(ADAPTER, received) in (None, ADAPTER.read(notice(changes)))
 
 
 @pytest.mark.parametrize(
@@ -223,11 +223,11 @@ def test_folded_fields_never_change_the_message(changes: dict[str, str]) -> None
         ("trade_status", "version"),
     ],
 )
-def test_folded_fields_are_refused(first: str, hidden: str) -> None:
+def test_folded_fields_are_rejected(first: str, hidden: str) -> None:
     """A field that we act on is neither hidden in another's value nor hides another itself."""
     form = dict(signed({**FIELDS, **REFUND}))
-    said = posted(encoded(folded(form, [first, hidden])))
-    assert refusal(ADAPTER, said) == "bad_signature"
+    received = posted(encoded(folded(form, [first, hidden])))
+    assert rejection(ADAPTER, received) == "bad_signature"
 
 
 @given(st.permutations(signed({**FIELDS, **REFUND})), st.booleans())
@@ -237,8 +237,8 @@ def test_order_and_escaping_do_not_matter(form: list[tuple[str, bytes]], is_lowe
         b"%b=%b" % (name.encode(), b"".join(b"%%%02X" % byte for byte in value))
         for name, value in form
     )
-    said = posted(body.lower().replace(b"rsa2", b"RSA2") if is_lower else body)
-    assert ADAPTER.read(said) == ADAPTER.read(notice(REFUND))
+    received = posted(body.lower().replace(b"rsa2", b"RSA2") if is_lower else body)
+    assert ADAPTER.read(received) == ADAPTER.read(notice(REFUND))
 
 
 @st.composite
@@ -268,7 +268,7 @@ def rearranged(draw: st.DrawFn, form: list[tuple[str, bytes]]) -> list[tuple[str
 @settings(max_examples=300)
 @given(rearranged(sorted(signed({**FIELDS, **REFUND}))))
 def test_rearranged_notices_never_change_the_message(form: list[tuple[str, bytes]]) -> None:
-    """Whatever is done to the fields, the notice is refused or says the very same."""
+    """Modified fields are rejected or read as the same content."""
     reading = verdict(ADAPTER, posted(encoded(form)))
     assert reading in (None, ADAPTER.read(notice(REFUND)))
 
@@ -276,11 +276,11 @@ def test_rearranged_notices_never_change_the_message(form: list[tuple[str, bytes
 @settings(max_examples=300)
 @given(tampered(PAID.body))
 def test_tampered_notices_never_change_the_message(body: bytes) -> None:
-    """Whatever is done to the bytes, the notice is refused or says the very same."""
+    """Modified bytes are rejected or read as the same content."""
     assert verdict(ADAPTER, posted(body)) in (None, ADAPTER.read(PAID))
 
 
 @given(st.binary(max_size=200) | st.text("a=&%+sign1", max_size=60).map(str.encode))
-def test_any_bytes_are_refused(body: bytes) -> None:
-    """No body makes anything but a refusal escape."""
+def test_any_bytes_are_rejected(body: bytes) -> None:
+    """Arbitrary bodies raise ``Rejected`` and nothing else."""
     assert verdict(ADAPTER, posted(body)) is None

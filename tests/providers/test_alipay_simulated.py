@@ -1,4 +1,4 @@
-"""The simulated Alipay: what it tells is read, what it forges is refused."""
+"""The simulated Alipay: its messages are read, its forgeries are rejected."""
 
 from datetime import timedelta
 from decimal import Decimal
@@ -12,7 +12,7 @@ from ops.simulators import alipay as simulated
 from ops.simulators.contract import Account, Trade
 
 from .alipay_samples import ADAPTER
-from .support import NOW, account, message, refusal
+from .support import NOW, account, message, rejection
 
 pytestmark = pytest.mark.usefixtures("pooled_keys")
 
@@ -26,8 +26,8 @@ def read(ours: Account, kind: Any, **how: Any) -> contract.Reading:
 
 
 @pytest.mark.parametrize("charset", ["utf-8", "gbk", "gb2312"])
-def test_the_simulator_tells_the_whole_story(charset: Any) -> None:
-    """Paid, refunded in part, refunded in all, or closed: what it says is what is read."""
+def test_the_simulator_sends_every_kind(charset: Any) -> None:
+    """Paid, refunded in part or in all, or closed: the adapter reads what the simulator sends."""
     ours = simulated.create(charset=charset)
     (paid,) = read(ours, "paid").items
     payment = paid.event
@@ -67,7 +67,7 @@ def test_old_messages_sign_their_type() -> None:
 
 
 def test_the_simulator_needs_what_only_alipay_has() -> None:
-    """With the options of a real account alone nothing can be signed, and it says so."""
+    """With the options of a real account alone, the simulator cannot sign and raises an error."""
     made = simulated.create()
     with pytest.raises(ValueError, match="only Alipay has"):
         simulated.simulator(Account(made.secrets, made.options, {}))
@@ -84,8 +84,8 @@ def test_the_simulator_needs_what_only_alipay_has() -> None:
         ("shipped", TRADE),
     ],
 )
-def test_the_simulator_refuses_what_it_can_not_tell(kind: Any, trade: Trade) -> None:
-    """Amounts in the account's currency with two decimals, and what Alipay tells of."""
+def test_the_simulator_rejects_what_it_cannot_express(kind: Any, trade: Trade) -> None:
+    """Amounts in the account's currency with two decimals, and kinds that Alipay sends."""
     with pytest.raises(ValueError, match=r"amounts|sends no message"):
         simulated.simulator(simulated.create()).message(kind, trade, at=NOW)
 
@@ -99,23 +99,23 @@ def test_the_simulator_refuses_what_it_can_not_tell(kind: Any, trade: Trade) -> 
         ("not_ours", "not_ours"),
     ],
 )
-def test_simulated_forgeries_are_refused(how: Any, reason: str) -> None:
-    """Every forgery of every kind is refused for the reason that it was forged for."""
+def test_simulated_forgeries_are_rejected(how: Any, reason: str) -> None:
+    """Every forgery of every kind is rejected for the expected reason."""
     ours = simulated.create()
     assert how in simulated.FORGERIES
     adapter = alipay.adapter(account(*ours.secrets, **ours.options))
     simulator = simulated.simulator(ours)
     for kind in sorted(simulated.KINDS):
         posted = simulator.forged(how, kind, TRADE, at=NOW)
-        assert refusal(adapter, message(posted.body, posted.headers)) == reason
+        assert rejection(adapter, message(posted.body, posted.headers)) == reason
 
 
 def test_the_simulator_knows_an_acknowledgement() -> None:
-    """Alipay wants 200 and the seven bytes, nothing more."""
+    """Alipay requires 200 and the seven bytes, nothing more."""
     simulator = simulated.simulator(simulated.create())
     for answer in ("accepted", "later", "rejected"):
         reply = ADAPTER.reply(answer)
-        said = simulator.is_acknowledged(reply.status, reply.content_type, reply.body)
-        assert said == (answer == "accepted")
+        is_acknowledged = simulator.is_acknowledged(reply.status, reply.content_type, reply.body)
+        assert is_acknowledged == (answer == "accepted")
     for status, body in ((200, b"success\n"), (200, b'"success"'), (200, b""), (302, b"success")):
         assert not simulator.is_acknowledged(status, "text/plain", body)

@@ -84,7 +84,7 @@ def test_probes_are_rejected_and_greetings_are_not(name: str) -> None:
 
 @each
 def test_forgeries_are_rejected(name: str) -> None:
-    """Signed by a stranger, changed, unsigned, of another merchant; the page explains why."""
+    """Signed with another key, changed, unsigned, of another merchant; the page explains why."""
     of = subject(name)
     assert {"foreign_key", "changed", "unsigned"} <= of.played.FORGERIES, (
         f"ops/simulators/{name}.py lacks one of the forgeries that every provider has"
@@ -98,12 +98,12 @@ def test_what_is_stale_is_rejected(name: str) -> None:
 
 
 @each
-def test_strangers_are_rejected(name: str) -> None:
+def test_other_accounts_are_rejected(name: str) -> None:
     """Another account of the provider, and every other provider."""
     checks.rejects_strangers(subject(name))
 
 
 @each
-def test_odd_bodies_are_rejected(name: str) -> None:
+def test_malformed_bodies_are_rejected(name: str) -> None:
     """Empty, huge, not UTF-8, nested too deeply."""
     checks.rejects_odd_bodies(subject(name))

@@ -46,7 +46,7 @@ def stripe(adapter: contract.Adapter) -> Subject:
 
 
 def reading(message: contract.Message, *keys: str) -> contract.Reading:
-    """Read nothing of the message, and tell of a payment under each of the keys."""
+    """Ignore the message, and return a payment under each of the keys."""
     posted = subject("stripe").simulator.message("paid", subject("stripe").trade(), at=support.NOW)
     whole = subject("stripe").adapter.read(support.message(posted.body, posted.headers))
     return contract.Reading([contract.Item(key, whole.items[0].event) for key in keys])
@@ -88,7 +88,7 @@ def test_a_forgery_that_is_not_rejected(
         checks.rejects_forgery(stripe(Bent(read=read)), "changed")
 
 
-def test_strangers_and_odd_bodies_that_are_believed() -> None:
+def test_other_accounts_and_malformed_bodies_that_are_accepted() -> None:
     with pytest.raises(AssertionError, match="of another account, with keys of its own was acc"):
         checks.rejects_strangers(stripe(Bent(read=believing)))
     with pytest.raises(AssertionError, match=r"a body of 0 bytes .* was accepted"):
@@ -106,11 +106,11 @@ def test_keys_that_change_or_are_shared() -> None:
         checks.is_stable(stripe(changing), "paid")
 
 
-def test_an_adapter_that_tells_something_else() -> None:
-    with pytest.raises(AssertionError, match="in EUR tells only"):
+def test_an_adapter_that_reads_another_event() -> None:
+    with pytest.raises(AssertionError, match="in EUR yields only"):
         checks.reads(stripe(Bent(read=believing)), "refund", "EUR")
     nothing = Bent(read=reading)
-    with pytest.raises(AssertionError, match=r"tells only \[\]"):
+    with pytest.raises(AssertionError, match=r"yields only \[\]"):
         checks.reads(stripe(nothing), "paid", "EUR")
     with pytest.raises(AssertionError, match="is rejected: bad_signature"):
         checks.reads(stripe(Bent(read=rejecting)), "paid", "EUR")

@@ -1,4 +1,4 @@
-"""What Doudian's adapter makes of true pushes, and how it is configured."""
+"""How Doudian's adapter reads genuine pushes, and its configuration."""
 
 import json
 from decimal import Decimal
@@ -29,7 +29,7 @@ from .doudian_samples import (
     item,
     signed,
 )
-from .support import NOW, account, bent, read_one, refusal, verdict
+from .support import NOW, account, bent, read_one, rejection, verdict
 
 PAYMENT = events.PaymentSucceeded(ORDER_NO, ORDER_NO, Decimal("19.90"), "CNY", AT)
 REFUND = events.RefundSucceeded(
@@ -61,26 +61,26 @@ def test_paid() -> None:
     ],
 )
 def test_tags(tag: str, data: Any, event: events.Event) -> None:
-    """Each tag tells what it proves, and nothing more."""
+    """Each tag yields exactly what it proves."""
     assert one(tag, data) == event
 
 
 def test_every_item_is_handled() -> None:
-    """A push of several messages tells all of them, each under its own number."""
+    """A push of several messages yields all of them, each under its own id."""
     push = [item("101", PAID_DATA, "a"), item("102", SHIPPED_DATA, "b"), GREETING]
     reading = ADAPTER.read(signed([*push, item("206", REFUNDED_DATA, "c")]))
-    assert [told.key for told in reading.items] == ["a", "b", "c"]
-    assert [told.event for told in reading.items][0::2] == [PAYMENT, REFUND]
+    assert [item.key for item in reading.items] == ["a", "b", "c"]
+    assert [item.event for item in reading.items][0::2] == [PAYMENT, REFUND]
 
 
 def test_greeting_is_acknowledged() -> None:
-    """Tag 0 tells nothing and is answered like the rest; so is an empty push."""
+    """Tag 0 has no content and is acknowledged; so is an empty push."""
     for push in ([GREETING], [{"tag": 0, "data": "x"}], []):
         assert ADAPTER.read(signed(push)) == contract.Reading([])
 
 
 def test_data_as_an_object_and_numbers_as_text() -> None:
-    """The platform writes data and numbers in two ways; both say the same."""
+    """The platform writes data and numbers in two ways; both have the same meaning."""
     data = PAID_DATA | {"p_id": ORDER_NO, "shop_id": str(SHOP_ID)}
     push = [{"tag": 101, "msg_id": 7, "data": data}]
     assert ADAPTER.read(signed(push)).items == [contract.Item("7", PAYMENT)]
@@ -92,18 +92,18 @@ def test_cash_on_delivery_is_not_paid() -> None:
 
 
 def test_repeat_inside_a_push() -> None:
-    """The same message twice in a push is told once; two under one number are refused."""
+    """A duplicate message in a push is read once; two with one id are rejected."""
     twice = [item("101", PAID_DATA), item("101", PAID_DATA)]
     assert ADAPTER.read(signed(twice)) == ADAPTER.read(PAID)
     other = [item("101", PAID_DATA), item("101", PAID_DATA | {"pay_amount": 1})]
-    assert refusal(ADAPTER, signed(other)) == "malformed"
+    assert rejection(ADAPTER, signed(other)) == "malformed"
 
 
 def test_other_shops() -> None:
-    """A push for another shop is refused; in a mixed one, ours is told and theirs is parked."""
+    """A push for another shop is rejected; in a mixed one, ours is read and theirs is parked."""
     theirs = item("101", PAID_DATA | {"shop_id": SHOP_ID + 1}, "theirs")
-    assert refusal(ADAPTER, signed([theirs])) == "not_ours"
-    assert refusal(ADAPTER, signed([GREETING, theirs])) == "not_ours"
+    assert rejection(ADAPTER, signed([theirs])) == "not_ours"
+    assert rejection(ADAPTER, signed([GREETING, theirs])) == "not_ours"
     ours, parked = ADAPTER.read(signed([item("101", PAID_DATA), theirs])).items
     assert ours.event == PAYMENT
     assert isinstance(parked.event, events.Unmapped)
@@ -135,7 +135,7 @@ def test_other_shops() -> None:
         ("101", {"p_id": 1}),
     ],
 )
-def test_what_can_not_be_booked_is_parked(tag: str, data: Any) -> None:
+def test_what_cannot_be_booked_is_parked(tag: str, data: Any) -> None:
     """An item that is not of its documented shape is parked and stops none of the others."""
     push = [item(tag, data, "odd"), item("101", PAID_DATA)]
     odd, good = ADAPTER.read(signed(push)).items
@@ -146,10 +146,10 @@ def test_what_can_not_be_booked_is_parked(tag: str, data: Any) -> None:
 
 
 def test_parked_item_names_its_order() -> None:
-    """What is parked still says which order it was about."""
-    said = one("102", SHIPPED_DATA | {"logistics_msg": None})
-    assert isinstance(said, events.Unmapped)
-    assert said.order_no == ORDER_NO
+    """A parked message keeps its order number."""
+    event = one("102", SHIPPED_DATA | {"logistics_msg": None})
+    assert isinstance(event, events.Unmapped)
+    assert event.order_no == ORDER_NO
 
 
 @pytest.mark.parametrize(
@@ -171,9 +171,9 @@ def test_parked_item_names_its_order() -> None:
         json.dumps([item("0", "x", str(n)) for n in range(1001)]).encode(),
     ],
 )
-def test_malformed_bodies_are_refused(body: bytes) -> None:
-    """A true signature over what is no push is refused as malformed."""
-    assert refusal(ADAPTER, signed(body)) == "malformed"
+def test_malformed_bodies_are_rejected(body: bytes) -> None:
+    """A valid signature over content that is not a push is rejected as malformed."""
+    assert rejection(ADAPTER, signed(body)) == "malformed"
 
 
 def test_tags_are_an_option() -> None:
@@ -181,7 +181,7 @@ def test_tags_are_an_option() -> None:
     options = OPTIONS | {"tags": {"206": "noted", "777": "refunded"}}
     adapter = doudian.adapter(account(SECRET, **options))
     push = [item("206", REFUNDED_DATA, "a"), item("777", REFUNDED_DATA, "b")]
-    assert [told.event for told in adapter.read(signed(push)).items] == [
+    assert [item.event for item in adapter.read(signed(push)).items] == [
         events.Noted("tag:206", NOW),
         REFUND,
     ]
@@ -196,16 +196,16 @@ def test_tags_are_an_option() -> None:
             ("106", CANCELLED_DATA),
             ("206", REFUNDED_DATA),
         ]
-    ).flatmap(lambda told: st.tuples(st.just(told[0]), bent(told[1])))
+    ).flatmap(lambda drawn: st.tuples(st.just(drawn[0]), bent(drawn[1])))
 )
-def test_bent_items_are_storable_or_refused(told: tuple[str, Any]) -> None:
-    """Whatever the platform itself might sign, it is refused or it can be stored."""
-    tag, data = told
+def test_bent_items_are_storable_or_rejected(drawn: tuple[str, Any]) -> None:
+    """Any content that the platform could sign is rejected or storable."""
+    tag, data = drawn
     verdict(ADAPTER, signed([{"tag": tag, "msg_id": "1", "data": data}]))
 
 
 @given(bent(item("101", PAID_DATA)))
-def test_bent_envelopes_are_storable_or_refused(content: Any) -> None:
+def test_bent_envelopes_are_storable_or_rejected(content: Any) -> None:
     """The same for what surrounds the data."""
     verdict(ADAPTER, signed([content]))
 
@@ -242,7 +242,7 @@ def test_replies(answer: contract.Answer, status: int, body: bytes) -> None:
     ],
 )
 def test_wrong_configuration(secrets: tuple[str, ...], options: Any, says: str) -> None:
-    """A wrong account does not start, says what to set, and does not show its secret."""
+    """A wrong account raises an error that names the setting and hides the secret."""
     with pytest.raises(ValueError, match=says) as caught:
         doudian.adapter(account(*secrets, **options))
     assert not any(secret and secret in str(caught.value) for secret in secrets)

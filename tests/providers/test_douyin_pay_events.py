@@ -1,4 +1,4 @@
-"""What Douyin Pay's adapter makes of true callbacks, and whose it takes."""
+"""How Douyin Pay's adapter reads genuine callbacks, and which merchants it accepts."""
 
 import json
 from decimal import Decimal
@@ -15,7 +15,7 @@ from ops.simulators.contract import Trade
 
 from .apiv3_samples import CREATED, MCHID, PAID_AT, PAYMENT, REFUND, callback
 from .douyin_pay_samples import ADAPTER, PAID, adapter, signed
-from .support import NOW, account, bent, message, read_one, refusal, verdict
+from .support import NOW, account, bent, message, read_one, rejection, verdict
 
 pytestmark = pytest.mark.usefixtures("pooled_keys")
 
@@ -38,7 +38,7 @@ def test_payment(kind: str) -> None:
 
 
 def test_refund() -> None:
-    """A refund is told by itself, under the merchant's own number for it."""
+    """A refund is one event, under the merchant's own number for it."""
     assert read_one(ADAPTER, signed(callback("REFUND.SUCCESS", REFUND))) == events.RefundSucceeded(
         transaction_id="4200000000202611231234567890",
         order_no="SO-1001",
@@ -80,9 +80,9 @@ def test_event_types_are_options() -> None:
 )
 def test_what_is_not_money(kind: str, resource: Any, meaning: type) -> None:
     """What moved no money is noted; what is not understood waits for a person."""
-    said = read_one(ADAPTER, signed(callback(kind, resource)))
-    assert type(said) is meaning
-    assert events.action(said) == kind
+    result = read_one(ADAPTER, signed(callback(kind, resource)))
+    assert type(result) is meaning
+    assert events.action(result) == kind
 
 
 @pytest.mark.parametrize(
@@ -95,11 +95,11 @@ def test_what_is_not_money(kind: str, resource: Any, meaning: type) -> None:
     ],
 )
 def test_other_merchants_and_apps_are_not_ours(changes: Any) -> None:
-    """A payment to another merchant, of another app or of a service provider is refused."""
-    said = signed(callback("PAYMENT.SUCCESS", PAYMENT | changes))
-    assert refusal(ADAPTER, said) == "not_ours"
+    """A payment to another merchant, of another app or of a service provider is rejected."""
+    received = signed(callback("PAYMENT.SUCCESS", PAYMENT | changes))
+    assert rejection(ADAPTER, received) == "not_ours"
     other = signed(callback("TRANSFER.SUCCESS", {"mchid": "1"}))
-    assert refusal(ADAPTER, other) == "not_ours"
+    assert rejection(ADAPTER, other) == "not_ours"
 
 
 @pytest.mark.parametrize(
@@ -119,17 +119,17 @@ def test_other_merchants_and_apps_are_not_ours(changes: Any) -> None:
         json.dumps(callback("REFUND.SUCCESS", REFUND | {"out_refund_no": ""})).encode(),
     ],
 )
-def test_malformed_bodies_are_refused(body: bytes) -> None:
-    """A true signature over nonsense is refused as malformed."""
-    assert refusal(ADAPTER, signed(body)) == "malformed"
+def test_malformed_bodies_are_rejected(body: bytes) -> None:
+    """A valid signature over nonsense is rejected as malformed."""
+    assert rejection(ADAPTER, signed(body)) == "malformed"
 
 
 @given(
     st.sampled_from(["PAYMENT.SUCCESS", "REFUND.SUCCESS", "TRANSACTION.FAIL", "OTHER"]),
     st.sampled_from([PAYMENT, REFUND]).flatmap(bent),
 )
-def test_bent_resources_are_storable_or_refused(kind: str, resource: Any) -> None:
-    """Whatever Douyin Pay itself might encrypt, it is refused or it can be stored."""
+def test_bent_resources_are_storable_or_rejected(kind: str, resource: Any) -> None:
+    """Any content that Douyin Pay could encrypt is rejected or storable."""
     verdict(ADAPTER, signed(callback(kind, resource)))
 
 
@@ -146,8 +146,8 @@ def test_replies(answer: contract.Answer, status: int, body: bytes) -> None:
     reply = ADAPTER.reply(answer)
     assert reply == contract.Reply(status, body, "application/json")
     simulator = simulated.simulator(simulated.create())
-    said = simulator.is_acknowledged(reply.status, reply.content_type, reply.body)
-    assert said == (answer == "accepted")
+    is_acknowledged = simulator.is_acknowledged(reply.status, reply.content_type, reply.body)
+    assert is_acknowledged == (answer == "accepted")
 
 
 def test_only_success_acknowledges() -> None:
@@ -166,24 +166,24 @@ def test_only_success_acknowledges() -> None:
 TRADE = Trade("T1", "SO-1001", Decimal("199.00"), Decimal("9.01"), "CNY")
 
 
-def test_the_simulator_tells_the_whole_story() -> None:
-    """Paid, refunded in part, refunded for the rest: what the simulator says is what is read."""
+def test_the_simulator_sends_every_kind() -> None:
+    """Paid, refunded in part, refunded for the rest: the adapter reads what the simulator sends."""
     ours = simulated.create()
     simulator = simulated.simulator(ours)
     adapter = douyin_pay.adapter(account(*ours.secrets, **ours.options))
 
-    def told(kind: Any, attempt: int = 0) -> contract.Reading:
+    def read_simulated(kind: Any, attempt: int = 0) -> contract.Reading:
         posted = simulator.message(kind, TRADE, at=NOW, attempt=attempt)
         return adapter.read(message(posted.body, posted.headers))
 
-    assert told("paid") == told("paid", attempt=1)
-    (item,) = told("paid").items
+    assert read_simulated("paid") == read_simulated("paid", attempt=1)
+    (item,) = read_simulated("paid").items
     payment = item.event
     assert isinstance(payment, events.PaymentSucceeded)
     assert (payment.order_no, payment.amount) == ("SO-1001", Decimal("199.00"))
     amounts = {}
     for kind in ("partial_refund", "refund"):
-        (item,) = told(kind).items
+        (item,) = read_simulated(kind).items
         refund = item.event
         assert isinstance(refund, events.RefundSucceeded)
         assert refund.transaction_id == payment.transaction_id
@@ -201,11 +201,11 @@ def test_the_simulator_tells_the_whole_story() -> None:
         ("not_ours", "not_ours"),
     ],
 )
-def test_simulated_forgeries_are_refused(how: Any, reason: str) -> None:
-    """Every forgery is refused for what it forges, also with the widest window."""
+def test_simulated_forgeries_are_rejected(how: Any, reason: str) -> None:
+    """Every forgery is rejected for the expected reason, even with the widest window."""
     ours = simulated.create()
     assert how in simulated.FORGERIES
     wide = account(*ours.secrets, **ours.options, tolerance_s=86_640)
     for kind in sorted(simulated.KINDS):
         posted = simulated.simulator(ours).forged(how, kind, TRADE, at=NOW)
-        assert refusal(douyin_pay.adapter(wide), message(posted.body, posted.headers)) == reason
+        assert rejection(douyin_pay.adapter(wide), message(posted.body, posted.headers)) == reason

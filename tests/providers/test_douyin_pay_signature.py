@@ -1,4 +1,4 @@
-"""What Douyin Pay's adapter takes for signed, fresh and rightly encrypted."""
+"""How Douyin Pay's adapter checks signature, freshness and encryption."""
 
 import base64
 import hashlib
@@ -29,7 +29,7 @@ from .apiv3_samples import (
     encrypted,
 )
 from .douyin_pay_samples import ADAPTER, OPTIONS, PAID, SERIAL, adapter, signed
-from .support import NOW, NOW_S, account, header_values, message, refusal, tampered, verdict
+from .support import NOW, NOW_S, account, header_values, message, rejection, tampered, verdict
 from .wechatpay_samples import PAID as WECHAT_PAID
 
 _HEADERS = ["Timestamp", "Nonce", "Serial", "Signature"]
@@ -49,7 +49,7 @@ def test_certificates_are_chosen_by_serial() -> None:
     both = adapter(certificates=[CERTIFICATE, newer])
     assert both.read(PAID).items
     assert both.read(signed(PAID.body, serial=serial, key=NEXT_KEY)).items
-    assert refusal(both, signed(PAID.body, serial=SERIAL, key=NEXT_KEY)) == "bad_signature"
+    assert rejection(both, signed(PAID.body, serial=SERIAL, key=NEXT_KEY)) == "bad_signature"
     with pytest.raises(errors.Rejected, match="fetch the provider's current certificates"):
         ADAPTER.read(signed(PAID.body, serial=serial, key=NEXT_KEY))
 
@@ -58,12 +58,12 @@ def test_certificates_are_chosen_by_serial() -> None:
 def test_every_header_is_needed(name: str) -> None:
     """Without one of the four headers there is nothing to verify."""
     rest = {key: each for key, each in PAID.headers.items() if key != f"Douyinpay-{name}"}
-    assert refusal(ADAPTER, message(PAID.body, rest)) == "missing_signature"
+    assert rejection(ADAPTER, message(PAID.body, rest)) == "missing_signature"
 
 
 def test_other_providers_headers_are_none() -> None:
-    """A callback in WeChat Pay's headers is not one of Douyin Pay's, whoever signed it."""
-    assert refusal(ADAPTER, WECHAT_PAID) == "missing_signature"
+    """A callback in WeChat Pay's headers is not one of Douyin Pay's, whichever key signed it."""
+    assert rejection(ADAPTER, WECHAT_PAID) == "missing_signature"
 
 
 @pytest.mark.parametrize(
@@ -80,24 +80,27 @@ def test_other_providers_headers_are_none() -> None:
 def test_window(tolerance_s: int, offset_s: int, reason: str | None) -> None:
     """The window is 300 s and can be opened to the length of all retries."""
     ours = adapter(tolerance_s=tolerance_s)
-    said = signed(PAID.body, at=NOW_S + offset_s)
+    received = signed(PAID.body, at=NOW_S + offset_s)
     if reason:
-        assert refusal(ours, said) == reason
+        assert rejection(ours, received) == reason
     else:
-        assert ours.read(said).items
+        assert ours.read(received).items
 
 
 def test_an_expired_certificate_proves_nothing() -> None:
     """A platform certificate counts only while it is valid."""
     now = datetime(2099, 6, 1, tzinfo=UTC)
-    said = signed(PAID.body, at=int(now.timestamp()))
-    assert refusal(ADAPTER, contract.Message(said.headers, said.body, now)) == "bad_signature"
+    received = signed(PAID.body, at=int(now.timestamp()))
+    assert (
+        rejection(ADAPTER, contract.Message(received.headers, received.body, now))
+        == "bad_signature"
+    )
 
 
 @pytest.mark.parametrize("signature", ["AA==", "A" * 344, "====", "\udce4", "%", "WECHATPAY/SIG"])
 def test_signatures_that_are_none(signature: str) -> None:
-    """Base64 garbage and signatures of the wrong length are refused."""
-    assert refusal(ADAPTER, changed(Signature=signature)) == "bad_signature"
+    """Base64 garbage and signatures of the wrong length are rejected."""
+    assert rejection(ADAPTER, changed(Signature=signature)) == "bad_signature"
 
 
 def test_other_algorithms_prove_nothing() -> None:
@@ -109,9 +112,9 @@ def test_other_algorithms_prove_nothing() -> None:
         KEY.sign(text, pss, hashes.SHA256()),
         hashlib.sha256(text).digest(),
     ):
-        said = changed(Signature=base64.b64encode(signature).decode())
-        assert refusal(ADAPTER, said) == "bad_signature"
-    assert refusal(ADAPTER, signed(PAID.body, key=FOREIGN_KEY)) == "bad_signature"
+        received = changed(Signature=base64.b64encode(signature).decode())
+        assert rejection(ADAPTER, received) == "bad_signature"
+    assert rejection(ADAPTER, signed(PAID.body, key=FOREIGN_KEY)) == "bad_signature"
 
 
 def test_keys_in_both_notations() -> None:
@@ -120,8 +123,8 @@ def test_keys_in_both_notations() -> None:
     both = adapter(base64.b64encode(raw).decode(), NEXT_SECRET)
     for secret in (raw, NEXT_SECRET.encode()):
         resource = encrypted(PAYMENT, secret=secret)
-        said = signed(callback("PAYMENT.SUCCESS", {}, resource=resource))
-        assert both.read(said) == ADAPTER.read(PAID)
+        received = signed(callback("PAYMENT.SUCCESS", {}, resource=resource))
+        assert both.read(received) == ADAPTER.read(PAID)
     with pytest.raises(errors.Rejected, match="APIv3 key") as caught:
         both.read(PAID)
     assert caught.value.reason == "malformed"
@@ -140,33 +143,33 @@ def test_keys_in_both_notations() -> None:
 def test_algorithms(algorithm: str, reason: str | None) -> None:
     """Both ways to write the one algorithm are known, and no other algorithm."""
     resource = encrypted(PAYMENT, algorithm=algorithm)
-    said = signed(callback("PAYMENT.SUCCESS", {}, resource=resource))
+    received = signed(callback("PAYMENT.SUCCESS", {}, resource=resource))
     if reason:
-        assert refusal(ADAPTER, said) == reason
+        assert rejection(ADAPTER, received) == reason
     else:
-        assert ADAPTER.read(said) == ADAPTER.read(PAID)
+        assert ADAPTER.read(received) == ADAPTER.read(PAID)
 
 
 @given(tampered(PAID.body))
-def test_tampered_bodies_are_refused(body: bytes) -> None:
-    """A body that differs in any byte is refused."""
+def test_tampered_bodies_are_rejected(body: bytes) -> None:
+    """A body that differs in any byte is rejected."""
     if body != PAID.body:
         assert verdict(ADAPTER, message(body, PAID.headers)) is None
 
 
 @given(st.sampled_from(_HEADERS), st.data())
 def test_tampered_headers_never_change_the_message(name: str, data: st.DataObject) -> None:
-    """A header that was tampered with is refused, or proves the very same message."""
+    """A modified header is rejected, or verifies the same message."""
     true = PAID.headers[f"Douyinpay-{name}"].encode()
     text = data.draw(tampered(true)).decode("utf-8", "surrogateescape")
     assert verdict(ADAPTER, changed(**{name: text})) in (None, ADAPTER.read(PAID))
 
 
 @given(st.binary(max_size=200), st.dictionaries(st.sampled_from(_HEADERS), header_values))
-def test_any_bytes_are_refused(body: bytes, headers: dict[str, str]) -> None:
-    """No body and no header makes anything but a refusal escape."""
-    said = changed(**headers)
-    assert verdict(ADAPTER, contract.Message(said.headers, body, NOW)) is None
+def test_any_bytes_are_rejected(body: bytes, headers: dict[str, str]) -> None:
+    """Arbitrary bodies and headers raise ``Rejected`` and nothing else."""
+    received = changed(**headers)
+    assert verdict(ADAPTER, contract.Message(received.headers, body, NOW)) is None
 
 
 @pytest.mark.parametrize(
@@ -188,7 +191,7 @@ def test_any_bytes_are_refused(body: bytes, headers: dict[str, str]) -> None:
     ],
 )
 def test_wrong_configuration(secrets: tuple[str, ...], changes: Any, says: str) -> None:
-    """A wrong account does not start, says what to set, and does not show its secret."""
+    """A wrong account raises an error that names the setting and hides the secret."""
     with pytest.raises(ValueError, match=says) as caught:
         douyin_pay.adapter(account(*secrets, **(OPTIONS | changes)))
     assert "shop" in str(caught.value)

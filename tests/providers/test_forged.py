@@ -1,4 +1,4 @@
-"""Nothing forged gets in, whoever the provider: every simulated one, bent in every way.
+"""Forged messages of every simulated provider are rejected, however they are modified.
 
 What is changed on the way is rejected, or it is provably the same message: it has the same effect
 under the same key. What every provider must do besides: ``test_contract.py``.
@@ -23,8 +23,8 @@ from .support import NOW, header_values, tampered
 TIMELESS = frozenset({"adyen"})
 
 
-def told(of: Subject, body: bytes, headers: Mapping[str, str]) -> Any:
-    """Return what is told, or None if it is rejected. Anything else that escapes is a failure."""
+def reading_of(of: Subject, body: bytes, headers: Mapping[str, str]) -> Any:
+    """Return the reading, or None if it is rejected; any other exception is a failure."""
     reading = subjects.reading(of.adapter, Posted(headers, body))
     if not isinstance(reading, contract.Reading):
         return None
@@ -43,13 +43,13 @@ def test_a_bent_message_is_rejected_or_the_same(name: str, kind: Kind) -> None:
     """Flipped, cut, doubled, swapped, inserted: in the body or in any header."""
     of = subject(name)
     posted, other = (subjects.posted(name, kind, serial) for serial in ("T1", "T2"))
-    honest = told(of, posted.body, posted.headers)
+    honest = reading_of(of, posted.body, posted.headers)
 
     @settings(max_examples=60, database=None)
     @given(st.data())
     def bend(data: st.DataObject) -> None:
         body, headers = _bent(data, posted, other)
-        assert told(of, body, headers) in (None, honest)
+        assert reading_of(of, body, headers) in (None, honest)
 
     bend()
 
@@ -81,8 +81,8 @@ def test_the_parts_of_two_messages_do_not_mix(name: str) -> None:
     """The body of one under the headers of another: only what carries its own signature passes."""
     of = subject(name)
     one, two = (subjects.posted(name, of.kinds[0], serial) for serial in ("T1", "T2"))
-    honest = told(of, two.body, two.headers)
-    assert told(of, two.body, one.headers) in (None, honest)
+    honest = reading_of(of, two.body, two.headers)
+    assert reading_of(of, two.body, one.headers) in (None, honest)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -93,8 +93,8 @@ def test_a_signature_of_any_other_length_is_rejected(name: str, value: str) -> N
     """Every header at once and each by itself, longer and shorter than a signature can be."""
     of = subject(name)
     posted = subjects.posted(name, of.kinds[0])
-    honest = told(of, posted.body, posted.headers)
+    honest = reading_of(of, posted.body, posted.headers)
     for header in posted.headers:
         headers = {**posted.headers, header: value}
-        assert told(of, posted.body, headers) in (None, honest)
-    told(of, posted.body, dict.fromkeys(posted.headers, value))
+        assert reading_of(of, posted.body, headers) in (None, honest)
+    reading_of(of, posted.body, dict.fromkeys(posted.headers, value))

@@ -1,4 +1,4 @@
-"""What Kuaidi100's adapter makes of true pushes, and how it is configured."""
+"""How Kuaidi100's adapter reads genuine pushes, and its configuration."""
 
 import json
 from typing import Any
@@ -21,7 +21,7 @@ from .kuaidi100_samples import (
     param,
     signed,
 )
-from .support import NOW, account, bent, read_one, refusal, verdict
+from .support import NOW, account, bent, read_one, rejection, verdict
 
 PARCEL = "parcel YT4846451105011 of yuantong"
 
@@ -36,7 +36,7 @@ def key(status: str = "polling", **changes: Any) -> str:
 
 
 def test_delivered() -> None:
-    """A delivery names no order: the parcel's number stands for it."""
+    """A delivery names no order: it is found by the parcel's number."""
     assert read_one(ADAPTER, DELIVERED) == events.Delivered("", SIGNED_AT, "YT4846451105011")
 
 
@@ -67,21 +67,21 @@ def test_trouble(state: object) -> None:
 
 @pytest.mark.parametrize("state", ["", "9", "301", 10**400, -1, "x" * 500])
 def test_unknown_state_is_parked(state: object) -> None:
-    """A state that is not documented is never taken for a delivery."""
+    """A state that is not documented is never booked as a delivery."""
     event = one(state=state)
     assert isinstance(event, events.Unmapped)
     assert event.kind == "unknown"
 
 
 def test_abort_is_parked() -> None:
-    """When the service gives a parcel up, somebody must know, whatever its last state."""
+    """A parcel that the service stops tracking is parked, whatever its last state."""
     event = one("abort", state="0", data=[])
     assert isinstance(event, events.Unmapped)
     assert (event.kind, event.occurred_at) == ("abort", NOW)
 
 
-def test_told_again_with_a_longer_track() -> None:
-    """Trouble and delivery are one thing each, however often and long they are told."""
+def test_repeats_with_a_longer_track_count_once() -> None:
+    """A problem and a delivery count once each, however often they are sent."""
     more = {"ftime": "2026-11-24 09:00:00"}
     for state in ("2", "3", "4"):
         longer = key(state=state, data=[more, SIGNED_SCAN, COLLECTED_SCAN])
@@ -114,13 +114,13 @@ def test_next_parcel_of_the_same_number() -> None:
     ],
 )
 def test_what_names_no_parcel_is_parked(result: Any) -> None:
-    """A true push that is not of the documented shape is parked, not dropped."""
+    """A genuine push that is not of the documented shape is parked, not dropped."""
     event = read_one(ADAPTER, signed(json.dumps({"lastResult": result})))
     assert isinstance(event, events.Unmapped)
     assert event.detail
 
 
-def test_odd_times_do_not_matter() -> None:
+def test_malformed_times_do_not_matter() -> None:
     """A scan without a time that can be read is passed over."""
     scans = [{"ftime": "gestern"}, {"ftime": "2026-02-30 00:00:00"}, {}, COLLECTED_SCAN]
     event = one(state="1", data=scans)
@@ -132,19 +132,19 @@ def test_odd_times_do_not_matter() -> None:
     "text",
     [b"", b"[]", b"null", b"7", b"{", b'{"status":7}', b'{"a":' * 20000, b"\xff", b"{}{}"],
 )
-def test_malformed_params_are_refused(text: bytes) -> None:
-    """A true signature over what is no JSON object is refused as malformed."""
-    assert refusal(ADAPTER, signed(text)) == "malformed"
+def test_malformed_params_are_rejected(text: bytes) -> None:
+    """A valid signature over content that is not a JSON object is rejected as malformed."""
+    assert rejection(ADAPTER, signed(text)) == "malformed"
 
 
 @given(bent({"status": "polling", "lastResult": RESULT}))
-def test_bent_pushes_are_storable_or_refused(content: Any) -> None:
-    """Whatever Kuaidi100 itself might sign, it is refused or it can be stored."""
+def test_bent_pushes_are_storable_or_rejected(content: Any) -> None:
+    """Any content that Kuaidi100 could sign is rejected or storable."""
     verdict(ADAPTER, signed(json.dumps(content)))
 
 
 @given(bent(SIGNED_SCAN))
-def test_bent_scans_are_storable_or_refused(scan: Any) -> None:
+def test_bent_scans_are_storable_or_rejected(scan: Any) -> None:
     """The same for the scans of a track."""
     verdict(ADAPTER, signed(json.dumps({"lastResult": RESULT | {"data": [scan]}})))
 
@@ -175,7 +175,7 @@ def test_replies(answer: contract.Answer, status: int, body: str) -> None:
     ],
 )
 def test_wrong_configuration(secrets: tuple[str, ...], options: Any, says: str) -> None:
-    """A wrong account does not start, says what to set, and does not show its secret."""
+    """A wrong account raises an error that names the setting and hides the secret."""
     with pytest.raises(ValueError, match=says) as caught:
         kuaidi100.adapter(account(*secrets, **options))
     assert not any(secret.strip() and secret in str(caught.value) for secret in secrets)

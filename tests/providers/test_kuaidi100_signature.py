@@ -7,17 +7,17 @@ from hypothesis import strategies as st
 from gateway.providers import kuaidi100
 
 from .kuaidi100_samples import ADAPTER, DELIVERED, NEXT_SALT, SALT, param, posted, sign, signed
-from .support import account, message, refusal, tampered, verdict
+from .support import account, message, rejection, tampered, verdict
 
 PARAM = param("shutdown")
 
 
 def test_every_live_salt_counts() -> None:
-    """While the salt is exchanged, parcels subscribed to with either one are heard."""
+    """During a rotation, pushes with either salt are accepted."""
     both = kuaidi100.adapter(account(NEXT_SALT, SALT))
     for salt in (SALT, NEXT_SALT):
         assert both.read(signed(PARAM, salt=salt)) == ADAPTER.read(DELIVERED)
-    assert refusal(ADAPTER, signed(PARAM, salt=NEXT_SALT)) == "bad_signature"
+    assert rejection(ADAPTER, signed(PARAM, salt=NEXT_SALT)) == "bad_signature"
 
 
 @pytest.mark.parametrize("change", [str.lower, str.upper, str.swapcase])
@@ -43,8 +43,8 @@ def test_case_does_not_count(change: object) -> None:
     ],
 )
 def test_forms(form: dict[str, str | bytes], reason: str) -> None:
-    """A form that does not prove its param is refused; unsigned ones too."""
-    assert refusal(ADAPTER, posted(**form)) == reason
+    """A form that does not prove its param is rejected; unsigned ones too."""
+    assert rejection(ADAPTER, posted(**form)) == reason
 
 
 @pytest.mark.parametrize(
@@ -61,22 +61,22 @@ def test_forms(form: dict[str, str | bytes], reason: str) -> None:
         b'{"param":{},"sign":"0"}',
     ],
 )
-def test_what_is_no_form_is_refused(body: bytes) -> None:
-    """Two fields of a name, a broken escape or another content type is refused."""
+def test_what_is_no_form_is_rejected(body: bytes) -> None:
+    """Two fields of a name, a broken escape or another content type is rejected."""
     assert verdict(ADAPTER, message(body, {})) is None
 
 
 def test_other_fields_do_not_count() -> None:
     """Only param is signed, so nothing else is looked at."""
-    said = posted(order_no="SO-1", param=PARAM, sign=sign(PARAM))
-    assert ADAPTER.read(said) == ADAPTER.read(DELIVERED)
+    received = posted(order_no="SO-1", param=PARAM, sign=sign(PARAM))
+    assert ADAPTER.read(received) == ADAPTER.read(DELIVERED)
 
 
 def test_param_is_decoded_once() -> None:
     """A form decoded twice on the way does not match any more."""
     twice = b"param=" + PARAM.encode().replace(b"%", b"%25").replace(b"&", b"%26")
-    said = message(twice + b"&sign=" + sign(PARAM).encode(), {})
-    assert verdict(ADAPTER, said) is None
+    received = message(twice + b"&sign=" + sign(PARAM).encode(), {})
+    assert verdict(ADAPTER, received) is None
 
 
 def test_nothing_moves_between_the_parts() -> None:
@@ -84,26 +84,26 @@ def test_nothing_moves_between_the_parts() -> None:
     tail = "}extended"
     both = kuaidi100.adapter(account(SALT, tail + SALT))
     assert sign(PARAM + tail) == sign(PARAM, salt=tail + SALT)
-    assert refusal(both, posted(param=PARAM + tail, sign=sign(PARAM + tail))) == "malformed"
+    assert rejection(both, posted(param=PARAM + tail, sign=sign(PARAM + tail))) == "malformed"
     both = kuaidi100.adapter(account(SALT, "}" + SALT))
-    assert refusal(both, posted(param=PARAM[:-1], sign=sign(PARAM))) == "malformed"
+    assert rejection(both, posted(param=PARAM[:-1], sign=sign(PARAM))) == "malformed"
 
 
 @given(tampered(DELIVERED.body))
 def test_tampered_bodies_never_change_the_push(body: bytes) -> None:
-    """A body that was tampered with is refused, or says the very same thing."""
+    """A body that was tampered with is rejected, or says the very same thing."""
     assert verdict(ADAPTER, message(body, {})) in (None, ADAPTER.read(DELIVERED))
 
 
 @given(tampered(PARAM.encode()))
-def test_tampered_params_are_refused(text: bytes) -> None:
-    """A param that differs in any byte is refused under the old signature."""
+def test_tampered_params_are_rejected(text: bytes) -> None:
+    """A param that differs in any byte is rejected under the old signature."""
     if text != PARAM.encode():
-        assert refusal(ADAPTER, posted(param=text, sign=sign(PARAM))) == "bad_signature"
+        assert rejection(ADAPTER, posted(param=text, sign=sign(PARAM))) == "bad_signature"
 
 
 @given(st.binary(max_size=200), st.binary(max_size=40))
-def test_any_bytes_are_refused(body: bytes, signature: bytes) -> None:
-    """No body and no signature makes anything but a refusal escape."""
+def test_any_bytes_are_rejected(body: bytes, signature: bytes) -> None:
+    """No body and no signature makes anything but a rejection escape."""
     assert verdict(ADAPTER, message(body, {})) is None
     assert verdict(ADAPTER, posted(param=body, sign=signature)) is None

@@ -1,4 +1,4 @@
-"""Which certificates PayPal's adapter learns from, and for how long it believes them."""
+"""Which certificates PayPal's adapter trusts, and for how long."""
 
 import base64
 from datetime import timedelta
@@ -33,12 +33,12 @@ from .paypal_samples import (
     signed,
     unlearned,
 )
-from .support import NOW, account, message, read_one, refusal, tampered
+from .support import NOW, account, message, read_one, rejection, tampered
 
 DAY = timedelta(days=1)
 
 
-def _refused(content: bytes | str, **options: Any) -> str:
+def _rejected(content: bytes | str, **options: Any) -> str:
     adapter = unlearned(**options)
     content = content if isinstance(content, bytes) else content.encode()
     with pytest.raises(errors.Rejected) as caught:
@@ -64,8 +64,8 @@ def _leaf(name: str = NAME, key: Any = KEY, **how: Any) -> str:
         _leaf("anything.sandbox.PayPal.com"),
     ],
 )
-def test_a_true_chain_is_learned(content: str) -> None:
-    """PayPal's name, valid, and link by link up to the root: in any order, with or without it."""
+def test_a_valid_chain_is_learned(content: str) -> None:
+    """PayPal's name, valid, and a chain up to the root: in any order, with or without the root."""
     adapter = unlearned()
     adapter.learn(URL, content.encode(), now=NOW)
     assert read_one(adapter, PAID)
@@ -73,7 +73,7 @@ def test_a_true_chain_is_learned(content: str) -> None:
 
 def test_an_issuer_may_be_trusted_itself() -> None:
     """If the document comes without its issuer, the issuer can be configured."""
-    assert "option roots" in _refused(pem(LEAF))
+    assert "option roots" in _rejected(pem(LEAF))
     adapter = unlearned(roots=pem(ISSUER))
     adapter.learn(URL, pem(LEAF).encode(), now=NOW)
     assert adapter.read(PAID).items
@@ -91,8 +91,8 @@ def test_an_issuer_may_be_trusted_itself() -> None:
     ],
 )
 def test_what_is_no_certificate(content: bytes) -> None:
-    """Anything may stand at an address."""
-    assert "PEM" in _refused(content)
+    """The document at a URL may be anything."""
+    assert "PEM" in _rejected(content)
 
 
 @pytest.mark.parametrize(
@@ -106,19 +106,19 @@ def test_what_is_no_certificate(content: bytes) -> None:
     ],
 )
 def test_another_name(name: str) -> None:
-    """A certificate of anybody else under the same roots proves nothing."""
-    assert "PayPal's name" in _refused(_leaf(name))
+    """A certificate of another subject under the same roots is not trusted."""
+    assert "PayPal's name" in _rejected(_leaf(name))
 
 
 def test_another_root() -> None:
-    """Whoever signs for himself, or under a root of his own, is not believed."""
-    assert "trusted root" in _refused(pem(certificate(NAME, KEY)))
+    """A self-signed certificate, or one under another root, is not trusted."""
+    assert "trusted root" in _rejected(pem(certificate(NAME, KEY)))
     own_root = certificate("Root", FOREIGN_KEY, is_issuer=True)
     own_leaf = certificate(NAME, KEY, own_root, FOREIGN_KEY)
-    assert "trusted root" in _refused(pem(own_leaf, own_root))
+    assert "trusted root" in _rejected(pem(own_leaf, own_root))
     # The issuer's name is right and its signature is not.
-    assert "trusted root" in _refused(pem(certificate(NAME, KEY, ISSUER, FOREIGN_KEY), ISSUER))
-    # Under the default roots ours is nobody's.
+    assert "trusted root" in _rejected(pem(certificate(NAME, KEY, ISSUER, FOREIGN_KEY), ISSUER))
+    # The default roots did not issue ours.
     strange = paypal.adapter(account(WEBHOOK_ID))
     assert isinstance(strange, contract.Learner)
     with pytest.raises(errors.Rejected, match="trusted root"):
@@ -126,34 +126,34 @@ def test_another_root() -> None:
 
 
 def test_who_may_not_issue() -> None:
-    """A leaf that signs another leaf is not an issuer, whoever's name it has."""
+    """A leaf that signs another leaf is not an issuer, whatever its name."""
     shop = certificate("shop.example", FOREIGN_KEY, ISSUER, ISSUER_KEY)
     forged = certificate(NAME, KEY, shop, FOREIGN_KEY)
-    assert "trusted root" in _refused(pem(forged, shop, ISSUER))
+    assert "trusted root" in _rejected(pem(forged, shop, ISSUER))
 
 
 def test_weak_keys_and_digests() -> None:
-    """Short keys, other kinds of keys and digests that no public issuer uses are refused."""
+    """Short keys, other kinds of keys and digests that no public issuer uses are rejected."""
     short = rsa.generate_private_key(public_exponent=65537, key_size=1024)
-    assert "2048" in _refused(_leaf(key=short))
-    assert "RSA" in _refused(_leaf(key=ec.generate_private_key(ec.SECP256R1())))
+    assert "2048" in _rejected(_leaf(key=short))
+    assert "RSA" in _rejected(_leaf(key=ec.generate_private_key(ec.SECP256R1())))
     odd = certificate(NAME, KEY, ISSUER, ISSUER_KEY, hashed=hashes.SHA224())
-    assert "trusted root" in _refused(pem(odd, ISSUER))
+    assert "trusted root" in _rejected(pem(odd, ISSUER))
 
 
 @pytest.mark.parametrize(("start", "end"), [(NOW - 2 * DAY, NOW - DAY), (NOW + DAY, NOW + 2 * DAY)])
 def test_every_link_must_be_valid_now(start: Any, end: Any) -> None:
     """An expired certificate, or one of tomorrow, breaks the chain wherever it stands."""
-    assert "clock" in _refused(_leaf(start=start, end=end))
+    assert "clock" in _rejected(_leaf(start=start, end=end))
     issuer = certificate("Issuer", ISSUER_KEY, ROOT, ROOT_KEY, is_issuer=True, start=start, end=end)
-    assert "trusted root" in _refused(pem(certificate(NAME, KEY, issuer, ISSUER_KEY), issuer))
+    assert "trusted root" in _rejected(pem(certificate(NAME, KEY, issuer, ISSUER_KEY), issuer))
     root = certificate("Root", ROOT_KEY, is_issuer=True, start=start, end=end)
-    assert "trusted root" in _refused(CHAIN, roots=pem(root))
+    assert "trusted root" in _rejected(CHAIN, roots=pem(root))
 
 
 @pytest.mark.parametrize("link", ["leaf", "issuer", "root"])
-def test_validity_is_looked_at_again_with_each_message(link: str) -> None:
-    """What was learned is believed until the first link expires, and then asked for again."""
+def test_validity_is_checked_again_with_each_message(link: str) -> None:
+    """A cached key is trusted until the first link expires, and then fetched again."""
     ends = {"leaf": NOW + 9 * DAY, "issuer": NOW + 9 * DAY, "root": NOW + 9 * DAY}
     ends[link] = NOW + DAY
     root = certificate("Root", ROOT_KEY, is_issuer=True, end=ends["root"])
@@ -168,25 +168,25 @@ def test_validity_is_looked_at_again_with_each_message(link: str) -> None:
 
 
 def test_a_key_counts_for_its_address_only() -> None:
-    """Another certificate of PayPal's, true as it is, does not sign under this address."""
+    """Another valid certificate of PayPal does not count for this URL."""
     adapter = learned()
     other = URL + "-2"
     adapter.learn(other, _leaf(key=FOREIGN_KEY).encode(), now=NOW)
-    assert refusal(adapter, signed(paid(), key=FOREIGN_KEY)) == "bad_signature"
-    assert refusal(adapter, signed(paid(), url=other)) == "bad_signature"
+    assert rejection(adapter, signed(paid(), key=FOREIGN_KEY)) == "bad_signature"
+    assert rejection(adapter, signed(paid(), url=other)) == "bad_signature"
     assert adapter.read(signed(paid(), key=FOREIGN_KEY, url=other)).items
 
 
-def test_a_renewed_certificate_takes_the_place_of_the_old() -> None:
-    """What is learned again under an address is what counts there."""
+def test_a_renewed_certificate_replaces_the_old_one() -> None:
+    """A newer document replaces the cached one of its URL."""
     adapter = learned()
     adapter.learn(URL, _leaf(key=FOREIGN_KEY).encode(), now=NOW)
     assert adapter.read(signed(paid(), key=FOREIGN_KEY)).items
-    assert refusal(adapter, PAID) == "bad_signature"
+    assert rejection(adapter, PAID) == "bad_signature"
 
 
-def test_what_is_kept_has_a_bound() -> None:
-    """The oldest address is forgotten, and asked for again when it is named again."""
+def test_the_cache_is_bounded() -> None:
+    """The oldest URL is evicted, and fetched again when it is named again."""
     adapter = learned()
     for n in range(7):
         adapter.learn(f"{URL}-{n}", CHAIN.encode(), now=NOW)
@@ -197,40 +197,40 @@ def test_what_is_kept_has_a_bound() -> None:
     assert adapter.read(signed(paid(), url=f"{URL}-7")).items
 
 
-def test_configured_chains_are_not_asked_for() -> None:
+def test_configured_chains_are_not_fetched() -> None:
     """A chain of the configuration is checked like any other, at the time of the message."""
     adapter = unlearned(chains={URL: CHAIN})
     assert adapter.read(PAID).items
     late = contract.Message(PAID.headers, PAID.body, NOW + 400 * DAY)
-    assert refusal(adapter, late) == "bad_signature"
+    assert rejection(adapter, late) == "bad_signature"
     with pytest.raises(contract.DocumentMissing):
         adapter.read(signed(paid(), url=URL + "-2"))
-    assert refusal(unlearned(chains={URL: pem(LEAF)}), PAID) == "bad_signature"
+    assert rejection(unlearned(chains={URL: pem(LEAF)}), PAID) == "bad_signature"
 
 
-def test_a_long_list_is_refused() -> None:
+def test_a_long_list_is_rejected() -> None:
     """Each certificate costs time to try."""
-    assert "more than 8" in _refused(pem(LEAF, *[ISSUER] * 8))
+    assert "more than 8" in _rejected(pem(LEAF, *[ISSUER] * 8))
 
 
-def test_a_serial_number_below_zero_is_refused_without_a_warning() -> None:
+def test_a_serial_number_below_zero_is_rejected_without_a_warning() -> None:
     """The library warns of one while it reads the certificate, which is an error here."""
     der = bytearray(LEAF.public_bytes(serialization.Encoding.DER))
     serial = LEAF.serial_number.to_bytes(LEAF.serial_number.bit_length() // 8 + 1, "big")
     der[der.index(serial)] |= 0x80
     text = base64.encodebytes(der).decode()
     leaf = f"-----BEGIN CERTIFICATE-----\n{text}-----END CERTIFICATE-----\n"
-    assert "does not lead to a trusted root" in _refused(leaf + pem(ISSUER))
+    assert "does not lead to a trusted root" in _rejected(leaf + pem(ISSUER))
 
 
 @settings(max_examples=200)
 @given(st.sampled_from([CHAIN.encode(), pem(LEAF, ISSUER, ROOT).encode()]).flatmap(tampered))
 def test_tampered_documents_prove_nothing_new(content: bytes) -> None:
-    """Whatever becomes of the document, it is refused or gives the same key."""
+    """A modified document is rejected or yields the same key."""
     adapter = unlearned()
     try:
         adapter.learn(URL, content, now=NOW)
-    except errors.Rejected as refused:
-        assert refused.hint
+    except errors.Rejected as rejected:
+        assert rejected.hint
         return
     assert adapter.read(message(PAID.body, PAID.headers)).items

@@ -1,4 +1,4 @@
-"""What PayPal's adapter makes of true events, and how it is configured."""
+"""How PayPal's adapter reads genuine events, and its configuration."""
 
 import json
 from decimal import Decimal
@@ -28,7 +28,7 @@ from .paypal_samples import (
     signed,
     without,
 )
-from .support import account, bent, read_one, refusal, verdict
+from .support import account, bent, read_one, rejection, verdict
 
 
 def test_capture() -> None:
@@ -63,8 +63,8 @@ def test_refund() -> None:
 def test_refund_names_its_capture_in_another_way() -> None:
     """Without the link, the related ids name the capture."""
     related = {"related_ids": {"order_id": "1W5313654M9708630", "capture_id": "3C679366HH908993F"}}
-    said = read_one(ADAPTER, signed(refunded(links=[], supplementary_data=related)))
-    assert events.transaction_id(said) == "3C679366HH908993F"
+    result = read_one(ADAPTER, signed(refunded(links=[], supplementary_data=related)))
+    assert events.transaction_id(result) == "3C679366HH908993F"
 
 
 @pytest.mark.parametrize(
@@ -90,8 +90,8 @@ def test_what_was_refunded_was_paid(status: str) -> None:
 
 
 @pytest.mark.parametrize("status", ["PENDING", "DECLINED", "FAILED", "", "completed", "NEW"])
-def test_a_status_that_says_otherwise_is_parked(status: str) -> None:
-    """Never guess that an odd status means paid, or refunded."""
+def test_a_contradicting_status_is_parked(status: str) -> None:
+    """An unknown status is never booked as paid or refunded."""
     for content in (paid(status=status), refunded(status=status)):
         assert isinstance(read_one(ADAPTER, signed(content)), events.Unmapped)
 
@@ -122,11 +122,11 @@ def test_what_moves_no_money_is_noted(kind: str) -> None:
         "PAYMENT.SALE.REVERSED",
     ],
 )
-def test_money_that_can_not_be_booked_is_parked(kind: str) -> None:
-    """Money taken back in a dispute, or told by the older interface, is shown to a person."""
-    said = read_one(ADAPTER, signed(event(kind, {"odd": [1]})))
-    assert isinstance(said, events.Unmapped)
-    assert (said.kind, said.occurred_at) == (kind, OCCURRED)
+def test_money_that_cannot_be_booked_is_parked(kind: str) -> None:
+    """Money reversed in a dispute, or reported by the older API, is parked."""
+    result = read_one(ADAPTER, signed(event(kind, {"odd": [1]})))
+    assert isinstance(result, events.Unmapped)
+    assert (result.kind, result.occurred_at) == (kind, OCCURRED)
 
 
 @pytest.mark.parametrize("changes", [{"resource_version": "1.0"}, {"resource_type": "sale"}])
@@ -144,41 +144,41 @@ def test_the_version_may_be_left_out() -> None:
 @pytest.mark.parametrize("number", [None, ""])
 def test_payment_without_order_number(number: str | None) -> None:
     """Money that names no order still arrives, with an empty order number."""
-    said = read_one(ADAPTER, signed(paid(invoice_id=number)))
-    assert isinstance(said, events.PaymentSucceeded)
-    assert said.order_no == ""
+    result = read_one(ADAPTER, signed(paid(invoice_id=number)))
+    assert isinstance(result, events.PaymentSucceeded)
+    assert result.order_no == ""
 
 
 @pytest.mark.parametrize("number", ["SO 1", "SO\n", "S\x00", "S" * 65, "订单"])
 def test_number_that_no_order_has_is_parked(number: str) -> None:
-    """PayPal takes any characters as an invoice number: the money is true, and has no order."""
-    said = read_one(ADAPTER, signed(paid(invoice_id=number)))
-    assert isinstance(said, events.Unmapped)
-    assert number not in said.detail
+    """PayPal allows any characters in an invoice number: a genuine payment without an order."""
+    result = read_one(ADAPTER, signed(paid(invoice_id=number)))
+    assert isinstance(result, events.Unmapped)
+    assert number not in result.detail
 
 
-def test_number_that_is_no_text_is_refused() -> None:
+def test_number_that_is_no_text_is_rejected() -> None:
     """Half a surrogate pair is not JSON that PayPal could have written."""
-    assert refusal(ADAPTER, signed(paid(invoice_id="\ud800"))) == "malformed"
+    assert rejection(ADAPTER, signed(paid(invoice_id="\ud800"))) == "malformed"
 
 
 def test_order_no_field_is_an_option() -> None:
-    """The shop chooses in which field its order number stands."""
+    """The field of the order number is configurable."""
     assert events.order_no(read_one(learned(order_no_field="custom_id"), PAID)) == "cart-7"
 
 
 def test_merchant_must_match() -> None:
-    """With a merchant configured, money of another or of nobody is refused, news is not."""
+    """With a merchant configured, money of another or of no merchant is rejected."""
     ours, theirs = learned(merchant_id="3SQBR4YEWZ4BA"), learned(merchant_id="OTHER00000000")
     for content in (paid(), refunded()):
         assert read_one(ours, signed(content)) == read_one(ADAPTER, signed(content))
-        assert refusal(theirs, signed(content)) == "not_ours"
+        assert rejection(theirs, signed(content)) == "not_ours"
     for content in (
         paid(payee={"email_address": "merchant@example.com"}),
         event("PAYMENT.CAPTURE.COMPLETED", without(CAPTURE, "payee")),
         event("PAYMENT.CAPTURE.REFUNDED", without(REFUND, "payer")),
     ):
-        assert refusal(ours, signed(content)) == "not_ours"
+        assert rejection(ours, signed(content)) == "not_ours"
         assert ADAPTER.read(signed(content)).items
     assert ours.read(signed(event("PAYMENT.CAPTURE.DENIED", {}))).items
 
@@ -199,9 +199,9 @@ def test_merchant_must_match() -> None:
 )
 def test_amounts(value: str, code: str, amount: str) -> None:
     """PayPal's text becomes the exact amount, with the decimals of ISO 4217."""
-    said = read_one(ADAPTER, signed(paid(amount={"value": value, "currency_code": code})))
-    assert isinstance(said, events.PaymentSucceeded)
-    assert (str(said.amount), said.currency) == (amount, code)
+    result = read_one(ADAPTER, signed(paid(amount={"value": value, "currency_code": code})))
+    assert isinstance(result, events.PaymentSucceeded)
+    assert (str(result.amount), result.currency) == (amount, code)
 
 
 @pytest.mark.parametrize(
@@ -228,17 +228,17 @@ def test_amounts(value: str, code: str, amount: str) -> None:
         ("1.00", None),
     ],
 )
-def test_malformed_money_is_refused(value: Any, code: Any) -> None:
-    """Money of the wrong shape is refused rather than guessed or dropped."""
+def test_malformed_money_is_rejected(value: Any, code: Any) -> None:
+    """Money of the wrong shape is rejected, neither guessed nor dropped."""
     money = {"value": value, "currency_code": code}
-    assert refusal(ADAPTER, signed(paid(amount=money))) == "malformed"
-    assert refusal(ADAPTER, signed(refunded(amount=money))) == "malformed"
+    assert rejection(ADAPTER, signed(paid(amount=money))) == "malformed"
+    assert rejection(ADAPTER, signed(refunded(amount=money))) == "malformed"
 
 
-def test_a_refund_of_zero_is_refused() -> None:
+def test_a_refund_of_zero_is_rejected() -> None:
     """Nothing that went back is no refund."""
     nothing = {"value": "0.00", "currency_code": "USD"}
-    assert refusal(ADAPTER, signed(refunded(amount=nothing))) == "malformed"
+    assert rejection(ADAPTER, signed(refunded(amount=nothing))) == "malformed"
 
 
 @pytest.mark.parametrize(
@@ -272,13 +272,13 @@ def test_a_refund_of_zero_is_refused() -> None:
         json.dumps(event("PAYMENT.CAPTURE.COMPLETED", None)).encode(),
     ],
 )
-def test_malformed_bodies_are_refused(body: bytes) -> None:
-    """A true signature over nonsense is refused as malformed."""
-    assert refusal(ADAPTER, signed(body)) == "malformed"
+def test_malformed_bodies_are_rejected(body: bytes) -> None:
+    """A valid signature over nonsense is rejected as malformed."""
+    assert rejection(ADAPTER, signed(body)) == "malformed"
 
 
 def test_huge_numbers_and_doubled_keys() -> None:
-    """What is not read may be anything, and of a doubled key one is taken for good."""
+    """Unread fields may hold anything; of a duplicate key one value is used."""
     body = json.dumps(paid()).encode()
     padded = body.replace(b'"final_capture": true', b'"final_capture": 1' + b"0" * 400)
     assert read_one(ADAPTER, signed(padded)) == read_one(ADAPTER, PAID)
@@ -289,8 +289,8 @@ def test_huge_numbers_and_doubled_keys() -> None:
 @given(
     st.sampled_from([paid(), refunded(), event("PAYMENT.CAPTURE.REVERSED", CAPTURE)]).flatmap(bent)
 )
-def test_bent_events_are_storable_or_refused(content: Any) -> None:
-    """Whatever PayPal itself might sign, it is refused or it can be stored."""
+def test_bent_events_are_storable_or_rejected(content: Any) -> None:
+    """Any content that PayPal could sign is rejected or storable."""
     verdict(ADAPTER, signed(content))
 
 
@@ -329,7 +329,7 @@ def test_replies(answer: contract.Answer, status: int) -> None:
     ],
 )
 def test_wrong_configuration(secrets: tuple[str, ...], options: Any, says: str) -> None:
-    """A wrong account does not start, says what to set, and does not show its secret."""
+    """A wrong account raises an error that names the setting and hides the secret."""
     with pytest.raises(ValueError, match=says) as caught:
         paypal.adapter(account(*secrets, **options))
     assert "shop" in str(caught.value)

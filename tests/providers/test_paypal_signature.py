@@ -31,7 +31,7 @@ from .paypal_samples import (
     signed,
     unlearned,
 )
-from .support import NOW, header_values, message, refusal, tampered, verdict
+from .support import NOW, header_values, message, rejection, tampered, verdict
 
 BODY = PAID.body
 HEADERS = headers(BODY)
@@ -40,11 +40,11 @@ HEADERS = headers(BODY)
 def test_the_checksum_is_unsigned_decimal() -> None:
     """The published example of a CRC-32 above 2^31, as PayPal's text has it."""
     body = b"123456789"
-    said = message(body, HEADERS | {"Paypal-Transmission-Sig": _signature(b"3421780262")})
-    assert refusal(ADAPTER, said) == "malformed"  # true, and no event
+    received = message(body, HEADERS | {"Paypal-Transmission-Sig": _signature(b"3421780262")})
+    assert rejection(ADAPTER, received) == "malformed"  # true, and no event
     for wrong in (b"cbf43926", b"-873187034", b"03421780262", b""):
-        said = message(body, HEADERS | {"Paypal-Transmission-Sig": _signature(wrong)})
-        assert refusal(ADAPTER, said) == "bad_signature"
+        received = message(body, HEADERS | {"Paypal-Transmission-Sig": _signature(wrong)})
+        assert rejection(ADAPTER, received) == "bad_signature"
 
 
 def _signature(checksum: bytes) -> str:
@@ -56,18 +56,18 @@ def _signature(checksum: bytes) -> str:
 
 
 def test_every_live_webhook_id_counts() -> None:
-    """While a webhook is made anew, either id is accepted; otherwise only one's own."""
+    """While a webhook is replaced, either id is accepted; otherwise only its own."""
     both = learned(NEXT_WEBHOOK_ID, WEBHOOK_ID)
     for webhook_id in (WEBHOOK_ID, NEXT_WEBHOOK_ID):
         assert both.read(signed(paid(), webhook_id=webhook_id)).items
-    assert refusal(ADAPTER, signed(paid(), webhook_id=NEXT_WEBHOOK_ID)) == "bad_signature"
+    assert rejection(ADAPTER, signed(paid(), webhook_id=NEXT_WEBHOOK_ID)) == "bad_signature"
 
 
 def test_simulated_events_are_probes() -> None:
-    """What PayPal's console sends is truly PayPal's, made up, and refused."""
-    assert refusal(ADAPTER, signed(paid(), webhook_id="WEBHOOK_ID")) == "probe"
+    """What PayPal's console sends is truly PayPal's, made up, and rejected."""
+    assert rejection(ADAPTER, signed(paid(), webhook_id="WEBHOOK_ID")) == "probe"
     forged = signed(paid(), webhook_id="WEBHOOK_ID", key=FOREIGN_KEY)
-    assert refusal(ADAPTER, forged) == "bad_signature"
+    assert rejection(ADAPTER, forged) == "bad_signature"
 
 
 @pytest.mark.parametrize(
@@ -99,11 +99,11 @@ def test_simulated_events_are_probes() -> None:
     ],
 )
 def test_headers(name: str, value: str | None, reason: str) -> None:
-    """A header that does not prove the body is refused, whatever it looks like."""
+    """A header that does not prove the body is rejected."""
     sent = {k: v for k, v in HEADERS.items() if k != f"Paypal-{name}"}
     if value is not None:
         sent[f"Paypal-{name}"] = value
-    assert refusal(ADAPTER, message(BODY, sent)) == reason
+    assert rejection(ADAPTER, message(BODY, sent)) == reason
 
 
 @pytest.mark.parametrize(
@@ -142,8 +142,8 @@ def test_headers(name: str, value: str | None, reason: str) -> None:
 )
 def test_only_paypals_addresses_are_asked_for(url: str) -> None:
     """Whatever is not exactly https, one of the hosts and a plain path is never fetched."""
-    said = message(BODY, headers(BODY, url=url))
-    assert refusal(unlearned(), said) == "bad_signature"
+    received = message(BODY, headers(BODY, url=url))
+    assert rejection(unlearned(), received) == "bad_signature"
     with pytest.raises(errors.Rejected):
         ADAPTER.learn(url, CHAIN.encode(), now=NOW)
 
@@ -164,15 +164,15 @@ def test_only_paypals_addresses_are_asked_for(url: str) -> None:
 def test_environments_are_kept_apart(environment: str, host: str, is_ours: bool) -> None:
     """Play money never counts as money, nor the other way round."""
     url = f"https://{host}/v1/notifications/certs/CERT-1"
-    adapter, said = unlearned(environment=environment), signed(paid(), url=url)
+    adapter, received = unlearned(environment=environment), signed(paid(), url=url)
     if not is_ours:
-        assert refusal(adapter, said) == "not_ours"
+        assert rejection(adapter, received) == "not_ours"
         return
     with pytest.raises(contract.DocumentMissing) as caught:
-        adapter.read(said)
+        adapter.read(received)
     assert caught.value.url == url
     adapter.learn(url, CHAIN.encode(), now=NOW)
-    assert adapter.read(said).items
+    assert adapter.read(received).items
 
 
 DAYS_3 = 3 * 86_400
@@ -184,23 +184,23 @@ DAYS_3 = 3 * 86_400
 )
 def test_window(offset_s: int, reason: str | None) -> None:
     """The last retry of three days is still fresh, whatever time it carries."""
-    said = signed(paid(), at=NOW + timedelta(seconds=offset_s))
+    received = signed(paid(), at=NOW + timedelta(seconds=offset_s))
     if reason:
-        assert refusal(ADAPTER, said) == reason
+        assert rejection(ADAPTER, received) == reason
     else:
-        assert ADAPTER.read(said).items
+        assert ADAPTER.read(received).items
 
 
 def test_window_is_an_option() -> None:
     """tolerance_s narrows the window."""
-    said = signed(paid(), at=NOW - timedelta(seconds=301))
-    assert refusal(learned(tolerance_s=300), said) == "stale"
+    received = signed(paid(), at=NOW - timedelta(seconds=301))
+    assert rejection(learned(tolerance_s=300), received) == "stale"
 
 
 @pytest.mark.parametrize("time", ["2026-13-23T12:00:00Z", "0001-01-01T00:00:00+14:00"])
 def test_time_that_no_calendar_has(time: str) -> None:
-    """A true signature over an impossible time is refused."""
-    assert refusal(ADAPTER, signed(paid(), time=time)) == "malformed"
+    """A true signature over an impossible time is rejected."""
+    assert rejection(ADAPTER, signed(paid(), time=time)) == "malformed"
 
 
 @pytest.mark.parametrize(
@@ -213,22 +213,22 @@ def test_times_are_signed_as_they_are_written(time: str) -> None:
 
 @settings(max_examples=200)
 @given(tampered(BODY))
-def test_tampered_bodies_are_refused(body: bytes) -> None:
-    """A body that differs in any byte is refused."""
+def test_tampered_bodies_are_rejected(body: bytes) -> None:
+    """A body that differs in any byte is rejected."""
     if body != BODY:
         assert verdict(ADAPTER, message(body, HEADERS)) is None
 
 
-def test_written_again_is_refused() -> None:
+def test_written_again_is_rejected() -> None:
     """The same JSON in other bytes is another message."""
     again = json.dumps(json.loads(BODY), separators=(",", ":")).encode()
-    assert refusal(ADAPTER, message(again, HEADERS)) == "bad_signature"
+    assert rejection(ADAPTER, message(again, HEADERS)) == "bad_signature"
 
 
 @settings(max_examples=200)
 @given(st.sampled_from([name for name in HEADERS if name != "Paypal-Cert-Url"]), st.data())
 def test_tampered_headers_never_change_the_message(name: str, data: st.DataObject) -> None:
-    """A header that was tampered with is refused, or proves the very same message."""
+    """A modified header is rejected, or verifies the same message."""
     bent = data.draw(tampered(HEADERS[name].encode())).decode("utf-8", "surrogateescape")
     reading = verdict(ADAPTER, message(BODY, HEADERS | {name: bent}))
     assert reading in (None, ADAPTER.read(PAID))
@@ -237,7 +237,7 @@ def test_tampered_headers_never_change_the_message(name: str, data: st.DataObjec
 @settings(max_examples=200)
 @given(tampered(URL.encode()))
 def test_tampered_addresses_prove_nothing(url: bytes) -> None:
-    """Another address is refused, or asked for where it is PayPal's; it never proves."""
+    """Another address is rejected, or asked for where it is PayPal's; it never proves."""
     bent = url.decode("utf-8", "surrogateescape")
     try:
         reading = verdict(ADAPTER, message(BODY, HEADERS | {"Paypal-Cert-Url": bent}))
@@ -249,12 +249,12 @@ def test_tampered_addresses_prove_nothing(url: bytes) -> None:
 
 @settings(max_examples=200)
 @given(st.binary(max_size=200), st.sampled_from(list(HEADERS)), header_values)
-def test_any_bytes_are_refused(body: bytes, name: str, value: str) -> None:
-    """No body and no header makes anything but a refusal escape."""
+def test_any_bytes_are_rejected(body: bytes, name: str, value: str) -> None:
+    """Arbitrary bodies and headers raise ``Rejected`` and nothing else."""
     assert verdict(ADAPTER, message(body, HEADERS | {name: value})) is None
 
 
-def test_parts_can_not_be_shifted() -> None:
+def test_parts_cannot_be_shifted() -> None:
     """What was signed for one id and time proves no other cut of the same text."""
     body = BODY
     true = headers(body, transmission="a-b")
@@ -263,4 +263,4 @@ def test_parts_can_not_be_shifted() -> None:
         "Paypal-Transmission-Time": f"b|{true['Paypal-Transmission-Time']}",
     }
     assert verdict(ADAPTER, message(body, true)) is not None
-    assert refusal(ADAPTER, message(body, shifted)) == "bad_signature"
+    assert rejection(ADAPTER, message(body, shifted)) == "bad_signature"

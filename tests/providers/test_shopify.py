@@ -1,4 +1,4 @@
-"""Shopify: whose message it is, the order it makes, and what it says became of it."""
+"""Shopify: which messages are accepted, the order, and the events of its states."""
 
 from datetime import UTC, datetime
 from decimal import ROUND_HALF_UP, Decimal
@@ -24,20 +24,20 @@ from .shopify_samples import (
     changed,
     posted,
 )
-from .support import NOW, account, bent, message, refusal, verdict
+from .support import NOW, account, bent, message, rejection, verdict
 
 AT = datetime(2026, 11, 23, 11, tzinfo=UTC)
 PARCEL = {"status": "success", "tracking_company": "DHL", "tracking_number": "JD1"}
 
 
-def told(callback: contract.Message) -> tuple[Any, list[Any]]:
+def read_order(callback: contract.Message) -> tuple[Any, list[Any]]:
     """Return what is placed, and what happened to it."""
     placed, *happened = ADAPTER.read(callback).items
     return placed.event, [item.event for item in happened]
 
 
 def placed(**changes: Any) -> orders.Submission:
-    order, _ = told(changed(**changes))
+    order, _ = read_order(changed(**changes))
     assert isinstance(order, orders.Submission), order
     validation.check(order, channels={"web"}, now=NOW, is_from_shop=True)
     return order
@@ -103,7 +103,7 @@ def test_an_order_without_delivery_or_customer() -> None:
 
 
 def test_paid_refunded_and_shipped() -> None:
-    _, (paid, refund, shipped) = told(
+    _, (paid, refund, shipped) = read_order(
         changed(
             financial_status="partially_refunded",
             refunds=[REFUND],
@@ -118,7 +118,7 @@ def test_paid_refunded_and_shipped() -> None:
     assert (shipped.order_no, shipped.carrier, shipped.tracking_no) == ("#1001", "DHL", "JD1")
 
 
-def test_a_refunds_own_message_is_noted_as_the_orders_own_tells_it() -> None:
+def test_a_refunds_own_message_is_noted_as_the_order_message_reports_it() -> None:
     """It names neither the order's currency nor whether the order is a test."""
     (own,) = ADAPTER.read(posted(REFUND)).items
     assert own.event == events.Noted("refund", NOW)
@@ -129,14 +129,14 @@ def refund(number: int, *amounts: str, status: str = "success", **changes: Any) 
     return {"id": number, "transactions": [done | {"amount": amount} for amount in amounts]}
 
 
-def test_a_refund_is_told_once_all_of_it_is_over() -> None:
-    """Its key is spent with the first telling; what followed would never be booked."""
+def test_a_refund_is_booked_once_it_is_complete() -> None:
+    """Its key is used up by the first event; a later amount would never be booked."""
     half = refund(5, "6.00")
     half["transactions"] += refund(5, "4.00", status="pending")["transactions"]
     paid = {"financial_status": "partially_refunded"}
-    _, early = told(changed(refunds=[half], **paid))
+    _, early = read_order(changed(refunds=[half], **paid))
     assert [type(event) for event in early] == [events.PaymentSucceeded]
-    _, (_, late) = told(changed(refunds=[refund(5, "6.00", "4.00")], **paid))
+    _, (_, late) = read_order(changed(refunds=[refund(5, "6.00", "4.00")], **paid))
     assert late.amount == Decimal("10.00")
 
 
@@ -165,21 +165,19 @@ def test_a_refund_is_told_once_all_of_it_is_over() -> None:
         ),
     ],
 )
-def test_a_payment_of_the_total_is_told_only_where_it_can_have_been(
-    changes: Any, kinds: str
-) -> None:
+def test_a_payment_of_the_total_is_booked_only_if_it_is_certain(changes: Any, kinds: str) -> None:
     names = {"PaymentSucceeded": "paid", "RefundSucceeded": "refund", "Unmapped": "parked"}
-    _, happened = told(changed(**changes))
-    said = sorted(names[type(event).__name__] for event in happened)
-    assert said == sorted(kinds.split())
+    _, happened = read_order(changed(**changes))
+    names_found = sorted(names[type(event).__name__] for event in happened)
+    assert names_found == sorted(kinds.split())
 
 
 @pytest.mark.parametrize(
     "odd",
     [refund(0, "1.00"), refund(5, "1.00", currency="USD"), refund(5, "1.001"), refund(5, "sNaN")],
 )
-def test_an_odd_refund_is_parked_and_keeps_nothing_else_from_being_told(odd: Any) -> None:
-    _, happened = told(
+def test_a_malformed_refund_is_parked_and_does_not_stop_the_rest(odd: Any) -> None:
+    _, happened = read_order(
         changed(
             financial_status="partially_refunded",
             refunds=[odd, refund(6, "2.00"), refund(7, "0.00")],
@@ -194,19 +192,19 @@ def test_an_odd_refund_is_parked_and_keeps_nothing_else_from_being_told(odd: Any
 
 def test_a_tracking_number_is_taken_without_its_blanks() -> None:
     parcel = {"status": "success", "tracking_company": " ", "tracking_number": "1Z 999 AA1"}
-    shipped = told(changed(fulfillment_status="fulfilled", fulfillments=[parcel]))[1][-1]
+    shipped = read_order(changed(fulfillment_status="fulfilled", fulfillments=[parcel]))[1][-1]
     assert (shipped.carrier, shipped.tracking_no) == ("unknown", "1Z999AA1")
 
 
 @pytest.mark.parametrize("name", ["Order 1001", "№1001", "#" * 65])
-def test_a_name_that_we_can_not_hold_is_parked_and_not_refused(name: str) -> None:
+def test_a_name_that_does_not_fit_is_parked_and_not_rejected(name: str) -> None:
     (item,) = ADAPTER.read(changed(name=name)).items
     assert isinstance(item.event, events.Unmapped)
     assert item.event.order_no == ""
     assert str(ORDER_ID) in item.event.detail
 
 
-def test_what_is_told_again_has_the_same_key() -> None:
+def test_what_is_sent_again_has_the_same_key() -> None:
     """One action fires several topics; another content is another message."""
     one = ADAPTER.read(changed()).items
     two = ADAPTER.read(changed(updated_at="2026-11-23T15:00:00Z")).items
@@ -241,8 +239,8 @@ CANCELLED = {"cancelled_at": "2026-11-23T12:00:00+01:00"}
         ),
     ],
 )
-def test_what_the_states_say(changes: Any, kinds: list[type]) -> None:
-    order, happened = told(changed(**changes))
+def test_events_of_the_states(changes: Any, kinds: list[type]) -> None:
+    order, happened = read_order(changed(**changes))
     assert isinstance(order, orders.Submission)
     assert [type(event) for event in happened] == kinds
 
@@ -267,7 +265,7 @@ def test_what_the_states_say(changes: Any, kinds: list[type]) -> None:
     ],
 )
 def test_an_order_that_is_not_clear_is_parked(changes: Any) -> None:
-    order, _ = told(changed(**changes))
+    order, _ = read_order(changed(**changes))
     assert isinstance(order, events.Unmapped)
     assert (order.order_no, order.kind) == ("#1001", "order.paid")
 
@@ -281,13 +279,13 @@ def test_an_order_that_is_not_clear_is_parked(changes: Any) -> None:
         ({"shop_id": 1, "customer": {}, "data_request": {"id": 9}}, "customers.data_request"),
     ],
 )
-def test_what_a_person_must_see_to_is_parked(content: Any, kind: str) -> None:
+def test_what_needs_a_person_is_parked(content: Any, kind: str) -> None:
     (item,) = ADAPTER.read(posted(content)).items
     assert isinstance(item.event, events.Unmapped)
     assert item.event.kind == kind
 
 
-def test_what_is_none_of_our_business_is_noted() -> None:
+def test_what_is_not_about_an_order_is_noted() -> None:
     (product,) = ADAPTER.read(posted({"id": 1, "title": "IPod"})).items
     assert product.event == events.Noted("no_order", NOW)
     (test,) = ADAPTER.read(changed(test=True)).items
@@ -334,7 +332,7 @@ def test_whatever_adds_up_at_the_shop_adds_up_here(
     total = sum((cost for _, cost, _ in [*goods, *shipping]), Decimal(0)) + off
     if not is_included:
         total += sum((tax for _, _, tax in [*goods, *shipping]), Decimal(0))
-    order, _ = told(
+    order, _ = read_order(
         changed(
             total_price=str(total),
             taxes_included=is_included,
@@ -352,8 +350,8 @@ def test_whatever_adds_up_at_the_shop_adds_up_here(
 
 @settings(max_examples=200)
 @given(st.one_of(bent(ORDER), bent(ORDER | {"refunds": [REFUND], "fulfillments": [PARCEL]})))
-def test_bent_messages_are_storable_or_refused(content: Any) -> None:
-    """Whatever Shopify itself might sign."""
+def test_bent_messages_are_storable_or_rejected(content: Any) -> None:
+    """Any content that Shopify could sign is rejected or storable."""
     try:
         callback = posted(content)
     except (TypeError, ValueError):
@@ -361,14 +359,16 @@ def test_bent_messages_are_storable_or_refused(content: Any) -> None:
     verdict(ADAPTER, callback)
 
 
-def test_rotation_and_refusals() -> None:
+def test_rotation_and_rejections() -> None:
     both = shopify.adapter(account(NEXT_SECRET, SECRET, shop=SHOP))
     assert both.read(changed()).items
     assert both.read(posted(ORDER, secret=NEXT_SECRET)).items
-    assert refusal(ADAPTER, posted(ORDER, secret=NEXT_SECRET)) == "bad_signature"
-    assert refusal(ADAPTER, posted(ORDER, shop="other.myshopify.com")) == "not_ours"
-    assert refusal(ADAPTER, message(b"{}", {"X-Shopify-Shop-Domain": SHOP})) == "missing_signature"
-    assert refusal(ADAPTER, posted(b"[]")) == "malformed"
+    assert rejection(ADAPTER, posted(ORDER, secret=NEXT_SECRET)) == "bad_signature"
+    assert rejection(ADAPTER, posted(ORDER, shop="other.myshopify.com")) == "not_ours"
+    assert (
+        rejection(ADAPTER, message(b"{}", {"X-Shopify-Shop-Domain": SHOP})) == "missing_signature"
+    )
+    assert rejection(ADAPTER, posted(b"[]")) == "malformed"
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""What the Standard Webhooks adapter makes of true messages, and how it is configured."""
+"""How the Standard Webhooks adapter reads genuine messages, and its configuration."""
 
 import base64
 import json
@@ -32,7 +32,7 @@ from .support import (
     account,
     bent,
     read_one,
-    refusal,
+    rejection,
     verdict,
 )
 
@@ -58,18 +58,18 @@ def test_payment() -> None:
 def test_amounts_are_exact(written: str, amount: str) -> None:
     """A decimal string and a JSON number are the same exact amount."""
     body = json.dumps(content("order.paid", PAYMENT)).replace('"199.00"', written)
-    said = read_one(ADAPTER, signed(body.encode()))
-    assert isinstance(said, events.PaymentSucceeded)
-    assert said.amount == Decimal(amount)
-    assert said.amount.as_tuple().exponent == -2
+    event = read_one(ADAPTER, signed(body.encode()))
+    assert isinstance(event, events.PaymentSucceeded)
+    assert event.amount == Decimal(amount)
+    assert event.amount.as_tuple().exponent == -2
 
 
 def test_occurred_at_comes_first() -> None:
     """The time in data counts before the envelope's."""
     data = PAYMENT | {"occurred_at": "2026-11-23T03:00:00-05:00"}
-    said = read_one(ADAPTER, signed(content("order.paid", data)))
-    assert said.occurred_at == datetime(2026, 11, 23, 8, tzinfo=UTC)
-    assert said.occurred_at.tzinfo is UTC
+    event = read_one(ADAPTER, signed(content("order.paid", data)))
+    assert event.occurred_at == datetime(2026, 11, 23, 8, tzinfo=UTC)
+    assert event.occurred_at.tzinfo is UTC
 
 
 def test_refund_of_its_own() -> None:
@@ -156,9 +156,9 @@ def test_noted_without_time() -> None:
         ("order.shipped", {"order_no": "SO-1"}),
     ],
 )
-def test_malformed_data_is_refused(kind: str, data: Any) -> None:
-    """What an event needs is there and in bounds, or the message is refused."""
-    assert refusal(ADAPTER, signed(content(kind, data))) == "malformed"
+def test_malformed_data_is_rejected(kind: str, data: Any) -> None:
+    """Fields that an event needs are present and in bounds, or the message is rejected."""
+    assert rejection(ADAPTER, signed(content(kind, data))) == "malformed"
 
 
 @pytest.mark.parametrize(
@@ -181,9 +181,9 @@ def test_malformed_data_is_refused(kind: str, data: Any) -> None:
         json.dumps({"type": "order.paid", "data": PAYMENT}).encode(),
     ],
 )
-def test_malformed_bodies_are_refused(body: bytes) -> None:
-    """A true signature over nonsense is refused as malformed."""
-    assert refusal(ADAPTER, signed(body)) == "malformed"
+def test_malformed_bodies_are_rejected(body: bytes) -> None:
+    """A valid signature over nonsense is rejected as malformed."""
+    assert rejection(ADAPTER, signed(body)) == "malformed"
 
 
 @given(
@@ -198,9 +198,9 @@ def test_malformed_bodies_are_refused(body: bytes) -> None:
         ]
     ).flatmap(bent)
 )
-def test_bent_messages_are_storable_or_refused(said: Any) -> None:
-    """Whatever the sender itself might sign, it is refused or it can be stored."""
-    verdict(ADAPTER, signed(said))
+def test_bent_messages_are_storable_or_rejected(payload: Any) -> None:
+    """Any content that the sender could sign is rejected or storable."""
+    verdict(ADAPTER, signed(payload))
 
 
 @pytest.mark.parametrize(
@@ -232,7 +232,7 @@ def test_replies(answer: contract.Answer, status: int) -> None:
     ],
 )
 def test_wrong_configuration(secrets: tuple[str, ...], options: Any, says: str) -> None:
-    """A wrong account does not start, says what to set, and does not show its secret."""
+    """A wrong account raises an error that names the setting and hides the secret."""
     with pytest.raises(ValueError, match=says) as caught:
         standard_webhooks.adapter(account(*secrets, **options))
     assert "shop" in str(caught.value)

@@ -46,7 +46,7 @@ from .support import (
     header_values,
     message,
     read_one,
-    refusal,
+    rejection,
     tampered,
     verdict,
 )
@@ -66,9 +66,9 @@ def sdk_clock(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sdk_module, "datetime", Fixed)
 
 
-def is_accepted_by_sdk(said: contract.Message) -> bool:
+def is_accepted_by_sdk(received: contract.Message) -> bool:
     try:
-        SDK.verify(said.body, dict(said.headers), json_parse=False)
+        SDK.verify(received.body, dict(received.headers), json_parse=False)
     except Exception:  # the library lets decoding errors of all kinds escape
         return False
     return True
@@ -97,12 +97,12 @@ def test_library_accepts_what_these_tests_sign() -> None:
 @pytest.mark.parametrize("offset_s", [-301, -300, 300, 301])
 def test_window_is_the_librarys(offset_s: int) -> None:
     """300 seconds are allowed both ways, exactly as the library allows them."""
-    said = signed(content("payment.succeeded", PAYMENT), at=NOW_S + offset_s)
-    assert is_accepted_by_sdk(said) is (abs(offset_s) <= 300)
+    received = signed(content("payment.succeeded", PAYMENT), at=NOW_S + offset_s)
+    assert is_accepted_by_sdk(received) is (abs(offset_s) <= 300)
     if abs(offset_s) <= 300:
-        assert ADAPTER.read(said).items
+        assert ADAPTER.read(received).items
     else:
-        assert refusal(ADAPTER, said) == "stale"
+        assert rejection(ADAPTER, received) == "stale"
 
 
 def test_v1a_known_answer() -> None:
@@ -119,26 +119,28 @@ def test_v1a_known_answer() -> None:
     }
     then = datetime.fromtimestamp(1614265330, UTC)
     # The body of that test is no event: it passes the signature and fails as content.
-    assert refusal(adapter, message(b'{"test": 2432232314}', headers, now=then)) == "malformed"
-    assert refusal(adapter, message(b'{"test": 2432232315}', headers, now=then)) == "bad_signature"
+    assert rejection(adapter, message(b'{"test": 2432232314}', headers, now=then)) == "malformed"
+    assert (
+        rejection(adapter, message(b'{"test": 2432232315}', headers, now=then)) == "bad_signature"
+    )
 
 
 def test_v1a_reads_the_same_message() -> None:
     """A message signed with Ed25519 reads like the same one signed with HMAC."""
-    said = signed(content("payment.succeeded", PAYMENT), entry=ed25519_entry)
-    assert ASYMMETRIC.read(said) == ADAPTER.read(PAID)
+    received = signed(content("payment.succeeded", PAYMENT), entry=ed25519_entry)
+    assert ASYMMETRIC.read(received) == ADAPTER.read(PAID)
 
 
 def test_the_key_decides_the_version() -> None:
-    """A request can not choose the algorithm: each key checks its own version only."""
-    assert refusal(ASYMMETRIC, PAID) == "bad_signature"
-    assert refusal(ADAPTER, signed(PAID.body, entry=ed25519_entry)) == "bad_signature"
+    """A request cannot choose the algorithm: each key checks its own version only."""
+    assert rejection(ASYMMETRIC, PAID) == "bad_signature"
+    assert rejection(ADAPTER, signed(PAID.body, entry=ed25519_entry)) == "bad_signature"
     # Signed with the public key as if it were a shared secret.
     public = PRIVATE_KEY.public_key().public_bytes_raw()
     forged = signed(PAID.body, entry=lambda text: hmac_entry(text, public))
-    assert refusal(ASYMMETRIC, forged) == "bad_signature"
+    assert rejection(ASYMMETRIC, forged) == "bad_signature"
     relabelled = signed(PAID.body, entry=lambda text: hmac_entry(text).replace("v1,", "v1a,"))
-    assert refusal(ADAPTER, relabelled) == "bad_signature"
+    assert rejection(ADAPTER, relabelled) == "bad_signature"
 
 
 def test_every_live_key_and_entry_counts() -> None:
@@ -151,7 +153,7 @@ def test_every_live_key_and_entry_counts() -> None:
     many = signed(PAID.body, entry=lambda text: f"v1,AAAA v2,x v1a {hmac_entry(text)} v1a,!")
     assert both.read(many).items
     flood = signed(PAID.body, entry=lambda text: "v1,AAAA " * 8 + hmac_entry(text))
-    assert refusal(ADAPTER, flood) == "bad_signature"
+    assert rejection(ADAPTER, flood) == "bad_signature"
 
 
 def test_svix_headers() -> None:
@@ -159,7 +161,7 @@ def test_svix_headers() -> None:
     svix = signed(PAID.body, family="svix")
     assert ADAPTER.read(svix) == ADAPTER.read(PAID)
     mixed = dict(svix.headers) | {"webhook-id": ID}
-    assert refusal(ADAPTER, message(svix.body, mixed)) == "missing_signature"
+    assert rejection(ADAPTER, message(svix.body, mixed)) == "missing_signature"
 
 
 @pytest.mark.parametrize(
@@ -182,33 +184,33 @@ def test_svix_headers() -> None:
     ],
 )
 def test_headers(changes: Mapping[str, str], reason: str) -> None:
-    """Headers that do not prove the body are refused, whatever they look like."""
-    said = message(PAID.body, {**PAID.headers, **changes})
-    assert refusal(ADAPTER, said) == reason
+    """Headers that do not prove the body are rejected."""
+    received = message(PAID.body, {**PAID.headers, **changes})
+    assert rejection(ADAPTER, received) == reason
 
 
 def test_no_headers() -> None:
-    """A request without any of the headers is refused."""
-    assert refusal(ADAPTER, message(PAID.body, {})) == "missing_signature"
+    """A request without any of the headers is rejected."""
+    assert rejection(ADAPTER, message(PAID.body, {})) == "missing_signature"
 
 
 def test_id_must_not_hold_a_dot() -> None:
-    """An id with a dot is refused although its signature is right: the text is ambiguous."""
-    assert refusal(ADAPTER, signed(PAID.body, key="msg.1")) == "bad_signature"
+    """An id with a dot is rejected although its signature is right: the text is ambiguous."""
+    assert rejection(ADAPTER, signed(PAID.body, key="msg.1")) == "bad_signature"
     moved = signed(b"%d.%b" % (NOW_S, PAID.body), key="msg", at=1)
     headers = {**moved.headers, "webhook-id": "msg.1", "webhook-timestamp": str(NOW_S)}
-    assert refusal(ADAPTER, message(PAID.body, headers)) == "bad_signature"
+    assert rejection(ADAPTER, message(PAID.body, headers)) == "bad_signature"
 
 
 @pytest.mark.parametrize("key", ["a b", "a" * 129])
 def test_id_must_be_storable(key: str) -> None:
-    """An id that could not be a key is refused."""
-    assert refusal(ADAPTER, signed(PAID.body, key=key)) == "malformed"
+    """An id that could not be a key is rejected."""
+    assert rejection(ADAPTER, signed(PAID.body, key=key)) == "malformed"
 
 
 @given(tampered(PAID.body), st.sampled_from([ADAPTER, ASYMMETRIC]))
-def test_tampered_bodies_are_refused(body: bytes, adapter: contract.Adapter) -> None:
-    """A body that differs in any byte is refused, with either kind of key."""
+def test_tampered_bodies_are_rejected(body: bytes, adapter: contract.Adapter) -> None:
+    """A body that differs in any byte is rejected, with either kind of key."""
     headers = signed(PAID.body, entry=ed25519_entry if adapter is ASYMMETRIC else hmac_entry)
     if body != PAID.body:
         assert verdict(adapter, message(body, headers.headers)) is None
@@ -218,35 +220,35 @@ def test_tampered_bodies_are_refused(body: bytes, adapter: contract.Adapter) -> 
 def test_tampered_headers_never_change_the_message(
     name: str, is_asymmetric: bool, data: st.DataObject
 ) -> None:
-    """A header that was tampered with is refused, or proves the very same message."""
+    """A modified header is rejected, or verifies the same message."""
     adapter = ASYMMETRIC if is_asymmetric else ADAPTER
-    said = signed(PAID.body, entry=ed25519_entry if is_asymmetric else hmac_entry)
-    value = data.draw(tampered(said.headers[name].encode())).decode("utf-8", "surrogateescape")
-    reading = verdict(adapter, message(said.body, {**said.headers, name: value}))
-    assert reading in (None, adapter.read(PAID) if adapter is ADAPTER else adapter.read(said))
+    received = signed(PAID.body, entry=ed25519_entry if is_asymmetric else hmac_entry)
+    value = data.draw(tampered(received.headers[name].encode())).decode("utf-8", "surrogateescape")
+    reading = verdict(adapter, message(received.body, {**received.headers, name: value}))
+    assert reading in (None, adapter.read(PAID) if adapter is ADAPTER else adapter.read(received))
 
 
 @pytest.mark.usefixtures("sdk_clock")
-def test_never_accepts_what_the_library_refuses() -> None:
+def test_never_accepts_what_the_library_rejects() -> None:
     """Whatever header is tampered with: what the adapter accepts, the library accepts."""
 
     @given(st.sampled_from(sorted(PAID.headers)), st.data())
     def check(name: str, data: st.DataObject) -> None:
         value = data.draw(tampered(PAID.headers[name].encode())).decode("utf-8", "surrogateescape")
-        said = message(PAID.body, {**PAID.headers, name: value})
-        if verdict(ADAPTER, said):
-            assert is_accepted_by_sdk(said)
+        received = message(PAID.body, {**PAID.headers, name: value})
+        if verdict(ADAPTER, received):
+            assert is_accepted_by_sdk(received)
 
     check()
 
 
 @given(st.binary(max_size=200), header_values, header_values, header_values)
-def test_any_bytes_are_refused(body: bytes, key: str, stamp: str, signature: str) -> None:
-    """No body and no headers make anything but a refusal escape."""
+def test_any_bytes_are_rejected(body: bytes, key: str, stamp: str, signature: str) -> None:
+    """Arbitrary bodies and headers raise ``Rejected`` and nothing else."""
     headers = {"webhook-id": key, "webhook-timestamp": stamp, "svix-signature": "v1,AA=="}
-    for said in (headers, headers | {"webhook-signature": signature}):
-        assert verdict(ADAPTER, message(body, said)) is None
-        assert verdict(ASYMMETRIC, message(body, said)) is None
+    for received in (headers, headers | {"webhook-signature": signature}):
+        assert verdict(ADAPTER, message(body, received)) is None
+        assert verdict(ASYMMETRIC, message(body, received)) is None
 
 
 def test_unpadded_secret() -> None:
@@ -261,5 +263,5 @@ def test_window_is_an_option() -> None:
     """tolerance_s narrows the window, counted from the time the message brings along."""
     adapter = standard_webhooks.adapter(account(SECRET, tolerance_s=30))
     tokyo = (NOW + timedelta(seconds=31)).astimezone(timezone(timedelta(hours=9)))
-    assert refusal(adapter, contract.Message(PAID.headers, PAID.body, tokyo)) == "stale"
+    assert rejection(adapter, contract.Message(PAID.headers, PAID.body, tokyo)) == "stale"
     assert adapter.read(PAID).items

@@ -1,4 +1,4 @@
-"""What Stripe's adapter makes of true events, and how it is configured."""
+"""How Stripe's adapter reads genuine events, and its configuration."""
 
 import json
 from decimal import Decimal
@@ -27,7 +27,7 @@ from .support import (
     account,
     bent,
     read_one,
-    refusal,
+    rejection,
     verdict,
 )
 
@@ -59,23 +59,23 @@ def test_checkout_session(kind: str) -> None:
 def test_checkout_session_metadata_comes_first() -> None:
     """Metadata names the order before the client's reference does."""
     session = SESSION | {"metadata": {"order_no": "SO-7"}}
-    said = read_one(ADAPTER, signed(event("checkout.session.completed", session)))
-    assert events.order_no(said) == "SO-7"
+    result = read_one(ADAPTER, signed(event("checkout.session.completed", session)))
+    assert events.order_no(result) == "SO-7"
 
 
 def test_checkout_session_without_intent() -> None:
     """Without an intent the session itself is the transaction."""
     session = SESSION | {"payment_intent": None, "metadata": None}
-    said = read_one(ADAPTER, signed(event("checkout.session.completed", session)))
-    assert events.transaction_id(said) == "cs_test_a1b2c3"
+    result = read_one(ADAPTER, signed(event("checkout.session.completed", session)))
+    assert events.transaction_id(result) == "cs_test_a1b2c3"
 
 
 @pytest.mark.parametrize("status", ["unpaid", "no_payment_required"])
 def test_completed_is_not_paid(status: str) -> None:
     """A completed session that is not paid has no effect."""
     session = SESSION | {"payment_status": status, "amount_total": None}
-    said = read_one(ADAPTER, signed(event("checkout.session.completed", session)))
-    assert said == events.Noted("checkout.session.completed", CREATED)
+    result = read_one(ADAPTER, signed(event("checkout.session.completed", session)))
+    assert result == events.Noted("checkout.session.completed", CREATED)
 
 
 def test_refund() -> None:
@@ -94,8 +94,8 @@ def test_refund() -> None:
 def test_refund_of_a_bare_charge() -> None:
     """A charge without an intent and without metadata is its own transaction."""
     charge = CHARGE | {"payment_intent": None, "metadata": {}}
-    said = read_one(ADAPTER, signed(event("charge.refunded", charge)))
-    assert (events.transaction_id(said), events.order_no(said)) == (CHARGE["id"], "")
+    result = read_one(ADAPTER, signed(event("charge.refunded", charge)))
+    assert (events.transaction_id(result), events.order_no(result)) == (CHARGE["id"], "")
 
 
 def test_cancelled() -> None:
@@ -117,9 +117,9 @@ def test_other_types_are_noted(kind: str) -> None:
 def test_payment_without_order_number(metadata: Any) -> None:
     """Money that names no order still arrives, with an empty order number."""
     intent = INTENT | {"metadata": metadata}
-    said = read_one(ADAPTER, signed(event("payment_intent.succeeded", intent)))
-    assert isinstance(said, events.PaymentSucceeded)
-    assert said.order_no == ""
+    result = read_one(ADAPTER, signed(event("payment_intent.succeeded", intent)))
+    assert isinstance(result, events.PaymentSucceeded)
+    assert result.order_no == ""
 
 
 def test_order_no_key_is_an_option() -> None:
@@ -145,9 +145,9 @@ def test_order_no_key_is_an_option() -> None:
 def test_amounts(minor: int, code: str, amount: str) -> None:
     """Stripe's integer becomes the exact amount, also where its unit is not ISO 4217's."""
     intent = INTENT | {"amount_received": minor, "currency": code}
-    said = read_one(ADAPTER, signed(event("payment_intent.succeeded", intent)))
-    assert isinstance(said, events.PaymentSucceeded)
-    assert (said.amount, said.currency) == (Decimal(amount), code.upper())
+    result = read_one(ADAPTER, signed(event("payment_intent.succeeded", intent)))
+    assert isinstance(result, events.PaymentSucceeded)
+    assert (result.amount, result.currency) == (Decimal(amount), code.upper())
 
 
 @pytest.mark.parametrize(
@@ -176,10 +176,10 @@ def test_amounts(minor: int, code: str, amount: str) -> None:
         {"id": "p" * 129},
     ],
 )
-def test_malformed_money_is_refused(changes: dict[str, Any]) -> None:
-    """Money of the wrong shape is refused rather than guessed or dropped."""
-    said = signed(event("payment_intent.succeeded", INTENT | changes))
-    assert refusal(ADAPTER, said) == "malformed"
+def test_malformed_money_is_rejected(changes: dict[str, Any]) -> None:
+    """Money of the wrong shape is rejected, neither guessed nor dropped."""
+    received = signed(event("payment_intent.succeeded", INTENT | changes))
+    assert rejection(ADAPTER, received) == "malformed"
 
 
 @pytest.mark.parametrize(
@@ -207,13 +207,13 @@ def test_malformed_money_is_refused(changes: dict[str, Any]) -> None:
         json.dumps(event("charge.refunded", CHARGE | {"amount_refunded": 0})).encode(),
     ],
 )
-def test_malformed_bodies_are_refused(body: bytes) -> None:
-    """A true signature over nonsense is refused as malformed."""
-    assert refusal(ADAPTER, signed(body)) == "malformed"
+def test_malformed_bodies_are_rejected(body: bytes) -> None:
+    """A valid signature over nonsense is rejected as malformed."""
+    assert rejection(ADAPTER, signed(body)) == "malformed"
 
 
 def test_thin_events_are_unsupported() -> None:
-    """A thin event is refused, because taking it would acknowledge news we can not book."""
+    """A thin event is rejected: an acknowledgement would lose an event that cannot be booked."""
     thin = {
         "id": "evt_test_65R9Ijk8dKEYZcXeRWn16R9A7j1FSQ3w3TGDPLLGSM4CW0",
         "object": "v2.core.event",
@@ -222,25 +222,25 @@ def test_thin_events_are_unsupported() -> None:
         "livemode": True,
         "related_object": {"id": "mtr_1", "type": "billing.meter"},
     }
-    assert refusal(ADAPTER, signed(thin)) == "unsupported"
+    assert rejection(ADAPTER, signed(thin)) == "unsupported"
 
 
 def test_mode_must_match() -> None:
     """Test events are not taken by a live account, nor live events by a test account."""
     test_event = signed(event("payment_intent.succeeded", INTENT, livemode=False))
-    assert refusal(ADAPTER, test_event) == "not_ours"
+    assert rejection(ADAPTER, test_event) == "not_ours"
     test_adapter = stripe.adapter(account(SECRET, livemode=False))
     assert read_one(test_adapter, test_event) == read_one(ADAPTER, PAID)
-    assert refusal(test_adapter, PAID) == "not_ours"
+    assert rejection(test_adapter, PAID) == "not_ours"
 
 
 def test_connected_account_must_match() -> None:
     """An event of a connected account is taken only by the account configured for it."""
     theirs = signed(event("payment_intent.succeeded", INTENT, account="acct_1"))
-    assert refusal(ADAPTER, theirs) == "not_ours"
+    assert rejection(ADAPTER, theirs) == "not_ours"
     connected = stripe.adapter(account(SECRET, connect_account="acct_1"))
     assert read_one(connected, theirs) == read_one(ADAPTER, PAID)
-    assert refusal(connected, PAID) == "not_ours"
+    assert rejection(connected, PAID) == "not_ours"
 
 
 @given(
@@ -253,8 +253,8 @@ def test_connected_account_must_match() -> None:
         ]
     ).flatmap(bent)
 )
-def test_bent_events_are_storable_or_refused(content: Any) -> None:
-    """Whatever Stripe itself might sign, it is refused or it can be stored."""
+def test_bent_events_are_storable_or_rejected(content: Any) -> None:
+    """Any content that Stripe could sign is rejected or storable."""
     verdict(ADAPTER, signed(content))
 
 
@@ -286,7 +286,7 @@ def test_replies(answer: contract.Answer, status: int) -> None:
     ],
 )
 def test_wrong_configuration(secrets: tuple[str, ...], options: Any, says: str) -> None:
-    """A wrong account does not start, says what to set, and does not show its secret."""
+    """A wrong account raises an error that names the setting and hides the secret."""
     with pytest.raises(ValueError, match=says) as caught:
         stripe.adapter(account(*secrets, **options))
     assert "shop" in str(caught.value)

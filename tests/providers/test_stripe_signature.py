@@ -24,7 +24,7 @@ from .support import (
     header_values,
     message,
     read_one,
-    refusal,
+    rejection,
     tampered,
     verdict,
 )
@@ -45,7 +45,7 @@ def test_official_library_accepts_what_these_tests_sign() -> None:
 
 
 @given(tampered(PAID.headers["Stripe-Signature"].encode()), tampered(PAID.body), st.data())
-def test_never_accepts_what_the_official_library_refuses(
+def test_never_accepts_what_the_official_library_rejects(
     header: bytes, body: bytes, data: st.DataObject
 ) -> None:
     """Whatever is tampered with: what the adapter accepts, the official library accepts."""
@@ -64,17 +64,17 @@ def test_never_accepts_what_the_official_library_refuses(
 )
 def test_window(offset_s: int, reason: str | None) -> None:
     """300 seconds are allowed in the past and in the future, both ends included."""
-    said = signed(event("payment_intent.succeeded", INTENT), at=NOW_S + offset_s)
+    received = signed(event("payment_intent.succeeded", INTENT), at=NOW_S + offset_s)
     if reason:
-        assert refusal(ADAPTER, said) == reason
+        assert rejection(ADAPTER, received) == reason
     else:
-        assert ADAPTER.read(said).items
+        assert ADAPTER.read(received).items
 
 
 def test_window_is_an_option() -> None:
     """tolerance_s narrows the window."""
-    said = signed(event("payment_intent.succeeded", INTENT), at=NOW_S - 31)
-    assert refusal(stripe.adapter(account(SECRET, tolerance_s=30)), said) == "stale"
+    received = signed(event("payment_intent.succeeded", INTENT), at=NOW_S - 31)
+    assert rejection(stripe.adapter(account(SECRET, tolerance_s=30)), received) == "stale"
 
 
 def test_every_live_secret_counts() -> None:
@@ -85,9 +85,9 @@ def test_every_live_secret_counts() -> None:
         assert both.read(signed(body, secret=secret)).items
     old = signature(body).removeprefix(f"t={NOW_S},")
     new = signature(body, secret=NEXT_SECRET)
-    said = message(body, {"Stripe-Signature": f"{new},{old},v0=00,unknown"})
-    assert ADAPTER.read(said).items
-    assert refusal(ADAPTER, signed(body, secret=NEXT_SECRET)) == "bad_signature"
+    received = message(body, {"Stripe-Signature": f"{new},{old},v0=00,unknown"})
+    assert ADAPTER.read(received).items
+    assert rejection(ADAPTER, signed(body, secret=NEXT_SECRET)) == "bad_signature"
 
 
 @pytest.mark.parametrize(
@@ -109,40 +109,40 @@ def test_every_live_secret_counts() -> None:
     ],
 )
 def test_headers(header: str | None, reason: str) -> None:
-    """A header that does not prove the body is refused, whatever it looks like."""
+    """A header that does not prove the body is rejected."""
     headers = {} if header is None else {"Stripe-Signature": header}
-    assert refusal(ADAPTER, message(PAID.body, headers)) == reason
+    assert rejection(ADAPTER, message(PAID.body, headers)) == reason
 
 
 def test_secret_is_the_whole_text() -> None:
     """The key is the text with its prefix; the text without it proves nothing."""
     mac = hmac.new(SECRET[6:].encode(), b"%d.%b" % (NOW_S, PAID.body), "sha256").hexdigest()
-    said = message(PAID.body, {"Stripe-Signature": f"t={NOW_S},v1={mac}"})
-    assert refusal(ADAPTER, said) == "bad_signature"
+    received = message(PAID.body, {"Stripe-Signature": f"t={NOW_S},v1={mac}"})
+    assert rejection(ADAPTER, received) == "bad_signature"
 
 
 @given(tampered(PAID.body))
-def test_tampered_bodies_are_refused(body: bytes) -> None:
-    """A body that differs in any byte is refused."""
+def test_tampered_bodies_are_rejected(body: bytes) -> None:
+    """A body that differs in any byte is rejected."""
     if body != PAID.body:
         assert verdict(ADAPTER, message(body, PAID.headers)) is None
 
 
 @given(tampered(PAID.headers["Stripe-Signature"].encode()))
 def test_tampered_headers_never_change_the_message(header: bytes) -> None:
-    """A header that was tampered with is refused, or proves the very same message."""
+    """A modified header is rejected, or verifies the same message."""
     text = header.decode("utf-8", "surrogateescape")
     reading = verdict(ADAPTER, message(PAID.body, {"Stripe-Signature": text}))
     assert reading in (None, ADAPTER.read(PAID))
 
 
 @given(st.binary(max_size=200), header_values)
-def test_any_bytes_are_refused(body: bytes, header: str) -> None:
-    """No body and no header makes anything but a refusal escape."""
+def test_any_bytes_are_rejected(body: bytes, header: str) -> None:
+    """Arbitrary bodies and headers raise ``Rejected`` and nothing else."""
     assert verdict(ADAPTER, message(body, {"Stripe-Signature": header})) is None
 
 
 def test_late_clock_is_not_read() -> None:
     """The only clock is the message's: a year later the same message is stale."""
     later = contract.Message(PAID.headers, PAID.body, NOW + timedelta(days=365))
-    assert refusal(ADAPTER, later) == "stale"
+    assert rejection(ADAPTER, later) == "stale"

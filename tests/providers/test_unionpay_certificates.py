@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from gateway.providers import contract, unionpay, unionpay_certificates
 
-from .support import NOW, account, refusal, tampered, verdict
+from .support import NOW, account, rejection, tampered, verdict
 from .unionpay_samples import (
     ADAPTER,
     CA,
@@ -60,17 +60,17 @@ def test_the_authority_certifies_others_too() -> None:
         long,
         x509.Name([*LEAF_NAME, *LEAF_NAME]),
     ):
-        told = notice(key=key, carried=leaf(name, key=key))
-        assert refusal(adapter(), told) == "bad_signature"
+        received = notice(key=key, carried=leaf(name, key=key))
+        assert rejection(adapter(), received) == "bad_signature"
 
 
 def test_the_organisation_is_an_option() -> None:
     """The test environment has had certificates of another name."""
-    told = notice(carried=leaf(named("041@Z12@00040000:SIGN@00000062")))
-    assert adapter(organisations=[UNIONPAY, "00040000:SIGN"]).read(told).items
+    received = notice(carried=leaf(named("041@Z12@00040000:SIGN@00000062")))
+    assert adapter(organisations=[UNIONPAY, "00040000:SIGN"]).read(received).items
     only = adapter(organisations=["00040000:SIGN"])
-    assert only.read(told).items
-    assert refusal(only, PAID) == "bad_signature"
+    assert only.read(received).items
+    assert rejection(only, PAID) == "bad_signature"
 
 
 def test_a_forgers_own_authority() -> None:
@@ -80,9 +80,9 @@ def test_a_forgers_own_authority() -> None:
     of_fake = certificate(LEAF_NAME, OCA_NAME, key, fake)
     as_authority = certificate(LEAF_NAME, LEAF_NAME, key, key, (CA, True))
     for carried in (own, of_fake, as_authority):
-        assert refusal(ADAPTER, notice(key=key, carried=carried)) == "bad_signature"
-    # A true certificate, with a signature of somebody else.
-    assert refusal(ADAPTER, notice(key=key)) == "bad_signature"
+        assert rejection(ADAPTER, notice(key=key, carried=carried)) == "bad_signature"
+    # A valid certificate, with a signature of another key.
+    assert rejection(ADAPTER, notice(key=key)) == "bad_signature"
 
 
 def test_a_leaf_issues_nothing() -> None:
@@ -92,7 +92,7 @@ def test_a_leaf_issues_nothing() -> None:
     fourth = certificate(LEAF_NAME, name, key, merchant)
     chained = fourth + leaf(name, key=merchant)
     for carried in (fourth, chained, certificate(LEAF_NAME, LEAF_NAME, key, new_key("unionpay"))):
-        assert refusal(ADAPTER, notice(key=key, carried=carried)) == "bad_signature"
+        assert rejection(ADAPTER, notice(key=key, carried=carried)) == "bad_signature"
 
 
 def test_the_root_may_issue_too() -> None:
@@ -109,25 +109,25 @@ def test_path_length_counts() -> None:
         adapter(oca() + alone)
 
 
-def test_dates_are_looked_at_each_time() -> None:
-    """A certificate that was good is refused once it expired, though it is remembered."""
+def test_dates_are_checked_each_time() -> None:
+    """A cached certificate is rejected after its expiry."""
     short = leaf(since=NOW - DAY, until=NOW + DAY)
     checking = adapter()
     assert checking.read(notice(carried=short)).items
     assert checking.read(notice(carried=short, now=NOW + DAY)).items
     for moment in (NOW + DAY + timedelta(seconds=1), NOW - DAY - timedelta(seconds=1)):
-        assert refusal(checking, notice(carried=short, now=moment)) == "bad_signature"
+        assert rejection(checking, notice(carried=short, now=moment)) == "bad_signature"
     assert checking.read(notice(carried=short)).items
 
 
 @pytest.mark.parametrize("secret", [oca(until=NOW - DAY) + root(), oca() + root(since=NOW + DAY)])
 def test_dates_of_the_issuers_count(secret: str) -> None:
     """Every certificate up to the root must be valid now."""
-    assert refusal(adapter(secret), PAID) == "bad_signature"
+    assert rejection(adapter(secret), PAID) == "bad_signature"
 
 
 def test_issuers_are_replaced_side_by_side() -> None:
-    """While the authority changes, certificates of either one are believed."""
+    """While the authority changes, certificates of either one are trusted."""
     next_root = certificate(
         named("CFCA CS CA 2"), named("CFCA CS CA 2"), new_key("r2"), new_key("r2"), (CA, True)
     )
@@ -136,11 +136,13 @@ def test_issuers_are_replaced_side_by_side() -> None:
     )
     both = adapter(next_root + next_oca, ISSUERS)
     key = new_key("next")
-    told = notice(key=key, carried=certificate(LEAF_NAME, named("CFCA OCA 2"), key, new_key("o2")))
-    assert both.read(told).items
+    received = notice(
+        key=key, carried=certificate(LEAF_NAME, named("CFCA OCA 2"), key, new_key("o2"))
+    )
+    assert both.read(received).items
     assert both.read(PAID).items
-    assert refusal(ADAPTER, told) == "bad_signature"
-    # The same intermediate certified anew: the one that is valid decides.
+    assert rejection(ADAPTER, received) == "bad_signature"
+    # The same intermediate with a new certificate: the valid one counts.
     renewed = adapter(oca(until=NOW - DAY) + root(), ISSUERS)
     assert renewed.read(PAID).items
 
@@ -150,32 +152,32 @@ def test_sha1_certificates_are_an_option() -> None:
     sha1 = notice(carried=issued_with(hashes.SHA1(), 5, LEAF, "oca"))
     md5 = notice(carried=issued_with(hashes.MD5(), 4, LEAF, "oca"))
     assert ADAPTER.read(sha1).items
-    assert refusal(adapter(sha1_certificates=False), sha1) == "bad_signature"
+    assert rejection(adapter(sha1_certificates=False), sha1) == "bad_signature"
     assert adapter(sha1_certificates=False).read(PAID).items
-    assert refusal(ADAPTER, md5) == "bad_signature"
+    assert rejection(ADAPTER, md5) == "bad_signature"
     # The digest that it names is not the one that its issuer used.
     renamed = notice(carried=issued_with(hashes.SHA256(), 5, LEAF, "oca"))
-    assert refusal(ADAPTER, renamed) == "bad_signature"
+    assert rejection(ADAPTER, renamed) == "bad_signature"
 
 
-def usage(**said: bool) -> x509.KeyUsage:
+def usage(**allowed: bool) -> x509.KeyUsage:
     names = """digital_signature content_commitment key_encipherment data_encipherment
     key_agreement key_cert_sign crl_sign encipher_only decipher_only""".split()
-    return x509.KeyUsage(**{name: said.get(name, False) for name in names})
+    return x509.KeyUsage(**{name: allowed.get(name, False) for name in names})
 
 
-def test_certificates_for_something_else() -> None:
+def test_certificates_for_another_use() -> None:
     """A certificate for encryption, or with a rule that is not understood, signs nothing."""
     fine = leaf(LEAF_NAME, (usage(digital_signature=True, key_encipherment=True), True))
     assert ADAPTER.read(notice(carried=fine)).items
     encryption = leaf(LEAF_NAME, (usage(key_encipherment=True), False))
     odd = x509.UnrecognizedExtension(x509.ObjectIdentifier("1.2.3.4"), b"\x05\x00")
     for carried in (encryption, leaf(LEAF_NAME, (odd, True))):
-        assert refusal(ADAPTER, notice(carried=carried)) == "bad_signature"
+        assert rejection(ADAPTER, notice(carried=carried)) == "bad_signature"
     assert ADAPTER.read(notice(carried=leaf(LEAF_NAME, (odd, False)))).items
 
 
-def test_issuers_for_something_else() -> None:
+def test_issuers_for_another_use() -> None:
     """An authority whose key may not certify is not configured by mistake."""
     idle = certificate(
         OCA_NAME,
@@ -189,12 +191,12 @@ def test_issuers_for_something_else() -> None:
         adapter(idle + root())
 
 
-def test_weak_keys_are_refused() -> None:
+def test_weak_keys_are_rejected() -> None:
     """Neither a short key nor another kind of key signs for UnionPay."""
     weak = new_key("weak", 1024)
-    assert refusal(ADAPTER, notice(key=weak, carried=leaf(key=weak))) == "bad_signature"
+    assert rejection(ADAPTER, notice(key=weak, carried=leaf(key=weak))) == "bad_signature"
     curve = leaf(key=ec.generate_private_key(ec.SECP256R1()))
-    assert refusal(ADAPTER, notice(carried=curve)) == "bad_signature"
+    assert rejection(ADAPTER, notice(carried=curve)) == "bad_signature"
 
 
 def test_a_certificate_is_checked_once(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -213,14 +215,14 @@ def test_a_certificate_is_checked_once(monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(seen) == 1
     stranger = notice(carried=leaf(named("041@1@某商户@2")))
     for _ in range(3):
-        assert refusal(checking, stranger) == "bad_signature"
+        assert rejection(checking, stranger) == "bad_signature"
     assert len(seen) == 4
     others = [
         notice(carried=leaf(since=NOW - DAY * n))
         for n in range(2, unionpay_certificates.KNOWN_MAX + 1)
     ]
-    for told in (*others, PAID, *others, PAID):
-        assert checking.read(told).items
+    for received in (*others, PAID, *others, PAID):
+        assert checking.read(received).items
     # So far all of them fit; one more pushes out the one that was used least recently.
     assert len(seen) == 4 + len(others)
     assert checking.read(notice(carried=leaf(since=NOW - DAY * 99))).items
@@ -235,10 +237,10 @@ DER = x509.load_pem_x509_certificate(LEAF.encode()).public_bytes(serialization.E
 
 @settings(max_examples=200)
 @given(tampered(DER), st.sampled_from(["unionpay", "stranger"]))
-def test_tampered_certificates_are_refused(der: bytes, name: str) -> None:
-    """Whatever is done to a certificate's inside, it is refused and nothing else escapes."""
+def test_tampered_certificates_are_rejected(der: bytes, name: str) -> None:
+    """A modified certificate is rejected, and no other exception escapes."""
     made = base64.encodebytes(der).decode()
     carried = f"-----BEGIN CERTIFICATE-----\n{made}-----END CERTIFICATE-----\n"
     key: rsa.RSAPrivateKey = new_key(name)
-    said = verdict(ADAPTER, notice(key=key, carried=carried))
-    assert said is None or (der == DER and name == "unionpay")
+    reading = verdict(ADAPTER, notice(key=key, carried=carried))
+    assert reading is None or (der == DER and name == "unionpay")

@@ -1,4 +1,4 @@
-"""What UnionPay's adapter makes of true notices, and how it is configured."""
+"""How UnionPay's adapter reads genuine notices, and its configuration."""
 
 from datetime import datetime
 from decimal import Decimal
@@ -13,7 +13,7 @@ from gateway.providers import contract, unionpay
 from ops.simulators import unionpay as simulated
 from ops.simulators.contract import Account, Trade
 
-from .support import NOW, account, message, read_one, refusal, verdict
+from .support import NOW, account, message, read_one, rejection, verdict
 from .unionpay_samples import (
     ADAPTER,
     FIELDS,
@@ -53,8 +53,8 @@ def test_success_with_a_defect_is_success() -> None:
 @pytest.mark.parametrize("kind", ["04", "31"])
 def test_refund(kind: str) -> None:
     """A refund, or the undoing of a payment, is found by the payment's queryId."""
-    said = ADAPTER.read(notice({**REFUND, "txnType": kind}))
-    assert said.items == [contract.Item(f"052401051658427863998:{kind}", REFUNDED)]
+    reading = ADAPTER.read(notice({**REFUND, "txnType": kind}))
+    assert reading.items == [contract.Item(f"052401051658427863998:{kind}", REFUNDED)]
 
 
 def test_refund_may_lack_a_currency() -> None:
@@ -78,22 +78,22 @@ def test_refund_may_lack_a_currency() -> None:
         ({**REFUND, "txnType": "31", "respCode": "05"}, "refund_failed", "", "respCode 05"),
     ],
 )
-def test_what_can_not_be_booked_is_parked(
+def test_what_cannot_be_booked_is_parked(
     changes: dict[str, str | None], kind: str, order_no: str, says: str
 ) -> None:
-    """What is true and ours and no payment or refund in CNY is put before a person."""
-    said = read_one(ADAPTER, notice(changes))
-    assert isinstance(said, events.Unmapped)
-    assert (said.kind, said.order_no) == (kind, order_no)
-    assert said.occurred_at in (PAID_AT, REFUNDED_AT)
-    assert says in said.detail
+    """A genuine notice for us that is no payment or refund in CNY is parked."""
+    event = read_one(ADAPTER, notice(changes))
+    assert isinstance(event, events.Unmapped)
+    assert (event.kind, event.order_no) == (kind, order_no)
+    assert event.occurred_at in (PAID_AT, REFUNDED_AT)
+    assert says in event.detail
 
 
 def test_failed_payment_is_noted() -> None:
     """Any other answer than success leaves the order unpaid."""
-    said = ADAPTER.read(notice({"respCode": "05"}))
+    reading = ADAPTER.read(notice({"respCode": "05"}))
     noted = events.Noted("txnType_01:05", PAID_AT)
-    assert said.items == [contract.Item("201703241011516777928:01:05", noted)]
+    assert reading.items == [contract.Item("201703241011516777928:01:05", noted)]
 
 
 def test_success_after_failure_is_no_repeat() -> None:
@@ -151,15 +151,15 @@ def test_failed_early() -> None:
         {"txnType": "02", "orderId": None},
     ],
 )
-def test_malformed_notices_are_refused(changes: dict[str, str | None]) -> None:
-    """What the ledger needs is there and in bounds, or the notice is refused."""
-    assert refusal(ADAPTER, notice(changes)) == "malformed"
+def test_malformed_notices_are_rejected(changes: dict[str, str | None]) -> None:
+    """Fields that the ledger needs are present and in bounds, or the notice is rejected."""
+    assert rejection(ADAPTER, notice(changes)) == "malformed"
 
 
 @pytest.mark.parametrize("mer_id", [None, "", "777290058110049", MER_ID.lower() + "0"])
 def test_another_merchant_is_not_ours(mer_id: str | None) -> None:
     """UnionPay signs for every merchant with the same key."""
-    assert refusal(ADAPTER, notice({"merId": mer_id})) == "not_ours"
+    assert rejection(ADAPTER, notice({"merId": mer_id})) == "not_ours"
 
 
 odd_text = st.one_of(
@@ -172,8 +172,8 @@ odd_text = st.one_of(
 
 
 @given(st.dictionaries(st.sampled_from(sorted(FIELDS | REFUND)), st.none() | odd_text, max_size=3))
-def test_bent_notices_are_storable_or_refused(changes: dict[str, str | None]) -> None:
-    """Whatever UnionPay itself might sign, it is refused or it can be stored."""
+def test_bent_notices_are_storable_or_rejected(changes: dict[str, str | None]) -> None:
+    """Any content that UnionPay could sign is rejected or storable."""
     verdict(ADAPTER, notice({**REFUND, **changes}))
     verdict(ADAPTER, notice(changes))
 
@@ -183,16 +183,16 @@ def test_bent_notices_are_storable_or_refused(changes: dict[str, str | None]) ->
     [("accepted", 200, b"ok"), ("later", 503, b"fail"), ("rejected", 400, b"fail")],
 )
 def test_replies(answer: contract.Answer, status: int, body: bytes) -> None:
-    """UnionPay looks at the status: neither 200 nor 302 is said without a commit."""
+    """UnionPay checks the status: 200 or 302 is sent only after a commit."""
     reply = ADAPTER.reply(answer)
     assert (reply.status, reply.body) == (status, body)
     simulator = simulated.simulator(simulated.create())
-    said = simulator.is_acknowledged(reply.status, reply.content_type, reply.body)
-    assert said == (answer == "accepted")
+    is_acknowledged = simulator.is_acknowledged(reply.status, reply.content_type, reply.body)
+    assert is_acknowledged == (answer == "accepted")
 
 
 def test_wrong_configuration() -> None:
-    """A wrong account does not start and says what to set."""
+    """A wrong account raises an error that names the setting."""
     ours = {"mer_id": MER_ID}
     own, weak = new_key("own"), new_key("weak", 1024)
     no_authority = certificate(OCA_NAME, OCA_NAME, own, own)
@@ -223,9 +223,9 @@ def test_wrong_configuration() -> None:
 
 
 def test_the_root_alone_may_be_the_issuer() -> None:
-    """An account is not made wrong by a root without an intermediate; nothing else is issued."""
+    """A root without an intermediate is a valid account."""
     adapter = unionpay.adapter(account(root(), mer_id=MER_ID))
-    assert refusal(adapter, PAID) == "bad_signature"
+    assert rejection(adapter, PAID) == "bad_signature"
 
 
 def simulate(ours: Account, kind: Any, at: datetime = NOW) -> events.Event:
@@ -234,8 +234,8 @@ def simulate(ours: Account, kind: Any, at: datetime = NOW) -> events.Event:
     return read_one(adapter, message(posted.body, posted.headers))
 
 
-def test_the_simulator_tells_the_whole_story() -> None:
-    """Paid, refunded in part, refunded for the rest: what the simulator says is what is read."""
+def test_the_simulator_sends_every_kind() -> None:
+    """Paid, refunded in part, refunded for the rest: the adapter reads what the simulator sends."""
     ours = simulated.create()
     read = {kind: simulate(ours, kind) for kind in simulated.KINDS}
     paid, part, rest = (read[kind] for kind in ("paid", "partial_refund", "refund"))
@@ -261,7 +261,7 @@ def test_the_simulator_repeats_itself() -> None:
 
 
 def test_the_simulator_needs_unionpays_key() -> None:
-    """With the options of a real account alone nothing can be signed, and it says so."""
+    """With the options of a real account alone, the simulator cannot sign and raises an error."""
     made = simulated.create()
     with pytest.raises(ValueError, match="only UnionPay has"):
         simulated.simulator(Account(made.secrets, made.options, {}))
@@ -276,7 +276,7 @@ def test_the_simulator_needs_unionpays_key() -> None:
         Trade("T", "SO1", Decimal("1.00"), Decimal(0), "USD"),
     ],
 )
-def test_the_simulator_refuses_money_it_can_not_tell(wrong: Trade) -> None:
+def test_the_simulator_rejects_money_it_cannot_express(wrong: Trade) -> None:
     """Only whole fen of CNY."""
     with pytest.raises(ValueError, match="amounts"):
         simulated.simulator(simulated.create()).message("paid", wrong, at=NOW)
@@ -291,12 +291,12 @@ def test_the_simulator_refuses_money_it_can_not_tell(wrong: Trade) -> None:
         ("not_ours", "not_ours"),
     ],
 )
-def test_simulated_forgeries_are_refused(how: Any, reason: str) -> None:
-    """Every forgery of every kind is refused for the reason that it was forged for."""
+def test_simulated_forgeries_are_rejected(how: Any, reason: str) -> None:
+    """Every forgery of every kind is rejected for the expected reason."""
     ours = simulated.create()
     assert how in simulated.FORGERIES
     adapter = unionpay.adapter(account(*ours.secrets, **ours.options))
     simulator = simulated.simulator(ours)
     for kind in sorted(simulated.KINDS):
         posted = simulator.forged(how, kind, TRADE, at=NOW)
-        assert refusal(adapter, message(posted.body, posted.headers)) == reason
+        assert rejection(adapter, message(posted.body, posted.headers)) == reason

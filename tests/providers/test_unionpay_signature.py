@@ -1,4 +1,4 @@
-"""UnionPay's signature. Whose certificate is believed: ``test_unionpay_certificates``.
+"""UnionPay's signature. Trust in certificates: ``test_unionpay_certificates``.
 
 No client of UnionPay's for Python or npm is left to compare with: ``unionpay_samples`` composes
 what is signed from the documented steps with ``cryptography``, and ``tests/interop`` with the
@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from gateway.providers import contract
 
-from .support import refusal, tampered, verdict
+from .support import rejection, tampered, verdict
 from .unionpay_samples import (
     ADAPTER,
     FIELDS,
@@ -57,7 +57,7 @@ def test_signed_text_step_by_step() -> None:
 
 @pytest.mark.parametrize("encoding", ["UTF-8", "utf-8"])
 def test_encoding(encoding: str) -> None:
-    """UTF-8 in either case, as UnionPay echoes what the request said."""
+    """UTF-8 in either case, as UnionPay echoes the value of the request."""
     assert ADAPTER.read(notice({"encoding": encoding})) == ADAPTER.read(PAID)
 
 
@@ -76,18 +76,18 @@ def test_encoding(encoding: str) -> None:
 )
 def test_what_is_pinned(changes: dict[str, str | None]) -> None:
     """No message chooses an older version, another method or another encoding."""
-    assert refusal(ADAPTER, notice(changes)) == "unsupported"
+    assert rejection(ADAPTER, notice(changes)) == "unsupported"
 
 
-def test_weaker_signatures_are_refused() -> None:
+def test_weaker_signatures_are_rejected() -> None:
     """SHA-1 does not pass under method 01, nor does a content that was hashed once."""
-    assert refusal(ADAPTER, notice(algorithm=hashes.SHA1())) == "bad_signature"
-    assert refusal(ADAPTER, notice(is_hashed_once=True)) == "bad_signature"
-    assert refusal(ADAPTER, notice(key=new_key("stranger"))) == "bad_signature"
+    assert rejection(ADAPTER, notice(algorithm=hashes.SHA1())) == "bad_signature"
+    assert rejection(ADAPTER, notice(is_hashed_once=True)) == "bad_signature"
+    assert rejection(ADAPTER, notice(key=new_key("stranger"))) == "bad_signature"
 
 
 def rewritten(**values: bytes | None) -> contract.Message:
-    """Exchange fields of a true notice without signing it anew."""
+    """Replace fields of a genuine notice without signing it again."""
     form = {name: values.get(name, value) for name, value in signed(FIELDS)}
     return posted(encoded([(name, value) for name, value in form.items() if value is not None]))
 
@@ -119,7 +119,7 @@ def rewritten(**values: bytes | None) -> contract.Message:
 )
 def test_rewritten_fields(values: dict[str, bytes | None], reason: str) -> None:
     """Every field counts, known or not, the certificate with its line ends too."""
-    assert refusal(ADAPTER, rewritten(**values)) == reason
+    assert rejection(ADAPTER, rewritten(**values)) == reason
 
 
 @pytest.mark.parametrize(
@@ -139,8 +139,8 @@ def test_rewritten_fields(values: dict[str, bytes | None], reason: str) -> None:
     ],
 )
 def test_bodies(body: bytes, reason: str) -> None:
-    """A form that is not the one that was signed is refused, whatever it looks like."""
-    assert refusal(ADAPTER, posted(body)) == reason
+    """A form that is not the one that was signed is rejected."""
+    assert rejection(ADAPTER, posted(body)) == reason
 
 
 def folded(form: dict[str, bytes], names: list[str]) -> list[tuple[str, bytes]]:
@@ -159,8 +159,8 @@ def test_folded_fields_never_change_the_message(changes: dict[str, str | None]) 
     names = sorted(form.keys() - {"signature"})
     for start in range(len(names)):
         for end in range(start + 2, len(names) + 1):
-            said = posted(encoded(folded(form, names[start:end])))
-            assert verdict(ADAPTER, said) in (None, ADAPTER.read(notice(changes)))
+            received = posted(encoded(folded(form, names[start:end])))
+            assert verdict(ADAPTER, received) in (None, ADAPTER.read(notice(changes)))
 
 
 @pytest.mark.parametrize(
@@ -174,14 +174,14 @@ def test_folded_fields_never_change_the_message(changes: dict[str, str | None]) 
         ("txnSubType", "txnTime"),
     ],
 )
-def test_folded_fields_are_refused(first: str, hidden: str) -> None:
+def test_folded_fields_are_rejected(first: str, hidden: str) -> None:
     """A field that we act on is neither hidden in another's value nor hides another itself."""
-    said = posted(encoded(folded(dict(signed(FIELDS)), [first, hidden])))
-    assert verdict(ADAPTER, said) is None
+    received = posted(encoded(folded(dict(signed(FIELDS)), [first, hidden])))
+    assert verdict(ADAPTER, received) is None
 
 
 def test_a_field_is_not_made_of_a_merchants_text() -> None:
-    """What the merchant put into its own field does not become a field of UnionPay's."""
+    """Text in a field of the merchant does not become a field of UnionPay."""
     form = dict(signed({**FIELDS, "reqReserved": "x&respCode=00&reserved=", "respCode": "05"}))
     del form["reserved"]
     assert verdict(ADAPTER, posted(encoded(list(form.items())))) is None
@@ -226,19 +226,19 @@ def rearranged(draw: st.DrawFn, form: list[tuple[str, bytes]]) -> list[tuple[str
 @settings(max_examples=200)
 @given(rearranged(sorted(signed(FIELDS))))
 def test_rearranged_notices_never_change_the_message(form: list[tuple[str, bytes]]) -> None:
-    """Whatever is done to the fields, the notice is refused or says the very same."""
+    """Modified fields are rejected or read as the same content."""
     assert verdict(ADAPTER, posted(encoded(form))) in (None, ADAPTER.read(PAID))
 
 
 @settings(max_examples=200)
 @given(tampered(PAID.body) | tampered(REFUND_NOTICE.body))
 def test_tampered_notices_never_change_the_message(body: bytes) -> None:
-    """Whatever is done to the bytes, the notice is refused or says the very same."""
+    """Modified bytes are rejected or read as the same content."""
     true = (None, ADAPTER.read(PAID), ADAPTER.read(REFUND_NOTICE))
     assert verdict(ADAPTER, posted(body)) in true
 
 
 @given(st.binary(max_size=200) | st.text("a=&%+signature1", max_size=60).map(str.encode))
-def test_any_bytes_are_refused(body: bytes) -> None:
-    """No body makes anything but a refusal escape."""
+def test_any_bytes_are_rejected(body: bytes) -> None:
+    """Arbitrary bodies raise ``Rejected`` and nothing else."""
     assert verdict(ADAPTER, posted(body)) is None

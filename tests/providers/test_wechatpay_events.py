@@ -1,4 +1,4 @@
-"""What WeChat Pay's adapter makes of true callbacks, and whose it takes."""
+"""How WeChat Pay's adapter reads genuine callbacks, and which merchants it accepts."""
 
 import json
 from datetime import timedelta
@@ -13,7 +13,7 @@ from gateway.domain import events
 from gateway.providers import contract
 
 from .apiv3_samples import CREATED, MCHID, PAID_AT, PAYMENT, REFUND, callback, encrypted
-from .support import bent, read_one, refusal, verdict
+from .support import bent, read_one, rejection, verdict
 from .wechatpay_samples import ADAPTER, PAID, adapter, signed
 
 PARTNER = {"sp_mchid": MCHID, "sub_mchid": "1900000200", "sp_appid": "wx8888888888888888"}
@@ -48,7 +48,7 @@ def test_payment() -> None:
 
 
 def test_refund() -> None:
-    """A refund is told by itself, under the merchant's own number for it."""
+    """A refund is one event, under the merchant's own number for it."""
     assert read_one(ADAPTER, refunded()) == events.RefundSucceeded(
         transaction_id="4200000000202611231234567890",
         order_no="SO-1001",
@@ -61,11 +61,11 @@ def test_refund() -> None:
 
 
 def test_a_closed_refund_is_noted() -> None:
-    """A refund that was given up moved nothing; its time and amount may be missing."""
-    said = signed(
+    """A closed refund moved no money; its time and amount may be missing."""
+    received = signed(
         callback("REFUND.CLOSED", without(REFUND, "amount", "success_time", "refund_status"))
     )
-    assert refusal(ADAPTER, said) == "malformed"
+    assert rejection(ADAPTER, received) == "malformed"
     assert read_one(ADAPTER, refunded("CLOSED", amount=None, success_time="")) == events.Noted(
         "REFUND.CLOSED", CREATED
     )
@@ -73,18 +73,22 @@ def test_a_closed_refund_is_noted() -> None:
 
 def test_an_abnormal_refund_is_for_a_person() -> None:
     """Money that did not reach the buyer is parked, with what to do."""
-    said = read_one(ADAPTER, refunded("ABNORMAL"))
-    assert isinstance(said, events.Unmapped)
-    assert (said.kind, said.order_no, said.occurred_at) == ("REFUND.ABNORMAL", "SO-1001", CREATED)
-    assert "RF-1" in said.detail
-    assert "merchant console" in said.detail
+    result = read_one(ADAPTER, refunded("ABNORMAL"))
+    assert isinstance(result, events.Unmapped)
+    assert (result.kind, result.order_no, result.occurred_at) == (
+        "REFUND.ABNORMAL",
+        "SO-1001",
+        CREATED,
+    )
+    assert "RF-1" in result.detail
+    assert "merchant console" in result.detail
 
 
 @pytest.mark.parametrize("status", ["CLOSED", "ABNORMAL", "PROCESSING"])
 def test_contradictions_are_for_a_person(status: str) -> None:
     """A refund whose event and status disagree is not booked."""
-    said = signed(callback("REFUND.SUCCESS", REFUND | {"refund_status": status}))
-    assert isinstance(read_one(ADAPTER, said), events.Unmapped)
+    received = signed(callback("REFUND.SUCCESS", REFUND | {"refund_status": status}))
+    assert isinstance(read_one(ADAPTER, received), events.Unmapped)
 
 
 @pytest.mark.parametrize("state", ["NOTPAY", "CLOSED", "REVOKED", "USERPAYING", "PAYERROR"])
@@ -96,38 +100,38 @@ def test_states_without_money_are_noted(state: str) -> None:
 
 
 @pytest.mark.parametrize("state", ["REFUND", "success", "SUCCESS ", "PAID", ""])
-def test_states_that_say_something_else_are_for_a_person(state: str) -> None:
+def test_undocumented_states_are_for_a_person(state: str) -> None:
     """A state that is not documented as unpaid is parked, and never guessed to be paid."""
-    said = read_one(ADAPTER, paid(trade_state=state))
-    assert isinstance(said, events.Unmapped)
-    assert said.order_no == "SO-1001"
+    result = read_one(ADAPTER, paid(trade_state=state))
+    assert isinstance(result, events.Unmapped)
+    assert result.order_no == "SO-1001"
 
 
 @pytest.mark.parametrize("kind", ["PAYSCORE.USER_PAID", "TRANSACTION.PAY_BACK", "COUPON.USE"])
 @pytest.mark.parametrize("resource", [{}, PAYMENT, {"mchid": MCHID, "odd": [1]}])
 def test_other_events_are_for_a_person(kind: str, resource: Any) -> None:
-    """An event that is not booked is parked as soon as it is ours, whatever it tells."""
-    said = read_one(ADAPTER, signed(callback(kind, resource)))
-    assert isinstance(said, events.Unmapped)
-    assert said.kind == kind
+    """An event for us that is not booked is parked, whatever its content."""
+    result = read_one(ADAPTER, signed(callback(kind, resource)))
+    assert isinstance(result, events.Unmapped)
+    assert result.kind == kind
 
 
 def test_a_combined_payment_is_for_a_person() -> None:
-    """One payment for several orders is not taken for a payment of one."""
+    """One payment for several orders is not booked for one of them."""
     resource = {"combine_mchid": MCHID, "combine_out_trade_no": "P1", "sub_orders": []}
-    said = read_one(ADAPTER, signed(callback("TRANSACTION.SUCCESS", resource)))
-    assert isinstance(said, events.Unmapped)
+    result = read_one(ADAPTER, signed(callback("TRANSACTION.SUCCESS", resource)))
+    assert isinstance(result, events.Unmapped)
     theirs = signed(callback("TRANSACTION.SUCCESS", resource | {"combine_mchid": "1"}))
-    assert refusal(ADAPTER, theirs) == "not_ours"
+    assert rejection(ADAPTER, theirs) == "not_ours"
 
 
 def test_the_self_test_is_acknowledged_without_a_trace() -> None:
     """SECURITY_ECHO is answered like any other and leaves nothing."""
-    said = signed(callback("SECURITY_ECHO.SUCCESS", {"echo_message": "hello"}))
-    assert ADAPTER.read(said) == contract.Reading([])
+    received = signed(callback("SECURITY_ECHO.SUCCESS", {"echo_message": "hello"}))
+    assert ADAPTER.read(received) == contract.Reading([])
     resource = encrypted({}, secret=b"x" * 32)
     wrong = signed(callback("SECURITY_ECHO.SUCCESS", {}, resource=resource))
-    assert refusal(ADAPTER, wrong) == "malformed"
+    assert rejection(ADAPTER, wrong) == "malformed"
 
 
 @pytest.mark.parametrize(
@@ -143,40 +147,40 @@ def test_the_self_test_is_acknowledged_without_a_trace() -> None:
     ],
 )
 def test_other_merchants_and_apps_are_not_ours(changes: Any) -> None:
-    """A payment to another merchant, of another app or of a partner is refused."""
-    assert refusal(ADAPTER, paid(**changes)) == "not_ours"
+    """A payment to another merchant, of another app or of a partner is rejected."""
+    assert rejection(ADAPTER, paid(**changes)) == "not_ours"
     if "appid" not in changes:
-        assert refusal(ADAPTER, refunded(**changes)) == "not_ours"
+        assert rejection(ADAPTER, refunded(**changes)) == "not_ours"
 
 
 def test_apps_are_checked_where_they_are_named() -> None:
-    """A refund names no app, and without the option any app is taken."""
+    """A refund names no app, and without the option any app is accepted."""
     assert read_one(ADAPTER, refunded())
     assert ADAPTER.read(paid(appid=None)).items
     assert adapter(appids=[]).read(paid(appid="wx0")).items
 
 
 def test_partners() -> None:
-    """A service provider takes what its merchants are paid, and nothing of its own."""
+    """A service provider accepts payments of its merchants, and none of its own."""
     partner = adapter(sub_mchids=["1900000200"])
     payment = without(PAYMENT, "mchid", "appid") | PARTNER
-    said = signed(callback("TRANSACTION.SUCCESS", payment))
-    assert read_one(partner, said) == read_one(ADAPTER, PAID)
+    received = signed(callback("TRANSACTION.SUCCESS", payment))
+    assert read_one(partner, received) == read_one(ADAPTER, PAID)
     refund = signed(callback("REFUND.SUCCESS", without(REFUND, "mchid") | PARTNER))
     assert read_one(partner, refund) == read_one(ADAPTER, refunded())
-    assert refusal(partner, PAID) == "not_ours"
-    assert refusal(ADAPTER, said) == "not_ours"
+    assert rejection(partner, PAID) == "not_ours"
+    assert rejection(ADAPTER, received) == "not_ours"
     for changes in ({"sub_mchid": "1900000201"}, {"sp_mchid": "1"}, {"sp_appid": "wx0"}):
         theirs = signed(callback("TRANSACTION.SUCCESS", payment | changes))
-        assert refusal(partner, theirs) == "not_ours"
+        assert rejection(partner, theirs) == "not_ours"
 
 
 def test_currency() -> None:
     """Refunds name no currency: it is the account's."""
     cross_border = adapter(currency="HKD")
-    said = read_one(cross_border, refunded())
-    assert isinstance(said, events.RefundSucceeded)
-    assert (said.amount, said.currency) == (Decimal("9.00"), "HKD")
+    result = read_one(cross_border, refunded())
+    assert isinstance(result, events.RefundSucceeded)
+    assert (result.amount, result.currency) == (Decimal("9.00"), "HKD")
     assert read_one(cross_border, PAID) == read_one(ADAPTER, PAID)
 
 
@@ -185,21 +189,21 @@ def test_currency() -> None:
     [(1, "0.01"), (0, "0"), (100, "1.00"), (99_999_999_999_999, "999999999999.99")],
 )
 def test_fen(total: int, amount: str) -> None:
-    """Fen become yuan, exactly."""
-    said = read_one(ADAPTER, paid(amount={"total": total, "currency": "CNY"}))
-    assert isinstance(said, events.PaymentSucceeded)
-    assert said.amount == Decimal(amount)
+    """Fen are converted to yuan exactly."""
+    result = read_one(ADAPTER, paid(amount={"total": total, "currency": "CNY"}))
+    assert isinstance(result, events.PaymentSucceeded)
+    assert result.amount == Decimal(amount)
 
 
 def test_times() -> None:
-    """Milliseconds are kept, and without a time of success the callback's own counts."""
-    said = read_one(ADAPTER, paid(success_time="2026-11-23T11:58:34.120Z"))
-    assert isinstance(said, events.PaymentSucceeded)
-    assert said.occurred_at == PAID_AT + timedelta(milliseconds=120)
+    """Milliseconds are preserved; without success_time the callback's time is used."""
+    result = read_one(ADAPTER, paid(success_time="2026-11-23T11:58:34.120Z"))
+    assert isinstance(result, events.PaymentSucceeded)
+    assert result.occurred_at == PAID_AT + timedelta(milliseconds=120)
     for missing in ("", None):
-        said = read_one(ADAPTER, paid(success_time=missing))
-        assert isinstance(said, events.PaymentSucceeded)
-        assert said.occurred_at == CREATED
+        result = read_one(ADAPTER, paid(success_time=missing))
+        assert isinstance(result, events.PaymentSucceeded)
+        assert result.occurred_at == CREATED
 
 
 @pytest.mark.parametrize(
@@ -232,9 +236,9 @@ def test_times() -> None:
         {"mchid": 1900000109},
     ],
 )
-def test_malformed_payments_are_refused(changes: Any) -> None:
-    """A payment of the wrong shape is refused rather than guessed or dropped."""
-    assert refusal(ADAPTER, paid(**changes)) == "malformed"
+def test_malformed_payments_are_rejected(changes: Any) -> None:
+    """A payment of the wrong shape is rejected, neither guessed nor dropped."""
+    assert rejection(ADAPTER, paid(**changes)) == "malformed"
 
 
 @pytest.mark.parametrize(
@@ -252,10 +256,10 @@ def test_malformed_payments_are_refused(changes: Any) -> None:
         {"refund_status": None},
     ],
 )
-def test_malformed_refunds_are_refused(changes: Any) -> None:
-    """A refund of the wrong shape is refused rather than guessed or dropped."""
-    said = signed(callback("REFUND.SUCCESS", REFUND | changes))
-    assert refusal(ADAPTER, said) == "malformed"
+def test_malformed_refunds_are_rejected(changes: Any) -> None:
+    """A refund of the wrong shape is rejected, neither guessed nor dropped."""
+    received = signed(callback("REFUND.SUCCESS", REFUND | changes))
+    assert rejection(ADAPTER, received) == "malformed"
 
 
 @pytest.mark.parametrize(
@@ -285,23 +289,23 @@ def test_malformed_refunds_are_refused(changes: Any) -> None:
         json.dumps(callback("TRANSACTION.SUCCESS", b"[" * 40_000)).encode(),
     ],
 )
-def test_malformed_bodies_are_refused(body: bytes) -> None:
-    """A true signature over nonsense is refused as malformed."""
-    assert refusal(ADAPTER, signed(body)) == "malformed"
+def test_malformed_bodies_are_rejected(body: bytes) -> None:
+    """A valid signature over nonsense is rejected as malformed."""
+    assert rejection(ADAPTER, signed(body)) == "malformed"
 
 
 @given(
     st.sampled_from(["TRANSACTION.SUCCESS", "REFUND.SUCCESS", "REFUND.ABNORMAL", "COUPON.USE"]),
     st.sampled_from([PAYMENT, REFUND]).flatmap(bent),
 )
-def test_bent_resources_are_storable_or_refused(kind: str, resource: Any) -> None:
-    """Whatever WeChat Pay itself might encrypt, it is refused or it can be stored."""
+def test_bent_resources_are_storable_or_rejected(kind: str, resource: Any) -> None:
+    """Any content that WeChat Pay could encrypt is rejected or storable."""
     verdict(ADAPTER, signed(callback(kind, resource)))
 
 
 @given(bent(callback("TRANSACTION.SUCCESS", PAYMENT)))
-def test_bent_bodies_are_storable_or_refused(body: Any) -> None:
-    """Whatever WeChat Pay itself might sign, it is refused or it can be stored."""
+def test_bent_bodies_are_storable_or_rejected(body: Any) -> None:
+    """Any content that WeChat Pay could sign is rejected or storable."""
     verdict(ADAPTER, signed(body))
 
 

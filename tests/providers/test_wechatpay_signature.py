@@ -1,4 +1,4 @@
-"""What WeChat Pay's adapter takes for signed, fresh and rightly encrypted."""
+"""How WeChat Pay's adapter checks signature, freshness and encryption."""
 
 import base64
 from datetime import UTC, datetime, timedelta
@@ -29,7 +29,7 @@ from .apiv3_samples import (
     callback,
     encrypted,
 )
-from .support import NOW, NOW_S, account, header_values, message, refusal, tampered, verdict
+from .support import NOW, NOW_S, account, header_values, message, rejection, tampered, verdict
 from .wechatpay_samples import ADAPTER, OPTIONS, PAID, PUBLIC_KEY_ID, SERIAL, adapter, signed
 
 _HEADERS = ["Timestamp", "Nonce", "Serial", "Signature"]
@@ -44,14 +44,14 @@ def changed(**changes: str) -> contract.Message:
 @pytest.mark.parametrize("serial", [SERIAL, PUBLIC_KEY_ID], ids=["certificate", "public key"])
 def test_both_keys_are_live(serial: str) -> None:
     """The serial chooses the certificate or the public key, message by message."""
-    said = signed(PAID.body, serial=serial)
-    assert ADAPTER.read(said) == ADAPTER.read(PAID)
+    received = signed(PAID.body, serial=serial)
+    assert ADAPTER.read(received) == ADAPTER.read(PAID)
 
 
 def test_the_serial_and_no_other_chooses_the_key() -> None:
     """A signature by another live key than the one that is named proves nothing."""
-    assert refusal(ADAPTER, signed(PAID.body, serial=SERIAL, key=NEXT_KEY)) == "bad_signature"
-    assert refusal(ADAPTER, signed(PAID.body, serial=PUBLIC_KEY_ID, key=KEY)) == "bad_signature"
+    assert rejection(ADAPTER, signed(PAID.body, serial=SERIAL, key=NEXT_KEY)) == "bad_signature"
+    assert rejection(ADAPTER, signed(PAID.body, serial=PUBLIC_KEY_ID, key=KEY)) == "bad_signature"
 
 
 @pytest.mark.parametrize(
@@ -65,8 +65,8 @@ def test_a_serial_is_a_number(serial: str) -> None:
 
 
 @pytest.mark.parametrize("serial", ["1" * 40, "PUB_KEY_ID_0", "ß", "\udce4", "0", "../x"])
-def test_an_unknown_serial_says_what_to_fetch(serial: str) -> None:
-    """A key that is not configured is a refusal, and its hint says where to get it."""
+def test_an_unknown_serial_names_the_remedy(serial: str) -> None:
+    """An unknown key is a rejection whose hint says where to get it."""
     with pytest.raises(
         errors.Rejected, match="fetch the provider's current certificates"
     ) as caught:
@@ -80,11 +80,11 @@ def test_either_kind_of_key_is_enough(mode: str) -> None:
     only = adapter(**{mode: []})
     serials = {SERIAL: "certificates", PUBLIC_KEY_ID: "public_keys"}
     for serial, kind in serials.items():
-        said = signed(PAID.body, serial=serial)
+        received = signed(PAID.body, serial=serial)
         if kind == mode:
-            assert refusal(only, said) == "bad_signature"
+            assert rejection(only, received) == "bad_signature"
         else:
-            assert only.read(said).items
+            assert only.read(received).items
 
 
 @pytest.mark.parametrize("name", _HEADERS)
@@ -94,7 +94,7 @@ def test_every_header_is_needed(name: str, value: str | None) -> None:
     rest = {key: each for key, each in PAID.headers.items() if key != f"Wechatpay-{name}"}
     if value is not None:
         rest[f"Wechatpay-{name}"] = value
-    assert refusal(ADAPTER, message(PAID.body, rest)) == "missing_signature"
+    assert rejection(ADAPTER, message(PAID.body, rest)) == "missing_signature"
 
 
 def test_header_names_have_no_case() -> None:
@@ -107,16 +107,16 @@ def test_header_names_have_no_case() -> None:
     "signature",
     ["WECHATPAY/SIGNTEST/", "WECHATPAY/SIGNTEST/ABC=", "WECHATPAY/SIGNTEST/" + "\udce4"],
 )
-def test_probes_are_refused_as_such(signature: str) -> None:
-    """A probe is refused under its own name, and what it probes with is not decoded."""
-    assert refusal(ADAPTER, changed(Signature=signature)) == "probe"
+def test_probes_are_rejected_as_such(signature: str) -> None:
+    """A probe is rejected as ``probe``, and its content is not decoded."""
+    assert rejection(ADAPTER, changed(Signature=signature)) == "probe"
     assert ADAPTER.reply("rejected").status >= 400
 
 
 def test_the_callback_after_a_probe_is_taken() -> None:
-    """The rightly signed repeat of a probe is like any other."""
-    said = changed(Signature="WECHATPAY/SIGNTEST/" + PAID.headers["Wechatpay-Signature"])
-    assert refusal(ADAPTER, said) == "probe"
+    """The rightly signed repeat of a probe is as usual."""
+    received = changed(Signature="WECHATPAY/SIGNTEST/" + PAID.headers["Wechatpay-Signature"])
+    assert rejection(ADAPTER, received) == "probe"
     assert ADAPTER.read(PAID).items
 
 
@@ -133,11 +133,11 @@ def test_the_callback_after_a_probe_is_taken() -> None:
 )
 def test_the_algorithm_is_pinned(signature_type: str, reason: str | None) -> None:
     """The header may name the one algorithm or nothing; it never chooses."""
-    said = changed(Signature_Type=signature_type)
+    received = changed(Signature_Type=signature_type)
     if reason:
-        assert refusal(ADAPTER, said) == reason
+        assert rejection(ADAPTER, received) == reason
     else:
-        assert ADAPTER.read(said).items
+        assert ADAPTER.read(received).items
 
 
 @pytest.mark.parametrize(
@@ -145,22 +145,22 @@ def test_the_algorithm_is_pinned(signature_type: str, reason: str | None) -> Non
 )
 def test_window(offset_s: int, reason: str | None) -> None:
     """300 seconds are allowed in the past and in the future, both ends included."""
-    said = signed(PAID.body, at=NOW_S + offset_s)
+    received = signed(PAID.body, at=NOW_S + offset_s)
     if reason:
-        assert refusal(ADAPTER, said) == reason
+        assert rejection(ADAPTER, received) == reason
     else:
-        assert ADAPTER.read(said).items
+        assert ADAPTER.read(received).items
 
 
 def test_window_is_an_option() -> None:
     """tolerance_s narrows the window."""
-    assert refusal(adapter(tolerance_s=30), signed(PAID.body, at=NOW_S - 31)) == "stale"
+    assert rejection(adapter(tolerance_s=30), signed(PAID.body, at=NOW_S - 31)) == "stale"
 
 
 @pytest.mark.parametrize("stamp", [f"+{NOW_S}", f"0{NOW_S}", f"{NOW_S}.0", "\u0661", "9" * 20, "x"])
 def test_timestamps_are_unix_seconds(stamp: str) -> None:
     """A timestamp in another notation is not what was signed."""
-    assert refusal(ADAPTER, changed(Timestamp=stamp)) == "bad_signature"
+    assert rejection(ADAPTER, changed(Timestamp=stamp)) == "bad_signature"
 
 
 def test_bytes_do_not_move_between_nonce_and_body() -> None:
@@ -168,13 +168,13 @@ def test_bytes_do_not_move_between_nonce_and_body() -> None:
     body = b"x\n" + PAID.body
     whole = signed(body)
     moved = dict(whole.headers) | {"Wechatpay-Nonce": f"{NONCE}\nx"}
-    assert refusal(ADAPTER, message(PAID.body, moved)) == "bad_signature"
+    assert rejection(ADAPTER, message(PAID.body, moved)) == "bad_signature"
 
 
 @pytest.mark.parametrize("nonce", ["n" * 129, "n\n", "n\x00", "é", "\udce4"])
-def test_odd_nonces_are_refused(nonce: str) -> None:
+def test_malformed_nonces_are_rejected(nonce: str) -> None:
     """A nonce is short plain ASCII."""
-    assert refusal(ADAPTER, changed(Nonce=nonce)) == "bad_signature"
+    assert rejection(ADAPTER, changed(Nonce=nonce)) == "bad_signature"
 
 
 @pytest.mark.parametrize(
@@ -182,8 +182,8 @@ def test_odd_nonces_are_refused(nonce: str) -> None:
     ["AA==", "A" * 344, "A" * 10_000, "====", "\udce4", "%", "é", " ", "\x00"],
 )
 def test_signatures_that_are_none(signature: str) -> None:
-    """Base64 garbage and signatures of the wrong length are refused."""
-    assert refusal(ADAPTER, changed(Signature=signature)) == "bad_signature"
+    """Base64 garbage and signatures of the wrong length are rejected."""
+    assert rejection(ADAPTER, changed(Signature=signature)) == "bad_signature"
 
 
 def test_other_algorithms_prove_nothing() -> None:
@@ -196,23 +196,23 @@ def test_other_algorithms_prove_nothing() -> None:
         (pss, hashes.SHA256()),
     ):
         signature = base64.b64encode(KEY.sign(text, scheme, digest)).decode()
-        assert refusal(ADAPTER, changed(Signature=signature)) == "bad_signature"
+        assert rejection(ADAPTER, changed(Signature=signature)) == "bad_signature"
 
 
 def test_a_foreign_key_proves_nothing() -> None:
-    """A stranger's own signature under a true serial is refused."""
-    assert refusal(ADAPTER, signed(PAID.body, key=FOREIGN_KEY)) == "bad_signature"
+    """A signature of another key under a valid serial is rejected."""
+    assert rejection(ADAPTER, signed(PAID.body, key=FOREIGN_KEY)) == "bad_signature"
 
 
 def test_the_first_of_two_headers_counts_and_must_be_true() -> None:
     """A second signature neither helps a wrong first one nor harms a right one."""
     wrong = CIMultiDict({**PAID.headers, "Wechatpay-Signature": "AA=="})
     wrong.add("Wechatpay-Signature", PAID.headers["Wechatpay-Signature"])
-    assert refusal(ADAPTER, contract.Message(wrong, PAID.body, NOW)) == "bad_signature"
+    assert rejection(ADAPTER, contract.Message(wrong, PAID.body, NOW)) == "bad_signature"
 
 
 def test_ten_thousand_headers() -> None:
-    """Headers that nobody asked for change nothing."""
+    """Additional headers have no effect."""
     many = {**PAID.headers, **{f"X-{number}": "é\udce4" for number in range(10_000)}}
     assert ADAPTER.read(message(PAID.body, many)) == ADAPTER.read(PAID)
 
@@ -222,10 +222,10 @@ def test_an_expired_certificate_proves_nothing() -> None:
     for now in (datetime(2019, 1, 1, tzinfo=UTC), datetime(2099, 6, 1, tzinfo=UTC)):
         at = int(now.timestamp())
         for serial, reason in ((SERIAL, "bad_signature"), (PUBLIC_KEY_ID, None)):
-            said = signed(PAID.body, serial=serial, at=at)
-            late = contract.Message(said.headers, said.body, now)
+            received = signed(PAID.body, serial=serial, at=at)
+            late = contract.Message(received.headers, received.body, now)
             if reason:
-                assert refusal(ADAPTER, late) == reason
+                assert rejection(ADAPTER, late) == reason
             else:
                 assert ADAPTER.read(late).items
 
@@ -233,18 +233,18 @@ def test_an_expired_certificate_proves_nothing() -> None:
 def test_the_only_clock_is_the_messages() -> None:
     """A year later the same message is stale."""
     later = contract.Message(PAID.headers, PAID.body, NOW + timedelta(days=365))
-    assert refusal(ADAPTER, later) == "stale"
+    assert rejection(ADAPTER, later) == "stale"
 
 
 @pytest.mark.parametrize("secret", [SECRET, NEXT_SECRET])
 def test_either_apiv3_key_decrypts(secret: str) -> None:
     """While the APIv3 key is changed, what was encrypted under either is read."""
     resource = encrypted(PAYMENT, secret=secret.encode())
-    said = signed(callback("TRANSACTION.SUCCESS", {}, resource=resource))
-    assert adapter(NEXT_SECRET, SECRET).read(said) == ADAPTER.read(PAID)
+    received = signed(callback("TRANSACTION.SUCCESS", {}, resource=resource))
+    assert adapter(NEXT_SECRET, SECRET).read(received) == ADAPTER.read(PAID)
     if secret == NEXT_SECRET:
         with pytest.raises(errors.Rejected, match="APIv3 key") as caught:
-            ADAPTER.read(said)
+            ADAPTER.read(received)
         assert caught.value.reason == "malformed"
 
 
@@ -252,11 +252,11 @@ def test_either_apiv3_key_decrypts(secret: str) -> None:
 def test_associated_data_may_be_missing(extra: str | None) -> None:
     """Missing associated data is empty associated data."""
     resource = encrypted(PAYMENT, associated_data=extra)
-    said = callback("TRANSACTION.SUCCESS", {}, resource=resource)
-    assert ADAPTER.read(signed(said)) == ADAPTER.read(PAID)
+    body = callback("TRANSACTION.SUCCESS", {}, resource=resource)
+    assert ADAPTER.read(signed(body)) == ADAPTER.read(PAID)
     if extra is None:
         del resource["associated_data"]
-        assert ADAPTER.read(signed(said)) == ADAPTER.read(PAID)
+        assert ADAPTER.read(signed(body)) == ADAPTER.read(PAID)
 
 
 @pytest.mark.parametrize(
@@ -278,22 +278,22 @@ def test_associated_data_may_be_missing(extra: str | None) -> None:
     ],
 )
 def test_resources_that_do_not_open(changes: dict[str, Any], reason: str) -> None:
-    """What is signed and can not be decrypted is refused, never guessed."""
+    """A signed resource that cannot be decrypted is rejected."""
     resource = encrypted(PAYMENT) | changes
-    said = signed(callback("TRANSACTION.SUCCESS", {}, resource=resource))
-    assert refusal(ADAPTER, said) == reason
+    received = signed(callback("TRANSACTION.SUCCESS", {}, resource=resource))
+    assert rejection(ADAPTER, received) == reason
 
 
 @given(tampered(PAID.body))
-def test_tampered_bodies_are_refused(body: bytes) -> None:
-    """A body that differs in any byte is refused."""
+def test_tampered_bodies_are_rejected(body: bytes) -> None:
+    """A body that differs in any byte is rejected."""
     if body != PAID.body:
         assert verdict(ADAPTER, message(body, PAID.headers)) is None
 
 
 @given(st.sampled_from(_HEADERS), st.data())
 def test_tampered_headers_never_change_the_message(name: str, data: st.DataObject) -> None:
-    """A header that was tampered with is refused, or proves the very same message."""
+    """A modified header is rejected, or verifies the same message."""
     true = PAID.headers[f"Wechatpay-{name}"].encode()
     text = data.draw(tampered(true)).decode("utf-8", "surrogateescape")
     assert verdict(ADAPTER, changed(**{name: text})) in (None, ADAPTER.read(PAID))
@@ -303,10 +303,10 @@ def test_tampered_headers_never_change_the_message(name: str, data: st.DataObjec
     st.binary(max_size=200),
     st.dictionaries(st.sampled_from([*_HEADERS, "Signature_Type"]), header_values),
 )
-def test_any_bytes_are_refused(body: bytes, headers: dict[str, str]) -> None:
-    """No body and no header makes anything but a refusal escape."""
-    said = changed(**headers)
-    assert verdict(ADAPTER, contract.Message(said.headers, body, NOW)) is None
+def test_any_bytes_are_rejected(body: bytes, headers: dict[str, str]) -> None:
+    """Arbitrary bodies and headers raise ``Rejected`` and nothing else."""
+    received = changed(**headers)
+    assert verdict(ADAPTER, contract.Message(received.headers, body, NOW)) is None
 
 
 @pytest.mark.parametrize(
@@ -342,7 +342,7 @@ def test_any_bytes_are_refused(body: bytes, headers: dict[str, str]) -> None:
     ],
 )
 def test_wrong_configuration(secrets: tuple[str, ...], changes: Any, says: str) -> None:
-    """A wrong account does not start, says what to set, and does not show its secret."""
+    """A wrong account raises an error that names the setting and hides the secret."""
     options = OPTIONS | changes
     if options["mchid"] is None:
         del options["mchid"]
@@ -360,8 +360,8 @@ def test_weak_keys_are_not_configured() -> None:
 
 
 def test_a_certificate_names_its_own_serial() -> None:
-    """The serial is the certificate's, not one that somebody typed."""
+    """The serial is the certificate's, not a configured one."""
     certificate = x509.load_pem_x509_certificate(CERTIFICATE.encode())
     pem = certificate.public_bytes(serialization.Encoding.PEM).decode()
-    said = signed(PAID.body, serial=f"{certificate.serial_number:X}")
-    assert adapter(certificates=[f"\n  {pem}"], public_keys=[], mchid=MCHID).read(said).items
+    received = signed(PAID.body, serial=f"{certificate.serial_number:X}")
+    assert adapter(certificates=[f"\n  {pem}"], public_keys=[], mchid=MCHID).read(received).items

@@ -1,4 +1,4 @@
-"""The simulated WeChat Pay: what it tells is read, what it forges is refused."""
+"""The simulated WeChat Pay: its messages are read, its forgeries are rejected."""
 
 from decimal import Decimal
 from typing import Any
@@ -10,7 +10,7 @@ from gateway.providers import contract, wechatpay
 from ops.simulators import wechatpay as simulated
 from ops.simulators.contract import Account, Trade
 
-from .support import NOW, account, message, refusal
+from .support import NOW, account, message, rejection
 from .wechatpay_samples import ADAPTER
 
 pytestmark = pytest.mark.usefixtures("pooled_keys")
@@ -24,8 +24,8 @@ def simulate(ours: Account, kind: Any, attempt: int = 0) -> contract.Reading:
     return adapter.read(message(posted.body, posted.headers))
 
 
-def test_the_simulator_tells_the_whole_story() -> None:
-    """Paid, refunded in part, refunded for the rest: what the simulator says is what is read."""
+def test_the_simulator_sends_every_kind() -> None:
+    """Paid, refunded in part, refunded for the rest: the adapter reads what the simulator sends."""
     ours = simulated.create()
     read = {kind: simulate(ours, kind) for kind in simulated.KINDS - {"probe"}}
     assert read["ping"].items == []
@@ -49,7 +49,7 @@ def test_the_simulator_tells_the_whole_story() -> None:
 
 
 def test_the_simulator_repeats_under_either_key() -> None:
-    """A repeat keeps its id and what it tells, is signed afresh, and changes keys."""
+    """A repeat has the same id and content, a new signature, and the other key."""
     ours = simulated.create()
     simulator = simulated.simulator(ours)
     first, again = (simulator.message("paid", TRADE, at=NOW, attempt=n) for n in (0, 1))
@@ -70,7 +70,7 @@ def test_the_simulator_plays_a_service_provider() -> None:
 
 
 def test_the_simulator_needs_the_providers_key() -> None:
-    """With the options of a real account alone nothing can be signed, and it says so."""
+    """With the options of a real account alone, the simulator cannot sign and raises an error."""
     made = simulated.create()
     with pytest.raises(ValueError, match="only the provider has those"):
         simulated.simulator(Account(made.secrets, made.options, {}))
@@ -86,17 +86,17 @@ def test_the_simulator_needs_the_providers_key() -> None:
         ("not_ours", {"not_ours", "malformed"}),
     ],
 )
-def test_simulated_forgeries_are_refused(how: Any, reasons: set[str]) -> None:
-    """Every forgery of every kind is refused for the reason that it was forged for."""
+def test_simulated_forgeries_are_rejected(how: Any, reasons: set[str]) -> None:
+    """Every forgery of every kind is rejected for the expected reason."""
     ours = simulated.create()
     assert how in simulated.FORGERIES
     adapter = wechatpay.adapter(account(*ours.secrets, **ours.options))
     simulator = simulated.simulator(ours)
     for kind in sorted(simulated.KINDS):
         posted = simulator.forged(how, kind, TRADE, at=NOW)
-        assert refusal(adapter, message(posted.body, posted.headers)) in reasons
+        assert rejection(adapter, message(posted.body, posted.headers)) in reasons
     probe = simulator.message("probe", TRADE, at=NOW)
-    assert refusal(adapter, message(probe.body, probe.headers)) == "probe"
+    assert rejection(adapter, message(probe.body, probe.headers)) == "probe"
 
 
 def test_the_simulator_knows_an_acknowledgement() -> None:
@@ -104,7 +104,7 @@ def test_the_simulator_knows_an_acknowledgement() -> None:
     simulator = simulated.simulator(simulated.create())
     for answer in ("accepted", "later", "rejected"):
         reply = ADAPTER.reply(answer)
-        said = simulator.is_acknowledged(reply.status, reply.content_type, reply.body)
-        assert said == (answer == "accepted")
+        is_acknowledged = simulator.is_acknowledged(reply.status, reply.content_type, reply.body)
+        assert is_acknowledged == (answer == "accepted")
     assert simulator.is_acknowledged(204, "", b"")
     assert not simulator.is_acknowledged(201, "", b"")

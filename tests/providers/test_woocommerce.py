@@ -1,4 +1,4 @@
-"""WooCommerce: whose message it is, the order it makes, and what it says became of it."""
+"""WooCommerce: which messages are accepted, the order, and the events of its states."""
 
 from datetime import UTC, datetime
 from decimal import ROUND_HALF_UP, Decimal
@@ -11,20 +11,20 @@ from hypothesis import strategies as st
 from gateway.domain import errors, events, money, orders, validation
 from gateway.providers import contract, woocommerce
 
-from .support import NOW, account, bent, message, refusal, verdict
+from .support import NOW, account, bent, message, rejection, verdict
 from .woocommerce_samples import ADAPTER, LINE, NEXT_SECRET, ORDER, SECRET, changed, posted
 
 AT = datetime(2026, 11, 23, 11, tzinfo=UTC)
 
 
-def told(callback: contract.Message) -> tuple[Any, list[Any]]:
+def read_order(callback: contract.Message) -> tuple[Any, list[Any]]:
     """Return what is placed, and what happened to it."""
     placed, *happened = ADAPTER.read(callback).items
     return placed.event, [item.event for item in happened]
 
 
 def placed(**changes: Any) -> orders.Submission:
-    order, _ = told(changed(**changes))
+    order, _ = read_order(changed(**changes))
     assert isinstance(order, orders.Submission), order
     validation.check(order, channels={"web"}, now=NOW, is_from_shop=True)
     return order
@@ -79,7 +79,7 @@ def test_an_order_without_delivery_or_account() -> None:
 
 
 def test_paid() -> None:
-    _, happened = told(changed())
+    _, happened = read_order(changed())
     assert happened == [
         events.PaymentSucceeded(
             transaction_id="web:1727",
@@ -91,9 +91,9 @@ def test_paid() -> None:
     ]
 
 
-def test_refunds_are_told_each_by_its_number() -> None:
+def test_refunds_are_booked_by_their_numbers() -> None:
     refunds = [{"id": 9, "total": "-5.00"}, {"id": 10, "total": "-34.46"}]
-    paid, one, two = told(changed(status="refunded", refunds=refunds))[1]
+    paid, one, two = read_order(changed(status="refunded", refunds=refunds))[1]
     assert isinstance(paid, events.PaymentSucceeded)
     assert [(r.refund_no, r.amount, r.cumulative) for r in (one, two)] == [
         ("9", Decimal("5.00"), False),
@@ -102,8 +102,8 @@ def test_refunds_are_told_each_by_its_number() -> None:
     assert one.transaction_id == paid.transaction_id
 
 
-def test_what_is_told_again_has_the_same_key() -> None:
-    """Paid is told by every later message; it is one thing. Another content is another message."""
+def test_what_is_sent_again_has_the_same_key() -> None:
+    """Later messages report the payment again: it counts once. Other content is another key."""
     one = ADAPTER.read(changed(refunds=[{"id": 9, "total": "-5.00"}])).items
     two = ADAPTER.read(changed(status="completed", refunds=[{"id": 9, "total": "-5.00"}])).items
     assert [item.key for item in one[1:]] == ["order:727:paid", "order:727:refund:9"]
@@ -129,7 +129,7 @@ PAID_AND_PARKED: list[type] = [events.PaymentSucceeded, events.Unmapped]
         ({"status": "refunded"}, [events.PaymentSucceeded, events.Unmapped]),
         ({"status": "trash"}, [events.Unmapped]),
         ({"status": "shipped-by-plugin"}, [events.Unmapped]),
-        # An odd refund is parked and keeps nothing else from being told.
+        # A malformed refund is parked and does not stop the rest.
         ({"refunds": [{"id": 9, "total": "5.00"}]}, PAID_AND_PARKED),
         ({"refunds": [{"id": 0, "total": "-5.00"}]}, PAID_AND_PARKED),
         ({"refunds": [{"id": 9, "total": "NaN"}]}, PAID_AND_PARKED),
@@ -148,8 +148,8 @@ PAID_AND_PARKED: list[type] = [events.PaymentSucceeded, events.Unmapped]
         ),
     ],
 )
-def test_what_the_status_says(changes: Any, kinds: list[type]) -> None:
-    order, happened = told(changed(**changes))
+def test_events_of_each_status(changes: Any, kinds: list[type]) -> None:
+    order, happened = read_order(changed(**changes))
     assert isinstance(order, orders.Submission)
     assert [type(event) for event in happened] == kinds
 
@@ -174,7 +174,7 @@ def test_what_the_status_says(changes: Any, kinds: list[type]) -> None:
     ],
 )
 def test_an_order_that_is_not_clear_is_parked(changes: Any) -> None:
-    order, _ = told(changed(**changes))
+    order, _ = read_order(changed(**changes))
     assert isinstance(order, events.Unmapped)
     assert (order.order_no, order.kind) == ("1727", "order.processing")
 
@@ -219,7 +219,7 @@ def test_whatever_adds_up_at_the_shop_adds_up_here(
     count = 2 * (len(lines) + len(fees) + len(shipping))
     is_off = abs(off) == 3
     total += off // 3 * Decimal("0.01") * (count + 1) if is_off else 0
-    order, _ = told(
+    order, _ = read_order(
         changed(
             total=str(total),
             line_items=[
@@ -246,7 +246,7 @@ def test_whatever_adds_up_at_the_shop_adds_up_here(
 
 @settings(max_examples=200)
 @given(bent(ORDER))
-def test_bent_orders_are_storable_or_refused(order: Any) -> None:
+def test_bent_orders_are_storable_or_rejected(order: Any) -> None:
     """Whatever the shop itself might sign."""
     try:
         callback = posted(order)
@@ -255,13 +255,13 @@ def test_bent_orders_are_storable_or_refused(order: Any) -> None:
     verdict(ADAPTER, callback)
 
 
-def test_rotation_and_refusals() -> None:
+def test_rotation_and_rejections() -> None:
     both = woocommerce.adapter(account(NEXT_SECRET, SECRET))
     assert both.read(changed()).items
     assert both.read(posted(ORDER, secret=NEXT_SECRET)).items
-    assert refusal(ADAPTER, posted(ORDER, secret=NEXT_SECRET)) == "bad_signature"
-    assert refusal(ADAPTER, message(b"{}", {})) == "missing_signature"
-    assert refusal(ADAPTER, posted(b"webhook_id=7")) == "malformed"
+    assert rejection(ADAPTER, posted(ORDER, secret=NEXT_SECRET)) == "bad_signature"
+    assert rejection(ADAPTER, message(b"{}", {})) == "missing_signature"
+    assert rejection(ADAPTER, posted(b"webhook_id=7")) == "malformed"
 
 
 @pytest.mark.parametrize("body", [b"webhook_id=7", b"webhook_id=12345678901234567890"])
@@ -273,8 +273,8 @@ def test_a_ping_is_answered_and_does_nothing(body: bytes) -> None:
     "body",
     [b"webhook_id=", b"webhook_id=7&x=1", b"webhook_id=7\n", b" webhook_id=7", b"webhook_id=-7"],
 )
-def test_what_is_not_quite_a_ping_is_refused(body: bytes) -> None:
-    assert refusal(ADAPTER, message(body, {})) == "missing_signature"
+def test_what_is_not_quite_a_ping_is_rejected(body: bytes) -> None:
+    assert rejection(ADAPTER, message(body, {})) == "missing_signature"
 
 
 @pytest.mark.parametrize(
@@ -292,7 +292,7 @@ def test_wrong_configuration(secrets: Any, options: Any, channels: Any, says: st
 
 
 @pytest.mark.parametrize("number", ["2026 / 17", "№17", "x" * 65])
-def test_a_number_that_we_can_not_hold_is_parked_and_not_refused(number: str) -> None:
+def test_a_number_that_does_not_fit_is_parked_and_not_rejected(number: str) -> None:
     (item,) = ADAPTER.read(changed(number=number)).items
     assert isinstance(item.event, events.Unmapped)
     assert (item.event.order_no, "order 727" in item.event.detail) == ("", True)

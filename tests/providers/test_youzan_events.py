@@ -1,4 +1,4 @@
-"""What Youzan's adapter makes of true messages, and how it is configured."""
+"""How Youzan's adapter reads genuine messages, and its configuration."""
 
 from decimal import Decimal
 from typing import Any
@@ -12,7 +12,7 @@ from gateway.providers import contract, youzan
 from ops.simulators import youzan as simulated
 from ops.simulators.contract import Trade
 
-from .support import NOW, account, bent, message, read_one, refusal, replaced, verdict
+from .support import NOW, account, bent, message, read_one, rejection, replaced, verdict
 from .youzan_samples import (
     ADAPTER,
     CLOSE,
@@ -27,27 +27,27 @@ from .youzan_samples import (
     TID,
     UPDATED,
     full,
+    pushed,
     signed,
-    told,
 )
 
 PAYMENT = events.PaymentSucceeded(TID, TID, Decimal("88.80"), "CNY", PAID_AT)
 PARCEL = [{"dists": [{"express_info": {"express_id": 4, "express_no": "YT8800"}}]}]
 
 
-def said(kind: str, content: Any, **how: Any) -> list[events.Event | orders.Submission]:
-    return [item.event for item in ADAPTER.read(told(kind, content, **how)).items]
+def read_events(kind: str, content: Any, **how: Any) -> list[events.Event | orders.Submission]:
+    return [item.event for item in ADAPTER.read(pushed(kind, content, **how)).items]
 
 
 def order_with(**changes: Any) -> events.Event | orders.Submission:
-    """Read an order of which parts are exchanged, and return what it became."""
+    """Read an order with some parts replaced, and return its submission."""
     content = full("WAIT_BUYER_PAY", pay_time="")
     content["full_order_info"] = content["full_order_info"] | changes
-    return said("trade_TradeCreate", content)[0]
+    return read_events("trade_TradeCreate", content)[0]
 
 
 def test_paid_order() -> None:
-    """A message that holds the whole order places it and pays it, in this order."""
+    """A message with the complete order places it and pays it, in this order."""
     placed, paid = ADAPTER.read(PAID).items
     assert (placed.event, paid.event) == (ORDER, PAYMENT)
     assert placed.key.removesuffix(":placed") == paid.key.removesuffix(":paid")
@@ -62,7 +62,7 @@ def test_order_can_be_stored() -> None:
 @pytest.mark.parametrize("how", ["quote", "quote_plus", "text", "object"])
 def test_msg_is_written_in_four_ways(how: str) -> None:
     """However ``msg`` is escaped, pluses, blanks and per cents in it are what they were."""
-    assert said("trade_TradePaid", full("TRADE_PAID"), how=how) == [ORDER, PAYMENT]
+    assert read_events("trade_TradePaid", full("TRADE_PAID"), how=how) == [ORDER, PAYMENT]
 
 
 @pytest.mark.parametrize(
@@ -90,14 +90,14 @@ def test_msg_is_written_in_four_ways(how: str) -> None:
     ],
 )
 def test_statuses(status: str, changes: Any, then: list[events.Event]) -> None:
-    """Each status says what happened; the order it happened to is always the same."""
-    assert said("trade_TradePaid", full(status, **changes)) == [ORDER, *then]
+    """Each status yields its events and always the same order."""
+    assert read_events("trade_TradePaid", full(status, **changes)) == [ORDER, *then]
 
 
 @pytest.mark.parametrize("status", ["TRADE_CLOSED", "TRADE_REFUND"])
 def test_closed_after_payment(status: str) -> None:
-    """What was closed after it was paid was paid, and is never told as given up unpaid."""
-    order, paid, closed = said("trade_TradeClose", full(status, close_type=2))
+    """A closed order that was paid stays paid, and is never booked as closed unpaid."""
+    order, paid, closed = read_events("trade_TradeClose", full(status, close_type=2))
     assert (order, paid) == (ORDER, PAYMENT)
     assert isinstance(closed, events.Unmapped)
 
@@ -105,15 +105,15 @@ def test_closed_after_payment(status: str) -> None:
 def test_shipped_with_a_number() -> None:
     """A shipped order with a parcel's number is shipped; without one it is parked."""
     content = full("WAIT_BUYER_CONFIRM_GOODS")
-    assert isinstance(said("trade_TradeSellerShip", content)[2], events.Unmapped)
+    assert isinstance(read_events("trade_TradeSellerShip", content)[2], events.Unmapped)
     content["delivery_order"] = [{"dists": [{"express_info": {"express_no": ""}}]}, *PARCEL]
-    assert said("trade_TradeSellerShip", content) == [
+    assert read_events("trade_TradeSellerShip", content) == [
         ORDER,
         PAYMENT,
         events.Shipped(TID, "4", "YT8800", UPDATED),
     ]
     content["delivery_order"] = {"odd": 1}
-    odd = said("trade_TradeSellerShip", content)
+    odd = read_events("trade_TradeSellerShip", content)
     assert odd[0] == ORDER
     assert isinstance(odd[-1], events.Unmapped)
 
@@ -123,17 +123,17 @@ def test_paid_in_parts() -> None:
     content = full("TRADE_PAID")
     pay_info = FULL["pay_info"] | {"phase_payments": [{"phase": 1}, {"phase": 2}]}
     content["full_order_info"]["pay_info"] = pay_info
-    order, paid = said("trade_TradePaid", content)
+    order, paid = read_events("trade_TradePaid", content)
     assert order == ORDER
     assert isinstance(paid, events.Unmapped)
     info = content["full_order_info"]["order_info"]
     info["status"] = "WAIT_SELLER_SEND_GOODS"
-    assert said("trade_TradeBuyerPay", content) == [ORDER, PAYMENT]
+    assert read_events("trade_TradeBuyerPay", content) == [ORDER, PAYMENT]
 
 
 def test_unknown_status_is_parked() -> None:
     """A status that is not documented never means paid."""
-    order, unknown = said("trade_TradePaid", full("WAIT_GROUP"))
+    order, unknown = read_events("trade_TradePaid", full("WAIT_GROUP"))
     assert order == ORDER
     assert isinstance(unknown, events.Unmapped)
 
@@ -148,15 +148,15 @@ def test_unknown_status_is_parked() -> None:
     ],
 )
 def test_close(close_type: object, event: events.Event) -> None:
-    """Closed unpaid is closed; closed after a refund is told by the refund."""
+    """Closed unpaid is closed; closed after a refund is reported by the refund."""
     content = CLOSE | {"close_type": close_type}
-    assert said("trade_TradeClose", content) == [event]
+    assert read_events("trade_TradeClose", content) == [event]
 
 
 @pytest.mark.parametrize("close_type", [0, None, 13, 99, "x", 10**30])
 def test_unclear_close_is_parked(close_type: object) -> None:
     """Closed for a reason that may mean paid elsewhere is for a person."""
-    (event,) = said("trade_TradeClose", CLOSE | {"close_type": close_type})
+    (event,) = read_events("trade_TradeClose", CLOSE | {"close_type": close_type})
     assert isinstance(event, events.Unmapped)
     assert event.order_no == TID
 
@@ -164,7 +164,7 @@ def test_unclear_close_is_parked(close_type: object) -> None:
 @pytest.mark.parametrize("kind", ["trade_refund_RefundSuccess", "youzan_trade_RefundSuccess"])
 def test_refund(kind: str) -> None:
     """A refund is one of the order's payment, under its own number."""
-    assert said(kind, REFUND, how="object") == [
+    assert read_events(kind, REFUND, how="object") == [
         events.RefundSucceeded(
             TID, TID, "202611240900580000031002", Decimal("8.80"), False, "CNY", UPDATED
         )
@@ -187,20 +187,20 @@ def test_refund(kind: str) -> None:
         {"update_time": "2026-02-30 20:00:00"},
     ],
 )
-def test_odd_refunds_are_parked(changes: dict[str, object]) -> None:
+def test_malformed_refunds_are_parked(changes: dict[str, object]) -> None:
     """Money of the wrong shape is neither guessed nor dropped."""
-    (event,) = said("trade_refund_RefundSuccess", REFUND | changes)
+    (event,) = read_events("trade_refund_RefundSuccess", REFUND | changes)
     assert isinstance(event, events.Unmapped)
     assert event.detail
 
 
-def test_which_messages_tell_of_refunds_is_an_option() -> None:
-    """An agreed refund is parked until the merchant says that it means money."""
+def test_which_messages_are_refunds_is_an_option() -> None:
+    """An agreed refund is parked unless the option lists it."""
     kind = "trade_refund_RefundSellerAgree"
-    (event,) = said(kind, REFUND)
+    (event,) = read_events(kind, REFUND)
     assert isinstance(event, events.Unmapped)
     trusting = youzan.adapter(account(SECRET, **OPTIONS, refund_types=[kind]))
-    assert isinstance(read_one(trusting, told(kind, REFUND)), events.RefundSucceeded)
+    assert isinstance(read_one(trusting, pushed(kind, REFUND)), events.RefundSucceeded)
 
 
 @pytest.mark.parametrize(
@@ -209,32 +209,34 @@ def test_which_messages_tell_of_refunds_is_an_option() -> None:
 def test_hints(kind: str) -> None:
     """A message that only names its order is parked, or recorded if the merchant prefers."""
     content = {"tid": TID, "update_time": "2026-11-23 20:00:00"}
-    (event,) = said(kind, content)
+    (event,) = read_events(kind, content)
     assert isinstance(event, events.Unmapped)
     assert (event.kind, event.order_no, event.occurred_at) == (kind, TID, UPDATED)
     quiet = youzan.adapter(account(SECRET, **OPTIONS, park_hints=False))
-    assert read_one(quiet, told(kind, content)) == events.Noted(kind, UPDATED)
+    assert read_one(quiet, pushed(kind, content)) == events.Noted(kind, UPDATED)
 
 
 def test_completed() -> None:
     """A finished trade is one whose buyer has the parcel."""
     content = {"tid": TID, "update_time": "2026-11-23 20:00:00"}
-    assert said("trade_TradeSuccess", content) == [events.Delivered(TID, UPDATED)]
+    assert read_events("trade_TradeSuccess", content) == [events.Delivered(TID, UPDATED)]
 
 
 def test_other_messages_are_noted() -> None:
-    """What changes no order is recorded; what does not say what it is, is parked."""
-    assert said("trade_TradeMemoModified", {"tid": TID}) == [
+    """Messages without effect are recorded; a message without a type is parked."""
+    assert read_events("trade_TradeMemoModified", {"tid": TID}) == [
         events.Noted("trade_TradeMemoModified", NOW)
     ]
-    (untyped,) = said("", {"tid": TID})
+    (untyped,) = read_events("", {"tid": TID})
     assert isinstance(untyped, events.Unmapped)
 
 
 @pytest.mark.parametrize("test", [True, "true"])
 def test_test_messages_change_nothing(test: object) -> None:
     """A test from the console is acknowledged and has no effect on any order."""
-    assert said("trade_TradePaid", full("TRADE_PAID"), test=test) == [events.Noted("test", NOW)]
+    assert read_events("trade_TradePaid", full("TRADE_PAID"), test=test) == [
+        events.Noted("test", NOW)
+    ]
 
 
 def test_order_without_buyer_address_and_remark() -> None:
@@ -292,18 +294,18 @@ def test_sku(changes: dict[str, object], sku: str) -> None:
     ],
 )
 def test_order_that_does_not_add_up_is_parked(changes: dict[str, object]) -> None:
-    """An order that can not be stored to the fen is parked under its number."""
+    """An order that cannot be stored to the fen is parked under its number."""
     parked = order_with(**changes)
     assert isinstance(parked, events.Unmapped)
     assert (parked.kind, parked.order_no) == ("trade_TradeCreate", TID)
     assert parked.detail
 
 
-def test_payment_of_a_parked_order_is_told() -> None:
+def test_payment_of_a_parked_order_is_booked() -> None:
     """Money does not wait for the lines to add up."""
     content = full("TRADE_PAID")
     content["full_order_info"]["orders"] = [LINES[0] | {"total_fee": "80.01"}]
-    parked, paid = said("trade_TradePaid", content)
+    parked, paid = read_events("trade_TradePaid", content)
     assert isinstance(parked, events.Unmapped)
     assert paid == PAYMENT
 
@@ -312,7 +314,7 @@ def test_free_order() -> None:
     """An order of nothing is placed and paid with nothing."""
     content = full("TRADE_PAID")
     content["full_order_info"]["pay_info"] = {"payment": "0.00", "post_fee": "0.00"}
-    order, paid = said("trade_TradePaid", content)
+    order, paid = read_events("trade_TradePaid", content)
     assert isinstance(order, orders.Submission)
     assert order.amounts.shop_discount == order.amounts.goods == Decimal("85.00")
     assert isinstance(paid, events.PaymentSucceeded)
@@ -326,8 +328,8 @@ def test_simulated_order_is_the_same_at_every_turn(amount: str) -> None:
     adapter = youzan.adapter(account(*ours.secrets, **ours.options))
     trade = Trade("7G2", "E7G2", Decimal(amount), Decimal("0.00"), "CNY")
     placed, paid = (
-        adapter.read(message(said.body, said.headers)).items
-        for said in (
+        adapter.read(message(each.body, each.headers)).items
+        for each in (
             simulated.simulator(ours).message("placed", trade, at=NOW),
             simulated.simulator(ours).message("paid", trade, at=NOW, attempt=1),
         )
@@ -340,9 +342,9 @@ def test_simulated_order_is_the_same_at_every_turn(amount: str) -> None:
 
 
 @pytest.mark.parametrize("msg", [None, "", "%", "%7B", "%zz", "null", 7, [], "%ff%fe", "{" * 9999])
-def test_odd_msg_is_parked(msg: object) -> None:
-    """A true message whose content can not be read is parked, not dropped."""
-    (event,) = said("trade_TradePaid", None, msg=msg)
+def test_malformed_msg_is_parked(msg: object) -> None:
+    """A genuine message whose content cannot be read is parked, not dropped."""
+    (event,) = read_events("trade_TradePaid", None, msg=msg)
     assert isinstance(event, events.Unmapped)
 
 
@@ -362,9 +364,9 @@ def test_odd_msg_is_parked(msg: object) -> None:
         b"\xff",
     ],
 )
-def test_malformed_bodies_are_refused(content: bytes) -> None:
-    """A true signature over what is no message is refused as malformed."""
-    assert refusal(ADAPTER, signed(content)) == "malformed"
+def test_malformed_bodies_are_rejected(content: bytes) -> None:
+    """A valid signature over content that is not a message is rejected as malformed."""
+    assert rejection(ADAPTER, signed(content)) == "malformed"
 
 
 @given(
@@ -376,22 +378,22 @@ def test_malformed_bodies_are_refused(content: bytes) -> None:
         ]
     ).flatmap(bent)
 )
-def test_bent_orders_are_storable_or_refused(content: Any) -> None:
-    """Whatever Youzan itself might sign about an order, it is refused or it can be stored."""
-    verdict(ADAPTER, told("trade_TradePaid", content, how="object"))
+def test_bent_orders_are_storable_or_rejected(content: Any) -> None:
+    """Any content that Youzan could sign about an order is rejected or storable."""
+    verdict(ADAPTER, pushed("trade_TradePaid", content, how="object"))
 
 
 @given(bent(LINES[1]))
-def test_bent_lines_are_storable_or_refused(line: Any) -> None:
+def test_bent_lines_are_storable_or_rejected(line: Any) -> None:
     """The same for the lines of an order."""
     content = replaced(full("TRADE_PAID"), ["full_order_info", "orders"], [LINES[0], line])
-    verdict(ADAPTER, told("trade_TradePaid", content, how="object"))
+    verdict(ADAPTER, pushed("trade_TradePaid", content, how="object"))
 
 
 @given(st.sampled_from(["trade_TradeClose", "trade_refund_RefundSuccess"]), bent(CLOSE | REFUND))
-def test_bent_messages_are_storable_or_refused(kind: str, content: Any) -> None:
+def test_bent_messages_are_storable_or_rejected(kind: str, content: Any) -> None:
     """The same for messages of few words."""
-    verdict(ADAPTER, told(kind, content, how="object"))
+    verdict(ADAPTER, pushed(kind, content, how="object"))
 
 
 @pytest.mark.parametrize(
@@ -403,7 +405,7 @@ def test_bent_messages_are_storable_or_refused(kind: str, content: Any) -> None:
     ],
 )
 def test_replies(answer: contract.Answer, status: int, body: bytes) -> None:
-    """Youzan looks for the word success, so only one reply may hold it."""
+    """Youzan searches for success, so only one reply may contain it."""
     assert ADAPTER.reply(answer) == contract.Reply(status, body, "application/json")
     assert (b"success" in body) is (answer == "accepted")
 
@@ -424,7 +426,7 @@ def test_replies(answer: contract.Answer, status: int, body: bytes) -> None:
     ],
 )
 def test_wrong_configuration(secrets: tuple[str, ...], options: Any, says: str) -> None:
-    """A wrong account does not start, says what to set, and does not show its secret."""
+    """A wrong account raises an error that names the setting and hides the secret."""
     with pytest.raises(ValueError, match=says) as caught:
         youzan.adapter(account(*secrets, **options))
     assert not any(secret.strip() and secret in str(caught.value) for secret in secrets)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from gateway.providers import youzan
 
-from .support import account, header_values, message, refusal, tampered, verdict
+from .support import account, header_values, message, rejection, tampered, verdict
 from .youzan_samples import (
     ADAPTER,
     CLIENT_ID,
@@ -19,9 +19,9 @@ from .youzan_samples import (
     PAID,
     SECRET,
     body,
+    pushed,
     signature,
     signed,
-    told,
 )
 
 HEADERS = dict(PAID.headers)
@@ -32,7 +32,7 @@ def test_every_live_secret_counts() -> None:
     both = youzan.adapter(account(NEXT_SECRET, SECRET, **OPTIONS))
     for secret in (SECRET, NEXT_SECRET):
         assert both.read(signed(PAID.body, secret=secret)) == ADAPTER.read(PAID)
-    assert refusal(ADAPTER, signed(PAID.body, secret=NEXT_SECRET)) == "bad_signature"
+    assert rejection(ADAPTER, signed(PAID.body, secret=NEXT_SECRET)) == "bad_signature"
 
 
 def test_client_id_header_may_be_absent() -> None:
@@ -55,9 +55,9 @@ def test_client_id_header_may_be_absent() -> None:
     ],
 )
 def test_headers(changes: dict[str, str | None], reason: str) -> None:
-    """A header that does not prove the body for our app is refused."""
+    """A header that does not prove the body for our app is rejected."""
     headers = {name: value for name, value in (HEADERS | changes).items() if value is not None}
-    assert refusal(ADAPTER, message(PAID.body, headers)) == reason
+    assert rejection(ADAPTER, message(PAID.body, headers)) == reason
 
 
 @pytest.mark.parametrize(
@@ -66,7 +66,7 @@ def test_headers(changes: dict[str, str | None], reason: str) -> None:
 )
 def test_other_shops_and_apps(changes: dict[str, object]) -> None:
     """A true message about another shop or for another app is not ours."""
-    assert refusal(ADAPTER, told("trade_TradeClose", CLOSE, **changes)) == "not_ours"
+    assert rejection(ADAPTER, pushed("trade_TradeClose", CLOSE, **changes)) == "not_ours"
 
 
 def test_sign_inside_the_body_is_no_signature() -> None:
@@ -74,13 +74,13 @@ def test_sign_inside_the_body_is_no_signature() -> None:
     content = json.loads(PAID.body)
     text = CLIENT_ID + content["msg"] + SECRET
     content["sign"] = hashlib.md5(text.encode()).hexdigest()
-    said = message(json.dumps(content).encode(), {"Client-Id": CLIENT_ID})
-    assert refusal(ADAPTER, said) == "missing_signature"
+    received = message(json.dumps(content).encode(), {"Client-Id": CLIENT_ID})
+    assert rejection(ADAPTER, received) == "missing_signature"
     headers = HEADERS | {"Event-Sign": content["sign"]}
-    assert refusal(ADAPTER, message(PAID.body, headers)) == "bad_signature"
+    assert rejection(ADAPTER, message(PAID.body, headers)) == "bad_signature"
     # Nor is the bare msg a body, under a signature that was made for it.
     bare = message(content["msg"].encode(), headers)
-    assert refusal(ADAPTER, bare) == "malformed"
+    assert rejection(ADAPTER, bare) == "malformed"
 
 
 def test_nothing_moves_between_the_parts() -> None:
@@ -89,44 +89,44 @@ def test_nothing_moves_between_the_parts() -> None:
     both = youzan.adapter(account(SECRET, tail + SECRET, **OPTIONS))
     longer = PAID.body + tail.encode()
     assert signature(longer) == signature(PAID.body, secret=tail + SECRET)
-    assert refusal(both, signed(longer)) == "malformed"
+    assert rejection(both, signed(longer)) == "malformed"
     both = youzan.adapter(account(SECRET, "}" + SECRET, **OPTIONS))
-    assert refusal(both, message(PAID.body[:-1], HEADERS)) == "malformed"
+    assert rejection(both, message(PAID.body[:-1], HEADERS)) == "malformed"
 
 
 def test_repeat_has_the_same_key() -> None:
     """What Youzan counts and renumbers on a repeat does not make another message of it."""
     again = signed(body("trade_TradeClose", CLOSE, sendCount=3, msg_id="another", sign="another"))
-    first = told("trade_TradeClose", CLOSE)
+    first = pushed("trade_TradeClose", CLOSE)
     assert ADAPTER.read(again) == ADAPTER.read(first)
 
 
 @pytest.mark.parametrize("changes", [{"version": 2}, {"type": "trade_TradeSuccess"}])
 def test_other_messages_have_other_keys(changes: dict[str, object]) -> None:
     """Two messages that do not say the same never share a key, even under one msg_id."""
-    (first,) = ADAPTER.read(told("trade_TradeClose", CLOSE)).items
-    (other,) = ADAPTER.read(told("trade_TradeClose", CLOSE, **changes)).items
+    (first,) = ADAPTER.read(pushed("trade_TradeClose", CLOSE)).items
+    (other,) = ADAPTER.read(pushed("trade_TradeClose", CLOSE, **changes)).items
     assert first.key != other.key
 
 
 @given(tampered(PAID.body))
-def test_tampered_bodies_are_refused(content: bytes) -> None:
-    """A body that differs in any byte is refused."""
+def test_tampered_bodies_are_rejected(content: bytes) -> None:
+    """A body that differs in any byte is rejected."""
     if content != PAID.body:
         assert verdict(ADAPTER, message(content, PAID.headers)) is None
 
 
 @given(tampered(HEADERS["Event-Sign"].encode()))
-def test_tampered_signatures_are_refused(header: bytes) -> None:
-    """A signature that differs in any character is refused."""
+def test_tampered_signatures_are_rejected(header: bytes) -> None:
+    """A signature that differs in any character is rejected."""
     text = header.decode("utf-8", "surrogateescape")
     reading = verdict(ADAPTER, message(PAID.body, HEADERS | {"Event-Sign": text}))
     assert (reading is not None) is (text == HEADERS["Event-Sign"])
 
 
 @given(st.binary(max_size=200), header_values, header_values)
-def test_any_bytes_are_refused(content: bytes, sign: str, client_id: str) -> None:
-    """No body and no header makes anything but a refusal escape."""
+def test_any_bytes_are_rejected(content: bytes, sign: str, client_id: str) -> None:
+    """Arbitrary bodies and headers raise ``Rejected`` and nothing else."""
     for client in (client_id, CLIENT_ID):
-        said = message(content, {"Event-Sign": sign, "Client-Id": client})
-        assert verdict(ADAPTER, said) is None
+        received = message(content, {"Event-Sign": sign, "Client-Id": client})
+        assert verdict(ADAPTER, received) is None

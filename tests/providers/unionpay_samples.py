@@ -134,7 +134,7 @@ def leaf(
 
 
 def issued_with(digest: hashes.HashAlgorithm, arc: int, made: str, issuer: str) -> str:
-    """Sign a certificate anew with a digest that the library does not issue with any more."""
+    """Sign a certificate again with a digest that the library does not issue with any more."""
     der = x509.load_pem_x509_certificate(made.encode()).public_bytes(serialization.Encoding.DER)
     # sha256WithRSAEncryption ends in 11; the others of its family have numbers as long.
     family = bytes.fromhex("2a864886f70d0101")

@@ -167,8 +167,8 @@ def signed(content: bytes, **how: Any) -> contract.Message:
     return message(content, headers)
 
 
-def told(kind: str, content: Any, **changes: Any) -> contract.Message:
+def pushed(kind: str, content: Any, **changes: Any) -> contract.Message:
     return signed(body(kind, content, **changes))
 
 
-PAID = told("trade_TradePaid", full("TRADE_PAID"))
+PAID = pushed("trade_TradePaid", full("TRADE_PAID"))
