@@ -8,6 +8,7 @@ import pytest
 from gateway.domain.errors import Poisoned, Unavailable
 from gateway.domain.following import Done, FollowUp, Settle
 from gateway.domain.placing import Placed, Placement
+from gateway.intake import metrics
 from tests.domain.support import due, follow_up, new_id, paid, placement
 from tests.intake.support import BadRow, Way, answered, turns
 
@@ -144,6 +145,15 @@ async def test_a_callback_that_redis_knows_is_a_repeat() -> None:
     assert len(way.ledger.batches) == 1
     other_account = follow_up(paid(), "evt_1", source="stripe:other")
     assert (await way.committer.follow(other_account)).outcome == "applied"
+
+
+async def test_every_repeat_that_redis_answers_is_counted() -> None:
+    way = Way()
+    repeats = metrics.REPEATS.labels("redis")
+    await way.committer.follow(follow_up(paid(), "evt_2"))
+    before = repeats._value.get()
+    await asyncio.gather(*[way.committer.follow(follow_up(paid(), "evt_2")) for _ in range(3)])
+    assert repeats._value.get() - before == 3
 
 
 @pytest.mark.parametrize("garbage", [b"", b"1", b"\xff" * 40, b"\x93\x01\x02\x03"])
