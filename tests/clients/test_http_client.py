@@ -14,6 +14,7 @@ import gateway
 from gateway.clients.http_client import Answer, CallBreaker, CallFailed, HttpClient
 from gateway.runtime.circuit_breaker import CircuitBreaker
 from tests.support.fakes.clock import ManualClock
+from tests.support.patience import HANG_S
 
 _FOUND = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello"
 _BYTES_MAX = 1000
@@ -43,7 +44,7 @@ class Server:
                     head + await reader.readexactly(int(length[1] if length else 0))
                 )
                 if not self.answer:
-                    await asyncio.sleep(_PATIENCE_S)
+                    await asyncio.sleep(2 * HANG_S)
                 writer.write(self.answer)
         except (ConnectionError, asyncio.IncompleteReadError):
             pass
@@ -187,7 +188,7 @@ async def test_a_server_that_hangs_is_abandoned(server: Server) -> None:
     made = client(call_s=0.05)
     server.answer = b""
     with pytest.raises(CallFailed, match="Timeout"):
-        async with asyncio.timeout(_PATIENCE_S):
+        async with asyncio.timeout(HANG_S):
             await made.get(server.url())
     await made.close()
 

@@ -21,12 +21,11 @@ from ops.harness.ports import free_port
 from tests.front.conftest import Gateways
 from tests.support import fronts
 from tests.support.fronts import Kind, Limits
+from tests.support.patience import HANG_S
 from tests.support.payers import Payers
 from tests.web.support import Answer, Wire, read_answer
 
 LIMITS = Limits(core=8, reserved=4, queued=4, query=4)
-#: An early rejection comes long before a gateway could have answered.
-EARLY_S = 1.0
 
 
 @contextmanager
@@ -65,7 +64,7 @@ async def test_orders_and_callbacks_go_to_core_and_all_else_to_query(
         assert placed.status == 201
         payment = sending.payment(order.sent, account, history, amount=order.sent.payable)
         assert (await sender.send(payment)).is_promise
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(HANG_S):
             while (read := await get(session, f"{url}/v1/orders/{placed.id}", gateways))[0] == 404:
                 await asyncio.sleep(0.05)
         assert (read[0], orjson.loads(read[1])["status"]) == (200, "paid")
@@ -131,9 +130,9 @@ def problem_of(kind: Kind) -> str:
 async def first(
     tasks: list["asyncio.Task[tuple[int, bytes]]"], wanted: int
 ) -> list[tuple[int, bytes]]:
-    """Return the results of the first ``wanted`` tasks to end, which must end within EARLY_S."""
+    """Return the results of the first ``wanted`` tasks to end."""
     found = []
-    async with asyncio.timeout(EARLY_S):
+    async with asyncio.timeout(HANG_S):
         for ended in asyncio.as_completed(tasks):
             found.append(await ended)
             if len(found) == wanted:
@@ -177,7 +176,7 @@ async def test_submissions_are_rejected_early_and_callbacks_have_headroom(
             await asyncio.sleep(0.3)
             assert not any(task.done() for task in paid)
             # Beyond that a callback is rejected too, early.
-            async with asyncio.timeout(EARLY_S):
+            async with asyncio.timeout(HANG_S):
                 assert (await sender.send(payment)).status == 503
             in_flight = [task for task in sent if not task.done()]
             assert len(in_flight) == limit
@@ -200,7 +199,7 @@ async def test_a_client_that_disconnects_releases_its_slot(
             writer.write(whole[: (40, len(whole) - 50, len(whole))[n % 3]])
             await writer.drain()
             writer.transport.abort()
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(HANG_S):
             while True:
                 placed = await wire.submit(order_bytes(1000, "hung"), json_)
                 if placed.status in (200, 201):
@@ -251,7 +250,7 @@ async def test_an_order_that_may_have_been_accepted_is_not_sent_twice(
 async def post(wire: Wire, path: str) -> Answer:
     reader, writer = await asyncio.open_connection(wire.host, wire.port)
     writer.write(wire.request("POST", path, b"{}"))
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(HANG_S):
         answer = await read_answer(reader)
     writer.close()
     assert answer is not None
@@ -280,12 +279,12 @@ async def test_reads_continue_without_core(
     gateways: Gateways, session: aiohttp.ClientSession
 ) -> None:
     gateways.core.kill()
-    gateways.core.wait(5)
+    gateways.core.wait(HANG_S)
     with gateways.fronted() as url:
         async with session.post(f"{url}/v1/orders", data=b"{}", headers=key(gateways)) as answer:
             assert is_problem(answer, 503, "unavailable", await answer.read())
         assert (await get(session, f"{url}/v1/orders?limit=1", gateways))[0] == 200
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(HANG_S):
             while (await get(session, f"{url}/readyz", gateways))[0] != 503:
                 await asyncio.sleep(0.05)
 

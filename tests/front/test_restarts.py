@@ -13,6 +13,7 @@ from loadtest.history import NO_ANSWER
 from ops.harness.ports import free_port
 from tests.support import fronts
 from tests.support.fronts import Kind
+from tests.support.patience import HANG_S
 from tests.support.payers import Payers
 from tests.support.processes import Processes
 from tests.support.shoppers import Shoppers
@@ -57,7 +58,7 @@ async def test_gateways_that_end_and_come_back_lose_no_acknowledged_order(
     # A drained gateway answers what it accepted: only requests of its last moment may have failed.
     assert at_drain.total() <= SENDERS // 2, at_drain
     assert set(failures(shoppers)) <= set(FRONT_STATUSES)
-    await ledger_contents.settle(settings.database_url, "", within_s=15.0)
+    await ledger_contents.settle(settings.database_url, "", within_s=HANG_S)
     found = await ledger_contents.read_from(settings.database_url)
     checks = verify.verify(shoppers.history, found, tolerated=FRONT_STATUSES)
     assert [check.name for check in checks if not check.ok] == []
@@ -65,14 +66,14 @@ async def test_gateways_that_end_and_come_back_lose_no_acknowledged_order(
 
 async def until_answered(shoppers: Shoppers, more: int) -> None:
     wanted = acknowledged(shoppers) + more
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(HANG_S):
         while acknowledged(shoppers) < wanted:
             await asyncio.sleep(0.02)
 
 
 async def until_in_use(port: int) -> None:
     """Wait until the front sends orders to the gateway on this port again."""
-    async with aiohttp.ClientSession() as session, asyncio.timeout(60):
+    async with aiohttp.ClientSession() as session, asyncio.timeout(HANG_S):
         while True:
             async with session.get(f"http://127.0.0.1:{port}/metrics") as answer:
                 if 'route="orders.submit"' in await answer.text():

@@ -11,6 +11,7 @@ from gateway.domain.placing import Placed, Placement
 from gateway.intake import metrics
 from tests.domain.support import due, follow_up, new_id, paid, placement
 from tests.intake.support import BadRow, Way, answered, turns
+from tests.support.patience import HANG_S
 
 
 def refusing(*bad: object) -> Any:
@@ -97,9 +98,9 @@ async def test_a_ledger_that_ignores_its_cancellation_is_not_awaited(
 
     monkeypatch.setattr(way.ledger, "_commit", stubborn)
     with pytest.raises(Unavailable):
-        async with asyncio.timeout(1):
+        async with asyncio.timeout(HANG_S):
             await way.committer.place(placement(due(1)))
-    async with asyncio.timeout(1):
+    async with asyncio.timeout(HANG_S):
         await way.committer.drain()
     is_held.set()
     await turns()

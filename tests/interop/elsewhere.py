@@ -17,13 +17,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from tests.support.patience import HANG_S
+
 _ROOT = Path(__file__).resolve().parents[2]
 LOCK = Path(__file__).with_name("requirements.lock")
 PLACE = _ROOT / ".venv" / "interop"
 
 #: Some fifteen wheels; a slow line needs minutes and a dead one must not hang the tests.
 _INSTALL_S_MAX = 600
-_RUN_S_MAX = 60
 
 
 class Unusable(Exception):
@@ -45,7 +46,7 @@ class Elsewhere:
             [self._python, "-I", "-W", "ignore", "-c", script],
             input=json.dumps(payload).encode(),
             capture_output=True,
-            timeout=_RUN_S_MAX,
+            timeout=HANG_S,
             check=False,
         )
         lines = done.stdout.splitlines()

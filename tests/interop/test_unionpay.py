@@ -19,6 +19,7 @@ from gateway.providers import contract, unionpay
 from ops.simulators import unionpay as simulated
 from ops.simulators.contract import Forgery, Kind, Posted, Trade
 from tests.providers.support import account, message, rejection
+from tests.support.patience import HANG_S
 
 pytestmark = [
     pytest.mark.servers,  # the command is a process
@@ -37,7 +38,7 @@ MERCHANT = "/C=cn/O=CFCA OCA1/CN=041@8310000000083041@某商户有限公司@0001
 
 def openssl(*words: str | Path, stdin: bytes = b"") -> bytes:
     command = ["openssl", *map(str, words)]
-    done = subprocess.run(command, input=stdin, capture_output=True, timeout=60, check=True)
+    done = subprocess.run(command, input=stdin, capture_output=True, timeout=HANG_S, check=True)
     return done.stdout
 
 

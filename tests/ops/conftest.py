@@ -10,6 +10,7 @@ from click.testing import CliRunner, Result
 
 from gateway.runtime.settings import Settings
 from ops.cli import main
+from tests.support.patience import HANG_S
 
 Cli = Callable[..., Result]
 
@@ -50,7 +51,7 @@ def cli(bare: Cli, settings: Settings) -> Cli:
 @pytest.fixture
 async def replicated(settings: Settings) -> Settings:
     """The settings, once the replica has the test's database."""
-    async with asyncio.timeout(15):
+    async with asyncio.timeout(HANG_S):
         while True:
             try:
                 replica = await asyncpg.connect(settings.replica_urls)

@@ -19,6 +19,7 @@ from ops.harness import accounts_file, command_line, environment, first_start, l
 from ops.harness.gateway_process import EndedEarly, Services, wait_ready
 from ops.harness.listen_address import ListenAddress
 from ops.harness.ports import accepts, free_port
+from tests.support.patience import HANG_S
 
 ROOT = Path(__file__).resolve().parents[2]
 SLEEPS = "import time; time.sleep(60)"
@@ -194,7 +195,7 @@ def test_one_that_ends_by_itself_fails_the_block(tmp_path: Path) -> None:
     ):
         services.add(ended)
         services.add(running)
-        ended.process.wait(30)
+        ended.process.wait(HANG_S)
     assert running.exit_status == -signal.SIGTERM
 
 
@@ -203,7 +204,7 @@ def test_an_error_of_the_block_is_not_hidden(tmp_path: Path) -> None:
     ended = started("raise SystemExit(1)", tmp_path)
     with pytest.raises(KeyError), Services(stop_timeout_s=5) as services:
         services.add(ended)
-        ended.process.wait(30)
+        ended.process.wait(HANG_S)
         raise KeyError
 
 

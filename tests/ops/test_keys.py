@@ -17,6 +17,7 @@ from gateway.runtime.settings import Settings
 from gateway.stores import sealing
 from gateway.stores.postgres.api_keys import ApiKeys, digest
 from tests.ops.conftest import Cli
+from tests.support.patience import HANG_S
 
 _ME = pwd.getpwuid(os.getuid()).pw_name
 
@@ -194,4 +195,4 @@ def _at_once(count: int, command: list[str], variables: dict[str, str]) -> list[
         )
         for _ in range(count)
     ]
-    return [process.wait(30) for process in started]
+    return [process.wait(HANG_S) for process in started]

@@ -5,11 +5,9 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from datetime import UTC, datetime
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
 
 import asyncpg
 import pytest
@@ -21,6 +19,7 @@ from ops.embedded.cluster import Servers
 from ops.migrations import runner, version
 from tests.ops.conftest import Cli
 from tests.support import databases
+from tests.support.patience import HANG_S, until_blocking
 
 _HOLDER = """
 import asyncio, asyncpg, sys
@@ -142,7 +141,7 @@ def test_check_reports_and_changes_nothing(bare: Cli, empty_database: str) -> No
 
 def test_of_concurrent_runners_one_applies_and_all_succeed(empty_database: str) -> None:
     runners = [_start(empty_database) for _ in range(4)]
-    outputs = [process.communicate(timeout=60)[0] for process in runners]
+    outputs = [process.communicate(timeout=HANG_S)[0] for process in runners]
     assert [process.returncode for process in runners] == [0, 0, 0, 0], outputs
     assert sum("applied 0001" in text for text in outputs) == 1
 
@@ -151,13 +150,13 @@ def test_a_runner_waits_for_the_lock_and_a_killed_one_releases_it(empty_database
     holder = subprocess.Popen([sys.executable, "-c", _HOLDER, empty_database, str(runner._LOCK)])
     # pg_locks shows a bigint key as two halves.
     held = "SELECT count(*) FROM pg_locks WHERE (classid::bigint << 32) | objid::bigint = "
-    _until(lambda: databases.value(empty_database, f"{held} {runner._LOCK}") == 1)
+    until_blocking(lambda: databases.value(empty_database, f"{held} {runner._LOCK}") == 1)
     waiting = _start(empty_database)
     assert waiting.stdout is not None
     assert "waiting for my turn" in waiting.stdout.readline()
     holder.send_signal(signal.SIGKILL)
     holder.wait()
-    output, _ = waiting.communicate(timeout=30)
+    output, _ = waiting.communicate(timeout=HANG_S)
     assert (waiting.returncode, "applied 0001" in output) == (0, True)
 
 
@@ -207,10 +206,3 @@ def test_several_hosts_in_the_url_find_the_primary(cli: Cli, replicated: Setting
     before = replicated.database_url.partition("@")[0]
     url = f"{before}@{replica},{place}/{database}?target_session_attrs=primary"
     assert cli("migrate", TIDEGATE_DATABASE_URL=url).exit_code == 0
-
-
-def _until(is_so: Any) -> None:
-    deadline = time.monotonic() + 15
-    while not is_so():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)

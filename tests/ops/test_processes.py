@@ -8,10 +8,8 @@ import subprocess
 import sys
 import tempfile
 import threading
-import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +19,7 @@ import pytest
 from ops import supervisor as supervising
 from ops.harness.ports import free_port
 from ops.supervisor import Supervisor
+from tests.support.patience import HANG_S, until_blocking
 from tests.support.processes import Processes
 
 
@@ -28,16 +27,9 @@ def _children(parent: subprocess.Popen[bytes]) -> list[psutil.Process]:
     return list(psutil.Process(parent.pid).children())
 
 
-def _until(is_so: Callable[[], bool], seconds: float = 15.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not is_so():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-
-
 def _answers(port: int) -> bool:
     try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/healthz", timeout=2) as answer:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/healthz", timeout=HANG_S) as answer:
             return bool(answer.status == 200)
     except OSError:
         return False
@@ -45,7 +37,7 @@ def _answers(port: int) -> bool:
 
 def _status(port: int, path: str) -> int:
     try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=2) as answer:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=HANG_S) as answer:
             return int(answer.status)
     except urllib.error.HTTPError as error:
         return int(error.code)
@@ -72,11 +64,11 @@ def test_the_processes_share_a_port_and_their_metrics(processes: Processes) -> N
     parent = processes.serve(port=port, count=2)
     children = {child.pid for child in _children(parent)}
     assert len(children) == 2
-    _until(lambda: _listeners(port) == children)
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=2) as answer:
+    until_blocking(lambda: _listeners(port) == children)
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=HANG_S) as answer:
         assert b"tidegate_requests_total" in answer.read()
     parent.terminate()
-    assert parent.wait(20) == 0
+    assert parent.wait(HANG_S) == 0
     assert not any(psutil.pid_exists(pid) for pid in children)
     assert not _answers(port)
 
@@ -86,7 +78,7 @@ def test_the_processes_have_the_role_of_their_parent(processes: Processes) -> No
     # The option wins over the variable, for the children too.
     processes.environment["TIDEGATE_ROLE"] = "query"
     processes.serve(port=port, count=2, role="core")
-    _until(lambda: len(_listeners(port)) == 2)
+    until_blocking(lambda: len(_listeners(port)) == 2)
     # Enough connections that each child gets one.
     assert {_status(port, "/v1/orders?limit=1") for _ in range(20)} == {421}
     assert {_status(port, "/healthz") for _ in range(20)} == {200}
@@ -95,19 +87,19 @@ def test_the_processes_have_the_role_of_their_parent(processes: Processes) -> No
 def test_a_killed_child_is_replaced_and_the_other_continues(processes: Processes) -> None:
     port = free_port()
     parent = processes.serve(port=port, count=2)
-    _until(lambda: len(_listeners(port)) == 2)
+    until_blocking(lambda: len(_listeners(port)) == 2)
     dead, alive = _children(parent)
     dead.kill()
-    _until(lambda: dead.pid not in _listeners(port))
+    until_blocking(lambda: dead.pid not in _listeners(port))
     assert _answers(port)
-    _until(lambda: len(_listeners(port)) == 2)
+    until_blocking(lambda: len(_listeners(port)) == 2)
     assert alive.pid in _listeners(port)
     assert dead.pid not in _listeners(port)
     # No connections are counted for the dead child.
     directory = _metrics_of(alive)
     assert not list(directory.glob(f"gauge_live*_{dead.pid}.db"))
     parent.send_signal(signal.SIGINT)
-    assert parent.wait(20) == 0
+    assert parent.wait(HANG_S) == 0
     assert not directory.exists()
 
 
@@ -117,25 +109,25 @@ def test_a_killed_parent_leaves_no_orphan(processes: Processes) -> None:
     children = _children(parent)
     directory = _metrics_of(children[0])
     parent.kill()
-    parent.wait(5)
-    ended, left = psutil.wait_procs(children, timeout=15)
+    parent.wait(HANG_S)
+    ended, left = psutil.wait_procs(children, timeout=HANG_S)
     assert (len(ended), left) == (2, [])
     # Its successor gets the port and removes what it left.
     successor = processes.serve(port=port, count=2)
     assert not directory.exists()
     successor.terminate()
-    assert successor.wait(20) == 0
+    assert successor.wait(HANG_S) == 0
 
 
 def test_port_0_is_one_port_for_all(processes: Processes) -> None:
     parent = processes.start("serve", "--port", "0", "--processes", "2")
-    _until(lambda: processes.log_path.read_text().count('"listening"') == 2)
+    until_blocking(lambda: processes.log_path.read_text().count('"listening"') == 2)
     events = [json.loads(line) for line in processes.log_path.read_text().splitlines()]
     ports = {line["port"] for line in events if "port" in line}
     assert len(ports) == 1
     assert _answers(ports.pop())
     parent.terminate()
-    assert parent.wait(20) == 0
+    assert parent.wait(HANG_S) == 0
 
 
 @pytest.mark.parametrize("is_sharing", [False, True])
@@ -148,7 +140,7 @@ def test_a_port_in_use_is_an_error(processes: Processes, is_sharing: bool) -> No
         port = taken.getsockname()[1]
         for count in ("1", "2"):
             parent = processes.start("serve", "--port", str(port), "--processes", count)
-            assert parent.wait(20) == 2
+            assert parent.wait(HANG_S) == 2
     log = processes.log_path.read_text()
     assert log.count("cannot listen on") == 2
     assert "Traceback" not in log
@@ -157,7 +149,7 @@ def test_a_port_in_use_is_an_error(processes: Processes, is_sharing: bool) -> No
 def test_invalid_settings_end_all_children(processes: Processes) -> None:
     processes.environment["TIDEGATE_KEYRING_FILE"] = "/nowhere/keyring.toml"
     parent = processes.start("serve", "--port", "0", "--processes", "2")
-    assert parent.wait(20) == 2
+    assert parent.wait(HANG_S) == 2
     assert "tidegate keys seal-init" in processes.log_path.read_text()
 
 
@@ -184,7 +176,7 @@ def test_a_child_that_does_not_drain_is_killed(
     )
 
     def stop_when_ready() -> None:
-        _until(lambda: len(list(tmp_path.glob("ready*"))) == 2)
+        until_blocking(lambda: len(list(tmp_path.glob("ready*"))) == 2)
         os.kill(os.getpid(), signal.SIGTERM)
 
     threading.Thread(target=stop_when_ready).start()

@@ -20,9 +20,9 @@ import redis
 from gateway.runtime.settings import Settings
 from ops.up.greeting import curl
 from ops.up.restarts import DEATHS_MAX, WINDOW_S, Deaths
+from tests.support.patience import HANG_S
 
 ROOT = Path(__file__).resolve().parents[2]
-START_S = 60.0
 
 
 class Up:
@@ -42,9 +42,9 @@ class Up:
         os.set_blocking(self._process.stdout.fileno(), False)
 
     def wait_for(self, pattern: str) -> str:
-        """The first match in its output; fails after START_S."""
+        """The first match in its output; fails after HANG_S."""
         assert self._process.stdout is not None
-        deadline_s = time.monotonic() + START_S
+        deadline_s = time.monotonic() + HANG_S
         while (found := re.search(pattern, self.output, re.DOTALL)) is None:
             assert time.monotonic() < deadline_s, self.output
             assert self._process.poll() is None, self.output
@@ -69,7 +69,7 @@ class Up:
             return self._process.wait()
         self._process.send_signal(how)
         try:
-            status = self._process.wait(START_S)
+            status = self._process.wait(HANG_S)
         finally:
             self._process.kill()
             self.output += (self._process.stdout.read() or b"").decode()
@@ -107,7 +107,7 @@ def paste(command: str) -> tuple[int, dict[str, Any]]:
     url = urlsplit(next(word for word in words if word.startswith("http")))
     headers = dict(words[n + 1].split(": ", 1) for n, word in enumerate(words) if word == "-H")
     assert url.hostname is not None
-    connection = http.client.HTTPConnection(url.hostname, url.port, timeout=10)
+    connection = http.client.HTTPConnection(url.hostname, url.port, timeout=HANG_S)
     try:
         connection.request("POST", url.path, words[words.index("-d") + 1], headers)
         response = connection.getresponse()
@@ -143,9 +143,9 @@ def test_a_dead_gateway_is_restarted(up: Up) -> None:
     url = urlsplit(up.wait_for(r"http://127\.0\.0\.1:\d+"))
     os.kill(up.started()["gateway"], signal.SIGKILL)
     up.wait_for(r"The gateway ended by itself \(status -9\): restarting it")
-    deadline_s = time.monotonic() + START_S
+    deadline_s = time.monotonic() + HANG_S
     while True:
-        connection = http.client.HTTPConnection("127.0.0.1", url.port, timeout=5)
+        connection = http.client.HTTPConnection("127.0.0.1", url.port, timeout=HANG_S)
         try:
             connection.request("GET", "/readyz")
             if connection.getresponse().status == 200:

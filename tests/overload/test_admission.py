@@ -22,6 +22,7 @@ from gateway.runtime.recent import Recent
 from gateway.runtime.settings import Settings
 from gateway.runtime.watchdog import STALL_S, Watchdog
 from tests.support.fakes.clock import ManualClock
+from tests.support.patience import HANG_S
 
 SETTINGS = Settings(database_url="postgresql://nowhere/none")
 
@@ -336,7 +337,7 @@ async def test_the_monitor_runs_until_it_is_stopped(
     running = asyncio.create_task(ticked.monitor.run(stopping))
     await asyncio.sleep(3 * TICK_S)
     stopping.set()
-    await asyncio.wait_for(running, 5.0)
+    await asyncio.wait_for(running, HANG_S)
 
 
 def test_the_watchdog_logs_the_place_of_a_stall_once(caplog: pytest.LogCaptureFixture) -> None:

@@ -24,6 +24,7 @@ from gateway.stores.redis.process_states import PeerLoad
 from tests.domain.support import NOW
 from tests.overload.test_admission import Ticked
 from tests.support.fakes.process_states import FakeProcessStates
+from tests.support.patience import HANG_S
 
 
 class Cluster:
@@ -172,7 +173,7 @@ async def test_a_hanging_redis_delays_no_request_and_the_task_can_be_stopped() -
     cluster.ticked[0].tick(1.0)
     assert isinstance(cluster.ticked[0].admission.admit(features.ORDER_LISTS), Slot)
     stopping.set()
-    await asyncio.wait_for(running, 5.0)
+    await asyncio.wait_for(running, HANG_S)
 
 
 async def test_a_published_process_is_decoded_as_it_was() -> None:

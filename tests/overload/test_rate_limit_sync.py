@@ -18,6 +18,7 @@ from gateway.stores.redis.rate_limit_totals import Total
 from tests.overload.rate_limit_support import Cluster
 from tests.support.fakes.clock import ManualClock
 from tests.support.fakes.rate_limit_totals import FakeRateLimitTotals
+from tests.support.patience import HANG_S
 
 #: A debt, and what it may take until it is published and received.
 OVER_S = DEBT_S + 1.0
@@ -283,9 +284,9 @@ async def test_a_hanging_redis_delays_no_request_and_the_task_can_be_stopped() -
         limits.wait_s("k", 0.0)
     stopping = asyncio.Event()
     running = asyncio.create_task(sync.run(stopping))
-    await asyncio.wait_for(asked.wait(), 5.0)
+    await asyncio.wait_for(asked.wait(), HANG_S)
     assert [limits.wait_s("k", 0.0) for _ in range(6)] == [0.0] * 6
     stopping.set()
     answered.set()
-    await asyncio.wait_for(running, 5.0)
+    await asyncio.wait_for(running, HANG_S)
     assert limits.wait_s("k", 0.0) == pytest.approx(0.1), "what came meanwhile counts once"

@@ -11,6 +11,7 @@ from click.testing import CliRunner
 from loadtest.demo import __main__ as demo
 from loadtest.demo import plan, report
 from loadtest.verify import Check
+from tests.support.patience import HANG_S
 from tests.support.payers import Payers
 
 ORDERS = 300
@@ -22,7 +23,7 @@ def run(*options: str, **environment: str) -> subprocess.CompletedProcess[str]:
         env={**os.environ, **environment},
         capture_output=True,
         text=True,
-        timeout=90,
+        timeout=5 * HANG_S,
         check=False,
     )
 

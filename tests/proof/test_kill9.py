@@ -9,6 +9,7 @@ from gateway.runtime.settings import Settings
 from loadtest import ledger_contents, sending, verify
 from loadtest.history import NO_ANSWER, NOT_CONNECTED
 from ops.harness.ports import free_port
+from tests.support.patience import HANG_S
 from tests.support.payers import Payers
 from tests.support.processes import Processes
 from tests.support.shoppers import Shoppers
@@ -17,7 +18,6 @@ ROUNDS = 30
 SENDERS = 24
 #: Seconds from the readiness of the gateway to its kill, at most.
 LIFE_S = 0.8
-SETTLE_S = 15.0
 
 
 async def test_nothing_acknowledged_is_lost_or_doubled_over_30_kills(
@@ -41,7 +41,7 @@ async def test_nothing_acknowledged_is_lost_or_doubled_over_30_kills(
                 gateway.kill()
                 await asyncio.to_thread(gateway.wait)
                 gateway = await asyncio.to_thread(processes.serve, port=port)
-    settled_s = await ledger_contents.settle(settings.database_url, "", within_s=SETTLE_S)
+    settled_s = await ledger_contents.settle(settings.database_url, "", within_s=HANG_S)
 
     history = shoppers.history
     found = await ledger_contents.read_from(settings.database_url)

@@ -20,6 +20,7 @@ import pytest
 from gateway.runtime.settings import Settings
 from ops.harness.ports import free_port
 from tests.support.cable import Cable, cable_to
+from tests.support.patience import HANG_S
 from tests.support.processes import Processes
 
 #: From the override to the last process; and through the local socket, without any store.
@@ -113,7 +114,7 @@ async def test_an_override_reaches_every_process_in_two_seconds_and_expires_in_t
     # It was set a moment before the command returned.
     await wait_for(client, ports, "", 4.0 + LATE_S)
     assert time.monotonic() - set_s > 1.0
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(HANG_S):
         while await ledger.fetchval("SELECT count(*) FROM switches"):
             await asyncio.sleep(0.05)
     rows = await ledger.fetch(
@@ -196,7 +197,7 @@ async def test_without_any_store_an_override_is_active_on_the_machine_and_flushe
             assert await ledger.fetchval("SELECT count(*) FROM switches") == 0
             for cable in cables.values():
                 cable.mend()
-            async with asyncio.timeout(15):
+            async with asyncio.timeout(HANG_S):
                 while not await ledger.fetchval("SELECT count(*) FROM switches"):
                     await asyncio.sleep(0.05)
             assert list((tmp_path / "control").glob("*.change")) == []

@@ -14,6 +14,7 @@ from gateway.runtime.settings import Settings
 from loadtest import ledger_contents, orders, sending, verify
 from loadtest.history import NO_ANSWER, NOT_CONNECTED, History
 from ops.harness.ports import free_port
+from tests.support.patience import HANG_S
 from tests.support.payers import Payers
 from tests.support.processes import Processes
 from tests.support.shoppers import Shoppers
@@ -45,7 +46,7 @@ async def serve_two(processes: Processes, port: int) -> subprocess.Popen[bytes]:
 
 
 async def until_listening(parent: subprocess.Popen[bytes], port: int) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(HANG_S):
         while not all(is_listening(child, port) for child in tree(parent)[1:]):
             await asyncio.sleep(0.05)
 
@@ -59,7 +60,7 @@ def is_listening(process: psutil.Process, port: int) -> bool:
 
 async def until_connected(parent: subprocess.Popen[bytes], port: int, wanted: int) -> list[int]:
     """Wait until the children together have so many connections; return the number of each."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(HANG_S):
         while True:
             shares = [connections(child, port) for child in tree(parent)[1:]]
             if sum(shares) >= wanted:
@@ -118,12 +119,12 @@ async def test_a_killed_child_is_replaced_and_nothing_acknowledged_is_lost(
                 answered = count_answered(shoppers.history)
                 victim.kill()
                 # The other one continues meanwhile.
-                async with asyncio.timeout(10):
+                async with asyncio.timeout(HANG_S):
                     while count_answered(shoppers.history) < answered + 50:
                         await asyncio.sleep(0.02)
                     while len(tree(parent)) != 3 or victim in tree(parent):
                         await asyncio.sleep(0.05)
-    await ledger_contents.settle(settings.database_url, "", within_s=15.0)
+    await ledger_contents.settle(settings.database_url, "", within_s=HANG_S)
     found = await ledger_contents.read_from(settings.database_url)
     assert broken(shoppers.history, found, NO_ANSWER, NOT_CONNECTED, 503) == []
 
@@ -154,12 +155,12 @@ async def test_accepted_requests_are_answered_before_the_processes_end(
             took_s = time.monotonic() - began_s
     assert left == []
     if how == signal.SIGTERM:
-        assert parent.wait(1) == 0, processes.log_path.read_text()[-2000:]
+        assert parent.wait(HANG_S) == 0, processes.log_path.read_text()[-2000:]
     statuses = shoppers.history.statuses()
     assert statuses[NOT_CONNECTED] == SENDERS, f"cut off: {statuses}, gone in {took_s:.1f} s"
     assert set(statuses) <= {200, 201, NOT_CONNECTED}
     processes.start("work")
-    await ledger_contents.settle(settings.database_url, "", within_s=15.0)
+    await ledger_contents.settle(settings.database_url, "", within_s=HANG_S)
     found = await ledger_contents.read_from(settings.database_url)
     # An event whose order was never placed keeps waiting.
     assert broken(shoppers.history, found, NOT_CONNECTED) in ([], ["events that still wait"])

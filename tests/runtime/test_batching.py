@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.runtime.batching import Batcher, Full
+from tests.support.patience import HANG_S
 
 
 class Late(Exception):
@@ -293,10 +294,10 @@ async def test_behind_a_stuck_flush_an_item_times_out_though_nothing_else_comes(
     second = batcher.put(4, 1)
     for future, at_s in ((first, 0.05), (second, 0.06)):
         with pytest.raises(Late):
-            await asyncio.wait_for(future, timeout=2)
+            await asyncio.wait_for(future, HANG_S)
         assert loop.time() - began_s >= at_s - 0.002
     with pytest.raises(Late):
-        await asyncio.wait_for(batcher.put(5, 1), timeout=2)  # nothing was waiting before
+        await asyncio.wait_for(batcher.put(5, 1), HANG_S)  # nothing was waiting before
     assert gate.batches == [[0, 1, 2]]
     assert batcher.waiting == 3
     await gate.let()

@@ -6,6 +6,7 @@ import logging
 import pytest
 
 from gateway.runtime import lifecycle
+from tests.support.patience import HANG_S
 
 
 class Obedient:
@@ -102,7 +103,7 @@ async def test_a_task_that_dies_stops_the_others_and_is_logged(
 ) -> None:
     other, stopping = Obedient(), asyncio.Event()
     tasks: dict[str, lifecycle.Task] = {"dying": Dying(error), "other": other}
-    async with asyncio.timeout(1):
+    async with asyncio.timeout(HANG_S):
         assert not await lifecycle.supervise(tasks, stopping, drain_s=1)
     assert stopping.is_set()
     assert other.has_finished
@@ -142,7 +143,7 @@ async def test_a_task_that_does_not_stop_is_cancelled_after_its_time(
 ) -> None:
     deaf, stopping = Unresponsive(), asyncio.Event()
     stopping.set()
-    async with asyncio.timeout(1):
+    async with asyncio.timeout(HANG_S):
         assert not await lifecycle.supervise({"deaf": deaf}, stopping, drain_s=0.01)
     assert deaf.was_cancelled
     assert logged(caplog) == [("WARNING", "task did not end in time", "deaf")]
@@ -174,7 +175,7 @@ async def test_a_task_that_swallows_its_cancellation_does_not_keep_the_process(
     running = asyncio.create_task(
         lifecycle.supervise({"stubborn": stubborn}, stopping, drain_s=0.01, cancel_s=0.01)
     )
-    done, _ = await asyncio.wait({running}, timeout=60)
+    done, _ = await asyncio.wait({running}, timeout=HANG_S)
     stubborn.released.set()
     assert done
     assert not await running
@@ -191,10 +192,10 @@ async def test_a_pause_ends_when_the_process_is_asked_to_stop() -> None:
     pausing = asyncio.create_task(lifecycle.pause(stopping, 3600))
     await asyncio.sleep(0)
     stopping.set()
-    async with asyncio.timeout(1):
+    async with asyncio.timeout(HANG_S):
         await pausing
 
 
 async def test_a_pause_ends_after_its_time() -> None:
-    async with asyncio.timeout(1):
+    async with asyncio.timeout(HANG_S):
         await lifecycle.pause(asyncio.Event(), 0.001)

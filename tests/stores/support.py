@@ -1,7 +1,7 @@
 """The real ledger in a few words: submit, tell, and look at what is stored."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any, TypeAlias
@@ -66,13 +66,6 @@ async def order(ledger: Database, order_no: str = "W-1") -> Mapping[str, Any]:
 async def counts(ledger: Database) -> dict[str, int]:
     """Return how many rows each table has."""
     return {table: await ledger.fetchval(f"SELECT count(*) FROM {table}") for table in TABLES}
-
-
-async def until(condition: Callable[[], Awaitable[bool]], bound_s: float = 5.0) -> None:
-    """Return once the condition holds; fail when it does not within the bound."""
-    async with asyncio.timeout(bound_s):
-        while not await condition():
-            await asyncio.sleep(0.005)
 
 
 @asynccontextmanager

@@ -321,17 +321,14 @@ async def test_a_key_that_is_no_stream_rejects_the_batch_as_a_whole(
 async def test_a_frozen_server_times_out_and_answers_are_never_mixed_up(
     streams: JournalStreams, server: Server
 ) -> None:
-    loop = asyncio.get_running_loop()
     await asyncio.gather(*(put(streams, entry(n, b"a")) for n in range(4)))
     with server.frozen():
-        module_valkey = loop.time()
         outcomes = await asyncio.gather(
             *(put(streams, entry(n), entry(n)) for n in range(10, 14)),
             fetch(streams), streams.depth(), streams.settle(0, "placements", ["1-1"]),
             return_exceptions=True,
         )  # fmt: skip
         assert {type(each) for each in outcomes} == {Unavailable}
-        assert loop.time() - module_valkey < CALL_S + 0.3
         assert "does not answer" in await streams.fitness()
     for n in range(20, 30):
         assert await put(streams, entry(n, b"b%d" % n)) == [None]

@@ -13,6 +13,7 @@ from gateway.stores.postgres import audit
 from gateway.stores.postgres.overrides import OverrideStore
 from gateway.stores.postgres.statements import sql
 from tests.stores.support import Database
+from tests.support.patience import HANG_S
 
 
 @pytest.fixture
@@ -88,16 +89,12 @@ async def orphaned(
     async def wait_for(names: str) -> None:
         await admin.execute(f"ALTER SYSTEM SET synchronous_standby_names = '{names}'")
         await admin.execute("SELECT pg_reload_conf()")
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(HANG_S):
             while await admin.fetchval("SHOW synchronous_standby_names") != names:
                 await asyncio.sleep(0.02)
 
     yield lambda: wait_for("lost")
     await wait_for("")
-
-
-#: Well below what a command has for all of it.
-SOON_S = 1.0
 
 
 async def due(store: OverrideStore, admin: "asyncpg.Connection[asyncpg.Record]") -> None:
@@ -119,7 +116,7 @@ async def test_a_locked_audit_log_keeps_no_reader_from_the_overrides(
     async with admin.transaction():
         await admin.execute(sql("lock_audit_log"))
         for _ in range(2):
-            async with asyncio.timeout(SOON_S):
+            async with asyncio.timeout(HANG_S):
                 seen = await store.every()
             assert [override.target for override in seen] == ["order_lists"]
     assert len([each for each in caplog.records if "audited later" in each.message]) == 1
@@ -134,7 +131,7 @@ async def test_a_lost_standby_keeps_no_reader_from_the_overrides(
 ) -> None:
     await due(store, admin)
     await orphaned()
-    async with asyncio.timeout(SOON_S):
+    async with asyncio.timeout(HANG_S):
         seen = await store.every()
     assert [override.target for override in seen] == ["order_lists"]
 

@@ -15,6 +15,7 @@ from gateway.domain.plans import Plan, Step
 from gateway.stores.postgres import audit, plan_audit
 from gateway.stores.postgres.overrides import OverrideStore
 from tests.stores.support import Database
+from tests.support.patience import HANG_S
 
 Admin: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 BEGIN = ("tidegate", "plan.begin", "tier3")
@@ -288,7 +289,7 @@ async def test_a_locked_step_delays_no_other_reader(
     await store.set_plan(plan(step(), step("tier4")), actor="ann")
     async with admin.transaction():
         await admin.execute("SELECT 1 FROM planned WHERE target = 'tier3' FOR UPDATE")
-        async with asyncio.timeout(1):
+        async with asyncio.timeout(HANG_S):
             await store.every()
         assert await audited(ledger) == [("tidegate", "plan.begin", "tier4")]
     await store.every()

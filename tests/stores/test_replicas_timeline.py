@@ -19,8 +19,8 @@ from gateway.stores.postgres.replica import follows
 from gateway.stores.postgres.replicas import Readers
 from ops.embedded.cluster import PRIMARY, REPLICA, Servers
 from ops.embedded.postgres import REPLICATOR
-from tests.stores.support import until
 from tests.support import databases
+from tests.support.patience import until
 
 _PLAIN = "plain"
 
@@ -140,7 +140,7 @@ async def test_a_replica_that_went_along_is_used_again(servers: Servers) -> None
             assert (await readers.read(names)).value == ["new"]
             return readers.reads["replica"] > 0
 
-        await until(has_answered, bound_s=15)
+        await until(has_answered)
 
     async with readers_over(promoted, followed) as readers:
         await is_used(readers)

@@ -14,11 +14,11 @@ import pytest
 from msgspec import Struct
 
 from ops.harness.ports import accepts, free_port
+from tests.support.patience import HANG_S
 
 Kind = Literal["haproxy", "nginx"]
 
 FILES = Path(__file__).resolve().parents[2] / "ops" / "front"
-_START_S = 10.0
 #: nginx's directories for request bodies: the default ones belong to the system's nginx.
 _NGINX_TEMPORARY = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
 
@@ -88,7 +88,7 @@ def running(
         yield port
     finally:
         process.terminate()
-        process.wait(10)
+        process.wait(HANG_S)
 
 
 def _nginx(
@@ -123,7 +123,7 @@ def _nginx(
 
 
 def _wait(port: int, process: subprocess.Popen[bytes], log: Path) -> None:
-    deadline_s = time.monotonic() + _START_S
+    deadline_s = time.monotonic() + HANG_S
     while time.monotonic() < deadline_s and process.poll() is None:
         if accepts(port):
             return

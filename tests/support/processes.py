@@ -13,9 +13,9 @@ from ops.embedded import errors, processes
 from ops.embedded.processes import Service
 from ops.harness import accounts_file, command_line, environment, first_start, listen_address
 from ops.harness.gateway_process import wait_ready
+from tests.support.patience import HANG_S
 
 _FILE_ONLY = {"channels", "accounts"}
-_READY_S = 20.0
 
 
 class Processes:
@@ -47,7 +47,7 @@ class Processes:
         options = ["--port", str(port), "--processes", str(count), "--role", role]
         service = self._start("serve", *options)
         try:
-            wait_ready(listen_address.loopback(port), [service], timeout_s=_READY_S)
+            wait_ready(listen_address.loopback(port), [service], timeout_s=HANG_S)
         except errors.NotReady as problem:
             raise AssertionError(str(problem)) from None
         return service.process

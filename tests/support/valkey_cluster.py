@@ -16,9 +16,9 @@ import redis
 from ops.embedded import binaries
 from ops.embedded.processes import Runner, Service
 from ops.harness.ports import free_port
+from tests.support.patience import HANG_S
 
 _SLOTS = 16384
-_READY_S = 20.0
 _POLL_INTERVAL_S = 0.02
 _DURABLE = ("--appendonly yes --appendfsync always --save  --maxmemory 64mb "
         "--maxmemory-policy noeviction --bind 127.0.0.1").split(" ")  # fmt: skip
@@ -36,12 +36,12 @@ class Server:
         self._argv += [str(directory), *_DURABLE, *options]
         self._service: Service | None = None
         #: A plain client, to inspect the server.
-        self.client: Any = redis.Redis(port=self.port, protocol=2, socket_timeout=5)
+        self.client: Any = redis.Redis(port=self.port, protocol=2, socket_timeout=HANG_S)
 
     def start(self) -> None:
         """It answers afterwards, with the data it had stored."""
         self._service = self._runner.start("valkey", self._argv, death_signal=signal.SIGKILL)
-        self._runner.wait_ready(self._service, self._answers, timeout_s=_READY_S)
+        self._runner.wait_ready(self._service, self._answers, timeout_s=HANG_S)
 
     def kill(self) -> None:
         """It has ended at once, as in a crash."""
@@ -123,7 +123,7 @@ def _join(nodes: Sequence[Server]) -> None:
     for node in nodes[1:]:
         bus = node.client.config_get("cluster-port")["cluster-port"]
         nodes[0].client.execute_command("CLUSTER", "MEET", "127.0.0.1", node.port, bus)
-    deadline_s = time.monotonic() + _READY_S
+    deadline_s = time.monotonic() + HANG_S
     while not all(_is_joined(node, len(nodes)) for node in nodes):
         assert time.monotonic() < deadline_s, "the cluster did not form in time"
         time.sleep(_POLL_INTERVAL_S)

@@ -11,9 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from loadtest.orders import order as distinct_order
-
-#: Seconds within which a healthy gateway responds; a test that waits longer fails.
-PATIENCE_S = 8.0
+from tests.support.patience import HANG_S
 
 #: A header without effect except that the submission takes the regular path.
 REGULAR_PATH: Sequence[tuple[str, str]] = (("TE", "trailers"),)
@@ -125,7 +123,7 @@ class Wire:
     async def answers(self, sent: bytes, *, is_last: bool = False) -> list[Answer]:
         """Send, and return the responses until the gateway closes; fails if it does not close."""
         reader, writer = await asyncio.open_connection(self.host, self.port)
-        async with asyncio.timeout(PATIENCE_S):
+        async with asyncio.timeout(HANG_S):
             writer.write(sent)
             if is_last:
                 writer.write_eof()

@@ -6,6 +6,7 @@ import uuid
 
 import pytest
 
+from tests.support.patience import HANG_S
 from tests.web.support import Answer, Wire, check, order_bytes, read_answer
 
 _CLOSE = ("Connection", "close")
@@ -187,7 +188,7 @@ async def test_expect_100_continue_is_answered(wire: Wire) -> None:
     expecting = [("Content-Length", str(len(body))), ("Expect", "100-continue"), _CLOSE]
     sent = wire.request("POST", "/v1/orders", None, expecting)
     reader, writer = await asyncio.open_connection(wire.host, wire.port)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(HANG_S):
         writer.write(sent)
         asked = await read_answer(reader)
         assert asked is not None
@@ -255,7 +256,7 @@ async def _exchange(wire: Wire, first: bytes) -> list[Answer]:
     """Send a request, read its response, and send another on the same connection."""
     reader, writer = await asyncio.open_connection(wire.host, wire.port)
     answers = []
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(HANG_S):
         for sent in (first, wire.request("GET", "/healthz", headers=[_CLOSE])):
             writer.write(sent)
             answer = await read_answer(reader)

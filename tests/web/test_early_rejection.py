@@ -16,8 +16,9 @@ from hypothesis import strategies as st
 from gateway.overload.admission import Admission
 from gateway.runtime import settings as configuration
 from ops.simulators import registry
+from tests.support.patience import HANG_S
 from tests.support.site import Site
-from tests.web.support import PATIENCE_S, Answer, Wire, check, order_bytes, read_answer
+from tests.web.support import Answer, Wire, check, order_bytes, read_answer
 
 WECHAT = registry.provider("wechatpay")
 ACCOUNT = WECHAT.create()
@@ -109,7 +110,7 @@ async def test_an_early_and_a_late_rejection_have_the_same_head(
     # An absolute target can only be read by the parser, which makes the second rejection late.
     late = wire.request("GET", f"http://gateway{LIST[1]}", headers=[("Connection", "close")])
     writer.write(wire.request(*LIST, headers=[("Connection", "close")]))
-    async with asyncio.timeout(PATIENCE_S):
+    async with asyncio.timeout(HANG_S):
         early_head = (await reader.read()).partition(b"\r\n\r\n")[0].split(b"\r\n")
         writer.close()
         reader, writer = await asyncio.open_connection(wire.host, wire.port)
@@ -129,7 +130,7 @@ async def test_a_rejected_order_is_not_stored_and_keeps_its_connection(
     body = order_bytes()
     request = wire.request("POST", "/v1/orders", body)
     reader, writer = await asyncio.open_connection(wire.host, wire.port)
-    async with asyncio.timeout(PATIENCE_S):
+    async with asyncio.timeout(HANG_S):
         with full(admission):
             for cut in (len(request), len(request) - 1, len(request) - len(body), 5):
                 writer.write(request[:cut])
@@ -272,9 +273,9 @@ async def test_no_slot_is_leaked(
             continue
         writer.write_eof()
         with contextlib.suppress(ConnectionError):
-            await asyncio.wait_for(reader.read(), PATIENCE_S)
+            await asyncio.wait_for(reader.read(), HANG_S)
         writer.close()
-    async with asyncio.timeout(PATIENCE_S):
+    async with asyncio.timeout(HANG_S):
         while admission.concurrency.in_use:
             await asyncio.sleep(0.01)
 
@@ -316,7 +317,7 @@ async def test_each_request_gets_its_own_response_however_it_is_split(
     with full(admission):
         reader, writer = await asyncio.open_connection(wire.host, wire.port)
         answers = []
-        async with asyncio.timeout(PATIENCE_S):
+        async with asyncio.timeout(HANG_S):
             for start, end in itertools.pairwise(at):
                 writer.write(sent[start:end])
                 await writer.drain()
@@ -365,14 +366,14 @@ async def test_while_draining_a_rejection_closes_its_connection(
     await asyncio.sleep(0.05)
     with full(admission):
         writer.write(post(wire))
-        async with asyncio.timeout(PATIENCE_S):
+        async with asyncio.timeout(HANG_S):
             answer = await read_answer(reader)
             assert answer is not None
             assert is_rejected(answer, "order_submission", "slots")
             assert answer.headers["connection"] == "close"
             assert await reader.read() == b""
     writer.close()
-    await asyncio.wait_for(draining, PATIENCE_S)
+    await asyncio.wait_for(draining, HANG_S)
 
 
 async def test_a_connection_lost_before_its_handler_began_leaves_its_slot(
@@ -380,7 +381,7 @@ async def test_a_connection_lost_before_its_handler_began_leaves_its_slot(
 ) -> None:
     """Both in one loop iteration, as when a client sends and disconnects."""
     _, writer = await asyncio.open_connection(wire.host, wire.port)
-    async with asyncio.timeout(PATIENCE_S):
+    async with asyncio.timeout(HANG_S):
         while not site.server.connections:
             await asyncio.sleep(0.01)
     (handler,) = site.server.connections

@@ -8,8 +8,9 @@ import pytest
 
 from gateway.overload.admission import Admission
 from gateway.web.transport.connection import HttpConnection
+from tests.support.patience import HANG_S
 from tests.support.site import Site
-from tests.web.support import PATIENCE_S, Answer, Wire, read_answer
+from tests.web.support import Answer, Wire, read_answer
 from tests.web.test_early_rejection import full, last
 
 _HIDDEN = b"POST /v1/orders HTTP/1.1\r\nHost: g\r\nContent-Length: 0\r\n\r\n"
@@ -29,7 +30,7 @@ async def _in_pieces(wire: Wire, *pieces: bytes) -> list[int]:
     """Send pieces with pauses; return the statuses until the connection closes."""
     reader, writer = await asyncio.open_connection(wire.host, wire.port)
     answers: list[Answer] = []
-    async with asyncio.timeout(PATIENCE_S):
+    async with asyncio.timeout(HANG_S):
         for piece in pieces:
             writer.write(piece)
             await writer.drain()
@@ -100,7 +101,7 @@ async def test_requests_after_an_ignored_upgrade_are_located(
 async def test_empty_lines_are_not_buffered(wire: Wire, site: Site) -> None:
     # Each piece would be copied together with all before it, for as long as a client sends them.
     reader, writer = await asyncio.open_connection(wire.host, wire.port)
-    async with asyncio.timeout(PATIENCE_S):
+    async with asyncio.timeout(HANG_S):
         for _ in range(8):
             writer.write(b"\r\n" * 32_768)
             await writer.drain()

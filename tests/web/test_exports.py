@@ -13,6 +13,7 @@ from gateway.domain import features, order_csv
 from gateway.overload.rejections import Rejection
 from gateway.web.handlers import exports
 from gateway.web.handlers.exports import ExportHandler
+from tests.support.patience import HANG_S
 from tests.support.site import Site
 from tests.web.support import Wire, order
 
@@ -32,7 +33,7 @@ def the_exports(site: Site) -> ExportHandler:
 @pytest.fixture(autouse=True)
 async def _nothing_is_left(the_exports: ExportHandler) -> AsyncIterator[None]:
     yield
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(HANG_S):
         while the_exports.running:
             await asyncio.sleep(0.01)
 
@@ -102,7 +103,7 @@ async def test_formulas_of_a_spreadsheet_are_made_harmless(wire: Wire) -> None:
 async def test_it_is_audited_before_and_after_without_the_phone(site: Site, wire: Wire) -> None:
     before = len(await audited(site))
     await wire.ask("GET", "/v1/orders/export?phone=13800138000&status=paid")
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(HANG_S):
         while len(rows := (await audited(site))[before:]) < 2:
             await asyncio.sleep(0.01)
     assert [action for action, _, _ in rows] == ["orders.export", "orders.exported"]
@@ -155,7 +156,7 @@ async def test_one_that_is_too_large_is_aborted_visibly(
     monkeypatch.setattr(the_exports, "_rows_max", 2)
     with pytest.raises((asyncio.IncompleteReadError, ConnectionError, ValueError)):
         await wire.ask("GET", "/v1/orders/export")
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(HANG_S):
         while (await audited(site))[-1][0] != "orders.exported":
             await asyncio.sleep(0.01)
     assert "broken off" in (await audited(site))[-1][2]
@@ -192,7 +193,7 @@ async def test_the_connection_is_kept_alive(wire: Wire) -> None:
 async def test_old_clients_read_to_the_end_of_the_connection(wire: Wire) -> None:
     reader, writer = await asyncio.open_connection(wire.host, wire.port)
     writer.write(wire.request("GET", "/v1/orders/export?order_no=none", version="HTTP/1.0"))
-    head, _, body = (await asyncio.wait_for(reader.read(), 5)).partition(b"\r\n\r\n")
+    head, _, body = (await asyncio.wait_for(reader.read(), HANG_S)).partition(b"\r\n\r\n")
     writer.close()
     assert b"chunked" not in head
     assert body == order_csv.head()

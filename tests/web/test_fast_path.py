@@ -13,13 +13,23 @@ from gateway.runtime import settings as configuration
 from gateway.web.fast_path.handler import FastPath
 from gateway.web.fast_path.parser import SubmissionParser
 from gateway.web.handlers.orders import OrderHandler
+from tests.support.patience import HANG_S
 from tests.support.site import Site
-from tests.web.support import PATIENCE_S, REGULAR_PATH, Answer, Wire, order_bytes, read_answer
+from tests.web.support import REGULAR_PATH, Answer, Wire, order_bytes, read_answer
+
+#: For the tests in which an idle connection is to be closed.
+IDLE_S = 1.0
 
 
 @pytest.fixture
-def settings(settings: configuration.Settings) -> configuration.Settings:
-    return msgspec.structs.replace(settings, keepalive_s=0.5)
+def keepalive_s() -> float:
+    """Longer than any test: a connection that is closed is not closed for being idle."""
+    return 2 * HANG_S
+
+
+@pytest.fixture
+def settings(settings: configuration.Settings, keepalive_s: float) -> configuration.Settings:
+    return msgspec.structs.replace(settings, keepalive_s=keepalive_s)
 
 
 @pytest.fixture
@@ -60,7 +70,7 @@ class Client:
 
     async def read(self, count: int) -> list[Answer]:
         """Read this many responses."""
-        async with asyncio.timeout(PATIENCE_S):
+        async with asyncio.timeout(HANG_S):
             answers = [await read_answer(self.reader) for _ in range(count)]
         return [answer for answer in answers if answer is not None]
 
@@ -108,19 +118,20 @@ async def test_pipelined_requests_wait_for_the_response_before_them(
     assert _numbers(await client.read(3)) == [json.loads(body)["order_no"] for body in bodies]
 
 
+@pytest.mark.parametrize("keepalive_s", [IDLE_S])
 async def test_a_connection_that_waits_for_its_commit_is_not_idle(
     client: Client, ledger: "asyncpg.Pool[asyncpg.Record]", taken: list[bool]
 ) -> None:
-    """Idle connections are closed after half a second here; this one waits twice as long."""
+    """It waits for twice as long as an idle one is left open, at most a quarter longer than set."""
     async with ledger.acquire() as connection, connection.transaction():
         await connection.execute("LOCK TABLE orders IN SHARE MODE")
         client.send(order_bytes())
-        await asyncio.sleep(1.1)
+        await asyncio.sleep(2.5 * IDLE_S)
     (answer,) = await client.read(1)
     assert answer.status in (201, 202)
     assert taken == [True]
     # Its idle time begins with its response.
-    async with asyncio.timeout(PATIENCE_S):
+    async with asyncio.timeout(HANG_S):
         assert await client.reader.read() == b""
 
 
@@ -184,7 +195,7 @@ async def test_a_half_closed_connection_gets_its_response(
     (answer,) = await client.read(1)
     assert (answer.status, answer.headers["connection"]) == (201, "close")
     assert taken == [True]
-    async with asyncio.timeout(PATIENCE_S):
+    async with asyncio.timeout(HANG_S):
         assert await client.reader.read() == b""
 
 
@@ -192,7 +203,7 @@ async def test_connection_close_closes_at_once(client: Client, site: Site) -> No
     client.send(order_bytes(), Connection="close")
     (answer,) = await client.read(1)
     assert (answer.status, answer.headers["connection"]) == (201, "close")
-    async with asyncio.timeout(0.5):
+    async with asyncio.timeout(HANG_S):
         assert await client.reader.read() == b""
         while site.server.connections:
             await asyncio.sleep(0.01)
@@ -235,14 +246,15 @@ async def test_an_unexpected_error_leaves_no_request_unanswered(
         else:
             patched.setattr(SubmissionParser, "read", fails)
         client.send(order_bytes())
-        async with asyncio.timeout(PATIENCE_S):
+        async with asyncio.timeout(HANG_S):
             answer = await read_answer(client.reader)
     assert (answer is not None) == (place == "count")
     assert site.gateway.admission.concurrency.in_use == 0
-    async with asyncio.timeout(PATIENCE_S):
+    async with asyncio.timeout(HANG_S):
         await site.server.drain()
 
 
+@pytest.mark.parametrize("keepalive_s", [IDLE_S])
 async def test_a_drain_answers_pending_orders_and_closes_the_connection(
     client: Client, site: Site, ledger: "asyncpg.Pool[asyncpg.Record]", taken: list[bool]
 ) -> None:
@@ -253,12 +265,12 @@ async def test_a_drain_answers_pending_orders_and_closes_the_connection(
         assert taken == [True]
         draining = asyncio.create_task(site.server.drain())
         # Longer than an idle connection is left open.
-        await asyncio.sleep(0.7)
+        await asyncio.sleep(1.4 * IDLE_S)
         assert not draining.done()
     (answer,) = await client.read(1)
     assert answer.status in (201, 202)
     assert answer.headers["connection"] == "close"
-    async with asyncio.timeout(PATIENCE_S):
+    async with asyncio.timeout(HANG_S):
         assert await client.reader.read() == b""
         client.writer.close()
         await draining

@@ -16,6 +16,7 @@ from loadtest.overload import report
 from loadtest.overload.findings import TIMES, Findings, Steps, Trial
 from loadtest.overload.outcomes import Outcome, Phase
 from tests.overload_controls import CONTROLS
+from tests.support.patience import HANG_S
 from tests.support.site import Site
 
 
@@ -27,7 +28,7 @@ async def flood(site: Site, *arguments: str) -> bytes:
         env={**os.environ, "FLOOD_ORDER_TOKEN": site.token, "FLOOD_LIST_TOKEN": site.token},
         stdout=asyncio.subprocess.PIPE,
     )
-    output, _ = await asyncio.wait_for(child.communicate(), 30.0)
+    output, _ = await asyncio.wait_for(child.communicate(), HANG_S)
     assert child.returncode == 0
     return output
 
@@ -62,7 +63,11 @@ async def test_the_baseline_rejects_every_request(tmp_path: Path) -> None:
         command = ["-m", "loadtest.overload.flood", "--port", str(running.port)]
         command += ["--phases", "[[200,0,1]]", "--prefix", "fd"]
         done = await asyncio.to_thread(
-            subprocess.run, [sys.executable, *command], capture_output=True, timeout=30, check=True
+            subprocess.run,
+            [sys.executable, *command],
+            capture_output=True,
+            timeout=HANG_S,
+            check=True,
         )
     (found,) = msgspec.json.decode(done.stdout, type=list[Phase])
     assert (found.outcomes["order"].due, found.outcomes["order"].refused) == (200, 200)
@@ -72,7 +77,7 @@ async def test_the_baseline_rejects_every_request(tmp_path: Path) -> None:
 @pytest.mark.parametrize("which", sorted(CONTROLS))
 def test_a_negative_control_runs_the_gateway(which: str) -> None:
     command = [sys.executable, "-m", "tests.overload_controls", which, "version"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=True)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=HANG_S, check=True)
     assert version("tidegate") in done.stdout
 
 

@@ -7,7 +7,7 @@ import json
 import socket
 import struct
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from itertools import pairwise
 from typing import Any
 
@@ -19,20 +19,28 @@ from prometheus_client import REGISTRY
 
 from gateway.runtime.settings import Settings
 from ops.harness.ports import free_port
+from tests.support.patience import HANG_S, until
 from tests.support.processes import Processes
 from tests.support.site import Site
 from tests.web.support import Wire, check, order_bytes, read_answer
 
-#: Short, so that the tests are.
+#: How long the gateway waits for a client. Short, so that the tests are; and longer than any test,
+#: for those in which it must not run out.
 PATIENCE_S = 0.5
+ENDLESS_S = 2 * HANG_S
 CONNECTIONS_MAX = 230
 MIB = 1 << 20
 
 
 @pytest.fixture
-def settings(settings: Settings) -> Settings:
+def patience_s() -> float:
+    return PATIENCE_S
+
+
+@pytest.fixture
+def settings(settings: Settings, patience_s: float) -> Settings:
     return msgspec.structs.replace(
-        settings, keepalive_s=PATIENCE_S, body_s=PATIENCE_S, connections_max=CONNECTIONS_MAX
+        settings, keepalive_s=patience_s, body_s=patience_s, connections_max=CONNECTIONS_MAX
     )
 
 
@@ -42,10 +50,10 @@ async def _nothing_is_left(site: Site) -> AsyncIterator[None]:
     gc.collect()
     before = {task.get_name() for task in asyncio.all_tasks()}
     yield
-    await _until(lambda: len(site.server.connections) == 0)
-    await _until(lambda: site.gateway.committer.waiting == 0)
+    await until(lambda: len(site.server.connections) == 0)
+    await until(lambda: site.gateway.committer.waiting == 0)
     assert site.gateway.intake._in_flight == {}
-    await _until(lambda: _strays(before) == [])
+    await until(lambda: _strays(before) == [])
 
 
 def _strays(before: set[str]) -> list[str]:
@@ -56,23 +64,12 @@ def _strays(before: set[str]) -> list[str]:
     ]
 
 
-async def _until(is_so: Callable[[], bool], within_s: float = 8.0) -> float:
-    """Wait until a condition holds and return how long it took; fail when it does not."""
-    began = time.monotonic()
-    while not is_so():
-        assert time.monotonic() - began < within_s, "the condition never held"
-        await asyncio.sleep(0.01)
-    return time.monotonic() - began
-
-
-async def _closed_after(reader: asyncio.StreamReader) -> float:
-    """Wait until the gateway closes a connection and return how long it took."""
-    began = time.monotonic()
-    async with asyncio.timeout(8):
+async def _closed(reader: asyncio.StreamReader) -> None:
+    """Wait until the gateway closes a connection."""
+    async with asyncio.timeout(HANG_S):
         with contextlib.suppress(ConnectionError):
             while await reader.read(1 << 16):
                 pass
-    return time.monotonic() - began
 
 
 def _hang_up(writer: asyncio.StreamWriter) -> None:
@@ -84,6 +81,7 @@ def _hang_up(writer: asyncio.StreamWriter) -> None:
 
 @pytest.mark.parametrize("sent", [b"", b"GET /healthz HTTP/1.1\r\nHost: x\r\nX-Slow: "])
 async def test_an_incomplete_head_closes_the_connection(wire: Wire, sent: bytes) -> None:
+    began_s = time.monotonic()
     reader, writer = await asyncio.open_connection(wire.host, wire.port)
     writer.write(sent)
 
@@ -95,10 +93,10 @@ async def test_an_incomplete_head_closes_the_connection(wire: Wire, sent: bytes)
                 await asyncio.sleep(0.05)
 
     dripping = asyncio.create_task(drip())
-    took_s = await _closed_after(reader)
+    await _closed(reader)
     dripping.cancel()
     writer.close()
-    assert PATIENCE_S * 0.8 < took_s < PATIENCE_S + 1
+    assert time.monotonic() - began_s > PATIENCE_S * 0.8
 
 
 async def test_keep_alive_timeouts_are_spread(site: Site) -> None:
@@ -112,11 +110,13 @@ async def test_keep_alive_timeouts_are_spread(site: Site) -> None:
 
 async def test_an_idle_connection_is_closed(wire: Wire) -> None:
     reader, writer = await asyncio.open_connection(wire.host, wire.port)
+    began_s = time.monotonic()
     writer.write(wire.request("GET", "/healthz"))
     answer = await read_answer(reader)
     assert answer is not None
     assert answer.status == 200
-    assert PATIENCE_S * 0.8 < await _closed_after(reader) < PATIENCE_S + 1
+    await _closed(reader)
+    assert time.monotonic() - began_s > PATIENCE_S * 0.8
     writer.close()
 
 
@@ -139,15 +139,13 @@ async def test_a_slow_body_gets_408_and_the_connection_ends(wire: Wire, how: str
                 await asyncio.sleep(0.05)
 
     dripping = asyncio.create_task(drip())
-    began = time.monotonic()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(HANG_S):
         answer = await read_answer(reader)
     assert answer is not None
     assert check(answer).status == 408
     assert answer.headers["connection"] == "close"
-    assert time.monotonic() - began < PATIENCE_S + 1
-    # It reads on for a second, so that the response is not lost, and no longer.
-    assert await _closed_after(reader) < 2
+    # It reads on for a second, so that the response is not lost, and not for as long as it comes.
+    await _closed(reader)
     dripping.cancel()
     writer.close()
 
@@ -161,7 +159,7 @@ async def test_an_unauthorised_client_is_closed_while_it_sends_slowly(wire: Wire
     answer = await read_answer(reader)
     assert answer is not None
     assert answer.status == 401
-    assert await _closed_after(reader) < 2.5
+    await _closed(reader)
     writer.close()
 
 
@@ -232,7 +230,7 @@ async def test_a_client_that_never_reads_is_disconnected(site: Site, wire: Wire)
     with contextlib.suppress(ConnectionError, TimeoutError):
         async with asyncio.timeout(1):
             await asyncio.get_running_loop().sock_sendall(client, asking)
-    assert await _until(lambda: len(site.server.connections) == 0) < 3 * PATIENCE_S + 1
+    await until(lambda: len(site.server.connections) == 0)
     client.close()
 
 
@@ -255,7 +253,7 @@ async def test_a_client_that_never_reads_the_last_response_is_disconnected(
         await loop.sock_sendall(
             client, wire.request("GET", "/healthz", headers=[("Connection", "close")])
         )
-    assert await _until(lambda: len(site.server.connections) == 0) < 3 * PATIENCE_S + 1
+    await until(lambda: len(site.server.connections) == 0)
     client.close()
 
 
@@ -263,12 +261,11 @@ def _transports(site: Site) -> list[Any]:
     return [handler.transport for handler in site.server.connections]
 
 
+@pytest.mark.parametrize("patience_s", [ENDLESS_S])
 async def test_connections_are_limited(site: Site, wire: Wire) -> None:
     held = [await asyncio.open_connection(wire.host, wire.port) for _ in range(CONNECTIONS_MAX)]
     reader, writer = await asyncio.open_connection(wire.host, wire.port)
-    async with asyncio.timeout(PATIENCE_S):
-        with contextlib.suppress(ConnectionError):
-            assert await reader.read() == b""
+    await _closed(reader)
     writer.close()
     first_reader, first_writer = held[0]
     first_writer.write(wire.request("GET", "/healthz"))
@@ -277,11 +274,12 @@ async def test_connections_are_limited(site: Site, wire: Wire) -> None:
     assert answer.status == 200
     for _, writer in held[1:]:
         _hang_up(writer)
-    await _until(lambda: len(site.server.connections) == 1)
+    await until(lambda: len(site.server.connections) == 1)
     assert (await wire.ask("GET", "/healthz")).status == 200
     first_writer.close()
 
 
+@pytest.mark.parametrize("patience_s", [ENDLESS_S])
 async def test_200_half_open_clients_cost_little_and_delay_no_order(wire: Wire) -> None:
     rss = psutil.Process().memory_info
     await wire.submit(order_bytes())
@@ -292,14 +290,12 @@ async def test_200_half_open_clients_cost_little_and_delay_no_order(wire: Wire) 
         reader, writer = await asyncio.open_connection(wire.host, wire.port)
         writer.write(half)
         held.append((reader, writer))
-    began = time.monotonic()
+    # Answered although none of them gets any further, or ends.
     assert (await wire.submit(order_bytes())).status == 201
-    assert time.monotonic() - began < 1
+    assert not any(reader.at_eof() for reader, _ in held)
     assert rss().rss - before < 20 * MIB
-    took = await asyncio.gather(*[_closed_after(reader) for reader, _ in held])
-    assert max(took) < PATIENCE_S + 1.5
     for _, writer in held:
-        writer.close()
+        _hang_up(writer)
 
 
 async def test_open_connections_are_summed_over_processes(processes: Processes) -> None:
@@ -308,7 +304,7 @@ async def test_open_connections_are_summed_over_processes(processes: Processes) 
     processes.serve(port=port, count=2)
     held = [await asyncio.open_connection("127.0.0.1", port) for _ in range(12)]
     # What the kernel has queued for a process is counted once that process accepts it.
-    async with asyncio.timeout(4):
+    async with asyncio.timeout(HANG_S):
         while (count := await _counted(port)) < 12:
             await asyncio.sleep(0.05)
     assert count < 20

@@ -21,8 +21,9 @@ from gateway.runtime.settings import ProcessRole, Settings
 from gateway.web import process, wiring
 from gateway.web.transport.early_rejection import EarlyRejection
 from gateway.wiring import open_gateway
+from tests.support.patience import HANG_S
 from tests.support.site import Site, serve
-from tests.web.support import PATIENCE_S, Answer, Wire, order_bytes, read_answer
+from tests.web.support import Answer, Wire, order_bytes, read_answer
 from tests.web.test_early_rejection import full, is_rejected, last, shed
 
 _LAST = ("Connection", "close")
@@ -148,7 +149,7 @@ async def test_whatever_the_router_serves_as_a_probe_is_never_rejected(
 async def _status(wire: Wire, sent: bytes) -> int:
     reader, writer = await asyncio.open_connection(wire.host, wire.port)
     writer.write(sent)
-    async with asyncio.timeout(PATIENCE_S):
+    async with asyncio.timeout(HANG_S):
         received = await reader.read()
     writer.close()
     return int(received.split(b" ", 2)[1])
@@ -157,7 +158,7 @@ async def _status(wire: Wire, sent: bytes) -> int:
 async def test_a_head_request_is_rejected_without_a_body(wire: Wire, admission: Admission) -> None:
     shed(admission, 4)
     reader, writer = await asyncio.open_connection(wire.host, wire.port)
-    async with asyncio.timeout(PATIENCE_S):
+    async with asyncio.timeout(HANG_S):
         for method in ("HEAD", "GET", "HEAD"):
             writer.write(wire.request(method, "/nothing"))
             answer = await read_answer(reader, is_head=method == "HEAD")
@@ -188,7 +189,7 @@ async def test_requests_known_only_once_parsed_are_rejected_too(
 async def _two(wire: Wire, sent: bytes, *, is_head: bool) -> tuple[Answer, Answer]:
     reader, writer = await asyncio.open_connection(wire.host, wire.port)
     writer.write(sent)
-    async with asyncio.timeout(PATIENCE_S):
+    async with asyncio.timeout(HANG_S):
         first, second = await read_answer(reader), await read_answer(reader, is_head)
     writer.close()
     assert first is not None

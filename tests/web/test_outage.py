@@ -16,6 +16,7 @@ from gateway.wiring import open_gateway
 from loadtest.deployment import CHANNELS
 from loadtest.payers.contract import Payment
 from tests.support.cable import Cable, cable_to
+from tests.support.patience import HANG_S
 from tests.support.payers import Payers
 from tests.support.site import serve
 from tests.web.support import Wire, order, order_bytes
@@ -74,7 +75,7 @@ async def test_an_order_in_the_journal_is_not_reported_as_unknown(
         cable.cut()
         id_ = json.loads((await wire.submit(order_bytes())).body)["id"]
         cable.mend()
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(HANG_S):
             while (await wire.submit(order_bytes())).status != 201:
                 await asyncio.sleep(0.1)
         for path in (f"/v1/orders/{id_}", f"/v1/orders/{id_}/events"):

@@ -22,8 +22,9 @@ import pytest
 import gateway
 from gateway.runtime import settings
 from loadtest.deployment import CHANNELS
+from tests.support.patience import HANG_S
 from tests.support.payers import Payers
-from tests.web.support import PATIENCE_S, Wire, order, order_bytes
+from tests.web.support import Wire, order, order_bytes
 from tests.web.test_callbacks import _payment, _place
 
 FILES_MAX = 18
@@ -93,7 +94,7 @@ async def _traced(wire: Wire, request: bytes, status: int) -> _Trace:
     reader, writer = await asyncio.open_connection(wire.host, wire.port)
     # A first request and its answer: the connection is set up, and its caches are warm.
     writer.write(wire.request("GET", "/healthz", has_key=False))
-    async with asyncio.timeout(PATIENCE_S):
+    async with asyncio.timeout(HANG_S):
         head = await reader.readuntil(b"\r\n\r\n")
         length = re.search(rb"Content-Length: (\d+)", head)
         assert length is not None

@@ -15,6 +15,7 @@ from gateway.web.handlers import remarks
 from gateway.wiring import open_gateway
 from tests.stores.support import with_
 from tests.support.cable import cable_to
+from tests.support.patience import HANG_S
 from tests.support.site import Site, serve
 from tests.web.support import Answer, Wire, order_bytes
 
@@ -287,7 +288,7 @@ async def test_while_postgres_is_unavailable_it_is_503_and_not_journaled(
             assert gateway.stores.journal_streams is not None
             assert (await gateway.stores.journal_streams.depth()).entries == 1
             cable.mend()
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(HANG_S):
                 while (await patch(wire, there, "b")).status != 200:
                     await asyncio.sleep(0.05)
             # PostgreSQL is back and does not have that order yet.

@@ -31,6 +31,7 @@ from schemathesis.specs.openapi.checks import (
 from gateway.runtime.settings import Account
 from loadtest.orders import order
 from ops.harness.ports import free_port
+from tests.support.patience import HANG_S
 from tests.support.payers import Payers
 from tests.support.processes import Processes
 from tests.web.support import edited
@@ -50,7 +51,6 @@ BRIEFLY = settings(
 )
 MODES = (GenerationMode.POSITIVE, GenerationMode.NEGATIVE)
 PROVIDERS = ("stripe", "standard_webhooks", "alipay")
-PATIENCE_S = 10
 
 
 @pytest.fixture
@@ -133,7 +133,7 @@ def _statuses(
     @BRIEFLY
     @given(case=operation.as_strategy(mode, path_parameters=path))
     def send(case: schemathesis.Case[Any]) -> None:
-        response = case.call(session=session, timeout=PATIENCE_S)
+        response = case.call(session=session, timeout=HANG_S)
         seen[str(response.status_code)] += 1
         case.validate_response(response, checks=CHECKS)
 
@@ -193,7 +193,7 @@ def test_mutated_orders_are_placed_or_get_their_fault(
             f"http://127.0.0.1:{port}/v1/orders",
             data=json.dumps(sent),
             headers={"Content-Type": "application/json"},
-            timeout=PATIENCE_S,
+            timeout=HANG_S,
         )
         seen[response.status_code] += 1
         submit.validate_response(response)

@@ -10,6 +10,7 @@ from gateway.domain.errors import Unavailable
 from gateway.wiring import Gateway
 from tests.stores.support import Database
 from tests.support.fakes.clock import ManualClock
+from tests.support.patience import HANG_S
 from workers.housekeeper import Housekeeper
 
 
@@ -94,6 +95,6 @@ async def test_a_round_that_fails_is_put_off_and_not_the_end(
 
     monkeypatch.setattr(gateway.maintenance, "create_months", failing)
     with caplog.at_level(logging.WARNING):
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(HANG_S):
             await housekeeper(gateway, ManualClock()).run(stopping)
     assert [line.message for line in caplog.records] == ["maintenance postponed"]

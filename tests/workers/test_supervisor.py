@@ -4,6 +4,7 @@ import asyncio
 
 from gateway.runtime import lifecycle
 from gateway.wiring import Gateway
+from tests.support.patience import HANG_S
 from workers import supervisor
 
 
@@ -14,7 +15,7 @@ async def test_a_worker_has_its_tasks_and_ends_cleanly_when_asked(gateway: Gatew
     running = asyncio.create_task(lifecycle.supervise(tasks, stopping, drain_s=5))
     await asyncio.sleep(0)
     stopping.set()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(HANG_S):
         assert await running
 
 
@@ -24,5 +25,5 @@ async def test_a_worker_whose_task_dies_ends_unclean(gateway: Gateway) -> None:
             raise ValueError("no")
 
     tasks = {**supervisor.tasks(gateway), "dying": Dying()}
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(HANG_S):
         assert not await lifecycle.supervise(tasks, asyncio.Event(), drain_s=5)

@@ -12,7 +12,8 @@ import pytest
 from gateway.domain.errors import Unavailable
 from gateway.wiring import Gateway
 from tests.domain.support import due, paid, shipped
-from tests.stores.support import Database, counts, order, reported, rows, submit, tell, until
+from tests.stores.support import Database, counts, order, reported, rows, submit, tell
+from tests.support.patience import HANG_S, until
 from workers.sweeper import Sweeper
 
 
@@ -139,7 +140,7 @@ async def test_a_sweep_that_fails_is_put_off_and_not_the_end(
         maintenance=gateway.maintenance, intake=gateway.intake, sweep_s=0.001, unknown_order_s=900.0
     )
     with caplog.at_level(logging.WARNING):
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(HANG_S):
             await task.run(stopping)
     assert len(swept) == 3
     assert [line.message for line in caplog.records] == ["sweep postponed"] * 3
@@ -157,7 +158,7 @@ async def test_it_sweeps_at_its_start_and_stops_when_asked(
 
     await until(is_paid)
     stopping.set()
-    async with asyncio.timeout(1):
+    async with asyncio.timeout(HANG_S):
         await running
 
 

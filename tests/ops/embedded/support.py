@@ -11,8 +11,7 @@ from typing import Any
 import asyncpg
 
 from ops.embedded.cluster import Servers
-
-PATIENCE_S = 10.0
+from tests.support.patience import HANG_S
 
 
 class RecordingReporter:
@@ -39,7 +38,7 @@ def query(url: str, *statements: str) -> Any:
     """The value of the last statement."""
 
     async def ask() -> Any:
-        connection = await asyncpg.connect(url, timeout=5)
+        connection = await asyncpg.connect(url, timeout=HANG_S)
         try:
             for statement in statements:
                 value = await connection.fetchval(statement)
@@ -51,7 +50,7 @@ def query(url: str, *statements: str) -> Any:
 
 
 def eventually(check: Callable[[], bool]) -> bool:
-    deadline_s = time.monotonic() + PATIENCE_S
+    deadline_s = time.monotonic() + HANG_S
     while not check():
         if time.monotonic() > deadline_s:
             return False

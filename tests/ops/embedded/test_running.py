@@ -3,7 +3,6 @@
 import os
 import shutil
 import stat
-import time
 from pathlib import Path
 
 import asyncpg
@@ -12,7 +11,7 @@ import redis
 
 from ops.embedded import binaries, errors, state
 from ops.embedded.cluster import JOURNAL, VALKEY, Servers
-from tests.ops.embedded.support import PATIENCE_S, has_table, is_alive, new_table, query
+from tests.ops.embedded.support import has_table, is_alive, new_table, query
 
 
 def test_primary_writes_and_replica_reads(servers: Servers) -> None:
@@ -105,13 +104,11 @@ def test_each_valkey_can_be_left_out(state_dir: Path) -> None:
 
 
 def test_warm_start_keeps_data_and_addresses(state_dir: Path) -> None:
-    """A second start is fast, with the same URLs and the same data."""
+    """A second start has the same URLs and the same data."""
     with Servers(state=state_dir, fsync=False) as first:
         before = urls(first)
         table = new_table(first)
-    began_s = time.monotonic()
     with Servers(state=state_dir, fsync=False) as second:
-        assert time.monotonic() - began_s < PATIENCE_S
         assert urls(second) == before
         assert has_table(second.database_url, table)
 
