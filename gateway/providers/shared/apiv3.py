@@ -1,9 +1,9 @@
-"""The envelope of WeChat Pay's API v3, which Douyin Pay took over: signature and encryption.
+"""The envelope of WeChat Pay's API v3, also used by Douyin Pay: signature and encryption.
 
 - Signed are three lines, each ended by a line feed: timestamp, nonce, raw body. RSA PKCS#1 v1.5
-  with SHA-256; the serial in the headers names the provider's key, for this message alone.
-- What happened stands encrypted in ``resource``: AES-256-GCM under the merchant's APIv3 key.
-- The provider signs afresh for every delivery and keeps the ``id`` of the body.
+  with SHA-256; the serial in the headers names the provider's key of this message.
+- The event is encrypted in ``resource``: AES-256-GCM under the merchant's APIv3 key.
+- The provider signs each delivery again; the ``id`` of the body stays the same.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -25,7 +25,7 @@ KEY_BYTES = 32
 _NONCE_BYTES = 12
 _NONCE_MAX = 128
 
-#: WeChat Pay looks at the status alone; Douyin Pay's own examples answer with this success.
+#: WeChat Pay checks the status only; Douyin Pay's own examples send this success body.
 REPLIES: dict[contract.Answer, contract.Reply] = {
     "accepted": contract.Reply(200, b'{"code":"SUCCESS","message":"OK"}', "application/json"),
     "later": contract.Reply(503, b'{"code":"FAIL","message":"try again"}', "application/json"),
@@ -36,7 +36,7 @@ _Time = Annotated[datetime, Meta(tz=True)]
 
 
 class Signer(Struct, frozen=True):
-    """A key of the provider, and when its certificate is valid."""
+    """A key of the provider, and the validity period of its certificate."""
 
     key: rsa.RSAPublicKey
     since: datetime = datetime.min.replace(tzinfo=UTC)
@@ -44,7 +44,7 @@ class Signer(Struct, frozen=True):
 
 
 class Notice(Struct, frozen=True):
-    """A message that is true, fresh and decrypted."""
+    """A verified, fresh and decrypted message."""
 
     key: str
     kind: str
@@ -70,10 +70,10 @@ _BODY = msgspec.json.Decoder(_Body)
 
 
 class Envelope:
-    """Opens what is signed by one of ``signers`` and encrypted under one of ``ciphers``.
+    """Verifies messages signed by one of ``signers`` and decrypts them with one of ``ciphers``.
 
-    ``name`` begins the four headers and stands in the hints. ``algorithms`` are the words for
-    AES-256-GCM, the only encryption there is.
+    ``name`` is the prefix of the four headers. ``algorithms`` are the accepted names of
+    AES-256-GCM, the only supported encryption.
     """
 
     def __init__(
@@ -110,7 +110,7 @@ class Envelope:
                 raise errors.Rejected("missing_signature", f"no header {name}")
         stamp, nonce, serial, signature = found
         signed = fields.signed_at(stamp)
-        # A line feed in it would let bytes of the body pass for the nonce.
+        # A line feed in the nonce would allow bytes to move between nonce and body.
         if not _is_plain(nonce):
             raise errors.Rejected("bad_signature", "the nonce is not plain ASCII")
         key = self._key(serial, message.now)
@@ -125,7 +125,7 @@ class Envelope:
 
     def _key(self, serial: str, now: datetime) -> rsa.RSAPublicKey:
         signer = self._signers.get(normalized_serial(serial))
-        # The serial is a stranger's text until the signature is checked, so it is not shown.
+        # The serial is unverified input until the signature is checked, so it is not shown.
         if signer is None:
             raise errors.Rejected(
                 "bad_signature",
@@ -160,7 +160,7 @@ class Envelope:
 
 
 def ciphers(account: contract.Account, *, may_be_base64: bool) -> list[AESGCM]:
-    """Read the live APIv3 keys: 32 characters used as bytes, or base64 of 32 where that is done."""
+    """Read the active APIv3 keys: 32 characters as bytes or, if allowed, base64 of 32 bytes."""
     made = []
     for secret in fields.secrets(account):
         key = secret.encode() if secret.isascii() and secret.isprintable() else b""
@@ -179,14 +179,14 @@ def ciphers(account: contract.Account, *, may_be_base64: bool) -> list[AESGCM]:
 def from_certificates(
     account: contract.Account, texts: Iterable[str], *, whose: str
 ) -> dict[str, Signer]:
-    """Read platform certificates as PEM and name each by the serial it bears."""
+    """Read platform certificates as PEM; return their keys by normalised serial."""
     signers = {}
     for text in texts:
         found = keys.certificates(account, text, whose=whose)
         if len(found) != 1:
-            # An issuer that is listed along would become a key that signs payments.
+            # An included issuer would become a key that signs payments.
             raise fields.misconfigured(
-                account, "has several certificates in one text: give each an entry of its own"
+                account, "has several certificates in one text: use a separate entry for each"
             )
         signers[normalized_serial(f"{found[0].serial_number:X}")] = _signer(
             account, text, found[0], whose
@@ -205,7 +205,7 @@ def _signer(
 
 
 def normalized_serial(serial: str) -> str:
-    """Write a serial in one way: hex in either case and with leading zeros is the same number."""
+    """Return a serial in upper case without leading zeros: both do not change the number."""
     return serial.upper().lstrip("0")
 
 

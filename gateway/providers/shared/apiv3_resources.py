@@ -1,6 +1,6 @@
-"""What the decrypted resources of WeChat Pay and Douyin Pay say: payments and refunds.
+"""Map decrypted resources of WeChat Pay and Douyin Pay: payments and refunds.
 
-Amounts are integers in fen; a refund is told by itself, under the number its merchant gave it.
+Amounts are integers in fen; each refund is one event, under the merchant's number for it.
 """
 
 from collections.abc import Container
@@ -15,13 +15,13 @@ from gateway.domain import errors, events, money
 from gateway.providers import contract
 from gateway.providers.shared import apiv3, fields
 
-#: States of a payment in which no money came; REFUND is not one of them.
+#: States of a payment in which no money was received; REFUND is not one of them.
 _UNPAID = frozenset({"NOTPAY", "CLOSED", "REVOKED", "USERPAYING", "PAYERROR"})
 _REFUND_STATUSES = frozenset({"SUCCESS", "CLOSED", "PROCESSING", "ABNORMAL"})
 
 
 class Parties(Struct):
-    """Whom a resource is about; every field may be missing."""
+    """The merchants and apps that a resource names; every field may be missing."""
 
     mchid: str | None = None
     appid: str | None = None
@@ -68,12 +68,12 @@ _Time = Annotated[datetime, Meta(tz=True)]
 
 
 def parties(notice: apiv3.Notice) -> Parties:
-    """Say whom the notice is about. Raises ``Rejected``."""
+    """Return the parties that the notice names. Raises ``Rejected``."""
     return fields.decoded(_PARTIES, notice.plain)
 
 
 def check_app(appid: str | None, ours: Container[str]) -> None:
-    """Raise ``Rejected`` where the notice names an app and it is none of ours; empty is any."""
+    """Raise ``Rejected`` if the notice names an app outside ``ours``; empty accepts all."""
     if ours and appid is not None and appid not in ours:
         raise errors.Rejected("not_ours", "another app; see the option appids")
 
@@ -86,12 +86,12 @@ def currency(account: contract.Account, code: str) -> str:
 
 
 def payment(notice: apiv3.Notice, *, currency: str) -> events.Event:
-    """Map a payment; only SUCCESS is one. Raises ``Rejected``."""
+    """Map a payment; only SUCCESS is a payment event. Raises ``Rejected``."""
     resource = fields.decoded(_PAYMENT, notice.plain)
     if resource.trade_state == "SUCCESS":
         if resource.amount is None or resource.transaction_id is None:
             raise fields.malformed("a payment without its amount or its number")
-        # What the order cost; payer_total is less where somebody else pays a coupon.
+        # The price of the order; payer_total is lower if a coupon is paid by another party.
         amount, code = _money(resource.amount.total, resource.amount.currency or currency)
         return events.PaymentSucceeded(
             transaction_id=fields.transaction_id(resource.transaction_id),
@@ -133,7 +133,7 @@ def refund(notice: apiv3.Notice, *, currency: str) -> events.Event:
                 currency=code,
                 occurred_at=_occurred_at(resource.success_time, notice),
             )
-        # Given up, or still on its way: nothing moved, and who asked for it can see it.
+        # Closed, or in progress: no money moved, and the merchant can see it in the console.
         case "CLOSED" | "PROCESSING":
             return events.Noted(notice.kind, notice.created_at)
         case "ABNORMAL":
@@ -144,13 +144,11 @@ def refund(notice: apiv3.Notice, *, currency: str) -> events.Event:
                 order_no=order_no,
             )
         case _:
-            return unmapped(
-                notice, f"refund {refund_no} has a status that is not known", order_no=order_no
-            )
+            return unmapped(notice, f"refund {refund_no} has an unknown status", order_no=order_no)
 
 
 def unmapped(notice: apiv3.Notice, detail: str, *, order_no: str = "") -> events.Unmapped:
-    """Make the event of a notice that a person must look at."""
+    """Return the event of a notice that a person must check."""
     return events.Unmapped(notice.kind, order_no, detail, notice.created_at)
 
 

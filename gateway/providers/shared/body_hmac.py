@@ -1,4 +1,4 @@
-"""HMAC-SHA256 over the raw body, in base64: how Shopify and WooCommerce sign."""
+"""HMAC-SHA256 over the raw body, in base64: the signatures of Shopify and WooCommerce."""
 
 import base64
 import hmac
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 
 def is_signed(body: bytes, signature: str, keys: Sequence[bytes]) -> bool:
-    """Say whether ``signature`` is the padded base64 of the body's HMAC under one of the keys."""
+    """Return whether ``signature`` is the body's HMAC, in padded base64, under one of the keys."""
     if not signature.isascii():
         return False
     for key in keys:

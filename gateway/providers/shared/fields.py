@@ -1,10 +1,10 @@
-"""What several providers' files need: configuration, JSON, bounded text, money and time.
+"""Parsing shared by providers: configuration, JSON, bounded text, money and time.
 
-What looks at a message raises ``Rejected`` and nothing else. What looks at the configuration
-raises ``ValueError`` with a sentence that never shows a secret.
+Functions that read a message raise ``Rejected`` and nothing else. Functions that read the
+configuration raise ``ValueError`` whose text never contains a secret.
 
-Text is bounded here once, so that no number of an order or a transaction can spoil the batch
-of a database that carries it: printable ASCII, without blanks, no longer than its column.
+Text is bounded here once, so that no order or transaction number can make a database batch fail:
+printable ASCII, without blanks, no longer than its column.
 """
 
 import binascii
@@ -22,10 +22,10 @@ from gateway.providers import contract
 ORDER_NO_MAX = 64
 TRANSACTION_ID_MAX = 128
 REFUND_NO_MAX = 128
-#: Longest key of a message and longest word for what a message is about.
+#: Maximum length of the key and of the kind of a message.
 KEY_MAX = 128
 
-#: A secret and the one that replaces it: more are never live at once.
+#: A secret and its replacement: more are never active at once.
 SECRETS_MAX = 2
 
 _DECIMAL = re.compile(r"[0-9]{1,12}(?:\.[0-9]{1,8})?", re.ASCII)
@@ -33,8 +33,8 @@ _SECONDS = re.compile(r"[0-9]{1,12}", re.ASCII)
 _CHINA_TIME = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d", re.ASCII)
 #: China has no daylight saving time.
 _CHINA = timezone(timedelta(hours=8))
-# Events outside these years are a sender's mistake, and comparing or converting times near
-# the ends of datetime's range raises OverflowError.
+# Events outside these years are an error of the sender, and comparing or converting times near
+# the limits of datetime raises OverflowError.
 _YEARS = range(2000, 2100)
 _UNIX_SECONDS = range(946_684_800, 4_102_444_800)
 
@@ -50,7 +50,7 @@ def options(account: contract.Account, shape: type[T]) -> T:
 
 
 def secrets(account: contract.Account) -> Sequence[str]:
-    """Return the live secrets, one or two. Raises ValueError when there are none or more."""
+    """Return the active secrets, one or two. Raises ValueError if there are none or more."""
     if not 1 <= len(account.secrets) <= SECRETS_MAX:
         raise misconfigured(
             account, f"needs 1 or {SECRETS_MAX} secrets, has {len(account.secrets)}"
@@ -59,24 +59,24 @@ def secrets(account: contract.Account) -> Sequence[str]:
 
 
 def is_plain(secret: str) -> bool:
-    """Say whether a secret is printable ASCII without blanks, as consoles show them."""
+    """Return whether a secret is printable ASCII without blanks, as consoles show it."""
     return secret.isascii() and secret.isprintable() and " " not in secret
 
 
 def only_channel(account: contract.Account) -> str:
-    """Return the channel that a shop's orders get. Raises ValueError unless it is exactly one."""
+    """Return the channel of a shop's orders. Raises ValueError unless there is exactly one."""
     if len(account.channels) != 1:
         raise misconfigured(account, "needs exactly one channel: the one its orders get")
     return account.channels[0]
 
 
 def misconfigured(account: contract.Account, what: str) -> ValueError:
-    """Make the error of an account that cannot work; ``what`` continues its name."""
+    """Return the error of an invalid account; ``what`` follows the account's name."""
     return ValueError(f"account {account.name!r} {what}")
 
 
 def base64_bytes(text: str | bytes) -> bytes | None:
-    """Decode strict, padded base64; None if it is anything else."""
+    """Decode strict, padded base64; None if it is invalid."""
     try:
         return binascii.a2b_base64(text, strict_mode=True)
     except ValueError:
@@ -97,7 +97,7 @@ def decoded(decoder: msgspec.json.Decoder[T], content: bytes | msgspec.Raw) -> T
 
 
 def malformed(what: str) -> errors.Rejected:
-    """Make the refusal of a message whose signature is right and whose content is not."""
+    """Return the rejection of a message with a valid signature and invalid content."""
     return errors.Rejected("malformed", what)
 
 
@@ -109,7 +109,7 @@ def token(text: str, name: str, length_max: int) -> str:
 
 
 def order_no(text: str) -> str:
-    """Return an order number that an order can really have."""
+    """Return a valid order number."""
     return token(text, "the order number", ORDER_NO_MAX)
 
 
@@ -134,44 +134,44 @@ def currency(code: str) -> str:
 
 
 def amount(value: Decimal, code: str) -> Decimal:
-    """Return ``value`` with exactly the decimals of its currency; it may be zero."""
+    """Return ``value`` with exactly the decimals of its currency; zero is allowed."""
     decimals = money.DECIMALS[currency(code)]
     if fault := money.fault(value, decimals):
         raise malformed(f"the amount {fault}")
-    # The value stays; a zero may carry a sign and any value a tail of zeros.
+    # Normalise the sign of zero and trailing zeros; the value stays the same.
     return round(value, decimals) if value else money.ZERO
 
 
 def refund_amount(value: Decimal, code: str) -> Decimal:
-    """Return an amount that went back: more than nothing."""
+    """Return a refunded amount, which must not be zero."""
     if returned := amount(value, code):
         return returned
     raise malformed("the refund is zero")
 
 
 def decimal(text: str, name: str) -> Decimal:
-    """Read a plain decimal such as ``88.80``: no sign, no exponent, ASCII digits."""
+    """Parse a plain decimal such as ``88.80``: no sign, no exponent, ASCII digits."""
     if _DECIMAL.fullmatch(text):
         return Decimal(text)
     raise malformed(f"{name} is not a plain decimal number")
 
 
 def moment(value: datetime) -> datetime:
-    """Return a time with a zone in UTC, if it lies in a year that makes sense."""
+    """Return a time with a zone in UTC, if its year is plausible."""
     if value.year in _YEARS and value.tzinfo is not None:
         return value.astimezone(UTC)
-    raise malformed("a time lies outside the years 2000 to 2099 or names no zone")
+    raise malformed("a time is outside the years 2000 to 2099 or has no zone")
 
 
 def from_unix(seconds: int) -> datetime:
-    """Turn unix seconds into a time in UTC."""
+    """Convert unix seconds to a time in UTC."""
     if seconds in _UNIX_SECONDS:
         return datetime.fromtimestamp(seconds, UTC)
-    raise malformed("a unix time lies outside the years 2000 to 2099")
+    raise malformed("a unix time is outside the years 2000 to 2099")
 
 
 def from_china(text: str, name: str) -> datetime:
-    """Read ``2026-11-23 11:59:30``, as clocks in China show it."""
+    """Parse ``2026-11-23 11:59:30``, a local time of China."""
     if _CHINA_TIME.fullmatch(text):
         try:
             return moment(datetime.fromisoformat(text).replace(tzinfo=_CHINA))
@@ -181,7 +181,7 @@ def from_china(text: str, name: str) -> datetime:
 
 
 def signed_at(text: str) -> int:
-    """Read the unix seconds of a signature as the provider wrote them."""
+    """Parse the unix seconds of a signature."""
     if _SECONDS.fullmatch(text):
         return int(text)
     raise errors.Rejected("bad_signature", "the time of the signature is not in unix seconds")

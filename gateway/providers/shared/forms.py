@@ -1,7 +1,7 @@
-"""Form posts, percent-decoded exactly once and kept as bytes.
+"""Form posts, percent-decoded exactly once, as bytes.
 
-Decoding twice, or to text and back, is how a true signature is lost: what a codec does to odd
-characters cannot matter as long as nothing is text.
+Decoding twice, or to text and back, would break a valid signature: a codec does not round-trip all
+bytes.
 """
 
 import re
@@ -16,13 +16,11 @@ _JOINT = re.compile(rb"&[^&=]*=")
 
 
 def decoded(body: bytes) -> dict[bytes, bytes]:
-    """Return the fields of a form, each name once. Raises ``Rejected``."""
+    """Return the fields of a form by name; names are unique. Raises ``Rejected``."""
     if not body:
         raise errors.Rejected("missing_signature", "an empty body")
     if _BAD_ESCAPE.search(body):
-        raise errors.Rejected(
-            "malformed", "a % that escapes nothing: not a form, or decoded before"
-        )
+        raise errors.Rejected("malformed", "an invalid % escape: not a form, or decoded before")
     pieces = body.split(b"&", FIELDS_MAX)
     if len(pieces) > FIELDS_MAX:
         raise errors.Rejected("malformed", f"more than {FIELDS_MAX} fields")
@@ -33,18 +31,18 @@ def decoded(body: bytes) -> dict[bytes, bytes]:
         if not equals or not name:
             raise errors.Rejected("malformed", "a field without a name or a value: not a form")
         if name in form:
-            raise errors.Rejected("malformed", "a field stands there twice")
+            raise errors.Rejected("malformed", "a duplicate field")
         form[name] = _value(value)
     return form
 
 
 class Joints:
-    """Finds fields that were folded into others, or made of others' values.
+    """Detects fields that were folded into the values of others, or split from them.
 
-    Where what is signed is ``key=value`` joined with ``&``, the signed text does not say where a
-    value ends: ``a=1&b=2`` is the field ``a`` and the field ``b``, or ``a`` alone with the value
-    ``1&b=2``. A true message could be folded that way to hide its refund or to spoil its status.
-    So no field that is acted on may stand inside another one's value, nor hold another in its own.
+    Where the signed text is ``key=value`` joined with ``&``, it does not mark where a value ends:
+    ``a=1&b=2`` is the fields ``a`` and ``b``, or ``a`` alone with the value ``1&b=2``. A genuine
+    message could be folded that way to hide its refund or to change its status. So no field that
+    has an effect may be inside another one's value, nor contain another.
     """
 
     def __init__(self, *acted_on: str) -> None:
@@ -53,7 +51,7 @@ class Joints:
         self._joint = re.compile(b"&(?:%b)=" % b"|".join(names))
 
     def is_folded(self, form: Mapping[bytes, bytes], text: bytes) -> bool:
-        """Say whether the signed text may join its fields otherwise than the form does."""
+        """Return whether the signed text can be split into other fields than those of the form."""
         acted_on = self._names & form.keys()
         if len(self._joint.findall(b"&" + text)) > len(acted_on):
             return True
@@ -61,11 +59,11 @@ class Joints:
 
 
 def unescaped(text: bytes) -> bytes:
-    """Decode the ``%xx`` of a text; one that escapes nothing leaves all of it as it is.
+    """Decode the ``%xx`` of a text; with an invalid escape, return it unchanged.
 
-    Of JSON and of Chinese in a form nearly everything is escaped, and escape by escape, as
-    ``unquote_to_bytes`` goes, took nine tenths of the time of a message. Quoted-printable is the
-    same code under another sign, and is decoded in C.
+    JSON and Chinese text in a form are almost completely escaped: ``unquote_to_bytes``, which
+    decodes escape by escape, took nine tenths of the time of a message. Quoted-printable is the
+    same encoding with another character, and is decoded in C.
     """
     if b"%" not in text or _BAD_ESCAPE.search(text):
         return text

@@ -14,8 +14,7 @@ from gateway.providers.shared import fields
 KEY_BITS_MIN = 2048
 _CERTIFICATE = b"-----BEGIN CERTIFICATE-----"
 
-#: Whatever odd thing stands in a certificate, the library says so with one of these, some of
-#: them only when the field is looked at.
+#: The library's exceptions for malformed certificates; some are raised only when a field is read.
 CERTIFICATE_FAULTS = (
     ValueError,
     TypeError,
@@ -26,34 +25,34 @@ CERTIFICATE_FAULTS = (
     x509.InvalidVersion,
     x509.UnsupportedGeneralNameType,
 )
-# Made once: a verification is a matter of 30 microseconds.
+# Created once: a verification takes only 30 microseconds.
 _PADDING = padding.PKCS1v15()
 _SHA256 = hashes.SHA256()
 
 
 class Signer(Struct, frozen=True):
-    """A key that may be believed for messages that come within these times."""
+    """A trusted key, and the period in which its certificates are valid."""
 
     key: rsa.RSAPublicKey
     not_before: datetime
     not_after: datetime
 
     def is_valid(self, now: datetime) -> bool:
-        """Say whether every certificate from the key to its root is valid now."""
+        """Return whether every certificate from the key to its root is valid now."""
         return self.not_before <= now <= self.not_after
 
 
 def public_key(account: contract.Account, secret: str, *, whose: str) -> rsa.RSAPublicKey:
     """Read an RSA public key: PEM, the bare base64 of a console, or a certificate as PEM.
 
-    A certificate only carries the key: that it expired is not noticed here, where there is no
-    clock. Raises ``ValueError`` that says ``whose`` key to give.
+    Only the key of a certificate is used: its expiry is not checked. Raises ``ValueError`` whose
+    text says ``whose`` key to configure.
     """
     key: object
     try:
         text = secret.strip().encode()
         if text.startswith(_CERTIFICATE):
-            # Certificates of the issuer may follow; the first is the one that signs.
+            # Issuer certificates may follow; the first is the signing certificate.
             key = x509.load_pem_x509_certificates(text)[0].public_key()
         elif text.startswith(b"-----"):
             key = serialization.load_pem_public_key(text)
@@ -70,7 +69,7 @@ def public_key(account: contract.Account, secret: str, *, whose: str) -> rsa.RSA
 
 
 def certificates(account: contract.Account, secret: str, *, whose: str) -> list[x509.Certificate]:
-    """Read one or more certificates as PEM. Raises ``ValueError`` that says ``whose`` to give."""
+    """Read one or more certificates as PEM. Raises ``ValueError`` that names ``whose``."""
     try:
         return x509.load_pem_x509_certificates(secret.strip().encode())
     except (ValueError, TypeError, UnsupportedAlgorithm):
@@ -80,7 +79,7 @@ def certificates(account: contract.Account, secret: str, *, whose: str) -> list[
 
 
 def is_signed(key: rsa.RSAPublicKey, signature: bytes, text: bytes) -> bool:
-    """Say whether ``signature`` is RSA PKCS#1 v1.5 with SHA-256 over ``text``."""
+    """Return whether ``signature`` is RSA PKCS#1 v1.5 with SHA-256 over ``text``."""
     try:
         key.verify(signature, text, _PADDING, _SHA256)
     except InvalidSignature:

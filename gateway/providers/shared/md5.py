@@ -1,13 +1,13 @@
-"""MD5 over a text with the secret behind it: how Youzan, Doudian and Kuaidi100 sign.
+"""MD5 over a text followed by the secret: the signatures of Youzan, Doudian and Kuaidi100.
 
-MD5 is what these protocols prescribe and no choice of ours. Two things follow from it:
+These protocols prescribe MD5. Two consequences:
 
-- The parts are joined without their lengths. What stands before the body is configured and never
-  taken from a request, and a secret holds no blank; so bytes could only move between the end of
-  the body and the front of another live secret. A JSON object or list that gained or lost its
-  last character is none any more. Hence the rule: what was signed counts only when the whole of
-  it was decoded as one JSON object or list.
-- Nothing signed tells the time of sending. What is sent again is recognised by its key.
+- The parts are joined without their lengths. The prefix is configured, never taken from a request,
+  and a secret contains no blank; so bytes could only move between the end of the body and the
+  start of another active secret. A JSON object or list that gained or lost its last character is
+  not valid JSON. Hence the rule: a signed text counts only if all of it was decoded as one JSON
+  object or list.
+- No send time is signed. A repeat is recognised by its key.
 """
 
 import hashlib
@@ -19,7 +19,7 @@ from gateway.providers.shared import fields
 
 
 def secrets(account: contract.Account, *, whose: str, length_min: int) -> Sequence[bytes]:
-    """Return the live secrets. Raises ``ValueError`` that says what to copy from where."""
+    """Return the active secrets. Raises ``ValueError`` whose text names the expected secret."""
     live = []
     for secret in fields.secrets(account):
         if not fields.is_plain(secret) or len(secret) < length_min:
@@ -33,13 +33,13 @@ def secrets(account: contract.Account, *, whose: str, length_min: int) -> Sequen
 
 
 def is_signed(text: Sequence[bytes], signature: str | bytes, secrets: Sequence[bytes]) -> bool:
-    """Say whether ``signature`` is the lower-case hex MD5 of the parts and one of the secrets."""
+    """Return whether ``signature`` is the hex MD5 (lower case) of the parts and a secret."""
     if isinstance(signature, bytes):
         signature = signature.decode("ascii", "replace")
     if not signature.isascii():
         return False
     for secret in secrets:
-        # The protocol's own choice of a digest, see above.
+        # The protocol prescribes MD5, see above.
         digest = hashlib.md5(b"".join((*text, secret)), usedforsecurity=False).hexdigest()
         if hmac.compare_digest(digest, signature):
             return True

@@ -1,15 +1,15 @@
-"""Whole orders of shops: what is the same whichever shop's message carries them.
+"""Complete orders in messages of shops: shared by all shops.
 
-A shop's message holds the order as it stands. It becomes one item for the order itself and one
-for each thing that happened to it.
+A shop's message holds the current order. It becomes one item for the order itself and one for each
+event of it.
 
-- The order's own item is known by the whole message: another content is another message, which
-  must not pass for a repeat.
-- What happened is known by the order and a name, so the next message about the same order changes
+- The order's item is identified by the whole message: other content is another message, not a
+  repeat.
+- An event is identified by the order and a name, so the next message about the same order changes
   nothing twice.
-- What cannot be read is parked, and keeps nothing else from being booked.
+- Parts that cannot be read are parked, and do not stop the rest.
 
-What does not fit a column goes, sealed, into the attributes of the order.
+Texts that are too long for a column go, sealed, into the attributes of the order.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -40,63 +40,63 @@ _COLUMNS: Mapping[str, int] = {
 
 
 class Unclear(Exception):
-    """The order is well formed and cannot be stored as one; the text says why."""
+    """The order is well formed but cannot be stored; the text says why."""
 
 
 class OrderMessage(Struct, kw_only=True):
-    """What all items of one message about one order have in common."""
+    """The context that all items of one message about one order share."""
 
-    #: What the message is about, as it is shown where something is parked.
+    #: The kind of the message, shown with parked items.
     kind: str
-    #: Known once the shop's number was found to be one that an order can have.
+    #: Set once the shop's number was found to be a valid order number.
     order_no: str = ""
-    #: Names the order at its shop; the first part of the key of all that happened to it.
+    #: Identifies the order at its shop; the first part of the key of all its events.
     key: str
-    #: Stands for the content of the message.
+    #: Digest of the content of the message.
     digest: str
     now: datetime
-    #: When the order changed last, as the shop wrote it, and the zone of a time that names none.
+    #: Last change of the order as the shop wrote it, and the zone of times without one.
     changed: str | None
     zone: tzinfo | None = None
 
     @property
     def at(self) -> datetime:
-        """Return when the order changed last; now, where that cannot be read."""
+        """Return when the order changed last; ``now`` if that cannot be read."""
         return moment_or(self.now, self.changed, zone=self.zone)
 
     def item(self, what: str, event: events.Event) -> contract.Item:
-        """Make the item of one thing that happened, the same for every message that holds it."""
+        """Return the item of an event, with the same key in every message that reports it."""
         return contract.Item(f"{self.key}:{what}", event)
 
     def whole(self, event: events.Event | orders.Submission) -> contract.Item:
-        """Make the item of the order itself, which only this very message has."""
+        """Return the item of the order itself, with a key of this message alone."""
         return contract.Item(f"{self.key}:{self.digest}", event)
 
     def notice(self, detail: str, what: str = "status") -> contract.Item:
-        """Park what a person must see, beside the order itself."""
+        """Park an issue for a person, in addition to the order itself."""
         return self.item(f"{what}:{self.digest}", self.unmapped(detail))
 
     def unmapped(self, detail: str) -> events.Unmapped:
-        """Make the event of what cannot be booked."""
+        """Return the event of a part that cannot be booked."""
         return events.Unmapped(self.kind, self.order_no, detail, self.at)
 
 
 class Report(Protocol):
-    """One decoded order, of one shop's kind."""
+    """One decoded order of one kind of shop."""
 
     def submission(self) -> orders.Submission:
         """Return the order in the Standard Order Model. Raises ``Rejected`` or ``Unclear``."""
         ...
 
     def happened(self) -> list[contract.Item]:
-        """Return what the order's states prove, money first. Raises ``Rejected``."""
+        """Return the events that the order's states prove, payments first. Raises ``Rejected``."""
         ...
 
 
 def items(
     message: OrderMessage, number: str, *, id_: str, report: Callable[[OrderMessage], Report]
 ) -> list[contract.Item]:
-    """Return the order and what happened to it; where that cannot be read, what to park.
+    """Return the order and its events; parked items where they cannot be read.
 
     ``number`` is the order number as the shop writes it, ``id_`` the shop's own id of the order.
     ``report`` decodes the order and may raise ``Rejected``.
@@ -104,7 +104,7 @@ def items(
     try:
         order_no = fields.order_no(number)
     except errors.Rejected as rejected:
-        # A shop chooses how its numbers look: a true message, that must not be refused for it.
+        # A shop chooses the format of its numbers: a genuine message, so it is not rejected.
         return [message.whole(message.unmapped(f"{rejected.hint}; order {id_}"))]
     message.order_no = order_no
     try:
@@ -143,7 +143,7 @@ R = TypeVar("R", bound=Refund)
 def refunds(
     message: OrderMessage, listed: Sequence[R], item: Callable[[R], contract.Item | None]
 ) -> list[contract.Item]:
-    """Return what went back; a refund that is odd is parked and stops no other.
+    """Return the refunds; a malformed one is parked and does not stop the others.
 
     ``item`` returns None for a refund that moves no money, and may raise ``Rejected``.
     """
@@ -153,7 +153,7 @@ def refunds(
         try:
             returned = item(refund)
             if refund.id in seen:
-                raise fields.malformed("two refunds with one number")
+                raise fields.malformed("two refunds with the same number")
         except errors.Rejected as rejected:
             found.append(message.notice(rejected.hint, f"refund_{n}"))
             continue
@@ -169,20 +169,20 @@ def id_text(number: int, *, giver: str) -> str:
     """Return a shop's id as text. Raises ``Rejected`` for one that does not fit 63 bits."""
     if 0 < number < 1 << 63:
         return str(number)
-    raise fields.malformed(f"an id is not a number that {giver} gives")
+    raise fields.malformed(f"an id is not a number that {giver} assigns")
 
 
 def moment(text: str, *, zone: tzinfo | None = None) -> datetime:
-    """Read an ISO 8601 time; ``zone`` is that of a time that names none. Raises ``Rejected``."""
+    """Parse an ISO 8601 time; ``zone`` is that of a time without one. Raises ``Rejected``."""
     try:
         at = datetime.fromisoformat(text)
         return fields.moment(at.replace(tzinfo=zone) if at.tzinfo is None else at)
     except (ValueError, OverflowError):
-        raise fields.malformed("a time that is not one") from None
+        raise fields.malformed("an invalid time") from None
 
 
 def moment_or(now: datetime, text: str | None, *, zone: tzinfo | None = None) -> datetime:
-    """Read a time as ``moment`` does; where there is none to be read, it is ``now``."""
+    """Parse a time as ``moment`` does; ``now`` if it is missing or invalid."""
     try:
         return moment(text or "", zone=zone)
     except errors.Rejected:
@@ -190,13 +190,13 @@ def moment_or(now: datetime, text: str | None, *, zone: tzinfo | None = None) ->
 
 
 def check_quantity(quantity: int) -> None:
-    """Raise ``Unclear`` unless a line of an order can have this quantity."""
+    """Raise ``Unclear`` unless the quantity of a line is in bounds."""
     if not 1 <= quantity <= orders.QUANTITY_MAX:
-        raise Unclear("a line has no quantity that an order can have")
+        raise Unclear("a line has a quantity out of bounds")
 
 
 def check_lines(lines: Sequence[orders.Item]) -> None:
-    """Raise ``Unclear`` unless an order can have so many lines."""
+    """Raise ``Unclear`` unless the number of lines is in bounds."""
     if not 1 <= len(lines) <= orders.ITEMS_MAX:
         raise Unclear(f"has not 1 to {orders.ITEMS_MAX} lines")
 
@@ -204,9 +204,9 @@ def check_lines(lines: Sequence[orders.Item]) -> None:
 def line(
     *, numbers: Iterable[str], name: str, quantity: int, full: Decimal, cost: Decimal, currency: str
 ) -> orders.Item:
-    """Make a line that would cost ``full`` and costs ``cost``, both for all of its pieces.
+    """Return a line with the price ``full`` and the cost ``cost``, both for the whole quantity.
 
-    The price a piece is rounded up to the currency's unit, and what is over is the discount.
+    The unit price is rounded up to the currency's unit, and the excess is part of the discount.
     """
     sku = first_fitting(numbers, SKU_MAX) or "unknown"
     price = (full / quantity).quantize(money.UNITS[currency], ROUND_CEILING)
@@ -220,17 +220,17 @@ def line(
 
 
 def goods(lines: Iterable[orders.Item]) -> Decimal:
-    """Return what the lines cost together, after their own discounts."""
+    """Return the sum of the lines, after their own discounts."""
     return sum((line.unit_price * line.quantity - line.discount for line in lines), money.ZERO)
 
 
 def first_fitting(texts: Iterable[str], length_max: int) -> str:
-    """Return the first text that says something and is not too long, or ``""``."""
+    """Return the first text that is neither empty nor too long, or ``""``."""
     return next((text for text in texts if text and len(text) <= length_max), "")
 
 
 def buyer_id(known: str, order_no: str) -> str:
-    """Return the buyer's id; a guest has none and must not pass for every other guest."""
+    """Return the buyer's id; for a guest, an id that differs from those of other guests."""
     return known or f"order:{order_no}"
 
 
@@ -265,7 +265,7 @@ def recipient(
 
 
 def remark(text: str, *, name: str, sealed: dict[str, Any]) -> str | None:
-    """Return the remark, if there is one; one that is too long is kept in ``sealed`` instead."""
+    """Return the remark, if there is one; a remark that is too long goes to ``sealed``."""
     if len(text) <= REMARK_MAX:
         return text or None
     sealed[name] = text
@@ -273,7 +273,7 @@ def remark(text: str, *, name: str, sealed: dict[str, Any]) -> str | None:
 
 
 def joined(between: str, *texts: str | None) -> str:
-    """Join the texts that say something."""
+    """Join the texts that are not empty."""
     return between.join(filter(None, map(stripped, texts)))
 
 
