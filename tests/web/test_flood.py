@@ -156,3 +156,11 @@ def test_every_floor_can_be_missed(changes: dict[str, object], missed: int) -> N
     judged = report.judge(found)
     assert sum(not each.is_held for each in judged) == missed
     assert report.as_text(found, judged).count("MISSED") == missed
+
+
+def test_the_json_fields_of_a_step_stay() -> None:
+    """Reports of earlier runs are compared by these names."""
+    step = Steps(shed_after_ms=200.0, back_after_s=20.0, flips_per_min=1.6)
+    assert msgspec.to_builtins(step) == {
+        "dark_after_ms": 200.0, "back_after_s": 20.0, "flips_per_min": 1.6,
+    }  # fmt: skip
