@@ -95,8 +95,8 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     callback_bytes_max: Count = 64 * 1024
     #: Seconds a request body may take to arrive; a slow client must not hold a connection.
     body_s: Positive = 5.0
-    #: Seconds an idle connection or a half-sent request head is kept open. Up to a quarter is added
-    #: at random, so that connections that opened together do not close together.
+    #: Seconds an idle connection or a half-sent request head stays open. Up to a quarter is added,
+    #: another share for each connection: those that opened together do not close together.
     keepalive_s: Positive = 5.0
     #: Connections per process; above it, new ones are closed at once.
     connections_max: Count = 2000
