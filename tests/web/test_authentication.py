@@ -1,7 +1,6 @@
 """Authentication: how long a look-up is valid, what guessed keys cost, what an outage changes."""
 
 import asyncio
-from dataclasses import dataclass, field
 from hashlib import sha256
 
 import pytest
@@ -12,6 +11,7 @@ from gateway.overload.rate_limit import RateLimits
 from gateway.stores.postgres.api_keys import ApiKeys
 from gateway.web.authentication import Authenticator
 from gateway.web.problems import Answered
+from tests.support.fakes.api_keys import FakeApiKeys
 from tests.support.fakes.clock import ManualClock
 from tests.support.patience import HANG_S
 from tests.support.site import Site
@@ -26,42 +26,15 @@ IDLE_S = 300.0
 PAUSE_S = 1.0
 
 
-@dataclass
-class Keys:
-    """Keys whose look-up answers at once, fails, or hangs."""
-
-    known: dict[bytes, Principal] = field(default_factory=dict)
-    is_away: bool = False
-    open: asyncio.Event = field(default_factory=asyncio.Event)
-    look_ups: int = 0
-    at_once: int = 0
-    at_once_max: int = 0
-
-    def __post_init__(self) -> None:
-        self.open.set()
-
-    def add(self, token: str) -> str:
-        principal = Principal("k1", "shop", frozenset({"ingest"}), frozenset())
-        self.known[sha256(token.encode()).digest()] = principal
-        return f"Bearer {token}"
-
-    async def find(self, token_digest: bytes) -> Principal | None:
-        self.look_ups += 1
-        self.at_once += 1
-        self.at_once_max = max(self.at_once_max, self.at_once)
-        try:
-            await asyncio.sleep(0)
-            await self.open.wait()
-        finally:
-            self.at_once -= 1
-        if self.is_away:
-            raise Unavailable("postgres")
-        return self.known.get(token_digest)
+def add(keys: FakeApiKeys, token: str) -> str:
+    """Store a key; return the header that carries it."""
+    keys.put(token, Principal("k1", "shop", frozenset({"ingest"}), frozenset()))
+    return f"Bearer {token}"
 
 
 @pytest.fixture
-def keys() -> Keys:
-    return Keys()
+def keys() -> FakeApiKeys:
+    return FakeApiKeys()
 
 
 @pytest.fixture
@@ -70,7 +43,7 @@ def clock() -> ManualClock:
 
 
 @pytest.fixture
-def authenticator(keys: Keys, clock: ManualClock) -> Authenticator:
+def authenticator(keys: FakeApiKeys, clock: ManualClock) -> Authenticator:
     return Authenticator(
         keys=keys, rate_limits=RateLimits(rate=0.0, burst=1), clock=clock, ttl_s=TTL_S
     )
@@ -88,9 +61,9 @@ async def _status(authenticator: Authenticator, authorization: str) -> int:
 
 
 async def test_a_key_is_looked_up_once_within_its_ttl(
-    authenticator: Authenticator, keys: Keys, clock: ManualClock
+    authenticator: Authenticator, keys: FakeApiKeys, clock: ManualClock
 ) -> None:
-    good = keys.add("tg_good")
+    good = add(keys, "tg_good")
     for _ in range(50):
         assert await _status(authenticator, good) == 200
     assert keys.look_ups == 1
@@ -100,9 +73,9 @@ async def test_a_key_is_looked_up_once_within_its_ttl(
 
 
 async def test_a_revoked_key_stops_working_after_the_ttl(
-    authenticator: Authenticator, keys: Keys, clock: ManualClock
+    authenticator: Authenticator, keys: FakeApiKeys, clock: ManualClock
 ) -> None:
-    good = keys.add("tg_good")
+    good = add(keys, "tg_good")
     assert await _status(authenticator, good) == 200
     keys.known.clear()
     clock.at_s = TTL_S - 0.01
@@ -112,7 +85,7 @@ async def test_a_revoked_key_stops_working_after_the_ttl(
 
 
 async def test_an_unknown_key_costs_one_look_up_per_ttl(
-    authenticator: Authenticator, keys: Keys, clock: ManualClock
+    authenticator: Authenticator, keys: FakeApiKeys, clock: ManualClock
 ) -> None:
     for _ in range(50):
         assert await _status(authenticator, "Bearer tg_guess") == 401
@@ -123,7 +96,7 @@ async def test_an_unknown_key_costs_one_look_up_per_ttl(
 
 
 async def test_what_cannot_be_a_key_is_not_looked_up(
-    authenticator: Authenticator, keys: Keys
+    authenticator: Authenticator, keys: FakeApiKeys
 ) -> None:
     for nonsense in ("", "Bearer", "Bearer x", "Basic tg_x", "tg_x", "Bearer tg_" + "x" * 200):
         assert await _status(authenticator, nonsense) == 401
@@ -131,9 +104,9 @@ async def test_what_cannot_be_a_key_is_not_looked_up(
 
 
 async def test_concurrent_requests_of_one_key_share_a_look_up(
-    authenticator: Authenticator, keys: Keys, clock: ManualClock
+    authenticator: Authenticator, keys: FakeApiKeys, clock: ManualClock
 ) -> None:
-    good = keys.add("tg_good")
+    good = add(keys, "tg_good")
     for due in (1, 2):
         assert set(await asyncio.gather(*[_status(authenticator, good) for _ in range(100)])) == {
             200
@@ -143,7 +116,7 @@ async def test_concurrent_requests_of_one_key_share_a_look_up(
 
 
 async def test_guessed_keys_are_looked_up_two_at_once(
-    authenticator: Authenticator, keys: Keys
+    authenticator: Authenticator, keys: FakeApiKeys
 ) -> None:
     guesses = [_status(authenticator, f"Bearer tg_{n}") for n in range(200)]
     assert set(await asyncio.gather(*guesses)) == {401}
@@ -151,9 +124,9 @@ async def test_guessed_keys_are_looked_up_two_at_once(
 
 
 async def test_guessed_keys_do_not_delay_a_valid_key(
-    authenticator: Authenticator, keys: Keys, clock: ManualClock
+    authenticator: Authenticator, keys: FakeApiKeys, clock: ManualClock
 ) -> None:
-    good = keys.add("tg_good")
+    good = add(keys, "tg_good")
     assert await _status(authenticator, good) == 200
     clock.at_s = TTL_S
     guesses = [asyncio.create_task(_status(authenticator, f"Bearer tg_{n}")) for n in range(500)]
@@ -166,9 +139,9 @@ async def test_guessed_keys_do_not_delay_a_valid_key(
 
 
 async def test_keys_that_were_in_use_work_for_a_while_in_an_outage(
-    authenticator: Authenticator, keys: Keys, clock: ManualClock
+    authenticator: Authenticator, keys: FakeApiKeys, clock: ManualClock
 ) -> None:
-    good, never_seen = keys.add("tg_good"), keys.add("tg_new")
+    good, never_seen = add(keys, "tg_good"), add(keys, "tg_new")
     assert await _status(authenticator, good) == 200
     assert await _status(authenticator, "Bearer tg_guess") == 401
     keys.is_away = True
@@ -189,10 +162,10 @@ async def test_keys_that_were_in_use_work_for_a_while_in_an_outage(
 
 
 async def test_a_key_revoked_before_the_outage_stays_rejected(
-    authenticator: Authenticator, keys: Keys, clock: ManualClock
+    authenticator: Authenticator, keys: FakeApiKeys, clock: ManualClock
 ) -> None:
     """Whether the revocation was noticed, or the key was idle for too long to know."""
-    idle, noticed, active = keys.add("tg_idle"), keys.add("tg_noticed"), keys.add("tg_active")
+    idle, noticed, active = add(keys, "tg_idle"), add(keys, "tg_noticed"), add(keys, "tg_active")
     for key in (idle, noticed, active):
         assert await _status(authenticator, key) == 200
     for token in ("tg_idle", "tg_noticed"):
@@ -210,9 +183,9 @@ async def test_a_key_revoked_before_the_outage_stays_rejected(
 
 
 async def test_an_outage_pauses_look_ups(
-    authenticator: Authenticator, keys: Keys, clock: ManualClock
+    authenticator: Authenticator, keys: FakeApiKeys, clock: ManualClock
 ) -> None:
-    goods = [keys.add(f"tg_{n}") for n in range(50)]
+    goods = [add(keys, f"tg_{n}") for n in range(50)]
     for good in goods:
         assert await _status(authenticator, good) == 200
     clock.at_s = TTL_S
@@ -232,64 +205,64 @@ async def test_an_outage_pauses_look_ups(
 
 
 async def test_a_slow_look_up_still_finds_a_revocation(
-    authenticator: Authenticator, keys: Keys, clock: ManualClock
+    authenticator: Authenticator, keys: FakeApiKeys, clock: ManualClock
 ) -> None:
     """Accepted from the cache meanwhile, the key is rejected once Postgres has answered."""
-    good = keys.add("tg_good")
+    good = add(keys, "tg_good")
     assert await _status(authenticator, good) == 200
     clock.at_s = TTL_S
     keys.known.clear()
-    keys.open.clear()
+    keys.may_answer.clear()
     assert await _status(authenticator, good) == 200
-    keys.open.set()
+    keys.may_answer.set()
     async with asyncio.timeout(HANG_S):
         while await _status(authenticator, good) != 401:
             await asyncio.sleep(0)
 
 
 async def test_slow_look_ups_of_guessed_keys_are_no_outage(
-    authenticator: Authenticator, keys: Keys, clock: ManualClock
+    authenticator: Authenticator, keys: FakeApiKeys, clock: ManualClock
 ) -> None:
     """Otherwise guessed keys could keep a revoked key alive."""
-    good = keys.add("tg_good")
+    good = add(keys, "tg_good")
     assert await _status(authenticator, good) == 200
     clock.at_s = TTL_S - PAUSE_S / 2
-    keys.open.clear()
+    keys.may_answer.clear()
     assert await _status(authenticator, "Bearer tg_guess") == 503
-    keys.open.set()
+    keys.may_answer.set()
     clock.at_s = TTL_S
     keys.known.clear()
     assert await _status(authenticator, good) == 401
 
 
 async def test_a_hanging_look_up_delays_no_request_for_long(
-    authenticator: Authenticator, keys: Keys, clock: ManualClock
+    authenticator: Authenticator, keys: FakeApiKeys, clock: ManualClock
 ) -> None:
-    good, never_seen = keys.add("tg_good"), keys.add("tg_new")
+    good, never_seen = add(keys, "tg_good"), add(keys, "tg_new")
     assert await _status(authenticator, good) == 200
     clock.at_s = TTL_S
-    keys.open.clear()
+    keys.may_answer.clear()
     async with asyncio.timeout(HANG_S):
         asked = [good, never_seen, *[f"Bearer tg_{n}" for n in range(50)]]
         statuses = await asyncio.gather(*[_status(authenticator, key) for key in asked])
     assert statuses == [200, 503, *[503] * 50]
     assert keys.at_once <= 4
-    keys.open.set()
+    keys.may_answer.set()
     assert await _status(authenticator, never_seen) == 200
 
 
 async def test_a_cancelled_caller_does_not_cancel_others(
-    authenticator: Authenticator, keys: Keys
+    authenticator: Authenticator, keys: FakeApiKeys
 ) -> None:
-    good = keys.add("tg_good")
-    keys.open.clear()
+    good = add(keys, "tg_good")
+    keys.may_answer.clear()
     first = asyncio.create_task(_status(authenticator, good))
     await asyncio.sleep(0)
     second = asyncio.create_task(_status(authenticator, good))
     await asyncio.sleep(0)
     first.cancel()
     await asyncio.sleep(0)
-    keys.open.set()
+    keys.may_answer.set()
     assert await second == 200
     with pytest.raises(asyncio.CancelledError):
         await first
