@@ -18,11 +18,11 @@ from gateway.intake.journal_codec import JournalCodec
 from gateway.intake.journal_monitor import JournalMonitor
 from gateway.intake.rejected_callbacks import RejectedCallbackRecorder
 from gateway.intake.remarks import Remarks
-from gateway.overload import peers, rate_limit
+from gateway.overload import heartbeats, rate_limit
 from gateway.overload.admission import Admission
+from gateway.overload.heartbeats import PeerLoads
 from gateway.overload.monitor import Monitor
 from gateway.overload.overrides import Overrides
-from gateway.overload.peers import PeerLoads
 from gateway.overload.rate_limit import RateLimits
 from gateway.overload.signals import Signals
 from gateway.runtime.circuit_breaker import CircuitBreaker
@@ -290,7 +290,7 @@ def _open_states(settings: Settings, stack: AsyncExitStack) -> ProcessStates | N
     if not settings.redis_url:
         return None
     states = ProcessStates(
-        url=settings.redis_url, call_s=settings.redis_s, expires_s=peers.EXPIRES_S
+        url=settings.redis_url, call_s=settings.redis_s, expires_s=heartbeats.EXPIRES_S
     )
     stack.push_async_callback(states.close)
     return states

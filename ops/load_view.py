@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from gateway.domain.features import FEATURES, TIERS
 from gateway.overload.cluster_view import ClusterSummary
-from gateway.overload.peers import PublishedProcess
+from gateway.overload.heartbeats import PublishedProcess
 from gateway.overload.snapshot import TierSnapshot
 from ops.tables import lines
 

@@ -1,1 +1,1 @@
-"""May this request enter now: load, admission, shedding, overrides, rate limits, peers."""
+"""May this request enter now: load, admission, shedding, overrides, rate limits, heartbeats."""

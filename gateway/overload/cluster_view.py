@@ -15,8 +15,8 @@ from msgspec import Struct
 
 from gateway.domain.errors import Unavailable
 from gateway.domain.features import TIERS
-from gateway.overload import peers
-from gateway.overload.peers import PublishedProcess
+from gateway.overload import heartbeats
+from gateway.overload.heartbeats import PublishedProcess
 from gateway.runtime.clock import Clock
 
 #: Seconds between two reads at least.
@@ -172,7 +172,7 @@ def summary(processes: Sequence[PublishedProcess]) -> ClusterSummary:
 
 def summarised(published: Sequence[Published], *, at: datetime) -> ClusterSnapshot:
     """Return all processes that published something."""
-    decoded = [(peers.decoded(each.state), each.age_s) for each in published]
+    decoded = [(heartbeats.decoded(each.state), each.age_s) for each in published]
     read = [(process, age_s) for process, age_s in decoded if process is not None]
     busiest = sorted(read, key=lambda each: each[0].load, reverse=True)[:LISTED_MAX]
     busiest.sort(key=lambda each: (each[0].host, each[0].pid))

@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable
 
 import uvloop
 
-from gateway.clients.documents import Documents
+from gateway.clients.certificate_fetch import CertificateFetcher
 from gateway.runtime import lifecycle, logs
 from gateway.runtime.settings import Settings, SettingsError
 from gateway.web import wiring
@@ -63,11 +63,13 @@ async def _serve(settings: Settings, reuse_port: bool) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
     async with open_gateway(settings) as gateway, contextlib.AsyncExitStack() as stack:
-        documents = Documents(clock=gateway.clock)
-        stack.push_async_callback(documents.close)
+        certificates = CertificateFetcher(clock=gateway.clock)
+        stack.push_async_callback(certificates.close)
         inventory = wiring.open_inventory(settings)
         stack.push_async_callback(inventory.close)
-        server = wiring.build_server(gateway, stopping, documents=documents, inventory=inventory)
+        server = wiring.build_server(
+            gateway, stopping, certificates=certificates, inventory=inventory
+        )
         bound = _listen(settings.host, settings.port, reuse_port)
         listener = open_listener(server, bound, gateway)
         stack.callback(listener.close)

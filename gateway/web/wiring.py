@@ -8,11 +8,11 @@ import asyncio
 from importlib.metadata import version
 from pathlib import Path
 
-from gateway.clients.documents import Documents
+from gateway.clients.certificate_fetch import CertificateFetcher
 from gateway.clients.inventory import HttpInventory
 from gateway.intake import stock_check
 from gateway.intake.stock_check import Inventory, StockCheck
-from gateway.overload import peers, snapshot
+from gateway.overload import heartbeats, snapshot
 from gateway.overload.cluster_view import ClusterView, NoClusterView
 from gateway.overload.rate_limit import RateLimits
 from gateway.overload.rate_limit_sync import RateLimitSync
@@ -75,7 +75,11 @@ def _stock_check(gateway: Gateway, inventory: Inventory) -> StockCheck | None:
 
 
 def build_server(
-    gateway: Gateway, stopping: asyncio.Event, *, documents: Documents, inventory: Inventory
+    gateway: Gateway,
+    stopping: asyncio.Event,
+    *,
+    certificates: CertificateFetcher,
+    inventory: Inventory,
 ) -> Dispatcher:
     """Return the dispatcher of the clients' listener over the parts of a process."""
     settings = gateway.settings
@@ -106,7 +110,7 @@ def build_server(
             rejected_callbacks=gateway.rejected_callbacks,
             clock=gateway.clock,
             new_id=gateway.new_id,
-            fetch=documents.fetch,
+            fetch=certificates.fetch,
             bytes_max=settings.callback_bytes_max,
             body_s=settings.body_s,
         ),
@@ -257,11 +261,11 @@ def _peers(gateway: Gateway, port: int) -> dict[str, lifecycle.Task]:
     states = gateway.stores.process_states
     if states is None:
         return {}
-    heartbeats = peers.Peers(
+    heartbeats_task = heartbeats.Heartbeats(
         states=states,
         loads=gateway.peer_loads,
         admission=gateway.admission,
-        identity=peers.identity(
+        identity=heartbeats.identity(
             role=gateway.settings.role,
             port=port,
             started_at=gateway.clock.now(),
@@ -269,7 +273,7 @@ def _peers(gateway: Gateway, port: int) -> dict[str, lifecycle.Task]:
         ),
         clock=gateway.clock,
     )
-    return {"peers": heartbeats}
+    return {"peers": heartbeats_task}
 
 
 def _rate_limit_sync(gateway: Gateway) -> dict[str, lifecycle.Task]:

@@ -14,7 +14,7 @@ import msgspec
 from msgspec import Struct
 
 from gateway.domain.errors import Unavailable
-from gateway.overload import cluster_view, peers
+from gateway.overload import cluster_view, heartbeats
 from gateway.runtime.settings import Settings
 from gateway.stores.redis.process_states import ProcessStates
 from ops import effective, load_view
@@ -121,7 +121,7 @@ async def _live(loaded: Settings, as_json: bool, interval_s: float) -> None:
 @asynccontextmanager
 async def _opened(loaded: Settings) -> AsyncIterator[ProcessStates]:
     try:
-        states = ProcessStates(url=loaded.redis_url, call_s=_CALL_S, expires_s=peers.EXPIRES_S)
+        states = ProcessStates(url=loaded.redis_url, call_s=_CALL_S, expires_s=heartbeats.EXPIRES_S)
     except ValueError as exc:
         # The library's message may quote a part of the URL.
         raise Wrong("redis_url is not valid: write redis://:password@host:6379/0") from exc
@@ -143,7 +143,7 @@ async def _read(states: ProcessStates) -> Report:
     rows = [
         Row(process, round(each.age_s, 2))
         for each in published
-        if (process := peers.decoded(each.state)) is not None
+        if (process := heartbeats.decoded(each.state)) is not None
     ]
     return Report(
         at=datetime.now(UTC),

@@ -19,7 +19,7 @@ import pytest
 
 from gateway.domain.features import TIERS
 from gateway.overload import cluster_view
-from gateway.overload.peers import EXPIRES_S, PublishedProcess
+from gateway.overload.heartbeats import EXPIRES_S, PublishedProcess
 from gateway.overload.snapshot import TierSnapshot
 from gateway.runtime.settings import Settings
 from gateway.stores.redis.process_states import ProcessStates

@@ -13,8 +13,8 @@ from gateway.domain import features
 from gateway.domain.overrides import Action
 from gateway.overload.admission import Admission
 from gateway.overload.concurrency import ConcurrencyLimit, Overloaded, Slot
+from gateway.overload.heartbeats import PeerLoads
 from gateway.overload.monitor import Monitor
-from gateway.overload.peers import PeerLoads
 from gateway.overload.rejections import Rejection
 from gateway.overload.signals import TICK_S, Signals
 from gateway.runtime import machine

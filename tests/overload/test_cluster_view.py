@@ -7,7 +7,7 @@ import pytest
 
 from gateway.overload import cluster_view
 from gateway.overload.cluster_view import LISTED_MAX, READ_S, ClusterView, NoClusterView
-from gateway.overload.peers import PublishedProcess
+from gateway.overload.heartbeats import PublishedProcess
 from gateway.stores.redis.process_states import Published
 from tests.domain.support import NOW
 from tests.ops.test_load import process

@@ -1,6 +1,6 @@
 """The back load received from peers: the highest counts, and expires in time."""
 
-from gateway.overload.peers import PeerLoads
+from gateway.overload.heartbeats import PeerLoads
 
 
 def test_nothing_counts_before_anything_was_received() -> None:

@@ -11,8 +11,8 @@ import pytest
 from redis.crc import key_slot
 
 from gateway.domain.errors import Unavailable
-from gateway.overload import peers
-from gateway.overload.peers import EXPIRES_S, Peers
+from gateway.overload import heartbeats
+from gateway.overload.heartbeats import EXPIRES_S, Heartbeats
 from gateway.stores.redis import process_states as stored
 from gateway.stores.redis import scripting
 from gateway.stores.redis.process_states import ProcessStates
@@ -168,11 +168,11 @@ async def test_two_processes_over_a_server_that_dies_and_comes_back(tmp_path: Pa
         ]
         ticked = [Ticked(), Ticked()]
         answer = [
-            Peers(
+            Heartbeats(
                 states=states,
                 loads=each.peer_loads,
                 admission=each.admission,
-                identity=peers.identity(role="all", port=1, started_at=NOW, version="1"),
+                identity=heartbeats.identity(role="all", port=1, started_at=NOW, version="1"),
                 clock=each.clock,
             )
             for states, each in zip(opened, ticked, strict=True)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import aiohttp
 
-from gateway.clients.documents import Documents
+from gateway.clients.certificate_fetch import CertificateFetcher
 from gateway.domain.access import ROLES, Role
 from gateway.stores.postgres.api_keys import ApiKeys
 from gateway.web import process, wiring
@@ -51,9 +51,11 @@ class Site:
 @asynccontextmanager
 async def serve(gateway: Gateway) -> AsyncIterator[Site]:
     """Listen on a free port of the loopback until the block ends."""
-    documents = Documents(clock=gateway.clock)
+    certificates = CertificateFetcher(clock=gateway.clock)
     inventory = wiring.open_inventory(gateway.settings)
-    server = wiring.build_server(gateway, asyncio.Event(), documents=documents, inventory=inventory)
+    server = wiring.build_server(
+        gateway, asyncio.Event(), certificates=certificates, inventory=inventory
+    )
     listener = socket.create_server(("127.0.0.1", 0))
     host, port = listener.getsockname()
     opened = process.open_listener(server, listener, gateway)
@@ -66,5 +68,5 @@ async def serve(gateway: Gateway) -> AsyncIterator[Site]:
     server.pre_shutdown()
     await server.shutdown(2.0)
     opened.close()
-    await documents.close()
+    await certificates.close()
     await inventory.close()

@@ -14,7 +14,7 @@ import psutil  # type: ignore[import-untyped]  # it ships no types
 import pytest
 import requests
 
-from gateway.overload.peers import EXPIRES_S
+from gateway.overload.heartbeats import EXPIRES_S
 from gateway.overload.snapshot import TierSnapshot
 from gateway.runtime.settings import Settings
 from gateway.stores.redis.process_states import ProcessStates, Published

@@ -3,7 +3,7 @@
 import asyncio
 
 from gateway.domain.errors import Unavailable
-from gateway.overload.peers import EXPIRES_S
+from gateway.overload.heartbeats import EXPIRES_S
 from gateway.stores.redis.process_states import PeerLoad, Published
 
 

@@ -1,4 +1,4 @@
-"""Peers: each process publishes a heartbeat, its snapshot, and receives the others' back load.
+"""Heartbeats: each process publishes its snapshot and receives the back load of its peers.
 
 What is received adjusts and never gates: no request waits for it, and a process that receives
 nothing decides by what it measures itself. It publishes what it measures behind itself, never what
@@ -125,7 +125,7 @@ def decoded(state: bytes) -> PublishedProcess | None:
         return None
 
 
-class Peers:
+class Heartbeats:
     """Publishes this process, and receives the back load of the others."""
 
     def __init__(

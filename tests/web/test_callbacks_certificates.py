@@ -8,7 +8,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from gateway.clients.documents import Documents
+from gateway.clients.certificate_fetch import CertificateFetcher
 from gateway.domain.errors import Unavailable
 from gateway.runtime import settings as configuration
 from gateway.wiring import Gateway
@@ -46,7 +46,7 @@ class Fetched:
 @pytest.fixture
 def fetched(monkeypatch: pytest.MonkeyPatch) -> Fetched:
     made = Fetched()
-    monkeypatch.setattr(Documents, "fetch", lambda _, url: made.fetch(url))
+    monkeypatch.setattr(CertificateFetcher, "fetch", lambda _, url: made.fetch(url))
     return made
 
 

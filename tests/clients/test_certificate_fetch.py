@@ -1,4 +1,4 @@
-"""Documents over real TLS: which are fetched, how often, and within which limits."""
+"""CertificateFetcher over real TLS: which are fetched, how often, and within which limits."""
 
 import asyncio
 import ipaddress
@@ -14,8 +14,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from gateway.clients import documents
-from gateway.clients.documents import Documents
+from gateway.clients import certificate_fetch
+from gateway.clients.certificate_fetch import CertificateFetcher
 from gateway.domain.errors import Unavailable
 from tests.support.fakes.clock import ManualClock
 from tests.support.patience import HANG_S
@@ -106,16 +106,16 @@ def clock() -> ManualClock:
 
 
 @pytest.fixture
-async def library(pem: Path, clock: ManualClock) -> AsyncIterator[Documents]:
+async def library(pem: Path, clock: ManualClock) -> AsyncIterator[CertificateFetcher]:
     tls = ssl.create_default_context(cafile=str(pem))
     # The test's server is on the loopback.
-    made = Documents(clock=clock, tls=tls, fetch_s=2 * HANG_S, is_public_only=False)
+    made = CertificateFetcher(clock=clock, tls=tls, fetch_s=2 * HANG_S, is_public_only=False)
     yield made
     async with asyncio.timeout(HANG_S):
         await made.close()
 
 
-async def _is_had(library: Documents, url: str) -> bool:
+async def _is_had(library: CertificateFetcher, url: str) -> bool:
     try:
         async with asyncio.timeout(HANG_S):
             assert await library.fetch(url) == b"chain"
@@ -125,7 +125,7 @@ async def _is_had(library: Documents, url: str) -> bool:
     return True
 
 
-async def test_a_document_is_fetched(server: Server, library: Documents) -> None:
+async def test_a_document_is_fetched(server: Server, library: CertificateFetcher) -> None:
     """One plain request, without cookies or anything of the callback that needs it."""
     assert await _is_had(library, server.url("v1/notifications/certs/CERT-1"))
     (request,) = server.requests
@@ -135,7 +135,9 @@ async def test_a_document_is_fetched(server: Server, library: Documents) -> None
     assert not any(line.startswith(("cookie", "authorization")) for line in lines)
 
 
-async def test_a_body_in_pieces_is_put_together(server: Server, library: Documents) -> None:
+async def test_a_body_in_pieces_is_put_together(
+    server: Server, library: CertificateFetcher
+) -> None:
     server.answer = (
         b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nch\r\n3\r\nain\r\n0\r\n\r\n"
     )
@@ -143,23 +145,23 @@ async def test_a_body_in_pieces_is_put_together(server: Server, library: Documen
 
 
 @pytest.mark.parametrize("scheme", ["http", "HTTPS", "ftp", "file", ""])
-async def test_https_only(server: Server, library: Documents, scheme: str) -> None:
+async def test_https_only(server: Server, library: CertificateFetcher, scheme: str) -> None:
     """No request is made in any other way."""
     assert not await _is_had(library, server.url(scheme=scheme))
     assert server.requests == []
 
 
 @pytest.mark.parametrize("url", ["", "https://", "https:///cert", "https://[/", "https://a b/"])
-async def test_invalid_urls(library: Documents, url: str) -> None:
+async def test_invalid_urls(library: CertificateFetcher, url: str) -> None:
     assert not await _is_had(library, url)
 
 
 async def test_the_server_must_prove_its_identity(
-    server: Server, library: Documents, clock: ManualClock
+    server: Server, library: CertificateFetcher, clock: ManualClock
 ) -> None:
     """Neither a certificate for another name nor one of an unknown authority is accepted."""
     assert not await _is_had(library, server.url(host="127.0.0.1"))
-    strict = Documents(clock=clock, is_public_only=False)
+    strict = CertificateFetcher(clock=clock, is_public_only=False)
     assert not await _is_had(strict, server.url())
     await strict.close()
     assert server.requests == []
@@ -169,14 +171,16 @@ async def test_private_addresses_are_not_connected_to(
     server: Server, pem: Path, clock: ManualClock
 ) -> None:
     """Not even where the certificate is right."""
-    guarded = Documents(clock=clock, tls=ssl.create_default_context(cafile=str(pem)))
+    guarded = CertificateFetcher(clock=clock, tls=ssl.create_default_context(cafile=str(pem)))
     assert not await _is_had(guarded, server.url())
     await guarded.close()
     assert server.requests == []
 
 
 @pytest.mark.parametrize("status", ["301 Moved", "302 Found", "307 Temporary", "308 Permanent"])
-async def test_redirects_are_not_followed(server: Server, library: Documents, status: str) -> None:
+async def test_redirects_are_not_followed(
+    server: Server, library: CertificateFetcher, status: str
+) -> None:
     target = server.url("elsewhere")
     server.answer = f"HTTP/1.1 {status}\r\nLocation: {target}\r\nContent-Length: 0\r\n\r\n".encode()
     assert not await _is_had(library, server.url())
@@ -197,7 +201,7 @@ async def test_redirects_are_not_followed(server: Server, library: Documents, st
     ],
 )
 async def test_other_answers_are_not_documents(
-    server: Server, library: Documents, answer: bytes
+    server: Server, library: CertificateFetcher, answer: bytes
 ) -> None:
     server.answer = answer
     assert not await _is_had(library, server.url())
@@ -206,10 +210,10 @@ async def test_other_answers_are_not_documents(
 @pytest.mark.parametrize("head", [b"Content-Length: %d\r\n\r\n", b"Connection: close\r\n\r\n"])
 @pytest.mark.parametrize("extra", [0, 1])
 async def test_a_document_has_a_bound(
-    server: Server, library: Documents, head: bytes, extra: int
+    server: Server, library: CertificateFetcher, head: bytes, extra: int
 ) -> None:
     """64 KiB are a document and one byte more is not, whether its length is announced or not."""
-    size = documents.DOCUMENT_BYTES_MAX + extra
+    size = certificate_fetch.DOCUMENT_BYTES_MAX + extra
     head = head % size if b"%d" in head else head
     server.answer = b"HTTP/1.1 200 OK\r\n" + head + b"x" * size
     if extra:
@@ -222,17 +226,17 @@ async def test_a_hanging_server_is_abandoned(server: Server, pem: Path, clock: M
     """The deadline is for the whole of it, and the default leaves time for the commit."""
     server.may_answer.clear()
     tls = ssl.create_default_context(cafile=str(pem))
-    hasty = Documents(clock=clock, tls=tls, fetch_s=0.2, is_public_only=False)
+    hasty = CertificateFetcher(clock=clock, tls=tls, fetch_s=0.2, is_public_only=False)
     assert not await _is_had(hasty, server.url())
     await hasty.close()
-    assert documents.FETCH_S <= 2.0
+    assert certificate_fetch.FETCH_S <= 2.0
 
 
-async def test_an_unreachable_server(library: Documents, server: Server) -> None:
+async def test_an_unreachable_server(library: CertificateFetcher, server: Server) -> None:
     assert not await _is_had(library, "https://localhost:1/cert")
 
 
-async def test_many_callbacks_make_one_request(server: Server, library: Documents) -> None:
+async def test_many_callbacks_make_one_request(server: Server, library: CertificateFetcher) -> None:
     """However many wait for a URL, it is fetched once, and all get the answer."""
     server.may_answer.clear()
     waiting = [asyncio.create_task(library.fetch(server.url())) for _ in range(50)]
@@ -243,7 +247,7 @@ async def test_many_callbacks_make_one_request(server: Server, library: Document
 
 
 async def test_a_cancelled_caller_does_not_cancel_others(
-    server: Server, library: Documents
+    server: Server, library: CertificateFetcher
 ) -> None:
     """The request goes on for the callers that still wait."""
     server.may_answer.clear()
@@ -258,7 +262,7 @@ async def test_a_cancelled_caller_does_not_cancel_others(
 
 @pytest.mark.parametrize("is_there", [True, False])
 async def test_outcomes_are_cached_for_a_while(
-    server: Server, library: Documents, clock: ManualClock, is_there: bool
+    server: Server, library: CertificateFetcher, clock: ManualClock, is_there: bool
 ) -> None:
     """A flood of callbacks that name a URL makes one request to it in 30 s."""
     if not is_there:
@@ -267,41 +271,44 @@ async def test_outcomes_are_cached_for_a_while(
         assert await _is_had(library, server.url()) is is_there
         clock.at_s += 7.4
     assert len(server.requests) == 1
-    clock.at_s += documents.CACHE_S
+    clock.at_s += certificate_fetch.CACHE_S
     server.answer = FOUND
     assert await _is_had(library, server.url())
     assert len(server.requests) == 2
 
 
-async def test_the_cache_has_a_limit(server: Server, library: Documents) -> None:
+async def test_the_cache_has_a_limit(server: Server, library: CertificateFetcher) -> None:
     """The oldest URL is dropped first."""
-    for n in range(documents.CACHED_MAX):
+    for n in range(certificate_fetch.CACHED_MAX):
         assert await _is_had(library, server.url(f"{n}"))
     assert await _is_had(library, server.url("0"))
-    assert len(server.requests) == documents.CACHED_MAX
+    assert len(server.requests) == certificate_fetch.CACHED_MAX
     assert await _is_had(library, server.url("more"))
     assert await _is_had(library, server.url("1"))
-    assert len(server.requests) == documents.CACHED_MAX + 1
+    assert len(server.requests) == certificate_fetch.CACHED_MAX + 1
     assert await _is_had(library, server.url("0"))
-    assert len(server.requests) == documents.CACHED_MAX + 2
+    assert len(server.requests) == certificate_fetch.CACHED_MAX + 2
 
 
-async def test_concurrent_fetches_have_a_limit(server: Server, library: Documents) -> None:
+async def test_concurrent_fetches_have_a_limit(server: Server, library: CertificateFetcher) -> None:
     """Above it no caller waits: the provider is asked to retry."""
     server.may_answer.clear()
     waiting = [
-        asyncio.create_task(library.fetch(server.url(f"{n}"))) for n in range(documents.FETCHES_MAX)
+        asyncio.create_task(library.fetch(server.url(f"{n}")))
+        for n in range(certificate_fetch.FETCHES_MAX)
     ]
-    await _until(lambda: len(server.requests) == documents.FETCHES_MAX)
+    await _until(lambda: len(server.requests) == certificate_fetch.FETCHES_MAX)
     assert not await _is_had(library, server.url("one-too-many"))
     server.may_answer.set()
     assert set(await asyncio.gather(*waiting)) == {b"chain"}
-    assert server.open_max == documents.FETCHES_MAX
+    assert server.open_max == certificate_fetch.FETCHES_MAX
     # It was not tried, so no failure is cached.
     assert await _is_had(library, server.url("one-too-many"))
 
 
-async def test_closing_abandons_running_fetches(server: Server, library: Documents) -> None:
+async def test_closing_abandons_running_fetches(
+    server: Server, library: CertificateFetcher
+) -> None:
     """Waiting callers get an error, and nothing more is fetched."""
     server.may_answer.clear()
     waiting = asyncio.create_task(_is_had(library, server.url()))

@@ -1,4 +1,4 @@
-"""Peers: back load of one process counts for all, and expires.
+"""Heartbeats: back load of one process counts for all, and expires.
 
 Their Redis is a fake with a clock of its own.
 """
@@ -14,10 +14,10 @@ import pytest
 from gateway.domain import features
 from gateway.domain.errors import Unavailable
 from gateway.domain.features import TIERS
-from gateway.overload import cluster_view, peers
+from gateway.overload import cluster_view, heartbeats
 from gateway.overload.concurrency import Slot
+from gateway.overload.heartbeats import EXPIRES_S, HEARTBEAT_S, Heartbeats, PublishedProcess
 from gateway.overload.load import BACK, LoadFigure
-from gateway.overload.peers import EXPIRES_S, HEARTBEAT_S, Peers, PublishedProcess
 from gateway.overload.signals import TICK_S
 from gateway.overload.snapshot import TierSnapshot
 from gateway.stores.redis.process_states import PeerLoad
@@ -34,11 +34,13 @@ class Cluster:
         self.states = FakeProcessStates()
         self.ticked = [Ticked() for _ in range(count)]
         self.peers = [
-            Peers(
+            Heartbeats(
                 states=self.states,
                 loads=each.peer_loads,
                 admission=each.admission,
-                identity=peers.identity(role="all", port=8080 + n, started_at=NOW, version="1"),
+                identity=heartbeats.identity(
+                    role="all", port=8080 + n, started_at=NOW, version="1"
+                ),
                 clock=each.clock,
             )
             for n, each in enumerate(self.ticked)
@@ -119,7 +121,7 @@ async def test_without_redis_received_load_expires_and_own_load_counts(
     cluster = Cluster(2)
     cluster.ticked[0].journal.fill = 0.9
     await cluster.go(2.0)
-    with caplog.at_level(logging.INFO, "gateway.overload.peers"):
+    with caplog.at_level(logging.INFO, "gateway.overload.heartbeats"):
         cluster.states.is_away = True
         await cluster.go(EXPIRES_S)
         assert cluster.ticked[1].peer_loads.worst(cluster.ticked[1].clock.at_s) == 0.0
@@ -186,7 +188,7 @@ async def test_a_published_process_is_decoded_as_it_was() -> None:
         ticked.tick()
     ticked.committer.waiting = 7
     await cluster.peers[1].exchange()
-    read = peers.decoded(cluster.states.stored[_key(cluster, 1)][2])
+    read = heartbeats.decoded(cluster.states.stored[_key(cluster, 1)][2])
     assert read == cluster.peers[1].published()
     assert read is not None
     assert (read.port, read.waiting, read.actions) == (8081, 7, {"order_lists": "shed"})
@@ -198,12 +200,12 @@ async def test_a_published_process_is_decoded_as_it_was() -> None:
 
 @pytest.mark.parametrize("state", [b"", b"{}", b"\xff", b'{"host":1}', b"[]", b"null"])
 def test_unreadable_states_are_none(state: bytes) -> None:
-    assert peers.decoded(state) is None
+    assert heartbeats.decoded(state) is None
 
 
 def test_unknown_fields_of_another_version_are_ignored() -> None:
     newer = msgspec.to_builtins(_process()) | {"more": 1, "signal": "unheard-of"}
-    read = peers.decoded(msgspec.json.encode(newer))
+    read = heartbeats.decoded(msgspec.json.encode(newer))
     assert read is not None
     assert read.signal == "unheard-of"
 
@@ -282,10 +284,10 @@ def test_what_an_earlier_version_published_is_read() -> None:
         b'"slots_limit":128,"slots_in_use":2,"in_flight_limit":null,"waiting":3,'
         b'"accepted_per_s":10.0,"refused_per_s":{"3":4.0}}'
     )
-    read = peers.decoded(state)
+    read = heartbeats.decoded(state)
     assert read is not None
     assert (read.host, read.back, read.actions) == ("h", 0.25, {"order_lists": "shed"})
     assert read.tiers == [TierSnapshot(3, "open", 1.0)]
     assert read.rejected_per_s == {"3": 4.0}
     without = msgspec.json.encode({k: v for k, v in json.loads(state).items() if k != "said"})
-    assert peers.decoded(without) == msgspec.structs.replace(read, actions={})
+    assert heartbeats.decoded(without) == msgspec.structs.replace(read, actions={})

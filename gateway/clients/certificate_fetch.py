@@ -41,7 +41,7 @@ class _Outcome(Struct, frozen=True):
     until_s: float
 
 
-class Documents:
+class CertificateFetcher:
     """Small public documents by URL. ``close`` it; until the first fetch it opens nothing."""
 
     def __init__(
