@@ -10,8 +10,10 @@ from gateway.domain.errors import Invalid, Poisoned, Unavailable
 from gateway.domain.following import Done, Settle
 from gateway.domain.placing import Placed, Placement, Stock
 from gateway.intake import metrics
+from gateway.stores.postgres.errors import BadRow
 from tests.domain.support import due, follow_up, paid, placement
-from tests.intake.support import BadRow, Way, answered, turns
+from tests.intake.support import Way, turns
+from tests.support.fakes.ledger import answered
 
 
 def unavailable(part: str) -> float:

@@ -11,8 +11,10 @@ import pytest
 from gateway.domain.errors import Poisoned, TidegateError, Unavailable
 from gateway.domain.following import Done, FollowUp, Settle
 from gateway.domain.placing import Placed, Placement
+from gateway.stores.postgres.errors import BadRow
 from tests.domain.support import due, follow_up, new_id, paid, placement
-from tests.intake.support import BadRow, Way, answered, turns
+from tests.intake.support import Way, turns
+from tests.support.fakes.ledger import answered
 
 _NUMBERS = itertools.count()
 

@@ -9,8 +9,10 @@ from gateway.domain.errors import Poisoned, Unavailable
 from gateway.domain.following import Done, FollowUp, Settle
 from gateway.domain.placing import Placed, Placement
 from gateway.intake import metrics
+from gateway.stores.postgres.errors import BadRow
 from tests.domain.support import due, follow_up, new_id, paid, placement
-from tests.intake.support import BadRow, Way, answered, turns
+from tests.intake.support import Way, turns
+from tests.support.fakes.ledger import answered
 from tests.support.patience import HANG_S
 
 

@@ -4,15 +4,11 @@ Processes of two versions run side by side while one replaces the other: what ei
 the journal, under a claim or in the result cache, the other must read.
 """
 
-from collections.abc import Sequence
-from typing import Any
-
 import msgspec
 import pytest
 
 from gateway.domain import events
 from gateway.domain.following import FollowUp
-from gateway.domain.journaling import Entry, LaneName
 from gateway.domain.placing import ExistingOrder, Placed
 from gateway.intake import journal_codec
 from gateway.intake.journal import Journal
@@ -22,6 +18,7 @@ from gateway.runtime.settings import Settings
 from tests.domain.support import NOW, due, placement
 from tests.intake.support import Way
 from tests.support.fakes.clock import ManualClock
+from tests.support.fakes.journal_streams import FakeJournalStreams
 
 # Written by version 0.1.0, as of 2026-11-28.
 SUBMITTED = (
@@ -75,31 +72,6 @@ class Unsealed:
 
     def open(self, place: str, row: bytes, envelope: bytes) -> bytes:
         return envelope
-
-
-class ClaimedStreams:
-    """Streams in which every claim is taken, with ``value`` under it."""
-
-    shards = 1
-
-    def __init__(self, value: bytes) -> None:
-        self.value = value
-        self.claim_values: list[bytes] = []
-
-    async def append(
-        self, shard: int, lane: LaneName, entries: Sequence[Entry]
-    ) -> list[list[bytes | None] | None]:
-        self.claim_values += [entry.claim_value for entry in entries]
-        return [[self.value for _ in entry.claims] for entry in entries]
-
-    async def fitness(self) -> str:
-        return ""
-
-    async def fill(self) -> float:
-        return 0.0
-
-    async def depth(self) -> Any:
-        raise NotImplementedError
 
 
 CODEC = JournalCodec(sealer=Unsealed())
@@ -156,7 +128,7 @@ async def test_a_cached_result_is_read_and_written_as_before() -> None:
 
 
 async def test_the_value_of_a_claim_is_read_and_written_as_before() -> None:
-    streams = ClaimedStreams(KNOWN)
+    streams = FakeJournalStreams(claimed=KNOWN)
     settings = Settings(database_url="postgresql://nowhere")
     monitor = JournalMonitor(streams=streams, clock=ManualClock(), settings=settings)
     journal = Journal(streams=streams, codec=CODEC, monitor=monitor, claim_s=60)
@@ -169,7 +141,7 @@ async def test_the_value_of_a_claim_is_read_and_written_as_before() -> None:
     (placed,) = await journal.place([sent])
     assert isinstance(placed, Placed)
     assert (str(placed.id), placed.answer, placed.is_journaled) == (ID, "replayed", True)
-    assert streams.claim_values == [KNOWN]
+    assert [entry.claim_value for entry in streams.offered] == [KNOWN]
 
 
 @pytest.mark.parametrize("damaged", [b"", SHOP[:-1], EVENT])
