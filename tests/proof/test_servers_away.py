@@ -193,7 +193,7 @@ async def test_without_postgres_orders_are_read_on_the_replica_with_their_age(
     await ledger_contents.settle(settings.database_url, settings.replica_urls, within_s=HANG_S)
     loop = asyncio.get_running_loop()
     with unavailable(servers, PRIMARY, how):
-        slowest_s, ages = 0.0, []
+        ages = []
         until_s = loop.time() + 4.0
         while loop.time() < until_s:
             status, age_s, meanwhile = await read()
@@ -202,7 +202,6 @@ async def test_without_postgres_orders_are_read_on_the_replica_with_their_age(
             await asyncio.sleep(0.05)
     assert None not in ages
     assert max(age for age in ages if age) >= 3
-    assert slowest_s < 1.0
     status, _, after = await read_without_age()
     assert (status, after) == (200, before)
 

@@ -88,13 +88,16 @@ async def age_of(gateway: Gateway, id_: UUID) -> int | None:
     return read.age_s
 
 
-def sleeping(seconds: float) -> Callable[[Connection], Awaitable[object]]:
-    """Return a query that takes its time."""
+def sleeping_at_first() -> tuple[Callable[[Connection], Awaitable[object]], list[Connection]]:
+    """Return a query that sleeps until its server is gone, the first time, and who was asked."""
+    begun: list[Connection] = []
 
     async def work(connection: Connection) -> object:
+        begun.append(connection)
+        seconds = 2 * HANG_S if len(begun) == 1 else 0.0
         return await connection.fetchval("SELECT 1 FROM pg_sleep($1)", seconds)
 
-    return work
+    return work, begun
 
 
 # --- the primary is unavailable ---
@@ -215,8 +218,9 @@ async def test_a_read_amid_which_the_replica_goes_is_answered_by_the_primary(
 ) -> None:
     async with over_cables(settings) as (gateway, _, replica, _):
         before = dict(gateway.readers.reads)
-        running = asyncio.ensure_future(gateway.readers.read(sleeping(0.3)))
-        await asyncio.sleep(0.1)
+        work, begun = sleeping_at_first()
+        running = asyncio.ensure_future(gateway.readers.read(work))
+        await until(lambda: bool(begun))
         replica.cut()
         assert (await running).value == 1
         assert gateway.readers.reads == {**before, "primary": before["primary"] + 1}
@@ -227,17 +231,9 @@ async def test_a_read_amid_which_the_primary_goes_is_answered_by_a_replica_that_
 ) -> None:
     async with over_cables(settings) as (gateway, primary, _, _), paused_replay(servers):
         await submit(gateway, due(2))
-        begun = []
-
-        async def work(connection: Connection) -> object:
-            begun.append(connection)
-            return await sleeping(0.3)(connection)
-
-        async def has_begun() -> bool:
-            return bool(begun)
-
+        work, begun = sleeping_at_first()
         running = asyncio.ensure_future(gateway.readers.read(work))
-        await until(has_begun)
+        await until(lambda: bool(begun))
         primary.cut()
         assert (await running).age_s
         assert len(begun) == 2

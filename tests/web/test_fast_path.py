@@ -13,7 +13,7 @@ from gateway.runtime import settings as configuration
 from gateway.web.fast_path.handler import FastPath
 from gateway.web.fast_path.parser import SubmissionParser
 from gateway.web.handlers.orders import OrderHandler
-from tests.support.patience import HANG_S
+from tests.support.patience import HANG_S, until
 from tests.support.site import Site
 from tests.web.support import REGULAR_PATH, Answer, Wire, order_bytes, read_answer
 
@@ -111,7 +111,9 @@ async def test_pipelined_requests_wait_for_the_response_before_them(
     bodies = [order_bytes() for _ in range(3)]
     async with ledger.acquire() as connection, connection.transaction():
         await connection.execute("LOCK TABLE orders IN SHARE MODE")
-        for body in bodies:
+        client.send(bodies[0])
+        await until(lambda: taken == [True])
+        for body in bodies[1:]:
             client.send(body)
             await asyncio.sleep(0.05)
         assert taken == [True]
@@ -182,8 +184,8 @@ async def test_a_disconnect_leaks_nothing(
         client.writer.transport.abort()
         await asyncio.sleep(0.05)
     assert (await wire.submit(body)).status in (200, 201)
-    assert site.gateway.admission.concurrency.in_use == 0
-    assert not site.gateway.intake._in_flight
+    await until(lambda: site.gateway.admission.concurrency.in_use == 0)
+    await until(lambda: not site.gateway.intake._in_flight)
 
 
 async def test_a_half_closed_connection_gets_its_response(
@@ -261,8 +263,7 @@ async def test_a_drain_answers_pending_orders_and_closes_the_connection(
     async with ledger.acquire() as connection, connection.transaction():
         await connection.execute("LOCK TABLE orders IN SHARE MODE")
         client.send(order_bytes())
-        await asyncio.sleep(0.05)
-        assert taken == [True]
+        await until(lambda: taken == [True])
         draining = asyncio.create_task(site.server.drain())
         # Longer than an idle connection is left open.
         await asyncio.sleep(1.4 * IDLE_S)

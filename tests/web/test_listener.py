@@ -23,7 +23,7 @@ from gateway.web.transport import listener as listener_module
 from gateway.web.transport.client_transport import ClientTransport
 from gateway.web.transport.early_rejection import EarlyRejection
 from gateway.web.transport.listener import Listener
-from tests.support.patience import HANG_S
+from tests.support.patience import HANG_S, until
 from tests.support.site import Site
 from tests.web.support import Answer, Wire, order_bytes, read_answer
 from tests.web.test_early_rejection import full, last, post
@@ -351,8 +351,7 @@ async def test_clients_connected_before_stop_are_served(site: Site) -> None:
 async def test_close_ends_all_connections(site: Site) -> None:
     async with _another(site) as (listener, wire):
         reader, writer = await asyncio.open_connection(wire.host, wire.port)
-        await asyncio.sleep(0.05)
-        assert len(site.server.connections) == 1
+        await until(lambda: len(site.server.connections) == 1)
         listener.close()
         async with asyncio.timeout(HANG_S):
             assert await reader.read() == b""
