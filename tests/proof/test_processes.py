@@ -14,7 +14,7 @@ from gateway.runtime.settings import Settings
 from loadtest import ledger_contents, orders, sending, verify
 from loadtest.history import NO_ANSWER, NOT_CONNECTED, History
 from ops.harness.ports import free_port
-from tests.support.patience import HANG_S
+from tests.support.patience import HANG_S, until
 from tests.support.payers import Payers
 from tests.support.processes import Processes
 from tests.support.shoppers import Shoppers
@@ -151,6 +151,8 @@ async def test_accepted_requests_are_answered_before_the_processes_end(
             parent.send_signal(how)
             _, left = await asyncio.to_thread(psutil.wait_procs, family, HANG_S)
             took_s = time.monotonic() - began_s
+            # Each sender gives up at the first that is not acknowledged; nobody listens any more.
+            await until(lambda: count_failed(shoppers.history) == SENDERS)
     assert left == []
     if how == signal.SIGTERM:
         assert parent.wait(HANG_S) == 0, processes.log_path.read_text()[-2000:]
@@ -162,6 +164,10 @@ async def test_accepted_requests_are_answered_before_the_processes_end(
     found = await ledger_contents.read_from(settings.database_url)
     # An event whose order was never placed keeps waiting.
     assert broken(shoppers.history, found, NOT_CONNECTED) in ([], ["events that still wait"])
+
+
+def count_failed(history: History) -> int:
+    return sum(count for status, count in history.statuses().items() if status not in (200, 201))
 
 
 def count_answered(history: History) -> int:
