@@ -154,19 +154,22 @@ async def test_a_plan_is_set_followed_and_dropped(operators: Wire, site: Site) -
 
 
 @pytest.mark.parametrize(
-    ("body", "field"),
+    ("wrong", "field"),
     [
-        (steps(target="callbacks"), "steps[0].target"),
-        (steps(target="nothing"), "steps[0].target"),
-        (steps(until="2020-01-01T00:00:00Z"), "steps[0].until"),
-        (steps(from_at="2020-01-01T00:00:00"), "steps[0].from_at"),
-        (steps(from_at="soon"), "steps[0].from_at"),
-        (steps(more=1), "steps[0].more"),
+        ({"target": "callbacks"}, "steps[0].target"),
+        ({"target": "nothing"}, "steps[0].target"),
+        ({"until": "2020-01-01T00:00:00Z"}, "steps[0].until"),
+        ({"from_at": "2020-01-01T00:00:00"}, "steps[0].from_at"),
+        ({"from_at": "soon"}, "steps[0].from_at"),
+        ({"more": 1}, "steps[0].more"),
         (b'{"steps":[]}', "steps"),
         (b"{}", "steps"),
     ],
 )
-async def test_an_invalid_plan_is_explained(operators: Wire, body: bytes, field: str) -> None:
+async def test_an_invalid_plan_is_explained(
+    operators: Wire, wrong: dict[str, object] | bytes, field: str
+) -> None:
+    body = wrong if isinstance(wrong, bytes) else steps(**wrong)
     answer = await operators.ask("PUT", "/v1/admin/plans/sale", body)
     assert (answer.status, answer.fields) == (422, [field])
     assert (await operators.ask("GET", "/v1/admin/plans")).json == {"steps": []}
