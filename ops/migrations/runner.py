@@ -24,7 +24,7 @@ from gateway.stores.postgres.maintenance import Maintenance
 from ops import connections
 from ops.migrations import version
 
-#: Seconds to wait for another runner. Whoever waits longer should know why.
+#: Seconds to wait for another runner; a longer wait is reported as an error.
 TURN_S = 300.0
 #: A change that cannot lock its table soon is abandoned: everything else would queue behind it.
 _SESSION = {"application_name": "tidegate migrate", "lock_timeout": "5s"}

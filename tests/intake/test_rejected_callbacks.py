@@ -112,7 +112,7 @@ async def test_a_stop_writes_what_is_left() -> None:
     stopping.set()
     running = asyncio.create_task(kept.run(stopping))
     await running
-    # Told to stop before it began: nothing was taken since, but what waited is written.
+    # Stopped before it began: nothing was taken since, but what waited is written.
     assert len(store.rows) == 1
 
 

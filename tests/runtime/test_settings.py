@@ -70,7 +70,7 @@ def test_without_a_database_there_is_nothing_to_run() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "variables", "told"),
+    ("text", "variables", "complaint"),
     [
         ("channels = []", {}, "at least one"),
         ('[[channels]]\nname = "web"\n[[channels]]\nname = "web"', {}, "each named once"),
@@ -96,9 +96,11 @@ def test_without_a_database_there_is_nothing_to_run() -> None:
         ("", {"REPLICA_URLS": "postgresql://r", "REPLICA_WAIT_S": "3"}, "replica_wait_s"),
     ],
 )
-def test_a_contradiction_is_refused(text: str, variables: Mapping[str, str], told: str) -> None:
+def test_a_contradiction_is_refused(
+    text: str, variables: Mapping[str, str], complaint: str
+) -> None:
     named = {f"TIDEGATE_{name}": value for name, value in variables.items()}
-    with pytest.raises(SettingsError, match=told):
+    with pytest.raises(SettingsError, match=complaint):
         _load(text, **named)
 
 
@@ -123,7 +125,7 @@ def test_a_value_out_of_its_range_is_refused_by_name(name: str, value: str) -> N
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "complaint"),
     [
         ("prot = 9000", "prot"),
         ('[[channels]]\nname = "Web!"', "name"),
@@ -133,8 +135,8 @@ def test_a_value_out_of_its_range_is_refused_by_name(name: str, value: str) -> N
         (_ACCOUNT.replace('channels = ["web"]', "channels = []"), "channels"),
     ],
 )
-def test_what_the_file_may_not_say_is_refused_by_name(text: str, told: str) -> None:
-    with pytest.raises(SettingsError, match=told):
+def test_what_the_file_may_not_say_is_refused_by_name(text: str, complaint: str) -> None:
+    with pytest.raises(SettingsError, match=complaint):
         _load(text)
 
 
@@ -179,9 +181,9 @@ def test_shown_settings_hold_no_secret_and_nothing_else_is_hidden() -> None:
         inventory_token="hush6",
     )
     shown = settings.shown(loaded)
-    told = str(shown).lower()
-    assert "hush" not in told
-    assert "tr0ub4dor" not in told
+    complaint = str(shown).lower()
+    assert "hush" not in complaint
+    assert "tr0ub4dor" not in complaint
     assert shown["accounts"][0]["secrets"] == ["configured", "configured"]
     plain: dict[str, Any] = msgspec.to_builtins(loaded)
     hidden = {
