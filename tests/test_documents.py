@@ -28,6 +28,9 @@ DOCUMENTS = [
     ]
     if path.exists()
 ]
+#: A newcomer reads the README in five minutes; everything else is in the guides.
+README_WORDS_MAX = 900
+GUIDES = ROOT / "ops" / "guides"
 _TREES = ("gateway", "workers", "ops", "loadtest", "tests", ".github", ".ci")
 _PATH = re.compile(rf"`((?:{'|'.join(map(re.escape, _TREES))})/[^\s`]*)`")
 _LINK = re.compile(r"\]\(([^)#\s]+)(?:#[^)]*)?\)")
@@ -64,6 +67,29 @@ def test_a_path_that_is_not_there_is_seen() -> None:
     assert not _exists(ROOT, "gateway/nowhere.py")
     assert not _exists(ROOT, "gateway/providers/<name>.txt")
     assert _exists(ROOT, "gateway/providers/NAME.py")
+
+
+def test_the_readme_is_read_in_five_minutes() -> None:
+    words = len(text(ROOT / "README.md").split())
+    assert words <= README_WORDS_MAX, f"README.md has {words} words: move what is new to a guide"
+
+
+def test_the_index_of_the_guides_leads_to_every_page() -> None:
+    index = text(GUIDES / "index.md")
+    pages = {str(page.relative_to(GUIDES)) for page in GUIDES.rglob("*.md")} - {"index.md"}
+    missing = sorted(pages - set(_LINK.findall(index)))
+    assert not missing, f"ops/guides/index.md does not link {', '.join(missing)}"
+
+
+def test_the_pictures_of_the_guides_have_a_text_alternative() -> None:
+    pictures = re.compile(r"!\[([^]]*)\]\(([^)]+)\)")
+    found = [
+        (name(page), target, words)
+        for page in (ROOT / "README.md", *GUIDES.rglob("*.md"))
+        for words, target in pictures.findall(text(page))
+    ]
+    assert found
+    assert not [each for each in found if len(each[2].split()) < 5]
 
 
 @pytest.mark.parametrize("decision", DECISIONS, ids=name)

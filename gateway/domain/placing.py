@@ -1,7 +1,7 @@
 """Placements: an order on its way in, and the verdict on a submission that matches stored orders.
 
-``judge`` is the table of ``Idempotency`` in the README as one function. It decides by the
-matches that the ledger found; the ledger only reads and writes.
+``judge`` is the table "What counts as the same" of ``ops/guides/concepts.md`` as one function. It
+decides by the matches that the ledger found; the ledger only reads and writes.
 """
 
 from datetime import datetime
