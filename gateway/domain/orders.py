@@ -21,15 +21,25 @@ ATTRIBUTES_BYTES_MAX = 8192
 
 # Python's `$` also matches before a final newline, JSON Schema's does not: the look-ahead
 # makes them agree.
-Token = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[!-~]+$(?!\n)")]
+#: ``extra["plain"]`` says what a pattern asks for, to whom it rejects: ``must …``.
+Token = Annotated[
+    str,
+    Meta(
+        min_length=1,
+        max_length=64,
+        pattern=r"^[!-~]+$(?!\n)",
+        extra={"plain": "have only visible ASCII characters, without spaces"},
+    ),
+]
 Channel = Annotated[
     str, Meta(min_length=1, max_length=32, description="One of the configured channels.")
 ]
 Money = Annotated[
     Decimal,
     Meta(
-        description='Major units as a decimal string, e.g. `"199.00"`; an exact JSON number is '
-        "accepted too.",
+        description='Major units as a decimal string, e.g. `"199.00"`. A JSON number is taken as '
+        "well, digit for digit and never as a float. More decimals than the currency has are "
+        "rejected in either form: they are how a float shows that it is not exact.",
         examples=["199.00"],
     ),
 ]
@@ -72,7 +82,14 @@ class Recipient(Struct, frozen=True, forbid_unknown_fields=True):
 
     name: Annotated[str, _text(128)]
     phone: Annotated[str, _text(32, 5)]
-    country: Annotated[str, Meta(pattern=r"^[A-Z]{2}$(?!\n)", description="ISO 3166-1 alpha-2.")]
+    country: Annotated[
+        str,
+        Meta(
+            pattern=r"^[A-Z]{2}$(?!\n)",
+            description="ISO 3166-1 alpha-2.",
+            extra={"plain": "be two capital letters (ISO 3166-1)"},
+        ),
+    ]
     street: Annotated[str, _text(512)]
     province: Annotated[str, _text(64, 0)] = ""
     city: Annotated[str, _text(64, 0)] = ""
@@ -88,7 +105,14 @@ class Submission(Struct, frozen=True, forbid_unknown_fields=True):
     order_no: Token
     buyer_id: Annotated[str, _text(128)]
     placed_at: Annotated[datetime, Meta(tz=True)]
-    currency: Annotated[str, Meta(pattern=r"^[A-Z]{3}$(?!\n)", description="ISO 4217.")]
+    currency: Annotated[
+        str,
+        Meta(
+            pattern=r"^[A-Z]{3}$(?!\n)",
+            description="ISO 4217.",
+            extra={"plain": "be three capital letters (ISO 4217)"},
+        ),
+    ]
     items: Annotated[list[Item], Meta(min_length=1, max_length=ITEMS_MAX)]
     amounts: Amounts
     recipient: Recipient

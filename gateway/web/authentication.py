@@ -15,7 +15,7 @@ from hashlib import sha256
 from typing import Protocol
 
 from gateway.domain.access import Principal, Role
-from gateway.domain.errors import Unavailable
+from gateway.domain.errors import Fault, Unavailable
 from gateway.overload.rate_limit import RateLimits
 from gateway.runtime.clock import Clock
 from gateway.web import metrics
@@ -78,14 +78,17 @@ class Authenticator:
         """
         if authorization is None:
             detail = "send `Authorization: Bearer <key>`; create one with `tidegate keys create`"
-            raise Answered(problem("unauthorised", detail, head=_WWW))
+            faults = [Fault("Authorization", "is missing")]
+            raise Answered(problem("unauthorised", detail, faults=faults, head=_WWW))
         entry = self._cache.get(authorization)
         if entry is not None and entry[1] > self._clock.monotonic_s():
             principal = entry[0]
         else:
             principal = await self._look_up(authorization, entry)
         if principal is None:
-            raise Answered(problem("unauthorised", "the key is unknown or revoked", head=_WWW))
+            detail = "the key is unknown or revoked"
+            faults = [Fault("Authorization", "has no key that is in use")]
+            raise Answered(problem("unauthorised", detail, faults=faults, head=_WWW))
         if not principal.may(role):
             raise Answered(problem("forbidden", f"the key does not have the role {role}"))
         return principal
@@ -96,7 +99,8 @@ class Authenticator:
         if wait_s:
             metrics.RATE_LIMITED.inc()
             head = f"Retry-After: {math.ceil(wait_s)}\r\n"
-            raise Answered(problem("quota-exceeded", head=head))
+            detail = "the rate limit of this key is reached"
+            raise Answered(problem("quota-exceeded", detail, head=head))
 
     async def _look_up(
         self, authorization: str, entry: tuple[Principal | None, float] | None

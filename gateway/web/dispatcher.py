@@ -37,6 +37,10 @@ _log = logging.getLogger(__name__)
 #: Limits of a request's head. The longest signatures of providers stay well below.
 _LINE_BYTES_MAX = 8190
 _HEADERS_MAX = 64
+_SERVERS_ONLY = (
+    "this API is called by servers only, for its keys are secret: a page in a browser asks your "
+    "own server, and no CORS header is sent"
+)
 #: How long an idle connection may still bring a request while the server drains. A client that was
 #: just answered may have sent its next one already; closing would leave that without an answer.
 _DRAIN_IDLE_S = 0.5
@@ -224,10 +228,11 @@ class Dispatcher(web.Server):
             return problem("unavailable", f"{exc.part} is unavailable", head=head)
         if isinstance(exc, TidegateError):
             # Contention that outlived its retries: nothing was stored, so the client may retry.
-            return problem("unavailable", head="Retry-After: 1\r\n")
+            detail = "other requests change the same rows; nothing was stored"
+            return problem("unavailable", detail, head="Retry-After: 1\r\n")
         # Type and traceback are logged, not the text: it may quote private data.
         _log.error("a request failed", exc_info=exc, extra={"route": route})
-        return problem("internal")
+        return problem("internal", "an unexpected error, which the gateway's log has")
 
     async def _shed(self, route: Route, request: Request, rejection: Rejection) -> Response:
         """Answer a request that is rejected: from the response cache where possible."""
@@ -258,7 +263,7 @@ class Dispatcher(web.Server):
             return self.early_rejection.response(
                 exc.rejection, request.raw.method, request.raw.path
             )
-        return _no_route(methods)
+        return _no_route(request.raw.method, methods)
 
     def _enter(self, request: Request, route: Route | None) -> None:
         """Give a request a slot, unless its route needs none. Raises ``Overloaded``.
@@ -291,10 +296,12 @@ def _origin_form(target: str) -> str:
     return f"/{rest.partition('/')[2]}" if scheme.lower() in ("http", "https") else target
 
 
-def _no_route(methods: dict[str, Route]) -> Response:
+def _no_route(method: str, methods: dict[str, Route]) -> Response:
     if not methods:
         return problem("not-found", "see /openapi.json for the available paths")
     allowed = ", ".join(sorted({*methods, *(["HEAD"] if "GET" in methods else [])}))
-    return problem(
-        "method-not-allowed", f"allowed methods: {allowed}", head=f"Allow: {allowed}\r\n"
-    )
+    detail = f"allowed methods: {allowed}"
+    if method == "OPTIONS":
+        # A browser's preflight: its developer must learn that no header of ours is missing.
+        detail += f"; {_SERVERS_ONLY}"
+    return problem("method-not-allowed", detail, head=f"Allow: {allowed}\r\n")

@@ -1,7 +1,6 @@
 """Error answers: problem+json (RFC 9457), with a closed list of types."""
 
 from collections.abc import Sequence
-from http import HTTPStatus
 from typing import Annotated, Any
 
 import msgspec
@@ -10,12 +9,18 @@ from msgspec import Meta, Struct, field
 from gateway.domain.errors import Fault
 from gateway.web.response import PROBLEM, Response
 
+#: How many faults an answer names at most.
+ERRORS_MAX = 20
+
 
 class FieldError(Struct, frozen=True):
-    """One invalid field and the reason."""
+    """One invalid field and the reason.
 
-    field: Annotated[str, Meta(examples=["recipient.phone"])]
-    reason: Annotated[str, Meta(examples=["is not a phone number of CN"])]
+    ``field`` is its path in the body, a parameter of the query, a header, or ``body``.
+    """
+
+    field: Annotated[str, Meta(examples=["items[0].sku"])]
+    reason: Annotated[str, Meta(examples=["must be a string, not a number"])]
 
 
 class Problem(Struct, frozen=True, omit_defaults=True):
@@ -24,8 +29,10 @@ class Problem(Struct, frozen=True, omit_defaults=True):
     type: Annotated[str, Meta(examples=["/problems/invalid"])]
     title: str
     status: int
-    detail: str = ""
-    errors: list[FieldError] = []
+    #: What happened, in a sentence for people. It may change; programs read ``type``.
+    detail: str
+    #: What is wrong, all of it up to 20 fields.
+    errors: Annotated[list[FieldError], Meta(max_length=ERRORS_MAX)] = []
     #: What the request conflicts with: both sides of a conflict, the id of a parked order.
     context: dict[str, Any] = field(default_factory=dict)
 
@@ -42,12 +49,14 @@ KINDS: dict[str, tuple[int, str]] = {
     "version-changed": (412, "Version changed"),
     "out-of-stock": (409, "Out of stock"),
     "too-large": (413, "Payload too large"),
+    "uri-too-long": (414, "URI too long"),
     "unsupported-media-type": (415, "Unsupported media type"),
     "misdirected": (421, "Misdirected request"),
     "invalid": (422, "Validation failed"),
     "key-reused": (422, "Idempotency-Key already used"),
     "parked": (422, "Order parked for review"),
     "quota-exceeded": (429, "Rate limit exceeded"),
+    "headers-too-large": (431, "Request header fields too large"),
     "internal": (500, "Internal server error"),
     "unavailable": (503, "Service unavailable"),
     "overloaded": (503, "Service overloaded"),
@@ -64,17 +73,24 @@ def problem(
     context: dict[str, Any] | None = None,
     head: str = "",
 ) -> Response:
-    """Return the response of one kind of problem. ``head``: header lines, each ended by CR LF."""
+    """Return the response of one kind of problem, which names the first ``ERRORS_MAX`` faults.
+
+    ``detail``: in one sentence, what happened and what to do; "": the faults say it.
+    ``head``: header lines, each ended by CR LF.
+    """
     status, title = KINDS[kind]
-    errors = [FieldError(fault.field, fault.reason) for fault in faults]
+    detail = detail or _summary(faults)
+    if len(faults) > ERRORS_MAX:
+        detail += f"; these are the first {ERRORS_MAX}, there are more"
+    errors = [FieldError(fault.field, fault.reason) for fault in faults[:ERRORS_MAX]]
     body = Problem(f"/problems/{kind}", title, status, detail, errors, context or {})
     return Response(status, _encode(body), PROBLEM, head)
 
 
-def plain(status: int) -> Response:
-    """Return the response to a request that could not be parsed as HTTP."""
-    phrase = HTTPStatus(status).phrase
-    return Response(status, _encode(Problem("/problems/malformed", phrase, status)), PROBLEM)
+def _summary(faults: Sequence[Fault]) -> str:
+    if len(faults) != 1:
+        return "see errors: each names a field and the reason"
+    return f"{faults[0].field}: {faults[0].reason}"
 
 
 class Answered(Exception):

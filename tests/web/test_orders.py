@@ -326,7 +326,7 @@ async def test_money_that_is_not_exact_is_rejected(wire: Wire) -> None:
     for token in not_money:
         answer = await wire.submit(_priced(token))
         got[token] = (answer.status, answer.fields[:1])
-    # The decoder stops at the first wrong field it meets, which is an item's.
+    # An item's comes first.
     assert got == dict.fromkeys(not_money, (422, ["items[0].unit_price"]))
     for token in ("NaN", "Infinity", "-Infinity", "+1", "01", ".5", "1.", "0x10", "1_0"):
         assert (await wire.submit(_priced(token))).status == 400, token

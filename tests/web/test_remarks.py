@@ -135,8 +135,8 @@ _UGLY: dict[str, tuple[bytes, int]] = {
     "object": (b'{"remark":{}}', 422),
     "unknown field": (b'{"remark":"a","version":1}', 422),
     "too long": (b'{"remark":"%b"}' % (b"x" * 1025), 422),
-    "brackets": (b"[" * 10_000, 422),
-    "brackets inside": (b'{"x":' + b"[" * 10_000, 422),
+    "brackets": (b"[" * 10_000, 400),
+    "brackets inside": (b'{"x":' + b"[" * 10_000, 400),
     "too large": (b'{"remark":"a"}'.ljust(remarks.BYTES_MAX + 1), 413),
 }
 

@@ -14,8 +14,9 @@ from gateway.overload.admission import Admission
 from gateway.overload.overrides import Overrides
 from gateway.runtime.clock import Clock
 from gateway.stores.postgres.overrides import OverrideStore, PlannedStep
+from gateway.web import json_body
 from gateway.web.problems import Answered, problem
-from gateway.web.request import Request, decode_json, read_body, require_json
+from gateway.web.request import Request, read_body, require_json
 from gateway.web.response import Response
 
 _BYTES_MAX = 64 * 1024
@@ -156,7 +157,7 @@ class AdminHandler:
     async def _body(self, request: Request, type_: type[T]) -> T:
         require_json(request)
         body = await read_body(request, bytes_max=_BYTES_MAX, body_s=self._body_s)
-        return decode_json(msgspec.json.Decoder(type_).decode, body)
+        return json_body.decode(msgspec.json.Decoder(type_).decode, body, type_)
 
 
 def _actor(request: Request) -> str:

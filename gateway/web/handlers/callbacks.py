@@ -6,7 +6,7 @@ from uuid import UUID
 
 from msgspec import Struct
 
-from gateway.domain.errors import Rejected, Unavailable
+from gateway.domain.errors import Fault, Rejected, Unavailable
 from gateway.intake.accept import Intake
 from gateway.intake.rejected_callbacks import RejectedCallbackRecorder
 from gateway.intake.shop_message import ShopMessage, accept
@@ -66,9 +66,13 @@ class CallbackHandler:
         provider, name = request.path_values
         account = self._accounts.get((provider, name))
         if account is None:
-            raise Answered(problem("not-found", "this provider account is not configured"))
+            # No protocol prescribes this: whoever configured the address reads it.
+            faults = [Fault("account", "is not configured here")]
+            detail = "this provider account is not configured: check the address of the callback"
+            raise Answered(problem("not-found", detail, faults=faults))
         if request.raw.headers.get("Content-Encoding", "identity") != "identity":
-            raise Answered(problem("unsupported-media-type", "signed bodies cannot be compressed"))
+            faults = [Fault("Content-Encoding", "is not identity: signed bodies are sent as is")]
+            raise Answered(problem("unsupported-media-type", faults=faults))
         body = await read_body(request, bytes_max=self._bytes_max, body_s=self._body_s)
         message = Message(headers=request.raw.headers, body=body, now=self._clock.now())
         try:

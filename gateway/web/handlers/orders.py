@@ -2,13 +2,13 @@
 
 import asyncio
 import math
-from collections.abc import Collection, Mapping
-from typing import Annotated
+from collections.abc import Collection, Mapping, Sequence
+from typing import Annotated, Any
 
 import msgspec
 from msgspec import Meta, Struct
 
-from gateway.domain import orders
+from gateway.domain import order_repair, orders
 from gateway.domain.access import Principal
 from gateway.domain.errors import Fault, Invalid, Poisoned
 from gateway.domain.placing import Placed, Placement
@@ -16,11 +16,21 @@ from gateway.intake.accept import Intake
 from gateway.intake.stock_check import StockCheck
 from gateway.overload.rate_limit import RateLimits
 from gateway.runtime.clock import Clock
-from gateway.web import metrics
+from gateway.web import json_body, metrics
 from gateway.web.problems import Answered, problem
-from gateway.web.request import NOT_DECODED, Request, json_error, read_body, require_json
+from gateway.web.request import Request, read_body, require_json
 from gateway.web.response import JSON, Response
 
+_CONTRADICTIONS = {
+    "key_reused": (
+        "key-reused",
+        "this Idempotency-Key was sent with another order; send a new key with a new order",
+    ),
+    "conflict": (
+        "conflict",
+        "the channel has another order of this number; nothing was changed",
+    ),
+}
 _REPLAYED = "Idempotency-Replayed: true\r\n"
 
 
@@ -133,8 +143,9 @@ class OrderHandler:
     def _placement(self, principal: Principal, body: bytes, request_id: str | None) -> Placement:
         try:
             submission = orders.decode(body)
-        except NOT_DECODED as exc:
-            raise json_error(exc) from None
+        except json_body.NOT_DECODED as exc:
+            beside = self._faults_beside
+            raise json_body.rejection(exc, body, orders.Submission, beside=beside) from None
         if not principal.may_use(submission.channel):
             faults = [Fault("channel", "is not one of the key's channels")]
             raise Answered(problem("forbidden", faults=faults))
@@ -146,6 +157,16 @@ class OrderHandler:
             )
         except Invalid as exc:
             raise Answered(problem("invalid", faults=exc.faults)) from None
+
+    def _faults_beside(self, plain: Any, wrong: Sequence[Fault]) -> list[Fault]:
+        """Return what the rules say of the rest of an order whose shape is wrong."""
+        rest = order_repair.repaired(plain, wrong)
+        if rest is not None:
+            try:
+                self._intake.placement(rest, raw=b"", request_id=None, trigger="")
+            except Invalid as exc:
+                return order_repair.independent(exc.faults, wrong)
+        return []
 
     def _apply_rate_limit(self, channel: str) -> None:
         """Count an order against its channel's rate limit. Raises ``Answered`` with 429."""
@@ -161,7 +182,7 @@ class OrderHandler:
 def _response(placed: Placed, placement: Placement) -> Response:
     id_ = str(placed.id)
     if placed.answer in ("conflict", "key_reused"):
-        kind = "key-reused" if placed.answer == "key_reused" else "conflict"
+        kind, detail = _CONTRADICTIONS[placed.answer]
         submission = placement.submission
         context = {
             "existing": {
@@ -178,7 +199,7 @@ def _response(placed: Placed, placement: Placement) -> Response:
                 "payload_digest": placement.payload_digest.hex(),
             },
         }
-        return problem(kind, context=context)
+        return problem(kind, detail, context=context)
     result = OrderResult(
         id_, placed.channel, placed.order_no, placed.status, placed.version, placed.hold
     )

@@ -8,10 +8,11 @@ from gateway.domain import remarks
 from gateway.domain.errors import Fault, Invalid
 from gateway.domain.remarks import Edited
 from gateway.intake.remarks import Remarks
+from gateway.web import json_body
 from gateway.web.handlers.order_lookup import Journal, not_found, order_id
 from gateway.web.handlers.orders import OrderResult
 from gateway.web.problems import Answered, problem
-from gateway.web.request import Request, decode_json, read_body, require_json
+from gateway.web.request import Request, read_body, require_json
 from gateway.web.response import Response
 
 #: A remark of the maximum length, with every character escaped, takes 12 KiB.
@@ -40,7 +41,7 @@ class RemarkHandler:
         require_json(request)
         id_, version = order_id(request), _version(request)
         body = await read_body(request, bytes_max=BYTES_MAX, body_s=self._body_s)
-        change = decode_json(remarks.decode, body)
+        change = json_body.decode(remarks.decode, body, remarks.RemarkChange)
         try:
             edited = await self._remarks.change(
                 id_,

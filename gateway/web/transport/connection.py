@@ -12,8 +12,9 @@ from gateway.domain.features import ORDER_SUBMISSION
 from gateway.overload.concurrency import Slot
 from gateway.web import metrics
 from gateway.web.fast_path.handler import FastPath
-from gateway.web.problems import plain
+from gateway.web.problems import problem
 from gateway.web.response import CLOSE, Response, head_bytes, response_writer
+from gateway.web.transport import broken_head
 from gateway.web.transport.early_rejection import Decision, EarlyRejection, RejectedRequest
 
 #: Seconds that a rejected body is read and dropped after the last response.
@@ -46,8 +47,8 @@ class HttpConnection(RequestHandler):
 
     __slots__ = (
         "_body_bytes", "_client_transport", "_early_rejection", "_fast_path", "_in_fast_path",
-        "_is_half_closed", "_lost_track", "_partial_head", "_pipelined", "_requests_located",
-        "_skip_bytes", "_slot", "_write_s", "is_answered",
+        "_is_half_closed", "_is_line_long", "_line_bytes_max", "_lost_track", "_partial_head",
+        "_pipelined", "_requests_located", "_skip_bytes", "_slot", "_write_s", "is_answered",
     )  # fmt: skip
 
     def __init__(
@@ -64,6 +65,9 @@ class HttpConnection(RequestHandler):
         ``options``: of ``RequestHandler``.
         """
         super().__init__(server, **options)
+        self._line_bytes_max: int = options["max_line_size"]
+        # Whether the first line of the head that the parser rejected is longer.
+        self._is_line_long = False
         self._early_rejection = early_rejection
         self._fast_path = fast_path
         self._write_s = write_s
@@ -218,6 +222,7 @@ class HttpConnection(RequestHandler):
         head, self._partial_head = self._partial_head, b""
         end = head.find(b"\r\n\r\n")
         message = self._messages[-1][0] if self._messages else None
+        self._is_line_long = not 0 <= head.find(b"\r\n") <= self._line_bytes_max
         if (
             end < 0
             # More than one, or one that the parser had buffered and found by itself.
@@ -305,11 +310,16 @@ class HttpConnection(RequestHandler):
             # The client left while it sent: not an error of the gateway.
             metrics.REQUESTS.labels("hung_up", 499).inc()
             raise exc
-        metrics.REQUESTS.labels("unparsed", status).inc()
+        response = self._broken(status, exc)
+        metrics.REQUESTS.labels("unparsed", response.status).inc()
         if (slot := self.take_slot()) is not None:
             slot.leave()
         self.close()
-        response = plain(status if 400 <= status < 600 else 400)
-        return response_writer(
-            Response(response.status, response.body, response.content_type), request, 1.0
+        return response_writer(response, request, 1.0)
+
+    def _broken(self, status: int, exc: BaseException | None) -> Response:
+        if status >= 500:
+            return problem("internal", "the request failed outside its handler")
+        return broken_head.response(
+            exc, is_first_line=self._is_line_long, line_bytes_max=self._line_bytes_max
         )
