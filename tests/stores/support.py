@@ -15,6 +15,7 @@ from gateway.domain.placing import Placed, Placement
 from gateway.runtime.settings import Settings
 from gateway.wiring import Gateway, open_gateway
 from tests.domain import support
+from tests.support.patience import HANG_S
 
 TABLES = ("orders", "order_events", "payments", "waiting", "outbox", "parked", "raw_messages")
 
@@ -78,6 +79,17 @@ async def gateways(*settings: Settings) -> AsyncIterator[list[Gateway]]:
 def with_(settings: Settings, **changes: Any) -> Settings:
     """Return the settings, changed."""
     return msgspec.structs.replace(settings, **changes)
+
+
+def alone(settings: Settings) -> Settings:
+    """Return the settings of a gateway that shares the database alone, and has time for it.
+
+    Without a journal: what a busy machine commits late would be acknowledged there, by each
+    gateway for itself.
+    """
+    return with_(
+        settings, redis_url="", replica_urls="", journal_url="", commit_s=HANG_S, drain_s=HANG_S + 1
+    )
 
 
 def at_once(coroutines: Sequence[Awaitable[Any]]) -> "asyncio.Future[list[Any]]":

@@ -18,7 +18,7 @@ from gateway.stores.postgres.ledger import Ledger
 from gateway.wiring import Gateway
 from tests.domain import support
 from tests.domain.support import due, submission
-from tests.stores.support import Database, at_once, counts, gateways, rows, with_
+from tests.stores.support import Database, alone, at_once, counts, gateways, rows
 
 LIKE: dict[str, Any] = {
     "buyer_id": "b",
@@ -63,9 +63,8 @@ def late(gateway: Gateway) -> Ledger:
 @pytest.fixture
 async def drainers(settings: Settings) -> AsyncIterator[list[Ledger]]:
     """Two drainers that share nothing but the database."""
-    alone = with_(settings, redis_url="", replica_urls="")
     async with AsyncExitStack() as stack:
-        opened = await stack.enter_async_context(gateways(alone, alone))
+        opened = await stack.enter_async_context(gateways(alone(settings), alone(settings)))
         yield [ledger_of(gateway, is_late=True) for gateway in opened]
 
 

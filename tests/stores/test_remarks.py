@@ -22,6 +22,7 @@ from tests.domain.support import due, paid, shipped
 from tests.stores.support import (
     TABLES,
     Database,
+    alone,
     at_once,
     counts,
     gateways,
@@ -74,8 +75,7 @@ async def private(gateway: Gateway, ledger: Database, order_no: str = "W-1") -> 
 @pytest.fixture
 async def rivals(settings: Settings) -> AsyncIterator[list[Gateway]]:
     """Two gateways that know nothing of each other."""
-    alone = with_(settings, redis_url="", replica_urls="")
-    async with gateways(alone, alone) as opened:
+    async with gateways(alone(settings), alone(settings)) as opened:
         yield opened
 
 

@@ -20,6 +20,7 @@ from gateway.wiring import Gateway
 from tests.domain.support import closed, delivered, due, paid, refunded, shipped, submission
 from tests.stores.support import (
     Database,
+    alone,
     at_once,
     counts,
     gateways,
@@ -29,7 +30,6 @@ from tests.stores.support import (
     rows,
     submit,
     tell,
-    with_,
 )
 
 
@@ -55,8 +55,7 @@ class Between:
 @pytest.fixture
 async def rivals(settings: Settings) -> AsyncIterator[list[Gateway]]:
     """Two gateways that know nothing of each other, without Redis between them."""
-    alone = with_(settings, redis_url="", replica_urls="")
-    async with gateways(alone, alone) as opened:
+    async with gateways(alone(settings), alone(settings)) as opened:
         yield opened
 
 
