@@ -22,7 +22,7 @@ from gateway.runtime.settings import Settings
 from gateway.stores.postgres.errors import translated
 from gateway.stores.postgres.maintenance import Maintenance
 from ops import connections
-from ops.migrations import version
+from ops.migrations import online, version
 
 #: Seconds to wait for another runner; a longer wait is reported as an error.
 TURN_S = 300.0
@@ -87,6 +87,8 @@ async def upgrade(settings: Settings, *, now: datetime, say: Callable[[str], Non
         with translated(), _explained():
             async with engine.connect() as connection, _turn(raw, say):
                 before = await version.current(raw)
+                if before is not None:
+                    await online.build(raw, after=before, say=say)
                 steps = await connection.run_sync(_run_alembic)
                 await _make_months(settings, now)
     finally:

@@ -16,7 +16,7 @@ from alembic.script import ScriptDirectory
 
 from gateway.runtime.settings import Settings
 from ops.embedded.cluster import Servers
-from ops.migrations import runner, version
+from ops.migrations import online, runner, version
 from tests.ops.conftest import Cli
 from tests.support import databases
 from tests.support.patience import HANG_S, until_blocking
@@ -103,17 +103,12 @@ def test_a_second_run_has_nothing_to_apply(cli: Cli) -> None:
 
 
 def test_a_database_in_use_is_upgraded_with_all_its_data(bare: Cli, empty_database: str) -> None:
-    _run(
-        empty_database,
-        (files("ops.migrations") / "versions" / "0001_ledger.sql").read_text("utf-8"),
-        "CREATE TABLE alembic_version (version_num varchar(32) PRIMARY KEY)",
-        "INSERT INTO alembic_version VALUES ('0001')",
-        _ORDER,
-    )
+    _first_revision(empty_database, _ORDER)
     before = databases.value(empty_database, "SELECT to_jsonb(orders)::text FROM orders")
     run = bare("migrate", TIDEGATE_DATABASE_URL=empty_database)
     assert run.exit_code == 0
-    assert run.stdout.splitlines()[:7] == [
+    applied = [line for line in run.stdout.splitlines() if line.startswith("applied")]
+    assert applied[:7] == [
         "applied 0002: Aliases of orders",
         "applied 0003: Orders by the tracking number of their parcel",
         "applied 0004: Refused callbacks, kept for a while",
@@ -128,6 +123,95 @@ def test_a_database_in_use_is_upgraded_with_all_its_data(bare: Cli, empty_databa
     assert after == before
     assert "order_aliases" in _tables(empty_database)
     assert bare("migrate", "--check", TIDEGATE_DATABASE_URL=empty_database).exit_code == 0
+
+
+def _first_revision(url: str, *more: str) -> None:
+    _run(
+        url,
+        (files("ops.migrations") / "versions" / "0001_ledger.sql").read_text("utf-8"),
+        "CREATE TABLE alembic_version (version_num varchar(32) PRIMARY KEY)",
+        "INSERT INTO alembic_version VALUES ('0001')",
+        *more,
+    )
+
+
+_PAYMENT = """
+INSERT INTO payments (
+    id, provider, source, transaction_id, order_no, currency, amount, standing, paid_at
+)
+VALUES (gen_random_uuid(), 'stripe', 'stripe:a', 'T-1', 'W-1', 'CNY', 1, 'waiting', now())
+"""
+_INDEX_IS_VALID = """
+SELECT indisvalid FROM pg_index WHERE indexrelid = to_regclass('payments_transaction')
+"""
+
+
+def test_every_online_index_belongs_to_a_revision_that_makes_it_too() -> None:
+    scripts = [each for each in online.SCRIPTS.iterdir() if each.name.endswith(".sql")]
+    assert scripts
+    for script in scripts:
+        number, _, index = script.name.removesuffix(".sql").partition("_")
+        (revision,) = [
+            each
+            for each in (files("ops.migrations") / "versions").iterdir()
+            if each.name.startswith(number) and each.name.endswith(".sql")
+        ]
+        made, prebuilt = revision.read_text("utf-8"), script.read_text("utf-8")
+        assert f"CREATE UNIQUE INDEX CONCURRENTLY {index}\n" in prebuilt
+        there = prebuilt.replace("INDEX CONCURRENTLY", "INDEX IF NOT EXISTS")
+        assert there in made
+
+
+def test_an_index_is_built_while_the_gateways_write(bare: Cli, empty_database: str) -> None:
+    """A transaction that has written a payment is open: only CONCURRENTLY lets others write too."""
+    _first_revision(empty_database, _PAYMENT)
+
+    async def migrate_beside_writers() -> str:
+        open_one = await asyncpg.connect(empty_database)
+        writer = await asyncpg.connect(empty_database)
+        transaction = open_one.transaction()
+        await transaction.start()
+        await open_one.execute(_PAYMENT.replace("T-1", "T-2"))
+        process = _start(empty_database)
+        waits = "SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'CREATE UNIQUE INDEX CONC%'"
+        while not await writer.fetchval(f"{waits} AND wait_event_type = 'Lock'"):
+            assert process.poll() is None
+            await asyncio.sleep(0.05)
+        await asyncio.wait_for(writer.execute(_PAYMENT.replace("T-1", "T-3")), HANG_S)
+        await transaction.commit()
+        output, _ = await asyncio.to_thread(process.communicate, timeout=HANG_S)
+        await open_one.close()
+        await writer.close()
+        assert process.returncode == 0, output
+        return output
+
+    output = asyncio.run(migrate_beside_writers())
+    assert "building index payments_transaction beside the running gateways" in output
+    assert databases.value(empty_database, _INDEX_IS_VALID) is True
+    assert databases.value(empty_database, "SELECT count(*) FROM payments") == 3
+
+
+def test_an_index_that_a_killed_run_left_invalid_is_built_again(
+    bare: Cli, empty_database: str
+) -> None:
+    _first_revision(empty_database, _PAYMENT, _PAYMENT.replace("T-1", "T-2"))
+    with pytest.raises(asyncpg.UniqueViolationError):
+        # Two rows of one currency: the build fails half way, as a killed one does.
+        _run(
+            empty_database,
+            "CREATE UNIQUE INDEX CONCURRENTLY payments_transaction ON payments (currency)",
+        )
+    assert databases.value(empty_database, _INDEX_IS_VALID) is False
+    assert bare("migrate", TIDEGATE_DATABASE_URL=empty_database).exit_code == 0
+    assert databases.value(empty_database, _INDEX_IS_VALID) is True
+
+
+def test_a_number_may_be_of_two_accounts_and_once_of_each(bare: Cli, empty_database: str) -> None:
+    _first_revision(empty_database, _PAYMENT)
+    bare("migrate", TIDEGATE_DATABASE_URL=empty_database)
+    databases.execute(empty_database, _PAYMENT.replace("stripe:a", "stripe:b"))
+    with pytest.raises(asyncpg.UniqueViolationError):
+        databases.execute(empty_database, _PAYMENT)
 
 
 def test_check_reports_and_changes_nothing(bare: Cli, empty_database: str) -> None:

@@ -1,0 +1,1 @@
+"""Indexes built before their revision; see `ops.migrations.online`."""
