@@ -104,14 +104,15 @@ def tracking_no(event: Event) -> str:
     return event.tracking_no if isinstance(event, Delivered) and not event.order_no else ""
 
 
-def refund_key(provider: str, event: Event) -> tuple[str, str] | None:
+def refund_key(origin: str, event: Event) -> tuple[str, str] | None:
     """Return what identifies a single refund in any report of it: (source, key) in the history.
 
+    ``origin`` is the account that reported the payment; revisions before 0009 wrote the provider.
     A callback and a poll may both report it, each under a key of its own; added up twice, it
     would be money that was never refunded. Totals need no name: they are compared, not added.
     """
     if isinstance(event, RefundSucceeded) and not event.cumulative and event.refund_no:
-        return f"refund:{provider}", f"{event.transaction_id} {event.refund_no}"
+        return f"refund:{origin}", f"{event.transaction_id} {event.refund_no}"
     return None
 
 

@@ -143,6 +143,9 @@ def _refund(
     if order is None or payment is None or payment.standing == "waiting":
         return Step("waiting")
     before = order.status
+    if payment.order_id != order.id:
+        detail = f"transaction {payment.transaction_id} paid another order"
+        return Step("parked", before, before, "unmapped", detail)
     total = _refunded_total(event, payment.refunded)
     if event.currency != payment.currency or total > payment.amount:
         detail = f"refunded {total} {event.currency} of {payment.amount} {payment.currency}"

@@ -27,8 +27,9 @@ ParkReason = Literal[
     "poison",
 ]
 
-#: The standing of a payment with its order.
-Standing = Literal["waiting", "applied", "mismatch", "after_close", "duplicate"]
+#: The standing of a payment with its order. ``repeat``: another account, paid for the same
+#: channel, had reported this transaction of this order already; it counts once.
+Standing = Literal["waiting", "applied", "mismatch", "after_close", "duplicate", "repeat"]
 
 
 class FollowUp(Struct, frozen=True):
@@ -80,7 +81,7 @@ class OrderState(Struct):
 
 
 class PaymentState(Struct):
-    """One transaction of a provider. Unique by (provider, transaction_id)."""
+    """One transaction as one account reported it. Unique by (source, transaction_id)."""
 
     id: UUID
     provider: str

@@ -47,9 +47,9 @@ class Machine:
             self.history[row.source, row.source_key] = row
         self.orders |= {order.id: order for order in fold.changed_orders()}
         self.payments |= {payment.id: payment for payment in fold.changed_payments()}
-        assert len({(p.provider, p.transaction_id) for p in self.payments.values()}) == len(
+        assert len({(p.source, p.transaction_id) for p in self.payments.values()}) == len(
             self.payments
-        ), "a transaction has one row"
+        ), "a transaction has one row an account"
         self.waiting |= {row.id: row for row in fold.new_waiting}
         # One statement cannot both mark a row and delete it: it would do only one of them.
         assert not set(fold.settled) & set(fold.tried), "what is settled is not left to be tried"
@@ -108,8 +108,16 @@ class Machine:
             or (row.transaction_id and (row.provider, row.transaction_id) in transactions)
         ]
         keys: set[tuple[str, str] | None] = {(row.source, row.source_key) for row in follow_ups}
-        keys |= {events.refund_key(row.provider, row.event) for row in follow_ups}
-        keys |= {events.refund_key(row.provider, row.event) for row in waiting}
+        reported = [(row.provider, row.event) for row in follow_ups]
+        reported += [(row.provider, row.event) for row in waiting]
+        for provider, event in reported:
+            transaction = provider, events.transaction_id(event)
+            reported_by = {
+                known.source
+                for known in self.payments.values()
+                if (known.provider, known.transaction_id) == transaction
+            }
+            keys |= {events.refund_key(origin, event) for origin in reported_by | {provider}}
         recorded = {key for key in self.history if key in keys}
         return Context([copy.copy(row) for row in payments], waiting, recorded)
 

@@ -10,7 +10,7 @@ from gateway.domain import events
 from gateway.domain.following import Done
 from gateway.stores.postgres.ledger import Ledger
 from gateway.wiring import Gateway
-from tests.domain.support import NOW, closed, delivered, due, paid, refunded, shipped
+from tests.domain.support import DUE, NOW, closed, delivered, due, paid, refunded, shipped
 from tests.stores.support import Database, counts, order, reported, rows, submit, tell
 
 HISTORY = ("action", "from_status", "to_status", "outcome", "reason")
@@ -450,11 +450,11 @@ async def test_an_impossible_move_is_parked_and_moves_nothing(
 async def test_one_transaction_for_two_orders_pays_the_first_and_is_parked_for_the_second(
     gateway: Gateway, ledger: Database
 ) -> None:
-    """Two senders may number their transactions alike: the second order is not silently unpaid."""
+    """Somebody is wrong: the second order is not silently unpaid."""
     await placed(gateway)
     await placed(gateway, 2, "W-2")
     await tell(gateway, paid())
-    done = await tell(gateway, paid(order_no="W-2"), source="stripe:other")
+    done = await tell(gateway, paid(order_no="W-2"))
     assert (done.outcome, done.reason) == ("parked", "duplicate_payment")
     assert await parked(ledger) == [("duplicate_payment", "W-2", "parked", "duplicate_payment")]
     assert (await order(ledger, "W-2"))["status"] == "pending_payment"
@@ -495,21 +495,72 @@ async def test_a_settle_of_an_unknown_order_is_no_error(gateway: Gateway) -> Non
     assert (await gateway.intake.settle(gateway.new_id())).outcome == "repeat"
 
 
-async def test_one_transaction_reported_by_two_accounts_leaves_nothing_stuck(
+async def test_one_number_reported_by_two_accounts_is_two_transactions(
     gateway: Gateway, ledger: Database
 ) -> None:
-    """What the second account waited with is a repeat by the time its own order comes."""
-    await tell(gateway, paid(), source="stripe:app", channels=("app",))
+    """Nobody takes a number away from another account by reporting it first."""
+    await tell(gateway, paid("1"), source="stripe:app", channels=("app",))
+    await placed(gateway)
+    assert (await tell(gateway, paid())).outcome == "applied"
+    assert (await state(ledger))[0] == "paid"
+    await submit(gateway, due(2, channel="app", order_no="W-1"))
+    found = await ledger.fetch("SELECT channel, status, hold FROM orders ORDER BY channel")
+    assert [tuple(row) for row in found] == [
+        ("app", "pending_payment", "amount_mismatch"),
+        ("web", "paid", None),
+    ]
+    made = await counts(ledger)
+    assert (made["waiting"], made["payments"]) == (0, 2)
+
+
+async def test_a_transaction_that_two_accounts_of_one_channel_report_counts_once(
+    gateway: Gateway, ledger: Database
+) -> None:
+    """Both reported it before the order came; one of both is marked as a repeat."""
+    refund = refunded("30", cumulative=False, refund_no="R-1")
+    for source in ("stripe:main", "stripe:second"):
+        for event in (paid(), refund):
+            assert (await tell(gateway, event, source=source)).outcome == "waiting"
+    await placed(gateway)
+    stored = await order(ledger)
+    assert (stored["status"], stored["hold"]) == ("paid", None)
+    assert (stored["paid"], stored["refunded"]) == (DUE, 30)
+    assert await rows(ledger, "payments", "standing") == [("applied",), ("repeat",)]
+    again = await tell(gateway, refund, source="stripe:second")
+    assert again.outcome == "repeat"
+    made = await counts(ledger)
+    assert (made["waiting"], made["parked"]) == (0, 0)
+
+
+async def test_a_refund_cannot_reach_another_channel_by_waiting(
+    gateway: Gateway, ledger: Database
+) -> None:
+    """It names no order and the transaction of another account, before that one was paid."""
+    await placed(gateway)
+    for at in ("before", "after"):
+        refund = await tell(gateway, refunded(order_no=""), source="stripe:app", channels=("app",))
+        assert refund.outcome == "waiting", at
+        await tell(gateway, paid())
+        assert await gateway.maintenance.orders_to_settle(10) == []
+        stored = await order(ledger)
+        assert (stored["status"], stored["refunded"]) == ("paid", 0)
+
+
+async def test_a_refund_recorded_by_an_older_version_is_known(
+    gateway: Gateway, ledger: Database
+) -> None:
+    """Before revision 0009 the key of a single refund named the provider, not the account."""
     await placed(gateway)
     await tell(gateway, paid())
-    assert (await state(ledger))[0] == "paid"
-    other = await submit(gateway, due(2, channel="app", order_no="W-1"))
-    await gateway.intake.settle(other.id)
-    assert await ledger.fetchval("SELECT status FROM orders WHERE channel = 'app'") == (
-        "pending_payment"
+    refund = refunded("30", cumulative=False, refund_no="R-1")
+    await tell(gateway, refund)
+    await ledger.execute("ALTER TABLE order_events DISABLE TRIGGER append_only")
+    await ledger.execute(
+        "UPDATE order_events SET source = 'refund:stripe' WHERE source = 'refund:stripe:main'"
     )
-    found = await counts(ledger)
-    assert (found["waiting"], found["payments"]) == (0, 1)
+    await ledger.execute("ALTER TABLE order_events ENABLE TRIGGER append_only")
+    assert (await tell(gateway, refund)).outcome == "repeat"
+    assert (await order(ledger))["refunded"] == 30
 
 
 # --- parcels ---

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from msgspec import Struct
 
-from gateway.domain import events, folding
+from gateway.domain import authority, events, folding
 from gateway.domain.events import Event
 from gateway.domain.following import Done, FollowUp, OrderState, PaymentState, Settle, Step
 
@@ -114,7 +114,11 @@ class Fold:
         self._orders = {order.id: order for order in orders}
         self._by_number = {(order.channel, order.order_no): order for order in orders}
         self._read_versions = {order.id: order.version for order in orders}
-        self._payments = {(row.provider, row.transaction_id): row for row in context.payments}
+        self._payments = list(context.payments)
+        #: By (provider, transaction number): one payment of each account that reported it.
+        self._reported: dict[tuple[str, str], list[PaymentState]] = {}
+        for row in context.payments:
+            self._reported.setdefault((row.provider, row.transaction_id), []).append(row)
         self._touched: dict[UUID, PaymentState] = {}
         self._waiting = {row.id: row for row in context.waiting}
         self._recorded = context.recorded
@@ -137,7 +141,7 @@ class Fold:
             self._settle(order)
             return _done(Step("applied"), order)
         key = (entry.source, entry.source_key)
-        order = self._order_of(entry.event, entry.provider, entry.channels)
+        order = self._order_of(entry)
         if key in self._recorded:
             return _done(Step("repeat"), order)
         self._recorded.add(key)
@@ -163,23 +167,36 @@ class Fold:
         """Return the payments that are new or different."""
         return list(self._touched.values())
 
-    def _order_of(self, event: Event, provider: str, channels: Sequence[str]) -> OrderState | None:
-        """Return the event's order in the account's channels: by number, parcel or transaction."""
+    def _order_of(self, entry: FollowUp) -> OrderState | None:
+        """Return the event's order in the account's channels: by transaction, number or parcel."""
+        event = entry.event
+        if isinstance(event, events.RefundSucceeded) and (paid := self._order_paid_by(entry)):
+            # Money goes back from where it went, whatever number the message names.
+            return paid
         if number := events.order_no(event):
-            for channel in channels:
+            for channel in entry.channels:
                 if order := self._by_number.get((channel, number)):
                     return order
             return None
         if parcel := events.tracking_no(event):
             shipped = [order for order in self._orders.values() if order.tracking_no == parcel]
-            ours = [order for order in shipped if order.channel in channels]
+            ours = [order for order in shipped if order.channel in entry.channels]
             return ours[0] if len(ours) == 1 else None
-        payment = self._payments.get((provider, events.transaction_id(event)))
-        if payment is None or payment.order_id is None:
-            return None
-        order = self._orders.get(payment.order_id)
-        # An account may change orders of its own channels only, whatever transaction it names.
-        return order if order is not None and order.channel in channels else None
+        return self._order_paid_by(entry)
+
+    def _order_paid_by(self, entry: FollowUp) -> OrderState | None:
+        """Return the order that the entry's transaction paid; its own account's payment first."""
+        reported = self._payments_of(entry)
+        for payment in sorted(reported, key=lambda payment: payment.source != entry.source):
+            order = self._orders.get(payment.order_id) if payment.order_id is not None else None
+            if order is not None and authority.may_touch(
+                source=entry.source, channels=entry.channels, order=order, payment=payment
+            ):
+                return order
+        return None
+
+    def _payments_of(self, entry: FollowUp | WaitingEvent) -> list[PaymentState]:
+        return self._reported.get((entry.provider, events.transaction_id(entry.event)), [])
 
     def _apply(
         self,
@@ -191,14 +208,16 @@ class Fold:
         is_new: bool,
     ) -> Step:
         event = entry.event
-        payment = self._payments.get((entry.provider, events.transaction_id(event)))
+        payment = authority.payment_of(
+            self._payments_of(entry), source=entry.source, channels=entry.channels, order=order
+        )
         is_new_payment = False
         if payment is None and isinstance(event, events.PaymentSucceeded):
             payment = self._new_payment(entry, event)
             is_new_payment = True
         version = order.version if order is not None else 0
-        refund_key = events.refund_key(entry.provider, event)
-        if refund_key in self._recorded:
+        refund_key = events.refund_key(payment.source if payment else entry.source, event)
+        if not self._recorded.isdisjoint({refund_key, events.refund_key(entry.provider, event)}):
             status = order.status if order is not None else None
             step = Step("repeat", status, status)
         else:
@@ -207,12 +226,14 @@ class Fold:
                 order=order,
                 payment=payment,
                 is_new=is_new_payment,
-                payments=self._payments.values(),
+                payments=self._payments,
             )
         if step.outcome == "waiting" and not is_new:
             return step
         if payment is not None and step.outcome in ("applied", "parked", "waiting"):
             self._touched[payment.id] = payment
+        if payment is not None and order is not None and step.outcome == "repeat":
+            self._close_own(entry, order, payment)
         self.history.append(_history(entry, order, step, history_id, key))
         if refund_key is not None and step.outcome == "applied":
             # Not a step of the order: it only makes the next report of this refund a repeat.
@@ -240,8 +261,18 @@ class Fold:
             standing="waiting",
             paid_at=event.occurred_at,
         )
-        self._payments[payment.provider, payment.transaction_id] = payment
+        self._payments.append(payment)
+        self._reported.setdefault((payment.provider, payment.transaction_id), []).append(payment)
         return payment
+
+    def _close_own(
+        self, entry: FollowUp | WaitingEvent, order: OrderState, counted: PaymentState
+    ) -> None:
+        """Mark the account's own report of a transaction that another account's report counts."""
+        for own in self._payments_of(entry):
+            if own is not counted and own.source == entry.source and own.standing == "waiting":
+                own.order_id, own.standing = order.id, "repeat"
+                self._touched[own.id] = own
 
     def _wait(self, entry: FollowUp) -> None:
         row = WaitingEvent(
@@ -269,10 +300,12 @@ class Fold:
                 return
 
     def _is_about(self, row: WaitingEvent, order: OrderState) -> bool:
-        if row.order_no:
-            return row.order_no == order.order_no and order.channel in row.channels
-        payment = self._payments.get((row.provider, row.transaction_id))
-        return payment is not None and payment.order_id == order.id
+        if not authority.may_touch(source=row.source, channels=row.channels, order=order):
+            return False
+        if row.order_no == order.order_no:
+            return True
+        names_payment = not row.order_no or isinstance(row.event, events.RefundSucceeded)
+        return names_payment and any(p.order_id == order.id for p in self._payments_of(row))
 
     def _try_waiting(self, row: WaitingEvent, order: OrderState) -> bool:
         step = self._apply(row, order, self._new_id(), ("waiting", str(row.id)), is_new=False)

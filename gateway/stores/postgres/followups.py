@@ -87,9 +87,7 @@ class FollowUps:
         raw = fold.raw
         # Sorted by their unique keys, or two batches with the same events could deadlock.
         history = sorted(fold.history, key=lambda row: (row.source, row.source_key))
-        payments = sorted(
-            fold.changed_payments(), key=lambda row: (row.provider, row.transaction_id)
-        )
+        payments = sorted(fold.changed_payments(), key=lambda row: (row.transaction_id, row.source))
         return [
             _encode(history).decode(),
             _encode(fold.changed_orders()).decode(),
@@ -144,8 +142,11 @@ async def _read_context(
 ) -> Context:
     follow_ups = [entry for entry in batch if isinstance(entry, FollowUp)]
     named = [entry for entry in follow_ups if events.transaction_id(entry.event)]
-    keys = [(entry.source, entry.source_key) for entry in follow_ups]
-    keys += [key for e in follow_ups if (key := events.refund_key(e.provider, e.event))]
+    refunds = [
+        (entry.provider, entry.event)
+        for entry in follow_ups
+        if isinstance(entry.event, events.RefundSucceeded) and entry.event.refund_no
+    ]
     record = await connection.fetchrow(
         _READ_CONTEXT,
         [entry.provider for entry in named],
@@ -153,8 +154,11 @@ async def _read_context(
         [order.id for order in orders],
         [order.channel for order in orders],
         [order.order_no for order in orders],
-        [source for source, _ in keys],
-        [source_key for _, source_key in keys],
+        [entry.source for entry in follow_ups],
+        [entry.source_key for entry in follow_ups],
+        [provider for provider, _ in refunds],
+        [refund.transaction_id for _, refund in refunds],
+        [refund.refund_no for _, refund in refunds],
     )
     assert record is not None, "read_context.sql returns one row"
     return Context(

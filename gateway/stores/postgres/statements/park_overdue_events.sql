@@ -25,9 +25,9 @@ SELECT l.id, l.source, l.id::text, o.id, 'unknown_order',
            SELECT n.id FROM orders n
             WHERE n.order_no = l.order_no AND n.channel = ANY (l.channels)
            UNION ALL
-           SELECT p.order_id FROM payments p
+           SELECT n.id FROM payments p JOIN orders n ON n.id = p.order_id
             WHERE p.provider = l.provider AND p.transaction_id = l.transaction_id
-              AND l.order_no = '' AND p.order_id IS NOT NULL
+              AND l.order_no = '' AND n.channel = ANY (l.channels)
             LIMIT 1
        ) o ON true
 RETURNING id

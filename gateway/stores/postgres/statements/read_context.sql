@@ -28,13 +28,27 @@ WITH transactions AS MATERIALIZED (
     -- Of what waits, too: two accounts may have reported one transaction, each for its channels.
     SELECT p.* FROM awaiting w JOIN payments p USING (provider, transaction_id)
      WHERE w.transaction_id <> ''
+), refunds AS (
+    SELECT *
+      FROM unnest($8::text[], $9::text[], $10::text[]) AS r (provider, transaction_id, refund_no)
+    UNION
+    SELECT w.provider, w.transaction_id, w.event ->> 'refund_no'
+      FROM awaiting w
+     WHERE w.event ->> 'refund_no' <> ''
 ), keys AS (
     SELECT * FROM unnest($6::text[], $7::text[]) AS k (source, source_key)
     UNION
-    -- The key of `events.refund_key`, for the refunds that wait.
-    SELECT 'refund:' || w.provider, w.transaction_id || ' ' || (w.event ->> 'refund_no')
-      FROM awaiting w
-     WHERE w.event ->> 'refund_no' <> ''
+    -- The key of `events.refund_key`: by the account that reported the payment, and by the
+    -- provider, as revisions before 0009 wrote it.
+    SELECT 'refund:' || o.origin, r.transaction_id || ' ' || r.refund_no
+      FROM refunds r
+     CROSS JOIN LATERAL (
+               SELECT r.provider
+               UNION
+               SELECT k.source
+                 FROM known k
+                WHERE k.provider = r.provider AND k.transaction_id = r.transaction_id
+           ) o (origin)
 )
 SELECT (SELECT coalesce(json_agg(k), '[]')::text FROM known k) AS payments,
        (SELECT coalesce(json_agg(w), '[]')::text FROM awaiting w) AS waiting,

@@ -2,7 +2,7 @@
 
 from ops.migrations import scripts
 
-revision = "0011"
+revision = "0009"
 down_revision = "0008"
 branch_labels = None
 depends_on = None
@@ -10,7 +10,7 @@ depends_on = None
 
 def upgrade() -> None:
     """Replace the unique key of payments."""
-    scripts.run("0011_payments_by_account.sql")
+    scripts.run("0009_payments_by_account.sql")
 
 
 def downgrade() -> None:
