@@ -10,7 +10,7 @@ import asyncpg
 from msgspec import Struct
 
 from gateway.domain.errors import Unavailable
-from gateway.intake.accept import Intake
+from gateway.intake.accept import Intake, Policies
 from gateway.intake.batch_writer import BatchWriter
 from gateway.intake.committer import Committer
 from gateway.intake.journal import Journal
@@ -25,9 +25,11 @@ from gateway.overload.monitor import Monitor
 from gateway.overload.overrides import Overrides
 from gateway.overload.rate_limit import RateLimits
 from gateway.overload.signals import Signals
+from gateway.runtime import live
 from gateway.runtime.circuit_breaker import CircuitBreaker
 from gateway.runtime.clock import Clock, SystemClock
 from gateway.runtime.ids import UUIDv7
+from gateway.runtime.live import Limits, Live
 from gateway.runtime.settings import Settings
 from gateway.runtime.watchdog import Watchdog
 from gateway.stores import sealing
@@ -67,7 +69,11 @@ class Stores(Struct):
 class Gateway(Struct):
     """The parts of a process: the intake, what protects it from overload, and the stores."""
 
+    #: As they were at the start. What a reload can change is read from ``limits`` and ``policies``.
     settings: Settings
+    limits: Live[Limits]
+    #: The look-alike policies that ``intake`` goes by.
+    policies: Live[Policies]
     clock: Clock
     new_id: UUIDv7
     stores: Stores
@@ -82,7 +88,7 @@ class Gateway(Struct):
     #: The rate limit of each API key.
     key_rate_limits: RateLimits
     #: The rate limits of the channels that have one, by name.
-    channel_rate_limits: Mapping[str, RateLimits]
+    channel_rate_limits: Live[Mapping[str, RateLimits]]
     overrides: Overrides
     override_store: OverrideStore
     rejected_callbacks: RejectedCallbackRecorder
@@ -157,6 +163,8 @@ async def open_gateway(settings: Settings, *, clock: Clock | None = None) -> Asy
         )
         peer_loads = PeerLoads()
         watchdog = Watchdog(clock=clock)
+        limits = Live(live.limits(settings))
+        policies: Live[Policies] = Live(settings.channel_policies())
         admission = Admission(
             committer=committer,
             overrides=overrides,
@@ -166,6 +174,8 @@ async def open_gateway(settings: Settings, *, clock: Clock | None = None) -> Asy
         )
         yield Gateway(
             settings=settings,
+            limits=limits,
+            policies=policies,
             clock=clock,
             new_id=new_id,
             stores=stores,
@@ -174,7 +184,7 @@ async def open_gateway(settings: Settings, *, clock: Clock | None = None) -> Asy
                 committer=committer,
                 clock=clock,
                 new_id=new_id,
-                policies=settings.channel_policies(),
+                policies=policies,
             ),
             remarks=Remarks(
                 store=stored_remarks.Remarks(
@@ -196,8 +206,7 @@ async def open_gateway(settings: Settings, *, clock: Clock | None = None) -> Asy
                     commits_s=writer.commits_s,
                     readers=readers,
                     peers=peer_loads,
-                    requests_per_s_max=settings.requests_per_s_max,
-                    ack_bytes_max=settings.ack_bytes_max,
+                    limits=limits,
                 ),
                 overrides=overrides,
                 watchdog=watchdog,
@@ -207,17 +216,15 @@ async def open_gateway(settings: Settings, *, clock: Clock | None = None) -> Asy
             key_rate_limits=RateLimits(
                 rate=settings.key_requests_per_s_max, burst=settings.key_burst
             ),
-            channel_rate_limits={
-                channel.name: RateLimits(rate=channel.orders_per_s_max, burst=channel.orders_burst)
-                for channel in settings.channels
-                if channel.orders_per_s_max
-            },
+            channel_rate_limits=Live(
+                rate_limit.by_channel(settings.channels, before={}, now_s=clock.monotonic_s())
+            ),
             overrides=overrides,
             override_store=override_store,
             rejected_callbacks=RejectedCallbackRecorder(
                 store=RejectedCallbacks(pool=stores.primary, sealer=stores.sealer),
                 new_id=new_id,
-                minute_max=settings.refused_minute_max,
+                limits=limits,
             ),
             readers=readers,
             maintenance=Maintenance(pool=stores.primary),

@@ -81,7 +81,7 @@ def _drainer(gateway: Gateway) -> Drainer:
             committer=committer,
             clock=gateway.clock,
             new_id=gateway.new_id,
-            policies=settings.channel_policies(),
+            policies=gateway.policies,
         ),
         ledger=ledger,
         aliases=Aliases(pool=stores.primary),

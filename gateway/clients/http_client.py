@@ -78,28 +78,36 @@ class HttpClient:
 
     async def get(self, url: str) -> Answer:
         """Return the answer to a GET. Raises ``CallFailed``."""
-        return await self._call("GET", url, None)
+        return await self._call("GET", url, None, {})
 
-    async def post(self, url: str, body: bytes) -> Answer:
-        """Return the answer to a POST. Raises ``CallFailed``."""
-        return await self._call("POST", url, body)
+    async def post(
+        self, url: str, body: bytes, *, headers: Mapping[str, str] | None = None
+    ) -> Answer:
+        """Return the answer to a POST, sent with these headers too. Raises ``CallFailed``."""
+        return await self._call("POST", url, body, headers or {})
 
     async def close(self) -> None:
         """Abandon the calls that are running."""
         if self._session is not None:
             await self._session.close()
 
-    async def _call(self, method: Literal["GET", "POST"], url: str, body: bytes | None) -> Answer:
+    async def _call(
+        self,
+        method: Literal["GET", "POST"],
+        url: str,
+        body: bytes | None,
+        headers: Mapping[str, str],
+    ) -> Answer:
         if self._is_https_only and not url.startswith("https://"):
             raise CallFailed("not https")
         if self._call_breaker is None:
-            return await self._send(method, url, body)
+            return await self._send(method, url, body, headers)
         clock = self._call_breaker.clock
         permit = self._call_breaker.breaker.ask(clock.monotonic_s())
         if permit is None:
             raise CallFailed("the circuit breaker is open")
         try:
-            answer = await self._send(method, url, body)
+            answer = await self._send(method, url, body, headers)
         except CallFailed:
             permit.fail(clock.monotonic_s())
             raise
@@ -112,10 +120,17 @@ class HttpClient:
             permit.succeed(clock.monotonic_s())
         return answer
 
-    async def _send(self, method: str, url: str, body: bytes | None) -> Answer:
+    async def _send(
+        self, method: str, url: str, body: bytes | None, headers: Mapping[str, str]
+    ) -> Answer:
         try:
             async with self._opened().request(
-                method, url, data=body, allow_redirects=False, ssl=self._tls or True
+                method,
+                url,
+                data=body,
+                headers=headers,
+                allow_redirects=False,
+                ssl=self._tls or True,
             ) as response:
                 if not 200 <= response.status < 300:
                     return Answer(response.status, b"")

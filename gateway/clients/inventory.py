@@ -40,11 +40,10 @@ class HttpInventory:
     """Asks the inventory over HTTP. ``close`` it; until the first question it opens nothing."""
 
     def __init__(self, *, url: str, token: str, call_s: float, calls_max: int) -> None:
-        """``token``: sent as a bearer token unless empty. ``calls_max``: calls at once."""
+        """``calls_max``: calls at once."""
         self._url = url
-        headers = {"Content-Type": "application/json"}
-        if token:
-            headers["Authorization"] = f"Bearer {token}"
+        #: Sent as a bearer token unless empty; may be replaced at any time.
+        self.token = token
         self._client = HttpClient(
             call_s=call_s,
             answer_bytes_max=_ANSWER_BYTES_MAX,
@@ -52,15 +51,16 @@ class HttpInventory:
             is_public_only=False,
             is_https_only=False,
             is_reusing=True,
-            headers=headers,
+            headers={"Content-Type": "application/json"},
         )
 
     async def missing(self, submission: Submission) -> list[str]:
         """Return the SKUs that are out of stock, of any order. Raises ``Unavailable``."""
         items = [_Item(item.sku, item.quantity) for item in submission.items]
         question = _encode(_Question(submission.channel, items))
+        headers = {"Authorization": f"Bearer {self.token}"} if self.token else {}
         try:
-            answer = await self._client.post(self._url, question)
+            answer = await self._client.post(self._url, question, headers=headers)
             if answer.status != 200:
                 raise Unavailable("inventory")
             return _decode(answer.body).unavailable

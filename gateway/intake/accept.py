@@ -16,15 +16,19 @@ from gateway.domain.placing import LookalikePolicy, Placed, Placement, Stock
 from gateway.intake import journal_codec, metrics
 from gateway.intake.committer import Committer
 from gateway.runtime.clock import Clock
+from gateway.runtime.live import Live
 
 _log = logging.getLogger(__name__)
+
+#: The look-alike policy of each channel by its name.
+Policies = Mapping[str, LookalikePolicy]
 
 
 class Intake:
     """Accepts orders and events: recognises repeats in flight, commits the rest, answers.
 
     What is answered is committed, or journaled, or rejected without a trace that counts.
-    ``policies`` has the look-alike policy of every configured channel.
+    ``policies`` has the look-alike policy of every configured channel now.
     """
 
     def __init__(
@@ -33,7 +37,7 @@ class Intake:
         committer: Committer,
         clock: Clock,
         new_id: Callable[[], UUID],
-        policies: Mapping[str, LookalikePolicy],
+        policies: Live[Policies],
     ) -> None:
         self._committer = committer
         self._clock = clock
@@ -56,13 +60,17 @@ class Intake:
             request_id=request_id,
             trigger=trigger,
             received_at=self._clock.now(),
+            policies=self._policies.now,
         )
 
-    def shop_placement(self, submission: Submission, *, raw: bytes, trigger: str) -> Placement:
+    def shop_placement(
+        self, submission: Submission, *, raw: bytes, trigger: str, policies: Policies
+    ) -> Placement:
         """Return an order that a shop took and reported, checked. Raises ``Invalid``.
 
         Its number alone identifies it: a second order of the same goods is another order, which
-        the channel's policy may hold for review, and never a repeat. ``raw``: the shop's message.
+        the channel's policy may hold for review, and never a repeat. ``raw``: the shop's message;
+        ``policies``: of the channels whose orders it may report.
         """
         return self._placement(
             submission,
@@ -71,6 +79,7 @@ class Intake:
             request_id=_request_id(submission),
             trigger=trigger,
             received_at=self._clock.now(),
+            policies=policies,
             is_from_shop=True,
         )
 
@@ -88,6 +97,7 @@ class Intake:
             request_id=order.request_id,
             trigger=order.trigger,
             received_at=order.received_at,
+            policies=self._policies.now,
             is_from_shop=order.shop_order is not None,
             stock=order.stock,
         )
@@ -101,11 +111,12 @@ class Intake:
         request_id: str | None,
         trigger: str,
         received_at: datetime,
+        policies: Policies,
         is_from_shop: bool = False,
         stock: Stock | None = None,
     ) -> Placement:
         phone = validation.check(
-            submission, channels=self._policies, now=received_at, is_from_shop=is_from_shop
+            submission, channels=policies, now=received_at, is_from_shop=is_from_shop
         )
         payload_digest = fingerprint.payload(submission)
         lookalike, same_goods = fingerprint.similarity(submission, phone)
@@ -119,7 +130,7 @@ class Intake:
             exact=fingerprint.exact(payload_digest, request_id),
             lookalike=lookalike,
             same_goods=same_goods,
-            policy=self._policies[submission.channel],
+            policy=policies[submission.channel],
             trigger=trigger,
             received_at=received_at,
             is_from_shop=is_from_shop,

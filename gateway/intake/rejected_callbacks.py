@@ -18,6 +18,7 @@ from gateway.domain.errors import Rejected, Unavailable
 from gateway.domain.rejected_callbacks import RejectedCallback
 from gateway.intake.metrics import REJECTED_CALLBACKS_UNSTORED
 from gateway.runtime import lifecycle
+from gateway.runtime.live import Limits, Live
 
 _log = logging.getLogger(__name__)
 
@@ -38,13 +39,13 @@ class Store(Protocol):
 class RejectedCallbackRecorder:
     """Takes rejected callbacks without waiting, and writes them once a second.
 
-    ``minute_max``: callbacks stored a minute for each account and reason.
+    Of each account and reason, ``refused_minute_max`` of the limits are stored a minute.
     """
 
-    def __init__(self, *, store: Store, new_id: Callable[[], UUID], minute_max: int) -> None:
+    def __init__(self, *, store: Store, new_id: Callable[[], UUID], limits: Live[Limits]) -> None:
         self._store = store
         self._new_id = new_id
-        self._minute_max = minute_max
+        self._limits = limits
         self._minute: datetime | None = None
         # By account and reason: both from closed lists, so this is small.
         self._counts: Counter[tuple[str, str, str]] = Counter()
@@ -67,7 +68,7 @@ class RejectedCallbackRecorder:
             self._counts.clear()
         key = provider, account, rejected.reason
         self._counts[key] += 1
-        if self._counts[key] > self._minute_max:
+        if self._counts[key] > self._limits.now.refused_minute_max:
             REJECTED_CALLBACKS_UNSTORED.labels("minute").inc()
             return
         if len(self._waiting) >= _WAITING_MAX:

@@ -1,7 +1,7 @@
 """A shop message: orders that a shop took, and events of orders, in one verified message."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from uuid import UUID
 
@@ -11,6 +11,7 @@ from gateway.domain.errors import Invalid, Poisoned
 from gateway.domain.events import Event, Unmapped
 from gateway.domain.following import FollowUp
 from gateway.domain.orders import Submission
+from gateway.domain.placing import LookalikePolicy
 from gateway.intake.accept import Intake
 
 _DETAIL_MAX = 500
@@ -19,12 +20,13 @@ _DETAIL_MAX = 500
 class ShopMessage(Struct, frozen=True):
     """A verified message. ``items`` are (key, order or event), an order before its events.
 
-    ``source`` is ``<provider>:<account>``; ``channels`` are those whose orders it may name.
+    ``source`` is ``<provider>:<account>``; ``policies`` has the channels whose orders it may name,
+    each with its look-alike policy.
     """
 
     source: str
     provider: str
-    channels: tuple[str, ...]
+    policies: Mapping[str, LookalikePolicy]
     trigger: str
     items: Sequence[tuple[str, Event | Submission]]
     body: bytes
@@ -55,7 +57,7 @@ async def accept(message: ShopMessage, *, intake: Intake, new_id: Callable[[], U
                 source=message.source,
                 source_key=key,
                 provider=message.provider,
-                channels=message.channels,
+                channels=tuple(message.policies),
                 event=event,
                 trigger=message.trigger,
                 received_at=message.received_at,
@@ -74,7 +76,9 @@ async def accept(message: ShopMessage, *, intake: Intake, new_id: Callable[[], U
 async def _place(message: ShopMessage, order: Submission, *, intake: Intake) -> tuple[str, bool]:
     """Place an order; return why it must be parked (or ``""``), and whether it is new."""
     try:
-        placement = intake.shop_placement(order, raw=message.body, trigger=message.trigger)
+        placement = intake.shop_placement(
+            order, raw=message.body, trigger=message.trigger, policies=message.policies
+        )
     except Invalid as exc:
         faults = "; ".join([f"{fault.field} {fault.reason}" for fault in exc.faults])
         return faults[:_DETAIL_MAX], False

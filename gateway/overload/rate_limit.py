@@ -10,7 +10,8 @@ Pure: monotonic seconds are passed in.
 import heapq
 import math
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Protocol
 
 from msgspec import Struct
 
@@ -31,6 +32,25 @@ _STEADY_S = HALF_S / math.log(2)
 _UNSEEN_S = 1.0
 #: Share of its rate that a key has in this process at least.
 _SHARE_MIN = 0.01
+
+
+class Channel(Protocol):
+    """A channel's rate limit in the settings; a rate of 0 is none."""
+
+    @property
+    def name(self) -> str:
+        """The channel's name."""
+        ...
+
+    @property
+    def orders_per_s_max(self) -> float:
+        """Orders a second."""
+        ...
+
+    @property
+    def orders_burst(self) -> int:
+        """Orders at once."""
+        ...
 
 
 class Usage(Struct, frozen=True):
@@ -73,13 +93,35 @@ class RateLimits:
 
     def __init__(self, *, rate: float, burst: int) -> None:
         """``rate``: requests a second, 0 for no limit; ``burst``: requests at once."""
-        self._every_s = 1.0 / rate if rate else 0.0
-        self._burst_s = burst * self._every_s
-        self._ahead_s_max = (1 + _DEBT_BURSTS) * self._burst_s + DEBT_S
+        self._set(rate, burst)
         # Latest asked last: the keys asked since the last ``take`` are the last ones.
         self._counts: OrderedDict[str, _Count] = OrderedDict()
         self._shared: list[_Count] = []
         self._published: list[tuple[str, _Count]] = []
+
+    def _set(self, rate: float, burst: int) -> None:
+        self._every_s = 1.0 / rate if rate else 0.0
+        self._burst_s = burst * self._every_s
+        self._ahead_s_max = (1 + _DEBT_BURSTS) * self._burst_s + DEBT_S
+
+    def change(self, *, rate: float, burst: int, now_s: float) -> None:
+        """Count against another rate and burst from now on.
+
+        Each key stays ahead by as many requests as it was, within the debt that the new ones allow.
+        """
+        before_s = self._every_s
+        self._set(rate, burst)
+        if not self._every_s:
+            # What is not counted meanwhile must not be held against a key later.
+            self._counts.clear()
+            self._shared, self._published = [], []
+        # Seconds of the old rate become seconds of the new one. Without an old one there are none.
+        scale = self._every_s / before_s if before_s else 1.0
+        for count in self._counts.values():
+            ahead_s = max(0.0, count.ahead_s - (now_s - count.at_s) * count.share)
+            due_s = max(0.0, count.due_s - now_s)
+            count.ahead_s, count.at_s = min(ahead_s * scale, self._ahead_s_max), now_s
+            count.due_s = now_s + min(due_s * scale, self._ahead_s_max)
 
     def wait_s(self, key: str, now_s: float) -> float:
         """Count a request; return 0 if it is within the rate limit, else the seconds to wait."""
@@ -137,15 +179,16 @@ class RateLimits:
         return usage
 
     def receive(
-        self, key: str, *, ahead_s: float, asked: float, published_s: float, now_s: float
+        self, usage: Usage, *, ahead_s: float, asked: float, published_s: float, now_s: float
     ) -> None:
-        """Take over how far all processes together are ahead, as published at ``published_s``.
+        """Take over how far all processes together are ahead, with ``usage`` of ``published_s``.
 
         ``asked``: the requests asked of all processes, with a half-life of ``HALF_S``; it gives
         this process' share of the rate until the next exchange.
         """
-        count = self._counts.get(key)
-        if count is None:
+        count = self._counts.get(usage.key)
+        if count is None or usage.every_s != self._every_s:
+            # Forgotten, or counted at another rate until a moment ago.
             return
         # It lacks what was admitted since then.
         ahead_s = min(ahead_s, self._ahead_s_max) + count.admitted * self._every_s
@@ -166,3 +209,23 @@ class RateLimits:
             # request is left here: of less than one by many, no process would ever admit any.
             theirs_s = min(headroom_s * (1.0 - count.share), others_load * _UNSEEN_S)
             count.ahead_s += min(theirs_s, headroom_s - self._every_s)
+
+
+def by_channel(
+    channels: Sequence[Channel], *, before: Mapping[str, RateLimits], now_s: float
+) -> dict[str, RateLimits]:
+    """Return the rate limits of the channels that have one, by name.
+
+    One of ``before`` is changed to its channel's new rate, and keeps what it has counted.
+    """
+    limits = {}
+    for channel in channels:
+        rate, burst = channel.orders_per_s_max, channel.orders_burst
+        if not rate:
+            continue
+        if channel.name in before:
+            limits[channel.name] = before[channel.name]
+            limits[channel.name].change(rate=rate, burst=burst, now_s=now_s)
+        else:
+            limits[channel.name] = RateLimits(rate=rate, burst=burst)
+    return limits

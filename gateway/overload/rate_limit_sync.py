@@ -6,7 +6,7 @@ would count at once what was admitted over a while. A process that receives noth
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol
 
 import msgspec
@@ -48,9 +48,13 @@ class RateLimitSync:
     """Publishes what this process admitted, and counts here what the others did."""
 
     def __init__(
-        self, *, totals: Totals, limits: Sequence[tuple[str, RateLimits]], clock: Clock
+        self,
+        *,
+        totals: Totals,
+        limits: Callable[[], Iterable[tuple[str, RateLimits]]],
+        clock: Clock,
     ) -> None:
-        """``limits``: each with the namespace of its keys, by which they are published."""
+        """``limits``: those that there are now, each with the namespace of its keys."""
         self._totals = totals
         self._limits = limits
         self._clock = clock
@@ -68,11 +72,14 @@ class RateLimitSync:
         now_s = self._clock.monotonic_s()
         within_s, self._published_s = now_s - self._published_s, now_s
         usage = [
-            (name, limits, each) for name, limits in self._limits for each in limits.take(now_s)
+            (name, limits, each) for name, limits in self._limits() for each in limits.take(now_s)
         ]
         if not usage:
             return
-        named = [msgspec.structs.replace(each, key=f"{name}:{each.key}") for name, _, each in usage]
+        named = [
+            msgspec.structs.replace(each, key=_published_name(name, each))
+            for name, _, each in usage
+        ]
         try:
             totals = await self._totals.add(named, within_s=within_s)
         except Unavailable as exc:
@@ -82,7 +89,7 @@ class RateLimitSync:
         received_s = self._clock.monotonic_s()
         for (_, limits, each), total in zip(usage, totals, strict=True):
             limits.receive(
-                each.key,
+                each,
                 ahead_s=total.ahead_s,
                 asked=total.asked,
                 published_s=now_s,
@@ -98,3 +105,12 @@ class RateLimitSync:
         elif exc is None and self._is_away:
             _log.warning("rate limits are shared by all processes again")
         self._is_away = exc is not None
+
+
+def _published_name(namespace: str, usage: Usage) -> str:
+    """Return the name of a key's total: another one for each rate.
+
+    Totals are seconds of a rate. After the rate was changed, and while some processes do not have
+    the new one yet, those of another rate would lock the key out, or let it through.
+    """
+    return f"{namespace}:{usage.every_s:.9g}:{usage.key}"

@@ -10,6 +10,7 @@ from typing import Protocol
 from gateway.overload.admission import Admission
 from gateway.overload.load import Signal
 from gateway.runtime import machine
+from gateway.runtime.live import Limits, Live
 from gateway.runtime.recent import Recent, slope
 
 TICK_S = 0.05
@@ -87,18 +88,16 @@ class Signals:
         commits_s: Recent,
         readers: Readers,
         peers: Peers,
-        requests_per_s_max: float,
-        ack_bytes_max: int,
+        limits: Live[Limits],
     ) -> None:
-        """``requests_per_s_max`` 0: the rate of requests is no signal."""
+        """With ``requests_per_s_max`` 0 the rate of requests is no signal."""
         self._admission = admission
         self._committer = committer
         self._journal = journal
         self._commits_s = commits_s
         self._readers = readers
         self._peers = peers
-        self._rate_max = requests_per_s_max
-        self._ack_bytes_max = ack_bytes_max
+        self._limits = limits
         self._cores = 1.0
         self._late_s: deque[float] = deque(maxlen=TICKS)
         self._cpu_s: deque[tuple[float, float]] = deque(maxlen=TICKS + 1)
@@ -136,6 +135,7 @@ class Signals:
     def measured(self, now_s: float) -> dict[Signal, float]:
         """Return every signal's value; one that does not apply is missing."""
         admission, committer = self._admission, self._committer
+        limits = self._limits.now
         measured: dict[Signal, float] = dict(self._slow)
         # The second highest: one hiccup of the machine is no load, and load is late again at once.
         measured["lag"] = sorted(self._late_s)[-2] if len(self._late_s) > 1 else 0.0
@@ -145,10 +145,10 @@ class Signals:
         # The lowest of the last ticks is the queue that stays; what comes and goes with each commit
         # is how batches work.
         measured["inflight"] = min(self._in_flight)
-        measured["ackwait"] = committer.waiting_bytes / self._ack_bytes_max
+        measured["ackwait"] = committer.waiting_bytes / limits.ack_bytes_max
         measured["cpu"] = self.cpu()
-        if self._rate_max:
-            measured["rate"] = slope(self._asked) / self._rate_max
+        if limits.requests_per_s_max:
+            measured["rate"] = slope(self._asked) / limits.requests_per_s_max
         if self._journal is not None:
             measured["jage"] = self._journal.oldest_s
             measured["jfill"] = self._journal.fill / 0.9

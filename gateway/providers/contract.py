@@ -110,6 +110,13 @@ class Learner(Protocol):
         """Verify and cache the document of ``DocumentMissing``. Raises ``Rejected``."""
         ...
 
+    def documents(self) -> Mapping[str, bytes]:
+        """Return the cached documents by URL, as they were learnt.
+
+        The adapter that takes this one's place learns them anew, instead of fetching them.
+        """
+        ...
+
 
 class Account(Struct, frozen=True):
     """Configuration of an adapter: active secrets in order of preference, and its options.

@@ -137,6 +137,7 @@ class PayPal:
         self._options = options
         self._roots = roots
         self._signers: dict[str, keys.Signer] = {}
+        self._documents: dict[str, bytes] = {}
 
     def read(self, message: contract.Message) -> contract.Reading:
         """Verify and decode one event. Raises ``Rejected`` or ``DocumentMissing``."""
@@ -161,10 +162,18 @@ class PayPal:
         """Verify a certificate chain and cache its key. Raises ``Rejected``."""
         self._check_url(url)
         signer = paypal_certificates.signer(content, roots=self._roots, now=now)
-        self._signers.pop(url, None)
+        self._forget(url)
         while len(self._signers) >= _SIGNERS_MAX:
-            del self._signers[next(iter(self._signers))]
-        self._signers[url] = signer
+            self._forget(next(iter(self._signers)))
+        self._signers[url], self._documents[url] = signer, content
+
+    def documents(self) -> Mapping[str, bytes]:
+        """Return the cached certificate chains by URL."""
+        return dict(self._documents)
+
+    def _forget(self, url: str) -> None:
+        self._signers.pop(url, None)
+        self._documents.pop(url, None)
 
     def _key(self, url: str, now: datetime) -> rsa.RSAPublicKey:
         known = self._signers.get(url)

@@ -68,7 +68,7 @@ def _default_channels() -> list[Channel]:
 
 
 class Settings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """The effective settings of a process, read once at its start."""
+    """The effective settings of a process, read at its start; see ``reload_plan`` for later."""
 
     # --- where things are ---
 
@@ -258,7 +258,7 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
         settings = msgspec.convert(values, Settings, strict=False)
     except msgspec.ValidationError as exc:
         raise SettingsError(f"settings: {exc}") from exc
-    _check_consistency(settings)
+    check(settings)
     return settings
 
 
@@ -275,7 +275,8 @@ def _read_file(environ: Mapping[str, str]) -> dict[str, Any]:
         raise SettingsError(f"{path} is not valid TOML: {exc}") from exc
 
 
-def _check_consistency(settings: Settings) -> None:
+def check(settings: Settings) -> None:
+    """Raise ``SettingsError`` where settings contradict each other."""
     names = [channel.name for channel in settings.channels]
     if not names or len(set(names)) != len(names):
         raise SettingsError("channels: there must be at least one, each named once")

@@ -21,6 +21,7 @@ from gateway.domain.errors import TidegateError, Unavailable
 from gateway.overload.concurrency import Overloaded
 from gateway.overload.rejections import SHED, Rejection
 from gateway.runtime.clock import Clock
+from gateway.runtime.live import Limits, Live
 from gateway.web import metrics, routing
 from gateway.web.authentication import Authenticator
 from gateway.web.fast_path.handler import FastPath
@@ -87,7 +88,7 @@ class Router:
 
 
 class Dispatcher(web.Server):
-    """Accepts at most ``connections_max`` connections and dispatches their requests."""
+    """Accepts connections, as many as the limits say, and dispatches their requests."""
 
     def __init__(
         self,
@@ -96,11 +97,8 @@ class Dispatcher(web.Server):
         authenticator: Authenticator,
         early_rejection: EarlyRejection,
         clock: Clock,
-        connections_max: int,
-        keepalive_s: float,
-        write_s: float,
+        limits: Live[Limits],
         fast_path_orders: OrderHandler | None = None,
-        fast_path_bytes_max: int = 0,
     ) -> None:
         """``fast_path_orders``: handles the orders of the fast path; None: there is none."""
         super().__init__(self.answer)
@@ -109,9 +107,7 @@ class Dispatcher(web.Server):
         #: Decides about requests on their first bytes.
         self.early_rejection = early_rejection
         self._clock = clock
-        self._connections_max = connections_max
-        self._keepalive_s = keepalive_s
-        self._write_s = write_s
+        self._limits = limits
         self._serial = itertools.count()
         self._counted: dict[tuple[str, int], Counter] = {}
         self._is_draining = False
@@ -121,18 +117,20 @@ class Dispatcher(web.Server):
                 orders=fast_path_orders,
                 authenticator=authenticator,
                 accounting=self,
-                body_bytes_max=fast_path_bytes_max,
+                limits=limits,
             )
 
     def __call__(self) -> HttpConnection:
         """Make the protocol of a new connection."""
+        limits = self._limits.now
         return HttpConnection(
             self,
             early_rejection=self.early_rejection,
             fast_path=self._fast_path,
-            write_s=self._write_s,
+            # As long as a body may take to arrive, its answer may take to leave.
+            write_s=limits.body_s,
             loop=self._loop,
-            keepalive_timeout=self._keepalive_s * (1.0 + _spread(next(self._serial))),
+            keepalive_timeout=limits.keepalive_s * (1.0 + _spread(next(self._serial))),
             lingering_time=LINGER_S,
             # A body is decompressed when it is read, up to its limit: see ``request.py``.
             auto_decompress=False,
@@ -147,7 +145,7 @@ class Dispatcher(web.Server):
         # The library's parameter type is narrower than what asyncio passes.
         super().connection_made(handler, transport)  # type: ignore[arg-type]
         metrics.CONNECTIONS.inc()
-        if len(self._connections) > self._connections_max:
+        if len(self._connections) > self._limits.now.connections_max:
             handler.force_close()
 
     def connection_lost(self, handler: RequestHandler, exc: BaseException | None = None) -> None:
@@ -177,7 +175,7 @@ class Dispatcher(web.Server):
                 request.slot.leave()
         if self._is_draining and CLOSE not in response.head:
             response = msgspec.structs.replace(response, head=response.head + CLOSE)
-        return writer_for(response, raw, self._write_s)
+        return writer_for(response, raw, self._limits.now.body_s)
 
     async def drain(self) -> None:
         """Answer every request that was sent, then close its connection. Bound it with a timeout.

@@ -13,7 +13,9 @@ import uvloop
 
 from gateway.clients.certificate_fetch import CertificateFetcher
 from gateway.runtime import lifecycle, logs
+from gateway.runtime.live import Live
 from gateway.runtime.settings import Settings, SettingsError
+from gateway.web import accounts as provider_accounts
 from gateway.web import wiring
 from gateway.web.dispatcher import Dispatcher
 from gateway.web.transport.listener import Listener
@@ -67,8 +69,9 @@ async def _serve(settings: Settings, reuse_port: bool) -> int:
         stack.push_async_callback(certificates.close)
         inventory = wiring.open_inventory(settings)
         stack.push_async_callback(inventory.close)
+        accounts = Live(provider_accounts.build(settings, before={}))
         server = wiring.build_server(
-            gateway, stopping, certificates=certificates, inventory=inventory
+            gateway, stopping, accounts=accounts, certificates=certificates, inventory=inventory
         )
         bound = _listen(settings.host, settings.port, reuse_port)
         listener = open_listener(server, bound, gateway)

@@ -1,12 +1,15 @@
 """Introduces the handlers of a gateway process to its parts.
 
-What is made here: the dispatchers of both listeners, the adapters of the provider accounts, the
-client of the inventory, and the long-lived tasks of the process.
+What is made here: the dispatchers of both listeners, the client of the inventory, and the
+long-lived tasks of the process.
 """
 
 import asyncio
+from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
+
+import msgspec
 
 from gateway.clients.certificate_fetch import CertificateFetcher
 from gateway.clients.inventory import HttpInventory
@@ -16,19 +19,20 @@ from gateway.overload import heartbeats, snapshot
 from gateway.overload.cluster_view import ClusterView, NoClusterView
 from gateway.overload.rate_limit import RateLimits
 from gateway.overload.rate_limit_sync import RateLimitSync
-from gateway.providers import contract, registry
 from gateway.runtime import lifecycle
 from gateway.runtime.control_socket import Control
-from gateway.runtime.settings import Settings, SettingsError, secret
+from gateway.runtime.live import Live
+from gateway.runtime.settings import Settings, secret
 from gateway.stores.postgres.api_keys import ApiKeys
 from gateway.stores.postgres.audit import AuditLog
 from gateway.stores.postgres.order_reader import OrderReader
+from gateway.web import accounts as provider_accounts
 from gateway.web import admin_routes, openapi, roles, routes
 from gateway.web.authentication import Authenticator
 from gateway.web.dispatcher import Dispatcher, Router
 from gateway.web.handlers import readiness
 from gateway.web.handlers.admin import AdminHandler
-from gateway.web.handlers.callbacks import CallbackHandler, ProviderAccount
+from gateway.web.handlers.callbacks import Accounts, CallbackHandler
 from gateway.web.handlers.exports import ExportHandler
 from gateway.web.handlers.health import StatusHandler
 from gateway.web.handlers.orders import OrderHandler
@@ -48,14 +52,19 @@ _OPERATORS_MAX = 50
 
 def open_inventory(settings: Settings) -> HttpInventory:
     """Return the client of the inventory, for the caller to close. Raises ``SettingsError``."""
-    # Its secret is read only where the inventory is used.
-    token = settings.inventory_token if _uses_inventory(settings) else ""
     return HttpInventory(
         url=settings.inventory_url,
-        token=secret(token) if token else "",
+        token=inventory_token(settings),
         call_s=settings.inventory_s,
         calls_max=stock_check.CALLS_MAX,
     )
+
+
+def inventory_token(settings: Settings) -> str:
+    """Return the token for the inventory, empty for none. Raises ``SettingsError``."""
+    # It is read only where the inventory is used.
+    token = settings.inventory_token if _uses_inventory(settings) else ""
+    return secret(token) if token else ""
 
 
 def _uses_inventory(settings: Settings) -> bool:
@@ -78,13 +87,12 @@ def build_server(
     gateway: Gateway,
     stopping: asyncio.Event,
     *,
+    accounts: Live[Accounts],
     certificates: CertificateFetcher,
     inventory: Inventory,
 ) -> Dispatcher:
     """Return the dispatcher of the clients' listener over the parts of a process."""
     settings = gateway.settings
-    # A process that only reads needs no provider's secrets and cannot leak what it does not have.
-    accounts = {} if settings.role == "query" else provider_accounts(settings)
     response_cache = ResponseCache(clock=gateway.clock)
     reader = OrderReader(readers=gateway.readers, sealer=gateway.stores.sealer)
     status = StatusHandler(
@@ -99,8 +107,7 @@ def build_server(
         stock_check=_stock_check(gateway, inventory),
         rate_limits=gateway.channel_rate_limits,
         clock=gateway.clock,
-        bytes_max=settings.order_bytes_max,
-        body_s=settings.body_s,
+        limits=gateway.limits,
     )
     every_route = routes.all_routes(
         orders=orders,
@@ -111,8 +118,7 @@ def build_server(
             clock=gateway.clock,
             new_id=gateway.new_id,
             fetch=certificates.fetch,
-            bytes_max=settings.callback_bytes_max,
-            body_s=settings.body_s,
+            limits=gateway.limits,
         ),
         queries=QueryHandler(
             reader=reader, journal=gateway.journal_monitor, response_cache=response_cache
@@ -121,18 +127,17 @@ def build_server(
             reader=reader,
             audit=AuditLog(pool=gateway.stores.primary_reads),
             admission=gateway.admission,
-            rows_max=settings.export_rows_max,
-            exports_max=settings.exports_max,
+            limits=gateway.limits,
         ),
         stream=StreamHandler(
             admission=gateway.admission,
             cluster=_cluster(gateway),
             stopping=stopping,
             clock=gateway.clock,
-            streams_max=settings.streams_max,
+            limits=gateway.limits,
         ),
         remarks=RemarkHandler(
-            remarks=gateway.remarks, journal=gateway.journal_monitor, body_s=settings.body_s
+            remarks=gateway.remarks, journal=gateway.journal_monitor, limits=gateway.limits
         ),
         status=status,
     )
@@ -150,40 +155,14 @@ def build_server(
             admission=gateway.admission,
             role=settings.role,
             routes=every_route,
-            retry_responses={
-                key: account.adapter.reply("later") for key, account in accounts.items()
-            },
+            retry_responses=provider_accounts.retry_replies(accounts.now),
             response_cache=response_cache,
         ),
         clock=gateway.clock,
-        connections_max=settings.connections_max,
-        keepalive_s=settings.keepalive_s,
-        write_s=settings.body_s,
+        limits=gateway.limits,
         # A stock check waits for its inventory, and a process that only reads accepts no orders.
         fast_path_orders=None if settings.role == "query" or _uses_inventory(settings) else orders,
-        fast_path_bytes_max=settings.order_bytes_max,
     )
-
-
-def provider_accounts(settings: Settings) -> dict[tuple[str, str], ProviderAccount]:
-    """Return the configured accounts by provider and name.
-
-    Raises ``SettingsError`` that names the account.
-    """
-    accounts = {}
-    for account in settings.accounts:
-        try:
-            secrets = [secret(reference) for reference in account.secrets]
-            adapter = registry.build(
-                account.provider,
-                contract.Account(account.name, secrets, account.options, account.channels),
-            )
-        except ValueError as exc:
-            raise SettingsError(f"accounts: {account.provider}/{account.name}: {exc}") from exc
-        accounts[account.provider, account.name] = ProviderAccount(
-            account.provider, account.name, tuple(account.channels), adapter
-        )
-    return accounts
 
 
 def build_admin_server(gateway: Gateway) -> Dispatcher:
@@ -200,7 +179,7 @@ def build_admin_server(gateway: Gateway) -> Dispatcher:
                 active_overrides=gateway.overrides,
                 admission=gateway.admission,
                 clock=gateway.clock,
-                body_s=settings.body_s,
+                limits=gateway.limits,
             )
         ),
         Route(
@@ -230,9 +209,7 @@ def build_admin_server(gateway: Gateway) -> Dispatcher:
             response_cache=ResponseCache(clock=gateway.clock),
         ),
         clock=gateway.clock,
-        connections_max=_OPERATORS_MAX,
-        keepalive_s=settings.keepalive_s,
-        write_s=settings.body_s,
+        limits=Live(msgspec.structs.replace(gateway.limits.now, connections_max=_OPERATORS_MAX)),
     )
 
 
@@ -278,11 +255,15 @@ def _peers(gateway: Gateway, port: int) -> dict[str, lifecycle.Task]:
 
 def _rate_limit_sync(gateway: Gateway) -> dict[str, lifecycle.Task]:
     totals = gateway.stores.rate_limit_totals
-    limits = [("channel", each) for each in gateway.channel_rate_limits.values()]
-    if gateway.settings.key_requests_per_s_max:
-        limits.append(("key", gateway.key_rate_limits))
-    if totals is None or not limits:
+    if totals is None:
         return {}
+
+    def limits() -> Iterator[tuple[str, RateLimits]]:
+        # Without a limit now, there may be one after the next reload.
+        for each in gateway.channel_rate_limits.now.values():
+            yield "channel", each
+        yield "key", gateway.key_rate_limits
+
     return {"rate limits": RateLimitSync(totals=totals, limits=limits, clock=gateway.clock)}
 
 

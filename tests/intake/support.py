@@ -7,6 +7,7 @@ from gateway.intake.accept import Intake
 from gateway.intake.batch_writer import BatchWriter, Fallback
 from gateway.intake.committer import Committer
 from gateway.runtime.circuit_breaker import CircuitBreaker
+from gateway.runtime.live import Live
 from gateway.runtime.settings import Settings
 from tests.domain.support import new_id
 from tests.support.fakes.clock import ManualClock
@@ -48,7 +49,7 @@ class Way:
             committer=self.committer,
             clock=self.clock,
             new_id=new_id,
-            policies=made.channel_policies(),
+            policies=Live(made.channel_policies()),
         )
 
 

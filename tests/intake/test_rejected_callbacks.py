@@ -10,12 +10,15 @@ from gateway.intake.rejected_callbacks import RejectedCallbackRecorder
 from gateway.runtime.ids import UUIDv7
 from gateway.stores.postgres.errors import BadRow
 from tests.support.fakes.rejected_callbacks import FakeRejectedCallbacks
+from tests.support.limits import limits
 
 AT = datetime(2026, 11, 24, 12, 0, 30, tzinfo=UTC)
 
 
 def refusals(store: FakeRejectedCallbacks, minute_max: int = 3) -> RejectedCallbackRecorder:
-    return RejectedCallbackRecorder(store=store, new_id=UUIDv7(), minute_max=minute_max)
+    return RejectedCallbackRecorder(
+        store=store, new_id=UUIDv7(), limits=limits(refused_minute_max=minute_max)
+    )
 
 
 def record(

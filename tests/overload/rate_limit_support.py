@@ -29,7 +29,7 @@ class Cluster:
         limits = RateLimits(rate=self.rate, burst=self.burst)
         self.limits.append(limits)
         self.syncs.append(
-            RateLimitSync(totals=self.totals, limits=[("key", limits)], clock=self.clock)
+            RateLimitSync(totals=self.totals, limits=lambda: [("key", limits)], clock=self.clock)
         )
 
     def ask(self, number: int, times: int = 1, key: str = "k") -> int:

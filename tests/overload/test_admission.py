@@ -17,7 +17,8 @@ from gateway.overload.heartbeats import PeerLoads
 from gateway.overload.monitor import Monitor
 from gateway.overload.rejections import Rejection
 from gateway.overload.signals import TICK_S, Signals
-from gateway.runtime import machine
+from gateway.runtime import live, machine
+from gateway.runtime.live import Live
 from gateway.runtime.recent import Recent
 from gateway.runtime.settings import Settings
 from gateway.runtime.watchdog import STALL_S, Watchdog
@@ -89,8 +90,7 @@ class Ticked:
                 commits_s=self.commits_s,
                 readers=self.readers,
                 peers=self.peer_loads,
-                requests_per_s_max=settings.requests_per_s_max,
-                ack_bytes_max=settings.ack_bytes_max,
+                limits=Live(live.limits(settings)),
             ),
             overrides=self.overrides,
             watchdog=self.watchdog,

@@ -207,22 +207,23 @@ def test_only_the_busiest_keys_are_published() -> None:
     assert [each.key for each in limits.take(2.0)] == ["1"]
 
 
-async def test_keys_are_published_with_their_namespace() -> None:
+async def test_keys_are_published_with_their_namespace_and_rate() -> None:
     clock = ManualClock()
     totals = FakeRateLimitTotals(clock)
     of_keys, of_channel = RateLimits(rate=1.0, burst=1), RateLimits(rate=2.0, burst=2)
     sync = RateLimitSync(
-        totals=totals, limits=[("key", of_keys), ("channel", of_channel)], clock=clock
+        totals=totals, limits=lambda: [("key", of_keys), ("channel", of_channel)], clock=clock
     )
     of_keys.wait_s("web", 0.0)
     of_channel.wait_s("web", 0.0)
     await sync.exchange()
-    assert set(totals.stored) == {"key:web", "channel:web"}
+    assert set(totals.stored) == {"key:1:web", "channel:0.5:web"}
 
 
 def test_totals_of_a_forgotten_key_are_ignored() -> None:
     limits = RateLimits(rate=1.0, burst=1)
-    limits.receive("unknown", ahead_s=5.0, asked=10.0, published_s=0.0, now_s=0.0)
+    unknown = Usage("unknown", 1, 1, 1.0, 1.0)
+    limits.receive(unknown, ahead_s=5.0, asked=10.0, published_s=0.0, now_s=0.0)
     assert limits.wait_s("unknown", 0.0) == 0.0
 
 
@@ -239,8 +240,8 @@ def test_no_received_total_locks_a_client_out_for_long(
     limits = RateLimits(rate=rate, burst=burst)
     for _ in range(times + 1):
         limits.wait_s("k", 0.0)
-    limits.take(0.5)
-    limits.receive("k", ahead_s=ahead_s, asked=asked, published_s=0.5, now_s=0.6)
+    (used,) = limits.take(0.5)
+    limits.receive(used, ahead_s=ahead_s, asked=asked, published_s=0.5, now_s=0.6)
     # Eight bursts more than its own.
     most_s = (8 * burst + 1) / rate + DEBT_S
     assert limits.wait_s("k", 0.6) <= most_s + DEBT_S + max(1e-3, 1e-9 * most_s)
@@ -279,7 +280,7 @@ async def test_a_hanging_redis_delays_no_request_and_the_task_can_be_stopped() -
             await answered.wait()
             return await super().add(usage, within_s=within_s)
 
-    sync = RateLimitSync(totals=Hanging(clock), limits=[("key", limits)], clock=clock)
+    sync = RateLimitSync(totals=Hanging(clock), limits=lambda: [("key", limits)], clock=clock)
     for _ in range(4):
         limits.wait_s("k", 0.0)
     stopping = asyncio.Event()

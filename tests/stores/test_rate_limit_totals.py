@@ -96,6 +96,11 @@ async def test_a_frozen_server_times_out(totals: RateLimitTotals, server: Server
                 await add(totals, used(1))
 
 
+def syncing(totals: RateLimitTotals, limits: RateLimits, clock: ManualClock) -> RateLimitSync:
+    """Return the exchange of a process with one rate limit."""
+    return RateLimitSync(totals=totals, limits=lambda: [("key", limits)], clock=clock)
+
+
 @pytest.mark.servers
 async def test_two_processes_over_a_server_that_dies_and_comes_back(tmp_path: Path) -> None:
     clock = ManualClock()
@@ -103,8 +108,7 @@ async def test_two_processes_over_a_server_that_dies_and_comes_back(tmp_path: Pa
         opened = [of(server), of(server)]
         limits = [RateLimits(rate=0.001, burst=10) for _ in opened]
         telling = [
-            RateLimitSync(totals=totals, limits=[("key", each)], clock=clock)
-            for totals, each in zip(opened, limits, strict=True)
+            syncing(totals, each, clock) for totals, each in zip(opened, limits, strict=True)
         ]
 
         async def turn(*asked: int) -> list[int]:

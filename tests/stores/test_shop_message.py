@@ -27,7 +27,7 @@ async def tell(
     message = shop_message.ShopMessage(
         source="shop:main",
         provider="shop",
-        channels=("web",),
+        policies={"web": "hold"},
         trigger="callback:shop:main",
         items=[(f"{key}:{n}", item) for n, item in enumerate(items)],
         body=b"as it arrived",

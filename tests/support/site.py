@@ -9,10 +9,14 @@ from dataclasses import dataclass
 import aiohttp
 
 from gateway.clients.certificate_fetch import CertificateFetcher
+from gateway.clients.inventory import HttpInventory
 from gateway.domain.access import ROLES, Role
+from gateway.runtime.live import Live
 from gateway.stores.postgres.api_keys import ApiKeys
+from gateway.web import accounts as provider_accounts
 from gateway.web import process, wiring
 from gateway.web.dispatcher import Dispatcher
+from gateway.web.handlers.callbacks import Accounts
 from gateway.wiring import Gateway
 
 
@@ -26,6 +30,9 @@ class Site:
     port: int
     client: aiohttp.ClientSession
     token: str
+    #: What a reload replaces, beside the parts of ``gateway`` and ``server``.
+    accounts: Live[Accounts]
+    inventory: HttpInventory
 
     @property
     def url(self) -> str:
@@ -53,8 +60,13 @@ async def serve(gateway: Gateway) -> AsyncIterator[Site]:
     """Listen on a free port of the loopback until the block ends."""
     certificates = CertificateFetcher(clock=gateway.clock)
     inventory = wiring.open_inventory(gateway.settings)
+    accounts = Live(provider_accounts.build(gateway.settings, before={}))
     server = wiring.build_server(
-        gateway, asyncio.Event(), certificates=certificates, inventory=inventory
+        gateway,
+        asyncio.Event(),
+        accounts=accounts,
+        certificates=certificates,
+        inventory=inventory,
     )
     listener = socket.create_server(("127.0.0.1", 0))
     host, port = listener.getsockname()
@@ -63,7 +75,7 @@ async def serve(gateway: Gateway) -> AsyncIterator[Site]:
     _, token = await keys.create("test", ROLES, [], actor="test")
     headers = {"Authorization": f"Bearer {token}"}
     async with aiohttp.ClientSession(f"http://{host}:{port}", headers=headers) as client:
-        yield Site(gateway, server, host, port, client, token)
+        yield Site(gateway, server, host, port, client, token, accounts, inventory)
     opened.stop()
     server.pre_shutdown()
     await server.shutdown(2.0)

@@ -13,6 +13,7 @@ from gateway.domain import features, order_csv
 from gateway.overload.rejections import Rejection
 from gateway.web.handlers import exports
 from gateway.web.handlers.exports import ExportHandler
+from tests.support.limits import limits
 from tests.support.patience import HANG_S
 from tests.support.site import Site
 from tests.web.support import Wire, order
@@ -153,7 +154,7 @@ async def test_one_that_is_too_large_is_aborted_visibly(
 ) -> None:
     for _ in range(3):
         await wire.submit(json.dumps(order()).encode())
-    monkeypatch.setattr(the_exports, "_rows_max", 2)
+    monkeypatch.setattr(the_exports, "_limits", limits(export_rows_max=2))
     with pytest.raises((asyncio.IncompleteReadError, ConnectionError, ValueError)):
         await wire.ask("GET", "/v1/orders/export")
     async with asyncio.timeout(HANG_S):

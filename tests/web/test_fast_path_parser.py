@@ -11,8 +11,10 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from gateway.web.fast_path.parser import ParsedHead, ParsedSubmission, SubmissionParser
+from tests.support.limits import limits
 
 _MAX = 1000
+_LIMITS = limits(order_bytes_max=_MAX)
 _BASE = ("Host: shop", "Authorization: Bearer k", "Content-Length: 2")
 
 
@@ -21,7 +23,7 @@ def _sent(*fields: str, line: str = "POST /v1/orders HTTP/1.1", body: bytes = b"
 
 
 def _read(data: bytes) -> ParsedSubmission | None:
-    return SubmissionParser(body_bytes_max=_MAX).read(data)
+    return SubmissionParser(limits=_LIMITS).read(data)
 
 
 def test_a_plain_submission_is_read() -> None:
@@ -43,7 +45,7 @@ def test_the_connection_header_is_read(value: str, closes: bool) -> None:
 
 
 def test_a_cached_head_is_valid_for_another_body_and_key() -> None:
-    parser = SubmissionParser(body_bytes_max=_MAX)
+    parser = SubmissionParser(limits=_LIMITS)
     for key, body in (("a", b"{}"), ("b", b'{"a":1}'), ("a", b"")):
         length = f"Content-Length: {len(body)}"
         sent = _sent(*_BASE[:2], length, f"Idempotency-Key: {key}", body=body)
@@ -52,7 +54,7 @@ def test_a_cached_head_is_valid_for_another_body_and_key() -> None:
 
 
 def test_the_cache_has_a_bound() -> None:
-    parser = SubmissionParser(body_bytes_max=_MAX)
+    parser = SubmissionParser(limits=_LIMITS)
     for n in range(3000):
         assert parser.read(_sent(*_BASE, f"X-Trace: {n}", "X-Pad: " + "x" * (n % 1100))) is not None
     assert 0 < len(parser._heads) <= 1024
@@ -121,7 +123,7 @@ def test_ambiguous_submissions_are_left_to_aiohttps_parser(data: bytes) -> None:
 
 def test_a_line_of_spaces_takes_linear_time() -> None:
     """A regular expression that backtracks over spaces would take seconds here."""
-    parser = SubmissionParser(body_bytes_max=_MAX)
+    parser = SubmissionParser(limits=_LIMITS)
     for n in range(200):
         assert parser.read(_sent(*_BASE, f"X-{n}: " + " " * 3500 + "\x01")) is None
 

@@ -106,17 +106,21 @@ async def test_a_key_is_counted_across_processes_without_storing_it(
         assert (await there.ask("GET", "/v1/orders")).status == 429
         assert (await here.submit(order_bytes())).status == 429
         (key,) = valkey.keys("tidegate:{load}:quota:*")
-        assert key == f"tidegate:{{load}}:quota:key:{token.split('_')[1]}".encode()
+        assert key == f"tidegate:{{load}}:quota:key:100:{token.split('_')[1]}".encode()
 
 
-@pytest.mark.parametrize(("rate", "url"), [(0.0, None), (1.0, "")])
-async def test_without_limits_or_redis_nothing_is_published(
-    settings: Settings, rate: float, url: str | None
+async def test_without_a_limit_nothing_is_published(
+    settings: Settings, valkey: "redis.Redis"
 ) -> None:
-    changed = msgspec.structs.replace(
-        settings,
-        key_requests_per_s_max=rate,
-        redis_url=settings.redis_url if url is None else url,
-    )
-    async with open_gateway(changed) as gateway:
+    unlimited = msgspec.structs.replace(settings, key_requests_per_s_max=0.0)
+    async with open_gateway(unlimited) as gateway, serve(gateway) as site:
+        wire = Wire(site.host, site.port, await site.token_for("ingest"))
+        assert (await wire.submit(order_bytes())).status == 201
+        await exchange(gateway)
+    assert valkey.keys("tidegate:{load}:quota:*") == []
+
+
+async def test_without_redis_nothing_is_published(settings: Settings) -> None:
+    alone = msgspec.structs.replace(settings, key_requests_per_s_max=1.0, redis_url="")
+    async with open_gateway(alone) as gateway:
         assert "rate limits" not in wiring.tasks(gateway, 0)

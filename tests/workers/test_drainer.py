@@ -136,7 +136,7 @@ async def test_the_order_of_a_shop_is_drained_as_it_was_read(
     message = shop_message.ShopMessage(
         source="shop:main",
         provider="shop",
-        channels=("web",),
+        policies={"web": "hold"},
         trigger="callback:shop:main",
         items=[("m-1:placed", bought), ("m-1:paid", paid())],
         body=b"<order/>",

@@ -12,6 +12,7 @@ from functools import partial
 from typing import Protocol
 
 from gateway.overload.concurrency import Slot
+from gateway.runtime.live import Limits, Live
 from gateway.web import metrics
 from gateway.web.authentication import Authenticator
 from gateway.web.fast_path.parser import SubmissionParser
@@ -55,13 +56,13 @@ class FastPath:
         orders: OrderHandler,
         authenticator: Authenticator,
         accounting: RequestAccounting,
-        body_bytes_max: int,
+        limits: Live[Limits],
     ) -> None:
-        """``body_bytes_max``: longer submissions take the regular path."""
+        """Longer submissions than the limit for orders take the regular path."""
         self._orders = orders
         self._authenticator = authenticator
         self._accounting = accounting
-        self._parser = SubmissionParser(body_bytes_max=body_bytes_max)
+        self._parser = SubmissionParser(limits=limits)
         self._finishing: set[asyncio.Future[Response]] = set()
         # When this loop iteration began to take submissions, in monotonic seconds.
         self._iteration_s: float | None = None

@@ -9,6 +9,7 @@ import re
 
 from msgspec import Struct
 
+from gateway.runtime.live import Limits, Live
 from gateway.web.request import is_json
 from gateway.web.response import JSON
 
@@ -56,11 +57,12 @@ class ParsedSubmission(Struct, frozen=True):
 class SubmissionParser:
     """Reads submissions and caches their heads.
 
-    Invariant: what it reads, aiohttp's parser reads the same; the cache has a bound.
+    A longer one than the limit for orders is left to aiohttp's parser. Invariant: what it reads,
+    aiohttp's parser reads the same; the cache has a bound.
     """
 
-    def __init__(self, *, body_bytes_max: int) -> None:
-        self._body_bytes_max = body_bytes_max
+    def __init__(self, *, limits: Live[Limits]) -> None:
+        self._limits = limits
         # Heads without Content-Length and Idempotency-Key; None: left to aiohttp's parser.
         self._heads: dict[bytes, ParsedHead | None] = {}
 
@@ -80,7 +82,7 @@ class SubmissionParser:
         if at < 0 or not digits.isdigit() or len(digits) > _LENGTH_DIGITS_MAX:
             return None
         body_bytes = int(digits)
-        if body_bytes > self._body_bytes_max or len(data) != end + 4 + body_bytes:
+        if body_bytes > self._limits.now.order_bytes_max or len(data) != end + 4 + body_bytes:
             return None
         head, lower = head[:at] + head[digits_end:], lower[:at] + lower[digits_end:]
         request_id = None

@@ -13,6 +13,7 @@ from gateway.overload import snapshot
 from gateway.overload.admission import Admission
 from gateway.overload.overrides import Overrides
 from gateway.runtime.clock import Clock
+from gateway.runtime.live import Limits, Live
 from gateway.stores.postgres.overrides import OverrideStore, PlannedStep
 from gateway.web import json_body
 from gateway.web.problems import Answered, problem
@@ -83,13 +84,13 @@ class AdminHandler:
         active_overrides: Overrides,
         admission: Admission,
         clock: Clock,
-        body_s: float,
+        limits: Live[Limits],
     ) -> None:
         self._store = override_store
         self._active = active_overrides
         self._admission = admission
         self._clock = clock
-        self._body_s = body_s
+        self._limits = limits
 
     async def show_load(self, request: Request) -> Response:
         """Answer with the load, tiers and overrides of this process."""
@@ -156,7 +157,8 @@ class AdminHandler:
 
     async def _body(self, request: Request, type_: type[T]) -> T:
         require_json(request)
-        body = await read_body(request, bytes_max=_BYTES_MAX, body_s=self._body_s)
+        body_s = self._limits.now.body_s
+        body = await read_body(request, bytes_max=_BYTES_MAX, body_s=body_s)
         return json_body.decode(msgspec.json.Decoder(type_).decode, body, type_)
 
 

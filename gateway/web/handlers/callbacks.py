@@ -7,12 +7,15 @@ from uuid import UUID
 from msgspec import Struct
 
 from gateway.domain.errors import Fault, Rejected, Unavailable
+from gateway.domain.placing import LookalikePolicy
 from gateway.intake.accept import Intake
 from gateway.intake.rejected_callbacks import RejectedCallbackRecorder
 from gateway.intake.shop_message import ShopMessage, accept
 from gateway.providers.contract import Adapter, Answer, DocumentMissing, Learner, Message, Reading
 from gateway.runtime.clock import Clock
+from gateway.runtime.live import Limits, Live
 from gateway.runtime.logs import Throttle
+from gateway.runtime.reload_plan import ConfiguredAccount
 from gateway.web.metrics import REJECTED_CALLBACKS
 from gateway.web.problems import Answered, problem
 from gateway.web.request import Request, read_body
@@ -24,12 +27,21 @@ _log.addFilter(Throttle(10.0))
 
 
 class ProviderAccount(Struct, frozen=True):
-    """A configured account: its adapter, and the channels whose orders it handles."""
+    """A configured account: its adapter, and the channels whose orders it handles.
+
+    ``policies``: the look-alike policy of each channel. With it a callback is finished as it began,
+    also where a reload removes the channel meanwhile. ``configured``: what it was made from.
+    """
 
     provider: str
     name: str
-    channels: tuple[str, ...]
+    policies: Mapping[str, LookalikePolicy]
     adapter: Adapter
+    configured: ConfiguredAccount
+
+
+#: The accounts by provider and name.
+Accounts = Mapping[tuple[str, str], ProviderAccount]
 
 
 class CallbackHandler:
@@ -43,28 +55,26 @@ class CallbackHandler:
         self,
         *,
         intake: Intake,
-        accounts: Mapping[tuple[str, str], ProviderAccount],
+        accounts: Live[Accounts],
         rejected_callbacks: RejectedCallbackRecorder,
         clock: Clock,
         new_id: Callable[[], UUID],
         fetch: Callable[[str], Awaitable[bytes]],
-        bytes_max: int,
-        body_s: float,
+        limits: Live[Limits],
     ) -> None:
-        """``accounts``: by provider and name. ``fetch``: returns the document at a URL."""
+        """``fetch``: returns the document at a URL."""
         self._intake = intake
         self._accounts = accounts
         self._rejected_callbacks = rejected_callbacks
         self._clock = clock
         self._new_id = new_id
         self._fetch = fetch
-        self._bytes_max = bytes_max
-        self._body_s = body_s
+        self._limits = limits
 
     async def receive(self, request: Request) -> Response:
         """Answer in the provider's own format. Raises ``Answered`` for an unknown account."""
         provider, name = request.path_values
-        account = self._accounts.get((provider, name))
+        account = self._accounts.now.get((provider, name))
         if account is None:
             # No protocol prescribes this: whoever configured the address reads it.
             faults = [Fault("account", "is not configured here")]
@@ -73,7 +83,8 @@ class CallbackHandler:
         if request.raw.headers.get("Content-Encoding", "identity") != "identity":
             faults = [Fault("Content-Encoding", "is not identity: signed bodies are sent as is")]
             raise Answered(problem("unsupported-media-type", faults=faults))
-        body = await read_body(request, bytes_max=self._bytes_max, body_s=self._body_s)
+        limits = self._limits.now
+        body = await read_body(request, bytes_max=limits.callback_bytes_max, body_s=limits.body_s)
         message = Message(headers=request.raw.headers, body=body, now=self._clock.now())
         try:
             reading = await self._read(account.adapter, message, request)
@@ -107,7 +118,7 @@ class CallbackHandler:
         message = ShopMessage(
             source=source,
             provider=account.provider,
-            channels=account.channels,
+            policies=account.policies,
             trigger=f"callback:{source}",
             items=[(item.key, item.event) for item in reading.items],
             body=body,

@@ -13,6 +13,7 @@ from gateway.domain.access import Principal
 from gateway.domain.errors import Fault, TidegateError
 from gateway.domain.views import view
 from gateway.overload.admission import Admission
+from gateway.runtime.live import Limits, Live
 from gateway.stores.postgres.audit import AuditLog
 from gateway.stores.postgres.order_reader import Filter, OrderReader
 from gateway.web.handlers.queries import LIST_PARAMETERS, parse_filter, principal_of
@@ -43,16 +44,14 @@ class ExportHandler:
         reader: OrderReader,
         audit: AuditLog,
         admission: Admission,
-        rows_max: int,
-        exports_max: int,
+        limits: Live[Limits],
         shed_wait_s: float = 60.0,
     ) -> None:
         """``shed_wait_s``: how long an export waits while exports are shed before it is aborted."""
         self._reader = reader
         self._audit = audit
         self._admission = admission
-        self._rows_max = rows_max
-        self._exports_max = exports_max
+        self._limits = limits
         self._shed_wait_s = shed_wait_s
         self.running = 0
 
@@ -64,7 +63,7 @@ class ExportHandler:
         if bom not in ("true", "false"):
             raise Answered(problem("invalid", faults=[Fault("bom", "must be true or false")]))
         query = msgspec.structs.replace(parse_filter(values, principal), limit=_PAGE_ROWS)
-        if self.running >= self._exports_max:
+        if self.running >= self._limits.now.exports_max:
             detail = "the maximum number of concurrent exports is running"
             raise Answered(problem("unavailable", detail, head="Retry-After: 30\r\n"))
         self.running += 1
@@ -89,6 +88,7 @@ class ExportHandler:
         self, query: Filter, principal: Principal, bom: bytes
     ) -> AsyncGenerator[bytes, None]:
         count, is_complete = 0, False
+        rows_max = self._limits.now.export_rows_max
         in_clear = principal.may("query_pii")
         try:
             yield bom + order_csv.head()
@@ -96,8 +96,8 @@ class ExportHandler:
                 await self._wait_until_admitted()
                 page = (await self._reader.page(query)).value
                 count += len(page)
-                if count > self._rows_max:
-                    raise ExportAborted(f"more than {self._rows_max} orders: narrow the query")
+                if count > rows_max:
+                    raise ExportAborted(f"more than {rows_max} orders: narrow the query")
                 if page:
                     yield order_csv.rows(view(order, in_clear=in_clear) for order in page)
                     last = page[-1].placed_at, UUID(page[-1].id)

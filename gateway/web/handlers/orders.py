@@ -16,6 +16,7 @@ from gateway.intake.accept import Intake
 from gateway.intake.stock_check import StockCheck
 from gateway.overload.rate_limit import RateLimits
 from gateway.runtime.clock import Clock
+from gateway.runtime.live import Limits, Live
 from gateway.web import json_body, metrics
 from gateway.web.problems import Answered, problem
 from gateway.web.request import Request, read_body, require_json
@@ -68,10 +69,9 @@ class OrderHandler:
         *,
         intake: Intake,
         stock_check: StockCheck | None,
-        rate_limits: Mapping[str, RateLimits],
+        rate_limits: Live[Mapping[str, RateLimits]],
         clock: Clock,
-        bytes_max: int,
-        body_s: float,
+        limits: Live[Limits],
     ) -> None:
         """``stock_check``: checks every order where an inventory is configured.
 
@@ -81,8 +81,7 @@ class OrderHandler:
         self._stock_check = stock_check
         self._rate_limits = rate_limits
         self._clock = clock
-        self._bytes_max = bytes_max
-        self._body_s = body_s
+        self._limits = limits
 
     async def submit(self, request: Request) -> Response:
         """Answer 201 once the order is committed, 200 to a repeat with the original result.
@@ -91,7 +90,8 @@ class OrderHandler:
         """
         require_json(request)
         request_id = _request_id(request.header("Idempotency-Key"))
-        body = await read_body(request, bytes_max=self._bytes_max, body_s=self._body_s)
+        limits = self._limits.now
+        body = await read_body(request, bytes_max=limits.order_bytes_max, body_s=limits.body_s)
         principal = request.principal
         assert principal is not None, "the route requires a role"
         placement = self._placement(principal, body, request_id)
@@ -149,7 +149,7 @@ class OrderHandler:
         if not principal.may_use(submission.channel):
             faults = [Fault("channel", "is not one of the key's channels")]
             raise Answered(problem("forbidden", faults=faults))
-        if self._rate_limits:
+        if self._rate_limits.now:
             self._apply_rate_limit(submission.channel)
         try:
             return self._intake.placement(
@@ -170,7 +170,7 @@ class OrderHandler:
 
     def _apply_rate_limit(self, channel: str) -> None:
         """Count an order against its channel's rate limit. Raises ``Answered`` with 429."""
-        rate_limit = self._rate_limits.get(channel)
+        rate_limit = self._rate_limits.now.get(channel)
         wait_s = rate_limit.wait_s(channel, self._clock.monotonic_s()) if rate_limit else 0.0
         if wait_s:
             metrics.RATE_LIMITED.inc()

@@ -8,6 +8,7 @@ from gateway.domain import remarks
 from gateway.domain.errors import Fault, Invalid
 from gateway.domain.remarks import Edited
 from gateway.intake.remarks import Remarks
+from gateway.runtime.live import Limits, Live
 from gateway.web import json_body
 from gateway.web.handlers.order_lookup import Journal, not_found, order_id
 from gateway.web.handlers.orders import OrderResult
@@ -26,10 +27,10 @@ _encode = msgspec.json.Encoder().encode
 class RemarkHandler:
     """Handles changes of remarks."""
 
-    def __init__(self, *, remarks: Remarks, journal: Journal | None, body_s: float) -> None:
+    def __init__(self, *, remarks: Remarks, journal: Journal | None, limits: Live[Limits]) -> None:
         self._remarks = remarks
         self._journal = journal
-        self._body_s = body_s
+        self._limits = limits
 
     async def change(self, request: Request) -> Response:
         """Answer 200 once the order has the remark, also where it had the same one before.
@@ -40,7 +41,8 @@ class RemarkHandler:
         assert principal is not None, "the route requires a role"
         require_json(request)
         id_, version = order_id(request), _version(request)
-        body = await read_body(request, bytes_max=BYTES_MAX, body_s=self._body_s)
+        limits = self._limits.now
+        body = await read_body(request, bytes_max=BYTES_MAX, body_s=limits.body_s)
         change = json_body.decode(remarks.decode, body, remarks.RemarkChange)
         try:
             edited = await self._remarks.change(

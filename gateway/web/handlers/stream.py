@@ -21,6 +21,7 @@ from gateway.overload.admission import Admission
 from gateway.overload.cluster_view import ClusterSnapshot
 from gateway.runtime import lifecycle
 from gateway.runtime.clock import Clock
+from gateway.runtime.live import Limits, Live
 from gateway.web.problems import Answered, problem
 from gateway.web.request import Request
 from gateway.web.response import StreamedResponse
@@ -76,21 +77,21 @@ class StreamHandler:
         cluster: Cluster,
         stopping: asyncio.Event,
         clock: Clock,
-        streams_max: int,
+        limits: Live[Limits],
         interval_s: float = INTERVAL_S,
     ) -> None:
         self._admission = admission
         self._cluster = cluster
         self._stopping = stopping
         self._clock = clock
-        self._streams_max = streams_max
+        self._limits = limits
         self._interval_s = interval_s
         self.running = 0
 
     async def open(self, request: Request) -> StreamedResponse:
         """Answer with one event per second for as long as the client stays connected."""
         request.query(frozenset())
-        if self.running >= self._streams_max:
+        if self.running >= self._limits.now.streams_max:
             detail = "the maximum number of concurrent streams is open"
             raise Answered(problem("unavailable", detail, head="Retry-After: 15\r\n"))
         self.running += 1

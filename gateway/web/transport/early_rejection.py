@@ -69,14 +69,24 @@ class EarlyRejection:
         self._admission = admission
         self._response_cache = response_cache
         self._framing = BodyFraming()
-        self._table = RouteTable(role=role, routes=routes, retry_responses=retry_responses)
-        self._by_first_line = self._table.by_first_line
-        self._responses = RejectionResponses(self._table)
+        self._role: ProcessRole = role
+        self._routes = tuple(routes)
+        self.use(self.table(retry_responses))
         self._second = 0
         #: Whether every response is the last of its connection.
         self.is_draining = False
         # Entries without headroom in this batch, each with its rejection; None between batches.
         self._full: dict[RouteEntry, Rejection] | None = None
+
+    def table(self, retry_responses: Mapping[tuple[str, str], contract.Reply]) -> RouteTable:
+        """Return a table for other provider accounts, to ``use``; nothing changes."""
+        return RouteTable(role=self._role, routes=self._routes, retry_responses=retry_responses)
+
+    def use(self, table: RouteTable) -> None:
+        """Decide by another table from the next request on. Not within a batch."""
+        self._table = table
+        self._by_first_line = table.by_first_line
+        self._responses = RejectionResponses(table)
 
     def begin_batch(self) -> None:
         """Begin a batch of requests that were ready together.

@@ -1,0 +1,139 @@
+"""What a reload changes: the difference of two configurations, by names, and never a secret.
+
+Pure. Accounts, channels, limits and secrets change while the process runs. Everything else that
+differs needs a restart: it is named, and nothing of it changes.
+"""
+
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from hashlib import sha256
+from typing import TypeVar
+
+import msgspec
+from msgspec import Struct
+
+from gateway.runtime import settings
+from gateway.runtime.live import Limits
+from gateway.runtime.settings import Account, Channel, Settings
+
+T = TypeVar("T")
+
+#: Every setting that a reload can change. ``accounts`` and ``inventory_token`` change also where
+#: the file names the same secret as before, which reads differently now.
+LIVE = frozenset({"accounts", "channels", "inventory_token", *Limits.__struct_fields__})
+
+
+class ConfiguredAccount(Struct, frozen=True):
+    """An account as it is configured, its secrets as digests."""
+
+    account: Account
+    secrets: tuple[bytes, ...]
+
+
+class Configuration(Struct, frozen=True):
+    """What a process runs on: its settings, and the digests of the secrets that it has read.
+
+    A process that needs no accounts has none here, whatever its settings list.
+    """
+
+    settings: Settings
+    #: By ``provider/name``.
+    accounts: Mapping[str, ConfiguredAccount] = {}
+    inventory_token: bytes = b""
+
+
+class Plan(Struct, frozen=True):
+    """What a reload changes, in words: ``+ added``, ``~ changed (what)``, ``- removed``."""
+
+    accounts: Sequence[str] = ()
+    channels: Sequence[str] = ()
+    limits: Sequence[str] = ()
+    secrets: Sequence[str] = ()
+    #: The settings that differ and stay as they are.
+    needs_restart: Sequence[str] = ()
+
+    def text(self) -> str:
+        """Return what is changed, in one line."""
+        parts = {
+            "accounts": self.accounts,
+            "channels": self.channels,
+            "limits": self.limits,
+            "secrets": self.secrets,
+        }
+        found = [f"{name} {', '.join(changes)}" for name, changes in parts.items() if changes]
+        return "; ".join(found) or "nothing"
+
+
+def digest(secret: str) -> bytes:
+    """Return what stands for a secret where two are compared."""
+    return sha256(secret.encode("utf-8", "surrogatepass")).digest()
+
+
+def label(account: Account) -> str:
+    """Return the name of an account in logs and answers: ``provider/name``."""
+    return f"{account.provider}/{account.name}"
+
+
+def plan(before: Configuration, after: Configuration, *, limits: Collection[str]) -> Plan:
+    """Return what changes from one configuration to another; ``limits``: those that are used."""
+    old, new = before.settings, after.settings
+    return Plan(
+        accounts=_changes(before.accounts, after.accounts, _account_differences),
+        channels=_changes(_by_name(old), _by_name(new), _channel_differences),
+        limits=[
+            f"{name} {_number(getattr(old, name))} -> {_number(getattr(new, name))}"
+            for name in Settings.__struct_fields__
+            if name in limits and getattr(old, name) != getattr(new, name)
+        ],
+        secrets=[] if before.inventory_token == after.inventory_token else ["~ inventory_token"],
+        needs_restart=[
+            name
+            for name in Settings.__struct_fields__
+            if name not in LIVE and getattr(old, name) != getattr(new, name)
+        ],
+    )
+
+
+def in_force(before: Settings, after: Settings) -> Settings:
+    """Return the settings once a reload is done: of ``after`` only what can change live.
+
+    Raises ``SettingsError`` where what changes contradicts what stays.
+    """
+    merged = msgspec.structs.replace(before, **{name: getattr(after, name) for name in LIVE})
+    settings.check(merged)
+    return merged
+
+
+def _changes(
+    before: Mapping[str, T], after: Mapping[str, T], differences: Callable[[T, T], Iterable[str]]
+) -> list[str]:
+    found = [f"+ {name}" for name in after if name not in before]
+    for name, now in after.items():
+        if name in before and (what := list(differences(before[name], now))):
+            found.append(f"~ {name} ({', '.join(what)})")
+    return found + [f"- {name}" for name in before if name not in after]
+
+
+def _account_differences(before: ConfiguredAccount, after: ConfiguredAccount) -> Iterator[str]:
+    if before.secrets != after.secrets:
+        yield "secrets"
+    if before.account.options != after.account.options:
+        yield "options"
+    if before.account.channels != after.account.channels:
+        yield "channels"
+
+
+def _channel_differences(before: Channel, after: Channel) -> Iterator[str]:
+    if before.lookalike != after.lookalike:
+        yield f"lookalike {before.lookalike} -> {after.lookalike}"
+    for name in ("orders_per_s_max", "orders_burst"):
+        old, new = getattr(before, name), getattr(after, name)
+        if old != new:
+            yield f"{name} {_number(old)} -> {_number(new)}"
+
+
+def _by_name(of: Settings) -> dict[str, Channel]:
+    return {channel.name: channel for channel in of.channels}
+
+
+def _number(value: float) -> str:
+    return f"{value:.12g}"

@@ -1,0 +1,82 @@
+"""The provider accounts of a process: built from its settings, and built anew by a reload."""
+
+import contextlib
+from datetime import datetime
+
+from gateway.domain.errors import Rejected
+from gateway.providers import contract, registry
+from gateway.runtime import reload_plan
+from gateway.runtime.reload_plan import ConfiguredAccount
+from gateway.runtime.settings import Settings, SettingsError, secret
+from gateway.web.handlers.callbacks import Accounts, ProviderAccount
+
+
+def build(settings: Settings, *, before: Accounts) -> Accounts:
+    """Return the configured accounts; reads their secrets. Raises ``SettingsError`` that names one.
+
+    An account of ``before`` that has not changed keeps its adapter, with all that this has learnt.
+    """
+    if settings.role == "query":
+        # A process that only reads needs no provider's secrets and cannot leak what it does not
+        # have.
+        return {}
+    policies = settings.channel_policies()
+    accounts = {}
+    for account in settings.accounts:
+        key = account.provider, account.name
+        try:
+            secrets = [secret(reference) for reference in account.secrets]
+            configured = ConfiguredAccount(account, tuple(map(reload_plan.digest, secrets)))
+            adapter = _kept(before.get(key), configured)
+            if adapter is None:
+                adapter = registry.build(
+                    account.provider,
+                    contract.Account(account.name, secrets, account.options, account.channels),
+                )
+        except ValueError as exc:
+            raise SettingsError(f"accounts: {account.provider}/{account.name}: {exc}") from exc
+        accounts[key] = ProviderAccount(
+            provider=account.provider,
+            name=account.name,
+            policies={channel: policies[channel] for channel in account.channels},
+            adapter=adapter,
+            configured=configured,
+        )
+    return accounts
+
+
+def configured(accounts: Accounts) -> dict[str, ConfiguredAccount]:
+    """Return what accounts were made from, by their names in logs."""
+    return {
+        reload_plan.label(each.configured.account): each.configured for each in accounts.values()
+    }
+
+
+def retry_replies(accounts: Accounts) -> dict[tuple[str, str], contract.Reply]:
+    """Return the reply of each account for "try again later"."""
+    return {key: account.adapter.reply("later") for key, account in accounts.items()}
+
+
+def hand_over(before: Accounts, after: Accounts, *, now: datetime) -> None:
+    """Teach adapters that take another's place the documents that this one has learnt.
+
+    What they do not trust, as their account trusts other roots now, they do not take over.
+    """
+    for key, account in after.items():
+        old = before[key].adapter if key in before else None
+        new = account.adapter
+        if old is new or not isinstance(old, contract.Learner):
+            continue
+        if isinstance(new, contract.Learner):
+            for url, content in old.documents().items():
+                with contextlib.suppress(Rejected):
+                    new.learn(url, content, now=now)
+
+
+def _kept(before: ProviderAccount | None, configured: ConfiguredAccount) -> contract.Adapter | None:
+    """Return the adapter of an account that is configured as before, wherever its secrets are."""
+    if before is None or before.configured.secrets != configured.secrets:
+        return None
+    old, new = before.configured.account, configured.account
+    is_same = (old.options, old.channels) == (new.options, new.channels)
+    return before.adapter if is_same else None

@@ -1,0 +1,128 @@
+"""What a reload changes is named, never a secret; what it cannot change stays and is named too."""
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from gateway.runtime import reload_plan
+from gateway.runtime.live import Limits
+from gateway.runtime.reload_plan import Configuration, ConfiguredAccount, Plan
+from gateway.runtime.settings import Account, Channel, Settings, SettingsError
+
+WEB, APP = Channel("web"), Channel("app")
+URL = "postgresql://tidegate:hush@db/tidegate"
+
+
+def account(name: str, *secrets: str, **changes: Any) -> ConfiguredAccount:
+    made = Account("stripe", name, **{"channels": ["web"], "secrets": ["file:s"], **changes})
+    return ConfiguredAccount(made, tuple(map(reload_plan.digest, secrets or ["one"])))
+
+
+def configured(*accounts: ConfiguredAccount, token: str = "", **settings: Any) -> Configuration:
+    return Configuration(
+        settings=Settings(**{"database_url": URL, "channels": [WEB, APP], **settings}),
+        accounts={reload_plan.label(each.account): each for each in accounts},
+        inventory_token=reload_plan.digest(token),
+    )
+
+
+def planned(before: Configuration, after: Configuration) -> Plan:
+    return reload_plan.plan(before, after, limits=Limits.__struct_fields__)
+
+
+def test_everything_that_changes_is_in_one_line() -> None:
+    before = configured(
+        account("main", "one"), account("old"), token="t", key_requests_per_s_max=50
+    )
+    after = configured(
+        account("eu"), account("main", "two", "one"), token="u", key_requests_per_s_max=80,
+        channels=[msgspec.structs.replace(WEB, lookalike="off"), Channel("store")],
+        order_bytes_max=1_000_000,
+    )  # fmt: skip
+    assert planned(before, after).text() == (
+        "accounts + stripe/eu, ~ stripe/main (secrets), - stripe/old; "
+        "channels + store, ~ web (lookalike hold -> off), - app; "
+        "limits order_bytes_max 262144 -> 1000000, key_requests_per_s_max 50 -> 80; "
+        "secrets ~ inventory_token"
+    )
+    assert planned(before, after).needs_restart == []
+
+
+def test_without_a_change_nothing_is_said() -> None:
+    same = configured(account("main"))
+    assert planned(same, same) == Plan([], [], [], [], [])
+    assert planned(same, same).text() == "nothing"
+
+
+@pytest.mark.parametrize(
+    ("changed", "what"),
+    [
+        (account("main", "two"), "secrets"),
+        (account("main", "one", "two"), "secrets"),
+        (account("main", options={"livemode": False}), "options"),
+        (account("main", channels=["web", "app"]), "channels"),
+        (account("main", "two", options={"a": 1}, channels=["app"]), "secrets, options, channels"),
+    ],
+)
+def test_an_account_that_changed_says_in_what(changed: ConfiguredAccount, what: str) -> None:
+    plan = planned(configured(account("main")), configured(changed))
+    assert plan.accounts == [f"~ stripe/main ({what})"]
+
+
+def test_a_secret_that_is_elsewhere_now_and_reads_the_same_is_no_change() -> None:
+    moved = account("main", secrets=["env:S"])
+    assert planned(configured(account("main")), configured(moved)).accounts == []
+
+
+def test_the_rate_of_a_channel_is_named_with_both_values() -> None:
+    limited = Channel("web", orders_per_s_max=0.5, orders_burst=20)
+    plan = planned(configured(), configured(channels=[limited, APP]))
+    assert plan.channels == ["~ web (orders_per_s_max 0 -> 0.5, orders_burst 100 -> 20)"]
+
+
+def test_what_needs_a_restart_is_named_without_its_value() -> None:
+    after = configured(port=9000, database_url=URL + "x", key_burst=7)
+    plan = planned(configured(), after)
+    assert plan.needs_restart == ["database_url", "port"]
+    assert plan.text() == "limits key_burst 100 -> 7"
+    assert "hush" not in repr(plan)
+
+
+def test_what_needs_a_restart_stays_in_force() -> None:
+    before = configured().settings
+    after = configured(port=9000, key_burst=7, channels=[WEB]).settings
+    merged = reload_plan.in_force(before, after)
+    assert merged == msgspec.structs.replace(before, key_burst=7, channels=[WEB])
+
+
+def test_what_changes_may_not_contradict_what_stays() -> None:
+    """No two settings do so today; were one to, it would be refused."""
+    before, after = configured().settings, configured().settings
+    broken = msgspec.structs.replace(before, commit_s=10.0, drain_s=10.0)
+    with pytest.raises(SettingsError, match="commit_s must be below drain_s"):
+        reload_plan.in_force(broken, after)
+
+
+def test_a_limit_that_the_process_does_not_use_is_not_named() -> None:
+    plan = reload_plan.plan(configured(), configured(key_burst=7, port=1), limits=frozenset())
+    assert (plan.limits, plan.needs_restart) == ([], ["port"])
+
+
+@pytest.mark.parametrize("name", Settings.__struct_fields__)
+def test_every_setting_changes_live_or_needs_a_restart(name: str) -> None:
+    """No difference is passed over: each is named, as one or the other."""
+    before = configured()
+    value = getattr(before.settings, name)
+    other: Any = f"{value}x"
+    if isinstance(value, int | float):
+        other = value + 1
+    elif isinstance(value, list):
+        other = value[:1]
+    after = Configuration(settings=msgspec.structs.replace(before.settings, **{name: other}))
+    after = msgspec.structs.replace(after, inventory_token=reload_plan.digest("t"))
+    plan = planned(configured(account("main")), after)
+    live = {"accounts": plan.accounts, "channels": plan.channels, "inventory_token": plan.secrets}
+    found = bool(live.get(name)) or any(line.startswith(f"{name} ") for line in plan.limits)
+    assert found == (name in reload_plan.LIVE)
+    assert plan.needs_restart == ([] if name in reload_plan.LIVE else [name])
