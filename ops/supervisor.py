@@ -1,25 +1,28 @@
 """`serve --processes N`: gateway processes that share one port, and their supervisor.
 
 The parent serves nothing. It reserves the port, starts the children, restarts one that dies, and
-forwards SIGTERM; the kernel spreads connections over the children's own sockets (SO_REUSEPORT).
+forwards SIGTERM and SIGHUP; the kernel spreads connections over the children's own sockets
+(SO_REUSEPORT).
 """
 
 import contextlib
 import fcntl
 import logging
+import os
 import shutil
 import signal
 import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 
 from prometheus_client import multiprocess
 
+from gateway.runtime.hangup import Hangups
 from gateway.runtime.settings import ProcessRole, SettingsError
 from ops.embedded.processes import death_signal_hook
 from ops.harness import command_line, environment
@@ -36,10 +39,14 @@ _EXIT_MARGIN_S = 5.0
 _POLL_INTERVAL_S = 0.05
 #: A child exits with this when its settings are invalid: every other would too.
 _EXIT_WRONG_SETTING = 2
+#: Seconds before the restart of one that exits with it while others, which began before, go on.
+_WRONG_SETTING_PAUSE_S = 5.0
 _METRICS_PREFIX = "tidegate-metrics-"
 
 
-def run(*, host: str, port: int, role: ProcessRole, count: int, drain_s: float) -> int:
+def run(
+    *, host: str, port: int, role: ProcessRole, count: int, drain_s: float, hangups: Hangups
+) -> int:
     """Run ``count`` gateways on one port until SIGTERM or SIGINT; return the exit status.
 
     0: all drained. 1: one had to be killed, or kept dying. 2: the settings are invalid.
@@ -57,6 +64,7 @@ def run(*, host: str, port: int, role: ProcessRole, count: int, drain_s: float) 
             count=count,
             drain_s=drain_s,
             metrics=metrics,
+            hangups=hangups,
         )
         _log.info("supervising", extra={"host": host, "port": bound_port, "processes": count})
         return supervisor.run()
@@ -65,11 +73,20 @@ def run(*, host: str, port: int, role: ProcessRole, count: int, drain_s: float) 
 class Supervisor:
     """Keeps ``count`` children that run ``argv`` alive. Use it from the main thread."""
 
-    def __init__(self, *, argv: Sequence[str], count: int, drain_s: float, metrics: Path) -> None:
+    def __init__(
+        self,
+        *,
+        argv: Sequence[str],
+        count: int,
+        drain_s: float,
+        metrics: Path,
+        hangups: Hangups,
+    ) -> None:
         self._argv = list(argv)
         self._slots = [_Slot() for _ in range(count)]
         self._drain_s = drain_s
         self._metrics = metrics
+        self._hangups = hangups
         self._environment = {**environment.inherited(), "PROMETHEUS_MULTIPROC_DIR": str(metrics)}
         self._is_stopping = False
 
@@ -96,8 +113,22 @@ class Supervisor:
                     exit_status = self._note_death(slot, slot.process, now_s)
                     if exit_status:
                         return exit_status
+            meaning = self._hangups.take(now_s)
+            if meaning == "end":
+                _log.warning("the terminal hung up")
+                return 0
+            if meaning == "reload":
+                self._forward_reload()
             time.sleep(_POLL_INTERVAL_S)
         return 0
+
+    def _forward_reload(self) -> None:
+        """Have every child reload; one that starts just now reads the settings anyway."""
+        running = [slot.process for slot in self._slots if slot.process is not None]
+        for process in running:
+            process.send_signal(signal.SIGHUP)
+        pids = [process.pid for process in running]
+        _log.info("reload passed on", extra={"pid": os.getpid(), "to": pids})
 
     def _start(self, slot: "_Slot", now_s: float) -> None:
         slot.started_s = now_s
@@ -107,7 +138,7 @@ class Supervisor:
             stdin=subprocess.DEVNULL,
             # Ctrl-C reaches the parent only, which then stops the children in order.
             start_new_session=True,
-            preexec_fn=death_signal_hook(signal.SIGTERM),  # noqa: PLW1509  # one thread here, and two system calls
+            preexec_fn=_before_exec(),  # noqa: PLW1509  # one thread here, and three system calls
         )
 
     def _note_death(
@@ -116,7 +147,15 @@ class Supervisor:
         status = process.returncode
         self._forget(slot, process)
         if status == _EXIT_WRONG_SETTING:
-            return _EXIT_WRONG_SETTING
+            if not self._has_settled(now_s):
+                return _EXIT_WRONG_SETTING
+            # The others run on the settings before: those on disk became wrong since.
+            slot.due_s = now_s + _WRONG_SETTING_PAUSE_S
+            _log.error(
+                "gateway not restarted: its settings are wrong now; the others go on",
+                extra={"pid": process.pid, "restart_in_s": _WRONG_SETTING_PAUSE_S},
+            )
+            return None
         lived_s = now_s - slot.started_s
         delay_s: float | None = _PAUSE_S
         if lived_s < _QUICK_S:
@@ -129,6 +168,12 @@ class Supervisor:
         slot.due_s = now_s + delay_s
         _log.warning("gateway died", extra={**died, "restart_in_s": round(delay_s, 1)})
         return None
+
+    def _has_settled(self, now_s: float) -> bool:
+        """Return whether a child runs that has long read its settings."""
+        return any(
+            slot.process is not None and now_s - slot.started_s >= _QUICK_S for slot in self._slots
+        )
 
     def _stop(self) -> bool:
         deadline_s = time.monotonic() + self._drain_s + _EXIT_MARGIN_S
@@ -164,6 +209,20 @@ class _Slot:
         self.started_s = 0.0
         self.due_s = 0.0
         self.deaths = Deaths()
+
+
+def _before_exec() -> Callable[[], None]:
+    """Return what a child does before it runs ``tidegate serve``."""
+    die_with_us = death_signal_hook(signal.SIGTERM)
+
+    def before_exec() -> None:
+        # Until it listens for it: a reload must not end a child that starts. What it has not read
+        # by then it reads afterwards.
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        if die_with_us is not None:
+            die_with_us()
+
+    return before_exec
 
 
 def _reserve_port(host: str, port: int) -> socket.socket:

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import signal
+from collections.abc import Callable
 
 import uvloop
 
@@ -10,34 +11,42 @@ from gateway.intake.accept import Intake
 from gateway.intake.committer import Committer
 from gateway.intake.journal_codec import JournalCodec
 from gateway.runtime import lifecycle, logs
+from gateway.runtime.hangup import Hangups
+from gateway.runtime.reloader import Reloader
 from gateway.runtime.settings import Settings
 from gateway.stores.postgres.aliases import Aliases
 from gateway.stores.postgres.ledger import Ledger
 from gateway.wiring import Gateway, batch_writer, open_gateway
 from workers.drainer import Drainer
 from workers.housekeeper import Housekeeper
+from workers.reload import WorkerConfiguration
 from workers.sweeper import Sweeper
 
 _log = logging.getLogger(__name__)
 
 
-def run(settings: Settings) -> int:
+def run(settings: Settings, *, load: Callable[[], Settings], hangups: Hangups) -> int:
     """Work until SIGTERM or SIGINT; return 0, or 1 when a task died.
 
+    SIGHUP reloads the settings through ``load``.
     Raises ``SealingError`` or ``Unavailable`` when it cannot start.
     """
     logs.configure(settings.log_level)
-    return uvloop.run(_work(settings))
+    return uvloop.run(_work(settings, load, hangups))
 
 
-async def _work(settings: Settings) -> int:
+async def _work(settings: Settings, load: Callable[[], Settings], hangups: Hangups) -> int:
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
     async with open_gateway(settings) as gateway:
         _log.info("working")
-        is_clean = await lifecycle.supervise(tasks(gateway), stopping, drain_s=settings.drain_s)
+        configuration = WorkerConfiguration(settings=settings, policies=gateway.policies, load=load)
+        reloader = Reloader(hangups=hangups, configuration=configuration, clock=gateway.clock)
+        is_clean = await lifecycle.supervise(
+            {**tasks(gateway), "reloads": reloader}, stopping, drain_s=settings.drain_s
+        )
     return 0 if is_clean else 1
 
 

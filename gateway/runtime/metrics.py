@@ -6,7 +6,14 @@ With ``serve --processes N`` every process writes its metrics to files under
 
 import os
 
-from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, generate_latest
+from prometheus_client import (
+    CONTENT_TYPE_LATEST,
+    REGISTRY,
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    generate_latest,
+)
 from prometheus_client.multiprocess import MultiProcessCollector
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
@@ -15,6 +22,20 @@ CONTENT_TYPE = CONTENT_TYPE_LATEST
 LATENCY_BUCKETS_S = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 3.0)
 #: Rows of a batch.
 BATCH_BUCKETS = (1, 2, 5, 10, 20, 50, 100, 200)
+
+RELOADS = Counter(
+    "tidegate_reloads", "Reloads of the configuration by outcome.", ["outcome"]
+)  # applied, refused
+RELOAD_OK = Gauge(
+    "tidegate_reload_ok",
+    "0 while the last reload is one that was refused: the configuration before it is in force.",
+    multiprocess_mode="livemin",
+)
+CONFIGURED_AT = Gauge(
+    "tidegate_configured_at_timestamp_seconds",
+    "When the configuration in force was read; of several processes the earliest.",
+    multiprocess_mode="livemin",
+)
 
 
 def render() -> bytes:

@@ -13,11 +13,14 @@ import uvloop
 
 from gateway.clients.certificate_fetch import CertificateFetcher
 from gateway.runtime import lifecycle, logs
+from gateway.runtime.hangup import Hangups
 from gateway.runtime.live import Live
+from gateway.runtime.reloader import Reloader
 from gateway.runtime.settings import Settings, SettingsError
 from gateway.web import accounts as provider_accounts
 from gateway.web import wiring
 from gateway.web.dispatcher import Dispatcher
+from gateway.web.reload import GatewayConfiguration
 from gateway.web.transport.listener import Listener
 from gateway.wiring import Gateway, open_gateway
 
@@ -30,14 +33,17 @@ _OPERATORS_S = 2.0
 _GC_ALLOCATIONS = 20_000
 
 
-def run(settings: Settings, *, reuse_port: bool = False) -> int:
+def run(
+    settings: Settings, *, load: Callable[[], Settings], hangups: Hangups, reuse_port: bool = False
+) -> int:
     """Serve until SIGTERM or SIGINT, then drain; return the exit status.
 
+    SIGHUP reloads the settings through ``load``.
     Raises ``SettingsError``, ``SealingError`` or ``Unavailable`` when it cannot start.
     """
     logs.configure(settings.log_level)
     _raise_descriptor_limit()
-    return uvloop.run(_serve(settings, reuse_port))
+    return uvloop.run(_serve(settings, load, hangups, reuse_port))
 
 
 def _collect_garbage_seldom() -> None:
@@ -59,7 +65,9 @@ def _raise_descriptor_limit() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
-async def _serve(settings: Settings, reuse_port: bool) -> int:
+async def _serve(
+    settings: Settings, load: Callable[[], Settings], hangups: Hangups, reuse_port: bool
+) -> int:
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -73,6 +81,14 @@ async def _serve(settings: Settings, reuse_port: bool) -> int:
         server = wiring.build_server(
             gateway, stopping, accounts=accounts, certificates=certificates, inventory=inventory
         )
+        configuration = GatewayConfiguration(
+            gateway=gateway,
+            accounts=accounts,
+            early_rejection=server.early_rejection,
+            inventory=inventory,
+            load=load,
+        )
+        reloader = Reloader(hangups=hangups, configuration=configuration, clock=gateway.clock)
         bound = _listen(settings.host, settings.port, reuse_port)
         listener = open_listener(server, bound, gateway)
         stack.callback(listener.close)
@@ -83,7 +99,9 @@ async def _serve(settings: Settings, reuse_port: bool) -> int:
         _log.info("listening", extra={"host": host, "port": port, "role": settings.role})
         # A task that fails sets `stopping`: the process drains and exits with status 1.
         is_clean = await lifecycle.supervise(
-            wiring.tasks(gateway, port), stopping, drain_s=settings.drain_s
+            {**wiring.tasks(gateway, port), "reloads": reloader},
+            stopping,
+            drain_s=settings.drain_s,
         )
         _log.info("draining", extra={"waiting": gateway.committer.waiting})
         # No new connection is accepted from here on; accepted requests are finished.

@@ -2,11 +2,12 @@
 
 import os
 import sys
+from functools import partial
 from typing import get_args
 
 import click
 
-from gateway.runtime import logs, settings
+from gateway.runtime import hangup, logs, settings
 
 _PROCESSES_MAX = 64
 
@@ -57,8 +58,15 @@ def command(
     SIGTERM and SIGINT drain: no new connections, everything accepted is finished within drain_s
     seconds. With several processes, one that dies is restarted; one that dies five times within a
     minute, each time within seconds of its start, ends them all.
+
+    SIGHUP reloads the settings file and the files of secrets in every process: accounts, secrets,
+    channels and limits change at once or, where anything is wrong, not at all; the log says which.
+    What else differs is named there and needs a restart; so does an environment variable. When the
+    terminal of a gateway hangs up, it drains and ends, unless it was started with nohup.
     """
-    loaded = settings.load(_overridden(host=host, port=port, role=role))
+    hangups = hangup.listen()
+    load = partial(_load, host=host, port=port, role=role)
+    loaded = load()
     if processes > 1:
         from ops import supervisor as several
 
@@ -70,18 +78,20 @@ def command(
                 role=loaded.role,
                 count=processes,
                 drain_s=loaded.drain_s,
+                hangups=hangups,
             )
         )
     # Imported here: a parent of several processes needs none of it.
     from gateway.web import process
 
-    sys.exit(process.run(loaded, reuse_port=reuse_port))
+    sys.exit(process.run(loaded, load=load, hangups=hangups, reuse_port=reuse_port))
 
 
-def _overridden(**options: str | int | None) -> dict[str, str]:
+def _load(**options: str | int | None) -> settings.Settings:
+    """Read the settings; what the options give takes the place of it. Raises ``SettingsError``."""
     given = {
         f"TIDEGATE_{name.upper()}": str(value)
         for name, value in options.items()
         if value is not None
     }
-    return {**os.environ, **given}
+    return settings.load({**os.environ, **given})

@@ -4,7 +4,7 @@ import sys
 
 import click
 
-from gateway.runtime import settings
+from gateway.runtime import hangup, settings
 from workers import supervisor
 
 _EPILOG = """\
@@ -24,5 +24,10 @@ def command() -> None:
 
     Matches payments with orders that arrived after them, marks for a person what waits too long,
     creates the partitions of the coming months and drops the old ones.
+
+    SIGHUP reloads the settings file: the channels change at once, what else differs is named in the
+    log and needs a restart. When the terminal of a worker hangs up, it ends, unless it was started
+    with nohup.
     """
-    sys.exit(supervisor.run(settings.load()))
+    hangups = hangup.listen()
+    sys.exit(supervisor.run(settings.load(), load=settings.load, hangups=hangups))

@@ -16,6 +16,7 @@ from typing import Any
 import psutil  # type: ignore[import-untyped]  # it ships no types
 import pytest
 
+from gateway.runtime.hangup import Hangups
 from ops import supervisor as supervising
 from ops.harness.ports import free_port
 from ops.supervisor import Supervisor
@@ -155,7 +156,11 @@ def test_invalid_settings_end_all_children(processes: Processes) -> None:
 
 def _supervisor(script: str, directory: Path, *, drain_s: float = 1.0) -> Supervisor:
     return Supervisor(
-        argv=[sys.executable, "-c", script], count=2, drain_s=drain_s, metrics=directory
+        argv=[sys.executable, "-c", script],
+        count=2,
+        drain_s=drain_s,
+        metrics=directory,
+        hangups=Hangups(is_tied=False),
     )
 
 

@@ -14,6 +14,7 @@ from aiohttp import web
 
 from gateway.runtime.settings import Settings, SettingsError
 from gateway.web import wiring
+from gateway.web.reload import GatewayConfiguration
 from tests.support.site import Site
 from tests.web.support import Wire, order
 
@@ -66,6 +67,19 @@ def settings(settings: Settings, inventory: Inventory, monkeypatch: pytest.Monke
         inventory_token="env:STOCK_TOKEN",
         inventory_s=0.3,
     )
+
+
+def reload(site: Site) -> str:
+    """Reload the site as SIGHUP does; return what changed."""
+    loaded = site.gateway.settings
+    reloaded = GatewayConfiguration(
+        gateway=site.gateway,
+        accounts=site.accounts,
+        early_rejection=site.server.early_rejection,
+        inventory=site.inventory,
+        load=lambda: loaded,
+    )
+    return reloaded.apply(reloaded.read()).text()
 
 
 async def mark(wire: Wire, location: str) -> str | None:
@@ -188,6 +202,17 @@ async def test_the_check_is_skipped_while_it_is_shed(
 async def test_an_invalid_order_is_not_checked(wire: Wire, inventory: Inventory) -> None:
     assert (await wire.submit(json.dumps(order(channel="nowhere")).encode())).status == 422
     assert inventory.questions == []
+
+
+async def test_a_rotated_token_is_sent_with_the_next_question(
+    site: Site, wire: Wire, inventory: Inventory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert (await wire.submit(json.dumps(order()).encode())).status == 201
+    monkeypatch.setenv("STOCK_TOKEN", "n3xt")
+    assert reload(site) == "secrets ~ inventory_token"
+    assert (await wire.submit(json.dumps(order()).encode())).status == 201
+    sent = [headers["Authorization"] for headers in inventory.headers]
+    assert sent == ["Bearer s3cret", "Bearer n3xt"]
 
 
 async def test_without_an_inventory_there_is_no_result(site: Site, wire: Wire) -> None:

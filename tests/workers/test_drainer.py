@@ -18,7 +18,7 @@ from gateway.domain.following import Done
 from gateway.domain.journaling import Entry
 from gateway.domain.placing import Placed
 from gateway.intake import shop_message
-from gateway.runtime.settings import Settings
+from gateway.runtime.settings import Channel, Settings
 from gateway.stores.postgres.order_reader import OrderReader
 from gateway.stores.postgres.placements import Placements
 from gateway.wiring import Gateway, open_gateway
@@ -28,6 +28,7 @@ from tests.support.cable import Cable, cable_to
 from tests.support.patience import HANG_S
 from workers import drainer, supervisor
 from workers.drainer import Drainer
+from workers.reload import WorkerConfiguration
 
 
 def numbered(n: int = 1, **changes: Any) -> orders.Submission:
@@ -152,6 +153,30 @@ async def test_the_order_of_a_shop_is_drained_as_it_was_read(
     await shop_message.accept(message, intake=gateway.intake, new_id=gateway.new_id)
     assert (await order(ledger))["status"] == "paid"
     assert (await counts(ledger))["parked"] == 0
+
+
+async def test_an_order_of_a_channel_that_a_reload_brought_is_drained(
+    outage: Outage, ledger: Database
+) -> None:
+    """A worker without the channel would park what the gateway has acknowledged."""
+    gateway = outage.gateway
+    before = outage.drainer()
+    loaded = msgspec.structs.replace(
+        gateway.settings, channels=[*gateway.settings.channels, Channel("kiosk")]
+    )
+    configuration = WorkerConfiguration(
+        settings=gateway.settings, policies=gateway.policies, load=lambda: loaded
+    )
+    plan = configuration.apply(configuration.read())
+    assert plan.text() == "channels + kiosk"
+    outage.cable.cut()
+    assert (await submit(gateway, numbered(1, channel="kiosk"))).is_journaled
+    await outage.mend()
+    async with asyncio.timeout(HANG_S):
+        while await outage.waiting():
+            await before.round()
+    assert (await counts(ledger))["parked"] == 0
+    assert (await order(ledger))["channel"] == "kiosk"
 
 
 async def test_repeats_within_an_outage_are_recognised_by_the_journal(outage: Outage) -> None:
