@@ -257,9 +257,32 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
     try:
         settings = msgspec.convert(values, Settings, strict=False)
     except msgspec.ValidationError as exc:
-        raise SettingsError(f"settings: {exc}") from exc
+        raise SettingsError(_faults(values, exc, environ)) from exc
     check(settings)
     return settings
+
+
+def _faults(
+    values: Mapping[str, Any], error: msgspec.ValidationError, environ: Mapping[str, str]
+) -> str:
+    """Name every wrong scalar as the reader has written it, or else the first fault of a section.
+
+    Values are not quoted: a secret may stand in the wrong place.
+    """
+    # Only a process that will not start needs it.
+    from gateway.runtime import value_faults
+
+    found = []
+    for field in msgspec.structs.fields(Settings):
+        if field.name not in values or field.name in _FILE_ONLY:
+            continue
+        try:
+            msgspec.convert(values[field.name], field.type, strict=False)
+        except msgspec.ValidationError:
+            variable = ENV_PREFIX + field.name.upper()
+            where = variable if variable in environ else field.name
+            found.append(f"{where} must be {value_faults.must_be(field.type)}")
+    return "; ".join(found) or value_faults.sentence(error, Settings)
 
 
 def _read_file(environ: Mapping[str, str]) -> dict[str, Any]:

@@ -120,18 +120,37 @@ def test_a_contradiction_is_refused(
     ],
 )
 def test_a_value_out_of_its_range_is_refused_by_name(name: str, value: str) -> None:
-    with pytest.raises(SettingsError, match=name):
-        _load(**{f"TIDEGATE_{name.upper()}": value})
+    variable = f"TIDEGATE_{name.upper()}"
+    with pytest.raises(SettingsError, match=f"^{variable} must be (a|one of) ") as refused:
+        _load(**{variable: value})
+    assert "`" not in str(refused.value)
+
+
+def test_all_wrong_values_are_named_at_once_where_they_stand() -> None:
+    with pytest.raises(SettingsError) as refused:
+        _load('drain_s = "soon"\nport = 1\n', TIDEGATE_PORT="http", TIDEGATE_LOG_LEVEL="loud")
+    assert str(refused.value) == (
+        "TIDEGATE_PORT must be a whole number from 0 to 65535; "
+        "drain_s must be a number above 0 and up to 604800; "
+        "TIDEGATE_LOG_LEVEL must be one of debug, error, info, warning"
+    )
 
 
 @pytest.mark.parametrize(
     ("text", "complaint"),
     [
-        ("prot = 9000", "prot"),
-        ('[[channels]]\nname = "Web!"', "name"),
-        ('[[channels]]\nname = "web"\nlook_alike = "hold"', "look_alike"),
-        (_ACCOUNT.replace('["env:STRIPE"]', "[]"), "secrets"),
+        ("prot = 9000", "there is no prot: is it misspelt"),
+        ("accounts = 3", "accounts must be a list"),
+        ('[[channels]]\nname = "Web!"', r"channel 1: name must be written as \[a-z0-9_\]\{1,32\}$"),
+        ('[[channels]]\nname = "web"\nlook_alike = "hold"', "channel 1: there is no look_alike"),
+        ('[[channels]]\nname = "a"\n[[channels]]\nlookalike = "off"', "channel 2: name is missing"),
+        (
+            '[[channels]]\nname = "a"\nlookalike = "no"',
+            "channel 1: lookalike must be one of hold, off, replay",
+        ),
+        (_ACCOUNT.replace('["env:STRIPE"]', "[]"), "account 1: secrets must be a list of 1 to 2"),
         (_ACCOUNT.replace('["env:STRIPE"]', '["env:A", "env:B", "env:C"]'), "secrets"),
+        (_ACCOUNT.replace('["env:STRIPE"]', "[1]"), "account 1: secret 1 must be text in quotes"),
         (_ACCOUNT.replace('channels = ["web"]', "channels = []"), "channels"),
     ],
 )
