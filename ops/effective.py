@@ -1,6 +1,7 @@
-"""The effective settings for people: where each comes from, its default and its reason.
+"""The effective settings for people: where each comes from, its unit, its default and its reason.
 
-The reasons are the ``#:`` comments of ``gateway/runtime/settings.py``: written once, read here.
+The reasons are the ``#:`` comments of ``gateway/runtime/settings.py``, the sections its headings
+``# --- … ---``: written once, read here. A unit follows from the end of a name.
 """
 
 import inspect
@@ -27,9 +28,39 @@ OTHER_VARIABLES = frozenset(
         "TIDEGATE_VALKEY_BIN",
         "TIDEGATE_RUN_AS",
         "TIDEGATE_TIED_TO_PARENT",
+        # What `. .tidegate/env` sets beside the settings: where the gateway is, and a key for it.
+        "TIDEGATE_URL",
+        "TIDEGATE_API_KEY",
+        "TIDEGATE_SOURCED",
     }
 )
 _FIELD = re.compile(r"    (\w+): ")
+_HEADING = re.compile(r"    # --- (.+) ---")
+#: Units by the end of a name, the longest first; and those that no name says.
+_UNITS_BY_END = {
+    "requests_per_s_max": "requests/s",
+    "_bytes_max": "bytes",
+    "_rows_max": "rows",
+    "_months": "months",
+    "_h": "h",
+    "_s": "s",
+}
+_UNITS = {
+    "port": "TCP port",
+    "admin_port": "TCP port",
+    "connections_max": "connections",
+    "key_burst": "requests",
+    "batches_in_flight": "batches",
+    "waiting_max": "events",
+    "database_pool_max": "connections",
+    "replica_pool_max": "connections",
+    "exports_max": "exports",
+    "streams_max": "streams",
+    "journal_shards": "streams",
+    "journal_queue": "events",
+    "journal_fill_max": "of memory",
+    "refused_minute_max": "callbacks",
+}
 
 
 class Line(Struct, frozen=True):
@@ -37,9 +68,13 @@ class Line(Struct, frozen=True):
 
     name: str
     value: Any
+    #: Of the value; empty where it is no number.
+    unit: str
     default: Any
     source: Source
     reason: str
+    #: The heading that it stands under in the source.
+    section: str
 
 
 def load_without_database(environ: Mapping[str, str] | None = None) -> Settings:
@@ -52,17 +87,20 @@ def load_without_database(environ: Mapping[str, str] | None = None) -> Settings:
 def lines(loaded: Settings, environ: Mapping[str, str] | None = None) -> list[Line]:
     """Return every setting in the order of the source, with where its value comes from."""
     environ = os.environ if environ is None else environ
-    in_file = _file_content(environ)
+    in_file = file_content(environ)
     values, standard, why = settings.shown(loaded), defaults(), reasons()
+    section_of = sections()
     if _source("database_url", environ, in_file) == "default":
         values["database_url"] = "not set"  # `load_without_database` put something there
     return [
         Line(
             name=name,
             value=values[name],
+            unit=unit(name),
             default=standard.get(name),
             source=_source(name, environ, in_file),
             reason=why.get(name, ""),
+            section=section_of.get(name, ""),
         )
         for name in Settings.__struct_fields__
     ]
@@ -73,6 +111,12 @@ def config_file(environ: Mapping[str, str]) -> Path | None:
     named = environ.get(ENV_PREFIX + "CONFIG")
     path = Path(named) if named else settings.DEFAULT_FILE
     return path if named or path.exists() else None
+
+
+def file_content(environ: Mapping[str, str]) -> dict[str, Any]:
+    """Return what the settings file holds. That it can be read was found out by loading it."""
+    path = config_file(environ)
+    return tomllib.loads(path.read_text("utf-8")) if path else {}
 
 
 def defaults() -> dict[str, Any]:
@@ -86,19 +130,33 @@ def defaults() -> dict[str, Any]:
     return found
 
 
+def unit(name: str) -> str:
+    """Return the unit of a setting; empty where its value is no number."""
+    ends = (of for end, of in _UNITS_BY_END.items() if name.endswith(end))
+    return _UNITS.get(name) or next(ends, "")
+
+
+def sections() -> dict[str, str]:
+    """Return the heading that each setting stands under; empty without the source, as `reasons`."""
+    found: dict[str, str] = {}
+    heading = ""
+    for line in _source_lines():
+        if match := _HEADING.match(line):
+            heading = match[1]
+        elif match := _FIELD.match(line):
+            found[match[1]] = heading
+    return found
+
+
 def reasons() -> dict[str, str]:
     """Return the comment of each setting; settings next to each other share theirs.
 
     Empty where the source was not installed with the code.
     """
-    try:
-        source = inspect.getsource(Settings)
-    except OSError:
-        return {}
     found: dict[str, str] = {}
     block: list[str] = []
     is_open = False
-    for line in source.splitlines():
+    for line in _source_lines():
         if line.startswith("    #: "):
             block = [*(block if is_open else []), line.removeprefix("    #: ")]
             is_open = True
@@ -116,14 +174,15 @@ def unknown_variables(environ: Mapping[str, str]) -> list[str]:
     return sorted(name for name in environ if name.startswith(ENV_PREFIX) and name not in known)
 
 
+def _source_lines() -> list[str]:
+    try:
+        return inspect.getsource(Settings).splitlines()
+    except OSError:
+        return []
+
+
 def _source(name: str, environ: Mapping[str, str], in_file: Mapping[str, Any]) -> Source:
     is_file_only = name in ("channels", "accounts")
     if not is_file_only and ENV_PREFIX + name.upper() in environ:
         return "environment"
     return "file" if name in in_file else "default"
-
-
-def _file_content(environ: Mapping[str, str]) -> dict[str, Any]:
-    path = config_file(environ)
-    # That it can be read was found out by loading the settings.
-    return tomllib.loads(path.read_text("utf-8")) if path else {}

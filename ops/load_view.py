@@ -12,7 +12,7 @@ from gateway.domain.features import FEATURES, TIERS
 from gateway.overload.cluster_view import ClusterSummary
 from gateway.overload.heartbeats import PublishedProcess
 from gateway.overload.snapshot import TierSnapshot
-from ops.tables import lines
+from ops.tables import lines, wrapped
 
 #: Hide the cursor and cut long lines off; and undo both.
 _BEGIN, _END = "\x1b[?25l\x1b[?7l\x1b[2J", "\x1b[?7h\x1b[?25h"
@@ -25,9 +25,13 @@ _LEGEND = (
     "tiers: - all admitted; shed, back: the share that is rejected; open: all rejected; "
     "* an operator's override, see `tidegate shed`"
 )
+#: Left out on a narrow terminal, in this order.
+_SPARE = ("AGE", "ROLE", "WAITING", "SLOTS", "PORT", "SIGNAL")
 _STATES = {"shedding": "shed", "recovering": "back"}
 #: Lines of the view besides the processes.
 _OTHER_LINES = 6
+#: Columns below which the lines around the table wrap, and how many more they are then.
+_COLUMNS, _WRAPPED_LINES = 130, 5
 
 
 class Row(Struct, frozen=True):
@@ -43,21 +47,31 @@ def by_position(row: Row) -> tuple[str, int]:
 
 
 def view(
-    summary: ClusterSummary, rows: Sequence[Row], *, unreadable: int, rows_max: int | None = None
+    summary: ClusterSummary,
+    rows: Sequence[Row],
+    *,
+    unreadable: int,
+    rows_max: int | None = None,
+    width: int | None = None,
 ) -> list[str]:
-    """Return a summary line, and one line for each of the ``rows_max`` busiest processes."""
+    """Return a summary, and one line for each of the ``rows_max`` busiest processes.
+
+    Nothing is wider than ``width`` columns, if it is given.
+    """
     if not rows and not unreadable:
         return [
             "no process publishes its load: does `tidegate serve` run with this TIDEGATE_REDIS_URL?"
         ]
     busiest = sorted(rows, key=lambda row: row.process.load, reverse=True)[:rows_max]
     shown = sorted(busiest, key=by_position)
-    made = [_in_one_line(summary), "", *lines(_TITLES, [_cells(row) for row in shown])]
+    cells = [_cells(row) for row in shown]
+    table = lines(_TITLES, cells, width=width, spare=_SPARE)
+    made = [*wrapped(_in_one_line(summary), width), "", *table]
     if len(shown) < len(rows):
         made.append(f"and {len(rows) - len(shown)} more, less busy")
     if unreadable:
         made.append(f"and {unreadable} of another version, which this one cannot read")
-    return [*made, "", _LEGEND]
+    return [*made, "", *wrapped(_LEGEND, width)]
 
 
 @contextmanager
@@ -74,13 +88,16 @@ def screen() -> Iterator[None]:
 
 def draw(drawn: Sequence[str]) -> None:
     """Draw lines over what was drawn before."""
-    text = "".join(f"{line}{_REST_OF_LINE}\n" for line in drawn[: rows_max() + _OTHER_LINES])
+    lines_max = max(1, shutil.get_terminal_size().lines - 2)
+    text = "".join(f"{line}{_REST_OF_LINE}\n" for line in drawn[:lines_max])
     click.echo(f"{_HOME}{text}{_REST_OF_SCREEN}", nl=False)
 
 
 def rows_max() -> int:
     """Return how many processes fit on the terminal."""
-    return max(1, shutil.get_terminal_size().lines - _OTHER_LINES - 2)
+    columns, rows = shutil.get_terminal_size()
+    wraps = _WRAPPED_LINES if columns < _COLUMNS else 0
+    return max(1, rows - _OTHER_LINES - wraps - 2)
 
 
 def _in_one_line(summary: ClusterSummary) -> str:

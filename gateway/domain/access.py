@@ -6,7 +6,7 @@ from typing import Literal, get_args
 from msgspec import Struct
 
 #: ``ingest``: submit orders, change their remarks. ``query``: read, private fields masked.
-#: ``query_pii``: read them in clear. ``operate``: overrides and replays. ``admin``: everything but
+#: ``query_pii``: read them in clear. ``operate``: overrides and plans. ``admin``: everything but
 #: private fields.
 Role = Literal["ingest", "query", "query_pii", "operate", "admin"]
 ROLES: tuple[Role, ...] = get_args(Role)

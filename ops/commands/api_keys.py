@@ -13,9 +13,8 @@ import msgspec
 from gateway.domain.access import ROLES, Role
 from gateway.runtime import settings
 from gateway.stores.postgres.api_keys import ApiKey, ApiKeys
-from ops import connections
+from ops import connections, tables
 from ops.failures import Failure, Wrong
-from ops.tables import table
 
 _NAME_CHARS_MAX = 64
 _T = TypeVar("_T")
@@ -37,8 +36,8 @@ Roles:
   ingest     submit orders
   query      read orders, private fields masked
   query_pii  read orders in clear
-  operate    switches and replays
-  admin      everything but private fields
+  operate    shed, admit and plan over HTTP (/v1/admin, see `tidegate shed`)
+  admin      ingest, query and operate; private fields stay masked
 \b
 Examples:
   tidegate keys create --name storefront --role ingest --channel web --channel app
@@ -97,11 +96,14 @@ def create(name: str, roles: tuple[Role, ...], channels: tuple[str, ...], as_jso
 \b
 Example:
   tidegate keys list --json
+\b
+On a narrow terminal the table is wrapped, and CREATED or CHANNELS may be left out.
 Exits 0, or 1 when the database is unavailable.
 """,
 )
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON array.")
-def list_(as_json: bool) -> None:
+@tables.wide_option
+def list_(as_json: bool, wide: bool) -> None:
     """List all API keys, revoked ones too, oldest first. Tokens are not known."""
     keys = asyncio.run(_every(settings.load()))
     if as_json:
@@ -120,7 +122,8 @@ def list_(as_json: bool) -> None:
         )
         for key in keys
     ]
-    table(("ID", "NAME", "ROLES", "CHANNELS", "CREATED", "STATE"), rows)
+    heads = ("ID", "NAME", "ROLES", "CHANNELS", "CREATED", "STATE")
+    tables.table(heads, rows, wide=wide, spare=("CREATED", "CHANNELS"))
 
 
 @click.command(
@@ -133,7 +136,8 @@ Exits 0 when it is revoked, 1 when there is no such live key.
 """,
 )
 @click.argument("key_id")
-def revoke(key_id: str) -> None:
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def revoke(key_id: str, as_json: bool) -> None:
     """Revoke the API key with this id (see `tidegate keys list`).
 
     Every gateway refuses it within api_key_ttl_s seconds. The audit log says who revoked it.
@@ -141,6 +145,9 @@ def revoke(key_id: str) -> None:
     loaded = settings.load()
     if not asyncio.run(_revoke(loaded, key_id)):
         raise Failure(f"there is no live key {key_id}: see `tidegate keys list`")
+    if as_json:
+        click.echo(json.dumps({"id": key_id, "refused_within_s": loaded.api_key_ttl_s}))
+        return
     click.echo(f"revoked {key_id}; gateways refuse it within {loaded.api_key_ttl_s:g} s")
 
 

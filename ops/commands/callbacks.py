@@ -13,15 +13,21 @@ from gateway.providers.contract import REASONS
 from gateway.runtime import settings
 from gateway.stores import sealing
 from gateway.stores.postgres.rejected_callbacks import Listed, RejectedCallbacks
-from ops import connections
+from ops import connections, tables
 from ops.commands.api_keys import actor
 from ops.failures import Failure
-from ops.tables import table
 
 _LIMIT_MAX = 1000
 
 
-@click.group("callbacks")
+_EPILOG = """\
+\b
+Example:
+  tidegate callbacks refused --limit 5
+"""
+
+
+@click.group("callbacks", epilog=_EPILOG)
 def command() -> None:
     """Inspect rejected callbacks."""
 
@@ -57,6 +63,7 @@ Exits 0, or 1 when the database is unavailable or there is no such callback.
     help="Print one with its headers and its body, unsealed. The audit log records the access.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@tables.wide_option
 def refused(
     provider: str | None,
     account: str | None,
@@ -64,6 +71,7 @@ def refused(
     limit: int,
     shown: UUID | None,
     as_json: bool,
+    wide: bool,
 ) -> None:
     """List rejected callbacks, newest first, with the most common cause; or show one.
 
@@ -81,7 +89,7 @@ def refused(
     if not rows:
         click.echo("no rejected callbacks are stored", err=True)
         return
-    table(
+    tables.table(
         ("ID", "RECEIVED (UTC)", "ACCOUNT", "REASON", "BYTES", "HINT"),
         [
             (
@@ -94,6 +102,8 @@ def refused(
             )
             for row in rows
         ],
+        wide=wide,
+        spare=("BYTES",),
     )
 
 

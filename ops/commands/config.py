@@ -7,18 +7,24 @@ from typing import Any
 import click
 import msgspec
 
-from ops import effective
-from ops.tables import table
+from ops import effective, tables
+from ops.failures import Wrong
 
 _EPILOG = """\
 \b
 Examples:
   tidegate config
+  tidegate config drain_s commit_s
+  tidegate config journal --short
+  tidegate config --changed
   tidegate config --json | jq '.[] | select(.source != "default")'
   tidegate config --example > tidegate.toml
 \b
-Exits 0, or 2 when a setting is wrong or two contradict each other.
+Exits 0, or 2 when a setting is wrong, two contradict each other, or no name matches.
 """
+
+_TEXT_COLUMNS_MAX = 100
+_INDENT = "    "
 
 _EXAMPLE_URL = "postgresql://tidegate:password@127.0.0.1:5432/tidegate"
 _EXAMPLE_HEAD = """\
@@ -42,23 +48,84 @@ _EXAMPLE_TAIL = """\
 
 
 @click.command("config", epilog=_EPILOG)
-@click.option("--json", "as_json", is_flag=True, help="Print a JSON array, with reasons.")
+@click.argument("names", nargs=-1, metavar="[NAME]...")
+@click.option("--changed", is_flag=True, help="Only what is not at its default.")
+@click.option("--short", is_flag=True, help="A table, without the reasons.")
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON array.")
 @click.option("--example", is_flag=True, help="Print a commented tidegate.toml with the defaults.")
-def command(as_json: bool, example: bool) -> None:
+@tables.wide_option
+def command(
+    names: tuple[str, ...], changed: bool, short: bool, as_json: bool, example: bool, wide: bool
+) -> None:
     """Print the effective settings and where each comes from.
 
-    The environment (TIDEGATE_*) wins over the file that TIDEGATE_CONFIG names (./tidegate.toml if
-    it is there), the file wins over the default. URLs and secrets read "configured", never more.
+    Each with its unit, its default and the reason for it; with NAMEs only those, or the ones whose
+    names contain them. The environment (TIDEGATE_*) wins over the file that TIDEGATE_CONFIG names
+    (./tidegate.toml if it is there), the file wins over the default. URLs and secrets read
+    "configured", never more.
     """
     if example:
         click.echo(example_file(), nl=False)
         return
-    shown = effective.lines(effective.load_without_database())
+    shown = _chosen(effective.lines(effective.load_without_database()), names)
+    if changed:
+        shown = [line for line in shown if line.source != "default"]
     if as_json:
         click.echo(json.dumps(msgspec.to_builtins(shown), indent=2, ensure_ascii=False))
-        return
-    rows = [(line.name, *_cells(line), line.source) for line in shown]
-    table(("NAME", "VALUE", "DEFAULT", "FROM"), rows)
+    elif short:
+        rows = [(line.name, *_cells(line), line.unit, line.source) for line in shown]
+        heads = ("NAME", "VALUE", "DEFAULT", "UNIT", "FROM")
+        tables.table(heads, rows, wide=wide, spare=("DEFAULT", "FROM"))
+    elif shown:
+        width = None if wide else tables.terminal_width() or _TEXT_COLUMNS_MAX
+        click.echo("\n".join(_explained(shown, width)))
+    if changed and not shown and not as_json:
+        click.echo("every setting is at its default", err=True)
+
+
+def _chosen(lines: list[effective.Line], names: tuple[str, ...]) -> list[effective.Line]:
+    """Return the lines of these names, or else that contain one of them; all without names."""
+    if not names:
+        return lines
+    wanted = set()
+    for name in names:
+        want = name.lower().removeprefix("tidegate_")
+        found = {line.name for line in lines if want in line.name}
+        if not found:
+            raise Wrong(f"no setting has {name!r} in its name; `tidegate config --short` lists all")
+        wanted |= {want} if want in found else found
+    return [line for line in lines if line.name in wanted]
+
+
+def _explained(lines: list[effective.Line], width: int | None) -> list[str]:
+    """Return each setting with its reason, under the heading of its section."""
+    made: list[str] = []
+    section = ""
+    for n, line in enumerate(lines):
+        if line.section != section:
+            section = line.section
+            made += ["", *tables.wrapped(f"--- {section} ---", width), ""]
+        made += tables.wrapped(_in_one_line(line), width)
+        # Settings next to each other share a reason: it is printed once, after the last.
+        is_shared = any(line.reason == other.reason for other in lines[n + 1 : n + 2])
+        if line.reason and not is_shared:
+            text_width = width and max(20, width - len(_INDENT))
+            made += [f"{_INDENT}{text}" for text in tables.wrapped(line.reason, text_width)]
+    return made[1:]
+
+
+def _in_one_line(line: effective.Line) -> str:
+    value, default = _cells(line)
+    origin = {
+        "default": "default",
+        "environment": f"from TIDEGATE_{line.name.upper()}",
+        "file": "from the file",
+    }[line.source]
+    if line.source == "default" and line.default is None:
+        origin = "must be given"
+    elif line.source != "default" and line.default is not None:
+        origin += f", default {default or 'empty'}"
+    return f"{line.name} = {value or 'empty'}{line.unit and f' {line.unit}'}   ({origin})"
 
 
 def example_file() -> str:

@@ -17,7 +17,7 @@ from gateway.domain.errors import Unavailable
 from gateway.overload import cluster_view, heartbeats
 from gateway.runtime.settings import Settings
 from gateway.stores.redis.process_states import ProcessStates
-from ops import effective, load_view
+from ops import effective, load_view, tables
 from ops.failures import Failure, Wrong
 from ops.load_view import Row
 
@@ -70,7 +70,8 @@ class Report(Struct, frozen=True, kw_only=True):
     type=click.FloatRange(0.2, 3600),
     help=f"Seconds between two reports; {_INTERVAL_S:g} unless given.",
 )
-def command(once: bool, as_json: bool, interval: float | None) -> None:
+@tables.wide_option
+def command(once: bool, as_json: bool, interval: float | None, wide: bool) -> None:
     """Show the load of every gateway process, and what each rejects.
 
     Load 0.8 is where lesser features begin to be shed, 1 is full.
@@ -84,19 +85,19 @@ def command(once: bool, as_json: bool, interval: float | None) -> None:
             f"the TIDEGATE_REDIS_URL of the gateways; {_MEANWHILE}"
         )
     if once or (interval is None and not sys.stdout.isatty()):
-        asyncio.run(_once(loaded, as_json))
+        asyncio.run(_once(loaded, as_json, wide))
         return
     with contextlib.suppress(KeyboardInterrupt, asyncio.CancelledError):
-        asyncio.run(_live(loaded, as_json, interval or _INTERVAL_S))
+        asyncio.run(_live(loaded, as_json, interval or _INTERVAL_S, wide))
 
 
-async def _once(loaded: Settings, as_json: bool) -> None:
+async def _once(loaded: Settings, as_json: bool, wide: bool) -> None:
     async with _opened(loaded) as states:
         report = await _read(states)
-    _print(report, as_json)
+    _print(report, as_json, wide)
 
 
-async def _live(loaded: Settings, as_json: bool, interval_s: float) -> None:
+async def _live(loaded: Settings, as_json: bool, interval_s: float, wide: bool) -> None:
     task = asyncio.current_task()
     assert task is not None, "this is one"
     # SIGTERM must restore the cursor too.
@@ -108,9 +109,9 @@ async def _live(loaded: Settings, as_json: bool, interval_s: float) -> None:
         with load_view.screen() if is_drawn else contextlib.nullcontext():
             while True:
                 if is_drawn:
-                    _draw(report, last)
+                    _draw(report, last, wide)
                 else:
-                    _print(report, as_json)
+                    _print(report, as_json, wide)
                 await asyncio.sleep(interval_s)
                 try:
                     report = last = await _read(states)
@@ -153,21 +154,25 @@ async def _read(states: ProcessStates) -> Report:
     )
 
 
-def _print(report: Report, as_json: bool) -> None:
-    printed = [report.as_json().decode()] if as_json else _lines(report)
+def _print(report: Report, as_json: bool, wide: bool) -> None:
+    printed = [report.as_json().decode()] if as_json else _lines(report, wide)
     for line in printed:
         click.echo(line)
 
 
-def _draw(report: Report, last: Report) -> None:
+def _draw(report: Report, last: Report, wide: bool) -> None:
     """Draw the last complete report, and above it the error of the present one."""
     head = f"tidegate load   {last.at.astimezone():%H:%M:%S}"
-    load_view.draw([report.error or head, *_lines(last, load_view.rows_max())])
+    load_view.draw([report.error or head, *_lines(last, wide, load_view.rows_max())])
 
 
-def _lines(report: Report, rows_max: int | None = None) -> list[str]:
+def _lines(report: Report, wide: bool, rows_max: int | None = None) -> list[str]:
     if report.summary is None:
         return [report.error]
     return load_view.view(
-        report.summary, report.rows, unreadable=report.unreadable, rows_max=rows_max
+        report.summary,
+        report.rows,
+        unreadable=report.unreadable,
+        rows_max=rows_max,
+        width=None if wide else tables.terminal_width(),
     )

@@ -17,10 +17,9 @@ from gateway.domain.overrides import Override, OverrideRequest
 from gateway.runtime import control_socket, settings
 from gateway.stores.override_spool import OverrideSpool
 from gateway.stores.postgres.overrides import OverrideStore
-from ops import connections
+from ops import connections, tables
 from ops.commands.api_keys import actor
 from ops.failures import Failure, Wrong
-from ops.tables import table
 
 T = TypeVar("T")
 
@@ -67,7 +66,10 @@ Exits 0 when it is active or pending approval, 1 when it could not be done, 2 fo
 @click.option("--for", "for_", default="30m", show_default=True, help="How long: 30m, 1h30m, 90s.")
 @click.option("--reason", default="", help="Why; kept in the audit log.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-def command(target: str | None, word: str | None, for_: str, reason: str, as_json: bool) -> None:
+@tables.wide_option
+def command(
+    target: str | None, word: str | None, for_: str, reason: str, as_json: bool, wide: bool
+) -> None:
     """Shed or admit a feature by hand, for a while.
 
     TARGET is a feature or a whole tier, tier0 to tier4 (any wrong name lists them). Without a
@@ -76,7 +78,7 @@ def command(target: str | None, word: str | None, for_: str, reason: str, as_jso
     loaded = settings.load()
     try:
         if target is None:
-            _show(loaded, as_json)
+            _show(loaded, as_json, wide=wide)
             return
         overrides.features_of(target)
         if word is None:
@@ -92,10 +94,25 @@ def command(target: str | None, word: str | None, for_: str, reason: str, as_jso
             overrides.check(request)
             _set(loaded, request, as_json)
     except overrides.InvalidOverride as exc:
-        raise Wrong(str(exc)) from exc
+        raise Wrong(_worded(exc)) from exc
 
 
-def _show(loaded: settings.Settings, as_json: bool) -> None:
+def _worded(exc: overrides.InvalidOverride) -> str:
+    """Name the options of this command in place of the fields of a request."""
+    match exc.field:
+        case "target":
+            return f"TARGET {exc.reason}"
+        case "for_s":
+            return f"--for must be from 1 s to {overrides.DURATION_S_MAX / 3600:g} h"
+        case "for" | "reason":
+            return f"--{exc.field} {exc.reason}"
+        case "actor":
+            return f"who runs this (you are {actor()} on this machine) {exc.reason}"
+        case _:
+            return exc.reason
+
+
+def _show(loaded: settings.Settings, as_json: bool, *, wide: bool) -> None:
     where: Literal["database", "this machine"] = "database"
     apart: list[int] = []
     try:
@@ -127,7 +144,8 @@ def _show(loaded: settings.Settings, as_json: bool) -> None:
         )
         for each in found
     ]
-    table(("TARGET", "IS", "STATE", "LEFT", "WHO", "WHY"), rows)
+    heads = ("TARGET", "IS", "STATE", "LEFT", "WHO", "WHY")
+    tables.table(heads, rows, wide=wide, spare=("WHO",))
 
 
 def _merged(states: Mapping[int, bytes]) -> tuple[list[Override], list[int]]:

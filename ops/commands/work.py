@@ -22,8 +22,9 @@ at the start, 2 when a setting is wrong.
 def command() -> None:
     """Run a worker: everything that happens after the response.
 
-    Matches payments with orders that arrived after them, marks for a person what waits too long,
-    creates the partitions of the coming months and drops the old ones.
+    Drains the journal when the database is back, matches payments with orders that arrived after
+    them, marks for a person what waits too long, creates the partitions of the coming months, and
+    deletes what has expired.
 
     SIGHUP reloads the settings file: the channels change at once, what else differs is named in the
     log and needs a restart. When the terminal of a worker hangs up, it ends, unless it was started

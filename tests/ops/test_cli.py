@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import click
 import pytest
 
+from gateway.domain.access import ROLES
 from gateway.runtime.settings import Settings
 from ops.cli import COMMANDS, main
 from ops.migrations.version import HEAD
@@ -33,6 +34,37 @@ def test_help_shows_an_example_and_the_exit_status(name: str, command: click.Com
     assert command.epilog is not None
     assert f"tidegate {name}" in command.epilog
     assert "Exits 0" in command.epilog
+
+
+#: What starts something or makes a file, and prints no data.
+_PRINT_NO_DATA = {"up", "serve", "work", "migrate", "keys seal-init", "keys seal-rotate"}
+
+
+@pytest.mark.parametrize(("name", "command"), list(_every_command()))
+def test_what_prints_data_prints_json_too(name: str, command: click.Command) -> None:
+    options = {option for parameter in command.params for option in parameter.opts}
+    assert ("--json" in options) == (name not in _PRINT_NO_DATA)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_group_has_an_example_too(name: str) -> None:
+    command = main.get_command(click.Context(main), name)
+    assert command is not None
+    assert f"tidegate {name}" in (command.epilog or "")
+
+
+@pytest.mark.parametrize("name", ["serve", "up"])
+def test_the_help_says_when_more_processes_help(bare: Cli, name: str) -> None:
+    text = " ".join(bare(name, "--help").output.split())
+    assert "On two cores that they share, two processes take no more orders than one" in text
+    assert "From four cores on" in text
+
+
+def test_roles_promise_nothing_that_there_is_not(bare: Cli) -> None:
+    text = bare("keys", "create", "--help").output
+    assert "replay" not in text
+    for role in ROLES:
+        assert f"  {role} " in text
 
 
 def test_the_list_of_commands_matches_the_help_of_each(bare: Cli) -> None:

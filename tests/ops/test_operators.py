@@ -16,7 +16,7 @@ from gateway.domain.overrides import Override
 from gateway.runtime.settings import Settings
 from gateway.stores.postgres.overrides import OverrideStore
 from ops import connections
-from ops.commands import shed
+from ops.commands import api_keys, shed
 from tests.ops.conftest import Cli
 from tests.support.cable import cable_to
 from tests.support.patience import HANG_S
@@ -71,18 +71,23 @@ def test_shedding_the_core_needs_a_second_person(cli: Cli) -> None:
     assert json.loads(requested.stdout)["stands"] is False
     approval = cli("shed", "callbacks", "agree")
     assert approval.exit_code == 2
-    assert "another person" in approval.stderr
+    name = api_keys.actor()
+    assert approval.stderr == (
+        f"Error: who runs this (you are {name} on this machine) must be another person than "
+        f"{name}, who requested it\n"
+    )
     assert cli("shed", "order_lists", "agree").exit_code == 1
 
 
 @pytest.mark.parametrize(
     ("arguments", "text"),
     [
-        (("nothing", "on", "--reason", "r"), "order_lists"),
+        (("nothing", "on", "--reason", "r"), "TARGET must be one of callbacks"),
         (("order_lists",), "give on, off"),
-        (("order_lists", "on"), "reason"),
-        (("order_lists", "on", "--reason", "r", "--for", "5h"), "for_s"),
-        (("order_lists", "on", "--reason", "r", "--for", "soon"), "30m"),
+        (("order_lists", "on"), "--reason must have 1 to 200"),
+        (("order_lists", "on", "--reason", "r", "--for", "5h"), "--for must be from 1 s to 4 h"),
+        (("order_lists", "on", "--reason", "r", "--for", "0"), "--for must be from 1 s to 4 h"),
+        (("order_lists", "on", "--reason", "r", "--for", "soon"), "--for must be like 30m"),
         (("order_lists", "early", "--reason", "r"), "tier2"),
         (("order_lists", "maybe"), "maybe"),
         (("order_lists", "auto", "--reason", "bad\x1b[31m"), "reason"),
@@ -109,19 +114,39 @@ def test_a_plan_is_checked_set_listed_and_dropped(cli: Cli, tmp_path: Path) -> N
     assert cli("plan", "drop", "sale").exit_code == 1
 
 
+def test_plans_that_overlap_name_the_step(cli: Cli, tmp_path: Path) -> None:
+    assert cli("plan", "set", written(tmp_path)).exit_code == 0
+    other = Path(written(tmp_path))
+    other.write_text(other.read_text().replace('"sale"', '"other"'))
+    run = cli("plan", "set", str(other))
+    assert run.exit_code == 2
+    assert "step 1 overlaps a step of the plan sale on tier3" in run.stderr
+
+
 @pytest.mark.parametrize(
     ("content", "text"),
     [
         ("name = ", "TOML"),
-        ('name = "sale"', "steps"),
-        ('name = "sale"\nsteps = []', "steps"),
-        ('name = "sale"\nmore = 1\nsteps = []', "more"),
+        ('name = "sale"', "wrong.toml: steps is missing"),
+        ('name = "sale"\nsteps = []', "steps must be 1 to 50"),
+        ('name = "sale"\nmore = 1\nsteps = []', "there is no more"),
+        ('name = "sale"\n[steps]\nmode = "shed"', "steps must be a list"),
         (
             PLAN.format(from_at="2020-01-01T00:00:00Z", until="2020-01-01T01:00:00Z"),
-            "is in the past",
+            "step 1: until is in the past",
         ),
-        (PLAN.format(from_at="2020-01-01", until="2020-01-02"), "from_at"),
-        (PLAN.format(from_at='"soon"', until='"later"'), "from_at"),
+        (PLAN.format(from_at="2020-01-01", until="2020-01-02"), "step 1: from_at must be a date"),
+        (PLAN.format(from_at='"soon"', until='"later"'), "step 1: from_at must be a date and time"),
+        (
+            PLAN.format(from_at="2020-01-01T00:00:00", until="2020-01-01T01:00:00"),
+            "step 1: from_at must have its zone",
+        ),
+        (
+            PLAN.replace("tier3", "tier9").format(
+                from_at="2090-01-01T00:00:00Z", until="2090-01-01T01:00:00Z"
+            ),
+            "step 1: from_at is more than a year ahead",
+        ),
     ],
 )
 def test_a_wrong_plan_is_explained(cli: Cli, tmp_path: Path, content: str, text: str) -> None:
