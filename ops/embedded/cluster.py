@@ -13,7 +13,7 @@ finally:
 
 import contextlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -46,6 +46,8 @@ class _Server(Protocol):
     label: str
     port: int
     service: Service | None
+
+    def launch(self) -> None: ...
 
     def start(self) -> None: ...
 
@@ -100,6 +102,7 @@ class Servers:
         self._abandon_check = abandon_check
         self._state: State | None = None
         self._servers: dict[str, _Server] = {}
+        self._site: Site | None = None
         self._slot_checked_s = 0.0
 
     def open(self) -> None:
@@ -124,13 +127,37 @@ class Servers:
 
         Raises errors.CannotStart, or what abandon_check raised; nothing is left running then.
         """
-        try:
+        with self._stopped_on_error():
+            self.begin()
+            self.finish()
+
+    def begin(self) -> None:
+        """All but the replica accept connections, and the replica is starting: `finish` follows.
+
+        Raises like `start`.
+        """
+        with self._stopped_on_error():
             self.open()
             self._make_servers()
-            self._start_servers()
-        except BaseException:
-            self.stop()
-            raise
+            for server in self._servers.values():
+                server.launch()  # all at once, but for what has to be made first
+            for name in (PRIMARY, VALKEY, JOURNAL):
+                self._await(name)
+
+    def finish(self) -> None:
+        """The replica accepts connections too, and follows the primary.
+
+        Raises like `start`, but what runs goes on: what uses it may have to end first.
+        """
+        self._await(REPLICA)
+
+    def ask_primary(self, query: str) -> str:
+        """What psql prints for a query in the database of the gateway, read by the superuser.
+
+        Raises processes.HelperFailed on any error.
+        """
+        assert self._site is not None, "the primary is started"
+        return self._site.sql(self.port(PRIMARY), query, database=DATABASE)
 
     def stop(self) -> None:
         """Everything is stopped, the journal first and the primary last; the lock is free.
@@ -289,7 +316,7 @@ class Servers:
         self, runner: Runner, account: identity.Account | None, runtime: Path
     ) -> None:
         found = binaries.find_postgres()
-        site = Site(
+        self._site = site = Site(
             bin_dir=identity.reachable_postgres(found, account, runtime),
             major=binaries.postgres_major(found),
             account=account,
@@ -310,17 +337,19 @@ class Servers:
                 primary_port=port,
             )
 
-    def _start_servers(self) -> None:
-        valkeys = [server for server in self._servers.values() if isinstance(server, Valkey)]
-        for server in valkeys:
-            server.launch()  # it gets ready while PostgreSQL starts
-        for name in (PRIMARY, REPLICA):
-            if name in self._servers:
-                with self._reporter.step(f"starting {LABELS[name]}"):
-                    self._servers[name].start()
-        for server in valkeys:
+    def _await(self, name: str) -> None:
+        server = self._servers.get(name)
+        if server is not None:
             with self._reporter.step(f"starting {server.label}"):
-                server.wait()
+                server.start()
+
+    @contextlib.contextmanager
+    def _stopped_on_error(self) -> Iterator[None]:
+        try:
+            yield
+        except BaseException:
+            self.stop()
+            raise
 
     def _replica_is_lost(self) -> bool:
         replica = self._servers.get(REPLICA)

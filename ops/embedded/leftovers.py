@@ -23,6 +23,16 @@ def left_running(pids: Path) -> dict[str, tuple[int, str]]:
     return left
 
 
+def pid_of(pids: Path, name: str) -> int | None:
+    """The process of this name, if it runs. Of a run that may be going on: nothing is removed."""
+    try:
+        pid, _, birth = (pids / name).read_text().strip().partition(" ")
+    except OSError:
+        return None
+    is_running = birth and pid.isdigit() and birth == birth_of(int(pid))
+    return int(pid) if is_running else None
+
+
 def settle(left: Mapping[str, tuple[int, str]], *, patience_s: float = 12.0) -> list[str]:
     """Waits for these to end, then kills them; returns the names of those it killed.
 

@@ -97,9 +97,11 @@ class Site:
         parameters = {"host": HOST, "port": str(port), "user": user, "passfile": str(self.passfile)}
         return " ".join(f"{key}={_quoted(value)}" for key, value in {**parameters, **more}.items())
 
-    def sql(self, port: int, statements: str, *, timeout_s: float = 30.0) -> str:
+    def sql(
+        self, port: int, statements: str, *, database: str = "postgres", timeout_s: float = 30.0
+    ) -> str:
         """What psql prints for these statements. Raises processes.HelperFailed on any error."""
-        target = self.connection(port=port, user=SUPERUSER, dbname="postgres", connect_timeout="5")
+        target = self.connection(port=port, user=SUPERUSER, dbname=database, connect_timeout="5")
         options = ["-XqAt", "-w", "-v", "ON_ERROR_STOP=1", "-d", target]
         argv = [self.program("psql"), *options]
         return self.runner.run(argv, stdin=statements, timeout_s=timeout_s).strip()
@@ -115,19 +117,30 @@ class Server:
         self.service: Service | None = None
         self._site = site
         self._directory = site.state.data / name
+        self._is_launched = False
 
     def stop(self) -> None:
         """It has ended by a fast shutdown: clients are disconnected, commits are on disk."""
+        self._is_launched = False
         if self.service is not None:
             self.service.stop(signal.SIGINT, patience_s=_STOP_PATIENCE_S)
 
-    def _run(self, **more: str) -> None:
-        """It accepts connections. Raises errors.CannotStart; `stop` is still needed then."""
+    def _begin(self, **more: str) -> None:
+        """The process is starting. Raises errors.CannotStart."""
         self._check_major()
         self._clear_stale_pid_file()
+        self.service = self._process(more)
+        self._is_launched = True
+
+    def _run(self, **more: str) -> None:
+        """It accepts connections. Raises errors.CannotStart; `stop` is still needed then."""
+        if not self._is_launched:
+            self._begin(**more)
+        self._is_launched = False
         deadline_s = time.monotonic() + _RETRY_BUDGET_S
         while True:
-            self.service = service = self._launch(more)
+            service = self.service
+            assert service is not None, "it was begun"
             try:
                 self._site.runner.wait_ready(service, self._is_ready, timeout_s=_START_TIMEOUT_S)
                 return
@@ -139,8 +152,9 @@ class Server:
                 if late or not any(sign in log_tail for sign in _TRANSIENT):
                     raise
             self._site.runner.pause(0.2)
+            self.service = self._process(more)
 
-    def _launch(self, more: dict[str, str]) -> Service:
+    def _process(self, more: dict[str, str]) -> Service:
         settings = {**SETTINGS, "port": str(self.port), **more}
         if not self._site.fsync:
             settings |= {"fsync": "off", "full_page_writes": "off"}
@@ -180,6 +194,11 @@ class Server:
 
 class Primary(Server):
     """The server that takes the writes."""
+
+    def launch(self) -> None:
+        """Where it was made before it is starting; `start` waits for it. Raises like `start`."""
+        if self._site.state.is_made(self.name):
+            self._begin()
 
     def start(self) -> None:
         """It accepts connections; roles and the database exist. Raises errors.CannotStart."""

@@ -12,6 +12,7 @@ from ops.embedded.postgres import REPLICATOR, Server, Site
 SLOT = "tidegate_replica"
 _COPY_TIMEOUT_S = 900.0
 _FOLLOW_TIMEOUT_S = 10.0
+_LOOK_INTERVAL_S = 0.05
 
 # S608: the name put into them is a constant of ours.
 _SLOT_STATE = f"""
@@ -32,19 +33,24 @@ class Replica(Server):
         super().__init__(name=name, label=label, site=site, port=port)
         self._primary_port = primary_port
 
+    def launch(self) -> None:
+        """Where it is a copy already it is starting; `start` waits for it and checks it.
+
+        The primary need not be ready: it is asked again until it is.
+        """
+        # Without its primary it would be the copy of some other one.
+        if self._site.state.is_made("primary") and self._unusable() is None:
+            self._begin(**self._following())
+
     def start(self) -> None:
         """It accepts connections and follows the primary. Raises errors.CannotStart."""
         try:
             copy_reason = self._copy_reason()
             for _ in range(2):
                 if copy_reason is not None:
+                    self.stop()  # it may have been launched
                     self._copy_primary(copy_reason)
-                self._run(
-                    primary_conninfo=self._site.connection(
-                        port=self._primary_port, user=REPLICATOR, application_name=self.name
-                    ),
-                    primary_slot_name=SLOT,
-                )
+                self._run(**self._following())
                 if self._follows():
                     return
                 self.stop()
@@ -61,15 +67,27 @@ class Replica(Server):
         except processes.HelperFailed:
             return False
 
+    def _following(self) -> dict[str, str]:
+        """The settings that make it follow the primary."""
+        conninfo = self._site.connection(
+            port=self._primary_port, user=REPLICATOR, application_name=self.name
+        )
+        return {"primary_conninfo": conninfo, "primary_slot_name": SLOT}
+
     def _copy_reason(self) -> str | None:
         """Why it must be copied: None when it can start as it is, "" when it does not exist yet."""
+        unusable = self._unusable()
+        if unusable is None and self._slot_state() in {"lost", ""}:
+            return "was stopped for too long: the primary has dropped the WAL it needs"
+        return unusable
+
+    def _unusable(self) -> str | None:
+        """The same as far as its directory says."""
         if not self._site.state.is_made(self.name):
             half_made = self._directory.exists()
             return "was left half made by an interrupted start" if half_made else ""
         if not (self._directory / "standby.signal").exists():
             return "was promoted and is no longer a copy"
-        if self._slot_state() in {"lost", ""}:
-            return "was stopped for too long: the primary has dropped the WAL it needs"
         return None
 
     def _copy_primary(self, why: str) -> None:
@@ -94,7 +112,8 @@ class Replica(Server):
         while (state := self._slot_state()) != "active":
             if state in {"lost", ""} or time.monotonic() > deadline_s:
                 return False
-            self._site.runner.pause()
+            # Each look is a process of its own.
+            self._site.runner.pause(_LOOK_INTERVAL_S)
         return True
 
     def _slot_state(self, *, timeout_s: float = 30.0) -> str:

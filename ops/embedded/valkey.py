@@ -68,7 +68,7 @@ class Valkey:
         self._password = state.password(name)
 
     def launch(self) -> None:
-        """The process is starting; `wait` returns when it is ready. Raises errors.CannotStart."""
+        """The process is starting; `start` returns when it is ready. Raises errors.CannotStart."""
         directory = self._state.data / self.name
         # Complete or not, Valkey starts with it: what may hold orders is never replaced.
         if not directory.exists():
@@ -86,21 +86,17 @@ class Valkey:
         argv = [str(self._program), str(config)]
         self.service = self._runner.start(self.name, argv, death_signal=signal.SIGTERM)
 
-    def wait(self) -> None:
+    def start(self) -> None:
         """It answers. Raises errors.CannotStart; `stop` is still needed then."""
-        if self.service is None:
-            raise RuntimeError("launch first")
+        if self.service is None or self.service.exit_status is not None:
+            self.launch()
+        assert self.service is not None, "it was launched"
         try:
             self._runner.wait_ready(self.service, self._answers, timeout_s=_START_TIMEOUT_S)
         except errors.NotReady:
             if "Address already in use" in self.service.log_tail():
                 raise errors.CannotStart(busy_port(self.label, self.port)) from None
             raise
-
-    def start(self) -> None:
-        """It answers. Raises errors.CannotStart."""
-        self.launch()
-        self.wait()
 
     def stop(self) -> None:
         """It has ended, and what it acknowledged is on disk."""

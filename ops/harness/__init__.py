@@ -6,6 +6,7 @@
     environment       their environment variables
     accounts_file     provider accounts in tidegate.toml, and the files of their secrets
     first_start       sealing keys, migration and API key
+    example_order     the order of the examples
     gateway_process   wait until /readyz answers 200, stop
 
 What differs stays with its user: restarts in `ops.up` and `ops.supervisor`, CPU quotas in

@@ -4,40 +4,28 @@ import json
 import os
 import shlex
 from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from ops.harness.example_order import example_order
 
 _NOW = "NOW"
-_EXAMPLE_ORDER = {
-    "channel": "web",
-    "order_no": f"demo-{_NOW}",
-    # Another buyer each time too: the same order of the same buyer within ten minutes would be
-    # taken for a repeat and answered with the first one.
-    "buyer_id": f"b-{_NOW}",
-    "placed_at": "2026-11-23T10:00:00+08:00",
-    "currency": "CNY",
-    "items": [{"sku": "TEA-1", "name": "Longjing tea 100 g", "quantity": 2, "unit_price": "99.50"}],
-    "amounts": {"goods": "199.00", "payable": "199.00"},
-    "recipient": {
-        "name": "Zhang San",
-        "phone": "13800138000",
-        "country": "CN",
-        "province": "Zhejiang",
-        "city": "Hangzhou",
-        "district": "Xihu",
-        "street": "Longjing Road 1",
-    },
-}
 
 
 def greeting(
     *,
     url: str,
     places: Sequence[tuple[str, str]],
+    state: Path,
     api_key: str,
     restart_hint: str,
     environ: Mapping[str, str] = os.environ,
 ) -> str:
     """The block of text. `places` are the lines below the URL: a label, and an address or path."""
-    rows = [("gateway", url), *places, ("API key", api_key)]
+    rows = [
+        ("gateway", url),
+        *places,
+        ("API key", f"{api_key}  (in {shlex.quote(str(state / 'api-key'))})"),
+    ]
     width = max(len(what) for what, _ in rows)
     table = "\n".join(f"  {what:<{width}}  {where}" for what, where in rows)
     return f"""
@@ -49,13 +37,19 @@ Place an order (paste this into another terminal):
 
 {curl(url=url, api_key=api_key, environ=environ)}
 
+In that terminal this sets the addresses, TIDEGATE_URL and TIDEGATE_API_KEY, for
+`tidegate doctor`, `tidegate keys` and so on:
+
+  . {shlex.quote(str(state / "env"))}
+
 Ctrl-C stops everything. {restart_hint}
 """
 
 
 def curl(*, url: str, api_key: str, environ: Mapping[str, str] = os.environ) -> str:
     """A command that places the example order, under a new number each second it is pasted."""
-    body = json.dumps(_EXAMPLE_ORDER, separators=(",", ":"))
+    order = example_order(f"demo-{_NOW}", f"b-{_NOW}")
+    body = json.dumps(order, separators=(",", ":"))
     quoted = "$(date +%s)".join(shlex.quote(part) for part in body.split(_NOW))
     # curl would ask a proxy of the environment to reach this machine's loopback.
     proxied = any(environ.get(name) for name in ("http_proxy", "all_proxy", "ALL_PROXY"))

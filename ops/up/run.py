@@ -1,15 +1,11 @@
 """The order in which everything starts, is watched and stops."""
 
 import os
-import shlex
 import signal
 import time
-import tomllib
 from pathlib import Path
 from types import FrameType
-from typing import Any
 
-from gateway.runtime import settings
 from ops.embedded import errors, processes
 from ops.embedded.cluster import JOURNAL, LABELS, PRIMARY, REPLICA, VALKEY, Servers
 from ops.embedded.report import Reporter, Terminal
@@ -17,10 +13,11 @@ from ops.embedded.state import write_private
 from ops.harness import environment
 from ops.harness.listen_address import ListenAddress
 from ops.harness.ports import free_port
-from ops.up import local_key
+from ops.up import local_key, schema, surroundings
 from ops.up.children import GATEWAY, WORKER, Children, check_listen
 from ops.up.greeting import greeting
 from ops.up.restarts import DEATHS_MAX, WINDOW_S, Deaths
+from ops.up.surroundings import Surroundings
 
 # Set by `make run`: then a `kill -9` of make ends us too. Without it the parent may end first.
 TIED_TO_PARENT = "TIDEGATE_TIED_TO_PARENT"
@@ -37,20 +34,19 @@ class _KeepsEnding(Exception):
     """A process ended too often; the message names it and quotes its log."""
 
 
-def run_up(*, state_dir: Path, ephemeral: bool, host: str, port: int, processes: int) -> int:
+def run_up(
+    *, state_dir: Path | None, around: Surroundings, host: str, port: int, processes: int
+) -> int:
     """Runs everything until SIGINT, SIGTERM or SIGHUP, drains and stops it; the exit status.
 
-    0 after a signal, 1 when a process ended again and again. Raises errors.CannotStart or
-    settings.SettingsError when it cannot start; whatever it had started is stopped then.
+    Without a state_dir in a temporary one. 0 after a signal, 1 when a process ended again and
+    again. Raises errors.CannotStart when it cannot start; whatever it had started is stopped then.
     """
-    # A dry run: a wrong tidegate.toml is reported before any server is started.
-    stand_in = {"TIDEGATE_DATABASE_URL": "postgresql://not-used"}
-    drain_s = settings.load({**stand_in, **_without_empty(os.environ)}).drain_s
     up = _Up(
-        state_dir=None if ephemeral else state_dir,
+        state_dir=state_dir,
+        around=around,
         listen=ListenAddress(host, port or free_port(host)),
         gateway_processes=processes,
-        drain_s=drain_s,
         reporter=Terminal(),
     )
     return up.run()
@@ -61,17 +57,19 @@ class _Up:
         self,
         *,
         state_dir: Path | None,
+        around: Surroundings,
         listen: ListenAddress,
         gateway_processes: int,
-        drain_s: float,
         reporter: Reporter,
     ) -> None:
         self._listen = listen
         self._gateway_processes = gateway_processes
-        self._drain_s = drain_s
+        self._drain_s = around.settings.drain_s
         self._reporter = reporter
         self._ephemeral = state_dir is None
-        self._given = _given()
+        self._given = around.given
+        if note := around.note(state_dir):
+            reporter.say(note)
         if self._given["replica_urls"] and not self._given["database_url"]:
             raise errors.CannotStart(
                 "TIDEGATE_REPLICA_URLS is set and TIDEGATE_DATABASE_URL is not: replicas of which "
@@ -119,7 +117,7 @@ class _Up:
         # First: a gateway of a killed earlier run may not have released the port yet.
         self._servers.open()
         check_listen(self._listen)
-        self._servers.start()
+        self._servers.begin()
         state = self._servers.state
         variables = self._variables(state.path)
         self._children = children = Children(
@@ -131,23 +129,30 @@ class _Up:
             variables=variables,
             abandon_check=self._abandon_check,
         )
-        self._write_environment(state.path / "env", variables)
+        key_file = state.path / "api-key"
+        api_key = local_key.read(key_file) or ""
+        self._write_environment(state.path, variables, api_key)
         keyring = variables.get("TIDEGATE_KEYRING_FILE")
         if keyring and not Path(keyring).exists():
             with self._reporter.step("making sealing keys"):
                 children.command("keys", "seal-init", "--if-missing")
-        with self._reporter.step("migrating the database"):
-            children.command("migrate", timeout_s=_MIGRATE_TIMEOUT_S)
+        # With a database of the user's own the command looks for itself.
+        if PRIMARY not in self._servers.names or not schema.is_newest(self._servers):
+            with self._reporter.step("migrating the database"):
+                children.command("migrate", timeout_s=_MIGRATE_TIMEOUT_S)
+        children.start(GATEWAY)
+        children.start(WORKER)
+        # Meanwhile: neither needs the replica or a key to start.
+        self._servers.finish()
         with self._reporter.step("starting gateway and worker"):
-            children.start(GATEWAY)
-            children.start(WORKER)
-            key_file = state.path / "api-key"
-            # Made while the gateway starts.
-            api_key = local_key.read(key_file) or local_key.make(children, key_file)
+            saved_key = api_key
+            api_key = saved_key or local_key.make(children, key_file)
             children.wait_ready()
         if not local_key.is_valid(children, api_key):
             with self._reporter.step("the saved API key is not valid here: making a new one"):
                 api_key = local_key.make(children, key_file)
+        if api_key != saved_key:
+            self._write_environment(state.path, variables, api_key)
         self._reporter.say(self._greeting(api_key, state.path))
 
     def _stop(self) -> None:
@@ -211,9 +216,11 @@ class _Up:
             found["TIDEGATE_CONTROL_DIR"] = str(state.resolve() / "control")
         return found
 
-    def _write_environment(self, file: Path, variables: dict[str, str]) -> None:
-        lines = (f"export {name}={shlex.quote(value)}\n" for name, value in variables.items())
-        write_private(file, "".join(lines))
+    def _write_environment(self, state: Path, variables: dict[str, str], api_key: str) -> None:
+        exported = {**variables, "TIDEGATE_URL": self._listen.url}
+        if api_key:
+            exported["TIDEGATE_API_KEY"] = api_key
+        write_private(state / "env", surroundings.exports(exported, state=state))
 
     def _greeting(self, api_key: str, state: Path) -> str:
         places = [
@@ -222,13 +229,14 @@ class _Up:
             if name in self._servers.names
         ]
         places.append(("logs", str(state / "log")))
-        places.append(("settings", f"`. {state / 'env'}` before `tidegate doctor`, `keys`, ..."))
         hint = (
             "Its data goes with it."
             if self._ephemeral
             else "The same command starts it again with the same data and the same key."
         )
-        return greeting(url=self._listen.url, places=places, api_key=api_key, restart_hint=hint)
+        return greeting(
+            url=self._listen.url, places=places, state=state, api_key=api_key, restart_hint=hint
+        )
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         # Only a flag: an exception could come between the start of a process and its recording.
@@ -237,25 +245,3 @@ class _Up:
     def _abandon_check(self) -> None:
         if self._stopping:
             raise _Abandoned
-
-
-#: Settings that name servers and files; we fill in those that the user has not set.
-_PLACES = (
-    "database_url", "replica_urls", "redis_url", "journal_url", "keyring_file", "control_dir",
-)  # fmt: skip
-
-
-def _given() -> dict[str, str]:
-    """What the user has set of `_PLACES`, in the environment or the file; empty when not set."""
-    named = os.environ.get("TIDEGATE_CONFIG")
-    path = Path(named) if named else settings.DEFAULT_FILE
-    # That it can be read was checked when the settings were loaded.
-    in_file: dict[str, Any] = tomllib.loads(path.read_text("utf-8")) if path.exists() else {}
-    return {
-        name: os.environ.get(settings.ENV_PREFIX + name.upper()) or str(in_file.get(name, ""))
-        for name in _PLACES
-    }
-
-
-def _without_empty(environ: "os._Environ[str]") -> dict[str, str]:
-    return {name: value for name, value in environ.items() if value}

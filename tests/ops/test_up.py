@@ -5,11 +5,13 @@ import json
 import os
 import re
 import shlex
+import shutil
 import signal
+import stat
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -20,6 +22,7 @@ import redis
 from gateway.runtime.settings import Settings
 from ops.up.greeting import curl
 from ops.up.restarts import DEATHS_MAX, WINDOW_S, Deaths
+from tests.ops.embedded.support import new_directory
 from tests.support.patience import HANG_S
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -28,15 +31,17 @@ ROOT = Path(__file__).resolve().parents[2]
 class Up:
     """A running `tidegate up`, and what it has printed."""
 
-    def __init__(self, *options: str, **variables: str) -> None:
+    def __init__(
+        self, *options: str, directory: Path = ROOT, variables: Mapping[str, str] | None = None
+    ) -> None:
         inherited = {name: value for name, value in os.environ.items() if "TIDEGATE" not in name}
         self.output = ""
         self._process = subprocess.Popen(
             [sys.executable, "-m", "ops.cli", "up", "--port=0", *options],
-            cwd=ROOT,
+            cwd=directory,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            env={**inherited, **variables},
+            env={**inherited, "PYTHONPATH": str(ROOT), **(variables or {})},
         )
         assert self._process.stdout is not None
         os.set_blocking(self._process.stdout.fileno(), False)
@@ -127,6 +132,14 @@ def up() -> Iterator[Up]:
         running.end(signal.SIGTERM)
 
 
+@pytest.fixture
+def directory() -> Iterator[Path]:
+    """An empty directory that the user of the servers may pass through."""
+    made = new_directory()
+    yield made
+    shutil.rmtree(made)
+
+
 def test_the_printed_command_places_an_order(up: Up) -> None:
     """The printed curl, pasted, places an order; pasted again later, another one."""
     command = up.wait_for(r"curl -sS.*?\n\n").strip()
@@ -136,6 +149,66 @@ def test_the_printed_command_places_an_order(up: Up) -> None:
     status, second = paste(command)
     assert status == 201
     assert first["id"] != second["id"]
+
+
+def sourced(env: Path) -> dict[str, str]:
+    """The variables of a shell that has sourced STATE/env."""
+    run = subprocess.run(
+        ["sh", "-c", f". {shlex.quote(str(env))}; env -0"],
+        env={"PATH": "/usr/bin:/bin"},
+        capture_output=True,
+        check=True,
+    )
+    pairs = (line.partition("=") for line in run.stdout.decode().split("\0") if line)
+    return {name: value for name, _, value in pairs if name.startswith("TIDEGATE_")}
+
+
+def get(url: str, api_key: str) -> int:
+    """The status of a list of orders there, with this key."""
+    parts = urlsplit(url)
+    assert parts.hostname is not None
+    connection = http.client.HTTPConnection(parts.hostname, parts.port, timeout=HANG_S)
+    try:
+        connection.request("GET", "/v1/orders", headers={"Authorization": f"Bearer {api_key}"})
+        return connection.getresponse().status
+    finally:
+        connection.close()
+
+
+def test_the_printed_line_gives_a_shell_the_address_and_the_key(up: Up) -> None:
+    """What is printed to be sourced works, also where the state directory is a temporary one."""
+    env = Path(shlex.split(up.wait_for(r"\n  \. \S+/env\n"))[1])
+    assert f"(in {env.parent}/api-key)" in up.output
+    variables = sourced(env)
+    assert get(variables["TIDEGATE_URL"], variables["TIDEGATE_API_KEY"]) == 200
+    assert variables["TIDEGATE_API_KEY"] == (env.parent / "api-key").read_text().strip()
+    assert stat.S_IMODE(env.stat().st_mode) == 0o600
+
+
+@pytest.mark.servers
+def test_a_restart_in_a_shell_that_sourced_its_addresses(directory: Path) -> None:
+    """It starts its own servers again, migrates nothing, and the key stays valid."""
+    state = directory / "state"
+    first = Up("--state-dir", str(state))
+    try:
+        first.wait_for("Ctrl-C stops")
+        assert "migrating the database" in first.output
+    finally:
+        assert first.end(signal.SIGTERM) == 0, first.output
+    variables = sourced(state / "env")
+    second = Up("--state-dir", str(state), variables=variables)
+    try:
+        second.wait_for("Ctrl-C stops")
+        assert set(second.started()) == {
+            "primary", "replica", "valkey", "journal", "gateway", "worker",
+        }  # fmt: skip
+        assert "migrating" not in second.output
+        assert "sourced" not in second.output
+        again = sourced(state / "env")
+        assert again["TIDEGATE_API_KEY"] == variables["TIDEGATE_API_KEY"]
+        assert get(again["TIDEGATE_URL"], again["TIDEGATE_API_KEY"]) == 200
+    finally:
+        assert second.end(signal.SIGTERM) == 0, second.output
 
 
 def test_a_dead_gateway_is_restarted(up: Up) -> None:
@@ -195,8 +268,10 @@ def test_no_journal_is_ephemeral_when_the_database_is_not(settings: Settings) ->
     """With `--ephemeral` and the user's own database there is no embedded journal."""
     up = Up(
         "--ephemeral",
-        TIDEGATE_DATABASE_URL=settings.database_url,
-        TIDEGATE_KEYRING_FILE=settings.keyring_file,
+        variables={
+            "TIDEGATE_DATABASE_URL": settings.database_url,
+            "TIDEGATE_KEYRING_FILE": settings.keyring_file,
+        },
     )
     try:
         up.wait_for("Ctrl-C stops")
