@@ -5,13 +5,15 @@ VENV := .venv
 PY := $(VENV)/bin/python
 PYTHONS := python3 python3.14 python3.13 python3.12 python3.11
 SUPPORTED := import sys; sys.exit(sys.version_info < (3, 11))
+# Of an environment that is complete: without its stamp pip is tried whole, which takes a while.
+USABLE := import os, pip, sys; sys.exit(sys.version_info < (3, 11) or not os.path.exists("$(VENV)/.installed"))
 PIP := $(PY) -m pip --disable-pip-version-check --no-input -q
 # Tests that start nothing share nothing: they run on all cores. The others have the machine alone.
 FAST := -m 'not servers' --numprocesses logical --maxprocesses 8 --dist worksteal
 COMPILE := --universal --python-version 3.11 --generate-hashes --no-header
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-fast check bench bench-providers bench-overload demo torture lock clean venv runtime develop
+.PHONY: help run test test-fast check bench bench-providers bench-overload demo loadtest torture lock clean venv runtime develop
 
 help: ## list these targets
 	@echo 'Tidegate. Targets:'
@@ -43,6 +45,19 @@ bench-overload: develop ## what is left at 2, 5 and 10 times the capacity; needs
 
 demo: develop ## 1,000 orders with their payments, then compare what was promised with what is stored
 	@$(PY) -m loadtest.demo $(ARGS)
+
+# Of `make loadtest`: the gateway, arrivals per second at the peak, and how many minutes of it.
+# KEY_FILE names a file with an API key; without it the key is TIDEGATE_API_KEY, or that of `make run`.
+HOST = $(or $(TIDEGATE_URL),http://127.0.0.1:8080)
+PEAK = 20
+MINUTES = 1
+KEY_FILE =
+WEB =
+
+loadtest: develop ## Locust against a running gateway: HOST= PEAK= MINUTES= KEY_FILE= WEB=1 ARGS=
+	@$(VENV)/bin/locust -f loadtest/locustfile.py --host '$(HOST)' --peak '$(PEAK)' \
+		--minutes '$(MINUTES)' $(if $(KEY_FILE),--key-file '$(KEY_FILE)') \
+		$(if $(WEB),--web-host 127.0.0.1,--headless) $(ARGS)
 
 torture: develop ## kill, freeze, fill and cut every part under load, and compare; takes a while
 	@$(PY) -m tests.torture $(ARGS)
@@ -95,8 +110,12 @@ endef
 # made anew.
 venv:
 	@set -eu; \
-	if $(PY) -c '$(SUPPORTED)' 2>/dev/null && $(PIP) --version >/dev/null 2>&1 \
-		&& grep -qsF '$(CURDIR)/$(VENV)' $(VENV)/bin/activate; then exit 0; fi; \
+	if grep -qsF '$(CURDIR)/$(VENV)' $(VENV)/bin/activate; then \
+		if $(PY) -c '$(USABLE)' 2>/dev/null; then exit 0; fi; \
+		if $(PY) -c '$(SUPPORTED)' 2>/dev/null && $(PIP) --version >/dev/null 2>&1; then \
+			exit 0; \
+		fi; \
+	fi; \
 	sudo=; [ "$$(id -u)" = 0 ] || sudo='sudo '; \
 	found=; \
 	for python in $(if $(PYTHON),$(PYTHON),$(PYTHONS)); do \

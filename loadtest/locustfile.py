@@ -1,10 +1,14 @@
 """Locust scenarios: a sale, rehearsed against a gateway where it will run.
 
-Needs an API key that may submit and read, and a gateway with the channel ``web``:
+In the project's directory, with a gateway that runs (`make run` in another terminal):
 
-    export TIDEGATE_API_KEY=$(tidegate keys create --name rehearsal --role ingest --role query)
-    export LOCUST_HOST=http://127.0.0.1:8080
-    locust -f loadtest/locustfile.py --headless --peak 500 --hold-s 300 --csv rehearsal
+    make loadtest                              # installs Locust first; a minute at 20 arrivals/s
+    make loadtest PEAK=200 MINUTES=5 HOST=http://127.0.0.1:8080 KEY_FILE=.tidegate/api-key
+    make loadtest WEB=1                        # Locust's own page, on http://127.0.0.1:8089
+    .venv/bin/locust -f loadtest/locustfile.py --headless --peak 500 --hold-s 300 --csv rehearsal
+
+It needs an API key that may submit and read orders, and a gateway with the channel ``web``. The key
+is that of ``--key-file``, else that of TIDEGATE_API_KEY, else the one that `make run` has made.
 
 The workload is open: buyers arrive at a rate that does not depend on the answers. Every
 simulated user acts once in ``ACT_EVERY_S``, and no answer may take longer than that, so a
@@ -14,18 +18,18 @@ five submit an order, the others read one. One Locust process makes some hundred
 
 The shape of a sale: a quiet minute (``--quiet-s``) at a twentieth of the peak, up to the
 peak within ten seconds, the peak held for ``--hold-s``, two minutes (``--after-s``) at two
-fifths. It ends by itself; Locust's own ``--users`` and ``--run-time`` have no effect.
+fifths. With ``--minutes`` there is the climb and so many minutes of the peak. It ends by itself;
+Locust's own ``--users`` and ``--run-time`` have no effect.
 
 With ``--payments wechatpay=wechatpay.json`` every acknowledged order is paid as well: by a
 simulated provider, whose account ``tidegate simulate wechatpay --keys wechatpay.json`` creates.
-With several ``--payments`` the buyers spread over the providers. Each must accept CNY.
+With several, separated by commas, the buyers spread over the providers. Each must accept CNY.
 
 Orders carry ``is_test``. Reads ask for an order that was acknowledged before, so a lost one is
 a failure. Exit status 1 when more than 0.1 % of all requests failed.
 """
 
 import itertools
-import os
 import random
 import secrets
 import time
@@ -35,13 +39,15 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import flask
 from locust import FastHttpUser, LoadTestShape, constant_pacing, events, task
 from locust.argument_parser import LocustArgumentParser
 from locust.env import Environment
+from locust.runners import WorkerRunner
 
-from loadtest import orders
-from ops.simulators import keys, registry
-from ops.simulators.contract import Simulator, Trade
+from loadtest import orders, rehearsal
+from loadtest.rehearsal import Paying
+from ops.simulators.contract import Trade
 
 #: Also the time-out of an answer. Below the gateway's ``keepalive_s`` of 5 s, so that users reuse
 #: their connections, as a storefront's servers do.
@@ -49,14 +55,12 @@ ACT_EVERY_S = 4.0
 FAILURE_RATIO_MAX = 0.001
 #: The share of buyers that click twice.
 DOUBLE_CLICKS = 0.02
-_CLIMB_S = 10.0
 
 # Unique per process: with several processes or runs no two orders are alike.
 _prefix = f"sale{secrets.token_hex(4)}"
 _serials = itertools.count()
 _acknowledged: deque[str] = deque(maxlen=10_000)
-#: The path of the callbacks and the simulator, for each of ``--payments``.
-_providers: list[tuple[str, Simulator]] = []
+_providers: list[Paying] = []
 
 
 class Buyer(FastHttpUser):
@@ -69,7 +73,7 @@ class Buyer(FastHttpUser):
 
     def on_start(self) -> None:
         """Spread the first actions of users that were started together."""
-        self._headers = {"Authorization": f"Bearer {_api_key()}"}
+        self._headers = {"Authorization": f"Bearer {_api_key(self.environment)}"}
         time.sleep(random.uniform(0, ACT_EVERY_S))
 
     @task(8)
@@ -136,14 +140,15 @@ class Sale(LoadTestShape):
         elapsed_s: float = _untyped(self).get_run_time()
         options = _untyped(self).runner.environment.parsed_options
         peak_users = options.peak * ACT_EVERY_S
-        climbed_s = options.quiet_s + _CLIMB_S
-        for ends_s, share in (
-            (options.quiet_s, 0.05),
-            (climbed_s + options.hold_s, 1.0),
-            (climbed_s + options.hold_s + options.after_s, 0.4),
+        for phase in rehearsal.phases(
+            minutes=options.minutes,
+            quiet_s=options.quiet_s,
+            hold_s=options.hold_s,
+            after_s=options.after_s,
         ):
-            if elapsed_s < ends_s:
-                return max(1, round(share * peak_users)), max(1.0, peak_users / _CLIMB_S)
+            if elapsed_s < phase.ends_s:
+                users = max(1, round(phase.share * peak_users))
+                return users, max(1.0, peak_users / rehearsal.CLIMB_S)
         return None
 
 
@@ -151,49 +156,83 @@ def _untyped(thing: object) -> Any:
     return thing
 
 
-def _api_key() -> str:
-    key = os.environ.get("TIDEGATE_API_KEY")
-    if not key:
-        raise SystemExit("set TIDEGATE_API_KEY: `tidegate keys create` makes one")
-    return key
+def _api_key(environment: Environment) -> str:
+    options = _untyped(environment.parsed_options)
+    # Without parsed options Locust is used as a library.
+    return rehearsal.api_key(Path(options.key_file) if options and options.key_file else None)
 
 
 def _add_options(parser: LocustArgumentParser) -> None:
-    parser.add_argument("--peak", type=float, default=20.0, help="arrivals per second at the peak")
-    parser.add_argument("--quiet-s", type=float, default=60.0, help="seconds before the climb")
-    parser.add_argument("--hold-s", type=float, default=300.0, help="seconds to hold the peak")
+    for name, default, what in (
+        ("peak", 20.0, "arrivals per second at the peak"),
+        ("minutes", 0.0, "minutes at the peak, without quiet and after; 0: the whole sale"),
+        ("quiet-s", 60.0, "seconds before the climb"),
+        ("hold-s", 300.0, "seconds to hold the peak"),
+        ("after-s", 120.0, "seconds after the peak"),
+    ):
+        parser.add_argument(f"--{name}", type=float, default=default, help=what)
     parser.add_argument(
         "--payments",
-        action="append",
-        default=[],
-        metavar="PROVIDER[/ACCOUNT]=FILE",
-        help="pay the orders through this simulated account (its name: main); repeatable",
+        default="",
+        metavar="PROVIDER[/ACCOUNT]=FILE,...",
+        help="pay the orders through these simulated accounts (their name: main)",
     )
-    parser.add_argument("--after-s", type=float, default=120.0, help="seconds after the peak")
+    parser.add_argument(
+        "--key-file",
+        default="",
+        include_in_web_ui=False,
+        help=f"file with an API key; default: ${rehearsal.KEY_VARIABLE}, then "
+        f"{rehearsal.DEFAULT_KEY_FILE}",
+    )
 
 
-def _prepare(environment: Environment, **_: Any) -> None:
-    _api_key()
-    _providers.clear()
-    # Without parsed options Locust is used as a library.
-    given = _untyped(environment.parsed_options).payments if environment.parsed_options else []
-    _providers.extend(map(_provider, given))
-
-
-def _provider(option: str) -> tuple[str, Simulator]:
-    provider_account, equals, file = option.partition("=")
-    provider, _, account = provider_account.partition("/")
-    if not equals or provider not in registry.names():
-        known = ", ".join(registry.names())
-        raise SystemExit(f"--payments {option}: give PROVIDER=FILE, with a provider of {known}")
-    module = registry.provider(provider)
-    if "paid" not in module.KINDS or "CNY" not in module.CURRENCIES:
-        raise SystemExit(f"--payments {option}: {provider} takes no payments in CNY here")
+def _prepare(environment: Environment, web_ui: Any = None, **_: Any) -> None:
+    """Check the command line before anything is started, and the form before it is obeyed."""
+    options = environment.parsed_options
+    if options is None:
+        return
+    given = {name: str(getattr(options, name)) for name in (*rehearsal.NUMBERS, "payments")}
+    found = rehearsal.faults(given)
     try:
-        stored = keys.load(Path(file))
-    except ValueError as exc:
-        raise SystemExit(f"--payments {option}: {exc}") from None
-    return f"/v1/callbacks/{provider}/{account or 'main'}", module.simulator(stored)
+        key = _api_key(environment)
+        if web_ui is None and not found and not isinstance(environment.runner, WorkerRunner):
+            rehearsal.check_gateway(rehearsal.host(environment.host or Buyer.host), key)
+    except rehearsal.Wrong as exc:
+        found.append(str(exc))
+    if found:
+        raise SystemExit("\n".join(found))
+    if web_ui is not None:
+        _check_form(environment, web_ui)
+
+
+def _check_form(environment: Environment, web_ui: Any) -> None:
+    def check() -> flask.Response | None:
+        form = flask.request.form
+        if flask.request.method != "POST" or not flask.request.path.endswith("/swarm"):
+            return None
+        found = rehearsal.faults(form)
+        if not found:
+            try:
+                address = rehearsal.host(form.get("host") or environment.host or Buyer.host)
+                rehearsal.check_gateway(address, _api_key(environment))
+            except rehearsal.Wrong as exc:
+                found.append(str(exc))
+        if not found:
+            return None
+        answer = {"success": False, "message": "; ".join(found), "host": environment.host}
+        return flask.jsonify(answer)
+
+    # With a login Locust checks who asks later than this.
+    if not _untyped(environment.parsed_options).web_login:
+        web_ui.app.before_request(check)
+
+
+def _begin(environment: Environment, **_: Any) -> None:
+    """Take over what the form, or the command line, says about payments."""
+    options = _untyped(environment.parsed_options)
+    _providers[:] = rehearsal.providers(options.payments) if options else []
+    if environment.host:
+        environment.host = rehearsal.host(environment.host)
 
 
 def _judge(environment: Environment, **_: Any) -> None:
@@ -204,4 +243,5 @@ def _judge(environment: Environment, **_: Any) -> None:
 
 _untyped(events.init_command_line_parser).add_listener(_add_options)
 _untyped(events.init).add_listener(_prepare)
+_untyped(events.test_start).add_listener(_begin)
 _untyped(events.quitting).add_listener(_judge)
