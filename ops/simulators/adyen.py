@@ -41,6 +41,11 @@ def simulator(account: Account) -> Simulator:
     return _Adyen(account)
 
 
+def transaction_no(trade: Trade) -> str:
+    """Return the number of the payment that the gateway books for this trade."""
+    return _reference("payment", trade.serial)
+
+
 class _Adyen:
     def __init__(self, account: Account) -> None:
         self._key = bytes.fromhex(account.secrets[0])

@@ -44,6 +44,11 @@ def simulator(account: Account) -> Simulator:
     return Alipay(account)
 
 
+def transaction_no(trade: Trade) -> str:
+    """Return the number of the payment that the gateway books for this trade."""
+    return sorted_forms.digits(f"trade/{trade.serial}", 28)
+
+
 class Alipay:
     """The simulated Alipay."""
 

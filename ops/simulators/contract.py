@@ -80,3 +80,4 @@ class Simulator(Protocol):
 #   CURRENCIES: tuple[str, ...]       currencies to test with, the usual one first
 #   def create() -> Account           a new account with its own keys
 #   def simulator(account: Account) -> Simulator
+#   def transaction_no(trade: Trade) -> str     what the gateway books a payment under

@@ -40,6 +40,11 @@ def simulator(account: Account) -> "Doudian":
     return Doudian(account)
 
 
+def transaction_no(trade: Trade) -> str:
+    """Return the order number: the gateway books the payment under it."""
+    return trade.order_no
+
+
 class Doudian:
     """The platform, pushing to one app about its first shop."""
 

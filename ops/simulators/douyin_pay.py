@@ -40,6 +40,11 @@ def simulator(account: Account) -> Simulator:
     return DouyinPay(account)
 
 
+def transaction_no(trade: Trade) -> str:
+    """Return the number of the payment that the gateway books for this trade."""
+    return f"DP{apiv3.digits(f'transaction/{trade.serial}', 26)}"
+
+
 class DouyinPay:
     """The simulated Douyin Pay."""
 
@@ -88,7 +93,7 @@ class _Dialect:
             "appid": self._appid,
             "mchid": mchid,
             "out_trade_no": trade.order_no,
-            "transaction_id": _transaction_id(trade),
+            "transaction_id": transaction_no(trade),
             "trade_type": "JSAPI",
             "trade_state": "SUCCESS",
             "trade_state_desc": "支付成功",
@@ -112,7 +117,7 @@ def _refund(kind: _RefundKind, trade: Trade, *, at: datetime, mchid: str) -> dic
     return {
         "mchid": mchid,
         "out_trade_no": trade.order_no,
-        "transaction_id": _transaction_id(trade),
+        "transaction_id": transaction_no(trade),
         "out_refund_no": f"{'P' if kind == 'partial_refund' else 'R'}{trade.serial}",
         "refund_id": f"DR{apiv3.digits(f'{kind}/{trade.serial}', 26)}",
         "refund_status": "SUCCESS",
@@ -126,7 +131,3 @@ def _refund(kind: _RefundKind, trade: Trade, *, at: datetime, mchid: str) -> dic
             "currency": "CNY",
         },
     }
-
-
-def _transaction_id(trade: Trade) -> str:
-    return f"DP{apiv3.digits(f'transaction/{trade.serial}', 26)}"

@@ -74,6 +74,11 @@ def simulator(account: Account) -> Simulator:
     return _PayPal(account)
 
 
+def transaction_no(trade: Trade) -> str:
+    """Return the number of the payment that the gateway books for this trade."""
+    return _id("capture", trade.serial)
+
+
 class _PayPal:
     def __init__(self, account: Account) -> None:
         self._key = rsa_keys.read(account.private["key"])

@@ -5,7 +5,7 @@ import pkgutil
 from typing import Protocol, cast
 
 from ops import simulators
-from ops.simulators.contract import Account, Forgery, Kind, Simulator
+from ops.simulators.contract import Account, Forgery, Kind, Simulator, Trade
 
 _COMMON = frozenset({"contract", "keys", "registry", "sending", "shared"})
 
@@ -23,6 +23,10 @@ class Provider(Protocol):
 
     def simulator(self, account: Account) -> Simulator:
         """Return the simulated provider of an account."""
+        ...
+
+    def transaction_no(self, trade: Trade) -> str:
+        """Return the number that the gateway books the payment of a trade under."""
         ...
 
 

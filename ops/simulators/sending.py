@@ -12,6 +12,7 @@ from ops.simulators.contract import Forgery, Kind, Posted, Simulator, Trade
 
 _CONCURRENT_TRADES_MAX = 32
 _ANSWER_S = 15.0
+_REPLY_BYTES_MAX = 500
 
 
 class Step(Struct, frozen=True):
@@ -28,12 +29,14 @@ class Step(Struct, frozen=True):
 
 
 class Sent(Struct, frozen=True):
-    """The result of one message. Status 0: no response."""
+    """The result of one message. Status 0: no response. ``reply``: the beginning of the body."""
 
     step: Step
+    trade: Trade
     status: int
     is_right: bool
     took_s: float
+    reply: str = ""
 
 
 def posted(simulator: Simulator, step: Step, trade: Trade) -> Posted:
@@ -82,15 +85,17 @@ async def _send_steps(
     for step in steps:
         message = posted(simulator, step, trade)
         begun_s = time.perf_counter()
-        status, is_right = 0, False
+        status, is_right, reply = 0, False, ""
         try:
             async with session.post(url, data=message.body, headers=message.headers) as answer:
                 body = await answer.read()
                 status = answer.status
                 kind = answer.headers.get("Content-Type", "")
+                reply = body[:_REPLY_BYTES_MAX].decode("utf-8", "replace")
             is_right = 400 <= status < 500 and status != 404
             if step.is_genuine:
                 is_right = simulator.is_acknowledged(status, kind, body)
         except (aiohttp.ClientError, TimeoutError):
             pass
-        on_sent(Sent(step, status, is_right, time.perf_counter() - begun_s))
+        took_s = time.perf_counter() - begun_s
+        on_sent(Sent(step, trade, status, is_right, took_s, reply))

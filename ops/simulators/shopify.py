@@ -46,6 +46,11 @@ def simulator(account: Account) -> Simulator:
     return _Shop(account)
 
 
+def transaction_no(trade: Trade) -> str:
+    """Return the number of the payment that the gateway books for this trade."""
+    return str(_number("order", trade))
+
+
 class _Shop:
     def __init__(self, account: Account) -> None:
         self._key = account.secrets[0].encode()

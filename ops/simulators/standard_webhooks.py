@@ -58,6 +58,11 @@ def simulator(account: Account) -> Simulator:
     return _Sender(account)
 
 
+def transaction_no(trade: Trade) -> str:
+    """Return the number of the payment that the gateway books for this trade."""
+    return f"txn-{trade.serial}"
+
+
 class _Sender:
     def __init__(self, account: Account) -> None:
         shared = [secret for secret in account.secrets if secret.startswith("whsec_")]

@@ -39,6 +39,11 @@ def simulator(account: Account) -> Simulator:
     return _Stripe(account)
 
 
+def transaction_no(trade: Trade) -> str:
+    """Return the number of the payment that the gateway books for this trade."""
+    return _id("pi_", "intent", trade)
+
+
 class _Stripe:
     def __init__(self, account: Account) -> None:
         self._secret = account.secrets[0]

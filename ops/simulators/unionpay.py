@@ -47,6 +47,11 @@ def simulator(account: Account) -> Simulator:
     return UnionPay(account)
 
 
+def transaction_no(trade: Trade) -> str:
+    """Return the number of the payment that the gateway books for this trade."""
+    return _query_id("paid", trade)
+
+
 class Authority:
     """Like CFCA: a root, and an intermediate that certifies UnionPay and its merchants."""
 

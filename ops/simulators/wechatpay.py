@@ -50,6 +50,11 @@ def simulator(account: Account) -> Simulator:
     return WeChatPay(account)
 
 
+def transaction_no(trade: Trade) -> str:
+    """Return the number of the payment that the gateway books for this trade."""
+    return f"4200{apiv3.digits(f'transaction/{trade.serial}', 24)}"
+
+
 class WeChatPay:
     """The simulated WeChat Pay."""
 
@@ -116,7 +121,7 @@ class _Dialect:
             **self._parties(mchid),
             app: self._appid,
             "out_trade_no": trade.order_no,
-            "transaction_id": _transaction_id(trade),
+            "transaction_id": transaction_no(trade),
             "trade_type": "JSAPI",
             "trade_state": "SUCCESS",
             "trade_state_desc": "支付成功",
@@ -141,7 +146,7 @@ class _Dialect:
         return {
             **self._parties(mchid),
             "out_trade_no": trade.order_no,
-            "transaction_id": _transaction_id(trade),
+            "transaction_id": transaction_no(trade),
             "out_refund_no": f"{'P' if kind == 'partial_refund' else 'R'}{trade.serial}",
             "refund_id": f"5030{apiv3.digits(f'{kind}/{trade.serial}', 25)}",
             "refund_status": "SUCCESS",
@@ -154,7 +159,3 @@ class _Dialect:
                 "payer_refund": back,
             },
         }
-
-
-def _transaction_id(trade: Trade) -> str:
-    return f"4200{apiv3.digits(f'transaction/{trade.serial}', 24)}"

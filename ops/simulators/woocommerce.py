@@ -45,6 +45,11 @@ def simulator(account: Account) -> Simulator:
     return _Shop(account)
 
 
+def transaction_no(trade: Trade) -> str:
+    """Return the order number: the gateway books the payment under it."""
+    return trade.order_no
+
+
 class _Shop:
     def __init__(self, account: Account) -> None:
         self._key = account.secrets[0].encode()

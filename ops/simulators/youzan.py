@@ -47,6 +47,11 @@ def simulator(account: Account) -> "Youzan":
     return Youzan(account)
 
 
+def transaction_no(trade: Trade) -> str:
+    """Return the order number: the gateway books the payment under it."""
+    return trade.order_no
+
+
 class Youzan:
     """The platform, pushing to one app about its first shop."""
 

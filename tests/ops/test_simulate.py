@@ -77,6 +77,98 @@ async def test_a_payment_of_an_order_by_its_number(
     assert await ledger.fetchval("SELECT status FROM orders") == "paid"
 
 
+#: What pays orders that others placed.
+_PAYING = [
+    name
+    for name in registry.names()
+    if "paid" in registry.provider(name).KINDS and "placed" not in registry.provider(name).KINDS
+]
+
+
+@pytest.mark.parametrize("name", _PAYING)
+async def test_the_example_order_is_paid_as_it_is(
+    site: Site,
+    ledger: "asyncpg.Pool[asyncpg.Record]",
+    order_json: bytes,
+    directory: Path,
+    name: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Without --amount and --currency it is CNY 199.00; what is printed is what is booked."""
+    assert (await site.submit(order_json))[0] == 201
+    monkeypatch.delenv("TIDEGATE_API_KEY", raising=False)
+    arguments = ("--kind", "paid", "--order-no", "W-1001")
+    result = await play(site, directory, name, *arguments, "--json")
+    assert result.exit_code == 0, result.output
+    (sent,) = json.loads(result.stdout)["sent"]
+    assert (sent["order_no"], sent["amount"], sent["currency"]) == ("W-1001", "199.00", "CNY")
+    assert await ledger.fetchrow("SELECT status, currency FROM orders") == ("paid", "CNY")
+    assert await booked(ledger) == sent["transaction"]
+
+
+async def booked(ledger: "asyncpg.Pool[asyncpg.Record]") -> str:
+    """The transaction that the one order was paid with."""
+    transaction: str = await ledger.fetchval("SELECT transaction_id FROM payments")
+    return transaction
+
+
+async def test_amount_and_currency_follow_the_order(
+    site: Site,
+    ledger: "asyncpg.Pool[asyncpg.Record]",
+    order_json: bytes,
+    directory: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """With an API key the order is looked up, and what became of it is shown."""
+    body = json.loads(order_json)
+    body |= {"currency": "EUR", "amounts": {"goods": "7.50", "payable": "7.50"}}
+    body["items"] = [{**body["items"][0], "quantity": 1, "unit_price": "7.50"}]
+    assert (await site.submit(json.dumps(body).encode()))[0] == 201
+    monkeypatch.setenv("TIDEGATE_API_KEY", site.token)
+    arguments = ("--kind", "paid", "--order-no", "W-1001")
+    result = await play(site, directory, "stripe", *arguments)
+    assert result.exit_code == 0, result.output
+    assert "7.50 EUR" in result.stdout
+    assert await booked(ledger) in result.stdout
+    assert "order W-1001 (web): pending_payment -> paid, 7.50 of 7.50 EUR paid" in result.stdout
+    assert 'curl -sS -H "Authorization: Bearer $TIDEGATE_API_KEY"' in result.stdout
+    assert f"{site.url}/v1/orders?order_no=W-1001&channel=web" in result.stdout
+    assert site.token not in result.output
+
+
+async def test_a_payment_that_cannot_be_booked_is_no_success(
+    site: Site, order_json: bytes, directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another currency is acknowledged, as its provider requires, and parked."""
+    assert (await site.submit(order_json))[0] == 201
+    monkeypatch.setenv("TIDEGATE_API_KEY", site.token)
+    arguments = ("--kind", "paid", "--order-no", "W-1001", "--currency", "EUR")
+    result = await play(site, directory, "stripe", *arguments)
+    assert result.exit_code == 1
+    assert "acknowledged" in result.stdout
+    assert "parked, not booked: amount_mismatch" in result.stderr
+    found = json.loads((await play(site, directory, "stripe", *arguments, "--json")).stdout)
+    assert (found["order"]["status"], found["order"]["paid"]) == ("pending_payment", "0.00")
+
+
+async def test_without_a_key_it_says_that_nothing_was_checked(
+    site: Site, order_json: bytes, directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert (await site.submit(order_json))[0] == 201
+    arguments = ("--kind", "paid", "--order-no", "W-1001")
+    monkeypatch.chdir(directory)
+    monkeypatch.delenv("TIDEGATE_API_KEY", raising=False)
+    result = await play(site, directory, "stripe", *arguments)
+    assert result.exit_code == 0
+    assert "not checked: set TIDEGATE_API_KEY" in result.stdout
+    monkeypatch.setenv("TIDEGATE_API_KEY", "tg_wrong")
+    result = await play(site, directory, "stripe", *arguments)
+    assert "not checked: GET /v1/orders was answered 401" in result.stdout
+    monkeypatch.setenv("TIDEGATE_API_KEY", site.token)
+    result = await play(site, directory, "stripe", "--kind", "paid", "--order-no", "W-7")
+    assert "there is no order W-7 in the channel web" in result.stdout
+
+
 async def test_probes_must_be_rejected(site: Site, directory: Path) -> None:
     result = await play(
         site, directory, "wechatpay", "--kind", "probe", "--kind", "ping", "--rate", "9"
@@ -125,7 +217,14 @@ def test_keys_are_private_and_never_overwritten(directory: Path) -> None:
     [
         (("unknown",), "known are"),
         (("paypal",), "--keys paypal.json"),
-        (("paypal", "--kind", "shipped"), "sends no message 'shipped'"),
+        (("paypal", "--kind", "shipped"), "--kind: paypal sends no message 'shipped'"),
+        (("kuaidi100", "--demo"), "reports no payments"),
+        (("paypal", "--url", "gateway:8080"), "--url must be like http://127.0.0.1:8080"),
+        (("paypal", "--url", "http://["), "--url must be like"),
+        (("paypal", "--account", "a/b"), "--account must be"),
+        (("paypal", "--channel", "Web"), "--channel must be"),
+        (("paypal", "--order-no", " "), "--order-no must have"),
+        (("paypal", "--order-no", "\udcff"), "--order-no must have"),
         (("doudian", "--forge", "stale"), "cannot be forged"),
     ],
 )
@@ -140,6 +239,23 @@ def test_wrong_amounts(directory: Path, amount: str) -> None:
     arguments = ("paypal", "--keys", str(directory / "p.json"))
     assert run(*arguments).exit_code == 0
     assert run(*arguments, "--amount", amount).exit_code == 2
+
+
+@pytest.mark.parametrize("currency", ["cny", "YUAN", "", "¥¥¥"])
+def test_wrong_currencies(directory: Path, currency: str) -> None:
+    arguments = ("stripe", "--keys", str(directory / "s.json"))
+    assert run(*arguments).exit_code == 0
+    result = run(*arguments, "--currency", currency)
+    assert (result.exit_code, "--currency" in result.output) == (2, True)
+
+
+def test_the_account_of_another_provider(directory: Path) -> None:
+    path = str(directory / "s.json")
+    assert run("stripe", "--keys", path).exit_code == 0
+    for name in ("paypal", "wechatpay", "adyen", "unionpay", "alipay", "youzan", "doudian"):
+        result = run(name, "--keys", path)
+        assert result.exit_code == 2, (name, result.output)
+        assert "--keys" in result.output
 
 
 def test_an_invalid_key_file(directory: Path) -> None:
