@@ -13,7 +13,7 @@ FAST := -m 'not servers' --numprocesses logical --maxprocesses 8 --dist workstea
 COMPILE := --universal --python-version 3.11 --generate-hashes --no-header
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-fast check bench bench-providers bench-overload demo loadtest torture lock clean venv runtime develop
+.PHONY: help run test test-fast check docs reference bench bench-providers bench-overload demo loadtest torture lock clean venv runtime develop
 
 help: ## list these targets
 	@echo 'Tidegate. Targets:'
@@ -33,6 +33,12 @@ check: develop ## ruff, mypy --strict and the import contracts
 	@$(VENV)/bin/ruff format --check .
 	@$(VENV)/bin/mypy
 	@$(VENV)/bin/lint-imports
+
+docs: develop ## build the guides as a site in build/docs; ARGS=--linkcheck asks outside links
+	@$(PY) -m ops.site $(ARGS)
+
+reference: develop ## write the reference pages of the guides anew, from the code
+	@$(PY) -m ops.reference $(ARGS)
 
 bench: develop ## measure against bare aiohttp and a plain FastAPI service
 	@$(PY) -m loadtest.bench $(ARGS)

@@ -34,6 +34,8 @@ OTHER_VARIABLES = frozenset(
         "TIDEGATE_SOURCED",
     }
 )
+#: Read from the file alone.
+FILE_ONLY = frozenset({"channels", "accounts"})
 _FIELD = re.compile(r"    (\w+): ")
 _HEADING = re.compile(r"    # --- (.+) ---")
 #: Units by the end of a name, the longest first; and those that no name says.
@@ -140,7 +142,7 @@ def sections() -> dict[str, str]:
     """Return the heading that each setting stands under; empty without the source, as `reasons`."""
     found: dict[str, str] = {}
     heading = ""
-    for line in _source_lines():
+    for line in _source_lines(Settings):
         if match := _HEADING.match(line):
             heading = match[1]
         elif match := _FIELD.match(line):
@@ -148,7 +150,7 @@ def sections() -> dict[str, str]:
     return found
 
 
-def reasons() -> dict[str, str]:
+def reasons(struct: type[Struct] = Settings) -> dict[str, str]:
     """Return the comment of each setting; settings next to each other share theirs.
 
     Empty where the source was not installed with the code.
@@ -156,7 +158,7 @@ def reasons() -> dict[str, str]:
     found: dict[str, str] = {}
     block: list[str] = []
     is_open = False
-    for line in _source_lines():
+    for line in _source_lines(struct):
         if line.startswith("    #: "):
             block = [*(block if is_open else []), line.removeprefix("    #: ")]
             is_open = True
@@ -174,15 +176,14 @@ def unknown_variables(environ: Mapping[str, str]) -> list[str]:
     return sorted(name for name in environ if name.startswith(ENV_PREFIX) and name not in known)
 
 
-def _source_lines() -> list[str]:
+def _source_lines(struct: type[Struct]) -> list[str]:
     try:
-        return inspect.getsource(Settings).splitlines()
+        return inspect.getsource(struct).splitlines()
     except OSError:
         return []
 
 
 def _source(name: str, environ: Mapping[str, str], in_file: Mapping[str, Any]) -> Source:
-    is_file_only = name in ("channels", "accounts")
-    if not is_file_only and ENV_PREFIX + name.upper() in environ:
+    if name not in FILE_ONLY and ENV_PREFIX + name.upper() in environ:
         return "environment"
     return "file" if name in in_file else "default"

@@ -5,10 +5,14 @@ from typing import Literal, get_args
 
 from msgspec import Struct
 
-#: ``ingest``: submit orders, change their remarks. ``query``: read, private fields masked.
-#: ``query_pii``: read them in clear. ``operate``: overrides and plans. ``admin``: everything but
-#: private fields.
-Role = Literal["ingest", "query", "query_pii", "operate", "admin"]
+#: What an API key may do.
+Role = Literal[
+    "ingest",  # submit orders, change their remarks
+    "query",  # read orders, private fields masked
+    "query_pii",  # read orders, private fields in clear
+    "operate",  # overrides and plans of shedding
+    "admin",  # everything but private fields in clear
+]
 ROLES: tuple[Role, ...] = get_args(Role)
 
 

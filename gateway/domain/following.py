@@ -17,14 +17,14 @@ Outcome = Literal["applied", "repeat", "waiting", "parked", "noted", "journaled"
 
 #: Why something was parked for an operator.
 ParkReason = Literal[
-    "amount_mismatch",
-    "paid_after_close",
-    "duplicate_payment",
-    "refund_exceeds_payment",
-    "impossible_transition",
-    "unknown_order",
-    "unmapped",
-    "poison",
+    "amount_mismatch",  # another amount or currency than the order's was paid
+    "paid_after_close",  # the order was closed before: someone owes a refund
+    "duplicate_payment",  # the order was paid before: someone owes a refund
+    "refund_exceeds_payment",  # more was refunded than paid, or in another currency
+    "impossible_transition",  # the order's status does not allow what was reported
+    "unknown_order",  # the order did not come in time, or no order was shipped under this number
+    "unmapped",  # a genuine message that the gateway cannot book
+    "poison",  # the database cannot store this one entry
 ]
 
 #: The standing of a payment with its order. ``repeat``: another account, paid for the same

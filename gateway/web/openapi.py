@@ -6,7 +6,8 @@ from typing import Any
 
 import msgspec
 
-from gateway.web.problems import KINDS, Problem
+from gateway.web.problem_kinds import KINDS
+from gateway.web.problems import Problem
 from gateway.web.response import PROBLEM
 from gateway.web.routing import Route
 
@@ -109,7 +110,7 @@ def _responses(route: Route, known: dict[str, Any]) -> dict[str, Any]:
             }
         responses[str(answer.status)] = response
     for kind in route.problems:
-        status, title = KINDS[kind]
+        status, title = KINDS[kind].status, KINDS[kind].title
         response = responses.setdefault(str(status), {"description": title, "content": {}})
         if title not in response["description"]:
             response["description"] += f" Or: {title.lower()}."

@@ -7,6 +7,7 @@ import msgspec
 from msgspec import Meta, Struct, field
 
 from gateway.domain.errors import Fault
+from gateway.web.problem_kinds import KINDS
 from gateway.web.response import PROBLEM, Response
 
 #: How many faults an answer names at most.
@@ -37,31 +38,6 @@ class Problem(Struct, frozen=True, omit_defaults=True):
     context: dict[str, Any] = field(default_factory=dict)
 
 
-#: The closed list: name -> (status, title).
-KINDS: dict[str, tuple[int, str]] = {
-    "malformed": (400, "Malformed request"),
-    "unauthorised": (401, "Unauthorized"),
-    "forbidden": (403, "Forbidden"),
-    "not-found": (404, "Not found"),
-    "method-not-allowed": (405, "Method not allowed"),
-    "slow-body": (408, "Request timeout"),
-    "conflict": (409, "Order number already in use"),
-    "version-changed": (412, "Version changed"),
-    "out-of-stock": (409, "Out of stock"),
-    "too-large": (413, "Payload too large"),
-    "uri-too-long": (414, "URI too long"),
-    "unsupported-media-type": (415, "Unsupported media type"),
-    "misdirected": (421, "Misdirected request"),
-    "invalid": (422, "Validation failed"),
-    "key-reused": (422, "Idempotency-Key already used"),
-    "parked": (422, "Order parked for review"),
-    "quota-exceeded": (429, "Rate limit exceeded"),
-    "headers-too-large": (431, "Request header fields too large"),
-    "internal": (500, "Internal server error"),
-    "unavailable": (503, "Service unavailable"),
-    "overloaded": (503, "Service overloaded"),
-}
-
 _encode = msgspec.json.Encoder().encode
 
 
@@ -78,13 +54,13 @@ def problem(
     ``detail``: in one sentence, what happened and what to do; "": the faults say it.
     ``head``: header lines, each ended by CR LF.
     """
-    status, title = KINDS[kind]
+    known = KINDS[kind]
     detail = detail or _summary(faults)
     if len(faults) > ERRORS_MAX:
         detail += f"; these are the first {ERRORS_MAX}, there are more"
     errors = [FieldError(fault.field, fault.reason) for fault in faults[:ERRORS_MAX]]
-    body = Problem(f"/problems/{kind}", title, status, detail, errors, context or {})
-    return Response(status, _encode(body), PROBLEM, head)
+    body = Problem(f"/problems/{kind}", known.title, known.status, detail, errors, context or {})
+    return Response(known.status, _encode(body), PROBLEM, head)
 
 
 def _summary(faults: Sequence[Fault]) -> str:

@@ -18,7 +18,7 @@ import pytest
 from gateway.runtime import settings as configuration
 from gateway.runtime.settings import Settings
 from gateway.web import process, wiring
-from gateway.web.problems import KINDS
+from gateway.web.problem_kinds import KINDS
 from tests.support import simulated
 from tests.support.patience import HANG_S
 from tests.support.site import Site
@@ -58,7 +58,7 @@ async def operators(site: Site) -> AsyncIterator[Wire]:
 
 
 def _check(answer: Answer, kind: str, fields: Sequence[str] = ()) -> None:
-    status, title = KINDS[kind]
+    status, title = KINDS[kind][:2]
     assert answer.status == status, answer
     assert answer.headers["content-type"] == "application/problem+json", answer
     problem = answer.json

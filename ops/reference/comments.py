@@ -1,0 +1,54 @@
+"""Comments of the source as documentation: written once, beside the code, read here.
+
+``# waiting for its order`` behind an element of a closed list says what the element means, as does
+the comment at the end of a statement for the whole of it.
+"""
+
+import ast
+import inspect
+import tokenize
+from io import StringIO
+from types import ModuleType
+
+
+def trailing(module: ModuleType) -> dict[int, str]:
+    """Return the comments that stand behind code, by their line, without the mark."""
+    source = inspect.getsource(module)
+    lines = source.splitlines()
+    return {
+        token.start[0]: token.string.lstrip("#: ").rstrip()
+        for token in tokenize.generate_tokens(StringIO(source).readline)
+        if token.type == tokenize.COMMENT and lines[token.start[0] - 1][: token.start[1]].strip()
+    }
+
+
+def assignments(module: ModuleType) -> dict[str, ast.expr]:
+    """Return what is assigned to each name at the top of the module."""
+    found: dict[str, ast.expr] = {}
+    for statement in ast.parse(inspect.getsource(module)).body:
+        if isinstance(statement, ast.Assign) and isinstance(statement.targets[0], ast.Name):
+            found[statement.targets[0].id] = statement.value
+        elif (
+            isinstance(statement, ast.AnnAssign)
+            and isinstance(statement.target, ast.Name)
+            and statement.value is not None
+        ):
+            found[statement.target.id] = statement.value
+    return found
+
+
+def elements(module: ModuleType, name: str) -> dict[str, str]:
+    """Return the texts in what is assigned to ``name``, each with the comment behind it.
+
+    Raises ``LookupError`` for one without a comment: a closed list says what each element means.
+    """
+    behind = trailing(module)
+    found = {}
+    for node in ast.walk(assignments(module)[name]):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            if node.lineno not in behind:
+                raise LookupError(
+                    f"{module.__name__}.{name}: {node.value} has no comment behind it"
+                )
+            found[node.value] = behind[node.lineno]
+    return found
