@@ -105,7 +105,7 @@ class _Reader:
         self._needs: Needs = "nothing"
         self._steps: list[Step] = []
         self._mark: _Mark | None = None
-        #: Whether the last thing on the page was a block whose output may follow.
+        #: Whether the last block on the page was one whose output may follow.
         self._may_have_output = False
 
     def page(self) -> Page:
@@ -125,7 +125,6 @@ class _Reader:
             if "<!--" in token.content and _MARK.search(token.content):
                 raise Misprint(f"line {line}: a mark inside a paragraph; give it lines of its own")
             self._expect_no_mark()
-            self._may_have_output = False
 
     def _expect_no_mark(self) -> None:
         if self._mark is not None:

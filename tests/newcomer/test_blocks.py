@@ -18,7 +18,7 @@ def test_every_page_can_be_played(path: Path) -> None:
 
 
 def test_a_block_and_its_output() -> None:
-    text = "# T\n\n```sh\necho a\n```\n\n```output\na\n```\n"
+    text = "# T\n\n```sh\necho a\n```\n\nIt says:\n\n```output\na\n```\n"
     assert blocks.read(text) == Page("nothing", [Step(3, Command("echo a\n", "a\n"))])
 
 
@@ -84,7 +84,7 @@ export SECRET=x
         ("<!-- newcomer: shout -->\n```sh\nmake\n```", "not a mark"),
         ("text <!-- newcomer: skip=root --> text", "inside a paragraph"),
         ("```output\na\n```", "below no block"),
-        ("```sh\na\n```\n\ntext\n\n```output\na\n```", "below no block"),
+        ("```sh\na\n```\n\n```json\n1\n```\n\n```output\na\n```", "below no block"),
         ("```console\nmake\n```", "begins with"),
         ("```sh\na\n```\n<!-- newcomer: needs=gateway -->", "above the first block"),
         ("<!-- newcomer: needs=luck -->", "none of"),
