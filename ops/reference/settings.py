@@ -42,7 +42,7 @@ def _setting(field: types.Field, reason: str) -> str:
     head = f"### `{field.name}`\n\n{reason}\n\n"
     changes = "changes on SIGHUP" if field.name in reload_plan.LIVE else "needs a restart"
     if field.name in effective.FILE_ONLY:
-        tables = {"channels": Channel, "accounts": Account}
+        tables: dict[str, type[msgspec.Struct]] = {"channels": Channel, "accounts": Account}
         rows = _table(tables[field.name])
         return f"{head}Only in the file, a table for each · {changes}\n\n{rows}"
     facts = [markdown.code(ENV_PREFIX + field.name.upper()), *_facts(field), changes]

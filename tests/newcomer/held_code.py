@@ -9,6 +9,7 @@ from gateway.stores.postgres.statements import sql
 from loadtest.overload.findings import TIMES
 from ops.doctor import redis_server
 from ops.migrations import runner
+from tests.newcomer.documents import ROOT
 from tests.newcomer.figures import Held, On, Run, constant, default, number
 
 _MIN = 60
@@ -113,6 +114,8 @@ def _how_to() -> list[Held]:
     shopify = On(f"{folder}/connect-shopify.md")
     shopify.free("nothing happened twice: its version is {}", "shown")
     sale = On(f"{folder}/rehearse-a-sale.md")
+    makefile = (ROOT / "Makefile").read_text("utf-8")
+    sale.say("orders at {} arrivals a second", number(r"(?m)^PEAK [:?]?= (\d+)", makefile))
     sale.say(
         "more than {} % of all requests failed",
         constant("loadtest/locustfile.py", "FAILURE_RATIO_MAX") * 100,
