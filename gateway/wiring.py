@@ -1,5 +1,6 @@
 """Opens the stores in order, introduces the parts to each other, closes in reverse."""
 
+import functools
 import logging
 import random
 from collections.abc import AsyncIterator, Mapping
@@ -34,8 +35,9 @@ from gateway.runtime.settings import Settings
 from gateway.runtime.watchdog import Watchdog
 from gateway.stores import sealing
 from gateway.stores.override_spool import OverrideSpool
-from gateway.stores.postgres import pools
+from gateway.stores.postgres import key_ring, pools
 from gateway.stores.postgres import remarks as stored_remarks
+from gateway.stores.postgres.key_ring import RingCheck, WrongKeyRing
 from gateway.stores.postgres.ledger import Ledger
 from gateway.stores.postgres.local_overrides import LocalOverrides
 from gateway.stores.postgres.maintenance import Maintenance
@@ -94,6 +96,7 @@ class Gateway(Struct):
     rejected_callbacks: RejectedCallbackRecorder
     readers: Readers
     maintenance: Maintenance
+    ring_check: RingCheck
 
 
 @asynccontextmanager
@@ -101,16 +104,25 @@ async def open_gateway(settings: Settings, *, clock: Clock | None = None) -> Asy
     """Open the parts of a process. On exit, accepted events are finished before the stores close.
 
     Raises ``Unavailable`` when the primary does not answer, there is no journal to use instead
-    and the role is not ``query``; ``SealingError`` without a keyring.
+    and the role is not ``query``; ``SealingError`` without a keyring, ``WrongKeyRing`` with one
+    that is not the database's.
     """
     clock = clock or SystemClock()
     async with AsyncExitStack() as stack:
-        sealer = sealing.Sealer(sealing.load_ring(Path(settings.keyring_file)))
+        loaded = key_ring.load(settings.keyring_file)
+        sealer = loaded.sealer
+        ring_check = RingCheck(
+            loaded=loaded,
+            connect=functools.partial(pools.connect_once, settings),
+            is_sealing=settings.role != "query",
+        )
         streams = _open_streams(settings, stack)
         journal: Journal | None = None
         monitor: JournalMonitor | None = None
         if streams is not None:
-            monitor = JournalMonitor(streams=streams, clock=clock, settings=settings)
+            monitor = JournalMonitor(
+                streams=streams, clock=clock, settings=settings, key_ring=ring_check
+            )
             await monitor.check()
             journal = Journal(
                 streams=streams,
@@ -122,7 +134,12 @@ async def open_gateway(settings: Settings, *, clock: Clock | None = None) -> Asy
         stores = Stores(
             # A gateway that starts in an outage journals until it is over; one that only reads
             # uses a replica, or waits.
-            await _open_writers(settings, stack, is_lazy=is_usable or settings.role == "query"),
+            await _open_writers(
+                settings,
+                stack,
+                ring_check,
+                is_lazy=is_usable or settings.role == "query",
+            ),
             _closing(await pools.open_readers(settings), stack),
             [
                 _closing(await pools.open_replica(url, settings), stack)
@@ -228,6 +245,7 @@ async def open_gateway(settings: Settings, *, clock: Clock | None = None) -> Asy
             ),
             readers=readers,
             maintenance=Maintenance(pool=stores.primary),
+            ring_check=ring_check,
         )
 
 
@@ -265,16 +283,19 @@ def _open_streams(settings: Settings, stack: AsyncExitStack) -> JournalStreams |
 
 
 async def _open_writers(
-    settings: Settings, stack: AsyncExitStack, *, is_lazy: bool
+    settings: Settings, stack: AsyncExitStack, ring_check: RingCheck, *, is_lazy: bool
 ) -> "asyncpg.Pool[asyncpg.Record]":
     """Connect to the primary; a lazy pool opens also where it does not answer."""
+    open_pool = functools.partial(pools.open_writers, settings, on_connect=ring_check.on_connect)
     try:
-        pool = await pools.open_writers(settings, is_lazy=False)
+        pool = await open_pool(is_lazy=False)
+    except WrongKeyRing:
+        raise
     except Unavailable:
         if not is_lazy:
             raise
         _log.error("postgres does not answer: starting without it")
-        pool = await pools.open_writers(settings, is_lazy=True)
+        pool = await open_pool(is_lazy=True)
     return _closing(pool, stack)
 
 

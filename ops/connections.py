@@ -35,9 +35,14 @@ async def connect(
 
 
 @asynccontextmanager
-async def primary(settings: Settings) -> AsyncIterator["asyncpg.Pool[asyncpg.Record]"]:
-    """Give a pool on the primary, closed afterwards. Raises like ``connect``."""
-    pool = await pools.open_writers(settings, is_lazy=False)
+async def primary(
+    settings: Settings, *, on_connect: pools.OnConnect = pools.unchecked
+) -> AsyncIterator["asyncpg.Pool[asyncpg.Record]"]:
+    """Give a pool on the primary, closed afterwards. Raises like ``connect``.
+
+    ``on_connect`` checks the key ring, for work that seals or opens.
+    """
+    pool = await pools.open_writers(settings, is_lazy=False, on_connect=on_connect)
     try:
         yield pool
     except BaseException:

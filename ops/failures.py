@@ -13,6 +13,7 @@ import click
 
 from gateway.domain.errors import TidegateError, Unavailable
 from gateway.runtime.settings import SettingsError
+from gateway.stores.postgres.key_ring import WrongKeyRing
 from gateway.stores.sealing import SealingError
 from ops.embedded.errors import CannotStart
 
@@ -31,7 +32,7 @@ class Wrong(Failure):
 
 def explained(exc: Exception) -> Failure | None:
     """Return the sentence for an error that an operator can mend; None for a bug."""
-    if isinstance(exc, (SettingsError, SealingError)):
+    if isinstance(exc, (SettingsError, SealingError, WrongKeyRing)):
         return Wrong(str(exc))
     if isinstance(exc, Unavailable):
         return Failure(unavailable(exc))

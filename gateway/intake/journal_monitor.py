@@ -57,11 +57,28 @@ class Streams(Protocol):
         ...
 
 
+class KeyRing(Protocol):
+    """The key ring that entries are sealed with."""
+
+    @property
+    def refusal(self) -> str:
+        """Why nothing may be sealed with it, in a sentence; empty when nothing is against it."""
+        ...
+
+
 class JournalMonitor:
     """Watches the journal's servers, and rejects what they have no headroom for."""
 
-    def __init__(self, *, streams: Streams, clock: Clock, settings: Settings) -> None:
+    def __init__(
+        self,
+        *,
+        streams: Streams,
+        clock: Clock,
+        settings: Settings,
+        key_ring: KeyRing,
+    ) -> None:
         self._streams = streams
+        self._key_ring = key_ring
         self._clock = clock
         self._fill_max = settings.journal_fill_max
         self._check_s = settings.journal_check_s
@@ -76,8 +93,8 @@ class JournalMonitor:
 
     @property
     def is_usable(self) -> bool:
-        """Whether the servers were fit at the last check."""
-        return not self.reason
+        """Whether the servers were fit at the last check, and the key ring is not refused."""
+        return not self.reason and not self._key_ring.refusal
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Check every ``journal_check_s``, or every second while entries wait, until stopped."""

@@ -36,6 +36,10 @@ class SealingError(ValueError):
     """An envelope cannot be opened: another key ring, another row, or damaged bytes."""
 
 
+class UnknownKey(SealingError):
+    """An envelope of a key that is not in the ring. It may be in a newer one."""
+
+
 class KeyRing(Struct, frozen=True):
     """Sealing keys by id (1..65535), the id that new envelopes use, and the blind index key."""
 
@@ -96,17 +100,27 @@ def write_ring(path: Path, ring: KeyRing) -> None:
     draft.replace(path)
 
 
-def new_ring() -> KeyRing:
-    """Return a ring with one fresh key."""
-    return KeyRing(active=1, keys={1: os.urandom(32)}, blind_index=os.urandom(32))
+def new_ring(key_id: int = 1) -> KeyRing:
+    """Return a ring with one fresh key of this id."""
+    return KeyRing(active=key_id, keys={key_id: os.urandom(32)}, blind_index=os.urandom(32))
 
 
-def rotated(ring: KeyRing) -> KeyRing:
-    """Return the ring with a fresh key made active; old envelopes stay readable."""
-    kid = max(ring.keys) + 1
+def rotated(ring: KeyRing, *, above: int = 0) -> KeyRing:
+    """Return the ring with a fresh key made active; old envelopes stay readable.
+
+    Its id is the next one that neither the ring has nor is at most ``above``.
+    """
+    kid = max(above, *ring.keys) + 1
     return KeyRing(
         active=kid, keys={**ring.keys, kid: os.urandom(32)}, blind_index=ring.blind_index
     )
+
+
+def key_id(envelope: bytes) -> int | None:
+    """Return the id of the key that an envelope names; None where it is none."""
+    if len(envelope) < _HEAD_BYTES + _TAG_BYTES or envelope[:1] != _VERSION:
+        return None
+    return int.from_bytes(envelope[1:3], "big")
 
 
 class Sealer:
@@ -126,9 +140,12 @@ class Sealer:
         self._counter = 0
 
     def _subkey(self, head: bytes) -> AESGCM:
-        key = self._ring.keys.get(int.from_bytes(head[1:3], "big"))
-        if key is None or head[:1] != _VERSION:
-            raise SealingError("sealed under a key that is not in the ring")
+        if head[:1] != _VERSION:
+            raise SealingError("not an envelope of this version")
+        key_id = int.from_bytes(head[1:3], "big")
+        key = self._ring.keys.get(key_id)
+        if key is None:
+            raise UnknownKey(f"sealed with key {key_id}, which is not in the ring")
         kdf = HKDF(algorithm=SHA256(), length=32, salt=head[3:], info=b"tidegate/seal/1")
         return AESGCM(kdf.derive(key))
 
@@ -157,7 +174,7 @@ class Sealer:
         try:
             return subkey.decrypt(nonce, bytes(envelope[_HEAD_BYTES:]), place.encode() + b"|" + row)
         except InvalidTag as exc:
-            raise SealingError("damaged, or sealed for another row") from exc
+            raise SealingError("damaged, or sealed for another row or with another key") from exc
 
     def phone_index(self, phone: str) -> bytes:
         """Return the 16-byte blind index of a normalised phone number."""

@@ -99,6 +99,7 @@ def build_server(
         required=readiness.required(gateway),
         alternatives=readiness.alternatives(gateway),
         optional=readiness.optional(gateway),
+        objection=lambda: gateway.ring_check.refusal,
         is_stopping=stopping.is_set,
         clock=gateway.clock,
     )

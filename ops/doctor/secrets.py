@@ -7,6 +7,7 @@ import asyncpg
 
 from gateway.providers import contract, registry
 from gateway.runtime.settings import Account, Settings, SettingsError, secret
+from gateway.stores.postgres import key_ring as key_ring_store
 from gateway.stores.sealing import Sealer, SealingError, load_ring
 from ops.doctor.findings import Finding, fail, ok, warn
 
@@ -42,16 +43,25 @@ def _mode(path: Path) -> Finding:
 
 
 async def fit(connection: "asyncpg.Connection[asyncpg.Record]", path: Path) -> list[Finding]:
-    """Open what was sealed last in this database: another machine may have another ring."""
-    row = await connection.fetchrow("SELECT id, private FROM orders ORDER BY id DESC LIMIT 1")
-    if row is None:
-        return []
+    """Compare the ring with what this database knows of its keys, and open its newest order."""
     try:
-        Sealer(load_ring(path)).open("orders.private", row["id"].bytes, row["private"])
+        ring = key_ring_store.load(str(path))
+        await key_ring_store.check_as_at_start(ring, connection)
+    except SealingError:
+        return []  # found already: it cannot be read
+    except key_ring_store.WrongKeyRing as exc:
+        advice = "until then no gateway and no worker starts with it"
+        return [fail("key ring fits", str(exc), advice)]
+    row = await connection.fetchrow("SELECT id, private FROM orders ORDER BY id DESC LIMIT 1")
+    try:
+        if row is not None:
+            ring.sealer.open("orders.private", row["id"].bytes, row["private"])
     except SealingError as exc:
-        detail = f"does not open this database's newest order: {exc}"
-        return [fail("key ring fits", detail, "use one and the same file for every gateway")]
-    return [ok("key ring fits", "it opens this database's newest order")]
+        detail = f"the newest order, {row['id']}, cannot be opened: {exc}"
+        return [warn("key ring fits", detail, "see ops/runbooks/keys.md")]
+    if not await key_ring_store.known_keys(connection):
+        return [ok("key ring fits", "this database knows no keys: who starts first records them")]
+    return [ok("key ring fits", "its keys are the ones that this database knows")]
 
 
 def accounts(settings: Settings, environ: Mapping[str, str]) -> list[Finding]:

@@ -4,6 +4,8 @@ Processes of two versions run side by side while one replaces the other: what ei
 the journal, under a claim or in the result cache, the other must read.
 """
 
+from types import SimpleNamespace
+
 import msgspec
 import pytest
 
@@ -130,7 +132,12 @@ async def test_a_cached_result_is_read_and_written_as_before() -> None:
 async def test_the_value_of_a_claim_is_read_and_written_as_before() -> None:
     streams = FakeJournalStreams(claimed=KNOWN)
     settings = Settings(database_url="postgresql://nowhere")
-    monitor = JournalMonitor(streams=streams, clock=ManualClock(), settings=settings)
+    monitor = JournalMonitor(
+        streams=streams,
+        clock=ManualClock(),
+        settings=settings,
+        key_ring=SimpleNamespace(refusal=""),
+    )
     journal = Journal(streams=streams, codec=CODEC, monitor=monitor, claim_s=60)
     sent = msgspec.structs.replace(
         placement(due(1, order_no="W-1"), request_id="k-1"),

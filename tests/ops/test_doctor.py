@@ -51,8 +51,9 @@ def test_a_sound_installation_has_no_findings(cli: Cli, replicated: Settings) ->
     assert set(found) == {
         "python", "settings", "disk", "key ring", "key ring mode", "accounts", "postgres version",
         "postgres role", "postgres encoding", "connections", "clock", "schema", "api keys",
-        "raw messages", "audit log", "replica 1", "redis", "redis latency", "journal",
-        "journal keeps its word", "journal waiting", "journal fill", "journal's own server",
+        "raw messages", "audit log", "key ring fits", "replica 1", "redis", "redis latency",
+        "journal", "journal keeps its word", "journal waiting", "journal fill",
+        "journal's own server",
     }  # fmt: skip
     assert found["redis"]["found"].startswith("Valkey ")
 
@@ -323,6 +324,23 @@ async def test_a_key_ring_of_another_machine_is_found(
     theirs = await asyncio.to_thread(_report, cli, TIDEGATE_KEYRING_FILE=str(ring))
     assert ours["key ring fits"]["level"] == "ok"
     assert theirs["key ring fits"]["level"] == "fail"
+    assert "does not belong to this database" in theirs["key ring fits"]["found"]
+    # Filled before there were check values: what is sealed tells.
+    databases.execute(site.gateway.settings.database_url, "DELETE FROM sealing_keys")
+    theirs = await asyncio.to_thread(_report, cli, TIDEGATE_KEYRING_FILE=str(ring))
+    assert theirs["key ring fits"]["level"] == "fail"
+    assert "opens nothing" in theirs["key ring fits"]["found"]
+
+
+async def test_a_newest_order_that_cannot_be_opened_is_found(
+    site: Site, cli: Cli, order_json: bytes
+) -> None:
+    await site.submit(order_json)
+    damage = "UPDATE orders SET private = set_byte(private, 40, get_byte(private, 40) # 1)"
+    databases.execute(site.gateway.settings.database_url, damage)
+    found = (await asyncio.to_thread(_report, cli))["key ring fits"]
+    assert found["level"] == "warn"
+    assert "cannot be opened" in found["found"]
 
 
 def test_accounts_are_loaded_as_the_gateway_loads_them(cli: Cli, tmp_path: Path) -> None:

@@ -108,7 +108,7 @@ def test_a_database_in_use_is_upgraded_with_all_its_data(bare: Cli, empty_databa
     run = bare("migrate", TIDEGATE_DATABASE_URL=empty_database)
     assert run.exit_code == 0
     applied = [line for line in run.stdout.splitlines() if line.startswith("applied")]
-    assert applied[:7] == [
+    assert applied[:9] == [
         "applied 0002: Aliases of orders",
         "applied 0003: Orders by the tracking number of their parcel",
         "applied 0004: Refused callbacks, kept for a while",
@@ -116,6 +116,8 @@ def test_a_database_in_use_is_upgraded_with_all_its_data(bare: Cli, empty_databa
         "applied 0006: Whether the stock was asked about an order",
         "applied 0007: The shape in which orders are handed over",
         "applied 0008: Whether a step's beginning and end were written down",
+        "applied 0009: Transactions by the account that reported them",
+        "applied 0010: Which keys private fields are sealed with",
     ]
     # New columns are empty, all else is as it was.
     as_before = "SELECT (to_jsonb(orders) - 'stock_check')::text FROM orders"

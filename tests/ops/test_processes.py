@@ -17,6 +17,7 @@ import psutil  # type: ignore[import-untyped]  # it ships no types
 import pytest
 
 from gateway.runtime.hangup import Hangups
+from gateway.stores import sealing
 from ops import supervisor as supervising
 from ops.harness.ports import free_port
 from ops.supervisor import Supervisor
@@ -152,6 +153,22 @@ def test_invalid_settings_end_all_children(processes: Processes) -> None:
     parent = processes.start("serve", "--port", "0", "--processes", "2")
     assert parent.wait(HANG_S) == 2
     assert "tidegate keys seal-init" in processes.log_path.read_text()
+
+
+@pytest.mark.parametrize(
+    "command", [["serve", "--port", "0"], ["serve", "--port", "0", "--processes", "2"], ["work"]]
+)
+def test_with_the_key_ring_of_another_database_nothing_starts(
+    processes: Processes, tmp_path: Path, command: list[str]
+) -> None:
+    processes.serve(port=free_port())
+    other = tmp_path / "other.toml"
+    sealing.write_ring(other, sealing.new_ring())
+    processes.environment["TIDEGATE_KEYRING_FILE"] = str(other)
+    assert processes.start(*command).wait(HANG_S) == 2
+    log = processes.log_path.read_text()
+    assert f"Error: the key ring {other} does not belong to this database" in log
+    assert "Traceback" not in log
 
 
 def _supervisor(script: str, directory: Path, *, drain_s: float = 1.0) -> Supervisor:

@@ -56,8 +56,11 @@ class Site:
 
 
 @asynccontextmanager
-async def serve(gateway: Gateway) -> AsyncIterator[Site]:
-    """Listen on a free port of the loopback until the block ends."""
+async def serve(gateway: Gateway, *, token: str | None = None) -> AsyncIterator[Site]:
+    """Listen on a free port of the loopback until the block ends.
+
+    ``token``: of a key that is there already, where none can be made.
+    """
     certificates = CertificateFetcher(clock=gateway.clock)
     inventory = wiring.open_inventory(gateway.settings)
     accounts = Live(provider_accounts.build(gateway.settings, before={}))
@@ -71,8 +74,9 @@ async def serve(gateway: Gateway) -> AsyncIterator[Site]:
     listener = socket.create_server(("127.0.0.1", 0))
     host, port = listener.getsockname()
     opened = process.open_listener(server, listener, gateway)
-    keys = ApiKeys(pool=gateway.stores.primary)
-    _, token = await keys.create("test", ROLES, [], actor="test")
+    if token is None:
+        keys = ApiKeys(pool=gateway.stores.primary)
+        _, token = await keys.create("test", ROLES, [], actor="test")
     headers = {"Authorization": f"Bearer {token}"}
     async with aiohttp.ClientSession(f"http://{host}:{port}", headers=headers) as client:
         yield Site(gateway, server, host, port, client, token, accounts, inventory)

@@ -24,8 +24,9 @@ async def test_rendering_of_metrics_has_a_small_budget_of_time(
 
     monkeypatch.setattr(metrics, "render", render)
     pages = StatusHandler(
-        required={}, alternatives={}, optional={}, is_stopping=lambda: False, clock=clock
-    )
+        required={}, alternatives={}, optional={}, objection=lambda: "",
+        is_stopping=lambda: False, clock=clock,
+    )  # fmt: skip
     request = cast("Request", None)
     for _ in range(10):
         clock.at_s += 1.0
@@ -48,8 +49,8 @@ async def test_concurrent_requests_for_readiness_share_one_run_of_probes() -> No
         return ""
 
     pages = StatusHandler(
-        required={"part": probe}, alternatives={}, optional={}, is_stopping=lambda: False,
-        clock=ManualClock(),
+        required={"part": probe}, alternatives={}, optional={}, objection=lambda: "",
+        is_stopping=lambda: False, clock=ManualClock(),
     )  # fmt: skip
     request = cast("Request", None)
     answers = await asyncio.gather(*[pages.readiness(request) for _ in range(64)])

@@ -143,7 +143,10 @@ async def test_the_query_role_is_ready_without_the_parts_of_the_core(settings: S
         settings, redis_url="redis://127.0.0.1:1/0", journal_url="redis://127.0.0.1:1/0"
     )
     async with serving(of_role(unavailable, "query")) as wire:
-        assert await ready(wire) == (200, {"postgres": "ok", "replica": "ok"})
+        assert await ready(wire) == (
+            200,
+            {"postgres": "ok", "replica": "ok", "key ring": "ok"},
+        )
         assert (await wire.ask(*LIST)).status == 200
 
 

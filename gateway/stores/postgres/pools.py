@@ -1,16 +1,23 @@
 """Connections to the primary and its replicas."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 
 import asyncpg
 
 from gateway.runtime.settings import Settings, SettingsError
 from gateway.stores.postgres import errors
+from gateway.stores.postgres.read_limiter import Connection
 
 #: Seconds for the first connections of a pool.
 _OPEN_S = 10.0
 #: Session settings of every connection. No JIT: it costs more than a short statement takes.
 _SESSION = {"application_name": "tidegate", "timezone": "UTC", "jit": "off"}
+#: Seconds to connect.
+_CONNECT_S = 3.0
+
+#: Called with each new connection before its first use; what it raises, the caller gets.
+OnConnect = Callable[[Connection], Awaitable[None]]
 
 
 def writers(settings: Settings) -> int:
@@ -18,10 +25,13 @@ def writers(settings: Settings) -> int:
     return 2 * settings.batches_in_flight + 2
 
 
-async def open_writers(settings: Settings, *, is_lazy: bool) -> "asyncpg.Pool[asyncpg.Record]":
+async def open_writers(
+    settings: Settings, *, is_lazy: bool, on_connect: OnConnect
+) -> "asyncpg.Pool[asyncpg.Record]":
     """Connect to the primary to write. Raises ``Unavailable`` when it does not answer.
 
     A lazy pool connects when it is first used, so the primary may be unavailable now.
+    ``on_connect`` is for who seals or opens: ``key_ring.RingCheck``; for others ``unchecked``.
 
     Reads have a pool of their own: a flood of them must not keep a commit waiting.
     """
@@ -42,6 +52,21 @@ async def open_writers(settings: Settings, *, is_lazy: bool) -> "asyncpg.Pool[as
         session,
         answer_s=settings.commit_s,
         is_lazy=is_lazy,
+        on_connect=on_connect,
+    )
+
+
+async def unchecked(_: Connection) -> None:
+    """Take a connection as it is: for who neither seals nor opens."""
+
+
+async def connect_once(settings: Settings) -> Connection:
+    """Return one connection to the primary, outside of any pool; the caller terminates it.
+
+    Raises the driver's errors.
+    """
+    return await asyncpg.connect(
+        settings.database_url, timeout=_CONNECT_S, server_settings=_SESSION
     )
 
 
@@ -75,13 +100,14 @@ async def _open(
     answer_s: float,
     setting: str = "database_url",
     is_lazy: bool = False,
+    on_connect: OnConnect = unchecked,
 ) -> "asyncpg.Pool[asyncpg.Record]":
     pool = asyncpg.create_pool(
         url,
         min_size=0 if is_lazy else min(2, size),
         max_size=size,
         server_settings=session,
-        timeout=3,
+        timeout=_CONNECT_S,
         # A server that went silent does not even answer a cancellation: without this bound of the
         # driver's, a caller that cancels a statement would wait for that answer for good.
         command_timeout=answer_s,
@@ -89,6 +115,7 @@ async def _open(
         max_inactive_connection_lifetime=0,
         statement_cache_size=200,
         reset=_leave_as_is,
+        init=on_connect,
     )
     with errors.translated():
         try:

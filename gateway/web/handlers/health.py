@@ -42,13 +42,18 @@ class StatusHandler:
         required: Mapping[str, Probe],
         alternatives: Mapping[str, Probe],
         optional: Mapping[str, Probe],
+        objection: Callable[[], str],
         is_stopping: Callable[[], bool],
         clock: Clock,
     ) -> None:
-        """Ready: all ``required`` parts work, or all ``alternatives`` where there are any."""
+        """Ready: all ``required`` parts work, or all ``alternatives`` where there are any.
+
+        Never while there is an ``objection``: a text that says why not; else "".
+        """
         self._required = required
         self._alternatives = alternatives
         self._optional = optional
+        self._objection = objection
         self._is_stopping = is_stopping
         self._clock = clock
         self._rendered = b""
@@ -69,6 +74,8 @@ class StatusHandler:
         is_ready = not any(answers[name] for name in self._required)
         if self._alternatives and not is_ready:
             is_ready = not any(answers[name] for name in self._alternatives)
+        if self._objection():
+            is_ready = False
         if self._is_stopping():
             is_ready, answers["process"] = False, "is draining"
         parts = {name: text or "ok" for name, text in answers.items()}

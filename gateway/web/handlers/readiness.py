@@ -1,5 +1,8 @@
 """The readiness probes of a process: which parts it requires, by role."""
 
+import functools
+
+from gateway.stores.postgres.key_ring import RingCheck
 from gateway.stores.postgres.statements import sql
 from gateway.web.handlers.health import Probe
 from gateway.wiring import Gateway
@@ -25,8 +28,9 @@ def alternatives(gateway: Gateway) -> dict[str, Probe]:
 
 def optional(gateway: Gateway) -> dict[str, Probe]:
     """Return the parts that make the process faster and are not required."""
+    ring: dict[str, Probe] = {"key ring": functools.partial(_key_ring, gateway.ring_check)}
     if gateway.settings.role == "query":
-        return {}
+        return ring
 
     async def redis() -> str:
         is_answering = await gateway.stores.result_cache.is_answering()
@@ -39,10 +43,17 @@ def optional(gateway: Gateway) -> dict[str, Probe]:
         limit_s = gateway.settings.replica_lag_max_s
         return "" if lag_s <= limit_s else f"lags {lag_s:.1f} s; reads go to the primary"
 
-    probes: dict[str, Probe] = {"redis": redis}
+    probes: dict[str, Probe] = {**ring, "redis": redis}
     if gateway.stores.replicas:
         probes["replica"] = replica
     return probes
+
+
+async def _key_ring(check: RingCheck) -> str:
+    # No key is needed for this answer: the log has the path and what differs.
+    if check.refusal:
+        return "is not this database's: the log says what to do"
+    return "" if check.is_done else "is not checked until postgres answers"
 
 
 def _journal(gateway: Gateway) -> dict[str, Probe]:
