@@ -45,8 +45,9 @@ class Edit(Struct, frozen=True):
 
 
 #: ``same``: the order already has this remark; ``version_changed``: it does not have the version
-#: that the client named. Nothing was written then.
-Answer = Literal["changed", "same", "version_changed"]
+#: that the client named; ``unreadable``: its private part, which the remark is in, cannot be
+#: opened. Nothing was written then.
+Answer = Literal["changed", "same", "version_changed", "unreadable"]
 
 
 class Edited(Struct, frozen=True):

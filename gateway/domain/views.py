@@ -23,6 +23,21 @@ StockCheck = Annotated[
 ]
 
 
+#: What is sealed of an order, as the fields of its view.
+SEALED_FIELDS = (
+    "recipient.name", "recipient.phone", "recipient.street", "recipient.postcode",
+    "recipient.id_number", "remark", "attributes",
+)  # fmt: skip
+
+Unreadable = Annotated[
+    list[str],
+    Meta(
+        description="Fields whose stored content cannot be opened: null here, whatever they hold. "
+        "Empty unless the order's row is damaged, or sealed with a key that the gateway lacks."
+    ),
+]
+
+
 class ItemView(Struct, frozen=True):
     """One line of an order."""
 
@@ -46,15 +61,18 @@ class AmountsView(Struct, frozen=True):
 
 
 class RecipientView(Struct, frozen=True):
-    """Where the parcel goes; private fields masked unless the key may see them."""
+    """Where the parcel goes; private fields masked unless the key may see them.
 
-    name: str
-    phone: Annotated[str, Meta(examples=["138****8000"])]
+    Private fields are null where the order's `unreadable` names them.
+    """
+
+    name: str | None
+    phone: Annotated[str | None, Meta(examples=["138****8000"])]
     country: str
     province: str
     city: str
     district: str
-    street: str
+    street: str | None
     postcode: str | None
     id_number: str | None
 
@@ -86,6 +104,7 @@ class OrderView(Struct, frozen=True):
     completed_at: datetime | None
     closed_at: datetime | None
     stock_check: StockCheck | None
+    unreadable: Unreadable
 
 
 class EventView(Struct, frozen=True):
@@ -105,7 +124,7 @@ class EventView(Struct, frozen=True):
 
 
 class StoredOrder(Struct, frozen=True):
-    """An order as the ledger returns it, its private part opened."""
+    """An order as the ledger returns it, its private part opened; None: it cannot be opened."""
 
     id: str
     channel: str
@@ -128,7 +147,7 @@ class StoredOrder(Struct, frozen=True):
     province: str
     city: str
     district: str
-    private: Private
+    private: Private | None
     carrier: str | None
     tracking_no: str | None
     placed_at: datetime
@@ -175,19 +194,9 @@ def view(order: StoredOrder, *, in_clear: bool) -> OrderView:
             paid=amount(order.paid),
             refunded=amount(order.refunded),
         ),
-        recipient=RecipientView(
-            name=private.name if in_clear else _initial(private.name) + "**",
-            phone=private.phone if in_clear else phones.masked(private.phone),
-            country=order.country,
-            province=order.province,
-            city=order.city,
-            district=order.district,
-            street=private.street if in_clear else _MASKED,
-            postcode=_shown(private.postcode, in_clear),
-            id_number=_shown(private.id_number, in_clear),
-        ),
-        remark=_shown(private.remark, in_clear),
-        attributes=private.attributes if in_clear else None,
+        recipient=_recipient(order, in_clear),
+        remark=None if private is None else _shown(private.remark, in_clear),
+        attributes=private.attributes if private is not None and in_clear else None,
         carrier=order.carrier,
         tracking_no=order.tracking_no,
         placed_at=order.placed_at,
@@ -198,6 +207,30 @@ def view(order: StoredOrder, *, in_clear: bool) -> OrderView:
         completed_at=order.completed_at,
         closed_at=order.closed_at,
         stock_check=order.stock_check,
+        unreadable=[] if private is not None else list(SEALED_FIELDS),
+    )
+
+
+def _recipient(order: StoredOrder, in_clear: bool) -> RecipientView:
+    private = order.private
+    if private is None:
+        name = phone = street = postcode = id_number = None
+    else:
+        name = private.name if in_clear else _initial(private.name) + "**"
+        phone = private.phone if in_clear else phones.masked(private.phone)
+        street = private.street if in_clear else _MASKED
+        postcode = _shown(private.postcode, in_clear)
+        id_number = _shown(private.id_number, in_clear)
+    return RecipientView(
+        name=name,
+        phone=phone,
+        country=order.country,
+        province=order.province,
+        city=order.city,
+        district=order.district,
+        street=street,
+        postcode=postcode,
+        id_number=id_number,
     )
 
 

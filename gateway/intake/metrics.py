@@ -17,7 +17,7 @@ FOLLOW_UPS = Counter(
 )  # applied, repeat, waiting, parked, noted, journaled
 REMARKS = Counter(
     "tidegate_remarks", "Requests to change an order's remark, by answer.", ["answer"]
-)  # changed, same, version_changed, unknown
+)  # changed, same, version_changed, unreadable, unknown
 PARKED = Counter("tidegate_parked", "Entries parked for an operator, by reason.", ["reason"])
 REJECTED_CALLBACKS_UNSTORED = Counter(
     "tidegate_refused_callbacks_unkept", "Rejected callbacks counted but not stored.", ["bound"]

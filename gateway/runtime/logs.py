@@ -79,6 +79,30 @@ class Throttle(logging.Filter):
         return True
 
 
+class Budget(logging.Filter):
+    """Passes ``records`` records of a logger per ``every_s`` seconds.
+
+    The first one after that has the field ``unlogged``: how many did not pass since.
+    """
+
+    def __init__(self, *, records: int, every_s: float) -> None:
+        super().__init__()
+        self._records = records
+        self._every_s = every_s
+        self._began_s = float("-inf")
+        self._seen = 0
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Return whether this record passes."""
+        now_s = time.monotonic()
+        if now_s - self._began_s >= self._every_s:
+            if self._seen > self._records:
+                record.unlogged = self._seen - self._records
+            self._began_s, self._seen = now_s, 0
+        self._seen += 1
+        return self._seen <= self._records
+
+
 def configure(level: str) -> None:
     """Send every log of this process to standard error as JSON lines."""
     handler = logging.StreamHandler(sys.stderr)

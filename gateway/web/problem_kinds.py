@@ -72,6 +72,13 @@ KINDS: Mapping[str, Kind] = {
         "The order has no longer the version that `If-Match` names. `context` has the version.",
         "Read the order again, and decide again.",
     ),
+    "unreadable": Kind(
+        409,
+        "Order cannot be opened",
+        "The private part of the order, which the remark is in, is damaged or sealed with a key "
+        "that the gateway lacks. Nothing is changed.",
+        "Do not retry. For the operator: see `ops/runbooks/keys.md`.",
+    ),
     "out-of-stock": Kind(
         409,
         "Out of stock",

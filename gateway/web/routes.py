@@ -212,8 +212,8 @@ def all_routes(
                 )
             ],
             problems=[
-                "malformed", *_AUTH, "not-found", "slow-body", "version-changed", "too-large",
-                "unsupported-media-type", "invalid", "unavailable", "overloaded",
+                "malformed", *_AUTH, "not-found", "slow-body", "unreadable", "version-changed",
+                "too-large", "unsupported-media-type", "invalid", "unavailable", "overloaded",
             ],
         ),
         Route(

@@ -1,8 +1,9 @@
 """`tidegate callbacks refused`: callbacks that the gateway rejected."""
 
 import asyncio
+import functools
 import json
-from pathlib import Path
+from datetime import datetime
 from uuid import UUID
 
 import click
@@ -11,8 +12,8 @@ import msgspec
 from gateway.domain.rejected_callbacks import RejectedCallback
 from gateway.providers.contract import REASONS
 from gateway.runtime import settings
-from gateway.stores import sealing
-from gateway.stores.postgres.rejected_callbacks import Listed, RejectedCallbacks
+from gateway.stores.postgres import key_ring
+from gateway.stores.postgres.rejected_callbacks import Listed, RejectedCallbacks, Unopened
 from ops import connections, tables
 from ops.commands.api_keys import actor
 from ops.failures import Failure
@@ -42,7 +43,8 @@ Examples:
   tidegate callbacks refused --show 019f3c5e-7d30-7c31-a6c1-5b1d3f6a2e10
 \b
 The page of each provider (gateway/providers/NAME.md) explains the reasons.
-Exits 0, or 1 when the database is unavailable or there is no such callback.
+Exits 0, 1 when the database is unavailable, there is no such callback or it cannot be opened,
+2 when the key ring is not this database's.
 """,
 )
 @click.option("--provider", help="Only of this provider.")
@@ -107,20 +109,33 @@ def refused(
     )
 
 
-def _show(found: RejectedCallback | None, id_: UUID, as_json: bool) -> None:
+def _show(found: RejectedCallback | Unopened | None, id_: UUID, as_json: bool) -> None:
     if found is None:
         raise Failure(f"no rejected callback {id_} is stored: see `tidegate callbacks refused`")
+    if isinstance(found, Unopened):
+        listed = found.listed
+        if as_json:
+            shown = {**msgspec.to_builtins(listed), "headers": None, "body": None}
+            click.echo(json.dumps({**shown, "unreadable": ["headers", "body"]}))
+        else:
+            click.echo(_head(listed.provider, listed.account, listed.received_at))
+            click.echo(f"rejected: {listed.reason}: {listed.hint}")
+        raise Failure(f"the message of {id_} cannot be opened: {found.reason}")
     body = found.body.decode(errors="backslashreplace")
     if as_json:
         # JSON has no bytes; invalid UTF-8 in a body is shown as \\xNN.
         click.echo(json.dumps({**msgspec.to_builtins(found), "body": body}))
         return
-    click.echo(f"{found.provider}/{found.account} at {found.received_at:%Y-%m-%d %H:%M:%S} UTC")
+    click.echo(_head(found.provider, found.account, found.received_at))
     click.echo(f"rejected: {found.reason}: {found.hint}\n")
     for name, value in found.headers:
         click.echo(_printable(f"{name}: {value}"))
     click.echo()
     click.echo("\n".join(_printable(line) for line in body.splitlines()))
+
+
+def _head(provider: str, account: str, at: datetime) -> str:
+    return f"{provider}/{account} at {at:%Y-%m-%d %H:%M:%S} UTC"
 
 
 def _printable(text: str) -> str:
@@ -138,14 +153,14 @@ async def _listed(
     limit: int,
 ) -> list[Listed]:
     async with connections.primary(loaded) as pool:
-        store = RejectedCallbacks(pool=pool, sealer=_sealer(loaded))
+        # Opens nothing, so any ring will do; without one, the gateway stores nothing either.
+        sealer = key_ring.load(loaded.keyring_file).sealer
+        store = RejectedCallbacks(pool=pool, sealer=sealer)
         return await store.newest(provider=provider, account=account, reason=reason, limit=limit)
 
 
-async def _opened(loaded: settings.Settings, id_: UUID) -> RejectedCallback | None:
-    async with connections.primary(loaded) as pool:
-        return await RejectedCallbacks(pool=pool, sealer=_sealer(loaded)).open(id_, actor=actor())
-
-
-def _sealer(loaded: settings.Settings) -> sealing.Sealer:
-    return sealing.Sealer(sealing.load_ring(Path(loaded.keyring_file)))
+async def _opened(loaded: settings.Settings, id_: UUID) -> RejectedCallback | Unopened | None:
+    ring = key_ring.load(loaded.keyring_file)
+    check = functools.partial(key_ring.check_strictly, ring)
+    async with connections.primary(loaded, on_connect=check) as pool:
+        return await RejectedCallbacks(pool=pool, sealer=ring.sealer).open(id_, actor=actor())

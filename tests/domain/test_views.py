@@ -82,3 +82,23 @@ def test_every_amount_has_the_decimals_of_its_currency(currency: str, text: str)
 def test_a_name_of_one_character_is_not_shown_whole() -> None:
     only = Private(name="张", phone="13800138000", street="1")
     assert views.view(stored(only), in_clear=False).recipient.name == "**"
+
+
+@pytest.mark.parametrize("in_clear", [False, True])
+def test_what_cannot_be_opened_is_null_and_named_and_all_else_is_shown(in_clear: bool) -> None:
+    order = stored()
+    unopened = msgspec.structs.replace(order, private=None)
+    lost = views.view(unopened, in_clear=in_clear)
+    assert lost.unreadable == list(views.SEALED_FIELDS)
+    found = msgspec.to_builtins(views.view(order, in_clear=True))
+    shown = msgspec.to_builtins(lost)
+    for path in views.SEALED_FIELDS:
+        parent, _, name = path.rpartition(".")
+        assert (shown[parent] if parent else shown)[name] is None, path
+        (shown[parent] if parent else shown)[name] = (found[parent] if parent else found)[name]
+    assert shown | {"unreadable": []} == found
+
+
+def test_every_sealed_field_has_a_name_in_the_view() -> None:
+    sealed = {path.rpartition(".")[2] for path in views.SEALED_FIELDS}
+    assert sealed == set(Private.__struct_fields__)

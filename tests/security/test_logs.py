@@ -5,6 +5,7 @@ import gc
 import io
 import json
 import logging
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -93,3 +94,25 @@ def test_messages_that_are_all_different_are_not_all_remembered() -> None:
     for n in range(5000):
         assert throttle.filter(logging.makeLogRecord({"msg": f"connection {n} was lost"}))
     assert len(throttle._last) <= 1000
+
+
+def test_beyond_its_budget_a_logger_counts_what_it_leaves_out(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    at_s = 100.0
+    monkeypatch.setattr(time, "monotonic", lambda: at_s)
+    budget = logs.Budget(records=3, every_s=60.0)
+
+    def passes() -> tuple[bool, int | None]:
+        record = logging.makeLogRecord({"msg": "the same"})
+        return budget.filter(record), getattr(record, "unlogged", None)
+
+    assert [passes() for _ in range(5)] == [(True, None)] * 3 + [(False, None)] * 2
+    at_s += 59.0
+    assert passes() == (False, None)
+    at_s += 1.0
+    assert [passes() for _ in range(4)] == [(True, 3), *[(True, None)] * 2, (False, None)]
+    at_s += 60.0
+    assert passes() == (True, 1)
+    at_s += 60.0
+    assert passes() == (True, None)

@@ -161,6 +161,7 @@ async def test_an_order_is_read_as_it_was_sent_and_moved(gateway: Gateway) -> No
     stored = read.value
     assert (stored.id, stored.order_no, stored.status) == (str(placed.id), "W-1", "shipped")
     assert (stored.paid, stored.carrier, stored.version) == (DUE, "SF", 3)
+    assert stored.private is not None
     assert stored.private.phone == "13800000001"
     assert [item.sku for item in stored.items] == ["SKU-1"]
 

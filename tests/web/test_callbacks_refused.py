@@ -5,10 +5,12 @@ import json
 from pathlib import Path
 
 import asyncpg
+import msgspec
 import pytest
-from click.testing import CliRunner
+from click.testing import CliRunner, Result
 
 from gateway.runtime import settings as configuration
+from gateway.stores import sealing
 from gateway.stores.postgres import audit
 from ops import cli
 from tests.support.site import Site
@@ -108,3 +110,46 @@ async def test_a_header_that_is_not_text_is_stored_too(
     assert answer.status == 400
     await site.gateway.rejected_callbacks.write()
     assert await ledger.fetchval("SELECT count(*) FROM refused_callbacks") == 1
+
+
+async def test_one_that_cannot_be_opened_is_listed_and_shown_without_its_message(
+    site: Site, ledger: "asyncpg.Pool[asyncpg.Record]", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await reject(site)
+    await reject(site, b"sound")
+    monkeypatch.setattr(configuration, "load", lambda: site.gateway.settings)
+
+    async def run(*arguments: str) -> Result:
+        return await asyncio.to_thread(
+            CliRunner().invoke, cli.main, ["callbacks", "refused", *arguments]
+        )
+
+    sound, damaged = (each["id"] for each in json.loads((await run("--json")).stdout)[:2])
+    await ledger.execute(
+        "UPDATE refused_callbacks SET message = substring(message FROM 1 FOR 60) "
+        f"WHERE id = '{damaged}'"
+    )
+    listed = json.loads((await run("--json")).stdout)
+    assert [each["id"] for each in listed[:2]] == [sound, damaged]
+    shown = await run("--show", damaged)
+    assert shown.exit_code == 1
+    assert "rejected: " in shown.stdout
+    assert f"the message of {damaged} cannot be opened" in shown.stderr
+    as_json = json.loads((await run("--show", damaged, "--json")).stdout)
+    assert (as_json["id"], as_json["headers"], as_json["body"]) == (damaged, None, None)
+    assert as_json["unreadable"] == ["headers", "body"]
+    assert (await run("--show", sound)).exit_code == 0
+
+
+async def test_with_the_ring_of_another_database_none_is_shown(
+    site: Site, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    await reject(site)
+    ring = tmp_path / "other.toml"
+    sealing.write_ring(ring, sealing.new_ring())
+    wrong = msgspec.structs.replace(site.gateway.settings, keyring_file=str(ring))
+    monkeypatch.setattr(configuration, "load", lambda: wrong)
+    called = ["callbacks", "refused", "--show", "019f3c5e-7d30-7c31-a6c1-5b1d3f6a2e10"]
+    done = await asyncio.to_thread(CliRunner().invoke, cli.main, called)
+    assert done.exit_code == 2
+    assert "does not belong to this database" in done.stderr

@@ -14,11 +14,13 @@ from msgspec import Struct
 from gateway.domain.errors import Unavailable
 from gateway.domain.orders import Private
 from gateway.domain.views import EventView, ItemView, StoredOrder
+from gateway.stores import unreadable
 from gateway.stores.postgres.read_limiter import Connection
 from gateway.stores.postgres.replicas import Answer, Readers
 from gateway.stores.postgres.statements import sql
 from gateway.stores.sealing import Sealer
 
+_PRIVATE = "orders.private"
 _decode_items = msgspec.json.Decoder(list[ItemView]).decode
 _decode_private = msgspec.json.Decoder(Private).decode
 
@@ -99,11 +101,21 @@ class OrderReader:
     def _stored(self, record: Sequence[object]) -> StoredOrder:
         fields = dict(record.items())  # type: ignore[attr-defined]  # an asyncpg.Record
         row: UUID = fields["id"]
-        private = self._sealer.open("orders.private", row.bytes, fields["private"])
+        fields["private"] = self._private(row, fields["private"])
         fields["id"] = str(row)
         fields["items"] = _decode_items(fields["items"])
-        fields["private"] = _decode_private(private)
         return StoredOrder(**fields)
+
+    def _private(self, row: UUID, envelope: bytes) -> Private | None:
+        """Return the private part of an order; None where it cannot be opened."""
+        plain = unreadable.opened(self._sealer, _PRIVATE, row, envelope)
+        if plain is None:
+            return None
+        try:
+            return _decode_private(plain)
+        except msgspec.MsgspecError:
+            unreadable.note(_PRIVATE, str(row), envelope, "not the private part of an order")
+            return None
 
 
 def _check_is_current(age_s: int | None) -> None:

@@ -11,7 +11,7 @@ from msgspec import Struct
 from gateway.domain.rejected_callbacks import RejectedCallback
 from gateway.stores.postgres import audit, errors
 from gateway.stores.postgres.statements import sql
-from gateway.stores.sealing import Sealer
+from gateway.stores.sealing import Sealer, SealingError
 
 _PLACE = "refused_callbacks.message"
 
@@ -35,6 +35,13 @@ class Listed(Struct, frozen=True):
     hint: str
     received_at: datetime
     bytes: int
+
+
+class Unopened(Struct, frozen=True):
+    """One whose content cannot be opened, and why."""
+
+    listed: Listed
+    reason: str
 
 
 class RejectedCallbacks:
@@ -73,17 +80,23 @@ class RejectedCallbacks:
             )
         return [Listed(**dict(row)) for row in rows]
 
-    async def open(self, id_: UUID, *, actor: str) -> RejectedCallback | None:
+    async def open(self, id_: UUID, *, actor: str) -> RejectedCallback | Unopened | None:
         """Return one with its content; the audit log records who read it. None if there is none.
 
-        Raises ``SealingError`` when the key it was sealed with is gone.
+        ``Unopened`` where its content is damaged or the key it was sealed with is gone.
         """
         with errors.translated():
             async with self._pool.acquire() as connection, connection.transaction():
                 row = await connection.fetchrow(sql("read_rejected_callback"), id_)
                 if row is None:
                     return None
-                message = _decode(self._sealer.open(_PLACE, id_.bytes, row["message"]))
+                listed = {name: row[name] for name in Listed.__struct_fields__}
+                try:
+                    message = _decode(self._sealer.open(_PLACE, id_.bytes, row["message"]))
+                except SealingError as exc:
+                    return Unopened(Listed(**listed), str(exc))
+                except msgspec.MsgspecError:
+                    return Unopened(Listed(**listed), "not a message of this version")
                 detail = f"{row['provider']}/{row['account']}"
                 await audit.append(connection, actor, "show_refused", str(id_), detail)
         return RejectedCallback(

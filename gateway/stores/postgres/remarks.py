@@ -15,6 +15,7 @@ from gateway.domain import remarks
 from gateway.domain.errors import Unavailable
 from gateway.domain.remarks import Edit, Edited
 from gateway.runtime import retry
+from gateway.stores import unreadable
 from gateway.stores.postgres import errors
 from gateway.stores.postgres.read_limiter import (
     Connection,
@@ -82,14 +83,18 @@ class Remarks:
             return None
         id_: UUID = record["id"]
         channel, status, version = record["channel"], record["status"], record["version"]
-        private = self._sealer.open(_PRIVATE, id_.bytes, record["private"])
-        verdict = remarks.judge(edit, version=version, private=private)
-        answer: remarks.Answer = "changed"
-        if isinstance(verdict, remarks.Replace):
-            version += 1
-            await self._write(connection, edit, record, version, verdict.private)
+        private = unreadable.opened(self._sealer, _PRIVATE, id_, record["private"])
+        answer: remarks.Answer
+        if private is None:
+            # What else is in there would be lost with it.
+            answer = "unreadable"
         else:
-            answer = verdict
+            verdict = remarks.judge(edit, version=version, private=private)
+            if isinstance(verdict, remarks.Replace):
+                answer, version = "changed", version + 1
+                await self._write(connection, edit, record, version, verdict.private)
+            else:
+                answer = verdict
         return Edited(answer, id_, channel, record["order_no"], status, version, record["hold"])
 
     async def _write(

@@ -35,7 +35,8 @@ class RemarkHandler:
     async def change(self, request: Request) -> Response:
         """Answer 200 once the order has the remark, also where it had the same one before.
 
-        412 where If-Match names another version than the order has: nothing is changed then.
+        412 where If-Match names another version than the order has, 409 where its private part
+        cannot be opened: nothing is changed then.
         """
         principal = request.principal
         assert principal is not None, "the route requires a role"
@@ -65,6 +66,9 @@ def _response(edited: Edited) -> Response:
     if edited.answer == "version_changed":
         context = {"id": id_, "version": edited.version}
         return problem("version-changed", "read the order again, then decide", context=context)
+    if edited.answer == "unreadable":
+        detail = "what is stored of the remark cannot be opened, so it cannot be changed"
+        return problem("unreadable", detail, context={"id": id_})
     result = OrderResult(
         id_, edited.channel, edited.order_no, edited.status, edited.version, edited.hold
     )

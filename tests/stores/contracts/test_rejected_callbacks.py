@@ -13,7 +13,7 @@ from gateway.domain.errors import Unavailable
 from gateway.domain.rejected_callbacks import RejectedCallback
 from gateway.runtime.ids import UUIDv7
 from gateway.stores.postgres.errors import BadRow
-from gateway.stores.postgres.rejected_callbacks import RejectedCallbacks
+from gateway.stores.postgres.rejected_callbacks import RejectedCallbacks, Unopened
 from tests.domain.support import NOW
 from tests.support.fakes.rejected_callbacks import FakeRejectedCallbacks
 
@@ -60,7 +60,9 @@ class Real:
     real: RealLedger
 
     async def stored(self, id_: UUID) -> RejectedCallback | None:
-        return await self.store.open(id_, actor="ann")
+        opened = await self.store.open(id_, actor="ann")
+        assert not isinstance(opened, Unopened)
+        return opened
 
     def away(self) -> AbstractContextManager[None]:
         return self.real.away()

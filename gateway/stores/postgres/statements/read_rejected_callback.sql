@@ -1,2 +1,4 @@
 -- One rejected callback with its sealed content.
-SELECT provider, account, reason, hint, received_at, message FROM refused_callbacks WHERE id = $1
+SELECT id, provider, account, reason, hint, received_at, bytes, message
+  FROM refused_callbacks
+ WHERE id = $1
