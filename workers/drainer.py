@@ -2,7 +2,8 @@
 
 Entries are acknowledged after their commit, never before: after a crash in between they are
 drained again, and the unique keys make that harmless. Payments and shipments go before orders.
-Several drainers share the streams; entries of one that died are taken over.
+Several drainers share the streams; entries of one that died are taken over. What cannot be opened
+is parked, and keeps nothing else waiting.
 """
 
 import asyncio
@@ -19,9 +20,12 @@ from gateway.intake.accept import Intake
 from gateway.intake.journal_codec import JournalCodec, JournaledOrder, Unreadable
 from gateway.runtime import lifecycle
 from gateway.runtime.clock import Clock
+from gateway.stores import sealing, unreadable
 from gateway.stores.postgres.aliases import Aliases
+from gateway.stores.postgres.key_ring import RingCheck
 from gateway.stores.postgres.ledger import Ledger
 from gateway.stores.redis.journal_streams import JournalStreams, ReadEntry
+from gateway.stores.sealing import UnknownKey
 
 _log = logging.getLogger(__name__)
 
@@ -41,14 +45,19 @@ _TRIES_MAX = 3
 
 
 class _Outcome(Struct, frozen=True):
-    """Whether an entry may leave the journal, and the (alias, order id) that it leaves behind."""
+    """Whether an entry may leave the journal, and the (alias, order id) that it leaves behind.
+
+    ``is_kept``: it stays there and is not tried again here before others could take it over.
+    """
 
     is_settled: bool
     alias: tuple[UUID, UUID] | None = None
+    is_kept: bool = False
 
 
 _SETTLED = _Outcome(True)
 _RETRY = _Outcome(False)
+_KEPT = _Outcome(False, is_kept=True)
 
 
 class Drainer:
@@ -65,6 +74,7 @@ class Drainer:
         intake: Intake,
         ledger: Ledger,
         aliases: Aliases,
+        ring_check: RingCheck,
         clock: Clock,
         consumer: str,
     ) -> None:
@@ -73,6 +83,7 @@ class Drainer:
         self._intake = intake
         self._ledger = ledger
         self._aliases = aliases
+        self._ring_check = ring_check
         self._clock = clock
         self._consumer = consumer
         self._pending: dict[tuple[int, LaneName], list[ReadEntry]] = {}
@@ -82,6 +93,7 @@ class Drainer:
         #: Streams whose last reply was lost: entries may be assigned to this consumer unseen.
         self._uncertain: set[tuple[int, LaneName]] = set()
         self._took_over_s = float("-inf")
+        self._checking: dict[int, asyncio.Task[bool]] = {}
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Drain until ``stopping`` is set. What fails stays and is tried again."""
@@ -161,7 +173,9 @@ class Drainer:
         for entry_id in done:
             self._tries.pop(entry_id, None)
         failed = [
-            read for read, outcome in zip(reads, outcomes, strict=True) if not outcome.is_settled
+            read
+            for read, outcome in zip(reads, outcomes, strict=True)
+            if not outcome.is_settled and not outcome.is_kept
         ]
         if not failed:
             self._sizes[stream] = min(_READ_MAX, size * 2)
@@ -195,7 +209,7 @@ class Drainer:
             # The committer has parked it.
             return _SETTLED
         except Unreadable as exc:
-            return await self._park_entry(shard, lane, read, f"unreadable: {exc}")
+            return await self._unreadable(shard, lane, read, exc)
         except TidegateError:
             # Unavailable, or contended for long: it is tried again.
             return _RETRY
@@ -208,6 +222,28 @@ class Drainer:
             if tries < _TRIES_MAX:
                 return _RETRY
             return await self._park_entry(shard, lane, read, "failed at the drain")
+
+    async def _unreadable(
+        self, shard: int, lane: LaneName, read: ReadEntry, why: Unreadable
+    ) -> _Outcome:
+        """Park an entry that cannot be opened; keep one that a worker with a newer ring can."""
+        unreadable.note("journal.entry", f"{shard}:{lane}:{read.entry_id}", read.envelope, str(why))
+        if isinstance(why.__cause__, UnknownKey):
+            try:
+                if await self._is_newer(sealing.key_id(read.envelope) or 0):
+                    return _KEPT
+            except TidegateError:
+                return _RETRY
+        return await self._park_entry(shard, lane, read, f"unreadable: {why}")
+
+    async def _is_newer(self, key_id: int) -> bool:
+        # One connection for all entries of a batch.
+        checking = self._checking.get(key_id)
+        if checking is None:
+            checking = asyncio.create_task(self._ring_check.is_newer(key_id), name="newer key")
+            self._checking[key_id] = checking
+            checking.add_done_callback(lambda _: self._checking.pop(key_id))
+        return await checking
 
     async def _drain_order(self, order: JournaledOrder) -> _Outcome:
         try:

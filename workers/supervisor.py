@@ -94,6 +94,7 @@ def _drainer(gateway: Gateway) -> Drainer:
         ),
         ledger=ledger,
         aliases=Aliases(pool=stores.primary),
+        ring_check=gateway.ring_check,
         clock=gateway.clock,
         # A new name at each start: entries of an earlier one are taken over, not mixed with these.
         consumer=str(gateway.new_id()),

@@ -5,6 +5,7 @@ import contextlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -18,14 +19,28 @@ from gateway.domain.following import Done
 from gateway.domain.journaling import Entry
 from gateway.domain.placing import Placed
 from gateway.intake import shop_message
+from gateway.intake.journal_codec import JournalCodec
 from gateway.runtime.settings import Channel, Settings
+from gateway.stores import sealing
+from gateway.stores.key_checks import KeyName
+from gateway.stores.postgres import key_ring
 from gateway.stores.postgres.order_reader import OrderReader
 from gateway.stores.postgres.placements import Placements
 from gateway.wiring import Gateway, open_gateway
 from tests.domain.support import due, paid
-from tests.stores.support import Database, counts, order, placement, rows, submit, tell, with_
+from tests.stores.support import (
+    Database,
+    counts,
+    order,
+    placement,
+    reported,
+    rows,
+    submit,
+    tell,
+    with_,
+)
 from tests.support.cable import Cable, cable_to
-from tests.support.patience import HANG_S
+from tests.support.patience import HANG_S, until
 from workers import drainer, supervisor
 from workers.drainer import Drainer
 from workers.reload import WorkerConfiguration
@@ -249,6 +264,67 @@ async def test_an_unreadable_entry_is_parked_and_the_rest_goes_on(
     reasons = [detail for (detail,) in await rows(ledger, "parked", "detail")]
     assert len(reasons) == streams.shards
     assert all(reason.startswith("unreadable") for reason in reasons)
+
+
+async def test_damaged_entries_are_parked_as_they_are_and_the_rest_goes_on(
+    outage: Outage, ledger: Database
+) -> None:
+    """A bit of the text, of the key id; another lane's entry: what waits behind is committed."""
+    gateway = outage.gateway
+    outage.cable.cut()
+    placed = [await submit(gateway, numbered(n)) for n in (1, 2)]
+    await outage.mend()
+    streams, codec = gateway.stores.journal_streams, JournalCodec(sealer=gateway.stores.sealer)
+    assert streams is not None
+    sound = codec.encode_order(placement(gateway, numbered(3)))
+    damaged = [
+        sound[:40] + bytes([sound[40] ^ 1]) + sound[41:],
+        sound[:1] + b"\x4d" + sound[2:],
+        sound[:30],
+        codec.encode_follow_up(reported(gateway, paid())),
+    ]
+    for envelope in damaged:
+        await streams.append(0, "placements", [Entry(envelope, (), b"")])
+    await outage.drained()
+    assert {each.id for each in placed} <= set(await _ids(ledger))
+    parked = await ledger.fetch("SELECT id, body FROM parked")
+    opened = [gateway.stores.sealer.open("parked.body", r["id"].bytes, r["body"]) for r in parked]
+    assert sorted(opened) == sorted(damaged)
+
+
+async def test_an_entry_of_a_newer_key_ring_waits_for_a_worker_that_has_it(
+    outage: Outage, ledger: Database, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """After a rotation, while this worker was not restarted yet; nothing waits behind it."""
+    gateway = outage.gateway
+    rotated = sealing.rotated(sealing.load_ring(Path(gateway.settings.keyring_file)))
+    async with ledger.acquire() as connection:
+        name = KeyName("seal", rotated.active)
+        await key_ring.record(connection, rotated, [name], in_use=())
+    streams = gateway.stores.journal_streams
+    assert streams is not None
+    newer = JournalCodec(sealer=sealing.Sealer(rotated))
+    kept = placement(gateway, numbered(1))
+    await streams.append(0, "placements", [Entry(newer.encode_order(kept), (), b"")])
+    worker = outage.drainer()
+    assert await worker.round() == 0
+    outage.cable.cut()
+    others = [await submit(gateway, numbered(n)) for n in range(2, 6)]
+    await outage.mend()
+
+    async def is_left_alone() -> bool:
+        await worker.round()
+        return await outage.waiting() == 1
+
+    await until(is_left_alone)
+    assert {each.id for each in others} <= set(await _ids(ledger))
+    assert await rows(ledger, "parked", "id") == []
+    monkeypatch.setattr(drainer, "_IDLE_S", 0.0)
+    sealing.write_ring(tmp_path / "rotated.toml", rotated)
+    restarted = with_(gateway.settings, keyring_file=str(tmp_path / "rotated.toml"))
+    async with _outage(restarted) as after:
+        await after.drained()
+    assert (await order(ledger))["id"] == kept.id
 
 
 async def test_a_drainer_that_dies_between_commit_and_acknowledgement_repeats_harmlessly(
