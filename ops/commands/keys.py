@@ -2,7 +2,7 @@
 
 import click
 
-from ops.commands import api_keys, seal_keys
+from ops.commands import api_keys, seal_keys, seal_retire
 
 _EPILOG = """\
 \b
@@ -15,14 +15,15 @@ Examples:
 
 @click.group("keys", epilog=_EPILOG)
 def command() -> None:
-    """Make, list and revoke API keys; make and rotate sealing keys.
+    """Make, list and revoke API keys; make, rotate and retire sealing keys.
 
     API keys let a storefront or a person in; they live in the database, as digests. Sealing keys
-    encrypt private fields; they live in a file beside the gateway, never in the database.
+    encrypt private fields; they live in a file beside the gateway, never in the database, which has
+    a check value of each: a process with another key ring does not start.
     """
 
 
 for _subcommand in (api_keys.create, api_keys.list_, api_keys.revoke):
     command.add_command(_subcommand)
-for _subcommand in (seal_keys.init, seal_keys.rotate, seal_keys.list_):
+for _subcommand in (seal_keys.init, seal_keys.rotate, seal_keys.list_, seal_retire.retire):
     command.add_command(_subcommand)

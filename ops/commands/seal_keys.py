@@ -1,8 +1,9 @@
-"""`tidegate keys seal-init`, `seal-rotate` and `seal-list`."""
+"""`tidegate keys seal-init`, `seal-rotate` and `seal-list`; `seal-retire`: `seal_retire.py`."""
 
 import asyncio
 import json
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
@@ -10,8 +11,10 @@ import click
 from gateway.domain.errors import Unavailable
 from gateway.runtime import settings
 from gateway.stores import sealing
-from gateway.stores.postgres import audit
+from gateway.stores.key_checks import KeyName, KnownKey
+from gateway.stores.postgres import audit, key_ring
 from gateway.stores.postgres.errors import translated
+from gateway.stores.postgres.key_ring import LoadedRing, WrongKeyRing
 from gateway.stores.postgres.statements import sql
 from ops import connections, effective
 from ops.commands.api_keys import actor
@@ -33,7 +36,15 @@ Exits 0 when the file is there, 2 when it was there before (without --if-missing
 """,
 )
 @click.option("--if-missing", is_flag=True, help="Leave a key ring that is there, and exit 0.")
-def init(if_missing: bool) -> None:
+@click.option(
+    "--id",
+    "key_id",
+    type=click.IntRange(1, 65535),
+    default=1,
+    show_default=True,
+    help="Id of its key. Where a ring was lost, one that the lost ring did not have.",
+)
+def init(if_missing: bool, key_id: int) -> None:
     """Make the key ring that private fields are sealed with.
 
     Writes the file that keyring_file names, readable by its owner only. Every gateway and worker
@@ -41,7 +52,7 @@ def init(if_missing: bool) -> None:
     without it. A key ring that exists is never overwritten.
     """
     path = ring_path()
-    if _write_new(path, sealing.new_ring()):
+    if _write_new(path, sealing.new_ring(key_id)):
         click.echo(f"made the key ring {path}: back it up now, apart from the database")
     elif if_missing:
         sealing.load_ring(path)
@@ -57,22 +68,25 @@ def init(if_missing: bool) -> None:
 Example:
   tidegate keys seal-rotate
 Then copy the file to every machine, and restart every gateway and worker.
-Exits 0 when the new key is active, 1 when the database is unavailable (nothing is changed then),
-2 when there is no key ring.
+Exits 0 when the new key is active, 1 when the database is unavailable, 2 when there is no key ring
+or it is not this database's. Nothing is changed then.
 """,
 )
 def rotate() -> None:
     """Add a sealing key and seal new fields with it.
 
-    Older keys stay in the ring, to read what they sealed. The audit log says who did it. Running
-    gateways and workers go on with the old key until they are restarted; until then they cannot
-    read what restarted ones seal, so restart all of them in one go.
+    Older keys stay in the ring, to read what they sealed. The audit log says who did it, and the
+    database knows the new key from then on. Running gateways and workers go on with the old key
+    until they are restarted; until then they cannot read what restarted ones seal, so restart all
+    of them in one go.
     """
     loaded = settings.load()
     path = Path(loaded.keyring_file)
     sealing.load_ring(path)
     try:
         ring = asyncio.run(_rotate(loaded, path))
+    except WrongKeyRing:
+        raise
     except Unavailable as exc:
         raise Failure(f"the new key is not in use: {unavailable(exc)}") from exc
     click.echo(f"key {ring.active} is active in {path}, which now holds {len(ring.keys)} keys")
@@ -124,7 +138,14 @@ async def _rotate(loaded: settings.Settings, path: Path) -> sealing.KeyRing:
             async with pool.acquire() as connection, connection.transaction():
                 # Two that rotate at once must not both make key 2: read the ring in one's turn.
                 await connection.execute(sql("lock_audit_log"))
-                ring = sealing.rotated(sealing.load_ring(path))
+                before = key_ring.load(str(path))
+                await key_ring.check_strictly(before, connection)
+                known = await key_ring.known_keys(connection)
+                _check_newest(before, known)
+                ids = [row.key_id for row in known if row.kind == "seal"]
+                ring = sealing.rotated(before.ring, above=max(ids, default=0))
+                name = KeyName("seal", ring.active)
+                await key_ring.record(connection, ring, [name], in_use=())
                 detail = f"file {path}"
                 await audit.append(
                     connection, actor(), "sealing_key.rotate", str(ring.active), detail
@@ -133,3 +154,14 @@ async def _rotate(loaded: settings.Settings, path: Path) -> sealing.KeyRing:
                 # result from a commit that fails at this instant, and is reported as a failure.
                 sealing.write_ring(path, ring)
     return ring
+
+
+def _check_newest(before: LoadedRing, known: Sequence[KnownKey]) -> None:
+    """Raise ``WrongKeyRing`` for a ring that was rotated elsewhere since it was copied here."""
+    for row in known:
+        is_ours = row.kind != "seal" or row.key_id in before.ring.keys
+        if not is_ours and row.retired_at is None:
+            raise WrongKeyRing(
+                f"the key ring {before.path} lacks key {row.key_id}, which a rotation made on "
+                f"another machine on {row.first_seen_at:%Y-%m-%d}: copy the ring from there first"
+            )

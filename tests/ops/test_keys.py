@@ -13,10 +13,16 @@ import asyncpg
 import pytest
 
 from gateway.domain.access import Principal
+from gateway.domain.journaling import Entry
 from gateway.runtime.settings import Settings
 from gateway.stores import sealing
 from gateway.stores.postgres.api_keys import ApiKeys, digest
+from gateway.stores.postgres.key_ring import WrongKeyRing
+from gateway.stores.redis.journal_streams import JournalStreams
+from gateway.wiring import Gateway
+from tests.domain.support import due
 from tests.ops.conftest import Cli
+from tests.stores.support import gateways, submit, with_
 from tests.support.patience import HANG_S
 
 _ME = pwd.getpwuid(os.getuid()).pw_name
@@ -158,6 +164,32 @@ def test_a_rotated_ring_still_opens_what_it_sealed(
     assert row == {"actor": _ME, "action": "sealing_key.rotate", "subject": "2"}
 
 
+def test_the_database_knows_a_key_as_soon_as_it_is_made(
+    cli: Cli, settings: Settings, ring: Path
+) -> None:
+    """So that a second one of the same id is not made on another machine, from an older copy."""
+    cli("keys", "seal-init", TIDEGATE_KEYRING_FILE=str(ring))
+    older = ring.with_name("older.toml")
+    older.write_bytes(ring.read_bytes())
+    cli("keys", "seal-rotate", TIDEGATE_KEYRING_FILE=str(ring))
+    known = _rows(settings, "SELECT kind, key_id, in_use_since FROM sealing_keys")
+    assert known == [{"kind": "seal", "key_id": 2, "in_use_since": None}]
+    run = cli("keys", "seal-rotate", TIDEGATE_KEYRING_FILE=str(older))
+    assert run.exit_code == 2
+    assert "lacks key 2, which a rotation made on another machine" in run.stderr
+    assert sealing.load_ring(older).active == 1
+
+
+async def test_a_ring_of_another_database_is_not_rotated(
+    gateway: Gateway, cli: Cli, ring: Path
+) -> None:
+    sealing.write_ring(ring, sealing.new_ring())
+    run = await asyncio.to_thread(cli, "keys", "seal-rotate", TIDEGATE_KEYRING_FILE=str(ring))
+    assert run.exit_code == 2
+    assert "does not belong to this database" in run.stderr
+    assert sealing.load_ring(ring).active == 1
+
+
 def test_without_a_database_nothing_is_rotated(cli: Cli, ring: Path) -> None:
     cli("keys", "seal-init", TIDEGATE_KEYRING_FILE=str(ring))
     run = cli(
@@ -183,6 +215,95 @@ def test_the_list_of_sealing_keys_shows_ids_only(bare: Cli, ring: Path) -> None:
     for line in ring.read_text().splitlines():
         if line.endswith('="'):
             assert line.split('"')[1] not in shown
+
+
+# --- retired keys ---
+
+
+def _opened(settings: Settings, ring: Path, *numbers: int) -> None:
+    """Start with this ring and place an order of each number."""
+
+    async def run() -> None:
+        async with gateways(with_(settings, keyring_file=str(ring))) as (gateway,):
+            for n in numbers:
+                await submit(gateway, due(n, order_no=f"W-{n}"))
+
+    asyncio.run(run())
+
+
+def _without(ring: Path, key_id: int) -> None:
+    found = sealing.load_ring(ring)
+    keys = {each: key for each, key in found.keys.items() if each != key_id}
+    sealing.write_ring(ring, sealing.KeyRing(found.active, keys, found.blind_index))
+
+
+def test_a_key_that_seals_nothing_any_more_is_retired(
+    cli: Cli, settings: Settings, ring: Path
+) -> None:
+    sealing.write_ring(ring, sealing.new_ring())
+    _opened(settings, ring)
+    sealing.write_ring(ring, sealing.rotated(sealing.load_ring(ring)))
+    _opened(settings, ring, 1)
+    run = cli("keys", "seal-retire", "1")
+    assert (run.exit_code, run.stdout) == (0, "key 1 is retired: key rings may be without it\n")
+    assert "already" in cli("keys", "seal-retire", "1").stdout
+    _without(ring, 1)
+    _opened(settings, ring, 2)
+    (row,) = _rows(settings, "SELECT actor, action, subject FROM audit_log")
+    assert row == {"actor": _ME, "action": "sealing_key.retire", "subject": "1"}
+
+
+def test_a_key_that_rows_need_is_not_retired(cli: Cli, settings: Settings, ring: Path) -> None:
+    sealing.write_ring(ring, sealing.new_ring())
+    _opened(settings, ring, 1)
+    run = cli("keys", "seal-retire", "1")
+    assert run.exit_code == 2
+    assert "seal-rotate" in run.stderr
+    sealing.write_ring(ring, sealing.rotated(sealing.load_ring(ring)))
+    _opened(settings, ring)
+    run = cli("keys", "seal-retire", "1")
+    assert run.exit_code == 1
+    assert "1 rows of orders, 1 rows of raw_messages need it" in run.stderr
+    for key, status in (("blind-index", 1), ("7", 2), ("0", 2), ("one", 2)):
+        assert cli("keys", "seal-retire", key).exit_code == status, key
+    assert _rows(settings, "SELECT 1 FROM sealing_keys WHERE retired_at IS NOT NULL") == []
+
+
+def test_after_a_lost_ring_a_new_one_goes_on(cli: Cli, settings: Settings, ring: Path) -> None:
+    """The steps of the runbook. A ring whose key has the id of the lost one stays refused."""
+    sealing.write_ring(ring, sealing.new_ring())
+    _opened(settings, ring, 1)
+    ring.unlink()
+    variables = {"TIDEGATE_KEYRING_FILE": str(ring)}
+    run = cli("keys", "seal-retire", "--lost", "1", "blind-index", **variables)
+    assert run.exit_code == 0, run.stderr
+    assert "unreadable from now on: 1 rows of orders, 1 rows of raw_messages" in run.stdout
+    cli("keys", "seal-init", **variables)
+    with pytest.raises(WrongKeyRing):
+        _opened(settings, ring)
+    ring.unlink()
+    assert cli("keys", "seal-init", "--id", "2", **variables).exit_code == 0
+    _opened(settings, ring, 2)
+    live = _rows(
+        settings, "SELECT kind, key_id FROM sealing_keys WHERE retired_at IS NULL ORDER BY kind"
+    )
+    assert live == [{"kind": "blind_index", "key_id": 2}, {"kind": "seal", "key_id": 2}]
+    assert cli("keys", "seal-rotate", **variables).exit_code == 0
+    assert sealing.load_ring(ring).active == 3
+
+
+def test_what_waits_in_the_journal_keeps_every_key(
+    cli: Cli, settings: Settings, ring: Path
+) -> None:
+    async def append() -> None:
+        streams = JournalStreams(url=settings.journal_url, shards=1, call_s=HANG_S)
+        await streams.append(0, "placements", [Entry(b"sealed", (), b"")])
+        await streams.close()
+
+    asyncio.run(append())
+    run = cli("keys", "seal-retire", "1")
+    assert run.exit_code == 1
+    assert "1 entries wait in the journal" in run.stderr
 
 
 def _at_once(count: int, command: list[str], variables: dict[str, str]) -> list[int]:
