@@ -67,6 +67,10 @@ def command(
     Starts PostgreSQL with a replica and two Valkeys (results and journal), brings the schema up to
     date, makes the keys at the first start, runs a gateway and a worker, and prints their
     addresses, an API key and a request to paste.
+
+    SIGHUP (`kill -HUP`) has the gateway and the worker reload tidegate.toml; see `tidegate serve
+    --help`. When the terminal hangs up, everything is drained and stopped, unless it was started
+    with nohup.
     """
     state = None if ephemeral else state_dir
     around = surroundings.look(os.environ, state)

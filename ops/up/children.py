@@ -67,6 +67,15 @@ class Children:
             name, command_line.tidegate(*self._arguments[name]), death_signal=signal.SIGTERM
         )
 
+    def reload(self) -> None:
+        """Both read their settings again; what comes of it is in their logs.
+
+        The worker first: it must know a channel before the gateway accepts orders of it.
+        """
+        for name in (WORKER, GATEWAY):
+            if name in self.services:
+                self.services[name].send(signal.SIGHUP)
+
     def wait_ready(self) -> None:
         """The gateway answers /readyz with 200 and the worker is alive. Raises errors.NotReady."""
         gateway_process.wait_ready(

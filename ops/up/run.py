@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 from types import FrameType
 
+from gateway.runtime import hangup
 from ops.embedded import errors, processes
 from ops.embedded.cluster import JOURNAL, LABELS, PRIMARY, REPLICA, VALKEY, Servers
 from ops.embedded.report import Reporter, Terminal
@@ -37,7 +38,9 @@ class _KeepsEnding(Exception):
 def run_up(
     *, state_dir: Path | None, around: Surroundings, host: str, port: int, processes: int
 ) -> int:
-    """Runs everything until SIGINT, SIGTERM or SIGHUP, drains and stops it; the exit status.
+    """Runs everything until SIGINT, SIGTERM or the end of the terminal, drains and stops it.
+
+    Returns the exit status. Any other SIGHUP has gateway and worker reload their settings.
 
     Without a state_dir in a temporary one. 0 after a signal, 1 when a process ended again and
     again. Raises errors.CannotStart when it cannot start; whatever it had started is stopped then.
@@ -87,16 +90,18 @@ class _Up:
         )
         self._children: Children | None = None
         self._stopping = False
+        self._hangups = hangup.Hangups(is_tied=False)
+        self._reload_asked = False
         self._deaths: dict[str, Deaths] = {}
         self._due_s: dict[str, float] = {}
 
     def run(self) -> int:
         if os.environ.pop(TIED_TO_PARENT, ""):
             processes.die_with_parent(signal.SIGTERM)
-        signals = [signal.SIGINT, signal.SIGTERM]
-        if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # nohup ignores it
-            signals.append(signal.SIGHUP)
-        before = {each: signal.signal(each, self._on_signal) for each in signals}
+        before = {signal.SIGHUP: signal.getsignal(signal.SIGHUP)}
+        self._hangups = hangup.listen()
+        for each in (signal.SIGINT, signal.SIGTERM):
+            before[each] = signal.signal(each, self._on_signal)
         try:
             self._start()
             while True:
@@ -168,9 +173,15 @@ class _Up:
         self._servers.stop()
 
     def _watch(self) -> None:
-        """Records what has ended, and restarts what is due."""
+        """Passes a reload on, records what has ended, and restarts what is due."""
         now_s = time.monotonic()
         assert self._children is not None
+        if self._reload_asked:
+            self._reload_asked = False
+            self._children.reload()
+            self._reporter.say(
+                f"Reloading the settings: see the logs in {self._servers.state.logs}"
+            )
         for ended in self._servers.poll():
             self._note(ended.name, LABELS[ended.name], ended.reason, ended.log_tail, now_s)
         for name, service in self._children.services.items():
@@ -243,5 +254,10 @@ class _Up:
         self._stopping = True
 
     def _abandon_check(self) -> None:
+        meaning = self._hangups.take(time.monotonic())
+        if meaning == "end":
+            self._stopping = True
+        elif meaning == "reload":
+            self._reload_asked = True
         if self._stopping:
             raise _Abandoned

@@ -1,8 +1,10 @@
 """`tidegate up`: one command, one paste, one Ctrl-C."""
 
+import fcntl
 import http.client
 import json
 import os
+import pty
 import re
 import shlex
 import shutil
@@ -10,8 +12,10 @@ import signal
 import stat
 import subprocess
 import sys
+import termios
 import time
 from collections.abc import Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -23,7 +27,7 @@ from gateway.runtime.settings import Settings
 from ops.up.greeting import curl
 from ops.up.restarts import DEATHS_MAX, WINDOW_S, Deaths
 from tests.ops.embedded.support import new_directory
-from tests.support.patience import HANG_S
+from tests.support.patience import HANG_S, until_blocking
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -32,8 +36,13 @@ class Up:
     """A running `tidegate up`, and what it has printed."""
 
     def __init__(
-        self, *options: str, directory: Path = ROOT, variables: Mapping[str, str] | None = None
+        self,
+        *options: str,
+        directory: Path = ROOT,
+        variables: Mapping[str, str] | None = None,
+        terminal: int | None = None,
     ) -> None:
+        """``terminal``: the inner end of one that becomes its own."""
         inherited = {name: value for name, value in os.environ.items() if "TIDEGATE" not in name}
         self.output = ""
         self._process = subprocess.Popen(
@@ -42,6 +51,9 @@ class Up:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             env={**inherited, "PYTHONPATH": str(ROOT), **(variables or {})},
+            stdin=terminal,
+            start_new_session=terminal is not None,
+            preexec_fn=None if terminal is None else _take_terminal,  # noqa: PLW1509  # one system call
         )
         assert self._process.stdout is not None
         os.set_blocking(self._process.stdout.fileno(), False)
@@ -67,12 +79,16 @@ class Up:
             file.name: int(file.read_text().split()[0]) for file in (directory / "pids").iterdir()
         }
 
-    def end(self, how: signal.Signals) -> int:
-        """The exit status after this signal. Harmless when it has ended."""
+    def hang_up(self) -> None:
+        self._process.send_signal(signal.SIGHUP)
+
+    def end(self, how: signal.Signals | None) -> int:
+        """The exit status after this signal, if any. Harmless when it has ended."""
         assert self._process.stdout is not None
         if self._process.stdout.closed:
             return self._process.wait()
-        self._process.send_signal(how)
+        if how is not None:
+            self._process.send_signal(how)
         try:
             status = self._process.wait(HANG_S)
         finally:
@@ -80,6 +96,10 @@ class Up:
             self.output += (self._process.stdout.read() or b"").decode()
             self._process.stdout.close()
         return status
+
+
+def _take_terminal() -> None:
+    fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 
 
 def _descendants(pid: int) -> list[int]:
@@ -93,6 +113,10 @@ def _variable(pid: int, name: str) -> str:
         if line.startswith(f"{name}="):
             return line.partition("=")[2]
     return ""
+
+
+def _has_reloaded(log: Path) -> bool:
+    return '"reloaded"' in log.read_text()
 
 
 def _is_alive(pid: int) -> bool:
@@ -254,6 +278,18 @@ def test_a_dead_journal_is_restarted(up: Up) -> None:
         assert client.get("stored") == b"1"
 
 
+def test_sighup_has_the_gateway_and_the_worker_reload(up: Up) -> None:
+    """Both say so in their logs, and everything goes on."""
+    logs = Path(up.wait_for(r"logs +(\S+)").split()[-1])
+    pids = up.started()
+    up.hang_up()
+    up.wait_for("Reloading the settings")
+    for log in (logs / "gateway.log", logs / "worker.log"):
+        until_blocking(partial(_has_reloaded, log))
+    assert up.started() == pids
+    assert all(map(_is_alive, pids.values()))
+
+
 def test_a_signal_drains_and_stops_everything(up: Up) -> None:
     """SIGINT ends it with status 0 and leaves no process and no directory."""
     directory = Path(up.wait_for(r"logs +(\S+)").split()[-1]).parent
@@ -262,6 +298,22 @@ def test_a_signal_drains_and_stops_everything(up: Up) -> None:
     assert up.end(signal.SIGINT) == 0
     assert not [pid for pid in pids if _is_alive(pid)]
     assert not directory.exists()
+
+
+@pytest.mark.servers
+def test_the_end_of_its_terminal_drains_and_stops_everything() -> None:
+    """Nothing that was started in a terminal stays when that hangs up."""
+    terminal, inside = pty.openpty()
+    up = Up("--ephemeral", terminal=inside)
+    os.close(inside)
+    try:
+        up.wait_for("Ctrl-C stops")
+        pids = up.descendants()
+        os.close(terminal)
+        assert up.end(None) == 0
+        assert not [pid for pid in pids if _is_alive(pid)]
+    finally:
+        up.end(signal.SIGTERM)
 
 
 def test_no_journal_is_ephemeral_when_the_database_is_not(settings: Settings) -> None:
