@@ -22,12 +22,12 @@ _TITLES = (
     *("SLOTS", "WAITING", "ACCEPTED/S", "REJECTED/S", "AGE"),
 )  # fmt: skip
 _LEGEND = (
-    "tiers: - all admitted; shed, back: the share that is rejected; open: all rejected; "
-    "* an operator's override, see `tidegate shed`"
+    "tiers: - all admitted; shed: this share is rejected; back: recovering, this share is still "
+    "rejected; * an operator's override, see `tidegate shed`"
 )
 #: Left out on a narrow terminal, in this order.
 _SPARE = ("AGE", "ROLE", "WAITING", "SLOTS", "PORT", "SIGNAL")
-_STATES = {"shedding": "shed", "recovering": "back"}
+_STATES = {"shedding_some": "shed", "recovering": "back"}
 #: Lines of the view besides the processes.
 _OTHER_LINES = 6
 #: Columns below which the lines around the table wrap, and how many more they are then.
@@ -135,10 +135,10 @@ def _tier(found: TierSnapshot | None, tier: int, process: PublishedProcess) -> s
 def _state(found: TierSnapshot | None) -> str:
     if found is None:
         return "?"
-    if found.state == "closed":
+    if found.state == "admitting":
         return "-"
-    if found.state == "open":
-        return "open"
+    if found.state == "shedding_all":
+        return "shed all"
     return f"{_plain(_STATES.get(found.state, found.state))} {found.share:.0%}"
 
 

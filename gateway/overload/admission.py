@@ -25,7 +25,7 @@ _SOJOURN_S = 0.5
 #: By what factor a rejected client should stay away longer than a second or two: an operator's
 #: override lasts for minutes; without one it depends on the state of the tier's breaker.
 _OPERATOR_FACTOR = 5
-_FACTORS = {"closed": 1, "recovering": 1, "shedding": 1, "open": 2}
+_FACTORS = {"admitting": 1, "recovering": 1, "shedding_some": 1, "shedding_all": 2}
 
 
 class Stalling(Protocol):

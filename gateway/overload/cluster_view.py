@@ -43,9 +43,11 @@ class ClusterSummary(Struct, frozen=True):
     #: Of the tiers that this version knows.
     rejected_per_s_by_tier: dict[str, float] = msgspec.field(name="refused_per_s_by_tier")
     #: The highest share of each tier that any process rejects for load.
-    rejected_share: dict[str, float] = msgspec.field(name="dark")
+    rejected_share: dict[str, float] = msgspec.field(name="shed")
     #: Events waiting for their commit.
     waiting: int
+    #: Deprecated: ``shed`` under its earlier name, for one more release.
+    dark: dict[str, float]
 
 
 class ProcessSummary(Struct, frozen=True, kw_only=True):
@@ -149,6 +151,10 @@ class ClusterView:
 def summary(processes: Sequence[PublishedProcess]) -> ClusterSummary:
     """Return all processes together."""
     fronts = sorted(process.front for process in processes)
+    rejected_share = {
+        str(tier): max((t.share for p in processes for t in p.tiers if t.tier == tier), default=0.0)
+        for tier in TIERS
+    }
     return ClusterSummary(
         processes=len(processes),
         load_highest=max((process.load for process in processes), default=0.0),
@@ -160,13 +166,9 @@ def summary(processes: Sequence[PublishedProcess]) -> ClusterSummary:
             tier: round(sum(each.rejected_per_s.get(tier, 0.0) for each in processes), 1)
             for tier in map(str, TIERS)
         },
-        rejected_share={
-            str(tier): max(
-                (t.share for p in processes for t in p.tiers if t.tier == tier), default=0.0
-            )
-            for tier in TIERS
-        },
+        rejected_share=rejected_share,
         waiting=sum(process.waiting for process in processes),
+        dark=rejected_share,
     )
 
 

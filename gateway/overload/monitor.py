@@ -16,11 +16,19 @@ from gateway.overload import metrics
 from gateway.overload.admission import Admission
 from gateway.overload.load import LoadFigure
 from gateway.overload.signals import TICK_S, TICKS, TICKS_PER_S, Signals
-from gateway.overload.tier_breaker import TierBreaker
+from gateway.overload.tier_breaker import State, TierBreaker
 from gateway.runtime.clock import Clock
 from gateway.runtime.watchdog import Watchdog
 
 _log = logging.getLogger(__name__)
+
+#: What the log says of a tier in each state.
+_DOES: dict[State, str] = {
+    "admitting": "admitting all requests",
+    "shedding_some": "shedding some requests",
+    "shedding_all": "shedding all requests",
+    "recovering": "recovering",
+}
 
 
 class Overrides(Protocol):
@@ -105,7 +113,7 @@ class Monitor:
         _log.warning(
             "tier %d is %s" if self._admission.is_acting else "tier %d would be %s",
             tier,
-            breaker.state,
+            _DOES[breaker.state],
             extra={
                 "features": [each.name for each in FEATURES if each.tier == tier],
                 "load": round(load.figure, 3),

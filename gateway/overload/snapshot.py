@@ -18,15 +18,38 @@ from gateway.overload.load import Signal
 from gateway.overload.overrides import Overrides
 
 
-class TierSnapshot(Struct, frozen=True):
-    """One tier: the state of its circuit breaker, and the share of its requests rejected for load.
+#: The words for the states until 0.1, by those of now. They are published for one more release.
+_EARLIER_WORDS: Mapping[str, str] = {
+    "admitting": "closed",
+    "shedding_some": "shedding",
+    "shedding_all": "open",
+    "recovering": "recovering",
+}
+_LATER_WORDS = {earlier: word for word, earlier in _EARLIER_WORDS.items()}
 
-    Plain text and numbers: another version may know other states and tiers.
+
+class TierSnapshot(Struct, frozen=True):
+    """One tier: what becomes of its requests, and the share of them that is rejected for load.
+
+    ``admission`` is ``admitting``, ``shedding_some``, ``shedding_all`` or ``recovering``. The field
+    ``state`` says the same in the words of a circuit breaker (``closed``, ``shedding``, ``open``,
+    ``recovering``); it is deprecated and goes with the next release.
     """
 
+    # Plain text and numbers: another version may know other states and tiers.
     tier: int
-    state: str
-    share: float
+    state: str = msgspec.field(name="admission", default="")
+    share: float = 0.0
+    earlier_state: str = msgspec.field(name="state", default="")
+
+    def __post_init__(self) -> None:
+        """Derive one word from the other: a process of the version before publishes only that."""
+        if not self.state:
+            word = _LATER_WORDS.get(self.earlier_state, self.earlier_state)
+            msgspec.structs.force_setattr(self, "state", word)
+        elif not self.earlier_state:
+            word = _EARLIER_WORDS.get(self.state, self.state)
+            msgspec.structs.force_setattr(self, "earlier_state", word)
 
 
 class Snapshot(Struct, frozen=True, kw_only=True):
@@ -97,7 +120,7 @@ def take(admission: Admission) -> Snapshot:
 def _tier(admission: Admission, tier: Tier) -> TierSnapshot:
     breaker = admission.breakers.get(tier)
     if breaker is None:
-        return TierSnapshot(tier, "closed", 0.0)
+        return TierSnapshot(tier, "admitting", 0.0)
     return TierSnapshot(tier, breaker.state, round(admission.tier_rejected_share(tier), 3))
 
 

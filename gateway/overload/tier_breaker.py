@@ -1,11 +1,12 @@
 """The circuit breaker of a tier: when it is shed and how it recovers; time is passed in.
 
-    closed ──load at `on` for two ticks──> shedding ──load at `full`──> open
-      ^  ^──────────load below `off` for a while─┘                      │
-      └──all admitted── recovering <──below `off` for a while───────────┘
+    admitting ──load at `on` for two ticks──> shedding_some ──load at `full`──> shedding_all
+      ^  ^────────────load below `off` for a while─┘                               │
+      └──────all admitted── recovering <──────below `off` for a while──────────────┘
 
-Between `on` and `full` the tier is partially shed: a growing share is rejected. It recovers step by
-step; one that relapses must be quiet for twice as long before the next try.
+The states of a circuit breaker are named for what becomes of requests: "open" is read as admitted
+as often as it is read as rejected. Between `on` and `full` a growing share is rejected. A tier
+recovers step by step; one that relapses must be quiet for twice as long before the next try.
 """
 
 from collections.abc import Mapping
@@ -15,7 +16,7 @@ from msgspec import Struct
 
 from gateway.domain.features import Tier
 
-State = Literal["closed", "shedding", "open", "recovering"]
+State = Literal["admitting", "shedding_some", "shedding_all", "recovering"]
 
 _TICKS_ON = 2
 #: A relapse doubles the time that must be quiet; ten quiet minutes forgive.
@@ -31,7 +32,7 @@ class Rule(Struct, frozen=True):
     off: float
     #: Seconds below ``off`` until it begins to recover.
     quiet_s: float = 5.0
-    #: Seconds that a tier stays open at least: one that flickers helps no client.
+    #: Seconds that a tier is wholly shed at least: one that flickers helps no client.
     open_s: float = 10.0
     #: Share admitted more in each second of recovery.
     step: float = 0.10
@@ -51,12 +52,12 @@ RULES: Mapping[Tier, Rule] = {
 class TierBreaker:
     """One tier's circuit breaker.
 
-    Invariant: ``share`` is 0 while ``closed`` and 1 while ``open``.
+    Invariant: ``share`` is 0 while ``admitting`` and 1 while ``shedding_all``.
     """
 
     def __init__(self, rule: Rule) -> None:
         self._rule = rule
-        self.state: State = "closed"
+        self.state: State = "admitting"
         #: Share of requests to reject, 0 to 1.
         self.share = 0.0
         self._ticks = 0
@@ -81,7 +82,7 @@ class TierBreaker:
             self._quiet_since_s = None
         elif self._quiet_since_s is None:
             self._quiet_since_s = now_s
-        if self.state in ("closed", "recovering"):
+        if self.state in ("admitting", "recovering"):
             self._watch(load, pushed, now_s, elapsed_s)
         else:
             self._shed(pushed, now_s)
@@ -102,35 +103,35 @@ class TierBreaker:
         if self._ticks >= _TICKS_ON:
             if self.state == "recovering":
                 self._quiet_s = min(_QUIET_S_MAX, 2 * self._quiet_s)
-                self._become("open", now_s)
+                self._become("shedding_all", now_s)
                 return
-            self._become("shedding", now_s)
+            self._become("shedding_some", now_s)
             self._shed(pushed, now_s)
         elif self.state == "recovering":
             if load < rule.off:
                 self.share = max(0.0, self.share - rule.step * elapsed_s)
             if self.share == 0.0:
-                self._become("closed", now_s)
+                self._become("admitting", now_s)
         elif now_s - self._since_s >= _FORGIVEN_S:
             self._quiet_s = rule.quiet_s
 
     def _shed(self, pushed: float, now_s: float) -> None:
         rule = self._rule
-        if self.state == "shedding":
+        if self.state == "shedding_some":
             self.share = min(1.0, max(0.0, (pushed - rule.on) / (rule.full - rule.on)))
             if pushed >= rule.full:
-                self._become("open", now_s)
+                self._become("shedding_all", now_s)
                 return
         quiet_since_s = self._quiet_since_s
         if quiet_since_s is None or now_s - quiet_since_s < self._quiet_s:
             return
-        if self.state == "shedding":
-            self._become("closed", now_s)
+        if self.state == "shedding_some":
+            self._become("admitting", now_s)
         elif now_s - self._since_s >= rule.open_s:
             self._become("recovering", now_s)
 
     def _become(self, state: State, now_s: float) -> None:
         self.state = state
         self._since_s = now_s
-        if state in ("open", "closed"):
-            self.share = 1.0 if state == "open" else 0.0
+        if state in ("shedding_all", "admitting"):
+            self.share = 1.0 if state == "shedding_all" else 0.0

@@ -152,7 +152,8 @@ def all_routes(
                 Answer(
                     200,
                     "An event `tick` every second (every ten while streams are partly shed), and "
-                    "`dark` before the stream ends because of load. The top level of a tick is the "
+                    "`shed` (and, deprecated, `dark`) before the stream ends because of load. The "
+                    "top level of a tick is the "
                     "process that answers; `gateway` is the cluster, as each process published its "
                     "state through Redis, and null while Redis is unavailable.",
                     None,

@@ -109,7 +109,7 @@ def _step(bench: Bench, gateway: CagedGateway) -> Steps:
     _, step, after = bench.phases(
         gateway, [(rate, LISTS_PER_S, each) for rate, each in zip(rates, seconds, strict=True)]
     )
-    flips = logged.count(rf'"tier {_LISTS_TIER} is (?:open|closed)"')
+    flips = logged.count(rf'"tier {_LISTS_TIER} is (?:shedding|admitting) all requests"')
     answered = [n for n, count in enumerate(step.lists_accepted) if count]
     rejected = [n for n, count in enumerate(after.lists_refused) if count]
     is_shed = bool(step.lists_refused and sum(step.lists_refused[-50:]))

@@ -49,7 +49,7 @@ def process(**changes: object) -> PublishedProcess:
         back=0.1,
         signal="sojourn",
         shares={"sojourn": 0.42},
-        tiers=[TierSnapshot(tier, "closed", 0.0) for tier in TIERS],
+        tiers=[TierSnapshot(tier, "admitting", 0.0) for tier in TIERS],
         slots_limit=128,
         slots_in_use=3,
         in_flight_limit=None,
@@ -150,11 +150,11 @@ def test_a_gateway_receives_back_load_and_it_expires(
 
 def test_a_view_has_a_line_for_all_and_one_for_each() -> None:
     tiers = [
-        TierSnapshot(0, "closed", 0.0),
+        TierSnapshot(0, "admitting", 0.0),
         TierSnapshot(1, "recovering", 0.25),
-        TierSnapshot(2, "shedding", 0.4),
-        TierSnapshot(3, "open", 1.0),
-        TierSnapshot(4, "open", 1.0),
+        TierSnapshot(2, "shedding_some", 0.4),
+        TierSnapshot(3, "shedding_all", 1.0),
+        TierSnapshot(4, "shedding_all", 1.0),
     ]
     lines = view(
         process(), process(host="node-0", load=0.9, tiers=tiers, actions={"callbacks": "x"})
@@ -165,7 +165,7 @@ def test_a_view_has_a_line_for_all_and_one_for_each() -> None:
     )
     assert lines[2].split()[:5] == ["PROCESS", "ROLE", "PORT", "LOAD", "SIGNAL"]
     assert " ".join(lines[3].split()) == (
-        "node-0/7 all 8080 0.90 sojourn -* back 25% shed 40% open open 3/128 11 1234 12 0.3 s"
+        "node-0/7 all 8080 0.90 sojourn -* back 25% shed 40% shed all shed all 3/128 11 1234 12 0.3 s"
     )
     assert " ".join(lines[4].split()) == (
         "node-1/7 all 8080 0.42 sojourn - - - - - 3/128 11 1234 12 0.3 s"

@@ -311,7 +311,7 @@ def test_a_change_is_logged_once_and_rejections_are_not(caplog: pytest.LogCaptur
         ticked.rejected(features.ORDER_LISTS, of=1000)
         ticked.tick(1.0, late_s=1.0)
     logged = [record.getMessage() for record in caplog.records]
-    assert sorted(logged) == ["tier 2 is open", "tier 3 is open", "tier 4 is open"]
+    assert sorted(logged) == [f"tier {tier} is shedding all requests" for tier in (2, 3, 4)]
     assert caplog.records[0].__dict__["signal"] == "lag"
 
 
@@ -537,10 +537,10 @@ def test_an_early_tier_recovers_while_the_loop_is_merely_busy(tier: features.Tie
     ticked = Ticked()
     ticked.overrides.early_tiers = frozenset({tier})
     ticked.tick(2.0, late_s=0.2)
-    assert ticked.admission.breakers[tier].state == "open"
+    assert ticked.admission.breakers[tier].state == "shedding_all"
     ticked.tick(60.0, cpu=1.0)
     assert ticked.admission.load.shares["cpu"] > 0.6
-    assert ticked.admission.breakers[tier].state == "closed"
+    assert ticked.admission.breakers[tier].state == "admitting"
 
 
 @pytest.mark.parametrize("action", [None, "admit"])

@@ -43,7 +43,7 @@ def _site(case: Case) -> Ticked:
         ticked.overrides.actions = {each.name: case.action for each in features.FEATURES}
     if case.is_shed:
         for breaker in admission.breakers.values():
-            breaker.state, breaker.share = "open", 1.0
+            breaker.state, breaker.share = "shedding_all", 1.0
     if case.is_stalled:
         ticked.clock.at_s += 2 * STALL_S
         ticked.watchdog.check()
@@ -142,6 +142,6 @@ def test_how_much_longer_a_client_waits(case: Case, tier: Tier, factor: int) -> 
 def test_a_partially_shed_tier_rejects_its_share_evenly() -> None:
     ticked = Ticked(SETTINGS)
     breaker = ticked.admission.breakers[3]
-    breaker.state, breaker.share = "shedding", 0.25
+    breaker.state, breaker.share = "shedding_some", 0.25
     found = [ticked.admission.admit(features.ORDER_LISTS) for _ in range(40)]
     assert [isinstance(each, Rejection) for each in found] == [False, False, False, True] * 10

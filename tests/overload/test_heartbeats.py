@@ -89,7 +89,7 @@ async def test_processes_do_not_keep_each_other_shed(count: int) -> None:
     await cluster.go(40.0)
     assert max(cluster.backs()) < 0.05
     for each in cluster.ticked:
-        assert [breaker.state for breaker in each.admission.breakers.values()] == ["closed"] * 4
+        assert [breaker.state for breaker in each.admission.breakers.values()] == ["admitting"] * 4
         assert each.rejected(features.ORDER_LISTS) == 0
 
 
@@ -224,11 +224,11 @@ def test_a_summary(fronts: list[float], p75: float) -> None:
 def test_a_summary_has_sums_and_the_worst_of_each_tier() -> None:
     one = msgspec.structs.replace(
         _process(), waiting=3, accepted_per_s=1.25, rejected_per_s={"2": 1.0, "4": 0.25},
-        tiers=[TierSnapshot(2, "shedding", 0.4), TierSnapshot(4, "open", 1.0)],
+        tiers=[TierSnapshot(2, "shedding_some", 0.4), TierSnapshot(4, "shedding_all", 1.0)],
     )  # fmt: skip
     other = msgspec.structs.replace(
         _process(), waiting=4, accepted_per_s=2.5, rejected_per_s={"4": 2.5, "9": 7.0},
-        tiers=[TierSnapshot(2, "shedding", 0.6), TierSnapshot(9, "open", 1.0)],
+        tiers=[TierSnapshot(2, "shedding_some", 0.6), TierSnapshot(9, "shedding_all", 1.0)],
     )  # fmt: skip
     found = cluster_view.summary([one, other])
     assert (found.waiting, found.accepted_per_s) == (7, 3.8)
@@ -267,13 +267,24 @@ def test_the_published_names_stay() -> None:
         "shares", "tiers", "said", "slots_limit", "slots_in_use", "in_flight_limit", "waiting",
         "accepted_per_s", "refused_per_s",
     }  # fmt: skip
-    assert [set(each) for each in encoded["tiers"]] == [{"tier", "state", "share"}] * 5
+    assert [set(each) for each in encoded["tiers"]] == [{"tier", "admission", "share", "state"}] * 5
     assert set(encoded["refused_per_s"]) == {"0", "1", "2", "3", "4"}
     summary = json.loads(msgspec.json.encode(cluster_view.summary([process])))
     assert set(summary) == {
         "processes", "load_highest", "front_p75", "back_worst", "accepted_per_s", "refused_per_s",
-        "refused_per_s_by_tier", "dark", "waiting",
+        "refused_per_s_by_tier", "shed", "dark", "waiting",
     }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("word", "earlier"),
+    [("admitting", "closed"), ("shedding_some", "shedding"), ("shedding_all", "open"),
+     ("recovering", "recovering"), ("of another version", "of another version")],
+)  # fmt: skip
+def test_a_tier_is_published_in_the_words_of_now_and_of_before(word: str, earlier: str) -> None:
+    published = msgspec.json.encode(TierSnapshot(3, word, 0.5))
+    assert json.loads(published) == {"tier": 3, "admission": word, "share": 0.5, "state": earlier}
+    assert msgspec.json.decode(published, type=TierSnapshot) == TierSnapshot(3, word, 0.5)
 
 
 def test_what_an_earlier_version_published_is_read() -> None:
@@ -287,7 +298,7 @@ def test_what_an_earlier_version_published_is_read() -> None:
     read = heartbeats.decoded(state)
     assert read is not None
     assert (read.host, read.back, read.actions) == ("h", 0.25, {"order_lists": "shed"})
-    assert read.tiers == [TierSnapshot(3, "open", 1.0)]
+    assert read.tiers == [TierSnapshot(3, "shedding_all", 1.0)]
     assert read.rejected_per_s == {"3": 4.0}
     without = msgspec.json.encode({k: v for k, v in json.loads(state).items() if k != "said"})
     assert heartbeats.decoded(without) == msgspec.structs.replace(read, actions={})

@@ -1,4 +1,4 @@
-"""The circuit breakers of tiers: in which order they open, for how long, how they recover."""
+"""The circuit breakers of tiers: in which order they shed, for how long, how they recover."""
 
 from itertools import pairwise
 
@@ -45,14 +45,14 @@ def test_the_lesser_go_first_and_come_back_last() -> None:
 
 def test_one_tick_is_no_load() -> None:
     clocked = Clocked()
-    assert clocked.hold(1.25, TICK_S) == "closed"
-    assert clocked.hold(0.0, 1.0) == "closed"
+    assert clocked.hold(1.25, TICK_S) == "admitting"
+    assert clocked.hold(0.0, 1.0) == "admitting"
     assert clocked.admitted() == 1000
 
 
 def test_two_ticks_past_full_are() -> None:
     clocked = Clocked()
-    assert clocked.hold(RULE.full, 2 * TICK_S) == "open"
+    assert clocked.hold(RULE.full, 2 * TICK_S) == "shedding_all"
     assert clocked.admitted() == 0
 
 
@@ -60,15 +60,15 @@ def test_two_ticks_past_full_are() -> None:
 def test_between_on_and_full_a_share_is_refused(part: float, admitted: int) -> None:
     clocked = Clocked()
     clocked.hold(RULE.on + part * (RULE.full - RULE.on), 1.0)
-    assert clocked.breaker.state == "shedding"
+    assert clocked.breaker.state == "shedding_some"
     assert clocked.admitted() == pytest.approx(admitted, abs=1)
 
 
 def test_it_comes_back_gradually_and_by_itself() -> None:
     clocked = Clocked()
     clocked.hold(1.0, 1.0)
-    assert clocked.hold(RULE.off + 0.01, 60.0) == "open", "not while load is above off"
-    assert clocked.hold(0.1, 4.9) == "open"
+    assert clocked.hold(RULE.off + 0.01, 60.0) == "shedding_all", "not while load is above off"
+    assert clocked.hold(0.1, 4.9) == "shedding_all"
     assert clocked.hold(0.1, 0.2) == "recovering"
     shares = []
     for _ in range(11):
@@ -77,14 +77,14 @@ def test_it_comes_back_gradually_and_by_itself() -> None:
     assert shares == sorted(shares)
     assert shares[0] < 50
     assert shares[5] == pytest.approx(500, abs=60)
-    assert clocked.breaker.state == "closed"
+    assert clocked.breaker.state == "admitting"
     assert clocked.admitted() == 1000
 
 
 def test_it_stays_dark_for_ten_seconds_at_least() -> None:
     clocked = Clocked()
     clocked.hold(1.0, 2 * TICK_S)
-    assert clocked.hold(0.0, 9.8) == "open"
+    assert clocked.hold(0.0, 9.8) == "shedding_all"
     assert clocked.hold(0.0, 0.4) == "recovering"
 
 
@@ -108,7 +108,7 @@ def test_a_relapse_doubles_the_quiet_time_up_to_a_minute() -> None:
             assert clocked.at_s - before_s < 100
         waits.append(round(clocked.at_s - before_s))
         clocked.hold(1.0, 2 * TICK_S)
-        assert clocked.breaker.state == "open"
+        assert clocked.breaker.state == "shedding_all"
     assert waits == [9, 10, 20, 40, 60, 60]
 
 
@@ -118,7 +118,7 @@ def test_ten_quiet_minutes_forgive() -> None:
     clocked.hold(0.0, 12.0)
     clocked.hold(1.0, 1.0)  # a relapse
     clocked.hold(0.0, 30.0)
-    assert clocked.breaker.state == "closed"
+    assert clocked.breaker.state == "admitting"
     clocked.hold(0.0, 601.0)
     clocked.hold(1.0, 10.0)
     assert clocked.hold(0.0, 5.2) == "recovering"
@@ -126,8 +126,8 @@ def test_ten_quiet_minutes_forgive() -> None:
 
 def test_submissions_come_back_within_seconds() -> None:
     clocked = Clocked(RULES[1])
-    assert clocked.hold(1.25, 0.2) == "open"
-    assert clocked.hold(0.5, 4.0) == "closed"
+    assert clocked.hold(1.25, 0.2) == "shedding_all"
+    assert clocked.hold(0.5, 4.0) == "admitting"
 
 
 @given(st.lists(st.tuples(st.floats(0, 1.25), st.floats(0.01, 20)), max_size=30))
@@ -137,10 +137,10 @@ def test_whatever_comes_the_share_fits_the_state(steps: list[tuple[float, float]
         state = clocked.hold(load, min(seconds, 20))
         share = clocked.breaker.share
         assert 0 <= share <= 1
-        if state == "closed":
+        if state == "admitting":
             assert share == 0
-        if state == "open":
+        if state == "shedding_all":
             assert share == 1
     # Left alone it always ends where it began.
-    assert clocked.hold(0.0, 90.0) == "closed"
+    assert clocked.hold(0.0, 90.0) == "admitting"
     assert clocked.admitted() == 1000

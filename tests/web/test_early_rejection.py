@@ -60,7 +60,7 @@ def full(admission: Admission) -> Iterator[None]:
 def shed(admission: Admission, *tiers: int) -> None:
     for tier in tiers:
         breaker = admission.breakers[tier]  # type: ignore[index]
-        breaker.state, breaker.share = "open", 1.0
+        breaker.state, breaker.share = "shedding_all", 1.0
 
 
 def is_rejected(answer: Answer, feature: str, reason: str) -> bool:

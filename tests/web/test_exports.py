@@ -175,7 +175,7 @@ async def test_one_that_stays_shed_is_aborted(
 
 async def test_it_is_rejected_early_by_its_own_feature(site: Site, wire: Wire) -> None:
     breaker = site.gateway.admission.breakers[4]
-    breaker.state, breaker.share = "open", 1.0
+    breaker.state, breaker.share = "shedding_all", 1.0
     answer = await wire.ask("GET", "/v1/orders/export?status=paid")
     assert answer.status == 503
     assert answer.json["context"]["feature"] == "order_export"

@@ -35,7 +35,7 @@ async def flood(site: Site, *arguments: str) -> bytes:
 
 async def test_every_scheduled_request_is_counted(site: Site) -> None:
     admission: Admission = site.gateway.admission
-    admission.breakers[3].state, admission.breakers[3].share = "open", 1.0
+    admission.breakers[3].state, admission.breakers[3].share = "shedding_all", 1.0
     output = await flood(site, "--phases", "[[100,20,1],[50,0,1]]", "--prefix", "fa")
     first, second = msgspec.json.decode(output, type=list[Phase])
     orders, lists = first.outcomes["order"], first.outcomes["list"]
@@ -50,7 +50,7 @@ async def test_every_scheduled_request_is_counted(site: Site) -> None:
 async def test_rejected_requests_may_be_retried(site: Site) -> None:
     """Four attempts in all, counted as one list that was rejected once."""
     admission: Admission = site.gateway.admission
-    admission.breakers[3].state, admission.breakers[3].share = "open", 1.0
+    admission.breakers[3].state, admission.breakers[3].share = "shedding_all", 1.0
     output = await flood(site, "--phases", "[[0,20,1]]", "--prefix", "fc", "--tries", "4")
     (found,) = msgspec.json.decode(output, type=list[Phase])
     lists = found.outcomes["list"]

@@ -192,7 +192,7 @@ async def test_the_check_is_skipped_while_it_is_shed(
     site: Site, wire: Wire, inventory: Inventory
 ) -> None:
     breaker = site.gateway.admission.breakers[3]
-    breaker.state, breaker.share = "open", 1.0
+    breaker.state, breaker.share = "shedding_all", 1.0
     placed = await wire.submit(json.dumps(order()).encode())
     assert placed.status == 201
     assert inventory.questions == []

@@ -224,7 +224,7 @@ def admission(site: Site) -> Iterator[Admission]:
 def shed(admission: Admission, tier: Any) -> Iterator[None]:
     breaker = admission.breakers[tier]
     before = breaker.state, breaker.share
-    breaker.state, breaker.share = "open", 1.0
+    breaker.state, breaker.share = "shedding_all", 1.0
     yield
     breaker.state, breaker.share = before
 

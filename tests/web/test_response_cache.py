@@ -10,7 +10,7 @@ from tests.web.support import Wire, order_bytes
 
 def darken(site: Site) -> None:
     breaker = site.gateway.admission.breakers[3]
-    breaker.state, breaker.share = "open", 1.0
+    breaker.state, breaker.share = "shedding_all", 1.0
 
 
 async def test_a_cached_page_has_its_age(site: Site, wire: Wire) -> None:

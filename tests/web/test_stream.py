@@ -72,7 +72,8 @@ async def test_counters_are_sent_as_they_grow(opened: asyncio.StreamReader, wire
     else:
         raise AssertionError("the order was never counted")
     assert data["per_s"]["orders"]["placed"] >= 1
-    assert set(data["dark"]) == {"1", "2", "3", "4"}
+    assert set(data["shed"]) == {"1", "2", "3", "4"}
+    assert data["dark"] == data["shed"], "its earlier name"
 
 
 async def test_it_ends_with_an_event_when_it_is_shed(
@@ -80,11 +81,12 @@ async def test_it_ends_with_an_event_when_it_is_shed(
 ) -> None:
     await event(opened)
     breaker = site.gateway.admission.breakers[4]
-    breaker.state, breaker.share = "open", 1.0
+    breaker.state, breaker.share = "shedding_all", 1.0
     while (received := await event(opened))["event"] == "tick":
         pass
-    assert received["event"] == "dark"
+    assert received["event"] == "shed"
     assert int(received["retry"]) >= 10_000
+    assert (await event(opened))["event"] == "dark", "its earlier name"
     assert (await opened.readexactly(5)) == b"0\r\n\r\n"
 
 
@@ -137,7 +139,7 @@ async def test_while_partially_shed_it_sends_a_tenth_of_the_events(
     streams: StreamHandler, site: Site, share: float, pauses: int
 ) -> None:
     breaker = site.gateway.admission.breakers[4]
-    breaker.state, breaker.share = "shedding" if share else "closed", share
+    breaker.state, breaker.share = "shedding_some" if share else "admitting", share
     pieces = streams._events()
     assert (await anext(pieces)).startswith(b"retry:")
     assert b"event: tick" in await anext(pieces)
@@ -151,7 +153,7 @@ async def test_while_partially_shed_it_sends_a_tenth_of_the_events(
 async def two_states(settings: Settings, streams: StreamHandler) -> AsyncIterator[ProcessStates]:
     """Two processes publish their state through the real Valkey."""
     states = ProcessStates(url=settings.redis_url, call_s=2.0, expires_s=EXPIRES_S)
-    shed = [TierSnapshot(tier, "open", 1.0) for tier in (3, 4)]
+    shed = [TierSnapshot(tier, "shedding_all", 1.0) for tier in (3, 4)]
     one = process(pid=1, load=0.2, back=0.1, waiting=3, accepted_per_s=10.0)
     other = process(
         pid=2, role="query", load=0.9, back=0.7, signal="dbpool", tiers=shed, waiting=4,
@@ -187,6 +189,7 @@ async def test_each_event_has_the_cluster_view(
         "processes": 2, "load_highest": 0.9, "front_p75": 0.42, "back_worst": 0.7,
         "accepted_per_s": 30.0, "refused_per_s": 17.0, "waiting": 7,
         "refused_per_s_by_tier": {"0": 0.0, "1": 0.0, "2": 5.0, "3": 7.0, "4": 5.0},
+        "shed": {"0": 0.0, "1": 0.0, "2": 0.0, "3": 1.0, "4": 1.0},
         "dark": {"0": 0.0, "1": 0.0, "2": 0.0, "3": 1.0, "4": 1.0},
     }  # fmt: skip
     first, second = gateway["processes"]

@@ -44,19 +44,23 @@ class Counters(Struct, frozen=True):
 
 
 class Tick(Struct, frozen=True):
-    """One event of the stream. ``per_s``: increase per second since the previous event."""
+    """One event of the stream. ``per_s``: increase per second since the previous event.
+
+    ``dark`` is ``shed`` under its earlier name: deprecated, it goes with the next release.
+    """
 
     at: datetime
     pid: int
     load: float
     signal: str
     #: Share of each tier that is shed.
-    shed: dict[str, float] = field(name="dark")
+    shed: dict[str, float]
     waiting: int
     totals: Counters
     per_s: Counters
     #: All processes, as each published its state; None while the cluster view is unavailable.
     gateway: ClusterSnapshot | None
+    dark: dict[str, float]
 
 
 class Cluster(Protocol):
@@ -106,7 +110,9 @@ class StreamHandler:
         while not self._stopping.is_set():
             rejected_share = self._admission.rejected_share(LIVE_STREAM)
             if rejected_share >= 1:
-                yield f"event: dark\nretry: {_SHED_RETRY_MS}\ndata: {{}}\n\n".encode()
+                # `dark` is the earlier name of the event, for one more release.
+                yield f"event: shed\nretry: {_SHED_RETRY_MS}\ndata: {{}}\n\n".encode()
+                yield b"event: dark\ndata: {}\n\n"
                 return
             # Before the counters are read, as it may wait for a moment.
             gateway = await self._cluster.read()
@@ -129,16 +135,17 @@ class StreamHandler:
         self, now: Counters, before: Counters, elapsed_s: float, gateway: ClusterSnapshot | None
     ) -> Tick:
         taken = snapshot.take(self._admission)
+        shed = {
+            str(each.tier): each.share
+            for each in taken.tiers
+            if each.tier in self._admission.breakers
+        }
         return Tick(
             at=self._clock.now(),
             pid=os.getpid(),
             load=taken.load,
             signal=taken.signal,
-            shed={
-                str(each.tier): each.share
-                for each in taken.tiers
-                if each.tier in self._admission.breakers
-            },
+            shed=shed,
             waiting=taken.waiting,
             totals=now,
             per_s=Counters(
@@ -147,6 +154,7 @@ class StreamHandler:
                 _rates(now.rejected, before.rejected, elapsed_s),
             ),
             gateway=gateway,
+            dark=shed,
         )
 
 
