@@ -75,6 +75,9 @@ class Lane(Generic[T, R]):
         self.write = write
 
 
+#: Batches of which so many took long: one says nothing of the database.
+_BATCHES_MIN = 3
+
 _encode_placed = msgspec.msgpack.Encoder().encode
 _decode_placed = msgspec.msgpack.Decoder(Placed).decode
 _REPEAT = Done("repeat")
@@ -172,7 +175,7 @@ class Committer:
         """Return the seconds in which 19 of 20 batches were answered, of the last five."""
         now_s = asyncio.get_running_loop().time()
         lanes = (self._placements.waits_s, self._follow_ups.waits_s)
-        return max(lane.at(0.95, now_s) for lane in lanes)
+        return max(lane.at(0.95, now_s, backed_by=_BATCHES_MIN) for lane in lanes)
 
     async def drain(self) -> None:
         """Return when everything taken was answered and stored in the cache."""

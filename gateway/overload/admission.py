@@ -18,10 +18,10 @@ from gateway.overload.rejections import Reason, Rejection, Rejections
 from gateway.overload.request_rates import RequestRates
 from gateway.overload.tier_breaker import RULES, TierBreaker
 from gateway.runtime.clock import Clock
-from gateway.runtime.recent import Recent
+from gateway.runtime.recent import Look
 from gateway.runtime.watchdog import Watchdog
 
-_SOJOURN_S = 0.5
+_SOJOURNS_MAX = 64
 #: By what factor a rejected client should stay away longer than a second or two: an operator's
 #: override lasts for minutes; without one it depends on the state of the tier's breaker.
 _OPERATOR_FACTOR = 5
@@ -117,8 +117,8 @@ class Admission:
         )
         self.breakers: dict[Tier, TierBreaker] = {tier: TierBreaker(RULES[tier]) for tier in RULES}
         self._breaker_of = [self.breakers.get(tier) for tier in TIERS]
-        #: Seconds from the decision until the handler started, lately.
-        self.sojourns_s = Recent(window_s=_SOJOURN_S)
+        #: Seconds from the decision until the handler started, since the monitor looked last.
+        self.sojourns_s = Look(samples_max=_SOJOURNS_MAX)
         #: Requests decided about so far.
         self.asked = 0
         #: Parts of admitted requests that were left out: counted as rejections, not as requests.
@@ -227,8 +227,7 @@ class Admission:
 
     def note_start(self, given_s: float) -> None:
         """Record how long a request waited for its handler, from its slot's ``given_s``."""
-        now_s = self.now_s()
-        self.sojourns_s.add(now_s - given_s, now_s)
+        self.sojourns_s.add(self.now_s() - given_s)
 
     def take_counts(self) -> Counter[tuple[str, Reason]]:
         """Return rejections since the last call by feature and reason, parts left out included."""

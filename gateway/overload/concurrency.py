@@ -24,10 +24,8 @@ _PART: dict[Tier, float] = {0: 1.0, 1: 0.9, 2: 0.5, 3: 0.5, 4: 0.5}
 #: Target: nine in ten admitted requests hold their slot for so many seconds at most.
 _SLOT_S = 0.025
 _SAMPLES_MIN = 50
-_SAMPLES_MAX = 512
-#: The newest samples give the current wait; fewer than the second number give none yet.
-_SAMPLES_RECENT = 100
-_SAMPLES_FEW = 10
+#: Samples of one look of the monitor; ten looks are between two adaptations.
+_LOOK_SAMPLES_MAX = 64
 #: Share of the CPU above which it is the bottleneck.
 _CPU_SHORT = 0.9
 #: Target seconds for an answer beside the commit itself, and the least in-flight limit: fewer
@@ -58,9 +56,9 @@ class ConcurrencyLimit:
         #: Slots in use at which no request of a tier gets one more, by tier.
         self.limits: list[int] = []
         self._peak = 0
-        # Seconds that slots were held, of this window and in all of the last one.
+        # Seconds that slots were held: since the monitor looked last, and of this window.
+        self._look: list[float] = []
         self._samples: list[float] = []
-        self._earlier: list[float] = []
         # Slots x seconds since ``mean_use`` was last called, and when that was.
         self._held_s = 0.0
         self._measured_at_s = 0.0
@@ -85,8 +83,8 @@ class ConcurrencyLimit:
         self.in_use -= 1
         self._held_s += held_s
         # Reads wait for their database with the slot in hand, which says nothing of the CPU.
-        if tier <= 1 and len(self._samples) < _SAMPLES_MAX:
-            self._samples.append(held_s)
+        if tier <= 1 and len(self._look) < _LOOK_SAMPLES_MAX:
+            self._look.append(held_s)
 
     def mean_use(self, now_s: float) -> float:
         """Return the mean share of slots in use since the last call, 0 to 1 and beyond.
@@ -99,9 +97,13 @@ class ConcurrencyLimit:
         return mean / self.limit
 
     def wait_s(self) -> float:
-        """Return the seconds from first byte to batch that nine in ten of core took at most."""
-        samples = self._samples if len(self._samples) >= _SAMPLES_FEW else self._earlier
-        return _ninth(samples[-_SAMPLES_RECENT:])
+        """Return the seconds from first byte to batch that nine in ten of core took at most.
+
+        Of those since the last call: what was late once is seen once.
+        """
+        look, self._look = self._look, []
+        self._samples += look
+        return ninth(look)
 
     def adapt(self, *, rejecting: float) -> None:
         """Move the limit by the samples since the last call: AIMD towards 25 ms a slot.
@@ -109,11 +111,11 @@ class ConcurrencyLimit:
         ``rejecting``: the share of the CPU time that rejections took, 0 to 1. Fewer than 50 samples
         move nothing.
         """
-        samples, peak = self._samples, self._peak
-        self._samples, self._earlier, self._peak = [], samples, self.in_use
+        samples, peak = self._samples + self._look, self._peak
+        self._samples, self._look, self._peak = [], [], self.in_use
         if len(samples) < _SAMPLES_MIN:
             return
-        slot_s = _ninth(samples)
+        slot_s = ninth(samples)
         if slot_s > _SLOT_S:
             if rejecting <= _REJECTING_MAX:
                 self._set_limit(int(self.limit * (0.8 if slot_s > 2 * _SLOT_S else 0.9)))
@@ -131,7 +133,8 @@ def _between(part: float, rejected: float) -> float:
     return _PART[1] + (part - _PART[1]) * rejected
 
 
-def _ninth(samples: list[float]) -> float:
+def ninth(samples: list[float]) -> float:
+    """Return what nine in ten of the samples do not exceed; 0 without any."""
     return sorted(samples)[len(samples) * 9 // 10] if samples else 0.0
 
 

@@ -9,12 +9,14 @@ lies behind all processes: the journal, the commits, the database's connections.
 A signal that says how full a queue is may decide alone. CPU may not: a loop that is half busy
 wakes for every single event and may use all it is given, a busy one takes many at a time. It
 counts in full only when a queue agreed for nine tenths of the last second: a hiccup of the
-machine leaves a queue behind as well, for a fraction of one.
+machine leaves a queue behind as well, for a fraction of one. Nor may lateness: a loop that has
+nothing to do is late where others use the machine. It counts in full only while the process
+works, and slow commits only while events wait for them.
 """
 
 import math
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Literal
 
 from msgspec import Struct
@@ -27,8 +29,10 @@ Signal = Literal[
 #: No signal counts for more than this, however far it is past its limit.
 SHARE_MAX = 1.25
 #: What CPU counts for at most while no queue agrees: below every threshold at which a tier
-#: recovers, so that a busy loop neither sheds nor keeps anything shed.
+#: recovers, so that a busy loop neither sheds nor keeps anything shed. And any signal that nothing
+#: else supports.
 _CPU_ALONE = 0.65
+_UNPROVEN = 0.65
 _CPU_AGREED = 0.5
 _STEADY_TICKS = 20
 _STEADY_SHARE = 0.10
@@ -100,6 +104,9 @@ class Load(Struct, frozen=True):
     #: What decided the figure.
     signal: Signal
     shares: Mapping[Signal, float]
+    #: Unsmoothed: the highest share at this moment. The figure falls slowly, and says for seconds
+    #: what was seen once.
+    look: float = 0.0
 
 
 IDLE = Load(0.0, 0.0, 0.0, 0.0, 0.0, "lag", dict.fromkeys((*FRONT, *BACK), 0.0))
@@ -115,12 +122,23 @@ class LoadFigure:
         # Only a steady queue agrees; one that comes and goes is how a busy loop works.
         self._queues: deque[float] = deque(maxlen=_STEADY_TICKS)
 
-    def take(self, measured: Mapping[Signal, float], now_s: float) -> Load:
-        """Return the load after these measurements; a signal that is not measured counts 0."""
+    def take(
+        self,
+        measured: Mapping[Signal, float],
+        now_s: float,
+        *,
+        unproven: Collection[Signal] = (),
+    ) -> Load:
+        """Return the load after these measurements; a signal that is not measured counts 0.
+
+        ``unproven``: signals that nothing else supports, which decide nothing.
+        """
         shares: dict[Signal, float] = {
             name: points.share(measured.get(name, 0.0))
             for name, points in (*FRONT.items(), *BACK.items())
         }
+        for name in unproven:
+            shares[name] = min(shares[name], _UNPROVEN)
         self._queues.append(max(shares[name] for name in _QUEUES))
         if self._steady_queue() < _CPU_AGREED:
             shares["cpu"] = min(shares["cpu"], _CPU_ALONE)
@@ -135,6 +153,7 @@ class LoadFigure:
             hard=max(shares[name] for name in _HARD),
             signal=side.signal,
             shares=shares,
+            look=max(shares.values()),
         )
 
     def _steady_queue(self) -> float:

@@ -88,7 +88,9 @@ class Monitor:
             signals.sample_machine()
         if self._ticks % (2 * TICKS) == 1:
             signals.sample_stores(now_s)
-        admission.conditions.load = self._figure.take(signals.measured(now_s), now_s)
+        admission.conditions.load = self._figure.take(
+            signals.measured(now_s), now_s, unproven=signals.unproven()
+        )
         self._move_breakers(now_s)
         if self._ticks % (2 * TICKS) == 0:
             admission.concurrency.adapt(rejecting=signals.rejecting_share())
@@ -104,8 +106,8 @@ class Monitor:
         load, early_tiers = self._admission.load, self._overrides.early_tiers
         for tier, breaker in self._admission.breakers.items():
             margin = EARLY_MARGIN if tier in early_tiers else 0.0
-            figure = load.hard if tier <= 1 else load.figure
-            if breaker.take(figure, now_s, margin=margin):
+            figure, look = (load.hard, load.hard) if tier <= 1 else (load.figure, load.look)
+            if breaker.take(figure, now_s, look=look, margin=margin):
                 self._log_change(tier, breaker)
 
     def _log_change(self, tier: Tier, breaker: TierBreaker) -> None:

@@ -8,6 +8,7 @@ from collections import deque
 from typing import Protocol
 
 from gateway.overload.admission import Admission
+from gateway.overload.concurrency import ninth
 from gateway.overload.load import Signal
 from gateway.runtime import machine
 from gateway.runtime.live import Limits, Live
@@ -17,10 +18,25 @@ TICK_S = 0.05
 #: Ticks over which lateness and CPU are averaged; also those between two updates of metrics.
 TICKS = 5
 TICKS_PER_S = round(1 / TICK_S)
+#: Commits of which so many were slow: one says nothing.
+_COMMITS_MIN = 3
+#: What the process must do for its lateness to be load: use half of its CPU, or get so many
+#: requests in the last ticks. An idle process is late where the machine is busy with others, and
+#: to shed what nobody asks for makes that no better.
+_BUSY_CPU = 0.5
+_BUSY_REQUESTS = 50
+#: Events that wait at every one of the last ticks where slow commits are load: one that waits
+#: alone, and is gone at the next tick, is no queue.
+_QUEUED = 2
 #: Ticks that say whether the CPU is short at this moment.
 _TICKS_NOW = 3
 #: CPU seconds that one rejection costs, about.
 _REJECTION_S = 10e-6
+
+
+_LATENESS: frozenset[Signal] = frozenset({"lag", "sojourn"})
+_SLOWNESS: frozenset[Signal] = frozenset({"acklat", "dbbatch"})
+_NONE: frozenset[Signal] = frozenset()
 
 
 class Committer(Protocol):
@@ -104,6 +120,8 @@ class Signals:
         self._asked: deque[tuple[float, int]] = deque(maxlen=TICKS_PER_S + 1)
         self._answered: deque[tuple[float, int]] = deque(maxlen=2 * TICKS + 1)
         self._in_flight: deque[float] = deque(maxlen=TICKS)
+        self._sojourn_s = 0.0
+        self._waiting: deque[int] = deque(maxlen=TICKS)
         # Requests asked and rejected until each tick of the last half second.
         self._rejected: deque[tuple[int, int]] = deque(maxlen=2 * TICKS + 1)
         self._slow: dict[Signal, float] = {}
@@ -119,6 +137,8 @@ class Signals:
         in_flight = committer.waiting + admission.concurrency.in_use
         self._in_flight.append(0.0 if limit is None else in_flight / limit)
         self._rejected.append((admission.asked, admission.rejections.total))
+        self._waiting.append(committer.waiting)
+        self._sojourn_s = max(admission.concurrency.wait_s(), ninth(admission.sojourns_s.take()))
 
     def sample_machine(self) -> None:
         """Measure memory, descriptors and the cores there are: dear, and slow to change."""
@@ -129,7 +149,7 @@ class Signals:
     def sample_stores(self, now_s: float) -> None:
         """Measure how long commits, answers and waits for a connection take."""
         self._slow["acklat"] = self._committer.answer_s()
-        self._slow["dbbatch"] = self._commits_s.at(0.95, now_s)
+        self._slow["dbbatch"] = self._commits_s.at(0.95, now_s, backed_by=_COMMITS_MIN)
         self._slow["dbpool"] = self._readers.wait_s()
 
     def measured(self, now_s: float) -> dict[Signal, float]:
@@ -139,8 +159,7 @@ class Signals:
         measured: dict[Signal, float] = dict(self._slow)
         # The second highest: one hiccup of the machine is no load, and load is late again at once.
         measured["lag"] = sorted(self._late_s)[-2] if len(self._late_s) > 1 else 0.0
-        sojourn_s = admission.sojourns_s.at(0.90, now_s)
-        measured["sojourn"] = max(admission.concurrency.wait_s(), sojourn_s)
+        measured["sojourn"] = self._sojourn_s
         measured["slots"] = admission.concurrency.mean_use(now_s)
         # The lowest of the last ticks is the queue that stays; what comes and goes with each commit
         # is how batches work.
@@ -154,6 +173,13 @@ class Signals:
             measured["jfill"] = self._journal.fill / 0.9
         measured["peers"] = self._peers.worst(now_s)
         return measured
+
+    def unproven(self) -> frozenset[Signal]:
+        """Return the signals that nothing else supports now: late, slow, and no work that waits."""
+        asked = self._asked[-1][1] - self._asked[max(0, len(self._asked) - 1 - TICKS)][1]
+        is_busy = asked >= _BUSY_REQUESTS or self.cpu_now() >= _BUSY_CPU
+        is_queued = min(self._waiting) >= _QUEUED
+        return (_NONE if is_busy else _LATENESS) | (_NONE if is_queued else _SLOWNESS)
 
     def cpu(self) -> float:
         """Return the share of the CPU there is that this thread used in the last ticks."""

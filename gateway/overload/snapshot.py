@@ -17,7 +17,6 @@ from gateway.overload.admission import Admission
 from gateway.overload.load import Signal
 from gateway.overload.overrides import Overrides
 
-
 #: The words for the states until 0.1, by those of now. They are published for one more release.
 _EARLIER_WORDS: Mapping[str, str] = {
     "admitting": "closed",

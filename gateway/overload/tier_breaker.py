@@ -1,12 +1,15 @@
 """The circuit breaker of a tier: when it is shed and how it recovers; time is passed in.
 
-    admitting ──load at `on` for two ticks──> shedding_some ──load at `full`──> shedding_all
-      ^  ^────────────load below `off` for a while─┘                               │
-      └──────all admitted── recovering <──────below `off` for a while──────────────┘
+    admitting ──load at `on`, twice seen──> shedding_some ──load at `full`──> shedding_all
+      ^  ^──────────load below `off` for a while─┘                               │
+      └──────all admitted── recovering <──────below `off` for a while────────────┘
 
 The states of a circuit breaker are named for what becomes of requests: "open" is read as admitted
 as often as it is read as rejected. Between `on` and `full` a growing share is rejected. A tier
 recovers step by step; one that relapses must be quiet for twice as long before the next try.
+
+The load rises fast and falls slowly, so one late look of the monitor raises it for seconds. A tier
+is shed only where the load is at `on` and two of the last five looks saw it there by themselves.
 """
 
 from collections.abc import Mapping
@@ -18,7 +21,10 @@ from gateway.domain.features import Tier
 
 State = Literal["admitting", "shedding_some", "shedding_all", "recovering"]
 
-_TICKS_ON = 2
+#: Of the last five looks so many must have seen the load at ``on``: a hiccup is one of them, and a
+#: queue that comes and goes is more.
+_LOOKS_ON = 2
+_LOOKS = 0b11111
 #: A relapse doubles the time that must be quiet; ten quiet minutes forgive.
 _QUIET_S_MAX = 60.0
 _FORGIVEN_S = 600.0
@@ -60,24 +66,27 @@ class TierBreaker:
         self.state: State = "admitting"
         #: Share of requests to reject, 0 to 1.
         self.share = 0.0
-        self._ticks = 0
+        # The last five looks, the latest in the lowest bit: whether it saw the load at ``on``.
+        self._looks = 0
         self._since_s = 0.0
         self._at_s: float | None = None
         self._quiet_since_s: float | None = None
         self._quiet_s = rule.quiet_s
         self._owed = 0.0
 
-    def take(self, load: float, now_s: float, *, margin: float = 0.0) -> bool:
+    def take(self, load: float, now_s: float, *, look: float, margin: float = 0.0) -> bool:
         """Take the load of one tick; return whether the state changed.
 
-        ``margin``: by how much lower a load it sheds. It recovers at the usual one: a loop that is
-        merely busy would otherwise keep it shed for good.
+        ``look``: the load of this moment, unsmoothed. ``margin``: by how much lower a load it
+        sheds. It recovers at the usual one: a loop that is merely busy would otherwise keep it
+        shed for good.
         """
         before = self.state
         elapsed_s = 0.0 if self._at_s is None else max(0.0, now_s - self._at_s)
         self._at_s = now_s
         pushed = load + margin
-        self._ticks = self._ticks + 1 if pushed >= self._rule.on else 0
+        is_seen = look + margin >= self._rule.on
+        self._looks = (self._looks << 1 | is_seen) & _LOOKS
         if load >= self._rule.off:
             self._quiet_since_s = None
         elif self._quiet_since_s is None:
@@ -100,7 +109,7 @@ class TierBreaker:
 
     def _watch(self, load: float, pushed: float, now_s: float, elapsed_s: float) -> None:
         rule = self._rule
-        if self._ticks >= _TICKS_ON:
+        if pushed >= rule.on and self._looks.bit_count() >= _LOOKS_ON:
             if self.state == "recovering":
                 self._quiet_s = min(_QUIET_S_MAX, 2 * self._quiet_s)
                 self._become("shedding_all", now_s)

@@ -17,15 +17,40 @@ class Recent:
         """Add a sample; of more than 512 the newest stay."""
         self._samples.append((now_s, value))
 
-    def at(self, share: float, now_s: float) -> float:
-        """Return the quantile ``share`` (0 to 1) of the samples in the window; 0 without any."""
+    def at(self, share: float, now_s: float, *, backed_by: int = 1) -> float:
+        """Return the quantile ``share`` (0 to 1) of the samples in the window; 0 without any.
+
+        At least ``backed_by`` samples are as high as it; 0 where there are fewer. A high quantile
+        of a few samples would be the highest of them: one late look.
+        """
         samples, oldest_s = self._samples, now_s - self._window_s
         while samples and samples[0][0] < oldest_s:
             samples.popleft()
         if not samples:
             return 0.0
         values = sorted([value for _, value in samples])
-        return values[min(len(values) - 1, int(len(values) * share))]
+        index = min(len(values) - backed_by, int(len(values) * share))
+        return values[index] if index >= 0 else 0.0
+
+
+class Look:
+    """The first samples since it was last taken: each is seen by one look, and by no other."""
+
+    __slots__ = ("_samples", "_samples_max")
+
+    def __init__(self, *, samples_max: int) -> None:
+        self._samples: list[float] = []
+        self._samples_max = samples_max
+
+    def add(self, value: float) -> None:
+        """Add a sample; of more than ``samples_max`` in one look the first stay."""
+        if len(self._samples) < self._samples_max:
+            self._samples.append(value)
+
+    def take(self) -> list[float]:
+        """Return the samples since the last call."""
+        samples, self._samples = self._samples, []
+        return samples
 
 
 def slope(

@@ -6,6 +6,7 @@ Once for every stall it logs where the loop is stalled: the places in the code, 
 import logging
 import sys
 import threading
+import time
 import traceback
 
 from gateway.runtime.clock import Clock
@@ -45,12 +46,20 @@ class Watchdog:
         self._ending.set()
 
     def _run(self) -> None:
+        began_s, used_s = self._clock.monotonic_s(), time.process_time()
         while not self._ending.wait(_CHECK_S):
-            self.check()
+            late_s = self._clock.monotonic_s() - began_s - _CHECK_S
+            paused_s = max(0.0, late_s - (time.process_time() - used_s))
+            self.check(paused_s=paused_s)
+            began_s, used_s = self._clock.monotonic_s(), time.process_time()
 
-    def check(self) -> None:
-        """Check whether the loop ran in the last half second; a new stall is logged."""
-        stalled_s = self._clock.monotonic_s() - self._beat_s
+    def check(self, *, paused_s: float = 0.0) -> None:
+        """Check whether the loop ran in the last half second; a new stall is logged.
+
+        ``paused_s``: seconds in which this thread was due and the process used no CPU. It was
+        stopped or starved then, which is no stall of the loop.
+        """
+        stalled_s = self._clock.monotonic_s() - self._beat_s - paused_s
         if stalled_s < STALL_S or self.is_stalled:
             return
         self.is_stalled = True

@@ -165,7 +165,8 @@ def test_a_view_has_a_line_for_all_and_one_for_each() -> None:
     )
     assert lines[2].split()[:5] == ["PROCESS", "ROLE", "PORT", "LOAD", "SIGNAL"]
     assert " ".join(lines[3].split()) == (
-        "node-0/7 all 8080 0.90 sojourn -* back 25% shed 40% shed all shed all 3/128 11 1234 12 0.3 s"
+        "node-0/7 all 8080 0.90 sojourn -* back 25% shed 40% shed all shed all "
+        "3/128 11 1234 12 0.3 s"
     )
     assert " ".join(lines[4].split()) == (
         "node-1/7 all 8080 0.42 sojourn - - - - - 3/128 11 1234 12 0.3 s"

@@ -98,7 +98,12 @@ class Ticked:
         )
         self.cpu_s = 0.0
 
-    def tick(self, seconds: float = TICK_S, *, late_s: float = 0.0, cpu: float = 0.0) -> None:
+    def tick(
+        self, seconds: float = TICK_S, *, late_s: float = 0.0, cpu: float | None = None
+    ) -> None:
+        """Tick for so long. Unless said otherwise, a loop that is late is busy, as under load."""
+        if cpu is None:
+            cpu = 0.6 if late_s else 0.0
         for _ in range(max(1, round(seconds / TICK_S))):
             self.clock.at_s += TICK_S
             self.cpu_s += TICK_S * cpu
@@ -174,17 +179,21 @@ def test_every_signal_is_measured(signal: str) -> None:
         case "ackwait":
             ticked.committer.waiting_bytes = SETTINGS.ack_bytes_max
         case "acklat":
-            ticked.committer.waits_s = 0.5
+            ticked.committer.waits_s, ticked.committer.waiting = 0.5, 2
         case "inflight":
             cpu, ticked.committer.waiting = 0.95, 128
         case "cpu":
             cpu = 1.0
+        case "sojourn":
+            cpu = 0.6
         case "jage":
             ticked.journal.oldest_s = 31.0
         case "jfill":
             ticked.journal.fill = 0.9
         case "dbbatch":
-            ticked.commits_s.add(2.5, 0.0)
+            ticked.committer.waiting = 2
+            for _ in range(3):
+                ticked.commits_s.add(2.5, 0.0)
         case "dbpool":
             ticked.readers.waits_s = 0.3
         case "peers":
@@ -204,6 +213,7 @@ def test_every_signal_is_measured(signal: str) -> None:
             assert isinstance(asked, Slot)
             ticked.clock.at_s += 0.07
             asked.leave()
+            ticked.clock.at_s -= 0.07
         if signal == "slots":
             # All of them, given back at the end of the tick.
             held = [admission.admit(features.CALLBACKS) for _ in range(admission.concurrency.limit)]

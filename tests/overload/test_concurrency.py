@@ -114,18 +114,24 @@ def test_the_mean_use_is_over_time() -> None:
     assert slots.in_use == 1
 
 
-def test_the_wait_is_of_recent_samples() -> None:
+def test_a_wait_is_seen_once() -> None:
     slots = ConcurrencyLimit()
     assert slots.wait_s() == 0.0
     serve(slots, 0.001, at_once=20, rounds=1)
     assert slots.wait_s() == 0.001
-    slots.adapt(rejecting=0.0)
-    assert slots.wait_s() == 0.001, "a new window knows nothing yet"
     serve(slots, 0.050, at_once=20, rounds=1)
     assert slots.wait_s() == 0.050
-    slots.adapt(rejecting=0.0)
-    slots.adapt(rejecting=0.0)
     assert slots.wait_s() == 0.0, "no requests came"
+
+
+def test_what_was_looked_at_still_moves_the_limit() -> None:
+    slots = ConcurrencyLimit()
+    before = slots.limit
+    for _ in range(10):
+        serve(slots, 0.030, at_once=20, rounds=1)
+        slots.wait_s()
+    slots.adapt(rejecting=0.0)
+    assert slots.limit == int(before * 0.9)
 
 
 @given(st.lists(st.tuples(st.floats(0, 1), st.integers(1, 300), st.floats(0, 1)), max_size=60))

@@ -23,7 +23,7 @@ class Clocked:
     def hold(self, load: float, seconds: float) -> str:
         for _ in range(round(seconds / TICK_S)):
             self.at_s += TICK_S
-            self.breaker.take(load, self.at_s)
+            self.breaker.take(load, self.at_s, look=load)
         return self.breaker.state
 
     def admitted(self, of: int = 1000) -> int:

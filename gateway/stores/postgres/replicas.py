@@ -35,6 +35,8 @@ _READS = Counter(
     "the primary is unavailable.",
     ["where"],
 )
+#: Reads of which so many waited long: one says nothing of the connections.
+_READS_MIN = 3
 Where = Literal["replica", "primary", "stale"]
 
 
@@ -96,7 +98,7 @@ class Readers:
         """Return the 95th percentile of the seconds that reads waited, of the last ten seconds."""
         now_s = asyncio.get_running_loop().time()
         waits = [self._limiter.waits_s, *(replica.waits_s for replica in self._replicas)]
-        return max(waits_s.at(0.95, now_s) for waits_s in waits)
+        return max(waits_s.at(0.95, now_s, backed_by=_READS_MIN) for waits_s in waits)
 
     async def lag_s(self) -> float | None:
         """Return the least replica lag in seconds; None when no replica is of use."""
