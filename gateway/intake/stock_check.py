@@ -83,6 +83,11 @@ class StockCheck:
         self._call_s = call_s
         self._asking = 0
 
+    @property
+    def is_away(self) -> bool:
+        """Whether the inventory is not asked now because too many calls failed."""
+        return self._breaker.state == "open"
+
     async def ask(self, submission: Submission) -> Answer:
         """Return what the inventory reports of an order; ``unchecked`` where it did not answer."""
         outcome, answer = await self._ask(submission)

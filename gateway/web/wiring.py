@@ -95,17 +95,18 @@ def build_server(
     settings = gateway.settings
     response_cache = ResponseCache(clock=gateway.clock)
     reader = OrderReader(readers=gateway.readers, sealer=gateway.stores.sealer)
+    stock = _stock_check(gateway, inventory)
     status = StatusHandler(
         required=readiness.required(gateway),
         alternatives=readiness.alternatives(gateway),
-        optional=readiness.optional(gateway),
+        optional=readiness.optional(gateway, stock),
         objection=lambda: gateway.ring_check.refusal,
         is_stopping=stopping.is_set,
         clock=gateway.clock,
     )
     orders = OrderHandler(
         intake=gateway.intake,
-        stock_check=_stock_check(gateway, inventory),
+        stock_check=stock,
         rate_limits=gateway.channel_rate_limits,
         clock=gateway.clock,
         limits=gateway.limits,
