@@ -20,8 +20,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 
-from prometheus_client import multiprocess
-
+from gateway.runtime import shared_metrics
 from gateway.runtime.hangup import Hangups
 from gateway.runtime.settings import ProcessRole, SettingsError
 from ops.embedded.processes import death_signal_hook
@@ -193,8 +192,8 @@ class Supervisor:
         return all(process.returncode in (0, -signal.SIGTERM) for process in running)
 
     def _forget(self, slot: "_Slot", process: subprocess.Popen[bytes]) -> None:
-        # Its gauges (connections, events waiting) have ended with it; its counters stay valid.
-        multiprocess.mark_process_dead(process.pid, str(self._metrics))  # type: ignore[no-untyped-call]  # untyped in the library
+        # Its gauges (connections, events waiting) have ended with it; what it counted stays valid.
+        shared_metrics.take_over(self._metrics, process.pid)
         slot.process = None
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:

@@ -17,6 +17,7 @@ from gateway.overload.admission import Admission
 from gateway.overload.load import LoadFigure
 from gateway.overload.signals import TICK_S, TICKS, TICKS_PER_S, Signals
 from gateway.overload.tier_breaker import State, TierBreaker
+from gateway.runtime import metrics as runtime_metrics
 from gateway.runtime.clock import Clock
 from gateway.runtime.watchdog import Watchdog
 
@@ -142,5 +143,6 @@ class Monitor:
             metrics.SHED.labels(feature, reason, mode).inc(count)
             if admission.is_acting or reason == "operator":
                 rejected[feature] += count
+        runtime_metrics.publish()
         asked = admission.asked + admission.skipped
         admission.rates.note(now_s, asked=asked, rejected=rejected)

@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable
 import uvloop
 
 from gateway.clients.certificate_fetch import CertificateFetcher
-from gateway.runtime import lifecycle, logs
+from gateway.runtime import lifecycle, logs, metrics
 from gateway.runtime.hangup import Hangups
 from gateway.runtime.live import Live
 from gateway.runtime.reloader import Reloader
@@ -113,6 +113,9 @@ async def _serve(
         except TimeoutError:
             _log.warning("the drain timed out", extra={"waiting": gateway.committer.waiting})
             return 1
+        finally:
+            # The monitor has ended: what was counted since then would be missing in the totals.
+            metrics.publish()
         _log.info("stopped")
     return 0 if is_clean else 1
 

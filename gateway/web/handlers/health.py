@@ -12,9 +12,6 @@ from gateway.web.request import Request
 from gateway.web.response import Response
 
 _PROBE_S = 1.0
-#: Share of the time that rendering of metrics may take, and the most seconds it may save up.
-_RENDERING_BUDGET_SHARE = 0.05
-_RENDERING_BUDGET_S = 0.25
 
 #: Checks a part: returns an empty text where it works, else what is wrong in one sentence.
 Probe = Callable[[], Awaitable[str]]
@@ -27,7 +24,10 @@ class Health(Struct, frozen=True):
 
 
 class Readiness(Struct, frozen=True):
-    """Whether this process should get traffic, and the state of each part."""
+    """Whether this process should get traffic, and the state of each part it can use.
+
+    A part is ``ok``, ``not configured``, or a sentence that says what is wrong.
+    """
 
     ready: bool
     parts: dict[str, str]
@@ -55,9 +55,7 @@ class StatusHandler:
         self._optional = optional
         self._objection = objection
         self._is_stopping = is_stopping
-        self._clock = clock
-        self._rendered = b""
-        self._budget_s, self._paid_at_s = _RENDERING_BUDGET_S, clock.monotonic_s()
+        self._rendering = metrics.Rendering(clock=clock)
         self._probing: asyncio.Task[dict[str, str]] | None = None
         self.document = b"{}"
 
@@ -90,17 +88,8 @@ class StatusHandler:
         return dict(zip(probes, answers, strict=True))
 
     async def metrics(self, request: Request) -> Response:
-        """Answer with all metrics in the Prometheus text format.
-
-        No key is needed: beyond a budget of CPU time the previous rendering is repeated.
-        """
-        now_s = self._clock.monotonic_s()
-        earned_s = (now_s - self._paid_at_s) * _RENDERING_BUDGET_SHARE
-        self._budget_s, self._paid_at_s = min(_RENDERING_BUDGET_S, self._budget_s + earned_s), now_s
-        if self._budget_s > 0:
-            self._rendered = metrics.render()
-            self._budget_s -= self._clock.monotonic_s() - now_s
-        return Response(200, self._rendered, metrics.CONTENT_TYPE)
+        """Answer with all metrics in the Prometheus text format."""
+        return Response(200, self._rendering.take(), metrics.CONTENT_TYPE)
 
     async def openapi(self, request: Request) -> Response:
         """Answer with the OpenAPI document."""
