@@ -9,6 +9,7 @@ themselves. What waits is bounded too: ``Full`` is the back-pressure that caller
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
+from contextvars import copy_context
 from typing import Generic, TypeVar
 
 from gateway.runtime.recent import Recent
@@ -70,6 +71,8 @@ class Batcher(Generic[T, R]):
         self._is_launch_due = False
         self._is_timer_set = False
         self._running: set[asyncio.Task[None]] = set()
+        # A batch is of many requests: what it logs must not carry the id of one of them.
+        self._context = copy_context()
         #: Items taken and not yet answered, the bytes of these, and items answered so far.
         self.waiting = 0
         self.waiting_bytes = 0
@@ -95,7 +98,7 @@ class Batcher(Generic[T, R]):
         if self._slots and not self._is_launch_due and self._is_enough():
             # Not at once: what else is ready in this loop iteration joins the same batch.
             self._is_launch_due = True
-            loop.call_soon(self._launch)
+            loop.call_soon(self._launch, context=self._context)
         return future
 
     async def drain(self) -> None:
@@ -117,7 +120,7 @@ class Batcher(Generic[T, R]):
         self._drop_late(loop.time())
         while self._slots and self._queue and self._is_enough():
             self._slots -= 1
-            task = loop.create_task(self._run(self._take()), name=self._name)
+            task = loop.create_task(self._run(self._take()), name=self._name, context=self._context)
             self._running.add(task)
             task.add_done_callback(self._running.discard)
 

@@ -12,6 +12,8 @@ from typing import Any
 
 import orjson
 
+from gateway.runtime import request_ids
+
 #: Attributes of a record that are not the caller's own fields.
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 
@@ -20,7 +22,10 @@ class JsonLines(logging.Formatter):
     """Writes a record as one line: time, level, logger, event, and the fields given."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """Return the line. Fields come from ``extra=``; what has no JSON form becomes text."""
+        """Return the line. Fields come from ``extra=``; what has no JSON form becomes text.
+
+        What is logged while a request is handled carries its id.
+        """
         line: dict[str, Any] = {
             "at": time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
             + f".{int(record.msecs):03d}Z",
@@ -28,6 +33,8 @@ class JsonLines(logging.Formatter):
             "logger": record.name,
             "event": _event(record),
         }
+        if request_id := request_ids.current.get():
+            line["request_id"] = request_id
         line.update((k, v) for k, v in vars(record).items() if k not in _STANDARD)
         if record.exc_info and record.exc_info[0] is not None:
             # The kind and place of an error, not its text: messages of libraries quote values.

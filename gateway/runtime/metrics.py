@@ -59,6 +59,23 @@ def publish_with(publisher: Callable[[], None]) -> None:
     _publishers.append(publisher)
 
 
+class Tally:
+    """A counter that costs the hot path one addition to ``count``; the library's own costs ten."""
+
+    __slots__ = ("_counter", "_published", "count")
+
+    def __init__(self, counter: Counter) -> None:
+        self.count = 0
+        self._published = 0
+        self._counter = counter
+        publish_with(self._publish)
+
+    def _publish(self) -> None:
+        grown = self.count - self._published
+        self._published += grown
+        self._counter.inc(grown)
+
+
 def publish() -> None:
     """Publish what was counted as plain numbers; four times a second, and before each rendering."""
     for publisher in _publishers:

@@ -15,19 +15,22 @@ from typing import cast
 import msgspec
 from aiohttp import web
 from aiohttp.web_protocol import RequestHandler
-from prometheus_client import Counter
 
 from gateway.domain.errors import TidegateError, Unavailable
 from gateway.overload.concurrency import Overloaded
 from gateway.overload.rejections import SHED, Rejection
+from gateway.runtime import request_ids
 from gateway.runtime.clock import Clock
 from gateway.runtime.live import Limits, Live
-from gateway.web import metrics, routing
+from gateway.runtime.request_ids import RequestIds
+from gateway.web import metrics, outcomes, request_metrics, routing
 from gateway.web.authentication import Authenticator
 from gateway.web.fast_path.handler import FastPath
 from gateway.web.handlers.orders import OrderHandler
-from gateway.web.problems import Answered, problem
+from gateway.web.outcomes import Outcome
+from gateway.web.problems import Answered, named, problem
 from gateway.web.request import Request
+from gateway.web.request_metrics import RequestTally
 from gateway.web.response import CLOSE, Response, StreamedResponse, writer_for
 from gateway.web.routing import Route
 from gateway.web.transport.connection import LINGER_S, HttpConnection
@@ -35,6 +38,7 @@ from gateway.web.transport.early_rejection import EarlyRejection
 
 _log = logging.getLogger(__name__)
 
+_REQUEST_ID = "X-Request-Id"
 #: Limits of a request's head. The longest signatures of providers stay well below.
 _LINE_BYTES_MAX = 8190
 _HEADERS_MAX = 64
@@ -109,7 +113,9 @@ class Dispatcher(web.Server):
         self._clock = clock
         self._limits = limits
         self._serial = itertools.count()
-        self._counted: dict[tuple[str, int], Counter] = {}
+        self._now_s = clock.monotonic_s
+        self._new_request_id = RequestIds()
+        self._tallies: dict[tuple[str, int, Outcome | None], RequestTally] = {}
         self._is_draining = False
         self._fast_path = None
         if fast_path_orders is not None:
@@ -117,6 +123,7 @@ class Dispatcher(web.Server):
                 orders=fast_path_orders,
                 authenticator=authenticator,
                 accounting=self,
+                new_request_id=self._new_request_id,
                 limits=limits,
             )
 
@@ -127,6 +134,7 @@ class Dispatcher(web.Server):
             self,
             early_rejection=self.early_rejection,
             fast_path=self._fast_path,
+            new_request_id=self._new_request_id,
             # As long as a body may take to arrive, its answer may take to leave.
             write_s=limits.body_s,
             loop=self._loop,
@@ -161,21 +169,27 @@ class Dispatcher(web.Server):
             methods, values = self._router.find(_origin_form(path))
         method = "GET" if raw.method == "HEAD" else raw.method
         route = methods.get(method)
+        request_id = self._request_id(raw)
+        # For the log. The task is this connection's own, and its next request sets it anew.
+        request_ids.current.set(request_id)
         request = Request(raw, values, query, cast("HttpConnection", raw.protocol).take_slot())
+        began_s = self._now_s() if request.slot is None else request.slot.given_s
         response: Response | StreamedResponse
         try:
             if route is None:
                 response = self._without_route(request, methods)
-                self.count("none", response.status)
+                self.count("none", response, began_s)
             else:
                 response = await self._run(route, request)
-                self.count(route.name, response.status)
+                self.count(route.name, response, began_s)
         finally:
             if request.slot is not None and request.slot.is_held:
                 request.slot.leave()
         if self._is_draining and CLOSE not in response.head:
             response = msgspec.structs.replace(response, head=response.head + CLOSE)
-        return writer_for(response, raw, self._limits.now.body_s)
+        if isinstance(response, Response):
+            response = named(response, request_id)
+        return writer_for(response, raw, self._limits.now.body_s, request_id)
 
     async def drain(self) -> None:
         """Answer every request that was sent, then close its connection. Bound it with a timeout.
@@ -194,6 +208,13 @@ class Dispatcher(web.Server):
             for handler in list(self._connections):
                 if cast("HttpConnection", handler).is_idle():
                     handler.force_close()
+
+    def _request_id(self, raw: web.BaseRequest) -> str:
+        """Return the sender's own id where it is plain and sent once; else a new one."""
+        sent = raw.headers.getall(_REQUEST_ID, ())
+        if len(sent) == 1 and request_ids.is_plain(sent[0]):
+            return sent[0]
+        return self._new_request_id()
 
     async def _run(self, route: Route, request: Request) -> Response | StreamedResponse:
         try:
@@ -280,12 +301,15 @@ class Dispatcher(web.Server):
         if request.slot.feature.tier > 1:
             request.slot.begin()
 
-    def count(self, route: str, status: int) -> None:
-        """Count a request by route and status."""
-        counter = self._counted.get((route, status))
-        if counter is None:
-            counter = self._counted[route, status] = metrics.REQUESTS.labels(route, status)
-        counter.inc()
+    def count(self, route: str, response: Response | StreamedResponse, began_s: float) -> None:
+        """Count a request and its seconds; ``began_s``: when it was decided about."""
+        status = response.status
+        key = (route, status, response.outcome)
+        tally = self._tallies.get(key)
+        if tally is None:
+            outcome = response.outcome or outcomes.outcome(route, status)
+            tally = self._tallies[key] = request_metrics.tally(route, status, outcome)
+        tally.add(self._now_s() - began_s)
 
 
 def _origin_form(target: str) -> str:

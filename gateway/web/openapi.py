@@ -11,6 +11,11 @@ from gateway.web.problems import Problem
 from gateway.web.response import PROBLEM
 from gateway.web.routing import Route
 
+#: Of every answer but a rejection for load, which thousands of requests share.
+_REQUEST_ID = {
+    "schema": {"type": "string"},
+    "description": "The name of this request in the log: the sender's own, or one made here.",
+}
 _REF = "#/components/schemas/{name}"
 
 
@@ -115,4 +120,6 @@ def _responses(route: Route, known: dict[str, Any]) -> dict[str, Any]:
         if title not in response["description"]:
             response["description"] += f" Or: {title.lower()}."
         response["content"][PROBLEM] = {"schema": known[repr(Problem)]}
+    for response in responses.values():
+        response.setdefault("headers", {})["X-Request-Id"] = _REQUEST_ID
     return responses

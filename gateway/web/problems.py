@@ -36,6 +36,8 @@ class Problem(Struct, frozen=True, omit_defaults=True):
     errors: Annotated[list[FieldError], Meta(max_length=ERRORS_MAX)] = []
     #: What the request conflicts with: both sides of a conflict, the id of a parked order.
     context: dict[str, Any] = field(default_factory=dict)
+    #: That of the answer's header X-Request-Id; log lines about the request carry it too.
+    request_id: Annotated[str, Meta(examples=["k3v7q2m5xa-1f"])] = ""
 
 
 _encode = msgspec.json.Encoder().encode
@@ -61,6 +63,15 @@ def problem(
     errors = [FieldError(fault.field, fault.reason) for fault in faults[:ERRORS_MAX]]
     body = Problem(f"/problems/{kind}", known.title, known.status, detail, errors, context or {})
     return Response(known.status, _encode(body), PROBLEM, head)
+
+
+def named(response: Response, request_id: str) -> Response:
+    """Return a problem with the id of the request that it answers; any other response as it is."""
+    if response.content_type != PROBLEM:
+        return response
+    # At the end of the object. An id has nothing to escape.
+    body = b'%b,"request_id":"%b"}' % (response.body[:-1], request_id.encode())
+    return Response(response.status, body, PROBLEM, response.head, response.outcome)
 
 
 def _summary(faults: Sequence[Fault]) -> str:

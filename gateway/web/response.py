@@ -15,6 +15,8 @@ from typing import Protocol, cast
 from aiohttp.web import BaseRequest, StreamResponse
 from msgspec import Struct
 
+from gateway.web.outcomes import Outcome
+
 JSON = "application/json"
 PROBLEM = "application/problem+json"
 #: The header line of the last response on a connection.
@@ -32,13 +34,15 @@ class Response(Struct, frozen=True):
     """A response of known length.
 
     ``head`` has further header lines, each ``Name: value`` ended by CR LF, in Latin-1. Date,
-    Server, Content-Type and Content-Length are added when it is written.
+    Server, Content-Type, Content-Length and X-Request-Id are added when it is written. ``outcome``
+    labels the metrics of the request; None: its status tells.
     """
 
     status: int
     body: bytes = b""
     content_type: str = JSON
     head: str = ""
+    outcome: Outcome | None = None
 
 
 class StreamedResponse(Struct, frozen=True):
@@ -54,6 +58,7 @@ class StreamedResponse(Struct, frozen=True):
     content_type: str
     done: Callable[[], None]
     head: str = ""
+    outcome: Outcome | None = None
 
 
 class _Connection(Protocol):
@@ -85,11 +90,20 @@ class _Date:
 _date = _Date()
 
 
-def head_bytes(response: Response, connection: str) -> bytes:
+def head_bytes(response: Response, connection: str, request_id: str) -> bytes:
     """Return the head of a response, with the empty line that ends it.
 
     ``connection``: the Connection header's line ended by CR LF, or "" for none.
     """
+    return (
+        f"{_STATUS_LINES[response.status]}{_date.line()}Content-Type: {response.content_type}\r\n"
+        f"Content-Length: {len(response.body)}\r\nX-Request-Id: {request_id}\r\n"
+        f"{response.head}{connection}\r\n"
+    ).encode("latin-1")
+
+
+def shared_head_bytes(response: Response, connection: str) -> bytes:
+    """Return the head of a response that many requests get, which names none of them."""
     return (
         f"{_STATUS_LINES[response.status]}{_date.line()}Content-Type: {response.content_type}\r\n"
         f"Content-Length: {len(response.body)}\r\n{response.head}{connection}\r\n"
@@ -114,10 +128,15 @@ class _Writer:
 class ResponseWriter(_Writer):
     """Sends a ``Response`` in one write; has what aiohttp's protocol uses of a StreamResponse."""
 
-    __slots__ = ("_is_head", "_response", "_write_s", "body_length", "keep_alive", "status")
+    __slots__ = (
+        "_is_head", "_request_id", "_response", "_write_s", "body_length", "keep_alive", "status",
+    )  # fmt: skip
 
-    def __init__(self, response: Response, *, is_head: bool, write_s: float) -> None:
+    def __init__(
+        self, response: Response, *, is_head: bool, write_s: float, request_id: str
+    ) -> None:
         self._response = response
+        self._request_id = request_id
         self._is_head = is_head
         self._write_s = write_s
         self.status = response.status
@@ -137,7 +156,7 @@ class ResponseWriter(_Writer):
             connection = "" if CLOSE in response.head else CLOSE
         elif request.version.minor == 0:
             connection = "Connection: keep-alive\r\n"
-        head = head_bytes(response, connection)
+        head = head_bytes(response, connection, self._request_id)
         transport.write(head if self._is_head else head + response.body)
         cast("_Connection", request.protocol).is_answered = self.keep_alive
         if transport.get_write_buffer_size() > _BUFFERED_BYTES_MAX:
@@ -150,8 +169,11 @@ class ResponseWriter(_Writer):
 class StreamedResponseWriter(_Writer):
     """Sends a ``StreamedResponse``; has what aiohttp's protocol uses of a StreamResponse."""
 
-    def __init__(self, response: StreamedResponse, *, is_head: bool, write_s: float) -> None:
+    def __init__(
+        self, response: StreamedResponse, *, is_head: bool, write_s: float, request_id: str
+    ) -> None:
         self._response = response
+        self._request_id = request_id
         self._is_head = is_head
         self._write_s = write_s
         self.status = response.status
@@ -191,7 +213,8 @@ class StreamedResponseWriter(_Writer):
             lines += CLOSE
         head = (
             f"{_STATUS_LINES[response.status]}{_date.line()}"
-            f"Content-Type: {response.content_type}\r\n{lines}{response.head}\r\n"
+            f"Content-Type: {response.content_type}\r\nX-Request-Id: {self._request_id}\r\n"
+            f"{lines}{response.head}\r\n"
         )
         transport.write(head.encode("latin-1"))
         if not self._is_head:
@@ -209,7 +232,10 @@ class StreamedResponseWriter(_Writer):
 
 
 def writer_for(
-    response: Response | StreamedResponse, request: BaseRequest, write_s: float
+    response: Response | StreamedResponse,
+    request: BaseRequest,
+    write_s: float,
+    request_id: str,
 ) -> StreamResponse:
     """Return the writer of a response to this request, typed as what aiohttp expects.
 
@@ -217,15 +243,22 @@ def writer_for(
     """
     if isinstance(response, StreamedResponse):
         streamed = StreamedResponseWriter(
-            response, is_head=request.method == "HEAD", write_s=write_s
+            response,
+            is_head=request.method == "HEAD",
+            write_s=write_s,
+            request_id=request_id,
         )
         return cast("StreamResponse", streamed)
-    return response_writer(response, request, write_s)
+    return response_writer(response, request, write_s, request_id)
 
 
-def response_writer(response: Response, request: BaseRequest, write_s: float) -> StreamResponse:
+def response_writer(
+    response: Response, request: BaseRequest, write_s: float, request_id: str
+) -> StreamResponse:
     """Do the same for a response of known length."""
     return cast(
         "StreamResponse",
-        ResponseWriter(response, is_head=request.method == "HEAD", write_s=write_s),
+        ResponseWriter(
+            response, is_head=request.method == "HEAD", write_s=write_s, request_id=request_id
+        ),
     )

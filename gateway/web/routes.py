@@ -63,7 +63,16 @@ def all_routes(
                     {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[ -~]+$"},
                     "Identifies the order within its channel, quoted or not. "
                     "Keys do not expire.",
-                )
+                ),
+                # Every route takes it; it is written once, so that each has no argument more.
+                Parameter(
+                    "X-Request-Id",
+                    "header",
+                    {"type": "string"},
+                    "The sender's name for this request, of 1 to 128 characters "
+                    "`A-Z a-z 0-9 . _ : / + = @ ~ -`: it comes back in the answer and is in the "
+                    "log. Any other is replaced.",
+                ),
             ],
             answers=[
                 Answer(201, _STORED, OrderResult),

@@ -15,6 +15,7 @@ from typing import Any
 
 import psutil  # type: ignore[import-untyped]  # it ships no types
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
 from gateway.runtime.hangup import Hangups
 from gateway.stores import sealing
@@ -75,6 +76,44 @@ def test_the_processes_share_a_port_and_their_metrics(processes: Processes) -> N
     assert not _answers(port)
 
 
+def _metrics(port: int) -> dict[str, float]:
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=HANG_S) as answer:
+        text = answer.read().decode()
+    return {
+        sample.name + "".join(f" {k}={v}" for k, v in sorted(sample.labels.items())): sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+    }
+
+
+def test_every_process_shows_its_own_figures_and_all_their_sums(processes: Processes) -> None:
+    """Whichever of them answers; and what a killed one counted stays in the sums."""
+    port = free_port()
+    parent = processes.serve(port=port, count=2)
+    until_blocking(lambda: len(_listeners(port)) == 2)
+    dead, alive = _children(parent)
+    for _ in range(40):
+        assert _status(port, "/healthz") == 200
+    counted = "tidegate_requests_total route=healthz status=200"
+    timed = "tidegate_request_seconds_count outcome=ok route=healthz"
+    until_blocking(lambda: _metrics(port).get(counted) == 40.0)
+    shown = _metrics(port)
+    assert shown[timed] == 40.0
+    for child in (dead, alive):
+        for figure in ("resident_memory_bytes", "cpu_seconds_total", "open_fds"):
+            assert shown[f"process_{figure} pid={child.pid}"] > 0
+        started_s = shown[f"process_start_time_seconds pid={child.pid}"]
+        assert abs(started_s - child.create_time()) < 60
+    assert any(name.startswith("python_info ") for name in shown)
+    assert shown["python_gc_collections_total generation=2"] >= 2
+    dead.kill()
+    until_blocking(lambda: dead.pid not in _listeners(port) and len(_listeners(port)) == 2)
+    until_blocking(lambda: f"process_open_fds pid={dead.pid}" not in _metrics(port))
+    after = _metrics(port)
+    assert (after[counted], after[timed]) == (40.0, 40.0)
+    assert f"process_open_fds pid={alive.pid}" in after
+
+
 def test_the_processes_have_the_role_of_their_parent(processes: Processes) -> None:
     port = free_port()
     # The option wins over the variable, for the children too.
@@ -97,9 +136,9 @@ def test_a_killed_child_is_replaced_and_the_other_continues(processes: Processes
     until_blocking(lambda: len(_listeners(port)) == 2)
     assert alive.pid in _listeners(port)
     assert dead.pid not in _listeners(port)
-    # No connections are counted for the dead child.
+    # Nothing is left of the dead child but what it counted.
     directory = _metrics_of(alive)
-    assert not list(directory.glob(f"gauge_live*_{dead.pid}.db"))
+    assert not list(directory.glob(f"*_{dead.pid}.db"))
     parent.send_signal(signal.SIGINT)
     assert parent.wait(HANG_S) == 0
     assert not directory.exists()

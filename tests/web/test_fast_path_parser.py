@@ -53,6 +53,15 @@ def test_a_cached_head_is_valid_for_another_body_and_key() -> None:
     assert len(parser._heads) == 1
 
 
+def test_a_cached_head_is_valid_for_another_request_id() -> None:
+    """A proxy makes one for each request: the heads must not be parsed each time for it."""
+    parser = SubmissionParser(limits=_LIMITS)
+    for n in range(5):
+        read = parser.read(_sent(*_BASE[:2], f"X-Request-Id: r-{n}", *_BASE[2:]))
+        assert read == ParsedSubmission(ParsedHead("Bearer k", False), None, b"{}", f"r-{n}")
+    assert len(parser._heads) == 1
+
+
 def test_the_cache_has_a_bound() -> None:
     parser = SubmissionParser(limits=_LIMITS)
     for n in range(3000):
@@ -100,6 +109,15 @@ def test_the_cache_has_a_bound() -> None:
         _sent(*_BASE, "Idempotency-Key: a "),
         _sent(*_BASE, "Idempotency-Key: caf\xe9"),
         _sent(*_BASE, "Idempotency-Key: a\rX"),
+        _sent(*_BASE, "X-Request-Id: a", "X-Request-Id: b"),
+        _sent(*_BASE, "X-Request-Id: a", "x-request-id: a"),
+        _sent(*_BASE, "X-Request-Id: "),
+        _sent(*_BASE, "X-Request-Id:a"),
+        _sent(*_BASE, "X-Request-Id:  a"),
+        _sent(*_BASE, "X-Request-Id: a b"),
+        _sent(*_BASE, "X-Request-Id: " + "a" * 129),
+        _sent(*_BASE, "X-Request-Id: caf\xe9"),
+        _sent(*_BASE, "X-Request-Id: a\rZHost: b"),
         _sent(*_BASE, "X-Folded: a", " b"),
         _sent(*_BASE, "X Blank: a"),
         _sent(*_BASE, "X-None"),
@@ -147,6 +165,7 @@ def _parsed(data: bytes) -> list[tuple[Any, bytes]]:
 _NAMES = [
     "Host", "Authorization", "Content-Length", "Idempotency-Key", "Connection", "Content-Type",
     "Transfer-Encoding", "Content-Encoding", "X-Trace", "content-length", "idempotency-key",
+    "X-Request-Id", "x-request-id",
 ]  # fmt: skip
 _VALUES = ["2", "3", "Bearer k", "a", "keep-alive", "close", "application/json", "chunked", "gzip"]
 _ends = st.sampled_from(["\r\n"] * 12 + ["\n", "\r", "\r\n ", "\r\n\t", "\0\r\n", " \r\n", "\x0b"])
@@ -166,6 +185,7 @@ _fields = st.tuples(
 )
 @example(fields=[("Content-Length", ": ", "2", "\r\n")], is_based=True, body=b"{}")
 @example(fields=[("Idempotency-Key", ": ", "a", "\r\n")], is_based=True, body=b"{}")
+@example(fields=[("X-Request-Id", ": ", "a", "\r\n")], is_based=True, body=b"{}")
 @example(
     fields=[("Content-Length", ": ", "2", "\r"), ("XHost", ": ", "a", "\r\n")],
     is_based=False,
@@ -188,7 +208,8 @@ def test_aiohttps_parser_reads_every_parsed_submission_the_same(
     headers = message.headers
     assert (message.method, message.path) == ("POST", "/v1/orders")
     assert headers.getall("Authorization") == [read.head.authorization]
-    assert headers.get("Idempotency-Key") == read.request_id
+    assert headers.get("Idempotency-Key") == read.idempotency_key
+    assert headers.getall("X-Request-Id", []) == [read.request_id] * bool(read.request_id)
     assert parsed_body == read.body
     assert message.should_close == read.head.closes
     assert not (message.chunked or message.upgrade or message.compression)

@@ -1,14 +1,15 @@
 """The fast path's parser: submissions whose heads every HTTP parser reads alike.
 
 Nearly every submission arrives in one read, with a head that its client repeats except for
-Content-Length and Idempotency-Key. So heads are cached without these two. Whatever could be read
-in two ways is left to aiohttp's parser, which knows all of HTTP (RFC 9112).
+Content-Length, Idempotency-Key and X-Request-Id. So heads are cached without these. Whatever could
+be read in two ways is left to aiohttp's parser, which knows all of HTTP (RFC 9112).
 """
 
 import re
 
 from msgspec import Struct
 
+from gateway.runtime import request_ids
 from gateway.runtime.live import Limits, Live
 from gateway.web.request import is_json
 from gateway.web.response import JSON
@@ -17,14 +18,16 @@ _FIRST_LINE = b"POST /v1/orders HTTP/1.1\r\n"
 _LINE_END = b"\r\n"
 _HEAD_END = b"\r\n\r\n"
 _LENGTH = b"\r\ncontent-length: "
-_REQUEST_ID = b"\r\nidempotency-key: "
+_IDEMPOTENCY_KEY = b"\r\nidempotency-key: "
+_REQUEST_ID = b"\r\nx-request-id: "
 #: A field: its name is a token, its value visible ASCII, spaces and tabs; nothing is folded.
 _FIELD = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):([\t -~]*)")
 #: Fields that change how a body is read or a connection ends, or that must not be repeated.
 _NOT_PLAIN = frozenset(
     {
-        b"content-length", b"idempotency-key", b"transfer-encoding", b"content-encoding",
-        b"expect", b"upgrade", b"trailer", b"te", b"proxy-connection", b"sec-websocket-key1",
+        b"content-length", b"idempotency-key", b"x-request-id", b"transfer-encoding",
+        b"content-encoding", b"expect", b"upgrade", b"trailer", b"te", b"proxy-connection",
+        b"sec-websocket-key1",
     }
 )  # fmt: skip
 _LENGTH_DIGITS_MAX = 6
@@ -47,11 +50,16 @@ class ParsedHead(Struct, frozen=True):
 
 
 class ParsedSubmission(Struct, frozen=True):
-    """A whole submission. ``request_id``: the Idempotency-Key as it was sent; None: not sent."""
+    """A whole submission.
+
+    ``idempotency_key``: as it was sent; None: not sent. ``request_id``: the sender's own, where it
+    may be used as it is; else empty.
+    """
 
     head: ParsedHead
-    request_id: str | None
+    idempotency_key: str | None
     body: bytes
+    request_id: str = ""
 
 
 class SubmissionParser:
@@ -63,7 +71,7 @@ class SubmissionParser:
 
     def __init__(self, *, limits: Live[Limits]) -> None:
         self._limits = limits
-        # Heads without Content-Length and Idempotency-Key; None: left to aiohttp's parser.
+        # Heads without the fields that differ each time; None: left to aiohttp's parser.
         self._heads: dict[bytes, ParsedHead | None] = {}
 
     def read(self, data: bytes) -> ParsedSubmission | None:
@@ -85,22 +93,33 @@ class SubmissionParser:
         if body_bytes > self._limits.now.order_bytes_max or len(data) != end + 4 + body_bytes:
             return None
         head, lower = head[:at] + head[digits_end:], lower[:at] + lower[digits_end:]
-        request_id = None
+        idempotency_key = None
+        request_id = ""
+        at = lower.find(_IDEMPOTENCY_KEY)
+        if at >= 0:
+            value_end = lower.find(_LINE_END, at + 2)
+            value = head[at + len(_IDEMPOTENCY_KEY) : value_end]
+            idempotency_key = value.decode("latin-1")
+            if not value or not (idempotency_key.isascii() and idempotency_key.isprintable()):
+                return None
+            if idempotency_key[0] == " " or idempotency_key[-1] == " ":
+                return None
+            head, lower = head[:at] + head[value_end:], lower[:at] + lower[value_end:]
         at = lower.find(_REQUEST_ID)
         if at >= 0:
             value_end = lower.find(_LINE_END, at + 2)
-            value = head[at + len(_REQUEST_ID) : value_end]
-            request_id = value.decode("latin-1")
-            if not value or not (request_id.isascii() and request_id.isprintable()):
-                return None
-            if request_id[0] == " " or request_id[-1] == " ":
+            request_id = head[at + len(_REQUEST_ID) : value_end].decode("latin-1")
+            if not request_ids.is_plain(request_id):
+                # Perhaps sent with spaces around it, or not a header at all.
                 return None
             head = head[:at] + head[value_end:]
         try:
             parsed = self._heads[head]
         except KeyError:
             parsed = self._parse_and_cache(head)
-        return None if parsed is None else ParsedSubmission(parsed, request_id, data[end + 4 :])
+        if parsed is None:
+            return None
+        return ParsedSubmission(parsed, idempotency_key, data[end + 4 :], request_id)
 
     def _parse_and_cache(self, head: bytes) -> ParsedHead | None:
         parsed = _parse(head)

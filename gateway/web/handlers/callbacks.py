@@ -17,6 +17,7 @@ from gateway.runtime.live import Limits, Live
 from gateway.runtime.logs import Throttle
 from gateway.runtime.reload_plan import ConfiguredAccount
 from gateway.web.metrics import REJECTED_CALLBACKS
+from gateway.web.outcomes import Outcome
 from gateway.web.problems import Answered, problem
 from gateway.web.request import Request, read_body
 from gateway.web.response import Response
@@ -24,6 +25,14 @@ from gateway.web.response import Response
 _log = logging.getLogger(__name__)
 # A provider with a wrong key repeats for days; the counter has the exact number.
 _log.addFilter(Throttle(10.0))
+
+
+#: Of each answer, for the metrics: what its status says is the provider's convention.
+_OUTCOMES: Mapping[Answer, Outcome] = {
+    "accepted": "ok",
+    "rejected": "invalid",
+    "later": "unavailable",
+}
 
 
 class ProviderAccount(Struct, frozen=True):
@@ -154,4 +163,4 @@ def _reply(account: ProviderAccount, answer: Answer, reading: Reading | None = N
     if reading is not None and reading.reply is not None:
         reply = reading.reply
     head = "Retry-After: 2\r\n" if answer == "later" and reply.status == 503 else ""
-    return Response(reply.status, reply.body, reply.content_type, head)
+    return Response(reply.status, reply.body, reply.content_type, head, _OUTCOMES[answer])

@@ -10,9 +10,10 @@ from aiohttp.web_protocol import RequestHandler
 
 from gateway.domain.features import ORDER_SUBMISSION
 from gateway.overload.concurrency import Slot
+from gateway.runtime.request_ids import RequestIds
 from gateway.web import metrics
 from gateway.web.fast_path.handler import FastPath
-from gateway.web.problems import problem
+from gateway.web.problems import named, problem
 from gateway.web.response import CLOSE, Response, head_bytes, response_writer
 from gateway.web.transport import broken_head
 from gateway.web.transport.early_rejection import Decision, EarlyRejection, RejectedRequest
@@ -47,8 +48,9 @@ class HttpConnection(RequestHandler):
 
     __slots__ = (
         "_body_bytes", "_client_transport", "_early_rejection", "_fast_path", "_in_fast_path",
-        "_is_half_closed", "_is_line_long", "_line_bytes_max", "_lost_track", "_partial_head",
-        "_pipelined", "_requests_located", "_skip_bytes", "_slot", "_write_s", "is_answered",
+        "_is_half_closed", "_is_line_long", "_line_bytes_max", "_lost_track", "_new_request_id",
+        "_partial_head", "_pipelined", "_requests_located", "_skip_bytes", "_slot", "_write_s",
+        "is_answered",
     )  # fmt: skip
 
     def __init__(
@@ -57,6 +59,7 @@ class HttpConnection(RequestHandler):
         *,
         early_rejection: EarlyRejection,
         fast_path: FastPath | None,
+        new_request_id: RequestIds,
         write_s: float,
         **options: Any,
     ) -> None:
@@ -70,6 +73,7 @@ class HttpConnection(RequestHandler):
         self._is_line_long = False
         self._early_rejection = early_rejection
         self._fast_path = fast_path
+        self._new_request_id = new_request_id
         self._write_s = write_s
         # What the parser has of a head that is not complete, and how much of a body is to come.
         self._partial_head = b""
@@ -150,7 +154,7 @@ class HttpConnection(RequestHandler):
             self._in_fast_path = False
         return is_taken
 
-    def respond(self, response: Response, *, closes: bool) -> None:
+    def respond(self, response: Response, *, closes: bool, request_id: str) -> None:
         """Send the response of the fast path's request, then serve what was pipelined after it."""
         self._in_fast_path = False
         pipelined, self._pipelined = self._pipelined, b""
@@ -159,7 +163,8 @@ class HttpConnection(RequestHandler):
             return
         closes = closes or self._is_half_closed or self._early_rejection.is_draining
         try:
-            transport.write(head_bytes(response, CLOSE if closes else "") + response.body)
+            head = head_bytes(response, CLOSE if closes else "", request_id)
+            transport.write(head + response.body)
         except BaseException:
             transport.abort()
             raise
@@ -315,7 +320,8 @@ class HttpConnection(RequestHandler):
         if (slot := self.take_slot()) is not None:
             slot.leave()
         self.close()
-        return response_writer(response, request, 1.0)
+        request_id = self._new_request_id()
+        return response_writer(named(response, request_id), request, 1.0, request_id)
 
     def _broken(self, status: int, exc: BaseException | None) -> Response:
         if status >= 500:

@@ -9,10 +9,12 @@ import math
 import time
 from collections.abc import Iterator
 
+import msgspec
+
 from gateway.overload.rejections import Rejection
 from gateway.providers import contract
 from gateway.web.problems import problem
-from gateway.web.response import CLOSE, Response, head_bytes
+from gateway.web.response import CLOSE, Response, shared_head_bytes
 from gateway.web.transport.route_table import RouteEntry, RouteTable
 
 #: Retry-After is 1 to this many times the rejection's factor, in seconds.
@@ -92,14 +94,15 @@ def _response(
     head = f"Retry-After: {after_s}\r\n"
     if retry_response is not None:
         return Response(
-            retry_response.status, retry_response.body, retry_response.content_type, head
+            retry_response.status, retry_response.body, retry_response.content_type, head, "shed"
         )
     feature = rejection.feature
     context = {"feature": feature.name, "tier": feature.tier, "reason": rejection.reason}
     detail = f"{_REASONS[rejection.reason]}; the highest load signal is {rejection.signal}"
-    return problem("overloaded", detail, context=context, head=head)
+    response = problem("overloaded", detail, context=context, head=head)
+    return msgspec.structs.replace(response, outcome="shed")
 
 
 def _rendered(response: Response, *, closes: bool, is_head: bool = False) -> bytes:
-    head = head_bytes(response, CLOSE if closes else "")
+    head = shared_head_bytes(response, CLOSE if closes else "")
     return head if is_head else head + response.body
