@@ -114,6 +114,7 @@ def settings(
         journal_after_s=2.5,
         keyring_file=str(keyring),
         port=0,
+        worker_metrics_port=0,
         control_dir=str(tmp_path / "control"),
         accounts=accounts,
     )

@@ -26,6 +26,8 @@ from gateway.stores.postgres.key_ring import RingCheck
 from gateway.stores.postgres.ledger import Ledger
 from gateway.stores.redis.journal_streams import JournalStreams, ReadEntry
 from gateway.stores.sealing import UnknownKey
+from workers import metrics
+from workers.rounds import Rounds
 
 _log = logging.getLogger(__name__)
 
@@ -53,9 +55,12 @@ class _Outcome(Struct, frozen=True):
     is_settled: bool
     alias: tuple[UUID, UUID] | None = None
     is_kept: bool = False
+    #: It is in no order: it waits for a person.
+    is_parked: bool = False
 
 
 _SETTLED = _Outcome(True)
+_PARKED = _Outcome(True, is_parked=True)
 _RETRY = _Outcome(False)
 _KEPT = _Outcome(False, is_kept=True)
 
@@ -76,6 +81,7 @@ class Drainer:
         aliases: Aliases,
         ring_check: RingCheck,
         clock: Clock,
+        rounds: Rounds,
         consumer: str,
     ) -> None:
         self._streams = streams
@@ -85,6 +91,7 @@ class Drainer:
         self._aliases = aliases
         self._ring_check = ring_check
         self._clock = clock
+        self._rounds = rounds
         self._consumer = consumer
         self._pending: dict[tuple[int, LaneName], list[ReadEntry]] = {}
         self._tries: dict[str, int] = {}
@@ -101,8 +108,10 @@ class Drainer:
             try:
                 settled = await self.round()
             except TidegateError as exc:
-                _log.warning("drain postponed", extra={"reason": str(exc)})
+                self._rounds.postponed(exc)
                 settled = 0
+            else:
+                self._rounds.done()
             if self._pending and not settled:
                 await lifecycle.pause(stopping, _UNAVAILABLE_PAUSE_S)
             elif not settled:
@@ -170,6 +179,9 @@ class Drainer:
         ]
         if done:
             await self._streams.settle(shard, lane, done)
+            parked = sum(outcome.is_parked for outcome in outcomes)
+            metrics.DRAINED.labels(lane, "parked").inc(parked)
+            metrics.DRAINED.labels(lane, "committed").inc(len(done) - parked)
         for entry_id in done:
             self._tries.pop(entry_id, None)
         failed = [
@@ -207,7 +219,7 @@ class Drainer:
             return await self._drain_order(self._codec.decode_order(read.envelope))
         except Poisoned:
             # The committer has parked it.
-            return _SETTLED
+            return _PARKED
         except Unreadable as exc:
             return await self._unreadable(shard, lane, read, exc)
         except TidegateError:
@@ -251,14 +263,14 @@ class Drainer:
         except (Invalid, msgspec.MsgspecError) as exc:
             reason = f"no longer accepted: {type(exc).__name__}"
             await self._park_order("journal:placements", str(order.id), order.raw, reason, order)
-            return _SETTLED
+            return _PARKED
         placed = await self._intake.accept_order(placement)
         if placed.answer in ("conflict", "key_reused"):
             # Acknowledged while Postgres could not be asked; an operator must choose one of two.
             await self._park_order(
                 f"journal:{placed.channel}", str(order.id), order.raw, _conflict(placed), order
             )
-            return _SETTLED
+            return _PARKED
         return _Outcome(True, None if placed.id == order.id else (order.id, placed.id))
 
     async def _park_entry(
@@ -272,7 +284,7 @@ class Drainer:
         except TidegateError:
             return _RETRY
         _log.error("parked out of the journal", extra={"parked": parked_id, "reason": reason})
-        return _SETTLED
+        return _PARKED
 
     async def _park_order(
         self, source: str, key: str, body: bytes, reason: str, order: JournaledOrder

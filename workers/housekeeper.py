@@ -8,6 +8,8 @@ from gateway.domain.errors import TidegateError
 from gateway.runtime import lifecycle
 from gateway.runtime.clock import Clock
 from gateway.stores.postgres.maintenance import Maintenance
+from workers import metrics
+from workers.rounds import Rounds
 
 _log = logging.getLogger(__name__)
 
@@ -26,12 +28,14 @@ class Housekeeper:
         *,
         maintenance: Maintenance,
         clock: Clock,
+        rounds: Rounds,
         raw_months: int,
         rejected_retention_h: int,
         rejected_rows_max: int,
     ) -> None:
         self._maintenance = maintenance
         self._clock = clock
+        self._rounds = rounds
         self._raw_months = raw_months
         self._rejected_retention = timedelta(hours=rejected_retention_h)
         self._rejected_rows_max = rejected_rows_max
@@ -42,7 +46,9 @@ class Housekeeper:
             try:
                 await self.round()
             except TidegateError as exc:
-                _log.warning("maintenance postponed", extra={"reason": str(exc)})
+                self._rounds.postponed(exc)
+            else:
+                self._rounds.done()
             await lifecycle.pause(stopping, _ROUND_S)
 
     async def round(self) -> None:
@@ -50,8 +56,11 @@ class Housekeeper:
         now = self._clock.now()
         await self._maintenance.create_months(now)
         for name in await self._maintenance.drop_months(now, self._raw_months):
+            metrics.DELETED.labels("partitions").inc()
             _log.info("dropped a month of raw messages", extra={"partition": name})
-        await self._maintenance.delete_expired_windows()
-        await self._maintenance.delete_rejected_callbacks(
+        windows = await self._maintenance.delete_expired_windows()
+        metrics.DELETED.labels("windows").inc(windows)
+        callbacks = await self._maintenance.delete_rejected_callbacks(
             now - self._rejected_retention, self._rejected_rows_max
         )
+        metrics.DELETED.labels("rejected_callbacks").inc(callbacks)

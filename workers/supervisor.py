@@ -3,14 +3,14 @@
 import asyncio
 import logging
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import uvloop
 
 from gateway.intake.accept import Intake
 from gateway.intake.committer import Committer
 from gateway.intake.journal_codec import JournalCodec
-from gateway.runtime import lifecycle, logs
+from gateway.runtime import lifecycle, logs, metrics
 from gateway.runtime.hangup import Hangups
 from gateway.runtime.reloader import Reloader
 from gateway.runtime.settings import Settings
@@ -19,10 +19,17 @@ from gateway.stores.postgres.ledger import Ledger
 from gateway.wiring import Gateway, batch_writer, open_gateway
 from workers.drainer import Drainer
 from workers.housekeeper import Housekeeper
+from workers.parked import ParkedRows
 from workers.reload import WorkerConfiguration
+from workers.rounds import Rounds
+from workers.status_listener import NOT_CONFIGURED, StatusListener
 from workers.sweeper import Sweeper
 
 _log = logging.getLogger(__name__)
+
+#: The tasks that work in rounds, and after how many seconds without one they are not ready: many
+#: times what a round takes, with the time that a commit or a deletion may take.
+_OVERDUE_S = {"drainer": 60.0, "sweeper": 60.0, "parked": 120.0, "housekeeper": 900.0}
 
 
 def run(settings: Settings, *, load: Callable[[], Settings], hangups: Hangups) -> int:
@@ -53,18 +60,33 @@ async def _work(settings: Settings, load: Callable[[], Settings], hangups: Hangu
 def tasks(gateway: Gateway) -> dict[str, lifecycle.Task]:
     """Return the tasks of a worker by name."""
     settings = gateway.settings
-    drainer = {} if gateway.stores.journal_streams is None else {"drainer": _drainer(gateway)}
+    rounds = {
+        task: Rounds(task=task, clock=gateway.clock, overdue_s=overdue_s)
+        for task, overdue_s in _OVERDUE_S.items()
+    }
+    journal: dict[str, lifecycle.Task] = {}
+    if gateway.stores.journal_streams is None:
+        del rounds["drainer"]
+    else:
+        journal["drainer"] = _drainer(gateway, rounds["drainer"])
+    if gateway.journal_monitor is not None:
+        # For its figures: how much waits to be drained, and since when.
+        journal["journal"] = gateway.journal_monitor
     return {
-        **drainer,
+        **journal,
+        **_status(gateway, rounds),
         "sweeper": Sweeper(
             maintenance=gateway.maintenance,
             intake=gateway.intake,
+            rounds=rounds["sweeper"],
             sweep_s=settings.sweep_s,
             unknown_order_s=settings.unknown_order_s,
         ),
+        "parked": ParkedRows(maintenance=gateway.maintenance, rounds=rounds["parked"]),
         "housekeeper": Housekeeper(
             maintenance=gateway.maintenance,
             clock=gateway.clock,
+            rounds=rounds["housekeeper"],
             raw_months=settings.raw_months,
             rejected_retention_h=settings.refused_keep_h,
             rejected_rows_max=settings.refused_rows_max,
@@ -72,7 +94,22 @@ def tasks(gateway: Gateway) -> dict[str, lifecycle.Task]:
     }
 
 
-def _drainer(gateway: Gateway) -> Drainer:
+def _status(gateway: Gateway, rounds: Mapping[str, Rounds]) -> dict[str, lifecycle.Task]:
+    settings = gateway.settings
+    if not settings.worker_metrics_port:
+        return {}
+    listener = StatusListener(
+        host=settings.worker_metrics_host,
+        port=settings.worker_metrics_port,
+        faults=lambda: {
+            task: rounds[task].fault() if task in rounds else NOT_CONFIGURED for task in _OVERDUE_S
+        },
+        rendering=metrics.Rendering(clock=gateway.clock),
+    )
+    return {"status": listener}
+
+
+def _drainer(gateway: Gateway, rounds: Rounds) -> Drainer:
     """Return a drainer with an intake of its own: what it drains must not be journaled again."""
     settings, stores = gateway.settings, gateway.stores
     assert stores.journal_streams is not None, "only asked for where there is a journal"
@@ -96,6 +133,7 @@ def _drainer(gateway: Gateway) -> Drainer:
         aliases=Aliases(pool=stores.primary),
         ring_check=gateway.ring_check,
         clock=gateway.clock,
+        rounds=rounds,
         # A new name at each start: entries of an earlier one are taken over, not mixed with these.
         consumer=str(gateway.new_id()),
     )

@@ -11,6 +11,8 @@ from gateway.domain.errors import TidegateError
 from gateway.intake.accept import Intake
 from gateway.runtime import lifecycle
 from gateway.stores.postgres.maintenance import Maintenance
+from workers import metrics
+from workers.rounds import Rounds
 
 _log = logging.getLogger(__name__)
 
@@ -22,10 +24,17 @@ class Sweeper:
     """Settles orders every ``sweep_s`` seconds, and parks a note of events that wait too long."""
 
     def __init__(
-        self, *, maintenance: Maintenance, intake: Intake, sweep_s: float, unknown_order_s: float
+        self,
+        *,
+        maintenance: Maintenance,
+        intake: Intake,
+        rounds: Rounds,
+        sweep_s: float,
+        unknown_order_s: float,
     ) -> None:
         self._maintenance = maintenance
         self._intake = intake
+        self._rounds = rounds
         self._sweep_s = sweep_s
         self._unknown_order_s = unknown_order_s
 
@@ -35,8 +44,10 @@ class Sweeper:
             try:
                 settled = await self.sweep()
             except TidegateError as exc:
-                _log.warning("sweep postponed", extra={"reason": str(exc)})
+                self._rounds.postponed(exc)
                 settled = 0
+            else:
+                self._rounds.done()
             if settled < _ORDERS_MAX:
                 await lifecycle.pause(stopping, self._sweep_s)
 
@@ -45,8 +56,10 @@ class Sweeper:
         pairs = await self._maintenance.orders_to_settle(_ORDERS_MAX)
         if pairs:
             await asyncio.gather(*[self._intake.settle(order_id) for order_id in pairs])
+            metrics.SETTLED.inc(len(pairs))
             _log.info("paired", extra={"orders": len(pairs)})
         shown = await self._maintenance.park_overdue_events(self._unknown_order_s, _ORDERS_MAX)
         if shown:
+            metrics.OVERDUE.inc(shown)
             _log.warning("events wait for an unknown order", extra={"parked": shown})
         return len(pairs)

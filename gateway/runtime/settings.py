@@ -223,6 +223,13 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     #: Seconds after which an event that still waits for its order is marked for a person.
     unknown_order_s: Positive = 900.0
 
+    # --- workers ---
+
+    #: Where `tidegate work` shows /metrics, /healthz and /readyz, without a key; port 0: nowhere.
+    #: Each worker of a machine needs a port of its own.
+    worker_metrics_host: str = "127.0.0.1"
+    worker_metrics_port: Annotated[int, Meta(ge=0, le=65535)] = 9464
+
     # --- logs ---
 
     #: The lowest level that is logged; debug is for a developer's own machine.

@@ -26,6 +26,9 @@ def command() -> None:
     them, marks for a person what waits too long, creates the partitions of the coming months, and
     deletes what has expired.
 
+    http://127.0.0.1:9464 has its /metrics, /healthz and /readyz (worker_metrics_host and
+    worker_metrics_port).
+
     SIGHUP reloads the settings file: the channels change at once, what else differs is named in the
     log and needs a restart. When the terminal of a worker hangs up, it ends, unless it was started
     with nohup.

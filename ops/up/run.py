@@ -125,13 +125,15 @@ class _Up:
         self._servers.begin()
         state = self._servers.state
         variables = self._variables(state.path)
+        worker = self._worker_status()
         self._children = children = Children(
             listen=self._listen,
             gateway_processes=self._gateway_processes,
             drain_s=self._drain_s,
             logs=state.logs,
             pids=state.pids,
-            variables=variables,
+            # Not in the file of settings: another worker needs another port.
+            variables={**variables, "TIDEGATE_WORKER_METRICS_PORT": str(worker.port)},
             abandon_check=self._abandon_check,
         )
         key_file = state.path / "api-key"
@@ -158,7 +160,7 @@ class _Up:
                 api_key = local_key.make(children, key_file)
         if api_key != saved_key:
             self._write_environment(state.path, variables, api_key)
-        self._reporter.say(self._greeting(api_key, state.path))
+        self._reporter.say(self._greeting(api_key, state.path, worker))
 
     def _stop(self) -> None:
         self._due_s.clear()
@@ -233,12 +235,19 @@ class _Up:
             exported["TIDEGATE_API_KEY"] = api_key
         write_private(state / "env", surroundings.exports(exported, state=state))
 
-    def _greeting(self, api_key: str, state: Path) -> str:
+    def _worker_status(self) -> ListenAddress:
+        """Where the worker shows its metrics; port 0: nowhere."""
+        host = self._given["worker_metrics_host"] or "127.0.0.1"
+        return ListenAddress(host, int(self._given["worker_metrics_port"] or free_port()))
+
+    def _greeting(self, api_key: str, state: Path, worker: ListenAddress) -> str:
         places = [
             (LABELS[name], f"127.0.0.1:{self._servers.port(name)}")
             for name in (PRIMARY, REPLICA, VALKEY, JOURNAL)
             if name in self._servers.names
         ]
+        if worker.port:
+            places.append(("worker", f"{worker.url}/metrics"))
         places.append(("logs", str(state / "log")))
         hint = (
             "Its data goes with it."

@@ -21,6 +21,7 @@ SOURCED = "TIDEGATE_SOURCED"
 #: Settings that name servers and files; `tidegate up` fills in those that the user has not set.
 PLACES = (
     "database_url", "replica_urls", "redis_url", "journal_url", "keyring_file", "control_dir",
+    "worker_metrics_host", "worker_metrics_port",
 )  # fmt: skip
 _SERVERS = ("database_url", "replica_urls", "redis_url", "journal_url")
 _DIGEST_CHARS = 16

@@ -254,6 +254,16 @@ def test_a_dead_gateway_is_restarted(up: Up) -> None:
             connection.close()
 
 
+def test_the_worker_shows_its_metrics_where_the_greeting_says(up: Up) -> None:
+    url = urlsplit(up.wait_for(r"worker +(http://\S+)").split()[-1])
+    connection = http.client.HTTPConnection("127.0.0.1", url.port, timeout=HANG_S)
+    connection.request("GET", url.path)
+    response = connection.getresponse()
+    assert response.status == 200
+    assert b"tidegate_worker_rounds_total" in response.read()
+    connection.close()
+
+
 def test_the_journal_is_configured_everywhere(up: Up) -> None:
     """Gateway, worker, the file of settings and the greeting name the journal's own server."""
     place = up.wait_for(r"Valkey for the journal +127\.0\.0\.1:\d+").split()[-1]

@@ -13,6 +13,7 @@ from ops.embedded.cluster import Servers
 from tests.support import databases
 from tests.support.payers import Payers
 from tests.support.site import serve
+from workers.rounds import Rounds
 from workers.sweeper import Sweeper
 
 ORDERS = 60
@@ -42,7 +43,11 @@ async def play(servers: Servers, *, keyring: Path, directory: Path) -> DemoRun:
         deployment = Deployment(site.url, site.token, settings.database_url, "", directory)
         await drive(drawn, deployment, connections=20, say=lambda _: None)
         sweeper = Sweeper(
-            maintenance=gateway.maintenance, intake=gateway.intake, sweep_s=1, unknown_order_s=900
+            maintenance=gateway.maintenance,
+            intake=gateway.intake,
+            rounds=Rounds(task="sweeper", clock=gateway.clock, overdue_s=60.0),
+            sweep_s=1,
+            unknown_order_s=900,
         )
         await sweeper.sweep()
     forged = next(sent for sent in drawn.history.callbacks if sent.is_forged)

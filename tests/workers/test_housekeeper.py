@@ -12,12 +12,14 @@ from tests.stores.support import Database
 from tests.support.fakes.clock import ManualClock
 from tests.support.patience import HANG_S
 from workers.housekeeper import Housekeeper
+from workers.rounds import Rounds
 
 
 def housekeeper(gateway: Gateway, clock: ManualClock) -> Housekeeper:
     return Housekeeper(
         maintenance=gateway.maintenance,
         clock=clock,
+        rounds=Rounds(task="housekeeper", clock=clock, overdue_s=60.0),
         raw_months=6,
         rejected_retention_h=72,
         rejected_rows_max=5,
@@ -97,4 +99,4 @@ async def test_a_round_that_fails_is_put_off_and_not_the_end(
     with caplog.at_level(logging.WARNING):
         async with asyncio.timeout(HANG_S):
             await housekeeper(gateway, ManualClock()).run(stopping)
-    assert [line.message for line in caplog.records] == ["maintenance postponed"]
+    assert [line.message for line in caplog.records] == ["housekeeper postponed"]

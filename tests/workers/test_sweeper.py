@@ -14,6 +14,7 @@ from gateway.wiring import Gateway
 from tests.domain.support import due, paid, shipped
 from tests.stores.support import Database, counts, order, reported, rows, submit, tell
 from tests.support.patience import HANG_S, until
+from workers.rounds import Rounds
 from workers.sweeper import Sweeper
 
 
@@ -21,6 +22,7 @@ def sweeper(gateway: Gateway, *, unknown_order_s: float = 900.0) -> Sweeper:
     return Sweeper(
         maintenance=gateway.maintenance,
         intake=gateway.intake,
+        rounds=Rounds(task="sweeper", clock=gateway.clock, overdue_s=60.0),
         sweep_s=3600.0,
         unknown_order_s=unknown_order_s,
     )
@@ -137,13 +139,17 @@ async def test_a_sweep_that_fails_is_put_off_and_not_the_end(
 
     monkeypatch.setattr(gateway.maintenance, "orders_to_settle", failing)
     task = Sweeper(
-        maintenance=gateway.maintenance, intake=gateway.intake, sweep_s=0.001, unknown_order_s=900.0
+        maintenance=gateway.maintenance,
+        intake=gateway.intake,
+        rounds=Rounds(task="sweeper", clock=gateway.clock, overdue_s=60.0),
+        sweep_s=0.001,
+        unknown_order_s=900.0,
     )
     with caplog.at_level(logging.WARNING):
         async with asyncio.timeout(HANG_S):
             await task.run(stopping)
     assert len(swept) == 3
-    assert [line.message for line in caplog.records] == ["sweep postponed"] * 3
+    assert [line.message for line in caplog.records] == ["sweeper postponed"] * 3
 
 
 async def test_it_sweeps_at_its_start_and_stops_when_asked(

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from uuid import UUID
 
 import asyncpg
+from msgspec import Struct
 
 from gateway.stores.postgres import errors
 from gateway.stores.postgres.statements import sql
@@ -12,6 +13,16 @@ from gateway.stores.postgres.statements import sql
 #: Partitions created ahead of the present month.
 MONTHS_AHEAD = 2
 _BATCH_ROWS = 5000
+#: Reasons come from a closed list; a metric by reason has a bound all the same.
+_REASONS_MAX = 50
+
+
+class ParkedCount(Struct, frozen=True):
+    """The rows that wait for a person for one reason; ``oldest_s``: the age of the oldest."""
+
+    reason: str
+    rows: int
+    oldest_s: float
 
 
 class Maintenance:
@@ -85,6 +96,12 @@ class Maintenance:
         """Return ids of orders that a waiting event was not yet tried on in their present state."""
         with errors.translated():
             return [id_ for (id_,) in await self._pool.fetch(sql("find_orders_to_settle"), limit)]
+
+    async def parked(self) -> list[ParkedCount]:
+        """Return what waits for a person, by reason."""
+        with errors.translated():
+            rows = await self._pool.fetch(sql("count_parked"), _REASONS_MAX)
+        return [ParkedCount(*row) for row in rows]
 
     async def park_overdue_events(self, after_s: float, limit: int) -> int:
         """Park a note about each event that waits longer than ``after_s``; return how many."""

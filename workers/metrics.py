@@ -1,0 +1,33 @@
+"""Metrics of what happens after the answer. Labels come from closed lists."""
+
+from prometheus_client import Counter, Gauge
+
+#: tasks: drainer, sweeper, housekeeper, parked
+ROUNDS = Counter(
+    "tidegate_worker_rounds",
+    "Rounds of a task of this worker: done, or postponed because a part did not answer.",
+    ["task", "result"],
+)
+LAST_DONE_S = Gauge(
+    "tidegate_worker_last_done_timestamp_seconds",
+    "Unix time at which a round of a task was last done.",
+    ["task"],
+)
+DRAINED = Counter(
+    "tidegate_drained", "Entries that left the journal, by lane and outcome.", ["lane", "outcome"]
+)  # outcomes: committed, parked
+SETTLED = Counter(
+    "tidegate_settled_orders", "Orders that an event was waiting for, settled by the sweeper."
+)
+OVERDUE = Counter(
+    "tidegate_overdue_events", "Events parked because they waited too long for their order."
+)
+DELETED = Counter(
+    "tidegate_deleted", "What the housekeeper deleted because its time was over.", ["what"]
+)  # partitions of raw messages; rows of windows, rejected_callbacks
+PARKED_OPEN = Gauge(
+    "tidegate_parked_open", "Rows of `parked` that wait for a person, by reason.", ["reason"]
+)
+PARKED_OLDEST_S = Gauge(
+    "tidegate_parked_oldest_seconds", "Age of the oldest row that waits for a person; 0: none."
+)
