@@ -8,6 +8,8 @@ from typing import Any
 
 import click
 
+from ops.quick_imports import quick_imports
+
 #: The subcommands in the order of `--help`, each with the first sentence of its own help.
 COMMANDS = {
     "up": "Run everything on this machine, servers included.",
@@ -53,7 +55,8 @@ class LazyGroup(click.Group):
         """Import and return a subcommand; None when there is none of that name."""
         if cmd_name not in COMMANDS:
             return None
-        command: click.Command = importlib.import_module(f"ops.commands.{cmd_name}").command
+        with quick_imports():
+            command: click.Command = importlib.import_module(f"ops.commands.{cmd_name}").command
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

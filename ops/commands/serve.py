@@ -8,6 +8,7 @@ from typing import get_args
 import click
 
 from gateway.runtime import hangup, logs, settings
+from ops.quick_imports import quick_imports
 
 _PROCESSES_MAX = 64
 
@@ -89,7 +90,8 @@ def command(
             )
         )
     # Imported here: a parent of several processes needs none of it.
-    from gateway.web import process
+    with quick_imports():
+        from gateway.web import process
 
     sys.exit(process.run(loaded, load=load, hangups=hangups, reuse_port=reuse_port))
 

@@ -4,6 +4,7 @@ The search order is: the path the user names, then the PyPI package. Never PATH:
 happens to be installed would hide a missing package until the next machine.
 """
 
+import functools
 import importlib.metadata
 import os
 import re
@@ -76,6 +77,7 @@ def find_valkey() -> Path:
     return program
 
 
+@functools.cache
 def postgres_major(bin_dir: Path) -> int:
     """The major version of the server in this directory; errors.CannotStart if it prints none."""
     output = _output(bin_dir / "postgres", "-V")
