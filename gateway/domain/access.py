@@ -13,16 +13,22 @@ Role = Literal[
     "operate",  # overrides and plans of shedding
     "admin",  # everything but private fields in clear
 ]
+#: Roles over the whole gateway: there is no sandbox for them, so a key for tests has none of them.
+LIVE_ROLES: frozenset[Role] = frozenset({"operate", "admin"})
 ROLES: tuple[Role, ...] = get_args(Role)
 
 
 class Principal(Struct, frozen=True):
-    """The bearer of an API key. No channels means every channel."""
+    """The bearer of an API key. No channels means every channel.
+
+    ``is_test``: the key of a sandbox, which places and sees test orders only.
+    """
 
     key_id: str
     name: str
     roles: frozenset[Role]
     channels: frozenset[str]
+    is_test: bool = False
 
     def may(self, role: Role) -> bool:
         """Return whether the key has this role, or one that includes it."""
@@ -39,3 +45,7 @@ class Principal(Struct, frozen=True):
     def visible(self) -> Sequence[str] | None:
         """Return the channels to narrow a query to, or None for all."""
         return sorted(self.channels) if self.channels else None
+
+    def visible_is_test(self) -> bool | None:
+        """Return the ``is_test`` to narrow a query to, or None for orders of both kinds."""
+        return True if self.is_test else None

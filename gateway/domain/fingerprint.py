@@ -22,11 +22,16 @@ def _prefixed(part: str) -> str:
     return f"{len(part)}:{part}"
 
 
+def _scope(channel: str, is_test: bool) -> str:
+    """Return the channel, prefixed: test orders and live ones of a channel resemble no other."""
+    return f"test|{_prefixed(channel)}" if is_test else _prefixed(channel)
+
+
 def _goods(order: Submission) -> str:
     """Return channel, buyer and sorted (sku, quantity) as one unambiguous text."""
     lines = [f"{_prefixed(item.sku)}*{item.quantity};" for item in order.items]
     lines.sort()
-    return _prefixed(order.channel) + _prefixed(order.buyer_id) + "".join(lines)
+    return _scope(order.channel, order.is_test) + _prefixed(order.buyer_id) + "".join(lines)
 
 
 def similarity(order: Submission, phone: str) -> tuple[bytes, bytes]:
@@ -62,9 +67,9 @@ def callback(source: str, source_key: str) -> bytes:
     return _digest(_prefixed(source) + source_key)
 
 
-def order_number(channel: str, order_no: str) -> bytes:
-    """16 bytes that only this order number of this channel has."""
-    return _digest(f"order|{_prefixed(channel)}{order_no}")
+def order_number(order: Submission) -> bytes:
+    """16 bytes that only this order number of this channel has, among test or live orders."""
+    return _digest(f"order|{_scope(order.channel, order.is_test)}{order.order_no}")
 
 
 def buyer(channel: str, buyer_id: str) -> bytes:
@@ -72,6 +77,6 @@ def buyer(channel: str, buyer_id: str) -> bytes:
     return _digest(f"buyer|{_prefixed(channel)}{buyer_id}")
 
 
-def request(channel: str, request_id: str) -> bytes:
-    """16 bytes that only this request id within this channel has."""
-    return _digest(f"request|{_prefixed(channel)}{request_id}")
+def request(order: Submission, request_id: str) -> bytes:
+    """16 bytes that only this request id within this channel has, among test or live orders."""
+    return _digest(f"request|{_scope(order.channel, order.is_test)}{request_id}")

@@ -37,7 +37,8 @@ class FollowUp(Struct, frozen=True):
 
     ``source`` is ``<provider>:<account>``; ``source_key`` the key that the provider guarantees
     to be unique; ``channels`` are those whose orders the account pays for; ``trigger`` is who
-    reported it; ``raw`` the message as it arrived, None where another row stores it.
+    reported it; ``raw`` the message as it arrived, None where another row stores it. ``is_test``:
+    the number it names is that of a test order, for no money moved; False: of a live one.
     """
 
     id: UUID
@@ -49,6 +50,7 @@ class FollowUp(Struct, frozen=True):
     trigger: str
     received_at: datetime
     raw: bytes | None = None
+    is_test: bool = False
 
 
 class Settle(Struct, frozen=True):
@@ -78,6 +80,7 @@ class OrderState(Struct):
     tracking_no: str | None = None
     #: The hold the order was placed with.
     placed_hold: Hold | None = None
+    is_test: bool = False
 
 
 class PaymentState(Struct):

@@ -104,6 +104,14 @@ class Insert(Struct, frozen=True):
     hold: Hold | None
 
 
+def source(order: Submission) -> str:
+    """Return under which source the history has that an order was placed; its number is the key.
+
+    Numbers are unique within a source: a test order never takes that of a live one.
+    """
+    return f"{'placed-test' if order.is_test else 'placed'}:{order.channel}"
+
+
 def judge(placement: Placement, matches: Matches) -> Placed | Insert:
     """Decide what a submission is, given the stored orders that it matches.
 

@@ -28,11 +28,14 @@ class RemarkChange(Struct, frozen=True, forbid_unknown_fields=True):
 class Edit(Struct, frozen=True):
     """A change on its way in. ``order_id`` may be an alias; ``channels`` None: of any channel.
 
+    ``is_test`` None: of a test order or a live one.
+
     ``version``: the version that the order must have; None: any.
     """
 
     order_id: UUID
     channels: Sequence[str] | None
+    is_test: bool | None
     remark: str | None
     version: int | None
     raw: bytes

@@ -88,10 +88,13 @@ class Intake:
 
         Raises ``Invalid`` or ``msgspec.MsgspecError`` when it would no longer be accepted.
         """
-        return self._placement(
+        submission = (
             orders.decode(order.raw)
             if order.shop_order is None
-            else orders.decode_shop_order(order.shop_order),
+            else orders.decode_shop_order(order.shop_order)
+        )
+        return self._placement(
+            orders.as_test(submission) if order.is_test else submission,
             id_=order.id,
             raw=order.raw,
             request_id=order.request_id,

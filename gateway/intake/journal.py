@@ -185,10 +185,10 @@ class Journal:
 
 def _claims(placement: Placement, claim_s: int) -> list[tuple[MatchKind, bytes, int]]:
     order = placement.submission
-    number = fingerprint.order_number(order.channel, order.order_no)
+    number = fingerprint.order_number(order)
     claims: list[tuple[MatchKind, bytes, int]] = [("by_order_no", number, claim_s)]
     if placement.request_id is not None:
-        digest = fingerprint.request(order.channel, placement.request_id)
+        digest = fingerprint.request(order, placement.request_id)
         claims.append(("by_request_id", digest, claim_s))
     # Where the channel ignores look-alikes, none is claimed.
     if placement.request_id is None or placement.policy != "off":

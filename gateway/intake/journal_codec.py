@@ -23,6 +23,7 @@ class JournaledOrder(Struct, frozen=True):
     """An order that was checked and accepted at ``received_at``.
 
     ``shop_order`` (``told`` in the journal) is the order, where ``raw`` is the message of a shop.
+    ``is_test``: it is a test order, whatever ``raw`` says: its key was one for tests.
     """
 
     id: UUID
@@ -32,6 +33,7 @@ class JournaledOrder(Struct, frozen=True):
     received_at: datetime
     shop_order: bytes | None = field(default=None, name="told")
     stock: Stock | None = None
+    is_test: bool = False
 
 
 class Unreadable(TidegateError):
@@ -72,6 +74,7 @@ class JournalCodec:
             placement.received_at,
             orders.encode_shop_order(placement.submission) if placement.is_from_shop else None,
             placement.stock,
+            placement.submission.is_test,
         )
         return self._seal("placements", _encode(order))
 

@@ -36,18 +36,30 @@ class Remarks:
         change: RemarkChange,
         *,
         channels: Sequence[str] | None,
+        is_test: bool | None,
         version: int | None,
         raw: bytes,
         trigger: str,
     ) -> Edited | None:
-        """Return the outcome of a change, committed; None: no order of these channels has the id.
+        """Return the outcome of a change, committed; None: no order of these has the id.
+
+        ``channels``, ``is_test``: of which orders, None: of any.
 
         ``version``: the version that the order must have; None: any. Raises ``Invalid``, and
         ``Unavailable`` when nothing was stored or it is not known whether it was: the same change
         sent again is harmless.
         """
         validation.check_remark(change.remark)
-        edit = Edit(order_id, channels, change.remark, version, raw, trigger, self._clock.now())
+        edit = Edit(
+            order_id=order_id,
+            channels=channels,
+            is_test=is_test,
+            remark=change.remark,
+            version=version,
+            raw=raw,
+            trigger=trigger,
+            received_at=self._clock.now(),
+        )
         try:
             edited = await self._store.change(edit)
         except Unavailable as exc:

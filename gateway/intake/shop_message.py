@@ -7,6 +7,7 @@ from uuid import UUID
 
 from msgspec import Struct
 
+from gateway.domain import orders
 from gateway.domain.errors import Invalid, Poisoned
 from gateway.domain.events import Event, Unmapped
 from gateway.domain.following import FollowUp
@@ -22,6 +23,7 @@ class ShopMessage(Struct, frozen=True):
 
     ``source`` is ``<provider>:<account>``; ``policies`` has the channels whose orders it may name,
     each with its look-alike policy.
+    ``is_test``: the account is one for tests, and so are the orders that it names.
     """
 
     source: str
@@ -31,6 +33,7 @@ class ShopMessage(Struct, frozen=True):
     items: Sequence[tuple[str, Event | Submission]]
     body: bytes
     received_at: datetime
+    is_test: bool = False
 
 
 async def accept(message: ShopMessage, *, intake: Intake, new_id: Callable[[], UUID]) -> None:
@@ -42,11 +45,15 @@ async def accept(message: ShopMessage, *, intake: Intake, new_id: Callable[[], U
     """
     left: list[tuple[str, Event]] = []
     is_kept = False
+    is_test = message.is_test
     for key, event in message.items:
         if not isinstance(event, Submission):
             left.append((key, event))
             continue
-        trouble, is_new = await _place(message, event, intake=intake)
+        order = orders.as_test(event) if message.is_test else event
+        # The events that follow are those of this order.
+        is_test = order.is_test
+        trouble, is_new = await _place(message, order, intake=intake)
         is_kept = is_kept or is_new
         if trouble:
             left.append((key, Unmapped("order", event.order_no, trouble, message.received_at)))
@@ -63,6 +70,7 @@ async def accept(message: ShopMessage, *, intake: Intake, new_id: Callable[[], U
                 received_at=message.received_at,
                 # Stored once: with the order it brought, or else with the first event.
                 raw=message.body if n == 0 and not is_kept else None,
+                is_test=is_test,
             )
         )
         for n, (key, event) in enumerate(left)

@@ -137,6 +137,11 @@ class Adyen:
         notifications = [_Notification(item, message.now) for item in _once(items)]
         return contract.Reading([contract.Item(one.key, _event(one)) for one in notifications])
 
+    @property
+    def is_test(self) -> bool:
+        """Whether the account is one of the test environment."""
+        return not self._options.live
+
     def reply(self, answer: contract.Answer) -> contract.Reply:
         """Return ``[accepted]``, which old and new webhooks require, or an error status."""
         return _REPLIES[answer]

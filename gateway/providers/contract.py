@@ -134,5 +134,15 @@ class Account(Struct, frozen=True):
         return f"Account({self.name!r})"
 
 
+@runtime_checkable
+class Environment(Protocol):
+    """An adapter that accepts messages of one environment only, which its options name."""
+
+    @property
+    def is_test(self) -> bool:
+        """Whether no money moves there: its payments are those of test orders."""
+        ...
+
+
 #: Makes an adapter. Raises ``ValueError`` whose text says what to configure.
 Factory = Callable[[Account], Adapter]

@@ -154,6 +154,11 @@ class PayPal:
         )
         return contract.Reading([item])
 
+    @property
+    def is_test(self) -> bool:
+        """Whether the account is one of the test environment."""
+        return self._options.environment == "sandbox"
+
     def reply(self, answer: contract.Answer) -> contract.Reply:
         """Return JSON; PayPal checks the status only."""
         return _REPLIES[answer]

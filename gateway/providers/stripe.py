@@ -141,6 +141,11 @@ class Stripe:
         key = fields.token(event.id, "the event id", fields.KEY_MAX)
         return contract.Reading([contract.Item(key, self._event(event))])
 
+    @property
+    def is_test(self) -> bool:
+        """Whether the account is one of the test environment."""
+        return not self._options.livemode
+
     def reply(self, answer: contract.Answer) -> contract.Reply:
         """Return JSON; Stripe checks the status only."""
         return _REPLIES[answer]

@@ -120,6 +120,8 @@ def _account_differences(before: ConfiguredAccount, after: ConfiguredAccount) ->
         yield "options"
     if before.account.channels != after.account.channels:
         yield "channels"
+    if before.account.is_test != after.account.is_test:
+        yield "is_test"
 
 
 def _channel_differences(before: Channel, after: Channel) -> Iterator[str]:

@@ -60,6 +60,9 @@ class Account(Struct, frozen=True, forbid_unknown_fields=True):
     secrets: Annotated[list[str], Meta(min_length=1, max_length=2)]
     #: What the provider's adapter requires: app id, seller, live or test.
     options: dict[str, Any] = {}
+    #: Whether it is one of a sandbox: its messages are about test orders only, as those of others
+    #: are about live ones only. Unset: what ``options`` say, where the provider has a word for it.
+    is_test: bool | None = None
 
 
 def _default_channels() -> list[Channel]:

@@ -7,7 +7,7 @@ from gateway.domain.errors import Rejected
 from gateway.providers import contract, registry
 from gateway.runtime import reload_plan
 from gateway.runtime.reload_plan import ConfiguredAccount
-from gateway.runtime.settings import Settings, SettingsError, secret
+from gateway.runtime.settings import Account, Settings, SettingsError, secret
 from gateway.web.handlers.callbacks import Accounts, ProviderAccount
 
 
@@ -33,6 +33,7 @@ def build(settings: Settings, *, before: Accounts) -> Accounts:
                     account.provider,
                     contract.Account(account.name, secrets, account.options, account.channels),
                 )
+            is_test = _is_test(account, adapter)
         except ValueError as exc:
             raise SettingsError(f"accounts: {account.provider}/{account.name}: {exc}") from exc
         accounts[key] = ProviderAccount(
@@ -41,8 +42,19 @@ def build(settings: Settings, *, before: Accounts) -> Accounts:
             policies={channel: policies[channel] for channel in account.channels},
             adapter=adapter,
             configured=configured,
+            is_test=is_test,
         )
     return accounts
+
+
+def _is_test(account: Account, adapter: contract.Adapter) -> bool:
+    """Return whether an account pays test orders. Raises ``ValueError`` for a contradiction."""
+    if not isinstance(adapter, contract.Environment):
+        return bool(account.is_test)
+    if account.is_test not in (None, adapter.is_test):
+        kind = "test" if adapter.is_test else "live"
+        raise ValueError(f"is_test contradicts the options, which are those of a {kind} account")
+    return adapter.is_test
 
 
 def configured(accounts: Accounts) -> dict[str, ConfiguredAccount]:

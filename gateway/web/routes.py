@@ -31,6 +31,13 @@ _FILTERS = [
     Parameter("placed_to", "query", _TIME, "Orders placed before this time."),
     Parameter("phone", "query", _TEXT, "Orders with this recipient's phone number."),
     Parameter("country", "query", _COUNTRY, "The country of `phone`. Default: CN."),
+    Parameter(
+        "is_test",
+        "query",
+        {"type": "string", "enum": ["true", "false", "any"]},
+        "Test orders, live orders, or both. Default: live orders; with a key for tests, which sees "
+        "no others, test orders.",
+    ),
 ]
 _AUTH = ("unauthorised", "forbidden", "quota-exceeded")
 

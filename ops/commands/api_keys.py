@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import click
 import msgspec
 
-from gateway.domain.access import ROLES, Role
+from gateway.domain.access import LIVE_ROLES, ROLES, Role
 from gateway.runtime import settings
 from gateway.stores.postgres.api_keys import ApiKey, ApiKeys
 from ops import connections, tables
@@ -42,6 +42,7 @@ Roles:
 Examples:
   tidegate keys create --name storefront --role ingest --channel web --channel app
   tidegate keys create --name grafana --role query --json
+  tidegate keys create --name staging --role ingest --role query --test
 \b
 Exits 0 with the token on stdout, 1 when the database is unavailable,
 2 when a channel is not configured.
@@ -62,8 +63,16 @@ Exits 0 with the token on stdout, 1 when the database is unavailable,
     multiple=True,
     help="A channel that it may see; repeat for several. None given: every channel.",
 )
+@click.option(
+    "--test",
+    "is_test",
+    is_flag=True,
+    help="For a sandbox: it places and sees test orders only. Not with operate or admin.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-def create(name: str, roles: tuple[Role, ...], channels: tuple[str, ...], as_json: bool) -> None:
+def create(
+    name: str, roles: tuple[Role, ...], channels: tuple[str, ...], is_test: bool, as_json: bool
+) -> None:
     """Make an API key and print its token, this once.
 
     Only a digest is stored: a lost token is replaced, never recovered. The audit log says who
@@ -78,14 +87,19 @@ def create(name: str, roles: tuple[Role, ...], channels: tuple[str, ...], as_jso
             f"--channel {', '.join(unknown)} is not configured; there are "
             f"{', '.join(loaded.channel_policies())}"
         )
-    key, token = asyncio.run(_create(loaded, name, _once(roles), _once(channels)))
+    if is_test and (live_only := sorted(LIVE_ROLES.intersection(roles))):
+        raise Wrong(
+            f"--role {', '.join(live_only)} does not go with --test: it is over the whole gateway"
+        )
+    key, token = asyncio.run(_create(loaded, name, _once(roles), _once(channels), is_test))
     if as_json:
         click.echo(json.dumps({**_plain(key), "token": token}))
         return
     click.echo(token)
     click.echo(
         f"key {key.id} of {key.name}: {', '.join(key.roles)} on "
-        f"{', '.join(key.channels) or 'every channel'}. Keep the token now, it is not stored.",
+        f"{', '.join(key.channels) or 'every channel'}{', test orders only' if is_test else ''}. "
+        "Keep the token now, it is not stored.",
         err=True,
     )
 
@@ -117,12 +131,13 @@ def list_(as_json: bool, wide: bool) -> None:
             key.name,
             ",".join(key.roles),
             ",".join(key.channels) or "(every)",
+            "test" if key.is_test else "live",
             _day(key.created_at),
-            f"revoked {_day(key.revoked_at)}" if key.revoked_at else "live",
+            f"revoked {_day(key.revoked_at)}" if key.revoked_at else "active",
         )
         for key in keys
     ]
-    heads = ("ID", "NAME", "ROLES", "CHANNELS", "CREATED", "STATE")
+    heads = ("ID", "NAME", "ROLES", "CHANNELS", "ORDERS", "CREATED", "STATE")
     tables.table(heads, rows, wide=wide, spare=("CREATED", "CHANNELS"))
 
 
@@ -152,10 +167,12 @@ def revoke(key_id: str, as_json: bool) -> None:
 
 
 async def _create(
-    loaded: settings.Settings, name: str, roles: list[Role], channels: list[str]
+    loaded: settings.Settings, name: str, roles: list[Role], channels: list[str], is_test: bool
 ) -> tuple[ApiKey, str]:
     async with connections.primary(loaded) as pool:
-        return await ApiKeys(pool=pool).create(name, roles, channels, actor=actor())
+        return await ApiKeys(pool=pool).create(
+            name, roles, channels, actor=actor(), is_test=is_test
+        )
 
 
 async def _every(loaded: settings.Settings) -> list[ApiKey]:

@@ -1,4 +1,4 @@
-"""Simulated PayPal: captures and refunds of a simulated merchant in the sandbox.
+"""Simulated PayPal: captures and refunds of a simulated merchant, as in the live environment.
 
 Written from PayPal's documentation, not from the gateway. A repeat has the same event and a new
 transmission: id, time and signature.
@@ -34,8 +34,8 @@ FORGERIES: frozenset[Forgery] = frozenset(
 )
 CURRENCIES = ("USD", "EUR", "JPY")
 
-_API = "https://api.sandbox.paypal.com"
-_NAME = "messageverificationcerts.sandbox.paypal.com"
+_API = "https://api.paypal.com"
+_NAME = "messageverificationcerts.paypal.com"
 _ALPHABET = string.ascii_uppercase + string.digits
 #: The webhook id that PayPal's console signs simulated events for.
 _SIMULATED = "WEBHOOK_ID"
@@ -57,7 +57,7 @@ def create() -> Account:
     return Account(
         secrets=("".join(secrets.choice(_ALPHABET) for _ in range(17)),),
         options={
-            "environment": "sandbox",
+            "environment": "live",
             "merchant_id": "".join(secrets.choice(_ALPHABET) for _ in range(13)),
             "roots": _pem(root),
             "chains": {url: _pem(leaf)},

@@ -130,6 +130,20 @@ def test_any_field_counts_for_a_payload(changes: dict[str, Any]) -> None:
     assert fingerprint.payload(submission()) != fingerprint.payload(submission(**changes))
 
 
+def test_test_orders_resemble_and_contradict_test_orders_only() -> None:
+    live, test = submission(), submission(is_test=True)
+    for digest in (
+        lambda order: fingerprint.similarity(order, PHONE)[0],
+        lambda order: fingerprint.similarity(order, PHONE)[1],
+        fingerprint.order_number,
+        lambda order: fingerprint.request(order, "r-1"),
+    ):
+        assert digest(live) != digest(test)
+    # Nor those of a channel whose name looks like the mark.
+    odd = submission(channel="test|3:web")
+    assert fingerprint.order_number(odd) != fingerprint.order_number(test)
+
+
 def test_the_request_id_is_part_of_the_exact_digest() -> None:
     payload = fingerprint.payload(submission())
     digests = {fingerprint.exact(payload, request_id) for request_id in (None, "", "1", "2")}

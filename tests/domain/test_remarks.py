@@ -15,7 +15,7 @@ _texts = st.none() | st.text(st.characters(exclude_categories=["Cs"]), max_size=
 
 
 def edit(remark: str | None, version: int | None = None) -> Edit:
-    return Edit(new_id(), None, remark, version, b"{}", "key:1", NOW)
+    return Edit(new_id(), None, None, remark, version, b"{}", "key:1", NOW)
 
 
 def opened(private: bytes) -> Private:

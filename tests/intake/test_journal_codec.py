@@ -5,9 +5,11 @@ from typing import Any
 import msgspec
 import pytest
 
+from gateway.domain import orders
 from gateway.domain.placing import Stock
 from gateway.intake.journal_codec import JournalCodec
 from tests.domain.support import due, placement
+from tests.intake.support import Way
 
 
 class Clear:
@@ -33,11 +35,25 @@ def test_the_stock_check_of_an_order_is_journaled(stock: Stock | None) -> None:
     assert CODEC.decode_order(CODEC.encode_order(sent)).stock == stock
 
 
+@pytest.mark.parametrize("is_test", [True, False])
+def test_an_order_of_a_key_for_tests_stays_a_test_order(is_test: bool) -> None:
+    # Its body may say otherwise, and is what the journal has.
+    sent = due(1)
+    kept = msgspec.structs.replace(
+        placement(orders.as_test(sent) if is_test else sent), raw=msgspec.json.encode(sent)
+    )
+    read = CODEC.decode_order(CODEC.encode_order(kept))
+    made = Way().intake.journaled_placement(read)
+    assert made.submission.is_test is is_test
+    assert made.payload_digest == kept.payload_digest
+
+
 def test_an_order_of_a_version_that_knew_no_stock_is_read() -> None:
     sent = placement(due(1))
     envelope = CODEC.encode_order(sent)
     head = Clear().seal("journal.entry", b"placements", b"")
     kept: dict[str, Any] = msgspec.msgpack.decode(envelope.removeprefix(head))
-    del kept["stock"]
+    del kept["stock"], kept["is_test"]
     order = CODEC.decode_order(head + msgspec.msgpack.encode(kept))
     assert (order.id, order.raw, order.stock) == (sent.id, sent.raw, None)
+    assert order.is_test is False

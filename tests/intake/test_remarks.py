@@ -33,7 +33,13 @@ def edited(answer: Answer) -> Edited:
 async def change(store: FakeStore, remark: str | None) -> Edited | None:
     intake = Remarks(store=store, clock=ManualClock())
     return await intake.change(
-        ID, RemarkChange(remark), channels=["web"], version=2, raw=b"{}", trigger="key:1"
+        ID,
+        RemarkChange(remark),
+        channels=["web"],
+        is_test=None,
+        version=2,
+        raw=b"{}",
+        trigger="key:1",
     )
 
 
@@ -44,7 +50,7 @@ def counted(name: str, **labels: str) -> float:
 async def test_the_ledger_gets_all_parts_of_an_edit() -> None:
     store = FakeStore(edited("changed"))
     assert await change(store, "a") == edited("changed")
-    assert store.asked == [Edit(ID, ["web"], "a", 2, b"{}", "key:1", NOW)]
+    assert store.asked == [Edit(ID, ["web"], None, "a", 2, b"{}", "key:1", NOW)]
 
 
 async def test_what_no_order_may_hold_does_not_reach_the_ledger() -> None:

@@ -112,8 +112,17 @@ def test_orders_and_events_are_written_as_before() -> None:
             is_from_shop=order.shop_order is not None,
             stock=order.stock,
         )
-        assert CODEC.encode_order(sent) == written
-    assert CODEC.encode_follow_up(CODEC.decode_follow_up(EVENT)) == EVENT
+        assert _without_is_test(CODEC.encode_order(sent)) == written
+    again = CODEC.encode_follow_up(CODEC.decode_follow_up(EVENT))
+    assert _without_is_test(again) == EVENT
+
+
+def _without_is_test(written: bytes) -> bytes:
+    """Leave out what earlier versions do not know and ignore."""
+    fields = msgspec.msgpack.decode(written, ext_hook=msgspec.msgpack.Ext)
+    assert fields.pop("is_test") is False
+    # Their times are of an extension type, which plain decoding turns into one of Python's.
+    return msgspec.msgpack.encode(fields)
 
 
 async def test_a_cached_result_is_read_and_written_as_before() -> None:

@@ -52,6 +52,28 @@ def _bearer(settings: Settings, token: str) -> Principal | None:
     return asyncio.run(find())
 
 
+def test_a_key_for_tests_says_so(cli: Cli, settings: Settings) -> None:
+    run = cli("keys", "create", "--name", "staging", "--role", "ingest", "--test")
+    assert (run.exit_code, run.stdout[:8]) == (0, "tg_test_")
+    assert "test orders only" in run.stderr
+    bearer = _bearer(settings, run.stdout.strip())
+    assert bearer is not None
+    assert bearer.is_test
+    assert cli("keys", "create", "--name", "shop", "--role", "ingest").exit_code == 0
+    listed = cli("keys", "list", "--json")
+    kinds = {key["name"]: key["is_test"] for key in json.loads(listed.stdout)}
+    assert (kinds["staging"], kinds["shop"]) == (True, False)
+    (line,) = [line for line in cli("keys", "list").stdout.splitlines() if "staging" in line]
+    assert "test" in line.split()
+
+
+@pytest.mark.parametrize("role", ["operate", "admin"])
+def test_a_key_for_tests_has_no_role_over_the_whole_gateway(cli: Cli, role: str) -> None:
+    run = cli("keys", "create", "--name", "x", "--role", "query", "--role", role, "--test")
+    assert (run.exit_code, run.stdout) == (2, "")
+    assert f"--role {role} does not go with --test" in run.stderr
+
+
 def test_a_created_key_grants_its_roles_and_channels(cli: Cli, settings: Settings) -> None:
     run = cli(
         "keys", "create", "--name", "shop", "--role", "ingest", "--role", "query",

@@ -95,7 +95,7 @@ DAMAGE: dict[str, tuple[list[str], set[str]]] = {
     ),
     "an order is stored twice": (
         [
-            "ALTER TABLE orders DROP CONSTRAINT orders_channel_order_no_key",
+            "DROP INDEX orders_order_no",
             doubled("orders", "'id', gen_random_uuid(), 'request_id', null", "true"),
         ],
         {ONCE, STRANGE},

@@ -40,8 +40,8 @@ async def read(ledger: Database, id_: UUID, channels: list[str] | None = None) -
 
     The row is that of the real order: a read by an alias returns its id.
     """
-    record = await ledger.fetchrow(sql("read_order"), id_, channels)
-    exists = await ledger.fetchval(sql("has_order"), id_, channels)
+    record = await ledger.fetchrow(sql("read_order"), id_, channels, None)
+    exists = await ledger.fetchval(sql("has_order"), id_, channels, None)
     assert (record is not None) is (exists is True)
     if record is None:
         return []
@@ -117,8 +117,8 @@ async def test_a_plain_read_costs_one_index_lookup_more_at_most(
     """Whether it is there is looked up first; if it is, the aliases are not read."""
     placed = await known(gateway)
     for name, arguments in (
-        ("read_order", f"'{placed.id}', null"),
-        ("has_order", f"'{placed.id}', null"),
+        ("read_order", f"'{placed.id}', null, null"),
+        ("has_order", f"'{placed.id}', null, null"),
         ("read_history", f"'{placed.id}'"),
     ):
         kinds = "uuid, text[]" if "null" in arguments else "uuid"

@@ -6,8 +6,8 @@ from collections.abc import AsyncIterator
 import asyncpg
 import pytest
 
-from gateway.domain.access import Principal
-from gateway.stores.postgres import audit
+from gateway.domain.access import Principal, Role
+from gateway.stores.postgres import audit, errors
 from gateway.stores.postgres.api_keys import ApiKeys, digest
 from tests.stores.support import Database, rows
 
@@ -25,6 +25,24 @@ async def test_a_key_is_found_by_its_token_alone(api_keys: ApiKeys) -> None:
     assert await api_keys.find(digest(token + "x")) is None
     assert await api_keys.find(digest("")) is None
     assert await api_keys.find(b"") is None
+
+
+async def test_a_key_for_tests_is_found_as_one_and_told_by_its_token(
+    api_keys: ApiKeys, ledger: Database
+) -> None:
+    made, token = await api_keys.create("x", ["ingest"], [], actor="ops", is_test=True)
+    assert token.startswith(f"tg_test_{made.id}_")
+    found = await api_keys.find(digest(token))
+    assert found == Principal(made.id, "x", frozenset({"ingest"}), frozenset(), is_test=True)
+    assert [each.is_test for each in await api_keys.every()] == [True]
+    assert "test orders only" in str(await rows(ledger, "audit_log", "detail"))
+
+
+@pytest.mark.parametrize("role", ["operate", "admin"])
+async def test_no_key_for_tests_is_over_the_whole_gateway(api_keys: ApiKeys, role: Role) -> None:
+    with pytest.raises(errors.BadRow):
+        await api_keys.create("x", ["ingest", role], [], actor="ops", is_test=True)
+    assert await api_keys.every() == []
 
 
 async def test_a_token_is_stored_nowhere(api_keys: ApiKeys, ledger: Database) -> None:

@@ -53,12 +53,14 @@ async def change(
     *,
     version: int | None = None,
     channels: list[str] | None = None,
+    is_test: bool | None = None,
 ) -> Edited | None:
     """Change a remark through the one way in."""
     return await gateway.remarks.change(
         order_id,
         RemarkChange(remark),
         channels=channels,
+        is_test=is_test,
         version=version,
         raw=msgspec.json.encode({"remark": remark}),
         trigger="key:k1",

@@ -39,11 +39,15 @@ class Site:
         return f"http://{self.host}:{self.port}"
 
     async def token_for(
-        self, *roles: Role, channels: Sequence[str] = (), name: str = "test"
+        self,
+        *roles: Role,
+        channels: Sequence[str] = (),
+        name: str = "test",
+        is_test: bool = False,
     ) -> str:
         """Create a key with these roles only; return its token."""
         keys = ApiKeys(pool=self.gateway.stores.primary)
-        _, token = await keys.create(name, roles, channels, actor="test")
+        _, token = await keys.create(name, roles, channels, actor="test", is_test=is_test)
         return token
 
     async def submit(self, body: bytes, **headers: str) -> tuple[int, dict[str, object]]:

@@ -185,7 +185,7 @@ FAULTS = (
         breaks="acknowledged orders stored once",
     ),
     Damaged(
-        "an order doubled", "ALTER TABLE orders DROP CONSTRAINT orders_channel_order_no_key",
+        "an order doubled", "DROP INDEX orders_order_no",
         "INSERT INTO orders SELECT (jsonb_populate_record(o, jsonb_build_object("
         f"'id', gen_random_uuid(), 'request_id', null))).* FROM orders o WHERE id = {_ONE}",
         breaks="orders stored that were never sent",

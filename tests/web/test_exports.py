@@ -108,7 +108,7 @@ async def test_it_is_audited_before_and_after_without_the_phone(site: Site, wire
         while len(rows := (await audited(site))[before:]) < 2:
             await asyncio.sleep(0.01)
     assert [action for action, _, _ in rows] == ["orders.export", "orders.exported"]
-    assert rows[0][1] == "channels every; status paid; phone one"
+    assert rows[0][1] == "channels every; status paid; phone one; is_test false"
     assert rows[0][2] == "in clear"
     assert rows[1][2].startswith("0 orders, whole")
     assert "138" not in str(rows)

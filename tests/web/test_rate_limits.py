@@ -55,6 +55,16 @@ async def test_a_channel_beyond_its_limit_is_429_for_every_key(of_channel: Setti
         assert (await wires[0].submit(order_bytes(channel="web"))).status == 201
 
 
+async def test_test_orders_use_up_no_budget_of_live_ones(of_channel: Settings) -> None:
+    async with open_gateway(of_channel) as gateway, serve(gateway) as site:
+        token = await site.token_for("ingest", is_test=True)
+        sandbox = Wire(site.host, site.port, token)
+        answers = [await sandbox.submit(order_bytes(channel="app")) for _ in range(3)]
+        assert [answer.status for answer in answers] == [201, 201, 429]
+        live = Wire(site.host, site.port, site.token)
+        assert (await live.submit(order_bytes(channel="app"))).status == 201
+
+
 async def exchange(*gateways: Gateway) -> None:
     """All of them publish their counts, and receive the totals."""
     for gateway in (*gateways, *gateways):

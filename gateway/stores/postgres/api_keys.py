@@ -1,7 +1,8 @@
 """API keys: created and revoked with an audit row each, listed, and looked up by digest.
 
-A token is ``tg_<id>_<secret>``. The secret has 256 random bits, so a plain SHA-256 is enough:
-it cannot be guessed. Only the digest is stored; a lost token can only be replaced.
+A token is ``tg_<id>_<secret>``, of a key for tests ``tg_test_<id>_<secret>``. The secret has 256
+random bits, so a plain SHA-256 is enough: it cannot be guessed. Only the digest is stored; a lost
+token can only be replaced.
 """
 
 import asyncio
@@ -35,6 +36,7 @@ class ApiKey(Struct, frozen=True):
     channels: list[str]
     created_at: datetime
     revoked_at: datetime | None
+    is_test: bool
 
 
 def digest(token: str) -> bytes:
@@ -75,18 +77,34 @@ class ApiKeys:
             asking.add_done_callback(_seen)
 
     async def create(
-        self, name: str, roles: Sequence[Role], channels: Sequence[str], *, actor: str
+        self,
+        name: str,
+        roles: Sequence[Role],
+        channels: Sequence[str],
+        *,
+        actor: str,
+        is_test: bool = False,
     ) -> tuple[ApiKey, str]:
-        """Create a key and return it with its token, which cannot be shown again."""
+        """Create a key and return it with its token, which cannot be shown again.
+
+        ``is_test``: for test orders only; it cannot have a role of ``access.LIVE_ROLES``.
+        """
         key_id = secrets.token_hex(4)
-        token = f"tg_{key_id}_{secrets.token_urlsafe(32)}"
+        token = f"tg_{'test_' if is_test else ''}{key_id}_{secrets.token_urlsafe(32)}"
         with errors.translated():
             async with self._pool.acquire() as connection, connection.transaction():
                 record = await connection.fetchrow(
-                    sql("create_api_key"), key_id, name, digest(token), list(roles), list(channels)
+                    sql("create_api_key"),
+                    key_id,
+                    name,
+                    digest(token),
+                    list(roles),
+                    list(channels),
+                    is_test,
                 )
                 detail = (
                     f"{name}: roles {', '.join(roles)}; channels {', '.join(channels) or 'all'}"
+                    f"{'; test orders only' if is_test else ''}"
                 )
                 await audit.append(connection, actor, "api_key.create", key_id, detail)
         assert record is not None, "create_api_key.sql returns the row"
@@ -114,7 +132,11 @@ async def _find(pool: "asyncpg.Pool[asyncpg.Record]", token_digest: bytes) -> Pr
     if record is None:
         return None
     return Principal(
-        record["id"], record["name"], frozenset(record["roles"]), frozenset(record["channels"])
+        record["id"],
+        record["name"],
+        frozenset(record["roles"]),
+        frozenset(record["channels"]),
+        record["is_test"],
     )
 
 

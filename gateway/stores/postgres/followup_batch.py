@@ -36,6 +36,7 @@ class WaitingEvent(Struct):
     event: Event
     trigger: str
     received_at: datetime
+    is_test: bool = False
 
 
 class Context(Struct):
@@ -112,7 +113,7 @@ class Fold:
         new_id: Callable[[], UUID],
     ) -> None:
         self._orders = {order.id: order for order in orders}
-        self._by_number = {(order.channel, order.order_no): order for order in orders}
+        self._by_number = {(each.channel, each.order_no, each.is_test): each for each in orders}
         self._read_versions = {order.id: order.version for order in orders}
         self._payments = list(context.payments)
         #: By (provider, transaction number): one payment of each account that reported it.
@@ -168,14 +169,18 @@ class Fold:
         return list(self._touched.values())
 
     def _order_of(self, entry: FollowUp) -> OrderState | None:
-        """Return the event's order in the account's channels: by transaction, number or parcel."""
+        """Return the event's order in the account's channels: by transaction, number or parcel.
+
+        A number is that of a test order or of a live one, as the entry says. A parcel is real
+        either way, and a transaction belongs to the order that it paid.
+        """
         event = entry.event
         if isinstance(event, events.RefundSucceeded) and (paid := self._order_paid_by(entry)):
             # Money goes back from where it went, whatever number the message names.
             return paid
         if number := events.order_no(event):
             for channel in entry.channels:
-                if order := self._by_number.get((channel, number)):
+                if order := self._by_number.get((channel, number, entry.is_test)):
                     return order
             return None
         if parcel := events.tracking_no(event):
@@ -285,6 +290,7 @@ class Fold:
             event=entry.event,
             trigger=entry.trigger,
             received_at=entry.received_at,
+            is_test=entry.is_test,
         )
         self._waiting[row.id] = row
         self.new_waiting.append(row)
@@ -302,7 +308,7 @@ class Fold:
     def _is_about(self, row: WaitingEvent, order: OrderState) -> bool:
         if not authority.may_touch(source=row.source, channels=row.channels, order=order):
             return False
-        if row.order_no == order.order_no:
+        if row.order_no == order.order_no and row.is_test is order.is_test:
             return True
         names_payment = not row.order_no or isinstance(row.event, events.RefundSucceeded)
         return names_payment and any(p.order_id == order.id for p in self._payments_of(row))

@@ -108,7 +108,7 @@ async def _lock_orders(
     connection: "asyncpg.pool.PoolConnectionProxy[asyncpg.Record]",
     batch: Sequence[FollowUp | Settle],
 ) -> list[OrderState]:
-    numbers: set[tuple[str, str]] = set()
+    numbers: set[tuple[str, str, bool]] = set()
     transactions: set[tuple[str, str]] = set()
     parcels: set[tuple[str, str]] = set()
     ids: set[UUID] = set()
@@ -117,20 +117,21 @@ async def _lock_orders(
             ids.add(entry.order_id)
             continue
         if order_no := events.order_no(entry.event):
-            numbers.update((channel, order_no) for channel in entry.channels)
+            numbers.update((channel, order_no, entry.is_test) for channel in entry.channels)
         if transaction_id := events.transaction_id(entry.event):
             transactions.add((entry.provider, transaction_id))
         if tracking_no := events.tracking_no(entry.event):
             parcels.update((channel, tracking_no) for channel in entry.channels)
     records = await connection.fetch(
         _LOCK_ORDERS,
-        [channel for channel, _ in numbers],
-        [order_no for _, order_no in numbers],
+        [channel for channel, _, _ in numbers],
+        [order_no for _, order_no, _ in numbers],
         [provider for provider, _ in transactions],
         [transaction_id for _, transaction_id in transactions],
         [channel for channel, _ in parcels],
         [tracking_no for _, tracking_no in parcels],
         list(ids),
+        [is_test for _, _, is_test in numbers],
     )
     return [OrderState(*record) for record in records]
 

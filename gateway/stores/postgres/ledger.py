@@ -6,6 +6,7 @@ from uuid import UUID
 
 import asyncpg
 
+from gateway.domain import placing
 from gateway.domain.following import FollowUp
 from gateway.domain.placing import Placement
 from gateway.stores.postgres import errors
@@ -49,7 +50,7 @@ class Ledger:
         The same entry parked twice keeps its first row. Raises ``Unavailable``.
         """
         if isinstance(entry, Placement):
-            source, key = f"placed:{entry.submission.channel}", entry.submission.order_no
+            source, key = placing.source(entry.submission), entry.submission.order_no
         else:
             source, key = entry.source, entry.source_key
         return await self.park_bytes(source, key, entry.raw or b"", reason, entry.received_at)

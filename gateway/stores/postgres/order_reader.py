@@ -37,6 +37,7 @@ class Filter(Struct, frozen=True):
     placed_from: datetime | None = None
     placed_to: datetime | None = None
     phone: str | None = None
+    is_test: bool | None = None
     after: tuple[datetime, UUID] | None = None
     limit: int = 50
 
@@ -48,11 +49,16 @@ class OrderReader:
         self._readers = readers
         self._sealer = sealer
 
-    async def order(self, id_: UUID, channels: Sequence[str] | None) -> Answer[StoredOrder] | None:
-        """Return an order of these channels; None when there is none. Raises ``Unavailable``."""
+    async def order(
+        self, id_: UUID, channels: Sequence[str] | None, is_test: bool | None = None
+    ) -> Answer[StoredOrder] | None:
+        """Return an order of these channels; None when there is none. Raises ``Unavailable``.
+
+        ``is_test``: only a test order, or only a live one; None: either.
+        """
 
         async def work(connection: Connection) -> asyncpg.Record | None:
-            return await connection.fetchrow(sql("read_order"), id_, channels)
+            return await connection.fetchrow(sql("read_order"), id_, channels, is_test)
 
         read = await self._readers.read(work)
         if read.value is None:
@@ -67,6 +73,7 @@ class OrderReader:
         arguments = [
             wanted.channels, wanted.order_no, wanted.status, wanted.placed_from,
             wanted.placed_to, index, after_at, after_id, wanted.limit,
+            wanted.is_test,
         ]  # fmt: skip
 
         async def work(connection: Connection) -> list[asyncpg.Record]:
@@ -79,15 +86,15 @@ class OrderReader:
         return Answer([self._stored(record) for record in read.value], read.age_s)
 
     async def history(
-        self, id_: UUID, channels: Sequence[str] | None
+        self, id_: UUID, channels: Sequence[str] | None, is_test: bool | None = None
     ) -> Answer[list[EventView]] | None:
-        """Return an order's history, oldest first; None when there is no such order.
+        """Return an order's history, oldest first; None when there is no such order, as ``order``.
 
         Raises ``Unavailable``.
         """
 
         async def work(connection: Connection) -> list[EventView] | None:
-            if await connection.fetchval(sql("has_order"), id_, channels) is None:
+            if await connection.fetchval(sql("has_order"), id_, channels, is_test) is None:
                 return None
             records = await connection.fetch(sql("read_history"), id_)
             return [EventView(str(record[0]), *record[1:]) for record in records]

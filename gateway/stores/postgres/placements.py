@@ -182,6 +182,7 @@ class Placements:
             [phone_index(placement.phone) for placement in batch],
             [placement.received_at for placement in batch],
             self._is_late,
+            [placement.submission.is_test for placement in batch],
         )
         matches: list[dict[str, ExistingOrder]] = [{} for _ in batch]
         for n, kind, *existing in records:
@@ -220,9 +221,10 @@ def _without_clashes(batch: Sequence[Placement]) -> tuple[list[int], list[int]]:
     first: list[int] = []
     again: list[int] = []
     for n, placement in enumerate(batch):
-        channel = placement.submission.channel
+        order = placement.submission
+        channel = order.channel, order.is_test
         keys: list[object] = [
-            (channel, placement.submission.order_no), placement.lookalike, placement.same_goods,
+            (channel, order.order_no), placement.lookalike, placement.same_goods,
         ]  # fmt: skip
         if placement.request_id is not None:
             keys.append((channel, placement.request_id, True))

@@ -78,7 +78,7 @@ class Remarks:
                         return await self._change_locked(connection, edit)
 
     async def _change_locked(self, connection: Connection, edit: Edit) -> Edited | None:
-        record = await connection.fetchrow(_LOCK, edit.order_id, edit.channels)
+        record = await connection.fetchrow(_LOCK, edit.order_id, edit.channels, edit.is_test)
         if record is None:
             return None
         id_: UUID = record["id"]

@@ -40,6 +40,7 @@ class ProviderAccount(Struct, frozen=True):
 
     ``policies``: the look-alike policy of each channel. With it a callback is finished as it began,
     also where a reload removes the channel meanwhile. ``configured``: what it was made from.
+    ``is_test``: it handles test orders only; else live ones only.
     """
 
     provider: str
@@ -47,6 +48,7 @@ class ProviderAccount(Struct, frozen=True):
     policies: Mapping[str, LookalikePolicy]
     adapter: Adapter
     configured: ConfiguredAccount
+    is_test: bool = False
 
 
 #: The accounts by provider and name.
@@ -132,6 +134,7 @@ class CallbackHandler:
             items=[(item.key, item.event) for item in reading.items],
             body=body,
             received_at=self._clock.now(),
+            is_test=account.is_test,
         )
         await accept(message, intake=self._intake, new_id=self._new_id)
 

@@ -146,11 +146,13 @@ class OrderHandler:
         except json_body.NOT_DECODED as exc:
             beside = self._faults_beside
             raise json_body.rejection(exc, body, orders.Submission, beside=beside) from None
+        if principal.is_test:
+            submission = orders.as_test(submission)
         if not principal.may_use(submission.channel):
             faults = [Fault("channel", "is not one of the key's channels")]
             raise Answered(problem("forbidden", faults=faults))
         if self._rate_limits.now:
-            self._apply_rate_limit(submission.channel)
+            self._apply_rate_limit(submission)
         try:
             return self._intake.placement(
                 submission, raw=body, request_id=request_id, trigger=f"key:{principal.key_id}"
@@ -168,10 +170,15 @@ class OrderHandler:
                 return order_repair.independent(exc.faults, wrong)
         return []
 
-    def _apply_rate_limit(self, channel: str) -> None:
-        """Count an order against its channel's rate limit. Raises ``Answered`` with 429."""
+    def _apply_rate_limit(self, order: orders.Submission) -> None:
+        """Count an order against its channel's rate limit. Raises ``Answered`` with 429.
+
+        Test orders have a budget of the same size for themselves: they must cost no live one.
+        """
+        channel = order.channel
         rate_limit = self._rate_limits.now.get(channel)
-        wait_s = rate_limit.wait_s(channel, self._clock.monotonic_s()) if rate_limit else 0.0
+        counted = f"{channel} (test)" if order.is_test else channel
+        wait_s = rate_limit.wait_s(counted, self._clock.monotonic_s()) if rate_limit else 0.0
         if wait_s:
             metrics.RATE_LIMITED.inc()
             detail = f"the rate limit of the channel {channel} is reached"

@@ -25,7 +25,7 @@ _LIMIT = 50
 LIST_PARAMETERS = frozenset(
     {
         "channel", "order_no", "status", "placed_from", "placed_to", "phone", "country", "limit",
-        "cursor",
+        "cursor", "is_test",
     }
 )  # fmt: skip
 
@@ -62,7 +62,7 @@ class QueryHandler:
     async def get_order(self, request: Request) -> Response:
         """Answer with an order in its current state."""
         principal, id_ = principal_of(request), order_id(request)
-        found = await self._reader.order(id_, principal.visible())
+        found = await self._reader.order(id_, principal.visible(), principal.visible_is_test())
         if found is None:
             raise Answered(await not_found(id_, self._journal))
         shown = view(found.value, in_clear=principal.may("query_pii"))
@@ -70,8 +70,8 @@ class QueryHandler:
 
     async def get_history(self, request: Request) -> Response:
         """Answer with the events of an order."""
-        id_ = order_id(request)
-        found = await self._reader.history(id_, principal_of(request).visible())
+        principal, id_ = principal_of(request), order_id(request)
+        found = await self._reader.history(id_, principal.visible(), principal.visible_is_test())
         if found is None:
             raise Answered(await not_found(id_, self._journal))
         return Response(200, _encode(History(found.value)), head=_age(found.age_s))
@@ -131,6 +131,7 @@ def parse_filter(values: dict[str, str], principal: Principal) -> Filter:
         placed_from=_time(values, "placed_from", faults),
         placed_to=_time(values, "placed_to", faults),
         phone=_phone(values, faults),
+        is_test=_is_test(values, principal, faults),
         after=_after(values, faults),
         limit=_limit(values, faults),
     )
@@ -152,6 +153,19 @@ def _time(values: dict[str, str], name: str, faults: list[Fault]) -> datetime | 
         pass
     faults.append(Fault(name, "must be an RFC 3339 time with a time zone"))
     return None
+
+
+def _is_test(values: dict[str, str], principal: Principal, faults: list[Fault]) -> bool | None:
+    """Return which orders to list: only test orders, only live ones, or (None) both.
+
+    Without a word those of the key's own kind. A key for tests has no others.
+    """
+    word = values.get("is_test", "true" if principal.is_test else "false")
+    if word not in ("true", "false", "any"):
+        faults.append(Fault("is_test", "must be true, false or any"))
+    elif principal.is_test and word == "false":
+        faults.append(Fault("is_test", "cannot be false: a key for tests sees test orders only"))
+    return True if principal.is_test else {"true": True, "false": False}.get(word)
 
 
 def _phone(values: dict[str, str], faults: list[Fault]) -> str | None:

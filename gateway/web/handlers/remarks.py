@@ -50,6 +50,7 @@ class RemarkHandler:
                 id_,
                 change,
                 channels=principal.visible(),
+                is_test=principal.visible_is_test(),
                 version=version,
                 raw=body,
                 trigger=f"key:{principal.key_id}",

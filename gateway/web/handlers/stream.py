@@ -22,6 +22,7 @@ from gateway.overload.cluster_view import ClusterSnapshot
 from gateway.runtime import lifecycle
 from gateway.runtime.clock import Clock
 from gateway.runtime.live import Limits, Live
+from gateway.web.handlers.queries import principal_of
 from gateway.web.problems import Answered, problem
 from gateway.web.request import Request
 from gateway.web.response import StreamedResponse
@@ -95,6 +96,8 @@ class StreamHandler:
     async def open(self, request: Request) -> StreamedResponse:
         """Answer with one event per second for as long as the client stays connected."""
         request.query(frozenset())
+        if principal_of(request).is_test:
+            raise Answered(problem("forbidden", "the live counters are none of test orders"))
         if self.running >= self._limits.now.streams_max:
             detail = "the maximum number of concurrent streams is open"
             raise Answered(problem("unavailable", detail, head="Retry-After: 15\r\n"))

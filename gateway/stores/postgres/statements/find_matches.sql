@@ -1,6 +1,9 @@
 -- The stored orders that each submission matches: by its request id, by its (channel, order_no),
 -- or by its look-alike fingerprint. One row a match; `n` is the position in the arrays.
 --
+-- Test orders and live ones have order numbers and request ids of their own. Only the number of a
+-- test order from before that is taken for both: its history has it under the live source.
+--
 -- A look-alike is the order of a live fingerprint. For a late batch ($8) it is the first order
 -- received within ten minutes of the submission, before or after: by then its fingerprint may
 -- have been deleted, or belong to a later order. Look-alikes have the same phone, so an index
@@ -9,16 +12,24 @@ WITH input AS MATERIALIZED (
     SELECT *
       FROM unnest(
                $1::int[], $2::text[], $3::text[], $4::text[], $5::bytea[], $6::bytea[],
-               $7::timestamptz[]
-           ) AS t (n, channel, order_no, request_id, lookalike, phone_index, received_at)
+               $7::timestamptz[], $9::bool[]
+           ) AS t (n, channel, order_no, request_id, lookalike, phone_index, received_at, is_test)
 )
 SELECT i.n, 'by_request_id' AS how, o.id, o.channel, o.order_no, o.payload_digest, o.status,
        o.version, o.placed_hold, o.lookalike, o.request_id, o.received_at
-  FROM input i JOIN orders o ON o.channel = i.channel AND o.request_id = i.request_id
+  FROM input i
+  JOIN orders o
+    ON o.channel = i.channel AND o.request_id = i.request_id AND o.is_test = i.is_test
 UNION ALL
 SELECT i.n, 'by_order_no', o.id, o.channel, o.order_no, o.payload_digest, o.status,
        o.version, o.placed_hold, o.lookalike, o.request_id, o.received_at
   FROM input i JOIN orders o ON o.channel = i.channel AND o.order_no = i.order_no
+ WHERE o.is_test = i.is_test
+    OR o.is_test AND EXISTS (
+           SELECT FROM order_events e
+            WHERE e.source = 'placed:' || o.channel AND e.source_key = o.order_no
+              AND e.order_id = o.id
+       )
 UNION ALL
 SELECT i.n, 'by_lookalike', o.id, o.channel, o.order_no, o.payload_digest, o.status,
        o.version, o.placed_hold, o.lookalike, o.request_id, o.received_at

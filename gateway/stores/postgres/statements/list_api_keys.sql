@@ -1,2 +1,3 @@
 -- Every key ever made, oldest first.
-SELECT id, name, roles, channels, created_at, revoked_at FROM api_keys ORDER BY created_at, id
+SELECT id, name, roles, channels, created_at, revoked_at, is_test
+  FROM api_keys ORDER BY created_at, id

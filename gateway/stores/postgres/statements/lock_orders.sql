@@ -1,14 +1,15 @@
 -- Lock the orders that a batch of follow-ups is about, in one order (by id), so that batches
--- cannot deadlock. Found by (channel, order_no), by the transaction that paid, by the tracking
+-- cannot deadlock. Found by (channel, order_no, is_test), by the transaction that paid, by the tracking
 -- number of their parcel, or by id.
 SELECT o.id, o.channel, o.order_no, o.status, o.version, o.hold, o.currency, o.payable, o.paid,
        o.refunded, o.paid_at, o.shipped_at, o.completed_at, o.closed_at, o.carrier, o.tracking_no,
-       o.placed_hold
+       o.placed_hold, o.is_test
   FROM orders o
  WHERE o.id IN (
            SELECT n.id
-             FROM unnest($1::text[], $2::text[]) AS i (channel, order_no)
-             JOIN orders n ON n.channel = i.channel AND n.order_no = i.order_no
+             FROM unnest($1::text[], $2::text[], $8::bool[]) AS i (channel, order_no, is_test)
+             JOIN orders n
+               ON n.channel = i.channel AND n.order_no = i.order_no AND n.is_test = i.is_test
            UNION
            SELECT p.order_id
              FROM unnest($3::text[], $4::text[]) AS i (provider, transaction_id)

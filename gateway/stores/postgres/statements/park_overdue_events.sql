@@ -11,12 +11,15 @@ WITH late AS (
                 ORDER BY received_at LIMIT $2
                   FOR UPDATE SKIP LOCKED
            ))
-    RETURNING id, source, provider, channels, order_no, transaction_id, event, received_at
+    RETURNING id, source, provider, channels, order_no, transaction_id, event, received_at, is_test
 )
 INSERT INTO parked (id, source, source_key, order_id, reason, detail, received_at)
 SELECT l.id, l.source, l.id::text, o.id, 'unknown_order',
        CASE WHEN o.id IS NULL
-            THEN format('no order %s for transaction %s', l.order_no, l.transaction_id)
+            THEN format(
+                     'no %sorder %s for transaction %s', CASE WHEN l.is_test THEN 'test ' END,
+                     l.order_no, l.transaction_id
+                 )
             ELSE format('%s waits for what must come before it', l.event ->> 'type')
        END,
        l.received_at
@@ -24,6 +27,7 @@ SELECT l.id, l.source, l.id::text, o.id, 'unknown_order',
        LEFT JOIN LATERAL (
            SELECT n.id FROM orders n
             WHERE n.order_no = l.order_no AND n.channel = ANY (l.channels)
+              AND n.is_test = l.is_test
            UNION ALL
            SELECT n.id FROM payments p JOIN orders n ON n.id = p.order_id
             WHERE p.provider = l.provider AND p.transaction_id = l.transaction_id

@@ -1,8 +1,8 @@
 -- Place a batch of orders: all their rows or none, one statement, one round trip.
 --
 -- Afterwards: the position of a row is returned exactly if this statement stored its order. A row
--- that matches a stored order (same channel and order number, same request id, or a live
--- fingerprint) is not returned and stores no order; the caller looks it up with `find_matches`.
+-- that matches a stored order (same channel and order number, same request id, of test orders or
+-- of live ones, or a live fingerprint) is not returned and stores no order; the caller looks it up with `find_matches`.
 -- A row with is_judged = true was judged already: it is stored even beside a live fingerprint.
 --
 -- Rows must arrive sorted by fingerprint and without a duplicate key, or batches could deadlock;
@@ -21,7 +21,7 @@ WITH input AS MATERIALIZED (
            -- them when they are full.
            (
                SELECT true FROM order_events e
-                WHERE e.source = 'placed:' || t.channel AND e.source_key = t.order_no
+                WHERE e.source = s.source AND e.source_key = t.order_no
                 LIMIT 1
            ) IS NOT NULL AS is_taken
       FROM unnest($1::placement_row[]) WITH ORDINALITY AS t (
@@ -31,6 +31,10 @@ WITH input AS MATERIALIZED (
                district, phone_index, items, private, raw,
                placed_at, received_at, trigger, hold, is_judged, stock_check, n
            )
+           -- Test orders have order numbers of their own: see `placing.source`.
+           CROSS JOIN LATERAL (
+               SELECT CASE WHEN is_test THEN 'placed-test:' ELSE 'placed:' END || channel AS source
+           ) s
 ), claimed AS (
     INSERT INTO fingerprints AS f (lookalike, order_id, expires_at)
     SELECT lookalike, id, judged_at + interval '10 minutes' FROM input WHERE NOT is_taken
@@ -90,7 +94,7 @@ WITH input AS MATERIALIZED (
            CROSS JOIN LATERAL (
                SELECT coalesce(i.hold, CASE WHEN b.is_brushing THEN 'suspected_brushing' END) AS hold
            ) h
-     ORDER BY i.channel, i.order_no
+     ORDER BY i.channel, i.order_no, i.is_test
         ON CONFLICT DO NOTHING
     RETURNING id, hold
 ), history AS (
@@ -98,12 +102,12 @@ WITH input AS MATERIALIZED (
         id, order_id, source, source_key, action, to_status, outcome, trigger, occurred_at,
         received_at
     )
-    SELECT i.id, i.id, 'placed:' || i.channel, i.order_no, 'placed', 'pending_payment', 'applied',
+    SELECT i.id, i.id, i.source, i.order_no, 'placed', 'pending_payment', 'applied',
            i.trigger, i.placed_at, i.received_at
       FROM input i JOIN placed p ON p.id = i.id
 ), raw_stored AS (
     INSERT INTO raw_messages (id, source, body, received_at)
-    SELECT i.id, 'placed:' || i.channel, i.raw, i.received_at
+    SELECT i.id, i.source, i.raw, i.received_at
       FROM input i JOIN placed p ON p.id = i.id
 ), staged AS (
     INSERT INTO outbox (id, order_id, version, topic, priority, created_at)
@@ -113,6 +117,8 @@ WITH input AS MATERIALIZED (
 SELECT i.n,
        p.hold,
        EXISTS (
-           SELECT FROM waiting w WHERE w.order_no = i.order_no AND i.channel = ANY (w.channels)
+           SELECT FROM waiting w
+            WHERE w.order_no = i.order_no AND i.channel = ANY (w.channels)
+              AND w.is_test = i.is_test
        ) AS has_waiting
   FROM placed p JOIN input i ON i.id = p.id

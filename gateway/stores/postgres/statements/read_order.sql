@@ -1,4 +1,5 @@
--- One order by its id, else by an alias of it, if it is of these channels (null: of any).
+-- One order by its id, else by an alias of it, if it is of these channels and of this
+-- kind, test or live (null: of any).
 SELECT o.id, o.channel, o.order_no, o.status, o.version, o.hold, o.is_test, o.buyer_id, o.currency,
        o.items, o.goods, o.shop_discount, o.platform_subsidy, o.freight, o.payable, o.paid,
        o.refunded, o.country, o.province, o.city, o.district, o.private, o.carrier, o.tracking_no,
@@ -10,3 +11,4 @@ SELECT o.id, o.channel, o.order_no, o.status, o.version, o.hold, o.is_test, o.bu
            (SELECT a.order_id FROM order_aliases a WHERE a.alias = $1)
        )
    AND ($2::text[] IS NULL OR o.channel = ANY ($2))
+   AND ($3::bool IS NULL OR o.is_test = $3)

@@ -37,9 +37,11 @@ WITH events AS (
      WHERE p.order_id IS NULL OR p.order_id = excluded.order_id
 ), new_waiting AS (
     INSERT INTO waiting (
-        id, provider, source, transaction_id, channels, order_no, event, trigger, received_at
+        id, provider, source, transaction_id, channels, order_no, event, trigger, received_at,
+        is_test
     )
-    SELECT id, provider, source, transaction_id, channels, order_no, event, trigger, received_at
+    SELECT id, provider, source, transaction_id, channels, order_no, event, trigger, received_at,
+           is_test
       FROM json_populate_recordset(null::waiting, $4::json)
 ), settled AS (
     DELETE FROM waiting WHERE id = ANY ($5::uuid[]) RETURNING id, shown_at
