@@ -2,12 +2,12 @@
 
 import os
 import sys
-from functools import partial
 from typing import get_args
 
 import click
 
 from gateway.runtime import hangup, logs, settings
+from gateway.runtime.settings_source import SettingsSource
 from ops.quick_imports import quick_imports
 
 _PROCESSES_MAX = 64
@@ -73,11 +73,13 @@ def command(
     terminal of a gateway hangs up, it drains and ends, unless it was started with nohup.
     """
     hangups = hangup.listen()
-    load = partial(_load, host=host, port=port, role=role)
-    loaded = load()
+    source = SettingsSource(_overridden(host=host, port=port, role=role))
+    loaded = source.load()
     if processes > 1:
         from ops import supervisor as several
 
+        # A child that is started later must not do without the file either.
+        os.environ.update(source.environ)
         logs.configure(loaded.log_level)
         sys.exit(
             several.run(
@@ -93,14 +95,13 @@ def command(
     with quick_imports():
         from gateway.web import process
 
-    sys.exit(process.run(loaded, load=load, hangups=hangups, reuse_port=reuse_port))
+    sys.exit(process.run(loaded, load=source.load, hangups=hangups, reuse_port=reuse_port))
 
 
-def _load(**options: str | int | None) -> settings.Settings:
-    """Read the settings; what the options give takes the place of it. Raises ``SettingsError``."""
+def _overridden(**options: str | int | None) -> dict[str, str]:
     given = {
         f"TIDEGATE_{name.upper()}": str(value)
         for name, value in options.items()
         if value is not None
     }
-    return settings.load({**os.environ, **given})
+    return {**os.environ, **given}

@@ -1,10 +1,12 @@
 """`tidegate work`."""
 
+import os
 import sys
 
 import click
 
-from gateway.runtime import hangup, settings
+from gateway.runtime import hangup
+from gateway.runtime.settings_source import SettingsSource
 from workers import supervisor
 
 _EPILOG = """\
@@ -34,4 +36,5 @@ def command() -> None:
     with nohup.
     """
     hangups = hangup.listen()
-    sys.exit(supervisor.run(settings.load(), load=settings.load, hangups=hangups))
+    source = SettingsSource(os.environ)
+    sys.exit(supervisor.run(source.load(), load=source.load, hangups=hangups))
