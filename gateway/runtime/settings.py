@@ -23,6 +23,8 @@ DEFAULT_FILE = Path("tidegate.toml")
 _SECRET_FIELDS = frozenset(
     {"database_url", "replica_urls", "redis_url", "journal_url", "inventory_token"}
 )
+#: Keys and chains of certificates are far shorter. A device that never ends is no secret.
+_SECRET_CHARS_MAX = 1024 * 1024
 _FILE_ONLY = frozenset({"channels", "accounts"})
 
 #: What a gateway process answers.
@@ -363,9 +365,12 @@ def secret(reference: str, environ: Mapping[str, str] | None = None) -> str:
         value = environ.get(where, "")
     elif kind == "file":
         try:
-            value = Path(where).read_text("utf-8")
-        except (OSError, UnicodeDecodeError) as exc:
+            with Path(where).open(encoding="utf-8") as file:
+                value = file.read(_SECRET_CHARS_MAX + 1)
+        except (OSError, ValueError) as exc:
             raise SettingsError(f"secret {reference} cannot be read: {exc}") from exc
+        if len(value) > _SECRET_CHARS_MAX:
+            raise SettingsError(f"secret {reference} has more than {_SECRET_CHARS_MAX} characters")
     else:
         raise SettingsError("a secret is given as env:NAME or file:PATH, never as its value")
     value = value.rstrip("\r\n")

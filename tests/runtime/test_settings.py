@@ -184,6 +184,22 @@ def test_a_secret_that_is_not_there_is_named(reference: str) -> None:
         settings.secret(reference, {"EMPTY": ""})
 
 
+@pytest.mark.parametrize(
+    ("where", "complaint"),
+    [
+        ("/dev/zero", "has more than 1048576 characters"),
+        ("/", "cannot be read"),
+        ("a\x00b", "cannot be read"),
+        ("latin", "cannot be read"),
+    ],
+)
+def test_a_file_that_holds_no_secret_is_named(where: str, complaint: str) -> None:
+    Path("latin").write_bytes(b"\xff")
+    with pytest.raises(SettingsError, match=complaint) as refused:
+        settings.secret(f"file:{where}")
+    assert str(refused.value).startswith(f"secret file:{where} ")
+
+
 def test_a_secret_written_as_it_is_is_refused_and_not_repeated() -> None:
     with pytest.raises(SettingsError, match="env:NAME or file:PATH") as refused:
         settings.secret("whsec_hush", {})
