@@ -14,7 +14,7 @@ REQUEST_S = Histogram(
     "and streams until they begin. Early rejections are not among them.",
     ["route", "outcome"],
     buckets=REQUEST_BUCKETS_S,
-)  # outcomes: see outcomes.py
+)  # ok, replayed, journaled, invalid, unauthorised, conflict, limited, shed, unavailable, failed
 FAST_PATH = Tally(Counter("tidegate_short_way", "Submissions answered by the fast path."))
 REJECTED_CALLBACKS = Counter(
     "tidegate_refused_callbacks",

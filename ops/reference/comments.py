@@ -11,9 +11,8 @@ from io import StringIO
 from types import ModuleType
 
 
-def trailing(module: ModuleType) -> dict[int, str]:
+def trailing(source: str) -> dict[int, str]:
     """Return the comments that stand behind code, by their line, without the mark."""
-    source = inspect.getsource(module)
     lines = source.splitlines()
     return {
         token.start[0]: token.string.lstrip("#: ").rstrip()
@@ -42,7 +41,7 @@ def elements(module: ModuleType, name: str) -> dict[str, str]:
 
     Raises ``LookupError`` for one without a comment: a closed list says what each element means.
     """
-    behind = trailing(module)
+    behind = trailing(inspect.getsource(module))
     found = {}
     for node in ast.walk(assignments(module)[name]):
         if isinstance(node, ast.Constant) and isinstance(node.value, str):

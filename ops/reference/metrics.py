@@ -1,15 +1,11 @@
-"""The page of the metrics: every one that a process of the gateway or a worker registers."""
+"""The page of the metrics: every one that the sources of the gateway and of the workers define."""
 
 import ast
-import importlib
-import inspect
-import pkgutil
 from collections.abc import Iterator, Mapping
-from types import ModuleType
+from functools import cache
+from pathlib import Path
 
 from msgspec import Struct
-from prometheus_client import Counter, Gauge, Histogram
-from prometheus_client.metrics import MetricWrapperBase
 
 import gateway
 import workers
@@ -19,21 +15,20 @@ _INTRODUCTION = """\
 Every metric of Tidegate's own, by the name that Prometheus stores. Labels have few values, from
 closed lists; none carries a number of an order, a key or anything private.
 Beside them are the `process_*` and `python_*` metrics of the Prometheus client.
+A gateway shows its metrics at `/metrics` of its port, a worker at
+[`worker_metrics_port`](settings.md#worker_metrics_port).
 """
 #: The module that each kind of process starts with.
 _ENTRIES = {"gateway": "gateway.web.process", "worker": "workers.supervisor"}
-_TYPES: Mapping[type[MetricWrapperBase], str] = {
-    Counter: "counter",
-    Gauge: "gauge",
-    Histogram: "histogram",
-}
+_KINDS = {"Counter": "counter", "Gauge": "gauge", "Histogram": "histogram"}
+_PREFIX = "tidegate_"
 
 
 class Described(Struct, frozen=True):
     """One metric as the page shows it."""
 
     name: str
-    type: str
+    kind: str
     labels: tuple[str, ...]
     meaning: str
     #: What the comment behind its definition says of the labels' values; empty: nothing.
@@ -42,13 +37,12 @@ class Described(Struct, frozen=True):
 
 
 def page() -> str:
-    """Return the page: a table for each package that has metrics."""
+    """Return the page, in the order of the names."""
     parts = [_INTRODUCTION]
     registered = {kind: _imported(entry) for kind, entry in _ENTRIES.items()}
-    found = sorted(described(), key=lambda each: each.name)
-    for each in found:
+    for each in sorted(described(), key=lambda each: each.name):
         kinds = [kind for kind, modules in registered.items() if each.module in modules]
-        facts = [each.type]
+        facts = [each.kind]
         if each.labels:
             values = f" ({each.values})" if each.values else ""
             facts.append(f"labels {markdown.codes(each.labels)}{values}")
@@ -58,51 +52,74 @@ def page() -> str:
 
 
 def described() -> Iterator[Described]:
-    """Yield every metric that a module of the gateway or of the workers defines."""
-    for module in _modules():
-        behind = comments.trailing(module)
-        for name, value in comments.assignments(module).items():
-            metric = getattr(module, name)
-            if not isinstance(metric, MetricWrapperBase) or not _is_call(value):
+    """Yield every metric that a module defines. Raises ``ValueError`` for a computed name."""
+    for module, path in _modules().items():
+        text = path.read_text("utf-8")
+        behind = comments.trailing(text)
+        for statement in ast.walk(_tree(module)):
+            if not isinstance(statement, ast.Assign):
                 continue
-            (family,) = metric.describe()
-            yield Described(
-                name=family.name + ("_total" if isinstance(metric, Counter) else ""),
-                type=_TYPES[type(metric)],
-                labels=tuple(metric._labelnames),  # the library has no other way to ask
-                meaning=family.documentation,
-                values=behind.get(value.end_lineno or 0, ""),
-                module=module.__name__,
-            )
+            for node in ast.walk(statement.value):
+                if isinstance(node, ast.Call) and _is_metric(node):
+                    values = behind.get(statement.end_lineno or 0, "")
+                    yield _described(node, values, module)
 
 
-def _is_call(value: ast.expr) -> bool:
-    """Return whether the metric is made here and not a child or an alias of another."""
-    return isinstance(value, ast.Call) and isinstance(value.func, ast.Name)
+def _is_metric(call: ast.Call) -> bool:
+    return (
+        isinstance(call.func, ast.Name)
+        and call.func.id in _KINDS
+        and bool(call.args)
+        and isinstance(call.args[0], ast.Constant)
+        and str(call.args[0].value).startswith(_PREFIX)
+    )
 
 
-def _modules() -> Iterator[ModuleType]:
+def _described(call: ast.Call, values: str, module: str) -> Described:
+    assert isinstance(call.func, ast.Name)
+    name, meaning, *labels = (ast.literal_eval(argument) for argument in call.args)
+    return Described(
+        name=name + ("_total" if call.func.id == "Counter" else ""),
+        kind=_KINDS[call.func.id],
+        labels=tuple(labels[0]) if labels else (),
+        meaning=meaning,
+        values=values,
+        module=module,
+    )
+
+
+@cache
+def _modules() -> Mapping[str, Path]:
+    """Return the source of each module of the gateway and the workers by its name."""
+    found = {}
     for package in (gateway, workers):
-        for found in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
-            yield importlib.import_module(found.name)
+        assert package.__file__
+        root = Path(package.__file__).parent
+        for path in sorted(root.rglob("*.py")):
+            parts = path.relative_to(root.parent).with_suffix("").parts
+            found[".".join(part for part in parts if part != "__init__")] = path
+    return found
+
+
+@cache
+def _tree(module: str) -> ast.Module:
+    return ast.parse(_modules()[module].read_text("utf-8"))
 
 
 def _imported(entry: str) -> set[str]:
     """Return the modules of this tree that a process imports, by reading its sources."""
-    names = {module.__name__: module for module in _modules()}
     found: set[str] = set()
     waiting = [entry]
     while waiting:
         name = waiting.pop()
-        if name in found or name not in names:
-            continue
-        found.add(name)
-        waiting += _imports(names[name])
+        if name not in found and name in _modules():
+            found.add(name)
+            waiting += _imports(_tree(name))
     return found
 
 
-def _imports(module: ModuleType) -> Iterator[str]:
-    for node in ast.walk(ast.parse(inspect.getsource(module))):
+def _imports(tree: ast.Module) -> Iterator[str]:
+    for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module:

@@ -16,7 +16,7 @@ Each setting is an environment variable or a key of `tidegate.toml`, the file th
 `tidegate config` prints what is in force and where it comes from, `tidegate config --example` a
 file with every default.
 A wrong or contradictory set is refused before anything starts, with the name of the setting.
-What changes on SIGHUP needs no restart.
+What changes on SIGHUP needs no restart, see the [runbook](../../runbooks/reload.md).
 """
 
 _PORTS = {"port", "admin_port"}
