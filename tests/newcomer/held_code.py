@@ -9,7 +9,6 @@ from gateway.stores.postgres.statements import sql
 from loadtest.overload.findings import TIMES
 from ops.doctor import redis_server
 from ops.migrations import runner
-from tests.newcomer.documents import ROOT
 from tests.newcomer.figures import Held, On, Run, constant, default, number
 
 _MIN = 60
@@ -109,27 +108,25 @@ def _how_to() -> list[Held]:
     own.say("So on {} cores that they share", *Run("two_processes")("cores"))
     own.say("share, {} processes take no more orders than one", *Run("two_processes")("processes"))
     own.free("`tidegate serve --processes 4` runs {} gateway processes", "enumerated")
-    stripe = On(f"{folder}/connect-stripe.md")
-    stripe.free("The order is `paid`, and its version is {}", "shown")
     shopify = On(f"{folder}/connect-shopify.md")
     shopify.free("nothing happened twice: its version is {}", "shown")
     sale = On(f"{folder}/rehearse-a-sale.md")
-    makefile = (ROOT / "Makefile").read_text("utf-8")
-    sale.say("orders at {} arrivals a second", number(r"(?m)^PEAK [:?]?= (\d+)", makefile))
     sale.say(
         "more than {} % of all requests failed",
         constant("loadtest/locustfile.py", "FAILURE_RATIO_MAX") * 100,
     )
-    return [line for on in (shed, upgrade, own, stripe, shopify, sale) for line in on.lines]
+    return [line for on in (shed, upgrade, own, shopify, sale) for line in on.lines]
 
 
 def _others() -> list[Held]:
+    readme = On("README.md")
+    readme.say("of the last {} minutes are replayed or held", placing.LOOKALIKE_WINDOW_S / _MIN)
     index = On("ops/guides/index.md")
     index.free("the first {} minutes", "advice")
     path = On("ops/guides/path-of-an-event.md")
     files_max = constant("tests/web/test_path_of_an_event.py", "FILES_MAX")
     path.say("each passes at most {} files", files_max)
-    return [*index.lines, *path.lines]
+    return [*readme.lines, *index.lines, *path.lines]
 
 
 def held() -> list[Held]:
