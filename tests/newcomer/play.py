@@ -33,7 +33,8 @@ def play(text: str, *, is_fresh: bool = False) -> None:
             clone.install(made)
         words: dict[str, str] = {}
         if page.needs == "servers":
-            servers = stack.enter_context(Servers(replica=True, fsync=False))
+            # As `tidegate doctor` wants them.
+            servers = stack.enter_context(Servers(replica=True, fsync=True))
             etc = directory / "etc"
             etc.mkdir()
             words = places.of_servers(servers, etc)
