@@ -17,6 +17,7 @@ and https://docs.adyen.com/development-resources/currency-codes
 """
 
 import base64
+import hashlib
 import hmac
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -178,15 +179,14 @@ class Adyen:
 
 
 class _Notification:
-    """One verified item. Raises ``Rejected`` if it has no unique key."""
+    """One verified item."""
 
     def __init__(self, item: _Item, now: datetime) -> None:
         self.item = item
-        self.code = fields.token(item.event_code, "eventCode", _EVENT_CODE_MAX)
+        self.code = fields.kind(item.event_code[:_EVENT_CODE_MAX])
         self.is_success = item.success == "true"
         self.kind = self.code if self.is_success else f"{self.code}:false"
-        psp_reference = fields.token(item.psp_reference, "pspReference", _PSP_REFERENCE_MAX)
-        self.key = f"{psp_reference}:{self.code}:{item.success}"
+        self.key = f"{_reference(item)}:{self.code}:{item.success}"
         self.at = _when(item.event_date, now)
 
     def unmapped(self, detail: str) -> events.Unmapped:
@@ -249,12 +249,27 @@ def _signed_text(item: _Item) -> str:
     )
 
 
+def _reference(item: _Item) -> str:
+    """Return what identifies an item: its pspReference, or a digest where that is no number.
+
+    That of a report is the name of its file, of any length.
+    """
+    try:
+        return fields.token(item.psp_reference, "pspReference", _PSP_REFERENCE_MAX)
+    except errors.Rejected:
+        return hashlib.blake2b(_signed_text(item).encode(), digest_size=16).hexdigest()
+
+
 def _check_unambiguous(item: _Item) -> None:
     """Raise ``Rejected`` if the text could be that of an item with other values.
+
+    Not of items that are only noted, as reports: they move no money.
 
     The merchant account is the configured one. As these four values contain no colon either, the
     first three values and the last four have fixed positions, and the rest is merchantReference.
     """
+    if item.event_code in _HARMLESS:
+        return
     currency = item.amount and item.amount.currency
     for value in (item.psp_reference, item.original_reference, currency, item.event_code):
         if ":" in (value or ""):
@@ -299,15 +314,10 @@ def _authorised(notification: _Notification) -> events.Event:
     if not amount:
         # The card was verified to be stored; no money moved.
         return events.Noted(f"{notification.code}:zero", notification.at)
-    reference = notification.item.merchant_reference or ""
-    try:
-        # A payment counts even without an order number.
-        order_no = fields.order_no(reference) if reference else ""
-    except errors.Rejected:
-        return notification.unmapped("paid, but merchantReference is no order number")
     return events.PaymentSucceeded(
-        transaction_id=notification.item.psp_reference,
-        order_no=order_no,
+        transaction_id=fields.transaction_id(notification.item.psp_reference),
+        # A payment counts even without an order number.
+        order_no=fields.merchant_order_no(notification.item.merchant_reference),
         amount=amount,
         currency=currency,
         occurred_at=notification.at,

@@ -17,7 +17,7 @@ again: a codec that does not round-trip would break a valid signature.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta, timezone
 from typing import Annotated
 
@@ -92,9 +92,9 @@ class Alipay:
         """Verify and decode one notice. Raises ``Rejected``."""
         form = forms.decoded(message.body)
         text = self._check_signature(form)
-        notice = _Notice(form, _codec(form, text))
+        notice = _Notice(form, _codec(form, text), message.now)
         self._check_ours(notice)
-        key = fields.token(notice.required("notify_id"), "notify_id", fields.KEY_MAX)
+        key = fields.key(notice.optional("notify_id"), text)
         return contract.Reading(self._items(key, notice))
 
     def reply(self, answer: contract.Answer) -> contract.Reply:
@@ -147,43 +147,30 @@ class Alipay:
             raise errors.Rejected("not_ours", "paid to another seller")
 
     def _items(self, key: str, notice: "_Notice") -> list[contract.Item]:
+        def item(key: str, read: Callable[["_Notice"], events.Event]) -> contract.Item:
+            event = fields.event_or_unmapped(
+                lambda: read(notice),
+                kind=fields.kind(notice.optional("trade_status"), notice.optional("notify_type")),
+                at=notice.time("notify_time"),
+                order_no=notice.merchant_order_no(),
+            )
+            return contract.Item(key, event)
+
         status = notice.optional("trade_status")
-        if not status:
-            kind = fields.token(notice.required("notify_type"), "notify_type", fields.KEY_MAX)
-            if kind == "trade_status_sync":
-                raise fields.malformed("a trade notice without trade_status")
-            return [contract.Item(key, events.Noted(kind, notice.time("notify_time")))]
         is_paid = status in ("TRADE_SUCCESS", "TRADE_FINISHED")
-        if (is_paid or status == "TRADE_CLOSED") and self._is_refund(notice):
+        if (is_paid or status == "TRADE_CLOSED") and _is_refund(notice):
             # A refunded trade was paid. The extra payment event is a repeat at worst, and books
             # the payment of an order whose own notice was lost.
-            paid = contract.Item(f"{key}:paid", self._payment(notice))
-            return [paid, contract.Item(key, self._refund(notice))]
+            return [item(f"{key}:paid", self._payment), item(key, self._refund)]
         if is_paid:
-            return [contract.Item(key, self._payment(notice))]
-        if status == "TRADE_CLOSED":
-            closed_at = notice.time("gmt_close", "notify_time")
-            return [contract.Item(key, events.Closed(notice.order_no(), "timed_out", closed_at))]
-        return [contract.Item(key, self._unpaid(status, notice))]
-
-    def _unpaid(self, status: str, notice: "_Notice") -> events.Event:
-        kind = fields.token(status, "trade_status", fields.KEY_MAX)
-        noticed_at = notice.time("notify_time")
-        if kind == "WAIT_BUYER_PAY":
-            return events.Noted(kind, noticed_at)
-        # Not documented: neither treat it as paid nor ignore it.
-        detail = "a trade_status that Alipay does not document"
-        return events.Unmapped(kind, notice.order_no(), detail, noticed_at)
-
-    def _is_refund(self, notice: "_Notice") -> bool:
-        fee = notice.optional("refund_fee")
-        return bool(notice.optional("gmt_refund") or (fee and fields.decimal(fee, "refund_fee")))
+            return [item(key, self._payment)]
+        return [item(key, _closed if status == "TRADE_CLOSED" else _unpaid)]
 
     def _payment(self, notice: "_Notice") -> events.PaymentSucceeded:
         total = fields.decimal(notice.required("total_amount"), "total_amount")
         return events.PaymentSucceeded(
             transaction_id=notice.transaction_id(),
-            order_no=notice.order_no(),
+            order_no=notice.merchant_order_no(),
             amount=fields.amount(total, self._options.currency),
             currency=self._options.currency,
             occurred_at=notice.time("gmt_payment", "notify_time"),
@@ -191,13 +178,10 @@ class Alipay:
 
     def _refund(self, notice: "_Notice") -> events.RefundSucceeded:
         total = fields.decimal(notice.required("refund_fee"), "refund_fee")
-        refund_no = notice.optional("out_biz_no")
-        if refund_no:
-            refund_no = fields.token(refund_no, "out_biz_no", fields.REFUND_NO_MAX)
         return events.RefundSucceeded(
             transaction_id=notice.transaction_id(),
-            order_no=notice.order_no(),
-            refund_no=refund_no,
+            order_no=notice.merchant_order_no(),
+            refund_no=fields.merchant_refund_no(notice.optional("out_biz_no")),
             amount=fields.refund_amount(total, self._options.currency),
             cumulative=True,
             currency=self._options.currency,
@@ -208,9 +192,10 @@ class Alipay:
 class _Notice:
     """The fields of a verified notice as text; an empty one counts as absent."""
 
-    def __init__(self, form: dict[bytes, bytes], codec: str) -> None:
+    def __init__(self, form: dict[bytes, bytes], codec: str, now: datetime) -> None:
         self._form = form
         self._codec = codec
+        self._now = now
 
     def optional(self, name: str) -> str:
         return self._form.get(name.encode(), b"").decode(self._codec)
@@ -221,20 +206,53 @@ class _Notice:
         raise fields.malformed(f"no field {name}")
 
     def order_no(self) -> str:
+        """Return the order number of a message without money, which needs one."""
         return fields.order_no(self.required("out_trade_no"))
+
+    def merchant_order_no(self) -> str:
+        return fields.merchant_order_no(self.optional("out_trade_no"))
 
     def transaction_id(self) -> str:
         return fields.transaction_id(self.required("trade_no"))
 
     def time(self, *names: str) -> datetime:
-        """Return the first of the named times that is present."""
-        text = next((value for name in names if (value := self.optional(name))), "")
-        if not _TIME.fullmatch(text):
-            raise fields.malformed(f"{names[-1]} is missing or not a time")
-        try:
-            return fields.moment(datetime.fromisoformat(text).replace(tzinfo=_GMT8))
-        except ValueError:
-            raise fields.malformed("a time that does not exist") from None
+        """Return the first of the named times that can be read, else that of its arrival."""
+        for name in names:
+            text = self.optional(name)
+            if not _TIME.fullmatch(text):
+                continue
+            try:
+                return fields.moment(datetime.fromisoformat(text).replace(tzinfo=_GMT8))
+            except (ValueError, errors.Rejected):
+                continue
+        return self._now
+
+
+def _is_refund(notice: _Notice) -> bool:
+    fee = notice.optional("refund_fee")
+    # A fee that cannot be read is one: the refund is then parked, and the payment counts.
+    return bool(notice.optional("gmt_refund")) or fee.strip("0.") != ""
+
+
+def _closed(notice: _Notice) -> events.Event:
+    closed_at = notice.time("gmt_close", "notify_time")
+    return events.Closed(notice.order_no(), "timed_out", closed_at)
+
+
+def _unpaid(notice: _Notice) -> events.Event:
+    noticed_at = notice.time("notify_time")
+    status = notice.optional("trade_status")
+    if not status:
+        kind = fields.token(notice.required("notify_type"), "notify_type", fields.KEY_MAX)
+        if kind == "trade_status_sync":
+            raise fields.malformed("a trade notice without trade_status")
+        return events.Noted(kind, noticed_at)
+    kind = fields.token(status, "trade_status", fields.KEY_MAX)
+    if kind == "WAIT_BUYER_PAY":
+        return events.Noted(kind, noticed_at)
+    # Not documented: neither treat it as paid nor ignore it.
+    detail = "a trade_status that Alipay does not document"
+    return events.Unmapped(kind, notice.merchant_order_no(), detail, noticed_at)
 
 
 def _codec(form: dict[bytes, bytes], text: bytes) -> str:

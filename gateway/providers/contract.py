@@ -21,7 +21,7 @@ REASONS = frozenset(
         "missing_signature",  # a header or field that carries the signature is not there
         "bad_signature",  # signed with another key, or changed on the way
         "stale",  # signed too long ago, or ahead of our clock
-        "malformed",  # the signature is right and the content is not what the provider documents
+        "malformed",  # not even the envelope that the provider documents; the rest is parked
         "not_ours",  # another merchant, app, seller or environment
         "unsupported",  # an algorithm, charset or content type that is not accepted
         "probe",  # the provider tests whether we verify: rejection is correct

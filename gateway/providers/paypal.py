@@ -144,13 +144,13 @@ class PayPal:
         sent = _transmission(message.headers)
         self._check_url(sent.cert_url)
         self._check_signature(sent, message.body, self._key(sent.cert_url, message.now))
-        fields.check_fresh(
-            _signed_at(sent.time), now=message.now, tolerance_s=self._options.tolerance_s
-        )
+        signed = _signed_at(sent.time)
+        fields.check_fresh(signed, now=message.now, tolerance_s=self._options.tolerance_s)
         item = paypal_events.item(
             message.body,
             order_no_field=self._options.order_no_field,
             merchant_id=self._options.merchant_id,
+            signed=fields.from_unix(signed),
         )
         return contract.Reading([item])
 

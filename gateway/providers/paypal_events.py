@@ -41,7 +41,7 @@ _CAPTURE_URL = re.compile(r"https://[^/?#]{1,100}/v2/payments/captures/([0-9A-Za
 class _Event(Struct):
     id: str
     event_type: str
-    create_time: datetime
+    create_time: object
     resource: msgspec.Raw
     resource_type: str = ""
     resource_version: str = ""
@@ -73,8 +73,8 @@ class _Capture(Struct):
     id: str
     status: str
     amount: _Amount
-    invoice_id: str | None = None
-    custom_id: str | None = None
+    invoice_id: object = None
+    custom_id: object = None
     payee: _Merchant | None = None
 
 
@@ -118,21 +118,22 @@ class _Occurred(Struct, frozen=True):
         return events.Unmapped(self.kind, "", detail, self.at)
 
 
-def item(body: bytes, *, order_no_field: str, merchant_id: str | None) -> contract.Item:
-    """Decode a verified message. Raises ``Rejected``."""
+def item(
+    body: bytes, *, order_no_field: str, merchant_id: str | None, signed: datetime
+) -> contract.Item:
+    """Decode a verified message, signed at ``signed``. Raises ``Rejected``."""
     event = fields.decoded(_EVENT, body)
-    key = fields.token(event.id, "the event id", fields.KEY_MAX)
-    kind = fields.token(event.event_type, "the event type", fields.KEY_MAX)
-    occurred = _Occurred(
-        kind, event.resource, fields.moment(event.create_time), order_no_field, merchant_id
-    )
+    key, kind = fields.key(event.id, body), fields.kind(event.event_type)
+    at = fields.moment_or(event.create_time, signed)
+    occurred = _Occurred(kind, event.resource, at, order_no_field, merchant_id)
     if kind not in _READERS:
         return contract.Item(key, _other(occurred))
     resource_type, reader = _READERS[kind]
     # PayPal's own samples omit the version; another version fails to decode.
     if event.resource_type != resource_type or event.resource_version not in ("", "2.0"):
         return contract.Item(key, occurred.unmapped("of another version of the Payments API"))
-    return contract.Item(key, reader(occurred))
+    event_ = fields.event_or_unmapped(lambda: reader(occurred), kind=kind, at=occurred.at)
+    return contract.Item(key, event_)
 
 
 def _other(occurred: _Occurred) -> events.Event:
@@ -147,18 +148,11 @@ def _captured(occurred: _Occurred) -> events.Event:
     if capture.status not in _PAID:
         return occurred.unmapped("a completed capture whose status contradicts it")
     amount, currency = _money(capture.amount)
-    number = (
-        capture.invoice_id if occurred.order_no_field == "invoice_id" else capture.custom_id
-    ) or ""
-    try:
-        # A payment counts even without an order number.
-        number = fields.order_no(number) if number else ""
-    except errors.Rejected:
-        # PayPal allows any 127 characters there: genuine, but no order number.
-        return occurred.unmapped(f"paid, but {occurred.order_no_field} is no order number")
+    number = capture.invoice_id if occurred.order_no_field == "invoice_id" else capture.custom_id
     return events.PaymentSucceeded(
         transaction_id=fields.transaction_id(capture.id),
-        order_no=number,
+        # PayPal allows any 127 characters there; a payment counts without an order number.
+        order_no=fields.merchant_order_no(number),
         amount=amount,
         currency=currency,
         occurred_at=occurred.at,

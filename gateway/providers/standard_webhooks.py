@@ -52,8 +52,6 @@ _REPLIES: dict[contract.Answer, contract.Reply] = {
     "rejected": contract.Reply(400, b'{"received":false}', "application/json"),
 }
 
-_Time = Annotated[datetime, Meta(tz=True)]
-
 
 class Options(Struct, forbid_unknown_fields=True, kw_only=True, frozen=True):
     """The options of an account of a Standard Webhooks sender."""
@@ -64,7 +62,7 @@ class Options(Struct, forbid_unknown_fields=True, kw_only=True, frozen=True):
 
 class _Envelope(Struct):
     type: str
-    timestamp: _Time | None = None
+    timestamp: object = None
     data: msgspec.Raw = msgspec.Raw()
 
 
@@ -73,7 +71,7 @@ class _Payment(Struct):
     transaction_id: str
     amount: Decimal
     currency: str
-    occurred_at: _Time | None = None
+    occurred_at: object = None
 
 
 class _Refund(Struct):
@@ -85,19 +83,19 @@ class _Refund(Struct):
     amount: Decimal | None = None
     #: Total refunded of the transaction so far.
     refunded_total: Decimal | None = None
-    occurred_at: _Time | None = None
+    occurred_at: object = None
 
 
 class _Order(Struct):
     order_no: str
-    occurred_at: _Time | None = None
+    occurred_at: object = None
 
 
 class _Shipment(Struct):
     order_no: str
     carrier: str
     tracking_no: str
-    occurred_at: _Time | None = None
+    occurred_at: object = None
 
 
 _ENVELOPE = msgspec.json.Decoder(_Envelope)
@@ -130,12 +128,10 @@ class StandardWebhooks:
         self._check_signature(b"%b.%b.%b" % (key.encode(), stamp.encode(), message.body), signature)
         fields.check_fresh(signed, now=message.now, tolerance_s=self._options.tolerance_s)
         envelope = fields.decoded(_ENVELOPE, message.body)
-        kind = fields.token(envelope.type, "the type", fields.KEY_MAX)
-        if reader := _READERS.get(kind):
-            event = reader(kind, envelope)
-        else:
-            at = envelope.timestamp
-            event = events.Noted(kind, fields.moment(at) if at else fields.from_unix(signed))
+        kind = fields.kind(envelope.type)
+        at = fields.moment_or(envelope.timestamp, fields.from_unix(signed))
+        reader = _READERS.get(kind, _noted)
+        event = fields.event_or_unmapped(lambda: reader(kind, envelope, at), kind=kind, at=at)
         return contract.Reading([contract.Item(key, event)])
 
     def reply(self, answer: contract.Answer) -> contract.Reply:
@@ -226,25 +222,22 @@ def _headers(message: contract.Message) -> tuple[str, str, str]:
     return fields.token(key, "the id", fields.KEY_MAX), stamp, signature
 
 
-def _when(envelope: _Envelope, data: _Payment | _Refund | _Order | _Shipment) -> datetime:
-    at = data.occurred_at or envelope.timestamp
-    if at is None:
-        raise fields.malformed("neither data.occurred_at nor timestamp is present")
-    return fields.moment(at)
+def _noted(kind: str, _: _Envelope, at: datetime) -> events.Event:
+    return events.Noted(kind, at)
 
 
-def _paid(_: str, envelope: _Envelope) -> events.Event:
+def _paid(_: str, envelope: _Envelope, at: datetime) -> events.Event:
     data = fields.decoded(_PAYMENT, envelope.data)
     return events.PaymentSucceeded(
         transaction_id=fields.transaction_id(data.transaction_id),
-        order_no=fields.order_no(data.order_no),
+        order_no=fields.merchant_order_no(data.order_no),
         amount=fields.amount(data.amount, data.currency),
         currency=data.currency,
-        occurred_at=_when(envelope, data),
+        occurred_at=fields.moment_or(data.occurred_at, at),
     )
 
 
-def _refunded(_: str, envelope: _Envelope) -> events.Event:
+def _refunded(_: str, envelope: _Envelope, at: datetime) -> events.Event:
     data = fields.decoded(_REFUND, envelope.data)
     if (data.amount is None) == (data.refunded_total is None):
         raise fields.malformed("a refund needs either amount or refunded_total")
@@ -255,37 +248,39 @@ def _refunded(_: str, envelope: _Envelope) -> events.Event:
     no = data.refund_no
     return events.RefundSucceeded(
         transaction_id=fields.transaction_id(data.transaction_id),
-        order_no=fields.order_no(data.order_no) if data.order_no else "",
+        order_no=fields.merchant_order_no(data.order_no),
         refund_no=fields.token(no, "refund_no", fields.REFUND_NO_MAX) if no else "",
         amount=fields.refund_amount(value, data.currency),
         cumulative=data.amount is None,
         currency=data.currency,
-        occurred_at=_when(envelope, data),
+        occurred_at=fields.moment_or(data.occurred_at, at),
     )
 
 
-def _closed(kind: str, envelope: _Envelope) -> events.Event:
+def _closed(kind: str, envelope: _Envelope, at: datetime) -> events.Event:
     data = fields.decoded(_ORDER, envelope.data)
     cause = "timed_out" if kind == "payment.expired" else "cancelled"
-    return events.Closed(fields.order_no(data.order_no), cause, _when(envelope, data))
+    return events.Closed(
+        fields.order_no(data.order_no), cause, fields.moment_or(data.occurred_at, at)
+    )
 
 
-def _shipped(_: str, envelope: _Envelope) -> events.Event:
+def _shipped(_: str, envelope: _Envelope, at: datetime) -> events.Event:
     data = fields.decoded(_SHIPMENT, envelope.data)
     return events.Shipped(
         order_no=fields.order_no(data.order_no),
         carrier=fields.label(data.carrier, "carrier", _CARRIER_MAX),
         tracking_no=fields.token(data.tracking_no, "tracking_no", _TRACKING_NO_MAX),
-        occurred_at=_when(envelope, data),
+        occurred_at=fields.moment_or(data.occurred_at, at),
     )
 
 
-def _delivered(_: str, envelope: _Envelope) -> events.Event:
+def _delivered(_: str, envelope: _Envelope, at: datetime) -> events.Event:
     data = fields.decoded(_ORDER, envelope.data)
-    return events.Delivered(fields.order_no(data.order_no), _when(envelope, data))
+    return events.Delivered(fields.order_no(data.order_no), fields.moment_or(data.occurred_at, at))
 
 
-_READERS: dict[str, Callable[[str, _Envelope], events.Event]] = {
+_READERS: dict[str, Callable[[str, _Envelope, datetime], events.Event]] = {
     "payment.succeeded": _paid,
     "order.paid": _paid,
     "payment.refunded": _refunded,

@@ -11,6 +11,7 @@ Protocol: https://docs.stripe.com/webhooks and https://docs.stripe.com/currencie
 
 import hmac
 from collections.abc import Callable, Sequence
+from datetime import datetime
 from decimal import Decimal
 from typing import Annotated
 
@@ -73,7 +74,8 @@ class _Event(Struct):
 class _Object(Struct):
     """The fields that the objects of all events share."""
 
-    metadata: dict[str, str] | None = None
+    #: The merchant's own: whatever stands there, the money counts.
+    metadata: object = None
 
 
 class _Intent(_Object, kw_only=True):
@@ -88,7 +90,7 @@ class _Session(_Object, kw_only=True):
     payment_intent: str | None = None
     amount_total: int | None = None
     currency: str | None = None
-    client_reference_id: str | None = None
+    client_reference_id: object = None
 
 
 class _Charge(_Object, kw_only=True):
@@ -138,8 +140,8 @@ class Stripe:
         fields.check_fresh(signed, now=message.now, tolerance_s=self._options.tolerance_s)
         event = fields.decoded(_EVENT, message.body)
         self._check_ours(event)
-        key = fields.token(event.id, "the event id", fields.KEY_MAX)
-        return contract.Reading([contract.Item(key, self._event(event))])
+        key = fields.key(event.id, message.body)
+        return contract.Reading([contract.Item(key, self._event(event, signed))])
 
     @property
     def is_test(self) -> bool:
@@ -182,12 +184,17 @@ class Stripe:
                 "not_ours", "an event of another account; see the option connect_account"
             )
 
-    def _event(self, event: _Event) -> events.Event:
-        kind = fields.token(event.type, "the event type", fields.KEY_MAX)
-        if not isinstance(event.created, int) or event.data is None:
-            raise fields.malformed("the event has no time or no snapshot")
-        occurred = _Occurred(kind, event.data.object, event.created, self._options.order_no_key)
-        return _READERS.get(kind, _noted)(occurred)
+    def _event(self, event: _Event, signed: int) -> events.Event:
+        kind = fields.kind(event.type)
+        try:
+            at = fields.from_unix(event.created if isinstance(event.created, int) else signed)
+        except errors.Rejected:
+            at = fields.from_unix(signed)
+        if event.data is None:
+            return events.Unmapped(kind, "", "the event has no snapshot", at)
+        occurred = _Occurred(kind, event.data.object, at, self._options.order_no_key)
+        reader = _READERS.get(kind, _noted)
+        return fields.event_or_unmapped(lambda: reader(occurred), kind=kind, at=at)
 
 
 class _Occurred(Struct, frozen=True):
@@ -195,13 +202,13 @@ class _Occurred(Struct, frozen=True):
 
     kind: str
     snapshot: msgspec.Raw
-    created: int
+    at: datetime
     order_no_key: str
 
-    def order_no(self, snapshot: _Object, otherwise: str | None = None) -> str:
+    def order_no(self, snapshot: _Object, otherwise: object = None) -> str:
         """Return the shop's order number, or ``""``: a payment counts without it."""
-        found = (snapshot.metadata or {}).get(self.order_no_key) or otherwise
-        return fields.order_no(found) if found else ""
+        metadata = snapshot.metadata if isinstance(snapshot.metadata, dict) else {}
+        return fields.merchant_order_no(metadata.get(self.order_no_key) or otherwise)
 
 
 def _parts(header: str | None) -> tuple[str, list[str]]:
@@ -225,7 +232,7 @@ def _parts(header: str | None) -> tuple[str, list[str]]:
 
 
 def _noted(occurred: _Occurred) -> events.Event:
-    return events.Noted(occurred.kind, fields.from_unix(occurred.created))
+    return events.Noted(occurred.kind, occurred.at)
 
 
 def _intent_succeeded(occurred: _Occurred) -> events.Event:
@@ -236,7 +243,7 @@ def _intent_succeeded(occurred: _Occurred) -> events.Event:
         order_no=occurred.order_no(intent),
         amount=amount,
         currency=currency,
-        occurred_at=fields.from_unix(occurred.created),
+        occurred_at=occurred.at,
     )
 
 
@@ -254,7 +261,7 @@ def _session_completed(occurred: _Occurred) -> events.Event:
         order_no=occurred.order_no(session, session.client_reference_id),
         amount=amount,
         currency=currency,
-        occurred_at=fields.from_unix(occurred.created),
+        occurred_at=occurred.at,
     )
 
 
@@ -268,7 +275,7 @@ def _charge_refunded(occurred: _Occurred) -> events.Event:
         amount=fields.refund_amount(amount, currency),
         cumulative=True,
         currency=currency,
-        occurred_at=fields.from_unix(occurred.created),
+        occurred_at=occurred.at,
     )
 
 
@@ -277,7 +284,7 @@ def _intent_cancelled(occurred: _Occurred) -> events.Event:
     # No money moved: without an order number there is nothing to close.
     if not order_no:
         return _noted(occurred)
-    return events.Closed(order_no, "cancelled", fields.from_unix(occurred.created))
+    return events.Closed(order_no, "cancelled", occurred.at)
 
 
 def _money(minor: int, code: str) -> tuple[Decimal, str]:

@@ -97,10 +97,17 @@ class UnionPay:
         """Verify and decode one notice. Raises ``Rejected``."""
         form = forms.decoded(message.body)
         self._check_signature(form, message.now)
-        notice = _Notice(form)
+        notice = _Notice(form, message.now)
         if notice.optional("merId") != self._mer_id:
             raise errors.Rejected("not_ours", "another merId; test and production have their own")
-        return contract.Reading([_item(notice)])
+        try:
+            return contract.Reading([_item(notice)])
+        except errors.Rejected as rejected:
+            # Genuine: rejected, it would be sent again and then be lost.
+            kind = fields.kind(f"txnType_{notice.optional('txnType')}")
+            order_no = fields.merchant_order_no(notice.optional("orderId"))
+            unmapped = events.Unmapped(kind, order_no, rejected.hint, message.now)
+            return contract.Reading([contract.Item(_digest(form), unmapped)])
 
     def reply(self, answer: contract.Answer) -> contract.Reply:
         """Return a response; UnionPay checks the status only."""
@@ -145,8 +152,9 @@ def _check_pinned(form: Mapping[bytes, bytes]) -> None:
 class _Notice:
     """The fields of a verified notice as text; an empty one counts as absent."""
 
-    def __init__(self, form: Mapping[bytes, bytes]) -> None:
+    def __init__(self, form: Mapping[bytes, bytes], now: datetime) -> None:
         self._form = form
+        self._now = now
 
     def optional(self, name: str) -> str:
         # Invalid UTF-8 becomes a character that no number may contain.
@@ -162,13 +170,20 @@ class _Notice:
         return money.from_minor(int(text), "CNY")
 
     def time(self) -> datetime:
+        """Return the time of the transaction, or that of its arrival where it names none."""
         text = self.optional("txnTime")
         if _TIME.fullmatch(text):
             try:
                 return fields.moment(datetime.strptime(text, "%Y%m%d%H%M%S").replace(tzinfo=_GMT8))
-            except ValueError:
+            except (ValueError, errors.Rejected):
                 pass
-        raise fields.malformed("txnTime is not a time as 20261123115930")
+        return self._now
+
+
+def _digest(form: Mapping[bytes, bytes]) -> str:
+    """Return the key of a notice that cannot be identified: its content, without certificate."""
+    signed = sorted((k, v) for k, v in form.items() if k not in (b"signature", b"signPubKeyCert"))
+    return hashlib.blake2b(repr(signed).encode(), digest_size=16).hexdigest()
 
 
 def _item(notice: _Notice) -> contract.Item:
@@ -183,7 +198,7 @@ def _item(notice: _Notice) -> contract.Item:
         return contract.Item(key, _refund(notice, kind))
     # Authorisations and their completion, collections, transfers, card bindings.
     detail = f"a transaction of txnType {kind}, which is neither a payment nor a refund"
-    order_no = fields.order_no(notice.optional("orderId"))
+    order_no = fields.merchant_order_no(notice.optional("orderId"))
     return contract.Item(key, events.Unmapped(f"txnType_{kind}", order_no, detail, notice.time()))
 
 
@@ -192,7 +207,7 @@ def _query_id(notice: _Notice) -> str:
 
 
 def _payment(notice: _Notice) -> events.Event:
-    order_no = fields.order_no(notice.optional("orderId"))
+    order_no = fields.merchant_order_no(notice.optional("orderId"))
     currency = _CURRENCIES.get(notice.optional("currencyCode"))
     if currency is None:
         return _other_currency("payment", order_no, notice)

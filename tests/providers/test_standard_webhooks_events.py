@@ -122,24 +122,14 @@ def test_noted_without_time() -> None:
         ("order.paid", PAYMENT | {"amount": "NaN"}),
         ("order.paid", PAYMENT | {"amount": "sNaN"}),
         ("order.paid", PAYMENT | {"amount": "Infinity"}),
-        ("order.paid", PAYMENT | {"amount": float("nan")}),
         ("order.paid", PAYMENT | {"amount": "ten"}),
         ("order.paid", PAYMENT | {"amount": True}),
         ("order.paid", PAYMENT | {"amount": None}),
         ("order.paid", PAYMENT | {"amount": "1.5", "currency": "JPY"}),
         ("order.paid", PAYMENT | {"currency": "cny"}),
         ("order.paid", PAYMENT | {"currency": "XXX"}),
-        ("order.paid", PAYMENT | {"order_no": ""}),
         ("order.paid", PAYMENT | {"order_no": 17}),
-        ("order.paid", PAYMENT | {"order_no": "A" * 65}),
-        ("order.paid", PAYMENT | {"order_no": "A\n"}),
-        ("order.paid", PAYMENT | {"order_no": "A\x00"}),
-        ("order.paid", PAYMENT | {"order_no": "\ud800"}),
         ("order.paid", PAYMENT | {"transaction_id": "A" * 129}),
-        ("order.paid", PAYMENT | {"occurred_at": "2026-11-23T12:00:00"}),
-        ("order.paid", PAYMENT | {"occurred_at": "0001-01-01T00:00:00+14:00"}),
-        ("order.paid", PAYMENT | {"occurred_at": "9999-12-31T23:59:59-14:00"}),
-        ("order.paid", PAYMENT | {"occurred_at": 1}),
         ("order.paid", {k: v for k, v in PAYMENT.items() if k != "transaction_id"}),
         ("order.paid", []),
         ("order.paid", None),
@@ -156,9 +146,46 @@ def test_noted_without_time() -> None:
         ("order.shipped", {"order_no": "SO-1"}),
     ],
 )
-def test_malformed_data_is_rejected(kind: str, data: Any) -> None:
-    """Fields that an event needs are present and in bounds, or the message is rejected."""
-    assert rejection(ADAPTER, signed(content(kind, data))) == "malformed"
+def test_data_of_a_shape_of_its_own_is_parked(kind: str, data: Any) -> None:
+    """The signature is true and the type known: a sender may give ``data`` any shape."""
+    result = read_one(ADAPTER, signed(content(kind, data)))
+    assert isinstance(result, events.Unmapped)
+    assert (result.kind, bool(result.detail)) == (kind, True)
+
+
+def test_a_payment_without_order_number_or_data_is_parked() -> None:
+    nameless = {name: value for name, value in PAYMENT.items() if name != "order_no"}
+    for body in ({"type": "order.paid", "data": nameless}, {"type": "order.paid"}):
+        assert isinstance(read_one(ADAPTER, signed(body)), events.Unmapped)
+
+
+@pytest.mark.parametrize("number", ["", "A" * 65, "A\n", "A\x00", "Order 1001", "订单1001"])
+def test_money_counts_whatever_the_order_is_called(number: str) -> None:
+    result = read_one(ADAPTER, signed(content("order.paid", PAYMENT | {"order_no": number})))
+    assert isinstance(result, events.PaymentSucceeded)
+    assert result.order_no == ""
+
+
+ODD_TIMES = [
+    "2026-11-23T12:00:00", "0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00",
+    "1999-12-31T23:59:59Z", 1, [], None,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("time", ODD_TIMES)
+def test_money_counts_without_a_time_that_can_be_read(time: Any) -> None:
+    """The signature's time stands in for it."""
+    envelope = {"type": "order.paid", "timestamp": time, "data": PAYMENT | {"occurred_at": time}}
+    result = read_one(ADAPTER, signed(envelope))
+    assert isinstance(result, events.PaymentSucceeded)
+    assert result.occurred_at == NOW
+
+
+@pytest.mark.parametrize("kind", ["a b", "a" * 129, ""])
+def test_a_type_that_cannot_be_stored_is_noted_as_unknown(kind: str) -> None:
+    result = read_one(ADAPTER, signed({"type": kind}))
+    assert isinstance(result, events.Noted)
+    assert result.kind == "unknown"
 
 
 @pytest.mark.parametrize(
@@ -169,16 +196,9 @@ def test_malformed_data_is_rejected(kind: str, data: Any) -> None:
         b"[]",
         b"\xff",
         b'{"type":"order.paid","data":{}',
-        b'{"type":"order.paid"}',
         b'{"type":7}',
-        b'{"type":"a b"}',
-        b'{"type":"' + b"a" * 129 + b'"}',
-        b'{"type":"ping","timestamp":"2026-11-23T12:00:00"}',
-        b'{"type":"ping","timestamp":"1999-12-31T23:59:59Z"}',
-        b'{"type":"ping","timestamp":1}',
         b"[" * 200_000,
         b'{"type":"ping","x":' + b"[" * 200_000 + b"]" * 200_000 + b"}",
-        json.dumps({"type": "order.paid", "data": PAYMENT}).encode(),
     ],
 )
 def test_malformed_bodies_are_rejected(body: bytes) -> None:

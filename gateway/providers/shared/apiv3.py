@@ -8,14 +8,13 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Annotated
 
 import msgspec
 from cryptography import x509
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from msgspec import Meta, Struct
+from msgspec import Struct
 
 from gateway.domain import errors
 from gateway.providers import contract
@@ -31,8 +30,6 @@ REPLIES: dict[contract.Answer, contract.Reply] = {
     "later": contract.Reply(503, b'{"code":"FAIL","message":"try again"}', "application/json"),
     "rejected": contract.Reply(400, b'{"code":"FAIL","message":"refused"}', "application/json"),
 }
-
-_Time = Annotated[datetime, Meta(tz=True)]
 
 
 class Signer(Struct, frozen=True):
@@ -62,7 +59,7 @@ class _Resource(Struct):
 class _Body(Struct):
     id: str
     event_type: str
-    create_time: _Time
+    create_time: object
     resource: _Resource
 
 
@@ -97,9 +94,9 @@ class Envelope:
         fields.check_fresh(signed, now=message.now, tolerance_s=self._tolerance_s)
         body = fields.decoded(_BODY, message.body)
         return Notice(
-            key=fields.token(body.id, "the id", fields.KEY_MAX),
-            kind=fields.token(body.event_type, "event_type", fields.KEY_MAX),
-            created_at=fields.moment(body.create_time),
+            key=fields.key(body.id, message.body),
+            kind=fields.kind(body.event_type),
+            created_at=fields.moment_or(body.create_time, fields.from_unix(signed)),
             plain=self._decrypted(body.resource),
         )
 

@@ -4,12 +4,10 @@ Amounts are integers in fen; each refund is one event, under the merchant's numb
 """
 
 from collections.abc import Container
-from datetime import datetime
 from decimal import Decimal
-from typing import Annotated
 
 import msgspec
-from msgspec import Meta, Struct
+from msgspec import Struct
 
 from gateway.domain import errors, events, money
 from gateway.providers import contract
@@ -39,10 +37,10 @@ class _PaymentAmount(Struct):
 
 
 class _Payment(Struct):
-    out_trade_no: str
     trade_state: str
+    out_trade_no: object = None
     transaction_id: str | None = None
-    success_time: str | None = None
+    success_time: object = None
     amount: _PaymentAmount | None = None
 
 
@@ -52,19 +50,17 @@ class _RefundAmount(Struct):
 
 
 class _Refund(Struct):
-    out_trade_no: str
     out_refund_no: str
     refund_status: str
+    out_trade_no: object = None
     transaction_id: str | None = None
-    success_time: str | None = None
+    success_time: object = None
     amount: _RefundAmount | None = None
 
 
 _PARTIES = msgspec.json.Decoder(Parties)
 _PAYMENT = msgspec.json.Decoder(_Payment)
 _REFUND = msgspec.json.Decoder(_Refund)
-
-_Time = Annotated[datetime, Meta(tz=True)]
 
 
 def parties(notice: apiv3.Notice) -> Parties:
@@ -86,7 +82,20 @@ def currency(account: contract.Account, code: str) -> str:
 
 
 def payment(notice: apiv3.Notice, *, currency: str) -> events.Event:
-    """Map a payment; only SUCCESS is a payment event. Raises ``Rejected``."""
+    """Map a payment; only SUCCESS is a payment event, and what cannot be read is unmapped."""
+    return fields.event_or_unmapped(
+        lambda: _payment(notice, currency), kind=notice.kind, at=notice.created_at
+    )
+
+
+def refund(notice: apiv3.Notice, *, currency: str) -> events.Event:
+    """Map a refund by its own status; what cannot be read is unmapped."""
+    return fields.event_or_unmapped(
+        lambda: _refund(notice, currency), kind=notice.kind, at=notice.created_at
+    )
+
+
+def _payment(notice: apiv3.Notice, currency: str) -> events.Event:
     resource = fields.decoded(_PAYMENT, notice.plain)
     if resource.trade_state == "SUCCESS":
         if resource.amount is None or resource.transaction_id is None:
@@ -95,24 +104,23 @@ def payment(notice: apiv3.Notice, *, currency: str) -> events.Event:
         amount, code = _money(resource.amount.total, resource.amount.currency or currency)
         return events.PaymentSucceeded(
             transaction_id=fields.transaction_id(resource.transaction_id),
-            order_no=fields.order_no(resource.out_trade_no),
+            order_no=fields.merchant_order_no(resource.out_trade_no),
             amount=amount,
             currency=code,
-            occurred_at=_occurred_at(resource.success_time, notice),
+            occurred_at=fields.moment_or(resource.success_time, notice.created_at),
         )
     if resource.trade_state in _UNPAID:
         return events.Noted(notice.kind, notice.created_at)
     return unmapped(
         notice,
         "the state of the payment is neither SUCCESS nor one without money: ask the provider",
-        order_no=fields.order_no(resource.out_trade_no),
+        order_no=fields.merchant_order_no(resource.out_trade_no),
     )
 
 
-def refund(notice: apiv3.Notice, *, currency: str) -> events.Event:
-    """Map a refund by its own status. Raises ``Rejected``."""
+def _refund(notice: apiv3.Notice, currency: str) -> events.Event:
     resource = fields.decoded(_REFUND, notice.plain)
-    order_no = fields.order_no(resource.out_trade_no)
+    order_no = fields.merchant_order_no(resource.out_trade_no)
     refund_no = fields.token(resource.out_refund_no, "out_refund_no", fields.REFUND_NO_MAX)
     status = notice.kind.rpartition(".")[2]
     if status in _REFUND_STATUSES and status != resource.refund_status:
@@ -131,7 +139,7 @@ def refund(notice: apiv3.Notice, *, currency: str) -> events.Event:
                 amount=fields.refund_amount(amount, code),
                 cumulative=False,
                 currency=code,
-                occurred_at=_occurred_at(resource.success_time, notice),
+                occurred_at=fields.moment_or(resource.success_time, notice.created_at),
             )
         # Closed, or in progress: no money moved, and the merchant can see it in the console.
         case "CLOSED" | "PROCESSING":
@@ -150,15 +158,6 @@ def refund(notice: apiv3.Notice, *, currency: str) -> events.Event:
 def unmapped(notice: apiv3.Notice, detail: str, *, order_no: str = "") -> events.Unmapped:
     """Return the event of a notice that a person must check."""
     return events.Unmapped(notice.kind, order_no, detail, notice.created_at)
-
-
-def _occurred_at(text: str | None, notice: apiv3.Notice) -> datetime:
-    if not text:
-        return notice.created_at
-    try:
-        return fields.moment(msgspec.convert(text, _Time))
-    except msgspec.ValidationError:
-        raise fields.malformed("success_time is not a time with a zone") from None
 
 
 def _money(minor: int, code: str) -> tuple[Decimal, str]:

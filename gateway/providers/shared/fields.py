@@ -8,15 +8,16 @@ printable ASCII, without blanks, no longer than its column.
 """
 
 import binascii
+import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
 from typing import TypeVar
 
 import msgspec
 
-from gateway.domain import errors, money
+from gateway.domain import errors, events, money
 from gateway.providers import contract
 
 ORDER_NO_MAX = 64
@@ -101,16 +102,68 @@ def malformed(what: str) -> errors.Rejected:
     return errors.Rejected("malformed", what)
 
 
+def event_or_unmapped(
+    read: Callable[[], events.Event], *, kind: str, at: datetime, order_no: str = ""
+) -> events.Event:
+    """Return what ``read`` makes of a verified message; one that cannot be read is ``Unmapped``.
+
+    A genuine message is not rejected for its content: the provider would send the same again for
+    days, and then lose it. Raises ``Rejected`` for what is not ours or not supported.
+    """
+    try:
+        return read()
+    except errors.Rejected as rejected:
+        if rejected.reason != "malformed":
+            raise
+        return events.Unmapped(kind, order_no, rejected.hint, at)
+
+
+def is_token(text: str, length_max: int) -> bool:
+    """Return whether ``text`` is 1 to ``length_max`` printable ASCII characters, no blanks."""
+    return (
+        1 <= len(text) <= length_max and text.isascii() and text.isprintable() and " " not in text
+    )
+
+
 def token(text: str, name: str, length_max: int) -> str:
     """Return ``text`` if it is 1 to ``length_max`` printable ASCII characters, no blanks."""
-    if 1 <= len(text) <= length_max and text.isascii() and text.isprintable() and " " not in text:
+    if is_token(text, length_max):
         return text
     raise malformed(f"{name} is not 1 to {length_max} printable ASCII characters without blanks")
+
+
+def key(text: str, signed: bytes) -> str:
+    """Return the provider's id of a message, or a digest of what it signed where that is none."""
+    if is_token(text, KEY_MAX):
+        return text
+    return hashlib.blake2b(signed, digest_size=16).hexdigest()
+
+
+def kind(*texts: str) -> str:
+    """Return the first of ``texts`` that can name a message, or ``"unknown"``."""
+    for text in texts:
+        if is_token(text, KEY_MAX):
+            return text
+    return "unknown"
 
 
 def order_no(text: str) -> str:
     """Return a valid order number."""
     return token(text, "the order number", ORDER_NO_MAX)
+
+
+def merchant_order_no(found: object) -> str:
+    """Return what the merchant entered as reference if it is an order number, else ``""``.
+
+    It is free text at the provider ("Order 1001", a note, nothing): money counts without it, and
+    waits until a person says which order it is for.
+    """
+    return found if isinstance(found, str) and is_token(found, ORDER_NO_MAX) else ""
+
+
+def merchant_refund_no(found: str) -> str:
+    """Return the merchant's number of a refund, or ``""`` where it cannot be stored."""
+    return found if is_token(found, REFUND_NO_MAX) else ""
 
 
 def transaction_id(text: str) -> str:
@@ -161,6 +214,14 @@ def moment(value: datetime) -> datetime:
     if value.year in _YEARS and value.tzinfo is not None:
         return value.astimezone(UTC)
     raise malformed("a time is outside the years 2000 to 2099 or has no zone")
+
+
+def moment_or(found: object, otherwise: datetime) -> datetime:
+    """Return an ISO 8601 time with a zone in UTC, or ``otherwise`` where that is none."""
+    try:
+        return moment(msgspec.convert(found, datetime))
+    except (msgspec.ValidationError, errors.Rejected):
+        return otherwise
 
 
 def from_unix(seconds: int) -> datetime:

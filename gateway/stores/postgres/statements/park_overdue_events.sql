@@ -15,7 +15,9 @@ WITH late AS (
 )
 INSERT INTO parked (id, source, source_key, order_id, reason, detail, received_at)
 SELECT l.id, l.source, l.id::text, o.id, 'unknown_order',
-       CASE WHEN o.id IS NULL
+       CASE WHEN o.id IS NULL AND l.order_no = ''
+            THEN format('transaction %s names no order', l.transaction_id)
+            WHEN o.id IS NULL
             THEN format(
                      'no %sorder %s for transaction %s', CASE WHEN l.is_test THEN 'test ' END,
                      l.order_no, l.transaction_id
