@@ -133,6 +133,12 @@ def _write_new(path: Path, ring: sealing.KeyRing) -> bool:
 
 
 async def _rotate(loaded: settings.Settings, path: Path) -> sealing.KeyRing:
+    # Over a connection of its own, without the time limits of a batch: it may look at rows.
+    probing = await connections.connect(loaded.database_url, setting="database_url")
+    try:
+        await key_ring.check_as_at_start(key_ring.load(str(path)), probing)
+    finally:
+        probing.terminate()
     async with connections.primary(loaded) as pool:
         with translated():
             async with pool.acquire() as connection, connection.transaction():

@@ -23,6 +23,7 @@ from gateway.wiring import Gateway
 from tests.domain.support import due
 from tests.ops.conftest import Cli
 from tests.stores.support import gateways, submit, with_
+from tests.support import databases
 from tests.support.patience import HANG_S
 
 _ME = pwd.getpwuid(os.getuid()).pw_name
@@ -202,6 +203,32 @@ def test_the_database_knows_a_key_as_soon_as_it_is_made(
     assert sealing.load_ring(older).active == 1
 
 
+def test_after_a_rotation_the_first_restart_makes_the_older_copy_useless(
+    cli: Cli, settings: Settings, ring: Path
+) -> None:
+    cli("keys", "seal-init", TIDEGATE_KEYRING_FILE=str(ring))
+    _opened(settings, ring, 1)
+    older = ring.with_name("older.toml")
+    older.write_bytes(ring.read_bytes())
+    assert cli("keys", "seal-rotate", TIDEGATE_KEYRING_FILE=str(ring)).exit_code == 0
+    _opened(settings, older, 2)
+    _opened(settings, ring, 3)
+    with pytest.raises(WrongKeyRing, match="2 sealed 1 row of orders, 1 row of raw_messages"):
+        _opened(settings, older)
+
+
+def test_a_ring_that_opens_nothing_is_not_rotated(cli: Cli, settings: Settings, ring: Path) -> None:
+    """In a database that was filled before there were check values, too."""
+    sealing.write_ring(ring, sealing.new_ring())
+    _opened(settings, ring, 1)
+    databases.execute(settings.database_url, "DELETE FROM sealing_keys")
+    sealing.write_ring(ring, sealing.new_ring())
+    run = cli("keys", "seal-rotate", TIDEGATE_KEYRING_FILE=str(ring))
+    assert run.exit_code == 2
+    assert "its key 1 opens nothing that key 1 sealed" in run.stderr
+    assert sealing.load_ring(ring).active == 1
+
+
 async def test_a_ring_of_another_database_is_not_rotated(
     gateway: Gateway, cli: Cli, ring: Path
 ) -> None:
@@ -285,7 +312,7 @@ def test_a_key_that_rows_need_is_not_retired(cli: Cli, settings: Settings, ring:
     _opened(settings, ring)
     run = cli("keys", "seal-retire", "1")
     assert run.exit_code == 1
-    assert "1 rows of orders, 1 rows of raw_messages need it" in run.stderr
+    assert "1 row of orders, 1 row of raw_messages need it" in run.stderr
     for key, status in (("blind-index", 1), ("7", 2), ("0", 2), ("one", 2)):
         assert cli("keys", "seal-retire", key).exit_code == status, key
     assert _rows(settings, "SELECT 1 FROM sealing_keys WHERE retired_at IS NOT NULL") == []
@@ -299,7 +326,7 @@ def test_after_a_lost_ring_a_new_one_goes_on(cli: Cli, settings: Settings, ring:
     variables = {"TIDEGATE_KEYRING_FILE": str(ring)}
     run = cli("keys", "seal-retire", "--lost", "1", "blind-index", **variables)
     assert run.exit_code == 0, run.stderr
-    assert "unreadable from now on: 1 rows of orders, 1 rows of raw_messages" in run.stdout
+    assert "unreadable from now on: 1 row of orders, 1 row of raw_messages" in run.stdout
     cli("keys", "seal-init", **variables)
     with pytest.raises(WrongKeyRing):
         _opened(settings, ring)

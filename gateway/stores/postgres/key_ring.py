@@ -96,6 +96,7 @@ class RingCheck:
         self._connect = connect
         self._is_sealing = is_sealing
         self._settling: asyncio.Task[None] | None = None
+        self._told: set[int] = set()
         #: Whether the ring was found to be the database's.
         self.is_done = False
         #: Why the ring may not be used, in a sentence; empty while nothing is known against it.
@@ -148,10 +149,12 @@ class RingCheck:
 
     def _accept(self, verdict: Verdict) -> None:
         for row in verdict.missing:
-            _log.warning(
-                "the key ring was rotated: restart this process with the new one",
-                extra={"key": row.key_id},
-            )
+            if row.key_id not in self._told:
+                self._told.add(row.key_id)
+                _log.warning(
+                    "the key ring was rotated: restart this process with the new one",
+                    extra={"key": row.key_id},
+                )
         if self.refusal:
             _log.info("the key ring is this database's")
         self.is_done, self.refusal = True, ""
@@ -274,11 +277,11 @@ async def _uses(connection: Connection, key_id: int) -> str:
 def counted(rows: Mapping[str, int], *, most: int | None) -> str:
     """Return counts of rows as text; ``most``: where counting ended, None: nowhere."""
     parts = [
-        f"{count}{' or more' if count == most else ''} rows of {table}"
+        f"{count}{' or more' if count == most else ''} row{'' if count == 1 else 's'} of {table}"
         for table, count in rows.items()
         if count
     ]
-    return ", ".join(parts) if parts else "no row that is still there"
+    return ", ".join(parts) if parts else "no row that is stored"
 
 
 def _unopened(path: str, reasons: Sequence[str]) -> str:
