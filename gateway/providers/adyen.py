@@ -119,6 +119,9 @@ def adapter(account: contract.Account) -> contract.Adapter:
     return Adyen(keys, fields.options(account, Options))
 
 
+PROVIDER = contract.Provider("Adyen", adapter, _REPLIES)
+
+
 class Adyen:
     """One standard webhook of one merchant account."""
 

@@ -80,6 +80,9 @@ def adapter(account: contract.Account) -> contract.Adapter:
     return Alipay(live, options)
 
 
+PROVIDER = contract.Provider("Alipay", adapter, _REPLIES, body_types=(contract.FORM,))
+
+
 class Alipay:
     """One app of one merchant."""
 

@@ -146,3 +146,20 @@ class Environment(Protocol):
 
 #: Makes an adapter. Raises ``ValueError`` whose text says what to configure.
 Factory = Callable[[Account], Adapter]
+
+
+JSON = "application/json"
+FORM = "application/x-www-form-urlencoded"
+
+
+class Provider(Struct, frozen=True):
+    """A provider as the registry lists it; each adapter's module defines its ``PROVIDER``.
+
+    ``title`` is its name in text. ``replies`` are those of every account.
+    """
+
+    title: str
+    adapter: Factory
+    replies: Mapping[Answer, Reply]
+    #: The media types of what it sends.
+    body_types: Sequence[str] = (JSON,)

@@ -132,6 +132,9 @@ def adapter(account: contract.Account) -> contract.Adapter:
     return Doudian(secrets, fields.options(account, Options))
 
 
+PROVIDER = contract.Provider("Doudian", adapter, _REPLIES)
+
+
 class Doudian:
     """One app, for the configured shops."""
 

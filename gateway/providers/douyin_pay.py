@@ -70,6 +70,9 @@ def adapter(account: contract.Account) -> contract.Adapter:
     return DouyinPay(envelope, options)
 
 
+PROVIDER = contract.Provider("Douyin Pay", adapter, apiv3.REPLIES)
+
+
 class DouyinPay:
     """One merchant."""
 

@@ -90,6 +90,9 @@ def adapter(account: contract.Account) -> contract.Adapter:
     return Kuaidi100(salts)
 
 
+PROVIDER = contract.Provider("Kuaidi100", adapter, _REPLIES, body_types=(contract.FORM,))
+
+
 class Kuaidi100:
     """The parcels subscribed to under one salt."""
 

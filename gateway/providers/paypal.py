@@ -105,6 +105,9 @@ def adapter(account: contract.Account) -> contract.Adapter:
     return PayPal(webhook_ids, options, roots)
 
 
+PROVIDER = contract.Provider("PayPal", adapter, _REPLIES)
+
+
 def _certificates(account: contract.Account, option: str, pem: str) -> Sequence[x509.Certificate]:
     try:
         return paypal_certificates.read(pem.encode())

@@ -20,27 +20,27 @@ from gateway.providers import (
     youzan,
 )
 
-FACTORIES: dict[str, contract.Factory] = {
-    "adyen": adyen.adapter,
-    "alipay": alipay.adapter,
-    "doudian": doudian.adapter,
-    "douyin_pay": douyin_pay.adapter,
-    "kuaidi100": kuaidi100.adapter,
-    "paypal": paypal.adapter,
-    "shopify": shopify.adapter,
-    "standard_webhooks": standard_webhooks.adapter,
-    "stripe": stripe.adapter,
-    "unionpay": unionpay.adapter,
-    "wechatpay": wechatpay.adapter,
-    "woocommerce": woocommerce.adapter,
-    "youzan": youzan.adapter,
+PROVIDERS: dict[str, contract.Provider] = {
+    "adyen": adyen.PROVIDER,
+    "alipay": alipay.PROVIDER,
+    "doudian": doudian.PROVIDER,
+    "douyin_pay": douyin_pay.PROVIDER,
+    "kuaidi100": kuaidi100.PROVIDER,
+    "paypal": paypal.PROVIDER,
+    "shopify": shopify.PROVIDER,
+    "standard_webhooks": standard_webhooks.PROVIDER,
+    "stripe": stripe.PROVIDER,
+    "unionpay": unionpay.PROVIDER,
+    "wechatpay": wechatpay.PROVIDER,
+    "woocommerce": woocommerce.PROVIDER,
+    "youzan": youzan.PROVIDER,
 }
 
 
 def build(provider: str, account: contract.Account) -> contract.Adapter:
     """Make the adapter of an account. Raises ``ValueError`` whose text says what to configure."""
-    factory = FACTORIES.get(provider)
-    if factory is None:
-        known = ", ".join(sorted(FACTORIES))
+    found = PROVIDERS.get(provider)
+    if found is None:
+        known = ", ".join(sorted(PROVIDERS))
         raise ValueError(f"unknown provider {provider!r}; known are {known}")
-    return factory(account)
+    return found.adapter(account)

@@ -68,6 +68,9 @@ def adapter(account: contract.Account) -> contract.Adapter:
     return Shopify(keys, fields.options(account, Options), channel)
 
 
+PROVIDER = contract.Provider("Shopify", adapter, _REPLIES)
+
+
 class Shopify:
     """One shop, whose orders go to one channel."""
 

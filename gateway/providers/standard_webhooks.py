@@ -114,6 +114,9 @@ def adapter(account: contract.Account) -> contract.Adapter:
     return StandardWebhooks(keys, fields.options(account, Options))
 
 
+PROVIDER = contract.Provider("Standard Webhooks", adapter, _REPLIES)
+
+
 class StandardWebhooks:
     """One sender with its active keys, each with the signature version it verifies."""
 

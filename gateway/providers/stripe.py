@@ -112,6 +112,9 @@ def adapter(account: contract.Account) -> contract.Adapter:
     return Stripe(_keys(account), fields.options(account, Options))
 
 
+PROVIDER = contract.Provider("Stripe", adapter, _REPLIES)
+
+
 def _keys(account: contract.Account) -> Sequence[bytes]:
     keys = []
     for secret in fields.secrets(account):

@@ -86,6 +86,9 @@ def adapter(account: contract.Account) -> contract.Adapter:
     return UnionPay(signers, options.mer_id)
 
 
+PROVIDER = contract.Provider("UnionPay", adapter, _REPLIES, body_types=(contract.FORM,))
+
+
 class UnionPay:
     """One merchant, in production or in the test environment."""
 

@@ -77,6 +77,9 @@ def adapter(account: contract.Account) -> contract.Adapter:
     return WeChatPay(envelope, options)
 
 
+PROVIDER = contract.Provider("WeChat Pay", adapter, apiv3.REPLIES)
+
+
 def _signers(account: contract.Account, options: Options) -> dict[str, apiv3.Signer]:
     signers = apiv3.from_certificates(account, options.certificates, whose=_WHOSE_CERTIFICATE)
     for each in options.public_keys:

@@ -63,6 +63,12 @@ def adapter(account: contract.Account) -> contract.Adapter:
     return WooCommerce(keys, fields.options(account, Options), channel)
 
 
+#: The ping when a webhook is saved is a form.
+PROVIDER = contract.Provider(
+    "WooCommerce", adapter, _REPLIES, body_types=(contract.JSON, contract.FORM)
+)
+
+
 class WooCommerce:
     """The webhooks of one shop, whose orders go to one channel."""
 

@@ -102,6 +102,9 @@ def adapter(account: contract.Account) -> contract.Adapter:
     return Youzan(secrets, fields.options(account, Options), channel)
 
 
+PROVIDER = contract.Provider("Youzan", adapter, _REPLIES)
+
+
 class Youzan:
     """One app, for the configured shops, whose orders go to one channel."""
 

@@ -56,6 +56,27 @@ def replies(subject: Subject, documented: Mapping[str, tuple[int, str, bytes]]) 
         )
 
 
+def describes(subject: Subject) -> None:
+    """What the OpenAPI document says of it is so: its replies, and the media types it sends."""
+    name, described = subject.name, registry.PROVIDERS[subject.name]
+    for answer in get_args(contract.Answer):
+        assert described.replies[answer] == subject.adapter.reply(answer), (
+            f"{name}: PROVIDER has another reply {answer!r} than the adapter"
+        )
+    sent = {
+        _media_type(subject.simulator.message(kind, subject.trade(), at=NOW))
+        for kind in subject.played.KINDS
+    }
+    assert sent == set(described.body_types), (
+        f"{name}: PROVIDER says that it sends {', '.join(described.body_types)}, and "
+        f"ops/simulators/{name}.py sends {', '.join(sorted(sent))}"
+    )
+
+
+def _media_type(posted: Posted) -> str:
+    return posted.headers["Content-Type"].partition(";")[0]
+
+
 def reads(subject: Subject, kind: Kind, currency: str) -> None:
     """A message of the simulator is read as the event of its kind."""
     name, trade = subject.name, subject.trade(currency=currency)

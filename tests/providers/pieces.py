@@ -36,7 +36,7 @@ def missing_code(name: str) -> list[str]:
     module = importlib.import_module(f"ops.simulators.{name}")
     lacks = [offer for offer in _OFFERS if not hasattr(module, offer)]
     found = [f"{where} lacks {offer}; ops/simulators/contract.py says what" for offer in lacks]
-    adapter = importlib.import_module(registry.FACTORIES[name].__module__)
+    adapter = importlib.import_module(registry.PROVIDERS[name].adapter.__module__)
     if not hasattr(adapter, "Options"):
         found.append(f"gateway/providers/{name}.py lacks Options, which may be an empty Struct")
     return found
@@ -84,7 +84,7 @@ def _missing_clients(name: str, page: str, root: Path) -> list[str]:
 
 def strays(*, root: Path = ROOT) -> list[str]:
     """Say which files look like a provider's and belong to none that is registered."""
-    known = set(registry.FACTORIES)
+    known = set(registry.PROVIDERS)
     found = []
     for module in pkgutil.iter_modules(providers.__path__):
         owners = {name for name in known if f"{module.name}_".startswith(f"{name}_")}

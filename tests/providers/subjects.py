@@ -19,7 +19,7 @@ from ops.simulators.contract import Account, Kind, Posted, Simulator, Trade
 from . import pieces
 from .support import NOW, message
 
-NAMES = sorted(registry.FACTORIES)
+NAMES = sorted(registry.PROVIDERS)
 
 #: Kinds about an order; the others are tests and greetings.
 TELLING: tuple[Kind, ...] = (
@@ -91,7 +91,7 @@ def complete() -> list[str]:
 
 def options_of(name: str) -> type[Struct]:
     """Return the struct of what an account of the provider can set."""
-    module = importlib.import_module(registry.FACTORIES[name].__module__)
+    module = importlib.import_module(registry.PROVIDERS[name].adapter.__module__)
     options: type[Struct] = module.Options
     return options
 

@@ -55,6 +55,12 @@ def test_the_three_replies(name: str) -> None:
     checks.replies(subject(name), pieces.answers(page(name)))
 
 
+@each
+def test_the_openapi_document_describes_it(name: str) -> None:
+    """Its replies and media types, as its module states them beside the adapter."""
+    checks.describes(subject(name))
+
+
 @each_kind
 def test_what_is_simulated_is_read(name: str, kind: Kind) -> None:
     for currency in subject(name).played.CURRENCIES:

@@ -150,10 +150,27 @@ def test_an_account_that_is_not_checked(
     monkeypatch: pytest.MonkeyPatch, factory: contract.Factory, says: str
 ) -> None:
     whole = subject("stripe")
-    monkeypatch.setitem(registry.FACTORIES, "stripe", factory)
     factory.__module__ = "gateway.providers.stripe"
+    changed = msgspec.structs.replace(registry.PROVIDERS["stripe"], adapter=factory)
+    monkeypatch.setitem(registry.PROVIDERS, "stripe", changed)
     with pytest.raises(AssertionError, match=says):
         checks.configures(whole, {})
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"body_types": (contract.FORM,)}, "PROVIDER says that it sends application/x-www-form-"),
+        ({"replies": dict.fromkeys(("accepted", "later", "rejected"))}, "PROVIDER has another"),
+    ],
+)
+def test_what_is_described_wrongly(
+    monkeypatch: pytest.MonkeyPatch, change: dict[str, object], says: str
+) -> None:
+    changed = msgspec.structs.replace(registry.PROVIDERS["stripe"], **change)
+    monkeypatch.setitem(registry.PROVIDERS, "stripe", changed)
+    with pytest.raises(AssertionError, match=says):
+        checks.describes(subject("stripe"))
 
 
 def _complain(text: str) -> contract.Adapter:
@@ -229,7 +246,7 @@ def test_a_simulator_that_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_what_is_not_registered(monkeypatch: pytest.MonkeyPatch, tree: Path) -> None:
     """An adapter with its second file, its page and its simulator, and no line in the registry."""
-    monkeypatch.delitem(registry.FACTORIES, "shopify")
+    monkeypatch.delitem(registry.PROVIDERS, "shopify")
     shutil.copy(ROOT / "gateway/providers/shopify.md", tree / "gateway/providers/shopify.md")
     found = pieces.strays(root=tree)
     assert [sentence.split()[0] for sentence in found] == [
