@@ -10,7 +10,8 @@ from gateway.domain import overrides
 from gateway.domain.overrides import Action, InvalidOverride, OverrideRequest
 
 STEPS_MAX = 50
-_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}$(?!\n)")
+NAME_PATTERN = r"^[a-z0-9][a-z0-9_-]{0,63}$"
+_NAME = re.compile(NAME_PATTERN)
 #: How far ahead a sale is planned; what lies further is a typing error.
 _AHEAD_MAX = timedelta(days=366)
 
@@ -34,7 +35,7 @@ class Plan(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
 def check(plan: Plan, now: datetime) -> None:
     """Raise ``InvalidOverride``, naming the field, for a plan that cannot be carried out."""
-    if not _NAME.match(plan.name):
+    if not _NAME.fullmatch(plan.name):
         raise InvalidOverride("name", "must be of a-z, 0-9, - and _, 64 characters at most")
     if not 1 <= len(plan.steps) <= STEPS_MAX:
         raise InvalidOverride("steps", f"must be 1 to {STEPS_MAX}")

@@ -15,6 +15,10 @@ _MASKED = "***"
 Amount = Annotated[str, Meta(description="Major units as a decimal string.", examples=["199.00"])]
 
 
+#: Of an order, as text.
+Id = Annotated[str, Meta(extra_json_schema={"format": "uuid"})]
+At = Annotated[datetime, Meta(tz=True)]
+
 StockCheck = Annotated[
     Literal["checked", "unchecked"],
     Meta(
@@ -80,7 +84,7 @@ class RecipientView(Struct, frozen=True):
 class OrderView(Struct, frozen=True):
     """An order in its current state."""
 
-    id: str
+    id: Id
     channel: str
     order_no: str
     status: Status
@@ -96,13 +100,13 @@ class OrderView(Struct, frozen=True):
     attributes: dict[str, Any] | None
     carrier: str | None
     tracking_no: str | None
-    placed_at: datetime
-    received_at: datetime
-    updated_at: datetime
-    paid_at: datetime | None
-    shipped_at: datetime | None
-    completed_at: datetime | None
-    closed_at: datetime | None
+    placed_at: At
+    received_at: At
+    updated_at: At
+    paid_at: At | None
+    shipped_at: At | None
+    completed_at: At | None
+    closed_at: At | None
     stock_check: StockCheck | None
     unreadable: Unreadable
 
@@ -110,7 +114,7 @@ class OrderView(Struct, frozen=True):
 class EventView(Struct, frozen=True):
     """One line of an order's history."""
 
-    id: str
+    id: Id
     action: str
     from_status: Status | None
     to_status: Status | None
@@ -119,8 +123,8 @@ class EventView(Struct, frozen=True):
     detail: str | None
     source: str
     trigger: str
-    occurred_at: datetime
-    received_at: datetime
+    occurred_at: At
+    received_at: At
 
 
 class StoredOrder(Struct, frozen=True):

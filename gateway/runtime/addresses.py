@@ -12,3 +12,8 @@ def is_plain_http(text: str) -> bool:
         return False
     is_plain = text.isprintable() and " " not in text and "@" not in url.netloc
     return text.startswith(("https://", "http://")) and is_sound and is_plain
+
+
+def is_base_url(text: str) -> bool:
+    """Return whether it is such a URL that a path can be appended to."""
+    return is_plain_http(text) and not text.endswith("/") and not {"?", "#"} & {*text}

@@ -88,6 +88,9 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     #: Where ``serve`` listens.
     host: str = "127.0.0.1"
     port: Annotated[int, Meta(ge=0, le=65535)] = 8080
+    #: Where clients reach the gateway, ``https://host``, as the OpenAPI document says it; empty:
+    #: where they read that document.
+    public_url: str = ""
     #: What ``serve`` answers: ``core``: orders and callbacks; ``query``: the rest; ``all``: both.
     #: In processes of its own, core is not affected by a flood of other requests.
     role: ProcessRole = "all"
@@ -331,6 +334,17 @@ def check(settings: Settings) -> None:
         )
     if settings.commit_s >= settings.drain_s:
         raise SettingsError("commit_s must be below drain_s, or a drain cannot finish a batch")
+    _check_urls(settings)
+    if settings.journal_after_s + settings.journal_s > settings.commit_s:
+        raise SettingsError(
+            "journal_after_s and journal_s together must not be above commit_s, "
+            "or a request has timed out before its batch is journaled"
+        )
+    if settings.replica_urls and settings.replica_wait_s >= settings.query_s:
+        raise SettingsError("replica_wait_s must be below query_s")
+
+
+def _check_urls(settings: Settings) -> None:
     urls = [settings.database_url, *filter(None, settings.replica_urls.split(","))]
     if not all(url.strip().startswith(("postgresql://", "postgres://")) for url in urls):
         raise SettingsError(
@@ -345,13 +359,11 @@ def check(settings: Settings) -> None:
         raise SettingsError(
             "inventory_url must be written https://host/path without a password, or be empty"
         )
-    if settings.journal_after_s + settings.journal_s > settings.commit_s:
+    if settings.public_url and not addresses.is_base_url(settings.public_url):
         raise SettingsError(
-            "journal_after_s and journal_s together must not be above commit_s, "
-            "or a request has timed out before its batch is journaled"
+            "public_url must be written https://host or https://host/prefix, without a password, "
+            "a query or a slash at its end, or be empty"
         )
-    if settings.replica_urls and settings.replica_wait_s >= settings.query_s:
-        raise SettingsError("replica_wait_s must be below query_s")
 
 
 def secret(reference: str, environ: Mapping[str, str] | None = None) -> str:

@@ -1,6 +1,8 @@
 """The routes of the operators' listener, with what each takes and answers."""
 
+from gateway.domain import overrides, plans
 from gateway.overload import snapshot
+from gateway.web import apis, document_routes
 from gateway.web.handlers.admin import (
     AdminHandler,
     ClearResult,
@@ -11,19 +13,28 @@ from gateway.web.handlers.admin import (
     PlanList,
     PlanResult,
 )
-from gateway.web.routing import Answer, Route
+from gateway.web.handlers.documents import Documents
+from gateway.web.routing import Answer, Parameter, Route
 
 _AUTH = ("unauthorised", "forbidden")
+_TARGET = Parameter(
+    "target", "path", {"type": "string", "enum": overrides.targets()}, "A feature or a tier."
+)
+_NAME = Parameter(
+    "name", "path", {"type": "string", "pattern": plans.NAME_PATTERN}, "The name of the plan."
+)
 
 
-def all_routes(admin: AdminHandler) -> list[Route]:
-    """Return the table of the operators' routes over their handler."""
+def all_routes(*, admin: AdminHandler, documents: Documents) -> list[Route]:
+    """Return the table of the operators' routes over their handlers."""
     override = "/v1/admin/modes/{target}"
     return [
         Route(
             method="GET",
             template="/v1/admin/load",
             name="admin.load",
+            operation="getLoad",
+            tag=apis.LOAD,
             handler=admin.show_load,
             role="operate",
             summary="Show the load of the process that answers",
@@ -36,6 +47,8 @@ def all_routes(admin: AdminHandler) -> list[Route]:
             method="GET",
             template="/v1/admin/modes",
             name="admin.modes",
+            operation="listOverrides",
+            tag=apis.OVERRIDES,
             handler=admin.list_overrides,
             role="operate",
             summary="List active and pending overrides",
@@ -46,6 +59,9 @@ def all_routes(admin: AdminHandler) -> list[Route]:
             method="PUT",
             template=override,
             name="admin.modes.set",
+            operation="setOverride",
+            tag=apis.OVERRIDES,
+            parameters=[_TARGET],
             handler=admin.set_override,
             role="operate",
             summary="Set an override: shed or admit a feature or tier, whatever the load",
@@ -62,6 +78,9 @@ def all_routes(admin: AdminHandler) -> list[Route]:
             method="POST",
             template=f"{override}/agreement",
             name="admin.modes.agree",
+            operation="approveOverride",
+            tag=apis.OVERRIDES,
+            parameters=[_TARGET],
             handler=admin.approve,
             role="operate",
             summary="Approve a pending override, as a second person",
@@ -72,6 +91,9 @@ def all_routes(admin: AdminHandler) -> list[Route]:
             method="DELETE",
             template=override,
             name="admin.modes.clear",
+            operation="clearOverride",
+            tag=apis.OVERRIDES,
+            parameters=[_TARGET],
             handler=admin.clear_override,
             role="operate",
             summary="Clear the override of a feature or tier",
@@ -82,6 +104,8 @@ def all_routes(admin: AdminHandler) -> list[Route]:
             method="GET",
             template="/v1/admin/plans",
             name="admin.plans",
+            operation="listPlans",
+            tag=apis.PLANS,
             handler=admin.list_plans,
             role="operate",
             summary="List the steps of all plans",
@@ -92,6 +116,9 @@ def all_routes(admin: AdminHandler) -> list[Route]:
             method="PUT",
             template="/v1/admin/plans/{name}",
             name="admin.plans.set",
+            operation="setPlan",
+            tag=apis.PLANS,
+            parameters=[_NAME],
             handler=admin.set_plan,
             role="operate",
             summary="Set a plan: what is shed during a sale, and when",
@@ -106,10 +133,14 @@ def all_routes(admin: AdminHandler) -> list[Route]:
             method="DELETE",
             template="/v1/admin/plans/{name}",
             name="admin.plans.drop",
+            operation="dropPlan",
+            tag=apis.PLANS,
+            parameters=[_NAME],
             handler=admin.drop_plan,
             role="operate",
             summary="Drop a plan",
             answers=[Answer(200, "Dropped; with its audit row.", PlanResult)],
             problems=[*_AUTH, "not-found", "unavailable"],
         ),
+        *document_routes.all_routes(documents, prefix="admin.", feature=None),
     ]  # fmt: skip

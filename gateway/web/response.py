@@ -26,6 +26,7 @@ _STATUS_LINES = {
     status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\nServer: tidegate\r\n"
     for status in HTTPStatus
 }
+_NOT_MODIFIED = HTTPStatus.NOT_MODIFIED.value
 #: Unsent bytes above which a handler waits for the client to read (back-pressure).
 _BUFFERED_BYTES_MAX = 64 * 1024
 
@@ -256,9 +257,8 @@ def response_writer(
     response: Response, request: BaseRequest, write_s: float, request_id: str
 ) -> StreamResponse:
     """Do the same for a response of known length."""
+    is_head = request.method == "HEAD" or response.status == _NOT_MODIFIED
     return cast(
         "StreamResponse",
-        ResponseWriter(
-            response, is_head=request.method == "HEAD", write_s=write_s, request_id=request_id
-        ),
+        ResponseWriter(response, is_head=is_head, write_s=write_s, request_id=request_id),
     )

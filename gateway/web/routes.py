@@ -1,23 +1,27 @@
 """The routes of the clients' listener, with what each takes and answers."""
 
+from collections.abc import Sequence
+
 from gateway.domain import features
 from gateway.domain.orders import Status, Submission
 from gateway.domain.remarks import RemarkChange
 from gateway.domain.views import OrderView
+from gateway.web import apis, document_routes
 from gateway.web.handlers.callbacks import CallbackHandler
+from gateway.web.handlers.documents import Documents
 from gateway.web.handlers.exports import ExportHandler
 from gateway.web.handlers.health import Health, Readiness, StatusHandler
 from gateway.web.handlers.orders import OrderHandler, OrderResult
 from gateway.web.handlers.queries import LIMIT_MAX, History, OrderPage, QueryHandler
 from gateway.web.handlers.remarks import VERSION_PATTERN, RemarkHandler
 from gateway.web.handlers.stream import StreamHandler, Tick
-from gateway.web.routing import Answer, Parameter, Route
+from gateway.web.routing import Answer, Header, Parameter, Route, Variant
 
 _TEXT = {"type": "string", "minLength": 1, "maxLength": 256}
 _TIME = {"type": "string", "format": "date-time"}
 _COUNTRY = {"type": "string", "pattern": "^[A-Z]{2}$"}
 _STORED = "The order is committed in PostgreSQL."
-_AGE = (
+_AGE = Header(
     "Age",
     {"type": "integer", "minimum": 1},
     "Sent only while the primary is unavailable or lists are shed: the answer has everything that "
@@ -39,7 +43,19 @@ _FILTERS = [
         "no others, test orders.",
     ),
 ]
+_LOCATION = Header("Location", {"type": "string"}, "The path of the order.")
+_REPLAYED = Header(
+    "Idempotency-Replayed", {"type": "string", "const": "true"}, "Sent for a repeat only."
+)
+_ID = Parameter(
+    "id",
+    "path",
+    {"type": "string", "format": "uuid"},
+    "The order's id, as the answer to its submission has it.",
+)
 _AUTH = ("unauthorised", "forbidden", "quota-exceeded")
+#: Where load may shed the route, and a process of the other role does not serve it.
+_LOAD = ("misdirected", "overloaded")
 
 
 def all_routes(
@@ -51,6 +67,8 @@ def all_routes(
     stream: StreamHandler,
     remarks: RemarkHandler,
     status: StatusHandler,
+    documents: Documents,
+    callback_variants: Sequence[Variant],
 ) -> list[Route]:
     """Return the table of routes over these handlers."""
     return [
@@ -58,6 +76,8 @@ def all_routes(
             method="POST",
             template="/v1/orders",
             name="orders.submit",
+            operation="submitOrder",
+            tag=apis.ORDERS,
             feature=features.ORDER_SUBMISSION,
             handler=orders.submit,
             role="ingest",
@@ -82,25 +102,32 @@ def all_routes(
                 ),
             ],
             answers=[
-                Answer(201, _STORED, OrderResult),
-                Answer(200, f"A repeat: the original result. {_STORED}", OrderResult),
+                Answer(201, _STORED, OrderResult, headers=[_LOCATION]),
+                Answer(
+                    200,
+                    f"A repeat: the original result. {_STORED}",
+                    OrderResult,
+                    headers=[_LOCATION, _REPLAYED],
+                ),
                 Answer(
                     202,
                     "PostgreSQL is unavailable: the order is synced in the journal and will be "
                     "committed. This id stays valid, also if a repeat was answered with another.",
                     OrderResult,
+                    headers=[_LOCATION, _REPLAYED],
                 ),
             ],
             problems=[
                 "malformed", *_AUTH, "slow-body", "conflict", "out-of-stock", "too-large",
-                "unsupported-media-type", "invalid", "key-reused", "parked", "unavailable",
-                "overloaded",
+                "unsupported-media-type", "invalid", "key-reused", "parked", "unavailable", *_LOAD,
             ],
         ),
         Route(
             method="GET",
             template="/v1/orders",
             name="orders.list",
+            operation="listOrders",
+            tag=apis.ORDERS,
             feature=features.ORDER_LISTS,
             handler=queries.list_orders,
             cached=queries.cached_page,
@@ -125,12 +152,14 @@ def all_routes(
                     headers=[_AGE],
                 )
             ],
-            problems=["malformed", *_AUTH, "invalid", "unavailable", "overloaded"],
+            problems=["malformed", *_AUTH, "invalid", "unavailable", *_LOAD],
         ),
         Route(
             method="GET",
             template="/v1/orders/export",
             name="orders.export",
+            operation="exportOrders",
+            tag=apis.ORDERS,
             feature=features.ORDER_EXPORT,
             handler=exports.export,
             role="query",
@@ -154,12 +183,14 @@ def all_routes(
                     "text/csv",
                 )
             ],
-            problems=["malformed", *_AUTH, "invalid", "unavailable", "overloaded"],
+            problems=["malformed", *_AUTH, "invalid", "unavailable", *_LOAD],
         ),
         Route(
             method="GET",
             template="/v1/stream",
             name="stream",
+            operation="followFigures",
+            tag=apis.LIVE,
             feature=features.LIVE_STREAM,
             handler=stream.open,
             role="query",
@@ -177,40 +208,49 @@ def all_routes(
                     data=Tick,
                 )
             ],
-            problems=["malformed", *_AUTH, "invalid", "unavailable", "overloaded"],
+            problems=["malformed", *_AUTH, "invalid", "unavailable", *_LOAD],
         ),
         Route(
             method="GET",
             template="/v1/orders/{id}",
             name="orders.one",
+            operation="getOrder",
+            tag=apis.ORDERS,
             feature=features.ORDER_READS,
             handler=queries.get_order,
             role="query",
             summary="Read an order",
+            parameters=[_ID],
             answers=[Answer(200, "The order in its current state.", OrderView, headers=[_AGE])],
-            problems=["malformed", *_AUTH, "not-found", "unavailable", "overloaded"],
+            problems=["malformed", *_AUTH, "not-found", "unavailable", *_LOAD],
         ),
         Route(
             method="GET",
             template="/v1/orders/{id}/events",
             name="orders.events",
+            operation="listOrderEvents",
+            tag=apis.ORDERS,
             feature=features.ORDER_READS,
             handler=queries.get_history,
             role="query",
             summary="Read the events of an order",
+            parameters=[_ID],
             answers=[Answer(200, "Its events, oldest first.", History, headers=[_AGE])],
-            problems=["malformed", *_AUTH, "not-found", "unavailable", "overloaded"],
+            problems=["malformed", *_AUTH, "not-found", "unavailable", *_LOAD],
         ),
         Route(
             method="PATCH",
             template="/v1/orders/{id}/remark",
             name="orders.remark",
+            operation="changeRemark",
+            tag=apis.ORDERS,
             feature=features.ORDER_REMARKS,
             handler=remarks.change,
             role="ingest",
             summary="Change an order's remark",
             body=RemarkChange,
             parameters=[
+                _ID,
                 Parameter(
                     "If-Match",
                     "header",
@@ -230,36 +270,41 @@ def all_routes(
             ],
             problems=[
                 "malformed", *_AUTH, "not-found", "slow-body", "unreadable", "version-changed",
-                "too-large", "unsupported-media-type", "invalid", "unavailable", "overloaded",
+                "too-large", "unsupported-media-type", "invalid", "unavailable", *_LOAD,
             ],
         ),
         Route(
             method="POST",
             template="/v1/callbacks/{provider}/{account}",
             name="callbacks",
+            operation="receiveCallback",
+            tag=apis.CALLBACKS,
             feature=features.CALLBACKS,
             handler=callbacks.receive,
             role=None,
-            summary="Receive a provider's callback; authenticated by its signature",
-            body={"type": "string", "description": "As signed and sent by the provider."},
-            body_types=("application/json", "application/x-www-form-urlencoded"),
-            answers=[
-                Answer(
-                    200,
-                    "Committed or journaled. The body is the provider's success reply.",
-                    None,
-                    "*/*",
-                ),
-                Answer(400, "Rejected: signature, freshness or account.", None, "*/*"),
-                Answer(401, "Rejected: signature, freshness or account.", None, "*/*"),
-                Answer(503, "Temporarily unavailable; the provider sends it again.", None, "*/*"),
+            summary="Receive a callback of a provider",
+            description="Authenticated by the provider's signature.",
+            parameters=[
+                Parameter(
+                    "account",
+                    "path",
+                    {"type": "string", "pattern": "^[a-z0-9_-]{1,32}$"},
+                    "The name of the provider account in the settings.",
+                )
             ],
-            problems=["not-found", "slow-body", "too-large", "unsupported-media-type"],
+            answers=[],
+            problems=[
+                "malformed", "not-found", "slow-body", "too-large", "unsupported-media-type",
+                *_LOAD,
+            ],
+            variants=callback_variants,
         ),
         Route(
             method="GET",
             template="/healthz",
             name="healthz",
+            operation="getHealth",
+            tag=apis.PROCESS,
             handler=status.health,
             role=None,
             summary="Liveness of the process",
@@ -269,6 +314,8 @@ def all_routes(
             method="GET",
             template="/readyz",
             name="readyz",
+            operation="getReadiness",
+            tag=apis.PROCESS,
             handler=status.readiness,
             role=None,
             summary="Readiness of the process",
@@ -286,20 +333,12 @@ def all_routes(
             method="GET",
             template="/metrics",
             name="metrics",
+            operation="getMetrics",
+            tag=apis.PROCESS,
             handler=status.metrics,
             role=None,
             summary="Metrics for Prometheus",
             answers=[Answer(200, "Metrics in the Prometheus text format.", None, "text/plain")],
         ),
-        Route(
-            method="GET",
-            template="/openapi.json",
-            name="openapi",
-            feature=features.OTHER,
-            handler=status.openapi,
-            role=None,
-            summary="OpenAPI document",
-            answers=[Answer(200, "This document, in OpenAPI 3.1.", {"type": "object"})],
-            problems=["overloaded"],
-        ),
+        *document_routes.all_routes(documents, prefix="", feature=features.OTHER),
     ]  # fmt: skip

@@ -19,6 +19,7 @@ from gateway.overload import heartbeats, snapshot
 from gateway.overload.cluster_view import ClusterView, NoClusterView
 from gateway.overload.rate_limit import RateLimits
 from gateway.overload.rate_limit_sync import RateLimitSync
+from gateway.providers import registry
 from gateway.runtime import lifecycle
 from gateway.runtime.control_socket import Control
 from gateway.runtime.live import Live
@@ -27,22 +28,20 @@ from gateway.stores.postgres.api_keys import ApiKeys
 from gateway.stores.postgres.audit import AuditLog
 from gateway.stores.postgres.order_reader import OrderReader
 from gateway.web import accounts as provider_accounts
-from gateway.web import admin_routes, openapi, roles, routes
+from gateway.web import admin_routes, apis, callback_variants, documents, roles, routes
 from gateway.web.authentication import Authenticator
 from gateway.web.dispatcher import Dispatcher, Router
 from gateway.web.handlers import readiness
 from gateway.web.handlers.admin import AdminHandler
 from gateway.web.handlers.callbacks import Accounts, CallbackHandler
+from gateway.web.handlers.documents import Documents
 from gateway.web.handlers.exports import ExportHandler
 from gateway.web.handlers.health import StatusHandler
 from gateway.web.handlers.orders import OrderHandler
 from gateway.web.handlers.queries import QueryHandler
 from gateway.web.handlers.remarks import RemarkHandler
 from gateway.web.handlers.stream import StreamHandler
-from gateway.web.request import Request
-from gateway.web.response import Response
 from gateway.web.response_cache import ResponseCache
-from gateway.web.routing import Answer, Route
 from gateway.web.transport.early_rejection import EarlyRejection
 from gateway.wiring import Gateway
 
@@ -111,6 +110,7 @@ def build_server(
         clock=gateway.clock,
         limits=gateway.limits,
     )
+    described = Documents()
     every_route = routes.all_routes(
         orders=orders,
         callbacks=CallbackHandler(
@@ -142,9 +142,16 @@ def build_server(
             remarks=gateway.remarks, journal=gateway.journal_monitor, limits=gateway.limits
         ),
         status=status,
+        documents=described,
+        callback_variants=callback_variants.of(registry.PROVIDERS),
     )
-    served = [route for route in every_route if roles.serves(settings.role, route)]
-    status.document = openapi.document(served, version=version("tidegate"))
+    documents.describe(
+        described,
+        apis.CLIENTS,
+        every_route,
+        version=version("tidegate"),
+        server=settings.public_url or "/",
+    )
     return Dispatcher(
         router=Router(roles.table(settings.role, every_route)),
         authenticator=Authenticator(
@@ -171,30 +178,18 @@ def build_admin_server(gateway: Gateway) -> Dispatcher:
     """Return the dispatcher of the operators' listener over the parts of a process."""
     settings = gateway.settings
 
-    async def document(request: Request) -> Response:
-        return Response(200, described)
-
-    table = [
-        *admin_routes.all_routes(
-            AdminHandler(
-                override_store=gateway.override_store,
-                active_overrides=gateway.overrides,
-                admission=gateway.admission,
-                clock=gateway.clock,
-                limits=gateway.limits,
-            )
+    described = Documents()
+    table = admin_routes.all_routes(
+        admin=AdminHandler(
+            override_store=gateway.override_store,
+            active_overrides=gateway.overrides,
+            admission=gateway.admission,
+            clock=gateway.clock,
+            limits=gateway.limits,
         ),
-        Route(
-            method="GET",
-            template="/openapi.json",
-            name="admin.openapi",
-            handler=document,
-            role=None,
-            summary="OpenAPI document",
-            answers=[Answer(200, "This document, in OpenAPI 3.1.", {"type": "object"})],
-        ),
-    ]
-    described = openapi.document(table, version=version("tidegate"))
+        documents=described,
+    )
+    documents.describe(described, apis.OPERATORS, table, version=version("tidegate"), server="/")
     return Dispatcher(
         router=Router(table),
         authenticator=Authenticator(

@@ -11,8 +11,8 @@ from gateway.web.routing import Route
 from ops.reference import comments, markdown
 
 _INTRODUCTION = """\
-The OpenAPI document of a running gateway, `/openapi.json`, describes bodies, parameters and
-answers; this page is the overview.
+The OpenAPI document of a running gateway, `/openapi.json`, describes parameters, bodies and
+answers, and `/docs` shows it as a page with examples; this page is the overview.
 """
 _ROLES = """\
 A key is made with one or more of these roles: `tidegate keys create --name NAME --role ROLE`.
@@ -44,7 +44,7 @@ def page() -> str:
         _table(clients),
         "## Routes of operators",
         _ADMIN,
-        _table(admin_routes.all_routes(nothing)),
+        _table(admin_routes.all_routes(admin=nothing, documents=nothing)),
         "## Roles of API keys",
         _ROLES,
         markdown.table(("role", "what it may do"), rows),

@@ -71,7 +71,8 @@ async def test_orders_and_callbacks_go_to_core_and_all_else_to_query(
         for path in ("/v1/orders?limit=1", f"/v1/orders/{placed.id}/events"):
             assert (await get(session, url + path, gateways))[0] == 200
         known = orjson.loads((await get(session, f"{url}/openapi.json", gateways))[1])["paths"]
-        assert "/v1/callbacks/{provider}/{account}" not in known
+        assert "/v1/callbacks/stripe/{account}" in known
+        assert (await get(session, f"{url}/docs", gateways))[0] == 200
         assert (await get(session, f"{url}/metrics", gateways))[0] == 404
         assert (await get(session, f"{url}/readyz", gateways))[0] == 200
         async with session.delete(f"{url}/v1/orders", headers=key(gateways)) as response:

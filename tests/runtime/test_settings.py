@@ -93,6 +93,10 @@ def test_without_a_database_there_is_nothing_to_run() -> None:
                 "http://u:hush@h/x",
             )
         ),
+        *(
+            ("", {"PUBLIC_URL": url}, "public_url must be written https://")
+            for url in ("h.example", "ftp://h", "https://h/", "https://h?a=b", "https://u:p@h")
+        ),
         ("", {"REPLICA_URLS": "postgresql://r", "REPLICA_WAIT_S": "3"}, "replica_wait_s"),
     ],
 )

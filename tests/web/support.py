@@ -183,7 +183,7 @@ async def read_answer(reader: asyncio.StreamReader, is_head: bool = False) -> An
         assert line, "the response ends inside its head"
         name, _, value = line.decode("latin-1").partition(":")
         answer.headers[name.lower()] = value.strip()
-    if answer.status != 100 and not is_head:
+    if answer.status not in (100, 304) and not is_head:
         if answer.headers.get("transfer-encoding") == "chunked":
             answer.body = await _read_chunks(reader, answer.is_endless)
         else:

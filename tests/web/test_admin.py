@@ -127,6 +127,9 @@ async def test_the_public_listener_has_no_admin_routes(wire: Wire) -> None:
 async def test_its_document_names_its_routes(operators: Wire) -> None:
     document = (await operators.ask("GET", "/openapi.json")).json
     assert "/v1/admin/modes/{target}/agreement" in document["paths"]
+    page = await operators.ask("GET", "/docs")
+    assert page.headers["content-type"].startswith("text/html")
+    assert b"/v1/admin/modes/" in page.body.replace(b"<wbr>", b"")
     # A client may tell signals apart by the document alone.
     load = document["components"]["schemas"]["ProcessLoad"]["properties"]
     assert load["signal"]["enum"] == sorted(get_args(Signal))

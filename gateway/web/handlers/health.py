@@ -1,4 +1,4 @@
-"""Health, readiness, metrics, and the OpenAPI document."""
+"""Health, readiness and metrics."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
@@ -34,7 +34,7 @@ class Readiness(Struct, frozen=True):
 
 
 class StatusHandler:
-    """Handles health, readiness, metrics and the OpenAPI document, all without a key."""
+    """Handles health, readiness and metrics, all without a key."""
 
     def __init__(
         self,
@@ -57,7 +57,6 @@ class StatusHandler:
         self._is_stopping = is_stopping
         self._rendering = metrics.Rendering(clock=clock)
         self._probing: asyncio.Task[dict[str, str]] | None = None
-        self.document = b"{}"
 
     async def health(self, request: Request) -> Response:
         """Answer 200 as long as the event loop runs."""
@@ -90,10 +89,6 @@ class StatusHandler:
     async def metrics(self, request: Request) -> Response:
         """Answer with all metrics in the Prometheus text format."""
         return Response(200, self._rendering.take(), metrics.CONTENT_TYPE)
-
-    async def openapi(self, request: Request) -> Response:
-        """Answer with the OpenAPI document."""
-        return Response(200, self.document)
 
 
 async def _run_probe(probe: Probe) -> str:

@@ -1,0 +1,1 @@
+"""The page /docs: an OpenAPI document as HTML, without scripts and without other origins."""
