@@ -17,7 +17,7 @@ again: a codec that does not round-trip would break a valid signature.
 """
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, timedelta, timezone
 from typing import Annotated
 
@@ -117,13 +117,11 @@ class Alipay:
             raise errors.Rejected(
                 "bad_signature", "sign is not base64; was the form decoded twice?"
             )
-        text = b"&".join(
-            [b"%b=%b" % pair for pair in sorted(form.items()) if pair[0] not in self._unsigned]
-        )
-        for key in self._keys:
-            if not keys.is_signed(key, signature, text):
+        for fields_signed in self._signed(form):
+            text = b"&".join([b"%b=%b" % pair for pair in sorted(fields_signed.items())])
+            if not any(keys.is_signed(key, signature, text) for key in self._keys):
                 continue
-            if _JOINTS.is_folded(form, text):
+            if _JOINTS.is_folded(fields_signed, text):
                 raise errors.Rejected("bad_signature", "a signed field is hidden inside another")
             return text
         raise errors.Rejected(
@@ -131,6 +129,17 @@ class Alipay:
             "not signed by the configured key: is it Alipay's public key (not your app's), of "
             "this app, live or sandbox? Or were values changed on the way (quotes escaped)?",
         )
+
+    def _signed(self, form: dict[bytes, bytes]) -> Iterator[dict[bytes, bytes]]:
+        """Yield the fields that may have been signed: Alipay's own libraries disagree.
+
+        Java's leaves empty fields out of the text, Python's keeps them. An empty field counts as
+        absent here, so both readings are the same message.
+        """
+        signed = {name: value for name, value in form.items() if name not in self._unsigned}
+        yield signed
+        if not all(signed.values()):
+            yield {name: value for name, value in signed.items() if value}
 
     def _check_ours(self, notice: "_Notice") -> None:
         if notice.optional("app_id") != self._options.app_id:

@@ -206,11 +206,8 @@ def _is_ed25519(key: Ed25519PublicKey, signature: str, text: bytes) -> bool:
 
 def _headers(message: contract.Message) -> tuple[str, str, str]:
     """Return id, timestamp and signatures, all of one family. Raises ``Rejected``."""
-    names = _FAMILIES[0]
-    for family in _FAMILIES:
-        if any(name in message.headers for name in family):
-            names = family
-            break
+    # The family that is complete counts: a proxy or a log may add one header of the other.
+    names = max(_FAMILIES, key=lambda family: sum(bool(message.headers.get(n)) for n in family))
     values = [message.headers.get(name, "") for name in names]
     for name, value in zip(names, values, strict=True):
         if not value:

@@ -85,11 +85,13 @@ def signed(
     algorithm: hashes.HashAlgorithm = hashes.SHA256(),  # noqa: B008 - has no state
     sign_type: str = "RSA2",
     keep_sign_type: bool = False,
+    keep_empty: bool = True,
 ) -> list[tuple[str, bytes]]:
     """Sign the fields and return all of them, encoded but not yet escaped."""
     if keep_sign_type:
         fields = {**fields, "sign_type": sign_type}
-    text = "&".join(f"{name}={fields[name]}" for name in sorted(fields)).encode(codec)
+    names = [name for name in sorted(fields) if keep_empty or fields[name]]
+    text = "&".join(f"{name}={fields[name]}" for name in names).encode(codec)
     signature = base64.b64encode(key.sign(text, padding.PKCS1v15(), algorithm))
     form = [(name, value.encode(codec)) for name, value in fields.items()]
     if not keep_sign_type:

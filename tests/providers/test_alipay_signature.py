@@ -161,6 +161,15 @@ def test_keep_sign_type_is_an_option() -> None:
     assert rejection(keeping, PAID) == "bad_signature"
 
 
+@pytest.mark.parametrize("keep_empty", [True, False])
+@pytest.mark.parametrize(
+    "empty", [{"body": ""}, {"refund_fee": "", "gmt_refund": ""}, {"passback_params": ""}, {}]
+)
+def test_an_empty_field_may_be_signed_or_not(empty: dict[str, str], keep_empty: bool) -> None:
+    """Java's library leaves it out of the signed text, Python's keeps it; it reads as absent."""
+    assert ADAPTER.read(notice(empty, keep_empty=keep_empty)) == ADAPTER.read(PAID)
+
+
 @pytest.mark.parametrize(
     ("body", "reason"),
     [
@@ -200,6 +209,16 @@ def folded(form: dict[str, bytes], names: list[str]) -> list[tuple[str, bytes]]:
     kept = {name: value for name, value in form.items() if name not in hidden}
     kept[first] += b"".join(f"&{name}=".encode() + form[name] for name in hidden)
     return list(kept.items())
+
+
+def test_an_empty_field_hides_no_other_one() -> None:
+    """Added empty, fields must not make room for those that a value hides."""
+    sent = dict(signed({**FIELDS, **REFUND}, keep_empty=False))
+    names = sorted(name for name in sent if name not in ("sign", "sign_type") and sent[name])
+    from_list = names[names.index("fund_bill_list") : names.index("gmt_refund") + 1]
+    form = folded(sent, from_list) + [(name, b"") for name in from_list[1:]]
+    assert rejection(ADAPTER, posted(encoded(form))) == "bad_signature"
+    assert ADAPTER.read(posted(encoded(list(sent.items())))).items
 
 
 @pytest.mark.parametrize("changes", [{}, REFUND, {**REFUND, "trade_status": "TRADE_CLOSED"}])
