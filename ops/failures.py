@@ -32,6 +32,8 @@ class Wrong(Failure):
 
 def explained(exc: Exception) -> Failure | None:
     """Return the sentence for an error that an operator can mend; None for a bug."""
+    if _cannot_be_encoded(exc):
+        return Wrong("an argument is not valid UTF-8")
     if isinstance(exc, (SettingsError, SealingError, WrongKeyRing)):
         return Wrong(str(exc))
     if isinstance(exc, Unavailable):
@@ -43,6 +45,13 @@ def explained(exc: Exception) -> Failure | None:
     if isinstance(exc, OSError) and not isinstance(exc, BrokenPipeError):  # a reader that left
         return Failure(f"{exc.strerror or exc}{f': {exc.filename}' if exc.filename else ''}")
     return None
+
+
+def _cannot_be_encoded(exc: BaseException | None) -> bool:
+    """Return whether bytes of the command line that are no text got as far as a driver."""
+    while exc is not None and not isinstance(exc, UnicodeEncodeError):
+        exc = exc.__cause__ or exc.__context__
+    return exc is not None
 
 
 def unavailable(exc: Unavailable) -> str:

@@ -227,7 +227,9 @@ def _load_or_create(path: Path, played: Provider) -> tuple[Account, bool]:
             return keys.load(path), False
         made = played.create()
         keys.save(path, made)
-    except (ValueError, OSError) as exc:
+    except OSError as exc:
+        raise Wrong(f"--keys {path}: {exc.strerror or exc}") from None
+    except ValueError as exc:
         raise Wrong(f"--keys: {exc}") from None
     return made, True
 
@@ -236,4 +238,5 @@ def _simulator(played: Provider, account: Account, path: Path) -> Simulator:
     try:
         return played.simulator(account)
     except (ValueError, LookupError, TypeError, AssertionError) as exc:
-        raise Wrong(f"--keys: {path} holds no account of this provider ({exc!r})") from None
+        why = str(exc) if isinstance(exc, ValueError) else f"{exc} is missing or of another form"
+        raise Wrong(f"--keys: {path} holds no account of this provider: {why}") from None

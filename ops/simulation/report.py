@@ -3,6 +3,7 @@
 import json
 from collections import Counter
 from collections.abc import Sequence
+from decimal import Decimal
 from typing import Any
 
 import click
@@ -138,13 +139,20 @@ def _plain(provider: Provider, sent: Sent) -> dict[str, Any]:
         "attempt": sent.step.attempt + 1,
         "forged": sent.step.forged,
         "order_no": sent.trade.order_no,
-        "amount": None if amount is None else str(amount),
+        "amount": None if amount is None else _as_written(amount, sent.trade.amount),
         "currency": sent.trade.currency,
         "transaction": transaction,
         "status": sent.status,
         "is_right": sent.is_right,
         "reply": sent.reply,
     }
+
+
+def _as_written(amount: Decimal, like: Decimal) -> str:
+    """Return an amount with the decimals of another."""
+    exponent = like.as_tuple().exponent
+    assert isinstance(exponent, int), "it is finite"
+    return f"{amount:.{max(0, -exponent)}f}"
 
 
 def _name(step: Step) -> str:

@@ -130,6 +130,21 @@ def test_an_invalid_url_is_rejected_without_quoting_it(bare: Cli, command: str, 
     assert _SECRET not in run.output
 
 
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("keys", "revoke", "\udcff"),
+        ("plan", "drop", "\udcff"),
+        ("callbacks", "refused", "--provider", "\udcff"),
+        ("callbacks", "refused", "--account", "\udcff"),
+    ],
+)
+def test_an_argument_that_is_not_utf8_is_one_sentence(cli: Cli, command: tuple[str, ...]) -> None:
+    run = cli(*command)
+    assert run.exit_code == 2
+    assert run.stderr == "Error: an argument is not valid UTF-8\n"
+
+
 def test_a_wrong_password_is_reported_as_one(bare: Cli, settings: Settings) -> None:
     before, _, after = settings.database_url.rpartition("@")
     wrong = f"{before.rpartition(':')[0]}:{_SECRET}@{after}"
