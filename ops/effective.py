@@ -50,6 +50,7 @@ _UNITS_BY_END = {
 _UNITS = {
     "port": "TCP port",
     "admin_port": "TCP port",
+    "worker_metrics_port": "TCP port",
     "connections_max": "connections",
     "key_burst": "requests",
     "batches_in_flight": "batches",
