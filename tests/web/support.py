@@ -67,6 +67,11 @@ class Answer:
         return json.loads(self.body)
 
     @property
+    def unnamed(self) -> Any:
+        """The JSON without the id of the request, which differs each time."""
+        return {name: value for name, value in self.json.items() if name != "request_id"}
+
+    @property
     def is_endless(self) -> bool:
         """Whether it is a stream of events, of which only the first are read."""
         return self.headers.get("content-type") == "text/event-stream"

@@ -195,9 +195,9 @@ async def test_orders_of_other_channels_are_not_found(site: Site, wire: Wire) ->
     absent = await patch(wire, f"{theirs[:-4]}0000", "a")
     nonsense = await patch(wire, "x", "a")
     assert hidden.status == 404
-    assert hidden.body == absent.body == nonsense.body
+    assert hidden.unnamed == absent.unnamed == nonsense.unnamed
     # The version of an order of another channel is not disclosed.
-    assert (await patch(wire, theirs, "a", version(7))).body == hidden.body
+    assert (await patch(wire, theirs, "a", version(7))).unnamed == hidden.unnamed
     wire.token = everybodys
     assert (await shown(wire, theirs))[0] == 1
 
