@@ -25,8 +25,9 @@ With ``--payments wechatpay=wechatpay.json`` every acknowledged order is paid as
 simulated provider, whose account ``tidegate simulate wechatpay --keys wechatpay.json`` creates.
 With several, separated by commas, the buyers spread over the providers. Each must accept CNY.
 
-Orders carry ``is_test``. Reads ask for an order that was acknowledged before, so a lost one is
-a failure. Exit status 1 when more than 0.1 % of all requests failed.
+Orders carry ``is_test``, so the section of an account that pays them in ``tidegate.toml`` says
+``is_test = true``: live money pays live orders only. Reads ask for an order that was acknowledged
+before, so a lost one is a failure. Exit status 1 when more than 0.1 % of all requests failed.
 """
 
 import itertools

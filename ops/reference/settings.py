@@ -68,6 +68,11 @@ def _facts(field: types.Field) -> list[str]:
 
 def _kind(kind: types.Type) -> str:
     match kind:
+        case types.UnionType():
+            # Unset, or of the one kind beside it.
+            return _kind(next(t for t in kind.types if not isinstance(t, types.NoneType)))
+        case types.BoolType():
+            return "true or false"
         case types.LiteralType():
             return "one of " + markdown.codes(sorted(map(str, kind.values)))
         case types.IntType():
@@ -88,6 +93,8 @@ def _default(field: types.Field) -> str:
     default = field.default
     if default is msgspec.NODEFAULT:
         default = field.default_factory()
+    if default is None:
+        return "default: unset"
     if default in ("", [], {}):
         return "default: empty"
     shown = f"{default:g}" if isinstance(default, float) else str(default)
