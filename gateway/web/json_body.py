@@ -40,7 +40,7 @@ def rejection(
     returns what else is wrong, given the plain objects and the faults of their shape.
     """
     if len(body) > EXPLAINED_BYTES_MAX:
-        return _first(exc)
+        return _first(exc, body)
     try:
         plain = json_faults.decode_plain(body)
     except msgspec.ValidationError:
@@ -60,7 +60,7 @@ def rejection(
     return Answered(problem("invalid", faults=faults))
 
 
-def _first(exc: Exception) -> Answered:
+def _first(exc: Exception, body: bytes) -> Answered:
     """Return the answer to a body of which only the first fault is known."""
     if isinstance(exc, msgspec.ValidationError):
         faults = [json_first_fault.of(exc)]
@@ -68,7 +68,7 @@ def _first(exc: Exception) -> Answered:
         return Answered(problem("invalid", detail, faults=faults))
     if isinstance(exc, RecursionError):
         return _malformed(json_syntax.SyntaxFault("JSON is nested too deeply"))
-    return _malformed(json_syntax.SyntaxFault(str(exc)[:200]))
+    return _malformed(json_syntax.find(body, str(exc), is_large=True))
 
 
 def _malformed(fault: json_syntax.SyntaxFault) -> Answered:

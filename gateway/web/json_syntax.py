@@ -24,6 +24,7 @@ _MEANINGS = {
     "Extra data": "nothing may follow the JSON value",
 }
 _BYTE = re.compile(r"\(byte (\d{1,9})\)$")
+_MALFORMED = "JSON is malformed: "
 _BOM = b"\xef\xbb\xbf"
 #: Text without an error that the standard library finds: half of a surrogate pair.
 _NOWHERE = "a character is escaped as half of a surrogate pair"
@@ -44,8 +45,11 @@ class SyntaxFault(Struct, frozen=True):
         return f"{self.reason} (line {self.line}, column {self.column}, byte {self.byte})"
 
 
-def find(body: bytes, message: str) -> SyntaxFault:
-    """Return the first fault of a body that msgspec did not decode as JSON, with this message."""
+def find(body: bytes, message: str, *, is_large: bool = False) -> SyntaxFault:
+    """Return the first fault of a body that msgspec did not decode as JSON, with this message.
+
+    ``is_large``: it is not read once more; the message has to do.
+    """
     if not body.strip():
         return SyntaxFault("the body is empty")
     if body.startswith(_BOM):
@@ -55,6 +59,8 @@ def find(body: bytes, message: str) -> SyntaxFault:
     except UnicodeDecodeError as exc:
         before = body[: exc.start].decode()
         return _at(f"the byte 0x{body[exc.start]:02x} is not UTF-8", before)
+    if is_large:
+        return _from_message(message, body)
     try:
         json.loads(text, parse_constant=_reject_constant, parse_int=len, parse_float=len)
     except json.JSONDecodeError as exc:
@@ -75,6 +81,14 @@ class _Constant(Exception):
 
 def _reject_constant(word: str) -> NoReturn:
     raise _Constant(word)
+
+
+def _from_message(message: str, body: bytes) -> SyntaxFault:
+    found = _BYTE.search(message)
+    if found is None:
+        return _at("the JSON ends too early", body.decode())
+    reason = message[: found.start()].removeprefix(_MALFORMED).strip()
+    return _at(reason, body[: int(found[1])].decode(errors="ignore"))
 
 
 def _byte(message: str) -> int:

@@ -62,6 +62,7 @@ def test_without_a_change_nothing_is_said() -> None:
         (account("main", "one", "two"), "secrets"),
         (account("main", options={"livemode": False}), "options"),
         (account("main", channels=["web", "app"]), "channels"),
+        (account("main", is_test=True), "is_test"),
         (account("main", "two", options={"a": 1}, channels=["app"]), "secrets, options, channels"),
     ],
 )

@@ -205,8 +205,15 @@ def test_a_large_body_gets_no_second_look(monkeypatch: pytest.MonkeyPatch) -> No
     assert _answered(body)["errors"] == [
         {"field": "items[0].sku", "reason": "must be a string, not a whole number"}
     ]
-    answer = _answered(b" " * 70_000 + b"{]")
-    assert (answer["type"], "byte" in answer["detail"]) == ("/problems/malformed", True)
+    for end, reason, at in (
+        (b"{]", "object keys must be strings", 1),
+        (b'{"remark": "', "the JSON ends too early", 12),
+        (b'{"remark": "\xff', "the byte 0xff is not UTF-8", 12),
+    ):
+        answer = _answered(b" " * 70_000 + b"\n" + end)
+        assert (answer["status"], answer["errors"][0]["reason"]) == (400, reason)
+        place = {"line": 2, "column": at + 1, "byte": 70_001 + at}
+        assert answer["context"] == place
     assert _answered(b'{"attributes":{"a":' + b"[" * 100_000)["status"] == 400
 
 
