@@ -26,6 +26,8 @@ _WAITING_MAX = 200
 _ROUND_S = 1.0
 _HEADERS_MAX = 64
 _HEADER_CHARS_MAX = 2048
+#: The rest of a larger body is not stored: 200 of them may wait to be written.
+_BODY_BYTES_MAX = 64 * 1024
 
 
 class Store(Protocol):
@@ -61,7 +63,7 @@ class RejectedCallbackRecorder:
         body: bytes,
         at: datetime,
     ) -> None:
-        """Queue it to be stored, within the bounds; headers beyond theirs are cut off."""
+        """Queue it to be stored, within the bounds; headers and body beyond theirs are cut off."""
         minute = at.replace(second=0, microsecond=0)
         if minute != self._minute:
             self._minute = minute
@@ -84,7 +86,7 @@ class RejectedCallbackRecorder:
                 _plain(rejected.hint),
                 at,
                 cut,
-                body,
+                body[:_BODY_BYTES_MAX],
             )
         )
 

@@ -132,7 +132,9 @@ def adapter(account: contract.Account) -> contract.Adapter:
     return Doudian(secrets, fields.options(account, Options))
 
 
-PROVIDER = contract.Provider("Doudian", adapter, _REPLIES)
+PROVIDER = contract.Provider(
+    "Doudian", adapter, _REPLIES, body_bytes_max=contract.SHOP_BODY_BYTES_MAX
+)
 
 
 class Doudian:

@@ -68,7 +68,9 @@ def adapter(account: contract.Account) -> contract.Adapter:
     return Shopify(keys, fields.options(account, Options), channel)
 
 
-PROVIDER = contract.Provider("Shopify", adapter, _REPLIES)
+PROVIDER = contract.Provider(
+    "Shopify", adapter, _REPLIES, body_bytes_max=contract.SHOP_BODY_BYTES_MAX
+)
 
 
 class Shopify:

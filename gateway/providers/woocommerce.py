@@ -65,7 +65,11 @@ def adapter(account: contract.Account) -> contract.Adapter:
 
 #: The ping when a webhook is saved is a form.
 PROVIDER = contract.Provider(
-    "WooCommerce", adapter, _REPLIES, body_types=(contract.JSON, contract.FORM)
+    "WooCommerce",
+    adapter,
+    _REPLIES,
+    body_types=(contract.JSON, contract.FORM),
+    body_bytes_max=contract.SHOP_BODY_BYTES_MAX,
 )
 
 

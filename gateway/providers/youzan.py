@@ -102,7 +102,9 @@ def adapter(account: contract.Account) -> contract.Adapter:
     return Youzan(secrets, fields.options(account, Options), channel)
 
 
-PROVIDER = contract.Provider("Youzan", adapter, _REPLIES)
+PROVIDER = contract.Provider(
+    "Youzan", adapter, _REPLIES, body_bytes_max=contract.SHOP_BODY_BYTES_MAX
+)
 
 
 class Youzan:

@@ -99,7 +99,8 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
     #: Largest order body, in bytes. 256 KiB holds 200 items with long names.
     order_bytes_max: Count = 256 * 1024
-    #: Largest callback body, in bytes; providers stay under 20 KB.
+    #: Largest callback body, in bytes; payment providers stay under 20 KB. Shops send whole orders:
+    #: their messages may have 2 MiB.
     callback_bytes_max: Count = 64 * 1024
     #: Seconds a request body may take to arrive; a slow client must not hold a connection.
     body_s: Positive = 5.0

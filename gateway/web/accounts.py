@@ -43,6 +43,7 @@ def build(settings: Settings, *, before: Accounts) -> Accounts:
             adapter=adapter,
             configured=configured,
             is_test=is_test,
+            body_bytes_max=registry.PROVIDERS[account.provider].body_bytes_max,
         )
     return accounts
 

@@ -52,6 +52,22 @@ async def test_it_is_sealed_and_listed_with_its_reason(
     assert b"AAAA" not in row["message"]
 
 
+async def test_one_that_is_too_large_is_counted_and_recorded(
+    site: Site, ledger: "asyncpg.Pool[asyncpg.Record]"
+) -> None:
+    """It was answered 413 without a trace: nobody knew why the provider had stopped."""
+    async with site.client.post(PATH, data=b"x" * (64 * 1024 + 1)) as answer:
+        assert answer.status == 413
+    await site.gateway.rejected_callbacks.write()
+    row = await ledger.fetchrow("SELECT reason, hint, bytes FROM refused_callbacks")
+    assert row is not None
+    assert (row["reason"], row["bytes"]) == ("too_large", 0)
+    assert "65536 bytes" in row["hint"]
+    async with site.client.get("/metrics") as answer:
+        metrics = await answer.text()
+    assert 'provider="standard_webhooks",reason="too_large"} 1.0' in metrics
+
+
 async def test_an_accepted_callback_is_not_recorded(
     site: Site, ledger: "asyncpg.Pool[asyncpg.Record]"
 ) -> None:

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Awaitable, Callable, Mapping
+from http import HTTPStatus
 from uuid import UUID
 
 from msgspec import Struct
@@ -40,7 +41,8 @@ class ProviderAccount(Struct, frozen=True):
 
     ``policies``: the look-alike policy of each channel. With it a callback is finished as it began,
     also where a reload removes the channel meanwhile. ``configured``: what it was made from.
-    ``is_test``: it handles test orders only; else live ones only.
+    ``is_test``: it handles test orders only; else live ones only. ``body_bytes_max``: the largest
+    message of the provider, where that is more than the limit of all callbacks.
     """
 
     provider: str
@@ -49,6 +51,7 @@ class ProviderAccount(Struct, frozen=True):
     adapter: Adapter
     configured: ConfiguredAccount
     is_test: bool = False
+    body_bytes_max: int = 0
 
 
 #: The accounts by provider and name.
@@ -94,8 +97,7 @@ class CallbackHandler:
         if request.raw.headers.get("Content-Encoding", "identity") != "identity":
             faults = [Fault("Content-Encoding", "is not identity: signed bodies are sent as is")]
             raise Answered(problem("unsupported-media-type", faults=faults))
-        limits = self._limits.now
-        body = await read_body(request, bytes_max=limits.callback_bytes_max, body_s=limits.body_s)
+        body = await self._body(account, request)
         message = Message(headers=request.raw.headers, body=body, now=self._clock.now())
         try:
             reading = await self._read(account.adapter, message, request)
@@ -106,6 +108,19 @@ class CallbackHandler:
         except Unavailable:
             return _reply(account, "later")
         return _reply(account, "accepted", reading)
+
+    async def _body(self, account: ProviderAccount, request: Request) -> bytes:
+        """Return the body. One that is too large is counted and recorded, without its content."""
+        limits = self._limits.now
+        bytes_max = max(limits.callback_bytes_max, account.body_bytes_max)
+        try:
+            return await read_body(request, bytes_max=bytes_max, body_s=limits.body_s)
+        except Answered as exc:
+            if exc.response.status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
+                message = Message(headers=request.raw.headers, body=b"", now=self._clock.now())
+                hint = f"the body is larger than {bytes_max} bytes; it was not read"
+                self._count(account, Rejected("too_large", hint), message)
+            raise
 
     async def _read(self, adapter: Adapter, message: Message, request: Request) -> Reading:
         """Return what a message reports. Raises ``Rejected``, ``Unavailable`` for a document."""
@@ -139,6 +154,11 @@ class CallbackHandler:
         await accept(message, intake=self._intake, new_id=self._new_id)
 
     def _reject(self, account: ProviderAccount, exc: Rejected, message: Message) -> Response:
+        self._count(account, exc, message)
+        return _reply(account, "rejected")
+
+    def _count(self, account: ProviderAccount, exc: Rejected, message: Message) -> None:
+        """Count, record and log a rejected callback."""
         REJECTED_CALLBACKS.labels(account.provider, account.name, exc.reason).inc()
         self._rejected_callbacks.record(
             account.provider,
@@ -158,7 +178,6 @@ class CallbackHandler:
                 "hint": exc.hint,
             },
         )
-        return _reply(account, "rejected")
 
 
 def _reply(account: ProviderAccount, answer: Answer, reading: Reading | None = None) -> Response:
