@@ -3,9 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -19,93 +17,30 @@ from gateway.domain.following import Done
 from gateway.domain.journaling import Entry
 from gateway.domain.placing import Placed
 from gateway.intake import shop_message
-from gateway.intake.journal_codec import JournalCodec
 from gateway.runtime.settings import Channel, Settings
-from gateway.stores import sealing
-from gateway.stores.key_checks import KeyName
-from gateway.stores.postgres import key_ring
 from gateway.stores.postgres.order_reader import OrderReader
 from gateway.stores.postgres.placements import Placements
-from gateway.wiring import Gateway, open_gateway
-from tests.domain.support import due, paid
+from tests.domain.support import paid
 from tests.stores.support import (
     Database,
     counts,
     order,
     placement,
-    reported,
     rows,
     submit,
     tell,
     with_,
 )
-from tests.support.cable import Cable, cable_to
-from tests.support.patience import HANG_S, until
-from workers import drainer, supervisor
-from workers.drainer import Drainer
+from tests.support.cable import cable_to
+from tests.support.patience import HANG_S
+from tests.workers.outage import Outage, ids, numbered, outage_of
+from workers import drainer
 from workers.reload import WorkerConfiguration
-
-
-def numbered(n: int = 1, **changes: Any) -> orders.Submission:
-    """Return order ``W-n``."""
-    return due(n, **{"order_no": f"W-{n}", **changes})
-
-
-class Outage:
-    """A gateway whose primary hangs on a cable, with a journal, and a drainer beside it."""
-
-    def __init__(self, gateway: Gateway, cable: Cable) -> None:
-        self.gateway = gateway
-        self.cable = cable
-
-    def drainer(self, **parts: Any) -> Drainer:
-        """Make a drainer as the worker does, some of its parts put in place."""
-        made = supervisor.tasks(self.gateway)["drainer"]
-        assert isinstance(made, Drainer)
-        for name, part in parts.items():
-            setattr(made, f"_{name}", part)
-        return made
-
-    async def mend(self) -> None:
-        """Bring Postgres back and wait until orders are committed again."""
-        self.cable.mend()
-        async with asyncio.timeout(HANG_S):
-            n = 0
-            while True:
-                n += 1
-                try:
-                    if not (await submit(self.gateway, numbered(900_000 + n))).is_journaled:
-                        return
-                except Unavailable:
-                    pass
-                await asyncio.sleep(0.1)
-
-    async def drained(self) -> None:
-        """Drain as a worker does until nothing waits."""
-        worker = self.drainer()
-        async with asyncio.timeout(HANG_S):
-            while await self.waiting():
-                await worker.round()
-
-    async def waiting(self) -> int:
-        """Return how many entries the journal holds."""
-        streams = self.gateway.stores.journal_streams
-        assert streams is not None
-        return (await streams.depth()).entries
-
-
-@asynccontextmanager
-async def _outage(settings: Settings) -> AsyncIterator[Outage]:
-    async with cable_to(settings.database_url) as cable:
-        changed = with_(settings, database_url=cable.url, replica_urls="")
-        async with open_gateway(changed) as gateway:
-            yield Outage(gateway, cable)
-            cable.mend()
 
 
 @pytest.fixture
 async def outage(settings: Settings) -> AsyncIterator[Outage]:
-    async with _outage(settings) as started:
+    async with outage_of(settings) as started:
         yield started
 
 
@@ -266,67 +201,6 @@ async def test_an_unreadable_entry_is_parked_and_the_rest_goes_on(
     assert all(reason.startswith("unreadable") for reason in reasons)
 
 
-async def test_damaged_entries_are_parked_as_they_are_and_the_rest_goes_on(
-    outage: Outage, ledger: Database
-) -> None:
-    """A bit of the text, of the key id; another lane's entry: what waits behind is committed."""
-    gateway = outage.gateway
-    outage.cable.cut()
-    placed = [await submit(gateway, numbered(n)) for n in (1, 2)]
-    await outage.mend()
-    streams, codec = gateway.stores.journal_streams, JournalCodec(sealer=gateway.stores.sealer)
-    assert streams is not None
-    sound = codec.encode_order(placement(gateway, numbered(3)))
-    damaged = [
-        sound[:40] + bytes([sound[40] ^ 1]) + sound[41:],
-        sound[:1] + b"\x4d" + sound[2:],
-        sound[:30],
-        codec.encode_follow_up(reported(gateway, paid())),
-    ]
-    for envelope in damaged:
-        await streams.append(0, "placements", [Entry(envelope, (), b"")])
-    await outage.drained()
-    assert {each.id for each in placed} <= set(await _ids(ledger))
-    parked = await ledger.fetch("SELECT id, body FROM parked")
-    opened = [gateway.stores.sealer.open("parked.body", r["id"].bytes, r["body"]) for r in parked]
-    assert sorted(opened) == sorted(damaged)
-
-
-async def test_an_entry_of_a_newer_key_ring_waits_for_a_worker_that_has_it(
-    outage: Outage, ledger: Database, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    """After a rotation, while this worker was not restarted yet; nothing waits behind it."""
-    gateway = outage.gateway
-    rotated = sealing.rotated(sealing.load_ring(Path(gateway.settings.keyring_file)))
-    async with ledger.acquire() as connection:
-        name = KeyName("seal", rotated.active)
-        await key_ring.record(connection, rotated, [name], in_use=())
-    streams = gateway.stores.journal_streams
-    assert streams is not None
-    newer = JournalCodec(sealer=sealing.Sealer(rotated))
-    kept = placement(gateway, numbered(1))
-    await streams.append(0, "placements", [Entry(newer.encode_order(kept), (), b"")])
-    worker = outage.drainer()
-    assert await worker.round() == 0
-    outage.cable.cut()
-    others = [await submit(gateway, numbered(n)) for n in range(2, 6)]
-    await outage.mend()
-
-    async def is_left_alone() -> bool:
-        await worker.round()
-        return await outage.waiting() == 1
-
-    await until(is_left_alone)
-    assert {each.id for each in others} <= set(await _ids(ledger))
-    assert await rows(ledger, "parked", "id") == []
-    monkeypatch.setattr(drainer, "_IDLE_S", 0.0)
-    sealing.write_ring(tmp_path / "rotated.toml", rotated)
-    restarted = with_(gateway.settings, keyring_file=str(tmp_path / "rotated.toml"))
-    async with _outage(restarted) as after:
-        await after.drained()
-    assert (await order(ledger))["id"] == kept.id
-
-
 async def test_a_drainer_that_dies_between_commit_and_acknowledgement_repeats_harmlessly(
     outage: Outage, ledger: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -405,7 +279,7 @@ async def test_an_unreachable_node_does_not_delay_the_others_entries(
     monkeypatch.setattr(streams, "read", away)
     # Until the mend was noticed, other orders were journaled too: how many are left says nothing.
     async with asyncio.timeout(HANG_S):
-        while not {each.id for each in placed} & set(await _ids(ledger)):
+        while not {each.id for each in placed} & set(await ids(ledger)):
             with contextlib.suppress(Unavailable):
                 await worker.round()
     assert await outage.waiting() > 0
@@ -427,7 +301,7 @@ async def test_an_entry_that_fails_unexpectedly_is_parked_alone(
 
     monkeypatch.setattr(Placements, "_rows", fail)
     await outage.drained()
-    missing = {each.id for each in placed} - set(await _ids(ledger))
+    missing = {each.id for each in placed} - set(await ids(ledger))
     assert missing == {placed[7].id}
     assert await rows(ledger, "parked", "detail") == [("failed at the drain",)]
 
@@ -447,11 +321,7 @@ async def test_a_schema_that_is_not_ours_parks_nothing(outage: Outage, ledger: D
         while await outage.waiting():
             await worker.round()
             await asyncio.sleep(0.05)
-    assert {each.id for each in placed} <= set(await _ids(ledger))
-
-
-async def _ids(ledger: Database) -> list[UUID]:
-    return [id_ for (id_,) in await rows(ledger, "orders", "id")]
+    assert {each.id for each in placed} <= set(await ids(ledger))
 
 
 async def test_nothing_leaves_the_journal_while_postgres_is_unavailable(outage: Outage) -> None:
@@ -486,7 +356,7 @@ async def test_an_unfit_journal_is_not_used(
     settings: Settings,
 ) -> None:
     # The server of the results syncs once a second.
-    async with _outage(with_(settings, journal_url=settings.redis_url)) as outage:
+    async with outage_of(with_(settings, journal_url=settings.redis_url)) as outage:
         journal = outage.gateway.journal_monitor
         assert journal is not None
         assert "set appendfsync to always" in journal.reason
