@@ -18,6 +18,7 @@ PORTS = (8080, 8081, 8082, 8090, 8091, 8092, 9090, 9091, 9100, 8089)
 _DATABASE = "postgresql://user:password@{}/tidegate"
 _REDIS = "redis://:password@{}:6379/0"
 _SETTINGS = "/etc/tidegate/"
+_OF_PIP = re.compile(r"PIP_|SSL_CERT_|REQUESTS_CA_BUNDLE|(?i:https?_proxy|no_proxy)$")
 
 
 class Places:
@@ -47,15 +48,18 @@ def of_servers(servers: Servers, settings: Path) -> dict[str, str]:
     }
 
 
-def environment(clone: Path, home: Path, *, port: int, has_servers: bool) -> dict[str, str]:
+def environment(
+    clone: Path, home: Path, *, port: int, has_servers: bool, is_fresh: bool
+) -> dict[str, str]:
     """Return the environment of a reader's terminal: theirs, with nothing of ours.
 
-    With servers of their own they have the commands of Tidegate and of PostgreSQL on the path.
+    With servers of their own they have the commands of Tidegate and of PostgreSQL on the path. Who
+    makes a fresh environment needs what tells pip where packages are.
     """
     path = ["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"]
     if has_servers:
         path = [str(clone / ".venv" / "bin"), str(binaries.find_postgres()), *path]
-    kept = {name: os.environ[name] for name in ("TZ", "PIP_INDEX_URL") if name in os.environ}
+    kept = {name: value for name, value in os.environ.items() if is_fresh and _OF_PIP.match(name)}
     return {
         **kept,
         "PATH": os.pathsep.join(path),

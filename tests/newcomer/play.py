@@ -26,6 +26,8 @@ def play(text: str, *, is_fresh: bool = False) -> None:
     ``is_fresh``: the clone has no environment yet, so that the page's own commands make it.
     """
     page = blocks.read(text)
+    if not any(isinstance(step.what, Command) for step in page.steps):
+        return
     with _directory() as directory, contextlib.ExitStack() as stack:
         made = directory / "tidegate"
         clone.make(made, is_fresh=is_fresh)

@@ -48,7 +48,15 @@ class Printed(Struct, frozen=True):
 class Terminal:
     """One terminal of a reader, in a directory; ``close`` ends all that was started in it."""
 
-    def __init__(self, directory: Path, *, environment: Mapping[str, str], scratch: Path) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        environment: Mapping[str, str],
+        scratch: Path,
+        hang_s: float = HANG_S,
+    ) -> None:
+        self._hang_s = hang_s
         self._directory = directory
         self._environment = dict(environment)
         self._scratch = scratch
@@ -61,7 +69,7 @@ class Terminal:
         """Run a block to its end. Raises ``TimeoutError`` where it has none."""
         process, log = self._start(text)
         try:
-            status = process.wait(HANG_S)
+            status = process.wait(self._hang_s)
         except subprocess.TimeoutExpired:
             raise TimeoutError(f"it did not end; it printed:\n{_text(log)}") from None
         return Printed(_text(log), status)
@@ -78,7 +86,7 @@ class Terminal:
                 return printed
         process, log = self._start(_last(text), is_kept=False)
         self._staying.append(process)
-        deadline_s = time.monotonic() + HANG_S
+        deadline_s = time.monotonic() + self._hang_s
         while not re.search(until, _text(log)):
             if (status := process.poll()) is not None:
                 self._staying.remove(process)

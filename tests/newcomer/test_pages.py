@@ -33,6 +33,6 @@ def test_the_clone_runs_its_own_code_in_an_environment_of_its_own() -> None:
     play(
         "```sh\n.venv/bin/python -c 'import gateway, os; "
         "print(os.path.relpath(gateway.__file__))'\nmake venv runtime develop\n"
-        ".venv/bin/tidegate version > version\ngit status --short\n```\n\n"
+        ".venv/bin/tidegate version > version\ngit status --short version\n```\n\n"
         "```output\ngateway/__init__.py\n?? version\n```\n"
     )
