@@ -19,8 +19,6 @@ A wrong or contradictory set is refused before anything starts, with the name of
 What changes on SIGHUP needs no restart, see the [runbook](../../runbooks/reload.md).
 """
 
-_PORTS = {"port", "admin_port"}
-
 
 def page() -> str:
     """Return the page: every setting below the heading that it has in the source."""
@@ -98,7 +96,7 @@ def _default(field: types.Field) -> str:
     if default in ("", [], {}):
         return "default: empty"
     shown = f"{default:g}" if isinstance(default, float) else str(default)
-    unit = f" {effective.unit(field.name)}".rstrip() if field.name not in _PORTS else ""
+    unit = f" {effective.unit(field.name)}".rstrip().removesuffix(" TCP port")
     return f"default: `{shown}`{unit}{_in_words(field.name, default)}"
 
 

@@ -13,8 +13,8 @@ from ops.embedded import binaries
 from ops.embedded.cluster import Servers
 from ops.harness.ports import free_port
 
-#: The ports of the guides: of gateways, of the operators' listener, of worker's metrics, of Locust.
-PORTS = (8080, 8081, 8082, 8090, 8091, 8092, 9090, 9091, 9100, 8089)
+#: The ports of the guides: gateways and fronts, Locust, Prometheus, the status page of workers.
+PORTS = (8080, 8081, 8082, 8089, 8090, 8091, 8092, 9090, 9464)
 _DATABASE = "postgresql://user:password@{}/tidegate"
 _REDIS = "redis://:password@{}:6379/0"
 _SETTINGS = "/etc/tidegate/"
@@ -49,7 +49,7 @@ def of_servers(servers: Servers, settings: Path) -> dict[str, str]:
 
 
 def environment(
-    clone: Path, home: Path, *, port: int, has_servers: bool, is_fresh: bool
+    clone: Path, home: Path, *, ports: Mapping[int, int], has_servers: bool, is_fresh: bool
 ) -> dict[str, str]:
     """Return the environment of a reader's terminal: theirs, with nothing of ours.
 
@@ -67,6 +67,7 @@ def environment(
         "USER": "newcomer",
         "LANG": "C.UTF-8",
         "TERM": "dumb",
-        # The page says 8080, which another program of this machine may use.
-        "TIDEGATE_PORT": str(port),
+        # The defaults may be in use by another program of this machine.
+        "TIDEGATE_PORT": str(ports[8080]),
+        "TIDEGATE_WORKER_METRICS_PORT": str(ports[9464]),
     }

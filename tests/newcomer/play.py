@@ -11,9 +11,12 @@ from tests.newcomer import answers, blocks, clone, places
 from tests.newcomer.blocks import Command, Page, Skipped, Stop, Write
 from tests.newcomer.places import Places
 from tests.newcomer.terminal import Printed, Terminal
+from tests.support.patience import HANG_S
 
 #: How a command that stays may end after Ctrl-C: `make` itself reports the interrupt.
 _AFTER_INTERRUPT = {0, 130, -2}
+#: Seconds that a block may take at most which installs everything.
+_INSTALL_S = 900.0
 
 
 class NotAsSaid(AssertionError):
@@ -44,9 +47,14 @@ def play(text: str, *, is_fresh: bool = False) -> None:
         terminal = Terminal(
             made,
             environment=places.environment(
-                made, directory, port=here.ports[8080], has_servers=page.needs == "servers"
+                made,
+                directory,
+                ports=here.ports,
+                has_servers=page.needs == "servers",
+                is_fresh=is_fresh,
             ),
             scratch=directory,
+            hang_s=_INSTALL_S if is_fresh else HANG_S,
         )
         stack.callback(terminal.close)
         _Player(page, here, terminal, made).play()
