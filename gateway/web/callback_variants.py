@@ -31,7 +31,6 @@ def _variant(name: str, provider: contract.Provider) -> Variant:
         body={
             "type": "object",
             "description": f"As {provider.title} signed and sent it.",
-            "additionalProperties": True,
         },
         body_types=provider.body_types,
         sender=f"Sent by {provider.title}. `tidegate simulate {name}` sends what it would send.",

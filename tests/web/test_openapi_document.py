@@ -11,7 +11,7 @@ import pytest
 from schemathesis.specs.openapi.definitions import OPENAPI_31
 
 from gateway.providers import registry
-from gateway.web.openapi.schemas import portable
+from gateway.web.openapi.schemas import Schemas, portable
 from gateway.web.request import Request
 from gateway.web.response import Response
 from gateway.web.routing import Answer, Route
@@ -220,9 +220,24 @@ def test_a_document_says_what_it_covers() -> None:
     assert "operators' listener" in BOTH["operators"]["info"]["description"]
 
 
+@pytest.mark.parametrize(
+    ("text", "is_valid"),
+    [
+        ("199.00", True), ("0", True), ("999999999999.999", True), ("0.000000000000000001", True),
+        ("-1", False), ("1e3", False), ("", False), (".5", False), ("1.", False), ("NaN", False),
+        ("1234567890123", False), ("199.00\n", False), (199.0, False),
+    ],
+)  # fmt: skip
+def test_money_is_text_in_digits(text: object, is_valid: bool) -> None:
+    """No format: openapi-generator makes a float of the format decimal in Go."""
+    for name in ("goods", "payable", "freight"):
+        money = BOTH["clients"]["components"]["schemas"]["Amounts"]["properties"][name]
+        assert (money["type"], money.get("format")) == ("string", None)
+        assert jsonschema_rs.Draft202012Validator(money).is_valid(text) is is_valid
+
+
 def test_values_that_are_no_schema_stay_as_they_are() -> None:
     """An example may have a key that is a keyword."""
-    from gateway.web.openapi.schemas import Schemas
-
-    schema: dict[str, Any] = {"type": "object", "examples": [{"pattern": r"a(?!b)", "enum": ["x"]}]}
+    examples = [{"pattern": r"a(?!b)", "enum": ["x"], "type": "object"}]
+    schema: dict[str, Any] = {"type": "object", "properties": {}, "examples": examples}
     assert Schemas([], named={}).of(schema) == schema

@@ -47,7 +47,6 @@ _NULL = frozenset(
 )  # fmt: skip
 _BY_FORMAT: Mapping[str, str] = {
     "date-time": "2026-11-23T10:00:00+08:00",
-    "decimal": "199.00",
     "uuid": "01a209e1-6c1b-7a30-8fca-993ca3def24d",
 }
 _DEPTH_MAX = 8

@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+from gateway.providers.contract import FORM
 from gateway.web.openapi.schemas import Schema, Schemas
 from gateway.web.problem_kinds import KINDS
 from gateway.web.problems import Problem
@@ -71,10 +72,21 @@ def _operation(route: Route, schemas: Schemas) -> dict[str, Any]:
         operation["requestBody"] = {
             "required": True,
             "content": {
-                media_type: {"schema": schemas.of(route.body)} for media_type in route.body_types
+                media_type: {"schema": _body(schemas.of(route.body), media_type)}
+                for media_type in route.body_types
             },
         }
     return {name: value for name, value in operation.items() if value or name == "security"}
+
+
+def _body(schema: Schema, media_type: str) -> Schema:
+    """Return the schema of a body; of a form whose fields are the sender's, as generators like it.
+
+    openapi-generator 7.26 reports an error where free fields of a form are allowed explicitly.
+    """
+    if media_type != FORM or schema.get("additionalProperties") is not True:
+        return schema
+    return {name: value for name, value in schema.items() if name != "additionalProperties"}
 
 
 def _description(route: Route) -> str:

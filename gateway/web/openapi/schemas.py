@@ -15,6 +15,8 @@ _REF = "#/components/schemas/"
 _PYTHON_END = r"$(?!\n)"
 #: Groups with a question mark, except plain ones, references to groups, and Python's ``\\Z``.
 _NOT_PORTABLE = re.compile(r"\(\?(?!:)|\\[1-9Zk]")
+#: Money as clients should write it.
+_DECIMAL = r"^[0-9]{1,12}(?:\.[0-9]{1,18})?$"
 #: Keywords whose values are data and not schemas.
 _DATA = frozenset({"enum", "const", "default", "examples"})
 
@@ -62,6 +64,13 @@ class Schemas:
             tidied["pattern"] = portable(pattern)
         if isinstance(text := schema.get("description"), str):
             tidied["description"] = _markdown(text)
+        if tidied.get("format") == "decimal":
+            # openapi-generator makes a float of it in Go, and code that does not compile.
+            del tidied["format"]
+            tidied["pattern"] = _DECIMAL
+        if tidied.get("type") == "object" and "properties" not in tidied:
+            # So it is without a word, but some generators take silence for "of unknown type".
+            tidied.setdefault("additionalProperties", True)
         if all(isinstance(value, str) for value in schema.get("enum", (None,))):
             tidied["type"] = "string"
         return tidied
