@@ -23,7 +23,8 @@ Locust's own ``--users`` and ``--run-time`` have no effect.
 
 With ``--payments wechatpay=wechatpay.json`` every acknowledged order is paid as well: by a
 simulated provider, whose account ``tidegate simulate wechatpay --keys wechatpay.json`` creates.
-With several, separated by commas, the buyers spread over the providers. Each must accept CNY.
+With several, separated by commas, the buyers spread over the providers. Each must accept CNY, and
+be configured at the gateway with ``is_test = true``: it pays test orders.
 
 Orders carry ``is_test``, so the section of an account that pays them in ``tidegate.toml`` says
 ``is_test = true``: live money pays live orders only. Reads ask for an order that was acknowledged
