@@ -3,7 +3,8 @@
 Protocol: WC_Webhook in the woocommerce repository; https://woocommerce.github.io/woocommerce-rest-api-docs/
 
 - Signed is the raw body, HMAC-SHA256, base64. Topic, source and delivery id are in headers that are
-  not signed and are ignored. The content determines the kind of a message.
+  not signed. A topic can only make a message count less: that of a subscription, which has the
+  fields of an order and is none, is noted. So is one whose content shows it.
 - Every message holds the complete current order and has no id of its own, so events are identified
   by order, payment or refund: a repeat, or the next message about the same order, changes nothing
   twice.
@@ -14,7 +15,8 @@ Protocol: WC_Webhook in the woocommerce repository; https://woocommerce.github.i
 
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from datetime import datetime
 from typing import Annotated
 
 import msgspec
@@ -45,6 +47,11 @@ class _Head(Struct):
     number: str | int | None = None
     line_items: msgspec.Raw = msgspec.Raw()
 
+
+#: What a topic may be about that is no order.
+_NOT_ORDERS = frozenset({"subscription", "customer", "product", "coupon"})
+#: Fields of a subscription that an order has not.
+_OF_SUBSCRIPTION = frozenset({"billing_period", "billing_interval"})
 
 _HEAD = msgspec.json.Decoder(_Head)
 _NAMES = msgspec.json.Decoder(dict[str, msgspec.Raw])
@@ -101,8 +108,13 @@ class WooCommerce:
         head = fields.decoded(_HEAD, message.body)
         if not 0 < head.id < 1 << 63:
             raise fields.malformed("the id is not a number that a shop assigns")
+        names = fields.decoded(_NAMES, message.body).keys()
+        topic = fields.kind(message.headers.get("X-WC-Webhook-Topic", ""))
+        if topic.partition(".")[0] in _NOT_ORDERS or names >= _OF_SUBSCRIPTION:
+            event = events.Noted(topic, message.now)
+            return contract.Reading([contract.Item(f"other:{digest}", event)])
         if not head.line_items and head.number is None:
-            return contract.Reading([self._no_order(head.id, digest, message)])
+            return contract.Reading([_no_order(head.id, names, digest, message.now)])
         return contract.Reading(
             woocommerce_orders.items(
                 message.body,
@@ -117,10 +129,10 @@ class WooCommerce:
         """Return JSON; WooCommerce checks the status only."""
         return _REPLIES[answer]
 
-    def _no_order(self, id_: int, digest: str, message: contract.Message) -> contract.Item:
-        if fields.decoded(_NAMES, message.body).keys() != {"id"}:
-            # A customer, a product or a coupon: genuine, but not about an order.
-            return contract.Item(f"other:{digest}", events.Noted("no_order", message.now))
-        detail = f"order {id_} was deleted at the shop; the message holds nothing but its id"
-        unmapped = events.Unmapped("order.deleted", "", detail, message.now)
-        return contract.Item(f"order:{id_}:deleted", unmapped)
+
+def _no_order(id_: int, names: Collection[str], digest: str, now: datetime) -> contract.Item:
+    if set(names) != {"id"}:
+        # A customer, a product or a coupon: genuine, but not about an order.
+        return contract.Item(f"other:{digest}", events.Noted("no_order", now))
+    detail = f"order {id_} was deleted at the shop; the message holds nothing but its id"
+    return contract.Item(f"order:{id_}:deleted", events.Unmapped("order.deleted", "", detail, now))

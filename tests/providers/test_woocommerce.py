@@ -179,6 +179,28 @@ def test_an_order_that_is_not_clear_is_parked(changes: Any) -> None:
     assert (order.order_no, order.kind) == ("1727", "order.processing")
 
 
+@pytest.mark.parametrize("topic", ["subscription.created", "subscription.updated", None])
+def test_a_subscription_is_no_order(topic: str | None) -> None:
+    """It has the fields of an order, and was booked as a second one with a second payment."""
+    subscription = ORDER | {"id": 801, "number": "1801", "status": "active"}
+    subscription |= {"billing_period": "month", "billing_interval": "1"}
+    sent = posted(subscription)
+    headers = dict(sent.headers)
+    if topic is None:
+        del headers["X-WC-Webhook-Topic"]
+    else:
+        headers["X-WC-Webhook-Topic"] = topic
+    (item,) = ADAPTER.read(message(sent.body, headers)).items
+    assert item.event == events.Noted(topic or "unknown", NOW)
+
+
+@pytest.mark.parametrize("topic", ["order.created", "action.woocommerce_order_paid", "", "\u00e9"])
+def test_an_order_is_one_whatever_the_unsigned_topic_says_otherwise(topic: str) -> None:
+    sent = posted(ORDER)
+    bent = message(sent.body, dict(sent.headers) | {"X-WC-Webhook-Topic": topic})
+    assert ADAPTER.read(bent) == ADAPTER.read(sent)
+
+
 def test_what_is_no_order() -> None:
     (deleted,) = ADAPTER.read(posted({"id": 727})).items
     assert isinstance(deleted.event, events.Unmapped)
