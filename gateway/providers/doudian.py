@@ -149,7 +149,7 @@ class Doudian:
     def read(self, message: contract.Message) -> contract.Reading:
         """Verify and decode one push, all items of it. Raises ``Rejected``."""
         self._check_signature(message)
-        items = fields.decoded(_BODY, message.body)
+        items = fields.decoded_leniently(_BODY, message.body)
         if len(items) > _ITEMS_MAX:
             raise fields.malformed(f"more than {_ITEMS_MAX} messages in one push")
         messages = [item for item in items if _text(item.tag) != _GREETING]
@@ -204,9 +204,9 @@ class _PushedMessage:
         try:
             content = bytes(item.data)
             if content.lstrip().startswith(b'"'):
-                content = fields.decoded(_TEXT, content).encode()
+                content = fields.decoded_leniently(_TEXT, content).encode()
             self.data = content
-            data = fields.decoded(_DATA, self.data)
+            data = fields.decoded_leniently(_DATA, self.data)
             self.shop_id, self._p_id = _text(data.shop_id), _text(data.p_id)
         except errors.Rejected:
             # Without a shop id it is parked.
@@ -254,7 +254,7 @@ def _fen(minor: int) -> Decimal:
 
 
 def _paid(pushed: _PushedMessage) -> events.Event:
-    data = fields.decoded(_PAID, pushed.data)
+    data = fields.decoded_leniently(_PAID, pushed.data)
     if data.pay_type == _CASH_ON_DELIVERY:
         # The order was confirmed; it is paid on delivery.
         return events.Noted(pushed.kind, pushed.at(data.pay_time))
@@ -272,7 +272,7 @@ def _paid(pushed: _PushedMessage) -> events.Event:
 
 
 def _shipped(pushed: _PushedMessage) -> events.Event:
-    data = fields.decoded(_SHIPPED, pushed.data)
+    data = fields.decoded_leniently(_SHIPPED, pushed.data)
     logistics = data.logistics_msg or _Logistics()
     return events.Shipped(
         order_no=pushed.order_no(),
@@ -283,17 +283,17 @@ def _shipped(pushed: _PushedMessage) -> events.Event:
 
 
 def _completed(pushed: _PushedMessage) -> events.Event:
-    data = fields.decoded(_COMPLETED, pushed.data)
+    data = fields.decoded_leniently(_COMPLETED, pushed.data)
     return events.Delivered(pushed.order_no(), pushed.at(data.complete_time))
 
 
 def _cancelled(pushed: _PushedMessage) -> events.Event:
-    data = fields.decoded(_CANCELLED, pushed.data)
+    data = fields.decoded_leniently(_CANCELLED, pushed.data)
     return events.Closed(pushed.order_no(), "cancelled", pushed.at(data.cancel_time))
 
 
 def _refunded(pushed: _PushedMessage) -> events.Event:
-    data = fields.decoded(_REFUNDED, pushed.data)
+    data = fields.decoded_leniently(_REFUNDED, pushed.data)
     order_no = pushed.order_no()
     refund_no = fields.token(_text(data.aftersale_id), "aftersale_id", fields.REFUND_NO_MAX)
     return events.RefundSucceeded(

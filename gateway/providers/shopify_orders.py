@@ -104,21 +104,28 @@ class _Head(Struct):
     test: bool = False
 
 
-class _Order(_Head, kw_only=True):
+class _Paid(_Head, kw_only=True):
+    """What money, status and time need; read apart, so that no line costs a payment."""
+
     currency: str
     total_price: Decimal
-    created_at: str
-    line_items: list[_Line]
-    taxes_included: bool = False
-    shipping_lines: list[_Line] = []
     current_total_price: Decimal | None = None
     total_outstanding: Decimal | None = None
-    total_tip_received: Decimal | None = None
-    original_total_duties_set: _Money | None = None
     refunds: list[_Refund] = []
     fulfillments: list[_Fulfilment] = []
     fulfillment_status: str | None = None
     cancelled_at: str | None = None
+
+
+class _Order(_Head, kw_only=True):
+    currency: str
+    total_price: Decimal
+    created_at: str
+    line_items: list[_Line] = []
+    taxes_included: bool = False
+    shipping_lines: list[_Line] = []
+    total_tip_received: Decimal | None = None
+    original_total_duties_set: _Money | None = None
     customer: _Customer | None = None
     note: str | None = None
     billing_address: _Address | None = None
@@ -127,6 +134,7 @@ class _Order(_Head, kw_only=True):
 
 _id = functools.partial(shop_orders.id_text, giver="Shopify")
 _HEAD = msgspec.json.Decoder(_Head)
+_PAID_PART = msgspec.json.Decoder(_Paid)
 _ORDER = msgspec.json.Decoder(_Order)
 
 
@@ -141,7 +149,7 @@ def items(
     take_tests: bool,
 ) -> list[contract.Item]:
     """Return the order and its events. Raises ``Rejected`` if it names no order."""
-    head = fields.decoded(_HEAD, body)
+    head = fields.decoded_leniently(_HEAD, body)
     id_ = _id(head.id)
     message = shop_orders.OrderMessage(
         kind=fields.token(f"order.{head.financial_status}", "financial_status", fields.KEY_MAX),
@@ -157,7 +165,13 @@ def items(
         head.name,
         id_=id_,
         report=lambda message: _Report(
-            message, fields.decoded(_ORDER, body), now, channel, country, park_untracked
+            message,
+            fields.decoded_leniently(_PAID_PART, body),
+            body,
+            now,
+            channel,
+            country,
+            park_untracked,
         ),
     )
 
@@ -166,14 +180,16 @@ class _Report(Struct, frozen=True):
     """One order as a message reports it."""
 
     message: shop_orders.OrderMessage
-    order: _Order
+    order: _Paid
+    body: bytes
     now: datetime
     channel: str
     country: str
     park_untracked: bool
 
     def submission(self) -> orders.Submission:
-        return _submission(self.order, self.message.order_no, self.channel, self.country)
+        order = fields.decoded_leniently(_ORDER, self.body)
+        return _submission(order, self.message.order_no, self.channel, self.country)
 
     def happened(self) -> list[contract.Item]:
         order, message, status = self.order, self.message, self.order.financial_status

@@ -105,10 +105,10 @@ class WooCommerce:
                 "and written again on the way",
             )
         digest = hashlib.blake2b(message.body, digest_size=12).hexdigest()
-        head = fields.decoded(_HEAD, message.body)
+        head = fields.decoded_leniently(_HEAD, message.body)
         if not 0 < head.id < 1 << 63:
             raise fields.malformed("the id is not a number that a shop assigns")
-        names = fields.decoded(_NAMES, message.body).keys()
+        names = fields.decoded_leniently(_NAMES, message.body).keys()
         topic = fields.kind(message.headers.get("X-WC-Webhook-Topic", ""))
         if topic.partition(".")[0] in _NOT_ORDERS or names >= _OF_SUBSCRIPTION:
             event = events.Noted(topic, message.now)

@@ -32,7 +32,8 @@ _PAID = frozenset({"processing", "completed", "refunded"})
 class _Line(Struct):
     total: Decimal
     name: str | None = None
-    quantity: int = 1
+    #: Plug-ins sell by weight or length: 0.5.
+    quantity: Decimal = Decimal(1)
     subtotal: Decimal | None = None
     subtotal_tax: Decimal = money.ZERO
     total_tax: Decimal = money.ZERO
@@ -66,16 +67,23 @@ class _Head(Struct):
     date_modified_gmt: str | None = None
 
 
+class _Paid(_Head, kw_only=True):
+    """What money, status and time need; read apart, so that no line costs a payment."""
+
+    currency: str
+    total: Decimal
+    refunds: list[_Refund] = []
+    date_paid_gmt: str | None = None
+    date_completed_gmt: str | None = None
+
+
 class _Order(_Head, kw_only=True):
     currency: str
     total: Decimal
     date_created_gmt: str
-    line_items: list[_Line]
+    line_items: list[_Line] = []
     shipping_lines: list[_Line] = []
     fee_lines: list[_Line] = []
-    refunds: list[_Refund] = []
-    date_paid_gmt: str | None = None
-    date_completed_gmt: str | None = None
     customer_id: int = 0
     customer_note: str | None = None
     billing: _Address | None = None
@@ -86,6 +94,7 @@ _id = functools.partial(shop_orders.id_text, giver="a shop")
 # Times of the shop are UTC without a zone.
 _moment_or = functools.partial(shop_orders.moment_or, zone=UTC)
 _HEAD = msgspec.json.Decoder(_Head)
+_PAID_PART = msgspec.json.Decoder(_Paid)
 _ORDER = msgspec.json.Decoder(_Order)
 
 
@@ -93,7 +102,7 @@ def items(
     body: bytes, *, digest: str, now: datetime, channel: str, country: str
 ) -> list[contract.Item]:
     """Return the order and its events. Raises ``Rejected`` if it names no order."""
-    head = fields.decoded(_HEAD, body)
+    head = fields.decoded_leniently(_HEAD, body)
     if isinstance(head.number, int) and not 0 < head.number < 1 << 63:
         raise fields.malformed("the number is not one that a shop assigns")
     id_ = _id(head.id)
@@ -113,7 +122,7 @@ def items(
         str(head.number),
         id_=id_,
         report=lambda message: _Report(
-            message, fields.decoded(_ORDER, body), now, channel, country
+            message, fields.decoded_leniently(_PAID_PART, body), body, now, channel, country
         ),
     )
 
@@ -122,7 +131,8 @@ class _Report(Struct, frozen=True):
     """One order as a message reports it."""
 
     message: shop_orders.OrderMessage
-    order: _Order
+    order: _Paid
+    body: bytes
     now: datetime
     channel: str
     country: str
@@ -137,7 +147,8 @@ class _Report(Struct, frozen=True):
         return f"{self.channel}:{self.message.order_no}"
 
     def submission(self) -> orders.Submission:
-        return _submission(self.order, self.message.order_no, self.channel, self.country)
+        order = fields.decoded_leniently(_ORDER, self.body)
+        return _submission(order, self.message.order_no, self.channel, self.country)
 
     def happened(self) -> list[contract.Item]:
         order, message, status = self.order, self.message, self.order.status
@@ -245,7 +256,13 @@ def _submission(order: _Order, order_no: str, channel: str, country: str) -> ord
 
 
 def _item(line: _Line, currency: str) -> orders.Item:
-    shop_orders.check_quantity(line.quantity)
+    name, quantity = shop_orders.stripped(line.name), 1
+    if line.quantity == line.quantity.to_integral_value():
+        shop_orders.check_quantity(line.quantity)
+        quantity = int(line.quantity)
+    else:
+        # Part of a unit is sold as one piece; what it was stands in its name.
+        name = f"{name[: shop_orders.NAME_MAX - 24]} ({line.quantity})"
     cost = _cost(line, currency)
     if cost < 0:
         raise shop_orders.Unclear("a line costs less than nothing")
@@ -260,8 +277,8 @@ def _item(line: _Line, currency: str) -> orders.Item:
             for number in numbers
             if number and len(number) <= shop_orders.SKU_MAX
         ],
-        name=shop_orders.stripped(line.name),
-        quantity=line.quantity,
+        name=name,
+        quantity=quantity,
         full=full,
         cost=cost,
         currency=currency,

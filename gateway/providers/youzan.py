@@ -118,7 +118,7 @@ class Youzan:
     def read(self, message: contract.Message) -> contract.Reading:
         """Verify and decode one message. Raises ``Rejected``."""
         self._check_signature(message)
-        envelope = fields.decoded(_ENVELOPE, message.body)
+        envelope = fields.decoded_leniently(_ENVELOPE, message.body)
         self._check_ours(envelope)
         key = _key(envelope)
         if envelope.test in (True, "true"):
@@ -162,11 +162,11 @@ class Youzan:
             raise errors.Rejected("not_ours", "another shop; enter it in kdt_ids if it is yours")
 
     def _items(self, key: str, kind: str, content: bytes, now: datetime) -> list[contract.Item]:
-        if bytes(fields.decoded(_CONTENT, content).full_order_info) not in (b"", b"null"):
+        if bytes(fields.decoded_leniently(_CONTENT, content).full_order_info) not in (b"", b"null"):
             return youzan_orders.items(
                 key, kind, content, now=now, channel=self._channel, hint=self._hint
             )
-        brief = fields.decoded(_BRIEF, content)
+        brief = fields.decoded_leniently(_BRIEF, content)
         order_no = fields.order_no(brief.tid) if brief.tid else ""
         message = _BriefMessage(kind, order_no, brief, now)
         try:
@@ -228,7 +228,7 @@ def _decoded(msg: msgspec.Raw) -> bytes:
     content = bytes(msg).strip()
     if not content.startswith(b'"'):
         return content
-    text = fields.decoded(_TEXT, msg)
+    text = fields.decoded_leniently(_TEXT, msg)
     if text.lstrip().startswith("{"):
         return text.encode()
     # The encoding of a blank is not documented. Times contain blanks: if the text has no ``%20``,

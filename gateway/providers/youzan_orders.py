@@ -103,9 +103,14 @@ class _Head(Struct):
     order_info: _OrderInfo
 
 
-class _Order(_Head, kw_only=True):
+class _Paid(_Head, kw_only=True):
+    """What money, status and time need; read apart, so that no line costs a payment."""
+
     pay_info: _PayInfo
-    orders: list[_Line]
+
+
+class _Order(_Paid, kw_only=True):
+    orders: list[_Line] = []
     address_info: _Address | None = None
     buyer_info: _Buyer | None = None
     remark_info: _Remark | None = None
@@ -131,6 +136,7 @@ class _Delivery(Struct):
 
 _CONTENT = msgspec.json.Decoder(_Content)
 _HEAD = msgspec.json.Decoder(_Head)
+_PAID_PART = msgspec.json.Decoder(_Paid)
 _ORDER = msgspec.json.Decoder(_Order)
 _DELIVERIES = msgspec.json.Decoder(list[_Delivery] | None)
 
@@ -139,22 +145,20 @@ def items(
     key: str, kind: str, content: bytes, *, now: datetime, channel: str, hint: Hint
 ) -> list[contract.Item]:
     """Return the order and its events. Raises ``Rejected`` if it names no order."""
-    message = fields.decoded(_CONTENT, content)
-    info = fields.decoded(_HEAD, message.full_order_info).order_info
+    message = fields.decoded_leniently(_CONTENT, content)
+    info = fields.decoded_leniently(_HEAD, message.full_order_info).order_info
     report = _Report(key, kind, fields.order_no(info.tid), info, now, hint)
+    placed: events.Event | orders.Submission
     try:
-        order = fields.decoded(_ORDER, message.full_order_info)
-        placed: events.Event | orders.Submission = _submission(order, report.order_no, channel)
-    except errors.Rejected as rejected:
-        unmapped = events.Unmapped(
-            kind, report.order_no, rejected.hint, report.at(info.update_time)
-        )
-        return [contract.Item(f"{key}:placed", unmapped)]
-    except shop_orders.Unclear as unclear:
-        placed = events.Unmapped(kind, report.order_no, str(unclear), report.at(info.update_time))
+        order = fields.decoded_leniently(_ORDER, message.full_order_info)
+        placed = _submission(order, report.order_no, channel)
+    except (errors.Rejected, shop_orders.Unclear) as why:
+        detail = why.hint if isinstance(why, errors.Rejected) else str(why)
+        placed = events.Unmapped(kind, report.order_no, detail, report.at(info.update_time))
     found = [contract.Item(f"{key}:placed", placed)]
     try:
-        found.extend(report.happened(order, message.delivery_order))
+        paid = fields.decoded_leniently(_PAID_PART, message.full_order_info)
+        found.extend(report.happened(paid, message.delivery_order))
     except errors.Rejected as rejected:
         unmapped = events.Unmapped(kind, report.order_no, rejected.hint, now)
         found.append(contract.Item(f"{key}:status", unmapped))
@@ -178,7 +182,7 @@ class _Report(Struct, frozen=True):
         except errors.Rejected:
             return self.now
 
-    def happened(self, order: _Order, deliveries: msgspec.Raw) -> list[contract.Item]:
+    def happened(self, order: _Paid, deliveries: msgspec.Raw) -> list[contract.Item]:
         """Return the events that the status proves, the payment first."""
         status = self.info.status
         is_closed_paid = status in _CLOSED and bool(self.info.pay_time)
@@ -207,7 +211,7 @@ class _Report(Struct, frozen=True):
     def _item(self, what: str, event: events.Event) -> contract.Item:
         return contract.Item(f"{self.key}:{what}", event)
 
-    def _payment(self, order: _Order) -> events.Event:
+    def _payment(self, order: _Paid) -> events.Event:
         return events.PaymentSucceeded(
             # Refunds name the order and no payment, so the order number is the transaction id.
             transaction_id=self.order_no,
@@ -239,7 +243,7 @@ class _Report(Struct, frozen=True):
 
 def _parcel(raw: msgspec.Raw) -> tuple[str, str] | None:
     """Return carrier and number of the first parcel that has both."""
-    for delivery in fields.decoded(_DELIVERIES, raw) or ():
+    for delivery in fields.decoded_leniently(_DELIVERIES, raw) or ():
         for parcel in delivery.dists or ():
             express = parcel.express_info
             if express and express.express_id and express.express_no:

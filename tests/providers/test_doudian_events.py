@@ -117,7 +117,6 @@ def test_other_shops() -> None:
         ("101", PAID_DATA | {"pay_amount": -1}),
         ("101", PAID_DATA | {"pay_amount": 10**400}),
         ("101", PAID_DATA | {"pay_amount": 19.9}),
-        ("101", PAID_DATA | {"pay_amount": "1990"}),
         ("101", PAID_DATA | {"p_id": None}),
         ("101", PAID_DATA | {"p_id": 2**70}),
         ("101", PAID_DATA | {"p_id": "A B"}),
@@ -246,3 +245,19 @@ def test_wrong_configuration(secrets: tuple[str, ...], options: Any, says: str) 
     with pytest.raises(ValueError, match=says) as caught:
         doudian.adapter(account(*secrets, **options))
     assert not any(secret and secret in str(caught.value) for secret in secrets)
+
+
+@pytest.mark.parametrize(
+    "changes", [{"pay_amount": "1990"}, {"pay_amount": 1990.0}, {"pay_type": ""}, {"pay_type": "4"}]
+)
+def test_a_payment_counts_however_its_numbers_are_written(changes: dict[str, Any]) -> None:
+    (read,) = ADAPTER.read(signed([item("101", PAID_DATA | changes)])).items
+    assert read.event == PAYMENT
+
+
+def test_a_carrier_may_be_a_number() -> None:
+    logistics = {"express_company_id": 17, "logistics_code": 4313408}
+    data = SHIPPED_DATA | {"logistics_msg": logistics}
+    (read,) = ADAPTER.read(signed([item("102", data)])).items
+    assert isinstance(read.event, events.Shipped)
+    assert (read.event.carrier, read.event.tracking_no) == ("17", "4313408")

@@ -165,7 +165,7 @@ def test_events_of_each_status(changes: Any, kinds: list[type]) -> None:
         {"currency": "XXQ"},
         {"line_items": []},
         {"line_items": [LINE | {"quantity": 0}]},
-        {"line_items": [LINE | {"quantity": 0.5}]},
+        {"line_items": [LINE | {"quantity": "many"}]},
         {"line_items": [LINE | {"total": "-27.00"}]},
         {"line_items": [LINE | {"total": "27.001"}]},
         {"line_items": [LINE] * 201},
@@ -177,6 +177,58 @@ def test_an_order_that_is_not_clear_is_parked(changes: Any) -> None:
     order, _ = read_order(changed(**changes))
     assert isinstance(order, events.Unmapped)
     assert (order.order_no, order.kind) == ("1727", "order.processing")
+
+
+ODD_BUT_CLEAR: list[Any] = [
+    {"line_items": [LINE | {"quantity": 3.0}]},
+    {"line_items": [LINE | {"quantity": "3"}]},
+    {"line_items": [LINE | {"product_id": None, "variation_id": None, "sku": "WA-1"}]},
+    {"line_items": [LINE | {"product_id": "93", "variation_id": ""}]},
+    {"customer_id": None},
+    {"customer_id": ""},
+    {"billing": [], "refunds": None},
+    {"billing": None},
+    {"total": 39.46},
+    {"number": 1727},
+]
+
+
+@pytest.mark.parametrize("changes", ODD_BUT_CLEAR)
+def test_what_means_the_same_is_read_the_same(changes: Any) -> None:
+    """Whole floats, numbers as text, null and empty for none: plug-ins write all of these."""
+    order, happened = read_order(changed(**changes))
+    plain, plainly_happened = read_order(changed())
+    assert isinstance(order, orders.Submission)
+    assert isinstance(plain, orders.Submission)
+    assert order.items == plain.items
+    assert order.amounts == plain.amounts
+    assert happened == plainly_happened
+
+
+def test_a_part_of_a_unit_is_one_piece() -> None:
+    order, happened = read_order(changed(line_items=[LINE | {"quantity": 0.5}]))
+    assert isinstance(order, orders.Submission)
+    item = order.items[0]
+    assert (item.quantity, item.name) == (1, "Woo Album (0.5)")
+    assert item.unit_price * item.quantity - item.discount == Decimal("32.13")
+    assert [type(event) for event in happened] == [events.PaymentSucceeded]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"line_items": [LINE | {"total": "twenty"}]},
+        {"line_items": {"a": 1}},
+        {"line_items": [LINE | {"quantity": [3]}]},
+        {"billing": "none", "shipping": 7},
+        {"date_created_gmt": None},
+        {"fee_lines": [{"total": None}]},
+    ],
+)
+def test_no_odd_field_costs_the_payment(changes: Any) -> None:
+    """The order is parked at worst; its money is booked."""
+    _, happened = read_order(changed(**changes))
+    assert [type(event) for event in happened] == [events.PaymentSucceeded]
 
 
 @pytest.mark.parametrize("topic", ["subscription.created", "subscription.updated", None])

@@ -355,7 +355,6 @@ def test_malformed_msg_is_parked(msg: object) -> None:
         b"[]",
         b"null",
         b"{",
-        b'{"type":7,"kdt_id":63077}',
         b'{"type":"a b","kdt_id":63077}',
         b'{"type":"\\ud800","kdt_id":63077}',
         b'{"type":"' + b"a" * 129 + b'","kdt_id":63077}',
@@ -438,3 +437,36 @@ def test_needs_one_channel(channels: tuple[str, ...]) -> None:
     shop = contract.Account("shop", (SECRET,), OPTIONS, channels)
     with pytest.raises(ValueError, match="one channel"):
         youzan.adapter(shop)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"num": "2"}, {"num": 2.0}, {"outer_sku_id": None}, {"outer_sku_id": ""},
+        {"total_fee": ""},
+    ],
+)  # fmt: skip
+def test_lines_are_read_however_their_numbers_are_written(change: dict[str, Any]) -> None:
+    content = full("TRADE_PAID")
+    line = content["full_order_info"]["orders"][0]
+    plain = read_events("trade_TradePaid", full("TRADE_PAID"))
+    if set(change) <= {"num"}:
+        change = {"num": type(change["num"])(line["num"])}
+    line |= change
+    placed, paid = read_events("trade_TradePaid", content)
+    assert isinstance(placed, orders.Submission)
+    assert paid == plain[1]
+
+
+def test_freight_of_nothing_may_be_empty() -> None:
+    content = full("TRADE_PAID")
+    content["full_order_info"]["pay_info"]["post_fee"] = ""
+    assert isinstance(read_events("trade_TradePaid", content)[-1], events.PaymentSucceeded)
+
+
+def test_no_odd_line_costs_the_payment() -> None:
+    content = full("TRADE_PAID")
+    content["full_order_info"]["orders"] = [{"num": "many", "price": []}]
+    placed, paid = read_events("trade_TradePaid", content)
+    assert isinstance(placed, events.Unmapped)
+    assert isinstance(paid, events.PaymentSucceeded)

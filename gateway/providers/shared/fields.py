@@ -97,6 +97,42 @@ def decoded(decoder: msgspec.json.Decoder[T], content: bytes | msgspec.Raw) -> T
         raise malformed(f"not of the documented shape: {error}") from None
 
 
+def decoded_leniently(decoder: msgspec.json.Decoder[T], content: bytes | msgspec.Raw) -> T:
+    """Decode JSON of a sender that writes fields in several ways. Raises ``Rejected``.
+
+    Plug-ins and versions of a shop disagree: null, ``""`` and ``[]`` stand for "none", numbers are
+    text and whole numbers are floats. Such content is read again: what stands for none is left out,
+    and each number is taken as its text.
+    """
+    try:
+        return decoder.decode(content)
+    except msgspec.ValidationError as error:
+        first = error
+    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
+        return decoded(decoder, content)
+    try:
+        plain = msgspec.json.encode(_mended(_EXACT.decode(content)))
+        return msgspec.json.decode(plain, type=decoder.type, strict=False)
+    except RecursionError:
+        raise malformed("the JSON is nested too deeply") from None
+    except msgspec.MsgspecError:
+        raise malformed(f"not of the documented shape: {first}") from None
+
+
+_EXACT = msgspec.json.Decoder(float_hook=Decimal)
+_NONE: tuple[object, ...] = (None, "", [], {})
+
+
+def _mended(value: object) -> object:
+    if isinstance(value, dict):
+        return {name: _mended(each) for name, each in value.items() if each not in _NONE}
+    if isinstance(value, list):
+        return [_mended(each) for each in value]
+    if isinstance(value, int | Decimal) and not isinstance(value, bool):
+        return str(value)
+    return value
+
+
 def malformed(what: str) -> errors.Rejected:
     """Return the rejection of a message with a valid signature and invalid content."""
     return errors.Rejected("malformed", what)

@@ -189,7 +189,7 @@ def moment_or(now: datetime, text: str | None, *, zone: tzinfo | None = None) ->
         return now
 
 
-def check_quantity(quantity: int) -> None:
+def check_quantity(quantity: int | Decimal) -> None:
     """Raise ``Unclear`` unless the quantity of a line is in bounds."""
     if not 1 <= quantity <= orders.QUANTITY_MAX:
         raise Unclear("a line has a quantity out of bounds")
