@@ -6,6 +6,7 @@ import json
 import logging
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import asyncpg
 import pytest
@@ -138,6 +139,23 @@ async def test_its_remark_cannot_be_changed_and_nothing_is_lost(
     assert await ledger.fetchrow(f"SELECT * FROM orders WHERE id = '{id_}'") == before
     assert (await wire.ask("PATCH", f"/v1/orders/{placed[1]['id']}/remark", b'{"remark": "new"}')
             ).status == 200  # fmt: skip
+
+
+@pytest.mark.parametrize("plain", [b"", b"\xff\x00", b"[]", b'{"name": 5}'])
+async def test_what_opens_and_is_no_private_part_is_shown_in_the_same_way(
+    site: Site, wire: Wire, placed: list[dict[str, Any]],
+    ledger: "asyncpg.Pool[asyncpg.Record]", plain: bytes,
+) -> None:  # fmt: skip
+    """Written by another version, or by hand."""
+    id_ = placed[2]["id"]
+    sealed = site.gateway.stores.sealer.seal("orders.private", UUID(id_).bytes, plain)
+    await ledger.execute("UPDATE orders SET private = $1 WHERE id = $2", sealed, UUID(id_))
+    listed = await wire.ask("GET", "/v1/orders?channel=store&limit=5")
+    shown = {each["id"]: each for each in listed.json["orders"]}
+    assert is_shown_as_unreadable(shown[id_])
+    changed = await wire.ask("PATCH", f"/v1/orders/{id_}/remark", b'{"remark": "new"}')
+    # Where it has fields, the others stay as they are.
+    assert changed.status == (200 if plain.startswith(b"{") else 409)
 
 
 async def test_the_order_goes_on_all_the_same(

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from uuid import UUID
 
 import asyncpg
+import msgspec
 
 from gateway.domain import remarks
 from gateway.domain.errors import Unavailable
@@ -83,19 +84,27 @@ class Remarks:
             return None
         id_: UUID = record["id"]
         channel, status, version = record["channel"], record["status"], record["version"]
-        private = unreadable.opened(self._sealer, _PRIVATE, id_, record["private"])
+        verdict = self._judged(edit, id_, version, record["private"])
         answer: remarks.Answer
-        if private is None:
-            # What else is in there would be lost with it.
-            answer = "unreadable"
+        if isinstance(verdict, remarks.Replace):
+            answer, version = "changed", version + 1
+            await self._write(connection, edit, record, version, verdict.private)
         else:
-            verdict = remarks.judge(edit, version=version, private=private)
-            if isinstance(verdict, remarks.Replace):
-                answer, version = "changed", version + 1
-                await self._write(connection, edit, record, version, verdict.private)
-            else:
-                answer = verdict
+            answer = verdict
         return Edited(answer, id_, channel, record["order_no"], status, version, record["hold"])
+
+    def _judged(
+        self, edit: Edit, id_: UUID, version: int, envelope: bytes
+    ) -> remarks.Replace | remarks.Answer:
+        """Judge an edit; ``unreadable``: what else is in the private part would be lost."""
+        private = unreadable.opened(self._sealer, _PRIVATE, id_, envelope)
+        if private is None:
+            return "unreadable"
+        try:
+            return remarks.judge(edit, version=version, private=private)
+        except msgspec.MsgspecError:
+            unreadable.note(_PRIVATE, str(id_), envelope, "not the private part of an order")
+            return "unreadable"
 
     async def _write(
         self,
