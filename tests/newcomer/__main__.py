@@ -1,7 +1,7 @@
 """`python -m tests.newcomer`: play README.md and the guides outside the test suite.
 
-`--fresh` makes a new environment for every page with `make`, as a newcomer would; this takes a
-network and minutes.
+`--fresh`: `make` makes the environment, README.md's as its first command says, and one that the
+guides borrow. It takes a network and minutes.
 """
 
 import sys
@@ -10,8 +10,9 @@ from pathlib import Path
 
 import click
 
-from tests.newcomer import documents
-from tests.newcomer.play import NotAsSaid, play
+from tests.newcomer import clone, documents
+from tests.newcomer.clone import Environment
+from tests.newcomer.play import NotAsSaid, directory_of_ours, play
 
 
 @click.command()
@@ -20,17 +21,24 @@ from tests.newcomer.play import NotAsSaid, play
 def main(*, fresh: bool, pages: tuple[Path, ...]) -> None:
     """Play PAGES, or README.md and all guides. Exits 1 when something is not as a page says."""
     failed = 0
-    for page in [path.resolve() for path in pages] or documents.played():
-        began_s = time.monotonic()
-        try:
-            play(page.read_text("utf-8"), is_fresh=fresh)
-            what = "as it says"
-        except NotAsSaid as exc:
-            what = f"NOT as it says: {exc}"
-            failed += 1
-        took_s = time.monotonic() - began_s
-        click.echo(f"{documents.name(page)}: {what} ({took_s:.0f} s)")
+    with directory_of_ours() as directory:
+        lent = clone.installed(directory / "lent") if fresh else clone.ours()
+        for page in [path.resolve() for path in pages] or documents.played():
+            began_s = time.monotonic()
+            what = _played(page, None if fresh and page.name == "README.md" else lent)
+            failed += bool(what)
+            took_s = time.monotonic() - began_s
+            click.echo(f"{documents.name(page)}: {what or 'as it says'} ({took_s:.0f} s)")
     sys.exit(bool(failed))
+
+
+def _played(page: Path, environment: Environment | None) -> str:
+    """Return what is not as the page says; empty: everything is."""
+    try:
+        play(page.read_text("utf-8"), environment)
+    except NotAsSaid as exc:
+        return f"NOT as it says: {exc}"
+    return ""
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """A fresh clone of this repository, as it is in the working tree, with an environment.
 
-The environment of a test borrows the packages of the one that runs the test: to install them anew
-takes a network. ``python -m tests.newcomer --fresh`` leaves that to `make`, as a newcomer would.
+The environment borrows the packages of another one: to install them anew takes a network. What
+`python -m tests.newcomer --fresh` does is left to `make`, as a newcomer's is.
 """
 
 import hashlib
@@ -9,25 +9,41 @@ import re
 import shutil
 import subprocess
 import sys
-import sysconfig
+from collections.abc import Sequence
 from pathlib import Path
+
+from msgspec import Struct
 
 from tests.newcomer.documents import ROOT
 
 _VENV = ".venv"
 
 
-def make(target: Path, *, is_fresh: bool) -> None:
-    """``target`` is a clone with what is not committed yet; without ``is_fresh`` it has .venv."""
+class Environment(Struct, frozen=True):
+    """An environment that clones borrow, and what of the Makefile it provides."""
+
+    prefix: Path
+    provides: Sequence[str]
+
+
+def ours() -> Environment:
+    """Return the environment that runs this: it has the packages of the tests."""
+    return Environment(Path(sys.prefix), ("develop", "runtime"))
+
+
+def installed(target: Path) -> Environment:
+    """Make a clone whose environment `make` installs, for running only. Takes a network."""
+    make(target, None)
+    subprocess.run(["make", "runtime"], cwd=target, check=True)
+    return Environment(target / _VENV, ("runtime",))
+
+
+def make(target: Path, environment: Environment | None) -> None:
+    """``target`` is a clone with all that is not committed yet; its .venv borrows, if there is."""
     _git("clone", "--quiet", "--shared", str(ROOT), str(target))
     _overlay(target)
-    if not is_fresh:
-        _borrow_environment(target)
-
-
-def install(target: Path) -> None:
-    """The clone has the environment that `make` installs for running; needs a network."""
-    subprocess.run(["make", "runtime"], cwd=target, check=True)
+    if environment is not None:
+        _borrow(target, environment)
 
 
 def _overlay(target: Path) -> None:
@@ -55,22 +71,22 @@ def _git(*arguments: str) -> str:
     return done.stdout
 
 
-def _borrow_environment(target: Path) -> None:
-    """The clone has an environment that `make` takes for its own, with the packages of ours."""
+def _borrow(target: Path, environment: Environment) -> None:
+    """The clone has an environment that `make` takes for its own, with the packages of another."""
     venv = target / _VENV
-    python = getattr(sys, "_base_executable", sys.executable)
+    python = environment.prefix / "bin" / "python"
     subprocess.run([python, "-m", "venv", "--without-pip", str(venv)], check=True)
     (packages,) = venv.glob("lib/python*/site-packages")
-    # The clone comes first, and nothing that .pth files of ours would add: our code is not its.
-    paths = [str(target), sysconfig.get_path("purelib"), sysconfig.get_path("platlib")]
-    (packages / "borrowed.pth").write_text("\n".join(dict.fromkeys(paths)) + "\n", "utf-8")
-    for script in Path(sys.prefix, "bin").iterdir():
+    # The clone comes first. What .pth files of the other would add is left out: its own code.
+    paths = [target, *environment.prefix.glob("lib*/python*/site-packages")]
+    (packages / "borrowed.pth").write_text("".join(f"{path}\n" for path in paths), "utf-8")
+    for script in (environment.prefix / "bin").iterdir():
         _borrow_script(script, venv)
-    (venv / ".installed").write_text(_stamp(target), "utf-8")
+    (venv / ".installed").write_text(_stamp(target, environment.provides), "utf-8")
 
 
 def _borrow_script(script: Path, venv: Path) -> None:
-    """A command of ours, run by the interpreter of the clone; other files are left out."""
+    """A command of the other, run by the interpreter of the clone; other files are left out."""
     theirs = venv / "bin" / script.name
     if not script.is_file() or theirs.exists():
         return
@@ -83,14 +99,12 @@ def _borrow_script(script: Path, venv: Path) -> None:
     theirs.chmod(0o755)
 
 
-def _stamp(target: Path) -> str:
-    """Return what the Makefile writes down when everything is installed."""
+def _stamp(target: Path, provides: Sequence[str]) -> str:
+    """Return what the Makefile writes down when these are installed."""
     makefile = (target / "Makefile").read_text("utf-8")
-    runtime = _inputs(makefile, "RUNTIME_INPUTS")
-    develop = runtime + _inputs(makefile, "DEVELOP_INPUTS")
-    sums = (f"{name} {_sum(target, files)}" for name, files in
-            (("develop", develop), ("runtime", runtime)))  # fmt: skip
-    return "".join(f"{line}\n" for line in sums)
+    inputs = {"runtime": _inputs(makefile, "RUNTIME_INPUTS")}
+    inputs["develop"] = inputs["runtime"] + _inputs(makefile, "DEVELOP_INPUTS")
+    return "".join(f"{name} {_sum(target, inputs[name])}\n" for name in provides)
 
 
 def _inputs(makefile: str, name: str) -> list[str]:

@@ -9,6 +9,7 @@ from typing import assert_never
 from ops.embedded.cluster import Servers
 from tests.newcomer import answers, blocks, clone, places
 from tests.newcomer.blocks import Command, Page, Skipped, Stop, Write
+from tests.newcomer.clone import Environment
 from tests.newcomer.places import Places
 from tests.newcomer.terminal import Printed, Terminal
 from tests.support.patience import HANG_S
@@ -23,19 +24,17 @@ class NotAsSaid(AssertionError):
     """The page says one thing and something else happened; the message has both."""
 
 
-def play(text: str, *, is_fresh: bool = False) -> None:
+def play(text: str, environment: Environment | None) -> None:
     """Do all that a page says, in a clone of its own. Raises ``NotAsSaid``.
 
-    ``is_fresh``: the clone has no environment yet, so that the page's own commands make it.
+    The clone borrows ``environment``; None: it has none yet, and the page's own commands make it.
     """
     page = blocks.read(text)
     if not any(isinstance(step.what, Command) for step in page.steps):
         return
-    with _directory() as directory, contextlib.ExitStack() as stack:
+    with directory_of_ours() as directory, contextlib.ExitStack() as stack:
         made = directory / "tidegate"
-        clone.make(made, is_fresh=is_fresh)
-        if is_fresh and page.needs == "servers":
-            clone.install(made)
+        clone.make(made, environment)
         words: dict[str, str] = {}
         if page.needs == "servers":
             # As `tidegate doctor` wants them.
@@ -51,10 +50,10 @@ def play(text: str, *, is_fresh: bool = False) -> None:
                 directory,
                 ports=here.ports,
                 has_servers=page.needs == "servers",
-                is_fresh=is_fresh,
+                is_fresh=environment is None,
             ),
             scratch=directory,
-            hang_s=_INSTALL_S if is_fresh else HANG_S,
+            hang_s=_INSTALL_S if environment is None else HANG_S,
         )
         stack.callback(terminal.close)
         _Player(page, here, terminal, made).play()
@@ -121,7 +120,7 @@ class _Player:
 
 
 @contextlib.contextmanager
-def _directory() -> Iterator[Path]:
+def directory_of_ours() -> Iterator[Path]:
     """Yield a directory that the user of the servers may pass through, under root too."""
     with tempfile.TemporaryDirectory(prefix="newcomer-", ignore_cleanup_errors=True) as name:
         directory = Path(name)
