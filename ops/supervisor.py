@@ -15,12 +15,12 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 
-from gateway.runtime import shared_metrics
+from gateway.runtime import hangup, shared_metrics
 from gateway.runtime.hangup import Hangups
 from gateway.runtime.settings import ProcessRole, SettingsError
 from ops.embedded.processes import death_signal_hook
@@ -122,7 +122,7 @@ class Supervisor:
         return 0
 
     def _forward_reload(self) -> None:
-        """Have every child reload; one that starts just now reads the settings anyway."""
+        """Have every child reload; one that starts just now does so when it has started."""
         running = [slot.process for slot in self._slots if slot.process is not None]
         for process in running:
             process.send_signal(signal.SIGHUP)
@@ -131,14 +131,15 @@ class Supervisor:
 
     def _start(self, slot: "_Slot", now_s: float) -> None:
         slot.started_s = now_s
-        slot.process = subprocess.Popen(
-            self._argv,
-            env=self._environment,
-            stdin=subprocess.DEVNULL,
-            # Ctrl-C reaches the parent only, which then stops the children in order.
-            start_new_session=True,
-            preexec_fn=_before_exec(),  # noqa: PLW1509  # one thread here, and three system calls
-        )
+        with hangup.held_back():
+            slot.process = subprocess.Popen(
+                self._argv,
+                env=self._environment,
+                stdin=subprocess.DEVNULL,
+                # Ctrl-C reaches the parent only, which then stops the children in order.
+                start_new_session=True,
+                preexec_fn=death_signal_hook(signal.SIGTERM),  # noqa: PLW1509  # one thread here, and two system calls
+            )
 
     def _note_death(
         self, slot: "_Slot", process: subprocess.Popen[bytes], now_s: float
@@ -208,20 +209,6 @@ class _Slot:
         self.started_s = 0.0
         self.due_s = 0.0
         self.deaths = Deaths()
-
-
-def _before_exec() -> Callable[[], None]:
-    """Return what a child does before it runs ``tidegate serve``."""
-    die_with_us = death_signal_hook(signal.SIGTERM)
-
-    def before_exec() -> None:
-        # Until it listens for it: a reload must not end a child that starts. What it has not read
-        # by then it reads afterwards.
-        signal.signal(signal.SIGHUP, signal.SIG_IGN)
-        if die_with_us is not None:
-            die_with_us()
-
-    return before_exec
 
 
 def _reserve_port(host: str, port: int) -> socket.socket:

@@ -3,8 +3,8 @@
 A daemon has no terminal, and ``kill -HUP`` asks it to reload. A process that was started in a
 terminal is also sent SIGHUP when that terminal hangs up, and must end then: nobody could stop it
 with Ctrl-C any more. So the signal means the end where the terminal has just gone, and a reload
-everywhere else. Whoever ignores SIGHUP at the start (``nohup``, a supervisor) wants a process to
-outlive its terminal: there it always means a reload.
+everywhere else. Whoever ignores SIGHUP at the start (``nohup``) wants a process to outlive its
+terminal: there it always means a reload.
 
 The kernel may send the signal an instant before it takes the terminal away, so a signal is decided
 about at the second look. A shell that lets its jobs go (``disown``) sends none: once the terminal
@@ -13,7 +13,8 @@ has been gone for a while, the process counts as a daemon.
 
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import FrameType
 from typing import Literal
 
@@ -89,4 +90,16 @@ def listen() -> Hangups:
         hangups.note()
 
     signal.signal(signal.SIGHUP, on_signal)
+    # What was held back since this process was started comes now.
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})
     return hangups
+
+
+@contextmanager
+def held_back() -> Iterator[None]:
+    """Start a process within this block that will ``listen``: no SIGHUP ends it before that."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from gateway.runtime import hangup
 from ops.embedded import errors, processes
 from ops.embedded.processes import Runner, Service
 from ops.harness import command_line, environment, gateway_process
@@ -63,9 +64,10 @@ class Children:
 
     def start(self, name: str) -> None:
         """The process runs; it need not be ready yet."""
-        self.services[name] = self._runner.start(
-            name, command_line.tidegate(*self._arguments[name]), death_signal=signal.SIGTERM
-        )
+        with hangup.held_back():
+            self.services[name] = self._runner.start(
+                name, command_line.tidegate(*self._arguments[name]), death_signal=signal.SIGTERM
+            )
 
     def reload(self) -> None:
         """Both read their settings again; what comes of it is in their logs.

@@ -300,6 +300,25 @@ def test_sighup_has_the_gateway_and_the_worker_reload(up: Up) -> None:
     assert all(map(_is_alive, pids.values()))
 
 
+def test_a_reload_ends_no_gateway_that_starts(up: Up) -> None:
+    """It is held back until the gateway listens for it."""
+    said = up.output.count("restarting it")
+    os.kill(up.started()["gateway"], signal.SIGKILL)
+    up.wait_for(rf"(restarting it.*){{{said + 1}}}")
+    gateway = Path(up.wait_for(r"logs +(\S+)").split()[-1]) / "gateway.log"
+    began = gateway.read_text().count('"listening"')
+    reloaded = gateway.read_text().count('"reloaded"')
+
+    def is_back() -> bool:
+        up.hang_up()
+        return gateway.read_text().count('"listening"') > began
+
+    until_blocking(is_back)
+    until_blocking(lambda: gateway.read_text().count('"reloaded"') > reloaded)
+    up.wait_for("Reloading")
+    assert "status -1" not in up.output
+
+
 def test_a_signal_drains_and_stops_everything(up: Up) -> None:
     """SIGINT ends it with status 0 and leaves no process and no directory."""
     directory = Path(up.wait_for(r"logs +(\S+)").split()[-1]).parent

@@ -194,6 +194,8 @@ def test_the_cache_is_bounded() -> None:
     adapter.learn(f"{URL}-7", CHAIN.encode(), now=NOW)
     with pytest.raises(contract.DocumentMissing):
         adapter.read(PAID)
+    # And so is what another adapter takes over.
+    assert adapter.documents() == {f"{URL}-{n}": CHAIN.encode() for n in range(8)}
     assert adapter.read(signed(paid(), url=f"{URL}-7")).items
 
 
