@@ -11,7 +11,7 @@ Every error answer of the API is `application/problem+json` ([RFC
 below; `detail` says more in words; `errors` has each wrong field with its reason; `context` what
 the request conflicts with.
 Callbacks of configured accounts are answered as their provider expects it, see the pages of the
-[providers](../../../README.md).
+[providers](../../../README.md#providers).
 """
 _REJECTED = """\
 A callback is rejected, and counted in `tidegate_refused_callbacks_total`, for one of these

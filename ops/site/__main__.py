@@ -10,6 +10,7 @@ from ops.reference import pages
 from ops.site import html_links
 
 ROOT = Path(__file__).resolve().parents[2]
+_TARGET = ROOT / "build" / "docs"
 
 
 def build(target: Path, *, builder: str = "html") -> int:
@@ -40,15 +41,17 @@ def build(target: Path, *, builder: str = "html") -> int:
 @click.option(
     "--linkcheck", is_flag=True, help="Ask every address outside the site instead; needs a network."
 )
-@click.argument("target", type=click.Path(path_type=Path), default=ROOT / "build" / "docs")
+@click.argument("target", type=click.Path(path_type=Path), default=_TARGET)
 def main(*, linkcheck: bool, target: Path) -> None:
     """Build the site into TARGET, build/docs by default. Exits 1 for a warning or a broken link."""
     if outdated := pages.outdated():
         click.echo(f"not as the code is: {', '.join(outdated)}; run `{pages.COMMAND}`", err=True)
         sys.exit(1)
-    shutil.rmtree(target, ignore_errors=True)
     if linkcheck:
         sys.exit(build(target.with_name(f"{target.name}.linkcheck"), builder="linkcheck"))
+    if target.exists() and target != _TARGET and not (target / "objects.inv").exists():
+        raise click.ClickException(f"{target} is there and is no site: remove it, or name another")
+    shutil.rmtree(target, ignore_errors=True)
     status = build(target)
     broken = html_links.problems(target) if target.exists() else []
     for problem in broken:

@@ -45,6 +45,15 @@ def test_a_linked_source_file_is_a_page(built: Path) -> None:
     assert "../../_source/gateway/web/transport/listener.py.html" in guide
 
 
+@pytest.mark.servers
+def test_a_directory_that_is_no_site_is_not_removed(tmp_path: Path) -> None:
+    (tmp_path / "mine").touch()
+    done = subprocess.run(
+        [sys.executable, "-m", "ops.site", str(tmp_path)], capture_output=True, check=False
+    )
+    assert (done.returncode, (tmp_path / "mine").exists()) == (1, True)
+
+
 def _site(directory: Path, **pages: str) -> Path:
     for name, text in pages.items():
         (directory / f"{name}.html").write_text(text, "utf-8")
