@@ -28,6 +28,7 @@ Token = Annotated[
         min_length=1,
         max_length=64,
         pattern=r"^[!-~]+$(?!\n)",
+        description="Unique within its channel, for good.",
         extra={"plain": "have only visible ASCII characters, without spaces"},
     ),
 ]
@@ -45,19 +46,22 @@ Money = Annotated[
 ]
 
 
-def _text(max_length: int, min_length: int = 1) -> Any:
-    return Meta(min_length=min_length, max_length=max_length)
+def _text(max_length: int, min_length: int = 1, *, means: str | None = None) -> Any:
+    return Meta(min_length=min_length, max_length=max_length, description=means)
+
+
+_REQUIRED_IN_CN = "Required where the country is CN."
 
 
 #: A note of the buyer, or of the shop for them. It may contain anything: it is private.
-Remark = Annotated[str, _text(1024, 0)]
+Remark = Annotated[str, _text(1024, 0, means="A note of the buyer; private.")]
 
 
 class Item(Struct, frozen=True, forbid_unknown_fields=True):
     """One line: ``quantity`` pieces of ``sku``, less a discount on the whole line."""
 
-    sku: Annotated[str, _text(64)]
-    name: Annotated[str, _text(256)]
+    sku: Annotated[str, _text(64, means="The shop's own number of the article.")]
+    name: Annotated[str, _text(256, means="As the buyer saw it.")]
     quantity: Annotated[int, Meta(ge=1, le=QUANTITY_MAX)]
     unit_price: Money
     discount: Money = Decimal(0)
@@ -81,7 +85,10 @@ class Recipient(Struct, frozen=True, forbid_unknown_fields=True):
     """Where the parcel goes. Everything but country, province, city and district is private."""
 
     name: Annotated[str, _text(128)]
-    phone: Annotated[str, _text(32, 5)]
+    phone: Annotated[
+        str,
+        _text(32, 5, means="A telephone number of `country`, as people write it, or with `+`."),
+    ]
     country: Annotated[
         str,
         Meta(
@@ -91,11 +98,11 @@ class Recipient(Struct, frozen=True, forbid_unknown_fields=True):
         ),
     ]
     street: Annotated[str, _text(512)]
-    province: Annotated[str, _text(64, 0)] = ""
-    city: Annotated[str, _text(64, 0)] = ""
-    district: Annotated[str, _text(64, 0)] = ""
+    province: Annotated[str, _text(64, 0, means=_REQUIRED_IN_CN)] = ""
+    city: Annotated[str, _text(64, 0, means=_REQUIRED_IN_CN)] = ""
+    district: Annotated[str, _text(64, 0, means=_REQUIRED_IN_CN)] = ""
     postcode: Annotated[str, _text(16, 0)] | None = None
-    id_number: Annotated[str, _text(32)] | None = None
+    id_number: Annotated[str, _text(32, means="For customs, where they ask for it.")] | None = None
 
 
 class Submission(Struct, frozen=True, forbid_unknown_fields=True):
@@ -103,8 +110,10 @@ class Submission(Struct, frozen=True, forbid_unknown_fields=True):
 
     channel: Channel
     order_no: Token
-    buyer_id: Annotated[str, _text(128)]
-    placed_at: Annotated[datetime, Meta(tz=True)]
+    buyer_id: Annotated[str, _text(128, means="The shop's own number of the buyer.")]
+    placed_at: Annotated[
+        datetime, Meta(tz=True, description="When the buyer placed it, with its zone (RFC 3339).")
+    ]
     currency: Annotated[
         str,
         Meta(

@@ -176,6 +176,12 @@ def test_every_problem_is_listed() -> None:
     assert all(f"/problems/{kind}<" in text for kind in KINDS)
 
 
+def test_a_problem_of_an_answer_leads_to_its_explanation() -> None:
+    section = _sections(BOTH["clients"])["submitOrder"]
+    assert '<a href="#problem-key-reused"><code>key-reused</code></a>' in section
+    assert b'<div id="problem-key-reused"><dt>' in BOTH["clients"].html
+
+
 def test_what_a_document_says_is_text_and_never_markup() -> None:
     hostile = "</code><script>alert(1)</script>\"'`<b>`&amp;"
     described = documents.of_clients()

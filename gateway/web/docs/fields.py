@@ -23,6 +23,11 @@ def anchor(name: str) -> str:
     return f"schema-{name}"
 
 
+def problem_anchor(kind: str) -> str:
+    """Return the id of the place where a kind of problem is explained."""
+    return f"problem-{kind}"
+
+
 def name_of(schema: Schema) -> str | None:
     """Return the name of the component that a schema refers to."""
     reference = schema.get("$ref", "")

@@ -1,6 +1,7 @@
 """One operation: what it takes and answers on the left, how to send it on the right."""
 
 import json
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -9,11 +10,14 @@ from gateway.web.docs.fields import Components
 from gateway.web.docs.languages import LANGUAGES, program
 from gateway.web.docs.markup import code, escaped, inline, joined, prose
 from gateway.web.docs.requests import Example
+from gateway.web.problem_kinds import KINDS
+from gateway.web.response import PROBLEM
 
 #: Operations whose example is a longer program, by their id.
 PROGRAMS = {"submitOrder": "place_order"}
 
 Operation = Mapping[str, Any]
+_CODE = re.compile(r"<code>([a-z-]+)</code>")
 
 
 def shown(method: str, path: str, operation: Operation, components: Components) -> str:
@@ -78,20 +82,36 @@ def _answers(operation: Operation, components: Components) -> str:
 
 
 def _answer(status: str, response: Mapping[str, Any], components: Components) -> str:
+    content = response.get("content", {})
     bodies = [
-        f"<code>{escaped(kind)}</code>: {fields.described(content['schema'], components)}"
-        for kind, content in response.get("content", {}).items()
+        f"<code>{escaped(kind)}</code>: {fields.described(each['schema'], components)}"
+        for kind, each in content.items()
+        # What nearly every error is, is said once, at the top of the page.
+        if kind != PROBLEM or len(content) > 1
     ]
     headers = [
         f"<code>{escaped(name)}</code>: {inline(header['description'])}"
         for name, header in response.get("headers", {}).items()
-        # What nearly every answer has is said once, at the top of the page.
+        # And what nearly every answer has.
         if "$ref" not in header
     ]
     notes = joined(f"<li>{each}</li>" for each in (*bodies, *headers))
     return (
         f'<div><dt class="status s{status[0]}">{status}</dt>'
-        f"<dd>{prose(response['description'])}{f'<ul>{notes}</ul>' if notes else ''}</dd></div>"
+        f"<dd>{_with_links(prose(response['description']))}"
+        f"{f'<ul>{notes}</ul>' if notes else ''}</dd></div>"
+    )
+
+
+def _with_links(text: str) -> str:
+    """Return a description in HTML whose names of problems lead to what is said of them."""
+    return _CODE.sub(
+        lambda match: (
+            f'<a href="#{fields.problem_anchor(match[1])}">{match[0]}</a>'
+            if match[1] in KINDS
+            else match[0]
+        ),
+        text,
     )
 
 

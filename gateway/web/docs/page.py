@@ -186,8 +186,8 @@ def _schema(name: str, schema: fields.Schema, components: fields.Components) -> 
 
 def _problems() -> str:
     rows = [
-        f'<div><dt><code>/problems/{escaped(name)}</code> <span class="type">{kind.status}, '
-        f"{escaped(kind.title)}</span></dt>"
+        f'<div id="{fields.problem_anchor(name)}"><dt><code>/problems/{escaped(name)}</code> '
+        f'<span class="type">{kind.status}, {escaped(kind.title)}</span></dt>'
         f"<dd>{prose(kind.meaning)}{prose(kind.remedy)}</dd></div>"
         for name, kind in sorted(KINDS.items(), key=lambda each: each[1].status)
     ]
