@@ -49,9 +49,14 @@ def explained(exc: Exception) -> Failure | None:
 
 def _cannot_be_encoded(exc: BaseException | None) -> bool:
     """Return whether bytes of the command line that are no text got as far as a driver."""
-    while exc is not None and not isinstance(exc, UnicodeEncodeError):
+    seen: set[int] = set()
+    # A cause may be the context of its own cause: such a chain has no end.
+    while exc is not None and id(exc) not in seen:
+        if isinstance(exc, UnicodeEncodeError):
+            return True
+        seen.add(id(exc))
         exc = exc.__cause__ or exc.__context__
-    return exc is not None
+    return False
 
 
 def unavailable(exc: Unavailable) -> str:
