@@ -103,6 +103,7 @@ class Servers:
         self._state: State | None = None
         self._servers: dict[str, _Server] = {}
         self._site: Site | None = None
+        self._is_replica_due = False
         self._slot_checked_s = 0.0
 
     def open(self) -> None:
@@ -134,6 +135,7 @@ class Servers:
     def begin(self) -> None:
         """All but the replica accept connections, and the replica is starting: `finish` follows.
 
+        A replica that has to be made is ready as well: nothing else has the machine meanwhile.
         Raises like `start`.
         """
         with self._stopped_on_error():
@@ -141,15 +143,21 @@ class Servers:
             self._make_servers()
             for server in self._servers.values():
                 server.launch()  # all at once, but for what has to be made first
+            replica = self._servers.get(REPLICA)
+            self._is_replica_due = replica is not None and replica.service is not None
             for name in (PRIMARY, VALKEY, JOURNAL):
                 self._await(name)
+            if not self._is_replica_due:
+                self._await(REPLICA)
 
     def finish(self) -> None:
         """The replica accepts connections too, and follows the primary.
 
         Raises like `start`, but what runs goes on: what uses it may have to end first.
         """
-        self._await(REPLICA)
+        if self._is_replica_due:
+            self._is_replica_due = False
+            self._await(REPLICA)
 
     def ask_primary(self, query: str) -> str:
         """What psql prints for a query in the database of the gateway, read by the superuser.

@@ -101,7 +101,11 @@ class Site:
         self, port: int, statements: str, *, database: str = "postgres", timeout_s: float = 30.0
     ) -> str:
         """What psql prints for these statements. Raises processes.HelperFailed on any error."""
-        target = self.connection(port=port, user=SUPERUSER, dbname=database, connect_timeout="5")
+        # The whole time: a machine that is busy with a start may take seconds to log in.
+        patience = str(max(2, int(timeout_s)))
+        target = self.connection(
+            port=port, user=SUPERUSER, dbname=database, connect_timeout=patience
+        )
         options = ["-XqAt", "-w", "-v", "ON_ERROR_STOP=1", "-d", target]
         argv = [self.program("psql"), *options]
         return self.runner.run(argv, stdin=statements, timeout_s=timeout_s).strip()

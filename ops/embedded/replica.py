@@ -11,7 +11,8 @@ from ops.embedded.postgres import REPLICATOR, Server, Site
 
 SLOT = "tidegate_replica"
 _COPY_TIMEOUT_S = 900.0
-_FOLLOW_TIMEOUT_S = 10.0
+#: Longer than a busy start takes: what cannot follow is found out by its slot.
+_FOLLOW_TIMEOUT_S = 30.0
 _LOOK_INTERVAL_S = 0.05
 
 # S608: the name put into them is a constant of ours.
