@@ -14,8 +14,8 @@ from tests.newcomer.places import Places
 from tests.newcomer.terminal import Printed, Terminal
 from tests.support.patience import HANG_S
 
-#: How a command that stays may end after Ctrl-C: `make` itself reports the interrupt.
-_AFTER_INTERRUPT = {0, 130, -2}
+#: `make` itself reports the interrupt, whatever its command ended with.
+_INTERRUPTED = {130, -2}
 #: Seconds that a block may take at most which installs everything.
 _INSTALL_S = 900.0
 
@@ -115,8 +115,9 @@ class _Player:
             file.write(self._here.real(what.text))
 
     def _stop(self, *, line: int) -> None:
-        if wrong := [s for s in self._terminal.interrupt() if s not in _AFTER_INTERRUPT]:
-            raise NotAsSaid(f"line {line}: Ctrl-C ended with {wrong}")
+        for command, status in self._terminal.interrupt():
+            if status and not (command.startswith("make ") and status in _INTERRUPTED):
+                raise NotAsSaid(f"line {line}: Ctrl-C ended with {status}\n\n{command}")
 
 
 @contextlib.contextmanager

@@ -62,7 +62,8 @@ class Terminal:
         self._scratch = scratch
         self._state = scratch / "state"
         self._started: list[subprocess.Popen[bytes]] = []
-        self._staying: list[subprocess.Popen[bytes]] = []
+        #: Each command that stays in the foreground, and its process.
+        self._staying: list[tuple[str, subprocess.Popen[bytes]]] = []
         self._blocks = 0
 
     def run(self, text: str) -> Printed:
@@ -85,25 +86,25 @@ class Terminal:
             if printed.status:
                 return printed
         process, log = self._start(_last(text), is_kept=False)
-        self._staying.append(process)
+        self._staying.append((_last(text), process))
         deadline_s = time.monotonic() + self._hang_s
         while not re.search(until, _text(log)):
             if (status := process.poll()) is not None:
-                self._staying.remove(process)
+                self._staying.pop()
                 return Printed(_text(log), status or 1)
             if time.monotonic() > deadline_s:
                 raise TimeoutError(f"it did not print {until!r}; it printed:\n{_text(log)}")
             time.sleep(_POLL_S)
         return Printed(_text(log), 0)
 
-    def interrupt(self) -> list[int]:
-        """Press Ctrl-C wherever something stays; return how each ended."""
-        statuses = []
+    def interrupt(self) -> list[tuple[str, int]]:
+        """Press Ctrl-C wherever something stays; return each command and how it ended."""
+        ended = []
         while self._staying:
-            process = self._staying.pop()
+            command, process = self._staying.pop()
             os.killpg(process.pid, signal.SIGINT)
-            statuses.append(process.wait(HANG_S))
-        return statuses
+            ended.append((command, process.wait(HANG_S)))
+        return ended
 
     def close(self) -> None:
         """Nothing that was started here runs any more."""
