@@ -9,7 +9,7 @@ import asyncpg
 import pytest
 
 from gateway.runtime import settings as configuration
-from ops.simulators import keys, wechatpay
+from ops.simulators import keys, kuaidi100, wechatpay
 from tests.support.patience import HANG_S
 from tests.support.site import Site
 
@@ -67,13 +67,17 @@ async def test_orders_are_placed_and_paid(
 @pytest.mark.parametrize(
     ("payments", "message"),
     [
-        ("unknown=x.json", "give PROVIDER=FILE"),
-        ("wechatpay", "give PROVIDER=FILE"),
+        ("unknown=x.json", "is not PROVIDER=FILE"),
+        ("wechatpay", "is not PROVIDER=FILE"),
         ("wechatpay=missing.json", "holds no simulated account"),
-        ("kuaidi100=x.json", "takes no payments in CNY"),
+        ("kuaidi100={there}", "takes no payments in CNY"),
     ],
 )
-async def test_a_wrong_account_is_named(site: Site, payments: str, message: str) -> None:
-    status, output = await locust(site, "--payments", payments)
+async def test_a_wrong_account_is_named(
+    site: Site, tmp_path: Path, payments: str, message: str
+) -> None:
+    there = tmp_path / "kuaidi100.json"
+    keys.save(there, kuaidi100.create())
+    status, output = await locust(site, "--payments", payments.format(there=there))
     assert status != 0
     assert message in output
