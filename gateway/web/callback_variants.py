@@ -5,16 +5,13 @@ from collections.abc import Mapping
 import msgspec
 
 from gateway.providers import contract
-from gateway.web.routing import Answer, Header, Variant
+from gateway.web.routing import Answer, Variant
 
 _TEXTS: Mapping[contract.Answer, str] = {
     "accepted": "Committed, journaled or parked; so was every earlier one of the same event.",
     "later": "Not stored. The provider sends it again.",
     "rejected": "Rejected: signature, freshness, account or content. Not stored.",
 }
-_RETRY_AFTER = Header(
-    "Retry-After", {"type": "integer", "minimum": 1}, "Seconds. Providers have their own schedule."
-)
 
 
 def of(providers: Mapping[str, contract.Provider]) -> list[Variant]:
@@ -34,13 +31,11 @@ def _variant(name: str, provider: contract.Provider) -> Variant:
         },
         body_types=provider.body_types,
         sender=f"Sent by {provider.title}. `tidegate simulate {name}` sends what it would send.",
-        answers=[
-            _answer(text, provider.replies[answer], answer) for answer, text in _TEXTS.items()
-        ],
+        answers=[_answer(text, provider.replies[answer]) for answer, text in _TEXTS.items()],
     )
 
 
-def _answer(text: str, reply: contract.Reply, answer: contract.Answer) -> Answer:
+def _answer(text: str, reply: contract.Reply) -> Answer:
     content_type = reply.content_type.partition(";")[0]
     is_json = content_type == contract.JSON
     return Answer(
@@ -48,6 +43,5 @@ def _answer(text: str, reply: contract.Reply, answer: contract.Answer) -> Answer
         text,
         {"type": "object"} if is_json else {"type": "string"},
         content_type,
-        headers=[_RETRY_AFTER] if answer == "later" else [],
         example=msgspec.json.decode(reply.body) if is_json else reply.body.decode(),
     )

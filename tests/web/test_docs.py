@@ -1,5 +1,6 @@
 """/docs and /openapi.json as they are served: revalidated, and shed with the last tier."""
 
+import gzip
 import json
 
 import pytest
@@ -52,6 +53,27 @@ async def test_a_client_that_has_the_document_gets_304_and_its_connection_stays(
 async def _two(wire: Wire, sent: bytes) -> tuple[Answer, Answer]:
     first, second = await wire.answers(sent)
     return first, second
+
+
+@each
+async def test_a_document_is_compressed_for_who_takes_that(wire: Wire, path: str) -> None:
+    plain = await wire.ask("GET", path)
+    assert "content-encoding" not in plain.headers
+    for accepted in ("gzip", "br, GZIP;q=0.5", "deflate,gzip", "gzip, deflate, br, zstd"):
+        answer = await wire.ask("GET", path, headers={"Accept-Encoding": accepted})
+        assert answer.headers["content-encoding"] == "gzip", accepted
+        assert gzip.decompress(answer.body) == plain.body
+        assert len(answer.body) < len(plain.body) / 4
+        assert answer.headers["vary"] == "Accept-Encoding"
+        # Another representation has another tag (RFC 9110, 8.8.3).
+        assert answer.headers["etag"] != plain.headers["etag"]
+        again = {"Accept-Encoding": accepted, "If-None-Match": answer.headers["etag"]}
+        sent = wire.request("GET", path, headers=[*again.items(), ("Connection", "close")])
+        (unchanged,) = await wire.answers(sent)
+        assert unchanged.status == 304
+    for accepted in ("", "identity", "gzip;q=0", "gzip; q=0.000", "br", "gzipped", "\xff", "*"):
+        answer = await wire.ask("GET", path, headers={"Accept-Encoding": accepted})
+        assert answer.body == plain.body, accepted
 
 
 @each

@@ -176,6 +176,11 @@ def test_every_problem_is_listed() -> None:
     assert all(f"/problems/{kind}<" in text for kind in KINDS)
 
 
+def test_labels_are_escaped_once() -> None:
+    labels = [attributes["aria-label"] for attributes in read(BOTH["clients"]).of("pre")]
+    assert "Change an order's remark, in Go" in labels
+
+
 def test_a_problem_of_an_answer_leads_to_its_explanation() -> None:
     section = _sections(BOTH["clients"])["submitOrder"]
     assert '<a href="#problem-key-reused"><code>key-reused</code></a>' in section

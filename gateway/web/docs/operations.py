@@ -121,11 +121,10 @@ def _examples(method: str, path: str, operation: Operation, components: Componen
     name = PROGRAMS.get(operation["operationId"])
     example = _example(method, path, operation, components)
     needed = requests.variables(path)
-    title = escaped(operation["summary"])
     blocks = []
     for language in LANGUAGES:
         source = program(name, language) if name else language.write(example)
-        label = f"{title}, in {language.title}"
+        label = f"{operation['summary']}, in {language.title}"
         blocks.append(
             f'<div class="example {language.name}"><h4>{language.title}</h4>'
             f"{code(source, label)}</div>"
