@@ -12,6 +12,7 @@ from loadtest.demo import __main__ as demo_command
 from loadtest.overload import caged_gateway, plan, report
 from loadtest.overload.findings import TIMES, Findings, Steps, Trial
 from loadtest.overload.outcomes import Outcome, Phase
+from tests.newcomer import held_slower
 from tests.newcomer.figures import Held, On, Run, number, option
 from tests.proof import test_kill9
 from tests.torture import __main__ as torture_command
@@ -320,4 +321,5 @@ def held() -> list[Held]:
         *_figures_of_promises(),
         *_figures_of_overload(),
         *_figures_of_rejections(),
+        *held_slower.held(),
     ]
