@@ -45,7 +45,10 @@ Operators' routes (`/v1/admin/…`) are on a listener of their own, which serves
 An API key, as in `Authorization: Bearer tg_…`. \
 `tidegate keys create` makes one, with its roles and, if wanted, its channels. \
 `ingest` submits orders and changes remarks; `query` reads, personal data masked; `query_pii` \
-reads it in clear; `admin` may do what `ingest` and `query` may.""",
+reads it in clear; `admin` may do what `ingest` and `query` may.
+
+A key made with `--test` is a sandbox: it places and sees test orders only, whose numbers are \
+apart from those of live orders.""",
     tags={
         ORDERS: "Submit orders, find them, read them.",
         LIVE: "What happens now, as a stream of events.",
