@@ -5,6 +5,7 @@ from loadtest.overload.findings import TIMES
 from tests.newcomer.figures import Held, On, Run
 
 _BENCH, _OVERLOAD = Run("bench_slower"), Run("overload_slower")
+_RESTART = Run("restart")
 
 
 def held() -> list[Held]:
@@ -63,6 +64,13 @@ def held() -> list[Held]:
         "(`make bench`, medians of {} runs)",
         *_BENCH("c_requests_per_s", "c_p99_ms", "runs"),
     )
+    page.say(
+        "with its data there takes {} s ({} s in the build before), and {} to {} s with {} endless "
+        "loops beside it ({} to {} s); medians of {} starts, in turn, on {} cores",
+        *_RESTART("now_s", "before_s", "busy_low_s", "busy_high_s", "loops"),
+        *_RESTART("busy_before_low_s", "busy_before_high_s", "starts", "cores"),
+    )
+    page.say("cores busy is {} s: held", *_RESTART("aim_s"))
     return page.lines
 
 
