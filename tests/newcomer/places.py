@@ -49,17 +49,17 @@ def of_servers(servers: Servers, settings: Path) -> dict[str, str]:
 
 
 def environment(
-    clone: Path, home: Path, *, ports: Mapping[int, int], has_servers: bool, is_fresh: bool
+    clone: Path, home: Path, *, ports: Mapping[int, int], has_servers: bool, installs: bool
 ) -> dict[str, str]:
     """Return the environment of a reader's terminal: theirs, with nothing of ours.
 
     With servers of their own they have the commands of Tidegate and of PostgreSQL on the path. Who
-    makes a fresh environment needs what tells pip where packages are.
+    may have to install something needs what tells pip where packages are.
     """
     path = ["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"]
     if has_servers:
         path = [str(clone / ".venv" / "bin"), str(binaries.find_postgres()), *path]
-    kept = {name: value for name, value in os.environ.items() if is_fresh and _OF_PIP.match(name)}
+    kept = {name: value for name, value in os.environ.items() if installs and _OF_PIP.match(name)}
     return {
         **kept,
         "PATH": os.pathsep.join(path),

@@ -43,6 +43,7 @@ def play(text: str, environment: Environment | None) -> None:
             etc.mkdir()
             words = places.of_servers(servers, etc)
         here = Places(words)
+        installs = environment is None or "develop" not in environment.provides
         terminal = Terminal(
             made,
             environment=places.environment(
@@ -50,10 +51,10 @@ def play(text: str, environment: Environment | None) -> None:
                 directory,
                 ports=here.ports,
                 has_servers=page.needs == "servers",
-                is_fresh=environment is None,
+                installs=installs,
             ),
             scratch=directory,
-            hang_s=_INSTALL_S if environment is None else HANG_S,
+            hang_s=_INSTALL_S if installs else HANG_S,
         )
         stack.callback(terminal.close)
         _Player(page, here, terminal, made).play()
