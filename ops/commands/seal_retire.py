@@ -2,17 +2,20 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import asyncpg
 import click
 
 from gateway.runtime import settings
 from gateway.runtime.settings import Settings
-from gateway.stores.key_checks import KeyName, KnownKey
+from gateway.stores import sealing
+from gateway.stores.key_checks import KeyName, KnownKey, check_value
 from gateway.stores.postgres import audit, key_ring
 from gateway.stores.postgres.errors import translated
 from gateway.stores.postgres.statements import sql
 from gateway.stores.redis.journal_streams import JournalStreams
+from gateway.stores.sealing import KeyRing
 from ops import connections
 from ops.commands.api_keys import actor
 from ops.failures import Failure, Wrong
@@ -49,7 +52,8 @@ def retire(keys: Sequence[str], lost: bool) -> None:
     loaded = settings.load()
     if not lost:
         asyncio.run(_check_journal(loaded))
-    for line in asyncio.run(_retire(loaded, names, lost=lost)):
+    ring = _ring_at_hand(Path(loaded.keyring_file)) if lost else None
+    for line in asyncio.run(_retire(loaded, names, lost=lost, ring=ring)):
         click.echo(line)
 
 
@@ -79,16 +83,49 @@ async def _check_journal(loaded: Settings) -> None:
         )
 
 
-async def _retire(loaded: Settings, ids: Sequence[int | None], *, lost: bool) -> list[str]:
+def _ring_at_hand(path: Path) -> KeyRing | None:
+    """Return the key ring of this machine; None where there is none that can be read."""
+    try:
+        return sealing.load_ring(path)
+    except sealing.SealingError:
+        return None
+
+
+async def _retire(
+    loaded: Settings, ids: Sequence[int | None], *, lost: bool, ring: KeyRing | None
+) -> list[str]:
     # Without the gateway's time limits: rows may take long to count.
     connection = await connections.connect(loaded.database_url, setting="database_url")
     try:
         with translated():
             async with connection.transaction():
                 known = await key_ring.known_keys(connection)
+                if ring is not None:
+                    _check_lost(ring, known, ids, path=loaded.keyring_file)
                 return [await _retire_one(connection, known, each, lost=lost) for each in ids]
     finally:
         connection.terminate()
+
+
+def _check_lost(
+    ring: KeyRing, known: Sequence[KnownKey], ids: Sequence[int | None], *, path: str
+) -> None:
+    """Raise ``Wrong`` when the ring at hand uses one of the keys: no process would start then."""
+    for row in known:
+        if row.retired_at is not None:
+            continue
+        name = KeyName(row.kind, row.key_id)
+        if row.kind == "seal":
+            key = ring.keys[ring.active] if row.key_id == ring.active else None
+            is_given = row.key_id in ids
+        else:
+            key = ring.blind_index
+            is_given = None in ids
+        if is_given and key is not None and row.check_value == check_value(name, key):
+            raise Wrong(
+                f"{name} is not lost: the key ring {path} uses it, and no gateway or worker would "
+                "start with that any more"
+            )
 
 
 async def _retire_one(

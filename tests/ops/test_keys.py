@@ -341,6 +341,23 @@ def test_after_a_lost_ring_a_new_one_goes_on(cli: Cli, settings: Settings, ring:
     assert sealing.load_ring(ring).active == 3
 
 
+@pytest.mark.parametrize("key", ["1", "blind-index"])
+def test_a_key_that_the_ring_at_hand_uses_is_not_lost(
+    cli: Cli, settings: Settings, ring: Path, key: str
+) -> None:
+    sealing.write_ring(ring, sealing.new_ring())
+    _opened(settings, ring, 1)
+    variables = {"TIDEGATE_KEYRING_FILE": str(ring)}
+    run = cli("keys", "seal-retire", "--lost", "7", key, **variables)
+    assert run.exit_code == 2
+    assert f"is not lost: the key ring {ring} uses it" in run.stderr
+    assert _rows(settings, "SELECT 1 FROM sealing_keys WHERE retired_at IS NOT NULL") == []
+    _opened(settings, ring)
+    # Another ring of the same ids lies there: this one may be lost.
+    sealing.write_ring(ring, sealing.new_ring())
+    assert cli("keys", "seal-retire", "--lost", key, **variables).exit_code == 0
+
+
 def test_what_waits_in_the_journal_keeps_every_key(
     cli: Cli, settings: Settings, ring: Path
 ) -> None:
