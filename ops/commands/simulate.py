@@ -133,7 +133,7 @@ def command(
     checked = None
     if count == 1:
         watch = watch or Watch(api, order_no=trades[0].order_no, channel=channel)
-        checked = watch.after()
+        checked = watch.after(sent)
     if as_json:
         click.echo(report.as_json(played, sent, checked))
     else:
@@ -142,7 +142,7 @@ def command(
             _show_order(watch, checked, sent, wide=wide)
     run.judge(sent, target)
     if checked is not None:
-        checked.judge()
+        checked.judge(sent)
 
 
 def _show_order(watch: Watch, checked: Checked | None, sent: Sequence[Sent], *, wide: bool) -> None:

@@ -90,14 +90,14 @@ def play(
     watch = Watch(orders, order_no=order_no, channel=channel)
     sent = run.send(target, [trade], steps, rate=None)
     report.messages(target.provider, sent, wide=wide)
-    checked = watch.after()
+    checked = watch.after(sent)
     if checked is None:
         run.judge(sent, target)
         raise Failure(f"the order cannot be shown: {watch.why_not}")
     checked.show(wide=wide)
     click.echo(f"\nLook at it:\n  {orders.curl(order_no, channel)}\n")
     run.judge(sent, target)
-    checked.judge()
+    checked.judge(sent)
     money = checked.order.amounts
     refunded = trade.refunded if any(step.kind == "partial_refund" for step in steps) else 0
     if (Decimal(money.paid), Decimal(money.refunded)) != (trade.amount, refunded):

@@ -107,14 +107,32 @@ class Checked:
         ]
         tables.table(("EVENT", "OUTCOME", "ORDER", "WHY"), rows, wide=wide)
 
-    def judge(self) -> None:
-        """Raise ``Failure`` when something was acknowledged and could not be booked."""
+    @property
+    def is_untouched(self) -> bool:
+        """Whether money is due and nothing has happened to the order since."""
+        money = self.order.amounts
+        return not self._new_events and Decimal(money.paid) < Decimal(money.payable)
+
+    def judge(self, sent: Sequence[Sent]) -> None:
+        """Raise ``Failure`` when something was acknowledged and not booked."""
+        if self.is_untouched and was_paid(sent):
+            raise Failure(
+                f"the payment was acknowledged and has not reached the order {self.order.order_no} "
+                f"of the channel {self.order.channel}. An account pays orders of its channels "
+                "only, and a test account test orders only: is its section of tidegate.toml right? "
+                "While PostgreSQL is unavailable, payments wait in the journal"
+            )
         parked = [each for each in self._new_events if each.outcome == "parked"]
         if parked:
             why = ": ".join(filter(None, (parked[0].reason, parked[0].detail)))
             raise Failure(
                 f"{len(parked)} of the messages were acknowledged and parked, not booked: {why}"
             )
+
+
+def was_paid(sent: Sequence[Sent]) -> bool:
+    """Return whether a genuine payment was acknowledged."""
+    return any(each.step.kind == "paid" and each.step.is_genuine and each.is_right for each in sent)
 
 
 def _row(provider: Provider, sent: Sent) -> tuple[str, ...]:

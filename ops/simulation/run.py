@@ -1,18 +1,23 @@
 """One run: messages about one order or many, to one account, and what became of the order."""
 
 import asyncio
+import time
 from collections.abc import Sequence
 
 import click
 from msgspec import Struct
 
 from ops.failures import Failure, Wrong
+from ops.simulation import report
 from ops.simulation.orders import Event, NoAnswer, Order, Orders
 from ops.simulation.report import Checked
 from ops.simulators import sending
 from ops.simulators.contract import Simulator, Trade
 from ops.simulators.registry import Provider
 from ops.simulators.sending import Sent, Step
+
+_SHOWS_S = 2.0
+_POLL_S = 0.2
 
 
 class Target(Struct, frozen=True):
@@ -48,8 +53,21 @@ class Watch:
             self.before, events = found
             self._known_events = {each.id for each in events}
 
-    def after(self) -> Checked | None:
-        """Return what the messages did; None where that cannot be found out."""
+    def after(self, sent: Sequence[Sent]) -> Checked | None:
+        """Return what the messages did; None where that cannot be found out.
+
+        A payment that does not show yet is looked for again: the answer may be a replica's.
+        """
+        checked = self._checked()
+        deadline_s = time.monotonic() + _SHOWS_S
+        while checked is not None and checked.is_untouched and report.was_paid(sent):
+            if time.monotonic() > deadline_s:
+                break
+            time.sleep(_POLL_S)
+            checked = self._checked()
+        return checked
+
+    def _checked(self) -> Checked | None:
         found = self._look()
         if found is None:
             return None

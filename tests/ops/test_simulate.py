@@ -151,6 +151,19 @@ async def test_a_payment_that_cannot_be_booked_is_no_success(
     assert (found["order"]["status"], found["order"]["paid"]) == ("pending_payment", "0.00")
 
 
+async def test_a_payment_that_does_not_reach_the_order_is_no_success(
+    site: Site, order_json: bytes, directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The account is live and the order is not: the payment waits for a live one."""
+    token = await site.token_for("ingest", "query", is_test=True)
+    assert (await site.submit(order_json, Authorization=f"Bearer {token}"))[0] == 201
+    monkeypatch.setenv("TIDEGATE_API_KEY", token)
+    result = await play(site, directory, "stripe", "--kind", "paid", "--order-no", "W-1001")
+    assert "pending_payment, 0.00 of 199.00 CNY paid" in result.stdout
+    assert "has not reached the order W-1001" in result.stderr
+    assert result.exit_code == 1
+
+
 async def test_without_a_key_it_says_that_nothing_was_checked(
     site: Site, order_json: bytes, directory: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
