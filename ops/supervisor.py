@@ -20,7 +20,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 
-from gateway.runtime import hangup, shared_metrics
+from gateway.runtime import addresses, hangup, shared_metrics
 from gateway.runtime.hangup import Hangups
 from gateway.runtime.settings import ProcessRole, SettingsError
 from ops.embedded.processes import death_signal_hook
@@ -227,8 +227,13 @@ def _reserve_port(host: str, port: int) -> socket.socket:
     except OSError as exc:
         holder.close()
         raise SettingsError(
-            f"cannot listen on {host}:{port} ({exc.strerror}); choose another with --port or "
-            f"TIDEGATE_PORT, or stop what is there (`ss -ltnp 'sport = :{port}'` shows it)"
+            addresses.not_listening(
+                host,
+                port,
+                exc,
+                host_setting="--host or TIDEGATE_HOST",
+                port_setting="--port or TIDEGATE_PORT",
+            )
         ) from exc
     return holder
 

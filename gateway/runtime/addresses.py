@@ -1,5 +1,6 @@
 """Addresses that settings name."""
 
+import errno
 from urllib.parse import urlsplit
 
 
@@ -17,3 +18,19 @@ def is_plain_http(text: str) -> bool:
 def is_base_url(text: str) -> bool:
     """Return whether it is such a URL that a path can be appended to."""
     return is_plain_http(text) and not text.endswith("/") and not {"?", "#"} & {*text}
+
+
+def not_listening(
+    host: str, port: int, problem: OSError, *, host_setting: str, port_setting: str
+) -> str:
+    """Say that nobody can listen there, why, and which of the two settings mends it."""
+    if problem.errno == errno.EADDRINUSE:
+        remedy = (
+            f"choose another port with {port_setting}, or stop what listens there "
+            f"(`ss -ltnp 'sport = :{port}'` shows it)"
+        )
+    elif problem.errno == errno.EACCES:
+        remedy = f"choose a port above 1023 with {port_setting}"
+    else:
+        remedy = f"choose an address of this machine with {host_setting}"
+    return f"cannot listen on {host or '*'}:{port} ({problem.strerror or problem}): {remedy}"

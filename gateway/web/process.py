@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable
 import uvloop
 
 from gateway.clients.certificate_fetch import CertificateFetcher
-from gateway.runtime import lifecycle, logs, metrics
+from gateway.runtime import addresses, lifecycle, logs, metrics
 from gateway.runtime.hangup import Hangups
 from gateway.runtime.live import Live
 from gateway.runtime.reloader import Reloader
@@ -27,6 +27,9 @@ from gateway.wiring import Gateway, open_gateway
 _log = logging.getLogger(__name__)
 
 _BACKLOG = 1024
+# What names host and port of each listener.
+_CLIENTS = ("--host or TIDEGATE_HOST", "--port or TIDEGATE_PORT")
+_OPERATORS = ("TIDEGATE_ADMIN_HOST", "TIDEGATE_ADMIN_PORT")
 #: Seconds that the last request of an operator may take when the process ends.
 _OPERATORS_S = 2.0
 #: Allocations (less frees) between two runs of the cycle collector.
@@ -89,7 +92,7 @@ async def _serve(
             load=load,
         )
         reloader = Reloader(hangups=hangups, configuration=configuration, clock=gateway.clock)
-        bound = _listen(settings.host, settings.port, reuse_port)
+        bound = _listen(settings.host, settings.port, reuse_port, _CLIENTS)
         listener = open_listener(server, bound, gateway)
         stack.callback(listener.close)
         if settings.admin_port:
@@ -124,7 +127,7 @@ def _listen_to_operators(gateway: Gateway, reuse_port: bool) -> Callable[[], Awa
     """Open the operators' listener; return the coroutine function that closes it."""
     settings = gateway.settings
     server = wiring.build_admin_server(gateway)
-    bound = _listen(settings.admin_host, settings.admin_port, reuse_port)
+    bound = _listen(settings.admin_host, settings.admin_port, reuse_port, _OPERATORS)
     listener = open_listener(server, bound, gateway)
     _log.info("operators", extra={"host": settings.admin_host, "port": settings.admin_port})
 
@@ -149,7 +152,7 @@ def open_listener(server: Dispatcher, bound: socket.socket, gateway: Gateway) ->
     )
 
 
-def _listen(host: str, port: int, reuse_port: bool) -> socket.socket:
+def _listen(host: str, port: int, reuse_port: bool, named: tuple[str, str]) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     bound = socket.socket(family, socket.SOCK_STREAM)
     bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -160,8 +163,7 @@ def _listen(host: str, port: int, reuse_port: bool) -> socket.socket:
     except OSError as exc:
         bound.close()
         raise SettingsError(
-            f"cannot listen on {host}:{port} ({exc.strerror}); "
-            "choose another with --port, TIDEGATE_PORT or TIDEGATE_ADMIN_PORT"
+            addresses.not_listening(host, port, exc, host_setting=named[0], port_setting=named[1])
         ) from exc
     bound.setblocking(False)
     return bound

@@ -1,13 +1,12 @@
 """The gateway, the worker and the one-off commands: this program, in child processes."""
 
-import errno
 import signal
 import socket
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from gateway.runtime import hangup
+from gateway.runtime import addresses, hangup
 from ops.embedded import errors, processes
 from ops.embedded.processes import Runner, Service
 from ops.harness import command_line, environment, gateway_process
@@ -118,16 +117,11 @@ def check_listen(listen: ListenAddress) -> None:
         try:
             probe.bind((listen.host, listen.port))
         except OSError as problem:
-            if problem.errno == errno.EADDRINUSE:
-                remedy = (
-                    "Choose another port with --port or TIDEGATE_PORT, or stop what listens there "
-                    f"(`ss -ltnp 'sport = :{listen.port}'` shows it)."
-                )
-            elif problem.errno == errno.EACCES:
-                remedy = "Choose a port above 1023 with --port or TIDEGATE_PORT."
-            else:
-                remedy = "Choose an address of this machine with --host or TIDEGATE_HOST."
-            raise errors.CannotStart(
-                f"The gateway cannot listen on {listen.host or '*'}:{listen.port} "
-                f"({problem.strerror or problem}). {remedy}"
-            ) from None
+            what = addresses.not_listening(
+                listen.host,
+                listen.port,
+                problem,
+                host_setting="--host or TIDEGATE_HOST",
+                port_setting="--port or TIDEGATE_PORT",
+            )
+            raise errors.CannotStart(f"The gateway {what}") from None

@@ -45,6 +45,8 @@ def run_up(
     Without a state_dir in a temporary one. 0 after a signal, 1 when a process ended again and
     again. Raises errors.CannotStart when it cannot start; whatever it had started is stopped then.
     """
+    if port == 0:
+        check_listen(ListenAddress(host, 0))
     up = _Up(
         state_dir=state_dir,
         around=around,

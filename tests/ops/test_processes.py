@@ -187,6 +187,24 @@ def test_a_port_in_use_is_an_error(processes: Processes, is_sharing: bool) -> No
     assert "Traceback" not in log
 
 
+@pytest.mark.parametrize("count", ["1", "2"])
+def test_a_host_of_no_machine_is_named_as_the_host(processes: Processes, count: str) -> None:
+    """And not as a wrong port."""
+    host = "300.1.1.1"
+    parent = processes.start("serve", "--host", host, "--port", "0", "--processes", count)
+    assert parent.wait(HANG_S) == 2
+    log = processes.log_path.read_text()
+    assert f"cannot listen on {host}:0 (" in log
+    assert "choose an address of this machine with --host or TIDEGATE_HOST" in log
+    assert "--port" not in log
+
+
+def test_the_operators_host_is_named_too(processes: Processes) -> None:
+    processes.environment |= {"TIDEGATE_ADMIN_HOST": "300.1.1.1", "TIDEGATE_ADMIN_PORT": "7"}
+    assert processes.start("serve", "--port", "0").wait(HANG_S) == 2
+    assert "machine with TIDEGATE_ADMIN_HOST" in processes.log_path.read_text()
+
+
 def test_invalid_settings_end_all_children(processes: Processes) -> None:
     processes.environment["TIDEGATE_KEYRING_FILE"] = "/nowhere/keyring.toml"
     parent = processes.start("serve", "--port", "0", "--processes", "2")

@@ -22,8 +22,10 @@ from urllib.parse import urlsplit
 
 import pytest
 import redis
+from click.testing import CliRunner
 
 from gateway.runtime.settings import Settings
+from ops.cli import main
 from ops.up.greeting import curl
 from ops.up.restarts import DEATHS_MAX, WINDOW_S, Deaths
 from tests.ops.embedded.support import new_directory
@@ -343,6 +345,13 @@ def test_the_end_of_its_terminal_drains_and_stops_everything() -> None:
         assert not [pid for pid in pids if _is_alive(pid)]
     finally:
         up.end(signal.SIGTERM)
+
+
+def test_a_host_of_no_machine_is_named_with_any_port() -> None:
+    run = CliRunner().invoke(main, ["up", "--ephemeral", "--host", "300.1.1.1", "--port", "0"])
+    assert run.exit_code == 1, run.output
+    assert "cannot listen on 300.1.1.1:0 (" in run.stderr
+    assert "--host or TIDEGATE_HOST" in run.stderr
 
 
 def test_no_journal_is_ephemeral_when_the_database_is_not(settings: Settings) -> None:
