@@ -353,7 +353,7 @@ def _refunded(notification: _Notification) -> events.Event:
         transaction_id=fields.transaction_id(notification.item.original_reference),
         # merchantReference is the reference of the refund: the payment names the order.
         order_no="",
-        refund_no=notification.item.psp_reference,
+        refund_no=fields.token(notification.item.psp_reference, "pspReference", _PSP_REFERENCE_MAX),
         amount=fields.refund_amount(amount, currency),
         cumulative=False,
         currency=currency,

@@ -140,6 +140,8 @@ def test_what_needs_a_person_is_parked(code: str, success: str) -> None:
         (PAYMENT, {"amount": {"currency": "XYZ", "value": 100}}),
         (PAYMENT, {"amount": {"currency": "BIF", "value": 100}}),
         (PAYMENT, {"amount": {"currency": "ISK", "value": 101}}),
+        (REFUND, {"pspReference": "A B"}),
+        (REFUND, {"pspReference": ""}),
         (PAYMENT, {"pspReference": ""}),
         (PAYMENT, {"pspReference": "A B"}),
         (PAYMENT, {"pspReference": "\u00e9"}),
