@@ -23,6 +23,7 @@ def greeting(
     """The block of text. `places` are the lines below the URL: a label, and an address or path."""
     rows = [
         ("gateway", url),
+        ("its API", f"{url}/docs"),
         *places,
         ("API key", f"{api_key}  (in {shlex.quote(str(state / 'api-key'))})"),
     ]

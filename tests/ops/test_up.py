@@ -256,13 +256,16 @@ def test_a_dead_gateway_is_restarted(up: Up) -> None:
             connection.close()
 
 
-def test_the_worker_shows_its_metrics_where_the_greeting_says(up: Up) -> None:
-    url = urlsplit(up.wait_for(r"worker +(http://\S+)").split()[-1])
+@pytest.mark.parametrize(
+    ("label", "content"), [("worker", b"tidegate_worker_rounds_total"), ("its API", b"submitOrder")]
+)
+def test_the_greeting_says_where_metrics_and_api_are(up: Up, label: str, content: bytes) -> None:
+    url = urlsplit(up.wait_for(rf"{label} +(http://\S+)").split()[-1])
     connection = http.client.HTTPConnection("127.0.0.1", url.port, timeout=HANG_S)
     connection.request("GET", url.path)
     response = connection.getresponse()
     assert response.status == 200
-    assert b"tidegate_worker_rounds_total" in response.read()
+    assert content in response.read()
     connection.close()
 
 
