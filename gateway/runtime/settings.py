@@ -15,7 +15,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta, Struct
 
-from gateway.runtime import addresses
+from gateway.runtime import addresses, file_faults
 
 ENV_PREFIX = "TIDEGATE_"
 DEFAULT_FILE = Path("tidegate.toml")
@@ -309,9 +309,9 @@ def _read_file(environ: Mapping[str, str]) -> dict[str, Any]:
     try:
         return tomllib.loads(path.read_text("utf-8"))
     except OSError as exc:
-        raise SettingsError(f"{path} cannot be read: {exc.strerror}") from exc
+        raise SettingsError(f"{path} cannot be read: {file_faults.reason(exc)}") from exc
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as exc:
-        raise SettingsError(f"{path} is not valid TOML: {exc}") from exc
+        raise SettingsError(f"{path} is not valid TOML: {file_faults.reason(exc)}") from exc
 
 
 def check(settings: Settings) -> None:
@@ -381,7 +381,8 @@ def secret(reference: str, environ: Mapping[str, str] | None = None) -> str:
             with Path(where).open(encoding="utf-8") as file:
                 value = file.read(_SECRET_CHARS_MAX + 1)
         except (OSError, ValueError) as exc:
-            raise SettingsError(f"secret {reference} cannot be read: {exc}") from exc
+            reason = file_faults.reason(exc)
+            raise SettingsError(f"secret {reference} cannot be read: {reason}") from exc
         if len(value) > _SECRET_CHARS_MAX:
             raise SettingsError(f"secret {reference} has more than {_SECRET_CHARS_MAX} characters")
     else:

@@ -23,6 +23,8 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from msgspec import Struct
 
+from gateway.runtime import file_faults
+
 _VERSION = b"\x01"
 _SALT_BYTES = 16
 _HEAD_BYTES = 1 + 2 + _SALT_BYTES + 4
@@ -52,21 +54,31 @@ def load_ring(path: Path) -> KeyRing:
     """Read a key ring file. Raises ``SealingError`` with what to do about it."""
     try:
         parsed = tomllib.loads(path.read_text("utf-8"))
-        keys = {
-            int(kid): base64.b64decode(key, validate=True) for kid, key in parsed["keys"].items()
-        }
-        ring = KeyRing(
-            active=int(parsed["active"]),
-            keys=keys,
-            blind_index=base64.b64decode(parsed["blind_index"], validate=True),
-        )
     except FileNotFoundError as exc:
         raise SealingError(
             f"there is no key ring at {path}: create one with `tidegate keys seal-init`, "
             "or set TIDEGATE_KEYRING_FILE to yours"
         ) from exc
-    except (OSError, KeyError, ValueError, TypeError, AttributeError) as exc:
-        raise SealingError(f"the key ring {path} cannot be read: {exc}") from exc
+    except (OSError, ValueError) as exc:
+        raise SealingError(
+            f"the key ring {path} cannot be read: {file_faults.reason(exc)}"
+        ) from exc
+    try:
+        ring = KeyRing(
+            active=int(parsed["active"]),
+            keys={
+                int(kid): base64.b64decode(key, validate=True)
+                for kid, key in parsed["keys"].items()
+            },
+            blind_index=base64.b64decode(parsed["blind_index"], validate=True),
+        )
+    except KeyError as exc:
+        raise SealingError(f"the key ring {path} has no `{exc.args[0]}`") from exc
+    except (ValueError, TypeError, AttributeError) as exc:
+        raise SealingError(
+            f"the key ring {path}: `active` and the names in [keys] are ids, and every key is 32 "
+            "bytes in base64"
+        ) from exc
     if any(len(key) != 32 for key in (*ring.keys.values(), ring.blind_index)):
         raise SealingError(f"the key ring {path}: every key must be 32 bytes in base64")
     if ring.active not in ring.keys or not all(0 < kid < 1 << 16 for kid in ring.keys):

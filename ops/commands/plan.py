@@ -14,7 +14,7 @@ import msgspec
 
 from gateway.domain import overrides, plans
 from gateway.domain.plans import Plan
-from gateway.runtime import settings, value_faults
+from gateway.runtime import file_faults, settings, value_faults
 from gateway.stores.postgres.overrides import OverrideStore
 from ops import connections, tables
 from ops.commands.api_keys import actor
@@ -159,7 +159,7 @@ def _read(file: Path) -> Plan:
         plan = msgspec.convert(content, Plan)
         plans.check(plan, datetime.now(UTC))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as exc:
-        raise Wrong(f"{file} is not valid TOML: {exc}") from exc
+        raise Wrong(f"{file} is not valid TOML: {file_faults.reason(exc)}") from exc
     except msgspec.ValidationError as exc:
         raise Wrong(f"{file}: {value_faults.sentence(exc, Plan)}") from exc
     except overrides.InvalidOverride as exc:

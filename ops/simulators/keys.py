@@ -14,7 +14,9 @@ def load(path: Path) -> Account:
     """Read an account. Raises ``ValueError`` that says what is wrong with the file."""
     try:
         return msgspec.json.decode(path.read_bytes(), type=Account)
-    except (OSError, msgspec.MsgspecError) as exc:
+    except OSError as exc:
+        raise ValueError(f"{path} holds no simulated account: {exc.strerror}") from None
+    except msgspec.MsgspecError as exc:
         raise ValueError(f"{path} holds no simulated account: {exc}") from None
 
 

@@ -176,6 +176,32 @@ def test_an_invalid_ring_is_rejected_with_its_path(tmp_path: Path, text: str) ->
         sealing.load_ring(path)
 
 
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"", "has no `active`$"),
+        (b"active = 1", "has no `keys`$"),
+        (b"active = 1\n[keys]\n", "has no `blind_index`$"),
+        (b"\xff", "cannot be read: its byte 0 is not UTF-8$"),
+        (b"active = 1\nkeys = 5\nblind_index = ''", "ids, and every key is 32 bytes in base64$"),
+        (written().replace("1 = ", "one = ").encode(), "are ids, and every key is 32 bytes"),
+    ],
+)
+def test_what_an_invalid_ring_lacks_is_said_in_words(
+    tmp_path: Path, content: bytes, words: str
+) -> None:
+    path = tmp_path / "keyring.toml"
+    path.write_bytes(content)
+    with pytest.raises(SealingError, match=words):
+        sealing.load_ring(path)
+
+
+def test_a_ring_that_is_a_directory_is_named_once(tmp_path: Path) -> None:
+    with pytest.raises(SealingError) as refused:
+        sealing.load_ring(tmp_path)
+    assert str(refused.value) == f"the key ring {tmp_path} cannot be read: Is a directory"
+
+
 def test_a_missing_ring_says_what_makes_one(tmp_path: Path) -> None:
     with pytest.raises(SealingError, match="seal-init"):
         sealing.load_ring(tmp_path / "keyring.toml")
