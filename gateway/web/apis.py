@@ -35,8 +35,9 @@ that the answers below list; `errors` has each field with its reason. \
 Besides the answers that are listed for a route, a request that is not valid HTTP gets 400, an \
 unknown path 404, a method that the path does not have 405, and a fault of the gateway 500.
 
-**Ask about a request** by its `X-Request-Id`: it is in the log, and in every answer but a \
-rejection for load. A request that brings one keeps it.
+**Ask about a request** by its `X-Request-Id`: it is in every answer but a rejection for load, and \
+in every log line of the request; one that went as it should has none. \
+A request that brings an id keeps it.
 
 **This document** covers every route of the clients' listener. \
 A process of the role `core` or `query` serves a part of them and answers 421 for the others. \

@@ -57,27 +57,28 @@ class Request:
             raise Answered(problem("malformed", detail, faults=[Fault(name, reason)]))
         return values[0] if values else None
 
-    def query(self, known: frozenset[str]) -> dict[str, str]:
-        """Return the query's parameters. Raises ``Answered`` for unknown or repeated ones."""
+    def query(self, known: frozenset[str], faults: list[Fault]) -> dict[str, str]:
+        """Return the query's known parameters, each as it came first.
+
+        ``faults`` gets the unknown and the repeated ones: the caller adds its own and answers with
+        all of them. Raises ``Answered`` where the query cannot be read at all.
+        """
         try:
             pairs = parse_qsl(
                 self.query_text, keep_blank_values=True, errors="strict", max_num_fields=30
             )
         except ValueError:
-            faults = [Fault("query", "is too long or not UTF-8")]
-            raise Answered(problem("malformed", faults=faults)) from None
+            unread = [Fault("query", "is too long or not UTF-8")]
+            raise Answered(problem("malformed", faults=unread)) from None
         values: dict[str, str] = {}
-        faults = []
         for name, value in pairs:
             if name in values:
                 faults.append(Fault(printable(name), "is repeated"))
             elif name not in known:
                 reason = f"is not a parameter of this path{meant(name, sorted(known))}"
                 faults.append(Fault(printable(name), reason))
-            values[name] = value
-        if faults:
-            raise Answered(problem("invalid", faults=faults))
-        return values
+            values.setdefault(name, value)
+        return {name: value for name, value in values.items() if name in known}
 
 
 def require_json(request: Request) -> None:

@@ -58,11 +58,12 @@ class ExportHandler:
     async def export(self, request: Request) -> StreamedResponse:
         """Answer with all orders of the query, once the audit log has who exports what."""
         principal = principal_of(request)
-        values = request.query(EXPORT_PARAMETERS)
+        faults: list[Fault] = []
+        values = request.query(EXPORT_PARAMETERS, faults)
         bom = values.pop("bom", "false")
         if bom not in ("true", "false"):
-            raise Answered(problem("invalid", faults=[Fault("bom", "must be true or false")]))
-        query = msgspec.structs.replace(parse_filter(values, principal), limit=_PAGE_ROWS)
+            faults.append(Fault("bom", "must be true or false"))
+        query = msgspec.structs.replace(parse_filter(values, principal, faults), limit=_PAGE_ROWS)
         if self.running >= self._limits.now.exports_max:
             detail = "the maximum number of concurrent exports is running"
             raise Answered(problem("unavailable", detail, head="Retry-After: 30\r\n"))

@@ -79,7 +79,8 @@ class QueryHandler:
     async def list_orders(self, request: Request) -> Response:
         """Answer with a page of orders."""
         principal = principal_of(request)
-        query = parse_filter(request.query(LIST_PARAMETERS), principal)
+        faults: list[Fault] = []
+        query = parse_filter(request.query(LIST_PARAMETERS, faults), principal, faults)
         found = await self._reader.page(query)
         in_clear = principal.may("query_pii")
         page = found.value
@@ -108,14 +109,15 @@ def _age(age_s: int | None) -> str:
     return "" if age_s is None else f"Age: {age_s}\r\n"
 
 
-def parse_filter(values: dict[str, str], principal: Principal) -> Filter:
-    """Return the filter of a query, limited to the key's channels. Raises ``Answered`` with 422."""
-    faults: list[Fault] = []
-    for name, value in values.items():
+def parse_filter(values: dict[str, str], principal: Principal, faults: list[Fault]) -> Filter:
+    """Return the filter of a query, limited to the key's channels.
+
+    Raises ``Answered`` with 422 and all ``faults``, those that the caller has found and its own.
+    """
+    for name, value in list(values.items()):
         if not value or len(value) > 256 or not value.isprintable():
             faults.append(Fault(name, "must have 1 to 256 printable characters"))
-    if faults:
-        raise Answered(problem("invalid", faults=faults))
+            del values[name]
     channels = principal.visible()
     if channel := values.get("channel"):
         if not principal.may_use(channel):

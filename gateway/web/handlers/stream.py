@@ -13,6 +13,7 @@ import msgspec
 from msgspec import Struct, field
 from prometheus_client import Counter
 
+from gateway.domain.errors import Fault
 from gateway.domain.features import FEATURES, LIVE_STREAM, TIERS
 from gateway.intake import metrics as intake_metrics
 from gateway.overload import metrics as overload_metrics
@@ -95,7 +96,10 @@ class StreamHandler:
 
     async def open(self, request: Request) -> StreamedResponse:
         """Answer with one event per second for as long as the client stays connected."""
-        request.query(frozenset())
+        faults: list[Fault] = []
+        request.query(frozenset(), faults)
+        if faults:
+            raise Answered(problem("invalid", faults=faults))
         if principal_of(request).is_test:
             raise Answered(problem("forbidden", "the live counters are none of test orders"))
         if self.running >= self._limits.now.streams_max:
