@@ -23,6 +23,11 @@ from gateway.runtime.recent import Recent
 _log = logging.getLogger(__name__)
 
 _OPENNESS: dict[State, float] = {"closed": 0.0, "half_open": 0.5, "open": 1.0}
+_TOLD: dict[State, str] = {
+    "closed": "commits succeed again",
+    "half_open": "a few commits are tried",
+    "open": "commits fail, and none is tried for a while",
+}
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -200,7 +205,7 @@ class BatchWriter:
         if state != self._logged_state:
             self._logged_state = state
             metrics.BREAKER_OPEN.set(_OPENNESS[state])
-            _log.warning("postgres: the circuit breaker is %s", state)
+            _log.warning("postgres: %s", _TOLD[state], extra={"breaker": state})
 
     def _abandon(self, work: "asyncio.Task[list[R | BaseException]]") -> None:
         # Cancelled and not awaited: telling a silent server to cancel takes as long again.

@@ -56,7 +56,9 @@ async def _postgres(loaded: Settings, now: datetime) -> list[Finding]:
         found.append(fail("postgres", str(exc), "correct database_url"))
     except (TidegateError, TimeoutError, asyncpg.PostgresError) as exc:
         cause = exc.__cause__ if isinstance(exc, Unavailable) and exc.__cause__ else exc
-        advice = "start it, or correct database_url; until then nothing is accepted"
+        is_journaled = loaded.journal_url or loaded.redis_url
+        meanwhile = "goes to the journal" if is_journaled else "is rejected"
+        advice = f"start it, or correct database_url; until then what arrives {meanwhile}"
         found.append(fail("postgres", f"does not answer: {failures.reason(cause)}", advice))
     return found
 

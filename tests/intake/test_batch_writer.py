@@ -105,7 +105,9 @@ async def test_a_settle_is_left_to_the_sweeper(way: Way, fallback: ScriptedFallb
     assert fallback.kept == []
 
 
-async def test_an_open_breaker_does_not_ask_until_its_pause_is_over(way: Way) -> None:
+async def test_an_open_breaker_does_not_ask_until_its_pause_is_over(
+    way: Way, caplog: pytest.LogCaptureFixture
+) -> None:
     way.ledger.answer = _raise(Unavailable("postgres"))
     for _ in range(2):
         await way.intake.accept_order(_order())
@@ -115,6 +117,11 @@ async def test_an_open_breaker_does_not_ask_until_its_pause_is_over(way: Way) ->
     way.ledger.answer = answered
     way.clock.at_s += 0.6
     assert not (await way.intake.accept_order(_order())).is_journaled
+    # In words that need no knowledge of breakers.
+    assert caplog.messages[:2] == [
+        "postgres: commits fail, and none is tried for a while",
+        "postgres: a few commits are tried",
+    ]
 
 
 @pytest.mark.parametrize("error", [BadRow("out of range"), TidegateError("contended")])

@@ -86,9 +86,13 @@ def test_a_misspelt_variable_is_named(cli: Cli) -> None:
 
 
 def test_an_unreachable_server_is_reported_and_the_rest_is_checked(cli: Cli) -> None:
-    found = _report(cli, TIDEGATE_DATABASE_URL="postgresql://u:hush@127.0.0.1:1/d")
+    away = {"TIDEGATE_DATABASE_URL": "postgresql://u:hush@127.0.0.1:1/d"}
+    found = _report(cli, **away)
     assert found["postgres"]["level"] == "fail"
+    assert found["postgres"]["advice"].endswith("until then what arrives goes to the journal")
     assert found["redis"]["level"] == "ok"
+    found = _report(cli, **away, TIDEGATE_REDIS_URL="", TIDEGATE_JOURNAL_URL="")
+    assert found["postgres"]["advice"].endswith("until then what arrives is rejected")
 
 
 def test_without_redis_it_is_only_slower(cli: Cli) -> None:
