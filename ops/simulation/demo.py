@@ -50,7 +50,8 @@ def find_place(name: str, provider: Provider) -> Place:
     if gateway_pid is None:
         raise Failure(
             f"no gateway of {STATE.absolute()} runs: start it with `make run` (or `tidegate up`) "
-            "in another terminal, and give this command in the same directory"
+            "in another terminal, and give this command in the same directory. One that runs with "
+            "--ephemeral or another --state-dir is not found: send it messages without --demo"
         )
     directory = STATE / "simulated"
     directory.mkdir(mode=0o700, exist_ok=True)

@@ -79,4 +79,5 @@ def test_without_a_gateway_it_says_how_to_start_one(tmp_path: Path) -> None:
     )
     assert run.returncode == 1
     assert "start it with `make run`" in run.stderr
+    assert "--ephemeral or another --state-dir is not found" in run.stderr
     assert os.listdir(tmp_path) == []
