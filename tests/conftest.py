@@ -10,6 +10,7 @@
 """
 
 import json
+import signal
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -40,6 +41,17 @@ hypothesis.settings.register_profile(
 hypothesis.settings.load_profile("any pace")
 
 _GUARD = needs_servers.Guard()
+
+
+def pytest_configure() -> None:
+    """Listen to the signals again that nohup, or a job in the background, has ignored.
+
+    What the tests start would inherit it, and would neither stop nor reload when it is told to.
+    """
+    for number in (signal.SIGINT, signal.SIGHUP):
+        if signal.getsignal(number) is signal.SIG_IGN:
+            is_interrupt = number == signal.SIGINT
+            signal.signal(number, signal.default_int_handler if is_interrupt else signal.SIG_DFL)
 
 
 @pytest.hookimpl(tryfirst=True)  # before `-m` selects by the mark
