@@ -1,4 +1,4 @@
-"""What a rehearsal with Locust is told: its options, checked before anything is sent.
+"""The options of a rehearsal with Locust, checked before anything is sent.
 
 The same check serves the command line and the form of Locust's page, which posts every field as
 text.

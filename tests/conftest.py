@@ -23,6 +23,7 @@ from gateway.runtime.settings import Account, Settings
 from gateway.stores import sealing
 from gateway.wiring import Gateway, open_gateway
 from ops.embedded.cluster import Servers
+from ops.harness.example_order import example_order
 from tests.support import needs_servers
 from tests.support.processes import Processes
 from tests.support.site import Site, serve
@@ -160,25 +161,4 @@ def processes(settings: Settings, tmp_path: Path) -> Iterator[Processes]:
 @pytest.fixture
 def order_json() -> bytes:
     """One valid order, the README's."""
-    return json.dumps(
-        {
-            "channel": "web",
-            "order_no": "W-1001",
-            "buyer_id": "b-1",
-            "placed_at": "2026-11-23T10:00:00+08:00",
-            "currency": "CNY",
-            "items": [
-                {"sku": "TEA-1", "name": "Longjing tea 100 g", "quantity": 2, "unit_price": "99.50"}
-            ],
-            "amounts": {"goods": "199.00", "payable": "199.00"},
-            "recipient": {
-                "name": "Zhang San",
-                "phone": "13800138000",
-                "country": "CN",
-                "province": "Zhejiang",
-                "city": "Hangzhou",
-                "district": "Xihu",
-                "street": "Longjing Road 1",
-            },
-        }
-    ).encode()
+    return json.dumps(example_order("W-1001", "b-1")).encode()

@@ -162,7 +162,7 @@ def _summary(body: bytes) -> str:
     """Return the title and the detail of a problem, or the beginning of the body."""
     try:
         problem = json.loads(body)
-        told = ": ".join(filter(None, (problem.get("title"), problem.get("detail"))))
+        summary = ": ".join(filter(None, (problem.get("title"), problem.get("detail"))))
     except (ValueError, AttributeError, TypeError):
-        told = ""
-    return told or body[:200].decode("utf-8", "replace")
+        summary = ""
+    return summary or body[:200].decode("utf-8", "replace")

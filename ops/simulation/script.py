@@ -13,7 +13,7 @@ from ops.simulators.sending import Step
 #: The currency of the example orders.
 _CURRENCY = "CNY"
 _AMOUNT_LIMIT = 10**10
-#: What is told of an order unless kinds are named; of a courier, what happens to a parcel.
+#: What is reported of an order unless kinds are named; of a courier, what happens to a parcel.
 _ORDER: tuple[Kind, ...] = ("placed", "paid", "partial_refund", "refund")
 _PARCEL: tuple[Kind, ...] = ("shipped", "delivered")
 

@@ -69,7 +69,7 @@ OUR_EVENTS: tuple[events.Event, ...] = (
 )
 
 
-def told(source: str, channel: str, event: events.Event) -> FollowUp:
+def report(source: str, channel: str, event: events.Event) -> FollowUp:
     return follow_up(event, source=source, channels=(channel,), trigger=f"callback:{source}")
 
 
@@ -99,12 +99,12 @@ def test_no_sequence_of_one_account_changes_anything_outside_its_channels(
 ) -> None:
     """With the other account's events or without them, our channel ends in the same state."""
     web = order_state()
-    placed: list[OrderState | FollowUp] = [web, *(told(OURS, "web", each) for each in OUR_EVENTS)]
+    placed: list[OrderState | FollowUp] = [web, *(report(OURS, "web", each) for each in OUR_EVENTS)]
     our_way = data.draw(st.permutations(placed))
     theirs: list[OrderState | FollowUp] = [
         order_state(channel="app"),
         order_state(channel="app", order_no="W-2"),
-        *(told(OTHERS, "app", each) for each in data.draw(st.lists(others_events, max_size=8))),
+        *(report(OTHERS, "app", each) for each in data.draw(st.lists(others_events, max_size=8))),
     ]
     their_way = data.draw(st.permutations(theirs))
     picks = data.draw(st.permutations([True] * len(our_way) + [False] * len(their_way)))
@@ -127,7 +127,7 @@ def test_a_transaction_that_two_accounts_of_a_channel_report_counts_once(
     data: st.DataObject,
 ) -> None:
     order = order_state()
-    both = [told(source, "web", event) for source in (OURS, SHARED) for event in OUR_EVENTS]
+    both = [report(source, "web", event) for source in (OURS, SHARED) for event in OUR_EVENTS]
     steps: list[OrderState | FollowUp] = [order, *both]
     machine = Machine()
     for step in data.draw(st.permutations(steps)):
@@ -148,8 +148,8 @@ def test_the_payment_that_an_account_was_told_of_first_is_not_lost_to_another_on
     """An account names another one's transaction first: the true payment is booked all the same."""
     machine = Machine()
     machine.place(order_state())
-    machine.follow([told(OTHERS, "app", paid("1", order_no="W-1"))])
-    machine.follow([told(OURS, "web", paid())])
+    machine.follow([report(OTHERS, "app", paid("1", order_no="W-1"))])
+    machine.follow([report(OURS, "web", paid())])
     (order,) = machine.orders.values()
     assert (order.status, order.hold) == ("paid", None)
 
@@ -157,8 +157,8 @@ def test_the_payment_that_an_account_was_told_of_first_is_not_lost_to_another_on
 def test_a_refund_that_names_no_order_does_not_reach_another_account_by_waiting() -> None:
     machine = Machine()
     machine.place(order_state())
-    machine.follow([told(OTHERS, "app", refunded(order_no=""))])
-    machine.follow([told(OURS, "web", paid())])
+    machine.follow([report(OTHERS, "app", refunded(order_no=""))])
+    machine.follow([report(OURS, "web", paid())])
     (order,) = machine.orders.values()
     assert (order.status, order.refunded) == ("paid", Decimal(0))
     assert [row.source for row in machine.waiting.values()] == [OTHERS]
@@ -169,8 +169,8 @@ def test_money_goes_back_from_the_order_that_it_paid_whatever_number_the_refund_
     first, second = order_state(), order_state(order_no="W-2")
     machine.place(first)
     machine.place(second)
-    machine.follow([told(OURS, "web", paid())])
-    machine.follow([told(OURS, "web", refunded("30", order_no="W-2"))])
+    machine.follow([report(OURS, "web", paid())])
+    machine.follow([report(OURS, "web", refunded("30", order_no="W-2"))])
     assert machine.orders[first.id].refunded == 30
     assert machine.orders[second.id].refunded == 0
 

@@ -25,7 +25,7 @@ def shown(method: str, path: str, operation: Operation, components: Components) 
     name = escaped(operation["operationId"])
     return f"""\
 <article class="operation" id="{name}" aria-labelledby="{name}-title">
-<div class="told">
+<div class="described">
 <h3 id="{name}-title"><a href="#{name}">{inline(operation["summary"])}</a></h3>
 <p class="path"><span class="method {method}">{method.upper()}</span> <code>{_path(path)}</code></p>
 {prose(operation.get("description", ""))}

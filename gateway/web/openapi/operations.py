@@ -96,19 +96,19 @@ def _description(route: Route) -> str:
 
 def _parameters(route: Route) -> Iterator[Parameter]:
     """Iterate over the variables of the path, then the other parameters."""
-    told = {each.name: each for each in route.parameters if each.where == "path"}
+    described = {each.name: each for each in route.parameters if each.where == "path"}
     for name in re.findall(r"\{(\w+)\}", route.template):
-        yield told.get(name) or Parameter(name, "path", {"type": "string"}, "")
+        yield described.get(name) or Parameter(name, "path", {"type": "string"}, "")
     yield from (each for each in route.parameters if each.where != "path")
 
 
 def _parameter(parameter: Parameter, schemas: Schemas) -> dict[str, Any]:
-    told: dict[str, Any] = {"name": parameter.name, "in": parameter.where}
+    described: dict[str, Any] = {"name": parameter.name, "in": parameter.where}
     if parameter.where == "path":
-        told["required"] = True
+        described["required"] = True
     if parameter.description:
-        told["description"] = parameter.description
-    return told | {"schema": schemas.of(parameter.schema)}
+        described["description"] = parameter.description
+    return described | {"schema": schemas.of(parameter.schema)}
 
 
 def _responses(route: Route, schemas: Schemas) -> dict[str, Any]:
@@ -133,9 +133,9 @@ def _responses(route: Route, schemas: Schemas) -> dict[str, Any]:
     return dict(sorted(responses.items()))
 
 
-def header(told: Header) -> dict[str, Any]:
+def header(described: Header) -> dict[str, Any]:
     """Return the object of a header."""
-    return {"description": told.description, "schema": told.schema}
+    return {"description": described.description, "schema": described.schema}
 
 
 def _headers(headers: Sequence[Header]) -> dict[str, Any]:
