@@ -6,18 +6,29 @@ None of them carries private data, so they may be stored in clear while they wai
 
 from datetime import datetime
 from decimal import Decimal
+from typing import Literal
 
 from msgspec import Struct
 
+from gateway.domain.orders import Amounts, Item
+
 
 class PaymentSucceeded(Struct, frozen=True, tag="payment_succeeded"):
-    """The buyer paid ``amount`` (major units). ``transaction_id`` is the provider's number."""
+    """The buyer paid ``amount`` (major units): what was captured, never what was authorised.
+
+    ``transaction_id`` is the provider's number. ``names`` are other numbers that the provider has
+    for the same payment, and may use in later messages: an invoice, a checkout session, a charge.
+    ``is_provisional``: the provider has not said its own number yet. The payment of the same
+    account, order and amount is this one then, whichever message comes first.
+    """
 
     transaction_id: str
     order_no: str
     amount: Decimal
     currency: str
     occurred_at: datetime
+    names: tuple[str, ...] = ()
+    is_provisional: bool = False
 
 
 class RefundSucceeded(Struct, frozen=True, tag="refund_succeeded"):
@@ -37,33 +48,121 @@ class RefundSucceeded(Struct, frozen=True, tag="refund_succeeded"):
     occurred_at: datetime
 
 
+class RefundFailed(Struct, frozen=True, tag="refund_failed"):
+    """A refund did not reach the buyer: the money is with the merchant again, or still.
+
+    What was booked of this refund is taken back, and a refund is owed again. ``refund_no`` and
+    ``amount`` are those of the refund. ``cumulative``: refunds of this provider are reported as
+    totals, and the amount is taken off the total; otherwise ``refund_no`` names the refund that
+    does not count any more. A report of its success that is older counts no more either.
+    """
+
+    transaction_id: str
+    order_no: str
+    refund_no: str
+    amount: Decimal
+    cumulative: bool
+    currency: str
+    occurred_at: datetime
+
+
+class Dispute(Struct, frozen=True, tag="dispute"):
+    """The buyer, or their bank, disputes a payment: a chargeback, a claim, a reversal.
+
+    ``dispute_no`` names it in all its messages; ``amount`` is what is disputed. ``opened``: the
+    order is held. ``won``: the money stays with the merchant. ``lost``: it went back to the buyer.
+    The latest state by ``occurred_at`` counts. ``due_at``: until when the merchant can answer.
+    ``reason`` is the provider's word, without anything private.
+    """
+
+    transaction_id: str
+    order_no: str
+    dispute_no: str
+    amount: Decimal
+    currency: str
+    state: Literal["opened", "won", "lost"]
+    reason: str
+    occurred_at: datetime
+    due_at: datetime | None = None
+
+
 class Closed(Struct, frozen=True, tag="closed"):
-    """The order was closed unpaid. ``cause`` is ``timed_out`` or ``cancelled``."""
+    """The order was closed: it will not be delivered. ``cause`` is ``timed_out`` or ``cancelled``.
+
+    What was paid for it is to be refunded.
+    """
 
     order_no: str
     cause: str
     occurred_at: datetime
 
 
+class ParcelLine(Struct, frozen=True):
+    """What a parcel holds of one line of the order."""
+
+    sku: str
+    quantity: int
+
+
 class Shipped(Struct, frozen=True, tag="shipped"):
-    """The parcel left. Carrier and tracking number are required."""
+    """A parcel of the order left; an order may have several.
+
+    ``parcel_no`` is the sender's own number of the parcel, where it has one. Two reports with the
+    same ``parcel_no``, or with the same tracking number, are of one parcel: the later one may
+    correct it. Carrier and tracking number may be empty where there are none (a pick-up, a
+    letter). ``lines``: what is in it, where told.
+    """
 
     order_no: str
     carrier: str
     tracking_no: str
     occurred_at: datetime
+    parcel_no: str = ""
+    lines: tuple[ParcelLine, ...] = ()
 
 
 class Delivered(Struct, frozen=True, tag="delivered"):
-    """The buyer has the parcel.
+    """The buyer has the goods.
 
-    A courier names no order: ``order_no`` is empty then, and the one order in the account's
-    channels that was shipped under ``tracking_no`` is meant.
+    With a ``tracking_no``: that parcel. A courier names no order: ``order_no`` is empty then, and
+    the one order in the account's channels that was shipped under ``tracking_no`` is meant.
+    Without: the whole order, however it was delivered (services, downloads, pick-up).
     """
 
     order_no: str
     occurred_at: datetime
     tracking_no: str = ""
+
+
+class PaysOnDelivery(Struct, frozen=True, tag="pays_on_delivery"):
+    """The buyer pays the courier: the order may be shipped and delivered before it is paid."""
+
+    order_no: str
+    occurred_at: datetime
+
+
+class Amended(Struct, frozen=True, tag="amended"):
+    """The shop tells an order anew, and not as it is stored.
+
+    ``amounts`` and ``items`` are all of it; ``payload_digest`` is that of the whole order as told
+    now (hex). An order that is not paid takes the new amounts. A change of anything else, and a
+    change of amounts after the payment, is parked, once for each digest.
+    """
+
+    order_no: str
+    currency: str
+    amounts: Amounts
+    items: tuple[Item, ...]
+    payload_digest: str
+    occurred_at: datetime
+
+
+class Released(Struct, frozen=True, tag="released"):
+    """A person looked at the order and ended the hold that it was placed with."""
+
+    order_no: str
+    reason: str
+    occurred_at: datetime
 
 
 class Noted(Struct, frozen=True, tag="noted"):
@@ -86,7 +185,25 @@ class Unmapped(Struct, frozen=True, tag="unmapped"):
     occurred_at: datetime
 
 
-Event = PaymentSucceeded | RefundSucceeded | Closed | Shipped | Delivered | Noted | Unmapped
+Event = (
+    PaymentSucceeded
+    | RefundSucceeded
+    | RefundFailed
+    | Dispute
+    | Closed
+    | Shipped
+    | Delivered
+    | PaysOnDelivery
+    | Amended
+    | Released
+    | Noted
+    | Unmapped
+)
+
+#: Events about a payment: they have a ``transaction_id``.
+OF_A_PAYMENT = (PaymentSucceeded, RefundSucceeded, RefundFailed, Dispute)
+#: Those of money on its way back: the order is the one that the transaction paid.
+MONEY_BACK = (RefundSucceeded, RefundFailed, Dispute)
 
 
 def order_no(event: Event) -> str:
@@ -96,7 +213,14 @@ def order_no(event: Event) -> str:
 
 def transaction_id(event: Event) -> str:
     """Return the provider's transaction number that the event names, or ``""``."""
-    return event.transaction_id if isinstance(event, PaymentSucceeded | RefundSucceeded) else ""
+    return event.transaction_id if isinstance(event, OF_A_PAYMENT) else ""
+
+
+def names(event: Event) -> tuple[str, ...]:
+    """Return every number that the event has for its transaction, the provider's own first."""
+    if isinstance(event, PaymentSucceeded):
+        return (event.transaction_id, *event.names)
+    return (event.transaction_id,) if isinstance(event, MONEY_BACK) else ()
 
 
 def tracking_no(event: Event) -> str:
@@ -121,6 +245,8 @@ def action(event: Event) -> str:
     match event:
         case Closed():
             return event.cause
+        case Dispute():
+            return f"dispute_{event.state}"
         case Noted() | Unmapped():
             return event.kind
         case _:
