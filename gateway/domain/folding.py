@@ -55,6 +55,7 @@ def apply(
         return _pay(event, order, payment, is_new, payments)
     if isinstance(event, events.RefundSucceeded):
         return _refund(event, order, payment, payments)
+    assert isinstance(event, events.Closed | events.Shipped | events.Delivered)
     return _move(event, order)
 
 
