@@ -15,7 +15,7 @@ from typing import Any, Literal
 import msgspec
 from msgspec import Struct
 
-from gateway.runtime import settings
+from gateway.runtime import settings, settings_source
 from gateway.runtime.settings import ENV_PREFIX, Settings
 
 Source = Literal["default", "file", "environment"]
@@ -84,7 +84,7 @@ def load_without_database(environ: Mapping[str, str] | None = None) -> Settings:
     """Load the settings where a database is not needed yet. Raises ``SettingsError``."""
     environ = os.environ if environ is None else environ
     given = {name: value for name, value in environ.items() if value}
-    return settings.load({"TIDEGATE_DATABASE_URL": "postgresql://", **given})
+    return settings_source.load({"TIDEGATE_DATABASE_URL": "postgresql://", **given})
 
 
 def lines(loaded: Settings, environ: Mapping[str, str] | None = None) -> list[Line]:
@@ -112,7 +112,7 @@ def lines(loaded: Settings, environ: Mapping[str, str] | None = None) -> list[Li
 def config_file(environ: Mapping[str, str]) -> Path | None:
     """Return the settings file that is read; None when there is none."""
     named = environ.get(ENV_PREFIX + "CONFIG")
-    path = Path(named) if named else settings.DEFAULT_FILE
+    path = Path(named) if named else settings_source.DEFAULT_FILE
     return path if named or path.exists() else None
 
 

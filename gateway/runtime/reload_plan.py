@@ -11,7 +11,7 @@ from typing import TypeVar
 import msgspec
 from msgspec import Struct
 
-from gateway.runtime import settings
+from gateway.runtime import settings_checks
 from gateway.runtime.live import Limits
 from gateway.runtime.settings import Account, Channel, Settings
 
@@ -99,7 +99,7 @@ def in_force(before: Settings, after: Settings) -> Settings:
     Raises ``SettingsError`` where what changes contradicts what stays.
     """
     merged = msgspec.structs.replace(before, **{name: getattr(after, name) for name in LIVE})
-    settings.check(merged)
+    settings_checks.check(merged)
     return merged
 
 

@@ -4,10 +4,10 @@ A setting ``drain_s`` is the environment variable ``TIDEGATE_DRAIN_S`` or the ke
 of the file that ``TIDEGATE_CONFIG`` names (``./tidegate.toml`` where it is not set and the
 file exists). The environment wins. Channels and provider accounts live in the file.
 A wrong or contradictory set raises ``SettingsError``: nothing starts on half a configuration.
+``settings_source`` reads them, ``settings_checks`` finds contradictions.
 """
 
 import os
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -15,17 +15,15 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta, Struct
 
-from gateway.runtime import addresses, file_faults
+from gateway.runtime import file_faults
 
 ENV_PREFIX = "TIDEGATE_"
-DEFAULT_FILE = Path("tidegate.toml")
 
 _SECRET_FIELDS = frozenset(
     {"database_url", "replica_urls", "redis_url", "journal_url", "inventory_token"}
 )
 #: Keys and chains of certificates are far shorter. A device that never ends is no secret.
 _SECRET_CHARS_MAX = 1024 * 1024
-_FILE_ONLY = frozenset({"channels", "accounts"})
 
 #: What a gateway process answers.
 ProcessRole = Literal["core", "query", "all"]
@@ -254,117 +252,6 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     def channel_policies(self) -> dict[str, Literal["hold", "replay", "off"]]:
         """Return the look-alike policy of every configured channel by its name."""
         return {channel.name: channel.lookalike for channel in self.channels}
-
-
-def load(environ: Mapping[str, str] | None = None) -> Settings:
-    """Read the file and the environment. Raises ``SettingsError`` with one sentence to act on."""
-    environ = os.environ if environ is None else environ
-    values = _read_file(environ)
-    for name in Settings.__struct_fields__:
-        text = environ.get(ENV_PREFIX + name.upper())
-        if text is not None and name not in _FILE_ONLY:
-            values[name] = text
-    if not values.get("database_url"):
-        raise SettingsError(
-            "database_url is not set: give TIDEGATE_DATABASE_URL=postgresql://user:password@host/db,"
-            " "
-            "or run `tidegate up`, which brings its own servers"
-        )
-    try:
-        settings = msgspec.convert(values, Settings, strict=False)
-    except msgspec.ValidationError as exc:
-        raise SettingsError(_faults(values, exc, environ)) from exc
-    check(settings)
-    return settings
-
-
-def _faults(
-    values: Mapping[str, Any], error: msgspec.ValidationError, environ: Mapping[str, str]
-) -> str:
-    """Name every wrong scalar as the reader has written it, or else the first fault of a section.
-
-    Values are not quoted: a secret may stand in the wrong place.
-    """
-    # Only a process that will not start needs it.
-    from gateway.runtime import value_faults
-
-    found = []
-    for field in msgspec.structs.fields(Settings):
-        if field.name not in values or field.name in _FILE_ONLY:
-            continue
-        try:
-            msgspec.convert(values[field.name], field.type, strict=False)
-        except msgspec.ValidationError:
-            variable = ENV_PREFIX + field.name.upper()
-            where = variable if variable in environ else field.name
-            found.append(f"{where} must be {value_faults.must_be(field.type)}")
-    return "; ".join(found) or value_faults.sentence(error, Settings)
-
-
-def _read_file(environ: Mapping[str, str]) -> dict[str, Any]:
-    named = environ.get(ENV_PREFIX + "CONFIG")
-    path = Path(named) if named else DEFAULT_FILE
-    if not named and not path.exists():
-        return {}
-    try:
-        return tomllib.loads(path.read_text("utf-8"))
-    except OSError as exc:
-        raise SettingsError(f"{path} cannot be read: {file_faults.reason(exc)}") from exc
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as exc:
-        raise SettingsError(f"{path} is not valid TOML: {file_faults.reason(exc)}") from exc
-
-
-def check(settings: Settings) -> None:
-    """Raise ``SettingsError`` where settings contradict each other."""
-    names = [channel.name for channel in settings.channels]
-    if not names or len(set(names)) != len(names):
-        raise SettingsError("channels: there must be at least one, each named once")
-    seen = set()
-    for account in settings.accounts:
-        label = f"accounts: {account.provider}/{account.name}"
-        if (account.provider, account.name) in seen:
-            raise SettingsError(f"{label} is listed twice; give each account its own name")
-        seen.add((account.provider, account.name))
-        if unknown := set(account.channels) - set(names):
-            raise SettingsError(f"{label} names unknown channels {', '.join(sorted(unknown))}")
-    if settings.database_pool_max < 2 * settings.batches_in_flight + 3:
-        raise SettingsError(
-            f"database_pool_max is {settings.database_pool_max}, but two lanes of "
-            f"{settings.batches_in_flight} batches, one to park events, one for remarks and one "
-            f"read need {2 * settings.batches_in_flight + 3}"
-        )
-    if settings.commit_s >= settings.drain_s:
-        raise SettingsError("commit_s must be below drain_s, or a drain cannot finish a batch")
-    _check_urls(settings)
-    if settings.journal_after_s + settings.journal_s > settings.commit_s:
-        raise SettingsError(
-            "journal_after_s and journal_s together must not be above commit_s, "
-            "or a request has timed out before its batch is journaled"
-        )
-    if settings.replica_urls and settings.replica_wait_s >= settings.query_s:
-        raise SettingsError("replica_wait_s must be below query_s")
-
-
-def _check_urls(settings: Settings) -> None:
-    urls = [settings.database_url, *filter(None, settings.replica_urls.split(","))]
-    if not all(url.strip().startswith(("postgresql://", "postgres://")) for url in urls):
-        raise SettingsError(
-            "database_url and replica_urls are written postgresql://user:password@host:port/db, "
-            "with / # ? @ : % in a password percent-encoded"
-        )
-    for name in ("redis_url", "journal_url"):
-        url = getattr(settings, name)
-        if url and not url.startswith(("redis://", "rediss://", "unix:")):
-            raise SettingsError(f"{name} must be written redis://:password@host:6379/0")
-    if settings.inventory_url and not addresses.is_plain_http(settings.inventory_url):
-        raise SettingsError(
-            "inventory_url must be written https://host/path without a password, or be empty"
-        )
-    if settings.public_url and not addresses.is_base_url(settings.public_url):
-        raise SettingsError(
-            "public_url must be written https://host or https://host/prefix, without a password, "
-            "a query or a slash at its end, or be empty"
-        )
 
 
 def secret(reference: str, environ: Mapping[str, str] | None = None) -> str:

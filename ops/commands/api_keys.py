@@ -11,7 +11,7 @@ import click
 import msgspec
 
 from gateway.domain.access import LIVE_ROLES, ROLES, Role
-from gateway.runtime import settings
+from gateway.runtime import settings, settings_source
 from gateway.stores.postgres.api_keys import ApiKey, ApiKeys
 from ops import connections, tables
 from ops.failures import Failure, Wrong
@@ -78,7 +78,7 @@ def create(
     Only a digest is stored: a lost token is replaced, never recovered. The audit log says who
     made it. It works at once.
     """
-    loaded = settings.load()
+    loaded = settings_source.load()
     name = name.strip()
     if not name or len(name) > _NAME_CHARS_MAX or not name.isprintable():
         raise Wrong(f"--name must be 1 to {_NAME_CHARS_MAX} printable characters")
@@ -119,7 +119,7 @@ Exits 0, or 1 when the database is unavailable.
 @tables.wide_option
 def list_(as_json: bool, wide: bool) -> None:
     """List all API keys, revoked ones too, oldest first. Tokens are not known."""
-    keys = asyncio.run(_every(settings.load()))
+    keys = asyncio.run(_every(settings_source.load()))
     if as_json:
         click.echo(json.dumps([_plain(key) for key in keys]))
         return
@@ -157,7 +157,7 @@ def revoke(key_id: str, as_json: bool) -> None:
 
     Every gateway refuses it within api_key_ttl_s seconds. The audit log says who revoked it.
     """
-    loaded = settings.load()
+    loaded = settings_source.load()
     if not asyncio.run(_revoke(loaded, key_id)):
         raise Failure(f"there is no live key {key_id}: see `tidegate keys list`")
     if as_json:

@@ -11,7 +11,7 @@ import msgspec
 
 from gateway.domain.rejected_callbacks import RejectedCallback
 from gateway.providers.contract import REASONS
-from gateway.runtime import settings
+from gateway.runtime import settings, settings_source
 from gateway.stores.postgres import key_ring
 from gateway.stores.postgres.rejected_callbacks import Listed, RejectedCallbacks, Unopened
 from ops import connections, tables
@@ -80,7 +80,7 @@ def refused(
     They are stored sealed for refused_keep_h hours, a few per account, reason and minute; the
     metric tidegate_refused_callbacks has the full counts.
     """
-    loaded = settings.load()
+    loaded = settings_source.load()
     if shown is not None:
         _show(asyncio.run(_opened(loaded, shown)), shown, as_json)
         return

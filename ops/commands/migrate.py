@@ -4,7 +4,7 @@ import asyncio
 
 import click
 
-from gateway.runtime import settings
+from gateway.runtime import settings, settings_source
 from gateway.runtime.clock import SystemClock
 from ops.failures import Failure
 from ops.migrations import runner, version
@@ -30,7 +30,7 @@ def command(check: bool) -> None:
     Applies what is missing to the database that database_url names, and makes the partitions of
     the coming months. Gateways and workers may be running.
     """
-    loaded = settings.load()
+    loaded = settings_source.load()
     if check:
         _check(loaded)
         return

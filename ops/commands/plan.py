@@ -14,7 +14,7 @@ import msgspec
 
 from gateway.domain import overrides, plans
 from gateway.domain.plans import Plan
-from gateway.runtime import file_faults, settings, value_faults
+from gateway.runtime import file_faults, settings_source, value_faults
 from gateway.stores.postgres.overrides import OverrideStore
 from ops import connections, tables
 from ops.commands.api_keys import actor
@@ -184,7 +184,7 @@ def _print(plan: Plan, *, wide: bool) -> None:
 
 
 def _in_store(work: Callable[[OverrideStore], Awaitable[T]]) -> T:
-    loaded = settings.load()
+    loaded = settings_source.load()
 
     async def work_in_store() -> T:
         async with connections.primary(loaded) as pool:

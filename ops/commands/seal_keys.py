@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from gateway.domain.errors import Unavailable
-from gateway.runtime import settings
+from gateway.runtime import settings, settings_source
 from gateway.stores import sealing
 from gateway.stores.key_checks import KeyName, KnownKey
 from gateway.stores.postgres import audit, key_ring
@@ -80,7 +80,7 @@ def rotate() -> None:
     until they are restarted; until then they cannot read what restarted ones seal, so restart all
     of them in one go.
     """
-    loaded = settings.load()
+    loaded = settings_source.load()
     path = Path(loaded.keyring_file)
     sealing.load_ring(path)
     try:

@@ -7,7 +7,7 @@ from pathlib import Path
 import asyncpg
 import click
 
-from gateway.runtime import settings
+from gateway.runtime import settings_source
 from gateway.runtime.settings import Settings
 from gateway.stores import sealing
 from gateway.stores.key_checks import KeyName, KnownKey, check_value
@@ -49,7 +49,7 @@ def retire(keys: Sequence[str], lost: bool) -> None:
     says who did it. A retired id is never used again.
     """
     names = [_parsed(key) for key in dict.fromkeys(keys)]
-    loaded = settings.load()
+    loaded = settings_source.load()
     if not lost:
         asyncio.run(_check_journal(loaded))
     ring = _ring_at_hand(Path(loaded.keyring_file)) if lost else None

@@ -14,7 +14,7 @@ from gateway.domain import overrides
 from gateway.domain.errors import Unavailable
 from gateway.domain.override_changes import OverrideChange
 from gateway.domain.overrides import Override, OverrideRequest
-from gateway.runtime import control_socket, settings
+from gateway.runtime import control_socket, settings, settings_source
 from gateway.stores.override_spool import OverrideSpool
 from gateway.stores.postgres.overrides import OverrideStore
 from ops import connections, tables
@@ -75,7 +75,7 @@ def command(
     TARGET is a feature or a whole tier, tier0 to tier4 (any wrong name lists them). Without a
     target: show the overrides.
     """
-    loaded = settings.load()
+    loaded = settings_source.load()
     try:
         if target is None:
             _show(loaded, as_json, wide=wide)

@@ -8,7 +8,7 @@ from pathlib import Path
 import asyncpg
 
 from gateway.domain.errors import TidegateError, Unavailable
-from gateway.runtime import settings
+from gateway.runtime import settings_source
 from gateway.runtime.settings import Settings, SettingsError
 from gateway.stores.postgres.errors import translated
 from ops import connections, failures
@@ -23,7 +23,7 @@ async def look(environ: Mapping[str, str], now: datetime) -> list[Finding]:
     """Return all findings. What an operator can fix is a finding, never an exception."""
     found = [machine.python()]
     try:
-        loaded = settings.load(environ)
+        loaded = settings_source.load(environ)
     except SettingsError as exc:
         advice = "correct it in the environment or in tidegate.toml; nothing else was checked"
         return [*found, fail("settings", str(exc), advice)]

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from gateway.runtime import settings
+from gateway.runtime import settings, settings_source
 from ops import effective
 from tests.ops.conftest import Cli
 
@@ -121,7 +121,7 @@ def test_a_contradiction_is_reported_in_one_sentence(bare: Cli) -> None:
 def test_the_example_loads_as_it_is(bare: Cli, tmp_path: Path) -> None:
     example = tmp_path / "example.toml"
     example.write_text(bare("config", "--example").stdout)
-    loaded = settings.load({"TIDEGATE_CONFIG": str(example)})
+    loaded = settings_source.load({"TIDEGATE_CONFIG": str(example)})
     assert loaded == settings.Settings(database_url=loaded.database_url)
 
 
@@ -131,7 +131,7 @@ def test_the_example_shows_the_true_default_of_every_setting(bare: Cli, tmp_path
     live = re.sub(r"^#(?! [A-Z`a-z])", "", shown, flags=re.MULTILINE)
     example = tmp_path / "example.toml"
     example.write_text(live)
-    loaded = settings.load({"TIDEGATE_CONFIG": str(example)})
+    loaded = settings_source.load({"TIDEGATE_CONFIG": str(example)})
     account = loaded.accounts.pop()
     assert (account.provider, account.name) == ("stripe", "main")
     assert loaded == settings.Settings(database_url=loaded.database_url)

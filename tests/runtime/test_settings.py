@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from gateway.runtime import settings
+from gateway.runtime import settings, settings_source
 from gateway.runtime.settings import Account, Channel, Settings, SettingsError
 from ops import effective
 
@@ -33,7 +33,7 @@ def _load(text: str | None = None, **variables: str) -> Settings:
     if text is not None:
         Path("some.toml").write_text(text, "utf-8")
         environ["TIDEGATE_CONFIG"] = "some.toml"
-    return settings.load(environ)
+    return settings_source.load(environ)
 
 
 def test_the_environment_alone_is_enough() -> None:
@@ -46,10 +46,10 @@ def test_the_environment_beats_the_file_and_the_file_the_default() -> None:
 
 
 def test_the_file_beside_us_is_read_without_being_named() -> None:
-    settings.DEFAULT_FILE.write_text("port = 9000\n")
-    assert settings.load(_BASE).port == 9000
+    settings_source.DEFAULT_FILE.write_text("port = 9000\n")
+    assert settings_source.load(_BASE).port == 9000
     Path("named.toml").write_text("port = 9001\n")
-    assert settings.load({**_BASE, "TIDEGATE_CONFIG": "named.toml"}).port == 9001
+    assert settings_source.load({**_BASE, "TIDEGATE_CONFIG": "named.toml"}).port == 9001
 
 
 def test_channels_and_accounts_come_from_the_file_only() -> None:
@@ -66,7 +66,7 @@ def test_variables_of_others_are_left_alone() -> None:
 
 def test_without_a_database_there_is_nothing_to_run() -> None:
     with pytest.raises(SettingsError, match="TIDEGATE_DATABASE_URL=postgresql://"):
-        settings.load({})
+        settings_source.load({})
 
 
 @pytest.mark.parametrize(
@@ -165,14 +165,14 @@ def test_what_the_file_may_not_say_is_refused_by_name(text: str, complaint: str)
 
 def test_a_file_that_is_named_must_be_there() -> None:
     with pytest.raises(SettingsError, match=r"nowhere\.toml cannot be read"):
-        settings.load({**_BASE, "TIDEGATE_CONFIG": "nowhere.toml"})
+        settings_source.load({**_BASE, "TIDEGATE_CONFIG": "nowhere.toml"})
 
 
 @pytest.mark.parametrize("content", [b"port = ", b"\xff\xfe", b"port = 1\nport = 2\n"])
 def test_a_file_that_is_no_toml_is_named(content: bytes) -> None:
     Path("broken.toml").write_bytes(content)
     with pytest.raises(SettingsError, match=r"broken\.toml is not valid TOML") as refused:
-        settings.load({**_BASE, "TIDEGATE_CONFIG": "broken.toml"})
+        settings_source.load({**_BASE, "TIDEGATE_CONFIG": "broken.toml"})
     assert "codec" not in str(refused.value)
 
 

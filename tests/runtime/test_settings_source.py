@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.runtime import settings
+from gateway.runtime import settings_source
 from gateway.runtime.settings import SettingsError
 from gateway.runtime.settings_source import SettingsSource
 
@@ -19,45 +19,47 @@ def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(params=["by default", "named"])
 def source(request: pytest.FixtureRequest) -> SettingsSource:
     """A source that has read a file once."""
-    settings.DEFAULT_FILE.write_text("key_burst = 7\n")
-    named = {"TIDEGATE_CONFIG": str(settings.DEFAULT_FILE)} if request.param == "named" else {}
+    settings_source.DEFAULT_FILE.write_text("key_burst = 7\n")
+    named = (
+        {"TIDEGATE_CONFIG": str(settings_source.DEFAULT_FILE)} if request.param == "named" else {}
+    )
     made = SettingsSource({**BASE, **named})
     assert made.load().key_burst == 7
     return made
 
 
 def test_the_file_is_read_again(source: SettingsSource) -> None:
-    settings.DEFAULT_FILE.write_text("key_burst = 8\n")
+    settings_source.DEFAULT_FILE.write_text("key_burst = 8\n")
     assert source.load().key_burst == 8
 
 
 def test_a_file_that_is_gone_is_wrong_until_it_is_back(source: SettingsSource) -> None:
-    settings.DEFAULT_FILE.unlink()
+    settings_source.DEFAULT_FILE.unlink()
     for _ in range(2):
         with pytest.raises(SettingsError, match=r"tidegate\.toml cannot be read"):
             source.load()
-    settings.DEFAULT_FILE.write_text("key_burst = 9\n")
+    settings_source.DEFAULT_FILE.write_text("key_burst = 9\n")
     assert source.load().key_burst == 9
 
 
 @pytest.mark.parametrize("content", [b"", b" \n\n", b"\xff", b"key_burst = "])
 def test_a_file_that_is_being_written_is_wrong(source: SettingsSource, content: bytes) -> None:
-    settings.DEFAULT_FILE.write_bytes(content)
+    settings_source.DEFAULT_FILE.write_bytes(content)
     with pytest.raises(SettingsError, match=r"tidegate\.toml is (empty|not valid TOML)"):
         source.load()
 
 
 def test_a_process_that_is_started_later_needs_the_file_too(source: SettingsSource) -> None:
-    settings.DEFAULT_FILE.unlink()
+    settings_source.DEFAULT_FILE.unlink()
     with pytest.raises(SettingsError, match="cannot be read"):
-        settings.load(source.environ)
+        settings_source.load(source.environ)
 
 
 def test_without_a_file_one_may_come() -> None:
     source = SettingsSource(BASE)
     assert source.load().key_burst == 100
-    settings.DEFAULT_FILE.write_text("key_burst = 7\n")
+    settings_source.DEFAULT_FILE.write_text("key_burst = 7\n")
     assert source.load().key_burst == 7
-    settings.DEFAULT_FILE.unlink()
+    settings_source.DEFAULT_FILE.unlink()
     with pytest.raises(SettingsError, match="cannot be read"):
         source.load()
