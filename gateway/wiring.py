@@ -10,8 +10,10 @@ from pathlib import Path
 import asyncpg
 from msgspec import Struct
 
+from gateway.domain.channels import Policies
 from gateway.domain.errors import Unavailable
-from gateway.intake.accept import Intake, Policies
+from gateway.intake import channel_policies
+from gateway.intake.accept import Intake
 from gateway.intake.batch_writer import BatchWriter
 from gateway.intake.committer import Committer
 from gateway.intake.journal import Journal
@@ -74,7 +76,7 @@ class Gateway(Struct):
     #: As they were at the start. What a reload can change is read from ``limits`` and ``policies``.
     settings: Settings
     limits: Live[Limits]
-    #: The look-alike policies that ``intake`` goes by.
+    #: The rules of each channel, that ``intake`` goes by.
     policies: Live[Policies]
     clock: Clock
     new_id: UUIDv7
@@ -152,6 +154,7 @@ async def open_gateway(settings: Settings, *, clock: Clock | None = None) -> Asy
             sealer,
         )
         new_id = UUIDv7()
+        policies: Live[Policies] = Live(channel_policies.of(settings))
         ledger = Ledger(pool=stores.primary, sealer=stores.sealer, new_id=new_id, is_late=False)
         writer = batch_writer(ledger, journal, clock=clock, settings=settings)
         committer = Committer(
@@ -181,7 +184,6 @@ async def open_gateway(settings: Settings, *, clock: Clock | None = None) -> Asy
         peer_loads = PeerLoads()
         watchdog = Watchdog(clock=clock)
         limits = Live(live.limits(settings))
-        policies: Live[Policies] = Live(settings.channel_policies())
         admission = Admission(
             committer=committer,
             overrides=overrides,

@@ -122,10 +122,10 @@ def file_content(environ: Mapping[str, str]) -> dict[str, Any]:
     return tomllib.loads(path.read_text("utf-8")) if path else {}
 
 
-def defaults() -> dict[str, Any]:
-    """Return the plain default of every setting that has one."""
+def defaults(struct: type[Struct] = Settings) -> dict[str, Any]:
+    """Return the plain default of every setting, or key of a section, that has one."""
     found = {}
-    for field in msgspec.structs.fields(Settings):
+    for field in msgspec.structs.fields(struct):
         if field.default is not msgspec.NODEFAULT:
             found[field.name] = msgspec.to_builtins(field.default)
         elif field.default_factory is not msgspec.NODEFAULT:

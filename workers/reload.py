@@ -2,7 +2,8 @@
 
 from collections.abc import Callable
 
-from gateway.intake.accept import Policies
+from gateway.domain.channels import Policies
+from gateway.intake import channel_policies
 from gateway.runtime import reload_plan
 from gateway.runtime.live import Live
 from gateway.runtime.reload_plan import Configuration, Plan
@@ -34,5 +35,5 @@ class WorkerConfiguration:
             Configuration(self._settings), Configuration(read), limits=frozenset()
         )
         self._settings = settings
-        self._policies.now = settings.channel_policies()
+        self._policies.now = channel_policies.of(settings)
         return plan

@@ -10,13 +10,10 @@ from uuid import UUID
 
 from msgspec import Struct
 
+from gateway.domain.channels import ChannelPolicy
 from gateway.domain.orders import Hold, Status, Submission
 
 LOOKALIKE_WINDOW_S = 600
-
-#: What a channel does with a look-alike that carries a request id of its own.
-LookalikePolicy = Literal["hold", "replay", "off"]
-
 
 #: The stock check of an order: all in stock, not checked, or something out of stock. None: the
 #: stock is never checked. An order out of stock is not stored, and a repeat of a stored one is
@@ -27,7 +24,8 @@ Stock = Literal["checked", "unchecked", "missing"]
 class Placement(Struct, frozen=True):
     """A checked submission with everything the ledger needs to store it.
 
-    The digests are those of ``domain.fingerprint``; ``phone`` is normalised. ``is_from_shop``:
+    The digests are those of ``domain.fingerprint``; ``phone`` is normalised; ``policy`` is its
+    channel's when it arrived. ``is_from_shop``:
     a shop took the order and reported it; ``raw`` is then its message and not the submission.
     """
 
@@ -40,7 +38,7 @@ class Placement(Struct, frozen=True):
     exact: bytes
     lookalike: bytes
     same_goods: bytes
-    policy: LookalikePolicy
+    policy: ChannelPolicy
     trigger: str
     received_at: datetime
     is_from_shop: bool = False
@@ -125,9 +123,9 @@ def judge(placement: Placement, matches: Matches) -> Placed | Insert:
         same = existing.payload_digest == placement.payload_digest
         return _answer("replayed" if same else "conflict", existing)
     if existing := matches.by_lookalike:
-        if placement.request_id is None or placement.policy == "replay":
+        if placement.request_id is None or placement.policy.lookalike == "replay":
             return _answer("replayed", existing)
-        if placement.policy == "hold":
+        if placement.policy.lookalike == "hold":
             return Insert("lookalike")
     return Insert(None)
 

@@ -2,17 +2,18 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from datetime import datetime
 from uuid import UUID
 
 import msgspec
 
 from gateway.domain import fingerprint, orders, validation
+from gateway.domain.channels import Policies
 from gateway.domain.errors import TidegateError, Unavailable
 from gateway.domain.following import Done, FollowUp, Settle
 from gateway.domain.orders import Submission
-from gateway.domain.placing import LookalikePolicy, Placed, Placement, Stock
+from gateway.domain.placing import Placed, Placement, Stock
 from gateway.intake import journal_codec, metrics
 from gateway.intake.committer import Committer
 from gateway.runtime.clock import Clock
@@ -20,15 +21,12 @@ from gateway.runtime.live import Live
 
 _log = logging.getLogger(__name__)
 
-#: The look-alike policy of each channel by its name.
-Policies = Mapping[str, LookalikePolicy]
-
 
 class Intake:
     """Accepts orders and events: recognises repeats in flight, commits the rest, answers.
 
     What is answered is committed, or journaled, or rejected without a trace that counts.
-    ``policies`` has the look-alike policy of every configured channel now.
+    ``policies`` has the rules of every configured channel now.
     """
 
     def __init__(

@@ -191,7 +191,7 @@ def _claims(placement: Placement, claim_s: int) -> list[tuple[MatchKind, bytes, 
         digest = fingerprint.request(order, placement.request_id)
         claims.append(("by_request_id", digest, claim_s))
     # Where the channel ignores look-alikes, none is claimed.
-    if placement.request_id is None or placement.policy != "off":
+    if placement.request_id is None or placement.policy.lookalike != "off":
         claims.append(("by_lookalike", placement.lookalike, LOOKALIKE_WINDOW_S))
     return claims
 

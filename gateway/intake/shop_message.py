@@ -1,18 +1,18 @@
 """A shop message: orders that a shop took, and events of orders, in one verified message."""
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from uuid import UUID
 
 from msgspec import Struct
 
 from gateway.domain import orders
+from gateway.domain.channels import Policies
 from gateway.domain.errors import Invalid, Poisoned
 from gateway.domain.events import Event, Unmapped
 from gateway.domain.following import FollowUp
 from gateway.domain.orders import Submission
-from gateway.domain.placing import LookalikePolicy
 from gateway.intake.accept import Intake
 
 _DETAIL_MAX = 500
@@ -22,13 +22,13 @@ class ShopMessage(Struct, frozen=True):
     """A verified message. ``items`` are (key, order or event), an order before its events.
 
     ``source`` is ``<provider>:<account>``; ``policies`` has the channels whose orders it may name,
-    each with its look-alike policy.
+    each with its rules.
     ``is_test``: the account is one for tests, and so are the orders that it names.
     """
 
     source: str
     provider: str
-    policies: Mapping[str, LookalikePolicy]
+    policies: Policies
     trigger: str
     items: Sequence[tuple[str, Event | Submission]]
     body: bytes

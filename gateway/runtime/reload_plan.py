@@ -125,16 +125,18 @@ def _account_differences(before: ConfiguredAccount, after: ConfiguredAccount) ->
 
 
 def _channel_differences(before: Channel, after: Channel) -> Iterator[str]:
-    if before.lookalike != after.lookalike:
-        yield f"lookalike {before.lookalike} -> {after.lookalike}"
-    for name in ("orders_per_s_max", "orders_burst"):
+    for name in Channel.__struct_fields__:
         old, new = getattr(before, name), getattr(after, name)
         if old != new:
-            yield f"{name} {_number(old)} -> {_number(new)}"
+            yield f"{name} {_value(old)} -> {_value(new)}"
 
 
 def _by_name(of: Settings) -> dict[str, Channel]:
     return {channel.name: channel for channel in of.channels}
+
+
+def _value(value: float | str) -> str:
+    return value if isinstance(value, str) else _number(value)
 
 
 def _number(value: float) -> str:

@@ -43,6 +43,20 @@ class Channel(Struct, frozen=True, forbid_unknown_fields=True):
     #: What to do with an order that looks like another of the last ten minutes and carries a
     #: request id of its own: store and hold it, replay the first answer, or ignore that.
     lookalike: Literal["hold", "replay", "off"] = "hold"
+    #: Seconds within which a second order of the same buyer, goods, amount and phone is a double
+    #: click, whatever its number; `lookalike` decides about later ones. 0: there is no such window.
+    lookalike_window_s: Annotated[int, Meta(ge=0, le=600)] = 10
+    #: Payments of one order: `accept`: several may add up to what is due; `single`: one must cover
+    #: it, and another amount is parked.
+    parts: Literal["accept", "single"] = "accept"
+    #: Recipient of an order: `required`: name, phone and street must be there; `optional`: what is
+    #: missing is fine (downloads, pick-up, a cash desk).
+    recipient: Literal["required", "optional"] = "required"
+    #: Who takes the money: `provider`: only its messages make an order paid; `platform`: whoever
+    #: may submit the channel's orders may submit them as paid already.
+    paid_by: Literal["provider", "platform"] = "provider"
+    #: Seconds after which an order that is not paid at all is closed as `timed_out`. 0: never.
+    unpaid_timeout_s: Annotated[int, Meta(ge=0, le=90 * 86400)] = 0
     #: Rate limit of the channel's orders per second, over all processes; above it 429. 0: no limit.
     #: And the burst: how many at once.
     orders_per_s_max: Annotated[float, Meta(ge=0, le=1e6)] = 0.0
@@ -248,10 +262,6 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     channels: list[Channel] = msgspec.field(default_factory=_default_channels)
     #: Payment provider accounts whose callbacks are accepted; none by default.
     accounts: list[Account] = []
-
-    def channel_policies(self) -> dict[str, Literal["hold", "replay", "off"]]:
-        """Return the look-alike policy of every configured channel by its name."""
-        return {channel.name: channel.lookalike for channel in self.channels}
 
 
 def secret(reference: str, environ: Mapping[str, str] | None = None) -> str:

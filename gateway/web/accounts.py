@@ -4,6 +4,7 @@ import contextlib
 from datetime import datetime
 
 from gateway.domain.errors import Rejected
+from gateway.intake import channel_policies
 from gateway.providers import contract, registry
 from gateway.runtime import reload_plan
 from gateway.runtime.reload_plan import ConfiguredAccount
@@ -20,7 +21,7 @@ def build(settings: Settings, *, before: Accounts) -> Accounts:
         # A process that only reads needs no provider's secrets and cannot leak what it does not
         # have.
         return {}
-    policies = settings.channel_policies()
+    policies = channel_policies.of(settings)
     accounts = {}
     for account in settings.accounts:
         key = account.provider, account.name

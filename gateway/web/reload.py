@@ -5,6 +5,7 @@ from collections.abc import Callable
 from msgspec import Struct
 
 from gateway.clients.inventory import HttpInventory
+from gateway.intake import channel_policies
 from gateway.overload import rate_limit
 from gateway.runtime import live, reload_plan
 from gateway.runtime.live import Limits, Live
@@ -73,7 +74,7 @@ class GatewayConfiguration:
             _configuration(read.loaded, read.accounts, read.inventory_token),
             limits=Limits.__struct_fields__,
         )
-        limits, policies = live.limits(read.settings), read.settings.channel_policies()
+        limits, policies = live.limits(read.settings), channel_policies.of(read.settings)
         table = self._early_rejection.table(provider_accounts.retry_replies(read.accounts))
         provider_accounts.hand_over(self._accounts.now, read.accounts, now=gateway.clock.now())
         # Then what cannot fail, between two steps of the loop: no request sees half of it.

@@ -82,10 +82,10 @@ def create(
     name = name.strip()
     if not name or len(name) > _NAME_CHARS_MAX or not name.isprintable():
         raise Wrong(f"--name must be 1 to {_NAME_CHARS_MAX} printable characters")
-    if unknown := sorted(set(channels) - loaded.channel_policies().keys()):
+    configured = [channel.name for channel in loaded.channels]
+    if unknown := sorted(set(channels) - set(configured)):
         raise Wrong(
-            f"--channel {', '.join(unknown)} is not configured; there are "
-            f"{', '.join(loaded.channel_policies())}"
+            f"--channel {', '.join(unknown)} is not configured; there are {', '.join(configured)}"
         )
     if is_test and (live_only := sorted(LIVE_ROLES.intersection(roles))):
         raise Wrong(

@@ -7,6 +7,7 @@ from typing import Any
 import click
 import msgspec
 
+from gateway.runtime import settings
 from ops import effective, tables
 from ops.failures import Wrong
 
@@ -33,8 +34,8 @@ _EXAMPLE_HEAD = """\
 # `tidegate config` prints what is in force, `tidegate doctor` whether it works.
 """
 _CHANNELS_COMMENT = """\
-# Sales channels: a closed list; yours replaces the whole of this one. `lookalike` says what to do
-# with an order that resembles another of the last ten minutes: hold, replay or off."""
+# Sales channels: a closed list; yours replaces the whole of this one. Beside its name a channel may
+# have, each with its default here:"""
 _EXAMPLE_TAIL = """\
 # An account at a payment provider: its callbacks arrive at /v1/callbacks/{provider}/{name}.
 # Secrets are named, never written here: env:NAME or file:PATH; two while one replaces the other.
@@ -165,11 +166,16 @@ def _setting(name: str, value: Any, why: dict[str, str], *, mark: str) -> str:
 
 
 def _channels(channels: list[dict[str, Any]]) -> str:
-    tables = (
-        "#  { " + ", ".join(f"{key} = {_toml(value)}" for key, value in channel.items()) + " },"
-        for channel in channels
-    )
-    return "\n".join([_CHANNELS_COMMENT, "#channels = [", *tables, "#]\n"])
+    why = effective.reasons(settings.Channel)
+    options: list[str] = []
+    printed = ""
+    for name, default in effective.defaults(settings.Channel).items():
+        reason = why.get(name, "")
+        text = f"{name} = {_toml(default)}" + (f": {reason}" if reason != printed else "")
+        options += textwrap.wrap(text, 98, initial_indent="# ", subsequent_indent="# ")
+        printed = reason
+    names = [f"#  {{ name = {_toml(channel['name'])} }}," for channel in channels]
+    return "\n".join([_CHANNELS_COMMENT, *options, "#channels = [", *names, "#]\n"])
 
 
 def _toml(value: Any) -> str:

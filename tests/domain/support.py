@@ -8,8 +8,9 @@ from typing import Any
 from uuid import UUID
 
 from gateway.domain import events, fingerprint, orders, phones
+from gateway.domain.channels import ChannelPolicy, LookalikePolicy
 from gateway.domain.following import FollowUp, OrderState, PaymentState, Standing
-from gateway.domain.placing import LookalikePolicy, Placement
+from gateway.domain.placing import Placement
 from loadtest.orders import order
 
 NOW = datetime(2026, 11, 23, 2, 0, tzinfo=UTC)
@@ -60,7 +61,7 @@ def placement(
         exact=fingerprint.exact(digest, request_id),
         lookalike=fingerprint.similarity(sent, phone)[0],
         same_goods=fingerprint.similarity(sent, phone)[1],
-        policy=policy,
+        policy=ChannelPolicy(lookalike=policy),
         trigger="test",
         received_at=received_at,
     )

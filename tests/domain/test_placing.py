@@ -5,11 +5,11 @@ from typing import Any
 import pytest
 
 from gateway.domain import placing
+from gateway.domain.channels import LookalikePolicy
 from gateway.domain.placing import (
     Answer,
     ExistingOrder,
     Insert,
-    LookalikePolicy,
     Matches,
     Placed,
     Placement,

@@ -3,6 +3,7 @@
 import asyncio
 from typing import Any
 
+from gateway.intake import channel_policies
 from gateway.intake.accept import Intake
 from gateway.intake.batch_writer import BatchWriter, Fallback
 from gateway.intake.committer import Committer
@@ -49,7 +50,7 @@ class Way:
             committer=self.committer,
             clock=self.clock,
             new_id=new_id,
-            policies=Live(made.channel_policies()),
+            policies=Live(channel_policies.of(made)),
         )
 
 

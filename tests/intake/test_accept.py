@@ -178,7 +178,7 @@ async def test_a_wrong_order_never_reaches_the_ledger() -> None:
 async def test_a_placement_is_made_by_the_channel_it_came_through() -> None:
     way = Way()
     made = way.intake.placement(due(1), raw=b"raw", request_id="r", trigger="api:k")
-    assert (made.policy, made.trigger, made.request_id) == ("hold", "api:k", "r")
+    assert (made.policy.lookalike, made.trigger, made.request_id) == ("hold", "api:k", "r")
     assert (made.raw, made.phone) == (b"raw", "+8613800000001")
 
 

@@ -82,6 +82,17 @@ def test_the_rate_of_a_channel_is_named_with_both_values() -> None:
     assert plan.channels == ["~ web (orders_per_s_max 0 -> 0.5, orders_burst 100 -> 20)"]
 
 
+def test_each_rule_of_a_channel_that_changed_is_named_with_both_values() -> None:
+    other = Channel(
+        "web", lookalike_window_s=5, parts="single", recipient="optional", paid_by="platform",
+        unpaid_timeout_s=900,
+    )  # fmt: skip
+    assert planned(configured(), configured(channels=[other, APP])).channels == [
+        "~ web (lookalike_window_s 10 -> 5, parts accept -> single, "
+        "recipient required -> optional, paid_by provider -> platform, unpaid_timeout_s 0 -> 900)"
+    ]
+
+
 def test_what_needs_a_restart_is_named_without_its_value() -> None:
     after = configured(port=9000, database_url=URL + "x", key_burst=7)
     plan = planned(configured(), after)

@@ -56,8 +56,40 @@ def test_channels_and_accounts_come_from_the_file_only() -> None:
     text = f'[[channels]]\nname = "web"\nlookalike = "replay"\n{_ACCOUNT}'
     loaded = _load(text, TIDEGATE_CHANNELS="nonsense", TIDEGATE_ACCOUNTS="nonsense")
     assert loaded.channels == [Channel("web", "replay")]
-    assert loaded.channel_policies() == {"web": "replay"}
     assert loaded.accounts == [Account("stripe", "main", ["web"], ["env:STRIPE"])]
+
+
+@pytest.mark.parametrize(
+    ("line", "is_right"),
+    [
+        ('parts = "accept"', True),
+        ('parts = "single"', True),
+        ('parts = "several"', False),
+        ("parts = true", False),
+        ('recipient = "optional"', True),
+        ('recipient = "none"', False),
+        ('paid_by = "platform"', True),
+        ('paid_by = "shop"', False),
+        ("lookalike_window_s = 0", True),
+        ("lookalike_window_s = 600", True),
+        ("lookalike_window_s = 601", False),
+        ("lookalike_window_s = -1", False),
+        ("unpaid_timeout_s = 0", True),
+        ("unpaid_timeout_s = 1800", True),
+        ("unpaid_timeout_s = -1", False),
+        ("unpaid_timeout_s = 99999999", False),
+    ],
+)
+def test_the_rules_of_a_channel_have_bounds(line: str, is_right: bool) -> None:
+    text = f'[[channels]]\nname = "web"\n{line}\n'
+    if is_right:
+        name, value = (part.strip().strip('"') for part in line.split("="))
+        assert str(getattr(_load(text).channels[0], name)) == value
+    else:
+        with pytest.raises(
+            SettingsError, match=f"channel 1: {line.split(' ', maxsplit=1)[0]} must be"
+        ):
+            _load(text)
 
 
 def test_variables_of_others_are_left_alone() -> None:

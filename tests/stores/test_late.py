@@ -11,7 +11,8 @@ import msgspec
 import pytest
 
 from gateway.domain import orders
-from gateway.domain.placing import LookalikePolicy, Placed, Placement
+from gateway.domain.channels import LookalikePolicy
+from gateway.domain.placing import Placed, Placement
 from gateway.runtime.settings import Settings
 from gateway.stores.postgres import errors
 from gateway.stores.postgres.ledger import Ledger

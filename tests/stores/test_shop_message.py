@@ -7,6 +7,7 @@ import msgspec
 import pytest
 
 from gateway.domain import events, orders
+from gateway.domain.channels import ChannelPolicy
 from gateway.intake import shop_message
 from gateway.wiring import Gateway
 from tests.domain.support import NOW, due, paid
@@ -27,7 +28,7 @@ async def tell(
     message = shop_message.ShopMessage(
         source="shop:main",
         provider="shop",
-        policies={"web": "hold"},
+        policies={"web": ChannelPolicy()},
         trigger="callback:shop:main",
         items=[(f"{key}:{n}", item) for n, item in enumerate(items)],
         body=b"as it arrived",

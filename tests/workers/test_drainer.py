@@ -12,6 +12,7 @@ import pytest
 import redis
 
 from gateway.domain import orders
+from gateway.domain.channels import ChannelPolicy
 from gateway.domain.errors import Unavailable
 from gateway.domain.following import Done
 from gateway.domain.journaling import Entry
@@ -87,7 +88,7 @@ async def test_the_order_of_a_shop_is_drained_as_it_was_read(
     message = shop_message.ShopMessage(
         source="shop:main",
         provider="shop",
-        policies={"web": "hold"},
+        policies={"web": ChannelPolicy()},
         trigger="callback:shop:main",
         items=[("m-1:placed", bought), ("m-1:paid", paid())],
         body=b"<order/>",

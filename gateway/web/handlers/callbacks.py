@@ -7,8 +7,8 @@ from uuid import UUID
 
 from msgspec import Struct
 
+from gateway.domain.channels import Policies
 from gateway.domain.errors import Fault, Rejected, Unavailable
-from gateway.domain.placing import LookalikePolicy
 from gateway.intake.accept import Intake
 from gateway.intake.rejected_callbacks import RejectedCallbackRecorder
 from gateway.intake.shop_message import ShopMessage, accept
@@ -39,7 +39,7 @@ _OUTCOMES: Mapping[Answer, Outcome] = {
 class ProviderAccount(Struct, frozen=True):
     """A configured account: its adapter, and the channels whose orders it handles.
 
-    ``policies``: the look-alike policy of each channel. With it a callback is finished as it began,
+    ``policies``: the rules of each channel. With it a callback is finished as it began,
     also where a reload removes the channel meanwhile. ``configured``: what it was made from.
     ``is_test``: it handles test orders only; else live ones only. ``body_bytes_max``: the largest
     message of the provider, where that is more than the limit of all callbacks.
@@ -47,7 +47,7 @@ class ProviderAccount(Struct, frozen=True):
 
     provider: str
     name: str
-    policies: Mapping[str, LookalikePolicy]
+    policies: Policies
     adapter: Adapter
     configured: ConfiguredAccount
     is_test: bool = False

@@ -1,0 +1,39 @@
+"""What may differ from sales channel to sales channel: the rules that its orders follow.
+
+A channel is configured with these; a reload replaces them while orders arrive. Whoever decides
+about an order reads them once.
+"""
+
+from collections.abc import Mapping
+from typing import Literal
+
+from msgspec import Struct
+
+#: What a channel does with a look-alike that is no double click.
+LookalikePolicy = Literal["hold", "replay", "off"]
+#: Whether several payments of one order add up, or one payment must cover it.
+PartsPolicy = Literal["accept", "single"]
+#: Whether an order must say to whom and where it goes.
+RecipientPolicy = Literal["required", "optional"]
+#: Who takes the buyer's money: a provider that reports it here, or the sales platform, before it
+#: hands the order over.
+PaidBy = Literal["provider", "platform"]
+
+
+class ChannelPolicy(Struct, frozen=True):
+    """The rules of one channel.
+
+    ``lookalike_window_s``: how long a second order like the first counts as a double click.
+    ``unpaid_timeout_s``: after how long an order that is wholly unpaid is closed; 0: never.
+    """
+
+    lookalike: LookalikePolicy = "hold"
+    lookalike_window_s: int = 10
+    parts: PartsPolicy = "accept"
+    recipient: RecipientPolicy = "required"
+    paid_by: PaidBy = "provider"
+    unpaid_timeout_s: int = 0
+
+
+#: The rules of every configured channel by its name.
+Policies = Mapping[str, ChannelPolicy]
