@@ -73,9 +73,11 @@ def amount_of(kind: Kind, trade: Trade) -> Decimal | None:
     match kind:
         case "placed" | "paid" | "probe":
             return trade.amount
-        case "partial_refund":
+        case "dispute_opened" | "dispute_won" | "dispute_lost":
+            return trade.amount
+        case "part_paid" | "partial_refund" | "refund_failed":
             return trade.refunded
-        case "refund":
+        case "rest_paid" | "refund":
             return trade.amount - trade.refunded
         case _:
             return None

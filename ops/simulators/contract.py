@@ -11,8 +11,14 @@ from msgspec import Struct
 Kind = Literal[
     "placed",  # an order was placed at a shop
     "paid",
+    "part_paid",  # a part of the order was paid, by a payment of its own
+    "rest_paid",  # the rest of it was paid, by another payment
     "partial_refund",
+    "refund_failed",  # the partial refund did not reach the buyer after all
     "refund",  # the rest was refunded
+    "dispute_opened",  # the buyer disputes the whole payment
+    "dispute_won",  # ... and the money stays with the merchant
+    "dispute_lost",  # ... and it went back
     "closed",  # cancelled or timed out, unpaid
     "shipped",
     "delivered",
@@ -31,7 +37,7 @@ class Trade(Struct, frozen=True):
     serial: str
     order_no: str
     amount: Decimal
-    #: Amount of the first, partial refund; ``refund`` returns the rest.
+    #: Amount of the first, partial refund; ``refund`` returns the rest. Of ``part_paid`` as well.
     refunded: Decimal
     currency: str
 

@@ -23,7 +23,8 @@ NAMES = sorted(registry.PROVIDERS)
 
 #: Kinds about an order; the others are tests and greetings.
 TELLING: tuple[Kind, ...] = (
-    "placed", "paid", "partial_refund", "refund", "closed", "shipped", "delivered",
+    "placed", "paid", "part_paid", "rest_paid", "partial_refund", "refund_failed", "refund",
+    "dispute_opened", "dispute_won", "dispute_lost", "closed", "shipped", "delivered",
 )  # fmt: skip
 
 

@@ -73,12 +73,21 @@ def check_storable(item: contract.Item) -> None:
         (events.order_no(event), 64),
         (events.transaction_id(event), 128),
         (getattr(event, "refund_no", ""), 128),
+        (getattr(event, "dispute_no", ""), 128),
         (getattr(event, "tracking_no", ""), 64),
         (getattr(event, "kind", ""), 128),
     ):
         assert len(text) <= length_max
         assert not text or _is_token(text)
-    if isinstance(event, events.PaymentSucceeded | events.RefundSucceeded):
+    for name in events.names(event)[1:]:
+        assert _is_token(name)
+        assert 1 <= len(name) <= 128
+    if isinstance(event, events.Dispute):
+        assert event.dispute_no
+        assert len(event.reason) <= 128
+        assert event.reason.isprintable()
+        assert event.due_at is None or event.due_at.tzinfo is not None
+    if isinstance(event, events.OF_A_PAYMENT):
         assert event.transaction_id
         assert type(event.amount) is Decimal
         assert money.fault(event.amount, money.DECIMALS[event.currency]) is None
