@@ -15,6 +15,7 @@ from msgspec import Struct
 
 from gateway.domain.errors import Invalid, Poisoned, TidegateError
 from gateway.domain.journaling import LaneName
+from gateway.domain.messages import MessagePart
 from gateway.domain.placing import Placed
 from gateway.intake.accept import Intake
 from gateway.intake.journal_codec import JournalCodec, JournaledOrder, Unreadable
@@ -24,6 +25,7 @@ from gateway.stores import sealing, unreadable
 from gateway.stores.postgres.aliases import Aliases
 from gateway.stores.postgres.key_ring import RingCheck
 from gateway.stores.postgres.ledger import Ledger
+from gateway.stores.postgres.messages import Messages
 from gateway.stores.redis.journal_streams import JournalStreams, ReadEntry
 from gateway.stores.sealing import UnknownKey
 from workers import metrics
@@ -54,6 +56,8 @@ class _Outcome(Struct, frozen=True):
 
     is_settled: bool
     alias: tuple[UUID, UUID] | None = None
+    #: One of several things that a message told, each of which may have stored it.
+    part: UUID | None = None
     is_kept: bool = False
     #: It is in no order: it waits for a person.
     is_parked: bool = False
@@ -79,6 +83,7 @@ class Drainer:
         intake: Intake,
         ledger: Ledger,
         aliases: Aliases,
+        messages: Messages,
         ring_check: RingCheck,
         clock: Clock,
         rounds: Rounds,
@@ -89,6 +94,7 @@ class Drainer:
         self._intake = intake
         self._ledger = ledger
         self._aliases = aliases
+        self._messages = messages
         self._ring_check = ring_check
         self._clock = clock
         self._rounds = rounds
@@ -174,6 +180,9 @@ class Drainer:
         await self._aliases.add(
             [outcome.alias for outcome in outcomes if outcome.alias is not None]
         )
+        await self._messages.delete_copies(
+            [outcome.part for outcome in outcomes if outcome.part is not None]
+        )
         done = [
             r.entry_id for r, outcome in zip(reads, outcomes, strict=True) if outcome.is_settled
         ]
@@ -214,8 +223,9 @@ class Drainer:
         """Commit one entry to the ledger and return its outcome. Never raises."""
         try:
             if lane == "follow_ups":
-                await self._intake.accept_event(self._codec.decode_follow_up(read.envelope))
-                return _SETTLED
+                entry = self._codec.decode_follow_up(read.envelope)
+                await self._intake.accept_event(entry)
+                return _Outcome(True, part=entry.id) if isinstance(entry, MessagePart) else _SETTLED
             return await self._drain_order(self._codec.decode_order(read.envelope))
         except Poisoned:
             # The committer has parked it.
@@ -271,7 +281,11 @@ class Drainer:
                 f"journal:{placed.channel}", str(order.id), order.raw, _conflict(placed), order
             )
             return _PARKED
-        return _Outcome(True, None if placed.id == order.id else (order.id, placed.id))
+        return _Outcome(
+            True,
+            alias=None if placed.id == order.id else (order.id, placed.id),
+            part=order.id if order.shop_order is not None else None,
+        )
 
     async def _park_entry(
         self, shard: int, lane: LaneName, read: ReadEntry, reason: str

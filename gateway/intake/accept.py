@@ -2,7 +2,8 @@
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from datetime import datetime
 from uuid import UUID
 
@@ -42,6 +43,8 @@ class Intake:
         self._new_id = new_id
         self._policies = policies
         self._in_flight: dict[bytes, asyncio.Future[Placed]] = {}
+        #: The messages that are taken now, and how many deliveries of each.
+        self._messages: dict[bytes, tuple[asyncio.Lock, int]] = {}
 
     def placement(
         self, submission: Submission, *, raw: bytes, request_id: str | None, trigger: str
@@ -62,17 +65,17 @@ class Intake:
         )
 
     def shop_placement(
-        self, submission: Submission, *, raw: bytes, trigger: str, policies: Policies
+        self, submission: Submission, *, id_: UUID, raw: bytes, trigger: str, policies: Policies
     ) -> Placement:
         """Return an order that a shop took and reported, checked. Raises ``Invalid``.
 
         Its number alone identifies it: a second order of the same goods is another order, which
-        the channel's policy may hold for review, and never a repeat. ``raw``: the shop's message;
-        ``policies``: of the channels whose orders it may report.
+        the channel's policy may hold for review, and never a repeat. ``raw``: the shop's message,
+        of which ``id_`` is a part; ``policies``: of the channels whose orders it may report.
         """
         return self._placement(
             submission,
-            id_=self._new_id(),
+            id_=id_,
             raw=raw,
             request_id=_request_id(submission),
             trigger=trigger,
@@ -235,6 +238,21 @@ class Intake:
         if done.reason is not None:
             metrics.PARKED.labels(done.reason).inc()
         return done
+
+    @asynccontextmanager
+    async def one_at_a_time(self, message: bytes) -> AsyncIterator[None]:
+        """Enter when no other delivery of this message is being taken. ``message``: its digest."""
+        lock, deliveries = self._messages.get(message, (asyncio.Lock(), 0))
+        self._messages[message] = lock, deliveries + 1
+        try:
+            async with lock:
+                yield
+        finally:
+            lock, deliveries = self._messages[message]
+            if deliveries == 1:
+                del self._messages[message]
+            else:
+                self._messages[message] = lock, deliveries - 1
 
     async def settle(self, order_id: UUID) -> Done:
         """Apply the events that wait for an order, committed. Raises ``Unavailable``."""

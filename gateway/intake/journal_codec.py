@@ -6,7 +6,7 @@ only once. Field names are part of the format: entries of an earlier version are
 """
 
 from datetime import datetime
-from typing import Protocol
+from typing import Any, Protocol
 from uuid import UUID
 
 import msgspec
@@ -16,6 +16,7 @@ from gateway.domain import orders
 from gateway.domain.errors import TidegateError
 from gateway.domain.following import FollowUp
 from gateway.domain.journaling import LaneName
+from gateway.domain.messages import MessagePart
 from gateway.domain.placing import Placement, Stock
 
 
@@ -34,6 +35,12 @@ class JournaledOrder(Struct, frozen=True):
     shop_order: bytes | None = field(default=None, name="told")
     stock: Stock | None = None
     is_test: bool = False
+
+
+class _JournaledEvent(FollowUp, frozen=True):
+    """An event; ``is_part``: of a message that tells of several. Each has it as ``raw`` then."""
+
+    is_part: bool = False
 
 
 class Unreadable(TidegateError):
@@ -55,7 +62,7 @@ class Sealer(Protocol):
 _PLACE = "journal.entry"
 _encode = msgspec.msgpack.Encoder().encode
 _decode_order = msgspec.msgpack.Decoder(JournaledOrder).decode
-_decode_follow_up = msgspec.msgpack.Decoder(FollowUp).decode
+_decode_follow_up = msgspec.msgpack.Decoder(_JournaledEvent).decode
 
 
 class JournalCodec:
@@ -79,7 +86,10 @@ class JournalCodec:
         return self._seal("placements", _encode(order))
 
     def encode_follow_up(self, follow_up: FollowUp) -> bytes:
-        """Return an event as a sealed entry."""
+        """Return an event as a sealed entry, with its message."""
+        if isinstance(follow_up, MessagePart):
+            fields = _fields(follow_up) | {"raw": follow_up.message}
+            follow_up = _JournaledEvent(**fields, is_part=True)
         return self._seal("follow_ups", _encode(follow_up))
 
     def decode_order(self, envelope: bytes) -> JournaledOrder:
@@ -92,9 +102,12 @@ class JournalCodec:
     def decode_follow_up(self, envelope: bytes) -> FollowUp:
         """Return the event. Raises ``Unreadable``."""
         try:
-            return _decode_follow_up(self._open("follow_ups", envelope))
+            event = _decode_follow_up(self._open("follow_ups", envelope))
         except msgspec.MsgspecError as exc:
             raise Unreadable("not an event of this version") from exc
+        if event.is_part:
+            return MessagePart(**_fields(event), message=event.raw or b"")
+        return FollowUp(**_fields(event))
 
     def _seal(self, lane: LaneName, plain: bytes) -> bytes:
         return self._sealer.seal(_PLACE, lane.encode(), plain)
@@ -104,3 +117,7 @@ class JournalCodec:
             return self._sealer.open(_PLACE, lane.encode(), envelope)
         except ValueError as exc:
             raise Unreadable(str(exc)) from exc
+
+
+def _fields(event: FollowUp) -> dict[str, Any]:
+    return {name: getattr(event, name) for name in FollowUp.__struct_fields__}

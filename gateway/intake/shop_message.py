@@ -1,17 +1,26 @@
-"""A shop message: orders that a shop took, and events of orders, in one verified message."""
+"""A shop message: orders that a shop took, and events of orders, in one verified message.
+
+The message is stored exactly once if anything of it was new, and not at all if it told nothing
+new. Which it is, only the ledger knows: the message goes with one part at a time until a part was
+committed as new, and the others follow without it. Parts that were journaled keep it, each for
+itself, because it is not known yet whether they are new; the drainer keeps one copy.
+"""
 
 import asyncio
+import hashlib
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from uuid import UUID
 
+import msgspec
 from msgspec import Struct
 
-from gateway.domain import orders
+from gateway.domain import messages, orders
 from gateway.domain.channels import Policies
 from gateway.domain.errors import Invalid, Poisoned
 from gateway.domain.events import Event, Unmapped
 from gateway.domain.following import FollowUp
+from gateway.domain.messages import MessagePart
 from gateway.domain.orders import Submission
 from gateway.intake.accept import Intake
 
@@ -43,49 +52,61 @@ async def accept(message: ShopMessage, *, intake: Intake, new_id: Callable[[], U
     cannot be stored as it is, or that differs from the one stored under its number, is parked as
     ``unmapped``.
     """
-    left: list[tuple[str, Event]] = []
+    if len(message.items) == 1:
+        ((key, event),) = message.items
+        if not isinstance(event, Submission):
+            await _tell(_follow_up(message, new_id(), key, event, message.is_test), intake)
+            return
+    # Two deliveries of the same bytes at once would each store them with what it was first to tell.
+    digest = hashlib.blake2b(message.source.encode() + b"\0" + message.body, digest_size=16)
+    async with intake.one_at_a_time(digest.digest()):
+        await _accept_parts(message, intake=intake, message_id=new_id())
+
+
+async def _accept_parts(message: ShopMessage, *, intake: Intake, message_id: UUID) -> None:
+    left: list[MessagePart] = []
     is_kept = False
     is_test = message.is_test
-    for key, event in message.items:
+    for n, (key, event) in enumerate(message.items):
+        id_ = messages.part_id(message_id, n)
         if not isinstance(event, Submission):
-            left.append((key, event))
+            left.append(_part(message, id_, key, event, is_test))
             continue
         order = orders.as_test(event) if message.is_test else event
         # The events that follow are those of this order.
         is_test = order.is_test
-        trouble, is_new = await _place(message, order, intake=intake)
-        is_kept = is_kept or is_new
+        trouble, keeps = await _place(message, order, id_, intake=intake)
+        is_kept = is_kept or keeps
         if trouble:
-            left.append((key, Unmapped("order", event.order_no, trouble, message.received_at)))
-    pending = [
-        intake.accept_event(
-            FollowUp(
-                id=new_id(),
-                source=message.source,
-                source_key=key,
-                provider=message.provider,
-                channels=tuple(message.policies),
-                event=event,
-                trigger=message.trigger,
-                received_at=message.received_at,
-                # Stored once: with the order it brought, or else with the first event.
-                raw=message.body if n == 0 and not is_kept else None,
-                is_test=is_test,
-            )
-        )
-        for n, (key, event) in enumerate(left)
-    ]
+            parked = Unmapped("order", event.order_no, trouble, message.received_at)
+            left.append(_part(message, id_, key, parked, is_test))
+    at = 0
+    while at < len(left) and not is_kept:
+        is_kept = await _tell(left[at], intake)
+        at += 1
+    pending = [_tell(msgspec.structs.replace(part, raw=None), intake) for part in left[at:]]
     for result in await asyncio.gather(*pending, return_exceptions=True):
-        # What was parked is stored, and an operator sees it: sending it again would not help.
-        if isinstance(result, BaseException) and not isinstance(result, Poisoned):
+        if isinstance(result, BaseException):
             raise result
 
 
-async def _place(message: ShopMessage, order: Submission, *, intake: Intake) -> tuple[str, bool]:
-    """Place an order; return why it must be parked (or ``""``), and whether it is new."""
+async def _tell(entry: FollowUp, intake: Intake) -> bool:
+    """Accept an event; return whether it was committed as new, and its message with it."""
+    try:
+        done = await intake.accept_event(entry)
+    except Poisoned:
+        # What was parked is stored, and an operator sees it: sending it again would not help.
+        return False
+    return done.outcome not in ("repeat", "journaled")
+
+
+async def _place(
+    message: ShopMessage, order: Submission, id_: UUID, *, intake: Intake
+) -> tuple[str, bool]:
+    """Place an order; return why it must be parked (or ``""``), and if it stored the message."""
     try:
         placement = intake.shop_placement(
-            order, raw=message.body, trigger=message.trigger, policies=message.policies
+            order, id_=id_, raw=message.body, trigger=message.trigger, policies=message.policies
         )
     except Invalid as exc:
         faults = "; ".join([f"{fault.field} {fault.reason}" for fault in exc.faults])
@@ -93,7 +114,27 @@ async def _place(message: ShopMessage, order: Submission, *, intake: Intake) -> 
     try:
         placed = await intake.accept_order(placement)
     except Poisoned:
-        return "", True
+        return "", False
     if placed.answer in ("conflict", "key_reused"):
         return "the order differs from the one stored under its number", False
-    return "", placed.answer == "placed"
+    return "", placed.answer == "placed" and not placed.is_journaled
+
+
+def _follow_up(message: ShopMessage, id_: UUID, key: str, event: Event, is_test: bool) -> FollowUp:
+    return FollowUp(
+        id=id_,
+        source=message.source,
+        source_key=key,
+        provider=message.provider,
+        channels=tuple(message.policies),
+        event=event,
+        trigger=message.trigger,
+        received_at=message.received_at,
+        raw=message.body,
+        is_test=is_test,
+    )
+
+
+def _part(message: ShopMessage, id_: UUID, key: str, event: Event, is_test: bool) -> MessagePart:
+    alone = _follow_up(message, id_, key, event, is_test)
+    return MessagePart(**msgspec.structs.asdict(alone), message=message.body)

@@ -6,9 +6,10 @@ import msgspec
 import pytest
 
 from gateway.domain import orders
+from gateway.domain.messages import MessagePart
 from gateway.domain.placing import Stock
 from gateway.intake.journal_codec import JournalCodec
-from tests.domain.support import due, placement
+from tests.domain.support import due, follow_up, paid, placement
 from tests.intake.support import Way
 
 
@@ -57,3 +58,13 @@ def test_an_order_of_a_version_that_knew_no_stock_is_read() -> None:
     order = CODEC.decode_order(head + msgspec.msgpack.encode(kept))
     assert (order.id, order.raw, order.stock) == (sent.id, sent.raw, None)
     assert order.is_test is False
+
+
+def test_a_part_of_a_message_is_journaled_with_the_message() -> None:
+    """Also where another part has stored it: which of them is new, only the ledger knows."""
+    alone = follow_up(paid(), raw=b"message")
+    assert CODEC.decode_follow_up(CODEC.encode_follow_up(alone)) == alone
+    part = MessagePart(**msgspec.structs.asdict(alone), message=b"message")
+    for raw in (b"message", None):
+        sent = msgspec.structs.replace(part, raw=raw)
+        assert CODEC.decode_follow_up(CODEC.encode_follow_up(sent)) == part

@@ -11,17 +11,18 @@ import msgspec
 import pytest
 import redis
 
-from gateway.domain import orders
+from gateway.domain import events, orders
 from gateway.domain.channels import ChannelPolicy
 from gateway.domain.errors import Unavailable
-from gateway.domain.following import Done
+from gateway.domain.following import Done, FollowUp
 from gateway.domain.journaling import Entry
 from gateway.domain.placing import Placed
 from gateway.intake import shop_message
 from gateway.runtime.settings import Channel, Settings
+from gateway.stores.postgres.messages import Messages
 from gateway.stores.postgres.order_reader import OrderReader
 from gateway.stores.postgres.placements import Placements
-from tests.domain.support import paid
+from tests.domain.support import NOW, paid
 from tests.stores.support import (
     Database,
     counts,
@@ -104,6 +105,69 @@ async def test_the_order_of_a_shop_is_drained_as_it_was_read(
     await shop_message.accept(message, intake=gateway.intake, new_id=gateway.new_id)
     assert (await order(ledger))["status"] == "paid"
     assert (await counts(ledger))["parked"] == 0
+
+
+#: What was known before the outage, of an order, its payment and two things to note.
+KNOWN = [(), ("order",), ("payment",), ("order", "payment"), ("order", "payment", "a", "b")]
+
+
+@pytest.mark.parametrize("known", KNOWN, ids=lambda known: "+".join(known) or "nothing")
+@pytest.mark.parametrize("cut_after", range(4))
+async def test_a_journaled_message_is_stored_once_where_anything_of_it_was_new(
+    outage: Outage, ledger: Database, known: tuple[str, ...], cut_after: int
+) -> None:
+    """The journal cannot know which part is new, and its parts are drained one by one."""
+    gateway = outage.gateway
+    told: dict[str, events.Event | orders.Submission] = {
+        "order": numbered(1),
+        "payment": paid(),
+        "a": events.Noted("a", NOW),
+        "b": events.Noted("b", NOW),
+    }
+
+    def message(body: bytes, *keys: str) -> shop_message.ShopMessage:
+        return shop_message.ShopMessage(
+            source="shop:main",
+            provider="shop",
+            policies={"web": ChannelPolicy()},
+            trigger="callback:shop:main",
+            items=[(key, told[key]) for key in keys],
+            body=body,
+            received_at=datetime.now(UTC),
+        )
+
+    async def deliver(sent: shop_message.ShopMessage) -> None:
+        await shop_message.accept(sent, intake=gateway.intake, new_id=gateway.new_id)
+
+    for key in known:
+        await deliver(message(key.encode(), key))
+    # Without what Redis remembers of it: the journal takes it for new.
+    await gateway.committer.drain()
+    redis.Redis.from_url(gateway.settings.redis_url).flushall()
+    accept_event, taken = gateway.intake.accept_event, 0
+
+    async def counting(follow_up: FollowUp) -> Done:
+        nonlocal taken
+        if taken == cut_after:
+            outage.cable.cut()
+        taken += 1
+        return await accept_event(follow_up)
+
+    if cut_after == 0:
+        outage.cable.cut()
+    gateway.intake.accept_event = counting  # type: ignore[method-assign]
+    await deliver(message(b"all of it", *told))
+    await outage.mend()
+    await outage.drained()
+    kept = Messages(pool=gateway.stores.primary, sealer=gateway.stores.sealer)
+    for key in told:
+        source, name = ("placed:web", "W-1") if key == "order" else ("shop:main", key)
+        body = key.encode() if key in known else b"all of it"
+        assert await kept.find(source, name) == body
+    bodies = await rows(ledger, "raw_messages", "source")
+    expected = len(known) + (len(known) < len(told))
+    others = sum(n == "placed:web" for (n,) in bodies) - 1
+    assert len(bodies) - others == expected
 
 
 async def test_an_order_of_a_channel_that_a_reload_brought_is_drained(

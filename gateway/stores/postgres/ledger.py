@@ -6,7 +6,7 @@ from uuid import UUID
 
 import asyncpg
 
-from gateway.domain import placing
+from gateway.domain import messages, placing
 from gateway.domain.following import FollowUp
 from gateway.domain.placing import Placement
 from gateway.stores.postgres import errors
@@ -51,9 +51,11 @@ class Ledger:
         """
         if isinstance(entry, Placement):
             source, key = placing.source(entry.submission), entry.submission.order_no
+            body: bytes | None = entry.raw
         else:
             source, key = entry.source, entry.source_key
-        return await self.park_bytes(source, key, entry.raw or b"", reason, entry.received_at)
+            body = messages.body(entry)
+        return await self.park_bytes(source, key, body or b"", reason, entry.received_at)
 
     async def park_bytes(
         self, source: str, source_key: str, body: bytes, reason: str, received_at: datetime
