@@ -9,7 +9,8 @@ from typing import Literal
 
 from msgspec import Struct
 
-#: What a channel does with a look-alike that is no double click.
+#: What a channel does with a look-alike that is no double click: stores and holds it, answers it
+#: with the first order and makes its number an alias, or stores it like any other.
 LookalikePolicy = Literal["hold", "replay", "off"]
 #: Whether several payments of one order add up, or one payment must cover it.
 PartsPolicy = Literal["accept", "single"]
@@ -23,7 +24,8 @@ PaidBy = Literal["provider", "platform"]
 class ChannelPolicy(Struct, frozen=True):
     """The rules of one channel.
 
-    ``lookalike_window_s``: how long a second order like the first counts as a double click.
+    ``lookalike_window_s``: how long a second order like the first, without a request id, counts
+    as a double click: its number becomes an alias of the first.
     ``unpaid_timeout_s``: after how long an order that is wholly unpaid is closed; 0: never.
     """
 

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Literal
 from uuid import UUID
 
+import msgspec
 from msgspec import Struct
 
 from gateway.domain.channels import ChannelPolicy
@@ -25,8 +26,9 @@ class Placement(Struct, frozen=True):
     """A checked submission with everything the ledger needs to store it.
 
     The digests are those of ``domain.fingerprint``; ``phone`` is normalised; ``policy`` is its
-    channel's when it arrived. ``is_from_shop``:
-    a shop took the order and reported it; ``raw`` is then its message and not the submission.
+    channel's when it arrived. ``is_from_shop``: a shop took the order and reported it; ``raw`` is
+    then its message and not the submission, and ``source`` is the account that reported it. It has
+    no request id: those are a storefront's.
     """
 
     id: UUID
@@ -43,10 +45,19 @@ class Placement(Struct, frozen=True):
     received_at: datetime
     is_from_shop: bool = False
     stock: Stock | None = None
+    source: str = ""
+
+    @property
+    def may_be_double_click(self) -> bool:
+        """Whether nothing but its number says that it is an order of its own."""
+        return self.request_id is None and not self.is_from_shop
 
 
 class ExistingOrder(Struct, frozen=True):
-    """A stored order that a submission matches. ``placed_hold`` is the hold it was placed with."""
+    """A stored order that a submission matches. ``placed_hold`` is the hold it was placed with.
+
+    Matched by an alias, it has the payload and the request id of the submission that made it one.
+    """
 
     id: UUID
     channel: str
@@ -64,11 +75,13 @@ class Matches(Struct, frozen=True):
     """The stored orders that a submission matches, by each key that may match.
 
     The keys are the request id, (channel, order_no) and the live look-alike fingerprint.
+    ``apart_s``: seconds between the submission and the order that it looks like.
     """
 
     by_request_id: ExistingOrder | None = None
     by_order_no: ExistingOrder | None = None
     by_lookalike: ExistingOrder | None = None
+    apart_s: float = 0.0
 
 
 Answer = Literal["placed", "replayed", "key_reused", "conflict", "out_of_stock"]
@@ -97,9 +110,19 @@ class Placed(Struct, frozen=True):
 
 
 class Insert(Struct, frozen=True):
-    """The verdict that the order is new; ``hold``: the reason to hold it for review, or None."""
+    """The verdict that the order is new; ``hold``: the reason to hold it for review, or None.
+
+    ``resembles`` is the number of the order that it looks like, where it is held for that.
+    """
 
     hold: Hold | None
+    resembles: str = ""
+
+
+class Alias(Struct, frozen=True):
+    """The verdict that the order is ``existing`` under another number, which becomes an alias."""
+
+    existing: ExistingOrder
 
 
 def source(order: Submission) -> str:
@@ -110,11 +133,11 @@ def source(order: Submission) -> str:
     return f"{'placed-test' if order.is_test else 'placed'}:{order.channel}"
 
 
-def judge(placement: Placement, matches: Matches) -> Placed | Insert:
+def judge(placement: Placement, matches: Matches) -> Placed | Insert | Alias:
     """Decide what a submission is, given the stored orders that it matches.
 
     Precedence: request id, then order number, then look-alike. A repeat stays one whatever the
-    stock is now.
+    stock is now. An order that a shop took is one, whatever it looks like.
     """
     if placement.request_id is not None and (existing := matches.by_request_id):
         same = existing.payload_digest == placement.payload_digest
@@ -123,11 +146,20 @@ def judge(placement: Placement, matches: Matches) -> Placed | Insert:
         same = existing.payload_digest == placement.payload_digest
         return _answer("replayed" if same else "conflict", existing)
     if existing := matches.by_lookalike:
-        if placement.request_id is None or placement.policy.lookalike == "replay":
-            return _answer("replayed", existing)
-        if placement.policy.lookalike == "hold":
-            return Insert("lookalike")
+        policy = placement.policy
+        if placement.may_be_double_click and matches.apart_s < policy.lookalike_window_s:
+            return Alias(existing)
+        if policy.lookalike == "replay" and not placement.is_from_shop:
+            return Alias(existing)
+        if policy.lookalike != "off":
+            return Insert("lookalike", existing.order_no)
     return Insert(None)
+
+
+def aliased(existing: ExistingOrder, *, has_waiting: bool = False) -> Placed:
+    """Return the answer to a submission whose number became an alias of ``existing``."""
+    placed = _answer("replayed", existing)
+    return msgspec.structs.replace(placed, has_waiting=has_waiting)
 
 
 def out_of_stock(placement: Placement) -> Placed:

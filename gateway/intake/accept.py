@@ -65,23 +65,33 @@ class Intake:
         )
 
     def shop_placement(
-        self, submission: Submission, *, id_: UUID, raw: bytes, trigger: str, policies: Policies
+        self,
+        submission: Submission,
+        *,
+        id_: UUID,
+        raw: bytes,
+        trigger: str,
+        policies: Policies,
+        source: str,
     ) -> Placement:
         """Return an order that a shop took and reported, checked. Raises ``Invalid``.
 
         Its number alone identifies it: a second order of the same goods is another order, which
         the channel's policy may hold for review, and never a repeat. ``raw``: the shop's message,
-        of which ``id_`` is a part; ``policies``: of the channels whose orders it may report.
+        of which ``id_`` is a part; ``policies``: of the channels whose orders it may report;
+        ``source``: the account.
         """
         return self._placement(
             submission,
             id_=id_,
             raw=raw,
-            request_id=_request_id(submission),
+            # Idempotency keys are a storefront's own words: none must ever meet a shop's order.
+            request_id=None,
             trigger=trigger,
             received_at=self._clock.now(),
             policies=policies,
             is_from_shop=True,
+            source=source,
         )
 
     def journaled_placement(self, order: journal_codec.JournaledOrder) -> Placement:
@@ -98,12 +108,13 @@ class Intake:
             orders.as_test(submission) if order.is_test else submission,
             id_=order.id,
             raw=order.raw,
-            request_id=order.request_id,
+            request_id=order.request_id if order.shop_order is None else None,
             trigger=order.trigger,
             received_at=order.received_at,
             policies=self._policies.now,
             is_from_shop=order.shop_order is not None,
             stock=order.stock,
+            source=order.source,
         )
 
     def _placement(
@@ -118,6 +129,7 @@ class Intake:
         policies: Policies,
         is_from_shop: bool = False,
         stock: Stock | None = None,
+        source: str = "",
     ) -> Placement:
         phone = validation.check(
             submission, channels=policies, now=received_at, is_from_shop=is_from_shop
@@ -139,6 +151,7 @@ class Intake:
             received_at=received_at,
             is_from_shop=is_from_shop,
             stock=stock,
+            source=source,
         )
 
     async def accept_order(self, placement: Placement) -> Placed:
@@ -268,10 +281,6 @@ class Intake:
         except TidegateError:
             # The order is committed and the sweeper will pair them: the answer is still true.
             _log.warning("left to the sweeper", extra={"order": str(placed.id)})
-
-
-def _request_id(submission: Submission) -> str:
-    return f"order:{submission.order_no}"
 
 
 def _as_repeat(placed: Placed) -> Placed:

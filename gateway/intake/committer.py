@@ -264,12 +264,9 @@ def _placement_digests(batch: Sequence[Placement]) -> list[bytes]:
     return [placement.exact for placement in batch]
 
 
-def _encode_placement(placement: Placement, placed: Placed) -> bytes | None:
-    # A look-alike's answer holds for ten minutes from the first order on, which only the
-    # fingerprint knows; rejections may change when the order in the way does.
-    if placed.answer == "placed" or (
-        placed.answer == "replayed" and placed.order_no == placement.submission.order_no
-    ):
+def _encode_placement(_: Placement, placed: Placed) -> bytes | None:
+    # Rejections may change when the order in the way does.
+    if placed.answer in ("placed", "replayed"):
         repeat = msgspec.structs.replace(placed, answer="replayed", has_waiting=False)
         return _encode_placed(repeat)
     return None

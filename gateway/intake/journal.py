@@ -17,7 +17,14 @@ from gateway.domain import fingerprint, placing
 from gateway.domain.errors import TidegateError, Unavailable
 from gateway.domain.following import Done, FollowUp
 from gateway.domain.journaling import Entry, LaneName
-from gateway.domain.placing import LOOKALIKE_WINDOW_S, ExistingOrder, Matches, Placed, Placement
+from gateway.domain.placing import (
+    LOOKALIKE_WINDOW_S,
+    ExistingOrder,
+    Insert,
+    Matches,
+    Placed,
+    Placement,
+)
 from gateway.intake import metrics
 from gateway.intake.journal_codec import JournalCodec
 from gateway.intake.journal_monitor import JournalMonitor
@@ -130,26 +137,32 @@ class Journal:
             self._entry(batch[n], claimed) for n, claimed in zip(numbers, claims, strict=True)
         ]
         found = await self._append(shard, "placements", entries)
-        lookalikes: list[tuple[int, Entry]] = []
+        lookalikes: list[tuple[int, Entry, Placed]] = []
         for n, entry, claimed, existing in zip(numbers, entries, claims, found, strict=True):
             if isinstance(existing, TidegateError):
                 answers[n] = existing
             elif existing is None:
                 answers[n] = _journaled(batch[n])
             else:
-                verdict = placing.judge(batch[n], _matches(claimed, existing))
+                verdict = placing.judge(batch[n], _matches(batch[n], claimed, existing))
+                if isinstance(verdict, Insert):
+                    lookalikes.append((n, _forced(entry), _journaled(batch[n])))
+                    continue
+                metrics.REPEATS.labels("journal").inc()
                 if isinstance(verdict, Placed):
-                    metrics.REPEATS.labels("journal").inc()
                     answers[n] = msgspec.structs.replace(verdict, is_journaled=True)
-                else:
-                    lookalikes.append((n, msgspec.structs.replace(entry, is_forced=True)))
-        if lookalikes:
-            # Look-alikes that their channel stores: the ledger holds them for review at the drain.
-            forced = await self._append(shard, "placements", [entry for _, entry in lookalikes])
-            for (n, _), existing in zip(lookalikes, forced, strict=True):
-                answers[n] = (
-                    existing if isinstance(existing, TidegateError) else _journaled(batch[n])
+                    continue
+                answer = msgspec.structs.replace(
+                    placing.aliased(verdict.existing), is_journaled=True
                 )
+                alias = self._alias_entry(batch[n], claimed, verdict.existing)
+                lookalikes.append((n, _forced(alias), answer))
+        if lookalikes:
+            # The ledger judges them again at the drain: those that their channel stores it holds
+            # for review, and of the others it has to know the number.
+            forced = await self._append(shard, "placements", [entry for _, entry, _ in lookalikes])
+            for (n, _, answer), existing in zip(lookalikes, forced, strict=True):
+                answers[n] = existing if isinstance(existing, TidegateError) else answer
 
     def _entry(self, placement: Placement, claims: Sequence[tuple[MatchKind, bytes, int]]) -> Entry:
         order = placement.submission
@@ -165,6 +178,26 @@ class Journal:
             request_id=placement.request_id,
             received_at=placement.received_at,
         )
+        return self._claiming(placement, claims, known)
+
+    def _alias_entry(
+        self,
+        placement: Placement,
+        claims: Sequence[tuple[MatchKind, bytes, int]],
+        existing: ExistingOrder,
+    ) -> Entry:
+        """Return an entry whose number and request id are claimed for the order it is one with."""
+        known = msgspec.structs.replace(
+            existing, payload_digest=placement.payload_digest, request_id=placement.request_id
+        )
+        return self._claiming(placement, claims, known)
+
+    def _claiming(
+        self,
+        placement: Placement,
+        claims: Sequence[tuple[MatchKind, bytes, int]],
+        known: ExistingOrder,
+    ) -> Entry:
         return Entry(
             self._codec.encode_order(placement),
             tuple((digest, live_s) for _, digest, live_s in claims),
@@ -191,21 +224,29 @@ def _claims(placement: Placement, claim_s: int) -> list[tuple[MatchKind, bytes, 
         digest = fingerprint.request(order, placement.request_id)
         claims.append(("by_request_id", digest, claim_s))
     # Where the channel ignores look-alikes, none is claimed.
-    if placement.request_id is None or placement.policy.lookalike != "off":
+    if placement.may_be_double_click or placement.policy.lookalike != "off":
         claims.append(("by_lookalike", placement.lookalike, LOOKALIKE_WINDOW_S))
     return claims
 
 
 def _matches(
-    claims: Sequence[tuple[MatchKind, bytes, int]], existing: Sequence[bytes | None]
+    placement: Placement,
+    claims: Sequence[tuple[MatchKind, bytes, int]],
+    existing: Sequence[bytes | None],
 ) -> Matches:
-    finds = {}
+    finds: dict[MatchKind, ExistingOrder] = {}
     for (kind, *_), value in zip(claims, existing, strict=True):
         # What another version wrote is a miss: the order is appended, and the ledger decides.
         with contextlib.suppress(msgspec.MsgspecError):
             if value is not None:
                 finds[kind] = _decode_existing(value)
-    return Matches(**finds)
+    like = finds.get("by_lookalike")
+    apart_s = abs((placement.received_at - like.received_at).total_seconds()) if like else 0.0
+    return Matches(apart_s=apart_s, **finds)
+
+
+def _forced(entry: Entry) -> Entry:
+    return msgspec.structs.replace(entry, is_forced=True)
 
 
 def _journaled(placement: Placement) -> Placed:

@@ -24,7 +24,9 @@ class JournaledOrder(Struct, frozen=True):
     """An order that was checked and accepted at ``received_at``.
 
     ``shop_order`` (``told`` in the journal) is the order, where ``raw`` is the message of a shop.
-    ``is_test``: it is a test order, whatever ``raw`` says: its key was one for tests.
+    ``is_test``: it is a test order, whatever ``raw`` says: its key was one for tests. The request
+    id of a shop's order is for earlier versions, which tell by it that the order is no double
+    click; it is no key of anybody. ``source``: the account that reported it.
     """
 
     id: UUID
@@ -35,6 +37,7 @@ class JournaledOrder(Struct, frozen=True):
     shop_order: bytes | None = field(default=None, name="told")
     stock: Stock | None = None
     is_test: bool = False
+    source: str = ""
 
 
 class _JournaledEvent(FollowUp, frozen=True):
@@ -73,15 +76,17 @@ class JournalCodec:
 
     def encode_order(self, placement: Placement) -> bytes:
         """Return an order as a sealed entry."""
+        submission, is_from_shop = placement.submission, placement.is_from_shop
         order = JournaledOrder(
             placement.id,
             placement.raw,
-            placement.request_id,
+            f"order:{submission.order_no}" if is_from_shop else placement.request_id,
             placement.trigger,
             placement.received_at,
-            orders.encode_shop_order(placement.submission) if placement.is_from_shop else None,
+            orders.encode_shop_order(submission) if is_from_shop else None,
             placement.stock,
-            placement.submission.is_test,
+            submission.is_test,
+            placement.source,
         )
         return self._seal("placements", _encode(order))
 

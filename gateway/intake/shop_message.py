@@ -106,7 +106,12 @@ async def _place(
     """Place an order; return why it must be parked (or ``""``), and if it stored the message."""
     try:
         placement = intake.shop_placement(
-            order, id_=id_, raw=message.body, trigger=message.trigger, policies=message.policies
+            order,
+            id_=id_,
+            raw=message.body,
+            trigger=message.trigger,
+            policies=message.policies,
+            source=message.source,
         )
     except Invalid as exc:
         faults = "; ".join([f"{fault.field} {fault.reason}" for fault in exc.faults])

@@ -40,11 +40,13 @@ class Channel(Struct, frozen=True, forbid_unknown_fields=True):
     """A sales channel. Orders name one of these; the list is closed."""
 
     name: Annotated[str, Meta(pattern=r"^[a-z0-9_]{1,32}$(?!\n)")]
-    #: What to do with an order that looks like another of the last ten minutes and carries a
-    #: request id of its own: store and hold it, replay the first answer, or ignore that.
+    #: What to do with an order that looks like another of the last ten minutes and is no double
+    #: click: `hold`: store it and hold it for review; `replay`: answer it with the first, of which
+    #: its number becomes an alias; `off`: store it like any other.
     lookalike: Literal["hold", "replay", "off"] = "hold"
-    #: Seconds within which a second order of the same buyer, goods, amount and phone is a double
-    #: click, whatever its number; `lookalike` decides about later ones. 0: there is no such window.
+    #: Seconds within which a second order of the same buyer, goods, amount and phone, sent without
+    #: an `Idempotency-Key`, is a double click: it is answered with the first, of which its number
+    #: becomes an alias. `lookalike` decides about all others. 0: there is no such window.
     lookalike_window_s: Annotated[int, Meta(ge=0, le=600)] = 10
     #: Payments of one order: `accept`: several may add up to what is due; `single`: one must cover
     #: it, and another amount is parked.

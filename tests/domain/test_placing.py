@@ -2,11 +2,13 @@
 
 from typing import Any
 
+import msgspec
 import pytest
 
 from gateway.domain import placing
-from gateway.domain.channels import LookalikePolicy
+from gateway.domain.channels import ChannelPolicy, LookalikePolicy
 from gateway.domain.placing import (
+    Alias,
     Answer,
     ExistingOrder,
     Insert,
@@ -17,6 +19,13 @@ from gateway.domain.placing import (
 from tests.domain.support import due, new_id, placement
 
 POLICIES: tuple[LookalikePolicy, ...] = ("hold", "replay", "off")
+
+#: What a look-alike is that is no double click.
+BY_POLICY: dict[LookalikePolicy, str] = {
+    "hold": "insert lookalike",
+    "replay": "alias",
+    "off": "insert None",
+}
 
 SENT = due(1)
 
@@ -38,19 +47,25 @@ def known(of: Placement, **changes: Any) -> ExistingOrder:
     return ExistingOrder(**made | changes)
 
 
-def answered(verdict: Placed | Insert) -> Answer | str:
-    """Name a verdict: the answer, or ``insert`` with its hold."""
-    return verdict.answer if isinstance(verdict, Placed) else f"insert {verdict.hold}"
+def answered(verdict: Placed | Insert | Alias) -> Answer | str:
+    """Name a verdict: the answer, ``insert`` with its hold, or ``alias``."""
+    match verdict:
+        case Placed():
+            return verdict.answer
+        case Insert():
+            return f"insert {verdict.hold}"
+        case Alias():
+            return "alias"
 
 
 SAME = known(placement(SENT))
 OTHER = known(placement(due(2)))
 
 
-def found(**names: str) -> Matches:
+def found(apart_s: float = 0.0, /, **names: str) -> Matches:
     """Return what was met by each way: ``same`` or ``other`` as to the payload."""
     finds = {"same": SAME, "other": OTHER}
-    return Matches(**{way: finds[which] for way, which in names.items()})
+    return Matches(apart_s=apart_s, **{way: finds[which] for way, which in names.items()})
 
 
 TABLE: list[tuple[str | None, LookalikePolicy, Matches, str]] = [
@@ -73,12 +88,15 @@ TABLE: list[tuple[str | None, LookalikePolicy, Matches, str]] = [
     ("r-2", "replay", found(by_order_no="other", by_lookalike="same"), "conflict"),
     # Who sent no request id met an order without one: that is no claim on its id.
     (None, "hold", found(by_request_id="other"), "insert None"),
-    # A look-alike without a request id is a double click, whatever the policy.
-    *[(None, policy, found(by_lookalike="other"), "replayed") for policy in POLICIES],
-    # A look-alike with a request id of its own goes by the channel's policy.
-    ("r-2", "hold", found(by_lookalike="other"), "insert lookalike"),
-    ("r-2", "replay", found(by_lookalike="other"), "replayed"),
-    ("r-2", "off", found(by_lookalike="other"), "insert None"),
+    # A look-alike without a request id is a double click for ten seconds, whatever the policy.
+    *[(None, policy, found(by_lookalike="other"), "alias") for policy in POLICIES],
+    *[(None, policy, found(9.9, by_lookalike="other"), "alias") for policy in POLICIES],
+    # After that, and with a request id of its own at any time, it goes by the channel's policy.
+    *[
+        (request_id, policy, found(apart_s, by_lookalike="other"), expected)
+        for policy, expected in BY_POLICY.items()
+        for request_id, apart_s in ((None, 10.0), (None, 599.0), ("r-2", 0.0), ("r-2", 599.0))
+    ],
 ]
 
 
@@ -90,6 +108,33 @@ def test_every_row_of_the_table_has_its_answer(
     assert answered(placing.judge(sent, met)) == expected
 
 
+#: A shop's order is one of its own, whatever it looks like.
+OF_A_SHOP: dict[LookalikePolicy, str] = BY_POLICY | {"replay": "insert lookalike"}
+
+
+@pytest.mark.parametrize("apart_s", [0.0, 9.9, 10.0, 599.0])
+@pytest.mark.parametrize("policy", POLICIES)
+def test_an_order_of_a_shop_is_never_a_double_click(
+    policy: LookalikePolicy, apart_s: float
+) -> None:
+    sent = msgspec.structs.replace(placement(SENT, policy=policy), is_from_shop=True)
+    verdict = placing.judge(sent, found(apart_s, by_lookalike="other"))
+    assert answered(verdict) == OF_A_SHOP[policy]
+
+
+@pytest.mark.parametrize(("apart_s", "is_alias"), [(0.0, False), (29.9, True), (30.0, False)])
+def test_each_channel_says_how_long_a_double_click_takes(apart_s: float, is_alias: bool) -> None:
+    policy = ChannelPolicy(lookalike_window_s=30 if apart_s else 0)
+    sent = msgspec.structs.replace(placement(SENT), policy=policy)
+    verdict = placing.judge(sent, found(apart_s, by_lookalike="other"))
+    assert isinstance(verdict, Alias) is is_alias
+
+
+def test_what_is_held_as_a_look_alike_names_the_order_that_it_looks_like() -> None:
+    sent = placement(SENT, request_id="r-2")
+    assert placing.judge(sent, found(by_lookalike="other")) == Insert("lookalike", OTHER.order_no)
+
+
 def test_a_replay_tells_how_the_order_stood_when_it_was_placed() -> None:
     before = known(placement(SENT), placed_hold="suspected_brushing", id=new_id())
     verdict = placing.judge(placement(SENT), Matches(by_order_no=before))
@@ -98,7 +143,7 @@ def test_a_replay_tells_how_the_order_stood_when_it_was_placed() -> None:
 
 @pytest.mark.parametrize("way", ["by_request_id", "by_order_no"])
 def test_a_rejection_shows_the_conflicting_order_as_it_is_now(way: str) -> None:
-    verdict = placing.judge(placement(SENT, request_id="r-1"), Matches(**{way: OTHER}))
+    verdict = placing.judge(placement(SENT, request_id="r-1"), found(**{way: "other"}))
     assert isinstance(verdict, Placed)
     shown = (verdict.id, verdict.order_no, verdict.status, verdict.version, verdict.payload_digest)
     assert shown == (OTHER.id, OTHER.order_no, "paid", 2, OTHER.payload_digest)

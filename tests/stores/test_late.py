@@ -101,7 +101,15 @@ def described(answers: list[Placed]) -> list[str]:
 
 @pytest.mark.parametrize("is_one_batch", [True, False], ids=["one batch", "two batches"])
 @pytest.mark.parametrize(
-    ("minutes", "expected"), [(2, "replayed"), (9.99, "replayed"), (10, "placed"), (11, "placed")]
+    ("minutes", "expected"),
+    [
+        (0.1, "replayed"),
+        (0.2, "placed lookalike"),
+        (2, "placed lookalike"),
+        (9.99, "placed lookalike"),
+        (10, "placed"),
+        (11, "placed"),
+    ],
 )
 async def test_look_alikes_are_judged_by_arrival_though_stored_in_one_moment(
     late: Ledger,
@@ -116,7 +124,7 @@ async def test_look_alikes_are_judged_by_arrival_though_stored_in_one_moment(
         first, second = await place(late, *sent)
     else:
         first, second = [*await place(late, sent[0]), *await place(late, sent[1])]
-    assert (first.answer, second.answer) == ("placed", expected)
+    assert described([first, second]) == ["placed", expected]
     assert (second.id == first.id) is (expected == "replayed")
     assert (await counts(ledger))["orders"] == (1 if expected == "replayed" else 2)
 
@@ -138,12 +146,13 @@ async def test_a_live_ledger_takes_what_it_stores_in_one_moment_for_one(
 async def test_the_like_of_an_order_stored_live_before_the_outage_is_known_after_it(
     gateway: Gateway, late: Ledger, ledger: Database, then: datetime, is_purged: bool
 ) -> None:
-    first = await live(gateway, ledger, received(like(1), then, -1))
+    first = await live(gateway, ledger, received(like(1), then, -0.05))
     if is_purged:
         assert await gateway.maintenance.delete_expired_windows() > 0
-    (second,) = await place(late, received(like(2), then, 1))
+    second, third = await place(late, received(like(2), then, 0.1), received(like(3), then, 1))
     assert (second.answer, second.id) == ("replayed", first.id)
-    assert (await counts(ledger))["orders"] == 1
+    assert (third.answer, third.hold) == ("placed", "lookalike")
+    assert (await counts(ledger))["orders"] == 2
 
 
 async def test_a_later_live_look_alike_keeps_its_window(
@@ -152,7 +161,7 @@ async def test_a_later_live_look_alike_keeps_its_window(
     await live(gateway, ledger, received(like(1), then, 30))
     before = await looks(ledger)
     assert described(await place(late, received(like(2), then, 0))) == ["placed"]
-    assert described(await place(late, received(like(3), then, 2))) == ["replayed"]
+    assert described(await place(late, received(like(3), then, 0.1))) == ["replayed"]
     assert await looks(ledger) == before
     (again,) = await place(ledger_of(gateway, is_late=False), received(like(4), then, 30))
     assert (again.answer, again.id) == ("replayed", before[0][0])
@@ -163,21 +172,24 @@ async def test_a_later_order_does_not_hide_the_one_before_the_outage(
     gateway: Gateway, late: Ledger, ledger: Database, then: datetime
 ) -> None:
     """The fingerprint was taken over since: it is the orders that tell."""
-    first = await live(gateway, ledger, received(like(1), then, -1))
+    first = await live(gateway, ledger, received(like(1), then, -0.05))
     await live(gateway, ledger, received(like(2), then, 30))
-    (third,) = await place(late, received(like(3), then, 1))
+    (third,) = await place(late, received(like(3), then, 0.1))
     assert (third.answer, third.id) == ("replayed", first.id)
 
 
 async def test_a_click_stored_live_before_the_click_before_it_is_drained_is_the_order(
     gateway: Gateway, late: Ledger, ledger: Database, then: datetime
 ) -> None:
-    second = await live(gateway, ledger, received(like(2), then, 28))
+    second = await live(gateway, ledger, received(like(2), then, 26.1))
     (first,) = await place(late, received(like(1), then, 26))
     assert (first.answer, first.id) == ("replayed", second.id)
 
 
-@pytest.mark.parametrize(("minute", "expected"), [(25, "replayed"), (15, "placed")])
+@pytest.mark.parametrize(
+    ("minute", "expected"),
+    [(29.95, "replayed"), (25, "placed lookalike"), (15, "placed")],
+)
 async def test_a_late_order_is_known_to_the_live_ledger_for_ten_minutes_from_its_arrival(
     gateway: Gateway, late: Ledger, then: datetime, minute: float, expected: str
 ) -> None:
@@ -225,7 +237,7 @@ async def test_looks_beside_a_later_order_are_judged_in_their_order(
     gateway: Gateway, late: Ledger, ledger: Database, then: datetime
 ) -> None:
     await live(gateway, ledger, received(like(9), then, 30))
-    answers = await place(late, *[received(like(n), then, n) for n in (1, 2, 3)])
+    answers = await place(late, *[received(like(n), then, n / 20) for n in (1, 2, 3)])
     assert described(answers) == ["placed", "replayed", "replayed"]
     assert {each.id for each in answers} == {answers[0].id}
 
@@ -364,7 +376,7 @@ async def test_looks_drained_by_two_at_once_are_one_order(
     """The claim of the fingerprint decides, or its lock where a later order has it."""
     if has_later:
         await live(gateway, ledger, received(like(1000), then, 30))
-    clicks = [received(like(n), then, n / 10) for n in range(20)]
+    clicks = [received(like(n), then, n / 200) for n in range(20)]
     outcomes = await at_once([place(drainers[n % 2], each) for n, each in enumerate(clicks)])
     assert Counter(one.answer for (one,) in outcomes) == {"placed": 1, "replayed": 19}
     assert len({one.id for (one,) in outcomes}) == 1

@@ -2,8 +2,8 @@
 
 Nearly every order is new, so a batch is inserted without a look-up; the unique keys and the
 fingerprint decide which rows were stored. Rows that match stored orders are looked up, judged by
-``placing.judge``, and only those to be stored after all (held look-alikes) get a transaction
-each.
+``placing.judge``, and only those to be stored after all (held look-alikes, other numbers of a
+stored order) get a transaction each.
 
 Late placements were received while Postgres was unavailable. Their windows are judged by when
 they were received, and they are looked up before they are stored: by now the fingerprint of an
@@ -11,6 +11,7 @@ order that looks like them may have been deleted.
 """
 
 from collections.abc import Sequence
+from typing import Any
 from uuid import UUID
 
 import asyncpg
@@ -18,7 +19,7 @@ import msgspec
 
 from gateway.domain import orders, placing
 from gateway.domain.errors import Unavailable
-from gateway.domain.placing import ExistingOrder, Insert, Matches, Placed, Placement
+from gateway.domain.placing import Alias, ExistingOrder, Insert, Matches, Placed, Placement
 from gateway.runtime import retry
 from gateway.stores.postgres import errors
 from gateway.stores.postgres.statements import sql
@@ -28,6 +29,11 @@ _PLACE = sql("place")
 _FIND_MATCHES = sql("find_matches")
 _LOCK_FINGERPRINT = sql("lock_fingerprint")
 _DELETE_ORPHAN_FINGERPRINT = sql("delete_orphan_fingerprint")
+_RELEASE_SHOP_REQUEST_ID = sql("release_shop_request_id")
+_ADD_ALIAS = sql("add_order_no_alias")
+
+#: With these began the request ids of shops' orders in earlier versions.
+_SHOP_REQUEST_ID = "order:"
 
 _TRIES_MAX = 5
 
@@ -100,7 +106,7 @@ class Placements:
             try:
                 with errors.translated():
                     async with self._pool.acquire() as connection:
-                        records = await connection.fetch(_PLACE, rows, self._is_late)
+                        records = await connection.fetch(_PLACE, rows, self._is_late, None)
                 return _placed(records, batch)
             except errors.Contended:
                 await retry.jitter(attempt)
@@ -125,15 +131,13 @@ class Placements:
                 await self._settle(batch, [n], answers)
             return
         for n, met in zip(again, found, strict=True):
-            verdict: Result | Insert = placing.judge(batch[n], met)
-            if isinstance(verdict, Insert):
-                is_missing = batch[n].stock == "missing"
-                verdict = (
-                    placing.out_of_stock(batch[n])
-                    if is_missing
-                    else await self._place_judged(batch[n])
-                )
-            answers[n] = verdict
+            verdict = placing.judge(batch[n], met)
+            if isinstance(verdict, Placed):
+                answers[n] = verdict
+            elif batch[n].stock == "missing" and isinstance(verdict, Insert):
+                answers[n] = placing.out_of_stock(batch[n])
+            else:
+                answers[n] = await self._place_judged(batch[n])
 
     async def _place_judged(self, placement: Placement) -> Result:
         for attempt in range(_TRIES_MAX):
@@ -157,14 +161,50 @@ class Placements:
             was_orphan = (
                 await connection.fetchval(_DELETE_ORPHAN_FINGERPRINT, lookalike) is not None
             )
+            if (key := placement.request_id) and key.startswith(_SHOP_REQUEST_ID):
+                order = placement.submission
+                await connection.execute(
+                    _RELEASE_SHOP_REQUEST_ID, order.channel, key, order.is_test
+                )
             found = await self._find_matches(connection, [placement])
             verdict = placing.judge(placement, found[0])
             if isinstance(verdict, Placed):
                 return verdict
+            if isinstance(verdict, Alias):
+                return await self._add_alias(connection, placement, verdict.existing)
             # Stored beside a fingerprint that is locked here; where there is none, it is claimed.
             rows = self._rows([(placement, verdict.hold, is_held and not was_orphan)])
-            records = await connection.fetch(_PLACE, rows, self._is_late)
+            looks = [f"looks like order {verdict.resembles}"] if verdict.resembles else None
+            records = await connection.fetch(_PLACE, rows, self._is_late, looks)
             return _placed(records, [placement]).get(placement.id)
+
+    async def _add_alias(
+        self,
+        connection: "asyncpg.pool.PoolConnectionProxy[asyncpg.Record]",
+        placement: Placement,
+        existing: ExistingOrder,
+    ) -> Placed | None:
+        """Make the number of a submission another one of a stored order. None: try again."""
+        order = placement.submission
+        has_waiting = await connection.fetchval(
+            _ADD_ALIAS,
+            order.order_no,
+            order.channel,
+            order.is_test,
+            existing.id,
+            placement.payload_digest,
+            placement.request_id,
+            placement.received_at,
+            placement.id,
+            placing.source(order),
+            f"order {order.order_no} is this order",
+            placement.trigger,
+            order.placed_at,
+            self._sealer.seal("raw_messages.body", placement.id.bytes, placement.raw),
+        )
+        if has_waiting is None:
+            return None
+        return placing.aliased(existing, has_waiting=has_waiting)
 
     async def _find_matches(
         self,
@@ -184,9 +224,11 @@ class Placements:
             self._is_late,
             [placement.submission.is_test for placement in batch],
         )
-        matches: list[dict[str, ExistingOrder]] = [{} for _ in batch]
-        for n, kind, *existing in records:
+        matches: list[dict[str, Any]] = [{} for _ in batch]
+        for n, kind, apart_s, *existing in records:
             matches[n][kind] = ExistingOrder(*existing)
+            if kind == "by_lookalike":
+                matches[n]["apart_s"] = apart_s
         return [Matches(**each) for each in matches]
 
     def _rows(

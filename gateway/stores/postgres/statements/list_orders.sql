@@ -1,4 +1,5 @@
 -- A page of orders, newest first. A filter that is null does not narrow. Run with a custom plan.
+-- An order number is the order's own, or an alias of it.
 SELECT o.id, o.channel, o.order_no, o.status, o.version, o.hold, o.is_test, o.buyer_id, o.currency,
        o.items, o.goods, o.shop_discount, o.platform_subsidy, o.freight, o.payable, o.paid,
        o.refunded, o.country, o.province, o.city, o.district, o.private, o.carrier, o.tracking_no,
@@ -6,7 +7,11 @@ SELECT o.id, o.channel, o.order_no, o.status, o.version, o.hold, o.is_test, o.bu
        o.closed_at, o.stock_check
   FROM orders o
  WHERE ($1::text[] IS NULL OR o.channel = ANY ($1))
-   AND ($2::text IS NULL OR o.order_no = $2)
+   AND (
+           $2::text IS NULL
+        OR o.order_no = $2
+        OR o.id = ANY (ARRAY(SELECT a.order_id FROM order_no_aliases a WHERE a.order_no = $2))
+       )
    AND ($3::text IS NULL OR o.status = $3)
    AND ($4::timestamptz IS NULL OR o.placed_at >= $4)
    AND ($5::timestamptz IS NULL OR o.placed_at < $5)

@@ -2,8 +2,10 @@
 --
 -- Afterwards: the position of a row is returned exactly if this statement stored its order. A row
 -- that matches a stored order (same channel and order number, same request id, of test orders or
--- of live ones, or a live fingerprint) is not returned and stores no order; the caller looks it up with `find_matches`.
+-- of live ones, or a live fingerprint) or an alias is not returned and stores no order; the caller
+-- looks it up with `find_matches`.
 -- A row with is_judged = true was judged already: it is stored even beside a live fingerprint.
+-- $3 says of each such row which order it looks like; null where none of the batch does.
 --
 -- Rows must arrive sorted by fingerprint and without a duplicate key, or batches could deadlock;
 -- for the same reason orders are inserted in the order of their numbers.
@@ -12,16 +14,23 @@
 -- simultaneous because they are stored in one batch. Postgres was unavailable then, so the
 -- gateway's clock is the only one there is; a time in the future counts as now, so that no window
 -- ends later than a live one would.
--- Velocity: the fourth order of one buyer with the same goods within five minutes is held.
+-- Velocity: the fourth order of one buyer with the same goods within five minutes is held. Where it
+-- looks like another order as well, velocity is the graver reason; the history says both.
 WITH input AS MATERIALIZED (
     SELECT *,
            CASE WHEN $2::bool THEN least(received_at, now()) ELSE now() END AS judged_at,
            -- Looked up before it is counted. From the history, where only one index fits, and
            -- with a limit: a generic plan made while the tables are empty would otherwise scan
-           -- them when they are full.
+           -- them when they are full. The history has the numbers of aliases too.
            (
                SELECT true FROM order_events e
                 WHERE e.source = s.source AND e.source_key = t.order_no
+                LIMIT 1
+           ) IS NOT NULL
+           OR t.request_id IS NOT NULL AND (
+               SELECT true FROM order_no_aliases a
+                WHERE a.channel = t.channel AND a.request_id = t.request_id
+                  AND a.is_test = t.is_test
                 LIMIT 1
            ) IS NOT NULL AS is_taken
       FROM unnest($1::placement_row[]) WITH ORDINALITY AS t (
@@ -92,17 +101,21 @@ WITH input AS MATERIALIZED (
                       END AS is_brushing
            ) b
            CROSS JOIN LATERAL (
-               SELECT coalesce(i.hold, CASE WHEN b.is_brushing THEN 'suspected_brushing' END) AS hold
+               SELECT CASE WHEN b.is_brushing THEN 'suspected_brushing' ELSE i.hold END AS hold
            ) h
      ORDER BY i.channel, i.order_no, i.is_test
         ON CONFLICT DO NOTHING
     RETURNING id, hold
 ), history AS (
     INSERT INTO order_events (
-        id, order_id, source, source_key, action, to_status, outcome, trigger, occurred_at,
-        received_at
+        id, order_id, source, source_key, action, to_status, outcome, reason, detail, trigger,
+        occurred_at, received_at
     )
-    SELECT i.id, i.id, i.source, i.order_no, 'placed', 'pending_payment', 'applied',
+    SELECT i.id, i.id, i.source, i.order_no, 'placed', 'pending_payment', 'applied', p.hold,
+           CASE WHEN p.hold = 'suspected_brushing'
+                THEN concat_ws('; ', ($3::text[])[i.n], 'four orders of the same goods in five minutes')
+                ELSE ($3::text[])[i.n]
+           END,
            i.trigger, i.placed_at, i.received_at
       FROM input i JOIN placed p ON p.id = i.id
 ), raw_stored AS (
