@@ -1,6 +1,6 @@
 """Stripe: signed snapshot events.
 
-Protocol: https://docs.stripe.com/webhooks and https://docs.stripe.com/currencies
+Protocol: https://docs.stripe.com/webhooks
 
 - ``Stripe-Signature: t=<unix s>,v1=<hex>[,v1=<hex>][,v0=<hex>]`` over ``t`` + ``.`` + raw body,
   HMAC-SHA256. The key is the whole secret as text, ``whsec_`` included; it is not decoded.
@@ -10,30 +10,19 @@ Protocol: https://docs.stripe.com/webhooks and https://docs.stripe.com/currencie
 """
 
 import hmac
-from collections.abc import Callable, Sequence
-from datetime import datetime
-from decimal import Decimal
+from collections.abc import Mapping, Sequence
 from typing import Annotated
 
 import msgspec
 from msgspec import Meta, Struct
 
-from gateway.domain import errors, events, money
-from gateway.providers import contract
+from gateway.domain import errors, events
+from gateway.providers import contract, stripe_money_back, stripe_payments
 from gateway.providers.shared import fields
+from gateway.providers.stripe_snapshot import Occurred, Reader
 
 _PREFIX = "whsec_"
 _SECRET_CHARACTERS_MIN = 16
-
-# Where Stripe's smallest unit differs from ISO 4217: how many digits to append to Stripe's integer
-# or, if negative, how many zeros to remove from its end.
-# ISK, UGX: no decimals in ISO, but sent in hundredths that are always 00 (5 UGX is 500) for old
-# integrations; the page's list of zero-decimal currencies includes UGX nevertheless.
-# MGA: two decimals in ISO, none at Stripe. HUF and TWD are special for payouts only.
-# BHD, JOD, KWD, OMR, TND have three decimals, the last of them always 0.
-# Source: https://docs.stripe.com/currencies, "Zero-decimal currencies" and "Special cases".
-_SHIFT = {"ISK": -2, "UGX": -2, "MGA": 2}
-_MINOR_LIMIT = 10**15
 
 _REPLIES: dict[contract.Answer, contract.Reply] = {
     "accepted": contract.Reply(200, b'{"received":true}', "application/json"),
@@ -71,40 +60,16 @@ class _Event(Struct):
     data: _Data | None = None
 
 
-class _Object(Struct):
-    """The fields that the objects of all events share."""
-
-    #: The merchant's own: whatever stands there, the money counts.
-    metadata: object = None
-
-
-class _Intent(_Object, kw_only=True):
-    id: str
-    amount_received: int
-    currency: str
-
-
-class _Session(_Object, kw_only=True):
-    id: str
-    payment_status: str
-    payment_intent: str | None = None
-    amount_total: int | None = None
-    currency: str | None = None
-    client_reference_id: object = None
-
-
-class _Charge(_Object, kw_only=True):
-    id: str
-    payment_intent: str | None = None
-    amount_refunded: int
-    currency: str
-
-
 _EVENT = msgspec.json.Decoder(_Event)
-_OBJECT = msgspec.json.Decoder(_Object)
-_INTENT = msgspec.json.Decoder(_Intent)
-_SESSION = msgspec.json.Decoder(_Session)
-_CHARGE = msgspec.json.Decoder(_Charge)
+
+#: What each type of event means. Others are recorded, unless their object moves money.
+_READERS: Mapping[str, Reader] = {**stripe_payments.READERS, **stripe_money_back.READERS}
+_OF_OBJECTS: Sequence[tuple[str, Reader]] = (
+    ("payment_intent.", stripe_payments.open_intent),
+    ("charge.dispute.", stripe_money_back.dispute),
+    ("charge.refund.", stripe_money_back.refund),
+    ("refund.", stripe_money_back.refund),
+)
 
 
 def adapter(account: contract.Account) -> contract.Adapter:
@@ -143,8 +108,8 @@ class Stripe:
         fields.check_fresh(signed, now=message.now, tolerance_s=self._options.tolerance_s)
         event = fields.decoded(_EVENT, message.body)
         self._check_ours(event)
-        key = fields.key(event.id, message.body)
-        return contract.Reading([contract.Item(key, self._event(event, signed))])
+        told = self._event(event, signed)
+        return contract.Reading([contract.Item(_key(event.id, told, message.body), told)])
 
     @property
     def is_test(self) -> bool:
@@ -195,23 +160,9 @@ class Stripe:
             at = fields.from_unix(signed)
         if event.data is None:
             return events.Unmapped(kind, "", "the event has no snapshot", at)
-        occurred = _Occurred(kind, event.data.object, at, self._options.order_no_key)
-        reader = _READERS.get(kind, _noted)
+        occurred = Occurred(kind, event.data.object, at, self._options.order_no_key)
+        reader = _reader(kind)
         return fields.event_or_unmapped(lambda: reader(occurred), kind=kind, at=at)
-
-
-class _Occurred(Struct, frozen=True):
-    """One verified event, its snapshot not yet decoded."""
-
-    kind: str
-    snapshot: msgspec.Raw
-    at: datetime
-    order_no_key: str
-
-    def order_no(self, snapshot: _Object, otherwise: object = None) -> str:
-        """Return the shop's order number, or ``""``: a payment counts without it."""
-        metadata = snapshot.metadata if isinstance(snapshot.metadata, dict) else {}
-        return fields.merchant_order_no(metadata.get(self.order_no_key) or otherwise)
 
 
 def _parts(header: str | None) -> tuple[str, list[str]]:
@@ -234,81 +185,13 @@ def _parts(header: str | None) -> tuple[str, list[str]]:
     return stamps[0], signatures
 
 
-def _noted(occurred: _Occurred) -> events.Event:
-    return events.Noted(occurred.kind, occurred.at)
+def _reader(kind: str) -> Reader:
+    if reader := _READERS.get(kind):
+        return reader
+    return next((of for prefix, of in _OF_OBJECTS if kind.startswith(prefix)), Occurred.noted)
 
 
-def _intent_succeeded(occurred: _Occurred) -> events.Event:
-    intent = fields.decoded(_INTENT, occurred.snapshot)
-    amount, currency = _money(intent.amount_received, intent.currency)
-    return events.PaymentSucceeded(
-        transaction_id=fields.transaction_id(intent.id),
-        order_no=occurred.order_no(intent),
-        amount=amount,
-        currency=currency,
-        occurred_at=occurred.at,
-    )
-
-
-def _session_completed(occurred: _Occurred) -> events.Event:
-    session = fields.decoded(_SESSION, occurred.snapshot)
-    # Completed is not paid: a delayed method reports it later as async_payment_succeeded.
-    if session.payment_status != "paid":
-        return _noted(occurred)
-    if session.amount_total is None or session.currency is None:
-        raise fields.malformed("a paid checkout session without amount or currency")
-    amount, currency = _money(session.amount_total, session.currency)
-    return events.PaymentSucceeded(
-        # The intent's own event reports the same money under the same number.
-        transaction_id=fields.transaction_id(session.payment_intent or session.id),
-        order_no=occurred.order_no(session, session.client_reference_id),
-        amount=amount,
-        currency=currency,
-        occurred_at=occurred.at,
-    )
-
-
-def _charge_refunded(occurred: _Occurred) -> events.Event:
-    charge = fields.decoded(_CHARGE, occurred.snapshot)
-    amount, currency = _money(charge.amount_refunded, charge.currency)
-    return events.RefundSucceeded(
-        transaction_id=fields.transaction_id(charge.payment_intent or charge.id),
-        order_no=occurred.order_no(charge),
-        refund_no="",
-        amount=fields.refund_amount(amount, currency),
-        cumulative=True,
-        currency=currency,
-        occurred_at=occurred.at,
-    )
-
-
-def _intent_cancelled(occurred: _Occurred) -> events.Event:
-    order_no = occurred.order_no(fields.decoded(_OBJECT, occurred.snapshot))
-    # No money moved: without an order number there is nothing to close.
-    if not order_no:
-        return _noted(occurred)
-    return events.Closed(order_no, "cancelled", occurred.at)
-
-
-def _money(minor: int, code: str) -> tuple[Decimal, str]:
-    """Convert Stripe's integer and lower-case code to major units and the ISO code."""
-    currency = fields.currency(code.upper())
-    if not 0 <= minor < _MINOR_LIMIT:
-        raise fields.malformed("the amount is negative or too large")
-    shift = _SHIFT.get(currency, 0)
-    if shift < 0:
-        minor, rest = divmod(minor, 10**-shift)
-        if rest:
-            raise fields.malformed(f"the amount has a fraction, which {currency} does not allow")
-    else:
-        minor *= 10**shift
-    return fields.amount(money.from_minor(minor, currency), currency), currency
-
-
-_READERS: dict[str, Callable[[_Occurred], events.Event]] = {
-    "payment_intent.succeeded": _intent_succeeded,
-    "payment_intent.canceled": _intent_cancelled,
-    "checkout.session.completed": _session_completed,
-    "checkout.session.async_payment_succeeded": _session_completed,
-    "charge.refunded": _charge_refunded,
-}
+def _key(event_id: str, event: events.Event, body: bytes) -> str:
+    """Return what identifies a repeat: a refund fails once, in up to three events."""
+    text = f"{event.refund_no}:failed" if isinstance(event, events.RefundFailed) else event_id
+    return fields.key(text, body)

@@ -30,6 +30,7 @@ INTENT: dict[str, Any] = {
 SESSION: dict[str, Any] = {
     "id": "cs_test_a1b2c3",
     "object": "checkout.session",
+    "mode": "payment",
     "payment_intent": "pi_3MtwBwLkdIwHu7ix28a3tqPa",
     "payment_status": "paid",
     "amount_total": 19900,
@@ -42,9 +43,68 @@ CHARGE: dict[str, Any] = {
     "object": "charge",
     "payment_intent": "pi_3MtwBwLkdIwHu7ix28a3tqPa",
     "amount": 19900,
+    "amount_captured": 19900,
     "amount_refunded": 900,
+    "captured": True,
     "currency": "usd",
     "metadata": {"order_no": "SO-1001"},
+}
+#: A subscription's session names the invoice, and not the intent that paid it.
+SUBSCRIBED: dict[str, Any] = SESSION | {
+    "mode": "subscription",
+    "payment_intent": None,
+    "invoice": "in_1MtHbELkdIwHu7ixl4OzzPMv",
+    "subscription": "sub_1MowQVLkdIwHu7ixeRlqHVzs",
+}
+INVOICE: dict[str, Any] = {
+    "id": "in_1MtHbELkdIwHu7ixl4OzzPMv",
+    "object": "invoice",
+    "amount_paid": 19900,
+    "billing_reason": "subscription_create",
+    "currency": "usd",
+    "metadata": {},
+    "parent": {
+        "type": "subscription_details",
+        "subscription_details": {
+            "metadata": {"order_no": "SO-1001"},
+            "subscription": "sub_1MowQVLkdIwHu7ixeRlqHVzs",
+        },
+    },
+}
+INVOICE_PAYMENT: dict[str, Any] = {
+    "id": "inpay_1M3USa2eZvKYlo2CBjuwbq0N",
+    "object": "invoice_payment",
+    "amount_paid": 19900,
+    "currency": "usd",
+    "invoice": "in_1MtHbELkdIwHu7ixl4OzzPMv",
+    "payment": {"type": "payment_intent", "payment_intent": "pi_3MtwBwLkdIwHu7ix28a3tqPa"},
+    "status": "paid",
+}
+REFUND: dict[str, Any] = {
+    "id": "re_1Nispe2eZvKYlo2Cd31jOCgZ",
+    "object": "refund",
+    "amount": 900,
+    "charge": "ch_3MmlLrLkdIwHu7ix0snN0B15",
+    "created": int(CREATED.timestamp()) - 86400,
+    "currency": "usd",
+    "failure_reason": "expired_or_canceled_card",
+    "metadata": {},
+    "payment_intent": "pi_3MtwBwLkdIwHu7ix28a3tqPa",
+    "status": "failed",
+}
+DISPUTE: dict[str, Any] = {
+    "id": "du_1MtJUT2eZvKYlo2CNaw2HvEv",
+    "object": "dispute",
+    "amount": 19900,
+    "balance_transactions": [],
+    "charge": "ch_3MmlLrLkdIwHu7ix0snN0B15",
+    "created": int(CREATED.timestamp()) - 86400,
+    "currency": "usd",
+    "evidence_details": {"due_by": int(CREATED.timestamp()) + 86400, "has_evidence": False},
+    "metadata": {},
+    "payment_intent": "pi_3MtwBwLkdIwHu7ix28a3tqPa",
+    "reason": "fraudulent",
+    "status": "needs_response",
 }
 
 

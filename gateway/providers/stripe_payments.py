@@ -1,0 +1,316 @@
+"""Stripe's payments: intents, checkout sessions, charges without an intent, invoices.
+
+A payment is what was captured, in the shop's currency, under the intent's number. The buyer's
+currency (``presentment_details``) is not read. Messages about one payment name each other: a
+session its invoice, an intent its charge, a payment of an invoice both.
+"""
+
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Literal
+
+import msgspec
+from msgspec import Struct
+
+from gateway.domain import events
+from gateway.providers import stripe_snapshot
+from gateway.providers.shared import fields
+from gateway.providers.stripe_snapshot import Occurred, Reader
+
+
+class _Intent(Struct, kw_only=True):
+    id: str
+    amount_received: int
+    currency: str
+    latest_charge: object = None
+    #: Until version 2025-03-31.
+    invoice: object = None
+    metadata: object = None
+
+
+class _OpenIntent(Struct, kw_only=True):
+    amount_received: int = 0
+    currency: str = ""
+    cancellation_reason: object = None
+    metadata: object = None
+
+
+class _Conversion(Struct):
+    """Until version 2025-03-31 a session was in the buyer's currency; this is the shop's."""
+
+    amount_total: int
+    source_currency: str
+
+
+class _Session(Struct, kw_only=True):
+    id: str
+    payment_status: object
+    mode: object = None
+    payment_intent: object = None
+    invoice: object = None
+    amount_total: int | None = None
+    currency: str | None = None
+    currency_conversion: _Conversion | None = None
+    client_reference_id: object = None
+    metadata: object = None
+
+
+class _Invoice(Struct, kw_only=True):
+    id: str
+    amount_paid: int
+    currency: str
+    billing_reason: object = None
+    amount_paid_off_stripe: object = None
+    metadata: object = None
+    parent: object = None
+    #: These four until version 2025-03-31.
+    payment_intent: object = None
+    charge: object = None
+    paid_out_of_band: object = None
+    subscription_details: object = None
+
+
+class _Paying(Struct, kw_only=True):
+    type: object
+    payment_intent: object = None
+    charge: object = None
+
+
+class _InvoicePayment(Struct, kw_only=True):
+    amount_paid: int
+    currency: str
+    invoice: object
+    payment: _Paying
+
+
+_INTENT = msgspec.json.Decoder(_Intent)
+_OPEN_INTENT = msgspec.json.Decoder(_OpenIntent)
+_SESSION = msgspec.json.Decoder(_Session)
+_INVOICE = msgspec.json.Decoder(_Invoice)
+_INVOICE_PAYMENT = msgspec.json.Decoder(_InvoicePayment)
+
+#: Whether a session's mode sells anything.
+_SELLS: Mapping[object, bool] = {
+    None: True,  # sessions of versions before there were modes
+    "payment": True,
+    "subscription": True,
+    "setup": False,  # keeps a card for later
+}
+
+#: What a finished session says of the money.
+_PAID: Mapping[object, Literal["now", "nothing due", "later"]] = {
+    "paid": "now",
+    "no_payment_required": "nothing due",
+    "unpaid": "later",  # a delayed method, or a payment that is only authorised
+}
+
+#: Why an intent was cancelled, and what becomes of an order that nothing else paid.
+_CANCELLED: Mapping[object, Literal["cancelled", "timed_out", "open"]] = {
+    None: "cancelled",
+    "requested_by_customer": "cancelled",
+    "fraudulent": "cancelled",
+    "failed_invoice": "cancelled",
+    "void_invoice": "cancelled",
+    "abandoned": "timed_out",
+    "automatic": "timed_out",
+    "expired": "timed_out",
+    "duplicate": "open",  # the order has another intent
+}
+
+#: Why there is an invoice: the first of an order, or one more of a subscription that goes on.
+_BILLED: Mapping[object, Literal["first", "renewal"]] = {
+    None: "first",
+    "manual": "first",
+    "quote_accept": "first",
+    "subscription_create": "first",
+    "automatic_pending_invoice_item_invoice": "renewal",
+    "subscription": "renewal",
+    "subscription_cycle": "renewal",
+    "subscription_threshold": "renewal",
+    "subscription_update": "renewal",
+    "upcoming": "renewal",
+}
+
+
+def _intent_succeeded(occurred: Occurred) -> events.Event:
+    intent = fields.decoded(_INTENT, occurred.snapshot)
+    amount, currency = stripe_snapshot.amount(intent.amount_received, intent.currency)
+    return events.PaymentSucceeded(
+        transaction_id=fields.transaction_id(intent.id),
+        order_no=occurred.order_no(intent.metadata),
+        amount=amount,
+        currency=currency,
+        occurred_at=occurred.at,
+        names=stripe_snapshot.names(intent.id, intent.latest_charge, intent.invoice),
+    )
+
+
+def open_intent(occurred: Occurred) -> events.Event:
+    """Read any other event of an intent: nothing is paid before it succeeds."""
+    intent = fields.decoded(_OPEN_INTENT, occurred.snapshot)
+    return _captured_so_far(occurred, intent) or occurred.noted()
+
+
+def _intent_cancelled(occurred: Occurred) -> events.Event:
+    intent = fields.decoded(_OPEN_INTENT, occurred.snapshot)
+    if captured := _captured_so_far(occurred, intent):
+        return captured
+    order_no = occurred.order_no(intent.metadata)
+    cause = stripe_snapshot.word(_CANCELLED, intent.cancellation_reason)
+    if cause is None:
+        return occurred.unknown("cancellation_reason", intent.cancellation_reason, order_no)
+    # No money moved: without an order number there is nothing to close.
+    if cause == "open" or not order_no:
+        return occurred.noted()
+    return events.Closed(order_no, cause, occurred.at)
+
+
+def _captured_so_far(occurred: Occurred, intent: _OpenIntent) -> events.Event | None:
+    """Return the parked event of an intent that is captured in several parts, if it is one."""
+    if not intent.amount_received:
+        return None
+    amount, currency = stripe_snapshot.amount(intent.amount_received, intent.currency)
+    detail = f"captured {amount} {currency} so far; booked when the intent succeeds"
+    return occurred.unmapped(detail, occurred.order_no(intent.metadata))
+
+
+def _session_completed(occurred: Occurred) -> events.Event:
+    session = fields.decoded(_SESSION, occurred.snapshot)
+    order_no = occurred.order_no(session.metadata, reference=session.client_reference_id)
+    is_selling = stripe_snapshot.word(_SELLS, session.mode)
+    if is_selling is None:
+        return occurred.unknown("mode", session.mode, order_no)
+    if not is_selling:
+        return occurred.noted()
+    due = stripe_snapshot.word(_PAID, session.payment_status)
+    if due is None:
+        return occurred.unknown("payment_status", session.payment_status, order_no)
+    if due == "later":
+        # Completed is not paid: the money is reported later, when it came.
+        if occurred.kind != "checkout.session.async_payment_succeeded":
+            return occurred.noted()
+        return occurred.unmapped("a payment that succeeded, of a session that is unpaid", order_no)
+    amount, currency = _shop_total(session)
+    if due == "nothing due" and amount:
+        detail = f"a total of {amount} {currency}, of which nothing was paid yet"
+        return occurred.unmapped(detail, order_no)
+    own = stripe_snapshot.number(session.payment_intent) or fields.transaction_id(session.id)
+    return events.PaymentSucceeded(
+        # The intent's own event reports the same money under the same number.
+        transaction_id=own,
+        order_no=order_no,
+        amount=amount,
+        currency=currency,
+        occurred_at=occurred.at,
+        names=stripe_snapshot.names(own, session.id, session.invoice),
+        # A subscription's session does not name the intent, and nothing has one for nothing.
+        is_provisional=own == session.id and bool(amount),
+    )
+
+
+def _shop_total(session: _Session) -> tuple[Decimal, str]:
+    if (converted := session.currency_conversion) is not None:
+        return stripe_snapshot.amount(converted.amount_total, converted.source_currency)
+    if session.amount_total is None or session.currency is None:
+        raise fields.malformed("a finished checkout session without amount or currency")
+    return stripe_snapshot.amount(session.amount_total, session.currency)
+
+
+def _charge_succeeded(occurred: Occurred) -> events.Event:
+    charge = fields.decoded(stripe_snapshot.CHARGE, occurred.snapshot)
+    # The intent reports the same money; a charge that is not captured is only authorised.
+    if stripe_snapshot.number(charge.payment_intent) or charge.captured is False:
+        return occurred.noted()
+    if charge.paid_minor is None:
+        raise fields.malformed("a charge without an amount")
+    amount, currency = stripe_snapshot.amount(charge.paid_minor, charge.currency)
+    return events.PaymentSucceeded(
+        transaction_id=fields.transaction_id(charge.id),
+        order_no=occurred.order_no(charge.metadata),
+        amount=amount,
+        currency=currency,
+        occurred_at=occurred.at,
+    )
+
+
+def _charge_failed(occurred: Occurred) -> events.Event:
+    charge = fields.decoded(stripe_snapshot.CHARGE, occurred.snapshot)
+    if not stripe_snapshot.number(charge.failure_balance_transaction):
+        return occurred.noted()
+    # A bank debit that had succeeded.
+    detail = "the payment failed after it had succeeded, and the money was taken back"
+    return occurred.unmapped(detail, occurred.order_no(charge.metadata))
+
+
+def _invoice_paid(occurred: Occurred) -> events.Event:
+    invoice = fields.decoded(_INVOICE, occurred.snapshot)
+    billed = stripe_snapshot.word(_BILLED, invoice.billing_reason)
+    order_no = occurred.order_no(invoice.metadata)
+    if billed == "first" and not order_no:
+        # A subscription's metadata is that of its first order; renewals carry it too.
+        order_no = _order_of_subscription(occurred, invoice)
+    if billed is None:
+        return occurred.unknown("billing_reason", invoice.billing_reason, order_no)
+    amount, currency = stripe_snapshot.amount(invoice.amount_paid, invoice.currency)
+    if not amount:
+        return occurred.noted()
+    if invoice.paid_out_of_band or invoice.amount_paid_off_stripe:
+        return occurred.unmapped(f"{amount} {currency} were paid outside Stripe", order_no)
+    if billed == "renewal" and not order_no:
+        detail = f"a renewal of {amount} {currency}: the invoice's metadata names no order"
+        return occurred.unmapped(detail)
+    paid_by = stripe_snapshot.number(invoice.payment_intent)
+    own = paid_by or stripe_snapshot.number(invoice.charge) or fields.transaction_id(invoice.id)
+    return events.PaymentSucceeded(
+        transaction_id=own,
+        order_no=order_no,
+        amount=amount,
+        currency=currency,
+        occurred_at=occurred.at,
+        names=stripe_snapshot.names(own, invoice.id, invoice.charge),
+        is_provisional=own == invoice.id,
+    )
+
+
+def _order_of_subscription(occurred: Occurred, invoice: _Invoice) -> str:
+    parent = invoice.parent if isinstance(invoice.parent, dict) else {}
+    found = (parent.get("subscription_details"), invoice.subscription_details)
+    return occurred.order_no(*(each.get("metadata") for each in found if isinstance(each, dict)))
+
+
+def _invoice_payment_paid(occurred: Occurred) -> events.Event:
+    """Read which intent paid an invoice: it names both, and no order."""
+    paid = fields.decoded(_INVOICE_PAYMENT, occurred.snapshot)
+    amount, currency = stripe_snapshot.amount(paid.amount_paid, paid.currency)
+    match paid.payment.type:
+        case "payment_intent":
+            own = stripe_snapshot.number(paid.payment.payment_intent)
+        case "charge":
+            own = stripe_snapshot.number(paid.payment.charge)
+        case "payment_record":
+            return occurred.unmapped(f"{amount} {currency} were paid outside Stripe")
+        case other:
+            return occurred.unknown("type of payment", other)
+    if not own:
+        raise fields.malformed("the payment of an invoice does not name what paid it")
+    return events.PaymentSucceeded(
+        transaction_id=own,
+        order_no="",
+        amount=amount,
+        currency=currency,
+        occurred_at=occurred.at,
+        names=stripe_snapshot.names(own, paid.invoice),
+    )
+
+
+READERS: Mapping[str, Reader] = {
+    "payment_intent.succeeded": _intent_succeeded,
+    "payment_intent.canceled": _intent_cancelled,
+    "checkout.session.completed": _session_completed,
+    "checkout.session.async_payment_succeeded": _session_completed,
+    "charge.succeeded": _charge_succeeded,
+    "charge.captured": _charge_succeeded,
+    "charge.failed": _charge_failed,
+    "invoice.paid": _invoice_paid,
+    "invoice_payment.paid": _invoice_payment_paid,
+}
