@@ -110,11 +110,15 @@ PROVIDER = contract.Provider("PayPal", adapter, _REPLIES)
 
 def _certificates(account: contract.Account, option: str, pem: str) -> Sequence[x509.Certificate]:
     try:
-        return paypal_certificates.read(pem.encode())
+        found = paypal_certificates.read(pem.encode())
+        fault = "".join(map(paypal_certificates.root_fault, found)) if option == "roots" else ""
     except keys.CERTIFICATE_FAULTS:
         raise fields.misconfigured(
             account, f"has an option {option} that is not one or more certificates as PEM"
         ) from None
+    if fault:
+        raise fields.misconfigured(account, f"has a certificate in {option} that is {fault}")
+    return found
 
 
 def _webhook_ids(account: contract.Account) -> Sequence[bytes]:

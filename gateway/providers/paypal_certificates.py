@@ -9,16 +9,18 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from cryptography import x509
+from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.x509 import verification
 from cryptography.x509.oid import NameOID
 
 from gateway.domain import errors
-from gateway.providers.shared import keys
+from gateway.providers.shared import key_faults, keys
 
 #: A leaf, its issuers and a reserve; bounded because each costs time.
 CERTIFICATES_MAX = 8
 _NAME_ENDS = ".paypal.com"
+_SHA2 = frozenset({"sha256", "sha384", "sha512"})
 
 
 def read(pem: bytes) -> Sequence[x509.Certificate]:
@@ -35,18 +37,34 @@ def signer(content: bytes, *, roots: Sequence[x509.Certificate], now: datetime) 
         # The library warns about unusual fields, even of a certificate that is not trusted.
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            return _signer(content, roots, now)
-    except keys.CERTIFICATE_FAULTS:
+            return _signer(_bundle(content), roots, now)
+    except keys.CERTIFICATE_FAULTS as exc:
+        raise _untrusted(f"a certificate at PAYPAL-CERT-URL {key_faults.of_reading(exc)}") from None
+
+
+def root_fault(root: x509.Certificate) -> str:
+    """Return why a configured certificate can never be trusted, to follow "is"; empty: it can.
+
+    Raises one of ``keys.CERTIFICATE_FAULTS``.
+    """
+    fault = key_faults.of_version(root)
+    if not fault and not _may_issue(root):
+        return "one that may not issue others"
+    return fault
+
+
+def _bundle(content: bytes) -> Sequence[x509.Certificate]:
+    try:
+        return read(content)
+    except keys.CERTIFICATE_FAULTS as exc:
+        if isinstance(exc, x509.InvalidVersion):
+            raise
         raise _untrusted("the text at PAYPAL-CERT-URL is not a certificate as PEM") from None
-    except verification.VerificationError:
-        raise _untrusted(
-            "the certificate at PAYPAL-CERT-URL does not lead to a trusted root. Has it another "
-            "issuer now, or is its issuer missing? See the option roots"
-        ) from None
 
 
-def _signer(content: bytes, roots: Sequence[x509.Certificate], now: datetime) -> keys.Signer:
-    bundle = read(content)
+def _signer(
+    bundle: Sequence[x509.Certificate], roots: Sequence[x509.Certificate], now: datetime
+) -> keys.Signer:
     if len(bundle) > CERTIFICATES_MAX:
         raise _untrusted(f"more than {CERTIFICATES_MAX} certificates at PAYPAL-CERT-URL")
     leaf = next((one for one in bundle if _is_paypals(one)), None)
@@ -58,9 +76,14 @@ def _signer(content: bytes, roots: Sequence[x509.Certificate], now: datetime) ->
             f"{leaf.not_valid_after_utc:%Y-%m-%d}: check that this machine's clock is synchronised"
         )
     key = leaf.public_key()
-    if not isinstance(key, rsa.RSAPublicKey) or key.key_size < keys.KEY_BITS_MIN:
-        raise _untrusted(f"PayPal's key is not RSA of {keys.KEY_BITS_MIN} bits or more")
-    chain = _verified(leaf, [one for one in bundle if one is not leaf], roots, now)
+    if fault := key_faults.of_key(key):
+        raise _untrusted(f"the key of PayPal's certificate is {fault}")
+    assert isinstance(key, rsa.RSAPublicKey), "checked above"
+    others = [one for one in bundle if one is not leaf]
+    try:
+        chain = _verified(leaf, others, roots, now)
+    except verification.VerificationError as exc:
+        raise _untrusted(_cause(leaf, others, roots, now, exc)) from None
     return keys.Signer(
         key=key,
         not_before=max(one.not_valid_before_utc for one in chain),
@@ -88,6 +111,63 @@ def _verified(
         ee_policy=verification.ExtensionPolicy.permit_all(),
     )
     return policy.build_client_verifier().verify(leaf, list(others)).chain
+
+
+def _cause(
+    leaf: x509.Certificate,
+    others: Sequence[x509.Certificate],
+    roots: Sequence[x509.Certificate],
+    now: datetime,
+    error: verification.VerificationError,
+) -> str:
+    """Return what really is wrong with a chain that the library did not accept."""
+    one, which = leaf, "PayPal's certificate"
+    for _ in range(CERTIFICATES_MAX + 1):
+        if fault := key_faults.of_version(one):
+            return f"{which} is {fault}"
+        if one in roots:
+            break
+        if one.signature_hash_algorithm is None or one.signature_hash_algorithm.name not in _SHA2:
+            return f"{which} is not signed with SHA-2 of 256 bits or more"
+        if one.issuer == one.subject:
+            return f"{which} is its own issuer, and not a trusted root: see the option roots"
+        named = [each for each in (*roots, *others) if each.subject == one.issuer]
+        if not named:
+            return (
+                f"{which} does not lead to a trusted root: its issuer is neither at "
+                "PAYPAL-CERT-URL nor in the option roots. Has PayPal another issuer now?"
+            )
+        issuer = next((each for each in named if _signed(one, each)), None)
+        if issuer is None:
+            return f"{which} is not signed by the issuer that it names: it is forged or damaged"
+        which = "its issuer" if one is leaf else "an issuer above it"
+        if not _may_issue(issuer) and issuer.version is x509.Version.v3:
+            return f"{which} may not issue certificates"
+        if not issuer.not_valid_before_utc <= now <= issuer.not_valid_after_utc:
+            return (
+                f"{which} is valid from {issuer.not_valid_before_utc:%Y-%m-%d} to "
+                f"{issuer.not_valid_after_utc:%Y-%m-%d}: see the option roots, and check that "
+                "this machine's clock is synchronised"
+            )
+        one = issuer
+    # A rule of the public web that is not told apart here: the library's own words.
+    words = str(error).partition(" (encountered")[0].encode("ascii", "replace").decode()
+    return f"PayPal's certificate does not lead to a trusted root ({words[:200]})"
+
+
+def _signed(one: x509.Certificate, issuer: x509.Certificate) -> bool:
+    try:
+        one.verify_directly_issued_by(issuer)
+    except (InvalidSignature, *keys.CERTIFICATE_FAULTS):
+        return False
+    return True
+
+
+def _may_issue(certificate: x509.Certificate) -> bool:
+    try:
+        return certificate.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
+    except x509.ExtensionNotFound:
+        return False
 
 
 def _untrusted(hint: str) -> errors.Rejected:

@@ -33,6 +33,9 @@ from gateway.providers.shared import fields
 
 _SECRET, _PUBLIC_KEY, _PRIVATE_KEY = "whsec_", "whpk_", "whsk_"
 _SECRET_BYTES = range(24, 65)
+_PUBLIC_KEY_BYTES = 32
+
+_URL_SAFE = frozenset("-_")
 
 # Two during a key rotation. The bound limits the CPU time that an unauthenticated request can
 # spend on Ed25519.
@@ -162,13 +165,19 @@ def _key(account: contract.Account, secret: str) -> tuple[str, _Verify]:
     if secret.startswith(_SECRET):
         key = _bare(account, secret, _SECRET)
         if len(key) not in _SECRET_BYTES:
-            raise fields.misconfigured(account, "has a secret that is not of 24 to 64 bytes")
+            raise fields.misconfigured(
+                account, f"has a secret of {len(key)} bytes, not of 24 to 64"
+            )
         return "v1", lambda signature, text: _is_hmac(key, signature, text)
     if secret.startswith(_PUBLIC_KEY):
-        try:
-            public_key = Ed25519PublicKey.from_public_bytes(_bare(account, secret, _PUBLIC_KEY))
-        except ValueError:
-            raise fields.misconfigured(account, "has a public key that is not Ed25519") from None
+        bare = _bare(account, secret, _PUBLIC_KEY)
+        if len(bare) != _PUBLIC_KEY_BYTES:
+            raise fields.misconfigured(
+                account,
+                f"has a public key of {len(bare)} bytes, not of {_PUBLIC_KEY_BYTES}: Ed25519 is "
+                "needed",
+            )
+        public_key = Ed25519PublicKey.from_public_bytes(bare)
         return "v1a", lambda signature, text: _is_ed25519(public_key, signature, text)
     if secret.startswith(_PRIVATE_KEY):
         raise fields.misconfigured(
@@ -183,6 +192,12 @@ def _bare(account: contract.Account, secret: str, prefix: str) -> bytes:
     text = secret.removeprefix(prefix)
     # Some senders display the key without padding.
     key = fields.base64_bytes(text + "=" * (-len(text) % 4))
+    if not text:
+        raise fields.misconfigured(account, f"has a key with nothing after {prefix}")
+    if not key and not _URL_SAFE.isdisjoint(text):
+        raise fields.misconfigured(
+            account, "has a key in URL-safe base64: the standard alphabet has + and / for - and _"
+        )
     if not key:
         raise fields.misconfigured(account, f"has a key that is not base64 after {prefix}")
     return key

@@ -21,7 +21,7 @@ from msgspec import Struct
 
 from gateway.domain import errors
 from gateway.providers import contract
-from gateway.providers.shared import fields, keys
+from gateway.providers.shared import fields, key_faults, keys
 
 #: One certificate of UnionPay takes 1.6 KB.
 PEM_BYTES_MAX = 8192
@@ -80,18 +80,21 @@ class Signers:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 return self._signer(pem, now)
-        except keys.CERTIFICATE_FAULTS:
-            raise _untrusted("signPubKeyCert is not one certificate as PEM") from None
+        except keys.CERTIFICATE_FAULTS as exc:
+            raise _untrusted(f"signPubKeyCert {key_faults.of_reading(exc)}") from None
 
     def _signer(self, pem: bytes, now: datetime) -> keys.Signer:
         if len(pem) > PEM_BYTES_MAX:
             raise _untrusted(f"signPubKeyCert is longer than {PEM_BYTES_MAX} bytes")
-        (certificate,) = x509.load_pem_x509_certificates(pem)
+        certificate = _only(pem)
         key = certificate.public_key()
-        if not isinstance(key, rsa.RSAPublicKey) or key.key_size < keys.KEY_BITS_MIN:
-            raise _untrusted(f"the key of signPubKeyCert is not RSA of {keys.KEY_BITS_MIN} bits")
+        if fault := key_faults.of_key(key):
+            raise _untrusted(f"the key of signPubKeyCert is {fault}")
+        assert isinstance(key, rsa.RSAPublicKey), "checked above"
         self._check_digest(certificate)
-        if not _is_understood(certificate) or not _may_sign(certificate):
+        if not _is_understood(certificate):
+            raise _untrusted("signPubKeyCert has a critical extension that is not known here")
+        if not _may_sign(certificate):
             raise _untrusted("signPubKeyCert is not a certificate for signing messages")
         self._check_subject(certificate)
         return self._valid(certificate, key, now)
@@ -128,6 +131,11 @@ class Signers:
             if _is_issued_by(certificate, issuer.certificate)
         ]
         if not found:
+            if any(certificate.issuer == each.certificate.subject for each in self._issuers):
+                raise _untrusted(
+                    "signPubKeyCert names a configured issuer, but is not signed by its key: "
+                    "is that the issuer's current certificate? Otherwise it is forged or damaged"
+                )
             raise _untrusted(
                 "signPubKeyCert was not issued by a configured certificate: are the root and the "
                 "intermediate those of this environment (production or test), and current?"
@@ -140,6 +148,21 @@ class Signers:
                 "current issuers, or check this machine's clock"
             )
         return signer
+
+
+def _only(pem: bytes) -> x509.Certificate:
+    try:
+        found = x509.load_pem_x509_certificates(pem)
+    except x509.InvalidVersion:
+        raise
+    except keys.CERTIFICATE_FAULTS:
+        what = key_faults.of_text(pem)
+        raise _untrusted(
+            f"signPubKeyCert is not one certificate as PEM{f' but {what}' if what else ''}"
+        ) from None
+    if len(found) != 1:
+        raise _untrusted(f"signPubKeyCert is not one certificate but {len(found)}")
+    return found[0]
 
 
 def issuers(account: contract.Account) -> list[Issuer]:
@@ -164,9 +187,9 @@ def _check_readable(account: contract.Account, certificate: x509.Certificate) ->
         _ = certificate.subject, certificate.issuer, certificate.extensions
         _ = certificate.public_key(), certificate.signature_algorithm_oid
         _ = certificate.not_valid_before_utc, certificate.not_valid_after_utc
-    except keys.CERTIFICATE_FAULTS:
+    except keys.CERTIFICATE_FAULTS as exc:
         raise fields.misconfigured(
-            account, f"has a certificate that cannot be parsed completely: give {_WHOSE}"
+            account, f"has a certificate that {key_faults.of_reading(exc)}: give {_WHOSE}"
         ) from None
 
 
@@ -174,10 +197,8 @@ def _issuer(
     account: contract.Account, certificate: x509.Certificate, roots: Sequence[x509.Certificate]
 ) -> Issuer:
     name = certificate.subject.rfc4514_string()
-    if not _may_issue(certificate):
-        raise fields.misconfigured(
-            account, f"has a certificate that may not issue others ({name}): give {_WHOSE}"
-        )
+    if fault := _why_not_issuer(certificate):
+        raise fields.misconfigured(account, f"has a certificate ({name}) {fault}: give {_WHOSE}")
     if certificate in roots:
         above = certificate
     else:
@@ -216,15 +237,19 @@ def _is_issued_by(certificate: x509.Certificate, issuer: x509.Certificate) -> bo
     return True
 
 
-def _may_issue(certificate: x509.Certificate) -> bool:
-    key = certificate.public_key()
-    if not isinstance(key, rsa.RSAPublicKey) or key.key_size < keys.KEY_BITS_MIN:
-        return False
-    constraints = _constraints(certificate)
-    if constraints is None or not constraints.ca or not _is_understood(certificate):
-        return False
-    usage = _usage(certificate)
-    return usage is None or usage.key_cert_sign
+def _why_not_issuer(certificate: x509.Certificate) -> str:
+    """Return why it may not issue certificates, to follow "a certificate"; empty: it may."""
+    if fault := key_faults.of_key(certificate.public_key()):
+        return f"whose key is {fault}"
+    if fault := key_faults.of_version(certificate):
+        return f"that is {fault}"
+    if not _is_understood(certificate):
+        return "with a critical extension that is not known here"
+    constraints, usage = _constraints(certificate), _usage(certificate)
+    may_certify = usage is None or usage.key_cert_sign
+    if constraints is None or not constraints.ca or not may_certify:
+        return "that may not issue others"
+    return ""
 
 
 def _may_sign(certificate: x509.Certificate) -> bool:

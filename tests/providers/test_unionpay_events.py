@@ -218,7 +218,7 @@ def test_wrong_configuration() -> None:
         ((oca(),), ours, "without the root"),
         ((LEAF + ISSUERS,), ours, "may not issue"),
         ((no_authority,), ours, "may not issue"),
-        ((small,), ours, "may not issue"),
+        ((small,), ours, "RSA of 1024 bits"),
         ((ISSUERS,), {}, "mer_id"),
         ((ISSUERS,), {"mer_id": 777290058110048}, "mer_id"),
         ((ISSUERS,), {"mer_id": "77729005811004"}, "mer_id"),
