@@ -64,8 +64,8 @@ class Options(Struct, forbid_unknown_fields=True, kw_only=True, frozen=True):
 
     #: Environment of the webhook; messages of the other one are rejected.
     environment: Literal["live", "sandbox"] = "live"
-    #: The expected payee, for apps that act for several merchants. A payment or refund that names
-    #: no merchant is then rejected.
+    #: The expected payee, for apps that act for several merchants. A payment that names no merchant
+    #: is then parked.
     merchant_id: Annotated[str, Meta(pattern=r"\A[0-9A-Za-z]{1,32}\Z")] | None = None
     #: The field of a capture that holds the shop's order number.
     order_no_field: Literal["invoice_id", "custom_id"] = "invoice_id"
@@ -92,7 +92,6 @@ class _Transmission(Struct, frozen=True):
 
 def adapter(account: contract.Account) -> contract.Adapter:
     """Make the adapter of one webhook. Raises ``ValueError`` if it cannot work."""
-    webhook_ids = _webhook_ids(account)
     webhook_ids = _webhook_ids(account)
     options = fields.options(account, Options)
     roots = _certificates(account, "roots", options.roots or paypal_roots.TRUSTED)
@@ -153,13 +152,13 @@ class PayPal:
         self._check_signature(sent, message.body, self._key(sent.cert_url, message.now))
         signed = _signed_at(sent.time)
         fields.check_fresh(signed, now=message.now, tolerance_s=self._options.tolerance_s)
-        item = paypal_events.item(
+        items = paypal_events.items(
             message.body,
             order_no_field=self._options.order_no_field,
             merchant_id=self._options.merchant_id,
             signed=fields.from_unix(signed),
         )
-        return contract.Reading([item])
+        return contract.Reading(items)
 
     @property
     def is_test(self) -> bool:

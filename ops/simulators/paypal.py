@@ -1,4 +1,4 @@
-"""Simulated PayPal: captures and refunds of a simulated merchant, as in the live environment.
+"""Simulated PayPal: messages of a simulated merchant, signed as in the live environment.
 
 Written from PayPal's documentation, not from the gateway. A repeat has the same event and a new
 transmission: id, time and signature.
@@ -9,15 +9,11 @@ name, so that it is not fetched from PayPal.
 """
 
 import base64
-import hashlib
-import json
 import secrets
 import string
 import uuid
 import zlib
 from datetime import UTC, datetime, timedelta
-from decimal import Decimal
-from typing import Any
 
 import msgspec
 from cryptography import x509
@@ -26,20 +22,18 @@ from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from cryptography.x509.oid import NameOID
 
 from ops.simulators.contract import Account, Forgery, Kind, Posted, Simulator, Trade
-from ops.simulators.shared import rsa_keys
+from ops.simulators.shared import paypal_bodies, rsa_keys
 
-KINDS: frozenset[Kind] = frozenset({"paid", "partial_refund", "refund", "probe"})
+KINDS: frozenset[Kind] = frozenset({*paypal_bodies.KINDS, "probe"})
 FORGERIES: frozenset[Forgery] = frozenset(
     {"foreign_key", "changed", "unsigned", "stale", "not_ours"}
 )
 CURRENCIES = ("USD", "EUR", "JPY")
 
-_API = "https://api.paypal.com"
 _NAME = "messageverificationcerts.paypal.com"
 _ALPHABET = string.ascii_uppercase + string.digits
 #: The webhook id that PayPal's console signs simulated events for.
 _SIMULATED = "WEBHOOK_ID"
-_WHOLE = frozenset({"HUF", "JPY", "TWD"})
 _TOO_OLD = timedelta(days=45)
 
 # There is no clock here: valid for as long as the tests will run.
@@ -53,7 +47,7 @@ def create() -> Account:
     root = _certificate("Tidegate Simulated Root", authority, None, authority)
     leaf = _certificate(_NAME, key, root, authority)
     fingerprint = leaf.fingerprint(hashes.SHA256()).hex()
-    url = f"{_API}/v1/notifications/certs/CERT-{fingerprint[:8]}-{fingerprint[8:16]}"
+    url = f"{paypal_bodies.API}/v1/notifications/certs/CERT-{fingerprint[:8]}-{fingerprint[8:16]}"
     return Account(
         secrets=("".join(secrets.choice(_ALPHABET) for _ in range(17)),),
         options={
@@ -76,7 +70,7 @@ def simulator(account: Account) -> Simulator:
 
 def transaction_no(trade: Trade) -> str:
     """Return the number of the payment that the gateway books for this trade."""
-    return _id("capture", trade.serial)
+    return paypal_bodies.number("capture", trade.serial)
 
 
 class _PayPal:
@@ -86,21 +80,23 @@ class _PayPal:
         chains = account.options["chains"]
         assert isinstance(chains, dict), "chains is a table: certificates by their URL"
         self._cert_url = next(iter(chains))
-        self._merchant_id = str(account.options.get("merchant_id", "MERCHANT00001"))
-        self._order_no_field = str(account.options.get("order_no_field", "invoice_id"))
+        self._bodies = paypal_bodies.Bodies(
+            merchant_id=str(account.options.get("merchant_id", "MERCHANT00001")),
+            order_no_field=str(account.options.get("order_no_field", "invoice_id")),
+        )
         self._foreign_key: rsa.RSAPrivateKey | None = None
 
     def message(self, kind: Kind, trade: Trade, *, at: datetime, attempt: int = 0) -> Posted:
         webhook_id = _SIMULATED if kind == "probe" else self._webhook_id
-        return self._sent(self._body(kind, trade, at), trade, at, webhook_id, attempt)
+        return self._sent(self._bodies.body(kind, trade, at), trade, at, webhook_id, attempt)
 
     def forged(self, how: Forgery, kind: Kind, trade: Trade, *, at: datetime) -> Posted:
         if how == "stale":
             return self.message(kind, trade, at=at - _TOO_OLD)
-        body = self._body(kind, trade, at)
+        body = self._bodies.body(kind, trade, at)
         if how == "not_ours":
             # A genuine message for another webhook.
-            return self._sent(body, trade, at, _id("webhook", trade.serial), 0)
+            return self._sent(body, trade, at, paypal_bodies.number("webhook", trade.serial), 0)
         if how == "foreign_key":
             self._foreign_key = self._foreign_key or rsa_keys.make()
             return self._sent(body, trade, at, self._webhook_id, 0, key=self._foreign_key)
@@ -111,7 +107,7 @@ class _PayPal:
         dearer = msgspec.structs.replace(
             trade, amount=trade.amount + 2, refunded=trade.refunded + 1
         )
-        return Posted(posted.headers, self._body(kind, dearer, at))
+        return Posted(posted.headers, self._bodies.body(kind, dearer, at))
 
     def is_acknowledged(self, status: int, content_type: str, body: bytes) -> bool:
         return 200 <= status < 300
@@ -143,123 +139,6 @@ class _PayPal:
             },
             body,
         )
-
-    def _body(self, kind: Kind, trade: Trade, at: datetime) -> bytes:
-        if kind in ("paid", "probe"):
-            event = _event("capture", "COMPLETED", f"{kind} {trade.serial}", at)
-            event["summary"] = f"Payment completed for {trade.amount} {trade.currency}"
-            event["resource"] = self._capture(trade, at)
-        elif kind in ("partial_refund", "refund"):
-            event = _event("refund", "REFUNDED", f"{kind} {trade.serial}", at)
-            event["resource"] = self._refund(kind, trade, at)
-            event["summary"] = f"A {trade.currency} capture payment was refunded"
-        else:
-            raise ValueError(f"PayPal sends no message {kind}")
-        return json.dumps(event, separators=(",", ":")).encode()
-
-    def _capture(self, trade: Trade, at: datetime) -> dict[str, Any]:
-        capture, order = _id("capture", trade.serial), _id("order", trade.serial)
-        fee = _money(Decimal(1), trade.currency)
-        return {
-            "id": capture,
-            "status": "COMPLETED",
-            "amount": _money(trade.amount, trade.currency),
-            "final_capture": True,
-            "payee": {
-                "email_address": "merchant@business.example.com",
-                "merchant_id": self._merchant_id,
-            },
-            "seller_protection": {
-                "status": "ELIGIBLE",
-                "dispute_categories": ["ITEM_NOT_RECEIVED", "UNAUTHORIZED_TRANSACTION"],
-            },
-            "seller_receivable_breakdown": {
-                "gross_amount": _money(trade.amount, trade.currency),
-                "paypal_fee": fee,
-                "net_amount": _money(max(trade.amount - 1, Decimal(0)), trade.currency),
-            },
-            "supplementary_data": {"related_ids": {"order_id": order}},
-            **self._numbers(trade),
-            "create_time": _seconds(at),
-            "update_time": _seconds(at),
-            "links": [
-                _link(f"/v2/payments/captures/{capture}", "self"),
-                _link(f"/v2/payments/captures/{capture}/refund", "refund", "POST"),
-                _link(f"/v2/checkout/orders/{order}", "up"),
-            ],
-        }
-
-    def _refund(self, kind: Kind, trade: Trade, at: datetime) -> dict[str, Any]:
-        refund = _id(kind, trade.serial)
-        is_first = kind == "partial_refund"
-        amount = trade.refunded if is_first else trade.amount - trade.refunded
-        total = trade.refunded if is_first else trade.amount
-        return {
-            "id": refund,
-            "status": "COMPLETED",
-            "amount": _money(amount, trade.currency),
-            "note_to_payer": "Returned goods",
-            "payer": {
-                "email_address": "merchant@business.example.com",
-                "merchant_id": self._merchant_id,
-            },
-            "seller_payable_breakdown": {
-                "gross_amount": _money(amount, trade.currency),
-                "paypal_fee": _money(Decimal(0), trade.currency),
-                "net_amount": _money(amount, trade.currency),
-                "total_refunded_amount": _money(total, trade.currency),
-            },
-            **self._numbers(trade),
-            "create_time": _seconds(at),
-            "update_time": _seconds(at),
-            "links": [
-                _link(f"/v2/payments/refunds/{refund}", "self"),
-                _link(f"/v2/payments/captures/{_id('capture', trade.serial)}", "up"),
-            ],
-        }
-
-    def _numbers(self, trade: Trade) -> dict[str, str]:
-        numbers = {"invoice_id": f"INV-{trade.serial}", "custom_id": f"cart-{trade.serial}"}
-        return numbers | {self._order_no_field: trade.order_no}
-
-
-def _event(resource_type: str, ending: str, of: str, at: datetime) -> dict[str, Any]:
-    event_id = f"WH-{_id('event', of)}-{_id('notice', of)}"
-    return {
-        "id": event_id,
-        "event_version": "1.0",
-        "create_time": at.astimezone(UTC).isoformat(timespec="milliseconds")[:-6] + "Z",
-        "resource_type": resource_type,
-        "resource_version": "2.0",
-        "event_type": f"PAYMENT.CAPTURE.{ending}",
-        "summary": "",
-        "resource": {},
-        "links": [
-            _link(f"/v1/notifications/webhooks-events/{event_id}", "self"),
-            _link(f"/v1/notifications/webhooks-events/{event_id}/resend", "resend", "POST"),
-        ],
-    }
-
-
-def _id(what: str, serial: str) -> str:
-    """Make a number of PayPal's kind, the same for the same input."""
-    number = int.from_bytes(hashlib.sha256(f"{what} {serial}".encode()).digest())
-    return "".join(_ALPHABET[number // 36**place % 36] for place in range(17))
-
-
-def _link(path: str, rel: str, method: str = "GET") -> dict[str, str]:
-    return {"href": _API + path, "rel": rel, "method": method}
-
-
-def _money(amount: Decimal, currency: str) -> dict[str, str]:
-    unit = Decimal(1) if currency in _WHOLE else Decimal("0.01")
-    if amount % unit:
-        raise ValueError(f"PayPal has no {amount} {currency}")
-    return {"currency_code": currency, "value": f"{amount.quantize(unit):f}"}
-
-
-def _seconds(at: datetime) -> str:
-    return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _certificate(

@@ -139,13 +139,33 @@ REFUND: dict[str, Any] = {
     ],
 }
 
+DISPUTE: dict[str, Any] = {
+    "dispute_id": "PP-D-4012",
+    "create_time": "2026-11-23T11:59:02Z",
+    "update_time": "2026-11-23T11:59:02Z",
+    "disputed_transactions": [
+        {
+            "buyer_transaction_id": "5SC37543VD7153001",
+            "seller_transaction_id": "02335565G34798738",
+            "gross_amount": {"currency_code": "USD", "value": "199.00"},
+            "seller": {"merchant_id": "3SQBR4YEWZ4BA", "name": "Example"},
+        }
+    ],
+    "reason": "MERCHANDISE_OR_SERVICE_NOT_RECEIVED",
+    "status": "WAITING_FOR_SELLER_RESPONSE",
+    "dispute_amount": {"currency_code": "USD", "value": "40.00"},
+    "dispute_life_cycle_stage": "INQUIRY",
+    "seller_response_due_date": "2026-12-03T12:00:00.000Z",
+    "messages": [{"posted_by": "BUYER", "content": "Where is it?"}],
+}
+
 
 def event(ending: str, resource: Any, **changes: Any) -> dict[str, Any]:
     return {
         "id": "WH-58D329510W468432D-8HN650336L201105X",
         "event_version": "1.0",
         "create_time": "2026-11-23T11:59:07.940Z",
-        "resource_type": "refund" if ending.endswith("CAPTURE.REFUNDED") else "capture",
+        "resource_type": _type(ending),
         "resource_version": "2.0",
         "event_type": ending,
         "summary": "Payment completed for $ 199.00 USD",
@@ -154,12 +174,22 @@ def event(ending: str, resource: Any, **changes: Any) -> dict[str, Any]:
     } | changes
 
 
+def _type(kind: str) -> str:
+    if "DISPUTE" in kind:
+        return "dispute"
+    return "refund" if kind.endswith(("REFUNDED", "REVERSED", "REFUND.FAILED")) else "capture"
+
+
 def paid(**changes: Any) -> dict[str, Any]:
     return event("PAYMENT.CAPTURE.COMPLETED", CAPTURE | changes)
 
 
 def refunded(**changes: Any) -> dict[str, Any]:
     return event("PAYMENT.CAPTURE.REFUNDED", REFUND | changes)
+
+
+def disputed(ending: str, **changes: Any) -> dict[str, Any]:
+    return event(f"CUSTOMER.DISPUTE.{ending}", DISPUTE | changes)
 
 
 def without(tree: dict[str, Any], name: str) -> dict[str, Any]:

@@ -1,0 +1,281 @@
+"""What each event, status and outcome of PayPal means: every documented value has its line."""
+
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from gateway.domain import events
+from gateway.providers import paypal_disputes, paypal_events, paypal_payments
+
+from .paypal_samples import (
+    ADAPTER,
+    CAPTURE,
+    DISPUTE,
+    OCCURRED,
+    REFUND,
+    disputed,
+    event,
+    learned,
+    paid,
+    refunded,
+    signed,
+    without,
+)
+from .support import read_one, rejection
+
+BACK: dict[str, Any] = {
+    "transaction_id": "02335565G34798738",
+    "order_no": "",
+    "refund_no": "55105082X5896632E",
+    "amount": Decimal("9.00"),
+    "cumulative": False,
+    "currency": "USD",
+    "occurred_at": OCCURRED,
+}
+USD = {"currency_code": "USD"}
+
+
+def dispute(**changes: Any) -> events.Dispute:
+    """Return the dispute of the samples, as it is booked."""
+    usual: dict[str, Any] = {
+        "transaction_id": "02335565G34798738",
+        "order_no": "",
+        "dispute_no": "02335565G34798738",
+        "amount": Decimal("40.00"),
+        "currency": "USD",
+        "state": "opened",
+        "reason": "PP-D-4012 MERCHANDISE_OR_SERVICE_NOT_RECEIVED",
+        "occurred_at": OCCURRED,
+        "due_at": datetime(2026, 12, 3, 12, tzinfo=UTC),
+    }
+    return events.Dispute(**usual | changes)
+
+
+@pytest.mark.parametrize("kind", sorted(paypal_events.NOTED))
+@pytest.mark.parametrize("resource", [CAPTURE, {"odd": [1]}, None])
+def test_what_pays_nothing_is_noted(kind: str, resource: Any) -> None:
+    """Approved, authorised, pending, denied, voided: nothing was paid, whatever the resource is."""
+    assert read_one(ADAPTER, signed(event(kind, resource))) == events.Noted(kind, OCCURRED)
+
+
+@pytest.mark.parametrize("family", paypal_events.NOTED_FAMILIES)
+def test_what_is_about_no_order_is_noted(family: str) -> None:
+    kind = f"{family}ANYTHING"
+    assert read_one(ADAPTER, signed(event(kind, {}))) == events.Noted(kind, OCCURRED)
+
+
+@pytest.mark.parametrize("kind", sorted(paypal_events.MONEY_ELSEWHERE))
+def test_money_that_cannot_be_booked_is_parked(kind: str) -> None:
+    result = read_one(ADAPTER, signed(event(kind, {"odd": [1]})))
+    assert isinstance(result, events.Unmapped)
+    assert (result.kind, result.occurred_at) == (kind, OCCURRED)
+
+
+@pytest.mark.parametrize(
+    "kind", ["PAYMENT.CAPTURE.NEW", "CUSTOMER.DISPUTE.NEW", "PAYMENT.REFUND.REVERSED", "NEW", ""]
+)
+def test_an_unknown_event_is_parked_with_its_name(kind: str) -> None:
+    result = read_one(ADAPTER, signed(event(kind, CAPTURE)))
+    assert isinstance(result, events.Unmapped)
+    assert result.kind == (kind or "unknown")
+
+
+def test_an_event_without_a_resource_is_parked() -> None:
+    """It is genuine: a rejection would have it sent again for three days."""
+    for kind in (*paypal_events.READERS, *paypal_events.DISPUTES):
+        content = without(event(kind, {}), "resource")
+        assert isinstance(read_one(ADAPTER, signed(content)), events.Unmapped)
+
+
+@pytest.mark.parametrize(("status", "is_paid"), sorted(paypal_payments.CAPTURES.items()))
+def test_every_status_of_a_completed_capture(status: str, is_paid: bool) -> None:
+    """The capture may have moved on before the event was written; a contradiction is parked."""
+    result = read_one(ADAPTER, signed(paid(status=status)))
+    assert isinstance(result, events.PaymentSucceeded if is_paid else events.Unmapped)
+
+
+@pytest.mark.parametrize("status", ["NEW", "completed", "?"])
+def test_an_unknown_status_is_parked_with_its_name(status: str) -> None:
+    for content in (
+        paid(status=status),
+        refunded(status=status),
+        disputed("CREATED", status=status),
+    ):
+        result = read_one(ADAPTER, signed(content))
+        assert isinstance(result, events.Unmapped)
+        assert f"is {status}:" in result.detail
+
+
+@pytest.mark.parametrize(
+    ("kind", "status", "expected"),
+    [
+        ("PAYMENT.CAPTURE.REFUNDED", "COMPLETED", events.RefundSucceeded),
+        ("PAYMENT.CAPTURE.REFUNDED", "FAILED", events.RefundFailed),
+        ("PAYMENT.CAPTURE.REFUNDED", "CANCELLED", events.RefundFailed),
+        ("PAYMENT.CAPTURE.REFUNDED", "PENDING", events.Unmapped),
+        ("PAYMENT.REFUND.FAILED", "FAILED", events.RefundFailed),
+        ("PAYMENT.REFUND.FAILED", "CANCELLED", events.RefundFailed),
+        ("PAYMENT.REFUND.FAILED", "COMPLETED", events.Unmapped),
+        ("PAYMENT.CAPTURE.REVERSED", "COMPLETED", events.Dispute),
+        ("PAYMENT.CAPTURE.REVERSED", "PENDING", events.Unmapped),
+    ],
+)
+def test_every_status_of_a_refund(kind: str, status: str, expected: type[object]) -> None:
+    assert isinstance(read_one(ADAPTER, signed(event(kind, REFUND | {"status": status}))), expected)
+
+
+def test_a_failed_refund_names_the_refund_that_failed() -> None:
+    content = event("PAYMENT.REFUND.FAILED", REFUND | {"status": "FAILED"})
+    assert read_one(ADAPTER, signed(content)) == events.RefundFailed(**BACK)
+    assert read_one(ADAPTER, signed(refunded())) == events.RefundSucceeded(**BACK)
+
+
+def test_a_reversal_is_the_lost_dispute_of_its_capture() -> None:
+    """PayPal took the money back itself; the result of a dispute may tell the same money."""
+    content = event("PAYMENT.CAPTURE.REVERSED", REFUND)
+    assert read_one(ADAPTER, signed(content)) == dispute(
+        amount=Decimal("9.00"), state="lost", reason="reversed", due_at=None
+    )
+
+
+@pytest.mark.parametrize("kind", ["CUSTOMER.DISPUTE.CREATED", "CUSTOMER.DISPUTE.UPDATED",
+                                  "RISK.DISPUTE.CREATED"])  # fmt: skip
+@pytest.mark.parametrize(
+    "status", sorted(each for each, state in paypal_disputes.STATUSES.items() if state)
+)
+def test_an_open_dispute_holds_its_capture(kind: str, status: str) -> None:
+    assert read_one(ADAPTER, signed(event(kind, DISPUTE | {"status": status}))) == dispute()
+
+
+@pytest.mark.parametrize("code", sorted(paypal_disputes.OUTCOMES))
+@pytest.mark.parametrize("ending", ["RESOLVED", "UPDATED"])
+def test_every_outcome_of_a_dispute(ending: str, code: str) -> None:
+    """Won or lost, whichever event tells it; one that another dispute replaces has no effect."""
+    outcome = {"outcome_code": code, "amount_refunded": USD | {"value": "30.00"}}
+    content = disputed(ending, status="RESOLVED", dispute_outcome=outcome)
+    result = read_one(ADAPTER, signed(content))
+    state = paypal_disputes.OUTCOMES[code]
+    if state is None:
+        assert result == events.Noted(f"CUSTOMER.DISPUTE.{ending}", OCCURRED)
+    else:
+        amount = Decimal("30.00") if state == "lost" else Decimal("40.00")
+        assert result == dispute(state=state, amount=amount, due_at=None)
+
+
+def test_what_is_documented_of_disputes_is_all_there() -> None:
+    """As https://developer.paypal.com/api/customer-disputes/v1 lists it."""
+    assert set(paypal_disputes.OUTCOMES) == {
+        "RESOLVED_BUYER_FAVOUR", "RESOLVED_SELLER_FAVOUR", "RESOLVED_WITH_PAYOUT",
+        "CANCELED_BY_BUYER", "ACCEPTED", "DENIED", "NONE",
+    }  # fmt: skip
+    assert set(paypal_disputes.STATUSES) == {
+        "OPEN", "WAITING_FOR_BUYER_RESPONSE", "WAITING_FOR_SELLER_RESPONSE", "UNDER_REVIEW",
+        "RESOLVED", "OTHER",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("outcome", [None, {}, {"outcome_code": "NEW"}, {"outcome_code": 7}])
+def test_a_result_that_is_not_known_is_parked(outcome: Any) -> None:
+    """Neither won nor lost is guessed."""
+    content = disputed("RESOLVED", status="RESOLVED", dispute_outcome=outcome)
+    assert isinstance(read_one(ADAPTER, signed(content)), events.Unmapped)
+
+
+def test_lost_without_an_amount_is_what_was_disputed() -> None:
+    outcome = {"outcome_code": "RESOLVED_BUYER_FAVOUR"}
+    result = read_one(ADAPTER, signed(disputed("RESOLVED", dispute_outcome=outcome)))
+    assert result == dispute(state="lost", due_at=None)
+
+
+@pytest.mark.parametrize("name", ["dispute_id", "reason", "seller_response_due_date"])
+@pytest.mark.parametrize("odd", [None, 7, "", "a b", ["x"], {}])
+def test_odd_fields_of_a_dispute_cost_nothing(name: str, odd: Any) -> None:
+    """Only the capture, the state and the amount are needed."""
+    result = read_one(ADAPTER, signed(disputed("CREATED", **{name: odd})))
+    assert isinstance(result, events.Dispute)
+    assert result.amount == Decimal("40.00")
+
+
+def test_a_dispute_without_its_amount_is_of_the_whole_capture() -> None:
+    content = event("CUSTOMER.DISPUTE.CREATED", without(DISPUTE, "dispute_amount"))
+    assert read_one(ADAPTER, signed(content)) == dispute(amount=Decimal("199.00"))
+
+
+@pytest.mark.parametrize(
+    "transactions",
+    [
+        None,
+        [],
+        [{}],
+        [{"seller_transaction_id": ""}],
+        [{"seller_transaction_id": "A B"}],
+        [{"buyer_transaction_id": "5SC37543VD7153001"}],
+        [{"seller_transaction_id": "A"}] * 101,
+    ],
+)
+def test_a_dispute_of_nothing_known_is_parked(transactions: Any) -> None:
+    content = disputed("CREATED", disputed_transactions=transactions)
+    assert isinstance(read_one(ADAPTER, signed(content)), events.Unmapped)
+
+
+def test_a_dispute_of_several_captures_is_one_of_each() -> None:
+    """Each for its own amount, under its own key, the same again when it is sent again."""
+    content = disputed(
+        "CREATED",
+        disputed_transactions=[
+            {"seller_transaction_id": "A", "gross_amount": USD | {"value": "60.00"}},
+            {"seller_transaction_id": "B", "gross_amount": USD | {"value": "40.00"}},
+        ],
+        dispute_amount=USD | {"value": "100.00"},
+    )
+    items = ADAPTER.read(signed(content)).items
+    assert [item.event for item in items] == [
+        dispute(transaction_id="A", dispute_no="A", amount=Decimal("60.00")),
+        dispute(transaction_id="B", dispute_no="B", amount=Decimal("40.00")),
+    ]
+    assert len({item.key for item in items}) == 2
+    assert ADAPTER.read(signed(content)).items == items
+
+
+def test_a_dispute_of_another_merchant_is_not_ours() -> None:
+    theirs = learned(merchant_id="OTHER00000000")
+    assert rejection(theirs, signed(disputed("CREATED"))) == "not_ours"
+
+
+def test_the_currency_of_the_order_counts() -> None:
+    """PayPal tells a payment a second time, after fees, in the currency of the balance."""
+    breakdown = {
+        "gross_amount": USD | {"value": "199.00"},
+        "paypal_fee": USD | {"value": "7.10"},
+        "net_amount": USD | {"value": "191.90"},
+        "receivable_amount": {"currency_code": "EUR", "value": "165.22"},
+        "exchange_rate": {"source_currency": "USD", "target_currency": "EUR", "value": "0.861"},
+    }
+    result = read_one(ADAPTER, signed(paid(seller_receivable_breakdown=breakdown)))
+    assert isinstance(result, events.PaymentSucceeded)
+    assert (result.amount, result.currency) == (Decimal("199.00"), "USD")
+    back = {
+        "gross_amount": USD | {"value": "9.00"},
+        "net_amount_in_receivable_currency": {"currency_code": "EUR", "value": "7.47"},
+        "total_refunded_amount": USD | {"value": "9.00"},
+    }
+    result = read_one(ADAPTER, signed(refunded(seller_payable_breakdown=back)))
+    assert result == events.RefundSucceeded(**BACK)
+
+
+def test_two_captures_of_one_order_are_two_payments() -> None:
+    """60 and 40 of 100: neither the order's number at PayPal nor an authorisation's joins them."""
+    read = []
+    for number, value in (("CAP60", "60.00"), ("CAP40", "40.00")):
+        ids = {"order_id": "1W5313654M9708630", "authorization_id": "AUTH1"}
+        capture: dict[str, Any] = {
+            "id": number,
+            "amount": USD | {"value": value},
+            "final_capture": number == "CAP40",
+            "supplementary_data": {"related_ids": ids},
+        }
+        read.append(read_one(ADAPTER, signed(paid(**capture))))
+    assert [events.names(each) for each in read] == [("CAP60",), ("CAP40",)]
+    assert {events.order_no(each) for each in read} == {"SO-1001"}
