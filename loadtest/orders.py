@@ -99,4 +99,6 @@ def _amounts(items: Sequence[Mapping[str, Any]], given: Mapping[str, Any]) -> di
     goods = Decimal(given.get("goods", goods))
     reductions = sum(Decimal(given.get(name, 0)) for name in ("shop_discount", "platform_subsidy"))
     payable = goods - reductions + Decimal(given.get("freight", 0))
+    if not given.get("tax_included"):
+        payable += Decimal(given.get("tax", 0))
     return {"goods": str(goods), "payable": str(payable), **given}

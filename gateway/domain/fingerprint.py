@@ -7,6 +7,8 @@ run together into the same bytes.
 from hashlib import blake2b
 
 import msgspec
+from msgspec import UNSET
+from msgspec.structs import replace
 
 from gateway.domain.orders import Submission
 
@@ -48,8 +50,24 @@ def similarity(order: Submission, phone: str) -> tuple[bytes, bytes]:
 
 
 def payload(order: Submission) -> bytes:
-    """16 bytes over the whole decoded order: the order of keys and white space do not count."""
-    return blake2b(_ENCODER.encode(order), digest_size=16).digest()
+    """16 bytes over the whole decoded order: the order of keys and white space do not count.
+
+    A tax of zero is none: an order without tax has the digest that it had before there was any.
+    """
+    text = _ENCODER.encode(order)
+    if b'"tax' in text:
+        text = _ENCODER.encode(_without_zero_tax(order))
+    return blake2b(text, digest_size=16).digest()
+
+
+def _without_zero_tax(order: Submission) -> Submission:
+    amounts = order.amounts
+    if not amounts.tax:
+        amounts = replace(amounts, tax=UNSET, tax_included=UNSET)
+    elif not amounts.tax_included:
+        amounts = replace(amounts, tax_included=UNSET)
+    items = [item if item.tax else replace(item, tax=UNSET) for item in order.items]
+    return replace(order, amounts=amounts, items=items)
 
 
 def exact(payload_digest: bytes, request_id: str | None) -> bytes:

@@ -15,7 +15,7 @@ COLUMNS = (
     "recipient_name", "recipient_phone", "country", "province", "city", "district", "street",
     "postcode", "id_number", "remark", "carrier", "tracking_no", "placed_at", "received_at",
     "updated_at", "paid_at", "shipped_at", "completed_at", "closed_at", "stock_check", "items",
-    "attributes", "unreadable",
+    "attributes", "unreadable", "tax", "tax_included",
 )  # fmt: skip
 
 #: What makes a spreadsheet take a cell for a formula (OWASP, CSV Injection).
@@ -37,7 +37,7 @@ def _row(order: OrderView) -> tuple[str, ...]:
     attributes = "" if order.attributes is None else msgspec.json.encode(order.attributes).decode()
     return (
         order.id, order.channel, _harmless(order.order_no), order.status, str(order.version),
-        order.hold or "", "true" if order.is_test else "false", _harmless(order.buyer_id),
+        order.hold or "", _flag(order.is_test), _harmless(order.buyer_id),
         order.currency, amounts.goods, amounts.shop_discount, amounts.platform_subsidy,
         amounts.freight, amounts.payable, amounts.paid, amounts.refunded, _harmless(to.name),
         _harmless(to.phone), to.country, _harmless(to.province), _harmless(to.city),
@@ -47,7 +47,7 @@ def _row(order: OrderView) -> tuple[str, ...]:
         _time(order.updated_at), _time(order.paid_at), _time(order.shipped_at),
         _time(order.completed_at), _time(order.closed_at),
         order.stock_check or "", msgspec.json.encode(order.items).decode(), attributes,
-        " ".join(order.unreadable),
+        " ".join(order.unreadable), amounts.tax, _flag(amounts.tax_included),
     )  # fmt: skip
 
 
@@ -56,6 +56,10 @@ def _harmless(text: str | None) -> str:
     if not text:
         return ""
     return f"'{text}" if text.startswith(_FORMULA) else text
+
+
+def _flag(is_set: bool) -> str:
+    return "true" if is_set else "false"
 
 
 def _time(at: datetime | None) -> str:

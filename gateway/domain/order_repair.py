@@ -16,9 +16,11 @@ from gateway.domain.orders import Submission
 
 _ITEM: dict[str, Any] = {
     "sku": "A", "name": "A", "quantity": 1, "unit_price": "1", "discount": "0",
+    "tax": "0",
 }  # fmt: skip
 _AMOUNTS: dict[str, Any] = {
     "goods": "1", "payable": "1", "shop_discount": "0", "platform_subsidy": "0", "freight": "0",
+    "tax": "0", "tax_included": False,
 }  # fmt: skip
 _RECIPIENT: dict[str, Any] = {
     "name": "A", "phone": "13800138000", "country": "CN", "street": "A", "province": "A",
@@ -31,8 +33,8 @@ _ORDER: dict[str, Any] = {
 }  # fmt: skip
 
 _STEP = re.compile(r"[^.\[\]]+")
-_MONEY = re.compile(r"amounts\.\w+|items\[\d+\]\.(?:unit_price|discount)")
-_SUMS = ("amounts.goods", "amounts.payable")
+_MONEY = re.compile(r"amounts\.\w+|items\[\d+\]\.(?:unit_price|discount|tax)")
+_SUMS = ("amounts.goods", "amounts.tax", "amounts.payable")
 
 
 def repaired(plain: Any, wrong: Sequence[Fault]) -> Submission | None:

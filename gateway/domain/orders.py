@@ -1,11 +1,12 @@
 """The Standard Order Model: one shape for the orders of every channel."""
 
+from collections.abc import Collection
 from datetime import datetime
 from decimal import Decimal
 from typing import Annotated, Any, Literal
 
 import msgspec
-from msgspec import Meta, Struct
+from msgspec import UNSET, Meta, Struct, UnsetType
 
 Status = Literal["pending_payment", "paid", "shipped", "completed", "refunded", "closed"]
 
@@ -65,20 +66,42 @@ class Item(Struct, frozen=True, forbid_unknown_fields=True):
     quantity: Annotated[int, Meta(ge=1, le=QUANTITY_MAX)]
     unit_price: Money
     discount: Money = Decimal(0)
+    tax: Annotated[
+        Money | UnsetType,
+        Meta(
+            description="Its share of `amounts.tax`; none where it is missing.", examples=["9.95"]
+        ),
+    ] = UNSET
 
 
 class Amounts(Struct, frozen=True, forbid_unknown_fields=True):
     """Money split the way reconciliation needs it.
 
     ``goods`` = sum of (unit_price x quantity - discount) over the items;
-    ``payable`` = goods - shop_discount - platform_subsidy + freight.
+    ``payable`` = goods - shop_discount - platform_subsidy + freight + tax, without the tax where
+    ``tax_included`` says that the prices contain it.
     """
+
+    # Left unset, and not zero, where there is no tax: such an order is encoded, and recognised,
+    # as it was before there was any tax. Read them as `tax or ZERO`.
 
     goods: Money
     payable: Money
     shop_discount: Money = Decimal(0)
     platform_subsidy: Money = Decimal(0)
     freight: Money = Decimal(0)
+    tax: Annotated[
+        Money | UnsetType,
+        Meta(
+            description="All tax of the order. The items have shares of it, the rest is that on "
+            "`freight`.",
+            examples=["19.90"],
+        ),
+    ] = UNSET
+    tax_included: Annotated[
+        bool | UnsetType,
+        Meta(description="Whether the prices contain `tax`, so that it is not added to them."),
+    ] = UNSET
 
 
 class Recipient(Struct, frozen=True, forbid_unknown_fields=True):
@@ -183,11 +206,16 @@ def encode_shop_order(submission: Submission) -> bytes:
 def decode_shop_order(text: bytes) -> Submission:
     """Decode what ``encode_shop_order`` wrote. Bounds are not checked: addresses may be missing."""
     order = msgspec.json.decode(text)
-    prices = ("unit_price", "discount")
-    order["items"] = [
-        Item(**item | {name: Decimal(item[name]) for name in prices}) for item in order["items"]
-    ]
-    order["amounts"] = Amounts(**{name: Decimal(n) for name, n in order["amounts"].items()})
+    prices = {"unit_price", "discount", "tax"}
+    order["items"] = [Item(**_with_decimals(item, prices)) for item in order["items"]]
+    order["amounts"] = Amounts(**_with_decimals(order["amounts"], _AMOUNTS))
     order["recipient"] = Recipient(**order["recipient"])
     order["placed_at"] = datetime.fromisoformat(order["placed_at"])
     return Submission(**order)
+
+
+_AMOUNTS = frozenset(Amounts.__struct_fields__) - {"tax_included"}
+
+
+def _with_decimals(fields: dict[str, Any], of: Collection[str]) -> dict[str, Any]:
+    return {name: Decimal(value) if name in of else value for name, value in fields.items()}

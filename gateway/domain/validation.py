@@ -5,11 +5,10 @@
 
 from collections.abc import Collection
 from datetime import UTC, datetime, timedelta
-from decimal import Decimal
 
 import msgspec
 
-from gateway.domain import countries, money, orders, phones
+from gateway.domain import countries, money, orders, phones, sums
 from gateway.domain.errors import Fault, Invalid
 
 #: How far a storefront's clock may run ahead of the gateway's.
@@ -46,7 +45,7 @@ def check(
     if decimals is None:
         faults.append(Fault("currency", "is not an ISO 4217 currency in use"))
     else:
-        _check_amounts(order, decimals, faults)
+        faults += sums.faults(order, decimals)
     if is_from_shop:
         phone = phones.normalised(order.recipient.phone, order.recipient.country) or ""
         _check_lengths(order, faults)
@@ -64,65 +63,6 @@ def check_remark(remark: str | None) -> None:
     """Raise ``Invalid`` for a remark that an order could not have been submitted with."""
     if remark is not None and _has_control(remark):
         raise Invalid(Fault("remark", _CONTROL))
-
-
-def _check_amounts(order: orders.Submission, decimals: int, faults: list[Fault]) -> None:
-    # Nearly every order adds up: check that first, and search for the faults only where it fails.
-    if not _adds_up(order, money.UNITS[order.currency]):
-        _explain_amounts(order, decimals, faults)
-
-
-def _adds_up(order: orders.Submission, unit: Decimal) -> bool:
-    goods = money.ZERO
-    for item in order.items:
-        line, discount = item.unit_price, item.discount
-        if not (money.is_exact(line, unit) and money.is_exact(discount, unit)):
-            return False
-        line *= item.quantity
-        if discount > line:
-            return False
-        goods += line - discount
-    amounts = order.amounts
-    off_shop, off_platform = amounts.shop_discount, amounts.platform_subsidy
-    return (
-        money.is_exact(amounts.goods, unit)
-        and amounts.goods == goods
-        and money.is_exact(off_shop, unit)
-        and money.is_exact(off_platform, unit)
-        and money.is_exact(amounts.freight, unit)
-        and money.is_exact(amounts.payable, unit)
-        and amounts.payable == goods - off_shop - off_platform + amounts.freight
-        and goods < money.AMOUNT_LIMIT
-    )
-
-
-def _explain_amounts(order: orders.Submission, decimals: int, faults: list[Fault]) -> None:
-    before = len(faults)
-    goods = money.ZERO
-    for n, item in enumerate(order.items):
-        here = len(faults)
-        if reason := money.fault(item.unit_price, decimals):
-            faults.append(Fault(f"items[{n}].unit_price", reason))
-        if reason := money.fault(item.discount, decimals):
-            faults.append(Fault(f"items[{n}].discount", reason))
-        if len(faults) == here:
-            line = item.unit_price * item.quantity
-            if item.discount > line:
-                faults.append(Fault(f"items[{n}].discount", "is more than the line costs"))
-            goods += line - item.discount
-    amounts = order.amounts
-    for name in ("goods", "shop_discount", "platform_subsidy", "freight", "payable"):
-        if reason := money.fault(getattr(amounts, name), decimals):
-            faults.append(Fault(f"amounts.{name}", reason))
-    if len(faults) > before:
-        return
-    if amounts.goods != goods:
-        reason = f"is {amounts.goods}, but the items add up to {goods}"
-        faults.append(Fault("amounts.goods", reason))
-    payable = amounts.goods - amounts.shop_discount - amounts.platform_subsidy + amounts.freight
-    if amounts.payable != payable:
-        formula = "goods - shop_discount - platform_subsidy + freight"
-        faults.append(Fault("amounts.payable", f"is {amounts.payable}, but {formula} is {payable}"))
 
 
 def _check_recipient(to: orders.Recipient, faults: list[Fault]) -> str:

@@ -50,6 +50,7 @@ class ItemView(Struct, frozen=True):
     quantity: int
     unit_price: Amount
     discount: Amount = "0"
+    tax: Amount = "0"
 
 
 class AmountsView(Struct, frozen=True):
@@ -59,6 +60,8 @@ class AmountsView(Struct, frozen=True):
     shop_discount: Amount
     platform_subsidy: Amount
     freight: Amount
+    tax: Amount
+    tax_included: bool
     payable: Amount
     paid: Amount
     refunded: Amount
@@ -144,6 +147,8 @@ class StoredOrder(Struct, frozen=True):
     shop_discount: Decimal
     platform_subsidy: Decimal
     freight: Decimal
+    tax: Decimal
+    tax_included: bool
     payable: Decimal
     paid: Decimal
     refunded: Decimal
@@ -186,6 +191,7 @@ def view(order: StoredOrder, *, in_clear: bool) -> OrderView:
                 item,
                 unit_price=amount(Decimal(item.unit_price)),
                 discount=amount(Decimal(item.discount)),
+                tax=amount(Decimal(item.tax)),
             )
             for item in order.items
         ],
@@ -194,6 +200,8 @@ def view(order: StoredOrder, *, in_clear: bool) -> OrderView:
             shop_discount=amount(order.shop_discount),
             platform_subsidy=amount(order.platform_subsidy),
             freight=amount(order.freight),
+            tax=amount(order.tax),
+            tax_included=order.tax_included,
             payable=amount(order.payable),
             paid=amount(order.paid),
             refunded=amount(order.refunded),

@@ -1,16 +1,18 @@
 """Digests tell repeats from others: the same things give the same bytes, others never do."""
 
 import json
+from decimal import Decimal
 from itertools import permutations
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.domain import fingerprint, orders
 from loadtest.orders import order
-from tests.domain.support import submission
+from tests.domain.support import due, submission
 
 PHONE = "+8613800138000"
 
@@ -148,3 +150,55 @@ def test_the_request_id_is_part_of_the_exact_digest() -> None:
     payload = fingerprint.payload(submission())
     digests = {fingerprint.exact(payload, request_id) for request_id in (None, "", "1", "2")}
     assert len(digests) == 4
+
+
+@pytest.mark.parametrize(
+    ("sent", "digest"),
+    [
+        (submission(1), "305eb6c7950f366d025efe3e4411ff0d"),
+        (
+            due(3, is_test=True, remark=None, attributes={"tax": "0", "a": [1]}),
+            "a20d00958db7fdfa35c4731e0a8d521f",
+        ),
+        (
+            submission(2, recipient={"country": "FR", "province": "", "city": "", "district": ""}),
+            "439b736e32b29947dcad490977b61b9f",
+        ),
+    ],
+)
+def test_a_payload_has_the_digest_that_it_had_before_there_was_tax(
+    sent: orders.Submission, digest: str
+) -> None:
+    """Repeats of orders that were stored then are recognised: computed by version 0.1.0."""
+    assert fingerprint.payload(sent).hex() == digest
+
+
+@pytest.mark.parametrize(
+    "amounts", [{"tax": "0"}, {"tax": "0.00"}, {"tax_included": False}, {"tax_included": True}]
+)
+def test_no_tax_said_in_any_way_is_the_same_payload(amounts: dict[str, Any]) -> None:
+    without, zero = submission(1), submission(1, amounts=amounts)
+    zero = msgspec.structs.replace(
+        zero, items=[msgspec.structs.replace(item, tax=Decimal(0)) for item in zero.items]
+    )
+    assert fingerprint.payload(zero) == fingerprint.payload(without)
+
+
+def test_any_part_of_the_tax_counts_for_a_payload() -> None:
+    def taxed(*shares: str, **amounts: Any) -> bytes:
+        sent = submission(1, amounts=amounts)
+        items = [
+            msgspec.structs.replace(item, tax=Decimal(share))
+            for item, share in zip(sent.items, shares, strict=True)
+        ]
+        return fingerprint.payload(msgspec.structs.replace(sent, items=items))
+
+    digests = [
+        taxed("0", "0"),
+        taxed("0", "0", tax="9"),
+        taxed("0", "0", tax="9", tax_included=True),
+        taxed("4", "0", tax="9"),
+        taxed("0", "4", tax="9"),
+    ]
+    assert len(set(digests)) == len(digests)
+    assert taxed("0", "0", tax="9", tax_included=False) == digests[1]

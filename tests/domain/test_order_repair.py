@@ -44,6 +44,8 @@ def sent(**changes: Any) -> dict[str, Any]:
         ({"recipient": {"country": 7, "phone": "12345", "city": ""}}, ["recipient.country"], []),
         # Sums are unknown where a part of them is.
         ({"amounts": {"payable": None}}, ["amounts.payable"], []),
+        ({"amounts": {"tax": []}}, ["amounts.tax"], []),
+        ({"amounts": {"tax_included": "yes", "tax": "7.77"}}, ["amounts.tax_included"], []),
         ({"amounts": {"payable": None, "freight": "-1"}}, ["amounts.payable"], ["amounts.freight"]),
         ({"unknown": 1, "amounts": {"tip": "1"}, "channel": "x"}, ["unknown", "amounts.tip"],
          ["channel"]),

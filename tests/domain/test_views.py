@@ -23,7 +23,16 @@ PRIVATE = Private(
 
 def stored(private: Private = PRIVATE, **changes: Any) -> views.StoredOrder:
     money = Decimal("10.0000")
-    names = ("goods", "shop_discount", "platform_subsidy", "freight", "payable", "paid", "refunded")
+    names = (
+        "goods",
+        "shop_discount",
+        "platform_subsidy",
+        "freight",
+        "tax",
+        "payable",
+        "paid",
+        "refunded",
+    )
     times = (
         "paid_at", "shipped_at", "completed_at", "closed_at", "carrier", "tracking_no",
         "stock_check",
@@ -40,6 +49,7 @@ def stored(private: Private = PRIVATE, **changes: Any) -> views.StoredOrder:
         "version": 2,
         "hold": None,
         "is_test": False,
+        "tax_included": False,
         "buyer_id": "b-1",
         "currency": "CNY",
         "items": [],
@@ -76,6 +86,7 @@ def test_masked_what_was_not_given_still_reads_as_not_given() -> None:
 @pytest.mark.parametrize(("currency", "text"), [("JPY", "10"), ("CNY", "10.00"), ("KWD", "10.000")])
 def test_every_amount_has_the_decimals_of_its_currency(currency: str, text: str) -> None:
     amounts = msgspec.structs.asdict(views.view(stored(currency=currency), in_clear=False).amounts)
+    assert amounts.pop("tax_included") is False
     assert set(amounts.values()) == {text}
 
 

@@ -234,7 +234,7 @@ class Placements:
     def _rows(
         self, batch: list[tuple[Placement, orders.Hold | None, bool]]
     ) -> list[tuple[object, ...]]:
-        """Return the rows of ``place.sql`` (composite type ``placement_row``), fields sealed."""
+        """Return the rows of ``place.sql`` (composite type ``placement_row_2``), fields sealed."""
         seal, phone_index = self._sealer.seal, self._sealer.phone_index
         rows: list[tuple[object, ...]] = []
         for placement, hold, is_judged in batch:
@@ -252,6 +252,7 @@ class Placements:
                     _encode_items(order.items).decode(), seal("orders.private", row, private),
                     seal("raw_messages.body", row, placement.raw), order.placed_at,
                     placement.received_at, placement.trigger, hold, is_judged, placement.stock,
+                    str(amounts.tax) if amounts.tax else "0", bool(amounts.tax_included),
                 )
             )  # fmt: skip
         return rows

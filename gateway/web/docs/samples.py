@@ -22,6 +22,8 @@ _BY_NAME: Mapping[str, object] = {
     "shop_discount": "0.00",
     "platform_subsidy": "0.00",
     "freight": "0.00",
+    "tax": "0.00",
+    "tax_included": False,
     "paid": "0.00",
     "refunded": "0.00",
     "country": "CN",

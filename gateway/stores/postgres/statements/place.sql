@@ -33,12 +33,13 @@ WITH input AS MATERIALIZED (
                   AND a.is_test = t.is_test
                 LIMIT 1
            ) IS NOT NULL AS is_taken
-      FROM unnest($1::placement_row[]) WITH ORDINALITY AS t (
+      FROM unnest($1::placement_row_2[]) WITH ORDINALITY AS t (
                id, channel, order_no, request_id, payload_digest, lookalike,
                same_goods, is_test, currency, goods, shop_discount, platform_subsidy,
                freight, payable, buyer_id, country, province, city,
                district, phone_index, items, private, raw,
-               placed_at, received_at, trigger, hold, is_judged, stock_check, n
+               placed_at, received_at, trigger, hold, is_judged, stock_check,
+               tax, tax_included, n
            )
            -- Test orders have order numbers of their own: see `placing.source`.
            CROSS JOIN LATERAL (
@@ -79,13 +80,13 @@ WITH input AS MATERIALIZED (
         id, channel, order_no, request_id, payload_digest, lookalike, placed_hold, hold, is_test,
         currency, goods, shop_discount, platform_subsidy, freight, payable, buyer_id, country,
         province, city, district, phone_index, items, private, placed_at, received_at, updated_at,
-        stock_check
+        stock_check, tax, tax_included
     )
     SELECT i.id, i.channel, i.order_no, i.request_id, i.payload_digest, i.lookalike,
            h.hold, h.hold, i.is_test, i.currency, i.goods::numeric, i.shop_discount::numeric,
            i.platform_subsidy::numeric, i.freight::numeric, i.payable::numeric, i.buyer_id,
            i.country, i.province, i.city, i.district, i.phone_index, i.items::jsonb, i.private,
-           i.placed_at, i.received_at, i.received_at, i.stock_check
+           i.placed_at, i.received_at, i.received_at, i.stock_check, i.tax::numeric, i.tax_included
       FROM entitled i
       JOIN counted c ON c.same_goods = i.same_goods
            CROSS JOIN LATERAL (
