@@ -27,8 +27,7 @@ class Placement(Struct, frozen=True):
 
     The digests are those of ``domain.fingerprint``; ``phone`` is normalised; ``policy`` is its
     channel's when it arrived. ``is_from_shop``: a shop took the order and reported it; ``raw`` is
-    then its message and not the submission, and ``source`` is the account that reported it. It has
-    no request id: those are a storefront's.
+    then its message and not the submission. It has no request id: those are a storefront's.
     """
 
     id: UUID
@@ -45,7 +44,6 @@ class Placement(Struct, frozen=True):
     received_at: datetime
     is_from_shop: bool = False
     stock: Stock | None = None
-    source: str = ""
 
     @property
     def may_be_double_click(self) -> bool:

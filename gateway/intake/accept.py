@@ -72,14 +72,12 @@ class Intake:
         raw: bytes,
         trigger: str,
         policies: Policies,
-        source: str,
     ) -> Placement:
         """Return an order that a shop took and reported, checked. Raises ``Invalid``.
 
         Its number alone identifies it: a second order of the same goods is another order, which
         the channel's policy may hold for review, and never a repeat. ``raw``: the shop's message,
-        of which ``id_`` is a part; ``policies``: of the channels whose orders it may report;
-        ``source``: the account.
+        of which ``id_`` is a part; ``policies``: of the channels whose orders it may report.
         """
         return self._placement(
             submission,
@@ -91,7 +89,6 @@ class Intake:
             received_at=self._clock.now(),
             policies=policies,
             is_from_shop=True,
-            source=source,
         )
 
     def journaled_placement(self, order: journal_codec.JournaledOrder) -> Placement:
@@ -114,7 +111,6 @@ class Intake:
             policies=self._policies.now,
             is_from_shop=order.shop_order is not None,
             stock=order.stock,
-            source=order.source,
         )
 
     def _placement(
@@ -129,7 +125,6 @@ class Intake:
         policies: Policies,
         is_from_shop: bool = False,
         stock: Stock | None = None,
-        source: str = "",
     ) -> Placement:
         phone = validation.check(
             submission, channels=policies, now=received_at, is_from_shop=is_from_shop
@@ -151,7 +146,6 @@ class Intake:
             received_at=received_at,
             is_from_shop=is_from_shop,
             stock=stock,
-            source=source,
         )
 
     async def accept_order(self, placement: Placement) -> Placed:

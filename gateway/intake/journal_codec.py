@@ -26,7 +26,7 @@ class JournaledOrder(Struct, frozen=True):
     ``shop_order`` (``told`` in the journal) is the order, where ``raw`` is the message of a shop.
     ``is_test``: it is a test order, whatever ``raw`` says: its key was one for tests. The request
     id of a shop's order is for earlier versions, which tell by it that the order is no double
-    click; it is no key of anybody. ``source``: the account that reported it.
+    click; it is no key of anybody.
     """
 
     id: UUID
@@ -37,7 +37,6 @@ class JournaledOrder(Struct, frozen=True):
     shop_order: bytes | None = field(default=None, name="told")
     stock: Stock | None = None
     is_test: bool = False
-    source: str = ""
 
 
 class _JournaledEvent(FollowUp, frozen=True):
@@ -86,7 +85,6 @@ class JournalCodec:
             orders.encode_shop_order(submission) if is_from_shop else None,
             placement.stock,
             submission.is_test,
-            placement.source,
         )
         return self._seal("placements", _encode(order))
 

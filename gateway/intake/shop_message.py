@@ -111,7 +111,6 @@ async def _place(
             raw=message.body,
             trigger=message.trigger,
             policies=message.policies,
-            source=message.source,
         )
     except Invalid as exc:
         faults = "; ".join([f"{fault.field} {fault.reason}" for fault in exc.faults])
