@@ -155,7 +155,13 @@ async def open_gateway(settings: Settings, *, clock: Clock | None = None) -> Asy
         )
         new_id = UUIDv7()
         policies: Live[Policies] = Live(channel_policies.of(settings))
-        ledger = Ledger(pool=stores.primary, sealer=stores.sealer, new_id=new_id, is_late=False)
+        ledger = Ledger(
+            pool=stores.primary,
+            sealer=stores.sealer,
+            new_id=new_id,
+            is_late=False,
+            takes_parts=channel_policies.takes_parts(policies),
+        )
         writer = batch_writer(ledger, journal, clock=clock, settings=settings)
         committer = Committer(
             writer=writer,

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 
 import uvloop
 
+from gateway.intake import channel_policies
 from gateway.intake.accept import Intake
 from gateway.intake.committer import Committer
 from gateway.intake.journal_codec import JournalCodec
@@ -114,7 +115,13 @@ def _drainer(gateway: Gateway, rounds: Rounds) -> Drainer:
     """Return a drainer with an intake of its own: what it drains must not be journaled again."""
     settings, stores = gateway.settings, gateway.stores
     assert stores.journal_streams is not None, "only asked for where there is a journal"
-    ledger = Ledger(pool=stores.primary, sealer=stores.sealer, new_id=gateway.new_id, is_late=True)
+    ledger = Ledger(
+        pool=stores.primary,
+        sealer=stores.sealer,
+        new_id=gateway.new_id,
+        is_late=True,
+        takes_parts=channel_policies.takes_parts(gateway.policies),
+    )
     committer = Committer(
         writer=batch_writer(ledger, None, clock=gateway.clock, settings=settings),
         cache=stores.result_cache,

@@ -1,34 +1,46 @@
 """Folding: apply one event to one order. Pure, and the only place that decides what an event does.
 
 ``apply`` changes the ``OrderState`` and ``PaymentState`` it is given and returns the step.
-Events commute as far as money can: in whatever order {placed, paid, refunded, closed} arrive,
-an order that saw all of them ends in the same state.
+Events add facts; the status, the sums and the hold follow from all facts together. So events
+commute as far as the world does: in whatever order {placed, paid, refunded, cancelled, shipped,
+delivered} arrive, an order that saw all of them ends in the same state.
 """
 
-from collections.abc import Iterable
-from decimal import Decimal
+import copy
+from collections.abc import Callable, Sequence
+from uuid import UUID
 
-from gateway.domain import events, transitions
-from gateway.domain.following import OrderState, PaymentState, Standing, Step
-from gateway.domain.orders import Hold
+from msgspec import Struct
+
+from gateway.domain import events, holds, parcels, payments, transitions
+from gateway.domain.following import OrderState, PaymentState, Step
+from gateway.domain.orders import Status
 
 #: In what order events that waited together are applied: money in, money out, then the rest.
 RANK: dict[type, int] = {
-    events.PaymentSucceeded: 0,
-    events.RefundSucceeded: 1,
-    events.Closed: 2,
-    events.Shipped: 3,
-    events.Delivered: 4,
-    events.Noted: 5,
-    events.Unmapped: 6,
+    events.Amended: 0,
+    events.PaymentSucceeded: 1,
+    events.RefundSucceeded: 2,
+    events.RefundFailed: 3,
+    events.Dispute: 4,
+    events.Released: 5,
+    events.PaysOnDelivery: 6,
+    events.Closed: 7,
+    events.Shipped: 8,
+    events.Delivered: 9,
+    events.Noted: 10,
+    events.Unmapped: 11,
 }
 
-#: The hold of an order while money that is not due stays with it, the gravest first.
-_OWED: dict[Standing, Hold] = {
-    "after_close": "paid_after_close",
-    "mismatch": "amount_mismatch",
-    "duplicate": "duplicate_payment",
-}
+
+class Rules(Struct, frozen=True):
+    """What folding needs to know beside the ledger.
+
+    ``takes_parts``: whether several payments may add up, by channel. ``new_id`` makes ids of rows.
+    """
+
+    takes_parts: Callable[[str], bool]
+    new_id: Callable[[], UUID]
 
 
 def apply(
@@ -37,143 +49,97 @@ def apply(
     order: OrderState | None,
     payment: PaymentState | None,
     is_new: bool,
-    payments: Iterable[PaymentState],
+    known: Sequence[PaymentState],
+    rules: Rules,
 ) -> Step:
     """Apply ``event`` to ``order`` and ``payment``, in place; return the step that was made.
 
     ``payment`` is the row of the event's transaction; ``is_new``: this very event created it.
-    ``payments`` holds at least every transaction of the order. A changed order has its version
-    raised by one.
+    ``known`` holds at least every transaction of the order. An order that changed, or whose
+    payment did, has its version raised by one and the status that its facts come to.
     """
     if isinstance(event, events.Noted):
         return Step("noted")
     if isinstance(event, events.Unmapped):
         at = order.status if order is not None else None
         return Step("parked", at, at, "unmapped", event.detail)
-    if isinstance(event, events.PaymentSucceeded):
-        assert payment is not None, "a payment event brings its payment row"
-        return _pay(event, order, payment, is_new, payments)
-    if isinstance(event, events.RefundSucceeded):
-        return _refund(event, order, payment, payments)
-    assert isinstance(event, events.Closed | events.Shipped | events.Delivered)
-    return _move(event, order)
+    before = copy.copy(order), copy.copy(payment)
+    step = _step(event, order, payment, is_new, known, rules)
+    if order is not None and step.outcome in ("applied", "parked"):
+        order.status = transitions.status_of(order)
+        if step.to_status is not None:
+            step.to_status = order.status
+        if (order, payment) != before and order.version == before[0].version:  # type: ignore[union-attr]
+            order.version += 1
+    return step
 
 
-def _pay(
-    event: events.PaymentSucceeded,
-    order: OrderState | None,
-    payment: PaymentState,
-    is_new: bool,
-    payments: Iterable[PaymentState],
-) -> Step:
-    if not is_new and (contradiction := _contradiction(event, order, payment)):
-        return contradiction
-    if not is_new and payment.standing != "waiting":
-        return Step("repeat")
-    if order is None:
-        if is_new:
-            return Step("waiting")
-        if event.order_no and not payment.order_no:
-            # The first message of the transaction did not name its order; this one does.
-            payment.order_no = event.order_no
-            return Step("waiting")
-        # The event that waits already carries all of it: a second one adds nothing.
-        return Step("repeat")
-    payment.order_id = order.id
-    before = order.status
-    if event.currency != order.currency or event.amount != order.payable:
-        detail = f"paid {event.amount} {event.currency}, due {order.payable} {order.currency}"
-        _mark_not_due(order, payment, "mismatch", payments)
-        return Step("parked", before, before, "amount_mismatch", detail)
-    if before == "pending_payment":
-        order.status = transitions.TRANSITIONS[before, "payment_succeeded"]
-        order.paid = event.amount
-        order.paid_at = event.occurred_at
-        order.version += 1
-        payment.standing = "applied"
-        return Step("applied", before, order.status)
-    if before == "closed" and order.paid == 0:
-        order.paid = event.amount
-        order.paid_at = event.occurred_at
-        _mark_not_due(order, payment, "after_close", payments)
-        return Step("parked", before, before, "paid_after_close", "a refund is owed")
-    _mark_not_due(order, payment, "duplicate", payments)
-    return Step("parked", before, before, "duplicate_payment", "another transaction paid already")
-
-
-def _contradiction(
-    event: events.PaymentSucceeded, order: OrderState | None, payment: PaymentState
-) -> Step | None:
-    """Return the step of a message that contradicts an earlier one about its transaction."""
-    at = order.status if order is not None else None
-    detail = f"{payment.amount} {payment.currency}"
-    if event.currency != payment.currency or event.amount != payment.amount:
-        detail = f"paid {event.amount} {event.currency}, but {detail} when first reported"
-        return Step("parked", at, at, "amount_mismatch", detail)
-    if event.order_no and payment.order_no and event.order_no != payment.order_no:
-        detail = f"paid order {event.order_no}, but {payment.order_no} when first reported"
-        return Step("parked", at, at, "duplicate_payment", detail)
-    return None
-
-
-def _mark_not_due(
-    order: OrderState, payment: PaymentState, standing: Standing, payments: Iterable[PaymentState]
-) -> None:
-    payment.standing = standing
-    order.hold = _held_for(order, payments)
-    order.version += 1
-
-
-def _held_for(order: OrderState, payments: Iterable[PaymentState]) -> Hold | None:
-    """Return the order's hold: money that must be refunded, else the hold it was placed with."""
-    owed = {
-        payment.standing
-        for payment in payments
-        if payment.order_id == order.id
-        and (payment.refunded < payment.amount or not payment.amount)
-    }
-    return next((hold for standing, hold in _OWED.items() if standing in owed), order.placed_hold)
-
-
-def _refund(
-    event: events.RefundSucceeded,
+def _step(
+    event: events.Event,
     order: OrderState | None,
     payment: PaymentState | None,
-    payments: Iterable[PaymentState],
+    is_new: bool,
+    known: Sequence[PaymentState],
+    rules: Rules,
 ) -> Step:
-    if order is None or payment is None or payment.standing == "waiting":
+    match event:
+        case events.PaymentSucceeded():
+            assert payment is not None, "a payment event brings its payment row"
+            takes_parts = order is None or rules.takes_parts(order.channel)
+            return payments.pay(
+                event, order, payment, is_new=is_new, payments=known, takes_parts=takes_parts
+            )
+        case events.RefundSucceeded() | events.RefundFailed():
+            return payments.refund(event, order, payment, payments=known, new_id=rules.new_id)
+        case events.Dispute():
+            return payments.dispute(event, order, payment, payments=known, new_id=rules.new_id)
+        case events.Closed():
+            return _close(event, order, known)
+        case events.Shipped():
+            return _ship(event, order, rules)
+        case events.Delivered():
+            return _deliver(event, order)
+        case events.Amended():
+            return _amend(event, order, known)
+        case events.Released():
+            return _release(event, order, known)
+        case events.PaysOnDelivery():
+            return _pay_on_delivery(order)
+        case _:
+            raise TypeError(f"no rule for {event!r}")
+
+
+def _close(event: events.Closed, order: OrderState | None, known: Sequence[PaymentState]) -> Step:
+    if order is None:
         return Step("waiting")
     before = order.status
-    if payment.order_id != order.id:
-        detail = f"transaction {payment.transaction_id} paid another order"
-        return Step("parked", before, before, "unmapped", detail)
-    total = _refunded_total(event, payment.refunded)
-    if event.currency != payment.currency or total > payment.amount:
-        detail = f"refunded {total} {event.currency} of {payment.amount} {payment.currency}"
-        return Step("parked", before, before, "refund_exceeds_payment", detail)
-    if total == payment.refunded:
+    if (before, event.cause) in transitions.REPEATED:
         return Step("repeat", before, before)
-    delta = total - payment.refunded
-    payment.refunded = total
-    is_full = total == payment.amount
-    if payment.standing in ("applied", "after_close"):
-        order.refunded += delta
-        if is_full:
-            order.status = transitions.TRANSITIONS[before, "refund_succeeded"]
-    if is_full and payment.standing in _OWED:
-        # This reason to hold the order is gone; another one may remain.
-        order.hold = _held_for(order, payments)
-    order.version += 1
-    return Step("applied", before, order.status)
+    is_sent = order.shipped_at is not None or order.completed_at is not None
+    if (before, event.cause) not in transitions.TRANSITIONS or is_sent:
+        return _impossible(event, before)
+    order.closed_at, order.closed_cause = event.occurred_at, event.cause
+    payments.sum_up(order, known)
+    return Step("applied", before, before)
 
 
-def _refunded_total(event: events.RefundSucceeded, so_far: Decimal) -> Decimal:
-    return max(so_far, event.amount) if event.cumulative else so_far + event.amount
+def _ship(event: events.Shipped, order: OrderState | None, rules: Rules) -> Step:
+    if order is None:
+        return Step("waiting")
+    before = order.status
+    if parcels.knows(event, order):
+        return Step("repeat", before, before)
+    if _is_early(order, "shipped"):
+        return Step("waiting", before, before)
+    if not _may(order, "shipped"):
+        return _impossible(event, before)
+    if holds.stops(order.hold, "shipping"):
+        return Step("waiting", before, before)
+    parcels.ship(event, order, new_id=rules.new_id)
+    return Step("applied", before, before)
 
 
-def _move(
-    event: events.Closed | events.Shipped | events.Delivered, order: OrderState | None
-) -> Step:
+def _deliver(event: events.Delivered, order: OrderState | None) -> Step:
     if order is None:
         if parcel := events.tracking_no(event):
             # Shipped long ago, or not by this shop: no order will come that this could wait for.
@@ -181,22 +147,74 @@ def _move(
             return Step("parked", reason="unknown_order", detail=detail)
         return Step("waiting")
     before = order.status
-    key = (before, events.action(event))
-    if key in transitions.REPEATED:
-        return Step("repeat", before, before)
-    if key in transitions.PREMATURE:
+    if _is_early(order, "delivered"):
         return Step("waiting", before, before)
-    if key not in transitions.TRANSITIONS:
-        detail = f"{key[1]} cannot follow {before}"
+    if not _may(order, "delivered") and (before, "delivered") not in transitions.REPEATED:
+        return _impossible(event, before)
+    if order.shipped_at is None and holds.stops(order.hold, "shipping"):
+        return Step("waiting", before, before)
+    match parcels.deliver(event, order):
+        case None:
+            return Step("waiting", before, before)
+        case False:
+            return Step("repeat", before, before)
+        case _:
+            return Step("applied", before, before)
+
+
+def _amend(event: events.Amended, order: OrderState | None, known: Sequence[PaymentState]) -> Step:
+    if order is None:
+        return Step("waiting")
+    before, told = order.status, event.amounts
+    if event.currency != order.currency:
+        detail = f"told anew in {event.currency}, stored in {order.currency}"
+        return Step("parked", before, before, "unmapped", detail)
+    if told == order.amounts:
+        detail = "told anew with the same amounts: something else differs from what is stored"
+        return Step("parked", before, before, "unmapped", detail)
+    is_open = order.paid_at is None and order.closed_at is None
+    if told.payable != order.payable and not is_open:
+        detail = f"due {told.payable} instead of {order.payable} {order.currency}, told too late"
         return Step("parked", before, before, "impossible_transition", detail)
-    order.status = transitions.TRANSITIONS[key]
-    order.version += 1
-    match event:
-        case events.Closed():
-            order.closed_at = event.occurred_at
-        case events.Shipped():
-            order.shipped_at = event.occurred_at
-            order.carrier, order.tracking_no = event.carrier, event.tracking_no
-        case events.Delivered():
-            order.completed_at = event.occurred_at
-    return Step("applied", before, order.status)
+    order.amounts, order.payable = told, told.payable
+    if is_open and not told.payable:
+        order.paid_at = event.occurred_at
+    payments.sum_up(order, known)
+    return Step("applied", before, before)
+
+
+def _release(
+    event: events.Released, order: OrderState | None, known: Sequence[PaymentState]
+) -> Step:
+    if order is None:
+        return Step("waiting")
+    before = order.status
+    if order.placed_hold is None or order.released_at is not None:
+        return Step("repeat", before, before)
+    order.released_at = event.occurred_at
+    payments.sum_up(order, known)
+    return Step("applied", before, before, detail=event.reason)
+
+
+def _pay_on_delivery(order: OrderState | None) -> Step:
+    if order is None:
+        return Step("waiting")
+    before = order.status
+    if order.pays_on_delivery:
+        return Step("repeat", before, before)
+    order.pays_on_delivery = True
+    return Step("applied", before, before)
+
+
+def _is_early(order: OrderState, action: str) -> bool:
+    return (order.status, action) in transitions.PREMATURE and not order.pays_on_delivery
+
+
+def _may(order: OrderState, action: str) -> bool:
+    key = order.status, action
+    return key in transitions.TRANSITIONS or key in transitions.PREMATURE
+
+
+def _impossible(event: events.Event, at: Status) -> Step:
+    detail = f"{events.action(event)} cannot follow {at}"
+    return Step("parked", at, at, "impossible_transition", detail)

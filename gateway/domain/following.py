@@ -7,8 +7,8 @@ from uuid import UUID
 
 from msgspec import Struct
 
-from gateway.domain.events import Event
-from gateway.domain.orders import Hold, Status
+from gateway.domain.events import Event, ParcelLine
+from gateway.domain.orders import Amounts, Hold, Status
 
 #: The outcome of an event.
 #: ``waiting``: stored until its order or its payment comes; ``noted``: recorded, no effect;
@@ -17,18 +17,23 @@ Outcome = Literal["applied", "repeat", "waiting", "parked", "noted", "journaled"
 
 #: Why something was parked for an operator.
 ParkReason = Literal[
-    "amount_mismatch",  # another amount or currency than the order's was paid
+    "amount_mismatch",  # another currency than the order's was paid, or another amount than
+    # the whole where the channel takes no parts
     "paid_after_close",  # the order was closed before: someone owes a refund
     "duplicate_payment",  # the order was paid before: someone owes a refund
-    "refund_exceeds_payment",  # more was refunded than paid, or in another currency
+    "overpaid",  # the last part was more than what was still due: someone owes the surplus
+    "refund_exceeds_payment",  # more went back than was paid, or in another currency
+    "refund_failed",  # a refund did not reach the buyer: it must go another way
     "impossible_transition",  # the order's status does not allow what was reported
     "unknown_order",  # the order did not come in time, or no order was shipped under this number
+    "held",  # the order's hold stops what was reported, and did not end in time
     "unmapped",  # a genuine message that the gateway cannot book
     "poison",  # the database cannot store this one entry
 ]
 
-#: The standing of a payment with its order. ``repeat``: another account, paid for the same
-#: channel, had reported this transaction of this order already; it counts once.
+#: The standing of a payment with its order. ``applied``, ``after_close`` and ``duplicate`` count
+#: as money of the order; ``mismatch`` does not. ``repeat``: the same payment is booked already, as
+#: another account reported it that is paid for the same channel, or under another number.
 Standing = Literal["waiting", "applied", "mismatch", "after_close", "duplicate", "repeat"]
 
 
@@ -59,8 +64,24 @@ class Settle(Struct, frozen=True):
     order_id: UUID
 
 
+class Parcel(Struct, frozen=True):
+    """A parcel of an order: a row of ``parcels``.
+
+    ``delivered_at`` None: not yet. ``lines``: what is in it, where the sender told.
+    """
+
+    id: UUID
+    order_id: UUID
+    carrier: str
+    tracking_no: str
+    parcel_no: str
+    lines: tuple[ParcelLine, ...]
+    shipped_at: datetime
+    delivered_at: datetime | None = None
+
+
 class OrderState(Struct):
-    """The part of an order that events change."""
+    """The part of an order that events change. ``paid`` and ``refunded`` are all its money."""
 
     id: UUID
     channel: str
@@ -76,15 +97,58 @@ class OrderState(Struct):
     shipped_at: datetime | None = None
     completed_at: datetime | None = None
     closed_at: datetime | None = None
+    #: The first parcel's.
     carrier: str | None = None
     tracking_no: str | None = None
     #: The hold the order was placed with.
     placed_hold: Hold | None = None
     is_test: bool = False
+    #: When a person ended the hold it was placed with.
+    released_at: datetime | None = None
+    closed_cause: str | None = None
+    pays_on_delivery: bool = False
+    #: The whole order was delivered, whatever is known of its parcels.
+    is_delivered: bool = False
+    parcels: tuple[Parcel, ...] = ()
+    #: As placed or amended; None: not read, for no event at hand amends it.
+    amounts: Amounts | None = None
+
+
+class RefundReport(Struct, frozen=True):
+    """What was told of the refunds of a payment: a row of ``refunds``.
+
+    ``is_total``: ``amount`` is all that had been refunded by then; of a failed one, what comes off
+    that total. Otherwise it is the refund ``refund_no`` alone.
+    """
+
+    id: UUID
+    payment_id: UUID
+    refund_no: str
+    amount: Decimal
+    is_total: bool
+    is_failed: bool
+    occurred_at: datetime
+
+
+class DisputeState(Struct, frozen=True):
+    """A dispute of a payment as it stands at ``changed_at``: a row of ``disputes``."""
+
+    id: UUID
+    payment_id: UUID
+    dispute_no: str
+    amount: Decimal
+    state: Literal["opened", "won", "lost"]
+    reason: str
+    opened_at: datetime
+    changed_at: datetime
+    due_at: datetime | None = None
 
 
 class PaymentState(Struct):
-    """One transaction as one account reported it. Unique by (source, transaction_id)."""
+    """One transaction as one account reported it. Unique by (source, transaction_id).
+
+    ``refunded`` is all that went back of it: refunds that did not fail, and lost disputes.
+    """
 
     id: UUID
     provider: str
@@ -97,6 +161,11 @@ class PaymentState(Struct):
     refunded: Decimal
     standing: Standing
     paid_at: datetime
+    is_provisional: bool = False
+    #: Other numbers of the same payment.
+    names: tuple[str, ...] = ()
+    refunds: tuple[RefundReport, ...] = ()
+    disputes: tuple[DisputeState, ...] = ()
 
 
 class Step(Struct):

@@ -8,11 +8,20 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-Status = Literal["pending_payment", "paid", "shipped", "completed", "refunded", "closed"]
+#: ``cancelling``: cancelled, and money of the buyer is still here.
+Status = Literal[
+    "pending_payment", "paid", "shipped", "completed", "cancelling", "refunded", "closed"
+]
 
-#: Why an order is held for review.
+#: Why an order is held for review; ``domain.holds`` says what each hold stops and what ends it.
 Hold = Literal[
-    "lookalike", "suspected_brushing", "amount_mismatch", "paid_after_close", "duplicate_payment"
+    "lookalike",
+    "suspected_brushing",
+    "disputed",
+    "refund_owed",
+    "amount_mismatch",
+    "overpaid",
+    "duplicate_payment",
 ]
 
 ITEMS_MAX = 200

@@ -1,41 +1,69 @@
-"""The life of an order: one closed table of status transitions, used everywhere.
+"""The life of an order: one closed table of moves, and the status that the facts make.
 
-A transition that the table does not list is never made. What arrives early waits; what can
-never be applied is parked with a reason.
+A move that the table does not list is never made. What arrives early waits; what can never be
+applied is parked with a reason. The status is not moved by hand: events add facts (paid in full,
+a parcel left, closed), and ``status_of`` says what they come to, in whatever order they arrived.
 """
 
+from gateway.domain.following import OrderState
 from gateway.domain.orders import Status
 
-#: (from, action) -> to. A partial refund leaves the status; a full one makes this transition.
+#: (status, action) -> the status that it may make. Parts of a payment, partial refunds, parcels
+#: after the first and failed refunds may leave the status as it is, or bring an earlier one back.
 TRANSITIONS: dict[tuple[Status, str], Status] = {
     ("pending_payment", "payment_succeeded"): "paid",
     ("pending_payment", "timed_out"): "closed",
+    # With a part paid: `cancelling` until that went back.
     ("pending_payment", "cancelled"): "closed",
+    ("paid", "cancelled"): "cancelling",
     ("paid", "shipped"): "shipped",
+    # Nothing that is sent: services, downloads, a pick-up.
+    ("paid", "delivered"): "completed",
+    ("shipped", "shipped"): "shipped",
     ("shipped", "delivered"): "completed",
+    # One more parcel after all that were known had arrived.
+    ("completed", "shipped"): "shipped",
     ("paid", "refund_succeeded"): "refunded",
     ("shipped", "refund_succeeded"): "refunded",
     ("completed", "refund_succeeded"): "refunded",
+    ("cancelling", "refund_succeeded"): "refunded",
     # What was paid after the close was refunded in full: nothing is owed.
     ("closed", "refund_succeeded"): "refunded",
+    # Refunded before it was told why.
+    ("refunded", "cancelled"): "refunded",
 }
 
-#: Early, not impossible: these wait for the transition that must come before them.
+#: Early, not impossible: these wait for the payment that must come before them, unless the buyer
+#: pays on delivery.
 PREMATURE: frozenset[tuple[Status, str]] = frozenset(
-    {
-        ("pending_payment", "shipped"),
-        ("pending_payment", "delivered"),
-        ("paid", "delivered"),
-    }
+    {("pending_payment", "shipped"), ("pending_payment", "delivered")}
 )
 
-#: Repeats: the order already has the status that this would bring, or one after it.
+#: Repeats: the order already has the fact that this would bring.
 REPEATED: frozenset[tuple[Status, str]] = frozenset(
     {
         ("closed", "timed_out"),
         ("closed", "cancelled"),
-        ("shipped", "shipped"),
-        ("completed", "shipped"),
+        ("cancelling", "cancelled"),
         ("completed", "delivered"),
     }
 )
+
+
+def status_of(order: OrderState) -> Status:
+    """Return the status that the facts of an order come to.
+
+    Closed comes first, then refunded, then how far the goods are, then the payment.
+    """
+    is_emptied = order.paid > 0 and order.refunded == order.paid
+    if order.closed_at is not None:
+        if is_emptied:
+            return "refunded"
+        return "cancelling" if order.closed_cause == "cancelled" and order.paid > 0 else "closed"
+    if is_emptied and order.paid_at is not None:
+        return "refunded"
+    if order.completed_at is not None:
+        return "completed"
+    if order.shipped_at is not None:
+        return "shipped"
+    return "paid" if order.paid_at is not None else "pending_payment"

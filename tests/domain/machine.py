@@ -9,11 +9,13 @@ from collections.abc import Sequence
 from uuid import UUID
 
 from gateway.domain import events
+from gateway.domain.folding import Rules
 from gateway.domain.following import Done, FollowUp, OrderState, PaymentState, Settle
-from gateway.stores.postgres.followup_batch import (
+from gateway.stores.postgres.followup_batch import Fold
+from gateway.stores.postgres.followup_rows import (
     Context,
-    Fold,
     HistoryRow,
+    OutboxRow,
     ParkedRow,
     WaitingEvent,
 )
@@ -23,12 +25,14 @@ from tests.domain.support import new_id
 class Machine:
     """Orders, payments, history and what waits, as they are after each batch."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, takes_parts: bool = True) -> None:
+        self._rules = Rules(takes_parts=lambda channel: takes_parts, new_id=new_id)
         self.orders: dict[UUID, OrderState] = {}
         self.payments: dict[UUID, PaymentState] = {}
         self.waiting: dict[UUID, WaitingEvent] = {}
         self.history: dict[tuple[str, str], HistoryRow] = {}
         self.parked: list[ParkedRow] = []
+        self.outbox: list[OutboxRow] = []
 
     def place(self, order: OrderState) -> None:
         """Store an order unless its number is taken, and settle what waited for it."""
@@ -40,7 +44,8 @@ class Machine:
     def follow(self, batch: Sequence[FollowUp | Settle]) -> list[Done]:
         """Fold a batch and keep what it writes."""
         orders = self._lock_orders(batch)
-        fold = Fold(orders=orders, context=self._read_context(batch, orders), new_id=new_id)
+        context = self._read_context(batch, orders)
+        fold = Fold(orders=orders, context=context, rules=self._rules)
         done = [fold.take(entry) for entry in batch]
         for row in fold.history:
             assert (row.source, row.source_key) not in self.history, "history has each event once"
@@ -56,6 +61,7 @@ class Machine:
         for id_ in fold.settled:
             del self.waiting[id_]
         self.parked += fold.parked
+        self.outbox += fold.outbox
         self._check_money()
         return done
 
@@ -78,7 +84,13 @@ class Machine:
                 for row in self.payments.values()
                 if row.order_id is not None
                 and row.provider == entry.provider
-                and row.transaction_id == events.transaction_id(entry.event)
+                and not {row.transaction_id, *row.names}.isdisjoint(events.names(entry.event))
+            }
+            parcel = events.tracking_no(entry.event)
+            ids |= {
+                id_
+                for id_, order in self.orders.items()
+                if parcel and any(sent.tracking_no == parcel for sent in order.parcels)
             }
         return [copy.copy(self.orders[id_]) for id_ in sorted(ids)]
 
@@ -87,20 +99,18 @@ class Machine:
     ) -> Context:
         follow_ups = [entry for entry in batch if isinstance(entry, FollowUp)]
         named = {
-            (entry.provider, transaction_id)
-            for entry in follow_ups
-            if (transaction_id := events.transaction_id(entry.event))
+            (entry.provider, name) for entry in follow_ups for name in events.names(entry.event)
         }
         numbers = {order.order_no for order in orders}
         ids = {order.id for order in orders}
         payments = [
             row
             for row in self.payments.values()
-            if (row.provider, row.transaction_id) in named
+            if not named.isdisjoint(self._names(row))
             or row.order_id in ids
             or (row.order_id is None and row.order_no in numbers)
         ]
-        transactions = named | {(row.provider, row.transaction_id) for row in payments}
+        transactions = named | {name for row in payments for name in self._names(row)}
         waiting = [
             row
             for row in self.waiting.values()
@@ -120,6 +130,10 @@ class Machine:
             keys |= {events.refund_key(origin, event) for origin in reported_by | {provider}}
         recorded = {key for key in self.history if key in keys}
         return Context([copy.copy(row) for row in payments], waiting, recorded)
+
+    @staticmethod
+    def _names(payment: PaymentState) -> set[tuple[str, str]]:
+        return {(payment.provider, name) for name in (payment.transaction_id, *payment.names)}
 
     @staticmethod
     def _number(order: OrderState) -> tuple[str, str]:

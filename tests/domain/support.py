@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from gateway.domain import events, fingerprint, orders, phones
+from gateway.domain import events, fingerprint, orders, parcels, phones
 from gateway.domain.channels import ChannelPolicy, LookalikePolicy
 from gateway.domain.following import FollowUp, OrderState, PaymentState, Standing
 from gateway.domain.placing import Placement
@@ -81,8 +81,25 @@ def order_state(status: orders.Status = "pending_payment", **changes: Any) -> Or
         "payable": DUE,
         "paid": paid,
         "refunded": DUE if status == "refunded" else Decimal(0),
+        "amounts": orders.Amounts(goods=DUE, payable=DUE),
     }
-    return OrderState(**made | changes)
+    reached = STEPS.index(status) if status in STEPS else 0
+    if reached or status in ("refunded", "cancelling"):
+        made["paid_at"] = NOW
+    if reached >= STEPS.index("shipped"):
+        made |= {"shipped_at": NOW, "carrier": "SF", "tracking_no": "SF-0"}
+    if status == "completed":
+        made |= {"completed_at": NOW, "is_delivered": True}
+    if status in ("closed", "cancelling"):
+        made["closed_at"] = NOW
+        made["closed_cause"] = "timed_out" if status == "closed" else "cancelled"
+    order = OrderState(**made | changes)
+    order.parcels = order.parcels or parcels.of_before(order, new_id=new_id)
+    return order
+
+
+#: How far an order is, as its status says.
+STEPS: tuple[orders.Status, ...] = ("pending_payment", "paid", "shipped", "completed")
 
 
 def payment_state(standing: Standing = "applied", **changes: Any) -> PaymentState:

@@ -73,19 +73,27 @@ def report(source: str, channel: str, event: events.Event) -> FollowUp:
     return follow_up(event, source=source, channels=(channel,), trigger=f"callback:{source}")
 
 
+def _plain(row: Any, *left_out: str) -> dict[str, Any]:
+    """Return the fields of a row, and of the rows in it, without ids that each run makes anew."""
+    return {
+        name: [_plain(each, "id", *left_out) for each in value]
+        if name in ("parcels", "refunds", "disputes")
+        else value
+        for name in row.__struct_fields__
+        if name not in left_out and (value := getattr(row, name), True)
+    }
+
+
 def ours(machine: Machine) -> dict[str, Any]:
     """Return everything of the channel ``web`` and of its account."""
 
     def rows(found: Sequence[Any], *left_out: str) -> list[dict[str, Any]]:
-        return [
-            {name: getattr(row, name) for name in row.__struct_fields__ if name not in left_out}
-            for row in found
-        ]
+        return [_plain(row, "payment_id", *left_out) for row in found]
 
     payments = [row for row in machine.payments.values() if row.source == OURS]
     waiting = [row for row in machine.waiting.values() if row.source == OURS]
     return {
-        "orders": rows([row for row in machine.orders.values() if row.channel == "web"]),
+        "orders": rows([row for row in machine.orders.values() if row.channel == "web"], "id"),
         "payments": rows(payments, "id"),
         "waiting": rows(waiting, "id", "received_at"),
         "parked": [row.reason for row in machine.parked if row.source == OURS],

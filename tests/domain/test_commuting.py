@@ -1,6 +1,7 @@
 """Whichever way the events of an order arrive, and however often, it ends in the same state."""
 
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -14,6 +15,7 @@ from gateway.domain.orders import Hold
 from tests.domain.machine import Machine
 from tests.domain.support import (
     DUE,
+    NOW,
     closed,
     delivered,
     follow_up,
@@ -57,10 +59,14 @@ def arrivals(names: Sequence[str]) -> st.SearchStrategy[list[list[str]]]:
 
 
 def run(
-    order: OrderState, reported: Mapping[str, FollowUp], batches: Sequence[Sequence[str]]
+    order: OrderState,
+    reported: Mapping[str, FollowUp],
+    batches: Sequence[Sequence[str]],
+    *,
+    takes_parts: bool = True,
 ) -> Machine:
     """Let the batches arrive; a placement is a lane of its own, so it parts a batch in two."""
-    machine = Machine()
+    machine = Machine(takes_parts=takes_parts)
     for batch in batches:
         gathered: list[FollowUp] = []
         for name in batch:
@@ -152,7 +158,9 @@ def test_wrong_money_that_went_back_leaves_no_mark_but_the_history(data: st.Data
         "wrong back": refunded(wrong, transaction_id="T-2"),
     }
     reported = {name: follow_up(event, key=name) for name, event in moves.items()}
-    machine = run(order_state(), reported, data.draw(arrivals([PLACED, *reported])))
+    machine = run(
+        order_state(), reported, data.draw(arrivals([PLACED, *reported])), takes_parts=False
+    )
     (order,) = machine.orders.values()
     assert (order.status, order.hold) == ("paid", None)
     assert (order.paid, order.refunded) == (DUE, Decimal(0))
@@ -169,10 +177,118 @@ def test_the_hold_tells_which_wrong_money_is_still_here(data: st.DataObject) -> 
         "one back": refunded("80", transaction_id="T-3", order_no=""),
     }
     reported = {name: follow_up(event, key=name) for name, event in moves.items()}
-    machine = run(order_state(), reported, data.draw(arrivals([PLACED, *reported])))
+    machine = run(
+        order_state(), reported, data.draw(arrivals([PLACED, *reported])), takes_parts=False
+    )
     (order,) = machine.orders.values()
     assert (order.status, order.hold) == ("pending_payment", "amount_mismatch")
     assert machine.waiting == {}
+
+
+# --- parts ---
+
+
+def in_parts(cause: str | None, *, is_total: bool) -> dict[str, FollowUp]:
+    """Return {part 1, part 2, repeat, refund of a part, close} of one order."""
+    refund = refunded(
+        "20", transaction_id="P-1", cumulative=is_total, refund_no="R-1",
+        occurred_at=NOW + timedelta(minutes=9),
+    )  # fmt: skip
+    moves: dict[str, events.Event] = {
+        "part 1": paid("60", transaction_id="P-1"),
+        "part 2": paid("40", transaction_id="P-2"),
+        "repeat": paid("60", transaction_id="P-1"),
+        "refund": refund,
+        "refund, polled": refund,
+    }
+    if cause is not None:
+        moves["close"] = closed(cause)
+    return {name: follow_up(event, key=name) for name, event in moves.items()}
+
+
+@pytest.mark.parametrize("is_total", [True, False])
+@pytest.mark.parametrize("cause", [None, "cancelled"])
+@settings(max_examples=200)
+@given(data=st.data())
+def test_parts_add_up_whichever_way_they_come(
+    cause: str | None, is_total: bool, data: st.DataObject
+) -> None:
+    reported = in_parts(cause, is_total=is_total)
+    machine = run(order_state(), reported, data.draw(arrivals([PLACED, *reported])))
+    (order,) = machine.orders.values()
+    assert (order.paid, order.refunded, machine.waiting) == (DUE, Decimal(20), {})
+    is_closed = cause is not None
+    assert (order.status, order.hold) == (
+        ("cancelling", "refund_owed") if is_closed else ("paid", None)
+    )
+
+
+@settings(max_examples=200)
+@given(data=st.data())
+def test_a_timeout_meets_parts_early_or_too_late(data: st.DataObject) -> None:
+    """Whoever was first is right; whichever it is, the money agrees and nothing is forgotten."""
+    reported = in_parts("timed_out", is_total=True)
+    machine = run(order_state(), reported, data.draw(arrivals([PLACED, *reported])))
+    (order,) = machine.orders.values()
+    assert (order.paid, order.refunded, machine.waiting) == (DUE, Decimal(20), {})
+    assert (order.status, order.hold) in [("paid", None), ("closed", "refund_owed")]
+    assert machine.parked
+
+
+@settings(max_examples=200)
+@given(data=st.data())
+def test_a_surplus_is_held_until_it_went_back(data: st.DataObject) -> None:
+    moves: dict[str, events.Event] = {
+        "part 1": paid("60", transaction_id="P-1"),
+        "part 2": paid("60", transaction_id="P-2"),
+        "surplus back": refunded("20", transaction_id="P-2", order_no=""),
+    }
+    reported = {name: follow_up(event, key=name) for name, event in moves.items()}
+    some = data.draw(st.booleans())
+    if not some:
+        del reported["surplus back"]
+    machine = run(order_state(), reported, data.draw(arrivals([PLACED, *reported])))
+    (order,) = machine.orders.values()
+    assert (order.status, order.paid) == ("paid", Decimal(120))
+    assert order.hold == (None if some else "overpaid")
+
+
+@settings(max_examples=200)
+@given(data=st.data())
+def test_a_payment_under_two_numbers_and_its_refund_count_once(data: st.DataObject) -> None:
+    """A session without a payment number, the payment, and a refund that knows only this."""
+    moves: dict[str, events.Event] = {
+        "session": paid(transaction_id="cs_1", names=("in_1",), is_provisional=True),
+        "payment": paid(transaction_id="pi_1", names=("ch_1",)),
+        "refund": refunded("30", transaction_id="ch_1", order_no=""),
+    }
+    reported = {name: follow_up(event, key=name) for name, event in moves.items()}
+    machine = run(order_state(), reported, data.draw(arrivals([PLACED, *reported])))
+    (order,) = machine.orders.values()
+    assert (order.status, order.paid, order.refunded) == ("paid", DUE, Decimal(30))
+    assert (order.hold, machine.waiting, machine.parked) == (None, {}, [])
+
+
+@settings(max_examples=100)
+@given(data=st.data())
+def test_the_hand_off_is_told_once_and_not_while_a_hold_stops_it(data: st.DataObject) -> None:
+    moves: dict[str, events.Event] = {
+        "paid": paid(),
+        "released": events.Released("W-1", "looked at", NOW),
+        "opened": events.Dispute("T-1", "", "D-1", DUE, "CNY", "opened", "fraud", NOW),
+        "won": events.Dispute(
+            "T-1", "", "D-1", DUE, "CNY", "won", "fraud", NOW + timedelta(days=1)
+        ),
+    }
+    reported = {name: follow_up(event, key=name) for name, event in moves.items()}
+    order = order_state(hold="lookalike", placed_hold="lookalike")
+    machine = run(order, reported, data.draw(arrivals([PLACED, *reported])))
+    (found,) = machine.orders.values()
+    assert (found.status, found.hold) == ("paid", None)
+    topics = [row.topic for row in machine.outbox]
+    # More than once only where the hold came after it was told.
+    assert topics.count("order.paid") in (1, 2)
+    assert topics[-1] == "order.paid" or topics.count("order.paid") == 1
 
 
 @settings(max_examples=100)

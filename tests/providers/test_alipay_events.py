@@ -2,7 +2,7 @@
 
 from decimal import Decimal
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import msgspec
 import pytest
@@ -61,7 +61,10 @@ def test_finished_is_counted_once() -> None:
         standing="applied",
         paid_at=PAYMENT.occurred_at,
     )
-    step = folding.apply(PAYMENT, order=None, payment=known, is_new=False, payments=[known])
+    rules = folding.Rules(takes_parts=lambda channel: True, new_id=uuid4)
+    step = folding.apply(
+        PAYMENT, order=None, payment=known, is_new=False, known=[known], rules=rules
+    )
     assert step.outcome == "repeat"
 
 

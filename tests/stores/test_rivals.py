@@ -15,7 +15,7 @@ from gateway.domain.following import Done
 from gateway.domain.placing import Placed
 from gateway.runtime.settings import Settings
 from gateway.stores.postgres import followups
-from gateway.stores.postgres.followup_batch import Context
+from gateway.stores.postgres.followup_rows import Context
 from gateway.wiring import Gateway
 from tests.domain.support import closed, delivered, due, paid, refunded, shipped, submission
 from tests.stores.support import (

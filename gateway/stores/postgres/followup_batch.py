@@ -3,94 +3,43 @@
 No I/O: ``Fold`` takes what the statements read, and collects what the next one writes.
 """
 
-from collections.abc import Callable, Sequence
+import copy
+from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
-from msgspec import Struct
-
-from gateway.domain import authority, events, folding
-from gateway.domain.events import Event
-from gateway.domain.following import Done, FollowUp, OrderState, PaymentState, Settle, Step
+from gateway.domain import authority, events, folding, holds, parcels
+from gateway.domain.following import (
+    DisputeState,
+    Done,
+    FollowUp,
+    OrderState,
+    Parcel,
+    PaymentState,
+    RefundReport,
+    Settle,
+    Step,
+)
+from gateway.stores.postgres.followup_rows import (
+    Context,
+    HistoryRow,
+    OutboxRow,
+    ParkedRow,
+    PaymentName,
+    WaitingEvent,
+    history_row,
+)
 
 #: (topic, priority) of the outbox row when an order reaches a status; a low number goes first.
 _TOPICS = {
     "paid": ("order.paid", 1),
     "shipped": ("order.shipped", 1),
+    "cancelling": ("order.cancelling", 2),
     "refunded": ("order.refunded", 2),
     "closed": ("order.closed", 3),
     "completed": ("order.completed", 5),
 }
 _CHANGED = ("order.changed", 5)
-
-
-class WaitingEvent(Struct):
-    """An event that came before what it is about: a row of ``waiting``."""
-
-    id: UUID
-    provider: str
-    source: str
-    transaction_id: str
-    channels: tuple[str, ...]
-    order_no: str
-    event: Event
-    trigger: str
-    received_at: datetime
-    is_test: bool = False
-
-
-class Context(Struct):
-    """What a batch depends on beside its orders.
-
-    ``payments``: all of its orders, of its transactions and of what waits; ``waiting``: events
-    that wait for its orders or transactions; ``recorded``: those of its (source, source_key)
-    that the history already has.
-    """
-
-    payments: list[PaymentState]
-    waiting: list[WaitingEvent]
-    recorded: set[tuple[str, str]]
-
-
-class HistoryRow(Struct):
-    """A row of ``order_events``."""
-
-    id: UUID
-    order_id: UUID | None
-    source: str
-    source_key: str
-    action: str
-    from_status: str | None
-    to_status: str | None
-    outcome: str
-    reason: str | None
-    detail: str | None
-    trigger: str
-    occurred_at: datetime
-    received_at: datetime
-
-
-class OutboxRow(Struct):
-    """A row of ``outbox``."""
-
-    id: UUID
-    order_id: UUID
-    version: int
-    topic: str
-    priority: int
-    created_at: datetime
-
-
-class ParkedRow(Struct):
-    """A row of ``parked``."""
-
-    id: UUID
-    source: str
-    source_key: str
-    order_id: UUID | None
-    reason: str
-    detail: str
-    received_at: datetime
 
 
 class Fold:
@@ -102,7 +51,8 @@ class Fold:
     - After each entry, nothing waits any more that can be applied to the order it touched.
     - A row of ``waiting`` is in at most one of ``settled`` and ``tried``: the statement that
       writes cannot delete a row and mark it, and would do only one of the two.
-    - Each change of an order raises its version and stages one outbox row.
+    - Each change of an order raises its version and stages one outbox row. ``order.paid`` is
+      staged once the order is paid and no hold stops its hand-off.
     """
 
     def __init__(
@@ -110,19 +60,24 @@ class Fold:
         *,
         orders: Sequence[OrderState],
         context: Context,
-        new_id: Callable[[], UUID],
+        rules: folding.Rules,
     ) -> None:
+        new_id = rules.new_id
+        for each in orders:
+            each.parcels = each.parcels or parcels.of_before(each, new_id=new_id)
         self._orders = {order.id: order for order in orders}
         self._by_number = {(each.channel, each.order_no, each.is_test): each for each in orders}
-        self._read_versions = {order.id: order.version for order in orders}
         self._payments = list(context.payments)
-        #: By (provider, transaction number): one payment of each account that reported it.
+        self._read_orders = {order.id: copy.copy(order) for order in orders}
+        self._read_payments = {payment.id: copy.copy(payment) for payment in context.payments}
+        #: By (provider, number): one payment of each account that reported it.
         self._reported: dict[tuple[str, str], list[PaymentState]] = {}
+        self._of_order: dict[UUID, list[PaymentState]] = {}
         for row in context.payments:
-            self._reported.setdefault((row.provider, row.transaction_id), []).append(row)
-        self._touched: dict[UUID, PaymentState] = {}
+            self._index(row)
         self._waiting = {row.id: row for row in context.waiting}
         self._recorded = context.recorded
+        self._rules = rules
         self._new_id = new_id
         self.history: list[HistoryRow] = []
         self.new_waiting: list[WaitingEvent] = []
@@ -132,6 +87,8 @@ class Fold:
         self.outbox: list[OutboxRow] = []
         self.parked: list[ParkedRow] = []
         self.raw: list[FollowUp] = []
+        #: By order: the last amendment that was applied to it.
+        self.amended: dict[UUID, events.Amended] = {}
 
     def take(self, entry: FollowUp | Settle) -> Done:
         """Fold one entry; return its outcome, true once the batch is committed."""
@@ -161,12 +118,47 @@ class Fold:
 
     def changed_orders(self) -> list[OrderState]:
         """Return the orders whose version was raised."""
-        read = self._read_versions
-        return [order for order in self._orders.values() if order.version != read[order.id]]
+        read = self._read_orders
+        return [each for each in self._orders.values() if each.version != read[each.id].version]
 
     def changed_payments(self) -> list[PaymentState]:
         """Return the payments that are new or different."""
-        return list(self._touched.values())
+        read = self._read_payments
+        return [payment for payment in self._payments if payment != read.get(payment.id)]
+
+    def new_names(self) -> list[PaymentName]:
+        """Return the further numbers of payments that were not known."""
+        return [
+            PaymentName(payment.provider, name, payment.id)
+            for payment in self.changed_payments()
+            for name in payment.names
+            if name not in self._names_read(payment)
+        ]
+
+    def new_refunds(self) -> list[RefundReport]:
+        """Return what was told of refunds and is not stored."""
+        known = {report for payment in self._read_payments.values() for report in payment.refunds}
+        changed = self.changed_payments()
+        return [report for each in changed for report in each.refunds if report not in known]
+
+    def changed_disputes(self) -> list[DisputeState]:
+        """Return the disputes that are new or different."""
+        known = {dispute for each in self._read_payments.values() for dispute in each.disputes}
+        changed = self.changed_payments()
+        return [dispute for each in changed for dispute in each.disputes if dispute not in known]
+
+    def changed_parcels(self) -> list[Parcel]:
+        """Return the parcels of changed orders that are new or different."""
+        return [
+            parcel
+            for order in self.changed_orders()
+            if order.parcels != self._read_orders[order.id].parcels
+            for parcel in order.parcels
+        ]
+
+    def _names_read(self, payment: PaymentState) -> tuple[str, ...]:
+        read = self._read_payments.get(payment.id)
+        return read.names if read is not None else ()
 
     def _order_of(self, entry: FollowUp) -> OrderState | None:
         """Return the event's order in the account's channels: by transaction, number or parcel.
@@ -175,17 +167,22 @@ class Fold:
         either way, and a transaction belongs to the order that it paid.
         """
         event = entry.event
-        if isinstance(event, events.RefundSucceeded) and (paid := self._order_paid_by(entry)):
+        if isinstance(event, events.MONEY_BACK) and (paid := self._order_paid_by(entry)):
             # Money goes back from where it went, whatever number the message names.
             return paid
-        if number := events.order_no(event):
+        number = events.order_no(event)
+        if number:
             for channel in entry.channels:
                 if order := self._by_number.get((channel, number, entry.is_test)):
                     return order
             return None
         if parcel := events.tracking_no(event):
-            shipped = [order for order in self._orders.values() if order.tracking_no == parcel]
-            ours = [order for order in shipped if order.channel in entry.channels]
+            ours = [
+                order
+                for order in self._orders.values()
+                if order.channel in entry.channels
+                and any(sent.tracking_no == parcel for sent in order.parcels)
+            ]
             return ours[0] if len(ours) == 1 else None
         return self._order_paid_by(entry)
 
@@ -201,7 +198,23 @@ class Fold:
         return None
 
     def _payments_of(self, entry: FollowUp | WaitingEvent) -> list[PaymentState]:
-        return self._reported.get((entry.provider, events.transaction_id(entry.event)), [])
+        found: list[PaymentState] = []
+        for name in events.names(entry.event):
+            for payment in self._reported.get((entry.provider, name), ()):
+                if not any(each is payment for each in found):
+                    found.append(payment)
+        return found
+
+    def _index(self, payment: PaymentState) -> None:
+        """Make a payment found by all its numbers, and by its order. Repeats are harmless."""
+        for name in (payment.transaction_id, *payment.names):
+            same = self._reported.setdefault((payment.provider, name), [])
+            if not any(each is payment for each in same):
+                same.append(payment)
+        if payment.order_id is not None:
+            mine = self._of_order.setdefault(payment.order_id, [])
+            if not any(each is payment for each in mine):
+                mine.append(payment)
 
     def _apply(
         self,
@@ -220,32 +233,39 @@ class Fold:
         if payment is None and isinstance(event, events.PaymentSucceeded):
             payment = self._new_payment(entry, event)
             is_new_payment = True
-        version = order.version if order is not None else 0
+        before = copy.copy(order)
         refund_key = events.refund_key(payment.source if payment else entry.source, event)
         if not self._recorded.isdisjoint({refund_key, events.refund_key(entry.provider, event)}):
             status = order.status if order is not None else None
             step = Step("repeat", status, status)
         else:
+            known = [] if order is None else list(self._of_order.get(order.id, ()))
+            if payment is not None and not any(each is payment for each in known):
+                known.append(payment)
             step = folding.apply(
                 event,
                 order=order,
                 payment=payment,
                 is_new=is_new_payment,
-                payments=self._payments,
+                known=known,
+                rules=self._rules,
             )
+            for each in known if payment is not None else ():
+                self._index(each)
         if step.outcome == "waiting" and not is_new:
             return step
-        if payment is not None and step.outcome in ("applied", "parked", "waiting"):
-            self._touched[payment.id] = payment
         if payment is not None and order is not None and step.outcome == "repeat":
             self._close_own(entry, order, payment)
-        self.history.append(_history(entry, order, step, history_id, key))
+        self.history.append(history_row(entry, order, step, history_id, key))
         if refund_key is not None and step.outcome == "applied":
             # Not a step of the order: it only makes the next report of this refund a repeat.
             self._recorded.add(refund_key)
-            self.history.append(_history(entry, None, Step("noted"), self._new_id(), refund_key))
-        if order is not None and order.version != version:
-            self._stage(order, step, entry.received_at)
+            noted = history_row(entry, None, Step("noted"), self._new_id(), refund_key)
+            self.history.append(noted)
+        if order is not None and before is not None and order.version != before.version:
+            self._stage(order, before, entry.received_at)
+            if isinstance(event, events.Amended):
+                self.amended[order.id] = event
         if step.outcome == "parked":
             self._park(entry, order, step, key)
         return step
@@ -265,9 +285,10 @@ class Fold:
             refunded=event.amount * 0,
             standing="waiting",
             paid_at=event.occurred_at,
+            is_provisional=event.is_provisional,
         )
         self._payments.append(payment)
-        self._reported.setdefault((payment.provider, payment.transaction_id), []).append(payment)
+        self._index(payment)
         return payment
 
     def _close_own(
@@ -277,7 +298,6 @@ class Fold:
         for own in self._payments_of(entry):
             if own is not counted and own.source == entry.source and own.standing == "waiting":
                 own.order_id, own.standing = order.id, "repeat"
-                self._touched[own.id] = own
 
     def _wait(self, entry: FollowUp) -> None:
         row = WaitingEvent(
@@ -310,7 +330,7 @@ class Fold:
             return False
         if row.order_no == order.order_no and row.is_test is order.is_test:
             return True
-        names_payment = not row.order_no or isinstance(row.event, events.RefundSucceeded)
+        names_payment = not row.order_no or isinstance(row.event, events.MONEY_BACK)
         return names_payment and any(p.order_id == order.id for p in self._payments_of(row))
 
     def _try_waiting(self, row: WaitingEvent, order: OrderState) -> bool:
@@ -325,9 +345,13 @@ class Fold:
             self.settled.append(row.id)
         return True
 
-    def _stage(self, order: OrderState, step: Step, at: datetime) -> None:
-        is_moved = step.from_status != step.to_status
-        topic, priority = _TOPICS.get(order.status, _CHANGED) if is_moved else _CHANGED
+    def _stage(self, order: OrderState, before: OrderState, at: datetime) -> None:
+        topic, priority = _CHANGED
+        if _is_for_hand_off(order):
+            if not _is_for_hand_off(before):
+                topic, priority = _TOPICS["paid"]
+        elif order.status not in (before.status, "paid"):
+            topic, priority = _TOPICS.get(order.status, _CHANGED)
         self.outbox.append(OutboxRow(self._new_id(), order.id, order.version, topic, priority, at))
 
     def _park(
@@ -351,28 +375,8 @@ class Fold:
         )
 
 
-def _history(
-    entry: FollowUp | WaitingEvent,
-    order: OrderState | None,
-    step: Step,
-    id_: UUID,
-    key: tuple[str, str],
-) -> HistoryRow:
-    return HistoryRow(
-        id=id_,
-        order_id=order.id if order is not None else None,
-        source=key[0],
-        source_key=key[1],
-        action=events.action(entry.event),
-        from_status=step.from_status,
-        to_status=step.to_status,
-        outcome=step.outcome,
-        reason=step.reason,
-        detail=step.detail or None,
-        trigger=entry.trigger,
-        occurred_at=entry.event.occurred_at,
-        received_at=entry.received_at,
-    )
+def _is_for_hand_off(order: OrderState) -> bool:
+    return order.status == "paid" and not holds.stops(order.hold, "hand_off")
 
 
 def _done(step: Step, order: OrderState | None) -> Done:

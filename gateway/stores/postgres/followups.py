@@ -5,7 +5,7 @@ Python with ``domain.folding``, write back in one statement. What is already rec
 repeat; what another transaction recorded meanwhile makes the whole batch fold again.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from uuid import UUID
 
 import asyncpg
@@ -13,23 +13,41 @@ import msgspec
 
 from gateway.domain import events
 from gateway.domain.errors import Unavailable
-from gateway.domain.following import Done, FollowUp, OrderState, PaymentState, Settle
+from gateway.domain.folding import Rules
+from gateway.domain.following import (
+    DisputeState,
+    Done,
+    FollowUp,
+    OrderState,
+    Parcel,
+    PaymentState,
+    RefundReport,
+    Settle,
+)
+from gateway.domain.orders import Amounts
 from gateway.runtime import retry
 from gateway.stores.postgres import errors
-from gateway.stores.postgres.followup_batch import Context, Fold, WaitingEvent
+from gateway.stores.postgres.followup_batch import Fold
+from gateway.stores.postgres.followup_rows import Context, PaymentName, WaitingEvent
 from gateway.stores.postgres.statements import sql
 from gateway.stores.sealing import Sealer
 
 _LOCK_ORDERS = sql("lock_orders")
 _READ_CONTEXT = sql("read_context")
 _WRITE = sql("write_follow_ups")
+_AMEND = sql("amend_orders")
 
 _TRIES_MAX = 6
 
 _decode_payments = msgspec.json.Decoder(list[PaymentState]).decode
 _decode_waiting = msgspec.json.Decoder(list[WaitingEvent]).decode
+_decode_refunds = msgspec.json.Decoder(list[RefundReport]).decode
+_decode_disputes = msgspec.json.Decoder(list[DisputeState]).decode
+_decode_names = msgspec.json.Decoder(list[PaymentName]).decode
+_decode_parcels = msgspec.json.Decoder(list[Parcel]).decode
 _decode_recorded = msgspec.json.Decoder(list[tuple[str, str]]).decode
 _encode = msgspec.json.Encoder().encode
+_encode_items = msgspec.json.Encoder(decimal_format="string").encode
 
 
 class FollowUps:
@@ -45,11 +63,11 @@ class FollowUps:
         *,
         pool: "asyncpg.Pool[asyncpg.Record]",
         sealer: Sealer,
-        new_id: Callable[[], UUID],
+        rules: Rules,
     ) -> None:
         self._pool = pool
         self._sealer = sealer
-        self._new_id = new_id
+        self._rules = rules
 
     async def follow(self, batch: Sequence[FollowUp | Settle]) -> list[Done]:
         """Apply a batch; return the outcome of each entry, in order, all of it committed.
@@ -73,13 +91,15 @@ class FollowUps:
     ) -> list[Done]:
         orders = await _lock_orders(connection, batch)
         context = await _read_context(connection, batch, orders)
-        fold = Fold(orders=orders, context=context, new_id=self._new_id)
+        fold = Fold(orders=orders, context=context, rules=self._rules)
         done = [fold.take(entry) for entry in batch]
         if fold.is_empty():
             return done
         written = await connection.fetchval(_WRITE, *self._columns(fold))
         if written != len(fold.history):
             raise errors.Contended("an event was recorded by another transaction meanwhile")
+        if fold.amended:
+            await connection.execute(_AMEND, *_amendments(fold))
         return done
 
     def _columns(self, fold: Fold) -> list[object]:
@@ -101,7 +121,27 @@ class FollowUps:
             [entry.source for entry in raw],
             [seal("raw_messages.body", entry.id.bytes, entry.raw or b"") for entry in raw],
             [entry.received_at for entry in raw],
+            _encode(fold.new_names()).decode(),
+            _encode(fold.new_refunds()).decode(),
+            _encode(fold.changed_disputes()).decode(),
+            _encode(fold.changed_parcels()).decode(),
         ]
+
+
+def _amendments(fold: Fold) -> list[list[object]]:
+    """Return the columns of ``amend_orders.sql``."""
+    orders, amended = list(fold.amended), list(fold.amended.values())
+    amounts = [event.amounts for event in amended]
+    return [
+        list(orders),
+        [each.goods for each in amounts],
+        [each.shop_discount for each in amounts],
+        [each.platform_subsidy for each in amounts],
+        [each.freight for each in amounts],
+        [each.payable for each in amounts],
+        [_encode_items(event.items).decode() for event in amended],
+        [bytes.fromhex(event.payload_digest) for event in amended],
+    ]
 
 
 async def _lock_orders(
@@ -118,8 +158,7 @@ async def _lock_orders(
             continue
         if order_no := events.order_no(entry.event):
             numbers.update((channel, order_no, entry.is_test) for channel in entry.channels)
-        if transaction_id := events.transaction_id(entry.event):
-            transactions.add((entry.provider, transaction_id))
+        transactions.update((entry.provider, name) for name in events.names(entry.event))
         if tracking_no := events.tracking_no(entry.event):
             parcels.update((channel, tracking_no) for channel in entry.channels)
     records = await connection.fetch(
@@ -133,7 +172,21 @@ async def _lock_orders(
         list(ids),
         [is_test for _, _, is_test in numbers],
     )
-    return [OrderState(*record) for record in records]
+    return [_order_state(record) for record in records]
+
+
+def _order_state(record: asyncpg.Record) -> OrderState:
+    """Return the order of a row of ``lock_orders.sql``: its state and its amounts."""
+    *state, goods, shop_discount, platform_subsidy, freight = record
+    order = OrderState(*state)
+    order.amounts = Amounts(
+        goods=goods,
+        payable=order.payable,
+        shop_discount=shop_discount,
+        platform_subsidy=platform_subsidy,
+        freight=freight,
+    )
+    return order
 
 
 async def _read_context(
@@ -142,7 +195,7 @@ async def _read_context(
     orders: Sequence[OrderState],
 ) -> Context:
     follow_ups = [entry for entry in batch if isinstance(entry, FollowUp)]
-    named = [entry for entry in follow_ups if events.transaction_id(entry.event)]
+    named = [(entry.provider, name) for entry in follow_ups for name in events.names(entry.event)]
     refunds = [
         (entry.provider, entry.event)
         for entry in follow_ups
@@ -150,8 +203,8 @@ async def _read_context(
     ]
     record = await connection.fetchrow(
         _READ_CONTEXT,
-        [entry.provider for entry in named],
-        [events.transaction_id(entry.event) for entry in named],
+        [provider for provider, _ in named],
+        [name for _, name in named],
         [order.id for order in orders],
         [order.channel for order in orders],
         [order.order_no for order in orders],
@@ -162,8 +215,38 @@ async def _read_context(
         [refund.refund_no for _, refund in refunds],
     )
     assert record is not None, "read_context.sql returns one row"
+    payments = _decode_payments(record["payments"])
+    _attach(
+        payments,
+        refunds=_decode_refunds(record["refunds"]),
+        disputes=_decode_disputes(record["disputes"]),
+        names=_decode_names(record["names"]),
+    )
+    for parcel in _decode_parcels(record["parcels"]):
+        order = next(order for order in orders if order.id == parcel.order_id)
+        order.parcels = (*order.parcels, parcel)
     return Context(
-        payments=_decode_payments(record["payments"]),
+        payments=payments,
         waiting=_decode_waiting(record["waiting"]),
         recorded=set(_decode_recorded(record["recorded"])),
     )
+
+
+def _attach(
+    payments: Sequence[PaymentState],
+    *,
+    refunds: Sequence[RefundReport],
+    disputes: Sequence[DisputeState],
+    names: Sequence[PaymentName],
+) -> None:
+    """Give each payment what was told of it."""
+    by_id = {payment.id: payment for payment in payments}
+    for report in refunds:
+        payment = by_id[report.payment_id]
+        payment.refunds = (*payment.refunds, report)
+    for dispute in disputes:
+        payment = by_id[dispute.payment_id]
+        payment.disputes = (*payment.disputes, dispute)
+    for other in names:
+        payment = by_id[other.payment_id]
+        payment.names = (*payment.names, other.name)

@@ -7,6 +7,7 @@ from uuid import UUID
 import asyncpg
 
 from gateway.domain import messages, placing
+from gateway.domain.folding import Rules
 from gateway.domain.following import FollowUp
 from gateway.domain.placing import Placement
 from gateway.stores.postgres import errors
@@ -24,6 +25,7 @@ class Ledger:
 
     After ``place`` and ``follow`` return, all that they answer is committed. ``is_late``: entries
     were journaled before, so the windows of orders are judged by when each was received.
+    ``takes_parts``: whether several payments of an order of this channel add up.
     """
 
     bad_row = errors.BadRow
@@ -35,6 +37,7 @@ class Ledger:
         sealer: Sealer,
         new_id: Callable[[], UUID],
         is_late: bool,
+        takes_parts: Callable[[str], bool] = lambda channel: True,
     ) -> None:
         self._pool = pool
         self._sealer = sealer
@@ -42,7 +45,9 @@ class Ledger:
         #: Stores orders.
         self.place = Placements(pool=pool, sealer=sealer, is_late=is_late).place
         #: Applies events.
-        self.follow = FollowUps(pool=pool, sealer=sealer, new_id=new_id).follow
+        self.follow = FollowUps(
+            pool=pool, sealer=sealer, rules=Rules(takes_parts=takes_parts, new_id=new_id)
+        ).follow
 
     async def park(self, entry: Placement | FollowUp, reason: str) -> str:
         """Park an entry that cannot be stored, sealed; return the id an operator finds it by.

@@ -1,9 +1,10 @@
 -- Lock the orders that a batch of follow-ups is about, in one order (by id), so that batches
--- cannot deadlock. Found by (channel, order_no, is_test), by the transaction that paid, by the tracking
--- number of their parcel, or by id.
+-- cannot deadlock. Found by (channel, order_no, is_test), by a number of the transaction that paid,
+-- by the tracking number of a parcel, or by id.
 SELECT o.id, o.channel, o.order_no, o.status, o.version, o.hold, o.currency, o.payable, o.paid,
        o.refunded, o.paid_at, o.shipped_at, o.completed_at, o.closed_at, o.carrier, o.tracking_no,
-       o.placed_hold, o.is_test
+       o.placed_hold, o.is_test, o.released_at, o.closed_cause, o.pays_on_delivery, o.is_delivered,
+       o.goods, o.shop_discount, o.platform_subsidy, o.freight
   FROM orders o
  WHERE o.id IN (
            SELECT n.id
@@ -16,6 +17,18 @@ SELECT o.id, o.channel, o.order_no, o.status, o.version, o.hold, o.currency, o.p
              JOIN payments p ON p.provider = i.provider AND p.transaction_id = i.transaction_id
             WHERE p.order_id IS NOT NULL
            UNION
+           SELECT p.order_id
+             FROM unnest($3::text[], $4::text[]) AS i (provider, name)
+             JOIN payment_names o ON o.provider = i.provider AND o.name = i.name
+             JOIN payments p ON p.id = o.payment_id
+            WHERE p.order_id IS NOT NULL
+           UNION
+           SELECT n.id
+             FROM unnest($5::text[], $6::text[]) AS i (channel, tracking_no)
+             JOIN parcels s ON s.tracking_no = i.tracking_no
+             JOIN orders n ON n.id = s.order_id AND n.channel = i.channel
+           UNION
+           -- Shipped when parcels had no rows.
            SELECT n.id
              FROM unnest($5::text[], $6::text[]) AS i (channel, tracking_no)
              JOIN orders n ON n.tracking_no = i.tracking_no AND n.channel = i.channel

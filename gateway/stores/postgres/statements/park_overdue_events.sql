@@ -14,7 +14,11 @@ WITH late AS (
     RETURNING id, source, provider, channels, order_no, transaction_id, event, received_at, is_test
 )
 INSERT INTO parked (id, source, source_key, order_id, reason, detail, received_at)
-SELECT l.id, l.source, l.id::text, o.id, 'unknown_order',
+SELECT l.id, l.source, l.id::text, o.id,
+       -- A held order does not leave: what says that it did waits until the hold ends.
+       CASE WHEN o.hold IS NOT NULL AND l.event ->> 'type' IN ('shipped', 'delivered')
+            THEN 'held' ELSE 'unknown_order'
+       END,
        CASE WHEN o.id IS NULL AND l.order_no = ''
             THEN format('transaction %s names no order', l.transaction_id)
             WHEN o.id IS NULL
@@ -22,16 +26,18 @@ SELECT l.id, l.source, l.id::text, o.id, 'unknown_order',
                      'no %sorder %s for transaction %s', CASE WHEN l.is_test THEN 'test ' END,
                      l.order_no, l.transaction_id
                  )
+            WHEN o.hold IS NOT NULL AND l.event ->> 'type' IN ('shipped', 'delivered')
+            THEN format('%s, and the order is held: %s', l.event ->> 'type', o.hold)
             ELSE format('%s waits for what must come before it', l.event ->> 'type')
        END,
        l.received_at
   FROM late l
        LEFT JOIN LATERAL (
-           SELECT n.id FROM orders n
+           SELECT n.id, n.hold FROM orders n
             WHERE n.order_no = l.order_no AND n.channel = ANY (l.channels)
               AND n.is_test = l.is_test
            UNION ALL
-           SELECT n.id FROM payments p JOIN orders n ON n.id = p.order_id
+           SELECT n.id, n.hold FROM payments p JOIN orders n ON n.id = p.order_id
             WHERE p.provider = l.provider AND p.transaction_id = l.transaction_id
               AND l.order_no = '' AND n.channel = ANY (l.channels)
             LIMIT 1

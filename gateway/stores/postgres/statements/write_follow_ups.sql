@@ -18,20 +18,23 @@ WITH events AS (
        SET status = c.status, version = c.version, hold = c.hold, paid = c.paid,
            refunded = c.refunded, paid_at = c.paid_at, shipped_at = c.shipped_at,
            completed_at = c.completed_at, closed_at = c.closed_at, carrier = c.carrier,
-           tracking_no = c.tracking_no, updated_at = now()
+           tracking_no = c.tracking_no, released_at = c.released_at,
+           closed_cause = c.closed_cause, pays_on_delivery = c.pays_on_delivery,
+           is_delivered = c.is_delivered, updated_at = now()
       FROM json_populate_recordset(null::orders, $2::json) c
      WHERE o.id = c.id
 ), paid AS (
     INSERT INTO payments AS p (
         id, provider, source, transaction_id, order_id, order_no, currency, amount, refunded,
-        standing, paid_at
+        standing, paid_at, is_provisional
     )
     SELECT id, provider, source, transaction_id, order_id, order_no, currency, amount, refunded,
-           standing, paid_at
+           standing, paid_at, is_provisional
       FROM json_populate_recordset(null::payments, $3::json)
         ON CONFLICT (id) DO UPDATE
        SET order_id = excluded.order_id, order_no = excluded.order_no,
-           refunded = excluded.refunded, standing = excluded.standing
+           refunded = excluded.refunded, standing = excluded.standing,
+           is_provisional = excluded.is_provisional
            -- A payment that has an order is changed under that order's lock only. One that was
            -- read before it had one, with no order locked, must not overwrite what it is now.
      WHERE p.order_id IS NULL OR p.order_id = excluded.order_id
@@ -51,7 +54,7 @@ WITH events AS (
        SET resolved_at = now()
       FROM settled s
      WHERE s.shown_at IS NOT NULL AND p.source_key = s.id::text
-       AND p.reason = 'unknown_order' AND p.resolved_at IS NULL
+       AND p.reason IN ('unknown_order', 'held') AND p.resolved_at IS NULL
 ), tried AS (
     UPDATE waiting SET tried_at = now() WHERE id = ANY ($6::uuid[])
 ), staged AS (
@@ -62,6 +65,34 @@ WITH events AS (
     INSERT INTO parked (id, source, source_key, order_id, reason, detail, received_at)
     SELECT id, source, source_key, order_id, reason, detail, received_at
       FROM json_populate_recordset(null::parked, $8::json)
+), named AS (
+    INSERT INTO payment_names (provider, name, payment_id)
+    SELECT provider, name, payment_id FROM json_populate_recordset(null::payment_names, $13::json)
+        ON CONFLICT DO NOTHING
+), refunds_told AS (
+    INSERT INTO refunds (id, payment_id, refund_no, amount, is_total, is_failed, occurred_at)
+    SELECT id, payment_id, refund_no, amount, is_total, is_failed, occurred_at
+      FROM json_populate_recordset(null::refunds, $14::json)
+), disputed AS (
+    INSERT INTO disputes (
+        id, payment_id, dispute_no, amount, state, reason, opened_at, changed_at, due_at
+    )
+    SELECT id, payment_id, dispute_no, amount, state, reason, opened_at, changed_at, due_at
+      FROM json_populate_recordset(null::disputes, $15::json)
+        ON CONFLICT (id) DO UPDATE
+       SET amount = excluded.amount, state = excluded.state, reason = excluded.reason,
+           opened_at = excluded.opened_at, changed_at = excluded.changed_at,
+           due_at = excluded.due_at
+), sent AS (
+    INSERT INTO parcels (
+        id, order_id, carrier, tracking_no, parcel_no, lines, shipped_at, delivered_at
+    )
+    SELECT id, order_id, carrier, tracking_no, parcel_no, lines, shipped_at, delivered_at
+      FROM json_populate_recordset(null::parcels, $16::json)
+        ON CONFLICT (id) DO UPDATE
+       SET carrier = excluded.carrier, tracking_no = excluded.tracking_no,
+           parcel_no = excluded.parcel_no, lines = excluded.lines,
+           shipped_at = excluded.shipped_at, delivered_at = excluded.delivered_at
 ), raw_stored AS (
     INSERT INTO raw_messages (id, source, body, received_at)
     SELECT * FROM unnest($9::uuid[], $10::text[], $11::bytea[], $12::timestamptz[])

@@ -1,0 +1,49 @@
+"""What went back of a payment: all reports of its refunds, and its disputes, as one sum. Pure.
+
+Providers tell refunds one by one, or as the total so far; some fail days later. The sum is a
+function of the reports, whatever the order in which they arrive.
+"""
+
+from collections.abc import Iterable
+from decimal import Decimal
+
+from gateway.domain.following import DisputeState, PaymentState, RefundReport
+
+
+def gone_back(reports: Iterable[RefundReport], disputes: Iterable[DisputeState]) -> Decimal:
+    """Return how much of a payment is with the buyer again, in major units.
+
+    Reports are taken in the order of when they happened. A total replaces what was known if it is
+    more; a refund of its own is added; a failed one takes itself back, wherever it stands, or comes
+    off the total that stood when it failed. A lost dispute went back as well.
+    """
+    told = sorted(reports, key=lambda report: (report.occurred_at, report.is_failed))
+    failed = {report.refund_no for report in told if report.is_failed and not report.is_total}
+    total = Decimal(0)
+    for report in told:
+        if report.is_total:
+            less = max(total - report.amount, Decimal(0))
+            total = less if report.is_failed else max(total, report.amount)
+        elif not report.is_failed and (not report.refund_no or report.refund_no not in failed):
+            total += report.amount
+    return total + sum((each.amount for each in disputes if each.state == "lost"), Decimal(0))
+
+
+def of_before(payment: PaymentState) -> tuple[RefundReport, ...]:
+    """Return the reports of a payment that has none: what was refunded when only the sum was kept.
+
+    A total at the time of the payment: later totals replace it, and single refunds add to it.
+    """
+    if payment.refunds or payment.disputes or not payment.refunded:
+        return payment.refunds
+    return (
+        RefundReport(
+            id=payment.id,
+            payment_id=payment.id,
+            refund_no="",
+            amount=payment.refunded,
+            is_total=True,
+            is_failed=False,
+            occurred_at=payment.paid_at,
+        ),
+    )
