@@ -1,6 +1,7 @@
 """Migrations: atomic, applied once, and by one runner at a time."""
 
 import asyncio
+import json
 import os
 import signal
 import subprocess
@@ -119,11 +120,9 @@ def test_a_database_in_use_is_upgraded_with_all_its_data(bare: Cli, empty_databa
         "applied 0009: Transactions by the account that reported them",
         "applied 0010: Which keys private fields are sealed with",
     ]
-    # New columns are empty, all else is as it was.
-    new = "'{stock_check,tax,tax_included}'::text[]"
-    as_before = f"SELECT (to_jsonb(orders) - {new})::text FROM orders"
-    after = databases.value(empty_database, as_before)
-    assert after == before
+    # Whatever columns are new, all else is as it was.
+    after = databases.value(empty_database, "SELECT to_jsonb(orders)::text FROM orders")
+    assert json.loads(before).items() <= json.loads(after).items()
     assert "order_aliases" in _tables(empty_database)
     # A live order keeps its number for itself, beside a test order of the same one.
     _run(
