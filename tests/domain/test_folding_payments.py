@@ -170,7 +170,11 @@ def test_a_part_that_went_back_is_due_again() -> None:
     order = order_state()
     card = payment_state("applied", transaction_id="P-1", amount=Decimal(60), paid_at=NOW)
     apply(refunded("60", transaction_id="P-1"), order, card)
-    assert (order.status, order.paid, order.refunded) == ("pending_payment", Decimal(60), Decimal(60))
+    assert (order.status, order.paid, order.refunded) == (
+        "pending_payment",
+        Decimal(60),
+        Decimal(60),
+    )
     rest = payment_state("waiting", transaction_id="P-2", amount=Decimal(40))
     later = paid("40", transaction_id="P-2", occurred_at=NOW + timedelta(hours=1))
     rest.paid_at = later.occurred_at

@@ -122,7 +122,9 @@ def test_an_order_of_before_has_the_parcel_that_it_had() -> None:
 @given(data=st.data())
 def test_parcels_commute(data: st.DataObject) -> None:
     """However its parcels are told, an order ends the same; what arrives early is told again."""
-    told: list[events.Event] = [sent("A", 1), sent("B", 2), arrived("A", 8), arrived("B", 9), delivered()]
+    told: list[events.Event] = [
+        sent("A", 1), sent("B", 2), arrived("A", 8), arrived("B", 9), delivered(),
+    ]  # fmt: skip
     told = told[: data.draw(st.integers(1, len(told)))]
     found = set()
     for way in (told, data.draw(st.permutations(told))):

@@ -1,2 +1,2 @@
 CREATE INDEX CONCURRENTLY orders_part_paid
-    ON orders (placed_at DESC, id DESC) WHERE status = 'pending_payment' AND paid > 0
+    ON orders (placed_at DESC, id DESC) WHERE status = 'pending_payment' AND paid > 0;
