@@ -15,13 +15,26 @@ from typing import Any
 
 from ops.simulators.contract import Account, Forgery, Kind, Posted, Simulator, Trade
 
-KINDS: frozenset[Kind] = frozenset({"paid", "partial_refund", "refund"})
+#: The event code of each kind.
+_CODES: dict[Kind, str] = {
+    "paid": "AUTHORISATION",
+    "part_paid": "AUTHORISATION",
+    "rest_paid": "AUTHORISATION",
+    "partial_refund": "REFUND",
+    "refund_failed": "REFUND_FAILED",
+    "refund": "REFUND",
+    "dispute_opened": "NOTIFICATION_OF_CHARGEBACK",
+    "dispute_lost": "CHARGEBACK",
+    "dispute_won": "CHARGEBACK_REVERSED",
+}
+KINDS: frozenset[Kind] = frozenset(_CODES)
 #: No send time is signed, so no message can be stale.
 FORGERIES: frozenset[Forgery] = frozenset({"foreign_key", "changed", "unsigned", "not_ours"})
 CURRENCIES = ("EUR", "JPY", "ISK", "KWD")
 
 _ALPHABET = "BCDFGHJKLMNPQRSTVWXZ23456789"
 _CENTRAL_EUROPE = timezone(timedelta(hours=1))
+_TO_DEFEND = timedelta(days=14)
 # By Adyen's table of currencies; two where a currency is in none of these.
 _WHOLE = frozenset("CVE DJF GNF IDR JPY KMF KRW PYG RWF UGX VND VUV XAF XOF XPF".split())
 _THOUSANDTHS = frozenset("BHD IQD JOD KWD LYD OMR TND".split())
@@ -100,43 +113,59 @@ class _Adyen:
         return {**item, "additionalData": {**item["additionalData"], "hmacSignature": signature}}
 
     def _item(self, kind: Kind, trade: Trade, at: datetime) -> dict[str, Any]:
-        payment = _reference("payment", trade.serial)
-        common = {
+        if kind not in _CODES:
+            raise ValueError(f"Adyen sends no message {kind}")
+        item = {
+            "additionalData": {},
+            "amount": _amount(_told(kind, trade), trade.currency),
+            "eventCode": _CODES[kind],
             "eventDate": at.astimezone(_CENTRAL_EUROPE).isoformat(timespec="seconds"),
             "merchantAccountCode": self._merchant_account,
+            "merchantReference": trade.order_no,
             "paymentMethod": "mc",
+            "pspReference": _reference(_OWN.get(kind, kind), trade.serial),
+            "reason": "",
             "success": "true",
         }
-        if kind == "paid":
-            return {
+        if _CODES[kind] == "AUTHORISATION":
+            # A gift card, and a card for what is left; or a card for all of it.
+            return item | {
                 "additionalData": {
                     "authCode": "073123",
                     "cardSummary": "0008",
                     "expiryDate": "03/2030",
                     "paymentMethodVariant": "mcstandardcredit",
                 },
-                "amount": _amount(trade.amount, trade.currency),
-                "eventCode": "AUTHORISATION",
-                "merchantReference": trade.order_no,
                 "operations": ["CANCEL", "CAPTURE", "REFUND"],
-                "pspReference": payment,
+                "paymentMethod": "givex" if kind == "part_paid" else "mc",
                 "reason": "073123:0008:03/2030",
-                **common,
             }
-        if kind in ("partial_refund", "refund"):
-            is_first = kind == "partial_refund"
-            returned = trade.refunded if is_first else trade.amount - trade.refunded
-            return {
-                "additionalData": {"bookingDate": common["eventDate"]},
-                "amount": _amount(returned, trade.currency),
-                "eventCode": "REFUND",
-                "merchantReference": f"return-{trade.serial}-{1 if is_first else 2}",
-                "originalReference": payment,
-                "pspReference": _reference(kind, trade.serial),
-                "reason": "",
-                **common,
-            }
-        raise ValueError(f"Adyen sends no message {kind}")
+        item["originalReference"] = _reference("payment", trade.serial)
+        if kind.startswith("dispute"):
+            ends_at = (at + _TO_DEFEND).astimezone(_CENTRAL_EUROPE).isoformat(timespec="seconds")
+            additional = {"chargebackReasonCode": "10.4", "defensePeriodEndsAt": ends_at}
+            return item | {"additionalData": additional, "reason": "Other Fraud-Card Absent"}
+        return item | {
+            "additionalData": {"bookingDate": item["eventDate"]},
+            "merchantReference": f"return-{trade.serial}-{2 if kind == 'refund' else 1}",
+        }
+
+
+#: What the number of a message is made of, where it is not its kind: a payment, and a refund and
+#: a dispute, which keep theirs.
+_OWN: dict[Kind, str] = {
+    "paid": "payment",
+    "refund_failed": "partial_refund",
+    "dispute_opened": "dispute",
+    "dispute_lost": "dispute",
+    "dispute_won": "dispute",
+}
+
+
+def _told(kind: Kind, trade: Trade) -> Decimal:
+    if kind in ("part_paid", "partial_refund", "refund_failed"):
+        return trade.refunded
+    return trade.amount - trade.refunded if kind in ("rest_paid", "refund") else trade.amount
 
 
 def _reference(what: str, serial: str) -> str:
