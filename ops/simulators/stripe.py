@@ -1,7 +1,8 @@
 """Simulated Stripe: snapshot events of a webhook endpoint, signed again for each delivery.
 
 Written from Stripe's documentation, not from the gateway: amounts in its smallest unit, refunds as
-the total of the charge so far, the signature over ``t``, a full stop and the body.
+the total of the charge so far, the signature over ``t``, a full stop and the body. A part of an
+order is paid by an intent of its own.
 """
 
 import hashlib
@@ -14,11 +15,24 @@ from typing import Any
 
 from ops.simulators.contract import Account, Forgery, Kind, Posted, Simulator, Trade
 
-KINDS: frozenset[Kind] = frozenset({"paid", "partial_refund", "refund", "closed"})
+KINDS: frozenset[Kind] = frozenset(
+    {
+        "paid", "part_paid", "rest_paid", "partial_refund", "refund_failed", "refund",
+        "dispute_opened", "dispute_won", "dispute_lost", "closed",
+    }
+)  # fmt: skip
 FORGERIES: frozenset[Forgery] = frozenset(
     {"foreign_key", "changed", "unsigned", "stale", "not_ours"}
 )
 CURRENCIES = ("EUR", "JPY", "KWD", "ISK")
+
+#: The type of the event, and the status of the dispute.
+_DISPUTES: dict[Kind, tuple[str, str]] = {
+    "dispute_opened": ("charge.dispute.created", "needs_response"),
+    "dispute_won": ("charge.dispute.closed", "won"),
+    "dispute_lost": ("charge.dispute.closed", "lost"),
+}
+_DISPUTE_DAYS = 20
 
 _API_VERSION = "2025-09-30.clover"
 # By Stripe's page of currencies. ISK and UGX have no decimals and are sent with two.
@@ -101,8 +115,88 @@ class _Stripe:
         return event
 
     def _content(self, kind: Kind, trade: Trade, created: int) -> tuple[str, dict[str, Any]]:
+        if kind in ("paid", "part_paid", "rest_paid", "closed"):
+            return self._intent(kind, trade, created)
+        if kind in ("partial_refund", "refund"):
+            return "charge.refunded", self._charge(trade, created, is_whole=kind == "refund")
+        of_payment = {
+            "charge": _id("ch_", "charge", trade),
+            "created": created,
+            "currency": trade.currency.lower(),
+            # Metadata of the payment is not that of its refunds and disputes.
+            "metadata": {},
+            "payment_intent": _id("pi_", "intent", trade),
+        }
+        if kind == "refund_failed":
+            return "refund.failed", {
+                "id": _id("re_", "refund", trade),
+                "object": "refund",
+                "amount": _minor(trade.refunded, trade.currency),
+                "failure_reason": "expired_or_canceled_card",
+                "reason": "requested_by_customer",
+                "status": "failed",
+                **of_payment,
+            }
+        if kind in _DISPUTES:
+            name, status = _DISPUTES[kind]
+            due_by = created + _DISPUTE_DAYS * 86400
+            return name, {
+                "id": _id("du_", "dispute", trade),
+                "object": "dispute",
+                "amount": _minor(trade.amount, trade.currency),
+                "evidence_details": {"due_by": due_by, "has_evidence": False, "past_due": False},
+                "is_charge_refundable": False,
+                "livemode": self._is_live,
+                "reason": "product_not_received",
+                "status": status,
+                **of_payment,
+            }
+        raise ValueError(f"Stripe sends no message {kind}")
+
+    def _intent(self, kind: Kind, trade: Trade, created: int) -> tuple[str, dict[str, Any]]:
+        part = kind if kind in ("part_paid", "rest_paid") else ""
+        due = {"part_paid": trade.refunded, "rest_paid": trade.amount - trade.refunded}
+        amount = _minor(due.get(kind, trade.amount), trade.currency)
+        intent = {
+            **self._common(trade, created, amount),
+            "id": _id("pi_", f"intent{part}", trade),
+            "object": "payment_intent",
+            "amount_capturable": 0,
+            "capture_method": "automatic_async",
+            "confirmation_method": "automatic",
+            "latest_charge": _id("ch_", f"charge{part}", trade),
+            "payment_method_types": ["card", "link"],
+        }
+        if kind != "closed":
+            paid = {"amount_received": amount, "status": "succeeded"}
+            return "payment_intent.succeeded", {**intent, **paid}
+        return "payment_intent.canceled", {
+            **intent,
+            "amount_received": 0,
+            "canceled_at": created,
+            "cancellation_reason": "abandoned",
+            "latest_charge": None,
+            "status": "canceled",
+        }
+
+    def _charge(self, trade: Trade, created: int, *, is_whole: bool) -> dict[str, Any]:
         amount = _minor(trade.amount, trade.currency)
-        common = {
+        returned = trade.amount if is_whole else trade.refunded
+        return {
+            **self._common(trade, created, amount),
+            "id": _id("ch_", "charge", trade),
+            "object": "charge",
+            "amount_captured": amount,
+            "amount_refunded": _minor(returned, trade.currency),
+            "captured": True,
+            "paid": True,
+            "payment_intent": _id("pi_", "intent", trade),
+            "refunded": is_whole,
+            "status": "succeeded",
+        }
+
+    def _common(self, trade: Trade, created: int, amount: int) -> dict[str, Any]:
+        return {
             "amount": amount,
             "created": created,
             "currency": trade.currency.lower(),
@@ -113,47 +207,6 @@ class _Stripe:
             "payment_method": _id("pm_", "card", trade),
             "shipping": None,
         }
-        intent = {
-            "id": _id("pi_", "intent", trade),
-            "object": "payment_intent",
-            "amount_capturable": 0,
-            "capture_method": "automatic_async",
-            "confirmation_method": "automatic",
-            "latest_charge": _id("ch_", "charge", trade),
-            "payment_method_types": ["card", "link"],
-            **common,
-        }
-        if kind == "paid":
-            return "payment_intent.succeeded", {
-                **intent,
-                "amount_received": amount,
-                "status": "succeeded",
-            }
-        if kind == "closed":
-            return "payment_intent.canceled", {
-                **intent,
-                "amount_received": 0,
-                "canceled_at": created,
-                "cancellation_reason": "abandoned",
-                "latest_charge": None,
-                "status": "canceled",
-            }
-        if kind in ("partial_refund", "refund"):
-            is_whole = kind == "refund"
-            returned = trade.amount if is_whole else trade.refunded
-            return "charge.refunded", {
-                "id": _id("ch_", "charge", trade),
-                "object": "charge",
-                "amount_captured": amount,
-                "amount_refunded": _minor(returned, trade.currency),
-                "captured": True,
-                "paid": True,
-                "payment_intent": _id("pi_", "intent", trade),
-                "refunded": is_whole,
-                "status": "succeeded",
-                **common,
-            }
-        raise ValueError(f"Stripe sends no message {kind}")
 
 
 def _signed(body: bytes, secret: str, at: datetime) -> Posted:
