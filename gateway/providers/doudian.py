@@ -10,8 +10,8 @@ Protocol: https://op.jinritemai.com, "message push", and the source of doudian (
 - Amounts are in fen, times in unix seconds.
 
 Buyer and address are encrypted and the lines of an order are not included, so no push can place
-an order. It can only prove: paid, shipped, completed, cancelled, refunded. The order itself comes
-from another source; events that arrive earlier wait for it.
+an order. It can only prove: paid, to be paid on delivery, shipped, completed, cancelled, refunded.
+The order itself comes from another source; events that arrive earlier wait for it.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -31,7 +31,12 @@ _ITEMS_MAX = 1000
 _FEN_LIMIT = 10**14
 _CARRIER_MAX = 64
 _TRACKING_NO_MAX = 64
+_ID_MAX = 64
+_PIECES_MAX = 100_000
+#: ``pay_type``: nothing was paid, the order was confirmed and is paid on delivery.
 _CASH_ON_DELIVERY = 0
+#: ``order_type``: goods that are sent. The others are vouchers, services and top-ups.
+_SENT = 0
 _GREETING = "0"
 
 _REPLIES: dict[contract.Answer, contract.Reply] = {
@@ -49,10 +54,11 @@ Meaning = Literal["paid", "shipped", "completed", "cancelled", "refunded", "note
 _MEANINGS: Mapping[str, Meaning] = {
     "100": "noted",
     "101": "paid",
-    "102": "shipped",
+    "102": "shipped",  # all of it; the parcel is the last one
     "103": "completed",
+    "104": "shipped",  # the logistics of a parcel were changed: its number, or its carrier
     "106": "cancelled",
-    "108": "shipped",  # partially; the order has one state for both
+    "108": "shipped",  # a part of it
     "206": "refunded",
     "225": "refunded",
 }
@@ -87,18 +93,28 @@ class _Data(Struct):
 
 class _Paid(_Data):
     pay_amount: int | None = None
-    pay_time: int | None = None
     pay_type: int | None = None
+    #: Read by itself: no odd time costs a payment.
+    pay_time: msgspec.Raw = msgspec.Raw(b"null")
+
+
+class _Content(Struct):
+    sku_id: _Id = ""
+    product_id: _Id = ""
+    shipped_num: int = 0
 
 
 class _Logistics(Struct):
     express_company_id: str = ""
     logistics_code: str = ""
+    pack_id: _Id = ""
+    shipped_order_info: msgspec.Raw = msgspec.Raw(b"null")
 
 
 class _Shipped(_Data):
     logistics_msg: _Logistics | None = None
-    update_time: int | None = None
+    order_type: int | None = None
+    update_time: msgspec.Raw = msgspec.Raw(b"null")
 
 
 class _Completed(_Data, kw_only=True):
@@ -121,6 +137,8 @@ _TEXT = msgspec.json.Decoder(str)
 _DATA = msgspec.json.Decoder(_Data)
 _PAID = msgspec.json.Decoder(_Paid)
 _SHIPPED = msgspec.json.Decoder(_Shipped)
+_CONTENTS = msgspec.json.Decoder(list[_Content] | None)
+_SECONDS = msgspec.json.Decoder(int)
 _COMPLETED = msgspec.json.Decoder(_Completed)
 _CANCELLED = msgspec.json.Decoder(_Cancelled)
 _REFUNDED = msgspec.json.Decoder(_Refunded)
@@ -215,9 +233,16 @@ class _PushedMessage:
     def order_no(self) -> str:
         return fields.order_no(self._p_id)
 
-    def at(self, seconds: int | None) -> datetime:
-        """Turn a time of the platform into ours; where it gives none, now."""
-        return fields.from_unix(seconds) if seconds else self.now
+    def at(self, seconds: int) -> datetime:
+        """Turn a time of the platform into ours. Raises ``Rejected``."""
+        return fields.from_unix(seconds)
+
+    def at_or_now(self, raw: msgspec.Raw) -> datetime:
+        """Turn a time of the platform into ours; where it gives none that can be read, now."""
+        try:
+            return self.at(fields.decoded_leniently(_SECONDS, raw))
+        except errors.Rejected:
+            return self.now
 
     def unmapped(self, detail: str) -> events.Unmapped:
         try:
@@ -257,7 +282,7 @@ def _paid(pushed: _PushedMessage) -> events.Event:
     data = fields.decoded_leniently(_PAID, pushed.data)
     if data.pay_type == _CASH_ON_DELIVERY:
         # The order was confirmed; it is paid on delivery.
-        return events.Noted(pushed.kind, pushed.at(data.pay_time))
+        return events.PaysOnDelivery(pushed.order_no(), pushed.at_or_now(data.pay_time))
     if data.pay_amount is None:
         raise fields.malformed("paid, but without an amount")
     order_no = pushed.order_no()
@@ -267,19 +292,45 @@ def _paid(pushed: _PushedMessage) -> events.Event:
         order_no=order_no,
         amount=_fen(data.pay_amount),
         currency=_CURRENCY,
-        occurred_at=pushed.at(data.pay_time),
+        occurred_at=pushed.at_or_now(data.pay_time),
     )
 
 
 def _shipped(pushed: _PushedMessage) -> events.Event:
     data = fields.decoded_leniently(_SHIPPED, pushed.data)
     logistics = data.logistics_msg or _Logistics()
+    carrier, number = logistics.express_company_id, logistics.logistics_code
+    if data.order_type in (None, _SENT) or carrier or number:
+        carrier = fields.label(carrier, "the carrier", _CARRIER_MAX)
+        number = fields.token(number, "the tracking number", _TRACKING_NO_MAX)
     return events.Shipped(
         order_no=pushed.order_no(),
-        carrier=fields.label(logistics.express_company_id, "the carrier", _CARRIER_MAX),
-        tracking_no=fields.token(logistics.logistics_code, "the tracking number", _TRACKING_NO_MAX),
-        occurred_at=pushed.at(data.update_time),
+        carrier=carrier,
+        tracking_no=number,
+        occurred_at=pushed.at_or_now(data.update_time),
+        parcel_no=_known(logistics.pack_id),
+        lines=_lines(logistics.shipped_order_info),
     )
+
+
+def _lines(raw: msgspec.Raw) -> tuple[events.ParcelLine, ...]:
+    """Return what the parcel holds; nothing where that is not told, or cannot be read."""
+    try:
+        contents = fields.decoded_leniently(_CONTENTS, raw) or []
+    except errors.Rejected:
+        return ()
+    found = [
+        (_known(each.sku_id) or _known(each.product_id), each.shipped_num) for each in contents
+    ]
+    if not all(sku and 0 < n <= _PIECES_MAX for sku, n in found):
+        return ()
+    return tuple(events.ParcelLine(sku, n) for sku, n in found)
+
+
+def _known(number: _Id) -> str:
+    """Return an id as text; ``""`` for none, which the platform also writes as 0."""
+    text = _text(number)
+    return text if text != "0" and fields.is_token(text, _ID_MAX) else ""
 
 
 def _completed(pushed: _PushedMessage) -> events.Event:

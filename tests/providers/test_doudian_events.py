@@ -50,6 +50,7 @@ def test_paid() -> None:
     ("tag", "data", "event"),
     [
         ("102", SHIPPED_DATA, events.Shipped(ORDER_NO, "yunda", "4313408", AT)),
+        ("104", SHIPPED_DATA, events.Shipped(ORDER_NO, "yunda", "4313408", AT)),
         ("108", SHIPPED_DATA, events.Shipped(ORDER_NO, "yunda", "4313408", AT)),
         ("103", COMPLETED_DATA, events.Delivered(ORDER_NO, AT)),
         ("106", CANCELLED_DATA, events.Closed(ORDER_NO, "cancelled", AT)),
@@ -86,9 +87,58 @@ def test_data_as_an_object_and_numbers_as_text() -> None:
     assert ADAPTER.read(signed(push)).items == [contract.Item("7", PAYMENT)]
 
 
-def test_cash_on_delivery_is_not_paid() -> None:
-    """An order confirmed to be paid at the door has not been paid."""
-    assert one("101", PAID_DATA | {"pay_type": 0}) == events.Noted("tag:101", AT)
+@pytest.mark.parametrize("pay_type", [0, "0", 0.0])
+def test_cash_on_delivery_is_not_paid(pay_type: object) -> None:
+    """An order confirmed to be paid at the door may be shipped, and has not been paid."""
+    assert one("101", PAID_DATA | {"pay_type": pay_type}) == events.PaysOnDelivery(ORDER_NO, AT)
+
+
+LOGISTICS: dict[str, Any] = {"express_company_id": "yunda", "logistics_code": "4313408"}
+CONTENTS = [
+    {"sku_id": 3373737, "product_id": 2329389, "shipped_num": 1, "sku_num": 2},
+    {"sku_id": 0, "product_id": "77", "shipped_num": "3", "sku_num": 3},
+]
+
+
+@pytest.mark.parametrize(
+    ("contents", "lines"),
+    [
+        (CONTENTS, (events.ParcelLine("3373737", 1), events.ParcelLine("77", 3))),
+        ([], ()),
+        (None, ()),
+        # What is in a parcel is only told: no odd line costs the parcel.
+        ("none", ()),
+        ([CONTENTS[0] | {"shipped_num": 0}], ()),
+        ([CONTENTS[0] | {"shipped_num": "many"}], ()),
+        ([CONTENTS[0] | {"sku_id": "a b", "product_id": ""}], ()),
+    ],
+)
+@pytest.mark.parametrize("tag", ["102", "104", "108"])
+def test_a_parcel_has_a_number_and_lines(tag: str, contents: Any, lines: Any) -> None:
+    """Several parcels of an order are told apart; a changed one is known by its number."""
+    parcel = LOGISTICS | {"pack_id": "4705288465508532862", "shipped_order_info": contents}
+    assert one(tag, SHIPPED_DATA | {"logistics_msg": parcel}) == events.Shipped(
+        ORDER_NO, "yunda", "4313408", AT, "4705288465508532862", lines
+    )
+
+
+@pytest.mark.parametrize("logistics", [None, {}, {"express_company_id": "", "logistics_code": ""}])
+def test_what_is_not_sent_has_no_parcel(logistics: Any) -> None:
+    """Vouchers, services and top-ups are reported as shipped as well."""
+    data = SHIPPED_DATA | {"logistics_msg": logistics}
+    assert one("102", data | {"order_type": 2}) == events.Shipped(ORDER_NO, "", "", AT)
+    assert isinstance(one("102", data | {"order_type": 0}), events.Unmapped)
+    assert isinstance(one("102", data | {"order_type": None}), events.Unmapped)
+
+
+@pytest.mark.parametrize("at", [1, "", "2026-11-23 20:00:00", None, [], 10**400])
+def test_no_odd_time_costs_a_payment_or_a_parcel(at: Any) -> None:
+    paid, shipped = one("101", PAID_DATA | {"pay_time": at}), one(
+        "102", SHIPPED_DATA | {"update_time": at}
+    )  # fmt: skip
+    assert isinstance(paid, events.PaymentSucceeded)
+    assert isinstance(shipped, events.Shipped)
+    assert paid.occurred_at == shipped.occurred_at == NOW
 
 
 def test_repeat_inside_a_push() -> None:
@@ -120,7 +170,6 @@ def test_other_shops() -> None:
         ("101", PAID_DATA | {"p_id": None}),
         ("101", PAID_DATA | {"p_id": 2**70}),
         ("101", PAID_DATA | {"p_id": "A B"}),
-        ("101", PAID_DATA | {"pay_time": 1}),
         ("102", SHIPPED_DATA | {"logistics_msg": None}),
         ("102", SHIPPED_DATA | {"logistics_msg": {"express_company_id": "yunda"}}),
         # What a tag with another meaning would look like.
