@@ -11,15 +11,15 @@ https://shopify.dev/docs/api/admin-rest/latest/resources/order
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta, Struct
 
 from gateway.domain import errors, events
-from gateway.providers import contract, shopify_orders
-from gateway.providers.shared import body_hmac, fields
+from gateway.providers import contract, shopify_disputes, shopify_orders, shopify_parcels
+from gateway.providers.shared import body_hmac, fields, shop_orders
 
 _SECRET_CHARACTERS_MIN = 16
 
@@ -44,13 +44,20 @@ class Options(Struct, forbid_unknown_fields=True, kw_only=True, frozen=True):
     shop: Annotated[str, Meta(pattern=r"\A[a-z0-9][a-z0-9-]{0,62}\.myshopify\.com\Z")]
     #: Orders of the bogus gateway: ``noted`` records them, ``taken`` books them as tests.
     test_orders: Literal["noted", "taken"] = "noted"
-    #: Park a fulfilment without a tracking number (digital goods never have one).
-    park_untracked: bool = True
+    #: Park an order that is fulfilled without a tracking number, besides booking it as shipped.
+    park_untracked: bool = False
     #: Country of an order that names none (goods without delivery), as in ISO 3166-1.
     country: Annotated[str, Meta(pattern=r"\A[A-Z]{2}\Z")] = "US"
 
 
+class _Fulfilment(Struct):
+    order_id: int
+    name: str = ""
+    updated_at: str | None = None
+
+
 _NAMES = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_FULFILMENT = msgspec.json.Decoder(_Fulfilment)
 
 
 def adapter(account: contract.Account) -> contract.Adapter:
@@ -88,8 +95,25 @@ class Shopify:
             raise errors.Rejected("not_ours", "a message of another shop; see the option shop")
         digest = hashlib.blake2b(message.body, digest_size=12).hexdigest()
         names = fields.decoded(_NAMES, message.body)
-        if "line_items" in names and "financial_status" in names:
-            found = shopify_orders.items(
+        try:
+            found = self._items(message, names, digest)
+        except errors.Rejected as rejected:
+            # A genuine message is not rejected for its content: it would be sent for hours, and
+            # then no more.
+            parked = events.Unmapped("unreadable", "", rejected.hint, message.now)
+            found = [contract.Item(f"unreadable:{digest}", parked)]
+        return contract.Reading(found)
+
+    def reply(self, answer: contract.Answer) -> contract.Reply:
+        """Return JSON; Shopify checks the status and requires 401 for an invalid signature."""
+        return _REPLIES[answer]
+
+    def _items(
+        self, message: contract.Message, names: Collection[str], digest: str
+    ) -> list[contract.Item]:
+        kinds = set(names)
+        if {"line_items", "financial_status"} <= kinds:
+            return shopify_orders.items(
                 message.body,
                 digest=digest,
                 now=message.now,
@@ -98,17 +122,15 @@ class Shopify:
                 park_untracked=self._options.park_untracked,
                 take_tests=self._options.test_orders == "taken",
             )
-        elif "order_id" in names and "transactions" in names:
+        if {"order_id", "transactions"} <= kinds:
             # refunds/create names neither the order's currency nor whether it is a test; the
             # order message that is sent with it does.
-            found = [contract.Item(f"refund:{digest}", events.Noted("refund", message.now))]
-        else:
-            found = [_no_order(names, digest, message)]
-        return contract.Reading(found)
-
-    def reply(self, answer: contract.Answer) -> contract.Reply:
-        """Return JSON; Shopify checks the status and requires 401 for an invalid signature."""
-        return _REPLIES[answer]
+            return [contract.Item(f"refund:{digest}", events.Noted("refund", message.now))]
+        if kinds >= shopify_disputes.NAMES:
+            return [shopify_disputes.item(message.body, digest=digest, now=message.now)]
+        if kinds >= shopify_parcels.NAMES:
+            return _parcels(message, digest)
+        return [_no_order(kinds, digest, message)]
 
     def _check_signature(self, message: contract.Message) -> None:
         signature = message.headers.get("X-Shopify-Hmac-Sha256")
@@ -122,18 +144,35 @@ class Shopify:
             )
 
 
-def _no_order(
-    names: dict[str, msgspec.Raw], digest: str, message: contract.Message
-) -> contract.Item:
+def _parcels(message: contract.Message, digest: str) -> list[contract.Item]:
+    """Return the parcels of a fulfilment, whose name is that of its order, and a number."""
+    head = fields.decoded_as_possible(_FULFILMENT, message.body, needed=("order_id", "name"))
+    id_ = shop_orders.id_text(head.order_id, giver="Shopify")
+    told = shop_orders.OrderMessage(
+        kind="fulfillment",
+        order_no=fields.merchant_order_no(head.name.rpartition(".")[0]),
+        key=f"order:{id_}",
+        digest=digest,
+        now=message.now,
+        changed=head.updated_at,
+    )
+    if not told.order_no:
+        return [told.whole(told.unmapped(f"a parcel of order {id_}, whose number is not told"))]
+    return shopify_parcels.of_fulfilment(told, message.body) or [
+        contract.Item(f"other:{digest}", events.Noted("fulfillment", message.now))
+    ]
+
+
+def _no_order(names: set[str], digest: str, message: contract.Message) -> contract.Item:
     for name, (kind, duty) in _DUTIES.items():
         if name in names:
             event: events.Event = events.Unmapped(kind, "", f"Shopify asks: {duty}", message.now)
             break
     else:
-        if names.keys() == _SHOP_REDACT:
+        if names == _SHOP_REDACT:
             detail = "Shopify asks: erase the shop's data within 30 days"
             event = events.Unmapped("shop.redact", "", detail, message.now)
-        elif names.keys() == {"id"}:
+        elif names == {"id"}:
             detail = "an order was deleted at the shop; the message holds nothing but its id"
             event = events.Unmapped("orders.delete", "", detail, message.now)
         else:

@@ -105,24 +105,33 @@ class WooCommerce:
                 "and written again on the way",
             )
         digest = hashlib.blake2b(message.body, digest_size=12).hexdigest()
+        names = fields.decoded_leniently(_NAMES, message.body).keys()
+        try:
+            found = self._items(message, names, digest)
+        except errors.Rejected as rejected:
+            # A genuine message is not rejected for its content: the shop would switch its webhook
+            # off.
+            parked = events.Unmapped("unreadable", "", rejected.hint, message.now)
+            found = [contract.Item(f"unreadable:{digest}", parked)]
+        return contract.Reading(found)
+
+    def _items(
+        self, message: contract.Message, names: Collection[str], digest: str
+    ) -> list[contract.Item]:
+        topic = fields.kind(message.headers.get("X-WC-Webhook-Topic", ""))
+        if topic.partition(".")[0] in _NOT_ORDERS or set(names) >= _OF_SUBSCRIPTION:
+            return [contract.Item(f"other:{digest}", events.Noted(topic, message.now))]
         head = fields.decoded_leniently(_HEAD, message.body)
         if not 0 < head.id < 1 << 63:
             raise fields.malformed("the id is not a number that a shop assigns")
-        names = fields.decoded_leniently(_NAMES, message.body).keys()
-        topic = fields.kind(message.headers.get("X-WC-Webhook-Topic", ""))
-        if topic.partition(".")[0] in _NOT_ORDERS or names >= _OF_SUBSCRIPTION:
-            event = events.Noted(topic, message.now)
-            return contract.Reading([contract.Item(f"other:{digest}", event)])
         if not head.line_items and head.number is None:
-            return contract.Reading([_no_order(head.id, names, digest, message.now)])
-        return contract.Reading(
-            woocommerce_orders.items(
-                message.body,
-                digest=digest,
-                now=message.now,
-                channel=self._channel,
-                country=self._options.country,
-            )
+            return [_no_order(head.id, names, digest, message.now)]
+        return woocommerce_orders.items(
+            message.body,
+            digest=digest,
+            now=message.now,
+            channel=self._channel,
+            country=self._options.country,
         )
 
     def reply(self, answer: contract.Answer) -> contract.Reply:

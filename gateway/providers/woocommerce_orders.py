@@ -1,58 +1,32 @@
 """Map WooCommerce's complete order: the order it places, and the events that its status proves.
 
-All messages about an order must produce the same submission, so only fields that never change go
-into it: neither refunds nor the status. Amounts are decimal strings in major units, before tax,
-with the tax in a separate field.
+All messages about an order must produce the same submission (``woocommerce_lines``). The events:
 
-- A line costs ``total`` + ``total_tax``; its unit price is the one before coupons, rounded up, and
-  the excess is the line's discount.
-- Fees are separate lines (``fee``), or a shop discount if negative; shipping is freight. All
-  include their tax.
-- The shop rounds each figure separately, but sums up the unrounded ones. The difference, at most
-  half a unit per figure, is a line ``rounding`` or a shop discount. If it is larger, the order is
-  parked, and its events are booked nevertheless.
+- What was paid is the total, once ``date_paid_gmt`` says so. A shop works on an order that is not
+  paid where it is paid on delivery.
+- A completed order is delivered, whatever was or was not sent.
+- A cancelled one is closed, whatever was paid for it. A failed payment is none: the buyer may try
+  again.
+- Refunds have numbers of their own. One that is deleted at the shop is not in later messages, and
+  no message says so.
 """
 
 import functools
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Any
 
 import msgspec
 from msgspec import Struct
 
-from gateway.domain import events, money, orders
-from gateway.providers import contract
-from gateway.providers.shared import fields, shop_orders
+from gateway.domain import errors, events, orders
+from gateway.providers import contract, woocommerce_lines
+from gateway.providers.shared import fields, shop_amounts, shop_orders
 
+#: Carts, not orders.
+_CARTS = frozenset({"checkout-draft", "auto-draft"})
 _UNPAID = frozenset({"pending", "on-hold", "failed"})
 _PAID = frozenset({"processing", "completed", "refunded"})
-
-
-class _Line(Struct):
-    total: Decimal
-    name: str | None = None
-    #: Plug-ins sell by weight or length: 0.5.
-    quantity: Decimal = Decimal(1)
-    subtotal: Decimal | None = None
-    subtotal_tax: Decimal = money.ZERO
-    total_tax: Decimal = money.ZERO
-    sku: str | None = None
-    product_id: int = 0
-    variation_id: int = 0
-
-
-class _Address(Struct):
-    first_name: str | None = None
-    last_name: str | None = None
-    company: str | None = None
-    address_1: str | None = None
-    address_2: str | None = None
-    city: str | None = None
-    state: str | None = None
-    postcode: str | None = None
-    country: str | None = None
-    phone: str | None = None
+_CASH_ON_DELIVERY = "cod"
 
 
 class _Refund(Struct):
@@ -72,22 +46,10 @@ class _Paid(_Head, kw_only=True):
 
     currency: str
     total: Decimal
-    refunds: list[_Refund] = []
+    refunds: list[msgspec.Raw] = []
+    payment_method: str | None = None
     date_paid_gmt: str | None = None
     date_completed_gmt: str | None = None
-
-
-class _Order(_Head, kw_only=True):
-    currency: str
-    total: Decimal
-    date_created_gmt: str
-    line_items: list[_Line] = []
-    shipping_lines: list[_Line] = []
-    fee_lines: list[_Line] = []
-    customer_id: int = 0
-    customer_note: str | None = None
-    billing: _Address | None = None
-    shipping: _Address | None = None
 
 
 _id = functools.partial(shop_orders.id_text, giver="a shop")
@@ -95,14 +57,16 @@ _id = functools.partial(shop_orders.id_text, giver="a shop")
 _moment_or = functools.partial(shop_orders.moment_or, zone=UTC)
 _HEAD = msgspec.json.Decoder(_Head)
 _PAID_PART = msgspec.json.Decoder(_Paid)
-_ORDER = msgspec.json.Decoder(_Order)
+_REFUND = msgspec.json.Decoder(_Refund)
+#: Fields that money, number and status need; any other that is odd is left out.
+_NEEDED = frozenset({"id", "number", "status", "currency", "total", "refunds", "date_paid_gmt"})
 
 
 def items(
     body: bytes, *, digest: str, now: datetime, channel: str, country: str
 ) -> list[contract.Item]:
     """Return the order and its events. Raises ``Rejected`` if it names no order."""
-    head = fields.decoded_leniently(_HEAD, body)
+    head = fields.decoded_as_possible(_HEAD, body, needed=_NEEDED)
     if isinstance(head.number, int) and not 0 < head.number < 1 << 63:
         raise fields.malformed("the number is not one that a shop assigns")
     id_ = _id(head.id)
@@ -114,15 +78,19 @@ def items(
         changed=head.date_modified_gmt,
         zone=UTC,
     )
-    if head.status == "checkout-draft":
-        # A shopping cart, not an order.
+    if head.status in _CARTS:
         return [message.whole(events.Noted(message.kind, now))]
     return shop_orders.items(
         message,
         str(head.number),
         id_=id_,
         report=lambda message: _Report(
-            message, fields.decoded_leniently(_PAID_PART, body), body, now, channel, country
+            message,
+            fields.decoded_as_possible(_PAID_PART, body, needed=_NEEDED),
+            body,
+            now,
+            channel,
+            country,
         ),
     )
 
@@ -147,170 +115,102 @@ class _Report(Struct, frozen=True):
         return f"{self.channel}:{self.message.order_no}"
 
     def submission(self) -> orders.Submission:
-        order = fields.decoded_leniently(_ORDER, self.body)
-        return _submission(order, self.message.order_no, self.channel, self.country)
+        return woocommerce_lines.submission(
+            self.body, self.message.order_no, self.channel, self.country
+        )
 
     def happened(self) -> list[contract.Item]:
-        order, message, status = self.order, self.message, self.order.status
-        is_paid = order.date_paid_gmt is not None
-        if status in _UNPAID and not is_paid:
-            return []
-        if status == "cancelled" and not is_paid:
-            closed = events.Closed(message.order_no, "cancelled", message.at)
-            return [message.item("closed", closed)]
+        message, status = self.message, self.order.status
         if status not in _PAID | _UNPAID | {"cancelled"}:
             # A status of a plug-in, or trash. Never treated as paid.
             return [message.notice("a status that WooCommerce itself does not use for orders")]
-        if not is_paid:
-            if status == "processing":
-                return []  # to be paid on delivery
-            return [message.notice(f"{status}, and never paid")]
-        found = [message.item("paid", self._payment())]
-        if status == "cancelled" or status in _UNPAID:
-            found.append(message.notice(f"{status} after it was paid"))
+        return self._of_paid() if self.order.date_paid_gmt is not None else self._of_unpaid()
+
+    def _of_paid(self) -> list[contract.Item]:
+        status = self.order.status
+        found = [self.message.item("paid", self._payment())]
+        if status == "cancelled":
+            found.append(self._closed())
+        elif status in _UNPAID:
+            found.append(self.message.notice(f"{status} after it was paid"))
         found.extend(self._refunds())
         if status == "completed":
-            at = _moment_or(self.now, order.date_completed_gmt)
-            found.append(message.item("completed", events.Delivered(message.order_no, at)))
+            found.append(self._delivered())
         return found
+
+    def _of_unpaid(self) -> list[contract.Item]:
+        order, message, status = self.order, self.message, self.order.status
+        if status in _UNPAID:
+            return []
+        if status == "cancelled":
+            return [self._closed()]
+        # The shop works on it, and has no money for it.
+        on_delivery = events.PaysOnDelivery(message.order_no, message.at)
+        if status == "processing":
+            return [message.item("on_delivery", on_delivery)]
+        if status == "completed" and not order.total:
+            return [self._delivered()]
+        if status == "completed" and order.payment_method == _CASH_ON_DELIVERY:
+            return [message.item("on_delivery", on_delivery), self._delivered()]
+        return [message.notice(f"{status}, and never paid")]
+
+    def _closed(self) -> contract.Item:
+        closed = events.Closed(self.message.order_no, "cancelled", self.message.at)
+        return self.message.item("closed", closed)
+
+    def _delivered(self) -> contract.Item:
+        at = _moment_or(self.now, self.order.date_completed_gmt)
+        return self.message.item("completed", events.Delivered(self.message.order_no, at))
 
     def _payment(self) -> events.Event:
         return events.PaymentSucceeded(
             transaction_id=self.transaction_id,
             order_no=self.message.order_no,
-            amount=fields.amount(self.order.total, self.order.currency),
+            amount=shop_amounts.total(self.order.total, self.order.currency),
             currency=self.order.currency,
             occurred_at=_moment_or(self.now, self.order.date_paid_gmt),
         )
 
     def _refunds(self) -> list[contract.Item]:
-        if not self.order.refunds and self.order.status == "refunded":
+        listed = self.order.refunds
+        if not listed and self.order.status == "refunded":
             return [self.message.notice("refunded, but the message names no amount")]
-        return shop_orders.refunds(self.message, self.order.refunds, self._returned)
+        amounts = self._amounts()
+        return shop_orders.refunds(self.message, listed, lambda raw: self._returned(raw, amounts))
 
-    def _returned(self, refund: _Refund) -> contract.Item | None:
-        """Return the refund; None if only goods were returned."""
-        amount = _signed(refund.total, self.order.currency)
-        if amount > 0:
-            raise fields.malformed("a refund with a positive total")
-        if not amount:
-            return None
+    def _amounts(self) -> dict[int, Decimal]:
+        """Return what each refund returned, by its number; the oldest first is rounded first."""
+        read = [refund for raw in self.order.refunds if (refund := _readable(raw)) is not None]
+        read.sort(key=lambda refund: refund.id)
+        parts = shop_amounts.parts([-refund.total for refund in read], self.order.currency)
+        return {refund.id: part for refund, part in zip(read, parts, strict=True)}
+
+    def _returned(
+        self, raw: msgspec.Raw, amounts: dict[int, Decimal]
+    ) -> tuple[int, contract.Item | None]:
+        """Return the refund's number, and the refund; None if only goods were returned."""
+        refund = fields.decoded_leniently(_REFUND, raw)
+        refund_no = _id(refund.id)
+        if refund.id not in amounts:
+            raise fields.malformed("a refund with a positive total, or one that is no amount")
+        if not amounts[refund.id]:
+            return refund.id, None
         returned = events.RefundSucceeded(
             transaction_id=self.transaction_id,
             order_no=self.message.order_no,
-            refund_no=_id(refund.id),
-            amount=-amount,
+            refund_no=refund_no,
+            amount=fields.refund_amount(amounts[refund.id], self.order.currency),
             cumulative=False,
             currency=self.order.currency,
             occurred_at=self.message.at,
         )
-        return self.message.item(f"refund:{refund.id}", returned)
+        return refund.id, self.message.item(f"refund:{refund.id}", returned)
 
 
-def _submission(order: _Order, order_no: str, channel: str, country: str) -> orders.Submission:
-    """Make the order. Raises ``Rejected`` or ``Unclear``."""
-    currency = fields.currency(order.currency)
-    lines = [_item(line, currency) for line in order.line_items]
-    discount = freight = money.ZERO
-    for fee in order.fee_lines:
-        cost = _cost(fee, currency)
-        if cost < 0:
-            discount -= cost
-        elif cost:
-            lines.append(_single("fee", shop_orders.stripped(fee.name) or "fee", cost))
-    for shipping in order.shipping_lines:
-        cost = _cost(shipping, currency)
-        if cost < 0:
-            raise shop_orders.Unclear("a shipping line costs less than nothing")
-        freight += cost
-    payable = fields.amount(order.total, currency)
-    goods = shop_orders.goods(lines)
-    rest = payable - (goods - discount + freight)
-    figures = 2 * (len(order.line_items) + len(order.fee_lines) + len(order.shipping_lines))
-    if abs(rest) * 2 > money.UNITS[currency] * figures:
-        raise shop_orders.Unclear("lines, fees, shipping and taxes do not add up to the total")
-    if rest > 0:
-        lines.append(_single("rounding", "rounding", rest))
-        goods += rest
-    elif rest:
-        discount -= rest
-    shop_orders.check_lines(lines)
-    recipient, sealed = _recipient(order, country)
-    note = shop_orders.stripped(order.customer_note)
-    remark = shop_orders.remark(note, name="customer_note", sealed=sealed)
-    is_known = 0 < order.customer_id < 1 << 63
-    return orders.Submission(
-        channel=channel,
-        order_no=order_no,
-        buyer_id=shop_orders.buyer_id(str(order.customer_id) if is_known else "", order_no),
-        placed_at=shop_orders.moment(order.date_created_gmt, zone=UTC),
-        currency=currency,
-        items=lines,
-        amounts=orders.Amounts(
-            goods=goods, payable=payable, shop_discount=discount, freight=freight
-        ),
-        recipient=recipient,
-        remark=remark,
-        attributes=sealed or None,
-    )
-
-
-def _item(line: _Line, currency: str) -> orders.Item:
-    name, quantity = shop_orders.stripped(line.name), 1
-    if line.quantity == line.quantity.to_integral_value():
-        shop_orders.check_quantity(line.quantity)
-        quantity = int(line.quantity)
-    else:
-        # Part of a unit is sold as one piece; what it was stands in its name.
-        name = f"{name[: shop_orders.NAME_MAX - 24]} ({line.quantity})"
-    cost = _cost(line, currency)
-    if cost < 0:
-        raise shop_orders.Unclear("a line costs less than nothing")
-    full = cost
-    if line.subtotal is not None:
-        before = _signed(line.subtotal, currency) + _signed(line.subtotal_tax, currency)
-        full = max(cost, before)
-    numbers = (line.sku, str(line.variation_id or ""), str(line.product_id or ""))
-    return shop_orders.line(
-        numbers=[
-            shop_orders.stripped(number)
-            for number in numbers
-            if number and len(number) <= shop_orders.SKU_MAX
-        ],
-        name=name,
-        quantity=quantity,
-        full=full,
-        cost=cost,
-        currency=currency,
-    )
-
-
-def _single(sku: str, name: str, cost: Decimal) -> orders.Item:
-    return orders.Item(sku=sku, name=name[: shop_orders.NAME_MAX], quantity=1, unit_price=cost)
-
-
-def _cost(line: _Line, currency: str) -> Decimal:
-    return _signed(line.total, currency) + _signed(line.total_tax, currency)
-
-
-def _signed(value: Decimal, currency: str) -> Decimal:
-    """Return an amount that may be negative. Raises ``Rejected``."""
-    amount = fields.amount(value.copy_abs(), currency)
-    return -amount if value.is_signed() else amount
-
-
-def _recipient(order: _Order, country: str) -> tuple[orders.Recipient, dict[str, Any]]:
-    """Return the recipient and, by name, the texts that are too long for their columns."""
-    billing, to = order.billing or _Address(), order.shipping or _Address()
-    if not (to.address_1 or to.first_name or to.last_name or to.company):
-        to = billing
-    stripped, joined = shop_orders.stripped, shop_orders.joined
-    texts = {
-        "name": joined(" ", to.first_name, to.last_name) or stripped(to.company),
-        "phone": stripped(to.phone) or stripped(billing.phone),
-        "street": joined(", ", to.address_1, to.address_2),
-        "province": stripped(to.state),
-        "city": stripped(to.city),
-        "postcode": stripped(to.postcode),
-    }
-    return shop_orders.recipient(shop_orders.country((to.country, billing.country), country), texts)
+def _readable(raw: msgspec.Raw) -> _Refund | None:
+    """Return a refund that may count; None for one that is parked."""
+    try:
+        refund = fields.decoded_leniently(_REFUND, raw)
+        return refund if shop_amounts.figure(refund.total) <= 0 else None
+    except errors.Rejected:
+        return None

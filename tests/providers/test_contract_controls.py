@@ -245,13 +245,17 @@ def test_a_simulator_that_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_what_is_not_registered(monkeypatch: pytest.MonkeyPatch, tree: Path) -> None:
-    """An adapter with its second file, its page and its simulator, and no line in the registry."""
+    """An adapter, its further files, page and simulator, and no line in the registry."""
     monkeypatch.delitem(registry.PROVIDERS, "shopify")
     shutil.copy(ROOT / "gateway/providers/shopify.md", tree / "gateway/providers/shopify.md")
     found = pieces.strays(root=tree)
     assert [sentence.split()[0] for sentence in found] == [
         "gateway/providers/shopify.py",
+        "gateway/providers/shopify_disputes.py",
+        "gateway/providers/shopify_lines.py",
         "gateway/providers/shopify_orders.py",
+        "gateway/providers/shopify_parcels.py",
+        "gateway/providers/shopify_refunds.py",
         "gateway/providers/shopify.md",
         "ops/simulators/shopify.py",
     ]

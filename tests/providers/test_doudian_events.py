@@ -94,7 +94,7 @@ def test_cash_on_delivery_is_not_paid(pay_type: object) -> None:
 
 
 LOGISTICS: dict[str, Any] = {"express_company_id": "yunda", "logistics_code": "4313408"}
-CONTENTS = [
+CONTENTS: list[dict[str, Any]] = [
     {"sku_id": 3373737, "product_id": 2329389, "shipped_num": 1, "sku_num": 2},
     {"sku_id": 0, "product_id": "77", "shipped_num": "3", "sku_num": 3},
 ]

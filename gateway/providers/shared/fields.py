@@ -10,10 +10,10 @@ printable ASCII, without blanks, no longer than its column.
 import binascii
 import hashlib
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -117,6 +117,47 @@ def decoded_leniently(decoder: msgspec.json.Decoder[T], content: bytes | msgspec
         raise malformed("the JSON is nested too deeply") from None
     except msgspec.MsgspecError:
         raise malformed(f"not of the documented shape: {first}") from None
+
+
+def decoded_as_possible(
+    decoder: msgspec.json.Decoder[T], content: bytes | msgspec.Raw, *, needed: Collection[str]
+) -> T:
+    """Decode as ``decoded_leniently``, without the fields that cannot be read.
+
+    A field that is ``needed``, by its name, is never left out. Raises ``Rejected``.
+    """
+    try:
+        return decoded_leniently(decoder, content)
+    except errors.Rejected as rejected:
+        first = rejected
+    try:
+        plain = _mended(_EXACT.decode(content))
+        for _ in range(LEFT_OUT_MAX):
+            try:
+                return msgspec.json.decode(
+                    msgspec.json.encode(plain), type=decoder.type, strict=False
+                )
+            except msgspec.ValidationError as error:
+                if not _leave_out(plain, str(error), needed):
+                    break
+    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
+        pass
+    raise first
+
+
+#: How many fields of one message may be unreadable.
+LEFT_OUT_MAX = 100
+_AT = re.compile(r" - at `\$((?:\.\w+|\[\d+\])*)\.(\w+)(?:\[\d+\])*`", re.ASCII)
+
+
+def _leave_out(plain: Any, error: str, needed: Collection[str]) -> bool:
+    """Delete the field that the error is about, or the list that it is in; return if it could."""
+    found = _AT.search(error)
+    if found is None or found[2] in needed:
+        return False
+    for step in re.findall(r"\w+", found[1]):
+        plain = plain[int(step) if isinstance(plain, list) else step]
+    return plain.pop(found[2], None) is not None
 
 
 _EXACT = msgspec.json.Decoder(float_hook=Decimal)

@@ -15,8 +15,9 @@ Texts that are too long for a column go, sealed, into the attributes of the orde
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, tzinfo
 from decimal import ROUND_CEILING, Decimal
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol
 
+import msgspec
 from msgspec import Struct
 
 from gateway.domain import errors, events, money, orders
@@ -128,36 +129,27 @@ def _placed(message: OrderMessage, order: Report) -> events.Event | orders.Submi
         return message.unmapped(str(unclear))
 
 
-class Refund(Protocol):
-    """One refund as a shop lists it."""
-
-    @property
-    def id(self) -> int:
-        """The shop's number of the refund."""
-        ...
-
-
-R = TypeVar("R", bound=Refund)
-
-
 def refunds(
-    message: OrderMessage, listed: Sequence[R], item: Callable[[R], contract.Item | None]
+    message: OrderMessage,
+    listed: Sequence[msgspec.Raw],
+    item: Callable[[msgspec.Raw], tuple[int, contract.Item | None]],
 ) -> list[contract.Item]:
     """Return the refunds; a malformed one is parked and does not stop the others.
 
-    ``item`` returns None for a refund that moves no money, and may raise ``Rejected``.
+    ``item`` returns the shop's number of a refund and its item, None for one that moves no money.
+    It may raise ``Rejected``.
     """
     found: list[contract.Item] = []
     seen = set()
     for n, refund in enumerate(listed[:REFUNDS_MAX]):
         try:
-            returned = item(refund)
-            if refund.id in seen:
+            number, returned = item(refund)
+            if number in seen:
                 raise fields.malformed("two refunds with the same number")
         except errors.Rejected as rejected:
             found.append(message.notice(rejected.hint, f"refund_{n}"))
             continue
-        seen.add(refund.id)
+        seen.add(number)
         if returned is not None:
             found.append(returned)
     if len(listed) > REFUNDS_MAX:

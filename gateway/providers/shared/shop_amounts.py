@@ -1,0 +1,139 @@
+"""The amounts of a shop's order: its total is money, its lines are figures.
+
+A shop computes with more decimals than its currency has, leaves out of its lines what a plug-in
+took off, and rounds where it pleases. What the buyer pays is the total. Each figure is rounded to
+the currency's unit. What then is more than the total is a discount of the shop: a gift card, a
+store credit, a rounding down. What is less by a rounding is a line ``rounding``; by more, goods may
+be missing, and the order is for a person.
+"""
+
+from collections.abc import Sequence
+from decimal import ROUND_CEILING, ROUND_HALF_UP, Decimal
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from gateway.domain import money, orders
+from gateway.providers.shared import fields, shop_orders
+
+#: Figures are cut after so many decimals; floats of a shop have up to 17 digits.
+_DECIMALS_MAX = 12
+_FINEST = Decimal(1).scaleb(-_DECIMALS_MAX)
+#: What cash is rounded by at most, in major units: to a whole crown, or to ten yen.
+_CASH, _CASH_WITHOUT_DECIMALS = Decimal("0.5"), Decimal(5)
+
+
+class Line(Struct, frozen=True, kw_only=True):
+    """One line as a shop tells it, all of it for the whole quantity.
+
+    ``full`` is its price before reductions, ``cost`` the one after them. ``is_charge``: a fee or
+    a tip, of which nothing is taken off.
+    """
+
+    numbers: Sequence[str]
+    name: str
+    quantity: int
+    full: Decimal
+    cost: Decimal
+    is_charge: bool = False
+
+
+def charge(sku: str, name: str, cost: Decimal) -> Line:
+    """Return the line of a charge of ``cost``."""
+    return Line(numbers=(sku,), name=name, quantity=1, full=cost, cost=cost, is_charge=True)
+
+
+def figure(value: Decimal) -> Decimal:
+    """Return a figure that may be negative and of many decimals. Raises ``Rejected``."""
+    if not value.is_finite() or value.adjusted() >= 12:
+        raise fields.malformed("an amount is not a number below 1000000000000")
+    return round(value, _DECIMALS_MAX) if value.adjusted() > -_DECIMALS_MAX else money.ZERO
+
+
+def rounded(value: Decimal, currency: str) -> Decimal:
+    """Return a figure in whole units of its currency. Raises ``Rejected``."""
+    return _rounded(figure(value), money.UNITS[fields.currency(currency)])
+
+
+def total(value: Decimal, currency: str) -> Decimal:
+    """Return what is paid or refunded: not negative, in whole units. Raises ``Rejected``."""
+    return fields.amount(rounded(value, currency), currency)
+
+
+def parts(values: Sequence[Decimal], currency: str) -> list[Decimal]:
+    """Return the figures in whole units, so that they add up to their own sum, rounded.
+
+    Two refunds of 15.0025 are 30.01 together. Raises ``Rejected``.
+    """
+    found, exact, so_far = [], money.ZERO, money.ZERO
+    for value in values:
+        exact += figure(value)
+        found.append(rounded(exact, currency) - so_far)
+        so_far += found[-1]
+    return found
+
+
+def settled(
+    lines: Sequence[Line], *, payable: Decimal, freight: Decimal, discount: Decimal, currency: str
+) -> tuple[list[orders.Item], orders.Amounts]:
+    """Return the items and the amounts of an order whose total is ``payable``.
+
+    ``discount`` is that of the whole order. Raises ``Unclear`` for what the model cannot hold.
+    """
+    unit = money.UNITS[currency]
+    items = []
+    for line in lines:
+        item, below = _item(line, unit)
+        items.append(item)
+        discount += below
+    discount, freight = _rounded(discount, unit), _rounded(freight, unit)
+    goods = shop_orders.goods(items)
+    rest = payable - (goods - discount + freight)
+    if rest > _rounding_max(len(lines) + 2, unit):
+        raise shop_orders.Unclear("lines, fees, shipping and taxes do not add up to the total")
+    if rest > 0:
+        _add_rest(items, rest)
+        goods += rest
+    elif rest:
+        discount -= rest
+    shop_orders.check_lines(items)
+    return items, orders.Amounts(
+        goods=goods, payable=payable, shop_discount=discount, freight=freight
+    )
+
+
+def _item(line: Line, unit: Decimal) -> tuple[orders.Item, Decimal]:
+    """Return the item, and by how much the line costs less than nothing."""
+    cost = max(_rounded(line.cost, unit), money.ZERO)
+    full = max(_rounded(line.full, unit), cost)
+    price = (full / line.quantity).quantize(unit, ROUND_CEILING)
+    sku = shop_orders.first_fitting(line.numbers, shop_orders.SKU_MAX) or "unknown"
+    item = orders.Item(
+        sku=sku,
+        name=line.name[: shop_orders.NAME_MAX] or sku,
+        quantity=line.quantity,
+        unit_price=price,
+        discount=money.ZERO if line.is_charge else price * line.quantity - cost,
+    )
+    return item, max(-line.cost, money.ZERO)
+
+
+def _rounding_max(figures: int, unit: Decimal) -> Decimal:
+    """Return what roundings explain: of each figure half a unit, and again of its tax."""
+    return max(figures * unit, _CASH if unit < 1 else _CASH_WITHOUT_DECIMALS)
+
+
+def _add_rest(items: list[orders.Item], rest: Decimal) -> None:
+    if len(items) < orders.ITEMS_MAX:
+        items.append(orders.Item(sku="rounding", name="rounding", quantity=1, unit_price=rest))
+        return
+    # No further line fits: one of a single piece costs so much more.
+    for n, item in enumerate(items):
+        if item.quantity == 1:
+            items[n] = replace(item, unit_price=item.unit_price + rest)
+            return
+    raise shop_orders.Unclear("has no room for a line with the rest of the total")
+
+
+def _rounded(value: Decimal, unit: Decimal) -> Decimal:
+    return value.quantize(unit, ROUND_HALF_UP) if value else money.ZERO

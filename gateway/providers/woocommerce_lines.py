@@ -1,0 +1,175 @@
+"""Map WooCommerce's complete order to the Standard Order Model.
+
+All messages about an order must produce the same submission, so only fields that never change go
+into it: neither refunds nor the status. Amounts are decimal strings in major units, before tax,
+with the tax in a separate field.
+
+- A line costs ``total`` + ``total_tax``; its unit price is the one before coupons, rounded up, and
+  the excess is the line's discount.
+- Fees are separate lines (``fee``), or a shop discount if negative; shipping is freight. All
+  include their tax.
+- The total counts. A gift card that lowers it is a discount of the shop, and named where the shop
+  names it.
+"""
+
+from collections.abc import Sequence
+from datetime import UTC
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from gateway.domain import money, orders
+from gateway.providers.shared import fields, shop_amounts, shop_orders
+
+
+class _Line(Struct):
+    total: Decimal
+    name: str | None = None
+    #: Plug-ins sell by weight or length: 0.5.
+    quantity: Decimal = Decimal(1)
+    subtotal: Decimal | None = None
+    subtotal_tax: Decimal = money.ZERO
+    total_tax: Decimal = money.ZERO
+    sku: str | None = None
+    product_id: int = 0
+    variation_id: int = 0
+
+
+class _GiftCard(Struct):
+    amount: Decimal
+
+
+class _Address(Struct):
+    first_name: str | None = None
+    last_name: str | None = None
+    company: str | None = None
+    address_1: str | None = None
+    address_2: str | None = None
+    city: str | None = None
+    state: str | None = None
+    postcode: str | None = None
+    country: str | None = None
+    phone: str | None = None
+
+
+class _Order(Struct, kw_only=True):
+    currency: str
+    total: Decimal
+    date_created_gmt: str
+    line_items: list[_Line] = []
+    shipping_lines: list[_Line] = []
+    fee_lines: list[_Line] = []
+    #: Of the plug-in Gift Cards.
+    gift_cards: list[_GiftCard] = []
+    customer_id: int = 0
+    customer_note: str | None = None
+    billing: _Address | None = None
+    shipping: _Address | None = None
+
+
+_ORDER = msgspec.json.Decoder(_Order)
+_NEEDED = frozenset(
+    {
+        "currency", "total", "total_tax", "quantity", "date_created_gmt",
+        "line_items", "shipping_lines", "fee_lines",
+    }
+)  # fmt: skip
+
+
+def submission(body: bytes, order_no: str, channel: str, country: str) -> orders.Submission:
+    """Return the order. Raises ``Rejected`` or ``Unclear``."""
+    order = fields.decoded_as_possible(_ORDER, body, needed=_NEEDED)
+    currency = fields.currency(order.currency)
+    lines = [line for each in order.line_items if (line := _line(each)) is not None]
+    discount = freight = money.ZERO
+    for fee in order.fee_lines:
+        cost = _cost(fee)
+        if cost < 0:
+            discount -= cost
+        elif cost:
+            name = shop_orders.stripped(fee.name) or "fee"
+            lines.append(shop_amounts.charge("fee", name, cost))
+    for shipping in order.shipping_lines:
+        cost = _cost(shipping)
+        if cost < 0:
+            discount -= cost
+        else:
+            freight += cost
+    items, amounts = shop_amounts.settled(
+        lines,
+        payable=shop_amounts.total(order.total, currency),
+        freight=freight,
+        discount=discount,
+        currency=currency,
+    )
+    recipient, sealed = _recipient(order, country)
+    note = shop_orders.stripped(order.customer_note)
+    remark = shop_orders.remark(note, name="customer_note", sealed=sealed)
+    if by_card := _by_gift_card(order.gift_cards, currency):
+        sealed["paid_by_gift_card"] = money.text(by_card, currency)
+    is_known = 0 < order.customer_id < 1 << 63
+    return orders.Submission(
+        channel=channel,
+        order_no=order_no,
+        buyer_id=shop_orders.buyer_id(str(order.customer_id) if is_known else "", order_no),
+        placed_at=shop_orders.moment(order.date_created_gmt, zone=UTC),
+        currency=currency,
+        items=items,
+        amounts=amounts,
+        recipient=recipient,
+        remark=remark,
+        attributes=sealed or None,
+    )
+
+
+def _line(line: _Line) -> shop_amounts.Line | None:
+    """Return a line; None for one of nothing that costs nothing."""
+    cost = _cost(line)
+    if not line.quantity.is_finite():
+        raise shop_orders.Unclear("a line has a quantity that is no number")
+    if not line.quantity and not cost:
+        return None
+    name, quantity = shop_orders.stripped(line.name), 1
+    if 1 <= line.quantity <= orders.QUANTITY_MAX and not line.quantity % 1:
+        quantity = int(line.quantity)
+    else:
+        # Part of a unit is sold as one piece; what it was stands in its name.
+        name = f"{name[: shop_orders.NAME_MAX - 24]} ({line.quantity:.6g})"
+    full = cost
+    if line.subtotal is not None:
+        full = shop_amounts.figure(line.subtotal) + shop_amounts.figure(line.subtotal_tax)
+    numbers = (line.sku, str(line.variation_id or ""), str(line.product_id or ""))
+    return shop_amounts.Line(
+        numbers=[shop_orders.stripped(number) for number in numbers],
+        name=name,
+        quantity=quantity,
+        full=full,
+        cost=cost,
+    )
+
+
+def _cost(line: _Line) -> Decimal:
+    return shop_amounts.figure(line.total) + shop_amounts.figure(line.total_tax)
+
+
+def _by_gift_card(cards: Sequence[_GiftCard], currency: str) -> Decimal:
+    return sum((shop_amounts.total(card.amount, currency) for card in cards), money.ZERO)
+
+
+def _recipient(order: _Order, country: str) -> tuple[orders.Recipient, dict[str, Any]]:
+    """Return the recipient and, by name, the texts that are too long for their columns."""
+    billing, to = order.billing or _Address(), order.shipping or _Address()
+    if not (to.address_1 or to.first_name or to.last_name or to.company):
+        to = billing
+    stripped, joined = shop_orders.stripped, shop_orders.joined
+    texts = {
+        "name": joined(" ", to.first_name, to.last_name) or stripped(to.company),
+        "phone": stripped(to.phone) or stripped(billing.phone),
+        "street": joined(", ", to.address_1, to.address_2),
+        "province": stripped(to.state),
+        "city": stripped(to.city),
+        "postcode": stripped(to.postcode),
+    }
+    return shop_orders.recipient(shop_orders.country((to.country, billing.country), country), texts)
