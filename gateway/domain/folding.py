@@ -12,7 +12,7 @@ from uuid import UUID
 
 from msgspec import Struct
 
-from gateway.domain import events, holds, parcels, payments, transitions
+from gateway.domain import events, holds, money, parcels, payments, transitions
 from gateway.domain.following import OrderState, PaymentState, Step
 from gateway.domain.orders import Status
 
@@ -174,7 +174,8 @@ def _amend(event: events.Amended, order: OrderState | None, known: Sequence[Paym
         return Step("parked", before, before, "unmapped", detail)
     is_open = order.paid_at is None and order.closed_at is None
     if told.payable != order.payable and not is_open:
-        detail = f"due {told.payable} instead of {order.payable} {order.currency}, told too late"
+        new, old = (money.named(each, order.currency) for each in (told.payable, order.payable))
+        detail = f"due {new} instead of {old}, told too late"
         return Step("parked", before, before, "impossible_transition", detail)
     order.amounts, order.payable = told, told.payable
     if is_open and not told.payable:

@@ -73,3 +73,10 @@ def from_minor(minor: int, currency: str) -> Decimal:
 def text(amount: Decimal, currency: str) -> str:
     """Write the amount with exactly the decimals of its currency: ``"10.00"``, ``"980"``."""
     return f"{amount:.{DECIMALS.get(currency, 2)}f}"
+
+
+def named(amount: Decimal, currency: str) -> str:
+    """Write an amount for people, with its currency and all its digits: ``10.00 CNY``."""
+    exponent = amount.normalize().as_tuple().exponent
+    needed = -exponent if isinstance(exponent, int) else 0
+    return f"{amount:.{max(needed, DECIMALS.get(currency, 2))}f} {currency}"

@@ -11,7 +11,7 @@ from uuid import UUID
 
 import msgspec
 
-from gateway.domain import events, holds, refunds
+from gateway.domain import events, holds, money, refunds
 from gateway.domain.following import (
     DisputeState,
     OrderState,
@@ -22,6 +22,8 @@ from gateway.domain.following import (
     Step,
 )
 from gateway.domain.orders import Status
+
+_MoneyBack = events.RefundSucceeded | events.RefundFailed | events.Dispute
 
 
 def pay(
@@ -97,10 +99,7 @@ def refund(
         return Step("repeat", before, before)
     sum_up(order, payments)
     if is_failed:
-        detail = (
-            f"refund {event.refund_no} of {event.amount} {event.currency} failed: "
-            "the money is still here"
-        )
+        detail = f"refund {event.refund_no} of {_amount(event)} failed: the money is still here"
         return Step("parked", before, order.status, "refund_failed", detail)
     return Step("applied", before, order.status)
 
@@ -173,7 +172,7 @@ def _judge(
     """Return the standing of a payment that is new to its order, and why a person must look."""
     is_wrong = event.amount != order.payable and not (takes_parts and event.amount)
     if event.currency != order.currency or is_wrong:
-        detail = f"paid {event.amount} {event.currency}, due {order.payable} {order.currency}"
+        detail = f"paid {_amount(event)}, due {money.named(order.payable, order.currency)}"
         return "mismatch", "amount_mismatch", detail
     if (order.paid_at is not None and order.paid > 0) or order.payable == 0 < event.amount:
         return "duplicate", "duplicate_payment", "another transaction paid already"
@@ -181,10 +180,11 @@ def _judge(
         return "after_close", "paid_after_close", "a refund is owed"
     kept = order.paid - order.refunded + event.amount
     if kept > order.payable:
-        detail = (
-            f"paid {kept} {order.currency} in all, due {order.payable}: "
-            f"{kept - order.payable} must go back"
+        paid, due, surplus = (
+            money.named(amount, order.currency)
+            for amount in (kept, order.payable, kept - order.payable)
         )
+        detail = f"paid {paid} in all, due {due}: {surplus} must go back"
         return "applied", "overpaid", detail
     return "applied", None, ""
 
@@ -194,9 +194,9 @@ def _contradiction(
 ) -> Step | None:
     """Return the step of a message that contradicts an earlier one about its transaction."""
     at = order.status if order is not None else None
-    detail = f"{payment.amount} {payment.currency}"
     if event.currency != payment.currency or event.amount != payment.amount:
-        detail = f"paid {event.amount} {event.currency}, but {detail} when first reported"
+        first = money.named(payment.amount, payment.currency)
+        detail = f"paid {_amount(event)}, but {first} when first reported"
         return Step("parked", at, at, "amount_mismatch", detail)
     if event.order_no and payment.order_no and event.order_no != payment.order_no:
         detail = f"paid order {event.order_no}, but {payment.order_no} when first reported"
@@ -227,20 +227,20 @@ def _twin(
 
 
 def _fault_of_money_back(
-    event: events.RefundSucceeded | events.RefundFailed | events.Dispute,
+    event: _MoneyBack,
     order: OrderState,
     payment: PaymentState,
 ) -> tuple[ParkReason, str] | None:
     if payment.order_id != order.id:
         return "unmapped", f"transaction {payment.transaction_id} paid another order"
     if event.currency != payment.currency:
-        paid = f"{payment.amount} {payment.currency}"
-        return "refund_exceeds_payment", f"refunded {event.amount} {event.currency} of {paid}"
+        paid = money.named(payment.amount, payment.currency)
+        return "refund_exceeds_payment", f"refunded {_amount(event)} of {paid}"
     return None
 
 
 def _exceeding(
-    event: events.RefundSucceeded | events.RefundFailed | events.Dispute,
+    event: _MoneyBack,
     total: Decimal,
     order: OrderState,
     payment: PaymentState,
@@ -248,8 +248,13 @@ def _exceeding(
     before: Status | None = None,
 ) -> Step:
     at = order.status
-    detail = f"refunded {total} {event.currency} of {payment.amount} {payment.currency}"
+    went, paid = (money.named(each, payment.currency) for each in (total, payment.amount))
+    detail = f"refunded {went} of {paid}"
     return Step("parked", before or at, at, "refund_exceeds_payment", detail)
+
+
+def _amount(event: events.PaymentSucceeded | _MoneyBack) -> str:
+    return money.named(event.amount, event.currency)
 
 
 def _is_same(one: RefundReport, other: RefundReport) -> bool:

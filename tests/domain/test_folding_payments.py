@@ -149,8 +149,8 @@ def test_a_part_shows_how_much_was_paid() -> None:
 
 
 SURPLUS: list[tuple[tuple[str, ...], str, str]] = [
-    (("60", "60"), "overpaid", "20.00 must go back"),
-    (("100.01",), "overpaid", "0.01 must go back"),
+    (("60", "60"), "overpaid", "20.00 CNY must go back"),
+    (("100.01",), "overpaid", "0.01 CNY must go back"),
     (("60", "40", "1"), "duplicate_payment", "another transaction"),
     (("60", "40", "100"), "duplicate_payment", "another transaction"),
 ]

@@ -120,3 +120,19 @@ def test_the_currencies_and_their_decimals_are_those_of_iso_4217() -> None:
 def test_the_countries_are_those_of_iso_3166_and_kosovo() -> None:
     published = {country.alpha_2 for country in pycountry.countries}
     assert published | {"XK"} == countries.CODES
+
+
+@pytest.mark.parametrize(
+    ("amount", "currency", "written"),
+    [
+        ("10.0000", "CNY", "10.00 CNY"),
+        ("1E+2", "CNY", "100.00 CNY"),
+        ("980", "JPY", "980 JPY"),
+        ("0.005", "CNY", "0.005 CNY"),
+        ("0.0000", "XXX", "0.00 XXX"),
+    ],
+)
+def test_people_read_an_amount_with_its_currency_and_all_its_digits(
+    amount: str, currency: str, written: str
+) -> None:
+    assert money.named(Decimal(amount), currency) == written

@@ -7,6 +7,7 @@ import msgspec
 import pytest
 
 from gateway.domain import events
+from gateway.domain.channels import ChannelPolicy
 from gateway.domain.following import Done
 from gateway.stores.postgres.ledger import Ledger
 from gateway.wiring import Gateway
@@ -164,7 +165,7 @@ async def test_a_payment_before_its_order_waits_and_is_applied_when_it_comes(
 async def test_a_wrong_payment_before_its_order_holds_it_when_it_comes(
     gateway: Gateway, ledger: Database
 ) -> None:
-    await tell(gateway, paid("99.99"))
+    await tell(gateway, paid(currency="USD"))
     await placed(gateway)
     assert await state(ledger) == ("pending_payment", "amount_mismatch", 0, 0, 2)
     assert await rows(ledger, "parked", "reason") == [("amount_mismatch",)]
@@ -230,7 +231,7 @@ async def test_what_is_tried_in_vain_and_then_applied_in_one_batch_waits_no_more
     real = Ledger(pool=stores.primary, sealer=stores.sealer, new_id=gateway.new_id, is_late=False)
     await real.follow([reported(gateway, closed()), reported(gateway, paid())])
     assert (await counts(ledger))["waiting"] == 0
-    assert await state(ledger) == ("closed", "paid_after_close", 100, 30, 4)
+    assert await state(ledger) == ("closed", "refund_owed", 100, 30, 4)
     assert (await tell(gateway, refunded("100"))).status == "refunded"
 
 
@@ -331,9 +332,10 @@ async def parked(ledger: Database) -> list[tuple[Any, ...]]:
 @pytest.mark.parametrize(
     "wrong", [paid("99.99"), paid("100.01"), paid(currency="USD")], ids=["less", "more", "currency"]
 )
-async def test_a_wrong_amount_is_parked_and_holds_the_order(
+async def test_a_wrong_amount_is_parked_and_holds_the_order_of_a_channel_without_parts(
     gateway: Gateway, ledger: Database, wrong: events.PaymentSucceeded
 ) -> None:
+    gateway.policies.now = {**gateway.policies.now, "web": ChannelPolicy(parts="single")}
     await placed(gateway)
     done = await tell(gateway, wrong)
     assert (done.outcome, done.reason, done.hold) == (
@@ -356,6 +358,7 @@ async def test_after_a_wrong_amount_the_right_one_still_pays(
     gateway: Gateway, ledger: Database
 ) -> None:
     await placed(gateway)
+    gateway.policies.now = {**gateway.policies.now, "web": ChannelPolicy(parts="single")}
     await tell(gateway, paid("90", transaction_id="T-0"))
     await tell(gateway, paid())
     assert await state(ledger) == ("paid", "amount_mismatch", 100, 0, 3)
@@ -370,14 +373,14 @@ async def test_a_second_transaction_is_parked_as_a_duplicate(
     await tell(gateway, paid())
     done = await tell(gateway, paid(transaction_id="T-2"))
     assert (done.outcome, done.reason) == ("parked", "duplicate_payment")
-    assert await state(ledger) == ("paid", "duplicate_payment", 100, 0, 3)
+    assert await state(ledger) == ("paid", "duplicate_payment", 200, 0, 3)
     assert await parked(ledger) == [("duplicate_payment", "W-1", "parked", "duplicate_payment")]
     assert await rows(ledger, "payments", "transaction_id", "standing") == [
         ("T-1", "applied"),
         ("T-2", "duplicate"),
     ]
     await tell(gateway, refunded("100", transaction_id="T-2"))
-    assert await state(ledger) == ("paid", None, 100, 0, 4)
+    assert await state(ledger) == ("paid", None, 200, 100, 4)
 
 
 async def test_two_wrong_payments_hold_the_order_until_both_went_back(
@@ -385,11 +388,11 @@ async def test_two_wrong_payments_hold_the_order_until_both_went_back(
 ) -> None:
     """The other payment is not in the batch: it is read with the order."""
     await placed(gateway)
-    await tell(gateway, paid("90", transaction_id="T-2"))
-    await tell(gateway, paid("80", transaction_id="T-3"))
-    await tell(gateway, refunded("80", transaction_id="T-3"))
+    for transaction_id in ("T-2", "T-3"):
+        await tell(gateway, paid("90", transaction_id=transaction_id, currency="USD"))
+    await tell(gateway, refunded("90", transaction_id="T-3", currency="USD"))
     assert (await state(ledger))[1] == "amount_mismatch"
-    await tell(gateway, refunded("90", transaction_id="T-2"))
+    await tell(gateway, refunded("90", transaction_id="T-2", currency="USD"))
     assert (await state(ledger))[1] is None
 
 
@@ -400,7 +403,7 @@ async def test_a_payment_after_the_close_is_parked_until_it_went_back(
     await tell(gateway, closed())
     done = await tell(gateway, paid())
     assert (done.outcome, done.reason) == ("parked", "paid_after_close")
-    assert await state(ledger) == ("closed", "paid_after_close", 100, 0, 3)
+    assert await state(ledger) == ("closed", "refund_owed", 100, 0, 3)
     assert await parked(ledger) == [("paid_after_close", "W-1", "parked", "paid_after_close")]
     await tell(gateway, refunded("100"))
     assert await state(ledger) == ("refunded", None, 100, 100, 4)
@@ -463,7 +466,7 @@ async def test_one_transaction_for_two_orders_pays_the_first_and_is_parked_for_t
 async def test_what_is_parked_is_parked_once(gateway: Gateway, ledger: Database) -> None:
     await placed(gateway)
     for _ in range(3):
-        await tell(gateway, paid("1"), "evt_1")
+        await tell(gateway, paid("1", currency="USD"), "evt_1")
     assert (await counts(ledger))["parked"] == 1
 
 
@@ -499,7 +502,8 @@ async def test_one_number_reported_by_two_accounts_is_two_transactions(
     gateway: Gateway, ledger: Database
 ) -> None:
     """Nobody takes a number away from another account by reporting it first."""
-    await tell(gateway, paid("1"), source="stripe:app", channels=("app",))
+    wrong = paid("1", currency="USD")
+    await tell(gateway, wrong, source="stripe:app", channels=("app",))
     await placed(gateway)
     assert (await tell(gateway, paid())).outcome == "applied"
     assert (await state(ledger))[0] == "paid"

@@ -161,7 +161,7 @@ async def test_a_message_is_stored_once_where_anything_of_it_was_new(
 async def test_an_event_that_waits_and_is_parked_finds_its_message(
     gateway: Gateway, ledger: Database
 ) -> None:
-    early: Items = [("note", events.Noted("note", NOW)), ("payment", paid(amount="1.00"))]
+    early: Items = [("note", events.Noted("note", NOW)), ("payment", paid(currency="USD"))]
     await deliver(gateway, [("note", events.Noted("note", NOW))], b"before")
     await deliver(gateway, early, b"early")
     placed = await submit(gateway, due(1, order_no="W-1"))

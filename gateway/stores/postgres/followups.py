@@ -6,10 +6,12 @@ repeat; what another transaction recorded meanwhile makes the whole batch fold a
 """
 
 from collections.abc import Sequence
+from decimal import Decimal
 from uuid import UUID
 
 import asyncpg
 import msgspec
+from msgspec import UNSET
 
 from gateway.domain import events
 from gateway.domain.errors import Unavailable
@@ -138,6 +140,8 @@ def _amendments(fold: Fold) -> list[list[object]]:
         [each.shop_discount for each in amounts],
         [each.platform_subsidy for each in amounts],
         [each.freight for each in amounts],
+        [each.tax or Decimal(0) for each in amounts],
+        [each.tax_included is True for each in amounts],
         [each.payable for each in amounts],
         [_encode_items(event.items).decode() for event in amended],
         [bytes.fromhex(event.payload_digest) for event in amended],
@@ -177,7 +181,7 @@ async def _lock_orders(
 
 def _order_state(record: asyncpg.Record) -> OrderState:
     """Return the order of a row of ``lock_orders.sql``: its state and its amounts."""
-    *state, goods, shop_discount, platform_subsidy, freight = record
+    *state, goods, shop_discount, platform_subsidy, freight, tax, tax_included = record
     order = OrderState(*state)
     order.amounts = Amounts(
         goods=goods,
@@ -185,6 +189,8 @@ def _order_state(record: asyncpg.Record) -> OrderState:
         shop_discount=shop_discount,
         platform_subsidy=platform_subsidy,
         freight=freight,
+        tax=tax or UNSET,
+        tax_included=tax_included or UNSET,
     )
     return order
 

@@ -2,10 +2,13 @@
 -- status, sums and version are written by write_follow_ups.sql.
 UPDATE orders o
    SET goods = a.goods, shop_discount = a.shop_discount, platform_subsidy = a.platform_subsidy,
-       freight = a.freight, payable = a.payable, items = a.items::jsonb,
-       payload_digest = a.payload_digest
+       freight = a.freight, tax = a.tax, tax_included = a.tax_included, payable = a.payable,
+       items = a.items::jsonb, payload_digest = a.payload_digest
   FROM unnest(
            $1::uuid[], $2::numeric[], $3::numeric[], $4::numeric[], $5::numeric[], $6::numeric[],
-           $7::text[], $8::bytea[]
-       ) AS a (id, goods, shop_discount, platform_subsidy, freight, payable, items, payload_digest)
+           $7::bool[], $8::numeric[], $9::text[], $10::bytea[]
+       ) AS a (
+           id, goods, shop_discount, platform_subsidy, freight, tax, tax_included, payable, items,
+           payload_digest
+       )
  WHERE o.id = a.id
