@@ -44,7 +44,7 @@ def similarity(order: Submission, phone: str) -> tuple[bytes, bytes]:
     ten minutes may be one double click.
     """
     same_goods = _goods(order)
-    # Neither part that follows holds a bar: the text stays unambiguous.
+    # What payable is holds no bar, and the phone comes last: the text stays unambiguous.
     lookalike = f"{same_goods}|{order.amounts.payable.normalize():f}|{phone}"
     return _digest(lookalike), _digest(same_goods)
 

@@ -119,7 +119,12 @@ class Recipient(Struct, frozen=True, forbid_unknown_fields=True):
     name: Annotated[str, _text(128)]
     phone: Annotated[
         str,
-        _text(32, 5, means="A telephone number of `country`, as people write it, or with `+`."),
+        _text(
+            64,
+            means="A telephone number as people write it, of `country` or with `+`; extensions "
+            "(`ext. 5`, `转1234`), virtual and hidden numbers (`138****8000`) too. What is no "
+            "number is stored as well, and named in the order's `unclear`.",
+        ),
     ]
     country: Annotated[
         str,

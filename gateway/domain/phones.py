@@ -1,51 +1,58 @@
-"""Telephone numbers: accepted by pattern, looked up in one spelling, shown masked."""
+"""Telephone numbers: read where they can be, found by one text each, shown masked.
 
-import re
+No order is lost for its number: what cannot be read as one is kept as written, found as written,
+and marked, so that somebody asks the buyer.
+"""
 
-#: National patterns of the countries most sold to; every other country takes the general one.
-_NATIONAL: dict[str, re.Pattern[str]] = {
-    "CN": re.compile(r"(?:\+?86)?(1[3-9]\d{9}|0\d{9,11}|400\d{7})", re.ASCII),
-    "HK": re.compile(r"(?:\+?852)?([2-9]\d{7})", re.ASCII),
-    "MO": re.compile(r"(?:\+?853)?([268]\d{7})", re.ASCII),
-    "TW": re.compile(r"(?:\+?886|0)?([2-9]\d{7,8})", re.ASCII),
-    "US": re.compile(r"(?:\+?1)?([2-9]\d{9})", re.ASCII),
-    "CA": re.compile(r"(?:\+?1)?([2-9]\d{9})", re.ASCII),
-    "JP": re.compile(r"(?:\+?81|0)([1-9]\d{8,9})", re.ASCII),
-    "KR": re.compile(r"(?:\+?82|0)([1-9]\d{7,9})", re.ASCII),
-    "SG": re.compile(r"(?:\+?65)?([3689]\d{7})", re.ASCII),
-    "GB": re.compile(r"(?:\+?44|0)([1-9]\d{8,9})", re.ASCII),
-    "DE": re.compile(r"(?:\+?49|0)([1-9]\d{5,12})", re.ASCII),
-    "FR": re.compile(r"(?:\+?33|0)([1-9]\d{8})", re.ASCII),
-    "AU": re.compile(r"(?:\+?61|0)([2-478]\d{8})", re.ASCII),
-}
-_CALLING_CODE = {
-    "CN": "86", "HK": "852", "MO": "853", "TW": "886", "US": "1", "CA": "1", "JP": "81",
-    "KR": "82", "SG": "65", "GB": "44", "DE": "49", "FR": "33", "AU": "61",
-}  # fmt: skip
-_GENERAL = re.compile(r"\+?(\d{5,15})", re.ASCII)
-_PUNCTUATION = str.maketrans("", "", " -().\u00a0")
+from gateway.domain.plain_phones import plain
 
 
-def normalised(phone: str, country: str) -> str | None:
-    """Return the number as ``+<calling code><national number>``, or None if it is not one.
+def normalised(phone: str, country: str) -> str:
+    """Return the text that a number written for ``country`` is found by.
 
-    For a country without a pattern here the digits stay as written.
+    ``+<calling code><national number>``, with ``;ext=<digits>`` for an extension. Of a number that
+    a platform has hidden, and of what is no number: the text itself, without blanks, brackets,
+    hyphens and dots. ``""`` where nothing is left.
     """
-    digits = phone.translate(_PUNCTUATION)
-    pattern = _NATIONAL.get(country)
-    if pattern is None:
-        match = _GENERAL.fullmatch(digits)
-        return f"+{match[1]}" if match else None
-    match = pattern.fullmatch(digits)
-    return f"+{_CALLING_CODE[country]}{match[1]}" if match else None
+    found_by = plain(phone, country)
+    if found_by is None:
+        found_by = _read(phone, country) if phone else ""
+    return found_by
+
+
+def is_unclear(phone: str, country: str) -> bool:
+    """Return whether somebody must ask the buyer: something was written, and it is no number."""
+    if not phone or plain(phone, country) is not None:
+        return False
+    from gateway.domain import phone_reading
+
+    return phone_reading.read(phone, country).is_unclear
+
+
+def spellings(phone: str, country: str) -> list[str]:
+    """Return every text that an order with this number may be found by, however it was written.
+
+    The patterns of plain numbers do not always know that two spellings are one number.
+    """
+    from gateway.domain import phone_reading
+
+    return phone_reading.spellings(phone, country)
 
 
 def masked(phone: str) -> str:
     """Show the first three and the last four characters of a number: ``138****8000``.
 
-    Of a short one less is shown: four digits at least stay hidden.
+    Of a short one less is shown: four digits at least stay hidden. A text with letters in it may
+    hold a name, and is not shown.
     """
     digits = sum(map(str.isdecimal, phone))
-    if digits < 8:
+    if digits < 8 or any(map(str.isalpha, phone)):
         return "****"
     return f"{phone[:3] if digits > 10 else ''}****{phone[-4:]}"
+
+
+def _read(phone: str, country: str) -> str:
+    # The library takes 20 ms to load, and most processes never need it.
+    from gateway.domain import phone_reading
+
+    return phone_reading.read(phone, country).found_by

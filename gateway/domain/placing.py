@@ -25,9 +25,10 @@ Stock = Literal["checked", "unchecked", "missing"]
 class Placement(Struct, frozen=True):
     """A checked submission with everything the ledger needs to store it.
 
-    The digests are those of ``domain.fingerprint``; ``phone`` is normalised; ``policy`` is its
-    channel's when it arrived. ``is_from_shop``: a shop took the order and reported it; ``raw`` is
-    then its message and not the submission. It has no request id: those are a storefront's.
+    The digests are those of ``domain.fingerprint``; ``phone`` is what its number is found by;
+    ``policy`` is its channel's when it arrived. ``is_from_shop``: a shop took the order and
+    reported it; ``raw`` is then its message and not the submission. It has no request id: those
+    are a storefront's.
     """
 
     id: UUID

@@ -5,10 +5,11 @@
 
 from collections.abc import Collection
 from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
 
 import msgspec
 
-from gateway.domain import countries, money, orders, phones, sums
+from gateway.domain import countries, free_text, money, orders, phones, sums
 from gateway.domain.errors import Fault, Invalid
 
 #: How far a storefront's clock may run ahead of the gateway's.
@@ -17,7 +18,13 @@ _EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
 #: What one caller can decode, another, deeper in the call stack, may fail to encode: attributes
 #: at the edge of the interpreter's recursion limit would fail the whole batch they are stored in.
 ATTRIBUTES_DEPTH_MAX = 16
-_CONTROL = "holds a control character"
+
+
+class Checked(NamedTuple):
+    """An order as it is stored, and the text by which its recipient's phone is found."""
+
+    order: orders.Submission
+    phone: str
 
 
 def check(
@@ -26,14 +33,16 @@ def check(
     channels: Collection[str],
     now: datetime,
     is_from_shop: bool = False,
-) -> str:
-    """Return the recipient's normalised phone when ``order`` may be stored.
+) -> Checked:
+    """Return ``order`` as it may be stored. Raises ``Invalid`` with every fault.
 
-    An order that a shop has already taken (``is_from_shop``) cannot be sent back: it may lack an
-    address or a telephone number of a known pattern; its phone is then ``""``. Raises ``Invalid``
-    with every fault.
+    Free text is tidied. An order that a shop has already taken (``is_from_shop``) cannot be sent
+    back: it may lack an address, and what identifies is tidied in it as well.
     """
     faults: list[Fault] = []
+    is_plain = _is_plain(order)
+    if not is_plain:
+        order = free_text.tidied_order(order, with_ids=is_from_shop)
     if order.channel not in channels:
         known = ", ".join(sorted(channels))
         faults.append(Fault("channel", f"unknown channel; configured are {known}"))
@@ -47,37 +56,26 @@ def check(
     else:
         faults += sums.faults(order, decimals)
     if is_from_shop:
-        phone = phones.normalised(order.recipient.phone, order.recipient.country) or ""
         _check_lengths(order, faults)
     else:
-        phone = _check_recipient(order.recipient, faults)
-    _check_text(order, faults)
+        _check_recipient(order.recipient, faults)
+    if not is_plain:
+        _check_ids(order, faults)
     if order.attributes is not None:
         _check_attributes(order.attributes, faults)
     if faults:
         raise Invalid(*faults)
-    return phone
+    to = order.recipient
+    return Checked(order, phones.normalised(to.phone, to.country))
 
 
-def check_remark(remark: str | None) -> None:
-    """Raise ``Invalid`` for a remark that an order could not have been submitted with."""
-    if remark is not None and _has_control(remark):
-        raise Invalid(Fault("remark", _CONTROL))
-
-
-def _check_recipient(to: orders.Recipient, faults: list[Fault]) -> str:
+def _check_recipient(to: orders.Recipient, faults: list[Fault]) -> None:
     if to.country == "CN":
         for name in ("province", "city", "district"):
             if not getattr(to, name).strip():
                 faults.append(Fault(f"recipient.{name}", "is required for country CN"))
     if to.country not in countries.CODES:
         faults.append(Fault("recipient.country", "is not a country of ISO 3166-1"))
-        return ""
-    phone = phones.normalised(to.phone, to.country)
-    if phone is None:
-        faults.append(Fault("recipient.phone", f"is not a telephone number of {to.country}"))
-        return ""
-    return phone
 
 
 def _check_lengths(order: orders.Submission, faults: list[Fault]) -> None:
@@ -87,7 +85,7 @@ def _check_lengths(order: orders.Submission, faults: list[Fault]) -> None:
         ("order_no", order.order_no, range(1, 65)),
         ("buyer_id", order.buyer_id, range(1, 129)),
         ("recipient.name", to.name, range(129)),
-        ("recipient.phone", to.phone, range(33)),
+        ("recipient.phone", to.phone, range(65)),
         ("recipient.country", to.country, range(2, 3)),
         ("recipient.province", to.province, range(65)),
         ("recipient.city", to.city, range(65)),
@@ -111,7 +109,8 @@ def _check_lengths(order: orders.Submission, faults: list[Fault]) -> None:
         faults.append(Fault("items", f"are not 1 to {orders.ITEMS_MAX}"))
 
 
-def _check_text(order: orders.Submission, faults: list[Fault]) -> None:
+def _is_plain(order: orders.Submission) -> bool:
+    """Return whether all the text is printable: one pass in C, and nearly always true."""
     to = order.recipient
     texts = [
         order.buyer_id, to.name, to.phone, to.province, to.city, to.district, to.street,
@@ -119,22 +118,14 @@ def _check_text(order: orders.Submission, faults: list[Fault]) -> None:
     ]  # fmt: skip
     for item in order.items:
         texts += (item.sku, item.name)
-    # One pass over all the text in C; each field is checked only when that finds something.
-    if "".join(texts).isprintable():
-        return
-    fields = [
-        "buyer_id", "recipient.name", "recipient.phone", "recipient.province", "recipient.city",
-        "recipient.district", "recipient.street", "recipient.postcode", "recipient.id_number",
-        "remark",
-    ]  # fmt: skip
-    for n in range(len(order.items)):
-        fields += (f"items[{n}].sku", f"items[{n}].name")
-    named = zip(fields, texts, strict=True)
-    faults.extend(Fault(name, _CONTROL) for name, text in named if _has_control(text))
+    return "".join(texts).isprintable()
 
 
-def _has_control(text: str) -> bool:
-    return any((c < " " and c not in "\t\n\r") or c == "\x7f" for c in text)
+def _check_ids(order: orders.Submission, faults: list[Fault]) -> None:
+    ids = [("buyer_id", order.buyer_id)]
+    ids += [(f"items[{n}].sku", item.sku) for n, item in enumerate(order.items)]
+    reason = "holds a control character"
+    faults.extend(Fault(name, reason) for name, text in ids if free_text.has_control(text))
 
 
 def _check_attributes(attributes: dict[str, object], faults: list[Fault]) -> None:

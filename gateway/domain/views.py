@@ -41,6 +41,14 @@ Unreadable = Annotated[
     ),
 ]
 
+Unclear = Annotated[
+    list[str],
+    Meta(
+        description="Fields with something else in them than they are for: ask the buyer. So far "
+        "`recipient.phone`, where it is no telephone number. It is kept and found as it was sent."
+    ),
+]
+
 
 class ItemView(Struct, frozen=True):
     """One line of an order."""
@@ -112,6 +120,7 @@ class OrderView(Struct, frozen=True):
     closed_at: At | None
     stock_check: StockCheck | None
     unreadable: Unreadable
+    unclear: Unclear
 
 
 class EventView(Struct, frozen=True):
@@ -220,7 +229,14 @@ def view(order: StoredOrder, *, in_clear: bool) -> OrderView:
         closed_at=order.closed_at,
         stock_check=order.stock_check,
         unreadable=[] if private is not None else list(SEALED_FIELDS),
+        unclear=_unclear(order),
     )
+
+
+def _unclear(order: StoredOrder) -> list[str]:
+    private = order.private
+    is_clear = private is None or not phones.is_unclear(private.phone, order.country)
+    return [] if is_clear else ["recipient.phone"]
 
 
 def _recipient(order: StoredOrder, in_clear: bool) -> RecipientView:

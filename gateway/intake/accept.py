@@ -126,14 +126,15 @@ class Intake:
         is_from_shop: bool = False,
         stock: Stock | None = None,
     ) -> Placement:
-        phone = validation.check(
+        order, phone = validation.check(
             submission, channels=policies, now=received_at, is_from_shop=is_from_shop
         )
-        payload_digest = fingerprint.payload(submission)
-        lookalike, same_goods = fingerprint.similarity(submission, phone)
+        # A storefront is held to what it sent. A shop's order is journaled as it is stored.
+        payload_digest = fingerprint.payload(order if is_from_shop else submission)
+        lookalike, same_goods = fingerprint.similarity(order, phone)
         return Placement(
             id=id_,
-            submission=submission,
+            submission=order,
             raw=raw,
             phone=phone,
             request_id=request_id,

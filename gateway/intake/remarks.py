@@ -1,4 +1,4 @@
-"""Changes of a remark: checked here, decided by the ledger under the order's lock.
+"""Changes of a remark: tidied here, decided by the ledger under the order's lock.
 
 They are not journaled. A remark is no order and no money: while Postgres is unavailable its
 client is asked to retry, and nothing is promised.
@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Protocol
 from uuid import UUID
 
-from gateway.domain import validation
+from gateway.domain import free_text
 from gateway.domain.errors import Unavailable
 from gateway.domain.remarks import Edit, Edited, RemarkChange
 from gateway.intake import metrics
@@ -45,16 +45,15 @@ class Remarks:
 
         ``channels``, ``is_test``: of which orders, None: of any.
 
-        ``version``: the version that the order must have; None: any. Raises ``Invalid``, and
-        ``Unavailable`` when nothing was stored or it is not known whether it was: the same change
-        sent again is harmless.
+        ``version``: the version that the order must have; None: any. Raises ``Unavailable`` when
+        nothing was stored or it is not known whether it was: the same change sent again is
+        harmless.
         """
-        validation.check_remark(change.remark)
         edit = Edit(
             order_id=order_id,
             channels=channels,
             is_test=is_test,
-            remark=change.remark,
+            remark=None if change.remark is None else free_text.tidied(change.remark),
             version=version,
             raw=raw,
             trigger=trigger,

@@ -33,7 +33,7 @@ _FILTERS = [
     Parameter("status", "query", Status, "Orders with this status."),
     Parameter("placed_from", "query", _TIME, "Orders placed at or after this time."),
     Parameter("placed_to", "query", _TIME, "Orders placed before this time."),
-    Parameter("phone", "query", _TEXT, "Orders with this recipient's phone number."),
+    Parameter("phone", "query", _TEXT, "Orders with this recipient's phone, in whatever spelling."),
     Parameter("country", "query", _COUNTRY, "The country of `phone`. Default: CN."),
     Parameter(
         "is_test",

@@ -37,7 +37,7 @@ def sent(**changes: Any) -> dict[str, Any]:
         ({"order_no": 7, "channel": "x", "buyer_id": "\0"}, ["order_no"], ["channel", "buyer_id"]),
         # Nothing is said of what was replaced, nor of what is inside it.
         ({"channel": 7}, ["channel"], []),
-        ({"recipient": None, "remark": "\0"}, ["recipient"], ["remark"]),
+        ({"recipient": None, "buyer_id": "\0"}, ["recipient"], ["buyer_id"]),
         ({"items": 7, "currency": "XXX"}, ["items"], ["currency"]),
         # Nor of what depends on it: decimals on the currency, a telephone number on the country.
         ({"currency": 7, "amounts": {"goods": "0.001"}}, ["currency"], []),
@@ -61,11 +61,11 @@ def test_a_wrong_line_makes_no_sum_and_no_discount_wrong() -> None:
     made = sent()
     made["items"][0] |= {"quantity": "2", "discount": "1000000"}
     assert beside(made, "items[0].quantity") == []
-    made["items"][0]["name"] = "\0"
-    assert beside(made, "items[0].quantity") == ["items[0].name"]
+    made["items"][0]["sku"] = "\0"
+    assert beside(made, "items[0].quantity") == ["items[0].sku"]
     made["items"].append([])
     n = len(made["items"]) - 1
-    assert beside(made, "items[0].quantity", f"items[{n}]") == ["items[0].name"]
+    assert beside(made, "items[0].quantity", f"items[{n}]") == ["items[0].sku"]
 
 
 @pytest.mark.parametrize("plain", [None, 7, [], "order"])

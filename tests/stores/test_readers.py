@@ -205,8 +205,8 @@ async def test_a_page_is_narrowed_by_each_filter(gateway: Gateway) -> None:
     assert await numbers(gateway, status="paid") == ["W-1"]
     assert await numbers(gateway, placed_from=moment) == ["W-3", "W-2", "W-1"]
     assert await numbers(gateway, placed_to=moment) == ["W-0"]
-    assert await numbers(gateway, phone=placement(due(2)).phone) == ["W-2"]
-    assert await numbers(gateway, phone="+8613800009999") == []
+    assert await numbers(gateway, phones=[placement(due(2)).phone]) == ["W-2"]
+    assert await numbers(gateway, phones=["+8613800009999"]) == []
     assert await numbers(gateway, status="paid", channels=["app"]) == []
 
 

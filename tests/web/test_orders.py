@@ -241,7 +241,7 @@ def _wrong_orders() -> dict[str, Any]:
         "amounts.tip": edited(sent, ["amounts", "tip"], "1"),
         "recipient": edited(sent, ["recipient"], None),
         "recipient.name": edited(sent, ["recipient", "name"], "x" * 129),
-        "recipient.phone": edited(sent, ["recipient", "phone"], "12345"),
+        "recipient.phone": edited(sent, ["recipient", "phone"], "1" * 65),
         "recipient.country": edited(sent, ["recipient", "country"], "cn"),
         "recipient.province": without(sent, ["recipient", "province"]),
         "recipient.city": edited(sent, ["recipient", "city"], "  "),
@@ -268,7 +268,7 @@ async def test_every_fault_names_its_field(wire: Wire) -> None:
 async def test_faults_beyond_the_schema_are_all_reported_at_once(wire: Wire) -> None:
     wrong = order(currency="XXX", channel="nowhere", recipient={"phone": "12345", "city": ""})
     answer = await wire.submit(json.dumps(wrong).encode())
-    assert set(answer.fields) == {"channel", "currency", "recipient.city", "recipient.phone"}
+    assert set(answer.fields) == {"channel", "currency", "recipient.city"}
 
 
 async def test_a_line_end_is_not_part_of_a_code(wire: Wire) -> None:

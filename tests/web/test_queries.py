@@ -183,7 +183,7 @@ async def test_an_invalid_parameter_is_named(wire: Wire) -> None:
         "status": ["", "open", "PAID"],
         "channel": ["", "a\0b", "x" * 300],
         "order_no": ["", "\n", "\u2028"],
-        "phone": ["", "abc", "138", "138001380001", "١٣٨٠٠١٣٨٠٠٠"],
+        "phone": ["", "-", " ", "()", "x" * 257],
         "country": ["", "cn", "CHN", "C1"],
         "cursor": [
             "", "x", "!!", "é", "AAAA", _cursor("2026-01-01"), _cursor("x"),

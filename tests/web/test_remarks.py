@@ -125,8 +125,6 @@ _UGLY: dict[str, tuple[bytes, int]] = {
     "half a pair": (b'{"remark":"\\ud800"}', 400),
     "surrogate in UTF-8": (b'{"remark":"\xed\xa0\x80"}', 400),
     "NUL as it is": (b'{"remark":"a\0"}', 400),
-    "NUL": (b'{"remark":"a\\u0000"}', 422),
-    "escape": (b'{"remark":"\\u001b[31m"}', 422),
     "null": (b"null", 422),
     "list": (b"[]", 422),
     "text": (b'"remark"', 422),
@@ -152,7 +150,7 @@ async def test_a_malformed_body_gets_its_4xx(wire: Wire, name: str) -> None:
 async def test_faults_are_named(wire: Wire) -> None:
     id_ = (await placed(wire))["id"]
     for body, field in (
-        (b"{}", "remark"), (b'{"remark":1}', "remark"), (b'{"remark":"\\u0000"}', "remark"),
+        (b"{}", "remark"), (b'{"remark":1}', "remark"),
         (b'{"remark":"a","x":1}', "x"), (b"[]", "body"),
     ):  # fmt: skip
         assert (await patch(wire, id_, body)).fields == [field]

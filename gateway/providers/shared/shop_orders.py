@@ -31,7 +31,7 @@ CARRIER_MAX, TRACKING_NO_MAX = 64, 64
 #: The private or geographic columns of a recipient, and how many characters each holds.
 _COLUMNS: Mapping[str, int] = {
     "name": 128,
-    "phone": 32,
+    "phone": 64,
     "street": 512,
     "province": 64,
     "city": 64,

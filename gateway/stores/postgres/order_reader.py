@@ -28,7 +28,8 @@ _decode_private = msgspec.json.Decoder(Private).decode
 class Filter(Struct, frozen=True):
     """The filter of a page of orders; None does not narrow. Times are of ``placed_at``.
 
-    ``phone`` is normalised. ``after`` is the (placed_at, id) of the last order of the page before.
+    ``phones``: the spellings of one number. ``after`` is the (placed_at, id) of the last order of
+    the page before.
     """
 
     channels: Sequence[str] | None = None
@@ -36,7 +37,7 @@ class Filter(Struct, frozen=True):
     status: str | None = None
     placed_from: datetime | None = None
     placed_to: datetime | None = None
-    phone: str | None = None
+    phones: Sequence[str] | None = None
     is_test: bool | None = None
     after: tuple[datetime, UUID] | None = None
     limit: int = 50
@@ -68,11 +69,11 @@ class OrderReader:
 
     async def page(self, wanted: Filter) -> Answer[list[StoredOrder]]:
         """Return a page, newest first by (placed_at, id). Raises ``Unavailable``."""
-        index = None if wanted.phone is None else self._sealer.phone_index(wanted.phone)
+        indexes = None if wanted.phones is None else [*map(self._sealer.phone_index, wanted.phones)]
         after_at, after_id = wanted.after or (None, None)
         arguments = [
             wanted.channels, wanted.order_no, wanted.status, wanted.placed_from,
-            wanted.placed_to, index, after_at, after_id, wanted.limit,
+            wanted.placed_to, indexes, after_at, after_id, wanted.limit,
             wanted.is_test,
         ]  # fmt: skip
 

@@ -149,7 +149,7 @@ def _describe(query: Filter) -> str:
         "status": query.status,
         "placed_from": query.placed_from and query.placed_from.isoformat(),
         "placed_to": query.placed_to and query.placed_to.isoformat(),
-        "phone": query.phone and "one",
+        "phone": query.phones and "one",
         "is_test": "any" if query.is_test is None else str(query.is_test).lower(),
     }
     return "; ".join(f"{name} {value}" for name, value in parts.items() if value)

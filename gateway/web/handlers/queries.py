@@ -115,7 +115,8 @@ def parse_filter(values: dict[str, str], principal: Principal, faults: list[Faul
     Raises ``Answered`` with 422 and all ``faults``, those that the caller has found and its own.
     """
     for name, value in list(values.items()):
-        if not value or len(value) > 256 or not value.isprintable():
+        # A telephone number may be pasted with the direction marks that hold it together.
+        if not 1 <= len(value) <= 256 or not (name == "phone" or value.isprintable()):
             faults.append(Fault(name, "must have 1 to 256 printable characters"))
             del values[name]
     channels = principal.visible()
@@ -132,7 +133,7 @@ def parse_filter(values: dict[str, str], principal: Principal, faults: list[Faul
         status=status,
         placed_from=_time(values, "placed_from", faults),
         placed_to=_time(values, "placed_to", faults),
-        phone=_phone(values, faults),
+        phones=_phones(values, faults),
         is_test=_is_test(values, principal, faults),
         after=_after(values, faults),
         limit=_limit(values, faults),
@@ -170,7 +171,7 @@ def _is_test(values: dict[str, str], principal: Principal, faults: list[Fault]) 
     return True if principal.is_test else {"true": True, "false": False}.get(word)
 
 
-def _phone(values: dict[str, str], faults: list[Fault]) -> str | None:
+def _phones(values: dict[str, str], faults: list[Fault]) -> list[str] | None:
     text = values.get("phone")
     if text is None:
         return None
@@ -178,11 +179,13 @@ def _phone(values: dict[str, str], faults: list[Fault]) -> str | None:
     if not (len(country) == 2 and country.isascii() and country.isalpha() and country.isupper()):
         faults.append(Fault("country", "must be two capital letters (ISO 3166-1)"))
         return None
-    # A plus sign that was not encoded arrives as a space.
-    phone = phones.normalised(text.strip(), country)
-    if phone is None:
-        faults.append(Fault("phone", "is not a phone number of the country (default CN)"))
-    return phone
+    found = phones.spellings(text, country)
+    if found and text.startswith(" "):
+        # A plus sign that was not encoded arrives as a space.
+        found += phones.spellings(f"+{text.strip()}", country)
+    if not found:
+        faults.append(Fault("phone", "has nothing to search for"))
+    return found
 
 
 def _limit(values: dict[str, str], faults: list[Fault]) -> int:

@@ -5,7 +5,7 @@ import re
 import msgspec
 
 from gateway.domain import remarks
-from gateway.domain.errors import Fault, Invalid
+from gateway.domain.errors import Fault
 from gateway.domain.remarks import Edited
 from gateway.intake.remarks import Remarks
 from gateway.runtime.live import Limits, Live
@@ -45,18 +45,15 @@ class RemarkHandler:
         limits = self._limits.now
         body = await read_body(request, bytes_max=BYTES_MAX, body_s=limits.body_s)
         change = json_body.decode(remarks.decode, body, remarks.RemarkChange)
-        try:
-            edited = await self._remarks.change(
-                id_,
-                change,
-                channels=principal.visible(),
-                is_test=principal.visible_is_test(),
-                version=version,
-                raw=body,
-                trigger=f"key:{principal.key_id}",
-            )
-        except Invalid as exc:
-            raise Answered(problem("invalid", faults=exc.faults)) from None
+        edited = await self._remarks.change(
+            id_,
+            change,
+            channels=principal.visible(),
+            is_test=principal.visible_is_test(),
+            version=version,
+            raw=body,
+            trigger=f"key:{principal.key_id}",
+        )
         if edited is None:
             raise Answered(await not_found(id_, self._journal))
         return _response(edited)

@@ -15,7 +15,7 @@ SELECT o.id, o.channel, o.order_no, o.status, o.version, o.hold, o.is_test, o.bu
    AND ($3::text IS NULL OR o.status = $3)
    AND ($4::timestamptz IS NULL OR o.placed_at >= $4)
    AND ($5::timestamptz IS NULL OR o.placed_at < $5)
-   AND ($6::bytea IS NULL OR o.phone_index = $6)
+   AND ($6::bytea[] IS NULL OR o.phone_index = ANY ($6))
    AND ($10::bool IS NULL OR o.is_test = $10)
    AND ($7::timestamptz IS NULL OR (o.placed_at, o.id) < ($7, $8::uuid))
  ORDER BY o.placed_at DESC, o.id DESC
