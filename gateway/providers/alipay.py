@@ -1,4 +1,4 @@
-"""Alipay (mainland open platform): asynchronous notices of a trade.
+"""Alipay (mainland open platform): asynchronous notices of a trade, and messages to the app.
 
 Protocol: https://opendocs.alipay.com, "asynchronous notification", and the sources of
 python-alipay-sdk, alipay-sdk-python-all and alipay-sdk-nodejs-all.
@@ -16,20 +16,16 @@ The verified text is built from the received bytes, never from text that was dec
 again: a codec that does not round-trip would break a valid signature.
 """
 
-import re
-from collections.abc import Callable, Iterator, Sequence
-from datetime import datetime, timedelta, timezone
+from collections.abc import Iterator, Sequence
 from typing import Annotated
 
 from cryptography.hazmat.primitives.asymmetric import rsa
 from msgspec import Meta, Struct
 
-from gateway.domain import errors, events, money
-from gateway.providers import contract
+from gateway.domain import errors, money
+from gateway.providers import alipay_notices, contract
 from gateway.providers.shared import fields, forms, keys
 
-#: China has no daylight saving time.
-_GMT8 = timezone(timedelta(hours=8))
 _WHOSE = (
     "Alipay's public key (not your app's) as PEM or as the bare base64 of the console, or the "
     "Alipay public certificate"
@@ -37,11 +33,12 @@ _WHOSE = (
 
 # GB 2312 is a subset of GBK, and text declared as gb2312 often contains characters of GBK.
 _CODECS = {b"utf-8": "utf-8", b"gbk": "gbk", b"gb2312": "gbk"}
-_TIME = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?:\.\d{1,9})?", re.ASCII)
 
 _JOINTS = forms.Joints(
-    *"""app_id charset gmt_close gmt_payment gmt_refund notify_id notify_time notify_type out_biz_no
-    out_trade_no refund_fee seller_email seller_id total_amount trade_no trade_status""".split()
+    *"""app_id charset gmt_close gmt_payment gmt_refund msg_method notify_id notify_time notify_type
+    operation_type out_biz_no out_trade_no refund_fee seller_email seller_id total_amount trade_no
+    trade_status trans_currency utc_timestamp""".split(),
+    free=("passback_params",),
 )
 
 _REPLIES: dict[contract.Answer, contract.Reply] = {
@@ -62,8 +59,10 @@ class Options(Struct, forbid_unknown_fields=True, kw_only=True, frozen=True):
     seller_email: Annotated[str, Meta(pattern=r"\A[!-~]{1,128}\Z")] | None = None
     #: Include ``sign_type`` in the signed text: for old "life account" messages only.
     keep_sign_type: bool = False
-    #: Currency of the account; notices do not name it.
+    #: Currency of a notice that names none (``trans_currency``).
     currency: str = "CNY"
+    #: Where a trade names its order; ``passback_params`` is for orders paid by several trades.
+    order_no_from: alipay_notices.OrderNoFrom = "out_trade_no"
 
 
 def adapter(account: contract.Account) -> contract.Adapter:
@@ -89,16 +88,19 @@ class Alipay:
     def __init__(self, live: Sequence[rsa.RSAPublicKey], options: Options) -> None:
         self._keys = live
         self._options = options
+        self._terms = alipay_notices.Terms(
+            currency=options.currency, order_no_from=options.order_no_from
+        )
         self._unsigned = {b"sign"} if options.keep_sign_type else {b"sign", b"sign_type"}
 
     def read(self, message: contract.Message) -> contract.Reading:
         """Verify and decode one notice. Raises ``Rejected``."""
         form = forms.decoded(message.body)
         text = self._check_signature(form)
-        notice = _Notice(form, _codec(form, text), message.now)
+        notice = alipay_notices.Notice(form, _codec(form, text), message.now)
         self._check_ours(notice)
         key = fields.key(notice.optional("notify_id"), text)
-        return contract.Reading(self._items(key, notice))
+        return contract.Reading(alipay_notices.items(key, notice, self._terms))
 
     def reply(self, answer: contract.Answer) -> contract.Reply:
         """Return exactly ``success``, or a failure."""
@@ -141,10 +143,11 @@ class Alipay:
         if not all(signed.values()):
             yield {name: value for name, value in signed.items() if value}
 
-    def _check_ours(self, notice: "_Notice") -> None:
+    def _check_ours(self, notice: alipay_notices.Notice) -> None:
         if notice.optional("app_id") != self._options.app_id:
             raise errors.Rejected("not_ours", "another app_id; live and sandbox have their own")
         # A notice may omit the address; it must name the payee in one way that can be checked.
+        # What is about no trade names none, and books no money.
         payee = [
             (notice.optional(name), ours)
             for name, ours in (
@@ -153,118 +156,11 @@ class Alipay:
             )
             if ours is not None
         ]
-        if payee and not any(theirs for theirs, _ in payee):
+        is_named = any(theirs for theirs, _ in payee)
+        if payee and not is_named and alipay_notices.is_of_a_trade(notice):
             raise errors.Rejected("not_ours", "names no seller")
         if any(theirs and theirs != ours for theirs, ours in payee):
             raise errors.Rejected("not_ours", "paid to another seller")
-
-    def _items(self, key: str, notice: "_Notice") -> list[contract.Item]:
-        def item(key: str, read: Callable[["_Notice"], events.Event]) -> contract.Item:
-            event = fields.event_or_unmapped(
-                lambda: read(notice),
-                kind=fields.kind(notice.optional("trade_status"), notice.optional("notify_type")),
-                at=notice.time("notify_time"),
-                order_no=notice.merchant_order_no(),
-            )
-            return contract.Item(key, event)
-
-        status = notice.optional("trade_status")
-        is_paid = status in ("TRADE_SUCCESS", "TRADE_FINISHED")
-        if (is_paid or status == "TRADE_CLOSED") and _is_refund(notice):
-            # A refunded trade was paid. The extra payment event is a repeat at worst, and books
-            # the payment of an order whose own notice was lost.
-            return [item(f"{key}:paid", self._payment), item(key, self._refund)]
-        if is_paid:
-            return [item(key, self._payment)]
-        return [item(key, _closed if status == "TRADE_CLOSED" else _unpaid)]
-
-    def _payment(self, notice: "_Notice") -> events.PaymentSucceeded:
-        total = fields.decimal(notice.required("total_amount"), "total_amount")
-        return events.PaymentSucceeded(
-            transaction_id=notice.transaction_id(),
-            order_no=notice.merchant_order_no(),
-            amount=fields.amount(total, self._options.currency),
-            currency=self._options.currency,
-            occurred_at=notice.time("gmt_payment", "notify_time"),
-        )
-
-    def _refund(self, notice: "_Notice") -> events.RefundSucceeded:
-        total = fields.decimal(notice.required("refund_fee"), "refund_fee")
-        return events.RefundSucceeded(
-            transaction_id=notice.transaction_id(),
-            order_no=notice.merchant_order_no(),
-            refund_no=fields.merchant_refund_no(notice.optional("out_biz_no")),
-            amount=fields.refund_amount(total, self._options.currency),
-            cumulative=True,
-            currency=self._options.currency,
-            occurred_at=notice.time("gmt_refund", "notify_time"),
-        )
-
-
-class _Notice:
-    """The fields of a verified notice as text; an empty one counts as absent."""
-
-    def __init__(self, form: dict[bytes, bytes], codec: str, now: datetime) -> None:
-        self._form = form
-        self._codec = codec
-        self._now = now
-
-    def optional(self, name: str) -> str:
-        return self._form.get(name.encode(), b"").decode(self._codec)
-
-    def required(self, name: str) -> str:
-        if value := self.optional(name):
-            return value
-        raise fields.malformed(f"no field {name}")
-
-    def order_no(self) -> str:
-        """Return the order number of a message without money, which needs one."""
-        return fields.order_no(self.required("out_trade_no"))
-
-    def merchant_order_no(self) -> str:
-        return fields.merchant_order_no(self.optional("out_trade_no"))
-
-    def transaction_id(self) -> str:
-        return fields.transaction_id(self.required("trade_no"))
-
-    def time(self, *names: str) -> datetime:
-        """Return the first of the named times that can be read, else that of its arrival."""
-        for name in names:
-            text = self.optional(name)
-            if not _TIME.fullmatch(text):
-                continue
-            try:
-                return fields.moment(datetime.fromisoformat(text).replace(tzinfo=_GMT8))
-            except (ValueError, errors.Rejected):
-                continue
-        return self._now
-
-
-def _is_refund(notice: _Notice) -> bool:
-    fee = notice.optional("refund_fee")
-    # A fee that cannot be read is one: the refund is then parked, and the payment counts.
-    return bool(notice.optional("gmt_refund")) or fee.strip("0.") != ""
-
-
-def _closed(notice: _Notice) -> events.Event:
-    closed_at = notice.time("gmt_close", "notify_time")
-    return events.Closed(notice.order_no(), "timed_out", closed_at)
-
-
-def _unpaid(notice: _Notice) -> events.Event:
-    noticed_at = notice.time("notify_time")
-    status = notice.optional("trade_status")
-    if not status:
-        kind = fields.token(notice.required("notify_type"), "notify_type", fields.KEY_MAX)
-        if kind == "trade_status_sync":
-            raise fields.malformed("a trade notice without trade_status")
-        return events.Noted(kind, noticed_at)
-    kind = fields.token(status, "trade_status", fields.KEY_MAX)
-    if kind == "WAIT_BUYER_PAY":
-        return events.Noted(kind, noticed_at)
-    # Not documented: neither treat it as paid nor ignore it.
-    detail = "a trade_status that Alipay does not document"
-    return events.Unmapped(kind, notice.merchant_order_no(), detail, noticed_at)
 
 
 def _codec(form: dict[bytes, bytes], text: bytes) -> str:

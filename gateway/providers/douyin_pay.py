@@ -17,7 +17,13 @@ from msgspec import Meta, Struct
 
 from gateway.domain import errors, events
 from gateway.providers import contract
-from gateway.providers.shared import apiv3, apiv3_resources, fields
+from gateway.providers.shared import (
+    apiv3,
+    apiv3_payments,
+    apiv3_refunds,
+    apiv3_resources,
+    fields,
+)
 
 # The documentation and the Python packages write underscores, the official Go package hyphens.
 _ALGORITHMS = frozenset({"AEAD_AES_256_GCM", "AEAD-AES-256-GCM"})
@@ -45,6 +51,8 @@ class Options(Struct, forbid_unknown_fields=True, kw_only=True, frozen=True):
     refund_events: tuple[_EventType, ...] = ("REFUND.SUCCESS", "REFUND.CLOSED", "REFUND.ABNORMAL")
     #: Currency of a callback that names none.
     currency: str = "CNY"
+    #: Where a payment names its order; ``attach`` is for orders paid by several payments.
+    order_no_from: apiv3_resources.OrderNoFrom = "out_trade_no"
     #: Maximum age of a signature, and how far ahead of our clock it may be. UNCONFIRMED: 300 s is
     #: the value of the official Python package; if retries turn out to keep their first signature,
     #: 86640 (24 h 4 min) covers all of them, and a replay is still recognised by its id.
@@ -79,6 +87,9 @@ class DouyinPay:
     def __init__(self, envelope: apiv3.Envelope, options: Options) -> None:
         self._envelope = envelope
         self._options = options
+        self._terms = apiv3_resources.Terms(
+            currency=options.currency, order_no_from=options.order_no_from
+        )
 
     def read(self, message: contract.Message) -> contract.Reading:
         """Verify, decrypt and decode one callback. Raises ``Rejected``."""
@@ -94,13 +105,11 @@ class DouyinPay:
         is_payment = notice.kind in options.payment_events
         is_refund = notice.kind in options.refund_events
         self._check_ours(apiv3_resources.parties(notice), must_be_named=is_payment or is_refund)
-        if is_payment:
-            return apiv3_resources.payment(notice, currency=options.currency)
+        # A payment that failed, as the official Go package documents it: its state decides.
+        if is_payment or notice.kind == "TRANSACTION.FAIL":
+            return apiv3_payments.event(notice, terms=self._terms)
         if is_refund:
-            return apiv3_resources.refund(notice, currency=options.currency)
-        # A payment that failed, as the official Go package documents it.
-        if notice.kind == "TRANSACTION.FAIL":
-            return events.Noted(notice.kind, notice.created_at)
+            return apiv3_refunds.event(notice, terms=self._terms)
         return apiv3_resources.unmapped(
             notice,
             "an event type that is not booked; see the options payment_events and refund_events",

@@ -1,4 +1,4 @@
-"""WeChat Pay API v3: callbacks of payments and refunds.
+"""WeChat Pay API v3: callbacks of payments, refunds and complaints.
 
 Protocol: https://pay.weixin.qq.com, "callback notifications" and "verify signatures", and the
 sources of wechatpayv3 and wechatpay-axios-plugin. The envelope is described in ``apiv3.py``.
@@ -17,14 +17,13 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
-from gateway.domain import errors, events
-from gateway.providers import contract
+from gateway.domain import errors
+from gateway.providers import contract, wechatpay_events
 from gateway.providers.shared import apiv3, apiv3_resources, fields, keys
 
 _PROBE = "WECHATPAY/SIGNTEST/"
 _SIGNATURE_TYPE = "WECHATPAY2-SHA256-RSA2048"
 _ALGORITHMS = frozenset({"AEAD_AES_256_GCM"})
-_REFUNDS = frozenset({"REFUND.SUCCESS", "REFUND.CLOSED", "REFUND.ABNORMAL"})
 _WHOSE_KEY = "the WeChat Pay public key as PEM (not your merchant certificate) in public_keys"
 _WHOSE_CERTIFICATE = (
     "a WeChat Pay platform certificate (not your merchant certificate) in certificates"
@@ -55,6 +54,8 @@ class Options(Struct, forbid_unknown_fields=True, kw_only=True, frozen=True):
     certificates: tuple[str, ...] = ()
     #: Currency of a callback that names none, such as a refund.
     currency: str = "CNY"
+    #: Where a payment names its order; ``attach`` is for orders paid by several payments.
+    order_no_from: apiv3_resources.OrderNoFrom = "out_trade_no"
     #: Maximum age of a signature, and how far ahead of our clock it may be.
     tolerance_s: Annotated[int, Meta(ge=1, le=3600)] = 300
 
@@ -98,6 +99,10 @@ class WeChatPay:
     def __init__(self, envelope: apiv3.Envelope, options: Options) -> None:
         self._envelope = envelope
         self._options = options
+        self._terms = apiv3_resources.Terms(
+            currency=options.currency, order_no_from=options.order_no_from
+        )
+        self._merchants = frozenset(options.sub_mchids or (options.mchid,))
 
     def read(self, message: contract.Message) -> contract.Reading:
         """Verify, decrypt and decode one callback. Raises ``Rejected``."""
@@ -110,23 +115,16 @@ class WeChatPay:
         # The merchant's own self test (POST /v3/security/echo); it names no merchant.
         if notice.kind.startswith("SECURITY_ECHO."):
             return contract.Reading([])
-        return contract.Reading([contract.Item(notice.key, self._event(notice))])
+        parties = apiv3_resources.parties(notice)
+        about = wechatpay_events.EVENT_TYPES.get(notice.kind)
+        self._check_ours(parties, must_be_named=about in wechatpay_events.MONEY)
+        return contract.Reading(
+            wechatpay_events.items(notice, parties, terms=self._terms, merchants=self._merchants)
+        )
 
     def reply(self, answer: contract.Answer) -> contract.Reply:
         """Return JSON; WeChat Pay checks the status only."""
         return apiv3.REPLIES[answer]
-
-    def _event(self, notice: apiv3.Notice) -> events.Event:
-        parties = apiv3_resources.parties(notice)
-        is_money = notice.kind == "TRANSACTION.SUCCESS" or notice.kind in _REFUNDS
-        self._check_ours(parties, must_be_named=is_money)
-        if not is_money:
-            return apiv3_resources.unmapped(notice, "an event type that is not booked")
-        if parties.combine_mchid is not None:
-            return apiv3_resources.unmapped(notice, "a combined payment of several orders")
-        if notice.kind == "TRANSACTION.SUCCESS":
-            return apiv3_resources.payment(notice, currency=self._options.currency)
-        return apiv3_resources.refund(notice, currency=self._options.currency)
 
     def _check_ours(self, parties: apiv3_resources.Parties, *, must_be_named: bool) -> None:
         options = self._options
@@ -145,4 +143,5 @@ class WeChatPay:
             raise errors.Rejected(
                 "not_ours", "a merchant that is not ours; see the option sub_mchids"
             )
-        apiv3_resources.check_app(parties.appid or parties.sp_appid, options.appids)
+        named_app = parties.appid or parties.sp_appid or parties.combine_appid
+        apiv3_resources.check_app(named_app, options.appids)

@@ -1,5 +1,6 @@
 """How Alipay's adapter reads genuine notices, and its configuration."""
 
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 from uuid import UUID, uuid4
@@ -98,9 +99,23 @@ def test_refund_without_number_or_time() -> None:
 
 @pytest.mark.parametrize("fee", [None, "", "0", "0.00"])
 def test_closed_unpaid(fee: str | None) -> None:
-    """A trade closed without a refund timed out unpaid."""
-    closed = notice({"trade_status": "TRADE_CLOSED", "refund_fee": fee, "gmt_refund": ""})
+    """A trade closed without a payment timed out unpaid."""
+    unpaid = {"trade_status": "TRADE_CLOSED", "gmt_payment": None}
+    closed = notice({**unpaid, "refund_fee": fee, "gmt_refund": ""})
     assert read_one(ADAPTER, closed) == events.Closed("SO-1001", "timed_out", NOTIFIED_AT)
+    at = notice({**unpaid, "gmt_close": "2026-11-23 12:30:00"})
+    assert read_one(ADAPTER, at).occurred_at == NOTIFIED_AT + timedelta(minutes=30)
+
+
+@pytest.mark.parametrize("fee", [None, "", "0.00"])
+def test_closed_after_it_was_paid(fee: str | None) -> None:
+    """It was refunded, and the notice does not say how much: booked as paid, and for a person."""
+    closed = notice({"trade_status": "TRADE_CLOSED", "refund_fee": fee})
+    paid, rest = ADAPTER.read(closed).items
+    assert paid.event == PAYMENT
+    assert isinstance(rest.event, events.Unmapped)
+    assert (rest.event.kind, rest.event.order_no) == ("TRADE_CLOSED", "SO-1001")
+    assert paid.key != rest.key
 
 
 def test_unpaid_is_noted() -> None:
@@ -118,12 +133,6 @@ def test_unknown_statuses_are_parked() -> None:
         "SO-1001",
         NOTIFIED_AT,
     )
-
-
-def test_other_notices_are_noted() -> None:
-    """A notice of another type is noted by its type."""
-    other = notice({"trade_status": None, "notify_type": "open_app_auth_notify"})
-    assert read_one(ADAPTER, other) == events.Noted("open_app_auth_notify", NOTIFIED_AT)
 
 
 @pytest.mark.parametrize(

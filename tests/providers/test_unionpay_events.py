@@ -65,17 +65,17 @@ def test_refund_may_lack_a_currency() -> None:
 @pytest.mark.parametrize(
     ("changes", "kind", "order_no", "says"),
     [
-        ({"txnType": "02"}, "txnType_02", "SO1001000001", "txnType 02"),
-        ({"txnType": "03"}, "txnType_03", "SO1001000001", "txnType 03"),
-        ({"txnType": "32"}, "txnType_32", "SO1001000001", "txnType 32"),
+        ({"txnType": "11"}, "txnType_11", "SO1001000001", "txnType 11"),
         ({"txnType": "1"}, "txnType_1", "SO1001000001", "txnType 1"),
         ({"currencyCode": "344"}, "payment", "SO1001000001", "156"),
         ({"currencyCode": "CNY"}, "payment", "SO1001000001", "156"),
         ({"currencyCode": None}, "payment", "SO1001000001", "156"),
         ({**REFUND, "currencyCode": "840"}, "refund", "", "156"),
         ({**REFUND, "origQryId": None}, "refund", "", "origQryId"),
-        ({**REFUND, "respCode": "34"}, "refund_failed", "", "respCode 34"),
+        ({**REFUND, "respCode": "34", "origQryId": None}, "refund_failed", "", "respCode 34"),
+        ({**REFUND, "respCode": "34", "queryId": None}, "refund_failed", "", "respCode 34"),
         ({**REFUND, "txnType": "31", "respCode": "05"}, "refund_failed", "", "respCode 05"),
+        ({"respCode": "03"}, "payment", "SO1001000001", "respCode 03"),
     ],
 )
 def test_what_cannot_be_booked_is_parked(
@@ -90,10 +90,10 @@ def test_what_cannot_be_booked_is_parked(
 
 
 def test_failed_payment_is_noted() -> None:
-    """Any other answer than success leaves the order unpaid."""
-    reading = ADAPTER.read(notice({"respCode": "05"}))
-    noted = events.Noted("txnType_01:05", PAID_AT)
-    assert reading.items == [contract.Item("201703241011516777928:01:05", noted)]
+    """What failed for good leaves the order unpaid."""
+    reading = ADAPTER.read(notice({"respCode": "34"}))
+    noted = events.Noted("txnType_01:34", PAID_AT)
+    assert reading.items == [contract.Item("201703241011516777928:01:34", noted)]
 
 
 def test_success_after_failure_is_no_repeat() -> None:
@@ -136,7 +136,8 @@ def test_failed_early() -> None:
         {**REFUND, "txnAmt": "0"},
         {**REFUND, "origQryId": "1" * 129},
         {**REFUND, "origQryId": "订"},
-        {"txnType": "02", "orderId": None},
+        {"txnType": "03", "txnAmt": ""},
+        {**REFUND, "txnType": "33", "txnAmt": ""},
     ],
 )
 def test_malformed_notices_are_parked(changes: dict[str, str | None]) -> None:

@@ -1,10 +1,12 @@
-"""Map decrypted resources of WeChat Pay and Douyin Pay: payments and refunds.
+"""What decrypted resources of WeChat Pay and Douyin Pay have in common: parties, money, what fails.
 
-Amounts are integers in fen; each refund is one event, under the merchant's number for it.
+Amounts are integers in the smallest unit of the currency that the merchant charged: ``payer_…`` and
+``settlement_…``, what the buyer and the merchant see after coupons and an exchange, are not read.
 """
 
-from collections.abc import Container
+from collections.abc import Callable, Container
 from decimal import Decimal
+from typing import Literal
 
 import msgspec
 from msgspec import Struct
@@ -13,9 +15,28 @@ from gateway.domain import errors, events, money
 from gateway.providers import contract
 from gateway.providers.shared import apiv3, fields
 
-#: States of a payment in which no money was received; REFUND is not one of them.
-_UNPAID = frozenset({"NOTPAY", "CLOSED", "REVOKED", "USERPAYING", "PAYERROR"})
-_REFUND_STATUSES = frozenset({"SUCCESS", "CLOSED", "PROCESSING", "ABNORMAL"})
+#: Where the order number of a payment is: its own number at the merchant, or what the merchant
+#: had passed through, for orders that are paid by several payments.
+OrderNoFrom = Literal["out_trade_no", "attach"]
+
+
+class Terms(Struct, frozen=True, kw_only=True):
+    """What an account decides about its payments."""
+
+    #: Currency of a resource that names none.
+    currency: str
+    order_no_from: OrderNoFrom = "out_trade_no"
+
+    def order_no(self, out_trade_no: object, attach: object) -> str:
+        """Return the order number of a payment, or ``""`` where none can be read."""
+        return fields.reference(attach if self.order_no_from == "attach" else None, out_trade_no)
+
+    def order_no_of_refund(self, out_trade_no: object) -> str:
+        """Return the order number of a refund, which is told no ``attach``.
+
+        Where that may name the order, the transaction has to.
+        """
+        return "" if self.order_no_from == "attach" else fields.merchant_order_no(out_trade_no)
 
 
 class Parties(Struct):
@@ -29,38 +50,16 @@ class Parties(Struct):
     sub_mchid: str | None = None
     # One payment for the orders of several merchants.
     combine_mchid: str | None = None
+    combine_appid: str | None = None
 
 
-class _PaymentAmount(Struct):
-    total: int
-    currency: str | None = None
-
-
-class _Payment(Struct):
-    trade_state: str
+class _Named(Struct):
     out_trade_no: object = None
-    transaction_id: str | None = None
-    success_time: object = None
-    amount: _PaymentAmount | None = None
-
-
-class _RefundAmount(Struct):
-    refund: int
-    currency: str | None = None
-
-
-class _Refund(Struct):
-    out_refund_no: str
-    refund_status: str
-    out_trade_no: object = None
-    transaction_id: str | None = None
-    success_time: object = None
-    amount: _RefundAmount | None = None
+    attach: object = None
 
 
 _PARTIES = msgspec.json.Decoder(Parties)
-_PAYMENT = msgspec.json.Decoder(_Payment)
-_REFUND = msgspec.json.Decoder(_Refund)
+_NAMED = msgspec.json.Decoder(_Named)
 
 
 def parties(notice: apiv3.Notice) -> Parties:
@@ -81,78 +80,20 @@ def currency(account: contract.Account, code: str) -> str:
     return code
 
 
-def payment(notice: apiv3.Notice, *, currency: str) -> events.Event:
-    """Map a payment; only SUCCESS is a payment event, and what cannot be read is unmapped."""
+def event(
+    notice: apiv3.Notice,
+    read: Callable[[], events.Event],
+    *,
+    terms: Terms,
+    content: bytes | msgspec.Raw,
+) -> events.Event:
+    """Return what ``read`` makes of the content; what cannot be read is unmapped, with its order.
+
+    ``content`` is the resource, or a part of it.
+    """
     return fields.event_or_unmapped(
-        lambda: _payment(notice, currency), kind=notice.kind, at=notice.created_at
+        read, kind=notice.kind, at=notice.created_at, order_no=_order_no(content, terms)
     )
-
-
-def refund(notice: apiv3.Notice, *, currency: str) -> events.Event:
-    """Map a refund by its own status; what cannot be read is unmapped."""
-    return fields.event_or_unmapped(
-        lambda: _refund(notice, currency), kind=notice.kind, at=notice.created_at
-    )
-
-
-def _payment(notice: apiv3.Notice, currency: str) -> events.Event:
-    resource = fields.decoded(_PAYMENT, notice.plain)
-    if resource.trade_state == "SUCCESS":
-        if resource.amount is None or resource.transaction_id is None:
-            raise fields.malformed("a payment without its amount or its number")
-        # The price of the order; payer_total is lower if a coupon is paid by another party.
-        amount, code = _money(resource.amount.total, resource.amount.currency or currency)
-        return events.PaymentSucceeded(
-            transaction_id=fields.transaction_id(resource.transaction_id),
-            order_no=fields.merchant_order_no(resource.out_trade_no),
-            amount=amount,
-            currency=code,
-            occurred_at=fields.moment_or(resource.success_time, notice.created_at),
-        )
-    if resource.trade_state in _UNPAID:
-        return events.Noted(notice.kind, notice.created_at)
-    return unmapped(
-        notice,
-        "the state of the payment is neither SUCCESS nor one without money: ask the provider",
-        order_no=fields.merchant_order_no(resource.out_trade_no),
-    )
-
-
-def _refund(notice: apiv3.Notice, currency: str) -> events.Event:
-    resource = fields.decoded(_REFUND, notice.plain)
-    order_no = fields.merchant_order_no(resource.out_trade_no)
-    refund_no = fields.token(resource.out_refund_no, "out_refund_no", fields.REFUND_NO_MAX)
-    status = notice.kind.rpartition(".")[2]
-    if status in _REFUND_STATUSES and status != resource.refund_status:
-        return unmapped(
-            notice, f"event type and status of refund {refund_no} disagree", order_no=order_no
-        )
-    match resource.refund_status:
-        case "SUCCESS":
-            if resource.amount is None or resource.transaction_id is None:
-                raise fields.malformed("a refund without its amount or the payment's number")
-            amount, code = _money(resource.amount.refund, resource.amount.currency or currency)
-            return events.RefundSucceeded(
-                transaction_id=fields.transaction_id(resource.transaction_id),
-                order_no=order_no,
-                refund_no=refund_no,
-                amount=fields.refund_amount(amount, code),
-                cumulative=False,
-                currency=code,
-                occurred_at=fields.moment_or(resource.success_time, notice.created_at),
-            )
-        # Closed, or in progress: no money moved, and the merchant can see it in the console.
-        case "CLOSED" | "PROCESSING":
-            return events.Noted(notice.kind, notice.created_at)
-        case "ABNORMAL":
-            return unmapped(
-                notice,
-                f"refund {refund_no} did not reach the buyer (card closed or frozen): "
-                "finish it in the merchant console",
-                order_no=order_no,
-            )
-        case _:
-            return unmapped(notice, f"refund {refund_no} has an unknown status", order_no=order_no)
 
 
 def unmapped(notice: apiv3.Notice, detail: str, *, order_no: str = "") -> events.Unmapped:
@@ -160,5 +101,14 @@ def unmapped(notice: apiv3.Notice, detail: str, *, order_no: str = "") -> events
     return events.Unmapped(notice.kind, order_no, detail, notice.created_at)
 
 
-def _money(minor: int, code: str) -> tuple[Decimal, str]:
-    return fields.amount(money.from_minor(minor, fields.currency(code)), code), code
+def amount(minor: int, code: str) -> Decimal:
+    """Return an amount in major units of a currency. Raises ``Rejected``."""
+    return fields.amount(money.from_minor(minor, fields.currency(code)), code)
+
+
+def _order_no(plain: bytes | msgspec.Raw, terms: Terms) -> str:
+    try:
+        named = fields.decoded(_NAMED, plain)
+    except errors.Rejected:
+        return ""
+    return terms.order_no(named.out_trade_no, named.attach)

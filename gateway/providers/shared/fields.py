@@ -32,6 +32,7 @@ SECRETS_MAX = 2
 _DECIMAL = re.compile(r"[0-9]{1,12}(?:\.[0-9]{1,8})?", re.ASCII)
 _SECONDS = re.compile(r"[0-9]{1,12}", re.ASCII)
 _CHINA_TIME = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d", re.ASCII)
+_CHINA_DIGITS = re.compile(r"\d{14}", re.ASCII)
 #: China has no daylight saving time.
 _CHINA = timezone(timedelta(hours=8))
 # Events outside these years are an error of the sender, and comparing or converting times near
@@ -238,6 +239,15 @@ def merchant_order_no(found: object) -> str:
     return found if isinstance(found, str) and is_token(found, ORDER_NO_MAX) else ""
 
 
+def reference(passed: object, otherwise: object) -> str:
+    """Return the order number of a payment whose own number at the merchant is ``otherwise``.
+
+    ``passed`` is what the merchant had the provider pass through: it names the order where one
+    order is paid by several payments, each of which needs a number of its own.
+    """
+    return merchant_order_no(passed) or merchant_order_no(otherwise)
+
+
 def merchant_refund_no(found: str) -> str:
     """Return the merchant's number of a refund, or ``""`` where it cannot be stored."""
     return found if is_token(found, REFUND_NO_MAX) else ""
@@ -316,6 +326,16 @@ def from_china(text: str, name: str) -> datetime:
         except ValueError:
             pass
     raise malformed(f"{name} is not a time as 2026-11-23 11:59:30")
+
+
+def from_china_digits(text: object) -> datetime | None:
+    """Return a local time of China as ``20261123115930``, or None where that is none."""
+    if isinstance(text, str) and _CHINA_DIGITS.fullmatch(text):
+        try:
+            return moment(datetime.strptime(text, "%Y%m%d%H%M%S").replace(tzinfo=_CHINA))
+        except (ValueError, errors.Rejected):
+            pass
+    return None
 
 
 def signed_at(text: str) -> int:

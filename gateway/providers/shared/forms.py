@@ -6,7 +6,7 @@ bytes.
 
 import re
 from binascii import a2b_qp
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from gateway.domain import errors
 
@@ -42,20 +42,21 @@ class Joints:
     Where the signed text is ``key=value`` joined with ``&``, it does not mark where a value ends:
     ``a=1&b=2`` is the fields ``a`` and ``b``, or ``a`` alone with the value ``1&b=2``. A genuine
     message could be folded that way to hide its refund or to change its status. So no field that
-    has an effect may be inside another one's value, nor contain another.
+    has an effect may be inside another one's value, nor contain another. ``free`` are those that
+    merchants fill with text of their own: such a one may contain fields without an effect.
     """
 
-    def __init__(self, *acted_on: str) -> None:
-        names = [re.escape(name.encode()) for name in acted_on]
-        self._names = frozenset(name.encode() for name in acted_on)
+    def __init__(self, *acted_on: str, free: Sequence[str] = ()) -> None:
+        names = [re.escape(name.encode()) for name in (*acted_on, *free)]
+        self._strict = frozenset(name.encode() for name in acted_on)
+        self._names = self._strict.union(name.encode() for name in free)
         self._joint = re.compile(b"&(?:%b)=" % b"|".join(names))
 
     def is_folded(self, form: Mapping[bytes, bytes], text: bytes) -> bool:
         """Return whether the signed text can be split into other fields than those of the form."""
-        acted_on = self._names & form.keys()
-        if len(self._joint.findall(b"&" + text)) > len(acted_on):
+        if len(self._joint.findall(b"&" + text)) > len(self._names & form.keys()):
             return True
-        return any(_JOINT.search(form[name]) for name in acted_on)
+        return any(_JOINT.search(form[name]) for name in self._strict & form.keys())
 
 
 def unescaped(text: bytes) -> bytes:
