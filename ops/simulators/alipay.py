@@ -8,14 +8,16 @@ Written from opendocs.alipay.com: every field of the notice of a page or app pay
 import secrets
 from collections.abc import Mapping
 from datetime import datetime
+from decimal import Decimal
 from typing import Literal
+from urllib.parse import quote
 
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from ops.simulators.contract import Account, Forgery, Kind, Posted, Simulator, Trade
-from ops.simulators.shared import rsa_keys, sorted_forms
+from ops.simulators.shared import parts, rsa_keys, sorted_forms
 
-KINDS: frozenset[Kind] = frozenset({"paid", "partial_refund", "refund", "closed"})
+KINDS: frozenset[Kind] = parts.PAYMENTS | {"partial_refund", "refund", "closed"}
 #: No send time is signed, so no notice can be stale.
 FORGERIES: frozenset[Forgery] = frozenset({"foreign_key", "changed", "unsigned", "not_ours"})
 CURRENCIES = ("CNY",)
@@ -46,7 +48,7 @@ def simulator(account: Account) -> Simulator:
 
 def transaction_no(trade: Trade) -> str:
     """Return the number of the payment that the gateway books for this trade."""
-    return sorted_forms.digits(f"trade/{trade.serial}", 28)
+    return _trade_no(trade.serial)
 
 
 class Alipay:
@@ -87,6 +89,7 @@ class Alipay:
             raise ValueError("amounts are in the currency of the account: notices do not name one")
         sorted_forms.check_cents(trade)
         now = _time(at)
+        number, passed = parts.numbers(kind, trade, self._options, usual="out_trade_no")
         return {
             "gmt_create": now,
             "charset": self._charset,
@@ -95,13 +98,14 @@ class Alipay:
             "body": "",
             "buyer_id": f"2088{sorted_forms.digits(f'buyer/{trade.serial}', 12)}",
             "buyer_logon_id": "159****5620",
-            "passback_params": _PASSBACK,
+            # Merchants escape it, as the documentation asks them to.
+            "passback_params": quote(passed, safe="") or _PASSBACK,
             "notify_id": sorted_forms.digits(f"notice/{kind}/{trade.serial}", 34),
             "notify_type": "trade_status_sync",
             "notify_time": now,
-            "trade_no": sorted_forms.digits(f"trade/{trade.serial}", 28),
-            "out_trade_no": trade.order_no,
-            "total_amount": f"{trade.amount:.2f}",
+            "trade_no": _trade_no(parts.serial(kind, trade)),
+            "out_trade_no": number,
+            "total_amount": f"{_total(kind, trade):.2f}",
             "version": "1.0",
             **_status_fields(kind, trade, at),
         }
@@ -126,10 +130,18 @@ class Alipay:
         return sorted_forms.posted(fields, codec=self._charset)
 
 
+def _trade_no(serial: str) -> str:
+    return sorted_forms.digits(f"trade/{serial}", 28)
+
+
+def _total(kind: Kind, trade: Trade) -> Decimal:
+    return parts.amount(kind, trade) if kind in parts.PAYMENTS else trade.amount
+
+
 def _status_fields(kind: Kind, trade: Trade, at: datetime) -> dict[str, str]:
     if kind == "closed":
         return {"trade_status": "TRADE_CLOSED", "gmt_close": _time(at)}
-    amount = f"{trade.amount:.2f}"
+    amount = f"{_total(kind, trade):.2f}"
     paid = {
         "trade_status": "TRADE_SUCCESS",
         "gmt_payment": _time(at),
@@ -139,7 +151,7 @@ def _status_fields(kind: Kind, trade: Trade, at: datetime) -> dict[str, str]:
         "point_amount": "0.00",
         "fund_bill_list": f'[{{"amount":"{amount}","fundChannel":"ALIPAYACCOUNT"}}]',
     }
-    if kind == "paid":
+    if kind in parts.PAYMENTS:
         return paid
     # ``refund_fee`` is the total refunded so far.
     back = {"gmt_refund": f"{_time(at)}.{at.microsecond // 1000:03}"}

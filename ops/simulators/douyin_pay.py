@@ -7,18 +7,16 @@ import json
 import secrets
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any
 
 from ops.simulators.contract import Account, Forgery, Kind, Posted, Simulator, Trade
-from ops.simulators.shared import apiv3, rsa_keys
+from ops.simulators.shared import apiv3, parts, rsa_keys
 
-KINDS: frozenset[Kind] = frozenset({"paid", "partial_refund", "refund"})
+KINDS: frozenset[Kind] = parts.PAYMENTS | parts.REFUNDS
 FORGERIES: frozenset[Forgery] = frozenset(
     {"foreign_key", "changed", "unsigned", "stale", "not_ours"}
 )
 CURRENCIES = ("CNY",)
-
-_RefundKind = Literal["partial_refund", "refund"]
 
 
 def create() -> Account:
@@ -42,7 +40,7 @@ def simulator(account: Account) -> Simulator:
 
 def transaction_no(trade: Trade) -> str:
     """Return the number of the payment that the gateway books for this trade."""
-    return f"DP{apiv3.digits(f'transaction/{trade.serial}', 26)}"
+    return _transaction_no(trade.serial)
 
 
 class DouyinPay:
@@ -73,32 +71,35 @@ class _Dialect:
     headers: Mapping[str, str] = {"Accept": "application/json"}
 
     def __init__(self, account: Account) -> None:
+        self._options = account.options
         appids = apiv3.options_of(account, "appids")
         self._appid = str(appids[0]) if appids else "aw00000000000000"
 
     def content(
         self, kind: Kind, trade: Trade, *, at: datetime, mchid: str
     ) -> apiv3.CallbackContent:
-        if kind == "paid":
-            resource = self._payment(trade, at=at, mchid=mchid)
+        if kind in parts.PAYMENTS:
+            resource = self._payment(kind, trade, at=at, mchid=mchid)
             return apiv3.CallbackContent("TRANSACTION.SUCCESS", "transaction", "支付成功", resource)
-        if kind in ("partial_refund", "refund"):
+        if kind in parts.REFUNDS:
             resource = _refund(kind, trade, at=at, mchid=mchid)
-            return apiv3.CallbackContent("REFUND.SUCCESS", "refund", "退款成功", resource)
+            told = f"REFUND.{resource['refund_status']}"
+            return apiv3.CallbackContent(told, "refund", "退款通知", resource)
         raise ValueError(f"Douyin Pay sends no message {kind}")
 
-    def _payment(self, trade: Trade, *, at: datetime, mchid: str) -> dict[str, Any]:
-        total = apiv3.fen(trade.amount, trade)
+    def _payment(self, kind: Kind, trade: Trade, *, at: datetime, mchid: str) -> dict[str, Any]:
+        total = apiv3.fen(parts.amount(kind, trade), trade)
+        number, attach = parts.numbers(kind, trade, self._options, usual="out_trade_no")
         return {
             "appid": self._appid,
             "mchid": mchid,
-            "out_trade_no": trade.order_no,
-            "transaction_id": transaction_no(trade),
+            "out_trade_no": number,
+            "transaction_id": _transaction_no(parts.serial(kind, trade)),
             "trade_type": "JSAPI",
             "trade_state": "SUCCESS",
             "trade_state_desc": "支付成功",
             "bank_type": "OTHERS",
-            "attach": "",
+            "attach": attach,
             "success_time": apiv3.rfc3339(at),
             "payer": {"openid": f"_000{apiv3.digits(f'payer/{trade.serial}', 28)}"},
             "amount": {
@@ -110,18 +111,21 @@ class _Dialect:
         }
 
 
-def _refund(kind: _RefundKind, trade: Trade, *, at: datetime, mchid: str) -> dict[str, Any]:
+def _refund(kind: Kind, trade: Trade, *, at: datetime, mchid: str) -> dict[str, Any]:
     total = apiv3.fen(trade.amount, trade)
-    part = apiv3.fen(trade.refunded, trade)
-    back = part if kind == "partial_refund" else total - part
+    back = apiv3.fen(parts.amount(kind, trade), trade)
+    # The partial refund fails later, because the buyer's card was closed.
+    is_failed = kind == "refund_failed"
+    ended = {} if is_failed else {"success_time": apiv3.rfc3339(at)}
+    name = "refund" if kind == "refund" else "partial_refund"
     return {
         "mchid": mchid,
         "out_trade_no": trade.order_no,
         "transaction_id": transaction_no(trade),
-        "out_refund_no": f"{'P' if kind == 'partial_refund' else 'R'}{trade.serial}",
-        "refund_id": f"DR{apiv3.digits(f'{kind}/{trade.serial}', 26)}",
-        "refund_status": "SUCCESS",
-        "success_time": apiv3.rfc3339(at),
+        "out_refund_no": f"{name[0].upper()}{trade.serial}",
+        "refund_id": f"DR{apiv3.digits(f'{name}/{trade.serial}', 26)}",
+        "refund_status": "ABNORMAL" if is_failed else "SUCCESS",
+        **ended,
         "user_received_account": "支付用户零钱",
         "amount": {
             "total": total,
@@ -131,3 +135,7 @@ def _refund(kind: _RefundKind, trade: Trade, *, at: datetime, mchid: str) -> dic
             "currency": "CNY",
         },
     }
+
+
+def _transaction_no(serial: str) -> str:
+    return f"DP{apiv3.digits(f'transaction/{serial}', 26)}"

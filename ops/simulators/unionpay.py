@@ -16,9 +16,9 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from ops.simulators.contract import Account, Forgery, Kind, Posted, Simulator, Trade
-from ops.simulators.shared import rsa_keys, sorted_forms
+from ops.simulators.shared import parts, rsa_keys, sorted_forms
 
-KINDS: frozenset[Kind] = frozenset({"paid", "partial_refund", "refund"})
+KINDS: frozenset[Kind] = parts.PAYMENTS | parts.REFUNDS
 #: No send time is signed, so no notice can be stale.
 FORGERIES: frozenset[Forgery] = frozenset({"foreign_key", "changed", "unsigned", "not_ours"})
 CURRENCIES = ("CNY",)
@@ -82,6 +82,7 @@ class UnionPay:
         self._certificate = account.private.get("certificate", "")
         if not self._certificate:
             raise ValueError("no certificate that belongs to the private key")
+        self._options = account.options
         self._mer_id = str(account.options["mer_id"])
 
     def message(self, kind: Kind, trade: Trade, *, at: datetime, attempt: int = 0) -> Posted:
@@ -118,42 +119,44 @@ class UnionPay:
             raise ValueError("amounts are in CNY")
         sorted_forms.check_cents(trade)
         now = at.astimezone(sorted_forms.GMT8)
-        payment = _query_id("paid", trade)
+        number, passed = parts.numbers(kind, trade, self._options, usual="orderId")
         transaction = {
-            "orderId": trade.order_no,
-            "queryId": payment,
+            "orderId": number,
+            "queryId": _query_id(kind, trade),
             "txnType": "01",
             "txnSubType": "01",
-            "txnAmt": f"{trade.amount.scaleb(2):.0f}",
             "accNo": "6216***********0018",
             "payCardType": "01",
             "bizType": "000201",
         }
-        if kind != "paid":
-            part = trade.refunded if kind == "partial_refund" else trade.amount - trade.refunded
+        if kind in parts.REFUNDS:
+            # The partial refund fails: one transaction, told a second time.
+            name: Kind = "refund" if kind == "refund" else "partial_refund"
             transaction = {
-                "orderId": f"{'P' if kind == 'partial_refund' else 'R'}{trade.serial}",
-                "origQryId": payment,
-                "queryId": _query_id(kind, trade),
+                "orderId": f"{name[0].upper()}{trade.serial}",
+                "origQryId": _query_id("paid", trade),
+                "queryId": _query_id(name, trade),
                 "txnType": "04",
                 "txnSubType": "00",
-                "txnAmt": f"{part.scaleb(2):.0f}",
                 "bizType": "000000",
             }
+        amount = f"{parts.amount(kind, trade).scaleb(2):.0f}"
+        is_failed = kind == "refund_failed"
         return {
             "accessType": "0",
             "currencyCode": "156",
             "encoding": "UTF-8",
             "merId": self._mer_id,
-            "reqReserved": "cGF5Lz1hJmI9Yw==",
-            "respCode": "00",
-            "respMsg": "成功[0000000]",
-            "settleAmt": transaction["txnAmt"],
+            "reqReserved": passed or "cGF5Lz1hJmI9Yw==",
+            "respCode": "34" if is_failed else "00",
+            "respMsg": "失败[1000034]" if is_failed else "成功[0000000]",
+            "settleAmt": amount,
             "settleCurrencyCode": "156",
             "settleDate": f"{now:%m%d}",
             "signMethod": "01",
             "traceNo": sorted_forms.digits(f"trace/{kind}/{trade.serial}", 6),
             "traceTime": f"{now:%m%d%H%M%S}",
+            "txnAmt": amount,
             "txnTime": f"{now:%Y%m%d%H%M%S}",
             "version": "5.1.0",
             **transaction,

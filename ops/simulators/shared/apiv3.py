@@ -90,8 +90,8 @@ class Callbacks:
             at -= _STALE
         if how == "not_ours":
             mchid = str(int(mchid) + 1)
-        if how == "not_ours" and kind == "ping":
-            # It names no merchant: only the key identifies one.
+        if how == "not_ours" and (kind == "ping" or kind.startswith("dispute")):
+            # They name no merchant: only the key identifies one.
             key = secrets.token_bytes(32)
         body = self._body(kind, trade, at=at, seed=seed, mchid=mchid, key=key)
         if how == "foreign_key":
