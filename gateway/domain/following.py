@@ -112,6 +112,12 @@ class OrderState(Struct):
     parcels: tuple[Parcel, ...] = ()
     #: As placed or amended; None: not read, for no event at hand amends it.
     amounts: Amounts | None = None
+    #: Its other numbers, of look-alikes that were answered with it.
+    aliases: tuple[str, ...] = ()
+
+    def has_number(self, order_no: str) -> bool:
+        """Return whether this is a number of the order."""
+        return order_no == self.order_no or order_no in self.aliases
 
 
 class RefundReport(Struct, frozen=True):

@@ -198,7 +198,8 @@ def _contradiction(
         first = money.named(payment.amount, payment.currency)
         detail = f"paid {_amount(event)}, but {first} when first reported"
         return Step("parked", at, at, "amount_mismatch", detail)
-    if event.order_no and payment.order_no and event.order_no != payment.order_no:
+    numbers = {event.order_no, payment.order_no} - {""}
+    if len(numbers) > 1 and not (order is not None and all(map(order.has_number, numbers))):
         detail = f"paid order {event.order_no}, but {payment.order_no} when first reported"
         return Step("parked", at, at, "duplicate_payment", detail)
     return None

@@ -3,19 +3,30 @@
 import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator
+from decimal import Decimal
 from typing import Any
 
 import msgspec
 import pytest
 
-from gateway.domain import fingerprint, orders
+from gateway.domain import events, fingerprint, orders
 from gateway.domain.errors import Unavailable
 from gateway.domain.placing import Placed
 from gateway.providers import registry
 from gateway.runtime.settings import Channel, Settings
 from gateway.wiring import Gateway
-from tests.domain.support import due
-from tests.stores.support import Database, alone, at_once, counts, gateways, placement, rows, submit
+from tests.domain.support import DUE, NOW, closed, delivered, due, paid, refunded, shipped
+from tests.stores.support import (
+    Database,
+    alone,
+    at_once,
+    counts,
+    gateways,
+    placement,
+    rows,
+    submit,
+    tell,
+)
 from tests.stores.test_late import ledger_of
 from tests.support.patience import HANG_S
 
@@ -142,6 +153,143 @@ async def test_what_is_killed_before_its_commit_leaves_nothing(
         again = await submit(gateway, click("W-2"))
         assert (again.answer, again.id) == ("replayed", first.id)
         assert await aliases(ledger) == [("W-2", first.id)]
+
+
+# --- what is told of an order by its other number ---
+
+TOLD: dict[str, list[events.Event]] = {
+    "a payment": [paid(order_no="W-2")],
+    "a payment in two parts": [
+        paid("40", order_no="W-1"),
+        paid("60", order_no="W-2", transaction_id="T-2"),
+    ],
+    "a payment and its refund": [paid(order_no="W-2"), refunded("30", order_no="W-2")],
+    "a payment by one number and its refund by the other": [
+        paid(order_no="W-1"),
+        refunded("30", order_no="W-2"),
+    ],
+    "a close": [closed(order_no="W-2")],
+    "a parcel": [paid(order_no="W-1"), shipped("W-2")],
+    "all of it": [paid(order_no="W-2"), shipped("W-1"), delivered("W-2")],
+    "cash on delivery": [events.PaysOnDelivery("W-2", NOW), shipped("W-2"), delivered("W-2")],
+    "a new price": [
+        events.Amended(
+            "W-2",
+            "CNY",
+            orders.Amounts(goods=Decimal(80), payable=Decimal(80)),
+            (),
+            "aa" * 16,
+            NOW,
+        )
+    ],
+    "something unmapped": [events.Unmapped("odd", "W-2", "of a new kind", NOW)],
+}
+
+
+async def state(ledger: Database, order_no: str) -> dict[str, Any]:
+    """Return what the ledger has of an order, whatever named it."""
+    row = await ledger.fetchrow(
+        """
+        SELECT status, version, hold, payable, paid, refunded, tracking_no,
+               (SELECT count(*) FROM waiting) AS waiting,
+               (SELECT array_agg(p.reason ORDER BY p.reason) FROM parked p
+                 WHERE p.order_id = o.id) AS parked,
+               (SELECT array_agg(p.standing ORDER BY p.standing) FROM payments p
+                 WHERE p.order_id = o.id) AS payments,
+               (SELECT count(*) FROM outbox x WHERE x.order_id = o.id) AS outbox
+          FROM orders o WHERE order_no = $1
+        """,
+        order_no,
+    )
+    assert row is not None
+    return dict(row)
+
+
+def named(event: Any, order_no: str) -> events.Event:
+    """Return an event as it is told of an order of its own."""
+    changes = {"order_no": order_no}
+    if events.transaction_id(event):
+        changes["transaction_id"] = f"{order_no} {event.transaction_id}"
+    renamed: events.Event = msgspec.structs.replace(event, **changes)
+    return renamed
+
+
+#: All that waits for its order, when it comes too early.
+EARLY = [case for case in TOLD if case not in ("a new price", "something unmapped")]
+CASES = [("after", case) for case in TOLD]
+CASES += [(when, case) for when in ("before the alias", "before both", "missed") for case in EARLY]
+
+
+@pytest.mark.parametrize(("when", "case"), CASES)
+async def test_what_names_the_alias_is_about_the_order(
+    gateway: Gateway, ledger: Database, case: str, when: str
+) -> None:
+    """As if all of it named the first number, whichever came first: an event or the number."""
+    told = TOLD[case]
+    await submit(gateway, due(9, order_no="E-1"))
+    for event in told:
+        await tell(gateway, named(event, "E-1"))
+    if when != "before both":
+        await submit(gateway, click("W-1"))
+    if when in ("after", "missed"):
+        await submit(gateway, click("W-2"))
+    if when == "missed":
+        # Two transactions that did not see each other.
+        kept = await ledger.fetch("DELETE FROM order_no_aliases RETURNING *")
+    for event in told:
+        await tell(gateway, event)
+    if when == "before both":
+        await submit(gateway, click("W-1"))
+    if when.startswith("before"):
+        assert (await submit(gateway, click("W-2"))).answer == "replayed"
+    if when == "missed":
+        await ledger.copy_records_to_table("order_no_aliases", records=[tuple(r) for r in kept])
+        for id_ in await gateway.maintenance.orders_to_settle(10):
+            await gateway.intake.settle(id_)
+    assert await state(ledger, "W-1") == await state(ledger, "E-1")
+    assert (await counts(ledger))["orders"] == 2
+
+
+async def test_one_payment_told_by_either_number_counts_once(
+    gateway: Gateway, ledger: Database
+) -> None:
+    await submit(gateway, click("W-1"))
+    await submit(gateway, click("W-2"))
+    assert (await tell(gateway, paid(order_no="W-2"))).outcome == "applied"
+    assert (await tell(gateway, paid(order_no="W-1"))).outcome == "repeat"
+    assert (await state(ledger, "W-1"))["parked"] is None
+
+
+@pytest.mark.parametrize(
+    "how", [{"channels": ("app",)}, {"is_test": True}], ids=["another channel", "a test"]
+)
+async def test_an_alias_is_one_within_its_channel_and_kind(
+    gateway: Gateway, ledger: Database, how: dict[str, Any]
+) -> None:
+    await submit(gateway, click("W-1"))
+    await submit(gateway, click("W-2"))
+    assert (await tell(gateway, paid(order_no="W-2"), **how)).outcome == "waiting"
+    assert await gateway.maintenance.orders_to_settle(10) == []
+    # The other channel, or kind, may have an order of that number.
+    channel = how.get("channels", ("web",))[0]
+    other = await submit(
+        gateway, due(2, order_no="W-2", channel=channel, is_test=how.get("is_test", False))
+    )
+    assert other.answer == "placed"
+    assert (await state(ledger, "W-1"))["paid"] == 0
+    assert (await state(ledger, "W-2"))["paid"] == DUE
+
+
+async def test_what_waits_in_vain_for_an_alias_is_shown_with_its_order(
+    gateway: Gateway, ledger: Database
+) -> None:
+    first = await submit(gateway, click("W-1"))
+    await submit(gateway, click("W-2"))
+    await tell(gateway, shipped("W-2"))
+    assert await gateway.maintenance.park_overdue_events(-1.0, 10) == 1
+    assert await rows(ledger, "parked", "order_id", "detail") == [
+        (first.id, "shipped waits for what must come before it")
+    ]
 
 
 # --- keys of storefronts, and orders of shops ---

@@ -2,19 +2,33 @@
 
 import json
 from datetime import timedelta
+from decimal import Decimal
 from typing import Any, TypeAlias
 
 import asyncpg
 import msgspec
 import pytest
 
-from gateway.runtime.settings import Channel, Settings
+from gateway.runtime.settings import Account, Channel, Settings
+from loadtest.deployment import CHANNELS
+from loadtest.payers.contract import Payment
+from tests.support.payers import Payers
 from tests.support.site import Site
 from tests.web.support import Answer, Wire, order
 
 Ledger: TypeAlias = "asyncpg.Pool[asyncpg.Record]"
 
-HOLD, REPLAY, OFF = "web", "app", "store"
+HOLD, REPLAY, OFF = CHANNELS
+
+
+@pytest.fixture(scope="module")
+def payers(tmp_path_factory: pytest.TempPathFactory) -> Payers:
+    return Payers(tmp_path_factory.mktemp("secrets"))
+
+
+@pytest.fixture
+def accounts(payers: Payers) -> list[Account]:
+    return payers.settings
 
 
 @pytest.fixture
@@ -253,3 +267,34 @@ async def test_clicks_are_not_counted_as_orders_of_the_same_goods(both_paths: Wi
         await submit(both_paths, each)
     recipient = alike[5]["recipient"] | {"phone": "13900000009"}
     assert (await submit(both_paths, alike[5] | {"recipient": recipient})).json["hold"] is None
+
+
+@pytest.mark.parametrize("by", [0, 1], ids=["the first number", "the alias"])
+@pytest.mark.parametrize("account", range(len(CHANNELS)), ids=CHANNELS)
+@pytest.mark.parametrize("is_early", [False, True], ids=["after", "before the order"])
+async def test_a_payment_of_either_number_pays_the_order(
+    wire: Wire, payers: Payers, account: int, by: int, is_early: bool
+) -> None:
+    """The storefront shows the buyer the number of either click."""
+    payer = payers.accounts[account]
+    clicks = twins(channel=CHANNELS[account])
+    due = Decimal(clicks[0]["amounts"]["payable"]).quantize(Decimal("0.01"))
+    payment = Payment(clicks[by]["order_no"], clicks[by]["order_no"], due, clicks[by]["currency"])
+
+    async def pay() -> None:
+        posted = payer.pay(payment).sign()
+        path = f"/v1/callbacks/{payer.provider}/main"
+        answer = await wire.ask("POST", path, posted.body, dict(posted.headers))
+        assert payer.is_acknowledged(answer.status, answer.body)
+
+    if is_early:
+        await pay()
+    answers = [await submit(wire, each) for each in clicks]
+    if not is_early:
+        await pay()
+    (found,) = await listed(wire, clicks[1 - by]["order_no"])
+    assert (found["id"], found["status"], found["amounts"]["paid"]) == (
+        answers[0].json["id"],
+        "paid",
+        str(due),
+    )

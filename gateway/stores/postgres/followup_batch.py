@@ -66,7 +66,11 @@ class Fold:
         for each in orders:
             each.parcels = each.parcels or parcels.of_before(each, new_id=new_id)
         self._orders = {order.id: order for order in orders}
-        self._by_number = {(each.channel, each.order_no, each.is_test): each for each in orders}
+        self._by_number = {
+            (each.channel, number, each.is_test): each
+            for each in orders
+            for number in (each.order_no, *each.aliases)
+        }
         self._payments = list(context.payments)
         self._read_orders = {order.id: copy.copy(order) for order in orders}
         self._read_payments = {payment.id: copy.copy(payment) for payment in context.payments}
@@ -328,7 +332,7 @@ class Fold:
     def _is_about(self, row: WaitingEvent, order: OrderState) -> bool:
         if not authority.may_touch(source=row.source, channels=row.channels, order=order):
             return False
-        if row.order_no == order.order_no and row.is_test is order.is_test:
+        if order.has_number(row.order_no) and row.is_test is order.is_test:
             return True
         names_payment = not row.order_no or isinstance(row.event, events.MONEY_BACK)
         return names_payment and any(p.order_id == order.id for p in self._payments_of(row))

@@ -48,6 +48,7 @@ _decode_disputes = msgspec.json.Decoder(list[DisputeState]).decode
 _decode_names = msgspec.json.Decoder(list[PaymentName]).decode
 _decode_parcels = msgspec.json.Decoder(list[Parcel]).decode
 _decode_recorded = msgspec.json.Decoder(list[tuple[str, str]]).decode
+_decode_aliases = msgspec.json.Decoder(list[tuple[UUID, str]]).decode
 _encode = msgspec.json.Encoder().encode
 _encode_items = msgspec.json.Encoder(decimal_format="string").encode
 
@@ -231,6 +232,9 @@ async def _read_context(
     for parcel in _decode_parcels(record["parcels"]):
         order = next(order for order in orders if order.id == parcel.order_id)
         order.parcels = (*order.parcels, parcel)
+    for order_id, alias in _decode_aliases(record["aliases"]):
+        order = next(order for order in orders if order.id == order_id)
+        order.aliases = (*order.aliases, alias)
     return Context(
         payments=payments,
         waiting=_decode_waiting(record["waiting"]),

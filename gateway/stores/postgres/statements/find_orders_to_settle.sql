@@ -6,6 +6,13 @@ SELECT DISTINCT o.id
     ON o.order_no = w.order_no AND o.channel = ANY (w.channels) AND o.is_test = w.is_test
  WHERE w.order_no <> '' AND (w.tried_at IS NULL OR w.tried_at < o.updated_at)
 UNION
+SELECT o.id
+  FROM waiting w
+  JOIN order_no_aliases a
+    ON a.order_no = w.order_no AND a.channel = ANY (w.channels) AND a.is_test = w.is_test
+  JOIN orders o ON o.id = a.order_id
+ WHERE w.tried_at IS NULL OR w.tried_at < o.updated_at
+UNION
 SELECT p.order_id
   FROM waiting w
        CROSS JOIN LATERAL (

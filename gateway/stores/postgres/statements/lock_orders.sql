@@ -1,6 +1,6 @@
 -- Lock the orders that a batch of follow-ups is about, in one order (by id), so that batches
--- cannot deadlock. Found by (channel, order_no, is_test), by a number of the transaction that paid,
--- by the tracking number of a parcel, or by id.
+-- cannot deadlock. Found by (channel, order_no, is_test) or an alias of that, by a number of the
+-- transaction that paid, by the tracking number of a parcel, or by id.
 SELECT o.id, o.channel, o.order_no, o.status, o.version, o.hold, o.currency, o.payable, o.paid,
        o.refunded, o.paid_at, o.shipped_at, o.completed_at, o.closed_at, o.carrier, o.tracking_no,
        o.placed_hold, o.is_test, o.released_at, o.closed_cause, o.pays_on_delivery, o.is_delivered,
@@ -11,6 +11,11 @@ SELECT o.id, o.channel, o.order_no, o.status, o.version, o.hold, o.currency, o.p
              FROM unnest($1::text[], $2::text[], $8::bool[]) AS i (channel, order_no, is_test)
              JOIN orders n
                ON n.channel = i.channel AND n.order_no = i.order_no AND n.is_test = i.is_test
+           UNION
+           SELECT a.order_id
+             FROM unnest($1::text[], $2::text[], $8::bool[]) AS i (channel, order_no, is_test)
+             JOIN order_no_aliases a
+               ON a.order_no = i.order_no AND a.channel = i.channel AND a.is_test = i.is_test
            UNION
            SELECT p.order_id
              FROM unnest($3::text[], $4::text[]) AS i (provider, transaction_id)

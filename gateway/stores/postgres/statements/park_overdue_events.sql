@@ -37,6 +37,10 @@ SELECT l.id, l.source, l.id::text, o.id,
             WHERE n.order_no = l.order_no AND n.channel = ANY (l.channels)
               AND n.is_test = l.is_test
            UNION ALL
+           SELECT n.id, n.hold FROM order_no_aliases a JOIN orders n ON n.id = a.order_id
+            WHERE a.order_no = l.order_no AND a.channel = ANY (l.channels)
+              AND a.is_test = l.is_test
+           UNION ALL
            SELECT n.id, n.hold FROM payments p JOIN orders n ON n.id = p.order_id
             WHERE p.provider = l.provider AND p.transaction_id = l.transaction_id
               AND l.order_no = '' AND n.channel = ANY (l.channels)

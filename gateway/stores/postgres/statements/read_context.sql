@@ -5,6 +5,12 @@ WITH transactions AS MATERIALIZED (
     SELECT DISTINCT * FROM unnest($1::text[], $2::text[]) AS t (provider, transaction_id)
 ), locked AS MATERIALIZED (
     SELECT * FROM unnest($3::uuid[], $4::text[], $5::text[]) AS t (id, channel, order_no)
+), aliases AS MATERIALIZED (
+    SELECT l.id, a.order_no FROM locked l JOIN order_no_aliases a ON a.order_id = l.id
+), numbers AS MATERIALIZED (
+    SELECT order_no FROM locked
+    UNION
+    SELECT order_no FROM aliases
 ), near AS MATERIALIZED (
     SELECT p.* FROM transactions t JOIN payments p USING (provider, transaction_id)
     UNION
@@ -15,9 +21,9 @@ WITH transactions AS MATERIALIZED (
     UNION
     SELECT p.* FROM locked l JOIN payments p ON p.order_id = l.id
     UNION
-    SELECT p.* FROM locked l JOIN payments p ON p.order_no = l.order_no AND p.order_id IS NULL
+    SELECT p.* FROM numbers n JOIN payments p ON p.order_no = n.order_no AND p.order_id IS NULL
 ), awaiting AS MATERIALIZED (
-    SELECT w.* FROM locked l JOIN waiting w ON w.order_no = l.order_no
+    SELECT w.* FROM numbers n JOIN waiting w ON w.order_no = n.order_no
     UNION
     SELECT w.*
       FROM (
@@ -74,6 +80,9 @@ SELECT (SELECT coalesce(json_agg(k), '[]')::text FROM known k) AS payments,
            SELECT coalesce(json_agg(s ORDER BY s.shipped_at, s.id), '[]')::text
              FROM locked l JOIN parcels s ON s.order_id = l.id
        ) AS parcels,
+       (
+           SELECT coalesce(json_agg(json_build_array(a.id, a.order_no)), '[]')::text FROM aliases a
+       ) AS aliases,
        (SELECT coalesce(json_agg(w), '[]')::text FROM awaiting w) AS waiting,
        (
            SELECT coalesce(json_agg(json_build_array(e.source, e.source_key)), '[]')::text
