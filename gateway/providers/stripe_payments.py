@@ -104,17 +104,17 @@ _PAID: Mapping[object, Literal["now", "nothing due", "later"]] = {
     "unpaid": "later",  # a delayed method, or a payment that is only authorised
 }
 
-#: Why an intent was cancelled, and what becomes of an order that nothing else paid.
-_CANCELLED: Mapping[object, Literal["cancelled", "timed_out", "open"]] = {
-    None: "cancelled",
-    "requested_by_customer": "cancelled",
-    "fraudulent": "cancelled",
-    "failed_invoice": "cancelled",
-    "void_invoice": "cancelled",
-    "abandoned": "timed_out",
-    "automatic": "timed_out",
-    "expired": "timed_out",
-    "duplicate": "open",  # the order has another intent
+#: Why an intent was cancelled, and whether that closes its order.
+_CLOSES: Mapping[object, bool] = {
+    None: True,
+    "abandoned": True,
+    "automatic": True,
+    "expired": True,
+    "failed_invoice": True,
+    "fraudulent": True,
+    "requested_by_customer": True,
+    "void_invoice": True,
+    "duplicate": False,  # the order has another intent
 }
 
 #: Why there is an invoice: the first of an order, or one more of a subscription that goes on.
@@ -156,13 +156,14 @@ def _intent_cancelled(occurred: Occurred) -> events.Event:
     if captured := _captured_so_far(occurred, intent):
         return captured
     order_no = occurred.order_no(intent.metadata)
-    cause = stripe_snapshot.word(_CANCELLED, intent.cancellation_reason)
-    if cause is None:
+    closes = stripe_snapshot.word(_CLOSES, intent.cancellation_reason)
+    if closes is None:
         return occurred.unknown("cancellation_reason", intent.cancellation_reason, order_no)
     # No money moved: without an order number there is nothing to close.
-    if cause == "open" or not order_no:
+    if not closes or not order_no:
         return occurred.noted()
-    return events.Closed(order_no, cause, occurred.at)
+    # Not "cancelled": that is the order's end, and would give back what another intent paid.
+    return events.Closed(order_no, "timed_out", occurred.at)
 
 
 def _captured_so_far(occurred: Occurred, intent: _OpenIntent) -> events.Event | None:
@@ -279,7 +280,11 @@ def _order_of_subscription(occurred: Occurred, invoice: _Invoice) -> str:
 
 
 def _invoice_payment_paid(occurred: Occurred) -> events.Event:
-    """Read which intent paid an invoice: it names both, and no order."""
+    """Read which intent paid an invoice: it names both, and no order.
+
+    The invoice comes first. It is the number that the session knows, which names the order; with
+    the intent first, what waits under the intent would not learn of the order.
+    """
     paid = fields.decoded(_INVOICE_PAYMENT, occurred.snapshot)
     amount, currency = stripe_snapshot.amount(paid.amount_paid, paid.currency)
     match paid.payment.type:
@@ -294,12 +299,12 @@ def _invoice_payment_paid(occurred: Occurred) -> events.Event:
     if not own:
         raise fields.malformed("the payment of an invoice does not name what paid it")
     return events.PaymentSucceeded(
-        transaction_id=own,
+        transaction_id=(known_by := stripe_snapshot.number(paid.invoice) or own),
         order_no="",
         amount=amount,
         currency=currency,
         occurred_at=occurred.at,
-        names=stripe_snapshot.names(own, paid.invoice),
+        names=stripe_snapshot.names(known_by, own),
     )
 
 
