@@ -11,15 +11,12 @@ Protocol: https://github.com/standard-webhooks/standard-webhooks, spec/standard-
   so that a sender can move from one to the other.
 - The id stays the same over all retries of a message.
 
-The specification leaves ``data`` to the sender; Tidegate books the types in ``_READERS``.
-Amounts are in major units, a decimal string or an exact JSON number.
+The specification leaves ``data`` to the sender; ``standard_webhooks_types`` reads what is booked.
 """
 
 import base64
 import hmac
 from collections.abc import Callable, Sequence
-from datetime import datetime
-from decimal import Decimal
 from typing import Annotated
 
 import msgspec
@@ -27,8 +24,8 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from msgspec import Meta, Struct
 
-from gateway.domain import errors, events
-from gateway.providers import contract
+from gateway.domain import errors
+from gateway.providers import contract, standard_webhooks_types
 from gateway.providers.shared import fields
 
 _SECRET, _PUBLIC_KEY, _PRIVATE_KEY = "whsec_", "whpk_", "whsk_"
@@ -40,8 +37,6 @@ _URL_SAFE = frozenset("-_")
 # Two during a key rotation. The bound limits the CPU time that an unauthenticated request can
 # spend on Ed25519.
 _ENTRIES_MAX = 8
-_CARRIER_MAX = 64
-_TRACKING_NO_MAX = 64
 
 _FAMILIES = (
     ("webhook-id", "webhook-timestamp", "webhook-signature"),
@@ -63,49 +58,7 @@ class Options(Struct, forbid_unknown_fields=True, kw_only=True, frozen=True):
     tolerance_s: Annotated[int, Meta(ge=1, le=3600)] = 300
 
 
-class _Envelope(Struct):
-    type: str
-    timestamp: object = None
-    data: msgspec.Raw = msgspec.Raw()
-
-
-class _Payment(Struct):
-    order_no: str
-    transaction_id: str
-    amount: Decimal
-    currency: str
-    occurred_at: object = None
-
-
-class _Refund(Struct):
-    transaction_id: str
-    currency: str
-    order_no: str | None = None
-    refund_no: str | None = None
-    #: Amount of this refund alone; it then needs ``refund_no``.
-    amount: Decimal | None = None
-    #: Total refunded of the transaction so far.
-    refunded_total: Decimal | None = None
-    occurred_at: object = None
-
-
-class _Order(Struct):
-    order_no: str
-    occurred_at: object = None
-
-
-class _Shipment(Struct):
-    order_no: str
-    carrier: str
-    tracking_no: str
-    occurred_at: object = None
-
-
-_ENVELOPE = msgspec.json.Decoder(_Envelope)
-_PAYMENT = msgspec.json.Decoder(_Payment)
-_REFUND = msgspec.json.Decoder(_Refund)
-_ORDER = msgspec.json.Decoder(_Order)
-_SHIPMENT = msgspec.json.Decoder(_Shipment)
+_ENVELOPE = msgspec.json.Decoder(standard_webhooks_types.Envelope)
 
 #: Takes a base64 signature and the text; returns whether this key signed it.
 _Verify = Callable[[str, bytes], bool]
@@ -136,8 +89,9 @@ class StandardWebhooks:
         envelope = fields.decoded(_ENVELOPE, message.body)
         kind = fields.kind(envelope.type)
         at = fields.moment_or(envelope.timestamp, fields.from_unix(signed))
-        reader = _READERS.get(kind, _noted)
-        event = fields.event_or_unmapped(lambda: reader(kind, envelope, at), kind=kind, at=at)
+        event = fields.event_or_unmapped(
+            lambda: standard_webhooks_types.event(kind, envelope, at), kind=kind, at=at
+        )
         return contract.Reading([contract.Item(key, event)])
 
     def reply(self, answer: contract.Answer) -> contract.Reply:
@@ -235,73 +189,3 @@ def _headers(message: contract.Message) -> tuple[str, str, str]:
             "bad_signature", "the id contains a '.', so the signed text is ambiguous"
         )
     return fields.token(key, "the id", fields.KEY_MAX), stamp, signature
-
-
-def _noted(kind: str, _: _Envelope, at: datetime) -> events.Event:
-    return events.Noted(kind, at)
-
-
-def _paid(_: str, envelope: _Envelope, at: datetime) -> events.Event:
-    data = fields.decoded(_PAYMENT, envelope.data)
-    return events.PaymentSucceeded(
-        transaction_id=fields.transaction_id(data.transaction_id),
-        order_no=fields.merchant_order_no(data.order_no),
-        amount=fields.amount(data.amount, data.currency),
-        currency=data.currency,
-        occurred_at=fields.moment_or(data.occurred_at, at),
-    )
-
-
-def _refunded(_: str, envelope: _Envelope, at: datetime) -> events.Event:
-    data = fields.decoded(_REFUND, envelope.data)
-    if (data.amount is None) == (data.refunded_total is None):
-        raise fields.malformed("a refund needs either amount or refunded_total")
-    if data.amount is not None and not data.refund_no:
-        raise fields.malformed("a refund with its own amount needs refund_no")
-    value = data.refunded_total if data.amount is None else data.amount
-    assert value is not None, "one of the two is present"
-    no = data.refund_no
-    return events.RefundSucceeded(
-        transaction_id=fields.transaction_id(data.transaction_id),
-        order_no=fields.merchant_order_no(data.order_no),
-        refund_no=fields.token(no, "refund_no", fields.REFUND_NO_MAX) if no else "",
-        amount=fields.refund_amount(value, data.currency),
-        cumulative=data.amount is None,
-        currency=data.currency,
-        occurred_at=fields.moment_or(data.occurred_at, at),
-    )
-
-
-def _closed(kind: str, envelope: _Envelope, at: datetime) -> events.Event:
-    data = fields.decoded(_ORDER, envelope.data)
-    cause = "timed_out" if kind == "payment.expired" else "cancelled"
-    return events.Closed(
-        fields.order_no(data.order_no), cause, fields.moment_or(data.occurred_at, at)
-    )
-
-
-def _shipped(_: str, envelope: _Envelope, at: datetime) -> events.Event:
-    data = fields.decoded(_SHIPMENT, envelope.data)
-    return events.Shipped(
-        order_no=fields.order_no(data.order_no),
-        carrier=fields.label(data.carrier, "carrier", _CARRIER_MAX),
-        tracking_no=fields.token(data.tracking_no, "tracking_no", _TRACKING_NO_MAX),
-        occurred_at=fields.moment_or(data.occurred_at, at),
-    )
-
-
-def _delivered(_: str, envelope: _Envelope, at: datetime) -> events.Event:
-    data = fields.decoded(_ORDER, envelope.data)
-    return events.Delivered(fields.order_no(data.order_no), fields.moment_or(data.occurred_at, at))
-
-
-_READERS: dict[str, Callable[[str, _Envelope, datetime], events.Event]] = {
-    "payment.succeeded": _paid,
-    "order.paid": _paid,
-    "payment.refunded": _refunded,
-    "refund.succeeded": _refunded,
-    "order.cancelled": _closed,
-    "payment.expired": _closed,
-    "order.shipped": _shipped,
-    "order.delivered": _delivered,
-}

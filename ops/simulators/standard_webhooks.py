@@ -10,6 +10,7 @@ import hmac
 import json
 import secrets
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
 from cryptography.hazmat.primitives import serialization
@@ -17,21 +18,24 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from ops.simulators.contract import Account, Forgery, Kind, Posted, Simulator, Trade
 
-KINDS: frozenset[Kind] = frozenset(
-    {"paid", "partial_refund", "refund", "closed", "shipped", "delivered"}
-)
-#: A message names no account: the key identifies the sender.
-FORGERIES: frozenset[Forgery] = frozenset({"foreign_key", "changed", "unsigned", "stale"})
-CURRENCIES = ("EUR", "JPY", "KWD")
-
 _TYPES: dict[Kind, str] = {
     "paid": "payment.succeeded",
+    "part_paid": "payment.succeeded",
+    "rest_paid": "payment.succeeded",
     "partial_refund": "refund.succeeded",
+    "refund_failed": "refund.failed",
     "refund": "refund.succeeded",
+    "dispute_opened": "dispute.opened",
+    "dispute_won": "dispute.won",
+    "dispute_lost": "dispute.lost",
     "closed": "order.cancelled",
     "shipped": "order.shipped",
     "delivered": "order.delivered",
 }
+KINDS: frozenset[Kind] = frozenset(_TYPES)
+#: A message names no account: the key identifies the sender.
+FORGERIES: frozenset[Forgery] = frozenset({"foreign_key", "changed", "unsigned", "stale"})
+CURRENCIES = ("EUR", "JPY", "KWD")
 
 
 def create() -> Account:
@@ -128,26 +132,33 @@ def _body(content: dict[str, Any]) -> bytes:
 
 
 def _content(kind: Kind, trade: Trade, at: datetime) -> dict[str, Any]:
-    data: dict[str, Any] = {"order_no": trade.order_no}
-    transaction_id = f"txn-{trade.serial}"
-    if kind == "paid":
-        data |= {
-            "transaction_id": transaction_id,
-            "amount": str(trade.amount),
-            "currency": trade.currency,
-        }
-    elif kind in ("partial_refund", "refund"):
-        is_first = kind == "partial_refund"
-        returned = trade.refunded if is_first else trade.amount - trade.refunded
-        data |= {
-            "transaction_id": transaction_id,
-            "refund_no": f"{transaction_id}-{1 if is_first else 2}",
-            "amount": str(returned),
-            "currency": trade.currency,
-        }
-    elif kind == "shipped":
-        data |= {"carrier": "dhl", "tracking_no": f"JD{trade.serial}"}
-    elif kind not in _TYPES:
+    if kind not in _TYPES:
         raise ValueError(f"there is no message {kind}")
+    data: dict[str, Any] = {"order_no": trade.order_no}
+    rest = trade.amount - trade.refunded
+    match kind:
+        case "paid":
+            data |= _money(trade, trade.amount)
+        case "part_paid":
+            data |= _money(trade, trade.refunded, "-a")
+        case "rest_paid":
+            data |= _money(trade, rest, "-b")
+        case "partial_refund" | "refund_failed":
+            data |= _money(trade, trade.refunded) | {"refund_no": f"txn-{trade.serial}-1"}
+        case "refund":
+            data |= _money(trade, rest) | {"refund_no": f"txn-{trade.serial}-2"}
+        case "dispute_opened" | "dispute_won" | "dispute_lost":
+            data |= _money(trade, trade.amount) | {"dispute_no": f"dispute-{trade.serial}"}
+        case "shipped":
+            data |= {"carrier": "dhl", "tracking_no": f"JD{trade.serial}"}
     timestamp = at.astimezone(UTC).isoformat().replace("+00:00", "Z")
     return {"type": _TYPES[kind], "timestamp": timestamp, "data": data}
+
+
+def _money(trade: Trade, amount: Decimal, ending: str = "") -> dict[str, str]:
+    transaction_id = f"txn-{trade.serial}{ending}"
+    return {
+        "transaction_id": transaction_id,
+        "amount": str(amount),
+        "currency": trade.currency,
+    }

@@ -41,6 +41,12 @@ REFUND: dict[str, Any] = {
     "amount": "9.00",
     "currency": "CNY",
 }
+DISPUTE: dict[str, Any] = {
+    "transaction_id": "TX-1",
+    "dispute_no": "D-1",
+    "amount": "9.00",
+    "currency": "CNY",
+}
 SHIPMENT = {"order_no": "SO-1001", "carrier": "顺丰速运", "tracking_no": "SF1234567890"}
 
 

@@ -16,6 +16,7 @@ from gateway.providers import contract, standard_webhooks
 from .standard_webhooks_samples import (
     ADAPTER,
     AT,
+    DISPUTE,
     ID,
     KEY,
     PAID,
@@ -96,12 +97,20 @@ def test_refund_so_far() -> None:
         ("payment.expired", {"order_no": "SO-1"}, events.Closed("SO-1", "timed_out", AT)),
         ("order.shipped", SHIPMENT, events.Shipped("SO-1001", "顺丰速运", "SF1234567890", AT)),
         ("order.delivered", {"order_no": "SO-1"}, events.Delivered("SO-1", AT)),
+        ("order.pays_on_delivery", {"order_no": "SO-1"}, events.PaysOnDelivery("SO-1", AT)),
+        (
+            "order.delivered",
+            {"order_no": "SO-1", "tracking_no": "SF1"},
+            events.Delivered("SO-1", AT, "SF1"),
+        ),
+        ("order.delivered", {"tracking_no": "SF1"}, events.Delivered("", AT, "SF1")),
+        ("order.shipped", {"order_no": "SO-1"}, events.Shipped("SO-1", "", "", AT)),
         ("order.created", {"order_no": 1}, events.Noted("order.created", AT)),
         ("contact.created", None, events.Noted("contact.created", AT)),
     ],
 )
 def test_other_types(kind: str, data: Any, expected: events.Event) -> None:
-    """Closing, shipping and delivering are events; every other type is noted."""
+    """Closing, shipping and delivering are events; types of other families are noted."""
     assert read_one(ADAPTER, signed(content(kind, data))) == expected
 
 
@@ -138,12 +147,22 @@ def test_noted_without_time() -> None:
         ("refund.succeeded", REFUND | {"amount": "0.00"}),
         ("refund.succeeded", REFUND | {"refund_no": ""}),
         ("refund.succeeded", REFUND | {"refund_no": "R" * 129}),
-        ("order.shipped", SHIPMENT | {"carrier": ""}),
         ("order.shipped", SHIPMENT | {"carrier": " "}),
         ("order.shipped", SHIPMENT | {"carrier": "a\x00"}),
         ("order.shipped", SHIPMENT | {"carrier": "x" * 65}),
         ("order.shipped", SHIPMENT | {"tracking_no": "S F"}),
-        ("order.shipped", {"order_no": "SO-1"}),
+        ("order.shipped", SHIPMENT | {"parcel_no": "P" * 65}),
+        ("order.shipped", {"carrier": "dhl", "tracking_no": "1"}),
+        ("order.delivered", {}),
+        ("order.delivered", {"order_no": ""}),
+        ("order.pays_on_delivery", {"order_no": "Order 7"}),
+        ("refund.failed", REFUND | {"amount": None}),
+        ("refund.failed", REFUND | {"amount": "0"}),
+        ("refund.failed", {"refunded_total": "9.00", "transaction_id": "TX-1", "currency": "CNY"}),
+        ("dispute.opened", DISPUTE | {"dispute_no": ""}),
+        ("dispute.lost", DISPUTE | {"amount": "0"}),
+        ("dispute.won", DISPUTE | {"amount": None}),
+        ("dispute.won", DISPUTE | {"transaction_id": "A B"}),
     ],
 )
 def test_data_of_a_shape_of_its_own_is_parked(kind: str, data: Any) -> None:
@@ -213,7 +232,10 @@ def test_malformed_bodies_are_rejected(body: bytes) -> None:
             content("refund.succeeded", REFUND),
             content("order.cancelled", {"order_no": "SO-1"}),
             content("order.shipped", SHIPMENT),
-            content("order.delivered", {"order_no": "SO-1"}),
+            content("order.delivered", {"order_no": "SO-1", "tracking_no": "SF1"}),
+            content("order.pays_on_delivery", {"order_no": "SO-1"}),
+            content("refund.failed", REFUND),
+            content("dispute.opened", DISPUTE | {"reason": "x", "due_at": "2026-12-03T12:00:00Z"}),
             content("ping", {}),
         ]
     ).flatmap(bent)
@@ -240,7 +262,7 @@ def test_replies(answer: contract.Answer, status: int) -> None:
         ((SECRET,) * 3, {}, "1 or 2 secrets"),
         (("",), {}, "whsec_"),
         ((SECRET.removeprefix("whsec_"),), {}, "whsec_"),
-        (("whsec_",), {}, "not base64"),
+        (("whsec_",), {}, "nothing after"),
         (("whsec_!!!!",), {}, "not base64"),
         (("whsec_\u00e9",), {}, "not base64"),
         (("whsec_" + base64.b64encode(b"x" * 23).decode(),), {}, "not of 24 to 64"),
