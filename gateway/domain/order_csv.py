@@ -7,7 +7,7 @@ from datetime import datetime
 
 import msgspec
 
-from gateway.domain.views import OrderView
+from gateway.domain.views import OrderView, RecipientView
 
 COLUMNS = (
     "id", "channel", "order_no", "status", "version", "hold", "is_test", "buyer_id", "currency",
@@ -20,6 +20,10 @@ COLUMNS = (
 
 #: What makes a spreadsheet take a cell for a formula (OWASP, CSV Injection).
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
+_NOBODY = RecipientView(
+    name=None, phone=None, country="", province="", city="", district="", street=None,
+    postcode=None, id_number=None,
+)  # fmt: skip
 
 
 def head() -> bytes:
@@ -33,7 +37,7 @@ def rows(orders: Iterable[OrderView]) -> bytes:
 
 
 def _row(order: OrderView) -> tuple[str, ...]:
-    to, amounts = order.recipient, order.amounts
+    to, amounts = order.recipient or _NOBODY, order.amounts
     attributes = "" if order.attributes is None else msgspec.json.encode(order.attributes).decode()
     return (
         order.id, order.channel, _harmless(order.order_no), order.status, str(order.version),

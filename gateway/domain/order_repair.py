@@ -45,8 +45,9 @@ def repaired(plain: Any, wrong: Sequence[Fault]) -> Submission | None:
     if not isinstance(plain, dict):
         return None
     order = _known(plain, _ORDER)
-    for name, sample in (("amounts", _AMOUNTS), ("recipient", _RECIPIENT)):
-        order[name] = _known(order.get(name), sample)
+    order["amounts"] = _known(order.get("amounts"), _AMOUNTS)
+    if order.get("recipient") is not None:
+        order["recipient"] = _known(order["recipient"], _RECIPIENT)
     if isinstance(order.get("items"), list):
         order["items"] = [_known(item, _ITEM) for item in order["items"]]
     for fault in wrong:

@@ -60,7 +60,8 @@ def _text(max_length: int, min_length: int = 1, *, means: str | None = None) -> 
     return Meta(min_length=min_length, max_length=max_length, description=means)
 
 
-_REQUIRED_IN_CN = "Required where the country is CN."
+_REQUIRED_IN_CN = "Required where the country is CN and there is a street."
+_REQUIRED = "Required unless the channel's `recipient` is `optional`."
 
 
 #: A note of the buyer, or of the shop for them. It may contain anything: it is private.
@@ -113,19 +114,27 @@ class Amounts(Struct, frozen=True, forbid_unknown_fields=True):
     ] = UNSET
 
 
-class Recipient(Struct, frozen=True, forbid_unknown_fields=True):
-    """Where the parcel goes. Everything but country, province, city and district is private."""
+class Recipient(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Where the parcel goes. Everything but country, province, city and district is private.
 
-    name: Annotated[str, _text(128)]
-    phone: Annotated[
-        str,
-        _text(
-            64,
-            means="A telephone number as people write it, of `country` or with `+`; extensions "
-            "(`ext. 5`, `转1234`), virtual and hidden numbers (`138****8000`) too. What is no "
-            "number is stored as well, and named in the order's `unclear`.",
-        ),
-    ]
+    Where its channel says so, an order may lack any part of it, or the whole: a download has no
+    street, and a cash desk asks for no telephone number.
+    """
+
+    name: Annotated[str, _text(128, 0, means=_REQUIRED)] | None = None
+    phone: (
+        Annotated[
+            str,
+            _text(
+                64,
+                0,
+                means="A telephone number as people write it, of `country` or with `+`; extensions "
+                "(`ext. 5`, `转1234`), virtual and hidden numbers (`138****8000`) too. What is no "
+                "number is stored as well, and named in the order's `unclear`. " + _REQUIRED,
+            ),
+        ]
+        | None
+    ) = None
     country: Annotated[
         str,
         Meta(
@@ -134,12 +143,15 @@ class Recipient(Struct, frozen=True, forbid_unknown_fields=True):
             extra={"plain": "be two capital letters (ISO 3166-1)"},
         ),
     ]
-    street: Annotated[str, _text(512)]
+    street: Annotated[str, _text(512, 0, means=_REQUIRED)] | None = None
     province: Annotated[str, _text(64, 0, means=_REQUIRED_IN_CN)] = ""
     city: Annotated[str, _text(64, 0, means=_REQUIRED_IN_CN)] = ""
     district: Annotated[str, _text(64, 0, means=_REQUIRED_IN_CN)] = ""
     postcode: Annotated[str, _text(16, 0)] | None = None
     id_number: Annotated[str, _text(32, means="For customs, where they ask for it.")] | None = None
+
+
+_NOBODY = Recipient(country="")
 
 
 class Submission(Struct, frozen=True, forbid_unknown_fields=True):
@@ -161,7 +173,7 @@ class Submission(Struct, frozen=True, forbid_unknown_fields=True):
     ]
     items: Annotated[list[Item], Meta(min_length=1, max_length=ITEMS_MAX)]
     amounts: Amounts
-    recipient: Recipient
+    recipient: Annotated[Recipient | None, Meta(description=_REQUIRED)] = None
     remark: Remark | None = None
     is_test: Annotated[
         bool,
@@ -171,6 +183,11 @@ class Submission(Struct, frozen=True, forbid_unknown_fields=True):
         ),
     ] = False
     attributes: dict[str, Any] | None = None
+
+    @property
+    def to(self) -> Recipient:
+        """The recipient; where the order has none, one of whom nothing is known."""
+        return self.recipient or _NOBODY
 
 
 class Private(Struct, frozen=True, omit_defaults=True):
@@ -186,12 +203,15 @@ class Private(Struct, frozen=True, omit_defaults=True):
 
 
 def private_part(submission: Submission) -> Private:
-    """Return the fields that must never reach a disk in clear."""
-    to = submission.recipient
+    """Return the fields that must never reach a disk in clear; of what is missing, an empty text.
+
+    So it was written from the start, when only orders of shops could lack any.
+    """
+    to = submission.to
     return Private(
-        name=to.name,
-        phone=to.phone,
-        street=to.street,
+        name=to.name or "",
+        phone=to.phone or "",
+        street=to.street or "",
         postcode=to.postcode,
         id_number=to.id_number,
         remark=submission.remark,
@@ -223,7 +243,8 @@ def decode_shop_order(text: bytes) -> Submission:
     prices = {"unit_price", "discount", "tax"}
     order["items"] = [Item(**_with_decimals(item, prices)) for item in order["items"]]
     order["amounts"] = Amounts(**_with_decimals(order["amounts"], _AMOUNTS))
-    order["recipient"] = Recipient(**order["recipient"])
+    if order["recipient"] is not None:
+        order["recipient"] = Recipient(**order["recipient"])
     order["placed_at"] = datetime.fromisoformat(order["placed_at"])
     return Submission(**order)
 

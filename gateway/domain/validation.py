@@ -18,6 +18,8 @@ _EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
 #: What one caller can decode, another, deeper in the call stack, may fail to encode: attributes
 #: at the edge of the interpreter's recursion limit would fail the whole batch they are stored in.
 ATTRIBUTES_DEPTH_MAX = 16
+_MISSING = "is missing"
+_EMPTY = "must not be empty"
 
 
 class Checked(NamedTuple):
@@ -33,11 +35,13 @@ def check(
     channels: Collection[str],
     now: datetime,
     is_from_shop: bool = False,
+    needs_recipient: bool = True,
 ) -> Checked:
     """Return ``order`` as it may be stored. Raises ``Invalid`` with every fault.
 
     Free text is tidied. An order that a shop has already taken (``is_from_shop``) cannot be sent
     back: it may lack an address, and what identifies is tidied in it as well.
+    ``needs_recipient``: whether the channel asks for name, phone and street.
     """
     faults: list[Fault] = []
     is_plain = _is_plain(order)
@@ -58,19 +62,31 @@ def check(
     if is_from_shop:
         _check_lengths(order, faults)
     else:
-        _check_recipient(order.recipient, faults)
+        # What a channel that is not configured asks for is not known.
+        needs_recipient = needs_recipient and order.channel in channels
+        _check_recipient(order.recipient, faults, is_needed=needs_recipient)
     if not is_plain:
         _check_ids(order, faults)
     if order.attributes is not None:
         _check_attributes(order.attributes, faults)
     if faults:
         raise Invalid(*faults)
-    to = order.recipient
-    return Checked(order, phones.normalised(to.phone, to.country))
+    to = order.to
+    return Checked(order, phones.normalised(to.phone, to.country) if to.phone else "")
 
 
-def _check_recipient(to: orders.Recipient, faults: list[Fault]) -> None:
-    if to.country == "CN":
+def _check_recipient(
+    to: orders.Recipient | None, faults: list[Fault], *, is_needed: bool
+) -> None:
+    if to is None:
+        if is_needed:
+            faults.append(Fault("recipient", _MISSING))
+        return
+    if is_needed and not (to.name and to.phone and to.street):
+        for name in ("name", "phone", "street"):
+            if not (text := getattr(to, name)):
+                faults.append(Fault(f"recipient.{name}", _MISSING if text is None else _EMPTY))
+    if to.country == "CN" and to.street:
         for name in ("province", "city", "district"):
             if not getattr(to, name).strip():
                 faults.append(Fault(f"recipient.{name}", "is required for country CN"))
@@ -80,17 +96,17 @@ def _check_recipient(to: orders.Recipient, faults: list[Fault]) -> None:
 
 def _check_lengths(order: orders.Submission, faults: list[Fault]) -> None:
     """Find what decoding finds in a submitted order: text too long, lines or pieces too many."""
-    to = order.recipient
+    to = order.to
     texts: list[tuple[str, str, range]] = [
         ("order_no", order.order_no, range(1, 65)),
         ("buyer_id", order.buyer_id, range(1, 129)),
-        ("recipient.name", to.name, range(129)),
-        ("recipient.phone", to.phone, range(65)),
-        ("recipient.country", to.country, range(2, 3)),
+        ("recipient.name", to.name or "", range(129)),
+        ("recipient.phone", to.phone or "", range(65)),
+        ("recipient.country", to.country, range(2, 3) if order.recipient else range(1)),
         ("recipient.province", to.province, range(65)),
         ("recipient.city", to.city, range(65)),
         ("recipient.district", to.district, range(65)),
-        ("recipient.street", to.street, range(513)),
+        ("recipient.street", to.street or "", range(513)),
         ("recipient.postcode", to.postcode or "", range(17)),
         ("recipient.id_number", to.id_number or "", range(33)),
         ("remark", order.remark or "", range(1025)),
@@ -111,10 +127,10 @@ def _check_lengths(order: orders.Submission, faults: list[Fault]) -> None:
 
 def _is_plain(order: orders.Submission) -> bool:
     """Return whether all the text is printable: one pass in C, and nearly always true."""
-    to = order.recipient
+    to = order.to
     texts = [
-        order.buyer_id, to.name, to.phone, to.province, to.city, to.district, to.street,
-        to.postcode or "", to.id_number or "", order.remark or "",
+        order.buyer_id, to.name or "", to.phone or "", to.province, to.city, to.district,
+        to.street or "", to.postcode or "", to.id_number or "", order.remark or "",
     ]  # fmt: skip
     for item in order.items:
         texts += (item.sku, item.name)

@@ -78,7 +78,7 @@ class AmountsView(Struct, frozen=True):
 class RecipientView(Struct, frozen=True):
     """Where the parcel goes; private fields masked unless the key may see them.
 
-    Private fields are null where the order's `unreadable` names them.
+    Private fields are null where the order has none, or where its `unreadable` names them.
     """
 
     name: str | None
@@ -106,7 +106,9 @@ class OrderView(Struct, frozen=True):
     currency: str
     items: list[ItemView]
     amounts: AmountsView
-    recipient: RecipientView
+    recipient: Annotated[
+        RecipientView | None, Meta(description="Null where the order is for nobody to deliver to.")
+    ]
     remark: str | None
     attributes: dict[str, Any] | None
     carrier: str | None
@@ -239,14 +241,19 @@ def _unclear(order: StoredOrder) -> list[str]:
     return [] if is_clear else ["recipient.phone"]
 
 
-def _recipient(order: StoredOrder, in_clear: bool) -> RecipientView:
+def _recipient(order: StoredOrder, in_clear: bool) -> RecipientView | None:
+    if not order.country:
+        return None
     private = order.private
     if private is None:
         name = phone = street = postcode = id_number = None
     else:
-        name = private.name if in_clear else _initial(private.name) + "**"
-        phone = private.phone if in_clear else phones.masked(private.phone)
-        street = private.street if in_clear else _MASKED
+        # Stored as an empty text where the order has none.
+        name, phone = private.name or None, private.phone or None
+        if not in_clear:
+            name = name and _initial(name) + "**"
+            phone = phone and phones.masked(phone)
+        street = _shown(private.street or None, in_clear)
         postcode = _shown(private.postcode, in_clear)
         id_number = _shown(private.id_number, in_clear)
     return RecipientView(

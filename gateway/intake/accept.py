@@ -111,6 +111,7 @@ class Intake:
             policies=self._policies.now,
             is_from_shop=order.shop_order is not None,
             stock=order.stock,
+            was_accepted=True,
         )
 
     def _placement(
@@ -125,9 +126,18 @@ class Intake:
         policies: Policies,
         is_from_shop: bool = False,
         stock: Stock | None = None,
+        was_accepted: bool = False,
     ) -> Placement:
+        policy = policies.get(submission.channel)
         order, phone = validation.check(
-            submission, channels=policies, now=received_at, is_from_shop=is_from_shop
+            submission,
+            channels=policies,
+            now=received_at,
+            is_from_shop=is_from_shop,
+            # A channel may ask for more by now than when it took the order.
+            needs_recipient=not was_accepted
+            and policy is not None
+            and policy.recipient == "required",
         )
         # A storefront is held to what it sent. A shop's order is journaled as it is stored.
         payload_digest = fingerprint.payload(order if is_from_shop else submission)

@@ -49,7 +49,7 @@ def placement(
     received_at: datetime = NOW,
 ) -> Placement:
     """Return a placement of ``sent`` as the intake makes it, but unchecked."""
-    phone = phones.normalised(sent.recipient.phone, sent.recipient.country) or ""
+    phone = phones.normalised(sent.to.phone or "", sent.to.country) or ""
     digest = fingerprint.payload(sent)
     return Placement(
         id=new_id(),

@@ -37,7 +37,10 @@ def sent(**changes: Any) -> dict[str, Any]:
         ({"order_no": 7, "channel": "x", "buyer_id": "\0"}, ["order_no"], ["channel", "buyer_id"]),
         # Nothing is said of what was replaced, nor of what is inside it.
         ({"channel": 7}, ["channel"], []),
-        ({"recipient": None, "buyer_id": "\0"}, ["recipient"], ["buyer_id"]),
+        ({"recipient": 7, "buyer_id": "\0"}, ["recipient"], ["buyer_id"]),
+        ({"order_no": 7, "recipient": None}, ["order_no"], ["recipient"]),
+        ({"order_no": 7, "recipient": {"phone": None}}, ["order_no"], ["recipient.phone"]),
+        ({"recipient": {"country": None, "name": None}}, ["recipient.country"], []),
         ({"items": 7, "currency": "XXX"}, ["items"], ["currency"]),
         # Nor of what depends on it: decimals on the currency, a telephone number on the country.
         ({"currency": 7, "amounts": {"goods": "0.001"}}, ["currency"], []),

@@ -58,9 +58,14 @@ def stored(private: Private = PRIVATE, **changes: Any) -> views.StoredOrder:
     return views.StoredOrder(**made | changes)
 
 
+def recipient(shown: views.OrderView) -> views.RecipientView:
+    assert shown.recipient is not None
+    return shown.recipient
+
+
 def test_in_clear_everything_is_shown() -> None:
     shown = views.view(stored(), in_clear=True)
-    to = shown.recipient
+    to = recipient(shown)
     assert (to.name, to.phone, to.street) == (PRIVATE.name, PRIVATE.phone, PRIVATE.street)
     assert (to.postcode, to.id_number) == (PRIVATE.postcode, PRIVATE.id_number)
     assert (shown.remark, shown.attributes) == (PRIVATE.remark, PRIVATE.attributes)
@@ -68,7 +73,7 @@ def test_in_clear_everything_is_shown() -> None:
 
 def test_masked_nothing_private_is_left() -> None:
     shown = views.view(stored(), in_clear=False)
-    to = shown.recipient
+    to = recipient(shown)
     assert (to.name, to.phone, to.street) == ("张**", "138****8000", "***")
     assert (to.postcode, to.id_number, shown.remark) == ("***", "***", "***")
     assert shown.attributes is None
@@ -80,7 +85,23 @@ def test_masked_nothing_private_is_left() -> None:
 def test_masked_what_was_not_given_still_reads_as_not_given() -> None:
     bare = Private(name="Z", phone="13800138000", street="1")
     shown = views.view(stored(bare), in_clear=False)
-    assert (shown.recipient.postcode, shown.recipient.id_number, shown.remark) == (None, None, None)
+    to = recipient(shown)
+    assert (to.postcode, to.id_number, shown.remark) == (None, None, None)
+
+
+@pytest.mark.parametrize("in_clear", [False, True])
+def test_what_an_order_never_had_is_null_and_not_masked(in_clear: bool) -> None:
+    """Its sealed part has an empty text there, since only orders of shops could lack any."""
+    shown = views.view(stored(Private(name="", phone="", street="")), in_clear=in_clear)
+    to = recipient(shown)
+    assert (to.name, to.phone, to.street, shown.unreadable) == (None, None, None, [])
+    nobody = dict.fromkeys(("country", "province", "city", "district"), "")
+    assert (
+        views.view(
+            stored(Private(name="", phone="", street=""), **nobody), in_clear=in_clear
+        ).recipient
+        is None
+    )
 
 
 @pytest.mark.parametrize(("currency", "text"), [("JPY", "10"), ("CNY", "10.00"), ("KWD", "10.000")])
@@ -92,7 +113,7 @@ def test_every_amount_has_the_decimals_of_its_currency(currency: str, text: str)
 
 def test_a_name_of_one_character_is_not_shown_whole() -> None:
     only = Private(name="张", phone="13800138000", street="1")
-    assert views.view(stored(only), in_clear=False).recipient.name == "**"
+    assert recipient(views.view(stored(only), in_clear=False)).name == "**"
 
 
 @pytest.mark.parametrize("in_clear", [False, True])

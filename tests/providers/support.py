@@ -64,7 +64,7 @@ def check_storable(item: contract.Item) -> None:
         assert _is_token(event.order_no)
         assert 1 <= len(event.order_no) <= 64
         assert event.placed_at.tzinfo is not None
-        assert len(event.recipient.country) == 2
+        assert len(event.to.country) == 2
         assert 1 <= len(event.items) <= orders.ITEMS_MAX
         return
     assert event.occurred_at.tzinfo is not None

@@ -53,7 +53,7 @@ def test_the_order_in_the_standard_model() -> None:
     assert order.amounts == orders.Amounts(
         goods=Decimal("32.13"), payable=Decimal("38.08"), freight=Decimal("5.95")
     )
-    to = order.recipient
+    to = order.to
     assert (to.name, to.country, to.city, to.postcode) == (
         "Erika Mustermann",
         "DE",
@@ -93,7 +93,7 @@ def test_taxes_in_the_prices_tips_and_duties() -> None:
 
 def test_an_order_without_delivery_or_customer() -> None:
     order = placed(customer=None, shipping_address=None, billing_address=None)
-    assert (order.buyer_id, order.recipient.name, order.recipient.country) == (
+    assert (order.buyer_id, order.to.name, order.to.country) == (
         "order:#1001",
         "",
         "US",

@@ -44,7 +44,7 @@ def test_the_order_in_the_standard_model() -> None:
         shop_discount=Decimal("1.00"),
         freight=Decimal("5.95"),
     )
-    to = order.recipient
+    to = order.to
     assert (to.name, to.country, to.city, to.postcode) == (
         "Erika Mustermann",
         "DE",
@@ -72,7 +72,7 @@ def test_every_message_makes_the_same_order(changes: Any) -> None:
 def test_an_order_without_delivery_or_account() -> None:
     empty = dict.fromkeys(ORDER["billing"], "")
     order = placed(customer_id=0, shipping=empty, billing={**empty, "first_name": "Li"})
-    assert (order.buyer_id, order.recipient.name, order.recipient.country) == (
+    assert (order.buyer_id, order.to.name, order.to.country) == (
         "order:1727", "Li", "DE",
     )  # fmt: skip
     assert placed(number=1727, customer_note="x" * 1025).attributes == {"customer_note": "x" * 1025}

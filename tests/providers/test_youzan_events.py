@@ -244,7 +244,7 @@ def test_order_without_buyer_address_and_remark() -> None:
     order = order_with(address_info=None, buyer_info=None, remark_info=None)
     assert isinstance(order, orders.Submission)
     assert order.buyer_id == f"order:{TID}"
-    assert (order.remark, order.recipient.name, order.recipient.country) == (None, "", "CN")
+    assert (order.remark, order.to.name, order.to.country) == (None, "", "CN")
     assert validation.check(order, channels=("web",), now=NOW, is_from_shop=True).phone == ""
 
 
@@ -254,7 +254,7 @@ def test_encrypted_fields_are_kept() -> None:
     address = FULL["address_info"] | {"receiver_tel": cipher, "receiver_name": cipher}
     order = order_with(address_info=address)
     assert isinstance(order, orders.Submission)
-    assert (order.recipient.phone, order.recipient.name) == ("", "")
+    assert (order.to.phone, order.to.name) == ("", "")
     assert order.attributes == {"receiver_tel": cipher, "receiver_name": cipher}
     assert validation.check(order, channels=("web",), now=NOW, is_from_shop=True).phone == ""
 

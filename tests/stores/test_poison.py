@@ -56,7 +56,7 @@ BAD_ORDERS: dict[str, tuple[Placement, str]] = {
             by_hand(906),
             submission=msgspec.structs.replace(
                 submission(906),
-                recipient=msgspec.structs.replace(submission(906).recipient, name="\ud800"),
+                recipient=msgspec.structs.replace(submission(906).to, name="\ud800"),
             ),
         ),
         "",

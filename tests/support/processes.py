@@ -7,6 +7,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+import msgspec
+
 from gateway.domain.access import Role
 from gateway.runtime.settings import ProcessRole, Settings
 from ops.embedded import errors, processes
@@ -104,8 +106,8 @@ class Processes:
 def _toml(settings: Settings) -> str:
     lines = []
     for channel in settings.channels:
-        lines += ["[[channels]]", f"name = {json.dumps(channel.name)}"]
-        lines += [f"lookalike = {json.dumps(channel.lookalike)}"]
+        rules = msgspec.structs.asdict(channel)
+        lines += ["[[channels]]", *(f"{name} = {json.dumps(rules[name])}" for name in rules)]
     for account in settings.accounts:
         lines.append(
             accounts_file.section(

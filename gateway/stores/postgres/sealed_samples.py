@@ -142,7 +142,9 @@ def _is_indexed(sealer: Sealer, samples: Iterable[_Sample]) -> bool:
             private = _decode_private(sealer.open(sample.place, sample.id.bytes, sample.envelope))
         except msgspec.MsgspecError:
             continue
-        phone = phones.normalised(private.phone, sample.country or "")
+        phone = phones.normalised(private.phone, sample.country or "") if private.phone else ""
+        if not phone:
+            continue  # indexed by its buyer, who is not here: it tells nothing
         # Once every phone that was not plain had the index of none.
         if bytes(sample.phone_index) in (sealer.phone_index(phone), sealer.phone_index("")):
             return True
