@@ -132,6 +132,11 @@ def source(order: Submission) -> str:
     return f"{'placed-test' if order.is_test else 'placed'}:{order.channel}"
 
 
+def first_state(order: Submission) -> tuple[Status, int]:
+    """Return status and version of an order as it is placed: of 0.00 nothing is due, it is paid."""
+    return ("pending_payment", 1) if order.amounts.payable else ("paid", 2)
+
+
 def judge(placement: Placement, matches: Matches) -> Placed | Insert | Alias:
     """Decide what a submission is, given the stored orders that it matches.
 
@@ -140,10 +145,10 @@ def judge(placement: Placement, matches: Matches) -> Placed | Insert | Alias:
     """
     if placement.request_id is not None and (existing := matches.by_request_id):
         same = existing.payload_digest == placement.payload_digest
-        return _answer("replayed" if same else "key_reused", existing)
+        return _answer("replayed" if same else "key_reused", existing, placement)
     if existing := matches.by_order_no:
         same = existing.payload_digest == placement.payload_digest
-        return _answer("replayed" if same else "conflict", existing)
+        return _answer("replayed" if same else "conflict", existing, placement)
     if existing := matches.by_lookalike:
         policy = placement.policy
         if placement.may_be_double_click and matches.apart_s < policy.lookalike_window_s:
@@ -155,9 +160,9 @@ def judge(placement: Placement, matches: Matches) -> Placed | Insert | Alias:
     return Insert(None)
 
 
-def aliased(existing: ExistingOrder, *, has_waiting: bool = False) -> Placed:
+def aliased(existing: ExistingOrder, placement: Placement, *, has_waiting: bool = False) -> Placed:
     """Return the answer to a submission whose number became an alias of ``existing``."""
-    placed = _answer("replayed", existing)
+    placed = _answer("replayed", existing, placement)
     return msgspec.structs.replace(placed, has_waiting=has_waiting)
 
 
@@ -167,11 +172,13 @@ def out_of_stock(placement: Placement) -> Placed:
     return Placed("out_of_stock", placement.id, order.channel, order.order_no, None)
 
 
-def _answer(answer: Answer, existing: ExistingOrder) -> Placed:
+def _answer(answer: Answer, existing: ExistingOrder, placement: Placement) -> Placed:
     if answer == "replayed":
+        # The same payload, or one that looks like it: what is due of both is the same.
         return Placed(
-            answer, existing.id, existing.channel, existing.order_no, existing.placed_hold
-        )
+            answer, existing.id, existing.channel, existing.order_no, existing.placed_hold,
+            *first_state(placement.submission),
+        )  # fmt: skip
     return Placed(
         answer, existing.id, existing.channel, existing.order_no, existing.placed_hold,
         existing.status, existing.version, existing.payload_digest,

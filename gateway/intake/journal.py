@@ -153,7 +153,7 @@ class Journal:
                     answers[n] = msgspec.structs.replace(verdict, is_journaled=True)
                     continue
                 answer = msgspec.structs.replace(
-                    placing.aliased(verdict.existing), is_journaled=True
+                    placing.aliased(verdict.existing, batch[n]), is_journaled=True
                 )
                 alias = self._alias_entry(batch[n], claimed, verdict.existing)
                 lookalikes.append((n, _forced(alias), answer))
@@ -166,13 +166,14 @@ class Journal:
 
     def _entry(self, placement: Placement, claims: Sequence[tuple[MatchKind, bytes, int]]) -> Entry:
         order = placement.submission
+        status, version = placing.first_state(order)
         known = ExistingOrder(
             id=placement.id,
             channel=order.channel,
             order_no=order.order_no,
             payload_digest=placement.payload_digest,
-            status="pending_payment",
-            version=1,
+            status=status,
+            version=version,
             placed_hold=None,
             lookalike=placement.lookalike,
             request_id=placement.request_id,
@@ -251,4 +252,7 @@ def _forced(entry: Entry) -> Entry:
 
 def _journaled(placement: Placement) -> Placed:
     order = placement.submission
-    return Placed("placed", placement.id, order.channel, order.order_no, None, is_journaled=True)
+    return Placed(
+        "placed", placement.id, order.channel, order.order_no, None,
+        *placing.first_state(order), is_journaled=True,
+    )  # fmt: skip

@@ -43,7 +43,7 @@ class Ledger:
         self._sealer = sealer
         self._new_id = new_id
         #: Stores orders.
-        self.place = Placements(pool=pool, sealer=sealer, is_late=is_late).place
+        self.place = Placements(pool=pool, sealer=sealer, new_id=new_id, is_late=is_late).place
         #: Applies events.
         self.follow = FollowUps(
             pool=pool, sealer=sealer, rules=Rules(takes_parts=takes_parts, new_id=new_id)

@@ -10,7 +10,7 @@ they were received, and they are looked up before they are stored: by now the fi
 order that looks like them may have been deleted.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -53,10 +53,16 @@ class Placements:
     """
 
     def __init__(
-        self, *, pool: "asyncpg.Pool[asyncpg.Record]", sealer: Sealer, is_late: bool
+        self,
+        *,
+        pool: "asyncpg.Pool[asyncpg.Record]",
+        sealer: Sealer,
+        new_id: Callable[[], UUID],
+        is_late: bool,
     ) -> None:
         self._pool = pool
         self._sealer = sealer
+        self._new_id = new_id
         self._is_late = is_late
 
     async def place(self, batch: Sequence[Placement]) -> list[Result]:
@@ -204,7 +210,7 @@ class Placements:
         )
         if has_waiting is None:
             return None
-        return placing.aliased(existing, has_waiting=has_waiting)
+        return placing.aliased(existing, placement, has_waiting=has_waiting)
 
     async def _find_matches(
         self,
@@ -253,6 +259,7 @@ class Placements:
                     seal("raw_messages.body", row, placement.raw), order.placed_at,
                     placement.received_at, placement.trigger, hold, is_judged, placement.stock,
                     str(amounts.tax) if amounts.tax else "0", bool(amounts.tax_included),
+                    None if amounts.payable else self._new_id(),
                 )
             )  # fmt: skip
         return rows
@@ -290,8 +297,9 @@ def _placed(records: Sequence[asyncpg.Record], batch: Sequence[Placement]) -> di
         placement = batch[number - 1]
         order = placement.submission
         placed[placement.id] = Placed(
-            "placed", placement.id, order.channel, order.order_no, hold, has_waiting=has_waiting
-        )
+            "placed", placement.id, order.channel, order.order_no, hold,
+            *placing.first_state(order), has_waiting=has_waiting,
+        )  # fmt: skip
     return placed
 
 

@@ -37,5 +37,7 @@ CREATE TYPE placement_row_2 AS (
     is_judged        boolean,
     stock_check      text,
     tax              text,
-    tax_included     boolean
+    tax_included     boolean,
+    -- Of an order of 0.00: the id of its payment's history and outbox row; null of all others.
+    nothing_due_id   uuid
 );

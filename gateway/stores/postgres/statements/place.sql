@@ -14,6 +14,8 @@
 -- simultaneous because they are stored in one batch. Postgres was unavailable then, so the
 -- gateway's clock is the only one there is; a time in the future counts as now, so that no window
 -- ends later than a live one would.
+-- A row with a nothing_due_id is of an order of 0.00: it is stored as paid, and the step that this
+-- is in its history, and its outbox row, have that id.
 -- Velocity: the fourth order of one buyer with the same goods within five minutes is held. Where it
 -- looks like another order as well, velocity is the graver reason; the history says both.
 WITH input AS MATERIALIZED (
@@ -39,7 +41,7 @@ WITH input AS MATERIALIZED (
                freight, payable, buyer_id, country, province, city,
                district, phone_index, items, private, raw,
                placed_at, received_at, trigger, hold, is_judged, stock_check,
-               tax, tax_included, n
+               tax, tax_included, nothing_due_id, n
            )
            -- Test orders have order numbers of their own: see `placing.source`.
            CROSS JOIN LATERAL (
@@ -80,13 +82,16 @@ WITH input AS MATERIALIZED (
         id, channel, order_no, request_id, payload_digest, lookalike, placed_hold, hold, is_test,
         currency, goods, shop_discount, platform_subsidy, freight, payable, buyer_id, country,
         province, city, district, phone_index, items, private, placed_at, received_at, updated_at,
-        stock_check, tax, tax_included
+        stock_check, tax, tax_included, status, version, paid_at
     )
     SELECT i.id, i.channel, i.order_no, i.request_id, i.payload_digest, i.lookalike,
            h.hold, h.hold, i.is_test, i.currency, i.goods::numeric, i.shop_discount::numeric,
            i.platform_subsidy::numeric, i.freight::numeric, i.payable::numeric, i.buyer_id,
            i.country, i.province, i.city, i.district, i.phone_index, i.items::jsonb, i.private,
-           i.placed_at, i.received_at, i.received_at, i.stock_check, i.tax::numeric, i.tax_included
+           i.placed_at, i.received_at, i.received_at, i.stock_check, i.tax::numeric, i.tax_included,
+           CASE WHEN i.nothing_due_id IS NULL THEN 'pending_payment' ELSE 'paid' END,
+           CASE WHEN i.nothing_due_id IS NULL THEN 1 ELSE 2 END,
+           CASE WHEN i.nothing_due_id IS NOT NULL THEN i.placed_at END
       FROM entitled i
       JOIN counted c ON c.same_goods = i.same_goods
            CROSS JOIN LATERAL (
@@ -109,16 +114,22 @@ WITH input AS MATERIALIZED (
     RETURNING id, hold
 ), history AS (
     INSERT INTO order_events (
-        id, order_id, source, source_key, action, to_status, outcome, reason, detail, trigger,
-        occurred_at, received_at
+        id, order_id, source, source_key, action, from_status, to_status, outcome, reason, detail,
+        trigger, occurred_at, received_at
     )
-    SELECT i.id, i.id, i.source, i.order_no, 'placed', 'pending_payment', 'applied', p.hold,
+    SELECT i.id, i.id, i.source, i.order_no, 'placed', NULL, 'pending_payment', 'applied', p.hold,
            CASE WHEN p.hold = 'suspected_brushing'
                 THEN concat_ws('; ', ($3::text[])[i.n], 'four orders of the same goods in five minutes')
                 ELSE ($3::text[])[i.n]
            END,
            i.trigger, i.placed_at, i.received_at
       FROM input i JOIN placed p ON p.id = i.id
+    UNION ALL
+    SELECT i.nothing_due_id, i.id, 'nothing-due-' || i.source, i.order_no, 'payment_succeeded',
+           'pending_payment', 'paid', 'applied', NULL, 'nothing is due', i.trigger, i.placed_at,
+           i.received_at
+      FROM input i JOIN placed p ON p.id = i.id
+     WHERE i.nothing_due_id IS NOT NULL
 ), raw_stored AS (
     INSERT INTO raw_messages (id, source, body, received_at)
     SELECT i.id, i.source, i.raw, i.received_at
@@ -127,6 +138,10 @@ WITH input AS MATERIALIZED (
     INSERT INTO outbox (id, order_id, version, topic, priority, created_at)
     SELECT i.id, i.id, 1, 'order.placed', 5, i.received_at
       FROM input i JOIN placed p ON p.id = i.id
+    UNION ALL
+    SELECT i.nothing_due_id, i.id, 2, 'order.paid', 1, i.received_at
+      FROM input i JOIN placed p ON p.id = i.id
+     WHERE i.nothing_due_id IS NOT NULL
 )
 SELECT i.n,
        p.hold,
