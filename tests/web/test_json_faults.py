@@ -41,7 +41,7 @@ def test_all_faults_of_an_order_are_named_at_once() -> None:
         [],
     ]
     wrong["amounts"] = {"goods": None, "payble": "1.00"}
-    wrong["recipient"] = None
+    wrong["recipient"] = 7
     assert _found(wrong) == {
         "order_no": "is missing",
         "placed_at": "must be an RFC 3339 time with a time zone, as in 2026-11-27T20:00:00+08:00",
@@ -58,7 +58,7 @@ def test_all_faults_of_an_order_are_named_at_once() -> None:
         "amounts.goods": 'must be a decimal string, as in "199.00", not null',
         "amounts.payable": "is missing",
         "amounts.payble": "is an unknown field; did you mean payable?",
-        "recipient": "must be an object, not null",
+        "recipient": "must be an object, not a number",
         "remark": "must be a string, not a number",
         "is_test": "must be true or false, not a string",
         "attributes": "must be an object, not an array",
