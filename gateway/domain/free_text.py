@@ -44,8 +44,9 @@ def tidied_order(order: orders.Submission, *, with_ids: bool) -> orders.Submissi
     """Return an order whose free text is tidied; ``with_ids``: its SKUs and buyer are as well."""
     replace = msgspec.structs.replace
     changes = _changes(order, ["remark", "buyer_id"] if with_ids else ["remark"])
-    to = order.recipient
-    if of_recipient := _changes(to, _RECIPIENT) | _changes(to, ["phone"], _CONTROLS):
+    to = order.to
+    of_recipient = _changes(to, _RECIPIENT) | _changes(to, ["phone"], _CONTROLS)
+    if of_recipient:
         changes["recipient"] = replace(to, **of_recipient)
     of_item = ("name", "sku") if with_ids else ("name",)
     items = [(item, _changes(item, of_item)) for item in order.items]

@@ -75,9 +75,7 @@ def check(
     return Checked(order, phones.normalised(to.phone, to.country) if to.phone else "")
 
 
-def _check_recipient(
-    to: orders.Recipient | None, faults: list[Fault], *, is_needed: bool
-) -> None:
+def _check_recipient(to: orders.Recipient | None, faults: list[Fault], *, is_needed: bool) -> None:
     if to is None:
         if is_needed:
             faults.append(Fault("recipient", _MISSING))

@@ -78,7 +78,7 @@ def test_remark_phone_and_names_of_items_are_tidied(is_from_shop: bool) -> None:
         sent, channels={"web"}, now=NOW, is_from_shop=is_from_shop
     )  # fmt: skip
     assert stored.remark == "ring \ntwice"
-    assert (stored.recipient.phone, phone) == ("\u202d138 0013 8000\u202c", "+8613800138000")
+    assert (stored.to.phone, phone) == ("\u202d138 0013 8000\u202c", "+8613800138000")
     assert [item.name for item in stored.items] == ["Tea", "Te a"]
     # Nothing else changed.
     same = msgspec.structs.replace(

