@@ -42,9 +42,11 @@ class Occurred(Struct, frozen=True):
 
         Both are the merchant's own, whatever stands there. Metadata comes first.
         """
-        found = [each.get(self.order_no_key) for each in metadata if isinstance(each, dict)]
-        numbers = (fields.merchant_order_no(each) for each in (*found, reference))
-        return next(filter(None, numbers), "")
+        for each in metadata:
+            text = each.get(self.order_no_key) if isinstance(each, dict) else None
+            if number := fields.merchant_order_no(text):
+                return number
+        return fields.merchant_order_no(reference)
 
     def noted(self) -> events.Noted:
         """Record it: it moved no money, or another message tells of the same."""
@@ -105,13 +107,15 @@ def number(found: object) -> str:
     """Return the number of an object that may be expanded, or ``""``."""
     if isinstance(found, dict):
         found = found.get("id")
-    is_number = isinstance(found, str) and fields.is_token(found, fields.TRANSACTION_ID_MAX)
-    return str(found) if is_number else ""
+    if isinstance(found, str) and fields.is_token(found, fields.TRANSACTION_ID_MAX):
+        return found
+    return ""
 
 
 def names(own: str, *found: object) -> tuple[str, ...]:
     """Return the other numbers of a payment, without those that are missing."""
-    return tuple(name for each in found if (name := number(each)) and name != own)
+    told = [number(each) for each in found if each is not None]
+    return tuple(name for name in told if name and name != own)
 
 
 def amount(minor: int, code: str) -> tuple[Decimal, str]:
