@@ -235,6 +235,30 @@ async def test_the_blind_index_key_has_to_index_the_phones_as_they_are(
     await place(ringed(ring))
 
 
+@pytest.mark.parametrize(
+    ("phone", "country", "indexed"),
+    [
+        ("18412345678-1234", "CN", "+8618412345678;ext=1234"),
+        ("ask me", "CN", "askme"),
+        ("ask me", "CN", ""),  # of a shop, before there was a reading of unusual phones
+        ("0065 9123 4567", "CN", "+86006591234567"),
+    ],
+)
+async def test_what_unusual_phones_are_indexed_by_now_and_before_fits(
+    ringed: Ringed, ledger: Database, phone: str, country: str, indexed: str
+) -> None:
+    ring = sealing.new_ring()
+    async with gateways(ringed(ring)) as (gateway,):
+        to = {"phone": phone, "country": country}
+        await submit(gateway, due(1, recipient=to))
+    index = sealing.Sealer(ring).phone_index(indexed)
+    await ledger.execute("UPDATE orders SET phone_index = $1", index)
+    await forget(ledger)
+    other = KeyRing(active=1, keys=ring.keys, blind_index=sealing.new_ring().blind_index)
+    assert "its blind index key is not the one" in await refused(ringed(other))
+    await place(ringed(ring), 2)
+
+
 # --- found late ---
 
 

@@ -13,6 +13,7 @@ from typing import Any
 from urllib.parse import quote
 
 import asyncpg
+import phonenumbers
 import pytest
 
 from gateway.domain import countries
@@ -135,7 +136,6 @@ async def test_nothing_is_not_searched_for(wire: Wire, text: str) -> None:
 
 
 async def test_orders_to_every_country_are_taken_with_its_numbers(wire: Wire) -> None:
-    phonenumbers = pytest.importorskip("phonenumbers")
     for country in sorted(countries.CODES):
         number = phonenumbers.example_number(country)
         if number is None:

@@ -7,7 +7,7 @@ Of each key one row that opens is proof; one that does not may be damaged, and p
 import asyncio
 import logging
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from uuid import UUID
 
 import asyncpg
@@ -142,11 +142,19 @@ def _is_indexed(sealer: Sealer, samples: Iterable[_Sample]) -> bool:
             private = _decode_private(sealer.open(sample.place, sample.id.bytes, sample.envelope))
         except msgspec.MsgspecError:
             continue
-        phone = phones.normalised(private.phone, sample.country or "") if private.phone else ""
-        if not phone:
+        phone, country = private.phone, sample.country or ""
+        if not phones.normalised(phone, country):
             continue  # indexed by its buyer, who is not here: it tells nothing
-        # Once every phone that was not plain had the index of none.
-        if bytes(sample.phone_index) in (sealer.phone_index(phone), sealer.phone_index("")):
+        index = bytes(sample.phone_index)
+        if any(sealer.phone_index(text) == index for text in _found_by(phone, country)):
             return True
         is_told = True
     return not is_told
+
+
+def _found_by(phone: str, country: str) -> Iterator[str]:
+    """Yield what this release indexes a phone by, and what older ones did."""
+    yield phones.normalised(phone, country)
+    # Of what was not plain, nothing; other spellings are asked for where nothing else fits.
+    yield ""
+    yield from phones.spellings(phone, country)
