@@ -10,9 +10,9 @@ independent client confirms it.
 - Each push holds the whole track of one parcel. No time is signed, and a push names neither the
   merchant nor the order: the salt alone proves that it is Kuaidi100's and meant for us.
 
-A parcel is identified by its courier and its number; a push does not name the order. A delivery
-is booked to the one order that was shipped under the number. Parcels in transit are recorded;
-parcels with a problem are parked with their number.
+A parcel is identified by its courier and its number; a push does not name the order, which may have
+several. A delivery is booked to that parcel of the one order that was shipped under the number.
+Parcels in transit are recorded; parcels with a problem, refused or returned, are parked.
 """
 
 import hashlib
@@ -40,19 +40,46 @@ _REPLIES: dict[contract.Answer, contract.Reply] = {
     ),
 }
 
-_DELIVERED = "3"
-_ON_ITS_WAY: Mapping[str, str] = {
+# Every documented state, those that ``resultv2`` refines included; another one is parked.
+#: Signed for: by the recipient, after a problem, by another person, out of a locker.
+DELIVERED = frozenset({"3", "301", "302", "303", "304"})
+_SIGNED_FOR = "3"
+ON_ITS_WAY: Mapping[str, str] = {
     "0": "in_transit",
+    "1001": "in_transit",
+    "1002": "in_transit",
     "1": "collected",
+    "101": "ordered",
+    "102": "ordered",
+    "103": "collected",
     "5": "out_for_delivery",
+    "501": "in_a_locker",
+    # To another address, or by another courier.
     "7": "forwarded",
+    "1003": "forwarded",
     "8": "customs",
+    "10": "customs",
+    "11": "customs",
+    "12": "customs",
 }
-_TROUBLE: Mapping[str, str] = {
-    "2": "the courier reports a problem",
-    "4": "returned, and signed for by the sender",
-    "6": "on its way back",
-    "14": "refused by the recipient",
+#: What a person has to look at: the kind it is parked under, and what the courier says.
+TROUBLE: Mapping[str, tuple[str, str]] = {
+    "2": ("problem", "the courier reports a problem"),
+    "201": ("problem", "out for delivery for too long"),
+    "202": ("problem", "no scan for too long"),
+    "203": ("refused", "refused by the recipient; the sender has to decide"),
+    "204": ("problem", "it could not be delivered"),
+    "205": ("problem", "nobody takes it out of the locker"),
+    "206": ("problem", "the recipient cannot be reached"),
+    "207": ("problem", "outside the courier's area"),
+    "208": ("problem", "it lies at a station of the courier"),
+    "209": ("problem", "damaged"),
+    "210": ("cancelled", "the sender asked to cancel it"),
+    "4": ("returned", "returned, and signed for by the sender"),
+    "401": ("cancelled", "cancelled"),
+    "6": ("returning", "on its way back"),
+    "13": ("problem", "stuck in customs"),
+    "14": ("refused", "refused by the recipient"),
 }
 #: The courier sent no scan for days, or does not know the number.
 _ABORTED = "abort"
@@ -134,12 +161,12 @@ class Kuaidi100:
     def _event(self, parcel: "_Parcel") -> events.Event:
         if parcel.status == _ABORTED:
             return parcel.unmapped("abort", "tracking ended: the courier has no data about it")
-        if parcel.state == _DELIVERED:
+        if parcel.state in DELIVERED:
             # A push does not name the order: it is found by the parcel's number.
             return events.Delivered("", parcel.at, parcel.no)
-        if detail := _TROUBLE.get(parcel.state):
-            return parcel.unmapped("trouble", detail)
-        if kind := _ON_ITS_WAY.get(parcel.state):
+        if trouble := TROUBLE.get(parcel.state):
+            return parcel.unmapped(*trouble)
+        if kind := ON_ITS_WAY.get(parcel.state):
             return events.Noted(kind, parcel.at)
         return parcel.unmapped("unknown", "its state is not documented")
 
@@ -158,8 +185,9 @@ class _Parcel:
         # A push about a parcel in transit is identified by its whole content. A problem or a
         # delivery is sent again with a longer track and counts once per parcel; the first scan
         # distinguishes parcels that get the same number one after another.
-        is_on_its_way = self.state in _ON_ITS_WAY and status != _ABORTED
-        life = (self._com, self.no, status == _ABORTED, self.state, times[0] if times else "")
+        is_on_its_way = self.state in ON_ITS_WAY and status != _ABORTED
+        state = _SIGNED_FOR if self.state in DELIVERED else self.state
+        life = (self._com, self.no, status == _ABORTED, state, times[0] if times else "")
         self.key = _digest(param if is_on_its_way else repr(life).encode())
 
     def unmapped(self, kind: str, what: str) -> events.Unmapped:

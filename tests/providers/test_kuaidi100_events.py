@@ -40,32 +40,57 @@ def test_delivered() -> None:
     assert read_one(ADAPTER, DELIVERED) == events.Delivered("", SIGNED_AT, "YT4846451105011")
 
 
-@pytest.mark.parametrize(
-    ("state", "kind"),
-    [
-        ("0", "in_transit"),
-        ("1", "collected"),
-        ("5", "out_for_delivery"),
-        ("7", "forwarded"),
-        ("8", "customs"),
-        (1, "collected"),
-    ],
-)
-def test_on_its_way(state: object, kind: str) -> None:
-    """What changes no order is recorded."""
+ON_ITS_WAY: dict[str, list[Any]] = {
+    "in_transit": ["0", "1001", "1002", 0],
+    "ordered": ["101", "102"],
+    "collected": ["1", "103", 1],
+    "out_for_delivery": ["5"],
+    "in_a_locker": ["501"],
+    "forwarded": ["7", "1003"],
+    "customs": ["8", "10", "11", "12"],
+}
+TROUBLE: dict[str, list[Any]] = {
+    "problem": ["2", "13", "201", "202", "204", "205", "206", "207", "208", "209", 2],
+    "refused": ["14", "203", 14],
+    "returned": ["4"],
+    "returning": ["6"],
+    "cancelled": ["210", "401"],
+}
+
+
+def rows(table: dict[str, list[Any]]) -> list[tuple[str, Any]]:
+    return [(kind, state) for kind, states in table.items() for state in states]
+
+
+def test_the_tables_are_complete() -> None:
+    assert {str(state) for _, state in rows(ON_ITS_WAY)} == kuaidi100.ON_ITS_WAY.keys()
+    assert {str(state) for _, state in rows(TROUBLE)} == kuaidi100.TROUBLE.keys()
+    known = [*kuaidi100.DELIVERED, *kuaidi100.ON_ITS_WAY, *kuaidi100.TROUBLE]
+    assert len(known) == len(set(known)) == 36
+
+
+@pytest.mark.parametrize("state", ["3", 3, "301", "302", "303", "304"])
+def test_signed_for(state: object) -> None:
+    """By whom, and where, changes nothing."""
+    assert one(state=state) == events.Delivered("", SIGNED_AT, "YT4846451105011")
+
+
+@pytest.mark.parametrize(("kind", "state"), rows(ON_ITS_WAY))
+def test_on_its_way(kind: str, state: object) -> None:
+    """What changes no order is recorded; what lies in a locker is not delivered."""
     assert one(state=state, data=[COLLECTED_SCAN]) == events.Noted(kind, COLLECTED_AT)
 
 
-@pytest.mark.parametrize("state", ["2", "4", "6", "14", 14])
-def test_trouble(state: object) -> None:
-    """A parcel in trouble is for a person."""
-    event = read_one(ADAPTER, signed(param(state=state)))
+@pytest.mark.parametrize(("kind", "state"), rows(TROUBLE))
+def test_trouble(kind: str, state: object) -> None:
+    """A parcel in trouble is for a person, and what is refused or returned is not delivered."""
+    event = one(state=state)
     assert isinstance(event, events.Unmapped)
-    assert event.kind == "trouble"
+    assert event.kind == kind
     assert event.detail.startswith(PARCEL)
 
 
-@pytest.mark.parametrize("state", ["", "9", "301", 10**400, -1, "x" * 500])
+@pytest.mark.parametrize("state", ["", "9", "305", "3.0", "签收", 10**400, -1, "x" * 500])
 def test_unknown_state_is_parked(state: object) -> None:
     """A state that is not documented is never booked as a delivery."""
     event = one(state=state)
@@ -83,6 +108,7 @@ def test_abort_is_parked() -> None:
 def test_repeats_with_a_longer_track_count_once() -> None:
     """A problem and a delivery count once each, however often they are sent."""
     more = {"ftime": "2026-11-24 09:00:00"}
+    assert key(state="3") == key(state="301") == key(state="304")
     for state in ("2", "3", "4"):
         longer = key(state=state, data=[more, SIGNED_SCAN, COLLECTED_SCAN])
         assert key(state=state) == longer == key(state=state, message="other")

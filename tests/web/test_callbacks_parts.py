@@ -1,4 +1,4 @@
-"""Parts, refunds that fail and disputes, as the providers of China tell them, in the ledger.
+"""Parts, refunds that fail, disputes and parcels, as China's providers tell them, in the ledger.
 
 Every message is signed as its provider signs it and goes through the HTTP server.
 """
@@ -18,7 +18,7 @@ from gateway.runtime import settings as configuration
 from ops.harness import accounts_file
 from ops.simulators import registry
 from ops.simulators.contract import Account, Kind, Posted, Trade
-from tests.providers import apiv3_samples, unionpay_samples, wechatpay_samples
+from tests.providers import apiv3_samples, kuaidi100_samples, unionpay_samples, wechatpay_samples
 from tests.support.site import Site
 from tests.web.support import order
 
@@ -38,6 +38,7 @@ _SIMULATORS = {
     for account, each in (("main", _MADE), ("parts", _PASSING))
     for name, made in each.items()
 }
+_WAREHOUSE = registry.provider("standard_webhooks").create()
 _serial = itertools.count(1)
 
 
@@ -53,6 +54,8 @@ def accounts(tmp_path: Path) -> list[configuration.Account]:
     for name, secret, options in (
         ("wechatpay", apiv3_samples.SECRET, wechatpay_samples.OPTIONS),
         ("unionpay", unionpay_samples.ISSUERS, mer_id),
+        ("kuaidi100", kuaidi100_samples.SALT, {}),
+        ("standard_webhooks", _WAREHOUSE.secrets[0], _WAREHOUSE.options),
     ):
         secrets = accounts_file.write_secrets(tmp_path, f"written-{name}", [secret])
         found.append(configuration.Account(name, "written", ["web"], secrets, {**options}))
@@ -213,3 +216,29 @@ async def test_authorised_captured_and_returned(
     ):
         await post(site, "unionpay", "written", unionpay_samples.notice(changes))
         assert await state(ledger, trade) == expected
+
+
+async def test_an_order_of_two_parcels(site: Site, ledger: "asyncpg.Pool[asyncpg.Record]") -> None:
+    """What is refused or lies in a locker is not delivered; the last parcel completes the order."""
+    trade = await place(site)
+    await tell(site, "wechatpay", trade, [("paid", 0)])
+    warehouse = registry.provider("standard_webhooks").simulator(_WAREHOUSE)
+    numbers = []
+    for mark in "AB":
+        parcel = Trade(f"{trade.serial}{mark}", trade.order_no, trade.amount, trade.refunded, "EUR")
+        shipped = warehouse.message("shipped", parcel, at=datetime.now(UTC))
+        await post(site, "standard_webhooks", "written", shipped)
+        numbers.append(f"JD{parcel.serial}")
+    assert (await state(ledger, trade))[0] == "shipped"
+    for number, code, expected in (
+        (numbers[0], "501", "shipped"),
+        (numbers[0], "304", "shipped"),
+        (numbers[0], "3", "shipped"),
+        (numbers[1], "14", "shipped"),
+        (numbers[1], "302", "completed"),
+    ):
+        param = kuaidi100_samples.param(nu=number, state=code)
+        await post(site, "kuaidi100", "written", kuaidi100_samples.signed(param))
+        assert (await state(ledger, trade))[0] == expected, (number, code)
+    found = "SELECT 1 FROM parked WHERE detail LIKE $1"
+    assert len(await ledger.fetch(found, f"parcel {numbers[1]} %")) == 1
