@@ -17,6 +17,7 @@ from gateway.domain.errors import Invalid, Poisoned, TidegateError
 from gateway.domain.journaling import LaneName
 from gateway.domain.messages import MessagePart
 from gateway.domain.placing import Placed
+from gateway.intake import told_anew
 from gateway.intake.accept import Intake
 from gateway.intake.journal_codec import JournalCodec, JournaledOrder, Unreadable
 from gateway.runtime import lifecycle
@@ -275,6 +276,9 @@ class Drainer:
             await self._park_order("journal:placements", str(order.id), order.raw, reason, order)
             return _PARKED
         placed = await self._intake.accept_order(placement)
+        if (told := told_anew.of_journaled(placement, placed)) is not None:
+            await self._intake.accept_event(told)
+            return _Outcome(True, part=order.id)
         if placed.answer in ("conflict", "key_reused"):
             # Acknowledged while Postgres could not be asked; an operator must choose one of two.
             await self._park_order(

@@ -74,13 +74,15 @@ class Matches(Struct, frozen=True):
     """The stored orders that a submission matches, by each key that may match.
 
     The keys are the request id, (channel, order_no) and the live look-alike fingerprint.
-    ``apart_s``: seconds between the submission and the order that it looks like.
+    ``apart_s``: seconds between the submission and the order that it looks like. ``amendments``:
+    how often the order of this number was told anew.
     """
 
     by_request_id: ExistingOrder | None = None
     by_order_no: ExistingOrder | None = None
     by_lookalike: ExistingOrder | None = None
     apart_s: float = 0.0
+    amendments: int = 0
 
 
 Answer = Literal["placed", "replayed", "key_reused", "conflict", "out_of_stock"]
@@ -106,6 +108,12 @@ class Placed(Struct, frozen=True):
     has_waiting: bool = False
     #: Durable in the journal, and not yet in the ledger.
     is_journaled: bool = False
+
+
+class Conflict(Placed, frozen=True):
+    """The answer ``conflict``. ``amendments``: how often the stored order was told anew."""
+
+    amendments: int = 0
 
 
 class Insert(Struct, frozen=True):
@@ -147,8 +155,10 @@ def judge(placement: Placement, matches: Matches) -> Placed | Insert | Alias:
         same = existing.payload_digest == placement.payload_digest
         return _answer("replayed" if same else "key_reused", existing, placement)
     if existing := matches.by_order_no:
-        same = existing.payload_digest == placement.payload_digest
-        return _answer("replayed" if same else "conflict", existing, placement)
+        if existing.payload_digest == placement.payload_digest:
+            return _answer("replayed", existing, placement)
+        contradicted = msgspec.structs.asdict(_answer("conflict", existing, placement))
+        return Conflict(**contradicted | {"amendments": matches.amendments})
     if existing := matches.by_lookalike:
         policy = placement.policy
         if placement.may_be_double_click and matches.apart_s < policy.lookalike_window_s:

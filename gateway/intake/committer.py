@@ -260,8 +260,9 @@ class Committer:
         task.add_done_callback(self._storing.discard)
 
 
-def _placement_digests(batch: Sequence[Placement]) -> list[bytes]:
-    return [placement.exact for placement in batch]
+def _placement_digests(batch: Sequence[Placement]) -> list[bytes | None]:
+    # A shop may tell an order anew: what was the stored order once need not be it now.
+    return [None if placement.is_from_shop else placement.exact for placement in batch]
 
 
 def _encode_placement(_: Placement, placed: Placed) -> bytes | None:

@@ -243,7 +243,7 @@ def _matches(
                 finds[kind] = _decode_existing(value)
     like = finds.get("by_lookalike")
     apart_s = abs((placement.received_at - like.received_at).total_seconds()) if like else 0.0
-    return Matches(apart_s=apart_s, **finds)
+    return Matches(finds.get("by_request_id"), finds.get("by_order_no"), like, apart_s)
 
 
 def _forced(entry: Entry) -> Entry:

@@ -18,13 +18,12 @@ from msgspec import Struct
 from gateway.domain import messages, orders
 from gateway.domain.channels import Policies
 from gateway.domain.errors import Invalid, Poisoned
-from gateway.domain.events import Event, Unmapped
+from gateway.domain.events import Event
 from gateway.domain.following import FollowUp
 from gateway.domain.messages import MessagePart
 from gateway.domain.orders import Submission
+from gateway.intake import told_anew
 from gateway.intake.accept import Intake
-
-_DETAIL_MAX = 500
 
 
 class ShopMessage(Struct, frozen=True):
@@ -49,8 +48,8 @@ async def accept(message: ShopMessage, *, intake: Intake, new_id: Callable[[], U
     """Return when every item is committed, journaled or parked.
 
     Raises ``Unavailable``; sending the whole message again is harmless then. An order that
-    cannot be stored as it is, or that differs from the one stored under its number, is parked as
-    ``unmapped``.
+    cannot be stored as it is is parked as ``unmapped``; one that differs from the one stored under
+    its number amends it, or is parked. Both once for each change, and not for each message.
     """
     if len(message.items) == 1:
         ((key, event),) = message.items
@@ -75,11 +74,12 @@ async def _accept_parts(message: ShopMessage, *, intake: Intake, message_id: UUI
         order = orders.as_test(event) if message.is_test else event
         # The events that follow are those of this order.
         is_test = order.is_test
-        trouble, keeps = await _place(message, order, id_, intake=intake)
+        different, keeps = await _place(message, order, id_, intake=intake)
         is_kept = is_kept or keeps
-        if trouble:
-            parked = Unmapped("order", event.order_no, trouble, message.received_at)
-            left.append(_part(message, id_, key, parked, is_test))
+        if different is not None:
+            part = _part(message, id_, *different, is_test)
+            # Its number may be another order's in another channel of the account.
+            left.append(msgspec.structs.replace(part, channels=(order.channel,)))
     at = 0
     while at < len(left) and not is_kept:
         is_kept = await _tell(left[at], intake)
@@ -102,8 +102,8 @@ async def _tell(entry: FollowUp, intake: Intake) -> bool:
 
 async def _place(
     message: ShopMessage, order: Submission, id_: UUID, *, intake: Intake
-) -> tuple[str, bool]:
-    """Place an order; return why it must be parked (or ``""``), and if it stored the message."""
+) -> tuple[tuple[str, Event] | None, bool]:
+    """Place an order; return what is left to tell of it, and whether it stored the message."""
     try:
         placement = intake.shop_placement(
             order,
@@ -113,15 +113,14 @@ async def _place(
             policies=message.policies,
         )
     except Invalid as exc:
-        faults = "; ".join([f"{fault.field} {fault.reason}" for fault in exc.faults])
-        return faults[:_DETAIL_MAX], False
+        return told_anew.not_storable(order, exc.faults, message.received_at), False
     try:
         placed = await intake.accept_order(placement)
     except Poisoned:
-        return "", False
-    if placed.answer in ("conflict", "key_reused"):
-        return "the order differs from the one stored under its number", False
-    return "", placed.answer == "placed" and not placed.is_journaled
+        return None, False
+    if placed.answer == "conflict":
+        return told_anew.amendment(order, placed, message.received_at), False
+    return None, placed.answer == "placed" and not placed.is_journaled
 
 
 def _follow_up(message: ShopMessage, id_: UUID, key: str, event: Event, is_test: bool) -> FollowUp:

@@ -65,7 +65,8 @@ OTHER = known(placement(due(2)))
 def found(apart_s: float = 0.0, /, **names: str) -> Matches:
     """Return what was met by each way: ``same`` or ``other`` as to the payload."""
     finds = {"same": SAME, "other": OTHER}
-    return Matches(apart_s=apart_s, **{way: finds[which] for way, which in names.items()})
+    matches = {way: finds[which] for way, which in names.items()}
+    return msgspec.structs.replace(Matches(), apart_s=apart_s, **matches)
 
 
 TABLE: list[tuple[str | None, LookalikePolicy, Matches, str]] = [

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
@@ -207,3 +208,37 @@ async def test_orders_of_a_shop_in_an_outage_are_orders_of_their_own(
         ("W-1", None), ("W-2", "lookalike"), ("W-5", None),
     ]  # fmt: skip
     assert await aliases(ledger) == []
+
+
+@pytest.mark.parametrize("is_known", [False, True], ids=["in the outage", "before it"])
+@pytest.mark.parametrize("times", [1, 3])
+async def test_an_order_that_a_shop_tells_anew_in_an_outage_takes_it_once(
+    outage: Outage, ledger: Database, is_known: bool, times: int
+) -> None:
+    """The journal may know the order or not: neither parks what the ledger would take."""
+    gateway = outage.gateway
+    amounts = orders.Amounts(goods=Decimal(80), payable=Decimal(80))
+    item = msgspec.structs.replace(click(1).items[0], unit_price=Decimal(80))
+    cheaper = msgspec.structs.replace(click(1), amounts=amounts, items=[item])
+
+    async def deliver(sent: orders.Submission) -> None:
+        await shop_message.accept(told(sent), intake=gateway.intake, new_id=gateway.new_id)
+
+    if is_known:
+        await deliver(click(1))
+        await gateway.committer.drain()
+    outage.cable.cut()
+    if not is_known:
+        await deliver(click(1))
+    for _ in range(times):
+        await deliver(cheaper)
+    await after_the_outage(outage)
+    # What came before its order waited for it.
+    (id_,) = [id_ for number, id_, _ in await stored(ledger) if number == "W-1"]
+    await gateway.intake.settle(id_)
+    row = await ledger.fetchrow("SELECT payable, version FROM orders WHERE order_no = 'W-1'")
+    assert row is not None
+    assert tuple(row) == (80, 2)
+    assert (await counts(ledger))["parked"] == 0
+    await deliver(cheaper)
+    assert (await counts(ledger))["parked"] == 0

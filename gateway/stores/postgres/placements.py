@@ -231,10 +231,12 @@ class Placements:
             [placement.submission.is_test for placement in batch],
         )
         matches: list[dict[str, Any]] = [{} for _ in batch]
-        for n, kind, apart_s, *existing in records:
+        for n, kind, apart_s, amendments, *existing in records:
             matches[n][kind] = ExistingOrder(*existing)
             if kind == "by_lookalike":
                 matches[n]["apart_s"] = apart_s
+            if kind == "by_order_no":
+                matches[n]["amendments"] = amendments
         return [Matches(**each) for each in matches]
 
     def _rows(

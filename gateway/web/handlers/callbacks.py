@@ -9,6 +9,7 @@ from msgspec import Struct
 
 from gateway.domain.channels import Policies
 from gateway.domain.errors import Fault, Rejected, Unavailable
+from gateway.intake import told_anew
 from gateway.intake.accept import Intake
 from gateway.intake.rejected_callbacks import RejectedCallbackRecorder
 from gateway.intake.shop_message import ShopMessage, accept
@@ -145,7 +146,7 @@ class CallbackHandler:
             source=source,
             provider=account.provider,
             policies=account.policies,
-            trigger=f"callback:{source}",
+            trigger=told_anew.trigger(source),
             items=[(item.key, item.event) for item in reading.items],
             body=body,
             received_at=self._clock.now(),

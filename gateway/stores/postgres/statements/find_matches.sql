@@ -13,6 +13,7 @@
 -- have been deleted, or belong to a later order. Look-alikes have the same phone, so an index
 -- finds them. An order held as a look-alike opens no window of its own. `apart_s` are the seconds
 -- between the two: by the database's clock, or for a late batch between their arrivals.
+-- `amendments`: how often the order of this number was told anew and took it.
 WITH input AS MATERIALIZED (
     SELECT *
       FROM unnest(
@@ -20,8 +21,8 @@ WITH input AS MATERIALIZED (
                $7::timestamptz[], $9::bool[]
            ) AS t (n, channel, order_no, request_id, lookalike, phone_index, received_at, is_test)
 )
-SELECT i.n, 'by_request_id' AS how, 0::float8 AS apart_s, o.id, o.channel, o.order_no,
-       o.payload_digest, o.status, o.version, o.placed_hold, o.lookalike, o.request_id,
+SELECT i.n, 'by_request_id' AS how, 0::float8 AS apart_s, 0::bigint AS amendments, o.id,
+       o.channel, o.order_no, o.payload_digest, o.status, o.version, o.placed_hold, o.lookalike, o.request_id,
        o.received_at
   FROM input i
   JOIN orders o
@@ -34,16 +35,21 @@ SELECT i.n, 'by_request_id' AS how, 0::float8 AS apart_s, o.id, o.channel, o.ord
               AND e.trigger LIKE 'callback:%'
        )
 UNION ALL
-SELECT i.n, 'by_request_id', 0, o.id, o.channel, o.order_no, a.payload_digest, o.status,
+SELECT i.n, 'by_request_id', 0, 0, o.id, o.channel, o.order_no, a.payload_digest, o.status,
        o.version, o.placed_hold, o.lookalike, a.request_id, o.received_at
   FROM input i
   JOIN order_no_aliases a
     ON a.channel = i.channel AND a.request_id = i.request_id AND a.is_test = i.is_test
   JOIN orders o ON o.id = a.order_id
 UNION ALL
-SELECT i.n, 'by_order_no', 0, o.id, o.channel, o.order_no, o.payload_digest, o.status,
+SELECT i.n, 'by_order_no', 0, m.amendments, o.id, o.channel, o.order_no, o.payload_digest, o.status,
        o.version, o.placed_hold, o.lookalike, o.request_id, o.received_at
-  FROM input i JOIN orders o ON o.channel = i.channel AND o.order_no = i.order_no
+  FROM input i
+  JOIN orders o ON o.channel = i.channel AND o.order_no = i.order_no
+       CROSS JOIN LATERAL (
+           SELECT count(*) AS amendments FROM order_events e
+            WHERE e.order_id = o.id AND e.action = 'amended' AND e.outcome = 'applied'
+       ) m
  WHERE o.is_test = i.is_test
     OR o.is_test AND EXISTS (
            SELECT FROM order_events e
@@ -51,23 +57,27 @@ SELECT i.n, 'by_order_no', 0, o.id, o.channel, o.order_no, o.payload_digest, o.s
               AND e.order_id = o.id
        )
 UNION ALL
-SELECT i.n, 'by_order_no', 0, o.id, o.channel, o.order_no, a.payload_digest, o.status,
+SELECT i.n, 'by_order_no', 0, m.amendments, o.id, o.channel, o.order_no, a.payload_digest, o.status,
        o.version, o.placed_hold, o.lookalike, a.request_id, o.received_at
   FROM input i
   JOIN order_no_aliases a
     ON a.order_no = i.order_no AND a.channel = i.channel AND a.is_test = i.is_test
   JOIN orders o ON o.id = a.order_id
+       CROSS JOIN LATERAL (
+           SELECT count(*) AS amendments FROM order_events e
+            WHERE e.order_id = o.id AND e.action = 'amended' AND e.outcome = 'applied'
+       ) m
 UNION ALL
 SELECT i.n, 'by_lookalike',
-       extract(epoch FROM now() - (f.expires_at - interval '10 minutes'))::float8, o.id, o.channel,
-       o.order_no, o.payload_digest, o.status, o.version, o.placed_hold, o.lookalike,
+       extract(epoch FROM now() - (f.expires_at - interval '10 minutes'))::float8, 0, o.id,
+       o.channel, o.order_no, o.payload_digest, o.status, o.version, o.placed_hold, o.lookalike,
        o.request_id, o.received_at
   FROM input i
   JOIN fingerprints f ON f.lookalike = i.lookalike AND f.expires_at > now()
   JOIN orders o ON o.id = f.order_id
  WHERE NOT $8::bool
 UNION ALL
-SELECT i.n, 'by_lookalike', abs(extract(epoch FROM i.received_at - l.received_at))::float8, l.*
+SELECT i.n, 'by_lookalike', abs(extract(epoch FROM i.received_at - l.received_at))::float8, 0, l.*
   FROM input i
        CROSS JOIN LATERAL (
            SELECT o.id, o.channel, o.order_no, o.payload_digest, o.status, o.version,
