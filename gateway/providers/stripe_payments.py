@@ -23,6 +23,8 @@ class _Intent(Struct, kw_only=True):
     amount_received: int
     currency: str
     latest_charge: object = None
+    #: Until version 2022-11-15, in place of ``latest_charge``.
+    charges: object = None
     #: Until version 2025-03-31.
     invoice: object = None
     metadata: object = None
@@ -141,8 +143,19 @@ def _intent_succeeded(occurred: Occurred) -> events.Event:
         amount=amount,
         currency=currency,
         occurred_at=occurred.at,
-        names=stripe_snapshot.names(intent.id, intent.latest_charge, intent.invoice),
+        names=stripe_snapshot.names(intent.id, _charge_of(intent), intent.invoice),
     )
+
+
+def _charge_of(intent: _Intent) -> object:
+    """Return the charge that took the money; older versions list those that failed as well."""
+    if intent.latest_charge is not None or not isinstance(intent.charges, dict):
+        return intent.latest_charge
+    listed = intent.charges.get("data")
+    for each in listed if isinstance(listed, list) else ():
+        if isinstance(each, dict) and each.get("status") == "succeeded":
+            return each
+    return None
 
 
 def open_intent(occurred: Occurred) -> events.Event:

@@ -117,6 +117,22 @@ def test_an_intent_names_its_charge_and_invoice() -> None:
     assert read("payment_intent.succeeded", expanded) == paid(PI, "199.00", CH)
 
 
+@pytest.mark.parametrize(
+    ("listed", "names"),
+    [
+        ([{"id": "ch_0", "status": "failed"}, {"id": CH, "status": "succeeded"}], (CH,)),
+        ([{"id": "ch_0", "status": "failed"}, 7, None], ()),
+        ([], ()),
+        (None, ()),
+        ("x", ()),
+    ],
+)
+def test_an_intent_of_older_versions_lists_its_charges(listed: Any, names: tuple[str, ...]) -> None:
+    told = INTENT | {"charges": {"object": "list", "data": listed}}
+    assert read("payment_intent.succeeded", told) == paid(PI, "199.00", *names)
+    assert read("payment_intent.succeeded", INTENT | {"charges": listed}) == paid(PI)
+
+
 def test_a_subscription_is_joined_by_its_invoice() -> None:
     """Session, invoice and its payment name each other, whichever comes first."""
     session = read(COMPLETED, SUBSCRIBED)

@@ -220,6 +220,19 @@ def named_by_transaction(n: str, o: str) -> Sequence[Told]:
     ]
 
 
+def named_by_charge(n: str, o: str) -> Sequence[Told]:
+    """What goes back names the charge alone, and the intent, of an older version, lists it."""
+    listed = {"data": [{"id": f"ch_{n}0", "status": "failed"},
+                       {"id": f"ch_{n}", "status": "succeeded"}]}  # fmt: skip
+    bare = {"payment_intent": None}
+    return [
+        Told(PAID, intent(n, o, 2000, latest_charge=None, charges=listed), 1),
+        Told(REFUNDED, charge(n, "", 2000, 500, **bare), 2),
+        Told(FAILED, refund(n, "a", 300, "failed") | bare, 3),
+        Told("charge.dispute.created", dispute(n, 400, "needs_response") | bare, 4),
+    ]
+
+
 STORIES: Mapping[str, Story] = {
     "released 3.75": Story("203.00", partial_capture(375), "paid", "203.00"),
     "released, refunded 3.00": Story("203.00", partial_capture(375, 675), "paid", "203.00", "3.00"),
@@ -255,6 +268,8 @@ STORIES: Mapping[str, Story] = {
     "two currencies": Story("20.00", in_two_currencies, "paid", "20.00", "7.00"),
     "no intent": Story("203.00", without_intent, "paid", "203.00", "3.00", "disputed"),
     "an authorisation expires": Story("20.00", cancelled_after_authorisation, "closed", "0"),
+    "named by its charge":
+        Story("20.00", named_by_charge, "paid", "20.00", "2.00", "disputed", ("refund_failed",)),
     "named by its transaction":
         Story("20.00", named_by_transaction, "paid", "20.00", "4.00", None, ("refund_failed",)),
 }  # fmt: skip
