@@ -23,7 +23,7 @@ from tests.web.support import order
 SECRET = "whsec_5WbX5kEWLlfzsGNjH64I8lOOqUB6e8FH"
 BEGUN_S = int(datetime(2026, 11, 23, 12, tzinfo=UTC).timestamp())
 #: Stories of more messages are played in so many orders of arrival, evenly chosen.
-ARRIVALS_MAX = 24
+ARRIVALS_MAX = 16
 _serial = itertools.count(1)
 
 
