@@ -13,8 +13,8 @@ Tier = Literal[0, 1, 2, 3, 4]
 TIERS: tuple[Tier, ...] = get_args(Tier)
 
 Name = Literal[
-    "callbacks", "order_submission", "order_reads", "order_remarks", "order_lists", "order_export",
-    "live_stream", "inventory_check", "other",
+    "callbacks", "order_submission", "order_reads", "order_remarks", "order_actions", "order_lists",
+    "order_export", "live_stream", "inventory_check", "other",
 ]  # fmt: skip
 
 
@@ -36,6 +36,8 @@ ORDER_SUBMISSION = Feature("order_submission", 1)
 ORDER_READS = Feature("order_reads", 2)
 #: The remark of a stored order: nothing is lost where it is changed a little later.
 ORDER_REMARKS = Feature("order_remarks", 2)
+#: What a person decides about an order: it is asked for again where it was refused.
+ORDER_ACTIONS = Feature("order_actions", 2)
 ORDER_LISTS = Feature("order_lists", 3)
 #: Whether the goods are in stock, checked on submission. While shed, orders are taken unchecked.
 INVENTORY_CHECK = Feature("inventory_check", 3)
@@ -46,6 +48,6 @@ LIVE_STREAM = Feature("live_stream", 4)
 OTHER = Feature("other", 4)
 
 FEATURES: tuple[Feature, ...] = (
-    CALLBACKS, ORDER_SUBMISSION, ORDER_READS, ORDER_REMARKS, ORDER_LISTS, INVENTORY_CHECK,
-    ORDER_EXPORT, LIVE_STREAM, OTHER,
+    CALLBACKS, ORDER_SUBMISSION, ORDER_READS, ORDER_REMARKS, ORDER_ACTIONS, ORDER_LISTS,
+    INVENTORY_CHECK, ORDER_EXPORT, LIVE_STREAM, OTHER,
 )  # fmt: skip

@@ -71,8 +71,17 @@ class AmountsView(Struct, frozen=True):
     tax: Amount
     tax_included: bool
     payable: Amount
-    paid: Amount
+    paid: Annotated[
+        Amount, Meta(description="All money of the order, also beyond what is payable.")
+    ]
     refunded: Amount
+    owed: Annotated[
+        Amount,
+        Meta(
+            description="What must go back to the buyer: kept beyond `payable`, or at all where "
+            "the order is closed."
+        ),
+    ]
 
 
 class RecipientView(Struct, frozen=True):
@@ -120,6 +129,12 @@ class OrderView(Struct, frozen=True):
     shipped_at: At | None
     completed_at: At | None
     closed_at: At | None
+    closed_cause: Annotated[
+        Literal["timed_out", "cancelled"] | None, Meta(description="Why it was closed.")
+    ]
+    pays_on_delivery: Annotated[
+        bool, Meta(description="Whether the courier collects the money: it may leave unpaid.")
+    ]
     stock_check: StockCheck | None
     unreadable: Unreadable
     unclear: Unclear
@@ -177,6 +192,8 @@ class StoredOrder(Struct, frozen=True):
     shipped_at: datetime | None
     completed_at: datetime | None
     closed_at: datetime | None
+    closed_cause: Literal["timed_out", "cancelled"] | None
+    pays_on_delivery: bool
     stock_check: StockCheck | None
 
 
@@ -216,6 +233,7 @@ def view(order: StoredOrder, *, in_clear: bool) -> OrderView:
             payable=amount(order.payable),
             paid=amount(order.paid),
             refunded=amount(order.refunded),
+            owed=amount(_owed(order)),
         ),
         recipient=_recipient(order, in_clear),
         remark=None if private is None else _shown(private.remark, in_clear),
@@ -229,6 +247,8 @@ def view(order: StoredOrder, *, in_clear: bool) -> OrderView:
         shipped_at=order.shipped_at,
         completed_at=order.completed_at,
         closed_at=order.closed_at,
+        closed_cause=order.closed_cause,
+        pays_on_delivery=order.pays_on_delivery,
         stock_check=order.stock_check,
         unreadable=[] if private is not None else list(SEALED_FIELDS),
         unclear=_unclear(order),
@@ -239,6 +259,11 @@ def _unclear(order: StoredOrder) -> list[str]:
     private = order.private
     is_clear = private is None or not phones.is_unclear(private.phone, order.country)
     return [] if is_clear else ["recipient.phone"]
+
+
+def _owed(order: StoredOrder) -> Decimal:
+    due = Decimal(0) if order.closed_at is not None else order.payable
+    return max(order.paid - order.refunded - due, Decimal(0))
 
 
 def _recipient(order: StoredOrder, in_clear: bool) -> RecipientView | None:

@@ -3,9 +3,11 @@
 from collections.abc import Sequence
 
 from gateway.domain import features
+from gateway.domain.holds import HOLDS
+from gateway.domain.order_details import OrderDetail
 from gateway.domain.orders import Status, Submission
+from gateway.domain.releases import Release
 from gateway.domain.remarks import RemarkChange
-from gateway.domain.views import OrderView
 from gateway.web import apis, document_routes
 from gateway.web.handlers.callbacks import CallbackHandler
 from gateway.web.handlers.documents import Documents
@@ -13,6 +15,7 @@ from gateway.web.handlers.exports import ExportHandler
 from gateway.web.handlers.health import Health, Readiness, StatusHandler
 from gateway.web.handlers.orders import OrderHandler, OrderResult
 from gateway.web.handlers.queries import LIMIT_MAX, History, OrderPage, QueryHandler
+from gateway.web.handlers.releases import ReleaseHandler
 from gateway.web.handlers.remarks import VERSION_PATTERN, RemarkHandler
 from gateway.web.handlers.stream import StreamHandler, Tick
 from gateway.web.routing import Answer, Header, Parameter, Route, Variant
@@ -42,6 +45,18 @@ _FILTERS = [
         "Test orders, live orders, or both. Default: live orders; with a key for tests, which sees "
         "no others, test orders.",
     ),
+    Parameter(
+        "hold",
+        "query",
+        {"type": "string", "enum": ["any", *HOLDS]},
+        "Orders with this hold, or with any.",
+    ),
+    Parameter(
+        "is_part_paid",
+        "query",
+        {"type": "string", "enum": ["true", "false"]},
+        "Orders that were paid in part and are still due, or all others.",
+    ),
 ]
 _LOCATION = Header("Location", {"type": "string"}, "The path of the order.")
 _REPLAYED = Header(
@@ -66,6 +81,7 @@ def all_routes(
     exports: ExportHandler,
     stream: StreamHandler,
     remarks: RemarkHandler,
+    releases: ReleaseHandler,
     status: StatusHandler,
     documents: Documents,
     callback_variants: Sequence[Variant],
@@ -221,7 +237,14 @@ def all_routes(
             role="query",
             summary="Read an order",
             parameters=[_ID],
-            answers=[Answer(200, "The order in its current state.", OrderView, headers=[_AGE])],
+            answers=[
+                Answer(
+                    200,
+                    "The order in its current state, with its payments and parcels.",
+                    OrderDetail,
+                    headers=[_AGE],
+                )
+            ],
             problems=["malformed", *_AUTH, "not-found", "unavailable", *_LOAD],
         ),
         Route(
@@ -271,6 +294,33 @@ def all_routes(
             problems=[
                 "malformed", *_AUTH, "not-found", "slow-body", "unreadable", "version-changed",
                 "too-large", "unsupported-media-type", "invalid", "unavailable", *_LOAD,
+            ],
+        ),
+        Route(
+            method="POST",
+            template="/v1/orders/{id}/release",
+            name="orders.release",
+            operation="releaseOrder",
+            tag=apis.ORDERS,
+            feature=features.ORDER_ACTIONS,
+            handler=releases.release,
+            role="operate",
+            summary="Release a held order",
+            description="Ends the hold that the order was placed with (`lookalike`, "
+            "`suspected_brushing`). Holds for money end when the money is right.",
+            body=Release,
+            parameters=[_ID],
+            answers=[
+                Answer(
+                    200,
+                    "The hold of its placement has ended, committed in PostgreSQL, and what waited "
+                    "for that was applied; or it had ended before. `hold` is what still holds it.",
+                    OrderResult,
+                )
+            ],
+            problems=[
+                "malformed", *_AUTH, "not-found", "slow-body", "too-large",
+                "unsupported-media-type", "invalid", "unavailable", *_LOAD,
             ],
         ),
         Route(

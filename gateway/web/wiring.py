@@ -39,6 +39,7 @@ from gateway.web.handlers.exports import ExportHandler
 from gateway.web.handlers.health import StatusHandler
 from gateway.web.handlers.orders import OrderHandler
 from gateway.web.handlers.queries import QueryHandler
+from gateway.web.handlers.releases import ReleaseHandler
 from gateway.web.handlers.remarks import RemarkHandler
 from gateway.web.handlers.stream import StreamHandler
 from gateway.web.response_cache import ResponseCache
@@ -140,6 +141,14 @@ def build_server(
         ),
         remarks=RemarkHandler(
             remarks=gateway.remarks, journal=gateway.journal_monitor, limits=gateway.limits
+        ),
+        releases=ReleaseHandler(
+            intake=gateway.intake,
+            reader=reader,
+            journal=gateway.journal_monitor,
+            clock=gateway.clock,
+            new_id=gateway.new_id,
+            limits=gateway.limits,
         ),
         status=status,
         documents=described,

@@ -158,7 +158,11 @@ async def test_an_order_is_read_as_it_was_sent_and_moved(gateway: Gateway) -> No
     read = await reading(gateway).order(placed.id, None)
     assert read is not None
     assert read.age_s is None
-    stored = read.value
+    stored, details = read.value
+    assert [(each.transaction_id, each.standing) for each in details.payments] == [
+        ("T-1", "applied")
+    ]
+    assert [parcel.tracking_no for parcel in details.parcels] == ["SF-1"]
     assert (stored.id, stored.order_no, stored.status) == (str(placed.id), "W-1", "shipped")
     assert (stored.paid, stored.carrier, stored.version) == (DUE, "SF", 3)
     assert stored.private is not None

@@ -24,6 +24,7 @@ def client_routes() -> list[Route]:
         exports=Mock(),
         stream=Mock(),
         remarks=Mock(),
+        releases=Mock(),
         status=Mock(),
         documents=Documents(),
         callback_variants=callback_variants.of(registry.PROVIDERS),

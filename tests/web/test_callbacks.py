@@ -21,6 +21,7 @@ from tests.support.payers import Payers
 from tests.web.support import Answer, Cable, Wire, cable, check, order
 
 PROVIDERS = ("stripe", "standard_webhooks", "alipay")
+CLOSE = "UPDATE orders SET status = 'closed', closed_at = now() WHERE id = $1::uuid"
 _serial = itertools.count(1)
 
 
@@ -45,12 +46,12 @@ def _order(payer: Payer, **changes: Any) -> dict[str, Any]:
     return order(channel=CHANNELS[PROVIDERS.index(payer.provider)], **changes)
 
 
-def _payment(of: Mapping[str, Any], amount: str | None = None) -> Payment:
+def payment_of(of: Mapping[str, Any], amount: str | None = None) -> Payment:
     due = Decimal(amount or of["amounts"]["payable"]).quantize(Decimal("0.01"))
     return Payment(f"{next(_serial):06d}", of["order_no"], due, of["currency"])
 
 
-async def _post(wire: Wire, payer: Payer, message: Message, **headers: str) -> Answer:
+async def post(wire: Wire, payer: Payer, message: Message, **headers: str) -> Answer:
     posted = message.sign()
     sent = dict(posted.headers) | headers
     path = f"/v1/callbacks/{payer.provider}/main"
@@ -91,8 +92,8 @@ async def test_a_payment_moves_its_order_in_one_transaction(
     placed = _order(payer)
     id_ = await _place(wire, placed)
     raw_before = await ledger.fetchval("SELECT count(*) FROM raw_messages")
-    message = payer.pay(_payment(placed))
-    answer = await _post(wire, payer, message)
+    message = payer.pay(payment_of(placed))
+    answer = await post(wire, payer, message)
     assert payer.is_acknowledged(answer.status, answer.body)
     state = await _state(ledger, placed["order_no"])
     due = placed["amounts"]["payable"]
@@ -124,13 +125,13 @@ async def test_repeats_get_the_success_reply_and_have_no_effect(
 ) -> None:
     placed = _order(payer)
     await _place(wire, placed)
-    message = payer.pay(_payment(placed))
-    first = await _post(wire, payer, message)
+    message = payer.pay(payment_of(placed))
+    first = await post(wire, payer, message)
     before = await _state(ledger, placed["order_no"])
     raw = await ledger.fetchval("SELECT count(*) FROM raw_messages")
-    again = [await _post(wire, payer, message)]
+    again = [await post(wire, payer, message)]
     valkey.flushall()
-    again += await asyncio.gather(*[_post(wire, payer, message) for _ in range(10)])
+    again += await asyncio.gather(*[post(wire, payer, message) for _ in range(10)])
     assert {(answer.status, answer.body) for answer in again} == {(first.status, first.body)}
     assert await _state(ledger, placed["order_no"]) == before
     assert await ledger.fetchval("SELECT count(*) FROM raw_messages") == raw
@@ -141,32 +142,33 @@ async def test_the_same_callback_at_one_instant_has_one_effect(
 ) -> None:
     placed = _order(payer)
     await _place(wire, placed)
-    message = payer.pay(_payment(placed))
-    answers = await asyncio.gather(*[_post(wire, payer, message) for _ in range(20)])
+    message = payer.pay(payment_of(placed))
+    answers = await asyncio.gather(*[post(wire, payer, message) for _ in range(20)])
     assert all(payer.is_acknowledged(answer.status, answer.body) for answer in answers)
     state = await _state(ledger, placed["order_no"])
     assert (state["status"], state["version"], len(state["payments"])) == ("paid", 2, 1)
 
 
-async def test_a_wrong_amount_is_parked_and_holds_the_order(
+async def test_more_than_is_due_is_booked_and_the_surplus_is_parked(
     wire: Wire, ledger: "asyncpg.Pool[asyncpg.Record]", payer: Payer
 ) -> None:
     placed = _order(payer)
     await _place(wire, placed)
-    answer = await _post(wire, payer, payer.pay(_payment(placed, "0.01")))
+    too_much = Decimal(placed["amounts"]["payable"]) + Decimal("0.01")
+    answer = await post(wire, payer, payer.pay(payment_of(placed, str(too_much))))
     assert payer.is_acknowledged(answer.status, answer.body)
     state = await _state(ledger, placed["order_no"])
-    assert (state["status"], state["hold"]) == ("pending_payment", "amount_mismatch")
-    assert Decimal(state["paid"]) == 0
-    assert state["parked"] == ["amount_mismatch"]
-    assert state["payments"] == [["mismatch", 0.01, True]]
+    assert (state["status"], state["hold"]) == ("paid", "overpaid")
+    assert Decimal(state["paid"]) == too_much
+    assert state["parked"] == ["overpaid"]
+    assert state["payments"] == [["applied", float(too_much), True]]
 
 
 async def test_a_payment_waits_for_its_order_and_is_then_applied(
     wire: Wire, ledger: "asyncpg.Pool[asyncpg.Record]", payer: Payer
 ) -> None:
     late = _order(payer)
-    answer = await _post(wire, payer, payer.pay(_payment(late)))
+    answer = await post(wire, payer, payer.pay(payment_of(late)))
     assert payer.is_acknowledged(answer.status, answer.body)
     waiting = await _state(ledger, late["order_no"])
     assert waiting["payments"] == [["waiting", float(late["amounts"]["payable"]), None]]
@@ -186,11 +188,11 @@ async def test_a_payment_of_a_closed_order_is_parked(
 ) -> None:
     placed = _order(payer)
     id_ = await _place(wire, placed)
-    await ledger.execute("UPDATE orders SET status = 'closed' WHERE id = $1::uuid", id_)
-    answer = await _post(wire, payer, payer.pay(_payment(placed)))
+    await ledger.execute(CLOSE, id_)
+    answer = await post(wire, payer, payer.pay(payment_of(placed)))
     assert payer.is_acknowledged(answer.status, answer.body)
     state = await _state(ledger, placed["order_no"])
-    assert (state["status"], state["hold"]) == ("closed", "paid_after_close")
+    assert (state["status"], state["hold"]) == ("closed", "refund_owed")
     assert state["parked"] == ["paid_after_close"]
 
 
@@ -199,7 +201,7 @@ async def test_an_account_handles_no_orders_of_other_channels(
 ) -> None:
     elsewhere = order(channel="tmall")
     await _place(wire, elsewhere)
-    answer = await _post(wire, payer, payer.pay(_payment(elsewhere)))
+    answer = await post(wire, payer, payer.pay(payment_of(elsewhere)))
     assert payer.is_acknowledged(answer.status, answer.body)
     state = await _state(ledger, elsewhere["order_no"])
     assert (state["status"], state["payments"][0][0]) == ("pending_payment", "waiting")
@@ -220,7 +222,7 @@ async def test_a_forgery_is_rejected_counted_and_stores_nothing(
     before = await _state(ledger, placed["order_no"])
     counted = await _rejections(wire, payer)
     for how in payer.forgeries:
-        answer = await _post(wire, payer, payer.forge(_payment(placed), how))
+        answer = await post(wire, payer, payer.forge(payment_of(placed), how))
         assert 400 <= answer.status < 500, how
         assert not payer.is_acknowledged(answer.status, answer.body)
     assert await _state(ledger, placed["order_no"]) == before
@@ -231,12 +233,12 @@ async def test_a_forgery_is_rejected_counted_and_stores_nothing(
 
 
 async def test_malformed_callbacks_are_rejected(wire: Wire, payer: Payer) -> None:
-    posted = payer.pay(_payment(order())).sign()
+    posted = payer.pay(payment_of(order())).sign()
     bodies = [b"", b"{}", b"null", b"\0", b"\xff" * 100, b"[" * 60_000, b"a=" * 30_000, b"%" * 99]
     for body in bodies:
         for headers in ({}, dict(posted.headers)):
             message = Message(("x",), "", _constant(headers, body))
-            answer = await _post(wire, payer, message)
+            answer = await post(wire, payer, message)
             assert answer.status in (400, 401), body[:20]
 
 
@@ -245,7 +247,7 @@ def _constant(headers: Mapping[str, str], body: bytes) -> Callable[[], Posted]:
 
 
 async def test_an_unknown_account_is_not_found(wire: Wire, payer: Payer) -> None:
-    posted = payer.pay(_payment(order())).sign()
+    posted = payer.pay(payment_of(order())).sign()
     for path in (f"{payer.provider}/other", "paypal/main", f"{payer.provider}/MAIN", "x/%00"):
         answer = await wire.ask("POST", f"/v1/callbacks/{path}", posted.body, posted.headers)
         assert answer.status == 404
@@ -268,7 +270,7 @@ async def test_callbacks_need_no_api_key(wire: Wire, payer: Payer) -> None:
     placed = _order(payer)
     await _place(wire, placed)
     wire.token = "tg_nobody"
-    answer = await _post(wire, payer, payer.pay(_payment(placed)))
+    answer = await post(wire, payer, payer.pay(payment_of(placed)))
     assert payer.is_acknowledged(answer.status, answer.body)
 
 
@@ -315,9 +317,9 @@ class TestWithoutPostgres:
     ) -> None:
         placed = _order(payer)
         await _place(wire, placed)
-        message = payer.pay(_payment(placed))
+        message = payer.pay(payment_of(placed))
         getattr(line, fault)()
-        answers = await asyncio.gather(*[_post(wire, payer, message) for _ in range(5)])
+        answers = await asyncio.gather(*[post(wire, payer, message) for _ in range(5)])
         for answer in answers:
             assert answer.status == 503
             assert not payer.is_acknowledged(answer.status, answer.body)
@@ -333,7 +335,7 @@ class TestWithoutPostgres:
     async def _acknowledged(self, wire: Wire, payer: Payer, message: Message) -> Answer:
         async with asyncio.timeout(HANG_S):
             while True:
-                answer = await _post(wire, payer, message)
+                answer = await post(wire, payer, message)
                 if payer.is_acknowledged(answer.status, answer.body):
                     return answer
                 await asyncio.sleep(0.1)

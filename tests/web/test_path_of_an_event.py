@@ -25,7 +25,7 @@ from loadtest.deployment import CHANNELS
 from tests.support.patience import HANG_S
 from tests.support.payers import Payers
 from tests.web.support import Wire, order, order_bytes
-from tests.web.test_callbacks import _payment, _place
+from tests.web.test_callbacks import _place, payment_of
 
 FILES_MAX = 18
 ROOT = Path(gateway.__file__).parent.parent
@@ -152,7 +152,7 @@ async def test_a_callback(wire: Wire, payers: Payers) -> None:
     waiting = iter(placed)
 
     def callback() -> bytes:
-        posted = payer.pay(_payment(next(waiting))).sign()
+        posted = payer.pay(payment_of(next(waiting))).sign()
         path = f"/v1/callbacks/{payer.provider}/main"
         return wire.request("POST", path, posted.body, [*posted.headers.items()], has_key=False)
 

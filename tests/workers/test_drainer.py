@@ -231,7 +231,7 @@ async def test_an_order_stored_before_the_outage_leaves_an_alias(
     reading = OrderReader(readers=gateway.readers, sealer=gateway.stores.sealer)
     found = await reading.order(during.id, None)
     assert found is not None
-    assert UUID(found.value.id) == before.id
+    assert UUID(found.value[0].id) == before.id
     assert await ledger.fetchval("SELECT count(*) FROM orders WHERE order_no = 'W-1'") == 1
 
 

@@ -5,6 +5,7 @@ While the primary is unavailable the answers have an age, and what is not found 
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 import asyncpg
@@ -12,6 +13,7 @@ import msgspec
 from msgspec import Struct
 
 from gateway.domain.errors import Unavailable
+from gateway.domain.order_details import StoredDetails, decode_parcels, decode_payments
 from gateway.domain.orders import Private
 from gateway.domain.views import EventView, ItemView, StoredOrder
 from gateway.stores import unreadable
@@ -39,6 +41,8 @@ class Filter(Struct, frozen=True):
     placed_to: datetime | None = None
     phones: Sequence[str] | None = None
     is_test: bool | None = None
+    holds: Sequence[str] | None = None
+    is_part_paid: bool | None = None
     after: tuple[datetime, UUID] | None = None
     limit: int = 50
 
@@ -52,7 +56,7 @@ class OrderReader:
 
     async def order(
         self, id_: UUID, channels: Sequence[str] | None, is_test: bool | None = None
-    ) -> Answer[StoredOrder] | None:
+    ) -> Answer[tuple[StoredOrder, StoredDetails]] | None:
         """Return an order of these channels; None when there is none. Raises ``Unavailable``.
 
         ``is_test``: only a test order, or only a live one; None: either.
@@ -65,7 +69,9 @@ class OrderReader:
         if read.value is None:
             _check_is_current(read.age_s)
             return None
-        return Answer(self._stored(read.value), read.age_s)
+        *order, payments, parcels = read.value.items()
+        details = StoredDetails(decode_payments(payments[1]), decode_parcels(parcels[1]))
+        return Answer((self._stored(dict(order)), details), read.age_s)
 
     async def page(self, wanted: Filter) -> Answer[list[StoredOrder]]:
         """Return a page, newest first by (placed_at, id). Raises ``Unavailable``."""
@@ -74,7 +80,7 @@ class OrderReader:
         arguments = [
             wanted.channels, wanted.order_no, wanted.status, wanted.placed_from,
             wanted.placed_to, indexes, after_at, after_id, wanted.limit,
-            wanted.is_test,
+            wanted.is_test, wanted.holds, wanted.is_part_paid,
         ]  # fmt: skip
 
         async def work(connection: Connection) -> list[asyncpg.Record]:
@@ -84,7 +90,7 @@ class OrderReader:
                 return list(await connection.fetch(sql("list_orders"), *arguments))
 
         read = await self._readers.read(work)
-        return Answer([self._stored(record) for record in read.value], read.age_s)
+        return Answer([self._stored(dict(record.items())) for record in read.value], read.age_s)
 
     async def history(
         self, id_: UUID, channels: Sequence[str] | None, is_test: bool | None = None
@@ -106,8 +112,7 @@ class OrderReader:
             return None
         return Answer(read.value, read.age_s)
 
-    def _stored(self, record: Sequence[object]) -> StoredOrder:
-        fields = dict(record.items())  # type: ignore[attr-defined]  # an asyncpg.Record
+    def _stored(self, fields: dict[str, Any]) -> StoredOrder:
         row: UUID = fields["id"]
         fields["private"] = self._private(row, fields["private"])
         fields["id"] = str(row)

@@ -9,7 +9,7 @@ from uuid import UUID
 import msgspec
 from msgspec import Struct
 
-from gateway.domain import orders, phones
+from gateway.domain import order_details, orders, phones
 from gateway.domain.access import Principal
 from gateway.domain.errors import Fault
 from gateway.domain.views import EventView, OrderView, view
@@ -25,7 +25,7 @@ _LIMIT = 50
 LIST_PARAMETERS = frozenset(
     {
         "channel", "order_no", "status", "placed_from", "placed_to", "phone", "country", "limit",
-        "cursor", "is_test",
+        "cursor", "is_test", "hold", "is_part_paid",
     }
 )  # fmt: skip
 
@@ -65,7 +65,8 @@ class QueryHandler:
         found = await self._reader.order(id_, principal.visible(), principal.visible_is_test())
         if found is None:
             raise Answered(await not_found(id_, self._journal))
-        shown = view(found.value, in_clear=principal.may("query_pii"))
+        order, details = found.value
+        shown = order_details.detail(order, details, in_clear=principal.may("query_pii"))
         return Response(200, _encode(shown), head=_age(found.age_s))
 
     async def get_history(self, request: Request) -> Response:
@@ -135,6 +136,8 @@ def parse_filter(values: dict[str, str], principal: Principal, faults: list[Faul
         placed_to=_time(values, "placed_to", faults),
         phones=_phones(values, faults),
         is_test=_is_test(values, principal, faults),
+        holds=_holds(values, faults),
+        is_part_paid=_flag(values, "is_part_paid", faults),
         after=_after(values, faults),
         limit=_limit(values, faults),
     )
@@ -169,6 +172,24 @@ def _is_test(values: dict[str, str], principal: Principal, faults: list[Fault]) 
     elif principal.is_test and word == "false":
         faults.append(Fault("is_test", "cannot be false: a key for tests sees test orders only"))
     return True if principal.is_test else {"true": True, "false": False}.get(word)
+
+
+def _holds(values: dict[str, str], faults: list[Fault]) -> list[str] | None:
+    word, known = values.get("hold"), list(get_args(orders.Hold))
+    if word is None:
+        return None
+    if word == "any":
+        return known
+    if word not in known:
+        faults.append(Fault("hold", f"must be any, or one of {', '.join(known)}"))
+    return [word]
+
+
+def _flag(values: dict[str, str], name: str, faults: list[Fault]) -> bool | None:
+    word = values.get(name)
+    if word not in (None, "true", "false"):
+        faults.append(Fault(name, "must be true or false"))
+    return None if word is None else word == "true"
 
 
 def _phones(values: dict[str, str], faults: list[Fault]) -> list[str] | None:
