@@ -32,7 +32,7 @@ _AGE = Header(
 )
 _FILTERS = [
     Parameter("channel", "query", _TEXT, "Orders of this channel."),
-    Parameter("order_no", "query", _TEXT, "Orders with this order number."),
+    Parameter("order_no", "query", _TEXT, "Orders with this order number, or this alias."),
     Parameter("status", "query", Status, "Orders with this status."),
     Parameter("placed_from", "query", _TIME, "Orders placed at or after this time."),
     Parameter("placed_to", "query", _TIME, "Orders placed before this time."),
@@ -105,7 +105,8 @@ def all_routes(
                     "header",
                     {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[ -~]+$"},
                     "Identifies the order within its channel, quoted or not. "
-                    "Keys do not expire.",
+                    "Keys do not expire. An order without one that looks like another of the last "
+                    "seconds is taken for a double click, whatever its number.",
                 ),
                 # Every route takes it; it is written once, so that each has no argument more.
                 Parameter(
@@ -121,7 +122,8 @@ def all_routes(
                 Answer(201, _STORED, OrderResult, headers=[_LOCATION]),
                 Answer(
                     200,
-                    f"A repeat: the original result. {_STORED}",
+                    "A repeat: the original result. Where the order looks like another one, that "
+                    f"one's, of which its number is an alias from now on. {_STORED}",
                     OrderResult,
                     headers=[_LOCATION, _REPLAYED],
                 ),

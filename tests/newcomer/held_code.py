@@ -5,6 +5,7 @@ import math
 from gateway.domain import features, overrides, placing
 from gateway.overload import concurrency, rate_limit, rate_limit_sync, signals, tier_breaker
 from gateway.overload import overrides as applied
+from gateway.runtime.settings import Channel
 from gateway.stores.postgres.statements import sql
 from loadtest.overload.findings import TIMES
 from ops.doctor import redis_server
@@ -23,8 +24,8 @@ def _concepts() -> list[Held]:
     brushing = number(r"cardinality\(c.recent\) = (\d+)", place)
     brushing_min = number(r"> now\(\) - interval '(\d+) minutes'", place)
     page.say("for {} days, to be looked at", days)
-    page.say("no key, looks like an order of the last {} minutes", lookalike_min)
-    page.say("another key, looks like an order of the last {} minutes", lookalike_min)
+    page.say("looks like an order of the last {} seconds", Channel("any").lookalike_window_s)
+    page.say("or later: looks like an order of the last {} minutes", lookalike_min)
     page.say(
         "the {}th order of one buyer with the same goods within {} minutes", brushing, brushing_min
     )
