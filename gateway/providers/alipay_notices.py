@@ -148,6 +148,8 @@ def items(key: str, notice: Notice, terms: Terms) -> list[contract.Item]:
     if meaning is None:
         # Neither treat it as paid nor ignore it.
         return [item(key, lambda: unmapped("a trade_status that Alipay does not document"))]
+    if meaning == "unpaid" and _is_refund(notice):
+        return [item(key, lambda: unmapped("refunded, and not paid: ask Alipay"))]
     if meaning == "unpaid":
         return [item(key, lambda: events.Noted(kind, notice.sent_at()))]
     if _is_refund(notice):

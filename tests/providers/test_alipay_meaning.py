@@ -41,7 +41,8 @@ TRADE_STATUSES = {
     "交易成功": [events.Unmapped],
 }
 REFUNDED = {
-    "WAIT_BUYER_PAY": [events.Noted],
+    # A contradiction, with money in it.
+    "WAIT_BUYER_PAY": [events.Unmapped],
     "TRADE_SUCCESS": [events.PaymentSucceeded, events.RefundSucceeded],
     "TRADE_FINISHED": [events.PaymentSucceeded, events.RefundSucceeded],
     "TRADE_CLOSED": [events.PaymentSucceeded, events.RefundSucceeded],

@@ -91,9 +91,10 @@ def event(
 
     ``content`` is the resource, or a part of it.
     """
-    return fields.event_or_unmapped(
-        read, kind=notice.kind, at=notice.created_at, order_no=_order_no(content, terms)
-    )
+    found = fields.event_or_unmapped(read, kind=notice.kind, at=notice.created_at)
+    if isinstance(found, events.Unmapped) and not found.order_no:
+        return msgspec.structs.replace(found, order_no=_order_no(content, terms))
+    return found
 
 
 def unmapped(notice: apiv3.Notice, detail: str, *, order_no: str = "") -> events.Unmapped:
