@@ -11,9 +11,9 @@ from collections.abc import Iterator
 
 import phonenumbers
 from msgspec import Struct
-from phonenumbers import PhoneNumber, PhoneNumberFormat
+from phonenumbers import SUPPORTED_REGIONS, PhoneNumber, PhoneNumberFormat
 
-from gateway.domain.plain_phones import plain
+from gateway.domain.plain_phones import has_pattern, plain
 
 #: Longer texts are not read. A field holds less, but one character may unfold to many.
 _LENGTH_MAX = 128
@@ -32,8 +32,8 @@ _PARAMETER = re.compile(r";(?!ext=)[a-z][a-z0-9-]*=[^;]*")
 #: What people write before and after: ``tel:``, ``手机``, ``(home)``.
 _AROUND = re.compile(r"[^\d+(]*(?P<core>[\d+(].*?)[^\d]*")
 _EXTENSION = re.compile(
-    r"(?P<base>.*?[\d*])[ )]*[ ,;(\[]*"
-    r"(?:;ext=|,|;|_|#|\[|extension|extn?|x|poste|durchwahl|anexo|ramal|interno|int|доб|"
+    r"(?P<base>.*?[\d*])[ )]*[ ,;(\[-]*"
+    r"(?:;ext=|,|;|_|#|\[|extension|extn?|[xpw]|poste|durchwahl|anexo|ramal|interno|int|доб|"
     r"转接?|轉接?|分机号?|分機號?|内线|[内內]線|내선)[ .:#-]*(?P<extension>\d{1,7})"
 )
 #: A hyphen may be part of the number as well: an extension only where nothing else fits.
@@ -66,12 +66,26 @@ def read(text: str, country: str) -> Reading:
             if _HIDDEN.fullmatch(bare):
                 return Reading(_with_extension(bare.translate(_MASKS), extension))
         for base, extension in _numbers(folded):
-            digits = base.translate(_PUNCTUATION).replace("\u00b7", "")
+            digits = _bare(base)
             if found_by := _found_by(digits, country):
                 return Reading(
                     _with_extension(found_by, extension), digits=digits, extension=extension
                 )
     return Reading(folded.translate(_PUNCTUATION), is_unclear=True)
+
+
+def is_unclear(text: str, country: str) -> bool:
+    """Return whether a text is no number, as far as anybody knows the numbers of the country.
+
+    Digits that are taken as they were written, for want of a pattern, are judged here.
+    """
+    reading = read(text, country)
+    if not reading.digits or has_pattern(country) or country not in SUPPORTED_REGIONS:
+        return reading.is_unclear
+    return not any(
+        _parsed(digits, country) or _valid(f"+{digits}")
+        for digits in [_bare(base) for base, _ in _numbers(_folded(text))]
+    )
 
 
 def spellings(text: str, country: str) -> list[str]:
@@ -131,6 +145,11 @@ def _numbers(folded: str) -> Iterator[tuple[str, str]]:
     yield prefix + core, ""
     if match := _SUFFIX.fullmatch(core):
         yield prefix + match["base"], match["extension"]
+
+
+def _bare(base: str) -> str:
+    """Return the digits of a base, with the plus in front of them."""
+    return base.translate(_PUNCTUATION).replace("\u00b7", "")
 
 
 def _found_by(digits: str, country: str) -> str | None:

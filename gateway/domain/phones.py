@@ -4,7 +4,7 @@ No order is lost for its number: what cannot be read as one is kept as written, 
 and marked, so that somebody asks the buyer.
 """
 
-from gateway.domain.plain_phones import plain
+from gateway.domain.plain_phones import has_pattern, plain
 
 
 def normalised(phone: str, country: str) -> str:
@@ -22,11 +22,11 @@ def normalised(phone: str, country: str) -> str:
 
 def is_unclear(phone: str, country: str) -> bool:
     """Return whether somebody must ask the buyer: something was written, and it is no number."""
-    if not phone or plain(phone, country) is not None:
+    if not phone or (has_pattern(country) and plain(phone, country) is not None):
         return False
     from gateway.domain import phone_reading
 
-    return phone_reading.read(phone, country).is_unclear
+    return phone_reading.is_unclear(phone, country)
 
 
 def spellings(phone: str, country: str) -> list[str]:

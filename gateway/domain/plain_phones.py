@@ -29,6 +29,11 @@ _GENERAL = re.compile(r"\+?(\d{5,15})", re.ASCII)
 _PUNCTUATION = str.maketrans("", "", " -().\u00a0")
 
 
+def has_pattern(country: str) -> bool:
+    """Return whether a plain number of this country is more than so many digits."""
+    return country in _NATIONAL
+
+
 def plain(phone: str, country: str) -> str | None:
     """Return the number as ``+<calling code><national number>``, or None if it is not plain.
 

@@ -95,6 +95,7 @@ READ = {
                 "010-12345678-123", "010-12345678转123", "010-12345678 转 123",
                 "(010)12345678轉123", "010-12345678分机123", "010-12345678 分機：123",
                 "010-12345678（转123）", "+86 10 12345678 ext 123", "010-12345678,123",
+                "010-12345678-分机123", "010-12345678p123", "010-12345678 - ext 123",
             ],
         ),
         ("RU", "+74951234567;ext=12", ["+7 495 123-45-67 доб. 12"]),
@@ -212,6 +213,9 @@ UNCLEAR = [
     ("US", "0155552671", "0155552671"),
     ("US", "+1 415 555 267", "+1415555267"),
     ("US", "+999 123 4567", "+9991234567"),
+    ("NL", "0612345", "+0612345"),
+    ("NL", "12345", "+12345"),
+    ("BR", "55 11 9876", "+55119876"),
     ("XX", "1234", "1234"),
     ("XX", "1" * 16, "1" * 16),
     ("XX", "++12345678", "++12345678"),
@@ -234,6 +238,18 @@ def test_what_is_no_number_is_marked_and_found_as_written(
     if found_by is not None:
         assert phones.normalised(text, country) == found_by
         assert phones.spellings(text, country) == ([found_by] if found_by else [])
+
+
+@pytest.mark.parametrize(
+    ("country", "text"),
+    [
+        ("NL", "0612345678"), ("NL", "31612345678"), ("NL", "0612345678-12"), ("BR", "11987654321"),
+        ("RU", "+8 495 123-45-67"), ("BE", "31612345678"), ("AQ", "12345"), ("XX", "123456"),
+        ("MX", "+52 1 55 1234 5678"), ("JM", "8765551234"), ("VA", "+390669812345"),
+    ],
+)  # fmt: skip
+def test_without_a_pattern_the_numbers_of_the_country_are_known(country: str, text: str) -> None:
+    assert not phones.is_unclear(text, country)
 
 
 def test_no_number_is_not_an_unclear_one() -> None:
@@ -286,7 +302,7 @@ def test_plain_numbers_never_load_the_library() -> None:
     code = (
         "import sys; from gateway.domain import phones, validation, views; import gateway.wiring;"
         "phones.normalised('13800138000', 'CN'); phones.normalised('+14155552671', 'US');"
-        "phones.normalised('', 'DE'); phones.is_unclear('06-12345678', 'NL');"
+        "phones.normalised('', 'DE'); phones.is_unclear('020 7946 0958', 'GB');"
         "assert 'phonenumbers' not in sys.modules;"
         "phones.normalised('13800138000 ext 1', 'CN'); assert 'phonenumbers' in sys.modules"
     )
