@@ -38,8 +38,6 @@ _HINTS: Mapping[str, str] = {
     "trade_TradeCreate": "created; the message does not hold the order",
     "trade_TradePaid": "paid; the message does not hold the order",
     "trade_TradeBuyerPay": "paid; the message does not hold the order",
-    "trade_TradePartlySellerShip": "partially shipped; the message has no tracking number",
-    "trade_TradeSellerShip": "shipped; the message has no tracking number",
     "trade_refund_RefundSellerAgree": "a refund was agreed to; was the money returned?",
     "trade_refund_SysRefund": "refunded by the system; was the money returned?",
 }
@@ -247,15 +245,18 @@ def _text(number: _Id | None) -> str:
 
 def _closed(message: _BriefMessage) -> events.Event:
     close_type = _text(message.brief.close_type)
-    if close_type in _REFUNDED:
-        # The refund has its own message, with the amount.
-        return events.Noted(message.kind, message.at())
     if close_type in _TIMED_OUT:
         return events.Closed(message.order(), "timed_out", message.at())
-    if close_type in _CANCELLED:
+    if close_type in _CANCELLED | _REFUNDED:
+        # Each refund has its own message, with the amount.
         return events.Closed(message.order(), "cancelled", message.at())
     # 13 to 16 mean that it was paid another way; others are not documented.
     raise fields.malformed("closed, but close_type does not mean that it was unpaid")
+
+
+def _shipped(message: _BriefMessage) -> events.Event:
+    # It has no tracking number: a message with one, or the warehouse, adds it to this parcel.
+    return events.Shipped(message.order(), "", "", message.at())
 
 
 def _completed(message: _BriefMessage) -> events.Event:
@@ -281,5 +282,7 @@ def _refunded(message: _BriefMessage) -> events.Event:
 
 _READERS: Mapping[str, Callable[[_BriefMessage], events.Event]] = {
     "trade_TradeClose": _closed,
+    "trade_TradePartlySellerShip": _shipped,
+    "trade_TradeSellerShip": _shipped,
     "trade_TradeSuccess": _completed,
 }

@@ -1,40 +1,38 @@
 """Map Youzan's complete order: the order it places, and the events that its status proves.
 
-Many messages hold the complete order, and all of them must produce the same submission: only
-fields that never change go into it. If the amounts do not add up, the order is parked and its
-events are booked nevertheless.
+Many messages hold the complete order, and all of them must produce the same submission
+(``youzan_lines``). If the amounts do not add up, the order is parked and its events are booked
+nevertheless.
 
-- A line is ``price`` x ``num``, less its own discount, which leaves ``total_fee``.
-- ``pay_info.payment`` is what the buyer owes: the lines, less the discount of the whole order,
-  plus ``post_fee``.
-- Some shops receive names, numbers and addresses encrypted. Texts that are therefore too long for
-  their column go, sealed, into the attributes under their own names.
+- An order is paid in one payment, under its own number, or in phases: a deposit, then the rest.
+- One that is paid on delivery never proves a payment.
+- A completed order is delivered, whether or not there was a parcel. One that was closed after it
+  was paid is cancelled; its refunds have their own messages.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from decimal import Decimal
-from typing import Any
 
 import msgspec
 from msgspec import Struct
 
-from gateway.domain import errors, events, money, orders
-from gateway.providers import contract
+from gateway.domain import errors, events, orders
+from gateway.providers import contract, youzan_lines, youzan_parcels
 from gateway.providers.shared import fields, shop_orders
 
-CURRENCY = "CNY"
-_COUNTRY = "CN"
+CURRENCY = youzan_lines.CURRENCY
 
 _UNPAID = "WAIT_BUYER_PAY"
 _SHIPPED = "WAIT_BUYER_CONFIRM_GOODS"
 _COMPLETED = "TRADE_SUCCESS"
-#: Paid. For an order paid in instalments (deposit, then rest) the first two may mean the deposit.
+#: Paid. For an order paid in phases the first two may mean the deposit.
 _PAID = frozenset({"TRADE_PAID", "WAIT_CONFIRM"})
 _PAID_IN_FULL = frozenset({"WAIT_SELLER_SEND_GOODS", _SHIPPED, _COMPLETED})
 _CLOSED = frozenset({"TRADE_CLOSED", "TRADE_REFUND"})
+#: ``pay_type``: the courier takes the money.
+_ON_DELIVERY = frozenset({"9", "9.0", "CODPAY"})
 
-_Id = int | str
 #: Makes the event of what cannot be booked: kind, order number, detail, when.
 Hint = Callable[[str, str, str, datetime], events.Event]
 
@@ -42,61 +40,26 @@ Hint = Callable[[str, str, str, datetime], events.Event]
 class _OrderInfo(Struct):
     tid: str
     status: str
-    created: str
     update_time: str | None = None
     pay_time: str | None = None
+    consign_time: str | None = None
     success_time: str | None = None
-    close_type: _Id | None = None
+    pay_type: youzan_lines.Id | None = None
+    close_type: youzan_lines.Id | None = None
+
+
+class _Phase(Struct):
+    """One part of the payment: the deposit, or the rest. It is paid once it has a number."""
+
+    phase: int
+    real_price: Decimal
+    inner_transaction_no: str | None = None
+    outer_transaction_no: str | None = None
 
 
 class _PayInfo(Struct):
     payment: Decimal
-    post_fee: Decimal | None = None
-    phase_payments: list[msgspec.Raw] | None = None
-
-
-class _Line(Struct):
-    num: int
-    price: Decimal
-    total_fee: Decimal | None = None
-    title: str | None = None
-    outer_sku_id: str | None = None
-    outer_item_id: str | None = None
-    sku_id: _Id | None = None
-    item_id: _Id | None = None
-    oid: _Id | None = None
-
-
-class _Address(Struct):
-    receiver_name: str | None = None
-    receiver_tel: str | None = None
-    delivery_province: str | None = None
-    delivery_city: str | None = None
-    delivery_district: str | None = None
-    delivery_address: str | None = None
-    delivery_postal_code: str | None = None
-
-
-#: Youzan's names of a recipient's columns, under which too long texts are stored.
-_COLUMNS: Mapping[str, str] = {
-    "name": "receiver_name",
-    "phone": "receiver_tel",
-    "street": "delivery_address",
-    "province": "delivery_province",
-    "city": "delivery_city",
-    "district": "delivery_district",
-    "postcode": "delivery_postal_code",
-}
-
-
-class _Buyer(Struct):
-    buyer_id: _Id | None = None
-    yz_open_id: str | None = None
-    fans_id: _Id | None = None
-
-
-class _Remark(Struct):
-    buyer_message: str | None = None
+    phase_payments: list[msgspec.Raw] = []
 
 
 class _Head(Struct):
@@ -109,36 +72,19 @@ class _Paid(_Head, kw_only=True):
     pay_info: _PayInfo
 
 
-class _Order(_Paid, kw_only=True):
-    orders: list[_Line] = []
-    address_info: _Address | None = None
-    buyer_info: _Buyer | None = None
-    remark_info: _Remark | None = None
-
-
 class _Content(Struct):
     full_order_info: msgspec.Raw
     delivery_order: msgspec.Raw = msgspec.Raw(b"null")
 
 
-class _Express(Struct):
-    express_id: _Id | None = None
-    express_no: str | None = None
-
-
-class _Parcel(Struct):
-    express_info: _Express | None = None
-
-
-class _Delivery(Struct):
-    dists: list[_Parcel] | None = None
-
-
 _CONTENT = msgspec.json.Decoder(_Content)
 _HEAD = msgspec.json.Decoder(_Head)
 _PAID_PART = msgspec.json.Decoder(_Paid)
-_ORDER = msgspec.json.Decoder(_Order)
-_DELIVERIES = msgspec.json.Decoder(list[_Delivery] | None)
+_PHASE = msgspec.json.Decoder(_Phase)
+#: Fields that money, number and status need; any other that is odd is left out.
+_NEEDED = frozenset(
+    {"order_info", "tid", "status", "pay_time", "pay_type", "pay_info", "payment", "phase_payments"}
+)
 
 
 def items(
@@ -146,19 +92,19 @@ def items(
 ) -> list[contract.Item]:
     """Return the order and its events. Raises ``Rejected`` if it names no order."""
     message = fields.decoded_leniently(_CONTENT, content)
-    info = fields.decoded_leniently(_HEAD, message.full_order_info).order_info
-    report = _Report(key, kind, fields.order_no(info.tid), info, now, hint)
+    order = message.full_order_info
+    info = fields.decoded_as_possible(_HEAD, order, needed=_NEEDED).order_info
+    report = _Report(key, kind, fields.order_no(info.tid), info, order, now, hint)
     placed: events.Event | orders.Submission
     try:
-        order = fields.decoded_leniently(_ORDER, message.full_order_info)
-        placed = _submission(order, report.order_no, channel)
+        placed = youzan_lines.submission(order, report.order_no, channel)
     except (errors.Rejected, shop_orders.Unclear) as why:
         detail = why.hint if isinstance(why, errors.Rejected) else str(why)
         placed = events.Unmapped(kind, report.order_no, detail, report.at(info.update_time))
     found = [contract.Item(f"{key}:placed", placed)]
     try:
-        paid = fields.decoded_leniently(_PAID_PART, message.full_order_info)
-        found.extend(report.happened(paid, message.delivery_order))
+        paid = fields.decoded_as_possible(_PAID_PART, order, needed=_NEEDED)
+        found.extend(report.happened(paid.pay_info, message.delivery_order))
     except errors.Rejected as rejected:
         unmapped = events.Unmapped(kind, report.order_no, rejected.hint, now)
         found.append(contract.Item(f"{key}:status", unmapped))
@@ -172,6 +118,7 @@ class _Report(Struct, frozen=True):
     kind: str
     order_no: str
     info: _OrderInfo
+    order: msgspec.Raw
     now: datetime
     hint: Hint
 
@@ -182,137 +129,98 @@ class _Report(Struct, frozen=True):
         except errors.Rejected:
             return self.now
 
-    def happened(self, order: _Paid, deliveries: msgspec.Raw) -> list[contract.Item]:
+    def happened(self, pay_info: _PayInfo, deliveries: msgspec.Raw) -> list[contract.Item]:
         """Return the events that the status proves, the payment first."""
         status = self.info.status
-        is_closed_paid = status in _CLOSED and bool(self.info.pay_time)
-        if status == _UNPAID:
-            return []
-        if status in _CLOSED and not is_closed_paid:
-            return [self._item("closed", self._closed_unpaid())]
-        if status not in _PAID | _PAID_IN_FULL | _CLOSED:
-            unknown = events.Unmapped(
-                self.kind, self.order_no, "its status is not documented", self.now
-            )
+        if status not in _PAID | _PAID_IN_FULL | _CLOSED | {_UNPAID}:
+            detail = f"its status {fields.kind(status)} is not documented"
+            unknown = events.Unmapped(self.kind, self.order_no, detail, self.now)
             return [self._item("status", unknown)]
-        if order.pay_info.phase_payments and status in _PAID:
-            detail = "paid in instalments, of which this may be the first"
-            at = self.at(self.info.pay_time)
-            return [self._item("paid", self.hint(self.kind, self.order_no, detail, at))]
-        found = [self._item("paid", self._payment(order))]
-        if is_closed_paid:
-            detail = "closed after it was paid; refunds have their own messages"
-            at = self.at(self.info.update_time)
-            found.append(self._item("closed", self.hint(self.kind, self.order_no, detail, at)))
+        found = self._payments(pay_info)
+        if status in _CLOSED:
+            found.append(self._item("closed", self._closed()))
         if status in (_SHIPPED, _COMPLETED):
-            found.extend(self._delivery(status, deliveries))
-        return found
-
-    def _item(self, what: str, event: events.Event) -> contract.Item:
-        return contract.Item(f"{self.key}:{what}", event)
-
-    def _payment(self, order: _Paid) -> events.Event:
-        return events.PaymentSucceeded(
-            # Refunds name the order and no payment, so the order number is the transaction id.
-            transaction_id=self.order_no,
-            order_no=self.order_no,
-            amount=fields.amount(order.pay_info.payment, CURRENCY),
-            currency=CURRENCY,
-            occurred_at=self.at(self.info.pay_time),
-        )
-
-    def _closed_unpaid(self) -> events.Event:
-        cause = "timed_out" if str(self.info.close_type) == "1" else "cancelled"
-        return events.Closed(self.order_no, cause, self.at(self.info.update_time))
-
-    def _delivery(self, status: str, raw: msgspec.Raw) -> list[contract.Item]:
-        at, found = self.at(self.info.update_time), []
-        if parcel := _parcel(raw):
-            carrier, tracking_no = parcel
-            shipped = events.Shipped(self.order_no, carrier, tracking_no, at)
-            found.append(self._item("shipped", shipped))
-        elif status == _SHIPPED:
-            detail = "shipped; the message has no tracking number"
-            shipped_hint = self.hint(self.kind, self.order_no, detail, at)
-            found.append(self._item("shipped", shipped_hint))
+            found.extend(self._parcels(deliveries))
         if status == _COMPLETED:
             done = events.Delivered(self.order_no, self.at(self.info.success_time))
             found.append(self._item("delivered", done))
         return found
 
+    def _item(self, what: str, event: events.Event) -> contract.Item:
+        return contract.Item(f"{self.key}:{what}", event)
 
-def _parcel(raw: msgspec.Raw) -> tuple[str, str] | None:
-    """Return carrier and number of the first parcel that has both."""
-    for delivery in fields.decoded_leniently(_DELIVERIES, raw) or ():
-        for parcel in delivery.dists or ():
-            express = parcel.express_info
-            if express and express.express_id and express.express_no:
-                carrier = fields.token(
-                    str(express.express_id), "the carrier", shop_orders.CARRIER_MAX
-                )
-                number = fields.token(express.express_no, "express_no", shop_orders.TRACKING_NO_MAX)
-                return carrier, number
-    return None
+    def _payments(self, pay_info: _PayInfo) -> list[contract.Item]:
+        """Return what was paid: nothing of an order that is to be paid, or is paid on delivery."""
+        status = self.info.status
+        if str(self.info.pay_type) in _ON_DELIVERY:
+            if status not in _PAID | _PAID_IN_FULL:
+                return []
+            on_delivery = events.PaysOnDelivery(self.order_no, self.at(self.info.pay_time))
+            return [self._item("on_delivery", on_delivery)]
+        total = fields.amount(pay_info.payment, CURRENCY)
+        if phases := _phases(pay_info, total):
+            return self._parts(phases)
+        if status == _UNPAID or (status in _CLOSED and not self.info.pay_time):
+            return []
+        if pay_info.phase_payments and status in _PAID:
+            detail = "paid in instalments, of which this may be the first"
+            at = self.at(self.info.pay_time)
+            return [self._item("paid", self.hint(self.kind, self.order_no, detail, at))]
+        return [self._item("paid", self._payment(self.order_no, total))]
+
+    def _parts(self, phases: Sequence[_Phase]) -> list[contract.Item]:
+        """Return the phases that are paid.
+
+        Refunds name the order and no payment: the first phase has the order's number, as a payment
+        of the whole has it.
+        """
+        found = []
+        for n, each in enumerate(phases):
+            number = each.inner_transaction_no or each.outer_transaction_no
+            if not number and self.info.status not in _PAID_IN_FULL:
+                continue
+            amount = fields.amount(each.real_price, CURRENCY)
+            transaction_id = f"{self.order_no}:{n + 1}" if n else self.order_no
+            what = f"paid:{n + 1}" if n else "paid"
+            found.append(self._item(what, self._payment(transaction_id, amount)))
+        return found
+
+    def _payment(self, transaction_id: str, amount: Decimal) -> events.Event:
+        return events.PaymentSucceeded(
+            transaction_id=transaction_id,
+            order_no=self.order_no,
+            amount=amount,
+            currency=CURRENCY,
+            occurred_at=self.at(self.info.pay_time),
+        )
+
+    def _closed(self) -> events.Event:
+        at = self.at(self.info.update_time)
+        if self.info.consign_time:
+            detail = "closed after it was shipped; refunds have their own messages"
+            return self.hint(self.kind, self.order_no, detail, at)
+        is_late = not self.info.pay_time and str(self.info.close_type) == "1"
+        return events.Closed(self.order_no, "timed_out" if is_late else "cancelled", at)
+
+    def _parcels(self, deliveries: msgspec.Raw) -> list[contract.Item]:
+        at = self.at(self.info.consign_time or self.info.update_time)
+        parcels: Sequence[events.Event] = ()
+        try:
+            parcels = youzan_parcels.shipped(deliveries, self.order, order_no=self.order_no, at=at)
+        except errors.Rejected as rejected:
+            parcels = [events.Unmapped(self.kind, self.order_no, rejected.hint, at)]
+        if not parcels and self.info.status == _SHIPPED:
+            # In the city, or by a courier whose number the shop did not enter.
+            parcels = [events.Shipped(self.order_no, "", "", at)]
+        names = [f"shipped:{n + 1}" if n else "shipped" for n in range(len(parcels))]
+        return [self._item(name, each) for name, each in zip(names, parcels, strict=True)]
 
 
-def _submission(order: _Order, order_no: str, channel: str) -> orders.Submission:
-    """Make the order. Raises ``Rejected`` or ``Unclear``."""
-    lines = [_item(line) for line in order.orders]
-    shop_orders.check_lines(lines)
-    goods = shop_orders.goods(lines)
-    payable = fields.amount(order.pay_info.payment, CURRENCY)
-    freight = fields.amount(order.pay_info.post_fee or money.ZERO, CURRENCY)
-    reduced = goods + freight - payable
-    if not money.ZERO <= reduced <= goods:
-        raise shop_orders.Unclear("lines, freight and payment do not add up")
-    recipient, sealed = _recipient(order.address_info or _Address())
-    message = _known(order.remark_info.buyer_message if order.remark_info else None)
-    remark = shop_orders.remark(message, name="buyer_message", sealed=sealed)
-    return orders.Submission(
-        channel=channel,
-        order_no=order_no,
-        buyer_id=_buyer_id(order.buyer_info or _Buyer(), order_no),
-        placed_at=fields.from_china(order.order_info.created, "created"),
-        currency=CURRENCY,
-        items=lines,
-        amounts=orders.Amounts(
-            goods=goods, payable=payable, shop_discount=reduced, freight=freight
-        ),
-        recipient=recipient,
-        remark=remark,
-        attributes=sealed or None,
-    )
-
-
-def _item(line: _Line) -> orders.Item:
-    shop_orders.check_quantity(line.num)
-    price = fields.amount(line.price, CURRENCY)
-    full = price * line.num
-    left = full if line.total_fee is None else fields.amount(line.total_fee, CURRENCY)
-    if left > full:
-        raise shop_orders.Unclear("a line costs more than its price")
-    numbers = (line.outer_sku_id, line.outer_item_id, line.sku_id, line.item_id, line.oid)
-    sku = shop_orders.first_fitting(map(_known, numbers), shop_orders.SKU_MAX) or "unknown"
-    name = _known(line.title)[: shop_orders.NAME_MAX] or sku
-    return orders.Item(
-        sku=sku, name=name, quantity=line.num, unit_price=price, discount=full - left
-    )
-
-
-def _recipient(address: _Address) -> tuple[orders.Recipient, dict[str, Any]]:
-    """Return the recipient and, by name, the texts that are too long for their columns."""
-    texts = {column: _known(getattr(address, name)) for column, name in _COLUMNS.items()}
-    return shop_orders.recipient(_COUNTRY, texts, names=_COLUMNS)
-
-
-def _buyer_id(buyer: _Buyer, order_no: str) -> str:
-    numbers: Sequence[_Id | None] = (buyer.buyer_id, buyer.yz_open_id, buyer.fans_id)
-    known = shop_orders.first_fitting(map(_known, numbers), shop_orders.BUYER_MAX)
-    return shop_orders.buyer_id(known, order_no)
-
-
-def _known(value: _Id | None) -> str:
-    """Return a field as text; ``""`` if empty, which Youzan also writes as ``0`` or ``"null"``."""
-    if isinstance(value, int):
-        return str(value) if 0 < value < 1 << 64 else ""
-    return "" if value in (None, "null", "0") else value
+def _phases(pay_info: _PayInfo, total: Decimal) -> list[_Phase]:
+    """Return the parts of the payment in their sequence; none if they are not all of it."""
+    try:
+        phases = [fields.decoded_leniently(_PHASE, raw) for raw in pay_info.phase_payments]
+        amounts = [fields.amount(each.real_price, CURRENCY) for each in phases]
+    except errors.Rejected:
+        return []
+    return sorted(phases, key=lambda each: each.phase) if sum(amounts) == total else []

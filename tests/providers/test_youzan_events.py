@@ -95,18 +95,27 @@ def test_statuses(status: str, changes: Any, then: list[events.Event]) -> None:
 
 
 @pytest.mark.parametrize("status", ["TRADE_CLOSED", "TRADE_REFUND"])
-def test_closed_after_payment(status: str) -> None:
-    """A closed order that was paid stays paid, and is never booked as closed unpaid."""
-    order, paid, closed = read_events("trade_TradeClose", full(status, close_type=2))
-    assert (order, paid) == (ORDER, PAYMENT)
-    assert isinstance(closed, events.Unmapped)
+@pytest.mark.parametrize("close_type", [1, 2, 4, 6, 99, None])
+def test_closed_after_payment(status: str, close_type: object) -> None:
+    """Whatever was paid is to be refunded; what was sent came back, and is for a person."""
+    closed = [ORDER, PAYMENT, events.Closed(TID, "cancelled", UPDATED)]
+    content = full(status, close_type=close_type)
+    assert read_events("trade_TradeClose", content) == closed
+    sent = full(status, close_type=close_type, consign_time="2026-11-23 20:00:00")
+    assert isinstance(read_events("trade_TradeClose", sent)[-1], events.Unmapped)
+
+
+LINES_OF_ONE = (events.ParcelLine("8002", 2), events.ParcelLine("8001-red", 3))
 
 
 def test_shipped_with_a_number() -> None:
-    """A shipped order with a parcel's number is shipped; without one it is parked."""
+    """A parcel may have no number, and odd ones cost none of the others."""
     content = full("WAIT_BUYER_CONFIRM_GOODS")
-    assert isinstance(read_events("trade_TradeSellerShip", content)[2], events.Unmapped)
-    content["delivery_order"] = [{"dists": [{"express_info": {"express_no": ""}}]}, *PARCEL]
+    unnumbered = [ORDER, PAYMENT, events.Shipped(TID, "", "", UPDATED)]
+    for nothing in ([], None, "", [{"dists": [{"express_info": {"express_no": ""}}]}]):
+        content["delivery_order"] = nothing
+        assert read_events("trade_TradeSellerShip", content) == unnumbered
+    content["delivery_order"] = [{"dists": [{"express_info": {"express_no": ""}}]}, 7, *PARCEL]
     assert read_events("trade_TradeSellerShip", content) == [
         ORDER,
         PAYMENT,
@@ -118,17 +127,99 @@ def test_shipped_with_a_number() -> None:
     assert isinstance(odd[-1], events.Unmapped)
 
 
-def test_paid_in_parts() -> None:
-    """Of an order with a deposit, "paid" may mean the deposit: not until it may be shipped."""
-    content = full("TRADE_PAID")
-    pay_info = FULL["pay_info"] | {"phase_payments": [{"phase": 1}, {"phase": 2}]}
+def dist(number: str, parcel: object, **express: object) -> dict[str, Any]:
+    return {"dist_id": parcel, "express_info": {"express_id": 4, "express_no": number} | express}
+
+
+def test_several_parcels() -> None:
+    """Each has the platform's number of it; a delivery of one parcel tells what is in it."""
+    oids = [{"oid": line["oid"]} for line in LINES]
+    content = full("WAIT_BUYER_CONFIRM_GOODS", consign_time="2026-11-23 20:00:00")
+    content["delivery_order"] = [
+        {"oids": oids, "dists": [dist("YT 1", "P1")], "express_state": 1},
+        {"oids": oids[:1], "dists": [dist("YT2", 77), dist("YT3", None, express_id=None)]},
+        {"oids": [{"oid": "of another order"}], "dists": [dist("YT4", "P 4")]},
+    ]
+    assert read_events("trade_TradeBuyerPay", content)[2:] == [
+        events.Shipped(TID, "4", "YT1", UPDATED, "P1", LINES_OF_ONE),
+        events.Shipped(TID, "4", "YT2", UPDATED, "77"),
+        events.Shipped(TID, "", "YT3", UPDATED),
+        events.Shipped(TID, "4", "YT4", UPDATED),
+    ]
+
+
+@pytest.mark.parametrize("pay_type", [9, "9", 9.0])
+@pytest.mark.parametrize(
+    ("status", "kinds"),
+    [
+        ("WAIT_BUYER_PAY", []),
+        ("TRADE_PAID", [events.PaysOnDelivery]),
+        ("WAIT_CONFIRM", [events.PaysOnDelivery]),
+        ("WAIT_SELLER_SEND_GOODS", [events.PaysOnDelivery]),
+        ("WAIT_BUYER_CONFIRM_GOODS", [events.PaysOnDelivery, events.Shipped]),
+        ("TRADE_SUCCESS", [events.PaysOnDelivery, events.Delivered]),
+        ("TRADE_CLOSED", [events.Closed]),
+    ],
+)
+def test_paid_on_delivery(status: str, kinds: list[type], pay_type: object) -> None:
+    """The courier takes the money: no status proves that it came."""
+    order, *then = read_events("trade_TradeBuyerPay", full(status, pay_type=pay_type))
+    assert order == ORDER
+    assert [type(event) for event in then] == kinds
+
+
+def in_phases(status: str, *phases: Any, **info: Any) -> list[Any]:
+    content = full(status, **info)
+    pay_info = FULL["pay_info"] | {"phase_payments": list(phases)}
     content["full_order_info"]["pay_info"] = pay_info
-    order, paid = read_events("trade_TradePaid", content)
+    return read_events("trade_TradePaid", content)
+
+
+DEPOSIT = {"phase": 1, "real_price": "18.80", "inner_transaction_no": "1903261"}
+REST = {"phase": 2, "real_price": "70.00", "inner_transaction_no": None}
+PAID_REST = REST | {"inner_transaction_no": "", "outer_transaction_no": "4200002"}
+
+
+@pytest.mark.parametrize(
+    ("status", "phases", "parts"),
+    [
+        ("WAIT_BUYER_PAY", (DEPOSIT, REST), [(TID, "18.80")]),
+        ("WAIT_BUYER_PAY", (DEPOSIT | {"inner_transaction_no": ""}, REST), []),
+        ("TRADE_PAID", (DEPOSIT, REST), [(TID, "18.80")]),
+        ("TRADE_PAID", (PAID_REST, DEPOSIT), [(TID, "18.80"), (f"{TID}:2", "70.00")]),
+        # Paid in full, whether or not every part has a number.
+        ("WAIT_SELLER_SEND_GOODS", (DEPOSIT, REST), [(TID, "18.80"), (f"{TID}:2", "70.00")]),
+    ],
+)
+def test_a_deposit_and_the_rest_are_two_payments(status: str, phases: Any, parts: Any) -> None:
+    order, *paid = in_phases(status, *phases)
+    assert order == ORDER
+    assert [(each.transaction_id, each.amount) for each in paid] == [
+        (number, Decimal(amount)) for number, amount in parts
+    ]
+
+
+def test_a_deposit_of_a_closed_order_is_owed() -> None:
+    _, deposit, closed = in_phases("TRADE_CLOSED", DEPOSIT, REST, pay_time="", close_type=1)
+    assert isinstance(deposit, events.PaymentSucceeded)
+    assert isinstance(closed, events.Closed)
+
+
+@pytest.mark.parametrize(
+    "phases",
+    [
+        ({"phase": 1}, {"phase": 2}),
+        (DEPOSIT, REST | {"real_price": "71.00"}),
+        (DEPOSIT, REST | {"real_price": "much"}),
+        ("odd",),
+    ],
+)
+def test_parts_that_are_not_told(phases: Any) -> None:
+    """Then "paid" may mean the deposit: not until it may be shipped."""
+    order, paid = in_phases("TRADE_PAID", *phases)
     assert order == ORDER
     assert isinstance(paid, events.Unmapped)
-    info = content["full_order_info"]["order_info"]
-    info["status"] = "WAIT_SELLER_SEND_GOODS"
-    assert read_events("trade_TradeBuyerPay", content) == [ORDER, PAYMENT]
+    assert in_phases("WAIT_SELLER_SEND_GOODS", *phases) == [ORDER, PAYMENT]
 
 
 def test_unknown_status_is_parked() -> None:
@@ -136,6 +227,7 @@ def test_unknown_status_is_parked() -> None:
     order, unknown = read_events("trade_TradePaid", full("WAIT_GROUP"))
     assert order == ORDER
     assert isinstance(unknown, events.Unmapped)
+    assert "WAIT_GROUP" in unknown.detail
 
 
 @pytest.mark.parametrize(
@@ -144,11 +236,14 @@ def test_unknown_status_is_parked() -> None:
         (1, events.Closed(TID, "timed_out", UPDATED)),
         (4, events.Closed(TID, "cancelled", UPDATED)),
         ("5", events.Closed(TID, "cancelled", UPDATED)),
-        (2, events.Noted("trade_TradeClose", UPDATED)),
+        *((n, events.Closed(TID, "timed_out", UPDATED)) for n in (20,)),
+        *((n, events.Closed(TID, "cancelled", UPDATED)) for n in (3, 10, 11, 12, 17, 18)),
+        # With a refund, which has a message of its own.
+        *((n, events.Closed(TID, "cancelled", UPDATED)) for n in (2, 6, 22)),
     ],
 )
 def test_close(close_type: object, event: events.Event) -> None:
-    """Closed unpaid is closed; closed after a refund is reported by the refund."""
+    """Closed is closed, whatever was paid."""
     content = CLOSE | {"close_type": close_type}
     assert read_events("trade_TradeClose", content) == [event]
 
@@ -203,9 +298,13 @@ def test_which_messages_are_refunds_is_an_option() -> None:
     assert isinstance(read_one(trusting, pushed(kind, REFUND)), events.RefundSucceeded)
 
 
-@pytest.mark.parametrize(
-    "kind", ["trade_TradeSellerShip", "trade_TradePaid", "trade_TradeBuyerPay"]
-)
+@pytest.mark.parametrize("kind", ["trade_TradeSellerShip", "trade_TradePartlySellerShip"])
+def test_a_parcel_whose_number_is_not_told(kind: str) -> None:
+    content = {"tid": TID, "update_time": "2026-11-23 20:00:00"}
+    assert read_events(kind, content) == [events.Shipped(TID, "", "", UPDATED)]
+
+
+@pytest.mark.parametrize("kind", ["trade_TradeCreate", "trade_TradePaid", "trade_TradeBuyerPay"])
 def test_hints(kind: str) -> None:
     """A message that only names its order is parked, or recorded if the merchant prefers."""
     content = {"tid": TID, "update_time": "2026-11-23 20:00:00"}
@@ -285,8 +384,7 @@ def test_sku(changes: dict[str, object], sku: str) -> None:
         {"orders": [LINES[0] | {"num": 10**400}]},
         {"orders": [LINES[0] | {"price": "1E+400"}]},
         {"orders": [LINES[0] | {"price": "-1"}]},
-        {"orders": [LINES[0] | {"total_fee": "80.01"}]},
-        {"pay_info": {"payment": "95.01", "post_fee": "10.00"}},
+        {"pay_info": {"payment": "95.51", "post_fee": "10.00"}},
         {"pay_info": {"payment": "88.805", "post_fee": "10.00"}},
         {"pay_info": {"payment": "-0.01"}},
         {"pay_info": None},
@@ -304,10 +402,46 @@ def test_order_that_does_not_add_up_is_parked(changes: dict[str, object]) -> Non
 def test_payment_of_a_parked_order_is_booked() -> None:
     """Money does not wait for the lines to add up."""
     content = full("TRADE_PAID")
-    content["full_order_info"]["orders"] = [LINES[0] | {"total_fee": "80.01"}]
+    content["full_order_info"]["orders"] = [LINES[0] | {"price": "much"}]
     parked, paid = read_events("trade_TradePaid", content)
     assert isinstance(parked, events.Unmapped)
     assert paid == PAYMENT
+
+
+@pytest.mark.parametrize(
+    ("line", "payment", "discount", "rounding"),
+    [
+        # A line may cost more than its price, and the whole more or less than its lines.
+        ({"total_fee": "80.01"}, "105.01", "0.00", None),
+        ({"total_fee": "80.00"}, "105.02", "0.00", "0.02"),
+        ({"total_fee": "80.00"}, "0.01", "104.99", None),
+        ({"total_fee": "80.00"}, "0.00", "105.00", None),
+    ],
+)
+def test_the_payment_counts(line: Any, payment: str, discount: str, rounding: str | None) -> None:
+    order = order_with(
+        orders=[LINES[0] | line, LINES[1]], pay_info={"payment": payment, "post_fee": "10.00"}
+    )
+    assert isinstance(order, orders.Submission), order
+    validation.check(order, channels=("web",), now=NOW, is_from_shop=True)
+    assert order.amounts.payable == Decimal(payment)
+    assert order.amounts.shop_discount == Decimal(discount)
+    rest = [item.unit_price for item in order.items if item.sku == "rounding"]
+    assert rest == [Decimal(rounding)] * (rounding is not None) if rounding else rest == []
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"buyer_info": "none", "address_info": [], "remark_info": {"buyer_message": ["x"]}},
+        {"buyer_info": {"buyer_id": {}, "fans_id": []}},
+        {"orders": [LINES[0] | {"title": ["x"], "sku_id": {}}, LINES[1]]},
+    ],
+)
+def test_no_odd_field_costs_an_order(changes: Any) -> None:
+    order = order_with(**changes)
+    assert isinstance(order, orders.Submission), order
+    assert order.amounts == ORDER.amounts
 
 
 def test_free_order() -> None:

@@ -26,8 +26,9 @@ _CASH, _CASH_WITHOUT_DECIMALS = Decimal("0.5"), Decimal(5)
 class Line(Struct, frozen=True, kw_only=True):
     """One line as a shop tells it, all of it for the whole quantity.
 
-    ``full`` is its price before reductions, ``cost`` the one after them. ``is_charge``: a fee or
-    a tip, of which nothing is taken off.
+    ``full`` is its price before reductions, ``cost`` the one after them; ``price`` that of one
+    piece, where the shop tells it in whole units. ``is_charge``: a fee or a tip, of which nothing
+    is taken off.
     """
 
     numbers: Sequence[str]
@@ -35,6 +36,7 @@ class Line(Struct, frozen=True, kw_only=True):
     quantity: int
     full: Decimal
     cost: Decimal
+    price: Decimal | None = None
     is_charge: bool = False
 
 
@@ -106,7 +108,9 @@ def _item(line: Line, unit: Decimal) -> tuple[orders.Item, Decimal]:
     """Return the item, and by how much the line costs less than nothing."""
     cost = max(_rounded(line.cost, unit), money.ZERO)
     full = max(_rounded(line.full, unit), cost)
-    price = (full / line.quantity).quantize(unit, ROUND_CEILING)
+    price = line.price
+    if price is None or price * line.quantity != full:
+        price = (full / line.quantity).quantize(unit, ROUND_CEILING)
     sku = shop_orders.first_fitting(line.numbers, shop_orders.SKU_MAX) or "unknown"
     item = orders.Item(
         sku=sku,
