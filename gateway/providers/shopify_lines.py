@@ -5,11 +5,10 @@ into it: neither the ``current_…`` amounts nor refunds nor states. Amounts are
 major units of the shop's own currency; what the buyer saw in theirs, ``presentment_money``, is
 ignored.
 
-- A line costs ``price`` x ``quantity`` less its discount allocations, plus its taxes where
-  ``taxes_included`` is false. With taxes its unit price is rounded up, and the excess is the line's
-  discount.
-- Shipping, less its allocations and with its taxes, is freight. Tips, duties and further fees are
-  separate lines, if the total includes them.
+- A line costs ``price`` x ``quantity`` less its discount allocations. Taxes are contained in the
+  prices or on top of them, as ``taxes_included`` says.
+- Shipping, less its allocations, is freight. Tips, duties and further fees are separate lines, if
+  the total includes them.
 - The total counts (``shop_amounts``).
 """
 
@@ -123,18 +122,20 @@ def submission(body: bytes, order_no: str, channel: str, country: str) -> orders
     order = fields.decoded_as_possible(_ORDER, body, needed=_NEEDED)
     unit = currency(order.currency, order.total_price_set)
     is_included = order.taxes_included
-    lines = [_line(line, is_included) for line in order.line_items]
-    freight = sum((_cost(line, is_included) for line in order.shipping_lines), money.ZERO)
+    lines = [_line(line) for line in order.line_items]
+    freight = sum((_cost(line) for line in order.shipping_lines), money.ZERO)
+    on_freight = sum((_tax(line) for line in order.shipping_lines), money.ZERO)
     payable = shop_amounts.total(shop_amount(order.total_price, order.total_price_set), unit)
-    rest = payable - sum((line.cost for line in lines), freight)
+    on_top = money.ZERO if is_included else sum((line.tax for line in lines), on_freight)
+    rest = payable - sum((line.cost for line in lines), freight) - on_top
     lines += _extras(order, rest)
-    items, amounts = shop_amounts.settled(
-        lines,
-        payable=payable,
+    others = shop_amounts.Others(
         freight=max(freight, money.ZERO),
         discount=max(-freight, money.ZERO),
-        currency=unit,
+        tax=on_freight,
+        is_included=is_included,
     )
+    items, amounts = shop_amounts.settled(lines, others, payable=payable, currency=unit)
     recipient, sealed = _recipient(order, country)
     remark = shop_orders.remark(shop_orders.stripped(order.note), name="note", sealed=sealed)
     customer = (order.customer.id if order.customer else None) or 0
@@ -175,23 +176,27 @@ def _extras(order: _Order, rest: Decimal) -> list[shop_amounts.Line]:
     return []
 
 
-def _line(line: _Line, is_included: bool) -> shop_amounts.Line:
+def _line(line: _Line) -> shop_amounts.Line:
     shop_orders.check_quantity(line.quantity)
-    cost = _cost(line, is_included)
+    cost = _cost(line)
     return shop_amounts.Line(
         numbers=numbers(line.sku, line.variant_id, line.product_id),
         name=shop_orders.stripped(line.name) or shop_orders.stripped(line.title),
         quantity=line.quantity,
         full=cost + _reductions(line),
         cost=cost,
+        tax=_tax(line),
     )
 
 
-def _cost(line: _Line, is_included: bool) -> Decimal:
-    """Return what a line costs: after its reductions, and with the tax on top."""
+def _cost(line: _Line) -> Decimal:
+    """Return what a line costs after its reductions."""
     price = shop_amounts.figure(shop_amount(line.price, line.price_set)) * line.quantity
-    taxes = [shop_amount(tax.price, tax.price_set) for tax in line.tax_lines]
-    return price - _reductions(line) + (money.ZERO if is_included else _sum(taxes))
+    return price - _reductions(line)
+
+
+def _tax(line: _Line) -> Decimal:
+    return _sum([shop_amount(tax.price, tax.price_set) for tax in line.tax_lines])
 
 
 def _reductions(line: _Line) -> Decimal:

@@ -4,10 +4,11 @@ All messages about an order must produce the same submission, so only fields tha
 into it: neither refunds nor the status. Amounts are decimal strings in major units, before tax,
 with the tax in a separate field.
 
-- A line costs ``total`` + ``total_tax``; its unit price is the one before coupons, rounded up, and
-  the excess is the line's discount.
-- Fees are separate lines (``fee``), or a shop discount if negative; shipping is freight. All
-  include their tax.
+- A line costs ``total``; its unit price is ``subtotal``, the one before coupons, rounded up, and
+  the excess is the line's discount. Fees are separate lines (``fee``), or a shop discount if
+  negative; shipping is freight.
+- ``total_tax`` is on top of each. Where the shop's own prices contain the tax
+  (``prices_include_tax``), these are told: each with its tax.
 - The total counts. A gift card that lowers it is a discount of the shop, and named where the shop
   names it.
 """
@@ -57,6 +58,7 @@ class _Address(Struct):
 class _Order(Struct, kw_only=True):
     currency: str
     total: Decimal
+    prices_include_tax: bool = False
     date_created_gmt: str
     line_items: list[_Line] = []
     shipping_lines: list[_Line] = []
@@ -72,7 +74,7 @@ class _Order(Struct, kw_only=True):
 _ORDER = msgspec.json.Decoder(_Order)
 _NEEDED = frozenset(
     {
-        "currency", "total", "total_tax", "quantity", "date_created_gmt",
+        "currency", "total", "total_tax", "prices_include_tax", "quantity", "date_created_gmt",
         "line_items", "shipping_lines", "fee_lines",
     }
 )  # fmt: skip
@@ -82,26 +84,26 @@ def submission(body: bytes, order_no: str, channel: str, country: str) -> orders
     """Return the order. Raises ``Rejected`` or ``Unclear``."""
     order = fields.decoded_as_possible(_ORDER, body, needed=_NEEDED)
     currency = fields.currency(order.currency)
-    lines = [line for each in order.line_items if (line := _line(each)) is not None]
-    discount = freight = money.ZERO
+    is_included = order.prices_include_tax
+    lines = [each for line in order.line_items if (each := _line(line, is_included)) is not None]
+    discount = freight = tax = money.ZERO
     for fee in order.fee_lines:
-        cost = _cost(fee)
-        if cost < 0:
-            discount -= cost
-        elif cost:
+        cost = _cost(fee, is_included)
+        if cost > 0:
             name = shop_orders.stripped(fee.name) or "fee"
-            lines.append(shop_amounts.charge("fee", name, cost))
-    for shipping in order.shipping_lines:
-        cost = _cost(shipping)
-        if cost < 0:
-            discount -= cost
+            lines.append(shop_amounts.charge("fee", name, cost, _tax(fee)))
         else:
-            freight += cost
+            discount -= cost
+            tax += _tax(fee)
+    for shipping in order.shipping_lines:
+        cost = _cost(shipping, is_included)
+        freight += max(cost, money.ZERO)
+        discount -= min(cost, money.ZERO)
+        tax += _tax(shipping)
     items, amounts = shop_amounts.settled(
         lines,
+        shop_amounts.Others(freight=freight, discount=discount, tax=tax, is_included=is_included),
         payable=shop_amounts.total(order.total, currency),
-        freight=freight,
-        discount=discount,
         currency=currency,
     )
     recipient, sealed = _recipient(order, country)
@@ -124,9 +126,9 @@ def submission(body: bytes, order_no: str, channel: str, country: str) -> orders
     )
 
 
-def _line(line: _Line) -> shop_amounts.Line | None:
+def _line(line: _Line, is_included: bool) -> shop_amounts.Line | None:
     """Return a line; None for one of nothing that costs nothing."""
-    cost = _cost(line)
+    cost = _cost(line, is_included)
     if not line.quantity.is_finite():
         raise shop_orders.Unclear("a line has a quantity that is no number")
     if not line.quantity and not cost:
@@ -139,7 +141,9 @@ def _line(line: _Line) -> shop_amounts.Line | None:
         name = f"{name[: shop_orders.NAME_MAX - 24]} ({line.quantity:.6g})"
     full = cost
     if line.subtotal is not None:
-        full = shop_amounts.figure(line.subtotal) + shop_amounts.figure(line.subtotal_tax)
+        full = shop_amounts.figure(line.subtotal)
+        if is_included:
+            full += shop_amounts.figure(line.subtotal_tax)
     numbers = (line.sku, str(line.variation_id or ""), str(line.product_id or ""))
     return shop_amounts.Line(
         numbers=[shop_orders.stripped(number) for number in numbers],
@@ -147,11 +151,18 @@ def _line(line: _Line) -> shop_amounts.Line | None:
         quantity=quantity,
         full=full,
         cost=cost,
+        tax=_tax(line),
     )
 
 
-def _cost(line: _Line) -> Decimal:
-    return shop_amounts.figure(line.total) + shop_amounts.figure(line.total_tax)
+def _cost(line: _Line, is_included: bool) -> Decimal:
+    """Return what a line costs, as the shop tells its prices: with its tax, or without."""
+    net = shop_amounts.figure(line.total)
+    return net + _tax(line) if is_included else net
+
+
+def _tax(line: _Line) -> Decimal:
+    return shop_amounts.figure(line.total_tax)
 
 
 def _by_gift_card(cards: Sequence[_GiftCard], currency: str) -> Decimal:

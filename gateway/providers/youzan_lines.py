@@ -105,9 +105,8 @@ def submission(content: msgspec.Raw, order_no: str, channel: str) -> orders.Subm
     order = fields.decoded_as_possible(_ORDER, content, needed=_NEEDED)
     items, amounts = shop_amounts.settled(
         [_line(line) for line in order.orders],
+        shop_amounts.Others(freight=fields.amount(order.pay_info.post_fee or money.ZERO, CURRENCY)),
         payable=fields.amount(order.pay_info.payment, CURRENCY),
-        freight=fields.amount(order.pay_info.post_fee or money.ZERO, CURRENCY),
-        discount=money.ZERO,
         currency=CURRENCY,
     )
     # Written with its decimals, even if it is zero: an order is recognised by how it is written.

@@ -48,10 +48,14 @@ def test_the_order_in_the_standard_model() -> None:
     assert (order.order_no, order.buyer_id, order.currency) == ("#1001", "207119551", "EUR")
     assert order.placed_at == datetime(2026, 11, 23, 10, tzinfo=UTC)
     assert order.items == [
-        orders.Item("IPOD-1", "IPod - pink", 3, Decimal("11.71"), Decimal("3.00"))
+        orders.Item("IPOD-1", "IPod - pink", 3, Decimal("10.00"), Decimal("3.00"), Decimal("5.13"))
     ]
     assert order.amounts == orders.Amounts(
-        goods=Decimal("32.13"), payable=Decimal("38.08"), freight=Decimal("5.95")
+        goods=Decimal("27.00"),
+        payable=Decimal("38.08"),
+        freight=Decimal("5.00"),
+        tax=Decimal("6.08"),
+        tax_included=False,
     )
     to = order.to
     assert (to.name, to.country, to.city, to.postcode) == (
@@ -81,6 +85,13 @@ def test_every_message_makes_the_same_order(changes: Any) -> None:
 def test_taxes_in_the_prices_tips_and_duties() -> None:
     included = placed(taxes_included=True, total_price="32.00")
     assert included.items[0].unit_price == Decimal("10.00")
+    assert included.amounts == orders.Amounts(
+        goods=Decimal("27.00"),
+        payable=Decimal("32.00"),
+        freight=Decimal("5.00"),
+        tax=Decimal("6.08"),
+        tax_included=True,
+    )
     duties = {"shop_money": {"amount": "4.00", "currency_code": "EUR"}}
     order = placed(total_price="44.08", total_tip_received="2.00", original_total_duties_set=duties)
     assert [(i.sku, i.unit_price) for i in order.items[1:]] == [

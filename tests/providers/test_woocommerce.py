@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec import UNSET
 
 from gateway.domain import errors, events, money, orders, validation
 from gateway.providers import contract, woocommerce
@@ -35,14 +36,16 @@ def test_the_order_in_the_standard_model() -> None:
     assert (order.order_no, order.buyer_id, order.currency) == ("1727", "26", "EUR")
     assert order.placed_at == datetime(2026, 11, 23, 10, tzinfo=UTC)
     assert order.items == [
-        orders.Item("WA-1", "Woo Album", 3, Decimal("11.90"), Decimal("3.57")),
-        orders.Item("fee", "Gift wrap", 1, Decimal("2.38")),
+        orders.Item("WA-1", "Woo Album", 3, Decimal("10.00"), Decimal("3.00"), Decimal("5.13")),
+        orders.Item("fee", "Gift wrap", 1, Decimal("2.00"), tax=Decimal("0.38")),
     ]
     assert order.amounts == orders.Amounts(
-        goods=Decimal("34.51"),
+        goods=Decimal("29.00"),
         payable=Decimal("39.46"),
         shop_discount=Decimal("1.00"),
-        freight=Decimal("5.95"),
+        freight=Decimal("5.00"),
+        tax=Decimal("6.46"),
+        tax_included=False,
     )
     to = order.to
     assert (to.name, to.country, to.city, to.postcode) == (
@@ -52,6 +55,49 @@ def test_the_order_in_the_standard_model() -> None:
         "51147",
     )
     assert (to.street, order.remark) == ("Heidestr. 17, 2. Stock", "ring twice")
+
+
+def test_prices_that_contain_the_tax() -> None:
+    order = placed(prices_include_tax=True)
+    assert order.items == [
+        orders.Item("WA-1", "Woo Album", 3, Decimal("11.90"), Decimal("3.57"), Decimal("5.13")),
+        orders.Item("fee", "Gift wrap", 1, Decimal("2.38"), tax=Decimal("0.38")),
+    ]
+    assert order.amounts == orders.Amounts(
+        goods=Decimal("34.51"),
+        payable=Decimal("39.46"),
+        shop_discount=Decimal("1.00"),
+        freight=Decimal("5.95"),
+        tax=Decimal("6.46"),
+        tax_included=True,
+    )
+
+
+PLAIN: dict[str, Any] = {"shipping_lines": [], "fee_lines": []}
+NO_TAX: dict[str, Any] = {"total_tax": "0.00", "subtotal_tax": ""}
+
+
+@pytest.mark.parametrize("is_included", [True, False, "true", "false", 1])
+def test_without_tax_it_does_not_matter_what_prices_contain(is_included: Any) -> None:
+    changes = PLAIN | {"line_items": [LINE | NO_TAX], "total": "27.00"}
+    order = placed(**changes, prices_include_tax=is_included)
+    assert order == placed(**changes)
+    assert (order.amounts.tax, order.items[0].tax) == (UNSET, UNSET)
+
+
+def test_tax_on_shipping_alone_and_a_voucher_with_tax() -> None:
+    """The shares of the items are never more than the tax of the order."""
+    shipping = [{"total": "5.00", "total_tax": "0.95"}]
+    order = placed(**PLAIN | {"shipping_lines": shipping, "line_items": [LINE | NO_TAX]},
+                   total="32.95")  # fmt: skip
+    assert (order.amounts.freight, order.amounts.tax, order.items[0].tax) == (
+        Decimal("5.00"), Decimal("0.95"), UNSET,
+    )  # fmt: skip
+    voucher = [{"name": "Voucher", "total": "-10.00", "total_tax": "-1.90"}]
+    order = placed(**PLAIN | {"fee_lines": voucher, "line_items": [LINE]}, total="20.23")
+    assert (order.amounts.shop_discount, order.amounts.tax, order.items[0].tax) == (
+        Decimal("10.00"), Decimal("3.23"), Decimal("3.23"),
+    )  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -237,7 +283,7 @@ def test_what_is_no_number_of_pieces_is_one_piece(quantity: Any) -> None:
     assert isinstance(order, orders.Submission)
     item = order.items[0]
     assert (item.quantity, item.name) == (1, f"Woo Album ({quantity})")
-    assert item.unit_price * item.quantity - item.discount == Decimal("32.13")
+    assert item.unit_price * item.quantity - item.discount == Decimal("27.00")
     assert [type(event) for event in happened] == [events.PaymentSucceeded]
 
 
@@ -288,9 +334,6 @@ def test_what_is_no_order() -> None:
     assert product.event == events.Noted("no_order", NOW)
     (basket,) = ADAPTER.read(changed(status="checkout-draft")).items
     assert basket.event == events.Noted("order.checkout-draft", NOW)
-
-
-PLAIN: dict[str, Any] = {"shipping_lines": [], "fee_lines": []}
 
 
 def lines_of(*figures: tuple[str, str]) -> list[dict[str, Any]]:
@@ -384,9 +427,10 @@ def figures(draw: st.DrawFn, *, is_signed: bool = False) -> tuple[dict[str, Any]
     st.lists(figures(is_signed=True), max_size=3),
     st.lists(figures(), max_size=2),
     st.sampled_from(["", "missing", "credit"]),
+    st.booleans(),
 )
 def test_whatever_adds_up_at_the_shop_adds_up_here(
-    lines: Any, fees: Any, shipping: Any, off: str
+    lines: Any, fees: Any, shipping: Any, off: str, is_included: bool
 ) -> None:
     """The shop's own total, to the cent; lines that are worth less than it are for a person."""
     exact = sum((cost for (_, cost), _, _ in lines), Decimal(0))
@@ -402,6 +446,7 @@ def test_whatever_adds_up_at_the_shop_adds_up_here(
             ],
             fee_lines=[shown for shown, _ in fees],
             shipping_lines=[shown for shown, _ in shipping],
+            prices_include_tax=is_included,
         )
     )
     if total < 0 or off == "missing":

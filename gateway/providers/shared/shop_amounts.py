@@ -26,9 +26,9 @@ _CASH, _CASH_WITHOUT_DECIMALS = Decimal("0.5"), Decimal(5)
 class Line(Struct, frozen=True, kw_only=True):
     """One line as a shop tells it, all of it for the whole quantity.
 
-    ``full`` is its price before reductions, ``cost`` the one after them; ``price`` that of one
-    piece, where the shop tells it in whole units. ``is_charge``: a fee or a tip, of which nothing
-    is taken off.
+    ``full`` is its price before reductions, ``cost`` the one after them, and ``tax`` the tax on the
+    latter: contained in both, or on top of both. ``price`` is that of one piece, where the shop
+    tells it in whole units. ``is_charge``: a fee or a tip, of which nothing is taken off.
     """
 
     numbers: Sequence[str]
@@ -36,13 +36,28 @@ class Line(Struct, frozen=True, kw_only=True):
     quantity: int
     full: Decimal
     cost: Decimal
+    tax: Decimal = money.ZERO
     price: Decimal | None = None
     is_charge: bool = False
 
 
-def charge(sku: str, name: str, cost: Decimal) -> Line:
+class Others(Struct, frozen=True, kw_only=True):
+    """What a shop tells of the whole order; ``tax`` is that on these, less than none on a discount.
+
+    ``is_included``: the prices contain the taxes.
+    """
+
+    freight: Decimal
+    discount: Decimal = money.ZERO
+    tax: Decimal = money.ZERO
+    is_included: bool = False
+
+
+def charge(sku: str, name: str, cost: Decimal, tax: Decimal = money.ZERO) -> Line:
     """Return the line of a charge of ``cost``."""
-    return Line(numbers=(sku,), name=name, quantity=1, full=cost, cost=cost, is_charge=True)
+    return Line(
+        numbers=(sku,), name=name, quantity=1, full=cost, cost=cost, tax=tax, is_charge=True
+    )
 
 
 def figure(value: Decimal) -> Decimal:
@@ -76,21 +91,24 @@ def parts(values: Sequence[Decimal], currency: str) -> list[Decimal]:
 
 
 def settled(
-    lines: Sequence[Line], *, payable: Decimal, freight: Decimal, discount: Decimal, currency: str
+    lines: Sequence[Line], others: Others, *, payable: Decimal, currency: str
 ) -> tuple[list[orders.Item], orders.Amounts]:
     """Return the items and the amounts of an order whose total is ``payable``.
 
-    ``discount`` is that of the whole order. Raises ``Unclear`` for what the model cannot hold.
+    Raises ``Unclear`` for what the model cannot hold.
     """
     unit = money.UNITS[currency]
-    items = []
+    discount, items = others.discount, []
     for line in lines:
         item, below = _item(line, unit)
         items.append(item)
         discount += below
-    discount, freight = _rounded(discount, unit), _rounded(freight, unit)
+    discount, freight = _rounded(discount, unit), _rounded(others.freight, unit)
     goods = shop_orders.goods(items)
-    rest = payable - (goods - discount + freight)
+    tax = _tax(lines, others, unit)
+    if others.is_included:
+        tax = min(tax, goods + freight)
+    rest = payable - (goods - discount + freight + (money.ZERO if others.is_included else tax))
     if rest > _rounding_max(len(lines) + 2, unit):
         raise shop_orders.Unclear("lines, fees, shipping and taxes do not add up to the total")
     if rest > 0:
@@ -99,9 +117,28 @@ def settled(
     elif rest:
         discount -= rest
     shop_orders.check_lines(items)
-    return items, orders.Amounts(
-        goods=goods, payable=payable, shop_discount=discount, freight=freight
-    )
+    amounts = orders.Amounts(goods=goods, payable=payable, shop_discount=discount, freight=freight)
+    if tax:
+        amounts = replace(amounts, tax=tax, tax_included=others.is_included)
+    return _shared(items, [_rounded(line.tax, unit) for line in lines], tax), amounts
+
+
+def _tax(lines: Sequence[Line], others: Others, unit: Decimal) -> Decimal:
+    """Return the tax of the order: that of the lines, each rounded, and of the rest."""
+    of_lines = sum((_rounded(line.tax, unit) for line in lines), money.ZERO)
+    return max(of_lines + _rounded(others.tax, unit), money.ZERO)
+
+
+def _shared(
+    items: Sequence[orders.Item], shares: Sequence[Decimal], tax: Decimal
+) -> list[orders.Item]:
+    """Return the items with their shares of the tax; together these are no more than it is."""
+    found = list(items)
+    for n, share in enumerate(shares):
+        if part := min(max(share, money.ZERO), tax):
+            found[n] = replace(found[n], tax=part)
+            tax -= part
+    return found
 
 
 def _item(line: Line, unit: Decimal) -> tuple[orders.Item, Decimal]:
