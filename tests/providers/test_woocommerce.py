@@ -449,8 +449,12 @@ def test_whatever_adds_up_at_the_shop_adds_up_here(
             prices_include_tax=is_included,
         )
     )
-    if total < 0 or off == "missing":
+    # A voucher that takes off more tax than there is explains some of what is missing.
+    is_clear = not any(cost < 0 for _, cost in fees)
+    if total < 0 or (off == "missing" and is_clear):
         assert isinstance(order, events.Unmapped)
+        return
+    if off == "missing" and isinstance(order, events.Unmapped):
         return
     if isinstance(order, events.Unmapped):
         pytest.fail(order.detail)
