@@ -55,7 +55,6 @@ def test_the_order_in_the_standard_model() -> None:
         payable=Decimal("38.08"),
         freight=Decimal("5.00"),
         tax=Decimal("6.08"),
-        tax_included=False,
     )
     to = order.to
     assert (to.name, to.country, to.city, to.postcode) == (

@@ -45,7 +45,6 @@ def test_the_order_in_the_standard_model() -> None:
         shop_discount=Decimal("1.00"),
         freight=Decimal("5.00"),
         tax=Decimal("6.46"),
-        tax_included=False,
     )
     to = order.to
     assert (to.name, to.country, to.city, to.postcode) == (

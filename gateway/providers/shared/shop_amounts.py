@@ -10,7 +10,7 @@ be missing, and the order is for a person.
 from collections.abc import Sequence
 from decimal import ROUND_CEILING, ROUND_HALF_UP, Decimal
 
-from msgspec import Struct
+from msgspec import UNSET, Struct
 from msgspec.structs import replace
 
 from gateway.domain import money, orders
@@ -119,7 +119,7 @@ def settled(
     shop_orders.check_lines(items)
     amounts = orders.Amounts(goods=goods, payable=payable, shop_discount=discount, freight=freight)
     if tax:
-        amounts = replace(amounts, tax=tax, tax_included=others.is_included)
+        amounts = replace(amounts, tax=tax, tax_included=others.is_included or UNSET)
     return _shared(items, [_rounded(line.tax, unit) for line in lines], tax), amounts
 
 
