@@ -16,8 +16,18 @@ from gateway.domain.orders import Submission
 _ENCODER = msgspec.json.Encoder(order="deterministic")
 
 
+#: Copied for each digest, which is faster than to make one.
+_EMPTY = blake2b(digest_size=16)
+
+
 def _digest(text: str) -> bytes:
-    return blake2b(text.encode(), digest_size=16).digest()
+    return _digest_of(text.encode())
+
+
+def _digest_of(text: bytes) -> bytes:
+    digest = _EMPTY.copy()
+    digest.update(text)
+    return digest.digest()
 
 
 def _prefixed(part: str) -> str:
@@ -43,10 +53,13 @@ def similarity(order: Submission, phone: str) -> tuple[bytes, bytes]:
     "look-alike" over payable and the recipient's phone as well. Two orders that look alike within
     ten minutes may be one double click.
     """
-    same_goods = _goods(order)
-    # What payable is holds no bar, and the phone comes last: the text stays unambiguous.
-    lookalike = f"{same_goods}|{order.amounts.payable.normalize():f}|{phone}"
-    return _digest(lookalike), _digest(same_goods)
+    digest = _EMPTY.copy()
+    digest.update(_goods(order).encode())
+    same_goods = digest.digest()
+    # The look-alike's text begins with that of the goods. What payable is holds no bar, and the
+    # phone comes last: the text stays unambiguous.
+    digest.update(f"|{order.amounts.payable.normalize():f}|{phone}".encode())
+    return digest.digest(), same_goods
 
 
 def payload(order: Submission) -> bytes:
@@ -54,10 +67,20 @@ def payload(order: Submission) -> bytes:
 
     A tax of zero is none: an order without tax has the digest that it had before there was any.
     """
-    text = _ENCODER.encode(order)
-    if b'"tax' in text:
-        text = _ENCODER.encode(_without_zero_tax(order))
-    return blake2b(text, digest_size=16).digest()
+    if _names_tax(order):
+        order = _without_zero_tax(order)
+    return _digest_of(_ENCODER.encode(order))
+
+
+def _names_tax(order: Submission) -> bool:
+    amounts = order.amounts
+    if amounts.tax is not UNSET or amounts.tax_included is not UNSET:
+        return True
+    # A loop: half the time of a generator, for every order.
+    for item in order.items:  # noqa: SIM110
+        if item.tax is not UNSET:
+            return True
+    return False
 
 
 def _without_zero_tax(order: Submission) -> Submission:
@@ -77,7 +100,7 @@ def exact(payload_digest: bytes, request_id: str | None) -> bytes:
     """
     if request_id is None:
         return payload_digest
-    return blake2b(payload_digest + request_id.encode(), digest_size=16).digest()
+    return _digest_of(payload_digest + request_id.encode())
 
 
 def callback(source: str, source_key: str) -> bytes:

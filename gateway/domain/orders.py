@@ -8,6 +8,8 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
+from gateway.domain import money_text, order_leniency
+
 #: ``cancelling``: cancelled, and money of the buyer is still here.
 Status = Literal[
     "pending_payment", "paid", "shipped", "completed", "cancelling", "refunded", "closed"
@@ -48,7 +50,8 @@ Channel = Annotated[
 Money = Annotated[
     Decimal,
     Meta(
-        description='Major units as a decimal string, e.g. `"199.00"`. A JSON number is taken as '
+        description='Major units as a decimal string, e.g. `"199.00"`: ASCII digits as JSON writes '
+        "numbers, without exponent, plus sign, blanks or leading zeros. A JSON number is taken as "
         "well, digit for digit and never as a float. More decimals than the currency has are "
         "rejected in either form: they are how a float shows that it is not exact.",
         examples=["199.00"],
@@ -73,7 +76,9 @@ class Item(Struct, frozen=True, forbid_unknown_fields=True):
 
     sku: Annotated[str, _text(64, means="The shop's own number of the article.")]
     name: Annotated[str, _text(256, means="As the buyer saw it.")]
-    quantity: Annotated[int, Meta(ge=1, le=QUANTITY_MAX)]
+    quantity: Annotated[
+        int, Meta(ge=1, le=QUANTITY_MAX, description="A whole number; `1.0` is read as `1`.")
+    ]
     unit_price: Money
     discount: Money = Decimal(0)
     tax: Annotated[
@@ -161,7 +166,12 @@ class Submission(Struct, frozen=True, forbid_unknown_fields=True):
     order_no: Token
     buyer_id: Annotated[str, _text(128, means="The shop's own number of the buyer.")]
     placed_at: Annotated[
-        datetime, Meta(tz=True, description="When the buyer placed it, with its zone (RFC 3339).")
+        datetime,
+        Meta(
+            tz=True,
+            description="When the buyer placed it, with its zone (RFC 3339); seconds may be left "
+            "out.",
+        ),
     ]
     currency: Annotated[
         str,
@@ -221,10 +231,32 @@ def private_part(submission: Submission) -> Private:
 
 def decode(body: bytes) -> Submission:
     """Decode a JSON order. Raises ``msgspec.ValidationError`` or ``msgspec.DecodeError``."""
-    return _DECODER.decode(body)
+    try:
+        order = _decode(body)
+    except msgspec.ValidationError as exc:
+        order = _mended(body, exc)
+    suspect = money_text.find_suspect(body)
+    if suspect is not None and money_text.is_under(body, suspect, _MONEY_KEYS):
+        money_text.check(body, Submission)
+    return order
 
 
-_DECODER = msgspec.json.Decoder(Submission)
+def decode_accepted(body: bytes) -> Submission:
+    """Decode an order that was accepted before, perhaps when money was read less strictly."""
+    try:
+        return _decode(body)
+    except msgspec.ValidationError as exc:
+        return _mended(body, exc)
+
+
+def _mended(body: bytes, error: msgspec.ValidationError) -> Submission:
+    if not order_leniency.may_mend(error):
+        raise error
+    return _decode(order_leniency.mended_bytes(body))
+
+
+_decode = msgspec.json.Decoder(Submission).decode
+_MONEY_KEYS = money_text.keys_of(Submission)
 
 
 def as_test(order: Submission) -> Submission:

@@ -97,7 +97,7 @@ class Intake:
         Raises ``Invalid`` or ``msgspec.MsgspecError`` when it would no longer be accepted.
         """
         submission = (
-            orders.decode(order.raw)
+            orders.decode_accepted(order.raw)
             if order.shop_order is None
             else orders.decode_shop_order(order.shop_order)
         )

@@ -15,6 +15,7 @@ from gateway.web.problems import ERRORS_MAX, Answered, problem
 
 _T = TypeVar("_T")
 Beside = Callable[[Any, Sequence[Fault]], list[Fault]]
+Mend = Callable[[Any], Any]
 
 #: A larger body gets no second look, so that wrong bodies cost no more than right ones: measured,
 #: up to 100 ns per byte. An order of 200 items has some 25 KiB.
@@ -32,17 +33,23 @@ def decode(decoder: Callable[[bytes], _T], body: bytes, type_: type[_T]) -> _T:
 
 
 def rejection(
-    exc: Exception, body: bytes, type_: Any, *, beside: Beside = lambda *_: []
+    exc: Exception,
+    body: bytes,
+    type_: Any,
+    *,
+    beside: Beside = lambda *_: [],
+    mend: Mend = lambda plain: plain,
 ) -> Answered:
     """Return the answer to a body that a decoder of ``type_`` rejected with one of ``NOT_DECODED``.
 
     400 with the place where it is not JSON, else 422 with every field that is wrong. ``beside``:
-    returns what else is wrong, given the plain objects and the faults of their shape.
+    returns what else is wrong, given the plain objects and the faults of their shape. ``mend``:
+    returns the plain objects as the decoder reads them, where it reads several spellings.
     """
     if len(body) > EXPLAINED_BYTES_MAX:
         return _first(exc, body)
     try:
-        plain = json_faults.decode_plain(body)
+        plain = mend(json_faults.decode_plain(body))
     except msgspec.ValidationError:
         too_long = Fault(json_faults.BODY, "has a number with too many digits")
         return Answered(problem("invalid", faults=[too_long]))

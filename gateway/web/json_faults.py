@@ -18,6 +18,7 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import inspect
 
+from gateway.domain import money_text
 from gateway.domain.errors import Fault
 
 #: The whole body, where it is not an object at all.
@@ -204,9 +205,7 @@ def _money(_: inspect.DecimalType) -> _Check:
 
 def _check_decimal(value: Any, path: str, faults: _Faults) -> None:
     if isinstance(value, str):
-        try:
-            msgspec.convert(value, Decimal)
-        except msgspec.ValidationError:
+        if not money_text.is_strict(value):
             faults.add(path, 'must be a decimal number, as in "199.00"')
     elif not isinstance(value, int | Decimal) or isinstance(value, bool):
         faults.add(path, f'must be a decimal string, as in "199.00", not {_kind(value)}')

@@ -12,9 +12,10 @@ from aiohttp.http_exceptions import HttpProcessingError
 from gateway.domain.access import Principal
 from gateway.domain.errors import Fault
 from gateway.overload.concurrency import Slot
+from gateway.web import media_type
 from gateway.web.json_faults import BODY, meant, printable
 from gateway.web.problems import Answered, problem
-from gateway.web.response import CLOSE, JSON
+from gateway.web.response import CLOSE
 
 #: The ``wbits`` of zlib by Content-Encoding; every other coding is rejected.
 _WINDOW_BITS = {"gzip": 31, "x-gzip": 31, "deflate": 15}
@@ -84,19 +85,10 @@ class Request:
 def require_json(request: Request) -> None:
     """Raise ``Answered`` with 415 where the Content-Type is not JSON in UTF-8."""
     content_type = request.raw.headers.get(hdrs.CONTENT_TYPE)
-    if content_type is not None and not is_json(content_type):
+    if content_type is not None and (fault := media_type.json_fault(content_type)):
+        faults = [Fault("Content-Type", fault)]
         detail = "send application/json in UTF-8"
-        faults = [Fault("Content-Type", "is not that of JSON in UTF-8")]
         raise Answered(problem("unsupported-media-type", detail, faults=faults))
-
-
-def is_json(content_type: str) -> bool:
-    """Return whether a Content-Type is that of JSON in UTF-8."""
-    if content_type == JSON:
-        return True
-    essence, _, parameters = content_type.partition(";")
-    charset = parameters.replace(" ", "").lower()
-    return essence.strip().lower() == JSON and charset in ("", "charset=utf-8", 'charset="utf-8"')
 
 
 def read_body(request: Request, *, bytes_max: int, body_s: float) -> Coroutine[Any, Any, bytes]:

@@ -3,8 +3,9 @@
 import secrets
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 
+from gateway.domain import money_text
 from ops.failures import Wrong
 from ops.simulators.contract import Forgery, Kind, Simulator, Trade
 from ops.simulators.registry import Provider
@@ -31,9 +32,9 @@ def steps(kinds: Sequence[Kind], *, duplicate: int, forged: Forgery | None) -> l
 def money(text: str) -> Decimal:
     """Return an amount. Raises ``Wrong``."""
     try:
-        amount = Decimal(text)
-        is_money = amount.is_finite() and 0 < amount < _AMOUNT_LIMIT
-    except InvalidOperation:
+        amount = money_text.parse(text)
+        is_money = 0 < amount < _AMOUNT_LIMIT
+    except ValueError:
         is_money = False
     if not is_money:
         raise Wrong(f"--amount {text!r} is not an amount of money")

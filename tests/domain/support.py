@@ -31,7 +31,7 @@ def order_bytes(n: int = 1, **changes: Any) -> bytes:
 
 def submission(n: int = 1, **changes: Any) -> orders.Submission:
     """Return order ``n`` of the load test, decoded. It owes what its items cost."""
-    return orders.decode(order_bytes(n, **changes))
+    return orders.decode_accepted(order_bytes(n, **changes))
 
 
 def due(n: int = 1, amount: Decimal = DUE, **changes: Any) -> orders.Submission:

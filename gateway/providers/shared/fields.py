@@ -8,16 +8,17 @@ printable ASCII, without blanks, no longer than its column.
 """
 
 import binascii
+import functools
 import hashlib
 import re
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Hashable, Sequence
 from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import msgspec
 
-from gateway.domain import errors, events, money
+from gateway.domain import errors, events, money, money_text
 from gateway.providers import contract
 
 ORDER_NO_MAX = 64
@@ -88,7 +89,9 @@ def base64_bytes(text: str | bytes) -> bytes | None:
 def decoded(decoder: msgspec.json.Decoder[T], content: bytes | msgspec.Raw) -> T:
     """Decode JSON of which only the needed fields are typed. Raises ``Rejected``."""
     try:
-        return decoder.decode(content)
+        found = decoder.decode(content)
+        _check_money(decoder, content)
+        return found
     except RecursionError:
         raise malformed("the JSON is nested too deeply") from None
     except UnicodeDecodeError:
@@ -106,13 +109,16 @@ def decoded_leniently(decoder: msgspec.json.Decoder[T], content: bytes | msgspec
     and each number is taken as its text.
     """
     try:
-        return decoder.decode(content)
+        found = decoder.decode(content)
+        _check_money(decoder, content)
+        return found
     except msgspec.ValidationError as error:
         first = error
     except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
         return decoded(decoder, content)
     try:
-        plain = msgspec.json.encode(_mended(_EXACT.decode(content)))
+        read = money_text.without_odd(_EXACT.decode(content), decoder.type)
+        plain = msgspec.json.encode(_mended(read))
         return msgspec.json.decode(plain, type=decoder.type, strict=False)
     except RecursionError:
         raise malformed("the JSON is nested too deeply") from None
@@ -132,7 +138,7 @@ def decoded_as_possible(
     except errors.Rejected as rejected:
         first = rejected
     try:
-        plain = _mended(_EXACT.decode(content))
+        plain = _mended(money_text.without_odd(_EXACT.decode(content), decoder.type))
         for _ in range(LEFT_OUT_MAX):
             try:
                 return msgspec.json.decode(
@@ -161,6 +167,14 @@ def _leave_out(plain: Any, error: str, needed: Collection[str]) -> bool:
     return plain.pop(found[2], None) is not None
 
 
+def _check_money(decoder: msgspec.json.Decoder[T], content: bytes | msgspec.Raw) -> None:
+    """Raise ``msgspec.ValidationError`` where money stands in odd text."""
+    keys = _money_keys(cast("Hashable", decoder.type))
+    if keys and money_text.may_be_odd(bytes(content), keys):
+        money_text.check(content, decoder.type)
+
+
+_money_keys = functools.cache(money_text.keys_of)
 _EXACT = msgspec.json.Decoder(float_hook=Decimal)
 _NONE: tuple[object, ...] = (None, "", [], {})
 
@@ -291,7 +305,7 @@ def refund_amount(value: Decimal, code: str) -> Decimal:
 
 def decimal(text: str, name: str) -> Decimal:
     """Parse a plain decimal such as ``88.80``: no sign, no exponent, ASCII digits."""
-    if _DECIMAL.fullmatch(text):
+    if _DECIMAL.fullmatch(text) and money_text.is_strict(text):
         return Decimal(text)
     raise malformed(f"{name} is not a plain decimal number")
 

@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from gateway.runtime import request_ids
 from gateway.runtime.live import Limits, Live
-from gateway.web.request import is_json
+from gateway.web import media_type
 from gateway.web.response import JSON
 
 _FIRST_LINE = b"POST /v1/orders HTTP/1.1\r\n"
@@ -154,7 +154,7 @@ def _parse(head: bytes) -> ParsedHead | None:
         authorization is None
         or b"host" not in fields
         or connection not in (b"keep-alive", b"close")
-        or not is_json(content_type)
+        or media_type.json_fault(content_type)
     ):
         return None
     return ParsedHead(authorization.decode("ascii"), connection == b"close")

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta, Struct
 
-from gateway.domain import order_repair, orders
+from gateway.domain import order_leniency, order_repair, orders
 from gateway.domain.access import Principal
 from gateway.domain.errors import Fault, Invalid, Poisoned
 from gateway.domain.placing import Placed, Placement
@@ -145,7 +145,9 @@ class OrderHandler:
             submission = orders.decode(body)
         except json_body.NOT_DECODED as exc:
             beside = self._faults_beside
-            raise json_body.rejection(exc, body, orders.Submission, beside=beside) from None
+            raise json_body.rejection(
+                exc, body, orders.Submission, beside=beside, mend=order_leniency.mended
+            ) from None
         if principal.is_test:
             submission = orders.as_test(submission)
         if not principal.may_use(submission.channel):
