@@ -73,10 +73,11 @@ class Scenario:
         status, body = await self._site.submit(json.dumps(submission).encode())
         assert status in (200, 201), body
 
-    async def post(self, kind: Kind, *, times: int = 2) -> None:
+    async def post(self, kind: Kind, *, times: int = 2, after_s: int = 0) -> None:
         """Post a message ``times`` times, and check that each answer acknowledges it."""
+        at = self._at + timedelta(seconds=after_s)
         for attempt in range(times):
-            posted = self._simulator.message(kind, self.trade, at=self._at, attempt=attempt)
+            posted = self._simulator.message(kind, self.trade, at=at, attempt=attempt)
             path = f"/v1/callbacks/{self._name}/main"
             async with self._site.client.post(
                 path, data=posted.body, headers=posted.headers
