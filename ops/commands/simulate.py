@@ -39,6 +39,7 @@ section of tidegate.toml; the gateway reads it after SIGHUP or a restart; the se
   tidegate simulate wechatpay --keys wechatpay.json --order-no W-1001 --kind paid
   tidegate simulate wechatpay --keys wechatpay.json --duplicate 2 --count 1000 --rate 200
   tidegate simulate wechatpay --keys wechatpay.json --forge changed
+  tidegate simulate paypal --keys paypal.json --order-no W-1002 --kind part_paid --kind rest_paid
   tidegate simulate --list
 \b
 With an API key (TIDEGATE_API_KEY, or .tidegate/api-key) the order of --order-no is looked up: its

@@ -136,6 +136,34 @@ async def test_amount_and_currency_follow_the_order(
     assert site.token not in result.output
 
 
+@pytest.mark.parametrize("name", ["paypal", "adyen", "standard_webhooks"])
+@pytest.mark.parametrize(
+    ("kinds", "says"),
+    [
+        (["part_paid"], "pending_payment, 1.00 of 199.00 CNY paid"),
+        (["part_paid", "rest_paid"], "pending_payment -> paid, 199.00 of 199.00 CNY paid"),
+        (["paid", "partial_refund", "refund_failed"], "-> paid, 199.00 of 199.00 CNY paid"),
+        (["paid", "dispute_opened"], "199.00 of 199.00 CNY paid, held: disputed"),
+        (["paid", "dispute_opened", "dispute_lost"], "-> refunded, 199.00 of 199.00 CNY paid"),
+    ],
+)
+async def test_parts_failed_refunds_and_disputes(
+    site: Site,
+    order_json: bytes,
+    directory: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+    kinds: list[str],
+    says: str,
+) -> None:
+    assert (await site.submit(order_json))[0] == 201
+    monkeypatch.setenv("TIDEGATE_API_KEY", site.token)
+    chosen = [argument for kind in kinds for argument in ("--kind", kind)]
+    result = await play(site, directory, name, *chosen, "--order-no", "W-1001")
+    assert result.exit_code == 0, result.output
+    assert says in result.stdout
+
+
 async def test_a_payment_that_cannot_be_booked_is_no_success(
     site: Site, order_json: bytes, directory: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
