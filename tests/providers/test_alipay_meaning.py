@@ -9,6 +9,8 @@ from urllib.parse import quote
 
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from gateway.domain import events
 from gateway.providers import alipay, alipay_notices, contract
@@ -28,7 +30,7 @@ from .alipay_samples import (
     posted,
     signed,
 )
-from .support import account, read_one, rejection
+from .support import account, read_one, rejection, verdict
 
 TRADE_STATUSES = {
     "WAIT_BUYER_PAY": [events.Noted],
@@ -312,3 +314,26 @@ def test_a_reference_cannot_be_hidden_in_another_field() -> None:
     folded["out_trade_no"] = b"SO-1001&passback_params=SO-1001"
     ours = made(order_no_from="passback_params")
     assert rejection(ours, posted(encoded(list(folded.items())))) == "bad_signature"
+
+
+odd = st.one_of(
+    st.text(st.characters(codec="utf-8"), max_size=20),
+    st.sampled_from(["", "S", "F", "{}", "[]", '{"dback_status":7}', "FREEZE", "PAY", "9" * 3000]),
+    st.sampled_from(["a&b=c", "%", "%ff", "\x00", "trade_status_sync", "fund_auth_freeze"]),
+)
+
+
+@given(
+    st.dictionaries(
+        st.sampled_from(
+            sorted({*FROZEN, "msg_method", "utc_timestamp", "biz_content", "notify_type"})
+        ),
+        odd,
+        max_size=4,
+    )
+)
+def test_bent_messages_are_storable_or_rejected(changes: dict[str, str]) -> None:
+    """Any content that Alipay could sign is rejected or storable."""
+    received = posted(encoded(signed({**FROZEN, **changes})))
+    for adapter in (ADAPTER, made(seller_id=SELLER_ID, order_no_from="passback_params")):
+        verdict(adapter, received)

@@ -9,6 +9,8 @@ from typing import Any
 
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from gateway.domain import events
 from gateway.providers import contract, wechatpay_events
@@ -16,7 +18,7 @@ from gateway.providers.shared import apiv3_payments, apiv3_refunds
 
 from . import douyin_pay_samples
 from .apiv3_samples import CREATED, MCHID, PAID_AT, PAYMENT, REFUND, callback
-from .support import read_one, rejection
+from .support import bent, read_one, rejection, verdict
 from .wechatpay_samples import ADAPTER, PAID, adapter, signed
 
 BOOKED = events.PaymentSucceeded(
@@ -419,3 +421,26 @@ def test_a_complaint_that_names_no_money_is_parked(lacks: str) -> None:
 def test_the_time_of_a_service_is_chinas() -> None:
     event = read_one(ADAPTER, told("PAYSCORE.USER_PAID", SERVICE))
     assert event.occurred_at == datetime(2026, 11, 23, 11, 58, 34, tzinfo=UTC)
+
+
+SHAPES = {
+    "TRANSACTION.SUCCESS": {
+        "combine_mchid": MCHID,
+        "sub_orders": [part(1, 6000), part(2, 4000)],
+    },
+    "PAYSCORE.USER_PAID": SERVICE,
+    "COMPLAINT.CREATE": COMPLAINT,
+}
+
+
+@given(
+    st.sampled_from(sorted(SHAPES)).flatmap(
+        lambda kind: st.tuples(st.just(kind), bent(SHAPES[kind]))
+    )
+)
+def test_bent_resources_are_storable_or_rejected(told_of: tuple[str, Any]) -> None:
+    """Any content that WeChat Pay could encrypt is rejected or storable, each item by its key."""
+    for ours in (ADAPTER, adapter(order_no_from="attach")):
+        reading = verdict(ours, told(*told_of))
+        keys = [item.key for item in reading.items] if reading else []
+        assert len(keys) == len(set(keys))

@@ -123,14 +123,37 @@ async def test_deposit_and_balance_add_up(
         assert await state(ledger, trade) == ("paid", 100, 0, None, None)
 
 
+async def test_two_providers_pay_one_order(
+    site: Site, ledger: "asyncpg.Pool[asyncpg.Record]"
+) -> None:
+    for first, second in itertools.permutations(PROVIDERS, 2):
+        trade = await place(site)
+        await tell(site, first, trade, [("part_paid", 0)], "parts")
+        await tell(site, second, trade, [("rest_paid", 1)])
+        assert await state(ledger, trade) == ("paid", 100, 0, None, None), (first, second)
+
+
+async def test_a_trade_of_the_balance_times_out(
+    site: Site, ledger: "asyncpg.Pool[asyncpg.Record]"
+) -> None:
+    """Where the order number is passed through, a trade that was not paid closes no order."""
+    trade = await place(site)
+    await tell(site, "wechatpay", trade, [("part_paid", 0)], "parts")
+    await tell(site, "alipay", trade, [("closed", 1)], "parts")
+    assert await state(ledger, trade) == ("pending_payment", 60, 0, None, None)
+    await tell(site, "alipay", trade, [("rest_paid", 2)], "parts")
+    assert await state(ledger, trade) == ("paid", 100, 0, None, None)
+
+
+@pytest.mark.parametrize("account", ["main", "parts"])
 @pytest.mark.parametrize("name", PROVIDERS)
 async def test_refunds_in_every_order_of_arrival(
-    site: Site, ledger: "asyncpg.Pool[asyncpg.Record]", name: str
+    site: Site, ledger: "asyncpg.Pool[asyncpg.Record]", name: str, account: str
 ) -> None:
     told: list[tuple[Any, int]] = [("paid", 0), ("partial_refund", 1), ("refund", 2)]
     for arrival in itertools.permutations(told):
         trade = await place(site)
-        await tell(site, name, trade, arrival)
+        await tell(site, name, trade, arrival, account)
         assert await state(ledger, trade) == ("refunded", 100, 100, None, None), arrival
 
 
