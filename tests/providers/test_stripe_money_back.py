@@ -3,12 +3,13 @@
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
+from uuid import UUID
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.domain import events
+from gateway.domain import events, following, refunds
 from gateway.providers import contract
 
 from .stripe_samples import ADAPTER, CHARGE, CREATED, DISPUTE, INTENT, REFUND, event, signed
@@ -194,6 +195,50 @@ def test_a_failure_is_of_the_time_when_it_failed() -> None:
     """Not of the refund's own time, which is before totals that contain it."""
     assert REFUND["created"] < CREATED.timestamp()
     assert FAILED.occurred_at == CREATED
+
+
+@given(st.data(), st.integers(0, 5000))
+def test_any_refunds_of_which_any_fail_come_to_what_the_buyer_has(
+    data: st.DataObject, released: int
+) -> None:
+    """Stripe's charge told in full, in any order of arrival, with a part never captured."""
+    captured, at_s, live = 20000, int(CREATED.timestamp()), dict[str, int]()
+    messages: list[Any] = []
+    for n in range(data.draw(st.integers(1, 8))):
+        at_s += data.draw(st.integers(1, 86400))
+        left = captured - sum(live.values())
+        if live and (not left or data.draw(st.booleans())):
+            failing = data.draw(st.sampled_from(sorted(live)))
+            told = REFUND | {"id": failing, "amount": live.pop(failing)}
+            kinds = data.draw(st.sets(st.sampled_from(OF_REFUNDS[1:]), min_size=1))
+            messages += [event(kind, told, created=at_s) for kind in sorted(kinds)]
+        else:
+            live[f"re_{n}"] = data.draw(st.integers(1, left))
+            charge = CHARGE | {
+                "amount": captured + released,
+                "amount_captured": captured,
+                "amount_refunded": released + sum(live.values()),
+            }
+            messages.append(event("charge.refunded", charge, created=at_s))
+    items = [ADAPTER.read(signed(each)).items[0] for each in data.draw(st.permutations(messages))]
+    by_key = {f"{at} {item.key}" if item.key.startswith("evt") else item.key: item.event
+              for at, item in enumerate(items)}  # fmt: skip
+    assert refunds.gone_back([report(each) for each in by_key.values()], ()) == (
+        Decimal(sum(live.values())) / 100
+    )
+
+
+def report(told: object) -> following.RefundReport:
+    assert isinstance(told, events.RefundSucceeded | events.RefundFailed)
+    return following.RefundReport(
+        id=UUID(int=0),
+        payment_id=UUID(int=0),
+        refund_no=told.refund_no,
+        amount=told.amount,
+        is_total=told.cumulative,
+        is_failed=isinstance(told, events.RefundFailed),
+        occurred_at=told.occurred_at,
+    )
 
 
 @pytest.mark.parametrize(
