@@ -78,6 +78,15 @@ async def test_an_alias_leaves_its_line_and_its_message_and_no_order(
     assert kept == second.raw
 
 
+async def test_a_double_click_on_an_order_of_nothing_is_paid_as_the_first_is(
+    gateway: Gateway, ledger: Database
+) -> None:
+    first = await submit(gateway, due(1, Decimal(0), order_no="W-1"))
+    second = await submit(gateway, due(1, Decimal(0), order_no="W-2"))
+    assert (first.status, first.version) == (second.status, second.version) == ("paid", 2)
+    assert second.id == first.id
+
+
 async def test_one_number_clicked_by_many_at_once_is_one_alias(
     rivals: list[Gateway], ledger: Database
 ) -> None:
@@ -387,7 +396,7 @@ async def test_orders_of_a_shop_are_never_aliases(
 
 def test_no_account_and_no_channel_has_a_name_that_the_ledger_uses_itself() -> None:
     """Sources are `<provider>:<account>`; those of the gateway itself begin otherwise."""
-    own = {"placed", "placed-test", "refund", "waiting", "journal"}
+    own = {"placed", "placed-test", "refund", "waiting", "journal", "remark", "release"}
     assert own.isdisjoint(registry.PROVIDERS)
 
 

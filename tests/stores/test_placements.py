@@ -10,6 +10,7 @@ from gateway.domain import orders
 from gateway.domain.errors import Poisoned
 from gateway.domain.placing import Placed, Placement
 from gateway.stores.postgres.ledger import Ledger
+from gateway.stores.postgres.placements import Placements
 from gateway.wiring import Gateway
 from tests.domain import support
 from tests.domain.support import NOW, due, submission
@@ -137,6 +138,36 @@ async def test_a_repeat_of_what_is_out_of_stock_by_now_gets_the_first_answer(
     assert (answer.answer, answer.id) == ("replayed", first.id)
     changed = missing(placement(gateway, due(1, remark="x")))
     assert described(await place(gateway, real, changed)) == ["conflict"]
+
+
+async def test_a_double_click_on_the_last_piece_is_the_order_that_has_it(
+    gateway: Gateway, real: Ledger, ledger: Database
+) -> None:
+    (first,) = await place(gateway, real, placement(gateway, like(1)))
+    (second,) = await place(gateway, real, missing(placement(gateway, like(2))))
+    assert (second.answer, second.id) == ("replayed", first.id)
+    # After that it is an order of its own, and there is nothing left.
+    await ledger.execute("UPDATE fingerprints SET expires_at = now() + interval '1 second'")
+    assert described(await place(gateway, real, missing(placement(gateway, like(3))))) == [
+        "out_of_stock"
+    ]
+    assert (await counts(ledger))["orders"] == 1
+
+
+async def test_what_looked_like_another_and_is_out_of_stock_is_not_stored_after_all(
+    gateway: Gateway, ledger: Database
+) -> None:
+    """The window ended between the two looks at it."""
+    placements = Placements(
+        pool=gateway.stores.primary,
+        sealer=gateway.stores.sealer,
+        new_id=gateway.new_id,
+        is_late=False,
+    )
+    answer = await placements._judge_locked(missing(placement(gateway, like(2))))
+    assert answer is not None
+    assert answer.answer == "out_of_stock"
+    assert (await counts(ledger))["orders"] == 0
 
 
 # --- clashes inside one batch ---

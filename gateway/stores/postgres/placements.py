@@ -178,6 +178,9 @@ class Placements:
                 return verdict
             if isinstance(verdict, Alias):
                 return await self._add_alias(connection, placement, verdict.existing)
+            if placement.stock == "missing":
+                # It looked like another a moment ago, and that window has ended.
+                return placing.out_of_stock(placement)
             # Stored beside a fingerprint that is locked here; where there is none, it is claimed.
             rows = self._rows([(placement, verdict.hold, is_held and not was_orphan)])
             looks = [f"looks like order {verdict.resembles}"] if verdict.resembles else None
