@@ -21,7 +21,6 @@ NOTED = frozenset(
     {
         "CHECKOUT.CHECKOUT.BUYER-APPROVED",
         "CHECKOUT.ORDER.APPROVED",
-        "CHECKOUT.ORDER.COMPLETED",
         "CHECKOUT.ORDER.DECLINED",
         "CHECKOUT.ORDER.PROCESSED",
         "CHECKOUT.ORDER.SAVED",
@@ -80,15 +79,21 @@ READERS: dict[str, tuple[str, Callable[[Occurred], events.Event]]] = {
     "PAYMENT.REFUND.FAILED": ("refund", paypal_payments.refund_failed),
 }
 
-#: These have no version that matters. The last one is an older name of the first.
+#: These have no version that matters.
 DISPUTES = frozenset(
     {
         "CUSTOMER.DISPUTE.CREATED",
         "CUSTOMER.DISPUTE.UPDATED",
         "CUSTOMER.DISPUTE.RESOLVED",
-        "RISK.DISPUTE.CREATED",
+        "RISK.DISPUTE.CREATED",  # an older name of the first
     }
 )
+
+#: Events that may book more than one thing: an order of several captures, a dispute of several.
+SEVERAL: dict[str, Callable[[Occurred], Sequence[events.Event]]] = {
+    "CHECKOUT.ORDER.COMPLETED": paypal_payments.ordered,
+    **dict.fromkeys(DISPUTES, paypal_disputes.read),
+}
 
 
 class _Event(Struct):
@@ -111,11 +116,10 @@ def items(
     key, kind = fields.key(event.id, body), fields.kind(event.event_type)
     at = fields.moment_or(event.create_time, signed)
     occurred = Occurred(kind, event.resource, at, order_no_field, merchant_id)
-    if kind in DISPUTES:
-        read = _disputed(occurred)
+    if kind in SEVERAL:
+        read = _several(occurred)
     else:
         read = [_read(occurred, event.resource_type, event.resource_version)]
-    # One dispute may be of several transactions.
     return [contract.Item(f"{key}:{n}" if n else key, each) for n, each in enumerate(read)]
 
 
@@ -130,9 +134,9 @@ def _read(occurred: Occurred, resource_type: str, version: str) -> events.Event:
     return fields.event_or_unmapped(lambda: reader(occurred), kind=kind, at=occurred.at)
 
 
-def _disputed(occurred: Occurred) -> Sequence[events.Event]:
+def _several(occurred: Occurred) -> Sequence[events.Event]:
     try:
-        return paypal_disputes.read(occurred)
+        return SEVERAL[occurred.kind](occurred) or [occurred.noted()]
     except errors.Rejected as rejected:
         if rejected.reason != "malformed":
             raise

@@ -8,15 +8,20 @@ names of a payment: only the capture's own number is.
 """
 
 import re
+from collections.abc import Sequence
+from typing import Annotated
 
 import msgspec
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from gateway.domain import events
 from gateway.providers.paypal_resources import Amount, Merchant, Occurred, money
 from gateway.providers.shared import fields
 
 _CAPTURE_URL = re.compile(r"https://[^/?#]{1,100}/v2/payments/captures/([0-9A-Za-z]{1,64})")
+
+#: PayPal allows ten purchase units in an order.
+_UNITS_MAX = 10
 
 #: Every documented status of a capture: whether it was paid, even if it was refunded since.
 CAPTURES = {
@@ -61,13 +66,54 @@ class _Refund(Struct):
     payer: Merchant | None = None
 
 
+class _Payments(Struct):
+    captures: list[_Capture] = []
+
+
+class _PurchaseUnit(Struct):
+    payments: _Payments | None = None
+    invoice_id: object = None
+    custom_id: object = None
+    payee: Merchant | None = None
+
+
+class _Order(Struct):
+    purchase_units: Annotated[list[_PurchaseUnit], Meta(max_length=_UNITS_MAX)] = []
+
+
+_ORDER = msgspec.json.Decoder(_Order)
 _CAPTURE = msgspec.json.Decoder(_Capture)
 _REFUND = msgspec.json.Decoder(_Refund)
 
 
+def ordered(occurred: Occurred) -> Sequence[events.Event]:
+    """Return the payments of a completed order of PayPal: its captures. Raises ``Rejected``.
+
+    Each may be reported by itself as well, and counts once.
+    """
+    order = fields.decoded(_ORDER, occurred.resource)
+    return [
+        _payment(
+            occurred,
+            msgspec.structs.replace(
+                capture,
+                invoice_id=capture.invoice_id or unit.invoice_id,
+                custom_id=capture.custom_id or unit.custom_id,
+                payee=capture.payee or unit.payee,
+            ),
+        )
+        for unit in order.purchase_units
+        for capture in (unit.payments or _Payments()).captures[:_UNITS_MAX]
+        if CAPTURES.get(capture.status, True)
+    ]
+
+
 def captured(occurred: Occurred) -> events.Event:
     """Return the payment that a capture is."""
-    capture = fields.decoded(_CAPTURE, occurred.resource)
+    return _payment(occurred, fields.decoded(_CAPTURE, occurred.resource))
+
+
+def _payment(occurred: Occurred, capture: _Capture) -> events.Event:
     occurred.check_payee(capture.payee)
     if capture.status not in CAPTURES:
         return occurred.undocumented("the status of the capture", capture.status)

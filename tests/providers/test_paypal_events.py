@@ -31,6 +31,8 @@ from .paypal_samples import (
 )
 from .support import account, bent, read_one, rejection, verdict
 
+ORDER = {"purchase_units": [{"invoice_id": "SO-1001", "payments": {"captures": [CAPTURE]}}]}
+
 
 def test_capture() -> None:
     """A completed capture is a payment, in major units, under the capture's number."""
@@ -275,6 +277,7 @@ def test_huge_numbers_and_doubled_keys() -> None:
             refunded(),
             event("PAYMENT.CAPTURE.REVERSED", REFUND),
             event("PAYMENT.REFUND.FAILED", REFUND | {"status": "FAILED"}),
+            event("CHECKOUT.ORDER.COMPLETED", ORDER),
             disputed("CREATED"),
             disputed("RESOLVED", dispute_outcome={"outcome_code": "RESOLVED_BUYER_FAVOUR"}),
         ]

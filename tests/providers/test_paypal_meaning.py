@@ -84,7 +84,7 @@ def test_an_unknown_event_is_parked_with_its_name(kind: str) -> None:
 
 def test_an_event_without_a_resource_is_parked() -> None:
     """It is genuine: a rejection would have it sent again for three days."""
-    for kind in (*paypal_events.READERS, *paypal_events.DISPUTES):
+    for kind in (*paypal_events.READERS, *paypal_events.SEVERAL):
         content = without(event(kind, {}), "resource")
         assert isinstance(read_one(ADAPTER, signed(content)), events.Unmapped)
 
@@ -162,6 +162,45 @@ def test_every_outcome_of_a_dispute(ending: str, code: str) -> None:
     else:
         amount = Decimal("30.00") if state == "lost" else Decimal("40.00")
         assert result == dispute(state=state, amount=amount, due_at=None)
+
+
+def completed(*captures: dict[str, Any], **unit: Any) -> dict[str, Any]:
+    units = [{"invoice_id": "SO-1001", "payments": {"captures": list(captures)}} | unit]
+    resource = {"id": "1W5313654M9708630", "status": "COMPLETED", "purchase_units": units}
+    return event("CHECKOUT.ORDER.COMPLETED", resource, resource_type="checkout-order")
+
+
+def test_a_completed_order_is_the_payments_of_its_captures() -> None:
+    """The same that each capture tells by itself; one that is not paid counts nothing."""
+    bare = {"id": "CAP2", "status": "COMPLETED", "amount": USD | {"value": "1.00"}}
+    pending = CAPTURE | {"id": "CAP3", "status": "PENDING"}
+    items = ADAPTER.read(signed(completed(CAPTURE, bare, pending))).items
+    assert [item.event for item in items] == [
+        read_one(ADAPTER, signed(paid())),
+        events.PaymentSucceeded("CAP2", "SO-1001", Decimal("1.00"), "USD", OCCURRED),
+    ]
+    assert len({item.key for item in items}) == 2
+
+
+@pytest.mark.parametrize("captures", [(), (CAPTURE | {"status": "DECLINED"},)])
+def test_a_completed_order_without_a_capture_is_noted(captures: Any) -> None:
+    result = read_one(ADAPTER, signed(completed(*captures)))
+    assert result == events.Noted("CHECKOUT.ORDER.COMPLETED", OCCURRED)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        completed(CAPTURE | {"amount": None}),
+        completed(CAPTURE | {"status": "NEW"}),
+        completed(payments=[]),
+        event("CHECKOUT.ORDER.COMPLETED", None),
+        event("CHECKOUT.ORDER.COMPLETED", {"purchase_units": [{}] * 11}),
+    ],
+)
+def test_a_completed_order_that_cannot_be_read_is_parked(content: Any) -> None:
+    """It may be money."""
+    assert isinstance(read_one(ADAPTER, signed(content)), events.Unmapped)
 
 
 def test_what_is_documented_of_disputes_is_all_there() -> None:

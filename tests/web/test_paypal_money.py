@@ -80,6 +80,15 @@ class Teller:
             | more,
         )
 
+    def completed(self, *values: str) -> "Teller":
+        """Tell of the whole order at PayPal, with its captures A, B, ..."""
+        captures = [
+            CAPTURE | {"id": f"CAP{self._serial}{no}", "amount": usd(value), "invoice_id": None}
+            for no, value in zip("AB", values, strict=True)
+        ]
+        unit = {"invoice_id": self._order_no, "payments": {"captures": captures}}
+        return self.tell("CHECKOUT.ORDER.COMPLETED", {"purchase_units": [unit]})
+
     def refund(
         self,
         value: str,
@@ -121,6 +130,15 @@ EUR = {"receivable_amount": {"currency_code": "EUR", "value": "86.00"}}
 STORIES = {
     "two captures": Story(
         "100.00", told(lambda t: t.capture("60.00", "A").capture("40.00", "B")), "paid", "100.00"
+    ),
+    "two captures, told once more with their order": Story(
+        "100.00",
+        told(lambda t: t.capture("60.00", "A").capture("40.00", "B").completed("60.00", "40.00")),
+        "paid", "100.00",
+    ),
+    "only told with their order": Story(
+        "100.00", told(lambda t: t.completed("60.00", "40.00").refund("60.00", of="A")),
+        "paid", "100.00", "60.00",
     ),
     "one of two captures": Story(
         "100.00", told(lambda t: t.capture("60.00", "A")), "pending_payment", "60.00"
