@@ -4,6 +4,7 @@ import base64
 import hashlib
 import hmac
 import json
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +63,48 @@ async def test_an_order_of_many_lines_is_taken(
     row = await ledger.fetchrow(found, f"N-{lines}")
     assert row is not None
     assert (row["payable"], row["n"]) == (lines, lines)
+
+
+def line(total: str, tax: str = "0", **changes: Any) -> dict[str, Any]:
+    figures = {"total": total, "total_tax": tax, "subtotal": total, "subtotal_tax": tax}
+    return samples.LINE | {"quantity": 1} | figures | changes
+
+
+#: What shops send, and what is due and paid. Each was parked whole, its payment included.
+ODD_ORDERS: dict[str, tuple[dict[str, Any], str]] = {
+    "yen without decimals": (
+        {"currency": "JPY", "total": "100", "line_items": [line("92.59", "7.41")]}, "100",
+    ),
+    "four decimals": ({"total": "30.00", "line_items": [line("25.2101", "4.7899")]}, "30"),
+    "a total of four decimals": ({"total": "30.0050", "line_items": [line("30.0050")]}, "30.01"),
+    "a gift card": ({"total": "20.00", "line_items": [line("30.00")]}, "20"),
+    "a free order": ({"total": "0.00", "line_items": [line("0.00")]}, "0"),
+    "a whole float": ({"total": "9.00", "line_items": [line("9.00", quantity=2.0)]}, "9"),
+    "half a piece": ({"total": "9.00", "line_items": [line("9.00", quantity=0.5)]}, "9"),
+    "no product": ({"total": "9.00", "line_items": [line("9.00", product_id=None)]}, "9"),
+    "no tax": ({"total": "9.00", "line_items": [line("9.00", subtotal_tax="")]}, "9"),
+    "no customer": ({"total": "9.00", "line_items": [line("9.00")], "customer_id": None}, "9"),
+    "no address": (
+        {"total": "9.00", "line_items": [line("9.00")], "billing": [], "shipping": []}, "9",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ODD_ORDERS)
+async def test_no_odd_figure_costs_an_order_or_its_payment(
+    site: Site, ledger: "asyncpg.Pool[asyncpg.Record]", name: str
+) -> None:
+    changes, due = ODD_ORDERS[name]
+    number = 9_000 + list(ODD_ORDERS).index(name)
+    plain = {"id": number, "number": str(number), "shipping_lines": [], "fee_lines": []}
+    status, _ = await post(site, samples.ORDER | plain | changes)
+    assert status == 200
+    found = "SELECT id, status, payable, paid FROM orders WHERE order_no = $1"
+    row = await ledger.fetchrow(found, str(number))
+    assert row is not None
+    assert (row["status"], row["payable"], row["paid"]) == ("paid", Decimal(due), Decimal(due))
+    parked = await ledger.fetch("SELECT detail FROM parked WHERE order_id = $1", row["id"])
+    assert parked == []
 
 
 def test_every_shop_may_send_large_orders() -> None:
