@@ -10,28 +10,38 @@ import hmac
 import json
 import secrets
 import uuid
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
 from ops.simulators.contract import Account, Forgery, Kind, Posted, Simulator, Trade
 
 KINDS: frozenset[Kind] = frozenset(
-    {"placed", "paid", "partial_refund", "refund", "closed", "shipped"}
-)
+    {
+        "placed", "paid", "partial_refund", "refund_failed", "refund", "closed", "shipped",
+        "delivered", "dispute_opened", "dispute_won", "dispute_lost",
+    }
+)  # fmt: skip
 #: No send time is signed, so no message can be stale.
 FORGERIES: frozenset[Forgery] = frozenset({"foreign_key", "changed", "unsigned", "not_ours"})
 CURRENCIES = ("EUR", "JPY", "KWD")
 
 _DECIMALS = {"JPY": 0, "KRW": 0, "KWD": 3, "BHD": 3}
 _IDS = uuid.UUID("d1b3d0d5-8a0d-4f13-9a0b-8d2c36c4fb14")
+#: When a dispute was opened that is decided now.
+_BEFORE = "2026-11-20T09:15:30+01:00"
 _TOPICS: dict[Kind, tuple[str, str]] = {
     "placed": ("orders/create", "pending"),
     "paid": ("orders/paid", "paid"),
     "partial_refund": ("orders/updated", "partially_refunded"),
+    "refund_failed": ("orders/updated", "paid"),
     "refund": ("orders/updated", "refunded"),
     "closed": ("orders/cancelled", "voided"),
     "shipped": ("orders/fulfilled", "paid"),
+    "delivered": ("fulfillments/update", "success"),
+    "dispute_opened": ("disputes/create", "needs_response"),
+    "dispute_won": ("disputes/update", "won"),
+    "dispute_lost": ("disputes/update", "lost"),
 }
 
 
@@ -112,10 +122,51 @@ def _number(what: str, trade: Trade) -> int:
 def _content(kind: Kind, trade: Trade, at: datetime) -> dict[str, Any]:
     if kind not in _TOPICS:
         raise ValueError(f"Shopify sends no message {kind}")
+    if kind == "delivered":
+        return {**_parcel(trade, at), "shipment_status": "delivered"}
+    if kind in ("dispute_opened", "dispute_won", "dispute_lost"):
+        return _dispute(kind, trade, at)
     first = _refund("first", trade, trade.refunded, at)
     second = _refund("second", trade, trade.amount - trade.refunded, at)
     refunds = {"partial_refund": [first], "refund": [first, second]}
+    if kind == "refund_failed":
+        first["transactions"][0]["status"] = "failure"
+        refunds[kind] = [first]
     return _order(kind, trade, at, refunds.get(kind, []))
+
+
+def _dispute(kind: Kind, trade: Trade, at: datetime) -> dict[str, Any]:
+    is_open = kind == "dispute_opened"
+    return {
+        "id": _number("dispute", trade),
+        "order_id": _number("order", trade),
+        "type": "chargeback",
+        "amount": str(trade.amount),
+        "currency": trade.currency,
+        "reason": "fraudulent",
+        "network_reason_code": "4837",
+        "status": _TOPICS[kind][1],
+        "evidence_due_by": (at + timedelta(days=14)).isoformat(),
+        "evidence_sent_on": None,
+        "finalized_on": None if is_open else at.isoformat(),
+        "initiated_at": at.isoformat() if is_open else _BEFORE,
+    }
+
+
+def _parcel(trade: Trade, at: datetime) -> dict[str, Any]:
+    return {
+        "id": _number("parcel", trade),
+        "order_id": _number("order", trade),
+        "name": f"{trade.order_no}.1",
+        "status": "success",
+        "shipment_status": None,
+        "tracking_company": "DHL Express",
+        "tracking_number": f"JD{trade.serial}",
+        "tracking_numbers": [f"JD{trade.serial}"],
+        "created_at": at.isoformat(),
+        "updated_at": at.isoformat(),
+        "line_items": [{"id": 1, "sku": "TEA-1", "quantity": 3}],
+    }
 
 
 def _refund(which: str, trade: Trade, amount: Decimal, at: datetime) -> dict[str, Any]:
@@ -154,13 +205,6 @@ def _order(kind: Kind, trade: Trade, at: datetime, refunds: list[dict[str, Any]]
     net = amount - shipping - tax
     price = ((net + coupon) / pieces).quantize(unit, "ROUND_FLOOR")
     rest = net + coupon - price * pieces
-    parcel = {
-        "id": _number("parcel", trade),
-        "status": "success",
-        "tracking_company": "DHL Express",
-        "tracking_number": f"JD{trade.serial}",
-        "created_at": at.isoformat(),
-    }
     address = {
         "first_name": "Erika",
         "last_name": "Mustermann",
@@ -227,5 +271,5 @@ def _order(kind: Kind, trade: Trade, at: datetime, refunds: list[dict[str, Any]]
         ],
         "shipping_lines": [{"id": 3, "title": "Standard", "price": str(shipping), "tax_lines": []}],
         "refunds": refunds,
-        "fulfillments": [parcel] if kind == "shipped" else [],
+        "fulfillments": [_parcel(trade, at)] if kind == "shipped" else [],
     }

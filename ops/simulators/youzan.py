@@ -7,6 +7,7 @@ import hashlib
 import json
 import secrets
 import uuid
+from collections.abc import Sequence
 from datetime import datetime, timedelta, timezone
 from decimal import Decimal
 from typing import Any
@@ -15,8 +16,11 @@ from urllib.parse import quote
 from ops.simulators.contract import Account, Forgery, Kind, Posted, Trade
 
 KINDS: frozenset[Kind] = frozenset(
-    {"placed", "paid", "partial_refund", "refund", "closed", "delivered", "ping"}
-)
+    {
+        "placed", "paid", "part_paid", "rest_paid", "partial_refund", "refund", "closed",
+        "shipped", "delivered", "ping",
+    }
+)  # fmt: skip
 FORGERIES: frozenset[Forgery] = frozenset({"foreign_key", "changed", "unsigned", "not_ours"})
 CURRENCIES = ("CNY",)
 
@@ -25,9 +29,12 @@ _IDS = uuid.UUID("0a7c5a1e-3a64-4ac4-93a5-7fd3ab3f0b7e")
 _TYPES: dict[Kind, tuple[str, str]] = {
     "placed": ("trade_TradeCreate", "WAIT_BUYER_PAY"),
     "paid": ("trade_TradePaid", "TRADE_PAID"),
+    "part_paid": ("trade_TradePaid", "TRADE_PAID"),
+    "rest_paid": ("trade_TradeBuyerPay", "WAIT_SELLER_SEND_GOODS"),
     "partial_refund": ("trade_refund_RefundSuccess", ""),
     "refund": ("trade_refund_RefundSuccess", ""),
     "closed": ("trade_TradeClose", "TRADE_CLOSED"),
+    "shipped": ("trade_TradeSellerShip", "WAIT_BUYER_CONFIRM_GOODS"),
     "delivered": ("trade_TradeSuccess", "TRADE_SUCCESS"),
     "ping": ("trade_TradePaid", "TRADE_PAID"),
 }
@@ -126,6 +133,8 @@ def _msg(kind: Kind, trade: Trade, at: datetime, status: str) -> dict[str, Any]:
     match kind:
         case "placed" | "paid" | "ping":
             return _order(trade, now, status)
+        case "part_paid" | "rest_paid":
+            return _order(trade, now, status, _phases(trade, is_all=kind == "rest_paid"))
         case "partial_refund" | "refund":
             is_part = kind == "partial_refund"
             amount = trade.refunded if is_part else trade.amount - trade.refunded
@@ -150,7 +159,23 @@ def _msg(kind: Kind, trade: Trade, at: datetime, status: str) -> dict[str, Any]:
             return {"tid": trade.order_no, "status": status, "update_time": now}
 
 
-def _order(trade: Trade, now: str, status: str) -> dict[str, Any]:
+def _phases(trade: Trade, *, is_all: bool) -> list[dict[str, Any]]:
+    """Return the deposit and the rest; what is paid has a number."""
+    amounts = (trade.refunded, trade.amount - trade.refunded)
+    return [
+        {
+            "phase": n + 1,
+            "real_price": _yuan(amount),
+            "inner_transaction_no": f"190326{n + 1}{trade.serial}" if is_all or not n else None,
+            "outer_transaction_no": None,
+        }
+        for n, amount in enumerate(amounts)
+    ]
+
+
+def _order(
+    trade: Trade, now: str, status: str, phases: Sequence[dict[str, Any]] = ()
+) -> dict[str, Any]:
     """Return an order: two lines with a discount each, one on the whole order, and freight."""
     post_fee = min(Decimal("10.00"), trade.amount)
     off = Decimal("1.00")
@@ -190,7 +215,7 @@ def _order(trade: Trade, now: str, status: str) -> dict[str, Any]:
                 "payment": _yuan(trade.amount),
                 "transaction": [f"19032610{trade.serial}"] if paid else [],
                 "outer_transactions": [f"42000002{trade.serial}"] if paid else [],
-                "phase_payments": [],
+                "phase_payments": list(phases),
             },
             "address_info": {
                 "receiver_name": "张三",
