@@ -161,13 +161,19 @@ def _charge_of(intent: _Intent) -> object:
 def open_intent(occurred: Occurred) -> events.Event:
     """Read any other event of an intent: nothing is paid before it succeeds."""
     intent = fields.decoded(_OPEN_INTENT, occurred.snapshot)
-    return _captured_so_far(occurred, intent) or occurred.noted()
+    if not intent.amount_received:
+        return occurred.noted()
+    # It is captured in several parts, and the amount of a payment is told once.
+    amount, currency = stripe_snapshot.amount(intent.amount_received, intent.currency)
+    detail = f"captured {amount} {currency} so far; booked when the intent succeeds"
+    return occurred.unmapped(detail, occurred.order_no(intent.metadata))
 
 
 def _intent_cancelled(occurred: Occurred) -> events.Event:
     intent = fields.decoded(_OPEN_INTENT, occurred.snapshot)
-    if captured := _captured_so_far(occurred, intent):
-        return captured
+    if intent.amount_received:
+        # Captured in part; what was left was released, and it will not succeed any more.
+        return _intent_succeeded(occurred)
     order_no = occurred.order_no(intent.metadata)
     closes = stripe_snapshot.word(_CLOSES, intent.cancellation_reason)
     if closes is None:
@@ -177,15 +183,6 @@ def _intent_cancelled(occurred: Occurred) -> events.Event:
         return occurred.noted()
     # Not "cancelled": that is the order's end, and would give back what another intent paid.
     return events.Closed(order_no, "timed_out", occurred.at)
-
-
-def _captured_so_far(occurred: Occurred, intent: _OpenIntent) -> events.Event | None:
-    """Return the parked event of an intent that is captured in several parts, if it is one."""
-    if not intent.amount_received:
-        return None
-    amount, currency = stripe_snapshot.amount(intent.amount_received, intent.currency)
-    detail = f"captured {amount} {currency} so far; booked when the intent succeeds"
-    return occurred.unmapped(detail, occurred.order_no(intent.metadata))
 
 
 def _session_completed(occurred: Occurred) -> events.Event:
