@@ -75,8 +75,12 @@ def running(
 
 
 def _configured(payers: Sequence[Payer], name: str, directory: Path) -> str:
-    """Write the accounts' secrets into files and return the settings that name them."""
-    sections = [
+    """Write the accounts' secrets into files and return the settings that name them.
+
+    The channels take orders that nothing is sent of.
+    """
+    sections = [f'[[channels]]\nname = "{channel}"\nrecipient = "optional"' for channel in CHANNELS]
+    sections += [
         accounts_file.section(
             provider=payer.provider,
             name=name,

@@ -15,6 +15,12 @@ import msgspec
 
 Standing = Literal["acknowledged", "refused", "unknown"]
 
+#: What a callback is about.
+Kind = Literal[
+    "payment", "refund", "refund_failed", "dispute_opened", "dispute_won", "dispute_lost",
+    "shipped", "delivered",
+]  # fmt: skip
+
 #: The status of an attempt without an answer: the connection ended, or the attempt timed out.
 NO_ANSWER = 0
 #: The status of an order that was journaled. The id in the answer stays valid for good, but the
@@ -52,7 +58,7 @@ class CallbackSent(msgspec.Struct, kw_only=True):
     source: str
     #: The keys of its rows in the history; two where one message reports two events.
     keys: Sequence[str]
-    kind: Literal["payment", "refund"]
+    kind: Kind
     channel: str
     order_no: str
     transaction_id: str

@@ -11,7 +11,10 @@ import asyncpg
 import msgspec
 
 #: The tables whose rows must be the same on the replica.
-TABLES = ("orders", "order_events", "payments", "waiting", "parked", "outbox", "raw_messages")
+TABLES = (
+    "orders", "order_events", "payments", "refunds", "disputes", "parcels", "waiting", "parked",
+    "outbox", "raw_messages",
+)  # fmt: skip
 
 _POLL_INTERVAL_S = 0.1
 
@@ -36,6 +39,10 @@ SELECT count(*)
   FROM waiting w
   JOIN orders o ON o.order_no = w.order_no AND o.channel = ANY (w.channels)
 """
+_DISPUTES = """
+SELECT p.order_id, d.state, d.amount FROM disputes d JOIN payments p ON p.id = d.payment_id
+"""
+_PARCELS = "SELECT order_id, tracking_no, delivered_at IS NOT NULL FROM parcels"
 _ALIASES = "SELECT alias, order_id FROM order_aliases"
 _PARKED = "SELECT source, source_key, order_id, reason FROM parked WHERE resolved_at IS NULL"
 
@@ -67,6 +74,22 @@ class Payment(msgspec.Struct, frozen=True):
     standing: str
 
 
+class Dispute(msgspec.Struct, frozen=True):
+    """A row of ``disputes``."""
+
+    order_id: UUID | None
+    state: str
+    amount: Decimal
+
+
+class Parcel(msgspec.Struct, frozen=True):
+    """A row of ``parcels``."""
+
+    order_id: UUID
+    tracking_no: str
+    is_delivered: bool
+
+
 class Event(msgspec.Struct, frozen=True):
     """A row of ``order_events``."""
 
@@ -95,6 +118,8 @@ class Stored(msgspec.Struct, kw_only=True):
 
     orders: list[Order]
     payments: list[Payment]
+    disputes: list[Dispute]
+    parcels: list[Parcel]
     events: list[Event]
     parked: list[Parked]
     #: Order numbers of the events that still wait.
@@ -110,6 +135,8 @@ async def read(connection: Any) -> Stored:
     return Stored(
         orders=[Order(*row) for row in await connection.fetch(_ORDERS)],
         payments=[Payment(*row) for row in await connection.fetch(_PAYMENTS)],
+        disputes=[Dispute(*row) for row in await connection.fetch(_DISPUTES)],
+        parcels=[Parcel(*row) for row in await connection.fetch(_PARCELS)],
         events=[Event(*row) for row in await connection.fetch(_EVENTS)],
         parked=[Parked(*row) for row in await connection.fetch(_PARKED)],
         waiting=[row[0] for row in await connection.fetch("SELECT order_no FROM waiting")],

@@ -10,8 +10,16 @@ import aiohttp
 import msgspec
 import orjson
 
-from loadtest.history import NO_ANSWER, NOT_CONNECTED, Answer, CallbackSent, History, OrderSent
-from loadtest.payers.contract import Forgery, Message, Payer, Payment, Refund
+from loadtest.history import (
+    NO_ANSWER,
+    NOT_CONNECTED,
+    Answer,
+    CallbackSent,
+    History,
+    Kind,
+    OrderSent,
+)
+from loadtest.payers.contract import Forgery, Message, Payer, Payment, Refund, Report
 
 #: The name of each account in the settings of the gateway.
 ACCOUNT_NAME = "main"
@@ -49,9 +57,20 @@ def order(content: Mapping[str, Any], history: History, *, request_id: str = "")
     return Order(sent=sent, body=orjson.dumps(content), request_id=request_id)
 
 
-def payment(of: OrderSent, payer: Payer, history: History, *, amount: Decimal) -> Callback:
-    """Make a payment of an order ready to send; the amount may be wrong."""
-    return _callback("payment", of, payer, payer.pay(_paid(of, amount)), history, amount)
+def payment(
+    of: OrderSent, payer: Payer, history: History, *, amount: Decimal, part: str = ""
+) -> Callback:
+    """Make a payment of an order ready to send; the amount may be wrong, or a ``part``."""
+    return _callback("payment", of, payer, payer.pay(_paid(of, amount, part)), history, amount)
+
+
+def report(
+    kind: Report, of: OrderSent, payer: Payer, history: History, *, back: Decimal, parcel: str = ""
+) -> Callback:
+    """Make ready to send that a refund of ``back`` failed, or a dispute or a parcel of an order."""
+    message = payer.report(kind, _paid(of, of.payable, parcel), back=back)
+    amount = back if kind == "refund_failed" else of.payable
+    return _callback(kind, of, payer, message, history, amount)
 
 
 def forgery(of: OrderSent, payer: Payer, history: History, *, how: Forgery) -> Callback:
@@ -71,13 +90,13 @@ def refund(
     return _callback("refund", of, payer, message, history, reported)
 
 
-def _paid(of: OrderSent, amount: Decimal) -> Payment:
-    serial = "".join(filter(str.isalnum, of.order_no))
+def _paid(of: OrderSent, amount: Decimal, part: str = "") -> Payment:
+    serial = "".join(filter(str.isalnum, of.order_no)) + part
     return Payment(serial, of.order_no, amount, of.currency)
 
 
 def _callback(
-    kind: Any, of: OrderSent, payer: Payer, message: Message, history: History, amount: Decimal
+    kind: Kind, of: OrderSent, payer: Payer, message: Message, history: History, amount: Decimal
 ) -> Callback:
     sent = CallbackSent(
         source=f"{payer.provider}:{ACCOUNT_NAME}",

@@ -8,18 +8,16 @@ be; an unknown one may or may not be, but never twice and never half.
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from decimal import Decimal
 from uuid import UUID
 
 import msgspec
 
-from loadtest.history import JOURNALED, Answer, CallbackSent, History, OrderSent, standing
-from loadtest.ledger_contents import Event, Order, Payment, Stored, TableDigest
+from loadtest import money_checks
+from loadtest.compared import Compared, is_acknowledged, parcel_fault, status_fault
+from loadtest.history import JOURNALED, Answer, History, Kind, standing
+from loadtest.ledger_contents import Event, Stored, TableDigest
 
 _SHOWN_MAX = 5
-_PAID_STATUSES = ("paid", "shipped", "completed")
-#: Reasons that put an order on hold, which counts as a change of it.
-_HOLDING = ("amount_mismatch", "paid_after_close", "duplicate_payment")
 
 
 class Check(msgspec.Struct, frozen=True):
@@ -68,10 +66,11 @@ def verify(
         none("orders stored that were never sent", comparison.strange_orders()),
         none("orders answered 201 twice, or refused and stored", comparison.odd_orders()),
         none("repeats of an order answered differently", comparison.odd_repeats()),
-        every("paid orders paid exactly once", comparison.paid()),
+        every("payments booked exactly once, and added up", comparison.paid()),
         none("payments and paid orders out of nothing", comparison.strange_payments()),
-        every("wrong amounts parked, order held, not paid", comparison.mismatched()),
-        every("refunds booked exactly once", comparison.refunded()),
+        every("wrong amounts: a surplus held, the rest still due", comparison.mismatched()),
+        every("refunds, failed ones and disputes booked once", comparison.refunded()),
+        every("parcels stored once, and completed with the last", comparison.parcels()),
         every("acknowledged callbacks in the history once", comparison.recorded()),
         none("events in the history that were never sent", comparison.strange_events()),
         every("forgeries refused with 4xx", comparison.forged()),
@@ -97,18 +96,6 @@ def _brief(contents: TableDigest) -> str:
     return f"{contents.rows:,} rows {contents.digest[:8]}"
 
 
-class _Order(msgspec.Struct):
-    """One order from both sides: the messages sent about it, and its rows in every table."""
-
-    sent: OrderSent
-    rows: list[Order]
-    payments: list[Payment]
-    events: list[Event]
-    right: list[CallbackSent]
-    wrong: list[CallbackSent]
-    refunds: list[CallbackSent]
-
-
 class _Comparison:
     """Both sides, indexed."""
 
@@ -123,34 +110,24 @@ class _Comparison:
         self._transactions = {(row.provider, row.transaction_id) for row in stored.payments}
         self._orders = self._joined()
 
-    def _joined(self) -> dict[tuple[str, str], _Order]:
-        joined = {
-            key: _Order(sent, [], [], [], [], [], []) for key, sent in self._history.orders.items()
-        }
-        by_id: dict[object, _Order] = {}
-        for row in self._stored.orders:
-            if order := joined.get((row.channel, row.order_no)):
-                order.rows.append(row)
-                by_id[row.id] = order
-        for payment in self._stored.payments:
-            if order := by_id.get(payment.order_id):
-                order.payments.append(payment)
-        for event in self._stored.events:
-            if order := by_id.get(event.order_id):
-                order.events.append(event)
+    def _joined(self) -> dict[tuple[str, str], Compared]:
+        joined = {key: Compared(sent) for key, sent in self._history.orders.items()}
+        by_id: dict[object, Compared] = {}
+        for stored in self._stored.orders:
+            if order := joined.get((stored.channel, stored.order_no)):
+                order.rows.append(stored)
+                by_id[stored.id] = order
+        for table in ("payments", "events", "disputes", "parcels", "parked"):
+            for row in getattr(self._stored, table):
+                if order := by_id.get(row.order_id):
+                    getattr(order, table).append(row)
         for sent in self._true:
-            order = joined[sent.channel, sent.order_no]
-            if sent.kind == "refund":
-                order.refunds.append(sent)
-            elif (sent.amount, sent.currency) == (order.sent.payable, order.sent.currency):
-                order.right.append(sent)
-            else:
-                order.wrong.append(sent)
+            joined[sent.channel, sent.order_no].callbacks.append(sent)
         return joined
 
     def orders(self) -> Iterable[str]:
         for order in self._orders.values():
-            if _is_acknowledged(order.sent):
+            if is_acknowledged(order.sent):
                 ids = {self._id(answer) for answer in order.sent.answers if answer.is_promise}
                 stored_ids = [str(row.id) for row in order.rows]
                 is_right = len(stored_ids) == 1 and ids == {stored_ids[0]}
@@ -197,9 +174,14 @@ class _Comparison:
                     yield f"{order.sent.order_no}: {b' and '.join(sorted(bodies)).decode()}"
 
     def paid(self) -> Iterable[str]:
+        for order in self._certain("payment"):
+            yield money_checks.paid_fault(order)
+
+    def _certain(self, *kinds: Kind) -> Iterable[Compared]:
+        """Return the acknowledged orders of which a message of these kinds is acknowledged."""
         for order in self._orders.values():
-            if any(map(_is_acknowledged, order.right)) and _is_acknowledged(order.sent):
-                yield _paid_fault(order)
+            if is_acknowledged(order.sent) and any(map(is_acknowledged, order.of(*kinds))):
+                yield order
 
     def strange_payments(self) -> Iterable[str]:
         sent = {(each.provider, each.transaction_id) for each in self._true}
@@ -210,49 +192,39 @@ class _Comparison:
                 yield f"transaction {payment.transaction_id}"
             seen.add(key)
         for order in self._orders.values():
-            is_possible = any(standing(each.answers) != "refused" for each in order.right)
+            possible = money_checks.possible_money(order)
             for row in order.rows:
-                if row.paid and not is_possible:
-                    yield f"{row.order_no}: {row.paid} paid, which was never sent"
+                if row.paid > possible:
+                    yield f"{row.order_no}: {row.paid} paid, and {possible} sent"
+                if row.status in money_checks.PAID_STATUSES and possible < row.payable:
+                    yield f"{row.order_no}: {row.status}, and {possible} of {row.payable} sent"
 
     def mismatched(self) -> Iterable[str]:
-        for order in self._orders.values():
-            for sent in order.wrong:
-                if _is_acknowledged(sent) and _is_acknowledged(order.sent):
-                    yield self._mismatch_fault(order, sent)
-
-    def _mismatch_fault(self, order: _Order, sent: CallbackSent) -> str:
-        ids = {row.id for row in order.rows}
-        parked = [row for row in self._stored.parked if row.order_id in ids]
-        if [row.reason for row in parked] != ["amount_mismatch"]:
-            return f"{sent.order_no}: parked as {[row.reason for row in parked]}"
-        row = order.rows[0]
-        standings = [
-            each.standing for each in order.payments if each.transaction_id == sent.transaction_id
-        ]
-        if standings != ["mismatch"]:
-            return f"{sent.order_no}: its payment is {standings}"
-        if not order.right and (row.hold, row.paid, row.status) != (
-            "amount_mismatch", Decimal(0), "pending_payment",
-        ):  # fmt: skip
-            return f"{sent.order_no}: {row.status}, held for {row.hold}, {row.paid} paid"
-        return ""
+        for order in self._certain("payment"):
+            if money_checks.is_wrong(order):
+                yield money_checks.wrong_amount_fault(order)
 
     def refunded(self) -> Iterable[str]:
-        for order in self._orders.values():
-            if any(map(_is_acknowledged, order.refunds)) and _is_acknowledged(order.sent):
-                yield _refund_fault(order)
+        for order in self._certain(*money_checks.BACK):
+            yield money_checks.refund_fault(order)
+
+    def parcels(self) -> Iterable[str]:
+        for order in self._certain("shipped"):
+            yield parcel_fault(order)
 
     def recorded(self) -> Iterable[str]:
         for sent in self._true:
-            if _is_acknowledged(sent):
+            if is_acknowledged(sent):
                 counts = [len(self._events.get((sent.source, key), ())) for key in sent.keys]
                 is_right = all(count == 1 for count in counts)
                 yield "" if is_right else f"{sent.source} {sent.keys}: recorded {counts} times"
 
     def strange_events(self) -> Iterable[str]:
         known = {(sent.source, key) for sent in self._true for key in sent.keys}
-        known |= {(f"placed:{channel}", order_no) for channel, order_no in self._orders}
+        for channel, order_no in self._orders:
+            # What costs nothing is paid where it is placed.
+            placed = f"placed:{channel}"
+            known |= {(placed, order_no), (f"nothing-due-{placed}", order_no)}
         # An event that waited is recorded again, under its own id, when its order has arrived.
         known |= {("waiting", str(event.id)) for event in self._stored.events}
         for key, events in self._events.items():
@@ -275,25 +247,30 @@ class _Comparison:
     def kept(self) -> Iterable[str]:
         raw = self._stored.raw
         for order in self._orders.values():
-            if _is_acknowledged(order.sent):
+            if is_acknowledged(order.sent):
                 count = sum(raw[row.id] for row in order.rows)
                 yield "" if count == 1 else f"{order.sent.order_no}: stored {count} times"
         for sent in self._true:
-            if _is_acknowledged(sent):
+            if is_acknowledged(sent):
                 count = sum(raw[event.id] for event in self._events[sent.source, sent.keys[0]])
                 yield "" if count == 1 else f"{sent.source} {sent.keys[0]}: stored {count} times"
 
     def statuses(self) -> Iterable[str]:
         for order in self._orders.values():
             for row in order.rows:
-                yield _status_fault(row, order.events)
+                yield status_fault(row, order.events)
 
     def strange_parked(self, parking: Collection[str]) -> Iterable[str]:
-        held = {row.id for order in self._orders.values() if order.wrong for row in order.rows}
+        expected = {
+            row.id
+            for order in self._orders.values()
+            if money_checks.is_wrong(order) or order.of("refund_failed")
+            for row in order.rows
+        }
         return [
             f"{row.source} {row.source_key}: {row.reason}"
             for row in self._stored.parked
-            if row.order_id not in held and not row.reason.startswith(tuple(parking))
+            if row.order_id not in expected and not row.reason.startswith(tuple(parking))
         ]
 
     def strange_aliases(self) -> Iterable[str]:
@@ -311,67 +288,3 @@ class _Comparison:
             for answer in sent.answers:
                 if not answer.is_promise and answer.status not in tolerated:
                     yield f"{answer.status} to {sent.source} {sent.keys[0]}"
-
-
-def _is_acknowledged(sent: OrderSent | CallbackSent) -> bool:
-    return standing(sent.answers) == "acknowledged"
-
-
-def _paid_fault(order: _Order) -> str:
-    number, due = order.sent.order_no, order.sent.payable
-    if len(order.rows) != 1:
-        return f"{number}: {len(order.rows)} rows"
-    row = order.rows[0]
-    applied = [payment for payment in order.payments if payment.standing == "applied"]
-    if [payment.amount for payment in applied] != [due] or row.paid != due:
-        amounts = [str(payment.amount) for payment in applied]
-        return f"{number}: {due} due, {amounts} applied, {row.paid} paid"
-    is_refunded = row.refunded == row.paid and bool(order.refunds)
-    if row.status not in (("refunded",) if is_refunded else _PAID_STATUSES):
-        return f"{number}: paid in full, and {row.status}"
-    moves = sum(
-        event.action == "payment_succeeded" and event.outcome == "applied" for event in order.events
-    )
-    return "" if moves == 1 else f"{number}: paid {moves} times in its history"
-
-
-def _refund_fault(order: _Order) -> str:
-    number = order.sent.order_no
-    certain = [sent for sent in order.refunds if _is_acknowledged(sent)]
-    possible = [sent for sent in order.refunds if standing(sent.answers) != "refused"]
-    low, high = _refunded_total(certain), _refunded_total(possible)
-    booked = sum((payment.refunded for payment in order.payments), Decimal(0))
-    for row in order.rows:
-        if not low <= row.refunded <= high or row.refunded != booked:
-            return f"{number}: {row.refunded} refunded ({booked} of payments), {low} promised"
-        if (row.status == "refunded") != (row.refunded == row.paid):
-            return f"{number}: {row.refunded} of {row.paid} refunded, and {row.status}"
-    return "" if order.rows else f"{number}: not stored"
-
-
-def _refunded_total(refunds: Sequence[CallbackSent]) -> Decimal:
-    alone = sum((sent.amount for sent in refunds if not sent.is_cumulative), Decimal(0))
-    so_far = max((sent.amount for sent in refunds if sent.is_cumulative), default=Decimal(0))
-    return alone + so_far
-
-
-def _status_fault(row: Order, events: Sequence[Event]) -> str:
-    """Return what is wrong when the status does not follow from the history; else ""."""
-    placed = [event for event in events if event.action == "placed"]
-    if len(placed) != 1:
-        return f"{row.order_no}: placed {len(placed)} times in its history"
-    steps = [event for event in events if event.outcome == "applied" and event is not placed[0]]
-    moves = {event.from_status: event.to_status for event in steps if _is_move(event)}
-    status: str | None = placed[0].to_status
-    for _ in range(len(moves)):
-        status = moves.get(status)
-    if status != row.status or len(moves) != sum(map(_is_move, steps)):
-        return f"{row.order_no}: {row.status}, but its history has {moves}"
-    changes = len(steps) + sum(event.reason in _HOLDING for event in events)
-    if row.version != 1 + changes:
-        return f"{row.order_no}: version {row.version} after {changes} changes"
-    return ""
-
-
-def _is_move(event: Event) -> bool:
-    return event.from_status != event.to_status

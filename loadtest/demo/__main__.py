@@ -41,8 +41,9 @@ def main(*, count: int, connections: int, seed: int | None, as_json: bool, keep:
     Starts PostgreSQL with a replica, two Valkeys, one gateway and one worker. A third of the
     callbacks is signed by Stripe's own library, the others are simulated: Alipay and a sender of
     Standard Webhooks. A tenth of all messages is sent twice, some payments come before their order,
-    some have a wrong amount, some are forged. At the end every answer is compared with what is
-    stored.
+    some are parts, some too much, some forged; refunds fail, payments are disputed, orders leave in
+    two parcels, have taxes, no address or no price. At the end every answer is compared with what
+    is stored.
     """
     # Also when a CI system ends it: the servers are stopped and their directory is removed.
     signal.signal(signal.SIGTERM, signal.default_int_handler)

@@ -2,11 +2,16 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
-from typing import NamedTuple, Protocol
+from typing import Literal, NamedTuple, Protocol
 
 from ops.simulators.contract import Forgery, Posted
 
-__all__ = ["Forgery", "Message", "Payer", "Payment", "Posted", "Refund", "once"]
+__all__ = ["Forgery", "Message", "Payer", "Payment", "Posted", "Refund", "Report", "once"]
+
+#: What a payer may report beside payments and refunds.
+Report = Literal[
+    "refund_failed", "dispute_opened", "dispute_won", "dispute_lost", "shipped", "delivered",
+]  # fmt: skip
 
 
 class Message(NamedTuple):
@@ -62,6 +67,13 @@ class Payer(Protocol):
 
     def refund(self, refund: Refund) -> Message:
         """Make the message about a refund."""
+        ...
+
+    #: What else it can report of a payment or an order.
+    others: frozenset[Report]
+
+    def report(self, kind: Report, payment: Payment, *, back: Decimal) -> Message:
+        """Make the message that a refund of ``back`` failed, or about a dispute or a parcel."""
         ...
 
     def forge(self, payment: Payment, how: Forgery) -> Message:

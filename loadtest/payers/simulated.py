@@ -4,11 +4,12 @@ import itertools
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
+from typing import get_args
 from urllib.parse import parse_qsl
 
 import orjson
 
-from loadtest.payers.contract import Forgery, Message, Payment, Posted, Refund, once
+from loadtest.payers.contract import Forgery, Message, Payment, Posted, Refund, Report, once
 from ops.simulators import registry
 from ops.simulators.contract import Kind, Trade
 
@@ -33,6 +34,7 @@ class SimulatedPayer:
         self.options = self.account.options
         self.forgeries: Sequence[Forgery] = sorted(module.FORGERIES)
         self.is_cumulative = is_cumulative
+        self.others = frozenset(kind for kind in get_args(Report) if kind in module.KINDS)
         self._simulator = module.simulator(self.account)
         self._identity = identity
 
@@ -51,6 +53,10 @@ class SimulatedPayer:
         return self._message(
             "refund" if is_full else "partial_refund", _trade(refund.payment, refunded=before)
         )
+
+    def report(self, kind: Report, payment: Payment, *, back: Decimal) -> Message:
+        """Make the message that a refund of ``back`` failed, or about a dispute or a parcel."""
+        return self._message(kind, _trade(payment, refunded=back))
 
     def forge(self, payment: Payment, how: Forgery) -> Message:
         """Make a message that must be rejected. Every attempt sends the same bytes."""
@@ -86,7 +92,7 @@ def alipay() -> SimulatedPayer:
 
 def _standard_webhooks_identity(kind: Kind, posted: Posted) -> _Identity:
     data = orjson.loads(posted.body)["data"]
-    return (posted.headers["webhook-id"],), data["transaction_id"]
+    return (posted.headers["webhook-id"],), data.get("transaction_id", "")
 
 
 def _alipay_identity(kind: Kind, posted: Posted) -> _Identity:

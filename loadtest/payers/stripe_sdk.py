@@ -9,12 +9,18 @@ from typing import Any
 
 import stripe
 
-from loadtest.payers.contract import Forgery, Message, Payment, Posted, Refund
+from loadtest.payers.contract import Forgery, Message, Payment, Posted, Refund, Report
 
 #: The age of a stale signature: Stripe's library accepts five minutes.
 _STALE = timedelta(hours=1)
 #: The amount in the genuine message whose signature a forger reuses.
 _SIGNED_AMOUNT = Decimal("0.01")
+#: The type of the event, and the status of the dispute.
+_DISPUTES: dict[Report, tuple[str, str]] = {
+    "dispute_opened": ("charge.dispute.created", "needs_response"),
+    "dispute_won": ("charge.dispute.closed", "won"),
+    "dispute_lost": ("charge.dispute.closed", "lost"),
+}
 _JSON = {"Content-Type": "application/json"}
 
 
@@ -24,6 +30,7 @@ class StripeSdk:
     provider = "stripe"
     forgeries: Sequence[Forgery] = ("foreign_key", "changed", "unsigned", "stale")
     is_cumulative = True
+    others: frozenset[Report] = frozenset({"refund_failed", *_DISPUTES})
 
     def __init__(self) -> None:
         self.secrets: Sequence[str] = ("whsec_" + secrets.token_hex(16),)
@@ -49,6 +56,38 @@ class StripeSdk:
         }
         body = _event(key, "charge.refunded", charge)
         return Message((key,), _intent_id(payment), lambda: self._signed(body))
+
+    def report(self, kind: Report, payment: Payment, *, back: Decimal) -> Message:
+        """Make the event of a refund that failed, or of a dispute of the whole payment."""
+        key = f"evt_{payment.serial}_{kind}"
+        snapshot: dict[str, Any] = {
+            "charge": f"ch_{payment.serial}",
+            "payment_intent": _intent_id(payment),
+            "currency": payment.currency.lower(),
+            "metadata": {},
+        }
+        if kind == "refund_failed":
+            event = "refund.failed"
+            snapshot |= {
+                "id": f"re_{payment.serial}",
+                "object": "refund",
+                "amount": _minor(back),
+                "status": "failed",
+            }
+        else:
+            event, status = _DISPUTES[kind]
+            snapshot |= {
+                "id": f"du_{payment.serial}",
+                "object": "dispute",
+                "amount": _minor(payment.amount),
+                "reason": "fraudulent",
+                "status": status,
+                "evidence_details": {"due_by": None},
+            }
+        body = _event(key, event, snapshot)
+        # A refund fails once, whatever events tell of it.
+        known = f"{snapshot['id']}:failed" if kind == "refund_failed" else key
+        return Message((known,), _intent_id(payment), lambda: self._signed(body))
 
     def forge(self, payment: Payment, how: Forgery) -> Message:
         """Make an event that Stripe never sent."""

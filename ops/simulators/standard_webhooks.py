@@ -151,6 +151,8 @@ def _content(kind: Kind, trade: Trade, at: datetime) -> dict[str, Any]:
             data |= _money(trade, trade.amount) | {"dispute_no": f"dispute-{trade.serial}"}
         case "shipped":
             data |= {"carrier": "dhl", "tracking_no": f"JD{trade.serial}"}
+        case "delivered":
+            data |= {"tracking_no": f"JD{trade.serial}"}
     timestamp = at.astimezone(UTC).isoformat().replace("+00:00", "Z")
     return {"type": _TYPES[kind], "timestamp": timestamp, "data": data}
 

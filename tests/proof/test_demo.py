@@ -44,6 +44,18 @@ def test_every_promise_of_300_orders_is_kept() -> None:
 
 
 @pytest.mark.servers
+def test_the_money_of_10_000_mixed_orders_agrees_to_the_cent() -> None:
+    """Parts, parcels, taxes, no address, odd phones, no price: what was sent is what is booked."""
+    done = run("--orders", "10000", "--seed", "16", "--json")
+    assert done.returncode == 0, done.stdout + done.stderr
+    found = json.loads(done.stdout)
+    assert {check["name"]: check["wrong"] for check in found["checks"] if check["wrong"]} == {}
+    drawn = found["drawn"]
+    kinds = ("paid in two parts", "sent in two parcels", "refunds that failed", "disputed")
+    assert all(drawn[kind] >= 100 for kind in kinds)
+
+
+@pytest.mark.servers
 def test_a_missing_requirement_is_reported_with_status_2() -> None:
     done = run("--orders", "10", TIDEGATE_PG_BIN="/nowhere")
     assert done.returncode == 2

@@ -13,10 +13,11 @@ from tests.support.demo_run import DemoRun
 
 ONCE = "acknowledged orders stored once, with their id"
 STRANGE = "orders stored that were never sent"
-PAID = "paid orders paid exactly once"
+PAID = "payments booked exactly once, and added up"
 NOTHING = "payments and paid orders out of nothing"
-MISMATCH = "wrong amounts parked, order held, not paid"
-REFUNDS = "refunds booked exactly once"
+MISMATCH = "wrong amounts: a surplus held, the rest still due"
+REFUNDS = "refunds, failed ones and disputes booked once"
+PARCELS = "parcels stored once, and completed with the last"
 RECORDED = "acknowledged callbacks in the history once"
 UNSENT = "events in the history that were never sent"
 TRACE = "forgeries that left a trace"
@@ -67,8 +68,20 @@ async def test_nothing_is_reported_of_a_correct_ledger(world: DemoRun) -> None:
     assert await failed(world) == set()
 
 
-ONE_PAID = "(SELECT id FROM orders WHERE status = 'paid' AND refunded = 0 ORDER BY id LIMIT 1)"
-ONE_HELD = "(SELECT id FROM orders WHERE hold = 'amount_mismatch' ORDER BY id LIMIT 1)"
+ONE_PAID = (
+    "(SELECT o.id FROM orders o WHERE status = 'paid' AND refunded = 0 AND paid = payable "
+    "AND paid > 0 AND hold IS NULL "
+    "AND 1 = (SELECT count(*) FROM payments p WHERE p.order_id = o.id) "
+    "ORDER BY id LIMIT 1)"
+)
+ONE_HELD = "(SELECT id FROM orders WHERE hold = 'overpaid' ORDER BY id LIMIT 1)"
+ONE_PART = (
+    "(SELECT id FROM orders WHERE status = 'pending_payment' AND paid > 0 ORDER BY id LIMIT 1)"
+)
+ONE_SPLIT = (
+    "(SELECT order_id FROM payments GROUP BY order_id HAVING count(*) = 2 ORDER BY 1 LIMIT 1)"
+)
+ONE_DISPUTED = "(SELECT id FROM orders WHERE hold = 'disputed' ORDER BY id LIMIT 1)"
 ONE_REFUND = (
     "(SELECT id FROM orders WHERE refunded > 0 AND refunded < paid / 2 ORDER BY id LIMIT 1)"
 )
@@ -134,21 +147,50 @@ DAMAGE: dict[str, tuple[list[str], set[str]]] = {
     "a forgery is booked as a payment": (
         [
             "UPDATE payments SET transaction_id = '$transaction', provider = '$provider' "
-            "WHERE standing = 'mismatch'"
+            f"WHERE order_id = {ONE_HELD}"
         ],
-        {TRACE, NOTHING, MISMATCH},
+        {TRACE, PAID},
     ),
-    "a mismatch is not parked": (
+    "a surplus is not parked": (
         [f"DELETE FROM parked WHERE order_id = {ONE_HELD}"],
         {MISMATCH},
     ),
-    "a mismatch does not hold its order": (
+    "a surplus does not hold its order": (
         [f"UPDATE orders SET hold = NULL WHERE id = {ONE_HELD}"],
         {MISMATCH},
     ),
-    "a mismatch pays its order": (
-        [f"UPDATE orders SET paid = payable, status = 'paid' WHERE id = {ONE_HELD}"],
-        {MISMATCH, NOTHING, STATUS},
+    "a part pays its order": (
+        [f"UPDATE orders SET paid = payable, status = 'paid' WHERE id = {ONE_PART}"],
+        {PAID, NOTHING, STATUS},
+    ),
+    "the second part of two is forgotten": (
+        [
+            "DELETE FROM payments p USING (SELECT max(id::text) AS last FROM payments "
+            f"WHERE order_id = {ONE_SPLIT}) x WHERE p.id::text = x.last"
+        ],
+        {PAID},
+    ),
+    "parts do not pay their order": (
+        [f"UPDATE orders SET status = 'pending_payment' WHERE id = {ONE_SPLIT}"],
+        {PAID, STATUS},
+    ),
+    "a dispute does not hold its order": (
+        [f"UPDATE orders SET hold = NULL WHERE id = {ONE_DISPUTED}"],
+        {REFUNDS},
+    ),
+    "a dispute is lost": (["DELETE FROM disputes"], {REFUNDS}),
+    "a failed refund is not shown": (
+        ["DELETE FROM parked WHERE reason = 'refund_failed'"],
+        {REFUNDS},
+    ),
+    "a parcel is lost": (
+        ["DELETE FROM parcels p USING (SELECT min(id::text) AS one FROM parcels) x "
+         "WHERE p.id::text = x.one"],
+        {PARCELS},
+    ),
+    "an order is completed before its last parcel arrived": (
+        ["UPDATE parcels SET delivered_at = NULL"],
+        {PARCELS},
     ),
     "something right is parked": (
         [f"UPDATE parked SET order_id = {ONE_PAID} WHERE order_id = {ONE_HELD}"],

@@ -3,11 +3,11 @@
 import dataclasses
 from pathlib import Path
 
-from gateway.runtime.settings import Settings
+from gateway.runtime.settings import Channel, Settings
 from gateway.wiring import open_gateway
 from loadtest.demo import plan
 from loadtest.demo.drive import drive
-from loadtest.deployment import Deployment
+from loadtest.deployment import CHANNELS, Deployment
 from loadtest.history import CallbackSent, History
 from ops.embedded.cluster import Servers
 from tests.support import databases
@@ -16,7 +16,7 @@ from tests.support.site import serve
 from workers.rounds import Rounds
 from workers.sweeper import Sweeper
 
-ORDERS = 60
+ORDERS = 240
 
 
 @dataclasses.dataclass
@@ -38,6 +38,7 @@ async def play(servers: Servers, *, keyring: Path, directory: Path) -> DemoRun:
         database_url=servers.url_of_database(name),
         keyring_file=str(keyring),
         accounts=payers.settings,
+        channels=[Channel(name, recipient="optional") for name in CHANNELS],
     )
     async with open_gateway(settings) as gateway, serve(gateway) as site:
         deployment = Deployment(site.url, site.token, settings.database_url, "", directory)
