@@ -2,7 +2,9 @@
 -- check is not valid for the rows that are there, which all have that default.
 ALTER TABLE orders
     ADD COLUMN tax numeric(18, 4) NOT NULL DEFAULT 0,
-    ADD COLUMN tax_included boolean NOT NULL DEFAULT false;
+    ADD COLUMN tax_included boolean NOT NULL DEFAULT false,
+    -- The sales platform's own word for the state of the order when it was handed over.
+    ADD COLUMN platform_state text;
 ALTER TABLE orders ADD CONSTRAINT orders_tax CHECK (tax >= 0) NOT VALID;
 
 -- One order as it is handed to `place.sql`; gateways of the version before use `placement_row`.
@@ -39,5 +41,6 @@ CREATE TYPE placement_row_2 AS (
     tax              text,
     tax_included     boolean,
     -- Of an order of 0.00: the id of its payment's history and outbox row; null of all others.
-    nothing_due_id   uuid
+    nothing_due_id   uuid,
+    platform_state   text
 );
