@@ -265,7 +265,7 @@ class Placements:
                     placement.received_at, placement.trigger, hold, is_judged, placement.stock,
                     str(amounts.tax) if amounts.tax else "0", bool(amounts.tax_included),
                     None if amounts.payable else self._new_id(),
-                    order.platform_state or None,
+                    order.platform_state or None, placement.policy.unpaid_timeout_s,
                 )
             )  # fmt: skip
         return rows

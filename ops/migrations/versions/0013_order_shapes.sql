@@ -7,6 +7,15 @@ ALTER TABLE orders
     ADD COLUMN platform_state text;
 ALTER TABLE orders ADD CONSTRAINT orders_tax CHECK (tax >= 0) NOT VALID;
 
+-- Orders of channels with a timeout, from when they are placed until they are due: what is not paid
+-- at all by then is closed. A table of its own, so that no index of all orders has to be built, and
+-- orders without a timeout cost nothing.
+CREATE TABLE unpaid_orders (
+    order_id uuid PRIMARY KEY,
+    due_at   timestamptz NOT NULL
+);
+CREATE INDEX unpaid_orders_due ON unpaid_orders (due_at);
+
 -- One order as it is handed to `place.sql`; gateways of the version before use `placement_row`.
 CREATE TYPE placement_row_2 AS (
     id               uuid,
@@ -42,5 +51,7 @@ CREATE TYPE placement_row_2 AS (
     tax_included     boolean,
     -- Of an order of 0.00: the id of its payment's history and outbox row; null of all others.
     nothing_due_id   uuid,
-    platform_state   text
+    platform_state   text,
+    -- 0: it never times out.
+    unpaid_timeout_s integer
 );

@@ -41,7 +41,8 @@ WITH input AS MATERIALIZED (
                freight, payable, buyer_id, country, province, city,
                district, phone_index, items, private, raw,
                placed_at, received_at, trigger, hold, is_judged, stock_check,
-               tax, tax_included, nothing_due_id, platform_state, n
+               tax, tax_included, nothing_due_id, platform_state,
+               unpaid_timeout_s, n
            )
            -- Test orders have order numbers of their own: see `placing.source`.
            CROSS JOIN LATERAL (
@@ -130,6 +131,12 @@ WITH input AS MATERIALIZED (
            i.received_at
       FROM input i JOIN placed p ON p.id = i.id
      WHERE i.nothing_due_id IS NOT NULL
+), timed AS (
+    -- From when it is stored: what was journaled in an outage keeps all of its time.
+    INSERT INTO unpaid_orders (order_id, due_at)
+    SELECT i.id, now() + i.unpaid_timeout_s * interval '1 second'
+      FROM input i JOIN placed p ON p.id = i.id
+     WHERE i.unpaid_timeout_s > 0 AND i.nothing_due_id IS NULL
 ), raw_stored AS (
     INSERT INTO raw_messages (id, source, body, received_at)
     SELECT i.id, i.source, i.raw, i.received_at
