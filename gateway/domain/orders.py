@@ -183,6 +183,7 @@ class SubmittedPayment(Struct, frozen=True, forbid_unknown_fields=True):
             max_length=128,
             pattern=r"^[!-~]+$(?!\n)",
             description="The provider's number of the payment; refunds name it.",
+            examples=["2026112322001"],
             extra={"plain": "have only visible ASCII characters, without spaces"},
         ),
     ]
