@@ -116,9 +116,13 @@ class Placed(Struct, frozen=True):
 
 
 class Conflict(Placed, frozen=True):
-    """The answer ``conflict``. ``amendments``: how often the stored order was told anew."""
+    """The answer ``conflict``. ``amendments``: how often the stored order was told anew.
+
+    ``differs``: the names of what differs, of an order of a shop; None: not compared.
+    """
 
     amendments: int = 0
+    differs: tuple[str, ...] | None = None
 
 
 class Insert(Struct, frozen=True):
