@@ -14,17 +14,18 @@ def gone_back(reports: Iterable[RefundReport], disputes: Iterable[DisputeState])
     """Return how much of a payment is with the buyer again, in major units.
 
     Reports are taken in the order of when they happened. A total replaces what was known if it is
-    more; a refund of its own is added; a failed one takes itself back, wherever it stands, or comes
-    off the total that stood when it failed. A lost dispute went back as well.
+    more; a refund of its own is added; a failed one takes itself back, or comes off the total that
+    stood when it failed. What is told last of a refund counts: one that failed may succeed later,
+    under the same number. A lost dispute went back as well.
     """
     told = sorted(reports, key=lambda report: (report.occurred_at, report.is_failed))
-    failed = {report.refund_no for report in told if report.is_failed and not report.is_total}
+    last = {report.refund_no: report for report in told if not report.is_total}
     total = Decimal(0)
     for report in told:
         if report.is_total:
             less = max(total - report.amount, Decimal(0))
             total = less if report.is_failed else max(total, report.amount)
-        elif not report.is_failed and (not report.refund_no or report.refund_no not in failed):
+        elif not report.is_failed and (not report.refund_no or last[report.refund_no] is report):
             total += report.amount
     return total + sum((each.amount for each in disputes if each.state == "lost"), Decimal(0))
 

@@ -265,3 +265,15 @@ async def test_an_order_of_two_parcels(site: Site, ledger: "asyncpg.Pool[asyncpg
         assert (await state(ledger, trade))[0] == expected, (number, code)
     found = "SELECT 1 FROM parked WHERE detail LIKE $1"
     assert len(await ledger.fetch(found, f"parcel {numbers[1]} %")) == 1
+
+
+@pytest.mark.parametrize("name", ["douyin_pay", "wechatpay"])
+async def test_a_refund_that_is_finished_by_hand(
+    site: Site, ledger: "asyncpg.Pool[asyncpg.Record]", name: str
+) -> None:
+    """An abnormal refund that the merchant finishes succeeds later, under the same number."""
+    told: list[tuple[Any, int]] = [("paid", 0), ("refund_failed", 1), ("partial_refund", 2)]
+    for arrival in itertools.permutations(told):
+        trade = await place(site)
+        await tell(site, name, trade, arrival)
+        assert await state(ledger, trade) == ("paid", 100, 60, None, ["refund_failed"]), arrival
