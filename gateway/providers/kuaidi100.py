@@ -95,15 +95,15 @@ class _Push(Struct, rename={"last_result": "lastResult"}):
 
 
 class _Scan(Struct):
-    ftime: str | None = None
-    time: str | None = None
+    ftime: object = None
+    time: object = None
 
 
 class _Track(Struct):
-    com: str = ""
-    nu: str = ""
-    state: str | int = ""
-    data: list[_Scan] | None = None
+    com: object = ""
+    nu: object = ""
+    state: object = ""
+    data: object = None
 
 
 _PUSH = msgspec.json.Decoder(_Push)
@@ -176,10 +176,13 @@ class _Parcel:
 
     def __init__(self, status: str, track: _Track, param: bytes, now: datetime) -> None:
         self.status = status
-        self.state = _state(track.state)
-        self._com = fields.token(track.com, "com", _WORD_MAX)
-        self.no = fields.token(track.nu, "nu", _WORD_MAX)
-        times = sorted(_times(track.data or ()))
+        self.state = fields.text(track.state)
+        #: The courier: it only tells apart what two of them deliver under one number.
+        com = fields.text(track.com)
+        self._com = com if fields.is_token(com, _WORD_MAX) else ""
+        self.no = fields.token(fields.text(track.nu), "nu", _WORD_MAX)
+        scans = track.data if isinstance(track.data, list) else []
+        times = sorted(_times([fields.part(scan, _Scan) or _Scan() for scan in scans]))
         #: Time of the newest scan that has one; else the time of the push.
         self.at = times[-1] if times else now
         # A push about a parcel in transit is identified by its whole content. A problem or a
@@ -191,13 +194,8 @@ class _Parcel:
         self.key = _digest(param if is_on_its_way else repr(life).encode())
 
     def unmapped(self, kind: str, what: str) -> events.Unmapped:
-        return events.Unmapped(kind, "", f"parcel {self.no} of {self._com}: {what}", self.at)
-
-
-def _state(state: str | int) -> str:
-    if isinstance(state, int):
-        return str(state) if 0 <= state < 10_000 else ""
-    return state
+        courier = self._com or "a courier that is not named"
+        return events.Unmapped(kind, "", f"parcel {self.no} of {courier}: {what}", self.at)
 
 
 def _times(scans: Sequence[_Scan]) -> list[datetime]:
@@ -205,7 +203,8 @@ def _times(scans: Sequence[_Scan]) -> list[datetime]:
     for scan in scans:
         try:
             # The zone is not documented; all couriers of the service write China's time.
-            times.append(fields.from_china(scan.ftime or scan.time or "", "ftime"))
+            written = fields.text(scan.ftime) or fields.text(scan.time)
+            times.append(fields.from_china(written, "ftime"))
         except errors.Rejected:
             continue
     return times

@@ -48,7 +48,7 @@ class _Transaction(Struct):
     #: The capture.
     seller_transaction_id: str | None = None
     gross_amount: Amount | None = None
-    seller: Merchant | None = None
+    seller: object = None
 
 
 class _Outcome(Struct):
@@ -77,7 +77,7 @@ def read(occurred: Occurred) -> Sequence[events.Event]:
     if not 1 <= len(transactions) <= _TRANSACTIONS_MAX:
         raise fields.malformed(f"a dispute of {len(transactions)} transactions")
     for transaction in transactions:
-        occurred.check_merchant(transaction.seller)
+        occurred.check_merchant(fields.part(transaction.seller, Merchant))
     status = "RESOLVED" if occurred.kind.endswith(".RESOLVED") else dispute.status or "OPEN"
     if not isinstance(status, str) or status not in STATUSES:
         return [occurred.undocumented("the status of the dispute", status)]

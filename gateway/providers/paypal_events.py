@@ -97,12 +97,12 @@ SEVERAL: dict[str, Callable[[Occurred], Sequence[events.Event]]] = {
 
 
 class _Event(Struct):
-    id: str
     event_type: str
+    id: object = None
     resource: msgspec.Raw = msgspec.Raw()
     create_time: object = None
-    resource_type: str = ""
-    resource_version: str = ""
+    resource_type: object = None
+    resource_version: object = None
 
 
 _EVENT = msgspec.json.Decoder(_Event)
@@ -113,13 +113,14 @@ def items(
 ) -> Sequence[contract.Item]:
     """Decode a verified message, signed at ``signed``. Raises ``Rejected``."""
     event = fields.decoded(_EVENT, body)
-    key, kind = fields.key(event.id, body), fields.kind(event.event_type)
+    key, kind = fields.key(fields.text(event.id), body), fields.kind(event.event_type)
     at = fields.moment_or(event.create_time, signed)
     occurred = Occurred(kind, event.resource, at, order_no_field, merchant_id)
     if kind in SEVERAL:
         read = _several(occurred)
     else:
-        read = [_read(occurred, event.resource_type, event.resource_version)]
+        version = fields.text(event.resource_version)
+        read = [_read(occurred, fields.text(event.resource_type), version)]
     return [contract.Item(f"{key}:{n}" if n else key, each) for n, each in enumerate(read)]
 
 
@@ -129,7 +130,7 @@ def _read(occurred: Occurred, resource_type: str, version: str) -> events.Event:
         return _other(occurred)
     expected, reader = READERS[kind]
     # PayPal's own samples omit the version; another version fails to decode.
-    if resource_type != expected or version not in ("", "2.0"):
+    if resource_type not in ("", expected) or version not in ("", "2.0", "2"):
         return occurred.unmapped("of another version of the Payments API")
     return fields.event_or_unmapped(lambda: reader(occurred), kind=kind, at=occurred.at)
 

@@ -40,7 +40,7 @@ class _Capture(Struct):
     amount: Amount
     invoice_id: object = None
     custom_id: object = None
-    payee: Merchant | None = None
+    payee: object = None
 
 
 class _Link(Struct):
@@ -60,10 +60,10 @@ class _Refund(Struct):
     id: str
     status: str
     amount: Amount
-    links: list[_Link] = []
-    supplementary_data: _Supplement | None = None
+    links: object = None
+    supplementary_data: object = None
     #: In a refund the payer is the merchant.
-    payer: Merchant | None = None
+    payer: object = None
 
 
 class _Payments(Struct):
@@ -74,7 +74,7 @@ class _PurchaseUnit(Struct):
     payments: _Payments | None = None
     invoice_id: object = None
     custom_id: object = None
-    payee: Merchant | None = None
+    payee: object = None
 
 
 class _Order(Struct):
@@ -114,7 +114,7 @@ def captured(occurred: Occurred) -> events.Event:
 
 
 def _payment(occurred: Occurred, capture: _Capture) -> events.Event:
-    occurred.check_payee(capture.payee)
+    occurred.check_payee(fields.part(capture.payee, Merchant))
     if capture.status not in CAPTURES:
         return occurred.undocumented("the status of the capture", capture.status)
     if not CAPTURES[capture.status]:
@@ -179,7 +179,7 @@ def reversed_(occurred: Occurred) -> events.Event:
 
 def _refund(occurred: Occurred) -> _Refund:
     refund = fields.decoded(_REFUND, occurred.resource)
-    occurred.check_merchant(refund.payer)
+    occurred.check_merchant(fields.part(refund.payer, Merchant))
     return refund
 
 
@@ -213,10 +213,12 @@ def _failed(occurred: Occurred, refund: _Refund) -> events.RefundFailed:
 
 def _capture_id(refund: _Refund) -> str:
     """Return the number of the capture. Raises ``Rejected`` if none is named."""
-    for link in refund.links:
+    for each in refund.links if isinstance(refund.links, list) else ():
+        link = fields.part(each, _Link) or _Link()
         if link.rel == "up" and (found := _CAPTURE_URL.fullmatch(link.href)):
             return fields.transaction_id(found[1])
-    related = refund.supplementary_data and refund.supplementary_data.related_ids
+    supplement = fields.part(refund.supplementary_data, _Supplement)
+    related = supplement and supplement.related_ids
     if related and related.capture_id:
         return fields.transaction_id(related.capture_id)
     raise fields.malformed("a refund that does not name its capture")

@@ -112,7 +112,7 @@ class Shopify:
         self, message: contract.Message, names: Collection[str], digest: str
     ) -> list[contract.Item]:
         kinds = set(names)
-        if {"line_items", "financial_status"} <= kinds:
+        if "financial_status" in kinds and not kinds.isdisjoint({"line_items", "total_price"}):
             return shopify_orders.items(
                 message.body,
                 digest=digest,

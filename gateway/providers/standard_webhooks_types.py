@@ -53,7 +53,7 @@ class Envelope(Struct):
 
 
 class _Payment(Struct):
-    order_no: str
+    order_no: str | int
     transaction_id: str
     amount: Decimal
     currency: str
@@ -63,7 +63,7 @@ class _Payment(Struct):
 class _Refund(Struct):
     transaction_id: str
     currency: str
-    order_no: str | None = None
+    order_no: object = None
     refund_no: str | None = None
     #: Amount of this refund alone; it then needs ``refund_no``.
     amount: Decimal | None = None
@@ -77,7 +77,7 @@ class _Dispute(Struct):
     dispute_no: str
     amount: Decimal
     currency: str
-    order_no: str | None = None
+    order_no: object = None
     reason: object = None
     due_at: object = None
     occurred_at: object = None
@@ -129,7 +129,7 @@ def _paid(_: str, envelope: Envelope, at: datetime) -> events.Event:
     data = fields.decoded(_PAYMENT, envelope.data)
     return events.PaymentSucceeded(
         transaction_id=fields.transaction_id(data.transaction_id),
-        order_no=fields.merchant_order_no(data.order_no),
+        order_no=fields.merchant_order_no(fields.text(data.order_no)),
         amount=fields.amount(data.amount, data.currency),
         currency=data.currency,
         occurred_at=fields.moment_or(data.occurred_at, at),
@@ -146,7 +146,7 @@ def _refunded(_: str, envelope: Envelope, at: datetime) -> events.Event:
     assert value is not None, "one of the two is present"
     return events.RefundSucceeded(
         transaction_id=fields.transaction_id(data.transaction_id),
-        order_no=fields.merchant_order_no(data.order_no),
+        order_no=fields.merchant_order_no(fields.text(data.order_no)),
         refund_no=_optional(data.refund_no, "refund_no", fields.REFUND_NO_MAX),
         amount=fields.refund_amount(value, data.currency),
         cumulative=data.amount is None,
@@ -161,7 +161,7 @@ def _refund_failed(_: str, envelope: Envelope, at: datetime) -> events.Event:
         raise fields.malformed("a failed refund needs amount")
     return events.RefundFailed(
         transaction_id=fields.transaction_id(data.transaction_id),
-        order_no=fields.merchant_order_no(data.order_no),
+        order_no=fields.merchant_order_no(fields.text(data.order_no)),
         refund_no=_optional(data.refund_no, "refund_no", fields.REFUND_NO_MAX),
         amount=fields.refund_amount(data.amount, data.currency),
         # Without a number of its own it was told as a part of a total.
@@ -177,7 +177,7 @@ def _disputed(kind: str, envelope: Envelope, at: datetime) -> events.Event:
     is_open = state == "opened"
     return events.Dispute(
         transaction_id=fields.transaction_id(data.transaction_id),
-        order_no=fields.merchant_order_no(data.order_no),
+        order_no=fields.merchant_order_no(fields.text(data.order_no)),
         dispute_no=fields.token(data.dispute_no, "dispute_no", _DISPUTE_NO_MAX),
         amount=fields.refund_amount(data.amount, data.currency),
         currency=data.currency,

@@ -11,7 +11,7 @@ Protocol: https://docs.stripe.com/webhooks
 
 import hmac
 from collections.abc import Mapping, Sequence
-from typing import Annotated
+from typing import Annotated, Any
 
 import msgspec
 from msgspec import Meta, Struct
@@ -50,17 +50,18 @@ class _Data(Struct):
 
 
 class _Event(Struct):
-    id: str
     object: str
-    type: str
-    # A thin event has its time as text.
-    created: int | str
     livemode: bool
+    # A thin event has its time as text.
+    created: Any = None
+    id: Any = None
+    type: Any = None
     account: str | None = None
-    data: _Data | None = None
+    data: msgspec.Raw = msgspec.Raw(b"null")
 
 
 _EVENT = msgspec.json.Decoder(_Event)
+_DATA = msgspec.json.Decoder(_Data)
 
 #: What each type of event means. Others are recorded, unless their object moves money.
 _READERS: Mapping[str, Reader] = {**stripe_payments.READERS, **stripe_money_back.READERS}
@@ -109,7 +110,9 @@ class Stripe:
         event = fields.decoded(_EVENT, message.body)
         self._check_ours(event)
         told = self._event(event, signed)
-        return contract.Reading([contract.Item(_key(event.id, told, message.body), told)])
+        return contract.Reading(
+            [contract.Item(_key(fields.text(event.id), told, message.body), told)]
+        )
 
     @property
     def is_test(self) -> bool:
@@ -153,14 +156,16 @@ class Stripe:
             )
 
     def _event(self, event: _Event, signed: int) -> events.Event:
-        kind = fields.kind(event.type)
+        kind = fields.kind(fields.text(event.type))
         try:
-            at = fields.from_unix(event.created if isinstance(event.created, int) else signed)
+            at = fields.from_unix(event.created if type(event.created) is int else signed)
         except errors.Rejected:
             at = fields.from_unix(signed)
-        if event.data is None:
+        try:
+            snapshot = fields.decoded(_DATA, event.data).object
+        except errors.Rejected:
             return events.Unmapped(kind, "", "the event has no snapshot", at)
-        occurred = Occurred(kind, event.data.object, at, self._options.order_no_key)
+        occurred = Occurred(kind, snapshot, at, self._options.order_no_key)
         reader = _reader(kind)
         return fields.event_or_unmapped(lambda: reader(occurred), kind=kind, at=at)
 

@@ -133,10 +133,8 @@ def test_next_parcel_of_the_same_number() -> None:
         RESULT | {"nu": ""},
         RESULT | {"nu": "A B"},
         RESULT | {"nu": "A" * 65},
-        RESULT | {"nu": 7},
-        RESULT | {"com": "圆通"},
+        RESULT | {"nu": None},
         RESULT | {"state": None},
-        RESULT | {"data": "x"},
     ],
 )
 def test_what_names_no_parcel_is_parked(result: Any) -> None:
@@ -144,6 +142,20 @@ def test_what_names_no_parcel_is_parked(result: Any) -> None:
     event = read_one(ADAPTER, signed(json.dumps({"lastResult": result})))
     assert isinstance(event, events.Unmapped)
     assert event.detail
+
+
+@pytest.mark.parametrize("odd", [{"com": "圆通"}, {"com": None}, {"data": "x"}, {"data": [None]}])
+def test_a_delivery_counts_whatever_the_courier_is_called(odd: Any) -> None:
+    """Its number names the parcel."""
+    told = one(state="3", **odd)
+    assert isinstance(told, events.Delivered)
+    assert told.tracking_no == RESULT["nu"]
+
+
+def test_a_number_written_as_one_is_the_number() -> None:
+    told = one(state=3, nu=4846451105011)
+    assert isinstance(told, events.Delivered)
+    assert told.tracking_no == "4846451105011"
 
 
 def test_malformed_times_do_not_matter() -> None:

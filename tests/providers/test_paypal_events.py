@@ -217,7 +217,6 @@ def test_a_refund_of_zero_is_parked() -> None:
         paid(id="C" * 129),
         paid(id=7),
         paid(amount=None),
-        paid(payee=[]),
         refunded(id="a b"),
         refunded(links={}),
         event("PAYMENT.CAPTURE.COMPLETED", None),

@@ -275,7 +275,6 @@ def test_malformed_refunds_are_parked(changes: Any) -> None:
         b"[" * 200_000,
         b'{"x":' * 100_000 + b"1" + b"}" * 100_000,
         b'{"id":"\\ud800"}',
-        json.dumps(callback("A", {}, id=7)).encode(),
         json.dumps(callback("A", {}, resource=None)).encode(),
         json.dumps(callback("A", {}, resource="x")).encode(),
         json.dumps(callback("TRANSACTION.SUCCESS", [])).encode(),

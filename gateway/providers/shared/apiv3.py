@@ -57,10 +57,10 @@ class _Resource(Struct):
 
 
 class _Body(Struct):
-    id: str
-    event_type: str
-    create_time: object
-    resource: _Resource
+    id: object = None
+    event_type: object = None
+    create_time: object = None
+    resource: _Resource | None = None
 
 
 _BODY = msgspec.json.Decoder(_Body)
@@ -93,9 +93,11 @@ class Envelope:
         signed = self._check_signature(message)
         fields.check_fresh(signed, now=message.now, tolerance_s=self._tolerance_s)
         body = fields.decoded(_BODY, message.body)
+        if body.resource is None:
+            raise fields.malformed("no resource")
         return Notice(
-            key=fields.key(body.id, message.body),
-            kind=fields.kind(body.event_type),
+            key=fields.key(fields.text(body.id), message.body),
+            kind=fields.kind(fields.text(body.event_type)),
             created_at=fields.moment_or(body.create_time, fields.from_unix(signed)),
             plain=self._decrypted(body.resource),
         )

@@ -189,6 +189,21 @@ def _mended(value: object) -> object:
     return value
 
 
+def part(found: object, shape: type[T]) -> T | None:
+    """Return a part of a message that carries no money, or None where it cannot be read."""
+    try:
+        return msgspec.convert(found, shape)
+    except msgspec.ValidationError:
+        return None
+
+
+def text(found: object) -> str:
+    """Return a text, and a whole number as its digits; ``""`` for all else."""
+    if isinstance(found, str):
+        return found
+    return str(found) if isinstance(found, int) and not isinstance(found, bool) else ""
+
+
 def malformed(what: str) -> errors.Rejected:
     """Return the rejection of a message with a valid signature and invalid content."""
     return errors.Rejected("malformed", what)
