@@ -1,17 +1,21 @@
 """The intake: repeats in flight share one commit, and no caller is left without an answer."""
 
 import asyncio
+import json
+from typing import Any
 
 import msgspec
 import pytest
 
-from gateway.domain import placing
+from gateway.domain import orders, placing
 from gateway.domain.errors import Invalid, Poisoned, Unavailable
 from gateway.domain.following import Done, Settle
 from gateway.domain.placing import Placed, Placement, Stock
 from gateway.intake import metrics
+from gateway.intake.journal_codec import JournaledOrder
 from gateway.stores.postgres.errors import BadRow
-from tests.domain.support import due, follow_up, paid, placement
+from loadtest.orders import order
+from tests.domain.support import NOW, due, follow_up, new_id, paid, placement
 from tests.intake.support import Way, turns
 from tests.support.fakes.ledger import answered
 
@@ -194,3 +198,24 @@ async def test_what_cannot_be_stored_is_answered_with_where_it_was_parked() -> N
         await way.intake.accept_event(follow_up(paid()))
     assert (order.value.parked_id, event.value.parked_id) == ("parked-1", "parked-2")
     assert answered(follow_up(paid())) == Done("applied")
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"recipient": None},
+        {"payment": {"provider": "a", "transaction_id": "T", "paid_at": "2026-11-23T02:00:00Z"}},
+    ],
+)
+def test_what_was_acknowledged_stays_accepted_when_its_channel_asks_for_more(
+    changes: dict[str, Any],
+) -> None:
+    """It was journaled under the rules of then, and answered 202."""
+    way = Way()
+    raw = json.dumps(order(1) | changes).encode()
+    with pytest.raises(Invalid):
+        way.intake.placement(orders.decode(raw), raw=raw, request_id=None, trigger="test")
+    journaled = JournaledOrder(
+        id=new_id(), raw=raw, request_id=None, trigger="test", received_at=NOW
+    )
+    assert way.intake.journaled_placement(journaled).submission == orders.decode(raw)

@@ -9,6 +9,7 @@ import sys
 from datetime import UTC, datetime
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 import asyncpg
 import pytest
@@ -142,6 +143,24 @@ def _first_revision(url: str, *more: str) -> None:
         "INSERT INTO alembic_version VALUES ('0001')",
         *more,
     )
+
+
+def test_orders_of_nothing_that_waited_for_a_payment_are_paid(
+    bare: Cli, empty_database: str
+) -> None:
+    free = _ORDER.replace("'CNY', 1, 0, 0, 0, 1,", "'CNY', 0, 0, 0, 0, 0,").replace("W-1", "W-0")
+    _first_revision(empty_database, _ORDER, free)
+    assert bare("migrate", TIDEGATE_DATABASE_URL=empty_database).exit_code == 0
+
+    def value(query: str) -> Any:
+        return databases.value(empty_database, query)
+
+    of = "FROM orders WHERE order_no"
+    assert value(f"SELECT status || version {of} = 'W-1'") == "pending_payment1"
+    assert value(f"SELECT status || version || (paid_at = placed_at) {of} = 'W-0'") == "paid2true"
+    history = "SELECT string_agg(source_key || ' ' || action || ' ' || to_status, ',')"
+    assert value(f"{history} FROM order_events") == "W-0 payment_succeeded paid"
+    assert value("SELECT topic || version FROM outbox") == "order.paid2"
 
 
 _PAYMENT = """

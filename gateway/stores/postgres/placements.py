@@ -228,7 +228,7 @@ class Placements:
             [placement.submission.order_no for placement in batch],
             [placement.request_id for placement in batch],
             [placement.lookalike for placement in batch],
-            [phone_index(_findable_by(placement)) for placement in batch],
+            [phone_index(placement.phone or _buyer(placement)) for placement in batch],
             [placement.received_at for placement in batch],
             self._is_late,
             [placement.submission.is_test for placement in batch],
@@ -259,7 +259,8 @@ class Placements:
                     order.is_test, order.currency, str(amounts.goods),
                     str(amounts.shop_discount), str(amounts.platform_subsidy),
                     str(amounts.freight), str(amounts.payable), order.buyer_id, to.country,
-                    to.province, to.city, to.district, phone_index(_findable_by(placement)),
+                    to.province, to.city, to.district,
+                    phone_index(placement.phone or _buyer(placement)),
                     _encode_items(order.items).decode(), seal("orders.private", row, private),
                     seal("raw_messages.body", row, placement.raw), order.placed_at,
                     placement.received_at, placement.trigger, hold, is_judged, placement.stock,
@@ -308,12 +309,10 @@ def _placed(records: Sequence[asyncpg.Record], batch: Sequence[Placement]) -> di
     return placed
 
 
-def _findable_by(placement: Placement) -> str:
-    """Return what an order is indexed by: its phone; without one its buyer, whom nobody looks up.
+def _buyer(placement: Placement) -> str:
+    """Return what an order without a phone is indexed by: its buyer, whom nobody looks up.
 
     Under one index for all of them, the late look-up of look-alikes would read every such order.
     """
-    if placement.phone:
-        return placement.phone
     order = placement.submission
     return f"buyer {len(order.channel)} {order.channel} {order.buyer_id}"

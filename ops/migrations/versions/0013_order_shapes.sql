@@ -1,3 +1,25 @@
+-- Orders of 0.00 that wait for a payment that will never come: paid, as they are placed from here on,
+-- with the step in their history and what the outbox tells. First, while only these rows are locked.
+WITH free AS (
+    UPDATE orders
+       SET status = 'paid', version = version + 1, paid_at = placed_at, updated_at = now()
+     WHERE status = 'pending_payment' AND payable = 0 AND paid = 0
+    RETURNING id, version, order_no, placed_at,
+              -- After the placement, before all that followed.
+              (left(id::text, 24) || 'ffffffffffff')::uuid AS step_id,
+              CASE WHEN is_test THEN 'placed-test:' ELSE 'placed:' END || channel AS source
+), history AS (
+    INSERT INTO order_events (
+        id, order_id, source, source_key, action, from_status, to_status, outcome, detail, trigger,
+        occurred_at, received_at
+    )
+    SELECT step_id, id, 'nothing-due-' || source, order_no, 'payment_succeeded', 'pending_payment',
+           'paid', 'applied', 'nothing is due', 'migration', placed_at, now()
+      FROM free
+)
+INSERT INTO outbox (id, order_id, version, topic, priority, created_at)
+SELECT step_id, id, version, 'order.paid', 1, now() FROM free;
+
 -- Tax: added on top of the prices, or contained in them. A constant default rewrites nothing; the
 -- check is not valid for the rows that are there, which all have that default.
 ALTER TABLE orders
