@@ -10,7 +10,7 @@ and https://docs.adyen.com/development-resources/currency-codes
   one: the other values are checked for it, so the signed text has one reading.
 - Not signed are ``live``, ``eventDate``, ``additionalData``, ``reason``, ``paymentMethod``.
   ``live`` can only cause a rejection (test and live have different keys); ``eventDate`` is only
-  the time of the event.
+  the time of the event; ``paymentMethod`` counts only where an account lists some itself.
 - No send time is signed and retries last 30 days: a repeat is recognised by its key.
 - Adyen delivers in sequence and a rejected message blocks the queue. A genuine message that
   cannot be booked is therefore parked, not rejected.
@@ -39,6 +39,9 @@ _REPLIES: dict[contract.Answer, contract.Reply] = {
 }
 
 
+_Method = Annotated[str, Meta(pattern=r"\A[A-Za-z0-9_-]{1,64}\Z")]
+
+
 class Options(Struct, forbid_unknown_fields=True, kw_only=True, frozen=True):
     """The options of an Adyen account."""
 
@@ -49,6 +52,9 @@ class Options(Struct, forbid_unknown_fields=True, kw_only=True, frozen=True):
     #: Who captures payments: Adyen (an authorisation counts as paid then), the merchant by one
     #: request for each payment, or by several (only captures count then).
     capture: adyen_items.Capture = "automatic"
+    #: Payment methods, as in ``paymentMethod``, that Adyen captures at once, whatever ``capture``
+    #: says: no message tells of their capture.
+    captured_at_once: Annotated[list[_Method], Meta(max_length=100)] = []
 
 
 _BODY = msgspec.json.Decoder(adyen_items.Body)
@@ -88,7 +94,7 @@ class Adyen:
         for item in items:
             _check_unambiguous(item)
         notifications = [
-            adyen_items.Notification(item, message.now, self._options.capture)
+            adyen_items.Notification(item, message.now, self._capture_of(item))
             for item in _once(items)
         ]
         return contract.Reading(
@@ -103,6 +109,11 @@ class Adyen:
     def reply(self, answer: contract.Answer) -> contract.Reply:
         """Return ``[accepted]``, which old and new webhooks require, or an error status."""
         return _REPLIES[answer]
+
+    def _capture_of(self, item: Item) -> adyen_items.Capture:
+        """Return who captures the payment that an item is about."""
+        is_at_once = item.payment_method in self._options.captured_at_once
+        return "automatic" if is_at_once else self._options.capture
 
     def _check_signature(self, item: Item) -> None:
         signature = item.additional_data and item.additional_data.hmacSignature

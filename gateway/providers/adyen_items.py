@@ -65,6 +65,7 @@ class Item(Struct, rename="camel"):
     amount: Amount | None = None
     additional_data: Additional | None = None
     event_date: object = None
+    payment_method: object = None
     reason: object = None
 
     def signed_text(self) -> str:

@@ -299,6 +299,7 @@ def test_replies(answer: contract.Answer, status: int, body: bytes) -> None:
         ((SECRET,), {"merchant_account": "A:B"}, "merchant_account"),
         ((SECRET,), OPTIONS | {"live": "true"}, "live"),
         ((SECRET,), OPTIONS | {"capture": "later"}, "capture"),
+        ((SECRET,), OPTIONS | {"captured_at_once": ["i deal"]}, "captured_at_once"),
         ((SECRET,), OPTIONS | {"liv": True}, "liv"),
     ],
 )

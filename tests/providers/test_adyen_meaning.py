@@ -109,6 +109,20 @@ def test_captured_by_the_merchant_an_authorisation_is_not_paid(capture: str) -> 
     assert event == events.Noted("AUTHORISATION:authorised", AT)
 
 
+@pytest.mark.parametrize("capture", ["manual", "several"])
+def test_some_methods_are_captured_at_once_all_the_same(capture: str) -> None:
+    """No message tells of their capture: all that is told of them is read as captured by Adyen."""
+    options = OPTIONS | {"capture": capture, "captured_at_once": ["ideal", "bcmc"]}
+    adapter = adyen.adapter(account(SECRET, **options))
+    paid = read("AUTHORISATION", adapter, of=PAYMENT, paymentMethod="ideal")
+    assert paid == read("AUTHORISATION", of=PAYMENT)
+    assert read("REFUND", adapter, paymentMethod="ideal") == events.RefundSucceeded(**BACK)
+    others: list[Any] = ["visa", None, 7, ["ideal"], {}]
+    for other in others:
+        card = read("AUTHORISATION", adapter, of=PAYMENT, paymentMethod=other)
+        assert card == events.Noted("AUTHORISATION:authorised", AT)
+
+
 def test_captured_by_the_merchant_what_was_captured_is_paid() -> None:
     """Less than was authorised: the rest is released. Later messages name the authorisation."""
     assert read("CAPTURE", MANUAL, merchantReference="SO-1001") == events.PaymentSucceeded(
