@@ -10,22 +10,20 @@ from uuid import UUID
 
 from gateway.domain import authority, events, folding, holds, parcels
 from gateway.domain.following import (
-    DisputeState,
     Done,
     FollowUp,
     OrderState,
     Parcel,
     PaymentState,
-    RefundReport,
     Settle,
     Step,
 )
+from gateway.stores.postgres.followup_payments import KnownPayments
 from gateway.stores.postgres.followup_rows import (
     Context,
     HistoryRow,
     OutboxRow,
     ParkedRow,
-    PaymentName,
     WaitingEvent,
     history_row,
 )
@@ -71,14 +69,8 @@ class Fold:
             for each in orders
             for number in (each.order_no, *each.aliases)
         }
-        self._payments = list(context.payments)
+        self.payments = KnownPayments(context.payments)
         self._read_orders = {order.id: copy.copy(order) for order in orders}
-        self._read_payments = {payment.id: copy.copy(payment) for payment in context.payments}
-        #: By (provider, number): one payment of each account that reported it.
-        self._reported: dict[tuple[str, str], list[PaymentState]] = {}
-        self._of_order: dict[UUID, list[PaymentState]] = {}
-        for row in context.payments:
-            self._index(row)
         self._waiting = {row.id: row for row in context.waiting}
         self._recorded = context.recorded
         self._rules = rules
@@ -125,32 +117,6 @@ class Fold:
         read = self._read_orders
         return [each for each in self._orders.values() if each.version != read[each.id].version]
 
-    def changed_payments(self) -> list[PaymentState]:
-        """Return the payments that are new or different."""
-        read = self._read_payments
-        return [payment for payment in self._payments if payment != read.get(payment.id)]
-
-    def new_names(self) -> list[PaymentName]:
-        """Return the further numbers of payments that were not known."""
-        return [
-            PaymentName(payment.provider, name, payment.id)
-            for payment in self.changed_payments()
-            for name in payment.names
-            if name not in self._names_read(payment)
-        ]
-
-    def new_refunds(self) -> list[RefundReport]:
-        """Return what was told of refunds and is not stored."""
-        known = {report for payment in self._read_payments.values() for report in payment.refunds}
-        changed = self.changed_payments()
-        return [report for each in changed for report in each.refunds if report not in known]
-
-    def changed_disputes(self) -> list[DisputeState]:
-        """Return the disputes that are new or different."""
-        known = {dispute for each in self._read_payments.values() for dispute in each.disputes}
-        changed = self.changed_payments()
-        return [dispute for each in changed for dispute in each.disputes if dispute not in known]
-
     def changed_parcels(self) -> list[Parcel]:
         """Return the parcels of changed orders that are new or different."""
         return [
@@ -159,10 +125,6 @@ class Fold:
             if order.parcels != self._read_orders[order.id].parcels
             for parcel in order.parcels
         ]
-
-    def _names_read(self, payment: PaymentState) -> tuple[str, ...]:
-        read = self._read_payments.get(payment.id)
-        return read.names if read is not None else ()
 
     def _order_of(self, entry: FollowUp) -> OrderState | None:
         """Return the event's order in the account's channels: by transaction, number or parcel.
@@ -192,7 +154,7 @@ class Fold:
 
     def _order_paid_by(self, entry: FollowUp) -> OrderState | None:
         """Return the order that the entry's transaction paid; its own account's payment first."""
-        reported = self._payments_of(entry)
+        reported = self.payments.named(entry.provider, entry.event)
         for payment in sorted(reported, key=lambda payment: payment.source != entry.source):
             order = self._orders.get(payment.order_id) if payment.order_id is not None else None
             if order is not None and authority.may_touch(
@@ -200,25 +162,6 @@ class Fold:
             ):
                 return order
         return None
-
-    def _payments_of(self, entry: FollowUp | WaitingEvent) -> list[PaymentState]:
-        found: list[PaymentState] = []
-        for name in events.names(entry.event):
-            for payment in self._reported.get((entry.provider, name), ()):
-                if not any(each is payment for each in found):
-                    found.append(payment)
-        return found
-
-    def _index(self, payment: PaymentState) -> None:
-        """Make a payment found by all its numbers, and by its order. Repeats are harmless."""
-        for name in (payment.transaction_id, *payment.names):
-            same = self._reported.setdefault((payment.provider, name), [])
-            if not any(each is payment for each in same):
-                same.append(payment)
-        if payment.order_id is not None:
-            mine = self._of_order.setdefault(payment.order_id, [])
-            if not any(each is payment for each in mine):
-                mine.append(payment)
 
     def _apply(
         self,
@@ -231,7 +174,10 @@ class Fold:
     ) -> Step:
         event = entry.event
         payment = authority.payment_of(
-            self._payments_of(entry), source=entry.source, channels=entry.channels, order=order
+            self.payments.named(entry.provider, event),
+            source=entry.source,
+            channels=entry.channels,
+            order=order,
         )
         is_new_payment = False
         if payment is None and isinstance(event, events.PaymentSucceeded):
@@ -243,9 +189,7 @@ class Fold:
             status = order.status if order is not None else None
             step = Step("repeat", status, status)
         else:
-            known = [] if order is None else list(self._of_order.get(order.id, ()))
-            if payment is not None and not any(each is payment for each in known):
-                known.append(payment)
+            known = self.payments.of(order.id if order is not None else None, payment)
             step = folding.apply(
                 event,
                 order=order,
@@ -255,7 +199,7 @@ class Fold:
                 rules=self._rules,
             )
             for each in known if payment is not None else ():
-                self._index(each)
+                self.payments.index(each)
         if step.outcome == "waiting" and not is_new:
             return step
         if payment is not None and order is not None and step.outcome == "repeat":
@@ -291,15 +235,14 @@ class Fold:
             paid_at=event.occurred_at,
             is_provisional=event.is_provisional,
         )
-        self._payments.append(payment)
-        self._index(payment)
+        self.payments.add(payment)
         return payment
 
     def _close_own(
         self, entry: FollowUp | WaitingEvent, order: OrderState, counted: PaymentState
     ) -> None:
         """Mark the account's own report of a transaction that another account's report counts."""
-        for own in self._payments_of(entry):
+        for own in self.payments.named(entry.provider, entry.event):
             if own is not counted and own.source == entry.source and own.standing == "waiting":
                 own.order_id, own.standing = order.id, "repeat"
 
@@ -335,7 +278,8 @@ class Fold:
         if order.has_number(row.order_no) and row.is_test is order.is_test:
             return True
         names_payment = not row.order_no or isinstance(row.event, events.MONEY_BACK)
-        return names_payment and any(p.order_id == order.id for p in self._payments_of(row))
+        paid = self.payments.named(row.provider, row.event) if names_payment else ()
+        return any(payment.order_id == order.id for payment in paid)
 
     def _try_waiting(self, row: WaitingEvent, order: OrderState) -> bool:
         step = self._apply(row, order, self._new_id(), ("waiting", str(row.id)), is_new=False)

@@ -110,7 +110,7 @@ class FollowUps:
         raw = fold.raw
         # Sorted by their unique keys, or two batches with the same events could deadlock.
         history = sorted(fold.history, key=lambda row: (row.source, row.source_key))
-        payments = sorted(fold.changed_payments(), key=lambda row: (row.transaction_id, row.source))
+        payments = sorted(fold.payments.changed(), key=lambda row: (row.transaction_id, row.source))
         return [
             _encode(history).decode(),
             _encode(fold.changed_orders()).decode(),
@@ -124,9 +124,9 @@ class FollowUps:
             [entry.source for entry in raw],
             [seal("raw_messages.body", entry.id.bytes, entry.raw or b"") for entry in raw],
             [entry.received_at for entry in raw],
-            _encode(fold.new_names()).decode(),
-            _encode(fold.new_refunds()).decode(),
-            _encode(fold.changed_disputes()).decode(),
+            _encode(fold.payments.new_names()).decode(),
+            _encode(fold.payments.new_refunds()).decode(),
+            _encode(fold.payments.changed_disputes()).decode(),
             _encode(fold.changed_parcels()).decode(),
         ]
 
