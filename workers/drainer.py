@@ -276,8 +276,9 @@ class Drainer:
             await self._park_order("journal:placements", str(order.id), order.raw, reason, order)
             return _PARKED
         placed = await self._intake.accept_order(placement)
-        if (told := told_anew.of_journaled(placement, placed)) is not None:
-            await self._intake.accept_event(told)
+        if placed.answer == "conflict" and (account := told_anew.account(placement)):
+            for told in told_anew.parts(placement, placed, account=account):
+                await self._intake.accept_event(told)
             return _Outcome(True, part=order.id)
         if placed.answer in ("conflict", "key_reused"):
             # Acknowledged while Postgres could not be asked; an operator must choose one of two.

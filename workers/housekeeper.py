@@ -4,8 +4,6 @@ import asyncio
 import logging
 from datetime import timedelta
 
-from gateway.domain.errors import TidegateError
-from gateway.runtime import lifecycle
 from gateway.runtime.clock import Clock
 from gateway.stores.postgres.maintenance import Maintenance
 from workers import metrics
@@ -42,17 +40,10 @@ class Housekeeper:
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Work until ``stopping`` is set. What fails is tried again by the next round."""
-        while not stopping.is_set():
-            try:
-                await self.round()
-            except TidegateError as exc:
-                self._rounds.postponed(exc)
-            else:
-                self._rounds.done()
-            await lifecycle.pause(stopping, _ROUND_S)
+        await self._rounds.run(stopping, self.round, pause_s=_ROUND_S)
 
-    async def round(self) -> None:
-        """Do all steps once. Raises ``Unavailable``."""
+    async def round(self) -> bool:
+        """Do all steps once; nothing is left then. Raises ``Unavailable``."""
         now = self._clock.now()
         await self._maintenance.create_months(now)
         for name in await self._maintenance.drop_months(now, self._raw_months):
@@ -64,3 +55,4 @@ class Housekeeper:
             now - self._rejected_retention, self._rejected_rows_max
         )
         metrics.DELETED.labels("rejected_callbacks").inc(callbacks)
+        return False

@@ -2,7 +2,7 @@
 
 from prometheus_client import Counter, Gauge
 
-#: tasks: drainer, sweeper, housekeeper, parked
+#: tasks: drainer, sweeper, timeouts, housekeeper, parked
 ROUNDS = Counter(
     "tidegate_worker_rounds",
     "Rounds of a task of this worker: done, or postponed because a part did not answer.",
@@ -21,6 +21,9 @@ SETTLED = Counter(
 )
 OVERDUE = Counter(
     "tidegate_overdue_events", "Events parked because they waited too long for their order."
+)
+TIMED_OUT = Counter(
+    "tidegate_timed_out_orders", "Orders closed because nothing of them was paid in time."
 )
 DELETED = Counter(
     "tidegate_deleted", "What the housekeeper deleted because its time was over.", ["what"]

@@ -5,8 +5,6 @@ A counter of what was parked begins at zero with each process; what is open is i
 
 import asyncio
 
-from gateway.domain.errors import TidegateError
-from gateway.runtime import lifecycle
 from gateway.stores.postgres.maintenance import Maintenance
 from workers import metrics
 from workers.rounds import Rounds
@@ -24,20 +22,14 @@ class ParkedRows:
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Publish until ``stopping`` is set."""
-        while not stopping.is_set():
-            try:
-                await self.round()
-            except TidegateError as exc:
-                self._rounds.postponed(exc)
-            else:
-                self._rounds.done()
-            await lifecycle.pause(stopping, _ROUND_S)
+        await self._rounds.run(stopping, self.round, pause_s=_ROUND_S)
 
-    async def round(self) -> None:
-        """Publish once. Raises ``Unavailable``."""
+    async def round(self) -> bool:
+        """Publish once; nothing is left then. Raises ``Unavailable``."""
         found = await self._maintenance.parked()
         counts = dict.fromkeys(self._reasons, 0) | {each.reason: each.rows for each in found}
         self._reasons = set(counts)
         for reason, rows in counts.items():
             metrics.PARKED_OPEN.labels(reason).set(rows)
         metrics.PARKED_OLDEST_S.set(max((each.oldest_s for each in found), default=0.0))
+        return False

@@ -1,8 +1,11 @@
 """What the rounds of a task come to: a metric, a log line where it fails, and its readiness."""
 
+import asyncio
 import logging
+from collections.abc import Awaitable, Callable
 
 from gateway.domain.errors import TidegateError
+from gateway.runtime import lifecycle
 from gateway.runtime.clock import Clock
 from workers import metrics
 
@@ -22,6 +25,25 @@ class Rounds:
         # Exists from the start: that a task postponed nothing is a 0, not a gap.
         self._done = metrics.ROUNDS.labels(task, "done")
         self._postponed = metrics.ROUNDS.labels(task, "postponed")
+
+    async def run(
+        self, stopping: asyncio.Event, do: Callable[[], Awaitable[bool]], *, pause_s: float
+    ) -> None:
+        """Do one round after the other until ``stopping`` is set, with ``pause_s`` in between.
+
+        ``do`` returns whether it left something that the next round is to take up at once. What it
+        could not do, raising, the next round tries again.
+        """
+        while not stopping.is_set():
+            try:
+                is_more = await do()
+            except TidegateError as exc:
+                self.postponed(exc)
+                is_more = False
+            else:
+                self.done()
+            if not is_more:
+                await lifecycle.pause(stopping, pause_s)
 
     def done(self) -> None:
         """Record a round that did all it should."""

@@ -26,12 +26,19 @@ from workers.reload import WorkerConfiguration
 from workers.rounds import Rounds
 from workers.status_listener import NOT_CONFIGURED, StatusListener
 from workers.sweeper import Sweeper
+from workers.timeouts import Timeouts
 
 _log = logging.getLogger(__name__)
 
 #: The tasks that work in rounds, and after how many seconds without one they are not ready: many
 #: times what a round takes, with the time that a commit or a deletion may take.
-_OVERDUE_S = {"drainer": 60.0, "sweeper": 60.0, "parked": 120.0, "housekeeper": 900.0}
+_OVERDUE_S = {
+    "drainer": 60.0,
+    "sweeper": 60.0,
+    "timeouts": 60.0,
+    "parked": 120.0,
+    "housekeeper": 900.0,
+}
 
 
 def run(settings: Settings, *, load: Callable[[], Settings], hangups: Hangups) -> int:
@@ -83,6 +90,15 @@ def tasks(gateway: Gateway) -> dict[str, lifecycle.Task]:
             rounds=rounds["sweeper"],
             sweep_s=settings.sweep_s,
             unknown_order_s=settings.unknown_order_s,
+        ),
+        "timeouts": Timeouts(
+            maintenance=gateway.maintenance,
+            intake=gateway.intake,
+            journal=gateway.stores.journal_streams,
+            policies=gateway.policies,
+            new_id=gateway.new_id,
+            clock=gateway.clock,
+            rounds=rounds["timeouts"],
         ),
         "parked": ParkedRows(maintenance=gateway.maintenance, rounds=rounds["parked"]),
         "housekeeper": Housekeeper(

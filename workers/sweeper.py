@@ -7,9 +7,7 @@ seconds the sweeper applies the event to its order, through the same intake as e
 import asyncio
 import logging
 
-from gateway.domain.errors import TidegateError
 from gateway.intake.accept import Intake
-from gateway.runtime import lifecycle
 from gateway.stores.postgres.maintenance import Maintenance
 from workers import metrics
 from workers.rounds import Rounds
@@ -40,16 +38,10 @@ class Sweeper:
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Sweep until ``stopping`` is set. What fails is tried again by the next round."""
-        while not stopping.is_set():
-            try:
-                settled = await self.sweep()
-            except TidegateError as exc:
-                self._rounds.postponed(exc)
-                settled = 0
-            else:
-                self._rounds.done()
-            if settled < _ORDERS_MAX:
-                await lifecycle.pause(stopping, self._sweep_s)
+        await self._rounds.run(stopping, self._round, pause_s=self._sweep_s)
+
+    async def _round(self) -> bool:
+        return await self.sweep() == _ORDERS_MAX
 
     async def sweep(self) -> int:
         """Settle orders that something waits for; return how many. Raises ``Unavailable``."""

@@ -66,7 +66,10 @@ def payload(order: Submission) -> bytes:
     """16 bytes over the whole decoded order: the order of keys and white space do not count.
 
     A tax of zero is none: an order without tax has the digest that it had before there was any.
+    What was paid, and the state that the platform has it in, is not what was ordered.
     """
+    if order.payment is not UNSET or order.platform_state is not UNSET:
+        order = replace(order, payment=UNSET, platform_state=UNSET)
     if _names_tax(order):
         order = _without_zero_tax(order)
     return _digest_of(_ENCODER.encode(order))

@@ -27,6 +27,7 @@ _BLANKS: _Blanks = {
     **_CONTROLS,
     **dict.fromkeys([*range(0x202A, 0x202F), *range(0x2066, 0x206A)], " "),
 }
+_ORDER = ("remark", "platform_state")
 _RECIPIENT = ("name", "street", "province", "city", "district", "postcode", "id_number")
 
 
@@ -43,7 +44,7 @@ def tidied(text: str) -> str:
 def tidied_order(order: orders.Submission, *, with_ids: bool) -> orders.Submission:
     """Return an order whose free text is tidied; ``with_ids``: its SKUs and buyer are as well."""
     replace = msgspec.structs.replace
-    changes = _changes(order, ["remark", "buyer_id"] if with_ids else ["remark"])
+    changes = _changes(order, [*_ORDER, "buyer_id"] if with_ids else _ORDER)
     to = order.to
     of_recipient = _changes(to, _RECIPIENT) | _changes(to, ["phone"], _CONTROLS)
     if of_recipient:

@@ -15,7 +15,7 @@ COLUMNS = (
     "recipient_name", "recipient_phone", "country", "province", "city", "district", "street",
     "postcode", "id_number", "remark", "carrier", "tracking_no", "placed_at", "received_at",
     "updated_at", "paid_at", "shipped_at", "completed_at", "closed_at", "stock_check", "items",
-    "attributes", "unreadable", "tax", "tax_included", "unclear",
+    "attributes", "unreadable", "tax", "tax_included", "platform_state", "unclear",
 )  # fmt: skip
 
 #: What makes a spreadsheet take a cell for a formula (OWASP, CSV Injection).
@@ -52,6 +52,7 @@ def _row(order: OrderView) -> tuple[str, ...]:
         _time(order.completed_at), _time(order.closed_at),
         order.stock_check or "", msgspec.json.encode(order.items).decode(), attributes,
         " ".join(order.unreadable), amounts.tax, _flag(amounts.tax_included),
+        _harmless(order.platform_state),
         " ".join(order.unclear),
     )  # fmt: skip
 

@@ -26,14 +26,18 @@ _RECIPIENT: dict[str, Any] = {
     "name": "A", "phone": "13800138000", "country": "CN", "street": "A", "province": "A",
     "city": "A", "district": "A", "postcode": None, "id_number": None,
 }  # fmt: skip
+_PAYMENT: dict[str, Any] = {
+    "provider": "a", "transaction_id": "A", "paid_at": "2026-01-01T00:00:00Z", "amount": "1",
+}  # fmt: skip
 _ORDER: dict[str, Any] = {
     "channel": "A", "order_no": "A", "buyer_id": "A", "placed_at": "2026-01-01T00:00:00Z",
     "currency": "CNY", "items": [_ITEM], "amounts": _AMOUNTS, "recipient": _RECIPIENT,
-    "remark": None, "is_test": False, "attributes": None,
+    "remark": None, "is_test": False, "attributes": None, "payment": _PAYMENT,
+    "platform_state": None,
 }  # fmt: skip
 
 _STEP = re.compile(r"[^.\[\]]+")
-_MONEY = re.compile(r"amounts\.\w+|items\[\d+\]\.(?:unit_price|discount|tax)")
+_MONEY = re.compile(r"amounts\.\w+|payment\.amount|items\[\d+\]\.(?:unit_price|discount|tax)")
 _SUMS = ("amounts.goods", "amounts.tax", "amounts.payable")
 
 
@@ -46,8 +50,9 @@ def repaired(plain: Any, wrong: Sequence[Fault]) -> Submission | None:
         return None
     order = _known(plain, _ORDER)
     order["amounts"] = _known(order.get("amounts"), _AMOUNTS)
-    if order.get("recipient") is not None:
-        order["recipient"] = _known(order["recipient"], _RECIPIENT)
+    for name, sample in (("recipient", _RECIPIENT), ("payment", _PAYMENT)):
+        if order.get(name) is not None:
+            order[name] = _known(order[name], sample)
     if isinstance(order.get("items"), list):
         order["items"] = [_known(item, _ITEM) for item in order["items"]]
     for fault in wrong:

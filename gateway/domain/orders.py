@@ -159,6 +159,41 @@ class Recipient(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 _NOBODY = Recipient(country="")
 
 
+class SubmittedPayment(Struct, frozen=True, forbid_unknown_fields=True):
+    """What the buyer has paid already, as the platform knows that took the money.
+
+    It is booked with the order, in the same answer. Only orders of channels whose `paid_by` is
+    `platform` may have it. It is no part of what makes two submissions the same: an order that
+    comes again with a payment is paid then.
+    """
+
+    provider: Annotated[
+        str,
+        Meta(
+            pattern=r"^[a-z0-9_]{1,32}$(?!\n)",
+            description="Who moved the money: a payment provider, or the platform itself.",
+            examples=["alipay"],
+            extra={"plain": "have 1 to 32 of a to z, 0 to 9 and _"},
+        ),
+    ]
+    transaction_id: Annotated[
+        str,
+        Meta(
+            min_length=1,
+            max_length=128,
+            pattern=r"^[!-~]+$(?!\n)",
+            description="The provider's number of the payment; refunds name it.",
+            examples=["2026112322001"],
+            extra={"plain": "have only visible ASCII characters, without spaces"},
+        ),
+    ]
+    paid_at: Annotated[datetime, Meta(tz=True, description="When, with its zone (RFC 3339).")]
+    amount: Annotated[
+        Money | UnsetType,
+        Meta(description="Without it, all that is payable.", examples=["199.00"]),
+    ] = UNSET
+
+
 class Submission(Struct, frozen=True, forbid_unknown_fields=True):
     """An order as a storefront submits it."""
 
@@ -193,6 +228,15 @@ class Submission(Struct, frozen=True, forbid_unknown_fields=True):
         ),
     ] = False
     attributes: dict[str, Any] | None = None
+    # Left unset where there is none, as the tax is.
+    payment: Annotated[
+        SubmittedPayment | UnsetType | None,
+        Meta(description="What the buyer has paid already; not in every channel."),
+    ] = UNSET
+    platform_state: Annotated[
+        Annotated[str, _text(64, 0)] | UnsetType | None,
+        Meta(description="The platform's own word for the state that the order is in."),
+    ] = UNSET
 
     @property
     def to(self) -> Recipient:
@@ -278,6 +322,11 @@ def decode_shop_order(text: bytes) -> Submission:
     if order["recipient"] is not None:
         order["recipient"] = Recipient(**order["recipient"])
     order["placed_at"] = datetime.fromisoformat(order["placed_at"])
+    if order.get("payment"):
+        paid = _with_decimals(order["payment"], ("amount",))
+        order["payment"] = SubmittedPayment(
+            **paid | {"paid_at": datetime.fromisoformat(paid["paid_at"])}
+        )
     return Submission(**order)
 
 

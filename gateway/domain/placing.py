@@ -49,7 +49,12 @@ class Placement(Struct, frozen=True):
     @property
     def may_be_double_click(self) -> bool:
         """Whether nothing but its number says that it is an order of its own."""
-        return self.request_id is None and not self.is_from_shop
+        return self.request_id is None and not self.is_taken
+
+    @property
+    def is_taken(self) -> bool:
+        """Whether a shop or a platform has it already, or even the money: it is an order."""
+        return self.is_from_shop or bool(self.submission.payment)
 
 
 class ExistingOrder(Struct, frozen=True):
@@ -111,9 +116,13 @@ class Placed(Struct, frozen=True):
 
 
 class Conflict(Placed, frozen=True):
-    """The answer ``conflict``. ``amendments``: how often the stored order was told anew."""
+    """The answer ``conflict``. ``amendments``: how often the stored order was told anew.
+
+    ``differs``: the names of what differs, of an order of a shop; None: not compared.
+    """
 
     amendments: int = 0
+    differs: tuple[str, ...] | None = None
 
 
 class Insert(Struct, frozen=True):
@@ -163,7 +172,7 @@ def judge(placement: Placement, matches: Matches) -> Placed | Insert | Alias:
         policy = placement.policy
         if placement.may_be_double_click and matches.apart_s < policy.lookalike_window_s:
             return Alias(existing)
-        if policy.lookalike == "replay" and not placement.is_from_shop:
+        if policy.lookalike == "replay" and not placement.is_taken:
             return Alias(existing)
         if policy.lookalike != "off":
             return Insert("lookalike", existing.order_no)

@@ -32,21 +32,30 @@ def _adds_up(order: Submission, unit: Decimal) -> bool:
                 return False
             shares += item.tax
     amounts = order.amounts
-    tax = amounts.tax or money.ZERO
     off_shop, off_platform = amounts.shop_discount, amounts.platform_subsidy
-    return (
+    if not (
         money.is_exact(amounts.goods, unit)
-        and amounts.goods == goods
         and money.is_exact(off_shop, unit)
         and money.is_exact(off_platform, unit)
         and money.is_exact(amounts.freight, unit)
         and money.is_exact(amounts.payable, unit)
-        and (amounts.tax is UNSET or money.is_exact(tax, unit))
-        and shares <= tax
-        and amounts.payable == goods - off_shop - off_platform + amounts.freight + _added(order)
-        and (not amounts.tax_included or tax <= goods + amounts.freight)
-        and goods < money.AMOUNT_LIMIT
-    )
+    ):
+        return False
+    payable = goods - off_shop - off_platform + amounts.freight
+    if amounts.tax is not UNSET:
+        if not _tax_adds_up(amounts.tax, shares, order, unit):
+            return False
+        payable += _added(order)
+    elif shares:
+        return False
+    return amounts.goods == goods and amounts.payable == payable and goods < money.AMOUNT_LIMIT
+
+
+def _tax_adds_up(tax: Decimal, shares: Decimal, order: Submission, unit: Decimal) -> bool:
+    amounts = order.amounts
+    if not money.is_exact(tax, unit) or shares > tax:
+        return False
+    return not amounts.tax_included or tax <= amounts.goods + amounts.freight
 
 
 def _added(order: Submission) -> Decimal:

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
 import msgspec
+from msgspec import UNSET
 
 from gateway.domain import countries, free_text, money, orders, phones, sums
 from gateway.domain.errors import Fault, Invalid
@@ -20,6 +21,8 @@ _EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
 ATTRIBUTES_DEPTH_MAX = 16
 _MISSING = "is missing"
 _EMPTY = "must not be empty"
+_FUTURE = "lies in the future"
+_PAST = "lies before the year 2000"
 
 
 class Checked(NamedTuple):
@@ -36,12 +39,14 @@ def check(
     now: datetime,
     is_from_shop: bool = False,
     needs_recipient: bool = True,
+    takes_payment: bool = False,
 ) -> Checked:
     """Return ``order`` as it may be stored. Raises ``Invalid`` with every fault.
 
     Free text is tidied. An order that a shop has already taken (``is_from_shop``) cannot be sent
     back: it may lack an address, and what identifies is tidied in it as well.
-    ``needs_recipient``: whether the channel asks for name, phone and street.
+    ``needs_recipient``: whether the channel asks for name, phone and street; ``takes_payment``:
+    whether an order of it may come with its payment.
     """
     faults: list[Fault] = []
     is_plain = _is_plain(order)
@@ -51,14 +56,17 @@ def check(
         known = ", ".join(sorted(channels))
         faults.append(Fault("channel", f"unknown channel; configured are {known}"))
     if order.placed_at > now + PLACED_AHEAD_MAX:
-        faults.append(Fault("placed_at", "lies in the future"))
+        faults.append(Fault("placed_at", _FUTURE))
     elif order.placed_at < _EPOCH:
-        faults.append(Fault("placed_at", "lies before the year 2000"))
+        faults.append(Fault("placed_at", _PAST))
     decimals = money.DECIMALS.get(order.currency)
     if decimals is None:
         faults.append(Fault("currency", "is not an ISO 4217 currency in use"))
     else:
         faults += sums.faults(order, decimals)
+    if order.payment:
+        is_open = takes_payment or order.channel not in channels
+        faults += _payment_faults(order, order.payment, now, is_open=is_open)
     if is_from_shop:
         _check_lengths(order, faults)
     else:
@@ -92,6 +100,27 @@ def _check_recipient(to: orders.Recipient | None, faults: list[Fault], *, is_nee
         faults.append(Fault("recipient.country", "is not a country of ISO 3166-1"))
 
 
+def _payment_faults(
+    order: orders.Submission, payment: orders.SubmittedPayment, now: datetime, *, is_open: bool
+) -> list[Fault]:
+    if not is_open:
+        reason = f"is not taken: the channel {order.channel} is not configured as paid_by platform"
+        return [Fault("payment", reason)]
+    found = []
+    if payment.paid_at > now + PLACED_AHEAD_MAX:
+        found.append(Fault("payment.paid_at", _FUTURE))
+    elif payment.paid_at < _EPOCH:
+        found.append(Fault("payment.paid_at", _PAST))
+    decimals = money.DECIMALS.get(order.currency)
+    if payment.amount is not UNSET and decimals is not None:
+        reason = money.fault(payment.amount, decimals) or ""
+        if not reason and not payment.amount and order.amounts.payable:
+            reason = "must be more than 0, or be left out where all is paid"
+        if reason:
+            found.append(Fault("payment.amount", reason))
+    return found
+
+
 def _check_lengths(order: orders.Submission, faults: list[Fault]) -> None:
     """Find what decoding finds in a submitted order: text too long, lines or pieces too many."""
     to = order.to
@@ -108,6 +137,7 @@ def _check_lengths(order: orders.Submission, faults: list[Fault]) -> None:
         ("recipient.postcode", to.postcode or "", range(17)),
         ("recipient.id_number", to.id_number or "", range(33)),
         ("remark", order.remark or "", range(1025)),
+        ("platform_state", order.platform_state or "", range(65)),
     ]
     for n, item in enumerate(order.items):
         texts.append((f"items[{n}].sku", item.sku, range(1, 65)))
@@ -129,6 +159,7 @@ def _is_plain(order: orders.Submission) -> bool:
     texts = [
         order.buyer_id, to.name or "", to.phone or "", to.province, to.city, to.district,
         to.street or "", to.postcode or "", to.id_number or "", order.remark or "",
+        order.platform_state or "",
     ]  # fmt: skip
     for item in order.items:
         texts += (item.sku, item.name)

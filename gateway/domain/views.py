@@ -136,6 +136,7 @@ class OrderView(Struct, frozen=True):
         bool, Meta(description="Whether the courier collects the money: it may leave unpaid.")
     ]
     stock_check: StockCheck | None
+    platform_state: str | None
     unreadable: Unreadable
     unclear: Unclear
 
@@ -195,6 +196,7 @@ class StoredOrder(Struct, frozen=True):
     closed_cause: Literal["timed_out", "cancelled"] | None
     pays_on_delivery: bool
     stock_check: StockCheck | None
+    platform_state: str | None
 
 
 def view(order: StoredOrder, *, in_clear: bool) -> OrderView:
@@ -250,6 +252,7 @@ def view(order: StoredOrder, *, in_clear: bool) -> OrderView:
         closed_cause=order.closed_cause,
         pays_on_delivery=order.pays_on_delivery,
         stock_check=order.stock_check,
+        platform_state=order.platform_state,
         unreadable=[] if private is not None else list(SEALED_FIELDS),
         unclear=_unclear(order),
     )

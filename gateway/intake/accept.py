@@ -9,7 +9,7 @@ from uuid import UUID
 
 import msgspec
 
-from gateway.domain import fingerprint, orders, validation
+from gateway.domain import fingerprint, orders, submitted_payments, validation
 from gateway.domain.channels import Policies
 from gateway.domain.errors import TidegateError, Unavailable
 from gateway.domain.following import Done, FollowUp, Settle
@@ -138,6 +138,7 @@ class Intake:
             needs_recipient=not was_accepted
             and policy is not None
             and policy.recipient == "required",
+            takes_payment=was_accepted or (policy is not None and policy.paid_by == "platform"),
         )
         # A storefront is held to what it sent. A shop's order is journaled as it is stored.
         payload_digest = fingerprint.payload(order if is_from_shop else submission)
@@ -177,7 +178,23 @@ class Intake:
         metrics.PLACEMENT[placed.answer].inc()
         if placed.has_waiting:
             await self.pair(placed)
+        if placement.submission.payment:
+            placed = await self._pay(placement, placed)
         return placed
+
+    async def _pay(self, placement: Placement, placed: Placed) -> Placed:
+        """Book the payment that came with an order; return the answer to both."""
+        paid = submitted_payments.follow_up(placement, placed, id_=self._new_id())
+        if paid is None:
+            return placed
+        done: Done | None = await self.accept_event(paid)
+        if done is not None and done.outcome == "repeat" and not placed.is_journaled:
+            try:
+                # Booked before; what became of it, only the order says.
+                done = await self.settle(placed.id)
+            except Unavailable:
+                done = None
+        return submitted_payments.paid_with(placement, placed, done)
 
     def begin(self, placement: Placement) -> asyncio.Future[Placed] | None:
         """Queue an order and return a future for ``end``; None: use ``accept_order`` for it.
@@ -185,7 +202,11 @@ class Intake:
         This is ``accept_order`` for callers that take callbacks: a coroutine and a task for each
         order cost more than its place in the batch. Raises ``Unavailable`` when too many wait.
         """
-        if placement.exact in self._in_flight or placement.stock == "missing":
+        if (
+            placement.exact in self._in_flight
+            or placement.stock == "missing"
+            or placement.submission.payment
+        ):
             return None
         try:
             return self._queue(placement)

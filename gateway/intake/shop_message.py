@@ -76,10 +76,7 @@ async def _accept_parts(message: ShopMessage, *, intake: Intake, message_id: UUI
         is_test = order.is_test
         different, keeps = await _place(message, order, id_, intake=intake)
         is_kept = is_kept or keeps
-        if different is not None:
-            part = _part(message, id_, *different, is_test)
-            # Its number may be another order's in another channel of the account.
-            left.append(msgspec.structs.replace(part, channels=(order.channel,)))
+        left += different
     at = 0
     while at < len(left) and not is_kept:
         is_kept = await _tell(left[at], intake)
@@ -102,7 +99,7 @@ async def _tell(entry: FollowUp, intake: Intake) -> bool:
 
 async def _place(
     message: ShopMessage, order: Submission, id_: UUID, *, intake: Intake
-) -> tuple[tuple[str, Event] | None, bool]:
+) -> tuple[list[MessagePart], bool]:
     """Place an order; return what is left to tell of it, and whether it stored the message."""
     try:
         placement = intake.shop_placement(
@@ -113,14 +110,15 @@ async def _place(
             policies=message.policies,
         )
     except Invalid as exc:
-        return told_anew.not_storable(order, exc.faults, message.received_at), False
+        key, event = told_anew.not_storable(order, exc.faults, message.received_at)
+        return [_part(message, id_, key, event, order.is_test)], False
     try:
         placed = await intake.accept_order(placement)
     except Poisoned:
-        return None, False
+        return [], False
     if placed.answer == "conflict":
-        return told_anew.amendment(order, placed, message.received_at), False
-    return None, placed.answer == "placed" and not placed.is_journaled
+        return told_anew.parts(placement, placed, account=message.source), False
+    return [], placed.answer == "placed" and not placed.is_journaled
 
 
 def _follow_up(message: ShopMessage, id_: UUID, key: str, event: Event, is_test: bool) -> FollowUp:

@@ -1,8 +1,9 @@
-"""Stripe's payments: intents, checkout sessions, charges without an intent, invoices.
+"""Stripe's payments: intents, checkout sessions, charges, invoices.
 
-A payment is what was captured, in the shop's currency, under the intent's number. The buyer's
-currency (``presentment_details``) is not read. Messages about one payment name each other: a
-session its invoice, an intent its charge, a payment of an invoice both.
+A payment is what was captured, in the shop's currency, under the intent's number; that of a charge
+without an intent is the charge's. The buyer's currency (``presentment_details``) is not read.
+Messages about one payment name each other: a session its invoice, an intent its charge, a payment
+of an invoice both.
 """
 
 from collections.abc import Mapping
@@ -229,18 +230,24 @@ def _shop_total(session: _Session) -> tuple[Decimal, str]:
 
 def _charge_succeeded(occurred: Occurred) -> events.Event:
     charge = fields.decoded(stripe_snapshot.CHARGE, occurred.snapshot)
-    # The intent reports the same money; a charge that is not captured is only authorised.
-    if stripe_snapshot.number(charge.payment_intent) or charge.captured is False:
+    if charge.captured is False:
+        # Only authorised.
         return occurred.noted()
     if charge.paid_minor is None:
         raise fields.malformed("a charge without an amount")
+    paid_by = stripe_snapshot.number(charge.payment_intent)
+    if paid_by and charge.paid_minor != charge.amount:
+        # Perhaps a part, and more will be captured: the intent tells of all of it, once.
+        return occurred.noted()
     amount, currency = stripe_snapshot.amount(charge.paid_minor, charge.currency)
+    own = paid_by or fields.transaction_id(charge.id)
     return events.PaymentSucceeded(
-        transaction_id=fields.transaction_id(charge.id),
+        transaction_id=own,
         order_no=occurred.order_no(charge.metadata),
         amount=amount,
         currency=currency,
         occurred_at=occurred.at,
+        names=stripe_snapshot.names(own, charge.id, charge.invoice),
     )
 
 

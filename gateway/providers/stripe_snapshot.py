@@ -79,6 +79,8 @@ class Charge(Struct, kw_only=True):
     amount_captured: int | None = None
     amount_refunded: int | None = None
     payment_intent: object = None
+    #: Until version 2025-03-31.
+    invoice: object = None
     failure_balance_transaction: object = None
     metadata: object = None
 

@@ -57,7 +57,8 @@ class Channel(Struct, frozen=True, forbid_unknown_fields=True):
     #: Who takes the money: `provider`: only its messages make an order paid; `platform`: whoever
     #: may submit the channel's orders may submit them as paid already.
     paid_by: Literal["provider", "platform"] = "provider"
-    #: Seconds after which an order that is not paid at all is closed as `timed_out`. 0: never.
+    #: Seconds after which an order that is not paid at all is closed as `timed_out`. 0: never. An
+    #: order keeps the time that it was placed with; with 0, none is closed any more.
     unpaid_timeout_s: Annotated[int, Meta(ge=0, le=90 * 86400)] = 0
     #: Rate limit of the channel's orders per second, over all processes; above it 429. 0: no limit.
     #: And the burst: how many at once.

@@ -133,6 +133,18 @@ def test_says_what_does_not_add_up(sent: Submission, expected: dict[str, str]) -
     assert faults(sent) == expected
 
 
+_NAMES = ("goods", "shop_discount", "platform_subsidy", "freight", "tax", "payable")
+
+
+@pytest.mark.parametrize("text", ["sNaN", "NaN", "-Infinity", "Infinity", "1E+999999999", "-1"])
+@pytest.mark.parametrize("name", _NAMES)
+@pytest.mark.parametrize("is_included", [False, True])
+def test_no_number_breaks_the_sums(name: str, text: str, is_included: bool) -> None:
+    amounts = {"goods": "100.00", "payable": "108.00", "tax": "8.00", name: text}
+    found = faults(order({"tax": "8.00"}, **amounts, tax_included=is_included))
+    assert f"amounts.{name}" in found
+
+
 _CENTS = st.integers(0, 10**6).map(lambda cents: Decimal(cents).scaleb(-2))
 
 

@@ -35,7 +35,7 @@ def stored(private: Private = PRIVATE, **changes: Any) -> views.StoredOrder:
     )
     times = (
         "paid_at", "shipped_at", "completed_at", "closed_at", "carrier", "tracking_no",
-        "stock_check",
+        "closed_cause", "stock_check", "platform_state",
     )  # fmt: skip
     made: dict[str, Any] = {
         **dict.fromkeys(names, money),
@@ -50,6 +50,7 @@ def stored(private: Private = PRIVATE, **changes: Any) -> views.StoredOrder:
         "hold": None,
         "is_test": False,
         "tax_included": False,
+        "pays_on_delivery": False,
         "buyer_id": "b-1",
         "currency": "CNY",
         "items": [],
@@ -108,6 +109,8 @@ def test_what_an_order_never_had_is_null_and_not_masked(in_clear: bool) -> None:
 def test_every_amount_has_the_decimals_of_its_currency(currency: str, text: str) -> None:
     amounts = msgspec.structs.asdict(views.view(stored(currency=currency), in_clear=False).amounts)
     assert amounts.pop("tax_included") is False
+    # All that is payable is paid, and as much has gone back.
+    assert Decimal(amounts.pop("owed")) == 0
     assert set(amounts.values()) == {text}
 
 

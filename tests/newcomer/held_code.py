@@ -1,10 +1,14 @@
 """The numbers of README.md and the guides that the code decides."""
 
+import importlib
 import math
+
+import msgspec
 
 from gateway.domain import features, overrides, placing
 from gateway.overload import concurrency, rate_limit, rate_limit_sync, signals, tier_breaker
 from gateway.overload import overrides as applied
+from gateway.providers import registry
 from gateway.runtime.settings import Channel
 from gateway.stores.postgres.statements import sql
 from loadtest.overload.findings import TIMES
@@ -86,6 +90,25 @@ def _everywhere_s() -> float:
     return math.ceil(applied._REFRESH_S + applied._WAIT_S)
 
 
+def _tolerance(provider: str) -> tuple[int, int, int]:
+    """Return the default, the least and the largest ``tolerance_s`` of a provider."""
+    module = importlib.import_module(registry.PROVIDERS[provider].adapter.__module__)
+    (field,) = (each for each in msgspec.structs.fields(module.Options)
+                if each.name == "tolerance_s")  # fmt: skip
+    (bounds,) = field.type.__metadata__
+    return field.default, bounds.ge, bounds.le
+
+
+def _accounts() -> list[Held]:
+    page = On("ops/guides/how-to/accounts-and-channels.md")
+    (same,) = {_tolerance(name) for name in ("stripe", "wechatpay", "standard_webhooks")}
+    page.say("| Stripe, WeChat Pay, Standard Webhooks | {} | {} | {} |", *same)
+    page.say("| Douyin Pay | {} | {} | {} |", *_tolerance("douyin_pay"))
+    page.say("| PayPal | {} | {} | {} |", *_tolerance("paypal"))
+    page.free("Two shops that both count from {} need two channels", "enumerated")
+    return page.lines
+
+
 def _how_to() -> list[Held]:
     folder = "ops/guides/how-to"
     shed = On(f"{folder}/shed-by-hand.md")
@@ -132,4 +155,4 @@ def _others() -> list[Held]:
 
 def held() -> list[Held]:
     """Return all lines."""
-    return [*_concepts(), *_overload(), *_how_to(), *_others()]
+    return [*_concepts(), *_overload(), *_accounts(), *_how_to(), *_others()]

@@ -252,17 +252,18 @@ BARE = CHARGE | {"payment_intent": None, "amount_refunded": 0}
         ("charge.captured", {"amount": 20675, "amount_captured": 20300}, paid(CH, "203.00")),
         ("charge.succeeded", {"amount_captured": None, "captured": None}, paid(CH)),
         ("charge.succeeded", {"captured": False, "amount_captured": 0}, None),
-        ("charge.succeeded", {"payment_intent": PI}, None),
-        ("charge.captured", {"payment_intent": PI}, None),
+        ("charge.succeeded", {"payment_intent": PI}, paid(PI, "199.00", CH)),
+        ("charge.captured", {"payment_intent": PI, "invoice": IN}, paid(PI, "199.00", CH, IN)),
+        ("charge.captured", {"payment_intent": PI, "amount": 20675}, None),
         ("charge.pending", {"captured": True}, None),
         ("charge.expired", {"captured": False}, None),
         ("charge.failed", {"failure_balance_transaction": None}, None),
     ],
 )
-def test_a_charge_without_an_intent_is_its_own_payment(
+def test_a_charge_is_a_payment_once_it_is_captured(
     kind: str, changes: dict[str, Any], means: events.Event | None
 ) -> None:
-    """One with an intent is not: the intent tells of the same money."""
+    """One with an intent is the intent's, unless more of it may be captured."""
     assert read(kind, BARE | changes) == (means or events.Noted(kind, CREATED))
 
 

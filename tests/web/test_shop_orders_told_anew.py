@@ -176,6 +176,46 @@ async def test_an_unpaid_order_takes_a_new_price_and_its_payment(
     assert not [line for line in lines if line.endswith("parked")]
 
 
+async def test_a_price_and_an_address_changed_in_one_message_are_two_changes(
+    shop: Shop, ledger: Ledger
+) -> None:
+    """The order takes its price, and the address is not lost with it."""
+    await shop.tell()
+    shop.move("Domstr. 1")
+    for _ in range(3):
+        await shop.price("34.46")
+    await shop.pay()
+    assert (await stored(ledger, shop))[:3] == ("paid", Decimal("34.46"), Decimal("34.46"))
+    assert await parked(ledger, shop) == ["unmapped"]
+
+
+async def test_a_change_that_was_shown_is_not_shown_again_with_the_next(
+    shop: Shop, ledger: Ledger
+) -> None:
+    await shop.tell()
+    await shop.tell(**shop.move("Domstr. 1"))
+    for price in ("34.46", "30.46", "39.46"):
+        await shop.price(price)
+    await shop.tell(customer_note="ring three times")
+    found = await ledger.fetch(
+        "SELECT p.detail FROM parked p JOIN orders o ON o.id = p.order_id WHERE o.order_no = $1 "
+        "ORDER BY p.id",
+        shop.order_no,
+    )
+    assert [detail for (detail,) in found] == [
+        "recipient: not as the order is stored",
+        "recipient, remark: not as the order is stored",
+    ]
+
+
+async def test_another_spelling_of_the_same_money_is_no_change(shop: Shop, ledger: Ledger) -> None:
+    await shop.tell()
+    line = samples.LINE | {"quantity": 3.0, "subtotal": "30.0", "total": "27.000"}
+    await shop.tell(line_items=[line], total="39.460")
+    assert await parked(ledger, shop) == []
+    assert "amended applied" not in await actions(ledger, shop)
+
+
 async def test_a_price_may_go_up_and_down_as_often_as_its_owner_likes(
     shop: Shop, ledger: Ledger
 ) -> None:

@@ -186,6 +186,7 @@ def in_two_currencies(n: str, o: str) -> Sequence[Told]:
         Told(PAID, intent(n, o, 2000, **seen), 1),
         Told(REFUNDED, charge(n, o, 2000, 700, **seen), 2),
         Told("refund.created", refund(n, "a", 700, "succeeded") | seen, 2),
+        Told("charge.succeeded", charge(n, o, 2000, 0, **seen), 1),
     ]
 
 

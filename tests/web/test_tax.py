@@ -45,6 +45,7 @@ async def test_tax_that_is_added_is_stored_and_shown(wire: Wire) -> None:
         "payable": "112.00",
         "paid": "0.00",
         "refunded": "0.00",
+        "owed": "0.00",
     }
     assert [item["tax"] for item in read["items"]] == ["6.60", "0.00"]
 

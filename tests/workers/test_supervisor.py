@@ -10,7 +10,7 @@ from workers import supervisor
 
 async def test_a_worker_has_its_tasks_and_ends_cleanly_when_asked(gateway: Gateway) -> None:
     tasks = supervisor.tasks(gateway)
-    assert {"sweeper", "housekeeper"} <= set(tasks)
+    assert {"sweeper", "timeouts", "housekeeper"} <= set(tasks)
     stopping = asyncio.Event()
     running = asyncio.create_task(lifecycle.supervise(tasks, stopping, drain_s=5))
     await asyncio.sleep(0)

@@ -1,6 +1,7 @@
 """Maintenance of the ledger: monthly partitions, expired rows, events that wait too long."""
 
 import re
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from uuid import UUID
 
@@ -23,6 +24,21 @@ class ParkedCount(Struct, frozen=True):
     reason: str
     rows: int
     oldest_s: float
+
+
+class DueOrder(Struct, frozen=True):
+    """An order that was to be paid by now.
+
+    ``is_unpaid``: nothing of it is, and nothing will be on delivery. ``has_waiting``: an event
+    waits for it.
+    """
+
+    id: UUID
+    channel: str
+    order_no: str
+    is_test: bool
+    is_unpaid: bool
+    has_waiting: bool
 
 
 class Maintenance:
@@ -96,6 +112,21 @@ class Maintenance:
         """Return ids of orders that a waiting event was not yet tried on in their present state."""
         with errors.translated():
             return [id_ for (id_,) in await self._pool.fetch(sql("find_orders_to_settle"), limit)]
+
+    async def due_orders(self, limit: int) -> list[DueOrder]:
+        """Return orders that were to be paid by now, those that are due longest first."""
+        with errors.translated():
+            return [DueOrder(*row) for row in await self._pool.fetch(sql("find_due_orders"), limit)]
+
+    async def forget_due(self, orders: Sequence[UUID]) -> None:
+        """Do not look at these orders again: what had to be done about them is done."""
+        with errors.translated():
+            await self._pool.execute(sql("delete_due_orders"), orders)
+
+    async def postpone_due(self, orders: Sequence[UUID], by_s: int) -> None:
+        """Look at these orders again in so many seconds."""
+        with errors.translated():
+            await self._pool.execute(sql("postpone_due_orders"), orders, by_s)
 
     async def parked(self) -> list[ParkedCount]:
         """Return what waits for a person, by reason."""

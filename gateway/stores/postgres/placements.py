@@ -17,11 +17,19 @@ from uuid import UUID
 import asyncpg
 import msgspec
 
-from gateway.domain import orders, placing
+from gateway.domain import orders, placing, retelling
 from gateway.domain.errors import Unavailable
-from gateway.domain.placing import Alias, ExistingOrder, Insert, Matches, Placed, Placement
+from gateway.domain.placing import (
+    Alias,
+    Conflict,
+    ExistingOrder,
+    Insert,
+    Matches,
+    Placed,
+    Placement,
+)
 from gateway.runtime import retry
-from gateway.stores.postgres import errors
+from gateway.stores.postgres import errors, told_terms
 from gateway.stores.postgres.statements import sql
 from gateway.stores.sealing import Sealer
 
@@ -31,6 +39,7 @@ _LOCK_FINGERPRINT = sql("lock_fingerprint")
 _DELETE_ORPHAN_FINGERPRINT = sql("delete_orphan_fingerprint")
 _RELEASE_SHOP_REQUEST_ID = sql("release_shop_request_id")
 _ADD_ALIAS = sql("add_order_no_alias")
+_READ_TERMS = sql("read_terms")
 
 #: With these began the request ids of shops' orders in earlier versions.
 _SHOP_REQUEST_ID = "order:"
@@ -138,12 +147,25 @@ class Placements:
             return
         for n, met in zip(again, found, strict=True):
             verdict = placing.judge(batch[n], met)
-            if isinstance(verdict, Placed):
+            if isinstance(verdict, Conflict) and batch[n].is_from_shop:
+                answers[n] = await self._compared(batch[n], verdict)
+            elif isinstance(verdict, Placed):
                 answers[n] = verdict
             elif batch[n].stock == "missing" and isinstance(verdict, Insert):
                 answers[n] = placing.out_of_stock(batch[n])
             else:
                 answers[n] = await self._place_judged(batch[n])
+
+    async def _compared(self, placement: Placement, conflict: Conflict) -> Conflict:
+        """Return the answer to a shop with what differs from the stored order."""
+        with errors.translated():
+            row = await self._pool.fetchrow(_READ_TERMS, conflict.id)
+        if row is None:
+            return conflict
+        told = retelling.terms(placement.submission)
+        stored = told_terms.read(row, row=conflict.id, sealer=self._sealer)
+        differs = retelling.differences(told, stored)
+        return msgspec.structs.replace(conflict, differs=differs)
 
     async def _place_judged(self, placement: Placement) -> Result:
         for attempt in range(_TRIES_MAX):
@@ -266,6 +288,7 @@ class Placements:
                     placement.received_at, placement.trigger, hold, is_judged, placement.stock,
                     str(amounts.tax) if amounts.tax else "0", bool(amounts.tax_included),
                     None if amounts.payable else self._new_id(),
+                    order.platform_state or None, placement.policy.unpaid_timeout_s,
                 )
             )  # fmt: skip
         return rows

@@ -44,7 +44,8 @@ _BY_NAME: Mapping[str, object] = {
 _NULL = frozenset(
     {
         "hold", "carrier", "tracking_no", "paid_at", "shipped_at", "completed_at", "closed_at",
-        "stock_check", "id_number", "attributes", "reason", "detail", "next_cursor",
+        "stock_check", "platform_state", "payment",
+        "id_number", "attributes", "reason", "detail", "next_cursor",
     }
 )  # fmt: skip
 _BY_FORMAT: Mapping[str, str] = {

@@ -97,7 +97,8 @@ class OrderHandler:
         placement = self._placement(principal, body, request_id)
         request.leave_slot()
         missing: Collection[str] = ()
-        if self._stock_check is not None:
+        # What was paid already is an order whatever the stock is, as an order of a shop is.
+        if self._stock_check is not None and not placement.is_taken:
             answer = await self._stock_check.ask(placement.submission)
             placement = msgspec.structs.replace(placement, stock=answer.stock)
             missing = answer.missing

@@ -24,8 +24,19 @@ SELECT step_id, id, version, 'order.paid', 1, now() FROM free;
 -- check is not valid for the rows that are there, which all have that default.
 ALTER TABLE orders
     ADD COLUMN tax numeric(18, 4) NOT NULL DEFAULT 0,
-    ADD COLUMN tax_included boolean NOT NULL DEFAULT false;
+    ADD COLUMN tax_included boolean NOT NULL DEFAULT false,
+    -- The sales platform's own word for the state of the order when it was handed over.
+    ADD COLUMN platform_state text;
 ALTER TABLE orders ADD CONSTRAINT orders_tax CHECK (tax >= 0) NOT VALID;
+
+-- Orders of channels with a timeout, from when they are placed until they are due: what is not paid
+-- at all by then is closed. A table of its own, so that no index of all orders has to be built, and
+-- orders without a timeout cost nothing.
+CREATE TABLE unpaid_orders (
+    order_id uuid PRIMARY KEY,
+    due_at   timestamptz NOT NULL
+);
+CREATE INDEX unpaid_orders_due ON unpaid_orders (due_at);
 
 -- One order as it is handed to `place.sql`; gateways of the version before use `placement_row`.
 CREATE TYPE placement_row_2 AS (
@@ -61,5 +72,8 @@ CREATE TYPE placement_row_2 AS (
     tax              text,
     tax_included     boolean,
     -- Of an order of 0.00: the id of its payment's history and outbox row; null of all others.
-    nothing_due_id   uuid
+    nothing_due_id   uuid,
+    platform_state   text,
+    -- 0: it never times out.
+    unpaid_timeout_s integer
 );

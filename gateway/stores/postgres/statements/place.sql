@@ -41,7 +41,8 @@ WITH input AS MATERIALIZED (
                freight, payable, buyer_id, country, province, city,
                district, phone_index, items, private, raw,
                placed_at, received_at, trigger, hold, is_judged, stock_check,
-               tax, tax_included, nothing_due_id, n
+               tax, tax_included, nothing_due_id, platform_state,
+               unpaid_timeout_s, n
            )
            -- Test orders have order numbers of their own: see `placing.source`.
            CROSS JOIN LATERAL (
@@ -82,7 +83,7 @@ WITH input AS MATERIALIZED (
         id, channel, order_no, request_id, payload_digest, lookalike, placed_hold, hold, is_test,
         currency, goods, shop_discount, platform_subsidy, freight, payable, buyer_id, country,
         province, city, district, phone_index, items, private, placed_at, received_at, updated_at,
-        stock_check, tax, tax_included, status, version, paid_at
+        stock_check, tax, tax_included, status, version, paid_at, platform_state
     )
     SELECT i.id, i.channel, i.order_no, i.request_id, i.payload_digest, i.lookalike,
            h.hold, h.hold, i.is_test, i.currency, i.goods::numeric, i.shop_discount::numeric,
@@ -91,7 +92,7 @@ WITH input AS MATERIALIZED (
            i.placed_at, i.received_at, i.received_at, i.stock_check, i.tax::numeric, i.tax_included,
            CASE WHEN i.nothing_due_id IS NULL THEN 'pending_payment' ELSE 'paid' END,
            CASE WHEN i.nothing_due_id IS NULL THEN 1 ELSE 2 END,
-           CASE WHEN i.nothing_due_id IS NOT NULL THEN i.placed_at END
+           CASE WHEN i.nothing_due_id IS NOT NULL THEN i.placed_at END, i.platform_state
       FROM entitled i
       JOIN counted c ON c.same_goods = i.same_goods
            CROSS JOIN LATERAL (
@@ -130,6 +131,12 @@ WITH input AS MATERIALIZED (
            i.received_at
       FROM input i JOIN placed p ON p.id = i.id
      WHERE i.nothing_due_id IS NOT NULL
+), timed AS (
+    -- From when it is stored: what was journaled in an outage keeps all of its time.
+    INSERT INTO unpaid_orders (order_id, due_at)
+    SELECT i.id, now() + i.unpaid_timeout_s * interval '1 second'
+      FROM input i JOIN placed p ON p.id = i.id
+     WHERE i.unpaid_timeout_s > 0 AND i.nothing_due_id IS NULL
 ), raw_stored AS (
     INSERT INTO raw_messages (id, source, body, received_at)
     SELECT i.id, i.source, i.raw, i.received_at

@@ -5,6 +5,7 @@ SELECT o.id, o.channel, o.order_no, o.status, o.version, o.hold, o.is_test, o.bu
        o.payable, o.paid, o.refunded, o.country, o.province, o.city, o.district, o.private,
        o.carrier, o.tracking_no, o.placed_at, o.received_at, o.updated_at, o.paid_at, o.shipped_at,
        o.completed_at, o.closed_at, o.closed_cause, o.pays_on_delivery, o.stock_check,
+       o.platform_state,
        (
            SELECT coalesce(json_agg(
                       json_build_object(
