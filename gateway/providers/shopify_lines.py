@@ -1,9 +1,10 @@
 """Map Shopify's complete order to the Standard Order Model.
 
 All messages about an order must produce the same submission, so only fields that never change go
-into it: neither the ``current_…`` amounts nor refunds nor states. Amounts are decimal strings in
-major units of the shop's own currency; what the buyer saw in theirs, ``presentment_money``, is
-ignored.
+into it: neither refunds nor states. Where the order was edited, ``current_total_price`` and the
+``current_quantity`` of its lines are told instead; both also fall with refunds and cancellations,
+so they count only before any. Amounts are decimal strings in major units of the shop's own
+currency; what the buyer saw in theirs, ``presentment_money``, is ignored.
 
 - A line costs ``price`` x ``quantity`` less its discount allocations. Taxes are contained in the
   prices or on top of them, as ``taxes_included`` says.
@@ -15,10 +16,11 @@ ignored.
 import itertools
 from collections.abc import Sequence
 from decimal import Decimal
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
 from gateway.domain import money, orders
 from gateway.providers.shared import fields, shop_amounts, shop_orders
@@ -52,6 +54,7 @@ class _Line(Struct):
     price: Decimal
     price_set: Money | None = None
     quantity: int = 1
+    current_quantity: int | None = None
     name: str | None = None
     title: str | None = None
     sku: str | None = None
@@ -83,6 +86,10 @@ class _Order(Struct, kw_only=True):
     currency: str
     total_price: Decimal
     total_price_set: Money | None = None
+    current_total_price: Decimal | None = None
+    current_total_price_set: Money | None = None
+    cancelled_at: str | None = None
+    refunds: list[msgspec.Raw] = []
     created_at: str
     line_items: list[_Line] = []
     taxes_included: bool = False
@@ -101,7 +108,8 @@ _ORDER = msgspec.json.Decoder(_Order)
 _NEEDED = frozenset(
     {
         "currency", "total_price", "created_at", "line_items", "taxes_included", "shipping_lines",
-        "price", "quantity", "discount_allocations", "tax_lines", "amount", "test",
+        "price", "quantity", "discount_allocations", "tax_lines", "amount", "test", "refunds",
+        "cancelled_at", "current_total_price",
     }
 )  # fmt: skip
 
@@ -117,15 +125,39 @@ def shop_amount(plain: Decimal, told: Money | None) -> Decimal:
     return told.shop_money.amount if told and told.shop_money else plain
 
 
+def edited_total(order: "Edited") -> Decimal | None:
+    """Return the total of an order that was edited, in the shop's currency; None: it was not."""
+    told, total = order.current_total_price, order.total_price
+    if told is None or order.cancelled_at is not None or order.refunds:
+        return None
+    if not told.is_finite() or told <= 0 or told == total:
+        return None
+    return shop_amount(told, order.current_total_price_set)
+
+
+class Edited(Protocol):
+    """What shows whether an order was edited."""
+
+    total_price: Decimal
+    current_total_price: Decimal | None
+    current_total_price_set: Money | None
+    cancelled_at: str | None
+    refunds: list[msgspec.Raw]
+
+
 def submission(body: bytes, order_no: str, channel: str, country: str) -> orders.Submission:
     """Return the order. Raises ``Rejected`` or ``Unclear``."""
     order = fields.decoded_as_possible(_ORDER, body, needed=_NEEDED)
     unit = currency(order.currency, order.total_price_set)
     is_included = order.taxes_included
+    edited = edited_total(order)
+    if edited is not None:
+        order.line_items = [_current(line) for line in order.line_items if _is_left(line)]
     lines = [_line(line) for line in order.line_items]
     freight = sum((_cost(line) for line in order.shipping_lines), money.ZERO)
     on_freight = sum((_tax(line) for line in order.shipping_lines), money.ZERO)
-    payable = shop_amounts.total(shop_amount(order.total_price, order.total_price_set), unit)
+    total = shop_amount(order.total_price, order.total_price_set) if edited is None else edited
+    payable = shop_amounts.total(total, unit)
     on_top = money.ZERO if is_included else sum((line.tax for line in lines), on_freight)
     rest = payable - sum((line.cost for line in lines), freight) - on_top
     lines += _extras(order, rest)
@@ -174,6 +206,15 @@ def _extras(order: _Order, rest: Decimal) -> list[shop_amounts.Line]:
             if sum((known[name] for name in names), money.ZERO) == rest:
                 return [shop_amounts.charge(name, name, known[name]) for name in names]
     return []
+
+
+def _is_left(line: _Line) -> bool:
+    return line.current_quantity != 0
+
+
+def _current(line: _Line) -> _Line:
+    """Return the line with the pieces that an edit left."""
+    return line if line.current_quantity is None else replace(line, quantity=line.current_quantity)
 
 
 def _line(line: _Line) -> shop_amounts.Line:

@@ -46,6 +46,7 @@ class _Paid(_Head, kw_only=True):
     total_price: Decimal
     total_price_set: shopify_lines.Money | None = None
     current_total_price: Decimal | None = None
+    current_total_price_set: shopify_lines.Money | None = None
     total_outstanding: Decimal | None = None
     payment_gateway_names: list[str] = []
     refunds: list[msgspec.Raw] = []
@@ -125,8 +126,9 @@ class _Report(Struct, frozen=True):
     @property
     def total(self) -> Decimal:
         """Return the total in the shop's currency. Raises ``Rejected``."""
-        figure = shopify_lines.shop_amount(self.order.total_price, self.order.total_price_set)
-        return shop_amounts.total(figure, self.currency)
+        order, edited = self.order, shopify_lines.edited_total(self.order)
+        figure = shopify_lines.shop_amount(order.total_price, order.total_price_set)
+        return shop_amounts.total(figure if edited is None else edited, self.currency)
 
     def submission(self) -> orders.Submission:
         return shopify_lines.submission(
@@ -156,8 +158,8 @@ class _Report(Struct, frozen=True):
     def _paid(self, refunds: Sequence[contract.Item]) -> list[contract.Item]:
         """Return the payment of the total, or park a total that cannot have been paid.
 
-        It was the total, unless the order was edited, an amount is outstanding, or the refunds of a
-        refunded order do not add up to the total.
+        It was the total, unless nothing is left of the order, an amount is outstanding, or the
+        refunds of a refunded order do not add up to the total.
         """
         order, status, total = self.order, self.order.financial_status, self.total
         back = sum(
@@ -165,9 +167,10 @@ class _Report(Struct, frozen=True):
             money.ZERO,
         )
         is_untouched = not order.refunds and order.cancelled_at is None
-        is_edited = is_untouched and _differs(order.current_total_price, order.total_price)
+        current = order.current_total_price
+        is_empty = is_untouched and total > 0 and current is not None and not _is_more(current)
         is_all_back = status != "refunded" or back == total or self._is_refund_open()
-        if is_edited or not is_all_back or _differs(order.total_outstanding, money.ZERO):
+        if is_empty or not is_all_back or _differs(order.total_outstanding, money.ZERO):
             detail = f"{status}, but the paid amount is unclear"
             return [self.message.notice(detail, "unclear")]
         payment = events.PaymentSucceeded(
@@ -222,6 +225,10 @@ class _Report(Struct, frozen=True):
             lines=order.line_items,
             park_untracked=self.park_untracked,
         )
+
+
+def _is_more(amount: Decimal) -> bool:
+    return amount.is_finite() and amount > 0
 
 
 def _differs(amount: Decimal | None, expected: Decimal) -> bool:

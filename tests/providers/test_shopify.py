@@ -134,6 +134,26 @@ def test_a_refunds_own_message_is_noted_as_the_order_message_reports_it() -> Non
     assert own.event == events.Noted("refund", NOW)
 
 
+def test_an_edited_order_is_told_as_it_is_now() -> None:
+    """Unless a refund or a cancellation may have changed the current figures."""
+    gone = LINE | {"id": 2, "current_quantity": 0}
+    edit: dict[str, Any] = {
+        "line_items": [LINE | {"current_quantity": 2}, gone],
+        "total_price": "70.21",
+        "current_total_price": "28.08",
+        "current_total_price_set": {"shop_money": {"amount": "28.08", "currency_code": "EUR"}},
+    }
+    edited = placed(**edit)
+    assert [item.quantity for item in edited.items] == [2]
+    assert edited.amounts.payable == Decimal("28.08")
+    _, (paid,) = read_order(changed(**edit))
+    assert paid.amount == Decimal("28.08")
+    original = edit | {"current_total_price": "70.21"}
+    for later in ({"refunds": [REFUND]}, {"cancelled_at": "2026-11-23T12:00:00+01:00"}):
+        assert placed(**edit | later) == placed(**original)
+    assert len(placed(**original).items) == 2
+
+
 def refund(number: int, *amounts: str, status: str = "success", **changes: Any) -> dict[str, Any]:
     done = {"kind": "refund", "status": status, "currency": "EUR"} | changes
     return {"id": number, "transactions": [done | {"amount": amount} for amount in amounts]}
@@ -160,8 +180,11 @@ def test_a_refund_is_booked_once_it_is_complete() -> None:
             {"financial_status": "refunded", "refunds": [refund(5, "8.08"), refund(6, "30.00")]},
             "paid refund refund",
         ),
-        # Edited before it was paid: the total is not what was paid.
-        ({"current_total_price": "22.08"}, "parked"),
+        # Edited before it was paid: what it came to was paid.
+        ({"current_total_price": "22.08"}, "paid"),
+        ({"current_total_price": "22.08", "total_outstanding": "-16.00"}, "parked"),
+        ({"current_total_price": "0.00"}, "parked"),
+        ({"current_total_price": "sNaN"}, "parked"),
         ({"current_total_price": "38.08", "total_outstanding": "0.00"}, "paid"),
         ({"total_outstanding": "5.00"}, "parked"),
         ({"total_outstanding": "sNaN"}, "parked"),

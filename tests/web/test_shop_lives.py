@@ -107,6 +107,7 @@ ONE: dict[str, Any] = {"id": 71, "status": "success", "tracking_numbers": ["JD1"
 TWO: dict[str, Any] = {"id": 72, "status": "success", "tracking_numbers": ["JD2"]}
 THERE = {"shipment_status": "delivered"}
 BACK = {"kind": "refund", "status": "success", "amount": "38.08", "currency": "EUR"}
+LEFT = shopify.LINE | {"current_quantity": 2}
 CANCELLED = {"cancelled_at": "2026-11-23T12:00:00+01:00"}
 PAY_INFO = youzan.FULL["pay_info"]
 YT1 = {"dists": [{"dist_id": "P1", "express_info": {"express_id": 4, "express_no": "YT1"}}]}
@@ -237,3 +238,19 @@ async def test_a_life_ends_the_same_in_every_order_of_arrival(
         assert found == (life.status, *due, life.parcels, life.delivered), f"told as {told}"
         reasons = await ledger.fetch("SELECT reason FROM parked WHERE order_id = $1", row["id"])
         assert {reason for (reason,) in reasons} <= set(life.may_park), f"told as {told}"
+
+
+async def test_an_order_that_is_edited_before_it_is_paid(site: Site, ledger: Ledger) -> None:
+    """It owes what it came to, and the payment of that pays it."""
+    edited = {"current_total_price": "28.08", "line_items": [LEFT]}
+    for told in (
+        {"financial_status": "pending"},
+        {"financial_status": "pending", **edited},
+        edited,
+    ):
+        await post(site, "shopify", shop(**told)(77))
+    found = "SELECT id, status, payable, paid FROM orders WHERE order_no = '#77'"
+    row = await ledger.fetchrow(found)
+    assert row is not None
+    assert (row["status"], row["payable"], row["paid"]) == ("paid", *[Decimal("28.08")] * 2)
+    assert await ledger.fetchval("SELECT count(*) FROM parked WHERE order_id = $1", row["id"]) == 0
