@@ -182,7 +182,7 @@ def submission(body: bytes, order_no: str, channel: str, country: str) -> orders
         recipient=recipient,
         remark=remark,
         is_test=order.test,
-        attributes=sealed or None,
+        attributes=shop_orders.attributes(sealed),
     )
 
 

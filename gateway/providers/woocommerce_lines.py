@@ -122,7 +122,7 @@ def submission(body: bytes, order_no: str, channel: str, country: str) -> orders
         amounts=amounts,
         recipient=recipient,
         remark=remark,
-        attributes=sealed or None,
+        attributes=shop_orders.attributes(sealed),
     )
 
 

@@ -114,20 +114,25 @@ class _Report(Struct, frozen=True):
         """
         return f"{self.channel}:{self.message.order_no}"
 
+    @property
+    def status(self) -> str:
+        """Return the status without the prefix that it has in WordPress, and in some plug-ins."""
+        return self.order.status.removeprefix("wc-")
+
     def submission(self) -> orders.Submission:
         return woocommerce_lines.submission(
             self.body, self.message.order_no, self.channel, self.country
         )
 
     def happened(self) -> list[contract.Item]:
-        message, status = self.message, self.order.status
+        message, status = self.message, self.status
         if status not in _PAID | _UNPAID | {"cancelled"}:
             # A status of a plug-in, or trash. Never treated as paid.
             return [message.notice("a status that WooCommerce itself does not use for orders")]
         return self._of_paid() if self.order.date_paid_gmt is not None else self._of_unpaid()
 
     def _of_paid(self) -> list[contract.Item]:
-        status = self.order.status
+        status = self.status
         found = [self.message.item("paid", self._payment())]
         if status == "cancelled":
             found.append(self._closed())
@@ -139,7 +144,7 @@ class _Report(Struct, frozen=True):
         return found
 
     def _of_unpaid(self) -> list[contract.Item]:
-        order, message, status = self.order, self.message, self.order.status
+        order, message, status = self.order, self.message, self.status
         if status in _UNPAID:
             return []
         if status == "cancelled":
@@ -173,7 +178,7 @@ class _Report(Struct, frozen=True):
 
     def _refunds(self) -> list[contract.Item]:
         listed = self.order.refunds
-        if not listed and self.order.status == "refunded":
+        if not listed and self.status == "refunded":
             return [self.message.notice("refunded, but the message names no amount")]
         amounts = self._amounts()
         return shop_orders.refunds(self.message, listed, lambda raw: self._returned(raw, amounts))

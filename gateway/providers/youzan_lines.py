@@ -124,7 +124,7 @@ def submission(content: msgspec.Raw, order_no: str, channel: str) -> orders.Subm
         amounts=amounts,
         recipient=recipient,
         remark=remark,
-        attributes=sealed or None,
+        attributes=shop_orders.attributes(sealed),
     )
 
 

@@ -13,7 +13,7 @@ from gateway.domain import errors, events, money, orders, validation
 from gateway.providers import contract, woocommerce
 
 from .support import NOW, account, bent, message, rejection, verdict
-from .woocommerce_samples import ADAPTER, LINE, NEXT_SECRET, ORDER, SECRET, changed, posted
+from .woocommerce_samples import ADAPTER, ADDRESS, LINE, NEXT_SECRET, ORDER, SECRET, changed, posted
 
 AT = datetime(2026, 11, 23, 11, tzinfo=UTC)
 
@@ -123,6 +123,16 @@ def test_an_order_without_delivery_or_account() -> None:
     assert placed(number=1727, customer_note="x" * 1025).attributes == {"customer_note": "x" * 1025}
 
 
+@pytest.mark.parametrize("note", ["x" * 20_000, "\u6ce8" * 9000, '"' * 8192])
+def test_no_long_text_costs_an_order(note: str) -> None:
+    """What fits into the attributes is kept of it."""
+    address = ADDRESS | {"address_1": "s" * 9000}
+    kept = placed(customer_note=note, shipping=address).attributes
+    assert kept is not None
+    assert note.startswith(kept["customer_note"])
+    assert len(kept["customer_note"]) > 1000
+
+
 def test_paid() -> None:
     _, happened = read_order(changed())
     assert happened == [
@@ -188,6 +198,7 @@ COD: dict[str, Any] = {"payment_method": "cod", "date_paid_gmt": None}
         ({"status": "on-hold"}, PAID_AND_PARKED),
         ({"status": "failed"}, PAID_AND_PARKED),
         ({"status": "completed"}, [events.PaymentSucceeded, events.Delivered]),
+        ({"status": "wc-completed"}, [events.PaymentSucceeded, events.Delivered]),
         ({"status": "completed", "date_paid_gmt": None}, [events.Unmapped]),
         ({"status": "completed", "date_paid_gmt": None, "total": "0.00"}, [events.Delivered]),
         ({"status": "refunded", "date_paid_gmt": None}, [events.Unmapped]),

@@ -9,7 +9,8 @@ event of it.
   nothing twice.
 - Parts that cannot be read are parked, and do not stop the rest.
 
-Texts that are too long for a column go, sealed, into the attributes of the order.
+Texts that are too long for a column go, sealed, into the attributes of the order; of one that does
+not fit there either, the beginning.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -262,6 +263,15 @@ def remark(text: str, *, name: str, sealed: dict[str, Any]) -> str | None:
         return text or None
     sealed[name] = text
     return None
+
+
+def attributes(sealed: Mapping[str, str]) -> dict[str, Any] | None:
+    """Return the attributes of an order, if it has any; the longest are cut until all fit."""
+    fit = dict(sealed)
+    while len(msgspec.json.encode(fit)) > orders.ATTRIBUTES_BYTES_MAX:
+        longest = max(fit, key=lambda name: len(fit[name]))
+        fit[longest] = fit[longest][: len(fit[longest]) // 2]
+    return dict(fit) or None
 
 
 def joined(between: str, *texts: str | None) -> str:
