@@ -4,6 +4,7 @@ What is counted: every file under ``gateway`` in which a function is called from
 the request on, until the connection of the committed batch goes back to its pool. What is not:
 
 - ``domain``, ``runtime`` and ``providers/shared``: pure rules and tools, which return at once;
+- the further files of the provider's adapter: pure too, and of one provider;
 - properties and context managers: they are read or wrap the path, and hand nothing on.
 
 The guide (``ops/guides/path-of-an-event.md``) links exactly the files that are counted.
@@ -30,7 +31,9 @@ from tests.web.test_callbacks import _place, payment_of
 FILES_MAX = 18
 ROOT = Path(gateway.__file__).parent.parent
 GUIDE = ROOT / "ops" / "guides" / "path-of-an-event.md"
-RULES_AND_TOOLS = ("gateway/domain/", "gateway/runtime/", "gateway/providers/shared/")
+RULES_AND_TOOLS = (
+    "gateway/domain/", "gateway/runtime/", "gateway/providers/shared/", "gateway/providers/stripe_",
+)  # fmt: skip
 #: What happens by the clock (a response that expires each second) is not in every one of them.
 _ROUNDS = 3
 
