@@ -10,6 +10,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from gateway.runtime import settings as configuration
+from gateway.runtime import settings_source
 from gateway.stores import sealing
 from gateway.stores.postgres import audit
 from ops import cli
@@ -92,7 +93,7 @@ async def test_an_operator_finds_out_why(
 
     await reject(site)
     await reject(site, b"\xff\x1b[2J")
-    monkeypatch.setattr(configuration, "load", lambda: site.gateway.settings)
+    monkeypatch.setattr(settings_source, "load", lambda: site.gateway.settings)
 
     async def run(*arguments: str) -> str:
         called = ["callbacks", "refused", *arguments]
@@ -118,7 +119,7 @@ async def test_an_operator_finds_out_why(
 
 async def test_an_unknown_id_is_reported(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
 
-    monkeypatch.setattr(configuration, "load", lambda: site.gateway.settings)
+    monkeypatch.setattr(settings_source, "load", lambda: site.gateway.settings)
     called = ["callbacks", "refused", "--show", "019f3c5e-7d30-7c31-a6c1-5b1d3f6a2e10"]
     done = await asyncio.to_thread(CliRunner().invoke, cli.main, called)
     assert done.exit_code == 1
@@ -141,7 +142,7 @@ async def test_one_that_cannot_be_opened_is_listed_and_shown_without_its_message
 ) -> None:
     await reject(site)
     await reject(site, b"sound")
-    monkeypatch.setattr(configuration, "load", lambda: site.gateway.settings)
+    monkeypatch.setattr(settings_source, "load", lambda: site.gateway.settings)
 
     async def run(*arguments: str) -> Result:
         return await asyncio.to_thread(
@@ -172,7 +173,7 @@ async def test_with_the_ring_of_another_database_none_is_shown(
     ring = tmp_path / "other.toml"
     sealing.write_ring(ring, sealing.new_ring())
     wrong = msgspec.structs.replace(site.gateway.settings, keyring_file=str(ring))
-    monkeypatch.setattr(configuration, "load", lambda: wrong)
+    monkeypatch.setattr(settings_source, "load", lambda: wrong)
     called = ["callbacks", "refused", "--show", "019f3c5e-7d30-7c31-a6c1-5b1d3f6a2e10"]
     done = await asyncio.to_thread(CliRunner().invoke, cli.main, called)
     assert done.exit_code == 2
