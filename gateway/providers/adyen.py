@@ -74,7 +74,7 @@ def adapter(account: contract.Account) -> contract.Adapter:
     return Adyen(keys, fields.options(account, Options))
 
 
-PROVIDER = contract.Provider("Adyen", adapter, _REPLIES)
+PROVIDER = contract.Provider("Adyen", adapter, _REPLIES, Options)
 
 
 class Adyen:

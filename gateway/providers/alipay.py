@@ -79,7 +79,7 @@ def adapter(account: contract.Account) -> contract.Adapter:
     return Alipay(live, options)
 
 
-PROVIDER = contract.Provider("Alipay", adapter, _REPLIES, body_types=(contract.FORM,))
+PROVIDER = contract.Provider("Alipay", adapter, _REPLIES, Options, body_types=(contract.FORM,))
 
 
 class Alipay:

@@ -160,12 +160,14 @@ FORM = "application/x-www-form-urlencoded"
 class Provider(Struct, frozen=True):
     """A provider as the registry lists it; each adapter's module defines its ``PROVIDER``.
 
-    ``title`` is its name in text. ``replies`` are those of every account.
+    ``title`` is its name in text. ``replies`` are those of every account; ``options`` is the shape
+    of what an account can set, which ``adapter`` decodes.
     """
 
     title: str
     adapter: Factory
     replies: Mapping[Answer, Reply]
+    options: type[Struct]
     #: The media types of what it sends.
     body_types: Sequence[str] = (JSON,)
     #: Its largest message, in bytes, where that is more than the setting ``callback_bytes_max``.

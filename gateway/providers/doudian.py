@@ -58,7 +58,7 @@ def adapter(account: contract.Account) -> contract.Adapter:
 
 
 PROVIDER = contract.Provider(
-    "Doudian", adapter, _REPLIES, body_bytes_max=contract.SHOP_BODY_BYTES_MAX
+    "Doudian", adapter, _REPLIES, Options, body_bytes_max=contract.SHOP_BODY_BYTES_MAX
 )
 
 

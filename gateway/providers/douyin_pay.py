@@ -78,7 +78,7 @@ def adapter(account: contract.Account) -> contract.Adapter:
     return DouyinPay(envelope, options)
 
 
-PROVIDER = contract.Provider("Douyin Pay", adapter, apiv3.REPLIES)
+PROVIDER = contract.Provider("Douyin Pay", adapter, apiv3.REPLIES, Options)
 
 
 class DouyinPay:

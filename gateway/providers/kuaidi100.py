@@ -117,7 +117,7 @@ def adapter(account: contract.Account) -> contract.Adapter:
     return Kuaidi100(salts)
 
 
-PROVIDER = contract.Provider("Kuaidi100", adapter, _REPLIES, body_types=(contract.FORM,))
+PROVIDER = contract.Provider("Kuaidi100", adapter, _REPLIES, Options, body_types=(contract.FORM,))
 
 
 class Kuaidi100:

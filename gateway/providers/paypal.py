@@ -104,7 +104,7 @@ def adapter(account: contract.Account) -> contract.Adapter:
     return PayPal(webhook_ids, options, roots)
 
 
-PROVIDER = contract.Provider("PayPal", adapter, _REPLIES)
+PROVIDER = contract.Provider("PayPal", adapter, _REPLIES, Options)
 
 
 def _certificates(account: contract.Account, option: str, pem: str) -> Sequence[x509.Certificate]:

@@ -19,6 +19,7 @@ from gateway.providers import (
     woocommerce,
     youzan,
 )
+from gateway.providers.shared import fields
 
 PROVIDERS: dict[str, contract.Provider] = {
     "adyen": adyen.PROVIDER,
@@ -39,8 +40,14 @@ PROVIDERS: dict[str, contract.Provider] = {
 
 def build(provider: str, account: contract.Account) -> contract.Adapter:
     """Make the adapter of an account. Raises ``ValueError`` whose text says what to configure."""
+    check_options(provider, account)
+    return PROVIDERS[provider].adapter(account)
+
+
+def check_options(provider: str, account: contract.Account) -> None:
+    """Raise ``ValueError`` for options that are wrong whatever the secrets are, which may lack."""
     found = PROVIDERS.get(provider)
     if found is None:
         known = ", ".join(sorted(PROVIDERS))
         raise ValueError(f"unknown provider {provider!r}; known are {known}")
-    return found.adapter(account)
+    fields.options(account, found.options)

@@ -76,7 +76,7 @@ def adapter(account: contract.Account) -> contract.Adapter:
 
 
 PROVIDER = contract.Provider(
-    "Shopify", adapter, _REPLIES, body_bytes_max=contract.SHOP_BODY_BYTES_MAX
+    "Shopify", adapter, _REPLIES, Options, body_bytes_max=contract.SHOP_BODY_BYTES_MAX
 )
 
 

@@ -70,7 +70,7 @@ def adapter(account: contract.Account) -> contract.Adapter:
     return StandardWebhooks(keys, fields.options(account, Options))
 
 
-PROVIDER = contract.Provider("Standard Webhooks", adapter, _REPLIES)
+PROVIDER = contract.Provider("Standard Webhooks", adapter, _REPLIES, Options)
 
 
 class StandardWebhooks:

@@ -78,7 +78,7 @@ def adapter(account: contract.Account) -> contract.Adapter:
     return Stripe(_keys(account), fields.options(account, Options))
 
 
-PROVIDER = contract.Provider("Stripe", adapter, _REPLIES)
+PROVIDER = contract.Provider("Stripe", adapter, _REPLIES, Options)
 
 
 def _keys(account: contract.Account) -> Sequence[bytes]:

@@ -75,7 +75,7 @@ def adapter(account: contract.Account) -> contract.Adapter:
     return UnionPay(signers, options)
 
 
-PROVIDER = contract.Provider("UnionPay", adapter, _REPLIES, body_types=(contract.FORM,))
+PROVIDER = contract.Provider("UnionPay", adapter, _REPLIES, Options, body_types=(contract.FORM,))
 
 
 class UnionPay:

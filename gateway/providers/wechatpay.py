@@ -78,7 +78,7 @@ def adapter(account: contract.Account) -> contract.Adapter:
     return WeChatPay(envelope, options)
 
 
-PROVIDER = contract.Provider("WeChat Pay", adapter, apiv3.REPLIES)
+PROVIDER = contract.Provider("WeChat Pay", adapter, apiv3.REPLIES, Options)
 
 
 def _signers(account: contract.Account, options: Options) -> dict[str, apiv3.Signer]:

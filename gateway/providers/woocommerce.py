@@ -75,6 +75,7 @@ PROVIDER = contract.Provider(
     "WooCommerce",
     adapter,
     _REPLIES,
+    Options,
     body_types=(contract.JSON, contract.FORM),
     body_bytes_max=contract.SHOP_BODY_BYTES_MAX,
 )

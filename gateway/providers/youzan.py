@@ -101,7 +101,7 @@ def adapter(account: contract.Account) -> contract.Adapter:
 
 
 PROVIDER = contract.Provider(
-    "Youzan", adapter, _REPLIES, body_bytes_max=contract.SHOP_BODY_BYTES_MAX
+    "Youzan", adapter, _REPLIES, Options, body_bytes_max=contract.SHOP_BODY_BYTES_MAX
 )
 
 

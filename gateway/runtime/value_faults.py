@@ -9,8 +9,8 @@ from msgspec import inspect
 _LACKS = re.compile(r"Object missing required field `([^`]+)`")
 _UNKNOWN = re.compile(r"Object contains unknown field `([^`]+)`")
 _STEP = re.compile(r"\.([^.\[]+)|\[(\d+)\]")
-#: The end of a pattern that takes no line break, which no reader needs.
-_PATTERN_END = r"$(?!\n)"
+#: The beginning of a pattern, and its end that takes no line break: no reader needs them.
+_PATTERN_ENDS = re.compile(r"^(?:\^|\\A)|(?:\$\(\?!\\n\)|\\Z)$")
 
 
 def must_be(of_type: Any) -> str:
@@ -27,7 +27,8 @@ def sentence(error: msgspec.ValidationError, of_type: type) -> str:
     text, _, path = str(error).partition(" - at `$")
     kind: inspect.Type | None = inspect.type_info(of_type)
     words: list[str] = []
-    for name, index in _STEP.findall(path.rstrip("`")):
+    # Of a table whose keys are free, the fault does not say which value it is in.
+    for name, index in _STEP.findall(path.rstrip("`").replace("[...]", ".a value")):
         kind = _inside(kind, name)
         if name:
             words.append(name)
@@ -44,6 +45,8 @@ def sentence(error: msgspec.ValidationError, of_type: type) -> str:
 
 def _inside(kind: inspect.Type | None, name: str) -> inspect.Type | None:
     """Return the type of a field of this name, or of an item; None where it is not known."""
+    if isinstance(kind, inspect.DictType) and name:
+        return kind.value_type
     if isinstance(kind, inspect.StructType) and name:
         return next((each.type for each in kind.fields if each.encode_name == name), None)
     if isinstance(kind, inspect.CollectionType) and not name:
@@ -60,19 +63,28 @@ def _described(kind: inspect.Type) -> str:
         case inspect.FloatType():
             return f"a number{_bounds(kind)}"
         case inspect.StrType() if kind.pattern is not None:
-            return f"written as {kind.pattern.removeprefix('^').removesuffix(_PATTERN_END)}"
+            return f"written as {_PATTERN_ENDS.sub('', kind.pattern)}"
         case inspect.StrType():
-            return "text in quotes"
+            return f"text in quotes{_lengths(kind)}"
         case inspect.BoolType():
             return "true or false"
         case inspect.DateTimeType():
             return "a date and time with its zone, as in 2026-11-27T20:00:00+08:00"
+        case inspect.UnionType():
+            given = (each for each in kind.types if not isinstance(each, inspect.NoneType))
+            return " or ".join(map(_described, given))
         case inspect.CollectionType():
             least, most = kind.min_length, kind.max_length
             size = f" of {least} to {most}" if most else f" of {least} or more" if least else ""
             return f"a list{size}"
         case _:
             return "a section of its own"
+
+
+def _lengths(kind: inspect.StrType) -> str:
+    if kind.max_length is None:
+        return ""
+    return f" of {kind.min_length or 0} to {kind.max_length} characters"
 
 
 def _bounds(kind: inspect.IntType | inspect.FloatType) -> str:

@@ -1,6 +1,7 @@
 """The provider accounts of a process: built from its settings, and built anew by a reload."""
 
 import contextlib
+from collections.abc import Sequence
 from datetime import datetime
 
 from gateway.domain.errors import Rejected
@@ -26,15 +27,13 @@ def build(settings: Settings, *, before: Accounts) -> Accounts:
     for account in settings.accounts:
         key = account.provider, account.name
         try:
+            registry.check_options(account.provider, as_told(account))
             secrets = [secret(reference) for reference in account.secrets]
             configured = ConfiguredAccount(account, tuple(map(reload_plan.digest, secrets)))
             adapter = _kept(before.get(key), configured)
             if adapter is None:
-                adapter = registry.build(
-                    account.provider,
-                    contract.Account(account.name, secrets, account.options, account.channels),
-                )
-            is_test = _is_test(account, adapter)
+                adapter = registry.build(account.provider, as_told(account, secrets))
+            is_test = is_test_of(account, adapter)
         except ValueError as exc:
             raise SettingsError(f"accounts: {account.provider}/{account.name}: {exc}") from exc
         accounts[key] = ProviderAccount(
@@ -49,7 +48,12 @@ def build(settings: Settings, *, before: Accounts) -> Accounts:
     return accounts
 
 
-def _is_test(account: Account, adapter: contract.Adapter) -> bool:
+def as_told(account: Account, secrets: Sequence[str] = ()) -> contract.Account:
+    """Return an account of the settings as its provider is told of it."""
+    return contract.Account(account.name, secrets, account.options, account.channels)
+
+
+def is_test_of(account: Account, adapter: contract.Adapter) -> bool:
     """Return whether an account pays test orders. Raises ``ValueError`` for a contradiction."""
     if not isinstance(adapter, contract.Environment):
         return bool(account.is_test)

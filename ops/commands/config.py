@@ -1,6 +1,7 @@
 """`tidegate config`."""
 
 import json
+import os
 import textwrap
 from typing import Any
 
@@ -8,7 +9,7 @@ import click
 import msgspec
 
 from gateway.runtime import settings
-from ops import effective, tables
+from ops import account_faults, effective, tables
 from ops.failures import Wrong
 
 _EPILOG = """\
@@ -21,7 +22,8 @@ Examples:
   tidegate config --json | jq '.[] | select(.source != "default")'
   tidegate config --example > tidegate.toml
 \b
-Exits 0, or 2 when a setting is wrong, two contradict each other, or no name matches.
+Exits 0, or 2 when a setting or an option of an account is wrong, two settings contradict each
+other, or no name matches.
 """
 
 _TEXT_COLUMNS_MAX = 100
@@ -68,7 +70,8 @@ def command(
     if example:
         click.echo(example_file(), nl=False)
         return
-    shown = _chosen(effective.lines(effective.load_without_database()), names)
+    loaded = effective.load_without_database()
+    shown = _chosen(effective.lines(loaded), names)
     if changed:
         shown = [line for line in shown if line.source != "default"]
     if as_json:
@@ -82,6 +85,18 @@ def command(
         click.echo("\n".join(_explained(shown, width)))
     if changed and not shown and not as_json:
         click.echo("every setting is at its default", err=True)
+    _check_accounts(loaded)
+
+
+def _check_accounts(loaded: settings.Settings) -> None:
+    """Raise ``Wrong`` with what is wrong with any account, as `doctor` says it."""
+    found = [
+        f"account {account.provider}/{account.name}: {fault}"
+        for account in loaded.accounts
+        if (fault := account_faults.of(account, os.environ))
+    ]
+    if found:
+        raise Wrong("; ".join(found))
 
 
 def _chosen(lines: list[effective.Line], names: tuple[str, ...]) -> list[effective.Line]:

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import asyncpg
 
-from gateway.providers import contract, registry
 from gateway.runtime.settings import Account, Settings, SettingsError, secret
 from gateway.stores.postgres import key_ring as key_ring_store
 from gateway.stores.sealing import Sealer, SealingError, load_ring
+from ops import account_faults
 from ops.doctor.findings import Finding, fail, ok, warn
 
 _PLACE, _ROW, _PROBE = "doctor.probe", b"row", b"\x00what was sealed must open again\xff"
@@ -88,15 +88,10 @@ def inventory(settings: Settings, environ: Mapping[str, str]) -> list[Finding]:
 
 def _account(account: Account, environ: Mapping[str, str]) -> Finding:
     check = f"account {account.provider}/{account.name}"
+    if fault := account_faults.of(account, environ):
+        return fail(check, fault, "correct this account in tidegate.toml")
     try:
-        secrets = [secret(reference, environ) for reference in account.secrets]
+        secrets = account_faults.fetched(account, environ)
     except SettingsError as exc:
         return fail(check, str(exc), "set it in the environment of `tidegate serve`, or the file")
-    try:
-        registry.build(
-            account.provider,
-            contract.Account(account.name, secrets, account.options, account.channels),
-        )
-    except ValueError as exc:
-        return fail(check, str(exc), "correct this account in tidegate.toml")
     return ok(check, f"{len(secrets)} live secrets, for {', '.join(account.channels)}")

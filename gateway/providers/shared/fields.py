@@ -49,7 +49,11 @@ def options(account: contract.Account, shape: type[T]) -> T:
     try:
         return msgspec.convert(dict(account.options), shape)
     except msgspec.ValidationError as error:
-        raise ValueError(f"account {account.name!r}: wrong options: {error}") from None
+        # Only a process that will not start needs it.
+        from gateway.runtime import value_faults
+
+        sentence = value_faults.sentence(error, shape)
+        raise ValueError(f"account {account.name!r}: options: {sentence}") from None
 
 
 def secrets(account: contract.Account) -> Sequence[str]:
