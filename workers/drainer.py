@@ -15,7 +15,6 @@ from msgspec import Struct
 
 from gateway.domain.errors import Invalid, Poisoned, TidegateError
 from gateway.domain.journaling import LaneName
-from gateway.domain.messages import MessagePart
 from gateway.domain.placing import Placed
 from gateway.intake import told_anew
 from gateway.intake.accept import Intake
@@ -26,7 +25,6 @@ from gateway.stores import sealing, unreadable
 from gateway.stores.postgres.aliases import Aliases
 from gateway.stores.postgres.key_ring import RingCheck
 from gateway.stores.postgres.ledger import Ledger
-from gateway.stores.postgres.messages import Messages
 from gateway.stores.redis.journal_streams import JournalStreams, ReadEntry
 from gateway.stores.sealing import UnknownKey
 from workers import metrics
@@ -57,8 +55,6 @@ class _Outcome(Struct, frozen=True):
 
     is_settled: bool
     alias: tuple[UUID, UUID] | None = None
-    #: One of several things that a message told, each of which may have stored it.
-    part: UUID | None = None
     is_kept: bool = False
     #: It is in no order: it waits for a person.
     is_parked: bool = False
@@ -84,7 +80,6 @@ class Drainer:
         intake: Intake,
         ledger: Ledger,
         aliases: Aliases,
-        messages: Messages,
         ring_check: RingCheck,
         clock: Clock,
         rounds: Rounds,
@@ -95,7 +90,6 @@ class Drainer:
         self._intake = intake
         self._ledger = ledger
         self._aliases = aliases
-        self._messages = messages
         self._ring_check = ring_check
         self._clock = clock
         self._rounds = rounds
@@ -181,9 +175,6 @@ class Drainer:
         await self._aliases.add(
             [outcome.alias for outcome in outcomes if outcome.alias is not None]
         )
-        await self._messages.delete_copies(
-            [outcome.part for outcome in outcomes if outcome.part is not None]
-        )
         done = [
             r.entry_id for r, outcome in zip(reads, outcomes, strict=True) if outcome.is_settled
         ]
@@ -224,9 +215,8 @@ class Drainer:
         """Commit one entry to the ledger and return its outcome. Never raises."""
         try:
             if lane == "follow_ups":
-                entry = self._codec.decode_follow_up(read.envelope)
-                await self._intake.accept_event(entry)
-                return _Outcome(True, part=entry.id) if isinstance(entry, MessagePart) else _SETTLED
+                await self._intake.accept_event(self._codec.decode_follow_up(read.envelope))
+                return _SETTLED
             return await self._drain_order(self._codec.decode_order(read.envelope))
         except Poisoned:
             # The committer has parked it.
@@ -279,18 +269,14 @@ class Drainer:
         if placed.answer == "conflict" and (account := told_anew.account(placement)):
             for told in told_anew.parts(placement, placed, account=account):
                 await self._intake.accept_event(told)
-            return _Outcome(True, part=order.id)
+            return _SETTLED
         if placed.answer in ("conflict", "key_reused"):
             # Acknowledged while Postgres could not be asked; an operator must choose one of two.
             await self._park_order(
                 f"journal:{placed.channel}", str(order.id), order.raw, _conflict(placed), order
             )
             return _PARKED
-        return _Outcome(
-            True,
-            alias=None if placed.id == order.id else (order.id, placed.id),
-            part=order.id if order.shop_order is not None else None,
-        )
+        return _Outcome(True, None if placed.id == order.id else (order.id, placed.id))
 
     async def _park_entry(
         self, shard: int, lane: LaneName, read: ReadEntry, reason: str

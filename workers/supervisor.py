@@ -17,7 +17,6 @@ from gateway.runtime.reloader import Reloader
 from gateway.runtime.settings import Settings
 from gateway.stores.postgres.aliases import Aliases
 from gateway.stores.postgres.ledger import Ledger
-from gateway.stores.postgres.messages import Messages
 from gateway.wiring import Gateway, batch_writer, open_gateway
 from workers.drainer import Drainer
 from workers.housekeeper import Housekeeper
@@ -155,7 +154,6 @@ def _drainer(gateway: Gateway, rounds: Rounds) -> Drainer:
         ),
         ledger=ledger,
         aliases=Aliases(pool=stores.primary),
-        messages=Messages(pool=stores.primary, sealer=stores.sealer),
         ring_check=gateway.ring_check,
         clock=gateway.clock,
         rounds=rounds,

@@ -30,6 +30,18 @@ def part_id(message_id: UUID, n: int) -> UUID:
     return UUID(int=message_id.int & ~_PARTS | n)
 
 
+def may_be_a_copy(entry: FollowUp, *, is_late: bool) -> bool:
+    """Return whether an event stores a message, if it is new, that another part may have stored.
+
+    A message goes with its first part; where that was a repeat, with the next. But what tells known
+    things under a new key is stored, and is answered as a repeat. ``is_late``: it was journaled,
+    with the message in each part.
+    """
+    if not isinstance(entry, MessagePart) or entry.raw is None:
+        return False
+    return is_late or entry.id.int & _PARTS > 0
+
+
 def bounds(id_: UUID) -> tuple[UUID, UUID]:
     """Return the lowest and the highest id that a part of the same message may have."""
     return UUID(int=id_.int & ~_PARTS), UUID(int=id_.int | _PARTS)

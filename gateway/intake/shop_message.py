@@ -3,7 +3,7 @@
 The message is stored exactly once if anything of it was new, and not at all if it told nothing
 new. Which it is, only the ledger knows: the message goes with one part at a time until a part was
 committed as new, and the others follow without it. Parts that were journaled keep it, each for
-itself, because it is not known yet whether they are new; the drainer keeps one copy.
+itself, because it is not known yet whether they are new; the ledger keeps one copy.
 """
 
 import asyncio

@@ -261,3 +261,16 @@ def test_the_parts_of_a_message_are_next_to_each_other() -> None:
     assert {messages.bounds(id_) for id_ in ids} == {(ids[0], ids[-1])}
     with pytest.raises(ValueError, match="no part"):
         messages.part_id(message_id, 65_536)
+
+
+async def test_a_message_that_repeats_under_another_key_is_stored_once(
+    gateway: Gateway, ledger: Database
+) -> None:
+    """Its first part is recorded, though it changes nothing; what follows is new."""
+    await deliver(gateway, TOLD[:2], b"before")
+    again: Items = [("payment again", paid()), ("note", events.Noted("note", NOW))]
+    for _ in range(2):
+        await deliver(gateway, again, b"again")
+    found = await found_by(gateway, ledger, "order_events")
+    assert (found["payment again"], found["note"]) == (b"again", b"again")
+    assert (await counts(ledger))["raw_messages"] == 2

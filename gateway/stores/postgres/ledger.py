@@ -1,6 +1,6 @@
 """The ledger as the committer sees it: place, follow, park."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from uuid import UUID
 
@@ -8,10 +8,11 @@ import asyncpg
 
 from gateway.domain import messages, placing
 from gateway.domain.folding import Rules
-from gateway.domain.following import FollowUp
+from gateway.domain.following import Done, FollowUp, Settle
 from gateway.domain.placing import Placement
-from gateway.stores.postgres import errors
+from gateway.stores.postgres import errors, placements
 from gateway.stores.postgres.followups import FollowUps
+from gateway.stores.postgres.messages import Messages
 from gateway.stores.postgres.placements import Placements
 from gateway.stores.postgres.statements import sql
 from gateway.stores.sealing import Sealer
@@ -42,12 +43,40 @@ class Ledger:
         self._pool = pool
         self._sealer = sealer
         self._new_id = new_id
-        #: Stores orders.
-        self.place = Placements(pool=pool, sealer=sealer, new_id=new_id, is_late=is_late).place
-        #: Applies events.
-        self.follow = FollowUps(
+        self._is_late = is_late
+        self._messages = Messages(pool=pool, sealer=sealer)
+        self._place = Placements(pool=pool, sealer=sealer, new_id=new_id, is_late=is_late).place
+        self._follow = FollowUps(
             pool=pool, sealer=sealer, rules=Rules(takes_parts=takes_parts, new_id=new_id)
         ).follow
+
+    async def place(self, batch: Sequence[Placement]) -> Sequence[placements.Result]:
+        """Store orders; return an answer for each, in order: ``BadRow`` for one not storable.
+
+        Raises ``BadRow`` when one of them kept all from being stored, and ``Unavailable`` when it
+        is not known whether they are: repeating the batch is harmless.
+        """
+        placed = await self._place(batch)
+        if self._is_late:
+            # The events of the same message may be drained before it.
+            await self._messages.delete_copies([each.id for each in batch if each.is_from_shop])
+        return placed
+
+    async def follow(self, batch: Sequence[FollowUp | Settle]) -> Sequence[Done]:
+        """Apply events; return the outcome of each, in order. Raises as ``place``.
+
+        Afterwards a message of several events is stored once.
+        """
+        done = await self._follow(batch)
+        is_late = self._is_late
+        await self._messages.delete_copies(
+            [
+                each.id
+                for each in batch
+                if isinstance(each, FollowUp) and messages.may_be_a_copy(each, is_late=is_late)
+            ]
+        )
+        return done
 
     async def park(self, entry: Placement | FollowUp, reason: str) -> str:
         """Park an entry that cannot be stored, sealed; return the id an operator finds it by.
