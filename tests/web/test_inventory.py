@@ -12,7 +12,7 @@ import pytest
 import redis
 from aiohttp import web
 
-from gateway.runtime.settings import Settings, SettingsError
+from gateway.runtime.settings import Channel, Settings, SettingsError
 from gateway.web import wiring
 from gateway.web.reload import GatewayConfiguration
 from tests.support.site import Site
@@ -66,6 +66,7 @@ def settings(settings: Settings, inventory: Inventory, monkeypatch: pytest.Monke
         inventory_url=f"http://127.0.0.1:{inventory.port}/stock",
         inventory_token="env:STOCK_TOKEN",
         inventory_s=0.3,
+        channels=[*settings.channels, Channel("market", paid_by="platform")],
     )
 
 
@@ -229,3 +230,16 @@ def test_a_role_without_stock_checks_needs_no_token(
     with pytest.raises(SettingsError, match="env:STOCK_TOKEN"):
         wiring.open_inventory(settings)
     wiring.open_inventory(msgspec.structs.replace(settings, role="query"))
+
+
+async def test_what_is_paid_already_is_an_order_whatever_the_stock_is(
+    wire: Wire, inventory: Inventory
+) -> None:
+    """The platform has sold it: a missing article is a matter between people, not a rejection."""
+    sent = order(channel="market")
+    inventory.unavailable = [item["sku"] for item in sent["items"]]
+    payment = {"provider": "alipay", "transaction_id": "T-1", "paid_at": sent["placed_at"]}
+    answer = await wire.submit(json.dumps(sent | {"payment": payment}).encode())
+    assert (answer.status, answer.json["status"], inventory.questions) == (201, "paid", [])
+    unpaid = await wire.submit(json.dumps(order(channel="market", items=sent["items"])).encode())
+    assert unpaid.status == 409

@@ -3,6 +3,7 @@
 import asyncio
 import csv
 import io
+import itertools
 import json
 from collections.abc import AsyncIterator
 from decimal import Decimal
@@ -11,9 +12,12 @@ from typing import Any
 import msgspec
 import pytest
 
+from gateway.domain import events
 from gateway.domain.errors import Unavailable
 from gateway.runtime.settings import Channel, Settings
 from gateway.wiring import open_gateway
+from tests.domain.support import NOW
+from tests.stores.support import tell
 from tests.support.cable import cable_to
 from tests.support.patience import HANG_S
 from tests.support.site import Site, serve
@@ -281,13 +285,33 @@ async def test_a_channel_of_a_platform_takes_orders_that_are_not_paid_yet(
     assert (status, told(answer)) == (201, _PENDING)
 
 
+@pytest.mark.parametrize("sequence", sorted(set(itertools.permutations("uppsn"))), ids="".join)
+async def test_in_whatever_sequence_it_is_told_it_is_paid_once(
+    site: Site, wire: Wire, sequence: tuple[str, ...]
+) -> None:
+    """Told unpaid, paid (twice), shipped, and with an idempotency key of its own."""
+    sent = paid()
+    unpaid = {name: value for name, value in sent.items() if name != "payment"}
+    shipped = events.Shipped(sent["order_no"], "SF", f"SF-{sent['order_no']}", NOW)
+    for step in sequence:
+        if step == "s":
+            await tell(site.gateway, shipped, channels=("tmall",))
+            continue
+        body = json.dumps(unpaid if step == "u" else sent).encode()
+        key = (("Idempotency-Key", sent["order_no"]),) if step == "n" else ()
+        answer = await wire.submit(body, key)
+        assert answer.status in (200, 201)
+        assert answer.json["status"] == ("pending_payment" if step == "u" else "paid")
+    stored = await read(wire, sent)
+    assert (stored["status"], stored["amounts"]["paid"]) == ("shipped", "100.00")
+    assert stored["hold"] is None
+    moves = [to for _, to, outcome in await history(wire, sent) if outcome == "applied"]
+    assert moves == ["pending_payment", "paid", "shipped"]
+
+
 async def test_a_refund_by_the_providers_own_account_finds_the_payment(
     site: Site, wire: Wire
 ) -> None:
-    from gateway.domain import events
-    from tests.domain.support import NOW
-    from tests.stores.support import tell
-
     sent = paid()
     await submit(wire, sent)
     number = sent["payment"]["transaction_id"]
