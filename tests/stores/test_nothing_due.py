@@ -2,6 +2,7 @@
 
 from decimal import Decimal
 from typing import Any
+from uuid import UUID
 
 import pytest
 
@@ -22,6 +23,12 @@ _FREE: dict[str, Any] = {
 def free(n: int = 1, **changes: Any) -> orders.Submission:
     """Return an order that costs nothing."""
     return due(n, Decimal(0), **{"order_no": f"W-{n}", **changes})
+
+
+async def told_of(ledger: Database, id_: UUID) -> list[str]:
+    """Return the topics that were staged for an order, in the order of its versions."""
+    query = "SELECT topic FROM outbox WHERE order_id = $1 ORDER BY version"
+    return [topic for (topic,) in await ledger.fetch(query, id_)]
 
 
 async def test_it_is_placed_and_paid_in_one_statement(gateway: Gateway, ledger: Database) -> None:
@@ -115,6 +122,10 @@ async def test_a_hold_stays(gateway: Gateway, ledger: Database) -> None:
     assert (stored["status"], stored["hold"]) == ("paid", "suspected_brushing")
     again = await submit(gateway, sent, "k-4")
     assert (again.status, again.hold) == ("paid", "suspected_brushing")
+    # It is handed on as paid when the hold ends, and not before.
+    assert await told_of(ledger, placed.id) == ["order.placed", "order.changed"]
+    await tell(gateway, events.Released("W-4", "they are three friends", NOW))
+    assert await told_of(ledger, placed.id) == ["order.placed", "order.changed", "order.paid"]
 
 
 async def test_what_came_before_it_is_applied(gateway: Gateway, ledger: Database) -> None:

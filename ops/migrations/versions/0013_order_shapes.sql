@@ -4,7 +4,7 @@ WITH free AS (
     UPDATE orders
        SET status = 'paid', version = version + 1, paid_at = placed_at, updated_at = now()
      WHERE status = 'pending_payment' AND payable = 0 AND paid = 0
-    RETURNING id, version, order_no, placed_at,
+    RETURNING id, version, order_no, placed_at, hold,
               -- After the placement, before all that followed.
               (left(id::text, 24) || 'ffffffffffff')::uuid AS step_id,
               CASE WHEN is_test THEN 'placed-test:' ELSE 'placed:' END || channel AS source
@@ -18,7 +18,9 @@ WITH free AS (
       FROM free
 )
 INSERT INTO outbox (id, order_id, version, topic, priority, created_at)
-SELECT step_id, id, version, 'order.paid', 1, now() FROM free;
+SELECT step_id, id, version, CASE WHEN hold IS NULL THEN 'order.paid' ELSE 'order.changed' END,
+       CASE WHEN hold IS NULL THEN 1 ELSE 5 END, now()
+  FROM free;
 
 -- Tax: added on top of the prices, or contained in them. A constant default rewrites nothing; the
 -- check is not valid for the rows that are there, which all have that default.

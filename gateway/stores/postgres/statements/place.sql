@@ -146,7 +146,10 @@ WITH input AS MATERIALIZED (
     SELECT i.id, i.id, 1, 'order.placed', 5, i.received_at
       FROM input i JOIN placed p ON p.id = i.id
     UNION ALL
-    SELECT i.nothing_due_id, i.id, 2, 'order.paid', 1, i.received_at
+    -- Every hold of a placement stops the hand-off: `order.paid` is staged when a person ends it.
+    SELECT i.nothing_due_id, i.id, 2,
+           CASE WHEN p.hold IS NULL THEN 'order.paid' ELSE 'order.changed' END,
+           CASE WHEN p.hold IS NULL THEN 1 ELSE 5 END, i.received_at
       FROM input i JOIN placed p ON p.id = i.id
      WHERE i.nothing_due_id IS NOT NULL
 )
