@@ -88,11 +88,11 @@ def item(raw: msgspec.Raw, told: Told) -> tuple[int, contract.Item | None]:
         return made.id, None
     amount = fields.refund_amount(amount, told.currency)
     names = (told.transaction_id, told.order_no, refund_no, amount, False, told.currency)
-    if done:
-        at = shop_orders.moment_or(told.now, made.created_at)
-        return made.id, contract.Item(f"refund:{refund_no}", events.RefundSucceeded(*names, at))
-    tried_at = failed[-1].processed_at or made.created_at
+    # What is told last of a refund counts: it may fail, and succeed when it is tried again.
+    tried_at = (done or failed)[-1].processed_at or made.created_at
     at = shop_orders.moment_or(told.now, tried_at)
+    if done:
+        return made.id, contract.Item(f"refund:{refund_no}", events.RefundSucceeded(*names, at))
     return made.id, contract.Item(f"refund:{refund_no}:failed", events.RefundFailed(*names, at))
 
 

@@ -73,6 +73,12 @@ def shop_refunded(n: int) -> contract.Message:
     return shop(**CANCELLED, **told)(n)
 
 
+def shop_refund(status: str, hour: int) -> Tell:
+    tried = BACK | {"amount": "5.00", "status": status, "processed_at": f"2026-11-24T{hour}:00:00Z"}
+    made = {"financial_status": "paid" if status == "failure" else "partially_refunded"}
+    return lambda n: shop(**made, refunds=[{"id": n, "transactions": [tried]}])(n)
+
+
 def dispute(status: str) -> Tell:
     told = {"id": 285, "amount": "11.50", "currency": "EUR", "reason": "fraudulent"}
     at = {"evidence_due_by": "2026-12-03T19:00:00Z", "initiated_at": "2026-11-23T12:00:00Z"}
@@ -147,6 +153,12 @@ LIVES = [
          "completed", "38.08"),
     Life("shopify cancelled and refunded", "shopify", "#{}".format,
          [shop(), shop(**CANCELLED), shop_refunded], "refunded", "38.08", "38.08"),
+    Life("shopify refund that fails after all", "shopify", "#{}".format,
+         [shop(), shop_refund("success", 13), shop_refund("failure", 14)],
+         "paid", "38.08", may_park=["refund_failed"]),
+    Life("shopify refund that is tried again", "shopify", "#{}".format,
+         [shop(), shop_refund("failure", 13), shop_refund("success", 14)],
+         "paid", "38.08", "5.00", may_park=["refund_failed"]),
     Life("shopify authorised and voided", "shopify", "#{}".format,
          [shop(financial_status="authorized"), shop(financial_status="voided", **CANCELLED)],
          "closed", "0"),
