@@ -70,7 +70,9 @@ def _event(body: bytes, now: datetime) -> events.Event:
         transaction_id=transaction_id,
         order_no="",
         dispute_no=number,
-        amount=shop_amounts.total(told.amount, told.currency),
+        amount=fields.refund_amount(
+            shop_amounts.rounded(told.amount, told.currency), told.currency
+        ),
         currency=told.currency,
         state=state,
         reason=fields.kind(told.reason or "")[:_REASON_MAX],

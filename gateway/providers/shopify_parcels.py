@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 import msgspec
 from msgspec import Struct
 
-from gateway.domain import errors, events, orders
+from gateway.domain import errors, events
 from gateway.providers import contract, shopify_lines
 from gateway.providers.shared import fields, shop_orders
 
@@ -138,18 +138,20 @@ def _carrier(each: _Fulfilment) -> str:
 
 def _lines(listed: Iterable[msgspec.Raw]) -> tuple[events.ParcelLine, ...]:
     """Return what a parcel holds; nothing where one line of it cannot be read."""
-    found = []
-    for raw in listed:
-        try:
-            line = fields.decoded_leniently(_CONTENT, raw)
-        except errors.Rejected:
-            return ()
-        numbers = shopify_lines.numbers(line.sku, line.variant_id, line.product_id)
-        sku = shop_orders.first_fitting(numbers, shop_orders.SKU_MAX)
-        if not sku or not 0 < line.quantity <= orders.QUANTITY_MAX:
-            return ()
-        found.append(events.ParcelLine(sku, line.quantity))
-    return tuple(found)
+    try:
+        lines = [fields.decoded_leniently(_CONTENT, raw) for raw in listed]
+    except errors.Rejected:
+        return ()
+    return shop_orders.parcel_lines(
+        (
+            shop_orders.first_fitting(
+                shopify_lines.numbers(line.sku, line.variant_id, line.product_id),
+                shop_orders.SKU_MAX,
+            ),
+            line.quantity,
+        )
+        for line in lines
+    )
 
 
 def _cancelled(

@@ -76,10 +76,7 @@ def _lines(oids: Sequence[_Oid], order: msgspec.Raw) -> tuple[events.ParcelLine,
         pieces: Mapping[str, tuple[str, int]] = youzan_lines.pieces(order)
     except errors.Rejected:
         return ()
-    found = [pieces.get(_number(each.oid), ("", 0)) for each in oids]
-    if not all(sku and n > 0 for sku, n in found):
-        return ()
-    return tuple(events.ParcelLine(sku, n) for sku, n in found)
+    return shop_orders.parcel_lines(pieces.get(_number(each.oid), ("", 0)) for each in oids)
 
 
 def _number(value: youzan_lines.Id | None) -> str:

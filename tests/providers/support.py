@@ -95,6 +95,14 @@ def check_storable(item: contract.Item) -> None:
         assert not event.amount.is_signed()
     if isinstance(event, events.Closed | events.Shipped | events.Delivered):
         assert event.order_no or events.tracking_no(event)
+    if isinstance(event, events.Shipped):
+        assert not event.parcel_no or _is_token(event.parcel_no)
+        assert event.carrier.isprintable()
+        assert max(len(event.carrier), len(event.parcel_no)) <= 64
+        for line in event.lines:
+            assert 1 <= len(line.sku) <= 64
+            assert line.sku.isprintable()
+            assert 1 <= line.quantity <= orders.QUANTITY_MAX
 
 
 def _is_token(text: str) -> bool:

@@ -5,10 +5,12 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
 
 from gateway.domain import events, orders
 
 from .shopify_samples import ADAPTER, LINE, ORDER_ID, changed, posted
+from .support import bent, verdict
 
 ID = str(ORDER_ID)
 
@@ -216,7 +218,14 @@ def test_a_dispute_names_the_order_by_its_payment(status: str, state: Any) -> No
 
 @pytest.mark.parametrize(
     "changes",
-    [{"status": "new_one"}, {"order_id": None}, {"amount": "NaN"}, {"currency": "XXQ"}, {"id": 0}],
+    [
+        {"status": "new_one"},
+        {"order_id": None},
+        {"amount": "NaN"},
+        {"amount": "0"},
+        {"currency": "XXQ"},
+        {"id": 0},
+    ],
 )
 def test_a_dispute_that_cannot_be_booked_is_parked(changes: Any) -> None:
     (item,) = ADAPTER.read(posted(DISPUTE | changes)).items
@@ -224,6 +233,16 @@ def test_a_dispute_that_cannot_be_booked_is_parked(changes: Any) -> None:
     assert item.event.kind == "dispute"
     if "status" in changes:
         assert "new_one" in item.event.detail
+
+
+@settings(max_examples=200)
+@given(bent(DISPUTE))
+def test_bent_disputes_are_storable_or_parked(content: Any) -> None:
+    try:
+        callback = posted(content)
+    except (TypeError, ValueError):
+        return
+    verdict(ADAPTER, callback)
 
 
 @pytest.mark.parametrize("odd", [{"reason": ["x"]}, {"evidence_due_by": 7}, {"initiated_at": []}])

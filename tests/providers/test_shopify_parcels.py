@@ -4,12 +4,13 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
 
 from gateway.domain import events
 from gateway.providers import contract, shopify
 
-from .shopify_samples import ADAPTER, LINE, ORDER_ID, SECRET, SHOP, changed, posted
-from .support import NOW, account
+from .shopify_samples import ADAPTER, LINE, ORDER, ORDER_ID, SECRET, SHOP, changed, posted
+from .support import NOW, account, bent, verdict
 
 CREATED, UPDATED = "2026-11-23T13:00:00+01:00", "2026-11-24T13:00:00+01:00"
 LEFT_AT = datetime(2026, 11, 23, 12, tzinfo=UTC)
@@ -182,3 +183,15 @@ def test_a_fulfilments_own_message_names_its_order() -> None:
 def test_a_fulfilment_of_no_order_that_can_be_known_is_parked(changes: Any) -> None:
     (item,) = own(**changes)
     assert isinstance(item.event, events.Unmapped)
+
+
+@settings(max_examples=200)
+@given(bent(ONE))
+def test_bent_parcels_are_storable_or_parked(content: Any) -> None:
+    """Alone, and in the message about their order."""
+    for told in (content, ORDER | {"fulfillments": [content], "fulfillment_status": "partial"}):
+        try:
+            callback = posted(told)
+        except (TypeError, ValueError):
+            return
+        verdict(ADAPTER, callback)

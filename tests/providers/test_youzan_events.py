@@ -604,3 +604,13 @@ def test_no_odd_line_costs_the_payment() -> None:
     placed, paid = read_events("trade_TradePaid", content)
     assert isinstance(placed, events.Unmapped)
     assert isinstance(paid, events.PaymentSucceeded)
+
+
+DELIVERED: dict[str, Any] = full("WAIT_BUYER_CONFIRM_GOODS") | {
+    "delivery_order": [{"oids": [{"oid": LINES[0]["oid"]}], "dists": [dist("YT1", "P1")]}]
+}
+
+
+@given(bent(DELIVERED))
+def test_bent_deliveries_are_storable_or_parked(content: Any) -> None:
+    verdict(ADAPTER, pushed("trade_TradeBuyerPay", content, how="object"))

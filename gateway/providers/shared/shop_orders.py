@@ -212,6 +212,18 @@ def line(
     )
 
 
+def parcel_lines(told: Iterable[tuple[str, int]]) -> tuple[events.ParcelLine, ...]:
+    """Return what a parcel holds, by article and pieces; nothing where a line cannot be stored."""
+    found = tuple(events.ParcelLine(sku, pieces) for sku, pieces in told)
+    is_right = all(
+        1 <= len(line.sku) <= SKU_MAX
+        and line.sku.isprintable()
+        and 1 <= line.quantity <= orders.QUANTITY_MAX
+        for line in found
+    )
+    return found if is_right else ()
+
+
 def goods(lines: Iterable[orders.Item]) -> Decimal:
     """Return the sum of the lines, after their own discounts."""
     return sum((line.unit_price * line.quantity - line.discount for line in lines), money.ZERO)
