@@ -73,14 +73,17 @@ class ExistingOrder(Struct, frozen=True):
     lookalike: bytes
     request_id: str | None
     received_at: datetime
+    #: None: not known, in the journal's claims of earlier versions and where it does not matter.
+    placed_at: datetime | None = None
 
 
 class Matches(Struct, frozen=True):
     """The stored orders that a submission matches, by each key that may match.
 
     The keys are the request id, (channel, order_no) and the live look-alike fingerprint.
-    ``apart_s``: seconds between the submission and the order that it looks like. ``amendments``:
-    how often the order of this number was told anew.
+    ``apart_s``: seconds between the submission and the order that it looks like, in their arrival
+    or in their ``placed_at``, whichever is more: a backlog that is handed over in a moment holds no
+    double clicks. ``amendments``: how often the order of this number was told anew.
     """
 
     by_request_id: ExistingOrder | None = None

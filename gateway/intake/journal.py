@@ -178,6 +178,7 @@ class Journal:
             lookalike=placement.lookalike,
             request_id=placement.request_id,
             received_at=placement.received_at,
+            placed_at=order.placed_at,
         )
         return self._claiming(placement, claims, known)
 
@@ -241,9 +242,16 @@ def _matches(
         with contextlib.suppress(msgspec.MsgspecError):
             if value is not None:
                 finds[kind] = _decode_existing(value)
-    like = finds.get("by_lookalike")
-    apart_s = abs((placement.received_at - like.received_at).total_seconds()) if like else 0.0
-    return Matches(finds.get("by_request_id"), finds.get("by_order_no"), like, apart_s)
+    apart_s = 0.0
+    if like := finds.get("by_lookalike"):
+        placed_at = placement.submission.placed_at
+        apart_s = max(
+            abs((placement.received_at - like.received_at).total_seconds()),
+            abs((placed_at - (like.placed_at or placed_at)).total_seconds()),
+        )
+    return Matches(
+        finds.get("by_request_id"), finds.get("by_order_no"), finds.get("by_lookalike"), apart_s
+    )
 
 
 def _forced(entry: Entry) -> Entry:

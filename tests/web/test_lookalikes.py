@@ -1,7 +1,7 @@
 """POST /v1/orders that look like others: a double click is an alias, all else is stored."""
 
 import json
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any, TypeAlias
 
@@ -197,6 +197,20 @@ async def test_the_key_of_an_alias_is_a_key_like_others(
     # In another channel it is another key.
     elsewhere = await submit(both_paths, order(channel=HOLD), key)
     assert elsewhere.status == 201
+
+
+@pytest.mark.parametrize("seconds", [-3600, -11, 11, 86400])
+async def test_a_backlog_that_is_handed_over_in_a_moment_holds_no_double_clicks(
+    both_paths: Wire, seconds: int
+) -> None:
+    """Its orders were placed apart, whenever they arrive."""
+    first, second, third = twins(3)
+    at = datetime.fromisoformat(first["placed_at"])
+    second["placed_at"] = (at + timedelta(seconds=seconds)).isoformat()
+    third["placed_at"] = (at + timedelta(seconds=5)).isoformat()
+    answers = [await submit(both_paths, each) for each in (first, second, third)]
+    assert [each.status for each in answers] == [201, 201, 200]
+    assert [each.json["hold"] for each in answers] == [None, "lookalike", None]
 
 
 @pytest.mark.parametrize("others", [1, 2, 5])

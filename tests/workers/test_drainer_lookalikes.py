@@ -119,6 +119,19 @@ async def test_after_the_double_click_the_policy_decides_in_the_journal_too(
         assert await stored(ledger) == [("W-1", first.id, None), ("W-2", second.id, expected)]
 
 
+async def test_a_backlog_of_an_outage_holds_no_double_clicks(
+    outage: Outage, ledger: Database, send: Sender
+) -> None:
+    outage.cable.cut()
+    first = await send(click(1))
+    hour_later = click(2).placed_at + timedelta(hours=1)
+    second = await send(click(2, placed_at=hour_later.isoformat()), after_s=1)
+    assert (second.answer, second.id == first.id) == ("placed", False)
+    await after_the_outage(outage)
+    assert await stored(ledger) == [("W-1", first.id, None), ("W-2", second.id, "lookalike")]
+    assert await aliases(ledger) == []
+
+
 async def test_the_key_of_an_alias_is_known_in_the_journal(
     outage: Outage, ledger: Database, send: Sender
 ) -> None:

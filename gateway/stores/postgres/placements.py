@@ -254,6 +254,7 @@ class Placements:
             [placement.received_at for placement in batch],
             self._is_late,
             [placement.submission.is_test for placement in batch],
+            [placement.submission.placed_at for placement in batch],
         )
         matches: list[dict[str, Any]] = [{} for _ in batch]
         for n, kind, apart_s, amendments, *existing in records:

@@ -12,14 +12,18 @@
 -- received within ten minutes of the submission, before or after: by then its fingerprint may
 -- have been deleted, or belong to a later order. Look-alikes have the same phone, so an index
 -- finds them. An order held as a look-alike opens no window of its own. `apart_s` are the seconds
--- between the two: by the database's clock, or for a late batch between their arrivals.
+-- between the two: by the database's clock, or for a late batch between their arrivals; or between
+-- the times when they were placed, if these are further apart.
 -- `amendments`: how often the order of this number was told anew and took it.
 WITH input AS MATERIALIZED (
     SELECT *
       FROM unnest(
                $1::int[], $2::text[], $3::text[], $4::text[], $5::bytea[], $6::bytea[],
-               $7::timestamptz[], $9::bool[]
-           ) AS t (n, channel, order_no, request_id, lookalike, phone_index, received_at, is_test)
+               $7::timestamptz[], $9::bool[], $10::timestamptz[]
+           ) AS t (
+               n, channel, order_no, request_id, lookalike, phone_index, received_at, is_test,
+               placed_at
+           )
 )
 SELECT i.n, 'by_request_id' AS how, 0::float8 AS apart_s, 0::bigint AS amendments, o.id,
        o.channel, o.order_no, o.payload_digest, o.status, o.version, o.placed_hold, o.lookalike, o.request_id,
@@ -69,19 +73,28 @@ SELECT i.n, 'by_order_no', 0, m.amendments, o.id, o.channel, o.order_no, a.paylo
        ) m
 UNION ALL
 SELECT i.n, 'by_lookalike',
-       extract(epoch FROM now() - (f.expires_at - interval '10 minutes'))::float8, 0, o.id,
-       o.channel, o.order_no, o.payload_digest, o.status, o.version, o.placed_hold, o.lookalike,
-       o.request_id, o.received_at
+       greatest(
+           extract(epoch FROM now() - (f.expires_at - interval '10 minutes')),
+           abs(extract(epoch FROM i.placed_at - o.placed_at))
+       )::float8,
+       0, o.id, o.channel, o.order_no, o.payload_digest, o.status, o.version, o.placed_hold,
+       o.lookalike, o.request_id, o.received_at
   FROM input i
   JOIN fingerprints f ON f.lookalike = i.lookalike AND f.expires_at > now()
   JOIN orders o ON o.id = f.order_id
  WHERE NOT $8::bool
 UNION ALL
-SELECT i.n, 'by_lookalike', abs(extract(epoch FROM i.received_at - l.received_at))::float8, 0, l.*
+SELECT i.n, 'by_lookalike',
+       greatest(
+           abs(extract(epoch FROM i.received_at - l.received_at)),
+           abs(extract(epoch FROM i.placed_at - l.placed_at))
+       )::float8,
+       0, l.id, l.channel, l.order_no, l.payload_digest, l.status, l.version, l.placed_hold,
+       l.lookalike, l.request_id, l.received_at
   FROM input i
        CROSS JOIN LATERAL (
            SELECT o.id, o.channel, o.order_no, o.payload_digest, o.status, o.version,
-                  o.placed_hold, o.lookalike, o.request_id, o.received_at
+                  o.placed_hold, o.lookalike, o.request_id, o.received_at, o.placed_at
              FROM orders o
             WHERE o.phone_index = i.phone_index AND o.lookalike = i.lookalike
               AND o.received_at > i.received_at - interval '10 minutes'
