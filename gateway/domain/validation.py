@@ -55,7 +55,8 @@ def check(
     if order.channel not in channels:
         known = ", ".join(sorted(channels))
         faults.append(Fault("channel", f"unknown channel; configured are {known}"))
-    if order.placed_at > now + PLACED_AHEAD_MAX:
+    # A shop's clock may be wrong, and some date an order on the day that it is to be sent.
+    if order.placed_at > now + PLACED_AHEAD_MAX and not is_from_shop:
         faults.append(Fault("placed_at", _FUTURE))
     elif order.placed_at < _EPOCH:
         faults.append(Fault("placed_at", _PAST))

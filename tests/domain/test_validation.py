@@ -235,6 +235,14 @@ def reported(**changes: Any) -> Submission:
     return msgspec.structs.replace(due(), **changes)
 
 
+def test_a_shops_order_may_be_dated_ahead() -> None:
+    """No clock of a shop costs an order; nor does one that is dated on the day it is sent."""
+    sent = reported(placed_at=NOW + timedelta(days=30))
+    assert validation.check(sent, channels=CHANNELS, now=NOW, is_from_shop=True).order == sent
+    with pytest.raises(Invalid):
+        validation.check(sent, channels=CHANNELS, now=NOW)
+
+
 def test_a_shops_order_may_lack_an_address_and_a_telephone_number() -> None:
     sent = reported(recipient=orders.Recipient(name="", phone="", country="CN", street=""))
     assert validation.check(sent, channels=CHANNELS, now=NOW, is_from_shop=True) == (sent, "")

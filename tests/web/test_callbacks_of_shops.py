@@ -84,6 +84,21 @@ ODD_ORDERS: dict[str, tuple[dict[str, Any], str]] = {
     "no product": ({"total": "9.00", "line_items": [line("9.00", product_id=None)]}, "9"),
     "no tax": ({"total": "9.00", "line_items": [line("9.00", subtotal_tax="")]}, "9"),
     "no customer": ({"total": "9.00", "line_items": [line("9.00")], "customer_id": None}, "9"),
+    "dated ahead": (
+        {"total": "9.00", "line_items": [line("9.00")], "date_created_gmt": "2090-01-01T00:00:00"},
+        "9",
+    ),
+    "odd characters": (
+        {
+            "total": "9.00",
+            "line_items": [line("9.00", name="T\u0000ea\u001b", sku="S\u0001-1")],
+            "shipping": samples.ADDRESS | {"first_name": "Li\u0007", "phone": "ring at 17"},
+        },
+        "9",
+    ),
+    "a note that is far too long": (
+        {"total": "9.00", "line_items": [line("9.00")], "customer_note": "n" * 100_000}, "9",
+    ),
     "no address": (
         {"total": "9.00", "line_items": [line("9.00")], "billing": [], "shipping": []}, "9",
     ),
