@@ -6,9 +6,10 @@ import hmac
 import json
 from typing import Any
 
+from gateway.domain import orders, validation
 from gateway.providers import contract, woocommerce
 
-from .support import account, message
+from .support import NOW, account, message
 
 SECRET, NEXT_SECRET = "Zk!8sH#p2(Lr)9", "another&amp;secret"
 ADAPTER = woocommerce.adapter(account(SECRET, country="DE"))
@@ -52,3 +53,16 @@ def posted(content: Any, *, secret: str = SECRET) -> contract.Message:
 def changed(**changes: Any) -> contract.Message:
     """Post the order with some of it changed."""
     return posted(ORDER | changes)
+
+
+def read_order(callback: contract.Message) -> tuple[Any, list[Any]]:
+    """Return what is placed, and what happened to it."""
+    placed, *happened = ADAPTER.read(callback).items
+    return placed.event, [item.event for item in happened]
+
+
+def placed(**changes: Any) -> orders.Submission:
+    order, _ = read_order(changed(**changes))
+    assert isinstance(order, orders.Submission), order
+    validation.check(order, channels={"web"}, now=NOW, is_from_shop=True)
+    return order

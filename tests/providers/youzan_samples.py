@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Any
 from urllib.parse import quote, quote_plus
 
-from gateway.domain import orders
+from gateway.domain import events, orders
 from gateway.providers import contract, youzan
 
 from .support import account, message
@@ -171,4 +171,10 @@ def pushed(kind: str, content: Any, **changes: Any) -> contract.Message:
     return signed(body(kind, content, **changes))
 
 
+PARCEL = [{"dists": [{"express_info": {"express_id": 4, "express_no": "YT8800"}}]}]
 PAID = pushed("trade_TradePaid", full("TRADE_PAID"))
+PAYMENT = events.PaymentSucceeded(TID, TID, Decimal("88.80"), "CNY", PAID_AT)
+
+
+def read_events(kind: str, content: Any, **how: Any) -> list[events.Event | orders.Submission]:
+    return [item.event for item in ADAPTER.read(pushed(kind, content, **how)).items]
