@@ -1,5 +1,6 @@
 """What the rounds of a task come to."""
 
+import asyncio
 import logging
 
 import pytest
@@ -7,6 +8,7 @@ from prometheus_client import REGISTRY
 
 from gateway.domain.errors import Unavailable
 from tests.support.fakes.clock import ManualClock
+from tests.support.patience import HANG_S
 from workers.rounds import Rounds
 
 
@@ -49,3 +51,35 @@ def test_rounds_are_counted_by_result_and_the_last_one_has_its_time() -> None:
     assert value("tidegate_worker_rounds_total", result="postponed") == postponed + 1
     last_s = value("tidegate_worker_last_done_timestamp_seconds")
     assert last_s == clock.now().timestamp()
+
+
+async def test_rounds_follow_each_other_at_once_while_more_is_left_and_stop_when_asked() -> None:
+    clock, stopping = ManualClock(), asyncio.Event()
+    rounds = Rounds(task="tested", clock=clock, overdue_s=60.0)
+    left = [True, True, False]
+
+    async def do() -> bool:
+        if len(left) == 1:
+            stopping.set()
+        return left.pop(0)
+
+    async with asyncio.timeout(HANG_S):
+        await rounds.run(stopping, do, pause_s=3600.0)
+    assert (left, rounds.fault()) == ([], "")
+
+
+async def test_a_round_that_fails_is_postponed_and_the_next_one_tries_again() -> None:
+    clock, stopping = ManualClock(), asyncio.Event()
+    rounds = Rounds(task="tested", clock=clock, overdue_s=60.0)
+    faults: list[str] = []
+
+    async def do() -> bool:
+        faults.append(rounds.fault())
+        if len(faults) == 1:
+            raise Unavailable("postgres")
+        stopping.set()
+        return False
+
+    async with asyncio.timeout(HANG_S):
+        await rounds.run(stopping, do, pause_s=0.001)
+    assert ("postgres" in faults[1], rounds.fault()) == (True, "")
