@@ -8,6 +8,8 @@ from msgspec import inspect
 
 _LACKS = re.compile(r"Object missing required field `([^`]+)`")
 _UNKNOWN = re.compile(r"Object contains unknown field `([^`]+)`")
+#: How the library says that a fault is in a name and not in its value.
+_KEY = "key` in `"
 _STEP = re.compile(r"\.([^.\[]+)|\[(\d+)\]")
 #: The beginning of a pattern, and its end that takes no line break: no reader needs them.
 _PATTERN_ENDS = re.compile(r"^(?:\^|\\A)|(?:\$\(\?!\\n\)|\\Z)$")
@@ -24,16 +26,21 @@ def sentence(error: msgspec.ValidationError, of_type: type) -> str:
     It names the value as the document writes it; sections are counted from 1:
     ``account 2: name is missing``.
     """
-    text, _, path = str(error).partition(" - at `$")
+    text, _, path = str(error).partition(" - at `")
+    is_key = path.startswith(_KEY)
     kind: inspect.Type | None = inspect.type_info(of_type)
     words: list[str] = []
     # Of a table whose keys are free, the fault does not say which value it is in.
-    for name, index in _STEP.findall(path.rstrip("`").replace("[...]", ".a value")):
+    path = path.removeprefix(_KEY).rstrip("`").replace("[...]", ".a value")
+    for name, index in _STEP.findall(path):
         kind = _inside(kind, name)
         if name:
             words.append(name)
         elif words:
             words[-1] = f"{words[-1].removesuffix('s')} {int(index) + 1}"
+    if is_key and isinstance(kind, inspect.DictType):
+        kind = kind.key_type
+        words.append("a name")
     if found := _LACKS.match(text):
         return ": ".join([*words, f"{found[1]} is missing"])
     if found := _UNKNOWN.match(text):
