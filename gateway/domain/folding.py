@@ -6,7 +6,6 @@ commute as far as the world does: in whatever order {placed, paid, refunded, can
 delivered} arrive, an order that saw all of them ends in the same state.
 """
 
-import copy
 from collections.abc import Callable, Sequence
 from uuid import UUID
 
@@ -63,14 +62,10 @@ def apply(
     if isinstance(event, events.Unmapped):
         at = order.status if order is not None else None
         return Step("parked", at, at, "unmapped", event.detail)
-    before = copy.copy(order), copy.copy(payment)
     step = _step(event, order, payment, is_new, known, rules)
-    if order is not None and step.outcome in ("applied", "parked"):
-        order.status = transitions.status_of(order)
-        if step.to_status is not None:
-            step.to_status = order.status
-        if (order, payment) != before and order.version == before[0].version:  # type: ignore[union-attr]
-            order.version += 1
+    if order is not None and (step.outcome == "applied" or step.is_change):
+        order.status = step.to_status = transitions.status_of(order)
+        order.version += 1
     return step
 
 

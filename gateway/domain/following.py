@@ -175,13 +175,17 @@ class PaymentState(Struct):
 
 
 class Step(Struct):
-    """What one event did: its line of the history, and the reason if it was parked."""
+    """What one event did: its line of the history, and the reason if it was parked.
+
+    ``is_change``: the order, or a payment of it, is not as it was. What was applied always is one.
+    """
 
     outcome: Outcome
     from_status: Status | None = None
     to_status: Status | None = None
     reason: ParkReason | None = None
     detail: str = ""
+    is_change: bool = False
 
 
 class Done(Struct, frozen=True):

@@ -16,6 +16,7 @@ Stop = Literal["hand_off", "shipping"]
 #: Payments that count as money of their order, whether it was due or not.
 COUNTED: frozenset[Standing] = frozenset({"applied", "after_close", "duplicate"})
 
+_NOTHING = Decimal(0)
 _EVERYTHING: frozenset[Stop] = frozenset({"hand_off", "shipping"})
 
 
@@ -49,35 +50,36 @@ def hold_of(order: OrderState, payments: Iterable[PaymentState]) -> Hold | None:
     ``payments`` holds at least every transaction of the order. A function of what is known, so
     that it does not depend on the order of arrival.
     """
-    mine = [payment for payment in payments if payment.order_id == order.id]
     found: set[Hold] = set()
-    if any(dispute.state == "opened" for payment in mine for dispute in payment.disputes):
-        found.add("disputed")
-    if any(
-        payment.standing == "mismatch" and (payment.refunded < payment.amount or not payment.amount)
-        for payment in mine
-    ):
-        found.add("amount_mismatch")
-    owed = owed_back(order)
-    if owed:
-        found.add(_reason_of_surplus(order, owed, mine))
+    for payment in payments:
+        if payment.order_id != order.id:
+            continue
+        if any(dispute.state == "opened" for dispute in payment.disputes):
+            found.add("disputed")
+        is_kept = payment.refunded < payment.amount or not payment.amount
+        if payment.standing == "mismatch" and is_kept:
+            found.add("amount_mismatch")
+    if owed := owed_back(order):
+        found.add(_reason_of_surplus(order, owed, payments))
     if order.placed_hold is not None and order.released_at is None:
         found.add(order.placed_hold)
-    return next((hold for hold in HOLDS if hold in found), None)
+    return next((hold for hold in HOLDS if hold in found), None) if found else None
 
 
 def owed_back(order: OrderState) -> Decimal:
     """Return what must go back to the buyer of the money that counts for the order."""
     kept = order.paid - order.refunded
-    due = Decimal(0) if order.closed_at is not None else order.payable
-    return max(kept - due, Decimal(0))
+    due = _NOTHING if order.closed_at is not None else order.payable
+    return kept - due if kept > due else _NOTHING
 
 
-def _reason_of_surplus(order: OrderState, owed: Decimal, mine: list[PaymentState]) -> Hold:
+def _reason_of_surplus(order: OrderState, owed: Decimal, payments: Iterable[PaymentState]) -> Hold:
     if order.closed_at is not None:
         return "refund_owed"
     is_whole = any(
-        payment.standing in COUNTED and 0 < payment.amount - payment.refunded <= owed
-        for payment in mine
+        payment.order_id == order.id
+        and payment.standing in COUNTED
+        and 0 < payment.amount - payment.refunded <= owed
+        for payment in payments
     )
     return "duplicate_payment" if is_whole else "overpaid"

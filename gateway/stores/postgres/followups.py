@@ -5,8 +5,9 @@ Python with ``domain.folding``, write back in one statement. What is already rec
 repeat; what another transaction recorded meanwhile makes the whole batch fold again.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
+from typing import Any
 from uuid import UUID
 
 import asyncpg
@@ -38,6 +39,7 @@ _LOCK_ORDERS = sql("lock_orders")
 _READ_CONTEXT = sql("read_context")
 _WRITE = sql("write_follow_ups")
 _AMEND = sql("amend_orders")
+_READ_AMOUNTS = sql("read_amounts")
 
 _TRIES_MAX = 6
 
@@ -110,7 +112,8 @@ class FollowUps:
         raw = fold.raw
         # Sorted by their unique keys, or two batches with the same events could deadlock.
         history = sorted(fold.history, key=lambda row: (row.source, row.source_key))
-        payments = sorted(fold.payments.changed(), key=lambda row: (row.transaction_id, row.source))
+        changes = fold.payments.changes()
+        payments = sorted(changes.payments, key=lambda row: (row.transaction_id, row.source))
         return [
             _encode(history).decode(),
             _encode(fold.changed_orders()).decode(),
@@ -124,9 +127,9 @@ class FollowUps:
             [entry.source for entry in raw],
             [seal("raw_messages.body", entry.id.bytes, entry.raw or b"") for entry in raw],
             [entry.received_at for entry in raw],
-            _encode(fold.payments.new_names()).decode(),
-            _encode(fold.payments.new_refunds()).decode(),
-            _encode(fold.payments.changed_disputes()).decode(),
+            _encode(changes.names).decode(),
+            _encode(changes.refunds).decode(),
+            _encode(changes.disputes).decode(),
             _encode(fold.changed_parcels()).decode(),
         ]
 
@@ -177,23 +180,23 @@ async def _lock_orders(
         list(ids),
         [is_test for _, _, is_test in numbers],
     )
-    return [_order_state(record) for record in records]
+    return [OrderState(*record) for record in records]
 
 
-def _order_state(record: asyncpg.Record) -> OrderState:
-    """Return the order of a row of ``lock_orders.sql``: its state and its amounts."""
-    *state, goods, shop_discount, platform_subsidy, freight, tax, tax_included = record
-    order = OrderState(*state)
-    order.amounts = Amounts(
-        goods=goods,
-        payable=order.payable,
-        shop_discount=shop_discount,
-        platform_subsidy=platform_subsidy,
-        freight=freight,
-        tax=tax or UNSET,
-        tax_included=tax_included or UNSET,
-    )
-    return order
+async def _read_amounts(
+    connection: "asyncpg.pool.PoolConnectionProxy[asyncpg.Record]",
+    batch: Sequence[FollowUp | Settle],
+    waiting: Sequence[WaitingEvent],
+    by_id: Mapping[UUID, OrderState],
+) -> None:
+    """Give the orders their amounts, if anything tells one of them anew: few batches do."""
+    told = [*(entry.event for entry in batch if isinstance(entry, FollowUp))]
+    told += [row.event for row in waiting]
+    if not any(isinstance(event, events.Amended) for event in told):
+        return
+    for id_, *amounts in await connection.fetch(_READ_AMOUNTS, list(by_id)):
+        found: list[Any] = [UNSET if each is None else each for each in amounts]
+        by_id[id_].amounts = Amounts(*found)
 
 
 async def _read_context(
@@ -229,15 +232,18 @@ async def _read_context(
         disputes=_decode_disputes(record["disputes"]),
         names=_decode_names(record["names"]),
     )
+    by_id = {order.id: order for order in orders}
     for parcel in _decode_parcels(record["parcels"]):
-        order = next(order for order in orders if order.id == parcel.order_id)
+        order = by_id[parcel.order_id]
         order.parcels = (*order.parcels, parcel)
     for order_id, alias in _decode_aliases(record["aliases"]):
-        order = next(order for order in orders if order.id == order_id)
+        order = by_id[order_id]
         order.aliases = (*order.aliases, alias)
+    waiting = _decode_waiting(record["waiting"])
+    await _read_amounts(connection, batch, waiting, by_id)
     return Context(
         payments=payments,
-        waiting=_decode_waiting(record["waiting"]),
+        waiting=waiting,
         recorded=set(_decode_recorded(record["recorded"])),
     )
 

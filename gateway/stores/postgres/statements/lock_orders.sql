@@ -3,8 +3,7 @@
 -- transaction that paid, by the tracking number of a parcel, or by id.
 SELECT o.id, o.channel, o.order_no, o.status, o.version, o.hold, o.currency, o.payable, o.paid,
        o.refunded, o.paid_at, o.shipped_at, o.completed_at, o.closed_at, o.carrier, o.tracking_no,
-       o.placed_hold, o.is_test, o.released_at, o.closed_cause, o.pays_on_delivery, o.is_delivered,
-       o.goods, o.shop_discount, o.platform_subsidy, o.freight, o.tax, o.tax_included
+       o.placed_hold, o.is_test, o.released_at, o.closed_cause, o.pays_on_delivery, o.is_delivered
   FROM orders o
  WHERE o.id IN (
            SELECT n.id
