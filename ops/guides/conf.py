@@ -35,12 +35,13 @@ navigation = {
     "": ["README"],
     "Concepts": [
         "ops/guides/concepts",
+        "ops/guides/orders",
         "ops/guides/path-of-an-event",
         "ops/guides/overload",
     ],
     "How to": ["ops/guides/how-to/*"],
     "Reference": ["ops/guides/reference/*", "ops/front/README"],
-    "Providers": ["gateway/providers/*"],
+    "Providers": ["ops/guides/providers", "gateway/providers/*"],
     "Runbooks": ["ops/runbooks/*"],
     "Figures": ["ops/guides/figures"],
     "Project": [

@@ -33,13 +33,16 @@ def _concepts() -> list[Held]:
     page.say(
         "the {}th order of one buyer with the same goods within {} minutes", brushing, brushing_min
     )
-    page.say("it looks like another order of the last {} minutes", lookalike_min)
-    page.say("the fourth order of one buyer with the same goods within {} minutes", brushing_min)
     page.say("`unknown_order_s` ({} minutes)", default("unknown_order_s") / _MIN)
     page.say("some are stored for {} days, sealed", days)
     page.say("the journal is {} % full", default("journal_fill_max") * 100)
     page.say("within `inventory_s` ({} s)", default("inventory_s"))
-    return page.lines
+    orders = On("ops/guides/orders.md")
+    orders.say("it looks like another order of the last {} minutes", lookalike_min)
+    orders.say("the fourth order of one buyer with the same goods within {} minutes", brushing_min)
+    orders.say("`unknown_order_s` ({} minutes)", default("unknown_order_s") / _MIN)
+    orders.free("{} of the payments is refunded", "enumerated")
+    return [*page.lines, *orders.lines]
 
 
 def _overload() -> list[Held]:
