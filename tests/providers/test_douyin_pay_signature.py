@@ -186,7 +186,7 @@ def test_any_bytes_are_rejected(body: bytes, headers: dict[str, str]) -> None:
         ((SECRET,), {"public_keys": []}, "public_keys"),
         ((SECRET,), {"sub_mchids": []}, "sub_mchids"),
         ((SECRET,), {"tolerance_s": _RETRIES_S + 1}, "tolerance_s"),
-        ((SECRET,), {"payment_events": ["A B"]}, "payment_events"),
+        ((SECRET,), {"payment_events": ["A B"]}, "payment_event"),
         ((SECRET,), {"currency": "RMB"}, "currency"),
     ],
 )

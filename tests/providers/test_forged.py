@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gateway.domain import events
 from gateway.providers import contract
 from ops.simulators.contract import Kind, Posted
 
@@ -19,7 +20,7 @@ from . import subjects
 from .subjects import NAMES, Subject, subject
 from .support import NOW, header_values, tampered
 
-#: Those whose signature does not cover when it happened.
+#: Those whose signature does not cover when it happened, nor why and until when to answer.
 TIMELESS = frozenset({"adyen"})
 
 
@@ -33,9 +34,11 @@ def reading_of(of: Subject, body: bytes, headers: Mapping[str, str]) -> Any:
 
 
 def _timeless(name: str, event: Any) -> Any:
-    if name in TIMELESS:
-        return msgspec.structs.replace(event, occurred_at=NOW)
-    return event
+    if name not in TIMELESS:
+        return event
+    if isinstance(event, events.Dispute):
+        event = msgspec.structs.replace(event, reason="", due_at=None)
+    return msgspec.structs.replace(event, occurred_at=NOW)
 
 
 @pytest.mark.parametrize(("name", "kind"), subjects.cases())

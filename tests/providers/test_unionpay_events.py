@@ -224,7 +224,7 @@ def test_wrong_configuration() -> None:
         ((ISSUERS,), {"mer_id": 777290058110048}, "mer_id"),
         ((ISSUERS,), {"mer_id": "77729005811004"}, "mer_id"),
         ((ISSUERS,), {**ours, "organisations": []}, "organisations"),
-        ((ISSUERS,), {**ours, "organisations": ["a@b"]}, "organisations"),
+        ((ISSUERS,), {**ours, "organisations": ["a@b"]}, "organisation"),
         ((ISSUERS,), {**ours, "version": "5.0.0"}, "version"),
     ]
     for secrets, options, says in cases:

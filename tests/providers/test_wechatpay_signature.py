@@ -330,10 +330,10 @@ def test_any_bytes_are_rejected(body: bytes, headers: dict[str, str]) -> None:
         ((SECRET,), {"certificates": ["x"]}, "platform certificate"),
         ((SECRET,), {"certificates": [rsa_keys.public_pem(KEY)]}, "platform certificate"),
         ((SECRET,), {"certificates": [CERTIFICATE * 2]}, "several certificates"),
-        ((SECRET,), {"public_keys": [{"id": "A", "pem": "x"}]}, "public_keys"),
+        ((SECRET,), {"public_keys": [{"id": "A", "pem": "x"}]}, "public_key"),
         ((SECRET,), {"public_keys": [{"id": PUBLIC_KEY_ID, "pem": "x"}]}, "public key"),
         ((SECRET,), {"public_keys": [{"id": PUBLIC_KEY_ID}]}, "pem"),
-        ((SECRET,), {"public_keys": [rsa_keys.public_pem(KEY)]}, "public_keys"),
+        ((SECRET,), {"public_keys": [rsa_keys.public_pem(KEY)]}, "public_key"),
         (
             (SECRET,),
             {"public_keys": [{"id": PUBLIC_KEY_ID, "pem": rsa_keys.private_pem(KEY)}]},
