@@ -121,7 +121,7 @@ class Timeouts:
                 source_key=str(order.id),
                 provider="timeouts",
                 channels=(order.channel,),
-                event=Closed(order.order_no, "timed_out", now),
+                event=Closed(order.order_no, "timed_out", now, only_unpaid=True),
                 trigger=_TRIGGER,
                 received_at=now,
                 is_test=order.is_test,

@@ -89,12 +89,14 @@ class Dispute(Struct, frozen=True, tag="dispute"):
 class Closed(Struct, frozen=True, tag="closed"):
     """The order was closed: it will not be delivered. ``cause`` is ``timed_out`` or ``cancelled``.
 
-    What was paid for it is to be refunded.
+    What was paid for it is to be refunded. ``only_unpaid``: no news where money came meanwhile, as
+    when one payment was given up, or nobody paid in time.
     """
 
     order_no: str
     cause: str
     occurred_at: datetime
+    only_unpaid: bool = False
 
 
 class ParcelLine(Struct, frozen=True):

@@ -110,6 +110,9 @@ def _close(event: events.Closed, order: OrderState | None, known: Sequence[Payme
     before = order.status
     if (before, event.cause) in transitions.REPEATED:
         return Step("repeat", before, before)
+    if event.only_unpaid and (order.paid > 0 or order.paid_at is not None):
+        # One way to pay was given up; another one was taken.
+        return Step("noted", before, before)
     is_sent = order.shipped_at is not None or order.completed_at is not None
     if (before, event.cause) not in transitions.TRANSITIONS or is_sent:
         return _impossible(event, before)
@@ -164,19 +167,19 @@ def _amend(event: events.Amended, order: OrderState | None, known: Sequence[Paym
     if event.currency != order.currency:
         detail = f"told anew in {event.currency}, stored in {order.currency}"
         return Step("parked", before, before, "unmapped", detail)
-    if told == order.amounts:
-        detail = "told anew with the same amounts: something else differs from what is stored"
-        return Step("parked", before, before, "unmapped", detail)
     is_open = order.paid_at is None and order.closed_at is None
-    if told.payable != order.payable and not is_open:
+    detail = ""
+    if told.payable != order.payable:
         new, old = (money.named(each, order.currency) for each in (told.payable, order.payable))
-        detail = f"due {new} instead of {old}, told too late"
-        return Step("parked", before, before, "impossible_transition", detail)
-    order.amounts, order.payable = told, told.payable
+        detail = f"due {new} instead of {old}"
+        if not is_open:
+            late = f"{detail}, told too late"
+            return Step("parked", before, before, "impossible_transition", late)
+    order.payable = told.payable
     if is_open and not told.payable:
         order.paid_at = event.occurred_at
     payments.sum_up(order, known)
-    return Step("applied", before, before)
+    return Step("applied", before, before, detail=detail)
 
 
 def _release(

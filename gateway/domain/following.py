@@ -8,7 +8,7 @@ from uuid import UUID
 from msgspec import Struct
 
 from gateway.domain.events import Event, ParcelLine
-from gateway.domain.orders import Amounts, Hold, Status
+from gateway.domain.orders import Hold, Status
 
 #: The outcome of an event.
 #: ``waiting``: stored until its order or its payment comes; ``noted``: recorded, no effect;
@@ -110,8 +110,6 @@ class OrderState(Struct):
     #: The whole order was delivered, whatever is known of its parcels.
     is_delivered: bool = False
     parcels: tuple[Parcel, ...] = ()
-    #: As placed or amended; None: not read, for no event at hand amends it.
-    amounts: Amounts | None = None
     #: Its other numbers, of look-alikes that were answered with it.
     aliases: tuple[str, ...] = ()
 

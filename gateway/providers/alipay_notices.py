@@ -209,7 +209,7 @@ def _closed(notice: Notice, terms: Terms, kind: str) -> events.Event:
         # One of the trades of the order: another one may pay it.
         return events.Noted(kind, closed_at)
     order_no = fields.order_no(notice.required("out_trade_no"))
-    return events.Closed(order_no, "timed_out", closed_at)
+    return events.Closed(order_no, "timed_out", closed_at, only_unpaid=True)
 
 
 def _is_refund(notice: Notice) -> bool:

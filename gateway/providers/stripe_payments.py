@@ -183,7 +183,7 @@ def _intent_cancelled(occurred: Occurred) -> events.Event:
     if not closes or not order_no:
         return occurred.noted()
     # Not "cancelled": that is the order's end, and would give back what another intent paid.
-    return events.Closed(order_no, "timed_out", occurred.at)
+    return events.Closed(order_no, "timed_out", occurred.at, only_unpaid=True)
 
 
 def _session_completed(occurred: Occurred) -> events.Event:

@@ -81,7 +81,6 @@ def order_state(status: orders.Status = "pending_payment", **changes: Any) -> Or
         "payable": DUE,
         "paid": paid,
         "refunded": DUE if status == "refunded" else Decimal(0),
-        "amounts": orders.Amounts(goods=DUE, payable=DUE),
     }
     reached = STEPS.index(status) if status in STEPS else 0
     if reached or status in ("refunded", "cancelling"):

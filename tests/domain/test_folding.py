@@ -228,10 +228,36 @@ def test_another_split_of_the_same_price_is_taken_at_any_time(status: Status) ->
     assert (order.status, order.hold, order.payable) == (status, None, DUE)
 
 
-def test_a_change_of_anything_but_money_is_shown_to_a_person() -> None:
+def test_an_amendment_says_what_was_due_before() -> None:
+    assert apply(amended("80"), order_state()).detail == "due 80.00 CNY instead of 100.00 CNY"
+
+
+def test_other_goods_of_the_same_price_are_taken() -> None:
     order = order_state()
-    assert apply(amended("100"), order).reason == "unmapped"
-    assert order.version == 1
+    assert apply(amended("100"), order).outcome == "applied"
+    assert order.version == 2
+
+
+@pytest.mark.parametrize("cause", ["timed_out", "cancelled"])
+@pytest.mark.parametrize("status", STATUSES)
+def test_a_way_to_pay_that_was_given_up_closes_only_what_nobody_paid(
+    status: Status, cause: str
+) -> None:
+    order = order_state(status)
+    given_up = events.Closed("W-1", cause, NOW, only_unpaid=True)
+    expected = {"pending_payment": "applied", "closed": "repeat"}.get(status, "noted")
+    if (status, cause) == ("cancelling", "cancelled"):
+        expected = "repeat"
+    assert apply(given_up, order).outcome == expected
+    assert order.status == ("closed" if status == "pending_payment" else status)
+
+
+def test_a_way_to_pay_that_was_given_up_leaves_a_deposit() -> None:
+    order, deposit = order_state(), payment_state("waiting", amount=PART)
+    apply(paid("30"), order, deposit, is_new=True)
+    given_up = events.Closed("W-1", "timed_out", NOW, only_unpaid=True)
+    assert apply(given_up, order, others=(deposit,)).outcome == "noted"
+    assert (order.status, order.hold) == ("pending_payment", None)
 
 
 # --- ranks ---

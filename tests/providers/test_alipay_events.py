@@ -102,7 +102,9 @@ def test_closed_unpaid(fee: str | None) -> None:
     """A trade closed without a payment timed out unpaid."""
     unpaid = {"trade_status": "TRADE_CLOSED", "gmt_payment": None}
     closed = notice({**unpaid, "refund_fee": fee, "gmt_refund": ""})
-    assert read_one(ADAPTER, closed) == events.Closed("SO-1001", "timed_out", NOTIFIED_AT)
+    assert read_one(ADAPTER, closed) == events.Closed(
+        "SO-1001", "timed_out", NOTIFIED_AT, only_unpaid=True
+    )
     at = notice({**unpaid, "gmt_close": "2026-11-23 12:30:00"})
     assert read_one(ADAPTER, at).occurred_at == NOTIFIED_AT + timedelta(minutes=30)
 

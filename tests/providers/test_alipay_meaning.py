@@ -296,7 +296,9 @@ def test_a_part_that_times_out_does_not_close_the_order() -> None:
     ours = made(order_no_from="passback_params")
     assert read_one(ours, closed) == events.Noted("TRADE_CLOSED", NOTIFIED_AT)
     alone = notice({**unpaid, "passback_params": None})
-    assert read_one(ours, alone) == events.Closed("SO-1001", "timed_out", NOTIFIED_AT)
+    assert read_one(ours, alone) == events.Closed(
+        "SO-1001", "timed_out", NOTIFIED_AT, only_unpaid=True
+    )
 
 
 def test_free_text_that_is_passed_through_costs_no_payment() -> None:

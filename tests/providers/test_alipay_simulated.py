@@ -45,7 +45,7 @@ def test_the_simulator_sends_every_kind(charset: Any) -> None:
         assert refund.event.transaction_id == payment.transaction_id
         assert (refund.event.amount, refund.event.cumulative) == (Decimal(total), True)
     (closed,) = read(ours, "closed").items
-    assert closed.event == events.Closed("SO-1001", "timed_out", NOW)
+    assert closed.event == events.Closed("SO-1001", "timed_out", NOW, only_unpaid=True)
 
 
 def test_a_repeat_keeps_its_notify_id() -> None:

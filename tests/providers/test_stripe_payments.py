@@ -231,7 +231,7 @@ def test_a_cancelled_intent_closes_its_order(reason: str | None, closes: bool) -
     kind = "payment_intent.canceled"
     intent = INTENT | {"amount_received": 0, "cancellation_reason": reason, "status": "canceled"}
     noted = events.Noted(kind, CREATED)
-    closed = events.Closed("SO-1001", "timed_out", CREATED)
+    closed = events.Closed("SO-1001", "timed_out", CREATED, only_unpaid=True)
     assert read(kind, intent) == (closed if closes else noted)
     assert read(kind, intent | {"metadata": {}}) == noted
 

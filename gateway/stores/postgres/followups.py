@@ -5,14 +5,12 @@ Python with ``domain.folding``, write back in one statement. What is already rec
 repeat; what another transaction recorded meanwhile makes the whole batch fold again.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from decimal import Decimal
-from typing import Any
 from uuid import UUID
 
 import asyncpg
 import msgspec
-from msgspec import UNSET
 
 from gateway.domain import events
 from gateway.domain.errors import Unavailable
@@ -27,7 +25,6 @@ from gateway.domain.following import (
     RefundReport,
     Settle,
 )
-from gateway.domain.orders import Amounts
 from gateway.runtime import retry
 from gateway.stores.postgres import errors
 from gateway.stores.postgres.followup_batch import Fold
@@ -39,7 +36,6 @@ _LOCK_ORDERS = sql("lock_orders")
 _READ_CONTEXT = sql("read_context")
 _WRITE = sql("write_follow_ups")
 _AMEND = sql("amend_orders")
-_READ_AMOUNTS = sql("read_amounts")
 
 _TRIES_MAX = 6
 
@@ -183,22 +179,6 @@ async def _lock_orders(
     return [OrderState(*record) for record in records]
 
 
-async def _read_amounts(
-    connection: "asyncpg.pool.PoolConnectionProxy[asyncpg.Record]",
-    batch: Sequence[FollowUp | Settle],
-    waiting: Sequence[WaitingEvent],
-    by_id: Mapping[UUID, OrderState],
-) -> None:
-    """Give the orders their amounts, if anything tells one of them anew: few batches do."""
-    told = [*(entry.event for entry in batch if isinstance(entry, FollowUp))]
-    told += [row.event for row in waiting]
-    if not any(isinstance(event, events.Amended) for event in told):
-        return
-    for id_, *amounts in await connection.fetch(_READ_AMOUNTS, list(by_id)):
-        found: list[Any] = [UNSET if each is None else each for each in amounts]
-        by_id[id_].amounts = Amounts(*found)
-
-
 async def _read_context(
     connection: "asyncpg.pool.PoolConnectionProxy[asyncpg.Record]",
     batch: Sequence[FollowUp | Settle],
@@ -239,11 +219,9 @@ async def _read_context(
     for order_id, alias in _decode_aliases(record["aliases"]):
         order = by_id[order_id]
         order.aliases = (*order.aliases, alias)
-    waiting = _decode_waiting(record["waiting"])
-    await _read_amounts(connection, batch, waiting, by_id)
     return Context(
         payments=payments,
-        waiting=waiting,
+        waiting=_decode_waiting(record["waiting"]),
         recorded=set(_decode_recorded(record["recorded"])),
     )
 
