@@ -336,6 +336,10 @@ def test_wrong_configuration(secrets: Any, options: Any, channels: Any, says: st
         woocommerce.adapter(contract.Account("shop", secrets, options, channels))
 
 
+def test_blanks_around_a_number_are_none_of_it() -> None:
+    assert placed(number=" 1727\n").order_no == "1727"
+
+
 @pytest.mark.parametrize("number", ["2026 / 17", "№17", "x" * 65])
 def test_a_number_that_does_not_fit_is_parked_and_not_rejected(number: str) -> None:
     (item,) = ADAPTER.read(changed(number=number)).items

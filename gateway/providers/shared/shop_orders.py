@@ -104,7 +104,7 @@ def items(
     ``report`` decodes the order and may raise ``Rejected``.
     """
     try:
-        order_no = fields.order_no(number)
+        order_no = fields.order_no(number.strip())
     except errors.Rejected as rejected:
         # A shop chooses the format of its numbers: a genuine message, so it is not rejected.
         return [message.whole(message.unmapped(f"{rejected.hint}; order {id_}"))]
