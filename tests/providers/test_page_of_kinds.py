@@ -151,7 +151,7 @@ COLUMNS, CELLS = table()
 def test_a_cell_says_what_the_adapter_does(name: str, column: str) -> None:
     says = CELLS[name][column]
     told = list(_told(name, column))
-    assert (says == "not told") == (not told), f"{says}: {told}"
+    assert (says == "not taken") == (not told), f"{says}: {told}"
     last = told[-1] if told else None
     match says:
         case "booked":
@@ -161,7 +161,7 @@ def test_a_cell_says_what_the_adapter_does(name: str, column: str) -> None:
         case "parked":
             assert isinstance(last, events.Unmapped), last
         case _:
-            assert says == "not told", f"{says!r} is no word of the table"
+            assert says == "not taken", f"{says!r} is no word of the table"
 
 
 def test_every_provider_has_its_row_in_the_order_of_the_readme() -> None:

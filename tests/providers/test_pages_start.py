@@ -1,45 +1,86 @@
-"""The sample of every provider's page starts as it is pasted, with the secret where it says."""
+"""What provider pages and guides show of a settings file starts as it is pasted."""
 
 import re
-import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 
-import msgspec
 import pytest
 
-from gateway.runtime import settings_checks
+from gateway.providers import registry
+from gateway.runtime import settings_source
 from gateway.runtime.settings import Settings
 from gateway.web import accounts
 
 from . import subjects
 
 ROOT = Path(__file__).parents[2]
+GUIDE = "ops/guides/how-to/accounts-and-channels.md"
 SAMPLES = [
     *((f"gateway/providers/{name}.md", name) for name in subjects.NAMES),
     ("ops/guides/how-to/connect-shopify.md", "shopify"),
 ]
+_PEM = re.compile(r"-----BEGIN (.*?)-----.*?-----END \1-----", re.S)
+_REFERENCE = re.compile(r'"(env|file):([^"]+)"')
+
+
+def samples(page: str) -> list[str]:
+    """Return the samples of a page that have an account."""
+    text = (ROOT / page).read_text("utf-8")
+    return [each for each in re.findall(r"```toml\n(.*?)```", text, re.S) if "[[accounts]]" in each]
+
+
+def load(sample: str, folder: Path) -> Settings:
+    (folder / "tidegate.toml").write_text(sample, "utf-8")
+    return settings_source.load(
+        {
+            "TIDEGATE_CONFIG": str(folder / "tidegate.toml"),
+            "TIDEGATE_DATABASE_URL": "postgresql://tidegate@db/tidegate",
+        }
+    )
 
 
 @pytest.mark.usefixtures("pooled_keys")
 @pytest.mark.parametrize(("page", "name"), SAMPLES)
-def test_a_sample_starts_as_it_is_pasted(page: str, name: str, tmp_path: Path) -> None:
-    text = (ROOT / page).read_text("utf-8")
-    (sample, *_) = [
-        each for each in re.findall(r"```toml\n(.*?)```", text, re.S) if "[[accounts]]" in each
-    ]
-    file = tomllib.loads(sample) | {"database_url": "postgresql://tidegate@db/tidegate"}
+def test_a_sample_starts_as_it_is_pasted(
+    page: str, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With a secret where it says, and with certificates where there are places for them."""
+    (sample, *_) = samples(page)
     ours = subjects.subject(name).account
-    (account,) = file["accounts"]
-    for n, secret in enumerate(ours.secrets):
-        (tmp_path / f"secret{n}").write_text(secret, "utf-8")
-    account["secrets"] = [f"file:{tmp_path / f'secret{n}'}" for n in range(len(ours.secrets))]
-    # Certificates and keys are no more than places for them there.
-    shown = account.setdefault("options", {})
-    shown |= {
-        option: value
-        for option, value in ours.options.items()
-        if option in shown and "BEGIN" in repr(value)
-    }
-    settings = msgspec.convert(file, Settings)
-    settings_checks.check(settings)
-    assert accounts.build(settings, before={})
+    for kind, where in _REFERENCE.findall(sample):
+        if kind == "env":
+            monkeypatch.setenv(where, ours.secrets[0])
+        else:
+            kept = tmp_path / Path(where).name
+            kept.write_text(ours.secrets[0], "utf-8")
+            sample = sample.replace(where, str(kept))
+    sample = _PEM.sub(lambda place: _pem(place[1], ours.options), sample)
+    assert accounts.build(load(sample, tmp_path), before={})
+
+
+def _pem(label: str, options: object) -> str:
+    """Return what the account has in a place for PEM of this label."""
+    found = [text for text in _texts(options) if f"BEGIN {label}" in text]
+    assert found, f"the simulated account has no {label}"
+    return found[0].strip()
+
+
+def _texts(value: object) -> Iterator[str]:
+    match value:
+        case str():
+            yield value
+        case dict():
+            for each in value.values():
+                yield from _texts(each)
+        case list() | tuple():
+            for each in value:
+                yield from _texts(each)
+
+
+@pytest.mark.parametrize("n", range(len(samples(GUIDE))))
+def test_a_sample_of_the_guide_is_read(n: int, tmp_path: Path) -> None:
+    """Its channels are there, and its options are options."""
+    loaded = load(samples(GUIDE)[n], tmp_path)
+    assert loaded.accounts
+    for account in loaded.accounts:
+        registry.check_options(account.provider, accounts.as_told(account))
