@@ -12,13 +12,24 @@ from types import ModuleType
 
 
 def trailing(source: str) -> dict[int, str]:
-    """Return the comments that stand behind code, by their line, without the mark."""
+    """Return the comments that stand behind code, by their line, without the mark.
+
+    A comment on the next line goes on with it, unless it belongs to what follows (``#:``).
+    """
     lines = source.splitlines()
-    return {
-        token.start[0]: token.string.lstrip("#: ").rstrip()
-        for token in tokenize.generate_tokens(StringIO(source).readline)
-        if token.type == tokenize.COMMENT and lines[token.start[0] - 1][: token.start[1]].strip()
-    }
+    found: dict[int, str] = {}
+    goes_on: dict[int, int] = {}
+    for token in tokenize.generate_tokens(StringIO(source).readline):
+        if token.type != tokenize.COMMENT:
+            continue
+        line, text = token.start[0], token.string.lstrip("#: ").rstrip()
+        if lines[line - 1][: token.start[1]].strip():
+            found[line] = text
+            goes_on[line + 1] = line
+        elif (begun := goes_on.get(line)) and not token.string.startswith("#:"):
+            found[begun] += f" {text}"
+            goes_on[line + 1] = begun
+    return found
 
 
 def assignments(module: ModuleType) -> dict[str, ast.expr]:

@@ -10,7 +10,7 @@ from prometheus_client import REGISTRY
 from gateway.runtime.settings import Settings
 from gateway.web.problem_kinds import KINDS
 from ops import cli
-from ops.reference import commands, errors, metrics, pages, settings
+from ops.reference import commands, comments, errors, metrics, pages, settings
 
 
 @pytest.mark.parametrize("name", pages.PAGES)
@@ -24,6 +24,12 @@ def test_a_page_that_is_missing_or_was_edited_is_outdated(tmp_path: Path) -> Non
     (tmp_path / "errors.md").unlink()
     (tmp_path / "settings.md").write_text("# Settings\n")
     assert pages.outdated(tmp_path) == ["settings.md", "errors.md"]
+
+
+def test_a_comment_behind_code_may_take_two_lines() -> None:
+    source = "A = [\n    1,  # one\n    # and only\n    2,  # two\n]\n#: The next.\nB = 3\n"
+    assert comments.trailing(source) == {2: "one and only", 4: "two"}
+    assert comments.trailing("A = 1  # one\n#: Of B.\nB = 2\n") == {1: "one"}
 
 
 def test_every_setting_has_its_reason() -> None:
