@@ -187,7 +187,10 @@ class Step(Struct):
 
 
 class Done(Struct, frozen=True):
-    """The answer to a follow-up, true once it is committed or journaled."""
+    """The answer to a follow-up, true once it is committed or journaled.
+
+    ``is_new``: it is recorded by this very call, and its raw message with it.
+    """
 
     outcome: Outcome
     order_id: UUID | None = None
@@ -195,3 +198,4 @@ class Done(Struct, frozen=True):
     status: Status | None = None
     version: int = 0
     hold: Hold | None = None
+    is_new: bool = False

@@ -65,6 +65,10 @@ class ParcelView(Struct, frozen=True):
 class OrderDetail(OrderView, frozen=True):
     """An order in its current state, with its payments and parcels."""
 
+    aliases: Annotated[
+        list[str],
+        Meta(description="Other order numbers of it: those of double clicks, answered with it."),
+    ]
     payments: list[PaymentView]
     parcels: list[ParcelView]
 
@@ -100,6 +104,7 @@ class StoredDetails(Struct, frozen=True):
 
     payments: list[StoredPayment]
     parcels: list[ParcelView]
+    aliases: list[str]
 
 
 def detail(order: StoredOrder, details: StoredDetails, *, in_clear: bool) -> OrderDetail:
@@ -107,6 +112,7 @@ def detail(order: StoredOrder, details: StoredDetails, *, in_clear: bool) -> Ord
     shown = view(order, in_clear=in_clear)
     return OrderDetail(
         **{name: getattr(shown, name) for name in shown.__struct_fields__},
+        aliases=details.aliases,
         payments=[_payment(each) for each in details.payments],
         parcels=details.parcels or _parcel_of_before(order),
     )

@@ -94,7 +94,7 @@ async def _tell(entry: FollowUp, intake: Intake) -> bool:
     except Poisoned:
         # What was parked is stored, and an operator sees it: sending it again would not help.
         return False
-    return done.outcome not in ("repeat", "journaled")
+    return done.is_new
 
 
 async def _place(

@@ -180,3 +180,13 @@ async def test_an_unknown_order_and_a_key_that_may_not_are_refused(wire: Wire, s
     id_ = await place(wire, order(channel="web"))
     storefront = Wire(site.host, site.port, await site.token_for("ingest", "query"))
     assert (await release(storefront, id_, {"reason": "x"})).status == 403
+
+
+async def test_the_number_of_a_double_click_is_shown_with_its_order(wire: Wire) -> None:
+    content = order(channel="web")
+    id_ = await place(wire, content)
+    again = await wire.submit(
+        json.dumps(content | {"order_no": content["order_no"] + "-b"}).encode()
+    )
+    assert (again.status, again.json["id"]) == (200, id_)
+    assert (await shown(wire, id_))["aliases"] == [content["order_no"] + "-b"]

@@ -107,7 +107,7 @@ class Fold:
             self._wait(entry)
         elif order is not None:
             self._settle(order)
-        return _done(step, order)
+        return _done(step, order, is_new=True)
 
     def is_empty(self) -> bool:
         """Return whether there is nothing to write: the whole batch was repeats."""
@@ -330,7 +330,9 @@ def _is_for_hand_off(status: Status, hold: Hold | None) -> bool:
     return status == "paid" and not holds.stops(hold, "hand_off")
 
 
-def _done(step: Step, order: OrderState | None) -> Done:
+def _done(step: Step, order: OrderState | None, *, is_new: bool = False) -> Done:
     if order is None:
-        return Done(step.outcome, reason=step.reason)
-    return Done(step.outcome, order.id, step.reason, order.status, order.version, order.hold)
+        return Done(step.outcome, reason=step.reason, is_new=is_new)
+    return Done(
+        step.outcome, order.id, step.reason, order.status, order.version, order.hold, is_new
+    )

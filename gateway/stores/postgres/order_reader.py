@@ -69,8 +69,10 @@ class OrderReader:
         if read.value is None:
             _check_is_current(read.age_s)
             return None
-        *order, payments, parcels = read.value.items()
-        details = StoredDetails(decode_payments(payments[1]), decode_parcels(parcels[1]))
+        *order, payments, parcels, aliases = read.value.items()
+        details = StoredDetails(
+            decode_payments(payments[1]), decode_parcels(parcels[1]), list(aliases[1])
+        )
         return Answer((self._stored(dict(order)), details), read.age_s)
 
     async def page(self, wanted: Filter) -> Answer[list[StoredOrder]]:

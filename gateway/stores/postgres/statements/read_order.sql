@@ -29,7 +29,8 @@ SELECT o.id, o.channel, o.order_no, o.status, o.version, o.hold, o.is_test, o.bu
        (
            SELECT coalesce(json_agg(s ORDER BY s.shipped_at, s.id), '[]')::text
              FROM parcels s WHERE s.order_id = o.id
-       ) AS parcels
+       ) AS parcels,
+       ARRAY(SELECT a.order_no FROM order_no_aliases a WHERE a.order_id = o.id ORDER BY 1) AS aliases
   FROM orders o
  WHERE o.id = coalesce(
            (SELECT n.id FROM orders n WHERE n.id = $1),
