@@ -169,6 +169,16 @@ def test_every_provider_has_its_row_in_the_order_of_the_readme() -> None:
     assert list(CELLS) == sorted(NAMES, key=lambda name: readme.index(f"[`{name}`]"))
 
 
+@pytest.mark.parametrize("name", sorted(set(NAMES) - {"kuaidi100"}))
+def test_the_providers_own_page_says_the_same(name: str) -> None:
+    page = (ROOT / "gateway" / "providers" / f"{name}.md").read_text("utf-8")
+    (found,) = re.findall(r"^\| does it take \| \|\n\|[-|]+\|\n((?:\|.*\|\n)+)", page, re.M)
+    own = [row.strip("|").split(" | ", 1) for row in found.splitlines()]
+    for column in COLUMNS:
+        (says,) = [said for what, said in own if column in what]
+        assert says.startswith(CELLS[name][column]), column
+
+
 def test_every_note_is_there_and_used() -> None:
     used = set(re.findall(r"\[(\w)\]\(#notes\)", PAGE))
     assert used == set(re.findall(r"^- \*\*(\w)\*\*:", PAGE, re.M))
@@ -181,7 +191,7 @@ def _told(name: str, column: str) -> Iterable[events.Event | orders.Submission]:
         if column == "several parcels":
             assert len([each for each in found if isinstance(each, events.Shipped)]) > 1
         return found
-    if column == "nothing to pay":
+    if column == "zero amounts":
         return _of_nothing(name)
     if column == "several parcels":
         return _parcels(name)

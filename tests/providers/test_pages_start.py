@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from gateway.providers import registry
@@ -84,3 +85,19 @@ def test_a_sample_of_the_guide_is_read(n: int, tmp_path: Path) -> None:
     assert loaded.accounts
     for account in loaded.accounts:
         registry.check_options(account.provider, accounts.as_told(account))
+
+
+@pytest.mark.parametrize("name", subjects.NAMES)
+def test_a_page_leads_to_what_channels_and_secrets_are(name: str) -> None:
+    page = (ROOT / "gateway" / "providers" / f"{name}.md").read_text("utf-8")
+    assert f"]({Path('..') / '..' / GUIDE})" in page
+
+
+@pytest.mark.parametrize("name", subjects.NAMES)
+def test_a_page_tells_the_bounds_of_its_tolerance(name: str) -> None:
+    page = (ROOT / "gateway" / "providers" / f"{name}.md").read_text("utf-8")
+    for field in msgspec.structs.fields(subjects.options_of(name)):
+        if field.name == "tolerance_s":
+            (meta,) = field.type.__metadata__
+            assert f"| `tolerance_s` | {field.default} |" in page
+            assert f" in seconds, from {meta.ge} to {meta.le}" in page
