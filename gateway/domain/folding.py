@@ -113,8 +113,10 @@ def _close(event: events.Closed, order: OrderState | None, known: Sequence[Payme
     if event.only_unpaid and (order.paid > 0 or order.paid_at is not None):
         # One way to pay was given up; another one was taken.
         return Step("noted", before, before)
-    is_sent = order.shipped_at is not None or order.completed_at is not None
-    if (before, event.cause) not in transitions.TRANSITIONS or is_sent:
+    is_refused = order.pays_on_delivery and before == "shipped" and not order.paid
+    if (before, event.cause) in transitions.PREMATURE and not is_refused:
+        return Step("waiting", before, before)
+    if (before, event.cause) not in transitions.TRANSITIONS and not is_refused:
         return _impossible(event, before)
     order.closed_at, order.closed_cause = event.occurred_at, event.cause
     payments.sum_up(order, known)

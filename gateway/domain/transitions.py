@@ -34,9 +34,15 @@ TRANSITIONS: dict[tuple[Status, str], Status] = {
 }
 
 #: Early, not impossible: these wait for the payment that must come before them, unless the buyer
-#: pays on delivery.
+#: pays on delivery; and the end of an order that was sent waits for the refund, unless the buyer
+#: was to pay on delivery and did not.
 PREMATURE: frozenset[tuple[Status, str]] = frozenset(
-    {("pending_payment", "shipped"), ("pending_payment", "delivered")}
+    {
+        ("pending_payment", "shipped"),
+        ("pending_payment", "delivered"),
+        ("shipped", "cancelled"),
+        ("completed", "cancelled"),
+    }
 )
 
 #: Repeats: the order already has the fact that this would bring.

@@ -36,11 +36,11 @@ TRANSITIONS: dict[tuple[Status, str], str] = {
     ("paid", "shipped"): "shipped",
     ("paid", "delivered"): "completed",
     ("shipped", "timed_out"): "parked",
-    ("shipped", "cancelled"): "parked",
+    ("shipped", "cancelled"): "waiting",
     ("shipped", "shipped"): "shipped",
     ("shipped", "delivered"): "completed",
     ("completed", "timed_out"): "parked",
-    ("completed", "cancelled"): "parked",
+    ("completed", "cancelled"): "waiting",
     ("completed", "shipped"): "completed",
     ("completed", "delivered"): "repeat",
     ("cancelling", "timed_out"): "parked",
@@ -143,10 +143,19 @@ def test_the_deposit_of_a_closed_order_is_owed_back(cause: str) -> None:
     assert (order.status, order.hold) == ("refunded", None)
 
 
-def test_a_sent_order_that_was_refunded_is_not_cancelled() -> None:
+def test_the_end_of_a_sent_order_comes_with_its_refund() -> None:
     order, payment = order_state("shipped"), payment_state()
+    assert apply(closed("cancelled"), order).outcome == "waiting"
     apply(refunded(), order, payment)
-    assert apply(closed("cancelled"), order).reason == "impossible_transition"
+    assert apply(closed("cancelled"), order).outcome == "applied"
+    assert (order.status, order.hold) == ("refunded", None)
+
+
+def test_what_is_refused_at_the_door_is_closed_unpaid() -> None:
+    order = order_state()
+    for event in (events.PaysOnDelivery("W-1", NOW), shipped(), closed("cancelled")):
+        assert apply(event, order).outcome == "applied"
+    assert (order.status, order.hold) == ("closed", None)
 
 
 # --- holds stop what leaves, never what is paid ---

@@ -90,7 +90,7 @@ IN_PART: list[tuple[str, events.Event, str]] = [
     ("a parcel arrives", arrived("A"), "completed"),
     ("a partial refund", refunded("30"), "shipped"),
     ("a refund of all", refunded("100"), "refunded"),
-    ("`cancelled`", closed("cancelled"), "parked"),
+    ("`cancelled`", closed("cancelled"), "waiting"),
     ("told anew", amended("90"), "parked"),
     ("a dispute", disputed("opened"), "shipped"),
 ]

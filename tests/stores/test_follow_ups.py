@@ -46,7 +46,7 @@ async def test_a_payment_is_recorded_with_its_order_history_and_outbox(
     await placed(gateway)
     done = await tell(gateway, paid(), "evt_1")
     stored = await order(ledger)
-    assert done == Done("applied", stored["id"], None, "paid", 2, None)
+    assert done == Done("applied", stored["id"], None, "paid", 2, None, True)
     assert await state(ledger) == ("paid", None, 100, 0, 2)
     assert stored["paid_at"] == paid().occurred_at
     assert stored["updated_at"] > stored["received_at"]
@@ -145,7 +145,7 @@ async def test_a_payment_before_its_order_waits_and_is_applied_when_it_comes(
     gateway: Gateway, ledger: Database
 ) -> None:
     done = await tell(gateway, paid(), "evt_1")
-    assert done == Done("waiting")
+    assert done == Done("waiting", is_new=True)
     waiting = ("transaction_id", "channels", "order_no", "tried_at", "shown_at")
     assert await rows(ledger, "waiting", *waiting) == [("T-1", ["web"], "W-1", None, None)]
     assert await rows(ledger, "payments", "standing", "order_id") == [("waiting", None)]

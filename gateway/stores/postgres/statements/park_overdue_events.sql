@@ -17,7 +17,8 @@ INSERT INTO parked (id, source, source_key, order_id, reason, detail, received_a
 SELECT l.id, l.source, l.id::text, o.id,
        -- A held order does not leave: what says that it did waits until the hold ends.
        CASE WHEN o.hold IS NOT NULL AND l.event ->> 'type' IN ('shipped', 'delivered')
-            THEN 'held' ELSE 'unknown_order'
+            THEN 'held'
+            WHEN o.id IS NOT NULL THEN 'impossible_transition' ELSE 'unknown_order'
        END,
        CASE WHEN o.id IS NULL AND l.order_no = ''
             THEN format('transaction %s names no order', l.transaction_id)

@@ -54,7 +54,7 @@ WITH events AS (
        SET resolved_at = now()
       FROM settled s
      WHERE s.shown_at IS NOT NULL AND p.source_key = s.id::text
-       AND p.reason IN ('unknown_order', 'held') AND p.resolved_at IS NULL
+       AND p.reason IN ('unknown_order', 'held', 'impossible_transition') AND p.resolved_at IS NULL
 ), tried AS (
     UPDATE waiting SET tried_at = now() WHERE id = ANY ($6::uuid[])
 ), staged AS (
