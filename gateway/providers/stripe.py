@@ -17,7 +17,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from gateway.domain import errors, events
-from gateway.providers import contract, stripe_money_back, stripe_payments
+from gateway.providers import contract, stripe_money_back, stripe_payments, stripe_snapshot
 from gateway.providers.shared import fields
 from gateway.providers.stripe_snapshot import Occurred, Reader
 
@@ -60,8 +60,17 @@ class _Event(Struct):
     data: msgspec.Raw = msgspec.Raw(b"null")
 
 
+class _WithId(Struct):
+    id: object = None
+
+
+class _Numbered(Struct):
+    object: _WithId
+
+
 _EVENT = msgspec.json.Decoder(_Event)
 _DATA = msgspec.json.Decoder(_Data)
+_NUMBERED = msgspec.json.Decoder(_Numbered)
 
 #: What each type of event means. Others are recorded, unless their object moves money.
 _READERS: Mapping[str, Reader] = {**stripe_payments.READERS, **stripe_money_back.READERS}
@@ -110,9 +119,7 @@ class Stripe:
         event = fields.decoded(_EVENT, message.body)
         self._check_ours(event)
         told = self._event(event, signed)
-        return contract.Reading(
-            [contract.Item(_key(fields.text(event.id), told, message.body), told)]
-        )
+        return contract.Reading([contract.Item(fields.key(_key(event, told), message.body), told)])
 
     @property
     def is_test(self) -> bool:
@@ -196,7 +203,21 @@ def _reader(kind: str) -> Reader:
     return next((of for prefix, of in _OF_OBJECTS if kind.startswith(prefix)), Occurred.noted)
 
 
-def _key(event_id: str, event: events.Event, body: bytes) -> str:
-    """Return what identifies a repeat: a refund fails once, in up to three events."""
-    text = f"{event.refund_no}:failed" if isinstance(event, events.RefundFailed) else event_id
-    return fields.key(text, body)
+def _key(event: _Event, told: events.Event) -> str:
+    """Return what identifies a repeat: what is told in several events has one key in all of them.
+
+    A refund fails once, in up to three events. An invoice is paid once, in two.
+    """
+    if isinstance(told, events.RefundFailed):
+        return f"{told.refund_no}:failed"
+    is_invoice = isinstance(told, events.Unmapped) and told.kind in stripe_payments.INVOICE_PAID
+    if is_invoice and (number := _number(event.data)):
+        return f"{number}:paid"
+    return fields.text(event.id)
+
+
+def _number(data: msgspec.Raw) -> str:
+    try:
+        return stripe_snapshot.number(fields.decoded(_NUMBERED, data).object.id)
+    except errors.Rejected:
+        return ""

@@ -236,8 +236,8 @@ def _charge_succeeded(occurred: Occurred) -> events.Event:
     if charge.paid_minor is None:
         raise fields.malformed("a charge without an amount")
     paid_by = stripe_snapshot.number(charge.payment_intent)
-    if paid_by and charge.paid_minor != charge.amount:
-        # Perhaps a part, and more will be captured: the intent tells of all of it, once.
+    if paid_by and charge.paid_minor != charge.amount and charge.may_capture_more:
+        # A part, and more may be captured: the intent tells of all of it, once.
         return occurred.noted()
     amount, currency = stripe_snapshot.amount(charge.paid_minor, charge.currency)
     own = paid_by or fields.transaction_id(charge.id)
@@ -325,6 +325,10 @@ def _invoice_payment_paid(occurred: Occurred) -> events.Event:
     )
 
 
+#: Both tell that an invoice was paid; the second only of those that Stripe collected. Not every
+#: webhook is sent both.
+INVOICE_PAID = ("invoice.paid", "invoice.payment_succeeded")
+
 READERS: Mapping[str, Reader] = {
     "payment_intent.succeeded": _intent_succeeded,
     "payment_intent.canceled": _intent_cancelled,
@@ -333,6 +337,6 @@ READERS: Mapping[str, Reader] = {
     "charge.succeeded": _charge_succeeded,
     "charge.captured": _charge_succeeded,
     "charge.failed": _charge_failed,
-    "invoice.paid": _invoice_paid,
+    **dict.fromkeys(INVOICE_PAID, _invoice_paid),
     "invoice_payment.paid": _invoice_payment_paid,
 }

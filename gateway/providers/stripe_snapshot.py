@@ -82,7 +82,17 @@ class Charge(Struct, kw_only=True):
     #: Until version 2025-03-31.
     invoice: object = None
     failure_balance_transaction: object = None
+    payment_method_details: object = None
     metadata: object = None
+
+    @property
+    def may_capture_more(self) -> bool:
+        """Whether what was not captured may still be: only where Stripe allows several captures."""
+        details = self.payment_method_details
+        # Of a card online, and of one that was present.
+        methods = details.values() if isinstance(details, dict) else ()
+        found = [each.get("multicapture") for each in methods if isinstance(each, dict)]
+        return any(isinstance(each, dict) and each.get("status") == "available" for each in found)
 
     @property
     def paid_minor(self) -> int | None:

@@ -2,9 +2,11 @@
 
 import itertools
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from decimal import Decimal
 from typing import Any, NamedTuple
+
+from multidict import CIMultiDict
 
 from gateway.providers.contract import Message
 from tests.support.site import Site
@@ -64,7 +66,8 @@ def _arrivals(count: int) -> list[tuple[int, ...]]:
 
 async def post(site: Site, path: str, message: Message) -> None:
     """Deliver a message; it must be acknowledged."""
-    headers: Mapping[str, str] = {"Content-Type": "application/json"} | dict(message.headers)
+    headers = CIMultiDict({"Content-Type": "application/json"})
+    headers.update(message.headers)
     async with site.client.post(path, data=message.body, headers=headers) as answer:
         assert answer.status == 200, (await answer.text(), message.body)
 

@@ -190,6 +190,53 @@ def in_two_currencies(n: str, o: str) -> Sequence[Told]:
     ]
 
 
+def charged_in_part(n: str, o: str) -> Sequence[Told]:
+    """Only charges are told: authorised, captured in part, refunded."""
+    return [
+        Told("charge.succeeded", charge(n, o, 0, 0, captured=False, **HELD), 1),
+        Told("charge.captured", charge(n, o, 20300, 0, **HELD), 2),
+        Told(REFUNDED, charge(n, o, 20300, 675, **HELD), 3),
+    ]
+
+
+def invoiced(*kinds: str) -> Tells:
+    """An invoice by hand, told of in these events, and a refund."""
+    return lambda n, o: [
+        *(Told(kind, {"id": f"in_{n}", "amount_paid": 2000, "currency": "usd",
+                      "billing_reason": "manual", "metadata": {"order_no": o},
+                      "payment_intent": f"pi_{n}", "charge": f"ch_{n}"}, 1) for kind in kinds),
+        Told(REFUNDED, charge(n, "", 2000, 500), 2),
+    ]  # fmt: skip
+
+
+def two_fail(n: str, o: str) -> Sequence[Told]:
+    """Two of three refunds fail, the second in the second in which it was made."""
+    return [
+        Told(PAID, intent(n, o, 2000), 1),
+        Told(REFUNDED, charge(n, o, 2000, 500), 2),
+        Told(REFUNDED, charge(n, o, 2000, 800), 3),
+        Told(REFUNDED, charge(n, o, 2000, 1000), 4),
+        Told(FAILED, refund(n, "c", 200, "failed"), 4),
+        Told("refund.updated", refund(n, "a", 500, "canceled"), 5),
+    ]
+
+
+def decided_twice(n: str, o: str) -> Sequence[Told]:
+    """An inquiry becomes a chargeback, which is lost; an appeal is won."""
+    told = disputed("warning_needs_response", "needs_response", "lost")(n, o)
+    return [*told, Told("charge.dispute.funds_reinstated", dispute(n, 2000, "won"), 9)]
+
+
+def lost_at_once(n: str, o: str) -> Sequence[Told]:
+    """A bank debit that is disputed: opened, taken and closed in one second."""
+    return [
+        Told(PAID, intent(n, o, 2000), 1),
+        Told("charge.dispute.created", dispute(n, 2000, "needs_response"), 2),
+        Told("charge.dispute.funds_withdrawn", dispute(n, 2000, "lost"), 2),
+        Told("charge.dispute.closed", dispute(n, 2000, "lost"), 2),
+    ]
+
+
 def without_intent(n: str, o: str) -> Sequence[Told]:
     """The old Charges API: authorised, captured in part, refunded, disputed."""
     bare = {"payment_intent": None, **HELD}
@@ -270,6 +317,16 @@ STORIES: Mapping[str, Story] = {
     "two payments": Story("20.00", in_parts, "paid", "20.00", "5.00"),
     "two currencies": Story("20.00", in_two_currencies, "paid", "20.00", "7.00"),
     "no intent": Story("203.00", without_intent, "paid", "203.00", "3.00", "disputed"),
+    "charges only": Story("203.00", charged_in_part, "paid", "203.00", "3.00"),
+    "an invoice by its older event":
+        Story("20.00", invoiced("invoice.payment_succeeded"), "paid", "20.00", "5.00"),
+    "an invoice by both events":
+        Story("20.00", invoiced("invoice.paid", "invoice.payment_succeeded"), "paid", "20.00",
+              "5.00"),
+    "two refunds fail":
+        Story("20.00", two_fail, "paid", "20.00", "3.00", None, ("refund_failed",) * 2),
+    "lost, and won by appeal": Story("20.00", decided_twice, "paid", "20.00"),
+    "lost at once": Story("20.00", lost_at_once, "refunded", "20.00", "20.00"),
     "an authorisation expires": Story("20.00", cancelled_after_authorisation, "closed", "0"),
     "named by its charge":
         Story("20.00", named_by_charge, "paid", "20.00", "2.00", "disputed", ("refund_failed",)),
@@ -336,10 +393,12 @@ async def test_a_renewal_leaves_the_first_order_as_it_is(
     invoice = {"id": "in_next", "amount_paid": 2000, "currency": "usd", "metadata": {},
                "billing_reason": "subscription_cycle", "parent": details}  # fmt: skip
     await post(site, Told("invoice.paid", invoice, 99), "evt_next")
+    # The same again, by its older name: parked once.
+    await post(site, Told("invoice.payment_succeeded", invoice, 99), "evt_next_again")
     await post(site, Told(PAID, intent("next", "", 2000), 99), "evt_next_paid")
     assert await outcome(ledger, order_no, n) == before
-    detail = "SELECT detail FROM parked WHERE source_key = 'evt_next'"
-    assert "a renewal of 20.00 USD" in await ledger.fetchval(detail)
+    found = await ledger.fetch("SELECT detail FROM parked WHERE source_key LIKE 'in_next%'")
+    assert ["a renewal of 20.00 USD" in row["detail"] for row in found] == [True]
 
 
 #: References of the merchant that are no order number of anybody.
