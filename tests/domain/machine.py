@@ -117,6 +117,13 @@ class Machine:
             if row.order_no in numbers
             or (row.transaction_id and (row.provider, row.transaction_id) in transactions)
         ]
+        awaited = {(row.provider, row.transaction_id) for row in waiting if row.transaction_id}
+        payments += [
+            row
+            for row in self.payments.values()
+            if (row.provider, row.transaction_id) in awaited
+            and not any(row is each for each in payments)
+        ]
         keys: set[tuple[str, str] | None] = {(row.source, row.source_key) for row in follow_ups}
         reported = [(row.provider, row.event) for row in follow_ups]
         reported += [(row.provider, row.event) for row in waiting]

@@ -269,6 +269,23 @@ def test_a_payment_under_two_numbers_and_its_refund_count_once(data: st.DataObje
     assert (order.hold, machine.waiting, machine.parked) == (None, {}, [])
 
 
+@settings(max_examples=200)
+@given(data=st.data())
+def test_numbers_that_only_a_third_message_joins_are_of_one_payment(data: st.DataObject) -> None:
+    """What was told under either number, without an order, finds the payment of the other."""
+    moves: dict[str, events.Event] = {
+        "payment": paid(transaction_id="pi_1"),
+        "charge": paid(transaction_id="ch_1", order_no=""),
+        "both": paid(transaction_id="in_1", order_no="", names=("ch_1", "pi_1")),
+        "refund": refunded("30", transaction_id="ch_1", order_no=""),
+    }
+    reported = {name: follow_up(event, key=name) for name, event in moves.items()}
+    machine = run(order_state(), reported, data.draw(arrivals([PLACED, *reported])))
+    (order,) = machine.orders.values()
+    assert (order.status, order.paid, order.refunded) == ("paid", DUE, Decimal(30))
+    assert (order.hold, machine.waiting, machine.parked) == (None, {}, [])
+
+
 @settings(max_examples=100)
 @given(data=st.data())
 def test_the_hand_off_is_told_once_and_not_while_a_hold_stops_it(data: st.DataObject) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
-from gateway.domain import authority, events, folding, holds, parcels
+from gateway.domain import authority, events, folding, parcels
 from gateway.domain.following import (
     Done,
     FollowUp,
@@ -18,6 +18,7 @@ from gateway.domain.following import (
     Step,
 )
 from gateway.domain.orders import Hold, Status
+from gateway.stores.postgres import followup_topics
 from gateway.stores.postgres.followup_payments import KnownPayments
 from gateway.stores.postgres.followup_rows import (
     Context,
@@ -27,17 +28,6 @@ from gateway.stores.postgres.followup_rows import (
     WaitingEvent,
     history_row,
 )
-
-#: (topic, priority) of the outbox row when an order reaches a status; a low number goes first.
-_TOPICS = {
-    "paid": ("order.paid", 1),
-    "shipped": ("order.shipped", 1),
-    "cancelling": ("order.cancelling", 2),
-    "refunded": ("order.refunded", 2),
-    "closed": ("order.closed", 3),
-    "completed": ("order.completed", 5),
-}
-_CHANGED = ("order.changed", 5)
 
 
 class Fold:
@@ -186,7 +176,7 @@ class Fold:
             is_new_payment = True
         before = (order.version, order.status, order.hold) if order is not None else None
         refund_key = events.refund_key(payment.source if payment else entry.source, event)
-        if not self._recorded.isdisjoint({refund_key, events.refund_key(entry.provider, event)}):
+        if self._is_counted(entry, payment, refund_key):
             status = order.status if order is not None else None
             step = Step("repeat", status, status)
         else:
@@ -202,13 +192,24 @@ class Fold:
             if isinstance(event, events.PaymentSucceeded):
                 for each in known:
                     self.payments.index(each)
+                if not is_new_payment:
+                    self.payments.join(entry.source, entry.provider, event)
         if step.outcome == "waiting" and not is_new:
             return step
         if payment is not None and order is not None and step.outcome == "repeat":
             self._close_own(entry, order, payment)
         self.history.append(history_row(entry, order, step, history_id, key))
-        if refund_key is not None and step.outcome == "applied":
-            # Not a step of the order: it only makes the next report of this refund a repeat.
+        is_own_number = payment is not None and payment.transaction_id == events.transaction_id(
+            event
+        )
+        if (
+            refund_key
+            and step.outcome == "applied"
+            and is_own_number
+            and (refund_key not in self._recorded)
+        ):
+            # Not a step of the order: a gateway of the version before takes the next report of this
+            # refund for a repeat by it. It knows a payment by its own number only.
             self._recorded.add(refund_key)
             noted = history_row(entry, None, Step("noted"), self._new_id(), refund_key)
             self.history.append(noted)
@@ -219,6 +220,24 @@ class Fold:
         if step.outcome == "parked":
             self._park(entry, order, step, key)
         return step
+
+    def _is_counted(
+        self,
+        entry: FollowUp | WaitingEvent,
+        payment: PaymentState | None,
+        key: tuple[str, str] | None,
+    ) -> bool:
+        """Return whether a single refund was booked when refunds had no rows.
+
+        One that has rows is judged by them: it may have failed, and succeeded after that.
+        """
+        event = entry.event
+        if key is None or not isinstance(event, events.RefundSucceeded):
+            return False
+        if self._recorded.isdisjoint({key, events.refund_key(entry.provider, event)}):
+            return False
+        told = payment.refunds if payment is not None else ()
+        return not any(each.refund_no == event.refund_no for each in told)
 
     def _new_payment(
         self, entry: FollowUp | WaitingEvent, event: events.PaymentSucceeded
@@ -297,12 +316,7 @@ class Fold:
 
     def _stage(self, order: OrderState, status: Status, hold: Hold | None, at: datetime) -> None:
         """Stage the outbox row of a change; ``status`` and ``hold`` are those before it."""
-        topic, priority = _CHANGED
-        if _is_for_hand_off(order.status, order.hold):
-            if not _is_for_hand_off(status, hold):
-                topic, priority = _TOPICS["paid"]
-        elif order.status not in (status, "paid"):
-            topic, priority = _TOPICS.get(order.status, _CHANGED)
+        topic, priority = followup_topics.topic_of(order, status, hold)
         self.outbox.append(OutboxRow(self._new_id(), order.id, order.version, topic, priority, at))
 
     def _park(
@@ -324,10 +338,6 @@ class Fold:
                 received_at=entry.received_at,
             )
         )
-
-
-def _is_for_hand_off(status: Status, hold: Hold | None) -> bool:
-    return status == "paid" and not holds.stops(hold, "hand_off")
 
 
 def _done(step: Step, order: OrderState | None, *, is_new: bool = False) -> Done:

@@ -51,6 +51,28 @@ class KnownPayments:
                 _append(found, payment)
         return found
 
+    def join(self, source: str, provider: str, event: events.PaymentSucceeded) -> None:
+        """Give what an account reported apart, and now as one payment, all of each other's numbers.
+
+        Each then has every number that was ever told with any of its own, whatever came first:
+        what waits under one of them is found by all.
+        """
+        same = [
+            payment
+            for payment in self.named(provider, event)
+            if payment.source == source
+            and (payment.currency, payment.amount) == (event.currency, event.amount)
+        ]
+        if len(same) < 2:
+            return
+        numbers = [*events.names(event)]
+        numbers += [name for each in same for name in (each.transaction_id, *each.names)]
+        for payment in same:
+            known = {payment.transaction_id, *payment.names}
+            added = [name for name in dict.fromkeys(numbers) if name not in known]
+            payment.names = (*payment.names, *added)
+            self.index(payment)
+
     def of(self, order_id: UUID | None, payment: PaymentState | None) -> list[PaymentState]:
         """Return all payments of an order, and ``payment``, which may be its or not yet."""
         found = [] if order_id is None else list(self._by_order.get(order_id, ()))
