@@ -139,3 +139,10 @@ def test_the_channels_of_a_file_without_any_are_named() -> None:
 def test_every_rule_of_a_channel_is_explained() -> None:
     explained = {key for cell, _ in rows(ACCOUNTS, "key | what it decides") for key in named(cell)}
     assert explained == set(ChannelPolicy.__struct_fields__)
+
+
+def test_refused_at_the_door_is_closed() -> None:
+    order = order_state()
+    for event in (events.PaysOnDelivery("W-1", NOW), sent("A"), closed("cancelled")):
+        assert apply(event, order).outcome == "applied"
+    assert order.status == "closed"
