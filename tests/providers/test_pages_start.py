@@ -25,9 +25,13 @@ _REFERENCE = re.compile(r'"(env|file):([^"]+)"')
 
 
 def samples(page: str) -> list[str]:
-    """Return the samples of a page that have an account."""
-    text = (ROOT / page).read_text("utf-8")
-    return [each for each in re.findall(r"```toml\n(.*?)```", text, re.S) if "[[accounts]]" in each]
+    """Return the samples of a settings file on a page."""
+    return re.findall(r"```toml\n(.*?)```", (ROOT / page).read_text("utf-8"), re.S)
+
+
+def _guides() -> list[str]:
+    pages = (str(page.relative_to(ROOT)) for page in sorted((ROOT / "ops").rglob("*.md")))
+    return [page for page in pages if samples(page)]
 
 
 def load(sample: str, folder: Path) -> Settings:
@@ -78,12 +82,12 @@ def _texts(value: object) -> Iterator[str]:
                 yield from _texts(each)
 
 
-@pytest.mark.parametrize("n", range(len(samples(GUIDE))))
-def test_a_sample_of_the_guide_is_read(n: int, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("page", "n"), [(page, n) for page in _guides() for n in range(len(samples(page)))]
+)
+def test_a_sample_of_a_guide_is_read(page: str, n: int, tmp_path: Path) -> None:
     """Its channels are there, and its options are options."""
-    loaded = load(samples(GUIDE)[n], tmp_path)
-    assert loaded.accounts
-    for account in loaded.accounts:
+    for account in load(samples(page)[n], tmp_path).accounts:
         registry.check_options(account.provider, accounts.as_told(account))
 
 
