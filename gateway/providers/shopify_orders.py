@@ -182,7 +182,12 @@ class _Report(Struct, frozen=True):
             currency=self.currency,
             occurred_at=self.message.at,
         )
-        return [self.message.item("paid", payment)]
+        found = [self.message.item("paid", payment)]
+        if total > shopify_lines.shop_amount(order.total_price, order.total_price_set):
+            # Told once more under a key of its own: where less was booked before the order was
+            # edited, a person hears that more has come.
+            found.append(self.message.item(f"paid:{total.normalize():f}", payment))
+        return found
 
     def _part(self) -> contract.Item:
         """Park a payment in part, once for each amount: its own number is in no message."""

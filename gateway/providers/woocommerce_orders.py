@@ -2,8 +2,8 @@
 
 All messages about an order must produce the same submission (``woocommerce_lines``). The events:
 
-- What was paid is the total, once ``date_paid_gmt`` says so. A shop works on an order that is not
-  paid where it is paid on delivery.
+- What was paid is the total, once ``date_paid_gmt`` says so; a zero date says nothing. A shop works
+  on an order that is not paid where it is paid on delivery.
 - A completed order is delivered, whatever was or was not sent.
 - A cancelled one is closed, whatever was paid for it. A failed payment is none: the buyer may try
   again.
@@ -49,6 +49,8 @@ class _Paid(_Head, kw_only=True):
     refunds: list[msgspec.Raw] = []
     payment_method: str | None = None
     date_paid_gmt: str | None = None
+    #: In the zone of the shop; all that version 1 of its API tells.
+    date_paid: str | None = None
     date_completed_gmt: str | None = None
 
 
@@ -129,7 +131,10 @@ class _Report(Struct, frozen=True):
         if status not in _PAID | _UNPAID | {"cancelled"}:
             # A status of a plug-in, or trash. Never treated as paid.
             return [message.notice("a status that WooCommerce itself does not use for orders")]
-        return self._of_paid() if self.order.date_paid_gmt is not None else self._of_unpaid()
+        return self._of_paid() if self._is_paid() else self._of_unpaid()
+
+    def _is_paid(self) -> bool:
+        return any(map(shop_orders.is_time, (self.order.date_paid_gmt, self.order.date_paid)))
 
     def _of_paid(self) -> list[contract.Item]:
         status = self.status

@@ -17,7 +17,7 @@ from decimal import Decimal
 import msgspec
 from msgspec import Struct
 
-from gateway.domain import errors, events, orders
+from gateway.domain import errors, events
 from gateway.providers import contract, youzan_lines, youzan_parcels
 from gateway.providers.shared import fields, shop_orders
 
@@ -95,19 +95,19 @@ def items(
     order = message.full_order_info
     info = fields.decoded_as_possible(_HEAD, order, needed=_NEEDED).order_info
     report = _Report(key, kind, fields.order_no(info.tid), info, order, now, hint)
-    placed: events.Event | orders.Submission
     try:
         placed = youzan_lines.submission(order, report.order_no, channel)
+        found = [contract.Item(f"{key}:placed", placed)]
     except (errors.Rejected, shop_orders.Unclear) as why:
         detail = why.hint if isinstance(why, errors.Rejected) else str(why)
-        placed = events.Unmapped(kind, report.order_no, detail, report.at(info.update_time))
-    found = [contract.Item(f"{key}:placed", placed)]
+        found = [report.unread(detail, report.at(info.update_time))]
     try:
         paid = fields.decoded_as_possible(_PAID_PART, order, needed=_NEEDED)
         found.extend(report.happened(paid.pay_info, message.delivery_order))
     except errors.Rejected as rejected:
-        unmapped = events.Unmapped(kind, report.order_no, rejected.hint, now)
-        found.append(contract.Item(f"{key}:status", unmapped))
+        notice = report.unread(rejected.hint, now)
+        if notice.key != found[0].key:
+            found.append(notice)
     return found
 
 
@@ -134,8 +134,7 @@ class _Report(Struct, frozen=True):
         status = self.info.status
         if status not in _PAID | _PAID_IN_FULL | _CLOSED | {_UNPAID}:
             detail = f"its status {fields.kind(status)} is not documented"
-            unknown = events.Unmapped(self.kind, self.order_no, detail, self.now)
-            return [self._item("status", unknown)]
+            return [self.unread(detail, self.now)]
         found = self._payments(pay_info)
         if status in _CLOSED:
             found.append(self._item("closed", self._closed()))
@@ -145,6 +144,13 @@ class _Report(Struct, frozen=True):
             done = events.Delivered(self.order_no, self.at(self.info.success_time))
             found.append(self._item("delivered", done))
         return found
+
+    def unread(self, detail: str, at: datetime) -> contract.Item:
+        """Park what cannot be read of an order: once for each reason, however often it is told."""
+        unmapped = events.Unmapped(self.kind, self.order_no, detail, at)
+        return contract.Item(
+            f"order:{self.order_no}:unread:{shop_orders.short_digest(detail)}", unmapped
+        )
 
     def _item(self, what: str, event: events.Event) -> contract.Item:
         return contract.Item(f"{self.key}:{what}", event)

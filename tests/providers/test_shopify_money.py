@@ -249,3 +249,17 @@ def test_bent_disputes_are_storable_or_parked(content: Any) -> None:
 def test_no_odd_field_costs_a_dispute(odd: Any) -> None:
     (item,) = ADAPTER.read(posted(DISPUTE | odd)).items
     assert isinstance(item.event, events.Dispute)
+
+
+def test_what_comes_for_an_order_that_was_edited_after_it_was_paid_is_told() -> None:
+    """It is under a key of its own: that of the first payment would be a repeat, and vanish."""
+    more = {
+        "current_total_price": "48.08",
+        "line_items": [LINE, LINE | {"id": 2, "price": "10.00", "quantity": 1, "tax_lines": [],
+                                     "discount_allocations": []}],
+    }  # fmt: skip
+    _, first = ADAPTER.read(changed()).items
+    _, again, further = ADAPTER.read(changed(**more)).items
+    assert (again.key, again.event) == (first.key, further.event)
+    assert further.key != first.key
+    assert further.event.amount == Decimal("48.08")  # type: ignore[union-attr]

@@ -351,3 +351,50 @@ def test_what_is_parked_of_one_message_has_keys_of_its_own() -> None:
     refunds = [{"id": n, "total": "5.00"} for n in (1, 2)]
     keys = [item.key for item in ADAPTER.read(changed(refunds=refunds, status="cancelled")).items]
     assert len(keys) == len(set(keys)) == 5
+
+
+@pytest.mark.parametrize("none", ["", " ", "0", "0000-00-00T00:00:00", "-0001-11-30T00:00:00"])
+@pytest.mark.parametrize("status", ["pending", "on-hold", "failed", "cancelled"])
+def test_a_time_of_nothing_is_no_payment(none: str, status: str) -> None:
+    """PHP and MySQL write a date that is none in these ways."""
+    _, happened = read_order(changed(status=status, date_paid_gmt=none))
+    assert not any(isinstance(event, events.PaymentSucceeded) for event in happened)
+    assert not any(isinstance(event, events.Unmapped) for event in happened)
+
+
+def test_what_an_older_version_of_the_api_tells_paid_is_paid() -> None:
+    """Version 1 has no times in UTC: not even its orders are on delivery because of that."""
+    told = {name: value for name, value in ORDER.items() if name != "date_paid_gmt"}
+    _, happened = read_order(posted(told | {"date_paid": "2026-11-23T11:30:00"}))
+    assert [type(event) for event in happened] == [events.PaymentSucceeded]
+
+
+#: What is parked of an order, and stays as it is while the rest of the order changes.
+LASTING: list[dict[str, Any]] = [
+    {"status": "packing"},
+    {"status": "on-hold"},
+    {"number": "2026 / 17"},
+    {"currency": "BTC"},
+    {"total": "1e3"},
+    {"line_items": [], "shipping_lines": [], "fee_lines": []},
+    {"status": "refunded", "refunds": []},
+    {"refunds": [{"id": 8, "total": "5.00"}]},
+]
+
+
+@pytest.mark.parametrize("fault", LASTING)
+def test_one_fault_of_an_order_is_parked_once(fault: dict[str, Any]) -> None:
+    """The shop tells the whole order with every note; only a real change is another fault."""
+
+    def keys(**told: Any) -> list[str]:
+        items = ADAPTER.read(changed(**fault | told)).items
+        return [item.key for item in items if isinstance(item.event, events.Unmapped)]
+
+    first = keys()
+    assert len(first) == 1
+    noted = {"customer_note": "ring twice more", "date_modified_gmt": "2026-11-25T10:00:00"}
+    assert keys(**noted) == first
+    if fault.get("refunds"):
+        other = {"id": 9, "total": "6.00"}
+        assert len(keys(refunds=[other, *fault["refunds"]])) == 2
+        assert first[0] in keys(refunds=[other, *fault["refunds"]])

@@ -466,3 +466,18 @@ def test_no_odd_line_costs_the_payment() -> None:
     placed, paid = read_events("trade_TradePaid", content)
     assert isinstance(placed, events.Unmapped)
     assert isinstance(paid, events.PaymentSucceeded)
+
+
+def test_an_order_that_cannot_be_read_is_parked_once() -> None:
+    """Its shop tells it with every step."""
+    keys = []
+    for kind, status in (
+        ("trade_TradePaid", "TRADE_PAID"),
+        ("trade_TradeSuccess", "TRADE_SUCCESS"),
+    ):
+        content = full(status)
+        content["full_order_info"]["orders"] = [{"num": "many", "price": []}]
+        items = ADAPTER.read(pushed(kind, content)).items
+        keys += [item.key for item in items if isinstance(item.event, events.Unmapped)]
+    assert len(keys) == 2
+    assert len(set(keys)) == 1

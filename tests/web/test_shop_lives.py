@@ -266,3 +266,21 @@ async def test_an_order_that_is_edited_before_it_is_paid(site: Site, ledger: Led
     assert row is not None
     assert (row["status"], row["payable"], row["paid"]) == ("paid", *[Decimal("28.08")] * 2)
     assert await ledger.fetchval("SELECT count(*) FROM parked WHERE order_id = $1", row["id"]) == 0
+
+
+async def test_what_is_paid_for_an_edit_after_the_payment_is_seen(
+    site: Site, ledger: Ledger
+) -> None:
+    added = shopify.LINE | {"id": 8, "price": "10.00", "quantity": 1, "tax_lines": []}
+    lines = [shopify.LINE, added | {"discount_allocations": []}]
+    edited = {"current_total_price": "48.08", "line_items": lines}
+    open_ = {"financial_status": "partially_paid", "total_outstanding": "10.00"}
+    for told in ({}, edited | open_, edited, edited | {"note": "wrapped"}):
+        await post(site, "shopify", shop(**told)(78))
+    parked = await ledger.fetch(
+        "SELECT p.reason, p.detail FROM parked p JOIN orders o ON o.id = p.order_id"
+        " WHERE o.order_no = '#78' AND p.reason = 'amount_mismatch'"
+    )
+    assert [tuple(row) for row in parked] == [
+        ("amount_mismatch", "paid 48.08 EUR, but 38.08 EUR when first reported")
+    ]

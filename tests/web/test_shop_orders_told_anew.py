@@ -268,3 +268,16 @@ async def test_a_key_of_a_storefront_is_never_in_the_way(
     await shop.pay()
     assert (await stored(ledger, shop))[:3] == ("paid", Decimal("34.46"), Decimal("34.46"))
     assert await parked(ledger, shop) == []
+
+
+@pytest.mark.parametrize(
+    "fault", [{"status": "packing"}, {"total": "39,46"}, {"line_items": [], "fee_lines": []}]
+)
+async def test_one_fault_is_parked_once_whatever_is_told_after_it(
+    shop: Shop, ledger: Ledger, fault: dict[str, Any]
+) -> None:
+    before = await ledger.fetchval("SELECT count(*) FROM parked")
+    await shop.tell(**fault)
+    for n in range(2):
+        await shop.tell(meta_data=[{"key": "_printed", "value": n}])
+    assert await ledger.fetchval("SELECT count(*) FROM parked") == before + 1

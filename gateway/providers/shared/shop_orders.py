@@ -4,7 +4,7 @@ A shop's message holds the current order. It becomes one item for the order itse
 event of it.
 
 - The order's item is identified by the whole message: other content is another message, not a
-  repeat.
+  repeat. What is parked is identified by its reason: a shop tells the same order many times.
 - An event is identified by the order and a name, so the next message about the same order changes
   nothing twice.
 - Parts that cannot be read are parked, and do not stop the rest.
@@ -13,6 +13,8 @@ Texts that are too long for a column go, sealed, into the attributes of the orde
 not fit there either, the beginning.
 """
 
+import hashlib
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, tzinfo
 from decimal import ROUND_CEILING, Decimal
@@ -28,6 +30,9 @@ from gateway.providers.shared import fields
 REFUNDS_MAX = 100
 NAME_MAX, SKU_MAX, BUYER_MAX, REMARK_MAX = 256, 64, 128, 1024
 CARRIER_MAX, TRACKING_NO_MAX = 64, 64
+
+#: How PHP and MySQL write a time that is none.
+_NO_TIME = re.compile(r"\s*(?:-?0{3,4}[01]?-|1970-01-01|0\s*$)")
 
 #: The private or geographic columns of a recipient, and how many characters each holds.
 _COLUMNS: Mapping[str, int] = {
@@ -75,8 +80,12 @@ class OrderMessage(Struct, kw_only=True):
         return contract.Item(f"{self.key}:{self.digest}", event)
 
     def notice(self, detail: str, what: str = "status") -> contract.Item:
-        """Park an issue for a person, in addition to the order itself."""
-        return self.item(f"{what}:{self.digest}", self.unmapped(detail))
+        """Park an issue for a person, in addition to the order itself: once, however often told."""
+        return self.item(f"{what}:{short_digest(self.kind, detail)}", self.unmapped(detail))
+
+    def unread(self, detail: str) -> contract.Item:
+        """Park an order, or its events, that cannot be read: once for each reason."""
+        return self.item(f"unread:{short_digest(detail)}", self.unmapped(detail))
 
     def unmapped(self, detail: str) -> events.Unmapped:
         """Return the event of a part that cannot be booked."""
@@ -107,27 +116,29 @@ def items(
         order_no = fields.order_no(number.strip())
     except errors.Rejected as rejected:
         # A shop chooses the format of its numbers: a genuine message, so it is not rejected.
-        return [message.whole(message.unmapped(f"{rejected.hint}; order {id_}"))]
+        return [message.unread(f"{rejected.hint}; order {id_}")]
     message.order_no = order_no
     try:
         order = report(message)
     except errors.Rejected as rejected:
-        return [message.whole(message.unmapped(rejected.hint))]
-    found = [message.whole(_placed(message, order))]
+        return [message.unread(rejected.hint)]
+    found = [_placed(message, order)]
     try:
         found.extend(order.happened())
     except errors.Rejected as rejected:
-        found.append(message.notice(rejected.hint))
+        notice = message.unread(rejected.hint)
+        if notice.key != found[0].key:
+            found.append(notice)
     return found
 
 
-def _placed(message: OrderMessage, order: Report) -> events.Event | orders.Submission:
+def _placed(message: OrderMessage, order: Report) -> contract.Item:
     try:
-        return order.submission()
+        return message.whole(order.submission())
     except errors.Rejected as rejected:
-        return message.unmapped(rejected.hint)
+        return message.unread(rejected.hint)
     except Unclear as unclear:
-        return message.unmapped(str(unclear))
+        return message.unread(str(unclear))
 
 
 def refunds(
@@ -142,13 +153,17 @@ def refunds(
     """
     found: list[contract.Item] = []
     seen = set()
-    for n, refund in enumerate(listed[:REFUNDS_MAX]):
+    for refund in listed[:REFUNDS_MAX]:
         try:
             number, returned = item(refund)
             if number in seen:
                 raise fields.malformed("two refunds with the same number")
         except errors.Rejected as rejected:
-            found.append(message.notice(rejected.hint, f"refund_{n}"))
+            # Its place in the list shifts with the next one; what is told of it does not.
+            told = short_digest(bytes(refund).decode("utf-8", "replace"))
+            notice = message.notice(rejected.hint, f"refund_{told}")
+            if notice.key not in [known.key for known in found]:
+                found.append(notice)
             continue
         seen.add(number)
         if returned is not None:
@@ -180,6 +195,11 @@ def moment_or(now: datetime, text: str | None, *, zone: tzinfo | None = None) ->
         return moment(text or "", zone=zone)
     except errors.Rejected:
         return now
+
+
+def is_time(text: str | None) -> bool:
+    """Return whether a shop tells a time: neither nothing nor the zero date of its database."""
+    return bool(text and text.strip()) and not _NO_TIME.match(text or "")
 
 
 def check_quantity(quantity: int | Decimal) -> None:
@@ -289,6 +309,11 @@ def attributes(sealed: Mapping[str, str]) -> dict[str, Any] | None:
 def joined(between: str, *texts: str | None) -> str:
     """Join the texts that are not empty."""
     return between.join(filter(None, map(stripped, texts)))
+
+
+def short_digest(*texts: str) -> str:
+    """Return a digest of texts, for keys."""
+    return hashlib.blake2b("\0".join(texts).encode(), digest_size=8).hexdigest()
 
 
 def stripped(value: str | None) -> str:
