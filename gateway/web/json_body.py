@@ -61,9 +61,9 @@ def rejection(
     faults = json_faults.find(plain, type_, limit=ERRORS_MAX + 1)
     if len(faults) <= ERRORS_MAX:
         faults += beside(plain, faults)
-    if not faults:
+    if not faults and isinstance(exc, msgspec.ValidationError):
         # Both read the same type, so this is a fault that only msgspec knows of.
-        faults = [Fault(json_faults.BODY, "does not have the documented shape")]
+        faults = [json_first_fault.of(exc)]
     return Answered(problem("invalid", faults=faults))
 
 

@@ -23,8 +23,8 @@ from gateway.domain.errors import Fault
 
 #: The whole body, where it is not an object at all.
 BODY = "body"
-#: Longest text of a time or a number that is read to the end.
-_SHORT_CHARS = 64
+#: Of a longer text the rest is no time: no fraction of a second has so many digits.
+_TIME_CHARS_MAX = 4096
 #: A misspelt name that is longer resembles no field.
 _NAME_CHARS_MAX = 40
 _RESEMBLANCE_MIN = 0.7
@@ -220,7 +220,7 @@ def _time(type_: inspect.DateTimeType) -> _Check:
             faults.add(path, f"must be a string with a time, not {_kind(value)}")
             return
         try:
-            msgspec.convert(value[: _SHORT_CHARS + 1], wanted)
+            msgspec.convert(value[:_TIME_CHARS_MAX], wanted)
         except msgspec.ValidationError:
             faults.add(path, example)
 
