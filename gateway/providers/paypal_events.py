@@ -12,7 +12,7 @@ import msgspec
 from msgspec import Struct
 
 from gateway.domain import errors, events
-from gateway.providers import contract, paypal_disputes, paypal_payments
+from gateway.providers import contract, paypal_disputes, paypal_payments, paypal_sales
 from gateway.providers.paypal_resources import Occurred
 from gateway.providers.shared import fields
 
@@ -60,13 +60,11 @@ NOTED_FAMILIES = (
     "VAULT.",
 )
 
-#: Money moved in a way that cannot be booked: by the older Payments API, or for an invoice.
+#: Money moved in a way that cannot be booked: for an invoice, or back from a sale.
 MONEY_ELSEWHERE = frozenset(
     {
         "INVOICING.INVOICE.PAID",
         "INVOICING.INVOICE.REFUNDED",
-        "PAYMENT.SALE.COMPLETED",
-        "PAYMENT.SALE.REFUNDED",
         "PAYMENT.SALE.REVERSED",
     }
 )
@@ -77,6 +75,12 @@ READERS: dict[str, tuple[str, Callable[[Occurred], events.Event]]] = {
     "PAYMENT.CAPTURE.REFUNDED": ("refund", paypal_payments.refunded),
     "PAYMENT.CAPTURE.REVERSED": ("refund", paypal_payments.reversed_),
     "PAYMENT.REFUND.FAILED": ("refund", paypal_payments.refund_failed),
+}
+
+#: Those of the older Payments API, which have no version.
+SALES: dict[str, Callable[[Occurred], events.Event]] = {
+    "PAYMENT.SALE.COMPLETED": paypal_sales.sold,
+    "PAYMENT.SALE.REFUNDED": paypal_sales.refunded,
 }
 
 #: These have no version that matters.
@@ -126,6 +130,8 @@ def items(
 
 def _read(occurred: Occurred, resource_type: str, version: str) -> events.Event:
     kind = occurred.kind
+    if (of_sale := SALES.get(kind)) is not None:
+        return fields.event_or_unmapped(lambda: of_sale(occurred), kind=kind, at=occurred.at)
     if kind not in READERS:
         return _other(occurred)
     expected, reader = READERS[kind]

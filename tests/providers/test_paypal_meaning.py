@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from gateway.domain import events
-from gateway.providers import paypal_disputes, paypal_events, paypal_payments
+from gateway.providers import paypal_disputes, paypal_events, paypal_payments, paypal_sales
 
 from .paypal_samples import (
     ADAPTER,
@@ -71,6 +71,65 @@ def test_money_that_cannot_be_booked_is_parked(kind: str) -> None:
     result = read_one(ADAPTER, signed(event(kind, {"odd": [1]})))
     assert isinstance(result, events.Unmapped)
     assert (result.kind, result.occurred_at) == (kind, OCCURRED)
+
+
+SALE: dict[str, Any] = {
+    "id": "80021663DE681814L", "state": "completed", "custom": "SO-1001",
+    "amount": {"total": "20.00", "currency": "USD", "details": {"subtotal": "20.00"}},
+    "invoice_number": "SO-1001", "parent_payment": "PAY-1", "payment_mode": "INSTANT_TRANSFER",
+}  # fmt: skip
+SALE_BACK: dict[str, Any] = {
+    "id": "6YX43824R4443062K", "sale_id": SALE["id"], "state": "completed",
+    "amount": {"total": "-5.00", "currency": "USD"}, "invoice_number": "R-1",
+}  # fmt: skip
+
+
+def sale(kind: str, resource: Any, **changes: Any) -> events.Event:
+    versionless = {"resource_type": kind, "resource_version": "1.0"}
+    named = {"sale": "PAYMENT.SALE.COMPLETED", "refund": "PAYMENT.SALE.REFUNDED"}[kind]
+    return read_one(ADAPTER, signed(event(named, resource | changes) | versionless))
+
+
+def test_a_sale_is_a_payment_under_its_own_number() -> None:
+    assert sale("sale", SALE) == events.PaymentSucceeded(
+        SALE["id"], "SO-1001", Decimal("20.00"), "USD", OCCURRED
+    )
+    numberless = sale("sale", SALE, invoice_number="Order 1001")
+    assert isinstance(numberless, events.PaymentSucceeded)
+    assert numberless.order_no == ""
+
+
+@pytest.mark.parametrize(("state", "is_paid"), sorted(paypal_sales.SALES.items()))
+def test_every_state_of_a_completed_sale(state: str, is_paid: bool) -> None:
+    result = sale("sale", SALE, state=state)
+    assert isinstance(result, events.PaymentSucceeded if is_paid else events.Unmapped)
+
+
+@pytest.mark.parametrize("agreement", ["I-8E4H1ALXDPDC", "ü", {"id": 7}])
+def test_a_sale_of_a_subscription_is_parked_with_its_order(agreement: Any) -> None:
+    result = sale("sale", SALE, billing_agreement_id=agreement)
+    assert isinstance(result, events.Unmapped)
+    assert result.order_no == "SO-1001"
+    assert "20.00 USD" in result.detail
+
+
+def test_a_refund_of_a_sale_counts_by_its_state() -> None:
+    """Its amount is written with a minus, or without."""
+    back = BACK | {"transaction_id": SALE["id"], "refund_no": SALE_BACK["id"]}
+    back |= {"amount": Decimal("5.00")}
+    assert sale("refund", SALE_BACK) == events.RefundSucceeded(**back)
+    plain = {"total": "5.00", "currency": "USD"}
+    assert sale("refund", SALE_BACK, amount=plain) == events.RefundSucceeded(**back)
+    for state in ("failed", "cancelled"):
+        assert sale("refund", SALE_BACK, state=state) == events.RefundFailed(**back)
+    for state in ("pending", "new"):
+        assert isinstance(sale("refund", SALE_BACK, state=state), events.Unmapped)
+
+
+@pytest.mark.parametrize("changes", [{"amount": None}, {"id": None}, {"state": 7}, {"id": ""}])
+def test_a_sale_that_cannot_be_read_is_parked(changes: dict[str, Any]) -> None:
+    assert isinstance(sale("sale", SALE, **changes), events.Unmapped)
+    assert isinstance(sale("refund", SALE_BACK, **changes), events.Unmapped)
 
 
 @pytest.mark.parametrize(

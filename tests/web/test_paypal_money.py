@@ -105,6 +105,16 @@ class Teller:
             | {"links": [{"rel": "up", "href": link, "method": "GET"}]},
         )
 
+    def sale(self, total: str, back: str = "") -> "Teller":
+        """Tell of a sale of the older Payments API, or of one of its refunds."""
+        number = f"SALE{self._serial}"
+        told = {"state": "completed", "amount": {"total": back or total, "currency": "USD"}}
+        if back:
+            ids = {"id": f"SREF{self._serial}{back}", "sale_id": number}
+            return self.tell("PAYMENT.SALE.REFUNDED", told | ids)
+        named = {"id": number, "invoice_number": self._order_no}
+        return self.tell("PAYMENT.SALE.COMPLETED", told | named)
+
     def dispute(
         self, value: str, kind: str = OPENED, outcome: str = "", of: str = "", **more: Any
     ) -> "Teller":
@@ -155,6 +165,11 @@ STORIES = {
             .capture("100.00")
         ),
         "paid", "100.00",
+    ),
+    "a sale": Story(
+        "100.00",
+        told(lambda t: t.sale("100.00").sale("100.00", "-30.00").sale("100.00", "5.00")),
+        "paid", "100.00", "35.00",
     ),
     "denied": Story(
         "100.00",
