@@ -24,7 +24,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from msgspec import Meta, Struct
 
-from gateway.domain import errors
+from gateway.domain import errors, events
 from gateway.providers import contract, standard_webhooks_types
 from gateway.providers.shared import fields
 
@@ -92,6 +92,10 @@ class StandardWebhooks:
         event = fields.event_or_unmapped(
             lambda: standard_webhooks_types.event(kind, envelope, at), kind=kind, at=at
         )
+        if isinstance(event, events.Unmapped):
+            # Found from its order, where its data is of no documented shape.
+            order_no = standard_webhooks_types.order_no(envelope)
+            event = msgspec.structs.replace(event, order_no=order_no)
         return contract.Reading([contract.Item(key, event)])
 
     def reply(self, answer: contract.Answer) -> contract.Reply:

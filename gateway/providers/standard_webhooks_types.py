@@ -52,19 +52,27 @@ class Envelope(Struct):
     data: msgspec.Raw = msgspec.Raw()
 
 
+#: A number that names something: senders write it as text, or bare.
+_Number = str | int
+
+
+class _Named(Struct):
+    order_no: object = None
+
+
 class _Payment(Struct):
-    order_no: str | int
-    transaction_id: str
+    order_no: _Number
+    transaction_id: _Number
     amount: Decimal
     currency: str
     occurred_at: object = None
 
 
 class _Refund(Struct):
-    transaction_id: str
+    transaction_id: _Number
     currency: str
     order_no: object = None
-    refund_no: str | None = None
+    refund_no: _Number | None = None
     #: Amount of this refund alone; it then needs ``refund_no``.
     amount: Decimal | None = None
     #: Total refunded of the transaction so far.
@@ -73,8 +81,8 @@ class _Refund(Struct):
 
 
 class _Dispute(Struct):
-    transaction_id: str
-    dispute_no: str
+    transaction_id: _Number
+    dispute_no: _Number
     amount: Decimal
     currency: str
     order_no: object = None
@@ -84,7 +92,7 @@ class _Dispute(Struct):
 
 
 class _Order(Struct):
-    order_no: str
+    order_no: _Number
     occurred_at: object = None
 
 
@@ -94,20 +102,21 @@ class _Line(Struct):
 
 
 class _Shipment(Struct):
-    order_no: str
+    order_no: _Number
     carrier: str | None = None
-    tracking_no: str | None = None
-    parcel_no: str | None = None
+    tracking_no: _Number | None = None
+    parcel_no: _Number | None = None
     lines: object = None
     occurred_at: object = None
 
 
 class _Delivery(Struct):
-    order_no: str | None = None
-    tracking_no: str | None = None
+    order_no: _Number | None = None
+    tracking_no: _Number | None = None
     occurred_at: object = None
 
 
+_NAMED = msgspec.json.Decoder(_Named)
 _PAYMENT = msgspec.json.Decoder(_Payment)
 _REFUND = msgspec.json.Decoder(_Refund)
 _DISPUTE = msgspec.json.Decoder(_Dispute)
@@ -125,13 +134,22 @@ def event(kind: str, envelope: Envelope, at: datetime) -> events.Event:
     return events.Noted(kind, at)
 
 
+def order_no(envelope: Envelope) -> str:
+    """Return the order number in ``data``, whatever else stands there, or ``""``."""
+    try:
+        return fields.merchant_order_no(fields.text(fields.decoded(_NAMED, envelope.data).order_no))
+    except errors.Rejected:
+        return ""
+
+
 def _paid(_: str, envelope: Envelope, at: datetime) -> events.Event:
     data = fields.decoded(_PAYMENT, envelope.data)
+    amount, currency = _money(data.amount, data.currency)
     return events.PaymentSucceeded(
-        transaction_id=fields.transaction_id(data.transaction_id),
+        transaction_id=fields.transaction_id(fields.text(data.transaction_id)),
         order_no=fields.merchant_order_no(fields.text(data.order_no)),
-        amount=fields.amount(data.amount, data.currency),
-        currency=data.currency,
+        amount=amount,
+        currency=currency,
         occurred_at=fields.moment_or(data.occurred_at, at),
     )
 
@@ -144,13 +162,14 @@ def _refunded(_: str, envelope: Envelope, at: datetime) -> events.Event:
         raise fields.malformed("a refund with its own amount needs refund_no")
     value = data.refunded_total if data.amount is None else data.amount
     assert value is not None, "one of the two is present"
+    amount, currency = _money_back(value, data.currency)
     return events.RefundSucceeded(
-        transaction_id=fields.transaction_id(data.transaction_id),
+        transaction_id=fields.transaction_id(fields.text(data.transaction_id)),
         order_no=fields.merchant_order_no(fields.text(data.order_no)),
         refund_no=_optional(data.refund_no, "refund_no", fields.REFUND_NO_MAX),
-        amount=fields.refund_amount(value, data.currency),
+        amount=amount,
         cumulative=data.amount is None,
-        currency=data.currency,
+        currency=currency,
         occurred_at=fields.moment_or(data.occurred_at, at),
     )
 
@@ -159,14 +178,15 @@ def _refund_failed(_: str, envelope: Envelope, at: datetime) -> events.Event:
     data = fields.decoded(_REFUND, envelope.data)
     if data.amount is None:
         raise fields.malformed("a failed refund needs amount")
+    amount, currency = _money_back(data.amount, data.currency)
     return events.RefundFailed(
-        transaction_id=fields.transaction_id(data.transaction_id),
+        transaction_id=fields.transaction_id(fields.text(data.transaction_id)),
         order_no=fields.merchant_order_no(fields.text(data.order_no)),
         refund_no=_optional(data.refund_no, "refund_no", fields.REFUND_NO_MAX),
-        amount=fields.refund_amount(data.amount, data.currency),
+        amount=amount,
         # Without a number of its own it was told as a part of a total.
         cumulative=not data.refund_no,
-        currency=data.currency,
+        currency=currency,
         occurred_at=fields.moment_or(data.occurred_at, at),
     )
 
@@ -175,12 +195,13 @@ def _disputed(kind: str, envelope: Envelope, at: datetime) -> events.Event:
     data = fields.decoded(_DISPUTE, envelope.data)
     state = _STATES[kind]
     is_open = state == "opened"
+    amount, currency = _money_back(data.amount, data.currency)
     return events.Dispute(
-        transaction_id=fields.transaction_id(data.transaction_id),
+        transaction_id=fields.transaction_id(fields.text(data.transaction_id)),
         order_no=fields.merchant_order_no(fields.text(data.order_no)),
-        dispute_no=fields.token(data.dispute_no, "dispute_no", _DISPUTE_NO_MAX),
-        amount=fields.refund_amount(data.amount, data.currency),
-        currency=data.currency,
+        dispute_no=fields.token(fields.text(data.dispute_no), "dispute_no", _DISPUTE_NO_MAX),
+        amount=amount,
+        currency=currency,
         state=state,
         reason=_reason(data.reason),
         occurred_at=fields.moment_or(data.occurred_at, at),
@@ -192,21 +213,21 @@ def _closed(kind: str, envelope: Envelope, at: datetime) -> events.Event:
     data = fields.decoded(_ORDER, envelope.data)
     cause = "timed_out" if kind == "payment.expired" else "cancelled"
     return events.Closed(
-        fields.order_no(data.order_no), cause, fields.moment_or(data.occurred_at, at)
+        fields.order_no(fields.text(data.order_no)), cause, fields.moment_or(data.occurred_at, at)
     )
 
 
 def _pays_on_delivery(_: str, envelope: Envelope, at: datetime) -> events.Event:
     data = fields.decoded(_ORDER, envelope.data)
     return events.PaysOnDelivery(
-        fields.order_no(data.order_no), fields.moment_or(data.occurred_at, at)
+        fields.order_no(fields.text(data.order_no)), fields.moment_or(data.occurred_at, at)
     )
 
 
 def _shipped(_: str, envelope: Envelope, at: datetime) -> events.Event:
     data = fields.decoded(_SHIPMENT, envelope.data)
     return events.Shipped(
-        order_no=fields.order_no(data.order_no),
+        order_no=fields.order_no(fields.text(data.order_no)),
         carrier=fields.label(data.carrier, "carrier", _CARRIER_MAX) if data.carrier else "",
         tracking_no=_optional(data.tracking_no, "tracking_no", _TRACKING_NO_MAX),
         occurred_at=fields.moment_or(data.occurred_at, at),
@@ -220,14 +241,27 @@ def _delivered(_: str, envelope: Envelope, at: datetime) -> events.Event:
     if not data.order_no and not data.tracking_no:
         raise fields.malformed("a delivery needs order_no or tracking_no")
     return events.Delivered(
-        order_no=fields.order_no(data.order_no) if data.order_no else "",
+        order_no=fields.order_no(fields.text(data.order_no)) if data.order_no else "",
         occurred_at=fields.moment_or(data.occurred_at, at),
         tracking_no=_optional(data.tracking_no, "tracking_no", _TRACKING_NO_MAX),
     )
 
 
-def _optional(text: str | None, name: str, length_max: int) -> str:
+def _optional(found: _Number | None, name: str, length_max: int) -> str:
+    text = fields.text(found)
     return fields.token(text, name, length_max) if text else ""
+
+
+def _money(value: Decimal, currency: str) -> tuple[Decimal, str]:
+    """Return an amount and its currency, whose code some senders write in lower case."""
+    code = fields.currency(currency.upper() if currency.isascii() else currency)
+    return fields.amount(value, code), code
+
+
+def _money_back(value: Decimal, currency: str) -> tuple[Decimal, str]:
+    """Return what goes back, which must not be zero."""
+    amount, code = _money(value, currency)
+    return fields.refund_amount(amount, code), code
 
 
 def _lines(found: object) -> tuple[events.ParcelLine, ...]:

@@ -108,3 +108,44 @@ def test_two_parcels_with_what_is_in_them() -> None:
 def test_a_parcel_left_whatever_its_lines_are(lines: Any) -> None:
     result = read_one(ADAPTER, signed(content("order.shipped", SHIPMENT | {"lines": lines})))
     assert result == events.Shipped("SO-1001", "顺丰速运", "SF1234567890", AT)
+
+
+@pytest.mark.parametrize(
+    ("kind", "data", "changes"),
+    [
+        ("payment.succeeded", PAYMENT, {"transaction_id": 7_000_000_000_000_000_001}),
+        ("payment.succeeded", PAYMENT, {"order_no": 1001, "currency": "cny"}),
+        ("refund.succeeded", REFUND, {"transaction_id": 1001, "refund_no": 7, "currency": "cny"}),
+        ("refund.failed", REFUND, {"transaction_id": 1001, "refund_no": 7, "currency": "cny"}),
+        ("dispute.lost", DISPUTE, {"transaction_id": 1001, "dispute_no": 7, "currency": "cny"}),
+        ("order.cancelled", PAYMENT, {"order_no": 1001}),
+        ("order.pays_on_delivery", PAYMENT, {"order_no": 1001}),
+        ("order.shipped", SHIPMENT, {"order_no": 1001, "tracking_no": 7, "parcel_no": 9}),
+        ("order.delivered", SHIPMENT, {"order_no": 1001, "tracking_no": 7}),
+    ],
+)
+def test_a_bare_number_is_its_digits_and_a_currency_has_either_case(
+    kind: str, data: Any, changes: Any
+) -> None:
+    """A payment is the same whether its sender writes its numbers as text or not."""
+    usual = {name: str(value).replace("cny", "CNY") for name, value in changes.items()}
+    found = read_one(ADAPTER, signed(content(kind, data | changes)))
+    assert not isinstance(found, events.Unmapped)
+    assert found == read_one(ADAPTER, signed(content(kind, data | usual)))
+
+
+@pytest.mark.parametrize(
+    ("kind", "data", "order_no"),
+    [
+        ("payment.captured", PAYMENT, "SO-1001"),
+        ("order.paid", {"order_no": "SO-1001", "total": 199}, "SO-1001"),
+        ("order.paid", {"order_no": 1001}, "1001"),
+        ("order.paid", {"order_no": "Order 1001"}, ""),
+        ("order.paid", ["SO-1001"], ""),
+        ("order.paid", None, ""),
+    ],
+)
+def test_what_is_parked_is_found_from_its_order(kind: str, data: Any, order_no: str) -> None:
+    result = read_one(ADAPTER, signed(content(kind, data)))
+    assert isinstance(result, events.Unmapped)
+    assert result.order_no == order_no
