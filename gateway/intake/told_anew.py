@@ -17,14 +17,10 @@ from gateway.domain.orders import Submission
 from gateway.domain.placing import Conflict, Placed, Placement
 
 _DETAIL_MAX = 500
-_CALLBACK = "callback:"
+#: Begins the trigger of what an account reports in a callback; its source follows.
+CALLBACK = "callback:"
 #: Parts beside the order, in the id of its message. No message has half as many orders.
 _PART, _BESIDE = 0xFFFF, 0x8000
-
-
-def trigger(source: str) -> str:
-    """Return the trigger of what an account reports in a callback."""
-    return _CALLBACK + source
 
 
 def parts(placement: Placement, placed: Placed, *, account: str) -> list[MessagePart]:
@@ -54,8 +50,8 @@ def parts(placement: Placement, placed: Placed, *, account: str) -> list[Message
 
 def account(placement: Placement) -> str:
     """Return the account of the shop that told an order; ``""``: no shop did."""
-    is_told = placement.is_from_shop and placement.trigger.startswith(_CALLBACK)
-    return placement.trigger.removeprefix(_CALLBACK) if is_told else ""
+    is_told = placement.is_from_shop and placement.trigger.startswith(CALLBACK)
+    return placement.trigger.removeprefix(CALLBACK) if is_told else ""
 
 
 def _events(placement: Placement, placed: Placed) -> list[tuple[str, Event]]:

@@ -146,7 +146,7 @@ class CallbackHandler:
             source=source,
             provider=account.provider,
             policies=account.policies,
-            trigger=told_anew.trigger(source),
+            trigger=told_anew.CALLBACK + source,
             items=[(item.key, item.event) for item in reading.items],
             body=body,
             received_at=self._clock.now(),
