@@ -15,7 +15,7 @@ _PLAIN = msgspec.json.Decoder(float_hook=Decimal)
 #: Writes every number with all its digits.
 _EXACT = msgspec.json.Encoder(decimal_format="number")
 #: What the library says of the fields that are mended here.
-_MENDABLE = re.compile(r" - at `\$\.(?:items\[\d+\]\.quantity|placed_at)`$", re.ASCII)
+_MENDABLE = re.compile(r" - at `\$\.(?:items\[\d+\]\.quantity|placed_at|payment\.paid_at)`$", re.ASCII)
 #: Without seconds; or with a leap second, which RFC 3339 has and Python has not.
 _TIME = re.compile(
     r"(?P<minute>\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d)(?P<leap>:60(?:\.\d+)?)?"
@@ -45,6 +45,9 @@ def mended(plain: Any) -> Any:
     order = dict(plain)
     if isinstance(placed_at := order.get("placed_at"), str):
         order["placed_at"] = _with_seconds(placed_at)
+    paid = order.get("payment")
+    if isinstance(paid, dict) and isinstance(paid_at := paid.get("paid_at"), str):
+        order["payment"] = {**paid, "paid_at": _with_seconds(paid_at)}
     if isinstance(items := order.get("items"), list):
         order["items"] = [
             {**item, "quantity": _whole(item)} if _has_quantity(item) else item for item in items

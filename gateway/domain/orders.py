@@ -187,7 +187,10 @@ class SubmittedPayment(Struct, frozen=True, forbid_unknown_fields=True):
             extra={"plain": "have only visible ASCII characters, without spaces"},
         ),
     ]
-    paid_at: Annotated[datetime, Meta(tz=True, description="When, with its zone (RFC 3339).")]
+    paid_at: Annotated[
+        datetime,
+        Meta(tz=True, description="When, with its zone (RFC 3339); seconds may be left out."),
+    ]
     amount: Annotated[
         Money | UnsetType,
         Meta(description="Without it, all that is payable.", examples=["199.00"]),

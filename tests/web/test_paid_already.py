@@ -364,3 +364,19 @@ async def test_in_an_outage_both_are_journaled_and_drained(
     assert (stored["id"], stored["status"]) == (first["id"], "paid")
     assert stored["amounts"]["paid"] == "100.00"
     assert (await submit(wire, sent))[1] == first
+
+
+@pytest.mark.parametrize(
+    ("written", "is_"),
+    [
+        ("2026-11-23T10:05+08:00", "2026-11-23T02:05:00Z"),
+        ("2026-11-23t02:05z", "2026-11-23T02:05:00Z"),
+        ("2016-12-31T23:59:60Z", "2016-12-31T23:59:59Z"),
+    ],
+)
+async def test_the_time_of_a_payment_may_lack_its_seconds_as_that_of_the_order_may(
+    wire: Wire, written: str, is_: str
+) -> None:
+    sent = paid(paid_at=written)
+    assert (await submit(wire, sent))[0] == 201
+    assert (await read(wire, sent))["paid_at"] == is_
