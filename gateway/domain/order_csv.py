@@ -16,6 +16,7 @@ COLUMNS = (
     "postcode", "id_number", "remark", "carrier", "tracking_no", "placed_at", "received_at",
     "updated_at", "paid_at", "shipped_at", "completed_at", "closed_at", "stock_check", "items",
     "attributes", "unreadable", "tax", "tax_included", "platform_state", "unclear",
+    "owed", "closed_cause", "pays_on_delivery",
 )  # fmt: skip
 
 #: What makes a spreadsheet take a cell for a formula (OWASP, CSV Injection).
@@ -53,7 +54,8 @@ def _row(order: OrderView) -> tuple[str, ...]:
         order.stock_check or "", msgspec.json.encode(order.items).decode(), attributes,
         " ".join(order.unreadable), amounts.tax, _flag(amounts.tax_included),
         _harmless(order.platform_state),
-        " ".join(order.unclear),
+        " ".join(order.unclear), amounts.owed, order.closed_cause or "",
+        _flag(order.pays_on_delivery),
     )  # fmt: skip
 
 

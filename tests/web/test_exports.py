@@ -58,6 +58,8 @@ async def test_every_order_is_a_row_with_the_values_of_a_read(site: Site, wire: 
     shown = (await wire.ask("GET", placed.headers["location"])).json
     assert row["id"] == shown["id"]
     assert row["payable"] == shown["amounts"]["payable"]
+    money_back = (row["owed"], row["closed_cause"], row["pays_on_delivery"])
+    assert money_back == (shown["amounts"]["owed"], "", "false")
     assert row["recipient_phone"] == shown["recipient"]["phone"]
     assert row["remark"] == sent["remark"]
     assert json.loads(row["items"]) == shown["items"]
