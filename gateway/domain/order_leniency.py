@@ -15,7 +15,9 @@ _PLAIN = msgspec.json.Decoder(float_hook=Decimal)
 #: Writes every number with all its digits.
 _EXACT = msgspec.json.Encoder(decimal_format="number")
 #: What the library says of the fields that are mended here.
-_MENDABLE = re.compile(r" - at `\$\.(?:items\[\d+\]\.quantity|placed_at|payment\.paid_at)`$", re.ASCII)
+_MENDABLE = re.compile(
+    r" - at `\$\.(?:items\[\d+\]\.quantity|placed_at|payment\.paid_at)`$", re.ASCII
+)
 #: Without seconds; or with a leap second, which RFC 3339 has and Python has not.
 _TIME = re.compile(
     r"(?P<minute>\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d)(?P<leap>:60(?:\.\d+)?)?"

@@ -263,3 +263,12 @@ def test_what_comes_for_an_order_that_was_edited_after_it_was_paid_is_told() -> 
     assert (again.key, again.event) == (first.key, further.event)
     assert further.key != first.key
     assert further.event.amount == Decimal("48.08")  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("status", ["partially_refunded", "refunded"])
+@pytest.mark.parametrize("transactions", [{}, {"transactions": None}, {"transactions": []}])
+def test_a_refund_of_which_no_amount_is_told_is_seen(status: str, transactions: Any) -> None:
+    """Some webhooks list refunds without their transactions: the money went back nevertheless."""
+    events_of = happened(financial_status=status, refunds=[{"id": 9} | transactions])
+    details = [event.detail for event in events_of if isinstance(event, events.Unmapped)]
+    assert f"{status}, but the message names no amount" in details

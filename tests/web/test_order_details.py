@@ -158,6 +158,7 @@ async def test_a_release_leaves_holds_of_money(wire: Wire, payer: Payer) -> None
     [
         ({}, 422),
         ({"reason": ""}, 422),
+        ({"reason": "   "}, 422),
         ({"reason": "x" * 257}, 422),
         ({"reason": "a\nb"}, 422),
         ({"reason": "x", "more": 1}, 422),

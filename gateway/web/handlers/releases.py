@@ -56,8 +56,8 @@ class ReleaseHandler:
         require_json(request)
         body = await read_body(request, bytes_max=BYTES_MAX, body_s=self._limits.now.body_s)
         said = json_body.decode(releases.decode, body, Release)
-        if not said.reason.isprintable():
-            fault = Fault("reason", "must have printable characters")
+        if not said.reason.isprintable() or not said.reason.strip():
+            fault = Fault("reason", "must have printable characters, and not blanks alone")
             raise Answered(problem("invalid", faults=[fault]))
         id_ = order_id(request)
         found = await self._reader.order(id_, principal.visible(), principal.visible_is_test())
