@@ -151,10 +151,10 @@ class _Report(Struct, frozen=True):
             closed = events.Closed(self.message.order_no, "cancelled", at)
             found.append(self.message.item("closed", closed))
         found.extend(refunds)
-        if status in ("partially_refunded", "refunded") and not refunds:
-            # Some webhooks list refunds without their transactions.
-            if not self._is_refund_open():
-                found.append(self.message.notice(f"{status}, but the message names no amount"))
+        is_back = status in ("partially_refunded", "refunded")
+        # Some webhooks list refunds without their transactions.
+        if is_back and not refunds and not self._is_refund_open():
+            found.append(self.message.notice(f"{status}, but the message names no amount"))
         return found + self._parcels()
 
     def _paid(self, refunds: Sequence[contract.Item]) -> list[contract.Item]:

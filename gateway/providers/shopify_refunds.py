@@ -20,6 +20,7 @@ from gateway.providers.shared import fields, shop_amounts, shop_orders
 #: States of a transaction that is not finished.
 _UNDERWAY = frozenset({"pending", "awaiting_response", "unknown"})
 _FAILED = frozenset({"failure", "error"})
+_OF_SHIPPING = "shipping_refund"
 
 
 class _Transaction(Struct):
@@ -36,7 +37,13 @@ class _RefundLine(Struct):
     total_tax_set: shopify_lines.Money | None = None
 
 
+class _RefundShipping(Struct):
+    subtotal_amount_set: shopify_lines.Money | None = None
+    tax_amount_set: shopify_lines.Money | None = None
+
+
 class _Adjustment(Struct):
+    kind: str | None = None
     amount_set: shopify_lines.Money | None = None
     tax_amount_set: shopify_lines.Money | None = None
 
@@ -45,6 +52,8 @@ class _Refund(Struct):
     id: int
     transactions: list[_Transaction] = []
     refund_line_items: list[_RefundLine] = []
+    #: Since version 2024-10; an adjustment for shipping is the same money, told as before.
+    refund_shipping_lines: list[_RefundShipping] = []
     order_adjustments: list[_Adjustment] = []
     created_at: str | None = None
 
@@ -127,17 +136,29 @@ def _converted(paid: Decimal, made: _Refund, told: Told) -> Decimal:
     """
     lines = [each.subtotal_set for each in made.refund_line_items]
     taxes = [each.total_tax_set for each in made.refund_line_items]
-    others = [each.amount_set for each in made.order_adjustments]
-    others += [each.tax_amount_set for each in made.order_adjustments]
-    for told_as in ([told.total], lines, lines + taxes):
-        # What lowers the order's total, such as shipping that is returned, is negative.
-        off = [] if told_as == [told.total] else others
-        shop, buyer = _sums(told_as, off)
+    freight = [each.subtotal_amount_set for each in made.refund_shipping_lines]
+    freight += [each.tax_amount_set for each in made.refund_shipping_lines]
+    # What lowers the order's total, such as shipping that is returned, is negative.
+    off = _adjusted(made.order_adjustments)
+    beside = _adjusted([each for each in made.order_adjustments if each.kind != _OF_SHIPPING])
+    for told_as, less in (
+        ([told.total], []),
+        (lines, off),
+        (lines + taxes, off),
+        (lines + freight, beside),
+        (lines + taxes + freight, beside),
+    ):
+        shop, buyer = _sums(told_as, less)
         if shop is not None and buyer == paid:
             return shop
     raise fields.malformed(
         "a refund in the buyer's currency, whose amount in the shop's is unclear"
     )
+
+
+def _adjusted(adjustments: Sequence[_Adjustment]) -> list[shopify_lines.Money | None]:
+    amounts = [each.amount_set for each in adjustments]
+    return amounts + [each.tax_amount_set for each in adjustments]
 
 
 def _sums(

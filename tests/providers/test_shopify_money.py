@@ -75,6 +75,15 @@ BY_LINES: dict[str, Any] = {
         {"amount_set": money("-5.00", "-4.40"), "tax_amount_set": money("-0.95", "-0.84")}
     ],
 }
+NO_ADJUSTMENT: dict[str, Any] = {"order_adjustments": []}
+SHIPPING: dict[str, Any] = {
+    "refund_shipping_lines": [
+        {"subtotal_amount_set": money("5.00", "4.40"), "tax_amount_set": money("0.95", "0.84")}
+    ]
+}
+TOLD_TWICE = SHIPPING | {
+    "order_adjustments": [BY_LINES["order_adjustments"][0] | {"kind": "shipping_refund"}]
+}
 
 
 @pytest.mark.parametrize(
@@ -89,6 +98,12 @@ BY_LINES: dict[str, Any] = {
         ({"amount": "8.38", "currency": "GBP"}, BY_LINES, "9.52"),
         # With the tax in the prices.
         ({"amount": "7.88", "currency": "GBP"}, BY_LINES, "8.95"),
+        # As since version 2024-10: shipping has lines of its own, at times told in both ways.
+        ({"amount": "5.24", "currency": "GBP"}, SHIPPING, "5.95"),
+        ({"amount": "8.38", "currency": "GBP"}, BY_LINES | NO_ADJUSTMENT | SHIPPING, "9.52"),
+        ({"amount": "7.88", "currency": "GBP"}, BY_LINES | NO_ADJUSTMENT | SHIPPING, "8.95"),
+        ({"amount": "8.38", "currency": "GBP"}, BY_LINES | TOLD_TWICE, "9.52"),
+        ({"amount": "5.24", "currency": "GBP"}, TOLD_TWICE, "5.95"),
     ],
 )
 def test_a_refund_is_in_the_shops_currency(transaction: Any, told: Any, amount: str) -> None:
