@@ -86,7 +86,7 @@ def refund(
         is_failed=is_failed,
         occurred_at=event.occurred_at,
     )
-    known = refunds.of_before(payment)
+    known = refunds.of_before(payment, new_id=new_id)
     if any(_is_same(report, each) for each in known):
         return Step("repeat", before, before)
     total = refunds.gone_back((*known, report), payment.disputes)
@@ -138,7 +138,7 @@ def dispute(
             )
         if msgspec.structs.replace(stands, changed_at=known.changed_at) == known:
             return Step("repeat", before, before)
-    reports = refunds.of_before(payment)
+    reports = refunds.of_before(payment, new_id=new_id)
     others = tuple(each for each in payment.disputes if each is not known)
     total = refunds.gone_back(reports, (*others, stands))
     payment.refunds, payment.disputes = reports, (*others, stands)

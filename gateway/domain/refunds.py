@@ -4,8 +4,9 @@ Providers tell refunds one by one, or as the total so far; some fail days later.
 function of the reports, whatever the order in which they arrive.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from decimal import Decimal
+from uuid import UUID
 
 from gateway.domain.following import DisputeState, PaymentState, RefundReport
 
@@ -30,21 +31,24 @@ def gone_back(reports: Iterable[RefundReport], disputes: Iterable[DisputeState])
     return total + sum((each.amount for each in disputes if each.state == "lost"), Decimal(0))
 
 
-def of_before(payment: PaymentState) -> tuple[RefundReport, ...]:
-    """Return the reports of a payment that has none: what was refunded when only the sum was kept.
+def of_before(payment: PaymentState, *, new_id: Callable[[], UUID]) -> tuple[RefundReport, ...]:
+    """Return the reports of a payment, with one more for what only its sum has.
 
-    A total at the time of the payment: later totals replace it, and single refunds add to it.
+    That was refunded when only the sum was kept, or told to a gateway that keeps no more. It is a
+    total where totals are told: later ones replace it. Otherwise it is a refund of its own.
     """
-    if payment.refunds or payment.disputes or not payment.refunded:
+    lost = sum((each.amount for each in payment.disputes if each.state == "lost"), Decimal(0))
+    told = gone_back(payment.refunds, ())
+    if payment.refunded <= min(told + lost, payment.amount):
         return payment.refunds
-    return (
-        RefundReport(
-            id=payment.id,
-            payment_id=payment.id,
-            refund_no="",
-            amount=payment.refunded,
-            is_total=True,
-            is_failed=False,
-            occurred_at=payment.paid_at,
-        ),
+    is_total = all(each.is_total for each in payment.refunds)
+    report = RefundReport(
+        id=new_id(),
+        payment_id=payment.id,
+        refund_no="",
+        amount=payment.refunded - lost - (0 if is_total else told),
+        is_total=is_total,
+        is_failed=False,
+        occurred_at=max((each.occurred_at for each in payment.refunds), default=payment.paid_at),
     )
+    return (*payment.refunds, report)

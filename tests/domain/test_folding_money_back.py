@@ -237,22 +237,6 @@ def test_what_went_back_does_not_depend_on_the_order_of_arrival(data: st.DataObj
     assert len(results) == 1
 
 
-# --- refunds that were booked when only their sum was kept ---
-
-
-@pytest.mark.parametrize(("event", "total"), [
-    (refunded("50"), 50),
-    (refunded("20"), 30),
-    (refunded("20", cumulative=False, refund_no="R-2"), 50),
-    (failed("30"), 0),
-])  # fmt: skip
-def test_a_sum_without_reports_is_a_total_of_before(event: events.Event, total: int) -> None:
-    order = order_state("paid", refunded=PART)
-    payment = payment_state(refunded=PART)
-    apply(event, order, payment)
-    assert (payment.refunded, order.refunded) == (Decimal(total), Decimal(total))
-
-
 # --- disputes ---
 
 
