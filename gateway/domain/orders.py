@@ -59,6 +59,11 @@ Money = Annotated[
 ]
 
 
+def _money(means: str, example: str) -> Any:
+    """Return what is said of money that may be left out: of nested texts, a schema keeps one."""
+    return Meta(description=f"{means} Written as `payable` is.", examples=[example])
+
+
 def _text(max_length: int, min_length: int = 1, *, means: str | None = None) -> Any:
     return Meta(min_length=min_length, max_length=max_length, description=means)
 
@@ -81,12 +86,10 @@ class Item(Struct, frozen=True, forbid_unknown_fields=True):
     ]
     unit_price: Money
     discount: Money = Decimal(0)
-    tax: Annotated[
-        Money | UnsetType,
-        Meta(
-            description="Its share of `amounts.tax`; none where it is missing.", examples=["9.95"]
-        ),
-    ] = UNSET
+    tax: (
+        Annotated[Decimal, _money("Its share of `amounts.tax`; none where it is missing.", "9.95")]
+        | UnsetType
+    ) = UNSET
 
 
 class Amounts(Struct, frozen=True, forbid_unknown_fields=True):
@@ -105,14 +108,16 @@ class Amounts(Struct, frozen=True, forbid_unknown_fields=True):
     shop_discount: Money = Decimal(0)
     platform_subsidy: Money = Decimal(0)
     freight: Money = Decimal(0)
-    tax: Annotated[
-        Money | UnsetType,
-        Meta(
-            description="All tax of the order. The items have shares of it, the rest is that on "
-            "`freight`.",
-            examples=["19.90"],
-        ),
-    ] = UNSET
+    tax: (
+        Annotated[
+            Decimal,
+            _money(
+                "All tax of the order. The items have shares of it, the rest is that on `freight`.",
+                "19.90",
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
     tax_included: Annotated[
         bool | UnsetType,
         Meta(description="Whether the prices contain `tax`, so that it is not added to them."),
@@ -191,10 +196,9 @@ class SubmittedPayment(Struct, frozen=True, forbid_unknown_fields=True):
         datetime,
         Meta(tz=True, description="When, with its zone (RFC 3339); seconds may be left out."),
     ]
-    amount: Annotated[
-        Money | UnsetType,
-        Meta(description="Without it, all that is payable.", examples=["199.00"]),
-    ] = UNSET
+    amount: Annotated[Decimal, _money("Without it, all that is payable.", "199.00")] | UnsetType = (
+        UNSET
+    )
 
 
 class Submission(Struct, frozen=True, forbid_unknown_fields=True):

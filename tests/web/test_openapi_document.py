@@ -241,3 +241,23 @@ def test_values_that_are_no_schema_stay_as_they_are() -> None:
     examples = [{"pattern": r"a(?!b)", "enum": ["x"], "type": "object"}]
     schema: dict[str, Any] = {"type": "object", "properties": {}, "examples": examples}
     assert Schemas([], named={}).of(schema) == schema
+
+
+@pytest.mark.parametrize(
+    ("schema", "name", "says"),
+    [
+        ("Item", "tax", "share of `amounts.tax`"),
+        ("Amounts", "tax", "All tax of the order"),
+        ("Amounts", "tax_included", "the prices contain"),
+        ("SubmittedPayment", "amount", "all that is payable"),
+        ("Submission", "payment", "paid already"),
+        ("Submission", "platform_state", "platform's own word"),
+        ("Submission", "recipient", "unless the channel"),
+    ],
+)
+def test_a_field_that_may_be_left_out_says_what_it_means(schema: str, name: str, says: str) -> None:
+    """Money has a text of its own, which must not take the place of this one."""
+    field = BOTH["clients"]["components"]["schemas"][schema]["properties"][name]
+    assert says in field["description"]
+    examples = field.get("examples", [])
+    assert len(examples) == len(set(examples))
