@@ -128,7 +128,7 @@ def shop_amount(plain: Decimal, told: Money | None) -> Decimal:
 def edited_total(order: "Edited") -> Decimal | None:
     """Return the total of an order that was edited, in the shop's currency; None: it was not."""
     told, total = order.current_total_price, order.total_price
-    if told is None or order.cancelled_at is not None or order.refunds:
+    if told is None or shop_orders.is_time(order.cancelled_at) or order.refunds:
         return None
     if not told.is_finite() or told <= 0 or told == total:
         return None

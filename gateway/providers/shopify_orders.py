@@ -146,7 +146,7 @@ class _Report(Struct, frozen=True):
             found = self._on_delivery()
         else:
             return [self.message.notice("its financial_status is not documented")]
-        if self.order.cancelled_at is not None:
+        if shop_orders.is_time(self.order.cancelled_at):
             at = shop_orders.moment_or(self.now, self.order.cancelled_at)
             closed = events.Closed(self.message.order_no, "cancelled", at)
             found.append(self.message.item("closed", closed))
@@ -168,7 +168,7 @@ class _Report(Struct, frozen=True):
             (i.event.amount for i in refunds if isinstance(i.event, events.RefundSucceeded)),
             money.ZERO,
         )
-        is_untouched = not order.refunds and order.cancelled_at is None
+        is_untouched = not order.refunds and not shop_orders.is_time(order.cancelled_at)
         current = order.current_total_price
         is_empty = is_untouched and total > 0 and current is not None and not _is_more(current)
         is_all_back = status != "refunded" or back == total or self._is_refund_open()
@@ -202,7 +202,7 @@ class _Report(Struct, frozen=True):
     def _on_delivery(self) -> list[contract.Item]:
         order = self.order
         is_named = any(_ON_DELIVERY.search(name) for name in order.payment_gateway_names)
-        if order.cancelled_at is not None or not (is_named or order.fulfillment_status):
+        if shop_orders.is_time(order.cancelled_at) or not (is_named or order.fulfillment_status):
             return []
         on_delivery = events.PaysOnDelivery(self.message.order_no, self.message.at)
         return [self.message.item("on_delivery", on_delivery)]
@@ -228,7 +228,7 @@ class _Report(Struct, frozen=True):
             self.message,
             order.fulfillments,
             status=order.fulfillment_status,
-            is_archived=order.closed_at is not None,
+            is_archived=shop_orders.is_time(order.closed_at),
             lines=order.line_items,
             park_untracked=self.park_untracked,
         )

@@ -122,6 +122,10 @@ class _Report(Struct, frozen=True):
     now: datetime
     hint: Hint
 
+    @property
+    def _is_paid(self) -> bool:
+        return shop_orders.is_time(self.info.pay_time)
+
     def at(self, text: str | None) -> datetime:
         """Parse a time; ``now`` if it is missing or invalid."""
         try:
@@ -166,7 +170,7 @@ class _Report(Struct, frozen=True):
         total = fields.amount(pay_info.payment, CURRENCY)
         if phases := _phases(pay_info, total):
             return self._parts(phases)
-        if status == _UNPAID or (status in _CLOSED and not self.info.pay_time):
+        if status == _UNPAID or (status in _CLOSED and not self._is_paid):
             return []
         if pay_info.phase_payments and status in _PAID:
             detail = "paid in instalments, of which this may be the first"
@@ -202,10 +206,10 @@ class _Report(Struct, frozen=True):
 
     def _closed(self) -> events.Event:
         at = self.at(self.info.update_time)
-        if self.info.consign_time:
+        if shop_orders.is_time(self.info.consign_time):
             detail = "closed after it was shipped; refunds have their own messages"
             return self.hint(self.kind, self.order_no, detail, at)
-        is_late = not self.info.pay_time and str(self.info.close_type) == "1"
+        is_late = not self._is_paid and str(self.info.close_type) == "1"
         return events.Closed(self.order_no, "timed_out" if is_late else "cancelled", at)
 
     def _parcels(self, deliveries: msgspec.Raw) -> list[contract.Item]:

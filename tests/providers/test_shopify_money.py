@@ -287,3 +287,10 @@ def test_a_refund_of_which_no_amount_is_told_is_seen(status: str, transactions: 
     events_of = happened(financial_status=status, refunds=[{"id": 9} | transactions])
     details = [event.detail for event in events_of if isinstance(event, events.Unmapped)]
     assert f"{status}, but the message names no amount" in details
+
+
+@pytest.mark.parametrize("none", ["", " ", "0000-00-00T00:00:00Z"])
+def test_a_time_of_nothing_neither_cancels_nor_archives(none: str) -> None:
+    changes = {"cancelled_at": none, "closed_at": none, "fulfillment_status": "fulfilled"}
+    kinds = [type(event) for event in happened(**changes)]
+    assert kinds == [events.PaymentSucceeded, events.Shipped]

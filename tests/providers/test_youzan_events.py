@@ -481,3 +481,11 @@ def test_an_order_that_cannot_be_read_is_parked_once() -> None:
         keys += [item.key for item in items if isinstance(item.event, events.Unmapped)]
     assert len(keys) == 2
     assert len(set(keys)) == 1
+
+
+@pytest.mark.parametrize("none", ["", " ", "0000-00-00 00:00:00", None])
+def test_a_time_of_nothing_is_no_payment(none: str | None) -> None:
+    content = full("TRADE_CLOSED", pay_time=none, consign_time=none, close_type=1)
+    _, closed = read_events("trade_TradeClose", content)
+    assert isinstance(closed, events.Closed)
+    assert closed.cause == "timed_out"
