@@ -310,3 +310,17 @@ def test_a_carrier_may_be_a_number() -> None:
     (read,) = ADAPTER.read(signed([item("102", data)])).items
     assert isinstance(read.event, events.Shipped)
     assert (read.event.carrier, read.event.tracking_no) == ("17", "4313408")
+
+
+@pytest.mark.parametrize("odd", [None, "", 0, "soon", 1e300])
+def test_no_odd_time_costs_what_happened(odd: Any) -> None:
+    assert isinstance(one("103", COMPLETED_DATA | {"complete_time": odd}), events.Delivered)
+    assert isinstance(one("106", CANCELLED_DATA | {"cancel_time": odd}), events.Closed)
+
+
+@pytest.mark.parametrize("carrier", [None, "", "x" * 65, "\n"])
+def test_no_odd_carrier_costs_a_parcel(carrier: Any) -> None:
+    logistics = {"express_company_id": carrier, "logistics_code": "4313408"}
+    shipped = one("102", SHIPPED_DATA | {"logistics_msg": logistics})
+    assert isinstance(shipped, events.Shipped)
+    assert (shipped.carrier, shipped.tracking_no) == ("unknown", "4313408")
