@@ -1,10 +1,11 @@
 """The types of messages that Tidegate documents for senders of its own.
 
-The specification leaves ``type`` and ``data`` to the sender: a type of a family that is about
-orders and their money, and ``data`` of another shape, are parked; other types are noted.
+The specification leaves ``type`` and ``data`` to the sender: a type that may be about orders and
+their money, and ``data`` of another shape, are parked; other types are noted.
 Amounts are in major units, a decimal string or an exact JSON number.
 """
 
+import re
 from collections.abc import Callable
 from datetime import datetime
 from decimal import Decimal
@@ -26,6 +27,14 @@ _LINES_MAX = 1000
 
 #: Types of these families that have no line below are parked with their name: they may be money.
 FAMILIES = ("payment.", "refund.", "dispute.", "order.")
+
+#: Words that name money which moved, in types of any family: ``invoice.paid``,
+#: ``charge.dispute.created``. What the sender pays out itself is no money of an order.
+_MOVED = re.compile(
+    r"(?!payout|transfer)(?:.*[._:-])?(?:(?:partially_)?(?:paid|refunded)|captured|charged|settled"
+    r"|refund|dispute|disputed|chargeback|reversed)(?:[._:-].*)?",
+    re.ASCII | re.IGNORECASE | re.DOTALL,
+)
 
 #: What is only noted in these families: nothing was paid, or not yet, and no order changed.
 NOTED = frozenset(
@@ -129,7 +138,8 @@ def event(kind: str, envelope: Envelope, at: datetime) -> events.Event:
     """Return what a message of this type means. Raises ``Rejected`` if ``data`` is of no shape."""
     if (reader := READERS.get(kind)) is not None:
         return reader(kind, envelope, at)
-    if kind.startswith(FAMILIES) and kind not in NOTED:
+    may_be_money = kind.startswith(FAMILIES) or _MOVED.fullmatch(kind)
+    if may_be_money and kind not in NOTED:
         return events.Unmapped(kind, "", "not a type that is documented here", at)
     return events.Noted(kind, at)
 

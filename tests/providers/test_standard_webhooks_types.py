@@ -54,6 +54,26 @@ def test_an_unknown_type_that_may_be_money_is_parked_with_its_name(kind: str) ->
     assert result.kind == kind
 
 
+@pytest.mark.parametrize(
+    "kind",
+    ["invoice.paid", "payment_link.partially_paid", "charge.refunded", "charge.dispute.created",
+     "charge.captured", "subscription.charged", "transaction:chargeback", "INVOICE.PAID", "refund",
+     "sale.reversed"],
+)  # fmt: skip
+def test_a_type_that_names_money_which_moved_is_parked(kind: str) -> None:
+    """Of whatever family: a sender's own word for it is not known here, and may be money."""
+    result = read_one(ADAPTER, signed(content(kind, PAYMENT)))
+    assert isinstance(result, events.Unmapped)
+    assert (result.kind, result.order_no) == (kind, "SO-1001")
+
+
+@pytest.mark.parametrize(
+    "kind", ["payout.paid", "transfer.reversed", "invoice.created", "prepaid.card", "unpaid", "x"]
+)
+def test_a_type_of_another_family_without_money_is_noted(kind: str) -> None:
+    assert read_one(ADAPTER, signed(content(kind, PAYMENT))) == events.Noted(kind, AT)
+
+
 @pytest.mark.parametrize("kind", sorted(standard_webhooks_types.NOTED))
 def test_what_moves_nothing_is_noted(kind: str) -> None:
     assert read_one(ADAPTER, signed(content(kind, PAYMENT))) == events.Noted(kind, AT)
