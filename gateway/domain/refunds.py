@@ -43,7 +43,7 @@ def of_before(payment: PaymentState, *, new_id: Callable[[], UUID]) -> tuple[Ref
         return payment.refunds
     is_total = all(each.is_total for each in payment.refunds)
     report = RefundReport(
-        id=new_id(),
+        id=new_id() if payment.refunds else payment.id,
         payment_id=payment.id,
         refund_no="",
         amount=payment.refunded - lost - (0 if is_total else told),

@@ -15,6 +15,7 @@
 -- between the two: by the database's clock, or for a late batch between their arrivals; or between
 -- the times when they were placed, if these are further apart.
 -- `amendments`: how often the order of this number was told anew and took it.
+-- OFFSET 0: see `lock_orders.sql`.
 WITH input AS MATERIALIZED (
     SELECT *
       FROM unnest(
@@ -42,23 +43,28 @@ UNION ALL
 SELECT i.n, 'by_request_id', 0, 0, o.id, o.channel, o.order_no, a.payload_digest, o.status,
        o.version, o.placed_hold, o.lookalike, a.request_id, o.received_at
   FROM input i
-  JOIN order_no_aliases a
-    ON a.channel = i.channel AND a.request_id = i.request_id AND a.is_test = i.is_test
+       CROSS JOIN LATERAL (
+           SELECT * FROM order_no_aliases q
+            WHERE q.channel = i.channel AND q.request_id = i.request_id AND q.is_test = i.is_test
+           OFFSET 0
+       ) a
   JOIN orders o ON o.id = a.order_id
 UNION ALL
 SELECT i.n, 'by_order_no', 0, m.amendments, o.id, o.channel, o.order_no, o.payload_digest, o.status,
        o.version, o.placed_hold, o.lookalike, o.request_id, o.received_at
   FROM input i
-  JOIN orders o ON o.channel = i.channel AND o.order_no = i.order_no
+       CROSS JOIN LATERAL (
+           SELECT * FROM orders q WHERE q.channel = i.channel AND q.order_no = i.order_no OFFSET 0
+       ) o
        CROSS JOIN LATERAL (
            SELECT count(*) AS amendments FROM order_events e
             WHERE e.order_id = o.id AND e.action = 'amended' AND e.outcome = 'applied'
        ) m
  WHERE o.is_test = i.is_test
-    OR o.is_test AND EXISTS (
-           SELECT FROM order_events e
+    OR o.is_test AND (
+           SELECT e.order_id = o.id FROM order_events e
             WHERE e.source = 'placed:' || o.channel AND e.source_key = o.order_no
-              AND e.order_id = o.id
+            LIMIT 1
        )
 UNION ALL
 SELECT i.n, 'by_order_no', 0, m.amendments, o.id, o.channel, o.order_no, a.payload_digest, o.status,
@@ -103,11 +109,12 @@ SELECT i.n, 'by_lookalike',
               -- Held for a graver reason, and a look-alike too: see `place.sql`.
               AND (
                       o.placed_hold IS NULL
-                   OR NOT EXISTS (
-                          SELECT FROM order_events e
+                   OR (
+                          SELECT true FROM order_events e
                            WHERE e.order_id = o.id AND e.action = 'placed'
                              AND e.detail LIKE 'looks like order %'
-                      )
+                           LIMIT 1
+                      ) IS NULL
                   )
             ORDER BY o.received_at, o.id
             LIMIT 1

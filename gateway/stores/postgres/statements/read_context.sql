@@ -1,45 +1,81 @@
 -- What a batch of follow-ups depends on beside its locked orders, in one round trip and in a
 -- snapshot taken after the locks: their payments, what waits for them, and which of the events
 -- are recorded already. JSON texts, decoded into typed structs.
+--
+-- OFFSET 0: see `lock_orders.sql`.
 WITH transactions AS MATERIALIZED (
     SELECT DISTINCT * FROM unnest($1::text[], $2::text[]) AS t (provider, transaction_id)
 ), locked AS MATERIALIZED (
     SELECT * FROM unnest($3::uuid[], $4::text[], $5::text[]) AS t (id, channel, order_no)
 ), aliases AS MATERIALIZED (
-    SELECT l.id, a.order_no FROM locked l JOIN order_no_aliases a ON a.order_id = l.id
+    SELECT l.id, a.order_no
+      FROM locked l
+           CROSS JOIN LATERAL (
+               SELECT q.order_no FROM order_no_aliases q WHERE q.order_id = l.id OFFSET 0
+           ) a
 ), numbers AS MATERIALIZED (
     SELECT order_no FROM locked
     UNION
     SELECT order_no FROM aliases
 ), near AS MATERIALIZED (
-    SELECT p.* FROM transactions t JOIN payments p USING (provider, transaction_id)
+    SELECT p.*
+      FROM transactions t
+           CROSS JOIN LATERAL (
+               SELECT * FROM payments q
+                WHERE q.provider = t.provider AND q.transaction_id = t.transaction_id
+               OFFSET 0
+           ) p
     UNION
     SELECT p.*
       FROM transactions t
       JOIN payment_names o ON o.provider = t.provider AND o.name = t.transaction_id
       JOIN payments p ON p.id = o.payment_id
     UNION
-    SELECT p.* FROM locked l JOIN payments p ON p.order_id = l.id
+    SELECT p.*
+      FROM locked l
+           CROSS JOIN LATERAL (SELECT * FROM payments q WHERE q.order_id = l.id OFFSET 0) p
     UNION
-    SELECT p.* FROM numbers n JOIN payments p ON p.order_no = n.order_no AND p.order_id IS NULL
+    SELECT p.*
+      FROM numbers n
+           CROSS JOIN LATERAL (
+               SELECT * FROM payments q
+                WHERE q.order_no = n.order_no AND q.order_id IS NULL
+               OFFSET 0
+           ) p
 ), awaiting AS MATERIALIZED (
-    SELECT w.* FROM numbers n JOIN waiting w ON w.order_no = n.order_no
+    SELECT w.*
+      FROM numbers n
+           CROSS JOIN LATERAL (SELECT * FROM waiting q WHERE q.order_no = n.order_no OFFSET 0) w
     UNION
     SELECT w.*
       FROM (
                SELECT provider, transaction_id FROM near
                UNION
-               SELECT o.provider, o.name FROM near n JOIN payment_names o ON o.payment_id = n.id
+               SELECT o.provider, o.name
+                 FROM near n
+                      CROSS JOIN LATERAL (
+                          SELECT * FROM payment_names q WHERE q.payment_id = n.id OFFSET 0
+                      ) o
                UNION
                SELECT provider, transaction_id FROM transactions
            ) t
-      JOIN waiting w ON w.provider = t.provider AND w.transaction_id = t.transaction_id
-     WHERE w.transaction_id <> ''
+           CROSS JOIN LATERAL (
+               SELECT * FROM waiting q
+                WHERE q.provider = t.provider AND q.transaction_id = t.transaction_id
+               OFFSET 0
+           ) w
+     WHERE t.transaction_id <> ''
 ), known AS (
     SELECT * FROM near
     UNION
     -- Of what waits, too: two accounts may have reported one transaction, each for its channels.
-    SELECT p.* FROM awaiting w JOIN payments p USING (provider, transaction_id)
+    SELECT p.*
+      FROM awaiting w
+           CROSS JOIN LATERAL (
+               SELECT * FROM payments q
+                WHERE q.provider = w.provider AND q.transaction_id = w.transaction_id
+               OFFSET 0
+           ) p
      WHERE w.transaction_id <> ''
 ), single_refunds AS (
     SELECT *
@@ -66,19 +102,25 @@ WITH transactions AS MATERIALIZED (
 SELECT (SELECT coalesce(json_agg(k), '[]')::text FROM known k) AS payments,
        (
            SELECT coalesce(json_agg(r ORDER BY r.occurred_at, r.id), '[]')::text
-             FROM known k JOIN refunds r ON r.payment_id = k.id
+             FROM known k
+                  CROSS JOIN LATERAL (SELECT * FROM refunds q WHERE q.payment_id = k.id OFFSET 0) r
        ) AS refunds,
        (
            SELECT coalesce(json_agg(d ORDER BY d.opened_at, d.id), '[]')::text
-             FROM known k JOIN disputes d ON d.payment_id = k.id
+             FROM known k
+                  CROSS JOIN LATERAL (SELECT * FROM disputes q WHERE q.payment_id = k.id OFFSET 0) d
        ) AS disputes,
        (
            SELECT coalesce(json_agg(o ORDER BY o.name), '[]')::text
-             FROM known k JOIN payment_names o ON o.payment_id = k.id
+             FROM known k
+                  CROSS JOIN LATERAL (
+                      SELECT * FROM payment_names q WHERE q.payment_id = k.id OFFSET 0
+                  ) o
        ) AS names,
        (
            SELECT coalesce(json_agg(s ORDER BY s.shipped_at, s.id), '[]')::text
-             FROM locked l JOIN parcels s ON s.order_id = l.id
+             FROM locked l
+                  CROSS JOIN LATERAL (SELECT * FROM parcels q WHERE q.order_id = l.id OFFSET 0) s
        ) AS parcels,
        (
            SELECT coalesce(json_agg(json_build_array(a.id, a.order_no)), '[]')::text FROM aliases a
@@ -87,5 +129,9 @@ SELECT (SELECT coalesce(json_agg(k), '[]')::text FROM known k) AS payments,
        (
            SELECT coalesce(json_agg(json_build_array(e.source, e.source_key)), '[]')::text
              FROM keys k
-             JOIN order_events e ON e.source = k.source AND e.source_key = k.source_key
+                  CROSS JOIN LATERAL (
+                      SELECT q.source, q.source_key FROM order_events q
+                       WHERE q.source = k.source AND q.source_key = k.source_key
+                      OFFSET 0
+                  ) e
        ) AS recorded

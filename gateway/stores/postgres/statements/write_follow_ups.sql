@@ -13,6 +13,8 @@ WITH events AS (
       FROM json_populate_recordset(null::order_events, $1::json)
         ON CONFLICT (source, source_key) DO NOTHING
     RETURNING 1
+), changes AS MATERIALIZED (
+    SELECT * FROM json_populate_recordset(null::orders, $2::json)
 ), changed AS (
     UPDATE orders o
        SET status = c.status, version = c.version, hold = c.hold, paid = c.paid,
@@ -21,8 +23,9 @@ WITH events AS (
            tracking_no = c.tracking_no, released_at = c.released_at,
            closed_cause = c.closed_cause, pays_on_delivery = c.pays_on_delivery,
            is_delivered = c.is_delivered, updated_at = now()
-      FROM json_populate_recordset(null::orders, $2::json) c
-     WHERE o.id = c.id
+      FROM changes c
+           -- The array: by index also in a generic plan that was made while the table was empty.
+     WHERE o.id = c.id AND o.id = ANY (ARRAY(SELECT id FROM changes))
 ), paid AS (
     INSERT INTO payments AS p (
         id, provider, source, transaction_id, order_id, order_no, currency, amount, refunded,
