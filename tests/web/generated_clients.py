@@ -109,12 +109,16 @@ func main() {
 		log.Fatal(err)
 	}
 	items := []client.Item{*client.NewItem("TEA-1", "Longjing tea", 2, "99.50")}
-	recipient := client.NewRecipient("Zhang San", "13800138000", "CN", "Longjing Road 1")
+	recipient := client.NewRecipient("CN")
+	recipient.SetName("Zhang San")
+	recipient.SetPhone("13800138000")
+	recipient.SetStreet("Longjing Road 1")
 	recipient.SetProvince("Zhejiang")
 	recipient.SetCity("Hangzhou")
 	recipient.SetDistrict("Xihu")
 	order := client.NewSubmission("web", os.Getenv("ORDER_NO"), "b-1", at, "CNY", items,
-		*client.NewAmounts("199.00", "199.00"), *recipient)
+		*client.NewAmounts("199.00", "199.00"))
+	order.SetRecipient(*recipient)
 	key := "generated-" + order.OrderNo
 	var ids []string
 	for _, expected := range []int{201, 200} {
