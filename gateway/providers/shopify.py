@@ -94,8 +94,8 @@ class Shopify:
         if message.headers.get("X-Shopify-Shop-Domain") != self._options.shop:
             raise errors.Rejected("not_ours", "a message of another shop; see the option shop")
         digest = hashlib.blake2b(message.body, digest_size=12).hexdigest()
-        names = fields.decoded(_NAMES, message.body)
         try:
+            names = fields.decoded(_NAMES, message.body)
             found = self._items(message, names, digest)
         except errors.Rejected as rejected:
             # A genuine message is not rejected for its content: it would be sent for hours, and

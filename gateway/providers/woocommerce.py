@@ -52,6 +52,8 @@ class _Head(Struct):
 _NOT_ORDERS = frozenset({"subscription", "customer", "product", "coupon"})
 #: Fields of a subscription that an order has not.
 _OF_SUBSCRIPTION = frozenset({"billing_period", "billing_interval"})
+#: Fields of a webhook that a shop's owner made for an action of WordPress.
+_OF_ACTION = frozenset({"action", "arg"})
 
 _HEAD = msgspec.json.Decoder(_Head)
 _NAMES = msgspec.json.Decoder(dict[str, msgspec.Raw])
@@ -105,9 +107,11 @@ class WooCommerce:
                 "signed with another secret (each webhook has its own), or the body was parsed "
                 "and written again on the way",
             )
+        if _PING.fullmatch(message.body):
+            return contract.Reading([])
         digest = hashlib.blake2b(message.body, digest_size=12).hexdigest()
-        names = fields.decoded_leniently(_NAMES, message.body).keys()
         try:
+            names = fields.decoded_leniently(_NAMES, message.body).keys()
             found = self._items(message, names, digest)
         except errors.Rejected as rejected:
             # A genuine message is not rejected for its content: the shop would switch its webhook
@@ -122,6 +126,9 @@ class WooCommerce:
         topic = fields.kind(message.headers.get("X-WC-Webhook-Topic", ""))
         if topic.partition(".")[0] in _NOT_ORDERS or set(names) >= _OF_SUBSCRIPTION:
             return [contract.Item(f"other:{digest}", events.Noted(topic, message.now))]
+        if set(names) == _OF_ACTION:
+            detail = "a webhook with the topic Action tells no order: choose Order updated"
+            return [contract.Item("action", events.Unmapped("action", "", detail, message.now))]
         head = fields.decoded_leniently(_HEAD, message.body)
         if not 0 < head.id < 1 << 63:
             raise fields.malformed("the id is not a number that a shop assigns")

@@ -455,7 +455,6 @@ def test_rotation_and_rejections() -> None:
     assert (
         rejection(ADAPTER, message(b"{}", {"X-Shopify-Shop-Domain": SHOP})) == "missing_signature"
     )
-    assert rejection(ADAPTER, posted(b"[]")) == "malformed"
 
 
 @pytest.mark.parametrize(
@@ -471,3 +470,10 @@ def test_rotation_and_rejections() -> None:
 def test_wrong_configuration(secrets: Any, options: Any, channels: Any, says: str) -> None:
     with pytest.raises(ValueError, match=says):
         shopify.adapter(contract.Account("main", secrets, options, channels))
+
+
+@pytest.mark.parametrize("body", [b"[]", b"null", b'""', b"", b"7", b"{", b"\xff"])
+def test_what_is_signed_is_parked_whatever_it_holds(body: bytes) -> None:
+    """A shop that is told no switches its webhook off."""
+    (item,) = ADAPTER.read(posted(body)).items
+    assert isinstance(item.event, events.Unmapped)
