@@ -14,7 +14,9 @@ an order. It can only prove: paid, to be paid on delivery, shipped, completed, c
 The order itself comes from another source; events that arrive earlier wait for it.
 """
 
+import hashlib
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Annotated
 
 import msgspec
@@ -48,7 +50,8 @@ class Options(Struct, forbid_unknown_fields=True, kw_only=True, frozen=True):
     tags: dict[_Tag, doudian_events.Meaning] = {}
 
 
-_BODY = msgspec.json.Decoder(list[doudian_events.Item])
+_BODY = msgspec.json.Decoder(list[msgspec.Raw])
+_ITEM = msgspec.json.Decoder(doudian_events.Item)
 
 
 def adapter(account: contract.Account) -> contract.Adapter:
@@ -74,16 +77,18 @@ class Doudian:
     def read(self, message: contract.Message) -> contract.Reading:
         """Verify and decode one push, all items of it. Raises ``Rejected``."""
         self._check_signature(message)
-        items = fields.decoded_leniently(_BODY, message.body)
-        if len(items) > _ITEMS_MAX:
+        listed = fields.decoded_leniently(_BODY, message.body)
+        if len(listed) > _ITEMS_MAX:
             raise fields.malformed(f"more than {_ITEMS_MAX} messages in one push")
+        items, odd = _read(listed, message.now)
         messages = [item for item in items if doudian_events.id_text(item.tag) != _GREETING]
         pushed = [doudian_events.PushedMessage(item, message.now) for item in _once(messages)]
         # One address serves all the shops of an app. A push about other shops alone is rejected;
         # a mixed one is accepted, so that a shop without an entry does not hold up ours.
         if pushed and all(one.shop_id and one.shop_id not in self._shop_ids for one in pushed):
             raise errors.Rejected("not_ours", "another shop; enter it in shop_ids if it is yours")
-        return contract.Reading([contract.Item(one.key, self._event(one)) for one in pushed])
+        found = [contract.Item(one.key, self._event(one)) for one in pushed]
+        return contract.Reading([*found, *odd])
 
     def reply(self, answer: contract.Answer) -> contract.Reply:
         """Return JSON; only code 0 is an acknowledgement."""
@@ -114,6 +119,32 @@ class Doudian:
             return reader(pushed)
         except errors.Rejected as rejected:
             return pushed.unmapped(rejected.hint)
+
+
+def _read(
+    listed: Sequence[msgspec.Raw], now: datetime
+) -> tuple[list[doudian_events.Item], list[contract.Item]]:
+    """Return the items, and those parked that are none; they stop none of the others.
+
+    Raises ``Rejected`` where there is no other.
+    """
+    items: list[doudian_events.Item] = []
+    odd: list[contract.Item] = []
+    rejection: errors.Rejected | None = None
+    for raw in listed:
+        try:
+            item = fields.decoded_leniently(_ITEM, raw)
+            if doudian_events.id_text(item.tag) != _GREETING:
+                doudian_events.check_ids(item)
+            items.append(item)
+        except errors.Rejected as rejected:
+            rejection = rejected
+            digest = hashlib.blake2b(bytes(raw), digest_size=12).hexdigest()
+            parked = events.Unmapped("unreadable", "", rejected.hint, now)
+            odd.append(contract.Item(f"unreadable:{digest}", parked))
+    if rejection is not None and not items:
+        raise rejection
+    return items, list({item.key: item for item in odd}.values())
 
 
 def _once(items: list[doudian_events.Item]) -> list[doudian_events.Item]:

@@ -115,8 +115,7 @@ class PushedMessage:
     """One item of a verified push. Raises ``Rejected`` if it has no tag or no id."""
 
     def __init__(self, item: Item, now: datetime) -> None:
-        self.tag = fields.token(id_text(item.tag), "the tag", 8)
-        self.key = fields.token(id_text(item.msg_id), "msg_id", fields.KEY_MAX)
+        self.tag, self.key = check_ids(item)
         self.kind = f"tag:{self.tag}"
         self.now = now
         self.data = b""
@@ -154,6 +153,12 @@ class PushedMessage:
         except errors.Rejected:
             order_no = ""
         return events.Unmapped(self.kind, order_no, detail, self.now)
+
+
+def check_ids(item: Item) -> tuple[str, str]:
+    """Return tag and id of a message. Raises ``Rejected`` if it has none."""
+    tag = fields.token(id_text(item.tag), "the tag", 8)
+    return tag, fields.token(id_text(item.msg_id), "msg_id", fields.KEY_MAX)
 
 
 def id_text(number: Id | None) -> str:

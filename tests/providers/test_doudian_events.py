@@ -324,3 +324,16 @@ def test_no_odd_carrier_costs_a_parcel(carrier: Any) -> None:
     shipped = one("102", SHIPPED_DATA | {"logistics_msg": logistics})
     assert isinstance(shipped, events.Shipped)
     assert (shipped.carrier, shipped.tracking_no) == ("unknown", "4313408")
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [1, [], None, {"msg_id": "1"}, {"tag": "1 1", "msg_id": "1"}, {"tag": "101", "msg_id": "a b"},
+     {"tag": "101", "data": "{}"}, {"tag": [], "msg_id": "1"}],
+)  # fmt: skip
+def test_what_is_no_message_stops_none_of_the_others(odd: Any) -> None:
+    """A push that is refused comes again for good, and its payments with it."""
+    for push in ([odd, item("101", PAID_DATA)], [item("101", PAID_DATA), odd, odd]):
+        paid, parked = ADAPTER.read(signed(push)).items
+        assert paid.event == PAYMENT
+        assert isinstance(parked.event, events.Unmapped)
