@@ -118,7 +118,7 @@ def _money_back(
 
 
 def _moves(random: Random, order_no: str) -> list[events.Event]:
-    minutes = random.sample(range(1, 60), 11)
+    minutes = random.sample(range(1, 60), 12)
     at = [_at(minute) for minute in minutes]
     first, second = f"{order_no}-SF", f"{order_no}-YT"
     amended = Amounts(goods=Decimal(90), payable=Decimal(90))
@@ -134,4 +134,5 @@ def _moves(random: Random, order_no: str) -> list[events.Event]:
         events.PaysOnDelivery(order_no, at[8]),
         events.Amended(order_no, "CNY", amended, (), "00", at[9]),
         events.Released(order_no, "looked at", at[10]),
+        events.Closed(order_no, "timed_out", at[11], only_unpaid=True),
     ]
