@@ -91,8 +91,7 @@ def _captured(notification: Notification) -> events.Event:
         return notification.unmapped(
             "the capture of a payment failed: the money will not come by itself"
         )
-    reason = notification.item.reason
-    if isinstance(reason, str) and "recaptured" in reason.lower():
+    if notification.is_recaptured:
         return notification.unmapped("captured again, after the capture had failed")
     amount, currency = notification.money()
     is_automatic, is_one_of_several = (

@@ -106,7 +106,16 @@ class Notification:
         self.is_success = item.success == "true"
         self.kind = self.code if self.is_success else f"{self.code}:false"
         self.key = f"{_reference(item)}:{self.code}:{item.success}"
+        if self.is_recaptured:
+            # It may have the number of the capture that failed, and is no repeat of it.
+            self.key += ":again"
         self.at = _when(item.event_date, now)
+
+    @property
+    def is_recaptured(self) -> bool:
+        """Whether a capture succeeded after all: ``Transaction Recaptured``, at times ``Auto-``."""
+        reason = self.item.reason
+        return self.code == "CAPTURE" and isinstance(reason, str) and "recaptured" in reason.lower()
 
     @property
     def reference(self) -> str:

@@ -288,3 +288,30 @@ async def test_a_capture_of_less_than_was_booked_is_seen(
     for message in told(lambda t: t.paid("100.00").then("CAPTURE", "60.00"))("less", "AD-1"):
         await stories.post(site, "/v1/callbacks/adyen/automatic", message)
     assert (await stories.outcome(ledger, "AD-1", "less"))[4] == ("amount_mismatch",)
+
+
+async def test_what_is_captured_again_under_the_same_number_is_no_repeat(
+    site: Site, ledger: "asyncpg.Pool[asyncpg.Record]"
+) -> None:
+    """It is parked with its message: that it is another capture, only its reason says."""
+    serial = f"{next(_serial):06d}R"
+    order_no = f"AR-{serial}"
+    await stories.place(site, order_no, "100.00", "EUR")
+    tells = Teller(serial, order_no).paid("100.00").captured("100.00", "CAP")
+    tells.then("CAPTURE_FAILED", "100.00", "CAP")
+    for reason in ("Transaction Auto-recaptured", "Transaction Recaptured"):
+        tells.then("CAPTURE", "100.00", "CAP", merchantReference=order_no, reason=reason)
+    for message in tells.told:
+        await stories.post(site, "/v1/callbacks/adyen/manual", message)
+    status, _, paid, refunded, _, _ = await stories.outcome(ledger, order_no, serial)
+    assert (status, paid, refunded) == ("refunded", 100, 100)
+    rows = await ledger.fetch(
+        """
+        SELECT p.reason, p.detail, (SELECT count(*) FROM raw_messages r WHERE r.id = e.id) AS kept
+          FROM order_events e JOIN parked p USING (source, source_key)
+         WHERE e.source_key LIKE 'CAP' || $1 || ':CAPTURE:%'
+        """,
+        serial,
+    )
+    assert [(row["reason"], row["kept"]) for row in rows] == [("unmapped", 1)]
+    assert "captured again" in rows[0]["detail"]
