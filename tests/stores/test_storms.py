@@ -13,7 +13,7 @@ from tests.domain import histories
 from tests.domain.support import due
 from tests.stores.support import Database, alone, at_once, gateways, submit, tell
 
-_DISAGREEING = """
+DISAGREEING = """
     SELECT o.order_no
       FROM orders o
            CROSS JOIN LATERAL (
@@ -60,6 +60,6 @@ async def test_any_histories_at_once_leave_orders_that_agree_with_themselves(
     outcomes = await at_once(told)
     assert not [each for each in outcomes if isinstance(each, BaseException)]
     await swept(rivals[0])
-    assert not await ledger.fetch(_DISAGREEING)
+    assert not await ledger.fetch(DISAGREEING)
     waits = await ledger.fetch("SELECT event::text FROM waiting WHERE transaction_id <> ''")
     assert not waits
