@@ -273,18 +273,26 @@ def _moment(dispute: DisputeState) -> tuple[datetime, bool]:
 
 
 def _paid_in_full_at(payable: Decimal, counted: Sequence[PaymentState]) -> datetime | None:
-    """Return when what was kept first reached what is due, in the order in which it happened."""
+    """Return when the payments first came to what is due, in the order in which it happened.
+
+    A payment that went back as a whole counts no more from then on: the buyer took it back, to pay
+    another way. A part of one that went back made the order cheaper, and is not due again.
+    """
     if len(counted) == 1 and not counted[0].refunds and counted[0].amount >= payable:
         return counted[0].paid_at
     moves: list[tuple[datetime, bool, Decimal]] = []
     for payment in counted:
         moves.append((payment.paid_at, False, payment.amount))
-        before = Decimal(0)
+        is_back = False
         told = sorted(payment.refunds, key=lambda report: report.occurred_at)
+        if payment.refunded < payment.amount and not any(report.is_failed for report in told):
+            continue
         for n, report in enumerate(told, start=1):
-            after = min(refunds.gone_back(told[:n], ()), payment.amount)
-            moves.append((max(report.occurred_at, payment.paid_at), True, before - after))
-            before = after
+            is_whole = refunds.gone_back(told[:n], ()) >= payment.amount
+            if is_whole is not is_back:
+                at = max(report.occurred_at, payment.paid_at)
+                moves.append((at, True, -payment.amount if is_whole else payment.amount))
+                is_back = is_whole
     kept = Decimal(0)
     for at, _, amount in sorted(moves, key=lambda move: move[:2]):
         kept += amount

@@ -1,5 +1,6 @@
 """Payments: one or several, of the right amount or another, before and after what they pay."""
 
+import itertools
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any, get_args
@@ -166,7 +167,37 @@ def test_a_surplus_is_held_and_named(amounts: tuple[str, ...], reason: str, deta
     assert order.paid == sum(map(Decimal, amounts))
 
 
-def test_a_part_that_went_back_is_due_again() -> None:
+@pytest.mark.parametrize("way", list(itertools.permutations(["part 1", "part 2", "refund"])))
+def test_a_refund_of_a_part_makes_the_order_cheaper_whenever_it_happens(
+    way: tuple[str, ...],
+) -> None:
+    """Each happens when it is told; what is told too early is told again."""
+    order = order_state()
+    made = {
+        name: payment_state("waiting", transaction_id=name, amount=Decimal(amount))
+        for name, amount in (("part 1", "60"), ("part 2", "40"))
+    }
+    booked: list[PaymentState] = []
+    for minute, name in enumerate([*way, "refund"], start=1):
+        at = NOW + timedelta(minutes=minute)
+        if name == "refund":
+            back = refunded("20", transaction_id="part 1", occurred_at=at)
+            others = tuple(each for each in booked if each is not made["part 1"])
+            apply(back, order, made["part 1"], others=others)
+            continue
+        event = paid(made[name].amount, transaction_id=name, occurred_at=at)
+        made[name].paid_at = at
+        apply(event, order, made[name], is_new=True, others=tuple(booked))
+        booked.append(made[name])
+    assert (order.status, order.paid, order.refunded, order.hold) == (
+        "paid",
+        DUE,
+        Decimal(20),
+        None,
+    )
+
+
+def test_a_payment_that_went_back_whole_is_due_again() -> None:
     order = order_state()
     card = payment_state("applied", transaction_id="P-1", amount=Decimal(60), paid_at=NOW)
     apply(refunded("60", transaction_id="P-1"), order, card)
