@@ -10,6 +10,7 @@ from pathlib import Path
 import asyncpg
 from msgspec import Struct
 
+from gateway.domain import channels
 from gateway.domain.channels import Policies
 from gateway.domain.errors import Unavailable
 from gateway.intake import channel_policies
@@ -160,7 +161,7 @@ async def open_gateway(settings: Settings, *, clock: Clock | None = None) -> Asy
             sealer=stores.sealer,
             new_id=new_id,
             is_late=False,
-            takes_parts=channel_policies.takes_parts(policies),
+            takes_parts=channels.takes_parts(policies),
         )
         writer = batch_writer(ledger, journal, clock=clock, settings=settings)
         committer = Committer(

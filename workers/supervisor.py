@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 
 import uvloop
 
-from gateway.intake import channel_policies
+from gateway.domain import channels
 from gateway.intake.accept import Intake
 from gateway.intake.committer import Committer
 from gateway.intake.journal_codec import JournalCodec
@@ -135,7 +135,7 @@ def _drainer(gateway: Gateway, rounds: Rounds) -> Drainer:
         sealer=stores.sealer,
         new_id=gateway.new_id,
         is_late=True,
-        takes_parts=channel_policies.takes_parts(gateway.policies),
+        takes_parts=channels.takes_parts(gateway.policies),
     )
     committer = Committer(
         writer=batch_writer(ledger, None, clock=gateway.clock, settings=settings),

@@ -4,8 +4,8 @@ A channel is configured with these; a reload replaces them while orders arrive. 
 about an order reads them once.
 """
 
-from collections.abc import Mapping
-from typing import Literal
+from collections.abc import Callable, Mapping
+from typing import Literal, Protocol
 
 from msgspec import Struct
 
@@ -39,3 +39,20 @@ class ChannelPolicy(Struct, frozen=True):
 
 #: The rules of every configured channel by its name.
 Policies = Mapping[str, ChannelPolicy]
+
+
+class Current(Protocol):
+    """Where the rules stand that hold now: a reload replaces them."""
+
+    now: Policies
+
+
+_DEFAULT = ChannelPolicy()
+
+
+def takes_parts(policies: Current) -> Callable[[str], bool]:
+    """Return a function that says whether several payments of a channel's order add up, now.
+
+    A channel that is not configured any more has orders still: they follow the default.
+    """
+    return lambda channel: policies.now.get(channel, _DEFAULT).parts == "accept"

@@ -11,8 +11,8 @@ from uuid import UUID
 from gateway.domain import events
 from gateway.domain.folding import Rules
 from gateway.domain.following import Done, FollowUp, OrderState, PaymentState, Settle
-from gateway.stores.postgres.followup_batch import Fold
-from gateway.stores.postgres.followup_rows import (
+from gateway.domain.followup_batch import Fold
+from gateway.domain.followup_rows import (
     Context,
     HistoryRow,
     OutboxRow,

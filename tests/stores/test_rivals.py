@@ -12,10 +12,10 @@ import redis
 
 from gateway.domain import events, orders
 from gateway.domain.following import Done
+from gateway.domain.followup_rows import Context
 from gateway.domain.placing import Placed
 from gateway.runtime.settings import Settings
 from gateway.stores.postgres import followups
-from gateway.stores.postgres.followup_rows import Context
 from gateway.wiring import Gateway
 from tests.domain.support import closed, delivered, due, paid, refunded, shipped, submission
 from tests.stores.support import (

@@ -28,9 +28,7 @@ from tests.support.payers import Payers
 from tests.web.support import Wire, order, order_bytes
 from tests.web.test_callbacks import _place, payment_of
 
-#: A callback passes five more than an order: what it does to an order and to its payments, refunds
-#: and disputes are several files of the ledger, each for a reason of its own to change.
-FILES_MAX = 23
+FILES_MAX = 18
 ROOT = Path(gateway.__file__).parent.parent
 GUIDE = ROOT / "ops" / "guides" / "path-of-an-event.md"
 RULES_AND_TOOLS = (

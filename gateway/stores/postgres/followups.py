@@ -25,10 +25,10 @@ from gateway.domain.following import (
     RefundReport,
     Settle,
 )
+from gateway.domain.followup_batch import Fold
+from gateway.domain.followup_rows import Context, PaymentName, WaitingEvent
 from gateway.runtime import retry
 from gateway.stores.postgres import errors
-from gateway.stores.postgres.followup_batch import Fold
-from gateway.stores.postgres.followup_rows import Context, PaymentName, WaitingEvent
 from gateway.stores.postgres.statements import sql
 from gateway.stores.sealing import Sealer
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
-from gateway.domain import authority, events, folding, parcels
+from gateway.domain import authority, events, folding, followup_topics, parcels
 from gateway.domain.following import (
     Done,
     FollowUp,
@@ -17,10 +17,8 @@ from gateway.domain.following import (
     Settle,
     Step,
 )
-from gateway.domain.orders import Hold, Status
-from gateway.stores.postgres import followup_topics
-from gateway.stores.postgres.followup_payments import KnownPayments
-from gateway.stores.postgres.followup_rows import (
+from gateway.domain.followup_payments import KnownPayments
+from gateway.domain.followup_rows import (
     Context,
     HistoryRow,
     OutboxRow,
@@ -28,6 +26,7 @@ from gateway.stores.postgres.followup_rows import (
     WaitingEvent,
     history_row,
 )
+from gateway.domain.orders import Hold, Status
 
 
 class Fold:

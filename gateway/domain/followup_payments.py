@@ -11,7 +11,7 @@ from uuid import UUID
 from gateway.domain import events
 from gateway.domain.events import Event
 from gateway.domain.following import DisputeState, PaymentState, RefundReport
-from gateway.stores.postgres.followup_rows import PaymentName
+from gateway.domain.followup_rows import PaymentName
 
 
 class Changes(NamedTuple):
