@@ -318,7 +318,13 @@ def all_routes(
                     "The hold of its placement has ended, committed in PostgreSQL, and what waited "
                     "for that was applied; or it had ended before. `hold` is what still holds it.",
                     OrderResult,
-                )
+                ),
+                Answer(
+                    202,
+                    "PostgreSQL is unavailable: the release is synced in the journal and will be "
+                    "committed. The answer is the order as it was before.",
+                    OrderResult,
+                ),
             ],
             problems=[
                 "malformed", *_AUTH, "not-found", "slow-body", "too-large",

@@ -8,8 +8,9 @@ import msgspec
 from gateway.domain import releases
 from gateway.domain.errors import Fault
 from gateway.domain.events import Released
-from gateway.domain.following import FollowUp
+from gateway.domain.following import Done, FollowUp
 from gateway.domain.releases import Release
+from gateway.domain.views import StoredOrder
 from gateway.intake.accept import Intake
 from gateway.runtime.clock import Clock
 from gateway.runtime.live import Limits, Live
@@ -50,13 +51,14 @@ class ReleaseHandler:
     async def release(self, request: Request) -> Response:
         """Answer 200 once the hold of the placement has ended, also where it had before.
 
+        202 while PostgreSQL is unavailable: the release is journaled, and the hold still stands.
         An order is released once: what waited for that is applied. Holds of another kind stay.
         """
         principal = principal_of(request)
         require_json(request)
         body = await read_body(request, bytes_max=BYTES_MAX, body_s=self._limits.now.body_s)
-        said = json_body.decode(releases.decode, body, Release)
-        if not said.reason.isprintable() or not said.reason.strip():
+        wanted = json_body.decode(releases.decode, body, Release)
+        if not wanted.reason.isprintable() or not wanted.reason.strip():
             fault = Fault("reason", "must have printable characters, and not blanks alone")
             raise Answered(problem("invalid", faults=[fault]))
         id_ = order_id(request)
@@ -71,20 +73,23 @@ class ReleaseHandler:
                 source_key=order.id,
                 provider="",
                 channels=(order.channel,),
-                event=Released(order.order_no, said.reason, now),
+                event=Released(order.order_no, wanted.reason, now),
                 trigger=f"key:{principal.key_id}",
                 received_at=now,
                 is_test=order.is_test,
             )
         )
-        # A repeat may be recognised without a look at the order: it is as it was read.
-        is_read = done.status is None
-        result = OrderResult(
-            order.id,
-            order.channel,
-            order.order_no,
-            order.status if done.status is None else done.status,
-            order.version if is_read else done.version,
-            order.hold if is_read else done.hold,
-        )
-        return Response(200, _encode(result))
+        return response(order, done)
+
+
+def response(order: StoredOrder, done: Done) -> Response:
+    """Return the answer to a release: 200 once it is committed, 202 while it is only journaled.
+
+    ``order`` is as it was read before: a repeat may be recognised without another look at it.
+    """
+    if done.status is None:
+        state = (order.status, order.version, order.hold)
+    else:
+        state = (done.status, done.version, done.hold)
+    result = OrderResult(order.id, order.channel, order.order_no, *state)
+    return Response(202 if done.outcome == "journaled" else 200, _encode(result))
