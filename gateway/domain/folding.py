@@ -167,7 +167,7 @@ def _amend(event: events.Amended, order: OrderState | None, known: Sequence[Paym
         return Step("waiting")
     before, told = order.status, event.amounts
     if event.currency != order.currency:
-        detail = f"told anew in {event.currency}, stored in {order.currency}"
+        detail = f"reported again in {event.currency}, stored in {order.currency}"
         return Step("parked", before, before, "unmapped", detail)
     is_open = order.paid_at is None and order.closed_at is None
     detail = ""
@@ -175,7 +175,7 @@ def _amend(event: events.Amended, order: OrderState | None, known: Sequence[Paym
         new, old = (money.named(each, order.currency) for each in (told.payable, order.payable))
         detail = f"due {new} instead of {old}"
         if not is_open:
-            late = f"{detail}, told too late"
+            late = f"{detail}, reported too late"
             return Step("parked", before, before, "impossible_transition", late)
     order.payable = told.payable
     if is_open and not told.payable:
