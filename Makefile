@@ -70,10 +70,10 @@ torture: develop ## kill, freeze, fill and cut every part under load, and compar
 
 lock: ## for maintainers: pin the dependencies anew (needs uv; ARGS=--upgrade takes newer ones)
 	@command -v uv >/dev/null || { echo 'make lock needs uv: pip install uv'; exit 1; }
-	uv pip compile $(COMPILE) $(ARGS) pyproject.toml --extra embedded --group build \
+	uv pip compile $(COMPILE) $(ARGS) pyproject.toml --extra embedded --extra kafka --group build \
 		--output-file requirements.lock
-	uv pip compile $(COMPILE) $(ARGS) pyproject.toml --extra embedded --group build --group dev \
-		--constraints requirements.lock --output-file tests/requirements.lock
+	uv pip compile $(COMPILE) $(ARGS) pyproject.toml --extra embedded --extra kafka \
+		--group build --group dev --constraints requirements.lock --output-file tests/requirements.lock
 
 clean: ## remove .venv and caches; your data in .tidegate stays
 	rm -rf $(VENV) build dist ./*.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis \
