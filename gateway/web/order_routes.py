@@ -7,8 +7,9 @@ from gateway.domain.orders import Status, Submission
 from gateway.domain.remarks import RemarkChange
 from gateway.web import apis
 from gateway.web.handlers.exports import ExportHandler
+from gateway.web.handlers.order_filter import LIMIT_MAX
 from gateway.web.handlers.orders import OrderHandler, OrderResult
-from gateway.web.handlers.queries import LIMIT_MAX, History, OrderPage, QueryHandler
+from gateway.web.handlers.queries import History, OrderPage, QueryHandler
 from gateway.web.handlers.remarks import VERSION_PATTERN, RemarkHandler
 from gateway.web.routing import Answer, Header, Parameter, Route
 

@@ -16,7 +16,8 @@ from gateway.overload.admission import Admission
 from gateway.runtime.live import Limits, Live
 from gateway.stores.postgres.audit import AuditLog
 from gateway.stores.postgres.order_reader import Filter, OrderReader
-from gateway.web.handlers.queries import LIST_PARAMETERS, parse_filter, principal_of
+from gateway.web.handlers.order_filter import LIST_PARAMETERS, parse_filter
+from gateway.web.handlers.queries import principal_of
 from gateway.web.problems import Answered, problem
 from gateway.web.request import Request
 from gateway.web.response import StreamedResponse
