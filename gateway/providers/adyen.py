@@ -20,6 +20,7 @@ import base64
 import hmac
 import re
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Annotated
 
 import msgspec
@@ -87,15 +88,21 @@ class Adyen:
     def read(self, message: contract.Message) -> contract.Reading:
         """Verify and decode all items of a message. Raises ``Rejected``."""
         body = _decoded(message)
+        for wrapped in body.notification_items:
+            self._check_signature(wrapped.item)
+        return self._reading(body, message.now)
+
+    def decode(self, kept: contract.KeptMessage) -> contract.Reading:
+        """Decode a message that was verified when it arrived. Raises ``Rejected``."""
+        return self._reading(fields.decoded(_BODY, kept.body), kept.received_at)
+
+    def _reading(self, body: adyen_items.Body, now: datetime) -> contract.Reading:
         items = [wrapped.item for wrapped in body.notification_items]
-        for item in items:
-            self._check_signature(item)
         self._check_ours(body.live, items)
         for item in items:
             _check_unambiguous(item)
         notifications = [
-            adyen_items.Notification(item, message.now, self._capture_of(item))
-            for item in _once(items)
+            adyen_items.Notification(item, now, self._capture_of(item)) for item in _once(items)
         ]
         return contract.Reading(
             [contract.Item(one.key, adyen_events.event(one)) for one in notifications]

@@ -16,7 +16,8 @@ The verified text is built from the received bytes, never from text that was dec
 again: a codec that does not round-trip would break a valid signature.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
 from typing import Annotated
 
 from cryptography.hazmat.primitives.asymmetric import rsa
@@ -96,8 +97,15 @@ class Alipay:
     def read(self, message: contract.Message) -> contract.Reading:
         """Verify and decode one notice. Raises ``Rejected``."""
         form = forms.decoded(message.body)
-        text = self._check_signature(form)
-        notice = alipay_notices.Notice(form, _codec(form, text), message.now)
+        return self._reading(form, self._check_signature(form), message.now)
+
+    def decode(self, kept: contract.KeptMessage) -> contract.Reading:
+        """Decode a message that was verified when it arrived. Raises ``Rejected``."""
+        form = forms.decoded(kept.body)
+        return self._reading(form, _text(next(self._signed(form))), kept.received_at)
+
+    def _reading(self, form: dict[bytes, bytes], text: bytes, now: datetime) -> contract.Reading:
+        notice = alipay_notices.Notice(form, _codec(form, text), now)
         self._check_ours(notice)
         key = fields.key(notice.optional("notify_id"), text)
         return contract.Reading(alipay_notices.items(key, notice, self._terms))
@@ -120,7 +128,7 @@ class Alipay:
                 "bad_signature", "sign is not base64; was the form decoded twice?"
             )
         for fields_signed in self._signed(form):
-            text = b"&".join([b"%b=%b" % pair for pair in sorted(fields_signed.items())])
+            text = _text(fields_signed)
             if not any(keys.is_signed(key, signature, text) for key in self._keys):
                 continue
             if _JOINTS.is_folded(fields_signed, text):
@@ -161,6 +169,10 @@ class Alipay:
             raise errors.Rejected("not_ours", "names no seller")
         if any(theirs and theirs != ours for theirs, ours in payee):
             raise errors.Rejected("not_ours", "paid to another seller")
+
+
+def _text(signed: Mapping[bytes, bytes]) -> bytes:
+    return b"&".join([b"%b=%b" % pair for pair in sorted(signed.items())])
 
 
 def _codec(form: dict[bytes, bytes], text: bytes) -> str:

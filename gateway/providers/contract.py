@@ -42,6 +42,21 @@ class Message(Struct, frozen=True):
         return f"Message({len(self.body)} bytes)"
 
 
+class KeptMessage(Struct, frozen=True):
+    """A message that was verified and accepted at ``received_at``, as it is kept: without headers.
+
+    ``key`` is that of an item that it was decoded to then, or ``""``.
+    """
+
+    body: bytes
+    received_at: datetime
+    key: str = ""
+
+    def __repr__(self) -> str:
+        """Return the size only: a representation may end up in logs."""
+        return f"KeptMessage({len(self.body)} bytes)"
+
+
 class Item(Struct, frozen=True):
     """One event of a message, or an order placed at a shop.
 
@@ -85,6 +100,15 @@ class Adapter(Protocol):
 
     def read(self, message: Message) -> Reading:
         """Verify and decode the whole message or nothing. Raises ``Rejected``."""
+        ...
+
+    def decode(self, kept: KeptMessage) -> Reading:
+        """Decode a message that ``read`` verified when it arrived, as this account reads it now.
+
+        Neither its signature nor its age is checked again: keys rotate, and messages grow old.
+        That it is for this account is. Items have the keys that ``read`` gives them. Raises
+        ``Rejected``.
+        """
         ...
 
     def reply(self, answer: Answer) -> Reply:

@@ -77,12 +77,19 @@ class Doudian:
     def read(self, message: contract.Message) -> contract.Reading:
         """Verify and decode one push, all items of it. Raises ``Rejected``."""
         self._check_signature(message)
-        listed = fields.decoded_leniently(_BODY, message.body)
+        return self._reading(message.body, message.now)
+
+    def decode(self, kept: contract.KeptMessage) -> contract.Reading:
+        """Decode a message that was verified when it arrived. Raises ``Rejected``."""
+        return self._reading(kept.body, kept.received_at)
+
+    def _reading(self, body: bytes, now: datetime) -> contract.Reading:
+        listed = fields.decoded_leniently(_BODY, body)
         if len(listed) > _ITEMS_MAX:
             raise fields.malformed(f"more than {_ITEMS_MAX} messages in one push")
-        items, odd = _read(listed, message.now)
+        items, odd = _read(listed, now)
         messages = [item for item in items if doudian_events.id_text(item.tag) != _GREETING]
-        pushed = [doudian_events.PushedMessage(item, message.now) for item in _once(messages)]
+        pushed = [doudian_events.PushedMessage(item, now) for item in _once(messages)]
         # One address serves all the shops of an app. A push about other shops alone is rejected;
         # a mixed one is accepted, so that a shop without an entry does not hold up ours.
         if pushed and all(one.shop_id and one.shop_id not in self._shop_ids for one in pushed):

@@ -93,7 +93,13 @@ class DouyinPay:
 
     def read(self, message: contract.Message) -> contract.Reading:
         """Verify, decrypt and decode one callback. Raises ``Rejected``."""
-        notice = self._envelope.opened(message)
+        return self._reading(self._envelope.opened(message))
+
+    def decode(self, kept: contract.KeptMessage) -> contract.Reading:
+        """Decrypt and decode a callback that was verified when it arrived. Raises ``Rejected``."""
+        return self._reading(self._envelope.opened_again(kept))
+
+    def _reading(self, notice: apiv3.Notice) -> contract.Reading:
         return contract.Reading([contract.Item(notice.key, self._event(notice))])
 
     def reply(self, answer: contract.Answer) -> contract.Reply:

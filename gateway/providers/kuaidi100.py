@@ -129,14 +129,20 @@ class Kuaidi100:
     def read(self, message: contract.Message) -> contract.Reading:
         """Verify and decode one push. Raises ``Rejected``."""
         form = forms.decoded(message.body)
-        param = self._signed_param(form)
+        return self._reading(self._signed_param(form), message.now)
+
+    def decode(self, kept: contract.KeptMessage) -> contract.Reading:
+        """Decode a message that was verified when it arrived. Raises ``Rejected``."""
+        return self._reading(forms.decoded(kept.body).get(b"param", b""), kept.received_at)
+
+    def _reading(self, param: bytes, now: datetime) -> contract.Reading:
         push = fields.decoded(_PUSH, param)
         try:
             track = fields.decoded(_TRACK, push.last_result)
-            parcel = _Parcel(push.status, track, param, message.now)
+            parcel = _Parcel(push.status, track, param, now)
             item = contract.Item(parcel.key, self._event(parcel))
         except errors.Rejected as rejected:
-            unmapped = events.Unmapped("push", "", rejected.hint, message.now)
+            unmapped = events.Unmapped("push", "", rejected.hint, now)
             item = contract.Item(_digest(param), unmapped)
         return contract.Reading([item])
 

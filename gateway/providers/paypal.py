@@ -152,11 +152,18 @@ class PayPal:
         self._check_signature(sent, message.body, self._key(sent.cert_url, message.now))
         signed = _signed_at(sent.time)
         fields.check_fresh(signed, now=message.now, tolerance_s=self._options.tolerance_s)
+        return self._reading(message.body, fields.from_unix(signed))
+
+    def decode(self, kept: contract.KeptMessage) -> contract.Reading:
+        """Decode a message that was verified when it arrived. Raises ``Rejected``."""
+        return self._reading(kept.body, kept.received_at)
+
+    def _reading(self, body: bytes, signed: datetime) -> contract.Reading:
         items = paypal_events.items(
-            message.body,
+            body,
             order_no_field=self._options.order_no_field,
             merchant_id=self._options.merchant_id,
-            signed=fields.from_unix(signed),
+            signed=signed,
         )
         return contract.Reading(items)
 

@@ -93,6 +93,13 @@ class Shopify:
         self._check_signature(message)
         if message.headers.get("X-Shopify-Shop-Domain") != self._options.shop:
             raise errors.Rejected("not_ours", "a message of another shop; see the option shop")
+        return self._reading(message)
+
+    def decode(self, kept: contract.KeptMessage) -> contract.Reading:
+        """Decode a message that was verified when it arrived. Raises ``Rejected``."""
+        return self._reading(contract.Message({}, kept.body, kept.received_at))
+
+    def _reading(self, message: contract.Message) -> contract.Reading:
         digest = hashlib.blake2b(message.body, digest_size=12).hexdigest()
         try:
             names = fields.decoded(_NAMES, message.body)

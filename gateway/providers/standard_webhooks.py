@@ -17,6 +17,7 @@ The specification leaves ``data`` to the sender; ``standard_webhooks_types`` rea
 import base64
 import hmac
 from collections.abc import Callable, Sequence
+from datetime import datetime
 from typing import Annotated
 
 import msgspec
@@ -86,17 +87,12 @@ class StandardWebhooks:
         signed = fields.signed_at(stamp)
         self._check_signature(b"%b.%b.%b" % (key.encode(), stamp.encode(), message.body), signature)
         fields.check_fresh(signed, now=message.now, tolerance_s=self._options.tolerance_s)
-        envelope = fields.decoded(_ENVELOPE, message.body)
-        kind = fields.kind(envelope.type)
-        at = fields.moment_or(envelope.timestamp, fields.from_unix(signed))
-        event = fields.event_or_unmapped(
-            lambda: standard_webhooks_types.event(kind, envelope, at), kind=kind, at=at
-        )
-        if isinstance(event, events.Unmapped):
-            # Found from its order, where its data is of no documented shape.
-            order_no = standard_webhooks_types.order_no(envelope)
-            event = msgspec.structs.replace(event, order_no=order_no)
-        return contract.Reading([contract.Item(key, event)])
+        return _reading(key, message.body, fields.from_unix(signed))
+
+    def decode(self, kept: contract.KeptMessage) -> contract.Reading:
+        """Decode a message that was verified when it arrived. Raises ``Rejected``."""
+        # The id is in a header alone; the item that it was decoded to has it as its key.
+        return _reading(kept.key, kept.body, kept.received_at)
 
     def reply(self, answer: contract.Answer) -> contract.Reply:
         """Return JSON; senders check the status only."""
@@ -117,6 +113,21 @@ class StandardWebhooks:
             f"no {expected} signature of an active key: another key, or the body was parsed and "
             "written again on the way",
         )
+
+
+def _reading(key: str, body: bytes, sent_at: datetime) -> contract.Reading:
+    """Decode a verified message, sent at ``sent_at``. Raises ``Rejected``."""
+    envelope = fields.decoded(_ENVELOPE, body)
+    kind = fields.kind(envelope.type)
+    at = fields.moment_or(envelope.timestamp, sent_at)
+    event = fields.event_or_unmapped(
+        lambda: standard_webhooks_types.event(kind, envelope, at), kind=kind, at=at
+    )
+    if isinstance(event, events.Unmapped):
+        # Found from its order, where its data is of no documented shape.
+        order_no = standard_webhooks_types.order_no(envelope)
+        event = msgspec.structs.replace(event, order_no=order_no)
+    return contract.Reading([contract.Item(key, event)])
 
 
 def _key(account: contract.Account, secret: str) -> tuple[str, _Verify]:

@@ -116,10 +116,11 @@ class Stripe:
         """Verify and decode one event. Raises ``Rejected``."""
         signed = self._check_signature(message)
         fields.check_fresh(signed, now=message.now, tolerance_s=self._options.tolerance_s)
-        event = fields.decoded(_EVENT, message.body)
-        self._check_ours(event)
-        told = self._event(event, signed)
-        return contract.Reading([contract.Item(fields.key(_key(event, told), message.body), told)])
+        return self._reading(message.body, signed)
+
+    def decode(self, kept: contract.KeptMessage) -> contract.Reading:
+        """Decode a message that was verified when it arrived. Raises ``Rejected``."""
+        return self._reading(kept.body, int(kept.received_at.timestamp()))
 
     @property
     def is_test(self) -> bool:
@@ -129,6 +130,12 @@ class Stripe:
     def reply(self, answer: contract.Answer) -> contract.Reply:
         """Return JSON; Stripe checks the status only."""
         return _REPLIES[answer]
+
+    def _reading(self, body: bytes, signed: int) -> contract.Reading:
+        event = fields.decoded(_EVENT, body)
+        self._check_ours(event)
+        told = self._event(event, signed)
+        return contract.Reading([contract.Item(fields.key(_key(event, told), body), told)])
 
     def _check_signature(self, message: contract.Message) -> int:
         stamp, signatures = _parts(message.headers.get("Stripe-Signature"))

@@ -89,7 +89,14 @@ class UnionPay:
         """Verify and decode one notice. Raises ``Rejected``."""
         form = forms.decoded(message.body)
         self._check_signature(form, message.now)
-        notice = unionpay_notices.Notice(form, message.now, self._options.order_no_from)
+        return self._reading(form, message.now)
+
+    def decode(self, kept: contract.KeptMessage) -> contract.Reading:
+        """Decode a message that was verified when it arrived. Raises ``Rejected``."""
+        return self._reading(forms.decoded(kept.body), kept.received_at)
+
+    def _reading(self, form: dict[bytes, bytes], now: datetime) -> contract.Reading:
+        notice = unionpay_notices.Notice(form, now, self._options.order_no_from)
         if notice.optional("merId") != self._options.mer_id:
             raise errors.Rejected("not_ours", "another merId; test and production have their own")
         try:
@@ -97,7 +104,7 @@ class UnionPay:
         except errors.Rejected as rejected:
             # Genuine: rejected, it would be sent again and then be lost.
             kind = fields.kind(f"txnType_{notice.optional('txnType')}")
-            unmapped = events.Unmapped(kind, notice.order_no(), rejected.hint, message.now)
+            unmapped = events.Unmapped(kind, notice.order_no(), rejected.hint, now)
             return contract.Reading([contract.Item(_digest(form), unmapped)])
 
     def reply(self, answer: contract.Answer) -> contract.Reply:

@@ -111,7 +111,13 @@ class WeChatPay:
         # Not signed itself, so only the pinned value is accepted; it may be absent.
         if message.headers.get("Wechatpay-Signature-Type", _SIGNATURE_TYPE) != _SIGNATURE_TYPE:
             raise errors.Rejected("unsupported", f"the signature is not {_SIGNATURE_TYPE}")
-        notice = self._envelope.opened(message)
+        return self._reading(self._envelope.opened(message))
+
+    def decode(self, kept: contract.KeptMessage) -> contract.Reading:
+        """Decrypt and decode a callback that was verified when it arrived. Raises ``Rejected``."""
+        return self._reading(self._envelope.opened_again(kept))
+
+    def _reading(self, notice: apiv3.Notice) -> contract.Reading:
         # The merchant's own self test (POST /v3/security/echo); it names no merchant.
         if notice.kind.startswith("SECURITY_ECHO."):
             return contract.Reading([])

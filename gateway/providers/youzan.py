@@ -116,18 +116,25 @@ class Youzan:
     def read(self, message: contract.Message) -> contract.Reading:
         """Verify and decode one message. Raises ``Rejected``."""
         self._check_signature(message)
-        envelope = fields.decoded_leniently(_ENVELOPE, message.body)
+        return self._reading(message.body, message.now)
+
+    def decode(self, kept: contract.KeptMessage) -> contract.Reading:
+        """Decode a message that was verified when it arrived. Raises ``Rejected``."""
+        return self._reading(kept.body, kept.received_at)
+
+    def _reading(self, body: bytes, now: datetime) -> contract.Reading:
+        envelope = fields.decoded_leniently(_ENVELOPE, body)
         self._check_ours(envelope)
         key = _key(envelope)
         if envelope.test in (True, "true"):
             # Sent from the console, about an order that may not exist.
-            return contract.Reading([contract.Item(key, events.Noted("test", message.now))])
+            return contract.Reading([contract.Item(key, events.Noted("test", now))])
         # A type that is only in the header is not signed.
         kind = fields.token(envelope.type or "untyped", "the type", fields.KEY_MAX)
         try:
-            items = self._items(key, kind, _decoded(envelope.msg), message.now)
+            items = self._items(key, kind, _decoded(envelope.msg), now)
         except errors.Rejected as rejected:
-            unmapped = events.Unmapped(kind, "", rejected.hint, message.now)
+            unmapped = events.Unmapped(kind, "", rejected.hint, now)
             items = [contract.Item(key, unmapped)]
         return contract.Reading(items)
 

@@ -142,6 +142,19 @@ def is_stable(subject: Subject, kind: Kind) -> None:
     )
 
 
+def decodes_what_it_read(subject: Subject, kind: Kind) -> None:
+    """A message that is kept without its headers is decoded, much later, as it was read."""
+    posted = subject.simulator.message(kind, subject.trade(), at=NOW)
+    read = subjects.reading(subject.adapter, posted)
+    assert isinstance(read, contract.Reading), f"{subject.name}: {read}"
+    kept = contract.KeptMessage(posted.body, NOW, read.items[0].key)
+    decoded = subject.adapter.decode(kept)
+    assert decoded.items == read.items, (
+        f"{subject.name}: a kept {kind!r} is decoded as {decoded.items}, and was read as "
+        f"{read.items}; replays would count twice, or nothing"
+    )
+
+
 def rejects(subject: Subject, posted: Posted, what: str) -> str:
     """A forged message is rejected, and no other exception escapes."""
     where = f"{subject.name}: {what}"

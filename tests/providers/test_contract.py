@@ -77,6 +77,11 @@ def test_a_message_reads_the_same_twice(name: str, kind: Kind) -> None:
     checks.is_stable(subject(name), kind)
 
 
+@each_kind
+def test_a_kept_message_is_decoded_as_it_was_read(name: str, kind: Kind) -> None:
+    checks.decodes_what_it_read(subject(name), kind)
+
+
 @each
 def test_probes_are_rejected_and_greetings_are_not(name: str) -> None:
     of = subject(name)

@@ -23,19 +23,24 @@ _LOCKS = ("tests/requirements.lock", "tests/interop/requirements.lock")
 
 
 class Bent:
-    """Stripe's adapter with one of its two methods replaced."""
+    """Stripe's adapter with one of its methods replaced."""
 
     def __init__(
         self,
         *,
         read: Callable[[contract.Message], contract.Reading] | None = None,
+        decode: Callable[[contract.KeptMessage], contract.Reading] | None = None,
         reply: Callable[[contract.Answer], contract.Reply] | None = None,
     ) -> None:
         whole = subject("stripe").adapter
         self._read, self._reply = read or whole.read, reply or whole.reply
+        self._decode = decode or whole.decode
 
     def read(self, message: contract.Message) -> contract.Reading:
         return self._read(message)
+
+    def decode(self, kept: contract.KeptMessage) -> contract.Reading:
+        return self._decode(kept)
 
     def reply(self, answer: contract.Answer) -> contract.Reply:
         return self._reply(answer)
@@ -104,6 +109,12 @@ def test_keys_that_change_or_are_shared() -> None:
         checks.keeps_keys(stripe(Bent(read=believing)), "paid")
     with pytest.raises(AssertionError, match="one message 'paid' reads as"):
         checks.is_stable(stripe(changing), "paid")
+
+
+def test_a_kept_message_that_is_decoded_otherwise() -> None:
+    another = Bent(decode=lambda _: contract.Reading([]))
+    with pytest.raises(AssertionError, match="a kept 'paid' is decoded as"):
+        checks.decodes_what_it_read(stripe(another), "paid")
 
 
 def test_an_adapter_that_reads_another_event() -> None:

@@ -92,13 +92,20 @@ class Envelope:
         """Verify, then decrypt. Raises ``Rejected``."""
         signed = self._check_signature(message)
         fields.check_fresh(signed, now=message.now, tolerance_s=self._tolerance_s)
-        body = fields.decoded(_BODY, message.body)
+        return self._notice(message.body, fields.from_unix(signed))
+
+    def opened_again(self, kept: contract.KeptMessage) -> Notice:
+        """Decrypt a message that was verified when it arrived. Raises ``Rejected``."""
+        return self._notice(kept.body, kept.received_at)
+
+    def _notice(self, content: bytes, sent_at: datetime) -> Notice:
+        body = fields.decoded(_BODY, content)
         if body.resource is None:
             raise fields.malformed("no resource")
         return Notice(
-            key=fields.key(fields.text(body.id), message.body),
+            key=fields.key(fields.text(body.id), content),
             kind=fields.kind(fields.text(body.event_type)),
-            created_at=fields.moment_or(body.create_time, fields.from_unix(signed)),
+            created_at=fields.moment_or(body.create_time, sent_at),
             plain=self._decrypted(body.resource),
         )
 
