@@ -16,6 +16,7 @@ import ssl
 
 from msgspec import Struct
 
+from gateway.clients.address_guard import AddressGuard
 from gateway.clients.http_client import CallFailed, HttpClient
 from gateway.domain.errors import Unavailable
 from gateway.runtime.clock import Clock
@@ -50,14 +51,14 @@ class CertificateFetcher:
         clock: Clock,
         tls: ssl.SSLContext | None = None,
         fetch_s: float = FETCH_S,
-        is_public_only: bool = True,
+        guard: AddressGuard | None = None,
     ) -> None:
         self._clock = clock
         self._client = HttpClient(
             call_s=fetch_s,
             answer_bytes_max=DOCUMENT_BYTES_MAX,
             connections_max=FETCHES_MAX,
-            is_public_only=is_public_only,
+            guard=guard or AddressGuard(),
             is_https_only=True,
             is_reusing=False,
             tls=tls,

@@ -2,41 +2,65 @@
 
 Every call has a deadline, and every answer a bound in bytes. No redirect is followed, no proxy of
 the environment is used, no cookie is kept, and nothing compressed is accepted, which could unfold
-to any size.
+to any size. It speaks HTTP/1.1, see ``ops/decisions/0024-outbound-client.md``.
 """
 
+import asyncio
+import re
 import ssl
-from collections.abc import Mapping
-from typing import Literal
+from collections.abc import Callable, Mapping
+from functools import cache
+from typing import Any
 
-import aiohttp
-from msgspec import Struct
+import msgspec
 
-from gateway.clients import address_guard
-from gateway.runtime.circuit_breaker import CircuitBreaker
+from gateway.clients import outbound_url
+from gateway.clients.address_guard import AddressGuard
+from gateway.clients.call_failures import CallFailed
+from gateway.clients.http_answer import Answer
+from gateway.clients.http_pool import HostPool
+from gateway.clients.name_lookup import NameLookup
+from gateway.clients.outbound_url import Destination
+from gateway.runtime.circuit_breaker import CircuitBreaker, Permit
 from gateway.runtime.clock import Clock
 
-_HEADERS = {"Accept-Encoding": "identity", "User-Agent": "tidegate"}
-#: Content codings that compress nothing: none, and what servers send there by mistake.
-_PLAIN = frozenset({"", "identity", "none", "utf-8"})
+__all__ = ["Answer", "CallFailed", "HostBreakers", "HttpClient"]
+
+_HEADERS = {"Accept": "*/*", "Accept-Encoding": "identity", "User-Agent": "tidegate"}
+_FIELD = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+: [\x20-\x7e\xa0-\xff]*")
+#: Hosts that a client remembers. One that calls more of them forgets those that are not in use.
+_HOSTS_MAX = 256
+
+_Host = tuple[bool, str, int]
 
 
-class Answer(Struct, frozen=True):
-    """An HTTP answer. ``body`` is empty unless the status is one of success (2xx)."""
+class HostBreakers:
+    """A circuit breaker for each host, and the clock that they are asked with.
 
-    status: int
-    body: bytes
+    An error of the server (5xx) and a call without an answer count as failures.
+    """
 
+    def __init__(self, make: Callable[[], CircuitBreaker], clock: Clock) -> None:
+        self._make = make
+        self._clock = clock
+        self._breakers: dict[_Host, CircuitBreaker] = {}
 
-class CallFailed(Exception):
-    """There is no answer that can be used. Its text is safe to log: it quotes no server."""
+    def ask(self, host: _Host) -> Permit | None:
+        """Return a permit for a call to this host, or None: do not call."""
+        breaker = self._breakers.get(host)
+        if breaker is None:
+            while len(self._breakers) >= _HOSTS_MAX:
+                del self._breakers[next(iter(self._breakers))]
+            breaker = self._breakers[host] = self._make()
+        return breaker.ask(self._clock.monotonic_s())
 
-
-class CallBreaker(Struct, frozen=True):
-    """A circuit breaker over the calls of a client, and the clock that it is asked with."""
-
-    breaker: CircuitBreaker
-    clock: Clock
+    def settle(self, permit: Permit, *, has_failed: bool) -> None:
+        """Count the outcome of a call."""
+        now_s = self._clock.monotonic_s()
+        if has_failed:
+            permit.fail(now_s)
+        else:
+            permit.succeed(now_s)
 
 
 class HttpClient:
@@ -48,125 +72,122 @@ class HttpClient:
         call_s: float,
         answer_bytes_max: int,
         connections_max: int,
-        is_public_only: bool,
+        guard: AddressGuard,
         is_https_only: bool,
         is_reusing: bool,
         headers: Mapping[str, str] | None = None,
         tls: ssl.SSLContext | None = None,
-        call_breaker: CallBreaker | None = None,
+        breakers: HostBreakers | None = None,
     ) -> None:
         """Prepare a client.
 
         ``call_s``: deadline of a call from the look-up of the name to the last byte.
-        ``connections_max``: at once; further calls wait, within their deadline.
-        ``is_public_only``: connect to addresses of the public internet alone.
+        ``connections_max``: to one host at once; further calls wait, within their deadline.
+        ``guard``: which addresses it may connect to.
         ``is_reusing``: keep connections open for the next call.
         ``headers``: sent with every call. ``tls``: instead of the system's authorities.
-        ``call_breaker``: calls fail at once while it is open. An error of the server (5xx) and a
-        call without an answer count as failures. None: every call is made.
+        ``breakers``: calls fail at once while that of their host is open. None: every call is made.
         """
         self._call_s = call_s
         self._answer_bytes_max = answer_bytes_max
         self._connections_max = connections_max
-        self._is_public_only = is_public_only
+        self._guard = guard
         self._is_https_only = is_https_only
         self._is_reusing = is_reusing
-        self._headers = {**_HEADERS, **(headers or {})}
+        self._fields = _fields({**_HEADERS, **(headers or {})})
         self._tls = tls
-        self._call_breaker = call_breaker
-        self._session: aiohttp.ClientSession | None = None
+        self._breakers = breakers
+        self._lookup = NameLookup()
+        self._pools: dict[_Host, HostPool] = {}
 
     async def get(self, url: str) -> Answer:
         """Return the answer to a GET. Raises ``CallFailed``."""
-        return await self._call("GET", url, None, {})
+        return await self._call("GET", url, b"", "")
 
     async def post(
         self, url: str, body: bytes, *, headers: Mapping[str, str] | None = None
     ) -> Answer:
-        """Return the answer to a POST, sent with these headers too. Raises ``CallFailed``."""
-        return await self._call("POST", url, body, headers or {})
+        """Return the answer to a POST, sent with these headers too. Raises ``CallFailed``.
+
+        Where the server closes a kept connection instead of answering, it may get it twice.
+        """
+        fields = f"{_fields(headers or {})}Content-Length: {len(body)}\r\n"
+        return await self._call("POST", url, body, fields)
+
+    async def post_json(
+        self, url: str, value: Any, *, headers: Mapping[str, str] | None = None
+    ) -> Answer:
+        """Do as ``post`` with a value that becomes JSON. Raises ``CallFailed``."""
+        content = {"Content-Type": "application/json", **(headers or {})}
+        return await self.post(url, msgspec.json.encode(value), headers=content)
 
     async def close(self) -> None:
         """Abandon the calls that are running."""
-        if self._session is not None:
-            await self._session.close()
+        for pool in self._pools.values():
+            pool.close()
+        self._pools.clear()
+        await self._lookup.close()
 
-    async def _call(
-        self,
-        method: Literal["GET", "POST"],
-        url: str,
-        body: bytes | None,
-        headers: Mapping[str, str],
-    ) -> Answer:
-        if self._is_https_only and not url.startswith("https://"):
+    async def _call(self, method: str, url: str, body: bytes, fields: str) -> Answer:
+        try:
+            to = outbound_url.parse(url)
+        except outbound_url.BadUrl as exc:
+            raise CallFailed(str(exc)) from exc
+        if self._is_https_only and not to.is_tls:
             raise CallFailed("not https")
-        if self._call_breaker is None:
-            return await self._send(method, url, body, headers)
-        clock = self._call_breaker.clock
-        permit = self._call_breaker.breaker.ask(clock.monotonic_s())
+        host = (to.is_tls, to.host, to.port)
+        head = (
+            f"{method} {to.target} HTTP/1.1\r\nHost: {to.authority}\r\n{self._fields}{fields}\r\n"
+        )
+        request = head.encode("latin-1") + body
+        if self._breakers is None:
+            return await self._send(host, to, request)
+        permit = self._breakers.ask(host)
         if permit is None:
             raise CallFailed("the circuit breaker is open")
         try:
-            answer = await self._send(method, url, body, headers)
+            answer = await self._send(host, to, request)
         except CallFailed:
-            permit.fail(clock.monotonic_s())
+            self._breakers.settle(permit, has_failed=True)
             raise
         except BaseException:
             permit.withdraw()
             raise
-        if answer.status >= 500:
-            permit.fail(clock.monotonic_s())
-        else:
-            permit.succeed(clock.monotonic_s())
+        self._breakers.settle(permit, has_failed=answer.status >= 500)
         return answer
 
-    async def _send(
-        self, method: str, url: str, body: bytes | None, headers: Mapping[str, str]
-    ) -> Answer:
+    async def _send(self, host: _Host, to: Destination, request: bytes) -> Answer:
+        pool = self._pools.get(host) or self._opened(host, to)
         try:
-            async with self._opened().request(
-                method,
-                url,
-                data=body,
-                headers=headers,
-                allow_redirects=False,
-                ssl=self._tls or True,
-            ) as response:
-                if not 200 <= response.status < 300:
-                    return Answer(response.status, b"")
-                if response.headers.get("Content-Encoding", "").strip().lower() not in _PLAIN:
-                    raise CallFailed("the answer is compressed, which was not accepted")
-                return Answer(response.status, await self._body(response))
-        except aiohttp.ClientConnectorError as exc:
-            if isinstance(exc.os_error, address_guard.NonPublicAddress):
-                raise CallFailed("the address is not public") from exc
-            raise CallFailed(type(exc).__name__) from exc
-        except (aiohttp.ClientError, OSError, ValueError) as exc:
-            # OSError: time-outs too. ValueError: what is no URL. Their text may quote the server.
-            raise CallFailed(type(exc).__name__) from exc
+            async with asyncio.timeout(self._call_s):
+                return await pool.exchange(request, answer_bytes_max=self._answer_bytes_max)
+        except TimeoutError as exc:
+            raise CallFailed(f"no complete answer within {self._call_s:g} s") from exc
 
-    async def _body(self, response: aiohttp.ClientResponse) -> bytes:
-        body = bytearray()
-        async for piece in response.content.iter_any():
-            body += piece
-            if len(body) > self._answer_bytes_max:
-                raise CallFailed(f"the answer has more than {self._answer_bytes_max} bytes")
-        return bytes(body)
+    def _opened(self, host: _Host, to: Destination) -> HostPool:
+        if len(self._pools) >= _HOSTS_MAX:
+            self._pools = {key: pool for key, pool in self._pools.items() if not pool.is_unused}
+        pool = self._pools[host] = HostPool(
+            to,
+            connections_max=self._connections_max,
+            is_reusing=self._is_reusing,
+            guard=self._guard,
+            tls=(self._tls or _system_authorities()) if to.is_tls else None,
+            lookup=self._lookup,
+        )
+        return pool
 
-    def _opened(self) -> aiohttp.ClientSession:
-        if self._session is None:
-            self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(
-                    limit=self._connections_max,
-                    force_close=not self._is_reusing,
-                    socket_factory=(
-                        address_guard.open_public_socket if self._is_public_only else None
-                    ),
-                ),
-                timeout=aiohttp.ClientTimeout(total=self._call_s),
-                cookie_jar=aiohttp.DummyCookieJar(),
-                headers=self._headers,
-                auto_decompress=False,
-                trust_env=False,
-            )
-        return self._session
+
+@cache
+def _system_authorities() -> ssl.SSLContext:
+    """Trust the authorities of the system. Loading them takes tens of milliseconds, once."""
+    return ssl.create_default_context()
+
+
+def _fields(headers: Mapping[str, str]) -> str:
+    """Return headers as they are sent. Raises ``ValueError`` for what would break the request."""
+    lines = [f"{name}: {value}" for name, value in headers.items()]
+    for line in lines:
+        if not _FIELD.fullmatch(line):
+            raise ValueError(f"a header is malformed: {line.partition(':')[0]!r}")
+    return "".join([f"{line}\r\n" for line in lines])

@@ -10,6 +10,7 @@ address comes from the settings, and may be private and in plain http.
 import msgspec
 from msgspec import Struct
 
+from gateway.clients.address_guard import ANYWHERE
 from gateway.clients.http_client import CallFailed, HttpClient
 from gateway.domain.errors import Unavailable
 from gateway.domain.orders import Submission
@@ -48,7 +49,7 @@ class HttpInventory:
             call_s=call_s,
             answer_bytes_max=_ANSWER_BYTES_MAX,
             connections_max=calls_max,
-            is_public_only=False,
+            guard=ANYWHERE,
             is_https_only=False,
             is_reusing=True,
             headers={"Content-Type": "application/json"},

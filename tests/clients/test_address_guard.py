@@ -1,10 +1,9 @@
 """Addresses that a client may connect to, and those that it may not."""
 
-import socket
-
 import pytest
 
 from gateway.clients import address_guard
+from gateway.clients.address_guard import AddressGuard
 
 
 @pytest.mark.parametrize(
@@ -34,7 +33,10 @@ def test_public_addresses(address: str) -> None:
         "::", "::1", "fe80::1", "fe80::1%eth0", "fc00::1", "fd12::1", "ff02::1", "2001:db8::1",
         # an IPv4 address inside of an IPv6 address
         "::ffff:127.0.0.1", "::ffff:10.0.0.1", "64:ff9b::7f00:1", "64:ff9b::a00:1",
-        "2002:7f00:1::1", "2002:a00:1::1",
+        "2002:7f00:1::1", "2002:a00:1::1", "::127.0.0.1", "::8.8.8.8", "::ffff:0:8.8.8.8",
+        "64:ff9b:1::7f00:1", "2001:0:4136:e378:8000:63bf:3fff:fdd2",
+        # assigned to protocols, site-local
+        "192.0.0.9", "192.0.0.170", "fec0::1",
         # not an address at all
         "", "localhost", "8.8.8.8.8", "2130706433", "0x7f000001",
     ],
@@ -43,13 +45,28 @@ def test_other_addresses(address: str) -> None:
     assert not address_guard.is_public(address)
 
 
-def test_no_socket_is_opened_for_a_private_address() -> None:
-    for family, where in (
-        (socket.AF_INET, ("192.168.1.1", 443)),
-        (socket.AF_INET6, ("::1", 443, 0, 0)),
-    ):
-        with pytest.raises(address_guard.NonPublicAddress):
-            address_guard.open_public_socket((family, socket.SOCK_STREAM, 6, "", where))
-    address = (socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP, "", ("8.8.8.8", 443))
-    with address_guard.open_public_socket(address) as opened:
-        assert (opened.family, opened.type) == (socket.AF_INET, socket.SOCK_STREAM)
+def test_what_is_allowed_by_name() -> None:
+    """A network is allowed to every host, a host only for itself and never to the link-local."""
+    guard = AddressGuard(allowed=["10.1.0.0/16", "192.168.7.7", "fd00::/8", "wms.internal"])
+    for address in ("10.1.2.3", "192.168.7.7", "fd12::1", "::ffff:10.1.2.3", "8.8.8.8"):
+        assert guard.permits("anybody.example", address)
+    for address in ("10.2.0.1", "192.168.7.8", "127.0.0.1", "::1"):
+        assert not guard.permits("anybody.example", address)
+        assert guard.permits("wms.internal", address)
+    for address in ("169.254.169.254", "fe80::1", "0.0.0.0", "::", "224.0.0.1", "ff02::1"):
+        assert not guard.permits("wms.internal", address)
+    assert guard.allows_by_name("wms.internal") and guard.allows_by_name("10.1.9.9")
+    assert not guard.allows_by_name("shop.example") and not guard.allows_by_name("10.2.0.1")
+
+
+def test_without_a_guard_every_address_is_permitted() -> None:
+    assert address_guard.ANYWHERE.permits("inventory", "127.0.0.1")
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    ["10.1.0.1/16", "10.0.0.0/33", "::ffff:10.0.0.0/104", "", "a b", "http://x", "host:80", "x/y"],
+)
+def test_what_can_not_be_allowed(wrong: str) -> None:
+    with pytest.raises(ValueError, match=r"network|name of a host"):
+        AddressGuard(allowed=[wrong])

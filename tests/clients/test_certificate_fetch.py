@@ -1,20 +1,15 @@
 """CertificateFetcher over real TLS: which are fetched, how often, and within which limits."""
 
 import asyncio
-import ipaddress
 import ssl
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
 from gateway.clients import certificate_fetch
+from gateway.clients.address_guard import ANYWHERE
 from gateway.clients.certificate_fetch import CertificateFetcher
 from gateway.domain.errors import Unavailable
 from tests.support.fakes.clock import ManualClock
@@ -53,40 +48,6 @@ class Server:
             writer.close()
 
 
-@pytest.fixture(scope="module")
-def pem(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """Make the certificate and key of ``localhost``, which is its own authority."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
-    names: list[x509.GeneralName] = [
-        x509.DNSName("localhost"),
-        x509.IPAddress(ipaddress.ip_address("::1")),
-    ]
-    now = datetime.now(UTC)
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - timedelta(days=1))
-        .not_valid_after(now + timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName(names), critical=False)
-        .add_extension(x509.BasicConstraints(True, None), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    path = tmp_path_factory.mktemp("tls") / "localhost.pem"
-    path.write_bytes(
-        key.private_bytes(
-            serialization.Encoding.PEM,
-            serialization.PrivateFormat.PKCS8,
-            serialization.NoEncryption(),
-        )
-        + certificate.public_bytes(serialization.Encoding.PEM)
-    )
-    yield path
-
-
 @pytest.fixture
 async def server(pem: Path) -> AsyncIterator[Server]:
     made = Server()
@@ -109,7 +70,7 @@ def clock() -> ManualClock:
 async def library(pem: Path, clock: ManualClock) -> AsyncIterator[CertificateFetcher]:
     tls = ssl.create_default_context(cafile=str(pem))
     # The test's server is on the loopback.
-    made = CertificateFetcher(clock=clock, tls=tls, fetch_s=2 * HANG_S, is_public_only=False)
+    made = CertificateFetcher(clock=clock, tls=tls, fetch_s=2 * HANG_S, guard=ANYWHERE)
     yield made
     async with asyncio.timeout(HANG_S):
         await made.close()
@@ -161,7 +122,7 @@ async def test_the_server_must_prove_its_identity(
 ) -> None:
     """Neither a certificate for another name nor one of an unknown authority is accepted."""
     assert not await _is_had(library, server.url(host="127.0.0.1"))
-    strict = CertificateFetcher(clock=clock, is_public_only=False)
+    strict = CertificateFetcher(clock=clock, guard=ANYWHERE)
     assert not await _is_had(strict, server.url())
     await strict.close()
     assert server.requests == []
@@ -226,7 +187,7 @@ async def test_a_hanging_server_is_abandoned(server: Server, pem: Path, clock: M
     """The deadline is for the whole of it, and the default leaves time for the commit."""
     server.may_answer.clear()
     tls = ssl.create_default_context(cafile=str(pem))
-    hasty = CertificateFetcher(clock=clock, tls=tls, fetch_s=0.2, is_public_only=False)
+    hasty = CertificateFetcher(clock=clock, tls=tls, fetch_s=0.2, guard=ANYWHERE)
     assert not await _is_had(hasty, server.url())
     await hasty.close()
     assert certificate_fetch.FETCH_S <= 2.0

@@ -1,0 +1,140 @@
+"""The connections to one host: how many, which are kept, and to which address they go."""
+
+import asyncio
+import ssl
+
+from gateway.clients.address_guard import AddressGuard
+from gateway.clients.call_failures import CallFailed, ConnectionGone, of_connecting
+from gateway.clients.http_answer import Answer
+from gateway.clients.http_connection import Connection
+from gateway.clients.name_lookup import NameLookup
+from gateway.clients.outbound_url import Destination
+
+#: Seconds an idle connection is kept. Many servers close theirs after 5 to 60 s.
+_IDLE_S = 15.0
+#: Seconds that one address may take while others of the host are left to be tried.
+_ADDRESS_S = 2.0
+
+
+class HostPool:
+    """Connections to one scheme, host and port."""
+
+    def __init__(
+        self,
+        destination: Destination,
+        *,
+        connections_max: int,
+        is_reusing: bool,
+        guard: AddressGuard,
+        tls: ssl.SSLContext | None,
+        lookup: NameLookup,
+    ) -> None:
+        self._destination = destination
+        self._is_reusing = is_reusing
+        self._guard = guard
+        self._tls = tls
+        self._lookup = lookup
+        self._slots = asyncio.Semaphore(connections_max)
+        self._idle: list[Connection] = []
+        self._open: set[Connection] = set()
+        self._sweep: asyncio.TimerHandle | None = None
+
+    async def exchange(self, request: bytes, *, answer_bytes_max: int) -> Answer:
+        """Send a request on a connection of its own. Raises ``CallFailed``.
+
+        A kept connection that the server closed meanwhile is replaced; where it did so after it
+        had the request, the server gets it twice.
+        """
+        async with self._slots:
+            while (connection := self._kept()) is not None:
+                try:
+                    answer = await connection.exchange(request, answer_bytes_max=answer_bytes_max)
+                except ConnectionGone:
+                    continue
+                finally:
+                    self._release(connection)
+                return answer
+            connection = await self._connect()
+            try:
+                return await connection.exchange(request, answer_bytes_max=answer_bytes_max)
+            finally:
+                self._release(connection)
+
+    def close(self) -> None:
+        """Close every connection; calls that wait for an answer fail."""
+        if self._sweep is not None:
+            self._sweep.cancel()
+        self._idle.clear()
+        for connection in self._open:
+            connection.abort()
+        self._open.clear()
+
+    @property
+    def is_unused(self) -> bool:
+        """Whether it has no connection, and nobody waits for one."""
+        return not self._open and not self._slots.locked()
+
+    def _kept(self) -> Connection | None:
+        """Return the connection that was used last, if one is open still."""
+        while self._idle:
+            connection = self._idle.pop()
+            if connection.is_open:
+                return connection
+            self._open.discard(connection)
+        return None
+
+    def _release(self, connection: Connection) -> None:
+        if not self._is_reusing or not connection.is_open:
+            connection.abort()
+            self._open.discard(connection)
+            return
+        loop = asyncio.get_running_loop()
+        connection.idle_since_s = loop.time()
+        self._idle.append(connection)
+        if self._sweep is None:
+            self._sweep = loop.call_later(_IDLE_S, self._close_idle)
+
+    def _close_idle(self) -> None:
+        """Close what nobody used for a while: the oldest stand first."""
+        loop = asyncio.get_running_loop()
+        before_s = loop.time() - _IDLE_S
+        kept = [each for each in self._idle if each.idle_since_s > before_s and each.is_open]
+        for connection in self._idle:
+            if connection not in kept:
+                connection.close()
+                self._open.discard(connection)
+        self._idle = kept
+        self._sweep = loop.call_later(_IDLE_S, self._close_idle) if kept else None
+
+    async def _connect(self) -> Connection:
+        """Connect to the first address that is permitted and answers: to exactly the one checked.
+
+        Raises ``CallFailed``.
+        """
+        to = self._destination
+        found = [to.host] if to.is_address else await self._lookup.addresses(to.host)
+        addresses = [each for each in found if self._guard.permits(to.host, each)]
+        if not addresses:
+            raise CallFailed("the address is not public")
+        failure: OSError = OSError()
+        for left, address in enumerate(addresses, start=1 - len(addresses)):
+            try:
+                # The last one has all of the call's time.
+                async with asyncio.timeout(_ADDRESS_S if left else None):
+                    return await self._connect_to(address)
+            except OSError as exc:
+                failure = exc
+        raise of_connecting(failure) from failure
+
+    async def _connect_to(self, address: str) -> Connection:
+        to = self._destination
+        # An address, so that nothing is looked up again; the name is for the certificate alone.
+        _, connection = await asyncio.get_running_loop().create_connection(
+            Connection,
+            address,
+            to.port,
+            ssl=self._tls if to.is_tls else None,
+            server_hostname=to.host if to.is_tls else None,
+        )
+        self._open.add(connection)
+        return connection
