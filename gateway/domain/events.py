@@ -31,12 +31,13 @@ class PaymentSucceeded(Struct, frozen=True, tag="payment_succeeded"):
     is_provisional: bool = False
 
 
-class RefundSucceeded(Struct, frozen=True, tag="refund_succeeded"):
+class RefundSucceeded(Struct, frozen=True, tag="refund_succeeded", omit_defaults=True):
     """Money went back.
 
     ``cumulative``: ``amount`` is all that was refunded of the transaction so far (Alipay,
     Stripe); otherwise it is this refund alone and ``refund_no`` names it (WeChat Pay).
-    ``order_no`` may be empty: the transaction then names the order.
+    ``order_no`` may be empty: the transaction then names the order. ``is_apart``: the money went
+    back another way than through the provider, so that no total of the provider's has it.
     """
 
     transaction_id: str
@@ -46,6 +47,7 @@ class RefundSucceeded(Struct, frozen=True, tag="refund_succeeded"):
     cumulative: bool
     currency: str
     occurred_at: datetime
+    is_apart: bool = False
 
 
 class RefundFailed(Struct, frozen=True, tag="refund_failed"):
@@ -147,8 +149,9 @@ class Amended(Struct, frozen=True, tag="amended"):
     """The shop tells an order anew, and not as it is stored.
 
     ``amounts`` and ``items`` are all of it; ``payload_digest`` is that of the whole order as told
-    now (hex). An order that is not paid takes the new amounts. A change of anything else, and a
-    change of amounts after the payment, is parked, once for each digest.
+    now (hex); empty where a person amends it, and the order's own stays. An order that is not paid
+    takes the new amounts. A change of anything else, and a change of amounts after the payment, is
+    parked, once for each digest.
     """
 
     order_no: str
@@ -159,11 +162,50 @@ class Amended(Struct, frozen=True, tag="amended"):
     occurred_at: datetime
 
 
-class Released(Struct, frozen=True, tag="released"):
-    """A person looked at the order and ended the hold that it was placed with."""
+class HeldByPerson(Struct, frozen=True, tag="held"):
+    """A person holds the order: it is neither handed off nor shipped until a person releases it."""
 
     order_no: str
     reason: str
+    occurred_at: datetime
+
+
+class Released(Struct, frozen=True, tag="released"):
+    """A person looked at the order and ended the hold it was placed with, or a person's."""
+
+    order_no: str
+    reason: str
+    occurred_at: datetime
+
+
+class Reopened(Struct, frozen=True, tag="reopened"):
+    """A person takes back that the order was closed. What closed it before counts no more."""
+
+    order_no: str
+    reason: str
+    occurred_at: datetime
+
+
+class ParcelCancelled(Struct, frozen=True, tag="parcel_cancelled"):
+    """A parcel that was told as shipped did not leave, or came back before it arrived.
+
+    One that is told as shipped again, at a later time, counts again.
+    """
+
+    order_no: str
+    tracking_no: str
+    reason: str
+    occurred_at: datetime
+
+
+class AddressChanged(Struct, frozen=True, tag="address_changed"):
+    """A person changed where the order goes. ``fields``: which parts of the recipient.
+
+    The new ones are private: they are in the message, and not here.
+    """
+
+    order_no: str
+    fields: tuple[str, ...]
     occurred_at: datetime
 
 
@@ -197,7 +239,11 @@ Event = (
     | Delivered
     | PaysOnDelivery
     | Amended
+    | HeldByPerson
     | Released
+    | Reopened
+    | ParcelCancelled
+    | AddressChanged
     | Noted
     | Unmapped
 )
@@ -237,7 +283,9 @@ def refund_key(origin: str, event: Event) -> tuple[str, str] | None:
     A callback and a poll may both report it, each under a key of its own; added up twice, it
     would be money that was never refunded. Totals need no name: they are compared, not added.
     """
-    if isinstance(event, RefundSucceeded) and not event.cumulative and event.refund_no:
+    if not isinstance(event, RefundSucceeded) or event.is_apart:
+        return None
+    if not event.cumulative and event.refund_no:
         return f"refund:{origin}", f"{event.transaction_id} {event.refund_no}"
     return None
 

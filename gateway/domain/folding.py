@@ -11,9 +11,8 @@ from uuid import UUID
 
 from msgspec import Struct
 
-from gateway.domain import events, holds, money, parcels, payments, transitions
+from gateway.domain import by_person, events, holds, money, parcels, payments, transitions
 from gateway.domain.following import OrderState, PaymentState, Step
-from gateway.domain.orders import Status
 
 #: In what order events that waited together are applied: money in, money out, then the rest.
 RANK: dict[type, int] = {
@@ -22,13 +21,17 @@ RANK: dict[type, int] = {
     events.RefundSucceeded: 2,
     events.RefundFailed: 3,
     events.Dispute: 4,
-    events.Released: 5,
-    events.PaysOnDelivery: 6,
-    events.Closed: 7,
-    events.Shipped: 8,
-    events.Delivered: 9,
-    events.Noted: 10,
-    events.Unmapped: 11,
+    events.HeldByPerson: 5,
+    events.Released: 6,
+    events.PaysOnDelivery: 7,
+    events.Closed: 8,
+    events.Reopened: 9,
+    events.Shipped: 10,
+    events.Delivered: 11,
+    events.ParcelCancelled: 12,
+    events.AddressChanged: 13,
+    events.Noted: 14,
+    events.Unmapped: 15,
 }
 
 
@@ -96,8 +99,14 @@ def _step(
             return _deliver(event, order)
         case events.Amended():
             return _amend(event, order, known)
-        case events.Released():
-            return _release(event, order, known)
+        case (
+            events.HeldByPerson()
+            | events.Released()
+            | events.Reopened()
+            | events.ParcelCancelled()
+            | events.AddressChanged()
+        ):
+            return by_person.apply(event, order, known)
         case events.PaysOnDelivery():
             return _pay_on_delivery(order)
         case _:
@@ -108,6 +117,8 @@ def _close(event: events.Closed, order: OrderState | None, known: Sequence[Payme
     if order is None:
         return Step("waiting")
     before = order.status
+    if order.reopened_at is not None and event.occurred_at <= order.reopened_at:
+        return Step("noted", before, before, detail="a person reopened the order since")
     if (before, event.cause) in transitions.REPEATED:
         return Step("repeat", before, before)
     if event.only_unpaid and (order.paid > 0 or order.paid_at is not None):
@@ -117,7 +128,7 @@ def _close(event: events.Closed, order: OrderState | None, known: Sequence[Payme
     if (before, event.cause) in transitions.PREMATURE and not is_refused:
         return Step("waiting", before, before)
     if (before, event.cause) not in transitions.TRANSITIONS and not is_refused:
-        return _impossible(event, before)
+        return transitions.impossible(event, before)
     order.closed_at, order.closed_cause = event.occurred_at, event.cause
     payments.sum_up(order, known)
     return Step("applied", before, before)
@@ -132,7 +143,7 @@ def _ship(event: events.Shipped, order: OrderState | None, rules: Rules) -> Step
     if _is_early(order, "shipped"):
         return Step("waiting", before, before)
     if not _may(order, "shipped"):
-        return _impossible(event, before)
+        return transitions.impossible(event, before)
     if holds.stops(order.hold, "shipping"):
         return Step("waiting", before, before)
     parcels.ship(event, order, new_id=rules.new_id)
@@ -150,7 +161,7 @@ def _deliver(event: events.Delivered, order: OrderState | None) -> Step:
     if _is_early(order, "delivered"):
         return Step("waiting", before, before)
     if not _may(order, "delivered") and (before, "delivered") not in transitions.REPEATED:
-        return _impossible(event, before)
+        return transitions.impossible(event, before)
     if order.shipped_at is None and holds.stops(order.hold, "shipping"):
         return Step("waiting", before, before)
     match parcels.deliver(event, order):
@@ -184,19 +195,6 @@ def _amend(event: events.Amended, order: OrderState | None, known: Sequence[Paym
     return Step("applied", before, before, detail=detail)
 
 
-def _release(
-    event: events.Released, order: OrderState | None, known: Sequence[PaymentState]
-) -> Step:
-    if order is None:
-        return Step("waiting")
-    before = order.status
-    if order.placed_hold is None or order.released_at is not None:
-        return Step("repeat", before, before)
-    order.released_at = event.occurred_at
-    payments.sum_up(order, known)
-    return Step("applied", before, before, detail=event.reason)
-
-
 def _pay_on_delivery(order: OrderState | None) -> Step:
     if order is None:
         return Step("waiting")
@@ -214,8 +212,3 @@ def _is_early(order: OrderState, action: str) -> bool:
 def _may(order: OrderState, action: str) -> bool:
     key = order.status, action
     return key in transitions.TRANSITIONS or key in transitions.PREMATURE
-
-
-def _impossible(event: events.Event, at: Status) -> Step:
-    detail = f"{events.action(event)} cannot follow {at}"
-    return Step("parked", at, at, "impossible_transition", detail)

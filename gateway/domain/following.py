@@ -78,6 +78,11 @@ class Parcel(Struct, frozen=True):
     lines: tuple[ParcelLine, ...]
     shipped_at: datetime
     delivered_at: datetime | None = None
+    cancelled_at: datetime | None = None
+
+    def is_live(self) -> bool:
+        """Return whether it left, as far as is known: what arrived was not cancelled."""
+        return self.cancelled_at is None or self.delivered_at is not None
 
 
 class OrderState(Struct):
@@ -103,12 +108,16 @@ class OrderState(Struct):
     #: The hold the order was placed with.
     placed_hold: Hold | None = None
     is_test: bool = False
-    #: When a person ended the hold it was placed with.
+    #: When a person last ended a hold: the one it was placed with, or a person's.
     released_at: datetime | None = None
     closed_cause: str | None = None
     pays_on_delivery: bool = False
     #: The whole order was delivered, whatever is known of its parcels.
     is_delivered: bool = False
+    #: When a person last held it.
+    held_at: datetime | None = None
+    #: When a person last took back that it was closed.
+    reopened_at: datetime | None = None
     parcels: tuple[Parcel, ...] = ()
     #: Its other numbers, of look-alikes that were answered with it.
     aliases: tuple[str, ...] = ()
@@ -132,6 +141,8 @@ class RefundReport(Struct, frozen=True):
     is_total: bool
     is_failed: bool
     occurred_at: datetime
+    #: The money went back another way: no total has it.
+    is_apart: bool = False
 
 
 class DisputeState(Struct, frozen=True):

@@ -62,6 +62,9 @@ class HistoryRow(Struct):
     trigger: str
     occurred_at: datetime
     received_at: datetime
+    #: Of an action: who did it, and who approved it.
+    actor: str | None = None
+    approved_by: str | None = None
 
 
 class OutboxRow(Struct):

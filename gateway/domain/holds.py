@@ -32,6 +32,7 @@ HOLDS: dict[Hold, HoldRule] = {
     "disputed": HoldRule(_EVERYTHING, "the dispute is won or lost"),
     "refund_owed": HoldRule(_EVERYTHING, "what was paid for the closed order is refunded"),
     "amount_mismatch": HoldRule(_EVERYTHING, "the payment that does not fit is refunded in full"),
+    "by_person": HoldRule(_EVERYTHING, "a person releases the order"),
     "suspected_brushing": HoldRule(_EVERYTHING, "a person releases the order"),
     "lookalike": HoldRule(_EVERYTHING, "a person releases the order"),
     "duplicate_payment": HoldRule(frozenset(), "one of the payments is refunded"),
@@ -63,7 +64,15 @@ def hold_of(order: OrderState, payments: Iterable[PaymentState]) -> Hold | None:
         found.add(_reason_of_surplus(order, owed, payments))
     if order.placed_hold is not None and order.released_at is None:
         found.add(order.placed_hold)
+    if is_held_by_person(order):
+        found.add("by_person")
     return next((hold for hold in HOLDS if hold in found), None) if found else None
+
+
+def is_held_by_person(order: OrderState) -> bool:
+    """Return whether a person held the order after it was last released."""
+    held_at, released_at = order.held_at, order.released_at
+    return held_at is not None and (released_at is None or held_at > released_at)
 
 
 def owed_back(order: OrderState) -> Decimal:

@@ -19,6 +19,7 @@ Status = Literal[
 Hold = Literal[
     "lookalike",
     "suspected_brushing",
+    "by_person",
     "disputed",
     "refund_owed",
     "amount_mismatch",

@@ -10,7 +10,7 @@ from uuid import UUID
 
 import msgspec
 
-from gateway.domain.events import Delivered, Shipped
+from gateway.domain.events import Delivered, ParcelCancelled, Shipped
 from gateway.domain.following import OrderState, Parcel
 
 
@@ -62,6 +62,19 @@ def deliver(event: Delivered, order: OrderState) -> bool | None:
     return None
 
 
+def known_by_tracking_no(tracking_no: str, order: OrderState) -> Parcel | None:
+    """Return the order's parcel with this number, one that left before one that was cancelled."""
+    found = [each for each in order.parcels if each.tracking_no == tracking_no]
+    return next((each for each in found if each.is_live()), found[0] if found else None)
+
+
+def cancel(event: ParcelCancelled, known: Parcel, order: OrderState) -> None:
+    """Mark a parcel as cancelled: the order is as if it had not left."""
+    cancelled = msgspec.structs.replace(known, cancelled_at=event.occurred_at)
+    order.parcels = tuple(cancelled if each is known else each for each in order.parcels)
+    _sum_up(order)
+
+
 def of_before(order: OrderState, *, new_id: Callable[[], UUID]) -> tuple[Parcel, ...]:
     """Return the parcel of an order that was shipped when orders had one and it had no row."""
     if order.shipped_at is None or order.tracking_no is None:
@@ -83,6 +96,9 @@ def of_before(order: OrderState, *, new_id: Callable[[], UUID]) -> tuple[Parcel,
 def _corrected(known: Parcel, event: Shipped) -> Parcel:
     """Return the parcel with what is told now: its own sender may correct it, others fill gaps."""
     is_own = bool(event.parcel_no) and event.parcel_no == known.parcel_no
+    if known.cancelled_at is not None and event.occurred_at > known.cancelled_at:
+        # It left after all.
+        known = msgspec.structs.replace(known, cancelled_at=None, shipped_at=event.occurred_at)
     return msgspec.structs.replace(
         known,
         carrier=(is_own and event.carrier) or known.carrier or event.carrier,
@@ -115,10 +131,15 @@ def _same_parcel(event: Shipped, order: OrderState) -> Parcel | None:
 
 
 def _sum_up(order: OrderState) -> None:
-    first = min(order.parcels, key=lambda parcel: (parcel.shipped_at, parcel.id))
+    live = [parcel for parcel in order.parcels if parcel.is_live()]
+    if not live:
+        order.shipped_at = order.carrier = order.tracking_no = None
+        order.completed_at = order.completed_at if order.is_delivered else None
+        return
+    first = min(live, key=lambda parcel: (parcel.shipped_at, parcel.id))
     order.shipped_at = first.shipped_at
     order.carrier, order.tracking_no = first.carrier or None, first.tracking_no or None
     if order.is_delivered:
         return
-    arrived = [parcel.delivered_at for parcel in order.parcels if parcel.delivered_at is not None]
-    order.completed_at = max(arrived) if len(arrived) == len(order.parcels) else None
+    arrived = [parcel.delivered_at for parcel in live if parcel.delivered_at is not None]
+    order.completed_at = max(arrived) if len(arrived) == len(live) else None

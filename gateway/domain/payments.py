@@ -85,6 +85,7 @@ def refund(
         is_total=event.cumulative,
         is_failed=is_failed,
         occurred_at=event.occurred_at,
+        is_apart=isinstance(event, events.RefundSucceeded) and event.is_apart,
     )
     known = refunds.of_before(payment, new_id=new_id)
     if any(_is_same(report, each) for each in known):
@@ -259,8 +260,8 @@ def _amount(event: events.PaymentSucceeded | _MoneyBack) -> str:
 
 def _is_same(one: RefundReport, other: RefundReport) -> bool:
     """Return whether two reports tell the same: a failure once for each refund, the rest in all."""
-    if (one.is_failed, one.is_total, one.refund_no) != (
-        other.is_failed, other.is_total, other.refund_no,
+    if (one.is_failed, one.is_total, one.is_apart, one.refund_no) != (
+        other.is_failed, other.is_total, other.is_apart, other.refund_no,
     ):  # fmt: skip
         return False
     if one.is_failed and one.refund_no:

@@ -17,8 +17,16 @@ def gone_back(reports: Iterable[RefundReport], disputes: Iterable[DisputeState])
     Reports are taken in the order of when they happened. A total replaces what was known if it is
     more; a refund of its own is added; a failed one takes itself back, or comes off the total that
     stood when it failed. What is told last of a refund counts: one that failed may succeed later,
-    under the same number. A lost dispute went back as well.
+    under the same number. What went back another way is in no total of the provider's, and comes
+    on top. A lost dispute went back as well.
     """
+    every = list(reports)
+    total = _told(each for each in every if not each.is_apart)
+    total += _told(each for each in every if each.is_apart)
+    return total + sum((each.amount for each in disputes if each.state == "lost"), Decimal(0))
+
+
+def _told(reports: Iterable[RefundReport]) -> Decimal:
     told = sorted(reports, key=lambda report: (report.occurred_at, report.is_failed))
     last = {report.refund_no: report for report in told if not report.is_total}
     total = Decimal(0)
@@ -28,7 +36,7 @@ def gone_back(reports: Iterable[RefundReport], disputes: Iterable[DisputeState])
             total = less if report.is_failed else max(total, report.amount)
         elif not report.is_failed and (not report.refund_no or last[report.refund_no] is report):
             total += report.amount
-    return total + sum((each.amount for each in disputes if each.state == "lost"), Decimal(0))
+    return total
 
 
 def of_before(payment: PaymentState, *, new_id: Callable[[], UUID]) -> tuple[RefundReport, ...]:

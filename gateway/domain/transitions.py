@@ -5,7 +5,8 @@ applied is parked with a reason. The status is not moved by hand: events add fac
 a parcel left, closed), and ``status_of`` says what they come to, in whatever order they arrived.
 """
 
-from gateway.domain.following import OrderState
+from gateway.domain import events
+from gateway.domain.following import OrderState, Step
 from gateway.domain.orders import Status
 
 #: (status, action) -> the status that it may make. Parts of a payment, partial refunds, parcels
@@ -31,6 +32,18 @@ TRANSITIONS: dict[tuple[Status, str], Status] = {
     ("closed", "refund_succeeded"): "refunded",
     # Refunded before it was told why.
     ("refunded", "cancelled"): "refunded",
+    # What people alone do. A release is possible whatever the status: it ends a hold.
+    ("closed", "reopened"): "pending_payment",
+    ("cancelling", "reopened"): "paid",
+    # `shipped` while another parcel is on its way.
+    ("shipped", "parcel_cancelled"): "paid",
+    ("pending_payment", "held"): "pending_payment",
+    ("paid", "held"): "paid",
+    ("shipped", "held"): "shipped",
+    ("pending_payment", "amended"): "pending_payment",
+    ("paid", "amended"): "paid",
+    ("pending_payment", "address_changed"): "pending_payment",
+    ("paid", "address_changed"): "paid",
 }
 
 #: Early, not impossible: these wait for the payment that must come before them, unless the buyer
@@ -73,3 +86,9 @@ def status_of(order: OrderState) -> Status:
     if order.shipped_at is not None:
         return "shipped"
     return "paid" if order.paid_at is not None else "pending_payment"
+
+
+def impossible(event: events.Event, at: Status) -> Step:
+    """Return the step of an event that the table does not list: it is parked."""
+    detail = f"{events.action(event)} cannot follow {at}"
+    return Step("parked", at, at, "impossible_transition", detail)

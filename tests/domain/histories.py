@@ -26,7 +26,7 @@ def told_of(random: Random, order_no: str = "W-1") -> list[events.Event]:
         for _ in range(random.choice((0, 0, 1, 2))):
             told += _money_back(random, order_no, random.choice(numbers), Decimal(amount))
     moves = _moves(random, order_no)
-    told += random.sample(moves, random.randint(0, 4))
+    told += random.sample(moves, random.randint(0, 6))
     return told
 
 
@@ -118,7 +118,7 @@ def _money_back(
 
 
 def _moves(random: Random, order_no: str) -> list[events.Event]:
-    minutes = random.sample(range(1, 60), 12)
+    minutes = random.sample(range(1, 60), 19)
     at = [_at(minute) for minute in minutes]
     first, second = f"{order_no}-SF", f"{order_no}-YT"
     amended = Amounts(goods=Decimal(90), payable=Decimal(90))
@@ -135,4 +135,11 @@ def _moves(random: Random, order_no: str) -> list[events.Event]:
         events.Amended(order_no, "CNY", amended, (), "00", at[9]),
         events.Released(order_no, "looked at", at[10]),
         events.Closed(order_no, "timed_out", at[11], only_unpaid=True),
+        events.HeldByPerson(order_no, "to be looked at", at[12]),
+        events.HeldByPerson(order_no, "once more", at[13]),
+        events.Released(order_no, "looked at again", at[14]),
+        events.Reopened(order_no, "they want it", at[15]),
+        events.ParcelCancelled(order_no, first, "did not leave", at[16]),
+        events.Shipped(order_no, "SF", first, at[17], random.choice(("", "p1"))),
+        events.ParcelCancelled(order_no, second, "came back", at[18]),
     ]

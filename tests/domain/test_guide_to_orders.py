@@ -51,6 +51,11 @@ def test_the_table_of_moves_is_the_codes() -> None:
         for from_, event, to in rows(ORDERS, "from | event")
         for status in named(from_)
     }
+    told |= {
+        (status, named(action)[0]): (named(to) or [status])[0]
+        for from_, action, to in rows(ORDERS, "from | action")
+        for status in named(from_)
+    }
     assert told == TRANSITIONS
 
 

@@ -16,7 +16,7 @@ from tests.stores.support import Database, order, submit
 _ORDER = (
     "status", "version", "hold", "paid", "refunded", "paid_at", "shipped_at", "completed_at",
     "closed_at", "carrier", "tracking_no", "closed_cause", "pays_on_delivery", "is_delivered",
-    "payable",
+    "payable", "held_at", "released_at", "reopened_at",
 )  # fmt: skip
 _MONEY = """
     SELECT p.standing, p.amount, p.refunded, p.order_id IS NOT NULL AS is_paired,
@@ -40,11 +40,11 @@ _MONEY = """
 
 async def in_sql(ledger: Database, order_no: str) -> dict[str, Any]:
     stored = await order(ledger, order_no)
-    sent = "SELECT carrier, tracking_no, parcel_no, delivered_at FROM parcels ORDER BY shipped_at"
+    sent = "SELECT carrier, tracking_no, parcel_no, delivered_at, cancelled_at FROM parcels"
     return {
         "order": {name: stored[name] for name in _ORDER},
         "payments": sorted(tuple(map(_plain, row)) for row in await ledger.fetch(_MONEY)),
-        "parcels": [tuple(row) for row in await ledger.fetch(sent)],
+        "parcels": sorted(tuple(map(str, row)) for row in await ledger.fetch(sent)),
         "waiting": await ledger.fetchval("SELECT count(*) FROM waiting"),
         "parked": sorted(
             row[0] for row in await ledger.fetch("SELECT reason FROM parked WHERE reason <> 'x'")
@@ -77,10 +77,13 @@ def in_memory(machine: Machine) -> dict[str, Any]:
             )
             for each in machine.payments.values()
         ),
-        "parcels": [
-            (each.carrier, each.tracking_no, each.parcel_no, each.delivered_at)
-            for each in sorted(state.parcels, key=lambda each: each.shipped_at)
-        ],
+        "parcels": sorted(
+            (
+                each.carrier, each.tracking_no, each.parcel_no, str(each.delivered_at),
+                str(each.cancelled_at),
+            )
+            for each in state.parcels
+        ),
         "waiting": len(machine.waiting),
         "parked": sorted(row.reason for row in machine.parked),
         "topics": [row.topic for row in machine.outbox],

@@ -6,10 +6,10 @@
 WITH events AS (
     INSERT INTO order_events (
         id, order_id, source, source_key, action, from_status, to_status, outcome, reason, detail,
-        trigger, occurred_at, received_at
+        trigger, occurred_at, received_at, actor, approved_by
     )
     SELECT id, order_id, source, source_key, action, from_status, to_status, outcome, reason,
-           detail, trigger, occurred_at, received_at
+           detail, trigger, occurred_at, received_at, actor, approved_by
       FROM json_populate_recordset(null::order_events, $1::json)
         ON CONFLICT (source, source_key) DO NOTHING
     RETURNING 1
@@ -22,7 +22,8 @@ WITH events AS (
            completed_at = c.completed_at, closed_at = c.closed_at, carrier = c.carrier,
            tracking_no = c.tracking_no, released_at = c.released_at,
            closed_cause = c.closed_cause, pays_on_delivery = c.pays_on_delivery,
-           is_delivered = c.is_delivered, updated_at = now()
+           is_delivered = c.is_delivered, held_at = c.held_at, reopened_at = c.reopened_at,
+           updated_at = now()
       FROM changes c
            -- The array: by index also in a generic plan that was made while the table was empty.
      WHERE o.id = c.id AND o.id = ANY (ARRAY(SELECT id FROM changes))
@@ -73,8 +74,10 @@ WITH events AS (
     SELECT provider, name, payment_id FROM json_populate_recordset(null::payment_names, $13::json)
         ON CONFLICT DO NOTHING
 ), refunds_told AS (
-    INSERT INTO refunds (id, payment_id, refund_no, amount, is_total, is_failed, occurred_at)
-    SELECT id, payment_id, refund_no, amount, is_total, is_failed, occurred_at
+    INSERT INTO refunds (
+        id, payment_id, refund_no, amount, is_total, is_failed, occurred_at, is_apart
+    )
+    SELECT id, payment_id, refund_no, amount, is_total, is_failed, occurred_at, is_apart
       FROM json_populate_recordset(null::refunds, $14::json)
 ), disputed AS (
     INSERT INTO disputes (
@@ -88,14 +91,17 @@ WITH events AS (
            due_at = excluded.due_at
 ), sent AS (
     INSERT INTO parcels (
-        id, order_id, carrier, tracking_no, parcel_no, lines, shipped_at, delivered_at
+        id, order_id, carrier, tracking_no, parcel_no, lines, shipped_at, delivered_at,
+        cancelled_at
     )
-    SELECT id, order_id, carrier, tracking_no, parcel_no, lines, shipped_at, delivered_at
+    SELECT id, order_id, carrier, tracking_no, parcel_no, lines, shipped_at, delivered_at,
+           cancelled_at
       FROM json_populate_recordset(null::parcels, $16::json)
         ON CONFLICT (id) DO UPDATE
        SET carrier = excluded.carrier, tracking_no = excluded.tracking_no,
            parcel_no = excluded.parcel_no, lines = excluded.lines,
-           shipped_at = excluded.shipped_at, delivered_at = excluded.delivered_at
+           shipped_at = excluded.shipped_at, delivered_at = excluded.delivered_at,
+           cancelled_at = excluded.cancelled_at
 ), raw_stored AS (
     INSERT INTO raw_messages (id, source, body, received_at)
     SELECT * FROM unnest($9::uuid[], $10::text[], $11::bytea[], $12::timestamptz[])
