@@ -35,7 +35,7 @@ OTHER_VARIABLES = frozenset(
     }
 )
 #: Read from the file alone.
-FILE_ONLY = frozenset({"channels", "accounts"})
+FILE_ONLY = frozenset({"channels", "accounts", "targets"})
 _FIELD = re.compile(r"    (\w+): ")
 _HEADING = re.compile(r"    # --- (.+) ---")
 #: Units by the end of a name, the longest first; and those that no name says.

@@ -2,10 +2,11 @@
 
 import asyncio
 import logging
+from collections.abc import Mapping
 from datetime import timedelta
 
 from gateway.runtime.clock import Clock
-from gateway.stores.postgres.maintenance import Maintenance
+from gateway.stores.postgres.maintenance import Maintenance, MonthlyTable
 from workers import metrics
 from workers.rounds import Rounds
 
@@ -17,8 +18,8 @@ _ROUND_S = 60.0
 class Housekeeper:
     """Keeps the ledger within its bounds, once a minute. Every step may be repeated.
 
-    Raw messages are kept ``raw_months`` months beside the present one, rejected callbacks
-    ``rejected_retention_h`` hours and ``rejected_rows_max`` rows.
+    Raw messages, attempts of deliveries and the change feed are kept so many months beside the
+    present one, rejected callbacks ``rejected_retention_h`` hours and ``rejected_rows_max`` rows.
     """
 
     def __init__(
@@ -27,14 +28,14 @@ class Housekeeper:
         maintenance: Maintenance,
         clock: Clock,
         rounds: Rounds,
-        raw_months: int,
+        months: Mapping[MonthlyTable, int],
         rejected_retention_h: int,
         rejected_rows_max: int,
     ) -> None:
         self._maintenance = maintenance
         self._clock = clock
         self._rounds = rounds
-        self._raw_months = raw_months
+        self._months = months
         self._rejected_retention = timedelta(hours=rejected_retention_h)
         self._rejected_rows_max = rejected_rows_max
 
@@ -46,9 +47,10 @@ class Housekeeper:
         """Do all steps once; nothing is left then. Raises ``Unavailable``."""
         now = self._clock.now()
         await self._maintenance.create_months(now)
-        for name in await self._maintenance.drop_months(now, self._raw_months):
-            metrics.DELETED.labels("partitions").inc()
-            _log.info("dropped a month of raw messages", extra={"partition": name})
+        for table, keep in self._months.items():
+            for name in await self._maintenance.drop_months(now, keep, table):
+                metrics.DELETED.labels("partitions").inc()
+                _log.info("dropped a month", extra={"partition": name})
         windows = await self._maintenance.delete_expired_windows()
         metrics.DELETED.labels("windows").inc(windows)
         callbacks = await self._maintenance.delete_rejected_callbacks(

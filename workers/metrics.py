@@ -27,7 +27,7 @@ TIMED_OUT = Counter(
 )
 DELETED = Counter(
     "tidegate_deleted", "What the housekeeper deleted because its time was over.", ["what"]
-)  # partitions of raw messages; rows of windows, rejected_callbacks
+)  # monthly partitions; rows of windows, rejected_callbacks
 PARKED_OPEN = Gauge(
     "tidegate_parked_open", "Rows of `parked` that wait for a person, by reason.", ["reason"]
 )

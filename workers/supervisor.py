@@ -104,7 +104,11 @@ def tasks(gateway: Gateway) -> dict[str, lifecycle.Task]:
             maintenance=gateway.maintenance,
             clock=gateway.clock,
             rounds=rounds["housekeeper"],
-            raw_months=settings.raw_months,
+            months={
+                "raw_messages": settings.raw_months,
+                "delivery_attempts": settings.attempts_months,
+                "order_changes": settings.changes_months,
+            },
             rejected_retention_h=settings.refused_keep_h,
             rejected_rows_max=settings.refused_rows_max,
         ),

@@ -1,7 +1,7 @@
 """What a reload changes: the difference of two configurations, by names, and never a secret.
 
-Pure. Accounts, channels, limits and secrets change while the process runs. Everything else that
-differs needs a restart: it is named, and nothing of it changes.
+Pure. Accounts, channels, targets, limits and secrets change while the process runs. Everything else
+that differs needs a restart: it is named, and nothing of it changes.
 """
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -14,18 +14,26 @@ from msgspec import Struct
 from gateway.runtime import settings_checks
 from gateway.runtime.live import Limits
 from gateway.runtime.settings import Account, Channel, Settings
+from gateway.runtime.settings_targets import Target
 
 T = TypeVar("T")
 
-#: Every setting that a reload can change. ``accounts`` and ``inventory_token`` change also where
-#: the file names the same secret as before, which reads differently now.
-LIVE = frozenset({"accounts", "channels", "inventory_token", *Limits.__struct_fields__})
+#: Every setting that a reload can change. ``accounts``, ``targets`` and ``inventory_token`` change
+#: also where the file names the same secret as before, which reads differently now.
+LIVE = frozenset({"accounts", "channels", "targets", "inventory_token", *Limits.__struct_fields__})
 
 
 class ConfiguredAccount(Struct, frozen=True):
     """An account as it is configured, its secrets as digests."""
 
     account: Account
+    secrets: tuple[bytes, ...]
+
+
+class ConfiguredTarget(Struct, frozen=True):
+    """A target as it is configured, its secrets as digests."""
+
+    target: Target
     secrets: tuple[bytes, ...]
 
 
@@ -39,6 +47,8 @@ class Configuration(Struct, frozen=True):
     #: By ``provider/name``.
     accounts: Mapping[str, ConfiguredAccount] = {}
     inventory_token: bytes = b""
+    #: By name; of a worker alone.
+    targets: Mapping[str, ConfiguredTarget] = {}
 
 
 class Plan(Struct, frozen=True):
@@ -48,6 +58,7 @@ class Plan(Struct, frozen=True):
     channels: Sequence[str] = ()
     limits: Sequence[str] = ()
     secrets: Sequence[str] = ()
+    targets: Sequence[str] = ()
     #: The settings that differ and stay as they are.
     needs_restart: Sequence[str] = ()
 
@@ -58,6 +69,7 @@ class Plan(Struct, frozen=True):
             "channels": self.channels,
             "limits": self.limits,
             "secrets": self.secrets,
+            "targets": self.targets,
         }
         found = [f"{name} {', '.join(changes)}" for name, changes in parts.items() if changes]
         return "; ".join(found) or "nothing"
@@ -85,6 +97,7 @@ def plan(before: Configuration, after: Configuration, *, limits: Collection[str]
             if name in limits and getattr(old, name) != getattr(new, name)
         ],
         secrets=[] if before.inventory_token == after.inventory_token else ["~ inventory_token"],
+        targets=_changes(before.targets, after.targets, _target_differences),
         needs_restart=[
             name
             for name in Settings.__struct_fields__
@@ -122,6 +135,14 @@ def _account_differences(before: ConfiguredAccount, after: ConfiguredAccount) ->
         yield "channels"
     if before.account.is_test != after.account.is_test:
         yield "is_test"
+
+
+def _target_differences(before: ConfiguredTarget, after: ConfiguredTarget) -> Iterator[str]:
+    if before.secrets != after.secrets:
+        yield "secrets"
+    for name in Target.__struct_fields__:
+        if name != "secrets" and getattr(before.target, name) != getattr(after.target, name):
+            yield name
 
 
 def _channel_differences(before: Channel, after: Channel) -> Iterator[str]:

@@ -2,7 +2,7 @@
 
 A setting ``drain_s`` is the environment variable ``TIDEGATE_DRAIN_S`` or the key ``drain_s``
 of the file that ``TIDEGATE_CONFIG`` names (``./tidegate.toml`` where it is not set and the
-file exists). The environment wins. Channels and provider accounts live in the file.
+file exists). The environment wins. Channels, provider accounts and targets live in the file.
 A wrong or contradictory set raises ``SettingsError``: nothing starts on half a configuration.
 ``settings_source`` reads them, ``settings_checks`` finds contradictions.
 """
@@ -16,6 +16,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from gateway.runtime import file_faults
+from gateway.runtime.settings_targets import Target
 
 ENV_PREFIX = "TIDEGATE_"
 
@@ -236,6 +237,10 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
     #: Months that raw messages are stored; whole partitions are dropped.
     raw_months: Count = 6
+    #: Months that attempts of deliveries are stored; whole partitions are dropped.
+    attempts_months: Count = 3
+    #: Months that the change feed reaches back; whole partitions are dropped.
+    changes_months: Count = 6
     #: Hours that rejected callbacks are stored, for `tidegate callbacks refused`.
     refused_keep_h: Count = 72
     #: Rejected callbacks stored at most; the oldest are deleted first.
@@ -265,6 +270,9 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     channels: list[Channel] = msgspec.field(default_factory=_default_channels)
     #: Payment provider accounts whose callbacks are accepted; none by default.
     accounts: list[Account] = []
+    #: Targets: warehouses, ERPs and event buses that changes of orders are handed on to; none by
+    #: default.
+    targets: list[Target] = []
 
 
 def secret(reference: str, environ: Mapping[str, str] | None = None) -> str:
@@ -300,4 +308,9 @@ def shown(settings: Settings) -> dict[str, Any]:
         plain[name] = "configured" if plain[name] else "not set"
     for account in plain["accounts"]:
         account["secrets"] = ["configured"] * len(account["secrets"])
+    for target in plain["targets"]:
+        target["secrets"] = ["configured"] * len(target["secrets"])
+        # It may hold a password.
+        if target["kind"] == "redis_stream":
+            target["url"] = "configured"
     return plain

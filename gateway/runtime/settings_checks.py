@@ -1,6 +1,6 @@
 """Settings that contradict each other, or name what is not there."""
 
-from gateway.runtime import addresses
+from gateway.runtime import addresses, settings_targets
 from gateway.runtime.settings import Settings, SettingsError
 
 
@@ -17,6 +17,8 @@ def check(settings: Settings) -> None:
         seen.add((account.provider, account.name))
         if unknown := set(account.channels) - set(names):
             raise SettingsError(f"{label} names unknown channels {', '.join(sorted(unknown))}")
+    for fault in settings_targets.faults(settings.targets, names):
+        raise SettingsError(fault)
     if settings.database_pool_max < 2 * settings.batches_in_flight + 3:
         raise SettingsError(
             f"database_pool_max is {settings.database_pool_max}, but two lanes of "

@@ -14,7 +14,7 @@ from gateway.runtime.settings import ENV_PREFIX, Settings, SettingsError
 DEFAULT_FILE = Path("tidegate.toml")
 
 _CONFIG = f"{ENV_PREFIX}CONFIG"
-_FILE_ONLY = frozenset({"channels", "accounts"})
+_FILE_ONLY = frozenset({"channels", "accounts", "targets"})
 
 
 def load(environ: Mapping[str, str] | None = None) -> Settings:

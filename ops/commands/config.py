@@ -47,6 +47,15 @@ _EXAMPLE_TAIL = """\
 #channels = ["web", "app"]
 #secrets = ["env:STRIPE_WEBHOOK_SECRET"]
 #options = { livemode = true }
+
+# A target: a warehouse, an ERP or an event bus that changes of orders are handed on to.
+#[[targets]]
+#name = "warehouse"
+#kind = "webhook"
+#url = "https://wms.example.com/tidegate"
+#secrets = ["env:WAREHOUSE_WEBHOOK_SECRET"]
+#topics = ["order.paid", "order.cancelling"]
+#has_private = true
 """
 
 

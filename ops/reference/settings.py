@@ -7,6 +7,7 @@ from msgspec import inspect as types
 
 from gateway.runtime import reload_plan
 from gateway.runtime.settings import ENV_PREFIX, Account, Channel, Settings
+from gateway.runtime.settings_targets import Target
 from ops import effective
 from ops.reference import markdown
 
@@ -40,7 +41,11 @@ def _setting(field: types.Field, reason: str) -> str:
     head = f"### `{field.name}`\n\n{reason}\n\n"
     changes = "changes on SIGHUP" if field.name in reload_plan.LIVE else "needs a restart"
     if field.name in effective.FILE_ONLY:
-        tables: dict[str, type[msgspec.Struct]] = {"channels": Channel, "accounts": Account}
+        tables: dict[str, type[msgspec.Struct]] = {
+            "channels": Channel,
+            "accounts": Account,
+            "targets": Target,
+        }
         rows = _table(tables[field.name])
         return f"{head}Only in the file, a table for each · {changes}\n\n{rows}"
     facts = [markdown.code(ENV_PREFIX + field.name.upper()), *_facts(field), changes]

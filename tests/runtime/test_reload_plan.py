@@ -7,8 +7,9 @@ import pytest
 
 from gateway.runtime import reload_plan
 from gateway.runtime.live import Limits
-from gateway.runtime.reload_plan import Configuration, ConfiguredAccount, Plan
+from gateway.runtime.reload_plan import Configuration, ConfiguredAccount, ConfiguredTarget, Plan
 from gateway.runtime.settings import Account, Channel, Settings, SettingsError
+from gateway.runtime.settings_targets import Target
 
 WEB, APP = Channel("web"), Channel("app")
 URL = "postgresql://tidegate:hush@db/tidegate"
@@ -17,6 +18,11 @@ URL = "postgresql://tidegate:hush@db/tidegate"
 def account(name: str, *secrets: str, **changes: Any) -> ConfiguredAccount:
     made = Account("stripe", name, **{"channels": ["web"], "secrets": ["file:s"], **changes})
     return ConfiguredAccount(made, tuple(map(reload_plan.digest, secrets or ["one"])))
+
+
+def target(name: str, *secrets: str, **changes: Any) -> ConfiguredTarget:
+    made = Target(name=name, **{"kind": "webhook", "url": "https://h/", **changes})
+    return ConfiguredTarget(made, tuple(map(reload_plan.digest, secrets or ["one"])))
 
 
 def configured(*accounts: ConfiguredAccount, token: str = "", **settings: Any) -> Configuration:
@@ -51,7 +57,7 @@ def test_everything_that_changes_is_in_one_line() -> None:
 
 def test_without_a_change_nothing_is_said() -> None:
     same = configured(account("main"))
-    assert planned(same, same) == Plan([], [], [], [], [])
+    assert planned(same, same) == Plan([], [], [], [], [], [])
     assert planned(same, same).text() == "nothing"
 
 
@@ -116,6 +122,20 @@ def test_what_changes_may_not_contradict_what_stays() -> None:
         reload_plan.in_force(broken, after)
 
 
+@pytest.mark.parametrize(
+    ("changed", "what"),
+    [
+        (target("wms", "two"), "secrets"),
+        (target("wms", "one", topics=["order.paid"]), "topics"),
+        (target("wms", "one", url="https://other/", has_private=True), "url, has_private"),
+    ],
+)
+def test_a_changed_target_is_named_with_what_changed(changed: ConfiguredTarget, what: str) -> None:
+    before = Configuration(configured().settings, targets={"wms": target("wms", "one")})
+    after = Configuration(before.settings, targets={"wms": changed, "erp": target("erp")})
+    assert planned(before, after).text() == f"targets + erp, ~ wms ({what})"
+
+
 def test_a_limit_that_the_process_does_not_use_is_not_named() -> None:
     plan = reload_plan.plan(configured(), configured(key_burst=7, port=1), limits=frozenset())
     assert (plan.limits, plan.needs_restart) == ([], ["port"])
@@ -132,9 +152,12 @@ def test_every_setting_changes_live_or_needs_a_restart(name: str) -> None:
     elif isinstance(value, list):
         other = value[:1]
     after = Configuration(settings=msgspec.structs.replace(before.settings, **{name: other}))
-    after = msgspec.structs.replace(after, inventory_token=reload_plan.digest("t"))
+    after = msgspec.structs.replace(
+        after, inventory_token=reload_plan.digest("t"), targets={"wms": target("wms")}
+    )
     plan = planned(configured(account("main")), after)
     live = {"accounts": plan.accounts, "channels": plan.channels, "inventory_token": plan.secrets}
+    live["targets"] = plan.targets
     found = bool(live.get(name)) or any(line.startswith(f"{name} ") for line in plan.limits)
     assert found == (name in reload_plan.LIVE)
     assert plan.needs_restart == ([] if name in reload_plan.LIVE else [name])

@@ -30,7 +30,7 @@ _TEMPLATE = "tidegate_template"
 _EMPTIED = "tidegate_emptied"
 # As replica, no trigger guards the history. Whatever an earlier test left connected is ended
 # first; the months that it made are dropped.
-_EMPTY = """
+_EMPTY = r"""
 SET session_replication_role = replica;
 SELECT pg_terminate_backend(pid) FROM pg_stat_activity
  WHERE datname = current_database() AND pid <> pg_backend_pid();
@@ -46,7 +46,7 @@ BEGIN
     END LOOP;
     FOR name IN
         SELECT c.relname FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
-         WHERE c.relkind = 'r' AND c.relname ~ '^raw_messages_203'
+         WHERE c.relkind = 'r' AND c.relname ~ '_203\d_\d\d$'
     LOOP
         EXECUTE format('DROP TABLE %I', name);
     END LOOP;

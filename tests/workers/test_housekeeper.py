@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from gateway.domain.errors import Unavailable
+from gateway.stores.postgres import maintenance
 from gateway.wiring import Gateway
 from tests.stores.support import Database
 from tests.support.fakes.clock import ManualClock
@@ -20,7 +21,7 @@ def housekeeper(gateway: Gateway, clock: ManualClock) -> Housekeeper:
         maintenance=gateway.maintenance,
         clock=clock,
         rounds=Rounds(task="housekeeper", clock=clock, overdue_s=60.0),
-        raw_months=6,
+        months={"raw_messages": 6, "delivery_attempts": 3, "order_changes": 6},
         rejected_retention_h=72,
         rejected_rows_max=5,
     )
@@ -37,14 +38,17 @@ async def test_a_round_makes_months_drops_months_and_purges(
     clock = ManualClock()
     clock.at = datetime(2031, 11, 15, tzinfo=UTC)
     await housekeeper(gateway, clock).round()
-    assert {f"raw_messages_2031_{month}" for month in (11, 12)} <= await months(ledger)
+    made = {f"{table}_2031_{month}" for table in maintenance.MONTHLY for month in (11, 12)}
+    assert made <= await months(ledger)
     await ledger.execute(
         "INSERT INTO fingerprints VALUES ('x', gen_random_uuid(), now() - interval '1 hour')"
     )
     clock.at = datetime(2032, 6, 1, tzinfo=UTC)
     await housekeeper(gateway, clock).round()
-    assert "raw_messages_2031_11" not in await months(ledger)
-    assert "raw_messages_2031_12" in await months(ledger)
+    kept = await months(ledger)
+    assert "raw_messages_2031_11" not in kept
+    assert {"raw_messages_2031_12", "order_changes_2031_12"} <= kept
+    assert "delivery_attempts_2031_12" not in kept
     assert await ledger.fetchval("SELECT count(*) FROM fingerprints") == 0
 
 

@@ -1,8 +1,9 @@
 """Maintenance of the ledger: monthly partitions, expired rows, events that wait too long."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from typing import Literal
 from uuid import UUID
 
 import asyncpg
@@ -11,6 +12,13 @@ from msgspec import Struct
 from gateway.stores.postgres import errors
 from gateway.stores.postgres.statements import sql
 
+#: The tables with a partition for each month, and the column that says of which one a row is.
+MonthlyTable = Literal["raw_messages", "order_changes", "delivery_attempts"]
+MONTHLY: Mapping[MonthlyTable, str] = {
+    "raw_messages": "received_at",
+    "order_changes": "relayed_at",
+    "delivery_attempts": "started_at",
+}
 #: Partitions created ahead of the present month.
 MONTHS_AHEAD = 2
 _BATCH_ROWS = 5000
@@ -50,59 +58,68 @@ class Maintenance:
     async def create_months(self, now: datetime) -> None:
         """Create the partitions of this month and the next ``MONTHS_AHEAD`` that are missing.
 
-        A month that began without its partition stays without: its messages are in the default
+        A month that began without its partition stays without: its rows are in the default
         partition, and ``drop_months`` deletes them there when they have expired.
         """
         this = _month(now)
         with errors.translated():
-            made = {name for (name,) in await self._pool.fetch(sql("list_month_partitions"))}
-            for month in range(this, this + MONTHS_AHEAD + 1):
-                first, after = _first_day(month), _first_day(month + 1)
-                if f"raw_messages_{first:%Y_%m}" in made:
-                    continue
-                if await self._pool.fetchval(sql("has_unpartitioned_messages"), first, after):
-                    continue
-                await self._pool.execute(
-                    sql("create_month_partition").format(
-                        year=first.year,
-                        month=first.month,
-                        next_year=after.year,
-                        next_month=after.month,
-                    )
-                )
+            for table, column in MONTHLY.items():
+                rows = await self._pool.fetch(sql("list_month_partitions"), table)
+                made = {name for (name,) in rows}
+                for month in range(this, this + MONTHS_AHEAD + 1):
+                    if f"{table}_{_first_day(month):%Y_%m}" not in made:
+                        await self._create_month(table, column, month)
 
-    async def drop_months(self, now: datetime, keep: int) -> list[str]:
-        """Drop partitions of raw messages older than ``keep`` months; return their names."""
+    async def _create_month(self, table: str, column: str, month: int) -> None:
+        first, after = _first_day(month), _first_day(month + 1)
+        has_rows = sql("has_unpartitioned_rows").format(table=table, column=column)
+        if await self._pool.fetchval(has_rows, first, after):
+            return
+        await self._pool.execute(
+            sql("create_month_partition").format(
+                table=table,
+                year=first.year,
+                month=first.month,
+                next_year=after.year,
+                next_month=after.month,
+            )
+        )
+
+    async def drop_months(
+        self, now: datetime, keep: int, table: MonthlyTable = "raw_messages"
+    ) -> list[str]:
+        """Drop partitions of a table older than ``keep`` months; return their names."""
         oldest = _month(now) - keep
         dropped = []
         with errors.translated():
-            for (name,) in await self._pool.fetch(sql("list_month_partitions")):
-                match = re.fullmatch(r"raw_messages_(\d{4})_(\d{2})", name)
+            for (name,) in await self._pool.fetch(sql("list_month_partitions"), table):
+                match = re.fullmatch(rf"{table}_(\d{{4}})_(\d{{2}})", name)
                 if match and int(match[1]) * 12 + int(match[2]) - 1 < oldest:
                     await self._pool.execute(f"DROP TABLE {name}")
                     dropped.append(name)
-            await self._in_batches("delete_unpartitioned_messages", _first_day(oldest))
+            delete = sql("delete_unpartitioned_rows").format(table=table, column=MONTHLY[table])
+            await self._in_batches(delete, _first_day(oldest))
         return dropped
 
     async def delete_expired_windows(self) -> int:
         """Delete fingerprints and velocity counts whose window has ended; return the row count."""
         with errors.translated():
-            return await self._in_batches("delete_expired_fingerprints") + await self._in_batches(
-                "delete_expired_velocity"
-            )
+            return await self._in_batches(
+                sql("delete_expired_fingerprints")
+            ) + await self._in_batches(sql("delete_expired_velocity"))
 
     async def delete_rejected_callbacks(self, before: datetime, rows_max: int) -> int:
         """Delete rejected callbacks from before a time, then the oldest beyond ``rows_max``."""
         with errors.translated():
             return await self._in_batches(
-                "delete_rejected_callbacks_before", before
-            ) + await self._in_batches("delete_oldest_rejected_callbacks", rows_max)
+                sql("delete_rejected_callbacks_before"), before
+            ) + await self._in_batches(sql("delete_oldest_rejected_callbacks"), rows_max)
 
-    async def _in_batches(self, name: str, *arguments: object) -> int:
+    async def _in_batches(self, statement: str, *arguments: object) -> int:
         """Repeat a deletion until it no longer finds a full batch; return the row count."""
         gone = 0
         while True:
-            tag = await self._pool.execute(sql(name), *arguments, _BATCH_ROWS)
+            tag = await self._pool.execute(statement, *arguments, _BATCH_ROWS)
             rows = int(tag.rpartition(" ")[2])
             gone += rows
             if rows < _BATCH_ROWS:
