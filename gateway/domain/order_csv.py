@@ -7,7 +7,8 @@ from datetime import datetime
 
 import msgspec
 
-from gateway.domain.views import OrderView, RecipientView
+from gateway.domain.order_details import OrderDetail
+from gateway.domain.views import RecipientView
 
 COLUMNS = (
     "id", "channel", "order_no", "status", "version", "hold", "is_test", "buyer_id", "currency",
@@ -16,7 +17,8 @@ COLUMNS = (
     "postcode", "id_number", "remark", "carrier", "tracking_no", "placed_at", "received_at",
     "updated_at", "paid_at", "shipped_at", "completed_at", "closed_at", "stock_check", "items",
     "attributes", "unreadable", "tax", "tax_included", "platform_state", "unclear",
-    "owed", "closed_cause", "pays_on_delivery",
+    "owed", "closed_cause", "pays_on_delivery", "providers", "transaction_ids", "tracking_nos",
+    "payments",
 )  # fmt: skip
 
 #: What makes a spreadsheet take a cell for a formula (OWASP, CSV Injection).
@@ -32,12 +34,12 @@ def head() -> bytes:
     return _written([COLUMNS])
 
 
-def rows(orders: Iterable[OrderView]) -> bytes:
+def rows(orders: Iterable[OrderDetail]) -> bytes:
     """Return a line for each order (RFC 4180, UTF-8), masked where the views are."""
     return _written([_row(order) for order in orders])
 
 
-def _row(order: OrderView) -> tuple[str, ...]:
+def _row(order: OrderDetail) -> tuple[str, ...]:
     to, amounts = order.recipient or _NOBODY, order.amounts
     attributes = "" if order.attributes is None else msgspec.json.encode(order.attributes).decode()
     return (
@@ -55,7 +57,10 @@ def _row(order: OrderView) -> tuple[str, ...]:
         " ".join(order.unreadable), amounts.tax, _flag(amounts.tax_included),
         _harmless(order.platform_state),
         " ".join(order.unclear), amounts.owed, order.closed_cause or "",
-        _flag(order.pays_on_delivery),
+        _flag(order.pays_on_delivery), _listed(each.provider for each in order.payments),
+        _listed(each.transaction_id for each in order.payments),
+        _listed(each.tracking_no for each in order.parcels),
+        msgspec.json.encode(order.payments).decode(),
     )  # fmt: skip
 
 
@@ -64,6 +69,11 @@ def _harmless(text: str | None) -> str:
     if not text:
         return ""
     return f"'{text}" if text.startswith(_FORMULA) else text
+
+
+def _listed(texts: Iterable[str]) -> str:
+    """Return texts in one cell, each once, with spaces in between."""
+    return _harmless(" ".join(dict.fromkeys(texts)))
 
 
 def _flag(is_set: bool) -> str:

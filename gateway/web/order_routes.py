@@ -7,7 +7,7 @@ from gateway.domain.orders import Status, Submission
 from gateway.domain.remarks import RemarkChange
 from gateway.web import apis
 from gateway.web.handlers.exports import ExportHandler
-from gateway.web.handlers.order_filter import LIMIT_MAX
+from gateway.web.handlers.order_filter import LIMIT_MAX, SCAN_DAYS_MAX
 from gateway.web.handlers.orders import OrderHandler, OrderResult
 from gateway.web.handlers.queries import History, OrderPage, QueryHandler
 from gateway.web.handlers.remarks import VERSION_PATTERN, RemarkHandler
@@ -22,6 +22,11 @@ _AGE = Header(
     {"type": "integer", "minimum": 1},
     "Sent only while the primary is unavailable or lists are shed: the answer has everything that "
     "was acknowledged at least this many seconds ago.",
+)
+#: Of a filter that no index serves.
+_BOUNDED = (
+    f"Together with a time of `placed_` or `paid_` of at most {SCAN_DAYS_MAX} days, or with what "
+    "finds few orders: `order_no`, `phone`, `tracking_no`, `transaction_id`."
 )
 _FILTERS = [
     Parameter("channel", "query", _TEXT, "Orders of this channel."),
@@ -50,6 +55,33 @@ _FILTERS = [
         {"type": "string", "enum": ["true", "false"]},
         "Orders that were paid in part and are still due, or all others.",
     ),
+    Parameter(
+        "paid_from",
+        "query",
+        _TIME,
+        "Orders paid at or after this time; sorted by when they were paid, the last first.",
+    ),
+    Parameter("paid_to", "query", _TIME, "Orders paid before this time; sorted likewise."),
+    Parameter("tracking_no", "query", _TEXT, "The order of a parcel with this tracking number."),
+    Parameter(
+        "transaction_id",
+        "query",
+        _TEXT,
+        "The order of a payment with this number, be it any that its provider has for it.",
+    ),
+    Parameter("provider", "query", _TEXT, f"Orders with a payment of this provider. {_BOUNDED}"),
+    Parameter("buyer_id", "query", _TEXT, f"Orders of this buyer. {_BOUNDED}"),
+    Parameter(
+        "region",
+        "query",
+        _TEXT,
+        "Orders that go there: a country, or with province, city and district as the orders have "
+        f"them, as in `CN/Zhejiang/Hangzhou`. {_BOUNDED}",
+    ),
+    Parameter(
+        "updated_from", "query", _TIME, f"Orders last changed at or after this time. {_BOUNDED}"
+    ),
+    Parameter("updated_to", "query", _TIME, f"Orders last changed before this time. {_BOUNDED}"),
 ]
 _LOCATION = Header("Location", {"type": "string"}, "The path of the order.")
 _REPLAYED = Header(

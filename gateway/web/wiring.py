@@ -124,13 +124,17 @@ def build_server(
             limits=gateway.limits,
         ),
         queries=QueryHandler(
-            reader=reader, journal=gateway.journal_monitor, response_cache=response_cache
+            reader=reader,
+            journal=gateway.journal_monitor,
+            response_cache=response_cache,
+            clock=gateway.clock,
         ),
         exports=ExportHandler(
             reader=reader,
             audit=AuditLog(pool=gateway.stores.primary_reads),
             admission=gateway.admission,
             limits=gateway.limits,
+            clock=gateway.clock,
         ),
         stream=StreamHandler(
             admission=gateway.admission,

@@ -193,7 +193,7 @@ async def test_the_history_tells_the_steps_in_their_order(gateway: Gateway) -> N
 
 
 async def numbers(gateway: Gateway, **wanted: Any) -> list[str]:
-    return [order.order_no for order in (await reading(gateway).page(Filter(**wanted))).value]
+    return [order.order_no for order, _ in (await reading(gateway).page(Filter(**wanted))).value]
 
 
 async def test_a_page_is_narrowed_by_each_filter(gateway: Gateway) -> None:
@@ -220,7 +220,7 @@ async def test_pages_lead_through_all_orders_once_even_with_equal_times(gateway:
     seen: list[str] = []
     after = None
     while page := (await reading(gateway).page(Filter(limit=7, after=after))).value:
-        seen += [order.id for order in page]
-        after = (page[-1].placed_at, UUID(page[-1].id))
+        seen += [order.id for order, _ in page]
+        after = (page[-1][0].placed_at, UUID(page[-1][0].id))
     assert len(seen) == len(set(seen)) == 25
     assert seen == sorted(seen, reverse=True)

@@ -182,7 +182,7 @@ async def test_a_list_of_test_orders_reads_no_others(
 
 def _listing(is_test: str) -> str:
     """Return the statement of a page with its values, as a custom plan has them."""
-    values = [*["NULL"] * 8, "50", is_test, "NULL", "NULL"]
+    values = [*["NULL"] * 8, "50", is_test, *["NULL"] * 11]
     text = sql("list_orders")
     for number in range(len(values), 0, -1):
         text = text.replace(f"${number}", values[number - 1])

@@ -139,7 +139,7 @@ async def test_private_fields_are_masked_without_query_pii(site: Site, wire: Wir
         wire.token = await site.token_for(role)
         one = (await wire.ask("GET", f"/v1/orders/{id_}")).json
         (listed,) = (await wire.ask("GET", "/v1/orders")).json["orders"]
-        assert listed | {"aliases": [], "payments": [], "parcels": []} == one
+        assert listed == one
         shown[role] = one
     clear, masked = shown["query_pii"], shown["query"]
     assert clear["recipient"] == sent["recipient"]

@@ -10,7 +10,7 @@ from collections import Counter
 import psutil  # type: ignore[import-untyped]  # it ships no types
 import pytest
 
-from gateway.domain.views import OrderView
+from gateway.domain.order_details import OrderDetail
 from ops.harness.ports import free_port
 from tests.support.processes import Processes
 from tests.support.site import Site
@@ -189,5 +189,5 @@ async def test_a_decompression_bomb_costs_neither_memory_nor_time(
 
 async def test_the_list_shows_every_order_of_this_module(wire: Wire) -> None:
     listed = check(await wire.ask("GET", "/v1/orders?limit=200")).json["orders"]
-    assert all(set(shown) == set(OrderView.__struct_fields__) for shown in listed)
+    assert all(set(shown) == set(OrderDetail.__struct_fields__) for shown in listed)
     assert json.dumps(listed)

@@ -5,33 +5,32 @@ While the primary is unavailable the answers have an age, and what is not found 
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
+from typing import Literal
 from uuid import UUID
 
 import asyncpg
-import msgspec
 from msgspec import Struct
 
 from gateway.domain.errors import Unavailable
-from gateway.domain.order_details import StoredDetails, decode_parcels, decode_payments
-from gateway.domain.orders import Private
-from gateway.domain.views import EventView, ItemView, StoredOrder
-from gateway.stores import unreadable
+from gateway.domain.views import EventView
+from gateway.stores.postgres.order_rows import Found, OrderRows
 from gateway.stores.postgres.read_limiter import Connection
 from gateway.stores.postgres.replicas import Answer, Readers
 from gateway.stores.postgres.statements import sql
 from gateway.stores.sealing import Sealer
 
-_PRIVATE = "orders.private"
-_decode_items = msgspec.json.Decoder(list[ItemView]).decode
-_decode_private = msgspec.json.Decoder(Private).decode
+SortKey = Literal["placed_at", "paid_at"]
+#: Optional filters: a plan made for the values at hand, not for every combination. Compiling one
+#: for a page of few rows would take longer than reading them.
+_PLANNING = "SET LOCAL plan_cache_mode = force_custom_plan; SET LOCAL jit = off"
 
 
 class Filter(Struct, frozen=True):
-    """The filter of a page of orders; None does not narrow. Times are of ``placed_at``.
+    """The filter of a page of orders; None does not narrow.
 
-    ``phones``: the spellings of one number. ``after`` is the (placed_at, id) of the last order of
-    the page before.
+    ``phones``: the spellings of one number. ``region``: country, province, city, district, as many
+    as narrow. ``after`` is the (time, id) of the last order of the page before: ``key`` names the
+    time by which pages are sorted.
     """
 
     channels: Sequence[str] | None = None
@@ -43,8 +42,23 @@ class Filter(Struct, frozen=True):
     is_test: bool | None = None
     holds: Sequence[str] | None = None
     is_part_paid: bool | None = None
+    paid_from: datetime | None = None
+    paid_to: datetime | None = None
+    updated_from: datetime | None = None
+    updated_to: datetime | None = None
+    tracking_no: str | None = None
+    transaction_id: str | None = None
+    provider: str | None = None
+    buyer_id: str | None = None
+    region: Sequence[str] | None = None
     after: tuple[datetime, UUID] | None = None
     limit: int = 50
+
+    @property
+    def key(self) -> SortKey:
+        """Return the time by which pages are sorted, newest first, before the id."""
+        is_by_payment = self.paid_from is not None or self.paid_to is not None
+        return "paid_at" if is_by_payment else "placed_at"
 
 
 class OrderReader:
@@ -53,10 +67,11 @@ class OrderReader:
     def __init__(self, *, readers: Readers, sealer: Sealer) -> None:
         self._readers = readers
         self._sealer = sealer
+        self._rows = OrderRows(sealer=sealer)
 
     async def order(
         self, id_: UUID, channels: Sequence[str] | None, is_test: bool | None = None
-    ) -> Answer[tuple[StoredOrder, StoredDetails]] | None:
+    ) -> Answer[Found] | None:
         """Return an order of these channels; None when there is none. Raises ``Unavailable``.
 
         ``is_test``: only a test order, or only a live one; None: either.
@@ -69,30 +84,27 @@ class OrderReader:
         if read.value is None:
             _check_is_current(read.age_s)
             return None
-        *order, payments, parcels, aliases = read.value.items()
-        details = StoredDetails(
-            decode_payments(payments[1]), decode_parcels(parcels[1]), list(aliases[1])
-        )
-        return Answer((self._stored(dict(order)), details), read.age_s)
+        return Answer(self._rows.found(read.value), read.age_s)
 
-    async def page(self, wanted: Filter) -> Answer[list[StoredOrder]]:
-        """Return a page, newest first by (placed_at, id). Raises ``Unavailable``."""
+    async def page(self, wanted: Filter) -> Answer[list[Found]]:
+        """Return a page, newest first by (``wanted.key``, id). Raises ``Unavailable``."""
         indexes = None if wanted.phones is None else [*map(self._sealer.phone_index, wanted.phones)]
         after_at, after_id = wanted.after or (None, None)
         arguments = [
             wanted.channels, wanted.order_no, wanted.status, wanted.placed_from,
             wanted.placed_to, indexes, after_at, after_id, wanted.limit,
-            wanted.is_test, wanted.holds, wanted.is_part_paid,
+            wanted.is_test, wanted.holds, wanted.is_part_paid, wanted.paid_from, wanted.paid_to,
+            wanted.updated_from, wanted.updated_to, wanted.tracking_no, wanted.transaction_id,
+            wanted.provider, wanted.buyer_id, wanted.region,
         ]  # fmt: skip
 
         async def work(connection: Connection) -> list[asyncpg.Record]:
             async with connection.transaction(readonly=True):
-                # Optional filters: a plan made for the values at hand, not for every combination.
-                await connection.execute("SET LOCAL plan_cache_mode = force_custom_plan")
+                await connection.execute(_PLANNING)
                 return list(await connection.fetch(sql("list_orders"), *arguments))
 
         read = await self._readers.read(work)
-        return Answer([self._stored(dict(record.items())) for record in read.value], read.age_s)
+        return Answer([self._rows.found(record) for record in read.value], read.age_s)
 
     async def history(
         self, id_: UUID, channels: Sequence[str] | None, is_test: bool | None = None
@@ -113,24 +125,6 @@ class OrderReader:
             _check_is_current(read.age_s)
             return None
         return Answer(read.value, read.age_s)
-
-    def _stored(self, fields: dict[str, Any]) -> StoredOrder:
-        row: UUID = fields["id"]
-        fields["private"] = self._private(row, fields["private"])
-        fields["id"] = str(row)
-        fields["items"] = _decode_items(fields["items"])
-        return StoredOrder(**fields)
-
-    def _private(self, row: UUID, envelope: bytes) -> Private | None:
-        """Return the private part of an order; None where it cannot be opened."""
-        plain = unreadable.opened(self._sealer, _PRIVATE, row, envelope)
-        if plain is None:
-            return None
-        try:
-            return _decode_private(plain)
-        except msgspec.MsgspecError:
-            unreadable.note(_PRIVATE, str(row), envelope, "not the private part of an order")
-            return None
 
 
 def _check_is_current(age_s: int | None) -> None:

@@ -3,20 +3,20 @@
 import asyncio
 import logging
 from collections.abc import AsyncGenerator
-from datetime import UTC, datetime
-from uuid import UUID
+from datetime import datetime
 
 import msgspec
 
 from gateway.domain import features, order_csv
 from gateway.domain.access import Principal
 from gateway.domain.errors import Fault, TidegateError
-from gateway.domain.views import view
+from gateway.domain.order_details import detail
 from gateway.overload.admission import Admission
+from gateway.runtime.clock import Clock
 from gateway.runtime.live import Limits, Live
 from gateway.stores.postgres.audit import AuditLog
 from gateway.stores.postgres.order_reader import Filter, OrderReader
-from gateway.web.handlers.order_filter import LIST_PARAMETERS, parse_filter
+from gateway.web.handlers.order_filter import LIST_PARAMETERS, last_of, parse_filter
 from gateway.web.handlers.queries import principal_of
 from gateway.web.problems import Answered, problem
 from gateway.web.request import Request
@@ -29,6 +29,8 @@ EXPORT_PARAMETERS = LIST_PARAMETERS - {"limit", "cursor"} | {"bom"}
 _PAGE_ROWS = 200
 #: Seconds between two checks whether exports are admitted again.
 _POLL_S = 0.5
+#: The parameters of fields that are named otherwise.
+_WORDS = {"phones": "phone", "holds": "hold"}
 _BOM = b"\xef\xbb\xbf"
 
 
@@ -46,6 +48,7 @@ class ExportHandler:
         audit: AuditLog,
         admission: Admission,
         limits: Live[Limits],
+        clock: Clock,
         shed_wait_s: float = 60.0,
     ) -> None:
         """``shed_wait_s``: how long an export waits while exports are shed before it is aborted."""
@@ -53,6 +56,7 @@ class ExportHandler:
         self._audit = audit
         self._admission = admission
         self._limits = limits
+        self._clock = clock
         self._shed_wait_s = shed_wait_s
         self.running = 0
 
@@ -64,7 +68,9 @@ class ExportHandler:
         bom = values.pop("bom", "false")
         if bom not in ("true", "false"):
             faults.append(Fault("bom", "must be true or false"))
-        query = msgspec.structs.replace(parse_filter(values, principal, faults), limit=_PAGE_ROWS)
+        query = msgspec.structs.replace(
+            parse_filter(values, principal, faults, now=self._clock.now()), limit=_PAGE_ROWS
+        )
         if self.running >= self._limits.now.exports_max:
             detail = "the maximum number of concurrent exports is running"
             raise Answered(problem("unavailable", detail, head="Retry-After: 30\r\n"))
@@ -77,7 +83,7 @@ class ExportHandler:
         except BaseException:
             self.running -= 1
             raise
-        name = f"orders-{datetime.now(UTC):%Y%m%dT%H%M%SZ}.csv"
+        name = f"orders-{self._clock.now():%Y%m%dT%H%M%SZ}.csv"
         return StreamedResponse(
             200,
             self._pieces(query, principal, _BOM if bom == "true" else b""),
@@ -101,9 +107,10 @@ class ExportHandler:
                 if count > rows_max:
                     raise ExportAborted(f"more than {rows_max} orders: narrow the query")
                 if page:
-                    yield order_csv.rows(view(order, in_clear=in_clear) for order in page)
-                    last = page[-1].placed_at, UUID(page[-1].id)
-                    query = msgspec.structs.replace(query, after=last)
+                    yield order_csv.rows(
+                        detail(order, details, in_clear=in_clear) for order, details in page
+                    )
+                    query = msgspec.structs.replace(query, after=last_of(page, query))
                 is_complete = len(page) < _PAGE_ROWS
         except ExportAborted as exc:
             _log.warning("an export was aborted: %s", exc, extra={"rows": count})
@@ -144,13 +151,28 @@ def _visibility(principal: Principal) -> str:
 
 def _describe(query: Filter) -> str:
     """Return a query as text for the audit log; a phone number is not in it."""
-    parts = {
+    parts = {name: _told(getattr(query, name)) for name in query.__struct_fields__}
+    told = parts | {
         "channels": "every" if query.channels is None else ", ".join(query.channels),
-        "order_no": query.order_no,
-        "status": query.status,
-        "placed_from": query.placed_from and query.placed_from.isoformat(),
-        "placed_to": query.placed_to and query.placed_to.isoformat(),
-        "phone": query.phones and "one",
+        "phones": query.phones and "one",
         "is_test": "any" if query.is_test is None else str(query.is_test).lower(),
+        # How it is read, page by page, says nothing of what.
+        "after": "",
+        "limit": "",
     }
-    return "; ".join(f"{name} {value}" for name, value in parts.items() if value)
+    return "; ".join(f"{_WORDS.get(name, name)} {value}" for name, value in told.items() if value)
+
+
+def _told(value: object) -> str:
+    """Return a value of a filter as text; empty: it does not narrow."""
+    match value:
+        case None:
+            return ""
+        case datetime():
+            return value.isoformat()
+        case bool():
+            return str(value).lower()
+        case list():
+            return "/".join(value)
+        case _:
+            return str(value)

@@ -2,7 +2,8 @@
 
 import base64
 import binascii
-from datetime import UTC, datetime
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
 from typing import get_args
 from uuid import UUID
 
@@ -11,7 +12,8 @@ import msgspec
 from gateway.domain import orders, phones
 from gateway.domain.access import Principal
 from gateway.domain.errors import Fault
-from gateway.stores.postgres.order_reader import Filter
+from gateway.stores.postgres.order_reader import Filter, SortKey
+from gateway.stores.postgres.order_rows import Found
 from gateway.web.problems import Answered, problem
 
 LIMIT_MAX = 200
@@ -19,26 +21,30 @@ _LIMIT = 50
 LIST_PARAMETERS = frozenset(
     {
         "channel", "order_no", "status", "placed_from", "placed_to", "phone", "country", "limit",
-        "cursor", "is_test", "hold", "is_part_paid",
+        "cursor", "is_test", "hold", "is_part_paid", "paid_from", "paid_to", "updated_from",
+        "updated_to", "tracking_no", "transaction_id", "provider", "buyer_id", "region",
     }
 )  # fmt: skip
+#: No index serves these: the orders of a bounded time are read for them. An index each would be
+#: written with every order that is placed, for questions that are asked now and then.
+_SCANNED = ("provider", "buyer_id", "region", "updated_from", "updated_to")
+#: These find so few orders that the others may be anything.
+_SELECTIVE = ("order_no", "phone", "tracking_no", "transaction_id")
+SCAN_DAYS_MAX = 31
+_REGION_PARTS_MAX = 4
+#: Begins the cursor of a list that is sorted by when the orders were paid.
+_PAID = "paid|"
 
 
-def parse_filter(values: dict[str, str], principal: Principal, faults: list[Fault]) -> Filter:
+def parse_filter(
+    values: dict[str, str], principal: Principal, faults: list[Fault], *, now: datetime
+) -> Filter:
     """Return the filter of a query, limited to the key's channels.
 
     Raises ``Answered`` with 422 and all ``faults``, those that the caller has found and its own.
     """
-    for name, value in list(values.items()):
-        # A telephone number may be pasted with the direction marks that hold it together.
-        if not 1 <= len(value) <= 256 or not (name == "phone" or value.isprintable()):
-            faults.append(Fault(name, "must have 1 to 256 printable characters"))
-            del values[name]
-    channels = principal.visible()
-    if channel := values.get("channel"):
-        if not principal.may_use(channel):
-            faults.append(Fault("channel", "is not one of the key's channels"))
-        channels = [channel]
+    _drop_unprintable(values, faults)
+    channels = visible_channels(values, principal, faults)
     status = values.get("status")
     if status is not None and status not in get_args(orders.Status):
         faults.append(Fault("status", f"must be one of {', '.join(get_args(orders.Status))}"))
@@ -49,12 +55,23 @@ def parse_filter(values: dict[str, str], principal: Principal, faults: list[Faul
         placed_from=_time(values, "placed_from", faults),
         placed_to=_time(values, "placed_to", faults),
         phones=_phones(values, faults),
-        is_test=_is_test(values, principal, faults),
+        is_test=which_kind(values, principal, faults),
         holds=_holds(values, faults),
         is_part_paid=_flag(values, "is_part_paid", faults),
-        after=_after(values, faults),
-        limit=_limit(values, faults),
+        paid_from=_time(values, "paid_from", faults),
+        paid_to=_time(values, "paid_to", faults),
+        updated_from=_time(values, "updated_from", faults),
+        updated_to=_time(values, "updated_to", faults),
+        tracking_no=values.get("tracking_no"),
+        transaction_id=values.get("transaction_id"),
+        provider=values.get("provider"),
+        buyer_id=values.get("buyer_id"),
+        region=_region(values, faults),
+        limit=limit_of(values, faults),
     )
+    query = msgspec.structs.replace(query, after=_after(values, query.key, faults))
+    if not faults:
+        _check_is_bounded(values, query, now, faults)
     if faults:
         raise Answered(problem("invalid", faults=faults))
     return query
@@ -75,7 +92,7 @@ def _time(values: dict[str, str], name: str, faults: list[Fault]) -> datetime | 
     return None
 
 
-def _is_test(values: dict[str, str], principal: Principal, faults: list[Fault]) -> bool | None:
+def which_kind(values: dict[str, str], principal: Principal, faults: list[Fault]) -> bool | None:
     """Return which orders to list: only test orders, only live ones, or (None) both.
 
     Without a word those of the key's own kind. A key for tests has no others.
@@ -111,7 +128,7 @@ def _phones(values: dict[str, str], faults: list[Fault]) -> list[str] | None:
     if text is None:
         return None
     country = values.get("country", "CN")
-    if not (len(country) == 2 and country.isascii() and country.isalpha() and country.isupper()):
+    if not _is_country(country):
         faults.append(Fault("country", "must be two capital letters (ISO 3166-1)"))
         return None
     found = phones.spellings(text, country)
@@ -123,7 +140,12 @@ def _phones(values: dict[str, str], faults: list[Fault]) -> list[str] | None:
     return found
 
 
-def _limit(values: dict[str, str], faults: list[Fault]) -> int:
+def _is_country(text: str) -> bool:
+    return len(text) == 2 and text.isascii() and text.isalpha() and text.isupper()
+
+
+def limit_of(values: dict[str, str], faults: list[Fault]) -> int:
+    """Return how many orders a page is to have at most."""
     text = values.get("limit", str(_LIMIT))
     if text.isascii() and text.isdigit() and len(text) < 5 and 1 <= int(text) <= LIMIT_MAX:
         return int(text)
@@ -131,21 +153,105 @@ def _limit(values: dict[str, str], faults: list[Fault]) -> int:
     return _LIMIT
 
 
-def cursor_after(at: datetime, id_: UUID) -> str:
-    """Return the cursor of the page after the order that was placed at ``at``."""
-    return base64.urlsafe_b64encode(f"{at.isoformat()}|{id_}".encode()).decode()
+def cursor_after(page: Sequence[Found], query: Filter) -> str:
+    """Return the cursor of the page after this one."""
+    at, id_ = last_of(page, query)
+    prefix = _PAID if query.key == "paid_at" else ""
+    return encoded(f"{prefix}{at.isoformat()}|{id_}")
 
 
-def _after(values: dict[str, str], faults: list[Fault]) -> tuple[datetime, UUID] | None:
-    text = values.get("cursor")
-    if text is None:
-        return None
+def last_of(page: Sequence[Found], query: Filter) -> tuple[datetime, UUID]:
+    """Return where the next page begins."""
+    order, _ = page[-1]
+    at = order.paid_at if query.key == "paid_at" else order.placed_at
+    assert at is not None, "only what was paid is listed by when it was"
+    return at, UUID(order.id)
+
+
+def encoded(text: str) -> str:
+    """Return a cursor that is this text, as nobody should read it."""
+    return base64.urlsafe_b64encode(text.encode()).decode()
+
+
+def decoded(cursor: str) -> str:
+    """Return the text of a cursor; empty where it is none."""
     try:
-        at, _, id_ = base64.b64decode(text, altchars=b"-_", validate=True).decode().partition("|")
-        moment = datetime.fromisoformat(at)
-        if moment.tzinfo is not None:
-            return moment.astimezone(UTC), UUID(id_)
-    except (binascii.Error, ValueError, OverflowError):
-        pass
+        return base64.b64decode(cursor, altchars=b"-_", validate=True).decode()
+    except (binascii.Error, ValueError):
+        return ""
+
+
+def _after(
+    values: dict[str, str], key: SortKey, faults: list[Fault]
+) -> tuple[datetime, UUID] | None:
+    cursor = values.get("cursor")
+    if cursor is None:
+        return None
+    text = decoded(cursor)
+    at, _, id_ = text.removeprefix(_PAID).partition("|")
+    if text.startswith(_PAID) is (key == "paid_at"):
+        try:
+            moment = datetime.fromisoformat(at)
+            if moment.tzinfo is not None:
+                return moment.astimezone(UTC), UUID(id_)
+        except (ValueError, OverflowError):
+            pass
     faults.append(Fault("cursor", "must be the next_cursor of the previous page, unchanged"))
     return None
+
+
+def _region(values: dict[str, str], faults: list[Fault]) -> list[str] | None:
+    text = values.get("region")
+    if text is None:
+        return None
+    parts = text.split("/")
+    if len(parts) > _REGION_PARTS_MAX or not all(parts) or not _is_country(parts[0]):
+        faults.append(
+            Fault(
+                "region",
+                "must be a country (ISO 3166-1), and province, city and district as the orders "
+                "have them, with / in between: CN, CN/Zhejiang, CN/Zhejiang/Hangzhou",
+            )
+        )
+    return parts
+
+
+def _check_is_bounded(
+    values: dict[str, str], query: Filter, now: datetime, faults: list[Fault]
+) -> None:
+    """Add a fault for each filter that would read all orders that there are."""
+    scanned = [name for name in _SCANNED if name in values]
+    if not scanned or any(name in values for name in _SELECTIVE):
+        return
+    bounds = ((query.placed_from, query.placed_to), (query.paid_from, query.paid_to))
+    longest = timedelta(days=SCAN_DAYS_MAX)
+    if any(first is not None and (to or now) - first <= longest for first, to in bounds):
+        return
+    faults += [
+        Fault(
+            name,
+            f"must come with placed_from and placed_to, or paid_from and paid_to, at most "
+            f"{SCAN_DAYS_MAX} days apart; or with {', '.join(_SELECTIVE[:-1])} or {_SELECTIVE[-1]}",
+        )
+        for name in scanned
+    ]
+
+
+def visible_channels(
+    values: dict[str, str], principal: Principal, faults: list[Fault]
+) -> Sequence[str] | None:
+    """Return the channels to list, which the key may see; None: every channel."""
+    channel = values.get("channel")
+    if channel is None:
+        return principal.visible()
+    if not principal.may_use(channel):
+        faults.append(Fault("channel", "is not one of the key's channels"))
+    return [channel]
+
+
+def _drop_unprintable(values: dict[str, str], faults: list[Fault]) -> None:
+    for name, value in list(values.items()):
+        # A telephone number may be pasted with the direction marks that hold it together.
+        if not 1 <= len(value) <= 256 or not (name == "phone" or value.isprintable()):
+            faults.append(Fault(name, "must have 1 to 256 printable characters"))
+            del values[name]

@@ -1,6 +1,6 @@
 """GET /v1/orders…: one order, pages of orders, the history of an order."""
 
-from uuid import UUID
+from collections.abc import Sequence
 
 import msgspec
 from msgspec import Struct
@@ -8,8 +8,11 @@ from msgspec import Struct
 from gateway.domain import order_details
 from gateway.domain.access import Principal
 from gateway.domain.errors import Fault
-from gateway.domain.views import EventView, OrderView, view
+from gateway.domain.order_details import OrderDetail
+from gateway.domain.views import EventView
+from gateway.runtime.clock import Clock
 from gateway.stores.postgres.order_reader import OrderReader
+from gateway.stores.postgres.order_rows import Found
 from gateway.web.handlers.order_filter import LIST_PARAMETERS, cursor_after, parse_filter
 from gateway.web.handlers.order_lookup import Journal, not_found, order_id
 from gateway.web.problems import Answered
@@ -21,7 +24,7 @@ from gateway.web.response_cache import ResponseCache
 class OrderPage(Struct, frozen=True):
     """Orders, newest first. ``next_cursor`` fetches the next page; null on the last page."""
 
-    orders: list[OrderView]
+    orders: list[OrderDetail]
     next_cursor: str | None
 
 
@@ -41,11 +44,17 @@ class QueryHandler:
     """
 
     def __init__(
-        self, *, reader: OrderReader, journal: Journal | None, response_cache: ResponseCache
+        self,
+        *,
+        reader: OrderReader,
+        journal: Journal | None,
+        response_cache: ResponseCache,
+        clock: Clock,
     ) -> None:
         self._reader = reader
         self._journal = journal
         self._response_cache = response_cache
+        self._clock = clock
 
     async def get_order(self, request: Request) -> Response:
         """Answer with an order in its current state."""
@@ -69,15 +78,12 @@ class QueryHandler:
         """Answer with a page of orders."""
         principal = principal_of(request)
         faults: list[Fault] = []
-        query = parse_filter(request.query(LIST_PARAMETERS, faults), principal, faults)
+        values = request.query(LIST_PARAMETERS, faults)
+        query = parse_filter(values, principal, faults, now=self._clock.now())
         found = await self._reader.page(query)
-        in_clear = principal.may("query_pii")
         page = found.value
-        cursor = None
-        if len(page) == query.limit:
-            cursor = cursor_after(page[-1].placed_at, UUID(page[-1].id))
-        shown = OrderPage([view(order, in_clear=in_clear) for order in page], cursor)
-        body = _encode(shown)
+        cursor = cursor_after(page, query) if len(page) == query.limit else None
+        body = _encode(OrderPage(_shown(page, principal), cursor))
         self._response_cache.put(principal.key_id, request.raw.raw_path, body, found.age_s or 0)
         return Response(200, body, head=_age(found.age_s))
 
@@ -91,6 +97,11 @@ def principal_of(request: Request) -> Principal:
     """Return the principal of a request whose route requires a role."""
     assert request.principal is not None, "the route requires a role"
     return request.principal
+
+
+def _shown(page: Sequence[Found], principal: Principal) -> list[OrderDetail]:
+    in_clear = principal.may("query_pii")
+    return [order_details.detail(order, details, in_clear=in_clear) for order, details in page]
 
 
 def _age(age_s: int | None) -> str:

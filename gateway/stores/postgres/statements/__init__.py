@@ -1,11 +1,20 @@
-"""The SQL of the ledger, one named statement a file, read once when this package is imported."""
+"""The SQL of the ledger, one named statement a file, read once when this package is imported.
 
+``@name@`` in a statement stands for the text of ``name.sql``: what several have in common.
+"""
+
+import re
 from importlib.resources import files
 
-_SQL = {
+_PART = re.compile(r"@(\w+)@")
+_FILES = {
     path.name.removesuffix(".sql"): path.read_text("utf-8")
     for path in files(__name__).iterdir()
     if path.name.endswith(".sql")
+}
+_SQL = {
+    name: _PART.sub(lambda part: _FILES[part[1]], text) if "@" in text else text
+    for name, text in _FILES.items()
 }
 
 
