@@ -23,7 +23,7 @@ _IPV4_PROTOCOLS = ipaddress.IPv4Network("192.0.0.0/24")
 
 
 class AddressGuard:
-    """Permits addresses of the public internet, and what is allowed by name besides."""
+    """Permits the public internet by TLS, and what is allowed by name besides."""
 
     def __init__(self, *, is_public_only: bool = True, allowed: Iterable[str] = ()) -> None:
         """Prepare a guard. Raises ``ValueError`` for what can not be allowed, with the reason.
@@ -43,23 +43,23 @@ class AddressGuard:
             else:
                 self._networks.append(network)
 
-    def permits(self, host: str, address: str) -> bool:
-        """Return whether a connection to this address is permitted in the name of this host."""
+    def refusal(self, host: str, address: str, *, is_tls: bool) -> str:
+        """Say why this address is not connected to in the name of this host; empty: it may be.
+
+        Without TLS only what is allowed by name is: on the public internet everybody can read it.
+        """
         if not self._is_public_only:
-            return True
+            return ""
         ip = _unwrapped(address)
         if ip is None:
-            return False
-        if _is_public(ip) or any(ip in network for network in self._networks):
-            return True
-        return host in self._hosts and _is_internal(ip)
-
-    def allows_by_name(self, host: str) -> bool:
-        """Return whether this host, or the network of this address, is allowed by name."""
-        ip = _unwrapped(host)
-        return host in self._hosts or (
-            ip is not None and any(ip in network for network in self._networks)
-        )
+            return "the address is not public"
+        if any(ip in network for network in self._networks):
+            return ""
+        if host in self._hosts and (_is_internal(ip) or _is_public(ip)):
+            return ""
+        if not _is_public(ip):
+            return "the address is not public"
+        return "" if is_tls else "the address is public, and called without TLS: use https"
 
 
 #: For URLs of our own settings that may point anywhere.

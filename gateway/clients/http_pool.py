@@ -113,9 +113,10 @@ class HostPool:
         """
         to = self._destination
         found = [to.host] if to.is_address else await self._lookup.addresses(to.host)
-        addresses = [each for each in found if self._guard.permits(to.host, each)]
+        refusals = [self._guard.refusal(to.host, each, is_tls=to.is_tls) for each in found]
+        addresses = [each for each, why in zip(found, refusals, strict=True) if not why]
         if not addresses:
-            raise CallFailed("the address is not public")
+            raise CallFailed(refusals[0])
         failure: OSError = OSError()
         for left, address in enumerate(addresses, start=1 - len(addresses)):
             try:

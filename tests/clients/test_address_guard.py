@@ -45,22 +45,31 @@ def test_other_addresses(address: str) -> None:
     assert not address_guard.is_public(address)
 
 
+def _permits(guard: AddressGuard, host: str, address: str, *, is_tls: bool = True) -> bool:
+    return not guard.refusal(host, address, is_tls=is_tls)
+
+
 def test_what_is_allowed_by_name() -> None:
     """A network is allowed to every host, a host only for itself and never to the link-local."""
     guard = AddressGuard(allowed=["10.1.0.0/16", "192.168.7.7", "fd00::/8", "wms.internal"])
     for address in ("10.1.2.3", "192.168.7.7", "fd12::1", "::ffff:10.1.2.3", "8.8.8.8"):
-        assert guard.permits("anybody.example", address)
-    for address in ("10.2.0.1", "192.168.7.8", "127.0.0.1", "::1"):
-        assert not guard.permits("anybody.example", address)
-        assert guard.permits("wms.internal", address)
+        assert _permits(guard, "anybody.example", address)
+    for address in ("10.2.0.1", "192.168.7.8", "127.0.0.1", "::1", "100.64.0.1"):
+        assert not _permits(guard, "anybody.example", address)
+        assert _permits(guard, "wms.internal", address)
     for address in ("169.254.169.254", "fe80::1", "0.0.0.0", "::", "224.0.0.1", "ff02::1"):
-        assert not guard.permits("wms.internal", address)
-    assert guard.allows_by_name("wms.internal") and guard.allows_by_name("10.1.9.9")
-    assert not guard.allows_by_name("shop.example") and not guard.allows_by_name("10.2.0.1")
+        assert not _permits(guard, "wms.internal", address)
+
+
+def test_without_tls_only_what_is_allowed_by_name() -> None:
+    guard = AddressGuard(allowed=["10.1.0.0/16", "wms.internal"])
+    assert _permits(guard, "anybody.example", "10.1.2.3", is_tls=False)
+    assert _permits(guard, "wms.internal", "8.8.8.8", is_tls=False)
+    assert "without TLS" in guard.refusal("anybody.example", "8.8.8.8", is_tls=False)
 
 
 def test_without_a_guard_every_address_is_permitted() -> None:
-    assert address_guard.ANYWHERE.permits("inventory", "127.0.0.1")
+    assert _permits(address_guard.ANYWHERE, "inventory", "127.0.0.1", is_tls=False)
 
 
 @pytest.mark.parametrize(
