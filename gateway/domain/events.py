@@ -138,6 +138,19 @@ class Delivered(Struct, frozen=True, tag="delivered"):
     tracking_no: str = ""
 
 
+class Accepted(Struct, frozen=True, tag="accepted"):
+    """A warehouse, or whoever else an order is handed on to, says that it has the order.
+
+    ``target`` says who; ``reference`` is its own number for it, or empty. Each target accepts an
+    order once: its earliest word counts.
+    """
+
+    order_no: str
+    target: str
+    reference: str
+    occurred_at: datetime
+
+
 class PaysOnDelivery(Struct, frozen=True, tag="pays_on_delivery"):
     """The buyer pays the courier: the order may be shipped and delivered before it is paid."""
 
@@ -237,6 +250,7 @@ Event = (
     | Closed
     | Shipped
     | Delivered
+    | Accepted
     | PaysOnDelivery
     | Amended
     | HeldByPerson

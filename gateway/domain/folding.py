@@ -11,7 +11,16 @@ from uuid import UUID
 
 from msgspec import Struct
 
-from gateway.domain import by_person, events, holds, money, parcels, payments, transitions
+from gateway.domain import (
+    acceptances,
+    by_person,
+    events,
+    holds,
+    money,
+    parcels,
+    payments,
+    transitions,
+)
 from gateway.domain.following import OrderState, PaymentState, Step
 
 #: In what order events that waited together are applied: money in, money out, then the rest.
@@ -30,8 +39,9 @@ RANK: dict[type, int] = {
     events.Delivered: 11,
     events.ParcelCancelled: 12,
     events.AddressChanged: 13,
-    events.Noted: 14,
-    events.Unmapped: 15,
+    events.Accepted: 14,
+    events.Noted: 15,
+    events.Unmapped: 16,
 }
 
 
@@ -97,6 +107,8 @@ def _step(
             return _ship(event, order, rules)
         case events.Delivered():
             return _deliver(event, order)
+        case events.Accepted():
+            return _accept(event, order)
         case events.Amended():
             return _amend(event, order, known)
         case (
@@ -171,6 +183,20 @@ def _deliver(event: events.Delivered, order: OrderState | None) -> Step:
             return Step("repeat", before, before)
         case _:
             return Step("applied", before, before)
+
+
+def _accept(event: events.Accepted, order: OrderState | None) -> Step:
+    """Record a target's word, whatever became of the order meanwhile: it has the order."""
+    if order is None:
+        return Step("waiting")
+    before = order.status
+    if before == "pending_payment" and not order.pays_on_delivery:
+        # It cannot have been told that the order is paid: the payment is on its way here, too.
+        return Step("waiting", before, before)
+    if not acceptances.accept(event, order):
+        return Step("repeat", before, before)
+    number = f" as {event.reference}" if event.reference else ""
+    return Step("applied", before, before, detail=f"by {event.target}{number}")
 
 
 def _amend(event: events.Amended, order: OrderState | None, known: Sequence[PaymentState]) -> Step:

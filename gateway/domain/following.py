@@ -85,6 +85,14 @@ class Parcel(Struct, frozen=True):
         return self.cancelled_at is None or self.delivered_at is not None
 
 
+class Acceptance(Struct, frozen=True):
+    """A target's word that it has the order. ``reference``: its own number for it, or empty."""
+
+    target: str
+    reference: str
+    accepted_at: datetime
+
+
 class OrderState(Struct):
     """The part of an order that events change. ``paid`` and ``refunded`` are all its money."""
 
@@ -121,6 +129,10 @@ class OrderState(Struct):
     parcels: tuple[Parcel, ...] = ()
     #: Its other numbers, of look-alikes that were answered with it.
     aliases: tuple[str, ...] = ()
+    #: Who said that it has the order, the earliest first; one row a target.
+    acceptances: tuple[Acceptance, ...] = ()
+    #: When the first of them did.
+    accepted_at: datetime | None = None
 
     def has_number(self, order_no: str) -> bool:
         """Return whether this is a number of the order."""

@@ -8,6 +8,7 @@ from datetime import datetime
 from uuid import UUID
 
 from gateway.domain import authority, events, folding, followup_topics, parcels
+from gateway.domain.events import Event
 from gateway.domain.following import (
     Done,
     FollowUp,
@@ -75,6 +76,8 @@ class Fold:
         self.raw: list[FollowUp] = []
         #: By order: the last amendment that was applied to it.
         self.amended: dict[UUID, events.Amended] = {}
+        #: (order, target) of the acceptances that were applied.
+        self.accepted: set[tuple[UUID, str]] = set()
 
     def take(self, entry: FollowUp | Settle) -> Done:
         """Fold one entry; return its outcome, true once the batch is committed."""
@@ -213,9 +216,7 @@ class Fold:
             noted = history_row(entry, None, Step("noted"), self._new_id(), refund_key)
             self.history.append(noted)
         if order is not None and before is not None and order.version != before[0]:
-            self._stage(order, before[1], before[2], entry.received_at)
-            if isinstance(event, events.Amended):
-                self.amended[order.id] = event
+            self._changed(event, order, before[1], before[2], entry.received_at)
         if step.outcome == "parked":
             self._park(entry, order, step, key)
         return step
@@ -313,10 +314,16 @@ class Fold:
             self.settled.append(row.id)
         return True
 
-    def _stage(self, order: OrderState, status: Status, hold: Hold | None, at: datetime) -> None:
+    def _changed(
+        self, event: Event, order: OrderState, status: Status, hold: Hold | None, at: datetime
+    ) -> None:
         """Stage the outbox row of a change; ``status`` and ``hold`` are those before it."""
-        topic, priority = followup_topics.topic_of(order, status, hold)
+        topic, priority = followup_topics.topic_of(event, order, status, hold)
         self.outbox.append(OutboxRow(self._new_id(), order.id, order.version, topic, priority, at))
+        if isinstance(event, events.Amended):
+            self.amended[order.id] = event
+        elif isinstance(event, events.Accepted):
+            self.accepted.add((order.id, event.target))
 
     def _park(
         self,

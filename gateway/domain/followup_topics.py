@@ -1,6 +1,7 @@
 """What the outbox tells of a change of an order."""
 
 from gateway.domain import holds
+from gateway.domain.events import Accepted, Event
 from gateway.domain.following import OrderState
 from gateway.domain.orders import Hold, Status
 
@@ -14,13 +15,17 @@ _TOPICS = {
     "completed": ("order.completed", 5),
 }
 _CHANGED = ("order.changed", 5)
+_ACCEPTED = ("order.accepted", 5)
 
 
-def topic_of(order: OrderState, status: Status, hold: Hold | None) -> tuple[str, int]:
+def topic_of(event: Event, order: OrderState, status: Status, hold: Hold | None) -> tuple[str, int]:
     """Return topic and priority of the row for a change; ``status`` and ``hold`` are before it.
 
     ``order.paid`` is told once the order is paid and no hold stops its hand-off.
     """
+    if isinstance(event, Accepted):
+        # It moves no order and ends no hold.
+        return _ACCEPTED
     if _is_for_hand_off(order.status, order.hold):
         return _CHANGED if _is_for_hand_off(status, hold) else _TOPICS["paid"]
     if order.status not in (status, "paid"):

@@ -18,7 +18,7 @@ COLUMNS = (
     "updated_at", "paid_at", "shipped_at", "completed_at", "closed_at", "stock_check", "items",
     "attributes", "unreadable", "tax", "tax_included", "platform_state", "unclear",
     "owed", "closed_cause", "pays_on_delivery", "providers", "transaction_ids", "tracking_nos",
-    "payments",
+    "payments", "accepted_at",
 )  # fmt: skip
 
 #: What makes a spreadsheet take a cell for a formula (OWASP, CSV Injection).
@@ -60,7 +60,7 @@ def _row(order: OrderDetail) -> tuple[str, ...]:
         _flag(order.pays_on_delivery), _listed(each.provider for each in order.payments),
         _listed(each.transaction_id for each in order.payments),
         _listed(each.tracking_no for each in order.parcels),
-        msgspec.json.encode(order.payments).decode(),
+        msgspec.json.encode(order.payments).decode(), _time(order.accepted_at),
     )  # fmt: skip
 
 

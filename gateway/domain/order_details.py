@@ -62,8 +62,16 @@ class ParcelView(Struct, frozen=True):
     delivered_at: At | None
 
 
+class AcceptanceView(Struct, frozen=True):
+    """A target's word that it has the order."""
+
+    target: Annotated[str, Meta(description="Whose word it is: a target of the hand-off.")]
+    reference: Annotated[str, Meta(description="Its own number for the order, where it told one.")]
+    accepted_at: At
+
+
 class OrderDetail(OrderView, frozen=True):
-    """An order in its current state, with its payments and parcels."""
+    """An order in its current state, with its payments, parcels and acceptances."""
 
     aliases: Annotated[
         list[str],
@@ -71,6 +79,7 @@ class OrderDetail(OrderView, frozen=True):
     ]
     payments: list[PaymentView]
     parcels: list[ParcelView]
+    acceptances: list[AcceptanceView]
 
 
 class StoredDispute(Struct, frozen=True):
@@ -100,11 +109,12 @@ class StoredPayment(Struct, frozen=True):
 
 
 class StoredDetails(Struct, frozen=True):
-    """Payments and parcels of an order as the ledger returns them, the earliest first."""
+    """What belongs to an order as the ledger returns it, the earliest first."""
 
     payments: list[StoredPayment]
     parcels: list[ParcelView]
     aliases: list[str]
+    acceptances: list[AcceptanceView]
 
 
 def detail(order: StoredOrder, details: StoredDetails, *, in_clear: bool) -> OrderDetail:
@@ -115,6 +125,7 @@ def detail(order: StoredOrder, details: StoredDetails, *, in_clear: bool) -> Ord
         aliases=details.aliases,
         payments=[_payment(each) for each in details.payments],
         parcels=details.parcels or _parcel_of_before(order),
+        acceptances=details.acceptances,
     )
 
 
@@ -163,4 +174,5 @@ def _parcel_of_before(order: StoredOrder) -> list[ParcelView]:
 
 
 decode_payments = msgspec.json.Decoder(list[StoredPayment]).decode
+decode_acceptances = msgspec.json.Decoder(list[AcceptanceView]).decode
 decode_parcels = msgspec.json.Decoder(list[ParcelView]).decode

@@ -132,6 +132,10 @@ class OrderView(Struct, frozen=True):
     closed_cause: Annotated[
         Literal["timed_out", "cancelled"] | None, Meta(description="Why it was closed.")
     ]
+    accepted_at: Annotated[
+        At | None,
+        Meta(description="When a warehouse first said that it has the order; null: none did."),
+    ]
     pays_on_delivery: Annotated[
         bool, Meta(description="Whether the courier collects the money: it may leave unpaid.")
     ]
@@ -194,6 +198,7 @@ class StoredOrder(Struct, frozen=True):
     completed_at: datetime | None
     closed_at: datetime | None
     closed_cause: Literal["timed_out", "cancelled"] | None
+    accepted_at: datetime | None
     pays_on_delivery: bool
     stock_check: StockCheck | None
     platform_state: str | None
@@ -250,6 +255,7 @@ def view(order: StoredOrder, *, in_clear: bool) -> OrderView:
         completed_at=order.completed_at,
         closed_at=order.closed_at,
         closed_cause=order.closed_cause,
+        accepted_at=order.accepted_at,
         pays_on_delivery=order.pays_on_delivery,
         stock_check=order.stock_check,
         platform_state=order.platform_state,

@@ -57,6 +57,8 @@ class Options(Struct, forbid_unknown_fields=True, kw_only=True, frozen=True):
 
     #: Maximum age of a signature, and how far ahead of our clock it may be.
     tolerance_s: Annotated[int, Meta(ge=1, le=3600)] = 300
+    #: The target of the hand-off whose acceptances it reports; empty: the account's name is its.
+    target: Annotated[str, Meta(pattern=r"^([a-z0-9_-]{1,32})?$(?!\n)")] = ""
 
 
 _ENVELOPE = msgspec.json.Decoder(standard_webhooks_types.Envelope)
@@ -68,7 +70,8 @@ _Verify = Callable[[str, bytes], bool]
 def adapter(account: contract.Account) -> contract.Adapter:
     """Make the adapter of one sender. Raises ``ValueError`` if a key is not well formed."""
     keys = [_key(account, secret) for secret in fields.secrets(account)]
-    return StandardWebhooks(keys, fields.options(account, Options))
+    options = fields.options(account, Options)
+    return StandardWebhooks(keys, options, target=options.target or account.name)
 
 
 PROVIDER = contract.Provider("Standard Webhooks", adapter, _REPLIES, Options)
@@ -77,9 +80,12 @@ PROVIDER = contract.Provider("Standard Webhooks", adapter, _REPLIES, Options)
 class StandardWebhooks:
     """One sender with its active keys, each with the signature version it verifies."""
 
-    def __init__(self, keys: Sequence[tuple[str, _Verify]], options: Options) -> None:
+    def __init__(
+        self, keys: Sequence[tuple[str, _Verify]], options: Options, *, target: str
+    ) -> None:
         self._keys = keys
         self._options = options
+        self._target = target
 
     def read(self, message: contract.Message) -> contract.Reading:
         """Verify and decode one message. Raises ``Rejected``."""
@@ -87,12 +93,28 @@ class StandardWebhooks:
         signed = fields.signed_at(stamp)
         self._check_signature(b"%b.%b.%b" % (key.encode(), stamp.encode(), message.body), signature)
         fields.check_fresh(signed, now=message.now, tolerance_s=self._options.tolerance_s)
-        return _reading(key, message.body, fields.from_unix(signed))
+        return self._reading(key, message.body, fields.from_unix(signed))
 
     def decode(self, kept: contract.KeptMessage) -> contract.Reading:
         """Decode a message that was verified when it arrived. Raises ``Rejected``."""
         # The id is in a header alone; the item that it was decoded to has it as its key.
-        return _reading(kept.key, kept.body, kept.received_at)
+        return self._reading(kept.key, kept.body, kept.received_at)
+
+    def _reading(self, key: str, body: bytes, sent_at: datetime) -> contract.Reading:
+        """Decode a verified message, sent at ``sent_at``. Raises ``Rejected``."""
+        envelope = fields.decoded(_ENVELOPE, body)
+        kind = fields.kind(envelope.type)
+        at = fields.moment_or(envelope.timestamp, sent_at)
+        event = fields.event_or_unmapped(
+            lambda: standard_webhooks_types.event(kind, envelope, at), kind=kind, at=at
+        )
+        if isinstance(event, events.Unmapped):
+            # Found from its order, where its data is of no documented shape.
+            order_no = standard_webhooks_types.order_no(envelope)
+            event = msgspec.structs.replace(event, order_no=order_no)
+        if isinstance(event, events.Accepted):
+            event = msgspec.structs.replace(event, target=self._target)
+        return contract.Reading([contract.Item(key, event)])
 
     def reply(self, answer: contract.Answer) -> contract.Reply:
         """Return JSON; senders check the status only."""
@@ -113,21 +135,6 @@ class StandardWebhooks:
             f"no {expected} signature of an active key: another key, or the body was parsed and "
             "written again on the way",
         )
-
-
-def _reading(key: str, body: bytes, sent_at: datetime) -> contract.Reading:
-    """Decode a verified message, sent at ``sent_at``. Raises ``Rejected``."""
-    envelope = fields.decoded(_ENVELOPE, body)
-    kind = fields.kind(envelope.type)
-    at = fields.moment_or(envelope.timestamp, sent_at)
-    event = fields.event_or_unmapped(
-        lambda: standard_webhooks_types.event(kind, envelope, at), kind=kind, at=at
-    )
-    if isinstance(event, events.Unmapped):
-        # Found from its order, where its data is of no documented shape.
-        order_no = standard_webhooks_types.order_no(envelope)
-        event = msgspec.structs.replace(event, order_no=order_no)
-    return contract.Reading([contract.Item(key, event)])
 
 
 def _key(account: contract.Account, secret: str) -> tuple[str, _Verify]:

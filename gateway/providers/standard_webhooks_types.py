@@ -24,6 +24,7 @@ _DISPUTE_NO_MAX = 128
 _REASON_MAX = 64
 _SKU_MAX = 64
 _LINES_MAX = 1000
+_REFERENCE_MAX = 64
 
 #: Types of these families that have no line below are parked with their name: they may be money.
 FAMILIES = ("payment.", "refund.", "dispute.", "order.")
@@ -105,6 +106,12 @@ class _Order(Struct):
     occurred_at: object = None
 
 
+class _Acceptance(Struct):
+    order_no: _Number
+    reference: object = None
+    occurred_at: object = None
+
+
 class _Line(Struct):
     sku: str
     quantity: Annotated[int, Meta(ge=1, le=1_000_000)]
@@ -130,6 +137,7 @@ _PAYMENT = msgspec.json.Decoder(_Payment)
 _REFUND = msgspec.json.Decoder(_Refund)
 _DISPUTE = msgspec.json.Decoder(_Dispute)
 _ORDER = msgspec.json.Decoder(_Order)
+_ACCEPTANCE = msgspec.json.Decoder(_Acceptance)
 _SHIPMENT = msgspec.json.Decoder(_Shipment)
 _DELIVERY = msgspec.json.Decoder(_Delivery)
 
@@ -234,6 +242,17 @@ def _pays_on_delivery(_: str, envelope: Envelope, at: datetime) -> events.Event:
     )
 
 
+def _accepted(_: str, envelope: Envelope, at: datetime) -> events.Event:
+    data = fields.decoded(_ACCEPTANCE, envelope.data)
+    return events.Accepted(
+        order_no=fields.order_no(fields.text(data.order_no)),
+        # Whose word it is stands in the account's options, not in its messages.
+        target="",
+        reference=_reference(data.reference),
+        occurred_at=fields.moment_or(data.occurred_at, at),
+    )
+
+
 def _shipped(_: str, envelope: Envelope, at: datetime) -> events.Event:
     data = fields.decoded(_SHIPMENT, envelope.data)
     return events.Shipped(
@@ -286,6 +305,12 @@ def _lines(found: object) -> tuple[events.ParcelLine, ...]:
         return ()
 
 
+def _reference(found: object) -> str:
+    """Return the sender's own number, or "": the acceptance counts without it."""
+    text = fields.text(found)
+    return text if fields.is_token(text, _REFERENCE_MAX) else ""
+
+
 def _reason(found: object) -> str:
     try:
         return fields.label(msgspec.convert(found, str), "reason", _REASON_MAX)
@@ -316,6 +341,7 @@ READERS: dict[str, Callable[[str, Envelope, datetime], events.Event]] = {
     "order.cancelled": _closed,
     "payment.expired": _closed,
     "order.pays_on_delivery": _pays_on_delivery,
+    "order.accepted": _accepted,
     "order.shipped": _shipped,
     "order.delivered": _delivered,
 }

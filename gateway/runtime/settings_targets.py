@@ -12,6 +12,7 @@ from gateway.runtime import addresses
 Topic = Literal[
     "order.placed",
     "order.paid",
+    "order.accepted",
     "order.shipped",
     "order.cancelling",
     "order.refunded",

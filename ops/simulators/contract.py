@@ -20,6 +20,7 @@ Kind = Literal[
     "dispute_won",  # ... and the money stays with the merchant
     "dispute_lost",  # ... and it went back
     "closed",  # cancelled or timed out, unpaid
+    "accepted",  # the warehouse has the order
     "shipped",
     "delivered",
     "probe",  # a test that must be rejected

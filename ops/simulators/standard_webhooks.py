@@ -29,6 +29,7 @@ _TYPES: dict[Kind, str] = {
     "dispute_won": "dispute.won",
     "dispute_lost": "dispute.lost",
     "closed": "order.cancelled",
+    "accepted": "order.accepted",
     "shipped": "order.shipped",
     "delivered": "order.delivered",
 }
@@ -149,6 +150,8 @@ def _content(kind: Kind, trade: Trade, at: datetime) -> dict[str, Any]:
             data |= _money(trade, rest) | {"refund_no": f"txn-{trade.serial}-2"}
         case "dispute_opened" | "dispute_won" | "dispute_lost":
             data |= _money(trade, trade.amount) | {"dispute_no": f"dispute-{trade.serial}"}
+        case "accepted":
+            data |= {"reference": f"WMS-{trade.serial}"}
         case "shipped":
             data |= {"carrier": "dhl", "tracking_no": f"JD{trade.serial}"}
         case "delivered":

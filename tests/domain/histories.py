@@ -118,7 +118,7 @@ def _money_back(
 
 
 def _moves(random: Random, order_no: str) -> list[events.Event]:
-    minutes = random.sample(range(1, 60), 19)
+    minutes = random.sample(range(1, 60), 22)
     at = [_at(minute) for minute in minutes]
     first, second = f"{order_no}-SF", f"{order_no}-YT"
     amended = Amounts(goods=Decimal(90), payable=Decimal(90))
@@ -142,4 +142,7 @@ def _moves(random: Random, order_no: str) -> list[events.Event]:
         events.ParcelCancelled(order_no, first, "did not leave", at[16]),
         events.Shipped(order_no, "SF", first, at[17], random.choice(("", "p1"))),
         events.ParcelCancelled(order_no, second, "came back", at[18]),
+        events.Accepted(order_no, "wms", random.choice(("", "WMS-1")), at[19]),
+        events.Accepted(order_no, "wms", "WMS-2", at[20]),
+        events.Accepted(order_no, "erp", "", at[21]),
     ]

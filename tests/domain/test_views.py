@@ -35,7 +35,7 @@ def stored(private: Private = PRIVATE, **changes: Any) -> views.StoredOrder:
     )
     times = (
         "paid_at", "shipped_at", "completed_at", "closed_at", "carrier", "tracking_no",
-        "closed_cause", "stock_check", "platform_state",
+        "closed_cause", "accepted_at", "stock_check", "platform_state",
     )  # fmt: skip
     made: dict[str, Any] = {
         **dict.fromkeys(names, money),

@@ -105,6 +105,18 @@ def test_refund_so_far() -> None:
         ),
         ("order.delivered", {"tracking_no": "SF1"}, events.Delivered("", AT, "SF1")),
         ("order.shipped", {"order_no": "SO-1"}, events.Shipped("SO-1", "", "", AT)),
+        ("order.accepted", {"order_no": 7}, events.Accepted("7", "shop", "", AT)),
+        (
+            "order.accepted",
+            {"order_no": "SO-1", "reference": "WMS-77"},
+            events.Accepted("SO-1", "shop", "WMS-77", AT),
+        ),
+        # It counts without a number that cannot be stored.
+        (
+            "order.accepted",
+            {"order_no": "SO-1", "reference": "a b"},
+            events.Accepted("SO-1", "shop", "", AT),
+        ),
         ("order.created", {"order_no": 1}, events.Noted("order.created", AT)),
         ("contact.created", None, events.Noted("contact.created", AT)),
     ],
@@ -112,6 +124,14 @@ def test_refund_so_far() -> None:
 def test_other_types(kind: str, data: Any, expected: events.Event) -> None:
     """Closing, shipping and delivering are events; types of other families are noted."""
     assert read_one(ADAPTER, signed(content(kind, data))) == expected
+
+
+def test_an_account_may_speak_for_a_target_of_another_name() -> None:
+    """Whose word an acceptance is stands in the settings, whatever the message says."""
+    adapter = standard_webhooks.adapter(account(SECRET, target="wms"))
+    data = {"order_no": "SO-1", "target": "erp"}
+    event = read_one(adapter, signed(content("order.accepted", data)))
+    assert event == events.Accepted("SO-1", "wms", "", AT)
 
 
 def test_noted_without_time() -> None:

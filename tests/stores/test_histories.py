@@ -4,9 +4,10 @@ import asyncio
 from random import Random
 from typing import Any
 
+import msgspec
 import pytest
 
-from gateway.domain.following import FollowUp
+from gateway.domain.following import Acceptance, FollowUp
 from gateway.wiring import Gateway
 from tests.domain import histories
 from tests.domain.machine import Machine
@@ -16,7 +17,7 @@ from tests.stores.support import Database, order, submit
 _ORDER = (
     "status", "version", "hold", "paid", "refunded", "paid_at", "shipped_at", "completed_at",
     "closed_at", "carrier", "tracking_no", "closed_cause", "pays_on_delivery", "is_delivered",
-    "payable", "held_at", "released_at", "reopened_at",
+    "payable", "held_at", "released_at", "reopened_at", "accepted_at",
 )  # fmt: skip
 _MONEY = """
     SELECT p.standing, p.amount, p.refunded, p.order_id IS NOT NULL AS is_paired,
@@ -43,6 +44,7 @@ async def in_sql(ledger: Database, order_no: str) -> dict[str, Any]:
     sent = "SELECT carrier, tracking_no, parcel_no, delivered_at, cancelled_at FROM parcels"
     return {
         "order": {name: stored[name] for name in _ORDER},
+        "acceptances": _acceptances(stored["acceptances"]),
         "payments": sorted(tuple(map(_plain, row)) for row in await ledger.fetch(_MONEY)),
         "parcels": sorted(tuple(map(str, row)) for row in await ledger.fetch(sent)),
         "waiting": await ledger.fetchval("SELECT count(*) FROM waiting"),
@@ -62,6 +64,7 @@ def in_memory(machine: Machine) -> dict[str, Any]:
     (state,) = machine.orders.values()
     return {
         "order": {name: getattr(state, name) for name in _ORDER},
+        "acceptances": state.acceptances,
         # Of two that turn out to be one payment, either may be the one that counts.
         "payments": sorted(
             (
@@ -88,6 +91,10 @@ def in_memory(machine: Machine) -> dict[str, Any]:
         "parked": sorted(row.reason for row in machine.parked),
         "topics": [row.topic for row in machine.outbox],
     }  # fmt: skip
+
+
+def _acceptances(stored: str | None) -> tuple[Acceptance, ...]:
+    return () if stored is None else msgspec.json.decode(stored, type=tuple[Acceptance, ...])
 
 
 def _bool(value: bool) -> str:

@@ -99,6 +99,10 @@ STORIES = {
         told(lambda t: t.paid("199.00").parcel(1).parcel(2).arrived(1)),
         "shipped", "199.00",
     ),
+    "accepted by the warehouse, then shipped": Story(
+        "199.00", told(lambda t: t.paid("199.00").tell("order.accepted").parcel(1)),
+        "shipped", "199.00",
+    ),
     "two parcels arrive": Story(
         "199.00",
         told(lambda t: t.paid("199.00").parcel(1).parcel(2).arrived(1).arrived(2)),

@@ -16,6 +16,7 @@ from gateway.domain import events
 from gateway.domain.errors import Unavailable
 from gateway.domain.folding import Rules
 from gateway.domain.following import (
+    Acceptance,
     DisputeState,
     Done,
     FollowUp,
@@ -36,6 +37,7 @@ _LOCK_ORDERS = sql("lock_orders")
 _READ_CONTEXT = sql("read_context")
 _WRITE = sql("write_follow_ups")
 _AMEND = sql("amend_orders")
+_FORGET_AWAITED = sql("delete_awaiting_acceptance")
 
 _TRIES_MAX = 6
 
@@ -47,6 +49,7 @@ _decode_names = msgspec.json.Decoder(list[PaymentName]).decode
 _decode_parcels = msgspec.json.Decoder(list[Parcel]).decode
 _decode_recorded = msgspec.json.Decoder(list[tuple[str, str]]).decode
 _decode_aliases = msgspec.json.Decoder(list[tuple[UUID, str]]).decode
+_decode_acceptances = msgspec.json.Decoder(tuple[Acceptance, ...]).decode
 _encode = msgspec.json.Encoder().encode
 _encode_items = msgspec.json.Encoder(decimal_format="string").encode
 
@@ -101,6 +104,13 @@ class FollowUps:
             raise errors.Contended("an event was recorded by another transaction meanwhile")
         if fold.amended:
             await connection.execute(_AMEND, *_amendments(fold))
+        if fold.accepted:
+            accepted = sorted(fold.accepted)
+            await connection.execute(
+                _FORGET_AWAITED,
+                [order for order, _ in accepted],
+                [target for _, target in accepted],
+            )
         return done
 
     def _columns(self, fold: Fold) -> list[object]:
@@ -176,7 +186,15 @@ async def _lock_orders(
         list(ids),
         [is_test for _, _, is_test in numbers],
     )
-    return [OrderState(*record) for record in records]
+    return [_order_state(record) for record in records]
+
+
+def _order_state(record: asyncpg.Record) -> OrderState:
+    *fields, accepted_at, acceptances = record
+    order = OrderState(*fields)
+    if acceptances is not None:
+        order.accepted_at, order.acceptances = accepted_at, _decode_acceptances(acceptances)
+    return order
 
 
 async def _read_context(

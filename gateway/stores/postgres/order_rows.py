@@ -6,7 +6,12 @@ from uuid import UUID
 import asyncpg
 import msgspec
 
-from gateway.domain.order_details import StoredDetails, decode_parcels, decode_payments
+from gateway.domain.order_details import (
+    StoredDetails,
+    decode_acceptances,
+    decode_parcels,
+    decode_payments,
+)
 from gateway.domain.orders import Private
 from gateway.domain.views import ItemView, StoredOrder
 from gateway.stores import unreadable
@@ -28,9 +33,12 @@ class OrderRows:
 
     def found(self, record: asyncpg.Record) -> Found:
         """Return the order that a row is."""
-        *order, payments, parcels, aliases = record.items()
+        *order, payments, parcels, aliases, acceptances = record.items()
         details = StoredDetails(
-            decode_payments(payments[1]), decode_parcels(parcels[1]), list(aliases[1])
+            decode_payments(payments[1]),
+            decode_parcels(parcels[1]),
+            list(aliases[1]),
+            decode_acceptances(acceptances[1]),
         )
         return self._stored(dict(order)), details
 

@@ -7,7 +7,8 @@
 SELECT o.id, o.channel, o.order_no, o.status, o.version, o.hold, o.currency, o.payable, o.paid,
        o.refunded, o.paid_at, o.shipped_at, o.completed_at, o.closed_at, o.carrier, o.tracking_no,
        o.placed_hold, o.is_test, o.released_at, o.closed_cause, o.pays_on_delivery, o.is_delivered,
-       o.held_at, o.reopened_at
+       o.held_at, o.reopened_at, o.accepted_at,
+       o.acceptances
   FROM orders o
  WHERE o.id = ANY (ARRAY(
            SELECT n.id

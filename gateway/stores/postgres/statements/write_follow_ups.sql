@@ -23,6 +23,7 @@ WITH events AS (
            tracking_no = c.tracking_no, released_at = c.released_at,
            closed_cause = c.closed_cause, pays_on_delivery = c.pays_on_delivery,
            is_delivered = c.is_delivered, held_at = c.held_at, reopened_at = c.reopened_at,
+           accepted_at = c.accepted_at, acceptances = nullif(c.acceptances, '[]'),
            updated_at = now()
       FROM changes c
            -- The array: by index also in a generic plan that was made while the table was empty.
