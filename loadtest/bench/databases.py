@@ -1,4 +1,4 @@
-"""The benchmark's own statements: create a database, checkpoint, count the stored orders."""
+"""The benchmarks' own statements: create a database, checkpoint, count the stored orders."""
 
 import asyncio
 from typing import Any
@@ -22,6 +22,17 @@ def create(server_url: str, database: str) -> str:
 def checkpoint(admin_url: str) -> None:
     """Write the dirty pages of earlier measurements, so that they do not slow down the next."""
     asyncio.run(_execute(admin_url, "CHECKPOINT"))
+
+
+def execute(url: str, statement: str) -> None:
+    """Run one statement, committed by itself."""
+    asyncio.run(_execute(url, statement))
+
+
+def number(url: str, query: str) -> int:
+    """Return the number in the only row of a query."""
+    ((found,),) = asyncio.run(_execute(url, query))
+    return int(found)
 
 
 def stored(url: str) -> dict[str, int]:

@@ -24,14 +24,15 @@ def measure(contender: Contender, *, scratch: Path) -> tuple[list[Latencies], li
         for rate, seconds in RATES:
             prefix = f"{LETTERS[contender.name]}o{rate}"
             for run, for_s in ((f"{prefix}w", closed_loop.WARM_UP_S), (prefix, seconds)):
-                latencies = _generate(service.port, rate, for_s, contender.token, run)
+                latencies = generate(service.port, rate, for_s, contender.token, run)
                 in_doubt = latencies.unanswered + latencies.not_2xx
                 sent.append(Sent(prefix=run, accepted=latencies.accepted, in_doubt=in_doubt))
             found.append(latencies)
     return found, sent
 
 
-def _generate(port: int, rate: int, seconds: float, token: str, prefix: str) -> Latencies:
+def generate(port: int, rate: int, seconds: float, token: str, prefix: str) -> Latencies:
+    """Send distinct orders at a fixed rate, from a process of its own; return the latencies."""
     arguments = ["--port", str(port), "--rate", str(rate), "--seconds", str(seconds)]
     printed = processes.run(
         "loadtest.bench.open_loop_generator",

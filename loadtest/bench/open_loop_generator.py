@@ -60,6 +60,8 @@ class Run:
         self._late_s: list[float] = []
         self._not_2xx = 0
         self._hung_up = 0
+        #: When each request was answered with a 2xx, on the monotonic clock.
+        self.accepted_s: dict[int, float] = {}
 
     def go(self) -> Latencies:
         """Send everything when it is due, wait for the last answers, return the figures."""
@@ -119,7 +121,8 @@ class Run:
             return
         del self._busy[connection.fileno()]
         if 200 <= answer.status < 300:
-            self._latency_s.append(time.monotonic() - due[answer.number])
+            self.accepted_s[answer.number] = now_s = time.monotonic()
+            self._latency_s.append(now_s - due[answer.number])
         else:
             self._not_2xx += 1
         if answer.keep_alive:
