@@ -24,6 +24,7 @@ Source = Literal["default", "file", "environment"]
 OTHER_VARIABLES = frozenset(
     {
         "TIDEGATE_CONFIG",
+        "TIDEGATE_CONFIG_ADDED",
         "TIDEGATE_PG_BIN",
         "TIDEGATE_VALKEY_BIN",
         "TIDEGATE_RUN_AS",

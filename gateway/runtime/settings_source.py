@@ -14,13 +14,16 @@ from gateway.runtime.settings import ENV_PREFIX, Settings, SettingsError
 DEFAULT_FILE = Path("tidegate.toml")
 
 _CONFIG = f"{ENV_PREFIX}CONFIG"
+#: A second file, of accounts and targets beside those of the first: what `tidegate up` adds.
+_CONFIG_ADDED = f"{ENV_PREFIX}CONFIG_ADDED"
+_ADDED_SECTIONS = frozenset({"accounts", "targets"})
 _FILE_ONLY = frozenset({"channels", "accounts", "targets"})
 
 
 def load(environ: Mapping[str, str] | None = None) -> Settings:
     """Read the file and the environment. Raises ``SettingsError`` with one sentence to act on."""
     environ = os.environ if environ is None else environ
-    values = _read_file(environ)
+    values = _with_added(_read_file(environ), environ)
     for name in Settings.__struct_fields__:
         text = environ.get(ENV_PREFIX + name.upper())
         if text is not None and name not in _FILE_ONLY:
@@ -67,6 +70,30 @@ def _read_file(environ: Mapping[str, str]) -> dict[str, Any]:
     path = Path(named) if named else DEFAULT_FILE
     if not named and not path.exists():
         return {}
+    return _parse(path)
+
+
+def _with_added(values: dict[str, Any], environ: Mapping[str, str]) -> dict[str, Any]:
+    """Return the values with the sections of the second file behind those of the first."""
+    named = environ.get(_CONFIG_ADDED)
+    if not named:
+        return values
+    added = _parse(Path(named))
+    if unknown := sorted(added.keys() - _ADDED_SECTIONS):
+        raise SettingsError(
+            f"{named} may hold [[accounts]] and [[targets]] only, not {', '.join(unknown)}"
+        )
+    for name, sections in added.items():
+        before = values.get(name, [])
+        # What is no list of sections is reported as in the first file.
+        if isinstance(before, list) and isinstance(sections, list):
+            values[name] = [*before, *sections]
+        else:
+            values.setdefault(name, sections)
+    return values
+
+
+def _parse(path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(path.read_text("utf-8"))
     except OSError as exc:

@@ -15,6 +15,7 @@ _EPILOG = """\
 Examples:
   tidegate up
   tidegate up --ephemeral --port 0
+  tidegate up --bare
 \b
 While it runs, STATE/env (.tidegate/env unless --state-dir names another STATE)
 gives other shells the addresses and an API key:
@@ -59,14 +60,29 @@ dying, 2 when a setting is wrong.
     show_default=True,
     help="Gateway processes; more than one helps from four cores on (see below).",
 )
+@click.option(
+    "--warehouse/--bare",
+    "with_warehouse",
+    default=None,
+    help="Run the demonstration warehouse, or leave it out.  [default: run it, unless the database "
+    "is yours or tidegate.toml has targets]",
+)
 def command(
-    state_dir: Path, ephemeral: bool, host: str | None, port: int | None, processes: int
+    state_dir: Path,
+    ephemeral: bool,
+    host: str | None,
+    port: int | None,
+    processes: int,
+    with_warehouse: bool | None,
 ) -> None:
     """Run everything on this machine, servers included.
 
     Starts PostgreSQL with a replica and two Valkeys (results and journal), brings the schema up to
     date, makes the keys at the first start, runs a gateway and a worker, and prints their
     addresses, an API key and a request to paste.
+
+    A warehouse for demonstration runs beside them: paid orders are handed on to it, and it accepts,
+    ships and delivers them within ten seconds. Test orders are left alone.
 
     SIGHUP (`kill -HUP`) has the gateway and the worker reload tidegate.toml; see `tidegate serve
     --help`. When the terminal hangs up, everything is drained and stopped, unless it was started
@@ -83,5 +99,6 @@ def command(
             host=around.settings.host if host is None else host,
             port=around.settings.port if port is None else port,
             processes=processes,
+            with_warehouse=with_warehouse,
         )
     )

@@ -1,9 +1,9 @@
-"""The gateway, the worker and the one-off commands: this program, in child processes."""
+"""The gateway, the worker, the warehouse and the one-off commands: our programs, as children."""
 
 import signal
 import socket
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from gateway.runtime import addresses, hangup
@@ -12,7 +12,8 @@ from ops.embedded.processes import Runner, Service
 from ops.harness import command_line, environment, gateway_process
 from ops.harness.listen_address import ListenAddress
 
-GATEWAY, WORKER = "gateway", "worker"
+GATEWAY, WORKER, WAREHOUSE = "gateway", "worker", "warehouse"
+_NAMES = (GATEWAY, WORKER, WAREHOUSE)
 _READY_TIMEOUT_S = 60.0
 _EXIT_MARGIN_S = 1.5
 _POLL_INTERVAL_S = 0.02
@@ -30,20 +31,22 @@ class Children:
         logs: Path,
         pids: Path,
         variables: Mapping[str, str],
+        warehouse: Sequence[str],
         abandon_check: Callable[[], None],
     ) -> None:
+        """``warehouse``: the argv of the demonstration warehouse; empty: there is none."""
         self.listen = listen
         self.services: dict[str, Service] = {}
         self._drain_s = drain_s
-        self._arguments = {
-            GATEWAY: [
-                "serve",
-                f"--host={listen.host}",
-                f"--port={listen.port}",
-                f"--processes={gateway_processes}",
-            ],
-            WORKER: ["work"],
-        }
+        serve = command_line.tidegate(
+            "serve",
+            f"--host={listen.host}",
+            f"--port={listen.port}",
+            f"--processes={gateway_processes}",
+        )
+        self._argvs = {GATEWAY: serve, WORKER: command_line.tidegate("work")}
+        if warehouse:
+            self._argvs[WAREHOUSE] = [*warehouse]
         self._runner = Runner(
             logs=logs,
             pids=pids,
@@ -61,11 +64,16 @@ class Children:
                 f"`tidegate {' '.join(arguments[:2])}` failed: {problem}"
             ) from None
 
+    @property
+    def names(self) -> list[str]:
+        """The processes that belong to this run, in the order of their start."""
+        return list(self._argvs)
+
     def start(self, name: str) -> None:
         """The process runs; it need not be ready yet."""
         with hangup.held_back():
             self.services[name] = self._runner.start(
-                name, command_line.tidegate(*self._arguments[name]), death_signal=signal.SIGTERM
+                name, self._argvs[name], death_signal=signal.SIGTERM
             )
 
     def reload(self) -> None:
@@ -78,21 +86,22 @@ class Children:
                 self.services[name].send(signal.SIGHUP)
 
     def wait_ready(self) -> None:
-        """The gateway answers /readyz with 200 and the worker is alive. Raises errors.NotReady."""
+        """The gateway answers /readyz with 200 and the others are alive. Raises errors.NotReady."""
         gateway_process.wait_ready(
             self.listen,
-            [self.services[GATEWAY], self.services[WORKER]],
+            [self.services[name] for name in self._argvs],
             timeout_s=_READY_TIMEOUT_S,
             pause=self._runner.pause,
         )
 
     def stop(self) -> bool:
-        """The gateway has drained, then the worker; both have ended. False when one was killed.
+        """The gateway has drained, then the worker, then the warehouse; all have ended.
 
-        Takes at most `drain_s` and a margin; the worker gets SIGTERM after half of it at last.
+        False when one was killed. Takes at most `drain_s` and a margin; whoever waits for those
+        before it gets SIGTERM after half of it at last.
         """
         began_s = time.monotonic()
-        running = [self.services[name] for name in (GATEWAY, WORKER) if name in self.services]
+        running = [self.services[name] for name in _NAMES if name in self.services]
         waiting = list(running)
         while waiting or any(service.exit_status is None for service in running):
             spent_s = time.monotonic() - began_s

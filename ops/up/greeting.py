@@ -17,10 +17,14 @@ def greeting(
     places: Sequence[tuple[str, str]],
     state: Path,
     api_key: str,
+    warehouse_url: str,
     restart_hint: str,
     environ: Mapping[str, str] = os.environ,
 ) -> str:
-    """The block of text. `places` are the lines below the URL: a label, and an address or path."""
+    """The block of text. `places` are the lines below the URL: a label, and an address or path.
+
+    `warehouse_url` is the page of the demonstration warehouse; empty where there is none.
+    """
     rows = [
         ("gateway", url),
         ("its API", f"{url}/docs"),
@@ -42,8 +46,20 @@ In that terminal this sets the addresses, TIDEGATE_URL and TIDEGATE_API_KEY, for
 `tidegate doctor`, `tidegate keys` and so on:
 
   . {shlex.quote(str(state / "env"))}
-
+{_shipping(warehouse_url)}
 Ctrl-C stops everything. {restart_hint}
+"""
+
+
+def _shipping(warehouse_url: str) -> str:
+    if not warehouse_url:
+        return ""
+    return f"""
+A warehouse for demonstration accepts, ships and delivers what is paid, within
+ten seconds (--bare leaves it out). To see an order paid, and follow it there:
+
+  tidegate simulate standard_webhooks --demo
+  curl {warehouse_url}
 """
 
 

@@ -7,6 +7,8 @@ from pathlib import Path
 from types import FrameType
 
 from gateway.runtime import hangup
+from gateway.runtime.settings import SettingsError
+from ops import effective
 from ops.embedded import errors, processes
 from ops.embedded.cluster import JOURNAL, LABELS, PRIMARY, REPLICA, VALKEY, Servers
 from ops.embedded.report import Reporter, Terminal
@@ -14,11 +16,12 @@ from ops.embedded.state import write_private
 from ops.harness import environment
 from ops.harness.listen_address import ListenAddress
 from ops.harness.ports import free_port
-from ops.up import local_key, schema, surroundings
-from ops.up.children import GATEWAY, WORKER, Children, check_listen
+from ops.up import local_key, schema, surroundings, warehouse
+from ops.up.children import Children, check_listen
 from ops.up.greeting import greeting
 from ops.up.restarts import DEATHS_MAX, WINDOW_S, Deaths
 from ops.up.surroundings import Surroundings
+from ops.up.warehouse import Warehouse
 
 # Set by `make run`: then a `kill -9` of make ends us too. Without it the parent may end first.
 TIED_TO_PARENT = "TIDEGATE_TIED_TO_PARENT"
@@ -36,14 +39,23 @@ class _KeepsEnding(Exception):
 
 
 def run_up(
-    *, state_dir: Path | None, around: Surroundings, host: str, port: int, processes: int
+    *,
+    state_dir: Path | None,
+    around: Surroundings,
+    host: str,
+    port: int,
+    processes: int,
+    with_warehouse: bool | None,
 ) -> int:
     """Runs everything until SIGINT, SIGTERM or the end of the terminal, drains and stops it.
 
     Returns the exit status. Any other SIGHUP has gateway and worker reload their settings.
 
-    Without a state_dir in a temporary one. 0 after a signal, 1 when a process ended again and
-    again. Raises errors.CannotStart when it cannot start; whatever it had started is stopped then.
+    Without a state_dir in a temporary one. ``with_warehouse``: whether the demonstration warehouse
+    runs; None: where nobody else ships what is paid.
+
+    0 after a signal, 1 when a process ended again and again. Raises errors.CannotStart when it
+    cannot start; whatever it had started is stopped then.
     """
     if port == 0:
         check_listen(ListenAddress(host, 0))
@@ -52,6 +64,7 @@ def run_up(
         around=around,
         listen=ListenAddress(host, port or free_port(host)),
         gateway_processes=processes,
+        with_warehouse=with_warehouse,
         reporter=Terminal(),
     )
     return up.run()
@@ -65,6 +78,7 @@ class _Up:
         around: Surroundings,
         listen: ListenAddress,
         gateway_processes: int,
+        with_warehouse: bool | None,
         reporter: Reporter,
     ) -> None:
         self._listen = listen
@@ -73,6 +87,10 @@ class _Up:
         self._reporter = reporter
         self._ephemeral = state_dir is None
         self._given = around.given
+        self._environ = around.environ
+        self._channels = [channel.name for channel in around.settings.channels]
+        self._with_warehouse = warehouse.is_wanted(with_warehouse, around)
+        self._warehouse: Warehouse | None = None
         if note := around.note(state_dir):
             reporter.say(note)
         if self._given["replica_urls"] and not self._given["database_url"]:
@@ -126,6 +144,7 @@ class _Up:
         check_listen(self._listen)
         self._servers.begin()
         state = self._servers.state
+        self._warehouse = self._configured_warehouse(state.path)
         variables = self._variables(state.path)
         worker = self._worker_status()
         self._children = children = Children(
@@ -136,6 +155,7 @@ class _Up:
             pids=state.pids,
             # Not in the file of settings: another worker needs another port.
             variables={**variables, "TIDEGATE_WORKER_METRICS_PORT": str(worker.port)},
+            warehouse=self._warehouse.arguments(self._listen.url) if self._warehouse else (),
             abandon_check=self._abandon_check,
         )
         key_file = state.path / "api-key"
@@ -149,8 +169,8 @@ class _Up:
         if PRIMARY not in self._servers.names or not schema.is_newest(self._servers):
             with self._reporter.step("migrating the database"):
                 children.command("migrate", timeout_s=_MIGRATE_TIMEOUT_S)
-        children.start(GATEWAY)
-        children.start(WORKER)
+        for name in children.names:
+            children.start(name)
         # Meanwhile: neither needs the replica or a key to start.
         self._servers.finish()
         with self._reporter.step("starting gateway and worker"):
@@ -182,6 +202,7 @@ class _Up:
         assert self._children is not None
         if self._reload_asked:
             self._reload_asked = False
+            self._reconfigure_warehouse()
             self._children.reload()
             self._reporter.say(
                 f"Reloading the settings: see the logs in {self._servers.state.logs}"
@@ -211,7 +232,7 @@ class _Up:
 
     def _restart(self, name: str) -> None:
         assert self._children is not None
-        if name in (GATEWAY, WORKER):
+        if name in self._children.names:
             self._children.start(name)
             return
         try:
@@ -229,7 +250,29 @@ class _Up:
         if not self._given["control_dir"]:
             # An absolute path: a command must use the same one, in any working directory.
             found["TIDEGATE_CONTROL_DIR"] = str(state.resolve() / "control")
+        if self._warehouse is not None:
+            found["TIDEGATE_CONFIG_ADDED"] = str(self._warehouse.settings_file)
         return found
+
+    def _configured_warehouse(self, state: Path) -> Warehouse | None:
+        if not self._with_warehouse:
+            return None
+        if why := warehouse.missing():
+            self._reporter.say(why)
+            return None
+        made = Warehouse(state, port=free_port())
+        made.configure(self._channels)
+        return made
+
+    def _reconfigure_warehouse(self) -> None:
+        """The warehouse is named for the channels that are in the settings now."""
+        if self._warehouse is None:
+            return
+        try:
+            loaded = effective.load_without_database(self._environ)
+        except SettingsError:
+            return  # the processes say so too, and keep what they have
+        self._warehouse.configure([channel.name for channel in loaded.channels])
 
     def _write_environment(self, state: Path, variables: dict[str, str], api_key: str) -> None:
         exported = {**variables, "TIDEGATE_URL": self._listen.url}
@@ -250,6 +293,8 @@ class _Up:
         ]
         if worker.port:
             places.append(("worker", f"{worker.url}/metrics"))
+        if self._warehouse is not None:
+            places.append(("warehouse", f"{self._warehouse.url}  (a demonstration, see below)"))
         places.append(("logs", str(state / "log")))
         hint = (
             "Its data goes with it."
@@ -257,7 +302,12 @@ class _Up:
             else "The same command starts it again with the same data and the same key."
         )
         return greeting(
-            url=self._listen.url, places=places, state=state, api_key=api_key, restart_hint=hint
+            url=self._listen.url,
+            places=places,
+            state=state,
+            api_key=api_key,
+            warehouse_url=self._warehouse.url if self._warehouse else "",
+            restart_hint=hint,
         )
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
