@@ -226,7 +226,7 @@ def test_a_restart_in_a_shell_that_sourced_its_addresses(directory: Path) -> Non
     try:
         second.wait_for("Ctrl-C stops")
         assert set(second.started()) == {
-            "primary", "replica", "valkey", "journal", "gateway", "worker",
+            "primary", "replica", "valkey", "journal", "gateway", "worker", "warehouse",
         }  # fmt: skip
         assert "migrating" not in second.output
         assert "sourced" not in second.output

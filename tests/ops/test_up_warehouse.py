@@ -1,0 +1,79 @@
+"""`tidegate up` and its warehouse: who has one, and what it leaves in the settings."""
+
+import stat
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from gateway.runtime import settings_source
+from ops.up import surroundings, warehouse
+from ops.up.greeting import greeting
+from ops.up.warehouse import Warehouse
+
+TARGET = """
+[[targets]]
+name = "wms"
+kind = "webhook"
+url = "https://wms.example.com/hand-off"
+secrets = ["env:S"]
+"""
+
+
+@pytest.fixture(autouse=True)
+def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("asked", "environ", "file", "wanted"),
+    [
+        (None, {}, "", True),
+        (False, {}, "", False),
+        (None, {"TIDEGATE_DATABASE_URL": "postgresql://h/d"}, "", False),
+        (True, {"TIDEGATE_DATABASE_URL": "postgresql://h/d"}, "", True),
+        (None, {"TIDEGATE_REDIS_URL": "redis://h"}, "", True),
+        (None, {}, TARGET, False),
+        (True, {}, TARGET, True),
+    ],
+)
+def test_it_runs_where_nobody_else_ships_or_when_it_is_asked_for(
+    asked: bool | None, environ: Mapping[str, str], file: str, wanted: bool
+) -> None:
+    settings_source.DEFAULT_FILE.write_text(file)
+    around = surroundings.look(environ, None)
+    assert warehouse.is_wanted(asked, around) is wanted
+
+
+def test_its_settings_are_valid_and_its_secrets_stay(tmp_path: Path) -> None:
+    first = Warehouse(tmp_path, port=8099)
+    first.configure(["web", "app"])
+    loaded = settings_source.load(
+        {
+            "TIDEGATE_DATABASE_URL": "postgresql://nowhere",
+            "TIDEGATE_CONFIG_ADDED": str(first.settings_file),
+        }
+    )
+    (account,), (target,) = loaded.accounts, loaded.targets
+    assert account.channels == target.channels == ["web", "app"]
+    assert target.url == "http://127.0.0.1:8099/hand-off"
+    assert not target.is_test
+    secrets = [Path(each.removeprefix("file:")) for each in (*account.secrets, *target.secrets)]
+    before = [file.read_text() for file in secrets]
+    assert len(set(before)) == 2
+    assert all(stat.S_IMODE(file.stat().st_mode) == 0o600 for file in secrets)
+    Warehouse(tmp_path, port=8100).configure(["web"])
+    assert [file.read_text() for file in secrets] == before
+    assert tomllib.loads(first.settings_file.read_text())["accounts"][0]["channels"] == ["web"]
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:8099", ""])
+def test_the_greeting_tells_of_it_only_where_it_is(url: str) -> None:
+    text = greeting(
+        url="http://127.0.0.1:8080", places=[], state=Path("s"), api_key="k",
+        warehouse_url=url, restart_hint="",
+    )  # fmt: skip
+    assert ("ships" in text) is bool(url)
+    assert ("curl http://127.0.0.1:8099" in text) is bool(url)
+    assert "\n\n\n" not in text
