@@ -23,6 +23,7 @@ COMMANDS = {
     "shed": "Shed or admit a feature by hand, for a while.",
     "plan": "Plan beforehand what is shed during a sale, and when.",
     "callbacks": "Inspect rejected callbacks.",
+    "exceptions": "List, own and resolve what needs a person.",
     "simulate": "Simulate a payment provider or shop: sign messages and post them to a gateway.",
     "version": "Print the versions of Tidegate, its schema and Python.",
 }

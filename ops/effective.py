@@ -16,7 +16,7 @@ import msgspec
 from msgspec import Struct
 
 from gateway.runtime import settings, settings_source
-from gateway.runtime.settings import ENV_PREFIX, Settings
+from gateway.runtime.settings import ENV_PREFIX, FILE_ONLY, Settings
 
 Source = Literal["default", "file", "environment"]
 
@@ -35,8 +35,6 @@ OTHER_VARIABLES = frozenset(
         "TIDEGATE_SOURCED",
     }
 )
-#: Read from the file alone.
-FILE_ONLY = frozenset({"channels", "accounts", "targets"})
 _FIELD = re.compile(r"    (\w+): ")
 _HEADING = re.compile(r"    # --- (.+) ---")
 #: Units by the end of a name, the longest first; and those that no name says.

@@ -34,3 +34,12 @@ PARKED_OPEN = Gauge(
 PARKED_OLDEST_S = Gauge(
     "tidegate_parked_oldest_seconds", "Age of the oldest row that waits for a person; 0: none."
 )
+EXCEPTIONS = Counter(
+    "tidegate_exceptions", "Exceptions that this worker opened, ended or escalated.", ["what"]
+)
+EXCEPTIONS_OPEN = Gauge(
+    "tidegate_exceptions_open", "Exceptions that no person resolved yet, by class.", ["kind"]
+)
+EXCEPTIONS_OVERDUE = Gauge(
+    "tidegate_exceptions_overdue", "Open exceptions whose deadline is over, by class.", ["kind"]
+)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 
 import uvloop
 
-from gateway.domain import channels
+from gateway.domain import channels, exception_cases
 from gateway.intake.accept import Intake
 from gateway.intake.committer import Committer
 from gateway.intake.journal_codec import JournalCodec
@@ -16,9 +16,11 @@ from gateway.runtime.hangup import Hangups
 from gateway.runtime.reloader import Reloader
 from gateway.runtime.settings import Settings
 from gateway.stores.postgres.aliases import Aliases
+from gateway.stores.postgres.exceptions import Exceptions
 from gateway.stores.postgres.ledger import Ledger
 from gateway.wiring import Gateway, batch_writer, open_gateway
 from workers.drainer import Drainer
+from workers.exceptions import ExceptionFinder
 from workers.housekeeper import Housekeeper
 from workers.parked import ParkedRows
 from workers.reload import WorkerConfiguration
@@ -36,6 +38,7 @@ _OVERDUE_S = {
     "sweeper": 60.0,
     "timeouts": 60.0,
     "parked": 120.0,
+    "exceptions": 60.0,
     "housekeeper": 900.0,
 }
 
@@ -100,6 +103,16 @@ def tasks(gateway: Gateway) -> dict[str, lifecycle.Task]:
             rounds=rounds["timeouts"],
         ),
         "parked": ParkedRows(maintenance=gateway.maintenance, rounds=rounds["parked"]),
+        "exceptions": ExceptionFinder(
+            store=Exceptions(
+                pool=gateway.stores.primary, sealer=gateway.stores.sealer, new_id=gateway.new_id
+            ),
+            policies=exception_cases.configured(settings.exceptions),
+            part_paid_s=settings.part_paid_s,
+            new_id=gateway.new_id,
+            clock=gateway.clock,
+            rounds=rounds["exceptions"],
+        ),
         "housekeeper": Housekeeper(
             maintenance=gateway.maintenance,
             clock=gateway.clock,

@@ -16,6 +16,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from gateway.runtime import file_faults
+from gateway.runtime.settings_exceptions import ExceptionPolicy
 from gateway.runtime.settings_targets import Target
 
 ENV_PREFIX = "TIDEGATE_"
@@ -252,6 +253,11 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     #: Seconds after which an event that still waits for its order is marked for a person.
     unknown_order_s: Positive = 900.0
 
+    # --- exceptions ---
+
+    #: Seconds that an order may stay paid in part before it is an exception (`payment_timeout`).
+    part_paid_s: Positive = 24 * 3600.0
+
     # --- workers ---
 
     #: Where `tidegate work` shows /metrics, /healthz and /readyz, without a key; port 0: nowhere.
@@ -273,6 +279,12 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     #: Targets: warehouses, ERPs and event buses that changes of orders are handed on to; none by
     #: default.
     targets: list[Target] = []
+    #: Owner, deadline and escalation of the exceptions of a class.
+    exceptions: list[ExceptionPolicy] = []
+
+
+#: Settings that are tables, each of which the file alone has.
+FILE_ONLY = frozenset({"channels", "accounts", "targets", "exceptions"})
 
 
 def secret(reference: str, environ: Mapping[str, str] | None = None) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from gateway.runtime import file_faults, settings_checks
-from gateway.runtime.settings import ENV_PREFIX, Settings, SettingsError
+from gateway.runtime.settings import ENV_PREFIX, FILE_ONLY, Settings, SettingsError
 
 DEFAULT_FILE = Path("tidegate.toml")
 
@@ -17,7 +17,6 @@ _CONFIG = f"{ENV_PREFIX}CONFIG"
 #: A second file, of accounts and targets beside those of the first: what `tidegate up` adds.
 _CONFIG_ADDED = f"{ENV_PREFIX}CONFIG_ADDED"
 _ADDED_SECTIONS = frozenset({"accounts", "targets"})
-_FILE_ONLY = frozenset({"channels", "accounts", "targets"})
 
 
 def load(environ: Mapping[str, str] | None = None) -> Settings:
@@ -26,7 +25,7 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
     values = _with_added(_read_file(environ), environ)
     for name in Settings.__struct_fields__:
         text = environ.get(ENV_PREFIX + name.upper())
-        if text is not None and name not in _FILE_ONLY:
+        if text is not None and name not in FILE_ONLY:
             values[name] = text
     if not values.get("database_url"):
         raise SettingsError(
@@ -54,7 +53,7 @@ def _faults(
 
     found = []
     for field in msgspec.structs.fields(Settings):
-        if field.name not in values or field.name in _FILE_ONLY:
+        if field.name not in values or field.name in FILE_ONLY:
             continue
         try:
             msgspec.convert(values[field.name], field.type, strict=False)

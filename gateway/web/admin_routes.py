@@ -2,7 +2,7 @@
 
 from gateway.domain import overrides, plans
 from gateway.overload import snapshot
-from gateway.web import apis, document_routes
+from gateway.web import apis, document_routes, exception_routes
 from gateway.web.handlers.admin import (
     AdminHandler,
     ClearResult,
@@ -14,6 +14,7 @@ from gateway.web.handlers.admin import (
     PlanResult,
 )
 from gateway.web.handlers.documents import Documents
+from gateway.web.handlers.exceptions import ExceptionHandler
 from gateway.web.routing import Answer, Parameter, Route
 
 _AUTH = ("unauthorised", "forbidden")
@@ -25,7 +26,9 @@ _NAME = Parameter(
 )
 
 
-def all_routes(*, admin: AdminHandler, documents: Documents) -> list[Route]:
+def all_routes(
+    *, admin: AdminHandler, exceptions: ExceptionHandler, documents: Documents
+) -> list[Route]:
     """Return the table of the operators' routes over their handlers."""
     override = "/v1/admin/modes/{target}"
     return [
@@ -142,5 +145,6 @@ def all_routes(*, admin: AdminHandler, documents: Documents) -> list[Route]:
             answers=[Answer(200, "Dropped; with its audit row.", PlanResult)],
             problems=[*_AUTH, "not-found", "unavailable"],
         ),
+        *exception_routes.all_routes(exceptions),
         *document_routes.all_routes(documents, prefix="admin.", feature=None),
     ]  # fmt: skip

@@ -14,6 +14,7 @@ DOCUMENTS = "Documents"
 LOAD = "Load"
 OVERRIDES = "Overrides"
 PLANS = "Plans"
+EXCEPTIONS = "Exceptions"
 
 _DOCUMENTS = "What this listener serves, for programs and for people."
 
@@ -63,7 +64,7 @@ apart from those of live orders.""",
 
 OPERATORS = Api(
     title="Tidegate for operators",
-    summary="Overrides of load shedding, and plans for a sale.",
+    summary="Overrides of load shedding, plans for a sale, and what needs a person.",
     description="""\
 Covers every route of the operators' listener (`admin_host`, `admin_port`).
 The clients' routes are on a listener of their own, which serves its own document.
@@ -80,6 +81,7 @@ that the answers below list; `errors` has each field with its reason.
         LOAD: "How loaded the process is that answers.",
         OVERRIDES: "Shed or admit a feature or a tier, whatever the load.",
         PLANS: "Overrides planned for a sale, step by step.",
+        EXCEPTIONS: "What stops an order from going its way and needs a person.",
         DOCUMENTS: _DOCUMENTS,
     },
     named={},

@@ -13,6 +13,7 @@ import msgspec
 
 from gateway.clients.certificate_fetch import CertificateFetcher
 from gateway.clients.inventory import HttpInventory
+from gateway.domain import exception_cases
 from gateway.intake import stock_check
 from gateway.intake.stock_check import Inventory, StockCheck
 from gateway.overload import heartbeats, snapshot
@@ -26,6 +27,7 @@ from gateway.runtime.live import Live
 from gateway.runtime.settings import Settings, secret
 from gateway.stores.postgres.api_keys import ApiKeys
 from gateway.stores.postgres.audit import AuditLog
+from gateway.stores.postgres.exceptions import Exceptions
 from gateway.stores.postgres.order_reader import OrderReader
 from gateway.web import accounts as provider_accounts
 from gateway.web import admin_routes, apis, callback_variants, documents, roles, routes
@@ -35,6 +37,7 @@ from gateway.web.handlers import readiness
 from gateway.web.handlers.admin import AdminHandler
 from gateway.web.handlers.callbacks import Accounts, CallbackHandler
 from gateway.web.handlers.documents import Documents
+from gateway.web.handlers.exceptions import ExceptionHandler
 from gateway.web.handlers.exports import ExportHandler
 from gateway.web.handlers.health import StatusHandler
 from gateway.web.handlers.orders import OrderHandler
@@ -198,6 +201,17 @@ def build_admin_server(gateway: Gateway) -> Dispatcher:
             active_overrides=gateway.overrides,
             admission=gateway.admission,
             clock=gateway.clock,
+            limits=gateway.limits,
+        ),
+        exceptions=ExceptionHandler(
+            store=Exceptions(
+                pool=gateway.stores.primary_reads,
+                sealer=gateway.stores.sealer,
+                new_id=gateway.new_id,
+            ),
+            policies=exception_cases.configured(settings.exceptions),
+            clock=gateway.clock,
+            new_id=gateway.new_id,
             limits=gateway.limits,
         ),
         documents=described,

@@ -56,6 +56,13 @@ _EXAMPLE_TAIL = """\
 #secrets = ["env:WAREHOUSE_WEBHOOK_SECRET"]
 #topics = ["order.paid", "order.cancelling"]
 #has_private = true
+
+# Who has the exceptions of a class, and until when.
+#[[exceptions]]
+#name = "dispute"
+#owner = "finance"
+#deadline_h = 12
+#escalate_to = "head of finance"
 """
 
 

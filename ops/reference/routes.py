@@ -44,7 +44,7 @@ def page() -> str:
         _table(clients),
         "## Routes of operators",
         _ADMIN,
-        _table(admin_routes.all_routes(admin=nothing, documents=nothing)),
+        _table(admin_routes.all_routes(admin=nothing, exceptions=nothing, documents=nothing)),
         "## Roles of API keys",
         _ROLES,
         markdown.table(("role", "what it may do"), rows),

@@ -6,8 +6,7 @@ import msgspec
 from msgspec import inspect as types
 
 from gateway.runtime import reload_plan
-from gateway.runtime.settings import ENV_PREFIX, Account, Channel, Settings
-from gateway.runtime.settings_targets import Target
+from gateway.runtime.settings import ENV_PREFIX, FILE_ONLY, Settings
 from ops import effective
 from ops.reference import markdown
 
@@ -40,13 +39,10 @@ def page() -> str:
 def _setting(field: types.Field, reason: str) -> str:
     head = f"### `{field.name}`\n\n{reason}\n\n"
     changes = "changes on SIGHUP" if field.name in reload_plan.LIVE else "needs a restart"
-    if field.name in effective.FILE_ONLY:
-        tables: dict[str, type[msgspec.Struct]] = {
-            "channels": Channel,
-            "accounts": Account,
-            "targets": Target,
-        }
-        rows = _table(tables[field.name])
+    if field.name in FILE_ONLY:
+        assert isinstance(field.type, types.ListType)
+        assert isinstance(field.type.item_type, types.StructType)
+        rows = _table(field.type.item_type.cls)
         return f"{head}Only in the file, a table for each · {changes}\n\n{rows}"
     facts = [markdown.code(ENV_PREFIX + field.name.upper()), *_facts(field), changes]
     return head + " · ".join(facts)

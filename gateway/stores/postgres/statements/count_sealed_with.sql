@@ -10,4 +10,7 @@ SELECT (SELECT count(*) FROM (
        ) AS refused_callbacks,
        (SELECT count(*) FROM (
             SELECT FROM parked WHERE substring(body FROM 2 FOR 2) = $1 LIMIT $2) t
-       ) AS parked
+       ) AS parked,
+       (SELECT count(*) FROM (
+            SELECT FROM exception_entries WHERE substring(message FROM 2 FOR 2) = $1 LIMIT $2) t
+       ) AS exception_entries

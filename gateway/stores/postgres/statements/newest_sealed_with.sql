@@ -11,3 +11,6 @@ UNION ALL
 UNION ALL
 (SELECT 'parked.body', id, body, NULL, NULL
    FROM parked WHERE substring(body FROM 2 FOR 2) = $1 ORDER BY id DESC LIMIT 5)
+UNION ALL
+(SELECT 'exception_entries.message', id, message, NULL, NULL
+   FROM exception_entries WHERE substring(message FROM 2 FOR 2) = $1 ORDER BY id DESC LIMIT 5)

@@ -20,3 +20,9 @@ UNION ALL
 UNION ALL
 (SELECT 'parked.body', id, body, NULL, NULL
    FROM parked WHERE body IS NOT NULL ORDER BY id LIMIT 5)
+UNION ALL
+(SELECT 'exception_entries.message', id, message, NULL, NULL
+   FROM exception_entries WHERE message IS NOT NULL ORDER BY id DESC LIMIT 5)
+UNION ALL
+(SELECT 'exception_entries.message', id, message, NULL, NULL
+   FROM exception_entries WHERE message IS NOT NULL ORDER BY id LIMIT 5)
