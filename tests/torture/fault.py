@@ -54,6 +54,8 @@ class Fault:
     workers: int = 1
     replica: bool = False
     fsync: bool = False
+    #: Targets that are told of every change of an order, each a receiver of its own.
+    targets: int = 0
     #: Requests a second of all senders together, and the number of senders.
     rate: float = 200.0
     senders: int = 32

@@ -13,7 +13,7 @@ from loadtest import ledger_contents, verify
 from loadtest.history import JOURNALED
 from loadtest.verify import Check
 from ops.embedded.cluster import Servers
-from tests.torture import main_thread, probing, tally
+from tests.torture import handing_on, main_thread, probing, tally
 from tests.torture.fault import Fault, Impossible
 from tests.torture.main_thread import OnMain
 from tests.torture.results import Round
@@ -173,6 +173,8 @@ async def _judged(world: World, course: _Course) -> Round:
         resolving,
         *await fault.judge(world, found),
     ]
+    for receiver in world.receivers:
+        checks += await handing_on.judged(world, receiver)
     if fault.expects_202:
         checks.append(_is("orders were journaled", counted.journaled > 0))
     if fault.replica:

@@ -23,7 +23,10 @@ import psutil  # type: ignore[import-untyped]  # it ships no types
 import redis.asyncio
 
 from gateway.runtime.settings import Settings
+from gateway.runtime.settings_targets import Target
 from gateway.stores import sealing
+from loadtest.deployment import new_secret
+from loadtest.handoff.recorder import Behaviour
 from ops.embedded.cluster import Servers
 from ops.harness.ports import free_port
 from ops.migrations import runner
@@ -48,11 +51,15 @@ _HEALTHY_S, _BALANCE_S = 0.2, 0.05
 
 
 class Member:
-    """A gateway or worker that is restarted whenever it ends, unless ``is_held``."""
+    """A gateway, worker or receiver that is restarted whenever it ends, unless ``is_held``."""
 
-    def __init__(self, name: str, command: tuple[str, ...], *, port: int = 0) -> None:
+    def __init__(
+        self, name: str, command: tuple[str, ...], *, port: int = 0, module: str = ""
+    ) -> None:
         self.name = name
+        #: Of `tidegate`; with a ``module`` the arguments of ``python -m module``.
         self.command = command
+        self.module = module
         self.port = port
         self.process: subprocess.Popen[bytes] | None = None
         self.started_s = 0.0
@@ -83,6 +90,37 @@ class Member:
         """Send the signal and expect its end; it is restarted when it has ended."""
         self.is_doomed = True
         self.send(how)
+
+
+class Receiver(Member):
+    """A target of the hand-off: it records what comes before it answers, also when it is killed."""
+
+    def __init__(self, name: str, directory: Path) -> None:
+        self.file = directory / f"{name}.jsonl"
+        secret_file = directory / f"{name}.secret"
+        secret_file.write_text(new_secret(), "utf-8")
+        port = free_port()
+        arguments = (f"--port={port}", f"--secret-file={secret_file}", f"--file={self.file}")
+        super().__init__(name, arguments, port=port, module="loadtest.handoff.recorder")
+        #: Its settings: everything in it is quick, so that a fault of seconds is a long one.
+        self.target = Target(
+            name=name,
+            kind="webhook",
+            url=f"http://127.0.0.1:{port}/hand-off",
+            secrets=[f"file:{secret_file}"],
+            private_addresses=["127.0.0.1"],
+            attempts_max=100,
+            retry_first_s=0.2,
+            retry_max_s=2.0,
+            call_s=2.0,
+        )
+
+    async def behave(self, behaviour: Behaviour) -> None:
+        """Have it answer like this from now on."""
+        async with aiohttp.ClientSession() as client:
+            url = f"http://127.0.0.1:{self.port}/behave"
+            async with client.post(url, data=msgspec.json.encode(behaviour)) as answer:
+                answer.raise_for_status()
 
 
 class World:
@@ -121,6 +159,8 @@ class World:
             keyring_file=str(keyring),
             accounts=self.payers.settings,
         )
+        self.receivers = [Receiver(f"target-{n + 1}", directory) for n in range(fault.targets)]
+        self.change(targets=[receiver.target for receiver in self.receivers])
         self.gateways = [
             Member(f"gateway {n + 1}", ("serve", "--port", str(port)), port=port)
             for n, port in enumerate(free_port() for _ in range(fault.gateways))
@@ -211,24 +251,27 @@ class World:
         self._processes = Processes(self.settings, directory=self.directory)
         self.token = await self._processes.make_token("ingest", "query")
         self._processes.environment |= self.environment
-        for member in (*self.workers, *self.gateways):
+        for member in (*self.receivers, *self.workers, *self.gateways):
             self.start_member(member)
         async with asyncio.timeout(_READY_S):
-            for gateway in self.gateways:
-                while not await self.is_ready(gateway):
+            for listening in (*self.receivers, *self.gateways):
+                while not await self.is_ready(listening):
                     await asyncio.sleep(0.05)
 
     def start_member(self, member: Member) -> None:
-        """Start a gateway or worker; ``attend`` restarts it from now on."""
+        """Start a gateway, worker or receiver; ``attend`` restarts it from now on."""
         assert self._processes is not None, "started after the world"
-        member.process = self._processes.start(*member.command)
+        if member.module:
+            member.process = self._processes.start_module(member.module, *member.command)
+        else:
+            member.process = self._processes.start(*member.command)
         member.started_s = time.monotonic()
         member.is_doomed = member.is_held = False
 
     async def attend(self) -> None:
-        """Restart gateways and workers that end, until cancelled."""
+        """Restart gateways, workers and receivers that end, until cancelled."""
         while True:
-            for member in (*self.gateways, *self.workers):
+            for member in (*self.gateways, *self.workers, *self.receivers):
                 if not member.is_held and member.process is not None:
                     await self._attend(member, member.process)
             await asyncio.sleep(0.02)
@@ -254,9 +297,9 @@ class World:
                     self.crowd.leave_out(self._url(gateway))
             await asyncio.sleep(_BALANCE_S)
 
-    async def is_ready(self, gateway: Member) -> bool:
-        """Return whether a gateway answers /readyz with 200."""
-        return await self._answers(gateway, "/readyz", within_s=1.0)
+    async def is_ready(self, listening: Member) -> bool:
+        """Return whether a gateway or a receiver answers /readyz with 200."""
+        return await self._answers(listening, "/readyz", within_s=1.0)
 
     def _url(self, gateway: Member) -> str:
         return f"http://127.0.0.1:{gateway.port}"
@@ -274,8 +317,9 @@ class World:
             return False
 
     async def stop(self) -> None:
-        """Terminate gateways and workers; kill those that still run after ``_STOP_S``."""
-        members = [member for member in (*self.gateways, *self.workers) if member.process]
+        """Terminate all processes; kill those that still run after ``_STOP_S``."""
+        everybody = (*self.gateways, *self.workers, *self.receivers)
+        members = [member for member in everybody if member.process]
         for member in members:
             member.is_held = True
             member.send(signal.SIGCONT)
