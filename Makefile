@@ -13,7 +13,7 @@ FAST := -m 'not servers' --numprocesses logical --maxprocesses 8 --dist workstea
 COMPILE := --universal --python-version 3.11 --generate-hashes --no-header
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-fast check docs reference bench bench-providers bench-overload demo loadtest torture lock clean venv runtime develop
+.PHONY: help run test test-fast check docs reference bench bench-handoff bench-providers bench-overload demo loadtest torture lock clean venv runtime develop
 
 help: ## list these targets
 	@echo 'Tidegate. Targets:'
@@ -42,6 +42,9 @@ reference: develop ## write the reference pages of the guides anew, from the cod
 
 bench: develop ## measure against bare aiohttp and a plain FastAPI service
 	@$(PY) -m loadtest.bench $(ARGS)
+
+bench-handoff: develop ## measure the hand-off against Celery on Redis with requests
+	@$(PY) -m loadtest.handoff $(ARGS)
 
 bench-providers: develop ## time each provider's verify and decode beside its independent client
 	@$(PY) -m tests.bench_providers $(ARGS)

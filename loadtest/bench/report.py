@@ -45,7 +45,7 @@ def _closed(findings: Findings) -> Iterator[str]:
     yield "Median of the rounds (lowest - highest); CPU in microseconds per accepted order."
     yield ""
     header = ["", *(title for title, _, _ in _FIGURES), "not 2xx"]
-    yield from _table([header, *(_closed_row(*entry) for entry in findings.closed.items())])
+    yield from table([header, *(_closed_row(*entry) for entry in findings.closed.items())])
     yield ""
     noise = max(figures.others_cores for rounds in findings.closed.values() for figures in rounds)
     if noise > _NOISY_CORES:
@@ -59,7 +59,7 @@ def _closed(findings: Findings) -> Iterator[str]:
 def _closed_row(name: Name, rounds: list[Closed]) -> list[str]:
     cells = [_label(name)]
     for _, figure, form in _FIGURES:
-        cells.append(_spread(spread([figure(figures) for figures in rounds]), form))
+        cells.append(spread_text(spread([figure(figures) for figures in rounds]), form))
     return [*cells, f"{sum(figures.not_2xx + figures.socket_errors for figures in rounds):,}"]
 
 
@@ -78,7 +78,7 @@ def _opened(findings: Findings) -> Iterator[str]:
                 [_label(name), f"{run.rate:,.0f}", *(f"{ms:.1f}" for ms in times),
                  *(f"{count:,}" for count in counts), f"{run.sent_late_p99_ms:.1f}"]
             )  # fmt: skip
-    yield from _table(rows)
+    yield from table(rows)
     yield ""
 
 
@@ -97,8 +97,8 @@ def _promises(findings: Findings) -> Iterator[str]:
 def _judged(verdict: Sequence[Judged]) -> Iterator[str]:
     yield "Ratios are medians of the ratio within each round."
     yield ""
-    yield from _table(
-        [line.what, _spread(line.found, ".2f") if line.found else "", line.wanted, line.state]
+    yield from table(
+        [line.what, spread_text(line.found, ".2f") if line.found else "", line.wanted, line.state]
         for line in verdict
     )
 
@@ -107,13 +107,15 @@ def _label(name: Name) -> str:
     return f"({LETTERS[name]}) {TITLES[name]}"
 
 
-def _spread(found: Spread, form: str) -> str:
+def spread_text(found: Spread, form: str) -> str:
+    """Return the median, with the lowest and the highest value where they differ from it."""
     if found.low == found.high:
         return format(found.median, form)
     return f"{found.median:{form}} ({found.low:{form}} - {found.high:{form}})"
 
 
-def _table(rows: Iterable[list[str]]) -> Iterator[str]:
+def table(rows: Iterable[list[str]]) -> Iterator[str]:
+    """Yield the rows as aligned lines; the first column is text, the others are figures."""
     cells = list(rows)
     widths = [max(len(cell) for cell in column) for column in zip(*cells, strict=True)]
     for row in cells:

@@ -50,11 +50,11 @@ class Deployment(msgspec.Struct, frozen=True, kw_only=True):
             yield running
 
     @contextmanager
-    def worker(self) -> Iterator[int]:
+    def worker(self, *, settled_s: float = _SETTLED_S) -> Iterator[int]:
         """Run one worker until the block ends; yield its pid once it has nothing to do."""
         log = self.scratch / "worker.log"
         with processes.working("ops.cli", ("work",), self.variables, log) as pid:
-            self.settle()
+            self.settle(within_s=settled_s)
             yield pid
 
     def count(self, query: str) -> int:
