@@ -1,8 +1,10 @@
-"""A whole Tidegate for a load test: servers, one gateway, one worker, provider accounts.
+"""A whole Tidegate for a load test: servers, a gateway, a worker, provider accounts, a warehouse.
 
 Everything is in one directory and ends with this process, even when that is killed.
 """
 
+import base64
+import secrets
 import signal
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -20,6 +22,8 @@ from ops.harness.ports import free_port
 
 #: Each provider is used for the orders of one channel.
 CHANNELS = ("web", "app", "mini_program")
+#: The target that is told of every change of an order.
+TARGET = "warehouse"
 
 _READY_TIMEOUT_S = 30.0
 _STOP_PATIENCE_S = 15.0
@@ -35,6 +39,8 @@ class Deployment(NamedTuple):
     #: Empty without a replica.
     replica_url: str
     directory: Path
+    #: What the warehouse has received, a line each; see ``handoff.recorder``.
+    receipts: Path = Path()
 
 
 @contextmanager
@@ -52,7 +58,9 @@ def running(
             servers.start()
             state = servers.state
             config = state.path / "tidegate.toml"
-            config.write_text(_configured(payers, account_name, state.path), "utf-8")
+            port = free_port()
+            configured = _configured(payers, account_name, state.path)
+            config.write_text(configured + _target(state.path, port), "utf-8")
             runner = Runner(
                 logs=state.logs,
                 pids=state.pids,
@@ -68,8 +76,11 @@ def running(
                     key_name="demo",
                     roles=["ingest", "query"],
                 )
-            with _gateway_and_worker(runner, reporter) as url:
-                yield Deployment(url, token, servers.database_url, servers.replica_url, state.path)
+            receipts = state.path / "receipts.jsonl"
+            with _processes(runner, reporter, port, receipts) as url:
+                yield Deployment(
+                    url, token, servers.database_url, servers.replica_url, state.path, receipts
+                )
     finally:
         servers.stop()
 
@@ -93,15 +104,42 @@ def _configured(payers: Sequence[Payer], name: str, directory: Path) -> str:
     return "\n".join(sections) + "\n"
 
 
+def _target(directory: Path, port: int) -> str:
+    """Write the warehouse's secret into a file and return the section that names it."""
+    (secret,) = accounts_file.write_secrets(directory, TARGET, [new_secret()])
+    values = {
+        "name": TARGET,
+        "kind": "webhook",
+        "url": f"http://127.0.0.1:{port}/hand-off",
+        "secrets": [secret],
+        "private_addresses": ["127.0.0.1"],
+    }
+    lines = [f"{key} = {accounts_file.value(value)}" for key, value in values.items()]
+    return "\n".join(["[[targets]]", *lines, ""])
+
+
+def new_secret() -> str:
+    """Return a secret to sign webhooks with."""
+    return "whsec_" + base64.b64encode(secrets.token_bytes(32)).decode()
+
+
 @contextmanager
-def _gateway_and_worker(runner: Runner, reporter: Reporter) -> Iterator[str]:
-    """Run a gateway and a worker until the block ends; yield the URL of the gateway."""
+def _processes(runner: Runner, reporter: Reporter, port: int, receipts: Path) -> Iterator[str]:
+    """Run a gateway, a worker and a warehouse until the block ends; yield the gateway's URL."""
     address = listen_address.loopback(free_port())
+    record = command_line.python_module(
+        "loadtest.handoff.recorder",
+        f"--port={port}",
+        f"--secret-file={receipts.with_name(f'{TARGET}.secret1')}",
+        f"--file={receipts}",
+    )
     serve = command_line.tidegate("serve", "--host", address.host, "--port", str(address.port))
     with Services(stop_timeout_s=_STOP_PATIENCE_S) as services:
-        with reporter.step("starting gateway and worker"):
+        with reporter.step("starting gateway, worker and warehouse"):
             gateway = services.add(runner.start("gateway", serve, death_signal=signal.SIGTERM))
             work = command_line.tidegate("work")
             worker = services.add(runner.start("worker", work, death_signal=signal.SIGTERM))
-            wait_ready(address, [gateway, worker], timeout_s=_READY_TIMEOUT_S, pause=runner.pause)
+            warehouse = services.add(runner.start("warehouse", record, death_signal=signal.SIGTERM))
+            running = [gateway, worker, warehouse]
+            wait_ready(address, running, timeout_s=_READY_TIMEOUT_S, pause=runner.pause)
         yield address.url

@@ -4,6 +4,8 @@ Two sides are compared: the change feed of the ledger, and what a target has rec
 of arrival. ``read`` takes the ledger's side; ``verify`` is pure.
 """
 
+import asyncio
+import time
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterator, Sequence
 from typing import Any
@@ -13,6 +15,7 @@ import asyncpg
 import msgspec
 
 from loadtest.handoff.recorder import Receipt
+from loadtest.ledger_contents import Order
 from loadtest.verify import Check, every, none
 
 _CHANGES = """
@@ -23,6 +26,11 @@ _ATTEMPTS = """
 SELECT event_id, outcome, count(*)::int FROM delivery_attempts WHERE target = $1 GROUP BY 1, 2
 """
 _PENDING = "SELECT event_id FROM deliveries WHERE target = $1 AND dead_at IS NULL"
+_LEFT = """
+SELECT EXISTS (SELECT FROM outbox)
+    OR EXISTS (SELECT FROM deliveries WHERE target = $1 AND dead_at IS NULL)
+"""
+_POLL_INTERVAL_S = 0.1
 _DEAD = "SELECT event_id FROM deliveries WHERE target = $1 AND dead_at IS NOT NULL"
 
 
@@ -91,6 +99,32 @@ def verify(
         none("dead letters", map(str, handed_on.dead)),
         every("events with one attempt that ended them", comparison.logged()),
     ]
+
+
+def paid(orders: Sequence[Order], receipts: Sequence[Receipt]) -> Check:
+    """Make the check that every order that is paid and not held was handed on as paid."""
+    told = {receipt.order_id for receipt in receipts if receipt.topic == "order.paid"}
+    due = [order for order in orders if order.status == "paid" and order.hold is None]
+    faults = ("" if order.id in told else f"{order.order_no}: never told" for order in due)
+    return every("paid orders handed on to the warehouse", faults)
+
+
+async def settle(url: str, target: str, *, within_s: float) -> float:
+    """Wait until everything is relayed and nothing is pending for a target.
+
+    Return the seconds taken. Returns after ``within_s`` in any case: what is wrong then shows in
+    the comparison.
+    """
+    began_s = time.monotonic()
+    connection = await asyncpg.connect(url)
+    try:
+        while time.monotonic() - began_s < within_s:
+            if not await connection.fetchval(_LEFT, target):
+                break
+            await asyncio.sleep(_POLL_INTERVAL_S)
+    finally:
+        await connection.close()
+    return time.monotonic() - began_s
 
 
 class _Comparison:

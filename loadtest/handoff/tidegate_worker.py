@@ -1,7 +1,5 @@
 """(b): Tidegate, one worker with one target, as its operator would set it up."""
 
-import base64
-import secrets
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -12,6 +10,7 @@ import msgspec
 from loadtest.bench import cpu, databases, open_loop, processes
 from loadtest.bench.processes import Running
 from loadtest.bench.servers import Addresses
+from loadtest.deployment import new_secret
 from loadtest.errors import CannotRun, translated
 from loadtest.handoff import watching
 from loadtest.handoff.watching import Speed, Warehouse
@@ -72,11 +71,6 @@ class Deployment(msgspec.Struct, frozen=True, kw_only=True):
                     f"left after {within_s:g} s. The end of the worker's log:\n{log}"
                 )
             time.sleep(_POLL_INTERVAL_S)
-
-
-def new_secret() -> str:
-    """Return a secret to sign webhooks with."""
-    return "whsec_" + base64.b64encode(secrets.token_bytes(32)).decode()
 
 
 def prepare(

@@ -17,14 +17,14 @@ from ops.harness import accounts_file, command_line, environment, first_start, l
 from ops.harness.gateway_process import wait_ready
 from tests.support.patience import HANG_S
 
-_FILE_ONLY = {"channels", "accounts"}
+_FILE_ONLY = {"channels", "accounts", "targets"}
 
 
 class Processes:
     """Starts processes with ``settings``; those that still run at the end are killed.
 
-    ``environment`` may be extended before a start (a provider's secrets). Accounts and channels of
-    the settings are written into a ``tidegate.toml`` in ``directory``.
+    ``environment`` may be extended before a start (a provider's secrets). Accounts, channels and
+    targets of the settings are written into a ``tidegate.toml`` in ``directory``.
     """
 
     def __init__(self, settings: Settings, *, directory: Path) -> None:
@@ -58,11 +58,18 @@ class Processes:
         """Start ``tidegate`` with a command; its output goes to ``log_path``."""
         return self._start(*command).process
 
+    def start_module(self, module: str, *arguments: str) -> subprocess.Popen[bytes]:
+        """Start ``python -m module``, which is none of ours to configure by a command."""
+        return self._launch(command_line.python_module(module, *arguments)).process
+
     def _start(self, *command: str) -> Service:
+        return self._launch(command_line.tidegate(*command))
+
+    def _launch(self, argv: list[str]) -> Service:
         # Without a death signal: some tests start processes from threads that end before them.
         service = processes.start(
             "tidegate",
-            command_line.tidegate(*command),
+            argv,
             log=self.log_path,
             environment=self.environment,
             death_signal=None,
@@ -118,4 +125,7 @@ def _toml(settings: Settings) -> str:
                 options=account.options,
             )
         )
+    for target in settings.targets:
+        values = msgspec.structs.asdict(target)
+        lines += ["[[targets]]", *(f"{key} = {accounts_file.value(values[key])}" for key in values)]
     return "\n".join(lines) + "\n"
