@@ -12,16 +12,16 @@ from datetime import timedelta
 from email.utils import format_datetime
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import pytest
 import standardwebhooks
 
 from gateway.clients import webhook_signing
 from gateway.clients.webhook import WebhookSender
-from gateway.domain.handoff import OutboundMessage, SendResult
+from gateway.domain.handoff import SendResult
 from gateway.runtime.clock import SystemClock
 from tests.support.fakes.clock import ManualClock
+from tests.support.messages import outbound
 from tests.support.patience import HANG_S
 
 SECRET = webhook_signing.new_secret(os.urandom)
@@ -81,30 +81,15 @@ async def sender(url: str, **changes: Any) -> AsyncIterator[WebhookSender]:
     await made.close()
 
 
-def message(body: bytes = b'{"type":"order.paid"}', **changes: Any) -> OutboundMessage:
-    fields: dict[str, Any] = {
-        "event_id": uuid4(),
-        "topic": "order.paid",
-        "occurred_at": SystemClock().now(),
-        "order_id": uuid4(),
-        "order_no": "W-1",
-        "channel": "web",
-        "version": 3,
-        "body": body,
-        "attempt": 1,
-    }
-    return OutboundMessage(**{**fields, **changes})
-
-
 async def sent(target: Target, **changes: Any) -> SendResult:
     async with sender(target.url, **changes) as made, asyncio.timeout(HANG_S):
-        return await made.send(message())
+        return await made.send(outbound())
 
 
 async def test_a_delivery(target: Target) -> None:
     """The official library verifies what the target got, to the letter of its path."""
     async with sender(target.url, headers={"Authorization": "Bearer x"}) as made:
-        event = message('{"type":"order.paid","data":{"name":"早"}}'.encode())
+        event = outbound(body='{"type":"order.paid","data":{"name":"早"}}'.encode())
         assert await made.send(event) == SendResult("delivered", 200)
     line, headers, body = target.messages[0]
     assert line == "POST /hook?a=b%3Ac HTTP/1.1" and body == event.body
@@ -120,7 +105,7 @@ async def test_a_delivery(target: Target) -> None:
 
 async def test_each_attempt_has_the_same_id_and_its_own_time(target: Target) -> None:
     clock = ManualClock()
-    event = message()
+    event = outbound()
     async with sender(target.url, clock=clock) as made:
         await made.send(event)
         clock.at_s += 1000
@@ -263,17 +248,17 @@ async def test_no_server_keeps_the_sender_longer_than_its_deadline(
 
 async def test_nobody_there_and_a_wrong_certificate(target: Target, pem: Path) -> None:
     async with sender("http://127.0.0.1:1/") as made:
-        result = await made.send(message())
+        result = await made.send(outbound())
         assert (result.outcome, "refused" in result.reason) == ("failed", True)
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.load_cert_chain(pem)
     server = await asyncio.start_server(target.serve, "127.0.0.1", 0, ssl=context)
     url = f"https://localhost:{server.sockets[0].getsockname()[1]}/"
     async with sender(url) as made:
-        assert "certificate is not valid" in (await made.send(message())).reason
+        assert "certificate is not valid" in (await made.send(outbound())).reason
     trusting = ssl.create_default_context(cafile=str(pem))
     async with sender(url, tls=trusting) as made:
-        assert (await made.send(message())).outcome == "delivered"
+        assert (await made.send(outbound())).outcome == "delivered"
     server.close()
 
 

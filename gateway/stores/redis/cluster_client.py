@@ -6,7 +6,7 @@ unavailable. Here each node has a client of its own, and the first slot map rece
 """
 
 import asyncio
-from collections.abc import Coroutine, Iterable
+from collections.abc import Coroutine, Iterable, Sequence
 from typing import Any, TypeAlias, TypeVar
 from urllib.parse import urlsplit, urlunsplit
 
@@ -56,6 +56,27 @@ class ClusterClient:
         except BaseException:
             self._is_stale = True
             raise
+
+    async def call_all(self, key: bytes, calls: Sequence[Sequence[Any]]) -> list[Any]:
+        """Send commands in one round trip to the node that has ``key``.
+
+        Returns for each its reply, or the error of it as an exception. After a redirection they
+        are not sent again: the next calls go to the right node. Raises one of ``FAILURES`` when
+        what became of them is not known.
+        """
+        if self._is_stale:
+            await self._refresh_owners()
+        try:
+            pipeline = self._owner(key).pipeline(transaction=False)
+            for each in calls:
+                pipeline.execute_command(*each)
+            replies: list[Any] = await pipeline.execute(raise_on_error=False)
+        except BaseException:
+            self._is_stale = True
+            raise
+        if any(isinstance(reply, redis.exceptions.MovedError) for reply in replies):
+            self._is_stale = True
+        return replies
 
     async def primaries(self) -> dict[str, Client]:
         """Return every node that has slots, by ``host:port``. Raises one of ``FAILURES``."""
