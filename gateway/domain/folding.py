@@ -53,6 +53,8 @@ class Rules(Struct, frozen=True):
 
     takes_parts: Callable[[str], bool]
     new_id: Callable[[], UUID]
+    #: Entries were journaled before: who asked for an action was answered, and is told otherwise.
+    is_late: bool = False
 
 
 def apply(

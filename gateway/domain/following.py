@@ -7,13 +7,14 @@ from uuid import UUID
 
 from msgspec import Struct
 
+from gateway.domain.asking import Asked, Refusal
 from gateway.domain.events import Event, ParcelLine
 from gateway.domain.orders import Hold, Status
 
 #: The outcome of an event.
 #: ``waiting``: stored until its order or its payment comes; ``noted``: recorded, no effect;
-#: ``journaled``: stored until Postgres can take it.
-Outcome = Literal["applied", "repeat", "waiting", "parked", "noted", "journaled"]
+#: ``journaled``: stored until Postgres can take it; ``refused``: an action that left no trace.
+Outcome = Literal["applied", "repeat", "waiting", "parked", "noted", "journaled", "refused"]
 
 #: Why something was parked for an operator.
 ParkReason = Literal[
@@ -27,6 +28,7 @@ ParkReason = Literal[
     "impossible_transition",  # the order's status does not allow what was reported
     "unknown_order",  # the order did not come in time, or no order was shipped under this number
     "held",  # the order's hold stops what was reported, and did not end in time
+    "action_refused",  # a person's action was journaled, and not allowed when its turn came
     "unmapped",  # a genuine message that the gateway cannot book
     "poison",  # the database cannot store this one entry
 ]
@@ -44,6 +46,7 @@ class FollowUp(Struct, frozen=True):
     to be unique; ``channels`` are those whose orders the account pays for; ``trigger`` is who
     reported it; ``raw`` the message as it arrived, None where another row stores it. ``is_test``:
     the number it names is that of a test order, for no money moved; False: of a live one.
+    ``asked``: a person asked for it.
     """
 
     id: UUID
@@ -56,6 +59,7 @@ class FollowUp(Struct, frozen=True):
     received_at: datetime
     raw: bytes | None = None
     is_test: bool = False
+    asked: Asked | None = None
 
 
 class Settle(Struct, frozen=True):
@@ -212,7 +216,8 @@ class Step(Struct):
 class Done(Struct, frozen=True):
     """The answer to a follow-up, true once it is committed or journaled.
 
-    ``is_new``: it is recorded by this very call, and its raw message with it.
+    ``is_new``: it is recorded by this very call, and its raw message with it. ``refusal``: why an
+    action was refused.
     """
 
     outcome: Outcome
@@ -222,3 +227,4 @@ class Done(Struct, frozen=True):
     version: int = 0
     hold: Hold | None = None
     is_new: bool = False
+    refusal: Refusal | None = None

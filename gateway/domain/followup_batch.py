@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
-from gateway.domain import authority, events, folding, followup_topics, parcels
-from gateway.domain.events import Event
+from gateway.domain import authority, events, folding, followup_topics
+from gateway.domain.action_gate import ActionGate
+from gateway.domain.asking import Asked
 from gateway.domain.following import (
     Done,
     FollowUp,
@@ -18,6 +19,7 @@ from gateway.domain.following import (
     Settle,
     Step,
 )
+from gateway.domain.followup_orders import KnownOrders
 from gateway.domain.followup_payments import KnownPayments
 from gateway.domain.followup_rows import (
     Context,
@@ -50,22 +52,13 @@ class Fold:
         context: Context,
         rules: folding.Rules,
     ) -> None:
-        new_id = rules.new_id
-        for each in orders:
-            if not each.parcels and each.shipped_at is not None:
-                each.parcels = parcels.of_before(each, new_id=new_id)
-        self._orders = {order.id: order for order in orders}
-        self._by_number = {
-            (each.channel, number, each.is_test): each
-            for each in orders
-            for number in (each.order_no, *each.aliases)
-        }
         self.payments = KnownPayments(context.payments)
-        self._read = {order.id: (order.version, order.parcels) for order in orders}
+        self._orders = KnownOrders(orders, payments=self.payments, new_id=rules.new_id)
+        self.gate = ActionGate(context=context, payments=self.payments, rules=rules)
         self._waiting = {row.id: row for row in context.waiting}
         self._recorded = context.recorded
         self._rules = rules
-        self._new_id = new_id
+        self._new_id = rules.new_id
         self.history: list[HistoryRow] = []
         self.new_waiting: list[WaitingEvent] = []
         self.settled: list[UUID] = []
@@ -78,19 +71,24 @@ class Fold:
         self.amended: dict[UUID, events.Amended] = {}
         #: (order, target) of the acceptances that were applied.
         self.accepted: set[tuple[UUID, str]] = set()
+        #: Messages with another address for an order, in the order in which they were applied.
+        self.readdressed: list[tuple[UUID, FollowUp]] = []
 
     def take(self, entry: FollowUp | Settle) -> Done:
         """Fold one entry; return its outcome, true once the batch is committed."""
         if isinstance(entry, Settle):
-            order = self._orders.get(entry.order_id)
+            order = self._orders.by_id(entry.order_id)
             if order is None:
                 return Done("repeat")
             self._settle(order)
             return _done(Step("applied"), order)
         key = (entry.source, entry.source_key)
-        order = self._order_of(entry)
+        order = self._orders.of(entry)
+        asked = entry.asked
         if key in self._recorded:
-            return _done(Step("repeat"), order)
+            return self.gate.repeated(entry) or _done(Step("repeat"), order)
+        if asked is not None and (done := self._act(entry, asked, order, key)) is not None:
+            return done
         self._recorded.add(key)
         step = self._apply(entry, order, entry.id, key, is_new=True)
         if entry.raw is not None:
@@ -99,6 +97,27 @@ class Fold:
             self._wait(entry)
         elif order is not None:
             self._settle(order)
+        if asked is not None and order is not None:
+            self.gate.answer(entry, asked, order)
+        return _done(step, order, is_new=True)
+
+    def _act(
+        self, entry: FollowUp, asked: Asked, order: OrderState | None, key: tuple[str, str]
+    ) -> Done | None:
+        """Return the answer to an action that changes nothing; None where it is to be folded.
+
+        One that was journaled, and is not allowed, is parked: it was answered otherwise.
+        """
+        if not self._rules.is_late:
+            return self.gate.stopped(entry, asked, order)
+        refusal = self.gate.refused_late(entry, asked, order)
+        if refusal is None:
+            return None
+        at = order.status if order is not None else None
+        step = Step("parked", at, at, "action_refused", refusal.detail)
+        self._recorded.add(key)
+        self.history.append(history_row(entry, order, step, entry.id, key))
+        self._park(entry, order, step, key)
         return _done(step, order, is_new=True)
 
     def is_empty(self) -> bool:
@@ -107,54 +126,11 @@ class Fold:
 
     def changed_orders(self) -> list[OrderState]:
         """Return the orders whose version was raised."""
-        read = self._read
-        return [each for each in self._orders.values() if each.version != read[each.id][0]]
+        return self._orders.changed()
 
     def changed_parcels(self) -> list[Parcel]:
         """Return the parcels of changed orders that are new or different."""
-        return [
-            parcel
-            for order in self.changed_orders()
-            if order.parcels is not self._read[order.id][1]
-            for parcel in order.parcels
-        ]
-
-    def _order_of(self, entry: FollowUp) -> OrderState | None:
-        """Return the event's order in the account's channels: by transaction, number or parcel.
-
-        A number is that of a test order or of a live one, as the entry says. A parcel is real
-        either way, and a transaction belongs to the order that it paid.
-        """
-        event = entry.event
-        if isinstance(event, events.MONEY_BACK) and (paid := self._order_paid_by(entry)):
-            # Money goes back from where it went, whatever number the message names.
-            return paid
-        number = events.order_no(event)
-        if number:
-            for channel in entry.channels:
-                if order := self._by_number.get((channel, number, entry.is_test)):
-                    return order
-            return None
-        if parcel := events.tracking_no(event):
-            ours = [
-                order
-                for order in self._orders.values()
-                if order.channel in entry.channels
-                and any(sent.tracking_no == parcel for sent in order.parcels)
-            ]
-            return ours[0] if len(ours) == 1 else None
-        return self._order_paid_by(entry)
-
-    def _order_paid_by(self, entry: FollowUp) -> OrderState | None:
-        """Return the order that the entry's transaction paid; its own account's payment first."""
-        reported = self.payments.named(entry.provider, entry.event)
-        for payment in sorted(reported, key=lambda payment: payment.source != entry.source):
-            order = self._orders.get(payment.order_id) if payment.order_id is not None else None
-            if order is not None and authority.may_touch(
-                source=entry.source, channels=entry.channels, order=order, payment=payment
-            ):
-                return order
-        return None
+        return self._orders.changed_parcels()
 
     def _apply(
         self,
@@ -216,7 +192,7 @@ class Fold:
             noted = history_row(entry, None, Step("noted"), self._new_id(), refund_key)
             self.history.append(noted)
         if order is not None and before is not None and order.version != before[0]:
-            self._changed(event, order, before[1], before[2], entry.received_at)
+            self._changed(entry, order, before[1], before[2])
         if step.outcome == "parked":
             self._park(entry, order, step, key)
         return step
@@ -315,15 +291,21 @@ class Fold:
         return True
 
     def _changed(
-        self, event: Event, order: OrderState, status: Status, hold: Hold | None, at: datetime
+        self, entry: FollowUp | WaitingEvent, order: OrderState, status: Status, hold: Hold | None
     ) -> None:
-        """Stage the outbox row of a change; ``status`` and ``hold`` are those before it."""
+        """Stage the outbox row of a change; ``status`` and ``hold`` are those before it.
+
+        And keep what is written of an order beside its state: its lines, and where it goes.
+        """
+        event, at = entry.event, entry.received_at
         topic, priority = followup_topics.topic_of(event, order, status, hold)
         self.outbox.append(OutboxRow(self._new_id(), order.id, order.version, topic, priority, at))
         if isinstance(event, events.Amended):
             self.amended[order.id] = event
         elif isinstance(event, events.Accepted):
             self.accepted.add((order.id, event.target))
+        elif isinstance(event, events.AddressChanged) and isinstance(entry, FollowUp):
+            self.readdressed.append((order.id, entry))
 
     def _park(
         self,

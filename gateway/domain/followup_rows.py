@@ -6,6 +6,7 @@ from uuid import UUID
 from msgspec import Struct
 
 from gateway.domain import events
+from gateway.domain.asking import ActionAnswer
 from gateway.domain.events import Event
 from gateway.domain.following import FollowUp, OrderState, PaymentState, Step
 
@@ -36,6 +37,10 @@ class Context(Struct):
     payments: list[PaymentState]
     waiting: list[WaitingEvent]
     recorded: set[tuple[str, str]]
+    #: What actions of its (source, source_key) were answered.
+    answers: dict[tuple[str, str], ActionAnswer] = {}
+    #: Orders whose private part cannot be opened, among those that are to get another address.
+    unreadable: frozenset[UUID] = frozenset()
 
 
 class PaymentName(Struct):
@@ -98,6 +103,10 @@ def history_row(
     key: tuple[str, str],
 ) -> HistoryRow:
     """Return the line of the history that ``step`` is."""
+    asked = entry.asked if isinstance(entry, FollowUp) else None
+    detail = step.detail
+    if asked is not None and asked.reason != detail:
+        detail = f"{detail}; {asked.reason}" if detail else asked.reason
     return HistoryRow(
         id=id_,
         order_id=order.id if order is not None else None,
@@ -108,8 +117,10 @@ def history_row(
         to_status=step.to_status,
         outcome=step.outcome,
         reason=step.reason,
-        detail=step.detail or None,
+        detail=detail or None,
         trigger=entry.trigger,
         occurred_at=entry.event.occurred_at,
         received_at=entry.received_at,
+        actor=asked.actor if asked else None,
+        approved_by=asked.approved_by if asked else None,
     )

@@ -18,11 +18,13 @@ def gone_back(reports: Iterable[RefundReport], disputes: Iterable[DisputeState])
     more; a refund of its own is added; a failed one takes itself back, or comes off the total that
     stood when it failed. What is told last of a refund counts: one that failed may succeed later,
     under the same number. What went back another way is in no total of the provider's, and comes
-    on top. A lost dispute went back as well.
+    on top, unless the provider tells of the same refund. A lost dispute went back as well.
     """
     every = list(reports)
     total = _told(each for each in every if not each.is_apart)
-    total += _told(each for each in every if each.is_apart)
+    if any(each.is_apart for each in every):
+        told = {each.refund_no for each in every if not (each.is_apart or each.is_failed)} - {""}
+        total += _told(each for each in every if each.is_apart and each.refund_no not in told)
     return total + sum((each.amount for each in disputes if each.state == "lost"), Decimal(0))
 
 

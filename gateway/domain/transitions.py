@@ -30,6 +30,8 @@ TRANSITIONS: dict[tuple[Status, str], Status] = {
     ("cancelling", "refund_succeeded"): "refunded",
     # What was paid after the close was refunded in full: nothing is owed.
     ("closed", "refund_succeeded"): "refunded",
+    # Of a part that was paid.
+    ("pending_payment", "refund_succeeded"): "pending_payment",
     # Refunded before it was told why.
     ("refunded", "cancelled"): "refunded",
     # What people alone do. A release is possible whatever the status: it ends a hold.

@@ -282,8 +282,11 @@ def _decode_placement(value: bytes) -> Placed | None:
 
 
 def _follow_up_digests(batch: Sequence[FollowUp | Settle]) -> list[bytes | None]:
+    # The cache knows that an action was done, and not what it was answered.
     return [
-        None if isinstance(entry, Settle) else fingerprint.callback(entry.source, entry.source_key)
+        None
+        if isinstance(entry, Settle) or entry.asked is not None
+        else fingerprint.callback(entry.source, entry.source_key)
         for entry in batch
     ]
 

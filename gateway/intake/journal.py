@@ -14,6 +14,7 @@ from typing import Literal, Protocol
 import msgspec
 
 from gateway.domain import fingerprint, placing
+from gateway.domain.asking import Refusal
 from gateway.domain.errors import TidegateError, Unavailable
 from gateway.domain.following import Done, FollowUp
 from gateway.domain.journaling import Entry, LaneName
@@ -107,15 +108,21 @@ class Journal:
         async def follow_in(shard: int) -> None:
             numbers = [n for n, s in enumerate(shards) if s == shard]
             entries = [
-                Entry(self._codec.encode_follow_up(batch[n]), ((digests[n], self._claim_s),), b"1")
+                Entry(
+                    self._codec.encode_follow_up(batch[n]),
+                    ((digests[n], self._claim_s),),
+                    _event_claim(batch[n]),
+                )
                 for n in numbers
             ]
             found = await self._append(shard, "follow_ups", entries)
             for n, existing in zip(numbers, found, strict=True):
                 if isinstance(existing, TidegateError):
                     answers[n] = existing
+                elif existing is None:
+                    answers[n] = _JOURNALED
                 else:
-                    answers[n] = _JOURNALED if existing is None else _REPEAT
+                    answers[n] = _repeated(batch[n], existing)
 
         await asyncio.gather(*map(follow_in, set(shards)))
         return [answers[n] for n in range(len(batch))]
@@ -252,6 +259,18 @@ def _matches(
     return Matches(
         finds.get("by_request_id"), finds.get("by_order_no"), finds.get("by_lookalike"), apart_s
     )
+
+
+def _event_claim(entry: FollowUp) -> bytes:
+    """Return what is stored under the key of an event: of an action, what was asked."""
+    return b"1" if entry.asked is None else entry.asked.digest.encode()
+
+
+def _repeated(entry: FollowUp, existing: Sequence[bytes | None]) -> Done:
+    if entry.asked is None or _event_claim(entry) in existing:
+        return _REPEAT
+    detail = "the Idempotency-Key was used for something else"
+    return Done("refused", refusal=Refusal("key_reused", detail))
 
 
 def _forced(entry: Entry) -> Entry:

@@ -47,7 +47,9 @@ class Ledger:
         self._messages = Messages(pool=pool, sealer=sealer)
         self._place = Placements(pool=pool, sealer=sealer, new_id=new_id, is_late=is_late).place
         self._follow = FollowUps(
-            pool=pool, sealer=sealer, rules=Rules(takes_parts=takes_parts, new_id=new_id)
+            pool=pool,
+            sealer=sealer,
+            rules=Rules(takes_parts=takes_parts, new_id=new_id, is_late=is_late),
         ).follow
 
     async def place(self, batch: Sequence[Placement]) -> Sequence[placements.Result]:
