@@ -4,7 +4,6 @@ No I/O: ``Fold`` takes what the statements read, and collects what the next one 
 """
 
 from collections.abc import Sequence
-from datetime import datetime
 from uuid import UUID
 
 from gateway.domain import authority, events, folding, followup_topics

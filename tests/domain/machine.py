@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from uuid import UUID
 
 from gateway.domain import events
+from gateway.domain.asking import ActionAnswer
 from gateway.domain.folding import Rules
 from gateway.domain.following import Done, FollowUp, OrderState, PaymentState, Settle
 from gateway.domain.followup_batch import Fold
@@ -25,8 +26,9 @@ from tests.domain.support import new_id
 class Machine:
     """Orders, payments, history and what waits, as they are after each batch."""
 
-    def __init__(self, *, takes_parts: bool = True) -> None:
-        self._rules = Rules(takes_parts=lambda channel: takes_parts, new_id=new_id)
+    def __init__(self, *, takes_parts: bool = True, is_late: bool = False) -> None:
+        self._rules = Rules(takes_parts=lambda channel: takes_parts, new_id=new_id, is_late=is_late)
+        self._answers: dict[tuple[str, str], ActionAnswer] = {}
         self.orders: dict[UUID, OrderState] = {}
         self.payments: dict[UUID, PaymentState] = {}
         self.waiting: dict[UUID, WaitingEvent] = {}
@@ -62,6 +64,7 @@ class Machine:
             del self.waiting[id_]
         self.parked += fold.parked
         self.outbox += fold.outbox
+        self._answers |= fold.gate.answers
         self._check_money()
         return done
 
@@ -136,7 +139,8 @@ class Machine:
             }
             keys |= {events.refund_key(origin, event) for origin in reported_by | {provider}}
         recorded = {key for key in self.history if key in keys}
-        return Context([copy.copy(row) for row in payments], waiting, recorded)
+        payments = [copy.copy(row) for row in payments]
+        return Context(payments, waiting, recorded, self._answers)
 
     @staticmethod
     def _names(payment: PaymentState) -> set[tuple[str, str]]:

@@ -151,7 +151,7 @@ def test_a_parcel_that_arrived_was_not_cancelled(moves: tuple[events.Event, ...]
 def report(amount: int, minute: int, **more: bool) -> RefundReport:
     told = {"is_total": False, "is_failed": False, **more}
     return RefundReport(
-        id=new_id(), payment_id=new_id(), refund_no="R-1", amount=Decimal(amount),
+        id=new_id(), payment_id=new_id(), refund_no=f"R-{minute}", amount=Decimal(amount),
         occurred_at=at(minute), **told,
     )  # fmt: skip
 

@@ -13,6 +13,7 @@ import asyncpg
 import msgspec
 
 from gateway.domain import events
+from gateway.domain.asking import ActionAnswer
 from gateway.domain.errors import Unavailable
 from gateway.domain.folding import Rules
 from gateway.domain.following import (
@@ -29,7 +30,7 @@ from gateway.domain.following import (
 from gateway.domain.followup_batch import Fold
 from gateway.domain.followup_rows import Context, PaymentName, WaitingEvent
 from gateway.runtime import retry
-from gateway.stores.postgres import errors
+from gateway.stores.postgres import addresses, errors
 from gateway.stores.postgres.statements import sql
 from gateway.stores.sealing import Sealer
 
@@ -37,6 +38,8 @@ _LOCK_ORDERS = sql("lock_orders")
 _READ_CONTEXT = sql("read_context")
 _WRITE = sql("write_follow_ups")
 _AMEND = sql("amend_orders")
+_READ_ANSWERS = sql("read_action_answers")
+_WRITE_ANSWERS = sql("write_action_answers")
 _FORGET_AWAITED = sql("delete_awaiting_acceptance")
 
 _TRIES_MAX = 6
@@ -95,6 +98,10 @@ class FollowUps:
     ) -> list[Done]:
         orders = await _lock_orders(connection, batch)
         context = await _read_context(connection, batch, orders)
+        context.answers = await _read_answers(connection, batch)
+        recipients, context.unreadable = await addresses.read(
+            connection, batch, orders, sealer=self._sealer
+        )
         fold = Fold(orders=orders, context=context, rules=self._rules)
         done = [fold.take(entry) for entry in batch]
         if fold.is_empty():
@@ -104,6 +111,11 @@ class FollowUps:
             raise errors.Contended("an event was recorded by another transaction meanwhile")
         if fold.amended:
             await connection.execute(_AMEND, *_amendments(fold))
+        if fold.readdressed:
+            await addresses.write(connection, fold.readdressed, recipients, sealer=self._sealer)
+        if answers := sorted(fold.gate.answers.items()):
+            rows = _encode([row for _, row in answers]).decode()
+            await connection.execute(_WRITE_ANSWERS, rows)
         if fold.accepted:
             accepted = sorted(fold.accepted)
             await connection.execute(
@@ -242,6 +254,22 @@ async def _read_context(
         waiting=_decode_waiting(record["waiting"]),
         recorded=set(_decode_recorded(record["recorded"])),
     )
+
+
+async def _read_answers(
+    connection: "asyncpg.pool.PoolConnectionProxy[asyncpg.Record]",
+    batch: Sequence[FollowUp | Settle],
+) -> dict[tuple[str, str], ActionAnswer]:
+    """Return what actions of the batch were answered before; nothing is read where it has none."""
+    keys = [
+        (entry.source, entry.source_key)
+        for entry in batch
+        if isinstance(entry, FollowUp) and entry.asked is not None
+    ]
+    if not keys:
+        return {}
+    records = await connection.fetch(_READ_ANSWERS, *map(list, zip(*keys, strict=True)))
+    return {(record[0], record[1]): ActionAnswer(*record) for record in records}
 
 
 def _attach(

@@ -9,6 +9,12 @@ UNION ALL
 (SELECT 'refused_callbacks.message', id, message, NULL, NULL
    FROM refused_callbacks WHERE substring(message FROM 2 FOR 2) = $1 ORDER BY id DESC LIMIT 5)
 UNION ALL
+(SELECT 'address_changes.change', id, change, NULL, NULL
+   FROM address_changes WHERE substring(change FROM 2 FOR 2) = $1 ORDER BY id DESC LIMIT 5)
+UNION ALL
+(SELECT 'approvals.body', id, body, NULL, NULL
+   FROM approvals WHERE substring(body FROM 2 FOR 2) = $1 ORDER BY id DESC LIMIT 5)
+UNION ALL
 (SELECT 'parked.body', id, body, NULL, NULL
    FROM parked WHERE substring(body FROM 2 FOR 2) = $1 ORDER BY id DESC LIMIT 5)
 UNION ALL

@@ -15,6 +15,18 @@ UNION ALL
 (SELECT 'refused_callbacks.message', id, message, NULL, NULL
    FROM refused_callbacks ORDER BY id LIMIT 5)
 UNION ALL
+(SELECT 'address_changes.change', id, change, NULL, NULL
+   FROM address_changes ORDER BY id DESC LIMIT 5)
+UNION ALL
+(SELECT 'address_changes.change', id, change, NULL, NULL
+   FROM address_changes ORDER BY id LIMIT 5)
+UNION ALL
+(SELECT 'approvals.body', id, body, NULL, NULL
+   FROM approvals ORDER BY id DESC LIMIT 5)
+UNION ALL
+(SELECT 'approvals.body', id, body, NULL, NULL
+   FROM approvals ORDER BY id LIMIT 5)
+UNION ALL
 (SELECT 'parked.body', id, body, NULL, NULL
    FROM parked WHERE body IS NOT NULL ORDER BY id DESC LIMIT 5)
 UNION ALL
