@@ -41,6 +41,11 @@ class Cable:
         login = self._parts.netloc.rpartition("@")[0]
         return urlunsplit(self._parts._replace(netloc=f"{login}@127.0.0.1:{port}"))
 
+    def redirect(self, url: str) -> None:
+        """Lead new connections to the server of another URL; those that are there are reset."""
+        self._parts = urlsplit(url)
+        self.reset()
+
     def silence(self, *directions: Direction) -> None:
         """Forward nothing, or nothing in these directions; connections stay open, new ones open.
 

@@ -177,7 +177,7 @@ async def _judged(world: World, course: _Course) -> Round:
         checks += await handing_on.judged(world, receiver)
     if fault.expects_202:
         checks.append(_is("orders were journaled", counted.journaled > 0))
-    if fault.replica:
+    if world.replica_url:
         primary = await ledger_contents.table_digests(world.database_url)
         checks += verify.compare(primary, await ledger_contents.table_digests(world.replica_url))
     broken = [check for check in checks if not check.ok]

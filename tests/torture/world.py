@@ -27,7 +27,7 @@ from gateway.runtime.settings_targets import Target
 from gateway.stores import sealing
 from loadtest.deployment import new_secret
 from loadtest.handoff.recorder import Behaviour
-from ops.embedded.cluster import Servers
+from ops.embedded.cluster import PRIMARY, REPLICA, Servers
 from ops.harness.ports import free_port
 from ops.migrations import runner
 from tests.support.payers import Payers
@@ -111,7 +111,8 @@ class Receiver(Member):
             private_addresses=["127.0.0.1"],
             attempts_max=100,
             retry_first_s=0.2,
-            retry_max_s=2.0,
+            # A hundred attempts last longer than any fault.
+            retry_max_s=15.0,
             call_s=2.0,
         )
 
@@ -169,6 +170,7 @@ class World:
         #: Unexpected ends of processes, with their status.
         self.ended: list[str] = []
         self.token = ""
+        self._has_failed_over = False
         self._processes: Processes | None = None
         self._crowd: Crowd | None = None
         self._shoppers: Shoppers | None = None
@@ -178,12 +180,30 @@ class World:
     @property
     def database_url(self) -> str:
         """The primary, as the owner of the ledger."""
-        return self.servers.database_url
+        return self._at_primary(self.servers.database_url)
 
     @property
     def replica_url(self) -> str:
         """The replica; empty without one."""
-        return self.servers.replica_url if self.fault.replica else ""
+        return self.servers.replica_url if self.fault.replica and not self._has_failed_over else ""
+
+    @property
+    def admin_url(self) -> str:
+        """The primary, as the server's superuser."""
+        return self._at_primary(self.servers.admin_url)
+
+    def _at_primary(self, url: str) -> str:
+        """Return the URL of the embedded primary, or the same of the replica in its place."""
+        if not self._has_failed_over:
+            return url
+        old, new = (f":{self.servers.port(name)}/" for name in (PRIMARY, REPLICA))
+        return url.replace(old, new)
+
+    async def fail_over(self) -> None:
+        """Promote the replica: it is the primary from now on, and there is no replica."""
+        self._has_failed_over = True
+        async with self.admin() as connection:
+            assert await connection.fetchval("SELECT pg_promote(wait => true)")
 
     def change(self, **settings: Any) -> None:
         """Change settings for the gateways and workers; call it before ``start``."""
@@ -218,7 +238,7 @@ class World:
     @asynccontextmanager
     async def admin(self) -> AsyncIterator[Any]:
         """Yield a connection to the ledger as the server's superuser."""
-        connection = await asyncpg.connect(self.servers.admin_url)
+        connection = await asyncpg.connect(self.admin_url)
         try:
             yield connection
         finally:
