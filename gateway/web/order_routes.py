@@ -170,7 +170,7 @@ def all_routes(
             handler=queries.list_orders,
             cached=queries.cached_page,
             role="query",
-            summary="List orders, newest first",
+            summary="List orders, newest first, or follow their changes",
             parameters=[
                 *_FILTERS,
                 Parameter(
@@ -180,6 +180,15 @@ def all_routes(
                     "Orders per page.",
                 ),
                 Parameter("cursor", "query", _TEXT, "`next_cursor` of the previous page."),
+                Parameter(
+                    "updated_since",
+                    "query",
+                    _TIME,
+                    "Follow changes: each order that changed at or after this time, in its state "
+                    "now, in the sequence in which they changed; those of the minute before are "
+                    "told again. `next_cursor` leads on, and is never null. Only `channel`, "
+                    "`is_test` and `limit` narrow it.",
+                ),
             ],
             answers=[
                 Answer(

@@ -27,6 +27,7 @@ from gateway.runtime.live import Live
 from gateway.runtime.settings import Settings, secret
 from gateway.stores.postgres.api_keys import ApiKeys
 from gateway.stores.postgres.audit import AuditLog
+from gateway.stores.postgres.change_feed import ChangeFeed
 from gateway.stores.postgres.exceptions import Exceptions
 from gateway.stores.postgres.order_reader import OrderReader
 from gateway.web import accounts as provider_accounts
@@ -128,6 +129,7 @@ def build_server(
         ),
         queries=QueryHandler(
             reader=reader,
+            changes=ChangeFeed(readers=gateway.readers, sealer=gateway.stores.sealer),
             journal=gateway.journal_monitor,
             response_cache=response_cache,
             clock=gateway.clock,

@@ -22,7 +22,7 @@ from gateway.stores.sealing import Sealer
 SortKey = Literal["placed_at", "paid_at"]
 #: Optional filters: a plan made for the values at hand, not for every combination. Compiling one
 #: for a page of few rows would take longer than reading them.
-_PLANNING = "SET LOCAL plan_cache_mode = force_custom_plan; SET LOCAL jit = off"
+PLANNING = "SET LOCAL plan_cache_mode = force_custom_plan; SET LOCAL jit = off"
 
 
 class Filter(Struct, frozen=True):
@@ -100,7 +100,7 @@ class OrderReader:
 
         async def work(connection: Connection) -> list[asyncpg.Record]:
             async with connection.transaction(readonly=True):
-                await connection.execute(_PLANNING)
+                await connection.execute(PLANNING)
                 return list(await connection.fetch(sql("list_orders"), *arguments))
 
         read = await self._readers.read(work)

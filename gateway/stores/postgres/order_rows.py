@@ -32,17 +32,17 @@ class OrderRows:
         self._sealer = sealer
 
     def found(self, record: asyncpg.Record) -> Found:
-        """Return the order that a row is."""
-        *order, payments, parcels, aliases, acceptances = record.items()
+        """Return the order that a row is; other columns are not looked at."""
         details = StoredDetails(
-            decode_payments(payments[1]),
-            decode_parcels(parcels[1]),
-            list(aliases[1]),
-            decode_acceptances(acceptances[1]),
+            decode_payments(record["payments"]),
+            decode_parcels(record["parcels"]),
+            list(record["aliases"]),
+            decode_acceptances(record["acceptances"]),
         )
-        return self._stored(dict(order)), details
+        return self._stored(record), details
 
-    def _stored(self, fields: dict[str, Any]) -> StoredOrder:
+    def _stored(self, record: asyncpg.Record) -> StoredOrder:
+        fields: dict[str, Any] = {name: record[name] for name in StoredOrder.__struct_fields__}
         row: UUID = fields["id"]
         fields["private"] = self._private(row, fields["private"])
         fields["id"] = str(row)

@@ -24,8 +24,8 @@ from gateway.web.response import StreamedResponse
 
 _log = logging.getLogger(__name__)
 
-#: The parameters of a list without those for paging.
-EXPORT_PARAMETERS = LIST_PARAMETERS - {"limit", "cursor"} | {"bom"}
+#: The parameters of a list without those for paging and following.
+EXPORT_PARAMETERS = LIST_PARAMETERS - {"limit", "cursor", "updated_since"} | {"bom"}
 _PAGE_ROWS = 200
 #: Seconds between two checks whether exports are admitted again.
 _POLL_S = 0.5

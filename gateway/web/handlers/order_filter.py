@@ -22,7 +22,8 @@ LIST_PARAMETERS = frozenset(
     {
         "channel", "order_no", "status", "placed_from", "placed_to", "phone", "country", "limit",
         "cursor", "is_test", "hold", "is_part_paid", "paid_from", "paid_to", "updated_from",
-        "updated_to", "tracking_no", "transaction_id", "provider", "buyer_id", "region",
+        "updated_to", "updated_since", "tracking_no", "transaction_id", "provider", "buyer_id",
+        "region",
     }
 )  # fmt: skip
 #: No index serves these: the orders of a bounded time are read for them. An index each would be
@@ -43,7 +44,7 @@ def parse_filter(
 
     Raises ``Answered`` with 422 and all ``faults``, those that the caller has found and its own.
     """
-    _drop_unprintable(values, faults)
+    drop_unprintable(values, faults)
     channels = visible_channels(values, principal, faults)
     status = values.get("status")
     if status is not None and status not in get_args(orders.Status):
@@ -52,16 +53,16 @@ def parse_filter(
         channels=channels,
         order_no=values.get("order_no"),
         status=status,
-        placed_from=_time(values, "placed_from", faults),
-        placed_to=_time(values, "placed_to", faults),
+        placed_from=time_of(values, "placed_from", faults),
+        placed_to=time_of(values, "placed_to", faults),
         phones=_phones(values, faults),
         is_test=which_kind(values, principal, faults),
         holds=_holds(values, faults),
         is_part_paid=_flag(values, "is_part_paid", faults),
-        paid_from=_time(values, "paid_from", faults),
-        paid_to=_time(values, "paid_to", faults),
-        updated_from=_time(values, "updated_from", faults),
-        updated_to=_time(values, "updated_to", faults),
+        paid_from=time_of(values, "paid_from", faults),
+        paid_to=time_of(values, "paid_to", faults),
+        updated_from=time_of(values, "updated_from", faults),
+        updated_to=time_of(values, "updated_to", faults),
         tracking_no=values.get("tracking_no"),
         transaction_id=values.get("transaction_id"),
         provider=values.get("provider"),
@@ -77,7 +78,8 @@ def parse_filter(
     return query
 
 
-def _time(values: dict[str, str], name: str, faults: list[Fault]) -> datetime | None:
+def time_of(values: dict[str, str], name: str, faults: list[Fault]) -> datetime | None:
+    """Return the time that a parameter is; None: it was not sent, or is none."""
     text = values.get(name)
     if text is None:
         return None
@@ -249,7 +251,8 @@ def visible_channels(
     return [channel]
 
 
-def _drop_unprintable(values: dict[str, str], faults: list[Fault]) -> None:
+def drop_unprintable(values: dict[str, str], faults: list[Fault]) -> None:
+    """Drop values that no parameter can have, with a fault for each."""
     for name, value in list(values.items()):
         # A telephone number may be pasted with the direction marks that hold it together.
         if not 1 <= len(value) <= 256 or not (name == "phone" or value.isprintable()):

@@ -1,9 +1,10 @@
 """GET /v1/orders…: one order, pages of orders, the history of an order."""
 
 from collections.abc import Sequence
+from typing import Annotated, Any
 
 import msgspec
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from gateway.domain import order_details
 from gateway.domain.access import Principal
@@ -11,8 +12,11 @@ from gateway.domain.errors import Fault
 from gateway.domain.order_details import OrderDetail
 from gateway.domain.views import EventView
 from gateway.runtime.clock import Clock
+from gateway.stores.postgres.change_feed import ChangeFeed, ChangesNotKept
 from gateway.stores.postgres.order_reader import OrderReader
 from gateway.stores.postgres.order_rows import Found
+from gateway.stores.postgres.replicas import Answer
+from gateway.web.handlers import change_query
 from gateway.web.handlers.order_filter import LIST_PARAMETERS, cursor_after, parse_filter
 from gateway.web.handlers.order_lookup import Journal, not_found, order_id
 from gateway.web.problems import Answered
@@ -22,10 +26,15 @@ from gateway.web.response_cache import ResponseCache
 
 
 class OrderPage(Struct, frozen=True):
-    """Orders, newest first. ``next_cursor`` fetches the next page; null on the last page."""
+    """Orders, newest first; with ``updated_since`` in the sequence of their changes.
+
+    ``next_cursor`` fetches the next page. On the last page of a list it is null; on that of changes
+    it fetches what changes from here on.
+    """
 
     orders: list[OrderDetail]
     next_cursor: str | None
+    is_last: Annotated[bool, Meta(description="Whether there was nothing beyond this page.")]
 
 
 class History(Struct, frozen=True):
@@ -47,11 +56,13 @@ class QueryHandler:
         self,
         *,
         reader: OrderReader,
+        changes: ChangeFeed,
         journal: Journal | None,
         response_cache: ResponseCache,
         clock: Clock,
     ) -> None:
         self._reader = reader
+        self._changes = changes
         self._journal = journal
         self._response_cache = response_cache
         self._clock = clock
@@ -79,12 +90,39 @@ class QueryHandler:
         principal = principal_of(request)
         faults: list[Fault] = []
         values = request.query(LIST_PARAMETERS, faults)
+        if change_query.is_asked(values):
+            return await self._list_changes(request, values, faults)
         query = parse_filter(values, principal, faults, now=self._clock.now())
         found = await self._reader.page(query)
         page = found.value
         cursor = cursor_after(page, query) if len(page) == query.limit else None
-        body = _encode(OrderPage(_shown(page, principal), cursor))
-        self._response_cache.put(principal.key_id, request.raw.raw_path, body, found.age_s or 0)
+        return self._page(
+            request, OrderPage(_shown(page, principal), cursor, cursor is None), found
+        )
+
+    async def _list_changes(
+        self, request: Request, values: dict[str, str], faults: list[Fault]
+    ) -> Response:
+        principal = principal_of(request)
+        query = change_query.parse(values, principal, faults)
+        try:
+            after = query.after
+            if query.since is not None:
+                after = await self._changes.start(query.since, now=self._clock.now())
+            found = await self._changes.page(
+                after=after, channels=query.channels, is_test=query.is_test, limit=query.limit
+            )
+        except ChangesNotKept as exc:
+            raise change_query.not_kept(values, exc.kept_since) from exc
+        page = found.value
+        cursor = change_query.cursor_after(page.reached)
+        shown = OrderPage(_shown(page.orders, principal), cursor, is_last=page.is_last)
+        return self._page(request, shown, found)
+
+    def _page(self, request: Request, page: OrderPage, found: Answer[Any]) -> Response:
+        body = _encode(page)
+        key_id = principal_of(request).key_id
+        self._response_cache.put(key_id, request.raw.raw_path, body, found.age_s or 0)
         return Response(200, body, head=_age(found.age_s))
 
     def cached_page(self, request: Request) -> Response | None:
