@@ -59,17 +59,18 @@ SELECT @order_columns@
        )
    AND (
            $19::text IS NULL
-        OR EXISTS (SELECT FROM payments p WHERE p.order_id = o.id AND p.provider = $19)
+        -- One order's payments at a time: of EXISTS the server may make a table of all payments.
+        OR (SELECT true FROM payments p WHERE p.order_id = o.id AND p.provider = $19 LIMIT 1)
        )
    AND ($20::text IS NULL OR o.buyer_id = $20)
    -- Country, province, city, district: as many as there are.
    AND (
            $21::text[] IS NULL
         OR (
-                   o.country = ($21)[1]
-               AND (cardinality($21) < 2 OR o.province = ($21)[2])
-               AND (cardinality($21) < 3 OR o.city = ($21)[3])
-               AND (cardinality($21) < 4 OR o.district = ($21)[4])
+                   o.country = ($21::text[])[1]
+               AND (cardinality($21::text[]) < 2 OR o.province = ($21::text[])[2])
+               AND (cardinality($21::text[]) < 3 OR o.city = ($21::text[])[3])
+               AND (cardinality($21::text[]) < 4 OR o.district = ($21::text[])[4])
            )
        )
    AND (
