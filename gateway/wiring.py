@@ -82,6 +82,8 @@ class Gateway(Struct):
     clock: Clock
     new_id: UUIDv7
     stores: Stores
+    #: For what would happen; what does goes through ``intake``.
+    ledger: Ledger
     committer: Committer
     intake: Intake
     remarks: Remarks
@@ -205,6 +207,7 @@ async def open_gateway(settings: Settings, *, clock: Clock | None = None) -> Asy
             clock=clock,
             new_id=new_id,
             stores=stores,
+            ledger=ledger,
             committer=committer,
             intake=Intake(
                 committer=committer,

@@ -68,6 +68,24 @@ class Settle(Struct, frozen=True):
     order_id: UUID
 
 
+class Replay(Struct, frozen=True):
+    """A parked event, decoded anew by ``actor``'s order, to be judged again.
+
+    ``parked_id``: its row of ``parked``. ``transaction_no``: the number that it named when it was
+    parked, or ``""``. ``waiting_id``: the event that the row is a note about, if it is one.
+    """
+
+    parked_id: UUID
+    entry: FollowUp
+    actor: str
+    transaction_no: str = ""
+    waiting_id: UUID | None = None
+
+
+#: What the lane of follow-ups takes.
+Entry = FollowUp | Settle | Replay
+
+
 class Parcel(Struct, frozen=True):
     """A parcel of an order: a row of ``parcels``.
 
@@ -217,7 +235,7 @@ class Done(Struct, frozen=True):
     """The answer to a follow-up, true once it is committed or journaled.
 
     ``is_new``: it is recorded by this very call, and its raw message with it. ``refusal``: why an
-    action was refused.
+    action was refused. ``detail``: of a replay, what it came to, in words.
     """
 
     outcome: Outcome
@@ -228,3 +246,4 @@ class Done(Struct, frozen=True):
     hold: Hold | None = None
     is_new: bool = False
     refusal: Refusal | None = None
+    detail: str = ""

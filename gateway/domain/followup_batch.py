@@ -323,6 +323,9 @@ class Fold:
                 reason=step.reason,
                 detail=step.detail,
                 received_at=entry.received_at,
+                account=entry.source,
+                order_no=events.order_no(entry.event),
+                transaction_no=events.transaction_id(entry.event),
             )
         )
 

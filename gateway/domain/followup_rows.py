@@ -84,7 +84,7 @@ class OutboxRow(Struct):
 
 
 class ParkedRow(Struct):
-    """A row of ``parked``."""
+    """A row of ``parked``. ``account``: who reported it; the numbers are those that it named."""
 
     id: UUID
     source: str
@@ -93,6 +93,9 @@ class ParkedRow(Struct):
     reason: str
     detail: str
     received_at: datetime
+    account: str
+    order_no: str
+    transaction_no: str
 
 
 def history_row(

@@ -56,7 +56,7 @@ def pay(
         twin.is_provisional = twin.is_provisional and payment.is_provisional
         return Step("repeat")
     before = order.status
-    payment.standing, reason, detail = _judge(event, order, takes_parts=takes_parts)
+    payment.standing, reason, detail = judge(event, order, takes_parts=takes_parts)
     sum_up(order, payments)
     if reason is not None:
         return Step("parked", before, before, reason, detail, is_change=True)
@@ -169,7 +169,7 @@ def sum_up(order: OrderState, payments: Sequence[PaymentState]) -> None:
     order.hold = holds.hold_of(order, payments)
 
 
-def _judge(
+def judge(
     event: events.PaymentSucceeded, order: OrderState, *, takes_parts: bool
 ) -> tuple[Standing, ParkReason | None, str]:
     """Return the standing of a payment that is new to its order, and why a person must look."""

@@ -12,7 +12,7 @@ import msgspec
 from gateway.domain import fingerprint, orders, submitted_payments, validation
 from gateway.domain.channels import Policies
 from gateway.domain.errors import TidegateError, Unavailable
-from gateway.domain.following import Done, FollowUp, Settle
+from gateway.domain.following import Done, FollowUp, Replay, Settle
 from gateway.domain.orders import Submission
 from gateway.domain.placing import Placed, Placement, Stock
 from gateway.intake import journal_codec, metrics
@@ -71,6 +71,7 @@ class Intake:
         id_: UUID,
         raw: bytes,
         trigger: str,
+        received_at: datetime,
         policies: Policies,
     ) -> Placement:
         """Return an order that a shop took and reported, checked. Raises ``Invalid``.
@@ -86,7 +87,7 @@ class Intake:
             # Idempotency keys are a storefront's own words: none must ever meet a shop's order.
             request_id=None,
             trigger=trigger,
-            received_at=self._clock.now(),
+            received_at=received_at,
             policies=policies,
             is_from_shop=True,
         )
@@ -292,6 +293,12 @@ class Intake:
                 del self._messages[message]
             else:
                 self._messages[message] = lock, deliveries - 1
+
+    async def replay(self, replay: Replay) -> Done:
+        """Judge a parked event again, committed. Raises ``Unavailable`` and ``Poisoned``."""
+        done = await self._committer.follow(replay)
+        metrics.REPLAYS.labels(done.outcome).inc()
+        return done
 
     async def settle(self, order_id: UUID) -> Done:
         """Apply the events that wait for an order, committed. Raises ``Unavailable``."""

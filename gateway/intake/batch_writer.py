@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol, TypeVar
 
 from gateway.domain.errors import Poisoned, TidegateError, Unavailable
-from gateway.domain.following import Done, FollowUp, Settle
+from gateway.domain.following import Done, Entry, FollowUp, Replay
 from gateway.domain.journaling import LaneName
 from gateway.domain.placing import Placed, Placement
 from gateway.intake import metrics
@@ -48,7 +48,7 @@ class Ledger(Protocol):
         """
         ...
 
-    async def follow(self, batch: Sequence[FollowUp | Settle]) -> Sequence[Done]:
+    async def follow(self, batch: Sequence[Entry]) -> Sequence[Done]:
         """Commit events, all or none; return the outcome of each, in order."""
         ...
 
@@ -123,9 +123,12 @@ class BatchWriter:
         ]
 
     async def follow(
-        self, batch: Sequence[FollowUp | Settle], *, is_behind: bool
+        self, batch: Sequence[Entry], *, is_behind: bool
     ) -> Sequence[Done | BaseException]:
-        """Make events durable; as ``place``. A ``Settle`` is not journaled: the sweeper repeats."""
+        """Make events durable; as ``place``. Only what comes from outside is journaled.
+
+        The sweeper repeats a ``Settle``, and whoever asked for it a ``Replay``.
+        """
         done = await self._commit(batch, self._ledger.follow, "follow_ups", is_behind)
         if done is not None:
             return done
@@ -241,6 +244,9 @@ class BatchWriter:
         ]
 
     async def _park(self, entry: object, reason: str) -> Poisoned:
+        if isinstance(entry, Replay):
+            # It is parked already.
+            return Poisoned(str(entry.parked_id), reason)
         assert isinstance(entry, Placement | FollowUp), "a Settle has nothing that cannot be stored"
         parked_id = await self._ledger.park(entry, reason)
         metrics.PARKED.labels("poison").inc()

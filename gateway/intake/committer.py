@@ -13,7 +13,7 @@ import msgspec
 
 from gateway.domain import fingerprint
 from gateway.domain.errors import Unavailable
-from gateway.domain.following import Done, FollowUp, Settle
+from gateway.domain.following import Done, Entry, FollowUp
 from gateway.domain.journaling import LaneName
 from gateway.domain.placing import Placed, Placement
 from gateway.intake import metrics
@@ -123,7 +123,7 @@ class Committer:
             encode=_encode_placement,
             write=writer.place,
         )
-        follow_ups: Lane[FollowUp | Settle, Done] = Lane(
+        follow_ups: Lane[Entry, Done] = Lane(
             name="follow_ups",
             digests=_follow_up_digests,
             decode=_decode_follow_up,
@@ -135,7 +135,7 @@ class Committer:
             flush=lambda batch: self._flush(placements, batch, self._placements),
             **bounds,
         )
-        self._follow_ups: Batcher[FollowUp | Settle, Done] = Batcher(
+        self._follow_ups: Batcher[Entry, Done] = Batcher(
             name="follow_ups",
             flush=lambda batch: self._flush(follow_ups, batch, self._follow_ups),
             **bounds,
@@ -148,7 +148,7 @@ class Committer:
         except Full as exc:
             raise Unavailable("committer") from exc
 
-    def follow(self, entry: FollowUp | Settle) -> asyncio.Future[Done]:
+    def follow(self, entry: Entry) -> asyncio.Future[Done]:
         """Queue an event. Raises ``Unavailable`` when too many wait."""
         size = len(entry.raw or b"") if isinstance(entry, FollowUp) else 0
         try:
@@ -281,17 +281,17 @@ def _decode_placement(value: bytes) -> Placed | None:
         return None
 
 
-def _follow_up_digests(batch: Sequence[FollowUp | Settle]) -> list[bytes | None]:
+def _follow_up_digests(batch: Sequence[Entry]) -> list[bytes | None]:
     # The cache knows that an action was done, and not what it was answered.
     return [
-        None
-        if isinstance(entry, Settle) or entry.asked is not None
-        else fingerprint.callback(entry.source, entry.source_key)
+        fingerprint.callback(entry.source, entry.source_key)
+        if isinstance(entry, FollowUp) and entry.asked is None
+        else None
         for entry in batch
     ]
 
 
-def _encode_follow_up(_: FollowUp | Settle, __: Done) -> bytes:
+def _encode_follow_up(_: Entry, __: Done) -> bytes:
     # That it was recorded is all that a repeat needs to know.
     return b"1"
 

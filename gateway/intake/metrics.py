@@ -19,6 +19,9 @@ REMARKS = Counter(
     "tidegate_remarks", "Requests to change an order's remark, by answer.", ["answer"]
 )  # changed, same, version_changed, unreadable, unknown
 PARKED = Counter("tidegate_parked", "Entries parked for an operator, by reason.", ["reason"])
+REPLAYS = Counter(
+    "tidegate_replays", "Parked events that were judged again, by outcome.", ["outcome"]
+)  # applied, repeat, waiting, parked, noted
 REJECTED_CALLBACKS_UNSTORED = Counter(
     "tidegate_refused_callbacks_unkept", "Rejected callbacks counted but not stored.", ["bound"]
 )  # minute, waiting, unstorable

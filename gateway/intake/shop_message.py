@@ -9,7 +9,9 @@ itself, because it is not known yet whether they are new; the ledger keeps one c
 import asyncio
 import hashlib
 from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager
 from datetime import datetime
+from typing import Protocol
 from uuid import UUID
 
 import msgspec
@@ -19,11 +21,11 @@ from gateway.domain import messages, orders
 from gateway.domain.channels import Policies
 from gateway.domain.errors import Invalid, Poisoned
 from gateway.domain.events import Event
-from gateway.domain.following import FollowUp
+from gateway.domain.following import Done, FollowUp
 from gateway.domain.messages import MessagePart
 from gateway.domain.orders import Submission
+from gateway.domain.placing import Placed, Placement
 from gateway.intake import told_anew
-from gateway.intake.accept import Intake
 
 
 class ShopMessage(Struct, frozen=True):
@@ -44,7 +46,45 @@ class ShopMessage(Struct, frozen=True):
     is_test: bool = False
 
 
-async def accept(message: ShopMessage, *, intake: Intake, new_id: Callable[[], UUID]) -> None:
+class Way(Protocol):
+    """What takes the parts of a message: the intake, or a replay's way through it."""
+
+    @property
+    def shop_placement(self) -> "ShopPlacement":
+        """Return an order that a shop took, checked."""
+        ...
+
+    def one_at_a_time(self, message: bytes) -> AbstractAsyncContextManager[None]:
+        """Enter when no other delivery of this message is being taken."""
+        ...
+
+    async def accept_event(self, follow_up: FollowUp) -> Done:
+        """Return the outcome of an event."""
+        ...
+
+    async def accept_order(self, placement: Placement) -> Placed:
+        """Return the answer to an order."""
+        ...
+
+
+class ShopPlacement(Protocol):
+    """``Intake.shop_placement``."""
+
+    def __call__(
+        self,
+        submission: Submission,
+        *,
+        id_: UUID,
+        raw: bytes,
+        trigger: str,
+        received_at: datetime,
+        policies: Policies,
+    ) -> Placement:
+        """Return the order, ready to store. Raises ``Invalid``."""
+        ...
+
+
+async def accept(message: ShopMessage, *, intake: Way, new_id: Callable[[], UUID]) -> None:
     """Return when every item is committed, journaled or parked.
 
     Raises ``Unavailable``; sending the whole message again is harmless then. An order that
@@ -62,7 +102,7 @@ async def accept(message: ShopMessage, *, intake: Intake, new_id: Callable[[], U
         await _accept_parts(message, intake=intake, message_id=new_id())
 
 
-async def _accept_parts(message: ShopMessage, *, intake: Intake, message_id: UUID) -> None:
+async def _accept_parts(message: ShopMessage, *, intake: Way, message_id: UUID) -> None:
     left: list[MessagePart] = []
     is_kept = False
     is_test = message.is_test
@@ -87,7 +127,7 @@ async def _accept_parts(message: ShopMessage, *, intake: Intake, message_id: UUI
             raise result
 
 
-async def _tell(entry: FollowUp, intake: Intake) -> bool:
+async def _tell(entry: FollowUp, intake: Way) -> bool:
     """Accept an event; return whether it was committed as new, and its message with it."""
     try:
         done = await intake.accept_event(entry)
@@ -98,7 +138,7 @@ async def _tell(entry: FollowUp, intake: Intake) -> bool:
 
 
 async def _place(
-    message: ShopMessage, order: Submission, id_: UUID, *, intake: Intake
+    message: ShopMessage, order: Submission, id_: UUID, *, intake: Way
 ) -> tuple[list[MessagePart], bool]:
     """Place an order; return what is left to tell of it, and whether it stored the message."""
     try:
@@ -107,6 +147,7 @@ async def _place(
             id_=id_,
             raw=message.body,
             trigger=message.trigger,
+            received_at=message.received_at,
             policies=message.policies,
         )
     except Invalid as exc:

@@ -311,6 +311,7 @@ async def told(gateway: Gateway, sent: orders.Submission) -> Placed:
         id_=gateway.new_id(),
         raw=b"{}",
         trigger="callback:shop:main",
+        received_at=gateway.clock.now(),
         policies=gateway.policies.now,
     )
     return await gateway.intake.accept_order(shop)

@@ -9,7 +9,7 @@ from msgspec import Struct
 from gateway.domain import addresses
 from gateway.domain.addresses import Place
 from gateway.domain.events import AddressChanged
-from gateway.domain.following import FollowUp, OrderState, Settle
+from gateway.domain.following import Entry, FollowUp, OrderState
 from gateway.stores import unreadable
 from gateway.stores.postgres.read_limiter import Connection
 from gateway.stores.postgres.statements import sql
@@ -35,7 +35,7 @@ class Recipient(Struct):
 
 async def read(
     connection: Connection,
-    batch: Sequence[FollowUp | Settle],
+    batch: Sequence[Entry],
     orders: Sequence[OrderState],
     *,
     sealer: Sealer,

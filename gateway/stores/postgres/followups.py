@@ -5,7 +5,7 @@ Python with ``domain.folding``, write back in one statement. What is already rec
 repeat; what another transaction recorded meanwhile makes the whole batch fold again.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from uuid import UUID
 
@@ -20,17 +20,20 @@ from gateway.domain.following import (
     Acceptance,
     DisputeState,
     Done,
+    Entry,
     FollowUp,
     OrderState,
     Parcel,
     PaymentState,
     RefundReport,
+    Replay,
     Settle,
 )
 from gateway.domain.followup_batch import Fold
+from gateway.domain.followup_replays import ReplayedRow, ReplayFold
 from gateway.domain.followup_rows import Context, PaymentName, WaitingEvent
 from gateway.runtime import retry
-from gateway.stores.postgres import addresses, errors
+from gateway.stores.postgres import addresses, errors, replayed_rows
 from gateway.stores.postgres.statements import sql
 from gateway.stores.sealing import Sealer
 
@@ -76,7 +79,7 @@ class FollowUps:
         self._sealer = sealer
         self._rules = rules
 
-    async def follow(self, batch: Sequence[FollowUp | Settle]) -> list[Done]:
+    async def follow(self, batch: Sequence[Entry]) -> list[Done]:
         """Apply a batch; return the outcome of each entry, in order, all of it committed.
 
         Raises ``BadRow`` when an event cannot be stored (nothing of the batch is then), and
@@ -91,19 +94,39 @@ class FollowUps:
                 await retry.jitter(attempt)
         raise Unavailable("contention")
 
-    async def _follow_locked(
+    async def preview(self, batch: Sequence[Entry]) -> list[Done]:
+        """Return what ``follow`` would return now, without writing anything."""
+        with errors.translated():
+            async with self._pool.acquire() as connection, connection.transaction():
+                return (await self._folded(connection, batch))[2]
+
+    async def _folded(
         self,
         connection: "asyncpg.pool.PoolConnectionProxy[asyncpg.Record]",
-        batch: Sequence[FollowUp | Settle],
-    ) -> list[Done]:
+        batch: Sequence[Entry],
+    ) -> tuple[Fold, Mapping[UUID, addresses.Recipient], list[Done]]:
+        """Return the folded batch, the recipients of its orders, and the outcome of each entry."""
         orders = await _lock_orders(connection, batch)
-        context = await _read_context(connection, batch, orders)
+        replays = [entry for entry in batch if isinstance(entry, Replay)]
+        parked = await replayed_rows.lock(connection, replays) if replays else []
+        context = await _read_context(connection, batch, orders, parked)
         context.answers = await _read_answers(connection, batch)
         recipients, context.unreadable = await addresses.read(
             connection, batch, orders, sealer=self._sealer
         )
+        if replays:
+            again = ReplayFold(orders=orders, context=context, rules=self._rules, parked=parked)
+            return again, recipients, [again.take(entry) for entry in batch]
         fold = Fold(orders=orders, context=context, rules=self._rules)
-        done = [fold.take(entry) for entry in batch]
+        events_ = [entry for entry in batch if not isinstance(entry, Replay)]
+        return fold, recipients, [fold.take(entry) for entry in events_]
+
+    async def _follow_locked(
+        self,
+        connection: "asyncpg.pool.PoolConnectionProxy[asyncpg.Record]",
+        batch: Sequence[Entry],
+    ) -> list[Done]:
+        fold, recipients, done = await self._folded(connection, batch)
         if fold.is_empty():
             return done
         written = await connection.fetchval(_WRITE, *self._columns(fold))
@@ -123,6 +146,8 @@ class FollowUps:
                 [order for order, _ in accepted],
                 [target for _, target in accepted],
             )
+        if isinstance(fold, ReplayFold):
+            await replayed_rows.finish(connection, fold)
         return done
 
     def _columns(self, fold: Fold) -> list[object]:
@@ -172,16 +197,17 @@ def _amendments(fold: Fold) -> list[list[object]]:
 
 async def _lock_orders(
     connection: "asyncpg.pool.PoolConnectionProxy[asyncpg.Record]",
-    batch: Sequence[FollowUp | Settle],
+    batch: Sequence[Entry],
 ) -> list[OrderState]:
     numbers: set[tuple[str, str, bool]] = set()
     transactions: set[tuple[str, str]] = set()
     parcels: set[tuple[str, str]] = set()
     ids: set[UUID] = set()
-    for entry in batch:
-        if isinstance(entry, Settle):
-            ids.add(entry.order_id)
+    for each in batch:
+        if isinstance(each, Settle):
+            ids.add(each.order_id)
             continue
+        entry = _event_of(each, transactions)
         if order_no := events.order_no(entry.event):
             numbers.update((channel, order_no, entry.is_test) for channel in entry.channels)
         transactions.update((entry.provider, name) for name in events.names(entry.event))
@@ -211,11 +237,16 @@ def _order_state(record: asyncpg.Record) -> OrderState:
 
 async def _read_context(
     connection: "asyncpg.pool.PoolConnectionProxy[asyncpg.Record]",
-    batch: Sequence[FollowUp | Settle],
+    batch: Sequence[Entry],
     orders: Sequence[OrderState],
+    parked: Sequence[ReplayedRow],
 ) -> Context:
-    follow_ups = [entry for entry in batch if isinstance(entry, FollowUp)]
+    misread: set[tuple[str, str]] = set()
+    follow_ups = [_event_of(each, misread) for each in batch if not isinstance(each, Settle)]
     named = [(entry.provider, name) for entry in follow_ups for name in events.names(entry.event)]
+    named += misread
+    keys = [(entry.source, entry.source_key) for entry in follow_ups]
+    keys += [row.history_key() for row in parked]
     refunds = [
         (entry.provider, entry.event)
         for entry in follow_ups
@@ -228,8 +259,8 @@ async def _read_context(
         [order.id for order in orders],
         [order.channel for order in orders],
         [order.order_no for order in orders],
-        [entry.source for entry in follow_ups],
-        [entry.source_key for entry in follow_ups],
+        [source for source, _ in keys],
+        [key for _, key in keys],
         [provider for provider, _ in refunds],
         [refund.transaction_id for _, refund in refunds],
         [refund.refund_no for _, refund in refunds],
@@ -258,7 +289,7 @@ async def _read_context(
 
 async def _read_answers(
     connection: "asyncpg.pool.PoolConnectionProxy[asyncpg.Record]",
-    batch: Sequence[FollowUp | Settle],
+    batch: Sequence[Entry],
 ) -> dict[tuple[str, str], ActionAnswer]:
     """Return what actions of the batch were answered before; nothing is read where it has none."""
     keys = [
@@ -270,6 +301,15 @@ async def _read_answers(
         return {}
     records = await connection.fetch(_READ_ANSWERS, *map(list, zip(*keys, strict=True)))
     return {(record[0], record[1]): ActionAnswer(*record) for record in records}
+
+
+def _event_of(entry: FollowUp | Replay, misread: set[tuple[str, str]]) -> FollowUp:
+    """Return the event of an entry; add the number that it was parked under, if it was."""
+    if isinstance(entry, FollowUp):
+        return entry
+    if entry.transaction_no:
+        misread.add((entry.entry.provider, entry.transaction_no))
+    return entry.entry
 
 
 def _attach(

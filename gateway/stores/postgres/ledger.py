@@ -6,9 +6,9 @@ from uuid import UUID
 
 import asyncpg
 
-from gateway.domain import messages, placing
+from gateway.domain import events, messages, placing
 from gateway.domain.folding import Rules
-from gateway.domain.following import Done, FollowUp, Settle
+from gateway.domain.following import Done, Entry, FollowUp
 from gateway.domain.placing import Placement
 from gateway.stores.postgres import errors, placements
 from gateway.stores.postgres.followups import FollowUps
@@ -45,12 +45,15 @@ class Ledger:
         self._new_id = new_id
         self._is_late = is_late
         self._messages = Messages(pool=pool, sealer=sealer)
-        self._place = Placements(pool=pool, sealer=sealer, new_id=new_id, is_late=is_late).place
-        self._follow = FollowUps(
+        placements_ = Placements(pool=pool, sealer=sealer, new_id=new_id, is_late=is_late)
+        follow_ups = FollowUps(
             pool=pool,
             sealer=sealer,
             rules=Rules(takes_parts=takes_parts, new_id=new_id, is_late=is_late),
-        ).follow
+        )
+        self._place, self._follow = placements_.place, follow_ups.follow
+        #: What ``place`` and ``follow`` would answer now; nothing is written.
+        self.preview_placement, self.preview = placements_.preview, follow_ups.preview
 
     async def place(self, batch: Sequence[Placement]) -> Sequence[placements.Result]:
         """Store orders; return an answer for each, in order: ``BadRow`` for one not storable.
@@ -64,7 +67,7 @@ class Ledger:
             await self._messages.delete_copies([each.id for each in batch if each.is_from_shop])
         return placed
 
-    async def follow(self, batch: Sequence[FollowUp | Settle]) -> Sequence[Done]:
+    async def follow(self, batch: Sequence[Entry]) -> Sequence[Done]:
         """Apply events; return the outcome of each, in order. Raises as ``place``.
 
         Afterwards a message of several events is stored once.
@@ -88,26 +91,41 @@ class Ledger:
         if isinstance(entry, Placement):
             source, key = placing.source(entry.submission), entry.submission.order_no
             body: bytes | None = entry.raw
+            order_no = key
         else:
             source, key = entry.source, entry.source_key
             body = messages.body(entry)
-        return await self.park_bytes(source, key, body or b"", reason, entry.received_at)
+            order_no = events.order_no(entry.event)
+        return await self.park_bytes(
+            source, key, body or b"", reason, entry.received_at, order_no=order_no
+        )
 
     async def park_bytes(
-        self, source: str, source_key: str, body: bytes, reason: str, received_at: datetime
+        self,
+        source: str,
+        source_key: str,
+        body: bytes,
+        reason: str,
+        received_at: datetime,
+        *,
+        order_no: str = "",
     ) -> str:
         """Park bytes that could not be read, sealed; return the id an operator finds them by.
 
         The same source and key parked twice keep their first row. Raises ``Unavailable``.
         """
-        # The key itself may be what the database rejects: it is escaped to ASCII.
-        key = source_key.encode("ascii", "backslashreplace").replace(b"\0", b"\\0").decode()
+        key = _storable(source_key)
         id_ = self._new_id()
         sealed = self._sealer.seal("parked.body", id_.bytes, body)
         with errors.translated():
             async with self._pool.acquire() as connection, connection.transaction():
                 await connection.execute(_LOCK_PARKED_MESSAGE, source, key)
                 parked = await connection.fetchval(
-                    _PARK, id_, source, key, reason, sealed, received_at
+                    _PARK, id_, source, key, reason, sealed, received_at, _storable(order_no)
                 )
         return str(parked)
+
+
+def _storable(key: str) -> str:
+    # It may be what the database rejects: it is escaped to ASCII.
+    return key.encode("ascii", "backslashreplace").replace(b"\0", b"\\0").decode()

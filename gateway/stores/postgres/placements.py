@@ -99,6 +99,16 @@ class Placements:
             await self._settle(batch, sorted(again), answers)
         return [answers[n] for n in range(len(batch))]
 
+    async def preview(self, placement: Placement) -> Placed | Insert | Alias:
+        """Return the verdict on a placement as things are now, without storing anything."""
+        with errors.translated():
+            async with self._pool.acquire() as connection:
+                found = await self._find_matches(connection, [placement])
+        verdict = placing.judge(placement, found[0])
+        if isinstance(verdict, Conflict) and placement.is_from_shop:
+            return await self._compared(placement, verdict)
+        return verdict
+
     async def _without_matches(
         self, batch: Sequence[Placement], positions: Sequence[int]
     ) -> tuple[list[int], list[int]]:

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from gateway.domain.following import Done, FollowUp, Settle
+from gateway.domain.following import Done, Entry, FollowUp
 from gateway.domain.placing import Placed, Placement
 from gateway.stores.postgres.errors import BadRow
 
@@ -30,7 +30,7 @@ class ScriptedLedger:
     async def place(self, batch: Sequence[Placement]) -> Sequence[Placed]:
         return await self._commit(batch)
 
-    async def follow(self, batch: Sequence[FollowUp | Settle]) -> Sequence[Done]:
+    async def follow(self, batch: Sequence[Entry]) -> Sequence[Done]:
         return await self._commit(batch)
 
     async def park(self, entry: Placement | FollowUp, reason: str) -> str:
@@ -49,7 +49,7 @@ class ScriptedLedger:
         return answers
 
 
-def answered(entry: Placement | FollowUp | Settle) -> Placed | Done:
+def answered(entry: Placement | Entry) -> Placed | Done:
     """Return the plainest answer there is to an entry."""
     if isinstance(entry, Placement):
         sent = entry.submission

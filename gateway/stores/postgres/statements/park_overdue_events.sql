@@ -13,7 +13,9 @@ WITH late AS (
            ))
     RETURNING id, source, provider, channels, order_no, transaction_id, event, received_at, is_test
 )
-INSERT INTO parked (id, source, source_key, order_id, reason, detail, received_at)
+INSERT INTO parked (
+    id, source, source_key, order_id, reason, detail, received_at, account, order_no, transaction_no
+)
 SELECT l.id, l.source, l.id::text, o.id,
        -- A held order does not leave: what says that it did waits until the hold ends.
        CASE WHEN o.hold IS NOT NULL AND l.event ->> 'type' IN ('shipped', 'delivered')
@@ -31,7 +33,7 @@ SELECT l.id, l.source, l.id::text, o.id,
             THEN format('%s, and the order is held: %s', l.event ->> 'type', o.hold)
             ELSE format('%s waits for what must come before it', l.event ->> 'type')
        END,
-       l.received_at
+       l.received_at, l.source, l.order_no, l.transaction_id
   FROM late l
        LEFT JOIN LATERAL (
            SELECT n.id, n.hold FROM orders n

@@ -67,8 +67,12 @@ WITH events AS (
     SELECT id, order_id, version, topic, priority, created_at
       FROM json_populate_recordset(null::outbox, $7::json)
 ), parked_rows AS (
-    INSERT INTO parked (id, source, source_key, order_id, reason, detail, received_at)
-    SELECT id, source, source_key, order_id, reason, detail, received_at
+    INSERT INTO parked (
+        id, source, source_key, order_id, reason, detail, received_at, account, order_no,
+        transaction_no
+    )
+    SELECT id, source, source_key, order_id, reason, detail, received_at, account, order_no,
+           transaction_no
       FROM json_populate_recordset(null::parked, $8::json)
 ), named AS (
     INSERT INTO payment_names (provider, name, payment_id)
