@@ -91,6 +91,8 @@ def prepare(
         journal_url=addresses.journal_url,
         keyring_file=scratch / "keyring.toml",
         control_dir=scratch / "control",
+        # Other workers of this machine may show their metrics.
+        worker_metrics_port=0,
     )
     with translated():
         token = first_start.prepare(
