@@ -2,7 +2,7 @@
 
 from prometheus_client import Counter, Gauge
 
-#: tasks: drainer, sweeper, timeouts, housekeeper, parked
+#: tasks: drainer, sweeper, timeouts, housekeeper, parked, missed
 ROUNDS = Counter(
     "tidegate_worker_rounds",
     "Rounds of a task of this worker: done, or postponed because a part did not answer.",
@@ -30,6 +30,16 @@ DELETED = Counter(
 )  # monthly partitions; rows of windows, rejected_callbacks
 PARKED_OPEN = Gauge(
     "tidegate_parked_open", "Rows of `parked` that wait for a person, by reason.", ["reason"]
+)
+MISSED_ORDERS = Gauge(
+    "tidegate_missed_orders",
+    "Orders that are paid, and that a target has not accepted within its `missed_after_s`.",
+    ["target"],
+)
+MISSED_OLDEST_S = Gauge(
+    "tidegate_missed_oldest_seconds",
+    "Seconds since the target was to be told of the oldest order that it missed; 0: none.",
+    ["target"],
 )
 PARKED_OLDEST_S = Gauge(
     "tidegate_parked_oldest_seconds", "Age of the oldest row that waits for a person; 0: none."

@@ -15,13 +15,16 @@ from gateway.runtime import lifecycle, logs, metrics
 from gateway.runtime.hangup import Hangups
 from gateway.runtime.reloader import Reloader
 from gateway.runtime.settings import Settings
+from gateway.stores.postgres import missed_orders
 from gateway.stores.postgres.aliases import Aliases
 from gateway.stores.postgres.exceptions import Exceptions
 from gateway.stores.postgres.ledger import Ledger
+from gateway.stores.postgres.missed_orders import MissedOrders
 from gateway.wiring import Gateway, batch_writer, open_gateway
 from workers.drainer import Drainer
 from workers.exceptions import ExceptionFinder
 from workers.housekeeper import Housekeeper
+from workers.missed import Missed
 from workers.parked import ParkedRows
 from workers.reload import WorkerConfiguration
 from workers.rounds import Rounds
@@ -39,6 +42,7 @@ _OVERDUE_S = {
     "timeouts": 60.0,
     "parked": 120.0,
     "exceptions": 60.0,
+    "missed": 120.0,
     "housekeeper": 900.0,
 }
 
@@ -112,6 +116,12 @@ def tasks(gateway: Gateway) -> dict[str, lifecycle.Task]:
             new_id=gateway.new_id,
             clock=gateway.clock,
             rounds=rounds["exceptions"],
+        ),
+        "missed": Missed(
+            missed_orders=MissedOrders(pool=gateway.stores.primary),
+            targets=lambda: missed_orders.accepting(settings.targets),
+            clock=gateway.clock,
+            rounds=rounds["missed"],
         ),
         "housekeeper": Housekeeper(
             maintenance=gateway.maintenance,

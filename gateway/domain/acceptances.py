@@ -5,23 +5,26 @@ from gateway.domain.following import Acceptance, OrderState
 
 
 def accept(event: Accepted, order: OrderState) -> bool:
-    """Record a target's word, in place; return whether that changes anything.
-
-    Of several words of one target the earliest counts, in whatever order they arrive.
-    """
-    told = Acceptance(event.target, event.reference, event.occurred_at)
-    known = next((each for each in order.acceptances if each.target == event.target), None)
-    if known is not None and _key(known) <= _key(told):
+    """Record a target's word, in place; return whether that changes anything."""
+    found = told(order.acceptances, event)
+    if found is None:
         return False
-    others = [each for each in order.acceptances if each.target != event.target]
-    order.acceptances = tuple(sorted([*others, told], key=_sorted))
-    order.accepted_at = order.acceptances[0].accepted_at
+    order.acceptances, order.accepted_at = found, found[0].accepted_at
     return True
 
 
-def _key(acceptance: Acceptance) -> tuple[object, ...]:
+def told(known: tuple[Acceptance, ...], event: Accepted) -> tuple[Acceptance, ...] | None:
+    """Return the words that are known with this one, the earliest first; None: nothing new.
+
+    Of several words of one target the earliest counts, in whatever order they arrive.
+    """
+    new = Acceptance(event.target, event.reference, event.occurred_at)
+    before = next((each for each in known if each.target == event.target), None)
+    if before is not None and _said(before) <= _said(new):
+        return None
+    others = [each for each in known if each.target != event.target]
+    return tuple(sorted([*others, new], key=lambda each: (each.accepted_at, each.target)))
+
+
+def _said(acceptance: Acceptance) -> tuple[object, ...]:
     return acceptance.accepted_at, acceptance.reference
-
-
-def _sorted(acceptance: Acceptance) -> tuple[object, ...]:
-    return acceptance.accepted_at, acceptance.target

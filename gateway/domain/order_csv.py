@@ -43,28 +43,28 @@ def _row(order: OrderDetail) -> tuple[str, ...]:
     to, amounts = order.recipient or _NOBODY, order.amounts
     attributes = "" if order.attributes is None else msgspec.json.encode(order.attributes).decode()
     return (
-        order.id, order.channel, _harmless(order.order_no), order.status, str(order.version),
-        order.hold or "", _flag(order.is_test), _harmless(order.buyer_id),
+        order.id, order.channel, harmless(order.order_no), order.status, str(order.version),
+        order.hold or "", flag(order.is_test), harmless(order.buyer_id),
         order.currency, amounts.goods, amounts.shop_discount, amounts.platform_subsidy,
-        amounts.freight, amounts.payable, amounts.paid, amounts.refunded, _harmless(to.name),
-        _harmless(to.phone), to.country, _harmless(to.province), _harmless(to.city),
-        _harmless(to.district), _harmless(to.street), _harmless(to.postcode),
-        _harmless(to.id_number), _harmless(order.remark), _harmless(order.carrier),
-        _harmless(order.tracking_no), _time(order.placed_at), _time(order.received_at),
-        _time(order.updated_at), _time(order.paid_at), _time(order.shipped_at),
-        _time(order.completed_at), _time(order.closed_at),
+        amounts.freight, amounts.payable, amounts.paid, amounts.refunded, harmless(to.name),
+        harmless(to.phone), to.country, harmless(to.province), harmless(to.city),
+        harmless(to.district), harmless(to.street), harmless(to.postcode),
+        harmless(to.id_number), harmless(order.remark), harmless(order.carrier),
+        harmless(order.tracking_no), time(order.placed_at), time(order.received_at),
+        time(order.updated_at), time(order.paid_at), time(order.shipped_at),
+        time(order.completed_at), time(order.closed_at),
         order.stock_check or "", msgspec.json.encode(order.items).decode(), attributes,
-        " ".join(order.unreadable), amounts.tax, _flag(amounts.tax_included),
-        _harmless(order.platform_state),
+        " ".join(order.unreadable), amounts.tax, flag(amounts.tax_included),
+        harmless(order.platform_state),
         " ".join(order.unclear), amounts.owed, order.closed_cause or "",
-        _flag(order.pays_on_delivery), _listed(each.provider for each in order.payments),
+        flag(order.pays_on_delivery), _listed(each.provider for each in order.payments),
         _listed(each.transaction_id for each in order.payments),
         _listed(each.tracking_no for each in order.parcels),
-        msgspec.json.encode(order.payments).decode(), _time(order.accepted_at),
+        msgspec.json.encode(order.payments).decode(), time(order.accepted_at),
     )  # fmt: skip
 
 
-def _harmless(text: str | None) -> str:
+def harmless(text: str | None) -> str:
     """Return a text that no spreadsheet evaluates: a formula gets an apostrophe in front."""
     if not text:
         return ""
@@ -73,14 +73,16 @@ def _harmless(text: str | None) -> str:
 
 def _listed(texts: Iterable[str]) -> str:
     """Return texts in one cell, each once, with spaces in between."""
-    return _harmless(" ".join(dict.fromkeys(texts)))
+    return harmless(" ".join(dict.fromkeys(texts)))
 
 
-def _flag(is_set: bool) -> str:
+def flag(is_set: bool) -> str:
+    """Return how a sheet spells it."""
     return "true" if is_set else "false"
 
 
-def _time(at: datetime | None) -> str:
+def time(at: datetime | None) -> str:
+    """Return a time in ISO 8601, empty where there is none."""
     return "" if at is None else at.isoformat()
 
 

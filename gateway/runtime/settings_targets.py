@@ -54,6 +54,9 @@ class Target(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     #: Whose word it is that it has taken an order over: `never`: nobody's; `answer`: its 2xx to
     #: `order.paid`; `callback`: a message of its own, later.
     accepts: Literal["never", "answer", "callback"] = "never"
+    #: Seconds within which it accepts an order that it is told is paid, where it accepts any; later
+    #: that is a missed order.
+    missed_after_s: _Seconds = 600.0
     #: Attempts of one delivery; the last one that fails makes it a dead letter.
     attempts_max: Annotated[int, Meta(ge=1, le=100)] = 15
     #: Seconds until the first retry, at most; each further one may take twice as long.

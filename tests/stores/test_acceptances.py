@@ -22,8 +22,8 @@ def accepted(target: str = "wms", reference: str = "WMS-1") -> events.Accepted:
 async def awaited(ledger: Database, target: str = "wms") -> None:
     """Let every order wait for the target's word, as the relay does."""
     await ledger.execute(
-        "INSERT INTO awaiting_acceptance (order_id, target, event_id, since) "
-        "SELECT id, $1, gen_random_uuid(), now() FROM orders",
+        "INSERT INTO awaiting_acceptance (order_id, target, event_id, position, version, since) "
+        "SELECT id, $1, gen_random_uuid(), 1, 2, now() FROM orders",
         target,
     )
 

@@ -9,8 +9,10 @@ ALTER TABLE orders ADD COLUMN accepted_at timestamptz, ADD COLUMN acceptances js
 CREATE TABLE awaiting_acceptance (
     order_id uuid NOT NULL,
     target   text NOT NULL,
-    -- The event that tells the target so.
+    -- The row of the outbox that tells the target so, and when it was staged.
     event_id uuid NOT NULL,
+    position bigint NOT NULL,
+    version  integer NOT NULL,
     since    timestamptz NOT NULL,
     PRIMARY KEY (order_id, target)
 ) WITH (autovacuum_vacuum_scale_factor = 0.05, autovacuum_vacuum_threshold = 5000);
