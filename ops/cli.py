@@ -23,6 +23,7 @@ COMMANDS = {
     "shed": "Shed or admit a feature by hand, for a while.",
     "plan": "Plan beforehand what is shed during a sale, and when.",
     "callbacks": "Inspect rejected callbacks.",
+    "alerts": "Show alerts and what was told of them, try channels, silence an alert.",
     "exceptions": "List, own and resolve what needs a person.",
     "missed": "List, push and export orders that no warehouse has accepted in time.",
     "simulate": "Simulate a payment provider or shop: sign messages and post them to a gateway.",

@@ -53,3 +53,9 @@ EXCEPTIONS_OPEN = Gauge(
 EXCEPTIONS_OVERDUE = Gauge(
     "tidegate_exceptions_overdue", "Open exceptions whose deadline is over, by class.", ["kind"]
 )
+ALERT_FIRING = Gauge("tidegate_alert_firing", "1 while the rule of an alert fires.", ["rule"])
+ALERT_MESSAGES = Counter(
+    "tidegate_alert_messages",
+    "Messages about alerts, by channel and whether it took them.",
+    ["channel", "result"],
+)  # results: taken, refused

@@ -7,20 +7,26 @@ from collections.abc import Callable, Mapping
 
 import uvloop
 
-from gateway.domain import channels, exception_cases
+from gateway.domain import alert_settings, channels, exception_cases
 from gateway.intake.accept import Intake
 from gateway.intake.committer import Committer
 from gateway.intake.journal_codec import JournalCodec
 from gateway.runtime import lifecycle, logs, metrics
 from gateway.runtime.hangup import Hangups
 from gateway.runtime.reloader import Reloader
-from gateway.runtime.settings import Settings
+from gateway.runtime.settings import Settings, SettingsError
 from gateway.stores.postgres import missed_orders
+from gateway.stores.postgres.alerts import Alerts
 from gateway.stores.postgres.aliases import Aliases
 from gateway.stores.postgres.exceptions import Exceptions
 from gateway.stores.postgres.ledger import Ledger
 from gateway.stores.postgres.missed_orders import MissedOrders
+from gateway.stores.redis.alert_claims import AlertClaims
 from gateway.wiring import Gateway, batch_writer, open_gateway
+from workers import alert_channels
+from workers.alert_book import CLAIM_S, REPEAT_S, AlertBook
+from workers.alert_figures import Figures
+from workers.alerts import Alerting
 from workers.drainer import Drainer
 from workers.exceptions import ExceptionFinder
 from workers.housekeeper import Housekeeper
@@ -43,6 +49,7 @@ _OVERDUE_S = {
     "parked": 120.0,
     "exceptions": 60.0,
     "missed": 120.0,
+    "alerts": 60.0,
     "housekeeper": 900.0,
 }
 
@@ -90,6 +97,7 @@ def tasks(gateway: Gateway) -> dict[str, lifecycle.Task]:
     return {
         **journal,
         **_status(gateway, rounds),
+        **_alerts(gateway, rounds),
         "sweeper": Sweeper(
             maintenance=gateway.maintenance,
             intake=gateway.intake,
@@ -136,6 +144,48 @@ def tasks(gateway: Gateway) -> dict[str, lifecycle.Task]:
             rejected_rows_max=settings.refused_rows_max,
         ),
     }
+
+
+def _alerts(gateway: Gateway, rounds: dict[str, Rounds]) -> dict[str, lifecycle.Task]:
+    """Return the task that tells people, where any channel is configured."""
+    settings, stores, clock = gateway.settings, gateway.stores, gateway.clock
+    if not settings.alert_channels:
+        del rounds["alerts"]
+        return {}
+    if fault := alert_settings.fault(
+        settings.alerts, [each.name for each in settings.alert_channels]
+    ):
+        raise SettingsError(f"alerts: {fault}")
+    ledger = Alerts(pool=stores.primary_reads, claim_s=CLAIM_S, repeat_s=REPEAT_S)
+    redis = (
+        AlertClaims(
+            url=settings.redis_url, call_s=settings.redis_s, claim_s=CLAIM_S, repeat_s=REPEAT_S
+        )
+        if settings.redis_url
+        else None
+    )
+    stored = MissedOrders(pool=stores.primary_reads)
+
+    async def missed() -> float:
+        targets = missed_orders.accepting(settings.targets)
+        return float(sum(each.orders for each in await stored.counts(targets, clock.now())))
+
+    alerting = Alerting(
+        figures=Figures(
+            ledger=ledger,
+            missed=missed,
+            states=stores.process_states,
+            journal=gateway.journal_monitor,
+            faults=lambda: [task for task, each in rounds.items() if each.fault()],
+        ),
+        rules=alert_settings.rules(settings.alerts),
+        channels=alert_channels.open_channels(settings.alert_channels, clock=clock),
+        book=AlertBook(ledger=ledger, redis=redis, clock=clock),
+        clock=clock,
+        rounds=rounds["alerts"],
+        runbook_url=settings.runbook_url,
+    )
+    return {"alerts": alerting}
 
 
 def _status(gateway: Gateway, rounds: Mapping[str, Rounds]) -> dict[str, lifecycle.Task]:

@@ -16,6 +16,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from gateway.runtime import file_faults
+from gateway.runtime.settings_alerts import AlertChannel, AlertSetting
 from gateway.runtime.settings_exceptions import ExceptionPolicy
 from gateway.runtime.settings_targets import Target
 
@@ -257,6 +258,11 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
     #: Seconds that an order may stay paid in part before it is an exception (`payment_timeout`).
     part_paid_s: Positive = 24 * 3600.0
+    # --- alerts ---
+
+    #: What stands before the path of a page in an alert, such as `runbooks/faults.md`: where the
+    #: folder `ops/` of this project can be read, `https://…/ops/`; empty: nothing.
+    runbook_url: str = ""
 
     # --- workers ---
 
@@ -281,10 +287,14 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     targets: list[Target] = []
     #: Owner, deadline and escalation of the exceptions of a class.
     exceptions: list[ExceptionPolicy] = []
+    #: Where alerts go; none by default: then nobody is told.
+    alert_channels: list[AlertChannel] = []
+    #: What differs from the rules of alerts as they are by themselves.
+    alerts: list[AlertSetting] = []
 
 
 #: Settings that are tables, each of which the file alone has.
-FILE_ONLY = frozenset({"channels", "accounts", "targets", "exceptions"})
+FILE_ONLY = frozenset({"channels", "accounts", "targets", "exceptions", "alert_channels", "alerts"})
 
 
 def secret(reference: str, environ: Mapping[str, str] | None = None) -> str:

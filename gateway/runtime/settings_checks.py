@@ -28,6 +28,7 @@ def check(settings: Settings) -> None:
     if settings.commit_s >= settings.drain_s:
         raise SettingsError("commit_s must be below drain_s, or a drain cannot finish a batch")
     _check_urls(settings)
+    _check_alert_channels(settings)
     if settings.journal_after_s + settings.journal_s > settings.commit_s:
         raise SettingsError(
             "journal_after_s and journal_s together must not be above commit_s, "
@@ -35,6 +36,22 @@ def check(settings: Settings) -> None:
         )
     if settings.replica_urls and settings.replica_wait_s >= settings.query_s:
         raise SettingsError("replica_wait_s must be below query_s")
+
+
+def _check_alert_channels(settings: Settings) -> None:
+    seen = set()
+    for channel in settings.alert_channels:
+        label = f"alert_channels: {channel.name}"
+        if channel.name in seen:
+            raise SettingsError(f"{label} is listed twice; give each channel its own name")
+        seen.add(channel.name)
+        if channel.kind != "email":
+            if not channel.url:
+                raise SettingsError(f"{label} needs a url, as env:NAME or file:PATH")
+            if channel.kind == "webhook" and not channel.secret:
+                raise SettingsError(f"{label} needs a secret, as env:NAME or file:PATH")
+        elif not (channel.smtp_host and channel.sender and channel.to):
+            raise SettingsError(f"{label} needs smtp_host, sender and to")
 
 
 def _check_urls(settings: Settings) -> None:

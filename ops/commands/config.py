@@ -63,6 +63,19 @@ _EXAMPLE_TAIL = """\
 #owner = "finance"
 #deadline_h = 12
 #escalate_to = "head of finance"
+
+# Where alerts go: dingtalk, wecom, feishu, slack, webhook or email. Try it: tidegate alerts test
+#[[alert_channels]]
+#name = "ops-chat"
+#kind = "feishu"
+#url = "env:OPS_CHAT_URL"
+#secret = "env:OPS_CHAT_SECRET"
+
+# What differs from an alert as it is by itself; tidegate alerts list has them all.
+#[[alerts]]
+#name = "parked"
+#threshold = 10
+#channels = ["ops-chat"]
 """
 
 

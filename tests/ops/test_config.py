@@ -136,6 +136,7 @@ def test_the_example_shows_the_true_default_of_every_setting(bare: Cli, tmp_path
     assert (account.provider, account.name) == ("stripe", "main")
     target = loaded.targets.pop()
     assert (target.name, target.kind) == ("warehouse", "webhook")
+    assert (loaded.alert_channels.pop().kind, loaded.alerts.pop().name) == ("feishu", "parked")
     policy = loaded.exceptions.pop()
     assert (policy.name, policy.owner) == ("dispute", "finance")
     assert loaded == settings.Settings(database_url=loaded.database_url)
