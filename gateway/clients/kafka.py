@@ -7,6 +7,7 @@ was lost is there twice, with the same ``event_id`` in its headers.
 
 import asyncio
 import importlib.util
+import logging
 import ssl
 from typing import Any, Literal
 
@@ -146,6 +147,8 @@ async def _start(options: dict[str, Any]) -> _Producer:
     # Imported by the first message: few installations have it.
     import aiokafka
 
+    # It logs each try of its own, many a second; what matters is in the result of each message.
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     producer = aiokafka.AIOKafkaProducer(**options)
     try:
         await producer.start()
@@ -163,13 +166,17 @@ async def _stop(starting: "asyncio.Task[_Producer]", *, within_s: float) -> None
         return
     producer = starting.result()
     # An idempotent producer never gives a record up, and would wait for a dead broker for good.
-    # Whoever asked sends it again.
+    # Whoever asked sends it again. So its sending ends first, with what it has under way.
+    sending = producer._sender.sender_task
+    sending.cancel()
+    await asyncio.wait({sending}, timeout=within_s)
     producer._message_accumulator.fail_all(TimeoutError("given up"))
     stopping = asyncio.create_task(producer.stop(), name="stop a producer")
-    # It awaits the requests that are under way, each for as long as one may take.
     await asyncio.wait({stopping}, timeout=within_s)
-    if stopping.done() and not stopping.cancelled():
-        stopping.exception()
+    for task in (sending, stopping):
+        if task.done() and not task.cancelled():
+            # Retrieved, so that asyncio does not report it.
+            task.exception()
 
 
 def _headers(message: OutboundMessage) -> list[tuple[str, bytes]]:

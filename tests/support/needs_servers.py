@@ -15,6 +15,7 @@ STARTING_FIXTURES = frozenset(
     {
         "elsewhere",  # the second environment of tests/interop
         "front_kind",  # haproxy or nginx
+        "kafka_broker",
         "state_dir",  # the servers of tests/ops/embedded
         "lossy",  # the lossy disk
         "module_cluster",
