@@ -44,6 +44,7 @@ from gateway.stores.postgres.key_ring import RingCheck, WrongKeyRing
 from gateway.stores.postgres.ledger import Ledger
 from gateway.stores.postgres.local_overrides import LocalOverrides
 from gateway.stores.postgres.maintenance import Maintenance
+from gateway.stores.postgres.outbox_signal import OutboxSignal
 from gateway.stores.postgres.overrides import OverrideStore
 from gateway.stores.postgres.rejected_callbacks import RejectedCallbacks
 from gateway.stores.postgres.replicas import Readers
@@ -69,6 +70,8 @@ class Stores(Struct):
     #: What all processes admitted under rate limits; None where no Redis is configured.
     rate_limit_totals: RateLimitTotals | None
     sealer: sealing.Sealer
+    #: For a dispatcher; nothing connects where there is none.
+    hand_off: "asyncpg.Pool[asyncpg.Record]"
 
 
 class Gateway(Struct):
@@ -102,6 +105,8 @@ class Gateway(Struct):
     readers: Readers
     maintenance: Maintenance
     ring_check: RingCheck
+    #: Tells the relay of what was staged.
+    outbox_signal: OutboxSignal
 
 
 @asynccontextmanager
@@ -155,7 +160,13 @@ async def open_gateway(settings: Settings, *, clock: Clock | None = None) -> Asy
             _open_states(settings, stack),
             _open_totals(settings, stack),
             sealer,
+            _closing(await pools.open_hand_off(settings), stack),
         )
+        outbox_signal = OutboxSignal(
+            connect=functools.partial(pools.connect_to_signal, settings),
+            is_on=bool(settings.targets),
+        )
+        stack.push_async_callback(outbox_signal.close)
         new_id = UUIDv7()
         policies: Live[Policies] = Live(channel_policies.of(settings))
         ledger = Ledger(
@@ -164,6 +175,7 @@ async def open_gateway(settings: Settings, *, clock: Clock | None = None) -> Asy
             new_id=new_id,
             is_late=False,
             takes_parts=channels.takes_parts(policies),
+            staged=outbox_signal.staged,
         )
         writer = batch_writer(ledger, journal, clock=clock, settings=settings)
         committer = Committer(
@@ -221,6 +233,7 @@ async def open_gateway(settings: Settings, *, clock: Clock | None = None) -> Asy
                     sealer=stores.sealer,
                     new_id=new_id,
                     edit_s=settings.commit_s,
+                    staged=outbox_signal.staged,
                 ),
                 clock=clock,
             ),
@@ -258,6 +271,7 @@ async def open_gateway(settings: Settings, *, clock: Clock | None = None) -> Asy
             readers=readers,
             maintenance=Maintenance(pool=stores.primary),
             ring_check=ring_check,
+            outbox_signal=outbox_signal,
         )
 
 

@@ -1,6 +1,8 @@
-"""The configuration of a worker: of all that a reload can change it uses the channels."""
+"""The configuration of a worker: of all that a reload can change it uses channels and targets."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+
+from msgspec import Struct
 
 from gateway.domain.channels import Policies
 from gateway.intake import channel_policies
@@ -8,32 +10,63 @@ from gateway.runtime import reload_plan
 from gateway.runtime.live import Live
 from gateway.runtime.reload_plan import Configuration, Plan
 from gateway.runtime.settings import Settings
+from gateway.stores.postgres.outbox_signal import OutboxSignal
+from workers import targets
+from workers.targets import BuildSender, OpenTarget, Targets
+
+
+class ReadConfiguration(Struct, frozen=True):
+    """A configuration that was read, and is not yet in force; its senders have opened nothing."""
+
+    settings: Settings
+    targets: Mapping[str, OpenTarget]
+
+    def __repr__(self) -> str:
+        """Return no values: a representation may end up in logs."""
+        return "ReadConfiguration()"
 
 
 class WorkerConfiguration:
-    """Replaces the channels of a running worker: it drains orders of no others.
+    """Replaces the channels of a running worker, which drains orders of no others, and the targets.
 
     It reads no secret of an account and no limit, and names neither as changed.
     """
 
     def __init__(
-        self, *, settings: Settings, policies: Live[Policies], load: Callable[[], Settings]
+        self,
+        *,
+        settings: Settings,
+        policies: Live[Policies],
+        targets: Targets,
+        signal: OutboxSignal,
+        make_sender: BuildSender,
+        load: Callable[[], Settings],
     ) -> None:
         """``load``: reads the settings as at the start; raises ``SettingsError``."""
         self._settings = settings
         self._policies = policies
+        self._targets = targets
+        self._signal = signal
+        self._make_sender = make_sender
         self._load = load
 
-    def read(self) -> Settings:
-        """Read the settings. Raises ``SettingsError``."""
-        return self._load()
+    def read(self) -> ReadConfiguration:
+        """Read the settings and the secrets of the targets. Raises ``SettingsError``."""
+        loaded = self._load()
+        return ReadConfiguration(
+            loaded, targets.build(loaded.targets, self._make_sender, before=self._targets.now)
+        )
 
-    def apply(self, read: Settings) -> Plan:
-        """Put the channels into force; return what changed. Raises ``SettingsError``."""
-        settings = reload_plan.in_force(self._settings, read)
+    def apply(self, read: ReadConfiguration) -> Plan:
+        """Put channels and targets into force; return what changed. Raises ``SettingsError``."""
+        settings = reload_plan.in_force(self._settings, read.settings)
         plan = reload_plan.plan(
-            Configuration(self._settings), Configuration(read), limits=frozenset()
+            Configuration(self._settings, targets=targets.configured(self._targets.now)),
+            Configuration(read.settings, targets=targets.configured(read.targets)),
+            limits=frozenset(),
         )
         self._settings = settings
         self._policies.now = channel_policies.of(settings)
+        self._targets.use(read.targets)
+        self._signal.is_on = bool(read.targets)
         return plan

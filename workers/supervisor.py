@@ -1,7 +1,9 @@
 """The worker process: runs its tasks until it is asked to stop, and fails when one of them dies."""
 
 import asyncio
+import functools
 import logging
+import os
 import signal
 from collections.abc import Callable, Mapping
 
@@ -15,27 +17,36 @@ from gateway.runtime import lifecycle, logs, metrics
 from gateway.runtime.hangup import Hangups
 from gateway.runtime.reloader import Reloader
 from gateway.runtime.settings import Settings, SettingsError
-from gateway.stores.postgres import missed_orders
+from gateway.stores.postgres import missed_orders, pools
 from gateway.stores.postgres.alerts import Alerts
 from gateway.stores.postgres.aliases import Aliases
+from gateway.stores.postgres.deliveries import Deliveries
 from gateway.stores.postgres.exceptions import Exceptions
 from gateway.stores.postgres.ledger import Ledger
 from gateway.stores.postgres.missed_orders import MissedOrders
+from gateway.stores.postgres.orders_to_tell import OrdersToTell
+from gateway.stores.postgres.outbox_listener import OutboxListener
+from gateway.stores.postgres.relay import RelayStore
 from gateway.stores.redis.alert_claims import AlertClaims
 from gateway.wiring import Gateway, batch_writer, open_gateway
-from workers import alert_channels
+from workers import alert_channels, attempts_log, senders
+from workers import targets as target_list
 from workers.alert_book import CLAIM_S, REPEAT_S, AlertBook
 from workers.alert_figures import Figures
 from workers.alerts import Alerting
+from workers.dispatcher import Dispatcher
 from workers.drainer import Drainer
 from workers.exceptions import ExceptionFinder
+from workers.handoff_gauges import HandOffGauges
 from workers.housekeeper import Housekeeper
 from workers.missed import Missed
 from workers.parked import ParkedRows
+from workers.relay import Relay
 from workers.reload import WorkerConfiguration
 from workers.rounds import Rounds
 from workers.status_listener import NOT_CONFIGURED, StatusListener
 from workers.sweeper import Sweeper
+from workers.targets import BuildSender, Targets
 from workers.timeouts import Timeouts
 
 _log = logging.getLogger(__name__)
@@ -47,11 +58,17 @@ _OVERDUE_S = {
     "sweeper": 60.0,
     "timeouts": 60.0,
     "parked": 120.0,
+    "relay": 60.0,
+    "dispatcher": 60.0,
+    "deliveries": 120.0,
     "exceptions": 60.0,
     "missed": 120.0,
     "alerts": 60.0,
     "housekeeper": 900.0,
 }
+
+#: Of the time for the drain, what is being sent to targets may take.
+_SENDING_SHARE = 0.7
 
 
 def run(settings: Settings, *, load: Callable[[], Settings], hangups: Hangups) -> int:
@@ -71,16 +88,33 @@ async def _work(settings: Settings, load: Callable[[], Settings], hangups: Hangu
         loop.add_signal_handler(number, stopping.set)
     async with open_gateway(settings) as gateway:
         _log.info("working")
-        configuration = WorkerConfiguration(settings=settings, policies=gateway.policies, load=load)
+        targets = open_targets(gateway)
+        configuration = WorkerConfiguration(
+            settings=settings,
+            policies=gateway.policies,
+            targets=targets,
+            signal=gateway.outbox_signal,
+            make_sender=_make_sender(gateway),
+            load=load,
+        )
         reloader = Reloader(hangups=hangups, configuration=configuration, clock=gateway.clock)
         is_clean = await lifecycle.supervise(
-            {**tasks(gateway), "reloads": reloader}, stopping, drain_s=settings.drain_s
+            {**tasks(gateway, targets), "reloads": reloader}, stopping, drain_s=settings.drain_s
         )
     return 0 if is_clean else 1
 
 
-def tasks(gateway: Gateway) -> dict[str, lifecycle.Task]:
-    """Return the tasks of a worker by name."""
+def open_targets(gateway: Gateway) -> Targets:
+    """Return the targets of the settings, with their senders. Raises ``SettingsError``."""
+    return Targets(target_list.build(gateway.settings.targets, _make_sender(gateway), before={}))
+
+
+def _make_sender(gateway: Gateway) -> BuildSender:
+    return functools.partial(senders.open_sender, clock=gateway.clock, environ=os.environ)
+
+
+def tasks(gateway: Gateway, targets: Targets | None = None) -> dict[str, lifecycle.Task]:
+    """Return the tasks of a worker by name; without ``targets`` it has those of its settings."""
     settings = gateway.settings
     rounds = {
         task: Rounds(task=task, clock=gateway.clock, overdue_s=overdue_s)
@@ -98,6 +132,7 @@ def tasks(gateway: Gateway) -> dict[str, lifecycle.Task]:
         **journal,
         **_status(gateway, rounds),
         **_alerts(gateway, rounds),
+        **_hand_off(gateway, targets or open_targets(gateway), rounds),
         "sweeper": Sweeper(
             maintenance=gateway.maintenance,
             intake=gateway.intake,
@@ -203,6 +238,41 @@ def _status(gateway: Gateway, rounds: Mapping[str, Rounds]) -> dict[str, lifecyc
     return {"status": listener}
 
 
+def _hand_off(
+    gateway: Gateway, targets: Targets, rounds: Mapping[str, Rounds]
+) -> dict[str, lifecycle.Task]:
+    stores, settings = gateway.stores, gateway.settings
+    deliveries = Deliveries(pool=stores.hand_off)
+    dispatcher = Dispatcher(
+        targets=targets,
+        deliveries=deliveries,
+        orders=OrdersToTell(pool=stores.hand_off, sealer=stores.sealer),
+        # A new one at each start: it ends no attempt of an earlier process.
+        claimant=gateway.new_id(),
+        clock=gateway.clock,
+        rounds=rounds["dispatcher"],
+        drain_s=settings.drain_s * _SENDING_SHARE,
+        on_accepted=attempts_log.nobody_asks,
+    )
+    woken = asyncio.Event()
+    return {
+        "outbox": OutboxListener(
+            connect=functools.partial(pools.connect_to_signal, settings), woken=woken
+        ),
+        "relay": Relay(
+            # Unlike the dispatcher's, its commits are on disk before anybody sees them: a follower
+            # of the feed must not have read what is undone.
+            store=RelayStore(pool=stores.primary),
+            targets=targets,
+            woken=woken,
+            wake=dispatcher.wake,
+            rounds=rounds["relay"],
+        ),
+        "dispatcher": dispatcher,
+        "deliveries": HandOffGauges(deliveries=deliveries, rounds=rounds["deliveries"]),
+    }
+
+
 def _drainer(gateway: Gateway, rounds: Rounds) -> Drainer:
     """Return a drainer with an intake of its own: what it drains must not be journaled again."""
     settings, stores = gateway.settings, gateway.stores
@@ -213,6 +283,7 @@ def _drainer(gateway: Gateway, rounds: Rounds) -> Drainer:
         new_id=gateway.new_id,
         is_late=True,
         takes_parts=channels.takes_parts(gateway.policies),
+        staged=gateway.outbox_signal.staged,
     )
     committer = Committer(
         writer=batch_writer(ledger, None, clock=gateway.clock, settings=settings),

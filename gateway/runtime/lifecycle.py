@@ -102,3 +102,15 @@ async def pause(stopping: asyncio.Event, seconds: float) -> None:
             await stopping.wait()
     except TimeoutError:
         return
+
+
+async def either(stopping: asyncio.Event, woken: asyncio.Event, seconds: float) -> None:
+    """Return when one of the two is set, or after ``seconds``."""
+    if stopping.is_set() or woken.is_set():
+        return
+    waits = [asyncio.ensure_future(event.wait()) for event in (stopping, woken)]
+    try:
+        await asyncio.wait(waits, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for each in waits:
+            each.cancel()

@@ -82,6 +82,7 @@ class GatewayConfiguration:
         self._accounts.now = read.accounts
         self._early_rejection.use(table)
         self._inventory.token = read.inventory_token
+        gateway.outbox_signal.is_on = bool(read.settings.targets)
         gateway.policies.now = policies
         gateway.limits.now = limits
         now_s = gateway.clock.monotonic_s()

@@ -35,9 +35,11 @@ from tests.stores.support import (
 )
 from tests.support.cable import cable_to
 from tests.support.patience import HANG_S
+from tests.workers.handoff import Receiver
 from tests.workers.outage import Outage, ids, numbered, outage_of
 from workers import drainer
 from workers.reload import WorkerConfiguration
+from workers.targets import Targets
 
 
 @pytest.fixture
@@ -180,7 +182,12 @@ async def test_an_order_of_a_channel_that_a_reload_brought_is_drained(
         gateway.settings, channels=[*gateway.settings.channels, Channel("kiosk")]
     )
     configuration = WorkerConfiguration(
-        settings=gateway.settings, policies=gateway.policies, load=lambda: loaded
+        settings=gateway.settings,
+        policies=gateway.policies,
+        targets=Targets({}),
+        signal=gateway.outbox_signal,
+        make_sender=lambda _: Receiver(),
+        load=lambda: loaded,
     )
     plan = configuration.apply(configuration.read())
     assert plan.text() == "channels + kiosk"

@@ -109,13 +109,15 @@ async def test_a_worker_shows_its_tasks(settings: Settings) -> None:
 
         await until(is_ready)
         _, body = await ask(port, "/readyz")
-        assert json.loads(body)["parts"] == dict.fromkeys(
-            ("drainer", "sweeper", "timeouts", "parked", "housekeeper"), "ok"
-        )
+        parts = json.loads(body)["parts"]
+        assert set(parts) == set(supervisor._OVERDUE_S)
+        assert set(parts.values()) <= {"ok", "not configured"}
+        for task in ("drainer", "sweeper", "timeouts", "parked", "relay", "dispatcher"):
+            assert parts[task] == "ok"
         _, body = await ask(port, "/metrics")
         for name in ("tidegate_journal_entries", "tidegate_parked_oldest_seconds"):
             assert f"\n{name} " in body
-        for task in ("drainer", "sweeper", "timeouts", "housekeeper"):
+        for task in ("drainer", "sweeper", "timeouts", "relay", "dispatcher", "housekeeper"):
             assert f'tidegate_worker_last_done_timestamp_seconds{{task="{task}"}}' in body
         stopping.set()
         async with asyncio.timeout(HANG_S):
@@ -127,7 +129,7 @@ async def test_without_a_port_or_a_journal_there_is_no_page_and_no_drainer(
 ) -> None:
     bare = msgspec.structs.replace(settings, worker_metrics_port=0, redis_url="", journal_url="")
     async with open_gateway(bare) as gateway:
-        assert set(supervisor.tasks(gateway)) == {"sweeper", "timeouts", "housekeeper", "parked"}
+        assert not {"drainer", "journal", "status"} & set(supervisor.tasks(gateway))
 
 
 async def test_two_workers_with_one_port_both_work(processes: Processes) -> None:

@@ -26,7 +26,8 @@ class Ledger:
 
     After ``place`` and ``follow`` return, all that they answer is committed. ``is_late``: entries
     were journaled before, so the windows of orders are judged by when each was received.
-    ``takes_parts``: whether several payments of an order of this channel add up.
+    ``takes_parts``: whether several payments of an order of this channel add up. ``staged``: called
+    after each commit that may have staged something; it returns at once and never raises.
     """
 
     bad_row = errors.BadRow
@@ -39,11 +40,13 @@ class Ledger:
         new_id: Callable[[], UUID],
         is_late: bool,
         takes_parts: Callable[[str], bool] = lambda channel: True,
+        staged: Callable[[], None] = lambda: None,
     ) -> None:
         self._pool = pool
         self._sealer = sealer
         self._new_id = new_id
         self._is_late = is_late
+        self._staged = staged
         self._messages = Messages(pool=pool, sealer=sealer)
         placements_ = Placements(pool=pool, sealer=sealer, new_id=new_id, is_late=is_late)
         follow_ups = FollowUps(
@@ -62,6 +65,7 @@ class Ledger:
         is not known whether they are: repeating the batch is harmless.
         """
         placed = await self._place(batch)
+        self._staged()
         if self._is_late:
             # The events of the same message may be drained before it.
             await self._messages.delete_copies([each.id for each in batch if each.is_from_shop])
@@ -73,6 +77,7 @@ class Ledger:
         Afterwards a message of several events is stored once.
         """
         done = await self._follow(batch)
+        self._staged()
         is_late = self._is_late
         await self._messages.delete_copies(
             [

@@ -16,6 +16,10 @@ _SESSION = {"application_name": "tidegate", "timezone": "UTC", "jit": "off"}
 #: Seconds to connect.
 _CONNECT_S = 3.0
 
+#: Connections of a dispatcher, and seconds of one of its statements.
+_HAND_OFF_SIZE = 4
+_HAND_OFF_S = 5.0
+
 #: Called with each new connection before its first use; what it raises, the caller gets.
 OnConnect = Callable[[Connection], Awaitable[None]]
 
@@ -67,6 +71,32 @@ async def connect_once(settings: Settings) -> Connection:
     """
     return await asyncpg.connect(
         settings.database_url, timeout=_CONNECT_S, server_settings=_SESSION
+    )
+
+
+async def connect_to_signal(settings: Settings) -> Connection:
+    """Return the same for what need not be on disk: to notify, and to listen."""
+    return await asyncpg.connect(
+        settings.database_url,
+        timeout=_CONNECT_S,
+        server_settings={**_SESSION, "synchronous_commit": "off"},
+    )
+
+
+async def open_hand_off(settings: Settings) -> "asyncpg.Pool[asyncpg.Record]":
+    """Return the pool of a dispatcher. It connects when first used.
+
+    What a crash of the server loses of its commits is done again: nothing waits for the disk.
+    """
+    session = {
+        **_SESSION,
+        "statement_timeout": str(int(_HAND_OFF_S * 1000)),
+        "synchronous_commit": "off",
+        "plan_cache_mode": "force_generic_plan",
+        "enable_seqscan": "off",
+    }
+    return await _open(
+        settings.database_url, _HAND_OFF_SIZE, session, answer_s=_HAND_OFF_S, is_lazy=True
     )
 
 

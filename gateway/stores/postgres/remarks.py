@@ -46,9 +46,19 @@ class Remarks:
     """
 
     def __init__(
-        self, *, pool: Pool, sealer: Sealer, new_id: Callable[[], UUID], edit_s: float
+        self,
+        *,
+        pool: Pool,
+        sealer: Sealer,
+        new_id: Callable[[], UUID],
+        edit_s: float,
+        staged: Callable[[], None] = lambda: None,
     ) -> None:
-        """``edit_s``: seconds after which an edit is abandoned, whatever it waits for."""
+        """``edit_s``: seconds after which an edit is abandoned, whatever it waits for.
+
+        ``staged``: called after each commit; it returns at once and never raises.
+        """
+        self._staged = staged
         self._pool = pool
         self._sealer = sealer
         self._new_id = new_id
@@ -65,7 +75,9 @@ class Remarks:
         async with self._limiter.slot():
             for attempt in range(_TRIES_MAX):
                 try:
-                    return await self._try(edit, until_s)
+                    edited = await self._try(edit, until_s)
+                    self._staged()
+                    return edited
                 except errors.Contended:
                     await retry.jitter(attempt)
         raise Unavailable("contention")

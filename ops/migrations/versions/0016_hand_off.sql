@@ -30,10 +30,12 @@ CREATE INDEX order_changes_at ON order_changes (position);
 CREATE INDEX order_changes_order ON order_changes (order_id);
 CREATE TABLE order_changes_other PARTITION OF order_changes DEFAULT;
 
--- The targets that a worker has seen in its settings. Each gets what was staged after that.
+-- The targets that a worker has seen in its settings. Each gets what is staged after that: rows of
+-- the outbox above `after_position`.
 CREATE TABLE targets (
     name            text PRIMARY KEY,
     first_seen_at   timestamptz NOT NULL DEFAULT now(),
+    after_position  bigint NOT NULL DEFAULT 0,
     disabled_at     timestamptz,
     disabled_reason text
 );

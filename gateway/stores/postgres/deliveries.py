@@ -1,0 +1,233 @@
+"""Deliveries: what each target must still be told, claimed and ended in batches."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from uuid import UUID
+
+import asyncpg
+from msgspec import Struct
+
+from gateway.domain.handoff import AttemptOutcome
+from gateway.stores.postgres import errors
+from gateway.stores.postgres.relay import BLOCKED_S
+from gateway.stores.postgres.statements import sql
+
+
+class Delivery(Struct, frozen=True):
+    """A delivery that was claimed. ``attempts``: those that failed before."""
+
+    event_id: UUID
+    order_id: UUID
+    version: int
+    topic: str
+    occurred_at: datetime
+    attempts: int
+    priority: int
+
+
+class Claim(Struct, frozen=True):
+    """What a claim found: deliveries to attempt, and how many wait for others of their orders."""
+
+    deliveries: Sequence[Delivery]
+    blocked: int
+
+
+class Attempt(Struct, frozen=True):
+    """An attempt that ended.
+
+    ``retry_after_s``: of a failed one, seconds until the next; None: there is none, it is dead.
+    ``version``: of the order, as it was told.
+    """
+
+    delivery: Delivery
+    version: int
+    started_at: datetime
+    took_ms: int
+    outcome: AttemptOutcome
+    status_code: int | None = None
+    reason: str = ""
+    retry_after_s: float | None = None
+
+
+class DeadLetter(Struct, frozen=True):
+    """A delivery whose last attempt failed."""
+
+    target: str
+    event_id: UUID
+    order_id: UUID
+    order_no: str | None
+    channel: str | None
+    topic: str
+    version: int
+    attempts: int
+    occurred_at: datetime
+    dead_at: datetime
+    reason: str | None
+
+
+class AttemptRow(Struct, frozen=True):
+    """An attempt as the log keeps it."""
+
+    target: str
+    event_id: UUID
+    order_id: UUID
+    topic: str
+    version: int
+    attempt: int
+    started_at: datetime
+    took_ms: int
+    outcome: AttemptOutcome
+    status_code: int | None
+    reason: str | None
+
+
+class TargetCount(Struct, frozen=True):
+    """What waits for a target; ``pending_oldest_s``: how long ago the oldest of it happened."""
+
+    name: str
+    is_disabled: bool
+    pending: int
+    pending_oldest_s: float
+    dead: int
+
+
+class Told(Struct, frozen=True):
+    """A delivery that is due (again)."""
+
+    target: str
+    event_id: UUID
+    order_id: UUID
+
+
+class Deliveries:
+    """The deliveries of all targets. All of it raises ``Unavailable``.
+
+    Invariants:
+
+    - A delivery leaves when it was delivered or withdrawn, and never else. What a process claimed
+      and did not end is due again when its claim is over.
+    - Per order and target, none is claimed while an earlier one is neither over nor dead.
+    """
+
+    def __init__(self, *, pool: "asyncpg.Pool[asyncpg.Record]") -> None:
+        self._pool = pool
+
+    async def claim(self, target: str, claimant: UUID, *, limit: int, lease_s: float) -> Claim:
+        """Claim due deliveries for ``lease_s`` seconds, the most urgent first."""
+        with errors.translated():
+            rows = await self._pool.fetch(
+                sql("claim_deliveries"), target, limit, lease_s, claimant, BLOCKED_S
+            )
+        claimed = [Delivery(*row[:-1]) for row in map(tuple, rows) if row[-1]]
+        # The statement returns them as it finds them.
+        claimed.sort(key=_urgency)
+        return Claim(claimed, len(rows) - len(claimed))
+
+    async def finish(self, target: str, claimant: UUID, attempts: Sequence[Attempt]) -> int:
+        """End attempts: all in one transaction. Return how many others are due now for that."""
+        over = {each.delivery.event_id for each in attempts if each.outcome != "failed"}
+        failed = {
+            each.delivery.event_id: each
+            for each in attempts
+            if each.outcome == "failed" and each.delivery.event_id not in over
+        }
+        with errors.translated():
+            freed: int = await self._pool.fetchval(
+                sql("finish_deliveries"),
+                target,
+                claimant,
+                list(over),
+                list(failed),
+                [each.retry_after_s or 0.0 for each in failed.values()],
+                [each.retry_after_s is None for each in failed.values()],
+                [each.reason for each in failed.values()],
+                [each.delivery.event_id for each in attempts],
+                [each.delivery.order_id for each in attempts],
+                [each.delivery.topic for each in attempts],
+                [each.version for each in attempts],
+                [each.delivery.attempts + 1 for each in attempts],
+                [each.started_at for each in attempts],
+                [each.took_ms for each in attempts],
+                [each.outcome for each in attempts],
+                [each.status_code for each in attempts],
+                [each.reason or None for each in attempts],
+            )
+        return freed
+
+    async def release(self, target: str, claimant: UUID, events: Sequence[UUID]) -> None:
+        """Give back what was claimed and not attempted: it is due at once."""
+        with errors.translated():
+            await self._pool.execute(sql("release_deliveries"), target, claimant, events)
+
+    async def disable(self, target: str, reason: str) -> bool:
+        """Claim nothing more of a target until it is enabled; return whether it was enabled."""
+        with errors.translated():
+            return bool(await self._pool.fetchval(sql("disable_target"), target, reason))
+
+    async def enable(self, target: str) -> bool:
+        """Make all that waits for a target due; return whether it was disabled."""
+        with errors.translated():
+            return bool(await self._pool.fetchval(sql("enable_target"), target))
+
+    async def counts(self) -> list[TargetCount]:
+        """Return what waits for each target."""
+        with errors.translated():
+            rows = await self._pool.fetch(sql("count_deliveries"))
+        return [TargetCount(*row) for row in rows]
+
+    async def outbox(self) -> tuple[int, float]:
+        """Return how many rows wait to be relayed, and the age of the oldest in seconds."""
+        with errors.translated():
+            rows, oldest_s = await self._pool.fetchrow(sql("count_outbox"))
+        return rows, oldest_s
+
+    async def replay(
+        self,
+        *,
+        target: str | None = None,
+        events: Sequence[UUID] | None = None,
+        order_id: UUID | None = None,
+        dead_before: datetime | None = None,
+        limit: int = 1000,
+    ) -> list[Told]:
+        """Make dead letters due again, the oldest first; return them. A repeat finds none."""
+        with errors.translated():
+            rows = await self._pool.fetch(
+                sql("replay_dead"), target, events, order_id, dead_before, limit
+            )
+        return [Told(*row) for row in rows]
+
+    async def list_dead(
+        self,
+        *,
+        target: str | None = None,
+        order_id: UUID | None = None,
+        after: DeadLetter | None = None,
+        limit: int = 100,
+    ) -> list[DeadLetter]:
+        """Return a page of dead letters, those longest dead first, behind ``after``."""
+        place = (
+            (None, None, None) if after is None else (after.dead_at, after.target, after.event_id)
+        )
+        with errors.translated():
+            rows = await self._pool.fetch(sql("list_dead"), target, order_id, *place, limit)
+        return [DeadLetter(*row) for row in rows]
+
+    async def list_attempts(self, order_id: UUID, limit: int = 100) -> list[AttemptRow]:
+        """Return the attempts of an order's deliveries, the latest first."""
+        with errors.translated():
+            rows = await self._pool.fetch(sql("list_attempts"), order_id, limit)
+        return [AttemptRow(*row) for row in rows]
+
+    async def push_again(self, orders: Sequence[UUID], targets: Sequence[str]) -> list[Told]:
+        """Deliver the latest ``order.paid`` of each order again, with its event id.
+
+        Returns what is due of it. A repeat changes nothing.
+        """
+        with errors.translated():
+            rows = await self._pool.fetch(sql("push_again"), list(dict.fromkeys(orders)), targets)
+        return [Told(*row) for row in rows]
+
+
+def _urgency(delivery: Delivery) -> tuple[int, datetime]:
+    return delivery.priority, delivery.occurred_at

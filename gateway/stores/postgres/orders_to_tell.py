@@ -1,0 +1,62 @@
+"""Reads orders as targets are told them: in their current state, by the primary."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+import msgspec
+
+from gateway.domain.handoff_payload import OrderToTell, PaymentRow
+from gateway.domain.order_details import decode_parcels
+from gateway.domain.orders import Private
+from gateway.domain.views import ItemView
+from gateway.stores import unreadable
+from gateway.stores.postgres import errors
+from gateway.stores.postgres.statements import sql
+from gateway.stores.sealing import Sealer
+
+_PRIVATE = "orders.private"
+_decode_items = msgspec.json.Decoder(list[ItemView]).decode
+_decode_payments = msgspec.json.Decoder(list[PaymentRow]).decode
+_decode_private = msgspec.json.Decoder(Private).decode
+
+
+class OrdersToTell:
+    """Reads orders for targets that may see what is sealed, and for those that may not."""
+
+    def __init__(self, *, pool: "asyncpg.Pool[asyncpg.Record]", sealer: Sealer) -> None:
+        self._pool = pool
+        self._sealer = sealer
+
+    async def read(
+        self, ids: Sequence[UUID], *, has_private: bool
+    ) -> Mapping[UUID, OrderToTell | None]:
+        """Return the orders that exist; None: what is sealed of it cannot be opened.
+
+        Raises ``Unavailable``.
+        """
+        with errors.translated():
+            rows = await self._pool.fetch(sql("read_orders_to_tell"), ids, has_private)
+        return {row["id"]: self._order(dict(row.items()), has_private) for row in rows}
+
+    def _order(self, fields: dict[str, Any], has_private: bool) -> OrderToTell | None:
+        if has_private:
+            fields["private"] = self._private(fields["id"], fields["private"])
+            if fields["private"] is None:
+                return None
+        fields["items"] = _decode_items(fields["items"])
+        payments, parcels = fields["payments"], fields["parcels"]
+        fields["payments"] = [] if payments == "[]" else _decode_payments(payments)
+        fields["parcels"] = [] if parcels == "[]" else decode_parcels(parcels)
+        return OrderToTell(**fields)
+
+    def _private(self, row: UUID, envelope: bytes) -> Private | None:
+        plain = unreadable.opened(self._sealer, _PRIVATE, row, envelope)
+        if plain is None:
+            return None
+        try:
+            return _decode_private(plain)
+        except msgspec.MsgspecError:
+            unreadable.note(_PRIVATE, str(row), envelope, "not the private part of an order")
+            return None

@@ -1,0 +1,103 @@
+"""The relay's transaction: from the outbox into the change feed and the deliveries."""
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from uuid import UUID
+
+import asyncpg
+from msgspec import Struct
+
+from gateway.domain.handoff_decisions import Staged
+from gateway.stores.postgres import errors
+from gateway.stores.postgres.statements import sql
+
+#: Seconds until a delivery that waits for an earlier one is looked at all the same.
+BLOCKED_S = 5.0
+
+
+class OutboxRow(Struct, frozen=True):
+    """A row of the outbox. ``event``: what is asked of it; None: its order does not exist."""
+
+    position: int
+    id: UUID
+    order_id: UUID
+    version: int
+    topic: str
+    priority: int
+    created_at: datetime
+    event: Staged | None
+
+
+class Relayed(Struct, frozen=True):
+    """What a transaction moved: rows, and deliveries by target."""
+
+    rows: int
+    deliveries: Mapping[str, int]
+
+
+_NOTHING = Relayed(0, {})
+
+#: Returns the targets that a row is for.
+Match = Callable[[OutboxRow], Sequence[str]]
+
+
+class RelayStore:
+    """Moves rows out of the outbox. All of it raises ``Unavailable``.
+
+    Invariants:
+
+    - A row is in the outbox, or in the feed and in the deliveries of all its targets.
+    - One relay at a time, over all workers: what is visible of the feed is complete up to its last
+      position, and of one order it is in the order of its versions.
+    """
+
+    def __init__(self, *, pool: "asyncpg.Pool[asyncpg.Record]") -> None:
+        self._pool = pool
+
+    async def see(self, targets: Sequence[str]) -> dict[str, int]:
+        """Note the targets, if they are new; return the last position that is not for each."""
+        with errors.translated():
+            rows = await self._pool.fetch(sql("see_targets"), targets)
+        return dict(map(tuple, rows))
+
+    async def move(self, limit: int, match: Match) -> Relayed:
+        """Move up to ``limit`` rows, the oldest first; none while another relay does."""
+        with errors.translated():
+            async with self._pool.acquire() as connection, connection.transaction():
+                if not await connection.fetchval(sql("lock_relay")):
+                    return _NOTHING
+                rows = [_row(each) for each in await connection.fetch(sql("take_outbox"), limit)]
+                if not rows:
+                    return _NOTHING
+                await connection.execute(
+                    sql("add_changes"),
+                    [row.order_id for row in rows],
+                    [row.version for row in rows],
+                    [row.topic for row in rows],
+                    [row.id for row in rows],
+                    [row.created_at for row in rows],
+                )
+                matched = [(target, row) for row in rows for target in match(row)]
+                if matched:
+                    await connection.execute(
+                        sql("add_deliveries"),
+                        [target for target, _ in matched],
+                        [row.id for _, row in matched],
+                        [row.position for _, row in matched],
+                        [row.order_id for _, row in matched],
+                        [row.version for _, row in matched],
+                        [row.topic for _, row in matched],
+                        [row.priority for _, row in matched],
+                        [row.created_at for _, row in matched],
+                        BLOCKED_S,
+                    )
+        counts: dict[str, int] = {}
+        for target, _ in matched:
+            counts[target] = counts.get(target, 0) + 1
+        return Relayed(len(rows), counts)
+
+
+def _row(record: asyncpg.Record) -> OutboxRow:
+    position, id_, order_id, version, topic, priority, created_at, channel, *of_order = record
+    event = None if channel is None else Staged(topic, channel, *of_order)
+    return OutboxRow(position, id_, order_id, version, topic, priority, created_at, event)

@@ -1,0 +1,11 @@
+-- Hand on to a target again, all that waited for it included. Returns whether it was disabled.
+WITH enabled AS (
+    UPDATE targets SET disabled_at = NULL, disabled_reason = NULL
+     WHERE name = $1 AND disabled_at IS NOT NULL
+    RETURNING name
+), due AS (
+    UPDATE deliveries SET due_at = now()
+     WHERE target = (SELECT name FROM enabled) AND dead_at IS NULL AND due_at > now()
+       AND claimed_by IS NULL
+)
+SELECT EXISTS (SELECT FROM enabled)

@@ -1,0 +1,91 @@
+"""The relay: moves what was staged from the outbox into the change feed and the deliveries.
+
+Every worker has one, and one at a time works, under a lock of the database. It is woken after each
+commit that staged something, and looks by itself once a second.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping, Sequence
+
+from gateway.domain.errors import TidegateError
+from gateway.domain.handoff_decisions import Subscription
+from gateway.runtime import lifecycle
+from gateway.stores.postgres.relay import OutboxRow, RelayStore
+from workers import handoff_metrics as metrics
+from workers import targets as configured
+from workers.rounds import Rounds
+from workers.targets import Targets
+
+_log = logging.getLogger(__name__)
+
+#: Rows of one transaction. Each costs the feed a row and every target that wants it one more.
+_ROWS_MAX = 500
+_POLL_S = 1.0
+
+
+class Relay:
+    """Relays in rounds. ``woken``: set by whoever knows that something was staged."""
+
+    def __init__(
+        self,
+        *,
+        store: RelayStore,
+        targets: Targets,
+        woken: asyncio.Event,
+        wake: Callable[[str], None],
+        rounds: Rounds,
+    ) -> None:
+        """``wake``: called with each target that has something due now."""
+        self._store = store
+        self._targets = targets
+        self._woken = woken
+        self._wake = wake
+        self._rounds = rounds
+        #: The position of the outbox after which each target is told.
+        self._after: dict[str, int] = {}
+
+    async def run(self, stopping: asyncio.Event) -> None:
+        """Relay until ``stopping`` is set. What fails is tried again by the next round."""
+        while not stopping.is_set():
+            self._woken.clear()
+            try:
+                is_more = await self.round()
+            except TidegateError as exc:
+                self._rounds.postponed(exc)
+                await lifecycle.pause(stopping, _POLL_S)
+                continue
+            self._rounds.done()
+            if not is_more:
+                await lifecycle.either(stopping, self._woken, _POLL_S)
+
+    async def round(self) -> bool:
+        """Move a batch; return whether there may be more. Raises ``Unavailable``."""
+        targets = self._targets.now
+        if any(name not in self._after for name in targets):
+            self._after |= await self._store.see(list(targets))
+        wanted = {
+            name: (configured.subscription(each.target), self._after[name])
+            for name, each in targets.items()
+            if name in self._after
+        }
+        if len(wanted) < len(targets):
+            return True  # seen by another worker at this very moment
+        moved = await self._store.move(_ROWS_MAX, lambda row: _matches(wanted, row))
+        if moved.rows:
+            metrics.RELAYED.inc(moved.rows)
+        for name in moved.deliveries:
+            self._wake(name)
+        return moved.rows == _ROWS_MAX
+
+
+def _matches(wanted: Mapping[str, tuple[Subscription, int]], row: OutboxRow) -> Sequence[str]:
+    event = row.event
+    if event is None:
+        _log.warning("an event of no order", extra={"event_id": str(row.id)})
+        return ()
+    return [
+        name
+        for name, (subscription, after) in wanted.items()
+        if row.position > after and subscription.wants(event)
+    ]
