@@ -29,7 +29,9 @@ DELETED = Counter(
     "tidegate_deleted", "What the housekeeper deleted because its time was over.", ["what"]
 )  # monthly partitions; rows of windows, rejected_callbacks
 PARKED_OPEN = Gauge(
-    "tidegate_parked_open", "Rows of `parked` that wait for a person, by reason.", ["reason"]
+    "tidegate_parked_open",
+    "Rows of `parked` that wait for a person, by reason, and by the provider that told of it.",
+    ["reason", "provider"],
 )
 MISSED_ORDERS = Gauge(
     "tidegate_missed_orders",
@@ -43,6 +45,15 @@ MISSED_OLDEST_S = Gauge(
 )
 PARKED_OLDEST_S = Gauge(
     "tidegate_parked_oldest_seconds", "Age of the oldest row that waits for a person; 0: none."
+)
+UNMATCHED = Gauge(
+    "tidegate_unmatched_events",
+    "Events that wait for their order, or for what must come before them, by provider.",
+    ["provider"],
+)
+UNMATCHED_OLDEST_S = Gauge(
+    "tidegate_unmatched_events_oldest_seconds",
+    "Age of the oldest event that waits for its order; 0: none.",
 )
 EXCEPTIONS = Counter(
     "tidegate_exceptions", "Exceptions that this worker opened, ended or escalated.", ["what"]

@@ -7,6 +7,7 @@ seconds the sweeper applies the event to its order, through the same intake as e
 import asyncio
 import logging
 
+from gateway.intake import parked
 from gateway.intake.accept import Intake
 from gateway.stores.postgres.maintenance import Maintenance
 from workers import metrics
@@ -50,8 +51,7 @@ class Sweeper:
             await asyncio.gather(*[self._intake.settle(order_id) for order_id in pairs])
             metrics.SETTLED.inc(len(pairs))
             _log.info("paired", extra={"orders": len(pairs)})
-        shown = await self._maintenance.park_overdue_events(self._unknown_order_s, _ORDERS_MAX)
-        if shown:
-            metrics.OVERDUE.inc(shown)
-            _log.warning("events wait for an unknown order", extra={"parked": shown})
+        for late in await self._maintenance.park_overdue_events(self._unknown_order_s, _ORDERS_MAX):
+            metrics.OVERDUE.inc()
+            parked.report(late, "parked: an event waits for what has not come")
         return len(pairs)

@@ -231,11 +231,21 @@ class Step(Struct):
     is_change: bool = False
 
 
+class Parked(Struct, frozen=True):
+    """What was parked, by the numbers with which a person finds it; empty where none was told."""
+
+    reason: ParkReason
+    provider: str
+    order_no: str
+    transaction_id: str
+
+
 class Done(Struct, frozen=True):
     """The answer to a follow-up, true once it is committed or journaled.
 
     ``is_new``: it is recorded by this very call, and its raw message with it. ``refusal``: why an
-    action was refused. ``detail``: of a replay, what it came to, in words.
+    action was refused. ``detail``: of a replay, what it came to, in words. ``parked``: what this
+    call parked, be it something that had waited.
     """
 
     outcome: Outcome
@@ -247,3 +257,4 @@ class Done(Struct, frozen=True):
     is_new: bool = False
     refusal: Refusal | None = None
     detail: str = ""
+    parked: tuple[Parked, ...] = ()

@@ -6,6 +6,8 @@ No I/O: ``Fold`` takes what the statements read, and collects what the next one 
 from collections.abc import Sequence
 from uuid import UUID
 
+import msgspec
+
 from gateway.domain import authority, events, folding, followup_topics
 from gateway.domain.action_gate import ActionGate
 from gateway.domain.asking import Asked
@@ -14,6 +16,7 @@ from gateway.domain.following import (
     FollowUp,
     OrderState,
     Parcel,
+    Parked,
     PaymentState,
     Settle,
     Step,
@@ -65,6 +68,7 @@ class Fold:
         self.tried: set[UUID] = set()
         self.outbox: list[OutboxRow] = []
         self.parked: list[ParkedRow] = []
+        self._reports: list[Parked] = []
         self.raw: list[FollowUp] = []
         #: By order: the last amendment that was applied to it.
         self.amended: dict[UUID, events.Amended] = {}
@@ -75,6 +79,13 @@ class Fold:
 
     def take(self, entry: FollowUp | Settle) -> Done:
         """Fold one entry; return its outcome, true once the batch is committed."""
+        reports = len(self._reports)
+        done = self._take(entry)
+        if len(self._reports) == reports:
+            return done
+        return msgspec.structs.replace(done, parked=tuple(self._reports[reports:]))
+
+    def _take(self, entry: FollowUp | Settle) -> Done:
         if isinstance(entry, Settle):
             order = self._orders.by_id(entry.order_id)
             if order is None:
@@ -314,6 +325,9 @@ class Fold:
         key: tuple[str, str],
     ) -> None:
         assert step.reason is not None, "what is parked has a reason"
+        number = order.order_no if order is not None else events.order_no(entry.event)
+        transaction_id = events.transaction_id(entry.event)
+        self._reports.append(Parked(step.reason, entry.provider, number, transaction_id))
         self.parked.append(
             ParkedRow(
                 id=self._new_id(),

@@ -93,11 +93,17 @@ def _sums(order: Submission, goods: Decimal, shares: Decimal) -> list[Fault]:
     amounts = order.amounts
     tax = amounts.tax or money.ZERO
     found: list[Fault] = []
+
+    def named(amount: Decimal) -> str:
+        return money.named(amount, order.currency)
+
     if amounts.goods != goods:
-        reason = f"is {amounts.goods}, but the items add up to {goods}"
+        reason = f"is {named(amounts.goods)}, but the items add up to {named(goods)}"
         found.append(Fault("amounts.goods", reason))
     if shares > tax:
-        found.append(Fault("amounts.tax", f"is {tax}, but the items have {shares} of it"))
+        found.append(
+            Fault("amounts.tax", f"is {named(tax)}, but the items have {named(shares)} of it")
+        )
     elif amounts.tax_included and tax > amounts.goods + amounts.freight:
         found.append(Fault("amounts.tax", "is more than the prices that contain it"))
     off = amounts.shop_discount + amounts.platform_subsidy
@@ -106,5 +112,6 @@ def _sums(order: Submission, goods: Decimal, shares: Decimal) -> list[Fault]:
         formula = "goods - shop_discount - platform_subsidy + freight"
         if amounts.tax and not amounts.tax_included:
             formula += " + tax"
-        found.append(Fault("amounts.payable", f"is {amounts.payable}, but {formula} is {payable}"))
+        reason = f"is {named(amounts.payable)}, but {formula} is {named(payable)}"
+        found.append(Fault("amounts.payable", reason))
     return found

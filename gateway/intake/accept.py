@@ -15,7 +15,7 @@ from gateway.domain.errors import TidegateError, Unavailable
 from gateway.domain.following import Done, FollowUp, Replay, Settle
 from gateway.domain.orders import Submission
 from gateway.domain.placing import Placed, Placement, Stock
-from gateway.intake import journal_codec, metrics
+from gateway.intake import journal_codec, metrics, parked
 from gateway.intake.committer import Committer
 from gateway.runtime.clock import Clock
 from gateway.runtime.live import Live
@@ -275,8 +275,8 @@ class Intake:
             metrics.UNAVAILABLE.labels(exc.part).inc()
             raise
         metrics.FOLLOW_UPS.labels(done.outcome).inc()
-        if done.reason is not None:
-            metrics.PARKED.labels(done.reason).inc()
+        for each in done.parked:
+            parked.report(each)
         return done
 
     @asynccontextmanager
@@ -302,7 +302,10 @@ class Intake:
 
     async def settle(self, order_id: UUID) -> Done:
         """Apply the events that wait for an order, committed. Raises ``Unavailable``."""
-        return await self._committer.follow(Settle(order_id))
+        done = await self._committer.follow(Settle(order_id))
+        for each in done.parked:
+            parked.report(each)
+        return done
 
     async def pair(self, placed: Placed) -> None:
         """Apply the events that came before their order. The answer of the placement stays.

@@ -1,7 +1,10 @@
 """Metrics of the intake. Labels come from closed lists; none carries a value of a message."""
 
+from typing import get_args
+
 from prometheus_client import Counter, Gauge, Histogram
 
+from gateway.domain.following import ParkReason
 from gateway.runtime.metrics import BATCH_BUCKETS, LATENCY_BUCKETS_S
 
 PLACEMENTS = Counter(
@@ -18,7 +21,14 @@ FOLLOW_UPS = Counter(
 REMARKS = Counter(
     "tidegate_remarks", "Requests to change an order's remark, by answer.", ["answer"]
 )  # changed, same, version_changed, unreadable, unknown
-PARKED = Counter("tidegate_parked", "Entries parked for an operator, by reason.", ["reason"])
+PARKED = Counter(
+    "tidegate_parked",
+    "Entries parked for an operator since the start of the process, by reason.",
+    ["reason"],
+)
+for _reason in get_args(ParkReason):
+    # Exists from the start: that nothing was parked is a 0, not a gap.
+    PARKED.labels(_reason)
 REPLAYS = Counter(
     "tidegate_replays", "Parked events that were judged again, by outcome.", ["outcome"]
 )  # applied, repeat, waiting, parked, noted

@@ -11,6 +11,7 @@ import msgspec
 from msgspec import Struct
 
 from gateway.domain import events
+from gateway.domain.money import named
 from gateway.providers.paypal_resources import Amount, Occurred, money
 from gateway.providers.shared import fields
 
@@ -66,7 +67,9 @@ def sold(occurred: Occurred) -> events.Event:
     if agreement := sale.billing_agreement_id:
         found = isinstance(agreement, str) and fields.is_token(agreement, _AGREEMENT_MAX)
         name = f" {agreement}" if found else ""
-        detail = f"{amount} {currency} for subscription{name}: its first payment, or a renewal"
+        detail = (
+            f"{named(amount, currency)} for subscription{name}: its first payment, or a renewal"
+        )
         return events.Unmapped(occurred.kind, order_no, detail, occurred.at)
     return events.PaymentSucceeded(
         transaction_id=fields.transaction_id(sale.id),

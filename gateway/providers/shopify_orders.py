@@ -196,7 +196,7 @@ class _Report(Struct, frozen=True):
         open_, detail = self.order.total_outstanding, "paid in part"
         if open_ is None or not open_.is_finite():
             return self.message.notice(detail)
-        detail = f"paid in part: {open_} {self.currency} are outstanding"
+        detail = f"paid in part: {money.named(open_, self.currency)} are outstanding"
         return self.message.item(f"part:{open_.normalize():f}", self.message.unmapped(detail))
 
     def _on_delivery(self) -> list[contract.Item]:

@@ -13,7 +13,7 @@ from typing import Literal
 import msgspec
 from msgspec import Struct
 
-from gateway.domain import events
+from gateway.domain import events, money
 from gateway.providers import stripe_snapshot
 from gateway.providers.shared import fields
 from gateway.providers.stripe_snapshot import Occurred, Reader
@@ -166,7 +166,7 @@ def open_intent(occurred: Occurred) -> events.Event:
         return occurred.noted()
     # It is captured in several parts, and the amount of a payment is told once.
     amount, currency = stripe_snapshot.amount(intent.amount_received, intent.currency)
-    detail = f"captured {amount} {currency} so far; booked when the intent succeeds"
+    detail = f"captured {money.named(amount, currency)} so far; booked when the intent succeeds"
     return occurred.unmapped(detail, occurred.order_no(intent.metadata))
 
 
@@ -204,7 +204,7 @@ def _session_completed(occurred: Occurred) -> events.Event:
         return occurred.unmapped("a payment that succeeded, of a session that is unpaid", order_no)
     amount, currency = _shop_total(session)
     if due == "nothing due" and amount:
-        detail = f"a total of {amount} {currency}, of which nothing was paid yet"
+        detail = f"a total of {money.named(amount, currency)}, of which nothing was paid yet"
         return occurred.unmapped(detail, order_no)
     own = stripe_snapshot.number(session.payment_intent) or fields.transaction_id(session.id)
     return events.PaymentSucceeded(
@@ -273,9 +273,13 @@ def _invoice_paid(occurred: Occurred) -> events.Event:
     if not amount:
         return occurred.noted()
     if invoice.paid_out_of_band or invoice.amount_paid_off_stripe:
-        return occurred.unmapped(f"{amount} {currency} were paid outside Stripe", order_no)
+        return occurred.unmapped(
+            f"{money.named(amount, currency)} were paid outside Stripe", order_no
+        )
     if billed == "renewal" and not order_no:
-        detail = f"a renewal of {amount} {currency}: the invoice's metadata names no order"
+        detail = (
+            f"a renewal of {money.named(amount, currency)}: the invoice's metadata names no order"
+        )
         return occurred.unmapped(detail)
     paid_by = stripe_snapshot.number(invoice.payment_intent)
     own = paid_by or stripe_snapshot.number(invoice.charge) or fields.transaction_id(invoice.id)
@@ -310,7 +314,7 @@ def _invoice_payment_paid(occurred: Occurred) -> events.Event:
         case "charge":
             own = stripe_snapshot.number(paid.payment.charge)
         case "payment_record":
-            return occurred.unmapped(f"{amount} {currency} were paid outside Stripe")
+            return occurred.unmapped(f"{money.named(amount, currency)} were paid outside Stripe")
         case other:
             return occurred.unknown("type of payment", other)
     if not own:

@@ -1,7 +1,7 @@
 """Logs: one JSON object a line on standard error.
 
-Private data stays out by what is logged, not by filters: lines carry ids, counts, reasons and
-durations, never a body, a header or a field of a message.
+Private data stays out by what is logged, not by filters: lines carry ids, numbers of orders and
+transactions, counts, reasons and durations, never a body, a header or another field of a message.
 """
 
 import json

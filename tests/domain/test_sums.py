@@ -72,24 +72,24 @@ WRONG: dict[str, tuple[Submission, dict[str, str]]] = {
     "tax is due and not in payable": (
         order(goods="100.00", payable="100.00", tax="8.00"),
         {
-            "amounts.payable": "is 100.00, but goods - shop_discount - platform_subsidy + freight "
-            "+ tax is 108.00"
+            "amounts.payable": "is 100.00 USD, but goods - shop_discount - platform_subsidy "
+            "+ freight + tax is 108.00 USD"
         },
     ),
     "included tax is added": (
         order(goods="100.00", payable="108.00", tax="8.00", tax_included=True),
         {
-            "amounts.payable": "is 108.00, but goods - shop_discount - platform_subsidy + freight "
-            "is 100.00"
+            "amounts.payable": "is 108.00 USD, but goods - shop_discount - platform_subsidy "
+            "+ freight is 100.00 USD"
         },
     ),
     "shares without tax": (
         order({"tax": "1.00"}, goods="100.00", payable="100.00"),
-        {"amounts.tax": "is 0, but the items have 1.00 of it"},
+        {"amounts.tax": "is 0.00 USD, but the items have 1.00 USD of it"},
     ),
     "shares are more": (
         order({"tax": "5.00"}, {"tax": "3.01"}, goods="200.00", payable="208.00", tax="8.00"),
-        {"amounts.tax": "is 8.00, but the items have 8.01 of it"},
+        {"amounts.tax": "is 8.00 USD, but the items have 8.01 USD of it"},
     ),
     "more than the prices": (
         order(goods="100.00", payable="100.00", tax="100.01", tax_included=True),

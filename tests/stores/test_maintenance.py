@@ -126,9 +126,9 @@ async def test_what_waits_too_long_for_its_order_is_shown_once(
     gateway: Gateway, ledger: Database
 ) -> None:
     await tell(gateway, paid())
-    assert await gateway.maintenance.park_overdue_events(900, 100) == 0
-    assert await gateway.maintenance.park_overdue_events(0, 100) == 1
-    assert await gateway.maintenance.park_overdue_events(0, 100) == 0
+    assert len(await gateway.maintenance.park_overdue_events(900, 100)) == 0
+    assert len(await gateway.maintenance.park_overdue_events(0, 100)) == 1
+    assert len(await gateway.maintenance.park_overdue_events(0, 100)) == 0
     assert await rows(ledger, "parked", *SHOWN) == [
         ("stripe:main", "unknown_order", "no order W-1 for transaction T-1", None)
     ]
@@ -144,7 +144,7 @@ async def test_what_is_shown_is_bounded_and_the_oldest_first(
         await gateway.intake.accept_event(
             reported(gateway, paid(order_no=f"W-{n}", transaction_id=f"T-{n}"), received_at=at)
         )
-    assert await gateway.maintenance.park_overdue_events(50, 3) == 3
+    assert len(await gateway.maintenance.park_overdue_events(50, 3)) == 3
     found = await rows(ledger, "parked", "detail")
     assert {detail.split()[2] for (detail,) in found} == {"W-0", "W-1", "W-2"}
 
@@ -174,7 +174,7 @@ async def test_an_order_that_is_there_is_not_shown_as_unknown(
     """It waits for its payment: the line names the order, and does not say there is none."""
     placed = await submit(gateway, due(1, order_no="W-1"))
     await tell(gateway, early)
-    assert await gateway.maintenance.park_overdue_events(0, 100) == 1
+    assert len(await gateway.maintenance.park_overdue_events(0, 100)) == 1
     (line,) = await rows(ledger, "parked", "order_id", "detail")
     assert line[0] == placed.id
     assert "no order" not in line[1]

@@ -295,7 +295,7 @@ async def test_what_waits_in_vain_for_an_alias_is_shown_with_its_order(
     first = await submit(gateway, click("W-1"))
     await submit(gateway, click("W-2"))
     await tell(gateway, shipped("W-2"))
-    assert await gateway.maintenance.park_overdue_events(-1.0, 10) == 1
+    assert len(await gateway.maintenance.park_overdue_events(-1.0, 10)) == 1
     assert await rows(ledger, "parked", "order_id", "detail") == [
         (first.id, "shipped waits for what must come before it")
     ]

@@ -267,7 +267,7 @@ async def test_what_a_held_order_reports_waits_is_shown_and_applied_at_its_relea
     assert (await tell(gateway, shipped())).outcome == "waiting"
     assert await money(ledger) == ("paid", "lookalike", 100, 0)
     await ledger.execute("UPDATE waiting SET received_at = now() - interval '1 day'")
-    assert await gateway.maintenance.park_overdue_events(900, 10) == 1
+    assert len(await gateway.maintenance.park_overdue_events(900, 10)) == 1
     assert await rows(ledger, "parked", "reason", "detail") == [
         ("held", "shipped, and the order is held: lookalike")
     ]

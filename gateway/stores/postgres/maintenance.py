@@ -9,6 +9,7 @@ from uuid import UUID
 import asyncpg
 from msgspec import Struct
 
+from gateway.domain.following import Parked
 from gateway.stores.postgres import errors
 from gateway.stores.postgres.statements import sql
 
@@ -22,14 +23,26 @@ MONTHLY: Mapping[MonthlyTable, str] = {
 #: Partitions created ahead of the present month.
 MONTHS_AHEAD = 2
 _BATCH_ROWS = 5000
-#: Reasons come from a closed list; a metric by reason has a bound all the same.
-_REASONS_MAX = 50
+#: Reasons and providers come from closed lists; a metric by them has a bound all the same.
+_GROUPS_MAX = 200
 
 
 class ParkedCount(Struct, frozen=True):
-    """The rows that wait for a person for one reason; ``oldest_s``: the age of the oldest."""
+    """The rows that wait for a person for one reason, of one provider (empty: of none).
+
+    ``oldest_s``: the age of the oldest.
+    """
 
     reason: str
+    provider: str
+    rows: int
+    oldest_s: float
+
+
+class WaitingCount(Struct, frozen=True):
+    """The events of a provider that wait for their order; ``oldest_s``: the age of the oldest."""
+
+    provider: str
     rows: int
     oldest_s: float
 
@@ -145,16 +158,23 @@ class Maintenance:
         with errors.translated():
             await self._pool.execute(sql("postpone_due_orders"), orders, by_s)
 
-    async def parked(self) -> list[ParkedCount]:
-        """Return what waits for a person, by reason."""
+    async def parked(self, providers: Sequence[str]) -> list[ParkedCount]:
+        """Return what waits for a person, by reason and by which of these providers told of it."""
         with errors.translated():
-            rows = await self._pool.fetch(sql("count_parked"), _REASONS_MAX)
+            rows = await self._pool.fetch(sql("count_parked"), _GROUPS_MAX, providers)
         return [ParkedCount(*row) for row in rows]
 
-    async def park_overdue_events(self, after_s: float, limit: int) -> int:
-        """Park a note about each event that waits longer than ``after_s``; return how many."""
+    async def waiting(self) -> list[WaitingCount]:
+        """Return how many events wait for their order, by provider."""
         with errors.translated():
-            return len(await self._pool.fetch(sql("park_overdue_events"), after_s, limit))
+            rows = await self._pool.fetch(sql("count_waiting"), _GROUPS_MAX)
+        return [WaitingCount(*row) for row in rows]
+
+    async def park_overdue_events(self, after_s: float, limit: int) -> list[Parked]:
+        """Park a note about each event that waits longer than ``after_s``; return what it is."""
+        with errors.translated():
+            rows = await self._pool.fetch(sql("park_overdue_events"), after_s, limit)
+        return [Parked(*row) for row in rows]
 
 
 def _month(at: datetime) -> int:
