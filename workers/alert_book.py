@@ -102,9 +102,17 @@ class AlertBook:
         self._elsewhere: dict[tuple[str, str], Fallback] = {}
 
     async def claim(
-        self, channel: str, states: Mapping[str, State], values: Mapping[str, float]
+        self,
+        channel: str,
+        states: Mapping[str, State],
+        values: Mapping[str, float],
+        *,
+        is_ledger_away: bool,
     ) -> list[str]:
-        """Return the rules that this worker is to tell the channel of now. Never raises."""
+        """Return the rules that this worker is to tell the channel of now. Never raises.
+
+        ``is_ledger_away``: it is known not to answer, and is not asked.
+        """
         # What was told of elsewhere is taken back there, once.
         rules = await self._taken_back(channel, states)
         others = {
@@ -112,6 +120,8 @@ class AlertBook:
             for rule, state in states.items()
             if (channel, rule) not in self._elsewhere and rule not in rules
         }
+        if is_ledger_away:
+            return rules + await self._without_ledger(channel, others)
         try:
             answer = await self._ledger.claim(channel, others, values, self._clock.now())
         except Unavailable:

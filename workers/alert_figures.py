@@ -11,8 +11,10 @@ from gateway.domain.errors import Unavailable
 from gateway.overload.snapshot import Snapshot
 from gateway.stores.redis.process_states import Published
 
-#: Seconds that a source may take to answer; after that it is unavailable.
-_ANSWER_S = 2.0
+#: Seconds that a source may take to answer; after that it is unavailable. And seconds that are
+#: waited again, by the next reading, for an answer that was late before.
+_ANSWER_S = 1.5
+_LATE_S = 0.3
 
 T = TypeVar("T")
 
@@ -129,10 +131,12 @@ class _Source(Generic[T]):
 
     async def ask(self) -> T:
         """Return the answer. Raises ``Unavailable`` where there is none in time."""
+        wait_s = _LATE_S
         if self._asking is None:
             self._asking = asyncio.ensure_future(self._asked())
+            wait_s = _ANSWER_S
         # Waited for from outside: what hangs in a driver does not always heed a cancellation.
-        await asyncio.wait({self._asking}, timeout=_ANSWER_S)
+        await asyncio.wait({self._asking}, timeout=wait_s)
         if not self._asking.done():
             raise Unavailable("the answer")
         asking, self._asking = self._asking, None

@@ -69,6 +69,7 @@ class Alerting:
         self._runbook_url = runbook_url
         self._watches = {rule.name: Watch() for rule in rules}
         self._is_known: set[str] = set()
+        self._is_ledger_away = False
         # One at a time: a limiter of `per_minute` would let twice as many out in a minute.
         self._limiters = {each.name: AsyncLimiter(1, 60 / each.per_minute) for each in channels}
 
@@ -87,6 +88,7 @@ class Alerting:
     async def round(self) -> bool:
         """Read the figures and judge every rule once; nothing is left then."""
         values = await self._figures.read()
+        self._is_ledger_away = values.get("postgres_unavailable", 0.0) > 0
         now_s = self._clock.monotonic_s()
         for rule in self._rules:
             value = values.get(rule.figure)
@@ -106,7 +108,9 @@ class Alerting:
         if not states:
             return True
         values = {name: self._watches[name].value for name in states}
-        claimed = await self._book.claim(to.name, states, values)
+        claimed = await self._book.claim(
+            to.name, states, values, is_ledger_away=self._is_ledger_away
+        )
         is_taken = True
         for start in range(0, len(claimed), _MESSAGES_MAX):
             names = claimed[start : start + _MESSAGES_MAX]

@@ -45,11 +45,11 @@ class AlertRule(Struct, frozen=True):
 #: short that a message is out within 12 s of the fault.
 RULES: tuple[AlertRule, ...] = (
     AlertRule(
-        "postgres_unavailable", "postgres_unavailable", 1, 3, "page",
+        "postgres_unavailable", "postgres_unavailable", 1, 2, "page",
         "PostgreSQL does not answer; orders and payments are journaled", "runbooks/faults.md",
     ),
     AlertRule(
-        "redis_unavailable", "redis_unavailable", 1, 3, "page",
+        "redis_unavailable", "redis_unavailable", 1, 2, "page",
         "Redis does not answer; repeats cost more, and there is no journal", "runbooks/faults.md",
     ),
     AlertRule(
