@@ -10,7 +10,7 @@ Role = Literal[
     "ingest",  # submit orders, change their remarks
     "query",  # read orders, private fields masked
     "query_pii",  # read orders, private fields in clear
-    "operate",  # overrides and plans of shedding, releases of held orders
+    "operate",  # overrides and plans of shedding, actions on orders and their approvals
     "admin",  # everything but private fields in clear
 ]
 #: Roles over the whole gateway: there is no sandbox for them, so a key for tests has none of them.

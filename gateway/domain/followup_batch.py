@@ -118,7 +118,7 @@ class Fold:
 
         One that was journaled, and is not allowed, is parked: it was answered otherwise.
         """
-        if not self._rules.is_late:
+        if asked.is_trial or not self._rules.is_late:
             return self.gate.stopped(entry, asked, order)
         refusal = self.gate.refused_late(entry, asked, order)
         if refusal is None:

@@ -127,17 +127,19 @@ class BatchWriter:
     ) -> Sequence[Done | BaseException]:
         """Make events durable; as ``place``. Only what comes from outside is journaled.
 
-        The sweeper repeats a ``Settle``, and whoever asked for it a ``Replay``.
+        The sweeper repeats a ``Settle``, and whoever asked for it a ``Replay``, or a trial.
         """
         done = await self._commit(batch, self._ledger.follow, "follow_ups", is_behind)
         if done is not None:
             return done
         if self._fallback is None or not self._fallback.is_usable:
             return [Unavailable("postgres")] * len(batch)
-        events = [entry for entry in batch if isinstance(entry, FollowUp)]
-        journaled = iter(await self._fallback.follow(events))
+        events = [entry for entry in batch if isinstance(entry, FollowUp) and _is_kept(entry)]
+        journaled = iter(await self._fallback.follow(events) if events else ())
         return [
-            next(journaled) if isinstance(entry, FollowUp) else Unavailable("postgres")
+            next(journaled)
+            if isinstance(entry, FollowUp) and _is_kept(entry)
+            else Unavailable("postgres")
             for entry in batch
         ]
 
@@ -252,3 +254,7 @@ class BatchWriter:
         metrics.PARKED.labels("poison").inc()
         _log.error("parked an unstorable entry", extra={"parked": parked_id, "reason": reason})
         return Poisoned(parked_id, reason)
+
+
+def _is_kept(entry: FollowUp) -> bool:
+    return entry.asked is None or not entry.asked.is_trial

@@ -43,6 +43,8 @@ class Limits(Struct, frozen=True, kw_only=True):
     exports_max: int
     streams_max: int
     refused_minute_max: int
+    approval_above: str
+    approval_s: float
 
 
 def limits(settings: Settings) -> Limits:

@@ -151,6 +151,17 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     #: override spool, for the time that the database is unavailable. One per machine.
     control_dir: str = ".tidegate/control"
 
+    #: What one person may release or refund alone, by currency, ``CNY 1000.00, EUR 200``: above it
+    #: a second person must approve. Where a currency has none: a release of any amount, no refund.
+    approval_above: Annotated[
+        str,
+        Meta(
+            pattern=r"^(?:[A-Z]{3} [0-9]+(?:\.[0-9]+)?(?:, *[A-Z]{3} [0-9]+(?:\.[0-9]+)?)*)?$(?!\n)"
+        ),
+    ] = ""
+    #: Seconds within which a second person must approve an action, or it expires.
+    approval_s: Positive = 86400.0
+
     # --- group commit ---
 
     #: Rows of one batch. Past 100 rows a statement gains little; past 500 it only adds latency.

@@ -22,8 +22,9 @@ _ROWS = Counter(
     "sealed with a key that the ring lacks.",
     ["place"],
 )
+_PLACES = ("orders.private", "journal.entry", "address_changes.change", "approvals.body")
 #: The same by place: what is read again is counted again.
-_COUNTS = {place: _ROWS.labels(place) for place in ("orders.private", "journal.entry")}
+_COUNTS = {place: _ROWS.labels(place) for place in _PLACES}
 
 
 def opened(sealer: Sealer, place: str, row: UUID, envelope: bytes) -> bytes | None:

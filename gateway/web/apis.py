@@ -7,6 +7,7 @@ from gateway.domain.orders import Hold, Status
 from gateway.web.openapi.document import Api
 
 ORDERS = "Orders"
+ACTIONS = "Actions"
 LIVE = "Live figures"
 CALLBACKS = "Callbacks"
 PROCESS = "Process"
@@ -47,12 +48,14 @@ Operators' routes (`/v1/admin/…`) are on a listener of their own, which serves
 An API key, as in `Authorization: Bearer tg_…`. \
 `tidegate keys create` makes one, with its roles and, if wanted, its channels. \
 `ingest` submits orders and changes remarks; `query` reads, personal data masked; `query_pii` \
-reads it in clear; `admin` may do what `ingest` and `query` may.
+reads it in clear; `operate` does what people do to orders; `admin` may do all of that but read \
+in clear.
 
 A key made with `--test` is a sandbox: it places and sees test orders only, whose numbers are \
 apart from those of live orders.""",
     tags={
         ORDERS: "Submit orders, find them, read them.",
+        ACTIONS: "What a person does to an order, with whom it needs to agree.",
         LIVE: "What happens now, as a stream of events.",
         CALLBACKS: "What payment providers, shops and carriers report. The provider sends them, "
         "and its signature takes the place of an API key; replies are in its own format.",

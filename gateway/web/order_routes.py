@@ -10,7 +10,8 @@ from gateway.web.handlers.exports import ExportHandler
 from gateway.web.handlers.order_filter import LIMIT_MAX, SCAN_DAYS_MAX
 from gateway.web.handlers.orders import OrderHandler, OrderResult
 from gateway.web.handlers.queries import History, OrderPage, QueryHandler
-from gateway.web.handlers.remarks import VERSION_PATTERN, RemarkHandler
+from gateway.web.handlers.remarks import RemarkHandler
+from gateway.web.preconditions import VERSION_PATTERN
 from gateway.web.routing import Answer, Header, Parameter, Route
 
 _TEXT = {"type": "string", "minLength": 1, "maxLength": 256}

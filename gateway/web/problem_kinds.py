@@ -66,6 +66,14 @@ KINDS: Mapping[str, Kind] = {
         "Do not retry. Compare `existing` with what was sent: one of the two orders needs another "
         "number.",
     ),
+    "not-allowed": Kind(
+        409,
+        "Not allowed as the order is",
+        "The order's status, hold, parcels or payments do not allow the action, or the approval "
+        "was decided or has expired: `detail` says why. `context` has the order's state and what "
+        "is `allowed`. Nothing is changed.",
+        "Do not retry as it is: do what `detail` names first, or one of what is `allowed`.",
+    ),
     "version-changed": Kind(
         412,
         "Version changed",
@@ -75,8 +83,8 @@ KINDS: Mapping[str, Kind] = {
     "unreadable": Kind(
         409,
         "Order cannot be opened",
-        "The private part of the order, which the remark is in, is damaged or sealed with a key "
-        "that the gateway lacks. Nothing is changed.",
+        "The private part of the order, which remark and address are in, or the request of an "
+        "approval, is damaged or sealed with a key that the gateway lacks. Nothing is changed.",
         "Do not retry. For the operator: see `ops/runbooks/keys.md`.",
     ),
     "out-of-stock": Kind(
@@ -122,8 +130,9 @@ KINDS: Mapping[str, Kind] = {
     "key-reused": Kind(
         422,
         "Idempotency-Key already used",
-        "The key was used in this channel with another payload. `context` has both.",
-        "Do not retry. A new order needs a key of its own; a repeat must have the first payload.",
+        "The key was used in this channel with another payload, and `context` has both; or the API "
+        "key used it for another action.",
+        "Do not retry. What is new needs a key of its own; a repeat must have the first payload.",
     ),
     "parked": Kind(
         422,

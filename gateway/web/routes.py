@@ -4,13 +4,14 @@ from collections.abc import Sequence
 
 from gateway.domain import features
 from gateway.web import action_routes, apis, document_routes, order_routes
+from gateway.web.handlers.actions import ActionHandler
+from gateway.web.handlers.approvals import ApprovalHandler
 from gateway.web.handlers.callbacks import CallbackHandler
 from gateway.web.handlers.documents import Documents
 from gateway.web.handlers.exports import ExportHandler
 from gateway.web.handlers.health import Health, Readiness, StatusHandler
 from gateway.web.handlers.orders import OrderHandler
 from gateway.web.handlers.queries import QueryHandler
-from gateway.web.handlers.releases import ReleaseHandler
 from gateway.web.handlers.remarks import RemarkHandler
 from gateway.web.handlers.stream import StreamHandler, Tick
 from gateway.web.order_routes import AUTH, LOAD
@@ -25,7 +26,8 @@ def all_routes(
     exports: ExportHandler,
     stream: StreamHandler,
     remarks: RemarkHandler,
-    releases: ReleaseHandler,
+    actions: ActionHandler,
+    approvals: ApprovalHandler,
     status: StatusHandler,
     documents: Documents,
     callback_variants: Sequence[Variant],
@@ -35,7 +37,7 @@ def all_routes(
         *order_routes.all_routes(
             orders=orders, queries=queries, exports=exports, remarks=remarks
         ),
-        *action_routes.all_routes(releases=releases),
+        *action_routes.all_routes(handler=actions, approvals=approvals),
         Route(
             method="GET",
             template="/v1/stream",

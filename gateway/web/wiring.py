@@ -26,6 +26,7 @@ from gateway.runtime.control_socket import Control
 from gateway.runtime.live import Live
 from gateway.runtime.settings import Settings, secret
 from gateway.stores.postgres.api_keys import ApiKeys
+from gateway.stores.postgres.approvals import ApprovalStore
 from gateway.stores.postgres.audit import AuditLog
 from gateway.stores.postgres.change_feed import ChangeFeed
 from gateway.stores.postgres.exceptions import Exceptions
@@ -35,7 +36,9 @@ from gateway.web import admin_routes, apis, callback_variants, documents, roles,
 from gateway.web.authentication import Authenticator
 from gateway.web.dispatcher import Dispatcher, Router
 from gateway.web.handlers import readiness
+from gateway.web.handlers.actions import ActionHandler
 from gateway.web.handlers.admin import AdminHandler
+from gateway.web.handlers.approvals import ApprovalHandler
 from gateway.web.handlers.callbacks import Accounts, CallbackHandler
 from gateway.web.handlers.documents import Documents
 from gateway.web.handlers.exceptions import ExceptionHandler
@@ -43,7 +46,6 @@ from gateway.web.handlers.exports import ExportHandler
 from gateway.web.handlers.health import StatusHandler
 from gateway.web.handlers.orders import OrderHandler
 from gateway.web.handlers.queries import QueryHandler
-from gateway.web.handlers.releases import ReleaseHandler
 from gateway.web.handlers.remarks import RemarkHandler
 from gateway.web.handlers.stream import StreamHandler
 from gateway.web.response_cache import ResponseCache
@@ -115,6 +117,16 @@ def build_server(
         clock=gateway.clock,
         limits=gateway.limits,
     )
+    approvals = ApprovalStore(pool=gateway.stores.primary, sealer=gateway.stores.sealer)
+    actions = ActionHandler(
+        intake=gateway.intake,
+        reader=reader,
+        approvals=approvals,
+        journal=gateway.journal_monitor,
+        clock=gateway.clock,
+        new_id=gateway.new_id,
+        limits=gateway.limits,
+    )
     described = Documents()
     every_route = routes.all_routes(
         orders=orders,
@@ -151,13 +163,9 @@ def build_server(
         remarks=RemarkHandler(
             remarks=gateway.remarks, journal=gateway.journal_monitor, limits=gateway.limits
         ),
-        releases=ReleaseHandler(
-            intake=gateway.intake,
-            reader=reader,
-            journal=gateway.journal_monitor,
-            clock=gateway.clock,
-            new_id=gateway.new_id,
-            limits=gateway.limits,
+        actions=actions,
+        approvals=ApprovalHandler(
+            actions=actions, store=approvals, clock=gateway.clock, limits=gateway.limits
         ),
         status=status,
         documents=described,

@@ -9,7 +9,7 @@ from datetime import datetime
 import asyncpg
 from msgspec import Struct, field
 
-from gateway.domain import overrides
+from gateway.domain import asking, overrides
 from gateway.domain.errors import TidegateError
 from gateway.domain.overrides import Action, Override, OverrideRequest
 from gateway.domain.plans import Plan
@@ -89,7 +89,7 @@ class OverrideStore:
             request = OverrideRequest(
                 target, record["action"], record["for_s"], record["reason"], record["actor"]
             )
-            if _person(request.actor) == _person(actor):
+            if asking.person(request.actor) == asking.person(actor):
                 raise overrides.InvalidOverride(
                     "actor", f"must be another person than {actor}, who requested it"
                 )
@@ -220,11 +220,6 @@ async def _write(
         sql("set_override"), request.target, request.action, request.reason, request.actor,
         is_pending, approved_by, request.for_s, lasts_s,
     )  # fmt: skip
-
-
-def _person(actor: str) -> str:
-    """Return an actor's name without that of its key: two keys of one are one person."""
-    return actor.partition(" (")[0]
 
 
 def _detail(request: OverrideRequest) -> str:

@@ -17,7 +17,7 @@ from gateway.intake.stock_check import StockCheck
 from gateway.overload.rate_limit import RateLimits
 from gateway.runtime.clock import Clock
 from gateway.runtime.live import Limits, Live
-from gateway.web import json_body, metrics
+from gateway.web import json_body, metrics, preconditions
 from gateway.web.problems import Answered, problem
 from gateway.web.request import Request, read_body, require_json
 from gateway.web.response import JSON, Response
@@ -89,7 +89,7 @@ class OrderHandler:
         202 where Postgres could not commit it: it is synced in the journal and will be committed.
         """
         require_json(request)
-        request_id = _request_id(request.header("Idempotency-Key"))
+        request_id = preconditions.idempotency_key(request.header("Idempotency-Key"))
         limits = self._limits.now
         body = await read_body(request, bytes_max=limits.order_bytes_max, body_s=limits.body_s)
         principal = request.principal
@@ -109,7 +109,7 @@ class OrderHandler:
 
         Raises ``Answered`` and ``Unavailable``.
         """
-        placement = self._placement(principal, body, _request_id(request_id))
+        placement = self._placement(principal, body, preconditions.idempotency_key(request_id))
         return PendingOrder(placement, self._intake.begin(placement))
 
     def end(self, pending: PendingOrder) -> Response | None:
@@ -233,18 +233,3 @@ def _out_of_stock(placement: Placement, missing: Collection[str]) -> Response:
         if item.sku in missing
     ]
     return problem("out-of-stock", "the order was not stored", faults=faults)
-
-
-def _request_id(value: str | None) -> str | None:
-    """Return the Idempotency-Key, quoted (a structured string) or not; None when not sent.
-
-    draft-ietf-httpapi-idempotency-key-header-07. Raises ``Answered`` for one out of bounds.
-    """
-    if value is None:
-        return None
-    if len(value) > 1 and value[0] == value[-1] == '"':
-        value = value[1:-1]
-    if 1 <= len(value) <= 255 and value.isascii() and value.isprintable():
-        return value
-    reason = "must have 1 to 255 printable ASCII characters"
-    raise Answered(problem("malformed", faults=[Fault("Idempotency-Key", reason)]))

@@ -1,15 +1,12 @@
 """PATCH /v1/orders/{id}/remark: change the remark of a stored order."""
 
-import re
-
 import msgspec
 
 from gateway.domain import remarks
-from gateway.domain.errors import Fault
 from gateway.domain.remarks import Edited
 from gateway.intake.remarks import Remarks
 from gateway.runtime.live import Limits, Live
-from gateway.web import json_body
+from gateway.web import json_body, preconditions
 from gateway.web.handlers.order_lookup import Journal, not_found, order_id
 from gateway.web.handlers.orders import OrderResult
 from gateway.web.problems import Answered, problem
@@ -18,8 +15,6 @@ from gateway.web.response import Response
 
 #: A remark of the maximum length, with every character escaped, takes 12 KiB.
 BYTES_MAX = 16 * 1024
-VERSION_PATTERN = r'^"[1-9][0-9]{0,9}"$'
-_VERSION = re.compile(VERSION_PATTERN)
 
 _encode = msgspec.json.Encoder().encode
 
@@ -41,7 +36,7 @@ class RemarkHandler:
         principal = request.principal
         assert principal is not None, "the route requires a role"
         require_json(request)
-        id_, version = order_id(request), _version(request)
+        id_, version = order_id(request), preconditions.version(request)
         limits = self._limits.now
         body = await read_body(request, bytes_max=BYTES_MAX, body_s=limits.body_s)
         change = json_body.decode(remarks.decode, body, remarks.RemarkChange)
@@ -71,14 +66,3 @@ def _response(edited: Edited) -> Response:
         id_, edited.channel, edited.order_no, edited.status, edited.version, edited.hold
     )
     return Response(200, _encode(result))
-
-
-def _version(request: Request) -> int | None:
-    """Return the version in If-Match; None when not sent. Raises ``Answered`` with 400."""
-    value = request.header("If-Match")
-    if value is None:
-        return None
-    if _VERSION.fullmatch(value):
-        return int(value[1:-1])
-    reason = 'must be one version of the order in double quotes, as in "3"'
-    raise Answered(problem("malformed", faults=[Fault("If-Match", reason)]))

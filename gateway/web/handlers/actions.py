@@ -1,0 +1,305 @@
+"""POST /v1/orders/{id}/ship and the like: what a person does to an order."""
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from hashlib import blake2b
+from typing import Annotated, Literal
+from uuid import UUID
+
+import msgspec
+from msgspec import Meta
+
+from gateway.domain import actions, approvals
+from gateway.domain.access import Principal
+from gateway.domain.actions import Planned, Wanted
+from gateway.domain.approvals import Approval
+from gateway.domain.asking import Action, Asked
+from gateway.domain.errors import Invalid, Poisoned
+from gateway.domain.following import Done, FollowUp
+from gateway.domain.order_details import StoredDetails
+from gateway.domain.views import StoredOrder
+from gateway.intake.accept import Intake
+from gateway.runtime.clock import Clock
+from gateway.runtime.live import Limits, Live
+from gateway.stores.postgres.approvals import ApprovalStore
+from gateway.stores.postgres.order_reader import OrderReader
+from gateway.web import json_body, preconditions
+from gateway.web.handlers.order_lookup import Journal, not_found, order_id
+from gateway.web.handlers.orders import OrderResult
+from gateway.web.handlers.queries import principal_of
+from gateway.web.problems import Answered, problem
+from gateway.web.request import Request, read_body, require_json
+from gateway.web.response import JSON, Response
+
+#: An amendment of 200 lines with long names.
+BYTES_MAX = 128 * 1024
+
+_encode = msgspec.json.Encoder().encode
+_encode_sorted = msgspec.json.Encoder(order="deterministic").encode
+
+
+class ActionResult(OrderResult, frozen=True, kw_only=True):
+    """State of the order after an action, and what became of the action."""
+
+    outcome: Annotated[
+        Literal["applied", "journaled", "pending"],
+        Meta(
+            description="`applied`: committed; `journaled`: synced in the journal, and the order "
+            "is shown as it was before; `pending`: nothing is done until a second person approves."
+        ),
+    ]
+    approval: Annotated[
+        str | None,
+        Meta(description="The approval that it waits for.", extra_json_schema={"format": "uuid"}),
+    ] = None
+
+
+class ActionHandler:
+    """Handles actions, through the one way in: each is an event of its order."""
+
+    def __init__(
+        self,
+        *,
+        intake: Intake,
+        reader: OrderReader,
+        approvals: ApprovalStore,
+        journal: Journal | None,
+        clock: Clock,
+        new_id: Callable[[], UUID],
+        limits: Live[Limits],
+    ) -> None:
+        self._intake = intake
+        self._reader = reader
+        self._approvals = approvals
+        self._journal = journal
+        self._clock = clock
+        self._new_id = new_id
+        self._limits = limits
+
+    def of(self, action: Action) -> "_Handler":
+        """Return the handler of one action's route."""
+        return _Handler(self, action)
+
+    async def perform(self, request: Request, action: Action) -> Response:
+        """Answer 200 once the order is so, also where it was before.
+
+        202 while PostgreSQL is unavailable, and where a second person must approve. Raises
+        ``Answered`` with 409 where the order, as it is, does not allow it.
+        """
+        principal, id_ = principal_of(request), order_id(request)
+        require_json(request)
+        key = preconditions.idempotency_key(request.header("Idempotency-Key"))
+        version = preconditions.version(request)
+        limits = self._limits.now
+        body = await read_body(request, bytes_max=BYTES_MAX, body_s=limits.body_s)
+        kind = actions.KINDS[action]
+        wanted: Wanted = json_body.decode(kind.decode, body, kind.body)
+        order, details = await self.found(id_, principal)
+        now = self._clock.now()
+        planned, reason = plan(action, wanted, order, details, now)
+        asked = Asked(
+            action=action,
+            order_id=UUID(order.id),
+            actor=actor(principal),
+            reason=reason,
+            digest=_digest(action, order.id, wanted),
+            version=version,
+        )
+        request_key = None if key is None else f"{principal.key_id} {key}"
+        follow_up = self.follow_up(order, planned, asked, principal, now, body, request_key)
+        above = approvals.limits(limits.approval_above)
+        if approvals.is_needed(action, amount=planned.amount, currency=order.currency, above=above):
+            return await self._ask(order, follow_up, asked, request_key, now)
+        done = await self.accept(follow_up)
+        return answer(order, done, is_keyed=key is not None)
+
+    async def found(self, id_: UUID, principal: Principal) -> tuple[StoredOrder, StoredDetails]:
+        """Return an order of the key's channels. Raises ``Answered`` with 404."""
+        found = await self._reader.order(id_, principal.visible(), principal.visible_is_test())
+        if found is None:
+            raise Answered(await not_found(id_, self._journal))
+        order, details = found.value
+        return order, details
+
+    async def accept(self, follow_up: FollowUp) -> Done:
+        """Apply an action, or journal it. Raises ``Answered`` where it was refused."""
+        try:
+            done = await self._intake.accept_event(follow_up)
+        except Poisoned as exc:
+            raise Answered(
+                problem("parked", exc.reason, context={"parked": exc.parked_id})
+            ) from exc
+        if done.refusal is not None:
+            raise Answered(_refused(done))
+        return done
+
+    def follow_up(
+        self,
+        order: StoredOrder,
+        planned: Planned,
+        asked: Asked,
+        principal: Principal,
+        now: datetime,
+        body: bytes,
+        key: str | None,
+    ) -> FollowUp:
+        """Return the event of an action; ``key`` identifies it, where it is not itself alone."""
+        id_ = self._new_id()
+        return FollowUp(
+            id=id_,
+            source=planned.source,
+            source_key=key or str(id_),
+            provider=planned.provider,
+            channels=(order.channel,),
+            event=planned.event,
+            trigger=f"key:{principal.key_id}",
+            received_at=now,
+            raw=body,
+            is_test=order.is_test,
+            asked=asked,
+        )
+
+    async def _ask(
+        self,
+        order: StoredOrder,
+        follow_up: FollowUp,
+        asked: Asked,
+        request_key: str | None,
+        now: datetime,
+    ) -> Response:
+        """Answer 202 with an approval that is pending. Raises ``Answered`` as the action would."""
+        replace = msgspec.structs.replace
+        pending = Approval(
+            id=self._new_id(),
+            action=asked.action,
+            order_id=asked.order_id,
+            channel=order.channel,
+            order_no=order.order_no,
+            is_test=order.is_test,
+            body=follow_up.raw,
+            digest=asked.digest,
+            request_key=request_key,
+            version=asked.version,
+            reason=asked.reason,
+            requested_by=asked.actor,
+            requested_at=now,
+            expires_at=now + timedelta(seconds=self._limits.now.approval_s),
+        )
+        # Tried under the order's lock: nobody is asked to approve what cannot be done.
+        trial = replace(
+            follow_up,
+            source_key=f"trial {pending.id}",
+            raw=None,
+            asked=replace(asked, is_trial=True),
+        )
+        tried = await self.accept(trial)
+        if tried.outcome == "repeat":
+            return answer(order, tried, is_keyed=False)
+        stored = await self._approvals.add(pending)
+        if stored.digest != asked.digest:
+            raise Answered(problem("key-reused", "the Idempotency-Key was used for something else"))
+        return _pending(order, tried, stored)
+
+
+class _Handler:
+    """The route of one action."""
+
+    def __init__(self, handler: ActionHandler, action: Action) -> None:
+        self._handler = handler
+        self._action = action
+
+    async def __call__(self, request: Request) -> Response:
+        return await self._handler.perform(request, self._action)
+
+
+def actor(principal: Principal) -> str:
+    """Return who acts, as the history says it: the name of the key, and its id."""
+    return f"{principal.name} (key {principal.key_id})"
+
+
+def checked_reason(wanted: Wanted) -> str:
+    """Return the reason of an action, with its evidence. Raises ``Answered`` with 422."""
+    try:
+        return actions.why(wanted)
+    except Invalid as exc:
+        raise Answered(problem("invalid", faults=exc.faults)) from None
+
+
+def plan(
+    action: Action, wanted: Wanted, order: StoredOrder, details: StoredDetails, now: datetime
+) -> tuple[Planned, str]:
+    """Return the event of an action, and its reason. Raises ``Answered`` with 422."""
+    reason = checked_reason(wanted)
+    try:
+        return actions.KINDS[action].plan(wanted, order, details, now), reason
+    except Invalid as exc:
+        raise Answered(problem("invalid", faults=exc.faults)) from None
+
+
+def answer(order: StoredOrder, done: Done, *, is_keyed: bool) -> Response:
+    """Return the answer to an action that was not refused.
+
+    ``order`` is as it was read before: while PostgreSQL is unavailable nothing newer is known.
+    """
+    is_journaled = done.outcome == "journaled" or done.status is None
+    if done.status is None:
+        state = (order.status, order.version, order.hold)
+    else:
+        state = (done.status, done.version, done.hold)
+    result = ActionResult(
+        order.id,
+        order.channel,
+        order.order_no,
+        *state,
+        outcome="journaled" if is_journaled else "applied",
+    )
+    is_replayed = is_keyed and done.outcome == "repeat"
+    head = "Idempotency-Replayed: true\r\n" if is_replayed else ""
+    return Response(202 if is_journaled else 200, _encode(result), JSON, head)
+
+
+def _pending(order: StoredOrder, tried: Done, approval: Approval) -> Response:
+    assert tried.status is not None, "it was tried on the order as it is"
+    result = ActionResult(
+        order.id,
+        order.channel,
+        order.order_no,
+        tried.status,
+        tried.version,
+        tried.hold,
+        outcome="pending",
+        approval=str(approval.id),
+    )
+    head = f"Location: /v1/approvals/{approval.id}\r\n"
+    return Response(202, _encode(result), JSON, head)
+
+
+def _refused(done: Done) -> Response:
+    refusal = done.refusal
+    assert refusal is not None
+    context: dict[str, object] = {
+        "id": str(done.order_id),
+        "status": done.status,
+        "version": done.version,
+        "hold": done.hold,
+    }
+    match refusal.kind:
+        case "version_changed":
+            return problem("version-changed", refusal.detail, context=context)
+        case "key_reused":
+            return problem("key-reused", refusal.detail, context={"id": str(done.order_id)})
+        case "unreadable":
+            return problem("unreadable", refusal.detail, context=context)
+        case "unknown":
+            return problem("not-found", refusal.detail)
+        case _:
+            context["allowed"] = refusal.allowed
+            return problem("not-allowed", refusal.detail, context=context)
+
+
+def _digest(action: Action, id_: str, wanted: Wanted) -> str:
+    """Return a digest of what is asked: white space and the order of keys do not count."""
+    digest = blake2b(digest_size=16)
+    digest.update(f"{action}|{id_}|".encode())
+    digest.update(_encode_sorted(wanted))
+    return digest.hexdigest()
