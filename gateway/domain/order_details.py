@@ -28,7 +28,9 @@ class PaymentView(Struct, frozen=True):
     """A payment that names the order."""
 
     provider: str
-    account: str
+    account: Annotated[
+        str, Meta(description="Which account told of it; `by person`: none, a person did.")
+    ]
     transaction_id: str
     other_numbers: Annotated[
         list[str], Meta(description="Further numbers that the provider has for it.")
@@ -60,6 +62,9 @@ class ParcelView(Struct, frozen=True):
     lines: Annotated[list[ParcelLine], Meta(description="What is in it, where that was told.")]
     shipped_at: At
     delivered_at: At | None
+    cancelled_at: Annotated[
+        At | None, Meta(description="When a person said that it did not leave, or came back.")
+    ] = None
 
 
 class AcceptanceView(Struct, frozen=True):

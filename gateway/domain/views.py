@@ -8,6 +8,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from gateway.domain import money, phones
+from gateway.domain.addresses import AddressLog
 from gateway.domain.orders import Hold, Private, Status
 
 _MASKED = "***"
@@ -159,6 +160,19 @@ class EventView(Struct, frozen=True):
     trigger: str
     occurred_at: At
     received_at: At
+    actor: Annotated[
+        str | None, Meta(description="Who did it, where a person did: the key's name and its id.")
+    ] = None
+    approved_by: Annotated[
+        str | None, Meta(description="The second person, where it took two.")
+    ] = None
+    address: Annotated[
+        AddressLog | None,
+        Meta(
+            description="Of a changed address: the fields that changed, private ones masked unless "
+            "the key may read them. Null also where they cannot be opened."
+        ),
+    ] = None
 
 
 class StoredOrder(Struct, frozen=True):

@@ -9,10 +9,13 @@ from typing import Literal
 from uuid import UUID
 
 import asyncpg
+import msgspec
 from msgspec import Struct
 
+from gateway.domain.addresses import AddressLog
 from gateway.domain.errors import Unavailable
 from gateway.domain.views import EventView
+from gateway.stores import unreadable
 from gateway.stores.postgres.order_rows import Found, OrderRows
 from gateway.stores.postgres.read_limiter import Connection
 from gateway.stores.postgres.replicas import Answer, Readers
@@ -23,6 +26,10 @@ SortKey = Literal["placed_at", "paid_at"]
 #: Optional filters: a plan made for the values at hand, not for every combination. Compiling one
 #: for a page of few rows would take longer than reading them.
 PLANNING = "SET LOCAL plan_cache_mode = force_custom_plan; SET LOCAL jit = off"
+
+
+_ADDRESS = "address_changes.change"
+_decode_address = msgspec.json.Decoder(AddressLog).decode
 
 
 class Filter(Struct, frozen=True):
@@ -68,6 +75,7 @@ class OrderReader:
         self._readers = readers
         self._sealer = sealer
         self._rows = OrderRows(sealer=sealer)
+        self._sealer = sealer
 
     async def order(
         self, id_: UUID, channels: Sequence[str] | None, is_test: bool | None = None
@@ -111,20 +119,28 @@ class OrderReader:
     ) -> Answer[list[EventView]] | None:
         """Return an order's history, oldest first; None when there is no such order, as ``order``.
 
-        Raises ``Unavailable``.
+        Changed addresses are in clear: whoever shows them masks them. Raises ``Unavailable``.
         """
 
         async def work(connection: Connection) -> list[EventView] | None:
             if await connection.fetchval(sql("has_order"), id_, channels, is_test) is None:
                 return None
             records = await connection.fetch(sql("read_history"), id_)
-            return [EventView(str(record[0]), *record[1:]) for record in records]
+            return [self._event(record) for record in records]
 
         read = await self._readers.read(work)
         if read.value is None:
             _check_is_current(read.age_s)
             return None
         return Answer(read.value, read.age_s)
+
+    def _event(self, record: asyncpg.Record) -> EventView:
+        id_, *columns, change = record
+        plain = None
+        if change is not None:
+            plain = unreadable.opened(self._sealer, _ADDRESS, id_, change)
+        address = None if plain is None else _decode_address(plain)
+        return EventView(str(id_), *columns, address=address)
 
 
 def _check_is_current(age_s: int | None) -> None:

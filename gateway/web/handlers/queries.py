@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta, Struct
 
-from gateway.domain import order_details
+from gateway.domain import addresses, order_details
 from gateway.domain.access import Principal
 from gateway.domain.errors import Fault
 from gateway.domain.order_details import OrderDetail
@@ -83,7 +83,16 @@ class QueryHandler:
         found = await self._reader.history(id_, principal.visible(), principal.visible_is_test())
         if found is None:
             raise Answered(await not_found(id_, self._journal))
-        return Response(200, _encode(History(found.value)), head=_age(found.age_s))
+        in_clear = principal.may("query_pii")
+        shown = [
+            each
+            if each.address is None
+            else msgspec.structs.replace(
+                each, address=addresses.shown(each.address, in_clear=in_clear)
+            )
+            for each in found.value
+        ]
+        return Response(200, _encode(History(shown)), head=_age(found.age_s))
 
     async def list_orders(self, request: Request) -> Response:
         """Answer with a page of orders."""
