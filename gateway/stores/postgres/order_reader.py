@@ -135,12 +135,12 @@ class OrderReader:
         return Answer(read.value, read.age_s)
 
     def _event(self, record: asyncpg.Record) -> EventView:
-        id_, *columns, change = record
-        plain = None
+        fields = dict(record.items())
+        id_, change, plain = fields.pop("id"), fields.pop("change"), None
         if change is not None:
             plain = unreadable.opened(self._sealer, _ADDRESS, id_, change)
         address = None if plain is None else _decode_address(plain)
-        return EventView(str(id_), *columns, address=address)
+        return EventView(id=str(id_), **fields, address=address)
 
 
 def _check_is_current(age_s: int | None) -> None:

@@ -31,8 +31,10 @@ from gateway.web.problems import Answered, problem
 from gateway.web.request import Request, read_body, require_json
 from gateway.web.response import JSON, Response
 
-#: An amendment of 200 lines with long names.
-BYTES_MAX = 128 * 1024
+#: An address of the maximum length, with every character escaped, takes 10 KiB; an amendment may
+#: have 200 lines with long names.
+_BYTES_MAX = 16 * 1024
+_LINES_BYTES_MAX = 256 * 1024
 
 _encode = msgspec.json.Encoder().encode
 _encode_sorted = msgspec.json.Encoder(order="deterministic").encode
@@ -91,7 +93,8 @@ class ActionHandler:
         key = preconditions.idempotency_key(request.header("Idempotency-Key"))
         version = preconditions.version(request)
         limits = self._limits.now
-        body = await read_body(request, bytes_max=BYTES_MAX, body_s=limits.body_s)
+        bytes_max = _LINES_BYTES_MAX if action == "amend" else _BYTES_MAX
+        body = await read_body(request, bytes_max=bytes_max, body_s=limits.body_s)
         kind = actions.KINDS[action]
         wanted: Wanted = json_body.decode(kind.decode, body, kind.body)
         order, details = await self.found(id_, principal)
