@@ -92,7 +92,7 @@ def plan(before: Configuration, after: Configuration, *, limits: Collection[str]
         accounts=_changes(before.accounts, after.accounts, _account_differences),
         channels=_changes(_by_name(old), _by_name(new), _channel_differences),
         limits=[
-            f"{name} {_number(getattr(old, name))} -> {_number(getattr(new, name))}"
+            f"{name} {_value(getattr(old, name))} -> {_value(getattr(new, name))}"
             for name in Settings.__struct_fields__
             if name in limits and getattr(old, name) != getattr(new, name)
         ],
@@ -157,7 +157,7 @@ def _by_name(of: Settings) -> dict[str, Channel]:
 
 
 def _value(value: float | str) -> str:
-    return value if isinstance(value, str) else _number(value)
+    return (value or "none") if isinstance(value, str) else _number(value)
 
 
 def _number(value: float) -> str:

@@ -132,7 +132,7 @@ def _action(action: Action, handler: ActionHandler) -> Route:
         operation=text.operation,
         tag=apis.ACTIONS,
         feature=features.ORDER_ACTIONS,
-        handler=handler.of(action),
+        handler=getattr(handler, action.replace("-", "_")),
         role="operate",
         summary=text.summary,
         description=text.description,

@@ -78,11 +78,51 @@ class ActionHandler:
         self._new_id = new_id
         self._limits = limits
 
-    def of(self, action: Action) -> "_Handler":
-        """Return the handler of one action's route."""
-        return _Handler(self, action)
+    async def ship(self, request: Request) -> Response:
+        """A parcel left."""
+        return await self._perform(request, "ship")
 
-    async def perform(self, request: Request, action: Action) -> Response:
+    async def deliver(self, request: Request) -> Response:
+        """A parcel, or the order, arrived."""
+        return await self._perform(request, "deliver")
+
+    async def close(self, request: Request) -> Response:
+        """The order is cancelled."""
+        return await self._perform(request, "close")
+
+    async def reopen(self, request: Request) -> Response:
+        """That it was closed is taken back."""
+        return await self._perform(request, "reopen")
+
+    async def cancel_parcel(self, request: Request) -> Response:
+        """That a parcel left is taken back."""
+        return await self._perform(request, "cancel-parcel")
+
+    async def refund(self, request: Request) -> Response:
+        """Money went back another way."""
+        return await self._perform(request, "refund")
+
+    async def hold(self, request: Request) -> Response:
+        """A person holds it."""
+        return await self._perform(request, "hold")
+
+    async def release(self, request: Request) -> Response:
+        """A hold ends."""
+        return await self._perform(request, "release")
+
+    async def make_up_payment(self, request: Request) -> Response:
+        """A payment was never told."""
+        return await self._perform(request, "make-up-payment")
+
+    async def amend(self, request: Request) -> Response:
+        """It has other lines or amounts."""
+        return await self._perform(request, "amend")
+
+    async def address(self, request: Request) -> Response:
+        """It goes elsewhere."""
+        return await self._perform(request, "address")
+
+    async def _perform(self, request: Request, action: Action) -> Response:
         """Answer 200 once the order is so, also where it was before.
 
         202 while PostgreSQL is unavailable, and where a second person must approve. Raises
@@ -202,17 +242,6 @@ class ActionHandler:
         if stored.digest != asked.digest:
             raise Answered(problem("key-reused", "the Idempotency-Key was used for something else"))
         return _pending(order, tried, stored)
-
-
-class _Handler:
-    """The route of one action."""
-
-    def __init__(self, handler: ActionHandler, action: Action) -> None:
-        self._handler = handler
-        self._action = action
-
-    async def __call__(self, request: Request) -> Response:
-        return await self._handler.perform(request, self._action)
 
 
 def actor(principal: Principal) -> str:
