@@ -18,7 +18,7 @@ COMMANDS = {
     "migrate": "Bring the database to the newest schema.",
     "doctor": "Check servers, settings, clock and keys, and say what to do.",
     "config": "Print the effective settings and where each comes from.",
-    "keys": "Make, list and revoke API keys; make, rotate and retire sealing keys.",
+    "keys": "Make, list and revoke API keys; make sealing keys and webhook secrets.",
     "load": "Show the load of every gateway process, and what each rejects.",
     "shed": "Shed or admit a feature by hand, for a while.",
     "plan": "Plan beforehand what is shed during a sale, and when.",
