@@ -10,7 +10,7 @@ from gateway.domain.errors import TidegateError
 from gateway.runtime import retry
 from gateway.runtime.clock import Clock
 from gateway.stores.postgres import errors
-from gateway.stores.postgres.deliveries import Attempt
+from gateway.stores.postgres.deliveries import Attempt, Finished
 
 _log = logging.getLogger(__name__)
 
@@ -19,14 +19,11 @@ _PAUSE_S = 0.5
 #: Seconds for which attempts are kept that cannot be stored. Their deliveries are due again then.
 _GIVE_UP_S = 120.0
 
-#: Ends attempts of a target in one transaction; returns how many deliveries are due now for that.
-Finish = Callable[[str, UUID, Sequence[Attempt]], Awaitable[int]]
-#: Told of (order, event) that a target has accepted with its answer, before they are ended.
-OnAccepted = Callable[[str, Sequence[tuple[UUID, UUID]]], Awaitable[None]]
+#: Ends attempts of a target in one transaction.
+Finish = Callable[[str, UUID, Sequence[Attempt]], Awaitable[Finished]]
 
 
-async def nobody_asks(target: str, accepted: Sequence[tuple[UUID, UUID]]) -> None:
-    """Do nothing with what was accepted."""
+_NOTHING = Finished(0, 0)
 
 
 class AttemptsLog:
@@ -42,15 +39,15 @@ class AttemptsLog:
         target: str,
         claimant: UUID,
         finish: Finish,
-        accepted: OnAccepted | None,
+        on_accepted: Callable[[], None],
         clock: Clock,
         waiting_max: int,
     ) -> None:
-        """``accepted``: told of each delivered ``order.paid``; None: its 2xx is no acceptance."""
+        """``on_accepted``: called when orders have changed because the target accepted them."""
         self._name = target
         self._claimant = claimant
         self._finish = finish
-        self._accepted = accepted
+        self._on_accepted = on_accepted
         self._clock = clock
         self._waiting_max = waiting_max
         self._queue: deque[Attempt] = deque()
@@ -81,22 +78,23 @@ class AttemptsLog:
                 await asyncio.sleep(0)
                 was_behind = self.is_behind
                 batch = [self._queue.popleft() for _ in range(min(len(self._queue), _ROWS_MAX))]
-                freed = await self._store(batch)
-                if freed or was_behind:
+                finished = await self._store(batch)
+                if finished.accepted:
+                    self._on_accepted()
+                if finished.freed or was_behind:
                     self.on_stored()
         finally:
             self._task = None
 
-    async def _store(self, batch: Sequence[Attempt]) -> int:
+    async def _store(self, batch: Sequence[Attempt]) -> Finished:
         until_s = self._clock.monotonic_s() + _GIVE_UP_S
         tries = 0
         while True:
             try:
-                await self._tell(batch)
                 return await self._finish(self._name, self._claimant, batch)
             except errors.BadRow:
                 _log.exception("attempts cannot be stored", extra={"target": self._name})
-                return 0
+                return _NOTHING
             except TidegateError as exc:
                 tries += 1
                 if self._clock.monotonic_s() > until_s:
@@ -104,20 +102,8 @@ class AttemptsLog:
                         "attempts were not stored: their deliveries are made again",
                         extra={"target": self._name, "rows": len(batch), "reason": str(exc)},
                     )
-                    return 0
+                    return _NOTHING
                 if isinstance(exc, errors.Contended):
                     await retry.jitter(min(tries, 6))
                 else:
                     await asyncio.sleep(_PAUSE_S)
-
-    async def _tell(self, batch: Sequence[Attempt]) -> None:
-        if self._accepted is None:
-            return
-        accepted = [
-            (each.delivery.order_id, each.delivery.event_id)
-            for each in batch
-            if each.outcome == "delivered" and each.delivery.topic == "order.paid"
-        ]
-        if accepted:
-            # First: once the delivery has left, nothing would make it known again.
-            await self._accepted(self._name, accepted)

@@ -1,7 +1,9 @@
 """The dispatcher: a lane for each target. Every worker has one; they share what is due."""
 
 import asyncio
+import functools
 import logging
+from collections.abc import Callable
 from uuid import UUID
 
 from msgspec import Struct
@@ -9,7 +11,7 @@ from msgspec import Struct
 from gateway.runtime import lifecycle
 from gateway.runtime.clock import Clock
 from gateway.stores.postgres.deliveries import Deliveries
-from workers.attempts_log import AttemptsLog, OnAccepted
+from workers.attempts_log import AttemptsLog
 from workers.lane import Lane, Orders
 from workers.rounds import Rounds
 from workers.targets import OpenTarget, Targets
@@ -43,9 +45,12 @@ class Dispatcher:
         clock: Clock,
         rounds: Rounds,
         drain_s: float,
-        on_accepted: OnAccepted,
+        on_accepted: Callable[[], None],
     ) -> None:
-        """``drain_s``: seconds for what is being sent when it stops."""
+        """``drain_s``: seconds for what is being sent when it stops.
+
+        ``on_accepted``: called when the word of a target has changed orders.
+        """
         self._targets = targets
         self._deliveries = deliveries
         self._orders = orders
@@ -96,8 +101,10 @@ class Dispatcher:
         log = AttemptsLog(
             target=target.name,
             claimant=self._claimant,
-            finish=self._deliveries.finish,
-            accepted=self._on_accepted if target.accepts == "answer" else None,
+            finish=functools.partial(
+                self._deliveries.finish, is_accepting=target.accepts == "answer"
+            ),
+            on_accepted=self._on_accepted,
             clock=self._clock,
             waiting_max=2 * target.in_flight_max,
         )

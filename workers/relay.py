@@ -71,7 +71,11 @@ class Relay:
         }
         if len(wanted) < len(targets):
             return True  # seen by another worker at this very moment
-        moved = await self._store.move(_ROWS_MAX, lambda row: _matches(wanted, row))
+        moved = await self._store.move(
+            _ROWS_MAX,
+            lambda row: _matches(wanted, row),
+            accepting={name for name, each in targets.items() if each.target.accepts != "never"},
+        )
         if moved.rows:
             metrics.RELAYED.inc(moved.rows)
         for name in moved.deliveries:

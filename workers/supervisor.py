@@ -29,7 +29,7 @@ from gateway.stores.postgres.outbox_listener import OutboxListener
 from gateway.stores.postgres.relay import RelayStore
 from gateway.stores.redis.alert_claims import AlertClaims
 from gateway.wiring import Gateway, batch_writer, open_gateway
-from workers import alert_channels, attempts_log, senders
+from workers import alert_channels, senders
 from workers import targets as target_list
 from workers.alert_book import CLAIM_S, REPEAT_S, AlertBook
 from workers.alert_figures import Figures
@@ -242,7 +242,8 @@ def _hand_off(
     gateway: Gateway, targets: Targets, rounds: Mapping[str, Rounds]
 ) -> dict[str, lifecycle.Task]:
     stores, settings = gateway.stores, gateway.settings
-    deliveries = Deliveries(pool=stores.hand_off)
+    deliveries = Deliveries(pool=stores.hand_off, new_id=gateway.new_id)
+    woken = asyncio.Event()
     dispatcher = Dispatcher(
         targets=targets,
         deliveries=deliveries,
@@ -252,9 +253,8 @@ def _hand_off(
         clock=gateway.clock,
         rounds=rounds["dispatcher"],
         drain_s=settings.drain_s * _SENDING_SHARE,
-        on_accepted=attempts_log.nobody_asks,
+        on_accepted=woken.set,
     )
-    woken = asyncio.Event()
     return {
         "outbox": OutboxListener(
             connect=functools.partial(pools.connect_to_signal, settings), woken=woken

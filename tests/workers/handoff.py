@@ -16,7 +16,6 @@ from gateway.stores.postgres.orders_to_tell import OrdersToTell
 from gateway.stores.postgres.relay import RelayStore
 from gateway.wiring import Gateway
 from tests.support.patience import HANG_S
-from workers import attempts_log
 from workers.dispatcher import Dispatcher
 from workers.relay import Relay
 from workers.rounds import Rounds
@@ -98,7 +97,7 @@ def dispatcher(
     to: Targets,
     *,
     claimant: UUID | None = None,
-    on_accepted: attempts_log.OnAccepted = attempts_log.nobody_asks,
+    on_accepted: Callable[[], None] = lambda: None,
     drain_s: float = 5.0,
 ) -> Dispatcher:
     pool = gateway.stores.hand_off

@@ -197,6 +197,22 @@ async def test_what_may_not_be_handed_on_any_more_is_withdrawn(
     ]
 
 
+@pytest.mark.parametrize("accepts", ["answer", "callback", "never"])
+async def test_an_answer_is_the_word_of_a_target_that_accepts_by_it(
+    accepts: str, gateway: Gateway, ledger: Database
+) -> None:
+    woken: list[bool] = []
+    to = targets(opened(Receiver(), topics=["order.paid"], accepts=accepts))
+    await staged(gateway, to, 1)
+    awaited = "SELECT count(*) FROM awaiting_acceptance"
+    assert await ledger.fetchval(awaited) == (accepts != "never")
+    async with running(dispatcher(gateway, to, on_accepted=lambda: woken.append(True))):
+        await until(lambda: all_gone(ledger))
+    stored = await order(ledger)
+    assert (stored["accepted_at"] is not None) == bool(woken) == (accepts == "answer")
+    assert await ledger.fetchval(awaited) == (accepts == "callback")
+
+
 async def test_a_target_that_is_gone_is_disabled_and_keeps_what_waits(
     gateway: Gateway, ledger: Database
 ) -> None:
@@ -266,7 +282,7 @@ async def test_what_another_claimed_meanwhile_is_not_failed_for_it(
     (delivery,) = (await store.claim("wms", first, limit=9, lease_s=0)).deliveries
     assert (await store.claim("wms", second, limit=9, lease_s=60)).deliveries
     late = Attempt(delivery, 2, gateway.clock.now(), 5, "failed", 500, "late")
-    await store.finish("wms", first, [late])
+    await store.finish("wms", first, [late], is_accepting=False)
     state = await ledger.fetchrow("SELECT attempts, claimed_by, dead_at FROM deliveries")
     assert tuple(state) == (0, second, None)
 

@@ -1,6 +1,6 @@
 """Deliveries: what each target must still be told, claimed and ended in batches."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from uuid import UUID
 
@@ -8,7 +8,9 @@ import asyncpg
 from msgspec import Struct
 
 from gateway.domain.handoff import AttemptOutcome
-from gateway.stores.postgres import errors
+from gateway.runtime.ids import UUIDv7
+from gateway.stores.postgres import acceptances, errors
+from gateway.stores.postgres.read_limiter import Connection
 from gateway.stores.postgres.relay import BLOCKED_S
 from gateway.stores.postgres.statements import sql
 
@@ -47,6 +49,16 @@ class Attempt(Struct, frozen=True):
     status_code: int | None = None
     reason: str = ""
     retry_after_s: float | None = None
+
+
+class Finished(Struct, frozen=True):
+    """What the end of attempts came to.
+
+    ``freed``: deliveries that waited for them and are due now; ``accepted``: orders that changed.
+    """
+
+    freed: int
+    accepted: int
 
 
 class DeadLetter(Struct, frozen=True):
@@ -109,8 +121,14 @@ class Deliveries:
     - Per order and target, none is claimed while an earlier one is neither over nor dead.
     """
 
-    def __init__(self, *, pool: "asyncpg.Pool[asyncpg.Record]") -> None:
+    def __init__(
+        self,
+        *,
+        pool: "asyncpg.Pool[asyncpg.Record]",
+        new_id: Callable[[], UUID] | None = None,
+    ) -> None:
         self._pool = pool
+        self._new_id = new_id or UUIDv7()
 
     async def claim(self, target: str, claimant: UUID, *, limit: int, lease_s: float) -> Claim:
         """Claim due deliveries for ``lease_s`` seconds, the most urgent first."""
@@ -123,35 +141,64 @@ class Deliveries:
         claimed.sort(key=_urgency)
         return Claim(claimed, len(rows) - len(claimed))
 
-    async def finish(self, target: str, claimant: UUID, attempts: Sequence[Attempt]) -> int:
-        """End attempts: all in one transaction. Return how many others are due now for that."""
+    async def finish(
+        self, target: str, claimant: UUID, attempts: Sequence[Attempt], *, is_accepting: bool
+    ) -> Finished:
+        """End attempts: all in one transaction.
+
+        ``is_accepting``: that ``order.paid`` was delivered is the target's word that it has the
+        order, which is recorded with it.
+        """
+        answered = [
+            acceptances.Answered(
+                each.delivery.order_id, target, each.delivery.event_id, each.started_at
+            )
+            for each in attempts
+            if each.outcome == "delivered" and each.delivery.topic == "order.paid"
+        ]
+        with errors.translated():
+            if not (is_accepting and answered):
+                return Finished(await self._finish(self._pool, target, claimant, attempts), 0)
+            async with self._pool.acquire() as connection, connection.transaction():
+                # An order is changed, and that must not be undone once it was seen.
+                await connection.execute("SET LOCAL synchronous_commit = on")
+                accepted = await acceptances.record(connection, answered, new_id=self._new_id)
+                freed = await self._finish(connection, target, claimant, attempts)
+                return Finished(freed, accepted)
+
+    async def _finish(
+        self,
+        connection: "Connection | asyncpg.Pool[asyncpg.Record]",
+        target: str,
+        claimant: UUID,
+        attempts: Sequence[Attempt],
+    ) -> int:
         over = {each.delivery.event_id for each in attempts if each.outcome != "failed"}
         failed = {
             each.delivery.event_id: each
             for each in attempts
             if each.outcome == "failed" and each.delivery.event_id not in over
         }
-        with errors.translated():
-            freed: int = await self._pool.fetchval(
-                sql("finish_deliveries"),
-                target,
-                claimant,
-                list(over),
-                list(failed),
-                [each.retry_after_s or 0.0 for each in failed.values()],
-                [each.retry_after_s is None for each in failed.values()],
-                [each.reason for each in failed.values()],
-                [each.delivery.event_id for each in attempts],
-                [each.delivery.order_id for each in attempts],
-                [each.delivery.topic for each in attempts],
-                [each.version for each in attempts],
-                [each.delivery.attempts + 1 for each in attempts],
-                [each.started_at for each in attempts],
-                [each.took_ms for each in attempts],
-                [each.outcome for each in attempts],
-                [each.status_code for each in attempts],
-                [each.reason or None for each in attempts],
-            )
+        freed: int = await connection.fetchval(
+            sql("finish_deliveries"),
+            target,
+            claimant,
+            list(over),
+            list(failed),
+            [each.retry_after_s or 0.0 for each in failed.values()],
+            [each.retry_after_s is None for each in failed.values()],
+            [each.reason for each in failed.values()],
+            [each.delivery.event_id for each in attempts],
+            [each.delivery.order_id for each in attempts],
+            [each.delivery.topic for each in attempts],
+            [each.version for each in attempts],
+            [each.delivery.attempts + 1 for each in attempts],
+            [each.started_at for each in attempts],
+            [each.took_ms for each in attempts],
+            [each.outcome for each in attempts],
+            [each.status_code for each in attempts],
+            [each.reason or None for each in attempts],
+        )
         return freed
 
     async def release(self, target: str, claimant: UUID, events: Sequence[UUID]) -> None:
@@ -218,15 +265,6 @@ class Deliveries:
         with errors.translated():
             rows = await self._pool.fetch(sql("list_attempts"), order_id, limit)
         return [AttemptRow(*row) for row in rows]
-
-    async def push_again(self, orders: Sequence[UUID], targets: Sequence[str]) -> list[Told]:
-        """Deliver the latest ``order.paid`` of each order again, with its event id.
-
-        Returns what is due of it. A repeat changes nothing.
-        """
-        with errors.translated():
-            rows = await self._pool.fetch(sql("push_again"), list(dict.fromkeys(orders)), targets)
-        return [Told(*row) for row in rows]
 
 
 def _urgency(delivery: Delivery) -> tuple[int, datetime]:

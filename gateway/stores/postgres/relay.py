@@ -1,6 +1,6 @@
 """The relay's transaction: from the outbox into the change feed and the deliveries."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime
 from uuid import UUID
 
@@ -60,8 +60,11 @@ class RelayStore:
             rows = await self._pool.fetch(sql("see_targets"), targets)
         return dict(map(tuple, rows))
 
-    async def move(self, limit: int, match: Match) -> Relayed:
-        """Move up to ``limit`` rows, the oldest first; none while another relay does."""
+    async def move(self, limit: int, match: Match, *, accepting: Collection[str] = ()) -> Relayed:
+        """Move up to ``limit`` rows, the oldest first; none while another relay does.
+
+        ``accepting``: targets whose word is awaited for each order that they are told is paid.
+        """
         with errors.translated():
             async with self._pool.acquire() as connection, connection.transaction():
                 if not await connection.fetchval(sql("lock_relay")):
@@ -90,6 +93,21 @@ class RelayStore:
                         [row.priority for _, row in matched],
                         [row.created_at for _, row in matched],
                         BLOCKED_S,
+                    )
+                awaited = [
+                    (target, row)
+                    for target, row in matched
+                    if row.topic == "order.paid" and target in accepting
+                ]
+                if awaited:
+                    await connection.execute(
+                        sql("await_acceptance"),
+                        [row.order_id for _, row in awaited],
+                        [target for target, _ in awaited],
+                        [row.id for _, row in awaited],
+                        [row.position for _, row in awaited],
+                        [row.version for _, row in awaited],
+                        [row.created_at for _, row in awaited],
                     )
         counts: dict[str, int] = {}
         for target, _ in matched:
