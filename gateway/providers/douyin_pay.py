@@ -119,6 +119,7 @@ class DouyinPay:
         return apiv3_resources.unmapped(
             notice,
             "an event type that is not booked; see the options payment_events and refund_events",
+            order_no=apiv3_resources.order_no_of(notice.plain, self._terms),
         )
 
     def _check_ours(self, parties: apiv3_resources.Parties, *, must_be_named: bool) -> None:

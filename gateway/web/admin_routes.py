@@ -2,7 +2,7 @@
 
 from gateway.domain import overrides, plans
 from gateway.overload import snapshot
-from gateway.web import apis, document_routes, exception_routes
+from gateway.web import apis, document_routes, exception_routes, parked_routes
 from gateway.web.handlers.admin import (
     AdminHandler,
     ClearResult,
@@ -15,6 +15,7 @@ from gateway.web.handlers.admin import (
 )
 from gateway.web.handlers.documents import Documents
 from gateway.web.handlers.exceptions import ExceptionHandler
+from gateway.web.handlers.parked import ParkedHandler
 from gateway.web.routing import Answer, Parameter, Route
 
 _AUTH = ("unauthorised", "forbidden")
@@ -27,7 +28,11 @@ _NAME = Parameter(
 
 
 def all_routes(
-    *, admin: AdminHandler, exceptions: ExceptionHandler, documents: Documents
+    *,
+    admin: AdminHandler,
+    exceptions: ExceptionHandler,
+    parked: ParkedHandler,
+    documents: Documents,
 ) -> list[Route]:
     """Return the table of the operators' routes over their handlers."""
     override = "/v1/admin/modes/{target}"
@@ -145,6 +150,7 @@ def all_routes(
             answers=[Answer(200, "Dropped; with its audit row.", PlanResult)],
             problems=[*_AUTH, "not-found", "unavailable"],
         ),
+        *parked_routes.all_routes(parked),
         *exception_routes.all_routes(exceptions),
         *document_routes.all_routes(documents, prefix="admin.", feature=None),
     ]  # fmt: skip

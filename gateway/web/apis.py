@@ -15,6 +15,7 @@ DOCUMENTS = "Documents"
 LOAD = "Load"
 OVERRIDES = "Overrides"
 PLANS = "Plans"
+PARKED = "Parked"
 EXCEPTIONS = "Exceptions"
 
 _DOCUMENTS = "What this listener serves, for programs and for people."
@@ -84,6 +85,7 @@ that the answers below list; `errors` has each field with its reason.
         LOAD: "How loaded the process is that answers.",
         OVERRIDES: "Shed or admit a feature or a tier, whatever the load.",
         PLANS: "Overrides planned for a sale, step by step.",
+        PARKED: "Messages that could not be booked: read, replayed, closed.",
         EXCEPTIONS: "What stops an order from going its way and needs a person.",
         DOCUMENTS: _DOCUMENTS,
     },

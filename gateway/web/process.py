@@ -20,6 +20,7 @@ from gateway.runtime.settings import Settings, SettingsError
 from gateway.web import accounts as provider_accounts
 from gateway.web import wiring
 from gateway.web.dispatcher import Dispatcher
+from gateway.web.handlers.callbacks import Accounts
 from gateway.web.reload import GatewayConfiguration
 from gateway.web.transport.listener import Listener
 from gateway.wiring import Gateway, open_gateway
@@ -96,7 +97,7 @@ async def _serve(
         listener = open_listener(server, bound, gateway)
         stack.callback(listener.close)
         if settings.admin_port:
-            stack.push_async_callback(_listen_to_operators(gateway, reuse_port))
+            stack.push_async_callback(_listen_to_operators(gateway, accounts, reuse_port))
         host, port = bound.getsockname()[:2]
         _collect_garbage_seldom()
         _log.info("listening", extra={"host": host, "port": port, "role": settings.role})
@@ -123,10 +124,12 @@ async def _serve(
     return 0 if is_clean else 1
 
 
-def _listen_to_operators(gateway: Gateway, reuse_port: bool) -> Callable[[], Awaitable[None]]:
+def _listen_to_operators(
+    gateway: Gateway, accounts: Live[Accounts], reuse_port: bool
+) -> Callable[[], Awaitable[None]]:
     """Open the operators' listener; return the coroutine function that closes it."""
     settings = gateway.settings
-    server = wiring.build_admin_server(gateway)
+    server = wiring.build_admin_server(gateway, accounts=accounts)
     bound = _listen(settings.admin_host, settings.admin_port, reuse_port, _OPERATORS)
     listener = open_listener(server, bound, gateway)
     _log.info("operators", extra={"host": settings.admin_host, "port": settings.admin_port})

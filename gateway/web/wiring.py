@@ -5,16 +5,23 @@ long-lived tasks of the process.
 """
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from importlib.metadata import version
 from pathlib import Path
+from uuid import UUID
 
+import asyncpg
 import msgspec
+from msgspec import Struct
 
 from gateway.clients.certificate_fetch import CertificateFetcher
 from gateway.clients.inventory import HttpInventory
 from gateway.domain import exception_cases
 from gateway.intake import stock_check
+from gateway.intake.accept import Intake
+from gateway.intake.journal_codec import JournalCodec
+from gateway.intake.replay_runs import ReplayRuns
+from gateway.intake.replays import Replayer
 from gateway.intake.stock_check import Inventory, StockCheck
 from gateway.overload import heartbeats, snapshot
 from gateway.overload.cluster_view import ClusterView, NoClusterView
@@ -22,15 +29,20 @@ from gateway.overload.rate_limit import RateLimits
 from gateway.overload.rate_limit_sync import RateLimitSync
 from gateway.providers import registry
 from gateway.runtime import lifecycle
+from gateway.runtime.clock import Clock
 from gateway.runtime.control_socket import Control
 from gateway.runtime.live import Live
 from gateway.runtime.settings import Settings, secret
+from gateway.stores.postgres.aliases import Aliases
 from gateway.stores.postgres.api_keys import ApiKeys
 from gateway.stores.postgres.approvals import ApprovalStore
 from gateway.stores.postgres.audit import AuditLog
 from gateway.stores.postgres.change_feed import ChangeFeed
 from gateway.stores.postgres.exceptions import Exceptions
+from gateway.stores.postgres.ledger import Ledger
 from gateway.stores.postgres.order_reader import OrderReader
+from gateway.stores.postgres.parked import ParkedRows
+from gateway.stores.sealing import Sealer
 from gateway.web import accounts as provider_accounts
 from gateway.web import admin_routes, apis, callback_variants, documents, roles, routes
 from gateway.web.authentication import Authenticator
@@ -45,9 +57,11 @@ from gateway.web.handlers.exceptions import ExceptionHandler
 from gateway.web.handlers.exports import ExportHandler
 from gateway.web.handlers.health import StatusHandler
 from gateway.web.handlers.orders import OrderHandler
+from gateway.web.handlers.parked import ParkedHandler
 from gateway.web.handlers.queries import QueryHandler
 from gateway.web.handlers.remarks import RemarkHandler
 from gateway.web.handlers.stream import StreamHandler
+from gateway.web.kept_messages import AccountDecoder
 from gateway.web.response_cache import ResponseCache
 from gateway.web.transport.early_rejection import EarlyRejection
 from gateway.wiring import Gateway
@@ -200,11 +214,56 @@ def build_server(
     )
 
 
-def build_admin_server(gateway: Gateway) -> Dispatcher:
+class ParkedDesk(Struct, frozen=True):
+    """What people work on parked rows with, over HTTP and on the command line."""
+
+    rows: ParkedRows
+    runs: ReplayRuns
+    decoder: AccountDecoder
+
+
+def parked_desk(
+    *,
+    pool: "asyncpg.Pool[asyncpg.Record]",
+    sealer: Sealer,
+    intake: Intake,
+    ledger: Ledger,
+    accounts: Live[Accounts],
+    clock: Clock,
+    new_id: Callable[[], UUID],
+) -> ParkedDesk:
+    """Return the desk over an intake and its ledger."""
+    rows, decoder = ParkedRows(pool=pool, sealer=sealer), AccountDecoder(accounts)
+    aliases = Aliases(pool=pool)
+
+    async def note_alias(alias: UUID, order_id: UUID) -> None:
+        await aliases.add([(alias, order_id)])
+
+    replayer = Replayer(
+        rows=rows,
+        decoder=decoder,
+        codec=JournalCodec(sealer=sealer),
+        new_id=new_id,
+        note_alias=note_alias,
+    )
+    runs = ReplayRuns(pages=rows, replayer=replayer, intake=intake, ledger=ledger, clock=clock)
+    return ParkedDesk(rows, runs, decoder)
+
+
+def build_admin_server(gateway: Gateway, *, accounts: Live[Accounts]) -> Dispatcher:
     """Return the dispatcher of the operators' listener over the parts of a process."""
     settings = gateway.settings
 
     described = Documents()
+    desk = parked_desk(
+        pool=gateway.stores.primary,
+        sealer=gateway.stores.sealer,
+        intake=gateway.intake,
+        ledger=gateway.ledger,
+        accounts=accounts,
+        clock=gateway.clock,
+        new_id=gateway.new_id,
+    )
     table = admin_routes.all_routes(
         admin=AdminHandler(
             override_store=gateway.override_store,
@@ -222,6 +281,13 @@ def build_admin_server(gateway: Gateway) -> Dispatcher:
             policies=exception_cases.configured(settings.exceptions),
             clock=gateway.clock,
             new_id=gateway.new_id,
+            limits=gateway.limits,
+        ),
+        parked=ParkedHandler(
+            rows=desk.rows,
+            runs=desk.runs,
+            decoder=desk.decoder,
+            clock=gateway.clock,
             limits=gateway.limits,
         ),
         documents=described,

@@ -129,16 +129,16 @@ def _show(found: RejectedCallback | Unopened | None, id_: UUID, as_json: bool) -
     click.echo(_head(found.provider, found.account, found.received_at))
     click.echo(f"rejected: {found.reason}: {found.hint}\n")
     for name, value in found.headers:
-        click.echo(_printable(f"{name}: {value}"))
+        click.echo(printable(f"{name}: {value}"))
     click.echo()
-    click.echo("\n".join(_printable(line) for line in body.splitlines()))
+    click.echo("\n".join(printable(line) for line in body.splitlines()))
 
 
 def _head(provider: str, account: str, at: datetime) -> str:
     return f"{provider}/{account} at {at:%Y-%m-%d %H:%M:%S} UTC"
 
 
-def _printable(text: str) -> str:
+def printable(text: str) -> str:
     """Return one line without control characters: its sender is not trusted."""
     return "".join(
         char if char.isprintable() or char == "\t" else repr(char)[1:-1] for char in text

@@ -69,7 +69,7 @@ _id_argument = click.argument("id_", metavar="ID", type=click.UUID)
 _kind = click.Choice(CLASSES)
 
 
-class _Duration(click.ParamType[timedelta]):
+class Duration(click.ParamType[timedelta]):
     """A number with its unit, as seconds: ``30m``, ``6h``, ``3d``."""
 
     name = "30m|6h|3d"
@@ -77,6 +77,7 @@ class _Duration(click.ParamType[timedelta]):
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> timedelta:
+        """Return the duration of a word."""
         if isinstance(value, timedelta):
             return value
         found = _DURATION.fullmatch(str(value))
@@ -226,7 +227,7 @@ def assign(id_: UUID, owner: str, as_json: bool) -> None:
     "due", epilog=_epilog("tidegate exceptions due 019f3c5e-7d30-7c31-a6c1-5b1d3f6a2e10 6h")
 )
 @_id_argument
-@click.argument("in_", metavar="30m|6h|3d", type=_Duration())
+@click.argument("in_", metavar="30m|6h|3d", type=Duration())
 @_json_option
 def due(id_: UUID, in_: timedelta, as_json: bool) -> None:
     """Set the deadline of a case, counted from now."""

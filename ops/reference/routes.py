@@ -44,7 +44,11 @@ def page() -> str:
         _table(clients),
         "## Routes of operators",
         _ADMIN,
-        _table(admin_routes.all_routes(admin=nothing, exceptions=nothing, documents=nothing)),
+        _table(
+            admin_routes.all_routes(
+                admin=nothing, exceptions=nothing, parked=nothing, documents=nothing
+            )
+        ),
         "## Roles of API keys",
         _ROLES,
         markdown.table(("role", "what it may do"), rows),

@@ -34,7 +34,9 @@ def client_routes() -> list[Route]:
 
 def operator_routes() -> list[Route]:
     """Return the operators' routes over handlers that do nothing."""
-    return admin_routes.all_routes(admin=Mock(), exceptions=Mock(), documents=Documents())
+    return admin_routes.all_routes(
+        admin=Mock(), exceptions=Mock(), parked=Mock(), documents=Documents()
+    )
 
 
 def of_clients(*, server: str = "/", routes: Iterable[Route] | None = None) -> Json:

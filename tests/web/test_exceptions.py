@@ -13,7 +13,7 @@ from tests.web.support import Wire, order
 
 @pytest.fixture
 async def operators(site: Site) -> AsyncIterator[Wire]:
-    server = wiring.build_admin_server(site.gateway)
+    server = wiring.build_admin_server(site.gateway, accounts=site.accounts)
     listener = socket.create_server(("127.0.0.1", 0))
     host, port = listener.getsockname()
     served = process.open_listener(server, listener, site.gateway)

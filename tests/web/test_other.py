@@ -295,7 +295,7 @@ async def test_the_operators_port_never_rejects(site: Site, admission: Admission
 
 @asynccontextmanager
 async def _operators(site: Site) -> AsyncIterator[Wire]:
-    server = wiring.build_admin_server(site.gateway)
+    server = wiring.build_admin_server(site.gateway, accounts=site.accounts)
     listening_socket = socket.create_server(("127.0.0.1", 0))
     host, port = listening_socket.getsockname()
     opened = process.open_listener(server, listening_socket, site.gateway)

@@ -47,7 +47,7 @@ def settings(settings: Settings) -> Settings:
 
 @pytest.fixture
 async def operators(site: Site) -> AsyncIterator[Wire]:
-    server = wiring.build_admin_server(site.gateway)
+    server = wiring.build_admin_server(site.gateway, accounts=site.accounts)
     listener = socket.create_server(("127.0.0.1", 0))
     host, port = listener.getsockname()
     served = process.open_listener(server, listener, site.gateway)
@@ -157,7 +157,10 @@ async def test_every_route_refuses_other_methods_and_keys_alike(
 ) -> None:
     reader = Wire(site.host, site.port, await site.token_for("query"))
     submitter = Wire(site.host, site.port, await site.token_for("ingest"))
-    for own, server in ((wire, site.server), (operators, wiring.build_admin_server(site.gateway))):
+    for own, server in (
+        (wire, site.server),
+        (operators, wiring.build_admin_server(site.gateway, accounts=site.accounts)),
+    ):
         for route in server._router.routes:
             path = route.template.replace("{id}", str(_ID)).replace("{target}", "order_lists")
             path = path.replace("{provider}", "stripe").replace("{account}", "main")

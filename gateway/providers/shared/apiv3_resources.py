@@ -93,7 +93,7 @@ def event(
     """
     found = fields.event_or_unmapped(read, kind=notice.kind, at=notice.created_at)
     if isinstance(found, events.Unmapped) and not found.order_no:
-        return msgspec.structs.replace(found, order_no=_order_no(content, terms))
+        return msgspec.structs.replace(found, order_no=order_no_of(content, terms))
     return found
 
 
@@ -107,7 +107,8 @@ def amount(minor: int, code: str) -> Decimal:
     return fields.amount(money.from_minor(minor, fields.currency(code)), code)
 
 
-def _order_no(plain: bytes | msgspec.Raw, terms: Terms) -> str:
+def order_no_of(plain: bytes | msgspec.Raw, terms: Terms) -> str:
+    """Return the order number that a resource names, whatever it is about, or ``""``."""
     try:
         named = fields.decoded(_NAMED, plain)
     except errors.Rejected:
