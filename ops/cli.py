@@ -27,6 +27,7 @@ COMMANDS = {
     "parked": "See, replay, assign and resolve what could not be booked.",
     "exceptions": "List, own and resolve what needs a person.",
     "missed": "List, push and export orders that no warehouse has accepted in time.",
+    "scan": "Compare payments with orders over a business day, and show what was found.",
     "simulate": "Simulate a payment provider or shop: sign messages and post them to a gateway.",
     "version": "Print the versions of Tidegate, its schema and Python.",
 }

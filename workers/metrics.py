@@ -2,7 +2,7 @@
 
 from prometheus_client import Counter, Gauge
 
-#: tasks: drainer, sweeper, timeouts, housekeeper, parked, missed
+#: tasks: drainer, sweeper, timeouts, housekeeper, parked, missed, nightly
 ROUNDS = Counter(
     "tidegate_worker_rounds",
     "Rounds of a task of this worker: done, or postponed because a part did not answer.",
@@ -32,6 +32,11 @@ PARKED_OPEN = Gauge(
     "tidegate_parked_open",
     "Rows of `parked` that wait for a person, by reason, and by the provider that told of it.",
     ["reason", "provider"],
+)
+SCAN_FINDINGS = Counter(
+    "tidegate_scan_findings",
+    "What the nightly scan and the re-check found new: money and orders that do not agree.",
+    ["kind"],
 )
 MISSED_ORDERS = Gauge(
     "tidegate_missed_orders",

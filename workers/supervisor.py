@@ -6,6 +6,7 @@ import logging
 import os
 import signal
 from collections.abc import Callable, Mapping
+from datetime import time
 
 import uvloop
 
@@ -13,7 +14,7 @@ from gateway.domain import alert_settings, channels, exception_cases
 from gateway.intake.accept import Intake
 from gateway.intake.committer import Committer
 from gateway.intake.journal_codec import JournalCodec
-from gateway.runtime import lifecycle, logs, metrics
+from gateway.runtime import lifecycle, logs, metrics, zones
 from gateway.runtime.hangup import Hangups
 from gateway.runtime.reloader import Reloader
 from gateway.runtime.settings import Settings, SettingsError
@@ -29,7 +30,7 @@ from gateway.stores.postgres.outbox_listener import OutboxListener
 from gateway.stores.postgres.relay import RelayStore
 from gateway.stores.redis.alert_claims import AlertClaims
 from gateway.wiring import Gateway, batch_writer, open_gateway
-from workers import alert_channels, senders
+from workers import alert_channels, nightly_scan, senders
 from workers import targets as target_list
 from workers.alert_book import CLAIM_S, REPEAT_S, AlertBook
 from workers.alert_figures import Figures
@@ -40,6 +41,7 @@ from workers.exceptions import ExceptionFinder
 from workers.handoff_gauges import HandOffGauges
 from workers.housekeeper import Housekeeper
 from workers.missed import Missed
+from workers.nightly import Nightly
 from workers.parked import ParkedRows
 from workers.relay import Relay
 from workers.reload import WorkerConfiguration
@@ -64,6 +66,8 @@ _OVERDUE_S = {
     "exceptions": 60.0,
     "missed": 120.0,
     "alerts": 60.0,
+    # A scan may take long: it says itself that it goes on.
+    "nightly": 7200.0,
     "housekeeper": 900.0,
 }
 
@@ -166,6 +170,7 @@ def tasks(gateway: Gateway, targets: Targets | None = None) -> dict[str, lifecyc
             clock=gateway.clock,
             rounds=rounds["missed"],
         ),
+        "nightly": _nightly(gateway, rounds["nightly"]),
         "housekeeper": Housekeeper(
             maintenance=gateway.maintenance,
             clock=gateway.clock,
@@ -221,6 +226,18 @@ def _alerts(gateway: Gateway, rounds: dict[str, Rounds]) -> dict[str, lifecycle.
         runbook_url=settings.runbook_url,
     )
     return {"alerts": alerting}
+
+
+def _nightly(gateway: Gateway, rounds: Rounds) -> Nightly:
+    settings = gateway.settings
+    return Nightly(
+        scan=nightly_scan.scan_of(gateway),
+        runs=nightly_scan.runs_of(gateway.stores.primary, holder=nightly_scan.NOBODY),
+        at=time.fromisoformat(settings.nightly_at),
+        zone=zones.zone(settings.business_zone),
+        clock=gateway.clock,
+        rounds=rounds,
+    )
 
 
 def _status(gateway: Gateway, rounds: Mapping[str, Rounds]) -> dict[str, lifecycle.Task]:

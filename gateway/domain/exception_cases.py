@@ -30,7 +30,7 @@ ExceptionClass = Literal[
 CLASSES: tuple[ExceptionClass, ...] = get_args(ExceptionClass)
 
 #: Where a case comes from. Those of a person have no cause that could end by itself.
-Source = Literal["hold", "parked", "part_paid", "dead_letter", "person"]
+Source = Literal["hold", "parked", "part_paid", "dead_letter", "scan", "person"]
 
 #: What a hold means. Holds that the table lacks are ``other``.
 _HOLD_CLASSES: Mapping[Hold, ExceptionClass] = {
@@ -55,6 +55,15 @@ _PARKED_CLASSES: Mapping[str, ExceptionClass] = {
     "impossible_transition": "unreadable",
     "unmapped": "unreadable",
     "poison": "unreadable",
+}
+#: What a finding of the nightly scan means.
+_SCAN_CLASSES: Mapping[str, ExceptionClass] = {
+    "payment_without_order": "unknown_order",
+    "waiting_too_long": "unknown_order",
+    "sum_differs": "payment_mismatch",
+    "double_payment": "payment_mismatch",
+    "refund_overdue": "payment_mismatch",
+    "not_handed_on": "hand_off",
 }
 _SOURCE_CLASSES: Mapping[Source, ExceptionClass] = {
     "part_paid": "payment_timeout",
@@ -138,6 +147,8 @@ def class_of(cause: Cause) -> ExceptionClass:
     """Return the class of what is wrong."""
     if cause.source in _SOURCE_CLASSES:
         return _SOURCE_CLASSES[cause.source]
+    if cause.source == "scan":
+        return _SCAN_CLASSES.get(cause.reason, "other")
     if cause.source == "parked":
         return _PARKED_CLASSES.get(cause.reason, "other")
     found = next((kind for hold, kind in _HOLD_CLASSES.items() if hold == cause.reason), None)

@@ -275,6 +275,19 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     #: folder `ops/` of this project can be read, `https://…/ops/`; empty: nothing.
     runbook_url: str = ""
 
+    # --- the night ---
+
+    #: When the nightly scan compares payments with orders, as HH:MM of the clock in
+    #: `business_zone`. It scans the business day before; a night in which no worker ran is made up
+    #: for.
+    nightly_at: Annotated[str, Meta(pattern=r"^([01]\d|2[0-3]):[0-5]\d$(?!\n)")] = "02:00"
+    #: The time zone of business days, as `Asia/Shanghai`.
+    business_zone: Annotated[str, Meta(min_length=1, max_length=64)] = "Asia/Shanghai"
+    #: Days before the business day that a scan looks at again, for what was settled late.
+    scan_back_days: Annotated[int, Meta(ge=0, le=31)] = 2
+    #: Hours after which money that is owed to a buyer is a finding of the scan.
+    refund_owed_h: Count = 72
+
     # --- workers ---
 
     #: Where `tidegate work` shows /metrics, /healthz and /readyz, without a key; port 0: nowhere.

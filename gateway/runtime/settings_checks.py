@@ -1,6 +1,6 @@
 """Settings that contradict each other, or name what is not there."""
 
-from gateway.runtime import addresses, settings_targets
+from gateway.runtime import addresses, settings_targets, zones
 from gateway.runtime.settings import Settings, SettingsError
 
 
@@ -27,6 +27,10 @@ def check(settings: Settings) -> None:
         )
     if settings.commit_s >= settings.drain_s:
         raise SettingsError("commit_s must be below drain_s, or a drain cannot finish a batch")
+    try:
+        zones.zone(settings.business_zone)
+    except ValueError as exc:
+        raise SettingsError(f"business_zone: {exc}") from exc
     _check_urls(settings)
     _check_alert_channels(settings)
     if settings.journal_after_s + settings.journal_s > settings.commit_s:

@@ -10,6 +10,10 @@ WITH ended AS (
            WHEN 'parked' THEN NOT EXISTS (
                SELECT FROM parked p
                 WHERE p.id = e.source_key::uuid AND p.resolved_at IS NULL)
+           WHEN 'scan' THEN NOT EXISTS (
+               SELECT FROM scan_findings f
+                WHERE f.kind = split_part(e.source_key, ':', 1)
+                  AND f.subject = split_part(e.source_key, ':', 2)::uuid AND f.ended_at IS NULL)
            WHEN 'part_paid' THEN NOT EXISTS (
                SELECT FROM orders o
                 WHERE o.id = e.order_id AND o.status = 'pending_payment' AND o.paid > 0)

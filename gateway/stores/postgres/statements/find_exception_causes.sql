@@ -47,6 +47,26 @@ WITH held AS (
                   AND e.ended_at IS NULL
            )
      LIMIT $3
+), scanned AS (
+    -- What has a case already, for its hold or as a parked message, needs no second one.
+    SELECT 'scan' AS source, f.kind || ':' || f.subject AS key, f.kind AS reason, f.detail,
+           f.order_id, f.order_no, f.channel, null::timestamptz AS due_at
+      FROM scan_findings f
+     WHERE f.ended_at IS NULL
+       AND NOT EXISTS (
+               SELECT FROM exceptions e
+                WHERE e.source = 'scan' AND e.source_key = f.kind || ':' || f.subject
+                  AND e.ended_at IS NULL
+           )
+       AND (
+               f.kind IN ('sum_differs', 'not_handed_on')
+            OR NOT EXISTS (
+                   SELECT FROM exceptions e
+                    WHERE e.order_no = f.order_no AND e.source IN ('hold', 'parked')
+                      AND e.ended_at IS NULL
+               )
+           )
+     LIMIT $3
 )
 SELECT * FROM held UNION ALL SELECT * FROM left_over
-UNION ALL SELECT * FROM part_paid UNION ALL SELECT * FROM dead
+UNION ALL SELECT * FROM part_paid UNION ALL SELECT * FROM dead UNION ALL SELECT * FROM scanned
