@@ -99,6 +99,7 @@ class HttpClient:
         self._breakers = breakers
         self._lookup = NameLookup()
         self._pools: dict[_Host, HostPool] = {}
+        self._is_closed = False
 
     async def get(self, url: str) -> Answer:
         """Return the answer to a GET. Raises ``CallFailed``."""
@@ -123,12 +124,15 @@ class HttpClient:
 
     async def close(self) -> None:
         """Abandon the calls that are running."""
+        self._is_closed = True
         for pool in self._pools.values():
             pool.close()
         self._pools.clear()
         await self._lookup.close()
 
     async def _call(self, method: str, url: str, body: bytes, fields: str) -> Answer:
+        if self._is_closed:
+            raise CallFailed("the client is closed")
         try:
             to = outbound_url.parse(url)
         except outbound_url.BadUrl as exc:

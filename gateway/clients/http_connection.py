@@ -19,7 +19,8 @@ class Connection(asyncio.Protocol):
         self._reader: AnswerReader | None = None
         self._waiter: asyncio.Future[Answer] | None = None
         self._is_reusable = True
-        #: When it became idle, by the clock of the event loop.
+        #: When it was opened, and when it became idle, by the clock of the event loop.
+        self.opened_s = asyncio.get_running_loop().time()
         self.idle_since_s = 0.0
 
     @property
@@ -28,7 +29,7 @@ class Connection(asyncio.Protocol):
         transport = self._transport
         return self._is_reusable and transport is not None and not transport.is_closing()
 
-    async def exchange(self, request: bytes, *, answer_bytes_max: int) -> Answer:
+    async def exchange(self, request: bytes, answer_bytes_max: int) -> Answer:
         """Return the answer to a request. Raises ``CallFailed``; ``ConnectionGone`` without any."""
         if self._transport is None or not self.is_open:
             raise ConnectionGone("the server closed the connection without an answer")

@@ -12,6 +12,8 @@ from gateway.clients.outbound_url import Destination
 
 #: Seconds an idle connection is kept. Many servers close theirs after 5 to 60 s.
 _IDLE_S = 15.0
+#: Seconds a connection is used. A name may lead elsewhere by then, and a server may want rest.
+_AGE_S = 300.0
 #: Seconds that one address may take while others of the host are left to be tried.
 _ADDRESS_S = 2.0
 
@@ -37,6 +39,8 @@ class HostPool:
         self._slots = asyncio.Semaphore(connections_max)
         self._idle: list[Connection] = []
         self._open: set[Connection] = set()
+        self._calls = 0
+        self._is_closed = False
         self._sweep: asyncio.TimerHandle | None = None
 
     async def exchange(self, request: bytes, *, answer_bytes_max: int) -> Answer:
@@ -45,23 +49,27 @@ class HostPool:
         A kept connection that the server closed meanwhile is replaced; where it did so after it
         had the request, the server gets it twice.
         """
-        async with self._slots:
-            while (connection := self._kept()) is not None:
+        self._calls += 1
+        try:
+            async with self._slots:
+                while (connection := self._kept()) is not None:
+                    try:
+                        return await connection.exchange(request, answer_bytes_max)
+                    except ConnectionGone:
+                        continue
+                    finally:
+                        self._release(connection)
+                connection = await self._connect()
                 try:
-                    answer = await connection.exchange(request, answer_bytes_max=answer_bytes_max)
-                except ConnectionGone:
-                    continue
+                    return await connection.exchange(request, answer_bytes_max)
                 finally:
                     self._release(connection)
-                return answer
-            connection = await self._connect()
-            try:
-                return await connection.exchange(request, answer_bytes_max=answer_bytes_max)
-            finally:
-                self._release(connection)
+        finally:
+            self._calls -= 1
 
     def close(self) -> None:
-        """Close every connection; calls that wait for an answer fail."""
+        """Close every connection; calls that wait for one, or for an answer, fail."""
+        self._is_closed = True
         if self._sweep is not None:
             self._sweep.cancel()
         self._idle.clear()
@@ -71,11 +79,13 @@ class HostPool:
 
     @property
     def is_unused(self) -> bool:
-        """Whether it has no connection, and nobody waits for one."""
-        return not self._open and not self._slots.locked()
+        """Whether it has no connection and no call."""
+        return not self._open and not self._calls
 
     def _kept(self) -> Connection | None:
-        """Return the connection that was used last, if one is open still."""
+        """Return the connection that was used last, if one is open still. Raises ``CallFailed``."""
+        if self._is_closed:
+            raise CallFailed("the client is closed")
         while self._idle:
             connection = self._idle.pop()
             if connection.is_open:
@@ -84,27 +94,28 @@ class HostPool:
         return None
 
     def _release(self, connection: Connection) -> None:
-        if not self._is_reusing or not connection.is_open:
+        loop = asyncio.get_running_loop()
+        now_s = loop.time()
+        is_old = now_s - connection.opened_s > _AGE_S
+        if not self._is_reusing or is_old or not connection.is_open or self._is_closed:
             connection.abort()
             self._open.discard(connection)
             return
-        loop = asyncio.get_running_loop()
-        connection.idle_since_s = loop.time()
+        connection.idle_since_s = now_s
         self._idle.append(connection)
         if self._sweep is None:
             self._sweep = loop.call_later(_IDLE_S, self._close_idle)
 
     def _close_idle(self) -> None:
-        """Close what nobody used for a while: the oldest stand first."""
+        """Close what nobody used for a while: the connections at the front."""
         loop = asyncio.get_running_loop()
         before_s = loop.time() - _IDLE_S
-        kept = [each for each in self._idle if each.idle_since_s > before_s and each.is_open]
-        for connection in self._idle:
-            if connection not in kept:
-                connection.close()
-                self._open.discard(connection)
-        self._idle = kept
-        self._sweep = loop.call_later(_IDLE_S, self._close_idle) if kept else None
+        count = sum(each.idle_since_s <= before_s for each in self._idle)
+        for connection in self._idle[:count]:
+            connection.close()
+            self._open.discard(connection)
+        del self._idle[:count]
+        self._sweep = loop.call_later(_IDLE_S, self._close_idle) if self._idle else None
 
     async def _connect(self) -> Connection:
         """Connect to the first address that is permitted and answers: to exactly the one checked.

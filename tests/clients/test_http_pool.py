@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from gateway.clients import http_pool
 from gateway.clients.address_guard import ANYWHERE
 from gateway.clients.http_client import Answer, CallFailed, HttpClient
 from tests.support.patience import HANG_S, until
@@ -183,6 +184,52 @@ async def test_calls_that_fail_give_their_connection_back() -> None:
                 await made.get(server.url + path)
         assert await made.get(server.url + "ok") == Answer(200, b"ok")
         await until(lambda: server.open == 0)
+
+
+async def test_closing_the_client_ends_its_calls_and_none_is_repeated() -> None:
+    """A call on a kept connection, one on a new one, and one that waits for its turn."""
+
+    async def serve(at: Peer, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await at.request(reader)
+        writer.write(_OK)
+        while True:
+            await at.request(reader)
+
+    async with peer(serve) as server, client(connections_max=2) as made:
+        await made.get(server.url)
+        waiting = [asyncio.create_task(made.get(server.url)) for _ in range(4)]
+        await until(lambda: len(server.requests) >= 3)
+        await made.close()
+        async with asyncio.timeout(HANG_S):
+            ended = await asyncio.gather(*waiting, return_exceptions=True)
+        sent = len(server.requests)
+        failures = [each for each in ended if isinstance(each, CallFailed)]
+        assert len(failures) >= 3 and len(ended) == 4
+        with pytest.raises(CallFailed, match="the client is closed"):
+            await made.get(server.url)
+        await until(lambda: server.open == 0)
+        assert len(server.requests) == sent
+
+
+async def test_a_connection_that_is_old_or_idle_is_closed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def serve(at: Peer, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while True:
+            await at.request(reader)
+            writer.write(_OK)
+
+    monkeypatch.setattr(http_pool, "_IDLE_S", 0.05)
+    async with peer(serve) as server, client() as made:
+        await asyncio.gather(*[made.get(server.url) for _ in range(3)])
+        assert server.open >= 1
+        await until(lambda: server.open == 0)
+    monkeypatch.setattr(http_pool, "_IDLE_S", HANG_S)
+    monkeypatch.setattr(http_pool, "_AGE_S", -1.0)
+    async with peer(serve) as server, client() as made:
+        for _ in range(3):
+            await made.get(server.url)
+        assert server.connections == 3
 
 
 async def test_a_slow_trickle_ends_at_the_deadline() -> None:
