@@ -9,7 +9,6 @@ import asyncio
 import logging
 import random
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 from typing import Protocol
 from uuid import UUID
 
@@ -20,9 +19,9 @@ from gateway.domain.handoff_payload import OrderToTell
 from gateway.runtime import lifecycle
 from gateway.runtime.circuit_breaker import CircuitBreaker, Permit, State
 from gateway.runtime.clock import Clock
-from gateway.stores.postgres.deliveries import Attempt, Claim, Delivery
+from gateway.stores.postgres.deliveries import Claim, Delivery
 from workers import handoff_metrics as metrics
-from workers import targets as configured
+from workers.attempt_results import AttemptResults
 from workers.attempts_log import AttemptsLog
 from workers.rounds import Rounds
 from workers.targets import OpenTarget
@@ -99,10 +98,14 @@ class Lane:
         self._clock = clock
         self._rounds = rounds
         self._drain_s = drain_s
-        self._rule = configured.retry_rule(opened.target)
         self._lease_s = _PREPARE_S + opened.target.call_s + 2 * _MARGIN_S
         self._woken = asyncio.Event()
-        self._sending: set[asyncio.Task[None]] = set()
+        self._results = AttemptResults(target=opened.target, log=log, clock=clock)
+        #: What is being sent, and until when of the monotonic clock it may be.
+        self._sending: dict[asyncio.Task[None], float] = {}
+        self._abandoned: set[asyncio.Task[None]] = set()
+        self._looked_s = float("-inf")
+        self._openness = metrics.TARGET_OPEN.labels(self._name)
         self._breaker = CircuitBreaker(
             window_s=10.0,
             calls_min=10,
@@ -129,7 +132,8 @@ class Lane:
                 await lifecycle.pause(stopping, _POLL_S)
                 continue
             self._rounds.done()
-            metrics.TARGET_OPEN.labels(self._name).set(_OPENNESS[self._breaker.state])
+            self._openness.set(_OPENNESS[self._breaker.state])
+            self._abandon_late()
             if not is_more:
                 await lifecycle.either(stopping, self._woken, _POLL_S)
         if self._sending:
@@ -196,15 +200,15 @@ class Lane:
         for delivery in deliveries:
             order = orders.get(delivery.order_id)
             if delivery.order_id not in orders:
-                self._withdraw(delivery, delivery.version, "there is no such order")
+                self._results.withdrawn(delivery, delivery.version, "there is no such order")
             elif order is None:
-                self._fail(
+                self._results.failed(
                     delivery,
                     delivery.version,
                     SendResult("failed", reason="sealed fields do not open"),
                 )
             elif why := handoff_decisions.withdrawal(delivery.topic, order.status, order.hold):
-                self._withdraw(delivery, order.version, why)
+                self._results.withdrawn(delivery, order.version, why)
             else:
                 made.append((delivery, _message(delivery, order)))
         return made
@@ -224,11 +228,12 @@ class Lane:
         task = asyncio.create_task(
             self._attempt(delivery, message, permit, until_s), name=f"deliver to {self._name}"
         )
-        self._sending.add(task)
+        self._sending[task] = self._clock.monotonic_s() + self._target.call_s + _MARGIN_S
         task.add_done_callback(self._sent)
 
     def _sent(self, task: asyncio.Task[None]) -> None:
-        self._sending.discard(task)
+        del self._sending[task]
+        self._abandoned.discard(task)
         if self._room():
             self._woken.set()
 
@@ -248,34 +253,42 @@ class Lane:
             raise
         now_s = self._clock.monotonic_s()
         took_ms = round((now_s - began_s) * 1000)
-        is_unwell = (
-            result.outcome == "failed" and handoff_decisions.health(result.status_code) == "unwell"
-        )
-        (permit.fail if is_unwell else permit.succeed)(now_s)
         if result.outcome == "delivered":
-            metrics.DELIVERY_S.labels(self._name).observe(
-                max(0.0, (self._clock.now() - delivery.occurred_at).total_seconds())
+            permit.succeed(now_s)
+            end = self._results.delivered
+        else:
+            is_unwell = (
+                result.outcome == "failed"
+                and handoff_decisions.health(result.status_code) == "unwell"
             )
-            self._end(
-                Attempt(
-                    delivery, message.version, started_at, took_ms, "delivered", result.status_code
-                )
-            )
-            return
-        if result.outcome == "gone":
-            await self._disable(result.reason)
-        self._fail(delivery, message.version, result, started_at=started_at, took_ms=took_ms)
+            (permit.fail if is_unwell else permit.succeed)(now_s)
+            end = self._results.failed
+            if result.outcome == "gone":
+                await self._disable(result.reason)
+        end(delivery, message.version, result, started_at=started_at, took_ms=took_ms)
 
     async def _send(self, message: OutboundMessage) -> SendResult:
         """Send once. A sender that breaks its promises is a failed attempt."""
         try:
-            async with asyncio.timeout(self._target.call_s + _MARGIN_S):
-                return await self._sender.send(message)
-        except TimeoutError:
-            return SendResult("failed", reason="no answer in time")
+            return await self._sender.send(message)
+        except asyncio.CancelledError:
+            if asyncio.current_task() in self._abandoned:
+                return SendResult("failed", reason="no answer in time")
+            raise
         except Exception as exc:
             _log.exception("a sender failed", extra={"target": self._name})
             return SendResult("failed", reason=f"{type(exc).__name__}: see the log")
+
+    def _abandon_late(self) -> None:
+        """End what is being sent beyond its time, which a sender should have done."""
+        now_s = self._clock.monotonic_s()
+        if now_s < self._looked_s + _POLL_S:
+            return
+        self._looked_s = now_s
+        for task, late_s in self._sending.items():
+            if now_s > late_s and task not in self._abandoned:
+                self._abandoned.add(task)
+                task.cancel()
 
     async def _disable(self, reason: str) -> None:
         try:
@@ -285,57 +298,6 @@ class Lane:
             return
         if is_new:
             _log.error("disabled a target", extra={"target": self._name, "reason": reason})
-
-    def _withdraw(self, delivery: Delivery, version: int, reason: str) -> None:
-        now = self._clock.now()
-        self._end(Attempt(delivery, version, now, 0, "withdrawn", None, reason))
-
-    def _fail(
-        self,
-        delivery: Delivery,
-        version: int,
-        result: SendResult,
-        *,
-        started_at: datetime | None = None,
-        took_ms: int = 0,
-    ) -> None:
-        attempts = delivery.attempts + 1
-        following = handoff_decisions.retry(
-            self._rule,
-            attempts,
-            asked_s=result.retry_after_s,
-            share=random.random(),  # noqa: S311 - guards nothing
-        )
-        # A target that is gone needs a person, and no dead letters: they wait until it is enabled.
-        is_dead = following.is_dead and result.outcome != "gone"
-        if is_dead:
-            metrics.DEAD_LETTERS.labels(self._name).inc()
-            _log.error(
-                "a dead letter",
-                extra={
-                    "target": self._name,
-                    "event_id": str(delivery.event_id),
-                    "order_id": str(delivery.order_id),
-                    "topic": delivery.topic,
-                    "reason": result.reason,
-                },
-            )
-        self._end(
-            Attempt(
-                delivery,
-                version,
-                started_at or self._clock.now(),
-                took_ms,
-                "failed",
-                result.status_code,
-                result.reason,
-                None if is_dead else following.after_s,
-            )
-        )
-
-    def _end(self, attempt: Attempt) -> None:
-        metrics.ATTEMPTS.labels(self._name, attempt.outcome).inc()
-        self._ended.add(attempt)
 
 
 def _message(delivery: Delivery, order: OrderToTell) -> OutboundMessage:

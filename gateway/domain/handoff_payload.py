@@ -132,6 +132,7 @@ class OrderToTell(Struct, frozen=True):
 
 
 _encode = msgspec.json.Encoder().encode
+_NOTHING = {currency: money.text(money.ZERO, currency) for currency in money.DECIMALS}
 
 
 def render(topic: str, event_id: UUID, occurred_at: datetime, order: OrderToTell) -> bytes:
@@ -167,20 +168,27 @@ def _order(order: OrderToTell) -> HandedOrder:
     )
 
 
+def _text(amount: Decimal, currency: str) -> str:
+    """Return what ``money.text`` does, sooner for nothing: most amounts of an order are."""
+    if amount:
+        return money.text(amount, currency)
+    return _NOTHING.get(currency, "0.00")
+
+
 def _amounts(order: OrderToTell) -> AmountsView:
     currency = order.currency
     due = money.ZERO if order.closed_at is not None else order.payable
     return AmountsView(
-        goods=money.text(order.goods, currency),
-        shop_discount=money.text(order.shop_discount, currency),
-        platform_subsidy=money.text(order.platform_subsidy, currency),
-        freight=money.text(order.freight, currency),
-        tax=money.text(order.tax, currency),
+        goods=_text(order.goods, currency),
+        shop_discount=_text(order.shop_discount, currency),
+        platform_subsidy=_text(order.platform_subsidy, currency),
+        freight=_text(order.freight, currency),
+        tax=_text(order.tax, currency),
         tax_included=order.tax_included,
-        payable=money.text(order.payable, currency),
-        paid=money.text(order.paid, currency),
-        refunded=money.text(order.refunded, currency),
-        owed=money.text(max(order.paid - order.refunded - due, money.ZERO), currency),
+        payable=_text(order.payable, currency),
+        paid=_text(order.paid, currency),
+        refunded=_text(order.refunded, currency),
+        owed=_text(max(order.paid - order.refunded - due, money.ZERO), currency),
     )
 
 
@@ -190,8 +198,8 @@ def _item(item: ItemView, currency: str) -> ItemView:
         name=item.name,
         quantity=item.quantity,
         unit_price=money.text(Decimal(item.unit_price), currency),
-        discount=money.text(Decimal(item.discount), currency),
-        tax=money.text(Decimal(item.tax), currency),
+        discount=_text(Decimal(item.discount), currency),
+        tax=_text(Decimal(item.tax), currency),
     )
 
 

@@ -76,8 +76,9 @@ class CircuitBreaker:
         self.opened = 0
         # Raised by each change of state: a permit of an earlier one says nothing about this one.
         self._generation = 0
-        # Number of the slice, calls, failed calls; the oldest first.
+        # Number of the slice, calls, failed calls; the oldest first. And the sums of all.
         self._slices: deque[list[int]] = deque()
+        self._calls = self._failed = 0
         self._pause_s = open_s
         self._until_s = 0.0
         self._outstanding: set[Permit] = set()
@@ -131,11 +132,13 @@ class CircuitBreaker:
             slices.append([number, 0, 0])
         slices[-1][1] += 1
         slices[-1][2] += has_failed
+        self._calls += 1
+        self._failed += has_failed
         while slices[0][0] <= number - _SLICES:
-            slices.popleft()
-        calls = sum(each[1] for each in slices)
-        failed = sum(each[2] for each in slices)
-        if calls >= self._calls_min and failed >= self._failed_share * calls:
+            _, calls, failed = slices.popleft()
+            self._calls -= calls
+            self._failed -= failed
+        if self._calls >= self._calls_min and self._failed >= self._failed_share * self._calls:
             self._open(now_s)
 
     def _open(self, now_s: float) -> None:
@@ -148,5 +151,6 @@ class CircuitBreaker:
         self.state = state
         self._generation += 1
         self._slices.clear()
+        self._calls = self._failed = 0
         self._outstanding.clear()
         self._succeeded = 0

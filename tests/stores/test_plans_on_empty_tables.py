@@ -12,7 +12,8 @@ from gateway.stores.postgres.statements import sql
 from tests.stores.support import Database
 from tests.support.databases import database  # noqa: F401 - one that nobody analyzed
 
-#: Statements for single orders and events, and the sweeper's, which reads all that waits.
+#: Statements for single orders and events, and the sweeper's and
+#: the relay's, which read all that waits.
 STATEMENTS = {
     "lock_orders": (),
     "read_context": (),
@@ -21,6 +22,12 @@ STATEMENTS = {
     "place": (),
     "add_order_no_alias": (),
     "find_orders_to_settle": ("waiting",),
+    "take_outbox": ("outbox",),
+    "add_changes": (),
+    "add_deliveries": (),
+    "claim_deliveries": (),
+    "read_orders_to_tell": (),
+    "finish_deliveries": (),
 }
 
 _BY_CHANNEL_ALONE = re.compile(r"Index Cond: \(channel = \w+\.channel\)$")

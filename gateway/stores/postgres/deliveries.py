@@ -5,6 +5,7 @@ from datetime import datetime
 from uuid import UUID
 
 import asyncpg
+import msgspec
 from msgspec import Struct
 
 from gateway.domain.handoff import AttemptOutcome
@@ -13,6 +14,8 @@ from gateway.stores.postgres import acceptances, errors
 from gateway.stores.postgres.read_limiter import Connection
 from gateway.stores.postgres.relay import BLOCKED_S
 from gateway.stores.postgres.statements import sql
+
+_encode = msgspec.json.Encoder().encode
 
 
 class Delivery(Struct, frozen=True):
@@ -173,31 +176,36 @@ class Deliveries:
         claimant: UUID,
         attempts: Sequence[Attempt],
     ) -> int:
+        log, failures = [], {}
         over = {each.delivery.event_id for each in attempts if each.outcome != "failed"}
-        failed = {
-            each.delivery.event_id: each
-            for each in attempts
-            if each.outcome == "failed" and each.delivery.event_id not in over
-        }
+        for each in attempts:
+            delivery = each.delivery
+            log.append(
+                {
+                    "event_id": delivery.event_id,
+                    "order_id": delivery.order_id,
+                    "topic": delivery.topic,
+                    "version": each.version,
+                    "attempt": delivery.attempts + 1,
+                    "started_at": each.started_at,
+                    "took_ms": each.took_ms,
+                    "outcome": each.outcome,
+                    "status_code": each.status_code,
+                    "reason": each.reason or None,
+                }
+            )
+            if each.outcome == "failed" and delivery.event_id not in over:
+                failures[delivery.event_id] = {
+                    "event_id": delivery.event_id,
+                    "after_s": each.retry_after_s,
+                    "reason": each.reason,
+                }
         freed: int = await connection.fetchval(
             sql("finish_deliveries"),
             target,
             claimant,
-            list(over),
-            list(failed),
-            [each.retry_after_s or 0.0 for each in failed.values()],
-            [each.retry_after_s is None for each in failed.values()],
-            [each.reason for each in failed.values()],
-            [each.delivery.event_id for each in attempts],
-            [each.delivery.order_id for each in attempts],
-            [each.delivery.topic for each in attempts],
-            [each.version for each in attempts],
-            [each.delivery.attempts + 1 for each in attempts],
-            [each.started_at for each in attempts],
-            [each.took_ms for each in attempts],
-            [each.outcome for each in attempts],
-            [each.status_code for each in attempts],
-            [each.reason or None for each in attempts],
+            _encode(log).decode(),
+            _encode(list(failures.values())).decode(),
         )
         return freed
 

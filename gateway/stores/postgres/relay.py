@@ -5,12 +5,14 @@ from datetime import datetime
 from uuid import UUID
 
 import asyncpg
+import msgspec
 from msgspec import Struct
 
 from gateway.domain.handoff_decisions import Staged
 from gateway.stores.postgres import errors
 from gateway.stores.postgres.statements import sql
 
+_encode = msgspec.json.Encoder().encode
 #: Seconds until a delivery that waits for an earlier one is looked at all the same.
 BLOCKED_S = 5.0
 
@@ -72,28 +74,10 @@ class RelayStore:
                 rows = [_row(each) for each in await connection.fetch(sql("take_outbox"), limit)]
                 if not rows:
                     return _NOTHING
-                await connection.execute(
-                    sql("add_changes"),
-                    [row.order_id for row in rows],
-                    [row.version for row in rows],
-                    [row.topic for row in rows],
-                    [row.id for row in rows],
-                    [row.created_at for row in rows],
-                )
+                await connection.execute(sql("add_changes"), _changes(rows))
                 matched = [(target, row) for row in rows for target in match(row)]
                 if matched:
-                    await connection.execute(
-                        sql("add_deliveries"),
-                        [target for target, _ in matched],
-                        [row.id for _, row in matched],
-                        [row.position for _, row in matched],
-                        [row.order_id for _, row in matched],
-                        [row.version for _, row in matched],
-                        [row.topic for _, row in matched],
-                        [row.priority for _, row in matched],
-                        [row.created_at for _, row in matched],
-                        BLOCKED_S,
-                    )
+                    await connection.execute(sql("add_deliveries"), _deliveries(matched), BLOCKED_S)
                 awaited = [
                     (target, row)
                     for target, row in matched
@@ -119,3 +103,37 @@ def _row(record: asyncpg.Record) -> OutboxRow:
     position, id_, order_id, version, topic, priority, created_at, channel, *of_order = record
     event = None if channel is None else Staged(topic, channel, *of_order)
     return OutboxRow(position, id_, order_id, version, topic, priority, created_at, event)
+
+
+def _changes(rows: Sequence[OutboxRow]) -> str:
+    return _encode(
+        [
+            {
+                "n": n,
+                "order_id": row.order_id,
+                "version": row.version,
+                "topic": row.topic,
+                "event_id": row.id,
+                "changed_at": row.created_at,
+            }
+            for n, row in enumerate(rows)
+        ]
+    ).decode()
+
+
+def _deliveries(matched: Sequence[tuple[str, OutboxRow]]) -> str:
+    return _encode(
+        [
+            {
+                "target": target,
+                "event_id": row.id,
+                "position": row.position,
+                "order_id": row.order_id,
+                "version": row.version,
+                "topic": row.topic,
+                "priority": row.priority,
+                "occurred_at": row.created_at,
+            }
+            for target, row in matched
+        ]
+    ).decode()

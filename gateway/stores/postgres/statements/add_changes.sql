@@ -1,4 +1,4 @@
--- Append to the change feed, in the order of the arrays. Only the relay does: positions are drawn
+-- Append to the change feed a JSON array of rows, in the order of their `n`. Only the relay does: positions are drawn
 -- in the order in which they become visible.
 INSERT INTO order_changes (
     position, order_id, version, topic, event_id, changed_at, relayed_at
@@ -6,7 +6,9 @@ INSERT INTO order_changes (
 SELECT nextval('order_changes_position'), i.order_id, i.version, i.topic, i.event_id, i.changed_at,
        now()
   FROM (
-           SELECT * FROM unnest($1::uuid[], $2::int[], $3::text[], $4::uuid[], $5::timestamptz[])
-                    WITH ORDINALITY AS u (order_id, version, topic, event_id, changed_at, n)
+           SELECT * FROM json_to_recordset($1::json) AS u (
+                      n int, order_id uuid, version int, topic text, event_id uuid,
+                      changed_at timestamptz
+                  )
             ORDER BY u.n
        ) i

@@ -1,5 +1,5 @@
--- Add deliveries, due now. One that must wait for an earlier one of its order and target is looked
--- at in $9 seconds, unless that one's end makes it due before.
+-- Add deliveries, a JSON array of rows, due now. One that must wait for an earlier one of its order
+-- and target is looked at in $2 seconds, unless that one's end makes it due before.
 INSERT INTO deliveries (
     target, event_id, position, order_id, version, topic, priority, occurred_at, due_at
 )
@@ -8,17 +8,12 @@ SELECT i.target, i.event_id, i.position, i.order_id, i.version, i.topic, i.prior
                      SELECT FROM deliveries e
                       WHERE e.target = i.target AND e.order_id = i.order_id AND e.dead_at IS NULL
                  )
-            THEN now() + $9 * interval '1 second'
+            THEN now() + $2 * interval '1 second'
             ELSE now()
        END
   FROM (
            SELECT u.*,
                   row_number() OVER (PARTITION BY u.target, u.order_id ORDER BY u.position) AS n
-             FROM unnest(
-                      $1::text[], $2::uuid[], $3::bigint[], $4::uuid[], $5::int[], $6::text[],
-                      $7::smallint[], $8::timestamptz[]
-                  ) AS u (
-                      target, event_id, position, order_id, version, topic, priority, occurred_at
-                  )
+             FROM json_populate_recordset(null::deliveries, $1::json) AS u
        ) i
     ON CONFLICT (target, event_id) DO NOTHING

@@ -1,18 +1,25 @@
--- End attempts on target $1 by process $2: the deliveries $3 are over; $4 failed and are due again
--- after $5 seconds, or dead where $6 says so, for the reasons $7. The rest is the log, a row for
--- each attempt. Failures count only while the process still has the claim.
+-- End attempts on target $1 by process $2: a JSON array of the rows of the log ($3), and of what
+-- failed ($4), due again after so many seconds, or dead where there are none. What did not fail is
+-- over. Failures count only while the process still has the claim.
 --
 -- Returns how many deliveries are due now that waited for one of these.
-WITH gone AS (
-    DELETE FROM deliveries WHERE target = $1 AND event_id = ANY ($3) RETURNING order_id, position
+WITH log AS MATERIALIZED (
+    SELECT * FROM json_populate_recordset(null::delivery_attempts, $3::json)
+), failures AS MATERIALIZED (
+    SELECT * FROM json_to_recordset($4::json) AS i (event_id uuid, after_s float8, reason text)
+), gone AS (
+    DELETE FROM deliveries
+     WHERE target = $1
+       AND event_id = ANY (ARRAY(SELECT event_id FROM log WHERE outcome <> 'failed'))
+    RETURNING order_id, position
 ), failed AS (
     UPDATE deliveries d
        SET attempts = d.attempts + 1, claimed_by = NULL, reason = i.reason,
-           due_at = now() + i.after_s * interval '1 second',
-           dead_at = CASE WHEN i.is_dead THEN now() END
-      FROM unnest($4::uuid[], $5::float8[], $6::bool[], $7::text[])
-               AS i (event_id, after_s, is_dead, reason)
-     WHERE d.target = $1 AND d.event_id = i.event_id AND d.event_id = ANY ($4)
+           due_at = now() + coalesce(i.after_s, 0) * interval '1 second',
+           dead_at = CASE WHEN i.after_s IS NULL THEN now() END
+      FROM failures i
+     WHERE d.target = $1 AND d.event_id = i.event_id
+       AND d.event_id = ANY (ARRAY(SELECT event_id FROM failures))
        AND d.claimed_by = $2 AND d.dead_at IS NULL
     RETURNING d.order_id, d.position, d.dead_at
 ), ended AS (
@@ -33,18 +40,16 @@ WITH gone AS (
     UPDATE deliveries
        SET due_at = now()
      WHERE target = $1 AND event_id = ANY (ARRAY(SELECT event_id FROM behind))
-       AND event_id <> ALL ($3) AND event_id <> ALL ($4) AND due_at > now()
-       AND claimed_by IS NULL
+       AND NOT EXISTS (SELECT FROM log l WHERE l.event_id = deliveries.event_id)
+       AND due_at > now() AND claimed_by IS NULL
     RETURNING 1
 ), logged AS (
     INSERT INTO delivery_attempts (
         target, event_id, order_id, topic, version, attempt, started_at, took_ms, outcome,
         status_code, reason
     )
-    SELECT $1, i.*
-      FROM unnest(
-               $8::uuid[], $9::uuid[], $10::text[], $11::int[], $12::int[], $13::timestamptz[],
-               $14::int[], $15::text[], $16::smallint[], $17::text[]
-           ) AS i
+    SELECT $1, event_id, order_id, topic, version, attempt, started_at, took_ms, outcome,
+           status_code, reason
+      FROM log
 )
 SELECT count(*) FROM freed

@@ -1,4 +1,5 @@
--- Orders in their current state, as targets are told them; $2: with what is sealed of them.
+-- Orders in their current state, as targets are told them, by their ids with commas in between;
+-- $2: with what is sealed of them.
 SELECT o.id, o.channel, o.order_no, o.status, o.version, o.hold, o.is_test, o.buyer_id, o.currency,
        o.items, o.goods, o.shop_discount, o.platform_subsidy, o.freight, o.tax, o.tax_included,
        o.payable, o.paid, o.refunded, o.country, o.province, o.city, o.district,
@@ -21,4 +22,4 @@ SELECT o.id, o.channel, o.order_no, o.status, o.version, o.hold, o.is_test, o.bu
              FROM parcels s WHERE s.order_id = o.id
        ) AS parcels
   FROM orders o
- WHERE o.id = ANY ($1)
+ WHERE o.id = ANY (string_to_array($1, ',')::uuid[])
