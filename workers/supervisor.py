@@ -11,6 +11,7 @@ from datetime import time
 import uvloop
 
 from gateway.domain import alert_settings, channels, exception_cases
+from gateway.domain.missed import AcceptingTarget
 from gateway.intake.accept import Intake
 from gateway.intake.committer import Committer
 from gateway.intake.journal_codec import JournalCodec
@@ -124,6 +125,7 @@ def tasks(gateway: Gateway, targets: Targets | None = None) -> dict[str, lifecyc
         task: Rounds(task=task, clock=gateway.clock, overdue_s=overdue_s)
         for task, overdue_s in _OVERDUE_S.items()
     }
+    live = targets or open_targets(gateway)
     journal: dict[str, lifecycle.Task] = {}
     if gateway.stores.journal_streams is None:
         del rounds["drainer"]
@@ -135,8 +137,8 @@ def tasks(gateway: Gateway, targets: Targets | None = None) -> dict[str, lifecyc
     return {
         **journal,
         **_status(gateway, rounds),
-        **_alerts(gateway, rounds),
-        **_hand_off(gateway, targets or open_targets(gateway), rounds),
+        **_alerts(gateway, live, rounds),
+        **_hand_off(gateway, live, rounds),
         "sweeper": Sweeper(
             maintenance=gateway.maintenance,
             intake=gateway.intake,
@@ -166,7 +168,7 @@ def tasks(gateway: Gateway, targets: Targets | None = None) -> dict[str, lifecyc
         ),
         "missed": Missed(
             missed_orders=MissedOrders(pool=gateway.stores.primary),
-            targets=lambda: missed_orders.accepting(settings.targets),
+            targets=lambda: _accepting(live),
             clock=gateway.clock,
             rounds=rounds["missed"],
         ),
@@ -186,7 +188,13 @@ def tasks(gateway: Gateway, targets: Targets | None = None) -> dict[str, lifecyc
     }
 
 
-def _alerts(gateway: Gateway, rounds: dict[str, Rounds]) -> dict[str, lifecycle.Task]:
+def _accepting(targets: Targets) -> list[AcceptingTarget]:
+    return missed_orders.accepting([each.target for each in targets.now.values()])
+
+
+def _alerts(
+    gateway: Gateway, live: Targets, rounds: dict[str, Rounds]
+) -> dict[str, lifecycle.Task]:
     """Return the task that tells people, where any channel is configured."""
     settings, stores, clock = gateway.settings, gateway.stores, gateway.clock
     if not settings.alert_channels:
@@ -207,8 +215,8 @@ def _alerts(gateway: Gateway, rounds: dict[str, Rounds]) -> dict[str, lifecycle.
     stored = MissedOrders(pool=stores.primary_reads)
 
     async def missed() -> float:
-        targets = missed_orders.accepting(settings.targets)
-        return float(sum(each.orders for each in await stored.counts(targets, clock.now())))
+        counts = await stored.counts(_accepting(live), clock.now())
+        return float(sum(each.orders for each in counts))
 
     alerting = Alerting(
         figures=Figures(
