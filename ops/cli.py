@@ -24,6 +24,7 @@ COMMANDS = {
     "plan": "Plan beforehand what is shed during a sale, and when.",
     "callbacks": "Inspect rejected callbacks.",
     "alerts": "Show alerts and what was told of them, try channels, silence an alert.",
+    "orders": "Find orders, see them, and act on them.",
     "parked": "See, replay, assign and resolve what could not be booked.",
     "exceptions": "List, own and resolve what needs a person.",
     "missed": "List, push and export orders that no warehouse has accepted in time.",

@@ -12,8 +12,11 @@ from typing import Any, Literal
 from gateway.domain import events, holds, money, parcels
 from gateway.domain.asking import ACTIONS, Action, Asked, Refusal
 from gateway.domain.following import OrderState, PaymentState
+from gateway.domain.orders import Hold, Status
 from gateway.domain.transitions import PREMATURE, REPEATED, TRANSITIONS
 
+#: What ends the holds that a release ends.
+_RELEASED = "a person releases the order"
 #: None: it may be done. ``same``: it is so already.
 Verdict = Refusal | Literal["same"] | None
 
@@ -56,6 +59,24 @@ def judge(
     if verdict is None and isinstance(event, events.AddressChanged) and not is_readable:
         return Refusal("unreadable", "what is stored of the recipient cannot be opened")
     return verdict
+
+
+def allowed_in(status: Status, hold: Hold | None) -> tuple[Action, ...]:
+    """Return the actions that a status and a hold allow, as far as these tell."""
+    found = []
+    for action in ACTIONS:
+        if action == "release":
+            is_allowed = hold is not None and holds.HOLDS[hold].ended_by == _RELEASED
+        elif action == "ship" and holds.stops(hold, "shipping"):
+            is_allowed = False
+        elif action == "refund" and status == "pending_payment":
+            # Of a part that was paid, which these do not tell.
+            is_allowed = False
+        else:
+            is_allowed = (status, _WORDS[action]) in TRANSITIONS
+        if is_allowed:
+            found.append(action)
+    return tuple(found)
 
 
 def allowed(order: OrderState) -> tuple[Action, ...]:
