@@ -26,6 +26,7 @@ COMMANDS = {
     "alerts": "Show alerts and what was told of them, try channels, silence an alert.",
     "orders": "Find orders, see them, and act on them.",
     "parked": "See, replay, assign and resolve what could not be booked.",
+    "deliveries": "See what targets were told, replay dead letters, switch targets.",
     "exceptions": "List, own and resolve what needs a person.",
     "missed": "List, push and export orders that no warehouse has accepted in time.",
     "scan": "Compare payments with orders over a business day, and show what was found.",

@@ -2,7 +2,7 @@
 
 from gateway.domain import overrides, plans
 from gateway.overload import snapshot
-from gateway.web import apis, document_routes, exception_routes, parked_routes
+from gateway.web import apis, delivery_routes, document_routes, exception_routes, parked_routes
 from gateway.web.handlers.admin import (
     AdminHandler,
     ClearResult,
@@ -13,6 +13,7 @@ from gateway.web.handlers.admin import (
     PlanList,
     PlanResult,
 )
+from gateway.web.handlers.deliveries import DeliveryHandler
 from gateway.web.handlers.documents import Documents
 from gateway.web.handlers.exceptions import ExceptionHandler
 from gateway.web.handlers.parked import ParkedHandler
@@ -32,6 +33,7 @@ def all_routes(
     admin: AdminHandler,
     exceptions: ExceptionHandler,
     parked: ParkedHandler,
+    deliveries: DeliveryHandler,
     documents: Documents,
 ) -> list[Route]:
     """Return the table of the operators' routes over their handlers."""
@@ -151,6 +153,7 @@ def all_routes(
             problems=[*_AUTH, "not-found", "unavailable"],
         ),
         *parked_routes.all_routes(parked),
+        *delivery_routes.all_routes(deliveries),
         *exception_routes.all_routes(exceptions),
         *document_routes.all_routes(documents, prefix="admin.", feature=None),
     ]  # fmt: skip

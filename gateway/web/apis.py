@@ -16,6 +16,7 @@ LOAD = "Load"
 OVERRIDES = "Overrides"
 PLANS = "Plans"
 PARKED = "Parked"
+DELIVERIES = "Deliveries"
 EXCEPTIONS = "Exceptions"
 
 _DOCUMENTS = "What this listener serves, for programs and for people."
@@ -86,6 +87,7 @@ that the answers below list; `errors` has each field with its reason.
         OVERRIDES: "Shed or admit a feature or a tier, whatever the load.",
         PLANS: "Overrides planned for a sale, step by step.",
         PARKED: "Messages that could not be booked: read, replayed, closed.",
+        DELIVERIES: "What targets were told and must still be told.",
         EXCEPTIONS: "What stops an order from going its way and needs a person.",
         DOCUMENTS: _DOCUMENTS,
     },

@@ -38,6 +38,7 @@ from gateway.stores.postgres.api_keys import ApiKeys
 from gateway.stores.postgres.approvals import ApprovalStore
 from gateway.stores.postgres.audit import AuditLog
 from gateway.stores.postgres.change_feed import ChangeFeed
+from gateway.stores.postgres.delivery_desk import DeliveryDesk
 from gateway.stores.postgres.exceptions import Exceptions
 from gateway.stores.postgres.ledger import Ledger
 from gateway.stores.postgres.order_reader import OrderReader
@@ -52,6 +53,7 @@ from gateway.web.handlers.actions import ActionHandler
 from gateway.web.handlers.admin import AdminHandler
 from gateway.web.handlers.approvals import ApprovalHandler
 from gateway.web.handlers.callbacks import Accounts, CallbackHandler
+from gateway.web.handlers.deliveries import DeliveryHandler
 from gateway.web.handlers.documents import Documents
 from gateway.web.handlers.exceptions import ExceptionHandler
 from gateway.web.handlers.exports import ExportHandler
@@ -287,6 +289,14 @@ def build_admin_server(gateway: Gateway, *, accounts: Live[Accounts]) -> Dispatc
             rows=desk.rows,
             runs=desk.runs,
             decoder=desk.decoder,
+            clock=gateway.clock,
+            limits=gateway.limits,
+        ),
+        deliveries=DeliveryHandler(
+            desk=DeliveryDesk(
+                pool=gateway.stores.primary,
+                channels=[channel.name for channel in settings.channels],
+            ),
             clock=gateway.clock,
             limits=gateway.limits,
         ),

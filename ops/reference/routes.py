@@ -46,7 +46,11 @@ def page() -> str:
         _ADMIN,
         _table(
             admin_routes.all_routes(
-                admin=nothing, exceptions=nothing, parked=nothing, documents=nothing
+                admin=nothing,
+                exceptions=nothing,
+                parked=nothing,
+                deliveries=nothing,
+                documents=nothing,
             )
         ),
         "## Roles of API keys",
