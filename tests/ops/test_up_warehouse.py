@@ -1,16 +1,27 @@
 """`tidegate up` and its warehouse: who has one, and what it leaves in the settings."""
 
+import os
+import re
+import shutil
+import signal
 import stat
+import subprocess
+import sys
 import tomllib
-from collections.abc import Mapping
+import urllib.request
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
 
 from gateway.runtime import settings_source
+from ops.simulation.orders import Key, Orders
 from ops.up import surroundings, warehouse
 from ops.up.greeting import greeting
 from ops.up.warehouse import Warehouse
+from tests.ops.embedded.support import new_directory
+from tests.ops.test_up import ROOT, Up, sourced
+from tests.support.patience import until_blocking
 
 TARGET = """
 [[targets]]
@@ -77,3 +88,45 @@ def test_the_greeting_tells_of_it_only_where_it_is(url: str) -> None:
     assert ("ships" in text) is bool(url)
     assert ("curl http://127.0.0.1:8099" in text) is bool(url)
     assert "\n\n\n" not in text
+
+
+@pytest.fixture
+def directory() -> Iterator[Path]:
+    """An empty directory that the user of the servers may pass through."""
+    made = new_directory()
+    yield made
+    shutil.rmtree(made)
+
+
+@pytest.mark.servers
+def test_a_newcomers_first_payment_is_shipped_and_completed(directory: Path) -> None:
+    """Paid, handed on, accepted, shipped and delivered, with nobody's doing."""
+    running = Up(directory=directory)
+    try:
+        page = running.wait_for(r"curl http://\S+\n").split()[-1]
+        variables = sourced(directory / ".tidegate" / "env")
+        paid = subprocess.run(
+            [sys.executable, "-m", "ops.cli", "simulate", "standard_webhooks", "--demo"],
+            cwd=directory,
+            env={**os.environ, **variables, "PYTHONPATH": str(ROOT)},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        order_no = re.search(r"placed the order (\S+)", paid.stdout)
+        assert order_no is not None, paid.stdout
+        orders = Orders(url=variables["TIDEGATE_URL"], key=Key(variables["TIDEGATE_API_KEY"], ""))
+
+        def is_completed() -> bool:
+            found = orders.find(order_no[1], "web")
+            return found is not None and found.status == "completed"
+
+        until_blocking(is_completed)
+        order = orders.find(order_no[1], "web")
+        assert order is not None
+        applied = [event.action for event in orders.history(order) if event.outcome == "applied"]
+        assert applied.index("accepted") < applied.index("shipped") < applied.index("delivered")
+        with urllib.request.urlopen(page) as shown:
+            assert f"{order_no[1]}  web      delivered" in shown.read().decode()
+    finally:
+        assert running.end(signal.SIGTERM) == 0, running.output
