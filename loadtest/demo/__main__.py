@@ -9,16 +9,19 @@ from pathlib import Path
 
 import click
 
-from loadtest import deployment, ledger_contents, payers, sending, verify
+from loadtest import deployment, handoff_checks, ledger_contents, payers, sending, verify
 from loadtest.demo import plan, report
 from loadtest.demo.drive import drive
 from loadtest.deployment import Deployment
 from loadtest.errors import CannotRun
+from loadtest.handoff import recorder
 from ops.embedded.report import Terminal
 
 _BROKEN, _COULD_NOT_RUN, _INTERRUPTED = 1, 2, 130
 #: Seconds for the sweeper to match early payments, and for the replica to catch up.
 _SETTLE_S = 15.0
+#: Seconds for the worker to hand on what is left by then.
+_HANDED_ON_S = 60.0
 
 
 @click.command(epilog="Exit status: 0 every check holds, 1 one does not, 2 could not run.")
@@ -38,7 +41,8 @@ _SETTLE_S = 15.0
 def main(*, count: int, connections: int, seed: int | None, as_json: bool, keep: bool) -> None:
     """Send orders with their payments to a Tidegate of its own, then compare.
 
-    Starts PostgreSQL with a replica, two Valkeys, one gateway and one worker. A third of the
+    Starts PostgreSQL with a replica, two Valkeys, one gateway, one worker and a warehouse that is
+    told of every change. A third of the
     callbacks is signed by Stripe's own library, the others are simulated: Alipay and a sender of
     Standard Webhooks. A tenth of all messages is sent twice, some payments come before their order,
     some are parts, some too much, some forged; refunds fail, payments are disputed, orders leave in
@@ -87,10 +91,15 @@ async def _send_and_compare(
         settled_s = await ledger_contents.settle(
             deployed.database_url, deployed.replica_url, within_s=_SETTLE_S
         )
+    with reporter.step("waiting for the warehouse"):
+        await handoff_checks.settle(deployed.database_url, deployment.TARGET, within_s=_HANDED_ON_S)
     with reporter.step("comparing"):
-        checks = verify.verify(
-            drawn.history, await ledger_contents.read_from(deployed.database_url)
-        )
+        stored = await ledger_contents.read_from(deployed.database_url)
+        checks = verify.verify(drawn.history, stored)
+        handed_on = await handoff_checks.read_from(deployed.database_url, deployment.TARGET)
+        receipts = recorder.read(deployed.receipts)
+        checks += handoff_checks.verify(handed_on, receipts)
+        checks.append(handoff_checks.paid(stored.orders, receipts))
         primary = await ledger_contents.table_digests(deployed.database_url)
         checks += verify.compare(primary, await ledger_contents.table_digests(deployed.replica_url))
     return report.Findings(
