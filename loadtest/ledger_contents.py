@@ -13,7 +13,7 @@ import msgspec
 #: The tables whose rows must be the same on the replica.
 TABLES = (
     "orders", "order_events", "payments", "refunds", "disputes", "parcels", "waiting", "parked",
-    "outbox", "raw_messages",
+    "outbox", "raw_messages", "order_changes", "deliveries", "delivery_attempts",
 )  # fmt: skip
 
 _POLL_INTERVAL_S = 0.1

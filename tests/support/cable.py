@@ -38,8 +38,8 @@ class Cable:
         """The server's URL with this cable's port in it."""
         assert self._server is not None, "the cable is laid first"
         port = self._server.sockets[0].getsockname()[1]
-        login = self._parts.netloc.rpartition("@")[0]
-        return urlunsplit(self._parts._replace(netloc=f"{login}@127.0.0.1:{port}"))
+        login = "".join(self._parts.netloc.rpartition("@")[:2])
+        return urlunsplit(self._parts._replace(netloc=f"{login}127.0.0.1:{port}"))
 
     def redirect(self, url: str) -> None:
         """Lead new connections to the server of another URL; those that are there are reset."""
