@@ -190,7 +190,8 @@ async def settle(primary_url: str, replica_url: str, *, within_s: float) -> floa
                 break
             await asyncio.sleep(_POLL_INTERVAL_S)
         if replica is not None:
-            written = await primary.fetchval("SELECT pg_current_wal_lsn()::text")
+            # Not what is written so far: what commits without waiting for its flush counts too.
+            written = await primary.fetchval("SELECT pg_current_wal_insert_lsn()::text")
             while time.monotonic() - began_s < within_s:
                 replayed = "SELECT pg_last_wal_replay_lsn() >= $1::text::pg_lsn"
                 if await replica.fetchval(replayed, written):
