@@ -122,6 +122,16 @@ class HttpClient:
         content = {"Content-Type": "application/json", **(headers or {})}
         return await self.post(url, msgspec.json.encode(value), headers=content)
 
+    async def reach(self, url: str) -> None:
+        """Connect as for a call, and send nothing. Raises ``CallFailed``."""
+        host, to = self._destination(url)
+        pool = self._pools.get(host) or self._opened(host, to)
+        try:
+            async with asyncio.timeout(self._call_s):
+                await pool.reach()
+        except TimeoutError as exc:
+            raise CallFailed(f"no connection within {self._call_s:g} s") from exc
+
     async def close(self) -> None:
         """Abandon the calls that are running."""
         self._is_closed = True
@@ -130,7 +140,7 @@ class HttpClient:
         self._pools.clear()
         await self._lookup.close()
 
-    async def _call(self, method: str, url: str, body: bytes, fields: str) -> Answer:
+    def _destination(self, url: str) -> tuple[_Host, Destination]:
         if self._is_closed:
             raise CallFailed("the client is closed")
         try:
@@ -139,7 +149,10 @@ class HttpClient:
             raise CallFailed(str(exc)) from exc
         if self._is_https_only and not to.is_tls:
             raise CallFailed("not https")
-        host = (to.is_tls, to.host, to.port)
+        return (to.is_tls, to.host, to.port), to
+
+    async def _call(self, method: str, url: str, body: bytes, fields: str) -> Answer:
+        host, to = self._destination(url)
         head = (
             f"{method} {to.target} HTTP/1.1\r\nHost: {to.authority}\r\n{self._fields}{fields}\r\n"
         )

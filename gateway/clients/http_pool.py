@@ -67,6 +67,10 @@ class HostPool:
         finally:
             self._calls -= 1
 
+    async def reach(self) -> None:
+        """Open a connection, and keep it where connections are kept. Raises ``CallFailed``."""
+        self._release(await self._connect())
+
     def close(self) -> None:
         """Close every connection; calls that wait for one, or for an answer, fail."""
         self._is_closed = True

@@ -87,6 +87,14 @@ class WebhookSender:
             return SendResult("failed", reason=str(exc))
         return self._judged(answer)
 
+    async def reach(self) -> str:
+        """Connect and send nothing; return why that failed, or an empty text."""
+        try:
+            await self._client.reach(self._url)
+        except CallFailed as exc:
+            return str(exc)
+        return ""
+
     async def close(self) -> None:
         """Abandon what is being sent: those calls fail."""
         await self._client.close()

@@ -12,7 +12,7 @@ from gateway.runtime import settings_source
 from gateway.runtime.settings import Settings, SettingsError
 from gateway.stores.postgres.errors import translated
 from ops import connections, failures
-from ops.doctor import journal_server, machine, postgres, redis_server, replicas, secrets
+from ops.doctor import journal_server, machine, postgres, redis_server, replicas, secrets, targets
 from ops.doctor.findings import Finding, fail
 
 #: Seconds for all checks of Postgres and its replicas.
@@ -36,6 +36,7 @@ async def look(environ: Mapping[str, str], now: datetime) -> list[Finding]:
         *secrets.accounts(loaded, environ),
         *secrets.inventory(loaded, environ),
     ]
+    found += await targets.targets(loaded, environ)
     found += await _postgres(loaded, now)
     found += await redis_server.redis_server(loaded)
     found += await journal_server.journal_server(loaded)
