@@ -13,7 +13,9 @@ from msgspec import Struct
 from gateway.domain import channels
 from gateway.domain.channels import Policies
 from gateway.domain.errors import Unavailable
+from gateway.domain.screening import Screening
 from gateway.intake import channel_policies
+from gateway.intake import screening as configured_rules
 from gateway.intake.accept import Intake
 from gateway.intake.batch_writer import BatchWriter
 from gateway.intake.committer import Committer
@@ -77,11 +79,14 @@ class Stores(Struct):
 class Gateway(Struct):
     """The parts of a process: the intake, what protects it from overload, and the stores."""
 
-    #: As they were at the start. What a reload can change is read from ``limits`` and ``policies``.
+    #: As they were at the start. What a reload can change is read from ``limits``,
+    #: ``policies`` and ``rules``.
     settings: Settings
     limits: Live[Limits]
     #: The rules of each channel, that ``intake`` goes by.
     policies: Live[Policies]
+    #: The screening rules that orders are tried against.
+    rules: Live[Screening]
     clock: Clock
     new_id: UUIDv7
     stores: Stores
@@ -169,6 +174,7 @@ async def open_gateway(settings: Settings, *, clock: Clock | None = None) -> Asy
         stack.push_async_callback(outbox_signal.close)
         new_id = UUIDv7()
         policies: Live[Policies] = Live(channel_policies.of(settings))
+        rules = Live(configured_rules.load(settings))
         ledger = Ledger(
             pool=stores.primary,
             sealer=stores.sealer,
@@ -176,6 +182,7 @@ async def open_gateway(settings: Settings, *, clock: Clock | None = None) -> Asy
             is_late=False,
             takes_parts=channels.takes_parts(policies),
             staged=outbox_signal.staged,
+            rules=rules,
         )
         writer = batch_writer(ledger, journal, clock=clock, settings=settings)
         committer = Committer(
@@ -216,6 +223,7 @@ async def open_gateway(settings: Settings, *, clock: Clock | None = None) -> Asy
             settings=settings,
             limits=limits,
             policies=policies,
+            rules=rules,
             clock=clock,
             new_id=new_id,
             stores=stores,

@@ -97,6 +97,7 @@ async def _work(settings: Settings, load: Callable[[], Settings], hangups: Hangu
         configuration = WorkerConfiguration(
             settings=settings,
             policies=gateway.policies,
+            rules=gateway.rules,
             targets=targets,
             signal=gateway.outbox_signal,
             make_sender=_make_sender(gateway),
@@ -309,6 +310,7 @@ def _drainer(gateway: Gateway, rounds: Rounds) -> Drainer:
         is_late=True,
         takes_parts=channels.takes_parts(gateway.policies),
         staged=gateway.outbox_signal.staged,
+        rules=gateway.rules,
     )
     committer = Committer(
         writer=batch_writer(ledger, None, clock=gateway.clock, settings=settings),

@@ -34,9 +34,11 @@ HOLDS: dict[Hold, HoldRule] = {
     "amount_mismatch": HoldRule(_EVERYTHING, "the payment that does not fit is refunded in full"),
     "by_person": HoldRule(_EVERYTHING, "a person releases the order"),
     "suspected_brushing": HoldRule(_EVERYTHING, "a person releases the order"),
+    "screened": HoldRule(_EVERYTHING, "a person releases the order"),
     "lookalike": HoldRule(_EVERYTHING, "a person releases the order"),
     "duplicate_payment": HoldRule(frozenset(), "one of the payments is refunded"),
     "overpaid": HoldRule(frozenset(), "the surplus is refunded"),
+    "screened_note": HoldRule(frozenset(), "a person releases the order"),
 }
 
 

@@ -2,7 +2,7 @@
 
 from datetime import datetime
 from decimal import Decimal
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta, Struct
@@ -75,6 +75,34 @@ class AcceptanceView(Struct, frozen=True):
     accepted_at: At
 
 
+class FindingView(Struct, frozen=True):
+    """What a screening rule did to the order when it was placed, and by which values."""
+
+    rule: str
+    kind: str
+    outcome: Annotated[
+        Literal["held", "noted", "released", "routed"],
+        Meta(
+            description="`held`: kept from the warehouse until a person releases it; `noted`: "
+            "shown to a person; `released`: would have been held, and another rule ended that."
+        ),
+    ]
+    values: Annotated[
+        dict[str, Any], Meta(description="What the rule went by; private values masked.")
+    ] = {}
+    released_by: str | None = None
+
+
+class ScreeningView(Struct, frozen=True):
+    """What the screening rules made of the order when it was placed."""
+
+    findings: list[FindingView]
+    warehouse: Annotated[
+        str | None, Meta(description="The warehouse that a rule chose to send it.")
+    ] = None
+    carrier: Annotated[str | None, Meta(description="The carrier that a rule chose.")] = None
+
+
 class OrderDetail(OrderView, frozen=True):
     """An order in its current state, with its payments, parcels and acceptances."""
 
@@ -85,6 +113,9 @@ class OrderDetail(OrderView, frozen=True):
     payments: list[PaymentView]
     parcels: list[ParcelView]
     acceptances: list[AcceptanceView]
+    screening: Annotated[
+        ScreeningView | None, Meta(description="Null where no screening rule said anything.")
+    ]
 
 
 class StoredDispute(Struct, frozen=True):
@@ -120,6 +151,7 @@ class StoredDetails(Struct, frozen=True):
     parcels: list[ParcelView]
     aliases: list[str]
     acceptances: list[AcceptanceView]
+    screening: ScreeningView | None = None
 
 
 def detail(order: StoredOrder, details: StoredDetails, *, in_clear: bool) -> OrderDetail:
@@ -131,6 +163,7 @@ def detail(order: StoredOrder, details: StoredDetails, *, in_clear: bool) -> Ord
         payments=[_payment(each) for each in details.payments],
         parcels=details.parcels or _parcel_of_before(order),
         acceptances=details.acceptances,
+        screening=details.screening,
     )
 
 
@@ -181,3 +214,4 @@ def _parcel_of_before(order: StoredOrder) -> list[ParcelView]:
 decode_payments = msgspec.json.Decoder(list[StoredPayment]).decode
 decode_acceptances = msgspec.json.Decoder(list[AcceptanceView]).decode
 decode_parcels = msgspec.json.Decoder(list[ParcelView]).decode
+decode_screening = msgspec.json.Decoder(ScreeningView).decode

@@ -19,6 +19,8 @@ Status = Literal[
 Hold = Literal[
     "lookalike",
     "suspected_brushing",
+    "screened",
+    "screened_note",
     "by_person",
     "disputed",
     "refund_owed",
@@ -29,6 +31,7 @@ Hold = Literal[
 
 ITEMS_MAX = 200
 QUANTITY_MAX = 100_000
+WEIGHT_G_MAX = 10_000_000
 ATTRIBUTES_MAX = 50
 ATTRIBUTES_BYTES_MAX = 8192
 
@@ -91,6 +94,10 @@ class Item(Struct, frozen=True, forbid_unknown_fields=True):
         Annotated[Decimal, _money("Its share of `amounts.tax`; none where it is missing.", "9.95")]
         | UnsetType
     ) = UNSET
+    weight_g: Annotated[
+        Annotated[int, Meta(ge=0, le=WEIGHT_G_MAX)] | UnsetType,
+        Meta(description="What one piece weighs, in grams; for the choice of a carrier."),
+    ] = UNSET
 
 
 class Amounts(Struct, frozen=True, forbid_unknown_fields=True):

@@ -60,6 +60,7 @@ class ItemView(Struct, frozen=True):
     unit_price: Amount
     discount: Amount = "0"
     tax: Amount = "0"
+    weight_g: int | None = None
 
 
 class AmountsView(Struct, frozen=True):

@@ -1,7 +1,7 @@
 """What a reload changes: the difference of two configurations, by names, and never a secret.
 
-Pure. Accounts, channels, targets, limits and secrets change while the process runs. Everything else
-that differs needs a restart: it is named, and nothing of it changes.
+Pure. Accounts, channels, targets, rules, limits and secrets change while the process runs.
+Everything else that differs needs a restart: it is named, and nothing of it changes.
 """
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -14,13 +14,16 @@ from msgspec import Struct
 from gateway.runtime import settings_checks
 from gateway.runtime.live import Limits
 from gateway.runtime.settings import Account, Channel, Settings
+from gateway.runtime.settings_rules import Rule
 from gateway.runtime.settings_targets import Target
 
 T = TypeVar("T")
 
 #: Every setting that a reload can change. ``accounts``, ``targets`` and ``inventory_token`` change
 #: also where the file names the same secret as before, which reads differently now.
-LIVE = frozenset({"accounts", "channels", "targets", "inventory_token", *Limits.__struct_fields__})
+LIVE = frozenset(
+    {"accounts", "channels", "targets", "rules", "inventory_token", *Limits.__struct_fields__}
+)
 
 
 class ConfiguredAccount(Struct, frozen=True):
@@ -49,6 +52,8 @@ class Configuration(Struct, frozen=True):
     inventory_token: bytes = b""
     #: By name; of a worker alone.
     targets: Mapping[str, ConfiguredTarget] = {}
+    #: Of each rule that reads files, by its name: the digest of what they held.
+    rule_files: Mapping[str, bytes] = {}
 
 
 class Plan(Struct, frozen=True):
@@ -59,6 +64,8 @@ class Plan(Struct, frozen=True):
     limits: Sequence[str] = ()
     secrets: Sequence[str] = ()
     targets: Sequence[str] = ()
+    #: Screening rules.
+    rules: Sequence[str] = ()
     #: The settings that differ and stay as they are.
     needs_restart: Sequence[str] = ()
 
@@ -70,6 +77,7 @@ class Plan(Struct, frozen=True):
             "limits": self.limits,
             "secrets": self.secrets,
             "targets": self.targets,
+            "rules": self.rules,
         }
         found = [f"{name} {', '.join(changes)}" for name, changes in parts.items() if changes]
         return "; ".join(found) or "nothing"
@@ -98,6 +106,7 @@ def plan(before: Configuration, after: Configuration, *, limits: Collection[str]
         ],
         secrets=[] if before.inventory_token == after.inventory_token else ["~ inventory_token"],
         targets=_changes(before.targets, after.targets, _target_differences),
+        rules=_rule_changes(before, after),
         needs_restart=[
             name
             for name in Settings.__struct_fields__
@@ -135,6 +144,23 @@ def _account_differences(before: ConfiguredAccount, after: ConfiguredAccount) ->
         yield "channels"
     if before.account.is_test != after.account.is_test:
         yield "is_test"
+
+
+def _rule_changes(before: Configuration, after: Configuration) -> list[str]:
+    """Return what changes of the rules, by the names of keys: values may be private."""
+
+    def differences(old: Rule, new: Rule) -> Iterator[str]:
+        yield from (key for key in Rule.__struct_fields__ if getattr(old, key) != getattr(new, key))
+        if before.rule_files.get(old.name) != after.rule_files.get(new.name):
+            yield "what its files hold"
+
+    old = {rule.name: rule for rule in before.settings.rules}
+    new = {rule.name: rule for rule in after.settings.rules}
+    found = _changes(old, new, differences)
+    kept = [name for name in new if name in old]
+    if kept != [name for name in old if name in new]:
+        found.append("~ their order")
+    return found
 
 
 def _target_differences(before: ConfiguredTarget, after: ConfiguredTarget) -> Iterator[str]:

@@ -2,7 +2,8 @@
 
 A setting ``drain_s`` is the environment variable ``TIDEGATE_DRAIN_S`` or the key ``drain_s``
 of the file that ``TIDEGATE_CONFIG`` names (``./tidegate.toml`` where it is not set and the
-file exists). The environment wins. Channels, provider accounts and targets live in the file.
+file exists). The environment wins. Channels, provider accounts, targets and rules live
+in the file.
 A wrong or contradictory set raises ``SettingsError``: nothing starts on half a configuration.
 ``settings_source`` reads them, ``settings_checks`` finds contradictions.
 """
@@ -15,9 +16,10 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta, Struct
 
-from gateway.runtime import file_faults
+from gateway.runtime import file_faults, settings_rules
 from gateway.runtime.settings_alerts import AlertChannel, AlertSetting
 from gateway.runtime.settings_exceptions import ExceptionPolicy
+from gateway.runtime.settings_rules import Rule
 from gateway.runtime.settings_targets import Target
 
 ENV_PREFIX = "TIDEGATE_"
@@ -315,10 +317,15 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     alert_channels: list[AlertChannel] = []
     #: What differs from the rules of alerts as they are by themselves.
     alerts: list[AlertSetting] = []
+    #: Screening rules that every order is tried against when it is stored; none by default. See the
+    #: guide to screening.
+    rules: list[Rule] = []
 
 
 #: Settings that are tables, each of which the file alone has.
-FILE_ONLY = frozenset({"channels", "accounts", "targets", "exceptions", "alert_channels", "alerts"})
+FILE_ONLY = frozenset(
+    {"channels", "accounts", "targets", "exceptions", "alert_channels", "alerts", "rules"}
+)
 
 
 def secret(reference: str, environ: Mapping[str, str] | None = None) -> str:
@@ -359,4 +366,5 @@ def shown(settings: Settings) -> dict[str, Any]:
         # It may hold a password.
         if target["kind"] == "redis_stream":
             target["url"] = "configured"
+    plain["rules"] = [settings_rules.shown(rule) for rule in settings.rules]
     return plain

@@ -1,6 +1,6 @@
 """Settings that contradict each other, or name what is not there."""
 
-from gateway.runtime import addresses, settings_targets, zones
+from gateway.runtime import addresses, settings_rules, settings_targets, zones
 from gateway.runtime.settings import Settings, SettingsError
 
 
@@ -18,6 +18,8 @@ def check(settings: Settings) -> None:
         if unknown := set(account.channels) - set(names):
             raise SettingsError(f"{label} names unknown channels {', '.join(sorted(unknown))}")
     for fault in settings_targets.faults(settings.targets, names):
+        raise SettingsError(fault)
+    for fault in settings_rules.faults(settings.rules, names):
         raise SettingsError(fault)
     if settings.database_pool_max < 2 * settings.batches_in_flight + 3:
         raise SettingsError(

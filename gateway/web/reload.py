@@ -5,7 +5,9 @@ from collections.abc import Callable
 from msgspec import Struct
 
 from gateway.clients.inventory import HttpInventory
+from gateway.domain.screening import Screening
 from gateway.intake import channel_policies
+from gateway.intake import screening as configured_rules
 from gateway.overload import rate_limit
 from gateway.runtime import live, reload_plan
 from gateway.runtime.live import Limits, Live
@@ -28,6 +30,7 @@ class ReadConfiguration(Struct, frozen=True):
     settings: Settings
     accounts: Accounts
     inventory_token: str
+    rules: Screening
 
     def __repr__(self) -> str:
         """Return no values: a representation may end up in logs."""
@@ -35,7 +38,7 @@ class ReadConfiguration(Struct, frozen=True):
 
 
 class GatewayConfiguration:
-    """Replaces accounts, channels, limits and secrets of a running gateway process."""
+    """Replaces accounts, channels, rules, limits and secrets of a running gateway process."""
 
     def __init__(
         self,
@@ -63,6 +66,7 @@ class GatewayConfiguration:
             settings=settings,
             accounts=provider_accounts.build(settings, before=self._accounts.now),
             inventory_token=wiring.inventory_token(settings),
+            rules=configured_rules.load(settings),
         )
 
     def apply(self, read: ReadConfiguration) -> Plan:
@@ -70,8 +74,10 @@ class GatewayConfiguration:
         gateway = self._gateway
         # First everything that can fail, beside what is in use.
         plan = reload_plan.plan(
-            _configuration(self._settings, self._accounts.now, self._inventory.token),
-            _configuration(read.loaded, read.accounts, read.inventory_token),
+            _configuration(
+                self._settings, self._accounts.now, self._inventory.token, gateway.rules.now
+            ),
+            _configuration(read.loaded, read.accounts, read.inventory_token, read.rules),
             limits=Limits.__struct_fields__,
         )
         limits, policies = live.limits(read.settings), channel_policies.of(read.settings)
@@ -84,6 +90,7 @@ class GatewayConfiguration:
         self._inventory.token = read.inventory_token
         gateway.outbox_signal.is_on = bool(read.settings.targets)
         gateway.policies.now = policies
+        gateway.rules.now = read.rules
         gateway.limits.now = limits
         now_s = gateway.clock.monotonic_s()
         gateway.key_rate_limits.change(
@@ -95,9 +102,12 @@ class GatewayConfiguration:
         return plan
 
 
-def _configuration(settings: Settings, accounts: Accounts, token: str) -> Configuration:
+def _configuration(
+    settings: Settings, accounts: Accounts, token: str, rules: Screening
+) -> Configuration:
     return Configuration(
         settings=settings,
         accounts=provider_accounts.configured(accounts),
         inventory_token=reload_plan.digest(token),
+        rule_files=rules.files,
     )

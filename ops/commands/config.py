@@ -76,6 +76,18 @@ _EXAMPLE_TAIL = """\
 #name = "parked"
 #threshold = 10
 #channels = ["ops-chat"]
+
+# Screening rules that every order is tried against: `tidegate rules check` reads them.
+#[[rules]]
+#name = "blocked-phones"
+#kind = "blocked"
+#phones = ["+8613800138000", "+86170*"]
+
+#[[rules]]
+#name = "five-an-hour"
+#kind = "limit"
+#orders_max = 4
+#window_s = 3600
 """
 
 

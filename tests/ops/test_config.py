@@ -139,6 +139,9 @@ def test_the_example_shows_the_true_default_of_every_setting(bare: Cli, tmp_path
     assert (loaded.alert_channels.pop().kind, loaded.alerts.pop().name) == ("feishu", "parked")
     policy = loaded.exceptions.pop()
     assert (policy.name, policy.owner) == ("dispute", "finance")
+    rules = {rule.name: rule.kind for rule in loaded.rules}
+    assert rules == {"blocked-phones": "blocked", "five-an-hour": "limit"}
+    loaded.rules.clear()
     assert loaded == settings.Settings(database_url=loaded.database_url)
     for name in effective.defaults():
         assert name in live

@@ -57,7 +57,7 @@ def test_everything_that_changes_is_in_one_line() -> None:
 
 def test_without_a_change_nothing_is_said() -> None:
     same = configured(account("main"))
-    assert planned(same, same) == Plan([], [], [], [], [], [])
+    assert planned(same, same) == Plan([], [], [], [], [], [], [])
     assert planned(same, same).text() == "nothing"
 
 

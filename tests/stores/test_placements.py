@@ -163,6 +163,7 @@ async def test_what_looked_like_another_and_is_out_of_stock_is_not_stored_after_
         sealer=gateway.stores.sealer,
         new_id=gateway.new_id,
         is_late=False,
+        rules=gateway.rules,
     )
     answer = await placements._judge_locked(missing(placement(gateway, like(2))))
     assert answer is not None

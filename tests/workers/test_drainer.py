@@ -187,6 +187,7 @@ async def test_an_order_of_a_channel_that_a_reload_brought_is_drained(
         targets=Targets({}),
         signal=gateway.outbox_signal,
         make_sender=lambda _: Receiver(),
+        rules=gateway.rules,
         load=lambda: loaded,
     )
     plan = configuration.apply(configuration.read())

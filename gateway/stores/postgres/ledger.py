@@ -10,6 +10,8 @@ from gateway.domain import events, messages, placing
 from gateway.domain.folding import Rules
 from gateway.domain.following import Done, Entry, FollowUp
 from gateway.domain.placing import Placement
+from gateway.domain.screening import NO_RULES, Screening
+from gateway.runtime.live import Live
 from gateway.stores.postgres import errors, placements
 from gateway.stores.postgres.followups import FollowUps
 from gateway.stores.postgres.messages import Messages
@@ -28,6 +30,7 @@ class Ledger:
     were journaled before, so the windows of orders are judged by when each was received.
     ``takes_parts``: whether several payments of an order of this channel add up. ``staged``: called
     after each commit that may have staged something; it returns at once and never raises.
+    ``rules``: the screening rules of now, that every order is tried against when it is stored.
     """
 
     bad_row = errors.BadRow
@@ -41,6 +44,7 @@ class Ledger:
         is_late: bool,
         takes_parts: Callable[[str], bool] = lambda channel: True,
         staged: Callable[[], None] = lambda: None,
+        rules: Live[Screening] | None = None,
     ) -> None:
         self._pool = pool
         self._sealer = sealer
@@ -48,7 +52,13 @@ class Ledger:
         self._is_late = is_late
         self._staged = staged
         self._messages = Messages(pool=pool, sealer=sealer)
-        placements_ = Placements(pool=pool, sealer=sealer, new_id=new_id, is_late=is_late)
+        placements_ = Placements(
+            pool=pool,
+            sealer=sealer,
+            new_id=new_id,
+            is_late=is_late,
+            rules=rules or Live(NO_RULES),
+        )
         follow_ups = FollowUps(
             pool=pool,
             sealer=sealer,

@@ -115,11 +115,12 @@ class Maintenance:
         return dropped
 
     async def delete_expired_windows(self) -> int:
-        """Delete fingerprints and velocity counts whose window has ended; return the row count."""
+        """Delete fingerprints and counts whose window has ended; return the row count."""
+        deleted = 0
         with errors.translated():
-            return await self._in_batches(
-                sql("delete_expired_fingerprints")
-            ) + await self._in_batches(sql("delete_expired_velocity"))
+            for what in ("fingerprints", "velocity", "purchases"):
+                deleted += await self._in_batches(sql(f"delete_expired_{what}"))
+        return deleted
 
     async def delete_rejected_callbacks(self, before: datetime, rows_max: int) -> int:
         """Delete rejected callbacks from before a time, then the oldest beyond ``rows_max``."""

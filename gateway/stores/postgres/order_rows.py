@@ -11,6 +11,7 @@ from gateway.domain.order_details import (
     decode_acceptances,
     decode_parcels,
     decode_payments,
+    decode_screening,
 )
 from gateway.domain.orders import Private
 from gateway.domain.views import ItemView, StoredOrder
@@ -38,6 +39,7 @@ class OrderRows:
             decode_parcels(record["parcels"]),
             list(record["aliases"]),
             decode_acceptances(record["acceptances"]),
+            None if record["screening"] is None else decode_screening(record["screening"]),
         )
         return self._stored(record), details
 

@@ -10,7 +10,7 @@ they were received, and they are looked up before they are stored: by now the fi
 order that looks like them may have been deleted.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -28,12 +28,14 @@ from gateway.domain.placing import (
     Placed,
     Placement,
 )
+from gateway.domain.screening import Screened, Screening
 from gateway.runtime import retry
-from gateway.stores.postgres import errors, told_terms
+from gateway.runtime.live import Live
+from gateway.stores.postgres import errors, placement_screening, told_terms
+from gateway.stores.postgres.placement_screening import PlacementScreening
 from gateway.stores.postgres.statements import sql
 from gateway.stores.sealing import Sealer
 
-_PLACE = sql("place")
 _FIND_MATCHES = sql("find_matches")
 _LOCK_FINGERPRINT = sql("lock_fingerprint")
 _DELETE_ORPHAN_FINGERPRINT = sql("delete_orphan_fingerprint")
@@ -68,11 +70,13 @@ class Placements:
         sealer: Sealer,
         new_id: Callable[[], UUID],
         is_late: bool,
+        rules: Live[Screening],
     ) -> None:
         self._pool = pool
         self._sealer = sealer
         self._new_id = new_id
         self._is_late = is_late
+        self._screener = PlacementScreening(rules=rules, phone_index=sealer.phone_index)
 
     async def place(self, batch: Sequence[Placement]) -> list[Result]:
         """Store a batch; return an answer for each placement, in order, all of it committed.
@@ -81,7 +85,8 @@ class Placements:
         ``Unavailable`` when it is not known whether it was: repeating the batch is harmless.
         """
         answers: dict[int, Result] = {}
-        first, again = _without_clashes(batch)
+        screened = self._screener.screened(batch)
+        first, again = _without_clashes(batch, screened)
         if any(placement.stock == "missing" for placement in batch):
             # Out of stock: not to be stored, only looked up, for it may be a repeat.
             again += [n for n in first if batch[n].stock == "missing"]
@@ -89,7 +94,7 @@ class Placements:
         if self._is_late:
             first, known = await self._without_matches(batch, first)
             again += known
-        stored = await self._insert_retrying([batch[n] for n in first])
+        stored = await self._insert_retrying([batch[n] for n in first], screened)
         for n in first:
             if (placed := stored.get(batch[n].id)) is not None:
                 answers[n] = placed
@@ -121,17 +126,20 @@ class Placements:
         known = [n for n, met in zip(positions, found, strict=True) if met != nothing]
         return new, known
 
-    async def _insert_retrying(self, batch: Sequence[Placement]) -> dict[UUID, Placed]:
+    async def _insert_retrying(
+        self, batch: Sequence[Placement], screened: Mapping[UUID, Screened]
+    ) -> dict[UUID, Placed]:
         if not batch:
             return {}
         batch = sorted(batch, key=_by_lookalike)
         with errors.translated():
             rows = self._rows([(placement, None, False) for placement in batch])
+        place, handed = placement_screening.statement(batch, screened)
         for attempt in range(_TRIES_MAX):
             try:
                 with errors.translated():
                     async with self._pool.acquire() as connection:
-                        records = await connection.fetch(_PLACE, rows, self._is_late, None)
+                        records = await connection.fetch(place, rows, self._is_late, None, *handed)
                 return _placed(records, batch)
             except errors.Contended:
                 await retry.jitter(attempt)
@@ -214,9 +222,12 @@ class Placements:
                 # It looked like another a moment ago, and that window has ended.
                 return placing.out_of_stock(placement)
             # Stored beside a fingerprint that is locked here; where there is none, it is claimed.
-            rows = self._rows([(placement, verdict.hold, is_held and not was_orphan)])
+            hold, released = self._screener.held(placement, verdict)
+            rows = self._rows([(placement, hold, is_held and not was_orphan)])
             looks = [f"looks like order {verdict.resembles}"] if verdict.resembles else None
-            records = await connection.fetch(_PLACE, rows, self._is_late, looks)
+            screened = self._screener.screened([placement])
+            place, handed = placement_screening.statement([placement], screened, *released)
+            records = await connection.fetch(place, rows, self._is_late, looks, *handed)
             return _placed(records, [placement]).get(placement.id)
 
     async def _add_alias(
@@ -305,7 +316,9 @@ class Placements:
         return rows
 
 
-def _without_clashes(batch: Sequence[Placement]) -> tuple[list[int], list[int]]:
+def _without_clashes(
+    batch: Sequence[Placement], screened: Mapping[UUID, Screened]
+) -> tuple[list[int], list[int]]:
     """Split positions: rows that share no key with one before them, and the rest."""
     seen: set[object] = set()
     first: list[int] = []
@@ -318,6 +331,9 @@ def _without_clashes(batch: Sequence[Placement]) -> tuple[list[int], list[int]]:
         ]  # fmt: skip
         if placement.request_id is not None:
             keys.append((channel, placement.request_id, True))
+        if placement.id in screened:
+            # One purchase of each count in a batch: the next waits for its lock and sees it.
+            keys += [limit.key for limit in screened[placement.id].limits]
         if seen.isdisjoint(keys):
             first.append(n)
         else:

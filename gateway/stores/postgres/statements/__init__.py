@@ -21,3 +21,11 @@ _SQL = {
 def sql(name: str) -> str:
     """Return the statement ``name``. Raises KeyError for one that does not exist."""
     return _SQL[name]
+
+
+def sql_without(name: str, part: str) -> str:
+    """Return the statement ``name`` without what stands between ``-- part {`` and ``-- }``.
+
+    So a feature that nobody has configured costs nothing. Raises ``KeyError`` for another name.
+    """
+    return re.sub(rf"(?m)^-- {part} \{{\n(?:.*\n)*?^-- \}}\n", "", _SQL[name])

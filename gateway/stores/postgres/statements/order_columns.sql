@@ -5,7 +5,7 @@ o.id, o.channel, o.order_no, o.status, o.version, o.hold, o.is_test, o.buyer_id,
        o.payable, o.paid, o.refunded, o.country, o.province, o.city, o.district, o.private,
        o.carrier, o.tracking_no, o.placed_at, o.received_at, o.updated_at, o.paid_at, o.shipped_at,
        o.completed_at, o.closed_at, o.closed_cause, o.accepted_at,
-       o.pays_on_delivery, o.stock_check, o.platform_state,
+       o.pays_on_delivery, o.stock_check, o.platform_state, o.screening,
        (
            SELECT coalesce(json_agg(
                       json_build_object(

@@ -18,6 +18,10 @@
 -- is in its history, and its outbox row, have that id.
 -- Velocity: the fourth order of one buyer with the same goods within five minutes is held. Where it
 -- looks like another order as well, velocity is the graver reason; the history says both.
+-- Screening: what stands between `-- screening {` and `-- }` is left out of the statement where no
+-- rule says anything of the batch. $4 has what the rules found of its rows, by their position, and
+-- $5 the purchases that rules limit: each is counted under the lock of its count, so that of two
+-- simultaneous orders one is over the limit. A key stands once in a batch.
 WITH input AS MATERIALIZED (
     SELECT *,
            CASE WHEN $2::bool THEN least(received_at, now()) ELSE now() END AS judged_at,
@@ -78,12 +82,81 @@ WITH input AS MATERIALIZED (
                ELSE (v.recent || excluded.recent)[greatest(1, cardinality(v.recent) - 2):]
            END
     RETURNING same_goods, recent
+-- screening {
+), screened AS (
+    SELECT n, hold, document::jsonb AS document FROM unnest($4::placement_screening[])
+), limited AS (
+    SELECT l.*, e.judged_at
+      FROM unnest($5::placement_limit[]) l JOIN entitled e ON e.n = l.n
+), purchased AS (
+    -- As many purchases are kept as tell whether a full window holds one more.
+    INSERT INTO purchases AS p (key, kept, recent, expires_at)
+    SELECT key, 1 + greatest(orders_max, pieces_max), ARRAY[ROW(judged_at, pieces)::purchase],
+           judged_at + window_s * interval '1 second'
+      FROM limited
+           -- After all velocity counts: every batch takes the locks of one table after the other.
+     WHERE (SELECT count(*) FROM counted) IS NOT NULL
+     ORDER BY key
+        ON CONFLICT (key) DO UPDATE
+       SET kept = excluded.kept,
+           expires_at = greatest(p.expires_at, excluded.expires_at),
+           recent = CASE
+               WHEN $2 THEN ARRAY(
+                   SELECT ROW(l.at, l.pieces)::purchase
+                     FROM (
+                              SELECT at, pieces FROM unnest(p.recent || excluded.recent)
+                               ORDER BY at DESC
+                               LIMIT 4 * excluded.kept
+                          ) l
+                    ORDER BY l.at
+               )
+               ELSE (p.recent || excluded.recent)[
+                   greatest(1, cardinality(p.recent) + 2 - excluded.kept):
+               ]
+           END
+    RETURNING key, recent
+), exceeded AS (
+    -- Over the limit: within any window that holds this purchase. Late ones are merged among those
+    -- that were stored before them.
+    SELECT l.n,
+           min(l.hold) AS hold,  -- 'screened' before 'screened_note'
+           jsonb_agg(
+               l.finding::jsonb || jsonb_build_object(
+                   'values', l.finding::jsonb -> 'values'
+                             || jsonb_build_object('orders', w.orders, 'pieces', w.pieces)
+               )
+               ORDER BY l.finding
+           ) AS findings
+      FROM limited l
+      JOIN purchased p ON p.key = l.key
+           CROSS JOIN LATERAL (
+               SELECT max(s.orders) AS orders, max(s.pieces) AS pieces
+                 FROM (
+                          SELECT at,
+                                 count(*) OVER within AS orders,
+                                 sum(pieces) OVER within AS pieces
+                            FROM unnest(p.recent)
+                          WINDOW within AS (
+                              ORDER BY at RANGE BETWEEN CURRENT ROW
+                                   AND l.window_s * interval '1 second' - interval '1 microsecond'
+                                       FOLLOWING
+                          )
+                      ) s
+                WHERE s.at <= l.judged_at
+                  AND s.at > l.judged_at - l.window_s * interval '1 second'
+           ) w
+     WHERE w.orders > l.orders_max OR w.pieces > l.pieces_max
+     GROUP BY l.n
+-- }
 ), placed AS (
     INSERT INTO orders (
         id, channel, order_no, request_id, payload_digest, lookalike, placed_hold, hold, is_test,
         currency, goods, shop_discount, platform_subsidy, freight, payable, buyer_id, country,
         province, city, district, phone_index, items, private, placed_at, received_at, updated_at,
         stock_check, tax, tax_included, status, version, paid_at, platform_state
+-- screening {
+        , screening
+-- }
     )
     SELECT i.id, i.channel, i.order_no, i.request_id, i.payload_digest, i.lookalike,
            h.hold, h.hold, i.is_test, i.currency, i.goods::numeric, i.shop_discount::numeric,
@@ -93,8 +166,20 @@ WITH input AS MATERIALIZED (
            CASE WHEN i.nothing_due_id IS NULL THEN 'pending_payment' ELSE 'paid' END,
            CASE WHEN i.nothing_due_id IS NULL THEN 1 ELSE 2 END,
            CASE WHEN i.nothing_due_id IS NOT NULL THEN i.placed_at END, i.platform_state
+-- screening {
+           , CASE
+                 WHEN x.findings IS NULL THEN r.document
+                 ELSE coalesce(r.document, '{}') || jsonb_build_object(
+                     'findings', coalesce(r.document -> 'findings', '[]') || x.findings
+                 )
+             END
+-- }
       FROM entitled i
       JOIN counted c ON c.same_goods = i.same_goods
+-- screening {
+           LEFT JOIN screened r ON r.n = i.n
+           LEFT JOIN exceeded x ON x.n = i.n
+-- }
            CROSS JOIN LATERAL (
                SELECT CASE
                           WHEN $2 THEN EXISTS (
@@ -108,21 +193,50 @@ WITH input AS MATERIALIZED (
                       END AS is_brushing
            ) b
            CROSS JOIN LATERAL (
-               SELECT CASE WHEN b.is_brushing THEN 'suspected_brushing' ELSE i.hold END AS hold
+               SELECT CASE
+                          WHEN b.is_brushing THEN 'suspected_brushing'
+-- screening {
+                          WHEN 'screened' IN (r.hold, x.hold) THEN 'screened'
+                          WHEN i.hold IS NULL THEN coalesce(r.hold, x.hold)
+-- }
+                          ELSE i.hold
+                      END AS hold
            ) h
      ORDER BY i.channel, i.order_no, i.is_test
         ON CONFLICT DO NOTHING
     RETURNING id, hold
+-- screening {
+              , (
+                  SELECT string_agg(
+                             CASE
+                                 WHEN f ->> 'released_by' IS NULL THEN 'screened by ' || (f ->> 'rule')
+                                 ELSE (f ->> 'rule') || ' released by ' || (f ->> 'released_by')
+                             END,
+                             '; ' ORDER BY n
+                         )
+                    FROM jsonb_array_elements(orders.screening -> 'findings') WITH ORDINALITY t (f, n)
+                   WHERE f ->> 'outcome' <> 'routed'
+              ) AS screened_by
+-- }
 ), history AS (
     INSERT INTO order_events (
         id, order_id, source, source_key, action, from_status, to_status, outcome, reason, detail,
         trigger, occurred_at, received_at
     )
     SELECT i.id, i.id, i.source, i.order_no, 'placed', NULL, 'pending_payment', 'applied', p.hold,
-           CASE WHEN p.hold = 'suspected_brushing'
-                THEN concat_ws('; ', ($3::text[])[i.n], 'four orders of the same goods in five minutes')
-                ELSE ($3::text[])[i.n]
-           END,
+           nullif(
+               concat_ws(
+                   '; ',
+                   ($3::text[])[i.n],
+                   CASE WHEN p.hold = 'suspected_brushing'
+                        THEN 'four orders of the same goods in five minutes'
+                   END
+-- screening {
+                   , p.screened_by
+-- }
+               ),
+               ''
+           ),
            i.trigger, i.placed_at, i.received_at
       FROM input i JOIN placed p ON p.id = i.id
     UNION ALL
@@ -146,11 +260,14 @@ WITH input AS MATERIALIZED (
     SELECT i.id, i.id, 1, 'order.placed', 5, i.received_at
       FROM input i JOIN placed p ON p.id = i.id
     UNION ALL
-    -- Every hold of a placement stops the hand-off: `order.paid` is staged when a person ends it.
+    -- Every hold of a placement but `screened_note` stops the hand-off: `order.paid` is staged when
+    -- a person ends it.
     SELECT i.nothing_due_id, i.id, 2,
-           CASE WHEN p.hold IS NULL THEN 'order.paid' ELSE 'order.changed' END,
-           CASE WHEN p.hold IS NULL THEN 1 ELSE 5 END, i.received_at
-      FROM input i JOIN placed p ON p.id = i.id
+           CASE WHEN m.may_go_on THEN 'order.paid' ELSE 'order.changed' END,
+           CASE WHEN m.may_go_on THEN 1 ELSE 5 END, i.received_at
+      FROM input i
+      JOIN placed p ON p.id = i.id
+           CROSS JOIN LATERAL (SELECT coalesce(p.hold, 'screened_note') = 'screened_note') m (may_go_on)
      WHERE i.nothing_due_id IS NOT NULL
 )
 SELECT i.n,

@@ -1,0 +1,67 @@
+"""What screening adds to the statement that places orders: findings, and purchases to count.
+
+Where rules say nothing of a batch, it is the statement without all that.
+"""
+
+from collections.abc import Mapping, Sequence
+from uuid import UUID
+
+from gateway.domain import orders, screening
+from gateway.domain.placing import Insert, Placement
+from gateway.domain.screening import PhoneIndex, Screened, Screening
+from gateway.runtime.live import Live
+from gateway.stores.postgres.statements import sql, sql_without
+
+_PLACE = sql_without("place", "screening")
+_PLACE_SCREENED = sql("place")
+
+
+class PlacementScreening:
+    """Tries placements against the rules of now."""
+
+    def __init__(self, *, rules: Live[Screening], phone_index: PhoneIndex) -> None:
+        self._rules = rules
+        self._phone_index = phone_index
+
+    def screened(self, batch: Sequence[Placement]) -> dict[UUID, Screened]:
+        """Return what the rules make of a batch, by the ids of the orders that they say it of."""
+        rules = self._rules.now
+        if not rules.rules:
+            return {}
+        made = ((each.id, rules.screen(each, self._phone_index)) for each in batch)
+        return {id_: screened for id_, screened in made if screened is not screening.NOTHING}
+
+    def held(
+        self, placement: Placement, verdict: Insert
+    ) -> tuple[orders.Hold | None, list[screening.Finding]]:
+        """Return the hold of a look-alike, and what a rule says that ends it before it begins."""
+        rules = self._rules.now
+        if verdict.hold == "lookalike" and rules.rules:
+            released = rules.lookalike_released(placement, verdict.resembles)
+            if released is not None:
+                return None, [released]
+        return verdict.hold, []
+
+
+def statement(
+    batch: Sequence[Placement], screened: Mapping[UUID, Screened], *more: screening.Finding
+) -> tuple[str, Sequence[object]]:
+    """Return the statement that stores a batch, and what it is handed of what rules found.
+
+    ``more``: findings of the only order of the batch.
+    """
+    if not screened and not more:
+        return _PLACE, ()
+    found: list[tuple[object, ...]] = []
+    limits: list[tuple[object, ...]] = []
+    for n, placement in enumerate(batch, 1):
+        each = screened.get(placement.id, screening.NOTHING)
+        document = screening.encode(each, *more)
+        if document is not None:
+            found.append((n, each.hold, document))
+        limits += [
+            (n, limit.key, limit.pieces, limit.orders_max, limit.pieces_max, limit.window_s,
+             limit.hold, screening.encode_finding(limit.finding))
+            for limit in each.limits
+        ]  # fmt: skip
+    return _PLACE_SCREENED, (found, limits)
