@@ -9,6 +9,8 @@ from gateway.runtime import reload_plan
 from gateway.runtime.live import Limits
 from gateway.runtime.reload_plan import Configuration, ConfiguredAccount, ConfiguredTarget, Plan
 from gateway.runtime.settings import Account, Channel, Settings, SettingsError
+from gateway.runtime.settings_exceptions import ExceptionPolicy
+from gateway.runtime.settings_rules import Rule
 from gateway.runtime.settings_targets import Target
 
 WEB, APP = Channel("web"), Channel("app")
@@ -150,14 +152,38 @@ def test_every_setting_changes_live_or_needs_a_restart(name: str) -> None:
     if isinstance(value, int | float):
         other = value + 1
     elif isinstance(value, list):
-        other = value[:1]
+        added: dict[str, Any] = {
+            "exceptions": ExceptionPolicy(name="dispute"),
+            "rules": Rule(name="bad", kind="blocked", buyers=["b"]),
+        }
+        other = value[:1] if name not in added else [added[name]]
     after = Configuration(settings=msgspec.structs.replace(before.settings, **{name: other}))
     after = msgspec.structs.replace(
         after, inventory_token=reload_plan.digest("t"), targets={"wms": target("wms")}
     )
     plan = planned(configured(account("main")), after)
     live = {"accounts": plan.accounts, "channels": plan.channels, "inventory_token": plan.secrets}
-    live["targets"] = plan.targets
+    live |= {"targets": plan.targets, "rules": plan.rules}
     found = bool(live.get(name)) or any(line.startswith(f"{name} ") for line in plan.limits)
     assert found == (name in reload_plan.LIVE)
     assert plan.needs_restart == ([] if name in reload_plan.LIVE else [name])
+
+
+def test_rules_are_named_by_their_keys_and_never_by_what_they_hold() -> None:
+    def of(*rules: Rule, **files: bytes) -> Configuration:
+        return Configuration(
+            msgspec.structs.replace(configured().settings, rules=list(rules)), rule_files=files
+        )
+
+    bad = Rule(name="bad", kind="blocked", phones=["+8613800138000"], phones_file="f")
+    worse = msgspec.structs.replace(bad, phones=["+8613800138001"])
+    west = Rule(name="west", kind="route", warehouse="w")
+    for before, after, said in (
+        (of(), of(bad), "rules + bad"),
+        (of(bad), of(), "rules - bad"),
+        (of(bad), of(worse), "rules ~ bad (phones)"),
+        (of(bad, bad=b"1"), of(bad, bad=b"2"), "rules ~ bad (what its files hold)"),
+        (of(bad, west), of(west, bad), "rules ~ their order"),
+        (of(bad, west), of(bad, west), "nothing"),
+    ):
+        assert planned(before, after).text() == said
