@@ -9,7 +9,6 @@ from gateway.runtime import reload_plan
 from gateway.runtime.live import Limits
 from gateway.runtime.reload_plan import Configuration, ConfiguredAccount, ConfiguredTarget, Plan
 from gateway.runtime.settings import Account, Channel, Settings, SettingsError
-from gateway.runtime.settings_exceptions import ExceptionPolicy
 from gateway.runtime.settings_rules import Rule
 from gateway.runtime.settings_targets import Target
 
@@ -152,11 +151,8 @@ def test_every_setting_changes_live_or_needs_a_restart(name: str) -> None:
     if isinstance(value, int | float):
         other = value + 1
     elif isinstance(value, list):
-        added: dict[str, Any] = {
-            "exceptions": ExceptionPolicy(name="dispute"),
-            "rules": Rule(name="bad", kind="blocked", buyers=["b"]),
-        }
-        other = value[:1] if name not in added else [added[name]]
+        rule = Rule(name="bad", kind="blocked", buyers=["b"])
+        other = value[:1] or ([rule] if name == "rules" else ["another"])
     after = Configuration(settings=msgspec.structs.replace(before.settings, **{name: other}))
     after = msgspec.structs.replace(
         after, inventory_token=reload_plan.digest("t"), targets={"wms": target("wms")}
