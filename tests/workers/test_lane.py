@@ -136,6 +136,7 @@ async def test_a_reload_brings_targets_changes_them_and_takes_them_away(
     configuration = WorkerConfiguration(
         settings=gateway.settings,
         policies=gateway.policies,
+        rules=gateway.rules,
         targets=to,
         signal=gateway.outbox_signal,
         make_sender=make,
