@@ -7,7 +7,7 @@ from gateway.domain.orders import Status, Submission
 from gateway.domain.remarks import RemarkChange
 from gateway.web import apis
 from gateway.web.handlers.exports import ExportHandler
-from gateway.web.handlers.order_filter import LIMIT_MAX, SCAN_DAYS_MAX
+from gateway.web.handlers.order_filter import LIMIT_MAX, PROVIDER_SCAN_DAYS_MAX, SCAN_DAYS_MAX
 from gateway.web.handlers.orders import OrderHandler, OrderResult
 from gateway.web.handlers.queries import History, OrderPage, QueryHandler
 from gateway.web.handlers.remarks import RemarkHandler
@@ -25,10 +25,11 @@ _AGE = Header(
     "was acknowledged at least this many seconds ago.",
 )
 #: Of a filter that no index serves.
-_BOUNDED = (
-    f"Together with a time of `placed_` or `paid_` of at most {SCAN_DAYS_MAX} days, or with what "
-    "finds few orders: `order_no`, `phone`, `tracking_no`, `transaction_id`."
+_BOUND = (
+    "Together with a time of `placed_` or `paid_` of at most {} days, or with what finds few "
+    "orders: `order_no`, `phone`, `tracking_no`, `transaction_id`."
 )
+_BOUNDED = _BOUND.format(SCAN_DAYS_MAX)
 _FILTERS = [
     Parameter("channel", "query", _TEXT, "Orders of this channel."),
     Parameter("order_no", "query", _TEXT, "Orders with this order number, or this alias."),
@@ -70,7 +71,12 @@ _FILTERS = [
         _TEXT,
         "The order of a payment with this number, be it any that its provider has for it.",
     ),
-    Parameter("provider", "query", _TEXT, f"Orders with a payment of this provider. {_BOUNDED}"),
+    Parameter(
+        "provider",
+        "query",
+        _TEXT,
+        f"Orders with a payment of this provider. {_BOUND.format(PROVIDER_SCAN_DAYS_MAX)}",
+    ),
     Parameter("buyer_id", "query", _TEXT, f"Orders of this buyer. {_BOUNDED}"),
     Parameter(
         "region",

@@ -12,6 +12,7 @@ import pytest
 from gateway.runtime.settings import Settings
 from gateway.stores.postgres import change_feed
 from gateway.stores.postgres.change_feed import MARGIN, ChangeFeed, ChangePage, ChangesNotKept
+from gateway.stores.postgres.relay import OutboxRow, RelayStore
 from gateway.stores.postgres.replicas import Answer, Readers
 from gateway.wiring import Gateway
 from ops.embedded.cluster import Servers
@@ -20,24 +21,24 @@ from tests.stores.support import Database, submit, tell
 from tests.stores.test_readers import paused_replay
 from tests.support.patience import HANG_S, until
 
-#: What a relay does, as far as the feed is concerned: at most $1 rows of the outbox.
-_RELAY = """
-WITH taken AS (
-    DELETE FROM outbox
-     WHERE position = ANY (ARRAY(SELECT position FROM outbox ORDER BY position LIMIT $1))
-    RETURNING *
-)
+
+async def relay(ledger: Database) -> None:
+    """Move all that is in the outbox into the feed, as a worker does."""
+    store = RelayStore(pool=ledger)
+    while await ledger.fetchval("SELECT 1 FROM outbox LIMIT 1"):
+        await store.move(1000, _nobody)
+
+
+def _nobody(row: OutboxRow) -> Sequence[str]:
+    return ()
+
+
+#: Append one row of the outbox, the first or the last, without the lock of a relay.
+_APPEND = """
 INSERT INTO order_changes
-SELECT nextval('order_changes_position'), t.order_id, t.version, t.topic, t.id, t.created_at, now()
-  FROM (SELECT * FROM taken ORDER BY position) t
+SELECT nextval('order_changes_position'), order_id, version, topic, id, created_at, now()
+  FROM outbox WHERE position = (SELECT {}(position) FROM outbox)
 """
-
-
-async def relay(ledger: Database, rows_max: int = 1000) -> None:
-    """Move what is in the outbox into the feed, while no other relay does."""
-    async with ledger.acquire() as connection, connection.transaction():
-        await connection.execute("SELECT pg_advisory_xact_lock(17)")
-        await connection.execute(_RELAY, rows_max)
 
 
 class Pooled:
@@ -147,7 +148,7 @@ async def test_whoever_follows_hears_of_every_change_while_all_is_in_motion(
 
     async def relays() -> None:
         while not is_written.is_set():
-            await relay(ledger, chance.randint(1, 7))
+            await RelayStore(pool=ledger).move(chance.randint(1, 7), _nobody)
         await relay(ledger)
 
     async def follow(position: int) -> int:
@@ -176,7 +177,7 @@ async def test_whoever_follows_hears_of_every_change_while_all_is_in_motion(
 async def test_a_position_drawn_before_its_commit_would_be_missed(
     gateway: Gateway, ledger: Database
 ) -> None:
-    """A control: with two relays at once, which the lock forbids, the same follower hears less."""
+    """A control: with two relays at once, which its lock forbids, the same follower hears less."""
     feed = feed_of(gateway, ledger)
     await submit(gateway, due(0))
     await relay(ledger)
@@ -187,13 +188,8 @@ async def test_a_position_drawn_before_its_commit_would_be_missed(
     try:
         transaction = slow.transaction()
         await transaction.start()
-        await slow.execute(_RELAY, 1)
-        # The other's row is locked by the deletion: a relay of its own would skip it.
-        await ledger.execute(
-            "INSERT INTO order_changes SELECT nextval('order_changes_position'), order_id, version,"
-            " topic, id, created_at, now() FROM outbox WHERE position = (SELECT max(position)"
-            " FROM outbox)"
-        )
+        await slow.execute(_APPEND.format("min"))
+        await ledger.execute(_APPEND.format("max"))
         early = await page(feed, position)
         await transaction.commit()
     finally:

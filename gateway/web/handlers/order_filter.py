@@ -32,6 +32,8 @@ _SCANNED = ("provider", "buyer_id", "region", "updated_from", "updated_to")
 #: These find so few orders that the others may be anything.
 _SELECTIVE = ("order_no", "phone", "tracking_no", "transaction_id")
 SCAN_DAYS_MAX = 31
+#: For each order its payments are looked up: that takes some times as long.
+PROVIDER_SCAN_DAYS_MAX = 7
 _REGION_PARTS_MAX = 4
 #: Begins the cursor of a list that is sorted by when the orders were paid.
 _PAID = "paid|"
@@ -222,21 +224,24 @@ def _check_is_bounded(
     values: dict[str, str], query: Filter, now: datetime, faults: list[Fault]
 ) -> None:
     """Add a fault for each filter that would read all orders that there are."""
-    scanned = [name for name in _SCANNED if name in values]
-    if not scanned or any(name in values for name in _SELECTIVE):
+    if any(name in values for name in _SELECTIVE):
         return
-    bounds = ((query.placed_from, query.placed_to), (query.paid_from, query.paid_to))
-    longest = timedelta(days=SCAN_DAYS_MAX)
-    if any(first is not None and (to or now) - first <= longest for first, to in bounds):
-        return
-    faults += [
-        Fault(
-            name,
-            f"must come with placed_from and placed_to, or paid_from and paid_to, at most "
-            f"{SCAN_DAYS_MAX} days apart; or with {', '.join(_SELECTIVE[:-1])} or {_SELECTIVE[-1]}",
+    spans = [
+        (to or now) - first
+        for first, to in (
+            (query.placed_from, query.placed_to),
+            (query.paid_from, query.paid_to),
         )
-        for name in scanned
+        if first is not None
     ]
+    for name in _SCANNED:
+        days = PROVIDER_SCAN_DAYS_MAX if name == "provider" else SCAN_DAYS_MAX
+        if name in values and not any(span <= timedelta(days=days) for span in spans):
+            reason = (
+                f"must come with placed_from and placed_to, or paid_from and paid_to, at most "
+                f"{days} days apart; or with {', '.join(_SELECTIVE[:-1])} or {_SELECTIVE[-1]}"
+            )
+            faults.append(Fault(name, reason))
 
 
 def visible_channels(
