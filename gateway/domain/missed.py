@@ -1,7 +1,7 @@
 """Missed orders: paid, and not accepted in time by a target that was told of them. Pure."""
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Literal
 from uuid import UUID
 
@@ -55,9 +55,36 @@ class MissedOrder(Struct, frozen=True):
     #: The target is disabled: nothing is sent to it until somebody enables it.
     is_disabled: bool
 
-    def age_s(self, now: datetime) -> float:
+    def waited_s(self, now: datetime) -> float:
         """Return for how many seconds it has been waiting for the target's word."""
         return (now - self.since).total_seconds()
+
+
+class Place(Struct, frozen=True):
+    """Where a page of missed orders ends; its text is for the next page."""
+
+    since: datetime
+    order_id: UUID
+    target: str
+
+    @classmethod
+    def of(cls, missed: MissedOrder) -> "Place":
+        """Return the place of an order in the list."""
+        return cls(missed.since, missed.order_id, missed.target)
+
+    @classmethod
+    def read(cls, text: str) -> "Place":
+        """Read what ``text`` wrote. Raises ``ValueError``."""
+        since, order_id, target = text.split("_", 2)
+        moment = datetime.fromisoformat(since)
+        if moment.tzinfo is None or not target.isascii() or not target.isprintable():
+            raise ValueError("is no place in the list")
+        return cls(moment, UUID(order_id), target)
+
+    def text(self) -> str:
+        """Return it in characters that stand in a query as they are."""
+        since = self.since.astimezone(UTC).strftime("%Y%m%dT%H%M%S.%fZ")
+        return f"{since}_{self.order_id}_{self.target}"
 
 
 def awaits(

@@ -31,7 +31,7 @@ def _row(each: MissedOrder, now: datetime) -> tuple[str, ...]:
     return (
         str(each.order_id), each.channel, harmless(each.order_no), flag(each.is_test),
         str(each.version), time(each.paid_at), each.target, str(each.event_id),
-        time(each.since), str(round(each.age_s(now))), each.standing, str(each.attempts),
+        time(each.since), str(round(each.waited_s(now))), each.standing, str(each.attempts),
         time(each.last_attempt_at), code, harmless(each.last_reason), flag(each.is_disabled),
     )  # fmt: skip
 

@@ -2,7 +2,14 @@
 
 from gateway.domain import overrides, plans
 from gateway.overload import snapshot
-from gateway.web import apis, delivery_routes, document_routes, exception_routes, parked_routes
+from gateway.web import (
+    apis,
+    delivery_routes,
+    document_routes,
+    exception_routes,
+    missed_routes,
+    parked_routes,
+)
 from gateway.web.handlers.admin import (
     AdminHandler,
     ClearResult,
@@ -16,6 +23,7 @@ from gateway.web.handlers.admin import (
 from gateway.web.handlers.deliveries import DeliveryHandler
 from gateway.web.handlers.documents import Documents
 from gateway.web.handlers.exceptions import ExceptionHandler
+from gateway.web.handlers.missed import MissedHandler
 from gateway.web.handlers.parked import ParkedHandler
 from gateway.web.routing import Answer, Parameter, Route
 
@@ -34,6 +42,7 @@ def all_routes(
     exceptions: ExceptionHandler,
     parked: ParkedHandler,
     deliveries: DeliveryHandler,
+    missed: MissedHandler,
     documents: Documents,
 ) -> list[Route]:
     """Return the table of the operators' routes over their handlers."""
@@ -154,6 +163,7 @@ def all_routes(
         ),
         *parked_routes.all_routes(parked),
         *delivery_routes.all_routes(deliveries),
+        *missed_routes.all_routes(missed),
         *exception_routes.all_routes(exceptions),
         *document_routes.all_routes(documents, prefix="admin.", feature=None),
     ]  # fmt: skip

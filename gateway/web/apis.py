@@ -17,6 +17,7 @@ OVERRIDES = "Overrides"
 PLANS = "Plans"
 PARKED = "Parked"
 DELIVERIES = "Deliveries"
+MISSED = "Missed orders"
 EXCEPTIONS = "Exceptions"
 
 _DOCUMENTS = "What this listener serves, for programs and for people."
@@ -88,6 +89,7 @@ that the answers below list; `errors` has each field with its reason.
         PLANS: "Overrides planned for a sale, step by step.",
         PARKED: "Messages that could not be booked: read, replayed, closed.",
         DELIVERIES: "What targets were told and must still be told.",
+        MISSED: "Orders that no warehouse has accepted in time: listed, pushed.",
         EXCEPTIONS: "What stops an order from going its way and needs a person.",
         DOCUMENTS: _DOCUMENTS,
     },

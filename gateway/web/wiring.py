@@ -33,6 +33,7 @@ from gateway.runtime.clock import Clock
 from gateway.runtime.control_socket import Control
 from gateway.runtime.live import Live
 from gateway.runtime.settings import Settings, secret
+from gateway.stores.postgres import missed_orders
 from gateway.stores.postgres.aliases import Aliases
 from gateway.stores.postgres.api_keys import ApiKeys
 from gateway.stores.postgres.approvals import ApprovalStore
@@ -41,6 +42,7 @@ from gateway.stores.postgres.change_feed import ChangeFeed
 from gateway.stores.postgres.delivery_desk import DeliveryDesk
 from gateway.stores.postgres.exceptions import Exceptions
 from gateway.stores.postgres.ledger import Ledger
+from gateway.stores.postgres.missed_orders import MissedOrders
 from gateway.stores.postgres.order_reader import OrderReader
 from gateway.stores.postgres.parked import ParkedRows
 from gateway.stores.sealing import Sealer
@@ -58,6 +60,7 @@ from gateway.web.handlers.documents import Documents
 from gateway.web.handlers.exceptions import ExceptionHandler
 from gateway.web.handlers.exports import ExportHandler
 from gateway.web.handlers.health import StatusHandler
+from gateway.web.handlers.missed import MissedHandler
 from gateway.web.handlers.orders import OrderHandler
 from gateway.web.handlers.parked import ParkedHandler
 from gateway.web.handlers.queries import QueryHandler
@@ -297,6 +300,12 @@ def build_admin_server(gateway: Gateway, *, accounts: Live[Accounts]) -> Dispatc
                 pool=gateway.stores.primary,
                 channels=[channel.name for channel in settings.channels],
             ),
+            clock=gateway.clock,
+            limits=gateway.limits,
+        ),
+        missed=MissedHandler(
+            store=MissedOrders(pool=gateway.stores.primary_reads),
+            targets=missed_orders.accepting(settings.targets),
             clock=gateway.clock,
             limits=gateway.limits,
         ),

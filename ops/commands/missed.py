@@ -14,7 +14,7 @@ import click
 import msgspec
 
 from gateway.domain import missed_csv
-from gateway.domain.missed import AcceptingTarget, MissedOrder
+from gateway.domain.missed import AcceptingTarget, MissedOrder, Place
 from gateway.runtime import settings_source
 from gateway.runtime.settings import Settings
 from gateway.stores.postgres import missed_orders
@@ -81,7 +81,7 @@ def list_(target: str | None, channel: str | None, limit: int, as_json: bool, wi
     now = datetime.now(UTC)
     found = asyncio.run(_page(loaded, targets, wanted, now))
     if as_json:
-        rows = [msgspec.to_builtins(each) | {"age_s": each.age_s(now)} for each in found]
+        rows = [msgspec.to_builtins(each) | {"age_s": each.waited_s(now)} for each in found]
         click.echo(json.dumps(rows, default=str))
         return
     if not found:
@@ -94,7 +94,7 @@ def list_(target: str | None, channel: str | None, limit: int, as_json: bool, wi
                 each.order_no,
                 each.channel,
                 f"{each.target} (disabled)" if each.is_disabled else each.target,
-                _age(each.age_s(now)),
+                _age(each.waited_s(now)),
                 each.standing,
                 f"{each.last_attempt_at:%Y-%m-%d %H:%M:%S}" if each.last_attempt_at else "",
                 _reason(each),
@@ -244,7 +244,7 @@ async def _pages(
     store: MissedOrders, targets: Sequence[AcceptingTarget], channel: str | None
 ) -> AsyncIterator[list[MissedOrder]]:
     now = datetime.now(UTC)
-    after: MissedOrder | None = None
+    after: Place | None = None
     while True:
         wanted = Wanted(channels=_one(channel), after=after, limit=_PAGE)
         page = await store.page(targets, wanted, now)
@@ -252,7 +252,7 @@ async def _pages(
             yield page
         if len(page) < _PAGE:
             return
-        after = page[-1]
+        after = Place.of(page[-1])
 
 
 async def _push(

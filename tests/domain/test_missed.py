@@ -48,4 +48,4 @@ def test_the_age_is_that_of_the_telling() -> None:
         order_no="W-1", is_test=False, version=2, paid_at=NOW, standing="pending", attempts=0,
         last_attempt_at=None, last_status_code=None, last_reason="", is_disabled=False,
     )  # fmt: skip
-    assert order.age_s(NOW + timedelta(minutes=11)) == 660
+    assert order.waited_s(NOW + timedelta(minutes=11)) == 660

@@ -46,7 +46,7 @@ async def test_an_order_is_missed_when_its_time_is_over_and_not_before(
         "wms",
     )
     assert (found.standing, found.attempts, found.last_attempt_at) == ("not tried", 0, None)
-    assert 600 < found.age_s(datetime.now(UTC)) < 660
+    assert 600 < found.waited_s(datetime.now(UTC)) < 660
     (count,) = await store(gateway).counts([WMS], datetime.now(UTC))
     assert msgspec.structs.replace(count, oldest_s=0.0) == MissedCount("wms", 1, 0.0)
     assert 600 < count.oldest_s < 660
@@ -129,7 +129,8 @@ async def test_it_is_filtered_and_paged_without_a_gap(gateway: Gateway, ledger: 
     after = None
     while page := await missed(gateway, after=after, limit=3):
         found += [each.order_no for each in page]
-        after = page[-1]
+        after = rule.Place.read(rule.Place.of(page[-1]).text())
+        assert after == rule.Place.of(page[-1])
     assert found == [f"W-{n}" for n in range(7)]
 
 

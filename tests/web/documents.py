@@ -35,7 +35,12 @@ def client_routes() -> list[Route]:
 def operator_routes() -> list[Route]:
     """Return the operators' routes over handlers that do nothing."""
     return admin_routes.all_routes(
-        admin=Mock(), exceptions=Mock(), parked=Mock(), deliveries=Mock(), documents=Documents()
+        admin=Mock(),
+        exceptions=Mock(),
+        parked=Mock(),
+        deliveries=Mock(),
+        missed=Mock(),
+        documents=Documents(),
     )
 
 

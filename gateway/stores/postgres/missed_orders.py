@@ -7,7 +7,7 @@ from uuid import UUID
 import asyncpg
 from msgspec import Struct
 
-from gateway.domain.missed import STOPPING, AcceptingTarget, MissedOrder
+from gateway.domain.missed import STOPPING, AcceptingTarget, MissedOrder, Place
 from gateway.runtime.settings_targets import Target
 from gateway.stores.postgres import audit, errors
 from gateway.stores.postgres.statements import sql
@@ -27,11 +27,15 @@ class MissedCount(Struct, frozen=True):
 
 
 class Wanted(Struct, frozen=True):
-    """Which missed orders; None does not narrow. ``after``: the last one of the page before."""
+    """Which missed orders; None does not narrow. ``after``: where the page before ended.
+
+    ``is_pushable``: leave out those that are due already and those that are being attempted.
+    """
 
     channels: Sequence[str] | None = None
     orders: Sequence[UUID] | None = None
-    after: MissedOrder | None = None
+    after: Place | None = None
+    is_pushable: bool = False
     limit: int = 100
 
 
@@ -56,6 +60,7 @@ class MissedOrders:
                 after.order_id if after else None,
                 after.target if after else None,
                 wanted.limit,
+                wanted.is_pushable,
             )
         return [MissedOrder(*record) for record in records]
 

@@ -1,7 +1,8 @@
 -- Missed orders, those that wait longest first: paid, on no hold ($3) that stops the hand-off, and
 -- not accepted by a target ($1) that was told before its time ($2), with what is known of telling
 -- it. `domain.missed.awaits` says the same of one order. Null filters do not narrow: channels ($4),
--- orders ($5). After the row ($6, $7, $8) of the page before.
+-- orders ($5). After the row ($6, $7, $8) of the page before. $10: leave out what is due already, or is
+-- being attempted.
 SELECT a.order_id, a.target, a.event_id, a.since, o.channel, o.order_no, o.is_test, o.version,
        o.paid_at,
        CASE WHEN d.dead_at IS NOT NULL THEN 'dead letter'
@@ -32,5 +33,6 @@ SELECT a.order_id, a.target, a.event_id, a.since, o.channel, o.order_no, o.is_te
    AND ($4::text[] IS NULL OR o.channel = ANY ($4))
    AND ($5::uuid[] IS NULL OR o.id = ANY ($5))
    AND ($6::timestamptz IS NULL OR (a.since, a.order_id, a.target) > ($6, $7::uuid, $8::text))
+   AND (NOT $10 OR d.event_id IS NULL OR d.dead_at IS NOT NULL OR d.due_at > now() AND d.claimed_by IS NULL)
  ORDER BY a.since, a.order_id, a.target
  LIMIT $9
