@@ -11,6 +11,8 @@ The path of an event, one folder per step (file by file: ``ops/guides/path-of-an
                    shared by the whole batch
 6. ``web/``        the client gets the reply that its protocol expects
 
+What was committed is handed on by ``workers/``: ``relay.py``, ``dispatcher.py``, ``lane.py``.
+
 Steps 3 to 5 are ``intake/accept.py``; there is no second way in. A plain submission is handed to it
 straight from its bytes (``web/fast_path/``), everything else through a request
 (``web/dispatcher.py``). ``clients/`` is the only outbound HTTP. ``domain/`` has the rules of orders

@@ -181,7 +181,7 @@ async def open_gateway(settings: Settings, *, clock: Clock | None = None) -> Asy
             new_id=new_id,
             is_late=False,
             takes_parts=channels.takes_parts(policies),
-            staged=outbox_signal.staged,
+            signal=outbox_signal,
             rules=rules,
         )
         writer = batch_writer(ledger, journal, clock=clock, settings=settings)
@@ -241,7 +241,7 @@ async def open_gateway(settings: Settings, *, clock: Clock | None = None) -> Asy
                     sealer=stores.sealer,
                     new_id=new_id,
                     edit_s=settings.commit_s,
-                    staged=outbox_signal.staged,
+                    signal=outbox_signal,
                 ),
                 clock=clock,
             ),

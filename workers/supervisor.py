@@ -309,7 +309,7 @@ def _drainer(gateway: Gateway, rounds: Rounds) -> Drainer:
         new_id=gateway.new_id,
         is_late=True,
         takes_parts=channels.takes_parts(gateway.policies),
-        staged=gateway.outbox_signal.staged,
+        signal=gateway.outbox_signal,
         rules=gateway.rules,
     )
     committer = Committer(

@@ -15,6 +15,7 @@ from gateway.runtime.live import Live
 from gateway.stores.postgres import errors, placements
 from gateway.stores.postgres.followups import FollowUps
 from gateway.stores.postgres.messages import Messages
+from gateway.stores.postgres.outbox_signal import Signal, Silence
 from gateway.stores.postgres.placements import Placements
 from gateway.stores.postgres.statements import sql
 from gateway.stores.sealing import Sealer
@@ -28,8 +29,8 @@ class Ledger:
 
     After ``place`` and ``follow`` return, all that they answer is committed. ``is_late``: entries
     were journaled before, so the windows of orders are judged by when each was received.
-    ``takes_parts``: whether several payments of an order of this channel add up. ``staged``: called
-    after each commit that may have staged something; it returns at once and never raises.
+    ``takes_parts``: whether several payments of an order of this channel add up. ``signal``: told
+    of each commit that may have staged something.
     ``rules``: the screening rules of now, that every order is tried against when it is stored.
     """
 
@@ -43,14 +44,14 @@ class Ledger:
         new_id: Callable[[], UUID],
         is_late: bool,
         takes_parts: Callable[[str], bool] = lambda channel: True,
-        staged: Callable[[], None] = lambda: None,
+        signal: Signal = Silence(),  # noqa: B008 - it has no state
         rules: Live[Screening] | None = None,
     ) -> None:
         self._pool = pool
         self._sealer = sealer
         self._new_id = new_id
         self._is_late = is_late
-        self._staged = staged
+        self._signal = signal
         self._messages = Messages(pool=pool, sealer=sealer)
         placements_ = Placements(
             pool=pool,
@@ -75,7 +76,8 @@ class Ledger:
         is not known whether they are: repeating the batch is harmless.
         """
         placed = await self._place(batch)
-        self._staged()
+        if self._signal.is_on:
+            self._signal.staged()
         if self._is_late:
             # The events of the same message may be drained before it.
             await self._messages.delete_copies([each.id for each in batch if each.is_from_shop])
@@ -87,7 +89,8 @@ class Ledger:
         Afterwards a message of several events is stored once.
         """
         done = await self._follow(batch)
-        self._staged()
+        if self._signal.is_on:
+            self._signal.staged()
         is_late = self._is_late
         await self._messages.delete_copies(
             [

@@ -7,6 +7,7 @@ whole cluster until it is on disk.
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from typing import Protocol
 
 from gateway.stores.postgres.read_limiter import Connection
 
@@ -19,6 +20,26 @@ _APART_S = 0.025
 _SIGNAL_S = 2.0
 #: Seconds without a signal after one that failed. The relay polls behind it.
 _PAUSE_S = 2.0
+
+
+class Signal(Protocol):
+    """Who is told of each commit that may have staged something."""
+
+    #: Whether anybody waits for it. Read first: while nobody does, it costs no call.
+    is_on: bool
+
+    def staged(self) -> None:
+        """Return at once, and never raise."""
+        ...
+
+
+class Silence:
+    """Nobody waits: the relay looks by itself."""
+
+    is_on = False
+
+    def staged(self) -> None:
+        """Do nothing."""
 
 
 class OutboxSignal:
@@ -40,15 +61,13 @@ class OutboxSignal:
 
     def staged(self) -> None:
         """Signal soon that a transaction was committed. Returns at once, and never raises."""
-        if not self.is_on:
-            return
         self._is_due = True
         if self._task is None:
             self._task = asyncio.get_running_loop().create_task(self._run(), name="outbox signal")
 
     async def close(self) -> None:
         """Give no further signal, and drop the connection."""
-        self.is_on = False
+        self.is_on = self._is_due = False
         if self._task is not None:
             self._task.cancel()
             await asyncio.wait([self._task])

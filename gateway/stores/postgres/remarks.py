@@ -18,6 +18,7 @@ from gateway.domain.remarks import Edit, Edited
 from gateway.runtime import retry
 from gateway.stores import unreadable
 from gateway.stores.postgres import errors
+from gateway.stores.postgres.outbox_signal import Signal, Silence
 from gateway.stores.postgres.read_limiter import (
     Connection,
     Pool,
@@ -52,13 +53,13 @@ class Remarks:
         sealer: Sealer,
         new_id: Callable[[], UUID],
         edit_s: float,
-        staged: Callable[[], None] = lambda: None,
+        signal: Signal = Silence(),  # noqa: B008 - it has no state
     ) -> None:
         """``edit_s``: seconds after which an edit is abandoned, whatever it waits for.
 
-        ``staged``: called after each commit; it returns at once and never raises.
+        ``signal``: told of each commit.
         """
-        self._staged = staged
+        self._signal = signal
         self._pool = pool
         self._sealer = sealer
         self._new_id = new_id
@@ -76,7 +77,8 @@ class Remarks:
             for attempt in range(_TRIES_MAX):
                 try:
                     edited = await self._try(edit, until_s)
-                    self._staged()
+                    if self._signal.is_on:
+                        self._signal.staged()
                     return edited
                 except errors.Contended:
                     await retry.jitter(attempt)
