@@ -22,6 +22,7 @@ COMMANDS = {
     "load": "Show the load of every gateway process, and what each rejects.",
     "shed": "Shed or admit a feature by hand, for a while.",
     "plan": "Plan beforehand what is shed during a sale, and when.",
+    "rules": "Check screening rules, and try them on orders.",
     "callbacks": "Inspect rejected callbacks.",
     "alerts": "Show alerts and what was told of them, try channels, silence an alert.",
     "orders": "Find orders, see them, and act on them.",
