@@ -1,15 +1,23 @@
 """The gate that actions pass before they are folded, and what they were answered. No I/O."""
 
 from collections.abc import Mapping
+from datetime import timedelta
 from uuid import UUID
 
-from gateway.domain import action_rules
+import msgspec
+
+from gateway.domain import action_rules, events, followup_rows, parcels
 from gateway.domain.asking import ActionAnswer, Asked, Refusal
 from gateway.domain.folding import Rules
-from gateway.domain.following import Done, FollowUp, OrderState, Outcome
+from gateway.domain.following import Done, FollowUp, OrderState, Step
 from gateway.domain.followup_payments import KnownPayments
 from gateway.domain.followup_rows import Context
 
+#: Events that count by when they were said.
+_WORDS = (
+    events.HeldByPerson, events.Released, events.Reopened, events.Closed, events.Shipped,
+)  # fmt: skip
+_NEXT = timedelta(microseconds=1)
 _REUSED = Refusal("key_reused", "the Idempotency-Key was used for something else")
 
 
@@ -30,19 +38,41 @@ class ActionGate:
         answer = self.answers.get(key) or self._answered.get(key)
         if asked is None or answer is None:
             return None
+        state = answer.status, answer.version, answer.hold
         if answer.digest != asked.digest:
             return Done("refused", answer.order_id, refusal=_REUSED)
-        state = answer.status, answer.version, answer.hold
+        if answer.refusal is not None:
+            refusal = Refusal("not_allowed", answer.refusal)
+            return Done("refused", answer.order_id, None, *state, refusal=refusal)
         return Done("repeat", answer.order_id, None, *state)
 
     def stopped(self, entry: FollowUp, asked: Asked, order: OrderState | None) -> Done | None:
         """Return the answer to an action that changes nothing; None where it is to be folded."""
         verdict = self._verdict(entry, asked, order)
         if isinstance(verdict, Refusal):
-            return done("refused", order, refusal=verdict)
+            return followup_rows.done(Step("refused"), order, refusal=verdict)
         if verdict == "same":
-            return done("repeat", order)
-        return done("noted", order) if asked.is_trial else None
+            return followup_rows.done(Step("repeat"), order)
+        return followup_rows.done(Step("noted"), order) if asked.is_trial else None
+
+    def as_latest(self, entry: FollowUp, order: OrderState | None) -> FollowUp:
+        """Return an action as the latest word about its locked order.
+
+        It was judged on the order as it is, so it counts after all that was said before, whatever
+        the clocks of two gateways say, and however long ago a parcel left.
+        """
+        event = entry.event
+        if order is None or not isinstance(event, _WORDS):
+            return entry
+        said = [order.held_at, order.released_at, order.reopened_at, order.closed_at]
+        if isinstance(event, events.Shipped):
+            known = parcels.known_by_tracking_no(event.tracking_no, order)
+            said = [known.cancelled_at if known is not None else None]
+        last = max((at for at in said if at is not None), default=None)
+        if last is None or event.occurred_at > last:
+            return entry
+        replace = msgspec.structs.replace
+        return replace(entry, event=replace(event, occurred_at=last + _NEXT))
 
     def refused_late(
         self, entry: FollowUp, asked: Asked, order: OrderState | None
@@ -52,14 +82,19 @@ class ActionGate:
         What must come first may be journaled as well: where that is missing, the event waits.
         """
         verdict = self._verdict(entry, asked, order)
-        is_final = isinstance(verdict, Refusal) and verdict.kind != "too_early"
-        return verdict if is_final and isinstance(verdict, Refusal) else None
+        if not isinstance(verdict, Refusal) or verdict.kind == "too_early":
+            return None
+        if order is not None:
+            self.answer(entry, asked, order, refusal=verdict.detail)
+        return verdict
 
-    def answer(self, entry: FollowUp, asked: Asked, order: OrderState) -> None:
+    def answer(
+        self, entry: FollowUp, asked: Asked, order: OrderState, *, refusal: str | None = None
+    ) -> None:
         """Keep what an action is answered, for its repeats."""
         key = entry.source, entry.source_key
         self.answers[key] = ActionAnswer(
-            *key, order.id, asked.digest, order.status, order.version, order.hold
+            *key, order.id, asked.digest, order.status, order.version, order.hold, refusal
         )
 
     def _verdict(
@@ -73,11 +108,3 @@ class ActionGate:
             takes_parts=order is None or self._rules.takes_parts(order.channel),
             is_readable=order is None or order.id not in self._unreadable,
         )
-
-
-def done(outcome: Outcome, order: OrderState | None, *, refusal: Refusal | None = None) -> Done:
-    """Return an answer with the state of the order as it is."""
-    if order is None:
-        return Done(outcome, refusal=refusal)
-    state = order.status, order.version, order.hold
-    return Done(outcome, order.id, None, *state, refusal=refusal)

@@ -66,6 +66,8 @@ class ActionAnswer(Struct):
     status: Status
     version: int
     hold: Hold | None
+    #: Why it was refused, where it was journaled before.
+    refusal: str | None = None
 
 
 def person(actor: str) -> str:

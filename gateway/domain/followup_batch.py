@@ -8,7 +8,7 @@ from uuid import UUID
 
 import msgspec
 
-from gateway.domain import authority, events, folding, followup_topics
+from gateway.domain import authority, events, folding, followup_rows, followup_topics
 from gateway.domain.action_gate import ActionGate
 from gateway.domain.asking import Asked
 from gateway.domain.following import (
@@ -91,14 +91,17 @@ class Fold:
             if order is None:
                 return Done("repeat")
             self._settle(order)
-            return _done(Step("applied"), order)
+            return followup_rows.done(Step("applied"), order)
         key = (entry.source, entry.source_key)
         order = self._orders.of(entry)
         asked = entry.asked
         if key in self._recorded:
-            return self.gate.repeated(entry) or _done(Step("repeat"), order)
-        if asked is not None and (done := self._act(entry, asked, order, key)) is not None:
-            return done
+            return self.gate.repeated(entry) or followup_rows.done(Step("repeat"), order)
+        if asked is not None:
+            judged = self._act(entry, asked, order, key)
+            if isinstance(judged, Done):
+                return judged
+            entry = judged
         self._recorded.add(key)
         step = self._apply(entry, order, entry.id, key, is_new=True)
         if entry.raw is not None:
@@ -109,26 +112,28 @@ class Fold:
             self._settle(order)
         if asked is not None and order is not None:
             self.gate.answer(entry, asked, order)
-        return _done(step, order, is_new=True)
+        return followup_rows.done(step, order, is_new=True)
 
     def _act(
         self, entry: FollowUp, asked: Asked, order: OrderState | None, key: tuple[str, str]
-    ) -> Done | None:
-        """Return the answer to an action that changes nothing; None where it is to be folded.
+    ) -> Done | FollowUp:
+        """Return an action as it is to be folded, or the answer to one that changes nothing.
 
         One that was journaled, and is not allowed, is parked: it was answered otherwise.
         """
         if asked.is_trial or not self._rules.is_late:
-            return self.gate.stopped(entry, asked, order)
+            return self.gate.stopped(entry, asked, order) or self.gate.as_latest(entry, order)
         refusal = self.gate.refused_late(entry, asked, order)
         if refusal is None:
-            return None
+            return entry
         at = order.status if order is not None else None
         step = Step("parked", at, at, "action_refused", refusal.detail)
         self._recorded.add(key)
         self.history.append(history_row(entry, order, step, entry.id, key))
         self._park(entry, order, step, key)
-        return _done(step, order, is_new=True)
+        if entry.raw is not None:
+            self.raw.append(entry)
+        return followup_rows.done(step, order, is_new=True)
 
     def is_empty(self) -> bool:
         """Return whether there is nothing to write: the whole batch was repeats."""
@@ -342,11 +347,3 @@ class Fold:
                 transaction_no=events.transaction_id(entry.event),
             )
         )
-
-
-def _done(step: Step, order: OrderState | None, *, is_new: bool = False) -> Done:
-    if order is None:
-        return Done(step.outcome, reason=step.reason, is_new=is_new)
-    return Done(
-        step.outcome, order.id, step.reason, order.status, order.version, order.hold, is_new
-    )

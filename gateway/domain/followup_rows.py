@@ -6,9 +6,9 @@ from uuid import UUID
 from msgspec import Struct
 
 from gateway.domain import events
-from gateway.domain.asking import ActionAnswer
+from gateway.domain.asking import ActionAnswer, Refusal
 from gateway.domain.events import Event
-from gateway.domain.following import FollowUp, OrderState, PaymentState, Step
+from gateway.domain.following import Done, FollowUp, OrderState, PaymentState, Step
 
 
 class WaitingEvent(Struct):
@@ -127,3 +127,17 @@ def history_row(
         actor=asked.actor if asked else None,
         approved_by=asked.approved_by if asked else None,
     )
+
+
+def done(
+    step: Step,
+    order: OrderState | None,
+    *,
+    is_new: bool = False,
+    refusal: Refusal | None = None,
+) -> Done:
+    """Return the answer to an entry: its step, and the state of its order by then."""
+    if order is None:
+        return Done(step.outcome, reason=step.reason, is_new=is_new, refusal=refusal)
+    state = order.status, order.version, order.hold
+    return Done(step.outcome, order.id, step.reason, *state, is_new=is_new, refusal=refusal)
