@@ -90,8 +90,6 @@ class Gateway(Struct):
     clock: Clock
     new_id: UUIDv7
     stores: Stores
-    #: For what would happen; what does goes through ``intake``.
-    ledger: Ledger
     committer: Committer
     intake: Intake
     remarks: Remarks
@@ -227,7 +225,6 @@ async def open_gateway(settings: Settings, *, clock: Clock | None = None) -> Asy
             clock=clock,
             new_id=new_id,
             stores=stores,
-            ledger=ledger,
             committer=committer,
             intake=Intake(
                 committer=committer,
@@ -281,6 +278,44 @@ async def open_gateway(settings: Settings, *, clock: Clock | None = None) -> Asy
             ring_check=ring_check,
             outbox_signal=outbox_signal,
         )
+
+
+class Replaying(Struct):
+    """What replays go through: an intake of their own, and its ledger, to ask what would happen."""
+
+    intake: Intake
+    ledger: Ledger
+    committer: Committer
+
+
+def replaying(
+    *,
+    pool: "asyncpg.Pool[asyncpg.Record]",
+    sealer: sealing.Sealer,
+    settings: Settings,
+    policies: Live[Policies],
+    clock: Clock,
+    new_id: UUIDv7,
+) -> Replaying:
+    """Return an intake as a drainer has it: that something was journaled is no answer to it.
+
+    Nothing is journaled, and no cache is asked: what it answers is in the ledger.
+    """
+    ledger = Ledger(
+        pool=pool,
+        sealer=sealer,
+        new_id=new_id,
+        is_late=True,
+        takes_parts=channels.takes_parts(policies),
+    )
+    committer = Committer(
+        writer=batch_writer(ledger, None, clock=clock, settings=settings),
+        cache=NoResultCache(),
+        settings=settings,
+        is_draining=True,
+    )
+    intake = Intake(committer=committer, clock=clock, new_id=new_id, policies=policies)
+    return Replaying(intake, ledger, committer)
 
 
 def batch_writer(

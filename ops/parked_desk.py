@@ -4,20 +4,15 @@ import functools
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
-from gateway.domain import channels
+from gateway import wiring
 from gateway.intake import channel_policies
-from gateway.intake.accept import Intake
-from gateway.intake.committer import Committer
 from gateway.runtime import settings_source
 from gateway.runtime.clock import SystemClock
 from gateway.runtime.ids import UUIDv7
 from gateway.runtime.live import Live
 from gateway.stores.postgres import key_ring
-from gateway.stores.postgres.ledger import Ledger
-from gateway.stores.redis.result_cache import NoResultCache
-from gateway.web import accounts, wiring
-from gateway.web.wiring import ParkedDesk
-from gateway.wiring import batch_writer
+from gateway.web import accounts
+from gateway.web.wiring import ParkedDesk, parked_desk
 from ops import connections
 
 T = TypeVar("T")
@@ -35,26 +30,19 @@ async def use(work: Callable[[ParkedDesk], Awaitable[T]], *, needs_accounts: boo
     ring = key_ring.load(loaded.keyring_file)
     check = functools.partial(key_ring.check_strictly, ring)
     clock, new_id = SystemClock(), UUIDv7()
-    policies = Live(channel_policies.of(loaded))
     async with connections.primary(loaded, on_connect=check) as pool:
-        ledger = Ledger(
+        through = wiring.replaying(
             pool=pool,
             sealer=ring.sealer,
-            new_id=new_id,
-            is_late=True,
-            takes_parts=channels.takes_parts(policies),
-        )
-        committer = Committer(
-            writer=batch_writer(ledger, None, clock=clock, settings=loaded),
-            cache=NoResultCache(),
             settings=loaded,
-            is_draining=True,
+            policies=Live(channel_policies.of(loaded)),
+            clock=clock,
+            new_id=new_id,
         )
-        desk = wiring.parked_desk(
+        desk = parked_desk(
             pool=pool,
             sealer=ring.sealer,
-            intake=Intake(committer=committer, clock=clock, new_id=new_id, policies=policies),
-            ledger=ledger,
+            replaying=through,
             accounts=configured,
             clock=clock,
             new_id=new_id,
@@ -62,4 +50,4 @@ async def use(work: Callable[[ParkedDesk], Awaitable[T]], *, needs_accounts: boo
         try:
             return await work(desk)
         finally:
-            await committer.drain()
+            await through.committer.drain()

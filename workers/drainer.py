@@ -217,7 +217,7 @@ class Drainer:
             if lane == "follow_ups":
                 await self._intake.accept_event(self._codec.decode_follow_up(read.envelope))
                 return _SETTLED
-            return await self._drain_order(self._codec.decode_order(read.envelope))
+            return await self._drain_order(self._codec.decode_order(read.envelope), read)
         except Poisoned:
             # The committer has parked it.
             return _PARKED
@@ -258,12 +258,12 @@ class Drainer:
             checking.add_done_callback(lambda _: self._checking.pop(key_id))
         return await checking
 
-    async def _drain_order(self, order: JournaledOrder) -> _Outcome:
+    async def _drain_order(self, order: JournaledOrder, read: ReadEntry) -> _Outcome:
         try:
             placement = self._intake.journaled_placement(order)
         except (Invalid, msgspec.MsgspecError) as exc:
             reason = f"no longer accepted: {type(exc).__name__}"
-            await self._park_order("journal:placements", str(order.id), order.raw, reason, order)
+            await self._park_order("journal:placements", order, read, reason)
             return _PARKED
         placed = await self._intake.accept_order(placement)
         if placed.answer == "conflict" and (account := told_anew.account(placement)):
@@ -272,9 +272,8 @@ class Drainer:
             return _SETTLED
         if placed.answer in ("conflict", "key_reused"):
             # Acknowledged while Postgres could not be asked; an operator must choose one of two.
-            await self._park_order(
-                f"journal:{placed.channel}", str(order.id), order.raw, _conflict(placed), order
-            )
+            reason, number = _conflict(placed), placement.submission.order_no
+            await self._park_order(f"journal:{placed.channel}", order, read, reason, number)
             return _PARKED
         return _Outcome(True, None if placed.id == order.id else (order.id, placed.id))
 
@@ -292,9 +291,12 @@ class Drainer:
         return _PARKED
 
     async def _park_order(
-        self, source: str, key: str, body: bytes, reason: str, order: JournaledOrder
+        self, source: str, order: JournaledOrder, read: ReadEntry, reason: str, order_no: str = ""
     ) -> None:
-        parked_id = await self._ledger.park_bytes(source, key, body, reason, order.received_at)
+        # The whole entry: a replay needs what is not in the message itself.
+        parked_id = await self._ledger.park_bytes(
+            source, str(order.id), read.envelope, reason, order.received_at, order_no=order_no
+        )
         _log.error("parked out of the journal", extra={"parked": parked_id, "reason": reason})
 
 

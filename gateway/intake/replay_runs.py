@@ -37,6 +37,18 @@ class Pages(Protocol):
         ...
 
 
+class ReadAs(Struct, frozen=True):
+    """What today's adapter reads a kept message as: one part of it, without private fields."""
+
+    key: str
+    event: str
+    order_no: str
+    transaction_no: str
+    amount: str
+    currency: str
+    detail: str
+
+
 class ReplayRuns:
     """Replays for ``actor``, whose name each closed row and each line of the history has.
 
@@ -101,20 +113,27 @@ class ReplayRuns:
             if ahead_s > 0:
                 await asyncio.sleep(ahead_s)
 
+    def masked(self, kept: KeptRow, parts: Sequence[ReadAs]) -> object:
+        """Return the masked view of a row's message, known numbers clear; None: it is not kept."""
+        body = self._replayer.message_of(kept)
+        if body is None:
+            return None
+        clear = [kept.row.order_no, kept.row.transaction_no]
+        for part in parts:
+            clear += [part.order_no, part.transaction_no, part.key]
+        return masking.masked(body, clear=clear)
+
+    async def opened(self, kept: KeptRow, *, actor: str) -> str | None:
+        """Return the whole message, which the audit log has ``actor`` for; None: it is not kept."""
+        body = self._replayer.message_of(kept)
+        if body is None:
+            return None
+        subject, detail = str(kept.row.id), kept.row.source
+        await self._pages.record(actor=actor, action="show_parked", subject=subject, detail=detail)
+        return body.decode(errors="backslashreplace")
+
     def _way(self, is_dry: bool) -> Way:
         return DryWay(self._intake, ledger=self._ledger) if is_dry else Way(self._intake)
-
-
-class ReadAs(Struct, frozen=True):
-    """What today's adapter reads a kept message as: one part of it, without private fields."""
-
-    key: str
-    event: str
-    order_no: str
-    transaction_no: str
-    amount: str
-    currency: str
-    detail: str
 
 
 def read_as(kept: KeptRow, decoder: Decoder) -> tuple[list[ReadAs], str]:
@@ -130,16 +149,6 @@ def read_as(kept: KeptRow, decoder: Decoder) -> tuple[list[ReadAs], str]:
     except Undecodable as exc:
         return [], str(exc)
     return [_part(key, event) for key, event in decoded.items], ""
-
-
-def masked(kept: KeptRow, parts: Sequence[ReadAs]) -> object:
-    """Return the masked view of a row's message, its known numbers clear; None: it is not kept."""
-    if kept.body is None:
-        return None
-    clear = [kept.row.order_no, kept.row.transaction_no]
-    for part in parts:
-        clear += [part.order_no, part.transaction_no, part.key]
-    return masking.masked(kept.body, clear=clear)
 
 
 def _part(key: str, event: Event | Submission) -> ReadAs:

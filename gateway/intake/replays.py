@@ -150,6 +150,18 @@ class Replayer:
             await self._rows.finish(row.id, actor=actor, resolution=detail)
         return ended(outcome, detail, True)
 
+    def message_of(self, kept: KeptRow) -> bytes | None:
+        """Return the message of a row as it arrived, also out of an entry of the journal."""
+        body, source = kept.body, kept.place[0]
+        if body is None or not source.startswith("journal"):
+            return body
+        try:
+            if source.endswith(":follow_ups"):
+                return self._codec.decode_follow_up(body).raw
+            return self._codec.decode_order(body).raw
+        except Unreadable:
+            return body
+
     async def _replay(
         self, kept: KeptRow, body: bytes, actor: str, way: Way
     ) -> tuple[Outcome, str]:

@@ -18,7 +18,6 @@ from gateway.clients.certificate_fetch import CertificateFetcher
 from gateway.clients.inventory import HttpInventory
 from gateway.domain import exception_cases
 from gateway.intake import stock_check
-from gateway.intake.accept import Intake
 from gateway.intake.journal_codec import JournalCodec
 from gateway.intake.replay_runs import ReplayRuns
 from gateway.intake.replays import Replayer
@@ -41,7 +40,6 @@ from gateway.stores.postgres.audit import AuditLog
 from gateway.stores.postgres.change_feed import ChangeFeed
 from gateway.stores.postgres.delivery_desk import DeliveryDesk
 from gateway.stores.postgres.exceptions import Exceptions
-from gateway.stores.postgres.ledger import Ledger
 from gateway.stores.postgres.missed_orders import MissedOrders
 from gateway.stores.postgres.order_reader import OrderReader
 from gateway.stores.postgres.parked import ParkedRows
@@ -69,7 +67,7 @@ from gateway.web.handlers.stream import StreamHandler
 from gateway.web.kept_messages import AccountDecoder
 from gateway.web.response_cache import ResponseCache
 from gateway.web.transport.early_rejection import EarlyRejection
-from gateway.wiring import Gateway
+from gateway.wiring import Gateway, Replaying, replaying
 
 #: Connections to the operators' listener.
 _OPERATORS_MAX = 50
@@ -231,13 +229,12 @@ def parked_desk(
     *,
     pool: "asyncpg.Pool[asyncpg.Record]",
     sealer: Sealer,
-    intake: Intake,
-    ledger: Ledger,
+    replaying: Replaying,
     accounts: Live[Accounts],
     clock: Clock,
     new_id: Callable[[], UUID],
 ) -> ParkedDesk:
-    """Return the desk over an intake and its ledger."""
+    """Return the desk over what replays go through."""
     rows, decoder = ParkedRows(pool=pool, sealer=sealer), AccountDecoder(accounts)
     aliases = Aliases(pool=pool)
 
@@ -251,7 +248,13 @@ def parked_desk(
         new_id=new_id,
         note_alias=note_alias,
     )
-    runs = ReplayRuns(pages=rows, replayer=replayer, intake=intake, ledger=ledger, clock=clock)
+    runs = ReplayRuns(
+        pages=rows,
+        replayer=replayer,
+        intake=replaying.intake,
+        ledger=replaying.ledger,
+        clock=clock,
+    )
     return ParkedDesk(rows, runs, decoder)
 
 
@@ -263,8 +266,14 @@ def build_admin_server(gateway: Gateway, *, accounts: Live[Accounts]) -> Dispatc
     desk = parked_desk(
         pool=gateway.stores.primary,
         sealer=gateway.stores.sealer,
-        intake=gateway.intake,
-        ledger=gateway.ledger,
+        replaying=replaying(
+            pool=gateway.stores.primary,
+            sealer=gateway.stores.sealer,
+            settings=settings,
+            policies=gateway.policies,
+            clock=gateway.clock,
+            new_id=gateway.new_id,
+        ),
         accounts=accounts,
         clock=gateway.clock,
         new_id=gateway.new_id,

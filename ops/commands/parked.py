@@ -14,7 +14,7 @@ from gateway.domain import parked
 from gateway.domain.parked import Filter, Parked, ReasonCount
 from gateway.intake import replay_runs
 from gateway.intake.replays import Replayed
-from gateway.stores.postgres.parked import LIMIT_MAX, KeptRow
+from gateway.stores.postgres.parked import LIMIT_MAX
 from gateway.web.wiring import ParkedDesk
 from ops import parked_desk, tables
 from ops.commands.api_keys import actor
@@ -159,9 +159,11 @@ def show(id_: UUID, full: bool, as_json: bool) -> None:
             raise _no_row(id_)
         parts, fault = replay_runs.read_as(kept, desk.decoder)
         text = parked.text_of(kept.row.reason)
-        message = replay_runs.masked(kept, parts)
+        message: object = desk.runs.masked(kept, parts)
         if full:
-            message = await _opened(desk, kept)
+            message = await desk.runs.opened(kept, actor=actor())
+            if message is None:
+                raise Failure(kept.fault)
         return {
             **msgspec.to_builtins(kept.row),
             "meaning": text.meaning,
@@ -333,15 +335,6 @@ async def _missing(desk: ParkedDesk, ids: Sequence[UUID]) -> UUID | None:
     wanted = Filter(state="all", ids=tuple(ids))
     known = {row.id for row in await desk.rows.page(wanted, after=None, limit=len(ids))}
     return next((id_ for id_ in ids if id_ not in known), None)
-
-
-async def _opened(desk: ParkedDesk, kept: KeptRow) -> str:
-    if kept.body is None:
-        raise Failure(kept.fault)
-    await desk.rows.record(
-        actor=actor(), action="show_parked", subject=str(kept.row.id), detail=kept.row.source
-    )
-    return kept.body.decode(errors="backslashreplace")
 
 
 def _line(row: Replayed, as_json: bool) -> str:

@@ -13,7 +13,7 @@ from gateway.domain import events, orders
 from gateway.domain.following import Done, FollowUp
 from gateway.domain.placing import Placed, Placement
 from gateway.runtime.settings import Settings
-from gateway.wiring import Gateway, open_gateway
+from gateway.wiring import Gateway, Replaying, open_gateway, replaying
 from tests.domain import support
 from tests.support.patience import HANG_S
 
@@ -35,6 +35,18 @@ async def submit(
 ) -> Placed:
     """Submit an order through the one way in."""
     return await gateway.intake.accept_order(placement(gateway, sent, request_id))
+
+
+def replaying_in(gateway: Gateway) -> Replaying:
+    """Return what replays of a gateway go through."""
+    return replaying(
+        pool=gateway.stores.primary,
+        sealer=gateway.stores.sealer,
+        settings=gateway.settings,
+        policies=gateway.policies,
+        clock=gateway.clock,
+        new_id=gateway.new_id,
+    )
 
 
 def reported(

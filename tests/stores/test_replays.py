@@ -12,7 +12,17 @@ from gateway.domain.channels import ChannelPolicy
 from gateway.domain.following import Done, FollowUp, Replay
 from gateway.wiring import Gateway
 from tests.domain.support import due, paid, refunded
-from tests.stores.support import Database, at_once, counts, order, reported, rows, submit, tell
+from tests.stores.support import (
+    Database,
+    at_once,
+    counts,
+    order,
+    replaying_in,
+    reported,
+    rows,
+    submit,
+    tell,
+)
 
 
 def unmapped(order_no: str = "W-1") -> events.Unmapped:
@@ -200,7 +210,7 @@ async def test_a_preview_writes_nothing(gateway: Gateway, ledger: Database) -> N
     (row,) = await open_rows(ledger)
     before = await counts(ledger), await rows(ledger, "parked", "xmin::text", "replays")
     entry = reported(gateway, paid("100"), row["source_key"], raw=None)
-    (done,) = await gateway.ledger.preview([Replay(row["id"], entry, "mei")])
+    (done,) = await replaying_in(gateway).ledger.preview([Replay(row["id"], entry, "mei")])
     assert (done.outcome, done.status) == ("applied", "paid")
     assert (await counts(ledger), await rows(ledger, "parked", "xmin::text", "replays")) == before
     assert (await order(ledger))["status"] == "pending_payment"

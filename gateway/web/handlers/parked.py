@@ -161,22 +161,17 @@ class ParkedHandler:
                 text.is_replayable,
                 parts,
                 fault,
-                replay_runs.masked(kept, parts),
+                self._runs.masked(kept, parts),
             )
         )
 
     async def show_message(self, request: Request) -> Response:
         """Answer with the whole message; the audit log has who read it."""
         kept = await self._kept(request)
-        if kept.body is None:
+        text = await self._runs.opened(kept, actor=_actor(request))
+        if text is None:
             raise Answered(problem("not-found", kept.fault))
-        await self._rows.record(
-            actor=_actor(request),
-            action="show_parked",
-            subject=str(kept.row.id),
-            detail=kept.row.source,
-        )
-        return _answer(ParkedMessage(kept.row.id, kept.body.decode(errors="backslashreplace")))
+        return _answer(ParkedMessage(kept.row.id, text))
 
     async def resolve(self, request: Request) -> Response:
         """Close a row; one that is closed stays as it is."""
