@@ -200,6 +200,7 @@ def _item(item: ItemView, currency: str) -> ItemView:
         unit_price=money.text(Decimal(item.unit_price), currency),
         discount=_text(Decimal(item.discount), currency),
         tax=_text(Decimal(item.tax), currency),
+        weight_g=item.weight_g,
     )
 
 

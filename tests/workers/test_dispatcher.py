@@ -62,7 +62,7 @@ async def test_an_order_is_told_with_its_current_state(gateway: Gateway, ledger:
     assert told["items"] == [
         {
             "sku": "SKU-1", "name": "Tea", "quantity": 1, "unit_price": "100.00",
-            "discount": "0.00", "tax": "0.00",
+            "discount": "0.00", "tax": "0.00", "weight_g": None,
         }
     ]  # fmt: skip
     assert told["recipient"]["name"]

@@ -181,3 +181,24 @@ async def test_a_count_shows_what_waits_and_what_is_dead(
     assert (count.name, count.is_disabled, count.pending, count.dead) == ("wms", False, 1, 1)
     assert count.pending_oldest_s > 0
     assert await store.outbox() == (0, 0.0)
+
+
+async def test_a_message_whose_claim_is_over_is_not_sent(
+    gateway: Gateway, ledger: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The process stood still between the claim and the sending: another has it by now."""
+    monkeypatch.setattr(lane, "_PREPARE_S", -60.0)
+    receiver = Receiver()
+    to = targets(opened(receiver, topics=["order.paid"]))
+    await staged(gateway, to, 1)
+    async with running(dispatcher(gateway, to)):
+        await until(lambda: _is_claimed(ledger))
+    assert not receiver.attempts
+    monkeypatch.undo()
+    async with running(dispatcher(gateway, to)):
+        await until(lambda: all_gone(ledger))
+    assert len(receiver.taken) == 1
+
+
+async def _is_claimed(ledger: Database) -> bool:
+    return await ledger.fetchval("SELECT claimed_by IS NOT NULL FROM deliveries") is True
