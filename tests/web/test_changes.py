@@ -96,6 +96,16 @@ async def test_a_key_follows_what_it_may_see(site: Site, wire: Wire, ledger: Dat
     assert (answer.status, answer.fields) == (422, ["channel"])
 
 
+async def test_extreme_times_are_valid(wire: Wire, ledger: Database) -> None:
+    await _placed(wire, "C-1")
+    await relay(ledger)
+    for since, numbers in (("0001-01-01T00:00:00Z", ["C-1"]), ("9999-12-31T23:59:59Z", [])):
+        assert _numbers(await _page(wire, updated_since=since)) == numbers
+    scanned = {"buyer_id": "b", "placed_from": "0001-01-01T00:00:00Z"}
+    answer = await wire.ask("GET", f"/v1/orders?{urlencode(scanned)}")
+    assert (answer.status, answer.fields) == (422, ["buyer_id"])
+
+
 async def test_what_cannot_be_followed_is_explained(wire: Wire, ledger: Database) -> None:
     since = _ago(hours=1)
     for name, value in {

@@ -6,7 +6,7 @@ read on one server is good on every other; one that lags has less behind it.
 """
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 import asyncpg
 from msgspec import Struct
@@ -24,6 +24,8 @@ SCAN_MAX = 2000
 #: The feed begins so long before the time that is asked for: a transaction takes a moment from the
 #: time that it writes to when it is seen, and the clocks of two servers may differ.
 MARGIN = timedelta(minutes=1)
+#: The first time from which the margin can be taken.
+_EARLIEST = datetime.min.replace(tzinfo=UTC) + MARGIN
 #: Begins before every change: given while there was none.
 _BEGINNING = 0
 
@@ -62,7 +64,7 @@ class ChangeFeed:
         """
 
         async def work(connection: Connection) -> asyncpg.Record:
-            record = await connection.fetchrow(sql("find_change"), since - MARGIN)
+            record = await connection.fetchrow(sql("find_change"), max(since, _EARLIEST) - MARGIN)
             assert record is not None, "find_change.sql returns one row"
             return record
 
