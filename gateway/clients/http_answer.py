@@ -18,15 +18,17 @@ _INTERIM_MAX = 8
 EXCERPT_BYTES_MAX = 1024
 _RETRY_AFTER_CHARS_MAX = 64
 
+_LINES = rb"(?:[!#$%&'*+.^_`|~0-9A-Za-z-]+:[\t -~\x80-\xff]*\r\n)*"
 _HEAD = re.compile(
-    rb"HTTP/1\.(?P<minor>[01]) (?P<status>[1-5][0-9][0-9])(?: [^\r\n]*)?\r\n"
-    rb"(?P<fields>(?:[!#$%&'*+.^_`|~0-9A-Za-z-]+:[^\r\n\x00]*\r\n)*)"
+    rb"HTTP/1\.(?P<minor>[01]) (?P<status>[1-5][0-9][0-9])(?: [\t -~\x80-\xff]*)?\r\n"
+    rb"(?P<fields>" + _LINES + rb")"
 )
+_TRAILERS = re.compile(_LINES)
 _FIELDS = re.compile(
     rb"(?mi)^(content-length|content-encoding|transfer-encoding|connection|retry-after)"
     rb":[ \t]*([^\r\n]*?)[ \t]*\r$"
 )
-_CHUNK = re.compile(rb"([0-9A-Fa-f]{1,8})[ \t]*(?:;[^\r\n\x00]*)?")
+_CHUNK = re.compile(rb"([0-9A-Fa-f]{1,8})(?:[ \t]*|;[\t -~\x80-\xff]*)")
 _LENGTH = re.compile(rb"[0-9]{1,18}")
 _CHUNK_LINE_BYTES_MAX = 256
 #: Content codings that compress nothing: none, and what servers send there by mistake.
@@ -131,15 +133,15 @@ class AnswerReader:
         if self._is_success and coding not in _PLAIN:
             raise CallFailed("the answer is compressed, which was not accepted")
         length, transfer = fields.get(b"content-length"), fields.get(b"transfer-encoding")
+        if transfer is not None and (length is not None or transfer.lower() != b"chunked"):
+            raise _ambiguous()
+        if length is not None and not _LENGTH.fullmatch(length):
+            raise _ambiguous()
         if self._status in {204, 304}:
             self._state, self._length = "length", 0
         elif transfer is not None:
-            if length is not None or transfer.lower() != b"chunked":
-                raise CallFailed("the answer's length is ambiguous")
             self._state = "chunk"
         elif length is not None:
-            if not _LENGTH.fullmatch(length):
-                raise CallFailed("the answer's length is ambiguous")
             self._state, self._length = "length", int(length)
             if self._is_success and self._length > self._body_bytes_max:
                 raise self._too_large()
@@ -203,12 +205,15 @@ class AnswerReader:
                 del rest[:at]
 
     def _take_trailers(self, at: int) -> bool:
-        """Read past trailers, which are nothing to us: they end with an empty line."""
+        """Read past trailers, which are nothing to us; none may be about the answer's length."""
         end = self._rest.find(b"\r\n\r\n", at)
         if end < 0:
             self._spend(0, pending=len(self._rest) - at)
             return False
         self._spend(end + 4 - at)
+        trailers = bytes(self._rest[at + 2 : end + 2])
+        if not _TRAILERS.fullmatch(trailers) or _fields(trailers):
+            raise _bad_chunk()
         del self._rest[: end + 4]
         return self._finish()
 
@@ -250,3 +255,7 @@ def _fields(text: bytes) -> dict[bytes, bytes]:
 
 def _bad_chunk() -> CallFailed:
     return CallFailed("the answer's chunks are malformed")
+
+
+def _ambiguous() -> CallFailed:
+    return CallFailed("the answer's length is ambiguous")
