@@ -2,7 +2,7 @@
 
 from prometheus_client import Counter, Gauge
 
-#: tasks: drainer, sweeper, timeouts, housekeeper, parked, missed, nightly
+#: tasks: drainer, sweeper, timeouts, housekeeper, parked, missed, nightly, recheck
 ROUNDS = Counter(
     "tidegate_worker_rounds",
     "Rounds of a task of this worker: done, or postponed because a part did not answer.",
@@ -33,6 +33,11 @@ PARKED_OPEN = Gauge(
     "Rows of `parked` that wait for a person, by reason, and by the provider that told of it.",
     ["reason", "provider"],
 )
+RECHECKED = Counter(
+    "tidegate_rechecked",
+    "What was re-checked some seconds after a payment or an order, and what had to be mended.",
+    ["what"],
+)  # events that waited, orders that changed, order.paid restaged
 SCAN_FINDINGS = Counter(
     "tidegate_scan_findings",
     "What the nightly scan and the re-check found new: money and orders that do not agree.",

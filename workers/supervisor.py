@@ -28,7 +28,9 @@ from gateway.stores.postgres.ledger import Ledger
 from gateway.stores.postgres.missed_orders import MissedOrders
 from gateway.stores.postgres.orders_to_tell import OrdersToTell
 from gateway.stores.postgres.outbox_listener import OutboxListener
+from gateway.stores.postgres.recheck import RecheckStore
 from gateway.stores.postgres.relay import RelayStore
+from gateway.stores.postgres.scan import ScanStore
 from gateway.stores.redis.alert_claims import AlertClaims
 from gateway.wiring import Gateway, batch_writer, open_gateway
 from workers import alert_channels, nightly_scan, senders
@@ -44,6 +46,7 @@ from workers.housekeeper import Housekeeper
 from workers.missed import Missed
 from workers.nightly import Nightly
 from workers.parked import ParkedRows
+from workers.recheck import Recheck
 from workers.relay import Relay
 from workers.reload import WorkerConfiguration
 from workers.rounds import Rounds
@@ -67,6 +70,7 @@ _OVERDUE_S = {
     "exceptions": 60.0,
     "missed": 120.0,
     "alerts": 60.0,
+    "recheck": 120.0,
     # A scan may take long: it says itself that it goes on.
     "nightly": 7200.0,
     "housekeeper": 900.0,
@@ -172,6 +176,15 @@ def tasks(gateway: Gateway, targets: Targets | None = None) -> dict[str, lifecyc
             targets=lambda: _accepting(live),
             clock=gateway.clock,
             rounds=rounds["missed"],
+        ),
+        "recheck": Recheck(
+            store=RecheckStore(pool=gateway.stores.primary, new_id=gateway.new_id),
+            scan=ScanStore(readers=gateway.readers, pool=gateway.stores.primary),
+            intake=gateway.intake,
+            zone=zones.zone(settings.business_zone),
+            recheck_s=settings.recheck_s,
+            clock=gateway.clock,
+            rounds=rounds["recheck"],
         ),
         "nightly": _nightly(gateway, rounds["nightly"]),
         "housekeeper": Housekeeper(

@@ -264,6 +264,9 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     refused_minute_max: Count = 20
     #: Seconds between two sweeps that match payments with orders that arrived after them.
     sweep_s: Positive = 2.0
+    #: Seconds after which payments and orders are looked at once more: whether they have met, and
+    #: whether what is paid was told so.
+    recheck_s: Positive = 5.0
     #: Seconds after which an event that still waits for its order is marked for a person.
     unknown_order_s: Positive = 900.0
 
