@@ -205,6 +205,17 @@ class _Maker(Generic[T]):
 
     def _compared(self, node: Any) -> Evaluate[T]:
         left, right, compare = self.make(node.left), self.make(node.right), _COMPARE[node.type]
+        kinds = {node.left.result_type.name, node.right.result_type.name}
+        if len(kinds) == 1 and "UNDEFINED" not in kinds:
+
+            def compared_alike(order: T) -> bool:
+                a = left(order)
+                if a is None:
+                    return False
+                b = right(order)
+                return b is not None and compare(a, b)
+
+            return compared_alike
 
         def compared(order: T) -> bool:
             a, b = left(order), right(order)

@@ -39,7 +39,8 @@ def parts(country: str) -> tuple[str, ...]:
 
 def fits(postcode: str, forms: Sequence[str]) -> bool:
     """Return whether a postcode has one of these forms; letters may be small."""
-    return any(_pattern(form).fullmatch(postcode.strip()) for form in forms)
+    text = postcode.strip()
+    return any(_pattern(form).fullmatch(text) is not None for form in forms)
 
 
 @lru_cache(maxsize=1024)

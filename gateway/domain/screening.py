@@ -38,7 +38,7 @@ class PurchaseLimit(Struct, frozen=True):
     """A count that an order adds to, settled in the ledger: 16 bytes ``key``, and its bounds.
 
     Where ``orders_max`` or ``pieces_max`` is exceeded within ``window_s`` seconds, the order gets
-    ``hold`` (None: the hold is released) and ``finding``.
+    ``hold`` (None: the hold is released) and ``finding``, which is stored as ``text``.
     """
 
     key: bytes
@@ -48,6 +48,7 @@ class PurchaseLimit(Struct, frozen=True):
     window_s: int
     hold: Hold | None
     finding: Finding
+    text: str
 
 
 class Screened(Struct, frozen=True):
@@ -162,6 +163,11 @@ class Screening:
         self.rules = rules
         self.files = files or {}
         self._by_channel: dict[str, Rules] = {}
+        self._counts = {
+            held.name: tuple(_Count(held, per) for per in held.counts.per)
+            for held in rules.holding
+            if held.counts is not None
+        }
 
     def screen(self, placement: Placement, phone_index: PhoneIndex) -> Screened:
         """Return what the rules make of an order."""
@@ -171,7 +177,9 @@ class Screening:
         limits: list[PurchaseLimit] = []
         for held in rules.holding:
             if held.counts is not None:
-                limits += _limits(held, placement, rules.releasing, phone_index)
+                limits += _limits(
+                    held, self._counts[held.name], placement, rules.releasing, phone_index
+                )
             elif held.rule is not None and (values := held.rule.found(placement)) is not None:
                 released_by = _released_by(rules.releasing, held.name, placement)
                 findings.append(_finding(held, values, released_by))
@@ -226,21 +234,51 @@ def _route(
     """Return warehouse and carrier, each of the first rule that fits and says it."""
     warehouse = carrier = ""
     for each in rules:
-        decides = (each.warehouse if not warehouse else "", each.carrier if not carrier else "")
-        if not any(decides) or not each.condition.fits(placement):
+        decides_warehouse = not warehouse and each.warehouse != ""
+        decides_carrier = not carrier and each.carrier != ""
+        if not (decides_warehouse or decides_carrier) or not each.condition.fits(placement):
             continue
-        warehouse, carrier = warehouse or decides[0], carrier or decides[1]
-        said = {"warehouse": decides[0], "carrier": decides[1]}
-        values = {name: text for name, text in said.items() if text}
-        values |= each.condition.values(placement)
+        values = dict(each.condition.values(placement))
+        if decides_warehouse:
+            values["warehouse"] = warehouse = each.warehouse
+        if decides_carrier:
+            values["carrier"] = carrier = each.carrier
         findings.append(Finding(each.name, "route", "routed", values))
         if warehouse and carrier:
             break
     return warehouse, carrier
 
 
+class _Count:
+    """What is the same of a limit for every order: its finding, and the beginning of its keys."""
+
+    __slots__ = ("finding", "keys", "per", "text")
+
+    def __init__(self, held: Held, per: str) -> None:
+        counts = held.counts
+        assert counts is not None, "only made for rules that count"
+        bounds = {"orders_max": counts.orders_max, "pieces_max": counts.pieces_max}
+        known = {name: bound for name, bound in bounds.items() if bound is not None}
+        self.per = per
+        self.finding = _finding(held, {"per": per, "window_s": counts.window_s, **known}, "")
+        self.text = encode_finding(self.finding)
+        self.keys = {
+            is_test: blake2b(f"{held.name}|{per}|{is_test}|".encode(), digest_size=16)
+            for is_test in (False, True)
+        }
+
+    def key(self, who: bytes, *, is_test: bool) -> bytes:
+        digest = self.keys[is_test].copy()
+        digest.update(who)
+        return digest.digest()
+
+
 def _limits(
-    held: Held, placement: Placement, releasing: Sequence[Releasing], phone_index: PhoneIndex
+    held: Held,
+    each_count: Sequence[_Count],
+    placement: Placement,
+    releasing: Sequence[Releasing],
+    phone_index: PhoneIndex,
 ) -> Iterator[PurchaseLimit]:
     counts = held.counts
     assert counts is not None, "only asked for rules that count"
@@ -248,20 +286,23 @@ def _limits(
     if not pieces:
         return
     released_by = _released_by(releasing, held.name, placement)
-    bounds = {"orders_max": counts.orders_max, "pieces_max": counts.pieces_max}
-    for per in counts.per:
-        who = _who(per, placement, phone_index)
+    for each in each_count:
+        who = _who(each.per, placement, phone_index)
         if who is None:
             continue
-        known = {name: bound for name, bound in bounds.items() if bound is not None}
-        values = {"per": per, "window_s": counts.window_s, **known}
+        finding, text = each.finding, each.text
+        if released_by:
+            finding = _finding(held, finding.values, released_by)
+            text = encode_finding(finding)
         yield PurchaseLimit(
-            key=_key(held.name, per, placement.submission.is_test, who),
-            pieces=pieces,
-            window_s=counts.window_s,
-            hold=None if released_by else held.hold,
-            finding=_finding(held, values, released_by),
-            **bounds,
+            each.key(who, is_test=placement.submission.is_test),
+            pieces,
+            counts.orders_max,
+            counts.pieces_max,
+            counts.window_s,
+            None if released_by else held.hold,
+            finding,
+            text,
         )
 
 
@@ -271,12 +312,6 @@ def _who(per: str, placement: Placement, phone_index: PhoneIndex) -> bytes | Non
         # A buyer's number is that of its channel.
         return f"{len(order.channel)}:{order.channel}{order.buyer_id}".encode()
     return phone_index(placement.phone) if placement.phone else None
-
-
-def _key(rule: str, per: str, is_test: bool, who: bytes) -> bytes:
-    digest = blake2b(f"{rule}|{per}|{is_test}|".encode(), digest_size=16)
-    digest.update(who)
-    return digest.digest()
 
 
 _encode = msgspec.json.Encoder(decimal_format="string").encode

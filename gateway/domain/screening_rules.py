@@ -1,6 +1,6 @@
 """The kinds of screening rules: what each asks of an order. Pure, and read-only once made."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, Literal
 
 from gateway.domain import phones, plain_phones, postcodes, screening_facts
@@ -22,7 +22,11 @@ class Patterns:
         """Return whether a text is one of these."""
         if text in self._exact:
             return True
-        return any(text[:length] in self._prefixes for length in self._lengths)
+        # A loop: every line of every order is asked for, and a generator costs twice as much.
+        for length in self._lengths:  # noqa: SIM110
+            if text[:length] in self._prefixes:
+                return True
+        return False
 
 
 class Blocked:
@@ -77,9 +81,11 @@ class Limit:
     def pieces(self, placement: Placement) -> int:
         """Return how many pieces of an order count; 0: the order does not."""
         items = placement.submission.items
-        if self._skus is None:
-            return screening_facts.pieces(items)
-        return sum(item.quantity for item in items if self._skus.has(item.sku))
+        skus, found = self._skus, 0
+        for item in items:
+            if skus is None or skus.has(item.sku):
+                found += item.quantity
+        return found
 
 
 class Address:
@@ -162,6 +168,7 @@ class Destination:
         self._skus = Patterns(skus) if skus else None
         self._weight_g = weight_g
         self._attributes = attributes
+        self._asked = tuple(self._names())
 
     def fits(self, placement: Placement) -> bool:
         """Return whether all parts that are given fit the order."""
@@ -176,21 +183,24 @@ class Destination:
             return False
         if self._weight_g != (None, None) and not self._has_weight(placement):
             return False
+        if not self._attributes:
+            return True
         told = order.attributes or {}
         return all(told.get(key) in texts for key, texts in self._attributes.items())
 
     def values(self, placement: Placement) -> Values:
         """Return country, province, city and weight, as far as they are asked for."""
-        asked = []
+        return {name: screening_facts.shown(name, placement) for name in self._asked}
+
+    def _names(self) -> Iterator[str]:
         if self._countries or self._regions:
-            asked.append("country")
+            yield "country"
         if any(len(region) > 1 for region in self._regions):
-            asked.append("province")
+            yield "province"
         if any(len(region) > 2 for region in self._regions):
-            asked.append("city")
+            yield "city"
         if self._weight_g != (None, None):
-            asked.append("weight_g")
-        return {name: screening_facts.shown(name, placement) for name in asked}
+            yield "weight_g"
 
     def _has_weight(self, placement: Placement) -> bool:
         weight = screening_facts.weight_g(placement.submission)

@@ -18,6 +18,7 @@ from gateway.domain import features
 from gateway.runtime import settings as configuration
 from gateway.runtime.reload_plan import Plan
 from gateway.runtime.settings import Account, Channel, Settings, SettingsError
+from gateway.runtime.settings_rules import Rule
 from gateway.web.reload import GatewayConfiguration
 from ops.simulators import shopify, stripe
 from ops.simulators.contract import Account as Simulated
@@ -321,3 +322,33 @@ async def test_a_process_that_only_reads_names_no_account(
         accounts=[Account("stripe", "eu", ["web"], ["file:/nowhere"])], exports_max=3
     )
     assert plan.text() == "limits exports_max 2 -> 3"
+
+
+async def test_rules_are_in_force_at_once_and_a_wrong_one_leaves_those_of_before(
+    both_paths: Wire, site: Site, reload: Reloading, tmp_path: Path
+) -> None:
+    numbers = tmp_path / "numbers.txt"
+    numbers.write_text("+8613800138000\n")
+    bad = Rule(name="bad", kind="blocked", phones_file=str(numbers))
+
+    async def held() -> str | None:
+        body = order_bytes(recipient={"phone": "13800138000"})
+        answer = await both_paths.submit(body)
+        assert answer.status == 201
+        hold: str | None = answer.json["hold"]
+        return hold
+
+    assert await held() is None
+    assert (await reload(rules=[bad])).text() == "rules + bad"
+    assert await held() == "screened"
+    numbers.write_text("13800138000\n")
+    with pytest.raises(SettingsError, match=r"bad \(rule 1\): line 1 of"):
+        await reload()
+    assert await held() == "screened"
+    numbers.write_text("+8613800138001\n")
+    assert (await reload()).text() == "rules ~ bad (what its files hold)"
+    assert await held() is None
+    dear = Rule(name="dear", kind="expression", when="payable > 1")
+    with pytest.raises(SettingsError, match="is it payable_minor"):
+        await reload(rules=[dear])
+    assert site.gateway.rules.now.rules.names == ["bad"]

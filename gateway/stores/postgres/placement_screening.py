@@ -61,7 +61,7 @@ def statement(
             found.append((n, each.hold, document))
         limits += [
             (n, limit.key, limit.pieces, limit.orders_max, limit.pieces_max, limit.window_s,
-             limit.hold, screening.encode_finding(limit.finding))
+             limit.hold, limit.text)
             for limit in each.limits
         ]  # fmt: skip
     return _PLACE_SCREENED, (found, limits)
