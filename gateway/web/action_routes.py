@@ -66,9 +66,9 @@ _TEXTS: dict[Action, _Text] = {
     "release": _Text(
         "releaseOrder",
         "Release a held order",
-        "Ends the hold that the order was placed with (`lookalike`, `suspected_brushing`), and "
-        f"that of a person. Holds for money end when the money is right. {_ABOVE} Undone by "
-        "`hold`.",
+        "Ends the hold that the order was placed with (`lookalike`, `suspected_brushing`, "
+        "`screened`), and that of a person. Holds for money end when the money is right. "
+        f"{_ABOVE} Undone by `hold`.",
     ),
     "make-up-payment": _Text(
         "makeUpPayment",

@@ -1,5 +1,6 @@
 """POST /v1/orders/{id}/ship and the like: what is done, refused and undone."""
 
+import asyncio
 import json
 from collections.abc import Mapping
 from typing import Any
@@ -145,6 +146,27 @@ async def test_only_the_version_that_was_read_is_changed(wire: Wire, payer: Paye
     assert (await act(wire, id_, "hold", ("If-Match", '"2"'))).status == 200
     assert (await act(wire, id_, "hold", ("If-Match", '"2"'))).status == 200, "it is so already"
     assert (await act(wire, id_, "hold", ("If-Match", "2"))).status == 400
+
+
+async def test_of_many_at_once_one_changes_the_version_that_all_read(
+    wire: Wire, payer: Payer
+) -> None:
+    id_, _ = await paid_order(wire, payer)
+    answers = await asyncio.gather(
+        *[
+            act(wire, id_, "ship", ("If-Match", '"2"'), carrier="SF", tracking_no=f"F{n}-{id_}")
+            for n in range(8)
+        ]
+    )
+    assert sorted(answer.status for answer in answers) == [200, *[412] * 7]
+    assert len((await shown(wire, id_))["parcels"]) == 1
+
+
+async def test_of_many_with_one_key_one_takes_effect(wire: Wire, payer: Payer) -> None:
+    id_, _ = await paid_order(wire, payer)
+    answers = await asyncio.gather(*[act(wire, id_, "close", key(f"c-{id_}")) for _ in range(8)])
+    assert {(answer.status, answer.body) for answer in answers} == {(200, answers[0].body)}
+    assert len(await history(wire, id_, "cancelled")) == 1
 
 
 async def test_a_key_makes_a_repeat_answer_the_same(wire: Wire, payer: Payer, site: Site) -> None:

@@ -1,5 +1,6 @@
 """What takes two people: asked for by one, approved by another, judged anew."""
 
+import asyncio
 import json
 from typing import Any
 
@@ -94,6 +95,34 @@ async def test_nobody_approves_what_they_asked_for(wire: Wire, site: Site) -> No
             assert (answer.status, "another person" in answer.json["detail"]) == (403, True)
     assert (await shown(wire, id_))["version"] == 1
     assert (await approval(wire, pending))["state"] == "pending"
+
+
+async def test_approved_many_times_at_once_it_is_done_once(wire: Wire, second: Wire) -> None:
+    id_ = await place(wire, order(channel="web"))
+    pending = await asked(wire, id_)
+    answers = await asyncio.gather(*[decide(second, pending) for _ in range(6)])
+    done = [answer for answer in answers if answer.status == 200]
+    assert {answer.body for answer in done} == {done[0].body}
+    assert {answer.status for answer in answers} <= {200, 503}, "one at a time, the rest may wait"
+    assert len(await history(wire, id_, "address_changed")) == 1
+
+
+async def test_what_was_approved_and_not_done_is_done_by_approving_again(
+    wire: Wire, second: Wire, ledger: "asyncpg.Pool[asyncpg.Record]"
+) -> None:
+    """As after a gateway that died in between."""
+    id_ = await place(wire, order(channel="web"))
+    pending = await asked(wire, id_)
+    await ledger.execute(
+        "UPDATE approvals SET state = 'approved', decided_by = 'Zhang San (key z)',"
+        " decided_at = now() WHERE id::text = $1",
+        pending,
+    )
+    assert (await decide(second, pending)).status == 200
+    assert (await shown(wire, id_))["version"] == 2
+    (event,) = await history(wire, id_, "address_changed")
+    assert event["approved_by"] == "Zhang San (key z)"
+    assert (await approval(wire, pending))["state"] == "applied"
 
 
 async def test_what_is_rejected_is_not_done(wire: Wire, second: Wire) -> None:
