@@ -53,6 +53,10 @@ class HandedOrder(Struct, frozen=True):
     ]
     remark: Annotated[str | None, Meta(description="Null unless the target `has_private`.")]
     pays_on_delivery: bool
+    warehouse: Annotated[
+        str | None, Meta(description="The warehouse that a screening rule chose to send it.")
+    ]
+    carrier: Annotated[str | None, Meta(description="The carrier that a screening rule chose.")]
     payments: list[HandedPayment]
     parcels: list[ParcelView]
     placed_at: At
@@ -121,6 +125,8 @@ class OrderToTell(Struct, frozen=True):
     district: str
     private: Private | None
     pays_on_delivery: bool
+    warehouse: str | None
+    carrier: str | None
     placed_at: datetime
     paid_at: datetime | None
     shipped_at: datetime | None
@@ -157,6 +163,8 @@ def _order(order: OrderToTell) -> HandedOrder:
         recipient=_recipient(order) if order.country else None,
         remark=private.remark if private is not None else None,
         pays_on_delivery=order.pays_on_delivery,
+        warehouse=order.warehouse,
+        carrier=order.carrier,
         payments=[_payment(each) for each in order.payments],
         parcels=order.parcels,
         placed_at=order.placed_at,

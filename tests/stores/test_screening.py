@@ -9,13 +9,14 @@ from typing import Any
 
 import pytest
 
-from gateway.domain import orders
+from gateway.domain import handoff_payload, orders
 from gateway.domain.events import Released
 from gateway.domain.placing import Placed
 from gateway.intake import screening
 from gateway.runtime.settings import Channel, Settings
 from gateway.runtime.settings_rules import Rule
 from gateway.stores.postgres.ledger import Ledger
+from gateway.stores.postgres.orders_to_tell import OrdersToTell
 from gateway.wiring import Gateway
 from tests.domain import support
 from tests.domain.support import NOW, due, paid, submission
@@ -268,3 +269,21 @@ async def test_late_orders_are_judged_by_when_they_came(
         sixth = await late.place([received(12, 260 - 30)])
     holds = [each.hold for each in (*first, *apart, *fifth, *sixth) if isinstance(each, Placed)]
     assert holds == [None] * 5 + ["screened"] * 2
+
+
+async def test_a_target_is_told_warehouse_and_carrier(settings: Settings, ledger: Database) -> None:
+    async with screened_by(settings, WEST, ELSE) as gateway:
+        west = await submit(gateway, tea(1, recipient={"province": "Sichuan"}))
+        other = await submit(gateway, tea(2))
+        stores = gateway.stores
+        told = await OrdersToTell(pool=stores.primary, sealer=stores.sealer).read(
+            [west.id, other.id], has_private=False
+        )
+    bodies = [
+        json.loads(handoff_payload.render("order.paid", each.id, NOW, order_))["data"]["order"]
+        for each in (west, other)
+        if (order_ := told[each.id]) is not None
+    ]
+    assert [(each["warehouse"], each["carrier"]) for each in bodies] == [
+        ("cd-1", "sf"), ("hz-1", None),
+    ]  # fmt: skip

@@ -3,8 +3,9 @@
 SELECT o.id, o.channel, o.order_no, o.status, o.version, o.hold, o.is_test, o.buyer_id, o.currency,
        o.items, o.goods, o.shop_discount, o.platform_subsidy, o.freight, o.tax, o.tax_included,
        o.payable, o.paid, o.refunded, o.country, o.province, o.city, o.district,
-       CASE WHEN $2::bool THEN o.private END AS private, o.pays_on_delivery, o.placed_at, o.paid_at,
-       o.shipped_at, o.completed_at, o.closed_at, o.updated_at,
+       CASE WHEN $2::bool THEN o.private END AS private, o.pays_on_delivery,
+       o.screening ->> 'warehouse' AS warehouse, o.screening ->> 'carrier' AS carrier,
+       o.placed_at, o.paid_at, o.shipped_at, o.completed_at, o.closed_at, o.updated_at,
        (
            SELECT coalesce(json_agg(
                       json_build_object(
