@@ -21,6 +21,7 @@ def check(settings: Settings) -> None:
         raise SettingsError(fault)
     for fault in settings_rules.faults(settings.rules, names):
         raise SettingsError(fault)
+    _check_acceptances(settings)
     if settings.database_pool_max < 2 * settings.batches_in_flight + 3:
         raise SettingsError(
             f"database_pool_max is {settings.database_pool_max}, but two lanes of "
@@ -58,6 +59,17 @@ def _check_alert_channels(settings: Settings) -> None:
                 raise SettingsError(f"{label} needs a secret, as env:NAME or file:PATH")
         elif not (channel.smtp_host and channel.sender and channel.to):
             raise SettingsError(f"{label} needs smtp_host, sender and to")
+
+
+def _check_acceptances(settings: Settings) -> None:
+    """Raise ``SettingsError`` where nobody can say that a target has accepted an order."""
+    speak = {account.options.get("target") or account.name for account in settings.accounts}
+    for target in settings.targets:
+        if target.accepts == "callback" and target.name not in speak:
+            raise SettingsError(
+                f"targets: {target.name} accepts by callback, and no account speaks for it: give "
+                f'an account the name {target.name}, or options = {{ target = "{target.name}" }}'
+            )
 
 
 def _check_urls(settings: Settings) -> None:

@@ -16,6 +16,12 @@ from tests.stores.missed_support import attempted, delivery, told
 from tests.stores.support import Database
 
 TARGET = """
+[[accounts]]
+provider = "standard_webhooks"
+name = "warehouse"
+channels = ["web"]
+secrets = ["env:WAREHOUSE_SECRET"]
+options = { target = "wms" }
 [[targets]]
 name = "wms"
 kind = "redis_stream"

@@ -110,6 +110,8 @@ def test_without_a_database_there_is_nothing_to_run() -> None:
         (_ACCOUNT.replace('"web"', '"wbe"'), {}, "unknown channels wbe"),
         ("", {"DATABASE_POOL_MAX": "4"}, "database_pool_max is 4"),
         ("", {"BATCHES_IN_FLIGHT": "4"}, "need 11"),
+        ("", {"BUSINESS_ZONE": "Asia/Nowhere"}, "business_zone: 'Asia/Nowhere' is no time zone"),
+        ("", {"NIGHTLY_AT": "2:00"}, "NIGHTLY_AT must"),
         ("", {"COMMIT_S": "10"}, "commit_s must be below drain_s"),
         ("", {"REDIS_URL": "http://r"}, "redis_url must be written redis://"),
         *(

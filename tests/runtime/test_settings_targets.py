@@ -52,7 +52,7 @@ def test_every_kind_can_be_configured(text: str, tmp_path: Path) -> None:
         (_WEBHOOK + 'channels = ["wbe"]', "unknown channels wbe"),
         (_WEBHOOK + 'regions = ["China"]', "a region is written CN"),
         (_WEBHOOK + 'regions = ["CN/ 广东省"]', "a region is written CN"),
-        (_WEBHOOK + 'topics = ["order.payed"]', "must be one of order.cancelling"),
+        (_WEBHOOK + 'topics = ["order.payed"]', "must be one of order.accepted"),
         (_WEBHOOK + "retry_first_s = 60\nretry_max_s = 5", "must not be above retry_max_s"),
         (_WEBHOOK + "attempts_max = 0", "attempts_max must be a whole number from 1"),
         (_WEBHOOK + "retries = 3", "there is no retries: is it misspelt"),
@@ -75,3 +75,34 @@ def test_neither_secrets_nor_passwords_are_shown(tmp_path: Path) -> None:
     assert [target["secrets"] for target in shown] == [["configured"], []]
     assert "Tr0ub4dor" not in str(shown)
     assert shown[0]["url"] == "https://wms.example.com/in"
+
+
+_ACCOUNT = """
+[[accounts]]
+provider = "standard_webhooks"
+name = "{name}"
+channels = ["web"]
+secrets = ["env:WMS_WORD"]
+options = {options}
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "is_right"),
+    [
+        ("wms", "{}", True),
+        ("warehouse", '{ target = "wms" }', True),
+        ("warehouse", "{}", False),
+        # It speaks for another.
+        ("wms", '{ target = "erp" }', False),
+    ],
+)
+def test_who_accepts_by_callback_has_an_account_that_speaks_for_it(
+    name: str, options: str, is_right: bool, tmp_path: Path
+) -> None:
+    text = _WEBHOOK + 'accepts = "callback"\n' + _ACCOUNT.format(name=name, options=options)
+    if is_right:
+        assert _load(text, tmp_path).targets[0].accepts == "callback"
+        return
+    with pytest.raises(SettingsError, match="wms accepts by callback, and no account speaks"):
+        _load(text, tmp_path)
