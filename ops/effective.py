@@ -50,6 +50,7 @@ _UNITS = {
     "port": "TCP port",
     "admin_port": "TCP port",
     "worker_metrics_port": "TCP port",
+    "worker_nice": "steps of nice",
     "connections_max": "connections",
     "key_burst": "requests",
     "batches_in_flight": "batches",

@@ -87,6 +87,9 @@ def run(settings: Settings, *, load: Callable[[], Settings], hangups: Hangups) -
     Raises ``SealingError`` or ``Unavailable`` when it cannot start.
     """
     logs.configure(settings.log_level)
+    os.setpriority(
+        os.PRIO_PROCESS, 0, max(os.getpriority(os.PRIO_PROCESS, 0), settings.worker_nice)
+    )
     return uvloop.run(_work(settings, load, hangups))
 
 

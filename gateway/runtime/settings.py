@@ -299,6 +299,9 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     #: Each worker of a machine needs a port of its own.
     worker_metrics_host: str = "127.0.0.1"
     worker_metrics_port: Annotated[int, Meta(ge=0, le=65535)] = 9464
+    #: How far a worker steps back for others on its machine, as `nice` counts it: orders and
+    #: payments are taken first, and what is handed on catches up. 0: not at all.
+    worker_nice: Annotated[int, Meta(ge=0, le=19)] = 10
 
     # --- logs ---
 

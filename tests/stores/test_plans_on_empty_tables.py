@@ -25,6 +25,7 @@ STATEMENTS = {
     "take_outbox": ("outbox",),
     "add_changes": (),
     "add_deliveries": (),
+    "lock_due_deliveries": (),
     "claim_deliveries": (),
     "read_orders_to_tell": (),
     "finish_deliveries": (),

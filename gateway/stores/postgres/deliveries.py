@@ -12,9 +12,10 @@ from gateway.domain.handoff import AttemptOutcome
 from gateway.runtime.ids import UUIDv7
 from gateway.stores.postgres import acceptances, errors
 from gateway.stores.postgres.read_limiter import Connection
-from gateway.stores.postgres.relay import BLOCKED_S
 from gateway.stores.postgres.statements import sql
 
+#: Seconds until a delivery that waits for one which is being attempted is looked at all the same.
+_BLOCKED_S = 5.0
 _encode = msgspec.json.Encoder().encode
 
 
@@ -35,6 +36,9 @@ class Claim(Struct, frozen=True):
 
     deliveries: Sequence[Delivery]
     blocked: int
+
+
+_NONE = Claim((), 0)
 
 
 class Attempt(Struct, frozen=True):
@@ -136,9 +140,18 @@ class Deliveries:
     async def claim(self, target: str, claimant: UUID, *, limit: int, lease_s: float) -> Claim:
         """Claim due deliveries for ``lease_s`` seconds, the most urgent first."""
         with errors.translated():
-            rows = await self._pool.fetch(
-                sql("claim_deliveries"), target, limit, lease_s, claimant, BLOCKED_S
-            )
+            async with self._pool.acquire() as connection, connection.transaction():
+                due = await connection.fetch(sql("lock_due_deliveries"), target, limit)
+                if not due:
+                    return _NONE
+                rows = await connection.fetch(
+                    sql("claim_deliveries"),
+                    target,
+                    ",".join(str(event_id) for (event_id,) in due),
+                    lease_s,
+                    claimant,
+                    _BLOCKED_S,
+                )
         claimed = [Delivery(*row[:-1]) for row in map(tuple, rows) if row[-1]]
         # The statement returns them as it finds them.
         claimed.sort(key=_urgency)

@@ -13,8 +13,9 @@ from gateway.stores.postgres import errors
 from gateway.stores.postgres.statements import sql
 
 _encode = msgspec.json.Encoder().encode
-#: Seconds until a delivery that waits for an earlier one is looked at all the same.
-BLOCKED_S = 5.0
+#: Seconds until a delivery that waits for an earlier one is looked at all the same: that one may be
+#: ended at this very moment, by who does not see this one yet.
+_BLOCKED_S = 0.25
 
 
 class OutboxRow(Struct, frozen=True):
@@ -77,7 +78,9 @@ class RelayStore:
                 await connection.execute(sql("add_changes"), _changes(rows))
                 matched = [(target, row) for row in rows for target in match(row)]
                 if matched:
-                    await connection.execute(sql("add_deliveries"), _deliveries(matched), BLOCKED_S)
+                    await connection.execute(
+                        sql("add_deliveries"), _deliveries(matched), _BLOCKED_S
+                    )
                 awaited = [
                     (target, row)
                     for target, row in matched

@@ -41,7 +41,7 @@ WITH log AS MATERIALIZED (
        SET due_at = now()
      WHERE target = $1 AND event_id = ANY (ARRAY(SELECT event_id FROM behind))
        AND NOT EXISTS (SELECT FROM log l WHERE l.event_id = deliveries.event_id)
-       AND due_at > now() AND claimed_by IS NULL
+       AND claimed_by IS NULL
     RETURNING 1
 ), logged AS (
     INSERT INTO delivery_attempts (
