@@ -10,32 +10,21 @@ from typing import Literal
 
 from msgspec import Struct
 
+from gateway.clients import http_head
 from gateway.clients.call_failures import CallFailed, ConnectionGone
+from gateway.clients.http_head import Head
 
 _HEAD_BYTES_MAX = 16 * 1024
 _INTERIM_MAX = 8
 #: Of the body of an answer that is no success: enough to tell a person what a robot said.
 EXCERPT_BYTES_MAX = 1024
-_RETRY_AFTER_CHARS_MAX = 64
 
-_LINES = rb"(?:[!#$%&'*+.^_`|~0-9A-Za-z-]+:[\t -~\x80-\xff]*\r\n)*"
-_HEAD = re.compile(
-    rb"HTTP/1\.(?P<minor>[01]) (?P<status>[1-5][0-9][0-9])(?: [\t -~\x80-\xff]*)?\r\n"
-    rb"(?P<fields>" + _LINES + rb")"
-)
-_TRAILERS = re.compile(_LINES)
-_FIELDS = re.compile(
-    rb"(?mi)^(content-length|content-encoding|transfer-encoding|connection|retry-after)"
-    rb":[ \t]*([^\r\n]*?)[ \t]*\r$"
-)
 _CHUNK = re.compile(rb"([0-9A-Fa-f]{1,8})(?:[ \t]*|;[\t -~\x80-\xff]*)")
-_LENGTH = re.compile(rb"[0-9]{1,18}")
 _CHUNK_LINE_BYTES_MAX = 256
-#: Content codings that compress nothing: none, and what servers send there by mistake.
-_PLAIN = frozenset({b"", b"identity", b"none", b"utf-8"})
-_NO_FIELDS: dict[bytes, bytes] = {}
 
 _State = Literal["head", "length", "chunk", "until_close", "done"]
+#: Before there is a head.
+_NONE = Head(0, None, False, False, True, "")
 
 
 class Answer(Struct, frozen=True):
@@ -54,15 +43,18 @@ class Answer(Struct, frozen=True):
 class AnswerReader:
     """Reads one answer; ``answer`` has it as soon as ``feed`` or ``end`` returns True."""
 
+    __slots__ = (
+        "_body", "_body_bytes_max", "_head", "_interim", "_is_kept", "_overhead", "_rest",
+        "_scanned", "_state", "answer",
+    )  # fmt: skip
+
     def __init__(self, *, body_bytes_max: int) -> None:
         self._body_bytes_max = body_bytes_max
         self._rest = bytearray()
         self._scanned = 0
         self._state: _State = "head"
         self._interim = 0
-        self._status = 0
-        self._retry_after = ""
-        self._length = 0
+        self._head = _NONE
         self._body = bytearray()
         self._overhead = 0
         self._is_kept = False
@@ -96,7 +88,7 @@ class AnswerReader:
 
     @property
     def _is_success(self) -> bool:
-        return 200 <= self._status < 300
+        return 200 <= self._head.status < 300
 
     def _take_head(self) -> bool:
         """Read a head if it is there in full; return whether it was."""
@@ -110,43 +102,30 @@ class AnswerReader:
             return False
         if not 0 <= end <= _HEAD_BYTES_MAX:
             raise CallFailed(f"the answer's head has more than {_HEAD_BYTES_MAX} bytes")
-        head = _HEAD.fullmatch(bytes(rest[: end + 2]))
-        if head is None:
-            raise CallFailed("the answer's head is malformed")
+        head = http_head.parse(bytes(rest[: end + 2]))
         del rest[: end + 4]
         self._scanned = 0
-        status = int(head["status"])
-        if status < 200:
-            self._interim += 1
-            if status == 101 or self._interim > _INTERIM_MAX:
-                raise CallFailed("the server switched protocols, or never came to its answer")
+        if head.status >= 200:
+            self._begin_body(head)
             return True
-        self._status = status
-        self._begin_body(_fields(head["fields"]), is_http_1_1=head["minor"] == b"1")
+        self._interim += 1
+        if head.status == 101 or self._interim > _INTERIM_MAX:
+            raise CallFailed("the server switched protocols, or never came to its answer")
         return True
 
-    def _begin_body(self, fields: dict[bytes, bytes], *, is_http_1_1: bool) -> None:
-        options = fields.get(b"connection", b"").lower().replace(b" ", b"").split(b",")
-        self._is_kept = b"close" not in options and (is_http_1_1 or b"keep-alive" in options)
-        self._retry_after = fields.get(b"retry-after", b"")[:_RETRY_AFTER_CHARS_MAX].decode("latin")
-        coding = fields.get(b"content-encoding", b"").lower()
-        if self._is_success and coding not in _PLAIN:
+    def _begin_body(self, head: Head) -> None:
+        self._head = head
+        self._is_kept = head.is_kept
+        if self._is_success and not head.is_plain:
             raise CallFailed("the answer is compressed, which was not accepted")
-        length, transfer = fields.get(b"content-length"), fields.get(b"transfer-encoding")
-        if transfer is not None and (length is not None or transfer.lower() != b"chunked"):
-            raise _ambiguous()
-        if length is not None and not _LENGTH.fullmatch(length):
-            raise _ambiguous()
-        if self._status in {204, 304}:
-            self._state, self._length = "length", 0
-        elif transfer is not None:
+        if head.is_chunked:
             self._state = "chunk"
-        elif length is not None:
-            self._state, self._length = "length", int(length)
-            if self._is_success and self._length > self._body_bytes_max:
-                raise self._too_large()
+        elif head.length is None:
+            self._state = "until_close"
         else:
-            self._state, self._is_kept = "until_close", False
+            self._state = "length"
+            if self._is_success and head.length > self._body_bytes_max:
+                raise self._too_large()
 
     def _take_body(self) -> bool:
         """Read what is there of the body. What is no success is not waited for."""
@@ -163,11 +142,13 @@ class AnswerReader:
         return self._finish()
 
     def _step(self) -> bool:
-        if self._state == "length":
-            if len(self._rest) < self._length:
+        length = self._head.length
+        if length is not None:
+            if len(self._rest) < length:
                 return False
-            self._body += self._rest[: self._length]
-            del self._rest[: self._length]
+            if length:
+                self._body += self._rest[:length]
+                del self._rest[:length]
             return self._finish()
         if self._state == "until_close":
             self._add(self._rest)
@@ -211,8 +192,7 @@ class AnswerReader:
             self._spend(0, pending=len(self._rest) - at)
             return False
         self._spend(end + 4 - at)
-        trailers = bytes(self._rest[at + 2 : end + 2])
-        if not _TRAILERS.fullmatch(trailers) or _fields(trailers):
+        if not http_head.are_trailers(bytes(self._rest[at + 2 : end + 2])):
             raise _bad_chunk()
         del self._rest[: end + 4]
         return self._finish()
@@ -230,9 +210,9 @@ class AnswerReader:
     def _finish(self) -> bool:
         self._state = "done"
         self.answer = Answer(
-            status=self._status,
+            status=self._head.status,
             body=bytes(self._body) if self._is_success else b"",
-            retry_after=self._retry_after,
+            retry_after=self._head.retry_after,
             excerpt=b"" if self._is_success else bytes(self._body[:EXCERPT_BYTES_MAX]),
         )
         return True
@@ -241,21 +221,5 @@ class AnswerReader:
         return CallFailed(f"the answer has more than {self._body_bytes_max} bytes")
 
 
-def _fields(text: bytes) -> dict[bytes, bytes]:
-    """Return the fields that are read, in lower case; of repeated ones the values with commas."""
-    found = _FIELDS.findall(text)
-    if not found:
-        return _NO_FIELDS
-    fields: dict[bytes, bytes] = {}
-    for name, value in found:
-        key = name.lower()
-        fields[key] = fields[key] + b"," + value if key in fields else value
-    return fields
-
-
 def _bad_chunk() -> CallFailed:
     return CallFailed("the answer's chunks are malformed")
-
-
-def _ambiguous() -> CallFailed:
-    return CallFailed("the answer's length is ambiguous")

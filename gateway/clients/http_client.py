@@ -27,7 +27,8 @@ from gateway.runtime.clock import Clock
 __all__ = ["Answer", "CallFailed", "HostBreakers", "HttpClient"]
 
 _HEADERS = {"Accept": "*/*", "Accept-Encoding": "identity", "User-Agent": "tidegate"}
-_FIELD = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+: [\x20-\x7e\xa0-\xff]*")
+_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_VALUE = re.compile(r"[\x20-\x7e\xa0-\xff]*")
 #: Hosts that a client remembers. One that calls more of them forgets those that are not in use.
 _HOSTS_MAX = 256
 
@@ -176,8 +177,7 @@ class HttpClient:
     async def _send(self, host: _Host, to: Destination, request: bytes) -> Answer:
         pool = self._pools.get(host) or self._opened(host, to)
         try:
-            async with asyncio.timeout(self._call_s):
-                return await pool.exchange(request, answer_bytes_max=self._answer_bytes_max)
+            return await pool.exchange(request)
         except TimeoutError as exc:
             raise CallFailed(f"no complete answer within {self._call_s:g} s") from exc
 
@@ -186,6 +186,8 @@ class HttpClient:
             self._pools = {key: pool for key, pool in self._pools.items() if not pool.is_unused}
         pool = self._pools[host] = HostPool(
             to,
+            call_s=self._call_s,
+            answer_bytes_max=self._answer_bytes_max,
             connections_max=self._connections_max,
             is_reusing=self._is_reusing,
             guard=self._guard,
@@ -203,8 +205,10 @@ def _system_authorities() -> ssl.SSLContext:
 
 def _fields(headers: Mapping[str, str]) -> str:
     """Return headers as they are sent. Raises ``ValueError`` for what would break the request."""
-    lines = [f"{name}: {value}" for name, value in headers.items()]
-    for line in lines:
-        if not _FIELD.fullmatch(line):
-            raise ValueError(f"a header is malformed: {line.partition(':')[0]!r}")
-    return "".join([f"{line}\r\n" for line in lines])
+    for name, value in headers.items():
+        # The first test is quick, and true of nearly all.
+        if not (value.isascii() and value.isprintable()) and not _VALUE.fullmatch(value):
+            raise ValueError(f"a header is malformed: {name!r}")
+        if not _NAME.fullmatch(name):
+            raise ValueError(f"a header is malformed: {name!r}")
+    return "".join([f"{name}: {value}\r\n" for name, value in headers.items()])

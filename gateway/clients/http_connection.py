@@ -19,6 +19,7 @@ class Connection(asyncio.Protocol):
         self._reader: AnswerReader | None = None
         self._waiter: asyncio.Future[Answer] | None = None
         self._is_reusable = True
+        self._until_s = 0.0
         #: When it was opened, and when it became idle, by the clock of the event loop.
         self.opened_s = asyncio.get_running_loop().time()
         self.idle_since_s = 0.0
@@ -29,11 +30,15 @@ class Connection(asyncio.Protocol):
         transport = self._transport
         return self._is_reusable and transport is not None and not transport.is_closing()
 
-    async def exchange(self, request: bytes, answer_bytes_max: int) -> Answer:
-        """Return the answer to a request. Raises ``CallFailed``; ``ConnectionGone`` without any."""
+    async def exchange(self, request: bytes, answer_bytes_max: int, until_s: float) -> Answer:
+        """Return the answer to a request. Raises ``CallFailed``; ``ConnectionGone`` without any.
+
+        ``until_s``: the deadline, by the clock of the event loop, that ``expire`` holds it to.
+        """
         if self._transport is None or not self.is_open:
             raise ConnectionGone("the server closed the connection without an answer")
         self._is_reusable = False
+        self._until_s = until_s
         self._reader = AnswerReader(body_bytes_max=answer_bytes_max)
         self._waiter = asyncio.get_running_loop().create_future()
         self._transport.write(request)
@@ -43,6 +48,11 @@ class Connection(asyncio.Protocol):
             self._waiter = None
             if not self._is_reusable:
                 self.abort()
+
+    def expire(self, now_s: float) -> None:
+        """Let the request that is in flight fail with ``TimeoutError`` if its deadline is over."""
+        if self._waiter is not None and now_s >= self._until_s and not self._waiter.done():
+            self._waiter.set_exception(TimeoutError())
 
     def close(self) -> None:
         """Say goodbye, and close."""
