@@ -63,11 +63,15 @@ def judge(
 
 def allowed_in(status: Status, hold: Hold | None) -> tuple[Action, ...]:
     """Return the actions that a status and a hold allow, as far as these tell."""
-    found = []
+    found: list[Action] = []
     for action in ACTIONS:
+        if action == "hold" and hold == "by_person":
+            continue
         if action == "release":
             is_allowed = hold is not None and holds.HOLDS[hold].ended_by == _RELEASED
-        elif action == "ship" and holds.stops(hold, "shipping"):
+        elif (action == "ship" and holds.stops(hold, "shipping")) or (
+            action == "hold" and hold == "by_person"
+        ):
             is_allowed = False
         elif action == "refund" and status == "pending_payment":
             # Of a part that was paid, which these do not tell.

@@ -80,15 +80,16 @@ def _command(
         printed(client.ask(method, path, wanted, headers).content, as_json)
 
     run.__doc__ = summary
+    # What is added last is shown first.
     for option in (
-        *reversed(options),
+        gateway_client.options,
         click.option("--json", "as_json", is_flag=True, help="Print one JSON object."),
         click.option("--idempotency-key", help="Names the request; made up unless given."),
         click.option(
             "--if-version", type=click.IntRange(1), help="Only if the order has this version."
         ),
         click.option("--reason", required=True, help="Why; kept in the order's history."),
-        gateway_client.options,
+        *reversed(options),
         click.argument("order"),
     ):
         run = option(run)
@@ -180,8 +181,8 @@ _COMMANDS: dict[Action, tuple[str, str, _Options, Callable[..., dict[str, Any]]]
     ),
     "make-up-payment": (
         "Record a payment that its provider never told of. Takes two people.",
-        "--provider wechatpay --transaction-id T-1 --amount 199.00 "
-        '--paid-at 2026-11-23T10:00:00+08:00 \\\n'
+        "--provider wechatpay --transaction-id T-1 \\\n"
+        "    --amount 199.00 --paid-at 2026-11-23T10:00:00+08:00 \\\n"
         '    --evidence "statement, line 7" --reason "no callback"',
         (
             click.option("--provider", required=True, help="Who moved the money."),

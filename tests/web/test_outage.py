@@ -134,3 +134,12 @@ async def test_without_a_usable_journal_it_is_503_and_not_ready(settings: Settin
         (ready,) = await wire.answers(wire.request("GET", "/readyz", headers=closing))
         assert ready.status == 503
         assert "appendfsync" in json.loads(ready.body)["parts"]["journal"]
+
+
+async def test_what_takes_two_people_waits_for_postgres(outage: Wire) -> None:
+    """Nothing of it is journaled, where nobody could see it."""
+    id_ = (await outage.submit(order_bytes())).json["id"]
+    body = json.dumps({"reason": "they moved", "street": "New Road 2"}).encode()
+    asked = await outage.ask("PATCH", f"/v1/orders/{id_}/address", body)
+    listed = await outage.ask("GET", "/v1/approvals")
+    assert (asked.status, listed.status) == (503, 503)
