@@ -322,6 +322,18 @@ def encode_finding(finding: Finding) -> str:
     return _encode(finding).decode()
 
 
+def said(screened: Screened, *more: Finding) -> str | None:
+    """Return what the history says of it, beside what the ledger counts; None: nothing."""
+    words = [
+        f"{each.rule} released by {each.released_by}"
+        if each.released_by
+        else f"screened by {each.rule}"
+        for each in (*more, *screened.findings)
+        if each.outcome != "routed"
+    ]
+    return "; ".join(words) or None
+
+
 def encode(screened: Screened, *more: Finding) -> str | None:
     """Return what is stored of an order beside what the ledger counts; None: nothing."""
     findings = [*screened.findings, *more]

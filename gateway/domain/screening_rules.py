@@ -47,11 +47,13 @@ class Blocked:
         return None
 
     def _is_blocked(self, placement: Placement) -> bool:
-        number, _, extension = placement.phone.partition(";")
+        number = placement.phone
+        if ";" in number:
+            number = number.partition(";")[0]
         if self._numbers.has(number):
             return True
         to = placement.submission.to
-        if extension or plain_phones.has_pattern(to.country):
+        if plain_phones.has_pattern(to.country):
             return False
         # Where plain numbers of a country are not known, digits are found by as they were written.
         return any(
@@ -109,7 +111,10 @@ class Address:
         to = placement.submission.recipient
         if to is None or (self._countries and to.country not in self._countries):
             return None
-        missing = [part for part in postcodes.parts(to.country) if not getattr(to, part).strip()]
+        missing = []
+        for part in postcodes.parts(to.country):
+            if not getattr(to, part).strip():
+                missing.append(part)
         street = len((to.street or "").strip())
         faults: dict[str, Any] = {}
         if missing:

@@ -52,16 +52,34 @@ def statement(
     """
     if not screened and not more:
         return _PLACE, ()
-    found: list[tuple[object, ...]] = []
-    limits: list[tuple[object, ...]] = []
+    found = _Columns(4)
+    limits = _Columns(4)
+    bounds = _Columns(5)
+    known: dict[tuple[str, orders.Hold | None], int] = {}
     for n, placement in enumerate(batch, 1):
         each = screened.get(placement.id, screening.NOTHING)
         document = screening.encode(each, *more)
         if document is not None:
-            found.append((n, each.hold, document))
-        limits += [
-            (n, limit.key, limit.pieces, limit.orders_max, limit.pieces_max, limit.window_s,
-             limit.hold, limit.text)
-            for limit in each.limits
-        ]  # fmt: skip
-    return _PLACE_SCREENED, (found, limits)
+            found.add(n, each.hold, document, screening.said(each, *more))
+        for limit in each.limits:
+            which = known.get((limit.text, limit.hold))
+            if which is None:
+                which = known[limit.text, limit.hold] = len(known) + 1
+                bounds.add(
+                    limit.orders_max, limit.pieces_max, limit.window_s, limit.hold, limit.text
+                )
+            limits.add(n, limit.key, limit.pieces, which)
+    return _PLACE_SCREENED, (*found.lists, *limits.lists, *bounds.lists)
+
+
+class _Columns:
+    """Rows as one list for each of their columns."""
+
+    __slots__ = ("lists",)
+
+    def __init__(self, count: int) -> None:
+        self.lists: tuple[list[object], ...] = tuple([] for _ in range(count))
+
+    def add(self, *row: object) -> None:
+        for column, value in zip(self.lists, row, strict=True):
+            column.append(value)

@@ -9,7 +9,7 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Add the column, the counts, and the shapes in which both are handed over."""
+    """Add the column and the counts."""
     scripts.run("0024_screening.sql")
 
 

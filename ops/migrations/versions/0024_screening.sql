@@ -14,20 +14,3 @@ CREATE TABLE purchases (
     recent     purchase[] NOT NULL,
     expires_at timestamptz NOT NULL
 ) WITH (fillfactor = 80);
-
--- What `place.sql` is handed beside its rows, where rules are configured; `n` is the position of a row.
-CREATE TYPE placement_screening AS (
-    n        integer,
-    hold     text,
-    document text
-);
-CREATE TYPE placement_limit AS (
-    n          integer,
-    key        bytea,
-    pieces     integer,
-    orders_max integer,
-    pieces_max integer,
-    window_s   integer,
-    hold       text,
-    finding    text
-);

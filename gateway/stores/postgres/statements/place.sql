@@ -19,9 +19,11 @@
 -- Velocity: the fourth order of one buyer with the same goods within five minutes is held. Where it
 -- looks like another order as well, velocity is the graver reason; the history says both.
 -- Screening: what stands between `-- screening {` and `-- }` is left out of the statement where no
--- rule says anything of the batch. $4 has what the rules found of its rows, by their position, and
--- $5 the purchases that rules limit: each is counted under the lock of its count, so that of two
--- simultaneous orders one is over the limit. A key stands once in a batch.
+-- rule says anything of the batch. $4 to $7 have what the rules found of its rows: positions, holds,
+-- documents, and words for the history. $8 to $11 have the purchases that rules limit: positions,
+-- counts (keys), pieces, and by which limit of $12 to $16: orders and pieces at most, seconds, hold,
+-- finding. Each is counted under the lock of its count, so that of two simultaneous orders one is
+-- over the limit. A key stands once in a batch.
 WITH input AS MATERIALIZED (
     SELECT *,
            CASE WHEN $2::bool THEN least(received_at, now()) ELSE now() END AS judged_at,
@@ -84,15 +86,22 @@ WITH input AS MATERIALIZED (
     RETURNING same_goods, recent
 -- screening {
 ), screened AS (
-    SELECT n, hold, document::jsonb AS document FROM unnest($4::placement_screening[])
+    SELECT n, hold, document::jsonb AS document, said
+      FROM unnest($4::int[], $5::text[], $6::text[], $7::text[]) AS t (n, hold, document, said)
 ), limited AS (
-    SELECT l.*, e.judged_at
-      FROM unnest($5::placement_limit[]) l JOIN entitled e ON e.n = l.n
+    SELECT l.n, l.key, l.pieces, e.judged_at,
+           ($12::int[])[l.which] AS orders_max,
+           ($13::int[])[l.which] AS pieces_max,
+           ($14::int[])[l.which] * interval '1 second' AS within,
+           ($15::text[])[l.which] AS hold,
+           l.which
+      FROM unnest($8::int[], $9::bytea[], $10::int[], $11::int[]) AS l (n, key, pieces, which)
+      JOIN entitled e ON e.n = l.n
 ), purchased AS (
     -- As many purchases are kept as tell whether a full window holds one more.
     INSERT INTO purchases AS p (key, kept, recent, expires_at)
     SELECT key, 1 + greatest(orders_max, pieces_max), ARRAY[ROW(judged_at, pieces)::purchase],
-           judged_at + window_s * interval '1 second'
+           judged_at + within
       FROM limited
            -- After all velocity counts: every batch takes the locks of one table after the other.
      WHERE (SELECT count(*) FROM counted) IS NOT NULL
@@ -121,14 +130,23 @@ WITH input AS MATERIALIZED (
     SELECT l.n,
            min(l.hold) AS hold,  -- 'screened' before 'screened_note'
            jsonb_agg(
-               l.finding::jsonb || jsonb_build_object(
-                   'values', l.finding::jsonb -> 'values'
+               f.finding || jsonb_build_object(
+                   'values', f.finding -> 'values'
                              || jsonb_build_object('orders', w.orders, 'pieces', w.pieces)
                )
-               ORDER BY l.finding
-           ) AS findings
+               ORDER BY l.which
+           ) AS findings,
+           string_agg(
+               CASE
+                   WHEN l.hold IS NOT NULL THEN 'screened by ' || (f.finding ->> 'rule')
+                   ELSE (f.finding ->> 'rule') || ' released by ' || (f.finding ->> 'released_by')
+               END,
+               '; ' ORDER BY l.which
+           ) AS said
       FROM limited l
       JOIN purchased p ON p.key = l.key
+           -- Of most buyers it is the first purchase: nothing to add up.
+           AND (cardinality(p.recent) > 1 OR l.pieces > l.pieces_max)
            CROSS JOIN LATERAL (
                SELECT max(s.orders) AS orders, max(s.pieces) AS pieces
                  FROM (
@@ -138,13 +156,12 @@ WITH input AS MATERIALIZED (
                             FROM unnest(p.recent)
                           WINDOW within AS (
                               ORDER BY at RANGE BETWEEN CURRENT ROW
-                                   AND l.window_s * interval '1 second' - interval '1 microsecond'
-                                       FOLLOWING
+                                   AND l.within - interval '1 microsecond' FOLLOWING
                           )
                       ) s
-                WHERE s.at <= l.judged_at
-                  AND s.at > l.judged_at - l.window_s * interval '1 second'
+                WHERE s.at <= l.judged_at AND s.at > l.judged_at - l.within
            ) w
+           CROSS JOIN LATERAL (SELECT ($16::text[])[l.which]::jsonb AS finding) f
      WHERE w.orders > l.orders_max OR w.pieces > l.pieces_max
      GROUP BY l.n
 -- }
@@ -205,19 +222,6 @@ WITH input AS MATERIALIZED (
      ORDER BY i.channel, i.order_no, i.is_test
         ON CONFLICT DO NOTHING
     RETURNING id, hold
--- screening {
-              , (
-                  SELECT string_agg(
-                             CASE
-                                 WHEN f ->> 'released_by' IS NULL THEN 'screened by ' || (f ->> 'rule')
-                                 ELSE (f ->> 'rule') || ' released by ' || (f ->> 'released_by')
-                             END,
-                             '; ' ORDER BY n
-                         )
-                    FROM jsonb_array_elements(orders.screening -> 'findings') WITH ORDINALITY t (f, n)
-                   WHERE f ->> 'outcome' <> 'routed'
-              ) AS screened_by
--- }
 ), history AS (
     INSERT INTO order_events (
         id, order_id, source, source_key, action, from_status, to_status, outcome, reason, detail,
@@ -232,13 +236,18 @@ WITH input AS MATERIALIZED (
                         THEN 'four orders of the same goods in five minutes'
                    END
 -- screening {
-                   , p.screened_by
+                   , r.said, x.said
 -- }
                ),
                ''
            ),
            i.trigger, i.placed_at, i.received_at
-      FROM input i JOIN placed p ON p.id = i.id
+      FROM input i
+      JOIN placed p ON p.id = i.id
+-- screening {
+           LEFT JOIN screened r ON r.n = i.n
+           LEFT JOIN exceeded x ON x.n = i.n
+-- }
     UNION ALL
     SELECT i.nothing_due_id, i.id, 'nothing-due-' || i.source, i.order_no, 'payment_succeeded',
            'pending_payment', 'paid', 'applied', NULL, 'nothing is due', i.trigger, i.placed_at,
