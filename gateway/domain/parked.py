@@ -33,7 +33,8 @@ REASONS: dict[ParkReason, ReasonText] = {
         "a payment of another amount where the channel takes no parts, in another currency, or "
         "told again with another amount",
         'if parts are usual in this channel, set `parts = "accept"`, reload and replay; else '
-        "refund it in full and let the buyer pay anew",
+        "refund it in full and let the buyer pay anew. If one transaction was told with two "
+        "amounts, ask the provider which is true",
         True,
     ),
     "paid_after_close": ReasonText(
@@ -56,11 +57,12 @@ REASONS: dict[ParkReason, ReasonText] = {
     ),
     "refund_failed": ReasonText(
         "a refund did not reach the buyer",
-        "refund again at the provider, with the cause removed (a closed card, say)",
+        "refund again at the provider, with the cause removed (a closed card, say). If the money "
+        "goes back another way, keep the proof with the row: the order goes on showing it as owed",
         False,
     ),
     "impossible_transition": ReasonText(
-        "the status does not allow it (shipped after a cancel, another price after the payment), "
+        "the status does not allow it: shipped after a cancel, another price after the payment; "
         "or what must come before it did not come in time",
         "stop or return the parcel, refund what is due to the buyer; replay it if the order has "
         "changed since, else resolve it",
@@ -74,7 +76,8 @@ REASONS: dict[ParkReason, ReasonText] = {
     ),
     "held": ReasonText(
         "a parcel left, or arrived, though the order is held",
-        "stop the parcel, or end the hold; it is applied then",
+        "the hold did not reach the warehouse: stop the parcel, or end the hold; it is applied "
+        "then",
         True,
     ),
     "action_refused": ReasonText(
@@ -84,7 +87,7 @@ REASONS: dict[ParkReason, ReasonText] = {
         False,
     ),
     "unmapped": ReasonText(
-        "a genuine message that is not booked: `detail` says why",
+        "a genuine message that is not booked: `detail` says why, the provider's page what is not",
         "do what `detail` asks for at the provider and resolve it; or correct the account, or "
         "upgrade, and replay",
         True,
