@@ -17,14 +17,16 @@ SELECT w.id AS event_id, o.id AS order_id
             WHERE a.order_no = w.order_no AND w.order_no <> '' AND a.channel = ANY (w.channels)
               AND a.is_test = w.is_test
            UNION
-           SELECT p.order_id FROM payments p JOIN orders n ON n.id = p.order_id
-            WHERE p.provider = w.provider AND p.transaction_id = w.transaction_id
-              AND w.transaction_id <> '' AND n.channel = ANY (w.channels)
-           UNION
-           SELECT p.order_id
-             FROM payment_names m
-             JOIN payments p ON p.id = m.payment_id
-             JOIN orders n ON n.id = p.order_id
-            WHERE m.provider = w.provider AND m.name = w.transaction_id
-              AND w.transaction_id <> '' AND n.channel = ANY (w.channels)
+           SELECT n.id
+             FROM (
+                      SELECT q.order_id FROM payments q
+                       WHERE q.provider = w.provider AND q.transaction_id = w.transaction_id
+                      UNION
+                      SELECT q.order_id FROM payment_names m JOIN payments q ON q.id = m.payment_id
+                       WHERE m.provider = w.provider AND m.name = w.transaction_id
+                  ) p
+                  CROSS JOIN LATERAL (
+                      SELECT q.id, q.channel FROM orders q WHERE q.id = p.order_id OFFSET 0
+                  ) n
+            WHERE w.transaction_id <> '' AND n.channel = ANY (w.channels)
        ) o ON true

@@ -8,7 +8,11 @@ INSERT INTO deliveries AS d (
 )
 SELECT a.target, a.event_id, nextval('outbox_position_seq'), a.order_id, a.version, 'order.paid', 1, a.since, now()
   FROM unnest($1::uuid[], $2::text[]) AS i (order_id, target)
-  JOIN awaiting_acceptance a ON a.order_id = i.order_id AND a.target = i.target
+       CROSS JOIN LATERAL (
+           SELECT * FROM awaiting_acceptance q
+            WHERE q.order_id = i.order_id AND q.target = i.target
+           OFFSET 0
+       ) a
  WHERE NOT EXISTS (
            SELECT FROM targets t WHERE t.name = i.target AND t.disabled_at IS NOT NULL
        )

@@ -4,7 +4,8 @@
 WITH locked AS MATERIALIZED (
     SELECT o.id, o.version, o.status, o.hold, i.row_id
       FROM unnest($1::uuid[], $2::uuid[]) AS i (order_id, row_id)
-      JOIN orders o ON o.id = i.order_id
+           -- The array: by index also in a generic plan that was made while the table was empty.
+      JOIN orders o ON o.id = i.order_id AND o.id = ANY ($1)
      ORDER BY o.id
        FOR UPDATE OF o
 )
