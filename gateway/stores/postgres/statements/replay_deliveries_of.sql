@@ -1,4 +1,4 @@
--- Make dead letters of a filter due again, as in `list_deliveries.sql`, the oldest first, $9 at
+-- Make dead letters of a filter due again, as in `list_deliveries.sql`, in the order of the events, $9 at
 -- most, with all their attempts before them. Returns how many of each target. What is due already
 -- is no dead letter: a repeat finds nothing, and so does who replays at the same time.
 WITH chosen AS MATERIALIZED (
@@ -13,7 +13,7 @@ WITH chosen AS MATERIALIZED (
        AND ($7::timestamptz IS NULL OR d.occurred_at < $7)
        AND ($8::timestamptz IS NULL OR d.occurred_at >= $8)
        AND d.dead_at IS NOT NULL
-     ORDER BY d.occurred_at, d.target, d.event_id
+     ORDER BY d.position, d.target
      LIMIT $9
        FOR UPDATE SKIP LOCKED
 ), replayed AS (
