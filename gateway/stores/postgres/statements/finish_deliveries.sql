@@ -37,6 +37,8 @@ WITH log AS MATERIALIZED (
                 LIMIT 1
            ) n
 ), freed AS (
+    -- Also what is due already: a process that is judging it at this moment has it locked, and puts
+    -- it off behind what ends here. Only who waits for the lock makes it due after that.
     UPDATE deliveries
        SET due_at = now()
      WHERE target = $1 AND event_id = ANY (ARRAY(SELECT event_id FROM behind))

@@ -1,6 +1,6 @@
--- Make dead letters of a filter due again, as in `list_deliveries.sql`, in the order of the events, $9 at
--- most, with all their attempts before them. Returns how many of each target. What is due already
--- is no dead letter: a repeat finds nothing, and so does who replays at the same time.
+-- Make dead letters of a filter due again, as in `list_deliveries.sql`, in the order of the events,
+-- $9 at most, with all their attempts before them. Returns how many of each target. What is due
+-- already is no dead letter: a repeat finds nothing, and so does who replays at the same time.
 WITH chosen AS MATERIALIZED (
     SELECT d.target, d.event_id
       FROM deliveries d
