@@ -181,7 +181,8 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     # --- Postgres ---
 
     #: Connections to the primary per process: 2 lanes x batches in flight, one to park events, one
-    #: to change remarks; reads get the rest.
+    #: to change remarks; reads get the rest. For the hand-off a worker has 6 more, and a gateway
+    #: with targets 1.
     database_pool_max: Count = 9
     #: Connections to each replica per process.
     replica_pool_max: Count = 4

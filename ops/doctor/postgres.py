@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import asyncpg
 
 from gateway.runtime.settings import Settings
-from gateway.stores.postgres import audit
+from gateway.stores.postgres import audit, pools
 from ops.doctor.findings import Finding, fail, ok, warn
 from ops.migrations import version
 
@@ -92,8 +92,8 @@ async def room(connection: "asyncpg.Connection[asyncpg.Record]", settings: Setti
              - coalesce(current_setting('reserved_connections', true)::int, 0)
         """
     )
-    fitting = allowed // settings.database_pool_max
-    wanted = settings.database_pool_max
+    wanted = settings.database_pool_max + pools.HAND_OFF_CONNECTIONS
+    fitting = allowed // wanted
     detail = f"{allowed} connections allowed: room for {fitting} processes of {wanted}"
     advice = "raise max_connections, or lower database_pool_max"
     # One gateway and one worker are the least there is.

@@ -19,6 +19,9 @@ _CONNECT_S = 3.0
 #: Connections of a dispatcher, and seconds of one of its statements.
 _HAND_OFF_SIZE = 4
 _HAND_OFF_S = 5.0
+#: What a process has beside its pools for the hand-off: a worker's dispatcher, one to listen, one
+#: to signal. A gateway has only the last.
+HAND_OFF_CONNECTIONS = _HAND_OFF_SIZE + 2
 
 #: Called with each new connection before its first use; what it raises, the caller gets.
 OnConnect = Callable[[Connection], Awaitable[None]]
