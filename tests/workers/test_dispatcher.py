@@ -115,6 +115,7 @@ async def test_a_payment_goes_before_what_is_less_urgent(
     await staged(gateway, to, 1, 2)
     first = "SELECT min(position) FROM deliveries"
     await ledger.execute(f"DELETE FROM deliveries WHERE position = ({first})")
+    await ledger.execute("UPDATE deliveries SET priority = 5 WHERE topic = 'order.placed'")
     await ledger.execute("UPDATE deliveries SET due_at = now() - priority * interval '1 second'")
     claim = await Deliveries(pool=gateway.stores.hand_off).claim(
         "wms", gateway.new_id(), limit=10, lease_s=10
