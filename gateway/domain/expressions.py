@@ -68,7 +68,7 @@ def read(text: str, names: Mapping[str, Name[T]]) -> Expression[T]:
     )
     try:
         tree = rule_engine.Rule(text, context=context).statement.expression
-        made = _Maker(names).make(tree, is_question=True)
+        made = _Maker(names).question(tree)
     except rule_engine.errors.SymbolResolutionError as exc:
         hint = f"; is it {exc.suggestion}?" if exc.suggestion else ""
         raise WrongExpression(f"there is no {exc.symbol_name}{hint}") from exc
@@ -76,7 +76,7 @@ def read(text: str, names: Mapping[str, Name[T]]) -> Expression[T]:
         raise WrongExpression(_reason(exc)) from exc
     except RecursionError as exc:
         raise WrongExpression("is nested too deep") from exc
-    return Expression(lambda order: made(order) is True, tuple(sorted(context.symbols)))
+    return Expression(made, tuple(sorted(context.symbols)))
 
 
 _TOKEN = re.compile(
@@ -130,6 +130,13 @@ _COMPARE: dict[str, Callable[[Any, Any], bool]] = {
 _COMPUTE: dict[str, Callable[[Any, Any], Any]] = {
     "add": operator.add, "sub": operator.sub, "mul": operator.mul,
 }  # fmt: skip
+#: Nodes whose functions return true or false whatever is absent.
+_TRUE_OR_FALSE = frozenset(
+    {
+        "LogicExpression", "ComparisonExpression", "ArithmeticComparisonExpression",
+        "ContainsExpression", "BooleanExpression",
+    }
+)  # fmt: skip
 _MIXED = "compares or adds a number, a text or a yes/no with another kind"
 
 
@@ -139,16 +146,20 @@ class _Maker(Generic[T]):
     def __init__(self, names: Mapping[str, Name[T]]) -> None:
         self._names = names
 
-    def make(self, node: Any, *, is_question: bool = False) -> Evaluate[T]:
-        """Return the function of a node. Raises ``WrongExpression`` for what has none.
-
-        ``is_question``: it must be true or false.
-        """
-        if is_question and node.result_type.name != "BOOLEAN":
+    def question(self, node: Any) -> Callable[[T], bool]:
+        """Return the function of a node that is true or false: what is absent is false."""
+        if node.result_type.name != "BOOLEAN":
             raise WrongExpression(
                 "must be true or false, and so must both sides of `and` and `or`: "
                 'write country == "CN" or country == "HK"'
             )
+        made = self.make(node)
+        if type(node).__name__ in _TRUE_OR_FALSE:
+            return made
+        return lambda order: made(order) is True
+
+    def make(self, node: Any) -> Evaluate[T]:
+        """Return the function of a node. Raises ``WrongExpression`` for what has none."""
         made = getattr(self, f"_{type(node).__name__.lower()}", None)
         if made is None:
             raise WrongExpression(f"{type(node).__name__} cannot be used in a rule")
@@ -177,15 +188,15 @@ class _Maker(Generic[T]):
         return lambda _: values
 
     def _logicexpression(self, node: Any) -> Evaluate[T]:
-        left, right = (self.make(each, is_question=True) for each in (node.left, node.right))
+        left, right = self.question(node.left), self.question(node.right)
         if node.type == "and":
-            return lambda order: left(order) is True and right(order) is True
-        return lambda order: left(order) is True or right(order) is True
+            return lambda order: left(order) and right(order)
+        return lambda order: left(order) or right(order)
 
     def _unaryexpression(self, node: Any) -> Evaluate[T]:
         if node.type == "not":
-            question = self.make(node.right, is_question=True)
-            return lambda order: question(order) is not True
+            question = self.question(node.right)
+            return lambda order: not question(order)
         number = self.make(node.right)
         return lambda order: None if (value := number(order)) is None else -value
 

@@ -5,7 +5,6 @@ Only what is certain: of other countries nothing is asked.
 
 import re
 from collections.abc import Sequence
-from functools import lru_cache
 
 #: The forms of postcodes: ``9`` is a digit, ``A`` a letter, all else stands for itself.
 FORMS: dict[str, tuple[str, ...]] = {
@@ -37,14 +36,9 @@ def parts(country: str) -> tuple[str, ...]:
     return _PARTS.get(country, ("city",))
 
 
-def fits(postcode: str, forms: Sequence[str]) -> bool:
-    """Return whether a postcode has one of these forms; letters may be small."""
-    text = postcode.strip()
-    return any(_pattern(form).fullmatch(text) is not None for form in forms)
-
-
-@lru_cache(maxsize=1024)
-def _pattern(form: str) -> re.Pattern[str]:
+def pattern(forms: Sequence[str]) -> re.Pattern[str]:
+    """Return a pattern that postcodes of these forms fit wholly; letters may be small."""
     # One class or sign for each character: nothing to go back to.
     signs = {"9": "[0-9]", "A": "[A-Za-z]"}
-    return re.compile("".join(signs.get(sign) or re.escape(sign) for sign in form), re.ASCII)
+    each = ("".join(signs.get(sign) or re.escape(sign) for sign in form) for form in forms)
+    return re.compile("|".join(each), re.ASCII)

@@ -4,7 +4,7 @@ What depends on other orders, purchases within a window, is counted in the ledge
 here is only what is to be counted, and what exceeding it means.
 """
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from hashlib import blake2b
 from typing import Any, Literal, NamedTuple, Protocol
 
@@ -177,9 +177,7 @@ class Screening:
         limits: list[PurchaseLimit] = []
         for held in rules.holding:
             if held.counts is not None:
-                limits += _limits(
-                    held, self._counts[held.name], placement, rules.releasing, phone_index
-                )
+                _limit(held, self._counts[held.name], placement, rules, phone_index, limits)
             elif held.rule is not None and (values := held.rule.found(placement)) is not None:
                 released_by = _released_by(rules.releasing, held.name, placement)
                 findings.append(_finding(held, values, released_by))
@@ -273,19 +271,21 @@ class _Count:
         return digest.digest()
 
 
-def _limits(
+def _limit(
     held: Held,
     each_count: Sequence[_Count],
     placement: Placement,
-    releasing: Sequence[Releasing],
+    rules: Rules,
     phone_index: PhoneIndex,
-) -> Iterator[PurchaseLimit]:
+    limits: list[PurchaseLimit],
+) -> None:
+    """Add what a rule counts of an order to ``limits``."""
     counts = held.counts
     assert counts is not None, "only asked for rules that count"
     pieces = counts.pieces(placement)
     if not pieces:
         return
-    released_by = _released_by(releasing, held.name, placement)
+    released_by = _released_by(rules.releasing, held.name, placement)
     for each in each_count:
         who = _who(each.per, placement, phone_index)
         if who is None:
@@ -294,15 +294,17 @@ def _limits(
         if released_by:
             finding = _finding(held, finding.values, released_by)
             text = encode_finding(finding)
-        yield PurchaseLimit(
-            each.key(who, is_test=placement.submission.is_test),
-            pieces,
-            counts.orders_max,
-            counts.pieces_max,
-            counts.window_s,
-            None if released_by else held.hold,
-            finding,
-            text,
+        limits.append(
+            PurchaseLimit(
+                each.key(who, is_test=placement.submission.is_test),
+                pieces,
+                counts.orders_max,
+                counts.pieces_max,
+                counts.window_s,
+                None if released_by else held.hold,
+                finding,
+                text,
+            )
         )
 
 

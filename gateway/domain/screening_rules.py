@@ -104,7 +104,8 @@ class Address:
         self._countries = frozenset(countries)
         self._street_chars_min = street_chars_min
         self._postcode = postcode
-        self._forms = {**postcodes.FORMS, **forms}
+        known = {**postcodes.FORMS, **forms}
+        self._patterns = {country: postcodes.pattern(of) for country, of in known.items()}
 
     def found(self, placement: Placement) -> Values | None:
         """Return what is missing of an address; None: nothing, or there is no address."""
@@ -126,11 +127,12 @@ class Address:
         return {"country": to.country, **faults} if faults else None
 
     def _is_wrong(self, postcode: str, country: str) -> bool:
-        if self._postcode == "off" or not (forms := self._forms.get(country)):
+        if self._postcode == "off" or (pattern := self._patterns.get(country)) is None:
             return False
-        if not postcode.strip():
+        text = postcode.strip()
+        if not text:
             return self._postcode == "required"
-        return not postcodes.fits(postcode, forms)
+        return pattern.fullmatch(text) is None
 
 
 class Below:
