@@ -29,6 +29,21 @@ STATEMENTS = {
     "claim_deliveries": (),
     "read_orders_to_tell": (),
     "finish_deliveries": (),
+    "lock_orders_by_id": (),
+    "write_acceptances": (),
+    "await_acceptance": (),
+    "delete_awaiting_acceptance": (),
+    # The few that are configured.
+    "list_missed": ("targets",),
+    "count_missed": (),
+    "delete_settled_awaiting": (),
+    "push_missed": ("targets",),
+    "find_orders_to_recheck": ("waiting",),
+    "restage_paid": ("outbox",),
+    "check_payments": (),
+    "scan_payments": (),
+    "scan_orders": (),
+    "end_findings": (),
 }
 
 _BY_CHANNEL_ALONE = re.compile(r"Index Cond: \(channel = \w+\.channel\)$")

@@ -12,6 +12,7 @@ from gateway.stores.postgres.recheck import RecheckStore
 from gateway.wiring import Gateway
 from tests.domain.support import NOW, due, paid, shipped
 from tests.stores.support import Database, order, rows, submit, tell
+from tests.support.patience import until
 from tests.workers.handoff import relay, targets
 from tests.workers.test_sweeper import missed, sweeper
 from workers import metrics, recheck, supervisor
@@ -234,3 +235,36 @@ async def test_one_worker_at_a_time_follows_the_feed(gateway: Gateway, ledger: D
 def test_a_finding_is_noted_under_the_business_day_of_its_zone(gateway: Gateway) -> None:
     day = datetime(2026, 11, 29, 17, tzinfo=UTC).astimezone(worker(gateway)._zone).date()
     assert (day - datetime(2026, 11, 29, tzinfo=UTC).date()) == timedelta(days=1)
+
+
+async def test_what_is_staged_while_it_is_locked_is_not_staged_twice(
+    gateway: Gateway, ledger: Database
+) -> None:
+    """Whoever changes the order holds its lock, and has staged what it told by the time it ends."""
+    id_ = (await submit(gateway, due(1, order_no="W-1"))).id
+    await tell(gateway, paid())
+    await ledger.execute("DELETE FROM outbox WHERE topic = 'order.paid'")
+    store = RecheckStore(pool=gateway.stores.primary, new_id=gateway.new_id)
+    async with ledger.acquire() as connection:
+        other = connection.transaction()
+        await other.start()
+        await connection.execute("SELECT FROM orders WHERE id = $1 FOR UPDATE", id_)
+        restaging = asyncio.create_task(store.restage_paid([id_]))
+        await until(lambda: _is_waiting(ledger))
+        await connection.execute(
+            "INSERT INTO outbox (id, order_id, version, topic, priority, created_at) "
+            "VALUES (gen_random_uuid(), $1, 3, 'order.paid', 1, now())",
+            id_,
+        )
+        await other.commit()
+    assert await restaging == []
+    topics = [topic for (topic,) in await rows(ledger, "outbox", "topic")]
+    assert topics.count("order.paid") == 1
+
+
+async def _is_waiting(ledger: Database) -> bool:
+    query = (
+        "SELECT count(*) FROM pg_stat_activity "
+        "WHERE wait_event_type = 'Lock' AND datname = current_database()"
+    )
+    return bool(await ledger.fetchval(query))

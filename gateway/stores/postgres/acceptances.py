@@ -17,7 +17,7 @@ from gateway.domain.events import Accepted
 from gateway.domain.following import Acceptance
 from gateway.stores.postgres.statements import sql
 
-_LOCK = sql("lock_accepted_orders")
+_LOCK = sql("lock_orders_by_id")
 _WRITE = sql("write_acceptances")
 _FORGET_AWAITED = sql("delete_awaiting_acceptance")
 

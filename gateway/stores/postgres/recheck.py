@@ -87,6 +87,7 @@ class RecheckStore:
         """
         with errors.translated():
             async with self._pool.acquire() as connection, connection.transaction():
+                await connection.fetch(sql("lock_orders_by_id"), orders)
                 rows = await connection.fetch(
                     sql("restage_paid"), orders, [self._new_id() for _ in orders], list(STOPPING)
                 )
