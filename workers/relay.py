@@ -6,7 +6,7 @@ commit that staged something, and looks by itself once a second.
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 from gateway.domain.errors import TidegateError
 from gateway.domain.handoff_decisions import Subscription
@@ -81,6 +81,7 @@ class Relay:
         moved = await self._store.move(
             _ROWS_MAX,
             lambda row: _matches(wanted, row),
+            topics=_topics([subscription for subscription, _ in wanted.values()]),
             accepting={name for name, each in targets.items() if each.target.accepts != "never"},
         )
         if moved.rows:
@@ -89,6 +90,13 @@ class Relay:
             self._wake(name)
         self._gather_s = _GATHER_S if _MANY <= moved.rows < _ROWS_MAX else 0.0
         return moved.rows == _ROWS_MAX
+
+
+def _topics(subscriptions: Sequence[Subscription]) -> Collection[str] | None:
+    """Return the topics that anybody wants; None: all."""
+    if all(each.topics for each in subscriptions):
+        return frozenset().union(*[each.topics for each in subscriptions])
+    return None
 
 
 def _matches(wanted: Mapping[str, tuple[Subscription, int]], row: OutboxRow) -> Sequence[str]:

@@ -23,7 +23,6 @@ STATEMENTS = {
     "add_order_no_alias": (),
     "find_orders_to_settle": ("waiting",),
     "take_outbox": ("outbox",),
-    "add_changes": (),
     "add_deliveries": (),
     "lock_due_deliveries": (),
     "claim_deliveries": (),

@@ -10,6 +10,7 @@ from tests.support.patience import until
 from tests.workers.handoff import Receiver, dispatcher, opened, relay, running, targets
 
 CHANGES = "SELECT version, topic FROM order_changes ORDER BY position"
+POSITIONS = "SELECT position FROM order_changes ORDER BY position"
 DELIVERIES = "SELECT target, topic, version FROM deliveries ORDER BY position, target"
 
 
@@ -167,3 +168,23 @@ async def test_a_wake_up_that_is_lost_is_made_up_for(gateway: Gateway, ledger: D
         await until(lambda: bool(relaying._after))
         await submit(gateway, due(order_no="W-1"))
         await until(lambda: receiver.topics() == ["order.placed"])
+
+
+async def test_what_no_target_wants_is_in_the_feed_in_its_place(
+    gateway: Gateway, ledger: Database
+) -> None:
+    """Targets that want one topic are asked about no other."""
+    relaying = relay(gateway, targets(opened(Receiver(), topics=["order.paid"])))
+    await relaying.round()
+    for n in (1, 2):
+        await submit(gateway, due(n, order_no=f"W-{n}"))
+    await tell(gateway, paid(order_no="W-1"), "evt_1")
+    await relaying.round()
+    assert await found(ledger, CHANGES) == [
+        (1, "order.placed"),
+        (1, "order.placed"),
+        (2, "order.paid"),
+    ]
+    assert await found(ledger, DELIVERIES) == [("wms", "order.paid", 2)]
+    positions = [row[0] for row in await found(ledger, POSITIONS)]
+    assert positions == [*range(positions[0], positions[0] + 3)]

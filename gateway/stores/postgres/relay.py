@@ -63,19 +63,27 @@ class RelayStore:
             rows = await self._pool.fetch(sql("see_targets"), targets)
         return dict(map(tuple, rows))
 
-    async def move(self, limit: int, match: Match, *, accepting: Collection[str] = ()) -> Relayed:
+    async def move(
+        self,
+        limit: int,
+        match: Match,
+        *,
+        topics: Collection[str] | None = None,
+        accepting: Collection[str] = (),
+    ) -> Relayed:
         """Move up to ``limit`` rows, the oldest first; none while another relay does.
 
-        ``accepting``: targets whose word is awaited for each order that they are told is paid.
+        ``match`` is asked of rows of these ``topics``; None: of all. ``accepting``: targets whose
+        word is awaited for each order that they are told is paid.
         """
+        wanted = None if topics is None else list(topics)
         with errors.translated():
             async with self._pool.acquire() as connection, connection.transaction():
                 if not await connection.fetchval(sql("lock_relay")):
                     return _NOTHING
-                rows = [_row(each) for each in await connection.fetch(sql("take_outbox"), limit)]
-                if not rows:
-                    return _NOTHING
-                await connection.execute(sql("add_changes"), _changes(rows))
+                records = await connection.fetch(sql("take_outbox"), limit, wanted)
+                total = records[0]["total"]
+                rows = [_row(each) for each in records if each["id"] is not None]
                 matched = [(target, row) for row in rows for target in match(row)]
                 if matched:
                     await connection.execute(
@@ -99,29 +107,13 @@ class RelayStore:
         counts: dict[str, int] = {}
         for target, _ in matched:
             counts[target] = counts.get(target, 0) + 1
-        return Relayed(len(rows), counts)
+        return Relayed(total, counts)
 
 
 def _row(record: asyncpg.Record) -> OutboxRow:
-    position, id_, order_id, version, topic, priority, created_at, channel, *of_order = record
+    _, position, id_, order_id, version, topic, priority, created_at, channel, *of_order = record
     event = None if channel is None else Staged(topic, channel, *of_order)
     return OutboxRow(position, id_, order_id, version, topic, priority, created_at, event)
-
-
-def _changes(rows: Sequence[OutboxRow]) -> str:
-    return _encode(
-        [
-            {
-                "n": n,
-                "order_id": row.order_id,
-                "version": row.version,
-                "topic": row.topic,
-                "event_id": row.id,
-                "changed_at": row.created_at,
-            }
-            for n, row in enumerate(rows)
-        ]
-    ).decode()
 
 
 def _deliveries(matched: Sequence[tuple[str, OutboxRow]]) -> str:

@@ -1,15 +1,27 @@
--- Take the oldest rows out of the outbox, with what is asked of their orders; one relay at a time,
--- which holds the lock of `lock_relay`. An order that is gone has left its rows to nobody.
-WITH taken AS (
+-- Move the $1 oldest rows out of the outbox into the change feed; one relay at a time, which holds
+-- the lock of `lock_relay`: positions are drawn in the order in which they become visible.
+--
+-- Returns how many, and those of the topics $2 (null: of all) with what is asked of their orders: at least one row,
+-- which has but nulls where there are none. An order that is gone has left its rows to nobody.
+WITH taken AS MATERIALIZED (
     DELETE FROM outbox
      WHERE position = ANY (ARRAY(SELECT position FROM outbox ORDER BY position LIMIT $1))
     RETURNING position, id, order_id, version, topic, priority, created_at
+), fed AS (
+    INSERT INTO order_changes (
+        position, order_id, version, topic, event_id, changed_at, relayed_at
+    )
+    SELECT nextval('order_changes_position'), order_id, version, topic, id, created_at, now()
+      FROM (SELECT * FROM taken ORDER BY position) AS t
 )
-SELECT t.position, t.id, t.order_id, t.version, t.topic, t.priority, t.created_at, o.channel,
-       o.country, o.province, o.city, o.is_test
-  FROM taken t
+SELECT n.total, t.position, t.id, t.order_id, t.version, t.topic, t.priority, t.created_at,
+       o.channel, o.country, o.province, o.city, o.is_test
+  FROM (SELECT count(*) AS total FROM taken) AS n
+       LEFT JOIN (
+           SELECT * FROM taken WHERE $2::text[] IS NULL OR topic = ANY ($2)
+       ) AS t ON true
        LEFT JOIN LATERAL (
-           SELECT n.channel, n.country, n.province, n.city, n.is_test
-             FROM orders n WHERE n.id = t.order_id OFFSET 0
+           SELECT q.channel, q.country, q.province, q.city, q.is_test
+             FROM orders q WHERE q.id = t.order_id OFFSET 0
        ) o ON true
  ORDER BY t.position
