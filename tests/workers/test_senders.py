@@ -1,10 +1,13 @@
 """The sender of each kind of target, and what is said of settings that are wrong."""
 
 import base64
+import re
+import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from gateway.clients.kafka import KafkaSender
@@ -13,6 +16,7 @@ from gateway.runtime.clock import SystemClock
 from gateway.runtime.settings import SettingsError
 from gateway.runtime.settings_targets import Target
 from gateway.stores.redis.order_stream import OrderStream
+from tests.clients.conftest import pem  # noqa: F401 - used by its name
 from workers.senders import open_sender
 
 _SECRET = "whsec_" + base64.b64encode(bytes(range(24))).decode()
@@ -100,3 +104,23 @@ def test_a_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("importlib.util.find_spec", found.get)
     with pytest.raises(SettingsError, match=r"pip install 'tidegate\[kafka\]'"):
         open_sender(kafka(), clock=SystemClock(), environ=_ENVIRON)
+
+
+def test_the_samples_of_the_guide_open_as_they_are_pasted(tmp_path: Path, pem: Path) -> None:  # noqa: F811
+    text = (Path(__file__).parents[2] / "ops/guides/how-to/hand-off.md").read_text("utf-8")
+    (tmp_path / "wms.secret").write_text(_SECRET)
+    kinds = []
+    for sample in re.findall(r"```toml\n(.*?)```", text, re.S):
+        there = sample.replace("/etc/tidegate/wms-ca.pem", str(pem))
+        there = there.replace("/etc/tidegate", str(tmp_path))
+        for table in tomllib.loads(there)["targets"]:
+            target = msgspec.convert(table, Target)
+            environ = {
+                "WAREHOUSE_WEBHOOK_SECRET": _SECRET,
+                "ENGINE_REDIS_URL": "redis://:p@10.0.0.1:6379/0",
+                "WMS_TOKEN": "token",
+                "KAFKA_PASSWORD": "password",
+            }
+            open_sender(target, clock=SystemClock(), environ=environ)
+            kinds.append(target.kind)
+    assert set(kinds) == {"webhook", "redis_stream", "kafka"}
