@@ -7,7 +7,7 @@ described by its length.
 """
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
 from typing import Any
 from urllib.parse import parse_qsl, unquote_plus
@@ -36,6 +36,7 @@ _CLEAR = re.compile(
 )
 _TOKEN = re.compile(r"[A-Za-z0-9._:/+#-]{1,64}", re.ASCII)
 _MAIL_OR_PHONE = re.compile(r"@|^\+?\d{3,4}[ -]\d|^\+\d{6,}$|^1[3-9]\d{9}$", re.ASCII)
+_CLEAR_HEADERS = frozenset({"content-type", "content-length", "content-encoding", "date"})
 #: A number with so many digits may be a phone.
 _DIGITS_MAX = 6
 _DEPTH_MAX = 40
@@ -53,6 +54,13 @@ def masked(body: bytes, *, clear: Collection[str] = ()) -> Any:
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return _form(body, known)
     return _value("", plain, known, 0)
+
+
+def masked_headers(headers: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Return headers with their values masked, but for those that say how a body is written."""
+    return [
+        (name, value if name.lower() in _CLEAR_HEADERS else _mask(value)) for name, value in headers
+    ]
 
 
 def _form(body: bytes, clear: frozenset[str]) -> Any:

@@ -117,6 +117,27 @@ async def test_an_operator_finds_out_why(
         assert await audit.first_break(connection) is None
 
 
+async def test_the_list_counts_and_one_is_shown_masked(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await reject(site)
+    monkeypatch.setattr(settings_source, "load", lambda: site.gateway.settings)
+
+    async def run(*arguments: str) -> str:
+        done = await asyncio.to_thread(CliRunner().invoke, cli.main, ["callbacks", *arguments])
+        assert done.exit_code == 0, done.output
+        return done.stdout
+
+    found = json.loads(await run("list", "--provider", "standard_webhooks", "--json"))
+    newest = found["callbacks"][0]
+    assert sum(found["counts"].values()) >= len(found["callbacks"])
+    assert f"in all: {newest['reason']}" in await run("list", "--reason", newest["reason"])
+    masked = await run("show", newest["id"])
+    assert "v1,AAAA" not in masked
+    assert "webhook-signature: v" in masked.lower()
+    assert BODY.decode() in await run("show", newest["id"], "--full")
+
+
 async def test_an_unknown_id_is_reported(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(settings_source, "load", lambda: site.gateway.settings)

@@ -80,6 +80,16 @@ class RejectedCallbacks:
             )
         return [Listed(**dict(row)) for row in rows]
 
+    async def counts(
+        self, *, provider: str | None, account: str | None, reason: str | None
+    ) -> dict[str, int]:
+        """Return how many are stored, by reason, the most first; None does not narrow."""
+        with errors.translated():
+            rows = await self._pool.fetch(
+                sql("count_rejected_callbacks"), provider, account, reason
+            )
+        return {str(found): int(count) for found, count in rows}
+
     async def open(self, id_: UUID, *, actor: str) -> RejectedCallback | Unopened | None:
         """Return one with its content; the audit log records who read it. None if there is none.
 
