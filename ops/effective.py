@@ -29,10 +29,12 @@ OTHER_VARIABLES = frozenset(
         "TIDEGATE_VALKEY_BIN",
         "TIDEGATE_RUN_AS",
         "TIDEGATE_TIED_TO_PARENT",
-        # What `. .tidegate/env` sets beside the settings: where the gateway is, and a key for it.
+        # What `. .tidegate/env` sets beside the settings: where the gateway and the warehouse for
+        # demonstration are, and a key.
         "TIDEGATE_URL",
         "TIDEGATE_API_KEY",
         "TIDEGATE_SOURCED",
+        "TIDEGATE_WAREHOUSE_URL",
     }
 )
 _FIELD = re.compile(r"    (\w+): ")

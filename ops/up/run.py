@@ -276,6 +276,8 @@ class _Up:
 
     def _write_environment(self, state: Path, variables: dict[str, str], api_key: str) -> None:
         exported = {**variables, "TIDEGATE_URL": self._listen.url}
+        if self._warehouse is not None:
+            exported["TIDEGATE_WAREHOUSE_URL"] = self._warehouse.url
         if api_key:
             exported["TIDEGATE_API_KEY"] = api_key
         write_private(state / "env", surroundings.exports(exported, state=state))
