@@ -33,7 +33,7 @@ def test_what_is_not_paid_or_has_gone_on_is_not(status: Status) -> None:
 def test_a_hold_that_stops_the_hand_off_stops_the_waiting() -> None:
     waited = {hold for hold in get_args(Hold) if awaits("paid", hold)}
     assert waited == {hold for hold, rule in HOLDS.items() if "hand_off" not in rule.stops}
-    assert waited == {"duplicate_payment", "overpaid"}
+    assert waited == {"duplicate_payment", "overpaid", "screened_note"}
 
 
 def test_every_combination_has_an_answer() -> None:
