@@ -335,6 +335,9 @@ async def test_rules_are_in_force_at_once_and_a_wrong_one_leaves_those_of_before
         body = order_bytes(recipient={"phone": "13800138000"})
         answer = await both_paths.submit(body)
         assert answer.status == 201
+        shown = (await both_paths.ask("GET", f"/v1/orders/{answer.json['id']}")).json
+        found = shown["screening"] and shown["screening"]["findings"][0]["values"]
+        assert found == (None if answer.json["hold"] is None else {"phone": "+86****8000"})
         hold: str | None = answer.json["hold"]
         return hold
 
