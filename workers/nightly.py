@@ -4,7 +4,7 @@ import asyncio
 import logging
 from datetime import time, tzinfo
 
-from gateway.domain import business_days
+from gateway.domain import business_days, scanning
 from gateway.runtime.clock import Clock
 from gateway.stores.postgres.daily_runs import DailyRuns
 from workers import metrics
@@ -39,6 +39,8 @@ class Nightly:
         self._zone = zone
         self._clock = clock
         self._rounds = rounds
+        for kind in scanning.KINDS:
+            metrics.SCAN_FINDINGS.labels(kind)
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Work until ``stopping`` is set. What fails is tried again by the next round."""

@@ -50,6 +50,9 @@ class Recheck:
         self._recheck_s = recheck_s
         self._clock = clock
         self._rounds = rounds
+        # They exist from the start: that nothing had to be mended is a 0, not a gap.
+        for what in ("events", "orders", "restaged"):
+            metrics.RECHECKED.labels(what)
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Work until ``stopping`` is set. What fails is tried again by the next round."""
