@@ -9,6 +9,7 @@ from gateway.web import (
     exception_routes,
     missed_routes,
     parked_routes,
+    rejected_routes,
 )
 from gateway.web.handlers.admin import (
     AdminHandler,
@@ -25,6 +26,7 @@ from gateway.web.handlers.documents import Documents
 from gateway.web.handlers.exceptions import ExceptionHandler
 from gateway.web.handlers.missed import MissedHandler
 from gateway.web.handlers.parked import ParkedHandler
+from gateway.web.handlers.rejected_callbacks import RejectedCallbackHandler
 from gateway.web.routing import Answer, Parameter, Route
 
 _AUTH = ("unauthorised", "forbidden")
@@ -42,6 +44,7 @@ def all_routes(
     exceptions: ExceptionHandler,
     parked: ParkedHandler,
     deliveries: DeliveryHandler,
+    rejected: RejectedCallbackHandler,
     missed: MissedHandler,
     documents: Documents,
 ) -> list[Route]:
@@ -163,6 +166,7 @@ def all_routes(
         ),
         *parked_routes.all_routes(parked),
         *delivery_routes.all_routes(deliveries),
+        *rejected_routes.all_routes(rejected),
         *missed_routes.all_routes(missed),
         *exception_routes.all_routes(exceptions),
         *document_routes.all_routes(documents, prefix="admin.", feature=None),

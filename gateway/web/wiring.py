@@ -43,6 +43,7 @@ from gateway.stores.postgres.exceptions import Exceptions
 from gateway.stores.postgres.missed_orders import MissedOrders
 from gateway.stores.postgres.order_reader import OrderReader
 from gateway.stores.postgres.parked import ParkedRows
+from gateway.stores.postgres.rejected_callbacks import RejectedCallbacks
 from gateway.stores.sealing import Sealer
 from gateway.web import accounts as provider_accounts
 from gateway.web import admin_routes, apis, callback_variants, documents, roles, routes
@@ -62,6 +63,7 @@ from gateway.web.handlers.missed import MissedHandler
 from gateway.web.handlers.orders import OrderHandler
 from gateway.web.handlers.parked import ParkedHandler
 from gateway.web.handlers.queries import QueryHandler
+from gateway.web.handlers.rejected_callbacks import RejectedCallbackHandler
 from gateway.web.handlers.remarks import RemarkHandler
 from gateway.web.handlers.stream import StreamHandler
 from gateway.web.kept_messages import AccountDecoder
@@ -303,6 +305,9 @@ def build_admin_server(gateway: Gateway, *, accounts: Live[Accounts]) -> Dispatc
             decoder=desk.decoder,
             clock=gateway.clock,
             limits=gateway.limits,
+        ),
+        rejected=RejectedCallbackHandler(
+            store=RejectedCallbacks(pool=gateway.stores.primary, sealer=gateway.stores.sealer)
         ),
         deliveries=DeliveryHandler(
             desk=DeliveryDesk(

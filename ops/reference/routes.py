@@ -50,6 +50,7 @@ def page() -> str:
                 exceptions=nothing,
                 parked=nothing,
                 deliveries=nothing,
+                rejected=nothing,
                 missed=nothing,
                 documents=nothing,
             )

@@ -39,6 +39,7 @@ def operator_routes() -> list[Route]:
         exceptions=Mock(),
         parked=Mock(),
         deliveries=Mock(),
+        rejected=Mock(),
         missed=Mock(),
         documents=Documents(),
     )

@@ -242,3 +242,17 @@ async def test_a_row_that_does_not_exist(operators: Wire, id_: str) -> None:
         ("POST", f"/v1/admin/parked/{id_}/resolve", b'{"reason": "r"}'),
     ):
         assert (await operators.ask(method, path, body)).status == 404
+
+
+async def test_what_was_rejected_is_beside_it(site: Site, operators: Wire) -> None:
+    body = b'{"name": "Zhang San"}'
+    async with site.client.post("/v1/callbacks/stripe/main", data=body) as answer:
+        assert answer.status == 400
+    await site.gateway.rejected_callbacks.write()
+    listed = (await operators.ask("GET", "/v1/admin/callbacks?provider=stripe")).json
+    assert listed["counts"] == {"missing_signature": len(listed["callbacks"])}
+    id_ = listed["callbacks"][0]["id"]
+    shown = (await operators.ask("GET", f"/v1/admin/callbacks/{id_}")).json
+    assert (shown["fault"], shown["body"]) == ("", {"name": "Z********"})
+    assert (await operators.ask("GET", "/v1/admin/callbacks?limit=0")).fields == ["limit"]
+    assert (await operators.ask("GET", "/v1/admin/callbacks/0")).status == 404
