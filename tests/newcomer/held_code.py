@@ -14,6 +14,7 @@ from gateway.stores.postgres.statements import sql
 from loadtest.overload.findings import TIMES
 from ops.doctor import redis_server
 from ops.migrations import runner
+from ops.warehouse.steps import Pace
 from tests.newcomer.figures import Held, On, Run, constant, default, number
 
 _MIN = 60
@@ -142,7 +143,13 @@ def _how_to() -> list[Held]:
         "more than {} % of all requests failed",
         constant("loadtest/locustfile.py", "FAILURE_RATIO_MAX") * 100,
     )
-    return [line for on in (shed, upgrade, own, shopify, sale) for line in on.lines]
+    watch = On(f"{folder}/watch-a-hand-off.md")
+    pace = Pace()
+    watch.say(
+        "accepts, ships and delivers them within {} seconds",
+        pace.accepts_s + pace.ships_s + pace.delivers_s,
+    )
+    return [line for on in (shed, upgrade, own, shopify, sale, watch) for line in on.lines]
 
 
 def _others() -> list[Held]:
@@ -150,6 +157,7 @@ def _others() -> list[Held]:
     readme.say("of the last {} minutes are replayed or held", placing.LOOKALIKE_WINDOW_S / _MIN)
     index = On("ops/guides/index.md")
     index.free("the first {} minutes", "advice")
+    index.free("what takes {} people", "advice")
     path = On("ops/guides/path-of-an-event.md")
     files_max = constant("tests/web/test_path_of_an_event.py", "FILES_MAX")
     path.say("each passes at most {} files", files_max)
