@@ -5,6 +5,7 @@ import math
 
 import msgspec
 
+from gateway.clients import webhook_signing
 from gateway.domain import features, overrides, placing
 from gateway.overload import concurrency, rate_limit, rate_limit_sync, signals, tier_breaker
 from gateway.overload import overrides as applied
@@ -44,6 +45,14 @@ def _concepts() -> list[Held]:
     orders.say("`unknown_order_s` ({} minutes)", default("unknown_order_s") / _MIN)
     orders.free("{} of the payments is refunded", "enumerated")
     return [*page.lines, *orders.lines]
+
+
+def _hand_off() -> list[Held]:
+    page = On("ops/guides/how-to/hand-off.md")
+    sizes = webhook_signing._SECRET_BYTES
+    page.say("base64 of {} to {} bytes", sizes.start, sizes.stop - 1)
+    page.free("Why the client is {} of our own", "enumerated")
+    return page.lines
 
 
 def _overload() -> list[Held]:
@@ -166,4 +175,4 @@ def _others() -> list[Held]:
 
 def held() -> list[Held]:
     """Return all lines."""
-    return [*_concepts(), *_overload(), *_accounts(), *_how_to(), *_others()]
+    return [*_concepts(), *_overload(), *_accounts(), *_how_to(), *_hand_off(), *_others()]
