@@ -47,12 +47,14 @@ _HOLD_CLASSES: Mapping[Hold, ExceptionClass] = {
 _PARKED_CLASSES: Mapping[str, ExceptionClass] = {
     "unknown_order": "unknown_order",
     "amount_mismatch": "payment_mismatch",
-    "currency_mismatch": "payment_mismatch",
     "duplicate_payment": "payment_mismatch",
+    "overpaid": "payment_mismatch",
     "paid_after_close": "payment_mismatch",
     "refund_exceeds_payment": "payment_mismatch",
     "refund_failed": "payment_mismatch",
     "impossible_transition": "unreadable",
+    "held": "unreadable",
+    "action_refused": "unreadable",
     "unmapped": "unreadable",
     "poison": "unreadable",
 }

@@ -8,6 +8,7 @@ import pytest
 
 from gateway.domain import exception_cases
 from gateway.domain.exception_cases import CLASSES, Cause, ClassPolicy, ClosedCase
+from gateway.domain.following import ParkReason
 from gateway.domain.orders import Hold
 from gateway.runtime.settings_exceptions import ExceptionPolicy
 from tests.domain.support import NOW
@@ -40,6 +41,12 @@ def test_a_cause_has_a_class(source: str, reason: str, kind: str) -> None:
 def test_every_hold_but_that_of_a_person_has_a_class_of_its_own_kind() -> None:
     for hold in set(get_args(Hold)) - {"by_person"}:
         assert exception_cases.class_of(cause("hold", hold)) != "other", hold
+
+
+def test_every_reason_to_park_has_a_class_of_its_own_kind() -> None:
+    for reason in get_args(ParkReason):
+        assert exception_cases.class_of(cause("parked", reason)) != "other", reason
+    assert exception_cases.class_of(cause("parked", "overpaid")) == "payment_mismatch"
 
 
 def test_the_settings_know_the_same_classes() -> None:
