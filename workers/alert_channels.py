@@ -1,7 +1,7 @@
 """Opens the channels of alerts as the settings have them."""
 
 import ssl
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from gateway.clients import alert_robots
 from gateway.clients.address_guard import AddressGuard
@@ -26,26 +26,41 @@ def open_channels(channels: Sequence[Settings], *, clock: Clock) -> list[AlertCh
 
 
 def open_channel(
-    settings: Settings, *, clock: Clock, tls: ssl.SSLContext | None = None
+    settings: Settings,
+    *,
+    clock: Clock,
+    tls: ssl.SSLContext | None = None,
+    environ: Mapping[str, str] | None = None,
 ) -> AlertChannel:
-    """Return one channel, for the caller to close. Raises ``SettingsError``."""
+    """Return one channel, for the caller to close. Raises ``SettingsError``, which names it."""
     robot = alert_robots.ROBOTS.get(settings.kind)
     return AlertChannel(
         name=settings.name,
-        channel=_channel(settings, clock, tls),
+        channel=_channel(settings, clock, tls, environ),
         per_minute=robot.per_minute if robot else _PER_MINUTE,
         is_for_pages=settings.severity == "page",
     )
 
 
-def _channel(settings: Settings, clock: Clock, tls: ssl.SSLContext | None) -> Channel:
+def _channel(
+    settings: Settings,
+    clock: Clock,
+    tls: ssl.SSLContext | None,
+    environ: Mapping[str, str] | None,
+) -> Channel:
+    def read(key: str, reference: str) -> str:
+        try:
+            return secret(reference, environ)
+        except SettingsError as exc:
+            raise SettingsError(f"alert_channels: {settings.name}: {key}: {exc}") from exc
+
     if settings.kind == "email":
         smtp = Smtp(
             settings.smtp_host,
             settings.smtp_port,
             settings.smtp_tls,
             settings.smtp_user,
-            secret(settings.smtp_password) if settings.smtp_password else "",
+            read("smtp_password", settings.smtp_password) if settings.smtp_password else "",
             tls,
         )
         return EmailChannel(smtp=smtp, sender=settings.sender, to=settings.to)
@@ -58,8 +73,8 @@ def _channel(settings: Settings, clock: Clock, tls: ssl.SSLContext | None) -> Ch
         is_reusing=False,
         tls=tls,
     )
-    url = secret(settings.url)
-    key = secret(settings.secret) if settings.secret else ""
+    url = read("url", settings.url)
+    key = read("secret", settings.secret) if settings.secret else ""
     robot = alert_robots.ROBOTS.get(settings.kind)
     if robot is not None:
         return RobotChannel(robot=robot, url=url, secret=key, client=client, clock=clock)

@@ -12,7 +12,16 @@ from gateway.runtime import settings_source
 from gateway.runtime.settings import Settings, SettingsError
 from gateway.stores.postgres.errors import translated
 from ops import connections, failures
-from ops.doctor import journal_server, machine, postgres, redis_server, replicas, secrets, targets
+from ops.doctor import (
+    alert_channels,
+    journal_server,
+    machine,
+    postgres,
+    redis_server,
+    replicas,
+    secrets,
+    targets,
+)
 from ops.doctor.findings import Finding, fail
 
 #: Seconds for all checks of Postgres and its replicas.
@@ -37,6 +46,7 @@ async def look(environ: Mapping[str, str], now: datetime) -> list[Finding]:
         *secrets.inventory(loaded, environ),
     ]
     found += await targets.targets(loaded, environ)
+    found += await alert_channels.channels(loaded, environ)
     found += await _postgres(loaded, now)
     found += await redis_server.redis_server(loaded)
     found += await journal_server.journal_server(loaded)

@@ -7,6 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from gateway.runtime import settings_source
+from gateway.runtime.settings import Settings
+from ops.doctor import alert_channels as doctor
 from tests.ops.conftest import Cli
 from tests.support.alert_stand_ins import SECRET, standing_in
 
@@ -40,6 +43,36 @@ async def test_a_channel_is_tried(cli: Cli, config: dict[str, str]) -> None:
         refused = await asyncio.to_thread(cli, "alerts", "test", "chat", **where)
     assert "TEST" in robot.taken[0]
     assert (refused.exit_code, "19021" in refused.output) == (1, True)
+
+
+@pytest.mark.parametrize(
+    ("url", "secret", "fault"),
+    [
+        ("https://chat.example/robot", "env:CHAT_SECRET", "url: a secret is given as env:NAME"),
+        ("env:CHAT_URL", "env:NONE", "secret: secret env:NONE is empty or not set"),
+    ],
+)
+async def test_a_wrong_channel_is_named_by_the_doctor_and_by_a_test(
+    cli: Cli, tmp_path: Path, url: str, secret: str, fault: str
+) -> None:
+    path = tmp_path / "wrong.toml"
+    path.write_text(_FILE.replace("env:CHAT_URL", url).replace("env:CHAT_SECRET", secret))
+    where = {"TIDEGATE_CONFIG": str(path), "CHAT_URL": "https://c.example/", "CHAT_SECRET": SECRET}
+    tried = await asyncio.to_thread(cli, "alerts", "test", "chat", **where)
+    assert (tried.exit_code, f"alert_channels: chat: {fault}" in tried.output) == (2, True)
+    loaded = settings_source.load({**where, "TIDEGATE_DATABASE_URL": "postgresql://nowhere"})
+    (found,) = await doctor.channels(loaded, where)
+    assert (found.check, found.level) == ("alerts to chat", "fail")
+    assert found.found.startswith(fault) and "no worker starts" in found.advice
+
+
+async def test_the_doctor_opens_channels_and_sends_nothing(config: dict[str, str]) -> None:
+    where = {**config, "CHAT_URL": "https://chat.example/robot", "CHAT_SECRET": SECRET}
+    loaded = settings_source.load({**where, "TIDEGATE_DATABASE_URL": "postgresql://nowhere"})
+    (found,) = await doctor.channels(loaded, where)
+    assert (found.level, found.check) == ("ok", "alerts to chat")
+    (found,) = await doctor.channels(Settings(database_url="postgresql://nowhere"), {})
+    assert (found.check, found.level) == ("alerts", "ok")
 
 
 async def test_rules_are_listed_and_silenced(cli: Cli, config: dict[str, str]) -> None:
