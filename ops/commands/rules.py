@@ -15,7 +15,7 @@ import msgspec
 from gateway.domain import orders, validation
 from gateway.domain.errors import Invalid
 from gateway.domain.placing import Placement
-from gateway.domain.screening import Screened
+from gateway.domain.screening import Finding, Screened
 from gateway.domain.screening_trial import Trial
 from gateway.intake import channel_policies, screening
 from gateway.runtime import file_faults, settings_rules, settings_source
@@ -140,7 +140,8 @@ def try_(order: str | None, last: int | None, as_json: bool, wide: bool) -> None
     began_s = time.perf_counter()
     screened = trial.screen(placement)
     took_us = round((time.perf_counter() - began_s) * 1e6, 1)
-    _print_order(screened, took_us, as_json=as_json, wide=wide)
+    found, became = trial.count(screened, placement.received_at)
+    _print_order(screened, found, became, took_us, as_json=as_json, wide=wide)
 
 
 def _index(phone: str) -> bytes:
@@ -188,24 +189,33 @@ def _placement(path: str, loaded: Settings) -> Placement:
     )
 
 
-def _print_order(screened: Screened, took_us: float, *, as_json: bool, wide: bool) -> None:
+def _print_order(
+    screened: Screened,
+    found: list[Finding],
+    became: str,
+    took_us: float,
+    *,
+    as_json: bool,
+    wide: bool,
+) -> None:
     counted = [
         {"rule": limit.finding.rule, "pieces": limit.pieces, **limit.finding.values}
         for limit in screened.limits
+        if limit.finding not in found
     ]
     if as_json:
         shown = {
-            "hold": screened.hold,
+            "hold": None if became == "passed" else became,
             "warehouse": screened.warehouse or None,
             "carrier": screened.carrier or None,
-            "findings": screened.findings,
+            "findings": found,
             "counted": counted,
             "took_us": took_us,
         }
         click.echo(msgspec.json.encode(shown))
         return
     rows: list[tuple[str, ...]] = [
-        (each.rule, each.kind, each.outcome, _values(each.values)) for each in screened.findings
+        (each.rule, each.kind, each.outcome, _values(each.values)) for each in found
     ]
     rows += [
         (each["rule"], "limit", "counted", _values({k: v for k, v in each.items() if k != "rule"}))
@@ -215,7 +225,8 @@ def _print_order(screened: Screened, took_us: float, *, as_json: bool, wide: boo
         tables.table(("RULE", "KIND", "OUTCOME", "BY"), rows, wide=wide)
         click.echo()
     words = {"screened": "held until a person releases it", "screened_note": "noted, and goes on"}
-    click.echo(f"{words.get(screened.hold or '', 'passes')}; {took_us:g} µs")
+    alone = "; counted alone: what was bought before is not known here" if counted else ""
+    click.echo(f"{words.get(became, 'passes')}; {took_us:g} µs{alone}")
 
 
 async def _tried(loaded: Settings, last: int) -> tuple[Trial, int, float]:

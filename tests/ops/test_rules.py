@@ -83,6 +83,21 @@ def test_an_order_is_tried_and_its_findings_are_masked(
     assert "13800138000" not in done.output
     text = bare("rules", "try", order, TIDEGATE_CONFIG=configured).output
     assert "held until a person releases it" in text and "+86****8000" in text
+    assert "what was bought before is not known here" in text
+
+
+def test_a_limit_that_an_order_exceeds_alone_holds_it(bare: Cli, tmp_path: Path) -> None:
+    path = tmp_path / "rules.toml"
+    limit = 'kind = "limit"\nwindow_s = 60\npieces_max = '
+    path.write_text(f'[[rules]]\nname = "few"\n{limit}1\n[[rules]]\nname = "more"\n{limit}9\n')
+    item = {"sku": "S-1", "name": "Tea", "quantity": 2, "unit_price": "10.00"}
+    order = _order(tmp_path, items=[item], amounts={"goods": "20.00", "payable": "20.00"})
+    done = bare("rules", "try", order, "--json", TIDEGATE_CONFIG=str(path))
+    assert done.exit_code == 0, done.output
+    shown = json.loads(done.output)
+    assert shown["hold"] == "screened"
+    assert [(each["rule"], each["outcome"]) for each in shown["findings"]] == [("few", "held")]
+    assert [each["rule"] for each in shown["counted"]] == ["more"]
 
 
 @pytest.mark.parametrize(
