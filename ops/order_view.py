@@ -37,6 +37,7 @@ def order(shown: Shown, *, wide: bool) -> None:
     """Print one order with its lines, payments and parcels, and what may be done next."""
     hold = shown["hold"]
     held = f", held as {hold} until {holds.HOLDS[hold].ended_by}" if hold else ""
+    screening: Shown = shown.get("screening") or {}
     facts = [
         ("order", f"{shown['order_no']} of {shown['channel']}"),
         ("id", shown["id"]),
@@ -48,7 +49,9 @@ def order(shown: Shown, *, wide: bool) -> None:
         ("owed", _money(shown, "owed")),
         ("goes to", _recipient(shown.get("recipient"))),
         ("placed", _time(shown["placed_at"])),
-        ("accepted", _time(shown.get("accepted_at"))),
+        ("accepted", _accepted(shown)),
+        ("sent from", screening.get("warehouse")),
+        ("sent by", screening.get("carrier")),
     ]
     for name, text in facts:
         if text:
@@ -56,6 +59,7 @@ def order(shown: Shown, *, wide: bool) -> None:
     _table(("SKU", "NAME", "QTY", "PRICE"), _items(shown), wide)
     _table(("PAYMENT", "OF", "AMOUNT", "REFUNDED", "STANDING", "PAID"), _payments(shown), wide)
     _table(("PARCEL", "CARRIER", "LEFT", "ARRIVED", "CANCELLED"), _parcels(shown), wide)
+    _table(("RULE", "DID", "BY", "ENDED BY"), _findings(screening), wide)
     click.echo(f"\npossible now: {', '.join(allowed_in(shown['status'], hold))}")
 
 
@@ -146,6 +150,27 @@ def _parcels(shown: Shown) -> list[Sequence[str]]:
         )
         for each in shown.get("parcels", ())
     ]  # fmt: skip
+
+
+def _findings(screening: Shown) -> list[Sequence[str]]:
+    return [
+        (
+            each["rule"], each["outcome"],
+            ", ".join(f"{name} {value}" for name, value in each["values"].items()),
+            each["released_by"] or "",
+        )
+        for each in screening.get("findings", ())
+    ]  # fmt: skip
+
+
+def _accepted(shown: Shown) -> str:
+    """Say when the first took the order over, and who all did, each with its own number for it."""
+    by = ", ".join(
+        f"{each['target']} as {each['reference']}" if each["reference"] else each["target"]
+        for each in shown.get("acceptances") or ()
+    )
+    at = _time(shown.get("accepted_at"))
+    return f"{at} by {by}" if at and by else at
 
 
 def _money(shown: Shown, name: str) -> str:
