@@ -79,6 +79,8 @@ async def _filter(desk: DeliveryDesk, state: dead_letters.State, **of: Any) -> F
     order: str | None = values.pop("order")
     events: tuple[UUID, ...] = values.pop("events")
     orders = None if order is None else tuple(await _orders(desk, order))
+    if values["target"] is not None:
+        await _check_target(desk, values["target"])
     now = datetime.now(UTC)
     return Filter(
         state=state,
@@ -302,8 +304,7 @@ def _switch(target: str, reason: str, as_json: bool, *, is_on: bool) -> None:
         raise click.BadParameter("has 1 to 500 printable characters", param_hint="REASON")
 
     async def switched(desk: DeliveryDesk) -> bool:
-        if target not in {each.name for each in await desk.targets()}:
-            raise Failure(f"no target {target}: see `tidegate deliveries targets`")
+        await _check_target(desk, target)
         change = desk.enable if is_on else desk.disable
         return await change(target, actor=actor(), reason=reason)
 
@@ -319,6 +320,11 @@ def _state(row: TargetState) -> str:
     if row.disabled_at is None:
         return "enabled"
     return f"disabled since {row.disabled_at:%Y-%m-%d %H:%M}: {row.disabled_reason or ''}"
+
+
+async def _check_target(desk: DeliveryDesk, name: str) -> None:
+    if name not in {each.name for each in await desk.targets()}:
+        raise Failure(f"no target {name}: see `tidegate deliveries targets`")
 
 
 async def _orders(desk: DeliveryDesk, named: str) -> list[UUID]:

@@ -9,6 +9,7 @@ from uuid import UUID, uuid4
 import click
 
 from gateway.domain.asking import Action
+from gateway.runtime import file_faults
 from ops import gateway_client, order_view
 from ops.failures import Failure, Wrong
 from ops.gateway_client import GatewayClient
@@ -116,7 +117,9 @@ def _amend(file: Path) -> dict[str, Any]:
     try:
         told = json.loads(file.read_text("utf-8"))
         return {"items": told["items"], "amounts": told["amounts"]}
-    except (OSError, ValueError, KeyError, TypeError) as exc:
+    except OSError as exc:
+        raise Wrong(f"--file {file} cannot be read: {file_faults.reason(exc)}") from exc
+    except (ValueError, KeyError, TypeError) as exc:
         raise Wrong(f"--file {file} must be JSON with items and amounts") from exc
 
 

@@ -101,7 +101,7 @@ def find(
     else:
         order_view.orders(found, wide=wide)
     if not found:
-        raise Failure("no order of the key's channels is so")
+        raise Failure("no order of the key's channels fits")
 
 
 @command.command(

@@ -138,6 +138,9 @@ async def test_an_amendment_is_read_from_a_file(
     assert (await orders.json(*arguments))["outcome"] == "pending"
     file.write_text("{")
     assert (await orders(*arguments)).exit_code == 2
+    file.unlink()
+    gone = await orders(*arguments)
+    assert (gone.exit_code, "cannot be read: No such file" in gone.output) == (2, True)
 
 
 @pytest.mark.parametrize(

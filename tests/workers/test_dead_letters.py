@@ -180,6 +180,8 @@ async def test_by_command(gateway: Gateway, warehouse: Warehouse, cli: Cli) -> N
     assert "wms: 1 are due again" in await run("replay", "--order", "W-2")
     assert "wms: 2 are due again" in await run("replay", "--target", "wms", "--per-s", "1000")
     assert await run("replay", "--all") == ""
+    for command in ("list", "replay"):
+        assert await run(command, "--target", "wmz", code=1) == "", "a name that is mistyped"
     assert "wms is disabled" in await run("disable", "wms", "maintenance")
     assert "disabled since" in await run("targets")
     assert "wms is enabled" in await run("enable", "wms", "they are back")
