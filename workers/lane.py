@@ -36,6 +36,7 @@ _MARGIN_S = 2.0
 _PREPARE_S = 10.0
 #: Of one claim at most: a statement reads all their orders.
 _CLAIM_MAX = 256
+_UNREADABLE = SendResult("failed", reason="the order cannot be read whole: see the log")
 _OPENNESS: dict[State, float] = {"closed": 0.0, "half_open": 0.5, "open": 1.0}
 
 
@@ -202,16 +203,21 @@ class Lane:
             if delivery.order_id not in orders:
                 self._results.withdrawn(delivery, delivery.version, "there is no such order")
             elif order is None:
-                self._results.failed(
-                    delivery,
-                    delivery.version,
-                    SendResult("failed", reason="sealed fields do not open"),
-                )
+                self._results.failed(delivery, delivery.version, _UNREADABLE)
             elif why := handoff_decisions.withdrawal(delivery.topic, order.status, order.hold):
                 self._results.withdrawn(delivery, order.version, why)
-            else:
-                made.append((delivery, _message(delivery, order)))
+            elif message := self._rendered(delivery, order):
+                made.append((delivery, message))
         return made
+
+    def _rendered(self, delivery: Delivery, order: OrderToTell) -> OutboundMessage | None:
+        """Render a message; an order that cannot be is a failed attempt, and stops no other."""
+        try:
+            return _message(delivery, order)
+        except Exception:
+            _log.exception("an order cannot be rendered", extra={"order_id": str(order.id)})
+            self._results.failed(delivery, order.version, _UNREADABLE)
+            return None
 
     async def _release(self, deliveries: Sequence[Delivery]) -> None:
         try:

@@ -11,17 +11,20 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from gateway.domain.errors import TidegateError
 from gateway.domain.handoff_decisions import Subscription
 from gateway.runtime import lifecycle
-from gateway.stores.postgres.relay import OutboxRow, RelayStore
+from gateway.runtime.clock import Clock
+from gateway.stores.postgres.relay import OutboxRow, RelayStore, Wanted
 from workers import handoff_metrics as metrics
 from workers import targets as configured
 from workers.rounds import Rounds
-from workers.targets import Targets
+from workers.targets import OpenTarget, Targets
 
 _log = logging.getLogger(__name__)
 
 #: Rows of one transaction. Each costs the feed a row and every target that wants it one more.
 _ROWS_MAX = 1000
 _POLL_S = 1.0
+#: Seconds after which the targets are noted again.
+_SEE_EVERY_S = 20.0
 #: Of so many rows a round, the next one waits for more: half a thousand cost little more than one
 #: hundred, and where orders come by the thousand a second, their commits go first.
 _MANY = 100
@@ -38,6 +41,7 @@ class Relay:
         targets: Targets,
         woken: asyncio.Event,
         wake: Callable[[str], None],
+        clock: Clock,
         rounds: Rounds,
     ) -> None:
         """``wake``: called with each target that has something due now."""
@@ -45,9 +49,13 @@ class Relay:
         self._targets = targets
         self._woken = woken
         self._wake = wake
+        self._clock = clock
         self._rounds = rounds
         #: The position of the outbox after which each target is told.
         self._after: dict[str, int] = {}
+        #: The targets that were noted last, and when.
+        self._seen: Mapping[str, OpenTarget] = {}
+        self._seen_s = float("-inf")
         self._gather_s = 0.0
 
     async def run(self, stopping: asyncio.Event) -> None:
@@ -69,19 +77,16 @@ class Relay:
     async def round(self) -> bool:
         """Move a batch; return whether there may be more. Raises ``Unavailable``."""
         targets = self._targets.now
-        if any(name not in self._after for name in targets):
-            self._after |= await self._store.see(list(targets))
+        await self._see(targets)
         wanted = {
             name: (configured.subscription(each.target), self._after[name])
             for name, each in targets.items()
-            if name in self._after
         }
-        if len(wanted) < len(targets):
-            return True  # seen by another worker at this very moment
         moved = await self._store.move(
             _ROWS_MAX,
             lambda row: _matches(wanted, row),
             topics=_topics([subscription for subscription, _ in wanted.values()]),
+            known=wanted,
             accepting={name for name, each in targets.items() if each.target.accepts != "never"},
         )
         if moved.rows:
@@ -90,6 +95,19 @@ class Relay:
             self._wake(name)
         self._gather_s = _GATHER_S if _MANY <= moved.rows < _ROWS_MAX else 0.0
         return moved.rows == _ROWS_MAX
+
+    async def _see(self, targets: Mapping[str, OpenTarget]) -> None:
+        """Note the targets where they are new, and now and then, for the other workers."""
+        now_s = self._clock.monotonic_s()
+        if not targets or (targets is self._seen and now_s < self._seen_s + _SEE_EVERY_S):
+            return
+        self._after |= await self._store.see(
+            {
+                name: Wanted(configured.subscription(each.target), each.target.accepts != "never")
+                for name, each in targets.items()
+            }
+        )
+        self._seen, self._seen_s = targets, now_s
 
 
 def _topics(subscriptions: Sequence[Subscription]) -> Collection[str] | None:

@@ -308,6 +308,7 @@ def _hand_off(
             targets=targets,
             woken=woken,
             wake=dispatcher.wake,
+            clock=gateway.clock,
             rounds=rounds["relay"],
         ),
         "dispatcher": dispatcher,

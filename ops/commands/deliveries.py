@@ -299,9 +299,40 @@ def enable(target: str, reason: str, as_json: bool) -> None:
     _switch(target, reason, as_json, is_on=True)
 
 
-def _switch(target: str, reason: str, as_json: bool, *, is_on: bool) -> None:
+@command.command("forget", epilog=_epilog('forget old-wms "replaced by wms"'))
+@click.argument("target")
+@click.argument("reason")
+@_json_option
+def forget(target: str, reason: str, as_json: bool) -> None:
+    """Drop a target that no worker has in its settings any more, and all that waits for it.
+
+    What waits is not delivered to anybody, dead letters neither. The log of attempts stays.
+    """
+    _check(reason)
+
+    async def forgotten(desk: DeliveryDesk) -> int:
+        found = await desk.forget(target, actor=actor(), reason=reason)
+        if found is None:
+            raise Failure(
+                f"no target {target} that can be forgotten: see `tidegate deliveries targets`; one "
+                "that a worker has in its settings is taken out there first, a minute before"
+            )
+        return found
+
+    count = _with_desk(forgotten)
+    if as_json:
+        click.echo(json.dumps({"target": target, "deliveries": count}))
+        return
+    click.echo(f"{target} is forgotten, and {count} deliveries to it")
+
+
+def _check(reason: str) -> None:
     if not reason.strip() or not reason.isprintable() or len(reason) > 500:
         raise click.BadParameter("has 1 to 500 printable characters", param_hint="REASON")
+
+
+def _switch(target: str, reason: str, as_json: bool, *, is_on: bool) -> None:
+    _check(reason)
 
     async def switched(desk: DeliveryDesk) -> bool:
         await _check_target(desk, target)

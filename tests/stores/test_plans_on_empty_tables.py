@@ -22,7 +22,7 @@ STATEMENTS = {
     "place": (),
     "add_order_no_alias": (),
     "find_orders_to_settle": ("waiting",),
-    "take_outbox": ("outbox",),
+    "take_outbox": ("outbox", "targets"),
     "add_deliveries": (),
     "lock_due_deliveries": (),
     "claim_deliveries": (),

@@ -88,6 +88,7 @@ def relay(gateway: Gateway, to: Targets, wake: Callable[[str], None] = lambda _:
         targets=to,
         woken=asyncio.Event(),
         wake=wake,
+        clock=gateway.clock,
         rounds=Rounds(task="relay", clock=gateway.clock, overdue_s=60.0),
     )
 

@@ -119,7 +119,25 @@ async def test_sealed_fields_that_do_not_open_are_not_sent_without(
     async with running(dispatcher(gateway, to)):
         await until(lambda: all_gone(ledger))
     assert not receiver.attempts
-    assert await attempts(ledger) == [("order.paid", 1, "failed", "sealed fields do not open")]
+    reason = "the order cannot be read whole: see the log"
+    assert await attempts(ledger) == [("order.paid", 1, "failed", reason)]
+
+
+@pytest.mark.parametrize(
+    "damage",
+    ["""items = '[{"quantity": 1}]'""", """items[0]['unit_price'] = '"x"'"""],
+)
+async def test_an_order_that_cannot_be_read_stops_no_other(
+    damage: str, gateway: Gateway, ledger: Database
+) -> None:
+    receiver = Receiver()
+    to = targets(opened(receiver, topics=["order.paid"], attempts_max=1))
+    await staged(gateway, to, 1, 2)
+    await ledger.execute(f"UPDATE orders SET {damage} WHERE order_no = 'W-1'")
+    async with running(dispatcher(gateway, to)):
+        await until(lambda: all_gone(ledger))
+    assert [message.order_no for message in receiver.taken] == ["W-2"]
+    assert await ledger.fetchval("SELECT reason FROM deliveries WHERE dead_at IS NOT NULL")
 
 
 async def test_a_reload_brings_targets_changes_them_and_takes_them_away(

@@ -21,6 +21,10 @@ from gateway.stores.postgres.deliveries import AttemptRow, Deliveries
 from gateway.stores.postgres.statements import sql
 
 LIMIT_MAX = 1000
+#: Seconds since a worker had a target in its settings, before it may be forgotten: a running one
+#: says so every 20.
+_UNKNOWN_S = 60.0
+_DELETED_AT_ONCE = 5000
 
 
 class DeliveryDesk:
@@ -100,6 +104,26 @@ class DeliveryDesk:
                 if is_new:
                     await audit.append(connection, actor, "enable_target", target, reason)
         return is_new
+
+    async def forget(self, target: str, *, actor: str, reason: str) -> int | None:
+        """Forget a target that no worker has in its settings; return how many deliveries with it.
+
+        None: it is not known, or a worker has it. What was cut off is finished by a repeat.
+        """
+        with errors.translated():
+            async with self._pool.acquire() as connection, connection.transaction():
+                is_new = await connection.fetchval(sql("forget_target"), target, _UNKNOWN_S)
+                if is_new:
+                    await audit.append(connection, actor, "forget_target", target, reason)
+            total = 0
+            while True:
+                tag = await self._pool.execute(
+                    sql("delete_deliveries_of"), target, _DELETED_AT_ONCE
+                )
+                deleted = int(tag.rpartition(" ")[2])
+                total += deleted
+                if deleted < _DELETED_AT_ONCE:
+                    return total if is_new or total else None
 
 
 def _columns(of: Filter) -> list[object]:

@@ -1,5 +1,6 @@
 """Reads orders as targets are told them: in their current state, by the primary."""
 
+import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
@@ -11,10 +12,14 @@ from gateway.domain.handoff_payload import OrderToTell, PaymentRow
 from gateway.domain.order_details import decode_parcels
 from gateway.domain.orders import Private
 from gateway.domain.views import ItemView
+from gateway.runtime import logs
 from gateway.stores import unreadable
 from gateway.stores.postgres import errors
 from gateway.stores.postgres.statements import sql
 from gateway.stores.sealing import Sealer
+
+_log = logging.getLogger(__name__)
+_log.addFilter(logs.Budget(records=10, every_s=60.0))
 
 _PRIVATE = "orders.private"
 _decode_items = msgspec.json.Decoder(list[ItemView]).decode
@@ -32,7 +37,7 @@ class OrdersToTell:
     async def read(
         self, ids: Sequence[UUID], *, has_private: bool
     ) -> Mapping[UUID, OrderToTell | None]:
-        """Return the orders that exist; None: what is sealed of it cannot be opened.
+        """Return the orders that exist; None: it cannot be read whole, or opened.
 
         Raises ``Unavailable``.
         """
@@ -41,7 +46,15 @@ class OrdersToTell:
             rows = await self._pool.fetch(
                 sql("read_orders_to_tell"), ",".join(map(str, ids)), has_private
             )
-        return {row["id"]: self._order(dict(row.items()), has_private) for row in rows}
+        return {row["id"]: self._whole(row, has_private) for row in rows}
+
+    def _whole(self, row: asyncpg.Record, has_private: bool) -> OrderToTell | None:
+        """Read one order; what is wrong with it must not keep the others."""
+        try:
+            return self._order(dict(row.items()), has_private)
+        except (msgspec.MsgspecError, ValueError):
+            _log.exception("an order cannot be told", extra={"order_id": str(row["id"])})
+            return None
 
     def _order(self, fields: dict[str, Any], has_private: bool) -> OrderToTell | None:
         if has_private:

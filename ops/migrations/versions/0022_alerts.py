@@ -14,5 +14,5 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Drop the table: at worst a channel is told again."""
-    scripts.run("0022_alerts_down.sql")
+    """Refuse: of what channels were told, nothing would be taken back."""
+    raise RuntimeError("workers use the table; to go back, restore a backup")
