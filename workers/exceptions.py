@@ -21,6 +21,9 @@ _log = logging.getLogger(__name__)
 #: Causes of one source, cases to end and cases to escalate in a round; more is for the next one.
 _CASES_MAX = 500
 _ROUND_S = 5.0
+#: Of its time a finder works so much. A round reads all that is open: where tens of thousands are,
+#: it takes a second, and every worker does it.
+_WORKING_SHARE = 0.05
 
 
 class ExceptionFinder:
@@ -45,10 +48,22 @@ class ExceptionFinder:
         self._new_id = new_id
         self._clock = clock
         self._rounds = rounds
+        self._resting_until_s = float("-inf")
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Work until ``stopping`` is set. What fails is tried again by the next round."""
-        await self._rounds.run(stopping, self.round, pause_s=_ROUND_S)
+        await self._rounds.run(stopping, self.rested_round, pause_s=_ROUND_S)
+
+    async def rested_round(self) -> bool:
+        """Do a round, unless the one before took so long that it is too soon for the next."""
+        began_s = self._clock.monotonic_s()
+        if began_s < self._resting_until_s:
+            return False
+        is_more = await self.round()
+        if not is_more:
+            ended_s = self._clock.monotonic_s()
+            self._resting_until_s = ended_s + (ended_s - began_s) * (1 / _WORKING_SHARE - 1)
+        return is_more
 
     async def round(self) -> bool:
         """Do every step once; return whether more is to be done now. Raises ``Unavailable``."""

@@ -20,6 +20,7 @@ from gateway.stores.postgres.exceptions import (
 from gateway.wiring import Gateway
 from tests.domain.support import due, paid
 from tests.stores.support import Database, submit, tell
+from tests.support.fakes.clock import ManualClock
 from workers import supervisor
 from workers.exceptions import ExceptionFinder
 
@@ -193,3 +194,30 @@ async def test_what_a_person_writes_is_sealed_and_the_journal_is_append_only(
         await ledger.execute("DELETE FROM exception_entries")
     with pytest.raises(NotFound):
         await store.case(UUID(int=7))
+
+
+@pytest.mark.parametrize(("took_s", "rest_s"), [(0.0, 0.0), (0.5, 9.5), (3.0, 57.0)])
+async def test_after_a_long_round_it_rests(took_s: float, rest_s: float, gateway: Gateway) -> None:
+    """Every worker reads all that is open: together they must not keep the database busy."""
+    clock = ManualClock()
+    looked = 0
+
+    class Slow(Exceptions):
+        async def end(self, now: datetime, *, limit: int) -> int:
+            nonlocal looked
+            looked += 1
+            clock.at_s += took_s
+            return await super().end(now, limit=limit)
+
+    resting = finder(gateway)
+    resting._clock = clock
+    resting._store = Slow(
+        pool=gateway.stores.primary, sealer=gateway.stores.sealer, new_id=gateway.new_id
+    )
+    assert not await resting.rested_round()
+    clock.at_s += max(0.0, rest_s - 0.1)
+    assert not await resting.rested_round()
+    assert looked == (1 if rest_s else 2)
+    clock.at_s += 0.2
+    await resting.rested_round()
+    assert looked == (2 if rest_s else 3)
