@@ -6,7 +6,7 @@ if TYPE_CHECKING:  # `tidegate version` reads HEAD and needs no driver
     import asyncpg
 
 #: The newest revision in `versions/`.
-HEAD = "0027"
+HEAD = "0028"
 
 
 async def current(connection: "asyncpg.Connection[asyncpg.Record]") -> str | None:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
-from gateway.domain.alerts import CLEAR_S, AlertRule, Message, State
+from gateway.domain.alerts import CLEAR_S, AlertRule, Message, State, Watch
 from gateway.domain.errors import Unavailable
 from gateway.stores.postgres.alerts import Alerts, Claimed
 from gateway.stores.redis.alert_claims import AlertClaims
@@ -136,6 +136,30 @@ async def test_two_workers_tell_of_a_fault_and_of_its_end_once(
         for worker in workers:
             await worker.round()
     assert chat.titles == ["firing parked 1", "resolved parked 0"]
+
+
+async def test_what_one_worker_sees_and_another_does_not_is_told_once(
+    gateway: Gateway, ledger: Database
+) -> None:
+    """A task of one worker fails: the other one, whose tasks do not, must not take it back."""
+    clock, chat = ManualClock(), Chat()
+    failing, well = Worker(gateway, clock, chat), Worker(gateway, clock, chat)
+    rule = AlertRule("worker_task", "failing_tasks", 1, 0, "page", "A task fails", "faults.md")
+    faults = ["relay"]
+    failing.alerting._figures._faults = lambda: faults
+    for worker in (failing, well):
+        worker.alerting._rules = [rule]
+        worker.alerting._watches = {rule.name: Watch()}
+    for _ in range(12):
+        clock.at_s += 2
+        for worker in (well, failing):
+            await worker.round()
+    assert chat.titles == ["firing worker_task 1"]
+    # It is over, or that worker is gone: either way the other one says so.
+    for _ in range(6):
+        clock.at_s += 2
+        await well.round()
+    assert chat.titles == ["firing worker_task 1", "resolved worker_task 0"]
 
 
 async def test_what_a_channel_refused_is_told_again(gateway: Gateway, ledger: Database) -> None:

@@ -12,6 +12,9 @@ from gateway.stores.postgres.statements import sql
 
 #: Counts stop here: a message says "at least", and the rest is in the metrics.
 COUNT_MAX = 10_000
+#: Seconds for which one worker's word that a rule fires keeps the others from taking it back. A few
+#: times what passes between two such words.
+_STANDS_S = 9.0
 
 
 class Claimed(Struct, frozen=True):
@@ -56,7 +59,10 @@ class Alerts:
     ) -> Claimed:
         """Return what this worker is to tell the channel now, and what it was told already."""
         rules = sorted(states)
+        firing = [rule for rule in rules if states[rule] == "firing"]
         with errors.translated():
+            if firing:
+                await self._pool.execute(sql("confirm_alerts"), channel, firing, now)
             rows = await self._pool.fetch(
                 sql("claim_alerts"),
                 channel,
@@ -66,6 +72,7 @@ class Alerts:
                 now,
                 self._claim_s,
                 self._repeat_s,
+                _STANDS_S,
             )
         return Claimed(
             rules=[row["rule"] for row in rows if row["is_claimed"]],
