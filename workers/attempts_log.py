@@ -93,7 +93,9 @@ class AttemptsLog:
             try:
                 return await self._finish(self._name, self._claimant, batch)
             except errors.BadRow:
-                _log.exception("attempts cannot be stored", extra={"target": self._name})
+                if len(batch) > 1:
+                    return await self._store_halves(batch)
+                _log.exception("an attempt cannot be stored", extra={"target": self._name})
                 return _NOTHING
             except TidegateError as exc:
                 tries += 1
@@ -107,3 +109,9 @@ class AttemptsLog:
                     await retry.jitter(min(tries, 6))
                 else:
                     await asyncio.sleep(_PAUSE_S)
+
+    async def _store_halves(self, batch: Sequence[Attempt]) -> Finished:
+        """Store all but what the database refuses: else all of it would be delivered again."""
+        middle = len(batch) // 2
+        first, second = await self._store(batch[:middle]), await self._store(batch[middle:])
+        return Finished(first.freed + second.freed, first.accepted + second.accepted)

@@ -1,11 +1,14 @@
 """What has waited long: the dispatcher gets through it, whatever waits for what."""
 
-from gateway.stores.postgres.deliveries import Deliveries
+import functools
+
+from gateway.stores.postgres.deliveries import Attempt, Deliveries
 from gateway.wiring import Gateway
 from tests.domain.support import due, paid
 from tests.stores.support import Database, submit, tell
 from tests.workers.handoff import Receiver, opened, relay, targets
 from tests.workers.test_dispatcher import staged
+from workers.attempts_log import AttemptsLog
 
 LESS_URGENT = "UPDATE deliveries SET priority = 5 WHERE topic = 'order.placed'"
 ALL_DUE = "UPDATE deliveries SET due_at = now() - interval '1 second' WHERE claimed_by IS NULL"
@@ -52,3 +55,29 @@ async def test_more_waiting_urgent_events_than_are_looked_at_at_once_hold_up_not
         claim = await store.claim("wms", gateway.new_id(), limit=2, lease_s=60)
         claimed |= {each.order_id for each in claim.deliveries}
     assert len(claimed) == 6
+
+
+async def test_an_attempt_that_cannot_be_stored_keeps_no_other_from_it(
+    gateway: Gateway, ledger: Database
+) -> None:
+    """Else all of its batch would be delivered again, and again."""
+    to = targets(opened(Receiver(), topics=["order.paid"]))
+    await staged(gateway, to, *range(1, 8))
+    store = Deliveries(pool=gateway.stores.hand_off)
+    claimant = gateway.new_id()
+    claim = await store.claim("wms", claimant, limit=9, lease_s=60)
+    log = AttemptsLog(
+        target="wms",
+        claimant=claimant,
+        finish=functools.partial(store.finish, is_accepting=False),
+        on_accepted=lambda: None,
+        clock=gateway.clock,
+        waiting_max=9,
+    )
+    now = gateway.clock.now()
+    for n, delivery in enumerate(claim.deliveries):
+        # No column of text takes a NUL.
+        log.add(Attempt(delivery, 2, now, 5, "delivered", 200, "\x00" if n == 4 else ""))
+    await log.drain()
+    left = await ledger.fetch("SELECT event_id FROM deliveries")
+    assert [event_id for (event_id,) in left] == [claim.deliveries[4].event_id]
