@@ -87,7 +87,7 @@ def list_(as_json: bool, wide: bool) -> None:
                 each.rule.severity,
                 f"{'<' if each.rule.is_below else '>='} {each.rule.threshold:g}",
                 f"{each.rule.for_s:g} s",
-                ", ".join(_state(one, now) for one in each.told),
+                ", ".join(_state(one, now) for one in each.told if _says_something(one, now)),
                 each.rule.runbook,
             )
             for each in shown
@@ -168,6 +168,12 @@ async def _sent(channel: AlertChannel) -> str:
 async def _with_store(loaded: settings.Settings, work: Callable[[Alerts], Awaitable[T]]) -> T:
     async with connections.primary(loaded) as pool:
         return await work(Alerts(pool=pool, claim_s=CLAIM_S, repeat_s=REPEAT_S))
+
+
+def _says_something(told: ToldAlert, now: datetime) -> bool:
+    """A silence leaves a row, also for a channel that is told nothing of this alert."""
+    is_silent = told.silenced_until is not None and told.silenced_until > now
+    return told.state == "firing" or told.told_at is not None or is_silent
 
 
 def _state(told: ToldAlert, now: datetime) -> str:

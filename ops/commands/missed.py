@@ -118,8 +118,8 @@ Examples:
   tidegate missed push --all
 \b
 A target that has accepted already, and whose answer was lost, recognises the event by its id.
-Exits 0 also where nothing is missed, 1 when the database is unavailable or an order that is named
-is not missed, 2 for a wrong option.
+Exits 0 also where nothing is missed, 1 when the database is unavailable, an order that is named is
+not missed, or its target is disabled, 2 for a wrong option.
 """,
 )
 @click.argument("orders", nargs=-1, metavar="[ORDER]...")
@@ -173,14 +173,17 @@ def push(
             click.echo(f"{each.channel}/{each.order_no} to {each.target}: {word}")
         if not chosen and not unknown:
             click.echo("no missed orders", err=True)
-        if disabled:
-            names = ", ".join(sorted({each.target for each in disabled}))
-            click.echo(f"enable {names} first, and push again", err=True)
+    faults = []
+    if disabled:
+        names = ", ".join(sorted({each.target for each in disabled}))
+        faults.append(f"enable {names} first, and push again")
     if unknown:
-        raise Failure(
+        faults.append(
             f"{', '.join(unknown)}: not missed by {' or '.join(each.name for each in targets)}; "
             "`tidegate missed list` shows what is"
         )
+    if faults:
+        raise Failure("\n".join(faults))
 
 
 @command.command(

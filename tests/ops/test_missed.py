@@ -93,7 +93,7 @@ async def test_a_disabled_target_is_named(run: Run, gateway: Gateway, ledger: Da
     await ledger.execute("INSERT INTO targets (name, disabled_at) VALUES ('wms', now())")
     pushed = await run("push", "--all")
     assert pushed.stdout == "web/W-1 to wms: not pushed: the target is disabled\n"
-    assert pushed.stderr == "enable wms first, and push again\n"
+    assert (pushed.exit_code, pushed.stderr) == (1, "Error: enable wms first, and push again\n")
     assert "wms (disabled)" in (await run("list")).stdout
 
 
