@@ -192,12 +192,16 @@ def _refund(
     if payment is None:
         detail = f"no payment {event.transaction_id} is booked to the order"
         return _refused(order, detail, is_early=True)
-    for told in payment.refunds:
-        if told.refund_no == event.refund_no and not told.is_failed:
-            if told.amount == event.amount:
-                return "same"
-            recorded = money.named(told.amount, payment.currency)
-            return _refused(order, f"refund {event.refund_no} is recorded with {recorded}")
+    told = [each for each in payment.refunds if each.refund_no == event.refund_no]
+    last = max(told, key=lambda each: (each.occurred_at, each.is_failed), default=None)
+    if last is not None and last.is_failed:
+        detail = f"refund {event.refund_no} failed: record the other way under another number"
+        return _refused(order, detail)
+    if last is not None:
+        if last.amount == event.amount:
+            return "same"
+        recorded = money.named(last.amount, payment.currency)
+        return _refused(order, f"refund {event.refund_no} is recorded with {recorded}")
     kept = payment.amount - payment.refunded
     if event.currency != payment.currency or event.amount > kept:
         left = money.named(kept, payment.currency)
@@ -220,6 +224,10 @@ def _make_up(
             return _refused(order, f"payment {event.transaction_id} is booked with {booked}")
         if known.order_id is not None:
             return _refused(order, f"payment {event.transaction_id} is booked to another order")
+        if known.order_no and not order.has_number(known.order_no):
+            # It waits for that order, and would count for both.
+            detail = f"payment {event.transaction_id} is told for order {known.order_no}"
+            return _refused(order, detail)
     if refusal := _moved("make-up-payment", order):
         return refusal
     due = order.payable - (order.paid - order.refunded)

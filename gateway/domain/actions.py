@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta, Struct
 
-from gateway.domain import addresses, events, money, money_text, orders, sums, validation
+from gateway.domain import addresses, authority, events, money, money_text, orders, sums, validation
 from gateway.domain.addresses import AddressChange, Reason
 from gateway.domain.asking import Action
 from gateway.domain.errors import Fault, Invalid
@@ -212,7 +212,7 @@ def make_up(wanted: MadeUpPayment, order: StoredOrder, _: StoredDetails, now: da
         wanted.transaction_id, order.order_no, wanted.amount, order.currency, at
     )
     # Two providers may have the same number: each has a name space of its own.
-    source = f"{wanted.provider}:by person"
+    source = authority.by_person(wanted.provider)
     return Planned(event, provider=wanted.provider, source=source, amount=wanted.amount)
 
 

@@ -10,6 +10,11 @@ from collections.abc import Iterable, Sequence
 from gateway.domain.following import OrderState, PaymentState
 
 
+def by_person(provider: str) -> str:
+    """Return the source of payments that people record for a provider: no account's name."""
+    return f"{provider}:by person"
+
+
 def may_touch(
     *,
     source: str,

@@ -165,8 +165,9 @@ class Fold:
         )
         is_new_payment = False
         if payment is None and isinstance(event, events.PaymentSucceeded):
-            payment = self._new_payment(entry, event)
+            payment = self.payments.report(entry, event, id_=self._new_id())
             is_new_payment = True
+            self._park_made_up(entry, event, key)
         before = (order.version, order.status, order.hold) if order is not None else None
         refund_key = events.refund_key(payment.source if payment else entry.source, event)
         if self._is_counted(entry, payment, refund_key):
@@ -230,25 +231,25 @@ class Fold:
         told = payment.refunds if payment is not None else ()
         return not any(each.refund_no == event.refund_no for each in told)
 
-    def _new_payment(
-        self, entry: FollowUp | WaitingEvent, event: events.PaymentSucceeded
-    ) -> PaymentState:
-        payment = PaymentState(
-            id=self._new_id(),
-            provider=entry.provider,
-            source=entry.source,
-            transaction_id=event.transaction_id,
-            order_id=None,
-            order_no=event.order_no,
-            currency=event.currency,
-            amount=event.amount,
-            refunded=event.amount * 0,
-            standing="waiting",
-            paid_at=event.occurred_at,
-            is_provisional=event.is_provisional,
-        )
-        self.payments.add(payment)
-        return payment
+    def _park_made_up(
+        self,
+        entry: FollowUp | WaitingEvent,
+        event: events.PaymentSucceeded,
+        key: tuple[str, str],
+    ) -> None:
+        """Park what a person booked to one order, and its provider tells of another one now."""
+        for made in self.payments.made_up(entry, event):
+            order = self._orders.by_id(made.order_id) if made.order_id is not None else None
+            if order is None or order.channel not in entry.channels:
+                continue
+            if not order.has_number(event.order_no):
+                detail = (
+                    f"payment {event.transaction_id} was made up for this order; "
+                    f"{entry.source} tells {event.order_no} of it"
+                )
+                at = order.status
+                step = Step("parked", at, at, "duplicate_payment", detail)
+                self._park(entry, order, step, key)
 
     def _close_own(
         self, entry: FollowUp | WaitingEvent, order: OrderState, counted: PaymentState

@@ -8,10 +8,10 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 from uuid import UUID
 
-from gateway.domain import events
-from gateway.domain.events import Event
-from gateway.domain.following import DisputeState, PaymentState, RefundReport
-from gateway.domain.followup_rows import PaymentName
+from gateway.domain import authority, events
+from gateway.domain.events import Event, PaymentSucceeded
+from gateway.domain.following import DisputeState, FollowUp, PaymentState, RefundReport
+from gateway.domain.followup_rows import PaymentName, WaitingEvent
 
 
 class Changes(NamedTuple):
@@ -39,6 +39,36 @@ class KnownPayments:
         """Add a payment that nobody had reported."""
         self._all.append(payment)
         self.index(payment)
+
+    def report(
+        self, entry: FollowUp | WaitingEvent, event: PaymentSucceeded, *, id_: UUID
+    ) -> PaymentState:
+        """Return the payment of an event that is the first to tell of it, added."""
+        payment = PaymentState(
+            id=id_,
+            provider=entry.provider,
+            source=entry.source,
+            transaction_id=event.transaction_id,
+            order_id=None,
+            order_no=event.order_no,
+            currency=event.currency,
+            amount=event.amount,
+            refunded=event.amount * 0,
+            standing="waiting",
+            paid_at=event.occurred_at,
+            is_provisional=event.is_provisional,
+        )
+        self.add(payment)
+        return payment
+
+    def made_up(
+        self, entry: FollowUp | WaitingEvent, event: PaymentSucceeded
+    ) -> list[PaymentState]:
+        """Return the payments with a number of the event that people recorded, and not this."""
+        source = authority.by_person(entry.provider)
+        if not event.order_no or entry.source == source:
+            return []
+        return [each for each in self.named(entry.provider, event) if each.source == source]
 
     def named(self, provider: str, event: Event) -> Sequence[PaymentState]:
         """Return the payments that have a number of the event's transaction, of any account."""
