@@ -28,7 +28,7 @@ from tests.support.payers import Payers
 from tests.web.support import Wire, order, order_bytes
 from tests.web.test_callbacks import _place, payment_of
 
-FILES_MAX = 18
+FILES_MAX = 20
 ROOT = Path(gateway.__file__).parent.parent
 GUIDE = ROOT / "ops" / "guides" / "path-of-an-event.md"
 RULES_AND_TOOLS = (

@@ -52,7 +52,7 @@ async def test_a_robot_takes_messages_as_one(kind: str, monkeypatch: pytest.Monk
     (text,) = robot.taken
     assert "FIRING: PostgreSQL does not answer" in text
     assert "FIRING: Redis does not answer" in text
-    runbook = "https://docs.example/<1>&faults.md"
+    runbook = "https://docs.example/<1>&runbooks/faults.md"
     escaped = runbook.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     assert (escaped if kind == "slack" else runbook) in text
 

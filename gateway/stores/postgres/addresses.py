@@ -8,8 +8,7 @@ from msgspec import Struct
 
 from gateway.domain import addresses
 from gateway.domain.addresses import Place
-from gateway.domain.events import AddressChanged
-from gateway.domain.following import Entry, FollowUp, OrderState
+from gateway.domain.following import FollowUp, OrderState
 from gateway.stores import unreadable
 from gateway.stores.postgres.read_limiter import Connection
 from gateway.stores.postgres.statements import sql
@@ -34,18 +33,9 @@ class Recipient(Struct):
 
 
 async def read(
-    connection: Connection,
-    batch: Sequence[Entry],
-    orders: Sequence[OrderState],
-    *,
-    sealer: Sealer,
+    connection: Connection, orders: Sequence[OrderState], *, sealer: Sealer
 ) -> tuple[dict[UUID, Recipient], frozenset[UUID]]:
-    """Return the recipients of the locked orders, and the orders that have one nobody can open.
-
-    Nothing is read where no event of the batch changes an address.
-    """
-    if not any(isinstance(e, FollowUp) and isinstance(e.event, AddressChanged) for e in batch):
-        return {}, frozenset()
+    """Return the recipients of the locked orders, and the orders that have one nobody can open."""
     found: dict[UUID, Recipient] = {}
     closed: set[UUID] = set()
     for row in await connection.fetch(_READ, [order.id for order in orders]):

@@ -111,9 +111,11 @@ class FollowUps:
         parked = await replayed_rows.lock(connection, replays) if replays else []
         context = await _read_context(connection, batch, orders, parked)
         context.answers = await _read_answers(connection, batch)
-        recipients, context.unreadable = await addresses.read(
-            connection, batch, orders, sealer=self._sealer
-        )
+        recipients: Mapping[UUID, addresses.Recipient] = {}
+        if any(_changes_address(entry) for entry in batch):
+            recipients, context.unreadable = await addresses.read(
+                connection, orders, sealer=self._sealer
+            )
         if replays:
             again = ReplayFold(orders=orders, context=context, rules=self._rules, parked=parked)
             return again, recipients, [again.take(entry) for entry in batch]
@@ -175,6 +177,10 @@ class FollowUps:
             _encode(changes.disputes).decode(),
             _encode(fold.changed_parcels()).decode(),
         ]
+
+
+def _changes_address(entry: Entry) -> bool:
+    return isinstance(entry, FollowUp) and isinstance(entry.event, events.AddressChanged)
 
 
 def _amendments(fold: Fold) -> list[list[object]]:
