@@ -2,31 +2,26 @@
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from typing import Any, TypeVar
+from typing import Any
 from uuid import UUID
 
 import click
 import msgspec
 
 from gateway.domain import dead_letters
-from gateway.domain.dead_letters import Filter, ListedDelivery, ReplayedDeliveries, TargetState
-from gateway.runtime import settings_source
+from gateway.domain.dead_letters import Filter, ListedDelivery, ReplayedDeliveries
 from gateway.stores.postgres.deliveries import AttemptRow
 from gateway.stores.postgres.delivery_desk import LIMIT_MAX, DeliveryDesk
-from ops import connections, tables
+from ops import tables
 from ops.commands.api_keys import actor
 from ops.commands.callbacks import printable
+from ops.commands.delivery_desk import EXITS, check_target, epilog, json_option, with_desk
+from ops.commands.delivery_targets import disable, enable, forget, targets
 from ops.commands.exceptions import Duration
 from ops.failures import Failure
 
-T = TypeVar("T")
-
-_EXITS = """\
-Exits 0, 1 when the database is unavailable or there is no such order or target, 2 for a wrong
-option.
-"""
 _EPILOG = (
     """\
 \b
@@ -38,23 +33,15 @@ Examples:
 \b
 A delivery whose last attempt failed is a dead letter: it waits until a person replays it.
 """
-    + _EXITS
+    + EXITS
 )
 #: Dead letters that one transaction makes due.
 _TOGETHER = 500
 
 
-def _epilog(*examples: str, exits: str = _EXITS) -> str:
-    lines = "".join(f"  tidegate deliveries {each}\n" for each in examples)
-    return f"\b\nExample:\n{lines}\b\n{exits}"
-
-
 @click.group("deliveries", epilog=_EPILOG)
 def command() -> None:
     """See what targets were told, replay dead letters, switch targets."""
-
-
-_json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
 def _filter_options(function: Callable[..., None]) -> Callable[..., None]:
@@ -80,7 +67,7 @@ async def _filter(desk: DeliveryDesk, state: dead_letters.State, **of: Any) -> F
     events: tuple[UUID, ...] = values.pop("events")
     orders = None if order is None else tuple(await _orders(desk, order))
     if values["target"] is not None:
-        await _check_target(desk, values["target"])
+        await check_target(desk, values["target"])
     now = datetime.now(UTC)
     return Filter(
         state=state,
@@ -92,7 +79,7 @@ async def _filter(desk: DeliveryDesk, state: dead_letters.State, **of: Any) -> F
     )
 
 
-@command.command("list", epilog=_epilog("list --target wms", "list --state all --order W-1001"))
+@command.command("list", epilog=epilog("list --target wms", "list --state all --order W-1001"))
 @_filter_options
 @click.option(
     "--state",
@@ -103,7 +90,7 @@ async def _filter(desk: DeliveryDesk, state: dead_letters.State, **of: Any) -> F
 )
 @click.option("--after", help="Those behind this place, as the page before said.")
 @click.option("--limit", default=50, show_default=True, type=click.IntRange(1, LIMIT_MAX))
-@_json_option
+@json_option
 @tables.wide_option
 def list_(
     state: dead_letters.State,
@@ -123,7 +110,7 @@ def list_(
         wanted = await _filter(desk, state, **of)
         return await desk.page(wanted, after=place, limit=limit), await desk.counts(wanted)
 
-    rows, counts = _with_desk(found)
+    rows, counts = with_desk(found)
     following = dead_letters.place_of(rows[-1]) if len(rows) == limit else None
     if as_json:
         shown = {"deliveries": msgspec.to_builtins(rows), "counts": counts, "next": following}
@@ -156,10 +143,10 @@ def list_(
         click.echo(f"the next ones: --after {following}")
 
 
-@command.command("attempts", epilog=_epilog("attempts W-1001"))
+@command.command("attempts", epilog=epilog("attempts W-1001"))
 @click.argument("order", metavar="ORDER")
 @click.option("--limit", default=100, show_default=True, type=click.IntRange(1, LIMIT_MAX))
-@_json_option
+@json_option
 @tables.wide_option
 def attempts(order: str, limit: int, as_json: bool, wide: bool) -> None:
     """List the attempts to tell of an order, by its number or id, the latest first."""
@@ -167,7 +154,7 @@ def attempts(order: str, limit: int, as_json: bool, wide: bool) -> None:
     async def found(desk: DeliveryDesk) -> list[AttemptRow]:
         return await desk.attempts(await _orders(desk, order), limit=limit)
 
-    rows = _with_desk(found)
+    rows = with_desk(found)
     if as_json:
         click.echo(json.dumps(msgspec.to_builtins(rows)))
         return
@@ -196,7 +183,7 @@ def attempts(order: str, limit: int, as_json: bool, wide: bool) -> None:
 
 @command.command(
     "replay",
-    epilog=_epilog(
+    epilog=epilog(
         "replay --target wms --dry-run",
         "replay --order W-1001",
         "replay --all --per-s 50",
@@ -204,7 +191,7 @@ def attempts(order: str, limit: int, as_json: bool, wide: bool) -> None:
 A dead letter that is replayed is due at once, with all its attempts before it and under the same
 event id; to replay it again is harmless.
 """
-        + _EXITS,
+        + EXITS,
     ),
 )
 @_filter_options
@@ -217,7 +204,7 @@ event id; to replay it again is harmless.
     type=click.FloatRange(0.1, 100_000),
     help="At most so many a second.",
 )
-@_json_option
+@json_option
 def replay(everything: bool, is_dry: bool, per_s: float, as_json: bool, **of: Any) -> None:
     """Have dead letters delivered after all: those of a filter, or all."""
     if not (everything or any(value not in (None, ()) for value in of.values())):
@@ -241,7 +228,7 @@ def replay(everything: bool, is_dry: bool, per_s: float, as_json: bool, **of: An
             await asyncio.sleep(done.deliveries / per_s)
         return ReplayedDeliveries(total, False)
 
-    done = _with_desk(replayed)
+    done = with_desk(replayed)
     if as_json:
         click.echo(json.dumps(msgspec.to_builtins(done)))
         return
@@ -252,112 +239,6 @@ def replay(everything: bool, is_dry: bool, per_s: float, as_json: bool, **of: An
         click.echo("no such dead letters", err=True)
 
 
-@command.command("targets", epilog=_epilog("targets"))
-@_json_option
-@tables.wide_option
-def targets(as_json: bool, wide: bool) -> None:
-    """List targets, whether they are disabled, and what waits for each."""
-    rows = _with_desk(lambda desk: desk.targets())
-    if as_json:
-        click.echo(json.dumps(msgspec.to_builtins(rows)))
-        return
-    if not rows:
-        click.echo("no worker has seen a target in its settings", err=True)
-        return
-    tables.table(
-        ("TARGET", "STATE", "WAITING", "OLDEST (UTC)", "DEAD", "SINCE (UTC)"),
-        [
-            (
-                row.name,
-                _state(row),
-                str(row.pending),
-                f"{row.pending_oldest_at:%Y-%m-%d %H:%M}" if row.pending_oldest_at else "",
-                str(row.dead),
-                f"{row.dead_oldest_at:%Y-%m-%d %H:%M}" if row.dead_oldest_at else "",
-            )
-            for row in rows
-        ],
-        wide=wide,
-    )
-
-
-@command.command("disable", epilog=_epilog('disable wms "their maintenance until 6:00"'))
-@click.argument("target")
-@click.argument("reason")
-@_json_option
-def disable(target: str, reason: str, as_json: bool) -> None:
-    """Hand nothing on to a target until it is enabled again; what happens meanwhile waits."""
-    _switch(target, reason, as_json, is_on=False)
-
-
-@command.command("enable", epilog=_epilog('enable wms "they are back"'))
-@click.argument("target")
-@click.argument("reason")
-@_json_option
-def enable(target: str, reason: str, as_json: bool) -> None:
-    """Hand on to a target again, all that waited included. Dead letters stay: replay them."""
-    _switch(target, reason, as_json, is_on=True)
-
-
-@command.command("forget", epilog=_epilog('forget old-wms "replaced by wms"'))
-@click.argument("target")
-@click.argument("reason")
-@_json_option
-def forget(target: str, reason: str, as_json: bool) -> None:
-    """Drop a target that no worker has in its settings any more, and all that waits for it.
-
-    What waits is not delivered to anybody, dead letters neither. The log of attempts stays.
-    """
-    _check(reason)
-
-    async def forgotten(desk: DeliveryDesk) -> int:
-        found = await desk.forget(target, actor=actor(), reason=reason)
-        if found is None:
-            raise Failure(
-                f"no target {target} that can be forgotten: see `tidegate deliveries targets`; one "
-                "that a worker has in its settings is taken out there first, a minute before"
-            )
-        return found
-
-    count = _with_desk(forgotten)
-    if as_json:
-        click.echo(json.dumps({"target": target, "deliveries": count}))
-        return
-    click.echo(f"{target} is forgotten, and {count} deliveries to it")
-
-
-def _check(reason: str) -> None:
-    if not reason.strip() or not reason.isprintable() or len(reason) > 500:
-        raise click.BadParameter("has 1 to 500 printable characters", param_hint="REASON")
-
-
-def _switch(target: str, reason: str, as_json: bool, *, is_on: bool) -> None:
-    _check(reason)
-
-    async def switched(desk: DeliveryDesk) -> bool:
-        await _check_target(desk, target)
-        change = desk.enable if is_on else desk.disable
-        return await change(target, actor=actor(), reason=reason)
-
-    word = "enabled" if is_on else "disabled"
-    is_new = _with_desk(switched)
-    if as_json:
-        click.echo(json.dumps({"target": target, "is_enabled": is_on, "was_other": is_new}))
-        return
-    click.echo(f"{target} is {word}" if is_new else f"{target} was {word} before")
-
-
-def _state(row: TargetState) -> str:
-    if row.disabled_at is None:
-        return "enabled"
-    return f"disabled since {row.disabled_at:%Y-%m-%d %H:%M}: {row.disabled_reason or ''}"
-
-
-async def _check_target(desk: DeliveryDesk, name: str) -> None:
-    if name not in {each.name for each in await desk.targets()}:
-        raise Failure(f"no target {name}: see `tidegate deliveries targets`")
-
-
 async def _orders(desk: DeliveryDesk, named: str) -> list[UUID]:
     found = await desk.orders(named)
     if not found:
@@ -365,12 +246,5 @@ async def _orders(desk: DeliveryDesk, named: str) -> list[UUID]:
     return found
 
 
-def _with_desk(work: Callable[[DeliveryDesk], Awaitable[T]]) -> T:
-    loaded = settings_source.load()
-
-    async def working() -> T:
-        async with connections.primary(loaded) as pool:
-            channels = [channel.name for channel in loaded.channels]
-            return await work(DeliveryDesk(pool=pool, channels=channels))
-
-    return asyncio.run(working())
+for each in (targets, disable, enable, forget):
+    command.add_command(each)
