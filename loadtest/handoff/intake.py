@@ -5,7 +5,6 @@ from contextlib import ExitStack
 import msgspec
 
 from loadtest.bench import cpu, wrk
-from loadtest.errors import CannotRun
 from loadtest.handoff.tidegate_worker import Deployment
 from loadtest.handoff.watching import Warehouse
 
@@ -20,7 +19,7 @@ class Intake(msgspec.Struct, frozen=True, kw_only=True):
     orders_per_s: float
     p99_ms: float
     not_2xx: int
-    #: Handed on meanwhile; 0 without a worker.
+    #: Handed on meanwhile: little or nothing on a busy machine, where a worker steps back.
     deliveries_per_s: float
     worker_cores: float
     others_cores: float
@@ -49,8 +48,6 @@ def measure(
         received = warehouse.received()
         if has_worker:
             deployment.settle(within_s=_DRAINED_S)
-    if has_worker and not received.count:
-        raise CannotRun("the worker handed on nothing during the measurement")
     return Intake(
         orders_per_s=tally.accepted / tally.seconds,
         p99_ms=tally.p99_ms,
