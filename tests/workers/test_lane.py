@@ -4,6 +4,7 @@ import asyncio
 
 import msgspec
 import pytest
+from prometheus_client import REGISTRY
 
 from gateway.domain.errors import Unavailable
 from gateway.domain.handoff import OutboundMessage, SendResult
@@ -24,7 +25,9 @@ from tests.workers.handoff import (
 )
 from tests.workers.test_dispatcher import all_gone, attempts, staged
 from workers import lane
+from workers.handoff_gauges import HandOffGauges
 from workers.reload import WorkerConfiguration
+from workers.rounds import Rounds
 from workers.targets import Targets
 
 
@@ -199,6 +202,25 @@ async def test_a_count_shows_what_waits_and_what_is_dead(
     assert (count.name, count.is_disabled, count.pending, count.dead) == ("wms", False, 1, 1)
     assert count.pending_oldest_s > 0
     assert await store.outbox() == (0, 0.0)
+
+
+async def test_of_a_target_that_is_forgotten_no_figure_is_left(
+    gateway: Gateway, ledger: Database
+) -> None:
+    await staged(gateway, targets(opened(Receiver(), "old-wms")), 1)
+    gauges = HandOffGauges(
+        deliveries=Deliveries(pool=gateway.stores.hand_off),
+        rounds=Rounds(task="deliveries", clock=gateway.clock, overdue_s=60.0),
+    )
+
+    def pending() -> float | None:
+        return REGISTRY.get_sample_value("tidegate_deliveries_pending", {"target": "old-wms"})
+
+    await gauges.round()
+    assert pending() == 2
+    await ledger.execute("DELETE FROM targets")
+    await gauges.round()
+    assert pending() is None
 
 
 async def test_a_message_whose_claim_is_over_is_not_sent(
