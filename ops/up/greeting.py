@@ -19,11 +19,13 @@ def greeting(
     api_key: str,
     warehouse_url: str,
     restart_hint: str,
+    program: str = "tidegate",
     environ: Mapping[str, str] = os.environ,
 ) -> str:
     """The block of text. `places` are the lines below the URL: a label, and an address or path.
 
     `warehouse_url` is the page of the demonstration warehouse; empty where there is none.
+    `program` is how the reader runs `tidegate`.
     """
     rows = [
         ("gateway", url),
@@ -43,22 +45,22 @@ Place an order (paste this into another terminal):
 {curl(url=url, api_key=api_key, environ=environ)}
 
 In that terminal this sets the addresses, TIDEGATE_URL and TIDEGATE_API_KEY, for
-`tidegate doctor`, `tidegate keys` and so on:
+`{program} doctor`, `{program} keys` and so on:
 
   . {shlex.quote(str(state / "env"))}
-{_shipping(warehouse_url)}
+{_shipping(warehouse_url, program)}
 Ctrl-C stops everything. {restart_hint}
 """
 
 
-def _shipping(warehouse_url: str) -> str:
+def _shipping(warehouse_url: str, program: str) -> str:
     if not warehouse_url:
         return ""
     return f"""
 A warehouse for demonstration accepts, ships and delivers what is paid, within
 ten seconds (--bare leaves it out). To see an order paid, and follow it there:
 
-  tidegate simulate standard_webhooks --demo
+  {program} simulate standard_webhooks --demo
   curl {warehouse_url}
 """
 

@@ -13,7 +13,7 @@ from ops.embedded import errors, processes
 from ops.embedded.cluster import JOURNAL, LABELS, PRIMARY, REPLICA, VALKEY, Servers
 from ops.embedded.report import Reporter, Terminal
 from ops.embedded.state import write_private
-from ops.harness import environment
+from ops.harness import command_line, environment
 from ops.harness.listen_address import ListenAddress
 from ops.harness.ports import free_port
 from ops.up import local_key, schema, surroundings, warehouse
@@ -310,6 +310,7 @@ class _Up:
             api_key=api_key,
             warehouse_url=self._warehouse.url if self._warehouse else "",
             restart_hint=hint,
+            program=command_line.as_typed(),
         )
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:

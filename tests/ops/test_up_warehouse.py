@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from gateway.runtime import settings_source
+from ops.harness import command_line
 from ops.simulation.orders import Key, Orders
 from ops.up import surroundings, warehouse
 from ops.up.greeting import greeting
@@ -88,6 +89,22 @@ def test_the_greeting_tells_of_it_only_where_it_is(url: str) -> None:
     assert ("ships" in text) is bool(url)
     assert ("curl http://127.0.0.1:8099" in text) is bool(url)
     assert "\n\n\n" not in text
+
+
+def test_the_greeting_names_the_program_as_it_can_be_typed(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("sys.argv", [".venv/bin/tidegate", "up"])
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert command_line.as_typed() == ".venv/bin/tidegate"
+    text = greeting(
+        url="http://127.0.0.1:8080", places=[], state=Path("s"), api_key="k",
+        warehouse_url="http://127.0.0.1:8099", restart_hint="", program=command_line.as_typed(),
+    )  # fmt: skip
+    assert "\n  .venv/bin/tidegate simulate standard_webhooks --demo\n" in text
+    assert "`.venv/bin/tidegate doctor`" in text
+    (tmp_path / "tidegate").touch(mode=0o755)
+    assert command_line.as_typed() == "tidegate"
 
 
 @pytest.fixture
