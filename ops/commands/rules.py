@@ -94,10 +94,14 @@ Example:
 Exits 0, 2 when a rule is wrong: the message names it.
 """,
 )
-def check() -> None:
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def check(as_json: bool) -> None:
     """Read rules, their files and their expressions, as a start or a reload would."""
     loaded = effective.load_without_database()
     rules = screening.load(loaded).rules
+    if as_json:
+        click.echo(msgspec.json.encode({"rules": rules.names}))
+        return
     click.echo(f"{len(rules.names)} rules, all well")
 
 

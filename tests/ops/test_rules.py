@@ -60,6 +60,8 @@ def test_rules_are_listed_without_the_numbers_they_have(bare: Cli, configured: s
     assert [each["name"] for each in plain] == ["bad", "five-an-hour", "dear", "all"]
     assert "13800138000" not in str(plain)
     assert bare("rules", "check", TIDEGATE_CONFIG=configured).output == "4 rules, all well\n"
+    checked = json.loads(bare("rules", "check", "--json", TIDEGATE_CONFIG=configured).output)
+    assert checked["rules"] == [each["name"] for each in plain]
 
 
 def test_a_wrong_rule_is_named_and_ends_with_two(bare: Cli, tmp_path: Path) -> None:
