@@ -14,6 +14,7 @@ from contextlib import suppress
 from datetime import datetime
 from decimal import Decimal
 from typing import Annotated, Any
+from uuid import UUID
 
 import msgspec
 from msgspec import inspect
@@ -227,6 +228,19 @@ def _time(type_: inspect.DateTimeType) -> _Check:
     return check
 
 
+def _uuid(_: inspect.UUIDType) -> _Check:
+    def check(value: Any, path: str, faults: _Faults) -> None:
+        if not isinstance(value, str):
+            faults.add(path, f"must be a string with a UUID, not {_kind(value)}")
+            return
+        try:
+            msgspec.convert(value, UUID)
+        except msgspec.ValidationError:
+            faults.add(path, "must be a UUID")
+
+    return check
+
+
 def _one_of(type_: inspect.LiteralType) -> _Check:
     words = [str(value) for value in type_.values]
     reason = f"must be one of {', '.join(words)}"
@@ -306,6 +320,7 @@ _CHECKS: dict[type[inspect.Type], Callable[[Any], _Check]] = {
     inspect.FloatType: _number,
     inspect.DecimalType: _money,
     inspect.DateTimeType: _time,
+    inspect.UUIDType: _uuid,
     inspect.LiteralType: _one_of,
     inspect.BoolType: _true_or_false,
     inspect.UnionType: _or_null,

@@ -1,6 +1,8 @@
 """A rejected body names all its faults at once, in the terms of JSON."""
 
+import importlib
 import json
+import pkgutil
 from typing import Any
 
 import msgspec
@@ -12,8 +14,9 @@ from gateway.domain import order_leniency
 from gateway.domain.errors import Fault
 from gateway.domain.orders import Item, Submission, decode
 from gateway.domain.remarks import RemarkChange
-from gateway.web import json_body, json_faults, json_first_fault, json_syntax
+from gateway.web import handlers, json_body, json_faults, json_first_fault, json_syntax
 from gateway.web.handlers.admin import OverrideBody, PlanBody
+from gateway.web.handlers.missed import PushBody
 from gateway.web.problems import ERRORS_MAX, Answered, problem
 from tests.web.support import edited, order, order_bytes, with_token, without
 
@@ -33,6 +36,29 @@ def _answered(body: bytes) -> dict[str, Any]:
         json_body.decode(decode, body, Submission)
     answer: dict[str, Any] = msgspec.json.decode(rejected.value.response.body)
     return answer
+
+
+def test_every_body_that_a_handler_reads_can_be_looked_at_again() -> None:
+    """A type without a check would make bad input an error of ours."""
+    bodies = {
+        found
+        for each in pkgutil.iter_modules(handlers.__path__)
+        for found in vars(importlib.import_module(f"{handlers.__name__}.{each.name}")).values()
+        if isinstance(found, type)
+        and issubclass(found, msgspec.Struct)
+        and found.__struct_config__.forbid_unknown_fields
+    }
+    assert {PushBody, OverrideBody} <= bodies
+    for body in bodies:
+        assert _found([], body) == {"body": "must be an object, not an array"}, body
+
+
+def test_an_id_that_is_none_is_named() -> None:
+    wrong = {"orders": ["W-1001", 7, "01a22e7b-1752-7d18-8849-0e41fb638b9d"]}
+    assert _found(wrong, PushBody) == {
+        "orders[0]": "must be a UUID",
+        "orders[1]": "must be a string with a UUID, not a number",
+    }
 
 
 def test_all_faults_of_an_order_are_named_at_once() -> None:

@@ -228,7 +228,9 @@ async def test_wrong_requests_say_which_field(
     assert (answer.status, answer.fields) == (422, fields)
 
 
-@pytest.mark.parametrize("query", ["state=odd", "limit=0", "older_h=x", "after=1", "what=1"])
+@pytest.mark.parametrize(
+    "query", ["state=odd", "reason=odd", "limit=0", "older_h=x", "after=1", "what=1"]
+)
 async def test_wrong_queries_say_which_parameter(operators: Wire, query: str) -> None:
     answer = await operators.ask("GET", f"/v1/admin/parked?{query}")
     assert (answer.status, answer.fields) == (422, [query.partition("=")[0]])

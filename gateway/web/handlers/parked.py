@@ -9,6 +9,7 @@ from msgspec import Meta, Struct
 
 from gateway.domain import parked
 from gateway.domain.errors import Fault
+from gateway.domain.following import ParkReason
 from gateway.domain.parked import Filter, Parked, ReasonCount, State
 from gateway.intake import replay_runs
 from gateway.intake.replay_runs import ReadAs, ReplayRuns
@@ -94,7 +95,7 @@ class ReplayFilter(Struct, frozen=True, forbid_unknown_fields=True):
     ``after``: those that follow this row; ``per_s``: how many a second.
     """
 
-    reason: str | None = None
+    reason: ParkReason | None = None
     account: str | None = None
     order: str | None = None
     assignee: str | None = None
@@ -230,7 +231,7 @@ class ParkedHandler:
         now = self._clock.now()
         of = Filter(
             state=_state(values.get("state", "open"), faults),
-            reason=values.get("reason"),
+            reason=_reason(values.get("reason"), faults),
             account=values.get("account"),
             order=values.get("order"),
             assignee=values.get("assignee"),
@@ -298,6 +299,15 @@ def _state(word: str, faults: list[Fault]) -> State:
             return known
     faults.append(Fault("state", f"must be one of {', '.join(parked.STATES)}"))
     return "open"
+
+
+def _reason(word: str | None, faults: list[Fault]) -> ParkReason | None:
+    for known in parked.REASONS:
+        if known == word:
+            return known
+    if word is not None:
+        faults.append(Fault("reason", f"must be one of {', '.join(parked.REASONS)}"))
+    return None
 
 
 def _ago(text: str | None, now: datetime, name: str, faults: list[Fault]) -> datetime | None:
