@@ -23,8 +23,10 @@ from workers.rounds import Rounds
 
 _log = logging.getLogger(__name__)
 
-#: Seconds between two readings, and between two looks at what a channel is to be told. With the
-#: time of a reading, of a rule and of a call, a message is out within 12 s of a fault.
+#: Seconds within which a message is out, after a fault of a server.
+TOLD_S = 12.0
+#: Seconds between two readings, and between two looks at what a channel is to be told. Two of each
+#: with the time of a reading, and that of a rule, leave the call its time within ``TOLD_S``.
 _ROUND_S = 2.0
 _TELL_S = 1.0
 #: Messages that are sent as one.

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
+from gateway.domain import alerts
 from gateway.domain.alerts import CLEAR_S, AlertRule, Message, State, Watch
 from gateway.domain.errors import Unavailable
 from gateway.stores.postgres.alerts import Alerts, Claimed
@@ -10,6 +11,8 @@ from gateway.stores.redis.alert_claims import AlertClaims
 from gateway.wiring import Gateway
 from tests.stores.support import Database
 from tests.support.fakes.clock import ManualClock
+from workers import alert_figures
+from workers import alerts as alerting
 from workers.alert_book import CLAIM_S, REPEAT_S, AlertBook
 from workers.alert_figures import Figures
 from workers.alerts import AlertChannel, Alerting
@@ -114,6 +117,14 @@ async def park(ledger: Database) -> None:
 
 async def resolve(ledger: Database) -> None:
     await ledger.execute("UPDATE parked SET resolved_at = now()")
+
+
+def test_a_fault_of_a_server_is_told_in_time() -> None:
+    reading_s = alerting._ROUND_S + alert_figures._ANSWER_S
+    for rule in alerts.RULES:
+        if rule.figure in ("postgres_unavailable", "redis_unavailable"):
+            # Seen at the end of one reading, fired at the end of the first one after its time.
+            assert 2 * reading_s + rule.for_s + alerting._TELL_S < alerting.TOLD_S
 
 
 async def test_two_workers_tell_of_a_fault_and_of_its_end_once(
