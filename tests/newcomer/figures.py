@@ -4,8 +4,8 @@ A line names a page, words of it with ``{}`` for each number, and the numbers. T
 these words with these numbers: when the code changes, the test names the sentence. What no line
 covers fails too: a number that nobody holds is soon untrue.
 
-``held_code`` has the numbers that the code decides, ``held_measured`` those that were measured:
-``ops/guides/figures.json`` has what each run printed, when and where.
+``held_code`` and ``held_hand_off`` have the numbers that the code decides, ``held_measured`` those
+that were measured: ``ops/guides/figures.json`` has what each run printed, when and where.
 """
 
 import json

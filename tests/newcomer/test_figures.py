@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.newcomer import documents, held_code, held_measured, numbers
+from tests.newcomer import documents, held_code, held_hand_off, held_measured, numbers
 from tests.newcomer.figures import FIGURES, Held
 from tests.newcomer.numbers import Fragment
 
-HELD = [*held_code.held(), *held_measured.held()]
+HELD = [*held_code.held(), *held_hand_off.held(), *held_measured.held()]
 
 
 def _text(page: str) -> str:
