@@ -1,5 +1,7 @@
 """The routes of the operators' listener, with what each takes and answers."""
 
+import msgspec
+
 from gateway.domain import overrides, plans
 from gateway.overload import snapshot
 from gateway.web import (
@@ -26,7 +28,11 @@ from gateway.web.handlers.documents import Documents
 from gateway.web.handlers.exceptions import ExceptionHandler
 from gateway.web.handlers.missed import MissedHandler
 from gateway.web.handlers.parked import ParkedHandler
+from gateway.web.handlers.queries import principal_of
 from gateway.web.handlers.rejected_callbacks import RejectedCallbackHandler
+from gateway.web.problems import Answered, problem
+from gateway.web.request import Request
+from gateway.web.response import Response, StreamedResponse
 from gateway.web.routing import Answer, Parameter, Route
 
 _AUTH = ("unauthorised", "forbidden")
@@ -48,7 +54,42 @@ def all_routes(
     missed: MissedHandler,
     documents: Documents,
 ) -> list[Route]:
-    """Return the table of the operators' routes over their handlers."""
+    """Return the table of the operators' routes over their handlers.
+
+    Keys that are limited to channels may only use those of missed orders, which show theirs.
+    """
+    narrowed = missed_routes.all_routes(missed)
+    whole = _of_the_whole(
+        admin=admin, exceptions=exceptions, parked=parked, deliveries=deliveries, rejected=rejected
+    )
+    return [
+        *map(_for_every_channel, whole),
+        *narrowed,
+        *document_routes.all_routes(documents, prefix="admin.", feature=None),
+    ]
+
+
+def _for_every_channel(route: Route) -> Route:
+    """Return a route that a key may use only if it is not limited to channels."""
+    handle = route.handler
+
+    async def checked(request: Request) -> Response | StreamedResponse:
+        if principal_of(request).channels:
+            detail = "the key is limited to channels, and this is about all of them"
+            raise Answered(problem("forbidden", detail))
+        return await handle(request)
+
+    return msgspec.structs.replace(route, handler=checked)
+
+
+def _of_the_whole(
+    *,
+    admin: AdminHandler,
+    exceptions: ExceptionHandler,
+    parked: ParkedHandler,
+    deliveries: DeliveryHandler,
+    rejected: RejectedCallbackHandler,
+) -> list[Route]:
     override = "/v1/admin/modes/{target}"
     return [
         Route(
@@ -167,7 +208,5 @@ def all_routes(
         *parked_routes.all_routes(parked),
         *delivery_routes.all_routes(deliveries),
         *rejected_routes.all_routes(rejected),
-        *missed_routes.all_routes(missed),
         *exception_routes.all_routes(exceptions),
-        *document_routes.all_routes(documents, prefix="admin.", feature=None),
     ]  # fmt: skip

@@ -36,7 +36,8 @@ KINDS: Mapping[str, Kind] = {
     "forbidden": Kind(
         403,
         "Forbidden",
-        "The key does not have the role that the route requires, or not the channel of the order.",
+        "The key does not have the role that the route requires, or not the channel of the order; "
+        "or it is limited to channels, and the route is about all of them.",
         "Use a key with that role and channel, or create one. Roles of a key cannot be changed.",
     ),
     "not-found": Kind(

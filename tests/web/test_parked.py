@@ -258,3 +258,21 @@ async def test_what_was_rejected_is_beside_it(site: Site, operators: Wire) -> No
     assert (shown["fault"], shown["body"]) == ("", {"name": "Z********"})
     assert (await operators.ask("GET", "/v1/admin/callbacks?limit=0")).fields == ["limit"]
     assert (await operators.ask("GET", "/v1/admin/callbacks/0")).status == 404
+
+
+@pytest.mark.parametrize(
+    "path", ["parked", "parked/counts", "parked/{id}", "parked/{id}/message", "callbacks",
+             "exceptions", "deliveries", "modes"],
+)  # fmt: skip
+async def test_a_key_of_one_channel_sees_nothing_of_the_others(
+    desk: Desk, operators: Wire, site: Site, path: str
+) -> None:
+    order_no, _ = await desk.pay(douyin_pay, PAY, "CNY")
+    id_ = (await desk.rows(f"order={order_no}"))[0]["id"]
+    token = await site.token_for("operate", "query_pii", name="app", channels=["app"])
+    of_app = Wire(operators.host, operators.port, token)
+    answer = await of_app.ask("GET", f"/v1/admin/{path.replace('{id}', id_)}")
+    assert (answer.status, "limited to channels" in answer.json["detail"]) == (403, True)
+    replayed = await of_app.ask("POST", f"/v1/admin/parked/{id_}/replay", b"{}")
+    assert replayed.status == 403
+    assert (await of_app.ask("GET", "/v1/admin/missed")).status == 200
