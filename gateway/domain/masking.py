@@ -20,22 +20,31 @@ _PRIVATE = re.compile(
     r"contact|payer|openid|unionid|id_?card|cert|identity|passport|birth|postcode|zip|postal|"
     r"account|acc_?no|card|iban|bic|holder|owner|person|user|remark|note|memo|comment|message|text|"
     r"description|title|subject|body|attach|passback|reserved|latitude|longitude|token|sign|secret|"
-    r"nonce|cipher|url|browser|agent|^ip$|_ip$|province|city|district|area",
+    r"nonce|cipher|url|browser|agent|^ip$|_ip$|province|city|district|area|"
+    r"shopper|guest|member|national|citizen|resident|cell_?(no|number)|^cell$|wechat_?id|wx_?id|"
+    r"tax_?id|by$|_to$|(deliver\w*|ship\w*|bill\w*|invoice|charge|sent|send)to$",
     re.IGNORECASE,
 )
 #: Fields whose values are clear where they have a harmless shape.
 _CLEAR = re.compile(
     r"amount|amt|total|price|fee|payable|paid|tax|discount|subtotal|refunded|captured|currency|"
-    r"status|state|type|kind|event|object|code|version|livemode|live|success|mode|method|channel|"
+    r"status|state|type|kind|event|object|code|version|livemode|^live$|success|mode|method|channel|"
     r"quantity|qty|count|sku|time|date|created|updated|timestamp|"
     r"order_?(no|id|number|ref)|trade_?no|transaction|txn|refund|payment_?(intent|id)|"
     r"psp_?reference|reference|query_?id|orig_?qry|notify_id|reason|carrier|tracking|com$|nu$|"
-    r"^id$|_id$|^tid$|^number$|^no$|_no$|mchid|merid|appid|shop|kdt|tag|charge|invoice|capture|"
+    r"^id$|_id$|^tid$|^number$|^no$|_no$|mchid|merid|appid|shop|kdt|^tag|charge|invoice|capture|"
     r"resource|financial|fulfil",
     re.IGNORECASE,
 )
 _TOKEN = re.compile(r"[A-Za-z0-9._:/+#-]{1,64}", re.ASCII)
-_MAIL_OR_PHONE = re.compile(r"@|^\+?\d{3,4}[ -]\d|^\+\d{6,}$|^1[3-9]\d{9}$", re.ASCII)
+_PERSONAL = re.compile(
+    r"@|^\+?\d{3,4}[ -]\d|^\+\d{6,}$|^\+\d[\d.-]{6,}$|"
+    # A mobile number, wherever it stands.
+    r"(?<!\d)(86)?1[3-9]\d{9}(?!\d)|"
+    # An identity number: a region, a date of birth, a serial number.
+    r"^\d{6}(19|20)\d\d(0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01])\d{3}[\dXx]$",
+    re.ASCII,
+)
 _CLEAR_HEADERS = frozenset({"content-type", "content-length", "content-encoding", "date"})
 #: A number with so many digits may be a phone.
 _DIGITS_MAX = 6
@@ -95,7 +104,7 @@ def _text(name: str, value: str, clear: frozenset[str], depth: int) -> Any:
         return _value(name, inner, clear, depth + 1)
     if _is_time(value) and not re.search("birth", name, re.IGNORECASE):
         return value
-    if _PRIVATE.search(name) or not _CLEAR.search(name) or _MAIL_OR_PHONE.search(value):
+    if _PRIVATE.search(name) or not _CLEAR.search(name) or _PERSONAL.search(value):
         return _mask(value)
     return value if _TOKEN.fullmatch(value) else _mask(value)
 
@@ -119,7 +128,7 @@ def _is_harmless_number(name: str, value: float, clear: frozenset[str]) -> bool:
     if _PRIVATE.search(name):
         return False
     if _CLEAR.search(name):
-        return not _MAIL_OR_PHONE.search(str(value))
+        return not _PERSONAL.search(str(value))
     return len(str(value)) <= _DIGITS_MAX
 
 
@@ -136,7 +145,7 @@ def _is_time(value: str) -> bool:
 def _key(name: object) -> str:
     """Return the name of a field; one that may itself be private is masked."""
     text = str(name)
-    return text if _TOKEN.fullmatch(text) and not _MAIL_OR_PHONE.search(text) else _mask(text)
+    return text if _TOKEN.fullmatch(text) and not _PERSONAL.search(text) else _mask(text)
 
 
 def _mask(value: str) -> str:

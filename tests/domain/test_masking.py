@@ -71,3 +71,32 @@ def test_what_cannot_be_read_is_described(body: bytes) -> None:
 def test_depth_is_bounded() -> None:
     deep = b'{"a":' * 200 + b'"Zhang San"' + b"}" * 200
     assert "Zhang" not in json.dumps(masking.masked(deep))
+
+
+@pytest.mark.parametrize(
+    ("name", "private"),
+    [
+        ("national_id", "110101199001011234"), ("order_no", "11010119900101123X"),
+        ("cell_no", "+86-13800138000"), ("ref_no", "8613800138000"),
+        ("ref_no", "13800138000-1234"), ("order_reference", "ZhangSan-13800138000"),
+        ("shipping_method", "+1-415-555-0100"), ("deliver_to", "Zhangsan"),
+        ("deliveryTo", "Zhangsan"), ("delivery", "Zhangsan"), ("shopper", "Zhangsan"),
+        ("member_id", "zhangsan"), ("wechat_id", "zhang_san1990"), ("paid_by", "Zhangsan"),
+        ("createdBy", "Zhangsan"), ("invoice_to", "Zhangsan"), ("charge_to", "Zhangsan"),
+    ],
+)  # fmt: skip
+def test_a_field_that_sounds_harmless_does_not_show_a_person(name: str, private: str) -> None:
+    assert private not in json.dumps(masking.masked(json.dumps({name: private}).encode()))
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("tid", "4166666666666666666"), ("notify_id", "2026113000222"), ("charge", "ch_3P1"),
+        ("invoice", "in_1Mt"), ("livemode", "true"), ("cancelled_amount", "10.00"),
+        ("shop_id", "123456"), ("transaction_id", TRANSACTION), ("time_ms", 1764000000000),
+        ("refunded_at", "2026-11-30T10:00:00Z"), ("success_time", "20261130101010"),
+    ],
+)  # fmt: skip
+def test_what_a_person_works_with_stays(name: str, value: object) -> None:
+    assert masking.masked(json.dumps({name: value}).encode()) == {name: value}
