@@ -12,6 +12,8 @@ from ops import tables
 Shown = Mapping[str, Any]
 
 _LINE = "{:<12}{}"
+#: Characters of an RFC 3339 time up to its minutes, and to its seconds.
+_TO_MINUTES, _TO_SECONDS = 16, 19
 
 
 def orders(found: Sequence[Shown], *, wide: bool) -> None:
@@ -67,7 +69,7 @@ def events(found: Sequence[Shown], *, wide: bool) -> None:
     """Print a line for each event of an order, and the addresses that changed."""
     rows = [
         (
-            _time(each["received_at"]),
+            _time(each["received_at"], chars=_TO_SECONDS),
             each["action"],
             each["outcome"],
             each["to_status"] or "",
@@ -76,7 +78,7 @@ def events(found: Sequence[Shown], *, wide: bool) -> None:
         )
         for each in found
     ]
-    heads = ("AT", "ACTION", "OUTCOME", "STATUS", "WHO", "WHY")
+    heads = ("AT (UTC)", "ACTION", "OUTCOME", "STATUS", "WHO", "WHY")
     tables.table(heads, rows, wide=wide, spare=("STATUS",))
 
 
@@ -210,5 +212,5 @@ def _asked(request: Shown | None) -> str:
     )
 
 
-def _time(text: str | None) -> str:
-    return text[:16].replace("T", " ") if text else ""
+def _time(text: str | None, *, chars: int = _TO_MINUTES) -> str:
+    return text[:chars].replace("T", " ") if text else ""

@@ -115,7 +115,7 @@ def list_(
         click.echo(json.dumps(shown))
         return
     if not rows:
-        click.echo("nothing is parked", err=True)
+        click.echo("no such parked rows", err=True)
         return
     tables.table(
         ("ID", "RECEIVED (UTC)", "REASON", "ACCOUNT", "ORDER", "TRANSACTION", "WHO", "DETAIL"),

@@ -40,6 +40,15 @@ def test_what_rules_found_is_shown_with_the_values_they_went_by(
     ]  # fmt: skip
 
 
+def test_the_history_says_the_second(capsys: pytest.CaptureFixture[str]) -> None:
+    nothing = dict.fromkeys(("to_status", "reason", "detail", "actor", "approved_by", "address"))
+    event = {"action": "held", "outcome": "applied", "trigger": "key:1", **nothing}
+    order_view.events([event | {"received_at": "2026-11-30T02:00:07.123Z"}], wide=True)
+    head, row = capsys.readouterr().out.splitlines()
+    assert head.startswith("AT (UTC)")
+    assert row.startswith("2026-11-30 02:00:07  held")
+
+
 def test_an_order_says_who_accepted_it_and_under_which_number(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
