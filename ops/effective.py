@@ -45,6 +45,7 @@ _UNITS_BY_END = {
     "_bytes_max": "bytes",
     "_rows_max": "rows",
     "_months": "months",
+    "_days": "days",
     "_h": "h",
     "_s": "s",
 }

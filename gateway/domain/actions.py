@@ -71,16 +71,22 @@ class Delivery(Struct, frozen=True, forbid_unknown_fields=True):
 class ParcelCancellation(Struct, frozen=True, forbid_unknown_fields=True):
     """The parcel that did not leave, or came back before it arrived."""
 
-    tracking_no: _Number
+    tracking_no: Annotated[_Number, Meta(examples=["SF1234567890"])]
     reason: Reason
 
 
 class Refund(Struct, frozen=True, forbid_unknown_fields=True):
     """A refund that was made another way than through the payment's provider."""
 
-    transaction_id: Annotated[_Number, Meta(description="The payment of which it is a part.")]
+    transaction_id: Annotated[
+        _Number, Meta(description="The payment of which it is a part.", examples=["4200002114"])
+    ]
     refund_no: Annotated[
-        _Number, Meta(description="Your own number of it: the same number is the same refund.")
+        _Number,
+        Meta(
+            description="Your own number of it: the same number is the same refund.",
+            examples=["R-1001"],
+        ),
     ]
     amount: Money
     reason: Reason
@@ -95,7 +101,11 @@ class MadeUpPayment(Struct, frozen=True, forbid_unknown_fields=True):
 
     provider: Annotated[str, Meta(pattern=r"^[a-z0-9_]{1,32}$(?!\n)", examples=["wechatpay"])]
     transaction_id: Annotated[
-        _Number, Meta(description="The provider's number: what it tells later of it is a repeat.")
+        _Number,
+        Meta(
+            description="The provider's number: what it tells later of it is a repeat.",
+            examples=["4200002114"],
+        ),
     ]
     amount: Money
     paid_at: Annotated[datetime, Meta(tz=True)]
