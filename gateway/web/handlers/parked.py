@@ -102,7 +102,10 @@ class ReplayFilter(Struct, frozen=True, forbid_unknown_fields=True):
     is_dry: bool = False
     limit: Annotated[int, Meta(ge=1, le=REPLAYS_MAX)] = 100
     per_s: Annotated[float, Meta(ge=0.1, le=PER_S_MAX)] = 200.0
-    after: Annotated[str, Meta(pattern=_UUID)] | None = None
+    after: (
+        Annotated[str, Meta(pattern=_UUID, examples=["019f3c5e-7d30-7c31-a6c1-5b1d3f6a2e10"])]
+        | None
+    ) = None
 
 
 class ReplayResult(Struct, frozen=True):
