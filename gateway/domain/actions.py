@@ -153,8 +153,10 @@ def ship(wanted: Shipment, order: StoredOrder, _: StoredDetails, now: datetime) 
     ordered: dict[str, int] = {}
     for item in order.items:
         ordered[item.sku] = ordered.get(item.sku, 0) + item.quantity
+    sent: dict[str, int] = {}
     for n, line in enumerate(wanted.lines):
-        if line.quantity > ordered.get(line.sku, 0):
+        sent[line.sku] = sent.get(line.sku, 0) + line.quantity
+        if sent[line.sku] > ordered.get(line.sku, 0):
             reason = f"is more than the {ordered.get(line.sku, 0)} of {line.sku} in the order"
             faults.append(Fault(f"lines[{n}].quantity", reason))
     _raise(faults)

@@ -1,5 +1,6 @@
 """What a person asks for: who, of which order, and why it is refused."""
 
+import unicodedata
 from typing import Literal, get_args
 from uuid import UUID
 
@@ -71,5 +72,9 @@ class ActionAnswer(Struct):
 
 
 def person(actor: str) -> str:
-    """Return an actor's name without that of its key: two keys of one are one person."""
-    return actor.partition(" (")[0]
+    """Return an actor's name without that of its key: two keys of one are one person.
+
+    Nor do case, width and blanks make another one.
+    """
+    name = unicodedata.normalize("NFKC", actor.partition(" (")[0])
+    return " ".join(name.casefold().split())

@@ -6,7 +6,8 @@ from gateway.domain import actions, features
 from gateway.domain.approvals import STATES
 from gateway.domain.asking import Action
 from gateway.web import apis
-from gateway.web.handlers.actions import ActionHandler, ActionResult
+from gateway.web.handlers.action_answers import ActionResult
+from gateway.web.handlers.actions import ActionHandler
 from gateway.web.handlers.approvals import ApprovalHandler, ApprovalList, ApprovalView
 from gateway.web.order_routes import AUTH, LOAD, ORDER_ID
 from gateway.web.preconditions import VERSION_PATTERN

@@ -258,3 +258,11 @@ async def test_who_may_not_operate_does_nothing(wire: Wire, site: Site) -> None:
         token = await site.token_for(*roles, channels=channels)
         answer = await act(Wire(site.host, site.port, token), id_, "hold")
         assert answer.status == status, roles
+
+
+async def test_a_parcel_does_not_hold_more_than_was_ordered(wire: Wire, payer: Payer) -> None:
+    id_, content = await paid_order(wire, payer)
+    (item, *_) = content["items"]
+    line = {"sku": item["sku"], "quantity": item["quantity"]}
+    answer = await act(wire, id_, "ship", carrier="SF", tracking_no=f"L-{id_}", lines=[line, line])
+    assert (answer.status, answer.fields) == (422, ["lines[1].quantity"])

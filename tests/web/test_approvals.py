@@ -88,8 +88,9 @@ async def test_a_second_person_approves_another_address(
 async def test_nobody_approves_what_they_asked_for(wire: Wire, site: Site) -> None:
     id_ = await place(wire, order(channel="web"))
     pending = await asked(wire, id_)
-    own = Wire(site.host, site.port, await site.token_for("operate", name="test"))
-    for same in (wire, own):
+    names = ("test", "Test", "\uff34est")
+    own = [Wire(site.host, site.port, await site.token_for("operate", name=n)) for n in names]
+    for same in (wire, *own):
         for word in ("approve", "reject"):
             answer = await decide(same, pending, word)
             assert (answer.status, "another person" in answer.json["detail"]) == (403, True)
@@ -178,6 +179,32 @@ async def test_asked_again_it_is_the_same_approval(wire: Wire) -> None:
     assert keyed[0].json["approval"] == keyed[1].json["approval"]
     listed = (await wire.ask("GET", f"/v1/approvals?order={id_}&state=pending")).json
     assert len(listed["approvals"]) == 2
+
+
+async def test_repeated_under_its_key_it_says_what_became_of_it(
+    wire: Wire, second: Wire, payer: Payer
+) -> None:
+    id_ = await place(wire, order(channel="web"))
+    headers = key(f"b-{id_}")
+    first = await act(wire, id_, "address", headers, street="New Road 2")
+    assert (await decide(second, first.json["approval"])).status == 200
+    # As it is now, it could not be asked for any more.
+    await act(wire, id_, "close")
+    again = await act(wire, id_, "address", headers, street="New Road 2")
+    assert (again.status, again.json["outcome"]) == (200, "applied")
+    assert again.headers["idempotency-replayed"] == "true"
+    assert again.json["approval"] == first.json["approval"]
+    other = await act(wire, id_, "address", headers, street="Old Road 1")
+    assert (other.status, other.json["type"]) == (422, "/problems/key-reused")
+
+
+async def test_repeated_under_its_key_what_was_rejected_stays_so(wire: Wire, second: Wire) -> None:
+    id_ = await place(wire, order(channel="web"))
+    headers = key(f"c-{id_}")
+    first = await act(wire, id_, "address", headers, street="New Road 2")
+    await decide(second, first.json["approval"], "reject")
+    again = await act(wire, id_, "address", headers, street="New Road 2")
+    assert (again.status, again.json["detail"]) == (409, "the approval is rejected")
 
 
 async def test_an_approval_expires(wire: Wire, second: Wire, site: Site) -> None:

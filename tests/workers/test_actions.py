@@ -12,7 +12,7 @@ from gateway.domain.asking import Action
 from gateway.domain.errors import Unavailable
 from gateway.domain.following import Done
 from gateway.runtime.settings import Settings
-from gateway.web.handlers import actions
+from gateway.web.handlers import action_answers
 from tests.domain.support import NOW, paid
 from tests.domain.test_views import stored
 from tests.stores.support import Database, order, submit, tell
@@ -122,7 +122,7 @@ async def test_what_is_only_tried_is_never_journaled(outage: Outage) -> None:
 def test_only_what_is_committed_is_answered_200(
     done: Done, status: int, outcome: str, version: int
 ) -> None:
-    answer = actions.answer(stored(hold="lookalike"), done, is_keyed=True)
+    answer = action_answers.answer(stored(hold="lookalike"), done, is_keyed=True)
     found = json.loads(answer.body)
     assert (answer.status, found["outcome"], found["version"]) == (status, outcome, version)
     assert ("Replayed" in answer.head) is (done.outcome == "repeat")

@@ -59,6 +59,12 @@ class ApprovalStore:
             raise Unavailable("contention")
         return self._approval(row)
 
+    async def asked_before(self, request_key: str) -> Approval | None:
+        """Return the approval that was asked for under an Idempotency-Key."""
+        async with self._connection() as connection:
+            row = await connection.fetchrow(sql("read_approval_by_key"), request_key)
+        return None if row is None else self._approval(row)
+
     async def listed(
         self,
         channels: Sequence[str] | None,

@@ -3,11 +3,9 @@
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from hashlib import blake2b
-from typing import Annotated, Literal
 from uuid import UUID
 
 import msgspec
-from msgspec import Meta
 
 from gateway.domain import actions, approvals
 from gateway.domain.access import Principal
@@ -24,12 +22,12 @@ from gateway.runtime.live import Limits, Live
 from gateway.stores.postgres.approvals import ApprovalStore
 from gateway.stores.postgres.order_reader import OrderReader
 from gateway.web import json_body, preconditions
+from gateway.web.handlers import action_answers
 from gateway.web.handlers.order_lookup import Journal, not_found, order_id
-from gateway.web.handlers.orders import OrderResult
 from gateway.web.handlers.queries import principal_of
 from gateway.web.problems import Answered, problem
 from gateway.web.request import Request, read_body, require_json
-from gateway.web.response import JSON, Response
+from gateway.web.response import Response
 
 #: An address of the maximum length, with every character escaped, takes 10 KiB; an amendment may
 #: have 200 lines with long names.
@@ -38,22 +36,6 @@ _LINES_BYTES_MAX = 256 * 1024
 
 _encode = msgspec.json.Encoder().encode
 _encode_sorted = msgspec.json.Encoder(order="deterministic").encode
-
-
-class ActionResult(OrderResult, frozen=True, kw_only=True):
-    """State of the order after an action, and what became of the action."""
-
-    outcome: Annotated[
-        Literal["applied", "journaled", "pending"],
-        Meta(
-            description="`applied`: committed; `journaled`: synced in the journal, and the order "
-            "is shown as it was before; `pending`: nothing is done until a second person approves."
-        ),
-    ]
-    approval: Annotated[
-        str | None,
-        Meta(description="The approval that it waits for.", extra_json_schema={"format": "uuid"}),
-    ] = None
 
 
 class ActionHandler:
@@ -154,7 +136,7 @@ class ActionHandler:
         if approvals.is_needed(action, amount=planned.amount, currency=order.currency, above=above):
             return await self._ask(order, follow_up, asked, request_key, now)
         done = await self.accept(follow_up)
-        return answer(order, done, is_keyed=key is not None)
+        return action_answers.answer(order, done, is_keyed=key is not None)
 
     async def found(self, id_: UUID, principal: Principal) -> tuple[StoredOrder, StoredDetails]:
         """Return an order of the key's channels. Raises ``Answered`` with 404."""
@@ -173,7 +155,7 @@ class ActionHandler:
                 problem("parked", exc.reason, context={"parked": exc.parked_id})
             ) from exc
         if done.refusal is not None:
-            raise Answered(_refused(done))
+            raise Answered(action_answers.refused(done))
         return done
 
     def follow_up(
@@ -211,6 +193,9 @@ class ActionHandler:
         now: datetime,
     ) -> Response:
         """Answer 202 with an approval that is pending. Raises ``Answered`` as the action would."""
+        before = None if request_key is None else await self._approvals.asked_before(request_key)
+        if before is not None:
+            return action_answers.asked_before(order, before, asked, now)
         replace = msgspec.structs.replace
         pending = Approval(
             id=self._new_id(),
@@ -237,11 +222,11 @@ class ActionHandler:
         )
         tried = await self.accept(trial)
         if tried.outcome == "repeat":
-            return answer(order, tried, is_keyed=False)
+            return action_answers.answer(order, tried, is_keyed=False)
         stored = await self._approvals.add(pending)
         if stored.digest != asked.digest:
-            raise Answered(problem("key-reused", "the Idempotency-Key was used for something else"))
-        return _pending(order, tried, stored)
+            raise action_answers.key_reused()
+        return action_answers.pending(order, tried, stored)
 
 
 def actor(principal: Principal) -> str:
@@ -266,67 +251,6 @@ def plan(
         return actions.KINDS[action].plan(wanted, order, details, now), reason
     except Invalid as exc:
         raise Answered(problem("invalid", faults=exc.faults)) from None
-
-
-def answer(order: StoredOrder, done: Done, *, is_keyed: bool) -> Response:
-    """Return the answer to an action that was not refused.
-
-    ``order`` is as it was read before: while PostgreSQL is unavailable nothing newer is known.
-    """
-    is_journaled = done.outcome == "journaled" or done.status is None
-    if done.status is None:
-        state = (order.status, order.version, order.hold)
-    else:
-        state = (done.status, done.version, done.hold)
-    result = ActionResult(
-        order.id,
-        order.channel,
-        order.order_no,
-        *state,
-        outcome="journaled" if is_journaled else "applied",
-    )
-    is_replayed = is_keyed and done.outcome == "repeat"
-    head = "Idempotency-Replayed: true\r\n" if is_replayed else ""
-    return Response(202 if is_journaled else 200, _encode(result), JSON, head)
-
-
-def _pending(order: StoredOrder, tried: Done, approval: Approval) -> Response:
-    assert tried.status is not None, "it was tried on the order as it is"
-    result = ActionResult(
-        order.id,
-        order.channel,
-        order.order_no,
-        tried.status,
-        tried.version,
-        tried.hold,
-        outcome="pending",
-        approval=str(approval.id),
-    )
-    head = f"Location: /v1/approvals/{approval.id}\r\n"
-    return Response(202, _encode(result), JSON, head)
-
-
-def _refused(done: Done) -> Response:
-    refusal = done.refusal
-    assert refusal is not None
-    context: dict[str, object] = {
-        "id": str(done.order_id),
-        "status": done.status,
-        "version": done.version,
-        "hold": done.hold,
-    }
-    match refusal.kind:
-        case "version_changed":
-            return problem("version-changed", refusal.detail, context=context)
-        case "key_reused":
-            return problem("key-reused", refusal.detail, context={"id": str(done.order_id)})
-        case "unreadable":
-            return problem("unreadable", refusal.detail, context=context)
-        case "unknown":
-            return problem("not-found", refusal.detail)
-        case _:
-            context["allowed"] = refusal.allowed
-            return problem("not-allowed", refusal.detail, context=context)
 
 
 def _digest(action: Action, id_: str, wanted: Wanted) -> str:

@@ -17,6 +17,7 @@ from gateway.runtime.clock import Clock
 from gateway.runtime.live import Limits, Live
 from gateway.stores.postgres.approvals import ApprovalStore, NotDecided
 from gateway.web import json_body
+from gateway.web.handlers import action_answers
 from gateway.web.handlers import actions as action_handlers
 from gateway.web.handlers.actions import ActionHandler
 from gateway.web.handlers.queries import principal_of
@@ -120,7 +121,7 @@ class ApprovalHandler:
             raise
         if done.status is not None:
             await self._store.end(approval.id, "applied")
-        return action_handlers.answer(order, done, is_keyed=False)
+        return action_answers.answer(order, done, is_keyed=False)
 
     async def reject(self, request: Request) -> Response:
         """Answer 200 once the approval is rejected: nothing is done."""
