@@ -1,19 +1,23 @@
 """The numbers of the guides to the hand-off, to work on orders and to alerts."""
 
+import math
+
 import msgspec
 
 from gateway.clients import webhook
-from gateway.domain import alerts, expressions
+from gateway.domain import alerts, expressions, handoff_decisions
 from gateway.providers import standard_webhooks
 from gateway.runtime.settings_targets import Target
 from gateway.stores.postgres.statements import sql
 from gateway.web.handlers import order_filter
+from tests.newcomer.documents import ROOT
 from tests.newcomer.figures import Held, On, default, number
 from workers import alert_book
 from workers import alerts as alerting
 
 _FOLDER = "ops/guides/how-to"
 _MIN = 60
+_H = 3600
 _KIB = 1024
 
 
@@ -27,6 +31,33 @@ def _reading() -> list[Held]:
     follow = On(f"{_FOLDER}/follow-changes.md")
     follow.say("**{} months are kept** (`changes_months`", default("changes_months"))
     return [*find.lines, *follow.lines]
+
+
+def _failing() -> list[Held]:
+    page = On(f"{_FOLDER}/hand-off.md")
+    lane = (ROOT / "workers/lane.py").read_text("utf-8")
+    page.say(
+        "once {} attempts were made within {} seconds",
+        number(r"calls_min=(\d+)", lane),
+        number(r"window_s=([\d.]+)", lane),
+    )
+    page.say("within {} hours with the defaults", math.ceil(_attempts_s() / _H * 2) / 2)
+    page.free("and in {} that time on average", "enumerated")
+    return page.lines
+
+
+def _attempts_s() -> float:
+    """Return the seconds that all attempts of a delivery take at most."""
+    rule = handoff_decisions.RetryRule(
+        int(_default(Target, "attempts_max")),
+        _default(Target, "retry_first_s"),
+        _default(Target, "retry_max_s"),
+    )
+    calls_s = rule.attempts_max * _default(Target, "call_s")
+    failures = range(1, rule.attempts_max)
+    return calls_s + sum(
+        handoff_decisions.retry(rule, each, asked_s=None, share=1.0).after_s for each in failures
+    )
 
 
 def _receiving() -> list[Held]:
@@ -66,7 +97,7 @@ def _alerts() -> list[Held]:
     page = On(f"{_FOLDER}/alerts.md")
     page.say("takes less than {} seconds", alerting.TOLD_S)
     page.say("right again for {} seconds", alerts.CLEAR_S)
-    page.say("still fires after {} hours", alert_book.REPEAT_S / 3600)
+    page.say("still fires after {} hours", alert_book.REPEAT_S / _H)
     return page.lines
 
 
@@ -77,4 +108,4 @@ def _default(of: type, name: str) -> float:
 
 def held() -> list[Held]:
     """Return all lines."""
-    return [*_reading(), *_receiving(), *_screening(), *_by_people(), *_alerts()]
+    return [*_reading(), *_failing(), *_receiving(), *_screening(), *_by_people(), *_alerts()]
