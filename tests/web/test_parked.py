@@ -276,3 +276,11 @@ async def test_a_key_of_one_channel_sees_nothing_of_the_others(
     replayed = await of_app.ask("POST", f"/v1/admin/parked/{id_}/replay", b"{}")
     assert replayed.status == 403
     assert (await of_app.ask("GET", "/v1/admin/missed")).status == 200
+
+
+async def test_everything_is_replayed_only_where_that_is_said(operators: Wire) -> None:
+    way = "/v1/admin/parked/replay"
+    refused = await operators.ask("POST", way, b"{}")
+    assert (refused.status, refused.fields) == (422, ["is_all"])
+    for body in (b'{"is_all": true, "is_dry": true}', b'{"is_dry": true}', b'{"order": "none"}'):
+        assert (await operators.ask("POST", way, body)).status == 200, body

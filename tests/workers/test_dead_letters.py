@@ -153,6 +153,9 @@ async def test_over_http(operators: Wire, warehouse: Warehouse) -> None:
     assert len((await ask("GET", "deliveries/attempts?order=W-1"))["attempts"]) == 1
     dry = await ask("POST", "deliveries/replay", order="W-1", is_dry=True)
     assert dry == {"targets": {"wms": 1}, "is_dry": True}
+    # Everything at once is said, and not forgotten to be narrowed.
+    assert await ask("POST", "deliveries/replay") == (422, ["is_all"])
+    assert (await ask("POST", "deliveries/replay", is_all=True, is_dry=True))["is_dry"]
     assert (await ask("POST", "deliveries/replay", target="wms"))["targets"] == {"wms": 3}
     assert (await ask("POST", "deliveries/replay", target="wms"))["targets"] == {}
     changed = await ask("POST", "targets/wms/disable", reason="maintenance")

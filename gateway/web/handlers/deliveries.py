@@ -57,13 +57,15 @@ class TargetList(Struct, frozen=True):
 class DeliveryReplay(Struct, frozen=True, forbid_unknown_fields=True):
     """Which dead letters to replay, the oldest first; null does not narrow.
 
-    ``order``: number or id; ``is_dry``: say how many there are, and write nothing.
+    ``order``: number or id; ``is_all``: without any filter, every dead letter is meant;
+    ``is_dry``: say how many there are, and write nothing.
     """
 
     target: str | None = None
     topic: str | None = None
     reason: str | None = None
     order: str | None = None
+    is_all: bool = False
     is_dry: bool = False
     limit: Annotated[int, Meta(ge=1, le=REPLAYS_MAX)] = REPLAYS_MAX
 
@@ -120,6 +122,10 @@ class DeliveryHandler:
     async def replay(self, request: Request) -> Response:
         """Make dead letters due again; answer with how many of each target."""
         wanted = await self._body(request, DeliveryReplay)
+        narrowed = (wanted.target, wanted.topic, wanted.reason, wanted.order)
+        if all(each is None for each in narrowed) and not (wanted.is_all or wanted.is_dry):
+            fault = Fault("is_all", "must be true to replay every dead letter; or give a filter")
+            raise Answered(problem("invalid", faults=[fault]))
         orders = None if wanted.order is None else tuple(await self._desk.orders(wanted.order))
         of = Filter(target=wanted.target, topic=wanted.topic, reason=wanted.reason, orders=orders)
         done: ReplayedDeliveries

@@ -92,13 +92,15 @@ class ReplayBody(Struct, frozen=True, forbid_unknown_fields=True):
 class ReplayFilter(Struct, frozen=True, forbid_unknown_fields=True):
     """Which open rows to replay, the oldest first; null does not narrow.
 
-    ``after``: those that follow this row; ``per_s``: how many a second.
+    ``is_all``: without any filter, every open row is meant. ``after``: those that follow this row;
+    ``per_s``: how many a second.
     """
 
     reason: ParkReason | None = None
     account: str | None = None
     order: str | None = None
     assignee: str | None = None
+    is_all: bool = False
     is_dry: bool = False
     limit: Annotated[int, Meta(ge=1, le=REPLAYS_MAX)] = 100
     per_s: Annotated[float, Meta(ge=0.1, le=PER_S_MAX)] = 200.0
@@ -211,6 +213,10 @@ class ParkedHandler:
     async def replay_all(self, request: Request) -> Response:
         """Replay the open rows of a filter, so many a request."""
         wanted = await self._body(request, ReplayFilter)
+        narrowed = (wanted.reason, wanted.account, wanted.order, wanted.assignee)
+        if all(each is None for each in narrowed) and not (wanted.is_all or wanted.is_dry):
+            fault = Fault("is_all", "must be true to replay every open row; or give a filter")
+            raise Answered(problem("invalid", faults=[fault]))
         of = Filter(
             reason=wanted.reason,
             account=wanted.account,
