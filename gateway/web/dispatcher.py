@@ -16,13 +16,14 @@ import msgspec
 from aiohttp import web
 from aiohttp.web_protocol import RequestHandler
 
-from gateway.domain.errors import TidegateError, Unavailable
+from gateway.domain.errors import Fault, TidegateError, Unavailable
 from gateway.overload.concurrency import Overloaded
 from gateway.overload.rejections import SHED, Rejection
 from gateway.runtime import request_ids
 from gateway.runtime.clock import Clock
 from gateway.runtime.live import Limits, Live
 from gateway.runtime.request_ids import RequestIds
+from gateway.stores.postgres.errors import BadRow
 from gateway.web import metrics, outcomes, request_metrics, routing
 from gateway.web.authentication import Authenticator
 from gateway.web.fast_path.handler import FastPath
@@ -245,6 +246,9 @@ class Dispatcher(web.Server):
         if isinstance(exc, Unavailable):
             head = f"Retry-After: {max(1, round(exc.retry_after_s))}\r\n"
             return problem("unavailable", f"{exc.part} is unavailable", head=head)
+        if isinstance(exc, BadRow):
+            fault = Fault("body", "has a text or a number that cannot be stored, as U+0000")
+            return problem("invalid", faults=[fault])
         if isinstance(exc, TidegateError):
             # Contention that outlived its retries: nothing was stored, so the client may retry.
             detail = "other requests change the same rows; nothing was stored"

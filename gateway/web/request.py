@@ -59,7 +59,7 @@ class Request:
         return values[0] if values else None
 
     def query(self, known: frozenset[str], faults: list[Fault]) -> dict[str, str]:
-        """Return the query's known parameters, each as it came first.
+        """Return the query's known parameters, each as it came first; none with U+0000.
 
         ``faults`` gets the unknown and the repeated ones: the caller adds its own and answers with
         all of them. Raises ``Answered`` where the query cannot be read at all.
@@ -78,6 +78,10 @@ class Request:
             elif name not in known:
                 reason = f"is not a parameter of this path{meant(name, sorted(known))}"
                 faults.append(Fault(printable(name), reason))
+            elif "\0" in value:
+                # No text of PostgreSQL has it.
+                faults.append(Fault(name, "must not have the character U+0000"))
+                continue
             values.setdefault(name, value)
         return {name: value for name, value in values.items() if name in known}
 

@@ -217,6 +217,7 @@ async def test_a_message_is_shown_masked_and_in_clear_only_to_whom_may(
         ("replay", b'{"limit": 0}', ["limit"]),
         ("replay", b'{"per_s": 0}', ["per_s"]),
         ("replay", b'{"reasons": "x"}', ["reasons"]),
+        ("replay", b'{"order": "a\\u0000"}', ["body"]),
     ],
 )
 async def test_wrong_requests_say_which_field(
@@ -229,7 +230,17 @@ async def test_wrong_requests_say_which_field(
 
 
 @pytest.mark.parametrize(
-    "query", ["state=odd", "reason=odd", "limit=0", "older_h=x", "after=1", "what=1"]
+    "query",
+    [
+        "state=odd",
+        "reason=odd",
+        "limit=0",
+        "older_h=x",
+        "after=1",
+        "what=1",
+        "order=a%00",
+        "account=%00",
+    ],
 )
 async def test_wrong_queries_say_which_parameter(operators: Wire, query: str) -> None:
     answer = await operators.ask("GET", f"/v1/admin/parked?{query}")
