@@ -109,7 +109,7 @@ _REFUSALS: list[Any] = [
     ("GET", "/v1/orders?limit=0&limit=1&status=", None, [], "invalid",
      ["limit", "status", "limit"]),
     ("GET", "/v1/orders?phone=&channel=a%00&is_test=x", None, [], "invalid",
-     ["phone", "channel", "is_test"]),
+     ["channel", "phone", "is_test"]),
     ("GET", "/v1/orders/export?bom=x&limit=5&status=y", None, [], "invalid",
      ["limit", "bom", "status"]),
     ("GET", "/v1/orders?limt=1&x=2&status=paid&status=paid", None, [], "invalid",
