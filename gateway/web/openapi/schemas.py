@@ -73,7 +73,7 @@ class Schemas:
             tidied.setdefault("additionalProperties", True)
         if all(isinstance(value, str) for value in schema.get("enum", (None,))):
             tidied["type"] = "string"
-        return tidied
+        return _described_inside(tidied)
 
 
 def portable(pattern: str) -> str:
@@ -85,6 +85,19 @@ def portable(pattern: str) -> str:
     if _NOT_PORTABLE.search(plain):
         raise ValueError(f"not every client can compile the pattern {pattern}")
     return plain
+
+
+def _described_inside(schema: Schema) -> Schema:
+    """Return a schema that says what a nullable value is where it says its type.
+
+    openapi-generator 7.26 takes a nullable plain type for the same as every other mention of that
+    type, and makes them all nullable, as soon as there is a description beside the union.
+    """
+    match schema:
+        case {"description": text, "anyOf": [{"type": _} as plain, {"type": "null"} as null]}:
+            rest = {key: value for key, value in schema.items() if key != "description"}
+            return rest | {"anyOf": [{"description": text} | plain, null]}
+    return schema
 
 
 def _markdown(text: str) -> str:
