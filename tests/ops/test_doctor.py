@@ -49,7 +49,7 @@ def test_a_sound_installation_has_no_findings(cli: Cli, replicated: Settings) ->
     found.pop("descriptors")
     assert {finding["level"] for finding in found.values()} == {"ok"}
     assert set(found) == {
-        "python", "settings", "disk", "key ring", "key ring mode", "accounts", "targets",
+        "python", "settings", "disk", "key ring", "key ring mode", "accounts", "alerts", "targets",
         "postgres version",
         "postgres role", "postgres encoding", "connections", "clock", "schema", "api keys",
         "raw messages", "audit log", "key ring fits", "replica 1", "redis", "redis latency",
