@@ -109,6 +109,24 @@ def paid(orders: Sequence[Order], receipts: Sequence[Receipt]) -> Check:
     return every("paid orders handed on to the warehouse", faults)
 
 
+async def known(url: str, target: str, *, within_s: float) -> None:
+    """Wait until a worker has seen a target: it is told of what is staged from then on.
+
+    Returns after ``within_s`` in any case: what was not told then shows in the comparison.
+    """
+    began_s = time.monotonic()
+    connection = await asyncpg.connect(url)
+    try:
+        while time.monotonic() - began_s < within_s:
+            if await connection.fetchval(
+                "SELECT EXISTS (SELECT FROM targets WHERE name = $1)", target
+            ):
+                break
+            await asyncio.sleep(_POLL_INTERVAL_S)
+    finally:
+        await connection.close()
+
+
 async def settle(url: str, target: str, *, within_s: float) -> float:
     """Wait until everything is relayed and nothing is pending for a target.
 

@@ -17,6 +17,8 @@ TABLES = (
 )  # fmt: skip
 
 _POLL_INTERVAL_S = 0.1
+#: Seconds without a change after which nobody relays the outbox. A relay looks once a second.
+_STILL_S = 3.0
 
 _ORDERS = """
 SELECT id, channel, order_no, status, version, hold, currency, payable, paid, refunded FROM orders
@@ -178,6 +180,9 @@ async def table_digests(url: str) -> dict[str, TableDigest]:
 async def settle(primary_url: str, replica_url: str, *, within_s: float) -> float:
     """Wait until no event waits for a stored order, and the replica has caught up.
 
+    And until the outbox is empty, or stays as it is: where a worker relays it, a primary and a
+    replica that are read one after the other would differ.
+
     Return the seconds taken.
     Returns after ``within_s`` in any case: what is wrong then shows in the comparison.
     """
@@ -187,6 +192,14 @@ async def settle(primary_url: str, replica_url: str, *, within_s: float) -> floa
     try:
         while time.monotonic() - began_s < within_s:
             if not await primary.fetchval(_PAIRS):
+                break
+            await asyncio.sleep(_POLL_INTERVAL_S)
+        outbox, still_since_s = -1, time.monotonic()
+        while time.monotonic() - began_s < within_s:
+            now = await primary.fetchval("SELECT count(*) FROM outbox")
+            if now != outbox:
+                outbox, still_since_s = now, time.monotonic()
+            if not outbox or time.monotonic() - still_since_s > _STILL_S:
                 break
             await asyncio.sleep(_POLL_INTERVAL_S)
         if replica is not None:

@@ -20,6 +20,8 @@ from ops.embedded.report import Terminal
 _BROKEN, _COULD_NOT_RUN, _INTERRUPTED = 1, 2, 130
 #: Seconds for the sweeper to match early payments, and for the replica to catch up.
 _SETTLE_S = 15.0
+#: Seconds for the worker to start; it takes one on a quiet machine.
+_WORKER_S = 120.0
 #: Seconds without a delivery after which none is awaited any more.
 _HANDED_ON_S = 30.0
 
@@ -85,6 +87,8 @@ def run(*, count: int, connections: int, seed: int, state_dir: Path | None) -> r
 async def _send_and_compare(
     drawn: plan.Plan, deployed: Deployment, connections: int, seed: int, reporter: Terminal
 ) -> report.Findings:
+    with reporter.step("waiting for the worker"):
+        await handoff_checks.known(deployed.database_url, deployment.TARGET, within_s=_WORKER_S)
     reporter.say(f"sending {drawn.attempts:,} messages over {connections} connections")
     seconds = await drive(drawn, deployed, connections=connections, say=reporter.say)
     with reporter.step("waiting for sweeper and replica"):

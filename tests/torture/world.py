@@ -25,6 +25,7 @@ import redis.asyncio
 from gateway.runtime.settings import Settings
 from gateway.runtime.settings_targets import Target
 from gateway.stores import sealing
+from loadtest import handoff_checks
 from loadtest.deployment import new_secret
 from loadtest.handoff.recorder import Behaviour
 from ops.embedded.cluster import PRIMARY, REPLICA, Servers
@@ -277,6 +278,10 @@ class World:
             for listening in (*self.receivers, *self.gateways):
                 while not await self.is_ready(listening):
                     await asyncio.sleep(0.05)
+        if self.workers:
+            # A target is told of what is staged after a worker has seen it.
+            for target in self.settings.targets:
+                await handoff_checks.known(self.database_url, target.name, within_s=_READY_S)
 
     def start_member(self, member: Member) -> None:
         """Start a gateway, worker or receiver; ``attend`` restarts it from now on."""
