@@ -1,11 +1,13 @@
 """The numbers of the page of the figures that were measured on a slower machine."""
 
+from loadtest.handoff import verdict
 from loadtest.overload import caged_gateway, report
 from loadtest.overload.findings import TIMES
 from tests.newcomer.figures import Held, On, Run
 
 _BENCH, _OVERLOAD = Run("bench_slower"), Run("overload_slower")
 _RESTART = Run("restart")
+_HANDOFF = Run("handoff")
 
 
 def held() -> list[Held]:
@@ -64,6 +66,7 @@ def held() -> list[Held]:
         "(`make bench`, medians of {} runs)",
         *_BENCH("c_requests_per_s", "c_p99_ms", "runs"),
     )
+    _say_handoff(page)
     page.say(
         "with its data there takes {} s ({} s in the build before), and {} to {} s with {} endless "
         "loops beside it ({} to {} s); medians of {} starts, in turn, on {} cores",
@@ -72,6 +75,36 @@ def held() -> list[Held]:
     )
     page.say("cores busy is {} s: held", *_RESTART("aim_s"))
     return page.lines
+
+
+def _say_handoff(page: On) -> None:
+    page.say("On {} cores that share all of it, medians of {} rounds", *_HANDOFF("cores", "rounds"))
+    page.say(
+        "Celery with requests | {} deliveries/s, {} µs of CPU each",
+        *_HANDOFF("celery_per_s", "celery_cpu_us"),
+    )
+    page.say(
+        "log of attempts | {} deliveries/s ({} to {}), {} µs each | {}: held",
+        *_HANDOFF("worker_per_s", "worker_low_per_s", "worker_high_per_s", "worker_cpu_us"),
+        verdict._DELIVERIES_PER_S,
+    )
+    page.say(
+        "of Celery's | {} times ({} to {}) | {}: held",
+        *_HANDOFF("per_core", "per_core_low", "per_core_high"),
+        verdict._PER_CORE,
+    )
+    page.say(
+        "at {} orders/s, {} paid orders, all came | p50 {} ms, p99 {} ms | {} and {} ms: held",
+        *_HANDOFF("orders_per_s", "paid", "p50_ms", "p99_ms"),
+        verdict._P50_MS,
+        verdict._P99_MS,
+    )
+    page.say(
+        "that delivers {} events/s, of those alone | {} | {}",
+        *_HANDOFF("beside_per_s", "intake_share"),
+        verdict._BESIDE,
+    )
+    page.say("share {} cores at full load", *_HANDOFF("cores"))
 
 
 def _of(name: str) -> list[str]:
