@@ -16,6 +16,7 @@ from gateway.runtime.clock import Clock
 from gateway.runtime.live import Limits, Live
 from gateway.stores.postgres.overrides import OverrideStore, PlannedStep
 from gateway.web import json_body
+from gateway.web.handlers import operators
 from gateway.web.problems import Answered, problem
 from gateway.web.request import Request, read_body, require_json
 from gateway.web.response import Response
@@ -104,7 +105,9 @@ class AdminHandler:
         """Set an override, or store it as pending where a second person must approve."""
         body = await self._body(request, OverrideBody)
         target = _target(request)
-        wanted = OverrideRequest(target, body.action, body.for_s, body.reason, _actor(request))
+        wanted = OverrideRequest(
+            target, body.action, body.for_s, body.reason, operators.actor(request)
+        )
         try:
             is_active = await self._store.set(wanted)
         except overrides.InvalidOverride as exc:
@@ -116,7 +119,7 @@ class AdminHandler:
         """Activate the pending override of another person."""
         target = _target(request)
         try:
-            approved = await self._store.approve(target, actor=_actor(request))
+            approved = await self._store.approve(target, actor=operators.actor(request))
         except overrides.InvalidOverride as exc:
             raise Answered(problem("forbidden", str(exc))) from None
         if approved is None:
@@ -127,7 +130,7 @@ class AdminHandler:
     async def clear_override(self, request: Request) -> Response:
         """Remove the override of a target."""
         target = _target(request)
-        was_set = await self._store.clear(target, actor=_actor(request))
+        was_set = await self._store.clear(target, actor=operators.actor(request))
         await self._active.refresh()
         return Response(200, _encode(ClearResult(target, was_set)))
 
@@ -141,7 +144,7 @@ class AdminHandler:
         plan = Plan(name=request.path_values[0], steps=body.steps)
         try:
             plans.check(plan, self._clock.now())
-            was_there = await self._store.set_plan(plan, actor=_actor(request))
+            was_there = await self._store.set_plan(plan, actor=operators.actor(request))
         except overrides.InvalidOverride as exc:
             raise Answered(problem("invalid", faults=[Fault(exc.field, exc.reason)])) from None
         await self._active.refresh()
@@ -150,7 +153,7 @@ class AdminHandler:
     async def drop_plan(self, request: Request) -> Response:
         """Drop a plan and end the overrides of its steps that have begun."""
         name = request.path_values[0]
-        if not await self._store.drop_plan(name, actor=_actor(request)):
+        if not await self._store.drop_plan(name, actor=operators.actor(request)):
             raise Answered(problem("not-found", "no plan has this name"))
         await self._active.refresh()
         return Response(200, _encode(PlanResult(name, True)))
@@ -160,12 +163,6 @@ class AdminHandler:
         body_s = self._limits.now.body_s
         body = await read_body(request, bytes_max=_BYTES_MAX, body_s=body_s)
         return json_body.decode(msgspec.json.Decoder(type_).decode, body, type_)
-
-
-def _actor(request: Request) -> str:
-    principal = request.principal
-    assert principal is not None, "the route requires a role"
-    return f"{principal.name} (key {principal.key_id})"
 
 
 def _target(request: Request) -> str:

@@ -1,6 +1,5 @@
 """/v1/admin/deliveries…: what targets must still be told, dead letters, attempts, targets."""
 
-from datetime import datetime, timedelta
 from typing import Annotated, TypeVar
 
 import msgspec
@@ -21,6 +20,7 @@ from gateway.runtime.live import Limits, Live
 from gateway.stores.postgres.deliveries import AttemptRow
 from gateway.stores.postgres.delivery_desk import LIMIT_MAX, DeliveryDesk
 from gateway.web import json_body
+from gateway.web.handlers import operators
 from gateway.web.problems import Answered, problem
 from gateway.web.request import Request, read_body, require_json
 from gateway.web.response import Response
@@ -28,7 +28,6 @@ from gateway.web.response import Response
 T = TypeVar("T")
 
 _BYTES_MAX = 64 * 1024
-_AGE_H_MAX = 24 * 366 * 10
 _FILTER = frozenset({"state", "target", "topic", "reason", "order", "older_h", "newer_h"})
 REPLAYS_MAX = 1000
 
@@ -99,7 +98,7 @@ class DeliveryHandler:
         """Answer with a page of deliveries: dead letters, unless something else is asked for."""
         faults: list[Fault] = []
         values = request.query(_FILTER | {"after", "limit"}, faults)
-        limit = _count(values.get("limit", "50"), LIMIT_MAX, "limit", faults)
+        limit = operators.count(values.get("limit", "50"), LIMIT_MAX, "limit", faults)
         place = _place(values.get("after"), faults)
         of = await self._filter(values, faults)
         rows = await self._desk.page(of, after=place, limit=limit)
@@ -110,7 +109,7 @@ class DeliveryHandler:
         """Answer with the attempts to tell of an order."""
         faults: list[Fault] = []
         values = request.query(frozenset({"order", "limit"}), faults)
-        limit = _count(values.get("limit", "100"), LIMIT_MAX, "limit", faults)
+        limit = operators.count(values.get("limit", "100"), LIMIT_MAX, "limit", faults)
         named = values.get("order")
         if not named:
             faults.append(Fault("order", "is missing: the number or the id of an order"))
@@ -132,7 +131,7 @@ class DeliveryHandler:
         if wanted.is_dry:
             done = await self._desk.preview(of)
         else:
-            done = await self._desk.replay(of, actor=_actor(request), limit=wanted.limit)
+            done = await self._desk.replay(of, actor=operators.actor(request), limit=wanted.limit)
         return Response(200, _encode(done))
 
     async def list_targets(self, request: Request) -> Response:
@@ -156,14 +155,14 @@ class DeliveryHandler:
         if name not in {each.name for each in await self._desk.targets()}:
             raise Answered(problem("not-found", "no worker has seen a target of this name"))
         change = self._desk.enable if is_on else self._desk.disable
-        is_new = await change(name, actor=_actor(request), reason=because)
+        is_new = await change(name, actor=operators.actor(request), reason=because)
         return Response(200, _encode(TargetChanged(name, is_on, is_new)))
 
     async def _filter(self, values: dict[str, str], faults: list[Fault]) -> Filter:
         now = self._clock.now()
         state = _state(values.get("state", "dead"), faults)
-        before = _ago(values.get("older_h"), now, "older_h", faults)
-        after = _ago(values.get("newer_h"), now, "newer_h", faults)
+        before = operators.ago(values.get("older_h"), now, "older_h", faults)
+        after = operators.ago(values.get("newer_h"), now, "newer_h", faults)
         if faults:
             raise Answered(problem("invalid", faults=faults))
         named = values.get("order")
@@ -183,12 +182,6 @@ class DeliveryHandler:
         return json_body.decode(msgspec.json.Decoder(type_).decode, body, type_)
 
 
-def _actor(request: Request) -> str:
-    principal = request.principal
-    assert principal is not None, "the route requires a role"
-    return f"{principal.name} (key {principal.key_id})"
-
-
 def _place(text: str | None, faults: list[Fault]) -> Place | None:
     try:
         return None if text is None else dead_letters.read_place(text)
@@ -203,16 +196,3 @@ def _state(word: str, faults: list[Fault]) -> State:
             return known
     faults.append(Fault("state", f"must be one of {', '.join(dead_letters.STATES)}"))
     return "dead"
-
-
-def _ago(text: str | None, now: datetime, name: str, faults: list[Fault]) -> datetime | None:
-    if text is None:
-        return None
-    return now - timedelta(hours=_count(text, _AGE_H_MAX, name, faults))
-
-
-def _count(text: str, most: int, name: str, faults: list[Fault]) -> int:
-    if text.isascii() and text.isdigit() and 1 <= len(text) <= 6 and 1 <= int(text) <= most:
-        return int(text)
-    faults.append(Fault(name, f"must be a whole number from 1 to {most}"))
-    return 1

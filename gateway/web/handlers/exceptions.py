@@ -22,6 +22,7 @@ from gateway.stores.postgres.exceptions import (
     NotFound,
 )
 from gateway.web import json_body
+from gateway.web.handlers import operators
 from gateway.web.problems import Answered, problem
 from gateway.web.request import Request, read_body, require_json
 from gateway.web.response import Response
@@ -109,7 +110,7 @@ class ExceptionHandler:
         """Answer with a page of exceptions."""
         faults: list[Fault] = []
         values = request.query(LIST_PARAMETERS, faults)
-        limit = _count(values.get("limit", "50"), LIMIT_MAX, "limit", faults)
+        limit = operators.count(values.get("limit", "50"), LIMIT_MAX, "limit", faults)
         wanted = CaseFilter(
             is_open=_word(values, "is_open", {"true": True, "false": False, "any": None}, faults),
             kind=_one_of(values, "kind", faults),
@@ -157,7 +158,7 @@ class ExceptionHandler:
             now=self._clock.now(),
             policies=self._policies,
         )
-        await self._store.open([case], actor=_actor(request), message=wanted.message)
+        await self._store.open([case], actor=operators.actor(request), message=wanted.message)
         return Response(200, _encode(await self._store.of_cause("person", cause.key)))
 
     async def change_case(self, request: Request) -> Response:
@@ -169,7 +170,9 @@ class ExceptionHandler:
             raise _invalid("owner", "must have printable characters only")
         if wanted.entry == "deadline" and (wanted.due_at is None or wanted.due_at.tzinfo is None):
             raise _invalid("due_at", "must be an RFC 3339 time with a time zone")
-        change = Change(wanted.entry, _actor(request), wanted.message, wanted.owner, wanted.due_at)
+        change = Change(
+            wanted.entry, operators.actor(request), wanted.message, wanted.owner, wanted.due_at
+        )
         try:
             case = await self._store.change(_id(request), change, now=self._clock.now())
         except NotFound as exc:
@@ -180,7 +183,7 @@ class ExceptionHandler:
         """Answer with counts, ages and relapses of each class."""
         faults: list[Fault] = []
         values = request.query(frozenset({"days"}), faults)
-        days = _count(values.get("days", "7"), DAYS_MAX, "days", faults)
+        days = operators.count(values.get("days", "7"), DAYS_MAX, "days", faults)
         if faults:
             raise Answered(problem("invalid", faults=faults))
         now = self._clock.now()
@@ -201,12 +204,6 @@ def _invalid(field: str, reason: str) -> Answered:
 def _check_text(field: str, text: str) -> None:
     if not text.strip() or not text.replace("\n", " ").isprintable():
         raise _invalid(field, "must have printable characters, and not blanks alone")
-
-
-def _actor(request: Request) -> str:
-    principal = request.principal
-    assert principal is not None, "the route requires a role"
-    return f"{principal.name} (key {principal.key_id})"
 
 
 def _id(request: Request) -> UUID:
@@ -239,10 +236,3 @@ def _word(values: dict[str, str], name: str, known: dict[str, T], faults: list[F
         faults.append(Fault(name, f"must be one of {', '.join(known)}"))
         word = first
     return known[word]
-
-
-def _count(text: str, most: int, name: str, faults: list[Fault]) -> int:
-    if text.isascii() and text.isdigit() and 1 <= len(text) <= 6 and 1 <= int(text) <= most:
-        return int(text)
-    faults.append(Fault(name, f"must be a whole number from 1 to {most}"))
-    return 1

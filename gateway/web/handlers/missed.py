@@ -15,6 +15,7 @@ from gateway.runtime.clock import Clock
 from gateway.runtime.live import Limits, Live
 from gateway.stores.postgres.missed_orders import PUSH_MAX, MissedOrders, Wanted
 from gateway.web import json_body
+from gateway.web.handlers import operators
 from gateway.web.problems import Answered, problem
 from gateway.web.request import Request, read_body, require_json
 from gateway.web.response import Response
@@ -143,7 +144,7 @@ class MissedHandler:
         found = await self._store.page(targets, wanted, self._clock.now())
         chosen, pushed = found[:PUSH_MAX], set[tuple[UUID, str]]()
         if not asked.is_dry:
-            pushed.update(await self._store.push(chosen, actor=_actor(request)))
+            pushed.update(await self._store.push(chosen, actor=operators.actor(request)))
         shown = [
             PushedOrder(
                 order_id=each.order_id,
@@ -176,12 +177,6 @@ def _channels(request: Request, channel: str | None) -> Sequence[str] | None:
     if channel is None:
         return principal.visible()
     return [channel] if principal.may_use(channel) else []
-
-
-def _actor(request: Request) -> str:
-    principal = request.principal
-    assert principal is not None, "the route requires a role"
-    return f"{principal.name} (key {principal.key_id})"
 
 
 def _limit(text: str, faults: list[Fault]) -> int:

@@ -1,6 +1,5 @@
 """/v1/admin/parked…: what is parked for a person, shown, given to somebody, replayed, closed."""
 
-from datetime import datetime, timedelta
 from typing import Annotated, Any, TypeVar
 from uuid import UUID
 
@@ -18,6 +17,7 @@ from gateway.runtime.clock import Clock
 from gateway.runtime.live import Limits, Live
 from gateway.stores.postgres.parked import LIMIT_MAX, KeptRow, ParkedRows
 from gateway.web import json_body
+from gateway.web.handlers import operators
 from gateway.web.problems import Answered, problem
 from gateway.web.request import Request, read_body, require_json
 from gateway.web.response import Response
@@ -25,7 +25,6 @@ from gateway.web.response import Response
 T = TypeVar("T")
 
 _BYTES_MAX = 64 * 1024
-_AGE_H_MAX = 24 * 366 * 10
 _FILTER = frozenset({"state", "reason", "account", "order", "assignee", "older_h", "newer_h"})
 #: Rows that one request replays; the next one goes on.
 REPLAYS_MAX = 500
@@ -142,7 +141,7 @@ class ParkedHandler:
         """Answer with a page of rows."""
         faults: list[Fault] = []
         values = request.query(_FILTER | {"after", "limit"}, faults)
-        limit = _count(values.get("limit", "50"), LIMIT_MAX, "limit", faults)
+        limit = operators.count(values.get("limit", "50"), LIMIT_MAX, "limit", faults)
         after = _uuid(values.get("after"), faults)
         of = self._filter(values, faults)
         rows = await self._rows.page(of, after=after, limit=limit)
@@ -174,7 +173,7 @@ class ParkedHandler:
     async def show_message(self, request: Request) -> Response:
         """Answer with the whole message; the audit log has who read it."""
         kept = await self._kept(request)
-        text = await self._runs.opened(kept, actor=_actor(request))
+        text = await self._runs.opened(kept, actor=operators.actor(request))
         if text is None:
             raise Answered(problem("not-found", kept.fault))
         return _answer(ParkedMessage(kept.row.id, text))
@@ -182,13 +181,13 @@ class ParkedHandler:
     async def resolve(self, request: Request) -> Response:
         """Close a row; one that is closed stays as it is."""
         because = await self._because(request)
-        await self._rows.resolve([_id(request)], actor=_actor(request), reason=because)
+        await self._rows.resolve([_id(request)], actor=operators.actor(request), reason=because)
         return _answer((await self._kept(request)).row)
 
     async def reopen(self, request: Request) -> Response:
         """Open a row again that a person closed."""
         because = await self._because(request)
-        await self._rows.reopen([_id(request)], actor=_actor(request), reason=because)
+        await self._rows.reopen([_id(request)], actor=operators.actor(request), reason=because)
         row = (await self._kept(request)).row
         if row.resolved_at is not None:
             raise _invalid("id", "is of a row whose message is applied: nothing is left to do")
@@ -199,13 +198,17 @@ class ParkedHandler:
         wanted = await self._body(request, Assignment)
         if wanted.assignee and not wanted.assignee.isprintable():
             raise _invalid("assignee", "must have printable characters only")
-        await self._rows.assign([_id(request)], actor=_actor(request), assignee=wanted.assignee)
+        await self._rows.assign(
+            [_id(request)], actor=operators.actor(request), assignee=wanted.assignee
+        )
         return _answer((await self._kept(request)).row)
 
     async def replay(self, request: Request) -> Response:
         """Replay one row; answer with what it came to."""
         wanted = await self._body(request, ReplayBody)
-        done = await self._runs.one(_id(request), actor=_actor(request), is_dry=wanted.is_dry)
+        done = await self._runs.one(
+            _id(request), actor=operators.actor(request), is_dry=wanted.is_dry
+        )
         if done is None:
             raise _no_row()
         return _answer(done)
@@ -226,7 +229,7 @@ class ParkedHandler:
         done: list[Replayed] = []
         async for each in self._runs.all(
             of,
-            actor=_actor(request),
+            actor=operators.actor(request),
             is_dry=wanted.is_dry,
             per_s=wanted.per_s,
             limit=wanted.limit,
@@ -244,8 +247,8 @@ class ParkedHandler:
             account=values.get("account"),
             order=values.get("order"),
             assignee=values.get("assignee"),
-            before=_ago(values.get("older_h"), now, "older_h", faults),
-            after=_ago(values.get("newer_h"), now, "newer_h", faults),
+            before=operators.ago(values.get("older_h"), now, "older_h", faults),
+            after=operators.ago(values.get("newer_h"), now, "newer_h", faults),
         )
         if faults:
             raise Answered(problem("invalid", faults=faults))
@@ -271,12 +274,6 @@ class ParkedHandler:
 
 def _answer(value: Struct) -> Response:
     return Response(200, _encode(value))
-
-
-def _actor(request: Request) -> str:
-    principal = request.principal
-    assert principal is not None, "the route requires a role"
-    return f"{principal.name} (key {principal.key_id})"
 
 
 def _no_row() -> Answered:
@@ -317,16 +314,3 @@ def _reason(word: str | None, faults: list[Fault]) -> ParkReason | None:
     if word is not None:
         faults.append(Fault("reason", f"must be one of {', '.join(parked.REASONS)}"))
     return None
-
-
-def _ago(text: str | None, now: datetime, name: str, faults: list[Fault]) -> datetime | None:
-    if text is None:
-        return None
-    return now - timedelta(hours=_count(text, _AGE_H_MAX, name, faults))
-
-
-def _count(text: str, most: int, name: str, faults: list[Fault]) -> int:
-    if text.isascii() and text.isdigit() and 1 <= len(text) <= 6 and 1 <= int(text) <= most:
-        return int(text)
-    faults.append(Fault(name, f"must be a whole number from 1 to {most}"))
-    return 1
